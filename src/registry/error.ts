@@ -1,0 +1,55 @@
+/**
+ * Every refusal that Hubgate can give, with its status, its code on the wire (OCI distribution spec, "Error Codes")
+ * and its words. The words never depend on whether anything exists: a refused and a missing repository look alike.
+ */
+export const ERRORS = {
+  UNAUTHORIZED: { status: 401, code: 'UNAUTHORIZED', message: 'authentication required' },
+  BAD_CREDENTIALS: { status: 401, code: 'UNAUTHORIZED', message: 'incorrect username or password' },
+  INVALID_TOKEN: { status: 401, code: 'UNAUTHORIZED', message: 'this token is not valid, or not any longer' },
+  INSUFFICIENT_SCOPE: { status: 401, code: 'DENIED', message: 'requested access to the resource is denied' },
+  DENIED: { status: 403, code: 'DENIED', message: 'requested access to the resource is denied' },
+  NAME_UNKNOWN: { status: 404, code: 'NAME_UNKNOWN', message: 'repository name not known to this mirror' },
+  MANIFEST_UNKNOWN: { status: 404, code: 'MANIFEST_UNKNOWN', message: 'manifest unknown' },
+  BLOB_UNKNOWN: { status: 404, code: 'BLOB_UNKNOWN', message: 'blob unknown to this mirror' },
+  BAD_REQUEST: { status: 400, code: 'UNSUPPORTED', message: 'the request is malformed' },
+  UNSUPPORTED: {
+    status: 405,
+    code: 'UNSUPPORTED',
+    message: 'this mirror serves pulls only; push to the registry itself',
+  },
+  RANGE_INVALID: { status: 416, code: 'RANGE_INVALID', message: 'the requested range lies outside the blob' },
+  TOO_MANY_LOGINS: {
+    status: 429,
+    code: 'TOOMANYREQUESTS',
+    message: 'too many logins at once; try again shortly',
+  },
+  TOO_MANY_PULLS: {
+    status: 429,
+    code: 'TOOMANYREQUESTS',
+    message: 'the upstream registry limits the pulls of this mirror, and the mirror has no copy',
+  },
+  INTERNAL: { status: 500, code: 'UNKNOWN', message: 'the mirror failed; its log says why' },
+  UPSTREAM_FAILED: {
+    status: 502,
+    code: 'UNAVAILABLE',
+    message: 'the upstream registry cannot be reached or answers wrongly, and the mirror has no copy',
+  },
+  UNAVAILABLE: {
+    status: 503,
+    code: 'UNAVAILABLE',
+    message: 'the mirror is starting or short of a part; try again',
+  },
+  UPSTREAM_TIMEOUT: {
+    status: 504,
+    code: 'UNAVAILABLE',
+    message: 'the upstream registry does not answer in time, and the mirror has no copy',
+  },
+} as const satisfies Record<string, { status: number; code: string; message: string }>;
+
+export type ErrorName = keyof typeof ERRORS;
+
+/** The body that the distribution spec prescribes; `message` replaces the table's words, not its code. */
+export function errorBody(name: ErrorName, message?: string): string {
+  const { code, message: standard } = ERRORS[name];
+  return `${JSON.stringify({ errors: [{ code, message: message ?? standard }] })}\n`;
+}

@@ -1,0 +1,26 @@
+import type { Brand } from './brand.ts';
+import { type Digest, parseDigest } from './digest.ts';
+
+export type Tag = Brand<string, 'Tag'>;
+
+/** What stands after `/manifests/`: OCI distribution spec, "Pulling manifests". */
+export type Reference =
+  | { readonly kind: 'tag'; readonly tag: Tag }
+  | { readonly kind: 'digest'; readonly digest: Digest };
+
+const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
+
+export function parseTag(text: string): Tag | undefined {
+  return TAG.test(text) ? (text as Tag) : undefined;
+}
+
+export function parseReference(text: string): Reference | undefined {
+  const digest = parseDigest(text);
+  if (digest !== undefined) return { kind: 'digest', digest };
+  const tag = parseTag(text);
+  return tag === undefined ? undefined : { kind: 'tag', tag };
+}
+
+export function writeReference(reference: Reference): string {
+  return reference.kind === 'tag' ? reference.tag : reference.digest;
+}

@@ -1,0 +1,90 @@
+import type { Brand } from './brand.ts';
+
+/** The one name of a repository inside Hubgate, upstream included: `docker.io/library/alpine`. */
+export type RepositoryName = Brand<string, 'RepositoryName'>;
+
+/** The key of `upstreams` in the configuration: a host, with a port where it has one. */
+export type UpstreamHost = Brand<string, 'UpstreamHost'>;
+
+export interface Repository {
+  readonly upstream: UpstreamHost;
+  /** As the upstream itself calls it: `library/alpine`. */
+  readonly path: string;
+  readonly name: RepositoryName;
+}
+
+/** Which hosts can be the first part of a name. Everything else there is unknown, and unknown is 404. */
+export interface UpstreamNames {
+  readonly upstreams: ReadonlySet<string>;
+  /** The names under which clients reach this mirror: `?ns=` with one of them says nothing. */
+  readonly self: ReadonlySet<string>;
+}
+
+export const DOCKER_HUB = 'docker.io' as UpstreamHost;
+
+/** The other names of Docker Hub in the wild: the reference grammar's default domain, and the API's own host. */
+const HUB_ALIASES: ReadonlySet<string> = new Set(['index.docker.io', 'registry-1.docker.io']);
+
+const HOST = /^(?:[a-z0-9]+(?:[.-]+[a-z0-9]+)*)(?::[0-9]{1,5})?$/;
+
+/** `<name>` of the OCI distribution spec: path components joined by slashes. */
+const PATH = (() => {
+  const component = '[a-z0-9]+(?:(?:\\.|__?|-+)[a-z0-9]+)*';
+  return new RegExp(`^${component}(?:/${component})*$`);
+})();
+
+/** The distribution spec advises that clients limit host and name together to this. */
+const MAX_NAME_LENGTH = 255;
+
+export function parseUpstreamHost(text: string): UpstreamHost | undefined {
+  return HOST.test(text) ? (text as UpstreamHost) : undefined;
+}
+
+/**
+ * Does the first component of a written name stand for a host? The rule is that of Docker's reference grammar: only
+ * what has a dot or a port, or is `localhost`, and is followed by a slash.
+ */
+export function looksLikeHost(component: string): boolean {
+  return component === 'localhost' || component.includes('.') || component.includes(':');
+}
+
+/** The upstream that a written host means, with the Hub's aliases resolved; undefined for one that is not mirrored. */
+export function resolveUpstream(host: string, names: UpstreamNames): UpstreamHost | undefined {
+  const canonical = HUB_ALIASES.has(host) ? DOCKER_HUB : host;
+  return names.upstreams.has(canonical) ? (canonical as UpstreamHost) : undefined;
+}
+
+/** The repository at `path` of `upstream`; Docker Hub's official images get the `library/` that clients leave out. */
+export function repositoryAt(upstream: UpstreamHost, path: string): Repository | undefined {
+  const full = upstream === DOCKER_HUB && !path.includes('/') ? `library/${path}` : path;
+  const name = `${upstream}/${full}`;
+  if (name.length > MAX_NAME_LENGTH || !PATH.test(full)) return undefined;
+  return { upstream, path: full, name: name as RepositoryName };
+}
+
+/**
+ * One repository for every form in which clients write it: `alpine`, `library/alpine`, `docker.io/library/alpine`,
+ * and with the upstream beside the name (`beside`: the values of `?ns=` and of a path before `/v2/`). Undefined
+ * where the name is none, where the upstream is not mirrored, or where two upstreams are named that disagree.
+ */
+export function resolveRepository(
+  written: string,
+  beside: readonly string[],
+  names: UpstreamNames,
+): Repository | undefined {
+  const slash = written.indexOf('/');
+  const first = slash < 0 ? '' : written.slice(0, slash);
+  const prefixed = looksLikeHost(first);
+  const hosts = prefixed ? [first, ...beside] : beside;
+  const upstreams = new Set(hosts.map((host) => resolveUpstream(host, names)));
+  if (upstreams.size > 1) return undefined;
+  const upstream = hosts.length === 0 ? resolveUpstream(DOCKER_HUB, names) : [...upstreams][0];
+  return upstream === undefined
+    ? undefined
+    : repositoryAt(upstream, prefixed ? written.slice(slash + 1) : written);
+}
+
+/** How people write it: without a host for Docker Hub, as in `docker pull`. */
+export function familiarName(repository: Repository): string {
+  return repository.upstream === DOCKER_HUB ? repository.path : repository.name;
+}

@@ -1,0 +1,93 @@
+import { type Digest, parseDigest } from './digest.ts';
+import type { ErrorName } from './error.ts';
+import { parseReference, type Reference } from './reference.ts';
+import { type Repository, resolveRepository, resolveUpstream, type UpstreamNames } from './repository.ts';
+
+/** What a request on `/v2/` asks for. The only way from a request target to a repository leads through here. */
+export type Route =
+  | { readonly kind: 'ping' }
+  | { readonly kind: 'manifest'; readonly repository: Repository; readonly reference: Reference }
+  | { readonly kind: 'blob'; readonly repository: Repository; readonly digest: Digest }
+  | { readonly kind: 'tags'; readonly repository: Repository; readonly page: Page }
+  | { readonly kind: 'referrers'; readonly repository: Repository; readonly digest: Digest }
+  | { readonly kind: 'catalog' }
+  /** The beginning of a push: it can only be refused, so it need not name a repository that exists. */
+  | { readonly kind: 'upload' };
+
+/** A route that is about one repository, and so is the policy's to decide. */
+export type RepositoryRoute = Extract<Route, { repository: Repository }>;
+
+export interface Page {
+  readonly n?: number;
+  readonly last?: string;
+}
+
+export type ParsedTarget = { readonly route: Route } | { readonly refusal: ErrorName };
+
+/**
+ * The bytes that a path may hold. `%` is not among them, nor are `\`, spaces, controls, non-ASCII: nothing here is
+ * decoded or normalised, so that what was permitted is letter by letter what is fetched.
+ */
+const PATH_BYTES = /^\/[A-Za-z0-9._:@/+-]*$/;
+const BEFORE_V2 = /^\/([^/]+)(\/v2(?:\/.*)?)$/;
+const UPLOAD = /^.+\/blobs\/uploads(?:\/.*)?$/;
+const RESOURCE = /^(?<name>.+)\/(?:(?<kind>manifests|blobs|referrers)\/(?<last>[^/]+)|tags\/list)$/;
+
+const UNKNOWN: ParsedTarget = { refusal: 'NAME_UNKNOWN' };
+
+/**
+ * Reads a raw request target (`req.url`) by the distribution spec's grammar and the mirror's own forms:
+ * `/v2/<name>/…`, `/v2/<upstream>/<name>/…`, `/<upstream>/v2/<name>/…`, each with or without `?ns=<upstream>`.
+ */
+export function parseTarget(target: string, names: UpstreamNames): ParsedTarget {
+  const mark = target.indexOf('?');
+  const path = mark < 0 ? target : target.slice(0, mark);
+  if (!PATH_BYTES.test(path)) return UNKNOWN;
+  const query = new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1));
+  const ns = query.getAll('ns').filter((host) => !names.self.has(host));
+  const [before, rest] = splitBeforeV2(path);
+  const beside = before === undefined ? ns : [before, ...ns];
+  if (beside.some((host) => resolveUpstream(host, names) === undefined)) return UNKNOWN;
+  if (rest === '/v2' || rest === '/v2/') return { route: { kind: 'ping' } };
+  if (!rest.startsWith('/v2/')) return UNKNOWN;
+  return parseResource(rest.slice('/v2/'.length), query, (name) => resolveRepository(name, beside, names));
+}
+
+function splitBeforeV2(path: string): [before: string | undefined, rest: string] {
+  const match = BEFORE_V2.exec(path);
+  return match?.[1] === undefined || match[2] === undefined || match[1] === 'v2'
+    ? [undefined, path]
+    : [match[1], match[2]];
+}
+
+function parseResource(
+  resource: string,
+  query: URLSearchParams,
+  resolve: (name: string) => Repository | undefined,
+): ParsedTarget {
+  if (resource === '_catalog') return { route: { kind: 'catalog' } };
+  if (UPLOAD.test(resource)) return { route: { kind: 'upload' } };
+  const { name, kind, last } = RESOURCE.exec(resource)?.groups ?? {};
+  const repository = name === undefined ? undefined : resolve(name);
+  if (repository === undefined) return UNKNOWN;
+  if (kind === undefined) {
+    const page = parsePage(query);
+    return page === undefined ? { refusal: 'BAD_REQUEST' } : { route: { kind: 'tags', repository, page } };
+  }
+  if (kind === 'manifests') {
+    const reference = parseReference(last ?? '');
+    return reference === undefined ? UNKNOWN : { route: { kind: 'manifest', repository, reference } };
+  }
+  const digest = parseDigest(last ?? '');
+  if (digest === undefined) return UNKNOWN;
+  return { route: { kind: kind === 'blobs' ? 'blob' : 'referrers', repository, digest } };
+}
+
+/** The spec's `n` and `last`. `n` is bounded, so that no answer is built to a caller's measure. */
+function parsePage(query: URLSearchParams): Page | undefined {
+  const n = query.get('n');
+  const last = query.get('last');
+  if (n !== null && !/^[0-9]{1,5}$/.test(n)) return undefined;
+  if (last !== null && parseReference(last)?.kind !== 'tag') return undefined;
+  return { ...(n === null ? {} : { n: Number(n) }), ...(last === null ? {} : { last }) };
+}

@@ -1,0 +1,29 @@
+/**
+ * One `scope` of the token specification: `repository:library/alpine:pull`. The resource name may hold colons (a
+ * host's port), so the type ends at the first colon and the actions begin after the last one.
+ */
+export interface Scope {
+  readonly type: string;
+  readonly name: string;
+  readonly actions: readonly string[];
+}
+
+export function parseScope(text: string): Scope | undefined {
+  const first = text.indexOf(':');
+  const last = text.lastIndexOf(':');
+  if (first <= 0 || last - first < 2 || last === text.length - 1) return undefined;
+  return {
+    type: text.slice(0, first),
+    name: text.slice(first + 1, last),
+    actions: text.slice(last + 1).split(','),
+  };
+}
+
+/** Clients repeat the parameter (GET) or separate scopes by spaces (POST); both are read in either place. */
+export function splitScopes(values: readonly string[]): string[] {
+  return values.flatMap((value) => value.split(' ')).filter((scope) => scope !== '');
+}
+
+export function pullScope(repositoryName: string): string {
+  return `repository:${repositoryName}:pull`;
+}
