@@ -1,0 +1,142 @@
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  LineCounter,
+  parseDocument,
+  visit,
+} from 'yaml';
+import type { Fault } from './fault.ts';
+
+/** One hand-written YAML file: its plain data, and where in the text each part of it stands. */
+export interface YamlDocument {
+  readonly data: unknown;
+  /** The document itself, for a writer that keeps comments and order. */
+  readonly document: Document;
+  /** The fault `message` at `path`, or at the nearest ancestor that the text holds. */
+  faultAt(path: readonly PropertyKey[], message: string, at?: 'key' | 'value'): Fault;
+}
+
+export type YamlRead = { readonly yaml: YamlDocument } | { readonly faults: readonly Fault[] };
+
+const MAX_BYTES = 1024 * 1024;
+const MAX_DEPTH = 32;
+const MAX_INDENTATION = 4 * MAX_DEPTH;
+
+/**
+ * Reads one YAML 1.2 document, strictly: duplicate keys, anchors, aliases, tags, a second document and everything that
+ * the parser merely warns of are faults. `source` is how faults name the file.
+ */
+export function readYaml(source: string, text: string): YamlRead {
+  const unfit = unfitForParser(text);
+  if (unfit !== undefined) return { faults: [{ source, ...unfit }] };
+  const lines = new LineCounter();
+  const document = parseDocument(text, {
+    version: '1.2',
+    schema: 'core',
+    lineCounter: lines,
+    prettyErrors: false,
+  });
+  const at = (offset: number) => {
+    const { line, col } = lines.linePos(offset);
+    return { source, line, column: col };
+  };
+  const complaints = [...document.errors, ...document.warnings].filter(
+    ({ code }) => code !== 'TAG_RESOLVE_FAILED',
+  );
+  const faults: Fault[] = [
+    ...complaints.map((error) => ({ ...at(error.pos[0]), message: explain(error.message) })),
+    ...refusedNodes(document).map(({ offset, message }) => ({ ...at(offset), message })),
+  ];
+  if (faults.length > 0) return { faults };
+  const faultAt: YamlDocument['faultAt'] = (path, message, part = 'value') => ({
+    ...at(offsetOf(document, path, part)),
+    message,
+  });
+  return { yaml: { data: document.toJS(), document, faultAt } };
+}
+
+/**
+ * What must not reach the parser: yaml 2.9.1 aborts the whole process on some deeply nested texts of 1 KB (a regular
+ * expression is compiled while the stack is nearly full, and V8 gives up), so depth is judged before, by characters.
+ * A bracket is a level, in a comment or a string too; a level of block style takes at least one column of indentation.
+ */
+function unfitForParser(text: string): Omit<Fault, 'source'> | undefined {
+  if (Buffer.byteLength(text) > MAX_BYTES) return { message: 'the file is larger than 1 MiB' };
+  let brackets = 0;
+  for (const [index, line] of text.split('\n').entries()) {
+    const indentation = /^(?:[ \t]|[-?:](?=[ \t]))*/.exec(line)?.[0].length ?? 0;
+    const deepest = deepestBracket(line, brackets);
+    if (deepest.reached > MAX_DEPTH || indentation > MAX_INDENTATION) {
+      return { line: index + 1, column: 1, message: `nested deeper than ${MAX_DEPTH} levels` };
+    }
+    brackets = deepest.after;
+  }
+  return undefined;
+}
+
+function deepestBracket(line: string, before: number): { reached: number; after: number } {
+  let depth = before;
+  let reached = before;
+  for (const character of line) {
+    if (character === '[' || character === '{') depth++;
+    else if (character === ']' || character === '}') depth = Math.max(0, depth - 1);
+    reached = Math.max(reached, depth);
+  }
+  return { reached, after: depth };
+}
+
+/** Alias, anchor and tag make a file mean something else than it shows; none is needed here. */
+function refusedNodes(document: Document): { offset: number; message: string }[] {
+  const refused: { offset: number; message: string }[] = [];
+  visit(document, (_key, node) => {
+    if (!isNode(node)) return;
+    const offset = node.range?.[0] ?? 0;
+    if (isAlias(node)) {
+      refused.push({
+        offset,
+        message: `"*${node.source}" reads as a YAML alias; quote patterns that begin with *`,
+      });
+    } else if (node.anchor !== undefined) {
+      refused.push({
+        offset,
+        message: `"&${node.anchor}" reads as a YAML anchor; quote it, or write it out`,
+      });
+    } else if (node.tag !== undefined) {
+      refused.push({ offset, message: `"${node.tag}" reads as a YAML tag; quote what begins with !` });
+    }
+  });
+  return refused;
+}
+
+function explain(message: string): string {
+  if (/Map keys must be unique/.test(message)) return 'this key stands here twice';
+  if (/multiple documents/i.test(message)) return 'a second document begins here; the file must hold one';
+  return message.split('\n', 1)[0] ?? message;
+}
+
+function offsetOf(document: Document, path: readonly PropertyKey[], part: 'key' | 'value'): number {
+  const whole = document.contents?.range?.[0] ?? 0;
+  for (let length = path.length; length > 0; length--) {
+    const node = document.getIn(path.slice(0, length), true);
+    const key = keyOffset(document, path.slice(0, length));
+    if (part === 'key' && length === path.length && key !== undefined) return key;
+    if (isNode(node) && node.range)
+      return isScalar(node) && node.value === null ? (key ?? node.range[0]) : node.range[0];
+    if (key !== undefined) return key;
+  }
+  return whole;
+}
+
+function keyOffset(document: Document, path: readonly PropertyKey[]): number | undefined {
+  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
+  if (!isMap(parent)) return undefined;
+  const wanted = String(path.at(-1));
+  const pair = parent.items.find(
+    (item) => isPair(item) && isScalar(item.key) && String(item.key.value) === wanted,
+  );
+  return isScalar(pair?.key) ? pair.key.range?.[0] : undefined;
+}
