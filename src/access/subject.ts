@@ -1,0 +1,30 @@
+/** Who asks, as policy, tokens and the audit log name it: `user:alice`, `cert:node-7`, `anonymous`. */
+export type Subject =
+  | { readonly kind: 'user' | 'service' | 'cert' | 'oidc'; readonly name: string }
+  | { readonly kind: 'anonymous' };
+
+export const ANONYMOUS: Subject = { kind: 'anonymous' };
+
+export function writeSubject(subject: Subject): string {
+  return subject.kind === 'anonymous' ? 'anonymous' : `${subject.kind}:${subject.name}`;
+}
+
+export function parseSubject(text: string): Subject | undefined {
+  if (text === 'anonymous') return ANONYMOUS;
+  const match = /^(user|service|cert|oidc):(.+)$/.exec(text);
+  if (match?.[1] === undefined || match[2] === undefined) return undefined;
+  return { kind: match[1] as 'user' | 'service' | 'cert' | 'oidc', name: match[2] };
+}
+
+/**
+ * The names that users and services can have. They stand in `to:`, in `${user}` and in `docker login`, so they may not
+ * hold a colon, a slash, a wildcard or an upper-case letter.
+ */
+export const NAME = /^[a-z0-9](?:[a-z0-9._@-]{0,62}[a-z0-9])?$/;
+
+/** Words that mean something else where a name can stand. */
+const RESERVED: ReadonlySet<string> = new Set(['anonymous', 'authenticated', 'everything', 'oidc']);
+
+export function isName(text: string): boolean {
+  return NAME.test(text) && !RESERVED.has(text);
+}

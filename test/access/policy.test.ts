@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Decision, decide } from '../../src/access/policy.ts';
+import { parsePolicy } from '../../src/access/policy-file.ts';
+import { parseSubject, type Subject } from '../../src/access/subject.ts';
+import { formatFault } from '../../src/platform/fault.ts';
+import { type Repository, resolveRepository } from '../../src/registry/repository.ts';
+
+const NAMES = { upstreams: new Set(['docker.io', 'ghcr.io']), self: new Set<string>() };
+
+function repository(name: string): Repository {
+  const found = resolveRepository(name, [], NAMES);
+  assert.ok(found, name);
+  return found;
+}
+
+function subject(text: string): Subject {
+  const found = parseSubject(text);
+  assert.ok(found, text);
+  return found;
+}
+
+function policyOf(text: string) {
+  const parsed = parsePolicy('access.yaml', `version: 1\n${text}\n...\n`);
+  assert.ok('value' in parsed, 'faults' in parsed ? parsed.faults.map(formatFault).join('\n') : '');
+  return parsed.value;
+}
+
+function faultsOf(text: string): string[] {
+  const parsed = parsePolicy('access.yaml', text);
+  return 'faults' in parsed ? parsed.faults.map(formatFault) : [];
+}
+
+const POLICY = policyOf(`
+groups:
+  platform: [ana, jin]
+  nodes: ["cert:prod-*"]
+sets:
+  base: [library/**, bitnami/**, "ghcr.io/acme/tool"]
+allow:
+  - { id: base, pull: $base, to: authenticated }
+  - { id: pay, pull: acme/pay-**, to: [group:platform, ci-pay], private: true }
+  - { id: pay-open, pull: acme/pay-**, to: authenticated }
+  - { id: own, pull: "acme/\${user}/**", to: authenticated, private: true }
+  - { id: lab, pull: $base, to: anonymous, from: [10.20.0.0/16, "2001:db8::/32"] }
+  - { id: nodes, pull: "ghcr.io/**", to: group:nodes }
+  - { pull: [alpine, "**/public"], to: bo }
+deny:
+  - { id: closed, pull: library/closed*, to: authenticated, because: "ask the platform team" }
+  - { id: jin-out, pull: acme/pay-secret, to: jin }
+`);
+
+function ask(who: string, name: string, address = '192.0.2.1'): Decision {
+  return decide(POLICY, { subject: subject(who), address, repository: repository(name) });
+}
+
+function allowed(who: string, name: string, address?: string): string | undefined {
+  const decision = ask(who, name, address);
+  return decision.decision === 'allow' ? `${decision.rule}${decision.private ? ' private' : ''}` : undefined;
+}
+
+test('groups, sets, plain names, users and services', () => {
+  assert.equal(allowed('user:ana', 'alpine'), 'base');
+  assert.equal(allowed('user:ana', 'bitnami/redis'), 'base');
+  assert.equal(allowed('user:ana', 'ghcr.io/acme/tool'), 'base');
+  assert.equal(allowed('user:ana', 'ghcr.io/acme/other'), undefined);
+  assert.equal(allowed('user:ana', 'acme/secret'), undefined);
+  assert.equal(allowed('service:ci-pay', 'acme/pay-api'), 'pay private');
+  assert.equal(allowed('cert:prod-7', 'ghcr.io/x/y'), 'nodes');
+  assert.equal(allowed('cert:test-7', 'ghcr.io/x/y'), undefined);
+  assert.equal(allowed('user:prod-7', 'ghcr.io/x/y'), undefined);
+});
+
+test('the widest matching rule grants, in whichever order the rules stand', () => {
+  assert.equal(allowed('user:ana', 'acme/pay-api'), 'pay private');
+  assert.equal(allowed('user:bo', 'acme/pay-api'), 'pay-open');
+});
+
+test('any matching deny wins, and its reason is for the caller', () => {
+  assert.deepEqual(ask('user:ana', 'library/closed-1'), {
+    decision: 'deny',
+    rule: 'closed',
+    because: 'ask the platform team',
+  });
+  assert.deepEqual(ask('user:jin', 'acme/pay-secret'), { decision: 'deny', rule: 'jin-out' });
+  assert.deepEqual(ask('user:ana', 'acme/nothing'), { decision: 'deny' });
+});
+
+test('${user} opens the caller’s own name space and no other', () => {
+  assert.equal(allowed('user:ana', 'acme/ana/app'), 'own private');
+  assert.equal(allowed('user:ana', 'acme/jin/app'), undefined);
+  assert.equal(allowed('cert:ana', 'acme/ana/app'), undefined);
+});
+
+test('anonymous is granted by network only, and a logged-in caller is not anonymous', () => {
+  assert.equal(allowed('anonymous', 'alpine', '10.20.3.4'), 'lab');
+  assert.equal(allowed('anonymous', 'alpine', '::ffff:10.20.3.4'), 'lab');
+  assert.equal(allowed('anonymous', 'alpine', '2001:db8::1'), 'lab');
+  assert.equal(allowed('anonymous', 'alpine', '10.21.0.1'), undefined);
+  assert.equal(allowed('anonymous', 'alpine', 'not an address'), undefined);
+  assert.equal(allowed('anonymous', 'acme/pay-api', '10.20.3.4'), undefined);
+  assert.equal(allowed('user:bo', 'ghcr.io/acme/tool', '10.20.3.4'), 'base');
+});
+
+test('a name of one part is an official image; a rule without an id is known by its line', () => {
+  assert.equal(allowed('user:bo', 'library/alpine'), 'base');
+  assert.equal(allowed('user:bo', 'team/app/public'), 'line 15');
+});
+
+test('a file without its last line is taken for half-written, at every length', () => {
+  const text =
+    'version: 1\nallow:\n  - { pull: everything, to: authenticated }\ndeny:\n  - { pull: acme/**, to: bo }\n...\n';
+  assert.deepEqual(faultsOf(text), []);
+  for (let length = 0; length < text.length - 1; length++) {
+    assert.match(faultsOf(text.slice(0, length))[0] ?? '', /half-written/, `${length} bytes`);
+  }
+});
+
+test('what is wrong is said all at once, where it stands', () => {
+  const text = `version: 2
+groups:
+  a: [ana, group:b, Ana]
+allow:
+  - { id: x, pull: $nothing, to: group:none }
+  - { id: y, pull: "acme/*", to: anonymous, from: 10.0.0.0/33 }
+  - { pull: Acme/x, until: 2027-01-31, to: ana }
+  - { pull: acme/x }
+  - { id: x, pull: acme/x, to: ana }
+  - { pull: "*", to: bo }
+  - { pull: Acme/x, to: bo }
+dney: []
+...
+`;
+  assert.deepEqual(faultsOf(text), [
+    'access.yaml:1:10: version: found 2, expected 1, the version of this format',
+    'access.yaml:3:12: a group cannot hold a group; list both in the rule\'s "to"',
+    'access.yaml:3:21: "Ana" is no user name (lower-case letters, digits, ._@-)',
+    'access.yaml:5:20: there is no set "nothing"',
+    'access.yaml:5:34: there is no group "none"',
+    'access.yaml:6:51: allow[1].from: found "10.0.0.0/33", expected a network such as 10.0.0.0/8',
+    'access.yaml:7:21: unknown key "allow[2].until"; known here: id, pull, to, from, because, private',
+    'access.yaml:8:5: "allow[3].to" is missing; expected a user, group:…, cert:…, oidc:…, authenticated or anonymous',
+    'access.yaml:9:11: the id "x" is taken by another rule',
+    'access.yaml:10:13: "*" is one segment; write library/* for official images, everything for all',
+    'access.yaml:11:13: "Acme/x" can match no repository: names have no "A"; wildcards are *, ** and ${user}',
+    'access.yaml:12:1: unknown key "dney"; known here: version, groups, sets, allow, deny',
+  ]);
+});
+
+test('a name that every object has is no group, set or user', () => {
+  assert.match(
+    faultsOf('version: 1\nallow:\n  - {pull: $constructor, to: group:toString}\n...\n').join('\n'),
+    /no set "con/,
+  );
+  assert.equal(allowed('user:constructor', 'acme/secret'), undefined);
+});
