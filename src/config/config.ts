@@ -1,0 +1,46 @@
+/**
+ * What hubgate.yaml comes to, defaults and environment included. The rooms are given plain values from it; only this
+ * room and `bin` know of relative paths and of the environment.
+ */
+import type { LogOptions } from '../platform/log.ts';
+import type { UpstreamHost } from '../registry/repository.ts';
+import type { ListenAddress } from './values.ts';
+
+export interface Config {
+  readonly server: {
+    /** What clients type. Realm, service and certificate follow from it. */
+    readonly url: URL;
+    /** Every name and address that the certificate must cover, the URL's own among them. */
+    readonly names: readonly string[];
+    readonly listen: ListenAddress;
+    readonly admin: ListenAddress;
+    /** Gateway processes. */
+    readonly workers: number | 'auto';
+  };
+  readonly tls: { readonly certificate: string; readonly key: string };
+  readonly upstreams: ReadonlyMap<UpstreamHost, Upstream>;
+  /** An external core; absent: the built-in one. */
+  readonly coreUrl?: URL;
+  readonly cache: {
+    readonly directory: string;
+    /** Milliseconds for which a tag is answered without asking the upstream. */
+    readonly tagFreshness: number;
+    /** Milliseconds for which a tag goes on being answered while the upstream cannot be asked. */
+    readonly staleIfError: number;
+  };
+  /** Milliseconds. */
+  readonly tokenLifetime: number;
+  readonly log: LogOptions & { readonly audit: string };
+}
+
+export interface Upstream {
+  readonly url: URL;
+  readonly insecure: boolean;
+  readonly credential?: Credential;
+}
+
+/** Held or read by the core alone. */
+export type Credential = { readonly username: string } & (
+  | { readonly password: string }
+  | { readonly passwordFile: string }
+);

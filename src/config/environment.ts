@@ -1,0 +1,81 @@
+import type { Fault } from '../platform/fault.ts';
+import type { YamlDocument } from '../platform/yaml-document.ts';
+import { DOCKER_HUB } from '../registry/repository.ts';
+import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+type Path = readonly string[];
+
+const PREFIX = 'HUBGATE_';
+
+/** The variables of the `registry` image in proxy mode, for those who come from it. */
+const REGISTRY_VARIABLES: Readonly<Record<string, Path>> = {
+  REGISTRY_PROXY_REMOTEURL: ['upstreams', DOCKER_HUB, 'url'],
+  REGISTRY_PROXY_USERNAME: ['upstreams', DOCKER_HUB, 'username'],
+  REGISTRY_PROXY_PASSWORD: ['upstreams', DOCKER_HUB, 'password'],
+};
+
+/** Does this variable set something of Hubgate's? Such variables are handed on to no process that need not have them. */
+export function isSetting(variable: string): boolean {
+  return variable.startsWith(PREFIX) || variable in REGISTRY_VARIABLES;
+}
+
+/**
+ * The document with the environment laid over it: `HUBGATE_CACHE_TAG_FRESHNESS` stands for `cache.tagFreshness`, and a
+ * fault in such a value names the variable instead of a line.
+ */
+export function overlay(
+  yaml: YamlDocument,
+  environment: Environment,
+): { yaml: YamlDocument; faults: Fault[] } {
+  const variables = variablesFor(upstreamsIn(yaml.data));
+  const sources = new Map<string, string>();
+  const faults: Fault[] = [];
+  for (const [variable, value] of Object.entries(environment)) {
+    if (value === undefined || !isSetting(variable)) continue;
+    const path = variables.get(variable);
+    if (path === undefined) {
+      faults.push({
+        source: variable,
+        message: 'no setting has this name; see docs/operations.md for those that do',
+      });
+      continue;
+    }
+    try {
+      yaml.document.setIn(path, value);
+      sources.set(path.join('\0'), variable);
+    } catch {
+      // The file holds something else where the section should be, which is a fault of its own.
+    }
+  }
+  if (sources.size === 0) return { yaml, faults };
+  const faultAt: YamlDocument['faultAt'] = (path, message, part) => {
+    const source = sources.get(path.map(String).join('\0'));
+    return source === undefined ? yaml.faultAt(path, message, part) : { source, message };
+  };
+  return { yaml: { ...yaml, data: yaml.document.toJS(), faultAt }, faults };
+}
+
+function variablesFor(upstreams: readonly string[]): ReadonlyMap<string, Path> {
+  const paths: Path[] = [
+    ...Object.entries(SECTIONS).flatMap(([name, keys]) => Object.keys(keys).map((key) => [name, key])),
+    ...upstreams.flatMap((host) => Object.keys(UPSTREAM_KEYS).map((key) => ['upstreams', host, key])),
+  ];
+  return new Map([
+    ...paths.map((path): [string, Path] => [variableOf(path), path]),
+    ...Object.entries(REGISTRY_VARIABLES),
+  ]);
+}
+
+/** `['cache', 'tagFreshness']` → `HUBGATE_CACHE_TAG_FRESHNESS`; a host's dots and colons become underscores too. */
+function variableOf(path: Path): string {
+  const words = path.map((part) => part.replace(/(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]/g, '_').toUpperCase());
+  return PREFIX + words.join('_');
+}
+
+function upstreamsIn(data: unknown): string[] {
+  const upstreams = (data as { upstreams?: unknown } | null)?.upstreams;
+  const named = typeof upstreams === 'object' && upstreams !== null ? Object.keys(upstreams) : [];
+  return [...new Set([DOCKER_HUB, ...named])];
+}

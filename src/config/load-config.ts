@@ -1,0 +1,175 @@
+import { constants } from 'node:fs';
+import { access, readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import { z } from 'zod';
+import { byPosition, type Parsed } from '../platform/fault.ts';
+import { readYaml } from '../platform/yaml-document.ts';
+import { PartReader, section } from '../platform/yaml-schema.ts';
+import { DOCKER_HUB, parseUpstreamHost, type UpstreamHost } from '../registry/repository.ts';
+import type { Config, Credential, Upstream } from './config.ts';
+import { type Environment, overlay } from './environment.ts';
+import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
+import { isLoopback } from './values.ts';
+
+export interface Home {
+  /** Absolute. */
+  readonly directory: string;
+  readonly environment: Environment;
+  /** Are the secret files this process' to read? Only then is one that cannot be read a fault. */
+  readonly readsSecrets: boolean;
+}
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+const ANYTHING = z.unknown().optional();
+
+const KEYS = section({
+  ...Object.fromEntries(Object.keys(SECTIONS).map((key) => [key, ANYTHING])),
+  upstreams: ANYTHING,
+});
+const UPSTREAMS = z.record(z.string(), ANYTHING, 'a map of upstreams by host').nullish();
+const UPSTREAM = section(UPSTREAM_KEYS);
+
+/** Reads `config/hubgate.yaml` under `home`, which need not exist. All faults of the file and the environment at once. */
+export async function loadConfig(home: Home): Promise<Parsed<Config>> {
+  const source = path.join('config', 'hubgate.yaml');
+  const file = path.join(home.directory, source);
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    return error.code === 'ENOENT' ? '' : error;
+  });
+  if (text instanceof Error) return { faults: [{ source, message: `cannot be read: ${text.message}` }] };
+  const read = readYaml(source, text);
+  if ('faults' in read) return read;
+  const { yaml, faults } = overlay(read.yaml, home.environment);
+  const parts = new PartReader(yaml);
+  const config = build(parts, home.directory);
+  if (home.readsSecrets) await checkSecretFiles(parts, config);
+  const all = [...faults, ...parts.faults].toSorted(byPosition);
+  return all.length > 0 ? { faults: all } : { value: config };
+}
+
+function build(parts: PartReader, home: string): Config {
+  parts.read([], KEYS);
+  const read = <Key extends keyof typeof SECTIONS>(key: Key) =>
+    parts.read([key], section(SECTIONS[key]).nullish());
+  const { server, tls, core, cache, token, log } = {
+    server: read('server'),
+    tls: read('tls'),
+    core: read('core'),
+    cache: read('cache'),
+    token: read('token'),
+    log: read('log'),
+  };
+  const listen = server?.listen ?? { port: 8443 };
+  const url = server?.url ?? new URL(`https://localhost:${listen.port}`);
+  const at = (file: string) => path.resolve(home, file);
+  return {
+    server: {
+      url,
+      names: [
+        ...new Set([
+          url.hostname.replace(/^\[|\]$/g, ''),
+          ...(server?.names ?? [hostname()]),
+          'localhost',
+          '127.0.0.1',
+          '::1',
+        ]),
+      ],
+      listen,
+      admin: server?.admin ?? { host: '127.0.0.1', port: 9090 },
+      workers: server?.workers ?? 'auto',
+    },
+    tls: { certificate: at(tls?.certificate ?? 'certs/server.crt'), key: at(tls?.key ?? 'certs/server.key') },
+    upstreams: readUpstreams(parts, core?.url !== undefined, at),
+    ...(core?.url && { coreUrl: core.url }),
+    cache: {
+      directory: at(cache?.directory ?? 'data'),
+      tagFreshness: cache?.tagFreshness ?? MINUTE,
+      staleIfError: cache?.staleIfError ?? 7 * DAY,
+    },
+    tokenLifetime: token?.lifetime ?? 5 * MINUTE,
+    log: {
+      format: log?.format ?? 'auto',
+      level: log?.level ?? 'info',
+      audit: at(log?.audit ?? 'state/audit.log'),
+    },
+  };
+}
+
+/** Docker Hub is always among them, except in front of an external core that mirrors something else. */
+function readUpstreams(
+  parts: PartReader,
+  externalCore: boolean,
+  at: (file: string) => string,
+): ReadonlyMap<UpstreamHost, Upstream> {
+  const hosts = Object.keys(parts.read(['upstreams'], UPSTREAMS) ?? {});
+  if (externalCore && hosts.length > 1) {
+    parts.fault(
+      ['upstreams', hosts[1] ?? ''],
+      'a core at core.url mirrors one upstream; name just that one',
+      'key',
+    );
+  }
+  const wanted = externalCore && hosts.length > 0 ? hosts : [...new Set([DOCKER_HUB, ...hosts])];
+  return new Map(
+    wanted.flatMap((text): [UpstreamHost, Upstream][] => {
+      const host = parseUpstreamHost(text);
+      if (host !== undefined) return [[host, readUpstream(parts, host, externalCore, at)]];
+      parts.fault(
+        ['upstreams', text],
+        `"${text}" is no host; expected one such as ghcr.io or registry.corp:5000`,
+        'key',
+      );
+      return [];
+    }),
+  );
+}
+
+function readUpstream(
+  parts: PartReader,
+  host: UpstreamHost,
+  externalCore: boolean,
+  at: (file: string) => string,
+): Upstream {
+  const path = ['upstreams', host];
+  const given = parts.read(path, UPSTREAM.nullish()) ?? {};
+  const url = given.url ?? new URL(`https://${host === DOCKER_HUB ? 'registry-1.docker.io' : host}`);
+  const insecure = given.insecure ?? false;
+  if (url.protocol === 'http:' && !insecure && !isLoopback(url.hostname)) {
+    parts.fault(
+      [...path, 'url'],
+      `${url.origin} would be asked without TLS; use https, or say "insecure: true"`,
+    );
+  }
+  const secrets = [given.password, given.passwordFile].filter((secret) => secret !== undefined);
+  if (externalCore && (given.username !== undefined || secrets.length > 0)) {
+    parts.fault(path, 'with core.url the credential belongs to that core; remove it here');
+  } else if (secrets.length !== (given.username === undefined ? 0 : 1)) {
+    parts.fault(path, 'a username needs exactly one of passwordFile and password, and these need a username');
+  }
+  const credential = credentialOf(given, at);
+  return { url, insecure, ...(credential && { credential }) };
+}
+
+function credentialOf(
+  given: z.output<typeof UPSTREAM>,
+  at: (file: string) => string,
+): Credential | undefined {
+  const { username, password, passwordFile } = given;
+  if (username === undefined) return undefined;
+  if (passwordFile !== undefined) return { username, passwordFile: at(passwordFile) };
+  return password === undefined ? undefined : { username, password };
+}
+
+async function checkSecretFiles(parts: PartReader, config: Config): Promise<void> {
+  for (const [host, { credential }] of config.upstreams) {
+    if (credential === undefined || !('passwordFile' in credential)) continue;
+    const problem = await access(credential.passwordFile, constants.R_OK).catch(
+      (error: Error): Error => error,
+    );
+    if (problem instanceof Error) {
+      parts.fault(['upstreams', host, 'passwordFile'], `the secret file cannot be read: ${problem.message}`);
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+
+/** The scalars of hubgate.yaml. A number or a truth value may be quoted, because from the environment it is text. */
+
+const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** Milliseconds. `0` needs no unit. */
+export function duration(least = 0, most = Number.POSITIVE_INFINITY, range = '') {
+  const expected = `a duration such as 60s, 5m, 12h or 7d${range}`;
+  return z
+    .union([z.string(), z.number()], expected)
+    .transform((value, context) => {
+      const match = /^(\d{1,9})([smhd])$/.exec(String(value));
+      if (match?.[1] !== undefined) return Number(match[1]) * UNITS[match[2] as keyof typeof UNITS];
+      if (String(value) === '0') return 0;
+      context.addIssue({ code: 'custom', message: expected });
+      return z.NEVER;
+    })
+    .refine((ms) => ms >= least && ms <= most, expected);
+}
+
+export function wholeNumber(least: number, most: number, expected: string) {
+  return z.preprocess(
+    (value) => (typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value),
+    z.int(expected).min(least, expected).max(most, expected),
+  );
+}
+
+export const BOOLEAN = z.preprocess(
+  (value) => (value === 'true' || value === 'false' ? value === 'true' : value),
+  z.boolean('true or false'),
+);
+
+export interface ListenAddress {
+  /** Absent: every address of the machine, IPv6 and IPv4. */
+  readonly host?: string;
+  readonly port: number;
+}
+
+const LISTEN = 'an address to listen on, such as :8443 or 127.0.0.1:9090';
+
+export const LISTEN_ADDRESS = z.string(LISTEN).transform((text, context): ListenAddress => {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]*)):(\d{1,5})$/i.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (match !== null && port <= 65_535 && (match[1] === undefined || isIP(match[1]) === 6)) {
+    return host === undefined || host === '' ? { port } : { host, port };
+  }
+  context.addIssue({ code: 'custom', message: LISTEN });
+  return z.NEVER;
+});
+
+/** The origin of a server: anything beyond scheme, host and port would be silently lost. */
+export function origin(schemes: readonly string[], expected: string) {
+  return z.string(expected).transform((text, context): URL => {
+    const url = URL.parse(text);
+    const bare =
+      url !== null && url.pathname === '/' && `${url.search}${url.hash}${url.username}${url.password}` === '';
+    if (bare && schemes.includes(url.protocol)) return url;
+    context.addIssue({ code: 'custom', message: expected });
+    return z.NEVER;
+  });
+}
+
+/** `localhost`, 127/8 and ::1: bytes to them do not leave the machine. Takes a URL's `hostname`. */
+export function isLoopback(hostname: string): boolean {
+  return (
+    hostname === 'localhost' || hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'))
+  );
+}

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import type { Environment } from '../../src/config/environment.ts';
+import { loadConfig } from '../../src/config/load-config.ts';
+import { formatFault } from '../../src/platform/fault.ts';
+import type { UpstreamHost } from '../../src/registry/repository.ts';
+
+let directory: string;
+
+before(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'hubgate-config-'));
+  await mkdir(path.join(directory, 'config'));
+});
+
+after(() => rm(directory, { recursive: true }));
+
+async function load(text: string | undefined, environment: Environment = {}, readsSecrets = true) {
+  const file = path.join(directory, 'config', 'hubgate.yaml');
+  await (text === undefined ? rm(file, { force: true }) : writeFile(file, text));
+  return loadConfig({ directory, environment, readsSecrets });
+}
+
+async function configOf(text: string | undefined, environment: Environment = {}) {
+  const loaded = await load(text, environment);
+  assert.ok('value' in loaded, 'faults' in loaded ? loaded.faults.map(formatFault).join('\n') : '');
+  return loaded.value;
+}
+
+async function faultsOf(text: string, environment: Environment = {}): Promise<string[]> {
+  const loaded = await load(text, environment);
+  return 'faults' in loaded ? loaded.faults.map(formatFault) : [];
+}
+
+test('no file, an empty one and one of empty sections give the same defaults', async () => {
+  const config = await configOf(undefined);
+  assert.equal(config.server.url.href, 'https://localhost:8443/');
+  assert.deepEqual(config.server.listen, { port: 8443 });
+  assert.deepEqual(config.server.admin, { host: '127.0.0.1', port: 9090 });
+  assert.deepEqual(
+    [...config.upstreams].map(([host, { url }]) => [host, url.href]),
+    [['docker.io', 'https://registry-1.docker.io/']],
+  );
+  assert.equal(config.cache.tagFreshness, 60_000);
+  assert.equal(config.cache.staleIfError, 604_800_000);
+  assert.equal(config.tokenLifetime, 300_000);
+  assert.equal(config.log.audit, path.join(directory, 'state/audit.log'));
+  assert.deepEqual(await configOf(''), config);
+  assert.deepEqual(await configOf('server:\nupstreams:\n  docker.io:\n'), config);
+});
+
+test('what the file says holds, and Docker Hub stays where another upstream is added', async () => {
+  await writeFile(path.join(directory, 'hub-token'), 's3cret');
+  const config = await configOf(`
+server: { url: "https://mirror.corp", names: [mirror, 10.1.2.3], listen: "[::1]:443", workers: 3 }
+upstreams:
+  docker.io: { username: acme-mirror, passwordFile: hub-token }
+  ghcr.io: {}
+  registry.corp:5000: { url: "http://127.0.0.1:5000" }
+cache: { tagFreshness: 0, staleIfError: 12h }
+`);
+  assert.deepEqual(config.server.names, [
+    'mirror.corp',
+    'mirror',
+    '10.1.2.3',
+    'localhost',
+    '127.0.0.1',
+    '::1',
+  ]);
+  assert.deepEqual(config.server.listen, { host: '::1', port: 443 });
+  assert.equal(config.server.workers, 3);
+  assert.deepEqual([...config.upstreams.keys()], ['docker.io', 'ghcr.io', 'registry.corp:5000']);
+  assert.deepEqual(config.upstreams.get('docker.io' as UpstreamHost)?.credential, {
+    username: 'acme-mirror',
+    passwordFile: path.join(directory, 'hub-token'),
+  });
+  assert.equal(config.cache.tagFreshness, 0);
+  assert.equal(config.cache.staleIfError, 43_200_000);
+});
+
+test('every scalar can be set from the environment, which then is what a fault names', async () => {
+  const config = await configOf('cache: { tagFreshness: 5m }', {
+    HUBGATE_CACHE_TAG_FRESHNESS: '30s',
+    HUBGATE_SERVER_WORKERS: '2',
+    HUBGATE_UPSTREAMS_DOCKER_IO_USERNAME: 'acme',
+    HUBGATE_UPSTREAMS_DOCKER_IO_PASSWORD: '12345',
+    PATH: '/bin',
+  });
+  assert.equal(config.cache.tagFreshness, 30_000);
+  assert.equal(config.server.workers, 2);
+  assert.deepEqual(config.upstreams.get('docker.io' as UpstreamHost)?.credential, {
+    username: 'acme',
+    password: '12345',
+  });
+  assert.deepEqual(await faultsOf('', { HUBGATE_CACHE_TAG_FRESHNESS: 'soon', HUBGATE_CACHE_SIZE: '1' }), [
+    'HUBGATE_CACHE_SIZE: no setting has this name; see docs/operations.md for those that do',
+    'HUBGATE_CACHE_TAG_FRESHNESS: cache.tagFreshness: found "soon", expected a duration such as 60s, 5m, 12h or 7d',
+  ]);
+});
+
+test('the variables of the registry image set the docker.io upstream', async () => {
+  const { upstreams } = await configOf(undefined, {
+    REGISTRY_PROXY_REMOTEURL: 'https://registry-1.docker.io',
+    REGISTRY_PROXY_USERNAME: 'acme',
+    REGISTRY_PROXY_PASSWORD: 'pw',
+  });
+  assert.deepEqual(upstreams.get('docker.io' as UpstreamHost)?.credential, {
+    username: 'acme',
+    password: 'pw',
+  });
+});
+
+test('all faults come at once, with line and column, and without the secret', async () => {
+  assert.deepEqual(
+    await faultsOf(`server: { url: "http://mirror.corp", port: 8443 }
+upstreams:
+  docker.io: { username: acme, passwordFile: /nowhere/token }
+  ghcr.io: { url: "http://ghcr.io", password: hunter2 }
+  Bad Host: {}
+cache: { maxSze: 1, tagFreshness: 60 }
+token: { lifetime: 1h }
+`),
+    [
+      'config/hubgate.yaml:1:16: server.url: found "http://mirror.corp", expected the address that clients type, such as https://mirror.corp',
+      'config/hubgate.yaml:1:38: unknown key "server.port"; known here: url, names, listen, admin, workers',
+      "config/hubgate.yaml:3:46: the secret file cannot be read: ENOENT: no such file or directory, access '/nowhere/token'",
+      'config/hubgate.yaml:4:12: a username needs exactly one of passwordFile and password, and these need a username',
+      'config/hubgate.yaml:4:19: http://ghcr.io would be asked without TLS; use https, or say "insecure: true"',
+      'config/hubgate.yaml:5:3: "Bad Host" is no host; expected one such as ghcr.io or registry.corp:5000',
+      'config/hubgate.yaml:6:10: unknown key "cache.maxSze"; known here: directory, tagFreshness, staleIfError',
+      'config/hubgate.yaml:6:35: cache.tagFreshness: found 60, expected a duration such as 60s, 5m, 12h or 7d',
+      'config/hubgate.yaml:7:20: token.lifetime: found "1h", expected a duration such as 60s, 5m, 12h or 7d between 60s and 5m',
+    ],
+  );
+});
+
+test('an upstream without TLS is accepted on loopback, or where the file says that it is meant', async () => {
+  for (const url of ['http://localhost:5000', 'http://127.0.0.2:5000', 'http://[::1]:5000']) {
+    assert.deepEqual(await faultsOf(`upstreams: { docker.io: { url: "${url}" } }`), [], url);
+  }
+  assert.equal((await faultsOf('upstreams: { docker.io: { url: "http://10.0.0.1:5000" } }')).length, 1);
+  assert.deepEqual(
+    await faultsOf('upstreams: { docker.io: { url: "http://10.0.0.1:5000", insecure: true } }'),
+    [],
+  );
+});
+
+test('in front of an external core there is one upstream, and no credential here', async () => {
+  const core = 'core: { url: "http://registry:5000" }';
+  assert.deepEqual([...(await configOf(core)).upstreams.keys()], ['docker.io']);
+  assert.deepEqual(
+    [...(await configOf(`${core}\nupstreams: { quay.io: {} }`)).upstreams.keys()],
+    ['quay.io'],
+  );
+  assert.match(
+    (await faultsOf(`${core}\nupstreams: { quay.io: {}, ghcr.io: {} }`))[0] ?? '',
+    /2:27: a core at core\.url/,
+  );
+  const credential = await faultsOf(`${core}\nupstreams: { docker.io: { username: a, password: b } }`);
+  assert.match(credential[0] ?? '', /2:25: with core\.url the credential belongs to that core/);
+});
+
+test('a secret file is a fault only where it is read', async () => {
+  const secret = path.join(directory, 'unreadable');
+  await writeFile(secret, 'x');
+  await chmod(secret, 0o000);
+  const text = 'upstreams: { docker.io: { username: a, passwordFile: missing } }';
+  assert.equal((await faultsOf(text)).length, 1);
+  assert.ok('value' in (await load(text, {}, false)));
+});
