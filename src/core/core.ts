@@ -1,0 +1,57 @@
+/**
+ * The core: have it, or get it. It alone holds the upstreams' credentials and writes the cache. It is told a grant with
+ * each request and knows nothing of users, tokens or policy.
+ */
+import { type Clock, systemClock } from '../platform/clock.ts';
+import type { Logger } from '../platform/log.ts';
+import { serveOnSocket } from '../platform/unix-socket.ts';
+import type { UpstreamNames } from '../registry/repository.ts';
+import { coreApplication } from './endpoints.ts';
+import { Memberships } from './pull/membership.ts';
+import { BlobPull } from './pull/pull-blob.ts';
+import { DocumentPull } from './pull/pull-document.ts';
+import { ManifestPull } from './pull/pull-manifest.ts';
+import { openStore } from './store/store.ts';
+import { createRegistryClient } from './upstream/registry-client.ts';
+import { createTransport, STANDARD_LIMITS, type TransportLimits } from './upstream/transport.ts';
+import type { UpstreamOptions } from './upstream/upstream.ts';
+
+export interface CoreOptions {
+  /** Where the core's unix socket is to be. */
+  readonly socket: string;
+  /** The cache. */
+  readonly directory: string;
+  readonly upstreams: readonly UpstreamOptions[];
+  /** Milliseconds, both. */
+  readonly tagFreshness: number;
+  readonly staleIfError: number;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  readonly limits?: TransportLimits;
+}
+
+export async function startCore(options: CoreOptions): Promise<AsyncDisposable> {
+  const { log, clock = systemClock, upstreams, tagFreshness, staleIfError } = options;
+  await using stack = new AsyncDisposableStack();
+  const store = stack.use(await openStore(options.directory, log));
+  const transport = createTransport(options.limits ?? STANDARD_LIMITS);
+  const client = createRegistryClient({ upstreams, transport, clock, log });
+  const memberships = new Memberships({ index: store.index, client, clock, staleIfError });
+  const rooms = { store, client, memberships, clock, log };
+  const blobs = stack.use(new BlobPull(rooms));
+  // Ends before the fills are waited for: without connections they end at once.
+  stack.use(transport);
+  const names: UpstreamNames = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set() };
+  const app = coreApplication({
+    names,
+    manifests: new ManifestPull({ ...rooms, tagFreshness, staleIfError }),
+    blobs,
+    documents: new DocumentPull(client, memberships),
+    status: () => ({
+      quota: Object.fromEntries(upstreams.map(({ host }) => [host, client.quota(host) ?? null])),
+    }),
+    log,
+  });
+  stack.use(await serveOnSocket(options.socket, app.callback()));
+  return stack.move();
+}

@@ -1,0 +1,148 @@
+import { Readable } from 'node:stream';
+import Koa, { type Context } from 'koa';
+import type { Logger } from '../platform/log.ts';
+import { ERRORS, errorBody } from '../registry/error.ts';
+import type { UpstreamNames } from '../registry/repository.ts';
+import { type Page, parseTarget, type RepositoryRoute } from '../registry/route.ts';
+import type { Fill } from './pull/fill.ts';
+import type { Grant, Outcome, Refusal } from './pull/outcome.ts';
+import type { BlobPull, PulledBlob } from './pull/pull-blob.ts';
+import type { DocumentPull, PulledDocument } from './pull/pull-document.ts';
+import type { ManifestPull, PulledManifest } from './pull/pull-manifest.ts';
+
+/** What the core serves on its socket: the distribution API, with a grant beside each request. */
+export interface CoreRooms {
+  readonly names: UpstreamNames;
+  readonly manifests: ManifestPull;
+  readonly blobs: BlobPull;
+  readonly documents: DocumentPull;
+  readonly status: () => object;
+  readonly log: Logger;
+}
+
+/** The media types of a blob's answer: where its bytes lie, instead of the bytes. */
+const LOCATION_TYPE = 'application/vnd.hubgate.location.v1+json';
+const FILL_TYPE = 'application/vnd.hubgate.fill.v1+ndjson';
+
+export function coreApplication(rooms: CoreRooms): Koa {
+  const app = new Koa();
+  // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
+  app.silent = true;
+  app.use(async (context) => {
+    try {
+      await answer(context, rooms);
+    } catch (error) {
+      rooms.log.error({ error: (error as Error).stack }, 'the core failed');
+      if (context.res.headersSent) context.res.destroy();
+      else refuse(context, { kind: 'refused', error: 'INTERNAL' });
+    }
+  });
+  return app;
+}
+
+async function answer(context: Context, rooms: CoreRooms): Promise<void> {
+  if (context.req.url === '/status') {
+    context.body = rooms.status();
+    return;
+  }
+  const { method } = context;
+  const grant = parseGrant(context.get('hubgate-grant'));
+  const parsed = parseTarget(context.req.url ?? '', rooms.names);
+  if ('refusal' in parsed) {
+    refuse(context, { kind: 'refused', error: parsed.refusal });
+  } else if (
+    grant === undefined ||
+    !('repository' in parsed.route) ||
+    (method !== 'GET' && method !== 'HEAD')
+  ) {
+    refuse(context, { kind: 'refused', error: 'BAD_REQUEST' });
+  } else {
+    await pull(context, rooms, parsed.route, method, grant);
+  }
+}
+
+function parseGrant(header: string): Grant | undefined {
+  return header === 'public' || header === 'private' ? header : undefined;
+}
+
+async function pull(
+  context: Context,
+  { manifests, blobs, documents }: CoreRooms,
+  route: RepositoryRoute,
+  method: 'GET' | 'HEAD',
+  grant: Grant,
+): Promise<void> {
+  const { repository } = route;
+  switch (route.kind) {
+    case 'manifest':
+      send(context, await manifests.pull(repository, route.reference, method, grant), sendManifest);
+      break;
+    case 'blob':
+      send(context, await blobs.pull(repository, route.digest, method, grant), sendBlob);
+      break;
+    case 'tags':
+      send(context, await documents.tags(repository, route.page, grant), sendDocument);
+      break;
+    case 'referrers':
+      send(context, await documents.referrers(repository, route.digest, grant), sendDocument);
+  }
+}
+
+function send<T>(
+  context: Context,
+  outcome: Outcome<T>,
+  sendFound: (context: Context, found: T) => void,
+): void {
+  if (outcome.kind === 'refused') {
+    refuse(context, outcome);
+    return;
+  }
+  context.status = 200;
+  context.set('hubgate-cache', outcome.cache);
+  sendFound(context, outcome);
+}
+
+function sendManifest(context: Context, { digest, mediaType, size, bytes, age }: PulledManifest): void {
+  if (bytes !== undefined) context.body = bytes;
+  context.set({ 'content-type': mediaType, 'content-length': String(size), 'docker-content-digest': digest });
+  if (age !== undefined) context.set('age', String(age));
+}
+
+function sendBlob(context: Context, blob: PulledBlob): void {
+  const size = blob.blob === 'filling' ? blob.fill.size : blob.size;
+  if (context.method === 'HEAD') {
+    if (size !== undefined) context.set('content-length', String(size));
+  } else if (blob.blob === 'stored') {
+    context.body = JSON.stringify({ file: blob.file, size });
+    context.set('content-type', LOCATION_TYPE);
+  } else if (blob.blob === 'filling') {
+    context.body = Readable.from(progressLines(blob.fill));
+    context.set('content-type', FILL_TYPE);
+  }
+}
+
+/** One line where the file is, then one whenever the fill has come further, to the end. A reader may leave at any time. */
+async function* progressLines(fill: Fill): AsyncGenerator<string> {
+  yield `${JSON.stringify({ file: fill.file, size: fill.size ?? null })}\n`;
+  for await (const progress of fill.progress()) yield `${JSON.stringify(progress)}\n`;
+}
+
+function sendDocument(context: Context, { bytes, next }: PulledDocument): void {
+  context.body = bytes;
+  context.set('content-type', 'application/json');
+  if (next !== undefined) context.set('hubgate-next', nextQuery(next));
+}
+
+function nextQuery({ n, last }: Page): string {
+  const query = new URLSearchParams();
+  if (n !== undefined) query.set('n', String(n));
+  if (last !== undefined) query.set('last', last);
+  return query.toString();
+}
+
+function refuse(context: Context, { error, retryAfter }: Refusal): void {
+  context.status = ERRORS[error].status;
+  context.body = errorBody(error);
+  context.set({ 'content-type': 'application/json', 'hubgate-error': error });
+  if (retryAfter !== undefined) context.set('retry-after', String(retryAfter));
+}

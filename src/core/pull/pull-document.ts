@@ -1,0 +1,66 @@
+import type { Digest } from '../../registry/digest.ts';
+import type { Repository } from '../../registry/repository.ts';
+import type { Page } from '../../registry/route.ts';
+import type { RegistryClient, RegistryDocument } from '../upstream/registry-client.ts';
+import { type Memberships, readerFor } from './membership.ts';
+import { type Grant, type Outcome, refusalOf } from './outcome.ts';
+
+/** Documents that are passed on and not cached: the list of tags, and what refers to a manifest. */
+export interface PulledDocument {
+  readonly bytes: Buffer;
+  /** Where the next page of a list begins. */
+  readonly next?: Page;
+}
+
+const EMPTY_INDEX = {
+  schemaVersion: 2,
+  mediaType: 'application/vnd.oci.image.index.v1+json',
+  manifests: [],
+};
+
+export class DocumentPull {
+  readonly #client: RegistryClient;
+  readonly #memberships: Memberships;
+
+  constructor(client: RegistryClient, memberships: Memberships) {
+    this.#client = client;
+    this.#memberships = memberships;
+  }
+
+  async tags(repository: Repository, { n, last }: Page, grant: Grant): Promise<Outcome<PulledDocument>> {
+    const query = new URLSearchParams();
+    if (n !== undefined) query.set('n', String(n));
+    if (last !== undefined) query.set('last', last);
+    const resource = query.size === 0 ? 'tags/list' : `tags/list?${query}`;
+    const answer = await this.#get(repository, resource, grant);
+    if (answer.kind !== 'yes') return refusalOf(answer, 'NAME_UNKNOWN');
+    const next = nextPage(answer.value);
+    return { kind: 'found', cache: 'fill', bytes: answer.value.bytes, ...(next && { next }) };
+  }
+
+  /** An upstream without the endpoint, such as Docker Hub, has nothing that refers to anything: an empty index. */
+  async referrers(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledDocument>> {
+    const answer = await this.#get(repository, `referrers/${digest}`, grant);
+    if (answer.kind === 'yes') return { kind: 'found', cache: 'fill', bytes: answer.value.bytes };
+    if (answer.kind === 'cannot' || answer.reason === 'unauthorized')
+      return refusalOf(answer, 'NAME_UNKNOWN');
+    return { kind: 'found', cache: 'fill', bytes: Buffer.from(JSON.stringify(EMPTY_INDEX)) };
+  }
+
+  async #get(repository: Repository, resource: string, grant: Grant) {
+    const as = readerFor(grant);
+    const answer = await this.#client.getDocument(repository, resource, { as });
+    await this.#memberships.learn(repository, as, answer);
+    return answer;
+  }
+}
+
+/** The upstream's `Link: <…?n=100&last=x>; rel="next"`, whose URL is its own and no client's to follow. */
+function nextPage({ link }: RegistryDocument): Page | undefined {
+  const target = /<([^>]*)>\s*;\s*rel="?next"?/.exec(link ?? '')?.[1];
+  const url = URL.parse(target ?? '', 'https://upstream.invalid');
+  const last = url?.searchParams.get('last');
+  if (target === undefined || last === null || last === undefined) return undefined;
+  const n = Number(url?.searchParams.get('n'));
+  return { last, ...(Number.isInteger(n) && n > 0 && { n }) };
+}

@@ -1,0 +1,181 @@
+import type { Clock } from '../../platform/clock.ts';
+import type { Logger } from '../../platform/log.ts';
+import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
+import type { Reference, Tag } from '../../registry/reference.ts';
+import type { Repository } from '../../registry/repository.ts';
+import { judgeFreshness } from '../freshness/freshness.ts';
+import type { TagEntry } from '../store/index-store.ts';
+import type { Store } from '../store/store.ts';
+import { type Answer, cannot } from '../upstream/answer.ts';
+import type { Manifest, ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
+import type { Identity } from '../upstream/upstream.ts';
+import { unfitManifest } from './manifest-document.ts';
+import { type Memberships, readerFor } from './membership.ts';
+import { type CacheState, type Grant, type Outcome, refusalOf } from './outcome.ts';
+import { SingleFlight } from './single-flight.ts';
+
+export interface PulledManifest extends ManifestHead {
+  /** Absent where only the head was asked for. */
+  readonly bytes?: Buffer;
+  /** Seconds since the upstream last said so; of a `stale` answer. */
+  readonly age?: number;
+}
+
+export interface ManifestPullOptions {
+  readonly store: Store;
+  readonly client: RegistryClient;
+  readonly memberships: Memberships;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Milliseconds, both. */
+  readonly tagFreshness: number;
+  readonly staleIfError: number;
+}
+
+/** Who has a cached answer in hand does not wait for a slow upstream as long as who has none. */
+const REVALIDATION_DEADLINE = 3_000;
+
+type Method = 'GET' | 'HEAD';
+
+export class ManifestPull {
+  readonly #options: ManifestPullOptions;
+  readonly #revalidating = new SingleFlight<Answer<ManifestHead>>();
+  readonly #fetching = new SingleFlight<Answer<Manifest>>();
+
+  constructor(options: ManifestPullOptions) {
+    this.#options = options;
+  }
+
+  /** The manifest under a tag or a digest. A HEAD moves no manifest, and so costs no pull of the upstream's quota. */
+  pull(
+    repository: Repository,
+    reference: Reference,
+    method: Method,
+    grant: Grant,
+  ): Promise<Outcome<PulledManifest>> {
+    return reference.kind === 'tag'
+      ? this.#byTag(repository, reference.tag, method, grant)
+      : this.#byDigest(repository, reference.digest, method, grant);
+  }
+
+  async #byTag(
+    repository: Repository,
+    tag: Tag,
+    method: Method,
+    grant: Grant,
+  ): Promise<Outcome<PulledManifest>> {
+    const { store, memberships, clock, tagFreshness, staleIfError } = this.#options;
+    const entry = await store.index.tag(repository.name, tag);
+    const visible = await memberships.visible(repository, grant);
+    const rules = { freshFor: tagFreshness, staleFor: staleIfError };
+    const freshness = entry === undefined ? 'expired' : judgeFreshness(entry.checkedAt, clock(), rules);
+    if (entry !== undefined && freshness === 'fresh' && visible === 'visible') {
+      return this.#deliver(repository, entry, method, 'hit');
+    }
+    const answer = await this.#revalidate(repository, tag, readerFor(grant), entry);
+    if (answer.kind === 'yes') {
+      return this.#deliver(repository, answer.value, method, cacheState(entry, answer.value.digest));
+    }
+    if (answer.kind === 'cannot' && entry !== undefined && freshness !== 'expired' && visible !== 'unknown') {
+      const stale = await this.#deliver(repository, entry, method, 'stale');
+      return stale.kind === 'found'
+        ? { ...stale, age: Math.round((clock() - entry.checkedAt) / 1000) }
+        : stale;
+    }
+    return refusalOf(answer, 'MANIFEST_UNKNOWN');
+  }
+
+  /** One upstream HEAD, however many ask; written down, and a tag that is gone taken back. */
+  #revalidate(
+    repository: Repository,
+    tag: Tag,
+    as: Identity,
+    entry: TagEntry | undefined,
+  ): Promise<Answer<ManifestHead>> {
+    const { store, client, memberships, clock } = this.#options;
+    return this.#revalidating.run(`${as} ${repository.name}:${tag}`, async () => {
+      const deadline = entry === undefined ? {} : { deadline: REVALIDATION_DEADLINE };
+      const answer = await client.headManifest(repository, { kind: 'tag', tag }, { as, ...deadline });
+      await memberships.learn(repository, as, answer);
+      if (answer.kind === 'yes') {
+        const { digest, mediaType, size } = answer.value;
+        await store.index.putTag(repository.name, tag, { digest, mediaType, size, checkedAt: clock() });
+        await store.index.putLink(repository.name, digest, { kind: 'manifest', mediaType });
+      } else if (answer.kind === 'no' && answer.reason === 'not-found') {
+        await store.index.removeTag(repository.name, tag);
+      }
+      return answer;
+    });
+  }
+
+  async #byDigest(
+    repository: Repository,
+    digest: Digest,
+    method: Method,
+    grant: Grant,
+  ): Promise<Outcome<PulledManifest>> {
+    const { store, memberships, client } = this.#options;
+    const fetchable = async () => method === 'GET' && (await store.content.find(digest)) === undefined;
+    const membership = await memberships.of(repository, 'manifest', digest, grant, fetchable);
+    if (membership.kind === 'refused') return refusalOf(membership.answer, 'MANIFEST_UNKNOWN');
+    if (membership.kind === 'unconfirmed') return this.#fetch(repository, digest);
+    const { link, head } = membership;
+    if (link.kind !== 'manifest') throw new Error('a manifest has a blob’s link');
+    const size = head?.size ?? (await store.content.find(digest))?.size;
+    if (size !== undefined)
+      return this.#deliver(repository, { digest, mediaType: link.mediaType, size }, method, 'hit');
+    if (method === 'GET') return this.#fetch(repository, digest);
+    const asked = await client.headManifest(repository, { kind: 'digest', digest }, { as: readerFor(grant) });
+    return asked.kind === 'yes'
+      ? { kind: 'found', cache: 'fill', ...asked.value }
+      : refusalOf(asked, 'MANIFEST_UNKNOWN');
+  }
+
+  /** A manifest that the caller may have: from the store, or else fetched. */
+  async #deliver(
+    repository: Repository,
+    head: ManifestHead,
+    method: Method,
+    cache: CacheState,
+  ): Promise<Outcome<PulledManifest>> {
+    const { digest, mediaType, size } = head;
+    if (method === 'HEAD') return { kind: 'found', cache, digest, mediaType, size };
+    const bytes = await this.#options.store.content.read(digest);
+    if (bytes === undefined) return this.#fetch(repository, digest);
+    return { kind: 'found', cache, digest, mediaType, size: bytes.length, bytes };
+  }
+
+  /** Fetches by digest, as the account: one GET, however many ask. */
+  async #fetch(repository: Repository, digest: Digest): Promise<Outcome<PulledManifest>> {
+    const answer = await this.#fetching.run(`${repository.name}@${digest}`, () =>
+      this.#fetchAndKeep(repository, digest),
+    );
+    return answer.kind === 'yes'
+      ? { kind: 'found', cache: 'fill', ...answer.value }
+      : refusalOf(answer, 'MANIFEST_UNKNOWN');
+  }
+
+  async #fetchAndKeep(repository: Repository, digest: Digest): Promise<Answer<Manifest>> {
+    const { store, client, memberships, log } = this.#options;
+    const answer = await client.getManifest(repository, { kind: 'digest', digest }, { as: 'account' });
+    await memberships.learn(repository, 'account', answer);
+    if (answer.kind !== 'yes') return answer;
+    const { bytes, mediaType } = answer.value;
+    const unfit = matchesDigest(startHash(digest).update(bytes), digest)
+      ? unfitManifest(bytes, mediaType)
+      : 'not what its digest says';
+    if (unfit !== undefined) {
+      log.warn({ repository: repository.name, digest, unfit }, 'a manifest from the upstream is refused');
+      return cannot('unfit', `${repository.name}@${digest}: ${unfit}`);
+    }
+    await store.content.publish(digest, bytes).catch((error: Error) => {
+      log.error({ digest, error: error.message }, 'a manifest cannot be cached; it is served all the same');
+    });
+    await store.index.putLink(repository.name, digest, { kind: 'manifest', mediaType });
+    return answer;
+  }
+}
+
+function cacheState(entry: TagEntry | undefined, digest: Digest): CacheState {
+  return entry?.digest === digest ? 'revalidated' : 'fill';
+}

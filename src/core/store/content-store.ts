@@ -1,0 +1,32 @@
+import type { Digest } from '../../registry/digest.ts';
+
+/**
+ * The first face of the store: verified content by its digest, whichever repository it was learnt in. It knows nothing
+ * of repositories; whether a caller may have a digest is the index' to say.
+ */
+export interface ContentStore {
+  /** Undefined where the content is not here. */
+  find(digest: Digest): Promise<StoredContent | undefined>;
+  /** For content that is small by its kind: manifests. */
+  read(digest: Digest): Promise<Buffer | undefined>;
+  /** Publishes bytes that the caller has verified against the digest. */
+  publish(digest: Digest, bytes: Uint8Array): Promise<void>;
+  /** A new partial file, to be filled and then published or discarded. */
+  begin(digest: Digest): Promise<PartialContent>;
+}
+
+export interface StoredContent {
+  /** Relative to the cache's directory. */
+  readonly file: string;
+  readonly size: number;
+}
+
+/** Content that is not whole yet. Its file can be read while it grows. */
+export interface PartialContent {
+  /** Relative to the cache's directory; gone after `publish` and `discard`, while open descriptors go on to work. */
+  readonly file: string;
+  append(bytes: Uint8Array): Promise<void>;
+  /** Makes it the content of its digest, which the caller has verified. It survives a power cut from then on. */
+  publish(): Promise<void>;
+  discard(): Promise<void>;
+}

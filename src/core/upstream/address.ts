@@ -1,0 +1,46 @@
+import type { LookupAddress } from 'node:dns';
+import { lookup } from 'node:dns/promises';
+import type { LookupFunction } from 'node:net';
+import ipaddr from 'ipaddr.js';
+
+/** Where an address leads. `other` are those that no registry has: link-local (cloud metadata), multicast, tunnels. */
+export type AddressKind = 'loopback' | 'private' | 'public' | 'other';
+
+const KINDS: Readonly<Record<string, AddressKind>> = {
+  loopback: 'loopback',
+  private: 'private',
+  uniqueLocal: 'private',
+  carrierGradeNat: 'private',
+  unicast: 'public',
+};
+
+export function kindOfAddress(address: string): AddressKind {
+  if (!ipaddr.isValid(address)) return 'other';
+  // `process` unwraps IPv4 in IPv6. The ranges by which IPv6 reaches IPv4 otherwise (6to4, NAT64) are `other`.
+  return KINDS[ipaddr.process(address).range()] ?? 'other';
+}
+
+/** The kind that all addresses of a host share; `other` where they differ. `hostname` is a URL's, brackets included. */
+export async function kindOfHost(hostname: string): Promise<AddressKind> {
+  const addresses = await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true });
+  const kinds = new Set(addresses.map(({ address }) => kindOfAddress(address)));
+  return kinds.size === 1 ? ([...kinds][0] ?? 'other') : 'other';
+}
+
+/**
+ * A `lookup` for sockets that yields addresses of one kind only. Judged at the very look-up that connects, so that a
+ * name cannot resolve to one address for the check and to another for the connection.
+ */
+export function lookupOnly(kind: AddressKind): LookupFunction {
+  return (hostname, options, callback) => {
+    lookup(hostname, { ...options, all: true }).then(
+      (addresses) => {
+        const allowed = addresses.filter(({ address }) => kindOfAddress(address) === kind);
+        if (allowed[0] === undefined) callback(new Error(`the host has no ${kind} address`), '', 0);
+        else if (options.all) callback(null, allowed as LookupAddress[]);
+        else callback(null, allowed[0].address, allowed[0].family);
+      },
+      (error: NodeJS.ErrnoException) => callback(error, '', 0),
+    );
+  };
+}

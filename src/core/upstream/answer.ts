@@ -1,0 +1,29 @@
+/** What came of asking an upstream. "No" is believed; "can't" is answered from the cache where that is possible. */
+export type Answer<T> =
+  | { readonly kind: 'yes'; readonly value: T }
+  | { readonly kind: 'no'; readonly reason: 'unauthorized' | 'not-found' }
+  | { readonly kind: 'cannot'; readonly trouble: Trouble };
+
+export interface Trouble {
+  /**
+   * `limited`: 429. `credential`: the upstream refuses the configured one. `unfit`: what it sent cannot be used
+   * (too large, of a wrong digest or type).
+   */
+  readonly cause: 'timeout' | 'unreachable' | 'failed' | 'limited' | 'credential' | 'unfit';
+  /** For the log: never a URL's query, a header or a body, which can hold secrets. */
+  readonly detail: string;
+  /** Seconds, where the upstream named them. */
+  readonly retryAfter?: number;
+}
+
+export function yes<T>(value: T): Answer<T> {
+  return { kind: 'yes', value };
+}
+
+export function no(reason: 'unauthorized' | 'not-found'): Answer<never> {
+  return { kind: 'no', reason };
+}
+
+export function cannot(cause: Trouble['cause'], detail: string, retryAfter?: number): Answer<never> {
+  return { kind: 'cannot', trouble: { cause, detail, ...(retryAfter !== undefined && { retryAfter }) } };
+}

@@ -1,0 +1,41 @@
+/** Docker Hub's pull quota, as its headers on manifest answers say. Without the headers there is no limit. */
+export interface Quota {
+  readonly limit: number;
+  readonly remaining: number;
+  /** Seconds. Not constant: 21,600 as documented, 3,600 has been measured. */
+  readonly window: number;
+  /** Whom the Hub counts: an account or an address. */
+  readonly source?: string;
+  /** Milliseconds since the epoch. */
+  readonly readAt: number;
+}
+
+type Headers = Readonly<Record<string, string | string[] | undefined>>;
+
+export function readQuota(headers: Headers, now: number): Quota | undefined {
+  const limit = readCounter(headers['ratelimit-limit']);
+  const remaining = readCounter(headers['ratelimit-remaining']);
+  if (limit === undefined || remaining === undefined) return undefined;
+  const source = headers['docker-ratelimit-source'];
+  return {
+    limit: limit.count,
+    remaining: remaining.count,
+    window: remaining.window,
+    ...(typeof source === 'string' && { source }),
+    readAt: now,
+  };
+}
+
+/** `76;w=21600` */
+function readCounter(header: string | string[] | undefined): { count: number; window: number } | undefined {
+  const match = /^(\d{1,9});w=(\d{1,9})$/.exec(String(header));
+  return match === null ? undefined : { count: Number(match[1]), window: Number(match[2]) };
+}
+
+/** `Retry-After` in seconds (RFC 9110 §10.2.3); its form as a date counts from `now`. */
+export function readRetryAfter(header: string | string[] | undefined, now: number): number | undefined {
+  if (typeof header !== 'string') return undefined;
+  if (/^\d{1,9}$/.test(header)) return Number(header);
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? undefined : Math.max(0, Math.ceil((date - now) / 1000));
+}

@@ -1,0 +1,176 @@
+import { Agent, type Dispatcher, errors } from 'undici';
+import { type AddressKind, kindOfAddress, kindOfHost, lookupOnly } from './address.ts';
+import { type Answer, cannot, yes } from './answer.ts';
+import { isRedirectAllowed } from './origin-rules.ts';
+
+/**
+ * Requests to upstreams, each with deadlines. Redirects are followed only where the caller says so, only as the rules
+ * allow, and never with a credential. No proxy from the environment, no compression, no cache.
+ */
+export interface Transport extends AsyncDisposable {
+  send(request: UpstreamRequest): Promise<Answer<UpstreamResponse>>;
+}
+
+export interface UpstreamRequest {
+  readonly method: 'GET' | 'HEAD';
+  readonly url: URL;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The upstream whose redirects of this request are followed; absent: a redirect is the answer. */
+  readonly followFor?: URL;
+  /** Milliseconds until the headers must be there; at most the standard ones hold. */
+  readonly deadline?: number;
+}
+
+export interface UpstreamResponse extends Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'> {
+  /** Did another host answer than the one that was asked? Then its refusals say nothing about the repository. */
+  readonly redirected: boolean;
+}
+
+export interface TransportLimits {
+  /** Milliseconds, all of them. */
+  readonly connect: number;
+  readonly headers: number;
+  readonly bodyIdle: number;
+}
+
+/** Well below the 30 s after which containerd gives up on response headers. */
+export const STANDARD_LIMITS: TransportLimits = { connect: 5_000, headers: 10_000, bodyIdle: 30_000 };
+
+const MAX_REDIRECTS = 3;
+/** Per origin: enough for a busy morning, and within what an abuse limit per address bears. */
+const MAX_CONNECTIONS = 64;
+const USER_AGENT = 'hubgate';
+
+export function createTransport(limits: TransportLimits): Transport {
+  return new UndiciTransport(limits);
+}
+
+class UndiciTransport implements Transport {
+  readonly #direct: Agent;
+  readonly #limits: TransportLimits;
+  /** One for each kind of address that redirects of some upstream may lead to. */
+  readonly #confined = new Map<AddressKind, Agent>();
+
+  constructor(limits: TransportLimits) {
+    this.#limits = limits;
+    this.#direct = this.#agent({});
+  }
+
+  async send(request: UpstreamRequest): Promise<Answer<UpstreamResponse>> {
+    const { method, url, headers, followFor, deadline = this.#limits.headers } = request;
+    try {
+      const first = {
+        ...(await this.#request(this.#direct, url, method, headers ?? {}, deadline)),
+        redirected: false,
+      };
+      if (followFor === undefined || !isRedirect(first)) return yes(first);
+      const { authorization: _, ...rest } = headers ?? {};
+      return await this.#follow(first, url, method, rest, deadline, followFor);
+    } catch (error) {
+      return troubleOf(error, url);
+    }
+  }
+
+  async #follow(
+    response: UpstreamResponse,
+    from: URL,
+    method: 'GET' | 'HEAD',
+    headers: Readonly<Record<string, string>>,
+    deadline: number,
+    upstream: URL,
+  ): Promise<Answer<UpstreamResponse>> {
+    let current = response;
+    let base = from;
+    for (let hop = 0; hop < MAX_REDIRECTS; hop++) {
+      discard(current);
+      const target = URL.parse(String(current.headers.location), base);
+      if (target === null || !isRedirectAllowed(target, upstream)) return refused(upstream, target);
+      const agent = await this.#agentFor(target, upstream);
+      if (agent === undefined) return refused(upstream, target);
+      current = { ...(await this.#request(agent, target, method, headers, deadline)), redirected: true };
+      if (!isRedirect(current)) return yes(current);
+      base = target;
+    }
+    discard(current);
+    return cannot('failed', `${upstream.host} redirects more than ${MAX_REDIRECTS} times`);
+  }
+
+  /** Undefined where the target is written as an address of a kind that is not allowed. */
+  async #agentFor(target: URL, upstream: URL): Promise<Agent | undefined> {
+    if (target.origin === upstream.origin) return this.#direct;
+    const kind = upstream.protocol === 'http:' ? await kindOfHost(upstream.hostname) : 'public';
+    const literal = target.hostname.replace(/^\[|\]$/g, '');
+    if (/^[\d.]+$|:/.test(literal) && kindOfAddress(literal) !== kind) return undefined;
+    const agent = this.#confined.get(kind) ?? this.#agent({ lookup: lookupOnly(kind) });
+    this.#confined.set(kind, agent);
+    return agent;
+  }
+
+  #agent(connect: { lookup?: ReturnType<typeof lookupOnly> }): Agent {
+    return new Agent({
+      connections: MAX_CONNECTIONS,
+      connect: { ...connect, timeout: this.#limits.connect },
+      bodyTimeout: this.#limits.bodyIdle,
+    });
+  }
+
+  async #request(
+    dispatcher: Agent,
+    url: URL,
+    method: 'GET' | 'HEAD',
+    headers: Readonly<Record<string, string>>,
+    deadline: number,
+  ): Promise<Omit<UpstreamResponse, 'redirected'>> {
+    const {
+      statusCode,
+      headers: received,
+      body,
+    } = await dispatcher.request({
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method,
+      headers: { 'user-agent': USER_AGENT, 'accept-encoding': 'identity', ...headers },
+      headersTimeout: deadline,
+    });
+    return { statusCode, headers: received, body };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#direct, ...this.#confined.values()].map((agent) => agent.destroy()));
+  }
+}
+
+export function isRedirect({ statusCode, headers }: UpstreamResponse): boolean {
+  return [301, 302, 303, 307, 308].includes(statusCode) && headers.location !== undefined;
+}
+
+/** The target's host is said, its path and query are not: a signed URL is a capability. */
+function refused(upstream: URL, target: URL | null): Answer<never> {
+  return cannot('failed', `${upstream.host} redirects to ${target?.host ?? 'no URL'}, which is not allowed`);
+}
+
+function troubleOf(error: unknown, url: URL): Answer<never> {
+  const timedOut =
+    error instanceof errors.ConnectTimeoutError ||
+    error instanceof errors.HeadersTimeoutError ||
+    error instanceof errors.BodyTimeoutError;
+  const { code, message } = error as NodeJS.ErrnoException;
+  return cannot(timedOut ? 'timeout' : 'unreachable', `${url.host}: ${code ?? message}`);
+}
+
+/** Lets go of an answer whose body is not wanted, and keeps the connection where that costs little. */
+export function discard({ body }: UpstreamResponse): void {
+  body.dump({ limit: 64 * 1024 }).catch(() => {});
+}
+
+/** The body, unless it is longer than `most` bytes; then the connection is given up, and undefined is the answer. */
+export async function readBody(body: UpstreamResponse['body'], most: number): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > most) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}

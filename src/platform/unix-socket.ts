@@ -1,0 +1,60 @@
+import { chmod, lstat, unlink } from 'node:fs/promises';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { connect } from 'node:net';
+import path from 'node:path';
+
+/** `sun_path` of unix(7) holds 108 bytes, the last one zero. */
+const MAX_SOCKET_PATH = 107;
+
+/**
+ * The shorter of a socket's absolute path and its path from the working directory: a home may lie deeper than a socket
+ * path may be long.
+ */
+export function socketAddress(file: string): string {
+  const relative = path.relative(process.cwd(), file);
+  const address = Buffer.byteLength(relative) < Buffer.byteLength(file) ? relative : file;
+  if (Buffer.byteLength(address) > MAX_SOCKET_PATH) {
+    throw new Error(
+      `${address} is too long for a unix socket (${MAX_SOCKET_PATH} bytes); choose a shorter --home`,
+    );
+  }
+  return address;
+}
+
+/**
+ * Serves HTTP on a unix socket for this user and group alone. A socket that a dead process left behind is replaced;
+ * one that answers belongs to somebody, and is an error.
+ */
+export async function serveOnSocket(file: string, listener: RequestListener): Promise<AsyncDisposable> {
+  const address = socketAddress(file);
+  await removeStaleSocket(address);
+  const server = createServer(listener);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(address, resolve);
+  });
+  await chmod(address, 0o660);
+  return { [Symbol.asyncDispose]: () => close(server) };
+}
+
+async function removeStaleSocket(address: string): Promise<void> {
+  const stats = await lstat(address).catch(() => undefined);
+  if (stats === undefined) return;
+  if (!stats.isSocket()) throw new Error(`${address} is in the way: it is not a socket`);
+  if (await answers(address)) throw new Error(`another Hubgate is running here: it answers on ${address}`);
+  await unlink(address);
+}
+
+function answers(address: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect(address, () => resolve(true));
+  socket.on('error', () => resolve(false));
+  return promise.finally(() => socket.destroy());
+}
+
+function close(server: Server): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.close(() => resolve());
+  server.closeIdleConnections();
+  return promise;
+}

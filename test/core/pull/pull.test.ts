@@ -1,0 +1,336 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+import { FakeHub } from '../../support/fake-hub.ts';
+import { imageOf, indexOf, type TestImage } from '../../support/image.ts';
+import { ACCOUNT, TestCore } from '../../support/test-core.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+let hub: FakeHub;
+let core: TestCore;
+let alpine: TestImage;
+let secret: TestImage;
+
+beforeEach(async () => {
+  hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: ['acme/secret'] });
+  alpine = imageOf({ size: 300_000 });
+  secret = imageOf({ size: 5_000 });
+  hub.push('library/alpine', '3.20', alpine);
+  hub.push('acme/secret', 'latest', secret, { private: true });
+  core = await TestCore.start(hub);
+});
+
+afterEach(async () => {
+  await core[Symbol.asyncDispose]();
+  await hub[Symbol.asyncDispose]();
+});
+
+function layerOf(image: TestImage) {
+  const digest = image.layers[0];
+  assert.ok(digest);
+  return digest;
+}
+
+test('a cold pull by tag asks for a head, then for the manifest by digest; all of it is kept', async () => {
+  const pulled = await core.ask('library/alpine/manifests/3.20');
+  assert.equal(pulled.status, 200);
+  assert.deepEqual(pulled.body, alpine.bytes);
+  assert.equal(pulled.headers['content-type'], alpine.mediaType);
+  assert.equal(pulled.headers['docker-content-digest'], alpine.digest);
+  assert.equal(pulled.headers['hubgate-cache'], 'fill');
+  assert.deepEqual(hub.takeRequests(), [
+    'HEAD registry /v2/library/alpine/manifests/3.20',
+    'GET token /token',
+    'HEAD registry /v2/library/alpine/manifests/3.20',
+    'GET token /token',
+    `GET registry /v2/library/alpine/manifests/${alpine.digest}`,
+  ]);
+  assert.deepEqual(
+    await core.blob(`library/alpine/blobs/${layerOf(alpine)}`),
+    alpine.blobs.get(layerOf(alpine)),
+  );
+  assert.deepEqual(hub.takeRequests(), [
+    `GET registry /v2/library/alpine/blobs/${layerOf(alpine)}`,
+    `GET cdn /registry-v2/docker/registry/v2/blobs/${layerOf(alpine)}/data`,
+  ]);
+});
+
+test('a second pull costs nothing; past the freshness of its tag it costs one HEAD', async () => {
+  await core.ask('library/alpine/manifests/3.20');
+  await core.blob(`library/alpine/blobs/${layerOf(alpine)}`);
+  hub.takeRequests();
+
+  const again = await core.ask('library/alpine/manifests/3.20');
+  assert.equal(again.headers['hubgate-cache'], 'hit');
+  assert.deepEqual(again.body, alpine.bytes);
+  assert.equal((await core.ask(`library/alpine/manifests/${alpine.digest}`)).headers['hubgate-cache'], 'hit');
+  assert.ok(Buffer.isBuffer(await core.blob(`library/alpine/blobs/${layerOf(alpine)}`)));
+  assert.deepEqual(hub.takeRequests(), []);
+
+  core.now += 61_000;
+  const later = await core.ask('library/alpine/manifests/3.20');
+  assert.equal(later.headers['hubgate-cache'], 'revalidated');
+  assert.deepEqual(later.body, alpine.bytes);
+  assert.deepEqual(hub.takeRequests(), ['HEAD registry /v2/library/alpine/manifests/3.20']);
+});
+
+test('a tag that has moved is noticed past its freshness, and what it pointed to is still there by digest', async () => {
+  await core.ask('library/alpine/manifests/3.20');
+  const moved = imageOf();
+  hub.push('library/alpine', '3.20', moved);
+  assert.deepEqual((await core.ask('library/alpine/manifests/3.20')).body, alpine.bytes);
+  core.now += 61_000;
+  assert.deepEqual((await core.ask('library/alpine/manifests/3.20')).body, moved.bytes);
+  assert.deepEqual((await core.ask(`library/alpine/manifests/${alpine.digest}`)).body, alpine.bytes);
+});
+
+test('a tag that moves between HEAD and GET gives the manifest that the HEAD named', async () => {
+  const moved = imageOf();
+  const action = () => hub.push('library/alpine', '3.20', moved);
+  hub.plant('registry', /^GET \/v2\/library\/alpine\/manifests/, { kind: 'after', action }, 1);
+  const pulled = await core.ask('library/alpine/manifests/3.20');
+  assert.equal(pulled.headers['docker-content-digest'], alpine.digest);
+  assert.deepEqual(pulled.body, alpine.bytes);
+});
+
+test('an index and the images in it are pulled by digest', async () => {
+  const other = imageOf();
+  const index = indexOf([alpine, other]);
+  hub.push('library/multi', 'latest', index);
+  const pulled = await core.ask('library/multi/manifests/latest');
+  assert.equal(pulled.headers['content-type'], 'application/vnd.oci.image.index.v1+json');
+  assert.deepEqual(pulled.body, index.bytes);
+  assert.deepEqual((await core.ask(`library/multi/manifests/${other.digest}`)).body, other.bytes);
+});
+
+test('HEAD stays HEAD: no manifest and no blob is moved, and no quota is used', async () => {
+  const manifest = await core.ask('library/alpine/manifests/3.20', { method: 'HEAD' });
+  assert.equal(manifest.status, 200);
+  assert.equal(manifest.headers['docker-content-digest'], alpine.digest);
+  assert.equal(manifest.headers['content-length'], String(alpine.bytes.length));
+  assert.equal(manifest.headers['content-type'], alpine.mediaType);
+  const blob = await core.ask(`library/alpine/blobs/${layerOf(alpine)}`, { method: 'HEAD' });
+  assert.equal(blob.status, 200);
+  assert.equal(blob.headers['content-length'], '300000');
+  assert.deepEqual(
+    hub.log.filter(({ method, server }) => method === 'GET' && server !== 'token'),
+    [],
+  );
+  assert.equal(hub.remaining, 100);
+});
+
+test('invariant 15: with the upstream gone, what is cached goes on being served, also after a restart', async () => {
+  await core.ask('library/alpine/manifests/3.20');
+  await core.blob(`library/alpine/blobs/${layerOf(alpine)}`);
+  await hub.stop();
+  await core.restart();
+  core.now += 3_600_000;
+  const stale = await core.ask('library/alpine/manifests/3.20');
+  assert.equal(stale.status, 200);
+  assert.equal(stale.headers['hubgate-cache'], 'stale');
+  assert.equal(stale.headers.age, '3600');
+  assert.deepEqual(stale.body, alpine.bytes);
+  assert.deepEqual((await core.ask(`library/alpine/manifests/${alpine.digest}`)).body, alpine.bytes);
+  assert.ok(Buffer.isBuffer(await core.blob(`library/alpine/blobs/${layerOf(alpine)}`)));
+  core.now += 8 * 24 * 3_600_000;
+  assert.equal((await core.ask('library/alpine/manifests/3.20')).status, 502);
+});
+
+test('invariant 12: an upstream that cannot answer is never reported as "not found"', async () => {
+  const statuses: [behaviour: Parameters<FakeHub['plant']>[2], status: number][] = [
+    [{ kind: 'status', status: 503 }, 502],
+    [{ kind: 'status', status: 500 }, 502],
+    [{ kind: 'hang' }, 504],
+    [
+      {
+        kind: 'raw',
+        bytes: 'HTTP/1.1 429 Too Many Requests\nRetry-After: 60\n\nToo Many Requests (HAP429).\n',
+      },
+      502,
+    ],
+  ];
+  for (const [behaviour, status] of statuses) {
+    hub.plant('registry', /./, behaviour);
+    assert.equal((await core.ask('library/alpine/manifests/3.20')).status, status, JSON.stringify(behaviour));
+    assert.equal(
+      (await core.ask(`library/alpine/blobs/${layerOf(alpine)}`)).status,
+      status,
+      JSON.stringify(behaviour),
+    );
+    hub.heal();
+  }
+  hub.plant('token', /./, { kind: 'status', status: 500 });
+  assert.equal((await core.ask('library/alpine/manifests/3.20')).status, 502);
+});
+
+test('invariant 12: "no" is believed at once, although there is a copy', async () => {
+  await core.ask('library/alpine/manifests/3.20');
+  hub.removeTag('library/alpine', '3.20');
+  core.now += 61_000;
+  assert.equal((await core.ask('library/alpine/manifests/3.20')).status, 404);
+});
+
+test('the pull limit: 429 with Retry-After where there is no copy, and the copy where there is one', async () => {
+  await core.ask('library/alpine/manifests/3.20');
+  hub.push('library/other', 'latest', imageOf());
+  hub.remaining = 0;
+  const cold = await core.ask('library/other/manifests/latest');
+  assert.equal(cold.status, 429);
+  assert.equal(cold.headers['retry-after'], '60');
+  core.now += 61_000;
+  assert.equal((await core.ask('library/alpine/manifests/3.20')).status, 200);
+});
+
+test('invariant 3: a private repository is as if it were not there, unless the grant reaches private ones', async () => {
+  const refused = await core.ask('acme/secret/manifests/latest');
+  const missing = await core.ask('acme/nothing/manifests/latest');
+  assert.equal(refused.status, 404);
+  const { date: _, ...headers } = refused.headers;
+  assert.deepEqual({ ...missing.headers, date: undefined }, { ...headers, date: undefined });
+  assert.deepEqual(missing.body, refused.body);
+
+  assert.deepEqual((await core.ask('acme/secret/manifests/latest', { grant: 'private' })).body, secret.bytes);
+  assert.ok(Buffer.isBuffer(await core.blob(`acme/secret/blobs/${layerOf(secret)}`, 'private')));
+  hub.takeRequests();
+  for (const target of [
+    'acme/secret/manifests/latest',
+    `acme/secret/manifests/${secret.digest}`,
+    `acme/secret/blobs/${layerOf(secret)}`,
+    'acme/secret/tags/list',
+    `acme/secret/referrers/${secret.digest}`,
+  ]) {
+    assert.equal((await core.ask(target)).status, 404, target);
+    assert.equal((await core.ask(target, { method: 'HEAD' })).status, 404, target);
+  }
+});
+
+test('invariant 3: for a grant of public content nothing is asked with the credential before it is known to be public', async () => {
+  await core.ask('acme/secret/manifests/latest');
+  await core.ask(`acme/secret/blobs/${layerOf(secret)}`);
+  assert.deepEqual(
+    hub.log.filter(({ server, headers }) => server === 'token' && headers.authorization),
+    [],
+  );
+});
+
+test('invariant 3: where visibility cannot be determined, it is private', async () => {
+  await core.ask('acme/secret/manifests/latest', { grant: 'private' });
+  await hub.stop();
+  assert.equal((await core.ask('acme/secret/manifests/latest')).status, 502);
+  assert.equal((await core.ask(`acme/secret/manifests/${secret.digest}`)).status, 502);
+});
+
+test('invariant 3: a repository that becomes private is withdrawn within the freshness of what is asked', async () => {
+  await core.ask('library/alpine/manifests/3.20');
+  hub.setPrivate('library/alpine', true);
+  core.now += 61_000;
+  assert.equal((await core.ask('library/alpine/manifests/3.20')).status, 404);
+  assert.equal((await core.ask(`library/alpine/manifests/${alpine.digest}`)).status, 404);
+});
+
+test('invariant 3: a digest alone is asked about again after ten minutes', async () => {
+  await core.ask('library/alpine/manifests/3.20');
+  hub.setPrivate('library/alpine', true);
+  assert.equal((await core.ask(`library/alpine/manifests/${alpine.digest}`)).status, 200);
+  core.now += 11 * 60_000;
+  assert.equal((await core.ask(`library/alpine/manifests/${alpine.digest}`)).status, 404);
+});
+
+test('invariant 2: a blob in the cache is not served in a repository that does not contain it', async () => {
+  await core.ask('acme/secret/manifests/latest', { grant: 'private' });
+  await core.blob(`acme/secret/blobs/${layerOf(secret)}`, 'private');
+  await core.ask('library/alpine/manifests/3.20');
+  const unknown = await core.ask(`library/alpine/blobs/sha256:${'0'.repeat(64)}`);
+  for (const grant of ['public', 'private']) {
+    const stolen = await core.ask(`library/alpine/blobs/${layerOf(secret)}`, { grant });
+    assert.equal(stolen.status, 404, grant);
+    assert.deepEqual(stolen.body, unknown.body);
+    assert.equal(
+      (await core.ask(`library/alpine/blobs/${layerOf(secret)}`, { method: 'HEAD', grant })).status,
+      404,
+    );
+    assert.equal((await core.ask(`library/alpine/manifests/${secret.digest}`, { grant })).status, 404);
+  }
+});
+
+test('invariant 2: a manifest is not served as a blob, nor in a repository that merely names it', async () => {
+  const naming = indexOf([{ ...secret, manifests: [] }]);
+  hub.push('library/naming', 'latest', { ...naming, blobs: new Map() });
+  await core.ask('acme/secret/manifests/latest', { grant: 'private' });
+  await core.ask('library/naming/manifests/latest');
+  assert.equal((await core.ask(`library/naming/manifests/${secret.digest}`)).status, 404);
+  assert.equal((await core.ask(`library/alpine/blobs/${alpine.digest}`)).status, 404);
+});
+
+test('the same layer in a second repository costs one HEAD there, and no bytes', async () => {
+  hub.push('acme/open', 'latest', alpine);
+  await core.blob(`library/alpine/blobs/${layerOf(alpine)}`);
+  await core.ask('acme/open/manifests/latest');
+  const before = hub.log.length;
+  assert.ok(Buffer.isBuffer(await core.blob(`acme/open/blobs/${layerOf(alpine)}`)));
+  assert.deepEqual(
+    hub.log.slice(before).map(({ server, method }) => `${method} ${server}`),
+    ['HEAD registry'],
+  );
+});
+
+test('invariant 2: joining a fill of another repository needs the upstream to confirm it in one’s own', async () => {
+  const gate = Promise.withResolvers<void>();
+  hub.plant('cdn', /^GET/, { kind: 'pause', at: 1000, gate: gate.promise });
+  const first = core.blob(`library/alpine/blobs/${layerOf(alpine)}`);
+  await waitFor(() => hub.log.some(({ server }) => server === 'cdn'));
+  hub.push('acme/open', 'latest', imageOf());
+  assert.equal((await core.ask(`acme/open/blobs/${layerOf(alpine)}`)).status, 404);
+  gate.resolve();
+  assert.ok(Buffer.isBuffer(await first));
+});
+
+test('one fill for all who ask at once', async () => {
+  const gate = Promise.withResolvers<void>();
+  hub.plant('cdn', /^GET/, { kind: 'pause', at: 1000, gate: gate.promise });
+  const readers = Array.from({ length: 20 }, () => core.blob(`library/alpine/blobs/${layerOf(alpine)}`));
+  await waitFor(() => hub.log.some(({ server }) => server === 'cdn'));
+  readers.push(core.blob(`library/alpine/blobs/${layerOf(alpine)}`));
+  gate.resolve();
+  for (const read of await Promise.all(readers)) assert.deepEqual(read, alpine.blobs.get(layerOf(alpine)));
+  assert.equal(hub.log.filter(({ server }) => server === 'cdn').length, 1);
+});
+
+test('invariant 8: wrong, cut and unfit content never enters the cache', async () => {
+  const layer = `library/alpine/blobs/${layerOf(alpine)}`;
+  for (const behaviour of [
+    { kind: 'corrupt', at: 150_000 },
+    { kind: 'drop', at: 200_000 },
+  ] as const) {
+    hub.plant('cdn', /^GET/, behaviour, 1);
+    const { body } = await core.ask(layer);
+    assert.match(body.toString(), /\{"kind":"failed"\}\n$/, behaviour.kind);
+    await assert.rejects(core.content(layerOf(alpine)), { code: 'ENOENT' });
+  }
+  hub.plant('registry', /^GET \S+\/manifests/, { kind: 'corrupt', at: 20 }, 1);
+  assert.equal((await core.ask('library/alpine/manifests/3.20')).status, 502);
+  await assert.rejects(core.content(alpine.digest), { code: 'ENOENT' });
+  assert.deepEqual(await core.blob(layer), alpine.blobs.get(layerOf(alpine)));
+});
+
+test('invariant 11: a reader that goes away does not stop a fill', async () => {
+  const gate = Promise.withResolvers<void>();
+  hub.plant('cdn', /^GET/, { kind: 'pause', at: 1000, gate: gate.promise });
+  const left = core.leave(`library/alpine/blobs/${layerOf(alpine)}`);
+  await left;
+  gate.resolve();
+  await waitFor(async () => Buffer.isBuffer(await core.content(layerOf(alpine)).catch(() => undefined)));
+  assert.equal(hub.log.filter(({ server }) => server === 'cdn').length, 1);
+});
+
+test('tags are listed page by page, and referrers are an empty index where the upstream has none', async () => {
+  for (const tag of ['a', 'b', 'c']) hub.push('library/alpine', tag, alpine);
+  const page = await core.ask('library/alpine/tags/list?n=2');
+  assert.deepEqual(JSON.parse(page.body.toString()).tags, ['3.20', 'a']);
+  assert.equal(page.headers['hubgate-next'], 'n=2&last=a');
+  const rest = await core.ask('library/alpine/tags/list?n=2&last=a');
+  assert.deepEqual(JSON.parse(rest.body.toString()).tags, ['b', 'c']);
+  assert.equal(rest.headers['hubgate-next'], undefined);
+  const referrers = await core.ask(`library/alpine/referrers/${alpine.digest}`);
+  assert.deepEqual(JSON.parse(referrers.body.toString()).manifests, []);
+});

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { openStore, type Store } from '../../../src/core/store/store.ts';
+import { sha256Of } from '../../../src/registry/digest.ts';
+import type { Tag } from '../../../src/registry/reference.ts';
+import type { RepositoryName } from '../../../src/registry/repository.ts';
+import { QUIET } from '../../support/test-core.ts';
+
+const BYTES = Buffer.from('content');
+const DIGEST = sha256Of(BYTES);
+const ALPINE = 'docker.io/library/alpine' as RepositoryName;
+const SECRET = 'docker.io/acme/secret' as RepositoryName;
+const MEDIA_TYPE = 'application/vnd.oci.image.manifest.v1+json';
+
+let directory: string;
+let store: Store;
+
+beforeEach(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'hubgate-store-'));
+  store = await openStore(directory, QUIET);
+});
+
+afterEach(async () => {
+  await store[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true });
+});
+
+async function reopen(): Promise<void> {
+  await store[Symbol.asyncDispose]();
+  store = await openStore(directory, QUIET);
+}
+
+test('published content is found by its digest, at the place that the layout says, for this group and no other', async () => {
+  assert.equal(await store.content.find(DIGEST), undefined);
+  assert.equal(await store.content.read(DIGEST), undefined);
+  await store.content.publish(DIGEST, BYTES);
+  const hex = DIGEST.slice('sha256:'.length);
+  const file = `blobs/sha256/${hex.slice(0, 2)}/${hex}`;
+  assert.deepEqual(await store.content.find(DIGEST), { file, size: BYTES.length });
+  assert.deepEqual(await store.content.read(DIGEST), BYTES);
+  assert.equal((await stat(path.join(directory, file))).mode & 0o777, 0o640);
+  assert.equal((await stat(path.join(directory, 'blobs/sha256', hex.slice(0, 2)))).mode & 0o777, 0o750);
+});
+
+test('partial content is no content: it can be read as it grows, and is published or gone', async () => {
+  const kept = await store.content.begin(DIGEST);
+  await kept.append(BYTES.subarray(0, 3));
+  assert.equal(await store.content.find(DIGEST), undefined);
+  assert.deepEqual(await readFile(path.join(directory, kept.file)), BYTES.subarray(0, 3));
+  await kept.append(BYTES.subarray(3));
+  await kept.publish();
+  assert.deepEqual(await store.content.read(DIGEST), BYTES);
+
+  const other = sha256Of(Buffer.from('other'));
+  const left = await store.content.begin(other);
+  await left.append(BYTES);
+  await left.discard();
+  assert.equal(await store.content.find(other), undefined);
+  assert.deepEqual(await readdir(path.join(directory, 'partial')), []);
+});
+
+test('what a run before left half-done is cleared away', async () => {
+  await (await store.content.begin(DIGEST)).append(BYTES);
+  await reopen();
+  assert.deepEqual(await readdir(path.join(directory, 'partial')), []);
+});
+
+test('links are of one repository and one kind', async () => {
+  await store.index.putLink(ALPINE, DIGEST, { kind: 'manifest', mediaType: MEDIA_TYPE });
+  assert.deepEqual(await store.index.link(ALPINE, 'manifest', DIGEST), {
+    kind: 'manifest',
+    mediaType: MEDIA_TYPE,
+  });
+  assert.equal(await store.index.link(ALPINE, 'blob', DIGEST), undefined);
+  assert.equal(await store.index.link(SECRET, 'manifest', DIGEST), undefined);
+});
+
+test('tags and visibility are kept, replaced and taken back', async () => {
+  const tag = 'latest' as Tag;
+  const entry = { digest: DIGEST, mediaType: MEDIA_TYPE, size: 7, checkedAt: 1_790_000_000_000 } as const;
+  await store.index.putTag(ALPINE, tag, entry);
+  await store.index.putTag(ALPINE, tag, { ...entry, size: 8 });
+  assert.deepEqual(await store.index.tag(ALPINE, tag), { ...entry, size: 8 });
+  assert.equal(await store.index.visibility(ALPINE), undefined);
+  await store.index.putVisibility(ALPINE, { visibility: 'public', checkedAt: 5 });
+  await store.index.putVisibility(ALPINE, { visibility: 'private', checkedAt: 6 });
+  assert.deepEqual(await store.index.visibility(ALPINE), { visibility: 'private', checkedAt: 6 });
+  await store.index.removeTag(ALPINE, tag);
+  assert.equal(await store.index.tag(ALPINE, tag), undefined);
+});
+
+test('forgetting a repository takes back all that was learnt of it, and nothing of another', async () => {
+  for (const name of [ALPINE, SECRET]) {
+    await store.index.putLink(name, DIGEST, { kind: 'blob' });
+    await store.index.putVisibility(name, { visibility: 'public', checkedAt: 1 });
+  }
+  await store.index.forget(SECRET);
+  assert.equal(await store.index.link(SECRET, 'blob', DIGEST), undefined);
+  assert.equal(await store.index.visibility(SECRET), undefined);
+  assert.deepEqual(await store.index.link(ALPINE, 'blob', DIGEST), { kind: 'blob' });
+});
+
+test('what was learnt outlives a restart', async () => {
+  await store.index.putLink(ALPINE, DIGEST, { kind: 'blob' });
+  await store.content.publish(DIGEST, BYTES);
+  await reopen();
+  assert.deepEqual(await store.index.link(ALPINE, 'blob', DIGEST), { kind: 'blob' });
+  assert.deepEqual(await store.content.read(DIGEST), BYTES);
+});
+
+test('invariant 10: an index that is missing, empty, torn or foreign is begun anew, and no content is lost', async () => {
+  const index = path.join(directory, 'index.db');
+  const damages: (() => Promise<void>)[] = [
+    () => rm(index),
+    () => truncate(index),
+    () => writeFile(index, 'this is no database at all, whatever its name says'.repeat(100)),
+    async () => truncate(index, (await stat(index)).size - 4096),
+  ];
+  for (const damage of damages) {
+    await store.index.putLink(ALPINE, DIGEST, { kind: 'blob' });
+    await store.content.publish(DIGEST, BYTES);
+    await store[Symbol.asyncDispose]();
+    await damage();
+    store = await openStore(directory, QUIET);
+    assert.equal(await store.index.link(ALPINE, 'blob', DIGEST), undefined, damage.toString());
+    assert.deepEqual(await store.content.read(DIGEST), BYTES);
+  }
+});
+
+test('a second core on the same directory is refused, and harms nothing', async () => {
+  const partial = await store.content.begin(DIGEST);
+  await partial.append(BYTES);
+  await assert.rejects(openStore(directory, QUIET), /index\.db is in use by another core/);
+  await partial.publish();
+  assert.deepEqual(await store.content.read(DIGEST), BYTES);
+});
+
+test('a cache of another version is refused', async () => {
+  await store[Symbol.asyncDispose]();
+  await writeFile(path.join(directory, 'VERSION'), '2\n');
+  await assert.rejects(openStore(directory, QUIET), /VERSION says version 2/);
+  await writeFile(path.join(directory, 'VERSION'), '1\n');
+  store = await openStore(directory, QUIET);
+});

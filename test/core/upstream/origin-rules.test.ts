@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { kindOfAddress, kindOfHost } from '../../../src/core/upstream/address.ts';
+import { isRealmAllowed, isRedirectAllowed } from '../../../src/core/upstream/origin-rules.ts';
+
+const url = (text: string) => new URL(text);
+
+test('invariant 5: a token service is believed on the upstream’s own registrable domain, over https, and nowhere else', () => {
+  const table: [realm: string, upstream: string, allowed: boolean][] = [
+    ['https://auth.docker.io/token', 'https://registry-1.docker.io', true],
+    ['https://ghcr.io/token', 'https://ghcr.io', true],
+    ['https://gitlab.com/jwt/auth', 'https://registry.gitlab.com', true],
+    ['https://registry.corp:8443/token', 'https://registry.corp:5000', true],
+    ['https://10.0.0.1/token', 'https://10.0.0.1:5000', true],
+    ['http://auth.docker.io/token', 'https://registry-1.docker.io', false],
+    ['https://docker.io.evil.example/token', 'https://registry-1.docker.io', false],
+    ['https://evil.example/token', 'https://registry-1.docker.io', false],
+    ['https://user:pw@auth.docker.io/token', 'https://registry-1.docker.io', false],
+    ['https://169.254.169.254/token', 'https://registry-1.docker.io', false],
+    ['https://evil.github.io/token', 'https://registry.github.io', false],
+    ['https://other.co.uk/token', 'https://registry.co.uk', false],
+    ['https://10.0.0.2/token', 'https://10.0.0.1', false],
+    ['file:///etc/passwd', 'https://registry-1.docker.io', false],
+    ['http://127.0.0.1:5001/token', 'http://127.0.0.1:5000', true],
+    ['http://localhost:5001/token', 'http://127.0.0.1:5000', true],
+    ['http://10.0.0.1:5001/token', 'http://127.0.0.1:5000', false],
+    ['https://evil.example/token', 'http://127.0.0.1:5000', false],
+  ];
+  for (const [realm, upstream, allowed] of table) {
+    assert.equal(isRealmAllowed(url(realm), url(upstream)), allowed, `${realm} for ${upstream}`);
+  }
+});
+
+test('redirects leave https only where the upstream itself has none, and carry no user', () => {
+  assert.equal(
+    isRedirectAllowed(url('https://cdn.example/x?sig=1'), url('https://registry-1.docker.io')),
+    true,
+  );
+  assert.equal(isRedirectAllowed(url('http://cdn.example/x'), url('https://registry-1.docker.io')), false);
+  assert.equal(
+    isRedirectAllowed(url('https://u:p@cdn.example/x'), url('https://registry-1.docker.io')),
+    false,
+  );
+  assert.equal(isRedirectAllowed(url('ftp://cdn.example/x'), url('https://registry-1.docker.io')), false);
+  assert.equal(isRedirectAllowed(url('http://127.0.0.1:1/x'), url('http://127.0.0.1:2')), true);
+});
+
+test('addresses are sorted by where they lead, however they are written', async () => {
+  const table: [address: string, kind: string][] = [
+    ['127.0.0.1', 'loopback'],
+    ['127.9.9.9', 'loopback'],
+    ['::1', 'loopback'],
+    ['::ffff:127.0.0.1', 'loopback'],
+    ['10.1.2.3', 'private'],
+    ['172.16.0.1', 'private'],
+    ['192.168.1.1', 'private'],
+    ['100.64.0.1', 'private'],
+    ['fd00::1', 'private'],
+    ['::ffff:10.0.0.1', 'private'],
+    ['8.8.8.8', 'public'],
+    ['2606:4700::1', 'public'],
+    ['169.254.169.254', 'other'],
+    ['fe80::1', 'other'],
+    ['0.0.0.0', 'other'],
+    ['::', 'other'],
+    ['224.0.0.1', 'other'],
+    ['255.255.255.255', 'other'],
+    ['64:ff9b::7f00:1', 'other'],
+    ['2002:7f00:1::', 'other'],
+    ['192.0.2.1', 'other'],
+    ['not an address', 'other'],
+  ];
+  for (const [address, kind] of table) assert.equal(kindOfAddress(address), kind, address);
+  assert.equal(await kindOfHost('[::1]'), 'loopback');
+});

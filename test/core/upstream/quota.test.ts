@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readQuota, readRetryAfter } from '../../../src/core/upstream/quota.ts';
+
+test('the quota is read with its window and whom it is counted for', () => {
+  const headers = {
+    'ratelimit-limit': '100;w=21600',
+    'ratelimit-remaining': '76;w=3600',
+    'docker-ratelimit-source': '192.0.2.1',
+  };
+  assert.deepEqual(readQuota(headers, 5), {
+    limit: 100,
+    remaining: 76,
+    window: 3600,
+    source: '192.0.2.1',
+    readAt: 5,
+  });
+});
+
+test('without the headers, or with others than the Hub’s, there is no quota', () => {
+  assert.equal(readQuota({}, 0), undefined);
+  assert.equal(readQuota({ 'ratelimit-limit': '100', 'ratelimit-remaining': 'lots' }, 0), undefined);
+});
+
+test('Retry-After is seconds or a date', () => {
+  assert.equal(readRetryAfter('60', 0), 60);
+  assert.equal(readRetryAfter('Thu, 01 Jan 1970 00:01:30 GMT', 0), 90);
+  assert.equal(readRetryAfter('Thu, 01 Jan 1970 00:00:00 GMT', 5000), 0);
+  assert.equal(readRetryAfter('soon', 0), undefined);
+  assert.equal(readRetryAfter(undefined, 0), undefined);
+});

@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { createRegistryClient, type RegistryClient } from '../../../src/core/upstream/registry-client.ts';
+import { createTransport, type Transport } from '../../../src/core/upstream/transport.ts';
+import type { UpstreamCredential } from '../../../src/core/upstream/upstream.ts';
+import type { Tag } from '../../../src/registry/reference.ts';
+import { DOCKER_HUB, repositoryAt } from '../../../src/registry/repository.ts';
+import { FakeHub } from '../../support/fake-hub.ts';
+import { imageOf, type TestImage } from '../../support/image.ts';
+import { ACCOUNT, QUIET } from '../../support/test-core.ts';
+
+const ALPINE = repositoryAt(DOCKER_HUB, 'alpine') ?? assert.fail();
+const LATEST = { kind: 'tag', tag: 'latest' as Tag } as const;
+const AS_ACCOUNT = { as: 'account' } as const;
+
+let hub: FakeHub;
+let image: TestImage;
+let transport: Transport;
+let client: RegistryClient;
+let now: number;
+
+beforeEach(async () => {
+  hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  image = imageOf({ size: 100_000 });
+  hub.push('library/alpine', 'latest', image);
+  transport = createTransport({ connect: 1000, headers: 1000, bodyIdle: 1000 });
+  now = Date.now();
+  client = clientWith(ACCOUNT);
+});
+
+afterEach(async () => {
+  await transport[Symbol.asyncDispose]();
+  await hub[Symbol.asyncDispose]();
+});
+
+function clientWith(credential: UpstreamCredential | undefined): RegistryClient {
+  const upstream = { host: DOCKER_HUB, url: hub.url, ...(credential && { credential }) };
+  return createRegistryClient({ upstreams: [upstream], transport, clock: () => now, log: QUIET });
+}
+
+function tokenRequests() {
+  return hub.log.filter(({ server }) => server === 'token');
+}
+
+test('one token for all who ask at once, used until 80 % of its life, then another', async () => {
+  await client.headManifest(ALPINE, LATEST, AS_ACCOUNT);
+  hub.log.length = 0;
+  await Promise.all(Array.from({ length: 10 }, () => client.headManifest(ALPINE, LATEST, AS_ACCOUNT)));
+  assert.equal(tokenRequests().length, 0);
+  now += 239_000;
+  await client.headManifest(ALPINE, LATEST, AS_ACCOUNT);
+  assert.equal(tokenRequests().length, 0);
+  now += 2_000;
+  await Promise.all(Array.from({ length: 10 }, () => client.headManifest(ALPINE, LATEST, AS_ACCOUNT)));
+  assert.equal(tokenRequests().length, 1);
+});
+
+test('a token is asked for one scope, as the account by Basic or as nobody', async () => {
+  await client.headManifest(ALPINE, LATEST, AS_ACCOUNT);
+  await client.headManifest(ALPINE, LATEST, { as: 'anonymous' });
+  const [account, anonymous] = tokenRequests();
+  const basic = `Basic ${Buffer.from(`${ACCOUNT.username}:${ACCOUNT.password}`).toString('base64')}`;
+  assert.equal(account?.headers.authorization, basic);
+  assert.equal(account?.query.get('account'), ACCOUNT.username);
+  assert.equal(anonymous?.headers.authorization, undefined);
+  for (const request of [account, anonymous]) {
+    assert.equal(request?.query.get('service'), 'registry.docker.io');
+    assert.deepEqual(request?.query.getAll('scope'), ['repository:library/alpine:pull']);
+  }
+});
+
+test('a token that the upstream no longer takes is replaced once', async () => {
+  await client.headManifest(ALPINE, LATEST, AS_ACCOUNT);
+  hub.log.length = 0;
+  const expired = {
+    'www-authenticate': `Bearer realm="${hub.tokenUrl.origin}/token",service="registry.docker.io"`,
+  };
+  hub.plant('registry', /./, { kind: 'status', status: 401, headers: expired }, 1);
+  assert.equal((await client.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'yes');
+  assert.equal(tokenRequests().length, 1);
+  hub.plant('registry', /./, { kind: 'status', status: 401, headers: expired });
+  assert.equal((await client.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'no');
+  assert.equal(tokenRequests().length, 2);
+});
+
+test('all four manifest types are accepted at every request, and nothing compressed', async () => {
+  await client.getManifest(ALPINE, LATEST, AS_ACCOUNT);
+  for (const { server, headers } of hub.log) {
+    assert.equal(headers['accept-encoding'], 'identity');
+    if (server !== 'registry') continue;
+    for (const type of [
+      'oci.image.index',
+      'oci.image.manifest',
+      'manifest.list',
+      'distribution.manifest.v2',
+    ]) {
+      assert.match(headers.accept ?? '', new RegExp(type.replaceAll('.', '\\.')));
+    }
+  }
+});
+
+test('invariant 5: a blob’s redirect is followed without the authorization', async () => {
+  const answer = await client.getBlob(ALPINE, image.layers[0] ?? assert.fail(), AS_ACCOUNT);
+  assert.ok(answer.kind === 'yes');
+  assert.equal((await answer.value.body.bytes()).length, 100_000);
+  const cdn = hub.log.find(({ server }) => server === 'cdn');
+  assert.equal(cdn?.headers.authorization, undefined);
+});
+
+test('invariant 5: a token service elsewhere is not asked, and the credential stays here', async () => {
+  for (const realm of ['http://169.254.169.254/token', 'https://evil.example/token', 'nonsense']) {
+    const headers = { 'www-authenticate': `Bearer realm="${realm}",service="x"` };
+    hub.plant('registry', /./, { kind: 'status', status: 401, headers });
+    const answer = await clientWith(ACCOUNT).headManifest(ALPINE, LATEST, AS_ACCOUNT);
+    assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'failed', realm);
+    hub.heal();
+  }
+  assert.deepEqual(tokenRequests(), []);
+});
+
+test('invariant 5: a redirect to another kind of address is not followed', async () => {
+  const layer = image.layers[0] ?? assert.fail();
+  for (const location of [
+    'http://169.254.169.254/x',
+    'http://10.0.0.1/x',
+    'file:///etc/passwd',
+    'http://u:p@127.0.0.1/x',
+  ]) {
+    hub.plant('registry', /blobs/, { kind: 'status', status: 307, headers: { location } });
+    const answer = await client.getBlob(ALPINE, layer, AS_ACCOUNT);
+    assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'failed', location);
+    hub.heal();
+  }
+});
+
+test('a redirect that never ends is given up', async () => {
+  const layer = image.layers[0] ?? assert.fail();
+  hub.plant('registry', /blobs/, {
+    kind: 'status',
+    status: 307,
+    headers: { location: `${hub.url.origin}/v2/x/blobs/y` },
+  });
+  const answer = await client.getBlob(ALPINE, layer, AS_ACCOUNT);
+  assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'failed');
+  assert.ok(hub.log.filter(({ path: target }) => target.includes('blobs')).length <= 5);
+});
+
+test('what the host behind a redirect refuses says nothing about the repository', async () => {
+  hub.plant('cdn', /./, { kind: 'status', status: 403 });
+  const answer = await client.getBlob(ALPINE, image.layers[0] ?? assert.fail(), AS_ACCOUNT);
+  assert.equal(answer.kind, 'cannot');
+  assert.equal((await client.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'yes');
+});
+
+test('wrong credentials are trouble, and not a missing repository', async () => {
+  const wrong = clientWith({ username: ACCOUNT.username, password: 'wrong' });
+  const answer = await wrong.headManifest(ALPINE, LATEST, AS_ACCOUNT);
+  assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'credential');
+});
+
+test('the password file is read when a token is fetched, whatever is in it', async (t) => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-secret-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const passwordFile = path.join(directory, 'token');
+  const reading = clientWith({ username: ACCOUNT.username, passwordFile });
+  const missing = await reading.headManifest(ALPINE, LATEST, AS_ACCOUNT);
+  assert.equal(missing.kind === 'cannot' && missing.trouble.cause, 'credential');
+  await writeFile(passwordFile, `${ACCOUNT.password}\n`);
+  assert.equal((await reading.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'yes');
+});
+
+test('a manifest that is too large or of a foreign type is unfit', async () => {
+  const body = 'x'.repeat(4 * 1024 * 1024 + 1);
+  hub.plant('registry', /^GET .*manifests/, {
+    kind: 'status',
+    status: 200,
+    headers: { 'content-type': image.mediaType },
+    body,
+  });
+  const large = await client.getManifest(ALPINE, LATEST, AS_ACCOUNT);
+  assert.equal(large.kind === 'cannot' && large.trouble.cause, 'unfit');
+  hub.heal();
+  const headers = { 'content-type': 'application/vnd.docker.distribution.manifest.v1+prettyjws' };
+  hub.plant('registry', /manifests/, { kind: 'status', status: 200, headers, body: '{}' });
+  for (const answer of [
+    await client.getManifest(ALPINE, LATEST, AS_ACCOUNT),
+    await client.headManifest(ALPINE, LATEST, AS_ACCOUNT),
+  ]) {
+    assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'unfit');
+  }
+});
+
+test('"no" is remembered for a while, so that asking again costs the upstream nothing', async () => {
+  const gone = { kind: 'tag', tag: 'gone' as Tag } as const;
+  const asked = async (reference: typeof gone | typeof LATEST) => {
+    const before = hub.log.length;
+    await client.headManifest(ALPINE, reference, AS_ACCOUNT);
+    return hub.log.length - before;
+  };
+  await asked(gone);
+  assert.equal(await asked(gone), 0);
+  assert.equal(await asked(LATEST), 1);
+  now += 31_000;
+  assert.equal(await asked(gone), 1);
+
+  hub.setPrivate('library/alpine', true);
+  now += 300_000;
+  assert.ok((await asked(LATEST)) > 0);
+  assert.equal(await asked(LATEST), 0);
+  hub.setPrivate('library/alpine', false);
+  now += 61_000;
+  assert.ok((await asked(LATEST)) > 0);
+});
+
+test('a limit holds for requests of its kind until Retry-After, and names what is left of it', async () => {
+  hub.plant('registry', /^GET .*manifests/, {
+    kind: 'status',
+    status: 429,
+    headers: { 'retry-after': '120' },
+  });
+  await client.getManifest(ALPINE, LATEST, AS_ACCOUNT);
+  hub.log.length = 0;
+  now += 20_000;
+  const limited = await client.getManifest(ALPINE, LATEST, AS_ACCOUNT);
+  assert.deepEqual(limited.kind === 'cannot' && [limited.trouble.cause, limited.trouble.retryAfter], [
+    'limited',
+    100,
+  ]);
+  assert.equal(hub.log.length, 0);
+  assert.equal((await client.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'yes');
+});
+
+test('the quota is the account’s, and not that of an anonymous request', async () => {
+  await client.headManifest(ALPINE, LATEST, { as: 'anonymous' });
+  assert.equal(client.quota(DOCKER_HUB), undefined);
+  hub.remaining = 42;
+  await client.getManifest(ALPINE, LATEST, AS_ACCOUNT);
+  assert.equal(client.quota(DOCKER_HUB)?.remaining, 42);
+  assert.equal(client.quota(DOCKER_HUB)?.window, 21_600);
+});
+
+test('trouble is told without what is secret in a URL', async () => {
+  hub.plant('cdn', /./, { kind: 'status', status: 500 });
+  const answer = await client.getBlob(ALPINE, image.layers[0] ?? assert.fail(), AS_ACCOUNT);
+  assert.ok(answer.kind === 'cannot');
+  assert.doesNotMatch(answer.trouble.detail, /verify|\?/);
+});

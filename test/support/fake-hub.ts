@@ -1,0 +1,290 @@
+/**
+ * A stand-in for Docker Hub: a registry, a token service and a CDN, each on an origin of its own, that behave as the
+ * Hub is documented and observed to. Tests read its log, and plant faults.
+ */
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type Digest, parseDigest } from '../../src/registry/digest.ts';
+import { MANIFEST_MEDIA_TYPES } from '../../src/registry/media-type.ts';
+import { type Behaviour, type Fault, misbehave, sendBytes } from './fault.ts';
+import type { TestImage, TestManifest } from './image.ts';
+import { type LocalServer, serveLocally } from './local-server.ts';
+
+export type HubServer = 'registry' | 'token' | 'cdn';
+
+/** One request as the Hub saw it. */
+export interface LogEntry {
+  readonly server: HubServer;
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: IncomingMessage['headers'];
+  /** Bytes of body that were handed to the socket. */
+  bytes: number;
+  status: number;
+}
+
+export interface Account {
+  readonly username: string;
+  readonly password: string;
+  /** The private repositories that it can read. */
+  readonly repositories: readonly string[];
+}
+
+interface HubRepository {
+  readonly private: boolean;
+  readonly tags: Map<string, Digest>;
+  readonly manifests: Map<Digest, TestManifest>;
+  readonly blobs: Map<Digest, Buffer>;
+}
+
+interface HubToken {
+  readonly repository: string;
+  /** Undefined: anonymous. */
+  readonly username: string | undefined;
+}
+
+const SERVICE = 'registry.docker.io';
+
+export class FakeHub implements AsyncDisposable {
+  readonly log: LogEntry[] = [];
+  readonly accounts: Account[] = [];
+  /** Manifest GETs left in the window, for each caller. */
+  remaining = 100;
+  readonly #faults: Fault[] = [];
+  readonly #repositories = new Map<string, HubRepository>();
+  readonly #tokens = new Map<string, HubToken>();
+  readonly #signingKey = randomBytes(32);
+  #registry!: LocalServer;
+  #token!: LocalServer;
+  #cdn!: LocalServer;
+
+  static async start(): Promise<FakeHub> {
+    const hub = new FakeHub();
+    hub.#registry = await serveLocally(hub.#served('registry', hub.#answerRegistry));
+    hub.#token = await serveLocally(hub.#served('token', hub.#answerToken));
+    hub.#cdn = await serveLocally(hub.#served('cdn', hub.#answerCdn));
+    return hub;
+  }
+
+  get url(): URL {
+    return this.#registry.url;
+  }
+
+  get tokenUrl(): URL {
+    return this.#token.url;
+  }
+
+  /** Puts an image under a tag; the repository is made as `private` says, if it is not there. */
+  push(path: string, tag: string, image: TestImage, options: { private?: boolean } = {}): void {
+    const repository = this.#repositories.get(path) ?? {
+      private: options.private ?? false,
+      tags: new Map(),
+      manifests: new Map(),
+      blobs: new Map(),
+    };
+    this.#repositories.set(path, repository);
+    for (const manifest of image.manifests) repository.manifests.set(manifest.digest, manifest);
+    for (const [digest, bytes] of image.blobs) repository.blobs.set(digest, bytes);
+    repository.tags.set(tag, image.digest);
+  }
+
+  removeTag(path: string, tag: string): void {
+    this.#repositories.get(path)?.tags.delete(tag);
+  }
+
+  setPrivate(path: string, isPrivate: boolean): void {
+    const repository = this.#repositories.get(path);
+    if (repository !== undefined) this.#repositories.set(path, { ...repository, private: isPrivate });
+  }
+
+  /** Plants a fault: requests that match it are answered as `behaviour` says, `times` times (default: always). */
+  plant(on: HubServer, match: RegExp, behaviour: Behaviour, times = Number.POSITIVE_INFINITY): void {
+    this.#faults.push({ on, match, behaviour, left: times });
+  }
+
+  heal(): void {
+    this.#faults.length = 0;
+  }
+
+  /** What was asked since the last call, as `GET registry /v2/…` lines. */
+  takeRequests(): string[] {
+    return this.log.splice(0).map(({ server, method, path }) => `${method} ${server} ${path}`);
+  }
+
+  /** As if the Hub had gone: connections are refused from now on, until `start` on the same ports again. */
+  async stop(): Promise<void> {
+    await Promise.all([this.#registry, this.#token, this.#cdn].map((server) => server.stop()));
+  }
+
+  async restart(): Promise<void> {
+    await Promise.all([this.#registry, this.#token, this.#cdn].map((server) => server.restart()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  #served(server: HubServer, answer: (request: IncomingMessage, response: ServerResponse, url: URL) => void) {
+    return (request: IncomingMessage, response: ServerResponse) => {
+      const url = new URL(request.url ?? '/', 'http://hub.invalid');
+      const { method = '', headers } = request;
+      const entry: LogEntry = {
+        server,
+        method,
+        path: url.pathname,
+        query: url.searchParams,
+        headers,
+        bytes: 0,
+        status: 0,
+      };
+      this.log.push(entry);
+      response.on('close', () => {
+        entry.status = response.statusCode;
+      });
+      const write = response.write.bind(response);
+      response.write = ((chunk: Buffer, ...rest: never[]) => {
+        entry.bytes += chunk.length;
+        return write(chunk, ...rest);
+      }) as typeof response.write;
+      const fault = this.#faults.find((one) => {
+        return one.on === server && one.left > 0 && one.match.test(`${method} ${url.pathname}`);
+      });
+      if (fault !== undefined) fault.left--;
+      misbehave(response, fault?.behaviour, () => answer.call(this, request, response, url));
+    };
+  }
+
+  #answerToken(request: IncomingMessage, response: ServerResponse, url: URL): void {
+    const { authorization } = request.headers;
+    const account = authorization === undefined ? undefined : this.#authenticate(authorization);
+    if (authorization !== undefined && account === undefined) {
+      return json(response, 401, { details: 'incorrect username or password' });
+    }
+    const repository = /^repository:(.+):pull$/.exec(url.searchParams.get('scope') ?? '')?.[1] ?? '';
+    const token = randomUUID();
+    this.#tokens.set(token, { repository, username: account?.username });
+    // The Hub never says no here: what is missing or private gets a token that opens nothing.
+    json(response, 200, { token, access_token: token, expires_in: 300, issued_at: new Date().toISOString() });
+  }
+
+  #authenticate(authorization: string): Account | undefined {
+    const decoded = Buffer.from(authorization.replace(/^Basic /, ''), 'base64').toString();
+    return this.accounts.find(({ username, password }) => decoded === `${username}:${password}`);
+  }
+
+  #answerRegistry(request: IncomingMessage, response: ServerResponse, url: URL): void {
+    response.setHeader('docker-distribution-api-version', 'registry/2.0');
+    response.setHeader('strict-transport-security', 'max-age=31536000');
+    const [, path = '', rest = ''] =
+      /^\/v2\/(.+?)\/((?:manifests|blobs|tags|referrers)\/.+)$/.exec(url.pathname) ?? [];
+    const token = this.#tokens.get(request.headers.authorization?.replace(/^Bearer /, '') ?? '');
+    const repository = this.#repositories.get(path);
+    if (repository === undefined || token === undefined || !this.#mayRead(token, path, repository)) {
+      return this.#challenge(response, path, token === undefined ? undefined : 'insufficient_scope');
+    }
+    const [kind, reference = ''] = rest.split('/');
+    if (kind === 'manifests') return this.#answerManifest(request, response, repository, reference);
+    if (kind === 'blobs') return this.#answerBlob(response, repository, path, reference);
+    if (kind === 'tags') return this.#answerTags(response, repository, path, url.searchParams);
+    // The Hub has no referrers endpoint.
+    json(response, 404, { errors: [{ code: 'UNSUPPORTED' }] });
+  }
+
+  #mayRead(token: HubToken, path: string, repository: HubRepository): boolean {
+    if (token.repository !== path) return false;
+    if (!repository.private) return true;
+    const account = this.accounts.find(({ username }) => username === token.username);
+    return account?.repositories.includes(path) ?? false;
+  }
+
+  #challenge(response: ServerResponse, path: string, error: string | undefined): void {
+    const parameters = [`realm="${this.#token.url.origin}/token"`, `service="${SERVICE}"`];
+    if (path !== '') parameters.push(`scope="repository:${path}:pull"`);
+    if (error !== undefined) parameters.push(`error="${error}"`);
+    response.setHeader('www-authenticate', `Bearer ${parameters.join(',')}`);
+    const detail = [{ Type: 'repository', Class: '', Name: path, Action: 'pull' }];
+    json(response, 401, { errors: [{ code: 'UNAUTHORIZED', message: 'authentication required', detail }] });
+  }
+
+  #answerManifest(
+    request: IncomingMessage,
+    response: ServerResponse,
+    repository: HubRepository,
+    reference: string,
+  ): void {
+    const digest = repository.tags.get(reference) ?? parseDigest(reference);
+    const manifest = digest === undefined ? undefined : repository.manifests.get(digest);
+    response.setHeader('ratelimit-limit', '100;w=21600');
+    response.setHeader('ratelimit-remaining', `${Math.max(0, this.remaining)};w=21600`);
+    response.setHeader('docker-ratelimit-source', '192.0.2.1');
+    if (manifest === undefined) return json(response, 404, { errors: [{ code: 'MANIFEST_UNKNOWN' }] });
+    if (request.method === 'GET' && this.remaining-- <= 0) {
+      return json(response, 429, {
+        errors: [{ code: 'TOOMANYREQUESTS', message: 'You have reached your pull rate limit.' }],
+      });
+    }
+    const accepted = MANIFEST_MEDIA_TYPES.every((type) => request.headers.accept?.includes(type));
+    response.setHeader('docker-content-digest', manifest.digest);
+    response.setHeader('etag', `"${manifest.digest}"`);
+    // Whoever leaves types out of Accept has been given schema 1.
+    const type = accepted ? manifest.mediaType : 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+    sendBytes(request, response, type, manifest.bytes);
+  }
+
+  #answerBlob(response: ServerResponse, repository: HubRepository, path: string, reference: string): void {
+    const digest = parseDigest(reference);
+    if (digest === undefined || !repository.blobs.has(digest)) {
+      return json(response, 404, { errors: [{ code: 'BLOB_UNKNOWN' }] });
+    }
+    const location = new URL(`/registry-v2/docker/registry/v2/blobs/${digest}/data`, this.#cdn.url);
+    location.searchParams.set('repository', path);
+    location.searchParams.set('verify', this.#sign(path, digest));
+    response.writeHead(307, { location: location.href, 'content-length': 0 }).end();
+  }
+
+  #answerTags(
+    response: ServerResponse,
+    repository: HubRepository,
+    path: string,
+    query: URLSearchParams,
+  ): void {
+    const all = [...repository.tags.keys()].sort();
+    const after = all.filter((tag) => tag > (query.get('last') ?? ''));
+    const page = query.has('n') ? after.slice(0, Number(query.get('n'))) : after;
+    if (page.length < after.length) {
+      response.setHeader(
+        'link',
+        `</v2/${path}/tags/list?last=${page.at(-1)}&n=${query.get('n')}>; rel="next"`,
+      );
+    }
+    json(response, 200, { name: path, tags: page });
+  }
+
+  #answerCdn(request: IncomingMessage, response: ServerResponse, url: URL): void {
+    const digest = parseDigest(url.pathname.split('/').at(-2) ?? '');
+    const path = url.searchParams.get('repository') ?? '';
+    if (digest === undefined || url.searchParams.get('verify') !== this.#sign(path, digest)) {
+      return json(response, 403, { error: 'signature' });
+    }
+    // Object stores refuse a request that is signed in two ways.
+    if (request.headers.authorization !== undefined)
+      return json(response, 400, { error: 'two authorizations' });
+    sendBytes(
+      request,
+      response,
+      'application/octet-stream',
+      this.#repositories.get(path)?.blobs.get(digest) ?? Buffer.of(),
+    );
+  }
+
+  #sign(path: string, digest: Digest): string {
+    return createHmac('sha256', this.#signingKey).update(`${path} ${digest}`).digest('base64url');
+  }
+}
+
+function json(response: ServerResponse, status: number, body: object): void {
+  const bytes = Buffer.from(JSON.stringify(body));
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length });
+  response.end(bytes);
+}

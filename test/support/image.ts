@@ -1,0 +1,80 @@
+import { randomBytes } from 'node:crypto';
+import { type Digest, sha256Of } from '../../src/registry/digest.ts';
+import type { ManifestMediaType } from '../../src/registry/media-type.ts';
+
+export interface TestManifest {
+  readonly digest: Digest;
+  readonly mediaType: ManifestMediaType;
+  readonly bytes: Buffer;
+}
+
+/** An image as a registry holds it: documents and blobs by digest. */
+export interface TestImage extends TestManifest {
+  readonly manifests: readonly TestManifest[];
+  readonly config: Digest;
+  readonly layers: readonly Digest[];
+  readonly blobs: ReadonlyMap<Digest, Buffer>;
+}
+
+const IMAGE_TYPE = 'application/vnd.oci.image.manifest.v1+json';
+const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
+
+export function manifestOf(document: object, mediaType: ManifestMediaType): TestManifest {
+  const bytes = Buffer.from(JSON.stringify(document));
+  return { digest: sha256Of(bytes), mediaType, bytes };
+}
+
+/** An image of the given layers, or of one random layer of `size` bytes. */
+export function imageOf({
+  layers,
+  size = 1000,
+}: {
+  layers?: readonly Buffer[];
+  size?: number;
+} = {}): TestImage {
+  const contents = layers ?? [randomBytes(size)];
+  const config = Buffer.from(
+    JSON.stringify({ architecture: 'amd64', os: 'linux', salt: randomBytes(8).toString('hex') }),
+  );
+  const descriptor = (mediaType: string, bytes: Buffer) => ({
+    mediaType,
+    digest: sha256Of(bytes),
+    size: bytes.length,
+  });
+  const manifest = manifestOf(
+    {
+      schemaVersion: 2,
+      mediaType: IMAGE_TYPE,
+      config: descriptor('application/vnd.oci.image.config.v1+json', config),
+      layers: contents.map((bytes) => descriptor('application/vnd.oci.image.layer.v1.tar', bytes)),
+    },
+    IMAGE_TYPE,
+  );
+  return {
+    ...manifest,
+    manifests: [manifest],
+    config: sha256Of(config),
+    layers: contents.map(sha256Of),
+    blobs: new Map([config, ...contents].map((bytes) => [sha256Of(bytes), bytes])),
+  };
+}
+
+/** One index over several images, as of several platforms. */
+export function indexOf(images: readonly TestImage[]): TestImage {
+  const first = images[0];
+  if (first === undefined) throw new Error('an index needs an image');
+  const index = manifestOf(
+    {
+      schemaVersion: 2,
+      mediaType: INDEX_TYPE,
+      manifests: images.map(({ digest, mediaType, bytes }) => ({ mediaType, digest, size: bytes.length })),
+    },
+    INDEX_TYPE,
+  );
+  return {
+    ...first,
+    ...index,
+    manifests: [index, ...images.flatMap(({ manifests }) => manifests)],
+    blobs: new Map(images.flatMap(({ blobs }) => [...blobs])),
+  };
+}

@@ -1,0 +1,108 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { type CoreOptions, startCore } from '../../src/core/core.ts';
+import { createLogger } from '../../src/platform/log.ts';
+import type { UpstreamHost } from '../../src/registry/repository.ts';
+import type { FakeHub } from './fake-hub.ts';
+import { ask, type TestResponse } from './http.ts';
+import { waitFor } from './wait-for.ts';
+
+export const QUIET = createLogger('test', { level: 'error', format: 'json' });
+QUIET.level = 'silent';
+
+const DAY = 24 * 60 * 60 * 1000;
+
+export const ACCOUNT = { username: 'acme-mirror', password: 'hub-p4ss:w%rd' };
+
+/** A core in this process, in front of a stand-in Hub, with a clock of the test's own. */
+export class TestCore implements AsyncDisposable {
+  readonly directory: string;
+  /** Milliseconds; moved by the test. */
+  now = Date.parse('2026-11-22T12:00:00Z');
+  readonly #options: CoreOptions;
+  #running: AsyncDisposable;
+
+  static async start(hub: FakeHub, options: Partial<CoreOptions> = {}): Promise<TestCore> {
+    const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-core-'));
+    let core: TestCore | undefined;
+    const complete: CoreOptions = {
+      socket: path.join(directory, 'core.sock'),
+      directory: path.join(directory, 'data'),
+      upstreams: [{ host: 'docker.io' as UpstreamHost, url: hub.url, credential: ACCOUNT }],
+      tagFreshness: 60_000,
+      staleIfError: 7 * DAY,
+      log: QUIET,
+      clock: () => core?.now ?? 0,
+      limits: { connect: 1000, headers: 1000, bodyIdle: 1000 },
+      ...options,
+    };
+    core = new TestCore(directory, complete, await startCore(complete));
+    return core;
+  }
+
+  private constructor(directory: string, options: CoreOptions, running: AsyncDisposable) {
+    this.directory = directory;
+    this.#options = options;
+    this.#running = running;
+  }
+
+  ask(target: string, { method = 'GET', grant = 'public' } = {}): Promise<TestResponse> {
+    const headers = { 'hubgate-grant': grant };
+    return ask({ socketPath: this.#options.socket, path: `/v2/docker.io/${target}`, method, headers });
+  }
+
+  /** A blob's bytes, read as the gateway reads them: from where the answer says, once it is whole. */
+  async blob(target: string, grant = 'public'): Promise<Buffer | number> {
+    const { status, body } = await this.ask(target, { grant });
+    if (status !== 200) return status;
+    const lines = body
+      .toString()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    if (lines.length > 1 && lines.at(-1).kind !== 'verified') return 0;
+    const digest = target.split('/').at(-1) ?? '';
+    await waitFor(() =>
+      this.content(digest).then(
+        () => true,
+        () => false,
+      ),
+    );
+    return this.content(digest);
+  }
+
+  /** Asks, and leaves as soon as the answer has begun. */
+  async leave(target: string): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const headers = { 'hubgate-grant': 'public' };
+    const started = request(
+      { socketPath: this.#options.socket, path: `/v2/docker.io/${target}`, headers },
+      (response) => {
+        response.once('data', () => {
+          response.destroy();
+          resolve();
+        });
+      },
+    );
+    started.on('error', reject).end();
+    await promise;
+  }
+
+  /** The content of a digest, straight from the disk. */
+  content(text: string): Promise<Buffer> {
+    const hex = text.split(':').at(-1) ?? '';
+    return readFile(path.join(this.#options.directory, 'blobs/sha256', hex.slice(0, 2), hex));
+  }
+
+  async restart(): Promise<void> {
+    await this.#running[Symbol.asyncDispose]();
+    this.#running = await startCore(this.#options);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#running[Symbol.asyncDispose]();
+    await rm(this.directory, { recursive: true });
+  }
+}

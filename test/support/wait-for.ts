@@ -1,0 +1,10 @@
+const DEADLINE_MS = 10_000;
+
+/** Waits for what another party does in its own time and says nothing about. */
+export async function waitFor(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const end = performance.now() + DEADLINE_MS;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error('what was waited for has not happened');
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
