@@ -20,7 +20,7 @@ export function parseSubject(text: string): Subject | undefined {
  * The names that users and services can have. They stand in `to:`, in `${user}` and in `docker login`, so they may not
  * hold a colon, a slash, a wildcard or an upper-case letter.
  */
-export const NAME = /^[a-z0-9](?:[a-z0-9._@-]{0,62}[a-z0-9])?$/;
+const NAME = /^[a-z0-9](?:[a-z0-9._@-]{0,62}[a-z0-9])?$/;
 
 /** Words that mean something else where a name can stand. */
 const RESERVED: ReadonlySet<string> = new Set(['anonymous', 'authenticated', 'everything', 'oidc']);

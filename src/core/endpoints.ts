@@ -2,8 +2,9 @@ import { Readable } from 'node:stream';
 import Koa, { type Context } from 'koa';
 import type { Logger } from '../platform/log.ts';
 import { ERRORS, errorBody } from '../registry/error.ts';
+import { writePage } from '../registry/page.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
-import { type Page, parseTarget, type RepositoryRoute } from '../registry/route.ts';
+import { parseTarget, type RepositoryRoute } from '../registry/route.ts';
 import type { Fill } from './pull/fill.ts';
 import type { Grant, Outcome, Refusal } from './pull/outcome.ts';
 import type { BlobPull, PulledBlob } from './pull/pull-blob.ts';
@@ -130,14 +131,7 @@ async function* progressLines(fill: Fill): AsyncGenerator<string> {
 function sendDocument(context: Context, { bytes, next }: PulledDocument): void {
   context.body = bytes;
   context.set('content-type', 'application/json');
-  if (next !== undefined) context.set('hubgate-next', nextQuery(next));
-}
-
-function nextQuery({ n, last }: Page): string {
-  const query = new URLSearchParams();
-  if (n !== undefined) query.set('n', String(n));
-  if (last !== undefined) query.set('last', last);
-  return query.toString();
+  if (next !== undefined) context.set('hubgate-next', writePage(next));
 }
 
 function refuse(context: Context, { error, retryAfter }: Refusal): void {

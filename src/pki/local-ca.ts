@@ -40,10 +40,19 @@ export async function ensureServerCertificate(
   options: ServerCertificateOptions,
 ): Promise<string | undefined> {
   const present = await readCertificate(options.server.certificate);
-  const ca = await readCertificate(options.ca.certificate);
-  if (present !== undefined && (ca === undefined || !present.verify(ca.publicKey))) return undefined;
-  if (present === undefined || !fits(present, options)) await issueServerCertificate(options);
-  return readFile(options.ca.certificate, 'utf8');
+  const isOurs = (await localCaOf(options)) !== undefined;
+  if (present === undefined || (isOurs && !fits(present, options))) await issueServerCertificate(options);
+  return localCaOf(options);
+}
+
+/** The local CA's certificate as PEM, where it is the issuer of the server's. */
+export async function localCaOf({
+  ca,
+  server,
+}: Pick<ServerCertificateOptions, 'ca' | 'server'>): Promise<string | undefined> {
+  const issued = await readCertificate(server.certificate);
+  const authority = await readCertificate(ca.certificate);
+  return authority !== undefined && issued?.verify(authority.publicKey) ? authority.toString() : undefined;
 }
 
 function fits(certificate: X509Certificate, { names, clock }: ServerCertificateOptions): boolean {

@@ -16,9 +16,9 @@ export interface LogOptions {
  * A process' log on its standard output. What is logged are named fields that the caller chose: never a request, a
  * header or an options object as a whole, because those can hold secrets.
  */
-export function createLogger(role: string, { level, format }: LogOptions): Logger {
+export function createLogger(name: string, { level, format }: LogOptions): Logger {
   const text = format === 'text' || (format === 'auto' && process.stdout.isTTY === true);
-  const options = { level, base: { role }, timestamp: pino.stdTimeFunctions.isoTime };
+  const options = { level, base: { process: name }, timestamp: pino.stdTimeFunctions.isoTime };
   return text
     ? pino(
         options,

@@ -67,7 +67,9 @@ function faultsOf(issue: z.core.$ZodIssue, yaml: YamlDocument): Fault[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
       const path = [...issue.path, key];
-      return yaml.faultAt(path, `unknown key "${writePath(path)}"; ${issue.message}`, 'key');
+      // What does not look like a key can be a piece of a secret that a comma or a colon has split.
+      const name = /^[\w-]{1,40}$/.test(key) ? writePath(path) : `${writePath(issue.path)}…`;
+      return yaml.faultAt(path, `unknown key "${name}"; ${issue.message}`, 'key');
     });
   }
   const path = pathInText(yaml.data, issue.path);

@@ -1,6 +1,7 @@
 import { type Digest, parseDigest } from './digest.ts';
 import type { ErrorName } from './error.ts';
-import { parseReference, type Reference } from './reference.ts';
+import { type Page, parsePage, writePage } from './page.ts';
+import { parseReference, type Reference, writeReference } from './reference.ts';
 import { type Repository, resolveRepository, resolveUpstream, type UpstreamNames } from './repository.ts';
 
 /** What a request on `/v2/` asks for. The only way from a request target to a repository leads through here. */
@@ -16,11 +17,6 @@ export type Route =
 
 /** A route that is about one repository, and so is the policy's to decide. */
 export type RepositoryRoute = Extract<Route, { repository: Repository }>;
-
-export interface Page {
-  readonly n?: number;
-  readonly last?: string;
-}
 
 export type ParsedTarget = { readonly route: Route } | { readonly refusal: ErrorName };
 
@@ -83,11 +79,18 @@ function parseResource(
   return { route: { kind: kind === 'blobs' ? 'blob' : 'referrers', repository, digest } };
 }
 
-/** The spec's `n` and `last`. `n` is bounded, so that no answer is built to a caller's measure. */
-function parsePage(query: URLSearchParams): Page | undefined {
-  const n = query.get('n');
-  const last = query.get('last');
-  if (n !== null && !/^[0-9]{1,5}$/.test(n)) return undefined;
-  if (last !== null && parseReference(last)?.kind !== 'tag') return undefined;
-  return { ...(n === null ? {} : { n: Number(n) }), ...(last === null ? {} : { last }) };
+/** The distribution API's path of a route, below its repository. */
+export function resourceOf(route: RepositoryRoute): string {
+  switch (route.kind) {
+    case 'manifest':
+      return `manifests/${writeReference(route.reference)}`;
+    case 'blob':
+      return `blobs/${route.digest}`;
+    case 'referrers':
+      return `referrers/${route.digest}`;
+    case 'tags': {
+      const query = writePage(route.page);
+      return query === '' ? 'tags/list' : `tags/list?${query}`;
+    }
+  }
 }

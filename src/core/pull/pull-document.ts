@@ -1,7 +1,7 @@
 import type { Digest } from '../../registry/digest.ts';
+import { nextPage, type Page, writePage } from '../../registry/page.ts';
 import type { Repository } from '../../registry/repository.ts';
-import type { Page } from '../../registry/route.ts';
-import type { RegistryClient, RegistryDocument } from '../upstream/registry-client.ts';
+import type { RegistryClient } from '../upstream/registry-client.ts';
 import { type Memberships, readerFor } from './membership.ts';
 import { type Grant, type Outcome, refusalOf } from './outcome.ts';
 
@@ -27,14 +27,12 @@ export class DocumentPull {
     this.#memberships = memberships;
   }
 
-  async tags(repository: Repository, { n, last }: Page, grant: Grant): Promise<Outcome<PulledDocument>> {
-    const query = new URLSearchParams();
-    if (n !== undefined) query.set('n', String(n));
-    if (last !== undefined) query.set('last', last);
-    const resource = query.size === 0 ? 'tags/list' : `tags/list?${query}`;
+  async tags(repository: Repository, page: Page, grant: Grant): Promise<Outcome<PulledDocument>> {
+    const query = writePage(page);
+    const resource = query === '' ? 'tags/list' : `tags/list?${query}`;
     const answer = await this.#get(repository, resource, grant);
     if (answer.kind !== 'yes') return refusalOf(answer, 'NAME_UNKNOWN');
-    const next = nextPage(answer.value);
+    const next = nextPage(answer.value.link ?? '');
     return { kind: 'found', cache: 'fill', bytes: answer.value.bytes, ...(next && { next }) };
   }
 
@@ -53,14 +51,4 @@ export class DocumentPull {
     await this.#memberships.learn(repository, as, answer);
     return answer;
   }
-}
-
-/** The upstream's `Link: <…?n=100&last=x>; rel="next"`, whose URL is its own and no client's to follow. */
-function nextPage({ link }: RegistryDocument): Page | undefined {
-  const target = /<([^>]*)>\s*;\s*rel="?next"?/.exec(link ?? '')?.[1];
-  const url = URL.parse(target ?? '', 'https://upstream.invalid');
-  const last = url?.searchParams.get('last');
-  if (target === undefined || last === null || last === undefined) return undefined;
-  const n = Number(url?.searchParams.get('n'));
-  return { last, ...(Number.isInteger(n) && n > 0 && { n }) };
 }

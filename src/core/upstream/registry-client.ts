@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
+import { readBody } from '../../platform/read-body.ts';
 import { type Digest, parseDigest, sha256Of } from '../../registry/digest.ts';
 import {
   MANIFEST_MEDIA_TYPES,
@@ -20,7 +21,6 @@ import { createRefusals, type Refusals } from './refusals.ts';
 import {
   discard,
   isRedirect,
-  readBody,
   type Transport,
   type UpstreamRequest,
   type UpstreamResponse,
@@ -83,7 +83,7 @@ export interface RegistryDocument {
   readonly link: string | undefined;
 }
 
-export const MAX_MANIFEST_SIZE = 4 * 1024 * 1024;
+const MAX_MANIFEST_SIZE = 4 * 1024 * 1024;
 
 export interface RegistryClientOptions {
   readonly upstreams: readonly UpstreamOptions[];

@@ -1,7 +1,8 @@
 import type { Clock } from '../../platform/clock.ts';
+import { readBody } from '../../platform/read-body.ts';
 import { type Answer, cannot, no, yes } from './answer.ts';
 import { readRetryAfter } from './quota.ts';
-import { discard, readBody, type Transport, type UpstreamResponse } from './transport.ts';
+import { discard, type Transport, type UpstreamResponse } from './transport.ts';
 
 /** Which token is wanted: they are cached by all of this. */
 export interface TokenRequest {

@@ -162,15 +162,3 @@ function troubleOf(error: unknown, url: URL): Answer<never> {
 export function discard({ body }: UpstreamResponse): void {
   body.dump({ limit: 64 * 1024 }).catch(() => {});
 }
-
-/** The body, unless it is longer than `most` bytes; then the connection is given up, and undefined is the answer. */
-export async function readBody(body: UpstreamResponse['body'], most: number): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > most) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}

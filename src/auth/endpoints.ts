@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto';
+import Koa, { type Context } from 'koa';
+import { z } from 'zod';
+import type { LivePolicy } from '../access/live-policy.ts';
+import { ANONYMOUS, type Subject, writeSubject } from '../access/subject.ts';
+import type { Logger } from '../platform/log.ts';
+import { readBody } from '../platform/read-body.ts';
+import type { ErrorName } from '../registry/error.ts';
+import type { UpstreamNames } from '../registry/repository.ts';
+import type { Authenticate } from './identity/authenticate.ts';
+import type { LiveUsers } from './identity/live-users.ts';
+import { passwordCredential } from './identity/password.ts';
+import type { Users } from './identity/users-file.ts';
+import { type GrantedScopes, grantScopes } from './token/grant-scopes.ts';
+import { type IssuerOptions, issueToken } from './token/issue-token.ts';
+
+/**
+ * What auth serves on its socket, to gateways alone:
+ *
+ *     POST /authenticate   a name and a password → who that is
+ *     POST /token          the same or nobody, and scopes → a token
+ *     GET  /keys           the public keys by which tokens are verified
+ *     GET  /credentials    the credentials that are in force; 304 while they are those of `If-None-Match`
+ */
+export interface AuthRooms {
+  readonly authenticate: Authenticate;
+  readonly users: LiveUsers;
+  readonly policy: LivePolicy;
+  readonly names: UpstreamNames;
+  readonly issuer: IssuerOptions;
+  readonly log: Logger;
+}
+
+/** The credential of whoever shows none. */
+const ANONYMOUS_CREDENTIAL = 'anonymous';
+const MAX_BODY = 128 * 1024;
+
+const LOGIN = z.strictObject({ username: z.string(), password: z.string() });
+const TOKEN_REQUEST = z.strictObject({
+  login: LOGIN.nullable(),
+  scopes: z.array(z.string()),
+  address: z.string(),
+});
+type TokenRequest = z.output<typeof TOKEN_REQUEST>;
+
+interface Identified {
+  readonly subject: Subject;
+  readonly credential: string;
+}
+
+export function authApplication(rooms: AuthRooms): Koa {
+  const app = new Koa();
+  const credentials = inForce(rooms.users);
+  // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
+  app.silent = true;
+  app.use(async (context) => {
+    try {
+      await answer(context, rooms, credentials);
+    } catch (error) {
+      rooms.log.error({ error: (error as Error).stack }, 'auth failed');
+      refuse(context, 'INTERNAL');
+    }
+  });
+  return app;
+}
+
+async function answer(context: Context, rooms: AuthRooms, credentials: () => Credentials): Promise<void> {
+  switch (`${context.method} ${context.path}`) {
+    case 'POST /authenticate':
+      return answerAuthenticate(context, rooms);
+    case 'POST /token':
+      return answerToken(context, rooms);
+    case 'GET /keys':
+      context.body = { keys: [rooms.issuer.key.jwk] };
+      return;
+    case 'GET /credentials':
+      return answerCredentials(context, credentials);
+    default:
+      context.status = 404;
+  }
+}
+
+async function answerAuthenticate(context: Context, { authenticate }: AuthRooms): Promise<void> {
+  const { username, password } = LOGIN.parse(await readJson(context));
+  const verdict = await authenticate(username, password);
+  if (verdict.kind !== 'authenticated')
+    return refuse(context, verdict.kind === 'busy' ? 'TOO_MANY_LOGINS' : 'BAD_CREDENTIALS');
+  context.body = { subject: writeSubject(verdict.subject), credential: verdict.credential };
+}
+
+async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
+  const request = TOKEN_REQUEST.parse(await readJson(context));
+  const identified = await identify(request, rooms);
+  if (typeof identified === 'string') return refuse(context, identified);
+  const { access, scope } = granted(request, identified.subject, rooms);
+  const who = { subject: writeSubject(identified.subject), credential: identified.credential };
+  const token = await issueToken({ ...who, access }, rooms.issuer);
+  context.body = { ...who, token, expiresIn: rooms.issuer.lifetime / 1000, scope };
+}
+
+/**
+ * Who asks for a token. A classic dockerd sends its Docker Hub login to every mirror, so with a scope a login that is
+ * unknown here is taken for none where the network alone is granted something; without a scope it is somebody who logs
+ * in here, and is told.
+ */
+async function identify(request: TokenRequest, rooms: AuthRooms): Promise<Identified | ErrorName> {
+  const nobody: Identified = { subject: ANONYMOUS, credential: ANONYMOUS_CREDENTIAL };
+  if (request.login === null) return nobody;
+  const verdict = await rooms.authenticate(request.login.username, request.login.password);
+  if (verdict.kind === 'authenticated') return verdict;
+  if (granted(request, ANONYMOUS, rooms).access.length > 0) return nobody;
+  return verdict.kind === 'busy' ? 'TOO_MANY_LOGINS' : 'BAD_CREDENTIALS';
+}
+
+function granted(
+  { scopes, address }: TokenRequest,
+  subject: Subject,
+  { policy, names }: AuthRooms,
+): GrantedScopes {
+  return grantScopes(scopes, { subject, address }, policy.current, names);
+}
+
+function answerCredentials(context: Context, credentials: () => Credentials): void {
+  const { etag, body } = credentials();
+  context.set('etag', etag);
+  if (context.get('if-none-match') === etag) context.status = 304;
+  else context.body = body;
+}
+
+interface Credentials {
+  readonly etag: string;
+  /** JSON: the subject of each credential by its id. */
+  readonly body: string;
+}
+
+/** Every gateway asks several times a second, so the answer is put together only when the users have changed. */
+function inForce(users: LiveUsers): () => Credentials {
+  let last: (Credentials & { readonly of: Users }) | undefined;
+  return () => {
+    if (last?.of === users.current) return last;
+    const passwords = [...users.current.values()].map(({ name, passwordHash }): [string, string] => {
+      return [passwordCredential(name, passwordHash), writeSubject({ kind: 'user', name })];
+    });
+    const body = JSON.stringify(
+      Object.fromEntries([...passwords, [ANONYMOUS_CREDENTIAL, writeSubject(ANONYMOUS)]]),
+    );
+    last = { of: users.current, body, etag: `"${createHash('sha256').update(body).digest('base64url')}"` };
+    return last;
+  };
+}
+
+async function readJson(context: Context): Promise<unknown> {
+  const body = await readBody(context.req, MAX_BODY);
+  return JSON.parse(body?.toString('utf8') ?? '');
+}
+
+function refuse(context: Context, error: ErrorName): void {
+  context.status = 400;
+  context.body = { error };
+}

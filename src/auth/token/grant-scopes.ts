@@ -1,0 +1,44 @@
+import { decide, type Policy } from '../../access/policy.ts';
+import type { Subject } from '../../access/subject.ts';
+import { resolveRepository, type UpstreamNames } from '../../registry/repository.ts';
+import { parseScope } from '../../registry/scope.ts';
+import type { Access } from './issue-token.ts';
+
+export interface Asker {
+  readonly subject: Subject;
+  readonly address: string;
+}
+
+export interface GrantedScopes {
+  readonly access: readonly Access[];
+  /** The granted ones as they were asked for, for the answer's `scope`. */
+  readonly scope: string;
+}
+
+/** More than any client asks for at once, and few enough for a token to fit into a header. */
+const MAX_SCOPES = 50;
+
+/**
+ * What was asked ∩ what the policy grants. By the token specification, a scope that is unknown or not granted is left
+ * out, and is no error.
+ */
+export function grantScopes(
+  asked: readonly string[],
+  { subject, address }: Asker,
+  policy: Policy,
+  names: UpstreamNames,
+): GrantedScopes {
+  const access = new Map<string, Access>();
+  const scopes: string[] = [];
+  for (const text of asked.slice(0, MAX_SCOPES)) {
+    const scope = parseScope(text);
+    if (scope?.type !== 'repository' || !scope.actions.some((action) => action === 'pull' || action === '*'))
+      continue;
+    const repository = resolveRepository(scope.name, [], names);
+    if (repository === undefined) continue;
+    if (decide(policy, { subject, address, repository }).decision !== 'allow') continue;
+    access.set(repository.name, { type: 'repository', name: repository.name, actions: ['pull'] });
+    scopes.push(`repository:${scope.name}:pull`);
+  }
+  return { access: [...access.values()], scope: scopes.join(' ') };
+}

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import {
+  hashPassword,
+  isPasswordHash,
+  randomPassword,
+  verifyPassword,
+} from '../../src/auth/identity/password.ts';
+import { parseUsers, readUsers, removeUser, setPassword } from '../../src/auth/identity/users-file.ts';
+import { formatFault } from '../../src/platform/fault.ts';
+
+const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21l$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g';
+
+let directory: string;
+let file: string;
+
+beforeEach(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'hubgate-users-'));
+  file = path.join(directory, 'users.yaml');
+});
+
+afterEach(() => rm(directory, { recursive: true }));
+
+test('a user is added to a file that is not there, for its owner’s eyes only', async () => {
+  assert.deepEqual(await readUsers(file), { value: new Map() });
+  await setPassword(file, 'ana', HASH);
+  assert.deepEqual(await readUsers(file), { value: new Map([['ana', { name: 'ana', passwordHash: HASH }]]) });
+  assert.equal((await stat(file)).mode & 0o777, 0o600);
+});
+
+test('comments and order stay, whatever is changed', async () => {
+  await writeFile(
+    file,
+    `# our people
+version: 1
+users:
+  # the platform team
+  jin:
+    password: ${HASH} # since 2026
+  ana:
+    password: ${HASH}
+
+# the end
+`,
+  );
+  const other = HASH.replace('aGFzaG', 'b3RoZX');
+  await setPassword(file, 'jin', other);
+  await setPassword(file, 'zoe', HASH);
+  await removeUser(file, 'ana');
+  assert.equal(
+    await readFile(file, 'utf8'),
+    `# our people
+version: 1
+users:
+  # the platform team
+  jin:
+    password: ${other} # since 2026
+  zoe:
+    password: ${HASH}
+
+# the end
+`,
+  );
+});
+
+test('a file that cannot be read is not written over', async () => {
+  const broken = 'version: 1\nusers:\n  ana: {pasword: x}\n';
+  await writeFile(file, broken);
+  await assert.rejects(setPassword(file, 'jin', HASH), { name: 'FaultsError' });
+  assert.equal(await readFile(file, 'utf8'), broken);
+});
+
+test('a user without a hash, with something else for one, or of an odd name is a fault', () => {
+  const faults = (text: string) => {
+    const parsed = parseUsers('users.yaml', text);
+    return 'faults' in parsed ? parsed.faults.map(formatFault) : [];
+  };
+  const text = `version: 1
+users:
+  ana: {}
+  bo: { password: hunter2 }
+  Jin: { password: "${HASH}" }
+  authenticated: { password: "${HASH}" }
+  zoe: { password: "${HASH}", admin: true }
+  eve: { password: ${HASH} }
+`;
+  assert.deepEqual(faults(text), [
+    'users.yaml:3:8: "users.ana.password" is missing; expected an argon2id hash, as `hubgate user` writes it',
+    'users.yaml:4:19: users.bo.password: found something else, expected an argon2id hash, as `hubgate user` writes it',
+    'users.yaml:5:3: "Jin" is no user name (lower-case letters, digits and ._@- between them, at most 64)',
+    'users.yaml:6:3: "authenticated" is no user name (lower-case letters, digits and ._@- between them, at most 64)',
+    `users.yaml:7:${24 + HASH.length}: unknown key "users.zoe.admin"; known here: password`,
+    'users.yaml:8:20: users.eve.password: found something else, expected an argon2id hash, as `hubgate user` writes it',
+    'users.yaml:8:43: unknown key "users.eve…"; known here: password',
+    'users.yaml:8:47: unknown key "users.eve…"; known here: password',
+  ]);
+});
+
+test('a hash verifies its password and no other, and is what the file may hold', async () => {
+  const hash = await hashPassword('pä$$ word:*');
+  assert.ok(isPasswordHash(hash));
+  assert.ok(await verifyPassword(hash, 'pä$$ word:*'));
+  assert.ok(!(await verifyPassword(hash, 'pä$$ word:')));
+  assert.ok(!isPasswordHash('$2y$05$abcdefghijklmnopqrstuv'));
+});
+
+test('a random password is one, and has no letters that look alike', () => {
+  const passwords = new Set(Array.from({ length: 200 }, randomPassword));
+  assert.equal(passwords.size, 200);
+  for (const password of passwords) assert.match(password, /^[a-km-np-z2-9]{24}$/);
+});
