@@ -17,6 +17,8 @@ export type Behaviour =
   | { readonly kind: 'corrupt'; readonly at: number }
   /** Rightly, but the body stops after so many bytes until `gate` opens. */
   | { readonly kind: 'pause'; readonly at: number; readonly gate: Promise<unknown> }
+  /** Rightly, but without saying how long the body is. */
+  | { readonly kind: 'unsized' }
   /** With bytes that no HTTP parser accepts. */
   | { readonly kind: 'raw'; readonly bytes: string }
   /** Rightly, after something else has happened. */
@@ -75,7 +77,7 @@ export function sendBytes(
   const end = Math.min(range?.[2] ? Number(range[2]) : bytes.length - 1, bytes.length - 1);
   const part = bytes.subarray(start, end + 1);
   response.setHeader('content-type', type);
-  response.setHeader('content-length', part.length);
+  if (behaviours.get(response)?.kind !== 'unsized') response.setHeader('content-length', part.length);
   if (range !== null) response.setHeader('content-range', `bytes ${start}-${end}/${bytes.length}`);
   response.writeHead(range === null ? 200 : 206);
   if (request.method === 'HEAD') response.end();

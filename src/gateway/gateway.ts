@@ -1,0 +1,123 @@
+/**
+ * The gateway: the front door. It knows who asks and what they may, hands over to the core and records. It holds no
+ * secret but its TLS key. This is the only file that knows all of its rooms.
+ */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import Koa from 'koa';
+import { followPolicy } from '../access/live-policy.ts';
+import { type Clock, systemClock } from '../platform/clock.ts';
+import type { Logger } from '../platform/log.ts';
+import type { UpstreamNames } from '../registry/repository.ts';
+import { createAdmit } from './admission/admit.ts';
+import { openAuthClient } from './admission/auth-client.ts';
+import { followCredentials } from './admission/credentials-in-force.ts';
+import { createVerifyToken } from './admission/verify-token.ts';
+import { openAudit } from './audit/audit.ts';
+import { openBuiltinCore } from './handover/builtin-core.ts';
+import type { Core } from './handover/core.ts';
+import { openExternalCore } from './handover/external-core.ts';
+import { ambiguousFraming } from './http/framing.ts';
+import { listenTls } from './http/listener.ts';
+import { refuse } from './http/respond.ts';
+import { createPermit } from './permission/permit.ts';
+import { adminApplication } from './routes/admin.ts';
+import { serviceRoutes } from './routes/service.ts';
+import { answerV2, type V2Rooms } from './routes/v2.ts';
+
+export interface GatewayOptions {
+  readonly listen: { readonly host?: string; readonly port: number };
+  readonly admin: { readonly host?: string; readonly port: number };
+  /** What clients type. Tokens are issued for it, and challenges lead to it. */
+  readonly url: URL;
+  readonly names: UpstreamNames;
+  readonly certificate: string;
+  readonly key: string;
+  /** The local CA's certificate as PEM, where it issued the server's. */
+  readonly ca?: string;
+  readonly policyFile: string;
+  readonly auditFile: string;
+  readonly authSocket: string;
+  readonly core: { readonly socket: string; readonly directory: string } | { readonly url: URL };
+  readonly log: Logger;
+  readonly clock?: Clock;
+}
+
+export interface Gateway extends AsyncDisposable {
+  readonly port: number;
+}
+
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { log, url, names, clock = systemClock } = options;
+  await using stack = new AsyncDisposableStack();
+  const policy = stack.use(await followPolicy(options.policyFile, log));
+  const audit = stack.use(openAudit(options.auditFile));
+  const auth = stack.use(openAuthClient(options.authSocket));
+  const core = stack.use(
+    'url' in options.core ? openExternalCore(options.core.url) : openBuiltinCore(options.core),
+  );
+  const credentials = stack.use(await followCredentials(auth, log));
+  const verifyToken = await createVerifyToken({ auth, issuer: url.origin, audience: url.host, clock });
+  const app = application(
+    {
+      names,
+      admit: createAdmit({ auth, verifyToken, credentials }),
+      permit: createPermit(policy),
+      core,
+      audit,
+      log,
+      realm: `${url.origin}/token`,
+      service: url.host,
+    },
+    serviceRoutes({ auth, audit, ca: options.ca }),
+  );
+  stack.use(await listenAdmin(options.admin, core));
+  const listener = stack.use(await listenTls(options, app.callback()));
+  const running = stack.move();
+  return { port: listener.port, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+function application(rooms: V2Rooms, services: ReturnType<typeof serviceRoutes>): Koa {
+  const app = new Koa();
+  // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
+  app.silent = true;
+  app.use(async ({ req, res }, next) => {
+    try {
+      const ambiguity = ambiguousFraming(req);
+      if (ambiguity === undefined) return await next();
+      res.setHeader('connection', 'close');
+      refuse(res, { error: 'BAD_REQUEST', message: ambiguity });
+    } catch (error) {
+      rooms.log.error({ error: (error as Error).stack }, 'the gateway failed');
+      if (res.headersSent) res.destroy();
+      else refuse(res, { error: 'INTERNAL' });
+    }
+  });
+  app.use(services.routes());
+  app.use(async (context) => {
+    context.respond = false;
+    await answerV2(context.req, context.res, rooms);
+  });
+  return app;
+}
+
+async function listenAdmin(listen: GatewayOptions['admin'], core: Core): Promise<AsyncDisposable> {
+  const readiness = async () => {
+    try {
+      return { ready: true, core: await core.status() };
+    } catch (error) {
+      return { ready: false, core: { error: (error as Error).message } };
+    }
+  };
+  const server = createServer(adminApplication(readiness).callback());
+  server.listen({ port: listen.port, ...(listen.host !== undefined && { host: listen.host }) });
+  await once(server, 'listening');
+  return {
+    [Symbol.asyncDispose]: async () => {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}

@@ -1,0 +1,122 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import { z } from 'zod';
+
+/** A blob as a file that is whole, or that still grows. */
+export interface BlobSource extends AsyncDisposable {
+  /** Undefined while a fill is under way whose upstream does not say. */
+  readonly size: number | undefined;
+  /**
+   * The offset up to which bytes may be read and sent: more than `position`, or equal to it at the end of the blob.
+   * Rejects when the rest will never come.
+   */
+  available(position: number): Promise<number>;
+  read(buffer: Buffer, position: number, length: number): Promise<number>;
+}
+
+/** Bytes at the end of what a fill has written that wait until it is verified, so that nobody completes a wrong blob. */
+export const HELD_BACK = 64 * 1024;
+
+/** A blob that is whole and verified. */
+export async function openStoredBlob(file: string, size: number): Promise<BlobSource> {
+  const handle = await open(file);
+  const { size: found } = await handle.stat();
+  if (found !== size) {
+    await handle.close();
+    throw new Error(`${file} holds ${found} bytes instead of ${size}`);
+  }
+  return {
+    size,
+    available: async () => size,
+    ...reading(handle),
+    [Symbol.asyncDispose]: () => handle.close(),
+  };
+}
+
+/** A fill: the core's announcements say how far its file can be read. Takes over `announcements`. */
+export async function openFill(
+  file: string,
+  size: number | undefined,
+  announcements: Lines,
+): Promise<BlobSource> {
+  const handle = await open(file);
+  const fill = new FillProgress(announcements);
+  return {
+    size,
+    available: (position) => fill.available(position),
+    ...reading(handle),
+    [Symbol.asyncDispose]: async () => {
+      announcements.close();
+      await handle.close();
+    },
+  };
+}
+
+function reading(handle: FileHandle): Pick<BlobSource, 'read'> {
+  return {
+    read: async (buffer, position, length) => (await handle.read(buffer, 0, length, position)).bytesRead,
+  };
+}
+
+/** A body of JSON lines, one at a time. */
+export interface Lines {
+  /** Undefined at the end; rejects where the body breaks off. */
+  next(): Promise<unknown>;
+  close(): void;
+}
+
+export function readLines(body: Readable): Lines {
+  const lines = splitLines(body);
+  return {
+    next: async () => {
+      const { done, value } = await lines.next();
+      return done === true ? undefined : JSON.parse(value);
+    },
+    close: () => body.destroy(),
+  };
+}
+
+async function* splitLines(body: Readable): AsyncGenerator<string, void> {
+  let rest = '';
+  for await (const chunk of body) {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+  }
+}
+
+const PROGRESS = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('filling'), written: z.int() }),
+  z.object({ kind: z.literal('verified'), size: z.int() }),
+  z.object({ kind: z.literal('failed') }),
+]);
+
+class FillProgress {
+  readonly #announcements: Lines;
+  #available = 0;
+  #ended = false;
+
+  constructor(announcements: Lines) {
+    this.#announcements = announcements;
+  }
+
+  async available(position: number): Promise<number> {
+    while (this.#available <= position && !this.#ended) await this.#advance();
+    return this.#available;
+  }
+
+  async #advance(): Promise<void> {
+    const progress = PROGRESS.safeParse(await this.#announcements.next());
+    switch (progress.data?.kind) {
+      case 'filling':
+        this.#available = Math.max(0, progress.data.written - HELD_BACK);
+        return;
+      case 'verified':
+        this.#available = progress.data.size;
+        this.#ended = true;
+        return;
+      default:
+        throw new Error('the fill failed');
+    }
+  }
+}

@@ -1,0 +1,148 @@
+import path from 'node:path';
+import { z } from 'zod';
+import { type HttpClient, type HttpResponse, openSocketClient } from '../../platform/http-client.ts';
+import { parseDigest } from '../../registry/digest.ts';
+import { ERRORS, type ErrorName } from '../../registry/error.ts';
+import { parsePage } from '../../registry/page.ts';
+import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
+import { openFill, openStoredBlob, readLines } from './blob-source.ts';
+import type { Core, CoreAnswer, PullOptions } from './core.ts';
+
+export interface BuiltinCoreOptions {
+  readonly socket: string;
+  /** The cache, as this process sees it. */
+  readonly directory: string;
+}
+
+/** The core's own deadlines for a token and two requests, and a little more; below what clients wait for headers. */
+const DEADLINE = 28_000;
+/** An answer can be outdated by the time its file is opened: a fill was published, a file evicted. */
+const ATTEMPTS = 3;
+
+const LOCATION_TYPE = 'application/vnd.hubgate.location.v1+json';
+
+/** Where the core may send a reader: into the cache, and nowhere else in the file system. */
+const FILE = z
+  .string()
+  .regex(/^(?:blobs|partial)\/[a-z0-9./-]+$/)
+  .refine((file) => !file.includes('..'));
+const LOCATION = z.object({ file: FILE, size: z.int() });
+const FILL = z.object({ file: FILE, size: z.int().nullable() });
+
+export function openBuiltinCore(options: BuiltinCoreOptions): Core {
+  return new BuiltinCore(openSocketClient(options.socket), options.directory);
+}
+
+class BuiltinCore implements Core {
+  readonly #http: HttpClient;
+  readonly #directory: string;
+
+  constructor(http: HttpClient, directory: string) {
+    this.#http = http;
+    this.#directory = directory;
+  }
+
+  async pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#pullOnce(route, options);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async #pullOnce(
+    route: RepositoryRoute,
+    { method, private: reachesPrivate }: PullOptions,
+  ): Promise<CoreAnswer> {
+    const response = await this.#http.request({
+      method,
+      path: `/v2/${route.repository.name}/${resourceOf(route)}`,
+      headers: { 'hubgate-grant': reachesPrivate ? 'private' : 'public' },
+      deadline: DEADLINE,
+    });
+    if (response.statusCode !== 200) return readRefusal(response);
+    const cache = String(response.headers['hubgate-cache']);
+    if (route.kind === 'manifest') return readManifest(response, method, cache);
+    if (route.kind === 'blob') return this.#readBlob(response, method, cache);
+    return readDocument(response, cache);
+  }
+
+  async #readBlob(response: HttpResponse, method: string, cache: string): Promise<CoreAnswer> {
+    const { headers, body } = response;
+    if (method === 'HEAD') {
+      await body.dump();
+      const length = headers['content-length'];
+      return { kind: 'blob-head', cache, size: length === undefined ? undefined : Number(length) };
+    }
+    if (headers['content-type'] === LOCATION_TYPE) {
+      const { file, size } = LOCATION.parse(await body.json());
+      return { kind: 'blob', cache, source: await openStoredBlob(path.join(this.#directory, file), size) };
+    }
+    const lines = readLines(body);
+    try {
+      const { file, size } = FILL.parse(await lines.next());
+      return {
+        kind: 'blob',
+        cache,
+        source: await openFill(path.join(this.#directory, file), size ?? undefined, lines),
+      };
+    } catch (error) {
+      lines.close();
+      throw error;
+    }
+  }
+
+  async status(): Promise<object> {
+    const { body } = await this.#http.request({ method: 'GET', path: '/status', deadline: 2_000 });
+    return (await body.json()) as object;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#http[Symbol.asyncDispose]();
+  }
+}
+
+async function readRefusal({ headers, body }: HttpResponse): Promise<CoreAnswer> {
+  await body.dump();
+  const error = String(headers['hubgate-error']);
+  const retryAfter = headers['retry-after'];
+  if (!(error in ERRORS)) throw new Error('the core refuses without a reason');
+  return {
+    kind: 'refused',
+    error: error as ErrorName,
+    ...(retryAfter !== undefined && { retryAfter: Number(retryAfter) }),
+  };
+}
+
+async function readManifest(
+  { headers, body }: HttpResponse,
+  method: string,
+  cache: string,
+): Promise<CoreAnswer> {
+  const bytes = Buffer.from(await body.arrayBuffer());
+  const digest = parseDigest(String(headers['docker-content-digest']));
+  if (digest === undefined) throw new Error('the core names no digest');
+  const { age } = headers;
+  return {
+    kind: 'manifest',
+    cache,
+    mediaType: String(headers['content-type']),
+    digest,
+    size: Number(headers['content-length']),
+    ...(method === 'GET' && { bytes }),
+    ...(age !== undefined && { age: Number(age) }),
+  };
+}
+
+async function readDocument({ headers, body }: HttpResponse, cache: string): Promise<CoreAnswer> {
+  const next = headers['hubgate-next'];
+  const page = next === undefined ? undefined : parsePage(new URLSearchParams(String(next)));
+  return {
+    kind: 'document',
+    cache,
+    bytes: Buffer.from(await body.arrayBuffer()),
+    ...(page && { next: page }),
+  };
+}

@@ -1,0 +1,46 @@
+/**
+ * To the core: a fresh request, built from a parsed route and a grant. No header and no URL of a client crosses. It
+ * answers with what the core has; it depends on the core's HTTP, and must not know who asked or why they may.
+ */
+import type { Readable } from 'node:stream';
+import type { Digest } from '../../registry/digest.ts';
+import type { ErrorName } from '../../registry/error.ts';
+import type { Page } from '../../registry/page.ts';
+import type { RepositoryRoute } from '../../registry/route.ts';
+import type { BlobSource } from './blob-source.ts';
+
+export interface Core extends AsyncDisposable {
+  pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer>;
+  /** What the core says of itself, for readiness. Rejects where it does not answer. */
+  status(): Promise<object>;
+}
+
+export interface PullOptions {
+  readonly method: 'GET' | 'HEAD';
+  /** Does the grant reach private content? */
+  readonly private: boolean;
+}
+
+export type CoreAnswer =
+  | {
+      readonly kind: 'manifest';
+      readonly cache: string;
+      readonly mediaType: string;
+      readonly digest: Digest;
+      readonly size: number;
+      readonly bytes?: Buffer;
+      /** Seconds, of a stale answer. */
+      readonly age?: number;
+    }
+  | { readonly kind: 'blob'; readonly cache: string; readonly source: BlobSource }
+  /** Of a HEAD. */
+  | { readonly kind: 'blob-head'; readonly cache: string; readonly size: number | undefined }
+  /** Bytes that come through the core: of one that is not ours. */
+  | {
+      readonly kind: 'blob-stream';
+      readonly cache: string;
+      readonly size: number | undefined;
+      readonly body: Readable;
+    }
+  | { readonly kind: 'document'; readonly cache: string; readonly bytes: Buffer; readonly next?: Page }
+  | { readonly kind: 'refused'; readonly error: ErrorName; readonly retryAfter?: number };

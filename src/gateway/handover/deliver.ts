@@ -1,0 +1,95 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Digest } from '../../registry/digest.ts';
+import { ERRORS } from '../../registry/error.ts';
+import { writePage } from '../../registry/page.ts';
+import { familiarName } from '../../registry/repository.ts';
+import type { RepositoryRoute } from '../../registry/route.ts';
+import { refuse, respond } from '../http/respond.ts';
+import type { CoreAnswer } from './core.ts';
+import { blobHeaders, type Delivered, deliverBlob, deliverStream } from './deliver-blob.ts';
+
+/** To whom an answer of the core goes, and for what. */
+export interface Recipient {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly route: RepositoryRoute;
+}
+
+/**
+ * Sends what the core answered. What fails before the headers are out is thrown and can still be answered; what fails
+ * after them must end the connection, for nothing but the blob's own bytes may follow.
+ */
+export async function deliver(to: Recipient, answer: CoreAnswer): Promise<Delivered> {
+  const { request, response, route } = to;
+  switch (answer.kind) {
+    case 'refused':
+      refuse(response, answer);
+      return { status: ERRORS[answer.error].status, bytes: 0 };
+    case 'manifest':
+      return deliverManifest(to, answer);
+    case 'document':
+      return deliverDocument(to, answer);
+    case 'blob-head':
+      respond(response, 200, blobHeaders(digestOf(route), answer.size));
+      response.end();
+      return { status: 200, bytes: 0 };
+    case 'blob-stream':
+      return deliverStream(response, digestOf(route), answer.size, answer.body);
+    case 'blob': {
+      await using source = answer.source;
+      const digest = digestOf(route);
+      return isKnown(request, digest)
+        ? notModified(response, digest)
+        : await deliverBlob(request, response, digest, source);
+    }
+  }
+}
+
+function digestOf(route: RepositoryRoute): Digest {
+  if (route.kind !== 'blob') throw new Error('the core answers with a blob to something else');
+  return route.digest;
+}
+
+function deliverManifest(
+  { request, response }: Recipient,
+  manifest: CoreAnswer & { kind: 'manifest' },
+): Delivered {
+  const { digest, mediaType, size, bytes, age } = manifest;
+  if (isKnown(request, digest)) return notModified(response, digest);
+  respond(response, 200, {
+    'content-type': mediaType,
+    'content-length': size,
+    'docker-content-digest': digest,
+    etag: `"${digest}"`,
+    // RFC 9111 made `Warning` obsolete and put nothing in its place; a stale answer should say that it is one.
+    ...(age !== undefined && { age: String(age), warning: '111 hubgate "Revalidation Failed"' }),
+  });
+  response.end(bytes);
+  return { status: 200, bytes: bytes?.length ?? 0 };
+}
+
+function isKnown({ headers }: IncomingMessage, digest: Digest): boolean {
+  const tags = headers['if-none-match']?.split(',') ?? [];
+  return tags.some((tag) => tag.trim().replace(/^W\//, '') === `"${digest}"`);
+}
+
+function notModified(response: ServerResponse, digest: Digest): Delivered {
+  respond(response, 304, { 'docker-content-digest': digest, etag: `"${digest}"` });
+  response.end();
+  return { status: 304, bytes: 0 };
+}
+
+function deliverDocument(
+  { request, response, route }: Recipient,
+  { bytes, next }: CoreAnswer & { kind: 'document' },
+): Delivered {
+  const isIndex = route.kind === 'referrers';
+  const list = `/v2/${familiarName(route.repository)}/tags/list`;
+  respond(response, 200, {
+    'content-type': isIndex ? 'application/vnd.oci.image.index.v1+json' : 'application/json',
+    'content-length': bytes.length,
+    ...(next && { link: `<${list}?${writePage(next)}>; rel="next"` }),
+  });
+  response.end(request.method === 'HEAD' ? undefined : bytes);
+  return { status: 200, bytes: bytes.length };
+}

@@ -1,0 +1,22 @@
+import type { IncomingMessage } from 'node:http';
+
+/** Headers of which two could be read differently by two readers. Node keeps the first of each, silently. */
+const SINGLE: ReadonlySet<string> = new Set(['host', 'authorization', 'content-length', 'content-type']);
+
+/**
+ * Why a request's framing is ambiguous, or undefined where it is not. Node's parser refuses most of what request
+ * smuggling is made of; these it lets through.
+ */
+export function ambiguousFraming(request: IncomingMessage): string | undefined {
+  const { method, headers, rawHeaders, httpVersion } = request;
+  if (httpVersion !== '1.1') return `HTTP/${httpVersion} is not served`;
+  const seen = new Set<string>();
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]?.toLowerCase() ?? '';
+    if (SINGLE.has(name) && seen.has(name)) return `the header ${name} stands there twice`;
+    seen.add(name);
+  }
+  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+  if (hasBody && (method === 'GET' || method === 'HEAD')) return `a ${method} has no body`;
+  return undefined;
+}

@@ -1,0 +1,115 @@
+import { constants } from 'node:crypto';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import type { RequestListener } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Logger } from '../../platform/log.ts';
+import { watchFile } from '../../platform/watched-file.ts';
+
+export interface ListenerOptions {
+  readonly listen: { readonly host?: string; readonly port: number };
+  readonly certificate: string;
+  readonly key: string;
+  readonly log: Logger;
+}
+
+export interface Listener extends AsyncDisposable {
+  readonly port: number;
+}
+
+/** What each connection may take, in milliseconds. */
+const LIMITS = {
+  handshake: 10_000,
+  requestHeaders: 15_000,
+  request: 30_000,
+  /** Longer than the 120 s for which BuildKit keeps a connection: whoever closes first should be the client. */
+  keepAlive: 130_000,
+  /** A reader who takes nothing for so long has gone. */
+  inactivity: 120_000,
+  /** On SIGTERM, for downloads that are under way. */
+  drain: 30_000,
+  check: 5_000,
+};
+const MAX_CONNECTIONS = 10_000;
+
+/** AEAD suites with forward secrecy only; TLS 1.3 has no others. */
+const CIPHERS = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':');
+
+/** Of every secure context: one that is set anew inherits nothing from the one before. */
+const TLS = {
+  minVersion: 'TLSv1.2',
+  ciphers: CIPHERS,
+  secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_CIPHER_SERVER_PREFERENCE,
+} as const;
+
+/** The public listener: TLS 1.2 and 1.3, HTTP/1.1. A certificate that changes on disk serves the next connection. */
+export async function listenTls(options: ListenerOptions, handler: RequestListener): Promise<Listener> {
+  const { log, listen } = options;
+  const server = createServer(
+    {
+      ALPNProtocols: ['http/1.1'],
+      handshakeTimeout: LIMITS.handshake,
+      headersTimeout: LIMITS.requestHeaders,
+      requestTimeout: LIMITS.request,
+      keepAliveTimeout: LIMITS.keepAlive,
+      connectionsCheckingInterval: LIMITS.check,
+    },
+    handler,
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  server.timeout = LIMITS.inactivity;
+  server.on('tlsClientError', (error) => log.debug({ error: error.message }, 'a TLS handshake failed'));
+  const certificate = await followCertificate(server, options);
+  server.listen({ port: listen.port, ...(listen.host !== undefined && { host: listen.host }) });
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => {
+      certificate[Symbol.dispose]();
+      await drain(server);
+    },
+  };
+}
+
+/** A pair that does not fit, as when one of its files was replaced a moment before the other, changes nothing. */
+async function followCertificate(
+  server: Server,
+  { certificate, key, log }: ListenerOptions,
+): Promise<Disposable> {
+  let loaded = false;
+  const load = async () => {
+    try {
+      server.setSecureContext({ ...TLS, cert: await readFile(certificate), key: await readFile(key) });
+      if (loaded) log.info({ certificate }, 'certificate changed');
+      loaded = true;
+    } catch (error) {
+      if (!loaded) throw error;
+      log.error(
+        { certificate, error: (error as Error).message },
+        'certificate refused; the last good one holds',
+      );
+    }
+  };
+  return watchFile(certificate, load);
+}
+
+/** Takes no new connections, lets requests that are under way end, and cuts what is left after a while. */
+async function drain(server: Server): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeIdleConnections();
+  const cut = setTimeout(() => server.closeAllConnections(), LIMITS.drain);
+  await closed;
+  clearTimeout(cut);
+}

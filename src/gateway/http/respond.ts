@@ -1,0 +1,49 @@
+import type { ServerResponse } from 'node:http';
+import { type BearerChallenge, writeChallenge } from '../../registry/challenge.ts';
+import { ERRORS, type ErrorName, errorBody } from '../../registry/error.ts';
+
+/**
+ * The only headers that a response of `/v2/` can carry, besides Node's own for the connection. What an upstream or the
+ * core sent beyond them stays here.
+ */
+export type ResponseHeaders = {
+  readonly 'accept-ranges'?: 'bytes';
+  readonly age?: string;
+  readonly 'content-length'?: number;
+  readonly 'content-range'?: string;
+  readonly 'content-type'?: string;
+  readonly 'docker-content-digest'?: string;
+  readonly etag?: string;
+  readonly link?: string;
+  readonly 'retry-after'?: string;
+  readonly warning?: string;
+  readonly 'www-authenticate'?: string;
+};
+
+export interface Refused {
+  readonly error: ErrorName;
+  /** Instead of the standard words. */
+  readonly message?: string;
+  readonly challenge?: BearerChallenge;
+  /** Seconds. */
+  readonly retryAfter?: number;
+}
+
+export function respond(response: ServerResponse, status: number, headers: ResponseHeaders): void {
+  // The API version is not needed by any current client; old ones take its absence for a registry of version 1.
+  response.writeHead(status, { 'docker-distribution-api-version': 'registry/2.0', ...STANDARD, ...headers });
+}
+
+const STANDARD = { 'x-content-type-options': 'nosniff' };
+
+/** A refusal is the same to the byte, whatever exists: it is made of nothing but its name, the policy and the settings. */
+export function refuse(response: ServerResponse, { error, message, challenge, retryAfter }: Refused): void {
+  const body = Buffer.from(errorBody(error, message));
+  respond(response, ERRORS[error].status, {
+    'content-type': 'application/json',
+    'content-length': body.length,
+    ...(challenge && { 'www-authenticate': writeChallenge(challenge) }),
+    ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
+  });
+  response.end(body);
+}

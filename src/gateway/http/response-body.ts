@@ -1,0 +1,45 @@
+import type { ServerResponse } from 'node:http';
+
+/** Thrown to whoever writes to a client that has gone: nothing is wrong on our side. */
+export class ClientGone extends Error {
+  override readonly name = 'ClientGone';
+}
+
+/** Writes a body chunk by chunk, one in flight: a chunk's buffer is free again when its write has returned. */
+export class ResponseBody {
+  readonly #response: ServerResponse;
+  #abandon: ((error: Error) => void) | undefined;
+  #gone = false;
+  /** Bytes that were handed to the connection. */
+  written = 0;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+    // A write to a connection that is lost may never call back.
+    response.once('close', () => {
+      this.#gone = true;
+      this.#abandon?.(new ClientGone());
+    });
+  }
+
+  write(chunk: Uint8Array): Promise<void> {
+    return this.#send((done) => this.#response.write(chunk, done), chunk.length);
+  }
+
+  /** The last chunk, in one go with the end. */
+  end(chunk: Uint8Array): Promise<void> {
+    return this.#send((done) => this.#response.end(chunk, () => done()), chunk.length);
+  }
+
+  #send(send: (done: (error?: Error | null) => void) => void, length: number): Promise<void> {
+    if (this.#gone) return Promise.reject(new ClientGone());
+    return new Promise((resolve, reject) => {
+      this.#abandon = reject;
+      send((error) => {
+        if (error) reject(new ClientGone());
+        this.written += length;
+        resolve();
+      });
+    });
+  }
+}

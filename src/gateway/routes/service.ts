@@ -1,0 +1,23 @@
+import Router from '@koa/router';
+import { answerToken, type TokenRooms } from './token.ts';
+
+export interface ServiceRooms extends TokenRooms {
+  /** The local CA's certificate as PEM, where it issued the server's. */
+  readonly ca: string | undefined;
+}
+
+/** What stands beside the distribution API on the public listener. */
+export function serviceRoutes(rooms: ServiceRooms): Router {
+  const router = new Router({ exclusive: false });
+  router.get('/healthz', (context) => {
+    context.body = 'ok\n';
+  });
+  router.get('/ca.crt', (context) => {
+    if (rooms.ca === undefined) return;
+    context.type = 'application/x-pem-file';
+    context.body = rooms.ca;
+  });
+  router.get('/token', (context) => answerToken(context, rooms));
+  router.post('/token', (context) => answerToken(context, rooms));
+  return router;
+}

@@ -1,0 +1,171 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { BearerChallenge } from '../../registry/challenge.ts';
+import { ERRORS, type ErrorName } from '../../registry/error.ts';
+import { writeReference } from '../../registry/reference.ts';
+import type { UpstreamNames } from '../../registry/repository.ts';
+import { parseTarget, type RepositoryRoute } from '../../registry/route.ts';
+import type { Admission, Admit } from '../admission/admit.ts';
+import type { Audit, AuditLine } from '../audit/audit.ts';
+import type { Core, CoreAnswer } from '../handover/core.ts';
+import { deliver } from '../handover/deliver.ts';
+import type { Delivered } from '../handover/deliver-blob.ts';
+import { refuse, respond } from '../http/respond.ts';
+import { ClientGone } from '../http/response-body.ts';
+import type { Permission, Permit } from '../permission/permit.ts';
+
+export interface V2Rooms {
+  readonly names: UpstreamNames;
+  readonly admit: Admit;
+  readonly permit: Permit;
+  readonly core: Core;
+  readonly audit: Audit;
+  readonly log: Logger;
+  /** Where tokens are issued, and for whom: for challenges. */
+  readonly realm: string;
+  readonly service: string;
+}
+
+/** A request of the distribution API, as far as it is known on its way. */
+interface Pull {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly method: 'GET' | 'HEAD';
+  readonly route: RepositoryRoute;
+  readonly admission: Admission;
+  /** By the monotonic clock. */
+  readonly started: number;
+}
+
+/** A pull from its raw target to its audit line: parse, admit, permit, hand over, deliver, record. */
+export async function answerV2(
+  request: IncomingMessage,
+  response: ServerResponse,
+  rooms: V2Rooms,
+): Promise<void> {
+  const started = performance.now();
+  const { method } = request;
+  const parsed = parseTarget(request.url ?? '', rooms.names);
+  if ('refusal' in parsed) return refuse(response, { error: parsed.refusal });
+  const { route } = parsed;
+  if (route.kind === 'upload' || (method !== 'GET' && method !== 'HEAD')) {
+    return refuse(response, { error: 'UNSUPPORTED' });
+  }
+  const admission = await rooms.admit(request);
+  if (route.kind === 'ping') return answerPing(response, admission, rooms);
+  if (route.kind === 'catalog')
+    return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
+
+  const pull: Pull = { request, response, method, route, admission, started };
+  const permission = rooms.permit(admission, route.repository, addressOf(request));
+  if (permission.kind === 'refused') {
+    refusePull(response, permission, rooms);
+    return record(pull, permission, { status: ERRORS[permission.error].status }, rooms);
+  }
+  const answer = await handOver(pull, permission.private, rooms);
+  const delivered = await deliverOrCut(pull, answer, rooms);
+  record(pull, permission, { ...delivered, ...('cache' in answer && { cache: answer.cache }) }, rooms);
+}
+
+/** Docker logs in by asking here: whoever shows nothing is challenged, also where anonymous may pull something. */
+function answerPing(response: ServerResponse, admission: Admission, rooms: V2Rooms): void {
+  if (admission.kind === 'admitted') {
+    respond(response, 200, { 'content-type': 'application/json', 'content-length': 2 });
+    response.end('{}');
+  } else {
+    const error = admission.kind === 'rejected' ? admission.error : 'UNAUTHORIZED';
+    refuse(response, { error, ...advice(error, undefined, rooms) });
+  }
+}
+
+function refusePull(
+  response: ServerResponse,
+  refused: Permission & { kind: 'refused' },
+  rooms: V2Rooms,
+): void {
+  const { error, scope, because } = refused;
+  refuse(response, {
+    error,
+    ...advice(error, scope, rooms),
+    ...(because !== undefined && { message: because }),
+  });
+}
+
+const REASONS: Readonly<Partial<Record<ErrorName, BearerChallenge['error']>>> = {
+  INVALID_TOKEN: 'invalid_token',
+  INSUFFICIENT_SCOPE: 'insufficient_scope',
+};
+
+/** With a 401 exactly one challenge, never Basic; one that names a reason ends clients' retrying of what they showed. */
+function advice(
+  error: ErrorName,
+  scope: string | undefined,
+  { realm, service }: V2Rooms,
+): { challenge?: BearerChallenge; retryAfter?: number } {
+  if (error === 'TOO_MANY_LOGINS') return { retryAfter: 1 };
+  if (ERRORS[error].status !== 401) return {};
+  const reason = REASONS[error];
+  return {
+    challenge: { realm, service, ...(scope !== undefined && { scope }), ...(reason && { error: reason }) },
+  };
+}
+
+async function handOver(
+  { route, method }: Pull,
+  reachesPrivate: boolean,
+  rooms: V2Rooms,
+): Promise<CoreAnswer> {
+  try {
+    return await rooms.core.pull(route, { method, private: reachesPrivate });
+  } catch (error) {
+    rooms.log.error(
+      { repository: route.repository.name, error: (error as Error).message },
+      'the core does not answer',
+    );
+    return { kind: 'refused', error: 'UNAVAILABLE' };
+  }
+}
+
+async function deliverOrCut(pull: Pull, answer: CoreAnswer, { log }: V2Rooms): Promise<Delivered> {
+  try {
+    return await deliver(pull, answer);
+  } catch (error) {
+    const { response, route } = pull;
+    if (!(error instanceof ClientGone)) {
+      log.error(
+        { repository: route.repository.name, error: (error as Error).message },
+        'an answer was cut short',
+      );
+    }
+    response.destroy();
+    return { status: response.statusCode, bytes: 0 };
+  }
+}
+
+type Result = Pick<AuditLine, 'status'> & Partial<Pick<AuditLine, 'bytes' | 'cache'>>;
+
+function record(pull: Pull, permission: Permission, result: Result, { audit }: V2Rooms): void {
+  const { request, method, route, admission, started } = pull;
+  const agent = request.headers['user-agent'];
+  audit({
+    action: 'pull',
+    subject: writeSubject(admission.kind === 'rejected' ? ANONYMOUS : admission.subject),
+    ...(admission.kind === 'admitted' && { credential: admission.credential }),
+    address: addressOf(request),
+    ...(agent !== undefined && { agent }),
+    method,
+    repository: route.repository.name,
+    ...(route.kind === 'manifest' && { reference: writeReference(route.reference) }),
+    ...('digest' in route && { digest: route.digest }),
+    ...(permission.rule !== undefined && { rule: permission.rule }),
+    decision: permission.kind === 'granted' ? 'allow' : 'deny',
+    ...result,
+    milliseconds: Math.round(performance.now() - started),
+  });
+}
+
+/** The TCP peer's: what a proxy may have written into headers is not believed. */
+function addressOf(request: IncomingMessage): string {
+  return request.socket.remoteAddress ?? '';
+}

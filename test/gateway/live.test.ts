@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { Agent } from 'node:https';
+import { afterEach, beforeEach, test } from 'node:test';
+import { hashPassword } from '../../src/auth/identity/password.ts';
+import { FakeHub } from '../support/fake-hub.ts';
+import { imageOf } from '../support/image.ts';
+import { ACCOUNT } from '../support/test-core.ts';
+import { TestHubgate } from '../support/test-hubgate.ts';
+
+const OPEN = 'allow: [{ pull: library/**, to: authenticated }]';
+const CLOSED = 'allow: [{ pull: library/**, to: nobody-here }]';
+const TARGET = '/v2/library/alpine/manifests/latest';
+
+let hub: FakeHub;
+let hubgate: TestHubgate;
+let agent: Agent;
+
+beforeEach(async () => {
+  hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  hub.push('library/alpine', 'latest', imageOf());
+  hubgate = await TestHubgate.start(hub, { policy: OPEN });
+  agent = new Agent({ keepAlive: true, maxSockets: 1, ca: hubgate.ca });
+});
+
+afterEach(async () => {
+  agent.destroy();
+  await hubgate[Symbol.asyncDispose]();
+  await hub[Symbol.asyncDispose]();
+});
+
+/** Milliseconds until the answer to `token` on one open connection is `status`; the last other answer's age, so. */
+async function untilStatus(token: string, status: number): Promise<number> {
+  const started = performance.now();
+  for (;;) {
+    const asked = performance.now();
+    const answer = await hubgate.send({ path: TARGET, agent, headers: { authorization: `Bearer ${token}` } });
+    if (answer.status === status) return asked - started;
+    if (asked - started > 5_000) throw new Error(`still ${answer.status} after 5 s`);
+  }
+}
+
+test('invariant 13: a changed policy holds within a second, on an open connection and for a token that is out', async () => {
+  const token = await hubgate.token('ana', 'library/alpine');
+  assert.equal((await untilStatus(token, 200)) < 1_000, true);
+  await hubgate.setPolicy(CLOSED);
+  assert.ok((await untilStatus(token, 403)) < 1_000);
+  await hubgate.setPolicy(OPEN);
+  assert.ok((await untilStatus(token, 200)) < 1_000);
+});
+
+test('invariant 13: a removed user and a changed password end the tokens that are out, within a second', async () => {
+  const token = await hubgate.token('ana', 'library/alpine');
+  await untilStatus(token, 200);
+  await hubgate.setPassword('ana', await hashPassword('another one'));
+  assert.ok((await untilStatus(token, 401)) < 1_000);
+  const { status, body } = await hubgate.ask('/token?scope=repository:library/alpine:pull', {
+    user: 'ana',
+    password: 'another one',
+  });
+  assert.equal(status, 200);
+  const renewed = JSON.parse(body.toString()).token;
+  await untilStatus(renewed, 200);
+  await hubgate.removeUser('ana');
+  assert.ok((await untilStatus(renewed, 401)) < 1_000);
+  assert.equal((await hubgate.ask('/v2/', { user: 'ana', password: 'another one' })).status, 401);
+});
+
+test('invariant 13: a policy that is torn or wrong changes nothing', async () => {
+  const token = await hubgate.token('ana', 'library/alpine');
+  const text = `version: 1\n${CLOSED}\n...\n`;
+  for (const broken of [
+    '',
+    text.slice(0, -6),
+    text.replace('pull:', 'pul:'),
+    `${text}\u0000`,
+    '['.repeat(2000),
+  ]) {
+    await hubgate.writePolicy(broken);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    assert.equal((await hubgate.ask(TARGET, { token })).status, 200, JSON.stringify(broken.slice(0, 40)));
+  }
+});
+
+test('invariant 14: an unknown name takes as long as a wrong password', async () => {
+  const time = async (user: string, attempt: number) => {
+    const started = performance.now();
+    assert.equal((await hubgate.ask('/token', { user, password: `wrong ${user} ${attempt}` })).status, 401);
+    return performance.now() - started;
+  };
+  const known: number[] = [];
+  const unknown: number[] = [];
+  for (let attempt = 0; attempt < 12; attempt++) {
+    known.push(await time('ana', attempt));
+    unknown.push(await time('nobody', attempt));
+  }
+  const median = (times: number[]) => times.toSorted((a, b) => a - b)[6] ?? 0;
+  const ratio = median(unknown) / median(known);
+  assert.ok(ratio > 0.5 && ratio < 2, `an unknown name takes ${ratio.toFixed(2)} times as long`);
+});
+
+test('invariants 14 and 16: a flood of logins is bounded, and holds up no pull', async () => {
+  const token = await hubgate.token('ana', 'library/alpine');
+  await hubgate.ask(TARGET, { token });
+  const flood = Promise.all(
+    Array.from({ length: 100 }, (_, index) =>
+      hubgate.ask('/token', { user: 'ana', password: `wrong ${index}` }),
+    ),
+  );
+  assert.equal((await hubgate.ask(TARGET, { token })).status, 200);
+  const answers = await flood;
+  const statuses = new Set(answers.map(({ status }) => status));
+  assert.deepEqual([...statuses].sort(), [401, 429]);
+  assert.equal(answers.find(({ status }) => status === 429)?.headers['retry-after'], '1');
+});

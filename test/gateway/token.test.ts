@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { FakeHub } from '../support/fake-hub.ts';
+import { imageOf } from '../support/image.ts';
+import { ACCOUNT } from '../support/test-core.ts';
+import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+
+const POLICY = `
+allow:
+  - { pull: [library/**, "ghcr.io/acme/tool"], to: authenticated }
+  - { pull: library/alpine, to: anonymous, from: ["127.0.0.0/8", "::1"] }
+`;
+
+let hub: FakeHub;
+let hubgate: TestHubgate;
+
+before(async () => {
+  hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  hub.push('library/alpine', 'latest', imageOf());
+  hubgate = await TestHubgate.start(hub, { policy: POLICY, upstreams: { 'ghcr.io': hub.url } });
+});
+
+after(async () => {
+  await hubgate[Symbol.asyncDispose]();
+  await hub[Symbol.asyncDispose]();
+});
+
+function form(parameters: Record<string, string>, headers: Record<string, string> = {}) {
+  return hubgate.send({
+    path: '/token',
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+    send: new URLSearchParams(parameters).toString(),
+  });
+}
+
+const SCOPE = 'repository:library/alpine:pull';
+
+test('GET with Basic, as docker and podman ask', async () => {
+  const target = `/token?account=ana&client_id=docker&offline_token=true&service=x&scope=${encodeURIComponent(SCOPE)}`;
+  const { status, headers, body } = await hubgate.ask(target, { user: 'ana' });
+  assert.equal(status, 200);
+  assert.equal(headers['content-type'], 'application/json');
+  const answer = JSON.parse(body.toString());
+  assert.deepEqual(Object.keys(answer).sort(), ['access_token', 'expires_in', 'scope', 'token']);
+  assert.equal(answer.token, answer.access_token);
+  assert.equal(answer.expires_in, 300);
+  assert.equal(answer.scope, SCOPE);
+});
+
+test('POST with a form, as containerd and BuildKit ask; a header counts before it', async () => {
+  const password = { grant_type: 'password', client_id: 'containerd-client', scope: SCOPE };
+  const posted = await form({ ...password, username: 'ana', password: PASSWORD });
+  assert.equal(posted.status, 200);
+  assert.equal(JSON.parse(posted.body.toString()).scope, SCOPE);
+  const header = { authorization: basic('ana', PASSWORD) };
+  assert.equal((await form({ ...password, username: 'x', password: 'y' }, header)).status, 200);
+  assert.equal((await form({ ...password, username: 'ana', password: 'wrong', scope: '' })).status, 401);
+  assert.equal((await form({ grant_type: 'refresh_token', refresh_token: 'x', scope: SCOPE })).status, 400);
+  assert.equal((await form({ grant_type: 'password', username: 'ana' })).status, 400);
+  assert.equal((await form({ grant_type: 'password', padding: 'x'.repeat(70_000) })).status, 400);
+});
+
+test('a login is a request without a scope: right credentials are taken, wrong ones refused without a challenge', async () => {
+  assert.equal((await hubgate.ask('/token?service=x', { user: 'ana' })).status, 200);
+  for (const caller of [
+    { user: 'ana', password: 'wrong' },
+    { user: 'nobody' },
+    { user: 'constructor' },
+    { user: '__proto__' },
+    { user: 'ana', password: '' },
+    { user: 'ana', password: 'x'.repeat(2000) },
+  ]) {
+    const refused = await hubgate.ask('/token?service=x', caller);
+    assert.equal(refused.status, 401, caller.user);
+    assert.equal(refused.headers['www-authenticate'], undefined);
+    assert.equal(JSON.parse(refused.body.toString()).errors[0].message, 'incorrect username or password');
+  }
+  const malformed = await hubgate.send({ path: '/token', headers: { authorization: 'Basic !' } });
+  assert.equal(malformed.status, 401);
+});
+
+test('the token has all claims, and is granted what was asked ∩ what the policy gives', async () => {
+  const scopes = [
+    'repository:library/alpine:pull,push',
+    'repository:docker.io/library/busybox:*',
+    'repository:ghcr.io/acme/tool:pull',
+    'repository:acme/secret:pull',
+    'repository:library/alpine:push',
+    'repository(plugin):library/alpine:pull',
+    'registry:catalog:*',
+    'repository:quay.io/a/b:pull',
+    'repository:library/../acme/secret:pull',
+    'nonsense',
+    '::',
+  ];
+  const query = scopes.map((scope) => `scope=${encodeURIComponent(scope)}`).join('&');
+  const { body } = await hubgate.ask(`/token?${query}`, { user: 'ana' });
+  const { token, scope } = JSON.parse(body.toString());
+  assert.equal(
+    scope,
+    'repository:library/alpine:pull repository:docker.io/library/busybox:pull repository:ghcr.io/acme/tool:pull',
+  );
+  const claims = decodeJwt(token);
+  assert.deepEqual(claims.access, [
+    { type: 'repository', name: 'docker.io/library/alpine', actions: ['pull'] },
+    { type: 'repository', name: 'docker.io/library/busybox', actions: ['pull'] },
+    { type: 'repository', name: 'ghcr.io/acme/tool', actions: ['pull'] },
+  ]);
+  assert.equal(claims.iss, `https://localhost:${hubgate.port}`);
+  assert.equal(claims.aud, `localhost:${hubgate.port}`);
+  assert.equal(claims.sub, 'user:ana');
+  assert.equal((claims.exp ?? 0) - (claims.iat ?? 0), 300);
+  assert.equal(claims.nbf, claims.iat);
+  for (const claim of ['jti', 'cred']) assert.equal(typeof claims[claim], 'string');
+  const { alg, kid, typ } = decodeProtectedHeader(token);
+  assert.deepEqual([alg, typ, typeof kid], ['ES256', 'JWT', 'string']);
+});
+
+test('nobody gets a token too, for what anonymous may pull from there', async () => {
+  const { body } = await hubgate.ask(`/token?scope=${SCOPE}%20repository:library/busybox:pull`);
+  const { token, scope } = JSON.parse(body.toString());
+  assert.equal(scope, SCOPE);
+  assert.equal(decodeJwt(token).sub, 'anonymous');
+  assert.equal((await hubgate.ask('/v2/library/alpine/manifests/latest', { token })).status, 200);
+  assert.equal((await hubgate.ask('/v2/library/busybox/manifests/latest', { token })).status, 401);
+});
+
+test('a Docker Hub login, which a classic dockerd sends to its mirror, is ignored where the network grants something', async () => {
+  const stray = { user: 'somebody-at-the-hub', password: 'their-hub-password' };
+  const granted = await hubgate.ask(`/token?scope=${SCOPE}`, stray);
+  assert.equal(granted.status, 200);
+  assert.equal(decodeJwt(JSON.parse(granted.body.toString()).token).sub, 'anonymous');
+  assert.equal((await hubgate.ask('/token?scope=repository:library/busybox:pull', stray)).status, 401);
+});
+
+test('the realm is that of the configuration, whatever Host says', async () => {
+  const { headers } = await hubgate.send({
+    path: '/v2/',
+    headers: { host: 'evil.example', 'x-forwarded-host': 'evil.example' },
+  });
+  assert.match(
+    headers['www-authenticate'] ?? '',
+    new RegExp(`^Bearer realm="https://localhost:${hubgate.port}/token"`),
+  );
+});
+
+test('a token of another issuer, audience, algorithm or age is none', async (t) => {
+  const other = await TestHubgate.start(hub, { policy: POLICY });
+  t.after(() => other[Symbol.asyncDispose]());
+  const foreign = await other.token('ana', 'library/alpine');
+  const target = '/v2/library/alpine/manifests/latest';
+  assert.equal((await hubgate.ask(target, { token: foreign })).status, 401);
+  const [, payload, signature] = foreign.split('.');
+  for (const header of [{ alg: 'none' }, { alg: 'HS256' }, { alg: 'ES256', typ: 'JWT', jwk: {} }]) {
+    const token = `${Buffer.from(JSON.stringify(header)).toString('base64url')}.${payload}.${signature}`;
+    assert.equal((await hubgate.ask(target, { token })).status, 401, header.alg);
+  }
+  const token = await hubgate.token('ana', 'library/alpine');
+  hubgate.ahead = 355_000;
+  assert.equal((await hubgate.ask(target, { token })).status, 200);
+  hubgate.ahead = 365_000;
+  assert.equal((await hubgate.ask(target, { token })).status, 401);
+  hubgate.ahead = 0;
+});
+
+test('invariant 14: the audit log names who got a token, and no password, token or mistyped name', async () => {
+  const token = await hubgate.token('ana', 'library/alpine');
+  await hubgate.ask('/token', { user: 'my-secret-typed-as-a-name', password: 'x' });
+  const lines = await hubgate.audit();
+  assert.ok(
+    lines.some(
+      ({ action, subject, scope }) => action === 'token' && subject === 'user:ana' && scope === SCOPE,
+    ),
+  );
+  const text = JSON.stringify(lines);
+  for (const secret of [PASSWORD, token, 'my-secret-typed', 'their-hub-password', ACCOUNT.password]) {
+    assert.ok(!text.includes(secret), secret);
+  }
+});

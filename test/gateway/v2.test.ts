@@ -1,0 +1,318 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { FakeHub } from '../support/fake-hub.ts';
+import { imageOf, type TestImage } from '../support/image.ts';
+import { ACCOUNT } from '../support/test-core.ts';
+import { TestHubgate } from '../support/test-hubgate.ts';
+
+const POLICY = `
+groups: { pay: [jin] }
+allow:
+  - { id: public, pull: library/**, to: authenticated }
+  - { id: pay, pull: acme/pay-**, to: group:pay, private: true }
+  - { id: acme, pull: acme/**, to: ana }
+  - { id: lab, pull: library/alpine, to: anonymous, from: [127.0.0.0/8, "::1"] }
+deny:
+  - { id: old, pull: library/centos, to: authenticated, because: "CentOS is at its end" }
+`;
+
+let hub: FakeHub;
+let hubgate: TestHubgate;
+let alpine: TestImage;
+let secret: TestImage;
+
+before(async () => {
+  hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: ['acme/secret', 'acme/pay-api'] });
+  alpine = imageOf();
+  secret = imageOf();
+  hub.push('library/alpine', 'latest', alpine);
+  hub.push('library/centos', 'latest', imageOf());
+  hub.push('acme/secret', 'latest', secret, { private: true });
+  hub.push('acme/pay-api', 'latest', imageOf(), { private: true });
+  hubgate = await TestHubgate.start(hub, { policy: POLICY, users: ['ana', 'jin', 'bo'] });
+});
+
+after(async () => {
+  await hubgate[Symbol.asyncDispose]();
+  await hub[Symbol.asyncDispose]();
+});
+
+const challenge = (parameters = '') =>
+  `Bearer realm="https://localhost:${hubgate.port}/token",service="localhost:${hubgate.port}"${parameters}`;
+
+test('/v2/ admits a login and a token, and challenges everybody else, also where anonymous may pull something', async () => {
+  assert.equal((await hubgate.ask('/v2/', { user: 'ana' })).status, 200);
+  assert.equal((await hubgate.ask('/v2/', { token: await hubgate.token('ana') })).status, 200);
+  for (const target of ['/v2/', '/docker.io/v2/']) {
+    const nobody = await hubgate.ask(target);
+    assert.equal(nobody.status, 401);
+    assert.equal(nobody.headers['www-authenticate'], challenge());
+    assert.equal(nobody.headers['docker-distribution-api-version'], 'registry/2.0');
+    assert.equal(JSON.parse(nobody.body.toString()).errors[0].code, 'UNAUTHORIZED');
+  }
+  const wrong = await hubgate.ask('/v2/', { user: 'ana', password: 'wrong' });
+  assert.equal(wrong.status, 401);
+  assert.equal(wrong.headers['www-authenticate'], challenge());
+});
+
+test('a pull by login, by token, and by nobody from a network that may', async () => {
+  const target = '/v2/library/alpine/manifests/latest';
+  for (const caller of [{ user: 'ana' }, { token: await hubgate.token('ana', 'library/alpine') }, {}]) {
+    const pulled = await hubgate.ask(target, caller);
+    assert.equal(pulled.status, 200);
+    assert.deepEqual(pulled.body, alpine.bytes);
+    assert.equal(pulled.headers['docker-content-digest'], alpine.digest);
+    assert.equal(pulled.headers['content-type'], alpine.mediaType);
+    assert.equal(pulled.headers.etag, `"${alpine.digest}"`);
+  }
+});
+
+test('nobody, where nothing is granted to anonymous: 401 and a challenge with the scope', async () => {
+  for (const [target, scope] of [
+    ['/v2/library/busybox/manifests/latest', 'library/busybox'],
+    ['/v2/docker.io/acme/secret/manifests/latest', 'acme/secret'],
+    ['/v2/acme/secret/tags/list', 'acme/secret'],
+  ] as const) {
+    const refused = await hubgate.ask(target);
+    assert.equal(refused.status, 401, target);
+    assert.equal(refused.headers['www-authenticate'], challenge(`,scope="repository:${scope}:pull"`));
+  }
+});
+
+test('a bad token: 401 invalid_token', async () => {
+  const token = await hubgate.token('ana', 'library/alpine');
+  const [head, payload, signature] = token.split('.');
+  const forged = [head, payload, signature?.replace(/^./, (first) => (first === 'A' ? 'B' : 'A'))].join('.');
+  for (const bad of ['nonsense', `${head}.${payload}.`, forged, `${token}x`.repeat(25)]) {
+    const refused = await hubgate.ask('/v2/library/alpine/manifests/latest', { token: bad });
+    assert.equal(refused.status, 401);
+    const parameters = ',scope="repository:library/alpine:pull",error="invalid_token"';
+    assert.equal(refused.headers['www-authenticate'], challenge(parameters));
+  }
+});
+
+test('a token for another repository: 401 insufficient_scope', async () => {
+  const token = await hubgate.token('ana', 'library/busybox', 'acme/pay-api');
+  const refused = await hubgate.ask('/v2/library/alpine/manifests/latest', { token });
+  assert.equal(refused.status, 401);
+  const parameters = ',scope="repository:library/alpine:pull",error="insufficient_scope"';
+  assert.equal(refused.headers['www-authenticate'], challenge(parameters));
+});
+
+test('the policy says no: 403 DENIED, with the reason of the rule', async () => {
+  const denied = await hubgate.ask('/v2/library/centos/manifests/latest', { user: 'ana' });
+  assert.equal(denied.status, 403);
+  assert.deepEqual(JSON.parse(denied.body.toString()), {
+    errors: [{ code: 'DENIED', message: 'CentOS is at its end' }],
+  });
+  const unruled = await hubgate.ask('/v2/acme/secret/manifests/latest', { user: 'bo' });
+  assert.equal(unruled.status, 403);
+});
+
+test('invariant 4: who has no rule gets the same for what exists and what does not, and nothing is looked up', async () => {
+  hub.takeRequests();
+  const callers = [{ user: 'bo' }, {}, { token: await hubgate.token('bo') }];
+  for (const caller of callers) {
+    for (const [existing, missing] of [
+      ['/v2/acme/secret/manifests/latest', '/v2/acme/nowhere/manifests/latest'],
+      [`/v2/acme/secret/blobs/${secret.config}`, `/v2/acme/nowhere/blobs/${secret.config}`],
+      ['/v2/acme/secret/tags/list', '/v2/acme/nowhere/tags/list'],
+    ]) {
+      const there = await hubgate.ask(existing ?? '', caller);
+      const gone = await hubgate.ask(missing ?? '', caller);
+      const plain = ({ status, headers, body }: typeof there) => {
+        const { date: _, ...rest } = headers;
+        return JSON.stringify({ status, rest, body: body.toString() }).replaceAll(
+          'acme/nowhere',
+          'acme/secret',
+        );
+      };
+      assert.equal(plain(there), plain(gone));
+    }
+  }
+  assert.deepEqual(hub.takeRequests(), []);
+});
+
+test('invariant 3: a rule without private opens nothing private, and one with it what it names', async () => {
+  const refused = await hubgate.ask('/v2/acme/secret/manifests/latest', { user: 'ana' });
+  const missing = await hubgate.ask('/v2/acme/nowhere/manifests/latest', { user: 'ana' });
+  assert.equal(refused.status, 404);
+  assert.deepEqual(refused.body, missing.body);
+  assert.equal((await hubgate.ask('/v2/acme/pay-api/manifests/latest', { user: 'jin' })).status, 200);
+  assert.equal((await hubgate.ask('/v2/acme/pay-api/manifests/latest', { user: 'ana' })).status, 404);
+});
+
+test('invariant 2: a blob is not served in a repository in which it was not learnt', async () => {
+  await hubgate.setPolicy(`${POLICY}\n`.replace('acme/pay-**, to: group:pay', 'acme/**, to: group:pay'));
+  while ((await hubgate.ask(`/v2/acme/secret/blobs/${secret.config}`, { user: 'jin' })).status !== 200);
+  const stolen = await hubgate.ask(`/v2/library/alpine/blobs/${secret.config}`, { user: 'ana' });
+  const random = await hubgate.ask(`/v2/library/alpine/blobs/sha256:${'0'.repeat(64)}`, { user: 'ana' });
+  assert.equal(stolen.status, 404);
+  assert.deepEqual(stolen.body, random.body);
+});
+
+test('permitted but unknown: 404 of its own kind', async () => {
+  for (const [target, code] of [
+    ['/v2/library/alpine/manifests/gone', 'MANIFEST_UNKNOWN'],
+    [`/v2/library/alpine/blobs/sha256:${'1'.repeat(64)}`, 'BLOB_UNKNOWN'],
+    ['/v2/library/gone/tags/list', 'NAME_UNKNOWN'],
+  ] as const) {
+    const unknown = await hubgate.ask(target, { user: 'ana' });
+    assert.equal(unknown.status, 404, target);
+    assert.equal(JSON.parse(unknown.body.toString()).errors[0].code, code);
+  }
+});
+
+test('invariant 1: no way of writing a name leads around the policy', async () => {
+  hub.takeRequests();
+  for (const target of [
+    '/v2/library/%2e%2e/acme/secret/manifests/latest',
+    '/v2/library/../acme/secret/manifests/latest',
+    '/v2/library/..%2facme/secret/manifests/latest',
+    '/v2/library%2f..%2facme/secret/manifests/latest',
+    '/v2/library/alpine/../../acme/secret/manifests/latest',
+    '/v2/library/alpine/manifests/../../../acme/secret/manifests/latest',
+    '/v2//acme/secret/manifests/latest',
+    '/v2/library\\..\\acme/secret/manifests/latest',
+    '/v2/library/alpine;/../acme/secret/manifests/latest',
+    '/v2/library/alpine%00/manifests/latest',
+    '/v2/./acme/secret/manifests/latest',
+    '/v2/library/alpine/manifests/latest%2f..',
+    '/docker.io/../v2/acme/secret/manifests/latest',
+  ]) {
+    const answer = await hubgate.ask(target, { user: 'ana' });
+    assert.equal(answer.status, 404, target);
+    assert.equal(JSON.parse(answer.body.toString()).errors[0].code, 'NAME_UNKNOWN');
+  }
+  assert.deepEqual(hub.takeRequests(), []);
+});
+
+test('pushing is refused by name, whoever tries', async () => {
+  for (const [method, target] of [
+    ['POST', '/v2/library/alpine/blobs/uploads/'],
+    ['PUT', '/v2/library/alpine/manifests/latest'],
+    ['PATCH', '/v2/library/alpine/blobs/uploads/1'],
+    ['DELETE', '/v2/library/alpine/manifests/latest'],
+    ['GET', '/v2/library/alpine/blobs/uploads/1'],
+    ['PROPFIND', '/v2/library/alpine/manifests/latest'],
+  ]) {
+    for (const caller of [{}, { user: 'ana' }]) {
+      const refused = await hubgate.ask(target ?? '', { ...caller, method: method ?? '' });
+      assert.equal(refused.status, 405, `${method} ${target}`);
+      assert.equal(JSON.parse(refused.body.toString()).errors[0].code, 'UNSUPPORTED');
+    }
+  }
+});
+
+test('the catalog is not served, and what is neither API nor service is unknown', async () => {
+  for (const target of ['/v2/_catalog', '/', '/index.html', '/v1/_ping', '/metrics', '/readyz']) {
+    assert.equal((await hubgate.ask(target, { user: 'ana' })).status, 404, target);
+  }
+  assert.equal((await hubgate.ask('/healthz')).body.toString(), 'ok\n');
+  assert.equal((await hubgate.ask('/ca.crt')).body.toString(), hubgate.ca);
+});
+
+test('tags are listed with a link of our own, and referrers are an index', async () => {
+  hub.push('library/alpine', 'a', alpine);
+  const page = await hubgate.ask('/v2/alpine/tags/list?n=1', { user: 'ana' });
+  assert.deepEqual(JSON.parse(page.body.toString()), { name: 'library/alpine', tags: ['a'] });
+  assert.equal(page.headers.link, '</v2/library/alpine/tags/list?n=1&last=a>; rel="next"');
+  const referrers = await hubgate.ask(`/v2/alpine/referrers/${alpine.digest}`, { user: 'ana' });
+  assert.equal(referrers.headers['content-type'], 'application/vnd.oci.image.index.v1+json');
+});
+
+test('HEAD has the headers of GET', async () => {
+  for (const target of [
+    '/v2/library/alpine/manifests/latest',
+    `/v2/library/alpine/blobs/${alpine.layers[0]}`,
+  ]) {
+    await hubgate.ask(target, { user: 'ana' });
+    const got = await hubgate.ask(target, { user: 'ana' });
+    const head = await hubgate.ask(target, { user: 'ana', method: 'HEAD' });
+    assert.equal(head.status, 200);
+    assert.equal(head.body.length, 0);
+    assert.deepEqual({ ...head.headers, date: '' }, { ...got.headers, date: '' });
+  }
+});
+
+test('what a client has already is not sent again', async () => {
+  for (const [target, digest] of [
+    ['/v2/library/alpine/manifests/latest', alpine.digest],
+    [`/v2/library/alpine/blobs/${alpine.layers[0]}`, alpine.layers[0]],
+  ]) {
+    const headers = { 'if-none-match': `W/"other", "${digest}"` };
+    const answer = await hubgate.ask(target ?? '', { user: 'ana', headers });
+    assert.equal(answer.status, 304);
+    assert.equal(answer.body.length, 0);
+  }
+});
+
+test('invariant 6: no header of a client reaches the upstream, and none of the upstream’s the client', async () => {
+  hub.push('library/fresh', 'latest', imageOf());
+  hub.log.length = 0;
+  const headers = {
+    'x-evil': '1',
+    cookie: 'a=b',
+    'x-forwarded-for': '10.0.0.1',
+    'user-agent': 'evil/1.0',
+    range: 'bytes=0-1',
+  };
+  const answer = await hubgate.ask('/v2/library/fresh/manifests/latest', { user: 'ana', headers });
+  assert.equal(answer.status, 200);
+  for (const entry of hub.log) {
+    const sent = Object.keys(entry.headers).filter((name) => !['host', 'connection'].includes(name));
+    assert.deepEqual(
+      sent.filter((name) => !['accept', 'accept-encoding', 'authorization', 'user-agent'].includes(name)),
+      [],
+    );
+    assert.equal(entry.headers['user-agent'], 'hubgate');
+    assert.doesNotMatch(JSON.stringify(entry.headers), /evil|ana|10\.0\.0\.1/);
+  }
+  const received = Object.keys(answer.headers).filter(
+    (name) => name !== 'connection' && name !== 'keep-alive',
+  );
+  assert.deepEqual(received.sort(), [
+    'content-length',
+    'content-type',
+    'date',
+    'docker-content-digest',
+    'docker-distribution-api-version',
+    'etag',
+    'x-content-type-options',
+  ]);
+});
+
+test('a stale answer says that it is one', async () => {
+  hub.push('library/old', 'latest', imageOf());
+  await hubgate.ask('/v2/library/old/manifests/latest', { user: 'ana' });
+  hub.plant('registry', /./, { kind: 'status', status: 500 });
+  hubgate.ahead += 120_000;
+  const stale = await hubgate.ask('/v2/library/old/manifests/latest', { user: 'ana' });
+  hubgate.ahead = 0;
+  hub.heal();
+  assert.equal(stale.status, 200);
+  assert.equal(stale.headers.age, '120');
+  assert.match(stale.headers.warning ?? '', /^111 /);
+});
+
+test('each decided request leaves one line: who, what, by which rule, and what it cost', async () => {
+  await hubgate.ask('/v2/library/alpine/manifests/latest', {
+    user: 'ana',
+    headers: { 'user-agent': 'docker/\u009b28' },
+  });
+  await hubgate.ask('/v2/library/centos/manifests/latest', { user: 'ana' });
+  const lines = (await hubgate.audit()).slice(-2);
+  const [pulled, denied] = lines;
+  assert.equal(pulled?.subject, 'user:ana');
+  assert.equal(pulled?.agent, 'docker/?28');
+  assert.equal(pulled?.repository, 'docker.io/library/alpine');
+  assert.equal(pulled?.reference, 'latest');
+  assert.equal(pulled?.rule, 'public');
+  assert.equal(pulled?.decision, 'allow');
+  assert.equal(pulled?.cache, 'hit');
+  assert.equal(pulled?.bytes, alpine.bytes.length);
+  assert.equal(denied?.rule, 'old');
+  assert.equal(denied?.decision, 'deny');
+  assert.equal(denied?.status, 403);
+});

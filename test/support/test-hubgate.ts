@@ -1,0 +1,208 @@
+import { once } from 'node:events';
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { startAuth } from '../../src/auth/auth.ts';
+import { hashPassword } from '../../src/auth/identity/password.ts';
+import { removeUser, setPassword } from '../../src/auth/identity/users-file.ts';
+import { ensureSigningKey } from '../../src/auth/token/signing-key.ts';
+import { startCore } from '../../src/core/core.ts';
+import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
+import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
+import type { UpstreamHost } from '../../src/registry/repository.ts';
+import type { FakeHub } from './fake-hub.ts';
+import { ask, type TestRequest, type TestResponse } from './http.ts';
+import { ACCOUNT, QUIET } from './test-core.ts';
+
+/** Of every user of the test. */
+export const PASSWORD = 'correct horse battery staple';
+const HASH = hashPassword(PASSWORD);
+
+const DAY = 24 * 60 * 60 * 1000;
+
+export interface TestHubgateOptions {
+  /** The rules of access.yaml, without its first and last line. */
+  readonly policy: string;
+  readonly users?: readonly string[];
+  /** Further upstreams than docker.io. */
+  readonly upstreams?: Readonly<Record<string, URL>>;
+  /** In the place of the built-in core. */
+  readonly coreUrl?: URL;
+}
+
+export interface Caller {
+  /** A user, by Basic. */
+  readonly user?: string;
+  readonly password?: string;
+  readonly token?: string;
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+}
+
+/** All three roles in this process, in front of a stand-in Hub, in a home of their own. */
+export class TestHubgate implements AsyncDisposable {
+  readonly home: string;
+  readonly port: number;
+  readonly ca: string;
+  /** Milliseconds by which the roles' clock is ahead. */
+  ahead = 0;
+  readonly #roles = new AsyncDisposableStack();
+
+  static async start(hub: FakeHub, options: TestHubgateOptions): Promise<TestHubgate> {
+    const home = await mkdtemp(path.join(tmpdir(), 'hubgate-'));
+    const at = (name: string) => path.join(home, name);
+    for (const user of options.users ?? ['ana']) await setPassword(at('users.yaml'), user, await HASH);
+    await writeFile(at('access.yaml'), policyText(options.policy));
+    await ensureSigningKey(at('key.pem'));
+    const server = { certificate: at('server.crt'), key: at('server.key') };
+    const ca = await ensureServerCertificate({
+      ca: { certificate: at('ca.crt'), key: at('ca.key') },
+      server,
+      names: ['localhost', '127.0.0.1'],
+      clock: Date.now,
+    });
+    const hubgate = new TestHubgate(home, await freePort(), ca ?? '');
+    await hubgate.#start(hub, options, server);
+    return hubgate;
+  }
+
+  private constructor(home: string, port: number, ca: string) {
+    this.home = home;
+    this.port = port;
+    this.ca = ca;
+  }
+
+  async #start(
+    hub: FakeHub,
+    options: TestHubgateOptions,
+    server: { certificate: string; key: string },
+  ): Promise<void> {
+    const at = (name: string) => path.join(this.home, name);
+    const clock = () => Date.now() + this.ahead;
+    const url = new URL(`https://localhost:${this.port}`);
+    const upstreams = [
+      { host: 'docker.io' as UpstreamHost, url: hub.url, credential: ACCOUNT },
+      ...Object.entries(options.upstreams ?? {}).map(([host, at]) => ({
+        host: host as UpstreamHost,
+        url: at,
+      })),
+    ];
+    const names = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set([url.host]) };
+    const common = { names, log: QUIET, clock, policyFile: at('access.yaml') };
+    const core = { socket: at('core.sock'), directory: at('data') };
+    const limits = { connect: 1000, headers: 1000, bodyIdle: 1000 };
+    const rules = { tagFreshness: 60_000, staleIfError: 7 * DAY };
+    if (options.coreUrl === undefined) {
+      this.#roles.use(await startCore({ ...core, ...rules, upstreams, log: QUIET, clock, limits }));
+    }
+    this.#roles.use(
+      await startAuth({
+        ...common,
+        socket: at('auth.sock'),
+        usersFile: at('users.yaml'),
+        keyFile: at('key.pem'),
+        issuer: url.origin,
+        audience: url.host,
+        tokenLifetime: 300_000,
+      }),
+    );
+    const gateway: Gateway = await startGateway({
+      ...common,
+      ...server,
+      listen: { port: this.port },
+      admin: { host: '127.0.0.1', port: 0 },
+      url,
+      ca: this.ca,
+      auditFile: at('audit.log'),
+      authSocket: at('auth.sock'),
+      core: options.coreUrl === undefined ? core : { url: options.coreUrl },
+    });
+    this.#roles.use(gateway);
+  }
+
+  /** One request of the public listener, its target as it is written. */
+  ask(
+    target: string,
+    { user, password = PASSWORD, token, method = 'GET', headers = {} }: Caller = {},
+  ): Promise<TestResponse> {
+    const authorization =
+      token !== undefined ? `Bearer ${token}` : user === undefined ? undefined : basic(user, password);
+    return this.send({
+      path: target,
+      method,
+      headers: { ...headers, ...(authorization && { authorization }) },
+    });
+  }
+
+  send(request: TestRequest): Promise<TestResponse> {
+    return ask({
+      ...request,
+      tls: true,
+      host: 'localhost',
+      port: this.port,
+      ca: this.ca,
+      servername: 'localhost',
+    });
+  }
+
+  /** A token as docker gets one. */
+  async token(user: string | undefined, ...repositories: string[]): Promise<string> {
+    const scopes = repositories.map((name) => `scope=${encodeURIComponent(`repository:${name}:pull`)}`);
+    const target = `/token?service=localhost&${scopes.join('&')}`;
+    const { status, body } = await this.ask(target, user === undefined ? {} : { user });
+    if (status !== 200) throw new Error(`no token: ${status} ${body}`);
+    return JSON.parse(body.toString()).token;
+  }
+
+  /** Replaces the policy as editors do: by renaming over it. */
+  async setPolicy(rules: string): Promise<void> {
+    await this.writePolicy(policyText(rules));
+  }
+
+  async writePolicy(text: string): Promise<void> {
+    const file = path.join(this.home, 'access.yaml');
+    await writeFile(`${file}.new`, text);
+    await rename(`${file}.new`, file);
+  }
+
+  setPassword(user: string, hash: string): Promise<void> {
+    return setPassword(path.join(this.home, 'users.yaml'), user, hash);
+  }
+
+  removeUser(user: string): Promise<void> {
+    return removeUser(path.join(this.home, 'users.yaml'), user);
+  }
+
+  async audit(): Promise<Record<string, unknown>[]> {
+    const text = await readFile(path.join(this.home, 'audit.log'), 'utf8');
+    return text
+      .trim()
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#roles.disposeAsync();
+    await rm(this.home, { recursive: true });
+  }
+}
+
+function policyText(rules: string): string {
+  return `version: 1\n${rules}\n...\n`;
+}
+
+export function basic(user: string, password: string): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+}
+
+/** The realm must be known before the gateway listens, so a port is chosen before it is used. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0);
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
