@@ -1,0 +1,66 @@
+import { constants, copyFile, mkdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { hashPassword, randomPassword } from '../auth/identity/password.ts';
+import { setPassword } from '../auth/identity/users-file.ts';
+import { ensureSigningKey } from '../auth/token/signing-key.ts';
+import type { Config } from '../config/config.ts';
+import { ensureServerCertificate } from '../pki/local-ca.ts';
+import { systemClock } from '../platform/clock.ts';
+import type { HomePaths } from './home.ts';
+
+/** The role whose part of the home is made, or all of them. */
+export type Role = 'core' | 'auth' | 'gateway';
+
+export interface Prepared {
+  /** The local CA's certificate, where it issued the server's. */
+  readonly ca?: string;
+  /** Of the user `admin`, where this start made it. */
+  readonly firstPassword?: string;
+}
+
+/** The policy of a fresh install, as the checkout ships it. */
+const DEFAULT_POLICY = path.join(import.meta.dirname, '../../config/access.yaml');
+
+/** Makes what is missing in a home, and touches nothing that is there. */
+export async function prepare(config: Config, paths: HomePaths, role?: Role): Promise<Prepared> {
+  const wanted = (one: Role) => role === undefined || role === one;
+  await mkdir(paths.runtime, { recursive: true, mode: 0o750 });
+  if (wanted('core')) await mkdir(config.cache.directory, { recursive: true, mode: 0o750 });
+  if (wanted('auth') || wanted('gateway')) await copyMissing(DEFAULT_POLICY, paths.policy);
+  const firstPassword = wanted('auth') ? await prepareAuth(paths) : undefined;
+  const ca = wanted('gateway') ? await prepareGateway(config, paths) : undefined;
+  return { ...(ca !== undefined && { ca }), ...(firstPassword !== undefined && { firstPassword }) };
+}
+
+async function prepareAuth(paths: HomePaths): Promise<string | undefined> {
+  await ensureSigningKey(paths.signingKey);
+  if (await exists(paths.users)) return undefined;
+  const password = randomPassword();
+  await setPassword(paths.users, 'admin', await hashPassword(password));
+  return password;
+}
+
+async function prepareGateway(config: Config, paths: HomePaths): Promise<string | undefined> {
+  await mkdir(path.dirname(config.log.audit), { recursive: true, mode: 0o750 });
+  return ensureServerCertificate({
+    ca: paths.ca,
+    server: config.tls,
+    names: config.server.names,
+    clock: systemClock,
+  });
+}
+
+async function copyMissing(from: string, to: string): Promise<void> {
+  await mkdir(path.dirname(to), { recursive: true });
+  if (!(await exists(to))) await copyFile(from, to, constants.COPYFILE_EXCL);
+}
+
+async function exists(file: string): Promise<boolean> {
+  return stat(file).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      return false;
+    },
+  );
+}

@@ -1,0 +1,61 @@
+import type { Config } from '../config/config.ts';
+import { createLogger } from '../platform/log.ts';
+import type { UpstreamNames } from '../registry/repository.ts';
+import type { HomePaths } from './home.ts';
+import type { Role } from './prepare.ts';
+
+/** Starts one role in this process. What it does not need is not even loaded. */
+export async function runRole(role: Role, config: Config, paths: HomePaths): Promise<AsyncDisposable> {
+  const log = createLogger(role, config.log);
+  const names = namesOf(config);
+  switch (role) {
+    case 'core': {
+      const { startCore } = await import('../core/core.ts');
+      const upstreams = [...config.upstreams].map(([host, { url, credential }]) => {
+        return { host, url, ...(credential && { credential }) };
+      });
+      return startCore({ socket: paths.coreSocket, ...config.cache, upstreams, log });
+    }
+    case 'auth': {
+      const { startAuth } = await import('../auth/auth.ts');
+      return startAuth({
+        socket: paths.authSocket,
+        usersFile: paths.users,
+        policyFile: paths.policy,
+        keyFile: paths.signingKey,
+        issuer: config.server.url.origin,
+        audience: config.server.url.host,
+        tokenLifetime: config.tokenLifetime,
+        names,
+        log,
+      });
+    }
+    case 'gateway': {
+      const { startGateway } = await import('../gateway/gateway.ts');
+      const { localCaOf } = await import('../pki/local-ca.ts');
+      const ca = await localCaOf({ ca: paths.ca, server: config.tls });
+      return startGateway({
+        listen: config.server.listen,
+        admin: config.server.admin,
+        url: config.server.url,
+        names,
+        ...config.tls,
+        ...(ca !== undefined && { ca }),
+        policyFile: paths.policy,
+        auditFile: config.log.audit,
+        authSocket: paths.authSocket,
+        core:
+          config.coreUrl === undefined
+            ? { socket: paths.coreSocket, directory: config.cache.directory }
+            : { url: config.coreUrl },
+        log,
+      });
+    }
+  }
+}
+
+function namesOf({ upstreams, server }: Config): UpstreamNames {
+  const { url, names } = server;
+  const self = [url.host, ...names.flatMap((name) => [name, `${name}:${url.port || 443}`])];
+  return { upstreams: new Set(upstreams.keys()), self: new Set(self) };
+}

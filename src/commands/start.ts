@@ -1,0 +1,175 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import cluster from 'node:cluster';
+import { X509Certificate } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import type { Config } from '../config/config.ts';
+import { isSetting } from '../config/environment.ts';
+import { createLogger } from '../platform/log.ts';
+import { followSupervisor, roleProcess } from '../supervisor/role-process.ts';
+import { type RolePlan, supervise } from '../supervisor/supervise.ts';
+import { type HomePaths, pathsIn } from './home.ts';
+import { loadOrPrint } from './load.ts';
+import { prepare, type Role } from './prepare.ts';
+import { runRole } from './run-role.ts';
+import { type ExitCode, printLine, type Terminal } from './terminal.ts';
+
+export interface StartOptions {
+  readonly home: string;
+  /** Only this role; without it, all of them. */
+  readonly role?: Role;
+}
+
+const BIN = path.join(import.meta.dirname, '../bin/hubgate.ts');
+
+/** Starts Hubgate, or one role of it, and returns when it has ended after a signal. */
+export async function start(options: StartOptions, terminal: Terminal): Promise<ExitCode> {
+  // Files are for this user, and to be read by the group that the roles may share.
+  process.umask(0o027);
+  const settings = takeSettings();
+  const paths = pathsIn(options.home);
+  const readsSecrets = options.role === undefined || options.role === 'core';
+  const config = await loadOrPrint(paths, settings, terminal, readsSecrets);
+  if (config === undefined) return 2;
+  const prepared = await prepare(config, paths, options.role);
+  if (options.role === 'core' || options.role === 'auth') return runHere(options.role, config, paths);
+  // Before anything can fail: it exists from now on, and is not shown again.
+  if (prepared.firstPassword !== undefined) printFirstPassword(prepared.firstPassword, terminal);
+  const supervision = await supervise(
+    plans(config, paths, settings, options.role),
+    createLogger('supervisor', config.log),
+  );
+  if (options.role === undefined) printWelcome(config, paths, prepared.ca, terminal);
+  await stopSignal();
+  await supervision.stop();
+  return 0;
+}
+
+/** The settings among the environment, taken out of it: no child inherits what it is not given. */
+function takeSettings(): Record<string, string> {
+  const settings: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env)) {
+    if (value === undefined || !isSetting(name)) continue;
+    settings[name] = value;
+    delete process.env[name];
+  }
+  return settings;
+}
+
+async function runHere(role: Role, config: Config, paths: HomePaths): Promise<ExitCode> {
+  await using _running = await runRole(role, config, paths);
+  await stopSignal();
+  return 0;
+}
+
+/** The roles as processes, those first that others need. */
+function plans(
+  config: Config,
+  paths: HomePaths,
+  settings: Record<string, string>,
+  only: Role | undefined,
+): RolePlan[] {
+  const args = (role: Role) => ['start', '--supervised', '--role', role, '--home', paths.home];
+  const own = (role: Role): RolePlan => ({
+    name: role,
+    spawn: () => roleProcess(fork(BIN, args(role)), settingsFor(role, settings)),
+  });
+  cluster.setupPrimary({ exec: BIN, args: args('gateway') });
+  const count = config.server.workers === 'auto' ? availableParallelism() : config.server.workers;
+  const gateways = Array.from({ length: count }, (_, index): RolePlan => {
+    return {
+      name: `gateway ${index + 1}`,
+      spawn: () => roleProcess(forkWorker(), settingsFor('gateway', settings)),
+    };
+  });
+  if (only === 'gateway') return gateways;
+  return [...(config.coreUrl === undefined ? [own('core')] : []), own('auth'), ...gateways];
+}
+
+function forkWorker(): ChildProcess {
+  return cluster.fork().process as ChildProcess;
+}
+
+/** Secrets are for the core alone. */
+function settingsFor(role: Role, settings: Record<string, string>): Record<string, string> {
+  const entries = Object.entries(settings).filter(([name]) => role === 'core' || !name.endsWith('_PASSWORD'));
+  return Object.fromEntries(entries);
+}
+
+/**
+ * A role in a process that a supervisor started: it is told its settings, reports, and ends when the supervisor says
+ * so or has gone. Signals are not for it: Ctrl-C and service managers send them to all processes at once, and then the
+ * roles would end in no order.
+ */
+export async function startSupervised(role: Role, home: string, terminal: Terminal): Promise<ExitCode> {
+  process.umask(0o027);
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {});
+  const supervisor = followSupervisor();
+  const paths = pathsIn(home);
+  const config = await loadOrPrint(paths, await supervisor.settings, terminal, role === 'core');
+  if (config === undefined) return 2;
+  try {
+    await using _running = await runRole(role, config, paths);
+    supervisor.report({ ready: true });
+    await supervisor.stopped;
+    return 0;
+  } catch (error) {
+    supervisor.report({ failed: explain(error as NodeJS.ErrnoException, config) });
+    return 1;
+  }
+}
+
+function explain(error: NodeJS.ErrnoException, config: Config): string {
+  if (error.code !== 'EADDRINUSE') return error.message;
+  return `the port of ${config.server.url.host} or of the admin listener (${config.server.admin.port}) is in use: ${error.message}`;
+}
+
+/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
+async function stopSignal(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  process.once('SIGTERM', resolve);
+  process.once('SIGINT', resolve);
+  await promise;
+}
+
+/** Within the working directory as people would type it. */
+function shortest(file: string): string {
+  const relative = path.relative(process.cwd(), file);
+  return relative.startsWith('..') ? file : relative;
+}
+
+function printFirstPassword(password: string, { stdout }: Terminal): void {
+  printLine(stdout);
+  printLine(stdout, `First start. The user admin has the password  ${password}`);
+  printLine(stdout, 'It is shown this once; to set another one: npx hubgate user passwd admin');
+}
+
+function printWelcome(config: Config, paths: HomePaths, ca: string | undefined, { stdout }: Terminal): void {
+  const { url, listen } = config.server;
+  const upstreams = [...config.upstreams.keys()].join(', ');
+  printLine(stdout);
+  printLine(stdout, `Hubgate mirrors ${upstreams}`);
+  printLine(
+    stdout,
+    `  listening on    ${listen.host ?? 'every address'}, port ${listen.port}, as ${url.origin}`,
+  );
+  if (ca !== undefined) {
+    printLine(stdout, `  CA certificate  ${shortest(paths.ca.certificate)}`);
+    printLine(stdout, `  its SHA-256     ${new X509Certificate(ca).fingerprint256}`);
+  }
+  if (config.coreUrl !== undefined) {
+    printLine(stdout, `  core            ${config.coreUrl.origin}`);
+    printLine(
+      stdout,
+      '                  It is not Hubgate’s own: there is no guard for private repositories, so every',
+    );
+    printLine(
+      stdout,
+      '                  rule reaches whatever its credential can read; and fills are not shared.',
+    );
+  }
+  printLine(stdout);
+  printLine(stdout, `  docker login ${url.host} -u admin`);
+  printLine(stdout, `  docker pull ${url.host}/library/alpine`);
+  printLine(stdout);
+}

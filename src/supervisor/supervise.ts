@@ -1,0 +1,106 @@
+/**
+ * Starts the roles, starts again what dies, and ends them in an order in which nobody is left without what it needs.
+ * It knows processes; it must not know what a role does.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from '../platform/log.ts';
+import type { RoleProcess } from './role-process.ts';
+
+export interface RolePlan {
+  readonly name: string;
+  spawn(): RoleProcess;
+}
+
+export interface Supervision {
+  /** Ends all roles: the last ones of the plan first. */
+  stop(): Promise<void>;
+}
+
+const FIRST_PAUSE = 100;
+const LONGEST_PAUSE = 10_000;
+/** A role that ran for so long had not failed to start. */
+const STABLE_AFTER = 30_000;
+/** Longer than the gateway takes to drain. */
+const STOP_DEADLINE = 35_000;
+
+/**
+ * Starts the roles of `plans`, which are listed with those first that others need.
+ *
+ * @throws where one of them cannot be started for the first time; then none is left running.
+ */
+export async function supervise(plans: readonly RolePlan[], log: Logger): Promise<Supervision> {
+  const keepers = plans.map((plan) => new Keeper(plan, log));
+  const stop = async () => {
+    // All know first, so that none starts again what ends on its own meanwhile.
+    for (const keeper of keepers) keeper.giveUp();
+    for (const keeper of keepers.toReversed()) await keeper.stop();
+  };
+  const started = await Promise.allSettled(keepers.map((keeper) => keeper.start()));
+  const failed = started.find((result) => result.status === 'rejected');
+  if (failed !== undefined) {
+    await stop();
+    throw failed.reason;
+  }
+  return { stop };
+}
+
+/** Keeps one role running. */
+class Keeper {
+  readonly #plan: RolePlan;
+  readonly #log: Logger;
+  readonly #stopping = new AbortController();
+  #process: RoleProcess | undefined;
+  #kept: Promise<void> = Promise.resolve();
+
+  constructor(plan: RolePlan, log: Logger) {
+    this.#plan = plan;
+    this.#log = log;
+  }
+
+  async start(): Promise<void> {
+    this.#process = this.#plan.spawn();
+    try {
+      await this.#process.ready;
+    } catch (error) {
+      throw new Error(`${this.#plan.name} cannot start: ${(error as Error).message}`, { cause: error });
+    }
+    this.#kept = this.#keep(this.#process);
+  }
+
+  async #keep(first: RoleProcess): Promise<void> {
+    let running = first;
+    let pause = FIRST_PAUSE;
+    for (;;) {
+      const started = performance.now();
+      const how = await running.ended;
+      if (this.#stopping.signal.aborted) return;
+      pause = performance.now() - started > STABLE_AFTER ? FIRST_PAUSE : pause;
+      this.#log.error(
+        { role: this.#plan.name, pid: running.pid, how, pause },
+        'a role ended; starting it again',
+      );
+      await delay(pause, undefined, { signal: this.#stopping.signal }).catch(() => {});
+      if (this.#stopping.signal.aborted) return;
+      pause = Math.min(pause * 2, LONGEST_PAUSE);
+      running = this.#plan.spawn();
+      this.#process = running;
+      running.ready.catch((error: Error) =>
+        this.#log.error({ role: this.#plan.name, error: error.message }, 'a role cannot start'),
+      );
+    }
+  }
+
+  giveUp(): void {
+    this.#stopping.abort();
+  }
+
+  async stop(): Promise<void> {
+    const running = this.#process;
+    if (running === undefined) return;
+    running.stop();
+    const late = setTimeout(() => running.kill(), STOP_DEADLINE);
+    await running.ended;
+    clearTimeout(late);
+    await this.#kept;
+  }
+}

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+
+const ROOT = path.join(import.meta.dirname, '..');
+
+/** For each room of `src`, those that it may import. A room that is not here fails the test: give it its place. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  registry: [],
+  platform: [],
+  config: ['registry', 'platform'],
+  access: ['registry', 'platform'],
+  pki: ['platform'],
+  core: ['registry', 'platform', 'config', 'access'],
+  auth: ['registry', 'platform', 'config', 'access'],
+  gateway: ['registry', 'platform', 'config', 'access'],
+  supervisor: ['platform'],
+  commands: ['registry', 'platform', 'config', 'access', 'pki', 'core', 'auth', 'gateway', 'supervisor'],
+  bin: ['commands'],
+};
+
+/** Where a package that matters may be imported. Packages that are not here may be imported anywhere. */
+const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
+  argon2: ['auth/identity'],
+  commander: ['bin'],
+  'ipaddr.js': ['core/upstream'],
+  jose: ['auth', 'gateway/admission'],
+  koa: ['gateway', 'core/endpoints.ts', 'auth/endpoints.ts'],
+  '@koa/router': ['gateway/routes'],
+  'node-forge': ['pki'],
+  'node:sqlite': ['core/store'],
+  pino: ['platform/log.ts', 'gateway/audit'],
+  tldts: ['core/upstream'],
+  undici: ['core/upstream', 'platform/http-client.ts'],
+  yaml: ['platform/yaml-document.ts', 'auth/identity/users-file.ts'],
+};
+
+const FILES = globSync('src/**/*.ts', { cwd: ROOT });
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(path.join(ROOT, file), 'utf8');
+  return [...text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'([^']+)'/g)].map(([, specifier]) => specifier ?? '');
+}
+
+function roomOf(file: string): string {
+  return path.relative('src', file).split(path.sep)[0] ?? '';
+}
+
+test('rooms import only what lies below them', () => {
+  for (const file of FILES) {
+    for (const specifier of importsOf(file).filter((one) => one.startsWith('.'))) {
+      const target = path.join(path.dirname(file), specifier);
+      if (!target.startsWith('src')) continue;
+      const [from, to] = [roomOf(file), roomOf(target)];
+      assert.ok(from in MAY_IMPORT, `${file}: the room ${from} has no place in MAY_IMPORT`);
+      assert.ok(
+        from === to || MAY_IMPORT[from]?.includes(to),
+        `${file}: ${from} must not import ${to} (${specifier})`,
+      );
+    }
+  }
+});
+
+test('packages are imported in their homes only', () => {
+  for (const file of FILES) {
+    for (const specifier of importsOf(file)) {
+      const homes = PACKAGE_HOMES[specifier];
+      const within = path.relative('src', file);
+      assert.ok(
+        homes === undefined || homes.some((home) => within === home || within.startsWith(`${home}/`)),
+        `${file}: ${specifier} belongs into ${homes?.join(', ')}`,
+      );
+    }
+  }
+});
+
+test('only bin, commands and config read the environment', () => {
+  for (const file of FILES) {
+    const text = readFileSync(path.join(ROOT, file), 'utf8');
+    if (['bin', 'commands', 'config'].includes(roomOf(file))) continue;
+    assert.doesNotMatch(text, /process\.env/, file);
+  }
+});
+
+test('only the policy’s loader does I/O in access', () => {
+  for (const file of FILES.filter((one) => roomOf(one) === 'access' && !one.endsWith('live-policy.ts'))) {
+    for (const specifier of importsOf(file)) assert.doesNotMatch(specifier, /^node:(?:fs|http|child)/, file);
+  }
+});
+
+test('there are no barrels and no drawers', () => {
+  for (const file of FILES)
+    assert.doesNotMatch(file, /(?:^|\/)(?:index|utils?|helpers?|common)(?:\.ts$|\/)/, file);
+});
+
+test('each invariant of the design has a test that names it', () => {
+  const named = new Set<number>();
+  for (const file of globSync('test/**/*.test.ts', { cwd: ROOT })) {
+    const text = readFileSync(path.join(ROOT, file), 'utf8');
+    for (const [, numbers] of text.matchAll(/test\('invariants? ([\d and,]+):/g)) {
+      for (const number of numbers?.match(/\d+/g) ?? []) named.add(Number(number));
+    }
+  }
+  const all = Array.from({ length: 16 }, (_, index) => index + 1);
+  assert.deepEqual(
+    all.filter((number) => !named.has(number)),
+    [],
+  );
+});

@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, test } from 'node:test';
+import { FakeHub } from '../support/fake-hub.ts';
+import { ask } from '../support/http.ts';
+import { imageOf } from '../support/image.ts';
+import { basic, freePort } from '../support/test-hubgate.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
+
+let home: string;
+
+beforeEach(async () => {
+  home = await mkdtemp(path.join(tmpdir(), 'hubgate-home-'));
+});
+
+afterEach(() => rm(home, { recursive: true }));
+
+function hubgate(args: string[], environment: Record<string, string> = {}): ChildProcessWithoutNullStreams {
+  const { HOME, PATH } = process.env;
+  return spawn(process.execPath, [BIN, ...args], { cwd: home, env: { HOME, PATH, ...environment } });
+}
+
+async function run(
+  args: string[],
+  { stdin = '', ...environment }: Record<string, string> & { stdin?: string } = {},
+) {
+  const child = hubgate(args, environment);
+  child.stdin.end(stdin);
+  const exit = once(child, 'exit');
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  const [code] = await exit;
+  return { code, stdout, stderr };
+}
+
+test('users are added, listed, given another password and removed', async () => {
+  const added = await run(['user', 'add', 'ana', '--password-stdin'], { stdin: 's3cret\n' });
+  assert.deepEqual(added, { code: 0, stdout: 'ana can log in\n', stderr: '' });
+  assert.equal((await run(['user', 'add', 'jin', '--password-stdin'], { stdin: 'other' })).code, 0);
+  assert.equal((await run(['user', 'list'])).stdout, 'ana\njin\n');
+  assert.deepEqual(JSON.parse((await run(['user', 'list', '--json'])).stdout), [
+    { name: 'ana' },
+    { name: 'jin' },
+  ]);
+  const before = await readFile(path.join(home, 'config/users.yaml'), 'utf8');
+  assert.equal((await run(['user', 'passwd', 'ana', '--password-stdin'], { stdin: 'new' })).code, 0);
+  assert.notEqual(await readFile(path.join(home, 'config/users.yaml'), 'utf8'), before);
+  assert.equal((await run(['user', 'remove', 'ana'])).code, 0);
+  assert.equal((await run(['user', 'list'])).stdout, 'jin\n');
+  assert.ok(!before.includes('s3cret'));
+});
+
+test('what cannot be done with users is refused with its reason', async () => {
+  await run(['user', 'add', 'ana', '--password-stdin'], { stdin: 'x' });
+  const cases: [args: string[], stdin: string, code: number, message: RegExp][] = [
+    [['user', 'add', 'ana', '--password-stdin'], 'x', 1, /^hubgate: ana is there already/],
+    [['user', 'add', 'Ana', '--password-stdin'], 'x', 2, /^hubgate: "Ana" is no user name: lower-case/],
+    [['user', 'add', 'bo', '--password-stdin'], '\n', 2, /^hubgate: the password on standard input is empty/],
+    [
+      ['user', 'add', 'bo'],
+      '',
+      2,
+      /^hubgate: there is no terminal to ask on; give the password with --password-stdin/,
+    ],
+    [['user', 'passwd', 'bo', '--password-stdin'], 'x', 1, /^hubgate: there is no user bo/],
+    [['user', 'remove', 'bo'], '', 1, /^hubgate: there is no user bo/],
+    [['user'], '', 2, /Usage: hubgate user/],
+    [['nonsense'], '', 2, /unknown command 'nonsense'/],
+    [['start', '--role', 'x'], '', 2, /Allowed choices are core, auth, gateway/],
+  ];
+  for (const [args, stdin, code, message] of cases) {
+    const result = await run(args, { stdin });
+    assert.match(result.stderr, message, args.join(' '));
+    assert.equal(result.code, code, args.join(' '));
+  }
+});
+
+test('check finds every error in the three files at once', async () => {
+  await mkdir(path.join(home, 'config'));
+  await writeFile(
+    path.join(home, 'config/hubgate.yaml'),
+    'server: { prt: 1 }\ncache: { tagFreshness: soon }\n',
+  );
+  await writeFile(
+    path.join(home, 'config/access.yaml'),
+    'version: 1\nallow:\n  - { pull: $none, to: ana }\n...\n',
+  );
+  await writeFile(path.join(home, 'config/users.yaml'), 'version: 1\nusers: { Ana: {} }\n');
+  const { code, stderr } = await run(['check']);
+  assert.equal(code, 2);
+  assert.deepEqual(
+    stderr
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(' ')[0]),
+    [
+      'config/access.yaml:3:13:',
+      'config/hubgate.yaml:1:11:',
+      'config/hubgate.yaml:2:24:',
+      'config/users.yaml:2:10:',
+      'config/users.yaml:2:15:',
+    ],
+  );
+  const { faults } = JSON.parse((await run(['check', '--json'])).stdout);
+  assert.deepEqual(faults[0], {
+    source: 'config/access.yaml',
+    line: 3,
+    column: 13,
+    message: 'there is no set "none"',
+  });
+  assert.equal((await run(['start'])).code, 2);
+});
+
+/** Starts the whole mirror, and resolves when it has said that it runs. */
+async function startMirror(environment: Record<string, string>) {
+  const child = hubgate(['start'], environment);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
+  const exit = once(child, 'exit');
+  await Promise.race([waitFor(() => output.includes('docker pull')), exit]);
+  return {
+    output: () => output,
+    stop: async () => {
+      child.kill('SIGTERM');
+      return (await exit)[0];
+    },
+  };
+}
+
+test('a first start makes what is missing and shows a password once; a second keeps it all; both serve and end', async (t) => {
+  const hub = await FakeHub.start();
+  t.after(() => hub[Symbol.asyncDispose]());
+  hub.push('library/alpine', 'latest', imageOf());
+  const port = await freePort();
+  const environment = {
+    HUBGATE_SERVER_LISTEN: `127.0.0.1:${port}`,
+    HUBGATE_SERVER_ADMIN: '127.0.0.1:0',
+    HUBGATE_SERVER_WORKERS: '2',
+    REGISTRY_PROXY_REMOTEURL: hub.url.origin,
+  };
+
+  const first = await startMirror(environment);
+  const password =
+    /The user admin has the password {2}(\S+)/.exec(first.output())?.[1] ?? assert.fail(first.output());
+  assert.match(
+    first.output(),
+    new RegExp(`docker login localhost:${port} -u admin\n {2}docker pull localhost:${port}/library/alpine`),
+  );
+  assert.match(first.output(), /certs\/ca\.crt\n.*SHA-256 +(?:[0-9A-F]{2}:){31}[0-9A-F]{2}/);
+  const ca = await readFile(path.join(home, 'certs/ca.crt'), 'utf8');
+  const pull = () =>
+    ask({
+      tls: true,
+      host: 'localhost',
+      port,
+      ca,
+      agent: false,
+      path: '/v2/library/alpine/manifests/latest',
+      headers: { authorization: basic('admin', password) },
+    });
+  assert.equal((await pull()).status, 200);
+  assert.equal(await first.stop(), 0);
+
+  assert.deepEqual((await readdir(home)).sort(), ['certs', 'config', 'data', 'run', 'state']);
+  for (const secret of ['certs/ca.key', 'certs/server.key', 'state/signing-key.pem', 'config/users.yaml']) {
+    assert.equal((await stat(path.join(home, secret))).mode & 0o777, 0o600, secret);
+  }
+  await hub.stop();
+  const second = await startMirror(environment);
+  assert.doesNotMatch(second.output(), /password/);
+  assert.equal((await pull()).status, 200);
+  assert.equal(await second.stop(), 0);
+});
+
+test('a port that is taken is said so, and nothing is left running', async () => {
+  const hub = await FakeHub.start();
+  const environment = {
+    HUBGATE_SERVER_LISTEN: `127.0.0.1:${hub.url.port}`,
+    HUBGATE_SERVER_ADMIN: '127.0.0.1:0',
+  };
+  const { code, stderr } = await run(['start'], environment);
+  await hub[Symbol.asyncDispose]();
+  assert.equal(code, 1);
+  assert.match(stderr, /^hubgate: gateway 1 cannot start: the port .* is in use/);
+});

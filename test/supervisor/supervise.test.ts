@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { type RoleProcess, roleProcess } from '../../src/supervisor/role-process.ts';
+import { type RolePlan, supervise } from '../../src/supervisor/supervise.ts';
+import { QUIET } from '../support/test-core.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const FIXTURE = path.join(import.meta.dirname, '../support/fixtures/role.ts');
+
+class Plan implements RolePlan {
+  readonly name: string;
+  readonly spawned: RoleProcess[] = [];
+  readonly #settings: Record<string, string>;
+
+  constructor(name: string, settings: Record<string, string> = {}) {
+    this.name = name;
+    this.#settings = settings;
+  }
+
+  spawn(): RoleProcess {
+    const role = roleProcess(fork(FIXTURE), this.#settings);
+    this.spawned.push(role);
+    return role;
+  }
+
+  get pid(): number {
+    return this.spawned.at(-1)?.pid ?? assert.fail();
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+test('a role that dies is started again in less than a second, and the others go on', async () => {
+  const [core, gateway] = [new Plan('core'), new Plan('gateway')];
+  const supervision = await supervise([core, gateway], QUIET);
+  const before = core.pid;
+  const other = gateway.pid;
+  const died = performance.now();
+  process.kill(before, 'SIGKILL');
+  await waitFor(() => core.spawned.length === 2);
+  await core.spawned[1]?.ready;
+  assert.ok(performance.now() - died < 1_000);
+  assert.notEqual(core.pid, before);
+  assert.equal(gateway.pid, other);
+  await supervision.stop();
+  for (const pid of [core.pid, other]) assert.ok(!isRunning(pid));
+});
+
+test('roles end in the reverse of the order in which others need them', async () => {
+  const [core, gateway] = [new Plan('core'), new Plan('gateway')];
+  const supervision = await supervise([core, gateway], QUIET);
+  const ends: string[] = [];
+  for (const plan of [core, gateway]) void plan.spawned[0]?.ended.then(() => ends.push(plan.name));
+  await supervision.stop();
+  assert.deepEqual(ends, ['gateway', 'core']);
+  assert.equal(core.spawned.length, 1);
+});
+
+test('a signal to the whole group of processes starts nothing again', async () => {
+  const plan = new Plan('core');
+  const supervision = await supervise([plan], QUIET);
+  process.kill(plan.pid, 'SIGTERM');
+  await supervision.stop();
+  assert.equal(plan.spawned.length, 1);
+});
+
+test('a first start that fails says why, and leaves nothing running', async () => {
+  const [core, gateway] = [new Plan('core'), new Plan('gateway', { FAIL: 'the port is in use' })];
+  await assert.rejects(
+    supervise([core, gateway], QUIET),
+    /^Error: gateway cannot start: the port is in use$/,
+  );
+  assert.ok(!isRunning(core.pid));
+});
+
+test('invariant 5: settings reach a role over the channel, not by its environment or its arguments', async () => {
+  const plan = new Plan('core', { HUBGATE_UPSTREAMS_DOCKER_IO_PASSWORD: 'hub-s3cret' });
+  const supervision = await supervise([plan], QUIET);
+  for (const file of ['environ', 'cmdline']) {
+    assert.ok(!readFileSync(`/proc/${plan.pid}/${file}`, 'latin1').includes('hub-s3cret'), file);
+  }
+  await supervision.stop();
+});
