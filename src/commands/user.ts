@@ -23,7 +23,13 @@ export async function addUser(name: string, options: PasswordOptions, terminal: 
         terminal,
         `${name} is there already; to change the password: hubgate user passwd ${name}`,
       );
-    return storePassword(name, file, options, terminal, `${name} can log in`);
+    return storePassword(
+      name,
+      file,
+      options,
+      terminal,
+      `${name} is added; a running mirror knows within a second`,
+    );
   });
 }
 

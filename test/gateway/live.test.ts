@@ -6,6 +6,7 @@ import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
 import { TestHubgate } from '../support/test-hubgate.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const OPEN = 'allow: [{ pull: library/**, to: authenticated }]';
 const CLOSED = 'allow: [{ pull: library/**, to: nobody-here }]';
@@ -60,10 +61,20 @@ test('invariant 13: a removed user and a changed password end the tokens that ar
   });
   assert.equal(status, 200);
   const renewed = JSON.parse(body.toString()).token;
-  await untilStatus(renewed, 200);
+  assert.equal((await hubgate.ask(TARGET, { token: renewed })).status, 200);
   await hubgate.removeUser('ana');
   assert.ok((await untilStatus(renewed, 401)) < 1_000);
   assert.equal((await hubgate.ask('/v2/', { user: 'ana', password: 'another one' })).status, 401);
+});
+
+test('a token that auth has just issued is good at once, for a user who has just been added', async () => {
+  for (const user of ['jin', 'bo', 'zoe']) {
+    await hubgate.setPassword(user, await hashPassword('another one'));
+    const login = { user, password: 'another one' };
+    await waitFor(async () => (await hubgate.ask('/token', login)).status === 200);
+    const { body } = await hubgate.ask('/token?scope=repository:library/alpine:pull', login);
+    assert.equal((await hubgate.ask(TARGET, { token: JSON.parse(body.toString()).token })).status, 200, user);
+  }
 });
 
 test('invariant 13: a policy that is torn or wrong changes nothing', async () => {

@@ -31,7 +31,7 @@ export interface AdmitOptions {
 export function createAdmit({ auth, verifyToken, credentials }: AdmitOptions): Admit {
   const byToken = async (token: string): Promise<Admission> => {
     const claims = await verifyToken(token);
-    if (claims === undefined || !credentials.includes(claims.credential, claims.subject)) {
+    if (claims === undefined || !(await credentials.include(claims.credential, claims.subject))) {
       return { kind: 'rejected', error: 'INVALID_TOKEN' };
     }
     return { kind: 'admitted', ...claims };

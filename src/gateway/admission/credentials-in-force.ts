@@ -5,7 +5,7 @@ import type { AuthClient } from './auth-client.ts';
 
 /** Is a credential still in force? So a token dies with the password that it was issued for, within a second. */
 export interface LiveCredentials extends Disposable {
-  includes(credential: string, subject: Subject): boolean;
+  include(credential: string, subject: Subject): Promise<boolean>;
 }
 
 const INTERVAL_MS = 300;
@@ -16,20 +16,38 @@ const INTERVAL_MS = 300;
  */
 export async function followCredentials(auth: AuthClient, log: Logger): Promise<LiveCredentials> {
   let current = await auth.credentials(undefined);
-  const stop = new AbortController();
-  const look = async () => {
-    current = (await auth.credentials(current?.etag)) ?? current;
+  let asking: Promise<void> | undefined;
+  const ask = () => {
+    asking ??= auth
+      .credentials(current?.etag)
+      .then((changed) => {
+        current = changed ?? current;
+      })
+      .catch((error: Error) => log.warn({ error: error.message }, 'auth cannot be asked'))
+      .finally(() => {
+        asking = undefined;
+      });
+    return asking;
   };
+  const stop = new AbortController();
   const follow = async () => {
-    for await (const _ of setInterval(INTERVAL_MS, undefined, { signal: stop.signal, ref: false })) {
-      await look().catch((error: Error) => log.warn({ error: error.message }, 'auth cannot be asked'));
-    }
+    for await (const _ of setInterval(INTERVAL_MS, undefined, { signal: stop.signal, ref: false }))
+      await ask();
   };
   follow().catch((error: unknown) => {
     if (!stop.signal.aborted) throw error;
   });
+  const isKnown = (credential: string, subject: Subject) =>
+    current?.subjects.get(credential) === writeSubject(subject);
   return {
-    includes: (credential, subject) => current?.subjects.get(credential) === writeSubject(subject),
+    async include(credential, subject) {
+      if (isKnown(credential, subject)) return true;
+      // Auth signed the token, so it may know of a credential that is younger than what it said last, or than what it
+      // is just being asked.
+      await asking;
+      await ask();
+      return isKnown(credential, subject);
+    },
     [Symbol.dispose]: () => stop.abort(),
   };
 }

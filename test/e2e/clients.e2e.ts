@@ -1,0 +1,297 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { ask } from '../support/http.ts';
+import { basic } from '../support/test-hubgate.ts';
+import {
+  type Containerd,
+  type Docker,
+  installClients,
+  startContainerd,
+  startDocker,
+} from './support/clients.ts';
+import { type RunningHubgate, startHubgate } from './support/hubgate.ts';
+import { writeLayout } from './support/oci-layout.ts';
+import { mustRun, run } from './support/process.ts';
+import { ACCOUNT, startUpstream, type Upstream } from './support/upstream.ts';
+
+const PASSWORD = 's3cret-of-ana';
+
+/** The default policy, and nothing else. */
+const DEFAULT = 'allow:\n  - { pull: everything, to: authenticated }';
+
+const stack = new AsyncDisposableStack();
+let directory: string;
+let upstream: Upstream;
+let hubgate: RunningHubgate;
+let docker: Docker;
+let containerd: Containerd;
+let mirror: string;
+let digest: string;
+
+before(async () => {
+  await installClients();
+  directory = await mkdtemp(path.join(tmpdir(), 'hubgate-e2e-'));
+  stack.defer(() => rm(directory, { recursive: true, force: true }));
+  const at = (name: string) => path.join(directory, name);
+
+  upstream = stack.use(await startUpstream(at('upstream')));
+  digest = await writeLayout(at('alpine'), 'v1', 'the first one\n');
+  await writeLayout(at('secret'), 'v1', 'nobody’s business\n');
+  await upstream.push(at('alpine'), 'v1', 'library/alpine:latest');
+  await upstream.push(at('secret'), 'v1', 'acme/secret:latest');
+
+  await mkdir(at('home/config'), { recursive: true });
+  await writeFile(at('hub-password'), `${ACCOUNT.password}\n`);
+  hubgate = stack.use(await startHubgate(at('home'), configuration));
+  await hubgate.addUser('ana', PASSWORD);
+  await hubgate.addUser('bo', PASSWORD);
+  mirror = `localhost:${hubgate.port}`;
+  docker = stack.use(await startDocker(at('docker'), `https://${mirror}`));
+  containerd = stack.use(await startContainerd(at('containerd')));
+});
+
+after(() => stack.disposeAsync());
+
+function configuration(port: number): string {
+  return `
+server: { listen: "127.0.0.1:${port}", admin: "127.0.0.1:0", workers: 2 }
+upstreams:
+  docker.io: { url: ${upstream.url.origin}, username: ${ACCOUNT.username}, passwordFile: ${directory}/hub-password }
+cache: { tagFreshness: 2s }
+log: { format: json }
+`;
+}
+
+function request(target: string, user = 'ana', method = 'GET') {
+  const headers = { authorization: basic(user, PASSWORD) };
+  return readFile(path.join(hubgate.home, 'certs/ca.crt'), 'utf8').then((ca) => {
+    return ask({
+      tls: true,
+      host: 'localhost',
+      port: hubgate.port,
+      ca,
+      path: target,
+      method,
+      headers,
+      agent: false,
+    });
+  });
+}
+
+/** The policy takes effect within a second; a request tells when it has. */
+async function usePolicy(rules: string, target: string, status: number): Promise<void> {
+  await hubgate.setPolicy(rules);
+  const end = performance.now() + 2_000;
+  while ((await request(target, 'bo')).status !== status)
+    assert.ok(performance.now() < end, `${target} is not ${status}`);
+}
+
+async function login(user: string): Promise<void> {
+  const { code, output } = await docker(['login', mirror, '-u', user, '--password-stdin'], {
+    stdin: PASSWORD,
+  });
+  assert.equal(code, 0, output);
+  assert.match(output, /Login Succeeded/);
+}
+
+/** As on a machine that has never seen the image. */
+async function forget(image: string): Promise<void> {
+  await docker(['rmi', '--force', image]);
+  await docker(['image', 'prune', '--all', '--force']);
+}
+
+async function pull(image: string): Promise<string> {
+  await forget(image);
+  const { code, output } = await docker(['pull', image]);
+  assert.equal(code, 0, output);
+  return output;
+}
+
+test('docker login takes the right password and no other', async () => {
+  const wrong = await docker(['login', mirror, '-u', 'ana', '--password-stdin'], { stdin: 'wrong' });
+  assert.notEqual(wrong.code, 0);
+  assert.match(wrong.output, /incorrect username or password/);
+  await login('ana');
+});
+
+test('docker pulls an image of several layers, and it runs', async () => {
+  assert.equal((await pull(`${mirror}/library/alpine`)).match(/Pull complete/g)?.length, 3);
+  const ran = await docker(['run', '--rm', '--network=none', `${mirror}/library/alpine`]);
+  assert.equal(ran.output, 'the first one\n');
+});
+
+test('a second pull costs the upstream nothing but a HEAD for a tag past its freshness', async () => {
+  upstream.takeRequests();
+  await pull(`${mirror}/library/alpine`);
+  const requests = upstream.takeRequests();
+  assert.deepEqual(
+    requests.filter((one) => one !== 'HEAD /v2/library/alpine/manifests/latest'),
+    [],
+  );
+  assert.ok(requests.length <= 1);
+});
+
+test('the same image under its other names and by digest', async () => {
+  await pull(`${mirror}/docker.io/library/alpine`);
+  await pull(`${mirror}/alpine`);
+  assert.match(await pull(`${mirror}/library/alpine@${digest}`), new RegExp(`Digest: ${digest}`));
+});
+
+test('skopeo copies it for every platform, trusting the CA alone', async () => {
+  const certificates = path.join(directory, 'skopeo');
+  await mkdir(certificates);
+  await writeFile(path.join(certificates, 'ca.crt'), await readFile(path.join(hubgate.home, 'certs/ca.crt')));
+  const flags = ['--src-cert-dir', certificates, '--src-creds', `ana:${PASSWORD}`];
+  const image = `docker://${mirror}/library/alpine:latest`;
+  await mustRun('skopeo', [
+    '--insecure-policy',
+    'copy',
+    '--all',
+    ...flags,
+    image,
+    `oci:${directory}/copied:all`,
+  ]);
+  await mustRun('skopeo', [
+    '--insecure-policy',
+    '--override-arch',
+    'arm64',
+    'copy',
+    ...flags,
+    image,
+    `dir:${directory}/arm64`,
+  ]);
+  const inspect = ['inspect', '--cert-dir', certificates, '--creds', `ana:${PASSWORD}`, image];
+  const inspected = JSON.parse(await mustRun('skopeo', inspect));
+  assert.deepEqual(inspected.RepoTags, ['latest']);
+  assert.equal(inspected.Layers.length, 3);
+  const anonymous = await run('skopeo', ['inspect', '--cert-dir', certificates, '--no-creds', image]);
+  assert.notEqual(anonymous.code, 0);
+});
+
+test('ctr pulls it, by its own name and with ns=docker.io', async () => {
+  const hosts = path.join(directory, 'hosts');
+  const ca = path.join(hubgate.home, 'certs/ca.crt');
+  for (const host of [mirror, 'docker.io']) {
+    await mkdir(path.join(hosts, host), { recursive: true });
+    await writeFile(
+      path.join(hosts, host, 'hosts.toml'),
+      `server = "https://${mirror}"\n[host."https://${mirror}"]\n  capabilities = ["pull", "resolve"]\n  ca = "${ca}"\n`,
+    );
+  }
+  for (const image of [`${mirror}/library/alpine:latest`, 'docker.io/library/alpine:latest']) {
+    const flags = ['--hosts-dir', hosts, '--user', `ana:${PASSWORD}`, '--snapshotter', 'native'];
+    const { code, output } = await containerd.ctr(['images', 'pull', ...flags, image]);
+    assert.equal(code, 0, output);
+    await containerd.ctr(['images', 'remove', image]);
+  }
+  const wrong = ['--hosts-dir', hosts, '--user', 'ana:wrong', '--snapshotter', 'native'];
+  assert.notEqual(
+    (await containerd.ctr(['images', 'pull', ...wrong, `${mirror}/library/alpine:latest`])).code,
+    0,
+  );
+});
+
+test('a private repository of the account is not there for the default policy, and is for a rule that says private', async () => {
+  await hubgate.setPolicy(DEFAULT);
+  await login('ana');
+  const refused = await docker(['pull', `${mirror}/acme/secret`]);
+  assert.notEqual(refused.code, 0);
+  assert.match(refused.output, /not found|manifest unknown/);
+  const missing = await docker(['pull', `${mirror}/acme/nowhere`]);
+  assert.equal(missing.output.replaceAll('nowhere', 'secret'), refused.output);
+
+  await usePolicy(
+    `${DEFAULT}\n  - { pull: acme/**, to: bo, private: true }`,
+    '/v2/acme/secret/manifests/latest',
+    200,
+  );
+  await login('bo');
+  await pull(`${mirror}/acme/secret`);
+  assert.equal((await request('/v2/acme/secret/manifests/latest', 'ana')).status, 404);
+});
+
+test('a blob of it, now in the cache, is not served under another repository', async () => {
+  const accept = await request('/v2/acme/secret/manifests/latest', 'bo');
+  const child = JSON.parse(accept.body.toString()).manifests[0].digest;
+  const manifest = JSON.parse((await request(`/v2/acme/secret/manifests/${child}`, 'bo')).body.toString());
+  for (const { digest: layer } of [manifest.config, manifest.layers[1]]) {
+    assert.equal((await request(`/v2/acme/secret/blobs/${layer}`, 'bo')).status, 200);
+    assert.equal((await request(`/v2/library/alpine/blobs/${layer}`, 'bo')).status, 404);
+    assert.equal((await request(`/v2/library/alpine/blobs/${layer}`, 'bo', 'HEAD')).status, 404);
+  }
+});
+
+test('no way of writing a name leads to it', async () => {
+  for (const target of [
+    '/v2/library/%2e%2e/acme/secret/manifests/latest',
+    '/v2/library/../acme/secret/manifests/latest',
+    '/v2/library%2f..%2f..%2facme/secret/manifests/latest',
+    '/v2/library/alpine/../../acme/secret/manifests/latest',
+    '/v2//acme/secret/manifests/latest',
+    '/v2/library/..\\acme\\secret/manifests/latest',
+  ]) {
+    assert.equal((await request(target)).status, 404, target);
+  }
+});
+
+test('who has no rule is told the same of what exists and what does not', async () => {
+  await usePolicy('allow:\n  - { pull: everything, to: ana }', '/v2/library/alpine/manifests/latest', 403);
+  await login('bo');
+  upstream.takeRequests();
+  const existing = await docker(['pull', `${mirror}/library/alpine:none`]);
+  const missing = await docker(['pull', `${mirror}/library/nowhere:none`]);
+  assert.notEqual(existing.code, 0);
+  assert.match(existing.output, /denied/);
+  assert.equal(missing.output.replaceAll('nowhere', 'alpine'), existing.output);
+  assert.deepEqual(upstream.takeRequests(), []);
+});
+
+test('a daemon that cannot log in to its mirror pulls an unprefixed name by the rule of its network', async () => {
+  await docker(['logout', mirror]);
+  const rule = '- { pull: library/**, to: anonymous, from: [127.0.0.0/8, "::1"] }';
+  await usePolicy(`${DEFAULT}\n  ${rule}`, '/v2/library/alpine/manifests/latest', 200);
+  const output = await pull('alpine');
+  assert.match(output, new RegExp(`Digest: ${digest}`));
+  const audit = await readFile(path.join(hubgate.home, 'state/audit.log'), 'utf8');
+  assert.match(
+    audit,
+    /"subject":"anonymous".*"repository":"docker\.io\/library\/alpine".*"decision":"allow"/,
+  );
+});
+
+test('a tag that has moved is noticed', async () => {
+  await login('ana');
+  const moved = await writeLayout(path.join(directory, 'moved'), 'v2', 'the second one\n');
+  await upstream.push(path.join(directory, 'moved'), 'v2', 'library/alpine:latest');
+  await new Promise((resolve) => setTimeout(resolve, 2_100));
+  assert.match(await pull(`${mirror}/library/alpine`), new RegExp(`Digest: ${moved}`));
+  const ran = await docker(['run', '--rm', '--network=none', `${mirror}/library/alpine`]);
+  assert.equal(ran.output, 'the second one\n');
+});
+
+test('with the upstream stopped, what was pulled is pulled again', async () => {
+  await upstream.stop();
+  await new Promise((resolve) => setTimeout(resolve, 2_100));
+  await pull(`${mirror}/library/alpine`);
+  const cold = await docker(['pull', `${mirror}/library/never-seen`]);
+  assert.notEqual(cold.code, 0);
+  assert.doesNotMatch(cold.output, /not found|unknown/);
+  await upstream.start();
+});
+
+test('no password and no token is in what Hubgate printed or recorded', async () => {
+  const audit = await readFile(path.join(hubgate.home, 'state/audit.log'), 'utf8');
+  for (const text of [hubgate.output(), audit]) {
+    for (const secret of [
+      PASSWORD,
+      ACCOUNT.password,
+      Buffer.from(`ana:${PASSWORD}`).toString('base64'),
+      'eyJ',
+    ]) {
+      assert.ok(!text.includes(secret), secret);
+    }
+  }
+});

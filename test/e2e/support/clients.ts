@@ -1,0 +1,93 @@
+import { access, mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { mustRun, type Result, type RunningProcess, run, startProcess } from './process.ts';
+
+const PACKAGES: Readonly<Record<string, string>> = {
+  dockerd: 'docker.io',
+  skopeo: 'skopeo',
+  containerd: 'containerd',
+  'docker-registry': 'docker-registry',
+  busybox: 'busybox-static',
+};
+
+/** Installs from Debian what of the real clients and servers is not there. */
+export async function installClients(): Promise<void> {
+  const missing: string[] = [];
+  for (const [program, name] of Object.entries(PACKAGES)) {
+    if ((await run('sh', ['-c', `command -v ${program}`])).code !== 0) missing.push(name);
+  }
+  if (missing.length === 0) return;
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  await mustRun('apt-get', ['update', '--quiet'], { env });
+  await mustRun('apt-get', ['install', '--yes', '--quiet', '--no-install-recommends', ...missing], { env });
+  // Debian starts the registry as a service; the suite starts its own.
+  await run('systemctl', ['stop', 'docker-registry']);
+}
+
+export interface Docker extends AsyncDisposable {
+  /** The docker CLI, against this daemon, with a configuration directory of the suite's. */
+  (args: readonly string[], options?: { readonly stdin?: string }): Promise<Result>;
+}
+
+/** A dockerd of the suite's own: its own data, sockets and process id, no network rules, and `mirror` for Docker Hub. */
+export async function startDocker(directory: string, mirror: string): Promise<Docker> {
+  const at = (name: string) => path.join(directory, name);
+  await mkdir(at('cli'), { recursive: true });
+  const host = `unix://${at('docker.sock')}`;
+  const env = { DOCKER_CONFIG: at('cli'), DOCKER_HOST: host };
+  const daemon = await startProcess(
+    'dockerd',
+    [
+      '--storage-driver=vfs',
+      '--iptables=false',
+      '--ip6tables=false',
+      '--bridge=none',
+      `--data-root=${at('data')}`,
+      `--exec-root=${at('exec')}`,
+      `--pidfile=${at('docker.pid')}`,
+      `--host=${host}`,
+      `--registry-mirror=${mirror}`,
+    ],
+    {
+      ready: () =>
+        access(at('docker.sock')).then(
+          () => true,
+          () => false,
+        ),
+    },
+  );
+  const docker = (args: readonly string[], options: { readonly stdin?: string } = {}) =>
+    run('docker', args, { ...options, env });
+  return Object.assign(docker, { [Symbol.asyncDispose]: () => daemon.stop() });
+}
+
+export interface Containerd extends AsyncDisposable {
+  ctr(args: readonly string[]): Promise<Result>;
+}
+
+/** A containerd of the suite's own. Its hosts directory trusts the mirror's CA. */
+export async function startContainerd(directory: string): Promise<Containerd> {
+  const at = (name: string) => path.join(directory, name);
+  await mkdir(directory, { recursive: true });
+  await writeFile(
+    at('config.toml'),
+    `version = 2
+root = "${at('root')}"
+state = "${at('state')}"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "${at('containerd.sock')}"
+`,
+  );
+  const daemon: RunningProcess = await startProcess('containerd', ['--config', at('config.toml')], {
+    ready: () =>
+      access(at('containerd.sock')).then(
+        () => true,
+        () => false,
+      ),
+  });
+  return {
+    ctr: (args) => run('ctr', ['--address', at('containerd.sock'), ...args]),
+    [Symbol.asyncDispose]: () => daemon.stop(),
+  };
+}

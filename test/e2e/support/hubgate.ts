@@ -1,0 +1,55 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { ask } from '../../support/http.ts';
+import { basic, freePort } from '../../support/test-hubgate.ts';
+import { waitFor } from '../../support/wait-for.ts';
+import { mustRun, type RunningProcess, startProcess } from './process.ts';
+
+const ROOT = path.join(import.meta.dirname, '../../..');
+const BIN = path.join(ROOT, 'src/bin/hubgate.ts');
+
+/** Hubgate as it is run: its own processes, in a home of the suite's. */
+export interface RunningHubgate extends AsyncDisposable {
+  readonly home: string;
+  readonly port: number;
+  /** Everything that its processes have printed. */
+  output(): string;
+  addUser(name: string, password: string): Promise<void>;
+  setPolicy(rules: string): Promise<void>;
+}
+
+export async function startHubgate(home: string, config: (port: number) => string): Promise<RunningHubgate> {
+  const port = await freePort();
+  const at = (name: string) => path.join(home, name);
+  await writeFile(at('config/hubgate.yaml'), config(port));
+  const running: RunningProcess = await startProcess(process.execPath, [BIN, 'start', '--home', home], {
+    ready: (output) => output.includes('docker pull'),
+  });
+  return {
+    home,
+    port,
+    output: running.output,
+    async addUser(name, password) {
+      await mustRun(process.execPath, [BIN, 'user', 'add', name, '--password-stdin', '--home', home], {
+        stdin: password,
+      });
+      await waitFor(async () => (await ping(port, name, password)) === 200);
+    },
+    setPolicy: (rules) => writeFile(at('config/access.yaml'), `version: 1\n${rules}\n...\n`),
+    [Symbol.asyncDispose]: () => running.stop(),
+  };
+}
+
+async function ping(port: number, name: string, password: string): Promise<number> {
+  const headers = { authorization: basic(name, password) };
+  const options = {
+    tls: true,
+    host: 'localhost',
+    port,
+    path: '/v2/',
+    headers,
+    agent: false,
+    rejectUnauthorized: false,
+  };
+  return (await ask(options)).status;
+}
