@@ -1,8 +1,5 @@
 import { constants, copyFile, mkdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { hashPassword, randomPassword } from '../auth/identity/password.ts';
-import { setPassword } from '../auth/identity/users-file.ts';
-import { ensureSigningKey } from '../auth/token/signing-key.ts';
 import type { Config } from '../config/config.ts';
 import { ensureServerCertificate } from '../pki/local-ca.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -32,9 +29,13 @@ export async function prepare(config: Config, paths: HomePaths, role?: Role): Pr
   return { ...(ca !== undefined && { ca }), ...(firstPassword !== undefined && { firstPassword }) };
 }
 
+/** What hashes is loaded when there is something to hash: the supervisor that calls this lives on. */
 async function prepareAuth(paths: HomePaths): Promise<string | undefined> {
+  const { ensureSigningKey } = await import('../auth/token/ensure-signing-key.ts');
   await ensureSigningKey(paths.signingKey);
   if (await exists(paths.users)) return undefined;
+  const { hashPassword, randomPassword } = await import('../auth/identity/password.ts');
+  const { setPassword } = await import('../auth/identity/users-file.ts');
   const password = randomPassword();
   await setPassword(paths.users, 'admin', await hashPassword(password));
   return password;

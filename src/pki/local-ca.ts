@@ -8,7 +8,7 @@ import { isIP } from 'node:net';
 import path from 'node:path';
 import { writeFileAtomically } from '../platform/atomic-file.ts';
 import type { Clock } from '../platform/clock.ts';
-import { issueCertificate } from './certificate.ts';
+import type { CertificateRequest } from './certificate.ts';
 
 export interface CertificateFiles {
   readonly certificate: string;
@@ -64,7 +64,7 @@ function fits(certificate: X509Certificate, { names, clock }: ServerCertificateO
 async function issueServerCertificate({ ca, server, names, clock }: ServerCertificateOptions): Promise<void> {
   const issuer = await ensureCa(ca, clock);
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const certificate = issueCertificate({
+  const certificate = await issue({
     // For people to read; clients look at the alternative names. RFC 5280 bounds it to 64 characters.
     commonName: (names[0] ?? 'localhost').slice(0, 64),
     publicKey,
@@ -90,7 +90,7 @@ async function ensureCa(files: CertificateFiles, clock: Clock) {
 async function createCa(files: CertificateFiles, clock: Clock): Promise<void> {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const commonName = `Hubgate local CA ${new Date(clock()).toISOString().slice(0, 10)}`;
-  const certificate = issueCertificate({
+  const certificate = await issue({
     commonName,
     publicKey,
     issuer: { commonName, publicKey, privateKey },
@@ -99,6 +99,12 @@ async function createCa(files: CertificateFiles, clock: Clock): Promise<void> {
     use: { kind: 'authority' },
   });
   await writePair(files, certificate, privateKey.export({ type: 'pkcs8', format: 'pem' }) as string);
+}
+
+/** What builds certificates is loaded when one is built: a process that merely looks at them is spared its memory. */
+async function issue(request: CertificateRequest): Promise<string> {
+  const { issueCertificate } = await import('./certificate.ts');
+  return issueCertificate(request);
 }
 
 /** The key first: a certificate on disk always has its key beside it. */

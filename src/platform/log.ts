@@ -1,5 +1,6 @@
+import { createRequire } from 'node:module';
 import pino, { type Logger } from 'pino';
-import pretty from 'pino-pretty';
+import type pinoPretty from 'pino-pretty';
 
 export type { Logger } from 'pino';
 
@@ -16,13 +17,12 @@ export interface LogOptions {
  * A process' log on its standard output. What is logged are named fields that the caller chose: never a request, a
  * header or an options object as a whole, because those can hold secrets.
  */
-export function createLogger(name: string, { level, format }: LogOptions): Logger {
-  const text = format === 'text' || (format === 'auto' && process.stdout.isTTY === true);
+export function createLogger(name: string, { level, format: wanted }: LogOptions): Logger {
+  const text = wanted === 'text' || (wanted === 'auto' && process.stdout.isTTY === true);
   const options = { level, base: { process: name }, timestamp: pino.stdTimeFunctions.isoTime };
-  return text
-    ? pino(
-        options,
-        pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', singleLine: true }),
-      )
-    : pino(options, pino.destination({ fd: 1, sync: true }));
+  if (!text) return pino(options, pino.destination({ fd: 1, sync: true }));
+  // Loaded where there is somebody to read it: a service is spared its memory.
+  const pretty: typeof pinoPretty = createRequire(import.meta.url)('pino-pretty');
+  const format = { sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', singleLine: true };
+  return pino(options, pretty(format));
 }

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { startAuth } from '../../src/auth/auth.ts';
 import { hashPassword } from '../../src/auth/identity/password.ts';
 import { removeUser, setPassword } from '../../src/auth/identity/users-file.ts';
-import { ensureSigningKey } from '../../src/auth/token/signing-key.ts';
+import { ensureSigningKey } from '../../src/auth/token/ensure-signing-key.ts';
 import { startCore } from '../../src/core/core.ts';
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
 import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
