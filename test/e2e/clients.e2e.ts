@@ -60,6 +60,7 @@ function configuration(port: number): string {
 server: { listen: "127.0.0.1:${port}", admin: "127.0.0.1:0", workers: 2 }
 upstreams:
   docker.io: { url: ${upstream.url.origin}, username: ${ACCOUNT.username}, passwordFile: ${directory}/hub-password }
+  ghcr.io: { url: ${upstream.url.origin} }
 cache: { tagFreshness: 2s }
 log: { format: json }
 `;
@@ -137,6 +138,7 @@ test('a second pull costs the upstream nothing but a HEAD for a tag past its fre
 test('the same image under its other names and by digest', async () => {
   await pull(`${mirror}/docker.io/library/alpine`);
   await pull(`${mirror}/alpine`);
+  await pull(`${mirror}/ghcr.io/library/alpine`);
   assert.match(await pull(`${mirror}/library/alpine@${digest}`), new RegExp(`Digest: ${digest}`));
 });
 
@@ -171,27 +173,48 @@ test('skopeo copies it for every platform, trusting the CA alone', async () => {
   assert.notEqual(anonymous.code, 0);
 });
 
-test('ctr pulls it, by its own name and with ns=docker.io', async () => {
-  const hosts = path.join(directory, 'hosts');
+/** A hosts directory for containerd in which the mirror stands for itself and for both upstreams. */
+async function hostsDirectory(name: string, header = ''): Promise<string> {
+  const hosts = path.join(directory, name);
   const ca = path.join(hubgate.home, 'certs/ca.crt');
-  for (const host of [mirror, 'docker.io']) {
-    await mkdir(path.join(hosts, host), { recursive: true });
+  const host = `[host."https://${mirror}"]\n  capabilities = ["pull", "resolve"]\n  ca = "${ca}"\n`;
+  for (const upstreamHost of [mirror, 'docker.io', 'ghcr.io']) {
+    await mkdir(path.join(hosts, upstreamHost), { recursive: true });
     await writeFile(
-      path.join(hosts, host, 'hosts.toml'),
-      `server = "https://${mirror}"\n[host."https://${mirror}"]\n  capabilities = ["pull", "resolve"]\n  ca = "${ca}"\n`,
+      path.join(hosts, upstreamHost, 'hosts.toml'),
+      `server = "https://${mirror}"\n${host}${header}`,
     );
   }
-  for (const image of [`${mirror}/library/alpine:latest`, 'docker.io/library/alpine:latest']) {
-    const flags = ['--hosts-dir', hosts, '--user', `ana:${PASSWORD}`, '--snapshotter', 'native'];
-    const { code, output } = await containerd.ctr(['images', 'pull', ...flags, image]);
+  return hosts;
+}
+
+const IMAGES = ['docker.io/library/alpine:latest', 'ghcr.io/library/alpine:latest'];
+
+test('ctr pulls it by its own name, and with ns= by those of the upstreams', async () => {
+  const flags = ['--hosts-dir', await hostsDirectory('hosts'), '--snapshotter', 'native'];
+  for (const image of [`${mirror}/library/alpine:latest`, ...IMAGES]) {
+    const { code, output } = await containerd.ctr([
+      'images',
+      'pull',
+      ...flags,
+      '--user',
+      `ana:${PASSWORD}`,
+      image,
+    ]);
     assert.equal(code, 0, output);
     await containerd.ctr(['images', 'remove', image]);
   }
-  const wrong = ['--hosts-dir', hosts, '--user', 'ana:wrong', '--snapshotter', 'native'];
-  assert.notEqual(
-    (await containerd.ctr(['images', 'pull', ...wrong, `${mirror}/library/alpine:latest`])).code,
-    0,
-  );
+  const wrong = await containerd.ctr(['images', 'pull', ...flags, '--user', 'ana:wrong', IMAGES[0] ?? '']);
+  assert.notEqual(wrong.code, 0);
+});
+
+test('ctr pulls with a header of its configuration alone, which never asks for a token', async () => {
+  const header = `[host."https://${mirror}".header]\n  Authorization = "${basic('ana', PASSWORD)}"\n`;
+  const flags = ['--hosts-dir', await hostsDirectory('hosts-header', header), '--snapshotter', 'native'];
+  for (const image of IMAGES) {
+    const { code, output } = await containerd.ctr(['images', 'pull', ...flags, image]);
+    assert.equal(code, 0, output);
+  }
 });
 
 test('a private repository of the account is not there for the default policy, and is for a rule that says private', async () => {
