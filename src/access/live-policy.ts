@@ -15,7 +15,11 @@ export async function readPolicy(file: string): Promise<Parsed<Policy>> {
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    return { faults: [{ source: file, message: `cannot be read: ${(error as Error).message}` }] };
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const message = missing
+      ? 'there is no policy; `hubgate start` puts the default one here'
+      : `cannot be read: ${(error as Error).message}`;
+    return { faults: [{ source: file, message }] };
   }
   return parsePolicy(file, text);
 }

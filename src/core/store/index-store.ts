@@ -20,6 +20,10 @@ export interface IndexStore extends AsyncDisposable {
   removeTag(repository: RepositoryName, tag: Tag): Promise<void>;
 
   visibility(repository: RepositoryName): Promise<VisibilityEntry | undefined>;
+  /**
+   * That a repository is private is kept only where more is known of it: otherwise whoever asks for names that nobody
+   * has would fill the index with them.
+   */
   putVisibility(repository: RepositoryName, entry: VisibilityEntry): Promise<void>;
 
   /** Takes back everything that was learnt of a repository: its links, its tags and its visibility. */

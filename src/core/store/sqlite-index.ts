@@ -151,7 +151,7 @@ class SqliteIndex implements IndexStore {
   }
 
   async putVisibility(repository: RepositoryName, { visibility, checkedAt }: VisibilityEntry): Promise<void> {
-    this.#change.addRepository.run(repository);
+    if (visibility === 'public') this.#change.addRepository.run(repository);
     this.#change.putVisibility.run(visibility, checkedAt, repository);
   }
 

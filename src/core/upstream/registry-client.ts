@@ -145,6 +145,9 @@ class HttpRegistryClient implements RegistryClient {
     if (mediaType === undefined) return unsupportedType(repository, headers['content-type']);
     // Some registries leave these out of a HEAD; then only the manifest itself can tell.
     if (digest === undefined || size === undefined) return this.getManifest(repository, reference, ask);
+    if (reference.kind === 'digest' && digest !== reference.digest) {
+      return cannot('unfit', `${repository.name}: asked for one digest, it answers with another`);
+    }
     return yes({ digest, mediaType, size });
   }
 

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../platform/clock.ts';
 import { readBody } from '../../platform/read-body.ts';
 import { type Answer, cannot, no, yes } from './answer.ts';
@@ -24,7 +25,8 @@ const MAX_BODY = 64 * 1024;
 /** The token specification: what is assumed where `expires_in` is missing. */
 const DEFAULT_LIFETIME = 60;
 const RENEW_AT = 0.8;
-const MAX_TOKENS = 10_000;
+/** A token of the Hub's is some 3 KB long. */
+const MAX_TOKENS = 2_000;
 
 interface CachedToken {
   readonly token: string;
@@ -33,13 +35,12 @@ interface CachedToken {
 
 /** Tokens of upstreams' token services: one request however many ask at once, renewed at 80 % of their life. */
 export function createTokenCache(transport: Transport, clock: Clock): TokenCache {
-  const tokens = new Map<string, CachedToken>();
+  const tokens = new LRUCache<string, CachedToken>({ max: MAX_TOKENS });
   const pending = new Map<string, Promise<Answer<string>>>();
 
   const fetchInto = async (key: string, request: TokenRequest): Promise<Answer<string>> => {
     const fetched = await fetchToken(transport, request, clock);
     if (fetched.kind !== 'yes') return fetched;
-    if (tokens.size >= MAX_TOKENS) tokens.clear();
     tokens.set(key, fetched.value);
     return yes(fetched.value.token);
   };

@@ -101,7 +101,10 @@ async function followCertificate(
       );
     }
   };
-  return watchFile(certificate, load);
+  const watches = new DisposableStack();
+  // The pair is two files, of which either may be replaced last.
+  for (const file of [certificate, key]) watches.use(await watchFile(file, load));
+  return watches;
 }
 
 /** Takes no new connections, lets requests that are under way end, and cuts what is left after a while. */

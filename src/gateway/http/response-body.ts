@@ -9,13 +9,14 @@ export class ClientGone extends Error {
 export class ResponseBody {
   readonly #response: ServerResponse;
   #abandon: ((error: Error) => void) | undefined;
-  #gone = false;
+  #gone: boolean;
   /** Bytes that were handed to the connection. */
   written = 0;
 
   constructor(response: ServerResponse) {
     this.#response = response;
-    // A write to a connection that is lost may never call back.
+    // A write to a connection that is lost may never call back, and it may be lost already.
+    this.#gone = response.destroyed;
     response.once('close', () => {
       this.#gone = true;
       this.#abandon?.(new ClientGone());

@@ -8,7 +8,7 @@ export interface ServiceRooms extends TokenRooms {
 
 /** What stands beside the distribution API on the public listener. */
 export function serviceRoutes(rooms: ServiceRooms): Router {
-  const router = new Router({ exclusive: false });
+  const router = new Router();
   router.get('/healthz', (context) => {
     context.body = 'ok\n';
   });

@@ -88,6 +88,8 @@ test('tags and visibility are kept, replaced and taken back', async () => {
   await store.index.putVisibility(ALPINE, { visibility: 'public', checkedAt: 5 });
   await store.index.putVisibility(ALPINE, { visibility: 'private', checkedAt: 6 });
   assert.deepEqual(await store.index.visibility(ALPINE), { visibility: 'private', checkedAt: 6 });
+  await store.index.putVisibility(SECRET, { visibility: 'private', checkedAt: 6 });
+  assert.equal(await store.index.visibility(SECRET), undefined);
   await store.index.removeTag(ALPINE, tag);
   assert.equal(await store.index.tag(ALPINE, tag), undefined);
 });

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import { connect } from 'node:tls';
+import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
+import { FakeHub } from '../support/fake-hub.ts';
+import { TestHubgate } from '../support/test-hubgate.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+test('a certificate that is replaced, file by file, serves the next connection', async () => {
+  await using hub = await FakeHub.start();
+  await using hubgate = await TestHubgate.start(hub, { policy: 'allow: []' });
+  const options = { host: '127.0.0.1', port: hubgate.port, ca: hubgate.ca, servername: 'localhost' };
+  const serial = async () => {
+    const socket = connect(options);
+    await once(socket, 'secureConnect');
+    const { serialNumber } = socket.getPeerCertificate();
+    socket.destroy();
+    return serialNumber;
+  };
+  const before = await serial();
+  const at = (name: string) => path.join(hubgate.home, name);
+  const made = { certificate: at('new.crt'), key: at('new.key') };
+  const ca = { certificate: at('ca.crt'), key: at('ca.key') };
+  await ensureServerCertificate({ ca, server: made, names: ['localhost'], clock: Date.now });
+
+  await writeFile(at('server.crt'), await readFile(made.certificate));
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal(await serial(), before);
+  await writeFile(at('server.key'), await readFile(made.key));
+  await waitFor(async () => (await serial()) !== before);
+});
