@@ -48,6 +48,7 @@ export class TestHubgate implements AsyncDisposable {
   /** Milliseconds by which the roles' clock is ahead. */
   ahead = 0;
   readonly #roles = new AsyncDisposableStack();
+  #gateway: Gateway | undefined;
 
   static async start(hub: FakeHub, options: TestHubgateOptions): Promise<TestHubgate> {
     const home = await mkdtemp(path.join(tmpdir(), 'hubgate-'));
@@ -107,7 +108,7 @@ export class TestHubgate implements AsyncDisposable {
         tokenLifetime: 300_000,
       }),
     );
-    const gateway: Gateway = await startGateway({
+    this.#gateway = await startGateway({
       ...common,
       ...server,
       listen: { port: this.port },
@@ -118,7 +119,7 @@ export class TestHubgate implements AsyncDisposable {
       authSocket: at('auth.sock'),
       core: options.coreUrl === undefined ? core : { url: options.coreUrl },
     });
-    this.#roles.use(gateway);
+    this.#roles.use(this.#gateway);
   }
 
   /** One request of the public listener, its target as it is written. */
@@ -172,6 +173,11 @@ export class TestHubgate implements AsyncDisposable {
 
   removeUser(user: string): Promise<void> {
     return removeUser(path.join(this.home, 'users.yaml'), user);
+  }
+
+  /** As SIGTERM does. */
+  async stopGateway(): Promise<void> {
+    await this.#gateway?.[Symbol.asyncDispose]();
   }
 
   async audit(): Promise<Record<string, unknown>[]> {

@@ -1,9 +1,10 @@
 import { constants } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import type { RequestListener } from 'node:http';
+import type { RequestListener, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../platform/log.ts';
 import { watchFile } from '../../platform/watched-file.ts';
 
@@ -56,6 +57,7 @@ const TLS = {
 /** The public listener: TLS 1.2 and 1.3, HTTP/1.1. A certificate that changes on disk serves the next connection. */
 export async function listenTls(options: ListenerOptions, handler: RequestListener): Promise<Listener> {
   const { log, listen } = options;
+  const requests = new Requests();
   const server = createServer(
     {
       ALPNProtocols: ['http/1.1'],
@@ -65,7 +67,10 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
       keepAliveTimeout: LIMITS.keepAlive,
       connectionsCheckingInterval: LIMITS.check,
     },
-    handler,
+    (request, response) => {
+      requests.count(response);
+      handler(request, response);
+    },
   );
   server.maxConnections = MAX_CONNECTIONS;
   server.timeout = LIMITS.inactivity;
@@ -77,7 +82,7 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
     port: (server.address() as AddressInfo).port,
     [Symbol.asyncDispose]: async () => {
       certificate[Symbol.dispose]();
-      await drain(server);
+      await drain(server, requests);
     },
   };
 }
@@ -107,12 +112,38 @@ async function followCertificate(
   return watches;
 }
 
-/** Takes no new connections, lets requests that are under way end, and cuts what is left after a while. */
-async function drain(server: Server): Promise<void> {
+/** Counts the requests under way, and tells when there are none. */
+class Requests {
+  #underWay = 0;
+  #ended = Promise.withResolvers<void>();
+
+  count(response: ServerResponse): void {
+    this.#underWay++;
+    response.once('close', () => {
+      if (--this.#underWay > 0) return;
+      this.#ended.resolve();
+      this.#ended = Promise.withResolvers();
+    });
+  }
+
+  async none(): Promise<void> {
+    if (this.#underWay > 0) await this.#ended.promise;
+  }
+}
+
+/**
+ * Takes no new connections, lets the requests end that are under way, for a while, and then cuts what is left: for the
+ * most part connections that nothing is asked on.
+ */
+async function drain(server: Server, requests: Requests): Promise<void> {
   const closed = once(server, 'close');
   server.close();
-  server.closeIdleConnections();
-  const cut = setTimeout(() => server.closeAllConnections(), LIMITS.drain);
+  const late = new AbortController();
+  await Promise.race([
+    requests.none(),
+    delay(LIMITS.drain, undefined, { signal: late.signal }).catch(() => {}),
+  ]);
+  late.abort();
+  server.closeAllConnections();
   await closed;
-  clearTimeout(cut);
 }
