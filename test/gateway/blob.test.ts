@@ -122,6 +122,15 @@ test('ranges are read as RFC 9110 has them', () => {
   }
 });
 
+test('the headers of a fill are out before its first byte can be', async () => {
+  const gate = Promise.withResolvers<void>();
+  hub.plant('cdn', /^GET/, { kind: 'pause', at: 10, gate: gate.promise });
+  const response = await begin(layer);
+  assert.equal(response.headers['content-length'], String(SIZE));
+  gate.resolve();
+  assert.deepEqual((await drain(response)).body, bytes);
+});
+
 test('a fill is streamed while it grows, and its last 64 KiB wait until it is verified', async () => {
   const gate = Promise.withResolvers<void>();
   hub.plant('cdn', /^GET/, { kind: 'pause', at: SIZE - 1, gate: gate.promise });

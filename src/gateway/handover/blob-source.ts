@@ -4,6 +4,8 @@ import { z } from 'zod';
 
 /** A blob as a file that is whole, or that still grows. */
 export interface BlobSource extends AsyncDisposable {
+  /** Is it a fill under way? Then its bytes come at the upstream's pace. */
+  readonly filling: boolean;
   /** Undefined while a fill is under way whose upstream does not say. */
   readonly size: number | undefined;
   /**
@@ -27,6 +29,7 @@ export async function openStoredBlob(file: string, size: number): Promise<BlobSo
   }
   return {
     size,
+    filling: false,
     available: async () => size,
     ...reading(handle),
     [Symbol.asyncDispose]: () => handle.close(),
@@ -42,6 +45,7 @@ export async function openFill(
   const handle = await open(file);
   const fill = new FillProgress(announcements);
   return {
+    filling: true,
     size,
     available: (position) => fill.available(position),
     ...reading(handle),

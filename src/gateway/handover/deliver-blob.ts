@@ -38,6 +38,8 @@ export async function deliverBlob(
     ...blobHeaders(digest, range === undefined ? size : range.end - range.start),
     ...(range && { 'content-range': `bytes ${range.start}-${range.end - 1}/${size}` }),
   });
+  // Clients wait 30 s for headers, and the first bytes of a slow fill can take longer.
+  if (source.filling) response.flushHeaders();
   const body = new ResponseBody(response);
   await sendRange(body, source, range ?? { start: 0, end: size ?? Number.POSITIVE_INFINITY });
   return { status, bytes: body.written };
