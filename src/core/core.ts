@@ -34,8 +34,9 @@ export async function startCore(options: CoreOptions): Promise<AsyncDisposable> 
   const { log, clock = systemClock, upstreams, tagFreshness, staleIfError } = options;
   await using stack = new AsyncDisposableStack();
   const store = stack.use(await openStore(options.directory, log));
-  const transport = createTransport(options.limits ?? STANDARD_LIMITS);
-  const client = createRegistryClient({ upstreams, transport, clock, log });
+  const limits = options.limits ?? STANDARD_LIMITS;
+  const transport = createTransport(limits);
+  const client = createRegistryClient({ upstreams, transport, limits, clock, log });
   const memberships = new Memberships({ index: store.index, client, clock, staleIfError });
   const rooms = { store, client, memberships, clock, log };
   const blobs = stack.use(new BlobPull(rooms));

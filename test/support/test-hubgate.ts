@@ -92,7 +92,7 @@ export class TestHubgate implements AsyncDisposable {
     const names = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set([url.host]) };
     const common = { names, log: QUIET, clock, policyFile: at('access.yaml') };
     const core = { socket: at('core.sock'), directory: at('data') };
-    const limits = { connect: 1000, headers: 1000, bodyIdle: 1000 };
+    const limits = { connect: 1000, headers: 1000, bodyIdle: 1000, token: 1000, question: 3000 };
     const rules = { tagFreshness: 60_000, staleIfError: 7 * DAY };
     if (options.coreUrl === undefined) {
       this.#roles.use(await startCore({ ...core, ...rules, upstreams, log: QUIET, clock, limits }));

@@ -1,5 +1,5 @@
 import type { ErrorName } from '../../registry/error.ts';
-import type { Answer } from '../upstream/answer.ts';
+import type { Refused } from '../upstream/answer.ts';
 
 /**
  * How an answer came about, for the audit line. `hit`: from the cache alone. `revalidated`: the upstream confirmed what
@@ -24,7 +24,7 @@ export type Grant = 'public' | 'private';
  * The refusal that an upstream's answer comes to. "No" is `unknown` whatever its reason, so that a repository that
  * one may not see looks like one that is not there; and trouble is never called unknown.
  */
-export function refusalOf(answer: Exclude<Answer<unknown>, { kind: 'yes' }>, unknown: ErrorName): Refusal {
+export function refusalOf(answer: Refused, unknown: ErrorName): Refusal {
   if (answer.kind === 'no') return { kind: 'refused', error: unknown };
   const { cause, retryAfter } = answer.trouble;
   if (cause === 'limited') return { kind: 'refused', error: 'TOO_MANY_PULLS', retryAfter: retryAfter ?? 60 };

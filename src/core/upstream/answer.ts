@@ -1,6 +1,7 @@
 /** What came of asking an upstream. "No" is believed; "can't" is answered from the cache where that is possible. */
-export type Answer<T> =
-  | { readonly kind: 'yes'; readonly value: T }
+export type Answer<T> = { readonly kind: 'yes'; readonly value: T } | Refused;
+
+export type Refused =
   | { readonly kind: 'no'; readonly reason: 'unauthorized' | 'not-found' }
   | { readonly kind: 'cannot'; readonly trouble: Trouble };
 
@@ -20,10 +21,10 @@ export function yes<T>(value: T): Answer<T> {
   return { kind: 'yes', value };
 }
 
-export function no(reason: 'unauthorized' | 'not-found'): Answer<never> {
+export function no(reason: 'unauthorized' | 'not-found'): Refused {
   return { kind: 'no', reason };
 }
 
-export function cannot(cause: Trouble['cause'], detail: string, retryAfter?: number): Answer<never> {
+export function cannot(cause: Trouble['cause'], detail: string, retryAfter?: number): Refused {
   return { kind: 'cannot', trouble: { cause, detail, ...(retryAfter !== undefined && { retryAfter }) } };
 }

@@ -1,9 +1,7 @@
-import type { Clock } from '../../platform/clock.ts';
 import { readChallenge } from '../../registry/challenge.ts';
 import { type Answer, cannot, yes } from './answer.ts';
 import { isRealmAllowed } from './origin-rules.ts';
-import { createTokenCache, type TokenCache, type TokenRequest } from './token-cache.ts';
-import type { Transport } from './transport.ts';
+import type { TokenCache, TokenRequest } from './token-cache.ts';
 import { basicAuthorization, type Identity, type UpstreamOptions } from './upstream.ts';
 
 /** The scheme that an upstream challenged with: learnt from its first 401, and used unasked from then on. */
@@ -11,28 +9,29 @@ type Scheme =
   | { readonly kind: 'bearer'; readonly realm: URL; readonly service?: string }
   | { readonly kind: 'basic' };
 
+/** What a request carries, or nothing while the upstream has not asked for anything. */
+export interface AuthorizationHeader {
+  readonly value: string | undefined;
+  /** Was its token fetched for this very request? */
+  readonly fresh: boolean;
+}
+
+const NOTHING: AuthorizationHeader = { value: undefined, fresh: false };
+
 /** Answers one upstream's challenges, as its configured account or anonymously. */
 export interface Authorization {
-  /** The header for a request, or undefined while the upstream has not asked for one. */
-  header(scope: string, identity: Identity): Promise<Answer<string | undefined>>;
-  /**
-   * After a 401 to a request that carried `refused`: another header to try once, or undefined where there is none and
-   * the 401 stands.
-   */
+  header(scope: string, identity: Identity): Promise<Answer<AuthorizationHeader>>;
+  /** After a 401 to a request that carried `refused`: another header to try once, or undefined where the 401 stands. */
   retry(
     challenge: string | undefined,
     scope: string,
     identity: Identity,
-    refused: string | undefined,
-  ): Promise<Answer<string | undefined>>;
+    refused: AuthorizationHeader,
+  ): Promise<Answer<AuthorizationHeader | undefined>>;
 }
 
-export function createAuthorization(
-  upstream: UpstreamOptions,
-  transport: Transport,
-  clock: Clock,
-): Authorization {
-  return new ChallengeAuthorization(upstream, createTokenCache(transport, clock));
+export function createAuthorization(upstream: UpstreamOptions, tokens: TokenCache): Authorization {
+  return new ChallengeAuthorization(upstream, tokens);
 }
 
 class ChallengeAuthorization implements Authorization {
@@ -45,19 +44,19 @@ class ChallengeAuthorization implements Authorization {
     this.#tokens = tokens;
   }
 
-  async header(scope: string, identity: Identity): Promise<Answer<string | undefined>> {
+  async header(scope: string, identity: Identity): Promise<Answer<AuthorizationHeader>> {
     const scheme = this.#scheme;
-    if (scheme === undefined) return yes(undefined);
+    if (scheme === undefined) return yes(NOTHING);
     if (scheme.kind === 'bearer') {
-      const token = await this.#tokens.get(this.#tokenRequest(scheme, scope, identity));
-      return token.kind === 'yes' ? yes(`Bearer ${token.value}`) : token;
+      const answer = await this.#tokens.get(this.#tokenRequest(scheme, scope, identity));
+      return answer.kind === 'yes' ? yes({ ...answer.value, value: `Bearer ${answer.value.token}` }) : answer;
     }
     const { credential } = this.#upstream;
-    if (credential === undefined || identity === 'anonymous') return yes(undefined);
+    if (credential === undefined || identity === 'anonymous') return yes(NOTHING);
     try {
-      return yes(await basicAuthorization(credential));
+      return yes({ value: await basicAuthorization(credential), fresh: false });
     } catch (error) {
-      return cannot('credential', `the secret file cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+      return cannot('failed', `the secret file cannot be read: ${(error as NodeJS.ErrnoException).code}`);
     }
   }
 
@@ -65,15 +64,19 @@ class ChallengeAuthorization implements Authorization {
     challenge: string | undefined,
     scope: string,
     identity: Identity,
-    refused: string | undefined,
-  ): Promise<Answer<string | undefined>> {
+    refused: AuthorizationHeader,
+  ): Promise<Answer<AuthorizationHeader | undefined>> {
+    if (refused.fresh) return yes(undefined);
     const learnt = this.#learn(challenge);
     if (learnt.kind !== 'yes') return learnt;
-    if (learnt.value.kind === 'bearer' && refused !== undefined) {
-      this.#tokens.drop(this.#tokenRequest(learnt.value, scope, identity), refused.replace(/^Bearer /, ''));
+    if (learnt.value.kind === 'bearer' && refused.value !== undefined) {
+      this.#tokens.drop(
+        this.#tokenRequest(learnt.value, scope, identity),
+        refused.value.replace(/^Bearer /, ''),
+      );
     }
     const header = await this.header(scope, identity);
-    return header.kind === 'yes' && header.value === refused ? yes(undefined) : header;
+    return header.kind === 'yes' && header.value.value === refused.value ? yes(undefined) : header;
   }
 
   #learn(header: string | undefined): Answer<Scheme> {

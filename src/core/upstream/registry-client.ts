@@ -3,6 +3,7 @@
  * question; it depends on the network, and must not know what is cached or who wants it.
  */
 import type { Clock } from '../../platform/clock.ts';
+import { Deadline } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
 import { readBody } from '../../platform/read-body.ts';
 import { type Digest, parseDigest, sha256Of } from '../../registry/digest.ts';
@@ -15,13 +16,16 @@ import { type Reference, writeReference } from '../../registry/reference.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
 import { type Answer, cannot, no, yes } from './answer.ts';
-import { type Authorization, createAuthorization } from './authorization.ts';
+import { type Authorization, type AuthorizationHeader, createAuthorization } from './authorization.ts';
 import { type Quota, readQuota, readRetryAfter } from './quota.ts';
-import { createRefusals, type Refusals } from './refusals.ts';
+import { createRefusals, type Question, type Refusals } from './refusals.ts';
+import { createTokenCache } from './token-cache.ts';
 import {
   discard,
   isRedirect,
   type Transport,
+  type TransportLimits,
+  troubleOf,
   type UpstreamRequest,
   type UpstreamResponse,
 } from './transport.ts';
@@ -54,7 +58,7 @@ export interface RegistryClient {
 
 export interface AskOptions {
   readonly as: Identity;
-  /** Milliseconds until the headers must be there, where the standard ones are too many. */
+  /** Milliseconds for the whole question, where the standard ones are too many. */
   readonly deadline?: number;
 }
 
@@ -88,6 +92,7 @@ const MAX_MANIFEST_SIZE = 4 * 1024 * 1024;
 export interface RegistryClientOptions {
   readonly upstreams: readonly UpstreamOptions[];
   readonly transport: Transport;
+  readonly limits: Pick<TransportLimits, 'token' | 'question'>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -96,12 +101,21 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   return new HttpRegistryClient(options);
 }
 
-type Method = 'GET' | 'HEAD';
-
 interface UpstreamState {
   readonly options: UpstreamOptions;
   readonly authorization: Authorization;
   quota: Quota | undefined;
+}
+
+/** What is asked of one upstream, and how the answer is to be had. */
+interface Request {
+  readonly repository: Repository;
+  readonly method: 'GET' | 'HEAD';
+  readonly resource: string;
+  readonly ask: AskOptions;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Of a HEAD: a redirect says yes, and is not followed. */
+  readonly redirectIsYes?: boolean;
 }
 
 /** All four types at every manifest request: without them the Hub has answered schema 1. */
@@ -109,22 +123,23 @@ const ACCEPT_MANIFESTS = { accept: MANIFEST_MEDIA_TYPES.join(', ') };
 
 class HttpRegistryClient implements RegistryClient {
   readonly #transport: Transport;
+  readonly #limits: RegistryClientOptions['limits'];
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #upstreams: ReadonlyMap<UpstreamHost, UpstreamState>;
   readonly #refusals: Refusals;
 
-  constructor({ upstreams, transport, clock, log }: RegistryClientOptions) {
+  constructor({ upstreams, transport, limits, clock, log }: RegistryClientOptions) {
     this.#transport = transport;
+    this.#limits = limits;
     this.#clock = clock;
     this.#log = log;
     this.#refusals = createRefusals(clock);
     this.#upstreams = new Map(
       upstreams.map((options) => {
-        return [
-          options.host,
-          { options, authorization: createAuthorization(options, transport, clock), quota: undefined },
-        ];
+        const tokens = createTokenCache({ transport, clock, deadline: limits.token });
+        const authorization = createAuthorization(options, tokens);
+        return [options.host, { options, authorization, quota: undefined }];
       }),
     );
   }
@@ -135,14 +150,12 @@ class HttpRegistryClient implements RegistryClient {
     ask: AskOptions,
   ): Promise<Answer<ManifestHead>> {
     const resource = `manifests/${writeReference(reference)}`;
-    const answer = await this.#ask(repository, resource, 'HEAD', ask, { headers: ACCEPT_MANIFESTS });
+    const request: Request = { repository, method: 'HEAD', resource, ask, headers: ACCEPT_MANIFESTS };
+    const answer = await this.#ask(request, readHead);
     if (answer.kind !== 'yes') return answer;
-    discard(answer.value);
-    const { headers } = answer.value;
-    const digest = parseDigest(String(headers['docker-content-digest']));
-    const size = sizeIn(answer.value);
-    const mediaType = parseManifestMediaType(String(headers['content-type']));
-    if (mediaType === undefined) return unsupportedType(repository, headers['content-type']);
+    const { digest, size, contentType } = answer.value;
+    const mediaType = parseManifestMediaType(String(contentType));
+    if (mediaType === undefined) return unsupportedType(repository, contentType);
     // Some registries leave these out of a HEAD; then only the manifest itself can tell.
     if (digest === undefined || size === undefined) return this.getManifest(repository, reference, ask);
     if (reference.kind === 'digest' && digest !== reference.digest) {
@@ -157,12 +170,10 @@ class HttpRegistryClient implements RegistryClient {
     ask: AskOptions,
   ): Promise<Answer<Manifest>> {
     const resource = `manifests/${writeReference(reference)}`;
-    const answer = await this.#ask(repository, resource, 'GET', ask, { headers: ACCEPT_MANIFESTS });
+    const request: Request = { repository, method: 'GET', resource, ask, headers: ACCEPT_MANIFESTS };
+    const answer = await this.#ask(request, readSmallBody);
     if (answer.kind !== 'yes') return answer;
-    const contentType = answer.value.headers['content-type'];
-    const bytes = await readBody(answer.value.body, MAX_MANIFEST_SIZE).catch((error: Error) => error);
-    if (bytes instanceof Error)
-      return cannot('unreachable', `${repository.upstream}: the manifest breaks off`);
+    const { bytes, contentType } = answer.value;
     if (bytes === undefined) return cannot('unfit', `${repository.name}: a manifest is larger than 4 MiB`);
     const mediaType = parseManifestMediaType(String(contentType));
     if (mediaType === undefined) return unsupportedType(repository, contentType);
@@ -175,18 +186,19 @@ class HttpRegistryClient implements RegistryClient {
     digest: Digest,
     ask: AskOptions & { readonly wantSize?: boolean },
   ): Promise<Answer<BlobHead>> {
-    const follow = ask.wantSize === true ? { followFor: this.#upstreamOf(repository).options.url } : {};
-    const answer = await this.#ask(repository, `blobs/${digest}`, 'HEAD', ask, follow);
-    if (answer.kind !== 'yes') return answer;
-    discard(answer.value);
-    // A redirect is a yes too; and where it leads, a URL that was signed for GET may refuse the HEAD for the size.
-    return yes({ size: answer.value.statusCode === 200 ? sizeIn(answer.value) : undefined });
+    const redirectIsYes = ask.wantSize !== true;
+    const request: Request = { repository, method: 'HEAD', resource: `blobs/${digest}`, ask, redirectIsYes };
+    return this.#ask(request, async (response) => {
+      discard(response);
+      return { size: response.statusCode === 200 ? sizeIn(response) : undefined };
+    });
   }
 
-  async getBlob(repository: Repository, digest: Digest, ask: AskOptions): Promise<Answer<BlobBody>> {
-    const followFor = this.#upstreamOf(repository).options.url;
-    const answer = await this.#ask(repository, `blobs/${digest}`, 'GET', ask, { followFor });
-    return answer.kind === 'yes' ? yes({ size: sizeIn(answer.value), body: answer.value.body }) : answer;
+  getBlob(repository: Repository, digest: Digest, ask: AskOptions): Promise<Answer<BlobBody>> {
+    return this.#ask({ repository, method: 'GET', resource: `blobs/${digest}`, ask }, async (response) => ({
+      size: sizeIn(response),
+      body: response.body,
+    }));
   }
 
   async getDocument(
@@ -194,92 +206,102 @@ class HttpRegistryClient implements RegistryClient {
     resource: string,
     ask: AskOptions,
   ): Promise<Answer<RegistryDocument>> {
-    const answer = await this.#ask(repository, resource, 'GET', ask, {});
+    const answer = await this.#ask({ repository, method: 'GET', resource, ask }, readSmallBody);
     if (answer.kind !== 'yes') return answer;
-    const { link } = answer.value.headers;
-    const bytes = await readBody(answer.value.body, MAX_MANIFEST_SIZE).catch((error: Error) => error);
-    if (bytes instanceof Error) return cannot('unreachable', `${repository.upstream}: a document breaks off`);
+    const { bytes, link } = answer.value;
     if (bytes === undefined) return cannot('unfit', `${repository.name}: a document is larger than 4 MiB`);
-    return yes({ bytes, link: typeof link === 'string' ? link : undefined });
+    return yes({ bytes, link });
   }
 
   quota(upstream: UpstreamHost): Quota | undefined {
     return this.#upstreams.get(upstream)?.quota;
   }
 
-  async #ask(
-    repository: Repository,
-    resource: string,
-    method: Method,
-    ask: AskOptions,
-    extra: Pick<UpstreamRequest, 'headers' | 'followFor'>,
-  ): Promise<Answer<UpstreamResponse>> {
+  /**
+   * One question from the look at what was refused before to the end of `read`, under one deadline: whoever waits for
+   * a connection, a token, redirects and an answer that drips waits no longer than that for all of them.
+   */
+  async #ask<T>(request: Request, read: (response: UpstreamResponse) => Promise<T>): Promise<Answer<T>> {
+    const { repository, method, resource, ask } = request;
     const upstream = this.#upstreamOf(repository);
     const as = upstream.options.credential === undefined ? 'anonymous' : ask.as;
-    const remembered = this.#refusals.find(repository, method, resource, as);
+    const question: Question = { repository, method, resource, as };
+    const remembered = this.#refusals.find(question);
     if (remembered !== undefined) return remembered;
-    const url = new URL(`/v2/${repository.path}/${resource}`, upstream.options.url);
-    const request: UpstreamRequest = {
-      method,
-      url,
-      ...extra,
-      ...(ask.deadline && { deadline: ask.deadline }),
-    };
-    const answer = await this.#authorized(upstream, request, pullScope(repository.path), as);
-    const judged = answer.kind === 'yes' ? this.#judge(upstream, answer.value, method, as) : answer;
-    if (judged.kind !== 'yes') {
-      if (judged.kind === 'cannot')
-        this.#log.warn({ repository: repository.name, ...judged.trouble }, 'upstream trouble');
-      this.#refusals.remember(repository, method, resource, as, judged);
+    using deadline = new Deadline(ask.deadline ?? this.#limits.question);
+    const answer = await this.#answer(upstream, request, as, deadline, read);
+    if (answer.kind === 'yes') return answer;
+    if (answer.kind === 'cannot')
+      this.#log.warn({ repository: repository.name, ...answer.trouble }, 'upstream trouble');
+    this.#refusals.remember(question, answer);
+    return answer;
+  }
+
+  async #answer<T>(
+    upstream: UpstreamState,
+    request: Request,
+    as: Identity,
+    deadline: Deadline,
+    read: (response: UpstreamResponse) => Promise<T>,
+  ): Promise<Answer<T>> {
+    try {
+      const answer = await this.#authorized(upstream, request, as, deadline);
+      const judged = answer.kind === 'yes' ? this.#judge(upstream, answer.value, request, as) : answer;
+      return judged.kind === 'yes' ? yes(await read(judged.value)) : judged;
+    } catch (error) {
+      return troubleOf(error, upstream.options.host);
     }
-    return judged;
   }
 
   /** Sends with the header that the upstream wants; once more where it refuses that one. */
   async #authorized(
-    { authorization }: UpstreamState,
-    request: UpstreamRequest,
-    scope: string,
+    { authorization, options }: UpstreamState,
+    { repository, method, resource, headers, redirectIsYes }: Request,
     as: Identity,
+    deadline: Deadline,
   ): Promise<Answer<UpstreamResponse>> {
-    const first = await authorization.header(scope, as);
+    const scope = pullScope(repository.path);
+    const request: UpstreamRequest = {
+      method,
+      url: new URL(`/v2/${repository.path}/${resource}`, options.url),
+      ...(headers && { headers }),
+      ...(redirectIsYes !== true && { followFor: options.url }),
+      signal: deadline.signal,
+    };
+    const first = await deadline.bound(authorization.header(scope, as));
     if (first.kind !== 'yes') return first;
     const answer = await this.#transport.send(withAuthorization(request, first.value));
-    if (answer.kind !== 'yes' || answer.value.statusCode !== 401) return answer;
+    if (answer.kind !== 'yes' || answer.value.statusCode !== 401 || answer.value.redirected) return answer;
     const challenge = answer.value.headers['www-authenticate'];
     const header = Array.isArray(challenge) ? challenge[0] : challenge;
-    const second = await authorization.retry(header, scope, as, first.value);
-    if (second.kind !== 'yes') {
-      discard(answer.value);
-      return second;
-    }
-    if (second.value === undefined) return answer;
+    const second = await deadline.bound(authorization.retry(header, scope, as, first.value));
+    if (second.kind === 'yes' && second.value === undefined) return answer;
     discard(answer.value);
-    return this.#transport.send(withAuthorization(request, second.value));
+    return second.kind === 'yes' ? this.#transport.send(withAuthorization(request, second.value)) : second;
   }
 
   /** The three-way verdict on a status. A body that is not wanted is let go. */
   #judge(
     upstream: UpstreamState,
     response: UpstreamResponse,
-    method: Method,
+    request: Request,
     as: Identity,
   ): Answer<UpstreamResponse> {
+    const { host, credential } = upstream.options;
+    const { headers, statusCode: status, redirected } = response;
     const now = this.#clock();
-    const { statusCode: status, headers, redirected } = response;
-    if (as === 'account' || upstream.options.credential === undefined) {
+    if (as === 'account' || credential === undefined) {
       upstream.quota = readQuota(headers, now) ?? upstream.quota;
     }
-    if (status === 200 || (method === 'HEAD' && (redirected || isRedirect(response)))) return yes(response);
+    if (status === 200 || (request.redirectIsYes === true && isRedirect(response))) return yes(response);
+    const ofBlob = request.resource.startsWith('blobs/');
+    // What a redirect has led to is there; but a URL that was signed for GET may refuse the HEAD.
+    if (redirected && ofBlob && request.method === 'HEAD') return yes(response);
     discard(response);
-    if (redirected)
-      return cannot('failed', `${upstream.options.host}: the host that it redirects to answers ${status}`);
-    if (status === 401 || status === 403) return no('unauthorized');
-    if (status === 404) return no('not-found');
-    const detail = `${upstream.options.host}: ${status}`;
-    return status === 429
-      ? cannot('limited', detail, readRetryAfter(headers['retry-after'], now))
-      : cannot('failed', detail);
+    // A storage that lost an object says nothing of the repository that names it.
+    if (redirected && (ofBlob || status !== 404))
+      return cannot('failed', `${host}: the host that it redirects to answers ${status}`);
+    return refusalOf(status, host, readRetryAfter(headers['retry-after'], now));
   }
 
   #upstreamOf(repository: Repository): UpstreamState {
@@ -289,10 +311,39 @@ class HttpRegistryClient implements RegistryClient {
   }
 }
 
-function withAuthorization(request: UpstreamRequest, authorization: string | undefined): UpstreamRequest {
-  return authorization === undefined
+function withAuthorization(
+  request: UpstreamRequest,
+  header: AuthorizationHeader | undefined,
+): UpstreamRequest {
+  return header?.value === undefined
     ? request
-    : { ...request, headers: { ...request.headers, authorization } };
+    : { ...request, headers: { ...request.headers, authorization: header.value } };
+}
+
+function refusalOf(status: number, host: string, retryAfter: number | undefined): Answer<never> {
+  if (status === 401 || status === 403) return no('unauthorized');
+  if (status === 404) return no('not-found');
+  return cannot(status === 429 ? 'limited' : 'failed', `${host}: ${status}`, retryAfter);
+}
+
+async function readHead(response: UpstreamResponse) {
+  discard(response);
+  const { headers } = response;
+  return {
+    digest: parseDigest(String(headers['docker-content-digest'])),
+    size: sizeIn(response),
+    contentType: headers['content-type'],
+  };
+}
+
+/** @throws where the body breaks off, or outlives the deadline. */
+async function readSmallBody({ headers, body }: UpstreamResponse) {
+  const { link } = headers;
+  return {
+    bytes: await readBody(body, MAX_MANIFEST_SIZE),
+    contentType: headers['content-type'],
+    link: typeof link === 'string' ? link : undefined,
+  };
 }
 
 function sizeIn({ headers }: UpstreamResponse): number | undefined {

@@ -1,6 +1,8 @@
-import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../platform/clock.ts';
+import { Deadline } from '../../platform/deadline.ts';
+import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import { readBody } from '../../platform/read-body.ts';
+import { SingleFlight } from '../../platform/single-flight.ts';
 import { type Answer, cannot, no, yes } from './answer.ts';
 import { readRetryAfter } from './quota.ts';
 import { discard, type Transport, type UpstreamResponse } from './transport.ts';
@@ -15,44 +17,47 @@ export interface TokenRequest {
 }
 
 export interface TokenCache {
-  get(request: TokenRequest): Promise<Answer<string>>;
+  get(request: TokenRequest): Promise<Answer<FetchedToken>>;
   /** After the upstream refused `token`: the next `get` fetches another one. */
   drop(request: TokenRequest, token: string): void;
 }
 
-const DEADLINE = 5_000;
+export interface FetchedToken {
+  readonly token: string;
+  /** Was it fetched for this very call? Then another one would not be any better. */
+  readonly fresh: boolean;
+}
+
 const MAX_BODY = 64 * 1024;
 /** The token specification: what is assumed where `expires_in` is missing. */
 const DEFAULT_LIFETIME = 60;
-const RENEW_AT = 0.8;
+const USED_FOR = 0.8;
 /** A token of the Hub's is some 3 KB long. */
 const MAX_TOKENS = 2_000;
 
-interface CachedToken {
-  readonly token: string;
-  readonly renewAt: number;
+export interface TokenCacheOptions {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  /** Milliseconds for a token. A bound of its own, because others may wait for the same token with more time left. */
+  readonly deadline: number;
 }
 
 /** Tokens of upstreams' token services: one request however many ask at once, renewed at 80 % of their life. */
-export function createTokenCache(transport: Transport, clock: Clock): TokenCache {
-  const tokens = new LRUCache<string, CachedToken>({ max: MAX_TOKENS });
-  const pending = new Map<string, Promise<Answer<string>>>();
-
-  const fetchInto = async (key: string, request: TokenRequest): Promise<Answer<string>> => {
-    const fetched = await fetchToken(transport, request, clock);
-    if (fetched.kind !== 'yes') return fetched;
-    tokens.set(key, fetched.value);
-    return yes(fetched.value.token);
-  };
-
+export function createTokenCache({ transport, clock, deadline }: TokenCacheOptions): TokenCache {
+  const tokens = new ExpiringCache<{ readonly token: string }>(MAX_TOKENS, clock);
+  const fetching = new SingleFlight<Answer<FetchedToken>>();
   return {
-    get(request) {
+    async get(request) {
       const key = keyOf(request);
       const cached = tokens.get(key);
-      if (cached !== undefined && clock() < cached.renewAt) return Promise.resolve(yes(cached.token));
-      const waiting = pending.get(key) ?? fetchInto(key, request).finally(() => pending.delete(key));
-      pending.set(key, waiting);
-      return waiting;
+      if (cached !== undefined) return yes({ token: cached.token, fresh: false });
+      return fetching.run(key, async () => {
+        using bound = new Deadline(deadline);
+        const fetched = await fetchToken(transport, request, clock, bound.signal);
+        if (fetched.kind !== 'yes') return fetched;
+        tokens.set(key, fetched.value, fetched.value.lifetime * 1000 * USED_FOR);
+        return yes({ token: fetched.value.token, fresh: true });
+      });
     },
     drop(request, token) {
       const key = keyOf(request);
@@ -65,11 +70,18 @@ function keyOf({ realm, service, scope, account }: TokenRequest): string {
   return JSON.stringify([realm.href, service, scope, account?.username]);
 }
 
+interface IssuedToken {
+  readonly token: string;
+  /** Seconds. */
+  readonly lifetime: number;
+}
+
 async function fetchToken(
   transport: Transport,
   request: TokenRequest,
   clock: Clock,
-): Promise<Answer<CachedToken>> {
+  signal: AbortSignal,
+): Promise<Answer<IssuedToken>> {
   const { realm, service, scope, account } = request;
   const url = new URL(realm);
   if (service !== undefined) url.searchParams.set('service', service);
@@ -80,20 +92,19 @@ async function fetchToken(
   try {
     authorization = await account?.authorization();
   } catch (error) {
-    return cannot('credential', `the secret file cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+    return cannot('failed', `the secret file cannot be read: ${(error as NodeJS.ErrnoException).code}`);
   }
-  const asked = clock();
   const headers = authorization === undefined ? {} : { authorization };
-  const answer = await transport.send({ method: 'GET', url, headers, deadline: DEADLINE });
-  return answer.kind === 'yes' ? readToken(answer.value, realm, account !== undefined, asked) : answer;
+  const answer = await transport.send({ method: 'GET', url, headers, signal });
+  return answer.kind === 'yes' ? readToken(answer.value, realm, account !== undefined, clock()) : answer;
 }
 
 async function readToken(
   response: UpstreamResponse,
   realm: URL,
   asAccount: boolean,
-  asked: number,
-): Promise<Answer<CachedToken>> {
+  now: number,
+): Promise<Answer<IssuedToken>> {
   const { statusCode: status, headers } = response;
   if (status !== 200) {
     discard(response);
@@ -101,15 +112,14 @@ async function readToken(
       return cannot('credential', `${realm.host} refuses the configured credential`);
     if (status === 401 || status === 403) return no('unauthorized');
     if (status === 429)
-      return cannot('limited', `${realm.host}: 429`, readRetryAfter(headers['retry-after'], asked));
+      return cannot('limited', `${realm.host}: 429`, readRetryAfter(headers['retry-after'], now));
     return cannot('failed', `${realm.host}: ${status}`);
   }
-  const parsed = parseToken(await readBody(response.body, MAX_BODY).catch(() => undefined));
-  if (parsed === undefined) return cannot('unfit', `${realm.host} sends no token that can be read`);
-  return yes({ token: parsed.token, renewAt: asked + parsed.lifetime * 1000 * RENEW_AT });
+  const token = parseToken(await readBody(response.body, MAX_BODY).catch(() => undefined));
+  return token === undefined ? cannot('unfit', `${realm.host} sends no token that can be read`) : yes(token);
 }
 
-function parseToken(body: Buffer | undefined): { token: string; lifetime: number } | undefined {
+function parseToken(body: Buffer | undefined): IssuedToken | undefined {
   try {
     const { token, access_token: accessToken, expires_in: lifetime } = JSON.parse(String(body));
     const value: unknown = token ?? accessToken;

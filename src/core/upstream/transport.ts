@@ -1,6 +1,7 @@
 import { Agent, type Dispatcher, errors } from 'undici';
+import { DeadlineError } from '../../platform/deadline.ts';
 import { type AddressKind, kindOfAddress, kindOfHost, lookupOnly } from './address.ts';
-import { type Answer, cannot, yes } from './answer.ts';
+import { type Answer, cannot, type Refused, yes } from './answer.ts';
 import { isRedirectAllowed } from './origin-rules.ts';
 
 /**
@@ -17,8 +18,8 @@ export interface UpstreamRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** The upstream whose redirects of this request are followed; absent: a redirect is the answer. */
   readonly followFor?: URL;
-  /** Milliseconds until the headers must be there; at most the standard ones hold. */
-  readonly deadline?: number;
+  /** Ends the request, the reading of its body included. */
+  readonly signal: AbortSignal;
 }
 
 export interface UpstreamResponse extends Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'> {
@@ -26,15 +27,26 @@ export interface UpstreamResponse extends Pick<Dispatcher.ResponseData, 'statusC
   readonly redirected: boolean;
 }
 
+/** Milliseconds, all of them. */
 export interface TransportLimits {
-  /** Milliseconds, all of them. */
   readonly connect: number;
   readonly headers: number;
+  /** Between two pieces of a body. */
   readonly bodyIdle: number;
+  /** For a token, from the asking to the end of the answer. */
+  readonly token: number;
+  /** For a whole question: waiting for a connection, connecting, the token, redirects, and the answer if it is small. */
+  readonly question: number;
 }
 
-/** Well below the 30 s after which containerd gives up on response headers. */
-export const STANDARD_LIMITS: TransportLimits = { connect: 5_000, headers: 10_000, bodyIdle: 30_000 };
+/** Well below the 30 s after which containerd gives up on response headers, for a HEAD and the GET that follows it. */
+export const STANDARD_LIMITS: TransportLimits = {
+  connect: 5_000,
+  headers: 10_000,
+  bodyIdle: 30_000,
+  token: 5_000,
+  question: 13_000,
+};
 
 const MAX_REDIRECTS = 3;
 /** Per origin: enough for a busy morning, and within what an abuse limit per address bears. */
@@ -57,37 +69,32 @@ class UndiciTransport implements Transport {
   }
 
   async send(request: UpstreamRequest): Promise<Answer<UpstreamResponse>> {
-    const { method, url, headers, followFor, deadline = this.#limits.headers } = request;
+    const { url, headers = {}, followFor } = request;
     try {
-      const first = {
-        ...(await this.#request(this.#direct, url, method, headers ?? {}, deadline)),
-        redirected: false,
-      };
-      if (followFor === undefined || !isRedirect(first)) return yes(first);
-      const { authorization: _, ...rest } = headers ?? {};
-      return await this.#follow(first, url, method, rest, deadline, followFor);
+      const first = { ...(await this.#request(this.#direct, url, headers, request)), redirected: false };
+      return followFor === undefined || !isRedirect(first)
+        ? yes(first)
+        : await this.#follow(first, request, followFor);
     } catch (error) {
-      return troubleOf(error, url);
+      return troubleOf(error, url.host);
     }
   }
 
   async #follow(
     response: UpstreamResponse,
-    from: URL,
-    method: 'GET' | 'HEAD',
-    headers: Readonly<Record<string, string>>,
-    deadline: number,
+    request: UpstreamRequest,
     upstream: URL,
   ): Promise<Answer<UpstreamResponse>> {
+    const { authorization: _, ...headers } = request.headers ?? {};
     let current = response;
-    let base = from;
+    let base = request.url;
     for (let hop = 0; hop < MAX_REDIRECTS; hop++) {
       discard(current);
       const target = URL.parse(String(current.headers.location), base);
       if (target === null || !isRedirectAllowed(target, upstream)) return refused(upstream, target);
       const agent = await this.#agentFor(target, upstream);
       if (agent === undefined) return refused(upstream, target);
-      current = { ...(await this.#request(agent, target, method, headers, deadline)), redirected: true };
+      current = { ...(await this.#request(agent, target, headers, request)), redirected: true };
       if (!isRedirect(current)) return yes(current);
       base = target;
     }
@@ -117,9 +124,8 @@ class UndiciTransport implements Transport {
   async #request(
     dispatcher: Agent,
     url: URL,
-    method: 'GET' | 'HEAD',
     headers: Readonly<Record<string, string>>,
-    deadline: number,
+    { method, signal }: UpstreamRequest,
   ): Promise<Omit<UpstreamResponse, 'redirected'>> {
     const {
       statusCode,
@@ -130,7 +136,8 @@ class UndiciTransport implements Transport {
       path: url.pathname + url.search,
       method,
       headers: { 'user-agent': USER_AGENT, 'accept-encoding': 'identity', ...headers },
-      headersTimeout: deadline,
+      headersTimeout: this.#limits.headers,
+      signal,
     });
     return { statusCode, headers: received, body };
   }
@@ -149,13 +156,15 @@ function refused(upstream: URL, target: URL | null): Answer<never> {
   return cannot('failed', `${upstream.host} redirects to ${target?.host ?? 'no URL'}, which is not allowed`);
 }
 
-function troubleOf(error: unknown, url: URL): Answer<never> {
+/** What a failure comes to of a connection, or of reading what came over it. */
+export function troubleOf(error: unknown, host: string): Refused {
   const timedOut =
+    error instanceof DeadlineError ||
     error instanceof errors.ConnectTimeoutError ||
     error instanceof errors.HeadersTimeoutError ||
     error instanceof errors.BodyTimeoutError;
   const { code, message } = error as NodeJS.ErrnoException;
-  return cannot(timedOut ? 'timeout' : 'unreachable', `${url.host}: ${code ?? message}`);
+  return cannot(timedOut ? 'timeout' : 'unreachable', `${host}: ${code ?? message}`);
 }
 
 /** Lets go of an answer whose body is not wanted, and keeps the connection where that costs little. */

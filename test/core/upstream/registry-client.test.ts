@@ -9,6 +9,7 @@ import type { UpstreamCredential } from '../../../src/core/upstream/upstream.ts'
 import type { Tag } from '../../../src/registry/reference.ts';
 import { DOCKER_HUB, repositoryAt } from '../../../src/registry/repository.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
+import type { Behaviour } from '../../support/fault.ts';
 import { imageOf, type TestImage } from '../../support/image.ts';
 import { ACCOUNT, QUIET } from '../../support/test-core.ts';
 
@@ -17,6 +18,8 @@ const LATEST = { kind: 'tag', tag: 'latest' as Tag } as const;
 const AS_ACCOUNT = { as: 'account' } as const;
 
 let hub: FakeHub;
+const LIMITS = { connect: 1000, headers: 1000, bodyIdle: 1000, token: 1000, question: 3000 };
+
 let image: TestImage;
 let transport: Transport;
 let client: RegistryClient;
@@ -27,7 +30,7 @@ beforeEach(async () => {
   hub.accounts.push({ ...ACCOUNT, repositories: [] });
   image = imageOf({ size: 100_000 });
   hub.push('library/alpine', 'latest', image);
-  transport = createTransport({ connect: 1000, headers: 1000, bodyIdle: 1000 });
+  transport = createTransport(LIMITS);
   now = Date.now();
   client = clientWith(ACCOUNT);
 });
@@ -39,7 +42,13 @@ afterEach(async () => {
 
 function clientWith(credential: UpstreamCredential | undefined): RegistryClient {
   const upstream = { host: DOCKER_HUB, url: hub.url, ...(credential && { credential }) };
-  return createRegistryClient({ upstreams: [upstream], transport, clock: () => now, log: QUIET });
+  return createRegistryClient({
+    upstreams: [upstream],
+    transport,
+    limits: LIMITS,
+    clock: () => now,
+    log: QUIET,
+  });
 }
 
 function tokenRequests() {
@@ -158,8 +167,49 @@ test('what the host behind a redirect refuses says nothing about the repository'
 
 test('wrong credentials are trouble, and not a missing repository', async () => {
   const wrong = clientWith({ username: ACCOUNT.username, password: 'wrong' });
-  const answer = await wrong.headManifest(ALPINE, LATEST, AS_ACCOUNT);
+  const ask = () => wrong.headManifest(ALPINE, LATEST, AS_ACCOUNT);
+  const answer = await ask();
   assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'credential');
+  const asked = hub.log.length;
+  await ask();
+  assert.equal(
+    hub.log.length,
+    asked,
+    'an account that logs in wrongly again and again is locked out by the Hub',
+  );
+  now += 61_000;
+  await ask();
+  assert.ok(hub.log.length > asked);
+});
+
+test('invariant 16: one deadline bounds a whole question, whatever of it takes so long', async () => {
+  const troubles: readonly [server: 'registry' | 'token', Behaviour][] = [
+    ['registry', { kind: 'hang' }],
+    ['token', { kind: 'hang' }],
+    ['registry', { kind: 'pause', at: 10, gate: new Promise(() => {}) }],
+  ];
+  for (const [server, behaviour] of troubles) {
+    const fresh = clientWith(ACCOUNT);
+    await fresh.headManifest(ALPINE, LATEST, { as: 'anonymous' });
+    hub.plant(server, /./, behaviour);
+    const answer = await fresh.getManifest(ALPINE, LATEST, { ...AS_ACCOUNT, deadline: 50 });
+    assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'timeout', `${server}: ${behaviour.kind}`);
+    hub.heal();
+  }
+});
+
+test('a manifest behind a redirect is followed, as registry.k8s.io has them', async () => {
+  const manifest = image.manifests[0] ?? assert.fail();
+  const other = `${hub.url.origin}/v2/other/manifests/latest`;
+  hub.plant('registry', /alpine\/manifests/, { kind: 'status', status: 307, headers: { location: other } });
+  hub.plant('registry', /other\/manifests/, {
+    kind: 'status',
+    status: 200,
+    headers: { 'content-type': manifest.mediaType, 'docker-content-digest': manifest.digest },
+    body: manifest.bytes.toString(),
+  });
+  const answer = await client.getManifest(ALPINE, LATEST, AS_ACCOUNT);
+  assert.equal(answer.kind === 'yes' && answer.value.digest, manifest.digest);
 });
 
 test('the password file is read when a token is fetched, whatever is in it', async (t) => {
@@ -168,7 +218,7 @@ test('the password file is read when a token is fetched, whatever is in it', asy
   const passwordFile = path.join(directory, 'token');
   const reading = clientWith({ username: ACCOUNT.username, passwordFile });
   const missing = await reading.headManifest(ALPINE, LATEST, AS_ACCOUNT);
-  assert.equal(missing.kind === 'cannot' && missing.trouble.cause, 'credential');
+  assert.equal(missing.kind === 'cannot' && missing.trouble.cause, 'failed');
   await writeFile(passwordFile, `${ACCOUNT.password}\n`);
   assert.equal((await reading.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'yes');
 });
