@@ -1,10 +1,18 @@
 import { createHash } from 'node:crypto';
 import Koa, { type Context } from 'koa';
-import { z } from 'zod';
 import type { LivePolicy } from '../access/live-policy.ts';
 import { ANONYMOUS, type Subject, writeSubject } from '../access/subject.ts';
 import type { Logger } from '../platform/log.ts';
 import { readBody } from '../platform/read-body.ts';
+import {
+  type Credentials,
+  type Identity,
+  type IssuedToken,
+  LOGIN,
+  type LoginRefusal,
+  TOKEN_REQUEST,
+  type TokenRequest,
+} from '../registry/auth-api.ts';
 import type { ErrorName } from '../registry/error.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import type { Authenticate } from './identity/authenticate.ts';
@@ -14,14 +22,7 @@ import type { Users } from './identity/users-file.ts';
 import { type GrantedScopes, grantScopes } from './token/grant-scopes.ts';
 import { type IssuerOptions, issueToken } from './token/issue-token.ts';
 
-/**
- * What auth serves on its socket, to gateways alone:
- *
- *     POST /authenticate   a name and a password → who that is
- *     POST /token          the same or nobody, and scopes → a token
- *     GET  /keys           the public keys by which tokens are verified
- *     GET  /credentials    the credentials that are in force; 304 while they are those of `If-None-Match`
- */
+/** What auth serves on its socket, to gateways alone. */
 export interface AuthRooms {
   readonly authenticate: Authenticate;
   readonly users: LiveUsers;
@@ -34,14 +35,6 @@ export interface AuthRooms {
 /** The credential of whoever shows none. */
 const ANONYMOUS_CREDENTIAL = 'anonymous';
 const MAX_BODY = 128 * 1024;
-
-const LOGIN = z.strictObject({ username: z.string(), password: z.string() });
-const TOKEN_REQUEST = z.strictObject({
-  login: LOGIN.nullable(),
-  scopes: z.array(z.string()),
-  address: z.string(),
-});
-type TokenRequest = z.output<typeof TOKEN_REQUEST>;
 
 interface Identified {
   readonly subject: Subject;
@@ -64,7 +57,11 @@ export function authApplication(rooms: AuthRooms): Koa {
   return app;
 }
 
-async function answer(context: Context, rooms: AuthRooms, credentials: () => Credentials): Promise<void> {
+async function answer(
+  context: Context,
+  rooms: AuthRooms,
+  credentials: () => CredentialsAnswer,
+): Promise<void> {
   switch (`${context.method} ${context.path}`) {
     case 'POST /authenticate':
       return answerAuthenticate(context, rooms);
@@ -85,7 +82,10 @@ async function answerAuthenticate(context: Context, { authenticate }: AuthRooms)
   const verdict = await authenticate(username, password);
   if (verdict.kind !== 'authenticated')
     return refuse(context, verdict.kind === 'busy' ? 'TOO_MANY_LOGINS' : 'BAD_CREDENTIALS');
-  context.body = { subject: writeSubject(verdict.subject), credential: verdict.credential };
+  context.body = {
+    subject: writeSubject(verdict.subject),
+    credential: verdict.credential,
+  } satisfies Identity;
 }
 
 async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
@@ -95,7 +95,7 @@ async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
   const { access, scope } = granted(request, identified.subject, rooms);
   const who = { subject: writeSubject(identified.subject), credential: identified.credential };
   const token = await issueToken({ ...who, access }, rooms.issuer);
-  context.body = { ...who, token, expiresIn: rooms.issuer.lifetime / 1000, scope };
+  context.body = { ...who, token, expiresIn: rooms.issuer.lifetime / 1000, scope } satisfies IssuedToken;
 }
 
 /**
@@ -103,13 +103,14 @@ async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
  * unknown here is taken for none where the network alone is granted something; without a scope it is somebody who logs
  * in here, and is told.
  */
-async function identify(request: TokenRequest, rooms: AuthRooms): Promise<Identified | ErrorName> {
+async function identify(request: TokenRequest, rooms: AuthRooms): Promise<Identified | LoginRefusal> {
   const nobody: Identified = { subject: ANONYMOUS, credential: ANONYMOUS_CREDENTIAL };
   if (request.login === null) return nobody;
   const verdict = await rooms.authenticate(request.login.username, request.login.password);
   if (verdict.kind === 'authenticated') return verdict;
-  if (granted(request, ANONYMOUS, rooms).access.length > 0) return nobody;
-  return verdict.kind === 'busy' ? 'TOO_MANY_LOGINS' : 'BAD_CREDENTIALS';
+  // Not yet judged is not unknown: somebody who may more would be given the token of nobody.
+  if (verdict.kind === 'busy') return 'TOO_MANY_LOGINS';
+  return granted(request, ANONYMOUS, rooms).access.length > 0 ? nobody : 'BAD_CREDENTIALS';
 }
 
 function granted(
@@ -120,30 +121,31 @@ function granted(
   return grantScopes(scopes, { subject, address }, policy.current, names);
 }
 
-function answerCredentials(context: Context, credentials: () => Credentials): void {
+function answerCredentials(context: Context, credentials: () => CredentialsAnswer): void {
   const { etag, body } = credentials();
   context.set('etag', etag);
   if (context.get('if-none-match') === etag) context.status = 304;
   else context.body = body;
 }
 
-interface Credentials {
+interface CredentialsAnswer {
   readonly etag: string;
-  /** JSON: the subject of each credential by its id. */
+  /** `Credentials` as JSON. */
   readonly body: string;
 }
 
 /** Every gateway asks several times a second, so the answer is put together only when the users have changed. */
-function inForce(users: LiveUsers): () => Credentials {
-  let last: (Credentials & { readonly of: Users }) | undefined;
+function inForce(users: LiveUsers): () => CredentialsAnswer {
+  let last: (CredentialsAnswer & { readonly of: Users }) | undefined;
   return () => {
     if (last?.of === users.current) return last;
-    const passwords = [...users.current.values()].map(({ name, passwordHash }): [string, string] => {
-      return [passwordCredential(name, passwordHash), writeSubject({ kind: 'user', name })];
-    });
-    const body = JSON.stringify(
-      Object.fromEntries([...passwords, [ANONYMOUS_CREDENTIAL, writeSubject(ANONYMOUS)]]),
-    );
+    const credentials: Credentials = Object.fromEntries([
+      ...[...users.current.values()].map(({ name, passwordHash }) => {
+        return [passwordCredential(name, passwordHash), { subject: writeSubject({ kind: 'user', name }) }];
+      }),
+      [ANONYMOUS_CREDENTIAL, { subject: writeSubject(ANONYMOUS) }],
+    ]);
+    const body = JSON.stringify(credentials);
     last = { of: users.current, body, etag: `"${createHash('sha256').update(body).digest('base64url')}"` };
     return last;
   };

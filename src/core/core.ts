@@ -39,9 +39,7 @@ export async function startCore(options: CoreOptions): Promise<AsyncDisposable> 
   const client = createRegistryClient({ upstreams, transport, limits, clock, log });
   const memberships = new Memberships({ index: store.index, client, clock, staleIfError });
   const rooms = { store, client, memberships, clock, log };
-  const blobs = stack.use(new BlobPull(rooms));
-  // Ends before the fills are waited for: without connections they end at once.
-  stack.use(transport);
+  const blobs = new BlobPull(rooms);
   const names: UpstreamNames = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set() };
   const app = coreApplication({
     names,
@@ -54,5 +52,8 @@ export async function startCore(options: CoreOptions): Promise<AsyncDisposable> 
     log,
   });
   stack.use(await serveOnSocket(options.socket, app.callback()));
+  // These end first: without connections to upstreams the fills end at once, and with them those who wait for them.
+  stack.use(blobs);
+  stack.use(transport);
   return stack.move();
 }

@@ -1,12 +1,21 @@
 import { Readable } from 'node:stream';
 import Koa, { type Context } from 'koa';
 import type { Logger } from '../platform/log.ts';
+import {
+  CORE_HEADERS,
+  FILL_TYPE,
+  type FillStart,
+  type Grant,
+  LOCATION_TYPE,
+  type Location,
+  parseGrant,
+} from '../registry/core-api.ts';
 import { ERRORS, errorBody } from '../registry/error.ts';
 import { writePage } from '../registry/page.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { parseTarget, type RepositoryRoute } from '../registry/route.ts';
 import type { Fill } from './pull/fill.ts';
-import type { Grant, Outcome, Refusal } from './pull/outcome.ts';
+import type { Outcome, Refusal } from './pull/outcome.ts';
 import type { BlobPull, PulledBlob } from './pull/pull-blob.ts';
 import type { DocumentPull, PulledDocument } from './pull/pull-document.ts';
 import type { ManifestPull, PulledManifest } from './pull/pull-manifest.ts';
@@ -20,10 +29,6 @@ export interface CoreRooms {
   readonly status: () => object;
   readonly log: Logger;
 }
-
-/** The media types of a blob's answer: where its bytes lie, instead of the bytes. */
-const LOCATION_TYPE = 'application/vnd.hubgate.location.v1+json';
-const FILL_TYPE = 'application/vnd.hubgate.fill.v1+ndjson';
 
 export function coreApplication(rooms: CoreRooms): Koa {
   const app = new Koa();
@@ -47,7 +52,7 @@ async function answer(context: Context, rooms: CoreRooms): Promise<void> {
     return;
   }
   const { method } = context;
-  const grant = parseGrant(context.get('hubgate-grant'));
+  const grant = parseGrant(context.get(CORE_HEADERS.grant));
   const parsed = parseTarget(context.req.url ?? '', rooms.names);
   if ('refusal' in parsed) {
     refuse(context, { kind: 'refused', error: parsed.refusal });
@@ -60,10 +65,6 @@ async function answer(context: Context, rooms: CoreRooms): Promise<void> {
   } else {
     await pull(context, rooms, parsed.route, method, grant);
   }
-}
-
-function parseGrant(header: string): Grant | undefined {
-  return header === 'public' || header === 'private' ? header : undefined;
 }
 
 async function pull(
@@ -99,7 +100,7 @@ function send<T>(
     return;
   }
   context.status = 200;
-  context.set('hubgate-cache', outcome.cache);
+  context.set(CORE_HEADERS.cache, outcome.cache);
   sendFound(context, outcome);
 }
 
@@ -114,7 +115,7 @@ function sendBlob(context: Context, blob: PulledBlob): void {
   if (context.method === 'HEAD') {
     if (size !== undefined) context.set('content-length', String(size));
   } else if (blob.blob === 'stored') {
-    context.body = JSON.stringify({ file: blob.file, size });
+    context.body = JSON.stringify({ file: blob.file, size: blob.size } satisfies Location);
     context.set('content-type', LOCATION_TYPE);
   } else if (blob.blob === 'filling') {
     context.body = Readable.from(progressLines(blob.fill));
@@ -124,19 +125,19 @@ function sendBlob(context: Context, blob: PulledBlob): void {
 
 /** One line where the file is, then one whenever the fill has come further, to the end. A reader may leave at any time. */
 async function* progressLines(fill: Fill): AsyncGenerator<string> {
-  yield `${JSON.stringify({ file: fill.file, size: fill.size ?? null })}\n`;
+  yield `${JSON.stringify({ file: fill.file, size: fill.size ?? null } satisfies FillStart)}\n`;
   for await (const progress of fill.progress()) yield `${JSON.stringify(progress)}\n`;
 }
 
 function sendDocument(context: Context, { bytes, next }: PulledDocument): void {
   context.body = bytes;
   context.set('content-type', 'application/json');
-  if (next !== undefined) context.set('hubgate-next', writePage(next));
+  if (next !== undefined) context.set(CORE_HEADERS.next, writePage(next));
 }
 
 function refuse(context: Context, { error, retryAfter }: Refusal): void {
   context.status = ERRORS[error].status;
   context.body = errorBody(error);
-  context.set({ 'content-type': 'application/json', 'hubgate-error': error });
+  context.set({ 'content-type': 'application/json', [CORE_HEADERS.error]: error });
   if (retryAfter !== undefined) context.set('retry-after', String(retryAfter));
 }

@@ -3,14 +3,16 @@
  * secret but its TLS key. This is the only file that knows all of its rooms.
  */
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import Koa from 'koa';
 import { followPolicy } from '../access/live-policy.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
+import { drained } from '../platform/drain.ts';
+import { PeerUnreachable } from '../platform/http-client.ts';
 import type { Logger } from '../platform/log.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { createAdmit } from './admission/admit.ts';
-import { openAuthClient } from './admission/auth-client.ts';
+import { type AuthClient, openAuthClient } from './admission/auth-client.ts';
 import { followCredentials } from './admission/credentials-in-force.ts';
 import { createVerifyToken } from './admission/verify-token.ts';
 import { openAudit } from './audit/audit.ts';
@@ -20,6 +22,7 @@ import { openExternalCore } from './handover/external-core.ts';
 import { ambiguousFraming } from './http/framing.ts';
 import { listenTls } from './http/listener.ts';
 import { refuse } from './http/respond.ts';
+import { ClientGone } from './http/response-body.ts';
 import { createPermit } from './permission/permit.ts';
 import { adminApplication } from './routes/admin.ts';
 import { serviceRoutes } from './routes/service.ts';
@@ -43,6 +46,9 @@ export interface GatewayOptions {
   readonly clock?: Clock;
 }
 
+/** Milliseconds, for whoever just asks how it is. */
+const ADMIN_DRAIN = 1_000;
+
 export interface Gateway extends AsyncDisposable {
   readonly port: number;
 }
@@ -51,7 +57,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { log, url, names, clock = systemClock } = options;
   await using stack = new AsyncDisposableStack();
   const policy = stack.use(await followPolicy(options.policyFile, log));
-  const audit = stack.use(openAudit(options.auditFile));
+  const audit = stack.use(openAudit(options.auditFile, log));
   const auth = stack.use(openAuthClient(options.authSocket));
   const core = stack.use(
     'url' in options.core ? openExternalCore(options.core.url) : openBuiltinCore(options.core),
@@ -71,7 +77,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     serviceRoutes({ auth, audit, ca: options.ca }),
   );
-  stack.use(await listenAdmin(options.admin, core));
+  stack.use(await listenAdmin(options.admin, auth, core));
   const listener = stack.use(await listenTls(options, app.callback()));
   const running = stack.move();
   return { port: listener.port, [Symbol.asyncDispose]: () => running.disposeAsync() };
@@ -88,9 +94,7 @@ function application(rooms: V2Rooms, services: ReturnType<typeof serviceRoutes>)
       res.setHeader('connection', 'close');
       refuse(res, { error: 'BAD_REQUEST', message: ambiguity });
     } catch (error) {
-      rooms.log.error({ error: (error as Error).stack }, 'the gateway failed');
-      if (res.headersSent) res.destroy();
-      else refuse(res, { error: 'INTERNAL' });
+      answerFailure(res, error, rooms.log);
     }
   });
   app.use(services.routes());
@@ -101,23 +105,34 @@ function application(rooms: V2Rooms, services: ReturnType<typeof serviceRoutes>)
   return app;
 }
 
-async function listenAdmin(listen: GatewayOptions['admin'], core: Core): Promise<AsyncDisposable> {
+function answerFailure(response: ServerResponse, error: unknown, log: Logger): void {
+  if (error instanceof ClientGone) return;
+  const isOurs = !(error instanceof PeerUnreachable);
+  if (isOurs) log.error({ error: (error as Error).stack }, 'the gateway failed');
+  else log.error({ error: error.message }, 'a part of the mirror does not answer');
+  if (response.headersSent) response.destroy();
+  else refuse(response, { error: isOurs ? 'INTERNAL' : 'UNAVAILABLE' });
+}
+
+async function listenAdmin(
+  listen: GatewayOptions['admin'],
+  auth: AuthClient,
+  core: Core,
+): Promise<AsyncDisposable> {
   const readiness = async () => {
-    try {
-      return { ready: true, core: await core.status() };
-    } catch (error) {
-      return { ready: false, core: { error: (error as Error).message } };
-    }
+    const parts = { auth: await stateOf(auth.keys()), core: await stateOf(core.status()) };
+    return { ready: Object.values(parts).every(({ ready }) => ready), ...parts };
   };
   const server = createServer(adminApplication(readiness).callback());
+  const drain = drained(server, ADMIN_DRAIN);
   server.listen({ port: listen.port, ...(listen.host !== undefined && { host: listen.host }) });
   await once(server, 'listening');
-  return {
-    [Symbol.asyncDispose]: async () => {
-      const closed = once(server, 'close');
-      server.close();
-      server.closeAllConnections();
-      await closed;
-    },
-  };
+  return drain;
+}
+
+async function stateOf(answer: Promise<unknown>): Promise<{ ready: boolean; error?: string }> {
+  return answer.then(
+    () => ({ ready: true }),
+    (error: Error) => ({ ready: false, error: error.message }),
+  );
 }

@@ -2,8 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Dispatcher, Pool } from 'undici';
 import { socketAddress } from './unix-socket.ts';
 
+/** Thrown where the other side cannot be asked, or does not answer in time. */
+export class PeerUnreachable extends Error {
+  override readonly name = 'PeerUnreachable';
+}
+
 /** Requests to another process of ours, or to a core that somebody runs. */
 export interface HttpClient extends AsyncDisposable {
+  /** @throws PeerUnreachable */
   request(request: HttpRequest): Promise<HttpResponse>;
 }
 
@@ -51,15 +57,15 @@ class PooledClient implements HttpClient {
 
   /** Tries again where the connection failed before there was an answer: the other side may just be starting. */
   async request(request: HttpRequest): Promise<HttpResponse> {
-    for (const pause of RETRY_AFTER) {
+    for (let attempt = 0; ; attempt++) {
       try {
         return await this.#send(request);
       } catch (error) {
-        if (!isConnectionLost(error)) throw error;
+        const pause = RETRY_AFTER[attempt];
+        if (pause === undefined || !isConnectionLost(error)) throw unreachable(error, request);
         await delay(pause);
       }
     }
-    return this.#send(request);
   }
 
   #send({ method, path, headers, body, deadline }: HttpRequest): Promise<HttpResponse> {
@@ -75,6 +81,11 @@ class PooledClient implements HttpClient {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool.destroy();
   }
+}
+
+function unreachable(error: unknown, { method, path }: HttpRequest): PeerUnreachable {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return new PeerUnreachable(`${method} ${path}: ${code ?? message}`, { cause: error });
 }
 
 function isConnectionLost(error: unknown): boolean {

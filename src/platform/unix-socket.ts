@@ -1,7 +1,11 @@
 import { chmod, lstat, unlink } from 'node:fs/promises';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
 import { connect } from 'node:net';
 import path from 'node:path';
+import { drained } from './drain.ts';
+
+/** Milliseconds. Who asks over a socket is a role of ours, and asks again when this one is back. */
+const DRAIN = 5_000;
 
 /** `sun_path` of unix(7) holds 108 bytes, the last one zero. */
 const MAX_SOCKET_PATH = 107;
@@ -29,12 +33,13 @@ export async function serveOnSocket(file: string, listener: RequestListener): Pr
   const address = socketAddress(file);
   await removeStaleSocket(address);
   const server = createServer(listener);
+  const drain = drained(server, DRAIN);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(address, resolve);
   });
   await chmod(address, 0o660);
-  return { [Symbol.asyncDispose]: () => close(server) };
+  return drain;
 }
 
 async function removeStaleSocket(address: string): Promise<void> {
@@ -50,11 +55,4 @@ function answers(address: string): Promise<boolean> {
   const socket = connect(address, () => resolve(true));
   socket.on('error', () => resolve(false));
   return promise.finally(() => socket.destroy());
-}
-
-function close(server: Server): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.close(() => resolve());
-  server.closeIdleConnections();
-  return promise;
 }

@@ -200,6 +200,7 @@ test('pushing is refused by name, whoever tries', async () => {
     for (const caller of [{}, { user: 'ana' }]) {
       const refused = await hubgate.ask(target ?? '', { ...caller, method: method ?? '' });
       assert.equal(refused.status, 405, `${method} ${target}`);
+      assert.equal(refused.headers.allow, 'GET, HEAD');
       assert.equal(JSON.parse(refused.body.toString()).errors[0].code, 'UNSUPPORTED');
     }
   }
@@ -226,6 +227,8 @@ test('HEAD has the headers of GET', async () => {
   for (const target of [
     '/v2/library/alpine/manifests/latest',
     `/v2/library/alpine/blobs/${alpine.layers[0]}`,
+    '/v2/library/alpine/tags/list',
+    `/v2/library/alpine/referrers/${alpine.digest}`,
   ]) {
     await hubgate.ask(target, { user: 'ana' });
     const got = await hubgate.ask(target, { user: 'ana' });
@@ -242,9 +245,11 @@ test('what a client has already is not sent again', async () => {
     [`/v2/library/alpine/blobs/${alpine.layers[0]}`, alpine.layers[0]],
   ]) {
     const headers = { 'if-none-match': `W/"other", "${digest}"` };
-    const answer = await hubgate.ask(target ?? '', { user: 'ana', headers });
-    assert.equal(answer.status, 304);
-    assert.equal(answer.body.length, 0);
+    for (const method of ['GET', 'HEAD']) {
+      const answer = await hubgate.ask(target ?? '', { user: 'ana', headers, method });
+      assert.equal(answer.status, 304, `${method} ${target}`);
+      assert.equal(answer.body.length, 0);
+    }
   }
 });
 

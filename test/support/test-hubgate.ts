@@ -13,7 +13,8 @@ import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
 import type { UpstreamHost } from '../../src/registry/repository.ts';
 import type { FakeHub } from './fake-hub.ts';
 import { ask, type TestRequest, type TestResponse } from './http.ts';
-import { ACCOUNT, QUIET } from './test-core.ts';
+import { ACCOUNT } from './test-core.ts';
+import { type LoggedLine, testLog } from './test-log.ts';
 
 /** Of every user of the test. */
 export const PASSWORD = 'correct horse battery staple';
@@ -29,6 +30,7 @@ export interface TestHubgateOptions {
   readonly upstreams?: Readonly<Record<string, URL>>;
   /** In the place of the built-in core. */
   readonly coreUrl?: URL;
+  readonly auditFile?: string;
 }
 
 export interface Caller {
@@ -44,10 +46,15 @@ export interface Caller {
 export class TestHubgate implements AsyncDisposable {
   readonly home: string;
   readonly port: number;
+  readonly adminPort: number;
   readonly ca: string;
   /** Milliseconds by which the roles' clock is ahead. */
   ahead = 0;
+  /** What the roles logged. */
+  readonly log: LoggedLine[] = [];
   readonly #roles = new AsyncDisposableStack();
+  #core: AsyncDisposable | undefined;
+  #auth: AsyncDisposable | undefined;
   #gateway: Gateway | undefined;
 
   static async start(hub: FakeHub, options: TestHubgateOptions): Promise<TestHubgate> {
@@ -63,14 +70,15 @@ export class TestHubgate implements AsyncDisposable {
       names: ['localhost', '127.0.0.1'],
       clock: Date.now,
     });
-    const hubgate = new TestHubgate(home, await freePort(), ca ?? '');
+    const hubgate = new TestHubgate(home, await freePort(), await freePort(), ca ?? '');
     await hubgate.#start(hub, options, server);
     return hubgate;
   }
 
-  private constructor(home: string, port: number, ca: string) {
+  private constructor(home: string, port: number, adminPort: number, ca: string) {
     this.home = home;
     this.port = port;
+    this.adminPort = adminPort;
     this.ca = ca;
   }
 
@@ -90,32 +98,33 @@ export class TestHubgate implements AsyncDisposable {
       })),
     ];
     const names = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set([url.host]) };
-    const common = { names, log: QUIET, clock, policyFile: at('access.yaml') };
+    const log = testLog(this.log);
+    const common = { names, log, clock, policyFile: at('access.yaml') };
     const core = { socket: at('core.sock'), directory: at('data') };
     const limits = { connect: 1000, headers: 1000, bodyIdle: 1000, token: 1000, question: 3000 };
     const rules = { tagFreshness: 60_000, staleIfError: 7 * DAY };
     if (options.coreUrl === undefined) {
-      this.#roles.use(await startCore({ ...core, ...rules, upstreams, log: QUIET, clock, limits }));
+      this.#core = await startCore({ ...core, ...rules, upstreams, log, clock, limits });
+      this.#roles.use(this.#core);
     }
-    this.#roles.use(
-      await startAuth({
-        ...common,
-        socket: at('auth.sock'),
-        usersFile: at('users.yaml'),
-        keyFile: at('key.pem'),
-        issuer: url.origin,
-        audience: url.host,
-        tokenLifetime: 300_000,
-      }),
-    );
+    this.#auth = await startAuth({
+      ...common,
+      socket: at('auth.sock'),
+      usersFile: at('users.yaml'),
+      keyFile: at('key.pem'),
+      issuer: url.origin,
+      audience: url.host,
+      tokenLifetime: 300_000,
+    });
+    this.#roles.use(this.#auth);
     this.#gateway = await startGateway({
       ...common,
       ...server,
       listen: { port: this.port },
-      admin: { host: '127.0.0.1', port: 0 },
+      admin: { host: '127.0.0.1', port: this.adminPort },
       url,
       ca: this.ca,
-      auditFile: at('audit.log'),
+      auditFile: options.auditFile ?? at('audit.log'),
       authSocket: at('auth.sock'),
       core: options.coreUrl === undefined ? core : { url: options.coreUrl },
     });
@@ -178,6 +187,14 @@ export class TestHubgate implements AsyncDisposable {
   /** As SIGTERM does. */
   async stopGateway(): Promise<void> {
     await this.#gateway?.[Symbol.asyncDispose]();
+  }
+
+  async stopCore(): Promise<void> {
+    await this.#core?.[Symbol.asyncDispose]();
+  }
+
+  async stopAuth(): Promise<void> {
+    await this.#auth?.[Symbol.asyncDispose]();
   }
 
   async audit(): Promise<Record<string, unknown>[]> {

@@ -1,8 +1,9 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import type { Subject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { ExpiringCache } from '../../platform/expiring-cache.ts';
+import { SingleFlight } from '../../platform/single-flight.ts';
 import { hashPassword, passwordCredential, randomPassword, verifyPassword } from './password.ts';
 import type { Users } from './users-file.ts';
 
@@ -26,9 +27,8 @@ const MAX_PASSWORD_LENGTH = 1024;
 
 export async function createAuthenticate(users: () => Users, clock: Clock): Promise<Authenticate> {
   const limit = pLimit(CONCURRENT_HASHES);
-  const verdicts = new LRUCache<string, { readonly right: boolean; readonly until: number }>({
-    max: MAX_REMEMBERED,
-  });
+  const verdicts = new ExpiringCache<{ readonly right: boolean }>(MAX_REMEMBERED, clock);
+  const verifying = new SingleFlight<boolean | undefined>();
   // Of no use to anybody who reads it in memory: it is made anew at each start.
   const key = randomBytes(32);
   // Unknown names are verified too, against a hash of the same cost that nothing fits.
@@ -40,11 +40,13 @@ export async function createAuthenticate(users: () => Users, clock: Clock): Prom
       .update(JSON.stringify([username, hash, password]))
       .digest('base64');
     const remembered = verdicts.get(memory);
-    if (remembered !== undefined && clock() < remembered.until) return remembered.right;
-    if (limit.pendingCount >= MAX_WAITING) return undefined;
-    const right = await limit(() => verifyPassword(hash, password));
-    verdicts.set(memory, { right, until: clock() + REMEMBER_FOR });
-    return right;
+    if (remembered !== undefined) return remembered.right;
+    return verifying.run(memory, async () => {
+      if (limit.pendingCount >= MAX_WAITING) return undefined;
+      const right = await limit(() => verifyPassword(hash, password));
+      verdicts.set(memory, { right }, REMEMBER_FOR);
+      return right;
+    });
   };
 
   return async (username, password) => {

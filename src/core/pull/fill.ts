@@ -1,14 +1,9 @@
 import type { Hash } from 'node:crypto';
 import type { Logger } from '../../platform/log.ts';
+import type { Progress } from '../../registry/core-api.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
 import type { PartialContent } from '../store/content-store.ts';
 import type { BlobBody } from '../upstream/registry-client.ts';
-
-/** How far a fill has come. `written` bytes can be read from its file; only `verified` ones are right for sure. */
-export type Progress =
-  | { readonly kind: 'filling'; readonly written: number }
-  | { readonly kind: 'verified'; readonly size: number }
-  | { readonly kind: 'failed' };
 
 /**
  * One download of one digest into the cache. It belongs to the cache and to no reader: readers come late and leave

@@ -1,5 +1,6 @@
 import type { Clock } from '../../platform/clock.ts';
 import { SingleFlight } from '../../platform/single-flight.ts';
+import type { Grant } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { judgeFreshness } from '../freshness/freshness.ts';
@@ -7,7 +8,6 @@ import type { IndexStore, Link, LinkKind } from '../store/index-store.ts';
 import type { Answer } from '../upstream/answer.ts';
 import type { ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
 import type { Identity } from '../upstream/upstream.ts';
-import type { Grant } from './outcome.ts';
 
 /**
  * Has this repository this digest, and may a caller with this grant know it? The private-repository guard and the rule

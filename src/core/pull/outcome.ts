@@ -1,12 +1,6 @@
+import type { CacheState } from '../../registry/core-api.ts';
 import type { ErrorName } from '../../registry/error.ts';
 import type { Refused } from '../upstream/answer.ts';
-
-/**
- * How an answer came about, for the audit line. `hit`: from the cache alone. `revalidated`: the upstream confirmed what
- * was cached. `fill`: fetched for this caller. `joined`: fetched for another at the same time. `stale`: from the cache,
- * because the upstream could not be asked.
- */
-export type CacheState = 'hit' | 'revalidated' | 'fill' | 'joined' | 'stale';
 
 export interface Refusal {
   readonly kind: 'refused';
@@ -16,9 +10,6 @@ export interface Refusal {
 }
 
 export type Outcome<T> = ({ readonly kind: 'found'; readonly cache: CacheState } & T) | Refusal;
-
-/** What the policy granted: public content only, or private content too. */
-export type Grant = 'public' | 'private';
 
 /**
  * The refusal that an upstream's answer comes to. "No" is `unknown` whatever its reason, so that a repository that

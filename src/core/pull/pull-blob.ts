@@ -1,4 +1,5 @@
 import type { Logger } from '../../platform/log.ts';
+import type { Grant } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
 import type { Store } from '../store/store.ts';
@@ -6,7 +7,7 @@ import { type Answer, yes } from '../upstream/answer.ts';
 import type { RegistryClient } from '../upstream/registry-client.ts';
 import { Fill } from './fill.ts';
 import { type Memberships, readerFor } from './membership.ts';
-import { type Grant, type Outcome, refusalOf } from './outcome.ts';
+import { type Outcome, refusalOf } from './outcome.ts';
 
 export type PulledBlob =
   /** Whole and verified. */

@@ -1,9 +1,10 @@
+import type { Grant } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { nextPage, type Page, writePage } from '../../registry/page.ts';
 import type { Repository } from '../../registry/repository.ts';
 import type { RegistryClient } from '../upstream/registry-client.ts';
 import { type Memberships, readerFor } from './membership.ts';
-import { type Grant, type Outcome, refusalOf } from './outcome.ts';
+import { type Outcome, refusalOf } from './outcome.ts';
 
 /** Documents that are passed on and not cached: the list of tags, and what refers to a manifest. */
 export interface PulledDocument {

@@ -1,6 +1,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { SingleFlight } from '../../platform/single-flight.ts';
+import type { CacheState, Grant } from '../../registry/core-api.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
 import type { Reference, Tag } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
@@ -12,7 +13,7 @@ import type { Manifest, ManifestHead, RegistryClient } from '../upstream/registr
 import type { Identity } from '../upstream/upstream.ts';
 import { unfitManifest } from './manifest-document.ts';
 import { type Memberships, readerFor } from './membership.ts';
-import { type CacheState, type Grant, type Outcome, refusalOf } from './outcome.ts';
+import { type Outcome, refusalOf } from './outcome.ts';
 
 export interface PulledManifest extends ManifestHead {
   /** Absent where only the head was asked for. */

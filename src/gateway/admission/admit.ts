@@ -4,8 +4,10 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { ANONYMOUS, type Subject } from '../../access/subject.ts';
-import type { AuthClient, Login } from './auth-client.ts';
+import type { Login, LoginRefusal } from '../../registry/auth-api.ts';
+import type { AuthClient } from './auth-client.ts';
 import type { LiveCredentials } from './credentials-in-force.ts';
+import { readShown } from './shown.ts';
 import type { VerifyToken } from './verify-token.ts';
 
 export type Admission =
@@ -18,7 +20,7 @@ export type Admission =
       readonly repositories?: ReadonlySet<string>;
     }
   | { readonly kind: 'anonymous'; readonly subject: typeof ANONYMOUS }
-  | { readonly kind: 'rejected'; readonly error: 'INVALID_TOKEN' | 'BAD_CREDENTIALS' | 'TOO_MANY_LOGINS' };
+  | { readonly kind: 'rejected'; readonly error: 'INVALID_TOKEN' | LoginRefusal };
 
 export type Admit = (request: IncomingMessage) => Promise<Admission>;
 
@@ -45,18 +47,16 @@ export function createAdmit({ auth, verifyToken, credentials }: AdmitOptions): A
   };
 
   return async ({ headers: { authorization } }) => {
-    if (authorization === undefined) return { kind: 'anonymous', subject: ANONYMOUS };
-    const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
-    if (token !== undefined) return byToken(token);
-    const login = readBasic(authorization);
-    return login === undefined ? { kind: 'rejected', error: 'BAD_CREDENTIALS' } : byLogin(login);
+    const shown = readShown(authorization);
+    switch (shown.kind) {
+      case 'nothing':
+        return { kind: 'anonymous', subject: ANONYMOUS };
+      case 'token':
+        return byToken(shown.token);
+      case 'login':
+        return byLogin(shown.login);
+      case 'unreadable':
+        return { kind: 'rejected', error: 'BAD_CREDENTIALS' };
+    }
   };
-}
-
-/** RFC 7617: the name ends at the first colon; what follows is the password, colons and all. */
-export function readBasic(authorization: string): Login | undefined {
-  const encoded = /^Basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization)?.[1];
-  const decoded = Buffer.from(encoded ?? '', 'base64').toString('utf8');
-  const colon = decoded.indexOf(':');
-  return colon < 0 ? undefined : { username: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
 }

@@ -1,29 +1,30 @@
 import type { JSONWebKeySet } from 'jose';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { parseSubject, type Subject } from '../../access/subject.ts';
 import { type HttpClient, type HttpRequest, openSocketClient } from '../../platform/http-client.ts';
-import type { ErrorName } from '../../registry/error.ts';
+import {
+  CREDENTIALS,
+  type Credentials,
+  IDENTITY,
+  ISSUED_TOKEN,
+  KEYS,
+  type Login,
+  type LoginRefusal,
+  REFUSAL,
+  type TokenRequest,
+  type Identity as WrittenIdentity,
+} from '../../registry/auth-api.ts';
 
-/** The gateway's side of auth's socket. */
+/** The gateway's side of auth's socket. Whatever is asked rejects with `PeerUnreachable` where auth does not answer. */
 export interface AuthClient extends AsyncDisposable {
-  authenticate(login: Login): Promise<Identity | LoginRefusal>;
-  token(request: TokenRequest): Promise<IssuedToken | LoginRefusal>;
+  authenticate(login: Login): Promise<Identity | Refused>;
+  token(request: TokenRequest): Promise<IssuedToken | Refused>;
   keys(): Promise<JSONWebKeySet>;
-  /** The subject of each credential in force, by the credential's id; undefined while they are those of `etag`. */
+  /** The credentials in force; undefined while they are those of `etag`. */
   credentials(etag: string | undefined): Promise<CredentialsInForce | undefined>;
 }
 
-export interface Login {
-  readonly username: string;
-  readonly password: string;
-}
-
-export interface TokenRequest {
-  readonly login: Login | null;
-  readonly scopes: readonly string[];
-  readonly address: string;
-}
-
+/** Who somebody is, and the id of what proved it. */
 export interface Identity {
   readonly subject: Subject;
   readonly credential: string;
@@ -36,30 +37,18 @@ export interface IssuedToken extends Identity {
   readonly scope: string;
 }
 
-export interface LoginRefusal {
-  readonly refused: Extract<ErrorName, 'BAD_CREDENTIALS' | 'TOO_MANY_LOGINS'>;
+export interface Refused {
+  readonly refused: LoginRefusal;
 }
 
 export interface CredentialsInForce {
   readonly etag: string;
-  readonly subjects: ReadonlyMap<string, string>;
+  readonly credentials: ReadonlyMap<string, Credentials[string]>;
 }
 
 /** Hashing is slow on purpose, and others may be waiting; clients give up on a token after 15 s. */
 const LOGIN_DEADLINE = 10_000;
 const DEADLINE = 2_000;
-
-const SUBJECT = z.string().transform((text, context): Subject => {
-  const subject = parseSubject(text);
-  if (subject !== undefined) return subject;
-  context.addIssue({ code: 'custom', message: 'not a subject' });
-  return z.NEVER;
-});
-const IDENTITY = z.object({ subject: SUBJECT, credential: z.string() });
-const TOKEN = IDENTITY.extend({ token: z.string(), expiresIn: z.int(), scope: z.string() });
-const REFUSAL = z.object({ error: z.enum(['BAD_CREDENTIALS', 'TOO_MANY_LOGINS']) });
-const KEYS = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) });
-const SUBJECTS = z.record(z.string(), z.string());
 
 export function openAuthClient(socket: string): AuthClient {
   return new SocketAuthClient(openSocketClient(socket));
@@ -72,12 +61,12 @@ class SocketAuthClient implements AuthClient {
     this.#http = http;
   }
 
-  authenticate(login: Login): Promise<Identity | LoginRefusal> {
+  authenticate(login: Login): Promise<Identity | Refused> {
     return this.#post('/authenticate', login, IDENTITY);
   }
 
-  token(request: TokenRequest): Promise<IssuedToken | LoginRefusal> {
-    return this.#post('/token', request, TOKEN);
+  token(request: TokenRequest): Promise<IssuedToken | Refused> {
+    return this.#post('/token', request, ISSUED_TOKEN);
   }
 
   async keys(): Promise<JSONWebKeySet> {
@@ -91,8 +80,8 @@ class SocketAuthClient implements AuthClient {
       await body.dump();
       return undefined;
     }
-    const subjects = SUBJECTS.parse(await body.json());
-    return { etag: String(headers.etag), subjects: new Map(Object.entries(subjects)) };
+    const credentials = CREDENTIALS.parse(await body.json());
+    return { etag: String(headers.etag), credentials: new Map(Object.entries(credentials)) };
   }
 
   #get(path: string, etag?: string) {
@@ -100,7 +89,11 @@ class SocketAuthClient implements AuthClient {
     return this.#http.request({ method: 'GET', path, headers, deadline: DEADLINE });
   }
 
-  async #post<T>(path: string, content: object, schema: z.ZodType<T>): Promise<T | LoginRefusal> {
+  async #post<T extends WrittenIdentity>(
+    path: string,
+    content: object,
+    schema: z.ZodType<T>,
+  ): Promise<(Omit<T, 'subject'> & Identity) | Refused> {
     const request: HttpRequest = {
       method: 'POST',
       path,
@@ -109,7 +102,11 @@ class SocketAuthClient implements AuthClient {
     };
     const { statusCode, body } = await this.#http.request(request);
     const answer = await body.json();
-    return statusCode === 200 ? schema.parse(answer) : { refused: REFUSAL.parse(answer).error };
+    if (statusCode !== 200) return { refused: REFUSAL.parse(answer).error };
+    const identity = schema.parse(answer);
+    const subject = parseSubject(identity.subject);
+    if (subject === undefined) throw new Error('auth names no subject');
+    return { ...identity, subject };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

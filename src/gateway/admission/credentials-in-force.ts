@@ -1,6 +1,7 @@
 import { setInterval } from 'node:timers/promises';
 import { type Subject, writeSubject } from '../../access/subject.ts';
 import type { Logger } from '../../platform/log.ts';
+import { SingleFlight } from '../../platform/single-flight.ts';
 import type { AuthClient } from './auth-client.ts';
 
 /** Is a credential still in force? So a token dies with the password that it was issued for, within a second. */
@@ -16,19 +17,15 @@ const INTERVAL_MS = 300;
  */
 export async function followCredentials(auth: AuthClient, log: Logger): Promise<LiveCredentials> {
   let current = await auth.credentials(undefined);
-  let asking: Promise<void> | undefined;
-  const ask = () => {
-    asking ??= auth
-      .credentials(current?.etag)
-      .then((changed) => {
-        current = changed ?? current;
-      })
-      .catch((error: Error) => log.warn({ error: error.message }, 'auth cannot be asked'))
-      .finally(() => {
-        asking = undefined;
-      });
-    return asking;
-  };
+  const asking = new SingleFlight<void>();
+  const ask = () =>
+    asking.run('credentials', async () => {
+      try {
+        current = (await auth.credentials(current?.etag)) ?? current;
+      } catch (error) {
+        log.warn({ error: (error as Error).message }, 'auth cannot be asked');
+      }
+    });
   const stop = new AbortController();
   const follow = async () => {
     for await (const _ of setInterval(INTERVAL_MS, undefined, { signal: stop.signal, ref: false }))
@@ -38,14 +35,14 @@ export async function followCredentials(auth: AuthClient, log: Logger): Promise<
     if (!stop.signal.aborted) throw error;
   });
   const isKnown = (credential: string, subject: Subject) =>
-    current?.subjects.get(credential) === writeSubject(subject);
+    current?.credentials.get(credential)?.subject === writeSubject(subject);
   return {
     async include(credential, subject) {
       if (isKnown(credential, subject)) return true;
-      // Auth signed the token, so it may know of a credential that is younger than what it said last, or than what it
-      // is just being asked.
-      await asking;
+      // Auth signed the token, so it may know of a credential that is younger than what it said last; and what it is
+      // just being asked may have been asked before that one was made.
       await ask();
+      if (!isKnown(credential, subject)) await ask();
       return isKnown(credential, subject);
     },
     [Symbol.dispose]: () => stop.abort(),

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createLocalJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
-import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { parseSubject, type Subject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { ExpiringCache } from '../../platform/expiring-cache.ts';
+import { SingleFlight } from '../../platform/single-flight.ts';
 import type { AuthClient } from './auth-client.ts';
 
 /** What a token of ours says, once it is known to be ours and in its time. */
@@ -30,6 +31,8 @@ const CLOCK_TOLERANCE = 60;
 const MAX_AGE = 300;
 const MAX_TOKEN_LENGTH = 8 * 1024;
 const MAX_REMEMBERED = 20_000;
+/** Milliseconds. Whoever makes up key ids cannot make a gateway ask auth more often. */
+const RENEW_KEYS_EVERY = 3_000;
 
 const CLAIMS = z.object({
   sub: z.string(),
@@ -50,10 +53,8 @@ export async function createVerifyToken({
   audience,
   clock,
 }: VerifyOptions): Promise<VerifyToken> {
-  const remembered = new LRUCache<string, { readonly claims: TokenClaims; readonly until: number }>({
-    max: MAX_REMEMBERED,
-  });
-  let keys = createLocalJWKSet(await auth.keys());
+  const remembered = new ExpiringCache<TokenClaims>(MAX_REMEMBERED, clock);
+  const keys = await followKeys(auth, clock);
 
   const verify = (token: string, key: JWTVerifyGetKey) =>
     jwtVerify(token, key, {
@@ -67,14 +68,13 @@ export async function createVerifyToken({
       currentDate: new Date(clock()),
     });
 
-  /** A key that is not known is asked for once: auth may have been given another one. */
   const verifyWithFreshKeys = async (token: string) => {
     try {
-      return await verify(token, keys);
+      return await verify(token, keys.current);
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
-      keys = createLocalJWKSet(await auth.keys());
-      return verify(token, keys);
+      await keys.renew();
+      return verify(token, keys.current);
     }
   };
 
@@ -82,7 +82,7 @@ export async function createVerifyToken({
     if (token.length > MAX_TOKEN_LENGTH) return undefined;
     const memory = createHash('sha256').update(token).digest('base64');
     const known = remembered.get(memory);
-    if (known !== undefined && clock() < known.until) return known.claims;
+    if (known !== undefined) return known;
     try {
       const { payload } = await verifyWithFreshKeys(token);
       const { sub, cred, exp, access } = CLAIMS.parse(payload);
@@ -90,11 +90,35 @@ export async function createVerifyToken({
       if (subject === undefined) return undefined;
       const pulls = access.filter(({ actions }) => actions.includes('pull')).map(({ name }) => name);
       const claims = { subject, credential: cred, repositories: new Set(pulls) };
-      remembered.set(memory, { claims, until: (exp + CLOCK_TOLERANCE) * 1000 });
+      remembered.set(memory, claims, (exp + CLOCK_TOLERANCE) * 1000 - clock());
       return claims;
     } catch (error) {
       if (error instanceof errors.JOSEError || error instanceof z.ZodError) return undefined;
       throw error;
     }
+  };
+}
+
+interface Keys {
+  readonly current: JWTVerifyGetKey;
+  /** Asks auth, which may have been given another key; at most once in a few seconds, however many want it. */
+  renew(): Promise<void>;
+}
+
+async function followKeys(auth: AuthClient, clock: Clock): Promise<Keys> {
+  const asking = new SingleFlight<void>();
+  let current = createLocalJWKSet(await auth.keys());
+  let askedAt = Number.NEGATIVE_INFINITY;
+  return {
+    get current() {
+      return current;
+    },
+    async renew() {
+      if (Math.abs(clock() - askedAt) < RENEW_KEYS_EVERY) return;
+      await asking.run('keys', async () => {
+        current = createLocalJWKSet(await auth.keys());
+        askedAt = clock();
+      });
+    },
   };
 }

@@ -3,6 +3,7 @@
  * fields and nothing else, so that no header, body or credential can get into it.
  */
 import pino from 'pino';
+import type { Logger } from '../../platform/log.ts';
 
 export interface AuditLine {
   readonly action: 'pull' | 'token';
@@ -31,12 +32,40 @@ export type Audit = ((line: AuditLine) => void) & Disposable;
 
 const MAX_AGENT = 200;
 
-export function openAudit(file: string): Audit {
-  const destination = pino.destination({ dest: file, append: true, mkdir: true, mode: 0o640, sync: false });
+/** Lines that wait for a disk that is full or slow; beyond that they are lost. */
+const MAX_WAITING = 1024 * 1024;
+
+/** Opens the record. A file that cannot be written holds up no pull; the log says so. */
+export function openAudit(file: string, log: Logger): Audit {
+  const destination = pino.destination({
+    dest: file,
+    append: true,
+    mkdir: true,
+    mode: 0o640,
+    sync: false,
+    maxLength: MAX_WAITING,
+  });
+  let failed = false;
+  let ending = false;
+  destination.on('error', (error: Error) => {
+    // What could not be written until the end is given up; it would keep the process from ending.
+    if (ending) return destination.destroy();
+    if (!failed) log.error({ file, error: error.message }, 'the audit log cannot be written');
+    failed = true;
+  });
+  destination.on('drain', () => {
+    failed = false;
+  });
   const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   const audit = ({ agent, ...line }: AuditLine) =>
     logger.info({ ...line, ...(agent && { agent: plain(agent) }) });
-  return Object.assign(audit, { [Symbol.dispose]: () => destination.end() });
+  return Object.assign(audit, {
+    [Symbol.dispose]: () => {
+      ending = true;
+      if (failed) destination.destroy();
+      else destination.end();
+    },
+  });
 }
 
 /** Free text of a client's, made safe to be printed: no control characters, none that turn the direction of reading. */

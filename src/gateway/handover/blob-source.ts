@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { z } from 'zod';
+import { PROGRESS } from '../../registry/core-api.ts';
 
 /** A blob as a file that is whole, or that still grows. */
 export interface BlobSource extends AsyncDisposable {
@@ -88,12 +88,6 @@ async function* splitLines(body: Readable): AsyncGenerator<string, void> {
     yield* lines;
   }
 }
-
-const PROGRESS = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('filling'), written: z.int() }),
-  z.object({ kind: z.literal('verified'), size: z.int() }),
-  z.object({ kind: z.literal('failed') }),
-]);
 
 class FillProgress {
   readonly #announcements: Lines;

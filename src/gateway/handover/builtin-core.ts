@@ -1,6 +1,6 @@
 import path from 'node:path';
-import { z } from 'zod';
 import { type HttpClient, type HttpResponse, openSocketClient } from '../../platform/http-client.ts';
+import { CORE_HEADERS, FILL, type Grant, LOCATION, LOCATION_TYPE } from '../../registry/core-api.ts';
 import { parseDigest } from '../../registry/digest.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { parsePage } from '../../registry/page.ts';
@@ -18,16 +18,6 @@ export interface BuiltinCoreOptions {
 const DEADLINE = 28_000;
 /** An answer can be outdated by the time its file is opened: a fill was published, a file evicted. */
 const ATTEMPTS = 3;
-
-const LOCATION_TYPE = 'application/vnd.hubgate.location.v1+json';
-
-/** Where the core may send a reader: into the cache, and nowhere else in the file system. */
-const FILE = z
-  .string()
-  .regex(/^(?:blobs|partial)\/[a-z0-9./-]+$/)
-  .refine((file) => !file.includes('..'));
-const LOCATION = z.object({ file: FILE, size: z.int() });
-const FILL = z.object({ file: FILE, size: z.int().nullable() });
 
 export function openBuiltinCore(options: BuiltinCoreOptions): Core {
   return new BuiltinCore(openSocketClient(options.socket), options.directory);
@@ -56,14 +46,16 @@ class BuiltinCore implements Core {
     route: RepositoryRoute,
     { method, private: reachesPrivate }: PullOptions,
   ): Promise<CoreAnswer> {
+    const grant: Grant = reachesPrivate ? 'private' : 'public';
     const response = await this.#http.request({
-      method,
+      // A document's length is known with its bytes only.
+      method: route.kind === 'manifest' || route.kind === 'blob' ? method : 'GET',
       path: `/v2/${route.repository.name}/${resourceOf(route)}`,
-      headers: { 'hubgate-grant': reachesPrivate ? 'private' : 'public' },
+      headers: { [CORE_HEADERS.grant]: grant },
       deadline: DEADLINE,
     });
     if (response.statusCode !== 200) return readRefusal(response);
-    const cache = String(response.headers['hubgate-cache']);
+    const cache = String(response.headers[CORE_HEADERS.cache]);
     if (route.kind === 'manifest') return readManifest(response, method, cache);
     if (route.kind === 'blob') return this.#readBlob(response, method, cache);
     return readDocument(response, cache);
@@ -106,7 +98,7 @@ class BuiltinCore implements Core {
 
 async function readRefusal({ headers, body }: HttpResponse): Promise<CoreAnswer> {
   await body.dump();
-  const error = String(headers['hubgate-error']);
+  const error = String(headers[CORE_HEADERS.error]);
   const retryAfter = headers['retry-after'];
   if (!(error in ERRORS)) throw new Error('the core refuses without a reason');
   return {
@@ -137,7 +129,7 @@ async function readManifest(
 }
 
 async function readDocument({ headers, body }: HttpResponse, cache: string): Promise<CoreAnswer> {
-  const next = headers['hubgate-next'];
+  const next = headers[CORE_HEADERS.next];
   const page = next === undefined ? undefined : parsePage(new URLSearchParams(String(next)));
   return {
     kind: 'document',

@@ -15,10 +15,7 @@ export interface Recipient {
   readonly route: RepositoryRoute;
 }
 
-/**
- * Sends what the core answered. What fails before the headers are out is thrown and can still be answered; what fails
- * after them must end the connection, for nothing but the blob's own bytes may follow.
- */
+/** Sends what the core answered. */
 export async function deliver(to: Recipient, answer: CoreAnswer): Promise<Delivered> {
   const { request, response, route } = to;
   switch (answer.kind) {
@@ -29,10 +26,13 @@ export async function deliver(to: Recipient, answer: CoreAnswer): Promise<Delive
       return deliverManifest(to, answer);
     case 'document':
       return deliverDocument(to, answer);
-    case 'blob-head':
-      respond(response, 200, blobHeaders(digestOf(route), answer.size));
+    case 'blob-head': {
+      const digest = digestOf(route);
+      if (isKnown(request, digest)) return notModified(response, digest);
+      respond(response, 200, blobHeaders(digest, answer.size));
       response.end();
       return { status: 200, bytes: 0 };
+    }
     case 'blob-stream':
       return deliverStream(response, digestOf(route), answer.size, answer.body);
     case 'blob': {
@@ -90,6 +90,7 @@ function deliverDocument(
     'content-length': bytes.length,
     ...(next && { link: `<${list}?${writePage(next)}>; rel="next"` }),
   });
-  response.end(request.method === 'HEAD' ? undefined : bytes);
-  return { status: 200, bytes: bytes.length };
+  const body = request.method === 'HEAD' ? undefined : bytes;
+  response.end(body);
+  return { status: 200, bytes: body?.length ?? 0 };
 }

@@ -1,6 +1,6 @@
 import { type HttpClient, type HttpResponse, openUrlClient } from '../../platform/http-client.ts';
 import { readBody } from '../../platform/read-body.ts';
-import { parseDigest, sha256Of } from '../../registry/digest.ts';
+import { matchesDigest, parseDigest, sha256Of, startHash } from '../../registry/digest.ts';
 import type { ErrorName } from '../../registry/error.ts';
 import { MANIFEST_MEDIA_TYPES, parseManifestMediaType } from '../../registry/media-type.ts';
 import { nextPage } from '../../registry/page.ts';
@@ -28,21 +28,42 @@ class ExternalCore implements Core {
   }
 
   async pull(route: RepositoryRoute, { method }: PullOptions): Promise<CoreAnswer> {
+    switch (route.kind) {
+      case 'manifest':
+        return this.#pullManifest(route, method);
+      case 'blob':
+        return this.#ask(route, method, (response) => readBlob(response, method));
+      default:
+        // A document's length is known with its bytes only.
+        return this.#ask(route, 'GET', readDocument);
+    }
+  }
+
+  async #pullManifest(
+    route: RepositoryRoute & { kind: 'manifest' },
+    method: 'GET' | 'HEAD',
+  ): Promise<CoreAnswer> {
+    const head = method === 'HEAD' ? await this.#ask(route, method, readManifestHead) : undefined;
+    if (head !== undefined)
+      return isAsked(route, head) ? head : { kind: 'refused', error: 'UPSTREAM_FAILED' };
+    const whole = await this.#ask(route, 'GET', (response) => readManifest(response, route));
+    if (method === 'GET' || whole.kind !== 'manifest') return whole;
+    const { bytes: _, ...withoutBytes } = whole;
+    return withoutBytes;
+  }
+
+  async #ask<T>(
+    route: RepositoryRoute,
+    method: 'GET' | 'HEAD',
+    read: (response: HttpResponse) => Promise<T>,
+  ): Promise<T | CoreAnswer> {
     const response = await this.#http.request({
       method,
       path: `/v2/${route.repository.path}/${resourceOf(route)}`,
       headers: { accept: MANIFEST_MEDIA_TYPES.join(', '), 'accept-encoding': 'identity' },
       deadline: DEADLINE,
     });
-    if (response.statusCode !== 200) return readRefusal(response, route);
-    switch (route.kind) {
-      case 'manifest':
-        return readManifest(response, route, method);
-      case 'blob':
-        return readBlob(response, method);
-      default:
-        return readDocument(response);
-    }
+    return response.statusCode === 200 ? read(response) : readRefusal(response, route);
   }
 
   async status(): Promise<object> {
@@ -81,29 +102,46 @@ async function readRefusal(
   };
 }
 
+/** Undefined where the registry leaves out what only the manifest itself can tell then. */
+async function readManifestHead({ headers, body }: HttpResponse): Promise<CoreAnswer | undefined> {
+  await body.dump();
+  const mediaType = parseManifestMediaType(String(headers['content-type']));
+  const digest = parseDigest(String(headers['docker-content-digest']));
+  const size = sizeIn(headers);
+  return mediaType === undefined || digest === undefined || size === undefined
+    ? undefined
+    : { kind: 'manifest', cache: 'bypass', mediaType, digest, size };
+}
+
+function isAsked({ reference }: RepositoryRoute & { kind: 'manifest' }, answer: CoreAnswer): boolean {
+  return answer.kind !== 'manifest' || reference.kind === 'tag' || reference.digest === answer.digest;
+}
+
 async function readManifest(
   { headers, body }: HttpResponse,
-  route: RepositoryRoute & { kind: 'manifest' },
-  method: 'GET' | 'HEAD',
+  { reference }: RepositoryRoute & { kind: 'manifest' },
 ): Promise<CoreAnswer> {
   const mediaType = parseManifestMediaType(String(headers['content-type']));
   const bytes = await readBody(body, MAX_DOCUMENT);
   if (mediaType === undefined || bytes === undefined) return { kind: 'refused', error: 'UPSTREAM_FAILED' };
-  const named = parseDigest(String(headers['docker-content-digest']));
-  const digest = method === 'GET' ? sha256Of(bytes) : named;
-  const wanted = route.reference.kind === 'digest' ? route.reference.digest : named;
   // The registry verifies nothing that its upstream sends.
-  if (digest === undefined || digest !== wanted) return { kind: 'refused', error: 'UPSTREAM_FAILED' };
-  const size = method === 'GET' ? bytes.length : Number(headers['content-length']);
-  return { kind: 'manifest', cache: 'bypass', mediaType, digest, size, ...(method === 'GET' && { bytes }) };
+  const said = parseDigest(String(headers['docker-content-digest']));
+  const digest = reference.kind === 'digest' ? reference.digest : (said ?? sha256Of(bytes));
+  if (!matchesDigest(startHash(digest).update(bytes), digest))
+    return { kind: 'refused', error: 'UPSTREAM_FAILED' };
+  return { kind: 'manifest', cache: 'bypass', mediaType, digest, size: bytes.length, bytes };
 }
 
 async function readBlob({ headers, body }: HttpResponse, method: 'GET' | 'HEAD'): Promise<CoreAnswer> {
-  const length = headers['content-length'];
-  const size = length === undefined ? undefined : Number(length);
+  const size = sizeIn(headers);
   if (method === 'GET') return { kind: 'blob-stream', cache: 'bypass', size, body };
   await body.dump();
   return { kind: 'blob-head', cache: 'bypass', size };
+}
+
+function sizeIn(headers: HttpResponse['headers']): number | undefined {
+  const length = headers['content-length'];
+  return typeof length === 'string' && /^\d{1,15}$/.test(length) ? Number(length) : undefined;
 }
 
 async function readDocument({ headers, body }: HttpResponse): Promise<CoreAnswer> {

@@ -1,10 +1,10 @@
 import { constants } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import type { RequestListener, ServerResponse } from 'node:http';
+import type { RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
+import { drained } from '../../platform/drain.ts';
 import type { Logger } from '../../platform/log.ts';
 import { watchFile } from '../../platform/watched-file.ts';
 
@@ -57,7 +57,6 @@ const TLS = {
 /** The public listener: TLS 1.2 and 1.3, HTTP/1.1. A certificate that changes on disk serves the next connection. */
 export async function listenTls(options: ListenerOptions, handler: RequestListener): Promise<Listener> {
   const { log, listen } = options;
-  const requests = new Requests();
   const server = createServer(
     {
       ALPNProtocols: ['http/1.1'],
@@ -67,11 +66,9 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
       keepAliveTimeout: LIMITS.keepAlive,
       connectionsCheckingInterval: LIMITS.check,
     },
-    (request, response) => {
-      requests.count(response);
-      handler(request, response);
-    },
+    handler,
   );
+  const drain = drained(server, LIMITS.drain);
   server.maxConnections = MAX_CONNECTIONS;
   server.timeout = LIMITS.inactivity;
   server.on('tlsClientError', (error) => log.debug({ error: error.message }, 'a TLS handshake failed'));
@@ -82,7 +79,7 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
     port: (server.address() as AddressInfo).port,
     [Symbol.asyncDispose]: async () => {
       certificate[Symbol.dispose]();
-      await drain(server, requests);
+      await drain[Symbol.asyncDispose]();
     },
   };
 }
@@ -108,42 +105,6 @@ async function followCertificate(
   };
   const watches = new DisposableStack();
   // The pair is two files, of which either may be replaced last.
-  for (const file of [certificate, key]) watches.use(await watchFile(file, load));
+  for (const file of [certificate, key]) watches.use(await watchFile(file, load, log));
   return watches;
-}
-
-/** Counts the requests under way, and tells when there are none. */
-class Requests {
-  #underWay = 0;
-  #ended = Promise.withResolvers<void>();
-
-  count(response: ServerResponse): void {
-    this.#underWay++;
-    response.once('close', () => {
-      if (--this.#underWay > 0) return;
-      this.#ended.resolve();
-      this.#ended = Promise.withResolvers();
-    });
-  }
-
-  async none(): Promise<void> {
-    if (this.#underWay > 0) await this.#ended.promise;
-  }
-}
-
-/**
- * Takes no new connections, lets the requests end that are under way, for a while, and then cuts what is left: for the
- * most part connections that nothing is asked on.
- */
-async function drain(server: Server, requests: Requests): Promise<void> {
-  const closed = once(server, 'close');
-  server.close();
-  const late = new AbortController();
-  await Promise.race([
-    requests.none(),
-    delay(LIMITS.drain, undefined, { signal: late.signal }).catch(() => {}),
-  ]);
-  late.abort();
-  server.closeAllConnections();
-  await closed;
 }

@@ -9,6 +9,7 @@ import { ERRORS, type ErrorName, errorBody } from '../../registry/error.ts';
 export type ResponseHeaders = {
   readonly 'accept-ranges'?: 'bytes';
   readonly age?: string;
+  readonly allow?: string;
   readonly 'content-length'?: number;
   readonly 'content-range'?: string;
   readonly 'content-type'?: string;
@@ -27,6 +28,8 @@ export interface Refused {
   readonly challenge?: BearerChallenge;
   /** Seconds. */
   readonly retryAfter?: number;
+  /** What a 416 or a 405 has to say besides. */
+  readonly headers?: Pick<ResponseHeaders, 'allow' | 'content-range'>;
 }
 
 export function respond(response: ServerResponse, status: number, headers: ResponseHeaders): void {
@@ -37,13 +40,17 @@ export function respond(response: ServerResponse, status: number, headers: Respo
 const STANDARD = { 'x-content-type-options': 'nosniff' };
 
 /** A refusal is the same to the byte, whatever exists: it is made of nothing but its name, the policy and the settings. */
-export function refuse(response: ServerResponse, { error, message, challenge, retryAfter }: Refused): void {
+export function refuse(
+  response: ServerResponse,
+  { error, message, challenge, retryAfter, headers }: Refused,
+): void {
   const body = Buffer.from(errorBody(error, message));
   respond(response, ERRORS[error].status, {
     'content-type': 'application/json',
     'content-length': body.length,
     ...(challenge && { 'www-authenticate': writeChallenge(challenge) }),
     ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
+    ...headers,
   });
   response.end(body);
 }

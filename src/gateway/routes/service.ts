@@ -8,7 +8,7 @@ export interface ServiceRooms extends TokenRooms {
 
 /** What stands beside the distribution API on the public listener. */
 export function serviceRoutes(rooms: ServiceRooms): Router {
-  const router = new Router();
+  const router = new Router({ sensitive: true, strict: true });
   router.get('/healthz', (context) => {
     context.body = 'ok\n';
   });

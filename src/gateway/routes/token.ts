@@ -2,11 +2,13 @@ import type { ServerResponse } from 'node:http';
 import type { Context } from 'koa';
 import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
 import { readBody } from '../../platform/read-body.ts';
+import type { Login } from '../../registry/auth-api.ts';
 import { splitScopes } from '../../registry/scope.ts';
-import { readBasic } from '../admission/admit.ts';
-import type { AuthClient, IssuedToken, Login, LoginRefusal } from '../admission/auth-client.ts';
+import type { AuthClient, IssuedToken, Refused } from '../admission/auth-client.ts';
+import { readShown } from '../admission/shown.ts';
 import type { Audit, AuditLine } from '../audit/audit.ts';
 import { refuse } from '../http/respond.ts';
+import { ClientGone } from '../http/response-body.ts';
 
 export interface TokenRooms {
   readonly auth: AuthClient;
@@ -23,7 +25,7 @@ export async function answerToken(context: Context, rooms: TokenRooms): Promise<
   const started = performance.now();
   context.respond = false;
   const parameters = await readParameters(context);
-  const login = parameters && readLogin(context.get('authorization'), parameters);
+  const login = parameters && readLogin(context.headers.authorization, parameters);
   if (parameters === undefined || login === undefined) {
     return refuse(context.res, {
       error: 'BAD_REQUEST',
@@ -54,7 +56,7 @@ export async function answerToken(context: Context, rooms: TokenRooms): Promise<
 
 /** The name that a refused login gave is not written down: it can be a mistyped password. */
 function whoFrom(
-  answer: IssuedToken | LoginRefusal,
+  answer: IssuedToken | Refused,
 ): Pick<AuditLine, 'subject' | 'credential' | 'scope' | 'decision'> {
   if ('refused' in answer) return { subject: writeSubject(ANONYMOUS), decision: 'deny' };
   const { subject, credential, scope } = answer;
@@ -63,7 +65,9 @@ function whoFrom(
 
 async function readParameters(context: Context): Promise<URLSearchParams | undefined> {
   if (context.method !== 'POST') return new URLSearchParams(context.querystring);
-  const body = await readBody(context.req, MAX_BODY);
+  const body = await readBody(context.req, MAX_BODY).catch(() => {
+    throw new ClientGone();
+  });
   return body === undefined ? undefined : new URLSearchParams(body.toString('utf8'));
 }
 
@@ -71,9 +75,11 @@ async function readParameters(context: Context): Promise<URLSearchParams | undef
  * Null: nobody logs in. Undefined: in a way that is not known. A header counts before a form, because containerd sends
  * both where a static header is configured beside other credentials.
  */
-function readLogin(authorization: string, parameters: URLSearchParams): Login | null | undefined {
-  // What cannot be read as a login is a wrong one.
-  if (authorization !== '') return readBasic(authorization) ?? { username: '', password: '' };
+function readLogin(authorization: string | undefined, parameters: URLSearchParams): Login | null | undefined {
+  const shown = readShown(authorization);
+  if (shown.kind === 'login') return shown.login;
+  // What is no login is a wrong one.
+  if (shown.kind !== 'nothing') return { username: '', password: '' };
   const grantType = parameters.get('grant_type');
   if (grantType === null) return null;
   const username = parameters.get('username');

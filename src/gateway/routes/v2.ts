@@ -10,7 +10,6 @@ import type { Admission, Admit } from '../admission/admit.ts';
 import type { Audit, AuditLine } from '../audit/audit.ts';
 import type { Core, CoreAnswer } from '../handover/core.ts';
 import { deliver } from '../handover/deliver.ts';
-import type { Delivered } from '../handover/deliver-blob.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
 import type { Permission, Permit } from '../permission/permit.ts';
@@ -50,7 +49,7 @@ export async function answerV2(
   if ('refusal' in parsed) return refuse(response, { error: parsed.refusal });
   const { route } = parsed;
   if (route.kind === 'upload' || (method !== 'GET' && method !== 'HEAD')) {
-    return refuse(response, { error: 'UNSUPPORTED' });
+    return refuse(response, { error: 'UNSUPPORTED', headers: { allow: 'GET, HEAD' } });
   }
   const admission = await rooms.admit(request);
   if (route.kind === 'ping') return answerPing(response, admission, rooms);
@@ -64,7 +63,8 @@ export async function answerV2(
     return record(pull, permission, { status: ERRORS[permission.error].status }, rooms);
   }
   const answer = await handOver(pull, permission.private, rooms);
-  const delivered = await deliverOrCut(pull, answer, rooms);
+  const { failure, ...delivered } = await deliver(pull, answer);
+  if (failure !== undefined) logFailure(pull, failure, rooms);
   record(pull, permission, { ...delivered, ...('cache' in answer && { cache: answer.cache }) }, rooms);
 }
 
@@ -127,20 +127,9 @@ async function handOver(
   }
 }
 
-async function deliverOrCut(pull: Pull, answer: CoreAnswer, { log }: V2Rooms): Promise<Delivered> {
-  try {
-    return await deliver(pull, answer);
-  } catch (error) {
-    const { response, route } = pull;
-    if (!(error instanceof ClientGone)) {
-      log.error(
-        { repository: route.repository.name, error: (error as Error).message },
-        'an answer was cut short',
-      );
-    }
-    response.destroy();
-    return { status: response.statusCode, bytes: 0 };
-  }
+function logFailure({ route }: Pull, failure: Error, { log }: V2Rooms): void {
+  if (failure instanceof ClientGone) return;
+  log.error({ repository: route.repository.name, error: failure.message }, 'an answer was cut short');
 }
 
 type Result = Pick<AuditLine, 'status'> & Partial<Pick<AuditLine, 'bytes' | 'cache'>>;

@@ -1,0 +1,43 @@
+/**
+ * What a gateway asks auth, over auth's socket:
+ *
+ *     POST /authenticate   a name and a password → who that is
+ *     POST /token          the same or nobody, and scopes → a token
+ *     GET  /keys           the public keys by which tokens are verified
+ *     GET  /credentials    the credentials that are in force; 304 while they are those of `If-None-Match`
+ */
+import { z } from 'zod';
+
+export const LOGIN = z.strictObject({ username: z.string(), password: z.string() });
+export type Login = Readonly<z.output<typeof LOGIN>>;
+
+export const TOKEN_REQUEST = z.strictObject({
+  /** What was shown; null: nothing. */
+  login: LOGIN.nullable(),
+  scopes: z.array(z.string()).readonly(),
+  /** The TCP peer's. */
+  address: z.string(),
+});
+export type TokenRequest = Readonly<z.output<typeof TOKEN_REQUEST>>;
+
+/** Who somebody is, and the id of what proved it. The subject is written as policies write it. */
+export const IDENTITY = z.object({ subject: z.string(), credential: z.string() });
+export type Identity = Readonly<z.output<typeof IDENTITY>>;
+
+export const ISSUED_TOKEN = IDENTITY.extend({
+  token: z.string(),
+  /** Seconds. */
+  expiresIn: z.int(),
+  scope: z.string(),
+});
+export type IssuedToken = Readonly<z.output<typeof ISSUED_TOKEN>>;
+
+export const LOGIN_REFUSALS = ['BAD_CREDENTIALS', 'TOO_MANY_LOGINS'] as const;
+export type LoginRefusal = (typeof LOGIN_REFUSALS)[number];
+export const REFUSAL = z.object({ error: z.enum(LOGIN_REFUSALS) });
+
+export const KEYS = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) });
+
+/** Each credential in force, by its id. */
+export const CREDENTIALS = z.record(z.string(), z.object({ subject: z.string() }));
+export type Credentials = Readonly<z.output<typeof CREDENTIALS>>;

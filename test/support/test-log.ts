@@ -1,0 +1,21 @@
+import { Writable } from 'node:stream';
+import pino from 'pino';
+import type { Logger } from '../../src/platform/log.ts';
+
+export interface LoggedLine {
+  /** As pino numbers them: 40 is a warning, 50 an error. */
+  readonly level: number;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+/** A log whose lines a test can read, in `lines`. */
+export function testLog(lines: LoggedLine[]): Logger {
+  const destination = new Writable({
+    write(line: Buffer, _encoding, done) {
+      lines.push(JSON.parse(line.toString()));
+      done();
+    },
+  });
+  return pino({ level: 'debug' }, destination);
+}
