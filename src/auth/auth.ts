@@ -18,9 +18,8 @@ export interface AuthOptions {
   readonly usersFile: string;
   readonly policyFile: string;
   readonly keyFile: string;
-  /** The `iss` and `aud` of tokens. */
-  readonly issuer: string;
-  readonly audience: string;
+  /** What clients type: it issues the tokens, and they are for it. */
+  readonly url: URL;
   /** Milliseconds. */
   readonly tokenLifetime: number;
   readonly names: UpstreamNames;
@@ -29,7 +28,7 @@ export interface AuthOptions {
 }
 
 export async function startAuth(options: AuthOptions): Promise<AsyncDisposable> {
-  const { log, names, issuer, audience, tokenLifetime: lifetime, clock = systemClock } = options;
+  const { log, names, url, tokenLifetime: lifetime, clock = systemClock } = options;
   await using stack = new AsyncDisposableStack();
   const key = await readSigningKey(options.keyFile);
   const users = stack.use(await followUsers(options.usersFile, log));
@@ -40,7 +39,7 @@ export async function startAuth(options: AuthOptions): Promise<AsyncDisposable> 
     users,
     policy,
     names,
-    issuer: { key, issuer, audience, lifetime, clock },
+    issuer: { key, issuer: url.origin, audience: url.host, lifetime, clock },
     log,
   });
   stack.use(await serveOnSocket(options.socket, app.callback()));

@@ -29,11 +29,7 @@ function program(end: (code: ExitCode) => void): Command {
     .action(async (options: { home: string; role?: Role; supervised: boolean }) => {
       const { start, startSupervised } = await import('../commands/start.ts');
       const { role } = options;
-      end(
-        await (options.supervised && role
-          ? startSupervised(role, options.home, process)
-          : start(options, process)),
-      );
+      end(await (options.supervised && role ? startSupervised(role, options.home) : start(options, process)));
     });
 
   hubgate

@@ -11,8 +11,8 @@ export async function runRole(role: Role, config: Config, paths: HomePaths): Pro
   switch (role) {
     case 'core': {
       const { startCore } = await import('../core/core.ts');
-      const upstreams = [...config.upstreams].map(([host, { url, credential }]) => {
-        return { host, url, ...(credential && { credential }) };
+      const upstreams = config.upstreams.map(({ host, url, credential }) => {
+        return { host, url: new URL(url), ...(credential && { credential }) };
       });
       return startCore({ socket: paths.coreSocket, ...config.cache, upstreams, log });
     }
@@ -23,8 +23,7 @@ export async function runRole(role: Role, config: Config, paths: HomePaths): Pro
         usersFile: paths.users,
         policyFile: paths.policy,
         keyFile: paths.signingKey,
-        issuer: config.server.url.origin,
-        audience: config.server.url.host,
+        url: new URL(config.server.url),
         tokenLifetime: config.tokenLifetime,
         names,
         log,
@@ -37,7 +36,7 @@ export async function runRole(role: Role, config: Config, paths: HomePaths): Pro
       return startGateway({
         listen: config.server.listen,
         admin: config.server.admin,
-        url: config.server.url,
+        url: new URL(config.server.url),
         names,
         ...config.tls,
         ...(ca !== undefined && { ca }),
@@ -47,7 +46,7 @@ export async function runRole(role: Role, config: Config, paths: HomePaths): Pro
         core:
           config.coreUrl === undefined
             ? { socket: paths.coreSocket, directory: config.cache.directory }
-            : { url: config.coreUrl },
+            : { url: new URL(config.coreUrl) },
         log,
       });
     }
@@ -55,7 +54,8 @@ export async function runRole(role: Role, config: Config, paths: HomePaths): Pro
 }
 
 function namesOf({ upstreams, server }: Config): UpstreamNames {
-  const { url, names } = server;
+  const { names } = server;
+  const url = new URL(server.url);
   const self = [url.host, ...names.flatMap((name) => [name, `${name}:${url.port || 443}`])];
-  return { upstreams: new Set(upstreams.keys()), self: new Set(self) };
+  return { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set(self) };
 }

@@ -4,8 +4,8 @@ import { X509Certificate } from 'node:crypto';
 import { flushCompileCache } from 'node:module';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import type { Config } from '../config/config.ts';
-import { isSetting } from '../config/environment.ts';
+import { type Config, withoutCredentials } from '../config/config.ts';
+import { type Environment, isSetting } from '../config/environment.ts';
 import { createLogger } from '../platform/log.ts';
 import { followSupervisor, roleProcess } from '../supervisor/role-process.ts';
 import { type RolePlan, supervise } from '../supervisor/supervise.ts';
@@ -27,27 +27,24 @@ const BIN = path.join(import.meta.dirname, '../bin/hubgate.ts');
 export async function start(options: StartOptions, terminal: Terminal): Promise<ExitCode> {
   // Files are for this user, and to be read by the group that the roles may share.
   process.umask(0o027);
-  const settings = takeSettings();
   const paths = pathsIn(options.home);
   const readsSecrets = options.role === undefined || options.role === 'core';
-  const config = await loadOrPrint(paths, settings, terminal, readsSecrets);
+  const config = await loadOrPrint(paths, takeSettings(), terminal, readsSecrets);
   if (config === undefined) return 2;
   const prepared = await prepare(config, paths, options.role);
   if (options.role === 'core' || options.role === 'auth') return runHere(options.role, config, paths);
   // Before anything can fail: it exists from now on, and is not shown again.
   if (prepared.firstPassword !== undefined) printFirstPassword(prepared.firstPassword, terminal);
-  const supervision = await supervise(
-    plans(config, paths, settings, options.role),
-    createLogger('supervisor', config.log),
-  );
+  const log = createLogger('supervisor', config.log);
+  const supervision = await supervise(plans(config, paths, options.role), log);
   if (options.role === undefined) printWelcome(config, paths, prepared.ca, terminal);
   await stopSignal();
   await supervision.stop();
   return 0;
 }
 
-/** The settings among the environment, taken out of it: no child inherits what it is not given. */
-function takeSettings(): Record<string, string> {
+/** The settings among the environment, taken out of it: they can hold secrets, and no child is to inherit those. */
+function takeSettings(): Environment {
   const settings: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env)) {
     if (value === undefined || !isSetting(name)) continue;
@@ -63,40 +60,27 @@ async function runHere(role: Role, config: Config, paths: HomePaths): Promise<Ex
   return 0;
 }
 
-/** The roles as processes, those first that others need. */
-function plans(
-  config: Config,
-  paths: HomePaths,
-  settings: Record<string, string>,
-  only: Role | undefined,
-): RolePlan[] {
+/** The roles as processes, those first that others need. All are given what was read once: a later edit is for a later start. */
+function plans(config: Config, paths: HomePaths, only: Role | undefined): RolePlan[] {
   // Type stripping loads a compiler of 17 MB into every process that has to do it; the next start finds it done.
   const env = { NODE_COMPILE_CACHE: path.join(paths.runtime, 'compile-cache'), ...process.env };
   const args = (role: Role) => ['start', '--supervised', '--role', role, '--home', paths.home];
-  const own = (role: Role): RolePlan => ({
+  const own = (role: Role, settings: Config): RolePlan => ({
     name: role,
-    spawn: () => roleProcess(fork(BIN, args(role), { env }), settingsFor(role, settings)),
+    spawn: () => roleProcess(fork(BIN, args(role), { env }), settings),
   });
   cluster.setupPrimary({ exec: BIN, args: args('gateway') });
+  const open = withoutCredentials(config);
   const count = config.server.workers === 'auto' ? availableParallelism() : config.server.workers;
   const gateways = Array.from({ length: count }, (_, index): RolePlan => {
-    return {
-      name: `gateway ${index + 1}`,
-      spawn: () => roleProcess(forkWorker(env), settingsFor('gateway', settings)),
-    };
+    return { name: `gateway ${index + 1}`, spawn: () => roleProcess(forkWorker(env), open) };
   });
   if (only === 'gateway') return gateways;
-  return [...(config.coreUrl === undefined ? [own('core')] : []), own('auth'), ...gateways];
+  return [...(config.coreUrl === undefined ? [own('core', config)] : []), own('auth', open), ...gateways];
 }
 
 function forkWorker(env: NodeJS.ProcessEnv): ChildProcess {
   return cluster.fork(env).process as ChildProcess;
-}
-
-/** Secrets are for the core alone. */
-function settingsFor(role: Role, settings: Record<string, string>): Record<string, string> {
-  const entries = Object.entries(settings).filter(([name]) => role === 'core' || !name.endsWith('_PASSWORD'));
-  return Object.fromEntries(entries);
 }
 
 /**
@@ -104,15 +88,14 @@ function settingsFor(role: Role, settings: Record<string, string>): Record<strin
  * so or has gone. Signals are not for it: Ctrl-C and service managers send them to all processes at once, and then the
  * roles would end in no order.
  */
-export async function startSupervised(role: Role, home: string, terminal: Terminal): Promise<ExitCode> {
+export async function startSupervised(role: Role, home: string): Promise<ExitCode> {
   process.umask(0o027);
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {});
   const supervisor = followSupervisor();
-  const paths = pathsIn(home);
-  const config = await loadOrPrint(paths, await supervisor.settings, terminal, role === 'core');
-  if (config === undefined) return 2;
+  // The same program wrote it, from what it had read and checked.
+  const config = (await supervisor.settings) as Config;
   try {
-    await using _running = await runRole(role, config, paths);
+    await using _running = await runRole(role, config, pathsIn(home));
     supervisor.report({ ready: true });
     flushCompileCache();
     await supervisor.stopped;
@@ -123,9 +106,9 @@ export async function startSupervised(role: Role, home: string, terminal: Termin
   }
 }
 
-function explain(error: NodeJS.ErrnoException, config: Config): string {
+function explain(error: NodeJS.ErrnoException, { server: { listen, admin } }: Config): string {
   if (error.code !== 'EADDRINUSE') return error.message;
-  return `the port of ${config.server.url.host} or of the admin listener (${config.server.admin.port}) is in use: ${error.message}`;
+  return `port ${listen.port} (server.listen) or ${admin.port} (server.admin) is in use: ${error.message}`;
 }
 
 /** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
@@ -149,8 +132,9 @@ function printFirstPassword(password: string, { stdout }: Terminal): void {
 }
 
 function printWelcome(config: Config, paths: HomePaths, ca: string | undefined, { stdout }: Terminal): void {
-  const { url, listen } = config.server;
-  const upstreams = [...config.upstreams.keys()].join(', ');
+  const { listen } = config.server;
+  const url = new URL(config.server.url);
+  const upstreams = config.upstreams.map(({ host }) => host).join(', ');
   printLine(stdout);
   printLine(stdout, `Hubgate mirrors ${upstreams}`);
   printLine(
@@ -162,7 +146,7 @@ function printWelcome(config: Config, paths: HomePaths, ca: string | undefined, 
     printLine(stdout, `  its SHA-256     ${new X509Certificate(ca).fingerprint256}`);
   }
   if (config.coreUrl !== undefined) {
-    printLine(stdout, `  core            ${config.coreUrl.origin}`);
+    printLine(stdout, `  core            ${config.coreUrl}`);
     printLine(
       stdout,
       '                  It is not Hubgate’s own: there is no guard for private repositories, so every',

@@ -1,6 +1,6 @@
 /**
  * What hubgate.yaml comes to, defaults and environment included. The rooms are given plain values from it; only this
- * room and `bin` know of relative paths and of the environment.
+ * room and `bin` know of relative paths and of the environment. It is plain data, for it goes to the roles as JSON.
  */
 import type { LogOptions } from '../platform/log.ts';
 import type { UpstreamHost } from '../registry/repository.ts';
@@ -8,8 +8,8 @@ import type { ListenAddress } from './values.ts';
 
 export interface Config {
   readonly server: {
-    /** What clients type. Realm, service and certificate follow from it. */
-    readonly url: URL;
+    /** What clients type: an origin. Realm, service and certificate follow from it. */
+    readonly url: string;
     /** Every name and address that the certificate must cover, the URL's own among them. */
     readonly names: readonly string[];
     readonly listen: ListenAddress;
@@ -18,9 +18,9 @@ export interface Config {
     readonly workers: number | 'auto';
   };
   readonly tls: { readonly certificate: string; readonly key: string };
-  readonly upstreams: ReadonlyMap<UpstreamHost, Upstream>;
-  /** An external core; absent: the built-in one. */
-  readonly coreUrl?: URL;
+  readonly upstreams: readonly Upstream[];
+  /** The origin of an external core; absent: the built-in one. */
+  readonly coreUrl?: string;
   readonly cache: {
     readonly directory: string;
     /** Milliseconds for which a tag is answered without asking the upstream. */
@@ -34,7 +34,9 @@ export interface Config {
 }
 
 export interface Upstream {
-  readonly url: URL;
+  readonly host: UpstreamHost;
+  /** An origin. */
+  readonly url: string;
   readonly insecure: boolean;
   readonly credential?: Credential;
 }
@@ -44,3 +46,8 @@ export type Credential = { readonly username: string } & (
   | { readonly password: string }
   | { readonly passwordFile: string }
 );
+
+/** What every role but the core is given. */
+export function withoutCredentials(config: Config): Config {
+  return { ...config, upstreams: config.upstreams.map(({ credential: _, ...upstream }) => upstream) };
+}

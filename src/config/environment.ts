@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import type { Fault } from '../platform/fault.ts';
 import type { YamlDocument } from '../platform/yaml-document.ts';
 import { DOCKER_HUB } from '../registry/repository.ts';
@@ -36,6 +37,7 @@ export function overlay(
     if (value === undefined || !isSetting(variable)) continue;
     const path = variables.get(variable);
     if (path === undefined) {
+      if (isOfKubernetes(variable, value)) continue;
       faults.push({
         source: variable,
         message: 'no setting has this name; see docs/operations.md for those that do',
@@ -57,9 +59,20 @@ export function overlay(
   return { yaml: { ...yaml, data: yaml.document.toJS(), faultAt }, faults };
 }
 
+/** What Kubernetes puts into every container beside a service that is called `hubgate` or `hubgate-…`. */
+function isOfKubernetes(variable: string, value: string): boolean {
+  if (/_PORT$/.test(variable) && /^(?:tcp|udp|sctp):/.test(value)) return true;
+  return /^HUBGATE_(?:\w+_)?(?:SERVICE_(?:HOST|PORT\w*)|PORT_\d+_\w+)$/.test(variable);
+}
+
+/** A list has no form as a variable. */
+function scalarsOf(keys: Readonly<Record<string, z.ZodType>>): string[] {
+  return Object.keys(keys).filter((key) => !(keys[key]?.safeParse([]).success ?? false));
+}
+
 function variablesFor(upstreams: readonly string[]): ReadonlyMap<string, Path> {
   const paths: Path[] = [
-    ...Object.entries(SECTIONS).flatMap(([name, keys]) => Object.keys(keys).map((key) => [name, key])),
+    ...Object.entries(SECTIONS).flatMap(([name, keys]) => scalarsOf(keys).map((key) => [name, key])),
     ...upstreams.flatMap((host) => Object.keys(UPSTREAM_KEYS).map((key) => ['upstreams', host, key])),
   ];
   return new Map([

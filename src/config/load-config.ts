@@ -43,13 +43,13 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
   if ('faults' in read) return read;
   const { yaml, faults } = overlay(read.yaml, home.environment);
   const parts = new PartReader(yaml);
-  const config = build(parts, home.directory);
+  const config = build(parts, home);
   if (home.readsSecrets) await checkSecretFiles(parts, config);
   const all = [...faults, ...parts.faults].toSorted(byPosition);
   return all.length > 0 ? { faults: all } : { value: config };
 }
 
-function build(parts: PartReader, home: string): Config {
+function build(parts: PartReader, { directory, readsSecrets }: Home): Config {
   parts.read([], KEYS);
   const read = <Key extends keyof typeof SECTIONS>(key: Key) =>
     parts.read([key], section(SECTIONS[key]).nullish());
@@ -63,10 +63,10 @@ function build(parts: PartReader, home: string): Config {
   };
   const listen = server?.listen ?? { port: 8443 };
   const url = server?.url ?? new URL(`https://localhost:${listen.port}`);
-  const at = (file: string) => path.resolve(home, file);
+  const at = (file: string) => path.resolve(directory, file);
   return {
     server: {
-      url,
+      url: url.origin,
       names: [
         ...new Set([
           url.hostname.replace(/^\[|\]$/g, ''),
@@ -81,8 +81,8 @@ function build(parts: PartReader, home: string): Config {
       workers: server?.workers ?? 'auto',
     },
     tls: { certificate: at(tls?.certificate ?? 'certs/server.crt'), key: at(tls?.key ?? 'certs/server.key') },
-    upstreams: readUpstreams(parts, core?.url !== undefined, at),
-    ...(core?.url && { coreUrl: core.url }),
+    upstreams: readUpstreams(parts, { externalCore: core?.url !== undefined, readsSecrets, at }),
+    ...(core?.url && { coreUrl: core.url.origin }),
     cache: {
       directory: at(cache?.directory ?? 'data'),
       tagFreshness: cache?.tagFreshness ?? MINUTE,
@@ -97,12 +97,16 @@ function build(parts: PartReader, home: string): Config {
   };
 }
 
+/** What upstreams may say depends on. */
+interface Circumstances {
+  readonly externalCore: boolean;
+  readonly readsSecrets: boolean;
+  readonly at: (file: string) => string;
+}
+
 /** Docker Hub is always among them, except in front of an external core that mirrors something else. */
-function readUpstreams(
-  parts: PartReader,
-  externalCore: boolean,
-  at: (file: string) => string,
-): ReadonlyMap<UpstreamHost, Upstream> {
+function readUpstreams(parts: PartReader, circumstances: Circumstances): readonly Upstream[] {
+  const { externalCore } = circumstances;
   const hosts = Object.keys(parts.read(['upstreams'], UPSTREAMS) ?? {});
   if (externalCore && hosts.length > 1) {
     parts.fault(
@@ -112,25 +116,22 @@ function readUpstreams(
     );
   }
   const wanted = externalCore && hosts.length > 0 ? hosts : [...new Set([DOCKER_HUB, ...hosts])];
-  return new Map(
-    wanted.flatMap((text): [UpstreamHost, Upstream][] => {
-      const host = parseUpstreamHost(text);
-      if (host !== undefined) return [[host, readUpstream(parts, host, externalCore, at)]];
-      parts.fault(
-        ['upstreams', text],
-        `"${text}" is no host; expected one such as ghcr.io or registry.corp:5000`,
-        'key',
-      );
-      return [];
-    }),
-  );
+  return wanted.flatMap((text): Upstream[] => {
+    const host = parseUpstreamHost(text);
+    if (host !== undefined) return [readUpstream(parts, host, circumstances)];
+    parts.fault(
+      ['upstreams', text],
+      `"${text}" is no host; expected one such as ghcr.io or registry.corp:5000`,
+      'key',
+    );
+    return [];
+  });
 }
 
 function readUpstream(
   parts: PartReader,
   host: UpstreamHost,
-  externalCore: boolean,
-  at: (file: string) => string,
+  { externalCore, readsSecrets, at }: Circumstances,
 ): Upstream {
   const path = ['upstreams', host];
   const given = parts.read(path, UPSTREAM.nullish()) ?? {};
@@ -143,13 +144,15 @@ function readUpstream(
     );
   }
   const secrets = [given.password, given.passwordFile].filter((secret) => secret !== undefined);
+  // The other roles may be without an environment that holds the secret.
+  const isElsewhere = !readsSecrets && secrets.length === 0;
   if (externalCore && (given.username !== undefined || secrets.length > 0)) {
     parts.fault(path, 'with core.url the credential belongs to that core; remove it here');
-  } else if (secrets.length !== (given.username === undefined ? 0 : 1)) {
+  } else if (secrets.length !== (given.username === undefined ? 0 : 1) && !isElsewhere) {
     parts.fault(path, 'a username needs exactly one of passwordFile and password, and these need a username');
   }
   const credential = credentialOf(given, at);
-  return { url, insecure, ...(credential && { credential }) };
+  return { host, url: url.origin, insecure, ...(credential && { credential }) };
 }
 
 function credentialOf(
@@ -163,7 +166,7 @@ function credentialOf(
 }
 
 async function checkSecretFiles(parts: PartReader, config: Config): Promise<void> {
-  for (const [host, { credential }] of config.upstreams) {
+  for (const { host, credential } of config.upstreams) {
     if (credential === undefined || !('passwordFile' in credential)) continue;
     const problem = await access(credential.passwordFile, constants.R_OK).catch(
       (error: Error): Error => error,

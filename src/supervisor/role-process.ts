@@ -3,16 +3,14 @@ import { once } from 'node:events';
 import { z } from 'zod';
 
 /** What a supervisor says to a role over the channel between them, and what it hears. */
-type Order = { readonly settings: Settings } | { readonly stop: true };
+type Order = { readonly settings: unknown } | { readonly stop: true };
 type Report = { readonly ready: true } | { readonly failed: string };
 
-type Settings = Readonly<Record<string, string>>;
-
-const ORDER = z.union([
-  z.object({ settings: z.record(z.string(), z.string()) }),
-  z.object({ stop: z.literal(true) }),
-]);
+const ORDER = z.union([z.object({ stop: z.literal(true) }), z.object({ settings: z.json() })]);
 const REPORT = z.union([z.object({ ready: z.literal(true) }), z.object({ failed: z.string() })]);
+
+/** Milliseconds. A role that has said nothing by then hangs. */
+const READY_DEADLINE = 60_000;
 
 /** A role in a process of its own, from its start to its end. */
 export interface RoleProcess {
@@ -26,40 +24,55 @@ export interface RoleProcess {
   kill(): void;
 }
 
-/** Wraps a child that was just started. Its settings reach it over the channel: an environment can be read by others. */
-export function roleProcess(child: ChildProcess, settings: Settings): RoleProcess {
+/**
+ * Wraps a child that was just started. Its settings, which are JSON, reach it over the channel: an environment can be read
+ * by others.
+ */
+export function roleProcess(child: ChildProcess, settings: unknown): RoleProcess {
   const order = (message: Order) => {
     // A child that is gone already says so by its exit.
     if (child.connected) child.send(message, () => {});
   };
   order({ settings });
-  const ended = once(child, 'exit').then(([code, signal]) => signal ?? `exit code ${code}`);
+  const ended = Promise.withResolvers<string>();
+  child.once('exit', (code, signal) => ended.resolve(signal ?? `exit code ${code}`));
+  // A process that cannot be made has no exit; where it could, the exit follows.
+  child.once('error', (error) => {
+    if (child.pid === undefined) ended.resolve(error.message);
+  });
+  const kill = () => child.kill('SIGKILL');
   return {
     pid: child.pid,
-    ready: readiness(child, ended),
-    ended,
+    ready: readiness(child, ended.promise, kill),
+    ended: ended.promise,
     stop: () => order({ stop: true }),
-    kill: () => child.kill('SIGKILL'),
+    kill,
   };
 }
 
-async function readiness(child: ChildProcess, ended: Promise<string>): Promise<void> {
+async function readiness(child: ChildProcess, ended: Promise<string>, kill: () => void): Promise<void> {
   const report = once(child, 'message').then(([message]) => REPORT.parse(message));
-  const first = await Promise.race([report, ended]);
-  if (typeof first === 'string') throw new Error(`it ended with ${first}`);
-  if ('failed' in first) throw new Error(first.failed);
+  report.catch(() => {});
+  const late = setTimeout(kill, READY_DEADLINE);
+  try {
+    const first = await Promise.race([report, ended]);
+    if (typeof first === 'string') throw new Error(`it ended with ${first}`);
+    if ('failed' in first) throw new Error(first.failed);
+  } finally {
+    clearTimeout(late);
+  }
 }
 
 /** The role's side of the same channel. */
 export interface Supervisor {
-  readonly settings: Promise<Settings>;
+  readonly settings: Promise<unknown>;
   /** Resolves when the supervisor wants the role to end, or has ended itself. */
   readonly stopped: Promise<void>;
   report(report: Report): void;
 }
 
 export function followSupervisor(): Supervisor {
-  const settings = Promise.withResolvers<Settings>();
+  const settings = Promise.withResolvers<unknown>();
   const stopped = Promise.withResolvers<void>();
   process.on('message', (message) => {
     const order = ORDER.parse(message);

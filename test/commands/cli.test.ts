@@ -9,6 +9,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { FakeHub } from '../support/fake-hub.ts';
 import { ask } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
+import { ACCOUNT } from '../support/test-core.ts';
 import { basic, freePort } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -140,6 +141,7 @@ async function startMirror(environment: Record<string, string>) {
 test('a first start makes what is missing and shows a password once; a second keeps it all; both serve and end', async (t) => {
   const hub = await FakeHub.start();
   t.after(() => hub[Symbol.asyncDispose]());
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
   hub.push('library/alpine', 'latest', imageOf());
   const port = await freePort();
   const environment = {
@@ -147,6 +149,8 @@ test('a first start makes what is missing and shows a password once; a second ke
     HUBGATE_SERVER_ADMIN: '127.0.0.1:0',
     HUBGATE_SERVER_WORKERS: '2',
     REGISTRY_PROXY_REMOTEURL: hub.url.origin,
+    REGISTRY_PROXY_USERNAME: ACCOUNT.username,
+    REGISTRY_PROXY_PASSWORD: ACCOUNT.password,
   };
 
   const first = await startMirror(environment);
@@ -169,6 +173,7 @@ test('a first start makes what is missing and shows a password once; a second ke
       headers: { authorization: basic('admin', password) },
     });
   assert.equal((await pull()).status, 200);
+  assert.ok(hub.log.some(({ headers }) => headers.authorization?.startsWith('Basic ')));
   assert.equal(await first.stop(), 0);
 
   assert.deepEqual((await readdir(home)).sort(), ['certs', 'config', 'data', 'run', 'state']);
@@ -191,5 +196,8 @@ test('a port that is taken is said so, and nothing is left running', async () =>
   const { code, stderr } = await run(['start'], environment);
   await hub[Symbol.asyncDispose]();
   assert.equal(code, 1);
-  assert.match(stderr, /^hubgate: gateway 1 cannot start: the port .* is in use/);
+  assert.match(
+    stderr,
+    /^hubgate: gateway 1 cannot start: port \d+ \(server\.listen\) or 0 \(server\.admin\) is in use/,
+  );
 });

@@ -112,8 +112,7 @@ export class TestHubgate implements AsyncDisposable {
       socket: at('auth.sock'),
       usersFile: at('users.yaml'),
       keyFile: at('key.pem'),
-      issuer: url.origin,
-      audience: url.host,
+      url,
       tokenLifetime: 300_000,
     });
     this.#roles.use(this.#auth);
