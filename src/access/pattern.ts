@@ -5,6 +5,9 @@
  */
 export interface Pattern {
   readonly text: string;
+  /** What every match begins with: most patterns of a policy are done with after a look at it. */
+  readonly literal: string;
+  /** What comes after it. */
   readonly steps: readonly Step[];
 }
 
@@ -30,14 +33,20 @@ export function compilePattern(text: string): Pattern {
     if (token === '${user}') return [{ kind: 'user' }];
     return [{ kind: 'character', character: token }];
   });
-  return { text, steps };
+  const wild = steps.findIndex(({ kind }) => kind !== 'character');
+  const length = wild < 0 ? steps.length : wild;
+  const literal = steps.slice(0, length).map((step) => (step.kind === 'character' ? step.character : ''));
+  return { text, literal: literal.join(''), steps: steps.slice(length) };
 }
 
 /** `user` undefined: a pattern with `${user}` matches nothing, for there is no name that it could stand for. */
 export function matchesPattern(pattern: Pattern, name: string, user: string | undefined): boolean {
+  const { literal } = pattern;
+  if (!name.startsWith(literal)) return false;
+  if (pattern.steps.length === 0) return name.length === literal.length;
   const steps = user === undefined ? pattern.steps : pattern.steps.flatMap((step) => spellOut(step, user));
   let positions = settle(steps, new Set([0]));
-  for (const character of name) {
+  for (const character of name.slice(literal.length)) {
     const next = new Set<number>();
     for (const position of positions) advance(steps[position], position, character, next);
     if (next.size === 0) return false;

@@ -2,7 +2,13 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Parsed } from '../platform/fault.ts';
 import { oneOrMany, openYaml, type PartReader, section } from '../platform/yaml-schema.ts';
-import { DOCKER_HUB, looksLikeHost, parseUpstreamHost } from '../registry/repository.ts';
+import {
+  canonicalHost,
+  DOCKER_HUB,
+  looksLikeHost,
+  parseUpstreamHost,
+  type UpstreamHost,
+} from '../registry/repository.ts';
 import { parseNetwork } from './network.ts';
 import { compilePattern, type Pattern } from './pattern.ts';
 import type { Policy, Rule, SubjectPattern } from './policy.ts';
@@ -166,12 +172,26 @@ function canonicalPattern(text: string): { readonly pattern: string } | { readon
       wrong: `"${text}" can match no repository: names have no "${outside}"; wildcards are *, ** and \${user}`,
     };
   }
-  if (text === '*')
-    return { wrong: '"*" is one segment; write library/* for official images, everything for all' };
-  const [first = '', ...rest] = text.split('/');
-  if (rest.length === 0) return { pattern: `${DOCKER_HUB}/${text === '**' ? text : `library/${text}`}` };
-  if (!looksLikeHost(first)) return { pattern: `${DOCKER_HUB}/${text}` };
-  if (parseUpstreamHost(first) === undefined)
-    return { wrong: `"${first}" is no host; a host is written in full` };
-  return { pattern: text };
+  const segments = text.split('/');
+  if (segments.includes(''))
+    return { wrong: `"${text}" can match no repository: a slash stands between two segments` };
+  const [first = ''] = segments;
+  if (segments.length === 1 || !looksLikeHost(first)) return patternAt(DOCKER_HUB, text, segments);
+  const host = parseUpstreamHost(first);
+  if (host === undefined) return { wrong: `"${first}" is no host; a host is written in full` };
+  return patternAt(canonicalHost(host), text, segments.slice(1));
+}
+
+function patternAt(
+  host: UpstreamHost,
+  text: string,
+  segments: readonly string[],
+): { readonly pattern: string } | { readonly wrong: string } {
+  const [only = '', ...more] = segments;
+  if (host !== DOCKER_HUB || more.length > 0 || only === '**')
+    return { pattern: [host, ...segments].join('/') };
+  if (only === '*') {
+    return { wrong: `"${text}" is one segment; write library/* for official images, everything for all` };
+  }
+  return { pattern: `${host}/library/${only}` };
 }

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { open, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 
 /**
  * Replaces a file as a whole: whoever reads it, also after a power cut, finds the old bytes or the new ones. The mode
- * holds from the first byte on, whatever the umask lets through.
+ * holds from the first byte on, whatever the umask lets through. The owner stays who it was, or is the directory's: what
+ * root writes for a service must stay the service's to read.
  */
 export async function writeFileAtomically(
   file: string,
@@ -16,6 +17,7 @@ export async function writeFileAtomically(
   try {
     try {
       await handle.chmod(mode);
+      await keepOwner(handle, file);
       await handle.writeFile(bytes);
       await handle.sync();
     } finally {
@@ -27,6 +29,13 @@ export async function writeFileAtomically(
     throw error;
   }
   await syncDirectory(path.dirname(file));
+}
+
+async function keepOwner(handle: FileHandle, file: string): Promise<void> {
+  const { uid, gid } = await stat(file).catch(() => stat(path.dirname(file)));
+  const own = await handle.stat();
+  // Only root may give files away, and only root's would be anybody else's.
+  if (own.uid === 0 && (uid !== own.uid || gid !== own.gid)) await handle.chown(uid, gid);
 }
 
 /** Makes a rename or a new name in `directory` survive a power cut: fsync(2) of a file does not cover its entry. */

@@ -1,6 +1,7 @@
 import {
   type Document,
   isAlias,
+  isCollection,
   isMap,
   isNode,
   isPair,
@@ -93,8 +94,12 @@ function deepestBracket(line: string, before: number): { reached: number; after:
 function refusedNodes(document: Document): { offset: number; message: string }[] {
   const refused: { offset: number; message: string }[] = [];
   visit(document, (_key, node) => {
+    if (isPair(node)) {
+      const message = refusedKey(node.key);
+      if (message !== undefined) refused.push({ offset: offsetIn(node.key), message });
+    }
     if (!isNode(node)) return;
-    const offset = node.range?.[0] ?? 0;
+    const offset = offsetIn(node);
     if (isAlias(node)) {
       refused.push({
         offset,
@@ -110,6 +115,18 @@ function refusedNodes(document: Document): { offset: number; message: string }[]
     }
   });
   return refused;
+}
+
+function offsetIn(node: unknown): number {
+  return isNode(node) ? (node.range?.[0] ?? 0) : 0;
+}
+
+/** What reads as a key and was not meant as one. Of its text no more is said than stands before the colon. */
+function refusedKey(key: unknown): string | undefined {
+  if (isCollection(key)) return 'a list or a map cannot be a key; keys are plain words';
+  // Digits are a host's port.
+  const glued = isScalar(key) && /^([\w-]+):(?!\d+$)["'[{\w]/.exec(String(key.value))?.[1];
+  return glued ? `"${glued}:" and what follows it read as one key; put a space after the colon` : undefined;
 }
 
 function explain(message: string): string {

@@ -48,10 +48,16 @@ export function looksLikeHost(component: string): boolean {
   return component === 'localhost' || component.includes('.') || component.includes(':');
 }
 
-/** The upstream that a written host means, with the Hub's aliases resolved; undefined for one that is not mirrored. */
-export function resolveUpstream(host: string, names: UpstreamNames): UpstreamHost | undefined {
-  const canonical = HUB_ALIASES.has(host) ? DOCKER_HUB : host;
-  return names.upstreams.has(canonical) ? (canonical as UpstreamHost) : undefined;
+/** The one name of a host that has several. */
+export function canonicalHost(host: UpstreamHost): UpstreamHost {
+  return HUB_ALIASES.has(host) ? DOCKER_HUB : host;
+}
+
+/** The upstream that a written host means; undefined for one that is not mirrored. */
+export function resolveUpstream(written: string, names: UpstreamNames): UpstreamHost | undefined {
+  const host = parseUpstreamHost(written);
+  const canonical = host === undefined ? undefined : canonicalHost(host);
+  return canonical !== undefined && names.upstreams.has(canonical) ? canonical : undefined;
 }
 
 /** The repository at `path` of `upstream`; Docker Hub's official images get the `library/` that clients leave out. */

@@ -107,6 +107,28 @@ test('a name of one part is an official image; a rule without an id is known by 
   assert.equal(allowed('user:bo', 'team/app/public'), 'line 15');
 });
 
+test('a pattern means what docker pull means, in every form of Docker Hub’s name', () => {
+  for (const [written, name] of [
+    ['centos', 'library/centos'],
+    ['docker.io/centos', 'library/centos'],
+    ['index.docker.io/centos', 'library/centos'],
+    ['registry-1.docker.io/acme/x', 'acme/x'],
+    ['docker.io/cent*', 'library/centos'],
+    ['docker.io/**', 'acme/x'],
+    ['index.docker.io/library/*', 'library/centos'],
+    ['ghcr.io/tool', 'ghcr.io/tool'],
+    ['ghcr.io/*', 'ghcr.io/tool'],
+  ] as const) {
+    const policy = policyOf(`allow: [{ pull: "${written}", to: bo }]`);
+    const question = { subject: subject('user:bo'), address: '', repository: repository(name) };
+    assert.equal(decide(policy, question).decision, 'allow', written);
+  }
+  for (const written of ['docker.io/*', 'acme//x', '/acme/x', 'acme/x/', 'docker.io/', 'docker.io//x']) {
+    const faults = faultsOf(`version: 1\nallow: [{ pull: "${written}", to: bo }]\n...\n`);
+    assert.equal(faults.length, 1, written);
+  }
+});
+
 test('a file without its last line is taken for half-written, at every length', () => {
   const text =
     'version: 1\nallow:\n  - { pull: everything, to: authenticated }\ndeny:\n  - { pull: acme/**, to: bo }\n...\n';

@@ -64,6 +64,17 @@ test('duplicate keys, aliases, anchors, tags and second documents are faults', (
   assert.match(faultsOf('server: {port: 1}\n---\nrules: []\n')[0] ?? '', /second document/);
 });
 
+test('what reads as a key and cannot be meant as one is a fault, and shows nothing of a secret', () => {
+  for (const text of ['? [a, b]\n: 1\n', 'rules: [{? {a: 1} : 2}]\n']) {
+    assert.match(faultsOf(text)[0] ?? '', /cannot be a key/, text);
+  }
+  for (const text of ['server: {password:"s3cret"}', 'server: {password:s3cret}']) {
+    assert.match(faultsOf(text)[0] ?? '', /^f\.yaml:1:10: "\w+:" and what follows it read as one key/, text);
+    assert.doesNotMatch(faultsOf(text).join(), /s3cret/);
+  }
+  assert.deepEqual(faultsOf('localhost:5000:\n'), ['f.yaml:1:1: unknown key "…"; known here: server, rules']);
+});
+
 test('a text that is too large or too deep never reaches the parser, which some of them would kill', () => {
   assert.deepEqual(faultsOf('['.repeat(1000)), ['f.yaml:1:1: nested deeper than 32 levels']);
   assert.deepEqual(faultsOf(`a: 1\nb: ${'{a: '.repeat(40)}`), ['f.yaml:2:1: nested deeper than 32 levels']);

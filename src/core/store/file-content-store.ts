@@ -3,7 +3,7 @@ import path from 'node:path';
 import { syncDirectory } from '../../platform/atomic-file.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ContentStore, PartialContent, StoredContent } from './content-store.ts';
-import { blobDirectory, blobFile, PARTIAL_DIRECTORY, partialFile } from './layout.ts';
+import { BLOB_DIRECTORIES, blobDirectory, blobFile, PARTIAL_DIRECTORY, partialFile } from './layout.ts';
 
 /** The gateway, which may be another user of the same group, reads; nobody else does. */
 const FILE_MODE = 0o640;
@@ -12,7 +12,9 @@ const DIRECTORY_MODE = 0o750;
 /** The content store in a local directory. Fills that a run before left half-done are cleared away. */
 export async function openFileContentStore(root: string): Promise<ContentStore> {
   await rm(path.join(root, PARTIAL_DIRECTORY), { recursive: true, force: true });
-  await mkdir(path.join(root, PARTIAL_DIRECTORY), { mode: DIRECTORY_MODE });
+  // Each is made, and its entry synced, before anything can be published below it.
+  for (const directory of [PARTIAL_DIRECTORY, ...BLOB_DIRECTORIES])
+    await makeDirectory(path.join(root, directory));
   return new FileContentStore(root);
 }
 
@@ -74,9 +76,7 @@ class PartialFile implements PartialContent {
     const directory = path.join(this.#root, blobDirectory(this.#digest));
     await this.#handle.sync();
     await this.#handle.close();
-    if ((await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE })) !== undefined) {
-      await syncDirectory(path.dirname(directory));
-    }
+    await makeDirectory(directory);
     await rename(path.join(this.#root, this.file), path.join(this.#root, blobFile(this.#digest)));
     await syncDirectory(directory);
   }
@@ -85,6 +85,11 @@ class PartialFile implements PartialContent {
     await this.#handle.close().catch(() => {});
     await unlink(path.join(this.#root, this.file)).catch(absent);
   }
+}
+
+async function makeDirectory(directory: string): Promise<void> {
+  const made = await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+  if (made !== undefined) await syncDirectory(path.dirname(directory));
 }
 
 function absent(error: NodeJS.ErrnoException): undefined {

@@ -14,6 +14,7 @@ export const VERSION = '1';
 export const VERSION_FILE = 'VERSION';
 export const INDEX_FILE = 'index.db';
 export const PARTIAL_DIRECTORY = 'partial';
+export const BLOB_DIRECTORIES = ['blobs', 'blobs/sha256', 'blobs/sha512'];
 
 /** The first two digits make 256 directories, so that none grows too large to be listed. */
 export function blobDirectory(digest: Digest): string {

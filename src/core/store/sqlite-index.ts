@@ -1,5 +1,5 @@
 import { renameSync, rmSync } from 'node:fs';
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import type { Logger } from '../../platform/log.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
@@ -53,24 +53,23 @@ const CHANGE = {
   forget: 'DELETE FROM repository WHERE name = ?',
 };
 
+/** Primary result codes of SQLite; an extended code holds its primary one in its lowest byte. */
+const BUSY = 5;
+const CORRUPT = 11;
+const NOT_A_DATABASE = 26;
+
 /**
  * The index in one SQLite file. A file that is torn, or of another version, is set aside and a new one begun: it is a
  * memory, not a reason not to start. The file is locked for as long as it is open, so a second core is refused.
+ *
+ * @throws where the file can be neither used nor replaced.
  */
 export function openSqliteIndex(file: string, log: Logger): IndexStore {
-  try {
-    return new SqliteIndex(openDatabase(file));
-  } catch (error) {
-    if (isLocked(error)) throw new Error(`${file} is in use by another core`, { cause: error });
-    const aside = `${file}.broken`;
-    log.warn(
-      { file, aside, error: (error as Error).message },
-      'the index cannot be used; beginning a new one',
-    );
-    renameSync(file, aside);
-    for (const suffix of ['-wal', '-shm']) rmSync(file + suffix, { force: true });
-    return new SqliteIndex(openDatabase(file));
-  }
+  return new SqliteIndex(file, log);
+}
+
+class ForeignVersion extends Error {
+  override readonly name = 'ForeignVersion';
 }
 
 function openDatabase(file: string): DatabaseSync {
@@ -84,7 +83,7 @@ function openDatabase(file: string): DatabaseSync {
     };
     if (version === 0) database.exec(SCHEMA);
     database.exec('COMMIT');
-    if (version !== 0 && version !== SCHEMA_VERSION) throw new Error(`its version is ${version}`);
+    if (version !== 0 && version !== SCHEMA_VERSION) throw new ForeignVersion(`its version is ${version}`);
     return database;
   } catch (error) {
     database.close();
@@ -92,37 +91,76 @@ function openDatabase(file: string): DatabaseSync {
   }
 }
 
-function isLocked(error: unknown): boolean {
-  return (error as { errcode?: number }).errcode === 5;
+function openOrBeginAnew(file: string, log: Logger): DatabaseSync {
+  try {
+    return openDatabase(file);
+  } catch (error) {
+    if (codeOf(error) === BUSY) throw new Error(`${file} is in use by another core`, { cause: error });
+    if (!isUnusable(error)) throw error;
+    setAside(file, error as Error, log);
+    return openDatabase(file);
+  }
+}
+
+function codeOf(error: unknown): number | undefined {
+  const { errcode } = error as { errcode?: number };
+  return errcode === undefined ? undefined : errcode & 0xff;
+}
+
+function isUnusable(error: unknown): boolean {
+  const code = codeOf(error);
+  return error instanceof ForeignVersion || code === CORRUPT || code === NOT_A_DATABASE;
+}
+
+function setAside(file: string, error: Error, log: Logger): void {
+  const aside = `${file}.broken`;
+  log.warn({ file, aside, error: error.message }, 'the index cannot be used; beginning a new one');
+  renameSync(file, aside);
+  for (const suffix of ['-wal', '-shm']) rmSync(file + suffix, { force: true });
 }
 
 type Statements<Texts> = { readonly [Name in keyof Texts]: StatementSync };
 
-class SqliteIndex implements IndexStore {
-  readonly #database: DatabaseSync;
-  readonly #select: Statements<typeof SELECT>;
-  readonly #change: Statements<typeof CHANGE>;
+interface Open {
+  readonly database: DatabaseSync;
+  readonly select: Statements<typeof SELECT>;
+  readonly change: Statements<typeof CHANGE>;
+}
 
-  constructor(database: DatabaseSync) {
-    this.#database = database;
-    this.#select = prepareAll(database, SELECT);
-    this.#change = prepareAll(database, CHANGE);
+function prepare(database: DatabaseSync): Open {
+  return { database, select: prepareAll(database, SELECT), change: prepareAll(database, CHANGE) };
+}
+
+class SqliteIndex implements IndexStore {
+  readonly #file: string;
+  readonly #log: Logger;
+  #open: Open;
+  #failing = false;
+  /** What should be forgotten and could not be: nothing is known of it meanwhile. */
+  readonly #withdrawn = new Set<RepositoryName>();
+
+  constructor(file: string, log: Logger) {
+    this.#file = file;
+    this.#log = log;
+    this.#open = prepare(openOrBeginAnew(file, log));
   }
 
   async link(repository: RepositoryName, kind: LinkKind, digest: Digest): Promise<Link | undefined> {
-    const row = this.#select.link.get(repository, kind, digest);
+    const row = this.#find(repository, ({ select }) => select.link.get(repository, kind, digest));
     if (row === undefined) return undefined;
     return kind === 'blob' ? { kind } : { kind, mediaType: row.media_type as ManifestMediaType };
   }
 
   async putLink(repository: RepositoryName, digest: Digest, link: Link): Promise<void> {
     const mediaType = link.kind === 'manifest' ? link.mediaType : null;
-    this.#change.addRepository.run(repository);
-    this.#change.putLink.run(link.kind, digest, mediaType, repository);
+    this.#write(({ change }) => {
+      change.addRepository.run(repository);
+      change.putLink.run(link.kind, digest, mediaType, repository);
+    });
   }
 
   async tag(repository: RepositoryName, tag: Tag): Promise<TagEntry | undefined> {
-    const row = this.#select.tag.get(repository, tag);
+    const row = this.#find(repository, ({ select }) => select.tag.get(repository, tag));
     if (row === undefined) return undefined;
     return {
       digest: row.digest as Digest,
@@ -133,16 +171,18 @@ class SqliteIndex implements IndexStore {
   }
 
   async putTag(repository: RepositoryName, tag: Tag, entry: TagEntry): Promise<void> {
-    this.#change.addRepository.run(repository);
-    this.#change.putTag.run(tag, entry.digest, entry.mediaType, entry.size, entry.checkedAt, repository);
+    this.#write(({ change }) => {
+      change.addRepository.run(repository);
+      change.putTag.run(tag, entry.digest, entry.mediaType, entry.size, entry.checkedAt, repository);
+    });
   }
 
   async removeTag(repository: RepositoryName, tag: Tag): Promise<void> {
-    this.#change.removeTag.run(repository, tag);
+    this.#write(({ change }) => change.removeTag.run(repository, tag));
   }
 
   async visibility(repository: RepositoryName): Promise<VisibilityEntry | undefined> {
-    const row = this.#select.visibility.get(repository);
+    const row = this.#find(repository, ({ select }) => select.visibility.get(repository));
     if (row === undefined) return undefined;
     return {
       visibility: row.visibility as VisibilityEntry['visibility'],
@@ -151,16 +191,63 @@ class SqliteIndex implements IndexStore {
   }
 
   async putVisibility(repository: RepositoryName, { visibility, checkedAt }: VisibilityEntry): Promise<void> {
-    if (visibility === 'public') this.#change.addRepository.run(repository);
-    this.#change.putVisibility.run(visibility, checkedAt, repository);
+    this.#write(({ change }) => {
+      if (visibility === 'public') change.addRepository.run(repository);
+      change.putVisibility.run(visibility, checkedAt, repository);
+    });
   }
 
   async forget(repository: RepositoryName): Promise<void> {
-    this.#change.forget.run(repository);
+    this.#forget(repository);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#database.close();
+    this.#open.database.close();
+  }
+
+  #find(
+    repository: RepositoryName,
+    select: (open: Open) => Record<string, SQLOutputValue> | undefined,
+  ): Record<string, SQLOutputValue> | undefined {
+    if (this.#withdrawn.has(repository) && !this.#forget(repository)) return undefined;
+    return this.#try(select);
+  }
+
+  #forget(repository: RepositoryName): boolean {
+    const done = this.#write(({ change }) => change.forget.run(repository));
+    if (done) this.#withdrawn.delete(repository);
+    else this.#withdrawn.add(repository);
+    return done;
+  }
+
+  /** Did it? A link that is lost costs a HEAD some day. */
+  #write(task: (open: Open) => unknown): boolean {
+    const done = this.#try((open) => {
+      task(open);
+      return true;
+    });
+    if (done === true) this.#failing = false;
+    return done === true;
+  }
+
+  /** Runs `task`. Undefined where that fails, as on a full disk: that is no reason not to serve. */
+  #try<T>(task: (open: Open) => T): T | undefined {
+    try {
+      return task(this.#open);
+    } catch (error) {
+      if (isUnusable(error)) this.#beginAnew(error as Error);
+      else if (!this.#failing) {
+        this.#failing = true;
+        this.#log.error({ file: this.#file, error: (error as Error).message }, 'the index fails');
+      }
+      return undefined;
+    }
+  }
+
+  #beginAnew(error: Error): void {
+    this.#open.database.close();
+    setAside(this.#file, error, this.#log);
+    this.#open = prepare(openDatabase(this.#file));
   }
 }
 

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { promisify } from 'node:util';
 import { openStore, type Store } from '../../../src/core/store/store.ts';
 import { sha256Of } from '../../../src/registry/digest.ts';
 import type { Tag } from '../../../src/registry/reference.ts';
@@ -63,7 +65,7 @@ test('partial content is no content: it can be read as it grows, and is publishe
 });
 
 test('what a run before left half-done is cleared away', async () => {
-  await (await store.content.begin(DIGEST)).append(BYTES);
+  await writeFile(path.join(directory, 'partial', 'sha256-0000.1'), BYTES);
   await reopen();
   assert.deepEqual(await readdir(path.join(directory, 'partial')), []);
 });
@@ -130,6 +132,25 @@ test('invariant 10: an index that is missing, empty, torn or foreign is begun an
     assert.equal(await store.index.link(ALPINE, 'blob', DIGEST), undefined, damage.toString());
     assert.deepEqual(await store.content.read(DIGEST), BYTES);
   }
+});
+
+test('invariant 11: an index that cannot be written stops nothing, is complained of once, and believes what was withdrawn', async () => {
+  const fixture = path.join(import.meta.dirname, '../../support/fixtures/fill-index.ts');
+  const full = path.join(directory, 'full');
+  // 64 KiB in the blocks of POSIX' ulimit, as if the disk ended there.
+  const command = `ulimit -f 128; exec '${process.execPath}' '${fixture}' '${full}'`;
+  const { stdout } = await promisify(execFile)('sh', ['-c', command]);
+  assert.deepEqual(JSON.parse(stdout), { logged: ['the index fails'], known: { kind: 'blob' } });
+});
+
+test('invariant 10: an index that is torn while it is open is begun anew', async () => {
+  const digests = Array.from({ length: 40_000 }, (_, index) => sha256Of(Buffer.from(String(index))));
+  for (const digest of digests) await store.index.putLink(ALPINE, digest, { kind: 'blob' });
+  await truncate(path.join(directory, 'index.db'), 4096);
+  for (const digest of digests.slice(0, 4_000)) await store.index.link(ALPINE, 'blob', digest);
+  await store.index.putLink(ALPINE, DIGEST, { kind: 'blob' });
+  assert.deepEqual(await store.index.link(ALPINE, 'blob', DIGEST), { kind: 'blob' });
+  assert.equal((await stat(path.join(directory, 'index.db.broken'))).size, 4096);
 });
 
 test('a second core on the same directory is refused, and harms nothing', async () => {
