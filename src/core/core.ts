@@ -43,7 +43,12 @@ export async function startCore(options: CoreOptions): Promise<AsyncDisposable> 
   const names: UpstreamNames = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set() };
   const app = coreApplication({
     names,
-    manifests: new ManifestPull({ ...rooms, tagFreshness, staleIfError }),
+    manifests: new ManifestPull({
+      ...rooms,
+      tagFreshness,
+      staleIfError,
+      revalidationDeadline: limits.revalidation,
+    }),
     blobs,
     documents: new DocumentPull(client, memberships),
     status: () => ({

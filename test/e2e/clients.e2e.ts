@@ -12,7 +12,7 @@ import {
   startContainerd,
   startDocker,
 } from './support/clients.ts';
-import { type RunningHubgate, startHubgate } from './support/hubgate.ts';
+import { type RunningHubgate, startHubgate, WORKERS } from './support/hubgate.ts';
 import { writeLayout } from './support/oci-layout.ts';
 import { mustRun, run } from './support/process.ts';
 import { ACCOUNT, startUpstream, type Upstream } from './support/upstream.ts';
@@ -57,7 +57,7 @@ after(() => stack.disposeAsync());
 
 function configuration(port: number): string {
   return `
-server: { listen: "127.0.0.1:${port}", admin: "127.0.0.1:0", workers: 2 }
+server: { listen: "127.0.0.1:${port}", admin: "127.0.0.1:0", workers: ${WORKERS} }
 upstreams:
   docker.io: { url: ${upstream.url.origin}, username: ${ACCOUNT.username}, passwordFile: ${directory}/hub-password }
   ghcr.io: { url: ${upstream.url.origin} }
@@ -83,13 +83,6 @@ function request(target: string, user = 'ana', method = 'GET') {
 }
 
 /** The policy takes effect within a second; a request tells when it has. */
-async function usePolicy(rules: string, target: string, status: number): Promise<void> {
-  await hubgate.setPolicy(rules);
-  const end = performance.now() + 2_000;
-  while ((await request(target, 'bo')).status !== status)
-    assert.ok(performance.now() < end, `${target} is not ${status}`);
-}
-
 async function login(user: string): Promise<void> {
   const { code, output } = await docker(['login', mirror, '-u', user, '--password-stdin'], {
     stdin: PASSWORD,
@@ -226,11 +219,7 @@ test('a private repository of the account is not there for the default policy, a
   const missing = await docker(['pull', `${mirror}/acme/nowhere`]);
   assert.equal(missing.output.replaceAll('nowhere', 'secret'), refused.output);
 
-  await usePolicy(
-    `${DEFAULT}\n  - { pull: acme/**, to: bo, private: true }`,
-    '/v2/acme/secret/manifests/latest',
-    200,
-  );
+  await hubgate.setPolicy(`${DEFAULT}\n  - { pull: acme/**, to: bo, private: true }`);
   await login('bo');
   await pull(`${mirror}/acme/secret`);
   assert.equal((await request('/v2/acme/secret/manifests/latest', 'ana')).status, 404);
@@ -261,7 +250,7 @@ test('no way of writing a name leads to it', async () => {
 });
 
 test('who has no rule is told the same of what exists and what does not', async () => {
-  await usePolicy('allow:\n  - { pull: everything, to: ana }', '/v2/library/alpine/manifests/latest', 403);
+  await hubgate.setPolicy('allow:\n  - { pull: everything, to: ana }');
   await login('bo');
   upstream.takeRequests();
   const existing = await docker(['pull', `${mirror}/library/alpine:none`]);
@@ -275,7 +264,7 @@ test('who has no rule is told the same of what exists and what does not', async 
 test('a daemon that cannot log in to its mirror pulls an unprefixed name by the rule of its network', async () => {
   await docker(['logout', mirror]);
   const rule = '- { pull: library/**, to: anonymous, from: [127.0.0.0/8, "::1"] }';
-  await usePolicy(`${DEFAULT}\n  ${rule}`, '/v2/library/alpine/manifests/latest', 200);
+  await hubgate.setPolicy(`${DEFAULT}\n  ${rule}`);
   const output = await pull('alpine');
   assert.match(output, new RegExp(`Digest: ${digest}`));
   const audit = await readFile(path.join(hubgate.home, 'state/audit.log'), 'utf8');

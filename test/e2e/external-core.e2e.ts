@@ -5,7 +5,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { freePort } from '../support/test-hubgate.ts';
 import { installClients } from './support/clients.ts';
-import { type RunningHubgate, startHubgate } from './support/hubgate.ts';
+import { type RunningHubgate, startHubgate, WORKERS } from './support/hubgate.ts';
 import { writeLayout } from './support/oci-layout.ts';
 import { run } from './support/process.ts';
 import { ACCOUNT, startRegistry, startUpstream, type Upstream } from './support/upstream.ts';
@@ -56,7 +56,7 @@ function proxyConfiguration(core: URL): string {
 
 function configuration(port: number, core: URL): string {
   return `
-server: { listen: "127.0.0.1:${port}", admin: "127.0.0.1:0", workers: 1 }
+server: { listen: "127.0.0.1:${port}", admin: "127.0.0.1:0", workers: ${WORKERS} }
 core: { url: "${core.origin}" }
 `;
 }

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
 import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
@@ -164,6 +167,60 @@ test('a token of another issuer, audience, algorithm or age is none', async (t) 
   hubgate.ahead = 365_000;
   assert.equal((await hubgate.ask(target, { token })).status, 401);
   hubgate.ahead = 0;
+});
+
+test('a token of our own key is taken only if every claim is as we write it', async () => {
+  const key = createPrivateKey(await readFile(path.join(hubgate.home, 'key.pem')));
+  const issued = await hubgate.token('ana', 'library/alpine');
+  const header = decodeProtectedHeader(issued);
+  const claims = decodeJwt(issued);
+  const now = Math.floor(Date.now() / 1000);
+  const statusOf = async (changed: object, changedHeader: object = {}) => {
+    const protectedHeader = { ...header, alg: 'ES256', ...changedHeader };
+    const signed = new SignJWT({ ...claims, ...changed }).setProtectedHeader(protectedHeader);
+    const token = await signed.sign(key);
+    return (await hubgate.ask('/v2/library/alpine/manifests/latest', { token })).status;
+  };
+  assert.equal(await statusOf({}), 200);
+  const wrong: readonly [changed: object, header?: object][] = [
+    [{ iss: 'https://localhost' }],
+    [{ iss: undefined }],
+    [{ aud: 'localhost' }],
+    [{ aud: undefined }],
+    [{ exp: now - 61 }],
+    [{ exp: undefined }],
+    [{ iat: now - 361, exp: now + 3_600 }],
+    [{ iat: undefined }],
+    [{ nbf: now + 61 }],
+    [{ nbf: undefined }],
+    [{ jti: undefined }],
+    [{ sub: 'user:jin' }],
+    [{ sub: 'root' }],
+    [{ cred: 'pw_00000000000000000000' }],
+    [{ access: undefined }],
+    [{ access: [{ type: 'repository', name: 'docker.io/library/alpine', actions: ['push'] }] }],
+    [{}, { typ: 'at+jwt' }],
+    [{}, { kid: 'another' }],
+  ];
+  for (const [changed, changedHeader] of wrong) {
+    assert.equal(await statusOf(changed, changedHeader), 401, JSON.stringify([changed, changedHeader]));
+  }
+});
+
+test('a form is read to a bound', async () => {
+  const long = form({ grant_type: 'password', username: 'ana', password: 'x'.repeat(100_000) });
+  assert.equal((await long).status, 400);
+});
+
+test('a token is verified by ES256 alone, though the public key could be taken for the secret of another algorithm', async () => {
+  const issued = await hubgate.token('ana', 'library/alpine');
+  const publicKey = createPublicKey(await readFile(path.join(hubgate.home, 'key.pem')));
+  const secret = Buffer.from(publicKey.export({ type: 'spki', format: 'pem' }));
+  const { kid } = decodeProtectedHeader(issued);
+  const token = await new SignJWT(decodeJwt(issued))
+    .setProtectedHeader({ alg: 'HS256', typ: 'JWT', ...(kid && { kid }) })
+    .sign(secret);
+  assert.equal((await hubgate.ask('/v2/library/alpine/manifests/latest', { token })).status, 401);
 });
 
 test('invariant 14: the audit log names who got a token, and no password, token or mistyped name', async () => {

@@ -35,7 +35,14 @@ export class TestCore implements AsyncDisposable {
       staleIfError: 7 * DAY,
       log: QUIET,
       clock: () => core?.now ?? 0,
-      limits: { connect: 1000, headers: 1000, bodyIdle: 1000, token: 1000, question: 3000 },
+      limits: {
+        connect: 1000,
+        headers: 1000,
+        bodyIdle: 1000,
+        token: 1000,
+        question: 3000,
+        revalidation: 1000,
+      },
       ...options,
     };
     core = new TestCore(directory, complete, await startCore(complete));

@@ -101,7 +101,14 @@ export class TestHubgate implements AsyncDisposable {
     const log = testLog(this.log);
     const common = { names, log, clock, policyFile: at('access.yaml') };
     const core = { socket: at('core.sock'), directory: at('data') };
-    const limits = { connect: 1000, headers: 1000, bodyIdle: 1000, token: 1000, question: 3000 };
+    const limits = {
+      connect: 1000,
+      headers: 1000,
+      bodyIdle: 1000,
+      token: 1000,
+      question: 3000,
+      revalidation: 1000,
+    };
     const rules = { tagFreshness: 60_000, staleIfError: 7 * DAY };
     if (options.coreUrl === undefined) {
       this.#core = await startCore({ ...core, ...rules, upstreams, log, clock, limits });

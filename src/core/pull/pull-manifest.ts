@@ -28,13 +28,12 @@ export interface ManifestPullOptions {
   readonly memberships: Memberships;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Milliseconds, both. */
+  /** Milliseconds, all of them. */
   readonly tagFreshness: number;
   readonly staleIfError: number;
+  /** Who has a cached answer in hand does not wait for a slow upstream as long as who has none. */
+  readonly revalidationDeadline: number;
 }
-
-/** Who has a cached answer in hand does not wait for a slow upstream as long as who has none. */
-const REVALIDATION_DEADLINE = 3_000;
 
 type Method = 'GET' | 'HEAD';
 
@@ -93,9 +92,9 @@ export class ManifestPull {
     as: Identity,
     entry: TagEntry | undefined,
   ): Promise<Answer<ManifestHead>> {
-    const { store, client, memberships, clock } = this.#options;
+    const { store, client, memberships, clock, revalidationDeadline } = this.#options;
     return this.#revalidating.run(`${as} ${repository.name}:${tag}`, async () => {
-      const deadline = entry === undefined ? {} : { deadline: REVALIDATION_DEADLINE };
+      const deadline = entry === undefined ? {} : { deadline: revalidationDeadline };
       const answer = await client.headManifest(repository, { kind: 'tag', tag }, { as, ...deadline });
       await memberships.learn(repository, as, answer);
       if (answer.kind === 'yes') {

@@ -37,6 +37,8 @@ export interface TransportLimits {
   readonly token: number;
   /** For a whole question: waiting for a connection, connecting, the token, redirects, and the answer if it is small. */
   readonly question: number;
+  /** For one whose answer only confirms what is cached. */
+  readonly revalidation: number;
 }
 
 /** Well below the 30 s after which containerd gives up on response headers, for a HEAD and the GET that follows it. */
@@ -46,6 +48,7 @@ export const STANDARD_LIMITS: TransportLimits = {
   bodyIdle: 30_000,
   token: 5_000,
   question: 13_000,
+  revalidation: 3_000,
 };
 
 const MAX_REDIRECTS = 3;

@@ -236,6 +236,38 @@ test('invariant 3: a digest alone is asked about again after ten minutes', async
   assert.equal((await core.ask(`library/alpine/manifests/${alpine.digest}`)).status, 404);
 });
 
+test('a hung upstream costs who has a cached answer no more than the time for revalidating', async (t) => {
+  const limits = {
+    connect: 60_000,
+    headers: 60_000,
+    bodyIdle: 60_000,
+    token: 60_000,
+    question: 60_000,
+    revalidation: 50,
+  };
+  const patient = await TestCore.start(hub, { limits });
+  t.after(() => patient[Symbol.asyncDispose]());
+  await patient.ask('library/alpine/manifests/3.20');
+  hub.plant('registry', /./, { kind: 'hang' });
+  patient.now += 61_000;
+  const stale = await patient.ask('library/alpine/manifests/3.20');
+  assert.deepEqual([stale.status, stale.headers['hubgate-cache']], [200, 'stale']);
+});
+
+test('invariant 12: what even the account may not read any longer is forgotten, whatever was learnt of it', async () => {
+  await core.ask('acme/secret/manifests/latest', { grant: 'private' });
+  await core.blob(`acme/secret/blobs/${layerOf(secret)}`, 'private');
+  hub.accounts.length = 0;
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  core.now += 61_000;
+  assert.equal((await core.ask('acme/secret/manifests/latest', { grant: 'private' })).status, 404);
+  await hub.stop();
+  for (const target of [`manifests/${secret.digest}`, `blobs/${layerOf(secret)}`]) {
+    const { status } = await core.ask(`acme/secret/${target}`, { grant: 'private' });
+    assert.equal(status, 404, target);
+  }
+});
+
 test('invariant 2: a blob in the cache is not served in a repository that does not contain it', async () => {
   await core.ask('acme/secret/manifests/latest', { grant: 'private' });
   await core.blob(`acme/secret/blobs/${layerOf(secret)}`, 'private');

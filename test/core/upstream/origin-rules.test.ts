@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { kindOfAddress, kindOfHost } from '../../../src/core/upstream/address.ts';
+import { kindOfAddress, kindOfHost, lookupOnly } from '../../../src/core/upstream/address.ts';
 import { isRealmAllowed, isRedirectAllowed } from '../../../src/core/upstream/origin-rules.ts';
 
 const url = (text: string) => new URL(text);
@@ -72,4 +72,17 @@ test('addresses are sorted by where they lead, however they are written', async 
   ];
   for (const [address, kind] of table) assert.equal(kindOfAddress(address), kind, address);
   assert.equal(await kindOfHost('[::1]'), 'loopback');
+});
+
+test('a name is resolved to addresses of the wanted kind only, at the look-up that connects', async () => {
+  const resolve = (kind: 'loopback' | 'public', all: boolean) => {
+    const { promise, resolve: settle } = Promise.withResolvers<string>();
+    lookupOnly(kind)('localhost', { all }, (error, address) =>
+      settle(error ? error.message : JSON.stringify(address)),
+    );
+    return promise;
+  };
+  assert.equal(await resolve('public', false), 'the host has no public address');
+  assert.equal(await resolve('public', true), 'the host has no public address');
+  assert.match(await resolve('loopback', false), /^"(?:127\.|::1)/);
 });

@@ -18,7 +18,14 @@ const LATEST = { kind: 'tag', tag: 'latest' as Tag } as const;
 const AS_ACCOUNT = { as: 'account' } as const;
 
 let hub: FakeHub;
-const LIMITS = { connect: 1000, headers: 1000, bodyIdle: 1000, token: 1000, question: 3000 };
+const LIMITS = {
+  connect: 1000,
+  headers: 1000,
+  bodyIdle: 1000,
+  token: 1000,
+  question: 3000,
+  revalidation: 1000,
+};
 
 let image: TestImage;
 let transport: Transport;
@@ -141,7 +148,16 @@ test('invariant 5: a redirect to another kind of address is not followed', async
   ]) {
     hub.plant('registry', /blobs/, { kind: 'status', status: 307, headers: { location } });
     const answer = await client.getBlob(ALPINE, layer, AS_ACCOUNT);
-    assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'failed', location);
+    assert.match(answer.kind === 'cannot' ? answer.trouble.detail : '', /which is not allowed$/, location);
+    hub.heal();
+  }
+});
+
+test('a token that would end the header that it is put into is none', async () => {
+  for (const token of ['a\r\nx-evil: 1', 'a b', 'é', '', 5, null]) {
+    hub.plant('token', /./, { kind: 'status', status: 200, body: JSON.stringify({ token }) });
+    const answer = await clientWith(ACCOUNT).headManifest(ALPINE, LATEST, AS_ACCOUNT);
+    assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'unfit', String(token));
     hub.heal();
   }
 });

@@ -8,6 +8,9 @@ import { mustRun, type RunningProcess, startProcess } from './process.ts';
 const ROOT = path.join(import.meta.dirname, '../../..');
 const BIN = path.join(ROOT, 'src/bin/hubgate.ts');
 
+/** Gateways; configurations of the suite say so. */
+export const WORKERS = 2;
+
 /** Hubgate as it is run: its own processes, in a home of the suite's. */
 export interface RunningHubgate extends AsyncDisposable {
   readonly home: string;
@@ -15,6 +18,7 @@ export interface RunningHubgate extends AsyncDisposable {
   /** Everything that its processes have printed. */
   output(): string;
   addUser(name: string, password: string): Promise<void>;
+  /** Resolves when every process that goes by the policy has read it. */
   setPolicy(rules: string): Promise<void>;
 }
 
@@ -35,7 +39,12 @@ export async function startHubgate(home: string, config: (port: number) => strin
       });
       await waitFor(async () => (await ping(port, name, password)) === 200);
     },
-    setPolicy: (rules) => writeFile(at('config/access.yaml'), `version: 1\n${rules}\n...\n`),
+    async setPolicy(rules) {
+      const changes = () => running.output().split('access policy changed').length - 1;
+      const before = changes();
+      await writeFile(at('config/access.yaml'), `version: 1\n${rules}\n...\n`);
+      await waitFor(() => changes() === before + WORKERS + 1);
+    },
     [Symbol.asyncDispose]: () => running.stop(),
   };
 }
