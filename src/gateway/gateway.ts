@@ -120,7 +120,7 @@ async function listenAdmin(
   core: Core,
 ): Promise<AsyncDisposable> {
   const readiness = async () => {
-    const parts = { auth: await stateOf(auth.keys()), core: await stateOf(core.status()) };
+    const parts = { auth: await stateOf(auth.keys().then(() => ({}))), core: await stateOf(core.status()) };
     return { ready: Object.values(parts).every(({ ready }) => ready), ...parts };
   };
   const server = createServer(adminApplication(readiness).callback());
@@ -130,9 +130,9 @@ async function listenAdmin(
   return drain;
 }
 
-async function stateOf(answer: Promise<unknown>): Promise<{ ready: boolean; error?: string }> {
-  return answer.then(
-    () => ({ ready: true }),
+async function stateOf(detail: Promise<object>): Promise<{ ready: boolean; error?: string }> {
+  return detail.then(
+    (said) => ({ ready: true, ...said }),
     (error: Error) => ({ ready: false, error: error.message }),
   );
 }

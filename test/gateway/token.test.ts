@@ -8,6 +8,7 @@ import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
 import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const POLICY = `
 allow:
@@ -226,6 +227,7 @@ test('a token is verified by ES256 alone, though the public key could be taken f
 test('invariant 14: the audit log names who got a token, and no password, token or mistyped name', async () => {
   const token = await hubgate.token('ana', 'library/alpine');
   await hubgate.ask('/token', { user: 'my-secret-typed-as-a-name', password: 'x' });
+  await waitFor(async () => (await hubgate.audit()).at(-1)?.status === 401);
   const lines = await hubgate.audit();
   assert.ok(
     lines.some(

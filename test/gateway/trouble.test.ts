@@ -33,7 +33,10 @@ async function readiness(): Promise<[status: number, body: { auth: object; core:
 
 test('without the core a pull is told to try again, and readiness says which part is down', async () => {
   hubgate = await TestHubgate.start(hub, { policy: POLICY });
-  assert.equal((await readiness())[0], 200);
+  await hubgate.ask(TARGET, USER);
+  const [ready, said] = await readiness();
+  assert.equal(ready, 200);
+  assert.match(JSON.stringify(said.core), /"docker\.io":\{"limit":100,"remaining":100,"window":21600/);
   await hubgate.stopCore();
   const answer = await hubgate.ask(TARGET, USER);
   assert.equal(answer.status, 503);

@@ -4,6 +4,7 @@ import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
 import { TestHubgate } from '../support/test-hubgate.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const POLICY = `
 groups: { pay: [jin] }
@@ -65,6 +66,13 @@ test('a pull by login, by token, and by nobody from a network that may', async (
     assert.equal(pulled.headers['docker-content-digest'], alpine.digest);
     assert.equal(pulled.headers['content-type'], alpine.mediaType);
     assert.equal(pulled.headers.etag, `"${alpine.digest}"`);
+  }
+});
+
+test('the address that a rule asks for is the peer’s, whatever headers say', async () => {
+  const target = '/v2/library/alpine/manifests/latest';
+  for (const name of ['x-forwarded-for', 'forwarded', 'x-real-ip']) {
+    assert.equal((await hubgate.ask(target, { headers: { [name]: '203.0.113.9' } })).status, 200, name);
   }
 });
 
@@ -307,6 +315,7 @@ test('each decided request leaves one line: who, what, by which rule, and what i
     headers: { 'user-agent': 'docker/\u009b28' },
   });
   await hubgate.ask('/v2/library/centos/manifests/latest', { user: 'ana' });
+  await waitFor(async () => (await hubgate.audit()).at(-1)?.repository === 'docker.io/library/centos');
   const lines = (await hubgate.audit()).slice(-2);
   const [pulled, denied] = lines;
   assert.equal(pulled?.subject, 'user:ana');
