@@ -47,12 +47,16 @@ afterEach(async () => {
   await hub[Symbol.asyncDispose]();
 });
 
-function clientWith(credential: UpstreamCredential | undefined): RegistryClient {
+function clientWith(
+  credential: UpstreamCredential | undefined,
+  through = transport,
+  limits = LIMITS,
+): RegistryClient {
   const upstream = { host: DOCKER_HUB, url: hub.url, ...(credential && { credential }) };
   return createRegistryClient({
     upstreams: [upstream],
-    transport,
-    limits: LIMITS,
+    transport: through,
+    limits,
     clock: () => now,
     log: QUIET,
   });
@@ -101,6 +105,17 @@ test('a token that the upstream no longer takes is replaced once', async () => {
   hub.plant('registry', /./, { kind: 'status', status: 401, headers: expired });
   assert.equal((await client.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'no');
   assert.equal(tokenRequests().length, 2);
+});
+
+test('a 401 to a token that was fetched for the very request stands', async () => {
+  await client.headManifest(ALPINE, LATEST, AS_ACCOUNT);
+  hub.log.length = 0;
+  const missing = repositoryAt(DOCKER_HUB, 'library/missing') ?? assert.fail();
+  assert.equal((await client.headManifest(missing, LATEST, AS_ACCOUNT)).kind, 'no');
+  assert.deepEqual(hub.takeRequests(), [
+    'GET token /token',
+    'HEAD registry /v2/library/missing/manifests/latest',
+  ]);
 });
 
 test('all four manifest types are accepted at every request, and nothing compressed', async () => {
@@ -198,14 +213,17 @@ test('wrong credentials are trouble, and not a missing repository', async () => 
   assert.ok(hub.log.length > asked);
 });
 
-test('invariant 16: one deadline bounds a whole question, whatever of it takes so long', async () => {
+test('invariant 16: one deadline bounds a whole question, whatever of it takes so long', async (t) => {
+  const limits = { ...LIMITS, connect: 60_000, headers: 60_000, bodyIdle: 60_000, token: 60_000 };
+  const patient = createTransport(limits);
+  t.after(() => patient[Symbol.asyncDispose]());
   const troubles: readonly [server: 'registry' | 'token', Behaviour][] = [
     ['registry', { kind: 'hang' }],
     ['token', { kind: 'hang' }],
     ['registry', { kind: 'pause', at: 10, gate: new Promise(() => {}) }],
   ];
   for (const [server, behaviour] of troubles) {
-    const fresh = clientWith(ACCOUNT);
+    const fresh = clientWith(ACCOUNT, patient, limits);
     await fresh.headManifest(ALPINE, LATEST, { as: 'anonymous' });
     hub.plant(server, /./, behaviour);
     const answer = await fresh.getManifest(ALPINE, LATEST, { ...AS_ACCOUNT, deadline: 50 });

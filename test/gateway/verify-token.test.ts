@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { SignJWT } from 'jose';
+import { openAuthClient } from '../../src/gateway/admission/auth-client.ts';
+import { createVerifyToken } from '../../src/gateway/admission/verify-token.ts';
+import { serveOnSocket } from '../../src/platform/unix-socket.ts';
+
+test('key ids that nobody knows do not make a gateway ask auth for each of them', async (t) => {
+  await using stack = new AsyncDisposableStack();
+  const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-keys-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const socket = path.join(directory, 'auth.sock');
+  const asked: string[] = [];
+  const auth = await serveOnSocket(socket, (request, response) => {
+    asked.push(request.url ?? '');
+    response.end(JSON.stringify({ keys: [] }));
+  });
+  stack.use(auth);
+  assert.equal((await stat(socket)).mode & 0o777, 0o660);
+  const client = stack.use(openAuthClient(socket));
+  let now = Date.now();
+  const verify = await createVerifyToken({ auth: client, issuer: 'i', audience: 'a', clock: () => now });
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const forged = (kid: string) =>
+    new SignJWT({}).setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid }).sign(privateKey);
+  const tokens = await Promise.all(Array.from({ length: 20 }, (_, index) => forged(`k${index}`)));
+  await Promise.all(tokens.slice(0, 10).map(verify));
+  for (const token of tokens.slice(10)) assert.equal(await verify(token), undefined);
+  assert.deepEqual(asked, ['/keys', '/keys']);
+  now += 3_001;
+  await verify(await forged('later'));
+  assert.equal(asked.length, 3);
+});
