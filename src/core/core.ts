@@ -7,13 +7,15 @@ import type { Logger } from '../platform/log.ts';
 import { serveOnSocket } from '../platform/unix-socket.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { coreApplication } from './endpoints.ts';
+import { type CoreLimits, STANDARD_LIMITS } from './limits.ts';
+import { CacheWrites } from './pull/cache-writes.ts';
 import { Memberships } from './pull/membership.ts';
 import { BlobPull } from './pull/pull-blob.ts';
 import { DocumentPull } from './pull/pull-document.ts';
 import { ManifestPull } from './pull/pull-manifest.ts';
 import { openStore } from './store/store.ts';
 import { createRegistryClient } from './upstream/registry-client.ts';
-import { createTransport, STANDARD_LIMITS, type TransportLimits } from './upstream/transport.ts';
+import { createTransport } from './upstream/transport.ts';
 import type { UpstreamOptions } from './upstream/upstream.ts';
 
 export interface CoreOptions {
@@ -27,18 +29,19 @@ export interface CoreOptions {
   readonly staleIfError: number;
   readonly log: Logger;
   readonly clock?: Clock;
-  readonly limits?: TransportLimits;
+  readonly limits?: CoreLimits;
 }
 
 export async function startCore(options: CoreOptions): Promise<AsyncDisposable> {
   const { log, clock = systemClock, upstreams, tagFreshness, staleIfError } = options;
   await using stack = new AsyncDisposableStack();
-  const store = stack.use(await openStore(options.directory, log));
+  const store = stack.use(await openStore(options.directory, log, clock));
   const limits = options.limits ?? STANDARD_LIMITS;
   const transport = createTransport(limits);
   const client = createRegistryClient({ upstreams, transport, limits, clock, log });
   const memberships = new Memberships({ index: store.index, client, clock, staleIfError });
-  const rooms = { store, client, memberships, clock, log };
+  const writes = new CacheWrites(log);
+  const rooms = { store, client, memberships, writes, limits, clock, log };
   const blobs = new BlobPull(rooms);
   const names: UpstreamNames = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set() };
   const app = coreApplication({
@@ -60,5 +63,6 @@ export async function startCore(options: CoreOptions): Promise<AsyncDisposable> 
   // These end first: without connections to upstreams the fills end at once, and with them those who wait for them.
   stack.use(blobs);
   stack.use(transport);
+  stack.defer(() => blobs.abandon());
   return stack.move();
 }

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import Koa, { type Context } from 'koa';
 import type { Logger } from '../platform/log.ts';
 import {
+  BYTES_TYPE,
   CORE_HEADERS,
   FILL_TYPE,
   type FillStart,
@@ -19,6 +20,7 @@ import type { Outcome, Refusal } from './pull/outcome.ts';
 import type { BlobPull, PulledBlob } from './pull/pull-blob.ts';
 import type { DocumentPull, PulledDocument } from './pull/pull-document.ts';
 import type { ManifestPull, PulledManifest } from './pull/pull-manifest.ts';
+import type { BlobHead } from './upstream/registry-client.ts';
 
 /** What the core serves on its socket: the distribution API, with a grant beside each request. */
 export interface CoreRooms {
@@ -80,7 +82,8 @@ async function pull(
       send(context, await manifests.pull(repository, route.reference, method, grant), sendManifest);
       break;
     case 'blob':
-      send(context, await blobs.pull(repository, route.digest, method, grant), sendBlob);
+      if (method === 'HEAD') send(context, await blobs.head(repository, route.digest, grant), sendBlobHead);
+      else send(context, await blobs.get(repository, route.digest, grant), sendBlob);
       break;
     case 'tags':
       send(context, await documents.tags(repository, route.page, grant), sendDocument);
@@ -110,16 +113,26 @@ function sendManifest(context: Context, { digest, mediaType, size, bytes, age }:
   if (age !== undefined) context.set('age', String(age));
 }
 
-function sendBlob(context: Context, blob: PulledBlob): void {
-  const size = blob.blob === 'filling' ? blob.fill.size : blob.size;
-  if (context.method === 'HEAD') {
-    if (size !== undefined) context.set('content-length', String(size));
-  } else if (blob.blob === 'stored') {
-    context.body = JSON.stringify({ file: blob.file, size: blob.size } satisfies Location);
-    context.set('content-type', LOCATION_TYPE);
-  } else if (blob.blob === 'filling') {
-    context.body = Readable.from(progressLines(blob.fill));
-    context.set('content-type', FILL_TYPE);
+function sendBlobHead(context: Context, { size }: BlobHead): void {
+  if (size !== undefined) context.set('content-length', String(size));
+}
+
+function sendBlob(context: Context, pulled: PulledBlob): void {
+  switch (pulled.blob) {
+    case 'stored': {
+      const { file, size } = pulled;
+      context.body = JSON.stringify({ file, size } satisfies Location);
+      context.set('content-type', LOCATION_TYPE);
+      return;
+    }
+    case 'filling':
+      context.body = Readable.from(progressLines(pulled.fill));
+      context.set('content-type', FILL_TYPE);
+      return;
+    case 'bytes':
+      context.body = pulled.body;
+      context.set('content-type', BYTES_TYPE);
+      if (pulled.size !== undefined) context.set('content-length', String(pulled.size));
   }
 }
 

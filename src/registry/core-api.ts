@@ -23,9 +23,9 @@ export function parseGrant(header: string): Grant | undefined {
 /**
  * How an answer came about, for the audit line. `hit`: from the cache alone. `revalidated`: the upstream confirmed what
  * was cached. `fill`: fetched for this caller. `joined`: fetched for another at the same time. `stale`: from the cache,
- * because the upstream could not be asked.
+ * because the upstream could not be asked. `bypass`: past a cache that cannot be written.
  */
-export type CacheState = 'hit' | 'revalidated' | 'fill' | 'joined' | 'stale';
+export type CacheState = 'hit' | 'revalidated' | 'fill' | 'joined' | 'stale' | 'bypass';
 
 /** Where the core may send a reader: into the cache, and nowhere else in the file system. */
 const FILE = z
@@ -38,6 +38,9 @@ export const LOCATION_TYPE = 'application/vnd.hubgate.location.v1+json';
 export const LOCATION = z.object({ file: FILE, size: z.int() });
 export type Location = z.output<typeof LOCATION>;
 
+/** The bytes of a blob themselves, past a cache that cannot be written: not verified. */
+export const BYTES_TYPE = 'application/octet-stream';
+
 /**
  * A fill: JSON lines, the first of which says where its file is, and each other how far it has come. `written` bytes can be
  * read from the file; only `verified` ones are right for sure.
@@ -49,6 +52,8 @@ export type FillStart = z.output<typeof FILL>;
 export const PROGRESS = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('filling'), written: z.int() }),
   z.object({ kind: z.literal('verified'), size: z.int() }),
+  /** It does not go on here, for a reason that is the mirror's own: to ask again leads to the rest. */
+  z.object({ kind: z.literal('interrupted') }),
   z.object({ kind: z.literal('failed') }),
 ]);
 export type Progress = Readonly<z.output<typeof PROGRESS>>;

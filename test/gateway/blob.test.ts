@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
+import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { connect } from 'node:tls';
 import { readRange } from '../../src/gateway/http/range.ts';
@@ -189,6 +191,29 @@ test('invariant 11: clients that come late or leave early share one fill', async
     assert.equal(createHash('sha256').update(body).digest('hex'), image.layers[0]?.slice(7));
   }
   assert.equal(hub.log.filter(({ server, method }) => server === 'cdn' && method === 'GET').length, 1);
+});
+
+test('a download goes on where it was when its core is started again', async () => {
+  hub.plant('cdn', /^GET/, { kind: 'pause', at: SIZE / 2, gate: new Promise(() => {}) }, 1);
+  const response = await begin(layer);
+  const read = drain(response);
+  await once(response, 'data');
+  await hubgate.restartCore();
+  const { body, complete } = await read;
+  assert.ok(complete);
+  assert.deepEqual(body, bytes);
+});
+
+test('past a cache that cannot be written a blob is sent all the same, and verified', async () => {
+  const partial = path.join(hubgate.home, 'data/partial');
+  await rm(partial, { recursive: true });
+  await writeFile(partial, 'in the way');
+  const pulled = await drain(await begin(layer));
+  assert.ok(pulled.complete);
+  assert.deepEqual(pulled.body, bytes);
+  hub.plant('cdn', /^GET/, { kind: 'corrupt', at: 10 }, 1);
+  const wrong = await drain(await begin(layer));
+  assert.ok(!wrong.complete);
 });
 
 test('invariant 7: each waiter on a shared fill is permitted for itself', async () => {

@@ -19,6 +19,8 @@ export type Behaviour =
   | { readonly kind: 'pause'; readonly at: number; readonly gate: Promise<unknown> }
   /** Rightly, but without saying how long the body is. */
   | { readonly kind: 'unsized' }
+  /** Rightly, but the whole, whatever range is asked for. */
+  | { readonly kind: 'whole' }
   /** With bytes that no HTTP parser accepts. */
   | { readonly kind: 'raw'; readonly bytes: string }
   /** Rightly, after something else has happened. */
@@ -72,7 +74,12 @@ export function sendBytes(
   type: string,
   bytes: Buffer,
 ): void {
-  const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
+  const asked = behaviours.get(response)?.kind === 'whole' ? undefined : request.headers.range;
+  const range = /^bytes=(\d+)-(\d*)$/.exec(asked ?? '');
+  if (Number(range?.[1] ?? 0) >= Math.max(1, bytes.length)) {
+    response.writeHead(416, { 'content-range': `bytes */${bytes.length}`, 'content-length': 0 }).end();
+    return;
+  }
   const start = Number(range?.[1] ?? 0);
   const end = Math.min(range?.[2] ? Number(range[2]) : bytes.length - 1, bytes.length - 1);
   const part = bytes.subarray(start, end + 1);

@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type CoreOptions, startCore } from '../../src/core/core.ts';
+import type { CoreLimits } from '../../src/core/limits.ts';
 import { createLogger } from '../../src/platform/log.ts';
 import type { UpstreamHost } from '../../src/registry/repository.ts';
 import type { FakeHub } from './fake-hub.ts';
@@ -13,6 +14,21 @@ export const QUIET = createLogger('test', { level: 'error', format: 'json' });
 QUIET.level = 'silent';
 
 const DAY = 24 * 60 * 60 * 1000;
+
+export const SHORT_LIMITS: CoreLimits = {
+  connect: 1000,
+  headers: 1000,
+  bodyIdle: 1000,
+  token: 1000,
+  question: 3000,
+  revalidation: 1000,
+  resumptions: 5,
+  resumeAfter: 5,
+  breakAfter: 5,
+  breakWithin: 10_000,
+  probeAfter: 50,
+  probeAtMost: 50,
+};
 
 export const ACCOUNT = { username: 'acme-mirror', password: 'hub-p4ss:w%rd' };
 
@@ -35,14 +51,7 @@ export class TestCore implements AsyncDisposable {
       staleIfError: 7 * DAY,
       log: QUIET,
       clock: () => core?.now ?? 0,
-      limits: {
-        connect: 1000,
-        headers: 1000,
-        bodyIdle: 1000,
-        token: 1000,
-        question: 3000,
-        revalidation: 1000,
-      },
+      limits: SHORT_LIMITS,
       ...options,
     };
     core = new TestCore(directory, complete, await startCore(complete));

@@ -13,7 +13,7 @@ import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
 import type { UpstreamHost } from '../../src/registry/repository.ts';
 import type { FakeHub } from './fake-hub.ts';
 import { ask, type TestRequest, type TestResponse } from './http.ts';
-import { ACCOUNT } from './test-core.ts';
+import { ACCOUNT, SHORT_LIMITS } from './test-core.ts';
 import { type LoggedLine, testLog } from './test-log.ts';
 
 /** Of every user of the test. */
@@ -53,6 +53,7 @@ export class TestHubgate implements AsyncDisposable {
   /** What the roles logged. */
   readonly log: LoggedLine[] = [];
   readonly #roles = new AsyncDisposableStack();
+  #startCore: (() => Promise<AsyncDisposable>) | undefined;
   #core: AsyncDisposable | undefined;
   #auth: AsyncDisposable | undefined;
   #gateway: Gateway | undefined;
@@ -101,17 +102,10 @@ export class TestHubgate implements AsyncDisposable {
     const log = testLog(this.log);
     const common = { names, log, clock, policyFile: at('access.yaml') };
     const core = { socket: at('core.sock'), directory: at('data') };
-    const limits = {
-      connect: 1000,
-      headers: 1000,
-      bodyIdle: 1000,
-      token: 1000,
-      question: 3000,
-      revalidation: 1000,
-    };
     const rules = { tagFreshness: 60_000, staleIfError: 7 * DAY };
     if (options.coreUrl === undefined) {
-      this.#core = await startCore({ ...core, ...rules, upstreams, log, clock, limits });
+      this.#startCore = () => startCore({ ...core, ...rules, upstreams, log, clock, limits: SHORT_LIMITS });
+      this.#core = await this.#startCore();
       this.#roles.use(this.#core);
     }
     this.#auth = await startAuth({
@@ -197,6 +191,12 @@ export class TestHubgate implements AsyncDisposable {
 
   async stopCore(): Promise<void> {
     await this.#core?.[Symbol.asyncDispose]();
+  }
+
+  async restartCore(): Promise<void> {
+    await this.stopCore();
+    this.#core = await this.#startCore?.();
+    if (this.#core !== undefined) this.#roles.use(this.#core);
   }
 
   async stopAuth(): Promise<void> {

@@ -4,6 +4,27 @@ import type { Progress } from '../../registry/core-api.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
 import type { PartialContent } from '../store/content-store.ts';
 import type { BlobBody } from '../upstream/registry-client.ts';
+import type { CacheWrites } from './cache-writes.ts';
+import { type ReceiveOptions, receiveBlob } from './receive-blob.ts';
+
+export interface FillOptions extends ReceiveOptions {
+  readonly digest: Digest;
+  /** What is there already, and takes what comes. */
+  readonly partial: PartialContent;
+  /** The answer to the request for the rest. */
+  readonly first: BlobBody;
+  readonly log: Logger;
+  readonly writes: CacheWrites;
+}
+
+/** Thrown by a fill to itself: the upstream is not to blame. */
+class Unwritable extends Error {
+  override readonly name = 'Unwritable';
+}
+
+class WrongBytes extends Error {
+  override readonly name = 'WrongBytes';
+}
 
 /**
  * One download of one digest into the cache. It belongs to the cache and to no reader: readers come late and leave
@@ -17,14 +38,18 @@ export class Fill {
   readonly file: string;
   /** Settles when the fill has ended, either way. */
   readonly ended: Promise<void>;
-  #progress: Progress = { kind: 'filling', written: 0 };
+  readonly #options: FillOptions;
+  #progress: Progress;
   #changed = Promise.withResolvers<void>();
 
-  constructor(digest: Digest, { body, size }: BlobBody, partial: PartialContent, log: Logger) {
+  constructor(options: FillOptions) {
+    const { digest, partial, first } = options;
     this.digest = digest;
-    this.size = size;
+    this.size = first.size;
     this.file = partial.file;
-    this.ended = this.#run(body, partial, log);
+    this.#options = options;
+    this.#progress = { kind: 'filling', written: partial.left };
+    this.ended = this.#run();
   }
 
   /** The progress now, and again whenever it has changed since the reader last looked, to the end. */
@@ -44,29 +69,48 @@ export class Fill {
     this.#changed = Promise.withResolvers();
   }
 
-  async #run(body: BlobBody['body'], partial: PartialContent, log: Logger): Promise<void> {
+  async #run(): Promise<void> {
+    const { partial, first, writes } = this.#options;
+    const hash = startHash(this.digest);
     try {
-      const { hash, written } = await this.#receive(body, partial);
-      if (!matchesDigest(hash, this.digest)) throw new Error('the bytes are not what their digest says');
-      // The readers need no more than right bytes; that these also outlive a power cut is the cache's own affair.
-      this.#advance({ kind: 'verified', size: written });
-      await partial.publish();
+      await this.#receive(hash);
     } catch (error) {
-      log.error({ digest: this.digest, error: (error as Error).message }, 'a fill did not reach the cache');
-      if (this.#progress.kind === 'filling') this.#advance({ kind: 'failed' });
-      await partial.discard().catch(() => {});
+      first.body.destroy();
+      // An upstream that announces too much breaks off where the blob is whole.
+      if (!matchesDigest(hash.copy(), this.digest)) return this.#fail(error as Error);
+    }
+    // The readers need no more than right bytes; that these also outlive a power cut is the cache's own affair.
+    this.#advance({ kind: 'verified', size: partial.size });
+    try {
+      await partial.publish();
+      writes.succeeded();
+    } catch (error) {
+      writes.failed(error as Error);
+      await partial.discard();
     }
   }
 
-  async #receive(body: BlobBody['body'], partial: PartialContent): Promise<{ hash: Hash; written: number }> {
-    const hash = startHash(this.digest);
-    let written = 0;
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      await partial.append(chunk);
-      hash.update(chunk);
-      written += chunk.length;
-      this.#advance({ kind: 'filling', written });
+  async #receive(hash: Hash): Promise<void> {
+    const { partial, first } = this.#options;
+    for await (const bytes of partial.leftover()) hash.update(bytes);
+    for await (const bytes of receiveBlob(first, partial.left, this.#options)) {
+      await partial.append(bytes).catch((error: Error) => {
+        throw new Unwritable(error.message, { cause: error });
+      });
+      hash.update(bytes);
+      this.#advance({ kind: 'filling', written: partial.size });
     }
-    return { hash, written };
+    if (!matchesDigest(hash.copy(), this.digest))
+      throw new WrongBytes('the bytes are not what their digest says');
+  }
+
+  /** What was received stays for a later fill, unless it is wrong or the room that it takes is what is lacking. */
+  async #fail(error: Error): Promise<void> {
+    const { partial, signal, log, writes } = this.#options;
+    if (error instanceof Unwritable) writes.failed(error);
+    else if (!signal.aborted) log.error({ digest: this.digest, error: error.message }, 'a fill failed');
+    const goesOnElsewhere = error instanceof Unwritable || signal.aborted;
+    this.#advance({ kind: goesOnElsewhere ? 'interrupted' : 'failed' });
+    await (error instanceof Unwritable || error instanceof WrongBytes ? partial.discard() : partial.leave());
   }
 }

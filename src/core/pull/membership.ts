@@ -5,7 +5,7 @@ import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { judgeFreshness } from '../freshness/freshness.ts';
 import type { IndexStore, Link, LinkKind } from '../store/index-store.ts';
-import type { Answer } from '../upstream/answer.ts';
+import type { Answer, Refused } from '../upstream/answer.ts';
 import type { ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
 import type { Identity } from '../upstream/upstream.ts';
 
@@ -18,9 +18,13 @@ import type { Identity } from '../upstream/upstream.ts';
  */
 export type Membership =
   | { readonly kind: 'linked'; readonly link: Link; readonly head?: ContentHead }
-  /** The repository may be seen, and nothing is known of the digest: fetching it under the repository's scope will tell. */
-  | { readonly kind: 'unconfirmed' }
-  | { readonly kind: 'refused'; readonly answer: Exclude<Answer<never>, { kind: 'yes' }> };
+  | { readonly kind: 'refused'; readonly answer: Refused };
+
+/** What is known of a digest in a repository without asking anybody. */
+export interface Known {
+  readonly link: Link | undefined;
+  readonly visible: Visible;
+}
 
 /** What a HEAD said in passing. */
 export interface ContentHead {
@@ -63,24 +67,24 @@ export class Memberships {
     return freshness === 'fresh' ? 'visible' : freshness === 'stale' ? 'stale' : 'unknown';
   }
 
+  async known(repository: Repository, kind: LinkKind, digest: Digest, grant: Grant): Promise<Known> {
+    const link = await this.#options.index.link(repository.name, kind, digest);
+    return { link, visible: await this.visible(repository, grant) };
+  }
+
   /**
-   * The membership of a digest. `fetchable`: may it be left to the fetching itself to confirm the link? Not where the
-   * content is here already, for then nothing would be fetched.
+   * The membership of a digest: as it is known, or else as a HEAD under the repository's scope confirms it. Where the
+   * content is not here, fetching it under that scope confirms as much, and a caller may do that instead.
    */
-  async of(
+  async confirm(
     repository: Repository,
     kind: LinkKind,
     digest: Digest,
     grant: Grant,
-    fetchable: () => Promise<boolean>,
+    { link, visible }: Known,
   ): Promise<Membership> {
-    const link = await this.#options.index.link(repository.name, kind, digest);
-    const visible = await this.visible(repository, grant);
-    if (visible === 'visible') {
-      if (link !== undefined) return { kind: 'linked', link };
-      if (await fetchable()) return { kind: 'unconfirmed' };
-    }
-    const answer = await this.#confirm(repository, kind, digest, readerFor(grant));
+    if (link !== undefined && visible === 'visible') return { kind: 'linked', link };
+    const answer = await this.#ask(repository, kind, digest, readerFor(grant));
     if (answer.kind === 'yes') {
       const confirmed: Link =
         'mediaType' in answer.value
@@ -94,7 +98,7 @@ export class Memberships {
   }
 
   /** One upstream HEAD under this repository's scope, however many ask. */
-  #confirm(
+  #ask(
     repository: Repository,
     kind: LinkKind,
     digest: Digest,

@@ -1,84 +1,81 @@
+import { Readable } from 'node:stream';
 import type { Logger } from '../../platform/log.ts';
-import type { Grant } from '../../registry/core-api.ts';
+import type { CacheState, Grant } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
+import type { CoreLimits } from '../limits.ts';
+import type { PartialContent } from '../store/content-store.ts';
 import type { Store } from '../store/store.ts';
 import { type Answer, yes } from '../upstream/answer.ts';
-import type { RegistryClient } from '../upstream/registry-client.ts';
+import type { BlobBody, BlobHead, RegistryClient } from '../upstream/registry-client.ts';
+import type { CacheWrites } from './cache-writes.ts';
 import { Fill } from './fill.ts';
 import { type Memberships, readerFor } from './membership.ts';
 import { type Outcome, refusalOf } from './outcome.ts';
+import { type OpenBlob, type ReceiveOptions, receiveBlob } from './receive-blob.ts';
 
 export type PulledBlob =
   /** Whole and verified. */
   | { readonly blob: 'stored'; readonly file: string; readonly size: number }
   | { readonly blob: 'filling'; readonly fill: Fill }
-  /** Of a HEAD for what is not in the cache. */
-  | { readonly blob: 'elsewhere'; readonly size: number | undefined };
+  /** Past a cache that cannot be written: this caller's own bytes, not verified. */
+  | { readonly blob: 'bytes'; readonly size: number | undefined; readonly body: Readable };
 
 export interface BlobPullOptions {
   readonly store: Store;
   readonly client: RegistryClient;
   readonly memberships: Memberships;
+  readonly writes: CacheWrites;
+  readonly limits: CoreLimits;
   readonly log: Logger;
 }
 
 /** A fill from the moment that its upstream GET is sent. */
 interface Opening {
   readonly repository: Repository;
-  readonly opened: Promise<Answer<Fill>>;
+  readonly opened: Promise<Answer<Fill> | Unwritable>;
+}
+
+interface Unwritable {
+  readonly kind: 'unwritable';
 }
 
 export class BlobPull implements AsyncDisposable {
   readonly #options: BlobPullOptions;
   readonly #fills = new Map<Digest, Opening>();
+  readonly #ending = new AbortController();
 
   constructor(options: BlobPullOptions) {
     this.#options = options;
   }
 
-  /** A HEAD starts no fill: it moves no bytes. */
-  async pull(
-    repository: Repository,
-    digest: Digest,
-    method: 'GET' | 'HEAD',
-    grant: Grant,
-  ): Promise<Outcome<PulledBlob>> {
+  async get(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledBlob>> {
     const { store, memberships } = this.#options;
-    const fetchable = async () => method === 'GET' && (await this.#isFetchableIn(repository, digest));
-    const membership = await memberships.of(repository, 'blob', digest, grant, fetchable);
+    const known = await memberships.known(repository, 'blob', digest, grant);
+    const isHere = (await store.content.find(digest)) !== undefined;
+    const running = this.#fills.get(digest);
+    // What is fetched under the repository's own scope is confirmed by that; what comes by way of another is not.
+    const isOwn = !isHere && (running === undefined || running.repository.name === repository.name);
+    if (known.visible === 'visible' && isOwn) return this.#join(repository, digest);
+    const membership = await memberships.confirm(repository, 'blob', digest, grant, known);
     if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
     const stored = await store.content.find(digest);
-    if (membership.kind === 'unconfirmed') {
-      // Meanwhile it may have come by way of another repository, which confirms nothing in this one: judge again.
-      const running = this.#fills.get(digest);
-      const elsewhere = running !== undefined && running.repository.name !== repository.name;
-      return stored !== undefined || elsewhere
-        ? this.pull(repository, digest, method, grant)
-        : this.#join(repository, digest);
-    }
-    if (stored !== undefined) return { kind: 'found', cache: 'hit', blob: 'stored', ...stored };
-    if (method === 'GET') return this.#join(repository, digest);
-    return membership.head?.size === undefined
-      ? this.#headElsewhere(repository, digest, grant)
-      : { kind: 'found', cache: 'fill', blob: 'elsewhere', size: membership.head.size };
+    return stored === undefined
+      ? this.#join(repository, digest)
+      : { kind: 'found', cache: 'hit', blob: 'stored', ...stored };
   }
 
-  /** Would a GET in this repository reach the upstream under its scope? Not if the content came by way of another. */
-  async #isFetchableIn(repository: Repository, digest: Digest): Promise<boolean> {
-    const opening = this.#fills.get(digest);
-    if (opening !== undefined) return opening.repository.name === repository.name;
-    return (await this.#options.store.content.find(digest)) === undefined;
-  }
-
-  async #headElsewhere(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledBlob>> {
-    const head = await this.#options.client.headBlob(repository, digest, {
-      as: readerFor(grant),
-      wantSize: true,
-    });
-    return head.kind === 'yes'
-      ? { kind: 'found', cache: 'fill', blob: 'elsewhere', size: head.value.size }
-      : refusalOf(head, 'BLOB_UNKNOWN');
+  /** Starts no fill: a HEAD moves no bytes. */
+  async head(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<BlobHead>> {
+    const { store, client, memberships } = this.#options;
+    const known = await memberships.known(repository, 'blob', digest, grant);
+    const membership = await memberships.confirm(repository, 'blob', digest, grant, known);
+    if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
+    const stored = await store.content.find(digest);
+    if (stored !== undefined) return found('hit', stored.size);
+    if (membership.head?.size !== undefined) return found('fill', membership.head.size);
+    const head = await client.headBlob(repository, digest, { as: readerFor(grant), wantSize: true });
+    return head.kind === 'yes' ? found('fill', head.value.size) : refusalOf(head, 'BLOB_UNKNOWN');
   }
 
   /** The fill of this digest: the one under way, or a new one. */
@@ -86,6 +83,7 @@ export class BlobPull implements AsyncDisposable {
     const running = this.#fills.get(digest);
     const opening = running ?? this.#open(repository, digest);
     const answer = await opening.opened;
+    if (answer.kind === 'unwritable') return this.#passBy(repository, digest);
     if (answer.kind !== 'yes') return refusalOf(answer, 'BLOB_UNKNOWN');
     const cache = running === undefined ? 'fill' : 'joined';
     return { kind: 'found', cache, blob: 'filling', fill: answer.value };
@@ -104,22 +102,51 @@ export class BlobPull implements AsyncDisposable {
     return opening;
   }
 
-  async #start(repository: Repository, digest: Digest): Promise<Answer<Fill>> {
-    const { store, client, memberships, log } = this.#options;
-    const answer = await client.getBlob(repository, digest, { as: 'account' });
-    await memberships.learn(repository, 'account', answer);
-    if (answer.kind !== 'yes') return answer;
+  async #start(repository: Repository, digest: Digest): Promise<Answer<Fill> | Unwritable> {
+    const { store, writes, log } = this.#options;
+    let partial: PartialContent;
     try {
-      await store.index.putLink(repository.name, digest, { kind: 'blob' });
-      const partial = await store.content.begin(digest);
-      return yes(new Fill(digest, answer.value, partial, log));
+      partial = await store.content.begin(digest);
     } catch (error) {
-      answer.value.body.destroy();
-      throw error;
+      writes.failed(error as Error);
+      return { kind: 'unwritable' };
     }
+    const receive = this.#receive(repository, digest);
+    const answer = await openFrom(partial, receive.open);
+    if (answer.kind === 'yes')
+      return yes(new Fill({ ...receive, digest, partial, first: answer.value, writes, log }));
+    await (partial.left > 0 && answer.kind === 'cannot' ? partial.leave() : partial.discard());
+    return answer;
   }
 
-  /** Waits for the fills under way; the caller has cut their connections, or has time. */
+  /** Each caller's own download: nothing that could be shared can be kept. */
+  async #passBy(repository: Repository, digest: Digest): Promise<Outcome<PulledBlob>> {
+    const receive = this.#receive(repository, digest);
+    const first = await receive.open(0, undefined);
+    if (first.kind !== 'yes') return refusalOf(first, 'BLOB_UNKNOWN');
+    const body = Readable.from(receiveBlob(first.value, 0, receive), { objectMode: false });
+    return { kind: 'found', cache: 'bypass', blob: 'bytes', size: first.value.size, body };
+  }
+
+  /** How the bytes are had: as the account, and what the upstream says of the repository in passing is learnt. */
+  #receive(repository: Repository, digest: Digest): ReceiveOptions {
+    const { store, client, memberships, limits } = this.#options;
+    const open: OpenBlob = async (from, size) => {
+      const ask = { as: 'account', from, ...(size !== undefined && { size }) } as const;
+      const answer = await client.getBlob(repository, digest, ask);
+      await memberships.learn(repository, 'account', answer);
+      if (answer.kind === 'yes') await store.index.putLink(repository.name, digest, { kind: 'blob' });
+      return answer;
+    };
+    return { open, limits, signal: this.#ending.signal };
+  }
+
+  /** Ends the fills under way; what they have stays for the next start. */
+  abandon(): void {
+    this.#ending.abort();
+  }
+
+  /** Waits for the fills under way. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled(
       [...this.#fills.values()].map(async ({ opened }) => {
@@ -128,4 +155,16 @@ export class BlobPull implements AsyncDisposable {
       }),
     );
   }
+}
+
+function found(cache: CacheState, size: number | undefined): Outcome<BlobHead> {
+  return { kind: 'found', cache, size };
+}
+
+/** The answer to the request for what is missing; for everything, where what was left is more than there is. */
+async function openFrom(partial: PartialContent, open: OpenBlob): Promise<Answer<BlobBody>> {
+  const answer = await open(partial.left, undefined);
+  if (partial.left === 0 || answer.kind !== 'cannot' || answer.trouble.cause !== 'unfit') return answer;
+  await partial.clear();
+  return open(0, undefined);
 }

@@ -11,6 +11,7 @@ import type { Store } from '../store/store.ts';
 import { type Answer, cannot } from '../upstream/answer.ts';
 import type { Manifest, ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
 import type { Identity } from '../upstream/upstream.ts';
+import type { CacheWrites } from './cache-writes.ts';
 import { unfitManifest } from './manifest-document.ts';
 import { type Memberships, readerFor } from './membership.ts';
 import { type Outcome, refusalOf } from './outcome.ts';
@@ -26,6 +27,7 @@ export interface ManifestPullOptions {
   readonly store: Store;
   readonly client: RegistryClient;
   readonly memberships: Memberships;
+  readonly writes: CacheWrites;
   readonly clock: Clock;
   readonly log: Logger;
   /** Milliseconds, all of them. */
@@ -115,13 +117,15 @@ export class ManifestPull {
     grant: Grant,
   ): Promise<Outcome<PulledManifest>> {
     const { store, memberships, client } = this.#options;
-    const fetchable = async () => method === 'GET' && (await store.content.find(digest)) === undefined;
-    const membership = await memberships.of(repository, 'manifest', digest, grant, fetchable);
+    const stored = await store.content.find(digest);
+    const known = await memberships.known(repository, 'manifest', digest, grant);
+    const fetched = method === 'GET' && stored === undefined && known.visible === 'visible';
+    if (fetched) return this.#fetch(repository, digest);
+    const membership = await memberships.confirm(repository, 'manifest', digest, grant, known);
     if (membership.kind === 'refused') return refusalOf(membership.answer, 'MANIFEST_UNKNOWN');
-    if (membership.kind === 'unconfirmed') return this.#fetch(repository, digest);
     const { link, head } = membership;
     if (link.kind !== 'manifest') throw new Error('a manifest has a blob’s link');
-    const size = head?.size ?? (await store.content.find(digest))?.size;
+    const size = head?.size ?? stored?.size;
     if (size !== undefined)
       return this.#deliver(repository, { digest, mediaType: link.mediaType, size }, method, 'hit');
     if (method === 'GET') return this.#fetch(repository, digest);
@@ -156,7 +160,7 @@ export class ManifestPull {
   }
 
   async #fetchAndKeep(repository: Repository, digest: Digest): Promise<Answer<Manifest>> {
-    const { store, client, memberships, log } = this.#options;
+    const { store, client, memberships, writes, log } = this.#options;
     const answer = await client.getManifest(repository, { kind: 'digest', digest }, { as: 'account' });
     await memberships.learn(repository, 'account', answer);
     if (answer.kind !== 'yes') return answer;
@@ -168,9 +172,10 @@ export class ManifestPull {
       log.warn({ repository: repository.name, digest, unfit }, 'a manifest from the upstream is refused');
       return cannot('unfit', `${repository.name}@${digest}: ${unfit}`);
     }
-    await store.content.publish(digest, bytes).catch((error: Error) => {
-      log.error({ digest, error: error.message }, 'a manifest cannot be cached; it is served all the same');
-    });
+    await store.content.publish(digest, bytes).then(
+      () => writes.succeeded(),
+      (error: Error) => writes.failed(error),
+    );
     await store.index.putLink(repository.name, digest, { kind: 'manifest', mediaType });
     return answer;
   }

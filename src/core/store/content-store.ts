@@ -11,7 +11,10 @@ export interface ContentStore {
   read(digest: Digest): Promise<Buffer | undefined>;
   /** Publishes bytes that the caller has verified against the digest. */
   publish(digest: Digest, bytes: Uint8Array): Promise<void>;
-  /** A new partial file, to be filled and then published or discarded. */
+  /**
+   * The partial content of a digest: what an earlier fill has left, or nothing yet. To be filled by one at a time, and then
+   * published, left or discarded.
+   */
   begin(digest: Digest): Promise<PartialContent>;
 }
 
@@ -25,8 +28,17 @@ export interface StoredContent {
 export interface PartialContent {
   /** Relative to the cache's directory; gone after `publish` and `discard`, while open descriptors go on to work. */
   readonly file: string;
+  /** Bytes that an earlier fill has left; they are not verified. */
+  readonly left: number;
+  readonly size: number;
+  /** What was left, in order. */
+  leftover(): AsyncIterable<Uint8Array>;
   append(bytes: Uint8Array): Promise<void>;
   /** Makes it the content of its digest, which the caller has verified. It survives a power cut from then on. */
   publish(): Promise<void>;
+  /** Takes back what was left. */
+  clear(): Promise<void>;
+  /** Closes it, for a later fill to go on with. */
+  leave(): Promise<void>;
   discard(): Promise<void>;
 }

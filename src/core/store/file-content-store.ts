@@ -1,6 +1,9 @@
-import { type FileHandle, mkdir, open, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { syncDirectory } from '../../platform/atomic-file.ts';
+import type { Clock } from '../../platform/clock.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ContentStore, PartialContent, StoredContent } from './content-store.ts';
 import { BLOB_DIRECTORIES, blobDirectory, blobFile, PARTIAL_DIRECTORY, partialFile } from './layout.ts';
@@ -8,19 +11,29 @@ import { BLOB_DIRECTORIES, blobDirectory, blobFile, PARTIAL_DIRECTORY, partialFi
 /** The gateway, which may be another user of the same group, reads; nobody else does. */
 const FILE_MODE = 0o640;
 const DIRECTORY_MODE = 0o750;
+const READ_SIZE = 1024 * 1024;
 
-/** The content store in a local directory. Fills that a run before left half-done are cleared away. */
-export async function openFileContentStore(root: string): Promise<ContentStore> {
-  await rm(path.join(root, PARTIAL_DIRECTORY), { recursive: true, force: true });
+/** What broke off so long ago is not gone on with. */
+const KEEP_PARTIAL_FOR = 24 * 60 * 60 * 1000;
+
+/** The content store in a local directory. Fills that broke off a day ago are cleared away. */
+export async function openFileContentStore(root: string, clock: Clock): Promise<ContentStore> {
   // Each is made, and its entry synced, before anything can be published below it.
   for (const directory of [PARTIAL_DIRECTORY, ...BLOB_DIRECTORIES])
     await makeDirectory(path.join(root, directory));
+  await clearPartials(path.join(root, PARTIAL_DIRECTORY), clock() - KEEP_PARTIAL_FOR);
   return new FileContentStore(root);
+}
+
+async function clearPartials(directory: string, before: number): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const file = path.join(directory, name);
+    if ((await stat(file)).mtimeMs < before) await unlink(file);
+  }
 }
 
 class FileContentStore implements ContentStore {
   readonly #root: string;
-  #attempts = 0;
 
   constructor(root: string) {
     this.#root = root;
@@ -37,7 +50,8 @@ class FileContentStore implements ContentStore {
   }
 
   async publish(digest: Digest, bytes: Uint8Array): Promise<void> {
-    const partial = await this.begin(digest);
+    // A file of its own, because the same bytes can come twice at once, by way of two repositories.
+    const partial = await this.#open(digest, `${partialFile(digest)}.${randomUUID()}`);
     try {
       await partial.append(bytes);
       await partial.publish();
@@ -47,29 +61,48 @@ class FileContentStore implements ContentStore {
     }
   }
 
-  async begin(digest: Digest): Promise<PartialContent> {
-    const file = partialFile(digest, ++this.#attempts);
-    const handle = await open(path.join(this.#root, file), 'wx', FILE_MODE);
-    return new PartialFile(this.#root, file, digest, handle);
+  begin(digest: Digest): Promise<PartialContent> {
+    return this.#open(digest, partialFile(digest));
+  }
+
+  async #open(digest: Digest, file: string): Promise<PartialContent> {
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND;
+    const handle = await open(path.join(this.#root, file), flags, FILE_MODE);
+    return new PartialFile(this.#root, file, digest, handle, (await handle.stat()).size);
   }
 }
 
 class PartialFile implements PartialContent {
   readonly file: string;
+  left: number;
+  size: number;
   readonly #root: string;
   readonly #digest: Digest;
   readonly #handle: FileHandle;
 
-  constructor(root: string, file: string, digest: Digest, handle: FileHandle) {
+  constructor(root: string, file: string, digest: Digest, handle: FileHandle, left: number) {
     this.#root = root;
     this.file = file;
     this.#digest = digest;
     this.#handle = handle;
+    this.left = left;
+    this.size = left;
+  }
+
+  async *leftover(): AsyncGenerator<Uint8Array, void> {
+    const buffer = Buffer.allocUnsafe(Math.min(READ_SIZE, this.left));
+    for (let at = 0; at < this.left; ) {
+      const { bytesRead } = await this.#handle.read(buffer, 0, Math.min(buffer.length, this.left - at), at);
+      if (bytesRead === 0) throw new Error(`${this.file} is shorter than it was`);
+      at += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
   }
 
   async append(bytes: Uint8Array): Promise<void> {
-    // writeFile on a handle goes on where the last write ended, and writes on after a short write.
+    // writeFile on a handle writes on after a short write.
     await this.#handle.writeFile(bytes);
+    this.size += bytes.length;
   }
 
   async publish(): Promise<void> {
@@ -79,6 +112,16 @@ class PartialFile implements PartialContent {
     await makeDirectory(directory);
     await rename(path.join(this.#root, this.file), path.join(this.#root, blobFile(this.#digest)));
     await syncDirectory(directory);
+  }
+
+  async clear(): Promise<void> {
+    await this.#handle.truncate(0);
+    this.left = 0;
+    this.size = 0;
+  }
+
+  async leave(): Promise<void> {
+    await this.#handle.close();
   }
 
   async discard(): Promise<void> {

@@ -5,7 +5,7 @@ import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
  *
  *     VERSION                        of this layout
  *     blobs/sha256/ab/abcdef…        verified content, manifests and blobs alike
- *     partial/sha256-abcdef….1       fills under way
+ *     partial/sha256-abcdef…         fills under way, or broken off and to be gone on with
  *     index.db                       links, tags, visibility
  *
  * All paths are relative, because the gateway may see the directory under another path than the core.
@@ -25,7 +25,6 @@ export function blobFile(digest: Digest): string {
   return `${blobDirectory(digest)}/${hexOf(digest)}`;
 }
 
-/** `attempt` keeps apart two fills of one digest, should the first still be read when the second begins. */
-export function partialFile(digest: Digest, attempt: number): string {
-  return `${PARTIAL_DIRECTORY}/${algorithmOf(digest)}-${hexOf(digest)}.${attempt}`;
+export function partialFile(digest: Digest): string {
+  return `${PARTIAL_DIRECTORY}/${algorithmOf(digest)}-${hexOf(digest)}`;
 }

@@ -4,6 +4,7 @@
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { ContentStore } from './content-store.ts';
 import { openFileContentStore } from './file-content-store.ts';
@@ -17,13 +18,13 @@ export interface Store extends AsyncDisposable {
 }
 
 /** Opens the store under `directory`, which is made where it is missing. A second one on the same directory is refused. */
-export async function openStore(directory: string, log: Logger): Promise<Store> {
+export async function openStore(directory: string, log: Logger, clock: Clock): Promise<Store> {
   await mkdir(directory, { recursive: true, mode: 0o750 });
   await checkVersion(path.join(directory, VERSION_FILE));
   // The index comes first: it is the lock, and the content store clears away what a run before left behind.
   const index = openSqliteIndex(path.join(directory, INDEX_FILE), log);
   try {
-    const content = await openFileContentStore(directory);
+    const content = await openFileContentStore(directory, clock);
     return { content, index, [Symbol.asyncDispose]: () => index[Symbol.asyncDispose]() };
   } catch (error) {
     await index[Symbol.asyncDispose]();

@@ -15,6 +15,7 @@ import {
 import { type Reference, writeReference } from '../../registry/reference.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
+import type { CoreLimits } from '../limits.ts';
 import { type Answer, cannot, no, yes } from './answer.ts';
 import { type Authorization, type AuthorizationHeader, createAuthorization } from './authorization.ts';
 import { type Quota, readQuota, readRetryAfter } from './quota.ts';
@@ -24,7 +25,6 @@ import {
   discard,
   isRedirect,
   type Transport,
-  type TransportLimits,
   troubleOf,
   type UpstreamRequest,
   type UpstreamResponse,
@@ -44,8 +44,11 @@ export interface RegistryClient {
     digest: Digest,
     options: AskOptions & { readonly wantSize?: boolean },
   ): Promise<Answer<BlobHead>>;
-  /** The bytes are not verified. Whoever asked must read or destroy the body. */
-  getBlob(repository: Repository, digest: Digest, options: AskOptions): Promise<Answer<BlobBody>>;
+  /**
+   * The bytes from `from` on, of a blob of `size` bytes where that is known. They are not verified. Whoever asked must
+   * read or destroy the body.
+   */
+  getBlob(repository: Repository, digest: Digest, options: AskBlobOptions): Promise<Answer<BlobBody>>;
   /** A small JSON document below the repository: its tags, or what refers to one of its manifests. */
   getDocument(
     repository: Repository,
@@ -77,7 +80,14 @@ export interface BlobHead {
   readonly size: number | undefined;
 }
 
+export interface AskBlobOptions extends AskOptions {
+  readonly from?: number;
+  readonly size?: number;
+}
+
+/** Of the whole blob `size`; the body begins at `from`, which is 0 where the upstream takes no ranges. */
 export interface BlobBody extends BlobHead {
+  readonly from: number;
   readonly body: UpstreamResponse['body'];
 }
 
@@ -92,7 +102,7 @@ const MAX_MANIFEST_SIZE = 4 * 1024 * 1024;
 export interface RegistryClientOptions {
   readonly upstreams: readonly UpstreamOptions[];
   readonly transport: Transport;
-  readonly limits: Pick<TransportLimits, 'token' | 'question'>;
+  readonly limits: Pick<CoreLimits, 'token' | 'question'>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -194,11 +204,19 @@ class HttpRegistryClient implements RegistryClient {
     });
   }
 
-  getBlob(repository: Repository, digest: Digest, ask: AskOptions): Promise<Answer<BlobBody>> {
-    return this.#ask({ repository, method: 'GET', resource: `blobs/${digest}`, ask }, async (response) => ({
-      size: sizeIn(response),
-      body: response.body,
-    }));
+  async getBlob(repository: Repository, digest: Digest, ask: AskBlobOptions): Promise<Answer<BlobBody>> {
+    const { from = 0, size } = ask;
+    const headers = from === 0 ? {} : { range: `bytes=${from}-${size === undefined ? '' : size - 1}` };
+    const request: Request = { repository, method: 'GET', resource: `blobs/${digest}`, ask, headers };
+    const answer = await this.#ask(request, async (response) => readBlobBody(response));
+    if (answer.kind !== 'yes' || answer.value === undefined) {
+      return answer.kind === 'yes' ? cannot('unfit', `${repository.name}: a range of another blob`) : answer;
+    }
+    const { from: begins, size: total } = answer.value;
+    if ((begins === 0 || begins === from) && (size === undefined || total === undefined || total === size))
+      return yes(answer.value);
+    answer.value.body.destroy();
+    return cannot('unfit', `${repository.name}: a blob has another size than it had before`);
   }
 
   async getDocument(
@@ -294,10 +312,12 @@ class HttpRegistryClient implements RegistryClient {
       upstream.quota = readQuota(headers, now) ?? upstream.quota;
     }
     if (status === 200 || (request.redirectIsYes === true && isRedirect(response))) return yes(response);
+    if (status === 206 && request.headers?.range !== undefined) return yes(response);
     const ofBlob = request.resource.startsWith('blobs/');
     // What a redirect has led to is there; but a URL that was signed for GET may refuse the HEAD.
     if (redirected && ofBlob && request.method === 'HEAD') return yes(response);
     discard(response);
+    if (status === 416) return cannot('unfit', `${host}: the blob ends before the range begins`);
     // A storage that lost an object says nothing of the repository that names it.
     if (redirected && (ofBlob || status !== 404))
       return cannot('failed', `${host}: the host that it redirects to answers ${status}`);
@@ -344,6 +364,18 @@ async function readSmallBody({ headers, body }: UpstreamResponse) {
     contentType: headers['content-type'],
     link: typeof link === 'string' ? link : undefined,
   };
+}
+
+/** Undefined for an answer that does not say which bytes it holds. */
+function readBlobBody(response: UpstreamResponse): BlobBody | undefined {
+  const { statusCode, headers, body } = response;
+  if (statusCode === 200) return { from: 0, size: sizeIn(response), body };
+  const [, first, total] =
+    /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15}|\*)$/.exec(String(headers['content-range'])) ?? [];
+  if (first !== undefined)
+    return { from: Number(first), size: total === '*' ? undefined : Number(total), body };
+  body.destroy();
+  return undefined;
 }
 
 function sizeIn({ headers }: UpstreamResponse): number | undefined {

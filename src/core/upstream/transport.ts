@@ -1,5 +1,6 @@
 import { Agent, type Dispatcher, errors } from 'undici';
 import { DeadlineError } from '../../platform/deadline.ts';
+import type { CoreLimits } from '../limits.ts';
 import { type AddressKind, kindOfAddress, kindOfHost, lookupOnly } from './address.ts';
 import { type Answer, cannot, type Refused, yes } from './answer.ts';
 import { isRedirectAllowed } from './origin-rules.ts';
@@ -27,46 +28,24 @@ export interface UpstreamResponse extends Pick<Dispatcher.ResponseData, 'statusC
   readonly redirected: boolean;
 }
 
-/** Milliseconds, all of them. */
-export interface TransportLimits {
-  readonly connect: number;
-  readonly headers: number;
-  /** Between two pieces of a body. */
-  readonly bodyIdle: number;
-  /** For a token, from the asking to the end of the answer. */
-  readonly token: number;
-  /** For a whole question: waiting for a connection, connecting, the token, redirects, and the answer if it is small. */
-  readonly question: number;
-  /** For one whose answer only confirms what is cached. */
-  readonly revalidation: number;
-}
-
-/** Well below the 30 s after which containerd gives up on response headers, for a HEAD and the GET that follows it. */
-export const STANDARD_LIMITS: TransportLimits = {
-  connect: 5_000,
-  headers: 10_000,
-  bodyIdle: 30_000,
-  token: 5_000,
-  question: 13_000,
-  revalidation: 3_000,
-};
-
 const MAX_REDIRECTS = 3;
 /** Per origin: enough for a busy morning, and within what an abuse limit per address bears. */
 const MAX_CONNECTIONS = 64;
+/** Bytes of a body that are taken in one go where they come faster than they are used. */
+const BODY_BUFFER = 256 * 1024;
 const USER_AGENT = 'hubgate';
 
-export function createTransport(limits: TransportLimits): Transport {
+export function createTransport(limits: CoreLimits): Transport {
   return new UndiciTransport(limits);
 }
 
 class UndiciTransport implements Transport {
   readonly #direct: Agent;
-  readonly #limits: TransportLimits;
+  readonly #limits: CoreLimits;
   /** One for each kind of address that redirects of some upstream may lead to. */
   readonly #confined = new Map<AddressKind, Agent>();
 
-  constructor(limits: TransportLimits) {
+  constructor(limits: CoreLimits) {
     this.#limits = limits;
     this.#direct = this.#agent({});
   }
@@ -140,6 +119,7 @@ class UndiciTransport implements Transport {
       method,
       headers: { 'user-agent': USER_AGENT, 'accept-encoding': 'identity', ...headers },
       headersTimeout: this.#limits.headers,
+      highWaterMark: BODY_BUFFER,
       signal,
     });
     return { statusCode, headers: received, body };

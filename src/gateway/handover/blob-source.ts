@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { PROGRESS } from '../../registry/core-api.ts';
+import { PROGRESS, type Progress } from '../../registry/core-api.ts';
 
 /** A blob as a file that is whole, or that still grows. */
 export interface BlobSource extends AsyncDisposable {
@@ -10,10 +10,15 @@ export interface BlobSource extends AsyncDisposable {
   readonly size: number | undefined;
   /**
    * The offset up to which bytes may be read and sent: more than `position`, or equal to it at the end of the blob.
-   * Rejects when the rest will never come.
+   * Rejects when the rest will never come; with `FillInterrupted` when it has to be asked for again.
    */
   available(position: number): Promise<number>;
   read(buffer: Buffer, position: number, length: number): Promise<number>;
+}
+
+/** Thrown where a fill does not go on for a reason of the mirror's own: its core has gone, or cannot write. */
+export class FillInterrupted extends Error {
+  override readonly name = 'FillInterrupted';
 }
 
 /** Bytes at the end of what a fill has written that wait until it is verified, so that nobody completes a wrong blob. */
@@ -104,17 +109,30 @@ class FillProgress {
   }
 
   async #advance(): Promise<void> {
-    const progress = PROGRESS.safeParse(await this.#announcements.next());
-    switch (progress.data?.kind) {
+    const progress = await this.#next();
+    switch (progress.kind) {
       case 'filling':
-        this.#available = Math.max(0, progress.data.written - HELD_BACK);
+        this.#available = Math.max(0, progress.written - HELD_BACK);
         return;
       case 'verified':
-        this.#available = progress.data.size;
+        this.#available = progress.size;
         this.#ended = true;
         return;
-      default:
+      case 'interrupted':
+        throw new FillInterrupted();
+      case 'failed':
         throw new Error('the fill failed');
     }
+  }
+
+  async #next(): Promise<Progress> {
+    let line: unknown;
+    try {
+      line = await this.#announcements.next();
+    } catch (error) {
+      throw new FillInterrupted((error as Error).message);
+    }
+    if (line === undefined) throw new FillInterrupted('the announcements end');
+    return PROGRESS.parse(line);
   }
 }

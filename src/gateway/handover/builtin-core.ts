@@ -1,6 +1,13 @@
 import path from 'node:path';
 import { type HttpClient, type HttpResponse, openSocketClient } from '../../platform/http-client.ts';
-import { CORE_HEADERS, FILL, type Grant, LOCATION, LOCATION_TYPE } from '../../registry/core-api.ts';
+import {
+  BYTES_TYPE,
+  CORE_HEADERS,
+  FILL,
+  type Grant,
+  LOCATION,
+  LOCATION_TYPE,
+} from '../../registry/core-api.ts';
 import { parseDigest } from '../../registry/digest.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { parsePage } from '../../registry/page.ts';
@@ -71,6 +78,10 @@ class BuiltinCore implements Core {
     if (headers['content-type'] === LOCATION_TYPE) {
       const { file, size } = LOCATION.parse(await body.json());
       return { kind: 'blob', cache, source: await openStoredBlob(path.join(this.#directory, file), size) };
+    }
+    if (headers['content-type'] === BYTES_TYPE) {
+      const length = headers['content-length'];
+      return { kind: 'blob-stream', cache, size: length === undefined ? undefined : Number(length), body };
     }
     const lines = readLines(body);
     try {

@@ -35,7 +35,7 @@ export type CoreAnswer =
   | { readonly kind: 'blob'; readonly cache: string; readonly source: BlobSource }
   /** Of a HEAD. */
   | { readonly kind: 'blob-head'; readonly cache: string; readonly size: number | undefined }
-  /** Bytes that come through the core: of one that is not ours. */
+  /** Bytes that come through the core, not verified: of one that is not ours, or that cannot write its cache. */
   | {
       readonly kind: 'blob-stream';
       readonly cache: string;

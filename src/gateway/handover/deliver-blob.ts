@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
-import { type ByteRange, readRange } from '../http/range.ts';
+import { readRange } from '../http/range.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { ResponseBody } from '../http/response-body.ts';
-import { type BlobSource, HELD_BACK } from './blob-source.ts';
+import { type BlobSource, FillInterrupted, HELD_BACK } from './blob-source.ts';
+import type { CoreAnswer } from './core.ts';
 
 export interface Delivered {
   readonly status: number;
@@ -22,13 +23,18 @@ const MANY_READERS = 64;
 
 let readers = 0;
 
+/** To whom a blob goes. */
+export interface BlobRecipient {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly digest: Digest;
+  /** Asks the core once more, where it has interrupted a fill. */
+  readonly again: () => Promise<CoreAnswer>;
+}
+
 /** Sends a blob from its file, whole or the one range that is asked for, at the pace at which the file grows. */
-export async function deliverBlob(
-  request: IncomingMessage,
-  response: ServerResponse,
-  digest: Digest,
-  source: BlobSource,
-): Promise<Delivered> {
+export async function deliverBlob(to: BlobRecipient, source: BlobSource): Promise<Delivered> {
+  const { request, response, digest } = to;
   const { size } = source;
   const range = size === undefined ? undefined : wantedRange(request, digest, size);
   if (range === 'unsatisfiable') {
@@ -41,8 +47,8 @@ export async function deliverBlob(
   });
   // Clients wait 30 s for headers, and the first bytes of a slow fill can take longer.
   if (source.filling) response.flushHeaders();
-  const whole = { start: 0, end: size ?? Number.POSITIVE_INFINITY };
-  return sendBody(response, (body) => sendRange(body, source, range ?? whole));
+  const { start, end } = range ?? { start: 0, end: size ?? Number.POSITIVE_INFINITY };
+  return sendBody(response, (body) => sendBlob(body, { position: start, end }, source, to));
 }
 
 /** A range that is bound to another state of the blob is no range; but a digest has one state only. */
@@ -81,24 +87,59 @@ async function sendBody(
   }
 }
 
-async function sendRange(body: ResponseBody, source: BlobSource, { start, end }: ByteRange): Promise<void> {
+/** What is to be sent still: from `position` to before `end`. */
+interface Rest {
+  position: number;
+  readonly end: number;
+}
+
+/** How often one answer survives that its fill is interrupted, as by a core that is started again. */
+const ATTEMPTS = 3;
+
+async function sendBlob(
+  body: ResponseBody,
+  rest: Rest,
+  source: BlobSource,
+  { digest, again }: Pick<BlobRecipient, 'digest' | 'again'>,
+  attempts = ATTEMPTS,
+): Promise<void> {
+  try {
+    return await sendFile(body, rest, source);
+  } catch (error) {
+    if (!(error instanceof FillInterrupted) || attempts === 0) throw error;
+  }
+  const answer = await again();
+  if (answer.kind === 'blob-stream') return sendStream(body, rest, digest, answer.body);
+  if (answer.kind !== 'blob') throw new Error('the rest of the blob is not to be had');
+  await using next = answer.source;
+  await sendBlob(body, rest, next, { digest, again }, attempts - 1);
+}
+
+async function sendFile(body: ResponseBody, rest: Rest, source: BlobSource): Promise<void> {
   readers++;
   try {
-    for (let position = start; ; ) {
-      const until = Math.min(end, await source.available(position));
-      if (until === position) return await body.end(Buffer.alloc(0));
-      const buffer = takeBuffer(Math.min(until - position, readers > MANY_READERS ? CHUNK_FOR_MANY : CHUNK));
-      const length = await source.read(buffer, position, Math.min(until - position, buffer.length));
+    for (;;) {
+      const until = Math.min(rest.end, await source.available(rest.position));
+      if (until <= rest.position) return await endShort(body, rest);
+      const wanted = until - rest.position;
+      const buffer = takeBuffer(Math.min(wanted, readers > MANY_READERS ? CHUNK_FOR_MANY : CHUNK));
+      const length = await source.read(buffer, rest.position, Math.min(wanted, buffer.length));
       if (length === 0) throw new Error('the file is shorter than it should be');
-      position += length;
-      const bytes = buffer.subarray(0, length);
-      await (position === end ? body.end(bytes) : body.write(bytes));
+      const isLast = rest.position + length === rest.end;
+      await (isLast ? body.end(buffer.subarray(0, length)) : body.write(buffer.subarray(0, length)));
       giveBack(buffer);
-      if (position === end) return;
+      rest.position += length;
+      if (isLast) return;
     }
   } finally {
     readers--;
   }
+}
+
+/** The end of a blob whose size nobody announced; or of one that is shorter than was announced, which is none. */
+async function endShort(body: ResponseBody, { position, end }: Rest): Promise<void> {
+  if (Number.isFinite(end) && position < end) throw new Error('the blob is shorter than was announced');
+  await body.end(Buffer.alloc(0));
 }
 
 /** Full chunks that are free: to make them anew costs more than to fill them. Whoever waits for a fill has none. */
@@ -113,10 +154,7 @@ function giveBack(buffer: Buffer): void {
   if (buffer.length === CHUNK && spare.length < MANY_READERS) spare.push(buffer);
 }
 
-/**
- * Sends a blob that comes as a stream from a core that verifies nothing: hashed on the way, its last bytes held back
- * until the digest is right. Where it is not, or where the stream breaks off, the connection is cut.
- */
+/** Sends a blob that comes as a stream from a core that verifies nothing. */
 export async function deliverStream(
   response: ServerResponse,
   digest: Digest,
@@ -124,17 +162,38 @@ export async function deliverStream(
   stream: Readable,
 ): Promise<Delivered> {
   respond(response, 200, blobHeaders(digest, size));
-  return sendBody(response, async (body) => {
-    const hash = startHash(digest);
-    let tail = Buffer.alloc(0);
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
-      hash.update(chunk);
-      const pending = Buffer.concat([tail, chunk]);
-      const ready = Math.max(0, pending.length - HELD_BACK);
-      if (ready > 0) await body.write(pending.subarray(0, ready));
-      tail = pending.subarray(ready);
-    }
-    if (!matchesDigest(hash, digest)) throw new Error('the bytes are not what their digest says');
-    await body.end(tail);
-  });
+  const rest = { position: 0, end: size ?? Number.POSITIVE_INFINITY };
+  return sendBody(response, (body) => sendStream(body, rest, digest, stream));
+}
+
+/**
+ * Sends what is left of a blob out of a stream of the whole: hashed on the way, its last bytes held back until the
+ * digest is right.
+ *
+ * @throws where it is not, or where the stream breaks off.
+ */
+async function sendStream(body: ResponseBody, rest: Rest, digest: Digest, stream: Readable): Promise<void> {
+  const hash = startHash(digest);
+  let tail = Buffer.alloc(0);
+  let received = 0;
+  /** `bytes` end at the offset `until` of the blob. */
+  const wanted = (bytes: Buffer, until: number) => {
+    const begin = until - bytes.length;
+    return bytes.subarray(Math.max(0, rest.position - begin), Math.max(0, rest.end - begin));
+  };
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    received += chunk.length;
+    const pending = Buffer.concat([tail, chunk]);
+    const ready = Math.max(0, pending.length - HELD_BACK);
+    tail = pending.subarray(ready);
+    const bytes = wanted(pending.subarray(0, ready), received - tail.length);
+    if (bytes.length > 0) await body.write(bytes);
+    rest.position += bytes.length;
+  }
+  if (!matchesDigest(hash, digest)) throw new Error('the bytes are not what their digest says');
+  const last = wanted(tail, received);
+  if (Number.isFinite(rest.end) && rest.position + last.length < rest.end)
+    throw new Error('the blob is shorter than was announced');
+  await body.end(last);
 }

@@ -13,11 +13,13 @@ export interface Recipient {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly route: RepositoryRoute;
+  /** Asks the core once more, where it has interrupted a fill. */
+  readonly again: () => Promise<CoreAnswer>;
 }
 
 /** Sends what the core answered. */
 export async function deliver(to: Recipient, answer: CoreAnswer): Promise<Delivered> {
-  const { request, response, route } = to;
+  const { request, response, route, again } = to;
   switch (answer.kind) {
     case 'refused':
       refuse(response, answer);
@@ -40,7 +42,7 @@ export async function deliver(to: Recipient, answer: CoreAnswer): Promise<Delive
       const digest = digestOf(route);
       return isKnown(request, digest)
         ? notModified(response, digest)
-        : await deliverBlob(request, response, digest, source);
+        : await deliverBlob({ request, response, digest, again }, source);
     }
   }
 }

@@ -63,7 +63,8 @@ export async function answerV2(
     return record(pull, permission, { status: ERRORS[permission.error].status }, rooms);
   }
   const answer = await handOver(pull, permission.private, rooms);
-  const { failure, ...delivered } = await deliver(pull, answer);
+  const again = () => handOver(pull, permission.private, rooms);
+  const { failure, ...delivered } = await deliver({ ...pull, again }, answer);
   if (failure !== undefined) logFailure(pull, failure, rooms);
   record(pull, permission, { ...delivered, ...('cache' in answer && { cache: answer.cache }) }, rooms);
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -22,7 +22,7 @@ let store: Store;
 
 beforeEach(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'hubgate-store-'));
-  store = await openStore(directory, QUIET);
+  store = await openStore(directory, QUIET, Date.now);
 });
 
 afterEach(async () => {
@@ -32,7 +32,7 @@ afterEach(async () => {
 
 async function reopen(): Promise<void> {
   await store[Symbol.asyncDispose]();
-  store = await openStore(directory, QUIET);
+  store = await openStore(directory, QUIET, Date.now);
 }
 
 test('published content is found by its digest, at the place that the layout says, for this group and no other', async () => {
@@ -64,10 +64,29 @@ test('partial content is no content: it can be read as it grows, and is publishe
   assert.deepEqual(await readdir(path.join(directory, 'partial')), []);
 });
 
-test('what a run before left half-done is cleared away', async () => {
-  await writeFile(path.join(directory, 'partial', 'sha256-0000.1'), BYTES);
+test('what a run before left is gone on with for a day, and then cleared away', async () => {
+  const broken = await store.content.begin(DIGEST);
+  await broken.append(BYTES.subarray(0, 3));
+  await broken.leave();
+  await reopen();
+  const resumed = await store.content.begin(DIGEST);
+  assert.equal(resumed.left, 3);
+  assert.deepEqual(Buffer.concat(await Array.fromAsync(resumed.leftover())), BYTES.subarray(0, 3));
+  await resumed.append(BYTES.subarray(3));
+  assert.deepEqual(await readFile(path.join(directory, resumed.file)), BYTES);
+  await resumed.leave();
+  const yesterday = new Date(Date.now() - 25 * 60 * 60 * 1000);
+  await utimes(path.join(directory, resumed.file), yesterday, yesterday);
   await reopen();
   assert.deepEqual(await readdir(path.join(directory, 'partial')), []);
+});
+
+test('content that is all here does not care for what is left of it', async () => {
+  const broken = await store.content.begin(DIGEST);
+  await broken.append(Buffer.from('something else'));
+  await Promise.all([store.content.publish(DIGEST, BYTES), store.content.publish(DIGEST, BYTES)]);
+  assert.deepEqual(await store.content.read(DIGEST), BYTES);
+  await broken.discard();
 });
 
 test('links are of one repository and one kind', async () => {
@@ -128,7 +147,7 @@ test('invariant 10: an index that is missing, empty, torn or foreign is begun an
     await store.content.publish(DIGEST, BYTES);
     await store[Symbol.asyncDispose]();
     await damage();
-    store = await openStore(directory, QUIET);
+    store = await openStore(directory, QUIET, Date.now);
     assert.equal(await store.index.link(ALPINE, 'blob', DIGEST), undefined, damage.toString());
     assert.deepEqual(await store.content.read(DIGEST), BYTES);
   }
@@ -156,7 +175,7 @@ test('invariant 10: an index that is torn while it is open is begun anew', async
 test('a second core on the same directory is refused, and harms nothing', async () => {
   const partial = await store.content.begin(DIGEST);
   await partial.append(BYTES);
-  await assert.rejects(openStore(directory, QUIET), /index\.db is in use by another core/);
+  await assert.rejects(openStore(directory, QUIET, Date.now), /index\.db is in use by another core/);
   await partial.publish();
   assert.deepEqual(await store.content.read(DIGEST), BYTES);
 });
@@ -164,7 +183,7 @@ test('a second core on the same directory is refused, and harms nothing', async 
 test('a cache of another version is refused', async () => {
   await store[Symbol.asyncDispose]();
   await writeFile(path.join(directory, 'VERSION'), '2\n');
-  await assert.rejects(openStore(directory, QUIET), /VERSION says version 2/);
+  await assert.rejects(openStore(directory, QUIET, Date.now), /VERSION says version 2/);
   await writeFile(path.join(directory, 'VERSION'), '1\n');
-  store = await openStore(directory, QUIET);
+  store = await openStore(directory, QUIET, Date.now);
 });

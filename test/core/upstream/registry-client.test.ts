@@ -11,22 +11,13 @@ import { DOCKER_HUB, repositoryAt } from '../../../src/registry/repository.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
 import type { Behaviour } from '../../support/fault.ts';
 import { imageOf, type TestImage } from '../../support/image.ts';
-import { ACCOUNT, QUIET } from '../../support/test-core.ts';
+import { ACCOUNT, QUIET, SHORT_LIMITS } from '../../support/test-core.ts';
 
 const ALPINE = repositoryAt(DOCKER_HUB, 'alpine') ?? assert.fail();
 const LATEST = { kind: 'tag', tag: 'latest' as Tag } as const;
 const AS_ACCOUNT = { as: 'account' } as const;
 
 let hub: FakeHub;
-const LIMITS = {
-  connect: 1000,
-  headers: 1000,
-  bodyIdle: 1000,
-  token: 1000,
-  question: 3000,
-  revalidation: 1000,
-};
-
 let image: TestImage;
 let transport: Transport;
 let client: RegistryClient;
@@ -37,7 +28,7 @@ beforeEach(async () => {
   hub.accounts.push({ ...ACCOUNT, repositories: [] });
   image = imageOf({ size: 100_000 });
   hub.push('library/alpine', 'latest', image);
-  transport = createTransport(LIMITS);
+  transport = createTransport(SHORT_LIMITS);
   now = Date.now();
   client = clientWith(ACCOUNT);
 });
@@ -50,7 +41,7 @@ afterEach(async () => {
 function clientWith(
   credential: UpstreamCredential | undefined,
   through = transport,
-  limits = LIMITS,
+  limits = SHORT_LIMITS,
 ): RegistryClient {
   const upstream = { host: DOCKER_HUB, url: hub.url, ...(credential && { credential }) };
   return createRegistryClient({
@@ -214,7 +205,7 @@ test('wrong credentials are trouble, and not a missing repository', async () => 
 });
 
 test('invariant 16: one deadline bounds a whole question, whatever of it takes so long', async (t) => {
-  const limits = { ...LIMITS, connect: 60_000, headers: 60_000, bodyIdle: 60_000, token: 60_000 };
+  const limits = { ...SHORT_LIMITS, connect: 60_000, headers: 60_000, bodyIdle: 60_000, token: 60_000 };
   const patient = createTransport(limits);
   t.after(() => patient[Symbol.asyncDispose]());
   const troubles: readonly [server: 'registry' | 'token', Behaviour][] = [

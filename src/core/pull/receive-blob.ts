@@ -1,0 +1,74 @@
+import { addAbortSignal } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { CoreLimits } from '../limits.ts';
+import { type Answer, yes } from '../upstream/answer.ts';
+import type { BlobBody } from '../upstream/registry-client.ts';
+
+/** Asks the upstream for the bytes of one blob from `from` on; `size` is that of the whole, where it is known. */
+export type OpenBlob = (from: number, size: number | undefined) => Promise<Answer<BlobBody>>;
+
+export interface ReceiveOptions {
+  readonly open: OpenBlob;
+  readonly limits: Pick<CoreLimits, 'resumptions' | 'resumeAfter'>;
+  /** Aborted where nobody wants the bytes any more. */
+  readonly signal: AbortSignal;
+}
+
+/** Thrown where a blob cannot be had to its end. */
+class BrokenOff extends Error {
+  override readonly name = 'BrokenOff';
+}
+
+/**
+ * The bytes of a blob from `position` on, in order, out of `first` and of as many further answers as it takes: an upstream
+ * that stalls, resets or ends too early is asked for what is missing, and each time by the registry's own redirect, for
+ * signed URLs expire.
+ *
+ * @throws BrokenOff where it cannot be mended.
+ */
+export async function* receiveBlob(
+  first: BlobBody,
+  position: number,
+  { open, limits, signal }: ReceiveOptions,
+): AsyncGenerator<Buffer, void> {
+  const { size } = first;
+  let at = position;
+  let answer = yes(first);
+  for (let resumption = 0; ; resumption++) {
+    let trouble = 'it ends too early';
+    try {
+      for await (const bytes of bytesFrom(answer, at, signal)) {
+        at += bytes.length;
+        yield bytes;
+      }
+      if (size === undefined || at >= size) return;
+    } catch (error) {
+      if (error instanceof BrokenOff) throw error;
+      trouble = (error as Error).message;
+    }
+    if (resumption === limits.resumptions || signal.aborted)
+      throw new BrokenOff(`at ${at} bytes: ${trouble}`);
+    await delay(limits.resumeAfter * 2 ** resumption, undefined, { signal }).catch(() => {});
+    answer = await open(at, size);
+  }
+}
+
+async function* bytesFrom(
+  answer: Answer<BlobBody>,
+  position: number,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, void> {
+  if (answer.kind === 'no') throw new BrokenOff(`at ${position} bytes: the upstream says no`);
+  if (answer.kind === 'cannot') {
+    const { cause, detail } = answer.trouble;
+    throw cause === 'unfit' ? new BrokenOff(detail) : new Error(detail);
+  }
+  const { body, from } = answer.value;
+  addAbortSignal(signal, body);
+  // An upstream that takes no ranges sends what is here already once more.
+  let superfluous = position - from;
+  for await (const bytes of body as AsyncIterable<Buffer>) {
+    if (superfluous < bytes.length) yield bytes.subarray(superfluous);
+    superfluous = Math.max(0, superfluous - bytes.length);
+  }
+}
