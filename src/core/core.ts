@@ -37,7 +37,7 @@ export async function startCore(options: CoreOptions): Promise<AsyncDisposable> 
   await using stack = new AsyncDisposableStack();
   const store = stack.use(await openStore(options.directory, log, clock));
   const limits = options.limits ?? STANDARD_LIMITS;
-  const transport = createTransport(limits);
+  const transport = createTransport(limits, log);
   const client = createRegistryClient({ upstreams, transport, limits, clock, log });
   const memberships = new Memberships({ index: store.index, client, clock, staleIfError });
   const writes = new CacheWrites(log);

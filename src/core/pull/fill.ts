@@ -32,8 +32,6 @@ class WrongBytes extends Error {
  */
 export class Fill {
   readonly digest: Digest;
-  /** As the upstream announced it. */
-  readonly size: number | undefined;
   /** Relative to the cache's directory. */
   readonly file: string;
   /** Settles when the fill has ended, either way. */
@@ -43,13 +41,17 @@ export class Fill {
   #changed = Promise.withResolvers<void>();
 
   constructor(options: FillOptions) {
-    const { digest, partial, first } = options;
+    const { digest, partial } = options;
     this.digest = digest;
-    this.size = first.size;
     this.file = partial.file;
     this.#options = options;
     this.#progress = { kind: 'filling', written: partial.left };
     this.ended = this.#run();
+  }
+
+  /** Undefined while only an upstream that does not announce it could tell. */
+  get size(): number | undefined {
+    return this.#progress.kind === 'verified' ? this.#progress.size : this.#options.first.size;
   }
 
   /** The progress now, and again whenever it has changed since the reader last looked, to the end. */

@@ -15,6 +15,8 @@ export interface Trouble {
   readonly detail: string;
   /** Seconds, where the upstream named them. */
   readonly retryAfter?: number;
+  /** Was it said before, and is only repeated? */
+  readonly known?: boolean;
 }
 
 export function yes<T>(value: T): Answer<T> {
@@ -25,6 +27,10 @@ export function no(reason: 'unauthorized' | 'not-found'): Refused {
   return { kind: 'no', reason };
 }
 
-export function cannot(cause: Trouble['cause'], detail: string, retryAfter?: number): Refused {
+export function cannot(
+  cause: Trouble['cause'],
+  detail: string,
+  retryAfter?: number,
+): Refused & { kind: 'cannot' } {
   return { kind: 'cannot', trouble: { cause, detail, ...(retryAfter !== undefined && { retryAfter }) } };
 }

@@ -249,7 +249,7 @@ class HttpRegistryClient implements RegistryClient {
     using deadline = new Deadline(ask.deadline ?? this.#limits.question);
     const answer = await this.#answer(upstream, request, as, deadline, read);
     if (answer.kind === 'yes') return answer;
-    if (answer.kind === 'cannot')
+    if (answer.kind === 'cannot' && answer.trouble.known !== true)
       this.#log.warn({ repository: repository.name, ...answer.trouble }, 'upstream trouble');
     this.#refusals.remember(question, answer);
     return answer;

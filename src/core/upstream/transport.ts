@@ -1,8 +1,11 @@
+import { LRUCache } from 'lru-cache';
 import { Agent, type Dispatcher, errors } from 'undici';
-import { DeadlineError } from '../../platform/deadline.ts';
+import { Deadline, DeadlineError } from '../../platform/deadline.ts';
+import type { Logger } from '../../platform/log.ts';
 import type { CoreLimits } from '../limits.ts';
 import { type AddressKind, kindOfAddress, kindOfHost, lookupOnly } from './address.ts';
-import { type Answer, cannot, type Refused, yes } from './answer.ts';
+import { type Answer, cannot, type Refused, type Trouble, yes } from './answer.ts';
+import { Breaker } from './breaker.ts';
 import { isRedirectAllowed } from './origin-rules.ts';
 
 /**
@@ -11,6 +14,8 @@ import { isRedirectAllowed } from './origin-rules.ts';
  */
 export interface Transport extends AsyncDisposable {
   send(request: UpstreamRequest): Promise<Answer<UpstreamResponse>>;
+  /** Why the host of `url` is left alone, where it is. */
+  trouble(url: URL): Trouble | undefined;
 }
 
 export interface UpstreamRequest {
@@ -29,14 +34,15 @@ export interface UpstreamResponse extends Pick<Dispatcher.ResponseData, 'statusC
 }
 
 const MAX_REDIRECTS = 3;
+const MAX_ORIGINS = 1_000;
 /** Per origin: enough for a busy morning, and within what an abuse limit per address bears. */
 const MAX_CONNECTIONS = 64;
 /** Bytes of a body that are taken in one go where they come faster than they are used. */
 const BODY_BUFFER = 256 * 1024;
 const USER_AGENT = 'hubgate';
 
-export function createTransport(limits: CoreLimits): Transport {
-  return new UndiciTransport(limits);
+export function createTransport(limits: CoreLimits, log: Logger): Transport {
+  return new UndiciTransport(limits, log);
 }
 
 class UndiciTransport implements Transport {
@@ -44,9 +50,16 @@ class UndiciTransport implements Transport {
   readonly #limits: CoreLimits;
   /** One for each kind of address that redirects of some upstream may lead to. */
   readonly #confined = new Map<AddressKind, Agent>();
+  /** One for each origin that was asked. */
+  readonly #breakers = new LRUCache<string, Breaker>({
+    max: MAX_ORIGINS,
+    dispose: (breaker) => breaker[Symbol.dispose](),
+  });
+  readonly #log: Logger;
 
-  constructor(limits: CoreLimits) {
+  constructor(limits: CoreLimits, log: Logger) {
     this.#limits = limits;
+    this.#log = log;
     this.#direct = this.#agent({});
   }
 
@@ -58,8 +71,14 @@ class UndiciTransport implements Transport {
         ? yes(first)
         : await this.#follow(first, request, followFor);
     } catch (error) {
-      return troubleOf(error, url.host);
+      return error instanceof HostDown
+        ? { kind: 'cannot', trouble: error.trouble }
+        : troubleOf(error, url.host);
     }
+  }
+
+  trouble(url: URL): Trouble | undefined {
+    return this.#breakers.get(url.origin)?.trouble;
   }
 
   async #follow(
@@ -103,11 +122,65 @@ class UndiciTransport implements Transport {
     });
   }
 
+  /** One request to one host, unless that is left alone. */
   async #request(
     dispatcher: Agent,
     url: URL,
     headers: Readonly<Record<string, string>>,
-    { method, signal }: UpstreamRequest,
+    request: Pick<UpstreamRequest, 'method' | 'signal'>,
+  ): Promise<Omit<UpstreamResponse, 'redirected'>> {
+    const breaker = this.#breakerOf(url, dispatcher);
+    if (breaker.trouble !== undefined) throw new HostDown(breaker.trouble);
+    const started = performance.now();
+    try {
+      const response = await this.#dispatch(dispatcher, url, headers, request);
+      if (response.statusCode < 500) breaker.succeeded();
+      else breaker.failed({ cause: 'failed', detail: `${url.host}: ${response.statusCode}` }, started);
+      return response;
+    } catch (error) {
+      breaker.failed(troubleOf(error, url.host).trouble, started);
+      throw error;
+    }
+  }
+
+  #breakerOf(url: URL, dispatcher: Agent): Breaker {
+    const known = this.#breakers.get(url.origin);
+    if (known !== undefined) return known;
+    const breaker = new Breaker({
+      limits: this.#limits,
+      probe: () => this.#isThere(url, dispatcher),
+      onChange: (trouble) => {
+        if (trouble === undefined) this.#log.info({ host: url.host }, 'an upstream host answers again');
+        else this.#log.warn({ host: url.host, ...trouble }, 'an upstream host is left alone for a while');
+      },
+    });
+    this.#breakers.set(url.origin, breaker);
+    return breaker;
+  }
+
+  /** Any answer but one of trouble will do: what it says is not for a probe to judge. */
+  async #isThere(url: URL, dispatcher: Agent): Promise<boolean> {
+    using deadline = new Deadline(this.#limits.revalidation);
+    try {
+      const target = new URL('/v2/', url);
+      const response = await this.#dispatch(
+        dispatcher,
+        target,
+        {},
+        { method: 'GET', signal: deadline.signal },
+      );
+      discard(response);
+      return response.statusCode < 500;
+    } catch {
+      return false;
+    }
+  }
+
+  async #dispatch(
+    dispatcher: Agent,
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    { method, signal }: Pick<UpstreamRequest, 'method' | 'signal'>,
   ): Promise<Omit<UpstreamResponse, 'redirected'>> {
     const {
       statusCode,
@@ -126,6 +199,7 @@ class UndiciTransport implements Transport {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#breakers.clear();
     await Promise.all([this.#direct, ...this.#confined.values()].map((agent) => agent.destroy()));
   }
 }
@@ -139,8 +213,18 @@ function refused(upstream: URL, target: URL | null): Answer<never> {
   return cannot('failed', `${upstream.host} redirects to ${target?.host ?? 'no URL'}, which is not allowed`);
 }
 
+class HostDown extends Error {
+  override readonly name = 'HostDown';
+  readonly trouble: Trouble;
+
+  constructor(trouble: Trouble) {
+    super(trouble.detail);
+    this.trouble = trouble;
+  }
+}
+
 /** What a failure comes to of a connection, or of reading what came over it. */
-export function troubleOf(error: unknown, host: string): Refused {
+export function troubleOf(error: unknown, host: string): Refused & { kind: 'cannot' } {
   const timedOut =
     error instanceof DeadlineError ||
     error instanceof errors.ConnectTimeoutError ||
@@ -151,6 +235,6 @@ export function troubleOf(error: unknown, host: string): Refused {
 }
 
 /** Lets go of an answer whose body is not wanted, and keeps the connection where that costs little. */
-export function discard({ body }: UpstreamResponse): void {
+export function discard({ body }: Pick<UpstreamResponse, 'body'>): void {
   body.dump({ limit: 64 * 1024 }).catch(() => {});
 }

@@ -28,7 +28,7 @@ beforeEach(async () => {
   hub.accounts.push({ ...ACCOUNT, repositories: [] });
   image = imageOf({ size: 100_000 });
   hub.push('library/alpine', 'latest', image);
-  transport = createTransport(SHORT_LIMITS);
+  transport = createTransport(SHORT_LIMITS, QUIET);
   now = Date.now();
   client = clientWith(ACCOUNT);
 });
@@ -206,7 +206,7 @@ test('wrong credentials are trouble, and not a missing repository', async () => 
 
 test('invariant 16: one deadline bounds a whole question, whatever of it takes so long', async (t) => {
   const limits = { ...SHORT_LIMITS, connect: 60_000, headers: 60_000, bodyIdle: 60_000, token: 60_000 };
-  const patient = createTransport(limits);
+  const patient = createTransport(limits, QUIET);
   t.after(() => patient[Symbol.asyncDispose]());
   const troubles: readonly [server: 'registry' | 'token', Behaviour][] = [
     ['registry', { kind: 'hang' }],
