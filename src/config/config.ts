@@ -23,6 +23,10 @@ export interface Config {
   readonly coreUrl?: string;
   readonly cache: {
     readonly directory: string;
+    /** Bytes. */
+    readonly maxSize: number;
+    /** Milliseconds after which content goes that nobody has used; 0: never. */
+    readonly unusedFor: number;
     /** Milliseconds for which a tag is answered without asking the upstream. */
     readonly tagFreshness: number;
     /** Milliseconds for which a tag goes on being answered while the upstream cannot be asked. */

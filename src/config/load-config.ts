@@ -22,6 +22,7 @@ export interface Home {
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
+const GIB = 2 ** 30;
 const ANYTHING = z.unknown().optional();
 
 const KEYS = section({
@@ -83,17 +84,29 @@ function build(parts: PartReader, { directory, readsSecrets }: Home): Config {
     tls: { certificate: at(tls?.certificate ?? 'certs/server.crt'), key: at(tls?.key ?? 'certs/server.key') },
     upstreams: readUpstreams(parts, { externalCore: core?.url !== undefined, readsSecrets, at }),
     ...(core?.url && { coreUrl: core.url.origin }),
-    cache: {
-      directory: at(cache?.directory ?? 'data'),
-      tagFreshness: cache?.tagFreshness ?? MINUTE,
-      staleIfError: cache?.staleIfError ?? 7 * DAY,
-    },
+    cache: cacheOf(cache, at),
     tokenLifetime: token?.lifetime ?? 5 * MINUTE,
     log: {
       format: log?.format ?? 'auto',
       level: log?.level ?? 'info',
       audit: at(log?.audit ?? 'state/audit.log'),
     },
+  };
+}
+
+function cacheOf(
+  cache:
+    | { readonly [Key in keyof (typeof SECTIONS)['cache']]?: z.output<(typeof SECTIONS)['cache'][Key]> }
+    | null
+    | undefined,
+  at: (file: string) => string,
+): Config['cache'] {
+  return {
+    directory: at(cache?.directory ?? 'data'),
+    maxSize: cache?.maxSize ?? 100 * GIB,
+    unusedFor: cache?.unusedFor ?? 30 * DAY,
+    tagFreshness: cache?.tagFreshness ?? MINUTE,
+    staleIfError: cache?.staleIfError ?? 7 * DAY,
   };
 }
 

@@ -1,7 +1,7 @@
 /** The keys of hubgate.yaml, and what each may hold. Every key is optional; the defaults are in `load-config.ts`. */
 import { z } from 'zod';
 import { LOG_FORMATS, LOG_LEVELS } from '../platform/log.ts';
-import { BOOLEAN, duration, LISTEN_ADDRESS, origin, wholeNumber } from './values.ts';
+import { BOOLEAN, duration, LISTEN_ADDRESS, origin, SIZE, wholeNumber } from './values.ts';
 
 const TEXT = z.string('a text').min(1, 'a text');
 const FILE = z.string('a path').min(1, 'a path');
@@ -37,6 +37,8 @@ export const SECTIONS = {
   },
   cache: {
     directory: FILE.optional(),
+    maxSize: SIZE.optional(),
+    unusedFor: duration().optional(),
     tagFreshness: duration().optional(),
     staleIfError: duration().optional(),
   },

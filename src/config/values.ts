@@ -20,6 +20,17 @@ export function duration(least = 0, most = Number.POSITIVE_INFINITY, range = '')
     .refine((ms) => ms >= least && ms <= most, expected);
 }
 
+const SIZE_UNITS = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
+const A_SIZE = 'a size such as 512MiB, 100GiB or 2TiB';
+
+/** Bytes. */
+export const SIZE = z.string(A_SIZE).transform((text, context) => {
+  const match = /^(\d{1,9})([KMGT]iB)$/.exec(text);
+  if (match?.[1] !== undefined) return Number(match[1]) * SIZE_UNITS[match[2] as keyof typeof SIZE_UNITS];
+  context.addIssue({ code: 'custom', message: A_SIZE });
+  return z.NEVER;
+});
+
 export function wholeNumber(least: number, most: number, expected: string) {
   return z.preprocess(
     (value) => (typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value),

@@ -7,12 +7,14 @@ import type { Logger } from '../platform/log.ts';
 import { serveOnSocket } from '../platform/unix-socket.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { coreApplication } from './endpoints.ts';
+import { sweep } from './eviction/sweep.ts';
 import { type CoreLimits, STANDARD_LIMITS } from './limits.ts';
 import { CacheWrites } from './pull/cache-writes.ts';
 import { Memberships } from './pull/membership.ts';
 import { BlobPull } from './pull/pull-blob.ts';
 import { DocumentPull } from './pull/pull-document.ts';
 import { ManifestPull } from './pull/pull-manifest.ts';
+import { scrub } from './store/scrub.ts';
 import { openStore } from './store/store.ts';
 import { createRegistryClient } from './upstream/registry-client.ts';
 import { createTransport } from './upstream/transport.ts';
@@ -27,6 +29,10 @@ export interface CoreOptions {
   /** Milliseconds, both. */
   readonly tagFreshness: number;
   readonly staleIfError: number;
+  /** Bytes. */
+  readonly maxSize: number;
+  /** Milliseconds; 0: for ever. */
+  readonly unusedFor: number;
   readonly log: Logger;
   readonly clock?: Clock;
   readonly limits?: CoreLimits;
@@ -41,6 +47,17 @@ export async function startCore(options: CoreOptions): Promise<AsyncDisposable> 
   const client = createRegistryClient({ upstreams, transport, limits, clock, log });
   const memberships = new Memberships({ index: store.index, client, clock, staleIfError });
   const writes = new CacheWrites(log);
+  stack.use(
+    sweep({
+      store,
+      clock,
+      log,
+      maxSize: options.maxSize,
+      unusedFor: options.unusedFor,
+      interval: limits.sweepEvery,
+    }),
+  );
+  stack.use(scrub({ store, directory: options.directory, clock, log }));
   const rooms = { store, client, memberships, writes, limits, clock, log };
   const blobs = new BlobPull(rooms);
   const names: UpstreamNames = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set() };

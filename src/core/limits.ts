@@ -21,6 +21,8 @@ export interface CoreLimits {
   /** The pause before a host that is left alone is tried again; each further one is twice as long. */
   readonly probeAfter: number;
   readonly probeAtMost: number;
+  /** Between two looks at whether something must go from the cache. */
+  readonly sweepEvery: number;
 }
 
 export const STANDARD_LIMITS: CoreLimits = {
@@ -38,4 +40,5 @@ export const STANDARD_LIMITS: CoreLimits = {
   breakWithin: 10_000,
   probeAfter: 5_000,
   probeAtMost: 30_000,
+  sweepEvery: 60_000,
 };

@@ -49,6 +49,8 @@ test('no file, an empty one and one of empty sections give the same defaults', a
   );
   assert.equal(config.cache.tagFreshness, 60_000);
   assert.equal(config.cache.staleIfError, 604_800_000);
+  assert.equal(config.cache.maxSize, 107_374_182_400);
+  assert.equal(config.cache.unusedFor, 2_592_000_000);
   assert.equal(config.tokenLifetime, 300_000);
   assert.equal(config.log.audit, path.join(directory, 'state/audit.log'));
   assert.deepEqual(await configOf(''), config);
@@ -63,7 +65,7 @@ upstreams:
   docker.io: { username: acme-mirror, passwordFile: hub-token }
   ghcr.io: {}
   registry.corp:5000: { url: "http://127.0.0.1:5000" }
-cache: { tagFreshness: 0, staleIfError: 12h }
+cache: { tagFreshness: 0, staleIfError: 12h, maxSize: 512MiB, unusedFor: 0 }
 `);
   assert.deepEqual(config.server.names, [
     'mirror.corp',
@@ -85,6 +87,8 @@ cache: { tagFreshness: 0, staleIfError: 12h }
   });
   assert.equal(config.cache.tagFreshness, 0);
   assert.equal(config.cache.staleIfError, 43_200_000);
+  assert.equal(config.cache.maxSize, 512 * 1024 * 1024);
+  assert.equal(config.cache.unusedFor, 0);
 });
 
 test('every scalar can be set from the environment, which then is what a fault names', async () => {
@@ -153,7 +157,7 @@ token: { lifetime: 1h }
       'config/hubgate.yaml:4:12: a username needs exactly one of passwordFile and password, and these need a username',
       'config/hubgate.yaml:4:19: http://ghcr.io would be asked without TLS; use https, or say "insecure: true"',
       'config/hubgate.yaml:5:3: "Bad Host" is no host; expected one such as ghcr.io or registry.corp:5000',
-      'config/hubgate.yaml:6:10: unknown key "cache.maxSze"; known here: directory, tagFreshness, staleIfError',
+      'config/hubgate.yaml:6:10: unknown key "cache.maxSze"; known here: directory, maxSize, unusedFor, tagFreshness, staleIfError',
       'config/hubgate.yaml:6:35: cache.tagFreshness: found 60, expected a duration such as 60s, 5m, 12h or 7d',
       'config/hubgate.yaml:7:20: token.lifetime: found "1h", expected a duration such as 60s, 5m, 12h or 7d between 60s and 5m',
     ],

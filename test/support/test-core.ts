@@ -28,6 +28,7 @@ export const SHORT_LIMITS: CoreLimits = {
   breakWithin: 10_000,
   probeAfter: 50,
   probeAtMost: 50,
+  sweepEvery: 60_000,
 };
 
 export const ACCOUNT = { username: 'acme-mirror', password: 'hub-p4ss:w%rd' };
@@ -49,6 +50,8 @@ export class TestCore implements AsyncDisposable {
       upstreams: [{ host: 'docker.io' as UpstreamHost, url: hub.url, credential: ACCOUNT }],
       tagFreshness: 60_000,
       staleIfError: 7 * DAY,
+      maxSize: 2 ** 40,
+      unusedFor: 0,
       log: QUIET,
       clock: () => core?.now ?? 0,
       limits: SHORT_LIMITS,

@@ -102,7 +102,7 @@ export class TestHubgate implements AsyncDisposable {
     const log = testLog(this.log);
     const common = { names, log, clock, policyFile: at('access.yaml') };
     const core = { socket: at('core.sock'), directory: at('data') };
-    const rules = { tagFreshness: 60_000, staleIfError: 7 * DAY };
+    const rules = { tagFreshness: 60_000, staleIfError: 7 * DAY, maxSize: 2 ** 40, unusedFor: 0 };
     if (options.coreUrl === undefined) {
       this.#startCore = () => startCore({ ...core, ...rules, upstreams, log, clock, limits: SHORT_LIMITS });
       this.#core = await this.#startCore();

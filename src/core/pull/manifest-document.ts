@@ -1,3 +1,4 @@
+import { type Digest, parseDigest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
 
 const MAX_DEPTH = 32;
@@ -29,6 +30,16 @@ export function unfitManifest(bytes: Buffer, mediaType: ManifestMediaType): stri
   const foreign = isIndex ? (layers ?? config) : manifests;
   if (foreign !== undefined) return 'an index and an image at once';
   return undefined;
+}
+
+/** The digests that a fit manifest names. */
+export function childrenOf(bytes: Buffer): readonly Digest[] {
+  const { manifests, layers, config } = JSON.parse(bytes.toString('utf8'));
+  const descriptors: unknown[] = [manifests, layers, config].flat();
+  return descriptors.flatMap((descriptor) => {
+    const digest = parseDigest(String((descriptor as { digest?: unknown } | null | undefined)?.digest));
+    return digest === undefined ? [] : [digest];
+  });
 }
 
 /** Judged before a parser recurses into it. Brackets inside of strings are no levels. */

@@ -12,7 +12,7 @@ import { type Answer, cannot } from '../upstream/answer.ts';
 import type { Manifest, ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
 import type { Identity } from '../upstream/upstream.ts';
 import type { CacheWrites } from './cache-writes.ts';
-import { unfitManifest } from './manifest-document.ts';
+import { childrenOf, unfitManifest } from './manifest-document.ts';
 import { type Memberships, readerFor } from './membership.ts';
 import { type Outcome, refusalOf } from './outcome.ts';
 
@@ -176,6 +176,7 @@ export class ManifestPull {
       () => writes.succeeded(),
       (error: Error) => writes.failed(error),
     );
+    await store.index.putChildren(digest, childrenOf(bytes));
     await store.index.putLink(repository.name, digest, { kind: 'manifest', mediaType });
     return answer;
   }

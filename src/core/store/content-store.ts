@@ -16,6 +16,17 @@ export interface ContentStore {
    * published, left or discarded.
    */
   begin(digest: Digest): Promise<PartialContent>;
+  /** Every content that there is, in no order. */
+  list(): AsyncIterable<ListedContent>;
+  /** Takes it from the cache. Who reads it goes on to read. */
+  remove(digest: Digest): Promise<void>;
+  /** Takes bytes that are not their digest's from the cache, and keeps them for whoever wants to know why. */
+  setAside(digest: Digest): Promise<void>;
+}
+
+export interface ListedContent {
+  readonly digest: Digest;
+  readonly size: number;
 }
 
 export interface StoredContent {

@@ -1,12 +1,31 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  opendir,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  unlink,
+} from 'node:fs/promises';
 import path from 'node:path';
 import { syncDirectory } from '../../platform/atomic-file.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Digest } from '../../registry/digest.ts';
-import type { ContentStore, PartialContent, StoredContent } from './content-store.ts';
-import { BLOB_DIRECTORIES, blobDirectory, blobFile, PARTIAL_DIRECTORY, partialFile } from './layout.ts';
+import type { ContentStore, ListedContent, PartialContent, StoredContent } from './content-store.ts';
+import {
+  asideFile,
+  BLOB_DIRECTORIES,
+  blobDirectory,
+  blobFile,
+  DIRECTORIES,
+  digestOfBlob,
+  PARTIAL_DIRECTORY,
+  partialFile,
+} from './layout.ts';
 
 /** The gateway, which may be another user of the same group, reads; nobody else does. */
 const FILE_MODE = 0o640;
@@ -19,8 +38,7 @@ const KEEP_PARTIAL_FOR = 24 * 60 * 60 * 1000;
 /** The content store in a local directory. Fills that broke off a day ago are cleared away. */
 export async function openFileContentStore(root: string, clock: Clock): Promise<ContentStore> {
   // Each is made, and its entry synced, before anything can be published below it.
-  for (const directory of [PARTIAL_DIRECTORY, ...BLOB_DIRECTORIES])
-    await makeDirectory(path.join(root, directory));
+  for (const directory of DIRECTORIES) await makeDirectory(path.join(root, directory));
   await clearPartials(path.join(root, PARTIAL_DIRECTORY), clock() - KEEP_PARTIAL_FOR);
   return new FileContentStore(root);
 }
@@ -59,6 +77,26 @@ class FileContentStore implements ContentStore {
       await partial.discard();
       throw error;
     }
+  }
+
+  async *list(): AsyncGenerator<ListedContent, void> {
+    for (const directory of BLOB_DIRECTORIES) {
+      for await (const entry of await opendir(path.join(this.#root, directory), { recursive: true })) {
+        const digest = entry.isFile() ? digestOfBlob(path.basename(directory), entry.name) : undefined;
+        if (digest === undefined) continue;
+        const found = await this.find(digest);
+        if (found !== undefined) yield { digest, size: found.size };
+      }
+    }
+  }
+
+  async remove(digest: Digest): Promise<void> {
+    await unlink(path.join(this.#root, blobFile(digest))).catch(absent);
+  }
+
+  async setAside(digest: Digest): Promise<void> {
+    const from = path.join(this.#root, blobFile(digest));
+    await rename(from, path.join(this.#root, asideFile(digest))).catch(absent);
   }
 
   begin(digest: Digest): Promise<PartialContent> {

@@ -8,6 +8,9 @@ import type { RepositoryName } from '../../registry/repository.ts';
  * linked again as the upstream confirms it.
  */
 export interface IndexStore extends AsyncDisposable {
+  /** Did it know of no content when it was opened? Then there may be some all the same. */
+  readonly isNew: boolean;
+
   /**
    * The link from `repository` to `digest`: the upstream confirmed, under that repository's scope, that it contains
    * the digest. Knowing a digest is not a right, and a link in one repository is none in another.
@@ -28,6 +31,50 @@ export interface IndexStore extends AsyncDisposable {
 
   /** Takes back everything that was learnt of a repository: its links, its tags and its visibility. */
   forget(repository: RepositoryName): Promise<void>;
+  removeLink(repository: RepositoryName, digest: Digest): Promise<void>;
+  repositories(): Promise<readonly RepositoryEntry[]>;
+
+  content(digest: Digest): Promise<ContentEntry | undefined>;
+  putContent(digest: Digest, entry: ContentEntry): Promise<void>;
+  removeContent(digest: Digest): Promise<void>;
+  /** What a manifest names: where it is used, so are they. */
+  putChildren(parent: Digest, children: readonly Digest[]): Promise<void>;
+  /** Records uses by their times; also of what the used manifests name, and so on downwards. */
+  touch(uses: ReadonlyMap<Digest, number>): Promise<void>;
+  /** Content that was last used before `before`, the longest unused first, at most `limit` of it. */
+  unusedSince(before: number, limit: number): Promise<readonly UnusedContent[]>;
+  /** Of the content whose bytes were checked last before `before`, the one for which that is longest ago. */
+  uncheckedSince(before: number): Promise<Digest | undefined>;
+  putChecked(digest: Digest, at: number): Promise<void>;
+  stats(): Promise<IndexStats>;
+}
+
+export interface ContentEntry {
+  readonly size: number;
+  /** Milliseconds since the epoch, both. */
+  readonly usedAt: number;
+  /** When its bytes were last compared with the digest. */
+  readonly checkedAt: number;
+}
+
+export interface UnusedContent {
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+export interface RepositoryEntry {
+  readonly name: RepositoryName;
+  readonly visibility: 'public' | 'private' | undefined;
+  /** Links. */
+  readonly digests: number;
+  readonly tags: number;
+}
+
+export interface IndexStats {
+  /** Manifests and blobs, and their bytes. */
+  readonly blobs: number;
+  readonly bytes: number;
+  readonly repositories: number;
 }
 
 export type LinkKind = 'manifest' | 'blob';

@@ -1,4 +1,4 @@
-import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
+import { algorithmOf, type Digest, hexOf, parseDigest } from '../../registry/digest.ts';
 
 /**
  * Where things lie under the cache's directory. This is the only file that knows:
@@ -6,15 +6,22 @@ import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
  *     VERSION                        of this layout
  *     blobs/sha256/ab/abcdef…        verified content, manifests and blobs alike
  *     partial/sha256-abcdef…         fills under way, or broken off and to be gone on with
- *     index.db                       links, tags, visibility
+ *     aside/sha256-abcdef…           what was found to be wrong
+ *     RUNNING                        while a core runs
+ *     index.db                       links, tags, visibility, sizes, last uses
  *
  * All paths are relative, because the gateway may see the directory under another path than the core.
  */
 export const VERSION = '1';
 export const VERSION_FILE = 'VERSION';
 export const INDEX_FILE = 'index.db';
+/** Is there while a core runs: one that finds it knows that the last one did not end well. */
+export const RUNNING_FILE = 'RUNNING';
 export const PARTIAL_DIRECTORY = 'partial';
-export const BLOB_DIRECTORIES = ['blobs', 'blobs/sha256', 'blobs/sha512'];
+const ASIDE_DIRECTORY = 'aside';
+export const BLOB_DIRECTORIES = ['blobs/sha256', 'blobs/sha512'];
+/** Those that are there from the start; each after the one that it is in. */
+export const DIRECTORIES = [PARTIAL_DIRECTORY, ASIDE_DIRECTORY, 'blobs', ...BLOB_DIRECTORIES];
 
 /** The first two digits make 256 directories, so that none grows too large to be listed. */
 export function blobDirectory(digest: Digest): string {
@@ -23,6 +30,15 @@ export function blobDirectory(digest: Digest): string {
 
 export function blobFile(digest: Digest): string {
   return `${blobDirectory(digest)}/${hexOf(digest)}`;
+}
+
+/** The digest whose content a file below `BLOB_DIRECTORIES` is named for. */
+export function digestOfBlob(algorithm: string, name: string): Digest | undefined {
+  return parseDigest(`${algorithm}:${name}`);
+}
+
+export function asideFile(digest: Digest): string {
+  return `${ASIDE_DIRECTORY}/${algorithmOf(digest)}-${hexOf(digest)}`;
 }
 
 export function partialFile(digest: Digest): string {

@@ -5,9 +5,19 @@ import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
 import type { Tag } from '../../registry/reference.ts';
 import type { RepositoryName } from '../../registry/repository.ts';
-import type { IndexStore, Link, LinkKind, TagEntry, VisibilityEntry } from './index-store.ts';
+import type {
+  ContentEntry,
+  IndexStats,
+  IndexStore,
+  Link,
+  LinkKind,
+  RepositoryEntry,
+  TagEntry,
+  UnusedContent,
+  VisibilityEntry,
+} from './index-store.ts';
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 const SCHEMA = `
   CREATE TABLE repository (
@@ -32,6 +42,19 @@ const SCHEMA = `
     checked_at INTEGER NOT NULL,
     PRIMARY KEY (repository, name)
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE content (
+    digest TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    used_at INTEGER NOT NULL,
+    checked_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX content_used ON content (used_at);
+  CREATE INDEX content_checked ON content (checked_at);
+  CREATE TABLE child (
+    parent TEXT NOT NULL,
+    child TEXT NOT NULL,
+    PRIMARY KEY (parent, child)
+  ) STRICT, WITHOUT ROWID;
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
@@ -40,6 +63,14 @@ const SELECT = {
   tag: 'SELECT t.* FROM tag t JOIN repository r ON r.id = t.repository WHERE r.name = ? AND t.name = ?',
   visibility:
     'SELECT visibility, visibility_checked_at FROM repository WHERE name = ? AND visibility IS NOT NULL',
+  repositories: `SELECT name, visibility,
+    (SELECT count(*) FROM link WHERE repository = id) AS digests,
+    (SELECT count(*) FROM tag WHERE repository = id) AS tags FROM repository ORDER BY name`,
+  content: 'SELECT size, used_at, checked_at FROM content WHERE digest = ?',
+  unused: 'SELECT digest, size FROM content WHERE used_at < ? ORDER BY used_at LIMIT ?',
+  unchecked: 'SELECT digest FROM content WHERE checked_at < ? ORDER BY checked_at LIMIT 1',
+  stats: `SELECT count(*) AS blobs, coalesce(sum(size), 0) AS bytes,
+    (SELECT count(*) FROM repository) AS repositories FROM content`,
 };
 
 const CHANGE = {
@@ -51,6 +82,17 @@ const CHANGE = {
   removeTag: 'DELETE FROM tag WHERE repository = (SELECT id FROM repository WHERE name = ?) AND name = ?',
   putVisibility: 'UPDATE repository SET visibility = ?, visibility_checked_at = ? WHERE name = ?',
   forget: 'DELETE FROM repository WHERE name = ?',
+  removeLink: 'DELETE FROM link WHERE repository = (SELECT id FROM repository WHERE name = ?) AND digest = ?',
+  putContent: 'INSERT OR REPLACE INTO content (digest, size, used_at, checked_at) VALUES (?, ?, ?, ?)',
+  removeContent: 'DELETE FROM content WHERE digest = ?',
+  putChild: 'INSERT OR IGNORE INTO child (parent, child) VALUES (?, ?)',
+  removeChildren: 'DELETE FROM child WHERE parent = ?',
+  touch: `WITH RECURSIVE used (digest) AS (
+      SELECT ?1 UNION SELECT child FROM child JOIN used ON parent = used.digest
+    ) UPDATE content SET used_at = ?2 WHERE digest IN (SELECT digest FROM used) AND used_at < ?2`,
+  putChecked: 'UPDATE content SET checked_at = ? WHERE digest = ?',
+  begin: 'BEGIN IMMEDIATE',
+  commit: 'COMMIT',
 };
 
 /** Primary result codes of SQLite; an extended code holds its primary one in its lowest byte. */
@@ -132,6 +174,7 @@ function prepare(database: DatabaseSync): Open {
 }
 
 class SqliteIndex implements IndexStore {
+  readonly isNew: boolean;
   readonly #file: string;
   readonly #log: Logger;
   #open: Open;
@@ -143,6 +186,7 @@ class SqliteIndex implements IndexStore {
     this.#file = file;
     this.#log = log;
     this.#open = prepare(openOrBeginAnew(file, log));
+    this.isNew = this.#open.select.stats.get()?.blobs === 0;
   }
 
   async link(repository: RepositoryName, kind: LinkKind, digest: Digest): Promise<Link | undefined> {
@@ -199,6 +243,74 @@ class SqliteIndex implements IndexStore {
 
   async forget(repository: RepositoryName): Promise<void> {
     this.#forget(repository);
+  }
+
+  async removeLink(repository: RepositoryName, digest: Digest): Promise<void> {
+    this.#write(({ change }) => change.removeLink.run(repository, digest));
+  }
+
+  async repositories(): Promise<readonly RepositoryEntry[]> {
+    const rows = this.#try(({ select }) => select.repositories.all()) ?? [];
+    return rows.map(({ name, visibility, digests, tags }) => ({
+      name: name as RepositoryName,
+      visibility: (visibility ?? undefined) as RepositoryEntry['visibility'],
+      digests: digests as number,
+      tags: tags as number,
+    }));
+  }
+
+  async content(digest: Digest): Promise<ContentEntry | undefined> {
+    const row = this.#try(({ select }) => select.content.get(digest));
+    if (row === undefined) return undefined;
+    const { size, used_at: usedAt, checked_at: checkedAt } = row as Record<string, number>;
+    return { size: size ?? 0, usedAt: usedAt ?? 0, checkedAt: checkedAt ?? 0 };
+  }
+
+  async putContent(digest: Digest, { size, usedAt, checkedAt }: ContentEntry): Promise<void> {
+    this.#write(({ change }) => change.putContent.run(digest, size, usedAt, checkedAt));
+  }
+
+  async removeContent(digest: Digest): Promise<void> {
+    this.#write(({ change }) => {
+      change.removeContent.run(digest);
+      change.removeChildren.run(digest);
+    });
+  }
+
+  async putChildren(parent: Digest, children: readonly Digest[]): Promise<void> {
+    this.#write(({ change }) => {
+      for (const child of children) change.putChild.run(parent, child);
+    });
+  }
+
+  async touch(uses: ReadonlyMap<Digest, number>): Promise<void> {
+    this.#write(({ database, change }) => {
+      change.begin.run();
+      try {
+        for (const [digest, at] of uses) change.touch.run(digest, at);
+        change.commit.run();
+      } finally {
+        if (database.isTransaction) database.exec('ROLLBACK');
+      }
+    });
+  }
+
+  async unusedSince(before: number, limit: number): Promise<readonly UnusedContent[]> {
+    const rows = this.#try(({ select }) => select.unused.all(before, limit)) ?? [];
+    return rows.map(({ digest, size }) => ({ digest: digest as Digest, size: size as number }));
+  }
+
+  async uncheckedSince(before: number): Promise<Digest | undefined> {
+    return this.#try(({ select }) => select.unchecked.get(before))?.digest as Digest | undefined;
+  }
+
+  async putChecked(digest: Digest, at: number): Promise<void> {
+    this.#write(({ change }) => change.putChecked.run(at, digest));
+  }
+
+  async stats(): Promise<IndexStats> {
+    const row = this.#try(({ select }) => select.stats.get()) as Record<string, number> | undefined;
+    return { blobs: row?.blobs ?? 0, bytes: row?.bytes ?? 0, repositories: row?.repositories ?? 0 };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,33 +2,52 @@
  * What the cache holds: content by digest, and what is known of repositories. It depends on the disk, and must not know
  * why something is wanted, by whom, or where it comes from.
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
+import { every, once } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { ContentStore } from './content-store.ts';
 import { openFileContentStore } from './file-content-store.ts';
 import type { IndexStore } from './index-store.ts';
-import { INDEX_FILE, VERSION, VERSION_FILE } from './layout.ts';
+import { INDEX_FILE, RUNNING_FILE, VERSION, VERSION_FILE } from './layout.ts';
+import { RecordedContent } from './recorded-content.ts';
 import { openSqliteIndex } from './sqlite-index.ts';
 
 export interface Store extends AsyncDisposable {
-  readonly content: ContentStore;
+  readonly content: RecordedContent;
   readonly index: IndexStore;
+  /** Did the run before end without saying so, as by a power cut? */
+  readonly wasUnclean: boolean;
 }
+
+const FLUSH_EVERY = 10_000;
 
 /** Opens the store under `directory`, which is made where it is missing. A second one on the same directory is refused. */
 export async function openStore(directory: string, log: Logger, clock: Clock): Promise<Store> {
   await mkdir(directory, { recursive: true, mode: 0o750 });
   await checkVersion(path.join(directory, VERSION_FILE));
-  // The index comes first: it is the lock, and the content store clears away what a run before left behind.
-  const index = openSqliteIndex(path.join(directory, INDEX_FILE), log);
+  await using stack = new AsyncDisposableStack();
+  // The index comes first: it is the lock.
+  const index = stack.use(openSqliteIndex(path.join(directory, INDEX_FILE), log));
+  const files = await openFileContentStore(directory, clock);
+  const content = new RecordedContent(files, index, clock, log);
+  const wasUnclean = await markRunning(path.join(directory, RUNNING_FILE));
+  stack.defer(() => unlink(path.join(directory, RUNNING_FILE)).catch(() => {}));
+  stack.defer(() => content.flushUses());
+  stack.use(every(FLUSH_EVERY, async () => void (await content.flushUses()), log));
+  if (index.isNew || wasUnclean) stack.use(once((signal) => content.relearn(signal), log));
+  const opened = stack.move();
+  return { content, index, wasUnclean, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+/** Was it marked already? */
+async function markRunning(file: string): Promise<boolean> {
   try {
-    const content = await openFileContentStore(directory, clock);
-    return { content, index, [Symbol.asyncDispose]: () => index[Symbol.asyncDispose]() };
+    await writeFile(file, '', { flag: 'wx', mode: 0o640 });
+    return false;
   } catch (error) {
-    await index[Symbol.asyncDispose]();
-    throw error;
+    // A disk that is full is no reason not to start.
+    return (error as NodeJS.ErrnoException).code === 'EEXIST';
   }
 }
 

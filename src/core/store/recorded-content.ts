@@ -1,0 +1,104 @@
+import type { Clock } from '../../platform/clock.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { Digest } from '../../registry/digest.ts';
+import type { ContentStore, ListedContent, PartialContent, StoredContent } from './content-store.ts';
+import type { IndexStore } from './index-store.ts';
+
+/**
+ * Content with a record of it in the index: its size, against which it is checked whenever it is asked for, and its last
+ * use. Uses are written down in batches, so that a hit costs no write.
+ */
+export class RecordedContent implements ContentStore {
+  readonly #content: ContentStore;
+  readonly #index: IndexStore;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  #uses = new Map<Digest, number>();
+
+  constructor(content: ContentStore, index: IndexStore, clock: Clock, log: Logger) {
+    this.#content = content;
+    this.#index = index;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  async find(digest: Digest): Promise<StoredContent | undefined> {
+    const found = await this.#content.find(digest);
+    if (found === undefined) return undefined;
+    const entry = await this.#index.content(digest);
+    if (entry === undefined) await this.#learn({ digest, size: found.size });
+    else if (entry.size !== found.size) {
+      await this.setAside(digest);
+      return undefined;
+    }
+    this.#uses.set(digest, this.#clock());
+    return found;
+  }
+
+  /** Where it is, without that being a use. */
+  peek(digest: Digest): Promise<StoredContent | undefined> {
+    return this.#content.find(digest);
+  }
+
+  async read(digest: Digest): Promise<Buffer | undefined> {
+    return (await this.find(digest)) === undefined ? undefined : this.#content.read(digest);
+  }
+
+  async publish(digest: Digest, bytes: Uint8Array): Promise<void> {
+    await this.#content.publish(digest, bytes);
+    await this.#published(digest, bytes.length);
+  }
+
+  async begin(digest: Digest): Promise<PartialContent> {
+    const partial = await this.#content.begin(digest);
+    const publish = partial.publish.bind(partial);
+    partial.publish = async () => {
+      await publish();
+      await this.#published(digest, partial.size);
+    };
+    return partial;
+  }
+
+  list(): AsyncIterable<ListedContent> {
+    return this.#content.list();
+  }
+
+  async remove(digest: Digest): Promise<void> {
+    await this.#content.remove(digest);
+    this.#uses.delete(digest);
+    await this.#index.removeContent(digest);
+  }
+
+  async setAside(digest: Digest): Promise<void> {
+    this.#log.error(
+      { digest },
+      'content in the cache is wrong; set aside, and fetched again when it is asked for',
+    );
+    await this.#content.setAside(digest);
+    await this.#index.removeContent(digest);
+  }
+
+  /** Writes the uses down that there were since the last time. */
+  async flushUses(): Promise<void> {
+    const uses = this.#uses;
+    this.#uses = new Map();
+    if (uses.size > 0) await this.#index.touch(uses);
+  }
+
+  /** Learns of content that the index does not know, as after it was lost. */
+  async relearn(signal: AbortSignal): Promise<void> {
+    for await (const listed of this.#content.list()) {
+      if (signal.aborted) return;
+      if ((await this.#index.content(listed.digest)) === undefined) await this.#learn(listed);
+    }
+  }
+
+  #learn({ digest, size }: ListedContent): Promise<void> {
+    return this.#index.putContent(digest, { size, usedAt: this.#clock(), checkedAt: 0 });
+  }
+
+  #published(digest: Digest, size: number): Promise<void> {
+    const now = this.#clock();
+    return this.#index.putContent(digest, { size, usedAt: now, checkedAt: now });
+  }
+}

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { afterEach, beforeEach, test } from 'node:test';
+import type { CoreOptions } from '../../../src/core/core.ts';
+import { FakeHub } from '../../support/fake-hub.ts';
+import { imageOf, type TestImage } from '../../support/image.ts';
+import { ACCOUNT, SHORT_LIMITS, TestCore } from '../../support/test-core.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const MIB = 1024 * 1024;
+const HOUR = 3_600_000;
+
+let hub: FakeHub;
+let core: TestCore;
+
+beforeEach(async () => {
+  hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+});
+
+afterEach(async () => {
+  await core[Symbol.asyncDispose]();
+  await hub[Symbol.asyncDispose]();
+});
+
+async function start(options: Partial<CoreOptions>): Promise<void> {
+  core = await TestCore.start(hub, { limits: { ...SHORT_LIMITS, sweepEvery: 5 }, ...options });
+}
+
+function push(name: string, size = MIB): TestImage {
+  const image = imageOf({ layers: [randomBytes(size)] });
+  hub.push(`library/${name}`, 'latest', image);
+  return image;
+}
+
+async function pull(name: string, image: TestImage): Promise<void> {
+  assert.equal((await core.ask(`library/${name}/manifests/latest`)).status, 200);
+  for (const layer of image.layers) {
+    assert.deepEqual(await core.blob(`library/${name}/blobs/${layer}`), image.blobs.get(layer));
+  }
+}
+
+const isHere = (digest: string | undefined) =>
+  core.content(digest ?? '').then(
+    () => true,
+    () => false,
+  );
+
+test('the longest unused goes first, by real use; a use of a manifest is one of what it names', async () => {
+  await start({ maxSize: 4 * MIB });
+  const [old, used, fresh, last] = ['old', 'used', 'fresh', 'last'].map((name) => push(name));
+  await pull('old', old ?? assert.fail());
+  core.now += HOUR;
+  await pull('used', used ?? assert.fail());
+  core.now += HOUR;
+  await pull('fresh', fresh ?? assert.fail());
+  core.now += HOUR;
+  // As docker does that has the layers already.
+  await core.ask(`library/used/manifests/${used?.digest}`);
+  core.now += HOUR;
+  await pull('last', last ?? assert.fail());
+  await waitFor(async () => !(await isHere(old?.layers[0])));
+  for (const image of [used, fresh, last]) assert.ok(await isHere(image?.layers[0]));
+  core.now += HOUR;
+  await pull('more', push('more'));
+  await waitFor(async () => !(await isHere(fresh?.layers[0])));
+  for (const image of [used, last]) assert.ok(await isHere(image?.layers[0]));
+});
+
+test('what nobody has used for so long goes, and is fetched again when it is asked for', async () => {
+  await start({ unusedFor: 30 * 24 * HOUR });
+  const image = push('alpine');
+  await pull('alpine', image);
+  core.now += 31 * 24 * HOUR;
+  await waitFor(async () => !(await isHere(image.layers[0])));
+  await pull('alpine', image);
+  assert.ok(await isHere(image.layers[0]));
+});
+
+test('a cap that is smaller than a blob lets it pull through', async () => {
+  await start({ maxSize: 100_000 });
+  const image = push('alpine');
+  await pull('alpine', image);
+  core.now += HOUR;
+  await waitFor(async () => !(await isHere(image.layers[0])));
+});

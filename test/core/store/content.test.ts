@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { scrub } from '../../../src/core/store/scrub.ts';
+import { openStore, type Store } from '../../../src/core/store/store.ts';
+import { sha256Of } from '../../../src/registry/digest.ts';
+import { QUIET } from '../../support/test-core.ts';
+import { type LoggedLine, testLog } from '../../support/test-log.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const BYTES = Buffer.from('content');
+const DIGEST = sha256Of(BYTES);
+const FILE = `blobs/sha256/${DIGEST.slice(7, 9)}/${DIGEST.slice(7)}`;
+
+let directory: string;
+let store: Store;
+let log: LoggedLine[];
+
+beforeEach(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'hubgate-content-'));
+  log = [];
+  store = await openStore(directory, testLog(log), Date.now);
+});
+
+afterEach(async () => {
+  await store[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true });
+});
+
+async function aside(): Promise<string[]> {
+  return readdir(path.join(directory, 'aside'));
+}
+
+test('content of another size than it had is set aside when it is asked for', async () => {
+  await store.content.publish(DIGEST, BYTES);
+  await truncate(path.join(directory, FILE), 3);
+  assert.equal(await store.content.find(DIGEST), undefined);
+  assert.equal(await store.content.read(DIGEST), undefined);
+  assert.deepEqual(await aside(), [DIGEST.replace(':', '-')]);
+  await store.content.publish(DIGEST, BYTES);
+  assert.deepEqual(await store.content.read(DIGEST), BYTES);
+});
+
+test('an index that was lost learns again what content there is', async () => {
+  await store.content.publish(DIGEST, BYTES);
+  await store[Symbol.asyncDispose]();
+  await rm(path.join(directory, 'index.db'));
+  store = await openStore(directory, QUIET, Date.now);
+  await waitFor(async () => (await store.index.stats()).blobs === 1);
+  assert.equal((await store.index.content(DIGEST))?.size, BYTES.length);
+});
+
+test('after an unclean stop all content is compared with its digest, and what is wrong is set aside', async () => {
+  const other = Buffer.from('another one');
+  await store.content.publish(DIGEST, BYTES);
+  await store.content.publish(sha256Of(other), other);
+  await store[Symbol.asyncDispose]();
+  assert.equal((await openAndClose()).wasUnclean, false);
+  await writeFile(path.join(directory, 'RUNNING'), '');
+  await writeFile(path.join(directory, FILE), 'CONTENT');
+  store = await openStore(directory, testLog(log), () => Date.now() + 1000);
+  assert.equal(store.wasUnclean, true);
+  await using _scrubbing = scrub({ store, directory, clock: () => Date.now() + 1000, log: QUIET });
+  await waitFor(async () => (await aside()).length === 1);
+  assert.equal(await store.content.find(DIGEST), undefined);
+  assert.deepEqual(await store.content.read(sha256Of(other)), other);
+  assert.equal(log.filter(({ msg }) => msg.startsWith('content in the cache is wrong')).length, 1);
+});
+
+test('content is compared with its digest again, a month after the last time', async () => {
+  let now = Date.now();
+  await store.content.publish(DIGEST, BYTES);
+  await writeFile(path.join(directory, FILE), 'CONTENT');
+  now += 31 * 24 * 3_600_000;
+  await using _scrubbing = scrub({ store, directory, clock: () => now, log: QUIET });
+  await waitFor(async () => (await aside()).length === 1);
+});
+
+async function openAndClose(): Promise<Store> {
+  const opened = await openStore(directory, QUIET, Date.now);
+  await opened[Symbol.asyncDispose]();
+  return opened;
+}
