@@ -78,6 +78,45 @@ function program(end: (code: ExitCode) => void): Command {
       const { deleteUser } = await import('../commands/user.ts');
       end(await deleteUser(name, options, process));
     });
+
+  const cache = hubgate.command('cache').description('what a running mirror keeps');
+  cache
+    .command('stats')
+    .description('how much there is')
+    .addOption(home())
+    .addOption(json())
+    .action(async (options: { home: string; json: boolean }) => {
+      const { cacheStats } = await import('../commands/cache.ts');
+      end(await cacheStats(options, process));
+    });
+  cache
+    .command('list')
+    .description('of which repositories')
+    .addOption(home())
+    .addOption(json())
+    .action(async (options: { home: string; json: boolean }) => {
+      const { cacheList } = await import('../commands/cache.ts');
+      end(await cacheList(options, process));
+    });
+  cache
+    .command('purge <repository>')
+    .description('take a repository, repository:tag or repository@digest from the cache')
+    .addOption(home())
+    .addOption(json())
+    .action(async (what: string, options: { home: string; json: boolean }) => {
+      const { cachePurge } = await import('../commands/cache.ts');
+      end(await cachePurge(what, options, process));
+    });
+
+  hubgate
+    .command('upstream')
+    .description('whether the upstreams answer, take the credential, and how much quota is left')
+    .addOption(home())
+    .addOption(json())
+    .action(async (options: { home: string; json: boolean }) => {
+      const { showUpstreams } = await import('../commands/upstream.ts');
+      end(await showUpstreams(options, process));
+    });
   return hubgate;
 }
 

@@ -9,6 +9,7 @@ import type { UpstreamNames } from '../registry/repository.ts';
 import { coreApplication } from './endpoints.ts';
 import { sweep } from './eviction/sweep.ts';
 import { type CoreLimits, STANDARD_LIMITS } from './limits.ts';
+import { createOperations } from './operations.ts';
 import { CacheWrites } from './pull/cache-writes.ts';
 import { Memberships } from './pull/membership.ts';
 import { BlobPull } from './pull/pull-blob.ts';
@@ -70,10 +71,8 @@ export async function startCore(options: CoreOptions): Promise<AsyncDisposable> 
       revalidationDeadline: limits.revalidation,
     }),
     blobs,
-    documents: new DocumentPull(client, memberships),
-    status: () => ({
-      quota: Object.fromEntries(upstreams.map(({ host }) => [host, client.quota(host) ?? null])),
-    }),
+    documents: new DocumentPull({ index: store.index, client, memberships, clock, staleIfError }),
+    operations: createOperations({ store, client, transport, writes, upstreams, names }),
     log,
   });
   stack.use(await serveOnSocket(options.socket, app.callback()));

@@ -1,15 +1,21 @@
 import { Readable } from 'node:stream';
 import Koa, { type Context } from 'koa';
 import type { Logger } from '../platform/log.ts';
+import { readBody } from '../platform/read-body.ts';
 import {
   BYTES_TYPE,
+  type CachedRepositories,
   CORE_HEADERS,
+  type CoreStatus,
   FILL_TYPE,
   type FillStart,
   type Grant,
   LOCATION_TYPE,
   type Location,
+  PURGE,
+  type Purged,
   parseGrant,
+  type UpstreamChecks,
 } from '../registry/core-api.ts';
 import { ERRORS, errorBody } from '../registry/error.ts';
 import { writePage } from '../registry/page.ts';
@@ -28,9 +34,20 @@ export interface CoreRooms {
   readonly manifests: ManifestPull;
   readonly blobs: BlobPull;
   readonly documents: DocumentPull;
-  readonly status: () => object;
+  readonly operations: Operations;
   readonly log: Logger;
 }
+
+/** What operators ask, beside the pulls of gateways. */
+export interface Operations {
+  status(): Promise<CoreStatus>;
+  repositories(): Promise<CachedRepositories>;
+  /** Undefined where the names are none. */
+  purge(repository: string, reference: string | null): Promise<Purged | undefined>;
+  check(): Promise<UpstreamChecks>;
+}
+
+const MAX_BODY = 4 * 1024;
 
 export function coreApplication(rooms: CoreRooms): Koa {
   const app = new Koa();
@@ -49,10 +66,7 @@ export function coreApplication(rooms: CoreRooms): Koa {
 }
 
 async function answer(context: Context, rooms: CoreRooms): Promise<void> {
-  if (context.req.url === '/status') {
-    context.body = rooms.status();
-    return;
-  }
+  if (!context.path.startsWith('/v2/')) return answerOperator(context, rooms.operations);
   const { method } = context;
   const grant = parseGrant(context.get(CORE_HEADERS.grant));
   const parsed = parseTarget(context.req.url ?? '', rooms.names);
@@ -90,6 +104,30 @@ async function pull(
       break;
     case 'referrers':
       send(context, await documents.referrers(repository, route.digest, grant), sendDocument);
+  }
+}
+
+async function answerOperator(context: Context, operations: Operations): Promise<void> {
+  switch (`${context.method} ${context.path}`) {
+    case 'GET /status':
+      context.body = await operations.status();
+      return;
+    case 'GET /cache':
+      context.body = await operations.repositories();
+      return;
+    case 'POST /cache/purge': {
+      const body = await readBody(context.req, MAX_BODY);
+      const { repository, reference } = PURGE.parse(JSON.parse(body?.toString('utf8') ?? ''));
+      const purged = await operations.purge(repository, reference);
+      if (purged === undefined) context.status = 404;
+      else context.body = purged;
+      return;
+    }
+    case 'POST /upstreams/check':
+      context.body = await operations.check();
+      return;
+    default:
+      context.status = 404;
   }
 }
 
@@ -142,8 +180,9 @@ async function* progressLines(fill: Fill): AsyncGenerator<string> {
   for await (const progress of fill.progress()) yield `${JSON.stringify(progress)}\n`;
 }
 
-function sendDocument(context: Context, { bytes, next }: PulledDocument): void {
-  context.body = bytes;
+function sendDocument(context: Context, { bytes, next, age }: PulledDocument): void {
+  context.body = Buffer.from(bytes);
+  if (age !== undefined) context.set('age', String(age));
   context.set('content-type', 'application/json');
   if (next !== undefined) context.set(CORE_HEADERS.next, writePage(next));
 }

@@ -57,3 +57,62 @@ export const PROGRESS = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('failed') }),
 ]);
 export type Progress = Readonly<z.output<typeof PROGRESS>>;
+
+/** `GET /status`: what the core says of itself. */
+export const CORE_STATUS = z.object({
+  cache: z.object({
+    /** Manifests and blobs, and their bytes. */
+    blobs: z.int(),
+    bytes: z.int(),
+    repositories: z.int(),
+    /** Answers since the start that could not be cached. */
+    unwritten: z.int(),
+  }),
+  upstreams: z.array(
+    z.object({
+      host: z.string(),
+      /** Why it is left alone, where it is. */
+      trouble: z.string().nullable(),
+      quota: z
+        .object({
+          limit: z.int(),
+          remaining: z.int(),
+          /** Seconds. */
+          window: z.int(),
+          source: z.string().optional(),
+          /** Milliseconds since the epoch. */
+          readAt: z.int(),
+        })
+        .nullable(),
+    }),
+  ),
+});
+export type CoreStatus = Readonly<z.output<typeof CORE_STATUS>>;
+
+/** `GET /cache`: the repositories of which something is known. */
+export const CACHED_REPOSITORIES = z.array(
+  z.object({
+    name: z.string(),
+    visibility: z.enum(['public', 'private', 'unknown']),
+    digests: z.int(),
+    tags: z.int(),
+  }),
+);
+export type CachedRepositories = Readonly<z.output<typeof CACHED_REPOSITORIES>>;
+
+/** `POST /cache/purge`: a repository in full, or one of its tags or digests. */
+export const PURGE = z.strictObject({ repository: z.string(), reference: z.string().nullable() });
+export const PURGED = z.object({ digests: z.int(), bytes: z.int() });
+export type Purged = Readonly<z.output<typeof PURGED>>;
+
+/** `POST /upstreams/check`: what each upstream answers now. */
+export const UPSTREAM_CHECKS = z.array(
+  z.object({
+    host: z.string(),
+    /** Why not, where it is not reachable. */
+    trouble: z.string().nullable(),
+    credential: z.enum(['none', 'accepted', 'refused', 'unknown']),
+    milliseconds: z.int(),
+  }),
+);
+export type UpstreamChecks = Readonly<z.output<typeof UPSTREAM_CHECKS>>;

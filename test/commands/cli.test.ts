@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterEach, beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, type TestContext, test } from 'node:test';
 import { FakeHub } from '../support/fake-hub.ts';
 import { ask } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
@@ -123,11 +123,12 @@ test('check finds every error in the three files at once', async () => {
 });
 
 /** Starts the whole mirror, and resolves when it has said that it runs. */
-async function startMirror(environment: Record<string, string>) {
+async function startMirror(t: TestContext, environment: Record<string, string>) {
   const child = hubgate(['start'], environment);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
   const exit = once(child, 'exit');
+  t.after(() => child.kill('SIGKILL'));
   await Promise.race([waitFor(() => output.includes('docker pull')), exit]);
   return {
     output: () => output,
@@ -153,7 +154,7 @@ test('a first start makes what is missing and shows a password once; a second ke
     REGISTRY_PROXY_PASSWORD: ACCOUNT.password,
   };
 
-  const first = await startMirror(environment);
+  const first = await startMirror(t, environment);
   const password =
     /The user admin has the password {2}(\S+)/.exec(first.output())?.[1] ?? assert.fail(first.output());
   assert.match(
@@ -174,6 +175,26 @@ test('a first start makes what is missing and shows a password once; a second ke
     });
   assert.equal((await pull()).status, 200);
   assert.ok(hub.log.some(({ headers }) => headers.authorization?.startsWith('Basic ')));
+
+  const stats = JSON.parse((await run(['cache', 'stats', '--json'])).stdout);
+  assert.deepEqual([stats.blobs, stats.repositories, stats.unwritten], [1, 1, 0]);
+  assert.match(
+    (await run(['cache', 'list'])).stdout,
+    /^docker\.io\/library\/alpine {2}public {2}tags: 1 {2}digests: 1\n$/,
+  );
+  const upstream = await run(['upstream']);
+  assert.equal(upstream.code, 0, upstream.stderr);
+  assert.match(
+    upstream.stdout,
+    /^docker\.io\n {2}reachable {3}in \d+ ms\n {2}credential {2}accepted\n {2}quota {7}\d+ of 100 pulls in 6 h/,
+  );
+  assert.match((await run(['cache', 'purge', 'alpine:latest'])).stdout, /^purged 1 digests, \d+ bytes/);
+  assert.equal(JSON.parse((await run(['cache', 'stats', '--json'])).stdout).blobs, 0);
+  assert.match(
+    (await run(['cache', 'purge', 'ghcr.io/x/y'])).stderr,
+    /no repository of a configured upstream/,
+  );
+  assert.equal((await pull()).status, 200);
   assert.equal(await first.stop(), 0);
 
   assert.deepEqual((await readdir(home)).sort(), ['certs', 'config', 'data', 'run', 'state']);
@@ -181,10 +202,18 @@ test('a first start makes what is missing and shows a password once; a second ke
     assert.equal((await stat(path.join(home, secret))).mode & 0o777, 0o600, secret);
   }
   await hub.stop();
-  const second = await startMirror(environment);
+  const second = await startMirror(t, environment);
   assert.doesNotMatch(second.output(), /password/);
   assert.equal((await pull()).status, 200);
   assert.equal(await second.stop(), 0);
+});
+
+test('what is asked of a core where none runs is said so', async () => {
+  for (const args of [['cache', 'stats'], ['upstream'], ['cache', 'purge', 'alpine']]) {
+    const { code, stderr } = await run(args);
+    assert.equal(code, 1);
+    assert.match(stderr, /^hubgate: no core runs here: nothing answers on .*run\/core\.sock/);
+  }
 });
 
 test('a port that is taken is said so, and nothing is left running', async () => {

@@ -36,7 +36,10 @@ test('without the core a pull is told to try again, and readiness says which par
   await hubgate.ask(TARGET, USER);
   const [ready, said] = await readiness();
   assert.equal(ready, 200);
-  assert.match(JSON.stringify(said.core), /"docker\.io":\{"limit":100,"remaining":100,"window":21600/);
+  assert.match(
+    JSON.stringify(said.core),
+    /"host":"docker\.io","trouble":null,"quota":\{"limit":100,"remaining":100,"window":21600/,
+  );
   await hubgate.stopCore();
   const answer = await hubgate.ask(TARGET, USER);
   assert.equal(answer.status, 503);

@@ -179,6 +179,7 @@ export class FakeHub implements AsyncDisposable {
     const [, path = '', rest = ''] =
       /^\/v2\/(.+?)\/((?:manifests|blobs|tags|referrers)\/.+)$/.exec(url.pathname) ?? [];
     const token = this.#tokens.get(request.headers.authorization?.replace(/^Bearer /, '') ?? '');
+    if (url.pathname === '/v2/' && token !== undefined) return json(response, 200, {});
     const repository = this.#repositories.get(path);
     if (repository === undefined || token === undefined || !this.#mayRead(token, path, repository)) {
       return this.#challenge(response, path, token === undefined ? undefined : 'insufficient_scope');

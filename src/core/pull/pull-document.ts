@@ -1,16 +1,31 @@
+import type { Clock } from '../../platform/clock.ts';
 import type { Grant } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { nextPage, type Page, writePage } from '../../registry/page.ts';
 import type { Repository } from '../../registry/repository.ts';
+import { judgeFreshness } from '../freshness/freshness.ts';
+import type { IndexStore } from '../store/index-store.ts';
+import type { Refused } from '../upstream/answer.ts';
 import type { RegistryClient } from '../upstream/registry-client.ts';
 import { type Memberships, readerFor } from './membership.ts';
 import { type Outcome, refusalOf } from './outcome.ts';
 
-/** Documents that are passed on and not cached: the list of tags, and what refers to a manifest. */
+/** The list of tags, and what refers to a manifest. Both are asked for each time; lists stay for when that cannot be. */
 export interface PulledDocument {
-  readonly bytes: Buffer;
+  readonly bytes: Uint8Array;
   /** Where the next page of a list begins. */
   readonly next?: Page;
+  /** Seconds since the upstream last said so; of a `stale` answer. */
+  readonly age?: number;
+}
+
+export interface DocumentPullOptions {
+  readonly index: IndexStore;
+  readonly client: RegistryClient;
+  readonly memberships: Memberships;
+  readonly clock: Clock;
+  /** Milliseconds. */
+  readonly staleIfError: number;
 }
 
 const EMPTY_INDEX = {
@@ -19,22 +34,44 @@ const EMPTY_INDEX = {
   manifests: [],
 };
 
-export class DocumentPull {
-  readonly #client: RegistryClient;
-  readonly #memberships: Memberships;
+/** Bytes. A longer list is not kept. */
+const MAX_KEPT = 1024 * 1024;
 
-  constructor(client: RegistryClient, memberships: Memberships) {
-    this.#client = client;
-    this.#memberships = memberships;
+export class DocumentPull {
+  readonly #options: DocumentPullOptions;
+
+  constructor(options: DocumentPullOptions) {
+    this.#options = options;
   }
 
   async tags(repository: Repository, page: Page, grant: Grant): Promise<Outcome<PulledDocument>> {
+    const { index, clock } = this.#options;
     const query = writePage(page);
     const resource = query === '' ? 'tags/list' : `tags/list?${query}`;
     const answer = await this.#get(repository, resource, grant);
-    if (answer.kind !== 'yes') return refusalOf(answer, 'NAME_UNKNOWN');
-    const next = nextPage(answer.value.link ?? '');
-    return { kind: 'found', cache: 'fill', bytes: answer.value.bytes, ...(next && { next }) };
+    if (answer.kind !== 'yes') return this.#stale(repository, resource, grant, answer);
+    const { bytes, link } = answer.value;
+    if (bytes.length <= MAX_KEPT)
+      await index.putDocument(repository.name, resource, { bytes, link, readAt: clock() });
+    return { kind: 'found', cache: 'fill', ...listed(bytes, link) };
+  }
+
+  async #stale(
+    repository: Repository,
+    resource: string,
+    grant: Grant,
+    answer: Refused,
+  ): Promise<Outcome<PulledDocument>> {
+    const { index, memberships, clock, staleIfError } = this.#options;
+    const kept = answer.kind === 'no' ? undefined : await index.document(repository.name, resource);
+    const rules = { freshFor: 0, staleFor: staleIfError };
+    const isUsable =
+      kept !== undefined &&
+      judgeFreshness(kept.readAt, clock(), rules) !== 'expired' &&
+      (await memberships.visible(repository, grant)) !== 'unknown';
+    if (!isUsable) return refusalOf(answer, 'NAME_UNKNOWN');
+    const age = Math.round((clock() - kept.readAt) / 1000);
+    return { kind: 'found', cache: 'stale', ...listed(kept.bytes, kept.link), age };
   }
 
   /** An upstream without the endpoint, such as Docker Hub, has nothing that refers to anything: an empty index. */
@@ -47,9 +84,15 @@ export class DocumentPull {
   }
 
   async #get(repository: Repository, resource: string, grant: Grant) {
+    const { client, memberships } = this.#options;
     const as = readerFor(grant);
-    const answer = await this.#client.getDocument(repository, resource, { as });
-    await this.#memberships.learn(repository, as, answer);
+    const answer = await client.getDocument(repository, resource, { as });
+    await memberships.learn(repository, as, answer);
     return answer;
   }
+}
+
+function listed(bytes: Uint8Array, link: string | undefined): PulledDocument {
+  const next = nextPage(link ?? '');
+  return { bytes, ...(next && { next }) };
 }

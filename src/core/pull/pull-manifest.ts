@@ -1,4 +1,5 @@
 import type { Clock } from '../../platform/clock.ts';
+import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Logger } from '../../platform/log.ts';
 import { SingleFlight } from '../../platform/single-flight.ts';
 import type { CacheState, Grant } from '../../registry/core-api.ts';
@@ -39,13 +40,20 @@ export interface ManifestPullOptions {
 
 type Method = 'GET' | 'HEAD';
 
+/** Milliseconds; after a restart a tag may seem to have been confirmed so much earlier. */
+const WRITE_CONFIRMED_AFTER = 60 * 60_000;
+const MAX_CONFIRMED = 50_000;
+
 export class ManifestPull {
   readonly #options: ManifestPullOptions;
+  /** When tags were last confirmed, beyond what the index says. */
+  readonly #confirmed: ExpiringCache<TagEntry>;
   readonly #revalidating = new SingleFlight<Answer<ManifestHead>>();
   readonly #fetching = new SingleFlight<Answer<Manifest>>();
 
   constructor(options: ManifestPullOptions) {
     this.#options = options;
+    this.#confirmed = new ExpiringCache(MAX_CONFIRMED, options.clock);
   }
 
   /** The manifest under a tag or a digest. A HEAD moves no manifest, and so costs no pull of the upstream's quota. */
@@ -66,8 +74,8 @@ export class ManifestPull {
     method: Method,
     grant: Grant,
   ): Promise<Outcome<PulledManifest>> {
-    const { store, memberships, clock, tagFreshness, staleIfError } = this.#options;
-    const entry = await store.index.tag(repository.name, tag);
+    const { memberships, clock, tagFreshness, staleIfError } = this.#options;
+    const entry = await this.#tag(repository, tag);
     const visible = await memberships.visible(repository, grant);
     const rules = { freshFor: tagFreshness, staleFor: staleIfError };
     const freshness = entry === undefined ? 'expired' : judgeFreshness(entry.checkedAt, clock(), rules);
@@ -87,6 +95,32 @@ export class ManifestPull {
     return refusalOf(answer, 'MANIFEST_UNKNOWN');
   }
 
+  async #tag(repository: Repository, tag: Tag): Promise<TagEntry | undefined> {
+    const entry = await this.#options.store.index.tag(repository.name, tag);
+    const confirmed = this.#confirmed.get(`${repository.name}:${tag}`);
+    return entry !== undefined && confirmed?.digest === entry.digest
+      ? { ...entry, checkedAt: Math.max(entry.checkedAt, confirmed.checkedAt) }
+      : entry;
+  }
+
+  /** A tag that has not moved is written down again only now and then: that it was confirmed is worth no write. */
+  async #putTag(
+    repository: Repository,
+    tag: Tag,
+    entry: TagEntry | undefined,
+    { digest, mediaType, size }: ManifestHead,
+  ): Promise<void> {
+    const { index } = this.#options.store;
+    const checkedAt = this.#options.clock();
+    const next = { digest, mediaType, size, checkedAt };
+    this.#confirmed.set(`${repository.name}:${tag}`, next, WRITE_CONFIRMED_AFTER);
+    const written = await index.tag(repository.name, tag);
+    const isWritten = written?.digest === digest && checkedAt - written.checkedAt < WRITE_CONFIRMED_AFTER;
+    if (isWritten && entry?.digest === digest) return;
+    await index.putTag(repository.name, tag, next);
+    await index.putLink(repository.name, digest, { kind: 'manifest', mediaType });
+  }
+
   /** One upstream HEAD, however many ask; written down, and a tag that is gone taken back. */
   #revalidate(
     repository: Repository,
@@ -94,15 +128,13 @@ export class ManifestPull {
     as: Identity,
     entry: TagEntry | undefined,
   ): Promise<Answer<ManifestHead>> {
-    const { store, client, memberships, clock, revalidationDeadline } = this.#options;
+    const { store, client, memberships, revalidationDeadline } = this.#options;
     return this.#revalidating.run(`${as} ${repository.name}:${tag}`, async () => {
       const deadline = entry === undefined ? {} : { deadline: revalidationDeadline };
       const answer = await client.headManifest(repository, { kind: 'tag', tag }, { as, ...deadline });
       await memberships.learn(repository, as, answer);
       if (answer.kind === 'yes') {
-        const { digest, mediaType, size } = answer.value;
-        await store.index.putTag(repository.name, tag, { digest, mediaType, size, checkedAt: clock() });
-        await store.index.putLink(repository.name, digest, { kind: 'manifest', mediaType });
+        await this.#putTag(repository, tag, entry, answer.value);
       } else if (answer.kind === 'no' && answer.reason === 'not-found') {
         await store.index.removeTag(repository.name, tag);
       }

@@ -29,9 +29,16 @@ export interface IndexStore extends AsyncDisposable {
    */
   putVisibility(repository: RepositoryName, entry: VisibilityEntry): Promise<void>;
 
-  /** Takes back everything that was learnt of a repository: its links, its tags and its visibility. */
+  /** What stood at `resource` below the repository; a few of them are kept for each repository. */
+  document(repository: RepositoryName, resource: string): Promise<DocumentEntry | undefined>;
+  putDocument(repository: RepositoryName, resource: string, entry: DocumentEntry): Promise<void>;
+
+  /** Takes back everything that was learnt of a repository: its links, its tags, its documents and its visibility. */
   forget(repository: RepositoryName): Promise<void>;
   removeLink(repository: RepositoryName, digest: Digest): Promise<void>;
+  /** Every digest that is linked in a repository. */
+  links(repository: RepositoryName): Promise<readonly Digest[]>;
+  isLinked(digest: Digest): Promise<boolean>;
   repositories(): Promise<readonly RepositoryEntry[]>;
 
   content(digest: Digest): Promise<ContentEntry | undefined>;
@@ -47,6 +54,14 @@ export interface IndexStore extends AsyncDisposable {
   uncheckedSince(before: number): Promise<Digest | undefined>;
   putChecked(digest: Digest, at: number): Promise<void>;
   stats(): Promise<IndexStats>;
+}
+
+export interface DocumentEntry {
+  readonly bytes: Uint8Array;
+  /** The `Link` header that came with it. */
+  readonly link: string | undefined;
+  /** Milliseconds since the epoch. */
+  readonly readAt: number;
 }
 
 export interface ContentEntry {

@@ -7,6 +7,7 @@ import type { Tag } from '../../registry/reference.ts';
 import type { RepositoryName } from '../../registry/repository.ts';
 import type {
   ContentEntry,
+  DocumentEntry,
   IndexStats,
   IndexStore,
   Link,
@@ -33,6 +34,7 @@ const SCHEMA = `
     media_type TEXT,
     PRIMARY KEY (repository, kind, digest)
   ) STRICT, WITHOUT ROWID;
+  CREATE INDEX link_digest ON link (digest);
   CREATE TABLE tag (
     repository INTEGER NOT NULL REFERENCES repository (id) ON DELETE CASCADE,
     name TEXT NOT NULL,
@@ -42,6 +44,14 @@ const SCHEMA = `
     checked_at INTEGER NOT NULL,
     PRIMARY KEY (repository, name)
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE document (
+    repository INTEGER NOT NULL REFERENCES repository (id) ON DELETE CASCADE,
+    resource TEXT NOT NULL,
+    bytes BLOB NOT NULL,
+    link TEXT,
+    read_at INTEGER NOT NULL,
+    PRIMARY KEY (repository, resource)
+  ) STRICT;
   CREATE TABLE content (
     digest TEXT PRIMARY KEY,
     size INTEGER NOT NULL,
@@ -63,9 +73,13 @@ const SELECT = {
   tag: 'SELECT t.* FROM tag t JOIN repository r ON r.id = t.repository WHERE r.name = ? AND t.name = ?',
   visibility:
     'SELECT visibility, visibility_checked_at FROM repository WHERE name = ? AND visibility IS NOT NULL',
+  document:
+    'SELECT d.bytes, d.link, d.read_at FROM document d JOIN repository r ON r.id = d.repository WHERE r.name = ? AND resource = ?',
   repositories: `SELECT name, visibility,
     (SELECT count(*) FROM link WHERE repository = id) AS digests,
     (SELECT count(*) FROM tag WHERE repository = id) AS tags FROM repository ORDER BY name`,
+  links: 'SELECT DISTINCT l.digest FROM link l JOIN repository r ON r.id = l.repository WHERE r.name = ?',
+  linked: 'SELECT 1 FROM link WHERE digest = ? LIMIT 1',
   content: 'SELECT size, used_at, checked_at FROM content WHERE digest = ?',
   unused: 'SELECT digest, size FROM content WHERE used_at < ? ORDER BY used_at LIMIT ?',
   unchecked: 'SELECT digest FROM content WHERE checked_at < ? ORDER BY checked_at LIMIT 1',
@@ -81,6 +95,11 @@ const CHANGE = {
     'INSERT OR REPLACE INTO tag (repository, name, digest, media_type, size, checked_at) SELECT id, ?, ?, ?, ?, ? FROM repository WHERE name = ?',
   removeTag: 'DELETE FROM tag WHERE repository = (SELECT id FROM repository WHERE name = ?) AND name = ?',
   putVisibility: 'UPDATE repository SET visibility = ?, visibility_checked_at = ? WHERE name = ?',
+  putDocument:
+    'INSERT OR REPLACE INTO document (repository, resource, bytes, link, read_at) SELECT id, ?, ?, ?, ? FROM repository WHERE name = ?',
+  trimDocuments: `DELETE FROM document WHERE repository = (SELECT id FROM repository WHERE name = ?1) AND resource NOT IN (
+    SELECT resource FROM document WHERE repository = (SELECT id FROM repository WHERE name = ?1)
+    ORDER BY read_at DESC LIMIT ?2)`,
   forget: 'DELETE FROM repository WHERE name = ?',
   removeLink: 'DELETE FROM link WHERE repository = (SELECT id FROM repository WHERE name = ?) AND digest = ?',
   putContent: 'INSERT OR REPLACE INTO content (digest, size, used_at, checked_at) VALUES (?, ?, ?, ?)',
@@ -94,6 +113,9 @@ const CHANGE = {
   begin: 'BEGIN IMMEDIATE',
   commit: 'COMMIT',
 };
+
+/** Of each repository: callers choose how long the pages of a list are, and so how many there can be. */
+const DOCUMENTS_KEPT = 20;
 
 /** Primary result codes of SQLite; an extended code holds its primary one in its lowest byte. */
 const BUSY = 5;
@@ -241,12 +263,44 @@ class SqliteIndex implements IndexStore {
     });
   }
 
+  async document(repository: RepositoryName, resource: string): Promise<DocumentEntry | undefined> {
+    const row = this.#find(repository, ({ select }) => select.document.get(repository, resource));
+    if (row === undefined) return undefined;
+    const { bytes, link, read_at: readAt } = row;
+    return {
+      bytes: bytes as Uint8Array,
+      link: (link ?? undefined) as string | undefined,
+      readAt: readAt as number,
+    };
+  }
+
+  async putDocument(
+    repository: RepositoryName,
+    resource: string,
+    { bytes, link, readAt }: DocumentEntry,
+  ): Promise<void> {
+    this.#write(({ change }) => {
+      change.addRepository.run(repository);
+      change.putDocument.run(resource, bytes, link ?? null, readAt, repository);
+      change.trimDocuments.run(repository, DOCUMENTS_KEPT);
+    });
+  }
+
   async forget(repository: RepositoryName): Promise<void> {
     this.#forget(repository);
   }
 
   async removeLink(repository: RepositoryName, digest: Digest): Promise<void> {
     this.#write(({ change }) => change.removeLink.run(repository, digest));
+  }
+
+  async links(repository: RepositoryName): Promise<readonly Digest[]> {
+    const rows = this.#try(({ select }) => select.links.all(repository)) ?? [];
+    return rows.map(({ digest }) => digest as Digest);
+  }
+
+  async isLinked(digest: Digest): Promise<boolean> {
+    return this.#try(({ select }) => select.linked.get(digest)) !== undefined;
   }
 
   async repositories(): Promise<readonly RepositoryEntry[]> {

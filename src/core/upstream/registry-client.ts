@@ -16,7 +16,7 @@ import { type Reference, writeReference } from '../../registry/reference.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
 import type { CoreLimits } from '../limits.ts';
-import { type Answer, cannot, no, yes } from './answer.ts';
+import { type Answer, cannot, no, type Refused, yes } from './answer.ts';
 import { type Authorization, type AuthorizationHeader, createAuthorization } from './authorization.ts';
 import { type Quota, readQuota, readRetryAfter } from './quota.ts';
 import { createRefusals, type Question, type Refusals } from './refusals.ts';
@@ -57,6 +57,13 @@ export interface RegistryClient {
   ): Promise<Answer<RegistryDocument>>;
   /** What the upstream last said of its pull quota, to the account or, without one, to this address. */
   quota(upstream: UpstreamHost): Quota | undefined;
+  /** Is the upstream there, and does it take the credential? Asked now, as the account. */
+  check(upstream: UpstreamHost): Promise<UpstreamCheck>;
+}
+
+export interface UpstreamCheck {
+  readonly trouble: string | null;
+  readonly credential: 'none' | 'accepted' | 'refused' | 'unknown';
 }
 
 export interface AskOptions {
@@ -235,6 +242,27 @@ class HttpRegistryClient implements RegistryClient {
     return this.#upstreams.get(upstream)?.quota;
   }
 
+  async check(host: UpstreamHost): Promise<UpstreamCheck> {
+    const upstream = this.#upstreams.get(host);
+    if (upstream === undefined) throw new Error(`no upstream ${host} is configured`);
+    using deadline = new Deadline(this.#limits.question);
+    const request: UpstreamRequest = {
+      method: 'GET',
+      url: new URL('/v2/', upstream.options.url),
+      signal: deadline.signal,
+    };
+    const answer = await this.#authorized(upstream, request, '', 'account', deadline).catch(
+      (error: unknown) => troubleOf(error, host),
+    );
+    const none = upstream.options.credential === undefined;
+    if (answer.kind !== 'yes') return { ...verdictOf(answer), ...(none && { credential: 'none' }) };
+    discard(answer.value);
+    const { statusCode: status } = answer.value;
+    if (status >= 500 || status === 429)
+      return { trouble: `it answers ${status}`, credential: none ? 'none' : 'unknown' };
+    return { trouble: null, credential: none ? 'none' : status === 200 ? 'accepted' : 'refused' };
+  }
+
   /**
    * One question from the look at what was refused before to the end of `read`, under one deadline: whoever waits for
    * a connection, a token, redirects and an answer that drips waits no longer than that for all of them.
@@ -262,8 +290,15 @@ class HttpRegistryClient implements RegistryClient {
     deadline: Deadline,
     read: (response: UpstreamResponse) => Promise<T>,
   ): Promise<Answer<T>> {
+    const scope = pullScope(request.repository.path);
     try {
-      const answer = await this.#authorized(upstream, request, as, deadline);
+      const answer = await this.#authorized(
+        upstream,
+        requestTo(upstream, request, deadline),
+        scope,
+        as,
+        deadline,
+      );
       const judged = answer.kind === 'yes' ? this.#judge(upstream, answer.value, request, as) : answer;
       return judged.kind === 'yes' ? yes(await read(judged.value)) : judged;
     } catch (error) {
@@ -273,19 +308,12 @@ class HttpRegistryClient implements RegistryClient {
 
   /** Sends with the header that the upstream wants; once more where it refuses that one. */
   async #authorized(
-    { authorization, options }: UpstreamState,
-    { repository, method, resource, headers, redirectIsYes }: Request,
+    { authorization }: UpstreamState,
+    request: UpstreamRequest,
+    scope: string,
     as: Identity,
     deadline: Deadline,
   ): Promise<Answer<UpstreamResponse>> {
-    const scope = pullScope(repository.path);
-    const request: UpstreamRequest = {
-      method,
-      url: new URL(`/v2/${repository.path}/${resource}`, options.url),
-      ...(headers && { headers }),
-      ...(redirectIsYes !== true && { followFor: options.url }),
-      signal: deadline.signal,
-    };
     const first = await deadline.bound(authorization.header(scope, as));
     if (first.kind !== 'yes') return first;
     const answer = await this.#transport.send(withAuthorization(request, first.value));
@@ -329,6 +357,28 @@ class HttpRegistryClient implements RegistryClient {
     if (upstream === undefined) throw new Error(`no upstream ${repository.upstream} is configured`);
     return upstream;
   }
+}
+
+function requestTo(
+  { options }: UpstreamState,
+  { repository, method, resource, headers, redirectIsYes }: Request,
+  { signal }: Deadline,
+): UpstreamRequest {
+  return {
+    method,
+    url: new URL(`/v2/${repository.path}/${resource}`, options.url),
+    ...(headers && { headers }),
+    ...(redirectIsYes !== true && { followFor: options.url }),
+    signal,
+  };
+}
+
+function verdictOf(answer: Refused): UpstreamCheck {
+  if (answer.kind === 'no') return { trouble: null, credential: 'refused' };
+  const { cause, detail } = answer.trouble;
+  return cause === 'credential'
+    ? { trouble: null, credential: 'refused' }
+    : { trouble: detail, credential: 'unknown' };
 }
 
 function withAuthorization(

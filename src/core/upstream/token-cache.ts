@@ -85,7 +85,7 @@ async function fetchToken(
   const { realm, service, scope, account } = request;
   const url = new URL(realm);
   if (service !== undefined) url.searchParams.set('service', service);
-  url.searchParams.set('scope', scope);
+  if (scope !== '') url.searchParams.set('scope', scope);
   url.searchParams.set('client_id', 'hubgate');
   if (account !== undefined) url.searchParams.set('account', account.username);
   let authorization: string | undefined;

@@ -147,5 +147,6 @@ async function readDocument({ headers, body }: HttpResponse, cache: string): Pro
     cache,
     bytes: Buffer.from(await body.arrayBuffer()),
     ...(page && { next: page }),
+    ...(headers.age !== undefined && { age: Number(headers.age) }),
   };
 }

@@ -42,5 +42,12 @@ export type CoreAnswer =
       readonly size: number | undefined;
       readonly body: Readable;
     }
-  | { readonly kind: 'document'; readonly cache: string; readonly bytes: Buffer; readonly next?: Page }
+  | {
+      readonly kind: 'document';
+      readonly cache: string;
+      readonly bytes: Buffer;
+      readonly next?: Page;
+      /** Seconds, of a stale answer. */
+      readonly age?: number;
+    }
   | { readonly kind: 'refused'; readonly error: ErrorName; readonly retryAfter?: number };

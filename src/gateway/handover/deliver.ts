@@ -63,11 +63,15 @@ function deliverManifest(
     'content-length': size,
     'docker-content-digest': digest,
     etag: `"${digest}"`,
-    // RFC 9111 made `Warning` obsolete and put nothing in its place; a stale answer should say that it is one.
-    ...(age !== undefined && { age: String(age), warning: '111 hubgate "Revalidation Failed"' }),
+    ...staleness(age),
   });
   response.end(bytes);
   return { status: 200, bytes: bytes?.length ?? 0 };
+}
+
+/** RFC 9111 made `Warning` obsolete and put nothing in its place; a stale answer should say that it is one. */
+function staleness(age: number | undefined) {
+  return age === undefined ? {} : { age: String(age), warning: '111 hubgate "Revalidation Failed"' };
 }
 
 function isKnown({ headers }: IncomingMessage, digest: Digest): boolean {
@@ -83,7 +87,7 @@ function notModified(response: ServerResponse, digest: Digest): Delivered {
 
 function deliverDocument(
   { request, response, route }: Recipient,
-  { bytes, next }: CoreAnswer & { kind: 'document' },
+  { bytes, next, age }: CoreAnswer & { kind: 'document' },
 ): Delivered {
   const isIndex = route.kind === 'referrers';
   const list = `/v2/${familiarName(route.repository)}/tags/list`;
@@ -91,6 +95,7 @@ function deliverDocument(
     'content-type': isIndex ? 'application/vnd.oci.image.index.v1+json' : 'application/json',
     'content-length': bytes.length,
     ...(next && { link: `<${list}?${writePage(next)}>; rel="next"` }),
+    ...staleness(age),
   });
   const body = request.method === 'HEAD' ? undefined : bytes;
   response.end(body);

@@ -352,6 +352,19 @@ test('invariant 11: a reader that goes away does not stop a fill', async () => {
   assert.equal(hub.log.filter(({ server }) => server === 'cdn').length, 1);
 });
 
+test('a list of tags that was read before stands in while the upstream is gone, and says so', async () => {
+  const list = 'library/alpine/tags/list?n=5';
+  const read = await core.ask(list);
+  await hub.stop();
+  core.now += 3_600_000;
+  const stale = await core.ask(list);
+  assert.deepEqual([stale.status, stale.headers['hubgate-cache'], stale.headers.age], [200, 'stale', '3600']);
+  assert.deepEqual(stale.body, read.body);
+  assert.equal((await core.ask('library/alpine/tags/list?n=6')).status, 502);
+  core.now += 8 * 24 * 3_600_000;
+  assert.equal((await core.ask(list)).status, 502);
+});
+
 test('tags are listed page by page, and referrers are an empty index where the upstream has none', async () => {
   for (const tag of ['a', 'b', 'c']) hub.push('library/alpine', tag, alpine);
   const page = await core.ask('library/alpine/tags/list?n=2');

@@ -156,8 +156,8 @@ test('invariant 10: an index that is missing, empty, torn or foreign is begun an
 test('invariant 11: an index that cannot be written stops nothing, is complained of once, and believes what was withdrawn', async () => {
   const fixture = path.join(import.meta.dirname, '../../support/fixtures/fill-index.ts');
   const full = path.join(directory, 'full');
-  // 64 KiB in the blocks of POSIX' ulimit, as if the disk ended there.
-  const command = `ulimit -f 128; exec '${process.execPath}' '${fixture}' '${full}'`;
+  // 256 KiB in the blocks of POSIX' ulimit, as if the disk ended there.
+  const command = `ulimit -f 512; exec '${process.execPath}' '${fixture}' '${full}'`;
   const { stdout } = await promisify(execFile)('sh', ['-c', command]);
   assert.deepEqual(JSON.parse(stdout), { logged: ['the index fails'], known: { kind: 'blob' } });
 });

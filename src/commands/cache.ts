@@ -1,0 +1,64 @@
+import { CACHED_REPOSITORIES, CORE_STATUS, PURGED } from '../registry/core-api.ts';
+import { askCore, type CoreCommandOptions } from './ask-core.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
+
+export async function cacheStats(options: CoreCommandOptions, terminal: Terminal): Promise<ExitCode> {
+  const said = await askCore(options, { method: 'GET', path: '/status', schema: CORE_STATUS }, terminal);
+  if (typeof said === 'string') return 1;
+  const { blobs, bytes, repositories, unwritten } = said.answer.cache;
+  const { stdout } = terminal;
+  if (options.json) printJson(stdout, said.answer.cache);
+  else {
+    printLine(stdout, `${blobs} manifests and blobs of ${repositories} repositories, ${writeSize(bytes)}`);
+    if (unwritten > 0) printLine(stdout, `${unwritten} answers could not be cached since the start`);
+  }
+  return 0;
+}
+
+export async function cacheList(options: CoreCommandOptions, terminal: Terminal): Promise<ExitCode> {
+  const said = await askCore(
+    options,
+    { method: 'GET', path: '/cache', schema: CACHED_REPOSITORIES },
+    terminal,
+  );
+  if (typeof said === 'string') return 1;
+  if (options.json) printJson(terminal.stdout, said.answer);
+  else {
+    for (const { name, visibility, digests, tags } of said.answer)
+      printLine(terminal.stdout, `${name}  ${visibility}  tags: ${tags}  digests: ${digests}`);
+  }
+  return 0;
+}
+
+/** `what` is a repository, `repository:tag` or `repository@digest`. */
+export async function cachePurge(
+  what: string,
+  options: CoreCommandOptions,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const question = { method: 'POST', path: '/cache/purge', body: readTarget(what), schema: PURGED } as const;
+  const said = await askCore(options, question, terminal);
+  if (said === 'silent') return 1;
+  if (said === 'none') {
+    printLine(terminal.stderr, `hubgate: "${what}" is no repository of a configured upstream`);
+    return 2;
+  }
+  const { digests, bytes } = said.answer;
+  if (options.json) printJson(terminal.stdout, said.answer);
+  else printLine(terminal.stdout, `purged ${digests} digests, ${writeSize(bytes)} of content with them`);
+  return 0;
+}
+
+/** A colon before a slash belongs to a host's port. */
+function readTarget(what: string): { repository: string; reference: string | null } {
+  const [, repository = what, digest] = /^([^@]+)@(.+)$/.exec(what) ?? [];
+  if (digest !== undefined) return { repository, reference: digest };
+  const [, name = what, tag = null] = /^(.+):([^/:]+)$/.exec(what) ?? [];
+  return { repository: name, reference: tag };
+}
+
+function writeSize(bytes: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
+  return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
+}

@@ -1,0 +1,51 @@
+import { CORE_STATUS, type CoreStatus, UPSTREAM_CHECKS, type UpstreamChecks } from '../registry/core-api.ts';
+import { askCore, type CoreCommandOptions } from './ask-core.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
+
+/** What each upstream answers now, and what the core knows of it. Exit code 1 where one is not well. */
+export async function showUpstreams(options: CoreCommandOptions, terminal: Terminal): Promise<ExitCode> {
+  const check = { method: 'POST', path: '/upstreams/check', schema: UPSTREAM_CHECKS } as const;
+  const checked = await askCore(options, check, terminal);
+  if (typeof checked === 'string') return 1;
+  // After the check, which is an answer too that can tell of the quota.
+  const status = await askCore(options, { method: 'GET', path: '/status', schema: CORE_STATUS }, terminal);
+  if (typeof status === 'string') return 1;
+  const upstreams = checked.answer.map((one): Shown => {
+    const known = status.answer.upstreams.find(({ host }) => host === one.host);
+    return { ...one, leftAlone: known?.trouble ?? null, quota: known?.quota ?? null };
+  });
+  if (options.json) printJson(terminal.stdout, upstreams);
+  else for (const upstream of upstreams) printUpstream(upstream, terminal);
+  return upstreams.every(({ trouble, credential }) => trouble === null && credential !== 'refused') ? 0 : 1;
+}
+
+type Shown = UpstreamChecks[number] & {
+  readonly leftAlone: string | null;
+  readonly quota: CoreStatus['upstreams'][number]['quota'];
+};
+
+const CREDENTIALS: Readonly<Record<Shown['credential'], string>> = {
+  none: 'none is configured',
+  accepted: 'accepted',
+  refused: 'refused: see upstreams in hubgate.yaml',
+  unknown: 'not known',
+};
+
+function printUpstream(
+  { host, trouble, credential, milliseconds, leftAlone, quota }: Shown,
+  { stdout }: Terminal,
+) {
+  printLine(stdout, host);
+  printLine(stdout, trouble === null ? `  reachable   in ${milliseconds} ms` : `  unreachable ${trouble}`);
+  if (leftAlone !== null)
+    printLine(stdout, `  left alone  ${leftAlone}; it is tried again in the background`);
+  printLine(stdout, `  credential  ${CREDENTIALS[credential]}`);
+  if (quota === null) return printLine(stdout, '  quota       nothing was said of one');
+  const { limit, remaining, window, readAt, source } = quota;
+  const hours = `${Math.round(window / 360) / 10} h`;
+  const read = new Date(readAt).toISOString();
+  printLine(
+    stdout,
+    `  quota       ${remaining} of ${limit} pulls in ${hours} were left at ${read}${source === undefined ? '' : `, for ${source}`}`,
+  );
+}

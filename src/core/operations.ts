@@ -1,0 +1,53 @@
+import { parseReference } from '../registry/reference.ts';
+import { resolveRepository, type UpstreamNames } from '../registry/repository.ts';
+import type { Operations } from './endpoints.ts';
+import type { CacheWrites } from './pull/cache-writes.ts';
+import { purge } from './store/purge.ts';
+import type { Store } from './store/store.ts';
+import type { RegistryClient } from './upstream/registry-client.ts';
+import type { Transport } from './upstream/transport.ts';
+import type { UpstreamOptions } from './upstream/upstream.ts';
+
+export interface OperationsOptions {
+  readonly store: Store;
+  readonly client: RegistryClient;
+  readonly transport: Transport;
+  readonly writes: CacheWrites;
+  readonly upstreams: readonly UpstreamOptions[];
+  readonly names: UpstreamNames;
+}
+
+/** What the core tells operators, and does for them. */
+export function createOperations(options: OperationsOptions): Operations {
+  const { store, client, transport, writes, upstreams, names } = options;
+  return {
+    async status() {
+      const { blobs, bytes, repositories } = await store.index.stats();
+      return {
+        cache: { blobs, bytes, repositories, unwritten: writes.failures },
+        upstreams: upstreams.map(({ host, url }) => {
+          return { host, trouble: transport.trouble(url)?.detail ?? null, quota: client.quota(host) ?? null };
+        }),
+      };
+    },
+    async repositories() {
+      const entries = await store.index.repositories();
+      return entries.map(({ visibility, ...entry }) => ({ ...entry, visibility: visibility ?? 'unknown' }));
+    },
+    async purge(written, reference) {
+      const repository = resolveRepository(written, [], names);
+      const parsed = reference === null ? undefined : parseReference(reference);
+      if (repository === undefined || (reference !== null && parsed === undefined)) return undefined;
+      return purge(store, repository.name, parsed);
+    },
+    check() {
+      return Promise.all(
+        upstreams.map(async ({ host }) => {
+          const started = performance.now();
+          const checked = await client.check(host);
+          return { host, ...checked, milliseconds: Math.round(performance.now() - started) };
+        }),
+      );
+    },
+  };
+}
