@@ -75,6 +75,17 @@ export class FakeHub implements AsyncDisposable {
     return this.#token.url;
   }
 
+  get cdnUrl(): URL {
+    return this.#cdn.url;
+  }
+
+  /** What a request for `path` without a token that opens it is answered with. */
+  challenge(path: string, realm = new URL('/token', this.#token.url)): string {
+    const parameters = [`realm="${realm.href}"`, `service="${SERVICE}"`];
+    if (path !== '') parameters.push(`scope="repository:${path}:pull"`);
+    return `Bearer ${parameters.join(',')}`;
+  }
+
   /** Puts an image under a tag; the repository is made as `private` says, if it is not there. */
   push(path: string, tag: string, image: TestImage, options: { private?: boolean } = {}): void {
     const repository = this.#repositories.get(path) ?? {
@@ -165,7 +176,8 @@ export class FakeHub implements AsyncDisposable {
     const token = randomUUID();
     this.#tokens.set(token, { repository, username: account?.username });
     // The Hub never says no here: what is missing or private gets a token that opens nothing.
-    json(response, 200, { token, access_token: token, expires_in: 300, issued_at: new Date().toISOString() });
+    const answer = { token, access_token: token, expires_in: 300, issued_at: new Date().toISOString() };
+    sendBytes(request, response, 'application/json', Buffer.from(JSON.stringify(answer)));
   }
 
   #authenticate(authorization: string): Account | undefined {
@@ -182,7 +194,7 @@ export class FakeHub implements AsyncDisposable {
     if (url.pathname === '/v2/' && token !== undefined) return json(response, 200, {});
     const repository = this.#repositories.get(path);
     if (repository === undefined || token === undefined || !this.#mayRead(token, path, repository)) {
-      return this.#challenge(response, path, token === undefined ? undefined : 'insufficient_scope');
+      return this.#refuse(response, path, token === undefined ? undefined : 'insufficient_scope');
     }
     const [kind, reference = ''] = rest.split('/');
     if (kind === 'manifests') return this.#answerManifest(request, response, repository, reference);
@@ -199,11 +211,9 @@ export class FakeHub implements AsyncDisposable {
     return account?.repositories.includes(path) ?? false;
   }
 
-  #challenge(response: ServerResponse, path: string, error: string | undefined): void {
-    const parameters = [`realm="${this.#token.url.origin}/token"`, `service="${SERVICE}"`];
-    if (path !== '') parameters.push(`scope="repository:${path}:pull"`);
-    if (error !== undefined) parameters.push(`error="${error}"`);
-    response.setHeader('www-authenticate', `Bearer ${parameters.join(',')}`);
+  #refuse(response: ServerResponse, path: string, error: string | undefined): void {
+    const challenge = this.challenge(path);
+    response.setHeader('www-authenticate', error === undefined ? challenge : `${challenge},error="${error}"`);
     const detail = [{ Type: 'repository', Class: '', Name: path, Action: 'pull' }];
     json(response, 401, { errors: [{ code: 'UNAUTHORIZED', message: 'authentication required', detail }] });
   }

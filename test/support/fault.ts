@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** How a faulty server answers. */
 export type Behaviour =
@@ -13,7 +14,15 @@ export type Behaviour =
     }
   /** Rightly, but the connection is cut after so many bytes of body. */
   | { readonly kind: 'drop'; readonly at: number }
-  /** Rightly, but with one bit of the body flipped. */
+  /** As `drop`, and the other side is told so with a TCP reset. */
+  | { readonly kind: 'reset'; readonly at: number }
+  /** Rightly, but the connection is closed in good order after so many bytes of body; `unsized`: as if these were all. */
+  | { readonly kind: 'truncate'; readonly at: number; readonly unsized?: boolean }
+  /** Rightly, but its Content-Length is off by so much. */
+  | { readonly kind: 'length'; readonly by: number }
+  /** Rightly, but so many bytes of body at a time, with so many milliseconds between them. */
+  | { readonly kind: 'drip'; readonly bytes: number; readonly every: number }
+  /** Rightly, but with one bit of the body flipped; counted from the end where `at` is negative. */
   | { readonly kind: 'corrupt'; readonly at: number }
   /** Rightly, but the body stops after so many bytes until `gate` opens. */
   | { readonly kind: 'pause'; readonly at: number; readonly gate: Promise<unknown> }
@@ -66,6 +75,7 @@ export function misbehave(
 }
 
 const CHUNK = 16 * 1024;
+const MOST_CHUNKS = 1000;
 
 /** Sends bytes as a registry or an object store does, with a single range where one is asked for. */
 export function sendBytes(
@@ -81,14 +91,29 @@ export function sendBytes(
     return;
   }
   const start = Number(range?.[1] ?? 0);
+  if (start > 0 && start >= bytes.length) {
+    response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end();
+    return;
+  }
   const end = Math.min(range?.[2] ? Number(range[2]) : bytes.length - 1, bytes.length - 1);
   const part = bytes.subarray(start, end + 1);
+  const behaviour = behaviours.get(response);
   response.setHeader('content-type', type);
-  if (behaviours.get(response)?.kind !== 'unsized') response.setHeader('content-length', part.length);
+  announceLength(response, part.length, behaviour);
   if (range !== null) response.setHeader('content-range', `bytes ${start}-${end}/${bytes.length}`);
   response.writeHead(range === null ? 200 : 206);
   if (request.method === 'HEAD') response.end();
-  else void writeBody(response, part, behaviours.get(response));
+  else void writeBody(response, part, behaviour);
+}
+
+function announceLength(response: ServerResponse, length: number, behaviour: Behaviour | undefined): void {
+  if (behaviour?.kind === 'unsized') return;
+  if (behaviour?.kind === 'truncate' && behaviour.unsized === true) {
+    // Neither a length nor chunks: the end of the connection is the end of the body (RFC 9112 §6.3).
+    response.removeHeader('transfer-encoding');
+    return;
+  }
+  response.setHeader('content-length', length + (behaviour?.kind === 'length' ? behaviour.by : 0));
 }
 
 async function writeBody(
@@ -96,25 +121,43 @@ async function writeBody(
   body: Buffer,
   behaviour: Behaviour | undefined,
 ): Promise<void> {
-  const bytes = behaviour?.kind === 'corrupt' ? flipped(body, behaviour.at) : body;
-  const stop =
-    behaviour !== undefined && 'at' in behaviour && behaviour.kind !== 'corrupt' ? behaviour.at : undefined;
-  await write(response, bytes.subarray(0, stop));
-  if (stop === undefined) return void response.end();
-  if (behaviour?.kind === 'drop') return void response.socket?.destroy();
-  if (behaviour?.kind === 'pause') await behaviour.gate;
-  await write(response, bytes.subarray(stop));
+  switch (behaviour?.kind) {
+    case 'drop':
+    case 'reset':
+    case 'truncate':
+    case 'pause':
+      response.flushHeaders();
+      await write(response, body.subarray(0, behaviour.at));
+      if (behaviour.kind !== 'pause') return breakOff(response, behaviour.kind);
+      await behaviour.gate;
+      await write(response, body.subarray(behaviour.at));
+      break;
+    case 'drip':
+      await write(response, body, behaviour.bytes, behaviour.every);
+      break;
+    default:
+      await write(response, behaviour?.kind === 'corrupt' ? flipped(body, behaviour.at) : body);
+  }
   response.end();
 }
 
-async function write(response: ServerResponse, bytes: Buffer): Promise<void> {
-  for (let at = 0; at < bytes.length && !response.destroyed; at += CHUNK) {
-    await new Promise<void>((resolve) => response.write(bytes.subarray(at, at + CHUNK), () => resolve()));
+function breakOff({ socket }: ServerResponse, how: 'drop' | 'reset' | 'truncate'): void {
+  if (how === 'drop') socket?.destroy();
+  else if (how === 'reset') socket?.resetAndDestroy();
+  else socket?.end();
+}
+
+async function write(response: ServerResponse, bytes: Buffer, piece?: number, every?: number): Promise<void> {
+  const size = piece ?? Math.max(CHUNK, Math.ceil(bytes.length / MOST_CHUNKS));
+  for (let at = 0; at < bytes.length && !response.destroyed; at += size) {
+    await new Promise<void>((resolve) => response.write(bytes.subarray(at, at + size), () => resolve()));
+    if (every !== undefined) await delay(every);
   }
 }
 
 function flipped(bytes: Buffer, at: number): Buffer {
   const copy = Buffer.from(bytes);
-  copy[at] = (copy[at] ?? 0) ^ 1;
+  const place = at < 0 ? bytes.length + at : at;
+  copy[place] = (copy[place] ?? 0) ^ 1;
   return copy;
 }

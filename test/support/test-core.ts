@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type CoreOptions, startCore } from '../../src/core/core.ts';
@@ -38,7 +39,7 @@ export class TestCore implements AsyncDisposable {
   readonly directory: string;
   /** Milliseconds; moved by the test. */
   now = Date.parse('2026-11-22T12:00:00Z');
-  readonly #options: CoreOptions;
+  #options: CoreOptions;
   #running: AsyncDisposable;
 
   static async start(hub: FakeHub, options: Partial<CoreOptions> = {}): Promise<TestCore> {
@@ -92,21 +93,20 @@ export class TestCore implements AsyncDisposable {
     return this.content(digest);
   }
 
+  /** Asks, and has the answer as soon as its headers are there. */
+  async open(target: string, grant = 'public'): Promise<IncomingMessage> {
+    const headers = { 'hubgate-grant': grant };
+    const started = request({ socketPath: this.#options.socket, path: `/v2/docker.io/${target}`, headers });
+    started.end();
+    const [response] = await once(started, 'response');
+    return response;
+  }
+
   /** Asks, and leaves as soon as the answer has begun. */
   async leave(target: string): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const headers = { 'hubgate-grant': 'public' };
-    const started = request(
-      { socketPath: this.#options.socket, path: `/v2/docker.io/${target}`, headers },
-      (response) => {
-        response.once('data', () => {
-          response.destroy();
-          resolve();
-        });
-      },
-    );
-    started.on('error', reject).end();
-    await promise;
+    const response = await this.open(target);
+    await once(response, 'data');
+    response.destroy();
   }
 
   /** The content of a digest, straight from the disk. */
@@ -115,8 +115,10 @@ export class TestCore implements AsyncDisposable {
     return readFile(path.join(this.#options.directory, 'blobs/sha256', hex.slice(0, 2), hex));
   }
 
-  async restart(): Promise<void> {
+  /** Ends, and starts again on the same cache. */
+  async restart(options: Partial<CoreOptions> = {}): Promise<void> {
     await this.#running[Symbol.asyncDispose]();
+    this.#options = { ...this.#options, ...options };
     this.#running = await startCore(this.#options);
   }
 

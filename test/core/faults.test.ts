@@ -1,0 +1,280 @@
+/**
+ * What the caller of the core's socket sees of each fault at each place, and what it costs the upstream. A cell such as
+ * `404 BLOB_UNKNOWN · 1` states the status, the name of the refusal or else the state of the cache, and how many requests
+ * reached the upstream; of a limit also the Retry-After, and of a blob whether it ends as `right` bytes or as `failed`.
+ */
+import { describe, test } from 'node:test';
+import { type Cell, checkCell, type Expectation, type FaultName } from '../support/fault-matrix.ts';
+
+/** What some cells wait for: `false` makes them count. */
+const RESUMPTION = 'fills are resumed';
+const BARE_LINE_FEEDS = 'a header with bare line feeds is understood';
+const STORAGE_LIMIT = 'a limit of the storage is told as a limit';
+const TOKEN_TIMEOUT = 'a token whose answer stops coming is told as a time-out';
+const UNSIZED_MANIFEST = 'a manifest whose head names no length is verified';
+const MOVED_TAG = 'a tag whose new manifest cannot be had stays what it was';
+const AGED_DEADLINE = 'who has a copy does not wait as long as who has none';
+
+type Expected = Expectation | { readonly is: Expectation; readonly todo: string | false };
+
+interface Table {
+  readonly of: string;
+  /** What a row states after the name of its fault, cell by cell. */
+  readonly columns: readonly (Omit<Cell, 'fault'> & { readonly name: string })[];
+  readonly rows: readonly (readonly [fault: FaultName, ...cells: Expected[]])[];
+}
+
+/** Cold: the head without and with a token, a token for the account, the manifest. */
+const TAG: Table = {
+  of: 'a manifest by tag',
+  columns: [
+    { name: 'not cached', target: 'tag', state: 'not cached' },
+    { name: 'past its freshness', target: 'tag', state: 'cached' },
+  ],
+  rows: [
+    ['hang', '504 UPSTREAM_TIMEOUT · 1', '200 stale · 1'],
+    ['connection refused', '502 UPSTREAM_FAILED · 0', '200 stale · 0'],
+    ['DNS failure', '502 UPSTREAM_FAILED · 0', '200 stale · 0'],
+    ['TLS failure', '502 UPSTREAM_FAILED · 0', '200 stale · 0'],
+    ['reset after 1 %', '502 UPSTREAM_FAILED · 5', '200 revalidated · 1'],
+    ['reset after 99 %', '502 UPSTREAM_FAILED · 5', '200 revalidated · 1'],
+    ['truncated', '502 UPSTREAM_FAILED · 5', '200 revalidated · 1'],
+    [
+      'truncated, length unknown',
+      { is: '502 UPSTREAM_FAILED · ≤ 6', todo: UNSIZED_MANIFEST },
+      { is: '200 stale · ≤ 2', todo: UNSIZED_MANIFEST },
+    ],
+    ['stall', '504 UPSTREAM_TIMEOUT · 5', '200 revalidated · 1'],
+    ['length too large', '504 UPSTREAM_TIMEOUT · 5', '200 revalidated · 1'],
+    ['length too small', '502 UPSTREAM_FAILED · 5', '200 revalidated · 1'],
+    ['wrong first byte', '502 UPSTREAM_FAILED · 5', '200 revalidated · 1'],
+    ['wrong digit', '502 UPSTREAM_FAILED · 5', '200 revalidated · 1'],
+    ['slow drip', '504 UPSTREAM_TIMEOUT · 5', '200 revalidated · 1'],
+    ['429 with Retry-After', '429 TOO_MANY_PULLS, 120 s · 1', '200 stale · 1'],
+    ['429 without Retry-After', '429 TOO_MANY_PULLS, 60 s · 1', '200 stale · 1'],
+    ['429 for abuse', { is: '429 TOO_MANY_PULLS, 60 s · 1', todo: BARE_LINE_FEEDS }, '200 stale · 1'],
+    ['401', '404 MANIFEST_UNKNOWN · 3', '404 MANIFEST_UNKNOWN · 3'],
+    ['403', '404 MANIFEST_UNKNOWN · 1', '404 MANIFEST_UNKNOWN · 1'],
+    ['404', '404 MANIFEST_UNKNOWN · 1', '404 MANIFEST_UNKNOWN · 1'],
+    ['500', '502 UPSTREAM_FAILED · 1', '200 stale · 1'],
+    ['503', '502 UPSTREAM_FAILED · 1', '200 stale · 1'],
+  ],
+};
+
+/** The head, which names another digest, and the GET of that. */
+const MOVED: Table = {
+  of: 'a manifest by tag',
+  columns: [{ name: 'moved', target: 'tag', state: 'moved' }],
+  rows: [
+    ['hang', { is: '200 stale · 2', todo: MOVED_TAG }],
+    ['reset after 1 %', { is: '200 stale · 2', todo: MOVED_TAG }],
+    ['reset after 99 %', { is: '200 stale · 2', todo: MOVED_TAG }],
+    ['truncated', { is: '200 stale · 2', todo: MOVED_TAG }],
+    ['truncated, length unknown', { is: '200 stale · 2', todo: MOVED_TAG }],
+    ['stall', { is: '200 stale · 2', todo: MOVED_TAG }],
+    ['length too large', { is: '200 stale · 2', todo: MOVED_TAG }],
+    ['length too small', { is: '200 stale · 2', todo: MOVED_TAG }],
+    ['wrong first byte', { is: '200 stale · 2', todo: MOVED_TAG }],
+    ['wrong digit', { is: '200 stale · 2', todo: MOVED_TAG }],
+    ['slow drip', { is: '200 stale · 2', todo: MOVED_TAG }],
+    ['429 with Retry-After', { is: '200 stale · 2', todo: MOVED_TAG }],
+    ['429 without Retry-After', { is: '200 stale · 2', todo: MOVED_TAG }],
+    ['429 for abuse', { is: '200 stale · 2', todo: MOVED_TAG }],
+    ['401', '404 MANIFEST_UNKNOWN · 4'],
+    ['403', '404 MANIFEST_UNKNOWN · 2'],
+    ['404', '404 MANIFEST_UNKNOWN · 2'],
+    ['500', { is: '200 stale · 2', todo: MOVED_TAG }],
+    ['503', { is: '200 stale · 2', todo: MOVED_TAG }],
+  ],
+};
+
+/** Cold: as by tag. Aged: a token, because the old one is spent, and the head. */
+const DIGEST: Table = {
+  of: 'a manifest by digest',
+  columns: [
+    { name: 'not cached', target: 'digest', state: 'not cached' },
+    { name: 'aged', target: 'digest', state: 'aged' },
+  ],
+  rows: [
+    ['hang', '504 UPSTREAM_TIMEOUT · 1', { is: '200 hit · 2', todo: AGED_DEADLINE }],
+    ['connection refused', '502 UPSTREAM_FAILED · 0', '200 hit · 0'],
+    ['DNS failure', '502 UPSTREAM_FAILED · 0', '200 hit · 0'],
+    ['TLS failure', '502 UPSTREAM_FAILED · 0', '200 hit · 0'],
+    ['reset after 1 %', '502 UPSTREAM_FAILED · 5', '200 hit · 2'],
+    ['reset after 99 %', '502 UPSTREAM_FAILED · 5', '200 hit · 2'],
+    ['truncated', '502 UPSTREAM_FAILED · 5', '200 hit · 2'],
+    ['truncated, length unknown', '502 UPSTREAM_FAILED · ≤ 6', '200 hit · ≤ 3'],
+    ['stall', '504 UPSTREAM_TIMEOUT · 5', '200 hit · 2'],
+    ['length too large', '504 UPSTREAM_TIMEOUT · 5', '200 hit · 2'],
+    ['length too small', '502 UPSTREAM_FAILED · 5', '200 hit · 2'],
+    ['wrong first byte', '502 UPSTREAM_FAILED · 5', '200 hit · 2'],
+    ['wrong digit', '502 UPSTREAM_FAILED · 5', '200 hit · 2'],
+    ['slow drip', '504 UPSTREAM_TIMEOUT · 5', '200 hit · 2'],
+    ['429 with Retry-After', '429 TOO_MANY_PULLS, 120 s · 1', '200 hit · 2'],
+    ['429 without Retry-After', '429 TOO_MANY_PULLS, 60 s · 1', '200 hit · 2'],
+    ['429 for abuse', { is: '429 TOO_MANY_PULLS, 60 s · 1', todo: BARE_LINE_FEEDS }, '200 hit · 2'],
+    ['401', '404 MANIFEST_UNKNOWN · 3', '404 MANIFEST_UNKNOWN · 2'],
+    ['403', '404 MANIFEST_UNKNOWN · 1', '404 MANIFEST_UNKNOWN · 2'],
+    ['404', '404 MANIFEST_UNKNOWN · 1', '404 MANIFEST_UNKNOWN · 2'],
+    ['500', '502 UPSTREAM_FAILED · 1', '200 hit · 2'],
+    ['503', '502 UPSTREAM_FAILED · 1', '200 hit · 2'],
+  ],
+};
+
+/** The redirect to a blob, which has no body. Cold: after its manifest, and so with a token in hand. */
+const BLOB: Table = {
+  of: 'a blob',
+  columns: [
+    { name: 'not cached', target: 'blob', state: 'not cached' },
+    { name: 'aged', target: 'blob', state: 'aged' },
+  ],
+  rows: [
+    ['hang', '504 UPSTREAM_TIMEOUT · 1', { is: '200 hit, right · 2', todo: AGED_DEADLINE }],
+    ['connection refused', '502 UPSTREAM_FAILED · 0', '200 hit, right · 0'],
+    ['DNS failure', '502 UPSTREAM_FAILED · 0', '200 hit, right · 0'],
+    ['TLS failure', '502 UPSTREAM_FAILED · 0', '200 hit, right · 0'],
+    ['429 with Retry-After', '429 TOO_MANY_PULLS, 120 s · 1', '200 hit, right · 2'],
+    ['429 without Retry-After', '429 TOO_MANY_PULLS, 60 s · 1', '200 hit, right · 2'],
+    ['429 for abuse', { is: '429 TOO_MANY_PULLS, 60 s · 1', todo: BARE_LINE_FEEDS }, '200 hit, right · 2'],
+    ['401', '404 BLOB_UNKNOWN · 3', '404 BLOB_UNKNOWN · 2'],
+    ['403', '404 BLOB_UNKNOWN · 1', '404 BLOB_UNKNOWN · 2'],
+    ['404', '404 BLOB_UNKNOWN · 1', '404 BLOB_UNKNOWN · 2'],
+    ['500', '502 UPSTREAM_FAILED · 1', '200 hit, right · 2'],
+    ['503', '502 UPSTREAM_FAILED · 1', '200 hit, right · 2'],
+  ],
+};
+
+/** What the storage refuses says nothing of the repository: it may have lost the object, or the signature is stale. */
+const STORAGE: Table = {
+  of: 'the storage of a blob',
+  columns: [{ name: 'not cached', target: 'storage', state: 'not cached' }],
+  rows: [
+    ['hang', '504 UPSTREAM_TIMEOUT · 2'],
+    ['connection refused', '502 UPSTREAM_FAILED · 1'],
+    ['DNS failure', '502 UPSTREAM_FAILED · 1'],
+    ['TLS failure', '502 UPSTREAM_FAILED · 1'],
+    ['429 with Retry-After', { is: '429 TOO_MANY_PULLS, 120 s · 2', todo: STORAGE_LIMIT }],
+    ['429 without Retry-After', { is: '429 TOO_MANY_PULLS, 60 s · 2', todo: STORAGE_LIMIT }],
+    ['429 for abuse', { is: '429 TOO_MANY_PULLS, 60 s · 2', todo: BARE_LINE_FEEDS || STORAGE_LIMIT }],
+    ['401', '502 UPSTREAM_FAILED · 2'],
+    ['403', '502 UPSTREAM_FAILED · 2'],
+    ['404', '502 UPSTREAM_FAILED · 2'],
+    ['500', '502 UPSTREAM_FAILED · 2'],
+    ['503', '502 UPSTREAM_FAILED · 2'],
+  ],
+};
+
+/** A redirect and the bytes, and both again for each resumption. A fault that leaves half of the bytes is overcome. */
+const STORAGE_BODY: Table = {
+  of: 'the bytes of a blob',
+  columns: [
+    { name: 'once', target: 'storage', state: 'not cached', times: 1 },
+    { name: 'always', target: 'storage', state: 'not cached' },
+  ],
+  rows: [
+    ['reset after 1 %', { is: '200 fill, right · 4', todo: RESUMPTION }, '200 fill, failed · ≤ 12'],
+    [
+      'reset after 50 %',
+      { is: '200 fill, right · 4', todo: RESUMPTION },
+      { is: '200 fill, right · 4', todo: RESUMPTION },
+    ],
+    [
+      'reset after 99 %',
+      { is: '200 fill, right · 4', todo: RESUMPTION },
+      { is: '200 fill, right · 4', todo: RESUMPTION },
+    ],
+    ['truncated', { is: '200 fill, right · 4', todo: RESUMPTION }, '200 fill, failed · ≤ 12'],
+    ['stall', { is: '200 fill, right · 4', todo: RESUMPTION }, '200 fill, failed · ≤ 12'],
+    ['truncated, length unknown', '200 fill, failed · 2', '200 fill, failed · 2'],
+    ['length too large', '200 fill, failed · ≤ 12', '200 fill, failed · ≤ 12'],
+    ['length too small', '200 fill, failed · 2', '200 fill, failed · 2'],
+    ['wrong first byte', '200 fill, failed · 2', '200 fill, failed · 2'],
+    ['wrong last byte', '200 fill, failed · 2', '200 fill, failed · 2'],
+    ['slow drip', '200 fill, right · 2', '200 fill, right · 2'],
+  ],
+};
+
+/** For a manifest by tag. A realm under a name that is not loopback is refused before anybody looks it up. */
+const TOKEN: Table = {
+  of: 'the token service',
+  columns: [
+    { name: 'not cached', target: 'token', state: 'not cached' },
+    { name: 'past its freshness', target: 'token', state: 'cached' },
+  ],
+  rows: [
+    ['hang', '504 UPSTREAM_TIMEOUT · 2', '200 stale · 1'],
+    ['connection refused', '502 UPSTREAM_FAILED · 1', '200 stale · 1'],
+    ['TLS failure', '502 UPSTREAM_FAILED · 1', '200 stale · 1'],
+    ['reset after 1 %', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
+    ['reset after 99 %', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
+    ['truncated', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
+    ['truncated, length unknown', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
+    ['stall', { is: '504 UPSTREAM_TIMEOUT · 2', todo: TOKEN_TIMEOUT }, '200 stale · 1'],
+    ['length too large', { is: '504 UPSTREAM_TIMEOUT · 2', todo: TOKEN_TIMEOUT }, '200 stale · 1'],
+    ['length too small', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
+    ['wrong first byte', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
+    ['wrong last byte', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
+    ['slow drip', { is: '504 UPSTREAM_TIMEOUT · 2', todo: TOKEN_TIMEOUT }, '200 stale · 1'],
+    ['429 with Retry-After', '429 TOO_MANY_PULLS, 120 s · 2', '200 stale · 1'],
+    ['429 without Retry-After', '429 TOO_MANY_PULLS, 60 s · 2', '200 stale · 1'],
+    ['429 for abuse', { is: '429 TOO_MANY_PULLS, 60 s · 2', todo: BARE_LINE_FEEDS }, '200 stale · 1'],
+    ['401', '404 MANIFEST_UNKNOWN · 2', '404 MANIFEST_UNKNOWN · 1'],
+    ['403', '404 MANIFEST_UNKNOWN · 2', '404 MANIFEST_UNKNOWN · 1'],
+    ['404', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
+    ['500', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
+    ['503', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
+  ],
+};
+
+/** A credential that is refused is trouble, and no word on the repository. */
+const TOKEN_AS_ACCOUNT: Table = {
+  of: 'the token service, to the account',
+  columns: [
+    { name: 'not cached', target: 'token', state: 'not cached', grant: 'private' },
+    { name: 'past its freshness', target: 'token', state: 'cached', grant: 'private' },
+  ],
+  rows: [
+    ['401', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
+    ['403', '404 MANIFEST_UNKNOWN · 2', '404 MANIFEST_UNKNOWN · 1'],
+  ],
+};
+
+/** Cached by digest: nobody is asked, whatever the fault. */
+const CACHED = [
+  { ...DIGEST, columns: [{ name: 'cached', target: 'digest', state: 'cached' }], is: '200 hit · 0' },
+  { ...BLOB, columns: [{ name: 'cached', target: 'blob', state: 'cached' }], is: '200 hit, right · 0' },
+  { ...STORAGE, columns: [{ name: 'cached', target: 'storage', state: 'cached' }], is: '200 hit, right · 0' },
+  {
+    ...STORAGE_BODY,
+    columns: [{ name: 'cached', target: 'storage', state: 'cached' }],
+    is: '200 hit, right · 0',
+  },
+] as const;
+
+const TABLES: readonly Table[] = [
+  STORAGE_BODY,
+  STORAGE,
+  BLOB,
+  DIGEST,
+  TAG,
+  MOVED,
+  TOKEN,
+  TOKEN_AS_ACCOUNT,
+  ...CACHED.map(({ is, rows, ...table }) => ({
+    ...table,
+    rows: rows.map(([fault]) => [fault, is] as const),
+  })),
+];
+
+describe('invariants 8, 12 and 16: the fault matrix', { concurrency: 16 }, () => {
+  for (const { of, columns, rows } of TABLES) {
+    for (const [fault, ...cells] of rows) {
+      for (const [index, { name, ...column }] of columns.entries()) {
+        const expected = cells[index];
+        if (expected === undefined) throw new Error(`${of}: ${fault} has no ${name}`);
+        const { is, todo } = typeof expected === 'string' ? { is: expected, todo: false } : expected;
+        test(`${of}, ${name}: ${fault}: ${is}`, { todo }, () => checkCell({ ...column, fault }, is));
+      }
+    }
+  }
+});

@@ -1,0 +1,7 @@
+import assert from 'node:assert/strict';
+
+/** `deepEqual` would write out how two buffers differ, which takes the square of their length: 300 KB end the machine. */
+export function assertBytes(actual: unknown, expected: Buffer | undefined, message: string): void {
+  assert.ok(Buffer.isBuffer(actual), `${message}: not bytes but ${actual}`);
+  assert.ok(expected !== undefined && actual.equals(expected), message);
+}

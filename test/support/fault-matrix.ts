@@ -1,0 +1,274 @@
+/**
+ * One cell of the fault matrix: a core and a Hub of its own, content that is cached or not, a fault at one place, and one
+ * question. What comes of it is one line of text, so that a table of such lines can be read as the specification.
+ */
+import assert from 'node:assert/strict';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { TransportLimits } from '../../src/core/upstream/transport.ts';
+import type { Digest } from '../../src/registry/digest.ts';
+import { DOCKER_HUB } from '../../src/registry/repository.ts';
+import { assertBytes } from './assert-bytes.ts';
+import { FakeHub, type HubServer } from './fake-hub.ts';
+import type { Behaviour } from './fault.ts';
+import type { TestResponse } from './http.ts';
+import { imageOf, type TestImage } from './image.ts';
+import { ACCOUNT, TestCore } from './test-core.ts';
+import { waitFor } from './wait-for.ts';
+
+/** `storage` is where a blob's bytes are, behind the registry's redirect. */
+export type Target = 'tag' | 'digest' | 'blob' | 'storage' | 'token';
+/**
+ * `cached`: a tag is past its freshness. `moved`: it also names something else by now, and only the GET of that is faulty.
+ * `aged`: so long ago that the upstream is asked again whether the repository is still public.
+ */
+export type State = 'not cached' | 'cached' | 'moved' | 'aged';
+/** `404 BLOB_UNKNOWN · 1`: the answer, and how many requests reached the upstream. */
+export type Expectation = `${string} · ${'' | '≤ '}${number}`;
+
+export interface Cell {
+  readonly target: Target;
+  readonly state: State;
+  readonly fault: FaultName;
+  /** How often the fault strikes; always, where it is not said. */
+  readonly times?: number;
+  readonly grant?: 'public' | 'private';
+}
+
+/** Where two of them could end a wait, they are further apart than it may be late, so that a test can tell which one did. */
+const LIMITS: TransportLimits = {
+  connect: 1000,
+  headers: 2500,
+  bodyIdle: 600,
+  token: 1000,
+  question: 3500,
+  revalidation: 1000,
+};
+/** How far a wait may be over its deadline. */
+const LATE = 1000;
+/** Between the resumptions of a fill. */
+const BACK_OFFS = [250, 500, 1000, 2000, 4000];
+
+const REPOSITORY = 'library/alpine';
+const LAYER_SIZE = 100_000;
+const MINUTE = 60_000;
+/** Of a slow drip: together longer than any question may take. */
+const PIECES = 40;
+const EVERY = 100;
+
+interface Place {
+  readonly hub: FakeHub;
+  readonly server: HubServer;
+  readonly match: RegExp;
+  /** Of the body there; less, where it varies. */
+  readonly size: number;
+}
+
+const BEHAVIOURS = {
+  hang: () => ({ kind: 'hang' }),
+  'reset after 1 %': ({ size }) => ({ kind: 'reset', at: Math.ceil(size * 0.01) }),
+  'reset after 50 %': ({ size }) => ({ kind: 'reset', at: Math.ceil(size * 0.5) }),
+  'reset after 99 %': ({ size }) => ({ kind: 'reset', at: Math.floor(size * 0.99) }),
+  truncated: ({ size }) => ({ kind: 'truncate', at: Math.ceil(size * 0.1) }),
+  'truncated, length unknown': ({ size }) => ({
+    kind: 'truncate',
+    at: Math.ceil(size * 0.1),
+    unsized: true,
+  }),
+  stall: ({ size }) => ({
+    kind: 'pause',
+    at: Math.ceil(size * 0.1),
+    gate: Promise.withResolvers<void>().promise,
+  }),
+  'length too large': () => ({ kind: 'length', by: 50 }),
+  'length too small': () => ({ kind: 'length', by: -50 }),
+  'wrong first byte': () => ({ kind: 'corrupt', at: 0 }),
+  'wrong last byte': () => ({ kind: 'corrupt', at: -1 }),
+  // Of the size of a manifest's last layer: only the digest can tell.
+  'wrong digit': () => ({ kind: 'corrupt', at: -4 }),
+  'slow drip': ({ size }) => ({ kind: 'drip', bytes: Math.ceil(size / PIECES), every: EVERY }),
+  '429 with Retry-After': () => ({ kind: 'status', status: 429, headers: { 'retry-after': '120' } }),
+  '429 without Retry-After': () => ({ kind: 'status', status: 429 }),
+  // As the Hub limits abuse: no JSON, and lines of the header that end in a bare LF.
+  '429 for abuse': () => ({
+    kind: 'raw',
+    bytes:
+      'HTTP/1.1 429 Too Many Requests\nContent-Type: text/plain\nRetry-After: 60\nConnection: close\n\n' +
+      'Too Many Requests (HAP429).\n',
+  }),
+  '401': ({ hub }) => ({
+    kind: 'status',
+    status: 401,
+    headers: { 'www-authenticate': `${hub.challenge(REPOSITORY)},error="insufficient_scope"` },
+  }),
+  '403': () => ({ kind: 'status', status: 403 }),
+  '404': () => ({ kind: 'status', status: 404 }),
+  '500': () => ({ kind: 'status', status: 500 }),
+  '503': () => ({ kind: 'status', status: 503 }),
+} satisfies Record<string, (place: Place) => Behaviour>;
+
+/** Where a server is looked for in vain. Nobody listens on port 1. */
+const ADDRESSES = {
+  'connection refused': () => new URL('http://127.0.0.1:1'),
+  // A label longer than DNS allows: every resolver fails at once, and asks nobody.
+  'DNS failure': () => new URL(`http://${'n'.repeat(64)}.invalid`),
+  'TLS failure': (server: URL) => new URL(`https://${server.host}`),
+} satisfies Record<string, (server: URL) => URL>;
+
+export type FaultName = keyof typeof BEHAVIOURS | keyof typeof ADDRESSES;
+
+/** Asks in the cell, and fails where what comes of it is not what is expected, or comes too late, or is wrong. */
+export async function checkCell(cell: Cell, expected: Expectation): Promise<void> {
+  await using hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  const image = imageOf({ size: LAYER_SIZE });
+  hub.push(REPOSITORY, '3.20', image);
+  await using core = await TestCore.start(hub, { limits: LIMITS });
+  await prepare(cell, core, image);
+  if (cell.state === 'moved') hub.push(REPOSITORY, '3.20', imageOf());
+  await plant(cell, core, hub, image);
+  hub.takeRequests();
+
+  // A machine that stands still is no wait of the core's.
+  const standstill = monitorEventLoopDelay();
+  standstill.enable();
+  const begun = performance.now();
+  const response = await core.ask(targetOf(cell, image), { grant: cell.grant ?? 'public' });
+  const took = performance.now() - begun - standstill.max / 1e6;
+  standstill.disable();
+  // An upstream that has failed may be probed beside what is asked of it.
+  const asked = hub.log.filter(({ path }) => path !== '/v2/').length;
+  const answer = isBlob(cell) ? await readBlob(response, core, image) : readManifest(response, image);
+
+  assert.ok(took <= deadlineOf(cell) + LATE, `it took ${Math.round(took)} ms`);
+  assertExpected(`${answer} · ${asked}`, expected);
+  for (const [digest, bytes] of [...image.blobs, [image.digest, image.bytes] as const]) {
+    assertBytes(await core.content(digest).catch(() => bytes), bytes, 'wrong bytes are in the cache');
+  }
+}
+
+function assertExpected(observed: string, expected: Expectation): void {
+  const [, answer, most] = /^(.* · )≤ (\d+)$/.exec(expected) ?? [];
+  if (answer === undefined) return assert.equal(observed, expected);
+  const asked = Number(observed.split(' · ').at(-1));
+  assert.ok(observed.startsWith(answer) && asked <= Number(most), `${observed}, and not ${expected}`);
+}
+
+/** A blob is asked for as pulls do, after the manifest that names it. */
+async function prepare(cell: Cell, core: TestCore, image: TestImage): Promise<void> {
+  const { state, target, grant = 'public' } = cell;
+  if (state === 'not cached' && !isBlob(cell)) return;
+  assert.equal((await core.ask(`${REPOSITORY}/manifests/3.20`, { grant })).status, 200);
+  if (state === 'not cached') return;
+  if (isBlob(cell)) assert.ok(Buffer.isBuffer(await core.blob(targetOf(cell, image), grant)));
+  // Past the freshness of a tag and, where a new token is to be wanted, past the life of the old one.
+  core.now += state === 'aged' ? 11 * MINUTE : target === 'token' ? 5 * MINUTE : MINUTE + 1;
+}
+
+async function plant(cell: Cell, core: TestCore, hub: FakeHub, image: TestImage): Promise<void> {
+  const { target, fault, times } = cell;
+  if (!(fault in ADDRESSES)) {
+    const place = placeOf(cell, hub, image);
+    const behaviour = BEHAVIOURS[fault as keyof typeof BEHAVIOURS](place);
+    return hub.plant(place.server, place.match, behaviour, times);
+  }
+  const address = ADDRESSES[fault as keyof typeof ADDRESSES];
+  if (target === 'storage') {
+    const location = new URL('/data', address(hub.cdnUrl)).href;
+    return hub.plant('registry', /^GET \S+\/blobs\//, { kind: 'status', status: 307, headers: { location } });
+  }
+  const url = target === 'token' ? hub.url : address(hub.url);
+  if (target === 'token') {
+    const challenge = hub.challenge(REPOSITORY, new URL('/token', address(hub.tokenUrl)));
+    const headers = { 'www-authenticate': challenge };
+    hub.plant('registry', /./, { kind: 'status', status: 401, headers });
+  }
+  await core.restart({ upstreams: [{ host: DOCKER_HUB, url, credential: ACCOUNT }] });
+}
+
+function placeOf({ target, state }: Cell, hub: FakeHub, image: TestImage): Place {
+  const everywhere = { hub, match: state === 'moved' ? /^GET/ : /./ };
+  switch (target) {
+    case 'token':
+      return { ...everywhere, server: 'token', size: 150 };
+    case 'storage':
+      return { ...everywhere, server: 'cdn', size: LAYER_SIZE };
+    default:
+      return { ...everywhere, server: 'registry', size: image.bytes.length };
+  }
+}
+
+function targetOf(cell: Cell, image: TestImage): string {
+  if (isBlob(cell)) return `${REPOSITORY}/blobs/${layerOf(image)}`;
+  return `${REPOSITORY}/manifests/${cell.target === 'digest' ? image.digest : '3.20'}`;
+}
+
+function isBlob({ target }: Cell): boolean {
+  return target === 'blob' || target === 'storage';
+}
+
+function layerOf(image: TestImage): Digest {
+  return image.layers[0] ?? assert.fail();
+}
+
+/** How long the caller may have to wait in this cell. */
+function deadlineOf({ target, state, fault, times }: Cell): number {
+  if (state === 'moved') return LIMITS.revalidation + LIMITS.question;
+  if (state !== 'not cached') return LIMITS.revalidation;
+  if (target === 'token') return LIMITS.token;
+  if (target !== 'storage') return LIMITS.question;
+  if (fault === 'slow drip') return LIMITS.question + PIECES * EVERY;
+  // Each resumption is a wait of its own, and may be late for itself. A length that is wrong once stays so for its fill.
+  const pauses = BACK_OFFS.slice(0, fault === 'length too large' ? undefined : times);
+  return pauses.reduce((sum, pause) => sum + pause + LIMITS.bodyIdle + LATE, LIMITS.question);
+}
+
+function readManifest(response: TestResponse, image: TestImage): string {
+  if (response.status === 200) {
+    assertBytes(response.body, image.bytes, 'the manifest is wrong');
+    assert.equal(response.headers['docker-content-digest'], image.digest);
+    assert.equal(response.headers['content-type'], image.mediaType);
+  }
+  return outcomeOf(response);
+}
+
+/** Of a blob's answer also how it ends, read as the gateway reads it. */
+async function readBlob(response: TestResponse, core: TestCore, image: TestImage): Promise<string> {
+  if (response.status !== 200) return outcomeOf(response);
+  const digest = layerOf(image);
+  const [start, ...progress] = linesOf(response.body);
+  const last = progress.at(-1);
+  assert.notEqual(last?.kind, 'filling', 'a fill ends without a word');
+  if (last?.kind === 'failed') return `${outcomeOf(response)}, failed`;
+  assert.equal(start?.size, LAYER_SIZE, 'the size that was announced is wrong');
+  const written = progress.slice(0, -1).map((line) => line.written ?? 0);
+  assert.deepEqual(
+    written,
+    written.toSorted((a, b) => a - b),
+    'a fill goes backwards',
+  );
+  await waitFor(() =>
+    core.content(digest).then(
+      () => true,
+      () => false,
+    ),
+  );
+  assertBytes(await core.content(digest), image.blobs.get(digest), 'the blob is wrong');
+  return `${outcomeOf(response)}, right`;
+}
+
+interface Line {
+  readonly kind?: string;
+  readonly size?: number;
+  readonly written?: number;
+}
+
+function linesOf(body: Buffer): Line[] {
+  const text = body.toString().trim().split('\n');
+  return text.map((line) => JSON.parse(line));
+}
+
+function outcomeOf({ status, headers }: TestResponse): string {
+  const what = headers['hubgate-error'] ?? headers['hubgate-cache'];
+  const wait = headers['retry-after'];
+  return `${status} ${what}${wait === undefined ? '' : `, ${wait} s`}`;
+}
