@@ -46,7 +46,13 @@ export async function startCore(options: CoreOptions): Promise<AsyncDisposable> 
   const limits = options.limits ?? STANDARD_LIMITS;
   const transport = createTransport(limits, log);
   const client = createRegistryClient({ upstreams, transport, limits, clock, log });
-  const memberships = new Memberships({ index: store.index, client, clock, staleIfError });
+  const memberships = new Memberships({
+    index: store.index,
+    client,
+    clock,
+    staleIfError,
+    revalidationDeadline: limits.revalidation,
+  });
   const writes = new CacheWrites(log);
   stack.use(
     sweep({

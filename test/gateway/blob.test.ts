@@ -9,6 +9,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { connect } from 'node:tls';
 import { readRange } from '../../src/gateway/http/range.ts';
+import { assertBytes } from '../support/assert-bytes.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
@@ -69,7 +70,7 @@ test('a blob is the same cold and warm, with its headers', async () => {
   for (const _ of ['cold', 'warm']) {
     const pulled = await hubgate.ask(layer, USER);
     assert.equal(pulled.status, 200);
-    assert.deepEqual(pulled.body, bytes);
+    assertBytes(pulled.body, bytes);
     assert.equal(pulled.headers['content-length'], String(SIZE));
     assert.equal(pulled.headers['content-type'], 'application/octet-stream');
     assert.equal(pulled.headers['docker-content-digest'], image.layers[0]);
@@ -88,12 +89,12 @@ test('a single range is a part, on a hit and on a fill; several are the whole', 
       const part = await hubgate.ask(layer, { ...USER, headers: { range } });
       assert.equal(part.status, 206, range);
       assert.equal(part.headers['content-range'], `bytes ${start}-${end - 1}/${SIZE}`);
-      assert.deepEqual(part.body, bytes.subarray(start, end));
+      assertBytes(part.body, bytes.subarray(start, end));
     }
   }
   const several = await hubgate.ask(layer, { ...USER, headers: { range: 'bytes=0-1,5-6' } });
   assert.equal(several.status, 200);
-  assert.deepEqual(several.body, bytes);
+  assertBytes(several.body, bytes);
   const conditional = await hubgate.ask(layer, {
     ...USER,
     headers: { range: 'bytes=0-1', 'if-range': '"other"' },
@@ -132,7 +133,7 @@ test('the headers of a fill are out before its first byte can be', async () => {
   const response = await begin(layer);
   assert.equal(response.headers['content-length'], String(SIZE));
   gate.resolve();
-  assert.deepEqual((await drain(response)).body, bytes);
+  assertBytes((await drain(response)).body, bytes);
 });
 
 test('a fill is streamed while it grows, and its last 64 KiB wait until it is verified', async () => {
@@ -153,7 +154,7 @@ test('a fill is streamed while it grows, and its last 64 KiB wait until it is ve
   await most;
   gate.resolve();
   await all;
-  assert.deepEqual(Buffer.concat(chunks), bytes);
+  assertBytes(Buffer.concat(chunks), bytes);
 });
 
 test('invariants 8 and 9: of a wrong or broken fill no client gets a complete answer, nor a byte that is not the blob’s', async () => {
@@ -172,9 +173,9 @@ test('invariants 8 and 9: of a wrong or broken fill no client gets a complete an
       continue;
     }
     assert.ok(body.length <= SIZE - 65_536, `${body.length} bytes of a fill that failed`);
-    if (behaviour.kind === 'drop') assert.deepEqual(body, bytes.subarray(0, body.length));
+    if (behaviour.kind === 'drop') assertBytes(body, bytes.subarray(0, body.length));
   }
-  assert.deepEqual((await hubgate.ask(layer, USER)).body, bytes);
+  assertBytes((await hubgate.ask(layer, USER)).body, bytes);
 });
 
 test('invariant 11: clients that come late or leave early share one fill', async () => {
@@ -201,7 +202,7 @@ test('a download goes on where it was when its core is started again', async () 
   await hubgate.restartCore();
   const { body, complete } = await read;
   assert.ok(complete);
-  assert.deepEqual(body, bytes);
+  assertBytes(body, bytes);
 });
 
 test('past a cache that cannot be written a blob is sent all the same, and verified', async () => {
@@ -210,7 +211,7 @@ test('past a cache that cannot be written a blob is sent all the same, and verif
   await writeFile(partial, 'in the way');
   const pulled = await drain(await begin(layer));
   assert.ok(pulled.complete);
-  assert.deepEqual(pulled.body, bytes);
+  assertBytes(pulled.body, bytes);
   hub.plant('cdn', /^GET/, { kind: 'corrupt', at: 10 }, 1);
   const wrong = await drain(await begin(layer));
   assert.ok(!wrong.complete);
@@ -238,7 +239,7 @@ test('without a length from the upstream a blob is sent all the same, and verifi
   hub.plant('cdn', /^GET/, { kind: 'unsized' });
   const cold = await drain(await begin(layer));
   assert.ok(cold.complete);
-  assert.deepEqual(cold.body, bytes);
+  assertBytes(cold.body, bytes);
   assert.equal((await hubgate.ask(layer, USER)).headers['content-length'], String(SIZE));
 });
 
@@ -265,6 +266,6 @@ test('ending waits for a download that is under way, and not for connections on 
   const read = drain(response);
   const ended = hubgate.stopGateway();
   gate.resolve();
-  assert.deepEqual((await read).body, bytes);
+  assertBytes((await read).body, bytes);
   await ended;
 });

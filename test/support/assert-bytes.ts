@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 
 /** `deepEqual` would write out how two buffers differ, which takes the square of their length: 300 KB end the machine. */
-export function assertBytes(actual: unknown, expected: Buffer | undefined, message: string): void {
+export function assertBytes(
+  actual: unknown,
+  expected: Buffer | undefined,
+  message = 'the bytes are others',
+): void {
   assert.ok(Buffer.isBuffer(actual), `${message}: not bytes but ${actual}`);
   assert.ok(expected !== undefined && actual.equals(expected), message);
 }

@@ -91,10 +91,6 @@ export function sendBytes(
     return;
   }
   const start = Number(range?.[1] ?? 0);
-  if (start > 0 && start >= bytes.length) {
-    response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end();
-    return;
-  }
   const end = Math.min(range?.[2] ? Number(range[2]) : bytes.length - 1, bytes.length - 1);
   const part = bytes.subarray(start, end + 1);
   const behaviour = behaviours.get(response);

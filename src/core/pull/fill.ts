@@ -82,7 +82,9 @@ export class Fill {
       if (!matchesDigest(hash.copy(), this.digest)) return this.#fail(error as Error);
     }
     // The readers need no more than right bytes; that these also outlive a power cut is the cache's own affair.
-    this.#advance({ kind: 'verified', size: partial.size });
+    const isAsAnnounced = first.size === undefined || first.size === partial.size;
+    // Those who were told of another size cannot be given this one; the next ones can.
+    this.#advance(isAsAnnounced ? { kind: 'verified', size: partial.size } : { kind: 'failed' });
     try {
       await partial.publish();
       writes.succeeded();

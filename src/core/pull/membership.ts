@@ -6,7 +6,7 @@ import type { Repository } from '../../registry/repository.ts';
 import { judgeFreshness } from '../freshness/freshness.ts';
 import type { IndexStore, Link, LinkKind } from '../store/index-store.ts';
 import type { Answer, Refused } from '../upstream/answer.ts';
-import type { ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
+import type { AskOptions, ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
 import type { Identity } from '../upstream/upstream.ts';
 
 /**
@@ -42,6 +42,8 @@ export interface MembershipOptions {
   readonly client: RegistryClient;
   readonly clock: Clock;
   readonly staleIfError: number;
+  /** Milliseconds for a question whose answer only confirms what is cached. */
+  readonly revalidationDeadline: number;
 }
 
 export function readerFor(grant: Grant): Identity {
@@ -84,7 +86,8 @@ export class Memberships {
     { link, visible }: Known,
   ): Promise<Membership> {
     if (link !== undefined && visible === 'visible') return { kind: 'linked', link };
-    const answer = await this.#ask(repository, kind, digest, readerFor(grant));
+    const deadline = link === undefined ? {} : { deadline: this.#options.revalidationDeadline };
+    const answer = await this.#ask(repository, kind, digest, { as: readerFor(grant), ...deadline });
     if (answer.kind === 'yes') {
       const confirmed: Link =
         'mediaType' in answer.value
@@ -102,18 +105,19 @@ export class Memberships {
     repository: Repository,
     kind: LinkKind,
     digest: Digest,
-    as: Identity,
+    ask: AskOptions,
   ): Promise<Answer<ManifestHead | ContentHead>> {
+    const { as } = ask;
     const { client, index } = this.#options;
     return this.#confirming.run(`${as} ${repository.name} ${kind} ${digest}`, async () => {
       if (kind === 'manifest') {
-        const head = await client.headManifest(repository, { kind: 'digest', digest }, { as });
+        const head = await client.headManifest(repository, { kind: 'digest', digest }, ask);
         await this.learn(repository, as, head);
         if (head.kind === 'yes')
           await index.putLink(repository.name, digest, { kind, mediaType: head.value.mediaType });
         return head;
       }
-      const head = await client.headBlob(repository, digest, { as });
+      const head = await client.headBlob(repository, digest, ask);
       await this.learn(repository, as, head);
       if (head.kind === 'yes') await index.putLink(repository.name, digest, { kind });
       return head;

@@ -6,10 +6,10 @@ import type { CacheState, Grant } from '../../registry/core-api.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
 import type { Reference, Tag } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
-import { judgeFreshness } from '../freshness/freshness.ts';
+import { type Freshness, judgeFreshness } from '../freshness/freshness.ts';
 import type { TagEntry } from '../store/index-store.ts';
 import type { Store } from '../store/store.ts';
-import { type Answer, cannot } from '../upstream/answer.ts';
+import { type Answer, cannot, yes } from '../upstream/answer.ts';
 import type { Manifest, ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
 import type { Identity } from '../upstream/upstream.ts';
 import type { CacheWrites } from './cache-writes.ts';
@@ -74,33 +74,62 @@ export class ManifestPull {
     method: Method,
     grant: Grant,
   ): Promise<Outcome<PulledManifest>> {
-    const { memberships, clock, tagFreshness, staleIfError } = this.#options;
-    const entry = await this.#tag(repository, tag);
+    const { store, memberships } = this.#options;
+    const entry = await store.index.tag(repository.name, tag);
     const visible = await memberships.visible(repository, grant);
-    const rules = { freshFor: tagFreshness, staleFor: staleIfError };
-    const freshness = entry === undefined ? 'expired' : judgeFreshness(entry.checkedAt, clock(), rules);
-    if (entry !== undefined && freshness === 'fresh' && visible === 'visible') {
-      return this.#deliver(repository, entry, method, 'hit');
-    }
-    const answer = await this.#revalidate(repository, tag, readerFor(grant), entry);
-    if (answer.kind === 'yes') {
-      return this.#deliver(repository, answer.value, method, cacheState(entry, answer.value.digest));
-    }
-    if (answer.kind === 'cannot' && entry !== undefined && freshness !== 'expired' && visible !== 'unknown') {
-      const stale = await this.#deliver(repository, entry, method, 'stale');
-      return stale.kind === 'found'
-        ? { ...stale, age: Math.round((clock() - entry.checkedAt) / 1000) }
-        : stale;
-    }
-    return refusalOf(answer, 'MANIFEST_UNKNOWN');
+    const latest = this.#latest(repository, tag, entry);
+    const isFresh = latest !== undefined && visible === 'visible' && this.#judge(latest) === 'fresh';
+    const answer = isFresh ? yes(latest) : await this.#revalidate(repository, tag, readerFor(grant), entry);
+    if (answer.kind === 'no') return refusalOf(answer, 'MANIFEST_UNKNOWN');
+    const refusal =
+      answer.kind === 'yes'
+        ? await this.#deliverTag(repository, tag, method, { entry, head: answer.value, isFresh })
+        : refusalOf(answer, 'MANIFEST_UNKNOWN');
+    if (refusal.kind === 'found' || refusal.error === 'MANIFEST_UNKNOWN') return refusal;
+    // The tag stays what it was until what it names now can be had.
+    return entry === undefined || visible === 'unknown' || this.#judge(entry) === 'expired'
+      ? refusal
+      : this.#deliverStale(repository, entry, method);
   }
 
-  async #tag(repository: Repository, tag: Tag): Promise<TagEntry | undefined> {
-    const entry = await this.#options.store.index.tag(repository.name, tag);
+  /** When the upstream last said what a tag names: as written down, or what was confirmed since. */
+  #latest(repository: Repository, tag: Tag, entry: TagEntry | undefined): TagEntry | undefined {
     const confirmed = this.#confirmed.get(`${repository.name}:${tag}`);
-    return entry !== undefined && confirmed?.digest === entry.digest
-      ? { ...entry, checkedAt: Math.max(entry.checkedAt, confirmed.checkedAt) }
-      : entry;
+    return confirmed !== undefined && confirmed.checkedAt >= (entry?.checkedAt ?? 0) ? confirmed : entry;
+  }
+
+  #judge({ checkedAt }: TagEntry): Freshness {
+    const { clock, tagFreshness, staleIfError } = this.#options;
+    return judgeFreshness(checkedAt, clock(), { freshFor: tagFreshness, staleFor: staleIfError });
+  }
+
+  async #deliverTag(
+    repository: Repository,
+    tag: Tag,
+    method: Method,
+    { entry, head, isFresh }: { entry: TagEntry | undefined; head: ManifestHead; isFresh: boolean },
+  ): Promise<Outcome<PulledManifest>> {
+    const isSame = entry?.digest === head.digest;
+    const delivered = await this.#deliver(
+      repository,
+      head,
+      method,
+      isSame ? (isFresh ? 'hit' : 'revalidated') : 'fill',
+    );
+    // After a HEAD it is not known whether the manifest can be had; where there was none before, nothing is lost.
+    const isKept = delivered.kind === 'found' && (method === 'GET' || entry === undefined || isSame);
+    if (isKept) await this.#putTag(repository, tag, entry, head);
+    return delivered;
+  }
+
+  async #deliverStale(
+    repository: Repository,
+    entry: TagEntry,
+    method: Method,
+  ): Promise<Outcome<PulledManifest>> {
+    const stale = await this.#deliver(repository, entry, method, 'stale');
+    const age = Math.round((this.#options.clock() - entry.checkedAt) / 1000);
+    return stale.kind === 'found' ? { ...stale, age } : stale;
   }
 
   /** A tag that has not moved is written down again only now and then: that it was confirmed is worth no write. */
@@ -111,32 +140,32 @@ export class ManifestPull {
     { digest, mediaType, size }: ManifestHead,
   ): Promise<void> {
     const { index } = this.#options.store;
-    const checkedAt = this.#options.clock();
-    const next = { digest, mediaType, size, checkedAt };
-    this.#confirmed.set(`${repository.name}:${tag}`, next, WRITE_CONFIRMED_AFTER);
-    const written = await index.tag(repository.name, tag);
-    const isWritten = written?.digest === digest && checkedAt - written.checkedAt < WRITE_CONFIRMED_AFTER;
-    if (isWritten && entry?.digest === digest) return;
-    await index.putTag(repository.name, tag, next);
+    const checkedAt = this.#confirmed.get(`${repository.name}:${tag}`)?.checkedAt ?? this.#options.clock();
+    const isWritten = entry?.digest === digest && checkedAt - entry.checkedAt < WRITE_CONFIRMED_AFTER;
+    if (isWritten) return;
+    await index.putTag(repository.name, tag, { digest, mediaType, size, checkedAt });
     await index.putLink(repository.name, digest, { kind: 'manifest', mediaType });
   }
 
-  /** One upstream HEAD, however many ask; written down, and a tag that is gone taken back. */
+  /** One upstream HEAD, however many ask; remembered, and a tag that is gone taken back. */
   #revalidate(
     repository: Repository,
     tag: Tag,
     as: Identity,
     entry: TagEntry | undefined,
   ): Promise<Answer<ManifestHead>> {
-    const { store, client, memberships, revalidationDeadline } = this.#options;
-    return this.#revalidating.run(`${as} ${repository.name}:${tag}`, async () => {
+    const { store, client, memberships, clock, revalidationDeadline } = this.#options;
+    const key = `${repository.name}:${tag}`;
+    return this.#revalidating.run(`${as} ${key}`, async () => {
       const deadline = entry === undefined ? {} : { deadline: revalidationDeadline };
       const answer = await client.headManifest(repository, { kind: 'tag', tag }, { as, ...deadline });
       await memberships.learn(repository, as, answer);
       if (answer.kind === 'yes') {
-        await this.#putTag(repository, tag, entry, answer.value);
-      } else if (answer.kind === 'no' && answer.reason === 'not-found') {
-        await store.index.removeTag(repository.name, tag);
+        const { digest, mediaType, size } = answer.value;
+        this.#confirmed.set(key, { digest, mediaType, size, checkedAt: clock() }, WRITE_CONFIRMED_AFTER);
+      } else if (answer.kind === 'no') {
+        this.#confirmed.delete(key);
+        if (answer.reason === 'not-found') await store.index.removeTag(repository.name, tag);
       }
       return answer;
     });
@@ -212,8 +241,4 @@ export class ManifestPull {
     await store.index.putLink(repository.name, digest, { kind: 'manifest', mediaType });
     return answer;
   }
-}
-
-function cacheState(entry: TagEntry | undefined, digest: Digest): CacheState {
-  return entry?.digest === digest ? 'revalidated' : 'fill';
 }

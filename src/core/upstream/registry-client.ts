@@ -6,7 +6,7 @@ import type { Clock } from '../../platform/clock.ts';
 import { Deadline } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
 import { readBody } from '../../platform/read-body.ts';
-import { type Digest, parseDigest, sha256Of } from '../../registry/digest.ts';
+import { type Digest, matchesDigest, parseDigest, sha256Of, startHash } from '../../registry/digest.ts';
 import {
   MANIFEST_MEDIA_TYPES,
   type ManifestMediaType,
@@ -194,8 +194,10 @@ class HttpRegistryClient implements RegistryClient {
     if (bytes === undefined) return cannot('unfit', `${repository.name}: a manifest is larger than 4 MiB`);
     const mediaType = parseManifestMediaType(String(contentType));
     if (mediaType === undefined) return unsupportedType(repository, contentType);
-    const digest = reference.kind === 'digest' ? reference.digest : sha256Of(bytes);
-    return yes({ digest, mediaType, size: bytes.length, bytes });
+    const named = reference.kind === 'digest' ? reference.digest : answer.value.digest;
+    if (named !== undefined && !matchesDigest(startHash(named).update(bytes), named))
+      return cannot('unfit', `${repository.name}: a manifest is not what its digest says`);
+    return yes({ digest: named ?? sha256Of(bytes), mediaType, size: bytes.length, bytes });
   }
 
   async headBlob(
@@ -347,7 +349,7 @@ class HttpRegistryClient implements RegistryClient {
     discard(response);
     if (status === 416) return cannot('unfit', `${host}: the blob ends before the range begins`);
     // A storage that lost an object says nothing of the repository that names it.
-    if (redirected && (ofBlob || status !== 404))
+    if (redirected && status !== 429 && (ofBlob || status !== 404))
       return cannot('failed', `${host}: the host that it redirects to answers ${status}`);
     return refusalOf(status, host, readRetryAfter(headers['retry-after'], now));
   }
@@ -412,6 +414,7 @@ async function readSmallBody({ headers, body }: UpstreamResponse) {
   return {
     bytes: await readBody(body, MAX_MANIFEST_SIZE),
     contentType: headers['content-type'],
+    digest: parseDigest(String(headers['docker-content-digest'])),
     link: typeof link === 'string' ? link : undefined,
   };
 }

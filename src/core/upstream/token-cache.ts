@@ -5,7 +5,7 @@ import { readBody } from '../../platform/read-body.ts';
 import { SingleFlight } from '../../platform/single-flight.ts';
 import { type Answer, cannot, no, yes } from './answer.ts';
 import { readRetryAfter } from './quota.ts';
-import { discard, type Transport, type UpstreamResponse } from './transport.ts';
+import { discard, type Transport, troubleOf, type UpstreamResponse } from './transport.ts';
 
 /** Which token is wanted: they are cached by all of this. */
 export interface TokenRequest {
@@ -115,7 +115,9 @@ async function readToken(
       return cannot('limited', `${realm.host}: 429`, readRetryAfter(headers['retry-after'], now));
     return cannot('failed', `${realm.host}: ${status}`);
   }
-  const token = parseToken(await readBody(response.body, MAX_BODY).catch(() => undefined));
+  const body = await readBody(response.body, MAX_BODY).catch((error: Error) => error);
+  if (body instanceof Error) return troubleOf(body, realm.host);
+  const token = parseToken(body);
   return token === undefined ? cannot('unfit', `${realm.host} sends no token that can be read`) : yes(token);
 }
 

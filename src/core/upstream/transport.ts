@@ -138,7 +138,7 @@ class UndiciTransport implements Transport {
       else breaker.failed({ cause: 'failed', detail: `${url.host}: ${response.statusCode}` }, started);
       return response;
     } catch (error) {
-      breaker.failed(troubleOf(error, url.host).trouble, started);
+      if (!isCrowded(dispatcher, url)) breaker.failed(troubleOf(error, url.host).trouble, started);
       throw error;
     }
   }
@@ -223,8 +223,20 @@ class HostDown extends Error {
   }
 }
 
+/** Do requests wait for a connection of ours? Then it is not the host that lets them wait. */
+function isCrowded(dispatcher: Agent, { origin }: URL): boolean {
+  const stats = dispatcher.stats[origin];
+  return stats !== undefined && 'queued' in stats && Number(stats.queued) > 0;
+}
+
 /** What a failure comes to of a connection, or of reading what came over it. */
 export function troubleOf(error: unknown, host: string): Refused & { kind: 'cannot' } {
+  // Docker Hub's limit against abuse has been seen with header lines that end in a bare LF, which no strict parser takes.
+  if (
+    error instanceof errors.HTTPParserError &&
+    /HAP429|Too Many Requests/.test(String((error as { data?: unknown }).data))
+  )
+    return cannot('limited', `${host}: 429`);
   const timedOut =
     error instanceof DeadlineError ||
     error instanceof errors.ConnectTimeoutError ||

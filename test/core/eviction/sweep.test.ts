@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { CoreOptions } from '../../../src/core/core.ts';
+import { assertBytes } from '../../support/assert-bytes.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
 import { imageOf, type TestImage } from '../../support/image.ts';
 import { ACCOUNT, SHORT_LIMITS, TestCore } from '../../support/test-core.ts';
@@ -36,7 +37,7 @@ function push(name: string, size = MIB): TestImage {
 async function pull(name: string, image: TestImage): Promise<void> {
   assert.equal((await core.ask(`library/${name}/manifests/latest`)).status, 200);
   for (const layer of image.layers) {
-    assert.deepEqual(await core.blob(`library/${name}/blobs/${layer}`), image.blobs.get(layer));
+    assertBytes(await core.blob(`library/${name}/blobs/${layer}`), image.blobs.get(layer));
   }
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { lstat, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { assertBytes } from '../../support/assert-bytes.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
 import { imageOf, type TestImage } from '../../support/image.ts';
 import { ACCOUNT, TestCore } from '../../support/test-core.ts';
@@ -48,7 +49,7 @@ async function fill(): Promise<string> {
 
 test('what breaks off is asked for from there on, by a new redirect, and nobody notices', async () => {
   for (const at of [100_000, 50_000, 0]) hub.plant('cdn', /^GET/, { kind: 'drop', at }, 1);
-  assert.deepEqual(await core.blob(layer), bytes);
+  assertBytes(await core.blob(layer), bytes);
   const ranges = downloads().map(({ headers }) => headers.range);
   assert.equal(ranges[0], undefined);
   for (const range of ranges.slice(1)) assert.match(range ?? '', new RegExp(`^bytes=\\d+-${SIZE - 1}$`));
@@ -59,7 +60,7 @@ test('what breaks off is asked for from there on, by a new redirect, and nobody 
 test('an upstream that takes no ranges mends it too', async () => {
   hub.plant('cdn', /^GET/, { kind: 'drop', at: 100_000 }, 1);
   hub.plant('cdn', /^GET/, { kind: 'whole' });
-  assert.deepEqual(await core.blob(layer), bytes);
+  assertBytes(await core.blob(layer), bytes);
 });
 
 test('what cannot be mended fails after five times; what was received is not asked for again', async () => {
@@ -70,7 +71,7 @@ test('what cannot be mended fails after five times; what was received is not ask
   assert.ok(left > 0);
   hub.heal();
   hub.log.length = 0;
-  assert.deepEqual(await core.blob(layer), bytes);
+  assertBytes(await core.blob(layer), bytes);
   assert.deepEqual(
     downloads().map(({ headers }) => headers.range),
     [`bytes=${left}-`],
@@ -83,7 +84,7 @@ test('a fill survives a restart', async () => {
   await waitFor(async () => (await stat(partial).catch(() => undefined))?.size === 200_000);
   await core.restart();
   hub.log.length = 0;
-  assert.deepEqual(await core.blob(layer), bytes);
+  assertBytes(await core.blob(layer), bytes);
   assert.deepEqual(
     downloads().map(({ headers }) => headers.range),
     ['bytes=200000-'],
@@ -93,13 +94,13 @@ test('a fill survives a restart', async () => {
 test('invariant 8: what was left is hashed with the rest: where it is wrong, it goes, and the next fill begins anew', async () => {
   await writeFile(partial, Buffer.alloc(1000));
   assert.equal(await fill(), 'failed');
-  assert.deepEqual(await core.blob(layer), bytes);
+  assertBytes(await core.blob(layer), bytes);
   await writeFile(partial, Buffer.alloc(10));
 });
 
 test('what was left and is longer than the blob is thrown away', async () => {
   await writeFile(partial, Buffer.alloc(SIZE + 1));
-  assert.deepEqual(await core.blob(layer), bytes);
+  assertBytes(await core.blob(layer), bytes);
 });
 
 test('invariant 11: a cache that cannot be written is passed by, complained of once, and used again when it can be', async () => {
@@ -110,7 +111,7 @@ test('invariant 11: a cache that cannot be written is passed by, complained of o
     const passed = await core.ask(layer);
     assert.equal(passed.headers['hubgate-cache'], 'bypass');
     assert.equal(passed.headers['content-length'], String(SIZE));
-    assert.deepEqual(passed.body, bytes);
+    assertBytes(passed.body, bytes);
     const manifest = await core.ask('library/alpine/manifests/latest');
     assert.deepEqual(manifest.body, image.bytes);
   }
@@ -118,7 +119,7 @@ test('invariant 11: a cache that cannot be written is passed by, complained of o
   assert.equal(complaints.length, 1);
   await rm(directory);
   await core.restart();
-  assert.deepEqual(await core.blob(layer), bytes);
+  assertBytes(await core.blob(layer), bytes);
 });
 
 const NEEDS_FULL = { skip: process.platform !== 'linux' && 'there is no /dev/full to write to' };
@@ -135,6 +136,6 @@ test(
         () => true,
       );
     await waitFor(isGone);
-    assert.deepEqual(await core.blob(layer), bytes);
+    assertBytes(await core.blob(layer), bytes);
   },
 );
