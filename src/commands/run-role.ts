@@ -41,6 +41,7 @@ export async function runRole(role: Role, config: Config, paths: HomePaths): Pro
         ...config.tls,
         ...(ca !== undefined && { ca }),
         policyFile: paths.policy,
+        catalog: config.server.catalog,
         auditFile: config.log.audit,
         authSocket: paths.authSocket,
         core:

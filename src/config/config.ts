@@ -14,6 +14,8 @@ export interface Config {
     readonly names: readonly string[];
     readonly listen: ListenAddress;
     readonly admin: ListenAddress;
+    /** Is `_catalog` served? */
+    readonly catalog: boolean;
     /** Gateway processes. */
     readonly workers: number | 'auto';
   };

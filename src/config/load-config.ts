@@ -79,6 +79,7 @@ function build(parts: PartReader, { directory, readsSecrets }: Home): Config {
       ],
       listen,
       admin: server?.admin ?? { host: '127.0.0.1', port: 9090 },
+      catalog: server?.catalog ?? false,
       workers: server?.workers ?? 'auto',
     },
     tls: { certificate: at(tls?.certificate ?? 'certs/server.crt'), key: at(tls?.key ?? 'certs/server.key') },

@@ -24,6 +24,7 @@ export const SECTIONS = {
     names: z.array(TEXT, 'a list of names and addresses').optional(),
     listen: LISTEN_ADDRESS.optional(),
     admin: LISTEN_ADDRESS.optional(),
+    catalog: BOOLEAN.optional(),
     workers: z
       .union([z.literal('auto'), wholeNumber(1, 64, '')], 'auto, or a number of processes from 1 to 64')
       .optional(),

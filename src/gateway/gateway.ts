@@ -39,6 +39,8 @@ export interface GatewayOptions {
   /** The local CA's certificate as PEM, where it issued the server's. */
   readonly ca?: string;
   readonly policyFile: string;
+  /** Is `_catalog` served? */
+  readonly catalog: boolean;
   readonly auditFile: string;
   readonly authSocket: string;
   readonly core: { readonly socket: string; readonly directory: string } | { readonly url: URL };
@@ -74,6 +76,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       log,
       realm: `${url.origin}/token`,
       service: url.host,
+      catalog: options.catalog,
     },
     serviceRoutes({ auth, audit, ca: options.ca }),
   );

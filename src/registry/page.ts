@@ -6,12 +6,18 @@ export interface Page {
   readonly last?: string;
 }
 
-/** `n` is bounded, so that no answer is built to a caller's measure. Undefined where a parameter is malformed. */
-export function parsePage(query: URLSearchParams): Page | undefined {
+/**
+ * `n` is bounded, so that no answer is built to a caller's measure. `isEntry`: can a list hold this? Undefined where a
+ * parameter is malformed.
+ */
+export function parsePage(
+  query: URLSearchParams,
+  isEntry = (text: string) => parseTag(text) !== undefined,
+): Page | undefined {
   const n = query.get('n');
   const last = query.get('last');
   if (n !== null && !/^[0-9]{1,5}$/.test(n)) return undefined;
-  if (last !== null && parseTag(last) === undefined) return undefined;
+  if (last !== null && !isEntry(last)) return undefined;
   return { ...(n !== null && { n: Number(n) }), ...(last !== null && { last }) };
 }
 

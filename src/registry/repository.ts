@@ -36,6 +36,13 @@ const PATH = (() => {
 /** The distribution spec advises that clients limit host and name together to this. */
 const MAX_NAME_LENGTH = 255;
 
+/** Is it a name as repositories have them, with or without a host in front? */
+export function isRepositoryPath(text: string): boolean {
+  const [first = '', ...rest] = text.split('/');
+  const path = looksLikeHost(first) && HOST.test(first) ? rest.join('/') : text;
+  return text.length <= MAX_NAME_LENGTH && PATH.test(path);
+}
+
 export function parseUpstreamHost(text: string): UpstreamHost | undefined {
   return HOST.test(text) ? (text as UpstreamHost) : undefined;
 }

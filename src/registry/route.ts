@@ -2,7 +2,13 @@ import { type Digest, parseDigest } from './digest.ts';
 import type { ErrorName } from './error.ts';
 import { type Page, parsePage, writePage } from './page.ts';
 import { parseReference, type Reference, writeReference } from './reference.ts';
-import { type Repository, resolveRepository, resolveUpstream, type UpstreamNames } from './repository.ts';
+import {
+  isRepositoryPath,
+  type Repository,
+  resolveRepository,
+  resolveUpstream,
+  type UpstreamNames,
+} from './repository.ts';
 
 /** What a request on `/v2/` asks for. The only way from a request target to a repository leads through here. */
 export type Route =
@@ -11,7 +17,7 @@ export type Route =
   | { readonly kind: 'blob'; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: 'tags'; readonly repository: Repository; readonly page: Page }
   | { readonly kind: 'referrers'; readonly repository: Repository; readonly digest: Digest }
-  | { readonly kind: 'catalog' }
+  | { readonly kind: 'catalog'; readonly page: Page }
   /** The beginning of a push: it can only be refused, so it need not name a repository that exists. */
   | { readonly kind: 'upload' };
 
@@ -61,7 +67,7 @@ function parseResource(
   query: URLSearchParams,
   resolve: (name: string) => Repository | undefined,
 ): ParsedTarget {
-  if (resource === '_catalog') return { route: { kind: 'catalog' } };
+  if (resource === '_catalog') return parseCatalog(query);
   if (UPLOAD.test(resource)) return { route: { kind: 'upload' } };
   const { name, kind, last } = RESOURCE.exec(resource)?.groups ?? {};
   const repository = name === undefined ? undefined : resolve(name);
@@ -77,6 +83,11 @@ function parseResource(
   const digest = parseDigest(last ?? '');
   if (digest === undefined) return UNKNOWN;
   return { route: { kind: kind === 'blobs' ? 'blob' : 'referrers', repository, digest } };
+}
+
+function parseCatalog(query: URLSearchParams): ParsedTarget {
+  const page = parsePage(query, isRepositoryPath);
+  return page === undefined ? { refusal: 'BAD_REQUEST' } : { route: { kind: 'catalog', page } };
 }
 
 /** The distribution API's path of a route, below its repository. */

@@ -31,6 +31,7 @@ export interface TestHubgateOptions {
   /** In the place of the built-in core. */
   readonly coreUrl?: URL;
   readonly auditFile?: string;
+  readonly catalog?: boolean;
 }
 
 export interface Caller {
@@ -126,6 +127,7 @@ export class TestHubgate implements AsyncDisposable {
       ca: this.ca,
       auditFile: options.auditFile ?? at('audit.log'),
       authSocket: at('auth.sock'),
+      catalog: options.catalog ?? false,
       core: options.coreUrl === undefined ? core : { url: options.coreUrl },
     });
     this.#roles.use(this.#gateway);

@@ -17,7 +17,7 @@ export type Admission =
       /** The id of what was shown. */
       readonly credential: string;
       /** Of a token: the repositories that it was issued for. Of a login: it has no such bounds. */
-      readonly repositories?: ReadonlySet<string>;
+      readonly repositories?: ReadonlySet<string> | undefined;
     }
   | { readonly kind: 'anonymous'; readonly subject: typeof ANONYMOUS }
   | { readonly kind: 'rejected'; readonly error: 'INVALID_TOKEN' | LoginRefusal };

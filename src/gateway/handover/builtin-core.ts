@@ -2,6 +2,8 @@ import path from 'node:path';
 import { type HttpClient, type HttpResponse, openSocketClient } from '../../platform/http-client.ts';
 import {
   BYTES_TYPE,
+  CACHED_REPOSITORIES,
+  type CachedRepositories,
   CORE_HEADERS,
   FILL,
   type Grant,
@@ -95,6 +97,11 @@ class BuiltinCore implements Core {
       lines.close();
       throw error;
     }
+  }
+
+  async repositories(): Promise<CachedRepositories> {
+    const { body } = await this.#http.request({ method: 'GET', path: '/cache', deadline: DEADLINE });
+    return CACHED_REPOSITORIES.parse(await body.json());
   }
 
   async status(): Promise<object> {

@@ -3,6 +3,7 @@
  * answers with what the core has; it depends on the core's HTTP, and must not know who asked or why they may.
  */
 import type { Readable } from 'node:stream';
+import type { CachedRepositories } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ErrorName } from '../../registry/error.ts';
 import type { Page } from '../../registry/page.ts';
@@ -11,6 +12,8 @@ import type { BlobSource } from './blob-source.ts';
 
 export interface Core extends AsyncDisposable {
   pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer>;
+  /** The repositories of which something is cached; undefined of a core that does not tell. */
+  repositories(): Promise<CachedRepositories | undefined>;
   /** What the core says of itself, for readiness. Rejects where it does not answer. */
   status(): Promise<object>;
 }

@@ -66,6 +66,10 @@ class ExternalCore implements Core {
     return response.statusCode === 200 ? read(response) : readRefusal(response, route);
   }
 
+  async repositories(): Promise<undefined> {
+    return undefined;
+  }
+
   async status(): Promise<object> {
     const { statusCode, body } = await this.#http.request({ method: 'GET', path: '/v2/', deadline: 2_000 });
     await body.dump();

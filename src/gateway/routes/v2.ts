@@ -13,6 +13,7 @@ import { deliver } from '../handover/deliver.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
 import type { Permission, Permit } from '../permission/permit.ts';
+import { answerCatalog } from './catalog.ts';
 
 export interface V2Rooms {
   readonly names: UpstreamNames;
@@ -24,7 +25,12 @@ export interface V2Rooms {
   /** Where tokens are issued, and for whom: for challenges. */
   readonly realm: string;
   readonly service: string;
+  /** Is `_catalog` served? */
+  readonly catalog: boolean;
 }
+
+/** What clients ask a token for that is to list repositories: `registry` is docker's own type for it. */
+const CATALOG_SCOPE = 'registry:catalog:*';
 
 /** A request of the distribution API, as far as it is known on its way. */
 interface Pull {
@@ -53,8 +59,12 @@ export async function answerV2(
   }
   const admission = await rooms.admit(request);
   if (route.kind === 'ping') return answerPing(response, admission, rooms);
-  if (route.kind === 'catalog')
-    return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
+  if (route.kind === 'catalog') {
+    if (!rooms.catalog)
+      return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
+    if (admission.kind !== 'admitted') return answerPing(response, admission, rooms, CATALOG_SCOPE);
+    return answerCatalog(response, { admission, address: addressOf(request), page: route.page }, rooms);
+  }
 
   const pull: Pull = { request, response, method, route, admission, started };
   const permission = rooms.permit(admission, route.repository, addressOf(request));
@@ -70,13 +80,13 @@ export async function answerV2(
 }
 
 /** Docker logs in by asking here: whoever shows nothing is challenged, also where anonymous may pull something. */
-function answerPing(response: ServerResponse, admission: Admission, rooms: V2Rooms): void {
+function answerPing(response: ServerResponse, admission: Admission, rooms: V2Rooms, scope?: string): void {
   if (admission.kind === 'admitted') {
     respond(response, 200, { 'content-type': 'application/json', 'content-length': 2 });
     response.end('{}');
   } else {
     const error = admission.kind === 'rejected' ? admission.error : 'UNAUTHORIZED';
-    refuse(response, { error, ...advice(error, undefined, rooms) });
+    refuse(response, { error, ...advice(error, scope, rooms) });
   }
 }
 

@@ -1,0 +1,48 @@
+import type { ServerResponse } from 'node:http';
+import { type Page, writePage } from '../../registry/page.ts';
+import { familiarName, resolveRepository, type UpstreamNames } from '../../registry/repository.ts';
+import type { Admission } from '../admission/admit.ts';
+import type { Core } from '../handover/core.ts';
+import { refuse, respond } from '../http/respond.ts';
+import type { Permit } from '../permission/permit.ts';
+
+export interface CatalogRooms {
+  readonly names: UpstreamNames;
+  readonly permit: Permit;
+  readonly core: Core;
+}
+
+/** Entries of a page where the caller does not say. */
+const PAGE = 100;
+
+/** The cached repositories that this caller may pull at this moment, and no others, whatever there is besides. */
+export async function answerCatalog(
+  response: ServerResponse,
+  { admission, address, page }: { admission: Admission; address: string; page: Page },
+  rooms: CatalogRooms,
+): Promise<void> {
+  const cached = await rooms.core.repositories();
+  if (cached === undefined)
+    return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
+  // A token for the catalog names no repositories, so only the policy bounds what is listed.
+  const who = admission.kind === 'admitted' ? { ...admission, repositories: undefined } : admission;
+  const names = cached.flatMap(({ name, visibility }) => {
+    const repository = resolveRepository(name, [], rooms.names);
+    if (repository === undefined) return [];
+    const permission = rooms.permit(who, repository, address);
+    const isSeen = permission.kind === 'granted' && (permission.private || visibility === 'public');
+    return isSeen ? [familiarName(repository)] : [];
+  });
+  const { n = PAGE, last = '' } = page;
+  const after = names.sort().filter((name) => name > last);
+  const repositories = after.slice(0, n);
+  const end = repositories.at(-1);
+  const body = Buffer.from(JSON.stringify({ repositories }));
+  respond(response, 200, {
+    'content-type': 'application/json',
+    'content-length': body.length,
+    ...(end !== undefined &&
+      after.length > n && { link: `</v2/_catalog?${writePage({ n, last: end })}>; rel="next"` }),
+  });
+  response.end(body);
+}
