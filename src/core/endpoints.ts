@@ -5,6 +5,7 @@ import { readBody } from '../platform/read-body.ts';
 import {
   BYTES_TYPE,
   type CachedRepositories,
+  type CacheState,
   CORE_HEADERS,
   type CoreStatus,
   FILL_TYPE,
@@ -40,6 +41,8 @@ export interface CoreRooms {
 
 /** What operators ask, beside the pulls of gateways. */
 export interface Operations {
+  /** Counts an answer. */
+  answered(cache: CacheState): void;
   status(): Promise<CoreStatus>;
   repositories(): Promise<CachedRepositories>;
   /** Undefined where the names are none. */
@@ -85,7 +88,7 @@ async function answer(context: Context, rooms: CoreRooms): Promise<void> {
 
 async function pull(
   context: Context,
-  { manifests, blobs, documents }: CoreRooms,
+  { manifests, blobs, documents, operations }: CoreRooms,
   route: RepositoryRoute,
   method: 'GET' | 'HEAD',
   grant: Grant,
@@ -93,17 +96,23 @@ async function pull(
   const { repository } = route;
   switch (route.kind) {
     case 'manifest':
-      send(context, await manifests.pull(repository, route.reference, method, grant), sendManifest);
+      send(
+        context,
+        operations,
+        await manifests.pull(repository, route.reference, method, grant),
+        sendManifest,
+      );
       break;
     case 'blob':
-      if (method === 'HEAD') send(context, await blobs.head(repository, route.digest, grant), sendBlobHead);
-      else send(context, await blobs.get(repository, route.digest, grant), sendBlob);
+      if (method === 'HEAD')
+        send(context, operations, await blobs.head(repository, route.digest, grant), sendBlobHead);
+      else send(context, operations, await blobs.get(repository, route.digest, grant), sendBlob);
       break;
     case 'tags':
-      send(context, await documents.tags(repository, route.page, grant), sendDocument);
+      send(context, operations, await documents.tags(repository, route.page, grant), sendDocument);
       break;
     case 'referrers':
-      send(context, await documents.referrers(repository, route.digest, grant), sendDocument);
+      send(context, operations, await documents.referrers(repository, route.digest, grant), sendDocument);
   }
 }
 
@@ -133,6 +142,7 @@ async function answerOperator(context: Context, operations: Operations): Promise
 
 function send<T>(
   context: Context,
+  operations: Operations,
   outcome: Outcome<T>,
   sendFound: (context: Context, found: T) => void,
 ): void {
@@ -140,6 +150,7 @@ function send<T>(
     refuse(context, outcome);
     return;
   }
+  operations.answered(outcome.cache);
   context.status = 200;
   context.set(CORE_HEADERS.cache, outcome.cache);
   sendFound(context, outcome);

@@ -1,3 +1,4 @@
+import type { CacheState } from '../registry/core-api.ts';
 import { parseReference } from '../registry/reference.ts';
 import { resolveRepository, type UpstreamNames } from '../registry/repository.ts';
 import type { Operations } from './endpoints.ts';
@@ -20,11 +21,23 @@ export interface OperationsOptions {
 /** What the core tells operators, and does for them. */
 export function createOperations(options: OperationsOptions): Operations {
   const { store, client, transport, writes, upstreams, names } = options;
+  const answers: Record<CacheState, number> = {
+    hit: 0,
+    revalidated: 0,
+    fill: 0,
+    joined: 0,
+    stale: 0,
+    bypass: 0,
+  };
   return {
+    answered(cache) {
+      answers[cache]++;
+    },
     async status() {
       const { blobs, bytes, repositories } = await store.index.stats();
       return {
         cache: { blobs, bytes, repositories, unwritten: writes.failures },
+        answers: { ...answers },
         upstreams: upstreams.map(({ host, url }) => {
           return { host, trouble: transport.trouble(url)?.detail ?? null, quota: client.quota(host) ?? null };
         }),

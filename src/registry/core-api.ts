@@ -25,7 +25,8 @@ export function parseGrant(header: string): Grant | undefined {
  * was cached. `fill`: fetched for this caller. `joined`: fetched for another at the same time. `stale`: from the cache,
  * because the upstream could not be asked. `bypass`: past a cache that cannot be written.
  */
-export type CacheState = 'hit' | 'revalidated' | 'fill' | 'joined' | 'stale' | 'bypass';
+export const CACHE_STATES = ['hit', 'revalidated', 'fill', 'joined', 'stale', 'bypass'] as const;
+export type CacheState = (typeof CACHE_STATES)[number];
 
 /** Where the core may send a reader: into the cache, and nowhere else in the file system. */
 const FILE = z
@@ -68,6 +69,8 @@ export const CORE_STATUS = z.object({
     /** Answers since the start that could not be cached. */
     unwritten: z.int(),
   }),
+  /** Since the start, by how they came about. */
+  answers: z.record(z.enum(CACHE_STATES), z.int()),
   upstreams: z.array(
     z.object({
       host: z.string(),

@@ -36,6 +36,7 @@ test('without the core a pull is told to try again, and readiness says which par
   await hubgate.ask(TARGET, USER);
   const [ready, said] = await readiness();
   assert.equal(ready, 200);
+  assert.match(JSON.stringify(said.core), /"answers":\{"hit":0,"revalidated":0,"fill":1,/);
   assert.match(
     JSON.stringify(said.core),
     /"host":"docker\.io","trouble":null,"quota":\{"limit":100,"remaining":100,"window":21600/,
