@@ -44,8 +44,9 @@ function printUpstream(
   const { limit, remaining, window, readAt, source } = quota;
   const hours = `${Math.round(window / 360) / 10} h`;
   const read = new Date(readAt).toISOString();
+  const reset = new Date(readAt + window * 1000).toISOString();
   printLine(
     stdout,
-    `  quota       ${remaining} of ${limit} pulls in ${hours} were left at ${read}${source === undefined ? '' : `, for ${source}`}`,
+    `  quota       ${remaining} of ${limit} pulls in ${hours} were left at ${read}; all are back at ${reset} at the latest${source === undefined ? '' : `, for ${source}`}`,
   );
 }

@@ -20,6 +20,8 @@ export interface ContentStore {
   list(): AsyncIterable<ListedContent>;
   /** Takes it from the cache. Who reads it goes on to read. */
   remove(digest: Digest): Promise<void>;
+  /** Clears away what broke off so long ago that no fill goes on with it. */
+  clearPartials(): Promise<void>;
   /** Takes bytes that are not their digest's from the cache, and keeps them for whoever wants to know why. */
   setAside(digest: Digest): Promise<void>;
 }

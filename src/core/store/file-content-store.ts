@@ -39,31 +39,31 @@ const KEEP_PARTIAL_FOR = 24 * 60 * 60 * 1000;
 export async function openFileContentStore(root: string, clock: Clock): Promise<ContentStore> {
   // Each is made, and its entry synced, before anything can be published below it.
   for (const directory of DIRECTORIES) await makeDirectory(path.join(root, directory));
-  await clearPartials(path.join(root, PARTIAL_DIRECTORY), clock() - KEEP_PARTIAL_FOR);
-  return new FileContentStore(root);
-}
-
-async function clearPartials(directory: string, before: number): Promise<void> {
-  for (const name of await readdir(directory)) {
-    const file = path.join(directory, name);
-    if ((await stat(file)).mtimeMs < before) await unlink(file);
-  }
+  const store = new FileContentStore(root, clock);
+  await store.clearPartials();
+  return store;
 }
 
 class FileContentStore implements ContentStore {
   readonly #root: string;
+  readonly #clock: Clock;
+  /** A name is there before it is safe: whoever looks for it waits until it would outlive a power cut. */
+  readonly #publishing: Publishing = new Map();
 
-  constructor(root: string) {
+  constructor(root: string, clock: Clock) {
     this.#root = root;
+    this.#clock = clock;
   }
 
   async find(digest: Digest): Promise<StoredContent | undefined> {
+    await this.#publishing.get(digest);
     const file = blobFile(digest);
     const stats = await stat(path.join(this.#root, file)).catch(absent);
     return stats === undefined ? undefined : { file, size: stats.size };
   }
 
-  read(digest: Digest): Promise<Buffer | undefined> {
+  async read(digest: Digest): Promise<Buffer | undefined> {
+    await this.#publishing.get(digest);
     return readFile(path.join(this.#root, blobFile(digest))).catch(absent);
   }
 
@@ -90,6 +90,17 @@ class FileContentStore implements ContentStore {
     }
   }
 
+  /** A fill under way writes at least now and then, so its file is young. */
+  async clearPartials(): Promise<void> {
+    const directory = path.join(this.#root, PARTIAL_DIRECTORY);
+    for (const name of await readdir(directory)) {
+      const file = path.join(directory, name);
+      const stats = await stat(file).catch(absent);
+      if (stats !== undefined && stats.mtimeMs < this.#clock() - KEEP_PARTIAL_FOR)
+        await unlink(file).catch(absent);
+    }
+  }
+
   async remove(digest: Digest): Promise<void> {
     await unlink(path.join(this.#root, blobFile(digest))).catch(absent);
   }
@@ -106,8 +117,27 @@ class FileContentStore implements ContentStore {
   async #open(digest: Digest, file: string): Promise<PartialContent> {
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND;
     const handle = await open(path.join(this.#root, file), flags, FILE_MODE);
-    return new PartialFile(this.#root, file, digest, handle, (await handle.stat()).size);
+    const { size } = await handle.stat();
+    return new PartialFile({
+      root: this.#root,
+      publishing: this.#publishing,
+      file,
+      digest,
+      handle,
+      left: size,
+    });
   }
+}
+
+type Publishing = Map<Digest, Promise<void>>;
+
+interface PartialFileOptions {
+  readonly root: string;
+  readonly publishing: Publishing;
+  readonly file: string;
+  readonly digest: Digest;
+  readonly handle: FileHandle;
+  readonly left: number;
 }
 
 class PartialFile implements PartialContent {
@@ -115,11 +145,13 @@ class PartialFile implements PartialContent {
   left: number;
   size: number;
   readonly #root: string;
+  readonly #publishing: Publishing;
   readonly #digest: Digest;
   readonly #handle: FileHandle;
 
-  constructor(root: string, file: string, digest: Digest, handle: FileHandle, left: number) {
+  constructor({ root, publishing, file, digest, handle, left }: PartialFileOptions) {
     this.#root = root;
+    this.#publishing = publishing;
     this.file = file;
     this.#digest = digest;
     this.#handle = handle;
@@ -148,8 +180,15 @@ class PartialFile implements PartialContent {
     await this.#handle.sync();
     await this.#handle.close();
     await makeDirectory(directory);
-    await rename(path.join(this.#root, this.file), path.join(this.#root, blobFile(this.#digest)));
-    await syncDirectory(directory);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#publishing.set(this.#digest, promise);
+    try {
+      await rename(path.join(this.#root, this.file), path.join(this.#root, blobFile(this.#digest)));
+      await syncDirectory(directory);
+    } finally {
+      this.#publishing.delete(this.#digest);
+      resolve();
+    }
   }
 
   async clear(): Promise<void> {

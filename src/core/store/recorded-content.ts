@@ -78,6 +78,10 @@ export class RecordedContent implements ContentStore {
     await this.#index.removeContent(digest);
   }
 
+  clearPartials(): Promise<void> {
+    return this.#content.clearPartials();
+  }
+
   /** Writes the uses down that there were since the last time. */
   async flushUses(): Promise<void> {
     const uses = this.#uses;

@@ -4,6 +4,7 @@
  */
 import { mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { writeFileAtomically } from '../../platform/atomic-file.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { every, once } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
@@ -21,6 +22,7 @@ export interface Store extends AsyncDisposable {
 }
 
 const FLUSH_EVERY = 10_000;
+const CLEAR_EVERY = 60 * 60_000;
 
 /** Opens the store under `directory`, which is made where it is missing. A second one on the same directory is refused. */
 export async function openStore(directory: string, log: Logger, clock: Clock): Promise<Store> {
@@ -35,6 +37,7 @@ export async function openStore(directory: string, log: Logger, clock: Clock): P
   stack.defer(() => unlink(path.join(directory, RUNNING_FILE)).catch(() => {}));
   stack.defer(() => content.flushUses());
   stack.use(every(FLUSH_EVERY, async () => void (await content.flushUses()), log));
+  stack.use(every(CLEAR_EVERY, async () => void (await content.clearPartials()), log));
   if (index.isNew || wasUnclean) stack.use(once((signal) => content.relearn(signal), log));
   const opened = stack.move();
   return { content, index, wasUnclean, [Symbol.asyncDispose]: () => opened.disposeAsync() };
@@ -56,7 +59,7 @@ async function checkVersion(file: string): Promise<void> {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
-  if (found === undefined) await writeFile(file, `${VERSION}\n`, { mode: 0o640 });
+  if (found === undefined) await writeFileAtomically(file, `${VERSION}\n`, 0o640);
   else if (found.trim() !== VERSION) {
     throw new Error(`${file} says version ${found.trim()}, and this Hubgate knows version ${VERSION} only`);
   }
