@@ -205,6 +205,23 @@ test('a download goes on where it was when its core is started again', async () 
   assertBytes(body, bytes);
 });
 
+test('invariant 8: a wrong beginning, of a fill that was interrupted, is not completed by the right end of another', async () => {
+  const right = Buffer.from(bytes);
+  const stored = image.blobs.get(image.layers[0] ?? assert.fail()) ?? assert.fail();
+  stored[1000] = (stored[1000] ?? 0) ^ 1;
+  hub.plant('cdn', /^GET/, { kind: 'pause', at: SIZE / 2, gate: new Promise(() => {}) }, 1);
+  const response = await begin(layer);
+  const read = drain(response);
+  await once(response, 'data');
+  stored.set(right);
+  await hubgate.stopCore();
+  await rm(path.join(hubgate.home, 'data/partial'), { recursive: true });
+  await hubgate.restartCore();
+  const { body, complete } = await read;
+  assert.ok(!complete);
+  assert.ok(body.length < SIZE);
+});
+
 test('past a cache that cannot be written a blob is sent all the same, and verified', async () => {
   const partial = path.join(hubgate.home, 'data/partial');
   await rm(partial, { recursive: true });

@@ -48,7 +48,7 @@ export async function deliverBlob(to: BlobRecipient, source: BlobSource): Promis
   // Clients wait 30 s for headers, and the first bytes of a slow fill can take longer.
   if (source.filling) response.flushHeaders();
   const { start, end } = range ?? { start: 0, end: size ?? Number.POSITIVE_INFINITY };
-  return sendBody(response, (body) => sendBlob(body, { position: start, end }, source, to));
+  return sendBody(response, (body) => sendBlob(body, { start, position: start, end }, source, to));
 }
 
 /** A range that is bound to another state of the blob is no range; but a digest has one state only. */
@@ -87,8 +87,9 @@ async function sendBody(
   }
 }
 
-/** What is to be sent still: from `position` to before `end`. */
+/** What is to be sent still: from `position` to before `end`; what was sent already began at `start`. */
 interface Rest {
+  readonly start: number;
   position: number;
   readonly end: number;
 }
@@ -109,10 +110,36 @@ async function sendBlob(
     if (!(error instanceof FillInterrupted) || attempts === 0) throw error;
   }
   const answer = await again();
-  if (answer.kind === 'blob-stream') return sendStream(body, rest, digest, answer.body);
+  if (answer.kind === 'blob-stream') return sendStream(body, rest, digest, answer.body, source);
   if (answer.kind !== 'blob') throw new Error('the rest of the blob is not to be had');
   await using next = answer.source;
+  await checkSent(rest, source, next);
   await sendBlob(body, rest, next, { digest, again }, attempts - 1);
+}
+
+/**
+ * What was sent came from a fill that nobody verified to its end, and what is sent from now on is verified with bytes of
+ * its own: so the two must be the same.
+ */
+async function checkSent({ start, position }: Rest, sent: BlobSource, next: BlobSource): Promise<void> {
+  const buffer = Buffer.allocUnsafe(Math.min(CHUNK, position - start));
+  for (let at = start; at < position; ) {
+    const until = Math.min(position, await next.available(at));
+    if (until <= at) throw new Error('the blob is shorter than what was sent of it');
+    const length = await next.read(buffer, at, Math.min(buffer.length, until - at));
+    await compareSent(sent, at, buffer.subarray(0, length));
+    at += length;
+  }
+}
+
+async function compareSent(sent: BlobSource, at: number, bytes: Buffer): Promise<void> {
+  const buffer = Buffer.allocUnsafe(bytes.length);
+  for (let have = 0; have < bytes.length; ) {
+    const length = await sent.read(buffer.subarray(have), at + have, bytes.length - have);
+    if (length === 0) throw new Error('what was sent cannot be read any more');
+    have += length;
+  }
+  if (!buffer.equals(bytes)) throw new Error('the bytes that were sent are others than those that come now');
 }
 
 async function sendFile(body: ResponseBody, rest: Rest, source: BlobSource): Promise<void> {
@@ -162,17 +189,24 @@ export async function deliverStream(
   stream: Readable,
 ): Promise<Delivered> {
   respond(response, 200, blobHeaders(digest, size));
-  const rest = { position: 0, end: size ?? Number.POSITIVE_INFINITY };
+  const rest = { start: 0, position: 0, end: size ?? Number.POSITIVE_INFINITY };
   return sendBody(response, (body) => sendStream(body, rest, digest, stream));
 }
 
 /**
  * Sends what is left of a blob out of a stream of the whole: hashed on the way, its last bytes held back until the
- * digest is right.
+ * digest is right. `sent` holds what was sent before, where something was.
  *
  * @throws where it is not, or where the stream breaks off.
  */
-async function sendStream(body: ResponseBody, rest: Rest, digest: Digest, stream: Readable): Promise<void> {
+async function sendStream(
+  body: ResponseBody,
+  rest: Rest,
+  digest: Digest,
+  stream: Readable,
+  sent?: BlobSource,
+): Promise<void> {
+  const resumedAt = rest.position;
   const hash = startHash(digest);
   let tail = Buffer.alloc(0);
   let received = 0;
@@ -183,6 +217,8 @@ async function sendStream(body: ResponseBody, rest: Rest, digest: Digest, stream
   };
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     hash.update(chunk);
+    const before = chunk.subarray(Math.max(0, rest.start - received), Math.max(0, resumedAt - received));
+    if (sent !== undefined) await compareSent(sent, Math.max(rest.start, received), before);
     received += chunk.length;
     const pending = Buffer.concat([tail, chunk]);
     const ready = Math.max(0, pending.length - HELD_BACK);
