@@ -89,14 +89,16 @@ async function followCertificate(
   server: Server,
   { certificate, key, log }: ListenerOptions,
 ): Promise<Disposable> {
-  let loaded = false;
+  let loaded: string | undefined;
   const load = async () => {
     try {
-      server.setSecureContext({ ...TLS, cert: await readFile(certificate), key: await readFile(key) });
-      if (loaded) log.info({ certificate }, 'certificate changed');
-      loaded = true;
+      const [cert, secret] = [await readFile(certificate, 'utf8'), await readFile(key, 'utf8')];
+      if (cert + secret === loaded) return;
+      server.setSecureContext({ ...TLS, cert, key: secret });
+      if (loaded !== undefined) log.info({ certificate }, 'certificate changed');
+      loaded = cert + secret;
     } catch (error) {
-      if (!loaded) throw error;
+      if (loaded === undefined) throw error;
       log.error(
         { certificate, error: (error as Error).message },
         'certificate refused; the last good one holds',
