@@ -81,21 +81,26 @@ export class ManifestPull {
     const isFresh = latest !== undefined && visible === 'visible' && this.#judge(latest) === 'fresh';
     const answer = isFresh ? yes(latest) : await this.#revalidate(repository, tag, readerFor(grant), entry);
     if (answer.kind === 'no') return refusalOf(answer, 'MANIFEST_UNKNOWN');
-    const refusal =
+    const outcome =
       answer.kind === 'yes'
         ? await this.#deliverTag(repository, tag, method, { entry, head: answer.value, isFresh })
         : refusalOf(answer, 'MANIFEST_UNKNOWN');
-    if (refusal.kind === 'found' || refusal.error === 'MANIFEST_UNKNOWN') return refusal;
+    if (outcome.kind === 'found' || outcome.error === 'MANIFEST_UNKNOWN') return outcome;
     // The tag stays what it was until what it names now can be had.
     return entry === undefined || visible === 'unknown' || this.#judge(entry) === 'expired'
-      ? refusal
+      ? outcome
       : this.#deliverStale(repository, entry, method);
   }
 
-  /** When the upstream last said what a tag names: as written down, or what was confirmed since. */
+  /**
+   * What the upstream last said that a tag names: as written down, or as confirmed since. Of a tag that was taken back
+   * nothing is remembered either.
+   */
   #latest(repository: Repository, tag: Tag, entry: TagEntry | undefined): TagEntry | undefined {
     const confirmed = this.#confirmed.get(`${repository.name}:${tag}`);
-    return confirmed !== undefined && confirmed.checkedAt >= (entry?.checkedAt ?? 0) ? confirmed : entry;
+    return entry !== undefined && confirmed !== undefined && confirmed.checkedAt >= entry.checkedAt
+      ? confirmed
+      : entry;
   }
 
   #judge({ checkedAt }: TagEntry): Freshness {

@@ -265,6 +265,14 @@ test('invariant 12: what even the account may not read any longer is forgotten, 
   }
 });
 
+test('invariant 12: a "no" to one question takes back a tag that was confirmed a moment ago', async () => {
+  await core.ask('acme/secret/manifests/latest', { grant: 'private' });
+  hub.accounts.length = 0;
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  await core.ask('acme/secret/tags/list', { grant: 'private' });
+  assert.equal((await core.ask('acme/secret/manifests/latest', { grant: 'private' })).status, 404);
+});
+
 test('invariant 2: a blob in the cache is not served in a repository that does not contain it', async () => {
   await core.ask('acme/secret/manifests/latest', { grant: 'private' });
   await core.blob(`acme/secret/blobs/${layerOf(secret)}`, 'private');
