@@ -1,0 +1,117 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+
+export const SCHEMA_VERSION = 2;
+
+export const SCHEMA = `
+  CREATE TABLE repository (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    visibility TEXT,
+    visibility_checked_at INTEGER
+  ) STRICT;
+  CREATE TABLE link (
+    repository INTEGER NOT NULL REFERENCES repository (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    media_type TEXT,
+    PRIMARY KEY (repository, kind, digest)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX link_digest ON link (digest);
+  CREATE TABLE tag (
+    repository INTEGER NOT NULL REFERENCES repository (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    checked_at INTEGER NOT NULL,
+    PRIMARY KEY (repository, name)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE document (
+    repository INTEGER NOT NULL REFERENCES repository (id) ON DELETE CASCADE,
+    resource TEXT NOT NULL,
+    bytes BLOB NOT NULL,
+    link TEXT,
+    read_at INTEGER NOT NULL,
+    PRIMARY KEY (repository, resource)
+  ) STRICT;
+  CREATE TABLE content (
+    digest TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    used_at INTEGER NOT NULL,
+    checked_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX content_used ON content (used_at);
+  CREATE INDEX content_checked ON content (checked_at);
+  CREATE TABLE child (
+    parent TEXT NOT NULL,
+    child TEXT NOT NULL,
+    PRIMARY KEY (parent, child)
+  ) STRICT, WITHOUT ROWID;
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+const SELECT = {
+  link: 'SELECT l.media_type FROM link l JOIN repository r ON r.id = l.repository WHERE r.name = ? AND kind = ? AND digest = ?',
+  tag: 'SELECT t.* FROM tag t JOIN repository r ON r.id = t.repository WHERE r.name = ? AND t.name = ?',
+  visibility:
+    'SELECT visibility, visibility_checked_at FROM repository WHERE name = ? AND visibility IS NOT NULL',
+  document:
+    'SELECT d.bytes, d.link, d.read_at FROM document d JOIN repository r ON r.id = d.repository WHERE r.name = ? AND resource = ?',
+  repositories: `SELECT name, visibility,
+    (SELECT count(*) FROM link WHERE repository = id) AS digests,
+    (SELECT count(*) FROM tag WHERE repository = id) AS tags FROM repository ORDER BY name`,
+  links: 'SELECT DISTINCT l.digest FROM link l JOIN repository r ON r.id = l.repository WHERE r.name = ?',
+  linked: 'SELECT 1 FROM link WHERE digest = ? LIMIT 1',
+  content: 'SELECT size, used_at, checked_at FROM content WHERE digest = ?',
+  unused: 'SELECT digest, size FROM content WHERE used_at < ? ORDER BY used_at LIMIT ?',
+  unchecked: 'SELECT digest FROM content WHERE checked_at < ? ORDER BY checked_at LIMIT 1',
+  stats: `SELECT count(*) AS blobs, coalesce(sum(size), 0) AS bytes,
+    (SELECT count(*) FROM repository) AS repositories FROM content`,
+};
+
+const CHANGE = {
+  addRepository: 'INSERT INTO repository (name) VALUES (?) ON CONFLICT DO NOTHING',
+  putLink:
+    'INSERT OR REPLACE INTO link (repository, kind, digest, media_type) SELECT id, ?, ?, ? FROM repository WHERE name = ?',
+  putTag:
+    'INSERT OR REPLACE INTO tag (repository, name, digest, media_type, size, checked_at) SELECT id, ?, ?, ?, ?, ? FROM repository WHERE name = ?',
+  removeTag: 'DELETE FROM tag WHERE repository = (SELECT id FROM repository WHERE name = ?) AND name = ?',
+  putVisibility: 'UPDATE repository SET visibility = ?, visibility_checked_at = ? WHERE name = ?',
+  putDocument:
+    'INSERT OR REPLACE INTO document (repository, resource, bytes, link, read_at) SELECT id, ?, ?, ?, ? FROM repository WHERE name = ?',
+  trimDocuments: `DELETE FROM document WHERE repository = (SELECT id FROM repository WHERE name = ?1) AND resource NOT IN (
+    SELECT resource FROM document WHERE repository = (SELECT id FROM repository WHERE name = ?1)
+    ORDER BY read_at DESC LIMIT ?2)`,
+  forget: 'DELETE FROM repository WHERE name = ?',
+  removeLink: 'DELETE FROM link WHERE repository = (SELECT id FROM repository WHERE name = ?) AND digest = ?',
+  putContent: 'INSERT OR REPLACE INTO content (digest, size, used_at, checked_at) VALUES (?, ?, ?, ?)',
+  removeContent: 'DELETE FROM content WHERE digest = ?',
+  putChild: 'INSERT OR IGNORE INTO child (parent, child) VALUES (?, ?)',
+  removeChildren: 'DELETE FROM child WHERE parent = ?',
+  touch: `WITH RECURSIVE used (digest) AS (
+      SELECT ?1 UNION SELECT child FROM child JOIN used ON parent = used.digest
+    ) UPDATE content SET used_at = ?2 WHERE digest IN (SELECT digest FROM used) AND used_at < ?2`,
+  putChecked: 'UPDATE content SET checked_at = ? WHERE digest = ?',
+  begin: 'BEGIN IMMEDIATE',
+  commit: 'COMMIT',
+};
+
+type Statements<Texts> = { readonly [Name in keyof Texts]: StatementSync };
+
+export interface OpenDatabase {
+  readonly database: DatabaseSync;
+  readonly select: Statements<typeof SELECT>;
+  readonly change: Statements<typeof CHANGE>;
+}
+
+export function prepare(database: DatabaseSync): OpenDatabase {
+  return { database, select: prepareAll(database, SELECT), change: prepareAll(database, CHANGE) };
+}
+
+function prepareAll<Texts extends Record<string, string>>(
+  database: DatabaseSync,
+  texts: Texts,
+): Statements<Texts> {
+  const statements = Object.entries(texts).map(([name, text]) => [name, database.prepare(text)]);
+  return Object.fromEntries(statements) as Statements<Texts>;
+}
