@@ -72,26 +72,15 @@ export class Fill {
   }
 
   async #run(): Promise<void> {
-    const { partial, first, writes } = this.#options;
     const hash = startHash(this.digest);
-    try {
-      await this.#receive(hash);
-    } catch (error) {
-      first.body.destroy();
-      // An upstream that announces too much breaks off where the blob is whole.
-      if (!matchesDigest(hash.copy(), this.digest)) return this.#fail(error as Error);
-    }
-    // The readers need no more than right bytes; that these also outlive a power cut is the cache's own affair.
-    const isAsAnnounced = first.size === undefined || first.size === partial.size;
-    // Those who were told of another size cannot be given this one; the next ones can.
-    this.#advance(isAsAnnounced ? { kind: 'verified', size: partial.size } : { kind: 'failed' });
-    try {
-      await partial.publish();
-      writes.succeeded();
-    } catch (error) {
-      writes.failed(error as Error);
-      await partial.discard();
-    }
+    const brokeOff = await this.#receive(hash).then(
+      () => undefined,
+      (error: Error) => error,
+    );
+    this.#options.first.body.destroy();
+    // An upstream that announces too much breaks off where the blob is whole.
+    if (matchesDigest(hash, this.digest)) await this.#publish();
+    else await this.#fail(brokeOff ?? new WrongBytes('the bytes are not what their digest says'));
   }
 
   async #receive(hash: Hash): Promise<void> {
@@ -104,8 +93,21 @@ export class Fill {
       hash.update(bytes);
       this.#advance({ kind: 'filling', written: partial.size });
     }
-    if (!matchesDigest(hash.copy(), this.digest))
-      throw new WrongBytes('the bytes are not what their digest says');
+  }
+
+  async #publish(): Promise<void> {
+    const { partial, first, writes } = this.#options;
+    // Those who were told of another size cannot be given this one; the next ones can.
+    const isAsAnnounced = first.size === undefined || first.size === partial.size;
+    // The readers need no more than right bytes; that these also outlive a power cut is the cache's own affair.
+    this.#advance(isAsAnnounced ? { kind: 'verified', size: partial.size } : { kind: 'failed' });
+    try {
+      await partial.publish();
+      writes.succeeded();
+    } catch (error) {
+      writes.failed(error as Error);
+      await partial.discard();
+    }
   }
 
   /** What was received stays for a later fill, unless it is wrong or the room that it takes is what is lacking. */
