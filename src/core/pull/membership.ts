@@ -6,8 +6,9 @@ import type { Repository } from '../../registry/repository.ts';
 import { judgeFreshness } from '../freshness/freshness.ts';
 import type { IndexStore, Link, LinkKind } from '../store/index-store.ts';
 import type { Answer, Refused } from '../upstream/answer.ts';
-import type { AskOptions, ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
+import type { ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
 import type { Identity } from '../upstream/upstream.ts';
+import type { AskOptions } from '../upstream/upstreams.ts';
 
 /**
  * Has this repository this digest, and may a caller with this grant know it? The private-repository guard and the rule

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import pino from 'pino';
 import { createRegistryClient, type RegistryClient } from '../../../src/core/upstream/registry-client.ts';
 import { createTransport, type Transport } from '../../../src/core/upstream/transport.ts';
 import type { UpstreamCredential } from '../../../src/core/upstream/upstream.ts';
@@ -42,6 +43,7 @@ function clientWith(
   credential: UpstreamCredential | undefined,
   through = transport,
   limits = SHORT_LIMITS,
+  log = QUIET,
 ): RegistryClient {
   const upstream = { host: DOCKER_HUB, url: hub.url, ...(credential && { credential }) };
   return createRegistryClient({
@@ -49,7 +51,7 @@ function clientWith(
     transport: through,
     limits,
     clock: () => now,
-    log: QUIET,
+    log,
   });
 }
 
@@ -267,6 +269,26 @@ test('a manifest that is too large or of a foreign type is unfit', async () => {
   ]) {
     assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'unfit');
   }
+});
+
+test('what an upstream sends that cannot be used is said in the log', async () => {
+  const lines: string[] = [];
+  const log = pino({}, { write: (line: string) => lines.push(line) });
+  const logged = clientWith(ACCOUNT, transport, SHORT_LIMITS, log);
+  const layer = image.layers[0] ?? assert.fail();
+  hub.plant('registry', /^GET .*manifests/, { kind: 'corrupt', at: 20 });
+  hub.plant('cdn', /^GET/, { kind: 'status', status: 206, headers: { 'content-range': 'none' }, body: 'x' });
+  const byDigest = { kind: 'digest', digest: image.digest } as const;
+  assert.equal((await logged.getManifest(ALPINE, byDigest, AS_ACCOUNT)).kind, 'cannot');
+  assert.equal((await logged.getBlob(ALPINE, layer, { ...AS_ACCOUNT, from: 10 })).kind, 'cannot');
+  assert.match(
+    lines[0] ?? '',
+    /"cause":"unfit","detail":"docker.io\/library\/alpine: a manifest is not what/,
+  );
+  assert.match(
+    lines[1] ?? '',
+    /"cause":"unfit","detail":"docker.io\/library\/alpine: a part of a blob, without/,
+  );
 });
 
 test('"no" is remembered for a while, so that asking again costs the upstream nothing', async () => {

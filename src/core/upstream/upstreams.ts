@@ -1,0 +1,246 @@
+/**
+ * The configured upstreams, asked one question at a time: with the header that each wants, within one deadline, and
+ * not again too soon where they refused. It knows no resource and reads no body; the `read` that it is given does.
+ */
+import type { Clock } from '../../platform/clock.ts';
+import { Deadline } from '../../platform/deadline.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { Repository, UpstreamHost } from '../../registry/repository.ts';
+import { pullScope } from '../../registry/scope.ts';
+import type { CoreLimits } from '../limits.ts';
+import { type Answer, cannot, no, type Refused, yes } from './answer.ts';
+import { type Authorization, type AuthorizationHeader, createAuthorization } from './authorization.ts';
+import { type Quota, readQuota, readRetryAfter } from './quota.ts';
+import { createRefusals, type Question, type Refusals } from './refusals.ts';
+import { createTokenCache } from './token-cache.ts';
+import {
+  discard,
+  isRedirect,
+  type Transport,
+  troubleOf,
+  type UpstreamRequest,
+  type UpstreamResponse,
+} from './transport.ts';
+import type { Identity, UpstreamOptions } from './upstream.ts';
+
+export interface UpstreamsOptions {
+  readonly upstreams: readonly UpstreamOptions[];
+  readonly transport: Transport;
+  readonly limits: Pick<CoreLimits, 'token' | 'question'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface UpstreamCheck {
+  readonly trouble: string | null;
+  readonly credential: 'none' | 'accepted' | 'refused' | 'unknown';
+}
+
+export interface AskOptions {
+  readonly as: Identity;
+  /** Milliseconds for the whole question, where the standard ones are too many. */
+  readonly deadline?: number;
+}
+
+/** What is asked of one upstream, and how the answer is to be had. */
+export interface ResourceRequest {
+  readonly repository: Repository;
+  readonly method: 'GET' | 'HEAD';
+  readonly resource: string;
+  readonly ask: AskOptions;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Of a HEAD: a redirect says yes, and is not followed. */
+  readonly redirectIsYes?: boolean;
+}
+
+/** What an answer says. It reads or destroys the body, and may find the answer unfit. */
+export type Read<T> = (response: UpstreamResponse) => Promise<Answer<T>>;
+
+interface UpstreamState {
+  readonly options: UpstreamOptions;
+  readonly authorization: Authorization;
+  quota: Quota | undefined;
+}
+
+export class Upstreams {
+  readonly #transport: Transport;
+  readonly #limits: UpstreamsOptions['limits'];
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #upstreams: ReadonlyMap<UpstreamHost, UpstreamState>;
+  readonly #refusals: Refusals;
+
+  constructor({ upstreams, transport, limits, clock, log }: UpstreamsOptions) {
+    this.#transport = transport;
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#log = log;
+    this.#refusals = createRefusals(clock);
+    this.#upstreams = new Map(
+      upstreams.map((options) => {
+        const tokens = createTokenCache({ transport, clock, deadline: limits.token });
+        const authorization = createAuthorization(options, tokens);
+        return [options.host, { options, authorization, quota: undefined }];
+      }),
+    );
+  }
+
+  /**
+   * One question from the look at what was refused before to the end of `read`, under one deadline: whoever waits for
+   * a connection, a token, redirects and an answer that drips waits no longer than that for all of them.
+   */
+  async ask<T>(request: ResourceRequest, read: Read<T>): Promise<Answer<T>> {
+    const { repository, method, resource, ask } = request;
+    const upstream = this.#upstreamOf(repository);
+    const as = upstream.options.credential === undefined ? 'anonymous' : ask.as;
+    const question: Question = { repository, method, resource, as };
+    const remembered = this.#refusals.find(question);
+    if (remembered !== undefined) return remembered;
+    using deadline = new Deadline(ask.deadline ?? this.#limits.question);
+    const answer = await this.#answer(upstream, request, as, deadline, read);
+    if (answer.kind === 'yes') return answer;
+    if (answer.kind === 'cannot' && answer.trouble.known !== true)
+      this.#log.warn({ repository: repository.name, ...answer.trouble }, 'upstream trouble');
+    this.#refusals.remember(question, answer);
+    return answer;
+  }
+
+  /** What the upstream last said of its pull quota, to the account or, without one, to this address. */
+  quota(upstream: UpstreamHost): Quota | undefined {
+    return this.#upstreams.get(upstream)?.quota;
+  }
+
+  /** Is the upstream there, and does it take the credential? Asked now, as the account. */
+  async check(host: UpstreamHost): Promise<UpstreamCheck> {
+    const upstream = this.#upstreams.get(host);
+    if (upstream === undefined) throw new Error(`no upstream ${host} is configured`);
+    using deadline = new Deadline(this.#limits.question);
+    const request: UpstreamRequest = {
+      method: 'GET',
+      url: new URL('/v2/', upstream.options.url),
+      signal: deadline.signal,
+    };
+    const answer = await this.#authorized(upstream, request, '', 'account', deadline).catch(
+      (error: unknown) => troubleOf(error, host),
+    );
+    const none = upstream.options.credential === undefined;
+    if (answer.kind !== 'yes') return { ...verdictOf(answer), ...(none && { credential: 'none' }) };
+    discard(answer.value);
+    const { statusCode: status } = answer.value;
+    if (status >= 500 || status === 429)
+      return { trouble: `it answers ${status}`, credential: none ? 'none' : 'unknown' };
+    return { trouble: null, credential: none ? 'none' : status === 200 ? 'accepted' : 'refused' };
+  }
+
+  async #answer<T>(
+    upstream: UpstreamState,
+    request: ResourceRequest,
+    as: Identity,
+    deadline: Deadline,
+    read: Read<T>,
+  ): Promise<Answer<T>> {
+    const scope = pullScope(request.repository.path);
+    try {
+      const answer = await this.#authorized(
+        upstream,
+        requestTo(upstream, request, deadline),
+        scope,
+        as,
+        deadline,
+      );
+      const judged = answer.kind === 'yes' ? this.#judge(upstream, answer.value, request, as) : answer;
+      return judged.kind === 'yes' ? await read(judged.value) : judged;
+    } catch (error) {
+      return troubleOf(error, upstream.options.host);
+    }
+  }
+
+  /** Sends with the header that the upstream wants; once more where it refuses that one. */
+  async #authorized(
+    { authorization }: UpstreamState,
+    request: UpstreamRequest,
+    scope: string,
+    as: Identity,
+    deadline: Deadline,
+  ): Promise<Answer<UpstreamResponse>> {
+    const first = await deadline.bound(authorization.header(scope, as));
+    if (first.kind !== 'yes') return first;
+    const answer = await this.#transport.send(withAuthorization(request, first.value));
+    if (answer.kind !== 'yes' || answer.value.statusCode !== 401 || answer.value.redirected) return answer;
+    const challenge = answer.value.headers['www-authenticate'];
+    const header = Array.isArray(challenge) ? challenge[0] : challenge;
+    const second = await deadline.bound(authorization.retry(header, scope, as, first.value));
+    if (second.kind === 'yes' && second.value === undefined) return answer;
+    discard(answer.value);
+    return second.kind === 'yes' ? this.#transport.send(withAuthorization(request, second.value)) : second;
+  }
+
+  /** The three-way verdict on a status. A body that is not wanted is let go. */
+  #judge(
+    upstream: UpstreamState,
+    response: UpstreamResponse,
+    request: ResourceRequest,
+    as: Identity,
+  ): Answer<UpstreamResponse> {
+    const { host, credential } = upstream.options;
+    const { headers, statusCode: status, redirected } = response;
+    const now = this.#clock();
+    if (as === 'account' || credential === undefined) {
+      upstream.quota = readQuota(headers, now) ?? upstream.quota;
+    }
+    if (status === 200 || (request.redirectIsYes === true && isRedirect(response))) return yes(response);
+    if (status === 206 && request.headers?.range !== undefined) return yes(response);
+    const ofBlob = request.resource.startsWith('blobs/');
+    // What a redirect has led to is there; but a URL that was signed for GET may refuse the HEAD.
+    if (redirected && ofBlob && request.method === 'HEAD') return yes(response);
+    discard(response);
+    if (status === 416) return cannot('unfit', `${host}: the blob ends before the range begins`);
+    // A storage that lost an object says nothing of the repository that names it.
+    if (redirected && status !== 429 && (ofBlob || status !== 404))
+      return cannot('failed', `${host}: the host that it redirects to answers ${status}`);
+    return refusalOf(status, host, readRetryAfter(headers['retry-after'], now));
+  }
+
+  #upstreamOf(repository: Repository): UpstreamState {
+    const upstream = this.#upstreams.get(repository.upstream);
+    if (upstream === undefined) throw new Error(`no upstream ${repository.upstream} is configured`);
+    return upstream;
+  }
+}
+
+function requestTo(
+  { options }: UpstreamState,
+  { repository, method, resource, headers, redirectIsYes }: ResourceRequest,
+  { signal }: Deadline,
+): UpstreamRequest {
+  return {
+    method,
+    url: new URL(`/v2/${repository.path}/${resource}`, options.url),
+    ...(headers && { headers }),
+    ...(redirectIsYes !== true && { followFor: options.url }),
+    signal,
+  };
+}
+
+function verdictOf(answer: Refused): UpstreamCheck {
+  if (answer.kind === 'no') return { trouble: null, credential: 'refused' };
+  const { cause, detail } = answer.trouble;
+  return cause === 'credential'
+    ? { trouble: null, credential: 'refused' }
+    : { trouble: detail, credential: 'unknown' };
+}
+
+function withAuthorization(
+  request: UpstreamRequest,
+  header: AuthorizationHeader | undefined,
+): UpstreamRequest {
+  return header?.value === undefined
+    ? request
+    : { ...request, headers: { ...request.headers, authorization: header.value } };
+}
+
+function refusalOf(status: number, host: string, retryAfter: number | undefined): Answer<never> {
+  if (status === 401 || status === 403) return no('unauthorized');
+  if (status === 404) return no('not-found');
+  return cannot(status === 429 ? 'limited' : 'failed', `${host}: ${status}`, retryAfter);
+}
