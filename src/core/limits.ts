@@ -1,4 +1,9 @@
-/** Every wait and every bound of the core that is a matter of judgement, with its reason. Times in milliseconds. */
+/**
+ * Every wait and every bound of the core that is a matter of judgement, with its reason. How many entries a memory holds
+ * stands beside that memory.
+ */
+
+/** Those of the upstreams, which tests shorten. Times in milliseconds. */
 export interface CoreLimits {
   readonly connect: number;
   /** Until the headers of one answer are there. */
@@ -41,4 +46,52 @@ export const STANDARD_LIMITS: CoreLimits = {
   probeAfter: 5_000,
   probeAtMost: 30_000,
   sweepEvery: 60_000,
+};
+
+/** For how long a refusal of an upstream is repeated without asking again. Milliseconds. */
+export const REFUSED_FOR = {
+  notFound: 30_000,
+  unauthorized: 60_000,
+  /** Docker Hub locks an account out after too many failed logins. */
+  credential: 60_000,
+  /** Without a `Retry-After`: the abuse limit of Docker Hub names as much. */
+  limited: 60_000,
+  /** A longer `Retry-After` is asked about again: a window can end early, and a paid account has none. */
+  limitedAtMost: 300_000,
+};
+
+/** The part of its life for which a token of an upstream is used: clocks differ, and requests take their time. */
+export const TOKEN_USED_FOR = 0.8;
+
+/** Milliseconds for which it is believed that a repository is public. */
+export const VISIBILITY_FRESH_FOR = 10 * 60_000;
+
+/** Bytes of a manifest, which is the bound of Docker Hub too, and of any other JSON document. */
+export const MAX_DOCUMENT_SIZE = 4 * 1024 * 1024;
+
+/** Arrays and objects within each other, of a manifest. */
+export const MAX_DOCUMENT_DEPTH = 32;
+
+/** Milliseconds after which a fill that broke off is not gone on with. */
+export const KEEP_PARTIAL_FOR = 24 * 60 * 60_000;
+
+/** When and how far the cache is emptied. */
+export const EVICTION = {
+  /** Parts of `cache.maxSize`: above the first, content goes until no more than the second is left. */
+  highWater: 0.95,
+  lowWater: 0.85,
+  /** Milliseconds for which nobody takes what was just used: its readers, and those who are told of it and come. */
+  inUseFor: 60_000,
+};
+
+/** How fast content is compared with its digest in the background. */
+export const SCRUB = {
+  /** Bytes a second: about 80 GiB a day, at a rate that nobody notices. */
+  pace: 1024 * 1024,
+  /** After an unclean stop, until all is checked that was there: what a power cut did should not wait for a day. */
+  urgentPace: 64 * 1024 * 1024,
+  /** Milliseconds. */
+  recheckAfter: 30 * 24 * 60 * 60_000,
+  /** Milliseconds to the next look when there is nothing to check. */
+  idle: 60_000,
 };

@@ -21,7 +21,8 @@ export function every(
       try {
         pause = (await task(signal)) ?? milliseconds;
       } catch (error) {
-        log.error({ error: (error as Error).stack }, 'a periodic task failed');
+        // What ends because it was told to has not failed.
+        if (!signal.aborted) log.error({ error: (error as Error).stack }, 'a periodic task failed');
       }
     }
   };
@@ -37,9 +38,10 @@ export function every(
 /** Runs `task` once, in the background; disposing of it tells it to end, and waits. */
 export function once(task: (signal: AbortSignal) => Promise<void>, log: Logger): AsyncDisposable {
   const stop = new AbortController();
-  const running = task(stop.signal).catch((error: Error) =>
-    log.error({ error: error.stack }, 'a task failed'),
-  );
+  const { signal } = stop;
+  const running = task(signal).catch((error: Error) => {
+    if (!signal.aborted) log.error({ error: error.stack }, 'a task failed');
+  });
   return {
     [Symbol.asyncDispose]: async () => {
       stop.abort();

@@ -1,3 +1,5 @@
+import { EVICTION } from '../limits.ts';
+
 /** What must go? Pure: of sizes, times and the settings. */
 export interface EvictionRules {
   /** Bytes. */
@@ -5,12 +7,6 @@ export interface EvictionRules {
   /** Milliseconds; 0: never. */
   readonly unusedFor: number;
 }
-
-/** Parts of `maxSize`: above the first, content goes until no more than the second is left. */
-const HIGH_WATER = 0.95;
-const LOW_WATER = 0.85;
-/** Milliseconds for which nobody takes what was just used: its readers, and those who are told of it and come. */
-const IN_USE_FOR = 60_000;
 
 export interface EvictionPlan {
   /** Everything that was last used before this time goes. */
@@ -25,10 +21,10 @@ export function planEviction(
   now: number,
   { maxSize, unusedFor }: EvictionRules,
 ): EvictionPlan {
-  const isHigh = total > maxSize * HIGH_WATER;
+  const isHigh = total > maxSize * EVICTION.highWater;
   return {
-    unusedBefore: unusedFor === 0 ? 0 : now - Math.max(unusedFor, IN_USE_FOR),
-    bytes: isHigh ? Math.ceil(total - maxSize * LOW_WATER) : 0,
-    usableBefore: now - IN_USE_FOR,
+    unusedBefore: unusedFor === 0 ? 0 : now - Math.max(unusedFor, EVICTION.inUseFor),
+    bytes: isHigh ? Math.ceil(total - maxSize * EVICTION.lowWater) : 0,
+    usableBefore: now - EVICTION.inUseFor,
   };
 }

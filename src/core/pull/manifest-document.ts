@@ -1,7 +1,6 @@
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
-
-const MAX_DEPTH = 32;
+import { MAX_DOCUMENT_DEPTH } from '../limits.ts';
 
 const INDEX_TYPES: ReadonlySet<string> = new Set<ManifestMediaType>([
   'application/vnd.oci.image.index.v1+json',
@@ -14,7 +13,7 @@ const INDEX_TYPES: ReadonlySet<string> = new Set<ManifestMediaType>([
  */
 export function unfitManifest(bytes: Buffer, mediaType: ManifestMediaType): string | undefined {
   const text = bytes.toString('utf8');
-  if (isTooDeep(text)) return `nested deeper than ${MAX_DEPTH} levels`;
+  if (isTooDeep(text)) return `nested deeper than ${MAX_DOCUMENT_DEPTH} levels`;
   let document: unknown;
   try {
     document = JSON.parse(text);
@@ -47,7 +46,7 @@ function isTooDeep(text: string): boolean {
   let depth = 0;
   for (const [bracket] of text.replace(/"(?:[^"\\]|\\.)*"/g, '').matchAll(/[[\]{}]/g)) {
     depth += bracket === '[' || bracket === '{' ? 1 : -1;
-    if (depth > MAX_DEPTH) return true;
+    if (depth > MAX_DOCUMENT_DEPTH) return true;
   }
   return false;
 }

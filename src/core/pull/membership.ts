@@ -4,6 +4,7 @@ import type { Grant } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { judgeFreshness } from '../freshness/freshness.ts';
+import { VISIBILITY_FRESH_FOR } from '../limits.ts';
 import type { IndexStore, Link, LinkKind } from '../store/index-store.ts';
 import type { Answer, Refused } from '../upstream/answer.ts';
 import type { ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
@@ -34,9 +35,6 @@ export interface ContentHead {
 
 /** `stale`: it was public when last asked, too long ago to rely on it without asking again. */
 export type Visible = 'visible' | 'stale' | 'unknown';
-
-/** How long a repository that was public is taken for public without asking. */
-const VISIBILITY_FRESH_FOR = 10 * 60_000;
 
 export interface MembershipOptions {
   readonly index: IndexStore;

@@ -15,6 +15,7 @@ import path from 'node:path';
 import { syncDirectory } from '../../platform/atomic-file.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Digest } from '../../registry/digest.ts';
+import { KEEP_PARTIAL_FOR } from '../limits.ts';
 import type { ContentStore, ListedContent, PartialContent, StoredContent } from './content-store.ts';
 import {
   asideFile,
@@ -31,9 +32,6 @@ import {
 const FILE_MODE = 0o640;
 const DIRECTORY_MODE = 0o750;
 const READ_SIZE = 1024 * 1024;
-
-/** What broke off so long ago is not gone on with. */
-const KEEP_PARTIAL_FOR = 24 * 60 * 60 * 1000;
 
 /** The content store in a local directory. Fills that broke off a day ago are cleared away. */
 export async function openFileContentStore(root: string, clock: Clock): Promise<ContentStore> {

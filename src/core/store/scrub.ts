@@ -4,6 +4,7 @@ import type { Clock } from '../../platform/clock.ts';
 import { every } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
+import { SCRUB } from '../limits.ts';
 import type { Store } from './store.ts';
 
 export interface ScrubOptions {
@@ -13,13 +14,6 @@ export interface ScrubOptions {
   readonly log: Logger;
 }
 
-/** Bytes a second. All of 100 GiB in a day, at a rate that nobody notices. */
-const PACE = 1024 * 1024;
-/** After an unclean stop, until all is checked that was there: what a power cut did should not wait for a day. */
-const URGENT_PACE = 64 * PACE;
-const RECHECK_AFTER = 30 * 24 * 60 * 60 * 1000;
-/** Milliseconds to the next look when there is nothing to check. */
-const IDLE = 60_000;
 const READ_SIZE = 1024 * 1024;
 
 /** Compares content with its digest in the background, what was not compared for longest first, and sets aside what is wrong. */
@@ -29,14 +23,14 @@ export function scrub({ store, directory, clock, log }: ScrubOptions): AsyncDisp
   return every(
     0,
     async (signal) => {
-      const digest = await store.index.uncheckedSince(urgent ? startedAt : clock() - RECHECK_AFTER);
+      const digest = await store.index.uncheckedSince(urgent ? startedAt : clock() - SCRUB.recheckAfter);
       if (digest === undefined) {
         urgent = false;
-        return IDLE;
+        return SCRUB.idle;
       }
       const size = await check(digest, store, directory, signal);
       if (!signal.aborted) await store.index.putChecked(digest, clock());
-      return Math.ceil((size * 1000) / (urgent ? URGENT_PACE : PACE));
+      return Math.ceil((size * 1000) / (urgent ? SCRUB.urgentPace : SCRUB.pace));
     },
     log,
   );
@@ -51,11 +45,13 @@ async function check(digest: Digest, store: Store, directory: string, signal: Ab
     return 0;
   }
   const file = createReadStream(path.join(directory, found.file), { highWaterMark: READ_SIZE, signal });
-  let size = 0;
-  for await (const bytes of file) {
-    hash.update(bytes);
-    size += bytes.length;
+  try {
+    for await (const bytes of file) hash.update(bytes);
+  } catch (error) {
+    // Evicted meanwhile.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+    throw error;
   }
   if (!matchesDigest(hash, digest)) await store.content.setAside(digest);
-  return size;
+  return file.bytesRead;
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Repository } from '../../registry/repository.ts';
+import { REFUSED_FOR } from '../limits.ts';
 import { cannot, no, type Refused } from './answer.ts';
 import type { Identity } from './upstream.ts';
 
@@ -23,13 +24,6 @@ export interface Question {
   readonly as: Identity;
 }
 
-const NOT_FOUND_FOR = 30_000;
-const UNAUTHORIZED_FOR = 60_000;
-const CREDENTIAL_REFUSED_FOR = 60_000;
-/** A limit without `Retry-After`: Docker Hub's abuse limit names as much. */
-const LIMITED_FOR = 60_000;
-/** A longer `Retry-After` is asked about again: a window can end early, and a paid account has none. */
-const LIMITED_AT_MOST = 300_000;
 const MAX_ENTRIES = 50_000;
 
 export function createRefusals(clock: Clock): Refusals {
@@ -50,17 +44,19 @@ export function createRefusals(clock: Clock): Refusals {
     remember(question, answer) {
       const { upstream, repository, kind, resource } = keysOf(question);
       if (answer.kind === 'no') {
-        if (answer.reason === 'not-found') refusals.set(resource, answer, NOT_FOUND_FOR);
-        else refusals.set(repository, no('unauthorized'), UNAUTHORIZED_FOR);
+        if (answer.reason === 'not-found') refusals.set(resource, answer, REFUSED_FOR.notFound);
+        else refusals.set(repository, no('unauthorized'), REFUSED_FOR.unauthorized);
       } else if (answer.trouble.cause === 'limited') {
         const { retryAfter } = answer.trouble;
         refusals.set(
           kind,
           answer,
-          retryAfter === undefined ? LIMITED_FOR : Math.min(retryAfter * 1000, LIMITED_AT_MOST),
+          retryAfter === undefined
+            ? REFUSED_FOR.limited
+            : Math.min(retryAfter * 1000, REFUSED_FOR.limitedAtMost),
         );
       } else if (answer.trouble.cause === 'credential') {
-        refusals.set(upstream, answer, CREDENTIAL_REFUSED_FOR);
+        refusals.set(upstream, answer, REFUSED_FOR.credential);
       }
     },
   };

@@ -11,6 +11,7 @@ import {
 } from '../../registry/media-type.ts';
 import { type Reference, writeReference } from '../../registry/reference.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
+import { MAX_DOCUMENT_SIZE } from '../limits.ts';
 import { type Answer, cannot, type Refused, yes } from './answer.ts';
 import type { Quota } from './quota.ts';
 import { discard, type UpstreamResponse } from './transport.ts';
@@ -81,9 +82,6 @@ export interface RegistryDocument {
   /** The `Link` header, for the next page. */
   readonly link: string | undefined;
 }
-
-/** Bytes, of a manifest and of any other JSON document. */
-const MAX_DOCUMENT_SIZE = 4 * 1024 * 1024;
 
 export function createRegistryClient(options: UpstreamsOptions): RegistryClient {
   return new HttpRegistryClient(new Upstreams(options));

@@ -3,6 +3,7 @@ import { Deadline } from '../../platform/deadline.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import { readBody } from '../../platform/read-body.ts';
 import { SingleFlight } from '../../platform/single-flight.ts';
+import { TOKEN_USED_FOR } from '../limits.ts';
 import { type Answer, cannot, no, yes } from './answer.ts';
 import { readRetryAfter } from './quota.ts';
 import { discard, type Transport, troubleOf, type UpstreamResponse } from './transport.ts';
@@ -31,7 +32,6 @@ export interface FetchedToken {
 const MAX_BODY = 64 * 1024;
 /** The token specification: what is assumed where `expires_in` is missing. */
 const DEFAULT_LIFETIME = 60;
-const USED_FOR = 0.8;
 /** A token of the Hub's is some 3 KB long. */
 const MAX_TOKENS = 2_000;
 
@@ -55,7 +55,7 @@ export function createTokenCache({ transport, clock, deadline }: TokenCacheOptio
         using bound = new Deadline(deadline);
         const fetched = await fetchToken(transport, request, clock, bound.signal);
         if (fetched.kind !== 'yes') return fetched;
-        tokens.set(key, fetched.value, fetched.value.lifetime * 1000 * USED_FOR);
+        tokens.set(key, fetched.value, fetched.value.lifetime * 1000 * TOKEN_USED_FOR);
         return yes({ token: fetched.value.token, fresh: true });
       });
     },
