@@ -9,8 +9,11 @@ export async function cacheStats(options: CoreCommandOptions, terminal: Terminal
   const { stdout } = terminal;
   if (options.json) printJson(stdout, said.answer.cache);
   else {
-    printLine(stdout, `${blobs} manifests and blobs of ${repositories} repositories, ${writeSize(bytes)}`);
-    if (unwritten > 0) printLine(stdout, `${unwritten} answers could not be cached since the start`);
+    printLine(
+      stdout,
+      `manifests and blobs: ${blobs}  size: ${writeSize(bytes)}  repositories: ${repositories}`,
+    );
+    if (unwritten > 0) printLine(stdout, `answers that could not be cached since the start: ${unwritten}`);
   }
   return 0;
 }
@@ -45,7 +48,7 @@ export async function cachePurge(
   }
   const { digests, bytes } = said.answer;
   if (options.json) printJson(terminal.stdout, said.answer);
-  else printLine(terminal.stdout, `purged ${digests} digests, ${writeSize(bytes)} of content with them`);
+  else printLine(terminal.stdout, `purged: digests: ${digests}  content: ${writeSize(bytes)}`);
   return 0;
 }
 
