@@ -10,7 +10,7 @@ WORKDIR /opt/hubgate
 COPY package.json package-lock.json .npmrc ./
 # No install script runs: argon2 ships its binary, and nothing else has one.
 RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force
-COPY config/access.yaml config/access.yaml
+COPY config/access.yaml config/access.schema.json config/
 COPY src src
 
 # The home: config, certs, state and data are worth keeping; run is of the moment.

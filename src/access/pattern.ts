@@ -41,48 +41,63 @@ export function compilePattern(text: string): Pattern {
 
 /** `user` undefined: a pattern with `${user}` matches nothing, for there is no name that it could stand for. */
 export function matchesPattern(pattern: Pattern, name: string, user: string | undefined): boolean {
-  const { literal } = pattern;
+  const { literal, steps } = pattern;
   if (!name.startsWith(literal)) return false;
-  if (pattern.steps.length === 0) return name.length === literal.length;
-  const steps = user === undefined ? pattern.steps : pattern.steps.flatMap((step) => spellOut(step, user));
-  let positions = settle(steps, new Set([0]));
-  for (const character of name.slice(literal.length)) {
-    const next = new Set<number>();
-    for (const position of positions) advance(steps[position], position, character, next);
-    if (next.size === 0) return false;
-    positions = settle(steps, next);
+  const [first] = steps;
+  if (first === undefined) return name.length === literal.length;
+  // Nearly all patterns end like this.
+  if (steps.length === 1 && first.kind === 'any') return true;
+  if (steps.length === 1 && first.kind === 'segment') return !name.includes('/', literal.length);
+  return matchesSteps(spellOut(steps, user), name.slice(literal.length));
+}
+
+function spellOut(steps: readonly Step[], user: string | undefined): readonly Step[] {
+  if (user === undefined || !steps.some(({ kind }) => kind === 'user')) return steps;
+  return steps.flatMap((step) =>
+    step.kind === 'user' ? [...user].map((character) => ({ kind: 'character', character }) as const) : [step],
+  );
+}
+
+function matchesSteps(steps: readonly Step[], rest: string): boolean {
+  // Whether each position is one that the pattern can be in; the last one is its end.
+  let positions = new Uint8Array(steps.length + 1);
+  let next = new Uint8Array(steps.length + 1);
+  positions[0] = 1;
+  settle(steps, positions);
+  for (const character of rest) {
+    next.fill(0);
+    for (let position = 0; position < steps.length; position++) {
+      if (positions[position] === 1) advance(steps[position], position, character, next);
+    }
+    [positions, next] = [next, positions];
+    settle(steps, positions);
   }
-  return positions.has(steps.length);
+  return positions[steps.length] === 1;
 }
 
-function spellOut(step: Step, user: string): Step[] {
-  return step.kind === 'user' ? [...user].map((character) => ({ kind: 'character', character })) : [step];
-}
-
-/** Adds the positions that are reached without reading a character. */
-function settle(steps: readonly Step[], positions: Set<number>): Set<number> {
-  // A set is walked in the order of insertion, what is added on the way included.
-  for (const position of positions) {
+/** Adds the positions that are reached without reading a character: all of them lie ahead, so one walk finds them. */
+function settle(steps: readonly Step[], positions: Uint8Array): void {
+  for (let position = 0; position < steps.length; position++) {
+    if (positions[position] !== 1) continue;
     const kind = steps[position]?.kind;
-    if (kind === 'segment' || kind === 'any') positions.add(position + 1);
-    if (kind === 'directories') positions.add(position + 1).add(position + 2);
+    if (kind === 'segment' || kind === 'any' || kind === 'directories') positions[position + 1] = 1;
+    if (kind === 'directories') positions[position + 2] = 1;
   }
-  return positions;
 }
 
-function advance(step: Step | undefined, position: number, character: string, next: Set<number>): void {
+function advance(step: Step | undefined, position: number, character: string, next: Uint8Array): void {
   switch (step?.kind) {
     case 'character':
-      if (step.character === character) next.add(position + 1);
+      if (step.character === character) next[position + 1] = 1;
       return;
     case 'segment':
-      if (character !== '/') next.add(position);
+      if (character !== '/') next[position] = 1;
       return;
     case 'any':
-      next.add(position);
+      next[position] = 1;
       return;
     case 'directory':
-      next.add(position);
-      if (character === '/') next.add(position + 1);
+      next[position] = 1;
+      if (character === '/') next[position + 1] = 1;
   }
 }

@@ -1,35 +1,38 @@
 /**
- * May this subject pull this repository? The whole answer, from a policy that was read before: pure, so that a gateway
- * can ask it at every request and `hubgate` can explain it. It knows nothing of tokens, caches or what exists.
+ * May this subject pull this? The whole answer, from a policy that was read before: pure, so that a gateway can ask it at
+ * every request and `hubgate access` can explain it. It knows nothing of tokens, caches or what exists.
  */
+import type { Tag } from '../registry/reference.ts';
 import type { Repository } from '../registry/repository.ts';
-import type { Network } from './network.ts';
-import { matchesPattern, type Pattern } from './pattern.ts';
-import type { Subject } from './subject.ts';
+import { type Network, parseNetwork } from './network.ts';
+import { compilePattern, matchesPattern, type Pattern } from './pattern.ts';
+import type { PolicyData, RuleData } from './policy-data.ts';
+import { nameOf, type Subject } from './subject.ts';
+import { compileSubjects, type SubjectPattern } from './subject-pattern.ts';
 
 export interface Policy {
-  /** Differs where the text of the file differs. */
-  readonly version: string;
-  readonly allow: readonly Rule[];
-  readonly deny: readonly Rule[];
+  readonly data: PolicyData;
+  /** In the order of the files, which means nothing but where to look. */
+  readonly rules: readonly Rule[];
+  /** The patterns of all rules by what a name must begin with to match them, and the lengths of these beginnings. */
+  readonly byLiteral: ReadonlyMap<string, readonly RulePattern[]>;
+  readonly literalLengths: readonly number[];
 }
 
+/** A rule whose patterns are compiled. */
 export interface Rule {
-  readonly id: string;
+  readonly data: RuleData;
+  readonly order: number;
   readonly pull: readonly Pattern[];
   readonly to: readonly SubjectPattern[];
-  /** Absent: from everywhere. */
   readonly from?: Network;
-  /** Does it reach repositories that cannot be read anonymously upstream? Of an `allow` rule only. */
-  readonly private: boolean;
-  readonly because?: string;
+  readonly tags?: readonly Pattern[];
 }
 
-export type SubjectPattern =
-  | { readonly kind: 'authenticated' | 'anonymous' }
-  /** Users and services share one space of names. */
-  | { readonly kind: 'name'; readonly name: string }
-  | { readonly kind: 'cert' | 'oidc'; readonly pattern: Pattern };
+interface RulePattern {
+  readonly rule: Rule;
+  readonly pattern: Pattern;
+}
 
 /** A pull to be decided. */
 export interface Question {
@@ -37,42 +40,118 @@ export interface Question {
   /** The TCP peer's, as the socket says it: never from a header. */
   readonly address: string;
   readonly repository: Repository;
+  /** The tag that is to be resolved; absent for everything else, which is judged by its repository. */
+  readonly tag?: Tag;
+  /** Milliseconds. */
+  readonly at: number;
 }
 
 export type Decision =
   | { readonly decision: 'allow'; readonly rule: string; readonly private: boolean }
   | { readonly decision: 'deny'; readonly rule?: string; readonly because?: string };
 
+export function compilePolicy(data: PolicyData): Policy {
+  const subjects = compileSubjects(data.groups);
+  const rules = data.rules.map((rule, order) => compileRule(rule, order, subjects));
+  const byLiteral = new Map<string, RulePattern[]>();
+  for (const rule of rules) {
+    for (const pattern of rule.pull) {
+      const found = byLiteral.get(pattern.literal);
+      if (found === undefined) byLiteral.set(pattern.literal, [{ rule, pattern }]);
+      else found.push({ rule, pattern });
+    }
+  }
+  const lengths = new Set([...byLiteral.keys()].map(({ length }) => length));
+  return { data, rules, byLiteral, literalLengths: [...lengths].sort((a, b) => a - b) };
+}
+
+function compileRule(data: RuleData, order: number, subjects: (text: string) => SubjectPattern): Rule {
+  return {
+    data,
+    order,
+    pull: data.pull.map(compilePattern),
+    to: data.to.map(subjects),
+    ...(data.from && { from: networkOf(data.from) }),
+    ...(data.tags && { tags: data.tags.map(compilePattern) }),
+  };
+}
+
+function networkOf(cidrs: readonly string[]): Network {
+  const network = parseNetwork(cidrs);
+  if (network === undefined) throw new Error('a policy was not checked before it was compiled');
+  return network;
+}
+
 /** Any matching deny wins; otherwise any matching allow grants; otherwise nothing does. Order never matters. */
 export function decide(policy: Policy, question: Question): Decision {
-  const denying = policy.deny.find((rule) => applies(rule, question));
-  if (denying !== undefined) {
-    return { decision: 'deny', rule: denying.id, ...(denying.because && { because: denying.because }) };
-  }
-  const allowing = policy.allow.filter((rule) => applies(rule, question));
-  const widest = allowing.find((rule) => rule.private) ?? allowing[0];
-  return widest === undefined
-    ? { decision: 'deny' }
-    : { decision: 'allow', rule: widest.id, private: widest.private };
+  const rule = decidingRule(policy, question);
+  if (rule === undefined) return { decision: 'deny' };
+  const { id, effect, because } = rule.data;
+  return effect === 'allow'
+    ? { decision: 'allow', rule: id, private: rule.data.private }
+    : { decision: 'deny', rule: id, ...(because !== undefined && { because }) };
 }
 
-function applies(rule: Rule, { subject, address, repository }: Question): boolean {
-  if (!rule.to.some((pattern) => matchesSubject(pattern, subject))) return false;
-  if (rule.from !== undefined && !rule.from.contains(address)) return false;
-  const user = subject.kind === 'user' || subject.kind === 'service' ? subject.name : undefined;
-  return rule.pull.some((pattern) => matchesPattern(pattern, repository.name, user));
+/** The first deny in the files, else the first allow that reaches private content, else the first allow. */
+function decidingRule({ byLiteral, literalLengths }: Policy, question: Question): Rule | undefined {
+  const { name } = question.repository;
+  const user = nameOf(question.subject);
+  let deciding: Rule | undefined;
+  for (const length of literalLengths) {
+    if (length > name.length) break;
+    for (const { rule, pattern } of byLiteral.get(name.slice(0, length)) ?? []) {
+      if (outranks(rule, deciding) && appliesTo(rule, question) && matchesPattern(pattern, name, user))
+        deciding = rule;
+    }
+  }
+  return deciding;
 }
 
-function matchesSubject(pattern: SubjectPattern, subject: Subject): boolean {
-  if (subject.kind === 'anonymous') return pattern.kind === 'anonymous';
-  switch (pattern.kind) {
-    case 'authenticated':
-      return true;
-    case 'anonymous':
-      return false;
-    case 'name':
-      return (subject.kind === 'user' || subject.kind === 'service') && subject.name === pattern.name;
-    default:
-      return subject.kind === pattern.kind && matchesPattern(pattern.pattern, subject.name, undefined);
-  }
+function outranks(rule: Rule, other: Rule | undefined): boolean {
+  return (
+    other === undefined ||
+    rank(rule) < rank(other) ||
+    (rank(rule) === rank(other) && rule.order < other.order)
+  );
+}
+
+function rank({ data: { effect, private: reachesPrivate } }: Rule): number {
+  return effect === 'deny' ? 0 : reachesPrivate ? 1 : 2;
+}
+
+/** What a rule asks for, each with its test. */
+const CONDITIONS = {
+  subject: ({ to }: Rule, { subject }: Question) => to.some((pattern) => pattern.matches(subject)),
+  network: ({ from }: Rule, { address }: Question) => from === undefined || from.contains(address),
+  time: ({ data: { until } }: Rule, { at }: Question) => until === undefined || at < until,
+  // A pull by digest is judged by its repository: an `allow` of some tags grants it, and a `deny` of some does not refuse it.
+  tag: ({ tags, data: { effect } }: Rule, { tag }: Question) => {
+    if (tags === undefined) return true;
+    if (tag === undefined) return effect === 'allow';
+    return tags.some((pattern) => matchesPattern(pattern, tag, undefined));
+  },
+} as const;
+
+function appliesTo(rule: Rule, question: Question): boolean {
+  return (
+    CONDITIONS.time(rule, question) &&
+    CONDITIONS.subject(rule, question) &&
+    CONDITIONS.tag(rule, question) &&
+    CONDITIONS.network(rule, question)
+  );
+}
+
+export type Condition = 'repository' | keyof typeof CONDITIONS;
+
+/** What of a rule the question does not meet. None: the rule matches. */
+export function unmet(rule: Rule, question: Question): readonly Condition[] {
+  const conditions: Condition[] = [];
+  if (!reaches(rule, question)) conditions.push('repository');
+  for (const [name, isMet] of Object.entries(CONDITIONS))
+    if (!isMet(rule, question)) conditions.push(name as Condition);
+  return conditions;
+}
+
+function reaches({ pull }: Rule, { repository, subject }: Question): boolean {
+  return pull.some((pattern) => matchesPattern(pattern, repository.name, nameOf(subject)));
 }

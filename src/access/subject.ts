@@ -16,6 +16,19 @@ export function parseSubject(text: string): Subject | undefined {
   return { kind: match[1] as 'user' | 'service' | 'cert' | 'oidc', name: match[2] };
 }
 
+/** As people write it: a name alone is a user's, or a service's, which share one space of names. */
+export function readSubject(text: string): Subject | undefined {
+  const subject = parseSubject(isName(text) ? `user:${text}` : text);
+  return subject !== undefined && nameOf(subject) !== undefined && !isName(nameOf(subject) ?? '')
+    ? undefined
+    : subject;
+}
+
+/** What `${user}` stands for; only users and services have such a name. */
+export function nameOf(subject: Subject): string | undefined {
+  return subject.kind === 'user' || subject.kind === 'service' ? subject.name : undefined;
+}
+
 /**
  * The names that users and services can have. They stand in `to:`, in `${user}` and in `docker login`, so they may not
  * hold a colon, a slash, a wildcard or an upper-case letter.

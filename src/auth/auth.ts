@@ -17,6 +17,8 @@ export interface AuthOptions {
   readonly socket: string;
   readonly usersFile: string;
   readonly policyFile: string;
+  /** Where the last policy that was good is kept. */
+  readonly lastPolicyFile: string;
   readonly keyFile: string;
   /** What clients type: it issues the tokens, and they are for it. */
   readonly url: URL;
@@ -27,12 +29,20 @@ export interface AuthOptions {
   readonly clock?: Clock;
 }
 
-export async function startAuth(options: AuthOptions): Promise<AsyncDisposable> {
+export interface Auth extends AsyncDisposable {
+  /** Reads the users and the policy anew, changed or not. */
+  reload(): Promise<void>;
+}
+
+export async function startAuth(options: AuthOptions): Promise<Auth> {
   const { log, names, url, tokenLifetime: lifetime, clock = systemClock } = options;
   await using stack = new AsyncDisposableStack();
+  const stopping = new AbortController();
   const key = await readSigningKey(options.keyFile);
   const users = stack.use(await followUsers(options.usersFile, log));
-  const policy = stack.use(await followPolicy(options.policyFile, log));
+  const policy = stack.use(
+    await followPolicy({ file: options.policyFile, lastGood: options.lastPolicyFile, log, clock }),
+  );
   const authenticate = await createAuthenticate(() => users.current, clock);
   const app = authApplication({
     authenticate,
@@ -41,7 +51,16 @@ export async function startAuth(options: AuthOptions): Promise<AsyncDisposable> 
     names,
     issuer: { key, issuer: url.origin, audience: url.host, lifetime, clock },
     log,
+    stopping: stopping.signal,
   });
   stack.use(await serveOnSocket(options.socket, app.callback()));
-  return stack.move();
+  stack.defer(() => stopping.abort());
+  const running = stack.move();
+  return {
+    reload: async () => {
+      await users.look();
+      await policy.look();
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
 }

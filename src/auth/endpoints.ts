@@ -1,14 +1,18 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import Koa, { type Context } from 'koa';
-import type { LivePolicy } from '../access/live-policy.ts';
+import type { FollowedPolicy } from '../access/live-policy.ts';
 import { ANONYMOUS, type Subject, writeSubject } from '../access/subject.ts';
+import type { Live } from '../platform/live.ts';
 import type { Logger } from '../platform/log.ts';
 import { readBody } from '../platform/read-body.ts';
 import {
+  type AuthStatus,
   type Credentials,
   type Identity,
   type IssuedToken,
   LOGIN,
+  LONGEST_WAIT,
   type LoginRefusal,
   TOKEN_REQUEST,
   type TokenRequest,
@@ -18,7 +22,6 @@ import type { UpstreamNames } from '../registry/repository.ts';
 import type { Authenticate } from './identity/authenticate.ts';
 import type { LiveUsers } from './identity/live-users.ts';
 import { passwordCredential } from './identity/password.ts';
-import type { Users } from './identity/users-file.ts';
 import { type GrantedScopes, grantScopes } from './token/grant-scopes.ts';
 import { type IssuerOptions, issueToken } from './token/issue-token.ts';
 
@@ -26,10 +29,12 @@ import { type IssuerOptions, issueToken } from './token/issue-token.ts';
 export interface AuthRooms {
   readonly authenticate: Authenticate;
   readonly users: LiveUsers;
-  readonly policy: LivePolicy;
+  readonly policy: FollowedPolicy;
   readonly names: UpstreamNames;
   readonly issuer: IssuerOptions;
   readonly log: Logger;
+  /** Aborted where nobody who waits is to be kept waiting. */
+  readonly stopping: AbortSignal;
 }
 
 /** The credential of whoever shows none. */
@@ -43,12 +48,12 @@ interface Identified {
 
 export function authApplication(rooms: AuthRooms): Koa {
   const app = new Koa();
-  const credentials = inForce(rooms.users);
+  const tagged: Tagged = { credentials: inForce(rooms.users), policy: writtenPolicy(rooms.policy) };
   // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
   app.silent = true;
   app.use(async (context) => {
     try {
-      await answer(context, rooms, credentials);
+      await answer(context, rooms, tagged);
     } catch (error) {
       rooms.log.error({ error: (error as Error).stack }, 'auth failed');
       refuse(context, 'INTERNAL');
@@ -57,11 +62,7 @@ export function authApplication(rooms: AuthRooms): Koa {
   return app;
 }
 
-async function answer(
-  context: Context,
-  rooms: AuthRooms,
-  credentials: () => CredentialsAnswer,
-): Promise<void> {
+async function answer(context: Context, rooms: AuthRooms, tagged: Tagged): Promise<void> {
   switch (`${context.method} ${context.path}`) {
     case 'POST /authenticate':
       return answerAuthenticate(context, rooms);
@@ -71,7 +72,12 @@ async function answer(
       context.body = { keys: [rooms.issuer.key.jwk] };
       return;
     case 'GET /credentials':
-      return answerCredentials(context, credentials);
+      return answerTagged(context, tagged.credentials, rooms.users, rooms.stopping);
+    case 'GET /policy':
+      return answerTagged(context, tagged.policy, rooms.policy, rooms.stopping);
+    case 'GET /status':
+      context.body = { policy: rooms.policy.status } satisfies AuthStatus;
+      return;
     default:
       context.status = 404;
   }
@@ -116,39 +122,69 @@ async function identify(request: TokenRequest, rooms: AuthRooms): Promise<Identi
 function granted(
   { scopes, address }: TokenRequest,
   subject: Subject,
-  { policy, names }: AuthRooms,
+  { policy, names, issuer }: AuthRooms,
 ): GrantedScopes {
-  return grantScopes(scopes, { subject, address }, policy.current, names);
+  return grantScopes(scopes, { subject, address, at: issuer.clock() }, policy.current, names);
 }
 
-function answerCredentials(context: Context, credentials: () => CredentialsAnswer): void {
-  const { etag, body } = credentials();
-  context.set('etag', etag);
-  if (context.get('if-none-match') === etag) context.status = 304;
-  else context.body = body;
-}
-
-interface CredentialsAnswer {
+/** What gateways follow, as JSON, and a tag that differs where it does. */
+interface TaggedAnswer {
   readonly etag: string;
-  /** `Credentials` as JSON. */
   readonly body: string;
 }
 
-/** Every gateway asks several times a second, so the answer is put together only when the users have changed. */
-function inForce(users: LiveUsers): () => CredentialsAnswer {
-  let last: (CredentialsAnswer & { readonly of: Users }) | undefined;
+interface Tagged {
+  readonly credentials: () => TaggedAnswer;
+  readonly policy: () => TaggedAnswer;
+}
+
+/** Answers when there is something new, if that is what is wanted. */
+async function answerTagged(
+  context: Context,
+  tagged: () => TaggedAnswer,
+  live: Live<unknown>,
+  stopping: AbortSignal,
+): Promise<void> {
+  const known = context.get('if-none-match');
+  if (tagged().etag === known && 'wait' in context.query) {
+    const gone = new AbortController();
+    context.res.once('close', () => gone.abort());
+    const signal = AbortSignal.any([stopping, gone.signal]);
+    const late = delay(LONGEST_WAIT, undefined, { signal, ref: false }).catch(() => {});
+    await Promise.race([live.changed(), late]);
+    gone.abort();
+  }
+  const { etag, body } = tagged();
+  context.set('etag', etag);
+  if (etag === known) context.status = 304;
+  else context.body = body;
+}
+
+/** Every gateway asks, so an answer is put together only when what it says has changed. */
+function writtenOnce<T>(live: Live<T>, write: (value: T) => unknown): () => TaggedAnswer {
+  let last: (TaggedAnswer & { readonly of: T }) | undefined;
   return () => {
-    if (last?.of === users.current) return last;
-    const credentials: Credentials = Object.fromEntries([
-      ...[...users.current.values()].map(({ name, passwordHash }) => {
+    if (last?.of === live.current) return last;
+    const body = JSON.stringify(write(live.current));
+    const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
+    last = { of: live.current, body, etag };
+    return last;
+  };
+}
+
+function inForce(users: LiveUsers): () => TaggedAnswer {
+  return writtenOnce(users, (current): Credentials => {
+    return Object.fromEntries([
+      ...[...current.values()].map(({ name, passwordHash }) => {
         return [passwordCredential(name, passwordHash), { subject: writeSubject({ kind: 'user', name }) }];
       }),
       [ANONYMOUS_CREDENTIAL, { subject: writeSubject(ANONYMOUS) }],
     ]);
-    const body = JSON.stringify(credentials);
-    last = { of: users.current, body, etag: `"${createHash('sha256').update(body).digest('base64url')}"` };
-    return last;
-  };
+  });
+}
+
+function writtenPolicy(policy: FollowedPolicy): () => TaggedAnswer {
+  return writtenOnce(policy, ({ data }) => data);
 }
 
 async function readJson(context: Context): Promise<unknown> {

@@ -1,8 +1,30 @@
 #!/usr/bin/env node
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Role } from '../commands/prepare.ts';
 import type { ExitCode } from '../commands/terminal.ts';
+
+interface Home {
+  readonly home: string;
+}
+
+interface Printed extends Home {
+  readonly json: boolean;
+}
+
+interface Password extends Home {
+  readonly passwordStdin: boolean;
+}
+
+const OPTIONS = {
+  json: () => new Option('--json', 'print data for programs').default(false),
+  passwordStdin: () => new Option('--password-stdin', 'take the password from standard input').default(false),
+  role: () => new Option('--role <role>', 'only this part').choices(['core', 'auth', 'gateway']),
+  supervised: () => new Option('--supervised').default(false).hideHelp(),
+  from: () => new Option('--from <address>', 'as asked from this address'),
+  at: () => new Option('--at <time>', 'as asked on this day, or at this time'),
+  since: () => new Option('--since <duration>', 'of the pulls since then').default('30d'),
+};
 
 /** Each verb's file is loaded when it is called: a start of a role should cost no more than that role. */
 function program(end: (code: ExitCode) => void): Command {
@@ -11,112 +33,147 @@ function program(end: (code: ExitCode) => void): Command {
     .version(packageJson.version)
     .exitOverride()
     .showHelpAfterError('(see hubgate --help)');
-  const home = () =>
-    new Option('--home <directory>', 'where config, certs, state and data are').default(
-      process.cwd(),
-      'here',
-    );
-  const json = () => new Option('--json', 'print data for programs').default(false);
-  const passwordStdin = () =>
-    new Option('--password-stdin', 'take the password from standard input').default(false);
 
-  hubgate
-    .command('start')
-    .description('start the mirror; makes what is missing on the way')
-    .addOption(home())
-    .addOption(new Option('--role <role>', 'only this part').choices(['core', 'auth', 'gateway']))
-    .addOption(new Option('--supervised').default(false).hideHelp())
-    .action(async (options: { home: string; role?: Role; supervised: boolean }) => {
+  /** A verb that is run in a home. `run` is given the options and the arguments. */
+  const verb = <Options extends Home>(
+    parent: Command,
+    usage: string,
+    description: string,
+    options: readonly (keyof typeof OPTIONS)[],
+    run: (options: Options, ...names: string[]) => Promise<ExitCode>,
+  ) => {
+    const command = parent.command(usage).description(description);
+    const home = new Option('--home <directory>', 'where config, certs, state and data are');
+    for (const option of [home.default(process.cwd(), 'here'), ...options.map((name) => OPTIONS[name]())])
+      command.addOption(option);
+    // Commander gives the arguments, the options, and the command itself.
+    command.action(async (...given: unknown[]) => {
+      const names = given.slice(0, -2).flat() as string[];
+      end(await run(given.at(-2) as Options, ...names));
+    });
+  };
+
+  verb<Home & { role?: Role; supervised: boolean }>(
+    hubgate,
+    'start',
+    'start the mirror; makes what is missing on the way',
+    ['role', 'supervised'],
+    async ({ home, role, supervised }) => {
       const { start, startSupervised } = await import('../commands/start.ts');
-      const { role } = options;
-      end(await (options.supervised && role ? startSupervised(role, options.home) : start(options, process)));
-    });
-
+      return supervised && role
+        ? startSupervised(role, home)
+        : start({ home, ...(role && { role }) }, process);
+    },
+  );
+  verb<Printed>(
+    hubgate,
+    'check',
+    'say everything that is wrong with hubgate.yaml, access.yaml and users.yaml',
+    ['json'],
+    async (options) => (await import('../commands/check.ts')).check(options, process.env, process),
+  );
+  verb<Printed>(
+    hubgate,
+    'upstream',
+    'whether the upstreams answer, take the credential, and how much quota is left',
+    ['json'],
+    async (options) => (await import('../commands/upstream.ts')).showUpstreams(options, process),
+  );
   hubgate
-    .command('check')
-    .description('say everything that is wrong with hubgate.yaml, access.yaml and users.yaml')
-    .addOption(home())
-    .addOption(json())
-    .action(async (options: { home: string; json: boolean }) => {
-      const { check } = await import('../commands/check.ts');
-      end(await check(options, process.env, process));
-    });
+    .command('schema')
+    .description('print the JSON Schema of a file, for editors')
+    .addArgument(new Argument('<file>').choices(['access']))
+    .action(async () => end((await import('../commands/schema.ts')).printSchema(process)));
 
   const user = hubgate.command('user').description('the people who may log in');
-  user
-    .command('add <name>')
-    .description('add a user')
-    .addOption(passwordStdin())
-    .addOption(home())
-    .action(async (name: string, options: { home: string; passwordStdin: boolean }) => {
-      const { addUser } = await import('../commands/user.ts');
-      end(await addUser(name, options, process));
-    });
-  user
-    .command('passwd <name>')
-    .description('set another password')
-    .addOption(passwordStdin())
-    .addOption(home())
-    .action(async (name: string, options: { home: string; passwordStdin: boolean }) => {
-      const { changePassword } = await import('../commands/user.ts');
-      end(await changePassword(name, options, process));
-    });
-  user
-    .command('list')
-    .description('list the users')
-    .addOption(home())
-    .addOption(json())
-    .action(async (options: { home: string; json: boolean }) => {
-      const { listUsers } = await import('../commands/user.ts');
-      end(await listUsers(options, process));
-    });
-  user
-    .command('remove <name>')
-    .description('remove a user; it takes effect within a second')
-    .addOption(home())
-    .action(async (name: string, options: { home: string }) => {
-      const { deleteUser } = await import('../commands/user.ts');
-      end(await deleteUser(name, options, process));
-    });
+  verb<Password>(user, 'add <name>', 'add a user', ['passwordStdin'], async (options, name = '') => {
+    return (await import('../commands/user.ts')).addUser(name, options, process);
+  });
+  verb<Password>(
+    user,
+    'passwd <name>',
+    'set another password',
+    ['passwordStdin'],
+    async (options, name = '') => {
+      return (await import('../commands/user.ts')).changePassword(name, options, process);
+    },
+  );
+  verb<Printed>(user, 'list', 'list the users', ['json'], async (options) => {
+    return (await import('../commands/user.ts')).listUsers(options, process);
+  });
+  verb<Home>(
+    user,
+    'remove <name>',
+    'remove a user; it takes effect within a second',
+    [],
+    async (options, name = '') => {
+      return (await import('../commands/user.ts')).deleteUser(name, options, process);
+    },
+  );
+
+  const access = hubgate.command('access').description('what the policy allows, and why');
+  verb<Printed & { from?: string; at?: string }>(
+    access,
+    'explain <subject> <image>',
+    'why a subject may pull a repository or repository:tag, or may not (exit code 1)',
+    ['from', 'at', 'json'],
+    async (options, who = '', what = '') => {
+      return (await import('../commands/access/explain.ts')).explainAccess(who, what, options, process);
+    },
+  );
+  verb<Printed>(
+    access,
+    'who-can <image>',
+    'who may pull a repository or repository:tag; exit code 1: nobody',
+    ['json'],
+    async (options, what = '') => {
+      return (await import('../commands/access/who-can.ts')).whoCanPull(what, options, process);
+    },
+  );
+  verb<Printed>(
+    access,
+    'test [files...]',
+    'run the tests of the policy, or of these files as one; exit code 1: one fails',
+    ['json'],
+    async (options, ...files) => {
+      return (await import('../commands/access/test.ts')).testAccess(files, options, process);
+    },
+  );
+  verb<Printed>(
+    access,
+    'diff <edited>',
+    'what an edited file, or directory, would newly allow or deny of what is in the audit log; exit code 1: something',
+    ['json'],
+    async (options, edited = '') => {
+      const { diffAccess } = await import('../commands/access/diff.ts');
+      return diffAccess(edited, options, process.env, process);
+    },
+  );
+  verb<Printed & { since: string }>(
+    access,
+    'unused',
+    'the rules that no audited pull needed',
+    ['since', 'json'],
+    async (options) => {
+      const { listUnusedRules } = await import('../commands/access/unused.ts');
+      return listUnusedRules(options, process.env, process);
+    },
+  );
 
   const cache = hubgate.command('cache').description('what a running mirror keeps');
-  cache
-    .command('stats')
-    .description('how much there is')
-    .addOption(home())
-    .addOption(json())
-    .action(async (options: { home: string; json: boolean }) => {
-      const { cacheStats } = await import('../commands/cache.ts');
-      end(await cacheStats(options, process));
-    });
-  cache
-    .command('list')
-    .description('of which repositories')
-    .addOption(home())
-    .addOption(json())
-    .action(async (options: { home: string; json: boolean }) => {
-      const { cacheList } = await import('../commands/cache.ts');
-      end(await cacheList(options, process));
-    });
-  cache
-    .command('purge <repository>')
-    .description('take a repository, repository:tag or repository@digest from the cache')
-    .addOption(home())
-    .addOption(json())
-    .action(async (what: string, options: { home: string; json: boolean }) => {
-      const { cachePurge } = await import('../commands/cache.ts');
-      end(await cachePurge(what, options, process));
-    });
-
-  hubgate
-    .command('upstream')
-    .description('whether the upstreams answer, take the credential, and how much quota is left')
-    .addOption(home())
-    .addOption(json())
-    .action(async (options: { home: string; json: boolean }) => {
-      const { showUpstreams } = await import('../commands/upstream.ts');
-      end(await showUpstreams(options, process));
-    });
+  verb<Printed>(cache, 'stats', 'how much there is', ['json'], async (options) => {
+    return (await import('../commands/cache.ts')).cacheStats(options, process);
+  });
+  verb<Printed>(cache, 'list', 'of which repositories', ['json'], async (options) => {
+    return (await import('../commands/cache.ts')).cacheList(options, process);
+  });
+  verb<Printed>(
+    cache,
+    'purge <image>',
+    'take a repository, repository:tag or repository@digest from the cache',
+    ['json'],
+    async (options, what = '') => (await import('../commands/cache.ts')).cachePurge(what, options, process),
+  );
   return hubgate;
 }
 

@@ -1,5 +1,5 @@
 import { CACHED_REPOSITORIES, CORE_STATUS, PURGED } from '../registry/core-api.ts';
-import { askCore, type CoreCommandOptions } from './ask-core.ts';
+import { askCore, type CoreCommandOptions } from './ask-role.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
 export async function cacheStats(options: CoreCommandOptions, terminal: Terminal): Promise<ExitCode> {

@@ -1,9 +1,12 @@
-import { readPolicy } from '../access/live-policy.ts';
+import { readPolicy } from '../access/load-policy.ts';
 import { readUsers } from '../auth/identity/users-file.ts';
 import type { Environment } from '../config/environment.ts';
 import { loadConfig } from '../config/load-config.ts';
-import { byPosition, type Fault, type Parsed } from '../platform/fault.ts';
-import { pathsIn } from './home.ts';
+import { systemClock } from '../platform/clock.ts';
+import { byPosition, type Fault, formatFault, type Parsed } from '../platform/fault.ts';
+import { AUTH_STATUS } from '../registry/auth-api.ts';
+import { askRole } from './ask-role.ts';
+import { type HomePaths, inHome, pathsIn } from './home.ts';
 import { printFaults } from './load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
@@ -12,7 +15,7 @@ export interface CheckOptions {
   readonly json: boolean;
 }
 
-/** Finds everything that is wrong with the three hand-written files, and changes nothing. */
+/** Finds everything that is wrong with the hand-written files, and changes nothing. */
 export async function check(
   options: CheckOptions,
   environment: Environment,
@@ -21,20 +24,47 @@ export async function check(
   const paths = pathsIn(options.home);
   const results: readonly Parsed<unknown>[] = [
     await loadConfig({ directory: paths.home, environment, readsSecrets: true }),
-    await readPolicy(paths.policy),
+    await readPolicy(paths.policy, systemClock()),
     await readUsers(paths.users),
   ];
-  const faults = results.flatMap((result): readonly Fault[] => ('faults' in result ? result.faults : []));
-  const sorted = faults.map((fault) => inHome(fault, paths.home)).sort(byPosition);
-  if (options.json) printJson(terminal.stdout, { faults: sorted });
-  else if (sorted.length > 0) printFaults(sorted, terminal);
-  else printLine(terminal.stdout, 'hubgate.yaml, access.yaml and users.yaml: nothing is wrong');
-  return sorted.length === 0 ? 0 : 2;
+  const faults = sorted(
+    results.flatMap((result) => ('faults' in result ? result.faults : [])),
+    paths,
+  );
+  const warnings = sorted(
+    results.flatMap((result) => ('value' in result ? (result.warnings ?? []) : [])),
+    paths,
+  );
+  const refused = await refusedByMirror(paths);
+  if (options.json) printJson(terminal.stdout, { faults, warnings, refused });
+  else print({ faults, warnings, refused }, terminal);
+  return faults.length === 0 ? 0 : 2;
 }
 
-function inHome(fault: Fault, home: string): Fault {
-  return {
-    ...fault,
-    source: fault.source.startsWith(`${home}/`) ? fault.source.slice(home.length + 1) : fault.source,
-  };
+function sorted(faults: readonly Fault[], paths: HomePaths): Fault[] {
+  return faults.map((fault) => ({ ...fault, source: inHome(fault.source, paths) })).sort(byPosition);
+}
+
+/** Why the running mirror goes on with an older policy; null where it does not, or none runs here. */
+async function refusedByMirror({ authSocket }: HomePaths): Promise<readonly string[] | null> {
+  const said = await askRole(authSocket, { method: 'GET', path: '/status', schema: AUTH_STATUS });
+  return typeof said === 'string' ? null : said.answer.policy.refused;
+}
+
+interface Found {
+  readonly faults: readonly Fault[];
+  readonly warnings: readonly Fault[];
+  readonly refused: readonly string[] | null;
+}
+
+function print({ faults, warnings, refused }: Found, terminal: Terminal): void {
+  printFaults(faults, terminal);
+  for (const warning of warnings) printLine(terminal.stderr, `${formatFault(warning)} (a warning)`);
+  if (refused !== null)
+    printLine(
+      terminal.stderr,
+      'the running mirror has refused access.yaml, and goes on with the last good one',
+    );
+  if (faults.length === 0)
+    printLine(terminal.stdout, 'hubgate.yaml, access.yaml and users.yaml: nothing is wrong');
 }

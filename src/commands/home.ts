@@ -7,9 +7,16 @@ export interface HomePaths {
   readonly users: string;
   readonly ca: { readonly certificate: string; readonly key: string };
   readonly signingKey: string;
+  /** The last policy that was good. */
+  readonly lastPolicy: string;
   readonly runtime: string;
   readonly authSocket: string;
   readonly coreSocket: string;
+}
+
+/** A file as people would name it who stand in the home. */
+export function inHome(file: string, { home }: Pick<HomePaths, 'home'>): string {
+  return file.startsWith(`${home}/`) ? file.slice(home.length + 1) : file;
 }
 
 export function pathsIn(directory: string): HomePaths {
@@ -21,6 +28,7 @@ export function pathsIn(directory: string): HomePaths {
     users: at('config/users.yaml'),
     ca: { certificate: at('certs/ca.crt'), key: at('certs/ca.key') },
     signingKey: at('state/signing-key.pem'),
+    lastPolicy: at('state/last-good-policy.json'),
     runtime: at('run'),
     authSocket: at('run/auth.sock'),
     coreSocket: at('run/core.sock'),

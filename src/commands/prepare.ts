@@ -1,5 +1,6 @@
 import { constants, copyFile, mkdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { stateOfPolicy } from '../access/load-policy.ts';
 import type { Config } from '../config/config.ts';
 import { ensureServerCertificate } from '../pki/local-ca.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -15,15 +16,16 @@ export interface Prepared {
   readonly firstPassword?: string;
 }
 
-/** The policy of a fresh install, as the checkout ships it. */
-const DEFAULT_POLICY = path.join(import.meta.dirname, '../../config/access.yaml');
+/** The policy of a fresh install, and what editors check it by, as the checkout ships them. */
+const SHIPPED = path.join(import.meta.dirname, '../../config');
+const POLICY_SCHEMA = 'access.schema.json';
 
 /** Makes what is missing in a home, and touches nothing that is there. */
 export async function prepare(config: Config, paths: HomePaths, role?: Role): Promise<Prepared> {
   const wanted = (one: Role) => role === undefined || role === one;
   await mkdir(paths.runtime, { recursive: true, mode: 0o750 });
   if (wanted('core')) await mkdir(config.cache.directory, { recursive: true, mode: 0o750 });
-  if (wanted('auth') || wanted('gateway')) await copyMissing(DEFAULT_POLICY, paths.policy);
+  if (wanted('auth')) await preparePolicy(paths);
   const firstPassword = wanted('auth') ? await prepareAuth(paths) : undefined;
   const ca = wanted('gateway') ? await prepareGateway(config, paths) : undefined;
   return { ...(ca !== undefined && { ca }), ...(firstPassword !== undefined && { firstPassword }) };
@@ -51,9 +53,18 @@ async function prepareGateway(config: Config, paths: HomePaths): Promise<string 
   });
 }
 
-async function copyMissing(from: string, to: string): Promise<void> {
-  await mkdir(path.dirname(to), { recursive: true });
-  if (!(await exists(to))) await copyFile(from, to, constants.COPYFILE_EXCL);
+/**
+ * A policy that is gone is not a fresh install: where there was one, or other files of one, the default one would allow
+ * what they did not.
+ */
+async function preparePolicy({ policy, lastPolicy }: HomePaths): Promise<void> {
+  const isFresh = (await stateOfPolicy(policy)) === '' && !(await exists(lastPolicy));
+  if (!isFresh) return;
+  await mkdir(path.dirname(policy), { recursive: true });
+  for (const file of [policy, path.join(path.dirname(policy), POLICY_SCHEMA)]) {
+    const shipped = path.join(SHIPPED, path.basename(file));
+    if (!(await exists(file))) await copyFile(shipped, file, constants.COPYFILE_EXCL);
+  }
 }
 
 async function exists(file: string): Promise<boolean> {

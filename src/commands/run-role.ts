@@ -4,8 +4,13 @@ import type { UpstreamNames } from '../registry/repository.ts';
 import type { HomePaths } from './home.ts';
 import type { Role } from './prepare.ts';
 
+export interface RunningRole extends AsyncDisposable {
+  /** Reads anew what is read from files by hand, changed or not. */
+  reload?(): Promise<void>;
+}
+
 /** Starts one role in this process. What it does not need is not even loaded. */
-export async function runRole(role: Role, config: Config, paths: HomePaths): Promise<AsyncDisposable> {
+export async function runRole(role: Role, config: Config, paths: HomePaths): Promise<RunningRole> {
   const log = createLogger(role, config.log);
   const names = namesOf(config);
   switch (role) {
@@ -22,6 +27,7 @@ export async function runRole(role: Role, config: Config, paths: HomePaths): Pro
         socket: paths.authSocket,
         usersFile: paths.users,
         policyFile: paths.policy,
+        lastPolicyFile: paths.lastPolicy,
         keyFile: paths.signingKey,
         url: new URL(config.server.url),
         tokenLifetime: config.tokenLifetime,
@@ -40,7 +46,6 @@ export async function runRole(role: Role, config: Config, paths: HomePaths): Pro
         names,
         ...config.tls,
         ...(ca !== undefined && { ca }),
-        policyFile: paths.policy,
         catalog: config.server.catalog,
         auditFile: config.log.audit,
         authSocket: paths.authSocket,

@@ -38,6 +38,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   const log = createLogger('supervisor', config.log);
   const supervision = await supervise(plans(config, paths, options.role), log);
   if (options.role === undefined) printWelcome(config, paths, prepared.ca, terminal);
+  onHangup(() => supervision.reload());
   await stopSignal();
   await supervision.stop();
   return 0;
@@ -55,7 +56,8 @@ function takeSettings(): Environment {
 }
 
 async function runHere(role: Role, config: Config, paths: HomePaths): Promise<ExitCode> {
-  await using _running = await runRole(role, config, paths);
+  await using running = await runRole(role, config, paths);
+  onHangup(() => void running.reload?.());
   await stopSignal();
   return 0;
 }
@@ -90,12 +92,13 @@ function forkWorker(env: NodeJS.ProcessEnv): ChildProcess {
  */
 export async function startSupervised(role: Role, home: string): Promise<ExitCode> {
   process.umask(0o027);
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {});
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});
   const supervisor = followSupervisor();
   // The same program wrote it, from what it had read and checked.
   const config = (await supervisor.settings) as Config;
   try {
-    await using _running = await runRole(role, config, pathsIn(home));
+    await using running = await runRole(role, config, pathsIn(home));
+    supervisor.onReload = () => void running.reload?.();
     supervisor.report({ ready: true });
     flushCompileCache();
     await supervisor.stopped;
@@ -109,6 +112,11 @@ export async function startSupervised(role: Role, home: string): Promise<ExitCod
 function explain(error: NodeJS.ErrnoException, { server: { listen, admin } }: Config): string {
   if (error.code !== 'EADDRINUSE') return error.message;
   return `port ${listen.port} (server.listen) or ${admin.port} (server.admin) is in use: ${error.message}`;
+}
+
+/** As services do: SIGHUP reads files anew. In a terminal it says that this has gone, and the mirror goes with it. */
+function onHangup(reload: () => void): void {
+  if (process.stdout.isTTY !== true) process.on('SIGHUP', reload);
 }
 
 /** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */

@@ -1,5 +1,5 @@
 import { CORE_STATUS, type CoreStatus, UPSTREAM_CHECKS, type UpstreamChecks } from '../registry/core-api.ts';
-import { askCore, type CoreCommandOptions } from './ask-core.ts';
+import { askCore, type CoreCommandOptions } from './ask-role.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
 /** What each upstream answers now, and what the core knows of it. Exit code 1 where one is not well. */

@@ -5,7 +5,6 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import Koa from 'koa';
-import { followPolicy } from '../access/live-policy.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import { drained } from '../platform/drain.ts';
 import { PeerUnreachable } from '../platform/http-client.ts';
@@ -23,6 +22,8 @@ import { ambiguousFraming } from './http/framing.ts';
 import { listenTls } from './http/listener.ts';
 import { refuse } from './http/respond.ts';
 import { ClientGone } from './http/response-body.ts';
+import { createMetrics } from './metrics/metrics.ts';
+import { followPolicy } from './permission/live-policy.ts';
 import { createPermit } from './permission/permit.ts';
 import { adminApplication } from './routes/admin.ts';
 import { serviceRoutes } from './routes/service.ts';
@@ -38,7 +39,6 @@ export interface GatewayOptions {
   readonly key: string;
   /** The local CA's certificate as PEM, where it issued the server's. */
   readonly ca?: string;
-  readonly policyFile: string;
   /** Is `_catalog` served? */
   readonly catalog: boolean;
   readonly auditFile: string;
@@ -58,19 +58,19 @@ export interface Gateway extends AsyncDisposable {
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { log, url, names, clock = systemClock } = options;
   await using stack = new AsyncDisposableStack();
-  const policy = stack.use(await followPolicy(options.policyFile, log));
   const audit = stack.use(openAudit(options.auditFile, log));
   const auth = stack.use(openAuthClient(options.authSocket));
   const core = stack.use(
     'url' in options.core ? openExternalCore(options.core.url) : openBuiltinCore(options.core),
   );
   const credentials = stack.use(await followCredentials(auth, log));
+  const policy = stack.use(await followPolicy(auth, log));
   const verifyToken = await createVerifyToken({ auth, issuer: url.origin, audience: url.host, clock });
   const app = application(
     {
       names,
       admit: createAdmit({ auth, verifyToken, credentials }),
-      permit: createPermit(policy),
+      permit: createPermit(policy, clock),
       core,
       audit,
       log,
@@ -123,10 +123,10 @@ async function listenAdmin(
   core: Core,
 ): Promise<AsyncDisposable> {
   const readiness = async () => {
-    const parts = { auth: await stateOf(auth.keys().then(() => ({}))), core: await stateOf(core.status()) };
+    const parts = { auth: await stateOf(auth.status()), core: await stateOf(core.status()) };
     return { ready: Object.values(parts).every(({ ready }) => ready), ...parts };
   };
-  const server = createServer(adminApplication(readiness).callback());
+  const server = createServer(adminApplication({ readiness, metrics: createMetrics(auth) }).callback());
   const drain = drained(server, ADMIN_DRAIN);
   server.listen({ port: listen.port, ...(listen.host !== undefined && { host: listen.host }) });
   await once(server, 'listening');

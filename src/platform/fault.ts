@@ -9,7 +9,9 @@ export interface Fault {
 }
 
 /** What a reader of hand-written input returns: the value, or everything that is wrong with it at once. */
-export type Parsed<T> = { readonly value: T } | { readonly faults: readonly Fault[] };
+export type Parsed<T> =
+  | { readonly value: T; readonly warnings?: readonly Fault[] }
+  | { readonly faults: readonly Fault[] };
 
 export function formatFault({ source, line, column, message }: Fault): string {
   return `${[source, line, column].filter((part) => part !== undefined).join(':')}: ${message}`;

@@ -19,6 +19,8 @@ export interface YamlDocument {
   readonly document: Document;
   /** The fault `message` at `path`, or at the nearest ancestor that the text holds. */
   faultAt(path: readonly PropertyKey[], message: string, at?: 'key' | 'value'): Fault;
+  /** A scalar as it is written, which can be more than its value: `1.20` is a number. */
+  textAt(path: readonly PropertyKey[]): string | undefined;
 }
 
 export type YamlRead = { readonly yaml: YamlDocument } | { readonly faults: readonly Fault[] };
@@ -26,6 +28,9 @@ export type YamlRead = { readonly yaml: YamlDocument } | { readonly faults: read
 const MAX_BYTES = 1024 * 1024;
 const MAX_DEPTH = 32;
 const MAX_INDENTATION = 4 * MAX_DEPTH;
+/** What no text holds: control characters, and what decoders put in the place of bytes that are no UTF-8. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffd]/;
 
 /**
  * Reads one YAML 1.2 document, strictly: duplicate keys, anchors, aliases, tags, a second document and everything that
@@ -57,7 +62,11 @@ export function readYaml(source: string, text: string): YamlRead {
     ...at(offsetOf(document, path, part)),
     message,
   });
-  return { yaml: { data: document.toJS(), document, faultAt } };
+  const textAt: YamlDocument['textAt'] = (path) => {
+    const node = document.getIn(path, true);
+    return isScalar(node) ? node.source : undefined;
+  };
+  return { yaml: { data: document.toJS(), document, faultAt, textAt } };
 }
 
 /**
@@ -67,6 +76,14 @@ export function readYaml(source: string, text: string): YamlRead {
  */
 function unfitForParser(text: string): Omit<Fault, 'source'> | undefined {
   if (Buffer.byteLength(text) > MAX_BYTES) return { message: 'the file is larger than 1 MiB' };
+  const control = CONTROL.exec(text);
+  if (control !== null) {
+    const line = text.slice(0, control.index).split('\n').length;
+    return {
+      line,
+      message: 'a control character stands here, or bytes that are no UTF-8: the file is damaged',
+    };
+  }
   let brackets = 0;
   for (const [index, line] of text.split('\n').entries()) {
     const indentation = /^(?:[ \t]|[-?:](?=[ \t]))*/.exec(line)?.[0].length ?? 0;
@@ -130,6 +147,8 @@ function refusedKey(key: unknown): string | undefined {
 }
 
 function explain(message: string): string {
+  const [, reserved] = /reserved character ([@`])/.exec(message) ?? [];
+  if (reserved !== undefined) return `"${reserved}" cannot begin a plain text in YAML; quote it`;
   if (/Map keys must be unique/.test(message)) return 'this key stands here twice';
   if (/multiple documents/i.test(message)) return 'a second document begins here; the file must hold one';
   return message.split('\n', 1)[0] ?? message;

@@ -78,8 +78,16 @@ function faultsOf(issue: z.core.$ZodIssue, yaml: YamlDocument): Fault[] {
   const message =
     found === undefined
       ? `"${where}" is missing; expected ${issue.message}`
-      : `${where === '' ? '' : `${where}: `}found ${show(found, path)}, expected ${issue.message}`;
+      : `${where === '' ? '' : `${where}: `}found ${show(found, path)}, expected ${issue.message}${mendOf(issue, found, yaml.textAt(path))}`;
   return [yaml.faultAt(path, message)];
+}
+
+/** YAML makes numbers and truth values of texts that look like them. */
+function mendOf(issue: z.core.$ZodIssue, found: unknown, written: string | undefined): string {
+  const isMistaken = typeof found === 'number' || typeof found === 'boolean';
+  return isMistaken && issue.code === 'invalid_type' && issue.expected === 'string'
+    ? `; quote it: "${written ?? found}"`
+    : '';
 }
 
 /** `oneOrMany` made a list of what may be a scalar in the text: that has no element 0 there. */

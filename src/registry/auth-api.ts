@@ -4,7 +4,12 @@
  *     POST /authenticate   a name and a password → who that is
  *     POST /token          the same or nobody, and scopes → a token
  *     GET  /keys           the public keys by which tokens are verified
- *     GET  /credentials    the credentials that are in force; 304 while they are those of `If-None-Match`
+ *     GET  /credentials    the credentials that are in force
+ *     GET  /policy         the policy that holds
+ *     GET  /status         what became of the policy's files
+ *
+ * The credentials and the policy are answered by 304 while they are those of `If-None-Match`; with `?wait`, only when they
+ * have changed, or after `LONGEST_WAIT`.
  */
 import { z } from 'zod';
 
@@ -37,6 +42,20 @@ export type LoginRefusal = (typeof LOGIN_REFUSALS)[number];
 export const REFUSAL = z.object({ error: z.enum(LOGIN_REFUSALS) });
 
 export const KEYS = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) });
+
+/** Milliseconds. */
+export const LONGEST_WAIT = 10_000;
+
+export const AUTH_STATUS = z.object({
+  policy: z.object({
+    version: z.string(),
+    /** How often its files were refused since the start. */
+    refusals: z.int(),
+    /** Why they are refused now; null where they are what holds. */
+    refused: z.array(z.string()).readonly().nullable(),
+  }),
+});
+export type AuthStatus = Readonly<z.output<typeof AUTH_STATUS>>;
 
 /** Each credential in force, by its id. */
 export const CREDENTIALS = z.record(z.string(), z.object({ subject: z.string() }));

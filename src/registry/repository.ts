@@ -15,7 +15,7 @@ export interface Repository {
 
 /** Which hosts can be the first part of a name. Everything else there is unknown, and unknown is 404. */
 export interface UpstreamNames {
-  readonly upstreams: ReadonlySet<string>;
+  readonly upstreams: Pick<ReadonlySet<string>, 'has'>;
   /** The names under which clients reach this mirror: `?ns=` with one of them says nothing. */
   readonly self: ReadonlySet<string>;
 }

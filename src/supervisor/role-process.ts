@@ -3,10 +3,14 @@ import { once } from 'node:events';
 import { z } from 'zod';
 
 /** What a supervisor says to a role over the channel between them, and what it hears. */
-type Order = { readonly settings: unknown } | { readonly stop: true };
+type Order = { readonly settings: unknown } | { readonly stop: true } | { readonly reload: true };
 type Report = { readonly ready: true } | { readonly failed: string };
 
-const ORDER = z.union([z.object({ stop: z.literal(true) }), z.object({ settings: z.json() })]);
+const ORDER = z.union([
+  z.object({ stop: z.literal(true) }),
+  z.object({ reload: z.literal(true) }),
+  z.object({ settings: z.json() }),
+]);
 const REPORT = z.union([z.object({ ready: z.literal(true) }), z.object({ failed: z.string() })]);
 
 /** Milliseconds. A role that has said nothing by then hangs. */
@@ -21,6 +25,8 @@ export interface RoleProcess {
   readonly ended: Promise<string>;
   /** Asks it to drain and end. */
   stop(): void;
+  /** Asks it to read its files anew. */
+  reload(): void;
   kill(): void;
 }
 
@@ -46,6 +52,7 @@ export function roleProcess(child: ChildProcess, settings: unknown): RoleProcess
     ready: readiness(child, ended.promise, kill),
     ended: ended.promise,
     stop: () => order({ stop: true }),
+    reload: () => order({ reload: true }),
     kill,
   };
 }
@@ -68,6 +75,8 @@ export interface Supervisor {
   readonly settings: Promise<unknown>;
   /** Resolves when the supervisor wants the role to end, or has ended itself. */
   readonly stopped: Promise<void>;
+  /** Called when the role is to read its files anew. */
+  onReload: () => void;
   report(report: Report): void;
 }
 
@@ -77,8 +86,15 @@ export function followSupervisor(): Supervisor {
   process.on('message', (message) => {
     const order = ORDER.parse(message);
     if ('settings' in order) settings.resolve(order.settings);
+    else if ('reload' in order) supervisor.onReload();
     else stopped.resolve();
   });
   process.once('disconnect', stopped.resolve);
-  return { settings: settings.promise, stopped: stopped.promise, report: (report) => process.send?.(report) };
+  const supervisor: Supervisor = {
+    settings: settings.promise,
+    stopped: stopped.promise,
+    onReload: () => {},
+    report: (report) => process.send?.(report),
+  };
+  return supervisor;
 }

@@ -14,6 +14,8 @@ export interface RolePlan {
 export interface Supervision {
   /** Ends all roles: the last ones of the plan first. */
   stop(): Promise<void>;
+  /** Has all roles read their files anew. */
+  reload(): void;
 }
 
 const FIRST_PAUSE = 100;
@@ -41,7 +43,10 @@ export async function supervise(plans: readonly RolePlan[], log: Logger): Promis
     await stop();
     throw failed.reason;
   }
-  return { stop };
+  const reload = () => {
+    for (const keeper of keepers) keeper.reload();
+  };
+  return { stop, reload };
 }
 
 /** Keeps one role running. */
@@ -88,6 +93,10 @@ class Keeper {
         this.#log.error({ role: this.#plan.name, error: error.message }, 'a role cannot start'),
       );
     }
+  }
+
+  reload(): void {
+    this.#process?.reload();
   }
 
   giveUp(): void {

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Decision, decide } from '../../src/access/policy.ts';
-import { parsePolicy } from '../../src/access/policy-file.ts';
 import { parseSubject, type Subject } from '../../src/access/subject.ts';
-import { formatFault } from '../../src/platform/fault.ts';
 import { type Repository, resolveRepository } from '../../src/registry/repository.ts';
+import { faultsOf, NOW, policyOf } from './support/policy.ts';
 
 const NAMES = { upstreams: new Set(['docker.io', 'ghcr.io']), self: new Set<string>() };
 
@@ -18,17 +17,6 @@ function subject(text: string): Subject {
   const found = parseSubject(text);
   assert.ok(found, text);
   return found;
-}
-
-function policyOf(text: string) {
-  const parsed = parsePolicy('access.yaml', `version: 1\n${text}\n...\n`);
-  assert.ok('value' in parsed, 'faults' in parsed ? parsed.faults.map(formatFault).join('\n') : '');
-  return parsed.value;
-}
-
-function faultsOf(text: string): string[] {
-  const parsed = parsePolicy('access.yaml', text);
-  return 'faults' in parsed ? parsed.faults.map(formatFault) : [];
 }
 
 const POLICY = policyOf(`
@@ -51,7 +39,7 @@ deny:
 `);
 
 function ask(who: string, name: string, address = '192.0.2.1'): Decision {
-  return decide(POLICY, { subject: subject(who), address, repository: repository(name) });
+  return decide(POLICY, { subject: subject(who), address, repository: repository(name), at: NOW });
 }
 
 function allowed(who: string, name: string, address?: string): string | undefined {
@@ -104,7 +92,7 @@ test('anonymous is granted by network only, and a logged-in caller is not anonym
 
 test('a name of one part is an official image; a rule without an id is known by its line', () => {
   assert.equal(allowed('user:bo', 'library/alpine'), 'base');
-  assert.equal(allowed('user:bo', 'team/app/public'), 'line 15');
+  assert.equal(allowed('user:bo', 'team/app/public'), 'access.yaml:15');
 });
 
 test('a pattern means what docker pull means, in every form of Docker Hub’s name', () => {
@@ -120,7 +108,7 @@ test('a pattern means what docker pull means, in every form of Docker Hub’s na
     ['ghcr.io/*', 'ghcr.io/tool'],
   ] as const) {
     const policy = policyOf(`allow: [{ pull: "${written}", to: bo }]`);
-    const question = { subject: subject('user:bo'), address: '', repository: repository(name) };
+    const question = { subject: subject('user:bo'), address: '', repository: repository(name), at: NOW };
     assert.equal(decide(policy, question).decision, 'allow', written);
   }
   for (const written of ['docker.io/*', 'acme//x', '/acme/x', 'acme/x/', 'docker.io/', 'docker.io//x']) {
@@ -145,7 +133,7 @@ groups:
 allow:
   - { id: x, pull: $nothing, to: group:none }
   - { id: y, pull: "acme/*", to: anonymous, from: 10.0.0.0/33 }
-  - { pull: Acme/x, until: 2027-01-31, to: ana }
+  - { pull: acme/x, untill: 2027-01-31, to: ana }
   - { pull: acme/x }
   - { id: x, pull: acme/x, to: ana }
   - { pull: "*", to: bo }
@@ -160,12 +148,12 @@ dney: []
     'access.yaml:5:20: there is no set "nothing"',
     'access.yaml:5:34: there is no group "none"',
     'access.yaml:6:51: allow[1].from: found "10.0.0.0/33", expected a network such as 10.0.0.0/8',
-    'access.yaml:7:21: unknown key "allow[2].until"; known here: id, pull, to, from, because, private',
+    'access.yaml:7:21: unknown key "allow[2].untill"; known here: id, pull, to, from, tags, until, because, private',
     'access.yaml:8:5: "allow[3].to" is missing; expected a user, group:…, cert:…, oidc:…, authenticated or anonymous',
     'access.yaml:9:11: the id "x" is taken by another rule',
     'access.yaml:10:13: "*" is one segment; write library/* for official images, everything for all',
     'access.yaml:11:13: "Acme/x" can match no repository: names have no "A"; wildcards are *, ** and ${user}',
-    'access.yaml:12:1: unknown key "dney"; known here: version, groups, sets, allow, deny',
+    'access.yaml:12:1: unknown key "dney"; known here: version, groups, sets, allow, deny, tests',
   ]);
 });
 

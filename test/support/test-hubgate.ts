@@ -58,6 +58,7 @@ export class TestHubgate implements AsyncDisposable {
   #core: AsyncDisposable | undefined;
   #auth: AsyncDisposable | undefined;
   #gateway: Gateway | undefined;
+  #startGateway: ((port: number, adminPort: number) => Promise<Gateway>) | undefined;
 
   static async start(hub: FakeHub, options: TestHubgateOptions): Promise<TestHubgate> {
     const home = await mkdtemp(path.join(tmpdir(), 'hubgate-'));
@@ -101,7 +102,7 @@ export class TestHubgate implements AsyncDisposable {
     ];
     const names = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set([url.host]) };
     const log = testLog(this.log);
-    const common = { names, log, clock, policyFile: at('access.yaml') };
+    const common = { names, log, clock };
     const core = { socket: at('core.sock'), directory: at('data') };
     const rules = { tagFreshness: 60_000, staleIfError: 7 * DAY, maxSize: 2 ** 40, unusedFor: 0 };
     if (options.coreUrl === undefined) {
@@ -113,24 +114,36 @@ export class TestHubgate implements AsyncDisposable {
       ...common,
       socket: at('auth.sock'),
       usersFile: at('users.yaml'),
+      policyFile: at('access.yaml'),
+      lastPolicyFile: at('last-policy.json'),
       keyFile: at('key.pem'),
       url,
       tokenLifetime: 300_000,
     });
     this.#roles.use(this.#auth);
-    this.#gateway = await startGateway({
-      ...common,
-      ...server,
-      listen: { port: this.port },
-      admin: { host: '127.0.0.1', port: this.adminPort },
-      url,
-      ca: this.ca,
-      auditFile: options.auditFile ?? at('audit.log'),
-      authSocket: at('auth.sock'),
-      catalog: options.catalog ?? false,
-      core: options.coreUrl === undefined ? core : { url: options.coreUrl },
-    });
+    this.#startGateway = (port, adminPort) =>
+      startGateway({
+        ...common,
+        ...server,
+        listen: { port },
+        admin: { host: '127.0.0.1', port: adminPort },
+        url,
+        ca: this.ca,
+        auditFile: options.auditFile ?? at('audit.log'),
+        authSocket: at('auth.sock'),
+        catalog: options.catalog ?? false,
+        core: options.coreUrl === undefined ? core : { url: options.coreUrl },
+      });
+    this.#gateway = await this.#startGateway(this.port, this.adminPort);
     this.#roles.use(this.#gateway);
+  }
+
+  /** A further gateway of the same mirror, at a port of its own. */
+  async addGateway(): Promise<number> {
+    const gateway = await this.#startGateway?.(await freePort(), await freePort());
+    if (gateway === undefined) throw new Error('there is no gateway yet');
+    this.#roles.use(gateway);
+    return gateway.port;
   }
 
   /** One request of the public listener, its target as it is written. */
@@ -152,7 +165,7 @@ export class TestHubgate implements AsyncDisposable {
       ...request,
       tls: true,
       host: 'localhost',
-      port: this.port,
+      port: request.port ?? this.port,
       ca: this.ca,
       servername: 'localhost',
     });

@@ -1,5 +1,5 @@
 import type { Logger } from '../../platform/log.ts';
-import { type Followed, followFile } from '../../platform/watched-file.ts';
+import { type Followed, followFile } from '../../platform/watched-files.ts';
 import { readUsers, type Users } from './users-file.ts';
 
 /** The users as the file says it now. */

@@ -7,6 +7,8 @@ import type { Access } from './issue-token.ts';
 export interface Asker {
   readonly subject: Subject;
   readonly address: string;
+  /** Milliseconds. */
+  readonly at: number;
 }
 
 export interface GrantedScopes {
@@ -24,7 +26,7 @@ const MAX_SCOPES = 50;
  */
 export function grantScopes(
   asked: readonly string[],
-  { subject, address }: Asker,
+  asker: Asker,
   policy: Policy,
   names: UpstreamNames,
 ): GrantedScopes {
@@ -36,7 +38,7 @@ export function grantScopes(
       continue;
     const repository = resolveRepository(scope.name, [], names);
     if (repository === undefined) continue;
-    if (decide(policy, { subject, address, repository }).decision !== 'allow') continue;
+    if (decide(policy, { ...asker, repository }).decision !== 'allow') continue;
     access.set(repository.name, { type: 'repository', name: repository.name, actions: ['pull'] });
     scopes.push(`repository:${scope.name}:pull`);
   }

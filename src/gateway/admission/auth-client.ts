@@ -1,27 +1,34 @@
 import type { JSONWebKeySet } from 'jose';
 import type { z } from 'zod';
+import { compilePolicy, type Policy } from '../../access/policy.ts';
+import { POLICY_DATA } from '../../access/policy-data.ts';
 import { parseSubject, type Subject } from '../../access/subject.ts';
 import { type HttpClient, type HttpRequest, openSocketClient } from '../../platform/http-client.ts';
 import {
+  AUTH_STATUS,
+  type AuthStatus,
   CREDENTIALS,
   type Credentials,
   IDENTITY,
   ISSUED_TOKEN,
   KEYS,
+  LONGEST_WAIT,
   type Login,
   type LoginRefusal,
   REFUSAL,
   type TokenRequest,
   type Identity as WrittenIdentity,
 } from '../../registry/auth-api.ts';
+import type { AskAuth, AskOptions, TaggedValue } from './followed.ts';
 
 /** The gateway's side of auth's socket. Whatever is asked rejects with `PeerUnreachable` where auth does not answer. */
 export interface AuthClient extends AsyncDisposable {
   authenticate(login: Login): Promise<Identity | Refused>;
   token(request: TokenRequest): Promise<IssuedToken | Refused>;
   keys(): Promise<JSONWebKeySet>;
-  /** The credentials in force; undefined while they are those of `etag`. */
-  credentials(etag: string | undefined): Promise<CredentialsInForce | undefined>;
+  readonly credentials: AskAuth<ReadonlyMap<string, Credentials[string]>>;
+  readonly policy: AskAuth<Policy>;
+  status(): Promise<AuthStatus>;
 }
 
 /** Who somebody is, and the id of what proved it. */
@@ -39,11 +46,6 @@ export interface IssuedToken extends Identity {
 
 export interface Refused {
   readonly refused: LoginRefusal;
-}
-
-export interface CredentialsInForce {
-  readonly etag: string;
-  readonly credentials: ReadonlyMap<string, Credentials[string]>;
 }
 
 /** Hashing is slow on purpose, and others may be waiting; clients give up on a token after 15 s. */
@@ -74,19 +76,41 @@ class SocketAuthClient implements AuthClient {
     return KEYS.parse(await body.json());
   }
 
-  async credentials(etag: string | undefined): Promise<CredentialsInForce | undefined> {
-    const { statusCode, headers, body } = await this.#get('/credentials', etag);
+  credentials(
+    options: AskOptions,
+  ): Promise<TaggedValue<ReadonlyMap<string, Credentials[string]>> | undefined> {
+    return this.#tagged('/credentials', options, (body) => new Map(Object.entries(CREDENTIALS.parse(body))));
+  }
+
+  policy(options: AskOptions): Promise<TaggedValue<Policy> | undefined> {
+    return this.#tagged('/policy', options, (body) => compilePolicy(POLICY_DATA.parse(body)));
+  }
+
+  async status(): Promise<AuthStatus> {
+    const { body } = await this.#get('/status');
+    return AUTH_STATUS.parse(await body.json());
+  }
+
+  async #tagged<T>(
+    path: string,
+    { etag, wait }: AskOptions,
+    read: (body: unknown) => T,
+  ): Promise<TaggedValue<T> | undefined> {
+    const { statusCode, headers, body } = await this.#http.request({
+      method: 'GET',
+      path: wait ? `${path}?wait` : path,
+      ...(etag !== undefined && { headers: { 'if-none-match': etag } }),
+      deadline: wait ? LONGEST_WAIT + DEADLINE : DEADLINE,
+    });
     if (statusCode === 304) {
       await body.dump();
       return undefined;
     }
-    const credentials = CREDENTIALS.parse(await body.json());
-    return { etag: String(headers.etag), credentials: new Map(Object.entries(credentials)) };
+    return { etag: String(headers.etag), value: read(await body.json()) };
   }
 
-  #get(path: string, etag?: string) {
-    const headers = etag === undefined ? {} : { 'if-none-match': etag };
-    return this.#http.request({ method: 'GET', path, headers, deadline: DEADLINE });
+  #get(path: string) {
+    return this.#http.request({ method: 'GET', path, deadline: DEADLINE });
   }
 
   async #post<T extends WrittenIdentity>(

@@ -4,9 +4,10 @@ import { readFile } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import path from 'node:path';
 import { drained } from '../../platform/drain.ts';
 import type { Logger } from '../../platform/log.ts';
-import { watchFile } from '../../platform/watched-file.ts';
+import { stateOfFile, type Watch, watchFiles } from '../../platform/watched-files.ts';
 
 export interface ListenerOptions {
   readonly listen: { readonly host?: string; readonly port: number };
@@ -85,10 +86,10 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
 }
 
 /** A pair that does not fit, as when one of its files was replaced a moment before the other, changes nothing. */
-async function followCertificate(
-  server: Server,
-  { certificate, key, log }: ListenerOptions,
-): Promise<Disposable> {
+async function followCertificate(server: Server, { certificate, key, log }: ListenerOptions): Promise<Watch> {
+  // The pair is two files, of which either may be replaced last.
+  const state = async () => `${await stateOfFile(certificate)} ${await stateOfFile(key)}`;
+  const seen = await state();
   let loaded: string | undefined;
   const load = async () => {
     try {
@@ -105,8 +106,7 @@ async function followCertificate(
       );
     }
   };
-  const watches = new DisposableStack();
-  // The pair is two files, of which either may be replaced last.
-  for (const file of [certificate, key]) watches.use(await watchFile(file, load, log));
-  return watches;
+  await load();
+  const directories = [path.dirname(certificate), path.dirname(key)];
+  return watchFiles({ state, seen, load, directories, log });
 }

@@ -2,12 +2,14 @@
  * May they? A token's scope ∩ the policy of this very moment. Decided before anything is looked up, so that a refusal
  * never depends on what exists. It depends on `access`, and must not know the core.
  */
-import type { LivePolicy } from '../../access/live-policy.ts';
 import { type Decision, decide } from '../../access/policy.ts';
+import type { Clock } from '../../platform/clock.ts';
 import type { ErrorName } from '../../registry/error.ts';
+import type { Tag } from '../../registry/reference.ts';
 import { familiarName, type Repository } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
 import type { Admission } from '../admission/admit.ts';
+import type { LivePolicy } from './live-policy.ts';
 
 export type Permission =
   | { readonly kind: 'granted'; readonly rule: string; readonly private: boolean }
@@ -21,13 +23,22 @@ export type Permission =
       readonly because?: string;
     };
 
-export type Permit = (admission: Admission, repository: Repository, address: string) => Permission;
+export type Permit = (admission: Admission, asked: Asked) => Permission;
 
-export function createPermit(policy: LivePolicy): Permit {
-  return (admission, repository, address) => {
+export interface Asked {
+  readonly repository: Repository;
+  /** The tag that is to be resolved, where that is what is asked for. */
+  readonly tag?: Tag;
+  /** The TCP peer's. */
+  readonly address: string;
+}
+
+export function createPermit(policy: LivePolicy, clock: Clock): Permit {
+  return (admission, asked) => {
+    const { repository } = asked;
     const scope = pullScope(familiarName(repository));
     if (admission.kind === 'rejected') return { kind: 'refused', error: admission.error, scope };
-    const decision = decide(policy.current, { subject: admission.subject, address, repository });
+    const decision = decide(policy.current, { ...asked, subject: admission.subject, at: clock() });
     if (admission.kind === 'admitted' && admission.repositories?.has(repository.name) === false) {
       return { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope, ...reasonOf(decision) };
     }

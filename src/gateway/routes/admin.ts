@@ -1,7 +1,13 @@
 import Koa from 'koa';
+import type { Metrics } from '../metrics/metrics.ts';
 
-/** What the admin listener says: is this process alive, and can it serve? */
-export function adminApplication(readiness: () => Promise<{ readonly ready: boolean }>): Koa {
+export interface AdminRooms {
+  readonly readiness: () => Promise<{ readonly ready: boolean }>;
+  readonly metrics: Metrics;
+}
+
+/** What the admin listener says: is this process alive, can it serve, and how does it? */
+export function adminApplication({ readiness, metrics }: AdminRooms): Koa {
   const app = new Koa();
   app.use(async (context) => {
     if (context.path === '/healthz') {
@@ -10,6 +16,9 @@ export function adminApplication(readiness: () => Promise<{ readonly ready: bool
       const body = await readiness();
       context.status = body.ready ? 200 : 503;
       context.body = body;
+    } else if (context.path === '/metrics') {
+      context.body = await metrics.text();
+      context.type = metrics.contentType;
     }
   });
   return app;

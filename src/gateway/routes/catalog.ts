@@ -29,7 +29,7 @@ export async function answerCatalog(
   const names = cached.flatMap(({ name, visibility }) => {
     const repository = resolveRepository(name, [], rooms.names);
     if (repository === undefined) return [];
-    const permission = rooms.permit(who, repository, address);
+    const permission = rooms.permit(who, { repository, address });
     const isSeen = permission.kind === 'granted' && (permission.private || visibility === 'public');
     return isSeen ? [familiarName(repository)] : [];
   });

@@ -3,7 +3,7 @@ import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { BearerChallenge } from '../../registry/challenge.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
-import { writeReference } from '../../registry/reference.ts';
+import { type Tag, writeReference } from '../../registry/reference.ts';
 import type { UpstreamNames } from '../../registry/repository.ts';
 import { parseTarget, type RepositoryRoute } from '../../registry/route.ts';
 import type { Admission, Admit } from '../admission/admit.ts';
@@ -12,8 +12,9 @@ import type { Core, CoreAnswer } from '../handover/core.ts';
 import { deliver } from '../handover/deliver.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
-import type { Permission, Permit } from '../permission/permit.ts';
+import type { Asked, Permission, Permit } from '../permission/permit.ts';
 import { answerCatalog } from './catalog.ts';
+import { permittedTags } from './permitted-tags.ts';
 
 export interface V2Rooms {
   readonly names: UpstreamNames;
@@ -67,16 +68,25 @@ export async function answerV2(
   }
 
   const pull: Pull = { request, response, method, route, admission, started };
-  const permission = rooms.permit(admission, route.repository, addressOf(request));
+  const address = addressOf(request);
+  const permission = rooms.permit(admission, { ...whatIsPulled(route), address });
   if (permission.kind === 'refused') {
     refusePull(response, permission, rooms);
     return record(pull, permission, { status: ERRORS[permission.error].status }, rooms);
   }
-  const answer = await handOver(pull, permission.private, rooms);
+  const answer = await answerOf(pull, permission.private, rooms);
   const again = () => handOver(pull, permission.private, rooms);
   const { failure, ...delivered } = await deliver({ ...pull, again }, answer);
   if (failure !== undefined) logFailure(pull, failure, rooms);
   record(pull, permission, { ...delivered, ...('cache' in answer && { cache: answer.cache }) }, rooms);
+}
+
+/** A tag is what is to be resolved; everything else is judged by its repository. */
+function whatIsPulled(route: RepositoryRoute): Pick<Asked, 'repository' | 'tag'> {
+  const { repository } = route;
+  return route.kind === 'manifest' && route.reference.kind === 'tag'
+    ? { repository, tag: route.reference.tag }
+    : { repository };
 }
 
 /** Docker logs in by asking here: whoever shows nothing is challenged, also where anonymous may pull something. */
@@ -120,6 +130,17 @@ function advice(
   return {
     challenge: { realm, service, ...(scope !== undefined && { scope }), ...(reason && { error: reason }) },
   };
+}
+
+/** What the core has, as far as it is for this caller: of a list of tags, those that may be resolved. */
+async function answerOf(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms): Promise<CoreAnswer> {
+  const answer = await handOver(pull, reachesPrivate, rooms);
+  const { admission, request, route } = pull;
+  if (route.kind !== 'tags' || answer.kind !== 'document') return answer;
+  const { repository } = route;
+  const permitTag = (tag: Tag) => rooms.permit(admission, { repository, tag, address: addressOf(request) });
+  const isPublic = async () => (await handOver(pull, false, rooms)).kind === 'document';
+  return { ...answer, bytes: await permittedTags(answer.bytes, { permitTag, reachesPrivate, isPublic }) };
 }
 
 async function handOver(

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { z } from 'zod';
 import { openSocketClient, PeerUnreachable } from '../platform/http-client.ts';
 import { pathsIn } from './home.ts';
@@ -18,26 +19,39 @@ interface CoreQuestion<Schema extends z.ZodType> {
 /** Longer than the core takes for a question to an upstream that hangs. */
 const DEADLINE = 20_000;
 
+type Answered<Schema extends z.ZodType> = { readonly answer: z.output<Schema> } | 'none' | 'silent';
+
 /**
  * Asks the running core of a home. `none`: it says that there is no such thing. `silent`: none runs, and that was said.
  */
 export async function askCore<Schema extends z.ZodType>(
   { home }: CoreCommandOptions,
-  { method, path, body, schema }: CoreQuestion<Schema>,
+  question: CoreQuestion<Schema>,
   { stderr }: Terminal,
-): Promise<{ readonly answer: z.output<Schema> } | 'none' | 'silent'> {
+): Promise<Answered<Schema>> {
   const { coreSocket } = pathsIn(home);
-  await using client = openSocketClient(coreSocket);
+  const said = await askRole(coreSocket, question);
+  if (said === 'silent') printLine(stderr, `hubgate: no core runs here: nothing answers on ${coreSocket}`);
+  return said;
+}
+
+/** Asks the role that listens on `socket`, if one does. */
+export async function askRole<Schema extends z.ZodType>(
+  socket: string,
+  { method, path, body, schema }: CoreQuestion<Schema>,
+): Promise<Answered<Schema>> {
+  // Whoever asks over it waits for one that is just being started; a command has no reason to.
+  if (!existsSync(socket)) return 'silent';
+  await using client = openSocketClient(socket);
   try {
     const sent = body === undefined ? {} : { body: JSON.stringify(body) };
     const response = await client.request({ method, path, ...sent, deadline: DEADLINE });
     if (response.statusCode === 200) return { answer: schema.parse(await response.body.json()) };
     await response.body.dump();
     if (response.statusCode === 404) return 'none';
-    throw new Error(`the core answers ${response.statusCode}; its log says why`);
+    throw new Error(`${socket} answers ${response.statusCode}; its log says why`);
   } catch (error) {
     if (!(error instanceof PeerUnreachable)) throw error;
-    printLine(stderr, `hubgate: no core runs here: nothing answers on ${coreSocket}`);
     return 'silent';
   }
 }

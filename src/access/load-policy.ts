@@ -1,0 +1,77 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { Fault, Parsed } from '../platform/fault.ts';
+import { stateOfFile } from '../platform/watched-files.ts';
+import { type PolicySource, parsePolicy, type ReadPolicy } from './policy-file.ts';
+
+/** Bytes. A larger file is not even read. */
+const MAX_SIZE = 1024 * 1024;
+/** How often files are read that change meanwhile. */
+const ATTEMPTS = 5;
+
+/** The directory beside `access.yaml` whose files are read with it: `access.d`. */
+export function directoryOf(file: string): string {
+  return path.join(path.dirname(file), `${path.basename(file, '.yaml')}.d`);
+}
+
+/** What the files of a policy are now: which ones there are, and the state of each. */
+export async function stateOfPolicy(file: string): Promise<string> {
+  const found = await filesOf(file);
+  const states = await Promise.all(found.map(async (one) => `${one}: ${await stateOfFile(one)}`));
+  return states.join('\n');
+}
+
+/**
+ * The policy of `file` and of what lies in the directory beside it, read as one, its tests held. Files that change while
+ * they are read are not used.
+ */
+export async function readPolicy(file: string, now: number): Promise<Parsed<ReadPolicy>> {
+  const sources = await readSources(file);
+  return 'faults' in sources ? sources : parsePolicy(sources.value, now);
+}
+
+/** The texts of the files of a policy, of one moment. */
+export async function readSources(file: string): Promise<Parsed<readonly PolicySource[]>> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const before = await stateOfPolicy(file);
+    const found = await filesOf(file);
+    if (found.length === 0)
+      return fault(file, 'there is no policy; `hubgate start` puts the default one here');
+    const sources = await readFiles(found, path.dirname(file));
+    if ((await stateOfPolicy(file)) === before) return sources;
+  }
+  return fault(file, 'the policy changes again and again while it is read');
+}
+
+/** The texts of these files; `root` is what their labels are relative to. */
+export async function readFiles(
+  files: readonly string[],
+  root: string,
+): Promise<Parsed<readonly PolicySource[]>> {
+  const read = await Promise.all(files.map((file) => readSource(file, root)));
+  const faults = read.flatMap((one): Fault[] => ('message' in one ? [one] : []));
+  return faults.length > 0 ? { faults } : { value: read.flatMap((one) => ('text' in one ? [one] : [])) };
+}
+
+async function filesOf(file: string): Promise<string[]> {
+  const directory = directoryOf(file);
+  const names = await readdir(directory).catch(() => []);
+  const more = names.filter((name) => !name.startsWith('.') && /\.ya?ml$/.test(name)).sort();
+  const isThere = (await stateOfFile(file)) !== 'absent';
+  return [...(isThere ? [file] : []), ...more.map((name) => path.join(directory, name))];
+}
+
+async function readSource(file: string, root: string): Promise<PolicySource | Fault> {
+  try {
+    if (file.endsWith('.yml')) return { source: file, message: 'is not read; its name must end in .yaml' };
+    const { size } = await stat(file);
+    if (size > MAX_SIZE) return { source: file, message: 'the file is larger than 1 MiB' };
+    return { source: file, label: path.relative(root, file), text: await readFile(file, 'utf8') };
+  } catch (error) {
+    return { source: file, message: `cannot be read: ${(error as Error).message}` };
+  }
+}
+
+function fault(source: string, message: string): { readonly faults: readonly Fault[] } {
+  return { faults: [{ source, message }] };
+}

@@ -1,0 +1,47 @@
+import type { z } from 'zod';
+import type { Fault } from '../platform/fault.ts';
+import { type Image, parseImage } from '../registry/image.ts';
+import { type Decision, decide, type Policy } from './policy.ts';
+import { type POLICY_TEST, parseMoment } from './policy-schema.ts';
+import { readSubject, type Subject } from './subject.ts';
+
+/** One entry of `tests`: what must hold. */
+export interface PolicyTest {
+  readonly place: Fault;
+  readonly subject: Subject;
+  readonly image: Image;
+  /** Absent: from nowhere in particular, so that no rule with `from` matches. */
+  readonly address?: string;
+  /** Milliseconds; absent: at the time of the test. */
+  readonly at?: number;
+  readonly expect: Decision['decision'];
+}
+
+export type ParsedTest = Omit<PolicyTest, 'place'> | { readonly wrong: string; readonly key: 'who' | 'pull' };
+
+export function parseTest({ who, pull, from, at, expect }: z.output<typeof POLICY_TEST>): ParsedTest {
+  const subject = readSubject(who);
+  if (subject === undefined) return { wrong: `"${who}" is not one subject; a test asks for one`, key: 'who' };
+  const image = parseImage(pull);
+  if (image === undefined) return { wrong: `"${pull}" is no repository, with a tag or without`, key: 'pull' };
+  const moment = at === undefined ? undefined : parseMoment(at);
+  return {
+    subject,
+    image,
+    expect,
+    ...(from !== undefined && { address: from }),
+    ...(moment && { at: moment.begins }),
+  };
+}
+
+/** The tests that fail, as faults where they stand. `now` in milliseconds. */
+export function failingTests(policy: Policy, tests: readonly PolicyTest[], now: number): Fault[] {
+  return tests.flatMap((test): Fault[] => {
+    const { subject, image, address = '', at = now } = test;
+    const decision = decide(policy, { subject, address, ...image, at });
+    if (decision.decision === test.expect) return [];
+    const { rule } = decision;
+    const why = rule === undefined ? 'no rule allows it' : `the rule "${rule}" says ${decision.decision}`;
+    return [{ ...test.place, message: `this test expects ${test.expect}, but ${why}` }];
+  });
+}

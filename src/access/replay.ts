@@ -1,0 +1,94 @@
+/** Policies asked about pulls that were recorded: what an edit would change, and which rules nobody needs. */
+import { parseNetwork } from './network.ts';
+import { type Decision, decide, type Policy, type Question, unmet } from './policy.ts';
+import type { RuleData } from './policy-data.ts';
+import { type Subject, writeSubject } from './subject.ts';
+
+/** A pull that was decided, as the record has it. */
+export interface RecordedPull extends Question {
+  readonly decision: 'allow' | 'deny';
+}
+
+export interface Change {
+  readonly subject: Subject;
+  readonly pull: Pick<Question, 'repository' | 'tag'>;
+  /** One of those from which the subject asked; absent where it makes no difference. */
+  readonly address?: string;
+  readonly before: Decision;
+  readonly after: Decision;
+}
+
+/**
+ * What differs between two policies at one time, for every subject and every repository and tag among `pulls`, whoever
+ * pulled what.
+ */
+export function compare(before: Policy, after: Policy, pulls: Iterable<RecordedPull>, at: number): Change[] {
+  const networks = networksOf(before, after);
+  const subjects = new Map<string, { subject: Subject; addresses: Map<string, string> }>();
+  const targets = new Map<string, Pick<Question, 'repository' | 'tag'>>();
+  for (const { subject, address, repository, tag } of pulls) {
+    const who = writeSubject(subject);
+    const known = subjects.get(who) ?? { subject, addresses: new Map<string, string>() };
+    // Addresses that are in the same networks make no difference.
+    known.addresses.set(networks.map((network) => network?.contains(address)).join(), address);
+    subjects.set(who, known);
+    targets.set(`${repository.name}:${tag ?? ''}`, { repository, ...(tag !== undefined && { tag }) });
+  }
+  return [...subjects.values()].flatMap(({ subject, addresses }) =>
+    [...targets.values()].flatMap((pull) =>
+      [...addresses.values()].flatMap((address): Change[] => {
+        const question = { subject, address, ...pull, at };
+        const decisions = { before: decide(before, question), after: decide(after, question) };
+        if (isSame(decisions.before, decisions.after)) return [];
+        return [{ subject, pull, ...(addresses.size > 1 && { address }), ...decisions }];
+      }),
+    ),
+  );
+}
+
+function networksOf(...policies: readonly Policy[]) {
+  const cidrs = policies.flatMap(({ rules }) => rules.flatMap(({ data }) => data.from ?? []));
+  return [...new Set(cidrs)].map((cidr) => parseNetwork([cidr]));
+}
+
+function isSame(before: Decision, after: Decision): boolean {
+  return (
+    before.decision === after.decision &&
+    (before.decision === 'deny' || after.decision === 'deny' || before.private === after.private)
+  );
+}
+
+export interface UnusedRule {
+  readonly rule: RuleData;
+  /** `unmatched`: no pull. `redundant`: other rules allow all the same. */
+  readonly why: 'unmatched' | 'redundant';
+}
+
+/** The rules without which every one of `pulls` would have been decided as it is now, each for itself. */
+export function unusedRules(policy: Policy, pulls: Iterable<RecordedPull>): UnusedRule[] {
+  const matched = new Set<string>();
+  const needed = new Set<string>();
+  for (const pull of pulls) {
+    const rules = policy.rules.filter((rule) => unmet(rule, pull).length === 0).map(({ data }) => data);
+    for (const { id } of rules) matched.add(id);
+    for (const id of neededOf(rules)) needed.add(id);
+  }
+  return policy.rules.flatMap(({ data }): UnusedRule[] => {
+    if (needed.has(data.id)) return [];
+    return [{ rule: data, why: matched.has(data.id) ? 'redundant' : 'unmatched' }];
+  });
+}
+
+/** Those of the rules that match one pull without which it would be decided otherwise. */
+function neededOf(rules: readonly RuleData[]): string[] {
+  const denies = rules.filter(({ effect }) => effect === 'deny');
+  // Two that deny the same may both be meant: which one is too many is not to be told from the record.
+  if (denies.length > 0) return denies.map(({ id }) => id);
+  const [only, ...others] = rules;
+  const reaching = rules.filter((rule) => rule.private);
+  const [onlyReaching, ...othersReaching] = reaching;
+  return [
+    ...(only !== undefined && others.length === 0 ? [only.id] : []),
+    ...(onlyReaching !== undefined && othersReaching.length === 0 ? [onlyReaching.id] : []),
+  ];
+}

@@ -1,0 +1,62 @@
+import { type Policy, type Question, type Rule, unmet } from './policy.ts';
+import type { RuleData } from './policy-data.ts';
+import { parseSubject, readSubject, type Subject } from './subject.ts';
+
+/** One who may pull something, or whom a deny keeps from it. */
+export interface Answerable {
+  /** As the policy writes subjects; `authenticated` is everybody who is not named, and `cert:prod-*` all of these. */
+  readonly who: string;
+  /** Does it reach private content? */
+  readonly private: boolean;
+  readonly rules: readonly RuleData[];
+  /** Networks; absent: from everywhere. */
+  readonly from?: readonly string[];
+  /** Networks from which a deny refuses it. */
+  readonly notFrom?: readonly string[];
+  /** The deny that refuses it everywhere. */
+  readonly deniedBy?: RuleData;
+}
+
+export type PullQuestion = Pick<Question, 'repository' | 'tag' | 'at'>;
+
+/** Who may pull this: of `users`, of those whom the policy names, and of everybody else. */
+export function whoCan(policy: Policy, question: PullQuestion, users: readonly string[]): Answerable[] {
+  const named = policy.rules.flatMap(({ data }) => data.to.filter((text) => !text.startsWith('group:')));
+  const members = Object.values(policy.data.groups).flat();
+  const everybody = ['authenticated', 'anonymous', ...users, ...named, ...members];
+  return [...new Set(everybody)].flatMap((who) => answerFor(policy, question, who));
+}
+
+function answerFor(policy: Policy, question: PullQuestion, who: string): Answerable[] {
+  const matched = policy.rules.filter((rule) => means(rule, question, who)).map(({ data }) => data);
+  const allows = matched.filter(({ effect }) => effect === 'allow');
+  const denies = matched.filter(({ effect }) => effect === 'deny');
+  if (allows.length === 0) return [];
+  const deniedBy = denies.find(({ from }) => from === undefined);
+  const notFrom = denies.flatMap(({ from }) => from ?? []);
+  const everywhere = allows.some(({ from }) => from === undefined);
+  return [
+    {
+      who,
+      private: allows.some((rule) => rule.private),
+      rules: allows,
+      ...(!everywhere && { from: allows.flatMap(({ from }) => from ?? []) }),
+      ...(notFrom.length > 0 && { notFrom }),
+      ...(deniedBy && { deniedBy }),
+    },
+  ];
+}
+
+/** Whatever the network is. */
+function means(rule: Rule, question: PullQuestion, who: string): boolean {
+  const subject = subjectOf(who);
+  const asked = { ...question, address: '', subject };
+  const others = unmet(rule, asked).filter((condition) => condition !== 'network');
+  if (who !== 'authenticated') return others.length === 0;
+  return rule.data.to.includes(who) && others.every((condition) => condition === 'subject');
+}
+
+/** A pattern stands for those whom it means: it matches itself, and what is wider. Nobody is called `authenticated`. */
+function subjectOf(who: string): Subject {
+  return readSubject(who) ?? parseSubject(who) ?? { kind: 'oidc', name: who };
+}

@@ -1,0 +1,97 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { readFiles, readSources } from '../../access/load-policy.ts';
+import type { Decision } from '../../access/policy.ts';
+import type { PolicySource } from '../../access/policy-file.ts';
+import { type Change, compare, type RecordedPull } from '../../access/replay.ts';
+import { writeSubject } from '../../access/subject.ts';
+import type { Environment } from '../../config/environment.ts';
+import { systemClock } from '../../platform/clock.ts';
+import type { Parsed } from '../../platform/fault.ts';
+import { pathsIn } from '../home.ts';
+import { loadOrPrint } from '../load.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
+import { auditedPulls } from './audited-pulls.ts';
+import { type AccessOptions, policyOf, valueOrPrint } from './policy.ts';
+
+/**
+ * Says what an edit would newly allow or deny, for every subject and repository in the audit log. `edited` takes the place
+ * of the file of its name, else of `access.yaml`; or it is a directory as `config` is. 0: nothing, 1: something.
+ */
+export async function diffAccess(
+  edited: string,
+  options: AccessOptions,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const paths = pathsIn(options.home);
+  const config = await loadOrPrint(paths, environment, terminal, false);
+  const sources = valueOrPrint(await readSources(paths.policy), paths, terminal);
+  const wanted = sources && valueOrPrint(await readEdited(edited, sources), paths, terminal);
+  if (config === undefined || sources === undefined || wanted === undefined) return 2;
+  const before = policyOf(sources, paths, terminal);
+  const after = policyOf(wanted, paths, terminal);
+  if (before === undefined || after === undefined) return 2;
+  const pulls: RecordedPull[] = [];
+  for await (const pull of auditedPulls(config.log.audit)) pulls.push(pull);
+  const changes = compare(before.policy, after.policy, pulls, systemClock());
+  if (options.json) printJson(terminal.stdout, changes.map(asJson));
+  else printChanges(changes, pulls.length, terminal);
+  return changes.length === 0 ? 0 : 1;
+}
+
+async function readEdited(
+  edited: string,
+  sources: readonly PolicySource[],
+): Promise<Parsed<readonly PolicySource[]>> {
+  const isDirectory = await stat(edited).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
+  if (isDirectory) return readSources(path.resolve(edited, 'access.yaml'));
+  const read = await readFiles([edited], process.cwd());
+  if ('faults' in read) return read;
+  const replaced =
+    sources.find(({ label }) => path.basename(label) === path.basename(edited))?.label ?? 'access.yaml';
+  const isThere = sources.some(({ label }) => label === replaced);
+  const put = read.value.map((source) => ({ ...source, label: replaced }));
+  return {
+    value: isThere
+      ? sources.flatMap((source) => (source.label === replaced ? put : [source]))
+      : [...put, ...sources],
+  };
+}
+
+function nameOf({ repository, tag }: Change['pull']): string {
+  return `${repository.name}${tag === undefined ? '' : `:${tag}`}`;
+}
+
+function asJson({ subject, pull, address, before, after }: Change) {
+  return {
+    subject: writeSubject(subject),
+    repository: pull.repository.name,
+    tag: pull.tag ?? null,
+    from: address ?? null,
+    before,
+    after,
+  };
+}
+
+function printChanges(changes: readonly Change[], pulls: number, { stdout }: Terminal): void {
+  for (const { subject, pull, address, before, after } of changes) {
+    const from = address === undefined ? '' : `  from ${address}`;
+    const what = `${writeSubject(subject)}  ${nameOf(pull)}${from}`;
+    printLine(stdout, `${kindOf(before, after)}  ${what}  ${write(before)} → ${write(after)}`);
+  }
+  printLine(stdout, `differences: ${changes.length}  audited pulls: ${pulls}`);
+}
+
+function kindOf(before: Decision, after: Decision): string {
+  if (before.decision === after.decision) return 'private';
+  return after.decision === 'allow' ? 'allowed' : 'denied ';
+}
+
+function write(decision: Decision): string {
+  const { rule = 'no rule' } = decision;
+  return decision.decision === 'allow' && decision.private ? `${rule} (private: true)` : rule;
+}

@@ -1,0 +1,63 @@
+import path from 'node:path';
+import { readPolicy } from '../../access/load-policy.ts';
+import type { RuleData } from '../../access/policy-data.ts';
+import { type PolicySource, parsePolicy, type ReadPolicy } from '../../access/policy-file.ts';
+import { parseMoment } from '../../access/policy-schema.ts';
+import { systemClock } from '../../platform/clock.ts';
+import type { Fault, Parsed } from '../../platform/fault.ts';
+import { type HomePaths, inHome } from '../home.ts';
+import { printFaults } from '../load.ts';
+import { printLine, type Terminal } from '../terminal.ts';
+
+export interface AccessOptions {
+  readonly home: string;
+  readonly json: boolean;
+}
+
+/** The policy of a home as its files say it, or undefined after printing everything that is wrong with them. */
+export async function openPolicy(paths: HomePaths, terminal: Terminal): Promise<ReadPolicy | undefined> {
+  return valueOrPrint(await readPolicy(paths.policy, systemClock()), paths, terminal);
+}
+
+/** The same of texts, as they would be read in a home. */
+export function policyOf(
+  sources: readonly PolicySource[],
+  paths: HomePaths,
+  terminal: Terminal,
+): ReadPolicy | undefined {
+  return valueOrPrint(parsePolicy(sources, systemClock()), paths, terminal);
+}
+
+export function valueOrPrint<T>(parsed: Parsed<T>, paths: HomePaths, terminal: Terminal): T | undefined {
+  if ('value' in parsed) return parsed.value;
+  printFaults(
+    parsed.faults.map((fault): Fault => ({ ...fault, source: inHome(fault.source, paths) })),
+    terminal,
+  );
+  return undefined;
+}
+
+/** Where somebody finds a rule. */
+export function placeOf({ source, line }: RuleData, paths: HomePaths): string {
+  return `${inHome(path.resolve(source), paths)}:${line}`;
+}
+
+/** A rule as JSON. */
+export function shownRule(rule: RuleData, paths: HomePaths) {
+  const { id, effect, because, private: reachesPrivate } = rule;
+  return {
+    id,
+    effect,
+    place: placeOf(rule, paths),
+    private: reachesPrivate,
+    ...(because !== undefined && { because }),
+  };
+}
+
+/** Milliseconds; undefined after saying that `text` is no time. */
+export function readTime(text: string | undefined, { stderr }: Terminal): number | undefined {
+  const moment = text === undefined ? systemClock() : parseMoment(text)?.begins;
+  if (moment === undefined)
+    printLine(stderr, `hubgate: "${text}" is no time: write 2027-01-31, or 2027-01-31T18:00:00Z`);
+  return moment;
+}

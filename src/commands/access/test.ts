@@ -1,0 +1,34 @@
+import { readFiles, readSources } from '../../access/load-policy.ts';
+import { parseRules } from '../../access/policy-file.ts';
+import { failingTests } from '../../access/policy-test.ts';
+import { systemClock } from '../../platform/clock.ts';
+import { formatFault } from '../../platform/fault.ts';
+import { inHome, pathsIn } from '../home.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
+import { type AccessOptions, valueOrPrint } from './policy.ts';
+
+/** Runs the tests of a home's policy, or of `files`, which are read as one. 1: one fails, 2: a file is no policy. */
+export async function testAccess(
+  files: readonly string[],
+  options: AccessOptions,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const paths = pathsIn(options.home);
+  const sources = valueOrPrint(
+    files.length === 0 ? await readSources(paths.policy) : await readFiles(files, process.cwd()),
+    paths,
+    terminal,
+  );
+  const read = sources && valueOrPrint(parseRules(sources), paths, terminal);
+  if (read === undefined) return 2;
+  const failed = failingTests(read.policy, read.tests, systemClock()).map((fault) => {
+    return { ...fault, source: inHome(fault.source, paths) };
+  });
+  const passed = read.tests.length - failed.length;
+  if (options.json) printJson(terminal.stdout, { passed, failed });
+  else {
+    for (const fault of failed) printLine(terminal.stderr, formatFault(fault));
+    printLine(terminal.stdout, `tests: ${read.tests.length}  passed: ${passed}  failed: ${failed.length}`);
+  }
+  return failed.length === 0 ? 0 : 1;
+}

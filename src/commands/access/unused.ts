@@ -1,0 +1,46 @@
+import { unusedRules } from '../../access/replay.ts';
+import type { Environment } from '../../config/environment.ts';
+import { duration } from '../../config/values.ts';
+import { systemClock } from '../../platform/clock.ts';
+import { pathsIn } from '../home.ts';
+import { loadOrPrint } from '../load.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
+import { auditedPulls } from './audited-pulls.ts';
+import { type AccessOptions, openPolicy, shownRule } from './policy.ts';
+
+export interface UnusedOptions extends AccessOptions {
+  readonly since: string;
+}
+
+/** Lists the rules that no audited pull needed. */
+export async function listUnusedRules(
+  options: UnusedOptions,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const paths = pathsIn(options.home);
+  const since = duration().safeParse(options.since).data;
+  if (since === undefined) {
+    printLine(terminal.stderr, `hubgate: "${options.since}" is no duration such as 30d`);
+    return 2;
+  }
+  const config = await loadOrPrint(paths, environment, terminal, false);
+  const read = await openPolicy(paths, terminal);
+  if (config === undefined || read === undefined) return 2;
+  const pulls = [];
+  for await (const pull of auditedPulls(config.log.audit, systemClock() - since)) pulls.push(pull);
+  const unused = unusedRules(read.policy, pulls);
+  if (options.json) {
+    printJson(terminal.stdout, {
+      pulls: pulls.length,
+      unused: unused.map(({ rule, why }) => ({ ...shownRule(rule, paths), why })),
+    });
+    return 0;
+  }
+  for (const { rule, why } of unused) {
+    const reason = why === 'redundant' ? 'others allow the same' : 'no pull matched it';
+    printLine(terminal.stdout, `${rule.id}  ${shownRule(rule, paths).place}  ${reason}`);
+  }
+  printLine(terminal.stdout, `unused rules: ${unused.length}  audited pulls since then: ${pulls.length}`);
+  return 0;
+}

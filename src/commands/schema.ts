@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { POLICY_FILE } from '../access/policy-schema.ts';
+import { type ExitCode, printJson, type Terminal } from './terminal.ts';
+
+/** Prints the JSON Schema of `access.yaml`, for editors. */
+export function printSchema(terminal: Terminal): ExitCode {
+  printJson(terminal.stdout, policySchema());
+  return 0;
+}
+
+export function policySchema(): object {
+  const schema = z.toJSONSchema(POLICY_FILE, { io: 'input', unrepresentable: 'any', override: oneOrMany });
+  return { ...schema, title: 'The access policy of a Hubgate mirror' };
+}
+
+/** Where a list may stand, its one element may: that is made a list before it is judged, which JSON Schema cannot say. */
+function oneOrMany({
+  zodSchema,
+  jsonSchema,
+}: {
+  zodSchema: z.core.$ZodType;
+  jsonSchema: z.core.JSONSchema.JSONSchema;
+}) {
+  const { def } = zodSchema._zod as { readonly def: z.core.$ZodTypeDef & { readonly in?: z.core.$ZodType } };
+  const { items, minItems } = jsonSchema;
+  if (def.in?._zod.def.type !== 'transform' || items === undefined) return;
+  delete jsonSchema.type;
+  delete jsonSchema.items;
+  delete jsonSchema.minItems;
+  jsonSchema.anyOf = [
+    items as z.core.JSONSchema.JSONSchema,
+    { type: 'array', items, ...(minItems !== undefined && { minItems }) },
+  ];
+}

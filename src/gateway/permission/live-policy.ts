@@ -1,0 +1,14 @@
+import type { Policy } from '../../access/policy.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { AuthClient } from '../admission/auth-client.ts';
+import { followAuth } from '../admission/followed.ts';
+
+/** The policy of this moment: asked for at every request, never kept. */
+export interface LivePolicy extends Disposable {
+  readonly current: Policy;
+}
+
+/** The policy as auth says it: it alone reads the files, so that all gateways decide by the same one. */
+export function followPolicy(auth: AuthClient, log: Logger): Promise<LivePolicy> {
+  return followAuth((options) => auth.policy(options), log);
+}

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { appendFile, mkdir, mkdtemp, open, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { type FollowedPolicy, followPolicy } from '../../src/access/live-policy.ts';
+import { FaultsError } from '../../src/platform/fault.ts';
+import { type LoggedLine, testLog } from '../support/test-log.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { NOW } from './support/policy.ts';
+
+let home: string;
+let file: string;
+let log: LoggedLine[];
+let followed: FollowedPolicy | undefined;
+
+beforeEach(async () => {
+  home = await mkdtemp(path.join(tmpdir(), 'hubgate-policy-'));
+  file = path.join(home, 'access.yaml');
+  log = [];
+});
+
+afterEach(async () => {
+  followed?.[Symbol.dispose]();
+  await rm(home, { recursive: true });
+});
+
+const rules = (...ids: string[]) =>
+  `version: 1\nallow:\n${ids.map((id) => `  - { id: ${id}, pull: acme/${id}, to: ana }\n`).join('')}...\n`;
+
+async function follow(): Promise<FollowedPolicy> {
+  followed?.[Symbol.dispose]();
+  const lastGood = path.join(home, 'state/last-good-policy.json');
+  followed = await followPolicy({ file, lastGood, log: testLog(log), clock: () => NOW });
+  return followed;
+}
+
+const idsOf = ({ current }: FollowedPolicy) => current.data.rules.map(({ id }) => id).join();
+
+test('every way of writing is seen: in place, renamed over, and by a symbolic link that leads elsewhere', async () => {
+  const inPlace = (text: string) => writeFile(file, text);
+  const renamed = async (text: string) => {
+    await writeFile(`${file}.new`, text);
+    await rename(`${file}.new`, file);
+  };
+  // As Kubernetes mounts a ConfigMap: the name stays a link into `..data`, which is exchanged.
+  let turn = 0;
+  const swapped = async (text: string) => {
+    const directory = path.join(home, `..${turn++}`);
+    await mkdir(directory);
+    await writeFile(path.join(directory, 'access.yaml'), text);
+    await symlink(directory, path.join(home, '..new'));
+    await rename(path.join(home, '..new'), path.join(home, '..data'));
+    await rm(file, { force: true });
+    await symlink('..data/access.yaml', file);
+  };
+  await swapped(rules('first'));
+  const policy = await follow();
+  let number = 0;
+  for (const write of [swapped, swapped, renamed, inPlace, renamed, inPlace, inPlace]) {
+    const id = `edit-${number++}`;
+    await write(rules(id));
+    await waitFor(() => idsOf(policy) === id);
+  }
+});
+
+test('files of access.d come and go; their order means nothing; what is hidden is none, and .yml is an error', async () => {
+  await writeFile(file, rules('base'));
+  const policy = await follow();
+  const directory = path.join(home, 'access.d');
+  await mkdir(directory);
+  await writeFile(path.join(directory, 'b.yaml'), rules('b'));
+  await writeFile(path.join(directory, '.a.yaml.swp'), 'no policy');
+  await writeFile(path.join(directory, '.a.yaml'), 'no policy');
+  await writeFile(path.join(directory, 'a.yaml~'), 'no policy');
+  await waitFor(() => idsOf(policy) === 'base,b');
+  await writeFile(path.join(directory, 'a.yaml'), rules('a'));
+  await waitFor(() => idsOf(policy) === 'base,a,b');
+  await rm(file);
+  await waitFor(() => idsOf(policy) === 'a,b');
+  await writeFile(path.join(directory, 'c.yml'), rules('c'));
+  await waitFor(() => policy.status.refused !== null);
+  assert.match(policy.status.refused?.[0] ?? '', /c\.yml: is not read; its name must end in \.yaml/);
+  assert.equal(idsOf(policy), 'a,b');
+});
+
+test('invariant 13: the last good policy holds while the files are refused, and over a start', async () => {
+  await writeFile(file, rules('good'));
+  const policy = await follow();
+  for (const broken of [
+    'version: 1\nallow:\n',
+    `${rules('x').slice(0, -4)}tests: [{ who: bo, pull: x, expect: allow }]\n...\n`,
+  ]) {
+    const before = policy.status.refusals;
+    await writeFile(file, broken);
+    await waitFor(() => policy.status.refusals > before);
+    assert.equal(idsOf(policy), 'good');
+    assert.ok(log.some(({ level, msg }) => level === 50 && /refused; the last good one holds/.test(msg)));
+  }
+  assert.match(policy.status.refused?.[0] ?? '', /access\.yaml:4:\d+: this test expects allow/);
+  const restarted = await follow();
+  assert.equal(idsOf(restarted), 'good');
+  assert.equal(restarted.status.refused?.length, 1);
+  await writeFile(file, rules('mended'));
+  await waitFor(() => idsOf(restarted) === 'mended');
+  assert.equal(restarted.status.refused, null);
+  await rm(file);
+  await waitFor(() => restarted.status.refused !== null);
+  assert.equal(idsOf(await follow()), 'mended');
+});
+
+test('a first start with a policy that is wrong, or without one, says so; a damaged memory of the last one is none', async () => {
+  await assert.rejects(follow(), FaultsError);
+  await writeFile(file, rules('x').slice(0, -4));
+  await assert.rejects(follow(), /half-written/);
+  await writeFile(file, rules('x'));
+  await follow();
+  await writeFile(path.join(home, 'state/last-good-policy.json'), '{"version":');
+  await writeFile(file, 'version: 2\n...\n');
+  await assert.rejects(follow(), /expected 1/);
+});
+
+test('a file that somebody is writing is not read half: nothing of it is used until it keeps still', async () => {
+  await writeFile(file, rules('first'));
+  const policy = await follow();
+  const seen = new Set<string>();
+  const looking = (async () => {
+    while (!idsOf(policy).includes('last')) {
+      await policy.changed();
+      seen.add(idsOf(policy));
+    }
+  })();
+  // In place over a longer file, line by line: what is there at any moment may well end with "...".
+  const ids = Array.from({ length: 40 }, (_, index) => `rule-${index}`);
+  const handle = await open(file, 'r+');
+  await handle.truncate(0);
+  for (const line of rules(...ids, 'last').split(/(?<=\n)/)) await handle.appendFile(line);
+  await handle.close();
+  await looking;
+  assert.deepEqual([...seen], [[...ids, 'last'].join()]);
+});
+
+test('it is looked at again when somebody says so', async () => {
+  await writeFile(file, rules('first'));
+  const policy = await follow();
+  await writeFile(file, rules('second'));
+  await policy.look();
+  assert.equal(idsOf(policy), 'second');
+  await appendFile(file, 'junk');
+  await policy.look();
+  assert.equal(policy.status.refusals > 0, true);
+});

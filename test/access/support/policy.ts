@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { type Decision, decide, type Policy } from '../../../src/access/policy.ts';
+import { parsePolicy } from '../../../src/access/policy-file.ts';
+import { readSubject } from '../../../src/access/subject.ts';
+import { formatFault } from '../../../src/platform/fault.ts';
+import { parseImage } from '../../../src/registry/image.ts';
+
+export const NOW = Date.parse('2026-11-22T12:00:00Z');
+
+/** The files of a policy by their labels, each as it stands in its file. */
+export function parseFiles(files: Readonly<Record<string, string>>, now = NOW) {
+  const sources = Object.entries(files).map(([label, text]) => ({ source: label, label, text }));
+  return parsePolicy(sources, now);
+}
+
+/** The policy of `access.yaml` without its first and last line. */
+export function policyOf(rules: string, now = NOW): Policy {
+  const parsed = parseFiles({ 'access.yaml': `version: 1\n${rules}\n...\n` }, now);
+  assert.ok('value' in parsed, 'faults' in parsed ? parsed.faults.map(formatFault).join('\n') : '');
+  return parsed.value.policy;
+}
+
+export function faultsOf(text: string): string[] {
+  const parsed = parseFiles({ 'access.yaml': text });
+  return 'faults' in parsed ? parsed.faults.map(formatFault) : [];
+}
+
+export function warningsOf(rules: string): string[] {
+  const parsed = parseFiles({ 'access.yaml': `version: 1\n${rules}\n...\n` });
+  assert.ok('value' in parsed);
+  return (parsed.warnings ?? []).map(formatFault);
+}
+
+/** As `hubgate access explain` takes it. */
+export function ask(
+  policy: Policy,
+  who: string,
+  what: string,
+  { from = '192.0.2.1', at = NOW }: { from?: string; at?: number } = {},
+): Decision {
+  const subject = readSubject(who) ?? assert.fail(who);
+  const image = parseImage(what) ?? assert.fail(what);
+  return decide(policy, { subject, address: from, ...image, at });
+}

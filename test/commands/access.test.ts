@@ -1,0 +1,257 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, test } from 'node:test';
+import { hashPassword } from '../../src/auth/identity/password.ts';
+import { setPassword } from '../../src/auth/identity/users-file.ts';
+import { diffAccess } from '../../src/commands/access/diff.ts';
+import { explainAccess } from '../../src/commands/access/explain.ts';
+import { testAccess } from '../../src/commands/access/test.ts';
+import { listUnusedRules } from '../../src/commands/access/unused.ts';
+import { whoCanPull } from '../../src/commands/access/who-can.ts';
+import type { ExitCode, Terminal } from '../../src/commands/terminal.ts';
+
+const POLICY = `version: 1
+groups:
+  platform: [ana, jin]
+  prod-nodes: ["cert:prod-*"]
+sets:
+  base: [library/**, bitnami/**]
+allow:
+  - { id: base, pull: $base, to: authenticated }
+  - { id: pay, pull: acme/pay-**, to: group:platform, private: true, because: SEC-1 }
+  - { id: pay-too, pull: acme/pay-api, to: ana }
+  - { id: lab, pull: $base, to: anonymous, from: 10.20.0.0/16 }
+  - { id: bo, pull: acme/ledger, to: bo, private: true, until: 2031-01-31 }
+deny:
+  - { id: pinned, pull: everything, tags: [latest], to: group:prod-nodes, because: "production pins versions" }
+  - { id: old, pull: library/centos, to: jin }
+tests:
+  - { who: ana, pull: acme/pay-api:1.4, expect: allow }
+...
+`;
+
+let home: string;
+
+beforeEach(async () => {
+  home = await mkdtemp(path.join(tmpdir(), 'hubgate-access-'));
+  await mkdir(path.join(home, 'config/access.d'), { recursive: true });
+  await mkdir(path.join(home, 'state'));
+  await put('access.yaml', POLICY);
+  await setPassword(path.join(home, 'config/users.yaml'), 'ana', await HASH);
+});
+
+afterEach(() => rm(home, { recursive: true }));
+
+const HASH = hashPassword('of no use here');
+
+async function put(name: string, content: string): Promise<void> {
+  await writeFile(path.join(home, 'config', name), content);
+}
+
+/** Runs a command on a terminal of the test's own. */
+async function run(command: (terminal: Terminal) => Promise<ExitCode>) {
+  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  const code = await command({ stdin, stdout, stderr });
+  stdout.end();
+  stderr.end();
+  return { code, stdout: await text(stdout), stderr: await text(stderr) };
+}
+
+const explain = (who: string, what: string, options = {}) =>
+  run((terminal) => explainAccess(who, what, { home, json: false, ...options }, terminal));
+
+async function explained(who: string, what: string, options = {}) {
+  const { code, stdout } = await explain(who, what, { ...options, json: true });
+  return { code, ...JSON.parse(stdout) };
+}
+
+test('explain says the decision, every rule that matched with its place, and which one decided', async () => {
+  const allowed = await explained('ana', 'acme/pay-api:1.4');
+  assert.equal(allowed.code, 0);
+  assert.deepEqual(
+    [allowed.decision, allowed.rule, allowed.private, allowed.because, allowed.visibility],
+    ['allow', 'pay', true, 'SEC-1', 'unknown'],
+  );
+  assert.deepEqual(
+    allowed.matched.map(({ id, place }: { id: string; place: string }) => [id, place]),
+    [
+      ['pay', 'config/access.yaml:9'],
+      ['pay-too', 'config/access.yaml:10'],
+    ],
+  );
+  const denied = await explained('cert:prod-7', 'nginx:latest');
+  assert.deepEqual([denied.code, denied.decision, denied.rule], [1, 'deny', 'pinned']);
+  assert.equal(denied.because, 'production pins versions');
+  assert.deepEqual((await explained('nobody', 'acme/x')).rule, null);
+  assert.match(
+    (await explain('ana', 'nginx')).stdout,
+    /^allow: user:ana may pull docker\.io\/library\/nginx$/m,
+  );
+  assert.match((await explain('ana', 'nginx')).stdout, /the rule lacks private: true/);
+});
+
+test('explain says what would be needed: of what is but one condition away, which', async () => {
+  const { stdout } = await explain('zoe', 'acme/pay-api');
+  assert.match(stdout, /^ {2}user:zoe is not in users\.yaml$/m);
+  assert.match(stdout, /^ {2}allow pay {2}config\/access\.yaml:9 {2}\(SEC-1\): for group:platform$/m);
+  assert.match(
+    (await explain('anonymous', 'nginx', { from: '10.21.0.1' })).stdout,
+    /lab .*: from 10\.20\.0\.0\/16/,
+  );
+  assert.equal((await explain('anonymous', 'nginx', { from: '10.20.0.1' })).code, 0);
+  const late = await explain('bo', 'acme/ledger', { at: '2031-02-01' });
+  assert.match(late.stdout, /over since 2031-02-01T00:00:00\.000Z/);
+  assert.equal((await explain('bo', 'acme/ledger', { at: '2031-01-31' })).code, 0);
+  assert.match((await explain('jin', 'centos')).stdout, /the deny old would have to go/);
+});
+
+test('what is no subject, image, address or time is bad usage', async () => {
+  const wrong = await explain('group:x', 'a:b:c', { from: '10.0.0.0/8' });
+  assert.equal(wrong.code, 2);
+  assert.match(
+    wrong.stderr,
+    /"group:x" is no subject.*\n.*"a:b:c" is no repository.*\n.*"10\.0\.0\.0\/8" is no address/,
+  );
+  assert.match((await explain('ana', 'x', { at: 'soon' })).stderr, /"soon" is no time/);
+  await put('access.yaml', POLICY.replace('group:platform, private', 'group:platfrom, private'));
+  const broken = await explain('ana', 'x');
+  assert.deepEqual(broken, {
+    code: 2,
+    stdout: '',
+    stderr: 'config/access.yaml:9:39: there is no group "platfrom"\n',
+  });
+});
+
+test('who-can lists who may pull, from where, and who may not although others may', async () => {
+  const whoCan = (what: string) => run((terminal) => whoCanPull(what, { home, json: false }, terminal));
+  assert.equal(
+    (await whoCan('nginx:latest')).stdout,
+    [
+      'everybody who has logged in  may  (base config/access.yaml:8)',
+      'anonymous  may, from 10.20.0.0/16  (lab config/access.yaml:11)',
+      'cert:prod-*  may not  (pinned config/access.yaml:14)',
+      '',
+    ].join('\n'),
+  );
+  assert.equal(
+    (await whoCan('acme/pay-web')).stdout.match(/^(ana|jin) {2}may, private content too/gm)?.length,
+    2,
+  );
+  assert.match((await whoCan('centos')).stdout, /^jin {2}may not {2}\(old/m);
+  assert.deepEqual(await whoCan('acme/unheard-of'), { code: 1, stdout: 'nobody\n', stderr: '' });
+  const json = JSON.parse(
+    (await run((terminal) => whoCanPull('centos', { home, json: true }, terminal))).stdout,
+  );
+  assert.deepEqual(
+    json.map(({ who, decision }: { who: string; decision: string }) => `${who} ${decision}`),
+    ['authenticated allow', 'anonymous allow', 'ana allow', 'bo allow', 'jin deny', 'cert:prod-* allow'],
+  );
+});
+
+test('test runs the tests of a home, or of files before they are put in place', async () => {
+  const runTests = (...files: string[]) =>
+    run((terminal) => testAccess(files, { home, json: false }, terminal));
+  assert.deepEqual(await runTests(), { code: 0, stdout: 'tests: 1  passed: 1  failed: 0\n', stderr: '' });
+  const edited = path.join(home, 'edited.yaml');
+  await writeFile(
+    edited,
+    POLICY.replace('to: group:platform, private', 'to: jin, private').replace(
+      'ana }\n  - { id: lab',
+      'jin }\n  - { id: lab',
+    ),
+  );
+  const failed = await runTests(edited);
+  assert.equal(failed.code, 1);
+  assert.match(failed.stderr, /^edited\.yaml:17:5: this test expects allow, but no rule allows it$/m);
+  await writeFile(edited, POLICY.slice(0, -4));
+  assert.equal((await runTests(edited)).code, 2);
+  assert.equal((await runTests(path.join(home, 'nowhere.yaml'))).code, 2);
+});
+
+/** The record of the last days, as the gateway writes it. */
+async function audit(...pulls: [subject: string, repository: string, reference: string, address?: string][]) {
+  const time = new Date(Date.now() - 60_000).toISOString();
+  const lines = pulls.map(([subject, repository, reference, address = '10.1.1.1']) =>
+    JSON.stringify({
+      time,
+      action: 'pull',
+      subject,
+      repository,
+      reference,
+      address,
+      decision: 'allow',
+      status: 200,
+    }),
+  );
+  await writeFile(path.join(home, 'state/audit.log'), `${lines.join('\n')}\n{"time":"cut`);
+}
+
+test('diff says what an edit changes for every subject and every repository of the record', async () => {
+  await audit(
+    ['user:ana', 'docker.io/acme/pay-api', '1.4'],
+    ['user:bo', 'docker.io/library/nginx', 'latest'],
+    ['anonymous', 'docker.io/library/nginx', '1.29', '10.20.1.1'],
+    ['anonymous', 'docker.io/library/nginx', '1.29', '10.20.1.2'],
+    ['anonymous', 'docker.io/library/nginx', '1.29', '10.30.1.2'],
+  );
+  const diff = (edited: string, json = false) =>
+    run((terminal) => diffAccess(edited, { home, json }, {}, terminal));
+  const edited = path.join(home, 'access.yaml');
+  await writeFile(edited, POLICY);
+  assert.deepEqual(await diff(edited), { code: 0, stdout: 'differences: 0  audited pulls: 5\n', stderr: '' });
+  await writeFile(
+    edited,
+    POLICY.replace('to: group:platform, private: true', 'to: [jin, bo], private: true').replace(
+      '10.20.0.0/16',
+      '10.30.0.0/16',
+    ),
+  );
+  const { code, stdout } = await diff(edited);
+  assert.equal(code, 1);
+  assert.deepEqual(stdout.trimEnd().split('\n').sort(), [
+    'allowed  anonymous  docker.io/library/nginx:1.29  from 10.30.1.2  no rule → lab',
+    'allowed  anonymous  docker.io/library/nginx:latest  from 10.30.1.2  no rule → lab',
+    'allowed  user:bo  docker.io/acme/pay-api:1.4  no rule → pay (private: true)',
+    'denied   anonymous  docker.io/library/nginx:1.29  from 10.20.1.2  lab → no rule',
+    'denied   anonymous  docker.io/library/nginx:latest  from 10.20.1.2  lab → no rule',
+    'differences: 6  audited pulls: 5',
+    'private  user:ana  docker.io/acme/pay-api:1.4  pay (private: true) → pay-too',
+  ]);
+  await put('access.d/team.yaml', 'version: 1\nallow: [{ id: team, pull: acme/**, to: bo }]\n...\n');
+  const team = path.join(home, 'team.yaml');
+  await writeFile(team, 'version: 1\nallow: []\n...\n');
+  const parsed = JSON.parse((await diff(team, true)).stdout);
+  assert.deepEqual(
+    parsed.map(({ subject, repository, before, after }: Record<string, { decision: string }>) => [
+      subject,
+      repository,
+      before?.decision,
+      after?.decision,
+    ]),
+    [['user:bo', 'docker.io/acme/pay-api', 'allow', 'deny']],
+  );
+});
+
+test('unused lists the rules that no recorded pull needed, and why', async () => {
+  await audit(
+    ['user:ana', 'docker.io/acme/pay-api', '1.4'],
+    ['user:bo', 'docker.io/library/nginx', 'latest'],
+  );
+  const unused = async (since: string) => {
+    const { stdout } = await run((terminal) => listUnusedRules({ home, json: true, since }, {}, terminal));
+    return JSON.parse(stdout);
+  };
+  const { pulls, unused: rules } = await unused('30d');
+  assert.equal(pulls, 2);
+  assert.deepEqual(
+    rules.map(({ id, why }: { id: string; why: string }) => `${id} ${why}`),
+    ['pay-too redundant', 'lab unmatched', 'bo unmatched', 'pinned unmatched', 'old unmatched'],
+  );
+  assert.deepEqual([(await unused('30s')).pulls, (await unused('30s')).unused.length], [0, 7]);
+  const wrong = await run((terminal) => listUnusedRules({ home, json: true, since: 'ever' }, {}, terminal));
+  assert.deepEqual([wrong.code, wrong.stderr], [2, 'hubgate: "ever" is no duration such as 30d\n']);
+});

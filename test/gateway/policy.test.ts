@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { Agent } from 'node:https';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as delay, setInterval } from 'node:timers/promises';
+import { FakeHub } from '../support/fake-hub.ts';
+import { ask } from '../support/http.ts';
+import { imageOf, type TestImage } from '../support/image.ts';
+import { ACCOUNT } from '../support/test-core.ts';
+import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const POLICY = `
+allow:
+  - { id: base, pull: library/**, to: authenticated }
+  - { id: releases, pull: acme/app, to: ana, tags: ["1.*"], private: true }
+  - { id: preview, pull: acme/app, to: ana, tags: ["2.*"] }
+deny:
+  - { id: pinned, pull: library/**, tags: [latest], to: bo, because: "production pins versions" }
+`;
+
+let hub: FakeHub;
+let hubgate: TestHubgate;
+let alpine: TestImage;
+
+before(async () => {
+  hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: ['acme/app'] });
+  alpine = imageOf();
+  for (const tag of ['latest', '3.20', '3.21']) hub.push('library/alpine', tag, alpine);
+  for (const tag of ['1.0', '1.1', '2.0', '3.0']) hub.push('acme/app', tag, imageOf(), { private: true });
+  hubgate = await TestHubgate.start(hub, { policy: POLICY, users: ['ana', 'bo'] });
+});
+
+after(async () => {
+  await hubgate[Symbol.asyncDispose]();
+  await hub[Symbol.asyncDispose]();
+});
+
+test('a rule of tags holds for resolving them, and its reason reaches the caller', async () => {
+  const manifest = (reference: string, user: string) =>
+    hubgate.ask(`/v2/library/alpine/manifests/${reference}`, { user });
+  const refused = await manifest('latest', 'bo');
+  assert.equal(refused.status, 403);
+  assert.equal(JSON.parse(refused.body.toString()).errors[0].message, 'production pins versions');
+  for (const [reference, user] of [
+    ['latest', 'ana'],
+    ['3.20', 'bo'],
+    [alpine.digest, 'bo'],
+  ] as const)
+    assert.equal((await manifest(reference, user)).status, 200, `${user} ${reference}`);
+  await waitFor(async () => (await hubgate.audit()).some(({ rule }) => rule === 'pinned'));
+});
+
+test('a list of tags names exactly those that the caller may pull', async () => {
+  const tags = async (repository: string, user: string) =>
+    JSON.parse((await hubgate.ask(`/v2/${repository}/tags/list`, { user })).body.toString()).tags;
+  assert.deepEqual(await tags('library/alpine', 'ana'), ['3.20', '3.21', 'latest']);
+  assert.deepEqual(await tags('library/alpine', 'bo'), ['3.20', '3.21']);
+  // It is private: what a rule without `private: true` allows cannot be pulled.
+  assert.deepEqual(await tags('acme/app', 'ana'), ['1.0', '1.1']);
+  for (const [tag, status] of [
+    ['1.0', 200],
+    ['2.0', 404],
+    ['3.0', 403],
+  ] as const)
+    assert.equal((await hubgate.ask(`/v2/acme/app/manifests/${tag}`, { user: 'ana' })).status, status, tag);
+});
+
+async function admin(target: string): Promise<string> {
+  return (await ask({ host: '127.0.0.1', port: hubgate.adminPort, path: target })).body.toString();
+}
+
+test('a refused edit shows in readiness and in the metrics, and is over when it is mended', async () => {
+  const before = JSON.parse(await admin('/readyz')).auth.policy;
+  assert.equal(before.refused, null);
+  await hubgate.writePolicy('version: 1\nallow: [{ pull: library/**, to: group:none }]\n...\n');
+  await waitFor(async () => JSON.parse(await admin('/readyz')).auth.policy.refused !== null);
+  const { ready, auth } = JSON.parse(await admin('/readyz'));
+  assert.equal(ready, true);
+  assert.match(auth.policy.refused[0], /access\.yaml:2:\d+: there is no group "none"/);
+  const metrics = await admin('/metrics');
+  assert.match(metrics, /^hubgate_policy_refused 1$/m);
+  assert.match(metrics, /^hubgate_policy_refusals [1-9]\d*$/m);
+  assert.match(
+    metrics,
+    new RegExp(`^hubgate_policy_info\\{version="${before.version.slice(0, 12)}"\\} 1$`, 'm'),
+  );
+  await hubgate.setPolicy(POLICY);
+  await waitFor(async () => /^hubgate_policy_refused 0$/m.test(await admin('/metrics')));
+});
+
+const RELOADS = 200;
+/** Milliseconds between two edits, and between two requests. */
+const EDIT_EVERY = 75;
+const ASK_EVERY = 5;
+
+test('invariant 13: 200 edits under load: each answer is one version’s, and none is of one replaced a second before', async (t) => {
+  const ports = [hubgate.port, await hubgate.addGateway()];
+  const agents = ports.map(() => new Agent({ keepAlive: true, maxSockets: 4, ca: hubgate.ca }));
+  t.after(() => agents.map((agent) => agent.destroy()));
+  const question = async (turn: number) => {
+    const [port = 0, agent] = [ports[turn % 2], agents[turn % 2]];
+    const asked = performance.now();
+    const headers = { authorization: basic('ana', PASSWORD) };
+    const target = { path: '/v2/library/old/manifests/1', port, headers, ...(agent && { agent }) };
+    const { body } = await hubgate.send(target);
+    return { version: String(JSON.parse(body.toString()).errors[0].message), asked };
+  };
+  const arrives = (version: () => string) =>
+    Promise.all([0, 1].map((turn) => waitFor(async () => (await question(turn)).version === version())));
+  let current = await edit(0);
+  await arrives(() => current);
+  /** Of each version when it was replaced, by the monotonic clock. */
+  const replaced = new Map<string, number>();
+  const editing = (async () => {
+    for (let number = 1; number <= RELOADS; number++) {
+      await delay(EDIT_EVERY);
+      const next = await edit(number);
+      replaced.set(current, performance.now());
+      current = next;
+    }
+  })();
+  let isOver = false;
+  void editing.then(() => {
+    isOver = true;
+  });
+  const asking: ReturnType<typeof question>[] = [];
+  for await (const _ of setInterval(ASK_EVERY)) {
+    asking.push(question(asking.length));
+    if (isOver) break;
+  }
+  const answers = await Promise.all(asking);
+  const late = answers.filter(({ version, asked }) => asked - (replaced.get(version) ?? asked) > 1_000);
+  assert.deepEqual(late, []);
+  const versions = new Set(answers.map(({ version }) => version));
+  for (const version of versions) assert.ok(version === current || replaced.has(version), version);
+  assert.ok(versions.size > RELOADS / 10, `${versions.size} versions were seen in ${answers.length} answers`);
+  await arrives(() => current);
+});
+
+/** Writes version `number`, each time in another way, and says how its refusals read. */
+async function edit(number: number): Promise<string> {
+  const version = `v${number}`;
+  const text = `version: 1\ndeny: [{ pull: library/old, to: authenticated, because: ${version} }]\n...\n`;
+  const file = path.join(hubgate.home, 'access.yaml');
+  const target = path.join(hubgate.home, `access-${number % 2}.target`);
+  switch (number % 3) {
+    case 0:
+      await writeFile(`${file}.new`, text);
+      await rename(`${file}.new`, file);
+      break;
+    case 1:
+      // In place, unless it is a link now.
+      await rm(file);
+      await writeFile(file, text);
+      break;
+    default:
+      await writeFile(target, text);
+      await rm(`${file}.link`, { force: true });
+      await symlink(target, `${file}.link`);
+      await rename(`${file}.link`, file);
+  }
+  return version;
+}
