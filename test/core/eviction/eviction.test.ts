@@ -11,3 +11,7 @@ test('between the water marks nothing goes; above them, down to the lower one', 
   assert.equal(planEviction(0, 10 * HOUR, { ...rules, unusedFor: HOUR }).unusedBefore, 9 * HOUR);
   assert.equal(planEviction(0, 10 * HOUR, { ...rules, unusedFor: 1 }).unusedBefore, 10 * HOUR - 60_000);
 });
+
+test('nothing goes that was used within the last minute', () => {
+  assert.equal(planEviction(1000, HOUR, { maxSize: 1, unusedFor: 0 }).usableBefore, HOUR - 60_000);
+});

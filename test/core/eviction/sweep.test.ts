@@ -6,6 +6,7 @@ import { assertBytes } from '../../support/assert-bytes.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
 import { imageOf, type TestImage } from '../../support/image.ts';
 import { ACCOUNT, SHORT_LIMITS, TestCore } from '../../support/test-core.ts';
+import { type LoggedLine, testLog } from '../../support/test-log.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const MIB = 1024 * 1024;
@@ -76,6 +77,19 @@ test('what nobody has used for so long goes, and is fetched again when it is ask
   await waitFor(async () => !(await isHere(image.layers[0])));
   await pull('alpine', image);
   assert.ok(await isHere(image.layers[0]));
+});
+
+test('what was used in the last minute stays, however full the cache is', async () => {
+  await start({ maxSize: 100_000, limits: SHORT_LIMITS });
+  const [old, used] = [push('old'), push('used')];
+  await pull('old', old);
+  core.now += 30_000;
+  await pull('used', used);
+  core.now += 31_000;
+  const log: LoggedLine[] = [];
+  await core.restart({ limits: { ...SHORT_LIMITS, sweepEvery: 5 }, log: testLog(log) });
+  await waitFor(() => log.some(({ msg }) => msg === 'evicted'));
+  assert.deepEqual([await isHere(old.layers[0]), await isHere(used.layers[0])], [false, true]);
 });
 
 test('a cap that is smaller than a blob lets it pull through', async () => {
