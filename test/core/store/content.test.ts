@@ -33,14 +33,38 @@ async function aside(): Promise<string[]> {
   return readdir(path.join(directory, 'aside'));
 }
 
-test('content of another size than it had is set aside when it is asked for', async () => {
-  await store.content.publish(DIGEST, BYTES);
-  await truncate(path.join(directory, FILE), 3);
-  assert.equal(await store.content.find(DIGEST), undefined);
-  assert.equal(await store.content.read(DIGEST), undefined);
-  assert.deepEqual(await aside(), [DIGEST.replace(':', '-')]);
-  await store.content.publish(DIGEST, BYTES);
-  assert.deepEqual(await store.content.read(DIGEST), BYTES);
+for (const look of ['find', 'read'] as const) {
+  test(`content of another size than it had is set aside when it is asked for, by ${look}`, async () => {
+    await store.content.publish(DIGEST, BYTES);
+    await truncate(path.join(directory, FILE), 3);
+    assert.equal(await store.content[look](DIGEST), undefined);
+    assert.deepEqual(await aside(), [DIGEST.replace(':', '-')]);
+    await store.content.publish(DIGEST, BYTES);
+    assert.deepEqual(await store.content.read(DIGEST), BYTES);
+  });
+}
+
+test('what was removed or set aside is counted no longer', async () => {
+  for (const take of ['remove', 'setAside'] as const) {
+    await store.content.publish(DIGEST, BYTES);
+    assert.equal((await store.index.stats()).bytes, BYTES.length);
+    await store.content[take](DIGEST);
+    assert.equal((await store.index.stats()).bytes, 0, take);
+    // As when two take it at once.
+    await store.content[take](DIGEST);
+  }
+});
+
+test('an older use of what names it does not take back a newer one', async () => {
+  const parent = sha256Of(Buffer.from('parent'));
+  await store.index.putContent(DIGEST, { size: BYTES.length, usedAt: 5, checkedAt: 5 });
+  await store.index.putChildren(parent, [DIGEST]);
+  const uses = [
+    [DIGEST, 10],
+    [parent, 7],
+  ] as const;
+  await store.index.touch(new Map(uses));
+  assert.equal((await store.index.content(DIGEST))?.usedAt, 10);
 });
 
 test('an index that was lost learns again what content there is', async () => {
@@ -76,6 +100,24 @@ test('content is compared with its digest again, a month after the last time', a
   now += 31 * 24 * 3_600_000;
   await using _scrubbing = scrub({ store, directory, clock: () => now, log: QUIET });
   await waitFor(async () => (await aside()).length === 1);
+});
+
+test('what goes while it is compared is no failure, and what has gone is counted no longer', async () => {
+  const later = Date.now() + 31 * 24 * 3_600_000;
+  const clock = () => later;
+  await store.content.publish(DIGEST, BYTES);
+  {
+    // To the scrub the file is gone, although the store still has it: as if it were evicted in between.
+    const elsewhere = path.join(directory, 'elsewhere');
+    await using _scrubbing = scrub({ store, directory: elsewhere, clock, log: testLog(log) });
+    await waitFor(async () => (await store.index.uncheckedSince(later)) === undefined);
+  }
+  assert.deepEqual(log, []);
+  await rm(path.join(directory, FILE));
+  const muchLater = () => later + 31 * 24 * 3_600_000;
+  await using _scrubbing = scrub({ store, directory, clock: muchLater, log: testLog(log) });
+  await waitFor(async () => (await store.index.stats()).blobs === 0);
+  assert.deepEqual(log, []);
 });
 
 async function openAndClose(): Promise<Store> {

@@ -115,6 +115,20 @@ test('tags and visibility are kept, replaced and taken back', async () => {
   assert.equal(await store.index.tag(ALPINE, tag), undefined);
 });
 
+test('the last twenty documents of a repository are kept, and no more', async () => {
+  const entry = { bytes: BYTES, link: undefined };
+  const put = (name: RepositoryName, at: number) =>
+    store.index.putDocument(name, `tags/list?n=${at}`, { ...entry, readAt: at });
+  await put(SECRET, 1);
+  for (let at = 1; at <= 21; at++) await put(ALPINE, at);
+  const isKept = async (name: RepositoryName, at: number) =>
+    (await store.index.document(name, `tags/list?n=${at}`)) !== undefined;
+  assert.deepEqual(
+    await Promise.all([isKept(ALPINE, 1), isKept(ALPINE, 2), isKept(ALPINE, 21), isKept(SECRET, 1)]),
+    [false, true, true, true],
+  );
+});
+
 test('forgetting a repository takes back all that was learnt of it, and nothing of another', async () => {
   for (const name of [ALPINE, SECRET]) {
     await store.index.putLink(name, DIGEST, { kind: 'blob' });
