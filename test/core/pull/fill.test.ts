@@ -41,6 +41,17 @@ function downloads() {
   return hub.log.filter(({ server, method }) => server === 'cdn' && method === 'GET');
 }
 
+function isGone(): Promise<boolean> {
+  return lstat(partial).then(
+    () => false,
+    () => true,
+  );
+}
+
+function complaints() {
+  return log.filter(({ msg }) => msg.startsWith('the cache cannot be written'));
+}
+
 /** Asks, and returns the last thing that was said of the fill. */
 async function fill(): Promise<string> {
   const { body } = await core.ask(layer);
@@ -94,8 +105,27 @@ test('a fill survives a restart', async () => {
 test('invariant 8: what was left is hashed with the rest: where it is wrong, it goes, and the next fill begins anew', async () => {
   await writeFile(partial, Buffer.alloc(1000));
   assert.equal(await fill(), 'failed');
+  await waitFor(isGone);
   assertBytes(await core.blob(layer), bytes);
-  await writeFile(partial, Buffer.alloc(10));
+});
+
+test('what was left goes where the upstream says no, and stays where it cannot answer', async () => {
+  await core.ask('library/alpine/manifests/latest');
+  await writeFile(partial, bytes.subarray(0, 1000));
+  hub.plant('registry', /blobs/, { kind: 'status', status: 503 });
+  assert.equal((await core.ask(layer)).status, 502);
+  assert.equal((await stat(partial)).size, 1000);
+  hub.heal();
+  hub.plant('registry', /blobs/, { kind: 'status', status: 404 });
+  assert.equal((await core.ask(layer)).status, 404);
+  assert.ok(await isGone());
+});
+
+test('a fill that never began leaves nothing', async () => {
+  await core.ask('library/alpine/manifests/latest');
+  hub.plant('registry', /blobs/, { kind: 'status', status: 503 });
+  assert.equal((await core.ask(layer)).status, 502);
+  assert.ok(await isGone());
 });
 
 test('what was left and is longer than the blob is thrown away', async () => {
@@ -115,8 +145,7 @@ test('invariant 11: a cache that cannot be written is passed by, complained of o
     const manifest = await core.ask('library/alpine/manifests/latest');
     assert.deepEqual(manifest.body, image.bytes);
   }
-  const complaints = log.filter(({ msg }) => msg.startsWith('the cache cannot be written'));
-  assert.equal(complaints.length, 1);
+  assert.equal(complaints().length, 1);
   await rm(directory);
   await core.restart();
   assertBytes(await core.blob(layer), bytes);
@@ -130,12 +159,21 @@ test(
   async () => {
     await symlink('/dev/full', partial);
     assert.equal(await fill(), 'interrupted');
-    const isGone = () =>
-      lstat(partial).then(
-        () => false,
-        () => true,
-      );
     await waitFor(isGone);
+    assert.equal(complaints().length, 1);
     assertBytes(await core.blob(layer), bytes);
   },
 );
+
+test('invariant 11: what cannot be published is whole for its readers, complained of, and leaves no partial', async () => {
+  const gate = Promise.withResolvers<void>();
+  hub.plant('cdn', /^GET/, { kind: 'pause', at: 1000, gate: gate.promise });
+  const filling = fill();
+  await waitFor(() => downloads().length === 1);
+  const hex = layer.split(':').at(-1) ?? '';
+  await writeFile(path.join(core.directory, 'data/blobs/sha256', hex.slice(0, 2)), 'in the way');
+  gate.resolve();
+  assert.equal(await filling, 'verified');
+  await waitFor(isGone);
+  assert.equal(complaints().length, 1);
+});
