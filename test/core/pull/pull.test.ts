@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { assertBytes } from '../../support/assert-bytes.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
-import { imageOf, indexOf, type TestImage } from '../../support/image.ts';
+import { imageOf, indexOf, manifestOf, type TestImage } from '../../support/image.ts';
 import { ACCOUNT, SHORT_LIMITS, TestCore } from '../../support/test-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -85,6 +85,27 @@ test('a tag that has moved is noticed past its freshness, and what it pointed to
   assert.deepEqual((await core.ask(`library/alpine/manifests/${alpine.digest}`)).body, alpine.bytes);
 });
 
+test('a tag stays what it was until what it names now can be had, whatever a HEAD said of it', async () => {
+  await core.ask('library/alpine/manifests/3.20');
+  hub.push('library/alpine', '3.20', imageOf());
+  hub.plant('registry', /^GET \S+\/manifests/, { kind: 'status', status: 503 });
+  core.now += 61_000;
+  await core.ask('library/alpine/manifests/3.20', { method: 'HEAD' });
+  for (let round = 0; round < 2; round++) {
+    core.now += 61_000;
+    const stale = await core.ask('library/alpine/manifests/3.20');
+    assert.equal(stale.headers['hubgate-cache'], 'stale');
+    assert.deepEqual(stale.body, alpine.bytes);
+  }
+});
+
+test('a manifest that can be read as two things is neither sent nor kept', async () => {
+  const both = manifestOf({ ...JSON.parse(alpine.bytes.toString()), manifests: [] }, alpine.mediaType);
+  hub.push('library/two', 'latest', { ...alpine, ...both, manifests: [both] });
+  assert.equal((await core.ask('library/two/manifests/latest')).status, 502);
+  await assert.rejects(core.content(both.digest), { code: 'ENOENT' });
+});
+
 test('a tag that moves between HEAD and GET gives the manifest that the HEAD named', async () => {
   const moved = imageOf();
   const action = () => hub.push('library/alpine', '3.20', moved);
@@ -135,6 +156,8 @@ test('invariant 15: with the upstream gone, what is cached goes on being served,
   assert.ok(Buffer.isBuffer(await core.blob(`library/alpine/blobs/${layerOf(alpine)}`)));
   core.now += 8 * 24 * 3_600_000;
   assert.equal((await core.ask('library/alpine/manifests/3.20')).status, 502);
+  assert.equal((await core.ask('library/alpine/manifests/3.20', { grant: 'private' })).status, 502);
+  assert.equal((await core.ask(`library/alpine/manifests/${alpine.digest}`)).status, 502);
 });
 
 test('invariant 12: an upstream that cannot answer is never reported as "not found"', async () => {
@@ -171,6 +194,9 @@ test('invariant 12: "no" is believed at once, although there is a copy', async (
   hub.removeTag('library/alpine', '3.20');
   core.now += 61_000;
   assert.equal((await core.ask('library/alpine/manifests/3.20')).status, 404);
+  await hub.stop();
+  core.now += 61_000;
+  assert.equal((await core.ask('library/alpine/manifests/3.20')).status, 502);
 });
 
 test('the pull limit: 429 with Retry-After where there is no copy, and the copy where there is one', async () => {
@@ -223,6 +249,35 @@ test('invariant 3: where visibility cannot be determined, it is private', async 
   assert.equal((await core.ask(`acme/secret/manifests/${secret.digest}`)).status, 502);
 });
 
+test('what anonymous is refused is not taken back from the account', async () => {
+  await core.ask('acme/secret/manifests/latest', { grant: 'private' });
+  assert.equal((await core.ask('acme/secret/manifests/latest')).status, 404);
+  await hub.stop();
+  const cached = await core.ask('acme/secret/manifests/latest', { grant: 'private' });
+  assert.deepEqual([cached.status, cached.headers['hubgate-cache']], [200, 'hit']);
+});
+
+test('invariants 2 and 3: a question is shared only by those who ask as the same, of the same repository', async () => {
+  const statuses = (answers: readonly { status: number }[]) => answers.map(({ status }) => status);
+  const ask = (target: string, grant: string, method = 'GET') => core.ask(target, { grant, method });
+  const blob = `blobs/${layerOf(secret)}`;
+  const manifest = `manifests/${secret.digest}`;
+  for (const [own, foreign, method] of [
+    ['acme/secret/manifests/latest', 'acme/secret/manifests/latest', 'HEAD'],
+    [`acme/secret/${blob}`, `acme/secret/${blob}`, 'HEAD'],
+  ] as const) {
+    const answers = await Promise.all([ask(own, 'private', method), ask(foreign, 'public', method)]);
+    assert.deepEqual(statuses(answers), [200, 404], own);
+  }
+  for (const [target, method] of [
+    [manifest, 'GET'],
+    [`blobs/${secret.config}`, 'HEAD'],
+  ] as const) {
+    const both = ['acme/secret', 'library/alpine'].map((name) => ask(`${name}/${target}`, 'private', method));
+    assert.deepEqual(statuses(await Promise.all(both)), [200, 404], target);
+  }
+});
+
 test('invariant 3: a repository that becomes private is withdrawn within the freshness of what is asked', async () => {
   await core.ask('library/alpine/manifests/3.20');
   hub.setPrivate('library/alpine', true);
@@ -237,6 +292,19 @@ test('invariant 3: a digest alone is asked about again after ten minutes', async
   assert.equal((await core.ask(`library/alpine/manifests/${alpine.digest}`)).status, 200);
   core.now += 11 * 60_000;
   assert.equal((await core.ask(`library/alpine/manifests/${alpine.digest}`)).status, 404);
+});
+
+test('invariant 3: what was public is not fetched with the credential before it is known to be public still', async () => {
+  const index = indexOf([alpine]);
+  hub.push('library/multi', 'latest', index);
+  hub.accounts.length = 0;
+  hub.accounts.push({ ...ACCOUNT, repositories: ['library/multi'] });
+  await core.ask('library/multi/manifests/latest');
+  hub.setPrivate('library/multi', true);
+  core.now += 11 * 60_000;
+  for (const target of [`blobs/${layerOf(alpine)}`, `manifests/${alpine.digest}`]) {
+    assert.equal((await core.ask(`library/multi/${target}`)).status, 404, target);
+  }
 });
 
 test('a hung upstream costs who has a cached answer no more than the time for revalidating', async (t) => {
@@ -271,6 +339,22 @@ test('invariant 12: a "no" to one question takes back a tag that was confirmed a
   hub.accounts.push({ ...ACCOUNT, repositories: [] });
   await core.ask('acme/secret/tags/list', { grant: 'private' });
   assert.equal((await core.ask('acme/secret/manifests/latest', { grant: 'private' })).status, 404);
+});
+
+test('invariant 12: a "no" to a fetch of one digest takes back the others', async () => {
+  const platform = imageOf();
+  hub.push('acme/secret', 'multi', indexOf([secret, platform]));
+  for (const missing of [`blobs/${layerOf(secret)}`, `manifests/${platform.digest}`]) {
+    await core.ask('acme/secret/manifests/latest', { grant: 'private' });
+    hub.accounts.length = 0;
+    hub.accounts.push({ ...ACCOUNT, repositories: [] });
+    assert.equal((await core.ask(`acme/secret/${missing}`, { grant: 'private' })).status, 404);
+    const cached = await core.ask(`acme/secret/manifests/${secret.digest}`, { grant: 'private' });
+    assert.equal(cached.status, 404, missing);
+    hub.accounts.length = 0;
+    hub.accounts.push({ ...ACCOUNT, repositories: ['acme/secret'] });
+    core.now += 61_000;
+  }
 });
 
 test('invariant 2: a blob in the cache is not served in a repository that does not contain it', async () => {
@@ -318,6 +402,12 @@ test('invariant 2: joining a fill of another repository needs the upstream to co
   await waitFor(() => hub.log.some(({ server }) => server === 'cdn'));
   hub.push('acme/open', 'latest', imageOf());
   assert.equal((await core.ask(`acme/open/blobs/${layerOf(alpine)}`)).status, 404);
+  // Nor does it help that the repository is known to be public, or that private ones may be had.
+  await core.ask('acme/open/manifests/latest');
+  core.now += 31_000;
+  for (const grant of ['public', 'private']) {
+    assert.equal((await core.ask(`acme/open/blobs/${layerOf(alpine)}`, { grant })).status, 404, grant);
+  }
   gate.resolve();
   assert.ok(Buffer.isBuffer(await first));
 });
@@ -374,6 +464,30 @@ test('a list of tags that was read before stands in while the upstream is gone, 
   assert.equal((await core.ask(list)).status, 502);
 });
 
+test('invariant 3: a list of tags of a private repository does not stand in for a grant of public content', async () => {
+  const list = 'acme/secret/tags/list';
+  assert.equal((await core.ask(list, { grant: 'private' })).status, 200);
+  await hub.stop();
+  assert.equal((await core.ask(list)).status, 502);
+  assert.equal((await core.ask(list, { grant: 'private' })).headers['hubgate-cache'], 'stale');
+});
+
+test('invariant 12: a list of tags does not stand in where the upstream says that there is none', async () => {
+  const list = 'library/alpine/tags/list';
+  await core.ask(list);
+  hub.plant('registry', /tags/, { kind: 'status', status: 404 });
+  assert.equal((await core.ask(list)).status, 404);
+});
+
+test('a list of tags that is longer than a megabyte is sent, and not kept', async () => {
+  const list = 'library/alpine/tags/list';
+  const body = JSON.stringify({ name: 'library/alpine', tags: ['x'.repeat(1024 * 1024)] });
+  hub.plant('registry', /tags/, { kind: 'status', status: 200, body });
+  assert.equal((await core.ask(list)).body.toString(), body);
+  await hub.stop();
+  assert.equal((await core.ask(list)).status, 502);
+});
+
 test('tags are listed page by page, and referrers are an empty index where the upstream has none', async () => {
   for (const tag of ['a', 'b', 'c']) hub.push('library/alpine', tag, alpine);
   const page = await core.ask('library/alpine/tags/list?n=2');
@@ -384,4 +498,9 @@ test('tags are listed page by page, and referrers are an empty index where the u
   assert.equal(rest.headers['hubgate-next'], undefined);
   const referrers = await core.ask(`library/alpine/referrers/${alpine.digest}`);
   assert.deepEqual(JSON.parse(referrers.body.toString()).manifests, []);
+});
+
+test('invariant 12: that the upstream cannot say what refers to a manifest is not that nothing does', async () => {
+  hub.plant('registry', /referrers/, { kind: 'status', status: 503 });
+  assert.equal((await core.ask(`library/alpine/referrers/${alpine.digest}`)).status, 502);
 });
