@@ -51,6 +51,11 @@ test('a hung upstream costs one caller the time for revalidating, and the next o
   assert.deepEqual(await ask(BUSYBOX), ['stale', 0]);
   assert.deepEqual(await ask('library/never/manifests/latest'), ['504', 0]);
   assert.equal(opened(), 1);
+  assert.equal(
+    log.filter(({ msg }) => msg === 'upstream trouble').length,
+    1,
+    'what is known is not said again',
+  );
 });
 
 test('a host that is there again is found out in the background', async () => {
@@ -63,6 +68,15 @@ test('a host that is there again is found out in the background', async () => {
   await waitFor(() => log.some(({ msg }) => msg === 'an upstream host answers again'));
   core.now += 61_000;
   assert.deepEqual(await ask(ALPINE), ['revalidated', 1]);
+});
+
+test('a host that answers a probe with trouble is not there again', async () => {
+  await start({ ...PATIENCE, revalidation: 100, probeAfter: 5, probeAtMost: 10 });
+  hub.plant('registry', /./, { kind: 'status', status: 503 });
+  const probes = () => hub.log.filter(({ path }) => path === '/v2/').length;
+  for (let round = 0; round < 5; round++) await ask('library/never/manifests/latest');
+  await waitFor(() => probes() > 1);
+  assert.ok(log.every(({ msg }) => msg !== 'an upstream host answers again'));
 });
 
 test('failures count in a row: one repository that is broken upstream does not cut off the others', async () => {
