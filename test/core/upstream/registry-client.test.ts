@@ -194,6 +194,7 @@ test('wrong credentials are trouble, and not a missing repository', async () => 
   const ask = () => wrong.headManifest(ALPINE, LATEST, AS_ACCOUNT);
   const answer = await ask();
   assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'credential');
+  assert.equal((await wrong.headManifest(ALPINE, LATEST, { as: 'anonymous' })).kind, 'yes');
   const asked = hub.log.length;
   await ask();
   assert.equal(
@@ -237,6 +238,45 @@ test('a manifest behind a redirect is followed, as registry.k8s.io has them', as
   });
   const answer = await client.getManifest(ALPINE, LATEST, AS_ACCOUNT);
   assert.equal(answer.kind === 'yes' && answer.value.digest, manifest.digest);
+});
+
+test('behind a redirect a manifest that is missing is missing, and one that is refused says nothing', async () => {
+  const headers = { location: `${hub.cdnUrl.origin}/manifest` };
+  hub.plant('registry', /alpine\/manifests/, { kind: 'status', status: 307, headers });
+  hub.plant('cdn', /./, { kind: 'status', status: 403 }, 1);
+  assert.equal((await client.getManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'cannot');
+  hub.plant('cdn', /./, { kind: 'status', status: 404 }, 1);
+  assert.deepEqual(await client.getManifest(ALPINE, LATEST, AS_ACCOUNT), { kind: 'no', reason: 'not-found' });
+});
+
+test('a blob is there whose storage refuses the HEAD: its URL was signed for a GET', async () => {
+  hub.plant('cdn', /^HEAD/, { kind: 'status', status: 403 });
+  const layer = image.layers[0] ?? assert.fail();
+  const answer = await client.headBlob(ALPINE, layer, { ...AS_ACCOUNT, wantSize: true });
+  assert.deepEqual(answer, { kind: 'yes', value: { size: undefined } });
+});
+
+test('invariant 5: a challenge of the host behind a redirect is not met', async () => {
+  await client.headManifest(ALPINE, LATEST, AS_ACCOUNT);
+  hub.takeRequests();
+  const headers = { 'www-authenticate': `Bearer realm="${hub.tokenUrl.origin}/of-the-storage",service="x"` };
+  hub.plant('cdn', /./, { kind: 'status', status: 401, headers });
+  const answer = await client.getBlob(ALPINE, image.layers[0] ?? assert.fail(), AS_ACCOUNT);
+  assert.equal(answer.kind, 'cannot');
+  assert.deepEqual(
+    hub.takeRequests().map((request) => request.split(' ', 2).join(' ')),
+    ['GET registry', 'GET cdn'],
+  );
+});
+
+test('a part that nobody asked for is no answer', async () => {
+  hub.plant('registry', /^GET .*manifests/, {
+    kind: 'status',
+    status: 206,
+    headers: { 'content-type': image.mediaType, 'content-range': 'bytes 0-1/1000' },
+    body: '{}',
+  });
+  assert.equal((await client.getManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'cannot');
 });
 
 test('the password file is read when a token is fetched, whatever is in it', async (t) => {
@@ -291,6 +331,25 @@ test('what an upstream sends that cannot be used is said in the log', async () =
   );
 });
 
+test('of a blob only the part that was asked for is taken, or the whole, and of the size that is known', async () => {
+  const layer = image.layers[0] ?? assert.fail();
+  const unfit = ['bytes 5-9/100000', 'bytes 20-29/100000', 'bytes 10-19/200000', 'bytes 10-19', undefined];
+  for (const [range, isTaken] of [
+    ['bytes 10-99999/100000', true],
+    ['bytes 10-99999/*', true],
+    ['bytes 0-99999/100000', true],
+    ...unfit.map((one) => [one, false] as const),
+  ] as const) {
+    const headers: Record<string, string> = range === undefined ? {} : { 'content-range': range };
+    hub.plant('cdn', /^GET/, { kind: 'status', status: 206, headers, body: 'x' });
+    const answer = await client.getBlob(ALPINE, layer, { ...AS_ACCOUNT, from: 10, size: 100_000 });
+    hub.heal();
+    if (answer.kind === 'yes') await answer.value.body.dump();
+    const verdict = answer.kind === 'cannot' ? answer.trouble.cause : answer.kind;
+    assert.equal(verdict, isTaken ? 'yes' : 'unfit', String(range));
+  }
+});
+
 test('"no" is remembered for a while, so that asking again costs the upstream nothing', async () => {
   const gone = { kind: 'tag', tag: 'gone' as Tag } as const;
   const asked = async (reference: typeof gone | typeof LATEST) => {
@@ -338,6 +397,67 @@ test('the quota is the account’s, and not that of an anonymous request', async
   await client.getManifest(ALPINE, LATEST, AS_ACCOUNT);
   assert.equal(client.quota(DOCKER_HUB)?.remaining, 42);
   assert.equal(client.quota(DOCKER_HUB)?.window, 21_600);
+});
+
+test('without a credential the quota is that of this address', async () => {
+  const nobody = clientWith(undefined);
+  hub.remaining = 42;
+  await nobody.headManifest(ALPINE, LATEST, AS_ACCOUNT);
+  assert.equal(nobody.quota(DOCKER_HUB)?.remaining, 42);
+});
+
+test('what one identity is refused is not refused to the other', async () => {
+  const limited = { kind: 'status', status: 429, headers: { 'retry-after': '120' } } as const;
+  const gone = { kind: 'tag', tag: 'gone' as Tag } as const;
+  await client.headManifest(ALPINE, LATEST, { as: 'anonymous' });
+  hub.plant('registry', /^GET .*latest/, limited, 1);
+  hub.plant('registry', /gone/, { kind: 'status', status: 404 }, 1);
+  for (const reference of [LATEST, gone]) await client.getManifest(ALPINE, reference, { as: 'anonymous' });
+  hub.takeRequests();
+  for (const reference of [LATEST, gone]) await client.getManifest(ALPINE, reference, AS_ACCOUNT);
+  const asked = hub.takeRequests().filter((request) => request.startsWith('GET registry'));
+  assert.deepEqual(asked, [
+    'GET registry /v2/library/alpine/manifests/latest',
+    'GET registry /v2/library/alpine/manifests/gone',
+  ]);
+});
+
+test('a limit of manifests is none of blobs, and is asked about again after five minutes', async () => {
+  const headers = { 'retry-after': '999999' };
+  hub.plant('registry', /^GET .*manifests/, { kind: 'status', status: 429, headers }, 1);
+  assert.equal((await client.getManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'cannot');
+  const blob = await client.getBlob(ALPINE, image.layers[0] ?? assert.fail(), AS_ACCOUNT);
+  assert.ok(blob.kind === 'yes');
+  await blob.value.body.dump();
+  now += 301_000;
+  assert.equal((await client.getManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'yes');
+});
+
+test('a manifest or its head under another digest than it says is unfit, and so is a document of over 4 MiB', async () => {
+  const other = imageOf();
+  const headers = { 'content-type': image.mediaType, 'docker-content-digest': other.digest };
+  const body = image.bytes.toString();
+  hub.plant('registry', /manifests/, { kind: 'status', status: 200, headers, body });
+  hub.plant('registry', /tags/, { kind: 'status', status: 200, body: 'x'.repeat(4 * 1024 * 1024 + 1) });
+  const byDigest = { kind: 'digest', digest: image.digest } as const;
+  for (const answer of [
+    await client.headManifest(ALPINE, byDigest, AS_ACCOUNT),
+    await client.getManifest(ALPINE, LATEST, AS_ACCOUNT),
+    await client.getDocument(ALPINE, 'tags/list', AS_ACCOUNT),
+  ]) {
+    assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'unfit');
+  }
+});
+
+test('invariant 5: to an upstream that wants Basic the credential is shown as the account only', async () => {
+  const headers = { 'www-authenticate': 'Basic realm="x"' };
+  hub.plant('registry', /./, { kind: 'status', status: 401, headers });
+  const shown = () =>
+    hub.log.splice(0).filter(({ headers: sent }) => sent.authorization !== undefined).length;
+  await client.headManifest(ALPINE, LATEST, { as: 'anonymous' });
+  assert.equal(shown(), 0);
+  await client.headManifest(ALPINE, LATEST, AS_ACCOUNT);
+  assert.equal(shown(), 1);
 });
 
 test('trouble is told without what is secret in a URL', async () => {
