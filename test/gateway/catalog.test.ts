@@ -10,6 +10,7 @@ allow:
   - { pull: library/**, to: authenticated }
   - { pull: acme/**, to: jin, private: true }
   - { pull: acme/**, to: ana }
+  - { pull: bitnami/**, to: jin }
 `;
 
 let hub: FakeHub;
@@ -19,9 +20,10 @@ before(async () => {
   hub = await FakeHub.start();
   hub.accounts.push({ ...ACCOUNT, repositories: ['acme/secret'] });
   for (const name of ['alpine', 'busybox', 'nginx']) hub.push(`library/${name}`, 'latest', imageOf());
+  hub.push('bitnami/redis', 'latest', imageOf());
   hub.push('acme/secret', 'latest', imageOf(), { private: true });
   hubgate = await TestHubgate.start(hub, { policy: POLICY, users: ['ana', 'jin'], catalog: true });
-  for (const name of ['library/alpine', 'library/busybox', 'library/nginx', 'acme/secret']) {
+  for (const name of ['library/alpine', 'library/busybox', 'library/nginx', 'acme/secret', 'bitnami/redis']) {
     assert.equal((await hubgate.ask(`/v2/${name}/manifests/latest`, { user: 'jin' })).status, 200);
   }
 });
@@ -39,7 +41,7 @@ async function listed(user: string, query = ''): Promise<unknown> {
 test('the catalog lists what the caller may pull, and nothing private for who may not', async () => {
   const open = ['library/alpine', 'library/busybox', 'library/nginx'];
   assert.deepEqual(await listed('ana'), open);
-  assert.deepEqual(await listed('jin'), ['acme/secret', ...open]);
+  assert.deepEqual(await listed('jin'), ['acme/secret', 'bitnami/redis', ...open]);
   const byToken = await hubgate.ask('/v2/_catalog', { token: await hubgate.token('ana') });
   assert.deepEqual(JSON.parse(byToken.body.toString()).repositories, open);
 });
