@@ -412,13 +412,13 @@ test('what one identity is refused is not refused to the other', async () => {
   await client.headManifest(ALPINE, LATEST, { as: 'anonymous' });
   hub.plant('registry', /^GET .*latest/, limited, 1);
   hub.plant('registry', /gone/, { kind: 'status', status: 404 }, 1);
-  for (const reference of [LATEST, gone]) await client.getManifest(ALPINE, reference, { as: 'anonymous' });
+  for (const reference of [gone, LATEST]) await client.getManifest(ALPINE, reference, { as: 'anonymous' });
   hub.takeRequests();
-  for (const reference of [LATEST, gone]) await client.getManifest(ALPINE, reference, AS_ACCOUNT);
+  for (const reference of [gone, LATEST]) await client.getManifest(ALPINE, reference, AS_ACCOUNT);
   const asked = hub.takeRequests().filter((request) => request.startsWith('GET registry'));
   assert.deepEqual(asked, [
-    'GET registry /v2/library/alpine/manifests/latest',
     'GET registry /v2/library/alpine/manifests/gone',
+    'GET registry /v2/library/alpine/manifests/latest',
   ]);
 });
 
