@@ -16,18 +16,31 @@ export class Deadline implements Disposable {
   }
 
   /** What `promise` comes to, or a rejection when the time is over; `promise` then goes on for others who wait for it. */
-  async bound<T>(promise: Promise<T>): Promise<T> {
-    const { promise: over, reject } = Promise.withResolvers<never>();
-    const abort = () => reject(this.signal.reason);
-    this.signal.addEventListener('abort', abort, { once: true });
-    try {
-      return await Promise.race([promise, over]);
-    } finally {
-      this.signal.removeEventListener('abort', abort);
-    }
+  bound<T>(promise: Promise<T>): Promise<T> {
+    return unlessAborted(promise, this.signal);
   }
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
+  }
+}
+
+/** What `promise` comes to, or a rejection as soon as `signal` is aborted; what it comes to after that is for `release`. */
+export async function unlessAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+  release: (late: T) => void = () => {},
+): Promise<T> {
+  const { promise: over, reject } = Promise.withResolvers<never>();
+  const abort = () => {
+    promise.then(release, () => {});
+    reject(signal.reason);
+  };
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([promise, over]);
+  } finally {
+    signal.removeEventListener('abort', abort);
   }
 }

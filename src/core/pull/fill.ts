@@ -49,6 +49,11 @@ export class Fill {
     this.ended = this.#run();
   }
 
+  /** Will the rest of it never come? */
+  get hasFailed(): boolean {
+    return this.#progress.kind === 'failed' || this.#progress.kind === 'interrupted';
+  }
+
   /** Undefined while only an upstream that does not announce it could tell. */
   get size(): number | undefined {
     return this.#progress.kind === 'verified' ? this.#progress.size : this.#options.first.size;

@@ -85,6 +85,11 @@ export class BlobPull implements AsyncDisposable {
     const answer = await opening.opened;
     if (answer.kind === 'unwritable') return this.#passBy(repository, digest);
     if (answer.kind !== 'yes') return refusalOf(answer, 'BLOB_UNKNOWN');
+    if (running !== undefined && answer.value.hasFailed) {
+      // It is being cleared away: who comes now is owed another try.
+      await answer.value.ended;
+      return this.#join(repository, digest);
+    }
     const cache = running === undefined ? 'fill' : 'joined';
     return { kind: 'found', cache, blob: 'filling', fill: answer.value };
   }

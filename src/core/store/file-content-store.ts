@@ -210,6 +210,7 @@ async function makeDirectory(directory: string): Promise<void> {
   if (made !== undefined) await syncDirectory(path.dirname(directory));
 }
 
+/** Neither is there anything where a file stands in the place of a directory. */
 function absent(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error;
+  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
 }

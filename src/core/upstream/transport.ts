@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { Agent, type Dispatcher, errors } from 'undici';
-import { Deadline, DeadlineError } from '../../platform/deadline.ts';
+import { Deadline, DeadlineError, unlessAborted } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { CoreLimits } from '../limits.ts';
 import { type AddressKind, kindOfAddress, kindOfHost, lookupOnly } from './address.ts';
@@ -182,11 +182,7 @@ class UndiciTransport implements Transport {
     headers: Readonly<Record<string, string>>,
     { method, signal }: Pick<UpstreamRequest, 'method' | 'signal'>,
   ): Promise<Omit<UpstreamResponse, 'redirected'>> {
-    const {
-      statusCode,
-      headers: received,
-      body,
-    } = await dispatcher.request({
+    const sent = dispatcher.request({
       origin: url.origin,
       path: url.pathname + url.search,
       method,
@@ -195,6 +191,8 @@ class UndiciTransport implements Transport {
       highWaterMark: BODY_BUFFER,
       signal,
     });
+    // undici looks at the signal only when it has a connection for the request, and 64 others may be in front of it.
+    const { statusCode, headers: received, body } = await unlessAborted(sent, signal, discard);
     return { statusCode, headers: received, body };
   }
 

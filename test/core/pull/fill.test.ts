@@ -177,3 +177,15 @@ test('invariant 11: what cannot be published is whole for its readers, complaine
   await waitFor(isGone);
   assert.equal(complaints().length, 1);
 });
+
+test('who asks while a fill that failed is being cleared away is owed another try', async () => {
+  for (let turn = 0; turn < 10; turn++) {
+    const content = Buffer.alloc(SIZE, turn);
+    const several = imageOf({ layers: [content] });
+    hub.push('library/alpine', `turn-${turn}`, several);
+    layer = `library/alpine/blobs/${several.layers[0]}`;
+    hub.plant('cdn', /^GET/, { kind: 'corrupt', at: 10 }, 1);
+    assert.equal(await fill(), 'failed');
+    assertBytes(await core.blob(layer), content);
+  }
+});

@@ -125,3 +125,10 @@ async function openAndClose(): Promise<Store> {
   await opened[Symbol.asyncDispose]();
   return opened;
 }
+
+test('a file in the place of a directory of the cache: there is nothing below it, and nothing can be published', async () => {
+  await writeFile(path.join(directory, path.dirname(FILE)), '');
+  assert.equal(await store.content.find(DIGEST), undefined);
+  assert.equal(await store.content.read(DIGEST), undefined);
+  await assert.rejects(store.content.publish(DIGEST, BYTES), { code: 'EEXIST' });
+});

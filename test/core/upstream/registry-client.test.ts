@@ -7,12 +7,14 @@ import pino from 'pino';
 import { createRegistryClient, type RegistryClient } from '../../../src/core/upstream/registry-client.ts';
 import { createTransport, type Transport } from '../../../src/core/upstream/transport.ts';
 import type { UpstreamCredential } from '../../../src/core/upstream/upstream.ts';
+import { Deadline } from '../../../src/platform/deadline.ts';
 import type { Tag } from '../../../src/registry/reference.ts';
 import { DOCKER_HUB, repositoryAt } from '../../../src/registry/repository.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
 import type { Behaviour } from '../../support/fault.ts';
 import { imageOf, type TestImage } from '../../support/image.ts';
 import { ACCOUNT, QUIET, SHORT_LIMITS } from '../../support/test-core.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 const ALPINE = repositoryAt(DOCKER_HUB, 'alpine') ?? assert.fail();
 const LATEST = { kind: 'tag', tag: 'latest' as Tag } as const;
@@ -465,4 +467,21 @@ test('trouble is told without what is secret in a URL', async () => {
   const answer = await client.getBlob(ALPINE, image.layers[0] ?? assert.fail(), AS_ACCOUNT);
   assert.ok(answer.kind === 'cannot');
   assert.doesNotMatch(answer.trouble.detail, /verify|\?/);
+});
+
+test('invariant 16: who waits for a connection of ours waits no longer than may be, and it is no fault of the host', async (t) => {
+  const patient = createTransport({ ...SHORT_LIMITS, headers: 60_000 }, QUIET);
+  t.after(() => patient[Symbol.asyncDispose]());
+  hub.plant('registry', /./, { kind: 'hang' });
+  const ending = new AbortController();
+  const url = new URL('/v2/', hub.url);
+  const send = (signal: AbortSignal) => patient.send({ method: 'GET', url, signal });
+  const waiting = Array.from({ length: 64 }, () => send(ending.signal));
+  await waitFor(() => hub.log.length === waiting.length);
+  using deadline = new Deadline(20);
+  const answer = await send(deadline.signal);
+  assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'timeout');
+  assert.equal(patient.trouble(url), undefined);
+  ending.abort();
+  await Promise.all(waiting);
 });
