@@ -78,7 +78,7 @@ function faultsOf(issue: z.core.$ZodIssue, yaml: YamlDocument): Fault[] {
   const message =
     found === undefined
       ? `"${where}" is missing; expected ${issue.message}`
-      : `${where === '' ? '' : `${where}: `}found ${show(found, path)}, expected ${issue.message}${mendOf(issue, found, yaml.textAt(path))}`;
+      : `${where === '' ? '' : `${where}: `}found ${show(found, path)}, expected ${issue.message}${isSecret(path) ? '' : mendOf(issue, found, yaml.textAt(path))}`;
   return [yaml.faultAt(path, message)];
 }
 
@@ -86,7 +86,7 @@ function faultsOf(issue: z.core.$ZodIssue, yaml: YamlDocument): Fault[] {
 function mendOf(issue: z.core.$ZodIssue, found: unknown, written: string | undefined): string {
   const isMistaken = typeof found === 'number' || typeof found === 'boolean';
   return isMistaken && issue.code === 'invalid_type' && issue.expected === 'string'
-    ? `; quote it: "${written ?? found}"`
+    ? `; to mean a text, quote it: "${written ?? found}"`
     : '';
 }
 
@@ -107,12 +107,16 @@ function valueAt(data: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce((value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key], data);
 }
 
+function isSecret(path: readonly PropertyKey[]): boolean {
+  return path.at(-1) === 'password';
+}
+
 /** What was found, short; nothing at all of a value under a key that can hold a secret. */
 function show(value: unknown, path: readonly PropertyKey[]): string {
   if (value === null) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a map';
-  if (path.at(-1) === 'password') return 'something else';
+  if (isSecret(path)) return 'something else';
   const text = JSON.stringify(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

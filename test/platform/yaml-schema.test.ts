@@ -33,10 +33,10 @@ test('everything wrong with a file is said at once, each with its place, what wa
   const text = 'server: {url: 3, prt: 4}\nrules:\n  - {to: [ana, 3]}\n  - {to: 3}\n  - {}\n  - 5\n';
   assert.deepEqual(faultsOf(text), [
     'f.yaml:1:9: "server.port" is missing; expected a whole number',
-    'f.yaml:1:15: server.url: found 3, expected a URL',
+    'f.yaml:1:15: server.url: found 3, expected a URL; to mean a text, quote it: "3"',
     'f.yaml:1:18: unknown key "server.prt"; known here: url, password, port',
-    'f.yaml:3:16: rules[0].to[1]: found 3, expected a subject',
-    'f.yaml:4:10: rules[1].to: found 3, expected a subject',
+    'f.yaml:3:16: rules[0].to[1]: found 3, expected a subject; to mean a text, quote it: "3"',
+    'f.yaml:4:10: rules[1].to: found 3, expected a subject; to mean a text, quote it: "3"',
     'f.yaml:5:5: "rules[2].to" is missing; expected a subject',
     'f.yaml:6:5: rules[3]: found 5, expected a map with the keys to',
   ]);
