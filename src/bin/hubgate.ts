@@ -85,6 +85,13 @@ function program(end: (code: ExitCode) => void): Command {
     .addArgument(new Argument('<file>').choices(['access']))
     .action(async () => end((await import('../commands/schema.ts')).printSchema(process)));
 
+  hubgate
+    .command('migrate <file>')
+    .description('print the access.yaml that equals the rules of docker_auth, or of a registry with htpasswd')
+    .action(async (file: string) =>
+      end(await (await import('../commands/migrate/migrate.ts')).migrate(file, process)),
+    );
+
   const user = hubgate.command('user').description('the people who may log in');
   verb<Password>(user, 'add <name>', 'add a user', ['passwordStdin'], async (options, name = '') => {
     return (await import('../commands/user.ts')).addUser(name, options, process);

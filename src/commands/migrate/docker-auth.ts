@@ -1,0 +1,90 @@
+import { z } from 'zod';
+import { canonicalPattern } from '../../access/pattern-text.ts';
+
+/** The parts of a docker_auth configuration that mean something here. Everything else is not looked at. */
+const TEXT = z.union([z.string(), z.number().transform(String)]);
+export const DOCKER_AUTH = z.looseObject({
+  users: z.record(z.string(), z.unknown()).optional(),
+  acl: z.array(
+    z.looseObject({
+      match: z.record(z.string(), z.unknown()).nullish(),
+      actions: z.array(z.string()).nullish(),
+      comment: TEXT.nullish(),
+    }),
+  ),
+});
+export type DockerAuth = z.output<typeof DOCKER_AUTH>;
+
+/** A rule of ours, or why an entry has none. */
+export interface Migrated {
+  readonly effect: 'allow' | 'deny';
+  readonly rule?: string;
+  readonly notes: readonly string[];
+}
+
+const KNOWN = new Set(['account', 'name', 'ip', 'type', 'service']);
+/** Matches everybody who has a name, in the ways in which people write that. */
+const ANYBODY = /^\/\^?(?:\.[+*]|\.)\$?\/$/;
+
+type Entry = DockerAuth['acl'][number];
+
+/** Each entry of the list as a rule, or as a note. */
+export function migrateAcl({ acl }: DockerAuth): Migrated[] {
+  return acl.map((entry, index) => {
+    const { actions } = entry;
+    const effect = actions == null || actions.length === 0 ? 'deny' : 'allow';
+    const isPull = effect === 'deny' || actions?.some((action) => action === 'pull' || action === '*');
+    if (isPull !== true) return { effect, notes: [`entry ${index + 1} allows no pull`] };
+    const rule = migrateEntry(entry);
+    return 'text' in rule
+      ? { effect, rule: rule.text, notes: [] }
+      : { effect, notes: [`entry ${index + 1} is left to you: ${rule.wrong}`] };
+  });
+}
+
+function migrateEntry({ match, comment }: Entry): Part {
+  const account = toOf(match?.account);
+  const pull = pullOf(match?.name);
+  const unknown = Object.keys(match ?? {}).filter((key) => !KNOWN.has(key));
+  const wrong = [account, pull].flatMap((part) => ('wrong' in part ? [part.wrong] : []));
+  if (unknown.length > 0) wrong.push(`it matches ${unknown.join(', ')}`);
+  if (match?.type !== undefined && match.type !== 'repository') wrong.push(`it is of type ${match.type}`);
+  if ('wrong' in account || 'wrong' in pull || wrong.length > 0) return { wrong: wrong.join('; ') };
+  const parts = [
+    `pull: ${write(pull.text)}`,
+    `to: ${account.text}`,
+    ...(typeof match?.ip === 'string' ? [`from: ${write(match.ip)}`] : []),
+    ...(comment ? [`because: ${write(String(comment))}`] : []),
+  ];
+  return { text: `{ ${parts.join(', ')} }` };
+}
+
+type Part = { readonly text: string } | { readonly wrong: string };
+
+function toOf(account: unknown): Part {
+  if (account === undefined) return { text: '[authenticated, anonymous]' };
+  if (account === '') return { text: 'anonymous' };
+  if (typeof account !== 'string') return { wrong: 'its account is no text' };
+  if (ANYBODY.test(account)) return { text: 'authenticated' };
+  return /[/*?[\]$]/.test(account)
+    ? { wrong: `its account is the pattern ${account}` }
+    : { text: write(account) };
+}
+
+function pullOf(name: unknown): Part {
+  if (name === undefined || name === '*') return { text: 'everything' };
+  if (typeof name !== 'string') return { wrong: 'its name is no text' };
+  if (/^\/.*\/$/.test(name)) {
+    return ANYBODY.test(name)
+      ? { text: 'everything' }
+      : { wrong: `its name is the regular expression ${name}` };
+  }
+  const pattern = name.replaceAll('${account}', '${user}');
+  const canonical = canonicalPattern(pattern);
+  return 'wrong' in canonical ? { wrong: canonical.wrong } : { text: pattern };
+}
+
+/** JSON's texts are YAML's too. */
+function write(text: string): string {
+  return /^[a-z0-9][a-z0-9/._-]*$/i.test(text) && !/^[\d.]+$/.test(text) ? text : JSON.stringify(text);
+}
