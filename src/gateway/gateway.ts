@@ -70,7 +70,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     {
       names,
       admit: createAdmit({ auth, verifyToken, credentials }),
-      permit: createPermit(policy, clock),
+      permitNow: createPermit(policy, clock),
       core,
       audit,
       log,

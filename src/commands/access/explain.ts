@@ -9,7 +9,7 @@ import { parseImage } from '../../registry/image.ts';
 import { askRole } from '../ask-role.ts';
 import { type HomePaths, pathsIn } from '../home.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
-import { type AccessOptions, openPolicy, placeOf, readTime, shownRule } from './policy.ts';
+import { type AccessOptions, openPolicy, readTime, shownRule, writeRule } from './policy.ts';
 
 export interface ExplainOptions extends AccessOptions {
   readonly from?: string;
@@ -130,7 +130,7 @@ function verdictOf({ decision, private: reachesPrivate }: Explanation, question:
 
 function written(rule: RuleData, paths: HomePaths): string {
   const because = rule.because === undefined ? '' : `  (${rule.because})`;
-  return `${rule.effect} ${rule.id}  ${placeOf(rule, paths)}${because}`;
+  return `${rule.effect} ${writeRule(rule, paths)}${because}`;
 }
 
 function guardOf({ decision, private: reachesPrivate }: Explanation, visibility: Visibility): string {

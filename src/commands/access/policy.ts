@@ -38,8 +38,14 @@ export function valueOrPrint<T>(parsed: Parsed<T>, paths: HomePaths, terminal: T
 }
 
 /** Where somebody finds a rule. */
-export function placeOf({ source, line }: RuleData, paths: HomePaths): string {
+function placeOf({ source, line }: RuleData, paths: HomePaths): string {
   return `${inHome(path.resolve(source), paths)}:${line}`;
+}
+
+/** A rule's name and where it stands; one without a name is called by its place anyway. */
+export function writeRule(rule: RuleData, paths: HomePaths): string {
+  const place = placeOf(rule, paths);
+  return place.endsWith(`/${rule.id}`) ? place : `${rule.id} ${place}`;
 }
 
 /** A rule as JSON. */

@@ -6,7 +6,7 @@ import { pathsIn } from '../home.ts';
 import { loadOrPrint } from '../load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
 import { auditedPulls } from './audited-pulls.ts';
-import { type AccessOptions, openPolicy, shownRule } from './policy.ts';
+import { type AccessOptions, openPolicy, shownRule, writeRule } from './policy.ts';
 
 export interface UnusedOptions extends AccessOptions {
   readonly since: string;
@@ -39,7 +39,7 @@ export async function listUnusedRules(
   }
   for (const { rule, why } of unused) {
     const reason = why === 'redundant' ? 'others allow the same' : 'no pull matched it';
-    printLine(terminal.stdout, `${rule.id}  ${shownRule(rule, paths).place}  ${reason}`);
+    printLine(terminal.stdout, `${writeRule(rule, paths)}  ${reason}`);
   }
   printLine(terminal.stdout, `unused rules: ${unused.length}  audited pulls since then: ${pulls.length}`);
   return 0;

@@ -3,7 +3,7 @@ import { readUsers } from '../../auth/identity/users-file.ts';
 import { parseImage } from '../../registry/image.ts';
 import { type HomePaths, pathsIn } from '../home.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
-import { type AccessOptions, openPolicy, readTime, shownRule, valueOrPrint } from './policy.ts';
+import { type AccessOptions, openPolicy, readTime, shownRule, valueOrPrint, writeRule } from './policy.ts';
 
 /** Says who may pull a repository, or one tag of it. 0: somebody, 1: nobody. */
 export async function whoCanPull(
@@ -62,6 +62,6 @@ function writeAnswer({ who, rules, from, notFrom, deniedBy, ...one }: Answerable
     ...(from === undefined ? [] : [`from ${from.join(', ')}`]),
     ...(notFrom === undefined || deniedBy !== undefined ? [] : [`not from ${notFrom.join(', ')}`]),
   ];
-  const places = deciding.map((rule) => `${rule.id} ${shownRule(rule, paths).place}`);
+  const places = deciding.map((rule) => writeRule(rule, paths));
   return `${name}  ${parts.join(', ')}  (${places.join('; ')})`;
 }

@@ -2,7 +2,7 @@
  * May they? A token's scope ∩ the policy of this very moment. Decided before anything is looked up, so that a refusal
  * never depends on what exists. It depends on `access`, and must not know the core.
  */
-import { type Decision, decide } from '../../access/policy.ts';
+import { type Decision, decide, type Policy } from '../../access/policy.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { ErrorName } from '../../registry/error.ts';
 import type { Tag } from '../../registry/reference.ts';
@@ -33,12 +33,19 @@ export interface Asked {
   readonly address: string;
 }
 
-export function createPermit(policy: LivePolicy, clock: Clock): Permit {
+/** By the policy of the moment at which it is called: one request is decided by one version, however long it takes. */
+export type PermitNow = () => Permit;
+
+export function createPermit(policy: LivePolicy, clock: Clock): PermitNow {
+  return () => permitBy(policy.current, clock());
+}
+
+function permitBy(policy: Policy, at: number): Permit {
   return (admission, asked) => {
     const { repository } = asked;
     const scope = pullScope(familiarName(repository));
     if (admission.kind === 'rejected') return { kind: 'refused', error: admission.error, scope };
-    const decision = decide(policy.current, { ...asked, subject: admission.subject, at: clock() });
+    const decision = decide(policy, { ...asked, subject: admission.subject, at });
     if (admission.kind === 'admitted' && admission.repositories?.has(repository.name) === false) {
       return { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope, ...reasonOf(decision) };
     }

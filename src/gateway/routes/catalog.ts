@@ -4,11 +4,11 @@ import { familiarName, resolveRepository, type UpstreamNames } from '../../regis
 import type { Admission } from '../admission/admit.ts';
 import type { Core } from '../handover/core.ts';
 import { refuse, respond } from '../http/respond.ts';
-import type { Permit } from '../permission/permit.ts';
+import type { PermitNow } from '../permission/permit.ts';
 
 export interface CatalogRooms {
   readonly names: UpstreamNames;
-  readonly permit: Permit;
+  readonly permitNow: PermitNow;
   readonly core: Core;
 }
 
@@ -26,10 +26,11 @@ export async function answerCatalog(
     return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
   // A token for the catalog names no repositories, so only the policy bounds what is listed.
   const who = admission.kind === 'admitted' ? { ...admission, repositories: undefined } : admission;
+  const permit = rooms.permitNow();
   const names = cached.flatMap(({ name, visibility }) => {
     const repository = resolveRepository(name, [], rooms.names);
     if (repository === undefined) return [];
-    const permission = rooms.permit(who, { repository, address });
+    const permission = permit(who, { repository, address });
     const isSeen = permission.kind === 'granted' && (permission.private || visibility === 'public');
     return isSeen ? [familiarName(repository)] : [];
   });

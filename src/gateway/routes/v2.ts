@@ -12,14 +12,14 @@ import type { Core, CoreAnswer } from '../handover/core.ts';
 import { deliver } from '../handover/deliver.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
-import type { Asked, Permission, Permit } from '../permission/permit.ts';
+import type { Asked, Permission, Permit, PermitNow } from '../permission/permit.ts';
 import { answerCatalog } from './catalog.ts';
 import { permittedTags } from './permitted-tags.ts';
 
 export interface V2Rooms {
   readonly names: UpstreamNames;
   readonly admit: Admit;
-  readonly permit: Permit;
+  readonly permitNow: PermitNow;
   readonly core: Core;
   readonly audit: Audit;
   readonly log: Logger;
@@ -40,6 +40,7 @@ interface Pull {
   readonly method: 'GET' | 'HEAD';
   readonly route: RepositoryRoute;
   readonly admission: Admission;
+  readonly permit: Permit;
   /** By the monotonic clock. */
   readonly started: number;
 }
@@ -67,9 +68,10 @@ export async function answerV2(
     return answerCatalog(response, { admission, address: addressOf(request), page: route.page }, rooms);
   }
 
-  const pull: Pull = { request, response, method, route, admission, started };
+  const permit = rooms.permitNow();
+  const pull: Pull = { request, response, method, route, admission, permit, started };
   const address = addressOf(request);
-  const permission = rooms.permit(admission, { ...whatIsPulled(route), address });
+  const permission = permit(admission, { ...whatIsPulled(route), address });
   if (permission.kind === 'refused') {
     refusePull(response, permission, rooms);
     return record(pull, permission, { status: ERRORS[permission.error].status }, rooms);
@@ -135,10 +137,10 @@ function advice(
 /** What the core has, as far as it is for this caller: of a list of tags, those that may be resolved. */
 async function answerOf(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms): Promise<CoreAnswer> {
   const answer = await handOver(pull, reachesPrivate, rooms);
-  const { admission, request, route } = pull;
+  const { admission, permit, request, route } = pull;
   if (route.kind !== 'tags' || answer.kind !== 'document') return answer;
   const { repository } = route;
-  const permitTag = (tag: Tag) => rooms.permit(admission, { repository, tag, address: addressOf(request) });
+  const permitTag = (tag: Tag) => permit(admission, { repository, tag, address: addressOf(request) });
   const isPublic = async () => (await handOver(pull, false, rooms)).kind === 'document';
   return { ...answer, bytes: await permittedTags(answer.bytes, { permitTag, reachesPrivate, isPublic }) };
 }
