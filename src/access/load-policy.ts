@@ -36,7 +36,7 @@ export async function readSources(file: string): Promise<Parsed<readonly PolicyS
     const before = await stateOfPolicy(file);
     const found = await filesOf(file);
     if (found.length === 0)
-      return fault(file, 'there is no policy; `hubgate start` puts the default one here');
+      return fault(file, 'there is no policy; the first `hubgate start` puts the default one here');
     const sources = await readFiles(found, path.dirname(file));
     if ((await stateOfPolicy(file)) === before) return sources;
   }

@@ -60,6 +60,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     reload: async () => {
       await users.look();
       await policy.look();
+      log.info('users and access policy read anew');
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

@@ -132,6 +132,7 @@ async function startMirror(t: TestContext, environment: Record<string, string>) 
   await Promise.race([waitFor(() => output.includes('docker pull')), exit]);
   return {
     output: () => output,
+    hangUp: () => child.kill('SIGHUP'),
     stop: async () => {
       child.kill('SIGTERM');
       return (await exit)[0];
@@ -176,6 +177,14 @@ test('a first start makes what is missing and shows a password once; a second ke
   assert.equal((await pull()).status, 200);
   assert.ok(hub.log.some(({ headers }) => headers.authorization?.startsWith('Basic ')));
 
+  first.hangUp();
+  await waitFor(() => first.output().includes('users and access policy read anew'));
+  assert.equal((await pull()).status, 200);
+  // It was in the home before, and it says what the running core knows.
+  const explained = await run(['access', 'explain', 'admin', 'alpine', '--json']);
+  const { decision, rule, visibility } = JSON.parse(explained.stdout);
+  assert.deepEqual([decision, rule, visibility], ['allow', 'public', 'public']);
+
   const stats = JSON.parse((await run(['cache', 'stats', '--json'])).stdout);
   assert.deepEqual([stats.blobs, stats.repositories, stats.unwritten], [1, 1, 0]);
   assert.match(
@@ -205,8 +214,12 @@ test('a first start makes what is missing and shows a password once; a second ke
     assert.equal((await stat(path.join(home, secret))).mode & 0o777, 0o600, secret);
   }
   await hub.stop();
+  await rm(path.join(home, 'config/access.yaml'));
   const second = await startMirror(t, environment);
   assert.doesNotMatch(second.output(), /password/);
+  // A policy that is gone is no fresh install: what held goes on to hold, and the one that is shipped is not put there.
+  assert.match(second.output(), /there is no policy.*access policy refused; the last good one holds/);
+  assert.deepEqual((await readdir(path.join(home, 'config'))).sort(), ['access.schema.json', 'users.yaml']);
   assert.equal((await pull()).status, 200);
   assert.equal(await second.stop(), 0);
 });

@@ -112,8 +112,10 @@ function printExplanation(explanation: Explanation, shown: Shown): void {
   else print(`  decided by  ${written(rule, paths)}`);
   for (const other of matched.filter(({ id }) => id !== rule?.id))
     print(`  matches too ${written(other, paths)}`);
-  print(`  ${guardOf(explanation, shown.visibility)}`);
-  if (explanation.decision === 'allow') return;
+  if (explanation.decision === 'allow') {
+    if (!explanation.private) print(`  ${GUARD[shown.visibility]}`);
+    return;
+  }
   if (rule !== undefined) print(`What would be needed: the deny ${rule.id} would have to go, or not match.`);
   else if (nearly.length === 0) print('What would be needed: a rule. None comes near.');
   else print('What would be needed, any of these:');
@@ -133,17 +135,14 @@ function written(rule: RuleData, paths: HomePaths): string {
   return `${rule.effect} ${writeRule(rule, paths)}${because}`;
 }
 
-function guardOf({ decision, private: reachesPrivate }: Explanation, visibility: Visibility): string {
-  const knows = {
-    public: 'the mirror knows the repository as public',
-    private: 'the mirror knows the repository as private',
-    unknown: 'whether the repository is public the mirror has not asked yet, or no mirror runs here',
-  }[visibility];
-  if (decision === 'deny' || reachesPrivate || visibility === 'public') return knows;
-  const guard =
-    visibility === 'private' ? 'so this pull is refused' : 'if it is private, this pull is refused';
-  return `${knows}; the rule lacks private: true, ${guard}`;
-}
+/** What comes of a grant that does not reach private content. */
+const GUARD: Readonly<Record<Visibility, string>> = {
+  public: 'it is public, as the mirror last saw it',
+  private:
+    'but it is private, and the rule lacks private: true: it is answered as if there were no such repository',
+  unknown:
+    'if it is private, it is answered as if there were no such repository, for the rule lacks private: true;\n  whether it is, the mirror does not know yet, or none runs here',
+};
 
 const NEEDED: Readonly<Record<Condition, (rule: RuleData) => string>> = {
   repository: ({ pull }) => `a repository of ${pull.join(', ')}`,
