@@ -9,13 +9,17 @@ import { serveOnSocket } from '../platform/unix-socket.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { authApplication } from './endpoints.ts';
 import { createAuthenticate } from './identity/authenticate.ts';
+import { followCredentials } from './identity/live-credentials.ts';
 import { followUsers } from './identity/live-users.ts';
+import { openAuthState } from './state/sqlite-state.ts';
 import { readSigningKey } from './token/signing-key.ts';
 
 export interface AuthOptions {
   /** Where auth's unix socket is to be. */
   readonly socket: string;
   readonly usersFile: string;
+  /** The embedded database. */
+  readonly stateFile: string;
   readonly policyFile: string;
   /** Where the last policy that was good is kept. */
   readonly lastPolicyFile: string;
@@ -43,10 +47,12 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   const policy = stack.use(
     await followPolicy({ file: options.policyFile, lastGood: options.lastPolicyFile, log, clock }),
   );
-  const authenticate = await createAuthenticate(() => users.current, clock);
+  const state = stack.use(openAuthState(options.stateFile));
+  const credentials = stack.use(await followCredentials(users, state, log));
+  const authenticate = await createAuthenticate({ users, state, clock });
   const app = authApplication({
     authenticate,
-    users,
+    credentials,
     policy,
     names,
     issuer: { key, issuer: url.origin, audience: url.host, lifetime, clock },

@@ -2,16 +2,15 @@ import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import Koa, { type Context } from 'koa';
 import type { FollowedPolicy } from '../access/live-policy.ts';
-import { ANONYMOUS, type Subject, writeSubject } from '../access/subject.ts';
+import { ANONYMOUS, writeSubject } from '../access/subject.ts';
 import type { Live } from '../platform/live.ts';
 import type { Logger } from '../platform/log.ts';
 import { readBody } from '../platform/read-body.ts';
 import {
+  AUTHENTICATE,
   type AuthStatus,
-  type Credentials,
   type Identity,
   type IssuedToken,
-  LOGIN,
   LONGEST_WAIT,
   type LoginRefusal,
   TOKEN_REQUEST,
@@ -19,16 +18,15 @@ import {
 } from '../registry/auth-api.ts';
 import type { ErrorName } from '../registry/error.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
-import type { Authenticate } from './identity/authenticate.ts';
-import type { LiveUsers } from './identity/live-users.ts';
-import { passwordCredential } from './identity/password.ts';
+import type { Authenticate, Verdict } from './identity/authenticate.ts';
+import { ANONYMOUS_CREDENTIAL, type LiveCredentials } from './identity/live-credentials.ts';
 import { type GrantedScopes, grantScopes } from './token/grant-scopes.ts';
 import { type IssuerOptions, issueToken } from './token/issue-token.ts';
 
 /** What auth serves on its socket, to gateways alone. */
 export interface AuthRooms {
   readonly authenticate: Authenticate;
-  readonly users: LiveUsers;
+  readonly credentials: LiveCredentials;
   readonly policy: FollowedPolicy;
   readonly names: UpstreamNames;
   readonly issuer: IssuerOptions;
@@ -37,18 +35,16 @@ export interface AuthRooms {
   readonly stopping: AbortSignal;
 }
 
-/** The credential of whoever shows none. */
-const ANONYMOUS_CREDENTIAL = 'anonymous';
 const MAX_BODY = 128 * 1024;
 
-interface Identified {
-  readonly subject: Subject;
-  readonly credential: string;
-}
+type Identified = Omit<Verdict & { kind: 'authenticated' }, 'kind'>;
 
 export function authApplication(rooms: AuthRooms): Koa {
   const app = new Koa();
-  const tagged: Tagged = { credentials: inForce(rooms.users), policy: writtenPolicy(rooms.policy) };
+  const tagged: Tagged = {
+    credentials: writtenOnce(rooms.credentials, (current) => current),
+    policy: writtenPolicy(rooms.policy),
+  };
   // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
   app.silent = true;
   app.use(async (context) => {
@@ -72,7 +68,7 @@ async function answer(context: Context, rooms: AuthRooms, tagged: Tagged): Promi
       context.body = { keys: [rooms.issuer.key.jwk] };
       return;
     case 'GET /credentials':
-      return answerTagged(context, tagged.credentials, rooms.users, rooms.stopping);
+      return answerTagged(context, tagged.credentials, rooms.credentials, rooms.stopping);
     case 'GET /policy':
       return answerTagged(context, tagged.policy, rooms.policy, rooms.stopping);
     case 'GET /status':
@@ -84,8 +80,8 @@ async function answer(context: Context, rooms: AuthRooms, tagged: Tagged): Promi
 }
 
 async function answerAuthenticate(context: Context, { authenticate }: AuthRooms): Promise<void> {
-  const { username, password } = LOGIN.parse(await readJson(context));
-  const verdict = await authenticate(username, password);
+  const { login, address } = AUTHENTICATE.parse(await readJson(context));
+  const verdict = await authenticate(login, address);
   if (verdict.kind !== 'authenticated')
     return refuse(context, verdict.kind === 'busy' ? 'TOO_MANY_LOGINS' : 'BAD_CREDENTIALS');
   context.body = {
@@ -98,7 +94,7 @@ async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
   const request = TOKEN_REQUEST.parse(await readJson(context));
   const identified = await identify(request, rooms);
   if (typeof identified === 'string') return refuse(context, identified);
-  const { access, scope } = granted(request, identified.subject, rooms);
+  const { access, scope } = granted(request, identified, rooms);
   const who = { subject: writeSubject(identified.subject), credential: identified.credential };
   const token = await issueToken({ ...who, access }, rooms.issuer);
   context.body = { ...who, token, expiresIn: rooms.issuer.lifetime / 1000, scope } satisfies IssuedToken;
@@ -112,19 +108,24 @@ async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
 async function identify(request: TokenRequest, rooms: AuthRooms): Promise<Identified | LoginRefusal> {
   const nobody: Identified = { subject: ANONYMOUS, credential: ANONYMOUS_CREDENTIAL };
   if (request.login === null) return nobody;
-  const verdict = await rooms.authenticate(request.login.username, request.login.password);
+  const verdict = await rooms.authenticate(request.login, request.address);
   if (verdict.kind === 'authenticated') return verdict;
   // Not yet judged is not unknown: somebody who may more would be given the token of nobody.
   if (verdict.kind === 'busy') return 'TOO_MANY_LOGINS';
-  return granted(request, ANONYMOUS, rooms).access.length > 0 ? nobody : 'BAD_CREDENTIALS';
+  return granted(request, nobody, rooms).access.length > 0 ? nobody : 'BAD_CREDENTIALS';
 }
 
 function granted(
   { scopes, address }: TokenRequest,
-  subject: Subject,
+  { subject, narrowing }: Identified,
   { policy, names, issuer }: AuthRooms,
 ): GrantedScopes {
-  return grantScopes(scopes, { subject, address, at: issuer.clock() }, policy.current, names);
+  return grantScopes(
+    scopes,
+    { subject, address, at: issuer.clock(), ...(narrowing && { narrowing }) },
+    policy.current,
+    names,
+  );
 }
 
 /** What gateways follow, as JSON, and a tag that differs where it does. */
@@ -170,17 +171,6 @@ function writtenOnce<T>(live: Live<T>, write: (value: T) => unknown): () => Tagg
     last = { of: live.current, body, etag };
     return last;
   };
-}
-
-function inForce(users: LiveUsers): () => TaggedAnswer {
-  return writtenOnce(users, (current): Credentials => {
-    return Object.fromEntries([
-      ...[...current.values()].map(({ name, passwordHash }) => {
-        return [passwordCredential(name, passwordHash), { subject: writeSubject({ kind: 'user', name }) }];
-      }),
-      [ANONYMOUS_CREDENTIAL, { subject: writeSubject(ANONYMOUS) }],
-    ]);
-  });
 }
 
 function writtenPolicy(policy: FollowedPolicy): () => TaggedAnswer {

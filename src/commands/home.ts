@@ -7,6 +7,8 @@ export interface HomePaths {
   readonly users: string;
   readonly ca: { readonly certificate: string; readonly key: string };
   readonly signingKey: string;
+  /** The embedded database of auth. */
+  readonly authState: string;
   /** The last policy that was good. */
   readonly lastPolicy: string;
   readonly runtime: string;
@@ -28,6 +30,7 @@ export function pathsIn(directory: string): HomePaths {
     users: at('config/users.yaml'),
     ca: { certificate: at('certs/ca.crt'), key: at('certs/ca.key') },
     signingKey: at('state/signing-key.pem'),
+    authState: at('state/auth.db'),
     lastPolicy: at('state/last-good-policy.json'),
     runtime: at('run'),
     authSocket: at('run/auth.sock'),

@@ -26,6 +26,7 @@ export async function runRole(role: Role, config: Config, paths: HomePaths): Pro
       return startAuth({
         socket: paths.authSocket,
         usersFile: paths.users,
+        stateFile: paths.authState,
         policyFile: paths.policy,
         lastPolicyFile: paths.lastPolicy,
         keyFile: paths.signingKey,

@@ -63,7 +63,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const core = stack.use(
     'url' in options.core ? openExternalCore(options.core.url) : openBuiltinCore(options.core),
   );
-  const credentials = stack.use(await followCredentials(auth, log));
+  const credentials = stack.use(await followCredentials(auth, log, clock));
   const policy = stack.use(await followPolicy(auth, log));
   const verifyToken = await createVerifyToken({ auth, issuer: url.origin, audience: url.host, clock });
   const app = application(

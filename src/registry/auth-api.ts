@@ -1,7 +1,7 @@
 /**
  * What a gateway asks auth, over auth's socket:
  *
- *     POST /authenticate   a name and a password → who that is
+ *     POST /authenticate   a name and a password, from an address → who that is
  *     POST /token          the same or nobody, and scopes → a token
  *     GET  /keys           the public keys by which tokens are verified
  *     GET  /credentials    the credentials that are in force
@@ -15,6 +15,10 @@ import { z } from 'zod';
 
 export const LOGIN = z.strictObject({ username: z.string(), password: z.string() });
 export type Login = Readonly<z.output<typeof LOGIN>>;
+
+/** A login, and the TCP peer's address. */
+export const AUTHENTICATE = z.strictObject({ login: LOGIN, address: z.string() });
+export type AuthenticateRequest = Readonly<z.output<typeof AUTHENTICATE>>;
 
 export const TOKEN_REQUEST = z.strictObject({
   /** What was shown; null: nothing. */
@@ -57,6 +61,23 @@ export const AUTH_STATUS = z.object({
 });
 export type AuthStatus = Readonly<z.output<typeof AUTH_STATUS>>;
 
-/** Each credential in force, by its id. */
-export const CREDENTIALS = z.record(z.string(), z.object({ subject: z.string() }));
+/** What is in force, and what is not any more although it looks so. */
+export const CREDENTIALS = z.object({
+  /** By its id. */
+  inForce: z.record(
+    z.string(),
+    z.object({
+      subject: z.string(),
+      /** Is `subject` only what the subject begins with? Of a federation, whose subjects are not known before. */
+      isPrefix: z.literal(true).optional(),
+      /** Milliseconds; from this time on it is in force no more. */
+      until: z.number().optional(),
+      /** What it narrows its subject's rights to: canonical patterns, and networks. */
+      pull: z.array(z.string()).readonly().optional(),
+      from: z.array(z.string()).readonly().optional(),
+    }),
+  ),
+  /** SHA-256 of client certificates, as lower-case hex. */
+  revokedCertificates: z.array(z.string()).readonly(),
+});
 export type Credentials = Readonly<z.output<typeof CREDENTIALS>>;

@@ -27,7 +27,9 @@ afterEach(() => rm(directory, { recursive: true }));
 test('a user is added to a file that is not there, for its owner’s eyes only', async () => {
   assert.deepEqual(await readUsers(file), { value: new Map() });
   await setPassword(file, 'ana', HASH);
-  assert.deepEqual(await readUsers(file), { value: new Map([['ana', { name: 'ana', passwordHash: HASH }]]) });
+  assert.deepEqual(await readUsers(file), {
+    value: new Map([['ana', { name: 'ana', isService: false, isDisabled: false, passwordHash: HASH }]]),
+  });
   assert.equal((await stat(file)).mode & 0o777, 0o600);
 });
 
@@ -88,14 +90,14 @@ users:
   eve: { password: ${HASH} }
 `;
   assert.deepEqual(faults(text), [
-    'users.yaml:3:8: "users.ana.password" is missing; expected an argon2id hash, as `hubgate user` writes it',
+    'users.yaml:3:3: ana has no password, and is no service',
     'users.yaml:4:19: users.bo.password: found something else, expected an argon2id hash, as `hubgate user` writes it',
     'users.yaml:5:3: "Jin" is no user name (lower-case letters, digits and ._@- between them, at most 64)',
     'users.yaml:6:3: "authenticated" is no user name (lower-case letters, digits and ._@- between them, at most 64)',
     `users.yaml:7:${24 + HASH.length}: unknown key "users.zoe.admin"; known here: password`,
     'users.yaml:8:20: users.eve.password: found something else, expected an argon2id hash, as `hubgate user` writes it',
-    'users.yaml:8:43: unknown key "users.eve…"; known here: password',
-    'users.yaml:8:47: unknown key "users.eve…"; known here: password',
+    'users.yaml:8:43: unknown key "users.eve…"; known here: password, service, disabled',
+    'users.yaml:8:47: unknown key "users.eve…"; known here: password, service, disabled',
   ]);
 });
 

@@ -114,6 +114,7 @@ export class TestHubgate implements AsyncDisposable {
       ...common,
       socket: at('auth.sock'),
       usersFile: at('users.yaml'),
+      stateFile: at('auth.db'),
       policyFile: at('access.yaml'),
       lastPolicyFile: at('last-policy.json'),
       keyFile: at('key.pem'),

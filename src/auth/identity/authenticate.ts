@@ -1,20 +1,40 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import pLimit from 'p-limit';
+import { compileNarrowing, type Narrowing } from '../../access/narrowing.ts';
+import { parseNetwork } from '../../access/network.ts';
 import type { Subject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
+import type { Live } from '../../platform/live.ts';
 import { SingleFlight } from '../../platform/single-flight.ts';
+import type { Login } from '../../registry/auth-api.ts';
+import type { AuthState } from '../state/auth-state.ts';
 import { hashPassword, passwordCredential, randomPassword, verifyPassword } from './password.ts';
-import type { Users } from './users-file.ts';
+import { isSecret, parseServiceToken, type ServiceToken, tokenCredential } from './service-token.ts';
+import { subjectOf } from './user-subject.ts';
+import type { User, Users } from './users-file.ts';
 
 export type Verdict =
-  | { readonly kind: 'authenticated'; readonly subject: Subject; readonly credential: string }
+  | {
+      readonly kind: 'authenticated';
+      readonly subject: Subject;
+      /** The id of what was shown. */
+      readonly credential: string;
+      /** What that is less than its subject. */
+      readonly narrowing?: Narrowing;
+    }
   | { readonly kind: 'wrong' }
   /** More wait to be hashed than can be in good time. */
   | { readonly kind: 'busy' };
 
-/** Who are you? Answers by name and password, in the same time whether or not the name is known. */
-export type Authenticate = (username: string, password: string) => Promise<Verdict>;
+/** Who are you? Answers by name and password or token, in the same time whether or not the name is known. */
+export type Authenticate = (login: Login, address: string) => Promise<Verdict>;
+
+export interface AuthenticateOptions {
+  readonly users: Live<Users>;
+  readonly state: AuthState;
+  readonly clock: Clock;
+}
 
 /** A hash keeps one thread of libuv's four and one core busy; the file system needs the others. */
 const CONCURRENT_HASHES = 2;
@@ -25,7 +45,11 @@ const MAX_REMEMBERED = 10_000;
 /** Nobody's password is longer, and hashing costs by the byte. */
 const MAX_PASSWORD_LENGTH = 1024;
 
-export async function createAuthenticate(users: () => Users, clock: Clock): Promise<Authenticate> {
+export async function createAuthenticate({
+  users,
+  state,
+  clock,
+}: AuthenticateOptions): Promise<Authenticate> {
   const limit = pLimit(CONCURRENT_HASHES);
   const verdicts = new ExpiringCache<{ readonly right: boolean }>(MAX_REMEMBERED, clock);
   const verifying = new SingleFlight<boolean | undefined>();
@@ -49,16 +73,47 @@ export async function createAuthenticate(users: () => Users, clock: Clock): Prom
     });
   };
 
-  return async (username, password) => {
-    if (password.length > MAX_PASSWORD_LENGTH) return { kind: 'wrong' };
-    const user = users().get(username);
-    const right = await isRight(username, user?.passwordHash ?? nobody, password);
+  const byPassword = async (user: User | undefined, { username, password }: Login): Promise<Verdict> => {
+    const hash = user?.isDisabled === true ? undefined : user?.passwordHash;
+    const right = await isRight(username, hash ?? nobody, password);
     if (right === undefined) return { kind: 'busy' };
-    if (user === undefined || !right) return { kind: 'wrong' };
+    if (user === undefined || hash === undefined || !right) return { kind: 'wrong' };
     return {
       kind: 'authenticated',
-      subject: { kind: 'user', name: user.name },
-      credential: passwordCredential(user.name, user.passwordHash),
+      subject: subjectOf(user),
+      credential: passwordCredential(user.name, hash),
     };
+  };
+
+  return async (login, address) => {
+    if (login.password.length > MAX_PASSWORD_LENGTH) return { kind: 'wrong' };
+    const user = users.current.get(login.username);
+    const shown = parseServiceToken(login.password);
+    return shown === undefined
+      ? byPassword(user, login)
+      : byServiceToken(shown, user, address, { state, clock });
+  };
+}
+
+/** By a token that is its owner's, in its time, and shown from where it may be. */
+async function byServiceToken(
+  shown: ServiceToken,
+  owner: User | undefined,
+  address: string,
+  { state, clock }: Pick<AuthenticateOptions, 'state' | 'clock'>,
+): Promise<Verdict> {
+  const token = (await state.tokens()).find(({ id }) => id === shown.id);
+  if (token === undefined || !isSecret(shown.secret, token.hash)) return { kind: 'wrong' };
+  if (owner === undefined || owner.isDisabled || token.owner !== owner.name) return { kind: 'wrong' };
+  if (token.expiresAt <= clock()) return { kind: 'wrong' };
+  const { pull, from } = token;
+  if (from !== null && parseNetwork(from)?.contains(address) !== true) return { kind: 'wrong' };
+  await state.useToken(token.id, clock(), address);
+  const narrowing = compileNarrowing({ pull: pull ?? undefined, from: from ?? undefined });
+  return {
+    kind: 'authenticated',
+    subject: subjectOf(owner),
+    credential: tokenCredential(token.id),
+    narrowing,
   };
 }

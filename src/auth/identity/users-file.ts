@@ -10,8 +10,11 @@ import { isPasswordHash } from './password.ts';
 
 export interface User {
   readonly name: string;
-  /** argon2id, as a PHC string. */
-  readonly passwordHash: string;
+  /** argon2id, as a PHC string; absent: by tokens alone. */
+  readonly passwordHash?: string;
+  /** A service account: no person, and a subject of another kind. */
+  readonly isService: boolean;
+  readonly isDisabled: boolean;
 }
 
 export type Users = ReadonlyMap<string, User>;
@@ -24,7 +27,12 @@ const ANYTHING = z.unknown().optional();
 const KEYS = section({ version: ANYTHING, users: ANYTHING });
 const VERSION = z.literal(1, '1, the version of this format');
 const USERS = z.record(z.string(), ANYTHING, 'a map of users').nullish();
-const USER = section({ password: z.string(HASH).refine(isPasswordHash, HASH) });
+const FLAG = z.boolean('true or false').optional();
+const USER = section({
+  password: z.string(HASH).refine(isPasswordHash, HASH).optional(),
+  service: FLAG,
+  disabled: FLAG,
+});
 
 export function parseUsers(source: string, text: string): Parsed<Users> {
   const parsed = parse(source, text);
@@ -41,7 +49,16 @@ function parse(source: string, text: string): Parsed<{ readonly users: Users; re
   for (const name of Object.keys(parts.read(['users'], USERS) ?? {})) {
     if (!isName(name)) parts.fault(['users', name], `"${name}" is no user name (${NAME_RULE})`, 'key');
     const user = parts.read(['users', name], USER);
-    if (user !== undefined) users.set(name, { name, passwordHash: user.password });
+    if (user === undefined) continue;
+    const { password, service: isService = false, disabled: isDisabled = false } = user;
+    if (password === undefined && !isService)
+      parts.fault(['users', name], `${name} has no password, and is no service`, 'key');
+    users.set(name, {
+      name,
+      isService,
+      isDisabled,
+      ...(password !== undefined && { passwordHash: password }),
+    });
   }
   return parts.result({ users, document: parts.yaml.document });
 }

@@ -1,3 +1,4 @@
+import type { Narrowing } from '../../access/narrowing.ts';
 import { decide, type Policy } from '../../access/policy.ts';
 import type { Subject } from '../../access/subject.ts';
 import { resolveRepository, type UpstreamNames } from '../../registry/repository.ts';
@@ -9,6 +10,8 @@ export interface Asker {
   readonly address: string;
   /** Milliseconds. */
   readonly at: number;
+  /** What the credential that was shown is less than its subject. */
+  readonly narrowing?: Narrowing;
 }
 
 export interface GrantedScopes {
@@ -38,6 +41,7 @@ export function grantScopes(
       continue;
     const repository = resolveRepository(scope.name, [], names);
     if (repository === undefined) continue;
+    if (asker.narrowing?.allows(repository, asker.address) === false) continue;
     if (decide(policy, { ...asker, repository }).decision !== 'allow') continue;
     access.set(repository.name, { type: 'repository', name: repository.name, actions: ['pull'] });
     scopes.push(`repository:${scope.name}:pull`);

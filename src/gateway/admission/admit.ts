@@ -3,6 +3,7 @@
  * must not know what is asked for.
  */
 import type { IncomingMessage } from 'node:http';
+import type { Narrowing } from '../../access/narrowing.ts';
 import { ANONYMOUS, type Subject } from '../../access/subject.ts';
 import type { Login, LoginRefusal } from '../../registry/auth-api.ts';
 import type { AuthClient } from './auth-client.ts';
@@ -18,6 +19,8 @@ export type Admission =
       readonly credential: string;
       /** Of a token: the repositories that it was issued for. Of a login: it has no such bounds. */
       readonly repositories?: ReadonlySet<string> | undefined;
+      /** What the credential is less than its subject. */
+      readonly narrowing?: Narrowing | undefined;
     }
   | { readonly kind: 'anonymous'; readonly subject: typeof ANONYMOUS }
   | { readonly kind: 'rejected'; readonly error: 'INVALID_TOKEN' | LoginRefusal };
@@ -33,20 +36,22 @@ export interface AdmitOptions {
 export function createAdmit({ auth, verifyToken, credentials }: AdmitOptions): Admit {
   const byToken = async (token: string): Promise<Admission> => {
     const claims = await verifyToken(token);
-    if (claims === undefined || !(await credentials.include(claims.credential, claims.subject))) {
-      return { kind: 'rejected', error: 'INVALID_TOKEN' };
-    }
-    return { kind: 'admitted', ...claims };
+    const inForce = claims && (await credentials.find(claims));
+    return claims === undefined || inForce === undefined
+      ? { kind: 'rejected', error: 'INVALID_TOKEN' }
+      : { kind: 'admitted', ...claims, ...inForce };
   };
 
-  const byLogin = async (login: Login): Promise<Admission> => {
-    const identity = await auth.authenticate(login);
-    return 'refused' in identity
-      ? { kind: 'rejected', error: identity.refused }
-      : { kind: 'admitted', ...identity };
+  const byLogin = async (login: Login, address: string): Promise<Admission> => {
+    const identity = await auth.authenticate({ login, address });
+    if ('refused' in identity) return { kind: 'rejected', error: identity.refused };
+    const inForce = await credentials.find(identity);
+    return inForce === undefined
+      ? { kind: 'rejected', error: 'BAD_CREDENTIALS' }
+      : { kind: 'admitted', ...identity, ...inForce };
   };
 
-  return async ({ headers: { authorization } }) => {
+  return async ({ headers: { authorization }, socket: { remoteAddress: address = '' } }) => {
     const shown = readShown(authorization);
     switch (shown.kind) {
       case 'nothing':
@@ -54,7 +59,7 @@ export function createAdmit({ auth, verifyToken, credentials }: AdmitOptions): A
       case 'token':
         return byToken(shown.token);
       case 'login':
-        return byLogin(shown.login);
+        return byLogin(shown.login, address);
       case 'unreadable':
         return { kind: 'rejected', error: 'BAD_CREDENTIALS' };
     }

@@ -6,6 +6,7 @@ import { parseSubject, type Subject } from '../../access/subject.ts';
 import { type HttpClient, type HttpRequest, openSocketClient } from '../../platform/http-client.ts';
 import {
   AUTH_STATUS,
+  type AuthenticateRequest,
   type AuthStatus,
   CREDENTIALS,
   type Credentials,
@@ -13,7 +14,6 @@ import {
   ISSUED_TOKEN,
   KEYS,
   LONGEST_WAIT,
-  type Login,
   type LoginRefusal,
   REFUSAL,
   type TokenRequest,
@@ -23,10 +23,10 @@ import type { AskAuth, AskOptions, TaggedValue } from './followed.ts';
 
 /** The gateway's side of auth's socket. Whatever is asked rejects with `PeerUnreachable` where auth does not answer. */
 export interface AuthClient extends AsyncDisposable {
-  authenticate(login: Login): Promise<Identity | Refused>;
+  authenticate(request: AuthenticateRequest): Promise<Identity | Refused>;
   token(request: TokenRequest): Promise<IssuedToken | Refused>;
   keys(): Promise<JSONWebKeySet>;
-  readonly credentials: AskAuth<ReadonlyMap<string, Credentials[string]>>;
+  readonly credentials: AskAuth<Credentials>;
   readonly policy: AskAuth<Policy>;
   status(): Promise<AuthStatus>;
 }
@@ -63,8 +63,8 @@ class SocketAuthClient implements AuthClient {
     this.#http = http;
   }
 
-  authenticate(login: Login): Promise<Identity | Refused> {
-    return this.#post('/authenticate', login, IDENTITY);
+  authenticate(request: AuthenticateRequest): Promise<Identity | Refused> {
+    return this.#post('/authenticate', request, IDENTITY);
   }
 
   token(request: TokenRequest): Promise<IssuedToken | Refused> {
@@ -76,10 +76,8 @@ class SocketAuthClient implements AuthClient {
     return KEYS.parse(await body.json());
   }
 
-  credentials(
-    options: AskOptions,
-  ): Promise<TaggedValue<ReadonlyMap<string, Credentials[string]>> | undefined> {
-    return this.#tagged('/credentials', options, (body) => new Map(Object.entries(CREDENTIALS.parse(body))));
+  credentials(options: AskOptions): Promise<TaggedValue<Credentials> | undefined> {
+    return this.#tagged('/credentials', options, (body) => CREDENTIALS.parse(body));
   }
 
   policy(options: AskOptions): Promise<TaggedValue<Policy> | undefined> {

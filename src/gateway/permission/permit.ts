@@ -45,6 +45,8 @@ function permitBy(policy: Policy, at: number): Permit {
     const { repository } = asked;
     const scope = pullScope(familiarName(repository));
     if (admission.kind === 'rejected') return { kind: 'refused', error: admission.error, scope };
+    if (admission.kind === 'admitted' && admission.narrowing?.allows(repository, asked.address) === false)
+      return { kind: 'refused', error: 'DENIED' };
     const decision = decide(policy, { ...asked, subject: admission.subject, at });
     if (admission.kind === 'admitted' && admission.repositories?.has(repository.name) === false) {
       return { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope, ...reasonOf(decision) };

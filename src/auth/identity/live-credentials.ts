@@ -1,0 +1,77 @@
+import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
+import { type Live, LiveValue } from '../../platform/live.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { Credentials } from '../../registry/auth-api.ts';
+import type { AuthState, StoredToken } from '../state/auth-state.ts';
+import type { LiveUsers } from './live-users.ts';
+import { passwordCredential } from './password.ts';
+import { tokenCredential } from './service-token.ts';
+import { subjectOf } from './user-subject.ts';
+import type { User, Users } from './users-file.ts';
+
+/** The credential of whoever shows none. */
+export const ANONYMOUS_CREDENTIAL = 'anonymous';
+
+export interface LiveCredentials extends Live<Credentials>, Disposable {}
+
+/** Every credential that is in force: gateways ask it at every request whether what was shown still counts. */
+export async function followCredentials(
+  users: LiveUsers,
+  state: AuthState,
+  log: Logger,
+): Promise<LiveCredentials> {
+  const read = async () => credentialsOf(users.current, state);
+  const live = new LiveValue(await read());
+  let isOver = false;
+  const follow = async () => {
+    while (!isOver) {
+      // Taken before what they tell of is read, so that nothing that changes meanwhile is missed.
+      const changed = Promise.race([users.changed(), state.changes.changed()]);
+      try {
+        live.set(await read());
+      } catch (error) {
+        if (!isOver) log.error({ error: (error as Error).message }, 'the credentials cannot be read');
+      }
+      await changed;
+    }
+  };
+  void follow();
+  return {
+    get current() {
+      return live.current;
+    },
+    changed: () => live.changed(),
+    [Symbol.dispose]: () => {
+      isOver = true;
+    },
+  };
+}
+
+async function credentialsOf(users: Users, state: AuthState): Promise<Credentials> {
+  const active = [...users.values()].filter(({ isDisabled }) => !isDisabled);
+  const owners = new Map(active.map((user) => [user.name, user]));
+  const certificates = await state.certificates();
+  return {
+    inForce: Object.fromEntries([
+      [ANONYMOUS_CREDENTIAL, { subject: writeSubject(ANONYMOUS) }],
+      ...active.flatMap((user) => passwordEntry(user)),
+      ...(await state.tokens()).flatMap((token) => tokenEntry(token, owners.get(token.owner))),
+    ]),
+    revokedCertificates: certificates.flatMap(({ fingerprint, revokedAt }) =>
+      revokedAt === null ? [] : [fingerprint],
+    ),
+  };
+}
+
+type Entry = [id: string, Credentials['inForce'][string]];
+
+function passwordEntry(user: User): Entry[] {
+  if (user.passwordHash === undefined) return [];
+  return [[passwordCredential(user.name, user.passwordHash), { subject: writeSubject(subjectOf(user)) }]];
+}
+
+function tokenEntry({ id, expiresAt, pull, from }: StoredToken, owner: User | undefined): Entry[] {
+  if (owner === undefined) return [];
+  const subject = writeSubject(subjectOf(owner));
+  return [[tokenCredential(id), { subject, until: expiresAt, ...(pull && { pull }), ...(from && { from }) }]];
+}

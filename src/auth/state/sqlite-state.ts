@@ -1,0 +1,205 @@
+import { chmodSync, mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
+import { setInterval } from 'node:timers/promises';
+import { type Live, LiveValue } from '../../platform/live.ts';
+import type { AuthState, StoredCertificate, StoredLogin, StoredToken } from './auth-state.ts';
+
+const SCHEMA_VERSION = 1;
+
+const SCHEMA = `
+  CREATE TABLE token (
+    id TEXT PRIMARY KEY, owner TEXT NOT NULL, hash TEXT NOT NULL, created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL, pull TEXT, networks TEXT, last_used_at INTEGER, last_used_from TEXT
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE login (
+    id TEXT PRIMARY KEY, user TEXT NOT NULL, hash TEXT NOT NULL, credential TEXT NOT NULL, client TEXT NOT NULL,
+    created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, last_used_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE certificate (
+    fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, serial TEXT NOT NULL, issued_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL, revoked_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+/** Milliseconds. How long a writer waits for another, and how soon another's change is seen. */
+const BUSY_TIMEOUT = 5_000;
+const LOOK_EVERY = 200;
+
+/**
+ * Opens the state in one SQLite file, or makes it. Several processes may have it open: each change is a transaction of its
+ * own, synced before it counts.
+ *
+ * @throws where the file cannot be used. It is not begun anew: what was revoked would be good again.
+ */
+export function openAuthState(file: string): AuthState {
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o750 });
+  try {
+    return new SqliteState(file);
+  } catch (error) {
+    throw new Error(`${file} cannot be used: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+class SqliteState implements AuthState {
+  readonly #database: DatabaseSync;
+  readonly #changes = new LiveValue(0);
+  readonly #stop = new AbortController();
+  #seen: unknown;
+
+  constructor(file: string) {
+    this.#database = new DatabaseSync(file, { timeout: BUSY_TIMEOUT });
+    try {
+      chmodSync(file, 0o600);
+      this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE');
+      const { user_version: version } = this.#database.prepare('PRAGMA user_version').get() as Row;
+      if (version === 0) this.#database.exec(SCHEMA);
+      else if (version !== SCHEMA_VERSION) throw new Error(`its version is ${version}`);
+      this.#database.exec('COMMIT');
+    } catch (error) {
+      this.#database.close();
+      throw error;
+    }
+    this.#seen = this.#dataVersion();
+    void this.#follow();
+  }
+
+  get changes(): Live<number> {
+    return this.#changes;
+  }
+
+  async tokens(): Promise<readonly StoredToken[]> {
+    return this.#all('SELECT * FROM token ORDER BY created_at, id').map((row) => ({
+      id: row.id as string,
+      owner: row.owner as string,
+      hash: row.hash as string,
+      createdAt: row.created_at as number,
+      expiresAt: row.expires_at as number,
+      pull: listIn(row.pull),
+      from: listIn(row.networks),
+      lastUsedAt: row.last_used_at as number | null,
+      lastUsedFrom: row.last_used_from as string | null,
+    }));
+  }
+
+  async putToken(token: StoredToken): Promise<void> {
+    const { id, owner, hash, createdAt, expiresAt, pull, from, lastUsedAt, lastUsedFrom } = token;
+    this.#change(
+      'INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      ...[id, owner, hash, createdAt, expiresAt, textOf(pull), textOf(from), lastUsedAt, lastUsedFrom],
+    );
+  }
+
+  async removeToken(id: string): Promise<boolean> {
+    return this.#change('DELETE FROM token WHERE id = ?', id);
+  }
+
+  async useToken(id: string, at: number, from: string): Promise<void> {
+    this.#run('UPDATE token SET last_used_at = ?, last_used_from = ? WHERE id = ?', at, from, id);
+  }
+
+  async logins(): Promise<readonly StoredLogin[]> {
+    return this.#all('SELECT * FROM login ORDER BY created_at, id').map((row) => ({
+      id: row.id as string,
+      user: row.user as string,
+      hash: row.hash as string,
+      credential: row.credential as string,
+      client: row.client as string,
+      createdAt: row.created_at as number,
+      expiresAt: row.expires_at as number,
+      lastUsedAt: row.last_used_at as number | null,
+    }));
+  }
+
+  async putLogin(login: StoredLogin): Promise<void> {
+    const { id, user, hash, credential, client, createdAt, expiresAt, lastUsedAt } = login;
+    this.#change(
+      'INSERT INTO login VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+      ...[id, user, hash, credential, client, createdAt, expiresAt, lastUsedAt],
+    );
+  }
+
+  async removeLogin(id: string): Promise<boolean> {
+    return this.#change('DELETE FROM login WHERE id = ?', id);
+  }
+
+  async useLogin(id: string, at: number): Promise<void> {
+    this.#run('UPDATE login SET last_used_at = ? WHERE id = ?', at, id);
+  }
+
+  async certificates(): Promise<readonly StoredCertificate[]> {
+    return this.#all('SELECT * FROM certificate ORDER BY issued_at, fingerprint').map((row) => ({
+      fingerprint: row.fingerprint as string,
+      name: row.name as string,
+      serial: row.serial as string,
+      issuedAt: row.issued_at as number,
+      expiresAt: row.expires_at as number,
+      revokedAt: row.revoked_at as number | null,
+    }));
+  }
+
+  async putCertificate(certificate: StoredCertificate): Promise<void> {
+    const { fingerprint, name, serial, issuedAt, expiresAt, revokedAt } = certificate;
+    this.#change(
+      'INSERT INTO certificate VALUES (?, ?, ?, ?, ?, ?)',
+      ...[fingerprint, name, serial, issuedAt, expiresAt, revokedAt],
+    );
+  }
+
+  async revokeCertificate(fingerprint: string, at: number): Promise<boolean> {
+    return this.#change(
+      'UPDATE certificate SET revoked_at = ? WHERE fingerprint = ? AND revoked_at IS NULL',
+      at,
+      fingerprint,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    this.#database.close();
+  }
+
+  #all(sql: string): Row[] {
+    return this.#database.prepare(sql).all() as Row[];
+  }
+
+  #run(sql: string, ...values: SQLInputValue[]): boolean {
+    return this.#database.prepare(sql).run(...values).changes > 0;
+  }
+
+  #change(sql: string, ...values: SQLInputValue[]): boolean {
+    const done = this.#run(sql, ...values);
+    if (done) this.#changes.set(this.#changes.current + 1);
+    return done;
+  }
+
+  /** Differs when another connection has written; uses are writes too, which costs whoever follows a look. */
+  #dataVersion(): unknown {
+    return (this.#database.prepare('PRAGMA data_version').get() as Row).data_version;
+  }
+
+  async #follow(): Promise<void> {
+    const { signal } = this.#stop;
+    try {
+      for await (const _ of setInterval(LOOK_EVERY, undefined, { signal, ref: false })) {
+        const now = this.#dataVersion();
+        if (now === this.#seen) continue;
+        this.#seen = now;
+        this.#changes.set(this.#changes.current + 1);
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+}
+
+function textOf(list: readonly string[] | null): string | null {
+  return list === null ? null : JSON.stringify(list);
+}
+
+function listIn(text: unknown): readonly string[] | null {
+  return typeof text === 'string' ? (JSON.parse(text) as string[]) : null;
+}

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import type { AuthState, StoredToken } from '../../../src/auth/state/auth-state.ts';
+import { openAuthState } from '../../../src/auth/state/sqlite-state.ts';
+
+let directory: string;
+let file: string;
+let state: AuthState;
+
+beforeEach(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'hubgate-state-'));
+  file = path.join(directory, 'auth.db');
+  state = openAuthState(file);
+});
+
+afterEach(async () => {
+  await state[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true });
+});
+
+function token(id: string): StoredToken {
+  const times = { createdAt: 1, expiresAt: 2, lastUsedAt: null, lastUsedFrom: null };
+  return { id, owner: 'ci-pay', hash: 'ab', pull: ['docker.io/acme/**'], from: null, ...times };
+}
+
+test('what is put is there, for whoever opens it next, and for nobody else to read', async () => {
+  await state.putToken(token('t1'));
+  const login = {
+    id: 'l1',
+    user: 'ana',
+    hash: 'cd',
+    credential: 'pw_1',
+    client: 'docker',
+    createdAt: 1,
+    expiresAt: 2,
+    lastUsedAt: null,
+  };
+  await state.putLogin(login);
+  const certificate = {
+    fingerprint: 'ef',
+    name: 'node-7',
+    serial: '01',
+    issuedAt: 1,
+    expiresAt: 2,
+    revokedAt: null,
+  };
+  await state.putCertificate(certificate);
+  await state.useToken('t1', 5, '10.1.1.1');
+  await state.useLogin('l1', 6);
+  await using again = openAuthState(file);
+  assert.deepEqual(await again.tokens(), [{ ...token('t1'), lastUsedAt: 5, lastUsedFrom: '10.1.1.1' }]);
+  assert.deepEqual(await again.logins(), [{ ...login, lastUsedAt: 6 }]);
+  assert.deepEqual(await again.certificates(), [certificate]);
+  assert.equal(await again.revokeCertificate('ef', 7), true);
+  assert.equal(await again.revokeCertificate('ef', 8), false);
+  assert.equal((await again.certificates())[0]?.revokedAt, 7);
+  assert.equal(await again.removeToken('t1'), true);
+  assert.equal(await again.removeToken('t1'), false);
+  assert.equal(await again.removeLogin('l1'), true);
+  assert.equal((await stat(file)).mode & 0o777, 0o600);
+});
+
+test('a change is told, by whomever it was made', async () => {
+  const own = state.changes.changed();
+  await state.putToken(token('t1'));
+  await own;
+  await using other = openAuthState(file);
+  const foreign = state.changes.changed();
+  await other.putToken(token('t2'));
+  await foreign;
+  assert.equal((await state.tokens()).length, 2);
+});
+
+test('changes that several processes make at once do not lose each other', async () => {
+  const writer = path.join(import.meta.dirname, '../../support/fixtures/state-writer.ts');
+  const children = ['a', 'b', 'c'].map((name) => fork(writer, [file, name, '40']));
+  const codes = await Promise.all(children.map((child) => once(child, 'exit')));
+  assert.deepEqual(
+    codes.map(([code]) => code),
+    [0, 0, 0],
+  );
+  assert.equal((await state.tokens()).length, 120);
+});
+
+test('what was put survives a kill at any moment', async () => {
+  const writer = path.join(import.meta.dirname, '../../support/fixtures/state-writer.ts');
+  for (let turn = 0; turn < 5; turn++) {
+    const child = fork(writer, [file, `turn-${turn}`, '10000']);
+    const said: string[] = [];
+    child.on('message', (id) => said.push(String(id)));
+    while (said.length < 10 + turn * 7) await once(child, 'message');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    const there = new Set((await state.tokens()).map(({ id }) => id));
+    assert.deepEqual(
+      said.filter((id) => !there.has(id)),
+      [],
+    );
+  }
+});
+
+test('a damaged file is an error, not a new beginning: what was revoked would be good again', async () => {
+  const damaged = path.join(directory, 'damaged.db');
+  await writeFile(damaged, 'no database at all, but long enough to have been one');
+  assert.throws(() => openAuthState(damaged), /damaged\.db cannot be used/);
+});
