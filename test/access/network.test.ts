@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { parseNetwork } from '../../src/access/network.ts';
+import { addresses, networks } from './arbitrary-policy.ts';
+import { isIn } from './oracle.ts';
 
 test('an IPv4 address is in no network of IPv6, and in those of IPv4 however it is spelt', () => {
   const table: [network: string, address: string, expected: boolean][] = [
@@ -19,4 +22,14 @@ test('an IPv4 address is in no network of IPv6, and in those of IPv4 however it 
   ];
   for (const [network, address, expected] of table)
     assert.equal(parseNetwork([network])?.contains(address), expected, `${address} in ${network}`);
+});
+
+test('an address is in a network where the bits that the network fixes are the same', () => {
+  fc.assert(
+    fc.property(fc.array(networks, { minLength: 1, maxLength: 3 }), addresses, (written, address) => {
+      const expected = written.some((network) => isIn(address, network));
+      assert.equal(parseNetwork(written)?.contains(address), expected);
+    }),
+    { numRuns: 20_000 },
+  );
 });
