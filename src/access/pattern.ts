@@ -7,7 +7,9 @@ export interface Pattern {
   readonly text: string;
   /** What every match begins with: most patterns of a policy are done with after a look at it. */
   readonly literal: string;
-  /** What comes after it. */
+  /** What every match ends with: most of the others, such as those that begin with **, are done with after a look at it. */
+  readonly ending: string;
+  /** What comes after `literal`, the ending included. */
   readonly steps: readonly Step[];
 }
 
@@ -35,20 +37,45 @@ export function compilePattern(text: string): Pattern {
   });
   const wild = steps.findIndex(({ kind }) => kind !== 'character');
   const length = wild < 0 ? steps.length : wild;
-  const literal = steps.slice(0, length).map((step) => (step.kind === 'character' ? step.character : ''));
-  return { text, literal: literal.join(''), steps: steps.slice(length) };
+  const lastWild = steps.findLastIndex(({ kind }) => kind !== 'character');
+  return {
+    text,
+    literal: lettersOf(steps.slice(0, length)),
+    ending: lettersOf(steps.slice(lastWild + 1)),
+    steps: steps.slice(length),
+  };
+}
+
+function lettersOf(steps: readonly Step[]): string {
+  return steps.map((step) => (step.kind === 'character' ? step.character : '')).join('');
 }
 
 /** `user` undefined: a pattern with `${user}` matches nothing, for there is no name that it could stand for. */
 export function matchesPattern(pattern: Pattern, name: string, user: string | undefined): boolean {
-  const { literal, steps } = pattern;
-  if (!name.startsWith(literal)) return false;
-  const [first] = steps;
-  if (first === undefined) return name.length === literal.length;
+  const { literal, ending, steps } = pattern;
+  if (!name.startsWith(literal) || !name.endsWith(ending)) return false;
+  // Up to the first wildcard there is one way only to read the name.
+  let wild = 0;
+  let position = literal.length;
+  for (; wild < steps.length; wild++) {
+    const text = textOf(steps[wild], user);
+    if (text === undefined) break;
+    if (!name.startsWith(text, position)) return false;
+    position += text.length;
+  }
+  const left = steps.length - wild;
+  if (left === 0) return name.length === position;
   // Nearly all patterns end like this.
-  if (steps.length === 1 && first.kind === 'any') return true;
-  if (steps.length === 1 && first.kind === 'segment') return !name.includes('/', literal.length);
-  return matchesSteps(spellOut(steps, user), name.slice(literal.length));
+  const kind = steps[wild]?.kind;
+  if (left === 1 && kind === 'any') return true;
+  if (left === 1 && kind === 'segment') return !name.includes('/', position);
+  return matchesSteps(spellOut(wild === 0 ? steps : steps.slice(wild), user), name.slice(position));
+}
+
+/** What a step stands for, where that is known; undefined for a wildcard, and for a name that the caller has not. */
+function textOf(step: Step | undefined, user: string | undefined): string | undefined {
+  if (step?.kind === 'character') return step.character;
+  return step?.kind === 'user' ? user : undefined;
 }
 
 function spellOut(steps: readonly Step[], user: string | undefined): readonly Step[] {

@@ -100,8 +100,9 @@ function decidingRule({ byLiteral, literalLengths }: Policy, question: Question)
   for (const length of literalLengths) {
     if (length > name.length) break;
     for (const { rule, pattern } of byLiteral.get(name.slice(0, length)) ?? []) {
-      if (outranks(rule, deciding) && appliesTo(rule, question) && matchesPattern(pattern, name, user))
-        deciding = rule;
+      // What costs least is asked first.
+      if (!name.endsWith(pattern.ending) || !outranks(rule, deciding)) continue;
+      if (appliesTo(rule, question) && matchesPattern(pattern, name, user)) deciding = rule;
     }
   }
   return deciding;
