@@ -28,6 +28,8 @@ interface Networks {
 }
 
 function add(networks: Networks, cidr: string): boolean {
+  // A zone is this machine's own, and no part of what a peer's address is compared with.
+  if (cidr.includes('%')) return false;
   const [address = '', prefix, ...rest] = cidr.split('/');
   const family = isIP(address);
   const bits = family === 4 ? 32 : 128;

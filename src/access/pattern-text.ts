@@ -45,8 +45,9 @@ function patternAt(host: UpstreamHost, text: string, segments: readonly string[]
     };
   }
   if (host !== DOCKER_HUB || more.length > 0 || only === '**') return { pattern: `${host}/${path}` };
-  if (only === '*') {
-    return { wrong: `"${text}" is one segment; write library/* for official images, everything for all` };
+  if (only === '*' || only.includes('**')) {
+    const mend = 'write library/* for official images, everything for all';
+    return { wrong: `"${text}" is one segment, and so would mean official images only; ${mend}` };
   }
   return { pattern: `${host}/library/${only}` };
 }

@@ -6,6 +6,7 @@ import {
   isNode,
   isPair,
   isScalar,
+  Lexer,
   LineCounter,
   parseDocument,
   visit,
@@ -28,6 +29,8 @@ export type YamlRead = { readonly yaml: YamlDocument } | { readonly faults: read
 const MAX_BYTES = 1024 * 1024;
 const MAX_DEPTH = 32;
 const MAX_INDENTATION = 4 * MAX_DEPTH;
+/** Dashes, question marks and colons open a level each, too. */
+const INDENTATION = /^(?:[ \t]|[-?:](?=[ \t]))*/;
 /** What no text holds: control characters, and what decoders put in the place of bytes that are no UTF-8. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffd]/;
@@ -71,40 +74,47 @@ export function readYaml(source: string, text: string): YamlRead {
 
 /**
  * What must not reach the parser: yaml 2.9.1 aborts the whole process on some deeply nested texts of 1 KB (a regular
- * expression is compiled while the stack is nearly full, and V8 gives up), so depth is judged before, by characters.
- * A bracket is a level, in a comment or a string too; a level of block style takes at least one column of indentation.
+ * expression is compiled while the stack is nearly full, and V8 gives up), so depth is judged before. The lexer tells a
+ * bracket from one in a text or a comment, and does not recurse; a level of block style takes at least one column of
+ * indentation.
  */
 function unfitForParser(text: string): Omit<Fault, 'source'> | undefined {
   if (Buffer.byteLength(text) > MAX_BYTES) return { message: 'the file is larger than 1 MiB' };
   const control = CONTROL.exec(text);
   if (control !== null) {
-    const line = text.slice(0, control.index).split('\n').length;
-    return {
-      line,
-      message: 'a control character stands here, or bytes that are no UTF-8: the file is damaged',
-    };
+    const message = 'a control character stands here, or bytes that are no UTF-8: the file is damaged';
+    return { line: lineAt(text, control.index), message };
   }
-  let brackets = 0;
-  for (const [index, line] of text.split('\n').entries()) {
-    const indentation = /^(?:[ \t]|[-?:](?=[ \t]))*/.exec(line)?.[0].length ?? 0;
-    const deepest = deepestBracket(line, brackets);
-    if (deepest.reached > MAX_DEPTH || indentation > MAX_INDENTATION) {
-      return { line: index + 1, column: 1, message: `nested deeper than ${MAX_DEPTH} levels` };
-    }
-    brackets = deepest.after;
-  }
-  return undefined;
+  const lines = text.split('\n');
+  const indented = lines.findIndex((line) => (INDENTATION.exec(line)?.[0].length ?? 0) > MAX_INDENTATION);
+  const line = indented < 0 ? tooDeepBracket(text) : indented + 1;
+  return line === undefined
+    ? undefined
+    : { line, column: 1, message: `nested deeper than ${MAX_DEPTH} levels` };
 }
 
-function deepestBracket(line: string, before: number): { reached: number; after: number } {
-  let depth = before;
-  let reached = before;
-  for (const character of line) {
-    if (character === '[' || character === '{') depth++;
-    else if (character === ']' || character === '}') depth = Math.max(0, depth - 1);
-    reached = Math.max(reached, depth);
+function lineAt(text: string, index: number): number {
+  return text.slice(0, index).split('\n').length;
+}
+
+/** What the lexer puts before the text of a plain, quoted or block scalar. */
+const SCALAR = '\u001f';
+
+/** The line of the first bracket beyond the depth that may be. */
+function tooDeepBracket(text: string): number | undefined {
+  let depth = 0;
+  let offset = 0;
+  let previous = '';
+  for (const token of new Lexer().lex(text)) {
+    const isBracket = previous !== SCALAR && token.length === 1;
+    if (isBracket && (token === '[' || token === '{')) depth++;
+    if (isBracket && (token === ']' || token === '}')) depth = Math.max(0, depth - 1);
+    if (depth > MAX_DEPTH) return lineAt(text, offset);
+    // Control characters are the lexer's own marks, and stand nowhere in the text.
+    if (!CONTROL.test(token)) offset += token.length;
+    previous = token;
   }
-  return { reached, after: depth };
+  return undefined;
 }
 
 /** Alias, anchor and tag make a file mean something else than it shows; none is needed here. */

@@ -76,7 +76,7 @@ export function canonicalName(text: string): string {
   const host = isHost ? first : 'docker.io';
   const path = isHost ? others.join('/') : text;
   if (!['docker.io', 'index.docker.io', 'registry-1.docker.io'].includes(host)) return `${host}/${path}`;
-  // ** alone is all of Docker Hub; as a part of the one segment it makes no more of it.
+  // ** alone is all of Docker Hub; as a part of the one segment it is refused.
   const isOfficial = !path.includes('/') && path !== '**';
   return `docker.io/${isOfficial ? `library/${path}` : path}`;
 }

@@ -151,7 +151,7 @@ dney: []
     'access.yaml:7:21: unknown key "allow[2].untill"; known here: id, pull, to, from, tags, until, because, private',
     'access.yaml:8:5: "allow[3].to" is missing; expected a user, group:…, cert:…, oidc:…, authenticated or anonymous',
     'access.yaml:9:11: the id "x" is taken by another rule',
-    'access.yaml:10:13: "*" is one segment; write library/* for official images, everything for all',
+    'access.yaml:10:13: "*" is one segment, and so would mean official images only; write library/* for official images, everything for all',
     'access.yaml:11:13: "Acme/x" can match no repository: names have no "A"; wildcards are *, ** and ${user}',
     'access.yaml:12:1: unknown key "dney"; known here: version, groups, sets, allow, deny, tests',
   ]);

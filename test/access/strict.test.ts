@@ -46,6 +46,8 @@ test('a pattern that no legal name can match is an error with a mend', () => {
     ['acme/x-/y', /can match no repository/],
     ['acme/.*', /can match no repository/],
     ['acme/(a|b)', /names have no "\("/],
+    ['acme**', /is one segment, and so would mean official images only/],
+    ['**-secret', /is one segment/],
     ['^acme/.+$', /names have no "\^"/],
     ['acme/$USER', /names have no "\$"/],
     ['acme/${group}/x', /names have no "\$"/],

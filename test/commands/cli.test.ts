@@ -109,7 +109,7 @@ test('check finds every error in the three files at once', async () => {
       'config/hubgate.yaml:1:11:',
       'config/hubgate.yaml:2:24:',
       'config/users.yaml:2:10:',
-      'config/users.yaml:2:15:',
+      'config/users.yaml:2:10:',
     ],
   );
   const { faults } = JSON.parse((await run(['check', '--json'])).stdout);
