@@ -68,6 +68,7 @@ async function answer(context: Context, rooms: AuthRooms, tagged: Tagged): Promi
       context.body = { keys: [rooms.issuer.key.jwk] };
       return;
     case 'GET /credentials':
+      if (!('wait' in context.query)) await rooms.credentials.refresh();
       return answerTagged(context, tagged.credentials, rooms.credentials, rooms.stopping);
     case 'GET /policy':
       return answerTagged(context, tagged.policy, rooms.policy, rooms.stopping);

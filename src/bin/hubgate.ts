@@ -23,6 +23,9 @@ const OPTIONS = {
   supervised: () => new Option('--supervised').default(false).hideHelp(),
   from: () => new Option('--from <address>', 'as asked from this address'),
   at: () => new Option('--at <time>', 'as asked on this day, or at this time'),
+  expires: () => new Option('--expires <duration>', 'it ends after so long').default('90d'),
+  pull: () => new Option('--pull <pattern...>', 'only these of the repositories that its owner may pull'),
+  fromNetworks: () => new Option('--from <cidr...>', 'good from these networks only'),
   since: () => new Option('--since <duration>', 'of the pulls since then').default('30d'),
 };
 
@@ -117,6 +120,22 @@ function program(end: (code: ExitCode) => void): Command {
       return (await import('../commands/user.ts')).deleteUser(name, options, process);
     },
   );
+
+  const token = hubgate.command('token').description('passwords for programs: service tokens');
+  verb<Printed & { expires: string; pull?: string[]; from?: string[] }>(
+    token,
+    'create <owner>',
+    'make a token, the password of docker login -u OWNER; prints it once',
+    ['expires', 'pull', 'fromNetworks', 'json'],
+    async (options, owner = '') =>
+      (await import('../commands/token.ts')).createToken(owner, options, process),
+  );
+  verb<Printed>(token, 'list', 'list tokens and remembered logins', ['json'], async (options) => {
+    return (await import('../commands/token.ts')).listTokens(options, process);
+  });
+  verb<Home>(token, 'revoke <id>', 'end a token or a remembered login', [], async (options, id = '') => {
+    return (await import('../commands/token.ts')).revokeToken(id, options, process);
+  });
 
   const access = hubgate.command('access').description('what the policy allows, and why');
   verb<Printed & { from?: string; at?: string }>(

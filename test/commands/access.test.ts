@@ -2,8 +2,6 @@ import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { PassThrough } from 'node:stream';
-import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, test } from 'node:test';
 import { hashPassword } from '../../src/auth/identity/password.ts';
 import { setPassword } from '../../src/auth/identity/users-file.ts';
@@ -12,7 +10,7 @@ import { explainAccess } from '../../src/commands/access/explain.ts';
 import { testAccess } from '../../src/commands/access/test.ts';
 import { listUnusedRules } from '../../src/commands/access/unused.ts';
 import { whoCanPull } from '../../src/commands/access/who-can.ts';
-import type { ExitCode, Terminal } from '../../src/commands/terminal.ts';
+import { run } from './support/terminal.ts';
 
 const POLICY = `version: 1
 groups:
@@ -50,15 +48,6 @@ const HASH = hashPassword('of no use here');
 
 async function put(name: string, content: string): Promise<void> {
   await writeFile(path.join(home, 'config', name), content);
-}
-
-/** Runs a command on a terminal of the test's own. */
-async function run(command: (terminal: Terminal) => Promise<ExitCode>) {
-  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
-  const code = await command({ stdin, stdout, stderr });
-  stdout.end();
-  stderr.end();
-  return { code, stdout: await text(stdout), stderr: await text(stderr) };
 }
 
 const explain = (who: string, what: string, options = {}) =>

@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { PassThrough } from 'node:stream';
-import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, test } from 'node:test';
 import { migrate } from '../../src/commands/migrate/migrate.ts';
 import { ask, parseFiles } from '../access/support/policy.ts';
+import { run as runCommand } from './support/terminal.ts';
 
 let directory: string;
 
@@ -19,11 +18,7 @@ afterEach(() => rm(directory, { recursive: true }));
 async function run(content: string) {
   const file = path.join(directory, 'config.yml');
   await writeFile(file, content);
-  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
-  const code = await migrate(file, { stdin, stdout, stderr });
-  stdout.end();
-  stderr.end();
-  return { code, stdout: await text(stdout), stderr: await text(stderr) };
+  return runCommand((terminal) => migrate(file, terminal));
 }
 
 test('an ACL of docker_auth becomes a policy that decides the same, and what could not be carried over is said', async () => {

@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { startAuth } from '../../src/auth/auth.ts';
 import { hashPassword } from '../../src/auth/identity/password.ts';
+import { hashOfSecret, makeServiceToken, writeServiceToken } from '../../src/auth/identity/service-token.ts';
 import { removeUser, setPassword } from '../../src/auth/identity/users-file.ts';
+import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts';
+import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { ensureSigningKey } from '../../src/auth/token/ensure-signing-key.ts';
 import { startCore } from '../../src/core/core.ts';
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
@@ -194,6 +197,29 @@ export class TestHubgate implements AsyncDisposable {
 
   setPassword(user: string, hash: string): Promise<void> {
     return setPassword(path.join(this.home, 'users.yaml'), user, hash);
+  }
+
+  /** What auth and commands share. */
+  openState(): AuthState {
+    return openAuthState(path.join(this.home, 'auth.db'));
+  }
+
+  /** A service token of `owner`, as text. */
+  async giveToken(owner: string, more: Partial<StoredToken> = {}): Promise<{ id: string; text: string }> {
+    const { id, secret } = makeServiceToken();
+    const now = Date.now() + this.ahead;
+    const times = { createdAt: now, expiresAt: now + DAY, lastUsedAt: null, lastUsedFrom: null };
+    await using state = this.openState();
+    await state.putToken({
+      id,
+      owner,
+      hash: hashOfSecret(secret),
+      pull: null,
+      from: null,
+      ...times,
+      ...more,
+    });
+    return { id, text: writeServiceToken({ id, secret }) };
   }
 
   removeUser(user: string): Promise<void> {

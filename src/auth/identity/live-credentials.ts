@@ -12,7 +12,10 @@ import type { User, Users } from './users-file.ts';
 /** The credential of whoever shows none. */
 export const ANONYMOUS_CREDENTIAL = 'anonymous';
 
-export interface LiveCredentials extends Live<Credentials>, Disposable {}
+export interface LiveCredentials extends Live<Credentials>, Disposable {
+  /** Reads them now: somebody was just told of one that may be younger than the last look. */
+  refresh(): Promise<void>;
+}
 
 /** Every credential that is in force: gateways ask it at every request whether what was shown still counts. */
 export async function followCredentials(
@@ -22,13 +25,18 @@ export async function followCredentials(
 ): Promise<LiveCredentials> {
   const read = async () => credentialsOf(users.current, state);
   const live = new LiveValue(await read());
+  const learn = async () => {
+    const next = await read();
+    // Whoever waits for a change is not to be woken by none.
+    if (JSON.stringify(next) !== JSON.stringify(live.current)) live.set(next);
+  };
   let isOver = false;
   const follow = async () => {
     while (!isOver) {
       // Taken before what they tell of is read, so that nothing that changes meanwhile is missed.
       const changed = Promise.race([users.changed(), state.changes.changed()]);
       try {
-        live.set(await read());
+        await learn();
       } catch (error) {
         if (!isOver) log.error({ error: (error as Error).message }, 'the credentials cannot be read');
       }
@@ -41,6 +49,7 @@ export async function followCredentials(
       return live.current;
     },
     changed: () => live.changed(),
+    refresh: learn,
     [Symbol.dispose]: () => {
       isOver = true;
     },

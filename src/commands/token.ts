@@ -1,0 +1,151 @@
+import { parseNetwork } from '../access/network.ts';
+import { canonicalPattern } from '../access/pattern-text.ts';
+import { hashOfSecret, makeServiceToken, writeServiceToken } from '../auth/identity/service-token.ts';
+import { readUsers } from '../auth/identity/users-file.ts';
+import { openAuthState } from '../auth/state/sqlite-state.ts';
+import { duration } from '../config/values.ts';
+import { systemClock } from '../platform/clock.ts';
+import { pathsIn } from './home.ts';
+import { printFaults } from './load.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
+
+export interface TokenOptions {
+  readonly home: string;
+  readonly json: boolean;
+}
+
+export interface CreateTokenOptions extends TokenOptions {
+  readonly expires: string;
+  readonly pull?: readonly string[];
+  readonly from?: readonly string[];
+}
+
+/** Makes a service token for a user or a service of the users file, and prints its secret: this once. */
+export async function createToken(
+  owner: string,
+  options: CreateTokenOptions,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const paths = pathsIn(options.home);
+  const wanted = readWishes(options);
+  if ('wrong' in wanted) return refuse(wanted.wrong, terminal, 2);
+  const users = await readUsers(paths.users);
+  if ('faults' in users) {
+    printFaults(users.faults, terminal);
+    return 2;
+  }
+  if (!users.value.has(owner))
+    return refuse(
+      [`there is no user ${owner}; for a service: hubgate user add ${owner} --service`],
+      terminal,
+    );
+  const { id, secret } = makeServiceToken();
+  const now = systemClock();
+  const expiresAt = now + wanted.lifetime;
+  await using state = openAuthState(paths.authState);
+  await state.putToken({
+    ...{ id, owner, hash: hashOfSecret(secret), createdAt: now, expiresAt },
+    ...{ pull: wanted.pull, from: wanted.from, lastUsedAt: null, lastUsedFrom: null },
+  });
+  const made = { id, token: writeServiceToken({ id, secret }), expires: writeTime(expiresAt) };
+  if (options.json) printJson(terminal.stdout, made);
+  else printToken(owner, made, terminal);
+  return 0;
+}
+
+interface Wishes {
+  /** Milliseconds. */
+  readonly lifetime: number;
+  readonly pull: readonly string[] | null;
+  readonly from: readonly string[] | null;
+}
+
+function readWishes({ expires, pull, from }: CreateTokenOptions): Wishes | { readonly wrong: string[] } {
+  const lifetime = duration(1).safeParse(expires).data;
+  const patterns = pull?.map(canonicalPattern) ?? [];
+  const wrong = [
+    lifetime === undefined ? `"${expires}" is no duration such as 90d` : [],
+    ...patterns.map((pattern) => ('wrong' in pattern ? pattern.wrong : [])),
+    ...(from ?? []).map((cidr) =>
+      parseNetwork([cidr]) === undefined ? `"${cidr}" is no network such as 10.0.0.0/8` : [],
+    ),
+  ].flat();
+  if (lifetime === undefined || wrong.length > 0) return { wrong };
+  const canonical = patterns.flatMap((pattern) => ('pattern' in pattern ? [pattern.pattern] : []));
+  return { lifetime, pull: pull === undefined ? null : canonical, from: from ?? null };
+}
+
+function printToken(
+  owner: string,
+  made: { id: string; token: string; expires: string },
+  { stdout }: Terminal,
+) {
+  printLine(stdout, made.token);
+  printLine(stdout, `It is shown this once. It is the password of: docker login -u ${owner}`);
+  printLine(stdout, `id: ${made.id}  expires: ${made.expires}  to end it: hubgate token revoke ${made.id}`);
+}
+
+/** Lists service tokens and remembered logins: whose they are, when they were used, and when they end. */
+export async function listTokens(options: TokenOptions, { stdout }: Terminal): Promise<ExitCode> {
+  await using state = openAuthState(pathsIn(options.home).authState);
+  const tokens = (await state.tokens()).map((token) => ({
+    id: token.id,
+    kind: 'token',
+    owner: token.owner,
+    created: writeTime(token.createdAt),
+    expires: writeTime(token.expiresAt),
+    lastUsed: token.lastUsedAt === null ? null : writeTime(token.lastUsedAt),
+    lastUsedFrom: token.lastUsedFrom,
+    pull: token.pull,
+    from: token.from,
+  }));
+  const logins = (await state.logins()).map((login) => ({
+    id: login.id,
+    kind: 'login',
+    owner: login.user,
+    client: login.client,
+    created: writeTime(login.createdAt),
+    expires: writeTime(login.expiresAt),
+    lastUsed: login.lastUsedAt === null ? null : writeTime(login.lastUsedAt),
+  }));
+  if (options.json) printJson(stdout, [...tokens, ...logins]);
+  else for (const one of [...tokens, ...logins]) printLine(stdout, writeEntry(one));
+  return 0;
+}
+
+interface Entry {
+  readonly id: string;
+  readonly kind: string;
+  readonly owner: string;
+  readonly expires: string;
+  readonly lastUsed: string | null;
+  readonly lastUsedFrom?: string | null;
+}
+
+function writeEntry({ id, kind, owner, expires, lastUsed, lastUsedFrom }: Entry): string {
+  const ending = Date.parse(expires) <= systemClock() ? 'expired' : 'expires';
+  const from = lastUsedFrom == null ? '' : ` from ${lastUsedFrom}`;
+  return `${id}  ${kind}  ${owner}  ${ending}: ${expires}  last used: ${lastUsed ?? 'never'}${from}`;
+}
+
+/** Ends a service token or a remembered login, and every token that was issued for it. */
+export async function revokeToken(
+  id: string,
+  { home }: Pick<TokenOptions, 'home'>,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  await using state = openAuthState(pathsIn(home).authState);
+  const found = (await state.removeToken(id)) || (await state.removeLogin(id));
+  if (!found) return refuse([`there is no token ${id}`], terminal);
+  printLine(terminal.stdout, `${id} is revoked; a running mirror knows within a second`);
+  return 0;
+}
+
+function writeTime(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
+}
+
+function refuse(messages: readonly string[], { stderr }: Terminal, code: ExitCode = 1): ExitCode {
+  for (const message of messages) printLine(stderr, `hubgate: ${message}`);
+  return code;
+}

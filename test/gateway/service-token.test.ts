@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { Agent } from 'node:https';
+import { after, before, test } from 'node:test';
+import { FakeHub } from '../support/fake-hub.ts';
+import { imageOf } from '../support/image.ts';
+import { ACCOUNT } from '../support/test-core.ts';
+import { basic, TestHubgate } from '../support/test-hubgate.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const POLICY = `
+allow:
+  - { id: base, pull: [library/**, acme/**], to: [ana, ci-pay] }
+  - { id: other, pull: other/**, to: zoe }
+`;
+const ALPINE = '/v2/library/alpine/manifests/latest';
+const PAY = '/v2/acme/pay/manifests/latest';
+
+let hub: FakeHub;
+let hubgate: TestHubgate;
+
+before(async () => {
+  hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  for (const name of ['library/alpine', 'acme/pay', 'other/x']) hub.push(name, 'latest', imageOf());
+  hubgate = await TestHubgate.start(hub, { policy: POLICY });
+});
+
+after(async () => {
+  await hubgate[Symbol.asyncDispose]();
+  await hub[Symbol.asyncDispose]();
+});
+
+/** A token of ours for a login with the service token, as docker gets one. */
+async function exchange(password: string, ...names: string[]) {
+  const scopes = names.map((name) => `scope=repository:${name}:pull`).join('&');
+  const { status, body } = await hubgate.ask(`/token?${scopes}`, { user: 'ana', password });
+  return { status, ...JSON.parse(body.toString()) };
+}
+
+test('a service token is a password at the token endpoint and on /v2/, and can only narrow', async () => {
+  const { text } = await hubgate.giveToken('ana', { pull: ['docker.io/acme/**', 'docker.io/other/**'] });
+  const { token, scope } = await exchange(text, 'library/alpine', 'acme/pay', 'other/x');
+  assert.equal(scope, 'repository:acme/pay:pull');
+  assert.equal((await hubgate.ask(PAY, { token })).status, 200);
+  const direct = (target: string) => hubgate.ask(target, { user: 'ana', password: text });
+  assert.equal((await direct(PAY)).status, 200);
+  assert.equal((await direct(ALPINE)).status, 403);
+  // What its owner may not, it may not.
+  assert.equal((await direct('/v2/other/x/manifests/latest')).status, 403);
+  assert.deepEqual((await direct(ALPINE)).body, (await direct('/v2/library/nowhere/manifests/latest')).body);
+});
+
+test('it is good only from where it may be shown, and the token that was issued for it too', async () => {
+  const elsewhere = await hubgate.giveToken('ana', { from: ['10.0.0.0/8'] });
+  assert.equal((await exchange(elsewhere.text, 'library/alpine')).status, 401);
+  const here = await hubgate.giveToken('ana', { from: ['127.0.0.0/8', '::1'] });
+  const { token } = await exchange(here.text, 'library/alpine');
+  assert.equal((await hubgate.ask(ALPINE, { token })).status, 200);
+});
+
+test('invariant 13: a revoked token ends what was issued for it within a second, on an open connection', async (t) => {
+  const { id, text } = await hubgate.giveToken('ana');
+  const { token } = await exchange(text, 'library/alpine');
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, ca: hubgate.ca });
+  t.after(() => agent.destroy());
+  const shows = [`Bearer ${token}`, basic('ana', text)];
+  const statuses = () =>
+    Promise.all(
+      shows.map(async (authorization) => {
+        return (await hubgate.send({ path: ALPINE, agent, headers: { authorization } })).status;
+      }),
+    );
+  assert.deepEqual(await statuses(), [200, 200]);
+  await using state = hubgate.openState();
+  await state.removeToken(id);
+  const revoked = performance.now();
+  await waitFor(async () => (await statuses()).every((status) => status === 401));
+  assert.ok(performance.now() - revoked < 1_000);
+});
+
+test('it ends by itself, and so does what was issued for it', async () => {
+  const { text } = await hubgate.giveToken('ana', { expiresAt: Date.now() + hubgate.ahead + 120_000 });
+  const { token } = await exchange(text, 'library/alpine');
+  assert.equal((await hubgate.ask(ALPINE, { token })).status, 200);
+  hubgate.ahead += 121_000;
+  assert.equal((await hubgate.ask(ALPINE, { token })).status, 401);
+  assert.equal((await exchange(text, 'library/alpine')).status, 401);
+});
