@@ -12,6 +12,7 @@ import { createAuthenticate } from './identity/authenticate.ts';
 import { followCredentials } from './identity/live-credentials.ts';
 import { followUsers } from './identity/live-users.ts';
 import { openAuthState } from './state/sqlite-state.ts';
+import { createRefreshTokens } from './token/refresh.ts';
 import { readSigningKey } from './token/signing-key.ts';
 
 export interface AuthOptions {
@@ -28,6 +29,8 @@ export interface AuthOptions {
   readonly url: URL;
   /** Milliseconds. */
   readonly tokenLifetime: number;
+  /** Milliseconds for which a client may renew a login without the password; absent: it may not. */
+  readonly refreshLifetime?: number;
   readonly names: UpstreamNames;
   readonly log: Logger;
   readonly clock?: Clock;
@@ -52,6 +55,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   const authenticate = await createAuthenticate({ users, state, clock });
   const app = authApplication({
     authenticate,
+    refreshTokens: createRefreshTokens({ users, state, clock, lifetime: options.refreshLifetime }),
     credentials,
     policy,
     names,

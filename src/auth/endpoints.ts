@@ -22,10 +22,12 @@ import type { Authenticate, Verdict } from './identity/authenticate.ts';
 import { ANONYMOUS_CREDENTIAL, type LiveCredentials } from './identity/live-credentials.ts';
 import { type GrantedScopes, grantScopes } from './token/grant-scopes.ts';
 import { type IssuerOptions, issueToken } from './token/issue-token.ts';
+import type { RefreshTokens } from './token/refresh.ts';
 
 /** What auth serves on its socket, to gateways alone. */
 export interface AuthRooms {
   readonly authenticate: Authenticate;
+  readonly refreshTokens: RefreshTokens;
   readonly credentials: LiveCredentials;
   readonly policy: FollowedPolicy;
   readonly names: UpstreamNames;
@@ -98,7 +100,12 @@ async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
   const { access, scope } = granted(request, identified, rooms);
   const who = { subject: writeSubject(identified.subject), credential: identified.credential };
   const token = await issueToken({ ...who, access }, rooms.issuer);
-  context.body = { ...who, token, expiresIn: rooms.issuer.lifetime / 1000, scope } satisfies IssuedToken;
+  const refreshToken =
+    request.offline === null ? undefined : await rooms.refreshTokens.give(identified, request.offline);
+  context.body = {
+    ...{ ...who, token, expiresIn: rooms.issuer.lifetime / 1000, scope },
+    ...(refreshToken !== undefined && { refreshToken }),
+  } satisfies IssuedToken;
 }
 
 /**
@@ -108,6 +115,8 @@ async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
  */
 async function identify(request: TokenRequest, rooms: AuthRooms): Promise<Identified | LoginRefusal> {
   const nobody: Identified = { subject: ANONYMOUS, credential: ANONYMOUS_CREDENTIAL };
+  if (request.refreshToken !== null)
+    return (await rooms.refreshTokens.redeem(request.refreshToken)) ?? 'BAD_CREDENTIALS';
   if (request.login === null) return nobody;
   const verdict = await rooms.authenticate(request.login, request.address);
   if (verdict.kind === 'authenticated') return verdict;

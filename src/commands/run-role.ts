@@ -32,6 +32,7 @@ export async function runRole(role: Role, config: Config, paths: HomePaths): Pro
         keyFile: paths.signingKey,
         url: new URL(config.server.url),
         tokenLifetime: config.tokenLifetime,
+        ...(config.refreshLifetime !== undefined && { refreshLifetime: config.refreshLifetime }),
         names,
         log,
       });

@@ -36,6 +36,8 @@ export interface Config {
   };
   /** Milliseconds. */
   readonly tokenLifetime: number;
+  /** Milliseconds for which a client may renew a login without the password; absent: it may not. */
+  readonly refreshLifetime?: number;
   readonly log: LogOptions & { readonly audit: string };
 }
 

@@ -87,6 +87,7 @@ function build(parts: PartReader, { directory, readsSecrets }: Home): Config {
     ...(core?.url && { coreUrl: core.url.origin }),
     cache: cacheOf(cache, at),
     tokenLifetime: token?.lifetime ?? 5 * MINUTE,
+    ...(token?.refresh !== undefined && { refreshLifetime: token.refresh }),
     log: {
       format: log?.format ?? 'auto',
       level: log?.level ?? 'info',

@@ -5,6 +5,11 @@ import { BOOLEAN, duration, LISTEN_ADDRESS, origin, SIZE, wholeNumber } from './
 
 const TEXT = z.string('a text').min(1, 'a text');
 const FILE = z.string('a path').min(1, 'a path');
+/** Milliseconds; off: clients renew no login without the password. */
+const REFRESH = z.union(
+  [z.literal('off').transform(() => undefined), duration(60_000)],
+  'off, or a duration such as 90d',
+);
 
 export const UPSTREAM_KEYS = {
   url: origin(
@@ -46,7 +51,7 @@ export const SECTIONS = {
   // Clients take 60 s for the least that a token lives; and what a token says is true for as long as it lives.
   token: {
     lifetime: duration(60_000, 300_000, ' between 60s and 5m').optional(),
-    refresh: z.literal('off', 'off').optional(),
+    refresh: REFRESH.optional(),
   },
   log: {
     format: z.enum(LOG_FORMATS, `one of ${LOG_FORMATS.join(', ')}`).optional(),

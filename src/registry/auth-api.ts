@@ -23,6 +23,10 @@ export type AuthenticateRequest = Readonly<z.output<typeof AUTHENTICATE>>;
 export const TOKEN_REQUEST = z.strictObject({
   /** What was shown; null: nothing. */
   login: LOGIN.nullable(),
+  /** A refresh token that was shown in the place of a login. */
+  refreshToken: z.string().nullable(),
+  /** The client that would like to be given one, as it calls itself. */
+  offline: z.string().nullable(),
   scopes: z.array(z.string()).readonly(),
   /** The TCP peer's. */
   address: z.string(),
@@ -38,6 +42,8 @@ export const ISSUED_TOKEN = IDENTITY.extend({
   /** Seconds. */
   expiresIn: z.int(),
   scope: z.string(),
+  /** By which the client can ask again without the password. */
+  refreshToken: z.string().optional(),
 });
 export type IssuedToken = Readonly<z.output<typeof ISSUED_TOKEN>>;
 

@@ -35,6 +35,8 @@ export interface TestHubgateOptions {
   readonly coreUrl?: URL;
   readonly auditFile?: string;
   readonly catalog?: boolean;
+  /** Milliseconds. */
+  readonly refreshLifetime?: number;
 }
 
 export interface Caller {
@@ -123,6 +125,7 @@ export class TestHubgate implements AsyncDisposable {
       keyFile: at('key.pem'),
       url,
       tokenLifetime: 300_000,
+      ...(options.refreshLifetime !== undefined && { refreshLifetime: options.refreshLifetime }),
     });
     this.#roles.use(this.#auth);
     this.#startGateway = (port, adminPort) =>

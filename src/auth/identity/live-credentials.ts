@@ -2,10 +2,10 @@ import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
 import { type Live, LiveValue } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Credentials } from '../../registry/auth-api.ts';
-import type { AuthState, StoredToken } from '../state/auth-state.ts';
+import type { AuthState, StoredLogin, StoredToken } from '../state/auth-state.ts';
 import type { LiveUsers } from './live-users.ts';
 import { passwordCredential } from './password.ts';
-import { tokenCredential } from './service-token.ts';
+import { loginCredential, tokenCredential } from './service-token.ts';
 import { subjectOf } from './user-subject.ts';
 import type { User, Users } from './users-file.ts';
 
@@ -60,10 +60,13 @@ async function credentialsOf(users: Users, state: AuthState): Promise<Credential
   const active = [...users.values()].filter(({ isDisabled }) => !isDisabled);
   const owners = new Map(active.map((user) => [user.name, user]));
   const certificates = await state.certificates();
+  const passwords = new Set(active.flatMap((user) => passwordEntry(user).map(([id]) => id)));
   return {
     inForce: Object.fromEntries([
       [ANONYMOUS_CREDENTIAL, { subject: writeSubject(ANONYMOUS) }],
       ...active.flatMap((user) => passwordEntry(user)),
+      // One ends with the password for which it was given.
+      ...(await state.logins()).filter(({ credential }) => passwords.has(credential)).map(loginEntry),
       ...(await state.tokens()).flatMap((token) => tokenEntry(token, owners.get(token.owner))),
     ]),
     revokedCertificates: certificates.flatMap(({ fingerprint, revokedAt }) =>
@@ -77,6 +80,10 @@ type Entry = [id: string, Credentials['inForce'][string]];
 function passwordEntry(user: User): Entry[] {
   if (user.passwordHash === undefined) return [];
   return [[passwordCredential(user.name, user.passwordHash), { subject: writeSubject(subjectOf(user)) }]];
+}
+
+function loginEntry({ id, user, expiresAt }: StoredLogin): Entry {
+  return [loginCredential(id), { subject: writeSubject({ kind: 'user', name: user }), until: expiresAt }];
 }
 
 function tokenEntry({ id, expiresAt, pull, from }: StoredToken, owner: User | undefined): Entry[] {

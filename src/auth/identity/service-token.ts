@@ -3,33 +3,35 @@ import { crc32 } from 'node:zlib';
 
 /**
  * A service token as text: `hubgate_`, an id of 10 letters and digits, a secret of 30 (178 bits), and a checksum of 6. The
- * beginning and the checksum are for programs that look for leaked secrets.
+ * beginning and the checksum are for programs that look for leaked secrets. A refresh token is the same behind
+ * `hubgate_login_`.
  */
 export interface ServiceToken {
   readonly id: string;
   readonly secret: string;
 }
 
-const PREFIX = 'hubgate_';
+const PREFIXES = { token: 'hubgate_', login: 'hubgate_login_' } as const;
+type Kind = keyof typeof PREFIXES;
 const ID_LENGTH = 10;
 const SECRET_LENGTH = 30;
 const CHECKSUM_LENGTH = 6;
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
-const TOKEN = new RegExp(`^${PREFIX}[0-9A-Za-z]{${ID_LENGTH + SECRET_LENGTH + CHECKSUM_LENGTH}}$`);
+const REST = new RegExp(`^[0-9A-Za-z]{${ID_LENGTH + SECRET_LENGTH + CHECKSUM_LENGTH}}$`);
 
 export function makeServiceToken(): ServiceToken {
   const text = (length: number) => Array.from({ length }, () => DIGITS[randomInt(DIGITS.length)]).join('');
   return { id: text(ID_LENGTH), secret: text(SECRET_LENGTH) };
 }
 
-export function writeServiceToken({ id, secret }: ServiceToken): string {
-  return `${PREFIX}${id}${secret}${checksum(id + secret)}`;
+export function writeServiceToken({ id, secret }: ServiceToken, kind: Kind = 'token'): string {
+  return `${PREFIXES[kind]}${id}${secret}${checksum(id + secret)}`;
 }
 
 /** Undefined for what is none: a password may begin in any way, but has no right checksum by chance. */
-export function parseServiceToken(text: string): ServiceToken | undefined {
-  if (!TOKEN.test(text)) return undefined;
-  const rest = text.slice(PREFIX.length);
+export function parseServiceToken(text: string, kind: Kind = 'token'): ServiceToken | undefined {
+  const rest = text.slice(PREFIXES[kind].length);
+  if (!text.startsWith(PREFIXES[kind]) || !REST.test(rest)) return undefined;
   const id = rest.slice(0, ID_LENGTH);
   const secret = rest.slice(ID_LENGTH, ID_LENGTH + SECRET_LENGTH);
   return rest.slice(-CHECKSUM_LENGTH) === checksum(id + secret) ? { id, secret } : undefined;
@@ -47,6 +49,11 @@ export function isSecret(secret: string, hash: string): boolean {
 /** The id of the credential that a service token is. */
 export function tokenCredential(id: string): string {
   return `st_${id}`;
+}
+
+/** The id of the credential that a remembered login is. */
+export function loginCredential(id: string): string {
+  return `rl_${id}`;
 }
 
 function checksum(text: string): string {

@@ -42,6 +42,7 @@ export interface IssuedToken extends Identity {
   /** Seconds. */
   readonly expiresIn: number;
   readonly scope: string;
+  readonly refreshToken?: string | undefined;
 }
 
 export interface Refused {

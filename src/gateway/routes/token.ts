@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Context } from 'koa';
 import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
 import { readBody } from '../../platform/read-body.ts';
-import type { Login } from '../../registry/auth-api.ts';
+import type { TokenRequest } from '../../registry/auth-api.ts';
 import { splitScopes } from '../../registry/scope.ts';
 import type { AuthClient, IssuedToken, Refused } from '../admission/auth-client.ts';
 import { readShown } from '../admission/shown.ts';
@@ -25,16 +25,16 @@ export async function answerToken(context: Context, rooms: TokenRooms): Promise<
   const started = performance.now();
   context.respond = false;
   const parameters = await readParameters(context);
-  const login = parameters && readLogin(context.headers.authorization, parameters);
-  if (parameters === undefined || login === undefined) {
+  const shown = parameters && readCredentials(context.headers.authorization, parameters);
+  if (parameters === undefined || shown === undefined) {
     return refuse(context.res, {
       error: 'BAD_REQUEST',
-      message: 'the grant types are password, and none at all',
+      message: 'the grant types are password, refresh_token, and none at all',
     });
   }
   const scopes = splitScopes(parameters.getAll('scope'));
   const address = context.req.socket.remoteAddress ?? '';
-  const answer = await rooms.auth.token({ login, scopes, address });
+  const answer = await rooms.auth.token({ ...shown, offline: offlineClient(parameters), scopes, address });
   if ('refused' in answer) {
     refuse(context.res, {
       error: answer.refused,
@@ -72,26 +72,42 @@ async function readParameters(context: Context): Promise<URLSearchParams | undef
 }
 
 /**
- * Null: nobody logs in. Undefined: in a way that is not known. A header counts before a form, because containerd sends
+ * No login: nobody. Undefined: in a way that is not known. A header counts before a form, because containerd sends
  * both where a static header is configured beside other credentials.
  */
-function readLogin(authorization: string | undefined, parameters: URLSearchParams): Login | null | undefined {
+function readCredentials(
+  authorization: string | undefined,
+  parameters: URLSearchParams,
+): ShownCredentials | undefined {
   const shown = readShown(authorization);
-  if (shown.kind === 'login') return shown.login;
+  if (shown.kind === 'login') return { login: shown.login, refreshToken: null };
   // What is no login is a wrong one.
-  if (shown.kind !== 'nothing') return { username: '', password: '' };
+  if (shown.kind !== 'nothing') return { login: { username: '', password: '' }, refreshToken: null };
   const grantType = parameters.get('grant_type');
-  if (grantType === null) return null;
+  if (grantType === null) return { login: null, refreshToken: null };
+  const refreshToken = parameters.get('refresh_token');
+  if (grantType === 'refresh_token' && refreshToken !== null) return { login: null, refreshToken };
   const username = parameters.get('username');
   const password = parameters.get('password');
   return grantType === 'password' && username !== null && password !== null
-    ? { username, password }
+    ? { login: { username, password }, refreshToken: null }
     : undefined;
 }
 
-/** No `issued_at`: clients measure it against their own clocks. No `refresh_token`: docker would store it. */
-function sendToken(response: ServerResponse, { token, expiresIn, scope }: IssuedToken): void {
-  const body = JSON.stringify({ token, access_token: token, expires_in: expiresIn, scope });
+type ShownCredentials = Pick<TokenRequest, 'login' | 'refreshToken'>;
+
+/** Who would like a refresh token: `offline_token` is docker's word in a GET, `access_type` OAuth2's in a POST. */
+function offlineClient(parameters: URLSearchParams): string | null {
+  const isWanted = parameters.get('offline_token') === 'true' || parameters.get('access_type') === 'offline';
+  return isWanted ? (parameters.get('client_id') ?? '') : null;
+}
+
+/** No `issued_at`: clients measure it against their own clocks. */
+function sendToken(response: ServerResponse, { token, expiresIn, scope, refreshToken }: IssuedToken): void {
+  const body = JSON.stringify({
+    ...{ token, access_token: token, expires_in: expiresIn, scope },
+    ...(refreshToken !== undefined && { refresh_token: refreshToken }),
+  });
   response.writeHead(200, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
