@@ -13,7 +13,7 @@ import { followCredentials } from './identity/live-credentials.ts';
 import { followUsers } from './identity/live-users.ts';
 import { openAuthState } from './state/sqlite-state.ts';
 import { createRefreshTokens } from './token/refresh.ts';
-import { readSigningKey } from './token/signing-key.ts';
+import { followSigningKeys } from './token/signing-key.ts';
 
 export interface AuthOptions {
   /** Where auth's unix socket is to be. */
@@ -45,7 +45,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   const { log, names, url, tokenLifetime: lifetime, clock = systemClock } = options;
   await using stack = new AsyncDisposableStack();
   const stopping = new AbortController();
-  const key = await readSigningKey(options.keyFile);
+  const keys = stack.use(await followSigningKeys(options.keyFile, log, clock));
   const users = stack.use(await followUsers(options.usersFile, log));
   const policy = stack.use(
     await followPolicy({ file: options.policyFile, lastGood: options.lastPolicyFile, log, clock }),
@@ -59,7 +59,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     credentials,
     policy,
     names,
-    issuer: { key, issuer: url.origin, audience: url.host, lifetime, clock },
+    issuer: { keys, issuer: url.origin, audience: url.host, lifetime, clock },
     log,
     stopping: stopping.signal,
   });
@@ -70,7 +70,8 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     reload: async () => {
       await users.look();
       await policy.look();
-      log.info('users and access policy read anew');
+      await keys.look();
+      log.info('users, access policy and signing key read anew');
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

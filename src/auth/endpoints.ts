@@ -46,6 +46,7 @@ export function authApplication(rooms: AuthRooms): Koa {
   const tagged: Tagged = {
     credentials: writtenOnce(rooms.credentials, (current) => current),
     policy: writtenPolicy(rooms.policy),
+    keys: writtenOnce(rooms.issuer.keys, ({ verifying }) => ({ keys: verifying })),
   };
   // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
   app.silent = true;
@@ -67,8 +68,7 @@ async function answer(context: Context, rooms: AuthRooms, tagged: Tagged): Promi
     case 'POST /token':
       return answerToken(context, rooms);
     case 'GET /keys':
-      context.body = { keys: [rooms.issuer.key.jwk] };
-      return;
+      return answerTagged(context, tagged.keys, rooms.issuer.keys, rooms.stopping);
     case 'GET /credentials':
       if (!('wait' in context.query)) await rooms.credentials.refresh();
       return answerTagged(context, tagged.credentials, rooms.credentials, rooms.stopping);
@@ -147,6 +147,7 @@ interface TaggedAnswer {
 interface Tagged {
   readonly credentials: () => TaggedAnswer;
   readonly policy: () => TaggedAnswer;
+  readonly keys: () => TaggedAnswer;
 }
 
 /** Answers when there is something new, if that is what is wanted. */

@@ -137,6 +137,11 @@ function program(end: (code: ExitCode) => void): Command {
     return (await import('../commands/token.ts')).revokeToken(id, options, process);
   });
 
+  const keys = hubgate.command('keys').description('the keys with which tokens are signed');
+  verb<Home>(keys, 'rotate', 'sign with a new one from now on', [], async (options) => {
+    return (await import('../commands/keys.ts')).rotateKeys(options, process);
+  });
+
   const access = hubgate.command('access').description('what the policy allows, and why');
   verb<Printed & { from?: string; at?: string }>(
     access,

@@ -33,7 +33,7 @@ export async function prepare(config: Config, paths: HomePaths, role?: Role): Pr
 
 /** What hashes is loaded when there is something to hash: the supervisor that calls this lives on. */
 async function prepareAuth(paths: HomePaths): Promise<string | undefined> {
-  const { ensureSigningKey } = await import('../auth/token/ensure-signing-key.ts');
+  const { ensureSigningKey } = await import('../auth/token/signing-key-file.ts');
   await ensureSigningKey(paths.signingKey);
   if (await exists(paths.users)) return undefined;
   const { hashPassword, randomPassword } = await import('../auth/identity/password.ts');

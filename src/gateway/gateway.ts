@@ -65,7 +65,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   );
   const credentials = stack.use(await followCredentials(auth, log, clock));
   const policy = stack.use(await followPolicy(auth, log));
-  const verifyToken = await createVerifyToken({ auth, issuer: url.origin, audience: url.host, clock });
+  const verifyToken = stack.use(
+    await createVerifyToken({ auth, log, issuer: url.origin, audience: url.host, clock }),
+  );
   const app = application(
     {
       names,

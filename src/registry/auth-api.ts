@@ -8,7 +8,7 @@
  *     GET  /policy         the policy that holds
  *     GET  /status         what became of the policy's files
  *
- * The credentials and the policy are answered by 304 while they are those of `If-None-Match`; with `?wait`, only when they
+ * Keys, credentials and policy are answered by 304 while they are those of `If-None-Match`; with `?wait`, only when they
  * have changed, or after `LONGEST_WAIT`.
  */
 import { z } from 'zod';

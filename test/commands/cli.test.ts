@@ -178,7 +178,7 @@ test('a first start makes what is missing and shows a password once; a second ke
   assert.ok(hub.log.some(({ headers }) => headers.authorization?.startsWith('Basic ')));
 
   first.hangUp();
-  await waitFor(() => first.output().includes('users and access policy read anew'));
+  await waitFor(() => first.output().includes('users, access policy and signing key read anew'));
   assert.equal((await pull()).status, 200);
   // It was in the home before, and it says what the running core knows.
   const explained = await run(['access', 'explain', 'admin', 'alpine', '--json']);

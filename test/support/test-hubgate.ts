@@ -9,7 +9,7 @@ import { hashOfSecret, makeServiceToken, writeServiceToken } from '../../src/aut
 import { removeUser, setPassword } from '../../src/auth/identity/users-file.ts';
 import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
-import { ensureSigningKey } from '../../src/auth/token/ensure-signing-key.ts';
+import { ensureSigningKey, rotateSigningKey } from '../../src/auth/token/signing-key-file.ts';
 import { startCore } from '../../src/core/core.ts';
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
 import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
@@ -223,6 +223,10 @@ export class TestHubgate implements AsyncDisposable {
       ...more,
     });
     return { id, text: writeServiceToken({ id, secret }) };
+  }
+
+  rotateKeys(): Promise<void> {
+    return rotateSigningKey(path.join(this.home, 'key.pem'));
   }
 
   removeUser(user: string): Promise<void> {

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import type { Clock } from '../../platform/clock.ts';
-import type { SigningKey } from './signing-key.ts';
+import type { Live } from '../../platform/live.ts';
+import type { SigningKeys } from './signing-key.ts';
 
 /** One entry of the token specification's `access` claim. */
 export interface Access {
@@ -20,7 +21,7 @@ export interface TokenContent {
 }
 
 export interface IssuerOptions {
-  readonly key: SigningKey;
+  readonly keys: Live<SigningKeys>;
   readonly issuer: string;
   readonly audience: string;
   /** Milliseconds. */
@@ -33,8 +34,9 @@ export function issueToken(
   options: IssuerOptions,
 ): Promise<string> {
   const now = Math.floor(options.clock() / 1000);
+  const { signing } = options.keys.current;
   return new SignJWT({ access, cred: credential })
-    .setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid: options.key.id })
+    .setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid: signing.id })
     .setIssuer(options.issuer)
     .setAudience(options.audience)
     .setSubject(subject)
@@ -42,5 +44,5 @@ export function issueToken(
     .setNotBefore(now)
     .setExpirationTime(now + options.lifetime / 1000)
     .setJti(randomUUID())
-    .sign(options.key.privateKey);
+    .sign(signing.privateKey);
 }

@@ -1,6 +1,12 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
 import { calculateJwkThumbprint, exportJWK, type JWK } from 'jose';
+import type { Clock } from '../../platform/clock.ts';
+import { LiveValue } from '../../platform/live.ts';
+import type { Logger } from '../../platform/log.ts';
+import { type Followed, stateOfFile, watchFiles } from '../../platform/watched-files.ts';
+import { previousKeyFile } from './signing-key-file.ts';
 
 export interface SigningKey {
   readonly id: string;
@@ -9,8 +15,72 @@ export interface SigningKey {
   readonly jwk: JWK;
 }
 
+export interface SigningKeys {
+  /** With which tokens are signed. */
+  readonly signing: SigningKey;
+  /** By which they are verified: the one of before too, for as long as a token of its can live. */
+  readonly verifying: readonly JWK[];
+}
+
+/** Milliseconds: the longest life of a token, and the tolerance of clocks. */
+const OVERLAP = 360_000;
+
+/**
+ * The keys of `file` and of the one of before beside it. A file that holds no key changes nothing. Keys are changed when one
+ * may be known to others, so the one of before is given up at its end, and not at the next start.
+ *
+ * @throws where it holds none now.
+ */
+export async function followSigningKeys(
+  file: string,
+  log: Logger,
+  clock: Clock,
+): Promise<Followed<SigningKeys>> {
+  const state = async () => `${await stateOfFile(file)} ${await stateOfFile(previousKeyFile(file))}`;
+  const seen = await state();
+  let ending: NodeJS.Timeout | undefined;
+  const read = async () => {
+    const { keys, endsIn } = await readKeys(file, clock);
+    clearTimeout(ending);
+    if (endsIn !== undefined) ending = setTimeout(() => void watching.look(), endsIn).unref();
+    return keys;
+  };
+  const load = async () => {
+    try {
+      const { id } = live.current.signing;
+      live.set(await read());
+      if (live.current.signing.id !== id) log.info({ kid: live.current.signing.id }, 'signing key changed');
+    } catch (error) {
+      log.error({ file, error: (error as Error).message }, 'signing key refused; the last good one holds');
+    }
+  };
+  const live = new LiveValue(await read());
+  const watching = watchFiles({ state, seen, load, directories: [path.dirname(file)], log });
+  return {
+    get current() {
+      return live.current;
+    },
+    changed: () => live.changed(),
+    look: () => watching.look(),
+    [Symbol.dispose]: () => {
+      clearTimeout(ending);
+      watching[Symbol.dispose]();
+    },
+  };
+}
+
+/** `endsIn`: milliseconds until the key of before is given up, where there is one. */
+async function readKeys(file: string, clock: Clock): Promise<{ keys: SigningKeys; endsIn?: number }> {
+  const signing = await readSigningKey(file);
+  const stats = await stat(previousKeyFile(file)).catch(() => undefined);
+  const endsIn = stats === undefined ? 0 : Math.ceil(stats.mtimeMs + OVERLAP - clock());
+  if (endsIn <= 0) return { keys: { signing, verifying: [signing.jwk] } };
+  const previous = await readSigningKey(previousKeyFile(file));
+  return { keys: { signing, verifying: [signing.jwk, previous.jwk] }, endsIn };
+}
+
 /** The id is the key's thumbprint (RFC 7638), so that it needs no storing and no two keys share one. */
-export async function readSigningKey(file: string): Promise<SigningKey> {
+async function readSigningKey(file: string): Promise<SigningKey> {
   const privateKey = createPrivateKey(await readFile(file));
   if (privateKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
     throw new Error(`${file} is no P-256 key`);

@@ -25,7 +25,7 @@ import type { AskAuth, AskOptions, TaggedValue } from './followed.ts';
 export interface AuthClient extends AsyncDisposable {
   authenticate(request: AuthenticateRequest): Promise<Identity | Refused>;
   token(request: TokenRequest): Promise<IssuedToken | Refused>;
-  keys(): Promise<JSONWebKeySet>;
+  readonly keys: AskAuth<JSONWebKeySet>;
   readonly credentials: AskAuth<Credentials>;
   readonly policy: AskAuth<Policy>;
   status(): Promise<AuthStatus>;
@@ -72,9 +72,8 @@ class SocketAuthClient implements AuthClient {
     return this.#post('/token', request, ISSUED_TOKEN);
   }
 
-  async keys(): Promise<JSONWebKeySet> {
-    const { body } = await this.#get('/keys');
-    return KEYS.parse(await body.json());
+  keys(options: AskOptions): Promise<TaggedValue<JSONWebKeySet> | undefined> {
+    return this.#tagged('/keys', options, (body) => KEYS.parse(body));
   }
 
   credentials(options: AskOptions): Promise<TaggedValue<Credentials> | undefined> {

@@ -25,7 +25,7 @@ export interface FollowedAuth<T> extends Disposable {
   refresh(): Promise<void>;
 }
 
-/** Milliseconds between two questions where auth cannot be asked. */
+/** Milliseconds between two questions where auth cannot be asked, or does not wait as it should. */
 const RETRY_AFTER = 300;
 
 /**
@@ -47,12 +47,15 @@ export async function followAuth<T>(ask: AskAuth<T>, log: Logger): Promise<Follo
     if (next !== undefined && known === before) known = next;
   };
   const follow = async () => {
-    while (!stop.signal.aborted) {
-      await learn(true).catch(async (error: Error) => {
-        if (stop.signal.aborted) return;
-        log.warn({ error: error.message }, 'auth cannot be asked');
-        await delay(RETRY_AFTER, undefined, { signal: stop.signal, ref: false }).catch(() => {});
+    const { signal } = stop;
+    while (!signal.aborted) {
+      const before = known;
+      const asked = performance.now();
+      await learn(true).catch((error: Error) => {
+        if (!signal.aborted) log.warn({ error: error.message }, 'auth cannot be asked');
       });
+      const isIdle = known === before && performance.now() - asked < RETRY_AFTER;
+      if (isIdle) await delay(RETRY_AFTER, undefined, { signal, ref: false }).catch(() => {});
     }
   };
   void follow();

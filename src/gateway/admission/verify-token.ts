@@ -4,8 +4,9 @@ import { z } from 'zod';
 import { parseSubject, type Subject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
-import { SingleFlight } from '../../platform/single-flight.ts';
+import type { Logger } from '../../platform/log.ts';
 import type { AuthClient } from './auth-client.ts';
+import { followAuth } from './followed.ts';
 
 /** What a token of ours says, once it is known to be ours and in its time. */
 export interface TokenClaims {
@@ -16,10 +17,11 @@ export interface TokenClaims {
 }
 
 /** Undefined for whatever is not a valid token of ours; why does not matter to who shows it. */
-export type VerifyToken = (token: string) => Promise<TokenClaims | undefined>;
+export type VerifyToken = ((token: string) => Promise<TokenClaims | undefined>) & Disposable;
 
 export interface VerifyOptions {
-  readonly auth: AuthClient;
+  readonly auth: Pick<AuthClient, 'keys'>;
+  readonly log: Logger;
   readonly issuer: string;
   readonly audience: string;
   readonly clock: Clock;
@@ -47,14 +49,10 @@ const CLAIMS = z.object({
  * Verifies a token once, and remembers what it says until it expires. Remembered by a hash of the token's bytes: a
  * token can be written in several ways, and each of them is verified for itself.
  */
-export async function createVerifyToken({
-  auth,
-  issuer,
-  audience,
-  clock,
-}: VerifyOptions): Promise<VerifyToken> {
+export async function createVerifyToken(options: VerifyOptions): Promise<VerifyToken> {
+  const { issuer, audience, clock } = options;
   const remembered = new ExpiringCache<TokenClaims>(MAX_REMEMBERED, clock);
-  const keys = await followKeys(auth, clock);
+  const keys = await followKeys(options);
 
   const verify = (token: string, key: JWTVerifyGetKey) =>
     jwtVerify(token, key, {
@@ -78,7 +76,7 @@ export async function createVerifyToken({
     }
   };
 
-  return async (token) => {
+  const verifyToken = async (token: string) => {
     if (token.length > MAX_TOKEN_LENGTH) return undefined;
     const memory = createHash('sha256').update(token).digest('base64');
     const known = remembered.get(memory);
@@ -97,28 +95,34 @@ export async function createVerifyToken({
       throw error;
     }
   };
+  return Object.assign(verifyToken, { [Symbol.dispose]: () => keys[Symbol.dispose]() });
 }
 
-interface Keys {
+interface Keys extends Disposable {
   readonly current: JWTVerifyGetKey;
   /** Asks auth, which may have been given another key; at most once in a few seconds, however many want it. */
   renew(): Promise<void>;
 }
 
-async function followKeys(auth: AuthClient, clock: Clock): Promise<Keys> {
-  const asking = new SingleFlight<void>();
-  let current = createLocalJWKSet(await auth.keys());
+/** Followed, so that a key that is given up verifies nothing from then on. */
+async function followKeys({ auth, log, clock }: VerifyOptions): Promise<Keys> {
+  const followed = await followAuth(async (options) => {
+    const answer = await auth.keys(options);
+    return answer && { etag: answer.etag, value: createLocalJWKSet(answer.value) };
+  }, log);
   let askedAt = Number.NEGATIVE_INFINITY;
+  let asking: Promise<void> | undefined;
   return {
     get current() {
-      return current;
+      return followed.current;
     },
     async renew() {
-      if (Math.abs(clock() - askedAt) < RENEW_KEYS_EVERY) return;
-      await asking.run('keys', async () => {
-        current = createLocalJWKSet(await auth.keys());
-        askedAt = clock();
-      });
+      const isRecent = Math.abs(clock() - askedAt) < RENEW_KEYS_EVERY;
+      // Who comes while somebody asks waits for that answer.
+      if (!isRecent) asking = followed.refresh();
+      if (!isRecent) askedAt = clock();
+      await asking;
     },
+    [Symbol.dispose]: () => followed[Symbol.dispose](),
   };
 }

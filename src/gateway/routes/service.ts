@@ -17,6 +17,9 @@ export function serviceRoutes(rooms: ServiceRooms): Router {
     context.type = 'application/x-pem-file';
     context.body = rooms.ca;
   });
+  router.get('/.well-known/jwks.json', async (context) => {
+    context.body = (await rooms.auth.keys({ wait: false }))?.value;
+  });
   router.get('/token', (context) => answerToken(context, rooms));
   router.post('/token', (context) => answerToken(context, rooms));
   return router;

@@ -1,0 +1,36 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdir, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { writeFileAtomically } from '../../platform/atomic-file.ts';
+
+/** The key before the one in `file`, which goes on to verify what it has signed. */
+export function previousKeyFile(file: string): string {
+  return `${file.replace(/\.pem$/, '')}.previous.pem`;
+}
+
+/** Makes the key with which tokens are signed, if there is none: ES256, readable by its owner alone. */
+export async function ensureSigningKey(file: string): Promise<void> {
+  try {
+    await stat(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    await mkdir(path.dirname(file), { recursive: true, mode: 0o750 });
+    await writeFileAtomically(file, makeKey(), 0o600);
+  }
+}
+
+/**
+ * Puts a new key in the place of the one in `file`, which is kept beside it first: at no moment is a key that has signed
+ * unknown.
+ *
+ * @throws where there is none yet.
+ */
+export async function rotateSigningKey(file: string): Promise<void> {
+  await writeFileAtomically(previousKeyFile(file), await readFile(file), 0o600);
+  await writeFileAtomically(file, makeKey(), 0o600);
+}
+
+function makeKey(): string | Buffer {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return privateKey.export({ type: 'pkcs8', format: 'pem' });
+}

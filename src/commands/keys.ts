@@ -1,0 +1,17 @@
+import { rotateSigningKey } from '../auth/token/signing-key-file.ts';
+import { pathsIn } from './home.ts';
+import { type ExitCode, printLine, type Terminal } from './terminal.ts';
+
+/** Has tokens signed with a new key from now on; those that are out stay good to their end. */
+export async function rotateKeys({ home }: { readonly home: string }, terminal: Terminal): Promise<ExitCode> {
+  const { signingKey } = pathsIn(home);
+  try {
+    await rotateSigningKey(signingKey);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    printLine(terminal.stderr, `hubgate: there is no key yet: ${signingKey}; the first start makes it`);
+    return 1;
+  }
+  printLine(terminal.stdout, 'tokens are signed with a new key; those that are out stay good to their end');
+  return 0;
+}
