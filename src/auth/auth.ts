@@ -9,6 +9,7 @@ import { serveOnSocket } from '../platform/unix-socket.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { authApplication } from './endpoints.ts';
 import { createAuthenticate } from './identity/authenticate.ts';
+import { warnOfExpiry } from './identity/expiring-tokens.ts';
 import { followCredentials } from './identity/live-credentials.ts';
 import { followUsers } from './identity/live-users.ts';
 import { openAuthState } from './state/sqlite-state.ts';
@@ -52,12 +53,14 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   );
   const state = stack.use(openAuthState(options.stateFile));
   const credentials = stack.use(await followCredentials(users, state, log));
+  stack.use(warnOfExpiry(state, clock, log));
   const authenticate = await createAuthenticate({ users, state, clock });
   const app = authApplication({
     authenticate,
     refreshTokens: createRefreshTokens({ users, state, clock, lifetime: options.refreshLifetime }),
     credentials,
     policy,
+    state,
     names,
     issuer: { keys, issuer: url.origin, audience: url.host, lifetime, clock },
     log,

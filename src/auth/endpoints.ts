@@ -19,7 +19,9 @@ import {
 import type { ErrorName } from '../registry/error.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import type { Authenticate, Verdict } from './identity/authenticate.ts';
+import { expiringTokens } from './identity/expiring-tokens.ts';
 import { ANONYMOUS_CREDENTIAL, type LiveCredentials } from './identity/live-credentials.ts';
+import type { AuthState } from './state/auth-state.ts';
 import { type GrantedScopes, grantScopes } from './token/grant-scopes.ts';
 import { type IssuerOptions, issueToken } from './token/issue-token.ts';
 import type { RefreshTokens } from './token/refresh.ts';
@@ -30,6 +32,7 @@ export interface AuthRooms {
   readonly refreshTokens: RefreshTokens;
   readonly credentials: LiveCredentials;
   readonly policy: FollowedPolicy;
+  readonly state: AuthState;
   readonly names: UpstreamNames;
   readonly issuer: IssuerOptions;
   readonly log: Logger;
@@ -75,11 +78,19 @@ async function answer(context: Context, rooms: AuthRooms, tagged: Tagged): Promi
     case 'GET /policy':
       return answerTagged(context, tagged.policy, rooms.policy, rooms.stopping);
     case 'GET /status':
-      context.body = { policy: rooms.policy.status } satisfies AuthStatus;
+      context.body = await statusOf(rooms);
       return;
     default:
       context.status = 404;
   }
+}
+
+async function statusOf({ policy, state, issuer }: AuthRooms): Promise<AuthStatus> {
+  const tokens = await expiringTokens(state, issuer.clock());
+  return {
+    policy: policy.status,
+    expiringTokens: tokens.map(({ id, owner, expiresAt }) => ({ id, owner, expiresAt })),
+  };
 }
 
 async function answerAuthenticate(context: Context, { authenticate }: AuthRooms): Promise<void> {

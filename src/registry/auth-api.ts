@@ -64,6 +64,8 @@ export const AUTH_STATUS = z.object({
     /** Why they are refused now; null where they are what holds. */
     refused: z.array(z.string()).readonly().nullable(),
   }),
+  /** Service tokens that end within two weeks; times in milliseconds. */
+  expiringTokens: z.array(z.object({ id: z.string(), owner: z.string(), expiresAt: z.number() })).readonly(),
 });
 export type AuthStatus = Readonly<z.output<typeof AUTH_STATUS>>;
 

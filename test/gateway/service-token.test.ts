@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { Agent } from 'node:https';
 import { after, before, test } from 'node:test';
 import { FakeHub } from '../support/fake-hub.ts';
+import { ask } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
 import { basic, TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
 
+const DAY = 24 * 60 * 60_000;
 const POLICY = `
 allow:
   - { id: base, pull: [library/**, acme/**], to: [ana, ci-pay] }
@@ -76,6 +78,24 @@ test('invariant 13: a revoked token ends what was issued for it within a second,
   const revoked = performance.now();
   await waitFor(async () => (await statuses()).every((status) => status === 401));
   assert.ok(performance.now() - revoked < 1_000);
+});
+
+test('that it ends within two weeks is said in the log, once, and in the metrics', async () => {
+  const { id } = await hubgate.giveToken('ana', { expiresAt: Date.now() + 13 * DAY });
+  const later = await hubgate.giveToken('ana', { expiresAt: Date.now() + 15 * DAY });
+  const metrics = async () => {
+    const { body } = await ask({ host: '127.0.0.1', port: hubgate.adminPort, path: '/metrics' });
+    return body.toString();
+  };
+  assert.match(
+    await metrics(),
+    new RegExp(`^hubgate_token_expiry_timestamp_seconds\\{id="${id}",owner="ana"\\} \\d+`, 'm'),
+  );
+  assert.ok(!(await metrics()).includes(later.id));
+  await hubgate.restartAuth();
+  const said = () => hubgate.log.filter((line) => line.msg === 'a service token ends soon' && line.id === id);
+  await waitFor(() => said().length > 0);
+  assert.equal(said().length, 1);
 });
 
 test('it ends by itself, and so does what was issued for it', async () => {

@@ -62,6 +62,7 @@ export class TestHubgate implements AsyncDisposable {
   #startCore: (() => Promise<AsyncDisposable>) | undefined;
   #core: AsyncDisposable | undefined;
   #auth: AsyncDisposable | undefined;
+  #startAuth: (() => Promise<AsyncDisposable>) | undefined;
   #gateway: Gateway | undefined;
   #startGateway: ((port: number, adminPort: number) => Promise<Gateway>) | undefined;
 
@@ -115,18 +116,20 @@ export class TestHubgate implements AsyncDisposable {
       this.#core = await this.#startCore();
       this.#roles.use(this.#core);
     }
-    this.#auth = await startAuth({
-      ...common,
-      socket: at('auth.sock'),
-      usersFile: at('users.yaml'),
-      stateFile: at('auth.db'),
-      policyFile: at('access.yaml'),
-      lastPolicyFile: at('last-policy.json'),
-      keyFile: at('key.pem'),
-      url,
-      tokenLifetime: 300_000,
-      ...(options.refreshLifetime !== undefined && { refreshLifetime: options.refreshLifetime }),
-    });
+    this.#startAuth = () =>
+      startAuth({
+        ...common,
+        socket: at('auth.sock'),
+        usersFile: at('users.yaml'),
+        stateFile: at('auth.db'),
+        policyFile: at('access.yaml'),
+        lastPolicyFile: at('last-policy.json'),
+        keyFile: at('key.pem'),
+        url,
+        tokenLifetime: 300_000,
+        ...(options.refreshLifetime !== undefined && { refreshLifetime: options.refreshLifetime }),
+      });
+    this.#auth = await this.#startAuth();
     this.#roles.use(this.#auth);
     this.#startGateway = (port, adminPort) =>
       startGateway({
@@ -246,6 +249,12 @@ export class TestHubgate implements AsyncDisposable {
     await this.stopCore();
     this.#core = await this.#startCore?.();
     if (this.#core !== undefined) this.#roles.use(this.#core);
+  }
+
+  async restartAuth(): Promise<void> {
+    await this.stopAuth();
+    this.#auth = await this.#startAuth?.();
+    if (this.#auth !== undefined) this.#roles.use(this.#auth);
   }
 
   async stopAuth(): Promise<void> {

@@ -23,12 +23,21 @@ export function createMetrics(auth: AuthClient): Metrics {
     'hubgate_policy_refusals',
     'How often the files of the policy were refused since auth started',
   );
+  const expiry = gauge(
+    'hubgate_token_expiry_timestamp_seconds',
+    'When a service token ends, of those that end within two weeks',
+    'id',
+    'owner',
+  );
   return {
     contentType: registry.contentType,
     text: async () => {
       const said = await auth.status().catch(() => undefined);
       up.set(said === undefined ? 0 : 1);
       version.reset();
+      expiry.reset();
+      for (const { id, owner, expiresAt } of said?.expiringTokens ?? [])
+        expiry.set({ id, owner }, expiresAt / 1000);
       if (said !== undefined) {
         version.set({ version: said.policy.version.slice(0, 12) }, 1);
         refused.set(said.policy.refused === null ? 0 : 1);

@@ -1,0 +1,30 @@
+import type { Clock } from '../../platform/clock.ts';
+import { every } from '../../platform/every.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { AuthState, StoredToken } from '../state/auth-state.ts';
+
+/** Milliseconds: two weeks, in which whoever runs the program that uses it can be found. */
+const WARN_BEFORE = 14 * 24 * 60 * 60_000;
+const LOOK_EVERY = 60 * 60_000;
+const REMIND_AFTER = 24 * 60 * 60_000;
+
+/** The service tokens that end soon, and have not ended yet. */
+export async function expiringTokens(state: AuthState, now: number): Promise<StoredToken[]> {
+  const tokens = await state.tokens();
+  return tokens.filter(({ expiresAt }) => expiresAt > now && expiresAt - now <= WARN_BEFORE);
+}
+
+/** Says of each of them once a day that it ends. */
+export function warnOfExpiry(state: AuthState, clock: Clock, log: Logger): AsyncDisposable {
+  const warnedAt = new Map<string, number>();
+  const warn = async () => {
+    const now = clock();
+    for (const { id, owner, expiresAt } of await expiringTokens(state, now)) {
+      if (now - (warnedAt.get(id) ?? Number.NEGATIVE_INFINITY) < REMIND_AFTER) continue;
+      warnedAt.set(id, now);
+      log.warn({ id, owner, expires: new Date(expiresAt).toISOString() }, 'a service token ends soon');
+    }
+    return LOOK_EVERY;
+  };
+  return every(0, warn, log);
+}
