@@ -5,6 +5,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { ask } from '../support/http.ts';
 import { basic } from '../support/test-hubgate.ts';
+import { waitFor } from '../support/wait-for.ts';
 import {
   type Containerd,
   type Docker,
@@ -62,6 +63,7 @@ upstreams:
   docker.io: { url: ${upstream.url.origin}, username: ${ACCOUNT.username}, passwordFile: ${directory}/hub-password }
   ghcr.io: { url: ${upstream.url.origin} }
 cache: { tagFreshness: 2s }
+token: { refresh: 1d }
 log: { format: json }
 `;
 }
@@ -108,6 +110,27 @@ test('docker login takes the right password and no other', async () => {
   const wrong = await docker(['login', mirror, '-u', 'ana', '--password-stdin'], { stdin: 'wrong' });
   assert.notEqual(wrong.code, 0);
   assert.match(wrong.output, /incorrect username or password/);
+  await login('ana');
+});
+
+test('docker stores an identity token in the place of the password, and pulls with it', async () => {
+  const stored = await readFile(path.join(directory, 'docker/cli/config.json'), 'utf8');
+  const { identitytoken } = JSON.parse(stored).auths[mirror];
+  assert.match(identitytoken, /^hubgate_login_/);
+  assert.ok(!stored.includes(Buffer.from(`ana:${PASSWORD}`).toString('base64')));
+  await pull(`${mirror}/library/alpine`);
+  assert.match(await hubgate.run('token', 'list'), /login {2}ana {2}expires: .* last used: 20/);
+});
+
+test('a service token is a password, and ends when it is revoked', async () => {
+  await hubgate.run('user', 'add', 'ci', '--service');
+  const { id, token } = JSON.parse(await hubgate.run('token', 'create', 'ci', '--expires', '1d', '--json'));
+  const entered = await docker(['login', mirror, '-u', 'ci', '--password-stdin'], { stdin: token });
+  assert.equal(entered.code, 0, entered.output);
+  await pull(`${mirror}/library/alpine`);
+  await hubgate.run('token', 'revoke', id);
+  await forget(`${mirror}/library/alpine`);
+  await waitFor(async () => (await docker(['pull', `${mirror}/library/alpine`])).code !== 0);
   await login('ana');
 });
 

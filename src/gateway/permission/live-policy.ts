@@ -10,5 +10,10 @@ export interface LivePolicy extends Disposable {
 
 /** The policy as auth says it: it alone reads the files, so that all gateways decide by the same one. */
 export function followPolicy(auth: AuthClient, log: Logger): Promise<LivePolicy> {
-  return followAuth((options) => auth.policy(options), log);
+  return followAuth(async (options) => {
+    const answer = await auth.policy(options);
+    const isAnother = answer !== undefined && options.etag !== undefined;
+    if (isAnother) log.info({ version: answer.value.data.version }, 'access policy changed');
+    return answer;
+  }, log);
 }

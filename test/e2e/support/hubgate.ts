@@ -18,6 +18,8 @@ export interface RunningHubgate extends AsyncDisposable {
   /** Everything that its processes have printed. */
   output(): string;
   addUser(name: string, password: string): Promise<void>;
+  /** One of its verbs, and what it prints. */
+  run(...args: string[]): Promise<string>;
   /** Resolves when every process that goes by the policy has read it. */
   setPolicy(rules: string): Promise<void>;
 }
@@ -39,6 +41,7 @@ export async function startHubgate(home: string, config: (port: number) => strin
       });
       await waitFor(async () => (await ping(port, name, password)) === 200);
     },
+    run: async (...args) => (await mustRun(process.execPath, [BIN, ...args, '--home', home])).output,
     async setPolicy(rules) {
       const changes = () => running.output().split('access policy changed').length - 1;
       const before = changes();
