@@ -41,7 +41,7 @@ export async function startHubgate(home: string, config: (port: number) => strin
       });
       await waitFor(async () => (await ping(port, name, password)) === 200);
     },
-    run: async (...args) => (await mustRun(process.execPath, [BIN, ...args, '--home', home])).output,
+    run: (...args) => mustRun(process.execPath, [BIN, ...args, '--home', home]),
     async setPolicy(rules) {
       const changes = () => running.output().split('access policy changed').length - 1;
       const before = changes();
