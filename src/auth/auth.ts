@@ -9,9 +9,13 @@ import { serveOnSocket } from '../platform/unix-socket.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { authApplication } from './endpoints.ts';
 import { createAuthenticate } from './identity/authenticate.ts';
+import { createCheckPassword } from './identity/check-password.ts';
 import { warnOfExpiry } from './identity/expiring-tokens.ts';
 import { followCredentials } from './identity/live-credentials.ts';
 import { followUsers } from './identity/live-users.ts';
+import { DELAY_LIMITS, type DelayLimits, LoginDelays, wait } from './identity/login-delays.ts';
+import type { PasswordParameters } from './identity/password.ts';
+import { createRenewHash } from './identity/renew-hash.ts';
 import { openAuthState } from './state/sqlite-state.ts';
 import { createRefreshTokens } from './token/refresh.ts';
 import { followSigningKeys } from './token/signing-key.ts';
@@ -32,7 +36,11 @@ export interface AuthOptions {
   readonly tokenLifetime: number;
   /** Milliseconds for which a client may renew a login without the password; absent: it may not. */
   readonly refreshLifetime?: number;
+  /** What new password hashes cost. */
+  readonly passwords: PasswordParameters;
   readonly names: UpstreamNames;
+  /** Other ones are for tests. */
+  readonly delays?: DelayLimits;
   readonly log: Logger;
   readonly clock?: Clock;
 }
@@ -54,7 +62,19 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   const state = stack.use(openAuthState(options.stateFile));
   const credentials = stack.use(await followCredentials(users, state, log));
   stack.use(warnOfExpiry(state, clock, log));
-  const authenticate = await createAuthenticate({ users, state, clock });
+  const checkPassword = await createCheckPassword({
+    users,
+    parameters: options.passwords,
+    delays: new LoginDelays({
+      clock,
+      wait,
+      limits: options.delays ?? DELAY_LIMITS,
+      stopping: stopping.signal,
+    }),
+    renewHash: createRenewHash({ file: options.usersFile, users, credentials, log }),
+    clock,
+  });
+  const authenticate = createAuthenticate({ users, state, checkPassword, clock });
   const app = authApplication({
     authenticate,
     refreshTokens: createRefreshTokens({ users, state, clock, lifetime: options.refreshLifetime }),

@@ -122,18 +122,19 @@ async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
 /**
  * Who asks for a token. A classic dockerd sends its Docker Hub login to every mirror, so with a scope a login that is
  * unknown here is taken for none where the network alone is granted something; without a scope it is somebody who logs
- * in here, and is told.
+ * in here, and is told. A login that is taken for none is held against nobody.
  */
 async function identify(request: TokenRequest, rooms: AuthRooms): Promise<Identified | LoginRefusal> {
   const nobody: Identified = { subject: ANONYMOUS, credential: ANONYMOUS_CREDENTIAL };
   if (request.refreshToken !== null)
     return (await rooms.refreshTokens.redeem(request.refreshToken)) ?? 'BAD_CREDENTIALS';
   if (request.login === null) return nobody;
-  const verdict = await rooms.authenticate(request.login, request.address);
+  const isEnough = granted(request, nobody, rooms).access.length > 0;
+  const verdict = await rooms.authenticate(request.login, request.address, isEnough);
   if (verdict.kind === 'authenticated') return verdict;
   // Not yet judged is not unknown: somebody who may more would be given the token of nobody.
   if (verdict.kind === 'busy') return 'TOO_MANY_LOGINS';
-  return granted(request, nobody, rooms).access.length > 0 ? nobody : 'BAD_CREDENTIALS';
+  return isEnough ? nobody : 'BAD_CREDENTIALS';
 }
 
 function granted(

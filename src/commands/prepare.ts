@@ -26,20 +26,20 @@ export async function prepare(config: Config, paths: HomePaths, role?: Role): Pr
   await mkdir(paths.runtime, { recursive: true, mode: 0o750 });
   if (wanted('core')) await mkdir(config.cache.directory, { recursive: true, mode: 0o750 });
   if (wanted('auth')) await preparePolicy(paths);
-  const firstPassword = wanted('auth') ? await prepareAuth(paths) : undefined;
+  const firstPassword = wanted('auth') ? await prepareAuth(config, paths) : undefined;
   const ca = wanted('gateway') ? await prepareGateway(config, paths) : undefined;
   return { ...(ca !== undefined && { ca }), ...(firstPassword !== undefined && { firstPassword }) };
 }
 
 /** What hashes is loaded when there is something to hash: the supervisor that calls this lives on. */
-async function prepareAuth(paths: HomePaths): Promise<string | undefined> {
+async function prepareAuth({ passwords }: Config, paths: HomePaths): Promise<string | undefined> {
   const { ensureSigningKey } = await import('../auth/token/signing-key-file.ts');
   await ensureSigningKey(paths.signingKey);
   if (await exists(paths.users)) return undefined;
   const { hashPassword, randomPassword } = await import('../auth/identity/password.ts');
   const { setPassword } = await import('../auth/identity/users-file.ts');
   const password = randomPassword();
-  await setPassword(paths.users, 'admin', await hashPassword(password));
+  await setPassword(paths.users, 'admin', await hashPassword(password, passwords));
   return password;
 }
 

@@ -33,6 +33,7 @@ export async function runRole(role: Role, config: Config, paths: HomePaths): Pro
         url: new URL(config.server.url),
         tokenLifetime: config.tokenLifetime,
         ...(config.refreshLifetime !== undefined && { refreshLifetime: config.refreshLifetime }),
+        passwords: config.passwords,
         names,
         log,
       });

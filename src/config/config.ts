@@ -38,6 +38,12 @@ export interface Config {
   readonly tokenLifetime: number;
   /** Milliseconds for which a client may renew a login without the password; absent: it may not. */
   readonly refreshLifetime?: number;
+  /** What new password hashes cost, by argon2id. */
+  readonly passwords: {
+    /** Bytes. */
+    readonly memory: number;
+    readonly passes: number;
+  };
   readonly log: LogOptions & { readonly audit: string };
 }
 

@@ -22,6 +22,7 @@ export interface Home {
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
+const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 const ANYTHING = z.unknown().optional();
 
@@ -54,12 +55,13 @@ function build(parts: PartReader, { directory, readsSecrets }: Home): Config {
   parts.read([], KEYS);
   const read = <Key extends keyof typeof SECTIONS>(key: Key) =>
     parts.read([key], section(SECTIONS[key]).nullish());
-  const { server, tls, core, cache, token, log } = {
+  const { server, tls, core, cache, token, passwords, log } = {
     server: read('server'),
     tls: read('tls'),
     core: read('core'),
     cache: read('cache'),
     token: read('token'),
+    passwords: read('passwords'),
     log: read('log'),
   };
   const listen = server?.listen ?? { port: 8443 };
@@ -88,6 +90,7 @@ function build(parts: PartReader, { directory, readsSecrets }: Home): Config {
     cache: cacheOf(cache, at),
     tokenLifetime: token?.lifetime ?? 5 * MINUTE,
     ...(token?.refresh !== undefined && { refreshLifetime: token.refresh }),
+    passwords: { memory: passwords?.memory ?? 19 * MIB, passes: passwords?.passes ?? 2 },
     log: {
       format: log?.format ?? 'auto',
       level: log?.level ?? 'info',

@@ -1,7 +1,7 @@
 /** The keys of hubgate.yaml, and what each may hold. Every key is optional; the defaults are in `load-config.ts`. */
 import { z } from 'zod';
 import { LOG_FORMATS, LOG_LEVELS } from '../platform/log.ts';
-import { BOOLEAN, duration, LISTEN_ADDRESS, origin, SIZE, wholeNumber } from './values.ts';
+import { BOOLEAN, duration, LISTEN_ADDRESS, origin, SIZE, sizeBetween, wholeNumber } from './values.ts';
 
 const TEXT = z.string('a text').min(1, 'a text');
 const FILE = z.string('a path').min(1, 'a path');
@@ -52,6 +52,11 @@ export const SECTIONS = {
   token: {
     lifetime: duration(60_000, 300_000, ' between 60s and 5m').optional(),
     refresh: REFRESH.optional(),
+  },
+  // The floor is OWASP's for argon2id; above the ceiling two logins at once would hold up everybody else's.
+  passwords: {
+    memory: sizeBetween('19MiB', '1GiB').optional(),
+    passes: wholeNumber(2, 10, 'a number of passes from 2 to 10').optional(),
   },
   log: {
     format: z.enum(LOG_FORMATS, `one of ${LOG_FORMATS.join(', ')}`).optional(),

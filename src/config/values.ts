@@ -31,6 +31,13 @@ export const SIZE = z.string(A_SIZE).transform((text, context) => {
   return z.NEVER;
 });
 
+/** Bytes. */
+export function sizeBetween(least: string, most: string) {
+  const [from, to] = [SIZE.parse(least), SIZE.parse(most)];
+  const expected = `a size from ${least} to ${most}`;
+  return SIZE.refine((bytes) => bytes >= from && bytes <= to, expected);
+}
+
 export function wholeNumber(least: number, most: number, expected: string) {
   return z.preprocess(
     (value) => (typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value),

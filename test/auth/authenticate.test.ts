@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { type Authenticate, createAuthenticate } from '../../src/auth/identity/authenticate.ts';
+import { createCheckPassword } from '../../src/auth/identity/check-password.ts';
+import { DELAY_LIMITS, LoginDelays, wait } from '../../src/auth/identity/login-delays.ts';
 import { hashPassword } from '../../src/auth/identity/password.ts';
 import {
   hashOfSecret,
@@ -37,7 +39,17 @@ beforeEach(async () => {
     { name: 'ci-old', isService: true, isDisabled: true },
   ];
   const live = new LiveValue(new Map(users.map((user) => [user.name, user])));
-  authenticate = await createAuthenticate({ users: live, state, clock: () => NOW });
+  const clock = () => NOW;
+  const limits = { ...DELAY_LIMITS, first: 1, longest: 2 };
+  const stopping = new AbortController().signal;
+  const checkPassword = await createCheckPassword({
+    users: live,
+    parameters: { memory: 19 * 2 ** 20, passes: 2 },
+    delays: new LoginDelays({ clock, wait, limits, stopping }),
+    renewHash: async (_, from) => from,
+    clock,
+  });
+  authenticate = createAuthenticate({ users: live, state, checkPassword, clock });
 });
 
 afterEach(async () => {
@@ -56,13 +68,14 @@ async function give(owner: string, more: Partial<StoredToken> = {}): Promise<Ser
   return token;
 }
 
-test('many who log in at once with one password cost one hash, and with many passwords are bounded', async () => {
-  const verdicts = async (password: (index: number) => string) => {
-    const all = Array.from({ length: 100 }, (_, index) => login('ana', password(index)));
+test('many who log in at once with one password cost one hash, and with many are bounded, of one name and of many', async () => {
+  const verdicts = async (one: (index: number) => [name: string, password: string]) => {
+    const all = Array.from({ length: 100 }, (_, index) => login(...one(index)));
     return new Set((await Promise.all(all)).map(({ kind }) => kind));
   };
-  assert.deepEqual(await verdicts(() => 'right'), new Set(['authenticated']));
-  assert.deepEqual(await verdicts((index) => `wrong ${index}`), new Set(['busy', 'wrong']));
+  assert.deepEqual(await verdicts(() => ['ana', 'right']), new Set(['authenticated']));
+  assert.deepEqual(await verdicts((index) => [`nobody-${index}`, 'x']), new Set(['busy', 'wrong']));
+  assert.deepEqual(await verdicts((index) => ['ana', `wrong ${index}`]), new Set(['busy', 'wrong']));
 });
 
 test('a disabled user, and one without a password, are nobody', async () => {

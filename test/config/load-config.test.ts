@@ -52,6 +52,7 @@ test('no file, an empty one and one of empty sections give the same defaults', a
   assert.equal(config.cache.maxSize, 107_374_182_400);
   assert.equal(config.cache.unusedFor, 2_592_000_000);
   assert.equal(config.tokenLifetime, 300_000);
+  assert.deepEqual(config.passwords, { memory: 19_922_944, passes: 2 });
   assert.equal(config.log.audit, path.join(directory, 'state/audit.log'));
   assert.deepEqual(await configOf(''), config);
   assert.deepEqual(await configOf('server:\nupstreams:\n  docker.io:\n'), config);
@@ -197,4 +198,29 @@ test('a secret file is a fault only where it is read', async () => {
   const elsewhere = 'upstreams: { docker.io: { username: a } }';
   assert.equal((await faultsOf(elsewhere)).length, 1);
   assert.ok('value' in (await load(elsewhere, {}, false)));
+});
+
+test('what a password hash costs has a floor and a ceiling', async () => {
+  for (const [memory, passes, bytes] of [
+    ['19MiB', 2, 19_922_944],
+    ['64MiB', 3, 67_108_864],
+    ['1GiB', 10, 1_073_741_824],
+  ] as const) {
+    const { passwords } = await configOf(`passwords: { memory: ${memory}, passes: ${passes} }`);
+    assert.deepEqual(passwords, { memory: bytes, passes });
+  }
+  const { passwords } = await configOf('', {
+    HUBGATE_PASSWORDS_MEMORY: '32MiB',
+    HUBGATE_PASSWORDS_PASSES: '4',
+  });
+  assert.deepEqual(passwords, { memory: 33_554_432, passes: 4 });
+  for (const [memory, passes] of [
+    ['18MiB', 1],
+    ['1025MiB', 11],
+  ] as const) {
+    assert.deepEqual(await faultsOf(`passwords:\n  memory: ${memory}\n  passes: ${passes}\n`), [
+      `config/hubgate.yaml:2:11: passwords.memory: found "${memory}", expected a size from 19MiB to 1GiB`,
+      `config/hubgate.yaml:3:11: passwords.passes: found ${passes}, expected a number of passes from 2 to 10`,
+    ]);
+  }
 });

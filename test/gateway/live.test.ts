@@ -10,6 +10,8 @@ import { waitFor } from '../support/wait-for.ts';
 
 const OPEN = 'allow: [{ pull: library/**, to: authenticated }]';
 const CLOSED = 'allow: [{ pull: library/**, to: nobody-here }]';
+/** Of whom each is tried once, for whoever guesses at one name has to wait. */
+const COLLEAGUES = Array.from({ length: 12 }, (_, index) => `colleague-${index}`);
 const TARGET = '/v2/library/alpine/manifests/latest';
 
 let hub: FakeHub;
@@ -20,7 +22,7 @@ beforeEach(async () => {
   hub = await FakeHub.start();
   hub.accounts.push({ ...ACCOUNT, repositories: [] });
   hub.push('library/alpine', 'latest', imageOf());
-  hubgate = await TestHubgate.start(hub, { policy: OPEN });
+  hubgate = await TestHubgate.start(hub, { policy: OPEN, users: ['ana', ...COLLEAGUES] });
   agent = new Agent({ keepAlive: true, maxSockets: 1, ca: hubgate.ca });
 });
 
@@ -67,6 +69,18 @@ test('invariant 13: a removed user and a changed password end the tokens that ar
   assert.equal((await hubgate.ask('/v2/', { user: 'ana', password: 'another one' })).status, 401);
 });
 
+test('invariant 13: a disabled user is refused within a second, by every way and for tokens that are out, until enabled', async () => {
+  const token = await hubgate.token('ana', 'library/alpine');
+  await untilStatus(token, 200);
+  await hubgate.setDisabled('ana', true);
+  assert.ok((await untilStatus(token, 401)) < 1_000);
+  for (const target of [TARGET, '/v2/', '/token', '/token?scope=repository:library/alpine:pull'])
+    assert.equal((await hubgate.ask(target, { user: 'ana' })).status, 401, target);
+  await hubgate.setDisabled('ana', false);
+  assert.ok((await untilStatus(token, 200)) < 1_000);
+  await waitFor(async () => (await hubgate.ask('/token', { user: 'ana' })).status === 200);
+});
+
 test('a token that auth has just issued is good at once, for a user who has just been added', async () => {
   for (const user of ['jin', 'bo', 'zoe']) {
     await hubgate.setPassword(user, await hashPassword('another one'));
@@ -102,9 +116,9 @@ test('invariant 14: an unknown name takes as long as a wrong password', async ()
   };
   const known: number[] = [];
   const unknown: number[] = [];
-  for (let attempt = 0; attempt < 12; attempt++) {
-    known.push(await time('ana', attempt));
-    unknown.push(await time('nobody', attempt));
+  for (const [attempt, colleague] of COLLEAGUES.entries()) {
+    known.push(await time(colleague, attempt));
+    unknown.push(await time(`nobody-${attempt}`, attempt));
   }
   const median = (times: number[]) => times.toSorted((a, b) => a - b)[6] ?? 0;
   const ratio = median(unknown) / median(known);
@@ -114,13 +128,15 @@ test('invariant 14: an unknown name takes as long as a wrong password', async ()
 test('invariants 14 and 16: a flood of logins is bounded, and holds up no pull', async () => {
   const token = await hubgate.token('ana', 'library/alpine');
   await hubgate.ask(TARGET, { token });
-  const flood = Promise.all(
-    Array.from({ length: 100 }, (_, index) =>
-      hubgate.ask('/token', { user: 'ana', password: `wrong ${index}` }),
-    ),
-  );
+  const flood = (user: (index: number) => string) =>
+    Promise.all(
+      Array.from({ length: 100 }, (_, index) =>
+        hubgate.ask('/token', { user: user(index), password: `wrong ${index}` }),
+      ),
+    );
+  const floods = [flood(() => 'ana'), flood((index) => `nobody-${index}`)];
   assert.equal((await hubgate.ask(TARGET, { token })).status, 200);
-  const answers = await flood;
+  const answers = (await Promise.all(floods)).flat();
   const statuses = new Set(answers.map(({ status }) => status));
   assert.deepEqual([...statuses].sort(), [401, 429]);
   assert.equal(answers.find(({ status }) => status === 429)?.headers['retry-after'], '1');

@@ -4,9 +4,10 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { startAuth } from '../../src/auth/auth.ts';
+import type { DelayLimits } from '../../src/auth/identity/login-delays.ts';
 import { hashPassword } from '../../src/auth/identity/password.ts';
 import { hashOfSecret, makeServiceToken, writeServiceToken } from '../../src/auth/identity/service-token.ts';
-import { removeUser, setPassword } from '../../src/auth/identity/users-file.ts';
+import { editUsers, removeUser, setPassword } from '../../src/auth/identity/users-file.ts';
 import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { ensureSigningKey, rotateSigningKey } from '../../src/auth/token/signing-key-file.ts';
@@ -37,6 +38,8 @@ export interface TestHubgateOptions {
   readonly catalog?: boolean;
   /** Milliseconds. */
   readonly refreshLifetime?: number;
+  /** Of those who guess at passwords. */
+  readonly delays?: DelayLimits;
 }
 
 export interface Caller {
@@ -127,6 +130,8 @@ export class TestHubgate implements AsyncDisposable {
         keyFile: at('key.pem'),
         url,
         tokenLifetime: 300_000,
+        ...(options.delays && { delays: options.delays }),
+        passwords: { memory: 19 * 2 ** 20, passes: 2 },
         ...(options.refreshLifetime !== undefined && { refreshLifetime: options.refreshLifetime }),
       });
     this.#auth = await this.#startAuth();
@@ -230,6 +235,10 @@ export class TestHubgate implements AsyncDisposable {
 
   rotateKeys(): Promise<void> {
     return rotateSigningKey(path.join(this.home, 'key.pem'));
+  }
+
+  async setDisabled(user: string, isDisabled: boolean): Promise<void> {
+    await editUsers(path.join(this.home, 'users.yaml'), () => new Map([[user, { isDisabled }]]));
   }
 
   removeUser(user: string): Promise<void> {

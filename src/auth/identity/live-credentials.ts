@@ -31,15 +31,23 @@ export async function followCredentials(
     if (JSON.stringify(next) !== JSON.stringify(live.current)) live.set(next);
   };
   let isOver = false;
-  const follow = async () => {
-    while (!isOver) {
-      // Taken before what they tell of is read, so that nothing that changes meanwhile is missed.
-      const changed = Promise.race([users.changed(), state.changes.changed()]);
+  let looking = Promise.resolve();
+  /** One after the other: what was read last is what holds. */
+  const refresh = () => {
+    looking = looking.then(async () => {
       try {
         await learn();
       } catch (error) {
         if (!isOver) log.error({ error: (error as Error).message }, 'the credentials cannot be read');
       }
+    });
+    return looking;
+  };
+  const follow = async () => {
+    while (!isOver) {
+      // Taken before what they tell of is read, so that nothing that changes meanwhile is missed.
+      const changed = Promise.race([users.changed(), state.changes.changed()]);
+      await refresh();
       await changed;
     }
   };
@@ -49,7 +57,7 @@ export async function followCredentials(
       return live.current;
     },
     changed: () => live.changed(),
-    refresh: learn,
+    refresh,
     [Symbol.dispose]: () => {
       isOver = true;
     },

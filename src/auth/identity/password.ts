@@ -1,30 +1,73 @@
 import { createHash, randomBytes } from 'node:crypto';
 import argon2 from 'argon2';
+import { costOfBcrypt, isBcryptHash, verifyBcrypt } from './bcrypt.ts';
 
-/** OWASP's first choice for argon2id: 19 MiB, two passes, one lane; 16–40 ms on one core of a server. */
-const PARAMETERS = { type: argon2.argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
-
-/** The PHC string of an argon2id hash: the only form that users.yaml may hold. */
-const PHC = /^\$argon2id\$v=19\$m=\d{1,7}(?:,[tp]=\d{1,3}){2}\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}$/;
-
-export function isPasswordHash(text: string): boolean {
-  return PHC.test(text);
+/** What a new argon2id hash costs. */
+export interface PasswordParameters {
+  /** Bytes. */
+  readonly memory: number;
+  readonly passes: number;
 }
 
-export function hashPassword(password: string): Promise<string> {
-  return argon2.hash(password, PARAMETERS);
+/** OWASP's first choice for argon2id: 19 MiB, two passes, one lane; 16–40 ms on one core of a server. */
+const LEAST: PasswordParameters = { memory: 19 * 2 ** 20, passes: 2 };
+const KIB = 1024;
+
+/** The PHC string of an argon2id hash. */
+const PHC = /^(\$argon2id\$v=19\$m=\d{1,7}(?:,[tp]=\d{1,3}){2})\$([A-Za-z0-9+/]{11,})\$([A-Za-z0-9+/]{22,})$/;
+
+/** The two forms that users.yaml may hold. */
+export function isPasswordHash(text: string): boolean {
+  return PHC.test(text) || isBcryptHash(text);
+}
+
+export function hashPassword(password: string, { memory, passes } = LEAST): Promise<string> {
+  return argon2.hash(password, {
+    type: argon2.argon2id,
+    memoryCost: memory / KIB,
+    timeCost: passes,
+    parallelism: 1,
+  });
 }
 
 export function verifyPassword(hash: string, password: string): Promise<boolean> {
-  return argon2.verify(hash, password);
+  return costOfBcrypt(hash) === undefined ? argon2.verify(hash, password) : verifyBcrypt(hash, password);
 }
 
-/** 32 letters and digits, without those that a reader takes for one another. */
-const LETTERS = 'abcdefghijkmnpqrstuvwxyz23456789';
+/** Is it easier to guess by than a new one would be? */
+export function isWeakerThan(hash: string, { memory, passes }: PasswordParameters): boolean {
+  if (!PHC.test(hash)) return true;
+  const parameter = (name: 'm' | 't') => Number(new RegExp(`[$,]${name}=(\\d+)`).exec(hash)?.[1] ?? 0);
+  return parameter('m') * KIB < memory || parameter('t') < passes;
+}
+
+/** What a hash costs to verify: the same text for hashes of the same cost. */
+export function costOf(hash: string): string {
+  return PHC.exec(hash)?.[1] ?? hash.slice(0, '$2y$10$'.length);
+}
+
+/** A hash of the same cost that no password is known for. */
+export function decoyOf(hash: string): string {
+  const match = PHC.exec(hash);
+  if (match === null) return costOf(hash) + randomText(BCRYPT_LETTERS, 53);
+  const [, cost, salt = '', digest = ''] = match;
+  return [cost, randomText(BASE64, salt.length), randomText(BASE64, digest.length)].join('$');
+}
+
+const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+const BASE64 = `${LETTERS}+/`;
+const BCRYPT_LETTERS = `${LETTERS}./`;
+
+function randomText(letters: string, length: number): string {
+  return Array.from(randomBytes(length), (byte) => letters[byte % letters.length]).join('');
+}
+
+/** Letters and digits, without those that a reader takes for one another. */
+const LEGIBLE = 'abcdefghijkmnpqrstuvwxyz23456789';
 
 /** A password that nobody needs to remember, of 120 bits. */
 export function randomPassword(): string {
-  return Array.from(randomBytes(24), (byte) => LETTERS[byte % LETTERS.length]).join('');
+  return randomText(LEGIBLE, 24);
 }
 
 /**

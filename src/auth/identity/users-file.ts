@@ -5,12 +5,13 @@ import { z } from 'zod';
 import { isName } from '../../access/subject.ts';
 import { writeFileAtomically } from '../../platform/atomic-file.ts';
 import { type Fault, FaultsError, type Parsed } from '../../platform/fault.ts';
+import { withFileLock } from '../../platform/file-lock.ts';
 import { openYaml, section } from '../../platform/yaml-schema.ts';
 import { isPasswordHash } from './password.ts';
 
 export interface User {
   readonly name: string;
-  /** argon2id, as a PHC string; absent: by tokens alone. */
+  /** argon2id, as a PHC string, or an imported one of bcrypt; absent: by tokens alone. */
   readonly passwordHash?: string;
   /** A service account: no person, and a subject of another kind. */
   readonly isService: boolean;
@@ -22,7 +23,7 @@ export type Users = ReadonlyMap<string, User>;
 const HEADER = ` Users of this mirror. Written by \`hubgate user\`, which keeps comments and order.
  A hash here is as good as a password to whoever has time: keep this file to yourself.`;
 
-const HASH = 'an argon2id hash, as `hubgate user` writes it';
+const HASH = 'an argon2id or bcrypt hash, as `hubgate user` writes it';
 const ANYTHING = z.unknown().optional();
 const KEYS = section({ version: ANYTHING, users: ANYTHING });
 const VERSION = z.literal(1, '1, the version of this format');
@@ -84,33 +85,70 @@ function emptyFile(): string {
   return `${HEADER.replace(/^ /gm, '# ')}\nversion: 1\nusers: {}\n`;
 }
 
+/** What becomes of some users: `remove`, or what is set; what is not named stays as it is. */
+export type UserEdits = ReadonlyMap<string, UserEdit | 'remove'>;
+
+export interface UserEdit {
+  readonly passwordHash?: string;
+  readonly isService?: true;
+  readonly isDisabled?: boolean;
+}
+
 /**
- * Sets the password of a user, new or known, and writes the file as a whole; comments and order stay.
+ * Writes the file as a whole; comments and order stay. `decide` is given the users as they are while no other process may
+ * change them, and says why nothing is to be changed, or what is.
  *
+ * @returns why nothing is changed.
  * @throws FaultsError where the file as it is cannot be read.
+ * @throws LockedError where somebody else is changing it for too long.
  */
-export async function setPassword(file: string, name: string, passwordHash: string): Promise<void> {
-  await edit(file, (document) => {
-    const users = document.get('users');
-    // `users: {}` of an empty file would stay on one line.
-    if (isMap(users)) users.flow = false;
-    document.setIn(['users', name, 'password'], passwordHash);
+export async function editUsers<Refusal extends string>(
+  file: string,
+  decide: (users: Users) => UserEdits | Refusal,
+): Promise<Refusal | undefined> {
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o750 });
+  return withFileLock(file, async () => {
+    const text = await readText(file);
+    if (typeof text !== 'string') throw new FaultsError([text]);
+    const parsed = parse(file, text);
+    if ('faults' in parsed) throw new FaultsError(parsed.faults);
+    const { document, users } = parsed.value;
+    const edits = decide(users);
+    if (typeof edits === 'string') return edits;
+    for (const [name, edit] of edits) applyEdit(document, name, edit);
+    if (edits.size > 0) await writeFileAtomically(file, document.toString({ lineWidth: 0 }), 0o600);
+    return undefined;
   });
+}
+
+function applyEdit(document: Document, name: string, edit: UserEdit | 'remove'): void {
+  if (edit === 'remove') {
+    document.deleteIn(['users', name]);
+    return;
+  }
+  const users = document.get('users');
+  // `users: {}` of an empty file would stay on one line.
+  if (isMap(users)) users.flow = false;
+  const { passwordHash, isService, isDisabled } = edit;
+  if (passwordHash !== undefined) document.setIn(['users', name, 'password'], passwordHash);
+  if (isService) document.setIn(['users', name, 'service'], true);
+  if (isDisabled) document.setIn(['users', name, 'disabled'], true);
+  if (isDisabled === false) document.deleteIn(['users', name, 'disabled']);
+}
+
+/** Sets the password of a user, new or known. */
+export async function setPassword(file: string, name: string, passwordHash: string): Promise<void> {
+  await editUsers(file, () => new Map([[name, { passwordHash }]]));
 }
 
 export async function removeUser(file: string, name: string): Promise<void> {
-  await edit(file, (document) => {
-    document.deleteIn(['users', name]);
-  });
+  await editUsers(file, () => new Map([[name, 'remove']]));
 }
 
-async function edit(file: string, change: (document: Document) => void): Promise<void> {
-  const text = await readText(file);
-  if (typeof text !== 'string') throw new FaultsError([text]);
-  const parsed = parse(file, text);
-  if ('faults' in parsed) throw new FaultsError(parsed.faults);
-  const { document } = parsed.value;
-  change(document);
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o750 });
-  await writeFileAtomically(file, document.toString({ lineWidth: 0 }), 0o600);
+/** Another hash of the same password; false where the user has another password, or none, by now. */
+export async function replaceHash(file: string, name: string, from: string, to: string): Promise<boolean> {
+  const why = await editUsers(file, (users) =>
+    users.get(name)?.passwordHash === from ? new Map([[name, { passwordHash: to }]]) : 'another hash',
+  );
+  return why === undefined;
 }

@@ -49,8 +49,8 @@ export interface Refused {
   readonly refused: LoginRefusal;
 }
 
-/** Hashing is slow on purpose, and others may be waiting; clients give up on a token after 15 s. */
-const LOGIN_DEADLINE = 10_000;
+/** Hashing is slow on purpose, and whoever guesses waits for 8 s before it; clients give up on a token after 15 s. */
+const LOGIN_DEADLINE = 14_000;
 const DEADLINE = 2_000;
 
 export function openAuthClient(socket: string): AuthClient {

@@ -1,0 +1,106 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import pLimit from 'p-limit';
+import type { Clock } from '../../platform/clock.ts';
+import { ExpiringCache } from '../../platform/expiring-cache.ts';
+import type { Live } from '../../platform/live.ts';
+import { SingleFlight } from '../../platform/single-flight.ts';
+import { createDecoys } from './decoys.ts';
+import type { Attempt, LoginDelays, Outcome } from './login-delays.ts';
+import { hashPassword, isWeakerThan, type PasswordParameters, verifyPassword } from './password.ts';
+import type { User, Users } from './users-file.ts';
+
+/** Is this the password of that user? Takes as long where there is no such user. */
+export type CheckPassword = (attempt: PasswordAttempt) => Promise<PasswordVerdict>;
+
+export interface PasswordAttempt extends Attempt {
+  readonly password: string;
+}
+
+export type PasswordVerdict =
+  | { readonly kind: 'right'; readonly user: User; readonly hash: string }
+  | { readonly kind: 'wrong' }
+  /** More wait than can be judged in good time. */
+  | { readonly kind: 'busy' };
+
+/** Puts another hash of the same password into the file. What it comes to is the hash that holds then. */
+export type RenewHash = (name: string, from: string, to: string) => Promise<string>;
+
+export interface CheckPasswordOptions {
+  readonly users: Live<Users>;
+  /** Of new hashes. */
+  readonly parameters: PasswordParameters;
+  readonly delays: LoginDelays;
+  readonly renewHash: RenewHash;
+  readonly clock: Clock;
+}
+
+/** A hash keeps one thread of libuv's four and one core busy; the file system needs the others. */
+const CONCURRENT_HASHES = 2;
+const MAX_WAITING = 32;
+/** A pull of ten layers asks for a token again and again; it need hash only once. */
+const REMEMBER_FOR = 60_000;
+const MAX_REMEMBERED = 10_000;
+
+/** The hash that holds, where the password is right. */
+type Judged = { readonly right: true; readonly hash: string } | { readonly right: false };
+
+export async function createCheckPassword(options: CheckPasswordOptions): Promise<CheckPassword> {
+  const { users, parameters, delays, renewHash, clock } = options;
+  const limit = pLimit(CONCURRENT_HASHES);
+  const remembered = new ExpiringCache<Judged>(MAX_REMEMBERED, clock);
+  const judging = new SingleFlight<Judged | undefined>();
+  // Of no use to anybody who reads it in memory: it is made anew at each start.
+  const key = randomBytes(32);
+  const decoyFor = createDecoys(await hashPassword('', parameters), key);
+  /** A hash is part of it, so that a changed password forgets the verdicts on the old one. */
+  const memoryOf = (...parts: readonly string[]) =>
+    createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64');
+
+  const verify = async ({ username, password }: PasswordAttempt): Promise<Judged> => {
+    // Read after every wait: what is in force can be another by now.
+    const user = users.current.get(username);
+    const hash = user?.passwordHash ?? decoyFor(username, users.current);
+    const fits = await verifyPassword(hash, password);
+    const isRight = fits && user?.passwordHash !== undefined && !user.isDisabled;
+    return isRight ? { right: true, hash } : { right: false };
+  };
+
+  const judge = async (attempt: PasswordAttempt): Promise<Judged | undefined> => {
+    if (limit.pendingCount >= MAX_WAITING) return undefined;
+    const judged = await limit(() => verify(attempt));
+    if (!judged.right || !isWeakerThan(judged.hash, parameters)) return judged;
+    const better = await limit(() => hashPassword(attempt.password, parameters));
+    return { right: true, hash: await renewHash(attempt.username, judged.hash, better) };
+  };
+
+  const judgeOnce = async (attempt: PasswordAttempt): Promise<Judged | undefined> => {
+    const { username, password } = attempt;
+    const user = users.current.get(username);
+    // What is wrong while a user is disabled is not wrong any more when they are enabled.
+    const hash = (user?.isDisabled ? undefined : user?.passwordHash) ?? '';
+    const memory = memoryOf(username, hash, password);
+    const known = remembered.get(memory);
+    if (known !== undefined) return known;
+    return judging.run(memory, async () => {
+      const judged = await delays.delayed(attempt, () => judge(attempt), outcomeOf);
+      if (judged !== undefined) remembered.set(memory, judged, REMEMBER_FOR);
+      if (judged?.right) remembered.set(memoryOf(username, judged.hash, password), judged, REMEMBER_FOR);
+      return judged;
+    });
+  };
+
+  return async (attempt) => {
+    const judged = await judgeOnce(attempt);
+    if (judged === undefined) return { kind: 'busy' };
+    const user = users.current.get(attempt.username);
+    // Judged by a hash that is gone: it is the password of before.
+    if (!judged.right || user === undefined || user.isDisabled || user.passwordHash !== judged.hash)
+      return { kind: 'wrong' };
+    return { kind: 'right', user, hash: judged.hash };
+  };
+}
+
+function outcomeOf(judged: Judged | undefined): Outcome {
+  if (judged === undefined) return 'unknown';
+  return judged.right ? 'right' : 'wrong';
+}

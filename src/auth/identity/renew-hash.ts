@@ -1,0 +1,35 @@
+import type { Logger } from '../../platform/log.ts';
+import type { RenewHash } from './check-password.ts';
+import type { LiveCredentials } from './live-credentials.ts';
+import type { LiveUsers } from './live-users.ts';
+import { replaceHash } from './users-file.ts';
+
+export interface RenewOptions {
+  readonly file: string;
+  readonly users: LiveUsers;
+  readonly credentials: LiveCredentials;
+  readonly log: Logger;
+}
+
+/**
+ * The id of a credential changes with its hash, so gateways are told the new one before anything is issued for it. Where
+ * the file cannot be written the old hash goes on to hold, and so does the login.
+ */
+export function createRenewHash({ file, users, credentials, log }: RenewOptions): RenewHash {
+  return async (name, from, to) => {
+    try {
+      if (!(await replaceHash(file, name, from, to))) return from;
+      await users.look();
+      await credentials.refresh();
+      const holds = users.current.get(name)?.passwordHash === to;
+      if (holds) log.info({ user: name }, 'the password of a user is hashed anew');
+      return holds ? to : from;
+    } catch (error) {
+      log.warn(
+        { user: name, error: (error as Error).message },
+        'the password of a user cannot be hashed anew',
+      );
+      return from;
+    }
+  };
+}

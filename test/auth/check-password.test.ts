@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+import bcrypt from 'bcryptjs';
+import { type CheckPassword, createCheckPassword } from '../../src/auth/identity/check-password.ts';
+import { createDecoys } from '../../src/auth/identity/decoys.ts';
+import { DELAY_LIMITS, LoginDelays } from '../../src/auth/identity/login-delays.ts';
+import { costOf, decoyOf, hashPassword, verifyPassword } from '../../src/auth/identity/password.ts';
+import type { User, Users } from '../../src/auth/identity/users-file.ts';
+import { LiveValue } from '../../src/platform/live.ts';
+
+const PARAMETERS = { memory: 19 * 2 ** 20, passes: 2 };
+const HASH = hashPassword('right', PARAMETERS);
+const BCRYPT = bcrypt.hash('right', 4);
+
+let users: LiveValue<Users>;
+let renewed: string[];
+let waits: number[];
+/** Can users.yaml be written? */
+let isWritable: boolean;
+
+beforeEach(() => {
+  renewed = [];
+  waits = [];
+  isWritable = true;
+});
+
+function person(name: string, passwordHash: string, isDisabled = false): User {
+  return { name, passwordHash, isDisabled, isService: false };
+}
+
+/** Waits of no length, but counted; a file of users that is a map. */
+async function check(...all: User[]): Promise<CheckPassword> {
+  users = new LiveValue<Users>(new Map(all.map((user) => [user.name, user])));
+  const clock = () => 1_000_000;
+  return createCheckPassword({
+    users,
+    parameters: PARAMETERS,
+    delays: new LoginDelays({
+      clock,
+      wait: async (milliseconds) => void waits.push(milliseconds),
+      limits: DELAY_LIMITS,
+      stopping: new AbortController().signal,
+    }),
+    async renewHash(name, from, to) {
+      renewed.push(name);
+      if (!isWritable) return from;
+      users.set(new Map([...users.current, [name, person(name, to)]]));
+      return to;
+    },
+    clock,
+  });
+}
+
+const asked = (username: string, password: string, address = '10.1.2.3') => {
+  return { username, password, address, counts: true };
+};
+
+test('unknown names, services and the disabled are slowed as the known are', async () => {
+  const checkPassword = await check(person('ana', await HASH), person('zoe', await HASH, true), {
+    name: 'ci',
+    isService: true,
+    isDisabled: false,
+  });
+  for (const name of ['ana', 'zoe', 'ci', 'nobody']) {
+    waits.length = 0;
+    for (let attempt = 0; attempt < 5; attempt++)
+      assert.equal((await checkPassword(asked(name, `wrong ${attempt}`))).kind, 'wrong');
+    assert.deepEqual(waits, [250, 500], name);
+    waits.length = 0;
+    await checkPassword(asked(name, 'right'));
+    assert.deepEqual(waits, [1_000], name);
+  }
+});
+
+test('a pull that asks again and again with one wrong password is counted once', async () => {
+  const checkPassword = await check(person('ana', await HASH));
+  for (let attempt = 0; attempt < 20; attempt++) await checkPassword(asked('ana', 'of last year'));
+  assert.equal((await checkPassword(asked('ana', 'right'))).kind, 'right');
+  await Promise.all(Array.from({ length: 20 }, () => checkPassword(asked('ana', 'at once'))));
+  assert.equal((await checkPassword(asked('ana', 'right'))).kind, 'right');
+  assert.deepEqual(waits, []);
+});
+
+test('a weaker hash is made anew at the first right login, once, and that login is by the new one', async () => {
+  const weak = await hashPassword('right', { memory: 2 ** 20, passes: 2 });
+  for (const hash of [await BCRYPT, weak]) {
+    renewed = [];
+    const checkPassword = await check(person('ana', hash));
+    assert.equal((await checkPassword(asked('ana', 'wrong'))).kind, 'wrong');
+    assert.deepEqual(renewed, []);
+    const verdicts = await Promise.all(Array.from({ length: 5 }, () => checkPassword(asked('ana', 'right'))));
+    const now = users.current.get('ana')?.passwordHash ?? '';
+    for (const verdict of verdicts) assert.equal(verdict.kind === 'right' && verdict.hash, now);
+    assert.equal(costOf(now), costOf(await HASH));
+    assert.ok(await verifyPassword(now, 'right'));
+    assert.equal((await checkPassword(asked('ana', 'right'))).kind, 'right');
+    assert.deepEqual(renewed, ['ana']);
+  }
+});
+
+test('where the new hash cannot be kept the login is by the old one', async () => {
+  isWritable = false;
+  const checkPassword = await check(person('ana', await BCRYPT));
+  const verdict = await checkPassword(asked('ana', 'right'));
+  assert.equal(verdict.kind === 'right' && verdict.hash, await BCRYPT);
+});
+
+test('a disabled user’s hash is not made anew', async () => {
+  const checkPassword = await check(person('ana', await BCRYPT, true));
+  assert.equal((await checkPassword(asked('ana', 'right'))).kind, 'wrong');
+  assert.deepEqual(renewed, []);
+});
+
+test('what a disabled user was told is not remembered when they are enabled, nor the other way round', async () => {
+  const checkPassword = await check(person('ana', await HASH, true));
+  assert.equal((await checkPassword(asked('ana', 'right'))).kind, 'wrong');
+  for (const isDisabled of [false, true, false]) {
+    users.set(new Map([['ana', person('ana', await HASH, isDisabled)]]));
+    assert.equal((await checkPassword(asked('ana', 'right'))).kind, isDisabled ? 'wrong' : 'right');
+  }
+});
+
+test('invariant 14: a name that is unknown costs what some known one costs, and always the same', async () => {
+  const [own, other] = [await HASH, await BCRYPT];
+  const people = new Map(
+    ['ana', 'jin', 'zoe'].map((name) => [name, person(name, name === 'zoe' ? other : own)]),
+  );
+  const decoyFor = createDecoys(own, Buffer.from('a key'));
+  const names = Array.from({ length: 300 }, (_, index) => `nobody-${index}`);
+  const costs = names.map((name) => costOf(decoyFor(name, people)));
+  assert.deepEqual(
+    names.map((name) => costOf(decoyFor(name, people))),
+    costs,
+  );
+  const ofBcrypt = costs.filter((cost) => cost === costOf(other)).length;
+  assert.ok(ofBcrypt > 60 && ofBcrypt < 140, `${ofBcrypt} of 300 cost what one of three users costs`);
+  assert.equal(costs.filter((cost) => cost === costOf(own)).length, 300 - ofBcrypt);
+  assert.equal(costOf(decoyFor('anybody', new Map())), costOf(decoyOf(own)));
+});
