@@ -19,6 +19,8 @@ interface Password extends Home {
 const OPTIONS = {
   json: () => new Option('--json', 'print data for programs').default(false),
   passwordStdin: () => new Option('--password-stdin', 'take the password from standard input').default(false),
+  service: () =>
+    new Option('--service', 'a service account: no password, service tokens alone').default(false),
   role: () => new Option('--role <role>', 'only this part').choices(['core', 'auth', 'gateway']),
   supervised: () => new Option('--supervised').default(false).hideHelp(),
   from: () => new Option('--from <address>', 'as asked from this address'),
@@ -96,16 +98,43 @@ function program(end: (code: ExitCode) => void): Command {
     );
 
   const user = hubgate.command('user').description('the people who may log in');
-  verb<Password>(user, 'add <name>', 'add a user', ['passwordStdin'], async (options, name = '') => {
-    return (await import('../commands/user.ts')).addUser(name, options, process);
-  });
+  verb<Password & { service: boolean }>(
+    user,
+    'add <name>',
+    'add a user, or a service account',
+    ['passwordStdin', 'service'],
+    async (options, name = '') => {
+      return (await import('../commands/user.ts')).addUser(name, options, process.env, process);
+    },
+  );
   verb<Password>(
     user,
     'passwd <name>',
     'set another password',
     ['passwordStdin'],
     async (options, name = '') => {
-      return (await import('../commands/user.ts')).changePassword(name, options, process);
+      return (await import('../commands/user.ts')).changePassword(name, options, process.env, process);
+    },
+  );
+  verb<Home>(
+    user,
+    'disable <name>',
+    'refuse a user from now on; it takes effect within a second',
+    [],
+    async (options, name = '') => {
+      return (await import('../commands/user.ts')).disableUser(name, options, process);
+    },
+  );
+  verb<Home>(user, 'enable <name>', 'admit a disabled user again', [], async (options, name = '') => {
+    return (await import('../commands/user.ts')).enableUser(name, options, process);
+  });
+  verb<Home>(
+    user,
+    'import <file>',
+    'add the users of an htpasswd file (bcrypt), all of them or none',
+    [],
+    async (options, file = '') => {
+      return (await import('../commands/import-users.ts')).importUsers(file, options, process);
     },
   );
   verb<Printed>(user, 'list', 'list the users', ['json'], async (options) => {

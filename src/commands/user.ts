@@ -2,9 +2,18 @@ import { text } from 'node:stream/consumers';
 import { read } from 'read';
 import { isName } from '../access/subject.ts';
 import { hashPassword } from '../auth/identity/password.ts';
-import { NAME_RULE, readUsers, removeUser, setPassword, type Users } from '../auth/identity/users-file.ts';
-import { pathsIn } from './home.ts';
-import { printFaults } from './load.ts';
+import {
+  editUsers,
+  NAME_RULE,
+  readUsers,
+  type User,
+  type UserEdit,
+  type Users,
+} from '../auth/identity/users-file.ts';
+import type { Environment } from '../config/environment.ts';
+import { type Fault, FaultsError } from '../platform/fault.ts';
+import { type HomePaths, pathsIn } from './home.ts';
+import { loadOrPrint, printFaults } from './load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
 export interface UserOptions {
@@ -15,90 +24,144 @@ export interface PasswordOptions extends UserOptions {
   readonly passwordStdin: boolean;
 }
 
-export async function addUser(name: string, options: PasswordOptions, terminal: Terminal): Promise<ExitCode> {
+export interface AddOptions extends PasswordOptions {
+  readonly service: boolean;
+}
+
+/** Why something cannot be done with the users as they are. */
+type Objection = (users: Users) => string | undefined;
+
+export async function addUser(
+  name: string,
+  options: AddOptions,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
   if (!isName(name)) return refuse(terminal, `"${name}" is no user name: ${NAME_RULE}`, 2);
-  return withUsers(options, terminal, async (users, file) => {
-    if (users.has(name))
-      return refuse(
-        terminal,
-        `${name} is there already; to change the password: hubgate user passwd ${name}`,
-      );
-    return storePassword(
-      name,
-      file,
-      options,
-      terminal,
-      `${name} is added; a running mirror knows within a second`,
-    );
-  });
+  const change: Change = {
+    name,
+    objection: (users) =>
+      users.has(name)
+        ? `${name} is there already; to change the password: hubgate user passwd ${name}`
+        : undefined,
+    done: `${name} is added; a running mirror knows within a second`,
+  };
+  if (!options.service) return storePassword(change, options, environment, terminal);
+  if (options.passwordStdin)
+    return refuse(terminal, 'a service account has no password; it logs in by service tokens alone', 2);
+  return apply(change, { isService: true }, options, terminal);
 }
 
 export async function changePassword(
   name: string,
   options: PasswordOptions,
+  environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  return withUsers(options, terminal, async (users, file) => {
-    if (!users.has(name)) return refuse(terminal, `there is no user ${name}`);
-    return storePassword(
-      name,
-      file,
-      options,
-      terminal,
-      `${name} has another password; tokens issued for the old one end`,
-    );
-  });
+  const objection: Objection = (users) =>
+    users.get(name)?.isService
+      ? `${name} is a service account, which has no password and logs in by service tokens alone`
+      : unknown(name)(users);
+  const done = `${name} has another password; tokens issued for the old one end`;
+  return storePassword({ name, objection, done }, options, environment, terminal);
 }
 
 export async function deleteUser(name: string, options: UserOptions, terminal: Terminal): Promise<ExitCode> {
-  return withUsers(options, terminal, async (users, file) => {
-    if (!users.has(name)) return refuse(terminal, `there is no user ${name}`);
-    await removeUser(file, name);
-    printLine(terminal.stdout, `${name} is removed; tokens that were issued end`);
-    return 0;
-  });
+  const done = `${name} is removed; tokens that were issued end`;
+  return apply({ name, objection: unknown(name), done }, 'remove', options, terminal);
+}
+
+export async function disableUser(name: string, options: UserOptions, terminal: Terminal): Promise<ExitCode> {
+  const done = `${name} is disabled; tokens that were issued end`;
+  return apply({ name, objection: unknown(name), done }, { isDisabled: true }, options, terminal);
+}
+
+export async function enableUser(name: string, options: UserOptions, terminal: Terminal): Promise<ExitCode> {
+  const done = `${name} is enabled; a running mirror knows within a second`;
+  return apply({ name, objection: unknown(name), done }, { isDisabled: false }, options, terminal);
+}
+
+function unknown(name: string): Objection {
+  return (users) => (users.has(name) ? undefined : `there is no user ${name}`);
 }
 
 export async function listUsers(
-  options: UserOptions & { readonly json: boolean },
+  { home, json }: UserOptions & { readonly json: boolean },
   terminal: Terminal,
 ): Promise<ExitCode> {
-  return withUsers(options, terminal, async (users) => {
-    const names = [...users.keys()];
-    if (options.json)
-      printJson(
-        terminal.stdout,
-        names.map((name) => ({ name })),
-      );
-    else for (const name of names) printLine(terminal.stdout, name);
-    return 0;
-  });
+  const users = await readUsers(pathsIn(home).users);
+  if ('faults' in users) return faulty(users.faults, terminal);
+  const all = [...users.value.values()];
+  if (json)
+    printJson(
+      terminal.stdout,
+      all.map(({ name, isService: service, isDisabled: disabled }) => ({ name, service, disabled })),
+    );
+  else for (const user of all) printLine(terminal.stdout, lineOf(user));
+  return 0;
 }
 
-async function withUsers(
+function lineOf({ name, isService, isDisabled }: User): string {
+  return [name, ...(isService ? ['service'] : []), ...(isDisabled ? ['disabled'] : [])].join('  ');
+}
+
+interface Change {
+  readonly name: string;
+  readonly objection: Objection;
+  /** What is said when it is done. */
+  readonly done: string;
+}
+
+/** What is objected is asked at the very moment of the change: other processes change users too. */
+async function apply(
+  { name, objection, done }: Change,
+  edit: UserEdit | 'remove',
   { home }: UserOptions,
   terminal: Terminal,
-  act: (users: Users, file: string) => Promise<ExitCode>,
 ): Promise<ExitCode> {
-  const file = pathsIn(home).users;
-  const users = await readUsers(file);
-  if ('value' in users) return act(users.value, file);
-  printFaults(users.faults, terminal);
-  return 2;
+  try {
+    const why = await editUsers(pathsIn(home).users, (users) => objection(users) ?? new Map([[name, edit]]));
+    if (why !== undefined) return refuse(terminal, why);
+  } catch (error) {
+    if (!(error instanceof FaultsError)) throw error;
+    return faulty(error.faults, terminal);
+  }
+  printLine(terminal.stdout, done);
+  return 0;
 }
 
 async function storePassword(
-  name: string,
-  file: string,
-  { passwordStdin }: PasswordOptions,
+  change: Change,
+  options: PasswordOptions,
+  environment: Environment,
   terminal: Terminal,
-  done: string,
 ): Promise<ExitCode> {
-  const password = passwordStdin ? await readPassword(terminal) : await askPassword(name, terminal);
+  const paths = pathsIn(options.home);
+  const config = await loadOrPrint(paths, environment, terminal, false);
+  if (config === undefined) return 2;
+  // Before anybody is asked for a password that would be of no use.
+  const refused = await objected(change, paths, terminal);
+  if (refused !== undefined) return refused;
+  const { passwordStdin } = options;
+  const password = passwordStdin ? await readPassword(terminal) : await askPassword(change.name, terminal);
   if (typeof password !== 'string') return refuse(terminal, password.wrong, 2);
-  await setPassword(file, name, await hashPassword(password));
-  printLine(terminal.stdout, done);
-  return 0;
+  return apply(change, { passwordHash: await hashPassword(password, config.passwords) }, options, terminal);
+}
+
+async function objected(
+  { objection }: Change,
+  paths: HomePaths,
+  terminal: Terminal,
+): Promise<ExitCode | undefined> {
+  const users = await readUsers(paths.users);
+  if ('faults' in users) return faulty(users.faults, terminal);
+  const why = objection(users.value);
+  return why === undefined ? undefined : refuse(terminal, why);
+}
+
+function faulty(faults: readonly Fault[], terminal: Terminal): ExitCode {
+  printFaults(faults, terminal);
+  return 2;
 }
 
 type Given = string | { readonly wrong: string };

@@ -50,8 +50,8 @@ test('users are added, listed, given another password and removed', async () => 
   assert.equal((await run(['user', 'add', 'jin', '--password-stdin'], { stdin: 'other' })).code, 0);
   assert.equal((await run(['user', 'list'])).stdout, 'ana\njin\n');
   assert.deepEqual(JSON.parse((await run(['user', 'list', '--json'])).stdout), [
-    { name: 'ana' },
-    { name: 'jin' },
+    { name: 'ana', service: false, disabled: false },
+    { name: 'jin', service: false, disabled: false },
   ]);
   const before = await readFile(path.join(home, 'config/users.yaml'), 'utf8');
   assert.equal((await run(['user', 'passwd', 'ana', '--password-stdin'], { stdin: 'new' })).code, 0);

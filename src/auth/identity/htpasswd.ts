@@ -1,0 +1,49 @@
+import { isName } from '../../access/subject.ts';
+import type { Fault, Parsed } from '../../platform/fault.ts';
+import { costOfBcrypt, isBcryptHash, MOST_BCRYPT_COST } from './bcrypt.ts';
+import { NAME_RULE } from './users-file.ts';
+
+export interface HtpasswdUser {
+  readonly name: string;
+  readonly hash: string;
+  readonly line: number;
+}
+
+const INSTEAD = 'give a new password with `htpasswd -B`, or with `hubgate user add`';
+
+/** The users of an htpasswd file whose passwords are bcrypt; everything else in it is a fault. No fault shows a hash. */
+export function parseHtpasswd(source: string, text: string): Parsed<readonly HtpasswdUser[]> {
+  const users = new Map<string, HtpasswdUser>();
+  const faults: Fault[] = [];
+  for (const [index, written] of text.split('\n').entries()) {
+    const line = index + 1;
+    const entry = written.replace(/\r$/, '');
+    if (entry.trim() === '' || entry.startsWith('#')) continue;
+    const read = parseEntry(entry, line);
+    const earlier = typeof read === 'string' ? undefined : users.get(read.name);
+    if (typeof read === 'string') faults.push({ source, line, message: read });
+    else if (earlier !== undefined)
+      faults.push({ source, line, message: `${read.name} is in line ${earlier.line} already` });
+    else users.set(read.name, read);
+  }
+  return faults.length > 0 ? { faults } : { value: [...users.values()] };
+}
+
+/** What is wrong with it, as text. */
+function parseEntry(entry: string, line: number): HtpasswdUser | string {
+  const colon = entry.indexOf(':');
+  if (colon < 0) return 'expected a name, a colon and a hash';
+  const name = entry.slice(0, colon);
+  const hash = entry.slice(colon + 1);
+  if (!isName(name)) return `"${name}" is no user name (${NAME_RULE})`;
+  return isBcryptHash(hash) ? { name, hash, line } : `the password of ${name} ${whyNot(hash)}`;
+}
+
+function whyNot(hash: string): string {
+  if (costOfBcrypt(hash) !== undefined)
+    return `is bcrypt of a cost that is not between 4 and ${MOST_BCRYPT_COST}; ${INSTEAD}`;
+  if (/^\$2[aby]\$/.test(hash)) return 'is bcrypt, but the hash is not whole';
+  if (/^\$(?:apr1|1)\$/.test(hash)) return `is MD5, which is guessed too quickly; ${INSTEAD}`;
+  if (/^\{S?SHA\}/i.test(hash)) return `is SHA-1, which is guessed too quickly; ${INSTEAD}`;
+  return `is not bcrypt; ${INSTEAD}`;
+}

@@ -1,0 +1,59 @@
+import { readFile } from 'node:fs/promises';
+import { type HtpasswdUser, parseHtpasswd } from '../auth/identity/htpasswd.ts';
+import { editUsers, type UserEdits, type Users } from '../auth/identity/users-file.ts';
+import { type Fault, FaultsError } from '../platform/fault.ts';
+import { pathsIn } from './home.ts';
+import { printFaults } from './load.ts';
+import { type ExitCode, printLine, type Terminal } from './terminal.ts';
+
+/** Takes the users of an htpasswd file over, with their hashes as they are: all of them, or none. */
+export async function importUsers(
+  file: string,
+  { home }: { readonly home: string },
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const text = await readFile(file, 'utf8').catch((error: Error) => error);
+  if (text instanceof Error) return refuse([{ source: file, message: text.message }], terminal, 2);
+  const parsed = parseHtpasswd(file, text);
+  if ('faults' in parsed) return refuse(parsed.faults, terminal, 1);
+  let faults: readonly Fault[] = [];
+  let added: UserEdits = new Map();
+  try {
+    await editUsers(pathsIn(home).users, (users) => {
+      faults = parsed.value.flatMap((user) => conflictOf(user, users, file));
+      if (faults.length > 0) return 'some are there already';
+      const missing = parsed.value.filter(({ name }) => !users.has(name));
+      added = new Map(missing.map(({ name, hash }) => [name, { passwordHash: hash }]));
+      return added;
+    });
+  } catch (error) {
+    if (!(error instanceof FaultsError)) throw error;
+    return refuse(error.faults, terminal, 2);
+  }
+  if (faults.length > 0) return refuse(faults, terminal, 1);
+  const before = parsed.value.length - added.size;
+  const more = before > 0 ? `, ${before} there already` : '';
+  printLine(
+    terminal.stdout,
+    `users imported: ${added.size}${more}; each is hashed anew at its next right login`,
+  );
+  return 0;
+}
+
+function conflictOf({ name, hash, line }: HtpasswdUser, users: Users, source: string): Fault[] {
+  const known = users.get(name);
+  if (known === undefined || known.passwordHash === hash) return [];
+  return [
+    {
+      source,
+      line,
+      message: `${name} is there already, with another password, or none; remove one of the two`,
+    },
+  ];
+}
+
+function refuse(faults: readonly Fault[], terminal: Terminal, code: ExitCode): ExitCode {
+  printFaults(faults, terminal);
+  printLine(terminal.stderr, 'hubgate: nothing is imported');
+  return code;
+}
