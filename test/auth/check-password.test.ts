@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import bcrypt from 'bcryptjs';
 import { type CheckPassword, createCheckPassword } from '../../src/auth/identity/check-password.ts';
 import { createDecoys } from '../../src/auth/identity/decoys.ts';
@@ -109,6 +110,17 @@ test('a disabled user’s hash is not made anew', async () => {
   const checkPassword = await check(person('ana', await BCRYPT, true));
   assert.equal((await checkPassword(asked('ana', 'right'))).kind, 'wrong');
   assert.deepEqual(renewed, []);
+});
+
+test('who is disabled, or gets another password, while the password is being judged is nobody', async () => {
+  const hash = await HASH;
+  for (const then of [person('ana', hash, true), person('ana', decoyOf(hash))]) {
+    const checkPassword = await check(person('ana', hash));
+    const verdict = checkPassword(asked('ana', 'right'));
+    await setImmediate();
+    users.set(new Map([['ana', then]]));
+    assert.equal((await verdict).kind, 'wrong');
+  }
 });
 
 test('what a disabled user was told is not remembered when they are enabled, nor the other way round', async () => {
