@@ -71,7 +71,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
       limits: options.delays ?? DELAY_LIMITS,
       stopping: stopping.signal,
     }),
-    renewHash: createRenewHash({ file: options.usersFile, users, credentials, log }),
+    renewHash: createRenewHash({ file: options.usersFile, users, credentials, state, log }),
     clock,
   });
   const authenticate = createAuthenticate({ users, state, checkPassword, clock });

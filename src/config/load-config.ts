@@ -90,7 +90,7 @@ function build(parts: PartReader, { directory, readsSecrets }: Home): Config {
     cache: cacheOf(cache, at),
     tokenLifetime: token?.lifetime ?? 5 * MINUTE,
     ...(token?.refresh !== undefined && { refreshLifetime: token.refresh }),
-    passwords: { memory: passwords?.memory ?? 19 * MIB, passes: passwords?.passes ?? 2 },
+    passwords: passwordsOf(passwords),
     log: {
       format: log?.format ?? 'auto',
       level: log?.level ?? 'info',
@@ -99,13 +99,17 @@ function build(parts: PartReader, { directory, readsSecrets }: Home): Config {
   };
 }
 
-function cacheOf(
-  cache:
-    | { readonly [Key in keyof (typeof SECTIONS)['cache']]?: z.output<(typeof SECTIONS)['cache'][Key]> }
-    | null
-    | undefined,
-  at: (file: string) => string,
-): Config['cache'] {
+/** What a section says, if it is there. */
+type Given<Section extends keyof typeof SECTIONS> =
+  | { readonly [Key in keyof (typeof SECTIONS)[Section]]?: z.output<(typeof SECTIONS)[Section][Key]> }
+  | null
+  | undefined;
+
+function passwordsOf(passwords: Given<'passwords'>): Config['passwords'] {
+  return { memory: passwords?.memory ?? 19 * MIB, passes: passwords?.passes ?? 2 };
+}
+
+function cacheOf(cache: Given<'cache'>, at: (file: string) => string): Config['cache'] {
   return {
     directory: at(cache?.directory ?? 'data'),
     maxSize: cache?.maxSize ?? 100 * GIB,

@@ -11,7 +11,7 @@ import { setPassword } from '../../src/auth/identity/users-file.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { testLog } from '../support/test-log.ts';
 
-test('when a hash has been renewed gateways are told its credential, and that of before is gone', async (t) => {
+test('when a hash has been renewed gateways are told its credential, remembered logins hold, and that of before is gone', async (t) => {
   const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-renew-'));
   t.after(() => rm(directory, { recursive: true }));
   const file = path.join(directory, 'users.yaml');
@@ -22,11 +22,24 @@ test('when a hash has been renewed gateways are told its credential, and that of
   await using state = openAuthState(path.join(directory, 'auth.db'));
   using users = await followUsers(file, log);
   using credentials = await followCredentials(users, state, log);
-  const renewHash = createRenewHash({ file, users, credentials, log });
+  const renewHash = createRenewHash({ file, users, credentials, state, log });
+  const login = (id: string, credential: string) => {
+    const times = { createdAt: 0, expiresAt: Date.now() + 60_000, lastUsedAt: null };
+    return state.putLogin({ id, user: 'ana', hash: 'x', credential, client: 'docker', ...times });
+  };
+  await login('now', passwordCredential('ana', from));
+  await login('of-before', passwordCredential('ana', third));
   const inForce = () => Object.keys(credentials.current.inForce).filter((id) => id.startsWith('pw_'));
 
   assert.equal(await renewHash('ana', from, to), to);
   assert.deepEqual(inForce(), [passwordCredential('ana', to)]);
+  assert.deepEqual(
+    new Map((await state.logins()).map(({ id, credential }) => [id, credential])),
+    new Map([
+      ['now', passwordCredential('ana', to)],
+      ['of-before', passwordCredential('ana', third)],
+    ]),
+  );
   // Somebody has given another password meanwhile: that one stays.
   assert.equal(await renewHash('ana', from, third), from);
   assert.deepEqual(inForce(), [passwordCredential('ana', to)]);

@@ -1,13 +1,16 @@
 import type { Logger } from '../../platform/log.ts';
+import type { AuthState } from '../state/auth-state.ts';
 import type { RenewHash } from './check-password.ts';
 import type { LiveCredentials } from './live-credentials.ts';
 import type { LiveUsers } from './live-users.ts';
+import { passwordCredential } from './password.ts';
 import { replaceHash } from './users-file.ts';
 
 export interface RenewOptions {
   readonly file: string;
   readonly users: LiveUsers;
   readonly credentials: LiveCredentials;
+  readonly state: AuthState;
   readonly log: Logger;
 }
 
@@ -15,10 +18,11 @@ export interface RenewOptions {
  * The id of a credential changes with its hash, so gateways are told the new one before anything is issued for it. Where
  * the file cannot be written the old hash goes on to hold, and so does the login.
  */
-export function createRenewHash({ file, users, credentials, log }: RenewOptions): RenewHash {
+export function createRenewHash({ file, users, credentials, state, log }: RenewOptions): RenewHash {
   return async (name, from, to) => {
     try {
       if (!(await replaceHash(file, name, from, to))) return from;
+      await rebindLogins(state, name, { from, to });
       await users.look();
       await credentials.refresh();
       const holds = users.current.get(name)?.passwordHash === to;
@@ -32,4 +36,18 @@ export function createRenewHash({ file, users, credentials, log }: RenewOptions)
       return from;
     }
   };
+}
+
+/** It is the same password, so what was given for it goes on to hold: refresh tokens on the user's other machines. */
+async function rebindLogins(
+  state: AuthState,
+  name: string,
+  { from, to }: { readonly from: string; readonly to: string },
+): Promise<void> {
+  const before = passwordCredential(name, from);
+  for (const login of await state.logins()) {
+    if (login.user !== name || login.credential !== before) continue;
+    await state.removeLogin(login.id);
+    await state.putLogin({ ...login, credential: passwordCredential(name, to) });
+  }
 }
