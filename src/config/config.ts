@@ -4,6 +4,7 @@
  */
 import type { LogOptions } from '../platform/log.ts';
 import type { UpstreamHost } from '../registry/repository.ts';
+import type { Federation } from './federation.ts';
 import type { ListenAddress } from './values.ts';
 
 export interface Config {
@@ -44,6 +45,7 @@ export interface Config {
     readonly memory: number;
     readonly passes: number;
   };
+  readonly federations: readonly Federation[];
   readonly log: LogOptions & { readonly audit: string };
 }
 

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { Fault } from '../platform/fault.ts';
 import type { YamlDocument } from '../platform/yaml-document.ts';
 import { DOCKER_HUB } from '../registry/repository.ts';
+import { FEDERATION_KEYS } from './federation.ts';
 import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -30,7 +31,7 @@ export function overlay(
   yaml: YamlDocument,
   environment: Environment,
 ): { yaml: YamlDocument; faults: Fault[] } {
-  const variables = variablesFor(upstreamsIn(yaml.data));
+  const variables = variablesFor(upstreamsIn(yaml.data), namesUnder(yaml.data, 'federation'));
   const sources = new Map<string, string>();
   const faults: Fault[] = [];
   for (const [variable, value] of Object.entries(environment)) {
@@ -70,10 +71,14 @@ function scalarsOf(keys: Readonly<Record<string, z.ZodType>>): string[] {
   return Object.keys(keys).filter((key) => !(keys[key]?.safeParse([]).success ?? false));
 }
 
-function variablesFor(upstreams: readonly string[]): ReadonlyMap<string, Path> {
+function variablesFor(
+  upstreams: readonly string[],
+  federations: readonly string[],
+): ReadonlyMap<string, Path> {
   const paths: Path[] = [
     ...Object.entries(SECTIONS).flatMap(([name, keys]) => scalarsOf(keys).map((key) => [name, key])),
     ...upstreams.flatMap((host) => Object.keys(UPSTREAM_KEYS).map((key) => ['upstreams', host, key])),
+    ...federations.flatMap((name) => Object.keys(FEDERATION_KEYS).map((key) => ['federation', name, key])),
   ];
   return new Map([
     ...paths.map((path): [string, Path] => [variableOf(path), path]),
@@ -88,7 +93,10 @@ function variableOf(path: Path): string {
 }
 
 function upstreamsIn(data: unknown): string[] {
-  const upstreams = (data as { upstreams?: unknown } | null)?.upstreams;
-  const named = typeof upstreams === 'object' && upstreams !== null ? Object.keys(upstreams) : [];
-  return [...new Set([DOCKER_HUB, ...named])];
+  return [...new Set([DOCKER_HUB, ...namesUnder(data, 'upstreams')])];
+}
+
+function namesUnder(data: unknown, key: string): string[] {
+  const named = (data as Record<string, unknown> | null)?.[key];
+  return typeof named === 'object' && named !== null ? Object.keys(named) : [];
 }

@@ -9,6 +9,7 @@ import { PartReader, section } from '../platform/yaml-schema.ts';
 import { DOCKER_HUB, parseUpstreamHost, type UpstreamHost } from '../registry/repository.ts';
 import type { Config, Credential, Upstream } from './config.ts';
 import { type Environment, overlay } from './environment.ts';
+import { readFederations } from './federation.ts';
 import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
 import { isLoopback } from './values.ts';
 
@@ -29,6 +30,7 @@ const ANYTHING = z.unknown().optional();
 const KEYS = section({
   ...Object.fromEntries(Object.keys(SECTIONS).map((key) => [key, ANYTHING])),
   upstreams: ANYTHING,
+  federation: ANYTHING,
 });
 const UPSTREAMS = z.record(z.string(), ANYTHING, 'a map of upstreams by host').nullish();
 const UPSTREAM = section(UPSTREAM_KEYS);
@@ -45,13 +47,14 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
   if ('faults' in read) return read;
   const { yaml, faults } = overlay(read.yaml, home.environment);
   const parts = new PartReader(yaml);
-  const config = build(parts, home);
+  const { federations, warnings } = readFederations(parts);
+  const config = { ...build(parts, home), federations };
   if (home.readsSecrets) await checkSecretFiles(parts, config);
   const all = [...faults, ...parts.faults].toSorted(byPosition);
-  return all.length > 0 ? { faults: all } : { value: config };
+  return all.length > 0 ? { faults: all } : { value: config, warnings };
 }
 
-function build(parts: PartReader, { directory, readsSecrets }: Home): Config {
+function build(parts: PartReader, { directory, readsSecrets }: Home): Omit<Config, 'federations'> {
   parts.read([], KEYS);
   const read = <Key extends keyof typeof SECTIONS>(key: Key) =>
     parts.read([key], section(SECTIONS[key]).nullish());

@@ -1,0 +1,35 @@
+/**
+ * How a federation makes a subject of a JWT's claims: `${repository}@${ref}`. A name between the braces is a claim's; `/` leads
+ * into a claim that is a map, so that Kubernetes' are `${kubernetes.io/namespace}`, and every other character is the name's own.
+ */
+export type TemplatePart =
+  | { readonly text: string }
+  /** The way to it: a claim, or what lies in claims that are maps. */
+  | { readonly claim: readonly string[] };
+
+export type SubjectTemplate = readonly TemplatePart[];
+
+/** Plain data, or what is wrong with the text. */
+export type ReadTemplate = { readonly template: SubjectTemplate } | { readonly wrong: string };
+
+const PART = /\$\{([^{}$]*)\}|([^$]+)/gy;
+/** What no part of a subject holds: nobody could tell such subjects apart by looking, or write them into a policy. */
+export const UNFIT = /[\s\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+
+export function readTemplate(text: string): ReadTemplate {
+  if (UNFIT.test(text)) return { wrong: 'a subject holds no spaces and no control characters' };
+  const parts: TemplatePart[] = [];
+  let read = 0;
+  for (const [whole, claim, literal = ''] of text.matchAll(PART)) {
+    read += whole.length;
+    parts.push(claim === undefined ? { text: literal } : { claim: claim.split('/') });
+  }
+  if (read < text.length || text === '')
+    return { wrong: 'expected a text with claims in it, such as ${repository}@${ref}' };
+  const isNamed = (part: TemplatePart) => !('claim' in part) || part.claim.every((name) => name !== '');
+  return parts.every(isNamed) ? { template: parts } : { wrong: 'a claim between ${ and } has no name' };
+}
+
+export function claimsOf(template: SubjectTemplate): string[] {
+  return template.flatMap((part) => ('claim' in part ? [part.claim.join('/')] : []));
+}
