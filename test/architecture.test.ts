@@ -85,6 +85,12 @@ test('only bin, commands and config read the environment', () => {
   }
 });
 
+test('auth asks nobody on the network but the issuers of federations', () => {
+  const home = 'src/auth/identity/federation/read-keys.ts';
+  for (const file of FILES.filter((one) => one !== home))
+    assert.doesNotMatch(readFileSync(path.join(ROOT, file), 'utf8'), /(?<![.#\w])fetch\(/, file);
+});
+
 test('only the policy’s loaders do I/O in access', () => {
   for (const file of FILES.filter(
     (one) => roomOf(one) === 'access' && !/\/(?:live|load)-policy\.ts$/.test(one),

@@ -3,6 +3,7 @@
  * hold up no pull. It knows nothing of caches and upstreams beyond their names.
  */
 import { followPolicy } from '../access/live-policy.ts';
+import type { Federation } from '../config/federation.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import type { Logger } from '../platform/log.ts';
 import { serveOnSocket } from '../platform/unix-socket.ts';
@@ -11,6 +12,7 @@ import { authApplication } from './endpoints.ts';
 import { createAuthenticate } from './identity/authenticate.ts';
 import { createCheckPassword } from './identity/check-password.ts';
 import { warnOfExpiry } from './identity/expiring-tokens.ts';
+import { createFederatedLogin } from './identity/federation/federated-login.ts';
 import { followCredentials } from './identity/live-credentials.ts';
 import { followUsers } from './identity/live-users.ts';
 import { DELAY_LIMITS, type DelayLimits, LoginDelays, wait } from './identity/login-delays.ts';
@@ -38,6 +40,7 @@ export interface AuthOptions {
   readonly refreshLifetime?: number;
   /** What new password hashes cost. */
   readonly passwords: PasswordParameters;
+  readonly federations: readonly Federation[];
   readonly names: UpstreamNames;
   /** Other ones are for tests. */
   readonly delays?: DelayLimits;
@@ -51,7 +54,7 @@ export interface Auth extends AsyncDisposable {
 }
 
 export async function startAuth(options: AuthOptions): Promise<Auth> {
-  const { log, names, url, tokenLifetime: lifetime, clock = systemClock } = options;
+  const { log, names, url, tokenLifetime: lifetime, federations, clock = systemClock } = options;
   await using stack = new AsyncDisposableStack();
   const stopping = new AbortController();
   const keys = stack.use(await followSigningKeys(options.keyFile, log, clock));
@@ -60,7 +63,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     await followPolicy({ file: options.policyFile, lastGood: options.lastPolicyFile, log, clock }),
   );
   const state = stack.use(openAuthState(options.stateFile));
-  const credentials = stack.use(await followCredentials(users, state, log));
+  const credentials = stack.use(await followCredentials(users, state, federations, log));
   stack.use(warnOfExpiry(state, clock, log));
   const checkPassword = await createCheckPassword({
     users,
@@ -74,7 +77,13 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     renewHash: createRenewHash({ file: options.usersFile, users, credentials, state, log }),
     clock,
   });
-  const authenticate = createAuthenticate({ users, state, checkPassword, clock });
+  const authenticate = createAuthenticate({
+    users,
+    state,
+    checkPassword,
+    federatedLogin: createFederatedLogin({ federations, clock, log }),
+    clock,
+  });
   const app = authApplication({
     authenticate,
     refreshTokens: createRefreshTokens({ users, state, clock, lifetime: options.refreshLifetime }),

@@ -25,6 +25,7 @@ import type { AuthState } from './state/auth-state.ts';
 import { type GrantedScopes, grantScopes } from './token/grant-scopes.ts';
 import { type IssuerOptions, issueToken } from './token/issue-token.ts';
 import type { RefreshTokens } from './token/refresh.ts';
+import { tokenLifetime } from './token/token-lifetime.ts';
 
 /** What auth serves on its socket, to gateways alone. */
 export interface AuthRooms {
@@ -110,11 +111,13 @@ async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
   if (typeof identified === 'string') return refuse(context, identified);
   const { access, scope } = granted(request, identified, rooms);
   const who = { subject: writeSubject(identified.subject), credential: identified.credential };
-  const token = await issueToken({ ...who, access }, rooms.issuer);
+  const { issuer } = rooms;
+  const lifetime = tokenLifetime(issuer.lifetime, identified.until, issuer.clock());
+  const token = await issueToken({ ...who, access }, { ...issuer, lifetime });
   const refreshToken =
     request.offline === null ? undefined : await rooms.refreshTokens.give(identified, request.offline);
   context.body = {
-    ...{ ...who, token, expiresIn: rooms.issuer.lifetime / 1000, scope },
+    ...{ ...who, token, expiresIn: lifetime / 1000, scope },
     ...(refreshToken !== undefined && { refreshToken }),
   } satisfies IssuedToken;
 }

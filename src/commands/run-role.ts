@@ -34,6 +34,7 @@ export async function runRole(role: Role, config: Config, paths: HomePaths): Pro
         tokenLifetime: config.tokenLifetime,
         ...(config.refreshLifetime !== undefined && { refreshLifetime: config.refreshLifetime }),
         passwords: config.passwords,
+        federations: config.federations,
         names,
         log,
       });

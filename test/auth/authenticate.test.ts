@@ -49,7 +49,13 @@ beforeEach(async () => {
     renewHash: async (_, from) => from,
     clock,
   });
-  authenticate = createAuthenticate({ users: live, state, checkPassword, clock });
+  authenticate = createAuthenticate({
+    users: live,
+    state,
+    checkPassword,
+    federatedLogin: async () => ({ kind: 'wrong' }),
+    clock,
+  });
 });
 
 afterEach(async () => {

@@ -11,6 +11,7 @@ import { editUsers, removeUser, setPassword } from '../../src/auth/identity/user
 import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { ensureSigningKey, rotateSigningKey } from '../../src/auth/token/signing-key-file.ts';
+import type { Federation } from '../../src/config/federation.ts';
 import { startCore } from '../../src/core/core.ts';
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
 import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
@@ -40,6 +41,7 @@ export interface TestHubgateOptions {
   readonly refreshLifetime?: number;
   /** Of those who guess at passwords. */
   readonly delays?: DelayLimits;
+  readonly federations?: readonly Federation[];
 }
 
 export interface Caller {
@@ -65,7 +67,7 @@ export class TestHubgate implements AsyncDisposable {
   #startCore: (() => Promise<AsyncDisposable>) | undefined;
   #core: AsyncDisposable | undefined;
   #auth: AsyncDisposable | undefined;
-  #startAuth: (() => Promise<AsyncDisposable>) | undefined;
+  #startAuth: ((federations?: readonly Federation[]) => Promise<AsyncDisposable>) | undefined;
   #gateway: Gateway | undefined;
   #startGateway: ((port: number, adminPort: number) => Promise<Gateway>) | undefined;
 
@@ -119,9 +121,10 @@ export class TestHubgate implements AsyncDisposable {
       this.#core = await this.#startCore();
       this.#roles.use(this.#core);
     }
-    this.#startAuth = () =>
+    this.#startAuth = (federations = options.federations ?? []) =>
       startAuth({
         ...common,
+        federations,
         socket: at('auth.sock'),
         usersFile: at('users.yaml'),
         stateFile: at('auth.db'),
@@ -260,14 +263,15 @@ export class TestHubgate implements AsyncDisposable {
     if (this.#core !== undefined) this.#roles.use(this.#core);
   }
 
-  async restartAuth(): Promise<void> {
-    await this.stopAuth();
-    this.#auth = await this.#startAuth?.();
-    if (this.#auth !== undefined) this.#roles.use(this.#auth);
-  }
-
   async stopAuth(): Promise<void> {
     await this.#auth?.[Symbol.asyncDispose]();
+  }
+
+  /** With other federations than before, where they are given, as after an edit of hubgate.yaml. */
+  async restartAuth(federations?: readonly Federation[]): Promise<void> {
+    await this.stopAuth();
+    this.#auth = await this.#startAuth?.(federations);
+    if (this.#auth !== undefined) this.#roles.use(this.#auth);
   }
 
   async audit(): Promise<Record<string, unknown>[]> {

@@ -6,6 +6,7 @@ import type { Live } from '../../platform/live.ts';
 import type { Login } from '../../registry/auth-api.ts';
 import type { AuthState } from '../state/auth-state.ts';
 import type { CheckPassword } from './check-password.ts';
+import { FEDERATED_NAME, type FederatedLogin } from './federation/federated-login.ts';
 import { passwordCredential } from './password.ts';
 import { isSecret, parseServiceToken, type ServiceToken, tokenCredential } from './service-token.ts';
 import { subjectOf } from './user-subject.ts';
@@ -19,6 +20,8 @@ export type Verdict =
       readonly credential: string;
       /** What that is less than its subject. */
       readonly narrowing?: Narrowing;
+      /** Milliseconds; what is issued for it ends then too. Absent: no end is known. */
+      readonly until?: number;
     }
   | { readonly kind: 'wrong' }
   /** More wait to be hashed than can be in good time. */
@@ -34,6 +37,7 @@ export interface AuthenticateOptions {
   readonly users: Live<Users>;
   readonly state: AuthState;
   readonly checkPassword: CheckPassword;
+  readonly federatedLogin: FederatedLogin;
   readonly clock: Clock;
 }
 
@@ -44,9 +48,12 @@ export function createAuthenticate({
   users,
   state,
   checkPassword,
+  federatedLogin,
   clock,
 }: AuthenticateOptions): Authenticate {
   return async (login, address, isStray = false) => {
+    // Nobody's account: there is nobody whom wrong ones could be held against.
+    if (login.username === FEDERATED_NAME) return federatedLogin(login.password);
     if (login.password.length > MAX_PASSWORD_LENGTH) return { kind: 'wrong' };
     const shown = parseServiceToken(login.password);
     if (shown !== undefined)

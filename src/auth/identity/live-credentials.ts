@@ -1,8 +1,10 @@
 import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
+import type { Federation } from '../../config/federation.ts';
 import { type Live, LiveValue } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Credentials } from '../../registry/auth-api.ts';
 import type { AuthState, StoredLogin, StoredToken } from '../state/auth-state.ts';
+import { FEDERATED_NAME, federationCredential } from './federation/federated-login.ts';
 import type { LiveUsers } from './live-users.ts';
 import { passwordCredential } from './password.ts';
 import { loginCredential, tokenCredential } from './service-token.ts';
@@ -21,9 +23,10 @@ export interface LiveCredentials extends Live<Credentials>, Disposable {
 export async function followCredentials(
   users: LiveUsers,
   state: AuthState,
+  federations: readonly Federation[],
   log: Logger,
 ): Promise<LiveCredentials> {
-  const read = async () => credentialsOf(users.current, state);
+  const read = async () => credentialsOf(users.current, state, federations);
   const live = new LiveValue(await read());
   const learn = async () => {
     const next = await read();
@@ -64,7 +67,11 @@ export async function followCredentials(
   };
 }
 
-async function credentialsOf(users: Users, state: AuthState): Promise<Credentials> {
+async function credentialsOf(
+  users: Users,
+  state: AuthState,
+  federations: readonly Federation[],
+): Promise<Credentials> {
   const active = [...users.values()].filter(({ isDisabled }) => !isDisabled);
   const owners = new Map(active.map((user) => [user.name, user]));
   const certificates = await state.certificates();
@@ -76,6 +83,7 @@ async function credentialsOf(users: Users, state: AuthState): Promise<Credential
       // One ends with the password for which it was given.
       ...(await state.logins()).filter(({ credential }) => passwords.has(credential)).map(loginEntry),
       ...(await state.tokens()).flatMap((token) => tokenEntry(token, owners.get(token.owner))),
+      ...federations.map(federationEntry),
     ]),
     revokedCertificates: certificates.flatMap(({ fingerprint, revokedAt }) =>
       revokedAt === null ? [] : [fingerprint],
@@ -98,4 +106,10 @@ function tokenEntry({ id, expiresAt, pull, from }: StoredToken, owner: User | un
   if (owner === undefined) return [];
   const subject = writeSubject(subjectOf(owner));
   return [[tokenCredential(id), { subject, until: expiresAt, ...(pull && { pull }), ...(from && { from }) }]];
+}
+
+/** One for all of its subjects, which are not known before they log in. */
+function federationEntry(federation: Federation): Entry {
+  const subject = `${FEDERATED_NAME}:${federation.name}:`;
+  return [federationCredential(federation), { subject, isPrefix: true }];
 }

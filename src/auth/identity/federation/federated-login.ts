@@ -1,0 +1,98 @@
+/**
+ * Who is it that shows a JWT of somebody else's? It depends on the issuers that are configured and asks them for their keys; it
+ * must not know users and passwords.
+ */
+import { createHash, createHmac, randomBytes } from 'node:crypto';
+import type { Subject } from '../../../access/subject.ts';
+import type { Federation } from '../../../config/federation.ts';
+import type { Clock } from '../../../platform/clock.ts';
+import { ExpiringCache } from '../../../platform/expiring-cache.ts';
+import type { Logger } from '../../../platform/log.ts';
+import { SingleFlight } from '../../../platform/single-flight.ts';
+import { expandSubject } from './expand-subject.ts';
+import { followIssuer } from './issuer-keys.ts';
+import { addressedTo, verifyJwt } from './verify-jwt.ts';
+
+/** Who logs in by a JWT gives this for a name; no user can have it. */
+export const FEDERATED_NAME = 'oidc';
+
+export type FederatedVerdict =
+  | {
+      readonly kind: 'authenticated';
+      readonly subject: Subject;
+      readonly credential: string;
+      /** Milliseconds; the JWT's own end, which nothing that is issued for it outlives. */
+      readonly until: number;
+    }
+  | { readonly kind: 'wrong' }
+  | { readonly kind: 'busy' };
+
+export type FederatedLogin = (jwt: string) => Promise<FederatedVerdict>;
+
+export interface FederatedLoginOptions {
+  readonly federations: readonly Federation[];
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Milliseconds that asking an issuer may take; 5 s by default. */
+  readonly deadline?: number;
+}
+
+const MAX_JWT_LENGTH = 16 * 1024;
+const DEADLINE = 5_000;
+/** A pull shows the same JWT again and again. */
+const REMEMBER_FOR = 60_000;
+const MAX_REMEMBERED = 10_000;
+const WRONG = { kind: 'wrong' } as const;
+
+export function createFederatedLogin(options: FederatedLoginOptions): FederatedLogin {
+  const { federations, clock, log, deadline = DEADLINE } = options;
+  const issuers = new Map(
+    federations.map(({ issuer }) => [issuer, followIssuer({ issuer, clock, log, deadline })]),
+  );
+  const remembered = new ExpiringCache<FederatedVerdict>(MAX_REMEMBERED, clock);
+  const judging = new SingleFlight<FederatedVerdict>();
+  // Of no use to anybody who reads it in memory: it is made anew at each start.
+  const key = randomBytes(32);
+
+  const judge = async (jwt: string): Promise<FederatedVerdict> => {
+    const federation = addressedTo(jwt, federations);
+    const keys = federation && issuers.get(federation.issuer);
+    if (federation === undefined || keys === undefined) return WRONG;
+    const verified = await verifyJwt(jwt, federation, keys, clock());
+    if (verified === 'busy') return { kind: 'busy' };
+    const subject = 'claims' in verified ? expandSubject(federation.subject, verified.claims) : undefined;
+    if ('refused' in verified || subject === undefined) {
+      const reason = 'refused' in verified ? verified.refused : 'a claim of the subject';
+      log.debug({ federation: federation.name, reason }, 'a federated login was refused');
+      return WRONG;
+    }
+    return {
+      kind: 'authenticated',
+      subject: { kind: 'oidc', name: `${federation.name}:${subject}` },
+      credential: federationCredential(federation),
+      until: verified.until,
+    };
+  };
+
+  return async (jwt) => {
+    if (jwt.length > MAX_JWT_LENGTH) return WRONG;
+    const memory = createHmac('sha256', key).update(jwt).digest('base64');
+    const known = remembered.get(memory);
+    if (known !== undefined) return known;
+    return judging.run(memory, async () => {
+      const verdict = await judge(jwt);
+      if (verdict.kind === 'authenticated')
+        remembered.set(memory, verdict, Math.min(REMEMBER_FOR, verdict.until - clock()));
+      return verdict;
+    });
+  };
+}
+
+/**
+ * The id of the credential that all JWTs of a federation are: it changes with what is configured, so that what was issued for
+ * another issuer, audience or template ends with that.
+ */
+export function federationCredential({ name, ...configured }: Federation): string {
+  const hash = createHash('sha256').update(JSON.stringify(configured)).digest('hex');
+  return `oidc_${name}_${hash.slice(0, 8)}`;
+}

@@ -1,0 +1,70 @@
+import { createLocalJWKSet, type JWTVerifyGetKey } from 'jose';
+import { z } from 'zod';
+import type { Clock } from '../../../platform/clock.ts';
+import type { Logger } from '../../../platform/log.ts';
+import { SingleFlight } from '../../../platform/single-flight.ts';
+import { IssuerTrouble, readKeys } from './read-keys.ts';
+
+/** The keys of one issuer, as it published them last. */
+export interface IssuerKeys {
+  /** Asks where they are old. */
+  current(): Promise<AskedKeys>;
+  /** Asks where it has not been asked just now: for a key that is not among them. */
+  renewed(): Promise<AskedKeys>;
+}
+
+/** `busy`: more wait for the issuer's answer than can in good time. */
+export type AskedKeys = JWTVerifyGetKey | 'none' | 'busy';
+
+export interface IssuerKeysOptions {
+  readonly issuer: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Milliseconds, for everything that asking once takes. */
+  readonly deadline: number;
+}
+
+const FRESH_FOR = 60 * 60_000;
+/** While the issuer cannot be asked. */
+const KEPT_FOR = 24 * 60 * 60_000;
+/** Whoever makes up key ids cannot have an issuer asked more often. */
+const PAUSE = 30_000;
+/** Nobody of that issuer can log in meanwhile. */
+const PAUSE_WITHOUT_KEYS = 5_000;
+/** They hold connections of the gateways that all others log in by. */
+const MAX_WAITING = 32;
+
+export function followIssuer({ issuer, clock, log, deadline }: IssuerKeysOptions): IssuerKeys {
+  const asking = new SingleFlight<void>();
+  let known: { readonly keys: JWTVerifyGetKey; readonly at: number } | undefined;
+  let askedAt = Number.NEGATIVE_INFINITY;
+  let waiting = 0;
+  // A clock can be set back.
+  const age = (at: number) => Math.abs(clock() - at);
+
+  const askOnce = async () => {
+    try {
+      known = { keys: createLocalJWKSet(await readKeys(issuer, deadline)), at: clock() };
+    } catch (error) {
+      log.warn({ issuer, reason: reasonOf(error) }, 'the keys of a federation’s issuer cannot be had');
+    }
+    askedAt = clock();
+  };
+  const inHand = (): AskedKeys => (known !== undefined && age(known.at) <= KEPT_FOR ? known.keys : 'none');
+  const ask = async (): Promise<AskedKeys> => {
+    if (age(askedAt) < (known === undefined ? PAUSE_WITHOUT_KEYS : PAUSE)) return inHand();
+    if (waiting >= MAX_WAITING) return 'busy';
+    waiting++;
+    await asking.run('keys', askOnce).finally(() => waiting--);
+    return inHand();
+  };
+  return {
+    current: async () => (known !== undefined && age(known.at) < FRESH_FOR ? known.keys : ask()),
+    renewed: ask,
+  };
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof IssuerTrouble) return error.message;
+  return error instanceof z.ZodError ? 'what it says is not as it should be' : 'it does not answer';
+}

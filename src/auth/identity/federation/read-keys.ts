@@ -1,0 +1,53 @@
+import type { JSONWebKeySet } from 'jose';
+import { z } from 'zod';
+import { isLoopback } from '../../../config/values.ts';
+import { Deadline } from '../../../platform/deadline.ts';
+import { readBody } from '../../../platform/read-body.ts';
+
+/** The issuer answers, but not with what can be used. */
+export class IssuerTrouble extends Error {
+  override readonly name = 'IssuerTrouble';
+}
+
+const MAX_BODY = 256 * 1024;
+
+const DISCOVERY = z.object({ issuer: z.string(), jwks_uri: z.string() });
+const KEY_SET = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) });
+
+/** An issuer's public keys, by OpenID Connect Discovery 1.0, section 4, within so many milliseconds. */
+export async function readKeys(issuer: string, milliseconds: number): Promise<JSONWebKeySet> {
+  using deadline = new Deadline(milliseconds);
+  const discovery = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+  const found = DISCOVERY.parse(await readJson(discovery, deadline.signal));
+  // Section 4.3: or else one issuer could speak for another.
+  if (found.issuer !== issuer) throw new IssuerTrouble('it says that it is another issuer');
+  if (!mayHoldKeys(found.jwks_uri, issuer)) throw new IssuerTrouble('its keys are not behind https');
+  return KEY_SET.parse(await readJson(found.jwks_uri, deadline.signal));
+}
+
+/** Without TLS only on this machine, for an issuer that is there without TLS too. */
+function mayHoldKeys(text: string, issuer: string): boolean {
+  const url = URL.parse(text);
+  if (url?.protocol === 'https:') return true;
+  return url?.protocol === 'http:' && isLoopback(url.hostname) && issuer.startsWith('http:');
+}
+
+/** A redirect is no answer: it could lead past what was configured. */
+async function readJson(url: string, signal: AbortSignal): Promise<unknown> {
+  const { status, body } = await fetch(url, {
+    redirect: 'manual',
+    signal,
+    headers: { accept: 'application/json' },
+  });
+  if (status !== 200 || body === null) {
+    await body?.cancel();
+    throw new IssuerTrouble(`it answers with status ${status}`);
+  }
+  const bytes = await readBody(body, MAX_BODY);
+  if (bytes === undefined) throw new IssuerTrouble('it says more than 256 KiB');
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch {
+    throw new IssuerTrouble('what it says is no JSON');
+  }
+}
