@@ -124,16 +124,16 @@ test('a JWT is believed by the published keys alone', async () => {
 
 test('an algorithm that is not expected is refused though the issuer publishes a key for it', async () => {
   const secret = { kty: 'oct', k: Buffer.alloc(32, 1).toString('base64url'), kid: 'shared', alg: 'HS256' };
-  issuer.keys.push(secret, (await makeKey('es512', 'ES512')).jwk);
+  issuer.keys.push(secret);
+  const es512 = await issuer.rotate('es512', 'ES512');
   const [, body] = (await issuer.sign(MAIN)).split('.');
   const header = Buffer.from(JSON.stringify({ alg: 'HS256', kid: 'shared' })).toString('base64url');
   const mac = createHmac('sha256', Buffer.alloc(32, 1)).update(`${header}.${body}`).digest('base64url');
   assert.equal(await asSubject(`${header}.${body}.${mac}`), 'wrong');
-  const es512 = await issuer.rotate('es512-own', 'ES512');
   assert.equal(await asSubject(await issuer.sign(MAIN, {}, es512)), 'wrong');
 });
 
-test('a claim that is missing, or unfit to be a part of a name, is a wrong login', async () => {
+test('a claim that is missing, or unfit to be a part of a name, is a wrong login', async (t) => {
   const unfit = [
     undefined,
     null,
@@ -153,7 +153,9 @@ test('a claim that is missing, or unfit to be a part of a name, is a wrong login
   assert.equal(await signed({ ref: 'x'.repeat(255) }), `oidc:github:acme/payments@${'x'.repeat(255)}`);
   login = loginBy('${run}:${protected}:${größe}');
   assert.equal(await signed({ run: 12, protected: true, größe: 'ß' }), 'oidc:github:12:true:ß');
-  for (const inherited of ['constructor', '__proto__', 'toString/name']) {
+  Object.defineProperty(Object.prototype, 'polluted', { value: 'x', configurable: true });
+  t.after(() => Reflect.deleteProperty(Object.prototype, 'polluted'));
+  for (const inherited of ['polluted', 'constructor', '__proto__', 'toString/name']) {
     login = loginBy(`\${${inherited}}`);
     assert.equal(await signed(), 'wrong', inherited);
   }
@@ -318,8 +320,21 @@ test('invariant 16: an issuer that hangs costs nobody more than the deadline, an
   assert.equal(issuer.asked.length, 1);
 });
 
+test('old keys are good enough for whoever does not wait for an issuer that hangs', async () => {
+  assert.equal(await signed(), SUBJECT);
+  ahead = 2 * HOUR;
+  issuer.plant('hang');
+  const now = seconds(2 * 3600);
+  const jwts = await Promise.all(
+    Array.from({ length: 40 }, (_, run_id) => issuer.sign({ ...MAIN, run_id, iat: now, exp: now + 600 })),
+  );
+  assert.deepEqual(new Set(await Promise.all(jwts.map(asSubject))), new Set([SUBJECT]));
+  assert.equal(issuer.asked.length, 3);
+});
+
 test('what a JWT says is in no line of the log', async () => {
   for (const claims of [
+    { aud: 'secret' },
     { aud: 'mirror.corp', exp: 1 },
     { ref: 'a secret' },
     { iss: 'https://secret.example' },
@@ -335,6 +350,7 @@ test('what a JWT says is in no line of the log', async () => {
     .filter(({ federation }) => federation === 'github')
     .map(({ level, reason }) => [level, reason]);
   assert.deepEqual(refused, [
+    [20, 'ERR_JWT_CLAIM_VALIDATION_FAILED aud'],
     [20, 'ERR_JWT_EXPIRED exp'],
     [20, 'a claim of the subject'],
     [20, 'ERR_JWT_CLAIM_VALIDATION_FAILED nbf'],

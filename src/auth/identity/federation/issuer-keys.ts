@@ -59,7 +59,11 @@ export function followIssuer({ issuer, clock, log, deadline }: IssuerKeysOptions
     return inHand();
   };
   return {
-    current: async () => (known !== undefined && age(known.at) < FRESH_FOR ? known.keys : ask()),
+    async current() {
+      if (known !== undefined && age(known.at) < FRESH_FOR) return known.keys;
+      const asked = await ask();
+      return asked === 'busy' && known !== undefined ? inHand() : asked;
+    },
     renewed: ask,
   };
 }

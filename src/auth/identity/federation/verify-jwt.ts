@@ -14,12 +14,16 @@ const MAX_AGE = 24 * 60 * 60;
 /** RFC 7519, section 5.1, and RFC 9068: other kinds of JWT are not for logging in. */
 const TYPES = /^(?:application\/)?(?:at\+)?jwt$/i;
 
-/** Whom a JWT says that it is from and for. Nothing of it is known to be true yet. */
+/**
+ * The federation that a JWT says it is from; where there are several of one issuer, that which it is for. Nothing of it is known
+ * to be true yet.
+ */
 export function addressedTo(jwt: string, federations: readonly Federation[]): Federation | undefined {
   try {
     const { iss, aud } = decodeJwt(jwt);
     const audiences: unknown[] = Array.isArray(aud) ? aud : [aud];
-    return federations.find(({ issuer, audience }) => issuer === iss && audiences.includes(audience));
+    const candidates = federations.filter(({ issuer }) => issuer === iss);
+    return candidates.find(({ audience }) => audiences.includes(audience)) ?? candidates[0];
   } catch {
     return undefined;
   }
@@ -51,7 +55,7 @@ async function verifyWith(
     const { payload, protectedHeader } = await verified(jwt, keys, { issuer, audience, now });
     const { typ } = protectedHeader;
     if (typ !== undefined && !TYPES.test(typ)) return { refused: 'typ' };
-    // A second that has begun counts for none.
+    // It must say when it ends; a second that has begun counts for none.
     const until = Math.floor(payload.exp ?? 0) * 1000;
     return until <= now ? { refused: 'expired' } : { claims: payload, until };
   } catch (error) {
@@ -68,7 +72,7 @@ function verified(
     algorithms: ALGORITHMS,
     issuer,
     audience,
-    requiredClaims: ['exp', 'iat'],
+    // It must say when it was issued, too.
     maxTokenAge: MAX_AGE,
     clockTolerance: CLOCK_TOLERANCE,
     currentDate: new Date(now),
