@@ -4,6 +4,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { serviceRoutes } from '../../src/gateway/routes/service.ts';
 import { FakeHub } from '../support/fake-hub.ts';
+import { type Claims, FakeIssuer } from '../support/fake-issuer.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
 import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
@@ -35,13 +36,14 @@ interface Shown {
 
 const POLICY = `
 allow:
-  - { pull: library/**, to: [ana, ci] }
+  - { pull: library/**, to: [ana, ci, "oidc:github:acme/pay"] }
 deny:
   - { pull: library/**, to: zoe }
 `;
 
 let hub: FakeHub;
 let hubgate: TestHubgate;
+let issuer: FakeIssuer;
 let image: TestImage;
 let shown: Record<string, Shown>;
 
@@ -50,7 +52,9 @@ before(async () => {
   hub.accounts.push({ ...ACCOUNT, repositories: [] });
   image = imageOf();
   hub.push('library/alpine', 'latest', image);
+  issuer = await FakeIssuer.start();
   hubgate = await TestHubgate.start(hub, {
+    federations: [issuer.federation('github', '${repository}')],
     policy: POLICY,
     users: ['ana', 'zoe', 'jin', 'ci'],
     catalog: true,
@@ -60,6 +64,7 @@ before(async () => {
 
 after(async () => {
   await hubgate[Symbol.asyncDispose]();
+  await issuer[Symbol.asyncDispose]();
   await hub[Symbol.asyncDispose]();
 });
 
@@ -128,12 +133,33 @@ async function everythingShown(): Promise<Record<string, Shown>> {
     'a service token of somebody else': {
       ...{ standing: 'wrong login', headers: { authorization: basic('jin', good.text) }, exchange: 401 },
     },
+    ...(await federatedLogins()),
     'another scheme': { standing: 'wrong login', headers: { authorization: 'Negotiate abc' }, exchange: 401 },
     'a Basic that is none': {
       standing: 'wrong login',
       headers: { authorization: 'Basic !!!' },
       exchange: 401,
     },
+  };
+}
+
+async function federatedLogins(): Promise<Record<string, Shown>> {
+  const by = (jwt: string) => ({ headers: { authorization: basic('oidc', jwt) } });
+  const sign = (claims: Claims = {}) => issuer.sign({ repository: 'acme/pay', ...claims });
+  const wrong = async (claims: Claims): Promise<Shown> => ({
+    ...{ standing: 'wrong login', exchange: 401, ...by(await sign(claims)) },
+  });
+  const [, payload] = (await sign()).split('.');
+  const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${payload}.`;
+  return {
+    'a federated login': { standing: 'granted', exchange: 200, ...by(await sign()) },
+    'a federated login of another project': {
+      ...{ standing: 'denied', exchange: 200, ...by(await sign({ repository: 'acme/other' })) },
+    },
+    'a federated login for another audience': await wrong({ aud: 'other' }),
+    'a federated login by another issuer': await wrong({ iss: 'https://other.example' }),
+    'an expired federated login': await wrong({ exp: Math.floor(Date.now() / 1000) - 1 }),
+    'an unsigned federated login': { standing: 'wrong login', exchange: 401, ...by(unsigned) },
   };
 }
 
