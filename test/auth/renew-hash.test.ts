@@ -21,7 +21,7 @@ test('when a hash has been renewed gateways are told its credential, remembered 
   await setPassword(file, 'ana', from);
   await using state = openAuthState(path.join(directory, 'auth.db'));
   using users = await followUsers(file, log);
-  using credentials = await followCredentials(users, state, log);
+  using credentials = await followCredentials(users, state, [], log);
   const renewHash = createRenewHash({ file, users, credentials, state, log });
   const login = (id: string, credential: string) => {
     const times = { createdAt: 0, expiresAt: Date.now() + 60_000, lastUsedAt: null };
