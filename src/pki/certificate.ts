@@ -23,11 +23,12 @@ export interface CertificateRequest {
   readonly notAfter: Date;
   readonly use:
     | { readonly kind: 'authority' }
-    | { readonly kind: 'server'; readonly names: readonly string[] };
+    | { readonly kind: 'server'; readonly names: readonly string[] }
+    | { readonly kind: 'client' };
 }
 
 /**
- * An X.509 v3 certificate (RFC 5280) for P-256 keys, as PEM. node-forge builds the structure; because
+ * An X.509 v3 certificate (RFC 5280) from an issuer with a P-256 key, as PEM. node-forge builds the structure; because
  * it signs with RSA only, node:crypto signs.
  */
 export function issueCertificate(request: CertificateRequest): string {
@@ -62,8 +63,12 @@ function extensions({ publicKey, issuer, use }: CertificateRequest): forge.asn1.
       : [
           { name: 'basicConstraints', critical: true, cA: false },
           { name: 'keyUsage', critical: true, digitalSignature: true },
-          { name: 'extKeyUsage', serverAuth: true },
-          { name: 'subjectAltName', altNames: use.names.map(alternativeName) },
+          ...(use.kind === 'server'
+            ? [
+                { name: 'extKeyUsage', serverAuth: true },
+                { name: 'subjectAltName', altNames: use.names.map(alternativeName) },
+              ]
+            : [{ name: 'extKeyUsage', clientAuth: true }]),
         ]),
     { id: SUBJECT_KEY_IDENTIFIER, value: der(primitive(OCTETSTRING, keyIdentifier(publicKey))) },
     {

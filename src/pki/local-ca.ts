@@ -28,7 +28,8 @@ const CA_DAYS = 3650;
 /** Apple's platforms refuse server certificates that live longer than 825 days; public authorities stop at 398. */
 const SERVER_DAYS = 397;
 const RENEW_BEFORE_DAYS = 30;
-const CLOCK_SKEW = 60 * 60 * 1000;
+/** By this a certificate is older than it is, for clocks that are behind. */
+export const CLOCK_SKEW = 60 * 60 * 1000;
 
 /**
  * Sees to it that the server has a certificate. One that the local CA did not issue is somebody's own, and is left
@@ -76,7 +77,8 @@ async function issueServerCertificate({ ca, server, names, clock }: ServerCertif
   await writePair(server, certificate, privateKey.export({ type: 'pkcs8', format: 'pem' }) as string);
 }
 
-async function ensureCa(files: CertificateFiles, clock: Clock) {
+/** The local CA, made where there is none. */
+export async function ensureCa(files: CertificateFiles, clock: Clock) {
   if ((await readCertificate(files.certificate)) === undefined) await createCa(files, clock);
   const certificate = new X509Certificate(await readFile(files.certificate));
   const privateKey = createPrivateKey(await readFile(files.key));
@@ -84,7 +86,7 @@ async function ensureCa(files: CertificateFiles, clock: Clock) {
     throw new Error(`${files.key} is not the key of ${files.certificate}`);
   }
   const commonName = certificate.subject.replace(/^CN=/, '');
-  return { commonName, publicKey: createPublicKey(privateKey), privateKey };
+  return { certificate, commonName, publicKey: createPublicKey(privateKey), privateKey };
 }
 
 async function createCa(files: CertificateFiles, clock: Clock): Promise<void> {
@@ -102,7 +104,7 @@ async function createCa(files: CertificateFiles, clock: Clock): Promise<void> {
 }
 
 /** What builds certificates is loaded when one is built: a process that merely looks at them is spared its memory. */
-async function issue(request: CertificateRequest): Promise<string> {
+export async function issue(request: CertificateRequest): Promise<string> {
   const { issueCertificate } = await import('./certificate.ts');
   return issueCertificate(request);
 }

@@ -1,0 +1,45 @@
+import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
+import type { Clock } from '../platform/clock.ts';
+import { type CertificateFiles, CLOCK_SKEW, ensureCa, issue } from './local-ca.ts';
+
+export interface ClientCertificateOptions {
+  readonly ca: CertificateFiles;
+  /** Becomes the common name. */
+  readonly name: string;
+  readonly days: number;
+  /** Of a key that is held elsewhere; without it, one is made. */
+  readonly publicKey?: KeyObject;
+  readonly clock: Clock;
+}
+
+export interface IssuedClientCertificate {
+  readonly certificate: X509Certificate;
+  /** As PEM, where it was made here. */
+  readonly key?: string;
+  readonly ca: X509Certificate;
+}
+
+const DAY = 24 * 60 * 60 * 1000;
+
+/** Issues a client certificate by the local CA. It ends with the CA's at the latest. */
+export async function issueClientCertificate({
+  ca,
+  name,
+  days,
+  publicKey,
+  clock,
+}: ClientCertificateOptions): Promise<IssuedClientCertificate> {
+  const { certificate: authority, ...issuer } = await ensureCa(ca, clock);
+  const made = publicKey === undefined ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : undefined;
+  const end = Math.min(clock() + days * DAY, authority.validToDate.getTime());
+  const certificate = await issue({
+    commonName: name,
+    publicKey: publicKey ?? (made?.publicKey as KeyObject),
+    issuer,
+    notBefore: new Date(clock() - CLOCK_SKEW),
+    notAfter: new Date(end),
+    use: { kind: 'client' },
+  });
+  const key = made?.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string | undefined;
+  return { certificate: new X509Certificate(certificate), ...(key !== undefined && { key }), ca: authority };
+}

@@ -1,0 +1,98 @@
+import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import forge from 'node-forge';
+
+const { asn1 } = forge;
+
+export type SigningRequest = { readonly publicKey: KeyObject } | { readonly refusal: string };
+
+/** The digest that each signature algorithm is of; null: it brings its own. RFC 5758, RFC 8017, RFC 8410. */
+const DIGESTS: Readonly<Record<string, string | null>> = {
+  '1.2.840.10045.4.3.2': 'sha256',
+  '1.2.840.10045.4.3.3': 'sha384',
+  '1.2.840.10045.4.3.4': 'sha512',
+  '1.2.840.113549.1.1.11': 'sha256',
+  '1.2.840.113549.1.1.12': 'sha384',
+  '1.2.840.113549.1.1.13': 'sha512',
+  '1.3.101.112': null,
+};
+
+const NO_REQUEST = { refusal: 'it is no certificate request (PKCS #10, as PEM)' };
+const KEYS = 'P-256, P-384, Ed25519, and RSA of 2048 bits or more';
+
+/**
+ * The public key of a certificate request (RFC 2986), once its signature has shown that whoever asks holds the private
+ * one. The names and extensions that it asks for count for nothing.
+ */
+export function readSigningRequest(pem: string): SigningRequest {
+  const parts = parse(pem);
+  if (parts === undefined) return NO_REQUEST;
+  const { info, algorithm, signature, publicKey } = parts;
+  if (!isStrong(publicKey)) return { refusal: `its key is none of ${KEYS}` };
+  const digest = DIGESTS[algorithm];
+  if (digest === undefined) return { refusal: 'it is signed in a way that is not known here, or weak' };
+  return isSigned(digest, info, publicKey, signature)
+    ? { publicKey }
+    : { refusal: 'its signature is not that of its key' };
+}
+
+interface Parts {
+  /** DER of what is signed. */
+  readonly info: Buffer;
+  /** As an object identifier. */
+  readonly algorithm: string;
+  readonly signature: Buffer;
+  readonly publicKey: KeyObject;
+}
+
+function parse(pem: string): Parts | undefined {
+  try {
+    const block = forge.pem.decode(pem).find(({ type }) => /^(?:NEW )?CERTIFICATE REQUEST$/.test(type));
+    // What a BIT STRING holds is left as it is. The option is missing from the package’s types.
+    const options = { decodeBitStrings: false } as never;
+    const request = asn1.fromDer(forge.util.createBuffer(block?.body ?? ''), options);
+    const [info, algorithm, signature] = membersOf(request);
+    const [, , key] = membersOf(info);
+    const [identifier] = membersOf(algorithm);
+    return {
+      info: derOf(info),
+      algorithm: asn1.derToOid(textOf(identifier)),
+      // The first byte says how many bits of the last are unused: none.
+      signature: Buffer.from(textOf(signature), 'latin1').subarray(1),
+      publicKey: createPublicKey({ key: derOf(key), format: 'der', type: 'spki' }),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+type Node = forge.asn1.Asn1 | undefined;
+
+function membersOf(node: Node): forge.asn1.Asn1[] {
+  if (!Array.isArray(node?.value)) throw new Error('no sequence');
+  return node.value;
+}
+
+function textOf(node: Node): string {
+  if (typeof node?.value !== 'string') throw new Error('no primitive');
+  return node.value;
+}
+
+function derOf(node: Node): Buffer {
+  if (node === undefined) throw new Error('too short');
+  return Buffer.from(asn1.toDer(node).getBytes(), 'latin1');
+}
+
+function isStrong({ asymmetricKeyType: type, asymmetricKeyDetails: details }: KeyObject): boolean {
+  if (type === 'ed25519') return true;
+  if (type === 'rsa') return (details?.modulusLength ?? 0) >= 2048;
+  return type === 'ec' && ['prime256v1', 'secp384r1'].includes(details?.namedCurve ?? '');
+}
+
+/** An algorithm and a key that do not fit are a wrong signature, though OpenSSL throws. */
+function isSigned(digest: string | null, info: Buffer, publicKey: KeyObject, signature: Buffer): boolean {
+  try {
+    return verify(digest, info, publicKey, signature);
+  } catch {
+    return false;
+  }
+}
