@@ -41,3 +41,8 @@ const RESERVED: ReadonlySet<string> = new Set(['anonymous', 'authenticated', 'ev
 export function isName(text: string): boolean {
   return NAME.test(text) && !RESERVED.has(text);
 }
+
+/** The common names that name a client certificate's subject, as of hosts; RFC 5280 bounds them to 64 characters. */
+export function isCertificateName(text: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text);
+}

@@ -28,6 +28,9 @@ const OPTIONS = {
   expires: () => new Option('--expires <duration>', 'it ends after so long').default('90d'),
   pull: () => new Option('--pull <pattern...>', 'only these of the repositories that its owner may pull'),
   fromNetworks: () => new Option('--from <cidr...>', 'good from these networks only'),
+  out: () => new Option('--out <directory>', 'where the files go; the name, if not said'),
+  days: () => new Option('--days <number>', 'how long it is good').default('365'),
+  csr: () => new Option('--csr <file>', 'a certificate request, for a key that is held elsewhere'),
   since: () => new Option('--since <duration>', 'of the pulls since then').default('30d'),
 };
 
@@ -170,6 +173,29 @@ function program(end: (code: ExitCode) => void): Command {
   verb<Home>(keys, 'rotate', 'sign with a new one from now on', [], async (options) => {
     return (await import('../commands/keys.ts')).rotateKeys(options, process);
   });
+
+  const cert = hubgate.command('cert').description('client certificates, for daemons and nodes');
+  verb<Home & { out?: string; days: string; csr?: string }>(
+    cert,
+    'issue <name>',
+    'issue client.cert, client.key and ca.crt, for /etc/docker/certs.d/<host>/',
+    ['out', 'days', 'csr'],
+    async (options, name = '') => {
+      return (await import('../commands/cert/issue.ts')).issueCert(name, options, process);
+    },
+  );
+  verb<Printed>(cert, 'list', 'list what was issued or revoked', ['json'], async (options) => {
+    return (await import('../commands/cert/list.ts')).listCerts(options, process);
+  });
+  verb<Home>(
+    cert,
+    'revoke <which>',
+    'revoke a name, a fingerprint, or the certificate in a file; it takes effect within a second',
+    [],
+    async (options, which = '') => {
+      return (await import('../commands/cert/revoke.ts')).revokeCert(which, options, process);
+    },
+  );
 
   const access = hubgate.command('access').description('what the policy allows, and why');
   verb<Printed & { from?: string; at?: string }>(

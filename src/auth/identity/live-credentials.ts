@@ -85,8 +85,8 @@ async function credentialsOf(
       ...(await state.tokens()).flatMap((token) => tokenEntry(token, owners.get(token.owner))),
       ...federations.map(federationEntry),
     ]),
-    revokedCertificates: certificates.flatMap(({ fingerprint, revokedAt }) =>
-      revokedAt === null ? [] : [fingerprint],
+    revokedCertificates: certificates.flatMap(({ tbsHash, revokedAt }) =>
+      revokedAt === null ? [] : [tbsHash],
     ),
   };
 }

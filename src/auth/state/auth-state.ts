@@ -40,6 +40,8 @@ export interface StoredLogin {
 export interface StoredCertificate {
   /** SHA-256 of its DER encoding, as lower-case hex. */
   readonly fingerprint: string;
+  /** SHA-256 of what its issuer signed, by which it is revoked: see `tbsHash`. */
+  readonly tbsHash: string;
   readonly name: string;
   readonly serial: string;
   readonly issuedAt: number;

@@ -17,8 +17,8 @@ const SCHEMA = `
     created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, last_used_at INTEGER
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE certificate (
-    fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, serial TEXT NOT NULL, issued_at INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL, revoked_at INTEGER
+    fingerprint TEXT PRIMARY KEY, tbs_hash TEXT NOT NULL, name TEXT NOT NULL, serial TEXT NOT NULL,
+    issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER
   ) STRICT, WITHOUT ROWID;
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
@@ -133,6 +133,7 @@ class SqliteState implements AuthState {
   async certificates(): Promise<readonly StoredCertificate[]> {
     return this.#all('SELECT * FROM certificate ORDER BY issued_at, fingerprint').map((row) => ({
       fingerprint: row.fingerprint as string,
+      tbsHash: row.tbs_hash as string,
       name: row.name as string,
       serial: row.serial as string,
       issuedAt: row.issued_at as number,
@@ -142,10 +143,10 @@ class SqliteState implements AuthState {
   }
 
   async putCertificate(certificate: StoredCertificate): Promise<void> {
-    const { fingerprint, name, serial, issuedAt, expiresAt, revokedAt } = certificate;
+    const { fingerprint, tbsHash, name, serial, issuedAt, expiresAt, revokedAt } = certificate;
     this.#change(
-      'INSERT INTO certificate VALUES (?, ?, ?, ?, ?, ?)',
-      ...[fingerprint, name, serial, issuedAt, expiresAt, revokedAt],
+      'INSERT INTO certificate VALUES (?, ?, ?, ?, ?, ?, ?)',
+      ...[fingerprint, tbsHash, name, serial, issuedAt, expiresAt, revokedAt],
     );
   }
 

@@ -43,6 +43,7 @@ test('what is put is there, for whoever opens it next, and for nobody else to re
   await state.putLogin(login);
   const certificate = {
     fingerprint: 'ef',
+    tbsHash: 'ab',
     name: 'node-7',
     serial: '01',
     issuedAt: 1,

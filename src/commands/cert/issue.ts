@@ -1,0 +1,78 @@
+import type { KeyObject } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { isCertificateName } from '../../access/subject.ts';
+import { type IssuedClientCertificate, issueClientCertificate } from '../../pki/client-certificate.ts';
+import { readSigningRequest } from '../../pki/signing-request.ts';
+import { systemClock } from '../../platform/clock.ts';
+import { pathsIn } from '../home.ts';
+import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
+import { type CertOptions, refuse, toStored, withState } from './stored.ts';
+
+export interface IssueOptions extends CertOptions {
+  readonly out?: string;
+  readonly days: string;
+  /** A file with a request for a key that is held elsewhere. */
+  readonly csr?: string;
+}
+
+const NAME_RULE = 'letters, digits and ._- after the first, at most 64';
+/** Longer than that nobody should trust a file that lies on a node. */
+const MAX_DAYS = 825;
+
+/** Issues what `/etc/docker/certs.d/<host>/` wants. It is written down before it is anywhere, so that it can be revoked. */
+export async function issueCert(name: string, options: IssueOptions, terminal: Terminal): Promise<ExitCode> {
+  if (!isCertificateName(name)) return refuse(terminal, `"${name}" is no name: ${NAME_RULE}`, 2);
+  const days = /^\d{1,4}$/.test(options.days) ? Number(options.days) : 0;
+  if (days < 1 || days > MAX_DAYS)
+    return refuse(terminal, `--days is a number from 1 to ${MAX_DAYS}, not "${options.days}"`, 2);
+  const asked = options.csr === undefined ? {} : await readRequest(options.csr);
+  if ('refusal' in asked) return refuse(terminal, `${options.csr}: ${asked.refusal}`);
+  const directory = options.out ?? name;
+  const mine = ['client.cert', ...(options.csr === undefined ? ['client.key'] : [])];
+  for (const file of mine) {
+    const there = path.join(directory, file);
+    if ((await textOf(there)) !== undefined) return refuse(terminal, `${there} is there already`);
+  }
+  const { ca } = pathsIn(options.home);
+  const issued = await issueClientCertificate({ ca, name, days, ...asked, clock: systemClock });
+  const authority = await textOf(path.join(directory, 'ca.crt'));
+  if (authority !== undefined && authority.trim() !== issued.ca.toString().trim())
+    return refuse(terminal, `${path.join(directory, 'ca.crt')} is there already, and is another authority’s`);
+  await withState(options, (state) =>
+    state.putCertificate(toStored(issued.certificate, name, systemClock())),
+  );
+  await writeAll(directory, issued, authority === undefined);
+  const end = issued.certificate.validToDate.toISOString().slice(0, 10);
+  printLine(terminal.stdout, `cert:${name} until ${end}, in ${directory}`);
+  return 0;
+}
+
+async function readRequest(
+  file: string,
+): Promise<{ readonly publicKey: KeyObject } | { readonly refusal: string }> {
+  const text = await textOf(file);
+  return text === undefined ? { refusal: 'there is no such file' } : readSigningRequest(text);
+}
+
+/** Undefined: there is no such file. */
+async function textOf(file: string): Promise<string | undefined> {
+  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return undefined;
+  });
+}
+
+/** Nothing is overwritten, also not what somebody else has written meanwhile. */
+async function writeAll(
+  directory: string,
+  { certificate, key, ca }: IssuedClientCertificate,
+  withCa: boolean,
+): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  const write = (name: string, text: string, mode: number) =>
+    writeFile(path.join(directory, name), text, { mode, flag: 'wx' });
+  if (key !== undefined) await write('client.key', key, 0o600);
+  await write('client.cert', certificate.toString(), 0o644);
+  if (withCa) await write('ca.crt', ca.toString(), 0o644);
+}

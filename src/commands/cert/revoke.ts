@@ -1,0 +1,58 @@
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { AuthState, StoredCertificate } from '../../auth/state/auth-state.ts';
+import { systemClock } from '../../platform/clock.ts';
+import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
+import { type CertOptions, fingerprintOf, refuse, toStored, withState } from './stored.ts';
+
+/** Revokes all certificates of a name, or the one of a fingerprint or in a file, which may be another authority's. */
+export async function revokeCert(which: string, options: CertOptions, terminal: Terminal): Promise<ExitCode> {
+  return withState(options, async (state) => {
+    const known = await state.certificates();
+    const meant = known.filter(({ name, fingerprint }) => {
+      return name === which || fingerprint === fingerprintOf(which);
+    });
+    const certificates = meant.length > 0 ? meant : await fromFile(which, known);
+    if (certificates === undefined)
+      return refuse(terminal, `no certificate was issued to, has the fingerprint, or lies in ${which}`);
+    for (const certificate of certificates) {
+      const { name, fingerprint } = certificate;
+      const isNew = await revoke(certificate, state, known);
+      printLine(terminal.stdout, `${name} ${fingerprint} is revoked${isNew ? '' : ' already'}`);
+    }
+    return 0;
+  });
+}
+
+/** The twin of an issued certificate, whose signature somebody has changed, is the issued one. */
+async function fromFile(
+  file: string,
+  known: readonly StoredCertificate[],
+): Promise<readonly StoredCertificate[] | undefined> {
+  const bytes = await readFile(file).catch(() => undefined);
+  if (bytes === undefined) return undefined;
+  const certificate = parse(bytes);
+  if (certificate === undefined) return undefined;
+  const commonName = /^CN=(.*)$/m.exec(certificate.subject ?? '')?.[1];
+  const read = toStored(certificate, commonName ?? 'without a name', certificate.validFromDate.getTime());
+  const issued = known.filter(({ tbsHash }) => tbsHash === read.tbsHash);
+  return issued.length > 0 ? issued : [read];
+}
+
+function parse(bytes: Buffer): X509Certificate | undefined {
+  try {
+    return new X509Certificate(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+async function revoke(
+  certificate: StoredCertificate,
+  state: AuthState,
+  known: readonly StoredCertificate[],
+): Promise<boolean> {
+  if (known.includes(certificate)) return state.revokeCertificate(certificate.fingerprint, systemClock());
+  await state.putCertificate({ ...certificate, revokedAt: systemClock() });
+  return true;
+}

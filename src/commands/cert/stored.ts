@@ -1,0 +1,37 @@
+import type { X509Certificate } from 'node:crypto';
+import type { AuthState, StoredCertificate } from '../../auth/state/auth-state.ts';
+import { openAuthState } from '../../auth/state/sqlite-state.ts';
+import { tbsHash } from '../../platform/tbs-hash.ts';
+import { pathsIn } from '../home.ts';
+import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
+
+export interface CertOptions {
+  readonly home: string;
+}
+
+export async function withState<T>({ home }: CertOptions, act: (state: AuthState) => Promise<T>): Promise<T> {
+  await using state = openAuthState(pathsIn(home).authState);
+  return await act(state);
+}
+
+export function toStored(certificate: X509Certificate, name: string, issuedAt: number): StoredCertificate {
+  return {
+    fingerprint: fingerprintOf(certificate.fingerprint256),
+    tbsHash: tbsHash(certificate),
+    name,
+    serial: certificate.serialNumber.toLowerCase(),
+    issuedAt,
+    expiresAt: certificate.validToDate.getTime(),
+    revokedAt: null,
+  };
+}
+
+/** As the state has it, from how OpenSSL prints it. */
+export function fingerprintOf(text: string): string {
+  return text.replaceAll(':', '').toLowerCase();
+}
+
+export function refuse({ stderr }: Terminal, why: string, code: ExitCode = 1): ExitCode {
+  printLine(stderr, `hubgate: ${why}`);
+  return code;
+}
