@@ -23,7 +23,7 @@ export async function check(
 ): Promise<ExitCode> {
   const paths = pathsIn(options.home);
   const results: readonly Parsed<unknown>[] = [
-    await loadConfig({ directory: paths.home, environment, readsSecrets: true }),
+    await loadConfig({ directory: paths.home, environment, readsSecrets: true, servesClients: true }),
     await readPolicy(paths.policy, systemClock()),
     await readUsers(paths.users),
   ];

@@ -11,8 +11,9 @@ export async function loadOrPrint(
   environment: Environment,
   terminal: Terminal,
   readsSecrets: boolean,
+  servesClients = false,
 ): Promise<Config | undefined> {
-  const loaded = await loadConfig({ directory: paths.home, environment, readsSecrets });
+  const loaded = await loadConfig({ directory: paths.home, environment, readsSecrets, servesClients });
   if ('value' in loaded) return loaded.value;
   printFaults(loaded.faults, terminal);
   return undefined;

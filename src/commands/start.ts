@@ -29,7 +29,8 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   process.umask(0o027);
   const paths = pathsIn(options.home);
   const readsSecrets = options.role === undefined || options.role === 'core';
-  const config = await loadOrPrint(paths, takeSettings(), terminal, readsSecrets);
+  const servesClients = options.role === undefined || options.role === 'gateway';
+  const config = await loadOrPrint(paths, takeSettings(), terminal, readsSecrets, servesClients);
   if (config === undefined) return 2;
   const prepared = await prepare(config, paths, options.role);
   if (options.role === 'core' || options.role === 'auth') return runHere(options.role, config, paths);

@@ -20,7 +20,12 @@ export interface Config {
     /** Gateway processes. */
     readonly workers: number | 'auto';
   };
-  readonly tls: { readonly certificate: string; readonly key: string };
+  readonly tls: {
+    readonly certificate: string;
+    readonly key: string;
+    /** Who may issue client certificates; absent: the local CA, where there is one. */
+    readonly clientCa?: string;
+  };
   readonly upstreams: readonly Upstream[];
   /** The origin of an external core; absent: the built-in one. */
   readonly coreUrl?: string;

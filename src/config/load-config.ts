@@ -3,6 +3,7 @@ import { access, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { readAuthorities } from '../platform/authority-file.ts';
 import { byPosition, type Parsed } from '../platform/fault.ts';
 import { readYaml } from '../platform/yaml-document.ts';
 import { PartReader, section } from '../platform/yaml-schema.ts';
@@ -19,6 +20,8 @@ export interface Home {
   readonly environment: Environment;
   /** Are the secret files this process' to read? Only then is one that cannot be read a fault. */
   readonly readsSecrets: boolean;
+  /** Does this process serve clients? Only then is a missing `tls.clientCa` a fault. */
+  readonly servesClients?: boolean;
 }
 
 const MINUTE = 60_000;
@@ -50,6 +53,7 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
   const { federations, warnings } = readFederations(parts);
   const config = { ...build(parts, home), federations };
   if (home.readsSecrets) await checkSecretFiles(parts, config);
+  if (home.servesClients) await checkClientCa(parts, config);
   const all = [...faults, ...parts.faults].toSorted(byPosition);
   return all.length > 0 ? { faults: all } : { value: config, warnings };
 }
@@ -87,7 +91,11 @@ function build(parts: PartReader, { directory, readsSecrets }: Home): Omit<Confi
       catalog: server?.catalog ?? false,
       workers: server?.workers ?? 'auto',
     },
-    tls: { certificate: at(tls?.certificate ?? 'certs/server.crt'), key: at(tls?.key ?? 'certs/server.key') },
+    tls: {
+      certificate: at(tls?.certificate ?? 'certs/server.crt'),
+      key: at(tls?.key ?? 'certs/server.key'),
+      ...(tls?.clientCa && { clientCa: at(tls.clientCa) }),
+    },
     upstreams: readUpstreams(parts, { externalCore: core?.url !== undefined, readsSecrets, at }),
     ...(core?.url && { coreUrl: core.url.origin }),
     cache: cacheOf(cache, at),
@@ -188,6 +196,11 @@ function credentialOf(
   if (username === undefined) return undefined;
   if (passwordFile !== undefined) return { username, passwordFile: at(passwordFile) };
   return password === undefined ? undefined : { username, password };
+}
+
+async function checkClientCa(parts: PartReader, { tls: { clientCa } }: Config): Promise<void> {
+  const read = clientCa === undefined ? { value: [] } : await readAuthorities(clientCa);
+  if ('faults' in read) parts.fault(['tls', 'clientCa'], `the file ${read.faults[0]?.message}`);
 }
 
 async function checkSecretFiles(parts: PartReader, config: Config): Promise<void> {

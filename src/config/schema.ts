@@ -34,7 +34,7 @@ export const SECTIONS = {
       .union([z.literal('auto'), wholeNumber(1, 64, '')], 'auto, or a number of processes from 1 to 64')
       .optional(),
   },
-  tls: { certificate: FILE.optional(), key: FILE.optional() },
+  tls: { certificate: FILE.optional(), key: FILE.optional(), clientCa: FILE.optional() },
   core: {
     url: origin(
       ['https:', 'http:'],

@@ -7,6 +7,7 @@ import type { Config } from '../../src/config/config.ts';
 import type { Environment } from '../../src/config/environment.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { formatFault } from '../../src/platform/fault.ts';
+import { makeAuthority } from '../support/certificates.ts';
 
 let directory: string;
 
@@ -223,4 +224,27 @@ test('what a password hash costs has a floor and a ceiling', async () => {
       `config/hubgate.yaml:3:11: passwords.passes: found ${passes}, expected a number of passes from 2 to 10`,
     ]);
   }
+});
+
+test('client authorities are the local CA’s where none are said; a file without any is a fault where clients are served', async () => {
+  assert.equal((await configOf('')).tls.clientCa, undefined);
+  await writeFile(path.join(directory, 'corp.pem'), `a CA\n${makeAuthority('corporate CA').cert}`);
+  await writeFile(path.join(directory, 'empty.pem'), 'a CA\n');
+  await writeFile(path.join(directory, 'leaf.pem'), makeAuthority('a').issue({ commonName: 'b' }).cert);
+  await writeFile(
+    path.join(directory, 'torn.pem'),
+    '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+  );
+  const served = async (clientCa: string) => {
+    await writeFile(path.join(directory, 'config', 'hubgate.yaml'), `tls:\n  clientCa: ${clientCa}\n`);
+    const loaded = await loadConfig({ directory, environment: {}, readsSecrets: false, servesClients: true });
+    return 'faults' in loaded ? loaded.faults.map(formatFault).join() : loaded.value.tls.clientCa;
+  };
+  assert.equal(await served('corp.pem'), path.join(directory, 'corp.pem'));
+  const at = 'config/hubgate.yaml:2:13: the file';
+  for (const file of ['empty.pem', 'leaf.pem'])
+    assert.equal(await served(file), `${at} holds no certificate of an authority`);
+  for (const file of ['missing.pem', 'torn.pem'])
+    assert.match(String(await served(file)), /^config\/hubgate.yaml:2:13: the file cannot be read/);
+  assert.deepEqual(await faultsOf('tls: { clientCa: missing.pem }'), []);
 });
