@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import Koa, { type Context } from 'koa';
 import type { FollowedPolicy } from '../access/live-policy.ts';
-import { ANONYMOUS, writeSubject } from '../access/subject.ts';
+import { ANONYMOUS, parseSubject, writeSubject } from '../access/subject.ts';
 import type { Live } from '../platform/live.ts';
 import type { Logger } from '../platform/log.ts';
 import { readBody } from '../platform/read-body.ts';
@@ -124,20 +124,29 @@ async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
 
 /**
  * Who asks for a token. A classic dockerd sends its Docker Hub login to every mirror, so with a scope a login that is
- * unknown here is taken for none where the network alone is granted something; without a scope it is somebody who logs
- * in here, and is told. A login that is taken for none is held against nobody.
+ * unknown here is taken for none where a certificate names somebody or the network alone is granted something, and so is
+ * the Hub's own refresh token; without a scope it is somebody who logs in here, and is told. What is taken for none is
+ * held against nobody.
  */
 async function identify(request: TokenRequest, rooms: AuthRooms): Promise<Identified | LoginRefusal> {
   const nobody: Identified = { subject: ANONYMOUS, credential: ANONYMOUS_CREDENTIAL };
+  const certified = byCertificate(request);
+  const isGranted = granted(request, nobody, rooms).access.length > 0;
+  const otherwise = request.scopes.length === 0 ? undefined : (certified ?? (isGranted ? nobody : undefined));
   if (request.refreshToken !== null)
-    return (await rooms.refreshTokens.redeem(request.refreshToken)) ?? 'BAD_CREDENTIALS';
-  if (request.login === null) return nobody;
-  const isEnough = granted(request, nobody, rooms).access.length > 0;
-  const verdict = await rooms.authenticate(request.login, request.address, isEnough);
+    return (await rooms.refreshTokens.redeem(request.refreshToken)) ?? otherwise ?? 'BAD_CREDENTIALS';
+  if (request.login === null) return certified ?? nobody;
+  const verdict = await rooms.authenticate(request.login, request.address, otherwise !== undefined);
   if (verdict.kind === 'authenticated') return verdict;
   // Not yet judged is not unknown: somebody who may more would be given the token of nobody.
   if (verdict.kind === 'busy') return 'TOO_MANY_LOGINS';
-  return isEnough ? nobody : 'BAD_CREDENTIALS';
+  return otherwise ?? 'BAD_CREDENTIALS';
+}
+
+function byCertificate({ certificate }: TokenRequest): Identified | undefined {
+  if (certificate === null) return undefined;
+  const subject = parseSubject(certificate.subject);
+  return subject && { subject, credential: certificate.credential };
 }
 
 function granted(

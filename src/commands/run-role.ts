@@ -49,6 +49,7 @@ export async function runRole(role: Role, config: Config, paths: HomePaths): Pro
         url: new URL(config.server.url),
         names,
         ...config.tls,
+        clientCa: config.tls.clientCa ?? paths.ca.certificate,
         ...(ca !== undefined && { ca }),
         catalog: config.server.catalog,
         auditFile: config.log.audit,

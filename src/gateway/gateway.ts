@@ -12,6 +12,8 @@ import type { Logger } from '../platform/log.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { createAdmit } from './admission/admit.ts';
 import { type AuthClient, openAuthClient } from './admission/auth-client.ts';
+import { followClientAuthorities } from './admission/client-authorities.ts';
+import { createIdentifyByCertificate } from './admission/client-certificate.ts';
 import { followCredentials } from './admission/credentials-in-force.ts';
 import { createVerifyToken } from './admission/verify-token.ts';
 import { openAudit } from './audit/audit.ts';
@@ -37,6 +39,8 @@ export interface GatewayOptions {
   readonly names: UpstreamNames;
   readonly certificate: string;
   readonly key: string;
+  /** The certificates of those who may issue client certificates; where there is no such file, nobody may. */
+  readonly clientCa: string;
   /** The local CA's certificate as PEM, where it issued the server's. */
   readonly ca?: string;
   /** Is `_catalog` served? */
@@ -68,10 +72,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const verifyToken = stack.use(
     await createVerifyToken({ auth, log, issuer: url.origin, audience: url.host, clock }),
   );
+  const authorities = stack.use(await followClientAuthorities(options.clientCa, log));
+  const byCertificate = createIdentifyByCertificate({ authorities, credentials, clock });
   const app = application(
     {
       names,
-      admit: createAdmit({ auth, verifyToken, credentials }),
+      admit: createAdmit({ auth, byCertificate, verifyToken, credentials }),
       permitNow: createPermit(policy, clock),
       core,
       audit,
@@ -80,10 +86,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       service: url.host,
       catalog: options.catalog,
     },
-    serviceRoutes({ auth, audit, ca: options.ca }),
+    serviceRoutes({ auth, byCertificate, audit, ca: options.ca }),
   );
   stack.use(await listenAdmin(options.admin, auth, core));
-  const listener = stack.use(await listenTls(options, app.callback()));
+  const listener = stack.use(await listenTls({ ...options, authorities }, app.callback()));
   const running = stack.move();
   return { port: listener.port, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }

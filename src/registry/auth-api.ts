@@ -20,6 +20,10 @@ export type Login = Readonly<z.output<typeof LOGIN>>;
 export const AUTHENTICATE = z.strictObject({ login: LOGIN, address: z.string() });
 export type AuthenticateRequest = Readonly<z.output<typeof AUTHENTICATE>>;
 
+/** Who somebody is, and the id of what proved it. The subject is written as policies write it. */
+export const IDENTITY = z.object({ subject: z.string(), credential: z.string() });
+export type Identity = Readonly<z.output<typeof IDENTITY>>;
+
 export const TOKEN_REQUEST = z.strictObject({
   /** What was shown; null: nothing. */
   login: LOGIN.nullable(),
@@ -27,15 +31,13 @@ export const TOKEN_REQUEST = z.strictObject({
   refreshToken: z.string().nullable(),
   /** The client that would like to be given one, as it calls itself. */
   offline: z.string().nullable(),
+  /** Whom the client certificate names that the gateway has verified, for auth sees no connection; null: there is none. */
+  certificate: IDENTITY.extend({ subject: z.string().startsWith('cert:') }).nullable(),
   scopes: z.array(z.string()).readonly(),
   /** The TCP peer's. */
   address: z.string(),
 });
 export type TokenRequest = Readonly<z.output<typeof TOKEN_REQUEST>>;
-
-/** Who somebody is, and the id of what proved it. The subject is written as policies write it. */
-export const IDENTITY = z.object({ subject: z.string(), credential: z.string() });
-export type Identity = Readonly<z.output<typeof IDENTITY>>;
 
 export const ISSUED_TOKEN = IDENTITY.extend({
   token: z.string(),
@@ -85,7 +87,7 @@ export const CREDENTIALS = z.object({
       from: z.array(z.string()).readonly().optional(),
     }),
   ),
-  /** SHA-256 of client certificates, as lower-case hex. */
+  /** SHA-256 of what the issuers of client certificates signed, as lower-case hex. */
   revokedCertificates: z.array(z.string()).readonly(),
 });
 export type Credentials = Readonly<z.output<typeof CREDENTIALS>>;

@@ -14,6 +14,7 @@ import { ensureSigningKey, rotateSigningKey } from '../../src/auth/token/signing
 import type { Federation } from '../../src/config/federation.ts';
 import { startCore } from '../../src/core/core.ts';
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
+import { issueClientCertificate } from '../../src/pki/client-certificate.ts';
 import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
 import type { UpstreamHost } from '../../src/registry/repository.ts';
 import type { FakeHub } from './fake-hub.ts';
@@ -147,6 +148,7 @@ export class TestHubgate implements AsyncDisposable {
         admin: { host: '127.0.0.1', port: adminPort },
         url,
         ca: this.ca,
+        clientCa: at('ca.crt'),
         auditFile: options.auditFile ?? at('audit.log'),
         authSocket: at('auth.sock'),
         catalog: options.catalog ?? false,
@@ -207,6 +209,13 @@ export class TestHubgate implements AsyncDisposable {
     const file = path.join(this.home, 'access.yaml');
     await writeFile(`${file}.new`, text);
     await rename(`${file}.new`, file);
+  }
+
+  /** A client certificate of the local CA. */
+  async issueCertificate(name: string, days = 1): Promise<{ readonly cert: string; readonly key: string }> {
+    const ca = { certificate: path.join(this.home, 'ca.crt'), key: path.join(this.home, 'ca.key') };
+    const { certificate, key = '' } = await issueClientCertificate({ ca, name, days, clock: Date.now });
+    return { cert: certificate.toString(), key };
   }
 
   setPassword(user: string, hash: string): Promise<void> {

@@ -3,10 +3,12 @@
  * must not know what is asked for.
  */
 import type { IncomingMessage } from 'node:http';
+import type { TLSSocket } from 'node:tls';
 import type { Narrowing } from '../../access/narrowing.ts';
 import { ANONYMOUS, type Subject } from '../../access/subject.ts';
 import type { Login, LoginRefusal } from '../../registry/auth-api.ts';
 import type { AuthClient } from './auth-client.ts';
+import type { IdentifyByCertificate } from './client-certificate.ts';
 import type { LiveCredentials } from './credentials-in-force.ts';
 import { readShown } from './shown.ts';
 import type { VerifyToken } from './verify-token.ts';
@@ -29,11 +31,12 @@ export type Admit = (request: IncomingMessage) => Promise<Admission>;
 
 export interface AdmitOptions {
   readonly auth: AuthClient;
+  readonly byCertificate: IdentifyByCertificate;
   readonly verifyToken: VerifyToken;
   readonly credentials: LiveCredentials;
 }
 
-export function createAdmit({ auth, verifyToken, credentials }: AdmitOptions): Admit {
+export function createAdmit({ auth, byCertificate, verifyToken, credentials }: AdmitOptions): Admit {
   const byToken = async (token: string): Promise<Admission> => {
     const claims = await verifyToken(token);
     const inForce = claims && (await credentials.find(claims));
@@ -51,7 +54,11 @@ export function createAdmit({ auth, verifyToken, credentials }: AdmitOptions): A
       : { kind: 'admitted', ...identity, ...inForce };
   };
 
-  return async ({ headers: { authorization }, socket: { remoteAddress: address = '' } }) => {
+  return async ({ headers: { authorization }, socket }) => {
+    const certified = byCertificate(socket as TLSSocket);
+    // Whatever else is shown: clients send their logins of other registries along.
+    if (certified !== undefined) return { kind: 'admitted', ...certified };
+    const { remoteAddress: address = '' } = socket;
     const shown = readShown(authorization);
     switch (shown.kind) {
       case 'nothing':

@@ -2,7 +2,7 @@ import type { JSONWebKeySet } from 'jose';
 import type { z } from 'zod';
 import { compilePolicy, type Policy } from '../../access/policy.ts';
 import { POLICY_DATA } from '../../access/policy-data.ts';
-import { parseSubject, type Subject } from '../../access/subject.ts';
+import { parseSubject, type Subject, writeSubject } from '../../access/subject.ts';
 import { type HttpClient, type HttpRequest, openSocketClient } from '../../platform/http-client.ts';
 import {
   AUTH_STATUS,
@@ -24,7 +24,7 @@ import type { AskAuth, AskOptions, TaggedValue } from './followed.ts';
 /** The gateway's side of auth's socket. Whatever is asked rejects with `PeerUnreachable` where auth does not answer. */
 export interface AuthClient extends AsyncDisposable {
   authenticate(request: AuthenticateRequest): Promise<Identity | Refused>;
-  token(request: TokenRequest): Promise<IssuedToken | Refused>;
+  token(request: AskedToken): Promise<IssuedToken | Refused>;
   readonly keys: AskAuth<JSONWebKeySet>;
   readonly credentials: AskAuth<Credentials>;
   readonly policy: AskAuth<Policy>;
@@ -36,6 +36,11 @@ export interface Identity {
   readonly subject: Subject;
   readonly credential: string;
 }
+
+export type AskedToken = Omit<TokenRequest, 'certificate'> & {
+  /** Whom the verified client certificate names. */
+  readonly certificate: Identity | undefined;
+};
 
 export interface IssuedToken extends Identity {
   readonly token: string;
@@ -68,8 +73,10 @@ class SocketAuthClient implements AuthClient {
     return this.#post('/authenticate', request, IDENTITY);
   }
 
-  token(request: TokenRequest): Promise<IssuedToken | Refused> {
-    return this.#post('/token', request, ISSUED_TOKEN);
+  token({ certificate, ...request }: AskedToken): Promise<IssuedToken | Refused> {
+    const certified = certificate && { ...certificate, subject: writeSubject(certificate.subject) };
+    const content: TokenRequest = { ...request, certificate: certified ?? null };
+    return this.#post('/token', content, ISSUED_TOKEN);
   }
 
   keys(options: AskOptions): Promise<TaggedValue<JSONWebKeySet> | undefined> {

@@ -4,13 +4,14 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Credentials } from '../../registry/auth-api.ts';
 import type { AuthClient } from './auth-client.ts';
+import { certificateCredential, isCertificateCredential } from './certificate-credential.ts';
 import { followAuth } from './followed.ts';
 
 /** Is a credential still in force? So a token dies with the password that it was issued for, within a second. */
 export interface LiveCredentials extends Disposable {
   /** Undefined: it is not, or it is not that subject's. */
   find(identity: ShownIdentity): Promise<CredentialInForce | undefined>;
-  /** Is it revoked? By the SHA-256 of its DER encoding, as lower-case hex. */
+  /** Is a certificate revoked? By its `tbsHash`. */
   isRevoked(certificate: string): boolean;
 }
 
@@ -42,6 +43,9 @@ export async function followCredentials(
     return answer && { etag: answer.etag, value: compile(answer.value) };
   }, log);
   const known = ({ credential, subject }: ShownIdentity): CredentialInForce | undefined => {
+    // A token that was issued for a certificate: of these only the revoked ones are known here.
+    if (isCertificateCredential(credential))
+      return subject.kind === 'cert' && !followed.current.revokedIds.has(credential) ? {} : undefined;
     const found = followed.current.inForce.get(credential);
     const written = writeSubject(subject);
     if (found === undefined || found.until <= clock()) return undefined;
@@ -71,5 +75,9 @@ function compile({ inForce, revokedCertificates }: Credentials) {
       return [id, { subject, isPrefix, until, credential } satisfies InForce] as const;
     },
   );
-  return { inForce: new Map<string, InForce>(entries), revoked: new Set(revokedCertificates) };
+  return {
+    inForce: new Map<string, InForce>(entries),
+    revoked: new Set(revokedCertificates),
+    revokedIds: new Set(revokedCertificates.map(certificateCredential)),
+  };
 }

@@ -1,4 +1,4 @@
-import { constants } from 'node:crypto';
+import { constants, type X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
@@ -6,6 +6,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { drained } from '../../platform/drain.ts';
+import type { Live } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
 import { stateOfFile, type Watch, watchFiles } from '../../platform/watched-files.ts';
 
@@ -13,6 +14,8 @@ export interface ListenerOptions {
   readonly listen: { readonly host?: string; readonly port: number };
   readonly certificate: string;
   readonly key: string;
+  /** Whose client certificates are asked for. */
+  readonly authorities: Live<readonly X509Certificate[]>;
   readonly log: Logger;
 }
 
@@ -48,11 +51,20 @@ const CIPHERS = [
   'ECDHE-RSA-CHACHA20-POLY1305',
 ].join(':');
 
-/** Of every secure context: one that is set anew inherits nothing from the one before. */
+/**
+ * Of every secure context: one that is set anew inherits nothing from the one before. No session is resumed: without
+ * tickets there is only a cache of sessions, and Node has none where nobody listens for `resumeSession`. A ticket would
+ * outlive the revocation of the certificate that it stands for.
+ */
 const TLS = {
   minVersion: 'TLSv1.2',
   ciphers: CIPHERS,
-  secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_CIPHER_SERVER_PREFERENCE,
+  secureOptions:
+    constants.SSL_OP_NO_RENEGOTIATION |
+    constants.SSL_OP_CIPHER_SERVER_PREFERENCE |
+    constants.SSL_OP_NO_TICKET,
+  // An authority below another may stand alone in the file.
+  allowPartialTrustChain: true,
 } as const;
 
 /** The public listener: TLS 1.2 and 1.3, HTTP/1.1. A certificate that changes on disk serves the next connection. */
@@ -61,6 +73,9 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
   const server = createServer(
     {
       ALPNProtocols: ['http/1.1'],
+      // A connection without a certificate, or with one that does not count, is let in: admission judges it.
+      requestCert: true,
+      rejectUnauthorized: false,
       handshakeTimeout: LIMITS.handshake,
       headersTimeout: LIMITS.requestHeaders,
       requestTimeout: LIMITS.request,
@@ -86,7 +101,10 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
 }
 
 /** A pair that does not fit, as when one of its files was replaced a moment before the other, changes nothing. */
-async function followCertificate(server: Server, { certificate, key, log }: ListenerOptions): Promise<Watch> {
+async function followCertificate(
+  server: Server,
+  { certificate, key, authorities, log }: ListenerOptions,
+): Promise<Watch> {
   // The pair is two files, of which either may be replaced last.
   const state = async () => `${await stateOfFile(certificate)} ${await stateOfFile(key)}`;
   const seen = await state();
@@ -94,10 +112,12 @@ async function followCertificate(server: Server, { certificate, key, log }: List
   const load = async () => {
     try {
       const [cert, secret] = [await readFile(certificate, 'utf8'), await readFile(key, 'utf8')];
-      if (cert + secret === loaded) return;
-      server.setSecureContext({ ...TLS, cert, key: secret });
-      if (loaded !== undefined) log.info({ certificate }, 'certificate changed');
-      loaded = cert + secret;
+      const ca = authorities.current.map(String);
+      const all = [cert, secret, ...ca].join('\n');
+      if (all === loaded) return;
+      server.setSecureContext({ ...TLS, cert, key: secret, ca });
+      if (loaded !== undefined) log.info({ certificate }, 'certificate, or client authorities, changed');
+      loaded = all;
     } catch (error) {
       if (loaded === undefined) throw error;
       log.error(
@@ -108,5 +128,8 @@ async function followCertificate(server: Server, { certificate, key, log }: List
   };
   await load();
   const directories = [path.dirname(certificate), path.dirname(key)];
-  return watchFiles({ state, seen, load, directories, log });
+  const watch = watchFiles({ state, seen, load, directories, log });
+  const again = () => void authorities.changed().then(() => watch.look().then(again));
+  again();
+  return watch;
 }

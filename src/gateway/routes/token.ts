@@ -1,10 +1,12 @@
 import type { ServerResponse } from 'node:http';
+import type { TLSSocket } from 'node:tls';
 import type { Context } from 'koa';
 import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
 import { readBody } from '../../platform/read-body.ts';
 import type { TokenRequest } from '../../registry/auth-api.ts';
 import { splitScopes } from '../../registry/scope.ts';
 import type { AuthClient, IssuedToken, Refused } from '../admission/auth-client.ts';
+import type { IdentifyByCertificate } from '../admission/client-certificate.ts';
 import { readShown } from '../admission/shown.ts';
 import type { Audit, AuditLine } from '../audit/audit.ts';
 import { refuse } from '../http/respond.ts';
@@ -12,6 +14,7 @@ import { ClientGone } from '../http/response-body.ts';
 
 export interface TokenRooms {
   readonly auth: AuthClient;
+  readonly byCertificate: IdentifyByCertificate;
   readonly audit: Audit;
 }
 
@@ -34,7 +37,9 @@ export async function answerToken(context: Context, rooms: TokenRooms): Promise<
   }
   const scopes = splitScopes(parameters.getAll('scope'));
   const address = context.req.socket.remoteAddress ?? '';
-  const answer = await rooms.auth.token({ ...shown, offline: offlineClient(parameters), scopes, address });
+  const certificate = rooms.byCertificate(context.req.socket as TLSSocket);
+  const offline = offlineClient(parameters);
+  const answer = await rooms.auth.token({ ...shown, certificate, offline, scopes, address });
   if ('refused' in answer) {
     refuse(context.res, {
       error: answer.refused,
