@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:https';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { type ConnectionOptions, connect } from 'node:tls';
-import { decodeJwt } from 'jose';
+import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { toStored } from '../../src/commands/cert/stored.ts';
+import { openAuthClient } from '../../src/gateway/admission/auth-client.ts';
 import { makeAuthority, type TestPair, twinOf } from '../support/certificates.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import type { TestRequest } from '../support/http.ts';
@@ -177,6 +178,24 @@ test('a token is given for a certificate to whoever asks with a scope, and lives
   assert.ok(performance.now() - started < 1_000);
   assert.equal(decodeJwt(String(await tokenFor(node))).sub, 'anonymous');
   assert.equal(await tokenFor(node, STRAY), 401);
+});
+
+test('a gateway’s word is taken for certificates alone, and such a credential for no other subject', async () => {
+  await using auth = openAuthClient(path.join(hubgate.home, 'auth.sock'));
+  const asked = { login: null, scopes: [SCOPE], address: '127.0.0.1' };
+  const named = (kind: 'cert' | 'user', name: string) => {
+    return auth.token({ ...asked, certificate: { subject: { kind, name }, credential: 'crt_0' } });
+  };
+  const given = await named('cert', 'node-7');
+  assert.ok('token' in given);
+  await assert.rejects(named('user', 'ana'));
+  const key = createPrivateKey(await readFile(path.join(hubgate.home, 'key.pem')));
+  const { kid = '' } = decodeProtectedHeader(given.token);
+  const header = { alg: 'ES256', typ: 'JWT', kid };
+  const access = [{ type: 'repository', name: 'docker.io/library/busybox', actions: ['pull'] }];
+  const claims = { ...decodeJwt(given.token), sub: 'user:ana', access };
+  const token = await new SignJWT(claims).setProtectedHeader(header).sign(key);
+  assert.equal((await hubgate.ask('/v2/library/busybox/manifests/latest', { token })).status, 401);
 });
 
 test('a login without a scope is judged by what it says, certificate or not', async () => {

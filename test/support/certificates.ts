@@ -11,6 +11,8 @@ export interface TestPair {
 /** What a certificate is to say; by default it is a client’s, and good today. */
 export interface TestLeaf {
   readonly commonName: string;
+  /** A second one. */
+  readonly otherName?: string;
   /** GeneralNames: 6 is a URI, 2 a DNS name. */
   readonly altNames?: readonly { type: number; value: string }[];
   readonly usage?: object | null;
@@ -38,7 +40,8 @@ export function makeAuthority(
     certificate.serialNumber = `40${randomBytes(8).toString('hex')}`;
     certificate.validity.notBefore = leaf.from ?? new Date(Date.now() - DAY);
     certificate.validity.notAfter = leaf.to ?? new Date(Date.now() + DAY);
-    certificate.setSubject([{ name: 'commonName', value: leaf.commonName }]);
+    const commonNames = [leaf.commonName, ...(leaf.otherName === undefined ? [] : [leaf.otherName])];
+    certificate.setSubject(commonNames.map((value) => ({ name: 'commonName', value })));
     certificate.setIssuer([{ name: 'commonName', value: commonName }]);
     certificate.setExtensions([
       { name: 'basicConstraints', critical: true, cA: leaf.cA ?? false },

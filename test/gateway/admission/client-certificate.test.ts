@@ -126,6 +126,7 @@ test('a common name that is none of a host names nobody', () => {
     'a + O=b',
   ];
   for (const commonName of wrong) assert.equal(subjectOf(issued({ commonName })), undefined, commonName);
+  assert.equal(subjectOf(issued({ commonName: 'a', otherName: 'b' })), undefined);
 });
 
 test('a resumed connection without a certificate names nobody, and one whose certificate is revoked neither', async (t) => {
