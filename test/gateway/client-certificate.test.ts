@@ -7,7 +7,6 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
-import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { toStored } from '../../src/commands/cert/stored.ts';
 import { openAuthClient } from '../../src/gateway/admission/auth-client.ts';
 import { makeAuthority, type TestPair, twinOf } from '../support/certificates.ts';
@@ -65,7 +64,7 @@ function openConnection(pair: TestPair): (request?: TestRequest) => Promise<numb
 }
 
 async function revoke({ cert }: TestPair): Promise<void> {
-  await using state = openAuthState(path.join(hubgate.home, 'auth.db'));
+  await using state = hubgate.openState();
   const stored = toStored(new X509Certificate(cert), 'node', Date.now());
   await state.putCertificate({ ...stored, revokedAt: Date.now() });
 }
@@ -78,6 +77,14 @@ async function tokenFor(pair: TestPair, headers: Record<string, string> = {}): P
   const target = `/token?service=x&scope=${SCOPE}`;
   const { status, body } = await hubgate.send({ path: target, agent: false, ...pair, headers });
   return status === 200 ? JSON.parse(body.toString()).token : status;
+}
+
+async function postToken(pair: TestPair, form: Record<string, string>) {
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+  const send = new URLSearchParams(form).toString();
+  const posted = { path: '/token', method: 'POST', agent: false, headers, send, ...pair } as const;
+  const { status, body } = await hubgate.send(posted);
+  return { status, sub: status === 200 ? decodeJwt(JSON.parse(body.toString()).token).sub : undefined };
 }
 
 test('a certificate of the local CA is who asks, with no login and no token, and with foreign ones beside it', async () => {
@@ -169,6 +176,10 @@ test('a token is given for a certificate to whoever asks with a scope, and lives
     assert.equal(decodeJwt(String(token)).sub, 'cert:node-7');
     assert.equal(await statusOf(undefined, bearer(token)), 200);
   }
+  // The identity token of a Hub login, which a classic dockerd sends to its mirror too.
+  const stray = { grant_type: 'refresh_token', refresh_token: 'of-the-hub' };
+  assert.equal((await postToken(node, { ...stray, scope: SCOPE })).sub, 'cert:node-7');
+  assert.equal((await postToken(node, stray)).status, 401);
   const own = await tokenFor(node, { authorization: basic('ana', PASSWORD) });
   assert.equal(decodeJwt(String(own)).sub, 'user:ana');
   const token = await tokenFor(node);
@@ -182,7 +193,7 @@ test('a token is given for a certificate to whoever asks with a scope, and lives
 
 test('a gateway’s word is taken for certificates alone, and such a credential for no other subject', async () => {
   await using auth = openAuthClient(path.join(hubgate.home, 'auth.sock'));
-  const asked = { login: null, scopes: [SCOPE], address: '127.0.0.1' };
+  const asked = { login: null, refreshToken: null, offline: null, scopes: [SCOPE], address: '127.0.0.1' };
   const named = (kind: 'cert' | 'user', name: string) => {
     return auth.token({ ...asked, certificate: { subject: { kind, name }, credential: 'crt_0' } });
   };
