@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { toStored } from '../../src/commands/cert/stored.ts';
 import { serviceRoutes } from '../../src/gateway/routes/service.ts';
+import { makeAuthority, type TestPair } from '../support/certificates.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { type Claims, FakeIssuer } from '../support/fake-issuer.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
@@ -30,13 +34,17 @@ type Standing =
 interface Shown {
   readonly standing: Standing;
   readonly headers: Record<string, string>;
+  /** A client certificate. */
+  readonly pair?: TestPair;
   /** At the token endpoint, with a scope. */
   readonly exchange: 200 | 401;
+  /** Without a scope, where that is something else. */
+  readonly login?: 200 | 401;
 }
 
 const POLICY = `
 allow:
-  - { pull: library/**, to: [ana, ci, "oidc:github:acme/pay"] }
+  - { pull: library/**, to: [ana, ci, "oidc:github:acme/pay", "cert:node-*"] }
 deny:
   - { pull: library/**, to: zoe }
 `;
@@ -140,6 +148,47 @@ async function everythingShown(): Promise<Record<string, Shown>> {
       headers: { authorization: 'Basic !!!' },
       exchange: 401,
     },
+    ...(await certificatesShown()),
+  };
+}
+
+/** With those that do not count beside nothing else, so that they are nobody. */
+async function certificatesShown(): Promise<Record<string, Shown>> {
+  const authority = makeAuthority('corporate CA');
+  const revoked = authority.issue({ commonName: 'node-7' });
+  const file = path.join(hubgate.home, 'ca.crt');
+  await writeFile(file, [hubgate.ca, authority.cert].join('\n'));
+  await using state = hubgate.openState();
+  const good = { headers: {}, pair: await hubgate.issueCertificate('node-7') };
+  const askBy = async (pair: TestPair) => (await ask(TARGETS.manifest(), {}, 'GET', pair)).status;
+  await waitFor(async () => (await askBy(revoked)) === 200);
+  const stored = toStored(new X509Certificate(revoked.cert), 'node-7', Date.now());
+  await state.putCertificate({ ...stored, revokedAt: Date.now() });
+  await waitFor(async () => (await askBy(revoked)) === 401);
+  const none = (pair: TestPair): Shown => ({ standing: 'nobody', headers: {}, pair, exchange: 200 });
+  const ended = { commonName: 'node-7', to: new Date(Date.now() - 60_000) };
+  return {
+    'a certificate': { ...good, standing: 'granted', exchange: 200 },
+    'a certificate of a node that may not': {
+      ...{ standing: 'denied', headers: {}, exchange: 200, pair: await hubgate.issueCertificate('laptop') },
+    },
+    'a certificate beside a bad token': {
+      ...{
+        ...good,
+        headers: { authorization: 'Bearer x.y.z' },
+        standing: 'granted',
+        exchange: 200,
+        login: 401,
+      },
+    },
+    'a certificate beside Docker Hub’s password': {
+      ...{ ...good, headers: { authorization: basic('acme', 'dckr_pat_x') }, login: 401 },
+      ...{ standing: 'granted', exchange: 200 },
+    },
+    'an expired certificate': none(authority.issue(ended)),
+    'a revoked certificate': none(revoked),
+    'a server’s certificate': none(authority.issue({ commonName: 'node-7', usage: { serverAuth: true } })),
+    'a certificate of another authority': none(makeAuthority('foreign').issue({ commonName: 'node-7' })),
   };
 }
 
@@ -168,8 +217,9 @@ async function tokenFor(user: string, password: string): Promise<string> {
   return JSON.parse(body.toString()).token;
 }
 
-function ask(target: string, headers: Record<string, string>, method = 'GET') {
-  return hubgate.send({ path: target, method, headers });
+function ask(target: string, headers: Record<string, string>, method = 'GET', pair?: TestPair) {
+  // A connection is its certificate's: none is shared.
+  return hubgate.send({ path: target, method, headers, ...pair, ...(pair && { agent: false }) });
 }
 
 /** Of each kind of route one target; a kind that the code has and this list has not fails the first test. */
@@ -220,12 +270,12 @@ function expected(kind: Kind, standing: Standing): [status: number, challenge?: 
   }
 }
 
-async function check(what: string, { standing, headers }: Shown): Promise<void> {
+async function check(what: string, { standing, headers, pair }: Shown): Promise<void> {
   for (const [kind, target] of Object.entries(TARGETS) as [Kind, () => string][]) {
     for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
       const isRead = (method === 'GET' || method === 'HEAD') && kind !== 'upload';
       const [status, challenge] = isRead ? expected(kind, standing) : [405];
-      const answer = await ask(target(), headers, method);
+      const answer = await ask(target(), headers, method, pair);
       const where = `${what}: ${method} ${target()}`;
       assert.equal(answer.status, status, where);
       const said = answer.headers['www-authenticate'];
@@ -244,20 +294,23 @@ test('every route, by every method, with everything that can be shown', async ()
 });
 
 test('the token endpoint, with everything that can be shown, with a scope and without', async () => {
-  for (const [what, { headers, exchange, standing }] of Object.entries(shown)) {
-    const scoped = await ask('/token?service=x&scope=repository:library/alpine:pull', headers);
+  for (const [what, { headers, pair, exchange, login = exchange, standing }] of Object.entries(shown)) {
+    const target = '/token?service=x';
+    const scoped = await ask(`${target}&scope=repository:library/alpine:pull`, headers, 'GET', pair);
     assert.equal(scoped.status, exchange, what);
     assert.equal(scoped.headers['www-authenticate'], undefined, what);
     const scope = exchange === 200 ? JSON.parse(scoped.body.toString()).scope : '';
     assert.equal(scope !== '', exchange === 200 && standing === 'granted', what);
-    assert.equal((await ask('/token?service=x', headers)).status, exchange, what);
+    assert.equal((await ask(target, headers, 'GET', pair)).status, login, what);
   }
 });
 
 test('what is public asks nobody who they are, and shows nobody anything else', async () => {
   for (const service of SERVICES.filter((one) => one !== '/token')) {
     const bodies = await Promise.all(
-      Object.values(shown).map(async ({ headers }) => (await ask(service, headers)).body.toString()),
+      Object.values(shown).map(async ({ headers, pair }) =>
+        (await ask(service, headers, 'GET', pair)).body.toString(),
+      ),
     );
     assert.equal(new Set(bodies).size, 1, service);
     for (const method of ['POST', 'PUT', 'DELETE'])
