@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { read } from 'read';
 import { isName } from '../access/subject.ts';
@@ -10,6 +11,7 @@ import {
   type UserEdit,
   type Users,
 } from '../auth/identity/users-file.ts';
+import { openAuthState } from '../auth/state/sqlite-state.ts';
 import type { Environment } from '../config/environment.ts';
 import { type Fault, FaultsError } from '../platform/fault.ts';
 import { type HomePaths, pathsIn } from './home.ts';
@@ -68,7 +70,19 @@ export async function changePassword(
 
 export async function deleteUser(name: string, options: UserOptions, terminal: Terminal): Promise<ExitCode> {
   const done = `${name} is removed; tokens that were issued end`;
-  return apply({ name, objection: unknown(name), done }, 'remove', options, terminal);
+  const code = await apply({ name, objection: unknown(name), done }, 'remove', options, terminal);
+  if (code === 0) await removeCredentials(name, options);
+  return code;
+}
+
+/** Somebody else may be given the name some day. */
+async function removeCredentials(name: string, { home }: UserOptions): Promise<void> {
+  const { authState } = pathsIn(home);
+  // Where there has never been a mirror or a token there is nothing to remove.
+  if (!existsSync(authState)) return;
+  await using state = openAuthState(authState);
+  for (const { id, owner } of await state.tokens()) if (owner === name) await state.removeToken(id);
+  for (const { id, user } of await state.logins()) if (user === name) await state.removeLogin(id);
 }
 
 export async function disableUser(name: string, options: UserOptions, terminal: Terminal): Promise<ExitCode> {

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { parseServiceToken } from '../../src/auth/identity/service-token.ts';
 import { createToken, listTokens, revokeToken } from '../../src/commands/token.ts';
+import { deleteUser } from '../../src/commands/user.ts';
 import { run } from './support/terminal.ts';
 
 let home: string;
@@ -47,6 +48,13 @@ test('a token is made, listed without its secret, and revoked', async () => {
     stdout: '',
     stderr: `hubgate: there is no token ${made.id}\n`,
   });
+  assert.equal((await run((terminal) => listTokens({ home, json: true }, terminal))).stdout, '[]\n');
+});
+
+test('with a user their tokens go: somebody else may be given the name some day', async () => {
+  await create('ci-pay');
+  const remove = await run((terminal) => deleteUser('ci-pay', { home }, terminal));
+  assert.equal(remove.code, 0);
   assert.equal((await run((terminal) => listTokens({ home, json: true }, terminal))).stdout, '[]\n');
 });
 
