@@ -64,7 +64,8 @@ async function build(): Promise<void> {
       const parts = value.split(/\s+/);
       const target = path.join(work, parts.pop() ?? '');
       for (const part of parts) {
-        const to = parts.length > 1 ? path.join(target, part) : target;
+        // Docker's COPY leaves out the directories of what it copies into one.
+        const to = parts.length > 1 ? path.join(target, path.basename(part)) : target;
         await cp(path.join(ROOT, part), to, { recursive: true });
       }
     } else if (name === 'RUN') {
