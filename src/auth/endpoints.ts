@@ -114,12 +114,26 @@ async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
   const { issuer } = rooms;
   const lifetime = tokenLifetime(issuer.lifetime, identified.until, issuer.clock());
   const token = await issueToken({ ...who, access }, { ...issuer, lifetime });
-  const refreshToken =
-    request.offline === null ? undefined : await rooms.refreshTokens.give(identified, request.offline);
+  const refreshToken = await giveRefreshToken(request, identified, rooms);
   context.body = {
     ...{ ...who, token, expiresIn: lifetime / 1000, scope },
     ...(refreshToken !== undefined && { refreshToken }),
   } satisfies IssuedToken;
+}
+
+/** Where none can be kept, as on a full disk, none is given: the login is good without it. */
+async function giveRefreshToken(
+  { offline }: TokenRequest,
+  identified: Identified,
+  { refreshTokens, log }: AuthRooms,
+): Promise<string | undefined> {
+  if (offline === null) return undefined;
+  try {
+    return await refreshTokens.give(identified, offline);
+  } catch (error) {
+    log.error({ error: (error as Error).message }, 'a refresh token cannot be kept');
+    return undefined;
+  }
 }
 
 /**

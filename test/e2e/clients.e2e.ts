@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { FakeIssuer } from '../support/fake-issuer.ts';
 import { ask } from '../support/http.ts';
 import { basic } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -25,6 +26,7 @@ const DEFAULT = 'allow:\n  - { pull: everything, to: authenticated }';
 
 const stack = new AsyncDisposableStack();
 let directory: string;
+let issuer: FakeIssuer;
 let upstream: Upstream;
 let hubgate: RunningHubgate;
 let docker: Docker;
@@ -38,6 +40,7 @@ before(async () => {
   stack.defer(() => rm(directory, { recursive: true, force: true }));
   const at = (name: string) => path.join(directory, name);
 
+  issuer = stack.use(await FakeIssuer.start());
   upstream = stack.use(await startUpstream(at('upstream')));
   digest = await writeLayout(at('alpine'), 'v1', 'the first one\n');
   await writeLayout(at('secret'), 'v1', 'nobody’s business\n');
@@ -64,6 +67,7 @@ upstreams:
   ghcr.io: { url: ${upstream.url.origin} }
 cache: { tagFreshness: 2s }
 token: { refresh: 1d }
+federation: { ci: { issuer: "${issuer.url}", audience: mirror.corp, subject: "\${repository}@\${ref}" } }
 log: { format: json }
 `;
 }
@@ -134,6 +138,24 @@ test('a service token is a password, and ends when it is revoked', async () => {
   await login('ana');
 });
 
+test('a CI job logs in with the JWT of its issuer, and pulls what the policy grants its branch', async () => {
+  const subject = 'oidc:ci:acme/payments@refs/heads/main';
+  await hubgate.setPolicy(`allow:\n  - { pull: library/**, to: "${subject}" }`);
+  for (const [ref, isGranted] of [
+    ['refs/heads/main', true],
+    ['refs/heads/topic', false],
+  ] as const) {
+    const jwt = await issuer.sign({ repository: 'acme/payments', ref });
+    const entered = await docker(['login', mirror, '-u', 'oidc', '--password-stdin'], { stdin: jwt });
+    assert.equal(entered.code, 0, entered.output);
+    await forget(`${mirror}/library/alpine`);
+    const { code, output } = await docker(['pull', `${mirror}/library/alpine`]);
+    assert.equal(code === 0, isGranted, output);
+  }
+  await hubgate.setPolicy(DEFAULT);
+  await login('ana');
+});
+
 test('docker pulls an image of several layers, and it runs', async () => {
   assert.equal((await pull(`${mirror}/library/alpine`)).match(/Pull complete/g)?.length, 3);
   const ran = await docker(['run', '--rm', '--network=none', `${mirror}/library/alpine`]);
@@ -185,6 +207,10 @@ test('skopeo copies it for every platform, trusting the CA alone', async () => {
   const inspected = JSON.parse(await mustRun('skopeo', inspect));
   assert.deepEqual(inspected.RepoTags, ['latest']);
   assert.equal(inspected.Layers.length, 3);
+  const authfile = ['--authfile', path.join(directory, 'auth.json')];
+  const login = ['login', '--cert-dir', certificates, ...authfile, '-u', 'ana', '-p', PASSWORD, mirror];
+  await mustRun('skopeo', login);
+  await mustRun('skopeo', ['inspect', '--cert-dir', certificates, ...authfile, image]);
   const anonymous = await run('skopeo', ['inspect', '--cert-dir', certificates, '--no-creds', image]);
   assert.notEqual(anonymous.code, 0);
 });
@@ -231,6 +257,21 @@ test('ctr pulls with a header of its configuration alone, which never asks for a
     const { code, output } = await containerd.ctr(['images', 'pull', ...flags, image]);
     assert.equal(code, 0, output);
   }
+});
+
+test('ctr pulls with a client certificate, which needs no login', async () => {
+  await hubgate.run('cert', 'issue', 'node-7', '--out', path.join(directory, 'node-7'));
+  await hubgate.setPolicy('allow:\n  - { pull: everything, to: "cert:node-*" }');
+  const at = (name: string) => path.join(directory, 'node-7', name);
+  const client = `  client = [["${at('client.cert')}", "${at('client.key')}"]]\n`;
+  const flags = ['--hosts-dir', await hostsDirectory('hosts-certificate', client), '--snapshotter', 'native'];
+  for (const image of IMAGES) {
+    await containerd.ctr(['images', 'remove', image]);
+    const { code, output } = await containerd.ctr(['images', 'pull', ...flags, image]);
+    assert.equal(code, 0, output);
+  }
+  const without = ['--hosts-dir', path.join(directory, 'hosts'), '--snapshotter', 'native'];
+  assert.notEqual((await containerd.ctr(['images', 'pull', ...without, IMAGES[0] ?? ''])).code, 0);
 });
 
 test('a private repository of the account is not there for the default policy, and is for a rule that says private', async () => {

@@ -56,7 +56,7 @@ export interface AuthState extends AsyncDisposable {
   putToken(token: StoredToken): Promise<void>;
   /** Was there one? */
   removeToken(id: string): Promise<boolean>;
-  /** Writes down that a token was used; that is no change. */
+  /** Writes down that a token was used; that is no change, and where it cannot be written nobody is kept waiting. */
   useToken(id: string, at: number, from: string): Promise<void>;
   logins(): Promise<readonly StoredLogin[]>;
   putLogin(login: StoredLogin): Promise<void>;

@@ -98,7 +98,7 @@ class SqliteState implements AuthState {
   }
 
   async useToken(id: string, at: number, from: string): Promise<void> {
-    this.#run('UPDATE token SET last_used_at = ?, last_used_from = ? WHERE id = ?', at, from, id);
+    this.#note('UPDATE token SET last_used_at = ?, last_used_from = ? WHERE id = ?', at, from, id);
   }
 
   async logins(): Promise<readonly StoredLogin[]> {
@@ -127,7 +127,7 @@ class SqliteState implements AuthState {
   }
 
   async useLogin(id: string, at: number): Promise<void> {
-    this.#run('UPDATE login SET last_used_at = ? WHERE id = ?', at, id);
+    this.#note('UPDATE login SET last_used_at = ? WHERE id = ?', at, id);
   }
 
   async certificates(): Promise<readonly StoredCertificate[]> {
@@ -169,6 +169,15 @@ class SqliteState implements AuthState {
 
   #run(sql: string, ...values: SQLInputValue[]): boolean {
     return this.#database.prepare(sql).run(...values).changes > 0;
+  }
+
+  /** What is only worth knowing: a disk that is full is no reason to refuse a login. */
+  #note(sql: string, ...values: SQLInputValue[]): void {
+    try {
+      this.#run(sql, ...values);
+    } catch {
+      // Said by whatever else cannot be written there.
+    }
   }
 
   #change(sql: string, ...values: SQLInputValue[]): boolean {
