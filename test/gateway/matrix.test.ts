@@ -1,46 +1,16 @@
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { toStored } from '../../src/commands/cert/stored.ts';
 import { serviceRoutes } from '../../src/gateway/routes/service.ts';
-import { makeAuthority, type TestPair } from '../support/certificates.ts';
+import type { TestPair } from '../support/certificates.ts';
 import { FakeHub } from '../support/fake-hub.ts';
-import { type Claims, FakeIssuer } from '../support/fake-issuer.ts';
+import { FakeIssuer } from '../support/fake-issuer.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
-import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { basic, TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
-
-/** What somebody shows comes to one of these, wherever they show it. */
-type Standing =
-  /** Somebody whom the policy grants the repository. */
-  | 'granted'
-  /** Somebody, and not this. */
-  | 'denied'
-  /** Nobody, but the network is granted it. */
-  | 'network'
-  /** Nobody. */
-  | 'nobody'
-  /** A login that is wrong. */
-  | 'wrong login'
-  /** A token that is none of ours, or not any more. */
-  | 'bad token'
-  /** A token of ours, for something else. */
-  | 'other scope';
-
-interface Shown {
-  readonly standing: Standing;
-  readonly headers: Record<string, string>;
-  /** A client certificate. */
-  readonly pair?: TestPair;
-  /** At the token endpoint, with a scope. */
-  readonly exchange: 200 | 401;
-  /** Without a scope, where that is something else. */
-  readonly login?: 200 | 401;
-}
+import { everythingShown, type Shown, type Standing } from './support/shown.ts';
 
 const POLICY = `
 allow:
@@ -67,7 +37,7 @@ before(async () => {
     users: ['ana', 'zoe', 'jin', 'ci'],
     catalog: true,
   });
-  shown = await everythingShown();
+  shown = await everythingShown(hubgate, issuer);
 });
 
 after(async () => {
@@ -75,147 +45,6 @@ after(async () => {
   await issuer[Symbol.asyncDispose]();
   await hub[Symbol.asyncDispose]();
 });
-
-/** Every way in which a request can say who it is from. */
-async function everythingShown(): Promise<Record<string, Shown>> {
-  const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
-  const good = await hubgate.giveToken('ci');
-  const narrowed = await hubgate.giveToken('ci', { pull: ['docker.io/acme/**'] });
-  const revoked = await hubgate.giveToken('ci');
-  const ofRevoked = await tokenFor('ci', revoked.text);
-  await using state = hubgate.openState();
-  await state.removeToken(revoked.id);
-  hubgate.ahead = -400_000;
-  const expired = await hubgate.token('ana', 'library/alpine');
-  hubgate.ahead = 0;
-  await waitFor(
-    async () => (await ask('/v2/library/alpine/manifests/latest', bearer(ofRevoked))).status === 401,
-  );
-  return {
-    nothing: { standing: 'nobody', headers: {}, exchange: 200 },
-    'an unknown user': {
-      standing: 'wrong login',
-      headers: { authorization: basic('nobody', 'x') },
-      exchange: 401,
-    },
-    'a wrong password': {
-      standing: 'wrong login',
-      headers: { authorization: basic('ana', 'x') },
-      exchange: 401,
-    },
-    'a right password': {
-      standing: 'granted',
-      headers: { authorization: basic('ana', PASSWORD) },
-      exchange: 200,
-    },
-    'a right password of somebody who may not': {
-      ...{ standing: 'denied', headers: { authorization: basic('zoe', PASSWORD) }, exchange: 200 },
-    },
-    'a login with Docker Hub’s password': {
-      ...{ standing: 'wrong login', headers: { authorization: basic('acme', 'dckr_pat_x') }, exchange: 401 },
-    },
-    'a token': {
-      standing: 'granted',
-      headers: bearer(await hubgate.token('ana', 'library/alpine')),
-      exchange: 401,
-    },
-    'a token without the scope': {
-      standing: 'other scope',
-      headers: bearer(await hubgate.token('ana')),
-      exchange: 401,
-    },
-    'an expired token': { standing: 'bad token', headers: bearer(expired), exchange: 401 },
-    'a token of a revoked credential': { standing: 'bad token', headers: bearer(ofRevoked), exchange: 401 },
-    'a token that is none': { standing: 'bad token', headers: bearer('x.y.z'), exchange: 401 },
-    'a service token': {
-      standing: 'granted',
-      headers: { authorization: basic('ci', good.text) },
-      exchange: 200,
-    },
-    'a narrowed service token': {
-      ...{ standing: 'denied', headers: { authorization: basic('ci', narrowed.text) }, exchange: 200 },
-    },
-    'a revoked service token': {
-      ...{ standing: 'wrong login', headers: { authorization: basic('ci', revoked.text) }, exchange: 401 },
-    },
-    'a service token of somebody else': {
-      ...{ standing: 'wrong login', headers: { authorization: basic('jin', good.text) }, exchange: 401 },
-    },
-    ...(await federatedLogins()),
-    'another scheme': { standing: 'wrong login', headers: { authorization: 'Negotiate abc' }, exchange: 401 },
-    'a Basic that is none': {
-      standing: 'wrong login',
-      headers: { authorization: 'Basic !!!' },
-      exchange: 401,
-    },
-    ...(await certificatesShown()),
-  };
-}
-
-/** With those that do not count beside nothing else, so that they are nobody. */
-async function certificatesShown(): Promise<Record<string, Shown>> {
-  const authority = makeAuthority('corporate CA');
-  const revoked = authority.issue({ commonName: 'node-7' });
-  const file = path.join(hubgate.home, 'ca.crt');
-  await writeFile(file, [hubgate.ca, authority.cert].join('\n'));
-  await using state = hubgate.openState();
-  const good = { headers: {}, pair: await hubgate.issueCertificate('node-7') };
-  const askBy = async (pair: TestPair) => (await ask(TARGETS.manifest(), {}, 'GET', pair)).status;
-  await waitFor(async () => (await askBy(revoked)) === 200);
-  const stored = toStored(new X509Certificate(revoked.cert), 'node-7', Date.now());
-  await state.putCertificate({ ...stored, revokedAt: Date.now() });
-  await waitFor(async () => (await askBy(revoked)) === 401);
-  const none = (pair: TestPair): Shown => ({ standing: 'nobody', headers: {}, pair, exchange: 200 });
-  const ended = { commonName: 'node-7', to: new Date(Date.now() - 60_000) };
-  return {
-    'a certificate': { ...good, standing: 'granted', exchange: 200 },
-    'a certificate of a node that may not': {
-      ...{ standing: 'denied', headers: {}, exchange: 200, pair: await hubgate.issueCertificate('laptop') },
-    },
-    'a certificate beside a bad token': {
-      ...{
-        ...good,
-        headers: { authorization: 'Bearer x.y.z' },
-        standing: 'granted',
-        exchange: 200,
-        login: 401,
-      },
-    },
-    'a certificate beside Docker Hub’s password': {
-      ...{ ...good, headers: { authorization: basic('acme', 'dckr_pat_x') }, login: 401 },
-      ...{ standing: 'granted', exchange: 200 },
-    },
-    'an expired certificate': none(authority.issue(ended)),
-    'a revoked certificate': none(revoked),
-    'a server’s certificate': none(authority.issue({ commonName: 'node-7', usage: { serverAuth: true } })),
-    'a certificate of another authority': none(makeAuthority('foreign').issue({ commonName: 'node-7' })),
-  };
-}
-
-async function federatedLogins(): Promise<Record<string, Shown>> {
-  const by = (jwt: string) => ({ headers: { authorization: basic('oidc', jwt) } });
-  const sign = (claims: Claims = {}) => issuer.sign({ repository: 'acme/pay', ...claims });
-  const wrong = async (claims: Claims): Promise<Shown> => ({
-    ...{ standing: 'wrong login', exchange: 401, ...by(await sign(claims)) },
-  });
-  const [, payload] = (await sign()).split('.');
-  const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${payload}.`;
-  return {
-    'a federated login': { standing: 'granted', exchange: 200, ...by(await sign()) },
-    'a federated login of another project': {
-      ...{ standing: 'denied', exchange: 200, ...by(await sign({ repository: 'acme/other' })) },
-    },
-    'a federated login for another audience': await wrong({ aud: 'other' }),
-    'a federated login by another issuer': await wrong({ iss: 'https://other.example' }),
-    'an expired federated login': await wrong({ exp: Math.floor(Date.now() / 1000) - 1 }),
-    'an unsigned federated login': { standing: 'wrong login', exchange: 401, ...by(unsigned) },
-  };
-}
-
-async function tokenFor(user: string, password: string): Promise<string> {
-  const { body } = await hubgate.ask('/token?scope=repository:library/alpine:pull', { user, password });
-  return JSON.parse(body.toString()).token;
-}
 
 function ask(target: string, headers: Record<string, string>, method = 'GET', pair?: TestPair) {
   // A connection is its certificate's: none is shared.
