@@ -1,9 +1,6 @@
-import { createHash } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import Koa, { type Context } from 'koa';
 import type { FollowedPolicy } from '../access/live-policy.ts';
 import { ANONYMOUS, parseSubject, writeSubject } from '../access/subject.ts';
-import type { Live } from '../platform/live.ts';
 import type { Logger } from '../platform/log.ts';
 import { readBody } from '../platform/read-body.ts';
 import {
@@ -11,13 +8,13 @@ import {
   type AuthStatus,
   type Identity,
   type IssuedToken,
-  LONGEST_WAIT,
   type LoginRefusal,
   TOKEN_REQUEST,
   type TokenRequest,
 } from '../registry/auth-api.ts';
 import type { ErrorName } from '../registry/error.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
+import { type FollowedAnswer, followedAnswer } from './followed-answer.ts';
 import type { Authenticate, Verdict } from './identity/authenticate.ts';
 import { expiringTokens } from './identity/expiring-tokens.ts';
 import { ANONYMOUS_CREDENTIAL, type LiveCredentials } from './identity/live-credentials.ts';
@@ -47,16 +44,17 @@ type Identified = Omit<Verdict & { kind: 'authenticated' }, 'kind'>;
 
 export function authApplication(rooms: AuthRooms): Koa {
   const app = new Koa();
-  const tagged: Tagged = {
-    credentials: writtenOnce(rooms.credentials, (current) => current),
-    policy: writtenPolicy(rooms.policy),
-    keys: writtenOnce(rooms.issuer.keys, ({ verifying }) => ({ keys: verifying })),
+  const { credentials, policy, issuer, stopping } = rooms;
+  const followed: Followed = {
+    credentials: followedAnswer(credentials, (current) => current, stopping),
+    policy: followedAnswer(policy, ({ data }) => data, stopping),
+    keys: followedAnswer(issuer.keys, ({ verifying }) => ({ keys: verifying }), stopping),
   };
   // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
   app.silent = true;
   app.use(async (context) => {
     try {
-      await answer(context, rooms, tagged);
+      await answer(context, rooms, followed);
     } catch (error) {
       rooms.log.error({ error: (error as Error).stack }, 'auth failed');
       refuse(context, 'INTERNAL');
@@ -65,19 +63,25 @@ export function authApplication(rooms: AuthRooms): Koa {
   return app;
 }
 
-async function answer(context: Context, rooms: AuthRooms, tagged: Tagged): Promise<void> {
+interface Followed {
+  readonly credentials: FollowedAnswer;
+  readonly policy: FollowedAnswer;
+  readonly keys: FollowedAnswer;
+}
+
+async function answer(context: Context, rooms: AuthRooms, followed: Followed): Promise<void> {
   switch (`${context.method} ${context.path}`) {
     case 'POST /authenticate':
       return answerAuthenticate(context, rooms);
     case 'POST /token':
       return answerToken(context, rooms);
     case 'GET /keys':
-      return answerTagged(context, tagged.keys, rooms.issuer.keys, rooms.stopping);
+      return followed.keys.answer(context);
     case 'GET /credentials':
       if (!('wait' in context.query)) await rooms.credentials.refresh();
-      return answerTagged(context, tagged.credentials, rooms.credentials, rooms.stopping);
+      return followed.credentials.answer(context);
     case 'GET /policy':
-      return answerTagged(context, tagged.policy, rooms.policy, rooms.stopping);
+      return followed.policy.answer(context);
     case 'GET /status':
       context.body = await statusOf(rooms);
       return;
@@ -174,56 +178,6 @@ function granted(
     policy.current,
     names,
   );
-}
-
-/** What gateways follow, as JSON, and a tag that differs where it does. */
-interface TaggedAnswer {
-  readonly etag: string;
-  readonly body: string;
-}
-
-interface Tagged {
-  readonly credentials: () => TaggedAnswer;
-  readonly policy: () => TaggedAnswer;
-  readonly keys: () => TaggedAnswer;
-}
-
-/** Answers when there is something new, if that is what is wanted. */
-async function answerTagged(
-  context: Context,
-  tagged: () => TaggedAnswer,
-  live: Live<unknown>,
-  stopping: AbortSignal,
-): Promise<void> {
-  const known = context.get('if-none-match');
-  if (tagged().etag === known && 'wait' in context.query) {
-    const gone = new AbortController();
-    context.res.once('close', () => gone.abort());
-    const signal = AbortSignal.any([stopping, gone.signal]);
-    const late = delay(LONGEST_WAIT, undefined, { signal, ref: false }).catch(() => {});
-    await Promise.race([live.changed(), late]);
-    gone.abort();
-  }
-  const { etag, body } = tagged();
-  context.set('etag', etag);
-  if (etag === known) context.status = 304;
-  else context.body = body;
-}
-
-/** Every gateway asks, so an answer is put together only when what it says has changed. */
-function writtenOnce<T>(live: Live<T>, write: (value: T) => unknown): () => TaggedAnswer {
-  let last: (TaggedAnswer & { readonly of: T }) | undefined;
-  return () => {
-    if (last?.of === live.current) return last;
-    const body = JSON.stringify(write(live.current));
-    const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
-    last = { of: live.current, body, etag };
-    return last;
-  };
-}
-
-function writtenPolicy(policy: FollowedPolicy): () => TaggedAnswer {
-  return writtenOnce(policy, ({ data }) => data);
 }
 
 async function readJson(context: Context): Promise<unknown> {

@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Context } from 'koa';
+import type { Live } from '../platform/live.ts';
+import { LONGEST_WAIT } from '../registry/auth-api.ts';
+
+/** Something that gateways follow: they say what they know of it, and wait until there is something else. */
+export interface FollowedAnswer {
+  /** Answers when there is something new, if that is what is wanted. */
+  answer(context: Context): Promise<void>;
+}
+
+/** `write` makes JSON of it: once for each value, for every gateway asks. `stopping` ends the waiting. */
+export function followedAnswer<T>(
+  live: Live<T>,
+  write: (value: T) => unknown,
+  stopping: AbortSignal,
+): FollowedAnswer {
+  let last: (TaggedAnswer & { readonly of: T }) | undefined;
+  const current = (): TaggedAnswer => {
+    if (last?.of === live.current) return last;
+    const body = JSON.stringify(write(live.current));
+    const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
+    last = { of: live.current, body, etag };
+    return last;
+  };
+  return {
+    async answer(context) {
+      const known = context.get('if-none-match');
+      if (current().etag === known && 'wait' in context.query) await waitForChange(context, live, stopping);
+      const { etag, body } = current();
+      context.set('etag', etag);
+      if (etag === known) context.status = 304;
+      else context.body = body;
+    },
+  };
+}
+
+interface TaggedAnswer {
+  /** Differs where the body does. */
+  readonly etag: string;
+  readonly body: string;
+}
+
+async function waitForChange({ res }: Context, live: Live<unknown>, stopping: AbortSignal): Promise<void> {
+  const gone = new AbortController();
+  res.once('close', () => gone.abort());
+  const signal = AbortSignal.any([stopping, gone.signal]);
+  const late = delay(LONGEST_WAIT, undefined, { signal, ref: false }).catch(() => {});
+  await Promise.race([live.changed(), late]);
+  gone.abort();
+}
