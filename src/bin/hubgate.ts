@@ -31,6 +31,10 @@ const OPTIONS = {
   out: () => new Option('--out <directory>', 'where the files go; the name, if not said'),
   days: () => new Option('--days <number>', 'how long it is good').default('365'),
   csr: () => new Option('--csr <file>', 'a certificate request, for a key that is held elsewhere'),
+  sinceADay: () => new Option('--since <duration>', 'of the time since then').default('24h'),
+  subject: () => new Option('--subject <subject>', 'of this subject only'),
+  repository: () => new Option('--repository <image>', 'of this repository, or repository:tag, only'),
+  denied: () => new Option('--denied', 'only what was refused').default(false),
   since: () => new Option('--since <duration>', 'of the pulls since then').default('30d'),
 };
 
@@ -86,6 +90,13 @@ function program(end: (code: ExitCode) => void): Command {
     'whether the upstreams answer, take the credential, and how much quota is left',
     ['json'],
     async (options) => (await import('../commands/upstream.ts')).showUpstreams(options, process),
+  );
+  verb<Printed & { since: string; subject?: string; repository?: string; denied: boolean }>(
+    hubgate,
+    'audit',
+    'who asked for what, and what came of it',
+    ['sinceADay', 'subject', 'repository', 'denied', 'json'],
+    async (options) => (await import('../commands/audit.ts')).showAudit(options, process.env, process),
   );
   hubgate
     .command('schema')

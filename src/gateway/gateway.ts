@@ -57,6 +57,8 @@ const ADMIN_DRAIN = 1_000;
 
 export interface Gateway extends AsyncDisposable {
   readonly port: number;
+  /** Opens the audit log anew, after somebody has renamed it. */
+  reload(): Promise<void>;
 }
 
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
@@ -91,7 +93,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   stack.use(await listenAdmin(options.admin, auth, core));
   const listener = stack.use(await listenTls({ ...options, authorities }, app.callback()));
   const running = stack.move();
-  return { port: listener.port, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return {
+    port: listener.port,
+    reload: async () => audit.reopen(),
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
 }
 
 function application(rooms: V2Rooms, services: ReturnType<typeof serviceRoutes>): Koa {

@@ -165,15 +165,15 @@ test('test runs the tests of a home, or of files before they are put in place', 
 });
 
 /** The record of the last days, as the gateway writes it. */
-async function audit(...pulls: [subject: string, repository: string, reference: string, address?: string][]) {
+async function audit(...pulls: [subject: string, repository: string, tag: string, address?: string][]) {
   const time = new Date(Date.now() - 60_000).toISOString();
-  const lines = pulls.map(([subject, repository, reference, address = '10.1.1.1']) =>
+  const lines = pulls.map(([subject, repository, tag, address = '10.1.1.1']) =>
     JSON.stringify({
       time,
       action: 'pull',
       subject,
       repository,
-      reference,
+      tag,
       address,
       decision: 'allow',
       status: 200,

@@ -321,7 +321,7 @@ test('each decided request leaves one line: who, what, by which rule, and what i
   assert.equal(pulled?.subject, 'user:ana');
   assert.equal(pulled?.agent, 'docker/?28');
   assert.equal(pulled?.repository, 'docker.io/library/alpine');
-  assert.equal(pulled?.reference, 'latest');
+  assert.deepEqual([pulled?.tag, pulled?.digest], ['latest', alpine.digest]);
   assert.equal(pulled?.rule, 'public');
   assert.equal(pulled?.decision, 'allow');
   assert.equal(pulled?.cache, 'hit');

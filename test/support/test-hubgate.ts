@@ -257,6 +257,11 @@ export class TestHubgate implements AsyncDisposable {
     return removeUser(path.join(this.home, 'users.yaml'), user);
   }
 
+  /** As SIGHUP does. */
+  async reloadGateway(): Promise<void> {
+    await this.#gateway?.reload();
+  }
+
   /** As SIGTERM does. */
   async stopGateway(): Promise<void> {
     await this.#gateway?.[Symbol.asyncDispose]();

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { RecordedPull } from '../../access/replay.ts';
 import { parseSubject } from '../../access/subject.ts';
-import { parseReference } from '../../registry/reference.ts';
+import { parseTag } from '../../registry/reference.ts';
 import { resolveRepository } from '../../registry/repository.ts';
 
 /** The pulls in the audit log since `since`, in milliseconds. A file that is not there yet holds none. */
@@ -22,19 +22,19 @@ const ANY_UPSTREAM = { upstreams: { has: () => true }, self: new Set<string>() }
 
 /** A line that a crash has cut, or that records something else, is passed over. */
 function readPull(line: string): RecordedPull | undefined {
-  const { action, subject: who, repository: name, reference, decision, address, time } = readJson(line);
+  const { action, subject: who, repository: name, tag, decision, address, time } = readJson(line);
   const subject = typeof who === 'string' ? parseSubject(who) : undefined;
   const repository = typeof name === 'string' ? resolveRepository(name, [], ANY_UPSTREAM) : undefined;
   if (action !== 'pull' || subject === undefined || repository === undefined) return undefined;
   if (decision !== 'allow' && decision !== 'deny') return undefined;
-  const named = typeof reference === 'string' ? parseReference(reference) : undefined;
+  const named = typeof tag === 'string' ? parseTag(tag) : undefined;
   return {
     subject,
     repository,
     decision,
     address: String(address),
     at: Date.parse(String(time)),
-    ...(named?.kind === 'tag' && { tag: named.tag }),
+    ...(named !== undefined && { tag: named }),
   };
 }
 

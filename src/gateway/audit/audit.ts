@@ -15,7 +15,9 @@ export interface AuditLine {
   readonly agent?: string;
   readonly method: string;
   readonly repository?: string;
-  readonly reference?: string;
+  /** That was asked for. */
+  readonly tag?: string;
+  /** That was asked for, or that the tag came to. */
   readonly digest?: string;
   /** Of a token: what was granted. */
   readonly scope?: string;
@@ -28,7 +30,11 @@ export interface AuditLine {
   readonly milliseconds: number;
 }
 
-export type Audit = ((line: AuditLine) => void) & Disposable;
+export interface Audit extends Disposable {
+  (line: AuditLine): void;
+  /** Opens the file anew, which somebody has renamed. */
+  reopen(): void;
+}
 
 const MAX_AGENT = 200;
 
@@ -60,6 +66,7 @@ export function openAudit(file: string, log: Logger): Audit {
   const audit = ({ agent, ...line }: AuditLine) =>
     logger.info({ ...line, ...(agent && { agent: plain(agent) }) });
   return Object.assign(audit, {
+    reopen: () => destination.reopen(),
     [Symbol.dispose]: () => {
       ending = true;
       if (failed) destination.destroy();

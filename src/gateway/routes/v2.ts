@@ -3,7 +3,7 @@ import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { BearerChallenge } from '../../registry/challenge.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
-import { type Tag, writeReference } from '../../registry/reference.ts';
+import type { Tag } from '../../registry/reference.ts';
 import type { UpstreamNames } from '../../registry/repository.ts';
 import { parseTarget, type RepositoryRoute } from '../../registry/route.ts';
 import type { Admission, Admit } from '../admission/admit.ts';
@@ -80,7 +80,7 @@ export async function answerV2(
   const again = () => handOver(pull, permission.private, rooms);
   const { failure, ...delivered } = await deliver({ ...pull, again }, answer);
   if (failure !== undefined) logFailure(pull, failure, rooms);
-  record(pull, permission, { ...delivered, ...('cache' in answer && { cache: answer.cache }) }, rooms);
+  record(pull, permission, { ...delivered, ...howItCame(answer) }, rooms);
 }
 
 /** A tag is what is to be resolved; everything else is judged by its repository. */
@@ -166,10 +166,11 @@ function logFailure({ route }: Pull, failure: Error, { log }: V2Rooms): void {
   log.error({ repository: route.repository.name, error: failure.message }, 'an answer was cut short');
 }
 
-type Result = Pick<AuditLine, 'status'> & Partial<Pick<AuditLine, 'bytes' | 'cache'>>;
+type Result = Pick<AuditLine, 'status'> & Partial<Pick<AuditLine, 'bytes' | 'cache' | 'digest'>>;
 
 function record(pull: Pull, permission: Permission, result: Result, { audit }: V2Rooms): void {
   const { request, method, route, admission, started } = pull;
+  const { digest, ...came } = result;
   const agent = request.headers['user-agent'];
   audit({
     action: 'pull',
@@ -179,13 +180,31 @@ function record(pull: Pull, permission: Permission, result: Result, { audit }: V
     ...(agent !== undefined && { agent }),
     method,
     repository: route.repository.name,
-    ...(route.kind === 'manifest' && { reference: writeReference(route.reference) }),
-    ...('digest' in route && { digest: route.digest }),
+    ...whatWasPulled(route, digest),
     ...(permission.rule !== undefined && { rule: permission.rule }),
     decision: permission.kind === 'granted' ? 'allow' : 'deny',
-    ...result,
+    ...came,
     milliseconds: Math.round(performance.now() - started),
   });
+}
+
+function howItCame(answer: CoreAnswer): Partial<Pick<AuditLine, 'cache' | 'digest'>> {
+  return {
+    ...('cache' in answer && { cache: answer.cache }),
+    ...(answer.kind === 'manifest' && { digest: answer.digest }),
+  };
+}
+
+/** `resolved`: what a tag came to. */
+function whatWasPulled(
+  route: RepositoryRoute,
+  resolved: string | undefined,
+): Pick<AuditLine, 'tag' | 'digest'> {
+  if (route.kind === 'tags') return {};
+  if (route.kind !== 'manifest') return { digest: route.digest };
+  const { reference } = route;
+  if (reference.kind === 'digest') return { digest: reference.digest };
+  return { tag: reference.tag, ...(resolved !== undefined && { digest: resolved }) };
 }
 
 /** The TCP peer's: what a proxy may have written into headers is not believed. */
