@@ -72,12 +72,9 @@ class Watcher implements Watch {
   async #follow(): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      const tick = new AbortController();
-      await Promise.race([
-        this.#nudge.promise,
-        delay(INTERVAL, undefined, { signal: AbortSignal.any([signal, tick.signal]), ref: false }),
-      ]).catch(() => {});
-      tick.abort();
+      const tick = setTimeout(this.#nudge.resolve, INTERVAL).unref();
+      await this.#nudge.promise;
+      clearTimeout(tick);
       this.#nudge = Promise.withResolvers();
       if (!signal.aborted && (await this.#hasChanged())) await this.#load();
     }
@@ -113,6 +110,7 @@ class Watcher implements Watch {
 
   [Symbol.dispose](): void {
     this.#stop.abort();
+    this.#nudge.resolve();
     for (const watcher of this.#watches) watcher.close();
   }
 }

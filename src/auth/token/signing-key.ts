@@ -1,6 +1,5 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import path from 'node:path';
 import { calculateJwkThumbprint, exportJWK, type JWK } from 'jose';
 import type { Clock } from '../../platform/clock.ts';
 import { LiveValue } from '../../platform/live.ts';
@@ -55,7 +54,8 @@ export async function followSigningKeys(
     }
   };
   const live = new LiveValue(await read());
-  const watching = watchFiles({ state, seen, load, directories: [path.dirname(file)], log });
+  // The audit log grows beside it all the time: watching the directory would tell of nothing else.
+  const watching = watchFiles({ state, seen, load, directories: [], log });
   return {
     get current() {
       return live.current;
