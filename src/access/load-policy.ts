@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Fault, Parsed } from '../platform/fault.ts';
 import { stateOfFile } from '../platform/watched-files.ts';
@@ -14,11 +14,31 @@ export function directoryOf(file: string): string {
   return path.join(path.dirname(file), `${path.basename(file, '.yaml')}.d`);
 }
 
-/** What the files of a policy are now: which ones there are, and the state of each. */
+/** What the files of a policy are now: which ones there are, where they lie, and the state of each. */
 export async function stateOfPolicy(file: string): Promise<string> {
-  const found = await filesOf(file);
-  const states = await Promise.all(found.map(async (one) => `${one}: ${await stateOfFile(one)}`));
-  return states.join('\n');
+  return writeState(await look(file));
+}
+
+/** A file of a policy, and where it lies behind symbolic links. */
+interface Found {
+  readonly file: string;
+  readonly real: string;
+  readonly state: string;
+}
+
+async function look(file: string): Promise<readonly Found[]> {
+  const files = await filesOf(file);
+  const reals = await Promise.all(files.map((one) => realpath(one).catch(() => one)));
+  return Promise.all(
+    files.map(async (one, index) => {
+      const real = reals[index] ?? one;
+      return { file: one, real, state: await stateOfFile(real) };
+    }),
+  );
+}
+
+function writeState(found: readonly Found[]): string {
+  return found.map(({ file, real, state }) => `${file} ${real} ${state}`).join('\n');
 }
 
 /**
@@ -33,22 +53,29 @@ export async function readPolicy(file: string, now: number): Promise<Parsed<Read
 /** The texts of the files of a policy, of one moment. */
 export async function readSources(file: string): Promise<Parsed<readonly PolicySource[]>> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const before = await stateOfPolicy(file);
-    const found = await filesOf(file);
-    if (found.length === 0)
+    // All are read from where they lay at one moment: a link that is exchanged meanwhile, and exchanged back, mixes nothing.
+    const before = await look(file);
+    if (before.length === 0)
       return fault(file, 'there is no policy; the first `hubgate start` puts the default one here');
-    const sources = await readFiles(found, path.dirname(file));
-    if ((await stateOfPolicy(file)) === before) return sources;
+    const sources = await readFound(before, path.dirname(file));
+    if (writeState(await look(file)) === writeState(before)) return sources;
   }
   return fault(file, 'the policy changes again and again while it is read');
 }
 
 /** The texts of these files; `root` is what their labels are relative to. */
-export async function readFiles(
-  files: readonly string[],
+export function readFiles(files: readonly string[], root: string): Promise<Parsed<readonly PolicySource[]>> {
+  return readFound(
+    files.map((file) => ({ file, real: file })),
+    root,
+  );
+}
+
+async function readFound(
+  found: readonly Pick<Found, 'file' | 'real'>[],
   root: string,
 ): Promise<Parsed<readonly PolicySource[]>> {
-  const read = await Promise.all(files.map((file) => readSource(file, root)));
+  const read = await Promise.all(found.map((one) => readSource(one, root)));
   const faults = read.flatMap((one): Fault[] => ('message' in one ? [one] : []));
   return faults.length > 0 ? { faults } : { value: read.flatMap((one) => ('text' in one ? [one] : [])) };
 }
@@ -61,12 +88,15 @@ async function filesOf(file: string): Promise<string[]> {
   return [...(isThere ? [file] : []), ...more.map((name) => path.join(directory, name))];
 }
 
-async function readSource(file: string, root: string): Promise<PolicySource | Fault> {
+async function readSource(
+  { file, real }: Pick<Found, 'file' | 'real'>,
+  root: string,
+): Promise<PolicySource | Fault> {
   try {
     if (file.endsWith('.yml')) return { source: file, message: 'is not read; its name must end in .yaml' };
-    const { size } = await stat(file);
+    const { size } = await stat(real);
     if (size > MAX_SIZE) return { source: file, message: 'the file is larger than 1 MiB' };
-    return { source: file, label: path.relative(root, file), text: await readFile(file, 'utf8') };
+    return { source: file, label: path.relative(root, file), text: await readFile(real, 'utf8') };
   } catch (error) {
     return { source: file, message: `cannot be read: ${(error as Error).message}` };
   }

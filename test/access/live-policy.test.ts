@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { type FollowedPolicy, followPolicy } from '../../src/access/live-policy.ts';
+import { readPolicy } from '../../src/access/load-policy.ts';
 import { FaultsError } from '../../src/platform/fault.ts';
 import { type LoggedLine, testLog } from '../support/test-log.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -120,24 +121,56 @@ test('a first start with a policy that is wrong, or without one, says so; a dama
   await assert.rejects(follow(), /expected 1/);
 });
 
-test('a file that somebody is writing is not read half: nothing of it is used until it keeps still', async () => {
-  await writeFile(file, rules('first'));
+test('a file that somebody is writing over is not used before it keeps still: at any moment it is a policy of two halves', async () => {
+  const ids = (name: string) => Array.from({ length: 40 }, (_, index) => `${name}-${10 + index}`);
+  await writeFile(file, rules(...ids('old')));
   const policy = await follow();
   const seen = new Set<string>();
   const looking = (async () => {
-    while (!idsOf(policy).includes('last')) {
+    while (idsOf(policy) !== ids('new').join()) {
       await policy.changed();
       seen.add(idsOf(policy));
     }
   })();
-  // In place over a longer file, line by line: what is there at any moment may well end with "...".
-  const ids = Array.from({ length: 40 }, (_, index) => `rule-${index}`);
   const handle = await open(file, 'r+');
-  await handle.truncate(0);
-  for (const line of rules(...ids, 'last').split(/(?<=\n)/)) await handle.appendFile(line);
+  let at = 0;
+  for (const line of rules(...ids('new')).split(/(?<=\n)/)) {
+    await handle.write(line, at);
+    at += line.length;
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
   await handle.close();
   await looking;
-  assert.deepEqual([...seen], [[...ids, 'last'].join()]);
+  assert.deepEqual([...seen], [ids('new').join()]);
+});
+
+test('files that are exchanged while they are read are read again: no policy is of two versions', async () => {
+  const NAMES = Array.from({ length: 30 }, (_, index) => `file-${10 + index}`);
+  for (const version of ['a', 'b']) {
+    const directory = path.join(home, `..${version}/access.d`);
+    await mkdir(directory, { recursive: true });
+    for (const name of NAMES)
+      await writeFile(path.join(directory, `${name}.yaml`), rules(`${version}-${name}`));
+  }
+  await symlink('..a', path.join(home, '..data'));
+  await symlink('..data/access.d', path.join(home, 'access.d'));
+  let isOver = false;
+  const exchanging = (async () => {
+    for (let turn = 0; !isOver; turn++) {
+      await symlink(turn % 2 === 0 ? '..b' : '..a', path.join(home, '..next'));
+      await rename(path.join(home, '..next'), path.join(home, '..data'));
+      // Sometimes it is quiet for long enough to be read.
+      if (turn % 5 === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  })();
+  const versionsRead = async () => {
+    const read = await readPolicy(file, NOW);
+    return 'value' in read ? new Set(read.value.policy.data.rules.map(({ id }) => id[0])).size : 0;
+  };
+  for (let turn = 0; turn < 100; turn++) assert.ok((await versionsRead()) <= 1);
+  isOver = true;
+  await exchanging;
+  assert.equal(await versionsRead(), 1);
 });
 
 test('it is looked at again when somebody says so', async () => {
