@@ -68,6 +68,24 @@ test('a list of tags names exactly those that the caller may pull', async () => 
     assert.equal((await hubgate.ask(`/v2/acme/app/manifests/${tag}`, { user: 'ana' })).status, status, tag);
 });
 
+test('a request is decided by one version of the policy, the one of its beginning, however long it takes', async () => {
+  const change = POLICY.replace('to: bo, because', 'to: authenticated, because');
+  const latest = async () =>
+    (await hubgate.ask('/v2/library/alpine/manifests/latest', { user: 'ana' })).status;
+  const switchPolicy = async () => {
+    await hubgate.setPolicy(change);
+    await waitFor(async () => (await latest()) === 403);
+  };
+  hub.plant('registry', /alpine\/tags\/list/, { kind: 'after', action: switchPolicy }, 1);
+  const tags = async () =>
+    JSON.parse((await hubgate.ask('/v2/library/alpine/tags/list', { user: 'ana' })).body.toString()).tags;
+  assert.deepEqual(await tags(), ['3.20', '3.21', 'latest']);
+  assert.deepEqual(await tags(), ['3.20', '3.21']);
+  hub.heal();
+  await hubgate.setPolicy(POLICY);
+  await waitFor(async () => (await latest()) === 200);
+});
+
 async function admin(target: string): Promise<string> {
   return (await ask({ host: '127.0.0.1', port: hubgate.adminPort, path: target })).body.toString();
 }

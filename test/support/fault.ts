@@ -33,7 +33,7 @@ export type Behaviour =
   /** With bytes that no HTTP parser accepts. */
   | { readonly kind: 'raw'; readonly bytes: string }
   /** Rightly, after something else has happened. */
-  | { readonly kind: 'after'; readonly action: () => void };
+  | { readonly kind: 'after'; readonly action: () => void | Promise<void> };
 
 export interface Fault {
   readonly on: string;
@@ -65,8 +65,7 @@ export function misbehave(
       response.socket?.end(behaviour.bytes);
       return;
     case 'after':
-      behaviour.action();
-      answer();
+      void Promise.resolve(behaviour.action()).then(answer);
       return;
     default:
       behaviours.set(response, behaviour);
