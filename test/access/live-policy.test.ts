@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { appendFile, mkdir, mkdtemp, open, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { promisify } from 'node:util';
 import { type FollowedPolicy, followPolicy } from '../../src/access/live-policy.ts';
 import { readPolicy } from '../../src/access/load-policy.ts';
 import { FaultsError } from '../../src/platform/fault.ts';
@@ -171,6 +174,28 @@ test('files that are exchanged while they are read are read again: no policy is 
   isOver = true;
   await exchanging;
   assert.equal(await versionsRead(), 1);
+});
+
+test('a file that is another one after it was read is not used, however often it is read', async () => {
+  await writeFile(file, rules('first'));
+  await mkdir(path.join(home, 'access.d'));
+  const source = path.join(home, 'source');
+  await writeFile(source, rules('second'));
+  // A pipe is read like a file, and whoever writes to it changes it while it is read.
+  const pipe = path.join(home, 'access.d/pipe.yaml');
+  await promisify(execFile)('mkfifo', [pipe]);
+  const script = 'while :; do cat "$0" > "$1"; done';
+  const writer = spawn('sh', ['-c', script, source, pipe], { detached: true });
+  try {
+    const read = await readPolicy(file, NOW);
+    assert.deepEqual('faults' in read && read.faults.map(({ message }) => message), [
+      'the policy changes again and again while it is read',
+    ]);
+  } finally {
+    // Its group, for what it started waits for a reader that never comes.
+    process.kill(-(writer.pid ?? assert.fail()), 'SIGKILL');
+    await once(writer, 'exit');
+  }
 });
 
 test('it is looked at again when somebody says so', async () => {
