@@ -9,6 +9,7 @@ import { type Environment, isSetting } from '../config/environment.ts';
 import { createLogger } from '../platform/log.ts';
 import { followSupervisor, roleProcess } from '../supervisor/role-process.ts';
 import { type RolePlan, supervise } from '../supervisor/supervise.ts';
+import { handOnUnconfirmed } from '../supervisor/unconfirmed-connections.ts';
 import { type HomePaths, pathsIn } from './home.ts';
 import { loadOrPrint } from './load.ts';
 import { prepare, type Role } from './prepare.ts';
@@ -83,7 +84,9 @@ function plans(config: Config, paths: HomePaths, only: Role | undefined): RolePl
 }
 
 function forkWorker(env: NodeJS.ProcessEnv): ChildProcess {
-  return cluster.fork(env).process as ChildProcess;
+  const worker = cluster.fork(env);
+  handOnUnconfirmed(worker);
+  return worker.process as ChildProcess;
 }
 
 /**

@@ -29,8 +29,10 @@ const CONNECT_TIMEOUT = 2_000;
 const BODY_TIMEOUT = 60_000;
 /** One for each response that is being read at a time, fills among them, with room to spare. */
 const MAX_CONNECTIONS = 1024;
-/** Together longer than the supervisor takes to start a role again that died. */
-const RETRY_AFTER = [100, 300, 900];
+/** Longer than the supervisor takes to start a role again that died, on a machine that is busy too. */
+const PATIENCE = 5_000;
+const FIRST_PAUSE = 50;
+const LONGEST_PAUSE = 400;
 
 export function openSocketClient(socket: string): HttpClient {
   return new PooledClient(
@@ -57,12 +59,12 @@ class PooledClient implements HttpClient {
 
   /** Tries again where the connection failed before there was an answer: the other side may just be starting. */
   async request(request: HttpRequest): Promise<HttpResponse> {
-    for (let attempt = 0; ; attempt++) {
+    const end = performance.now() + Math.min(PATIENCE, request.deadline);
+    for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
       try {
         return await this.#send(request);
       } catch (error) {
-        const pause = RETRY_AFTER[attempt];
-        if (pause === undefined || !isConnectionLost(error)) throw unreachable(error, request);
+        if (performance.now() + pause > end || !isConnectionLost(error)) throw unreachable(error, request);
         await delay(pause);
       }
     }

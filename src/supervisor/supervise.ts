@@ -20,8 +20,8 @@ export interface Supervision {
 
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 10_000;
-/** A role that ran for so long had not failed to start. */
-const STABLE_AFTER = 30_000;
+/** A role that ran for so long did not fail for how it starts. */
+const STABLE_AFTER = 5_000;
 /** Longer than the gateway takes to drain. */
 const STOP_DEADLINE = 35_000;
 
@@ -89,8 +89,11 @@ class Keeper {
       pause = Math.min(pause * 2, LONGEST_PAUSE);
       running = this.#plan.spawn();
       this.#process = running;
-      running.ready.catch((error: Error) =>
-        this.#log.error({ role: this.#plan.name, error: error.message }, 'a role cannot start'),
+      const { ready, pid } = running;
+      ready.then(
+        () => this.#log.info({ role: this.#plan.name, pid }, 'the role serves again'),
+        (error: Error) =>
+          this.#log.error({ role: this.#plan.name, error: error.message }, 'a role cannot start'),
       );
     }
   }

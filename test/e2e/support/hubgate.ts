@@ -13,6 +13,8 @@ export const WORKERS = 2;
 
 /** Hubgate as it is run: its own processes, in a home of the suite's. */
 export interface RunningHubgate extends AsyncDisposable {
+  /** Of its supervisor. */
+  readonly pid: number;
   readonly home: string;
   readonly port: number;
   /** Everything that its processes have printed. */
@@ -32,6 +34,7 @@ export async function startHubgate(home: string, config: (port: number) => strin
     ready: (output) => output.includes('docker pull'),
   });
   return {
+    pid: running.pid,
     home,
     port,
     output: running.output,

@@ -1,0 +1,119 @@
+import { once } from 'node:events';
+import { Agent, request } from 'node:https';
+import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { TLSSocket } from 'node:tls';
+
+export interface LoadRequest {
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Of the answer's body. */
+  readonly length: number;
+}
+
+export interface Failure {
+  readonly path: string;
+  readonly reason: string;
+  /** Of the client's side of the connection: what the server's side is known by. */
+  readonly port: number | undefined;
+  /** Had the connection come to its end of the handshake? */
+  readonly secure: boolean;
+  /** By the monotonic clock. */
+  readonly at: number;
+}
+
+export interface LoadOptions {
+  readonly port: number;
+  readonly ca: string;
+  /** Each second. */
+  readonly rate: number;
+  readonly requests: () => readonly LoadRequest[];
+}
+
+/** As long as docker waits for an answer to a ping. */
+const DEADLINE = 15_000;
+const TICK = 5;
+
+/** Asks at an even rate whatever the answers do: one in four on a new connection, the others on kept ones. */
+export class SteadyLoad implements AsyncDisposable {
+  readonly failures: Failure[] = [];
+  sent = 0;
+  handshakes = 0;
+  readonly #options: LoadOptions;
+  readonly #kept: Agent;
+  readonly #fresh: Agent;
+  readonly #underWay = new Set<Promise<void>>();
+  #ending = false;
+  #running: Promise<void>;
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+    const { ca } = options;
+    this.#kept = new Agent({ ca, keepAlive: true, maxSockets: 16, maxCachedSessions: 0 });
+    this.#fresh = new Agent({ ca, keepAlive: false, maxCachedSessions: 0 });
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#ending = true;
+    await this.#running;
+    await Promise.all(this.#underWay);
+    this.#kept.destroy();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #run(): Promise<void> {
+    const started = performance.now();
+    while (!this.#ending) {
+      const due = ((performance.now() - started) * this.#options.rate) / 1000;
+      while (this.sent < due) {
+        const asking = this.#ask(this.sent++).finally(() => this.#underWay.delete(asking));
+        this.#underWay.add(asking);
+      }
+      await delay(TICK);
+    }
+  }
+
+  async #ask(number: number): Promise<void> {
+    const { port, requests } = this.#options;
+    const all = requests();
+    const { path, headers, length } = all[number % all.length] as LoadRequest;
+    const agent = number % 4 === 0 ? this.#fresh : this.#kept;
+    const connection: { local?: number; secure: boolean } = { secure: false };
+    try {
+      const asked = request({ host: 'localhost', port, path, headers, agent, timeout: DEADLINE });
+      asked.on('socket', (socket) => this.#follow(socket, connection));
+      asked.on('timeout', () => asked.destroy(new Error('no answer in time')));
+      asked.end();
+      const [response] = await once(asked, 'response');
+      let received = 0;
+      for await (const chunk of response) received += (chunk as Buffer).length;
+      if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`);
+      if (received < length) throw new Error(`${received} of ${length} bytes`);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const { local, secure } = connection;
+      this.failures.push({ path, reason: code ?? message, port: local, secure, at: performance.now() });
+    }
+  }
+
+  #follow(socket: Socket, connection: { local?: number; secure: boolean }): void {
+    const know = () => {
+      if (socket.localPort !== undefined) connection.local = socket.localPort;
+    };
+    know();
+    // A kept connection has its handshake behind it.
+    if ((socket as TLSSocket).getCipher?.()?.name !== undefined && !socket.connecting) {
+      connection.secure = true;
+      return;
+    }
+    socket.once('connect', know);
+    socket.once('secureConnect', () => {
+      connection.secure = true;
+      this.handshakes++;
+    });
+  }
+}
