@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, readFile } from 'node:fs/promises';
+import { access, readFile, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
@@ -206,11 +206,19 @@ async function checkClientCa(parts: PartReader, { tls: { clientCa } }: Config): 
 async function checkSecretFiles(parts: PartReader, config: Config): Promise<void> {
   for (const { host, credential } of config.upstreams) {
     if (credential === undefined || !('passwordFile' in credential)) continue;
-    const problem = await access(credential.passwordFile, constants.R_OK).catch(
-      (error: Error): Error => error,
-    );
-    if (problem instanceof Error) {
-      parts.fault(['upstreams', host, 'passwordFile'], `the secret file cannot be read: ${problem.message}`);
-    }
+    const problem = await problemOf(credential.passwordFile);
+    if (problem !== undefined) parts.fault(['upstreams', host, 'passwordFile'], `the secret file ${problem}`);
+  }
+}
+
+/** Asked without reading it, for what it holds is the core's alone. */
+async function problemOf(file: string): Promise<string | undefined> {
+  try {
+    await access(file, constants.R_OK);
+    const stats = await stat(file);
+    if (stats.isDirectory()) return 'is a directory';
+    return stats.isFile() && stats.size === 0 ? 'is empty' : undefined;
+  } catch (error) {
+    return `cannot be read: ${(error as Error).message}`;
   }
 }

@@ -39,13 +39,18 @@ export interface CoreOptions {
   readonly limits?: CoreLimits;
 }
 
-export async function startCore(options: CoreOptions): Promise<AsyncDisposable> {
+export interface Core extends AsyncDisposable {
+  /** Reads the credentials anew. */
+  reload(): Promise<void>;
+}
+
+export async function startCore(options: CoreOptions): Promise<Core> {
   const { log, clock = systemClock, upstreams, tagFreshness, staleIfError } = options;
   await using stack = new AsyncDisposableStack();
   const store = stack.use(await openStore(options.directory, log, clock));
   const limits = options.limits ?? STANDARD_LIMITS;
   const transport = createTransport(limits, log);
-  const client = createRegistryClient({ upstreams, transport, limits, clock, log });
+  const client = stack.use(createRegistryClient({ upstreams, transport, limits, clock, log }));
   const memberships = new Memberships({
     index: store.index,
     client,
@@ -86,5 +91,9 @@ export async function startCore(options: CoreOptions): Promise<AsyncDisposable> 
   stack.use(blobs);
   stack.use(transport);
   stack.defer(() => blobs.abandon());
-  return stack.move();
+  const running = stack.move();
+  return {
+    reload: () => client.reload(),
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
 }

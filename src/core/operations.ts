@@ -39,7 +39,12 @@ export function createOperations(options: OperationsOptions): Operations {
         cache: { blobs, bytes, repositories, unwritten: writes.failures },
         answers: { ...answers },
         upstreams: upstreams.map(({ host, url }) => {
-          return { host, trouble: transport.trouble(url)?.detail ?? null, quota: client.quota(host) ?? null };
+          return {
+            host,
+            trouble: transport.trouble(url)?.detail ?? null,
+            credential: client.credential(host),
+            quota: client.quota(host) ?? null,
+          };
         }),
       };
     },

@@ -140,7 +140,7 @@ async function listenAdmin(
     const parts = { auth: await stateOf(auth.status()), core: await stateOf(core.status()) };
     return { ready: Object.values(parts).every(({ ready }) => ready), ...parts };
   };
-  const server = createServer(adminApplication({ readiness, metrics: createMetrics(auth) }).callback());
+  const server = createServer(adminApplication({ readiness, metrics: createMetrics(auth, core) }).callback());
   const drain = drained(server, ADMIN_DRAIN);
   server.listen({ port: listen.port, ...(listen.host !== undefined && { host: listen.host }) });
   await once(server, 'listening');

@@ -59,6 +59,10 @@ export const PROGRESS = z.discriminatedUnion('kind', [
 ]);
 export type Progress = Readonly<z.output<typeof PROGRESS>>;
 
+/** What an upstream made of the configured credential when it was last shown to it; `unknown`: not yet, since it changed. */
+const CREDENTIAL_STATES = ['none', 'accepted', 'refused', 'unknown'] as const;
+export type CredentialState = (typeof CREDENTIAL_STATES)[number];
+
 /** `GET /status`: what the core says of itself. */
 export const CORE_STATUS = z.object({
   cache: z.object({
@@ -76,6 +80,7 @@ export const CORE_STATUS = z.object({
       host: z.string(),
       /** Why it is left alone, where it is. */
       trouble: z.string().nullable(),
+      credential: z.enum(CREDENTIAL_STATES),
       quota: z
         .object({
           limit: z.int(),
@@ -114,7 +119,7 @@ export const UPSTREAM_CHECKS = z.array(
     host: z.string(),
     /** Why not, where it is not reachable. */
     trouble: z.string().nullable(),
-    credential: z.enum(['none', 'accepted', 'refused', 'unknown']),
+    credential: z.enum(CREDENTIAL_STATES),
     milliseconds: z.int(),
   }),
 );

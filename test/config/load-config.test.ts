@@ -196,6 +196,10 @@ test('a secret file is a fault only where it is read', async () => {
   const text = 'upstreams: { docker.io: { username: a, passwordFile: missing } }';
   assert.equal((await faultsOf(text)).length, 1);
   assert.ok('value' in (await load(text, {}, false)));
+  await writeFile(path.join(directory, 'empty'), '');
+  const of = (file: string) => faultsOf(`upstreams: { docker.io: { username: a, passwordFile: ${file} } }`);
+  assert.match((await of('empty'))[0] ?? '', /^config\/hubgate\.yaml:1:54: the secret file is empty$/);
+  assert.match((await of('config'))[0] ?? '', /^config\/hubgate\.yaml:1:54: the secret file is a directory$/);
   const elsewhere = 'upstreams: { docker.io: { username: a } }';
   assert.equal((await faultsOf(elsewhere)).length, 1);
   assert.ok('value' in (await load(elsewhere, {}, false)));

@@ -39,7 +39,7 @@ test('without the core a pull is told to try again, and readiness says which par
   assert.match(JSON.stringify(said.core), /"answers":\{"hit":0,"revalidated":0,"fill":1,/);
   assert.match(
     JSON.stringify(said.core),
-    /"host":"docker\.io","trouble":null,"quota":\{"limit":100,"remaining":100,"window":21600/,
+    /"host":"docker\.io","trouble":null,"credential":"accepted","quota":\{"limit":100,"remaining":100,"window":21600/,
   );
   await hubgate.stopCore();
   const answer = await hubgate.ask(TARGET, USER);

@@ -12,7 +12,8 @@ import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts'
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { ensureSigningKey, rotateSigningKey } from '../../src/auth/token/signing-key-file.ts';
 import type { Federation } from '../../src/config/federation.ts';
-import { startCore } from '../../src/core/core.ts';
+import { type Core, startCore } from '../../src/core/core.ts';
+import type { UpstreamCredential } from '../../src/core/upstream/upstream.ts';
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
 import { issueClientCertificate } from '../../src/pki/client-certificate.ts';
 import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
@@ -32,6 +33,8 @@ export interface TestHubgateOptions {
   /** The rules of access.yaml, without its first and last line. */
   readonly policy: string;
   readonly users?: readonly string[];
+  /** For docker.io. */
+  readonly credential?: UpstreamCredential;
   /** Further upstreams than docker.io. */
   readonly upstreams?: Readonly<Record<string, URL>>;
   /** In the place of the built-in core. */
@@ -65,8 +68,8 @@ export class TestHubgate implements AsyncDisposable {
   /** What the roles logged. */
   readonly log: LoggedLine[] = [];
   readonly #roles = new AsyncDisposableStack();
-  #startCore: (() => Promise<AsyncDisposable>) | undefined;
-  #core: AsyncDisposable | undefined;
+  #startCore: (() => Promise<Core>) | undefined;
+  #core: Core | undefined;
   #auth: AsyncDisposable | undefined;
   #startAuth: ((federations?: readonly Federation[]) => Promise<AsyncDisposable>) | undefined;
   #gateway: Gateway | undefined;
@@ -106,7 +109,7 @@ export class TestHubgate implements AsyncDisposable {
     const clock = () => Date.now() + this.ahead;
     const url = new URL(`https://localhost:${this.port}`);
     const upstreams = [
-      { host: 'docker.io' as UpstreamHost, url: hub.url, credential: ACCOUNT },
+      { host: 'docker.io' as UpstreamHost, url: hub.url, credential: options.credential ?? ACCOUNT },
       ...Object.entries(options.upstreams ?? {}).map(([host, at]) => ({
         host: host as UpstreamHost,
         url: at,
@@ -265,6 +268,11 @@ export class TestHubgate implements AsyncDisposable {
   /** As SIGTERM does. */
   async stopGateway(): Promise<void> {
     await this.#gateway?.[Symbol.asyncDispose]();
+  }
+
+  /** As SIGHUP does. */
+  async reloadCore(): Promise<void> {
+    await this.#core?.reload();
   }
 
   async stopCore(): Promise<void> {

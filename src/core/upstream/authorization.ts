@@ -1,8 +1,9 @@
 import { readChallenge } from '../../registry/challenge.ts';
 import { type Answer, cannot, yes } from './answer.ts';
+import type { LiveCredential } from './live-credential.ts';
 import { isRealmAllowed } from './origin-rules.ts';
-import type { TokenCache, TokenRequest } from './token-cache.ts';
-import { basicAuthorization, type Identity, type UpstreamOptions } from './upstream.ts';
+import type { FetchedToken, TokenCache, TokenRequest } from './token-cache.ts';
+import type { Identity, UpstreamOptions } from './upstream.ts';
 
 /** The scheme that an upstream challenged with: learnt from its first 401, and used unasked from then on. */
 type Scheme =
@@ -20,6 +21,8 @@ const NOTHING: AuthorizationHeader = { value: undefined, fresh: false };
 
 /** Answers one upstream's challenges, as its configured account or anonymously. */
 export interface Authorization {
+  /** Does the upstream want the credential itself at each request? */
+  readonly isBasic: boolean;
   header(scope: string, identity: Identity): Promise<Answer<AuthorizationHeader>>;
   /** After a 401 to a request that carried `refused`: another header to try once, or undefined where the 401 stands. */
   retry(
@@ -30,34 +33,60 @@ export interface Authorization {
   ): Promise<Answer<AuthorizationHeader | undefined>>;
 }
 
-export function createAuthorization(upstream: UpstreamOptions, tokens: TokenCache): Authorization {
-  return new ChallengeAuthorization(upstream, tokens);
+/** `judged` is told what the token service makes of the credential. */
+export function createAuthorization(
+  upstream: UpstreamOptions,
+  credential: LiveCredential | undefined,
+  tokens: TokenCache,
+  judged: (verdict: 'accepted' | 'refused') => void,
+): Authorization {
+  return new ChallengeAuthorization(upstream, credential, tokens, judged);
 }
 
 class ChallengeAuthorization implements Authorization {
   readonly #upstream: UpstreamOptions;
+  readonly #credential: LiveCredential | undefined;
   readonly #tokens: TokenCache;
+  readonly #judged: (verdict: 'accepted' | 'refused') => void;
   #scheme: Scheme | undefined;
 
-  constructor(upstream: UpstreamOptions, tokens: TokenCache) {
+  constructor(
+    upstream: UpstreamOptions,
+    credential: LiveCredential | undefined,
+    tokens: TokenCache,
+    judged: (verdict: 'accepted' | 'refused') => void,
+  ) {
     this.#upstream = upstream;
+    this.#credential = credential;
     this.#tokens = tokens;
+    this.#judged = judged;
+  }
+
+  get isBasic(): boolean {
+    return this.#scheme?.kind === 'basic';
   }
 
   async header(scope: string, identity: Identity): Promise<Answer<AuthorizationHeader>> {
     const scheme = this.#scheme;
     if (scheme === undefined) return yes(NOTHING);
     if (scheme.kind === 'bearer') {
-      const answer = await this.#tokens.get(this.#tokenRequest(scheme, scope, identity));
+      const request = this.#tokenRequest(scheme, scope, identity);
+      const answer = await this.#tokens.get(request);
+      if (request.account !== undefined) this.#judge(answer);
       return answer.kind === 'yes' ? yes({ ...answer.value, value: `Bearer ${answer.value.token}` }) : answer;
     }
-    const { credential } = this.#upstream;
-    if (credential === undefined || identity === 'anonymous') return yes(NOTHING);
+    if (this.#credential === undefined || identity === 'anonymous') return yes(NOTHING);
     try {
-      return yes({ value: await basicAuthorization(credential), fresh: false });
+      return yes({ value: await this.#credential.authorization(), fresh: false });
     } catch (error) {
-      return cannot('failed', `the secret file cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+      return cannot('failed', (error as Error).message);
     }
+  }
+
+  /** A token that was there already says nothing new. */
+  #judge(answer: Answer<FetchedToken>): void {
+    if (answer.kind === 'yes' && answer.value.fresh) this.#judged('accepted');
+    if (answer.kind === 'cannot' && answer.trouble.cause === 'credential') this.#judged('refused');
   }
 
   async retry(
@@ -96,11 +125,7 @@ class ChallengeAuthorization implements Authorization {
   }
 
   #tokenRequest(scheme: Scheme & { kind: 'bearer' }, scope: string, identity: Identity): TokenRequest {
-    const { credential } = this.#upstream;
-    const account =
-      credential === undefined || identity === 'anonymous'
-        ? undefined
-        : { username: credential.username, authorization: () => basicAuthorization(credential) };
+    const account = identity === 'anonymous' ? undefined : this.#credential;
     return { realm: scheme.realm, service: scheme.service, scope, account };
   }
 }

@@ -3,6 +3,7 @@
  * question; it depends on the network, and must not know what is cached or who wants it.
  */
 import { readBody } from '../../platform/read-body.ts';
+import type { CredentialState } from '../../registry/core-api.ts';
 import { type Digest, matchesDigest, parseDigest, sha256Of, startHash } from '../../registry/digest.ts';
 import {
   MANIFEST_MEDIA_TYPES,
@@ -23,7 +24,7 @@ import {
   type UpstreamsOptions,
 } from './upstreams.ts';
 
-export interface RegistryClient {
+export interface RegistryClient extends Disposable {
   headManifest(
     repository: Repository,
     reference: Reference,
@@ -48,6 +49,10 @@ export interface RegistryClient {
     options: AskOptions,
   ): Promise<Answer<RegistryDocument>>;
   quota(upstream: UpstreamHost): Quota | undefined;
+  /** What the upstream made of the credential when it was last shown to it. */
+  credential(upstream: UpstreamHost): CredentialState;
+  /** Reads the files of credentials now. */
+  reload(): Promise<void>;
   check(upstream: UpstreamHost): Promise<UpstreamCheck>;
 }
 
@@ -161,6 +166,18 @@ class HttpRegistryClient implements RegistryClient {
 
   quota(upstream: UpstreamHost): Quota | undefined {
     return this.#upstreams.quota(upstream);
+  }
+
+  credential(upstream: UpstreamHost): CredentialState {
+    return this.#upstreams.credential(upstream);
+  }
+
+  reload(): Promise<void> {
+    return this.#upstreams.reload();
+  }
+
+  [Symbol.dispose](): void {
+    this.#upstreams[Symbol.dispose]();
   }
 
   check(upstream: UpstreamHost): Promise<UpstreamCheck> {

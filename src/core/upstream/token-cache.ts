@@ -92,7 +92,7 @@ async function fetchToken(
   try {
     authorization = await account?.authorization();
   } catch (error) {
-    return cannot('failed', `the secret file cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+    return cannot('failed', (error as Error).message);
   }
   const headers = authorization === undefined ? {} : { authorization };
   const answer = await transport.send({ method: 'GET', url, headers, signal });

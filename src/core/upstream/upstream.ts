@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { UpstreamHost } from '../../registry/repository.ts';
 
 /** An upstream as the core is given it. */
@@ -18,12 +17,3 @@ export type UpstreamCredential = { readonly username: string } & (
  * is one, and anonymous too where there is none.
  */
 export type Identity = 'anonymous' | 'account';
-
-/** The value of a Basic header. The file is read anew each time, so that a new credential needs no restart. */
-export async function basicAuthorization(credential: UpstreamCredential): Promise<string> {
-  const password =
-    'password' in credential
-      ? credential.password
-      : (await readFile(credential.passwordFile, 'utf8')).trimEnd();
-  return `Basic ${Buffer.from(`${credential.username}:${password}`).toString('base64')}`;
-}

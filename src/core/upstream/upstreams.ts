@@ -5,14 +5,15 @@
 import type { Clock } from '../../platform/clock.ts';
 import { Deadline } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
+import type { CredentialState } from '../../registry/core-api.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
 import type { CoreLimits } from '../limits.ts';
+import { Account, type Session } from './account.ts';
 import { type Answer, cannot, no, type Refused, yes } from './answer.ts';
-import { type Authorization, type AuthorizationHeader, createAuthorization } from './authorization.ts';
+import type { Authorization, AuthorizationHeader } from './authorization.ts';
 import { type Quota, readQuota, readRetryAfter } from './quota.ts';
-import { createRefusals, type Question, type Refusals } from './refusals.ts';
-import { createTokenCache } from './token-cache.ts';
+import type { Question } from './refusals.ts';
 import {
   discard,
   isRedirect,
@@ -33,7 +34,7 @@ export interface UpstreamsOptions {
 
 export interface UpstreamCheck {
   readonly trouble: string | null;
-  readonly credential: 'none' | 'accepted' | 'refused' | 'unknown';
+  readonly credential: CredentialState;
 }
 
 export interface AskOptions {
@@ -58,29 +59,29 @@ export type Read<T> = (response: UpstreamResponse) => Promise<Answer<T>>;
 
 interface UpstreamState {
   readonly options: UpstreamOptions;
-  readonly authorization: Authorization;
+  readonly account: Account;
   quota: Quota | undefined;
 }
 
-export class Upstreams {
+export class Upstreams implements Disposable {
   readonly #transport: Transport;
   readonly #limits: UpstreamsOptions['limits'];
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #upstreams: ReadonlyMap<UpstreamHost, UpstreamState>;
-  readonly #refusals: Refusals;
 
   constructor({ upstreams, transport, limits, clock, log }: UpstreamsOptions) {
     this.#transport = transport;
     this.#limits = limits;
     this.#clock = clock;
     this.#log = log;
-    this.#refusals = createRefusals(clock);
     this.#upstreams = new Map(
       upstreams.map((options) => {
-        const tokens = createTokenCache({ transport, clock, deadline: limits.token });
-        const authorization = createAuthorization(options, tokens);
-        return [options.host, { options, authorization, quota: undefined }];
+        // Whoever put a new password there learns at once whether it is taken.
+        const onChange = () => void this.check(options.host);
+        const { token: deadline } = limits;
+        const account = new Account({ upstream: options, transport, clock, deadline, log, onChange });
+        return [options.host, { options, account, quota: undefined }];
       }),
     );
   }
@@ -92,16 +93,27 @@ export class Upstreams {
   async ask<T>(request: ResourceRequest, read: Read<T>): Promise<Answer<T>> {
     const { repository, method, resource, ask } = request;
     const upstream = this.#upstreamOf(repository);
+    const { account } = upstream;
     const as = upstream.options.credential === undefined ? 'anonymous' : ask.as;
     const question: Question = { repository, method, resource, as };
-    const remembered = this.#refusals.find(question);
+    let { session } = account;
+    const remembered = session.refusals.find(question);
     if (remembered !== undefined) return remembered;
     using deadline = new Deadline(ask.deadline ?? this.#limits.question);
-    const answer = await this.#answer(upstream, request, as, deadline, read);
+    let answer = await this.#answer(upstream, session, request, as, deadline, read);
+    if (isOfCredential(answer)) {
+      // Another password may lie there that nobody has told of yet.
+      await deadline.bound(account.look()).catch(() => {});
+      if (account.session !== session) {
+        session = account.session;
+        answer = await this.#answer(upstream, session, request, as, deadline, read);
+      }
+    }
     if (answer.kind === 'yes') return answer;
-    if (answer.kind === 'cannot' && answer.trouble.known !== true)
+    // What the credential has to do with is told once, and not at each request.
+    if (answer.kind === 'cannot' && answer.trouble.known !== true && !isOfCredential(answer))
       this.#log.warn({ repository: repository.name, ...answer.trouble }, 'upstream trouble');
-    this.#refusals.remember(question, answer);
+    session.refusals.remember(question, answer);
     return answer;
   }
 
@@ -110,7 +122,17 @@ export class Upstreams {
     return this.#upstreams.get(upstream)?.quota;
   }
 
-  /** Is the upstream there, and does it take the credential? Asked now, as the account. */
+  /** What the upstream made of the credential when it was last shown to it. */
+  credential(upstream: UpstreamHost): CredentialState {
+    return this.#upstreams.get(upstream)?.account.state ?? 'none';
+  }
+
+  /** Reads the files of credentials now. */
+  async reload(): Promise<void> {
+    await Promise.all([...this.#upstreams.values()].map(({ account }) => account.look()));
+  }
+
+  /** Is the upstream there, and does it take the credential? Asked now, as the account, and without a token of before. */
   async check(host: UpstreamHost): Promise<UpstreamCheck> {
     const upstream = this.#upstreams.get(host);
     if (upstream === undefined) throw new Error(`no upstream ${host} is configured`);
@@ -120,8 +142,9 @@ export class Upstreams {
       url: new URL('/v2/', upstream.options.url),
       signal: deadline.signal,
     };
-    const answer = await this.#authorized(upstream, request, '', 'account', deadline).catch(
-      (error: unknown) => troubleOf(error, host),
+    const session = upstream.account.openSession();
+    const answer = await this.#authorized(session, request, '', 'account', deadline).catch((error: unknown) =>
+      troubleOf(error, host),
     );
     const none = upstream.options.credential === undefined;
     if (answer.kind !== 'yes') return { ...verdictOf(answer), ...(none && { credential: 'none' }) };
@@ -134,6 +157,7 @@ export class Upstreams {
 
   async #answer<T>(
     upstream: UpstreamState,
+    session: Session,
     request: ResourceRequest,
     as: Identity,
     deadline: Deadline,
@@ -141,13 +165,8 @@ export class Upstreams {
   ): Promise<Answer<T>> {
     const scope = pullScope(request.repository.path);
     try {
-      const answer = await this.#authorized(
-        upstream,
-        requestTo(upstream, request, deadline),
-        scope,
-        as,
-        deadline,
-      );
+      const asked = requestTo(upstream, request, deadline);
+      const answer = await this.#authorized(session, asked, scope, as, deadline);
       const judged = answer.kind === 'yes' ? this.#judge(upstream, answer.value, request, as) : answer;
       return judged.kind === 'yes' ? await read(judged.value) : judged;
     } catch (error) {
@@ -155,9 +174,36 @@ export class Upstreams {
     }
   }
 
-  /** Sends with the header that the upstream wants; once more where it refuses that one. */
   async #authorized(
-    { authorization }: UpstreamState,
+    session: Session,
+    request: UpstreamRequest,
+    scope: string,
+    as: Identity,
+    deadline: Deadline,
+  ): Promise<Answer<UpstreamResponse>> {
+    const { authorization } = session;
+    const answer = await this.#sendAuthorized(authorization, request, scope, as, deadline);
+    if (as === 'anonymous' || !authorization.isBasic || answer.kind !== 'yes' || answer.value.redirected)
+      return answer;
+    const { statusCode: status } = answer.value;
+    if (status < 400) session.judged('accepted');
+    if (status !== 401) return answer;
+    // By Basic a 401 can mean the repository or the credential; the root of the API is open to whoever may log in.
+    const root = { method: 'GET', url: new URL('/v2/', request.url), signal: request.signal } as const;
+    const asked =
+      request.url.pathname === root.url.pathname
+        ? answer
+        : await this.#sendAuthorized(authorization, root, '', as, deadline);
+    if (asked.kind === 'yes') discard(asked.value);
+    if (asked.kind !== 'yes' || asked.value.statusCode !== 401) return answer;
+    discard(answer.value);
+    session.judged('refused');
+    return cannot('credential', `${request.url.host} refuses the configured credential`);
+  }
+
+  /** Sends with the header that the upstream wants; once more where it refuses that one. */
+  async #sendAuthorized(
+    authorization: Authorization,
     request: UpstreamRequest,
     scope: string,
     as: Identity,
@@ -206,6 +252,14 @@ export class Upstreams {
     if (upstream === undefined) throw new Error(`no upstream ${repository.upstream} is configured`);
     return upstream;
   }
+
+  [Symbol.dispose](): void {
+    for (const { account } of this.#upstreams.values()) account[Symbol.dispose]();
+  }
+}
+
+function isOfCredential(answer: Answer<unknown>): boolean {
+  return answer.kind === 'cannot' && answer.trouble.cause === 'credential';
 }
 
 function requestTo(

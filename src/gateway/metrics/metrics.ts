@@ -1,5 +1,7 @@
 import { Gauge, Registry } from 'prom-client';
+import { CORE_STATUS } from '../../registry/core-api.ts';
 import type { AuthClient } from '../admission/auth-client.ts';
+import type { Core } from '../handover/core.ts';
 
 /** What the admin listener shows to Prometheus, in its text format. */
 export interface Metrics {
@@ -8,7 +10,7 @@ export interface Metrics {
 }
 
 /** Every gateway of a mirror says the same, for auth alone reads the policy. */
-export function createMetrics(auth: AuthClient): Metrics {
+export function createMetrics(auth: AuthClient, core: Pick<Core, 'status'>): Metrics {
   const registry = new Registry();
   const registers = [registry];
   const gauge = (name: string, help: string, ...labelNames: string[]) =>
@@ -29,6 +31,19 @@ export function createMetrics(auth: AuthClient): Metrics {
     'id',
     'owner',
   );
+  const credential = gauge(
+    'hubgate_upstream_credential_ok',
+    '1 while an upstream takes the configured credential, 0 while it refuses it; absent while that is not known',
+    'upstream',
+  );
+  const showCredentials = async () => {
+    credential.reset();
+    const said = CORE_STATUS.safeParse(await core.status().catch(() => undefined));
+    for (const { host, credential: state } of said.data?.upstreams ?? []) {
+      if (state === 'accepted' || state === 'refused')
+        credential.set({ upstream: host }, state === 'accepted' ? 1 : 0);
+    }
+  };
   return {
     contentType: registry.contentType,
     text: async () => {
@@ -43,6 +58,7 @@ export function createMetrics(auth: AuthClient): Metrics {
         refused.set(said.policy.refused === null ? 0 : 1);
         refusals.set(said.policy.refusals);
       }
+      await showCredentials();
       return registry.metrics();
     },
   };

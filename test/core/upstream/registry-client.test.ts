@@ -459,7 +459,23 @@ test('invariant 5: to an upstream that wants Basic the credential is shown as th
   await client.headManifest(ALPINE, LATEST, { as: 'anonymous' });
   assert.equal(shown(), 0);
   await client.headManifest(ALPINE, LATEST, AS_ACCOUNT);
-  assert.equal(shown(), 1);
+  // With the manifest, and then with the root of the API, to learn whether the refusal is of the credential.
+  assert.equal(shown(), 2);
+});
+
+test('by Basic a 401 is of the credential where the root of the API says 401 too, and else of the repository', async () => {
+  const headers = { 'www-authenticate': 'Basic realm="x"' };
+  hub.plant('registry', /manifests/, { kind: 'status', status: 401, headers });
+  hub.plant('registry', /^GET \/v2\/$/, { kind: 'status', status: 200 }, 1);
+  hub.plant('registry', /^GET \/v2\/$/, { kind: 'status', status: 401, headers });
+  assert.deepEqual(await client.headManifest(ALPINE, LATEST, AS_ACCOUNT), {
+    kind: 'no',
+    reason: 'unauthorized',
+  });
+  now += 61_000;
+  const answer = await client.headManifest(ALPINE, LATEST, AS_ACCOUNT);
+  assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'credential');
+  assert.equal(client.credential(DOCKER_HUB), 'refused');
 });
 
 test('trouble is told without what is secret in a URL', async () => {

@@ -1,0 +1,116 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Logger } from '../../platform/log.ts';
+import { stateOfFile, type Watch, watchFiles } from '../../platform/watched-files.ts';
+import type { UpstreamCredential, UpstreamOptions } from './upstream.ts';
+
+/** The credential of one upstream, as it is now. */
+export interface LiveCredential extends Disposable {
+  readonly username: string;
+  /** The value of a Basic header. Rejects while its file has never been good. */
+  authorization(): Promise<string>;
+  /** Reads its file now, changed or not. */
+  look(): Promise<void>;
+}
+
+/** Calls `onChange` as soon as another password holds. */
+export function followCredential(
+  credential: UpstreamCredential,
+  { host }: UpstreamOptions,
+  log: Logger,
+  onChange: () => void,
+): LiveCredential {
+  if ('passwordFile' in credential) return new CredentialFile(credential, host, log, onChange);
+  const { username, password } = credential;
+  return {
+    username,
+    authorization: async () => basic(username, password),
+    look: async () => {},
+    [Symbol.dispose]: () => {},
+  };
+}
+
+function basic(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}
+
+/** A password in a file. One that is missing, empty or unreadable changes nothing: the last good one goes on to hold. */
+class CredentialFile implements LiveCredential {
+  readonly username: string;
+  readonly #file: string;
+  readonly #host: string;
+  readonly #log: Logger;
+  readonly #onChange: () => void;
+  readonly #watch: Watch;
+  readonly #first: Promise<void>;
+  #password: string | undefined;
+  #problem: string | undefined;
+
+  constructor(
+    { username, passwordFile }: { readonly username: string; readonly passwordFile: string },
+    host: string,
+    log: Logger,
+    onChange: () => void,
+  ) {
+    this.username = username;
+    this.#file = passwordFile;
+    this.#host = host;
+    this.#log = log;
+    this.#onChange = onChange;
+    this.#watch = watchFiles({
+      state: () => stateOfFile(passwordFile),
+      seen: '',
+      load: () => this.#load(),
+      directories: [path.dirname(passwordFile)],
+      log,
+    });
+    this.#first = this.look();
+  }
+
+  async authorization(): Promise<string> {
+    await this.#first;
+    // It may have been put there a moment ago.
+    if (this.#password === undefined) await this.look();
+    if (this.#password === undefined) throw new Error(`the secret file ${this.#problem}`);
+    return basic(this.username, this.#password);
+  }
+
+  look(): Promise<void> {
+    return this.#watch.look();
+  }
+
+  async #load(): Promise<void> {
+    const read = await readPassword(this.#file);
+    const place = { upstream: this.#host, file: this.#file };
+    const before = { password: this.#password, problem: this.#problem };
+    if ('problem' in read) {
+      this.#problem = read.problem;
+      if (read.problem === before.problem) return;
+      const holds = before.password === undefined ? 'there is none yet' : 'the last good one holds';
+      this.#log.error({ ...place, problem: read.problem }, `the credential’s file is not used; ${holds}`);
+      return;
+    }
+    this.#problem = undefined;
+    this.#password = read.password;
+    if (before.problem !== undefined) this.#log.info(place, 'the credential’s file can be used again');
+    // What is read at the start is no change, unless somebody has asked in vain before.
+    if (read.password === before.password || (before.password ?? before.problem) === undefined) return;
+    this.#log.info(place, 'the credential changed');
+    this.#onChange();
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch[Symbol.dispose]();
+  }
+}
+
+async function readPassword(
+  file: string,
+): Promise<{ readonly password: string } | { readonly problem: string }> {
+  try {
+    const password = (await readFile(file, 'utf8')).trimEnd();
+    return password === '' ? { problem: 'is empty' } : { password };
+  } catch (error) {
+    return { problem: `cannot be read: ${(error as NodeJS.ErrnoException).code}` };
+  }
+}
