@@ -106,7 +106,9 @@ function program(end: (code: ExitCode) => void): Command {
 
   hubgate
     .command('migrate <file>')
-    .description('print the access.yaml that equals the rules of docker_auth, or of a registry with htpasswd')
+    .description(
+      'print the access.yaml that equals docker_auth’s rules, or the hubgate.yaml that equals a registry’s config.yml',
+    )
     .action(async (file: string) =>
       end(await (await import('../commands/migrate/migrate.ts')).migrate(file, process)),
     );

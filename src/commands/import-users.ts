@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { type HtpasswdUser, parseHtpasswd } from '../auth/identity/htpasswd.ts';
+import { parseStaticUsers } from '../auth/identity/static-users.ts';
 import { editUsers, type UserEdits, type Users } from '../auth/identity/users-file.ts';
 import { type Fault, FaultsError } from '../platform/fault.ts';
 import { pathsIn } from './home.ts';
 import { printFaults } from './load.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
-/** Takes the users of an htpasswd file over, with their hashes as they are: all of them, or none. */
+/** Takes the users of an htpasswd file, or of docker_auth's configuration, over, with their hashes as they are: all of them, or none. */
 export async function importUsers(
   file: string,
   { home }: { readonly home: string },
@@ -14,7 +15,7 @@ export async function importUsers(
 ): Promise<ExitCode> {
   const text = await readFile(file, 'utf8').catch((error: Error) => error);
   if (text instanceof Error) return refuse([{ source: file, message: text.message }], terminal, 2);
-  const parsed = parseHtpasswd(file, text);
+  const parsed = parseStaticUsers(file, text) ?? parseHtpasswd(file, text);
   if ('faults' in parsed) return refuse(parsed.faults, terminal, 1);
   let faults: readonly Fault[] = [];
   let added: UserEdits = new Map();

@@ -3,6 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { readUsers } from '../../src/auth/identity/users-file.ts';
+import { importUsers } from '../../src/commands/import-users.ts';
 import { migrate } from '../../src/commands/migrate/migrate.ts';
 import { ask, parseFiles } from '../access/support/policy.ts';
 import { run as runCommand } from './support/terminal.ts';
@@ -38,7 +40,10 @@ acl:
   assert.match(stdout, /^# entry 4 is left to you: its name is the regular expression/m);
   assert.match(stdout, /^# entry 5 is left to you: it matches labels$/m);
   assert.match(stdout, /^# entry 6 allows no pull$/m);
-  assert.match(stdout, /^# hubgate user add admin$/m);
+  assert.match(
+    stdout,
+    /^# hubgate user add admin: the password of admin is bcrypt, but the hash is not whole$/m,
+  );
   const parsed = parseFiles({ 'access.yaml': stdout });
   assert.ok('value' in parsed);
   const { policy } = parsed.value;
@@ -68,19 +73,38 @@ test('a comment of somebody else’s cannot become a rule', async () => {
   assert.deepEqual('value' in parsed && parsed.value.policy.rules, []);
 });
 
-test('the users of a registry with htpasswd may pull what is public', async () => {
-  await writeFile(path.join(directory, 'htpasswd'), 'ana:$2y$05$x\nbo:$2y$05$y\n');
-  const { code, stdout } = await run(
-    'version: 0.1\nauth: { htpasswd: { realm: r, path: htpasswd } }\nproxy: { remoteurl: "https://x" }',
-  );
-  assert.equal(code, 0);
-  assert.match(stdout, /^# hubgate user add ana\n# hubgate user add bo$/m);
-  assert.ok('value' in parseFiles({ 'access.yaml': stdout }));
-});
-
 test('what is neither is said so', async () => {
   const neither = await run('version: 0.1\n');
   assert.equal(neither.code, 2);
-  assert.match(neither.stderr, /neither docker_auth's "acl" nor a registry's "auth\.htpasswd"/);
+  assert.match(neither.stderr, /is neither docker_auth's configuration .* nor a registry's/);
   assert.equal((await run('a: [')).code, 2);
+});
+
+test('users of docker_auth are imported with their passwords, and its other ways to know people are named', async () => {
+  const hash = '$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC';
+  const acl = 'acl: [{ match: { account: "" }, actions: [pull] }]';
+  const all = `users: { ana: { password: "${hash}" }, bo: { password: "${hash}" }, "": {} }\n${acl}\n`;
+  const { code, stdout } = await run(`ldap_auth: { addr: ldap, bind_password: s3cret }\n${all}`);
+  assert.equal(code, 1);
+  assert.match(stdout, /^# ldap_auth has no equal: people log in by a name and a password of users\.yaml$/m);
+  assert.match(
+    stdout,
+    /^# hubgate user import .*config\.yml, which takes over with their passwords: ana, bo$/m,
+  );
+  assert.doesNotMatch(stdout, /\$2y|s3cret/);
+  assert.equal((await run(all)).code, 0);
+
+  const options = { home: directory };
+  const file = path.join(directory, 'config.yml');
+  const imported = await runCommand((terminal) => importUsers(file, options, terminal));
+  assert.equal(imported.code, 0, imported.stderr);
+  const users = await readUsers(path.join(directory, 'config/users.yaml'));
+  assert.deepEqual('value' in users && [...users.value].map(([name, user]) => [name, user.passwordHash]), [
+    ['ana', hash],
+    ['bo', hash],
+  ]);
+  await writeFile(file, `users:\n  ana: { password: "${hash}" }\n  zoe: {}\n${acl}\n`);
+  const refused = await runCommand((terminal) => importUsers(file, options, terminal));
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /config\.yml:3:3: zoe has no password there/);
 });

@@ -33,8 +33,11 @@ export function parseHtpasswd(source: string, text: string): Parsed<readonly Htp
 function parseEntry(entry: string, line: number): HtpasswdUser | string {
   const colon = entry.indexOf(':');
   if (colon < 0) return 'expected a name, a colon and a hash';
-  const name = entry.slice(0, colon);
-  const hash = entry.slice(colon + 1);
+  return readHashedUser(entry.slice(0, colon), entry.slice(colon + 1), line);
+}
+
+/** The user, or what is wrong with them, as text. */
+export function readHashedUser(name: string, hash: string, line: number): HtpasswdUser | string {
   if (!isName(name)) return `"${name}" is no user name (${NAME_RULE})`;
   return isBcryptHash(hash) ? { name, hash, line } : `the password of ${name} ${whyNot(hash)}`;
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { canonicalPattern } from '../../access/pattern-text.ts';
+import { readStaticUsers } from '../../auth/identity/static-users.ts';
 
 /** The parts of a docker_auth configuration that mean something here. Everything else is not looked at. */
 const TEXT = z.union([z.string(), z.number().transform(String)]);
@@ -25,6 +26,40 @@ export interface Migrated {
 const KNOWN = new Set(['account', 'name', 'ip', 'type', 'service']);
 /** Matches everybody who has a name, in the ways in which people write that. */
 const ANYBODY = /^\/\^?(?:\.[+*]|\.)\$?\/$/;
+
+/** Its other ways to know people and to decide. */
+const WITHOUT_EQUAL: Readonly<Record<string, string>> = {
+  google_auth: 'people log in by a name and a password of users.yaml',
+  github_auth: 'people log in by a name and a password of users.yaml; GitHub Actions by federation',
+  gitlab_auth: 'people log in by a name and a password of users.yaml; GitLab CI by federation',
+  oidc_auth: 'people log in by a name and a password of users.yaml; JWTs are logins by federation',
+  ldap_auth: 'people log in by a name and a password of users.yaml',
+  mongo_auth: 'people log in by a name and a password of users.yaml',
+  xorm_auth: 'people log in by a name and a password of users.yaml',
+  ext_auth: 'people log in by a name and a password of users.yaml',
+  plugin_authn: 'people log in by a name and a password of users.yaml',
+  acl_mongo: 'rules are read from files only',
+  acl_xorm: 'rules are read from files only',
+  ext_authz: 'rules are read from files only',
+  plugin_authz: 'rules are read from files only',
+  casbin_authz: 'rules are read from files only',
+};
+
+export function withoutEqual(config: DockerAuth): string[] {
+  return Object.entries(WITHOUT_EQUAL)
+    .filter(([key]) => config[key] != null)
+    .map(([key, why]) => `${key} has no equal: ${why}`);
+}
+
+/** How its users become ours; no password and no hash is shown. */
+export function stepsForUsers({ users = {} }: DockerAuth, file: string): string[] {
+  const { importable, others } = readStaticUsers(users);
+  const add = others.map(({ name, why }) => `hubgate user add ${name}: ${why}`);
+  if (importable.length === 0) return add;
+  const names = importable.map(({ name }) => name).join(', ');
+  const from = add.length === 0 ? file : `a copy of ${file} without those below`;
+  return [`hubgate user import ${from}, which takes over with their passwords: ${names}`, ...add];
+}
 
 type Entry = DockerAuth['acl'][number];
 

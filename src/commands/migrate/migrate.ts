@@ -1,23 +1,15 @@
 import { readFile } from 'node:fs/promises';
-import path from 'node:path';
-import { z } from 'zod';
 import { parseRules } from '../../access/policy-file.ts';
 import { formatFault } from '../../platform/fault.ts';
 import { readYaml } from '../../platform/yaml-document.ts';
 import { printFaults } from '../load.ts';
 import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
-import { DOCKER_AUTH, type DockerAuth, migrateAcl } from './docker-auth.ts';
-
-/** A `registry`'s own configuration, as far as it says who may pull. */
-const REGISTRY = z.looseObject({
-  version: z.unknown(),
-  auth: z.looseObject({ htpasswd: z.looseObject({ path: z.string() }).optional() }).optional(),
-  proxy: z.looseObject({}).nullish(),
-});
+import { DOCKER_AUTH, type DockerAuth, migrateAcl, stepsForUsers, withoutEqual } from './docker-auth.ts';
+import { type MigratedRegistry, migrateRegistry, REGISTRY } from './registry.ts';
 
 /**
- * Prints the `access.yaml` that equals the access rules of another program, as far as they can be carried over; what cannot
- * stands in comments. 1: something is left to do by hand, 2: it is no such file.
+ * Prints the `access.yaml` that equals docker_auth's rules, or the `hubgate.yaml` that equals a registry's configuration, as far
+ * as they can be carried over; what cannot stands in comments. 1: something is left to do by hand, 2: it is no such file.
  */
 export async function migrate(file: string, terminal: Terminal): Promise<ExitCode> {
   let text: string;
@@ -33,15 +25,38 @@ export async function migrate(file: string, terminal: Terminal): Promise<ExitCod
     return 2;
   }
   const dockerAuth = DOCKER_AUTH.safeParse(read.yaml.data);
-  if (dockerAuth.success) return print(fromDockerAuth(dockerAuth.data), terminal);
+  if (dockerAuth.success) return print(fromDockerAuth(dockerAuth.data, file), terminal);
   const registry = REGISTRY.safeParse(read.yaml.data);
-  const htpasswd = registry.data?.auth?.htpasswd?.path;
-  if (htpasswd !== undefined) return print(fromHtpasswd(await namesIn(htpasswd, file)), terminal);
+  if (registry.success) return printRegistry(migrateRegistry(registry.data), terminal);
   printLine(
     terminal.stderr,
-    `hubgate: ${file} holds neither docker_auth's "acl" nor a registry's "auth.htpasswd"`,
+    `hubgate: ${file} is neither docker_auth's configuration (it has no "acl") nor a registry's (it has no "version", or nothing beside it)`,
   );
   return 2;
+}
+
+/** In which order a hubgate.yaml is read. */
+const SECTIONS = ['server', 'tls', 'upstreams', 'cache', 'log'];
+
+function printRegistry({ sections, notes, left }: MigratedRegistry, { stdout }: Terminal): ExitCode {
+  const comments = [
+    'config/hubgate.yaml, from the configuration of a registry. Then: hubgate check',
+    ...(left.length === 0 ? [] : ['Left to you:', ...left.map((one) => `- ${one}`)]),
+    'To do, or different here:',
+    ...notes.map((note) => `- ${note}`),
+    '- REGISTRY_PROXY_REMOTEURL, REGISTRY_PROXY_USERNAME and REGISTRY_PROXY_PASSWORD count here too, and no other of its variables: what they set is not in this file',
+  ];
+  const lines = SECTIONS.flatMap((name) => {
+    const section = sections.get(name);
+    return section === undefined ? [] : [`${name}:`, ...section.map((line) => `  ${line}`)];
+  });
+  stdout.write([...comments.map(comment), ...lines, ''].join('\n'));
+  return left.length === 0 ? 0 : 1;
+}
+
+/** A line of somebody else's file must not end the comment. */
+function comment(text: string): string {
+  return `# ${text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ')}`;
 }
 
 interface Migration {
@@ -51,11 +66,12 @@ interface Migration {
   readonly isComplete: boolean;
 }
 
-function fromDockerAuth(config: DockerAuth): Migration {
+function fromDockerAuth(config: DockerAuth, file: string): Migration {
   const migrated = migrateAcl(config);
   const rules = (effect: 'allow' | 'deny') =>
     migrated.flatMap((one) => (one.effect === effect && one.rule !== undefined ? [one.rule] : []));
   const notes = migrated.flatMap((one) => one.notes);
+  const left = withoutEqual(config);
   const firstAllow = migrated.findIndex(({ effect }) => effect === 'allow');
   const isOvertaken = migrated.some(
     ({ effect }, index) => effect === 'deny' && firstAllow >= 0 && index > firstAllow,
@@ -65,35 +81,13 @@ function fromDockerAuth(config: DockerAuth): Migration {
       'From docker_auth, where the first entry that matches decides; here any deny wins, and order means nothing.',
       ...(isOvertaken ? ['A deny stood below an allow: here it wins over it. Is that what is meant?'] : []),
       ...notes,
-      ...usersToAdd(Object.keys(config.users ?? {})),
+      ...left,
+      ...stepsForUsers(config, file),
     ],
     allow: rules('allow'),
     deny: rules('deny'),
-    isComplete: notes.length === 0 && !isOvertaken,
+    isComplete: notes.length === 0 && left.length === 0 && !isOvertaken,
   };
-}
-
-function fromHtpasswd(names: readonly string[]): Migration {
-  return {
-    comments: [
-      'From a registry with auth.htpasswd, where whoever logs in may pull whatever the credential of its proxy can read.',
-      'Here that needs to be said: add private: true to let everybody reach private repositories too.',
-      ...usersToAdd(names),
-    ],
-    allow: ['{ id: public, pull: everything, to: authenticated }'],
-    deny: [],
-    isComplete: true,
-  };
-}
-
-function usersToAdd(names: readonly string[]): string[] {
-  return names.filter((name) => name !== '').map((name) => `hubgate user add ${name}`);
-}
-
-/** The names of an htpasswd file; none where it cannot be read from here. */
-async function namesIn(htpasswd: string, config: string): Promise<string[]> {
-  const text = await readFile(path.resolve(path.dirname(config), htpasswd), 'utf8').catch(() => '');
-  return text.split('\n').flatMap((line) => (line.includes(':') ? [line.slice(0, line.indexOf(':'))] : []));
 }
 
 function print({ comments, allow, deny, isComplete }: Migration, terminal: Terminal): ExitCode {
@@ -101,8 +95,7 @@ function print({ comments, allow, deny, isComplete }: Migration, terminal: Termi
     rules.length === 0 ? [] : [`${key}:`, ...rules.map((rule) => `  - ${rule}`)];
   const lines = [
     '# yaml-language-server: $schema=access.schema.json',
-    // A line of somebody else's file must not end the comment.
-    ...comments.map((comment) => `# ${comment.replace(/[\r\n]+/g, ' ')}`),
+    ...comments.map(comment),
     'version: 1',
     ...section('allow', allow),
     ...section('deny', deny),

@@ -1,0 +1,38 @@
+import type { Fault, Parsed } from '../../platform/fault.ts';
+import { readYaml } from '../../platform/yaml-document.ts';
+import { type HtpasswdUser, readHashedUser } from './htpasswd.ts';
+
+/** The `users` of a docker_auth configuration. */
+export interface StaticUsers {
+  readonly importable: readonly HtpasswdUser[];
+  /** Those whose password cannot be taken over, and why. */
+  readonly others: readonly { readonly name: string; readonly why: string }[];
+}
+
+/** The name "" stands for whoever does not log in, and is no user. */
+export function readStaticUsers(users: Readonly<Record<string, unknown>>): StaticUsers {
+  const importable: HtpasswdUser[] = [];
+  const others: { name: string; why: string }[] = [];
+  for (const [name, said] of Object.entries(users)) {
+    if (name === '') continue;
+    const password = (said as { readonly password?: unknown } | null)?.password;
+    const read =
+      typeof password === 'string' ? readHashedUser(name, password, 0) : `${name} has no password there`;
+    if (typeof read === 'string') others.push({ name, why: read });
+    else importable.push(read);
+  }
+  return { importable, others };
+}
+
+/** The users of a docker_auth configuration as those of an htpasswd file are read; undefined: it is no such configuration. */
+export function parseStaticUsers(source: string, text: string): Parsed<readonly HtpasswdUser[]> | undefined {
+  const read = readYaml(source, text);
+  if ('faults' in read) return undefined;
+  const users = (read.yaml.data as { readonly users?: unknown } | null)?.users;
+  if (typeof users !== 'object' || users === null || Array.isArray(users)) return undefined;
+  const { importable, others } = readStaticUsers(users as Record<string, unknown>);
+  const at = (name: string) => read.yaml.faultAt(['users', name], '', 'key');
+  const faults = others.map(({ name, why }): Fault => ({ ...at(name), message: why }));
+  if (faults.length > 0) return { faults };
+  return { value: importable.map((user) => ({ ...user, line: at(user.name).line ?? 1 })) };
+}
