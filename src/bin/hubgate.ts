@@ -2,6 +2,7 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Role } from '../commands/prepare.ts';
+import type { SchemaName } from '../commands/schema.ts';
 import type { ExitCode } from '../commands/terminal.ts';
 
 interface Home {
@@ -101,8 +102,10 @@ function program(end: (code: ExitCode) => void): Command {
   hubgate
     .command('schema')
     .description('print the JSON Schema of a file, for editors')
-    .addArgument(new Argument('<file>').choices(['access']))
-    .action(async () => end((await import('../commands/schema.ts')).printSchema(process)));
+    .addArgument(new Argument('<file>').choices(['access', 'config']))
+    .action(async (name: SchemaName) =>
+      end((await import('../commands/schema.ts')).printSchema(name, process)),
+    );
 
   hubgate
     .command('migrate <file>')

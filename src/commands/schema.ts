@@ -1,10 +1,14 @@
 import { z } from 'zod';
 import { POLICY_FILE } from '../access/policy-schema.ts';
+import { configSchema } from '../config/json-schema.ts';
 import { type ExitCode, printJson, type Terminal } from './terminal.ts';
 
-/** Prints the JSON Schema of `access.yaml`, for editors. */
-export function printSchema(terminal: Terminal): ExitCode {
-  printJson(terminal.stdout, policySchema());
+/** The files that editors may be told of. */
+export type SchemaName = 'access' | 'config';
+
+/** Prints the JSON Schema of `access.yaml` or `hubgate.yaml`, for editors. */
+export function printSchema(name: SchemaName, terminal: Terminal): ExitCode {
+  printJson(terminal.stdout, name === 'access' ? policySchema() : configSchema());
   return 0;
 }
 

@@ -41,7 +41,7 @@ export function overlay(
       if (isOfKubernetes(variable, value)) continue;
       faults.push({
         source: variable,
-        message: 'no setting has this name; see docs/operations.md for those that do',
+        message: 'no setting has this name; see docs/configuration.md for those that do',
       });
       continue;
     }
@@ -66,8 +66,8 @@ function isOfKubernetes(variable: string, value: string): boolean {
   return /^HUBGATE_(?:\w+_)?(?:SERVICE_(?:HOST|PORT\w*)|PORT_\d+_\w+)$/.test(variable);
 }
 
-/** A list has no form as a variable. */
-function scalarsOf(keys: Readonly<Record<string, z.ZodType>>): string[] {
+/** Those of the keys that can be set by a variable: a list has no form as one. */
+export function scalarsOf(keys: Readonly<Record<string, z.ZodType>>): string[] {
   return Object.keys(keys).filter((key) => !(keys[key]?.safeParse([]).success ?? false));
 }
 
@@ -87,7 +87,7 @@ function variablesFor(
 }
 
 /** `['cache', 'tagFreshness']` → `HUBGATE_CACHE_TAG_FRESHNESS`; a host's dots and colons become underscores too. */
-function variableOf(path: Path): string {
+export function variableOf(path: Path): string {
   const words = path.map((part) => part.replace(/(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]/g, '_').toUpperCase());
   return PREFIX + words.join('_');
 }

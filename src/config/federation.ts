@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Fault } from '../platform/fault.ts';
 import { type PartReader, section } from '../platform/yaml-schema.ts';
 import { COMMON_CLAIMS, type FederationPreset, PRESET_NAMES, PRESETS } from './federation-preset.ts';
+import { optional } from './schema.ts';
 import { claimsOf, readTemplate, type SubjectTemplate, UNFIT } from './subject-template.ts';
 import { isLoopback } from './values.ts';
 
@@ -19,10 +20,25 @@ const AN_AUDIENCE = 'the audience that tokens for this mirror have, such as mirr
 const A_TEMPLATE = 'a text with claims in it, such as "${repository}@${ref}"';
 
 export const FEDERATION_KEYS = {
-  preset: z.enum(PRESET_NAMES, `one of ${PRESET_NAMES.join(', ')}`).optional(),
-  issuer: z.string(AN_ISSUER).refine(isIssuer, AN_ISSUER).optional(),
-  audience: z.string(AN_AUDIENCE).refine((text) => text !== '' && !UNFIT.test(text), AN_AUDIENCE),
-  subject: z.string(A_TEMPLATE).optional(),
+  preset: optional(
+    z.enum(PRESET_NAMES, `one of ${PRESET_NAMES.join(', ')}`),
+    'none',
+    'What is known of an issuer: its address, and a subject.',
+  ),
+  issuer: optional(
+    z.string(AN_ISSUER).refine(isIssuer, AN_ISSUER),
+    'the preset’s; needed without one',
+    'Letter by letter what its JWTs say in `iss`.',
+  ),
+  audience: z
+    .string(AN_AUDIENCE)
+    .refine((text) => text !== '' && !UNFIT.test(text), AN_AUDIENCE)
+    .meta({ description: 'What its JWTs must say in `aud`.', without: 'none: it must be said' }),
+  subject: optional(
+    z.string(A_TEMPLATE),
+    'the preset’s; needed without one',
+    'Which claims make the subject, as `${claim}`.',
+  ),
 };
 
 const FEDERATIONS = z.record(z.string(), z.unknown(), 'a map of federations by name').nullish();

@@ -24,10 +24,6 @@ export interface Home {
   readonly servesClients?: boolean;
 }
 
-const MINUTE = 60_000;
-const DAY = 24 * 60 * MINUTE;
-const MIB = 2 ** 20;
-const GIB = 2 ** 30;
 const ANYTHING = z.unknown().optional();
 
 const KEYS = section({
@@ -60,9 +56,46 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
 
 function build(parts: PartReader, { directory, readsSecrets }: Home): Omit<Config, 'federations'> {
   parts.read([], KEYS);
-  const read = <Key extends keyof typeof SECTIONS>(key: Key) =>
-    parts.read([key], section(SECTIONS[key]).nullish());
-  const { server, tls, core, cache, token, passwords, log } = {
+  const { server, tls, core, cache, token, passwords, log } = readSections(parts);
+  const { listen } = server;
+  const url = server.url ?? new URL(`https://localhost:${listen.port}`);
+  const at = (file: string) => path.resolve(directory, file);
+  return {
+    server: {
+      ...server,
+      url: url.origin,
+      names: [
+        ...new Set([
+          url.hostname.replace(/^\[|\]$/g, ''),
+          ...(server.names ?? [hostname()]),
+          'localhost',
+          '127.0.0.1',
+          '::1',
+        ]),
+      ],
+    },
+    tls: {
+      certificate: at(tls.certificate),
+      key: at(tls.key),
+      ...(tls.clientCa && { clientCa: at(tls.clientCa) }),
+    },
+    upstreams: readUpstreams(parts, { externalCore: core.url !== undefined, readsSecrets, at }),
+    ...(core.url && { coreUrl: core.url.origin }),
+    cache: { ...cache, directory: at(cache.directory) },
+    tokenLifetime: token.lifetime,
+    ...(token.refresh !== undefined && { refreshLifetime: token.refresh }),
+    passwords,
+    log: { ...log, audit: at(log.audit) },
+  };
+}
+
+function readSections(parts: PartReader) {
+  const read = <Key extends keyof typeof SECTIONS>(key: Key) => {
+    const schema = section(SECTIONS[key]);
+    // After a fault the defaults, for what else is wrong is to be found too.
+    return parts.read([key], schema.nullish()) ?? schema.parse({});
+  };
+  return {
     server: read('server'),
     tls: read('tls'),
     core: read('core'),
@@ -70,63 +103,6 @@ function build(parts: PartReader, { directory, readsSecrets }: Home): Omit<Confi
     token: read('token'),
     passwords: read('passwords'),
     log: read('log'),
-  };
-  const listen = server?.listen ?? { port: 8443 };
-  const url = server?.url ?? new URL(`https://localhost:${listen.port}`);
-  const at = (file: string) => path.resolve(directory, file);
-  return {
-    server: {
-      url: url.origin,
-      names: [
-        ...new Set([
-          url.hostname.replace(/^\[|\]$/g, ''),
-          ...(server?.names ?? [hostname()]),
-          'localhost',
-          '127.0.0.1',
-          '::1',
-        ]),
-      ],
-      listen,
-      admin: server?.admin ?? { host: '127.0.0.1', port: 9090 },
-      catalog: server?.catalog ?? false,
-      workers: server?.workers ?? 'auto',
-    },
-    tls: {
-      certificate: at(tls?.certificate ?? 'certs/server.crt'),
-      key: at(tls?.key ?? 'certs/server.key'),
-      ...(tls?.clientCa && { clientCa: at(tls.clientCa) }),
-    },
-    upstreams: readUpstreams(parts, { externalCore: core?.url !== undefined, readsSecrets, at }),
-    ...(core?.url && { coreUrl: core.url.origin }),
-    cache: cacheOf(cache, at),
-    tokenLifetime: token?.lifetime ?? 5 * MINUTE,
-    ...(token?.refresh !== undefined && { refreshLifetime: token.refresh }),
-    passwords: passwordsOf(passwords),
-    log: {
-      format: log?.format ?? 'auto',
-      level: log?.level ?? 'info',
-      audit: at(log?.audit ?? 'state/audit.log'),
-    },
-  };
-}
-
-/** What a section says, if it is there. */
-type Given<Section extends keyof typeof SECTIONS> =
-  | { readonly [Key in keyof (typeof SECTIONS)[Section]]?: z.output<(typeof SECTIONS)[Section][Key]> }
-  | null
-  | undefined;
-
-function passwordsOf(passwords: Given<'passwords'>): Config['passwords'] {
-  return { memory: passwords?.memory ?? 19 * MIB, passes: passwords?.passes ?? 2 };
-}
-
-function cacheOf(cache: Given<'cache'>, at: (file: string) => string): Config['cache'] {
-  return {
-    directory: at(cache?.directory ?? 'data'),
-    maxSize: cache?.maxSize ?? 100 * GIB,
-    unusedFor: cache?.unusedFor ?? 30 * DAY,
-    tagFreshness: cache?.tagFreshness ?? MINUTE,
-    staleIfError: cache?.staleIfError ?? 7 * DAY,
   };
 }
 
@@ -167,9 +143,9 @@ function readUpstream(
   { externalCore, readsSecrets, at }: Circumstances,
 ): Upstream {
   const path = ['upstreams', host];
-  const given = parts.read(path, UPSTREAM.nullish()) ?? {};
+  const given = parts.read(path, UPSTREAM.nullish()) ?? UPSTREAM.parse({});
   const url = given.url ?? new URL(`https://${host === DOCKER_HUB ? 'registry-1.docker.io' : host}`);
-  const insecure = given.insecure ?? false;
+  const { insecure } = given;
   if (url.protocol === 'http:' && !insecure && !isLoopback(url.hostname)) {
     parts.fault(
       [...path, 'url'],

@@ -1,4 +1,7 @@
-/** The keys of hubgate.yaml, and what each may hold. Every key is optional; the defaults are in `load-config.ts`. */
+/**
+ * The keys of hubgate.yaml: what each may hold, what it is where nobody says, and what it does. Every key is optional. Editors
+ * (`hubgate schema config`) and docs/configuration.md are told from here, so none of them can say anything else.
+ */
 import { z } from 'zod';
 import { LOG_FORMATS, LOG_LEVELS } from '../platform/log.ts';
 import { BOOLEAN, duration, LISTEN_ADDRESS, origin, SIZE, sizeBetween, wholeNumber } from './values.ts';
@@ -11,56 +14,154 @@ const REFRESH = z.union(
   'off, or a duration such as 90d',
 );
 
+/** A key that is `usual`, as people write it, where nobody says. */
+function setting<Schema extends z.ZodType>(schema: Schema, usual: z.input<Schema>, does: string) {
+  // Not `undefined`: a default that is written as one would be none.
+  return schema.prefault(usual as never).meta({ description: does });
+}
+
+/** A key that may be missing; `without` says what holds then. */
+export function optional<Schema extends z.ZodType>(schema: Schema, without: string, does: string) {
+  return schema.optional().meta({ description: does, without });
+}
+
 export const UPSTREAM_KEYS = {
-  url: origin(
-    ['https:', 'http:'],
-    'the address of a registry, such as https://registry-1.docker.io',
-  ).optional(),
-  username: TEXT.optional(),
-  password: TEXT.optional(),
-  passwordFile: FILE.optional(),
-  insecure: BOOLEAN.optional(),
+  url: optional(
+    origin(['https:', 'http:'], 'the address of a registry, such as https://registry-1.docker.io'),
+    '`https://<host>`; of docker.io `https://registry-1.docker.io`',
+    'Where it is. `http://` on loopback, or with `insecure`.',
+  ),
+  username: optional(TEXT, 'none, that is, anonymously', 'Whose account is used there.'),
+  password: optional(TEXT, 'none', 'Its password, which is shown nowhere. `passwordFile` is safer.'),
+  passwordFile: optional(
+    FILE,
+    'none',
+    'The file that holds the password, and nothing else. Followed while the mirror runs.',
+  ),
+  insecure: setting(
+    BOOLEAN,
+    false,
+    '`true`: this upstream, its token service and its redirects may be without TLS.',
+  ),
 };
 
 /** The sections whose keys are all scalars, so that each can be set from the environment. */
 export const SECTIONS = {
   server: {
-    url: origin(['https:'], 'the address that clients type, such as https://mirror.corp').optional(),
-    names: z.array(TEXT, 'a list of names and addresses').optional(),
-    listen: LISTEN_ADDRESS.optional(),
-    admin: LISTEN_ADDRESS.optional(),
-    catalog: BOOLEAN.optional(),
-    workers: z
-      .union([z.literal('auto'), wholeNumber(1, 64, '')], 'auto, or a number of processes from 1 to 64')
-      .optional(),
+    url: optional(
+      origin(['https:'], 'the address that clients type, such as https://mirror.corp'),
+      '`https://localhost:<port>`',
+      'What clients type. Realm, service and certificate follow from it.',
+    ),
+    names: optional(
+      z.array(TEXT, 'a list of names and addresses'),
+      'this machine’s name',
+      'More names and addresses for the certificate, beside those of `server.url` and localhost.',
+    ),
+    listen: setting(LISTEN_ADDRESS, ':8443', 'Where clients are served. Without a host: every address.'),
+    admin: setting(
+      LISTEN_ADDRESS,
+      '127.0.0.1:9090',
+      'Where `/metrics`, `/healthz` and `/readyz` are, by plain HTTP.',
+    ),
+    catalog: setting(BOOLEAN, false, '`true`: `/v2/_catalog` lists what is cached and the caller may pull.'),
+    workers: setting(
+      z.union([z.literal('auto'), wholeNumber(1, 64, '')], 'auto, or a number of processes from 1 to 64'),
+      'auto',
+      'Gateway processes. `auto`: one for each CPU.',
+    ),
   },
-  tls: { certificate: FILE.optional(), key: FILE.optional(), clientCa: FILE.optional() },
+  tls: {
+    certificate: setting(
+      FILE,
+      'certs/server.crt',
+      'The server’s certificate. Reloaded when it or the key changes; made by the local CA if both are absent.',
+    ),
+    key: setting(FILE, 'certs/server.key', 'Its private key.'),
+    clientCa: optional(
+      FILE,
+      '`certs/ca.crt`, where it exists',
+      'The certificates of those who may issue client certificates, as PEM, several too. Followed while the mirror runs.',
+    ),
+  },
   core: {
-    url: origin(
-      ['https:', 'http:'],
-      'the address of a registry in proxy mode, such as http://registry:5000',
-    ).optional(),
+    url: optional(
+      origin(['https:', 'http:'], 'the address of a registry in proxy mode, such as http://registry:5000'),
+      'none, that is, Hubgate’s own core',
+      'A registry in the core’s place, see [operations.md](operations.md#a-registry-in-the-cores-place).',
+    ),
   },
   cache: {
-    directory: FILE.optional(),
-    maxSize: SIZE.optional(),
-    unusedFor: duration().optional(),
-    tagFreshness: duration().optional(),
-    staleIfError: duration().optional(),
+    directory: setting(FILE, 'data', 'Where the cache is.'),
+    maxSize: setting(
+      SIZE,
+      '100GiB',
+      'Above 95 % of it the longest unused goes, see [cache.md](cache.md#what-goes).',
+    ),
+    unusedFor: setting(duration(), '30d', 'Content that nobody has used for so long goes. `0`: never.'),
+    tagFreshness: setting(
+      duration(),
+      '60s',
+      'For so long a tag is answered without asking the upstream. `0`: it is asked every time.',
+    ),
+    staleIfError: setting(
+      duration(),
+      '7d',
+      'For so long beyond that a copy stands in, while the upstream cannot be asked.',
+    ),
   },
   // Clients take 60 s for the least that a token lives; and what a token says is true for as long as it lives.
   token: {
-    lifetime: duration(60_000, 300_000, ' between 60s and 5m').optional(),
-    refresh: REFRESH.optional(),
+    lifetime: setting(
+      duration(60_000, 300_000, ' between 60s and 5m'),
+      '5m',
+      'For so long a token for `/v2/` is good.',
+    ),
+    refresh: setting(
+      REFRESH,
+      'off',
+      'For so long `docker login` may renew a login without the password, see [operations.md](operations.md#remembered-logins).',
+    ),
   },
   // The floor is OWASP's for argon2id; above the ceiling two logins at once would hold up everybody else's.
   passwords: {
-    memory: sizeBetween('19MiB', '1GiB').optional(),
-    passes: wholeNumber(2, 10, 'a number of passes from 2 to 10').optional(),
+    memory: setting(
+      sizeBetween('19MiB', '1GiB'),
+      '19MiB',
+      'What a new password hash costs (argon2id), see [operations.md](operations.md#users).',
+    ),
+    passes: setting(wholeNumber(2, 10, 'a number of passes from 2 to 10'), 2, 'How often it goes over that.'),
   },
   log: {
-    format: z.enum(LOG_FORMATS, `one of ${LOG_FORMATS.join(', ')}`).optional(),
-    level: z.enum(LOG_LEVELS, `one of ${LOG_LEVELS.join(', ')}`).optional(),
-    audit: FILE.optional(),
+    format: setting(
+      z.enum(LOG_FORMATS, `one of ${LOG_FORMATS.join(', ')}`),
+      'auto',
+      '`auto`: `text` on a terminal, else `json`, one object a line.',
+    ),
+    level: setting(
+      z.enum(LOG_LEVELS, `one of ${LOG_LEVELS.join(', ')}`),
+      'info',
+      'What is logged: this, and what is graver.',
+    ),
+    audit: setting(
+      FILE,
+      'state/audit.log',
+      'One line for each decided request, see [operations.md](operations.md#logs).',
+    ),
   },
 };
+
+/** What each section, and each entry of the maps beside them, is about. */
+export const ABOUT = {
+  server: 'The front door.',
+  tls: 'The certificates of the front door.',
+  upstreams:
+    'The registries that are mirrored, by their hosts, such as `ghcr.io` or `registry.corp:5000`. Docker Hub, `docker.io`, is always among them, except with `core.url`.',
+  core: 'What stands behind the gate.',
+  cache: 'What is kept, see [cache.md](cache.md).',
+  token: 'The tokens that clients are given.',
+  passwords: 'The hashes of people’s passwords.',
+  federation:
+    'Those elsewhere whose JWTs are logins here, by a name: their subjects are `oidc:<name>:…`, see [operations.md](operations.md#keyless-ci).',
+  log: 'What is written down.',
+} as const;

@@ -4,38 +4,33 @@ import { z } from 'zod';
 /** The scalars of hubgate.yaml. A number or a truth value may be quoted, because from the environment it is text. */
 
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+type Unit = keyof typeof UNITS;
 
 /** Milliseconds. `0` needs no unit. */
 export function duration(least = 0, most = Number.POSITIVE_INFINITY, range = '') {
   const expected = `a duration such as 60s, 5m, 12h or 7d${range}`;
   return z
-    .union([z.string(), z.number()], expected)
-    .transform((value, context) => {
-      const match = /^(\d{1,9})([smhd])$/.exec(String(value));
-      if (match?.[1] !== undefined) return Number(match[1]) * UNITS[match[2] as keyof typeof UNITS];
-      if (String(value) === '0') return 0;
-      context.addIssue({ code: 'custom', message: expected });
-      return z.NEVER;
-    })
+    .union([z.string().regex(/^(?:\d{1,9}[smhd]|0)$/, expected), z.literal(0)], expected)
+    .transform((value) => Number.parseInt(String(value), 10) * (UNITS[String(value).at(-1) as Unit] ?? 0))
     .refine((ms) => ms >= least && ms <= most, expected);
 }
 
 const SIZE_UNITS = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
-const A_SIZE = 'a size such as 512MiB, 100GiB or 2TiB';
 
 /** Bytes. */
-export const SIZE = z.string(A_SIZE).transform((text, context) => {
-  const match = /^(\d{1,9})([KMGT]iB)$/.exec(text);
-  if (match?.[1] !== undefined) return Number(match[1]) * SIZE_UNITS[match[2] as keyof typeof SIZE_UNITS];
-  context.addIssue({ code: 'custom', message: A_SIZE });
-  return z.NEVER;
-});
+function size(expected: string) {
+  return z
+    .string(expected)
+    .regex(/^\d{1,9}[KMGT]iB$/, expected)
+    .transform((text) => Number.parseInt(text, 10) * SIZE_UNITS[text.slice(-3) as keyof typeof SIZE_UNITS]);
+}
 
-/** Bytes. */
+export const SIZE = size('a size such as 512MiB, 100GiB or 2TiB');
+
 export function sizeBetween(least: string, most: string) {
   const [from, to] = [SIZE.parse(least), SIZE.parse(most)];
   const expected = `a size from ${least} to ${most}`;
-  return SIZE.refine((bytes) => bytes >= from && bytes <= to, expected);
+  return size(expected).refine((bytes) => bytes >= from && bytes <= to, expected);
 }
 
 export function wholeNumber(least: number, most: number, expected: string) {

@@ -108,7 +108,7 @@ test('every scalar can be set from the environment, which then is what a fault n
     password: '12345',
   });
   assert.deepEqual(await faultsOf('', { HUBGATE_CACHE_TAG_FRESHNESS: 'soon', HUBGATE_CACHE_SIZE: '1' }), [
-    'HUBGATE_CACHE_SIZE: no setting has this name; see docs/operations.md for those that do',
+    'HUBGATE_CACHE_SIZE: no setting has this name; see docs/configuration.md for those that do',
     'HUBGATE_CACHE_TAG_FRESHNESS: cache.tagFreshness: found "soon", expected a duration such as 60s, 5m, 12h or 7d',
   ]);
 });

@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { section } from '../platform/yaml-schema.ts';
+import { FEDERATION_KEYS } from './federation.ts';
+import { ABOUT, SECTIONS, UPSTREAM_KEYS } from './schema.ts';
+
+/** The JSON Schema of hubgate.yaml, for editors. */
+export function configSchema(): object {
+  const about = (key: keyof typeof ABOUT) => ({ description: ABOUT[key] });
+  const named = <Entry extends z.ZodType>(entry: Entry, key: 'upstreams' | 'federation') =>
+    z.record(z.string(), entry).nullish().meta(about(key));
+  const sections = Object.entries(SECTIONS).map(([key, keys]) => {
+    const schema: z.ZodType = section(keys)
+      .nullish()
+      .meta(about(key as keyof typeof SECTIONS));
+    return [key, schema] as const;
+  });
+  const schema = z.strictObject({
+    ...Object.fromEntries(sections),
+    upstreams: named(section(UPSTREAM_KEYS).nullish(), 'upstreams'),
+    federation: named(section(FEDERATION_KEYS), 'federation'),
+  });
+  const json = z.toJSONSchema(schema, {
+    io: 'input',
+    unrepresentable: 'any',
+    override: ({ jsonSchema }) => {
+      // What holds where nobody says is no keyword of JSON Schema, where it cannot be written as a value.
+      delete jsonSchema.without;
+      if (jsonSchema.description !== undefined) jsonSchema.description = withoutLinks(jsonSchema.description);
+    },
+  });
+  return { ...json, title: 'The configuration of a Hubgate mirror' };
+}
+
+/** The links are those of a page in `docs`. */
+function withoutLinks(text: string): string {
+  return text.replace(/\[([^\]]+)\]\([^)]+\)/g, 'docs/$1');
+}
