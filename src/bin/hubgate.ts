@@ -37,6 +37,11 @@ const OPTIONS = {
   repository: () => new Option('--repository <image>', 'of this repository, or repository:tag, only'),
   denied: () => new Option('--denied', 'only what was refused').default(false),
   since: () => new Option('--since <duration>', 'of the pulls since then').default('30d'),
+  platform: () =>
+    new Option(
+      '--platform <os/arch>',
+      'for these alone, or all; may be repeated (default: linux/amd64)',
+    ).argParser((value, before: string[] = []) => [...before, ...value.split(',')]),
 };
 
 /** Each verb's file is loaded when it is called: a start of a role should cost no more than that role. */
@@ -91,6 +96,14 @@ function program(end: (code: ExitCode) => void): Command {
     'whether the upstreams answer, take the credential, and how much quota is left',
     ['json'],
     async (options) => (await import('../commands/upstream.ts')).showUpstreams(options, process),
+  );
+  verb<Printed & { platform?: string[] }>(
+    hubgate,
+    'warm <images...>',
+    'fetch images ahead, or those that files name (*.txt, - for standard input); goes on where it was when called again',
+    ['platform', 'json'],
+    async (options, ...images) =>
+      (await import('../commands/warm/warm.ts')).warm(images, options, process.env, process),
   );
   verb<Printed & { since: string; subject?: string; repository?: string; denied: boolean }>(
     hubgate,

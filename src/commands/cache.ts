@@ -1,5 +1,6 @@
 import { CACHED_REPOSITORIES, CORE_STATUS, PURGED } from '../registry/core-api.ts';
 import { askCore, type CoreCommandOptions } from './ask-role.ts';
+import { writeSize } from './size.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
 export async function cacheStats(options: CoreCommandOptions, terminal: Terminal): Promise<ExitCode> {
@@ -58,10 +59,4 @@ function readTarget(what: string): { repository: string; reference: string | nul
   if (digest !== undefined) return { repository, reference: digest };
   const [, name = what, tag = null] = /^(.+):([^/:]+)$/.exec(what) ?? [];
   return { repository: name, reference: tag };
-}
-
-function writeSize(bytes: number): string {
-  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
-  const power = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
-  return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
 }

@@ -1,10 +1,13 @@
 import type { Readable, Writable } from 'node:stream';
 
+/** Standard output or error; a terminal says how wide it is. */
+export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+
 /** Where a command reads and prints, so that a test can stand in for a terminal. */
 export interface Terminal {
   readonly stdin: Readable & { readonly isTTY?: boolean };
-  readonly stdout: Writable;
-  readonly stderr: Writable;
+  readonly stdout: Output;
+  readonly stderr: Output;
 }
 
 /** 0: done. 1: refused, or found wrong. 2: bad usage or configuration. */

@@ -1,4 +1,4 @@
-import { parseDigest } from './digest.ts';
+import { type Digest, parseDigest } from './digest.ts';
 import { parseTag, type Tag } from './reference.ts';
 import { type Repository, resolveRepository, type UpstreamNames } from './repository.ts';
 
@@ -7,6 +7,7 @@ export interface Image {
   readonly repository: Repository;
   /** Absent where none is written, or a digest is. */
   readonly tag?: Tag;
+  readonly digest?: Digest;
 }
 
 /** Every host is an upstream: for those who read a name where no configuration is at hand. */
@@ -15,10 +16,12 @@ const ANY: UpstreamNames = { upstreams: { has: () => true }, self: new Set() };
 /** `repository`, `repository:tag` or `repository@digest`. A colon before a slash belongs to a host's port. */
 export function parseImage(text: string, names: UpstreamNames = ANY): Image | undefined {
   const [, name = text, digest] = /^([^@]+)@(.+)$/.exec(text) ?? [];
-  if (digest !== undefined && parseDigest(digest) === undefined) return undefined;
+  const pinned = digest === undefined ? undefined : parseDigest(digest);
+  if (digest !== undefined && pinned === undefined) return undefined;
   const [, path = name, written] = /^(.+):([^/:]+)$/.exec(name) ?? [];
   const repository = resolveRepository(path, [], names);
   const tag = written === undefined ? undefined : parseTag(written);
   if (repository === undefined || (written !== undefined && tag === undefined)) return undefined;
-  return { repository, ...(tag !== undefined && digest === undefined && { tag }) };
+  if (pinned !== undefined) return { repository, digest: pinned };
+  return { repository, ...(tag !== undefined && { tag }) };
 }

@@ -59,15 +59,19 @@ export function imageOf({
   };
 }
 
-/** One index over several images, as of several platforms. */
-export function indexOf(images: readonly TestImage[]): TestImage {
+/** One index over several images, of several `platforms` (`linux/arm64`) where they are named. */
+export function indexOf(images: readonly TestImage[], platforms: readonly string[] = []): TestImage {
   const first = images[0];
   if (first === undefined) throw new Error('an index needs an image');
   const index = manifestOf(
     {
       schemaVersion: 2,
       mediaType: INDEX_TYPE,
-      manifests: images.map(({ digest, mediaType, bytes }) => ({ mediaType, digest, size: bytes.length })),
+      manifests: images.map(({ digest, mediaType, bytes }, index) => {
+        const [os, architecture, variant] = platforms[index]?.split('/') ?? [];
+        const platform = os === undefined ? {} : { platform: { os, architecture, variant } };
+        return { mediaType, digest, size: bytes.length, ...platform };
+      }),
     },
     INDEX_TYPE,
   );

@@ -192,8 +192,10 @@ export class ManifestPull {
     const { link, head } = membership;
     if (link.kind !== 'manifest') throw new Error('a manifest has a blob’s link');
     const size = head?.size ?? stored?.size;
-    if (size !== undefined)
-      return this.#deliver(repository, { digest, mediaType: link.mediaType, size }, method, 'hit');
+    if (size !== undefined) {
+      const cache = stored === undefined ? 'fill' : 'hit';
+      return this.#deliver(repository, { digest, mediaType: link.mediaType, size }, method, cache);
+    }
     if (method === 'GET') return this.#fetch(repository, digest);
     const asked = await client.headManifest(repository, { kind: 'digest', digest }, { as: readerFor(grant) });
     return asked.kind === 'yes'

@@ -2,9 +2,14 @@ import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { ExitCode, Terminal } from '../../../src/commands/terminal.ts';
 
-/** Runs a command on a terminal of the test's own. */
-export async function run(command: (terminal: Terminal) => Promise<ExitCode>) {
+/** Runs a command on a terminal of the test's own; its stderr is one in truth where `columns` says how wide it is. */
+export async function run(
+  command: (terminal: Terminal) => Promise<ExitCode>,
+  { typed = '', columns }: { readonly typed?: string; readonly columns?: number } = {},
+) {
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  stdin.end(typed);
+  if (columns !== undefined) Object.assign(stderr, { isTTY: true, columns });
   const code = await command({ stdin, stdout, stderr });
   stdout.end();
   stderr.end();

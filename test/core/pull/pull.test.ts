@@ -126,11 +126,17 @@ test('an index and the images in it are pulled by digest', async () => {
 });
 
 test('HEAD stays HEAD: no manifest and no blob is moved, and no quota is used', async () => {
+  hub.push('library/multi', 'latest', alpine);
   const manifest = await core.ask('library/alpine/manifests/3.20', { method: 'HEAD' });
   assert.equal(manifest.status, 200);
   assert.equal(manifest.headers['docker-content-digest'], alpine.digest);
   assert.equal(manifest.headers['content-length'], String(alpine.bytes.length));
   assert.equal(manifest.headers['content-type'], alpine.mediaType);
+  // By digest it tells of the manifest itself, not of what a HEAD has learnt of it.
+  for (const _ of ['first', 'again']) {
+    const digest = await core.ask(`library/multi/manifests/${alpine.digest}`, { method: 'HEAD' });
+    assert.deepEqual([digest.status, digest.headers['hubgate-cache']], [200, 'fill']);
+  }
   const blob = await core.ask(`library/alpine/blobs/${layerOf(alpine)}`, { method: 'HEAD' });
   assert.equal(blob.status, 200);
   assert.equal(blob.headers['content-length'], '300000');

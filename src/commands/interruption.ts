@@ -1,0 +1,19 @@
+/** Ctrl-C, and SIGTERM, while a command works: the first aborts `signal`, so that it can say where it was; a second ends it. */
+export class Interruption implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #abort = () => this.#controller.abort();
+
+  constructor() {
+    for (const signal of SIGNALS) process.once(signal, this.#abort);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  [Symbol.dispose](): void {
+    for (const signal of SIGNALS) process.off(signal, this.#abort);
+  }
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;

@@ -1,0 +1,98 @@
+/**
+ * What a command shows on a terminal while it works: some lines at the bottom, drawn again as they change, below those
+ * that stay. Where nobody looks on, only those that stay are printed.
+ */
+import { stripVTControlCharacters } from 'node:util';
+import { writeSize } from './size.ts';
+import { type Output, printLine, type Terminal } from './terminal.ts';
+
+/** Milliseconds. More often is not seen, and costs. */
+const DRAW_EVERY = 100;
+const WIDTH = 80;
+/** Up by so many lines, to their beginning, and clear all from there on. */
+const clearAbove = (lines: number) => `\x1b[${lines}A\r\x1b[J`;
+
+export class Progress implements Disposable {
+  readonly #output: Output;
+  readonly #lines: () => readonly string[];
+  #timer: NodeJS.Timeout | undefined;
+  #drawn = 0;
+
+  /** Draws what `lines` says on the terminal's stderr, so that what is printed to stdout can go elsewhere. */
+  constructor({ stderr }: Terminal, lines: () => readonly string[]) {
+    this.#output = stderr;
+    this.#lines = lines;
+    if (stderr.isTTY === true) this.#timer = setInterval(() => this.draw(), DRAW_EVERY).unref();
+  }
+
+  draw(): void {
+    if (this.#timer === undefined) return;
+    const width = (this.#output.columns ?? WIDTH) - 1;
+    // What is written by others reaches a terminal here: a control character of theirs would not stay in its line.
+    const lines = this.#lines().map((line) => `${stripVTControlCharacters(line).slice(0, width)}\n`);
+    this.#output.write(`${this.#clearing()}${lines.join('')}`);
+    this.#drawn = lines.length;
+  }
+
+  /** Prints a line that stays, above those that are drawn. */
+  print(output: Output, line: string): void {
+    this.#clear();
+    printLine(output, line);
+    this.draw();
+  }
+
+  #clear(): void {
+    if (this.#drawn > 0) this.#output.write(this.#clearing());
+    this.#drawn = 0;
+  }
+
+  #clearing(): string {
+    return this.#drawn === 0 ? '' : clearAbove(this.#drawn);
+  }
+
+  /** Takes the lines away. */
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#clear();
+  }
+}
+
+const BAR = 24;
+
+/** `[######------------------]`, empty where it is not known how much there is. */
+export function writeBar(done: number, all: number | undefined): string {
+  const share = all === undefined ? 0 : all === 0 ? 1 : Math.min(1, done / all);
+  const full = Math.floor(share * BAR);
+  return `[${'#'.repeat(full)}${'-'.repeat(BAR - full)}]`;
+}
+
+/** Milliseconds over which a rate is taken: short enough to follow, long enough to be read. */
+const RATE_OVER = 5_000;
+
+/** How fast something comes, of late. */
+export class Rate {
+  readonly #now: () => number;
+  readonly #seen: { readonly at: number; readonly bytes: number }[];
+  #bytes = 0;
+
+  /** `now` in milliseconds, from any beginning. */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+    this.#seen = [{ at: now(), bytes: 0 }];
+  }
+
+  add(bytes: number): void {
+    this.#bytes += bytes;
+  }
+
+  /** `12.3 MiB/s`. Called whenever it is shown, for that is when it looks. */
+  write(): string {
+    const at = this.#now();
+    this.#seen.push({ at, bytes: this.#bytes });
+    while (this.#seen.length > 2 && (this.#seen[1]?.at ?? at) <= at - RATE_OVER) this.#seen.shift();
+    const first = this.#seen[0] ?? { at, bytes: 0 };
+    const seconds = Math.max(at - first.at, 1) / 1000;
+    return `${writeSize((this.#bytes - first.bytes) / seconds)}/s`;
+  }
+}

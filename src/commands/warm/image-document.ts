@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { type Digest, parseDigest } from '../../registry/digest.ts';
+import { PLATFORM } from './platform.ts';
+
+const DESCRIPTOR = z.object({
+  digest: z.custom<Digest>((text) => typeof text === 'string' && parseDigest(text) !== undefined),
+  size: z.int().nonnegative(),
+  mediaType: z.string().optional(),
+  platform: PLATFORM.optional(),
+});
+export type Descriptor = Readonly<z.output<typeof DESCRIPTOR>>;
+
+/** An index has `manifests`, an image the rest. */
+const DOCUMENT = z.object({
+  manifests: z.array(DESCRIPTOR).default([]),
+  config: DESCRIPTOR.optional(),
+  layers: z.array(DESCRIPTOR).default([]),
+});
+
+/** Layers that lie elsewhere than in the registry, as Windows' base layers did. */
+const FOREIGN = /\.foreign\.|\.nondistributable\./;
+
+export interface ImageDocument {
+  /** Of an index. */
+  readonly manifests: readonly Descriptor[];
+  /** Config and layers, of an image. */
+  readonly blobs: readonly Descriptor[];
+}
+
+/** What a manifest names; undefined where it cannot be read. */
+export function readImageDocument(bytes: Buffer): ImageDocument | undefined {
+  const read = DOCUMENT.safeParse(JSON.parse(bytes.toString('utf8')));
+  if (!read.success) return undefined;
+  const { manifests, config, layers } = read.data;
+  const blobs = [config ?? [], layers].flat();
+  return { manifests, blobs: blobs.filter(({ mediaType = '' }) => !FOREIGN.test(mediaType)) };
+}

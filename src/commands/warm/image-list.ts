@@ -1,0 +1,106 @@
+import { readFile, stat } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import type { Fault, Parsed } from '../../platform/fault.ts';
+import { parseImage } from '../../registry/image.ts';
+import { type Reference, type Tag, writeReference } from '../../registry/reference.ts';
+import type { Repository } from '../../registry/repository.ts';
+
+/** An image to fetch. */
+export interface WantedImage {
+  readonly repository: Repository;
+  readonly reference: Reference;
+  /** The whole name: `docker.io/library/alpine:3`. */
+  readonly name: string;
+}
+
+export interface ListOptions {
+  /** The hosts that are mirrored. */
+  readonly upstreams: ReadonlySet<string>;
+  /** The mirror's own host, which people write before an image. */
+  readonly self: string;
+  readonly stdin: Readable;
+}
+
+/** What `docker pull` takes where no tag is written. */
+const LATEST = 'latest' as Tag;
+
+/** Where a name was written. */
+type Place = Omit<Fault, 'message'>;
+type Written = Place & { readonly name: string };
+
+/**
+ * The images that `args` name: each is one, or a file of them, one a line, `-` being the standard input. Each image is there
+ * once, in the order in which it first comes.
+ */
+export async function readImageList(
+  args: readonly string[],
+  options: ListOptions,
+): Promise<Parsed<readonly WantedImage[]>> {
+  const written: Written[] = [];
+  const faults: Fault[] = [];
+  for (const [index, arg] of args.entries()) {
+    const read = await readArgument(arg, { source: `argument ${index + 1}` }, options);
+    if ('message' in read) faults.push(read);
+    else written.push(...read.written);
+  }
+  const images = new Map<string, WantedImage>();
+  for (const { name, ...place } of written) {
+    const image = readImage(name, options);
+    if (typeof image === 'string') faults.push({ ...place, message: image });
+    else images.set(image.name, image);
+  }
+  return faults.length > 0 ? { faults } : { value: [...images.values()] };
+}
+
+async function readArgument(
+  arg: string,
+  place: Place,
+  { stdin }: ListOptions,
+): Promise<{ readonly written: readonly Written[] } | Fault> {
+  if (arg === '-') return { written: linesOf('standard input', await text(stdin)) };
+  if (!(await isFile(arg))) return { written: [{ ...place, name: arg }] };
+  try {
+    return { written: linesOf(arg, await readFile(arg, 'utf8')) };
+  } catch (error) {
+    return { source: arg, message: `cannot be read: ${(error as Error).message}` };
+  }
+}
+
+/** An image may be called as a directory here is; and a pipe that a shell opened is as good as a file. */
+async function isFile(arg: string): Promise<boolean> {
+  if (arg.endsWith('.txt')) return true;
+  return stat(arg).then(
+    (found) => !found.isDirectory(),
+    () => false,
+  );
+}
+
+/** `#` begins a comment: no name has one. */
+function linesOf(source: string, content: string): readonly Written[] {
+  return content
+    .replace(/^\uFEFF/, '')
+    .split('\n')
+    .map((line, index) => ({ source, line: index + 1, name: line.replace(/#.*/, '').trim() }))
+    .filter(({ name }) => name !== '');
+}
+
+/** The image, or what is wrong with its name. */
+function readImage(written: string, { upstreams, self }: ListOptions): WantedImage | string {
+  const name = written.startsWith(`${self}/`) ? written.slice(self.length + 1) : written;
+  const image = parseImage(name);
+  if (image === undefined)
+    return `"${written}" is no image: REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST, all in lower case but the tag`;
+  const { repository, digest } = image;
+  if (!upstreams.has(repository.upstream))
+    return `"${written}": ${repository.upstream} is none of the upstreams of this mirror: ${[...upstreams].join(', ')}`;
+  return wanted(
+    repository,
+    digest === undefined ? { kind: 'tag', tag: image.tag ?? LATEST } : { kind: 'digest', digest },
+  );
+}
+
+function wanted(repository: Repository, reference: Reference): WantedImage {
+  const separator = reference.kind === 'tag' ? ':' : '@';
+  return { repository, reference, name: `${repository.name}${separator}${writeReference(reference)}` };
+}

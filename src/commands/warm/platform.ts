@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import type { Parsed } from '../../platform/fault.ts';
+
+/** For whom an image is built: as the OCI image index says it, and as `--platform` is written. */
+export const PLATFORM = z.object({
+  os: z.string(),
+  architecture: z.string(),
+  variant: z.string().optional(),
+});
+export type Platform = Readonly<z.output<typeof PLATFORM>>;
+
+/** Where nobody says: what most nodes are. Each platform of an image costs a pull of the quota. */
+const DEFAULT_PLATFORM: Platform = { os: 'linux', architecture: 'amd64' };
+
+const WRITTEN = /^(?<os>[a-z0-9]+)\/(?<architecture>[a-z0-9_]+)(?:\/(?<variant>[a-z0-9.]+))?$/;
+
+/** `os/arch` or `os/arch/variant`. */
+function parsePlatform(text: string): Platform | undefined {
+  return PLATFORM.safeParse(WRITTEN.exec(text)?.groups).data;
+}
+
+function writePlatform({ os, architecture, variant }: Platform): string {
+  return [os, architecture, variant].filter((part) => part !== undefined).join('/');
+}
+
+/** What an image is that names no variant: as containerd takes it. */
+const VARIANTS: Readonly<Record<string, string>> = { arm64: 'v8', arm: 'v7', amd64: 'v1' };
+
+/** Is an image for `platform` what is wanted? Without a variant every one of them is. */
+function isWanted(platform: Platform, { os, architecture, variant }: Platform): boolean {
+  return (
+    platform.os === os &&
+    platform.architecture === architecture &&
+    (variant === undefined || (platform.variant ?? VARIANTS[architecture]) === variant)
+  );
+}
+
+/** Which of the manifests that an index names are fetched. */
+export class PlatformChoice {
+  /** Empty: all, attestations too. */
+  readonly #wanted: readonly Platform[];
+
+  constructor(wanted: readonly Platform[]) {
+    this.#wanted = wanted;
+  }
+
+  /** What names no platform may be for any. */
+  includes(platform: Platform | undefined): boolean {
+    if (platform === undefined || this.#wanted.length === 0) return true;
+    return this.#wanted.some((one) => isWanted(platform, one));
+  }
+
+  /** The wanted ones that are not among those of an index; an image without an index is for whom it is. */
+  missing(built: readonly Platform[]): readonly string[] {
+    if (built.length === 0) return [];
+    return this.#wanted
+      .filter((one) => !built.some((platform) => isWanted(platform, one)))
+      .map(writePlatform);
+  }
+
+  toString(): string {
+    return this.#wanted.length === 0 ? 'all platforms' : writePlatforms(this.#wanted);
+  }
+}
+
+export function writePlatforms(platforms: readonly Platform[]): string {
+  return platforms.map(writePlatform).join(', ');
+}
+
+/** What `--platform` says: none, some, or `all`. */
+export function readPlatforms(written: readonly string[]): Parsed<PlatformChoice> {
+  if (written.includes('all')) return { value: new PlatformChoice([]) };
+  const platforms = written.map(parsePlatform);
+  const faults = written
+    .filter((_, index) => platforms[index] === undefined)
+    .map((text) => ({
+      source: '--platform',
+      message: `"${text}" is no platform: OS/ARCH or OS/ARCH/VARIANT as linux/arm64, or all`,
+    }));
+  if (faults.length > 0) return { faults };
+  const wanted = platforms.filter((one) => one !== undefined);
+  return { value: new PlatformChoice(wanted.length === 0 ? [DEFAULT_PLATFORM] : wanted) };
+}

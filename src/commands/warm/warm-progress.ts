@@ -1,0 +1,52 @@
+import { Rate, writeBar } from '../progress.ts';
+import { writeSize } from '../size.ts';
+
+/** `1023.9 MiB of 1023.9 MiB` */
+const SIZE_WIDTH = 24;
+
+/** An image under way. */
+export interface ImageProgress {
+  readonly name: string;
+  /** Of its configs and layers; undefined until its manifests are read. */
+  bytes: number | undefined;
+  /** Those of them that are here. */
+  here: number;
+}
+
+/** What is under way, as lines for whoever looks on. */
+export class WarmProgress {
+  readonly #images: number;
+  readonly #underWay = new Set<ImageProgress>();
+  readonly #rate = new Rate();
+  #ended = 0;
+
+  constructor(images: number) {
+    this.#images = images;
+  }
+
+  begin(name: string): ImageProgress {
+    const image = { name, bytes: undefined, here: 0 };
+    this.#underWay.add(image);
+    return image;
+  }
+
+  came(image: ImageProgress, bytes: number, fills: boolean): void {
+    image.here += bytes;
+    if (fills) this.#rate.add(bytes);
+  }
+
+  end(image: ImageProgress): void {
+    this.#underWay.delete(image);
+    this.#ended++;
+  }
+
+  lines(): readonly string[] {
+    // What is cut off on a narrow terminal is the end of a name.
+    const images = [...this.#underWay].map(({ name, bytes, here }) => {
+      const size = bytes === undefined ? '' : `${writeSize(here)} of ${writeSize(bytes)}`;
+      return `${writeBar(here, bytes)}  ${size.padEnd(SIZE_WIDTH)}  ${name}`;
+    });
+    const all = `${this.#ended} of ${this.#images} images  ${this.#rate.write()}`;
+    return [...images, `${writeBar(this.#ended, this.#images)}  ${all}`];
+  }
+}

@@ -1,0 +1,53 @@
+import { writeSize } from '../size.ts';
+import { printLine, type Terminal } from '../terminal.ts';
+import type { WarmedImage } from './warm-image.ts';
+
+/** The line of an image that is through. */
+export function writeImage(warmed: WarmedImage): string {
+  const { image, status, bytes, fetchedBytes, missingPlatforms, stale, reason = '' } = warmed;
+  const notes = [
+    missingPlatforms.length > 0 ? `it is not built for ${missingPlatforms.join(', ')}` : [],
+    stale ? 'the upstream cannot be asked whether the tag has moved' : [],
+  ].flat();
+  const note = notes.map((one) => `; ${one}`).join('');
+  switch (status) {
+    case 'fetched':
+      return `${image}  fetched ${writeFetched(fetchedBytes, bytes)}${note}`;
+    case 'cached':
+      return `${image}  is here already, ${writeSize(bytes)}${note}`;
+    case 'failed':
+      return `${image}  failed: ${reason}`;
+    case 'left':
+      // Said once, at the end: it is the same for many.
+      return `${image}  is left for later`;
+  }
+}
+
+function writeFetched(fetched: number, all: number): string {
+  const [part, whole] = [writeSize(fetched), writeSize(all)];
+  return part === whole ? whole : `${part} of ${whole}`;
+}
+
+/** What came of all of them, and why not of all. `unwritten`: answers that the core could not cache meanwhile. */
+export function printSummary(
+  done: readonly WarmedImage[],
+  unwritten: number,
+  json: boolean,
+  { stdout, stderr }: Terminal,
+): void {
+  const count = (wanted: WarmedImage['status']) => done.filter(({ status }) => status === wanted).length;
+  const fetched = done.reduce((sum, { fetchedBytes }) => sum + fetchedBytes, 0);
+  const parts = [
+    `${count('fetched')} fetched (${writeSize(fetched)})`,
+    `${count('cached')} here already`,
+    `${count('failed')} failed`,
+    `${count('left')} left`,
+  ];
+  if (!json) printLine(stdout, `images: ${parts.join(', ')}`);
+  const left = done.filter(({ status }) => status === 'left');
+  for (const reason of new Set(left.map(({ reason }) => reason))) printLine(stderr, `hubgate: ${reason}`);
+  if (left.length > 0)
+    printLine(stderr, `hubgate: ${left.length} left to do; the same command goes on with them`);
+  if (unwritten > 0)
+    printLine(stderr, 'hubgate: the cache could not be written meanwhile; the log of the core says why');
+}

@@ -1,0 +1,176 @@
+import pLimit from 'p-limit';
+import type { Config } from '../../config/config.ts';
+import type { Environment } from '../../config/environment.ts';
+import { openBuiltinCore } from '../../gateway/handover/builtin-core.ts';
+import type { Core } from '../../gateway/handover/core.ts';
+import { unlessAborted } from '../../platform/deadline.ts';
+import { PeerUnreachable } from '../../platform/http-client.ts';
+import { CORE_STATUS, type CoreStatus } from '../../registry/core-api.ts';
+import { askCore } from '../ask-role.ts';
+import { pathsIn } from '../home.ts';
+import { Interruption } from '../interruption.ts';
+import { loadOrPrint, printFaults } from '../load.ts';
+import { Progress } from '../progress.ts';
+import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
+import { readImageList, type WantedImage } from './image-list.ts';
+import { type PlatformChoice, readPlatforms } from './platform.ts';
+import { QuotaGuard } from './quota-guard.ts';
+import { type WarmedImage, warmImage } from './warm-image.ts';
+import { WarmProgress } from './warm-progress.ts';
+import { printSummary, writeImage } from './warm-report.ts';
+
+export interface WarmCommandOptions {
+  readonly home: string;
+  readonly json: boolean;
+  /** As written. */
+  readonly platform?: readonly string[];
+}
+
+/** Images under way at a time: enough that a large layer does not keep the small ones waiting. */
+const CONCURRENT_IMAGES = 3;
+/** Downloads at a time, of all of them: what one client takes, so that others' fills are not starved. */
+const CONCURRENT_BLOBS = 4;
+
+/**
+ * Has the running core fetch images ahead. 0: all are here. 1: some are not, and it was said why; calling again goes on.
+ * 2: bad usage, of which nothing was fetched.
+ */
+export async function warm(
+  args: readonly string[],
+  options: WarmCommandOptions,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const paths = pathsIn(options.home);
+  const config = await loadOrPrint(paths, environment, terminal, false);
+  if (config === undefined) return 2;
+  const wanted = await readArguments(args, options, config, terminal);
+  if (wanted === undefined) return 2;
+  if (config.coreUrl !== undefined) {
+    printLine(terminal.stderr, `hubgate: the core is ${config.coreUrl} (core.url): it fills its own cache`);
+    return 1;
+  }
+  const before = await askCore(options, { method: 'GET', path: '/status', schema: CORE_STATUS }, terminal);
+  if (typeof before === 'string') return 1;
+  await using core = openBuiltinCore({ socket: paths.coreSocket, directory: config.cache.directory });
+  using interruption = new Interruption();
+  const batch = new Batch(wanted, core, options.json, terminal);
+  try {
+    await unlessAborted(batch.run(interruption.signal), interruption.signal);
+  } catch (error) {
+    if (!interruption.signal.aborted) throw error;
+    printInterrupted(batch, terminal);
+    return 1;
+  }
+  const unwritten = await unwrittenSince(before.answer, core);
+  printSummary(batch.done, unwritten, options.json, terminal);
+  return unwritten === 0 && batch.done.every(isHere) ? 0 : 1;
+}
+
+interface Wanted {
+  readonly images: readonly WantedImage[];
+  readonly platforms: PlatformChoice;
+}
+
+/** Undefined after printing everything that is wrong with them. */
+async function readArguments(
+  args: readonly string[],
+  { platform = [] }: WarmCommandOptions,
+  { upstreams, server }: Config,
+  terminal: Terminal,
+): Promise<Wanted | undefined> {
+  const hosts = new Set<string>(upstreams.map(({ host }) => host));
+  const self = new URL(server.url).host;
+  const list = await readImageList(args, { upstreams: hosts, self, stdin: terminal.stdin });
+  const platforms = readPlatforms(platform);
+  if ('value' in list && 'value' in platforms) return { images: list.value, platforms: platforms.value };
+  for (const read of [platforms, list]) if ('faults' in read) printFaults(read.faults, terminal);
+  return undefined;
+}
+
+/** The images of one call, on their way. */
+class Batch {
+  readonly done: WarmedImage[] = [];
+  readonly wanted: Wanted;
+  readonly #core: Core;
+  readonly #json: boolean;
+  readonly #terminal: Terminal;
+  readonly #guard: QuotaGuard;
+  readonly #blobs = pLimit(CONCURRENT_BLOBS);
+  readonly #underWay: WarmProgress;
+  /** The core does not answer any more. */
+  #isGone = false;
+
+  constructor(wanted: Wanted, core: Core, json: boolean, terminal: Terminal) {
+    this.wanted = wanted;
+    this.#core = core;
+    this.#json = json;
+    this.#terminal = terminal;
+    this.#guard = new QuotaGuard({ status: () => core.status() });
+    this.#underWay = new WarmProgress(wanted.images.length);
+  }
+
+  /** Ends where it is when `signal` is aborted: what the core fetches by then it goes on to fetch. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { images, platforms } = this.wanted;
+    const { stdout } = this.#terminal;
+    if (!this.#json) printLine(stdout, `images: ${images.length}, for ${platforms}`);
+    using progress = new Progress(this.#terminal, () => this.#underWay.lines());
+    signal.addEventListener('abort', () => progress[Symbol.dispose]());
+    const one = pLimit(CONCURRENT_IMAGES);
+    const warmed = images.map((image) =>
+      one(async () => {
+        if (signal.aborted) return;
+        const result = await this.#warm(image);
+        if (signal.aborted) return;
+        this.done.push(result);
+        progress.print(stdout, this.#json ? JSON.stringify(result) : writeImage(result));
+      }),
+    );
+    await Promise.all(warmed);
+  }
+
+  async #warm(image: WantedImage): Promise<WarmedImage> {
+    if (this.#isGone) return notDone(image, 'left', 'the core does not answer any more');
+    const underWay = this.#underWay.begin(image.name);
+    try {
+      return await warmImage(image, {
+        core: this.#core,
+        guard: this.#guard,
+        blobs: this.#blobs,
+        platforms: this.wanted.platforms,
+        sized: (bytes) => {
+          underWay.bytes = bytes;
+        },
+        came: (bytes, fills) => this.#underWay.came(underWay, bytes, fills),
+      });
+    } catch (error) {
+      if (error instanceof PeerUnreachable) this.#isGone = true;
+      return notDone(image, 'failed', (error as Error).message);
+    } finally {
+      this.#underWay.end(underWay);
+    }
+  }
+}
+
+function notDone({ name: image }: WantedImage, status: 'failed' | 'left', reason: string): WarmedImage {
+  return { image, status, bytes: 0, fetchedBytes: 0, missingPlatforms: [], stale: false, reason };
+}
+
+function isHere({ status }: WarmedImage): boolean {
+  return status === 'fetched' || status === 'cached';
+}
+
+/** Answers that the core could not cache meanwhile. A core that has gone could not either. */
+async function unwrittenSince(before: CoreStatus, core: Core): Promise<number> {
+  const now = await core.status().catch(() => undefined);
+  return now === undefined ? 1 : CORE_STATUS.parse(now).cache.unwritten - before.cache.unwritten;
+}
+
+function printInterrupted({ done, wanted: { images } }: Batch, { stderr }: Terminal): void {
+  printLine(stderr, `hubgate: interrupted; ${done.length} of ${images.length} images are through`);
+  printLine(
+    stderr,
+    'hubgate: what is being downloaded goes on; the same command goes on with the rest, and nothing comes twice',
+  );
+}

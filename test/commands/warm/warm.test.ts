@@ -1,0 +1,283 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, test } from 'node:test';
+import { type WarmCommandOptions, warm } from '../../../src/commands/warm/warm.ts';
+import { FakeHub } from '../../support/fake-hub.ts';
+import { imageOf, indexOf, type TestImage } from '../../support/image.ts';
+import { ACCOUNT, TestCore } from '../../support/test-core.ts';
+import { waitFor } from '../../support/wait-for.ts';
+import { run } from '../support/terminal.ts';
+
+const BIN = path.join(import.meta.dirname, '../../../src/bin/hubgate.ts');
+
+let home: string;
+let hub: FakeHub;
+let core: TestCore;
+
+beforeEach(async () => {
+  home = await mkdtemp(path.join(tmpdir(), 'hubgate-warm-'));
+  await mkdir(path.join(home, 'run'));
+  hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: ['acme/secret'] });
+  const socket = path.join(home, 'run/core.sock');
+  core = await TestCore.start(hub, { socket, directory: path.join(home, 'data'), clock: Date.now });
+});
+
+afterEach(async () => {
+  await core[Symbol.asyncDispose]();
+  await hub[Symbol.asyncDispose]();
+  await rm(home, { recursive: true });
+});
+
+async function warmed(images: readonly string[], options: Partial<WarmCommandOptions> = {}) {
+  const ran = await run((terminal) => warm(images, { home, json: true, ...options }, {}, terminal));
+  const results = ran.stdout
+    .trim()
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+  return {
+    ...ran,
+    results,
+    statuses: Object.fromEntries(results.map((one) => [short(one.image), one.status])),
+  };
+}
+
+const short = (image: string) => image.split('/').at(-1)?.split(':')[0] ?? '';
+
+const manifestGets = () =>
+  hub.log.filter(({ method, path: at }) => method === 'GET' && at.includes('/manifests/')).length;
+
+/** Has the core all of an image, when nobody can be asked, for those who may have public content alone? */
+async function assertServed(
+  repository: string,
+  tag: string,
+  image: TestImage,
+  grant = 'public',
+): Promise<void> {
+  const byTag = await core.ask(`${repository}/manifests/${tag}`, { grant });
+  assert.equal(byTag.headers['docker-content-digest'], image.digest);
+  for (const { digest, bytes } of image.manifests)
+    assert.deepEqual((await core.ask(`${repository}/manifests/${digest}`, { grant })).body, bytes);
+  for (const [digest, bytes] of image.blobs) {
+    const target = `${repository}/blobs/${digest}`;
+    // Who reads along has a blob a moment before the cache has it for good.
+    await waitFor(async () => (await core.ask(target, { grant })).headers['hubgate-cache'] === 'hit');
+    assert.deepEqual(await core.blob(target, grant), bytes);
+  }
+}
+
+test('what was fetched ahead is served with the upstream gone; a second call asks it for nothing', async () => {
+  const alpine = imageOf({ size: 300_000 });
+  const multi = indexOf([imageOf(), imageOf()]);
+  hub.push('library/alpine', '3', alpine);
+  hub.push('acme/multi', 'latest', multi);
+  const first = await warmed([
+    'alpine:3',
+    'docker.io/acme/multi',
+    'library/alpine:3',
+    `alpine@${alpine.digest}`,
+  ]);
+  assert.equal(first.code, 0, first.stderr);
+  assert.deepEqual(first.results.map(({ image, status }) => [image, status]).sort(), [
+    ['docker.io/acme/multi:latest', 'fetched'],
+    ['docker.io/library/alpine:3', 'fetched'],
+    [`docker.io/library/alpine@${alpine.digest}`, 'fetched'],
+  ]);
+  assert.equal(manifestGets(), 4);
+  await assertServed('library/alpine', '3', alpine);
+  await assertServed('acme/multi', 'latest', multi);
+  hub.log.length = 0;
+  const second = await warmed(['alpine:3', 'acme/multi', `alpine@${alpine.digest}`]);
+  assert.deepEqual(
+    second.results.map(({ status }) => status),
+    ['cached', 'cached', 'cached'],
+  );
+  assert.deepEqual(hub.takeRequests(), []);
+  await hub.stop();
+  await core.restart();
+  await assertServed('library/alpine', '3', alpine);
+  await assertServed('acme/multi', 'latest', multi);
+});
+
+test('a private image is fetched as the account, and is no more public for it', async () => {
+  const secret = imageOf();
+  hub.push('acme/secret', '1', secret, { private: true });
+  assert.deepEqual((await warmed(['acme/secret:1'])).statuses, { secret: 'fetched' });
+  assert.equal((await core.ask('acme/secret/manifests/1')).status, 404);
+  await assertServed('acme/secret', '1', secret, 'private');
+});
+
+test('of an index the manifests of the wanted platforms alone are fetched', async () => {
+  const built = [imageOf(), imageOf(), imageOf(), imageOf()];
+  hub.push(
+    'acme/app',
+    '1',
+    indexOf(built, ['linux/amd64', 'linux/arm64', 'linux/arm/v7', 'unknown/unknown']),
+  );
+  hub.push('acme/arm', '1', indexOf([imageOf()], ['linux/arm64']));
+  assert.equal((await warmed(['acme/app:1'])).code, 0);
+  assert.equal(manifestGets(), 2);
+  const more = await warmed(['acme/app:1'], { platform: ['linux/arm64/v8', 'linux/arm', 'linux/s390x'] });
+  assert.deepEqual(more.results[0].missingPlatforms, ['linux/s390x']);
+  assert.equal(manifestGets(), 4);
+  await warmed(['acme/app:1'], { platform: ['all'] });
+  assert.equal(manifestGets(), 5);
+  const none = await warmed(['acme/arm:1']);
+  assert.equal(none.code, 1);
+  assert.equal(none.results[0].reason, 'it is not built for linux/amd64, but for linux/arm64');
+});
+
+test('a part of the quota is left to everybody else, and calling again goes on', async () => {
+  const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+  const cached = imageOf();
+  for (const name of names) hub.push(`acme/${name}`, '1', name === 'h' ? cached : imageOf());
+  await warmed(['acme/h:1']);
+  await assertServed('acme/h', '1', cached);
+  hub.remaining = 14;
+  const images = names.map((name) => `acme/${name}:1`);
+  const first = await warmed(images);
+  assert.equal(first.code, 1);
+  // The stand-in says what was left before the request that it answers; a tenth and at least 10 of 100 are kept.
+  assert.equal(hub.remaining, 9);
+  assert.equal(first.statuses.h, 'cached');
+  assert.equal(first.results.filter(({ status }) => status === 'left').length, 2);
+  assert.match(
+    first.stderr,
+    /^hubgate: docker\.io: 9 of 100 pulls are left, which are kept for everybody else; all are back at 20\S+Z at the latest\nhubgate: 2 left to do; the same command goes on with them\n$/,
+  );
+  // Nobody has told the core that there is more again: the one HEAD that is free does.
+  hub.remaining = 100;
+  const second = await warmed(images);
+  assert.deepEqual([second.code, second.results.filter(({ status }) => status === 'fetched').length], [0, 2]);
+  assert.equal(hub.remaining, 98);
+});
+
+test('where the upstream limits, what is cached is still done and the rest is left', async () => {
+  const cached = imageOf();
+  for (const name of ['a', 'b']) hub.push(`acme/${name}`, '1', imageOf());
+  hub.push('acme/c', '1', cached);
+  await warmed(['acme/c:1']);
+  await assertServed('acme/c', '1', cached);
+  hub.plant('registry', /^GET .*manifests/, {
+    kind: 'status',
+    status: 429,
+    headers: { 'retry-after': '90' },
+  });
+  const { code, statuses, stderr } = await warmed(['acme/a:1', 'acme/b:1', 'acme/c:1']);
+  assert.deepEqual([code, statuses], [1, { a: 'left', b: 'left', c: 'cached' }]);
+  assert.match(
+    stderr,
+    /docker\.io refuses for now, because it limits .* to try again in 90 s\nhubgate: 2 left/,
+  );
+});
+
+test('trouble with one image does not stop the others', async () => {
+  const good = imageOf();
+  const broken = imageOf();
+  hub.push('acme/good', '1', good);
+  hub.push('acme/broken', '1', broken);
+  hub.plant('cdn', new RegExp(String(broken.layers[0])), { kind: 'corrupt', at: 1 });
+  const { code, statuses, results } = await warmed(['acme/none:1', 'acme/broken:1', 'acme/good:1']);
+  assert.deepEqual([code, statuses], [1, { none: 'failed', broken: 'failed', good: 'fetched' }]);
+  const reasons = results.flatMap(({ reason }) => reason ?? []).sort();
+  assert.deepEqual(reasons, [
+    'the fill failed',
+    'the upstream has no such image, or does not show it to this mirror’s account',
+  ]);
+});
+
+test('a cache that cannot be written is no place to fetch ahead into', async () => {
+  hub.push('acme/app', '1', imageOf());
+  await rm(path.join(home, 'data/partial'), { recursive: true });
+  await writeFile(path.join(home, 'data/partial'), 'in the way');
+  const { code, results, stderr } = await warmed(['acme/app:1']);
+  assert.deepEqual([code, results[0].status], [1, 'failed']);
+  assert.equal(results[0].reason, 'the cache cannot be written; the log of the core says why');
+  assert.match(stderr, /^hubgate: the cache could not be written meanwhile/);
+});
+
+test('Ctrl-C ends at once; the core goes on with the download, and no byte of it comes twice', async () => {
+  const image = imageOf({ size: 500_000 });
+  hub.push('acme/big', '1', image);
+  const gate = Promise.withResolvers<void>();
+  const layer = new RegExp(String(image.layers[0]));
+  hub.plant('cdn', layer, { kind: 'pause', at: 200_000, gate: gate.promise });
+  const child = spawn(process.execPath, [BIN, 'warm', 'acme/big:1', '--home', home]);
+  const exit = once(child, 'exit');
+  const stderr = text(child.stderr);
+  const fetching = () => hub.log.filter(({ server, path: at }) => server === 'cdn' && layer.test(at));
+  await waitFor(() => (fetching()[0]?.bytes ?? 0) >= 200_000);
+  child.kill('SIGINT');
+  assert.deepEqual(await exit, [1, null]);
+  assert.match(await stderr, /^hubgate: interrupted; 0 of 1 images are through\nhubgate: .* goes on/);
+  gate.resolve();
+  const again = await warmed(['acme/big:1']);
+  assert.equal(again.code, 0);
+  assert.deepEqual(
+    fetching().map(({ bytes }) => bytes),
+    [500_000],
+  );
+  assert.equal(manifestGets(), 1);
+});
+
+test('a core that is started again in the middle is asked again, and goes on where it was', async () => {
+  const image = imageOf({ size: 500_000 });
+  hub.push('acme/big', '1', image);
+  const layer = new RegExp(String(image.layers[0]));
+  hub.plant('cdn', layer, { kind: 'pause', at: 200_000, gate: new Promise(() => {}) }, 1);
+  const warming = warmed(['acme/big:1']);
+  const fetching = () => hub.log.filter(({ server, path: at }) => server === 'cdn' && layer.test(at));
+  await waitFor(async () => {
+    const [partial] = await readdir(path.join(home, 'data/partial'));
+    return partial !== undefined && (await stat(path.join(home, 'data/partial', partial))).size > 100_000;
+  });
+  await core.restart();
+  const { code, results } = await warming;
+  assert.deepEqual([code, results[0]?.reason], [0, undefined]);
+  assert.equal(fetching().length, 2);
+  assert.ok((fetching()[1]?.bytes ?? 0) < 500_000);
+});
+
+test('without a core, and with mistakes, nothing is begun', async () => {
+  const nowhere = await run((terminal) =>
+    warm(['alpine'], { home: '/nonexistent', json: false }, {}, terminal),
+  );
+  assert.equal(nowhere.code, 1);
+  assert.match(nowhere.stderr, /^hubgate: no core runs here: nothing answers on /);
+  const wrong = await warmed(['alpine', 'Alpine', 'ghcr.io/acme/x'], { platform: ['linux'] });
+  assert.deepEqual([wrong.code, wrong.stdout], [2, '']);
+  assert.deepEqual(
+    wrong.stderr
+      .trim()
+      .split('\n')
+      .map((line) => line.split(':')[0]),
+    ['--platform', 'argument 2', 'argument 3'],
+  );
+  assert.deepEqual(hub.takeRequests(), []);
+});
+
+test('somebody at a terminal sees how far it is; in a log there is a line for each image', async () => {
+  const alpine = imageOf({ size: 300_000 });
+  hub.push('library/alpine', '3', alpine);
+  const command = () => (terminal: Parameters<Parameters<typeof run>[0]>[0]) =>
+    warm(['alpine:3'], { home, json: false }, {}, terminal);
+  const seen = await run(command(), { columns: 40 });
+  assert.equal(
+    seen.stdout,
+    'images: 1, for linux/amd64\ndocker.io/library/alpine:3  fetched 293.0 KiB\n' +
+      'images: 1 fetched (293.0 KiB), 0 here already, 0 failed, 0 left\n',
+  );
+  assert.match(seen.stderr, /\[#{24}\] {2}1 of 1 i/);
+  assert.ok(seen.stderr.endsWith('\x1b[J'));
+  assert.ok(seen.stderr.split('\n').every((line) => line.length < 50));
+  await assertServed('library/alpine', '3', alpine);
+  const logged = await run(command());
+  assert.deepEqual([logged.code, logged.stderr], [0, '']);
+  assert.match(logged.stdout, /^docker\.io\/library\/alpine:3 {2}is here already, 293\.0 KiB$/m);
+});
