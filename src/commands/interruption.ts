@@ -1,4 +1,4 @@
-/** Ctrl-C, and SIGTERM, while a command works: the first aborts `signal`, so that it can say where it was; a second ends it. */
+/** Ctrl-C, and SIGTERM, while a command works: the first aborts `signal`, so that it ends in good order; a second ends it at once. */
 export class Interruption implements Disposable {
   readonly #controller = new AbortController();
   readonly #abort = () => this.#controller.abort();

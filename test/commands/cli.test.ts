@@ -207,6 +207,8 @@ test('a first start makes what is missing and shows a password once; a second ke
     /no repository of a configured upstream/,
   );
   assert.equal((await pull()).status, 200);
+  const warmed = await run(['warm', 'alpine', '--json']);
+  assert.deepEqual([warmed.code, JSON.parse(warmed.stdout).bytes > 1000], [0, true], warmed.stderr);
   assert.equal(await first.stop(), 0);
 
   assert.deepEqual((await readdir(home)).sort(), ['certs', 'config', 'data', 'run', 'state']);
@@ -224,8 +226,25 @@ test('a first start makes what is missing and shows a password once; a second ke
   assert.equal(await second.stop(), 0);
 });
 
+test('Ctrl-C and SIGTERM while it starts end it in good order', async (t) => {
+  const [port, hub] = [await freePort(), 'http://127.0.0.1:1'];
+  const child = hubgate(['start'], {
+    HUBGATE_SERVER_LISTEN: `127.0.0.1:${port}`,
+    HUBGATE_SERVER_ADMIN: '127.0.0.1:0',
+    HUBGATE_SERVER_WORKERS: '2',
+    REGISTRY_PROXY_REMOTEURL: hub,
+  });
+  t.after(() => child.kill('SIGKILL'));
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
+  await waitFor(() => output.includes('First start.'));
+  child.kill('SIGTERM');
+  assert.deepEqual(await once(child, 'exit'), [0, null]);
+  assert.doesNotMatch(output, /docker pull|Error/);
+});
+
 test('what is asked of a core where none runs is said so', async () => {
-  for (const args of [['cache', 'stats'], ['upstream'], ['cache', 'purge', 'alpine']]) {
+  for (const args of [['cache', 'stats'], ['upstream'], ['warm', 'alpine'], ['cache', 'purge', 'alpine']]) {
     const { code, stderr } = await run(args);
     assert.equal(code, 1);
     assert.match(stderr, /^hubgate: no core runs here: nothing answers on .*run\/core\.sock/);

@@ -36,18 +36,18 @@ export class QuotaGuard {
   }
 
   /**
-   * Calls `fetch` where that costs nothing or enough is left. `isCached` asks the upstream with a HEAD where it is not: that
+   * Calls `get` where that costs nothing or enough is left. `isCached` asks the upstream with a HEAD where it is not: that
    * is free, and the answer says what is left now.
    */
   admit<T>(
     host: UpstreamHost,
     isCached: () => Promise<boolean>,
-    fetch: () => Promise<T>,
+    get: () => Promise<T>,
   ): Promise<Admitted<T>> {
     return this.#one(async () => {
-      if ((await this.#hasEnough(host)) || (await isCached())) return { fetched: await fetch() };
+      if ((await this.#hasEnough(host)) || (await isCached())) return { fetched: await get() };
       this.#asked.add(host);
-      if (await this.#hasEnough(host)) return { fetched: await fetch() };
+      if (await this.#hasEnough(host)) return { fetched: await get() };
       return { held: this.#held.get(host) ?? '' };
     });
   }

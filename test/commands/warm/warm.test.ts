@@ -233,9 +233,12 @@ test('a core that is started again in the middle is asked again, and goes on whe
   hub.plant('cdn', layer, { kind: 'pause', at: 200_000, gate: new Promise(() => {}) }, 1);
   const warming = warmed(['acme/big:1']);
   const fetching = () => hub.log.filter(({ server, path: at }) => server === 'cdn' && layer.test(at));
+  const partials = path.join(home, 'data/partial');
   await waitFor(async () => {
-    const [partial] = await readdir(path.join(home, 'data/partial'));
-    return partial !== undefined && (await stat(path.join(home, 'data/partial', partial))).size > 100_000;
+    const files = (await readdir(partials)).map((name) =>
+      stat(path.join(partials, name)).catch(() => undefined),
+    );
+    return (await Promise.all(files)).some((file) => file !== undefined && file.size > 100_000);
   });
   await core.restart();
   const { code, results } = await warming;
@@ -268,10 +271,9 @@ test('somebody at a terminal sees how far it is; in a log there is a line for ea
   const command = () => (terminal: Parameters<Parameters<typeof run>[0]>[0]) =>
     warm(['alpine:3'], { home, json: false }, {}, terminal);
   const seen = await run(command(), { columns: 40 });
-  assert.equal(
+  assert.match(
     seen.stdout,
-    'images: 1, for linux/amd64\ndocker.io/library/alpine:3  fetched 293.0 KiB\n' +
-      'images: 1 fetched (293.0 KiB), 0 here already, 0 failed, 0 left\n',
+    /^images: 1, for linux\/amd64\ndocker\.io\/library\/alpine:3 {2}fetched .*\nimages: 1 fetched \(.*\), 0 here already, 0 failed, 0 left\n$/,
   );
   assert.match(seen.stderr, /\[#{24}\] {2}1 of 1 i/);
   assert.ok(seen.stderr.endsWith('\x1b[J'));
