@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import cluster from 'node:cluster';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { flushCompileCache } from 'node:module';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
@@ -11,6 +12,7 @@ import { followSupervisor, roleProcess } from '../supervisor/role-process.ts';
 import { type RolePlan, supervise } from '../supervisor/supervise.ts';
 import { handOnUnconfirmed } from '../supervisor/unconfirmed-connections.ts';
 import { type HomePaths, pathsIn } from './home.ts';
+import { Interruption } from './interruption.ts';
 import { loadOrPrint } from './load.ts';
 import { prepare, type Role } from './prepare.ts';
 import { runRole } from './run-role.ts';
@@ -35,13 +37,20 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   if (config === undefined) return 2;
   const prepared = await prepare(config, paths, options.role);
   if (options.role === 'core' || options.role === 'auth') return runHere(options.role, config, paths);
+  using interruption = new Interruption();
+  const { signal } = interruption;
   // Before anything can fail: it exists from now on, and is not shown again.
   if (prepared.firstPassword !== undefined) printFirstPassword(prepared.firstPassword, terminal);
   const log = createLogger('supervisor', config.log);
-  const supervision = await supervise(plans(config, paths, options.role), log);
-  if (options.role === undefined) printWelcome(config, paths, prepared.ca, terminal);
+  const supervision = await supervise(plans(config, paths, options.role), log).catch((error) => {
+    // Ctrl-C reaches roles too, before they can tell it from an end.
+    if (!signal.aborted) throw error;
+  });
+  if (supervision === undefined) return 0;
+  if (options.role === undefined && !signal.aborted) printWelcome(config, paths, prepared.ca, terminal);
   onHangup(() => supervision.reload());
-  await stopSignal();
+  await aborted(signal);
+  log.info('ending; downloads under way have 30 s');
   await supervision.stop();
   return 0;
 }
@@ -58,9 +67,10 @@ function takeSettings(): Environment {
 }
 
 async function runHere(role: Role, config: Config, paths: HomePaths): Promise<ExitCode> {
+  using interruption = new Interruption();
   await using running = await runRole(role, config, paths);
   onHangup(() => void running.reload?.());
-  await stopSignal();
+  await aborted(interruption.signal);
   return 0;
 }
 
@@ -123,12 +133,8 @@ function onHangup(reload: () => void): void {
   if (process.stdout.isTTY !== true) process.on('SIGHUP', reload);
 }
 
-/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
-async function stopSignal(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  process.once('SIGTERM', resolve);
-  process.once('SIGINT', resolve);
-  await promise;
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, 'abort');
 }
 
 /** Within the working directory as people would type it. */

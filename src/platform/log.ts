@@ -23,6 +23,46 @@ export function createLogger(name: string, { level, format: wanted }: LogOptions
   if (!text) return pino(options, pino.destination({ fd: 1, sync: true }));
   // Loaded where there is somebody to read it: a service is spared its memory.
   const pretty: typeof pinoPretty = createRequire(import.meta.url)('pino-pretty');
-  const format = { sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', singleLine: true };
+  const format = {
+    sync: true,
+    translateTime: 'SYS:HH:MM:ss',
+    ignore: 'pid,hostname',
+    // What stands in a line and in which order is `writeText`'s to say.
+    hideObject: true,
+    messageFormat: writeText,
+  };
   return pino(options, pretty(format));
+}
+
+/** Fields that a line has otherwise, or first. */
+const ELSEWHERE: ReadonlySet<string> = new Set(['level', 'time', 'process', 'msg']);
+
+/**
+ * `core: upstream trouble  cause=timeout detail="no answer"`; of lists and of what has several lines, each on one of its
+ * own. What others wrote stays in its line, and is no command to a terminal.
+ */
+export function writeText(line: Readonly<Record<string, unknown>>, messageKey: string): string {
+  const fields = Object.entries(line).filter(([name]) => !ELSEWHERE.has(name));
+  const long = ([, value]: [string, unknown]) => Array.isArray(value) || String(value).includes('\n');
+  const short = fields.filter((field) => !long(field)).map(([name, value]) => `${name}=${writeValue(value)}`);
+  const lines = fields
+    .filter(long)
+    .flatMap(([, value]) => (Array.isArray(value) ? value : String(value).split('\n')));
+  const first = [`${line.process}: ${line[messageKey]}`, short.join(' ')].filter(Boolean).join('  ');
+  return [first, ...lines.map((one) => `    ${withoutControls(asText(one))}`)].join('\n');
+}
+
+function writeValue(value: unknown): string {
+  const text = asText(value);
+  return typeof value === 'string' && !/^[\w.:/@+-]+$/.test(text)
+    ? withoutControls(JSON.stringify(text))
+    : withoutControls(text);
+}
+
+function asText(value: unknown): string {
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
+
+function withoutControls(text: string): string {
+  return text.replace(/\p{Cc}/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

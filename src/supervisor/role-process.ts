@@ -94,7 +94,8 @@ export function followSupervisor(): Supervisor {
     settings: settings.promise,
     stopped: stopped.promise,
     onReload: () => {},
-    report: (report) => process.send?.(report),
+    // Who has lost its supervisor meanwhile ends for that.
+    report: (report) => process.send?.(report, () => {}),
   };
   return supervisor;
 }

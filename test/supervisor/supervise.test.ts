@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { type RoleProcess, roleProcess } from '../../src/supervisor/role-process.ts';
 import { type RolePlan, supervise } from '../../src/supervisor/supervise.ts';
 import { QUIET } from '../support/test-core.ts';
+import { type LoggedLine, testLog } from '../support/test-log.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const FIXTURE = path.join(import.meta.dirname, '../support/fixtures/role.ts');
@@ -43,7 +46,8 @@ function isRunning(pid: number): boolean {
 
 test('a role that dies is started again in less than a second, and the others go on', async () => {
   const [core, gateway] = [new Plan('core'), new Plan('gateway')];
-  const supervision = await supervise([core, gateway], QUIET);
+  const lines: LoggedLine[] = [];
+  const supervision = await supervise([core, gateway], testLog(lines));
   const before = core.pid;
   const other = gateway.pid;
   const died = performance.now();
@@ -53,6 +57,13 @@ test('a role that dies is started again in less than a second, and the others go
   assert.ok(performance.now() - died < 1_000);
   assert.notEqual(core.pid, before);
   assert.equal(gateway.pid, other);
+  assert.deepEqual(
+    lines.map(({ msg, role, pid }) => [msg, role, pid]),
+    [
+      ['a role ended; starting it again', 'core', before],
+      ['the role serves again', 'core', core.pid],
+    ],
+  );
   await supervision.stop();
   for (const pid of [core.pid, other]) assert.ok(!isRunning(pid));
 });
@@ -96,3 +107,12 @@ test(
     await supervision.stop();
   },
 );
+
+test('a role whose supervisor has gone while it started ends without a word', async () => {
+  const child = fork(FIXTURE, { silent: true });
+  child.send({ settings: {} });
+  child.disconnect();
+  const said = text(child.stderr ?? assert.fail());
+  const [code] = await once(child, 'exit');
+  assert.deepEqual([code, await said], [0, '']);
+});
