@@ -7,6 +7,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Narrowing } from '../../access/narrowing.ts';
 import { ANONYMOUS, type Subject } from '../../access/subject.ts';
 import type { Login, LoginRefusal } from '../../registry/auth-api.ts';
+import { peerAddress } from '../http/peer-address.ts';
 import type { AuthClient } from './auth-client.ts';
 import type { IdentifyByCertificate } from './client-certificate.ts';
 import type { LiveCredentials } from './credentials-in-force.ts';
@@ -54,19 +55,18 @@ export function createAdmit({ auth, byCertificate, verifyToken, credentials }: A
       : { kind: 'admitted', ...identity, ...inForce };
   };
 
-  return async ({ headers: { authorization }, socket }) => {
-    const certified = byCertificate(socket as TLSSocket);
+  return async (request) => {
+    const certified = byCertificate(request.socket as TLSSocket);
     // Whatever else is shown: clients send their logins of other registries along.
     if (certified !== undefined) return { kind: 'admitted', ...certified };
-    const { remoteAddress: address = '' } = socket;
-    const shown = readShown(authorization);
+    const shown = readShown(request.headers.authorization);
     switch (shown.kind) {
       case 'nothing':
         return { kind: 'anonymous', subject: ANONYMOUS };
       case 'token':
         return byToken(shown.token);
       case 'login':
-        return byLogin(shown.login, address);
+        return byLogin(shown.login, peerAddress(request));
       case 'unreadable':
         return { kind: 'rejected', error: 'BAD_CREDENTIALS' };
     }

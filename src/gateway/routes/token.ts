@@ -9,6 +9,7 @@ import type { AuthClient, IssuedToken, Refused } from '../admission/auth-client.
 import type { IdentifyByCertificate } from '../admission/client-certificate.ts';
 import { readShown } from '../admission/shown.ts';
 import type { Audit, AuditLine } from '../audit/audit.ts';
+import { peerAddress } from '../http/peer-address.ts';
 import { refuse } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
 
@@ -26,6 +27,7 @@ const MAX_BODY = 64 * 1024;
  */
 export async function answerToken(context: Context, rooms: TokenRooms): Promise<void> {
   const started = performance.now();
+  const address = peerAddress(context.req);
   context.respond = false;
   const parameters = await readParameters(context);
   const shown = parameters && readCredentials(context.headers.authorization, parameters);
@@ -36,7 +38,6 @@ export async function answerToken(context: Context, rooms: TokenRooms): Promise<
     });
   }
   const scopes = splitScopes(parameters.getAll('scope'));
-  const address = context.req.socket.remoteAddress ?? '';
   const certificate = rooms.byCertificate(context.req.socket as TLSSocket);
   const offline = offlineClient(parameters);
   const answer = await rooms.auth.token({ ...shown, certificate, offline, scopes, address });
