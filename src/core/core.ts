@@ -15,6 +15,7 @@ import { Memberships } from './pull/membership.ts';
 import { BlobPull } from './pull/pull-blob.ts';
 import { DocumentPull } from './pull/pull-document.ts';
 import { ManifestPull } from './pull/pull-manifest.ts';
+import { RecentPulls } from './pull/recent-pulls.ts';
 import { scrub } from './store/scrub.ts';
 import { openStore } from './store/store.ts';
 import { createRegistryClient } from './upstream/registry-client.ts';
@@ -83,6 +84,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     }),
     blobs,
     documents: new DocumentPull({ index: store.index, client, memberships, clock, staleIfError }),
+    recent: new RecentPulls(clock),
     operations: createOperations({ store, client, transport, writes, upstreams, names }),
     log,
   });

@@ -13,10 +13,12 @@ import {
   type Grant,
   LOCATION_TYPE,
   type Location,
+  type Progress,
   PURGE,
   type Purged,
   parseGrant,
   type UpstreamChecks,
+  type UpstreamCost,
 } from '../registry/core-api.ts';
 import { ERRORS, errorBody } from '../registry/error.ts';
 import { writePage } from '../registry/page.ts';
@@ -27,6 +29,8 @@ import type { Outcome, Refusal } from './pull/outcome.ts';
 import type { BlobPull, PulledBlob } from './pull/pull-blob.ts';
 import type { DocumentPull, PulledDocument } from './pull/pull-document.ts';
 import type { ManifestPull, PulledManifest } from './pull/pull-manifest.ts';
+import type { RecentPulls } from './pull/recent-pulls.ts';
+import { atTheCostOf, Cost } from './upstream/cost.ts';
 import type { BlobHead } from './upstream/registry-client.ts';
 
 /** What the core serves on its socket: the distribution API, with a grant beside each request. */
@@ -35,6 +39,7 @@ export interface CoreRooms {
   readonly manifests: ManifestPull;
   readonly blobs: BlobPull;
   readonly documents: DocumentPull;
+  readonly recent: RecentPulls;
   readonly operations: Operations;
   readonly log: Logger;
 }
@@ -82,31 +87,51 @@ async function answer(context: Context, rooms: CoreRooms): Promise<void> {
   ) {
     refuse(context, { kind: 'refused', error: 'BAD_REQUEST' });
   } else {
-    await pull(context, rooms, parsed.route, method, grant);
+    const cost = new Cost();
+    const asked: Asked = {
+      route: parsed.route,
+      method,
+      grant,
+      cost,
+      caller: context.get(CORE_HEADERS.caller),
+    };
+    try {
+      await atTheCostOf(cost, () => pull(context, rooms, asked));
+    } finally {
+      // Also where it failed.
+      if (!context.res.headersSent) sayCost(context, cost);
+    }
   }
 }
 
-async function pull(
-  context: Context,
-  { manifests, blobs, documents, operations }: CoreRooms,
-  route: RepositoryRoute,
-  method: 'GET' | 'HEAD',
-  grant: Grant,
-): Promise<void> {
+interface Asked {
+  readonly route: RepositoryRoute;
+  readonly method: 'GET' | 'HEAD';
+  readonly grant: Grant;
+  readonly cost: Cost;
+  /** Empty where it is not said. */
+  readonly caller: string;
+}
+
+async function pull(context: Context, rooms: CoreRooms, asked: Asked): Promise<void> {
+  const { manifests, blobs, documents, operations } = rooms;
+  const { route, method, grant, cost, caller } = asked;
   const { repository } = route;
   switch (route.kind) {
-    case 'manifest':
-      send(
-        context,
-        operations,
-        await manifests.pull(repository, route.reference, method, grant),
-        sendManifest,
-      );
+    case 'manifest': {
+      const outcome = await manifests.pull(repository, route.reference, method, grant);
+      sayPull(context, pullOf(rooms, asked, route, outcome));
+      send(context, operations, outcome, sendManifest);
       break;
+    }
     case 'blob':
+      if (caller !== '') sayPull(context, rooms.recent.ofBlob(caller, repository, route.digest));
       if (method === 'HEAD')
         send(context, operations, await blobs.head(repository, route.digest, grant), sendBlobHead);
-      else send(context, operations, await blobs.get(repository, route.digest, grant), sendBlob);
+      else
+        send(context, operations, await blobs.get(repository, route.digest, grant), (_, pulled) =>
+          sendBlob(context, pulled, cost),
+        );
       break;
     case 'tags':
       send(context, operations, await documents.tags(repository, route.page, grant), sendDocument);
@@ -114,6 +139,29 @@ async function pull(
     case 'referrers':
       send(context, operations, await documents.referrers(repository, route.digest, grant), sendDocument);
   }
+}
+
+/** A tag that came to nothing belongs to no pull. */
+function pullOf(
+  { recent }: CoreRooms,
+  { method, caller }: Asked,
+  { repository, reference }: RepositoryRoute & { kind: 'manifest' },
+  outcome: Outcome<PulledManifest>,
+): string | undefined {
+  const found = outcome.kind === 'found' ? outcome : undefined;
+  const digest = found?.digest ?? (reference.kind === 'digest' ? reference.digest : undefined);
+  if (caller === '' || digest === undefined) return undefined;
+  return recent.ofManifest(caller, repository, { reference, method, digest, bytes: found?.bytes });
+}
+
+function sayPull(context: Context, pull: string | undefined): void {
+  if (pull !== undefined) context.set(CORE_HEADERS.pull, pull);
+}
+
+function sayCost(context: Context, cost: Cost): void {
+  const { upstreamRequests, countedPulls } = cost.take();
+  if (upstreamRequests > 0) context.set(CORE_HEADERS.upstreamRequests, String(upstreamRequests));
+  if (countedPulls > 0) context.set(CORE_HEADERS.countedPulls, String(countedPulls));
 }
 
 async function answerOperator(context: Context, operations: Operations): Promise<void> {
@@ -166,7 +214,7 @@ function sendBlobHead(context: Context, { size }: BlobHead): void {
   if (size !== undefined) context.set('content-length', String(size));
 }
 
-function sendBlob(context: Context, pulled: PulledBlob): void {
+function sendBlob(context: Context, pulled: PulledBlob, cost: Cost): void {
   switch (pulled.blob) {
     case 'stored': {
       const { file, size } = pulled;
@@ -175,7 +223,7 @@ function sendBlob(context: Context, pulled: PulledBlob): void {
       return;
     }
     case 'filling':
-      context.body = Readable.from(progressLines(pulled.fill));
+      context.body = Readable.from(progressLines(pulled.fill, cost));
       context.set('content-type', FILL_TYPE);
       return;
     case 'bytes':
@@ -186,9 +234,14 @@ function sendBlob(context: Context, pulled: PulledBlob): void {
 }
 
 /** One line where the file is, then one whenever the fill has come further, to the end. A reader may leave at any time. */
-async function* progressLines(fill: Fill): AsyncGenerator<string> {
+async function* progressLines(fill: Fill, cost: Cost): AsyncGenerator<string> {
   yield `${JSON.stringify({ file: fill.file, size: fill.size ?? null } satisfies FillStart)}\n`;
-  for await (const progress of fill.progress()) yield `${JSON.stringify(progress)}\n`;
+  for await (const progress of fill.progress())
+    yield `${JSON.stringify(progress.kind === 'filling' ? progress : withCost(progress, cost.take()))}\n`;
+}
+
+function withCost(last: Exclude<Progress, { kind: 'filling' }>, cost: UpstreamCost): Progress {
+  return cost.upstreamRequests === 0 ? last : { ...last, cost };
 }
 
 function sendDocument(context: Context, { bytes, next, age }: PulledDocument): void {

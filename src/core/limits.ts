@@ -75,6 +75,9 @@ export const MAX_DOCUMENT_DEPTH = 32;
 /** Milliseconds after which a fill that broke off is not gone on with. */
 export const KEEP_PARTIAL_FOR = 24 * 60 * 60_000;
 
+/** Milliseconds for which a pull goes on though nothing is asked for: large layers take their time. */
+export const PULL_REMEMBERED_FOR = 30 * 60_000;
+
 /** When and how far the cache is emptied. */
 export const EVICTION = {
   /** Parts of `cache.maxSize`: above the first, content goes until no more than the second is left. */

@@ -2,6 +2,10 @@
 export class SingleFlight<T> {
   readonly #running = new Map<string, Promise<T>>();
 
+  isRunning(key: string): boolean {
+    return this.#running.has(key);
+  }
+
   run(key: string, task: () => Promise<T>): Promise<T> {
     const running = this.#running.get(key);
     if (running !== undefined) return running;

@@ -11,7 +11,21 @@ export const CORE_HEADERS = {
   error: 'hubgate-error',
   /** Of a list: the query of its next page. */
   next: 'hubgate-next',
+  /** Of a request: an opaque text that is the same for all requests of one caller. Where it is absent, so is `pull`. */
+  caller: 'hubgate-caller',
+  /** The id that the requests of one pull have in common. */
+  pull: 'hubgate-pull',
+  /** What the answer has cost until then, each where it is not 0. The rest, of a fill, is in its last line. */
+  upstreamRequests: 'hubgate-upstream-requests',
+  countedPulls: 'hubgate-counted-pulls',
 } as const;
+
+/**
+ * What was asked of upstreams for one caller: requests, those to token services and storage included, and the pulls that
+ * a quota counts. What is shared is the cost of whoever came first.
+ */
+export const UPSTREAM_COST = z.object({ upstreamRequests: z.int(), countedPulls: z.int() });
+export type UpstreamCost = Readonly<z.output<typeof UPSTREAM_COST>>;
 
 /** What the policy granted: public content only, or private content too. */
 export type Grant = 'public' | 'private';
@@ -50,12 +64,15 @@ export const FILL_TYPE = 'application/vnd.hubgate.fill.v1+ndjson';
 export const FILL = z.object({ file: FILE, size: z.int().nullable() });
 export type FillStart = z.output<typeof FILL>;
 
+/** `cost`: since the headers, for this caller; where there was any. */
+const LAST_LINE = { cost: UPSTREAM_COST.optional() };
+
 export const PROGRESS = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('filling'), written: z.int() }),
-  z.object({ kind: z.literal('verified'), size: z.int() }),
+  z.object({ kind: z.literal('verified'), size: z.int(), ...LAST_LINE }),
   /** It does not go on here, for a reason that is the mirror's own: to ask again leads to the rest. */
-  z.object({ kind: z.literal('interrupted') }),
-  z.object({ kind: z.literal('failed') }),
+  z.object({ kind: z.literal('interrupted'), ...LAST_LINE }),
+  z.object({ kind: z.literal('failed'), ...LAST_LINE }),
 ]);
 export type Progress = Readonly<z.output<typeof PROGRESS>>;
 

@@ -35,7 +35,7 @@ async function pullOver(partial: Buffer, stream: Buffer, range?: string) {
   const progress = [{ kind: 'filling', written: WRITTEN }, { kind: 'interrupted' }];
   const server = createServer(async (request, response) => {
     const announcements = readLines(Readable.from(progress.map((line) => `${JSON.stringify(line)}\n`)));
-    await using source = await openFill(file, BLOB.length, announcements);
+    await using source = await openFill(file, BLOB.length, announcements, () => {});
     const rest = { kind: 'blob-stream', cache: 'bypass', size: BLOB.length } as const;
     const again = async () => ({ ...rest, body: Readable.from(inChunks(stream)) });
     await deliverBlob({ request, response, digest: DIGEST, again }, source);

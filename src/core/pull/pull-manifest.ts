@@ -219,11 +219,11 @@ export class ManifestPull {
 
   /** Fetches by digest, as the account: one GET, however many ask. */
   async #fetch(repository: Repository, digest: Digest): Promise<Outcome<PulledManifest>> {
-    const answer = await this.#fetching.run(`${repository.name}@${digest}`, () =>
-      this.#fetchAndKeep(repository, digest),
-    );
+    const key = `${repository.name}@${digest}`;
+    const cache = this.#fetching.isRunning(key) ? 'joined' : 'fill';
+    const answer = await this.#fetching.run(key, () => this.#fetchAndKeep(repository, digest));
     return answer.kind === 'yes'
-      ? { kind: 'found', cache: 'fill', ...answer.value }
+      ? { kind: 'found', cache, ...answer.value }
       : refusalOf(answer, 'MANIFEST_UNKNOWN');
   }
 

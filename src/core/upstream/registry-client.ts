@@ -14,7 +14,8 @@ import { type Reference, writeReference } from '../../registry/reference.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { MAX_DOCUMENT_SIZE } from '../limits.ts';
 import { type Answer, cannot, type Refused, yes } from './answer.ts';
-import type { Quota } from './quota.ts';
+import { countPull } from './cost.ts';
+import { type Quota, readQuota } from './quota.ts';
 import { discard, type UpstreamResponse } from './transport.ts';
 import {
   type AskOptions,
@@ -123,7 +124,11 @@ class HttpRegistryClient implements RegistryClient {
   getManifest(repository: Repository, reference: Reference, ask: AskOptions): Promise<Answer<Manifest>> {
     const resource = `manifests/${writeReference(reference)}`;
     const request: ResourceRequest = { repository, method: 'GET', resource, ask, headers: ACCEPT_MANIFESTS };
-    return this.#upstreams.ask(request, (response) => readManifest(response, repository, reference));
+    return this.#upstreams.ask(request, (response) => {
+      // An account without a limit, and a registry that has none, send no such headers.
+      if (readQuota(response.headers, 0) !== undefined) countPull();
+      return readManifest(response, repository, reference);
+    });
   }
 
   headBlob(

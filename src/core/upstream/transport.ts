@@ -6,6 +6,7 @@ import type { CoreLimits } from '../limits.ts';
 import { type AddressKind, kindOfAddress, kindOfHost, lookupOnly } from './address.ts';
 import { type Answer, cannot, type Refused, type Trouble, yes } from './answer.ts';
 import { Breaker } from './breaker.ts';
+import { countRequest } from './cost.ts';
 import { isRedirectAllowed } from './origin-rules.ts';
 
 /**
@@ -132,6 +133,7 @@ class UndiciTransport implements Transport {
     const breaker = this.#breakerOf(url, dispatcher);
     if (breaker.trouble !== undefined) throw new HostDown(breaker.trouble);
     const started = performance.now();
+    countRequest();
     try {
       const response = await this.#dispatch(dispatcher, url, headers, request);
       if (response.statusCode < 500) breaker.succeeded();
@@ -158,7 +160,7 @@ class UndiciTransport implements Transport {
     return breaker;
   }
 
-  /** Any answer but one of trouble will do: what it says is not for a probe to judge. */
+  /** Any answer but one of trouble will do: what it says is not for a probe to judge. It is at nobody's cost. */
   async #isThere(url: URL, dispatcher: Agent): Promise<boolean> {
     using deadline = new Deadline(this.#limits.revalidation);
     try {

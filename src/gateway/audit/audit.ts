@@ -6,7 +6,10 @@ import pino from 'pino';
 import type { Logger } from '../../platform/log.ts';
 
 export interface AuditLine {
-  readonly action: 'pull' | 'token';
+  /** `pull`: of a manifest or a blob. `tags`, `referrers`, `catalog`: of such a list. `token`: of a token of ours. */
+  readonly action: 'pull' | 'tags' | 'referrers' | 'catalog' | 'token';
+  /** The same for the requests that are one pull. Of what the core was not asked for there is none. */
+  readonly pull?: string;
   /** As the policy calls it; `anonymous` too for whoever showed nothing that is valid. */
   readonly subject: string;
   /** The id of what was shown. */
@@ -27,6 +30,12 @@ export interface AuditLine {
   readonly bytes?: number;
   /** How the core came to it: `hit`, `revalidated`, `fill`, `joined`, `stale`; `bypass` for an external core. */
   readonly cache?: string;
+  /**
+   * What the core asked of upstreams for this request and for no other: requests, those for tokens and to where they
+   * redirect included, and the pulls that a quota counts. Absent where no core was asked, or one that does not tell.
+   */
+  readonly upstreamRequests?: number;
+  readonly countedPulls?: number;
   readonly milliseconds: number;
 }
 
@@ -56,6 +65,9 @@ export function openAudit(file: string, log: Logger): Audit {
   destination.on('error', (error: Error) => {
     // What could not be written until the end is given up; it would keep the process from ending.
     if (ending) return destination.destroy();
+    // sonic-boom waits on for the file that could not be opened, and would at the next one close the old one twice: whatever
+    // has its number by then.
+    destination.removeAllListeners('ready');
     if (!failed) log.error({ file, error: error.message }, 'the audit log cannot be written');
     failed = true;
   });

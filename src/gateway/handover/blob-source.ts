@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { PROGRESS, type Progress } from '../../registry/core-api.ts';
+import { PROGRESS, type Progress, type UpstreamCost } from '../../registry/core-api.ts';
 
 /** A blob as a file that is whole, or that still grows. */
 export interface BlobSource extends AsyncDisposable {
@@ -41,14 +41,18 @@ export async function openStoredBlob(file: string, size: number): Promise<BlobSo
   };
 }
 
-/** A fill: the core's announcements say how far its file can be read. Takes over `announcements`. */
+/**
+ * A fill: the core's announcements say how far its file can be read. Takes over `announcements`. `onCost` is called where the
+ * last of them names one.
+ */
 export async function openFill(
   file: string,
   size: number | undefined,
   announcements: Lines,
+  onCost: (cost: UpstreamCost) => void,
 ): Promise<BlobSource> {
   const handle = await open(file);
-  const fill = new FillProgress(announcements);
+  const fill = new FillProgress(announcements, onCost);
   return {
     filling: true,
     size,
@@ -96,11 +100,13 @@ async function* splitLines(body: Readable): AsyncGenerator<string, void> {
 
 class FillProgress {
   readonly #announcements: Lines;
+  readonly #onCost: (cost: UpstreamCost) => void;
   #available = 0;
   #ended = false;
 
-  constructor(announcements: Lines) {
+  constructor(announcements: Lines, onCost: (cost: UpstreamCost) => void) {
     this.#announcements = announcements;
+    this.#onCost = onCost;
   }
 
   async available(position: number): Promise<number> {
@@ -110,6 +116,7 @@ class FillProgress {
 
   async #advance(): Promise<void> {
     const progress = await this.#next();
+    if (progress.kind !== 'filling' && progress.cost !== undefined) this.#onCost(progress.cost);
     switch (progress.kind) {
       case 'filling':
         this.#available = Math.max(0, progress.written - HELD_BACK);

@@ -9,13 +9,14 @@ import {
   type Grant,
   LOCATION,
   LOCATION_TYPE,
+  type UpstreamCost,
 } from '../../registry/core-api.ts';
 import { parseDigest } from '../../registry/digest.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { parsePage } from '../../registry/page.ts';
 import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
 import { openFill, openStoredBlob, readLines } from './blob-source.ts';
-import type { Core, CoreAnswer, PullOptions } from './core.ts';
+import type { Core, CoreAnswer, CoreNotes, PullOptions } from './core.ts';
 
 export interface BuiltinCoreOptions {
   readonly socket: string;
@@ -53,24 +54,33 @@ class BuiltinCore implements Core {
 
   async #pullOnce(
     route: RepositoryRoute,
-    { method, private: reachesPrivate }: PullOptions,
+    { method, private: reachesPrivate, caller, notes = {} }: PullOptions,
   ): Promise<CoreAnswer> {
     const grant: Grant = reachesPrivate ? 'private' : 'public';
     const response = await this.#http.request({
       // A document's length is known with its bytes only.
       method: route.kind === 'manifest' || route.kind === 'blob' ? method : 'GET',
       path: `/v2/${route.repository.name}/${resourceOf(route)}`,
-      headers: { [CORE_HEADERS.grant]: grant },
+      headers: {
+        [CORE_HEADERS.grant]: grant,
+        ...(caller !== undefined && { [CORE_HEADERS.caller]: caller }),
+      },
       deadline: DEADLINE,
     });
+    takeNotes(notes, response);
     if (response.statusCode !== 200) return readRefusal(response);
     const cache = String(response.headers[CORE_HEADERS.cache]);
     if (route.kind === 'manifest') return readManifest(response, method, cache);
-    if (route.kind === 'blob') return this.#readBlob(response, method, cache);
+    if (route.kind === 'blob') return this.#readBlob(response, method, cache, notes);
     return readDocument(response, cache);
   }
 
-  async #readBlob(response: HttpResponse, method: string, cache: string): Promise<CoreAnswer> {
+  async #readBlob(
+    response: HttpResponse,
+    method: string,
+    cache: string,
+    notes: CoreNotes,
+  ): Promise<CoreAnswer> {
     const { headers, body } = response;
     if (method === 'HEAD') {
       await body.dump();
@@ -88,10 +98,11 @@ class BuiltinCore implements Core {
     const lines = readLines(body);
     try {
       const { file, size } = FILL.parse(await lines.next());
+      const onCost = (cost: UpstreamCost) => addCost(notes, cost);
       return {
         kind: 'blob',
         cache,
-        source: await openFill(path.join(this.#directory, file), size ?? undefined, lines),
+        source: await openFill(path.join(this.#directory, file), size ?? undefined, lines, onCost),
       };
     } catch (error) {
       lines.close();
@@ -112,6 +123,24 @@ class BuiltinCore implements Core {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#http[Symbol.asyncDispose]();
   }
+}
+
+/** Asked more than once, a core adds to what it said; the pull is the one that it said first. */
+function takeNotes(notes: CoreNotes, { headers }: HttpResponse): void {
+  const pull = headers[CORE_HEADERS.pull];
+  if (typeof pull === 'string') notes.pull ??= pull;
+  addCost(notes, {
+    upstreamRequests: Number(headers[CORE_HEADERS.upstreamRequests] ?? 0),
+    countedPulls: Number(headers[CORE_HEADERS.countedPulls] ?? 0),
+  });
+}
+
+function addCost(notes: CoreNotes, { upstreamRequests, countedPulls }: UpstreamCost): void {
+  const { cost } = notes;
+  notes.cost = {
+    upstreamRequests: upstreamRequests + (cost?.upstreamRequests ?? 0),
+    countedPulls: countedPulls + (cost?.countedPulls ?? 0),
+  };
 }
 
 async function readRefusal({ headers, body }: HttpResponse): Promise<CoreAnswer> {

@@ -3,7 +3,7 @@
  * answers with what the core has; it depends on the core's HTTP, and must not know who asked or why they may.
  */
 import type { Readable } from 'node:stream';
-import type { CachedRepositories } from '../../registry/core-api.ts';
+import type { CachedRepositories, UpstreamCost } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ErrorName } from '../../registry/error.ts';
 import type { Page } from '../../registry/page.ts';
@@ -22,6 +22,20 @@ export interface PullOptions {
   readonly method: 'GET' | 'HEAD';
   /** Does the grant reach private content? */
   readonly private: boolean;
+  /** An opaque text that is the same for all requests of one caller. */
+  readonly caller?: string;
+  /** Where the core's notes are put. */
+  readonly notes?: CoreNotes;
+}
+
+/**
+ * What a core says besides its answer, for the record: some of it with the headers, the rest with the last bytes of a fill.
+ * Nothing of one that does not tell.
+ */
+export interface CoreNotes {
+  /** The id that the requests of one pull have in common. */
+  pull?: string;
+  cost?: UpstreamCost;
 }
 
 export type CoreAnswer =

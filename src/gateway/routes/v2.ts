@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { BearerChallenge } from '../../registry/challenge.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
@@ -7,14 +6,23 @@ import type { Tag } from '../../registry/reference.ts';
 import type { UpstreamNames } from '../../registry/repository.ts';
 import { parseTarget, type RepositoryRoute } from '../../registry/route.ts';
 import type { Admission, Admit } from '../admission/admit.ts';
-import type { Audit, AuditLine } from '../audit/audit.ts';
+import type { Audit } from '../audit/audit.ts';
 import type { Core, CoreAnswer } from '../handover/core.ts';
 import { deliver } from '../handover/deliver.ts';
+import { peerAddress } from '../http/peer-address.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
 import type { Asked, Permission, Permit, PermitNow } from '../permission/permit.ts';
 import { answerCatalog } from './catalog.ts';
 import { permittedTags } from './permitted-tags.ts';
+import {
+  type AskedRepository,
+  type Asking,
+  callerLine,
+  callerOf,
+  howItCame,
+  repositoryLine,
+} from './record.ts';
 
 export interface V2Rooms {
   readonly names: UpstreamNames;
@@ -34,15 +42,10 @@ export interface V2Rooms {
 const CATALOG_SCOPE = 'registry:catalog:*';
 
 /** A request of the distribution API, as far as it is known on its way. */
-interface Pull {
-  readonly request: IncomingMessage;
+interface Pull extends AskedRepository {
   readonly response: ServerResponse;
   readonly method: 'GET' | 'HEAD';
-  readonly route: RepositoryRoute;
-  readonly admission: Admission;
   readonly permit: Permit;
-  /** By the monotonic clock. */
-  readonly started: number;
 }
 
 /** A pull from its raw target to its audit line: parse, admit, permit, hand over, deliver, record. */
@@ -52,6 +55,8 @@ export async function answerV2(
   rooms: V2Rooms,
 ): Promise<void> {
   const started = performance.now();
+  // A client that has gone has none.
+  const address = peerAddress(request);
   const { method } = request;
   const parsed = parseTarget(request.url ?? '', rooms.names);
   if ('refusal' in parsed) return refuse(response, { error: parsed.refusal });
@@ -61,26 +66,28 @@ export async function answerV2(
   }
   const admission = await rooms.admit(request);
   if (route.kind === 'ping') return answerPing(response, admission, rooms);
+  const asking: Asking = { request, admission, address, started };
   if (route.kind === 'catalog') {
     if (!rooms.catalog)
       return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
-    if (admission.kind !== 'admitted') return answerPing(response, admission, rooms, CATALOG_SCOPE);
-    return answerCatalog(response, { admission, address: addressOf(request), page: route.page }, rooms);
+    if (admission.kind === 'admitted') await answerCatalog(response, { ...asking, page: route.page }, rooms);
+    else answerPing(response, admission, rooms, CATALOG_SCOPE);
+    const decision = admission.kind === 'admitted' ? 'allow' : 'deny';
+    return rooms.audit({ action: 'catalog', ...callerLine(asking), decision, status: response.statusCode });
   }
 
   const permit = rooms.permitNow();
-  const pull: Pull = { request, response, method, route, admission, permit, started };
-  const address = addressOf(request);
+  const pull: Pull = { ...asking, response, method, route, permit, notes: {} };
   const permission = permit(admission, { ...whatIsPulled(route), address });
   if (permission.kind === 'refused') {
     refusePull(response, permission, rooms);
-    return record(pull, permission, { status: ERRORS[permission.error].status }, rooms);
+    return rooms.audit(repositoryLine(pull, permission, { status: ERRORS[permission.error].status }));
   }
   const answer = await answerOf(pull, permission.private, rooms);
   const again = () => handOver(pull, permission.private, rooms);
   const { failure, ...delivered } = await deliver({ ...pull, again }, answer);
   if (failure !== undefined) logFailure(pull, failure, rooms);
-  record(pull, permission, { ...delivered, ...howItCame(answer) }, rooms);
+  rooms.audit(repositoryLine(pull, permission, { ...delivered, ...howItCame(answer) }));
 }
 
 /** A tag is what is to be resolved; everything else is judged by its repository. */
@@ -137,21 +144,19 @@ function advice(
 /** What the core has, as far as it is for this caller: of a list of tags, those that may be resolved. */
 async function answerOf(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms): Promise<CoreAnswer> {
   const answer = await handOver(pull, reachesPrivate, rooms);
-  const { admission, permit, request, route } = pull;
+  const { admission, permit, address, route } = pull;
   if (route.kind !== 'tags' || answer.kind !== 'document') return answer;
   const { repository } = route;
-  const permitTag = (tag: Tag) => permit(admission, { repository, tag, address: addressOf(request) });
+  const permitTag = (tag: Tag) => permit(admission, { repository, tag, address });
   const isPublic = async () => (await handOver(pull, false, rooms)).kind === 'document';
   return { ...answer, bytes: await permittedTags(answer.bytes, { permitTag, reachesPrivate, isPublic }) };
 }
 
-async function handOver(
-  { route, method }: Pull,
-  reachesPrivate: boolean,
-  rooms: V2Rooms,
-): Promise<CoreAnswer> {
+async function handOver(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms): Promise<CoreAnswer> {
+  const { route, method, notes } = pull;
   try {
-    return await rooms.core.pull(route, { method, private: reachesPrivate });
+    const caller = callerOf(pull);
+    return await rooms.core.pull(route, { method, private: reachesPrivate, caller, notes });
   } catch (error) {
     rooms.log.error(
       { repository: route.repository.name, error: (error as Error).message },
@@ -164,50 +169,4 @@ async function handOver(
 function logFailure({ route }: Pull, failure: Error, { log }: V2Rooms): void {
   if (failure instanceof ClientGone) return;
   log.error({ repository: route.repository.name, error: failure.message }, 'an answer was cut short');
-}
-
-type Result = Pick<AuditLine, 'status'> & Partial<Pick<AuditLine, 'bytes' | 'cache' | 'digest'>>;
-
-function record(pull: Pull, permission: Permission, result: Result, { audit }: V2Rooms): void {
-  const { request, method, route, admission, started } = pull;
-  const { digest, ...came } = result;
-  const agent = request.headers['user-agent'];
-  audit({
-    action: 'pull',
-    subject: writeSubject(admission.kind === 'rejected' ? ANONYMOUS : admission.subject),
-    ...(admission.kind === 'admitted' && { credential: admission.credential }),
-    address: addressOf(request),
-    ...(agent !== undefined && { agent }),
-    method,
-    repository: route.repository.name,
-    ...whatWasPulled(route, digest),
-    ...(permission.rule !== undefined && { rule: permission.rule }),
-    decision: permission.kind === 'granted' ? 'allow' : 'deny',
-    ...came,
-    milliseconds: Math.round(performance.now() - started),
-  });
-}
-
-function howItCame(answer: CoreAnswer): Partial<Pick<AuditLine, 'cache' | 'digest'>> {
-  return {
-    ...('cache' in answer && { cache: answer.cache }),
-    ...(answer.kind === 'manifest' && { digest: answer.digest }),
-  };
-}
-
-/** `resolved`: what a tag came to. */
-function whatWasPulled(
-  route: RepositoryRoute,
-  resolved: string | undefined,
-): Pick<AuditLine, 'tag' | 'digest'> {
-  if (route.kind === 'tags') return {};
-  if (route.kind !== 'manifest') return { digest: route.digest };
-  const { reference } = route;
-  if (reference.kind === 'digest') return { digest: reference.digest };
-  return { tag: reference.tag, ...(resolved !== undefined && { digest: resolved }) };
-}
-
-/** The TCP peer's: what a proxy may have written into headers is not believed. */
-function addressOf(request: IncomingMessage): string {
-  return request.socket.remoteAddress ?? '';
 }

@@ -217,6 +217,8 @@ test('the pull limit: 429 with Retry-After where there is no copy, and the copy 
 });
 
 test('invariant 3: a private repository is as if it were not there, unless the grant reaches private ones', async () => {
+  // The very first question of an upstream costs one more.
+  await core.ask('library/alpine/manifests/3.20', { method: 'HEAD' });
   const refused = await core.ask('acme/secret/manifests/latest');
   const missing = await core.ask('acme/nothing/manifests/latest');
   assert.equal(refused.status, 404);
@@ -440,7 +442,7 @@ test('invariant 8: wrong, cut and unfit content never enters the cache', async (
     hub.plant('cdn', /^GET/, behaviour);
     const { body } = await core.ask(layer);
     hub.heal();
-    assert.match(body.toString(), /\{"kind":"failed"\}\n$/, behaviour.kind);
+    assert.match(body.toString(), /\{"kind":"failed"[^\n]*\}\n$/, behaviour.kind);
     await assert.rejects(core.content(layerOf(alpine)), { code: 'ENOENT' });
   }
   hub.plant('registry', /^GET \S+\/manifests/, { kind: 'corrupt', at: 20 }, 1);

@@ -1,0 +1,95 @@
+import { hash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
+import type { RepositoryRoute } from '../../registry/route.ts';
+import type { Admission } from '../admission/admit.ts';
+import type { AuditLine } from '../audit/audit.ts';
+import type { CoreAnswer, CoreNotes } from '../handover/core.ts';
+import type { Permission } from '../permission/permit.ts';
+
+/** Who asks, of what is to be recorded. */
+export interface Asking {
+  readonly request: IncomingMessage;
+  readonly admission: Admission;
+  /** The TCP peer's. */
+  readonly address: string;
+  /** By the monotonic clock. */
+  readonly started: number;
+}
+
+/** A request about a repository, as far as it is known when it has been answered. */
+export interface AskedRepository extends Asking {
+  readonly route: RepositoryRoute;
+  readonly notes: CoreNotes;
+}
+
+type Result = Pick<AuditLine, 'status'> & Partial<Pick<AuditLine, 'bytes' | 'cache' | 'digest'>>;
+
+/** The line of a request that was decided by the policy. `result.digest` is what a tag came to. */
+export function repositoryLine(
+  asked: AskedRepository,
+  permission: Permission,
+  { digest, ...result }: Result,
+): AuditLine {
+  const { route, notes } = asked;
+  return {
+    action: route.kind === 'tags' || route.kind === 'referrers' ? route.kind : 'pull',
+    ...(notes.pull !== undefined && { pull: notes.pull }),
+    ...callerLine(asked),
+    repository: route.repository.name,
+    ...whatWasAsked(route, digest),
+    ...(permission.rule !== undefined && { rule: permission.rule }),
+    decision: permission.kind === 'granted' ? 'allow' : 'deny',
+    ...result,
+    ...notes.cost,
+  };
+}
+
+/** What every line of the distribution API has. */
+export function callerLine({
+  request,
+  admission,
+  address,
+  started,
+}: Asking): Pick<AuditLine, 'subject' | 'credential' | 'address' | 'agent' | 'method' | 'milliseconds'> {
+  const agent = request.headers['user-agent'];
+  return {
+    subject: subjectOf(admission),
+    ...(admission.kind === 'admitted' && { credential: admission.credential }),
+    address,
+    ...(agent !== undefined && { agent }),
+    method: request.method ?? '',
+    milliseconds: Math.round(performance.now() - started),
+  };
+}
+
+export function howItCame(answer: CoreAnswer): Partial<Pick<AuditLine, 'cache' | 'digest'>> {
+  return {
+    ...('cache' in answer && { cache: answer.cache }),
+    ...(answer.kind === 'manifest' && { digest: answer.digest }),
+  };
+}
+
+/**
+ * Whom the core takes for one caller: a subject, at an address, with one client. It need not know them, and a text of its own
+ * length cannot fill its memory.
+ */
+export function callerOf({ admission, address, request }: Asking): string {
+  const agent = request.headers['user-agent'] ?? '';
+  return hash('sha256', JSON.stringify([subjectOf(admission), address, agent]), 'base64url');
+}
+
+function subjectOf(admission: Admission): string {
+  return writeSubject(admission.kind === 'rejected' ? ANONYMOUS : admission.subject);
+}
+
+function whatWasAsked(
+  route: RepositoryRoute,
+  resolved: string | undefined,
+): Pick<AuditLine, 'tag' | 'digest'> {
+  if (route.kind === 'tags') return {};
+  if (route.kind !== 'manifest') return { digest: route.digest };
+  const { reference } = route;
+  if (reference.kind === 'digest') return { digest: reference.digest };
+  return { tag: reference.tag, ...(resolved !== undefined && { digest: resolved }) };
+}
