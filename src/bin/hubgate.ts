@@ -36,6 +36,7 @@ const OPTIONS = {
   subject: () => new Option('--subject <subject>', 'of this subject only'),
   repository: () => new Option('--repository <image>', 'of this repository, or repository:tag, only'),
   denied: () => new Option('--denied', 'only what was refused').default(false),
+  requests: () => new Option('--requests', 'each request of a pull').default(false),
   since: () => new Option('--since <duration>', 'of the pulls since then').default('30d'),
   platform: () =>
     new Option(
@@ -105,11 +106,13 @@ function program(end: (code: ExitCode) => void): Command {
     async (options, ...images) =>
       (await import('../commands/warm/warm.ts')).warm(images, options, process.env, process),
   );
-  verb<Printed & { since: string; subject?: string; repository?: string; denied: boolean }>(
+  verb<
+    Printed & { since: string; subject?: string; repository?: string; denied: boolean; requests: boolean }
+  >(
     hubgate,
     'audit',
-    'who asked for what, and what came of it',
-    ['sinceADay', 'subject', 'repository', 'denied', 'json'],
+    'who pulled what, and what came of it',
+    ['sinceADay', 'subject', 'repository', 'denied', 'requests', 'json'],
     async (options) => (await import('../commands/audit.ts')).showAudit(options, process.env, process),
   );
   hubgate

@@ -1,11 +1,10 @@
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { readSubject, writeSubject } from '../access/subject.ts';
 import type { Environment } from '../config/environment.ts';
 import { duration } from '../config/values.ts';
 import { systemClock } from '../platform/clock.ts';
 import { parseImage } from '../registry/image.ts';
+import { auditedLines } from './audited-lines.ts';
 import { pathsIn } from './home.ts';
 import { loadOrPrint } from './load.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
@@ -17,12 +16,15 @@ export interface AuditOptions {
   readonly subject?: string;
   readonly repository?: string;
   readonly denied: boolean;
+  /** A line for each request rather than for each pull. */
+  readonly requests: boolean;
 }
 
 /** As the gateway writes it; fields that are not looked at are printed as they are with `--json`. */
 const LINE = z.looseObject({
   time: z.string(),
-  action: z.enum(['pull', 'token']),
+  action: z.enum(['pull', 'tags', 'referrers', 'catalog', 'token']),
+  pull: z.string().optional(),
   subject: z.string(),
   decision: z.enum(['allow', 'deny']),
   status: z.int(),
@@ -34,10 +36,18 @@ const LINE = z.looseObject({
   rule: z.string().optional(),
   cache: z.string().optional(),
   bytes: z.int().optional(),
+  upstreamRequests: z.int().optional(),
+  countedPulls: z.int().optional(),
+  milliseconds: z.number().optional(),
 });
 type Line = z.output<typeof LINE>;
 
-type Wanted = (line: Line) => boolean;
+interface Wanted {
+  /** Milliseconds since the epoch. */
+  readonly from: number;
+  /** `pulls`: of which something was wanted. */
+  readonly filter: (line: Line, pulls: ReadonlySet<string>) => boolean;
+}
 
 /** Prints what the audit log has, the oldest first. 0, also where there is nothing; 2: bad usage. */
 export async function showAudit(
@@ -52,21 +62,31 @@ export async function showAudit(
   }
   const config = await loadOrPrint(pathsIn(options.home), environment, terminal, false);
   if (config === undefined) return 2;
-  const input = createReadStream(config.log.audit);
-  try {
-    for await (const text of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-      const line = readLine(text);
-      if (line !== undefined && wanted.filter(line))
-        printLine(terminal.stdout, options.json ? text : writeLine(line));
-    }
-    return 0;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
-    throw error;
+  const lines = wantedLines(config.log.audit, wanted);
+  if (options.json) {
+    for await (const { text } of lines) printLine(terminal.stdout, text);
+  } else if (options.requests) {
+    for await (const { line } of lines) printLine(terminal.stdout, writeSummary(summaryOf(line)));
+  } else {
+    for await (const summary of summaries(lines)) printLine(terminal.stdout, writeSummary(summary));
+  }
+  return 0;
+}
+
+async function* wantedLines(
+  file: string,
+  { from, filter }: Wanted,
+): AsyncGenerator<{ readonly text: string; readonly line: Line }> {
+  const pulls = new Set<string>();
+  for await (const text of auditedLines(file, from)) {
+    const line = readLine(text);
+    if (line === undefined || Date.parse(line.time) < from || !filter(line, pulls)) continue;
+    if (line.pull !== undefined) pulls.add(line.pull);
+    yield { text, line };
   }
 }
 
-function filterOf(options: AuditOptions): { readonly filter: Wanted } | { readonly wrong: string[] } {
+function filterOf(options: AuditOptions): Wanted | { readonly wrong: string[] } {
   const { since, subject, repository, denied } = options;
   const length = duration().safeParse(since).data;
   const who = subject === undefined ? undefined : readSubject(subject);
@@ -77,13 +97,13 @@ function filterOf(options: AuditOptions): { readonly filter: Wanted } | { readon
     repository !== undefined && image === undefined ? `"${repository}" is no repository` : [],
   ].flat();
   if (length === undefined || wrong.length > 0) return { wrong };
-  const from = systemClock() - length;
   return {
-    filter: (line) =>
-      Date.parse(line.time) >= from &&
+    from: systemClock() - length,
+    filter: (line, pulls) =>
       (who === undefined || line.subject === writeSubject(who)) &&
       (image === undefined || line.repository === image.repository.name) &&
-      (image?.tag === undefined || line.tag === image.tag) &&
+      // Only the first request of a pull names its tag.
+      (image?.tag === undefined || line.tag === image.tag || pulls.has(line.pull ?? '')) &&
       (!denied || line.decision === 'deny'),
   };
 }
@@ -97,12 +117,87 @@ function readLine(text: string): Line | undefined {
   }
 }
 
-function writeLine(line: Line): string {
-  const { time, action, subject, decision, status, repository = '', tag, digest, rule, cache, bytes } = line;
+/** A pull, or a request that is part of none. */
+interface Summary {
+  readonly first: Line;
+  requests: number;
+  /** Milliseconds since the epoch. */
+  began: number;
+  ended: number;
+  status: number;
+  bytes: number | undefined;
+  cost: { upstreamRequests: number; countedPulls: number } | undefined;
+  readonly caches: Set<string>;
+}
+
+/** Milliseconds after which nothing more is expected of a pull: what the core remembers one for. */
+const PULL_ENDS_AFTER = 30 * 60_000;
+
+/** The requests of each pull as one, in the order in which they began; and no more in memory than those under way. */
+async function* summaries(lines: AsyncIterable<{ readonly line: Line }>): AsyncGenerator<Summary> {
+  const open = new Map<unknown, Summary>();
+  for await (const { line } of lines) {
+    const ended = Date.parse(line.time);
+    for (const [key, summary] of open) {
+      if (ended - summary.ended < PULL_ENDS_AFTER) break;
+      open.delete(key);
+      yield summary;
+    }
+    const known = line.pull === undefined ? undefined : open.get(line.pull);
+    if (known === undefined) open.set(line.pull ?? line, summaryOf(line));
+    else add(known, summaryOf(line));
+  }
+  yield* open.values();
+}
+
+function summaryOf(line: Line): Summary {
+  const { status, bytes, cache, upstreamRequests, countedPulls = 0 } = line;
+  const ended = Date.parse(line.time);
+  return {
+    first: line,
+    requests: 1,
+    began: ended - (line.milliseconds ?? 0),
+    ended,
+    status,
+    bytes,
+    cost: upstreamRequests === undefined ? undefined : { upstreamRequests, countedPulls },
+    caches: new Set(cache === undefined ? [] : [cache]),
+  };
+}
+
+/** The status is the first, or that of a failure. */
+function add(to: Summary, next: Summary): void {
+  to.requests++;
+  to.began = Math.min(to.began, next.began);
+  to.ended = Math.max(to.ended, next.ended);
+  if (next.status >= 400) to.status = Math.max(to.status, next.status);
+  if (next.bytes !== undefined) to.bytes = (to.bytes ?? 0) + next.bytes;
+  if (next.cost !== undefined)
+    to.cost = {
+      upstreamRequests: (to.cost?.upstreamRequests ?? 0) + next.cost.upstreamRequests,
+      countedPulls: (to.cost?.countedPulls ?? 0) + next.cost.countedPulls,
+    };
+  for (const cache of next.caches) to.caches.add(cache);
+}
+
+function writeSummary({ first, requests, began, ended, status, bytes, cost, caches }: Summary): string {
+  const { time, action, subject, decision, address, repository = '', tag, digest, rule } = first;
   const image =
     tag === undefined ? `${repository}${digest === undefined ? '' : `@${digest}`}` : `${repository}:${tag}`;
-  const more = [rule && `rule ${rule}`, cache, bytes !== undefined && `${bytes} bytes`].filter(Boolean);
-  return [time, decision.padEnd(5), status, subject, `from ${line.address}`, action, image, ...more]
+  const more = [
+    rule && `rule ${rule}`,
+    [...caches].join('+'),
+    bytes !== undefined && `${bytes} bytes`,
+    requests > 1 && `${requests} requests`,
+    cost && `${cost.upstreamRequests} upstream`,
+    cost && cost.countedPulls > 0 && `${cost.countedPulls} counted`,
+    writeDuration(ended - began),
+  ].filter(Boolean);
+  return [time, decision.padEnd(5), status, subject, `from ${address}`, action, image, ...more]
     .filter((part) => part !== '')
     .join('  ');
+}
+
+function writeDuration(milliseconds: number): string {
+  return milliseconds < 1000 ? `${milliseconds} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
 }

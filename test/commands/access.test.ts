@@ -164,21 +164,14 @@ test('test runs the tests of a home, or of files before they are put in place', 
   assert.equal((await runTests(path.join(home, 'nowhere.yaml'))).code, 2);
 });
 
+function lineOf(subject: string, repository: string, tag: string, address = '10.1.1.1') {
+  const time = new Date(Date.now() - 60_000).toISOString();
+  return { time, action: 'pull', subject, repository, tag, address, decision: 'allow', status: 200 };
+}
+
 /** The record of the last days, as the gateway writes it. */
 async function audit(...pulls: [subject: string, repository: string, tag: string, address?: string][]) {
-  const time = new Date(Date.now() - 60_000).toISOString();
-  const lines = pulls.map(([subject, repository, tag, address = '10.1.1.1']) =>
-    JSON.stringify({
-      time,
-      action: 'pull',
-      subject,
-      repository,
-      tag,
-      address,
-      decision: 'allow',
-      status: 200,
-    }),
-  );
+  const lines = pulls.map((pull) => JSON.stringify(lineOf(...pull)));
   await writeFile(path.join(home, 'state/audit.log'), `${lines.join('\n')}\n{"time":"cut`);
 }
 
@@ -243,6 +236,11 @@ test('unused lists the rules that no recorded pull needed, and why', async () =>
     rules.map(({ id, why }: { id: string; why: string }) => `${id} ${why}`),
     ['pay-too redundant', 'lab unmatched', 'bo unmatched', 'pinned unmatched', 'old unmatched'],
   );
+  // What was rotated counts too, and a list of tags needs its rule as a pull does.
+  const rotated = { ...lineOf('anonymous', 'docker.io/library/nginx', '1.29', '10.20.1.1'), action: 'tags' };
+  await writeFile(path.join(home, 'state/audit.log.1'), `${JSON.stringify(rotated)}\n`);
+  const more = await unused('30d');
+  assert.deepEqual([more.pulls, more.unused.some(({ id }: { id: string }) => id === 'lab')], [3, false]);
   assert.deepEqual([(await unused('30s')).pulls, (await unused('30s')).unused.length], [0, 7]);
   const wrong = await run((terminal) => listUnusedRules({ home, json: true, since: 'ever' }, {}, terminal));
   assert.deepEqual([wrong.code, wrong.stderr], [2, 'hubgate: "ever" is no duration such as 30d\n']);

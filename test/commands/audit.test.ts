@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { showAudit } from '../../src/commands/audit.ts';
 import { run } from './support/terminal.ts';
 
@@ -67,17 +68,19 @@ beforeEach(async () => {
 afterEach(() => rm(home, { recursive: true }));
 
 const audit = (options: object = {}) =>
-  run((terminal) => showAudit({ home, json: false, since: '24h', denied: false, ...options }, {}, terminal));
+  run((terminal) =>
+    showAudit({ home, json: false, since: '24h', denied: false, requests: false, ...options }, {}, terminal),
+  );
 
 test('the record is read line by line, and what is wanted of it is printed', async () => {
   const all = await audit();
   assert.equal(
     all.stdout,
     [
-      `${AT}  allow  200  user:ana  from 10.1.1.1  pull  docker.io/library/nginx:1.29  rule base  hit  528 bytes`,
-      `${AT}  deny   403  cert:node-7  from 10.1.1.1  pull  docker.io/library/nginx:latest  rule pinned`,
-      `${AT}  allow  200  user:ana  from 10.1.1.1  pull  docker.io/acme/pay@${DIGEST}  rule pay  fill  9 bytes`,
-      `${AT}  deny   401  anonymous  from 10.1.1.1  token`,
+      `${AT}  allow  200  user:ana  from 10.1.1.1  pull  docker.io/library/nginx:1.29  rule base  hit  528 bytes  1 ms`,
+      `${AT}  deny   403  cert:node-7  from 10.1.1.1  pull  docker.io/library/nginx:latest  rule pinned  1 ms`,
+      `${AT}  allow  200  user:ana  from 10.1.1.1  pull  docker.io/acme/pay@${DIGEST}  rule pay  fill  9 bytes  1 ms`,
+      `${AT}  deny   401  anonymous  from 10.1.1.1  token  1 ms`,
       '',
     ].join('\n'),
   );
@@ -96,4 +99,70 @@ test('no record yet is none; and what cannot be wanted is bad usage', async () =
   assert.deepEqual([wrong.code, wrong.stderr.split('\n').length - 1], [2, 3]);
   await rm(path.join(home, 'state/audit.log'));
   assert.deepEqual(await audit(), { code: 0, stdout: '', stderr: '' });
+});
+
+/** A request of a pull of nginx:1.29, `seconds` after AT. */
+const part = (pull: string, seconds: number, fields: object) => ({
+  ...common,
+  time: new Date(Date.parse(AT) + seconds * 1000).toISOString(),
+  ...{ pull, subject: 'user:ana', repository: 'docker.io/library/nginx', rule: 'base' },
+  ...{ decision: 'allow', status: 200, upstreamRequests: 0, countedPulls: 0, ...fields },
+});
+
+test('a pull is one line, and its requests are what --requests and --json print', async () => {
+  const lines = [
+    part('a', 0, { tag: '1.29', method: 'HEAD', bytes: 0, cache: 'revalidated', upstreamRequests: 1 }),
+    part('b', 0.2, { tag: '1.28', method: 'HEAD', bytes: 0, cache: 'hit' }),
+    part('a', 0.5, { digest: DIGEST, bytes: 500, cache: 'fill', upstreamRequests: 2, countedPulls: 1 }),
+    part('a', 3.5, { digest: DIGEST, bytes: 4500, cache: 'joined', milliseconds: 2500 }),
+    // A broken one, and much later.
+    part('c', 3000, { digest: DIGEST, status: 502, cache: undefined, bytes: 0, milliseconds: 1200 }),
+  ];
+  const texts = lines.map((line) => JSON.stringify(line));
+  await writeFile(path.join(home, 'state/audit.log'), `${texts.join('\n')}\n`);
+  const at = (seconds: number) => new Date(Date.parse(AT) + seconds * 1000).toISOString();
+  const nginx = 'user:ana  from 10.1.1.1  pull  docker.io/library/nginx';
+  assert.equal(
+    (await audit()).stdout,
+    [
+      `${AT}  allow  200  ${nginx}:1.29  rule base  revalidated+fill+joined  5000 bytes  3 requests  3 upstream  1 counted  3.5 s`,
+      `${at(0.2)}  allow  200  ${nginx}:1.28  rule base  hit  0 bytes  0 upstream  1 ms`,
+      `${at(3000)}  allow  502  ${nginx}@${DIGEST}  rule base  0 bytes  0 upstream  1.2 s`,
+      '',
+    ].join('\n'),
+  );
+  const requests = (await audit({ requests: true })).stdout.trim().split('\n');
+  assert.equal(requests.length, 5);
+  assert.equal(
+    requests[2],
+    `${at(0.5)}  allow  200  ${nginx}@${DIGEST}  rule base  fill  500 bytes  2 upstream  1 counted  1 ms`,
+  );
+  // What follows the tag does not name it.
+  const tagged = (await audit({ json: true, repository: 'nginx:1.29' })).stdout.trim().split('\n');
+  assert.deepEqual(tagged, [texts[0], texts[2], texts[3]]);
+});
+
+test('what was rotated is read too, as far as it was written to since then', async () => {
+  const state = path.join(home, 'state');
+  const line = (subject: string, hours: number) =>
+    JSON.stringify({ ...LINES[1], subject, time: new Date(Date.now() - hours * 3_600_000).toISOString() });
+  const put = async (name: string, hours: number, ...lines: string[]) => {
+    const text = lines.map((one) => `${one}\n`).join('');
+    await writeFile(path.join(state, name), name.endsWith('.gz') ? gzipSync(text) : text);
+    const at = Date.now() / 1000 - hours * 3600;
+    await utimes(path.join(state, name), at, at);
+  };
+  await put('audit.log', 0, line('user:now', 1));
+  await put('audit.log.1', 2, line('user:before', 30), line('user:one', 3));
+  await put('audit.log-20260101.gz', 4, line('user:zipped', 5));
+  // Not looked into: it cannot hold anything that is wanted.
+  await put('audit.log.3', 25, line('user:old', 1));
+  await put('audit.log.bak', 1, line('user:other', 1));
+  const subjects = async (since: string) =>
+    (await audit({ json: true, since })).stdout
+      .trim()
+      .split('\n')
+      .map((text) => JSON.parse(text).subject);
+  assert.deepEqual(await subjects('24h'), ['user:zipped', 'user:one', 'user:now']);
+  assert.deepEqual(await subjects('3d'), ['user:old', 'user:zipped', 'user:before', 'user:one', 'user:now']);
 });

@@ -1,22 +1,19 @@
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import type { RecordedPull } from '../../access/replay.ts';
 import { parseSubject } from '../../access/subject.ts';
 import { parseTag } from '../../registry/reference.ts';
 import { resolveRepository } from '../../registry/repository.ts';
+import { auditedLines } from '../audited-lines.ts';
 
-/** The pulls in the audit log since `since`, in milliseconds. A file that is not there yet holds none. */
+/** The pulls in the audit log since `since`, in milliseconds. */
 export async function* auditedPulls(file: string, since = 0): AsyncGenerator<RecordedPull, void> {
-  const lines = createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY });
-  try {
-    for await (const line of lines) {
-      const pull = readPull(line);
-      if (pull !== undefined && pull.at >= since) yield pull;
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  for await (const line of auditedLines(file, since)) {
+    const pull = readPull(line);
+    if (pull !== undefined && pull.at >= since) yield pull;
   }
 }
+
+/** What the rules for a repository decide. */
+const DECIDED: readonly unknown[] = ['pull', 'tags', 'referrers'];
 
 const ANY_UPSTREAM = { upstreams: { has: () => true }, self: new Set<string>() };
 
@@ -25,7 +22,7 @@ function readPull(line: string): RecordedPull | undefined {
   const { action, subject: who, repository: name, tag, decision, address, time } = readJson(line);
   const subject = typeof who === 'string' ? parseSubject(who) : undefined;
   const repository = typeof name === 'string' ? resolveRepository(name, [], ANY_UPSTREAM) : undefined;
-  if (action !== 'pull' || subject === undefined || repository === undefined) return undefined;
+  if (!DECIDED.includes(action) || subject === undefined || repository === undefined) return undefined;
   if (decision !== 'allow' && decision !== 'deny') return undefined;
   const named = typeof tag === 'string' ? parseTag(tag) : undefined;
   return {
