@@ -137,6 +137,11 @@ export const UPSTREAM_CHECKS = z.array(
     /** Why not, where it is not reachable. */
     trouble: z.string().nullable(),
     credential: z.enum(CREDENTIAL_STATES),
+    /** May it change what is there? Null where the upstream does not say. */
+    mayPush: z.boolean().nullable(),
+    /** Milliseconds by which the core's clock is ahead of the upstream's; null where that does not say its time. */
+    ahead: z.number().nullable(),
+    /** What the check took. */
     milliseconds: z.int(),
   }),
 );

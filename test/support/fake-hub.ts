@@ -29,6 +29,8 @@ export interface Account {
   readonly password: string;
   /** The private repositories that it can read. */
   readonly repositories: readonly string[];
+  /** Is it more than a read-only access token? */
+  readonly mayPush?: boolean;
 }
 
 interface HubRepository {
@@ -51,6 +53,8 @@ export class FakeHub implements AsyncDisposable {
   readonly accounts: Account[] = [];
   /** Manifest GETs left in the window, for each caller. */
   remaining = 100;
+  /** Milliseconds by which its clock is ahead. */
+  ahead = 0;
   readonly #faults: Fault[] = [];
   readonly #repositories = new Map<string, HubRepository>();
   readonly #tokens = new Map<string, HubToken>();
@@ -158,6 +162,7 @@ export class FakeHub implements AsyncDisposable {
         entry.bytes += chunk.length;
         return write(chunk, ...rest);
       }) as typeof response.write;
+      response.setHeader('date', new Date(Date.now() + this.ahead).toUTCString());
       const fault = this.#faults.find((one) => {
         return one.on === server && one.left > 0 && one.match.test(`${method} ${url.pathname}`);
       });
@@ -172,12 +177,26 @@ export class FakeHub implements AsyncDisposable {
     if (authorization !== undefined && account === undefined) {
       return json(response, 401, { details: 'incorrect username or password' });
     }
-    const repository = /^repository:(.+):pull$/.exec(url.searchParams.get('scope') ?? '')?.[1] ?? '';
-    const token = randomUUID();
+    const [, repository = '', actions = ''] =
+      /^repository:(.+):(pull|pull,push)$/.exec(url.searchParams.get('scope') ?? '') ?? [];
+    const granted = this.#grant({ repository, username: account?.username }, actions.split(','));
+    const access = granted.length === 0 ? [] : [{ type: 'repository', name: repository, actions: granted }];
+    const claims = Buffer.from(JSON.stringify({ sub: account?.username ?? '', access }));
+    const token = `${Buffer.from('{}').toString('base64url')}.${claims.toString('base64url')}.${randomUUID()}`;
     this.#tokens.set(token, { repository, username: account?.username });
     // The Hub never says no here: what is missing or private gets a token that opens nothing.
     const answer = { token, access_token: token, expires_in: 300, issued_at: new Date().toISOString() };
     sendBytes(request, response, 'application/json', Buffer.from(JSON.stringify(answer)));
+  }
+
+  /** As far as the account's token goes, also where there is no such repository of its own yet. */
+  #grant(token: HubToken, actions: readonly string[]): string[] {
+    const repository = this.#repositories.get(token.repository);
+    const account = this.accounts.find(({ username }) => username === token.username);
+    const isOwn = account !== undefined && token.repository.startsWith(`${account.username}/`);
+    if (!isOwn && (repository === undefined || !this.#mayRead(token, token.repository, repository)))
+      return [];
+    return actions.filter((action) => action === 'pull' || (isOwn && account.mayPush === true));
   }
 
   #authenticate(authorization: string): Account | undefined {

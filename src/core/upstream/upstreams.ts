@@ -10,6 +10,7 @@ import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
 import type { CoreLimits } from '../limits.ts';
 import { Account, type Session } from './account.ts';
+import { askForQuota, mayPush } from './account-examination.ts';
 import { type Answer, cannot, no, type Refused, yes } from './answer.ts';
 import type { Authorization, AuthorizationHeader } from './authorization.ts';
 import { type Quota, readQuota, readRetryAfter } from './quota.ts';
@@ -35,6 +36,10 @@ export interface UpstreamsOptions {
 export interface UpstreamCheck {
   readonly trouble: string | null;
   readonly credential: CredentialState;
+  /** May the credential change what is there? Null where the upstream does not say. */
+  readonly mayPush: boolean | null;
+  /** Milliseconds by which this clock is ahead of the upstream's; null where that does not say its time. */
+  readonly ahead: number | null;
 }
 
 export interface AskOptions {
@@ -78,7 +83,7 @@ export class Upstreams implements Disposable {
     this.#upstreams = new Map(
       upstreams.map((options) => {
         // Whoever put a new password there learns at once whether it is taken.
-        const onChange = () => void this.check(options.host);
+        const onChange = () => void this.#checkCredential(options.host);
         const { token: deadline } = limits;
         const account = new Account({ upstream: options, transport, clock, deadline, log, onChange });
         return [options.host, { options, account, quota: undefined }];
@@ -92,7 +97,7 @@ export class Upstreams implements Disposable {
    */
   async ask<T>(request: ResourceRequest, read: Read<T>): Promise<Answer<T>> {
     const { repository, method, resource, ask } = request;
-    const upstream = this.#upstreamOf(repository);
+    const upstream = this.#configured(repository.upstream);
     const { account } = upstream;
     const as = upstream.options.credential === undefined ? 'anonymous' : ask.as;
     const question: Question = { repository, method, resource, as };
@@ -132,27 +137,60 @@ export class Upstreams implements Disposable {
     await Promise.all([...this.#upstreams.values()].map(({ account }) => account.look()));
   }
 
-  /** Is the upstream there, and does it take the credential? Asked now, as the account, and without a token of before. */
+  /** What the upstream says of itself and of the credential. Asked now, as the account, and without a token of before. */
   async check(host: UpstreamHost): Promise<UpstreamCheck> {
-    const upstream = this.#upstreams.get(host);
-    if (upstream === undefined) throw new Error(`no upstream ${host} is configured`);
+    const upstream = this.#configured(host);
+    const { options, account } = upstream;
+    const session = account.openSession();
     using deadline = new Deadline(this.#limits.question);
-    const request: UpstreamRequest = {
-      method: 'GET',
-      url: new URL('/v2/', upstream.options.url),
-      signal: deadline.signal,
+    const verdict = await this.#verdict(upstream, session, deadline);
+    if (verdict.trouble !== null) return { ...verdict, mayPush: null };
+    const send = (request: UpstreamRequest, scope: string) =>
+      this.#asAccount(options, session, request, scope, deadline);
+    upstream.quota = (await askForQuota(options, send, deadline, this.#clock)) ?? upstream.quota;
+    const isAccepted = verdict.credential === 'accepted';
+    return {
+      ...verdict,
+      mayPush: isAccepted ? await mayPush(options, session.authorization, deadline) : null,
     };
-    const session = upstream.account.openSession();
-    const answer = await this.#authorized(session, request, '', 'account', deadline).catch((error: unknown) =>
+  }
+
+  async #checkCredential(host: UpstreamHost): Promise<void> {
+    const upstream = this.#configured(host);
+    using deadline = new Deadline(this.#limits.question);
+    await this.#verdict(upstream, upstream.account.openSession(), deadline);
+  }
+
+  /** Is it there, and does it take the credential? */
+  async #verdict(
+    { options }: UpstreamState,
+    session: Session,
+    deadline: Deadline,
+  ): Promise<Omit<UpstreamCheck, 'mayPush'>> {
+    const request = { method: 'GET', url: new URL('/v2/', options.url), signal: deadline.signal } as const;
+    const answer = await this.#asAccount(options, session, request, '', deadline);
+    const none = options.credential === undefined;
+    if (answer.kind !== 'yes')
+      return { ...verdictOf(answer), ...(none && { credential: 'none' }), ahead: null };
+    discard(answer.value);
+    const { statusCode: status, headers } = answer.value;
+    const date = Date.parse(String(headers.date));
+    const ahead = Number.isNaN(date) ? null : this.#clock() - date;
+    if (status >= 500 || status === 429)
+      return { trouble: `it answers ${status}`, credential: none ? 'none' : 'unknown', ahead };
+    return { trouble: null, credential: none ? 'none' : status === 200 ? 'accepted' : 'refused', ahead };
+  }
+
+  #asAccount(
+    { host }: UpstreamOptions,
+    session: Session,
+    request: UpstreamRequest,
+    scope: string,
+    deadline: Deadline,
+  ): Promise<Answer<UpstreamResponse>> {
+    return this.#authorized(session, request, scope, 'account', deadline).catch((error: unknown) =>
       troubleOf(error, host),
     );
-    const none = upstream.options.credential === undefined;
-    if (answer.kind !== 'yes') return { ...verdictOf(answer), ...(none && { credential: 'none' }) };
-    discard(answer.value);
-    const { statusCode: status } = answer.value;
-    if (status >= 500 || status === 429)
-      return { trouble: `it answers ${status}`, credential: none ? 'none' : 'unknown' };
-    return { trouble: null, credential: none ? 'none' : status === 200 ? 'accepted' : 'refused' };
   }
 
   async #answer<T>(
@@ -247,9 +285,9 @@ export class Upstreams implements Disposable {
     return refusalOf(status, host, readRetryAfter(headers['retry-after'], now));
   }
 
-  #upstreamOf(repository: Repository): UpstreamState {
-    const upstream = this.#upstreams.get(repository.upstream);
-    if (upstream === undefined) throw new Error(`no upstream ${repository.upstream} is configured`);
+  #configured(host: UpstreamHost): UpstreamState {
+    const upstream = this.#upstreams.get(host);
+    if (upstream === undefined) throw new Error(`no upstream ${host} is configured`);
     return upstream;
   }
 
@@ -276,7 +314,7 @@ function requestTo(
   };
 }
 
-function verdictOf(answer: Refused): UpstreamCheck {
+function verdictOf(answer: Refused): Pick<UpstreamCheck, 'trouble' | 'credential'> {
   if (answer.kind === 'no') return { trouble: null, credential: 'refused' };
   const { cause, detail } = answer.trouble;
   return cause === 'credential'

@@ -1,0 +1,44 @@
+import type { Clock } from '../../platform/clock.ts';
+import type { Deadline } from '../../platform/deadline.ts';
+import { DOCKER_HUB, isRepositoryPath } from '../../registry/repository.ts';
+import { pullScope } from '../../registry/scope.ts';
+import { grantedActions } from '../../registry/token-claims.ts';
+import type { Answer } from './answer.ts';
+import type { Authorization } from './authorization.ts';
+import { type Quota, readQuota } from './quota.ts';
+import { discard, type UpstreamRequest, type UpstreamResponse } from './transport.ts';
+import type { UpstreamOptions } from './upstream.ts';
+
+/** https://docs.docker.com/docker-hub/usage/pulls/ */
+const QUOTA_REPOSITORY = 'ratelimitpreview/test';
+
+/** Docker's own way to ask for the quota: a HEAD of this manifest is not counted as a pull. Undefined: nothing was said. */
+export async function askForQuota(
+  { host, url: origin }: UpstreamOptions,
+  send: (request: UpstreamRequest, scope: string) => Promise<Answer<UpstreamResponse>>,
+  deadline: Deadline,
+  clock: Clock,
+): Promise<Quota | undefined> {
+  if (host !== DOCKER_HUB) return undefined;
+  const url = new URL(`/v2/${QUOTA_REPOSITORY}/manifests/latest`, origin);
+  const request: UpstreamRequest = { method: 'HEAD', url, signal: deadline.signal };
+  const answer = await send(request, pullScope(QUOTA_REPOSITORY));
+  if (answer.kind !== 'yes') return undefined;
+  discard(answer.value);
+  return readQuota(answer.value.headers, clock());
+}
+
+/** Would a token be given by which something can be pushed? None is used: what it would grant stands in it, or null. */
+export async function mayPush(
+  { credential }: UpstreamOptions,
+  authorization: Authorization,
+  deadline: Deadline,
+): Promise<boolean | null> {
+  const repository = `${credential?.username}/hubgate-doctor`;
+  if (!isRepositoryPath(repository)) return null;
+  const asked = authorization.header(`repository:${repository}:pull,push`, 'account');
+  const answer = await deadline.bound(asked).catch(() => undefined);
+  if (answer?.kind !== 'yes') return null;
+  const actions = grantedActions(answer.value.value?.replace(/^Bearer /, '') ?? '', repository);
+  return actions.length === 0 ? null : actions.some((action) => action !== 'pull');
+}
