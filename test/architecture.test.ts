@@ -33,6 +33,7 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   'node:sqlite': ['core/store', 'auth/state'],
   'prom-client': ['gateway/metrics'],
   pino: ['platform/log.ts', 'gateway/audit'],
+  'smol-toml': ['commands/doctor/client/host-files.ts'],
   tldts: ['core/upstream'],
   undici: ['core/upstream', 'platform/http-client.ts'],
   yaml: ['platform/yaml-document.ts', 'auth/identity/users-file.ts'],

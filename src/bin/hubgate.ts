@@ -43,6 +43,10 @@ const OPTIONS = {
       '--platform <os/arch>',
       'for these alone, or all; may be repeated (default: linux/amd64)',
     ).argParser((value, before: string[] = []) => [...before, ...value.split(',')]),
+  fromClient: () =>
+    new Option('--from-client <mirror>', 'look at this host instead, which should pull through that mirror'),
+  image: () =>
+    new Option('--image <image>', 'what it is tried to pull there').default('library/alpine:latest'),
 };
 
 /** Each verb's file is loaded when it is called: a start of a role should cost no more than that role. */
@@ -114,6 +118,13 @@ function program(end: (code: ExitCode) => void): Command {
     'who pulled what, and what came of it',
     ['sinceADay', 'subject', 'repository', 'denied', 'requests', 'json'],
     async (options) => (await import('../commands/audit.ts')).showAudit(options, process.env, process),
+  );
+  verb<Printed & { fromClient?: string; image: string }>(
+    hubgate,
+    'doctor',
+    'find what is wrong with the mirror, or on a host that should pull through it, and say what to do',
+    ['fromClient', 'image', 'json'],
+    async (options) => (await import('../commands/doctor/doctor.ts')).doctor(options, process.env, process),
   );
   hubgate
     .command('schema')

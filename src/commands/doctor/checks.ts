@@ -1,0 +1,76 @@
+import { Deadline, DeadlineError } from '../../platform/deadline.ts';
+
+/** Something that is not as it should be, or, at level `unknown`, that could not be told. */
+export interface Finding {
+  readonly level: 'wrong' | 'unknown';
+  /** The file, the setting, or who was asked. */
+  readonly where: string;
+  /** Goes on from `where` as a sentence. */
+  readonly what: string;
+  /** What to do about it. */
+  readonly mend: string;
+}
+
+/** What came of looking at one thing. */
+export type Looked =
+  | {
+      readonly findings: readonly Finding[];
+      /** What is worth knowing besides, where all is well. */
+      readonly said?: string;
+    }
+  /** There is nothing to look at, or another check says why nobody can. */
+  | { readonly skipped: string };
+
+export interface Check {
+  readonly name: string;
+  readonly look: () => Promise<Looked>;
+}
+
+export type Checked = { readonly name: string } & (
+  | {
+      readonly outcome: 'ok' | 'wrong' | 'unknown';
+      readonly findings: readonly Finding[];
+      readonly said?: string;
+    }
+  | { readonly outcome: 'skipped'; readonly why: string }
+);
+
+/** Milliseconds. More than what a role takes for a question to an upstream that hangs. */
+const LONGEST = 25_000;
+
+/** What is wrong, where, and what to do. */
+export function wrong(where: string, what: string, mend: string): Finding {
+  return { level: 'wrong', where, what, mend };
+}
+
+export function unknown(where: string, what: string, mend: string): Finding {
+  return { level: 'unknown', where, what, mend };
+}
+
+export function runAll(checks: readonly Check[], longest = LONGEST): Promise<readonly Checked[]> {
+  return Promise.all(checks.map((check) => run(check, longest)));
+}
+
+/** A check that fails, as where this user may not read a file, is no reason to keep silent about the others. */
+async function run({ name, look }: Check, longest: number): Promise<Checked> {
+  using deadline = new Deadline(longest);
+  try {
+    const looked = await deadline.bound(look());
+    if ('skipped' in looked) return { name, outcome: 'skipped', why: looked.skipped };
+    return { name, outcome: outcomeOf(looked.findings), ...looked };
+  } catch (error) {
+    const why =
+      error instanceof DeadlineError ? `took longer than ${longest / 1000} s` : (error as Error).message;
+    const finding = unknown(
+      name,
+      `could not be looked at: ${why}`,
+      'look again as root, or as the service’s user',
+    );
+    return { name, outcome: 'unknown', findings: [finding] };
+  }
+}
+
+function outcomeOf(findings: readonly Finding[]): 'ok' | 'wrong' | 'unknown' {
+  if (findings.some(({ level }) => level === 'wrong')) return 'wrong';
+  return findings.length > 0 ? 'unknown' : 'ok';
+}

@@ -1,0 +1,161 @@
+import type { Clock } from '../../../platform/clock.ts';
+import { readChallenge } from '../../../registry/challenge.ts';
+import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
+import { ask, handshake, type Peer, whyNot } from '../connection.ts';
+import { readContainerd } from './containerd.ts';
+import { readDockerd } from './dockerd.ts';
+import { HostFiles, UnreadableSettings } from './host-files.ts';
+import type { Mirror } from './mirror.ts';
+import { readPodman } from './podman.ts';
+import type { Program, ReadProgram, Route } from './route.ts';
+import { type Step, type Visit, visit } from './visit.ts';
+
+export interface ClientOptions {
+  readonly mirror: Mirror;
+  /** Below which the files of the host are. */
+  readonly root: string;
+  /** Of Docker Hub. */
+  readonly hub: readonly Peer[];
+  readonly clock: Clock;
+}
+
+const PROGRAMS: Readonly<Record<string, ReadProgram>> = {
+  dockerd: readDockerd,
+  containerd: readContainerd,
+  podman: readPodman,
+};
+
+/** What the mirror says to whoever shows nothing. */
+type Greeting = { readonly trouble: Finding } | { readonly tokens?: string; readonly finding?: Finding };
+
+/** The checks of a host whose programs should pull through the mirror. */
+export async function clientChecks(options: ClientOptions): Promise<readonly Check[]> {
+  const files = new HostFiles(options.root);
+  const names = Object.keys(PROGRAMS);
+  const read = new Map(names.map((name) => [name, readOrSay(name, files, options.mirror)]));
+  const programs = Promise.all(read.values());
+  const greeting = greet(options.mirror);
+  const visits = visitAll(programs, greeting, files, options);
+  // Whoever waits for them says so when they fail.
+  for (const promise of [...read.values(), programs, greeting, visits]) promise.catch(() => {});
+  const step = (name: Step): Check => ({ name, look: async () => whatStopped(name, await visits) });
+  return [
+    { name: 'mirror', look: async () => lookAtGreeting(await greeting) },
+    { name: 'programs', look: async () => isAnyHere(await programs) },
+    ...names.map((name) => ({ name, look: async () => isConfigured(await read.get(name)) })),
+    ...(['trust', 'client certificate', 'identity', 'pull'] as const).map(step),
+    { name: 'fallback', look: async () => fallback(await programs) },
+    { name: 'way around', look: () => wayAround(options) },
+  ];
+}
+
+/** A file that its program cannot read either is the whole of what is wrong with it. */
+async function readOrSay(name: string, files: HostFiles, mirror: Mirror): Promise<Program> {
+  try {
+    const read = PROGRAMS[name];
+    if (read === undefined) throw new Error(`no program ${name} is known`);
+    return await read(files, mirror);
+  } catch (error) {
+    if (!(error instanceof UnreadableSettings)) throw error;
+    const mend = `mend it: ${name} does not start with it, or does without the mirror`;
+    const findings = [wrong(error.file, `cannot be read: ${error.message}`, mend)];
+    return { name, isHere: true, routes: [], findings, mend };
+  }
+}
+
+async function greet(mirror: Mirror): Promise<Greeting> {
+  try {
+    const { status, headers } = await ask(mirror, { method: 'GET', target: '/v2/' });
+    const challenge = readChallenge(headers['www-authenticate'] ?? '');
+    const realm = URL.parse(challenge?.parameters.get('realm') ?? '');
+    if (status !== 401 || challenge?.scheme !== 'bearer' || realm === null) {
+      const mend = 'is that its address? A mirror answers 401 with a Bearer challenge';
+      return { trouble: wrong(mirror.origin, `answers ${status} as no mirror does`, mend) };
+    }
+    const service = challenge.parameters.get('service');
+    if (service !== undefined) realm.searchParams.set('service', service);
+    if (realm.origin === mirror.origin) return { tokens: realm.pathname + realm.search };
+    const mend = `set server.url of the mirror to ${mirror.origin}; or use ${realm.origin} here`;
+    return { finding: wrong(mirror.origin, `sends its clients to ${realm.origin} for tokens`, mend) };
+  } catch (error) {
+    const mend = 'does it run, and does this host reach it? See to its DNS, the network and the firewall';
+    return { trouble: wrong(mirror.origin, `cannot be reached: ${whyNot(error)}`, mend) };
+  }
+}
+
+/** Undefined where the mirror is not there. */
+async function visitAll(
+  programs: Promise<readonly Program[]>,
+  greeting: Promise<Greeting>,
+  files: HostFiles,
+  { mirror, clock }: ClientOptions,
+): Promise<readonly Visit[] | undefined> {
+  const greeted = await greeting;
+  if ('trouble' in greeted) return undefined;
+  const routes = (await programs).filter(({ isHere }) => isHere).flatMap((program) => program.routes);
+  const go = { mirror, files, tokens: greeted.tokens, clock };
+  return Promise.all(routes.map((route) => visit(route, go).catch((error) => unfinished(route, error))));
+}
+
+/** As where a connection breaks, or this user may not read a key. */
+function unfinished(route: Route, error: unknown): Visit {
+  const mend = 'look again, as root';
+  const what = `could not be followed to the mirror: ${whyNot(error)}`;
+  return { route, stopped: { at: 'identity', finding: unknown(route.program, what, mend) } };
+}
+
+function lookAtGreeting(greeting: Greeting): Looked {
+  if ('trouble' in greeting) return { findings: [greeting.trouble] };
+  return { findings: greeting.finding === undefined ? [] : [greeting.finding] };
+}
+
+function isAnyHere(programs: readonly Program[]): Looked {
+  if (programs.some(({ isHere }) => isHere)) return { findings: [] };
+  const mend = 'run this on a host that pulls images; its programs are looked for in their usual places';
+  return { findings: [wrong('this host', 'has no dockerd, containerd or podman', mend)] };
+}
+
+function isConfigured(program: Program | undefined): Looked {
+  if (program === undefined || !program.isHere) return { skipped: 'it is not on this host' };
+  const { name, routes, findings, mend } = program;
+  if (routes.length > 0 || findings.length > 0) return { findings };
+  return { findings: [wrong(name, 'is not configured for the mirror, and asks the Hub itself', mend)] };
+}
+
+function whatStopped(step: Step, visits: readonly Visit[] | undefined): Looked {
+  if (visits === undefined) return { skipped: 'the mirror cannot be reached' };
+  if (visits.length === 0) return { skipped: 'nothing here leads to the mirror' };
+  const findings = visits.flatMap(({ stopped }) => (stopped?.at === step ? [stopped.finding] : []));
+  const subjects = visits.flatMap(({ route, subject }) =>
+    subject === undefined ? [] : [`${route.program} is ${subject} to the mirror`],
+  );
+  return { findings, ...(step === 'identity' && subjects.length > 0 && { said: subjects.join('; ') }) };
+}
+
+/** What asks the Hub when the mirror refuses or fails, and could be told not to. */
+function fallback(programs: readonly Program[]): Looked {
+  const routes = programs.filter(({ isHere }) => isHere).flatMap((program) => program.routes);
+  const findings = routes.flatMap(({ program, file, closeBy }) =>
+    closeBy === undefined
+      ? []
+      : [wrong(file, `lets ${program} go to the Hub when the mirror refuses or fails`, `write ${closeBy}`)],
+  );
+  return { findings };
+}
+
+/** A refusal of the mirror is a refusal only where there is no other way. */
+async function wayAround({ hub }: ClientOptions): Promise<Looked> {
+  const reached = await Promise.all(
+    hub.map(async (peer) => {
+      const isOpen = await handshake(peer).then(
+        () => true,
+        () => false,
+      );
+      return isOpen ? [`${peer.host}:${peer.port}`] : [];
+    }),
+  );
+  const open = reached.flat();
+  if (open.length === 0) return { findings: [] };
+  const mend = 'close it in the firewall for this host: dockerd and others go there when the mirror refuses';
+  return { findings: [wrong('this host', `reaches Docker Hub itself (${open.join(', ')})`, mend)] };
+}

@@ -1,0 +1,65 @@
+import { type Finding, wrong } from '../checks.ts';
+import type { HostFiles, Settings } from './host-files.ts';
+import { type ReadHostsToml, readHostsToml } from './hosts-toml.ts';
+import { isMirror, type Mirror } from './mirror.ts';
+import { machineAuthorities, type Program, type Route } from './route.ts';
+
+const CONFIG = '/etc/containerd/config.toml';
+const CERTS = '/etc/containerd/certs.d';
+
+/** containerd for itself, as kubelet and nerdctl use it. The one below dockerd is nobody's to configure. */
+export async function readContainerd(files: HostFiles, mirror: Mirror): Promise<Program> {
+  const config = await files.toml(CONFIG);
+  const registry = registryOf(config);
+  const directories = (registry.at('config_path').text ?? '').split(':').filter((one) => one !== '');
+  const hosts = await readHosts(files, directories.length > 0 ? directories : [CERTS], mirror);
+  const endpoints = registry.at('mirrors', 'docker.io', 'endpoint').texts;
+  const byEndpoint: Route = {
+    program: 'containerd',
+    file: CONFIG,
+    authorities: await machineAuthorities(files),
+    trustedIn: 'the machine’s trust store (update-ca-certificates), and restart containerd',
+    mayLogIn: true,
+    closeBy: `a hosts.toml below ${CERTS} in the place of its mirrors, with server = "${mirror.origin}"`,
+  };
+  const route = hosts.route ?? (endpoints.some((one) => isMirror(mirror, one)) ? byEndpoint : undefined);
+  const isUsed = await files.has('/usr/bin/kubelet', '/usr/local/bin/kubelet', '/var/lib/kubelet', CERTS);
+  const isAlone = !(await files.has('/usr/bin/dockerd', '/usr/sbin/dockerd', '/usr/local/bin/dockerd'));
+  const isThere = await files.has('/usr/bin/containerd', '/usr/local/bin/containerd', CONFIG);
+  return {
+    name: 'containerd',
+    isHere: isUsed || directories.length > 0 || (isThere && isAlone),
+    routes: route === undefined ? [] : [route],
+    findings: [...hosts.findings, ...unread(hosts, directories, config)],
+    mend: `write ${CERTS}/docker.io/hosts.toml, with [host."${mirror.origin}"]`,
+  };
+}
+
+/** Its place has changed with the versions of the plugin. */
+function registryOf(config: Settings): Settings {
+  const plugins = ['io.containerd.cri.v1.images', 'io.containerd.grpc.v1.cri', 'cri'];
+  const found = plugins.map((plugin) => config.at('plugins', plugin, 'registry'));
+  return found.find(({ value }) => value !== undefined) ?? config.at('plugins', '', 'registry');
+}
+
+async function readHosts(
+  files: HostFiles,
+  directories: readonly string[],
+  mirror: Mirror,
+): Promise<ReadHostsToml> {
+  for (const directory of directories) {
+    for (const host of ['docker.io', '_default']) {
+      const file = `${directory}/${host}/hosts.toml`;
+      if (await files.has(file)) return readHostsToml(files, file, mirror, 'containerd');
+    }
+  }
+  return { findings: [] };
+}
+
+/** Before version 3 of its configuration the CRI plugin reads no directory that it is not told of. */
+function unread({ route }: ReadHostsToml, directories: readonly string[], config: Settings): Finding[] {
+  const version = config.at('version').value;
+  if (route === undefined || directories.length > 0 || version === undefined || version === 3) return [];
+  const mend = `write config_path = "${CERTS}" there, under plugins."io.containerd.grpc.v1.cri".registry, and restart containerd`;
+  return [wrong(CONFIG, `does not let kubelet’s pulls read ${route.file}`, mend)];
+}

@@ -1,0 +1,116 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { parse } from 'smol-toml';
+
+/** The files of a client host below `root`. Names of files are absolute, as its programs know them. */
+export class HostFiles {
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  async has(...files: readonly string[]): Promise<boolean> {
+    const found = await Promise.all(files.map((file) => stat(this.#at(file)).catch(orAbsent)));
+    return found.some((stats) => stats !== undefined);
+  }
+
+  /** Undefined: there is no such file. */
+  text(file: string): Promise<string | undefined> {
+    return readFile(this.#at(file), 'utf8').catch(orAbsent);
+  }
+
+  async names(directory: string): Promise<readonly string[]> {
+    return ((await readdir(this.#at(directory)).catch(orAbsent)) ?? []).sort();
+  }
+
+  /** The texts of the files of a directory whose names end so. */
+  async texts(directory: string, end: string): Promise<readonly string[]> {
+    const names = (await this.names(directory)).filter((name) => name.endsWith(end));
+    const texts = await Promise.all(names.map((name) => this.text(path.join(directory, name))));
+    return texts.filter((text) => text !== undefined);
+  }
+
+  /** Empty where there is none. @throws UnreadableSettings */
+  json(file: string): Promise<Settings> {
+    return this.#settings(file, (text) => new Settings(JSON.parse(text)));
+  }
+
+  /** Empty where there is none. @throws UnreadableSettings */
+  toml(file: string): Promise<Settings> {
+    return this.#settings(file, (text) => new Settings(parse(text)));
+  }
+
+  async #settings(file: string, read: (text: string) => Settings): Promise<Settings> {
+    const text = (await this.text(file)) ?? '';
+    try {
+      return text.trim() === '' ? new Settings({}) : read(text);
+    } catch (error) {
+      throw new UnreadableSettings(file, (error as Error).message.split('\n', 1)[0] ?? '');
+    }
+  }
+
+  #at(file: string): string {
+    return path.join(this.#root, file);
+  }
+}
+
+/** Thrown where a configuration file is none of its kind. */
+export class UnreadableSettings extends Error {
+  override readonly name = 'UnreadableSettings';
+  readonly file: string;
+
+  constructor(file: string, message: string) {
+    super(message);
+    this.file = file;
+  }
+}
+
+/** What somebody else's program is configured with, of which nothing is certain. */
+export class Settings {
+  readonly #value: unknown;
+
+  constructor(value: unknown) {
+    this.#value = value;
+  }
+
+  get value(): unknown {
+    return this.#value;
+  }
+
+  at(...keys: readonly string[]): Settings {
+    const value = keys.reduce<unknown>(
+      (inner, key) => (isMap(inner) && Object.hasOwn(inner, key) ? inner[key] : undefined),
+      this.#value,
+    );
+    return new Settings(value);
+  }
+
+  get entries(): readonly (readonly [string, Settings])[] {
+    const map = isMap(this.#value) ? Object.entries(this.#value) : [];
+    return map.map(([key, value]) => [key, new Settings(value)]);
+  }
+
+  /** The elements of a list; a single value is a list of one, as these formats often allow. */
+  get list(): readonly Settings[] {
+    if (this.#value === undefined) return [];
+    return (Array.isArray(this.#value) ? this.#value : [this.#value]).map((value) => new Settings(value));
+  }
+
+  get text(): string | undefined {
+    return typeof this.#value === 'string' ? this.#value : undefined;
+  }
+
+  get texts(): readonly string[] {
+    return this.list.flatMap(({ text }) => text ?? []);
+  }
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function orAbsent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
+  return undefined;
+}

@@ -1,0 +1,74 @@
+import path from 'node:path';
+import { type Finding, wrong } from '../checks.ts';
+import type { HostFiles, Settings } from './host-files.ts';
+import { isMirror, type Mirror } from './mirror.ts';
+import { blocksIn, type ClientCertificateFiles, machineAuthorities, type Route } from './route.ts';
+
+export interface ReadHostsToml {
+  readonly route?: Route;
+  readonly findings: readonly Finding[];
+}
+
+/**
+ * The `hosts.toml` of Docker Hub, if it leads to the mirror. `server` is asked after all hosts; without it, that is the Hub.
+ *
+ * https://github.com/containerd/containerd/blob/main/docs/hosts.md
+ */
+export async function readHostsToml(
+  files: HostFiles,
+  file: string,
+  mirror: Mirror,
+  program: string,
+): Promise<ReadHostsToml> {
+  const toml = await files.toml(file);
+  const isServer = isMirror(mirror, toml.at('server').text);
+  const [, host] = toml.at('host').entries.find(([url]) => isMirror(mirror, url)) ?? [];
+  const entry = host ?? (isServer ? toml : undefined);
+  if (entry === undefined) return { findings: [] };
+  const certificate = clientOf(entry, file);
+  const authorization = headerOf(entry);
+  const route: Route = {
+    program,
+    file,
+    authorities: [...(await machineAuthorities(files)), ...(await authoritiesOf(entry, files, file))],
+    trustedIn: `ca = … of ${file}`,
+    ...(certificate && { certificate }),
+    ...(authorization !== undefined && { authorization }),
+    mayLogIn: true,
+    ...(!isServer && { closeBy: `server = "${mirror.origin}" as the first line of ${file}` }),
+  };
+  return { route, findings: lackingCapabilities(entry, file) };
+}
+
+function lackingCapabilities(entry: Settings, file: string): Finding[] {
+  const { value } = entry.at('capabilities');
+  if (value === undefined) return [];
+  const lacking = ['pull', 'resolve'].filter((one) => !entry.at('capabilities').texts.includes(one));
+  if (lacking.length === 0) return [];
+  const mend = 'write capabilities = ["pull", "resolve"]: what is missing there is asked of the Hub';
+  return [wrong(file, `does not let the mirror ${lacking.join(' and ')}`, mend)];
+}
+
+/** `client` is a file with both, a list of such, or a list of pairs. */
+function clientOf(entry: Settings, file: string): ClientCertificateFiles | undefined {
+  const first = entry.at('client').list[0];
+  const [certificate, key = certificate] = first?.texts ?? [];
+  if (certificate === undefined || key === undefined) return undefined;
+  return { certificate: beside(file, certificate), key: beside(file, key) };
+}
+
+/** Names of headers are the same in whatever case they are written. */
+function headerOf(entry: Settings): string | undefined {
+  const [, header] =
+    entry.at('header').entries.find(([name]) => name.toLowerCase() === 'authorization') ?? [];
+  return header?.texts[0];
+}
+
+async function authoritiesOf(entry: Settings, files: HostFiles, file: string): Promise<readonly string[]> {
+  const texts = await Promise.all(entry.at('ca').texts.map((ca) => files.text(beside(file, ca))));
+  return texts.flatMap((text) => blocksIn(text ?? ''));
+}
+
+function beside(file: string, name: string): string {
+  return path.resolve(path.dirname(file), name);
+}

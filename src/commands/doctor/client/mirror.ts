@@ -1,0 +1,42 @@
+import { parseImage } from '../../../registry/image.ts';
+import type { Peer } from '../connection.ts';
+
+/** The mirror as clients know it, and what is tried to pull from it. */
+export interface Mirror extends Peer {
+  /** `https://mirror.corp:8443`. */
+  readonly origin: string;
+  /** Host and port as image names and directories of certificates have them; without the port where it is 443. */
+  readonly authority: string;
+  /** Of Docker Hub: `library/alpine`. */
+  readonly repository: string;
+  readonly tag: string;
+}
+
+export function readMirror(text: string, image: string): Mirror | { readonly refusal: string } {
+  const url = URL.parse(text.includes('://') ? text : `https://${text}`);
+  const isBare =
+    url !== null && url.pathname === '/' && `${url.search}${url.hash}${url.username}${url.password}` === '';
+  if (!isBare || url.protocol !== 'https:')
+    return {
+      refusal: `"${text}" is no mirror; expected one such as mirror.corp or https://mirror.corp:8443`,
+    };
+  const parsed = parseImage(image);
+  if (parsed === undefined || parsed.repository.upstream !== 'docker.io')
+    return { refusal: `"${image}" is no image of Docker Hub; expected one such as library/alpine:latest` };
+  return {
+    origin: url.origin,
+    authority: url.host,
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(url.port || 443),
+    repository: parsed.repository.path,
+    tag: parsed.tag ?? 'latest',
+  };
+}
+
+/** Does a setting name the mirror? With a scheme, as daemons have it, or as the beginning of an image's name. */
+export function isMirror({ origin, authority }: Mirror, setting: unknown): boolean {
+  if (typeof setting !== 'string') return false;
+  return setting.includes('://')
+    ? URL.parse(setting)?.origin === origin
+    : setting === authority || setting.startsWith(`${authority}/`);
+}

@@ -1,0 +1,167 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import type { Clock } from '../../../platform/clock.ts';
+import { pullScope } from '../../../registry/scope.ts';
+import { readTokenClaims } from '../../../registry/token-claims.ts';
+import { type Finding, unknown, wrong } from '../checks.ts';
+import { ask, handshake, type Shown, whyNot } from '../connection.ts';
+import type { HostFiles } from './host-files.ts';
+import type { Mirror } from './mirror.ts';
+import type { Route } from './route.ts';
+
+/** How far somebody came who went to the mirror on a route as its program does. */
+export interface Visit {
+  readonly route: Route;
+  /** Who that is to the mirror, where it came to say. */
+  readonly subject?: string;
+  /** The step that ended it, and why. */
+  readonly stopped?: { readonly at: Step; readonly finding: Finding };
+}
+
+export type Step = 'trust' | 'client certificate' | 'identity' | 'pull';
+
+export interface VisitOptions {
+  readonly mirror: Mirror;
+  readonly files: HostFiles;
+  /** Where tokens are to be had: its path and query, where that is the mirror itself. */
+  readonly tokens: string | undefined;
+  readonly clock: Clock;
+}
+
+const ACCEPT =
+  'application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json';
+
+/** Milliseconds. */
+const DAY = 24 * 60 * 60 * 1000;
+const LEFT = 14 * DAY;
+
+/** Nothing that is secret is shown to a peer that this host does not trust. */
+export async function visit(route: Route, options: VisitOptions): Promise<Visit> {
+  const stop = (at: Step, finding: Finding): Visit => ({ route, stopped: { at, finding } });
+  const untrusted = await isTrusted(route, options.mirror);
+  if (untrusted !== undefined) return stop('trust', untrusted);
+  const pair = await readPair(route, options);
+  if ('level' in pair) return stop('client certificate', pair);
+  const shown: Shown = { authorities: route.authorities, ...pair };
+  const authorization = route.authorization === undefined ? {} : { authorization: route.authorization };
+  const unadmitted = await isAdmitted(route, options.mirror, shown, authorization);
+  if (unadmitted !== undefined) return stop('identity', unadmitted);
+  const token = await fetchToken(options, shown, authorization);
+  const subject = token === undefined ? undefined : readTokenClaims(token)?.sub;
+  const who = { route, ...(subject !== undefined && { subject }) };
+  // What shows nothing on the connection has to fetch a token.
+  const isBare = pair.cert === undefined && route.authorization === undefined;
+  const bearer = isBare && token !== undefined ? { authorization: `Bearer ${token}` } : authorization;
+  const refused = await doesPull(who, options.mirror, shown, bearer);
+  return { ...who, ...(refused && { stopped: { at: 'pull' as const, finding: refused } }) };
+}
+
+async function isTrusted({ program, authorities, trustedIn }: Route, mirror: Mirror) {
+  try {
+    await handshake(mirror, { authorities });
+    return undefined;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+      return wrong(
+        `the certificate of ${mirror.origin}`,
+        `is not good for ${mirror.host}`,
+        'add that name to server.names in hubgate.yaml and start the mirror anew, or use a name that it has',
+      );
+    const mend = `put the mirror’s ca.crt there: ${trustedIn}; compare its SHA-256 with what hubgate start prints`;
+    return wrong(program, `does not trust the certificate of ${mirror.origin} (${whyNot(error)})`, mend);
+  }
+}
+
+/** Nothing where nothing is configured. */
+async function readPair(
+  { certificate: pair }: Route,
+  { files, clock }: VisitOptions,
+): Promise<{ readonly cert?: string; readonly key?: string } | Finding> {
+  if (pair === undefined) return {};
+  const mend = 'issue another one on the server (hubgate cert issue NAME), and put it and its key there';
+  const [cert, key] = [await files.text(pair.certificate), await files.text(pair.key)];
+  if (cert === undefined || key === undefined)
+    return wrong(cert === undefined ? pair.certificate : pair.key, 'is configured, and is not there', mend);
+  try {
+    const certificate = new X509Certificate(cert);
+    if (!certificate.checkPrivateKey(createPrivateKey(key)))
+      return wrong(pair.key, `is not the key of ${pair.certificate}`, mend);
+    const left = certificate.validToDate.getTime() - clock();
+    const end = certificate.validToDate.toISOString();
+    if (left <= 0) return wrong(pair.certificate, `has ended at ${end}`, mend);
+    if (left <= LEFT) return wrong(pair.certificate, `ends at ${end}`, mend);
+    return { cert, key };
+  } catch (error) {
+    return wrong(pair.certificate, `or its key cannot be read: ${(error as Error).message}`, mend);
+  }
+}
+
+/** Is what is shown taken? The mirror answers 401 here to whoever shows nothing. */
+async function isAdmitted(
+  { program, certificate, authorization }: Route,
+  mirror: Mirror,
+  shown: Shown,
+  headers: Readonly<Record<string, string>>,
+): Promise<Finding | undefined> {
+  const { status } = await ask(mirror, { method: 'GET', target: '/v2/', headers, ...shown });
+  if (status === 200) return undefined;
+  if (status !== 401)
+    return wrong(mirror.origin, `answers ${status} to ${program}`, 'look into the log of the mirror');
+  if (certificate !== undefined) {
+    const mend =
+      'on the server, hubgate cert list says whether it was revoked; hubgate cert issue NAME makes another one';
+    return wrong(
+      certificate.certificate,
+      'is not taken by the mirror: revoked, or of another authority',
+      mend,
+    );
+  }
+  if (authorization === undefined) return undefined;
+  const mend = 'put the base64 of name:password there, of a user or a service token that is in force';
+  return wrong(`the header Authorization of ${program}`, 'is not taken by the mirror', mend);
+}
+
+/** Undefined where the mirror gives none. */
+async function fetchToken(
+  { mirror, tokens }: VisitOptions,
+  shown: Shown,
+  headers: Readonly<Record<string, string>>,
+): Promise<string | undefined> {
+  if (tokens === undefined) return undefined;
+  const scope = encodeURIComponent(pullScope(mirror.repository));
+  const target = `${tokens}${tokens.includes('?') ? '&' : '?'}scope=${scope}`;
+  const { status, body } = await ask(mirror, { method: 'GET', target, headers, ...shown });
+  if (status !== 200) return undefined;
+  const { token } = JSON.parse(body) as { token?: unknown };
+  return typeof token === 'string' ? token : undefined;
+}
+
+async function doesPull(
+  { route, subject = 'anonymous' }: Pick<Visit, 'route' | 'subject'>,
+  mirror: Mirror,
+  shown: Shown,
+  headers: Readonly<Record<string, string>>,
+): Promise<Finding | undefined> {
+  const { repository, tag } = mirror;
+  const target = `/v2/${repository}/manifests/${tag}?ns=docker.io`;
+  const asked = { method: 'HEAD', target, headers: { accept: ACCEPT, ...headers }, ...shown } as const;
+  const { status } = await ask(mirror, asked);
+  if (status === 200) return undefined;
+  const where = `${route.program}, which is ${subject} to the mirror,`;
+  const what = `is answered ${status} for ${repository}:${tag}`;
+  if (status !== 401 && status !== 403)
+    return wrong(where, what, 'on the server, hubgate doctor and hubgate upstream say more');
+  if (subject !== 'anonymous')
+    return wrong(where, what, `on the server: hubgate access explain ${subject} ${repository}:${tag}`);
+  return route.mayLogIn
+    ? unknown(
+        where,
+        what,
+        'it may log in with what a user or a pod has; try a pull, and look at hubgate audit',
+      )
+    : wrong(
+        where,
+        what,
+        'give it a client certificate (hubgate cert issue), or its network a rule to: anonymous',
+      );
+}

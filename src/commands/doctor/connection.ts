@@ -1,0 +1,92 @@
+import type { X509Certificate } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { request } from 'node:https';
+import { isIP } from 'node:net';
+import { connect, type SecureContextOptions, type TLSSocket } from 'node:tls';
+import { Deadline } from '../../platform/deadline.ts';
+import { readBody } from '../../platform/read-body.ts';
+
+export interface Peer {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a connection shows, and by whom the peer's certificate must be signed. */
+export type Shown = Pick<SecureContextOptions, 'cert' | 'key'> & {
+  /** As PEM; absent: whatever certificate the peer has is taken. */
+  readonly authorities?: readonly string[];
+};
+
+export interface HttpsRequest extends Shown {
+  readonly method: 'GET' | 'HEAD';
+  /** Path and query. */
+  readonly target: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface HttpsResponse {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** Milliseconds for a handshake, and for a whole answer: a pull from an upstream that hangs has its own end before that. */
+const HANDSHAKE = 3_000;
+const ANSWER = 15_000;
+const MAX_BODY = 64 * 1024;
+
+/** The certificate that the peer shows. @throws where there is no TLS connection, or none that is trusted. */
+export async function handshake(peer: Peer, shown: Shown = {}): Promise<X509Certificate | undefined> {
+  using deadline = new Deadline(HANDSHAKE);
+  const { promise, resolve, reject } = Promise.withResolvers<X509Certificate | undefined>();
+  const socket: TLSSocket = connect({ ...peer, ...tlsOptions(peer, shown) }, () =>
+    resolve(socket.getPeerX509Certificate()),
+  );
+  socket.on('error', reject);
+  socket.on('close', () => reject(new Error('the connection was closed')));
+  try {
+    return await deadline.bound(promise);
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** One question to an HTTPS server. @throws as `handshake`, and where no answer comes in time. */
+export async function ask(
+  peer: Peer,
+  { method, target, headers = {}, ...shown }: HttpsRequest,
+): Promise<HttpsResponse> {
+  using deadline = new Deadline(ANSWER);
+  const { promise, resolve, reject } = Promise.withResolvers<HttpsResponse>();
+  const asked = request(
+    { ...peer, ...tlsOptions(peer, shown), agent: false, method, path: target, headers },
+    (response) => {
+      const { statusCode: status = 0, headers: received } = response;
+      readBody(response, MAX_BODY).then(
+        (body) => resolve({ status, headers: received, body: String(body ?? '') }),
+        reject,
+      );
+    },
+  );
+  asked.on('error', reject);
+  asked.end();
+  try {
+    return await deadline.bound(promise);
+  } finally {
+    asked.destroy();
+  }
+}
+
+function tlsOptions({ host }: Peer, { authorities, cert, key }: Shown) {
+  return {
+    ...(isIP(host) === 0 && { servername: host }),
+    ...(authorities === undefined ? { rejectUnauthorized: false } : { ca: [...authorities] }),
+    ...(cert !== undefined && { cert, key }),
+  };
+}
+
+/** What went wrong with a connection, for people. */
+export function whyNot(error: unknown): string {
+  const { name, code, message } = error as NodeJS.ErrnoException;
+  return name === 'DeadlineError' ? 'no answer in time' : (code ?? message);
+}

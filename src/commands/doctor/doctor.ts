@@ -1,0 +1,85 @@
+/**
+ * What is wrong with this mirror, or on a host that should pull through it? Each check looks at one thing and changes
+ * nothing; each finding says what to do.
+ */
+import type { Environment } from '../../config/environment.ts';
+import { type Clock, systemClock } from '../../platform/clock.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
+import { type Checked, type Finding, runAll } from './checks.ts';
+import { clientChecks } from './client/checks.ts';
+import { type Mirror, readMirror } from './client/mirror.ts';
+import type { Peer } from './connection.ts';
+import { serverChecks } from './server/checks.ts';
+
+export interface DoctorOptions {
+  readonly home: string;
+  readonly json: boolean;
+  /** The mirror, where this is a host that should pull through it. */
+  readonly fromClient?: string;
+  /** What is tried to pull there. */
+  readonly image: string;
+}
+
+/** Where the doctor is; another place is for tests. */
+export interface Surroundings {
+  readonly clock: Clock;
+  /** Below which the files of a client host are. */
+  readonly root: string;
+  /** Of Docker Hub. */
+  readonly hub: readonly Peer[];
+}
+
+const HERE: Surroundings = {
+  clock: systemClock,
+  root: '/',
+  hub: [
+    { host: 'registry-1.docker.io', port: 443 },
+    { host: 'auth.docker.io', port: 443 },
+  ],
+};
+
+/** 1: something is wrong. 2: what was asked makes no sense. */
+export async function doctor(
+  options: DoctorOptions,
+  environment: Environment,
+  terminal: Terminal,
+  surroundings = HERE,
+): Promise<ExitCode> {
+  const mirror = options.fromClient === undefined ? undefined : readMirror(options.fromClient, options.image);
+  if (mirror !== undefined && 'refusal' in mirror) {
+    printLine(terminal.stderr, `hubgate: ${mirror.refusal}`);
+    return 2;
+  }
+  const checked = await runAll(await checksFor(mirror, options, environment, surroundings));
+  if (options.json) printJson(terminal.stdout, { checks: checked });
+  else print(checked, terminal);
+  return checked.every(({ outcome }) => outcome !== 'wrong') ? 0 : 1;
+}
+
+function checksFor(
+  mirror: Mirror | undefined,
+  { home }: DoctorOptions,
+  environment: Environment,
+  { clock, root, hub }: Surroundings,
+) {
+  return mirror === undefined
+    ? serverChecks(home, environment, clock)
+    : clientChecks({ mirror, root, hub, clock });
+}
+
+function print(checked: readonly Checked[], { stdout }: Terminal): void {
+  const findings = checked.flatMap((one) => ('findings' in one ? one.findings : []));
+  for (const finding of findings) printFinding(finding, stdout);
+  const wrong = findings.filter(({ level }) => level === 'wrong').length;
+  const open = findings.length - wrong;
+  const looked = checked.filter(({ outcome }) => outcome !== 'skipped').length;
+  const counted = `(${looked} checks${open === 0 ? '' : `, ${open} of which cannot be told`})`;
+  const said = checked.flatMap((one) => ('said' in one && one.said !== undefined ? [one.said] : []));
+  if (wrong > 0) printLine(stdout, `found wrong: ${wrong} ${counted}`);
+  else printLine(stdout, [`nothing found wrong ${counted}`, ...said].join('; '));
+}
+
+function printFinding({ level, where, what, mend }: Finding, stdout: Terminal['stdout']): void {
+  printLine(stdout, `${level === 'wrong' ? '' : 'not known: '}${where} ${what}`);
+  printLine(stdout, `  ${mend}`);
+}

@@ -1,0 +1,61 @@
+import type { Config } from '../../../config/config.ts';
+import type { Environment } from '../../../config/environment.ts';
+import { loadConfig } from '../../../config/load-config.ts';
+import type { Clock } from '../../../platform/clock.ts';
+import { formatFault } from '../../../platform/fault.ts';
+import type { AuthStatus } from '../../../registry/auth-api.ts';
+import type { CoreStatus } from '../../../registry/core-api.ts';
+import { type HomePaths, pathsIn } from '../../home.ts';
+import { type Check, type Looked, wrong } from '../checks.ts';
+import { certificateChecks } from './certificate.ts';
+import { diskChecks } from './disk.ts';
+import { fileModes } from './file-modes.ts';
+import { listeners } from './listeners.ts';
+import { policy } from './policy.ts';
+import { askRoles, doRolesRun } from './roles.ts';
+import { upstreamChecks } from './upstreams.ts';
+
+/** What the checks of a mirror go by. */
+export interface Server {
+  readonly paths: HomePaths;
+  readonly config: Config;
+  readonly clock: Clock;
+  /** What the roles say of themselves; undefined where nothing answers. */
+  readonly auth: AuthStatus | undefined;
+  readonly core: CoreStatus | undefined;
+}
+
+/** The checks of the mirror whose home this is, whether it runs or not. */
+export async function serverChecks(
+  home: string,
+  environment: Environment,
+  clock: Clock,
+): Promise<readonly Check[]> {
+  const paths = pathsIn(home);
+  const roles = await askRoles(paths);
+  // A core that runs has its credential; it may have come from an environment that is not this one.
+  const readsSecrets = roles.core === undefined;
+  const loaded = await loadConfig({ directory: paths.home, environment, readsSecrets, servesClients: true });
+  const configuration: Check = {
+    name: 'configuration',
+    look: async () => lookAtConfiguration(loaded),
+  };
+  if ('faults' in loaded) return [configuration];
+  const server: Server = { paths, config: loaded.value, clock, ...roles };
+  return [
+    configuration,
+    { name: 'roles', look: async () => doRolesRun(server) },
+    ...upstreamChecks(server),
+    ...certificateChecks(server),
+    { name: 'file modes', look: () => fileModes(server) },
+    ...diskChecks(server),
+    { name: 'policy', look: () => policy(server) },
+    { name: 'listeners', look: () => listeners(server) },
+  ];
+}
+
+function lookAtConfiguration(loaded: Awaited<ReturnType<typeof loadConfig>>): Looked {
+  if ('value' in loaded) return { findings: [] };
+  const mend = 'mend it; the other checks wait for that (hubgate check)';
+  return { findings: loaded.faults.map((fault) => wrong('the configuration', formatFault(fault), mend)) };
+}

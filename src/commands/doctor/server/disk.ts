@@ -1,0 +1,63 @@
+import { statfs } from 'node:fs/promises';
+import path from 'node:path';
+import { writeSize } from '../../size.ts';
+import { inHome } from '../../home.ts';
+import { type Check, type Looked, unknown, wrong } from '../checks.ts';
+import type { Server } from './checks.ts';
+
+/** Bytes, and files: for users, tokens, the audit log, and fills that are under way. */
+const LEAST_SPACE = 256 * 2 ** 20;
+const LEAST_INODES = 5_000;
+
+export function diskChecks(server: Server): readonly Check[] {
+  return [
+    { name: 'room for the cache', look: () => roomForCache(server) },
+    { name: 'disk space', look: () => leastSpace(server) },
+    { name: 'inodes', look: () => inodes(server) },
+  ];
+}
+
+/** What is free and what the cache has already must be as much as it may become. */
+async function roomForCache({ paths, config: { cache, coreUrl }, core }: Server): Promise<Looked> {
+  if (coreUrl !== undefined) return { skipped: 'the cache is that of the registry at core.url' };
+  const disk = await diskOf(cache.directory);
+  const where = inHome(cache.directory, paths);
+  const maxSize = `cache.maxSize is ${writeSize(cache.maxSize)}`;
+  const mend = 'lower cache.maxSize, or give the cache a larger disk: one that is full caches nothing more';
+  if (core === undefined && disk.total >= cache.maxSize && disk.free < cache.maxSize) {
+    const what = `may lie on a disk that is too small: ${maxSize}, and ${writeSize(disk.free)} are free`;
+    return { findings: [unknown(where, what, 'start the mirror: it knows how much of the rest is its own')] };
+  }
+  if (disk.free + (core?.cache.bytes ?? 0) >= cache.maxSize) return { findings: [] };
+  const has = core === undefined ? '' : `, and it holds ${writeSize(core.cache.bytes)}`;
+  const what = `lies on a disk that is too small: ${maxSize}, ${writeSize(disk.free)} are free${has}`;
+  return { findings: [wrong(where, what, mend)] };
+}
+
+async function leastSpace({ paths, config: { cache } }: Server): Promise<Looked> {
+  const places = [paths.home, cache.directory];
+  const disks = await Promise.all(places.map(diskOf));
+  const full = disks.findIndex(({ free }) => free < LEAST_SPACE);
+  if (full < 0) return { findings: [] };
+  const what = `has ${writeSize(disks[full]?.free ?? 0)} left on its disk`;
+  return { findings: [wrong(places[full] ?? '', what, 'make room there: state and audit log need some')] };
+}
+
+async function inodes({ config: { cache } }: Server): Promise<Looked> {
+  const { files, freeFiles } = await diskOf(cache.directory);
+  // Of file systems that make inodes as they are needed there is nothing to count.
+  if (files === 0 || freeFiles >= LEAST_INODES) return { findings: [] };
+  const mend = 'make a file system with more inodes there, or remove files: each blob is one';
+  return { findings: [wrong(cache.directory, `has ${freeFiles} inodes left on its disk`, mend)] };
+}
+
+/** Of the disk on which a directory is, or will be. */
+async function diskOf(directory: string) {
+  const { bsize, blocks, bavail, files, ffree } = await statfs(directory).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      return statfs(path.dirname(directory));
+    },
+  );
+  return { total: blocks * bsize, free: bavail * bsize, files, freeFiles: ffree };
+}

@@ -1,0 +1,56 @@
+import { stat } from 'node:fs/promises';
+import { previousKeyFile } from '../../../auth/token/signing-key-file.ts';
+import { inHome } from '../../home.ts';
+import { type Finding, type Looked, wrong } from '../checks.ts';
+import type { Server } from './checks.ts';
+
+/** What others than the owner may do, by file. */
+type Modes = readonly (readonly [file: string, forbidden: number])[];
+
+/** Secrets are their owner's alone. */
+const SECRET = 0o077;
+/** The rest is for the group that the roles may share, which writes nothing but sockets. */
+const SHARED = 0o027;
+const SOCKET = 0o007;
+
+export async function fileModes(server: Server): Promise<Looked> {
+  const found = await Promise.all(
+    modesOf(server).map(([file, forbidden]) => tooOpen(file, forbidden, server)),
+  );
+  return { findings: found.flat() };
+}
+
+function modesOf({ paths, config: { tls, upstreams, log } }: Server): Modes {
+  const credentials = upstreams.flatMap(({ credential }) =>
+    credential !== undefined && 'passwordFile' in credential ? [credential.passwordFile] : [],
+  );
+  const secrets = [
+    ...credentials,
+    tls.key,
+    paths.ca.key,
+    paths.users,
+    paths.signingKey,
+    previousKeyFile(paths.signingKey),
+    ...['', '-wal', '-shm'].map((end) => paths.authState + end),
+  ];
+  return [
+    ...[...new Set(secrets)].map((file) => [file, SECRET] as const),
+    ...[paths.runtime, paths.lastPolicy, log.audit].map((file) => [file, SHARED] as const),
+    ...[paths.authSocket, paths.coreSocket].map((file) => [file, SOCKET] as const),
+  ];
+}
+
+async function tooOpen(file: string, forbidden: number, { paths }: Server): Promise<Finding[]> {
+  const mode = await stat(file).then(
+    (stats) => stats.mode & 0o777,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      return 0;
+    },
+  );
+  if ((mode & forbidden) === 0) return [];
+  const wanted = (mode & ~forbidden).toString(8).padStart(4, '0');
+  const what = `has mode 0${mode.toString(8)}: ${(mode & 0o007) === 0 ? 'its group' : 'everybody'} can get at it`;
+  const where = inHome(file, paths);
+  return [wrong(where, what, `chmod ${wanted} ${where}; what was in it may have been read: renew secrets`)];
+}

@@ -1,0 +1,72 @@
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createConnection } from 'node:net';
+import { isLoopback, type ListenAddress } from '../../../config/values.ts';
+import { Deadline } from '../../../platform/deadline.ts';
+import { inHome } from '../../home.ts';
+import { type Finding, type Looked, wrong } from '../checks.ts';
+import { handshake, type Peer, whyNot } from '../connection.ts';
+import type { Server } from './checks.ts';
+
+/** Milliseconds. */
+const CONNECT = 2_000;
+
+/** Does the mirror answer where it should, and is that all? */
+export async function listeners(server: Server): Promise<Looked> {
+  const findings = await publicListener(server);
+  // Where the gateway does not have its one port, it has none.
+  return { findings: findings.length > 0 ? findings : await adminListener(server) };
+}
+
+async function publicListener({ paths, config, auth }: Server): Promise<Finding[]> {
+  const { listen } = config.server;
+  const where = `server.listen (port ${listen.port})`;
+  const peer = peerOf(listen);
+  if (!(await isOpen(peer))) {
+    // Of a mirror that does not run at all, another check has said so.
+    if (auth === undefined) return [];
+    const mend =
+      'no gateway runs, or with another configuration than this; the log of hubgate start says why';
+    return [wrong(where, 'has nobody who listens, while the mirror runs', mend)];
+  }
+  const shown = await handshake(peer).catch((error: unknown) => whyNot(error));
+  const mend = `find out who has the port (ss -tlnp 'sport = :${listen.port}'), and end it or choose another port`;
+  if (typeof shown === 'string' || shown === undefined)
+    return [wrong(where, `is taken by another program: it does not speak TLS (${shown})`, mend)];
+  const file = await readFile(config.tls.certificate).catch(() => undefined);
+  const ours = file && new X509Certificate(file);
+  if (auth !== undefined && ours?.fingerprint256 === shown.fingerprint256) return [];
+  const what = `is taken by another program, or by an older certificate: what answers there shows ${shown.subject.replaceAll('\n', ', ')} until ${shown.validToDate.toISOString()}, and not ${inHome(config.tls.certificate, paths)}`;
+  return [wrong(where, auth === undefined ? 'is taken by another program' : what, mend)];
+}
+
+async function adminListener({ config, auth }: Server): Promise<Finding[]> {
+  const { admin } = config.server;
+  const where = `server.admin (port ${admin.port})`;
+  const { host } = admin;
+  if (host === undefined || !isLoopback(host.includes(':') ? `[${host}]` : host)) {
+    const mend =
+      'bind it to 127.0.0.1, or see to it that only Prometheus can reach it: it is plain HTTP, and asks for no login';
+    return [wrong(where, `listens on ${host ?? 'every address'}, where others can reach it`, mend)];
+  }
+  if (auth === undefined || admin.port === 0 || (await isOpen(peerOf(admin)))) return [];
+  const mend = 'no gateway runs, or with another configuration than this; the log of hubgate start says why';
+  return [wrong(where, 'has nobody who listens, while the mirror runs', mend)];
+}
+
+/** As this machine itself can reach what listens there. */
+function peerOf({ host, port }: ListenAddress): Peer {
+  const own = host === undefined || host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return { host: own, port };
+}
+
+async function isOpen(peer: Peer): Promise<boolean> {
+  using deadline = new Deadline(CONNECT);
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = createConnection(peer, () => resolve(true));
+  socket.on('error', () => resolve(false));
+  return deadline
+    .bound(promise)
+    .catch(() => false)
+    .finally(() => socket.destroy());
+}

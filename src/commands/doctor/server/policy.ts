@@ -1,0 +1,39 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { readPolicy } from '../../../access/load-policy.ts';
+import { formatFault } from '../../../platform/fault.ts';
+import { inHome } from '../../home.ts';
+import { type Looked, wrong } from '../checks.ts';
+import type { Server } from './checks.ts';
+import { askRoles } from './roles.ts';
+
+/** Milliseconds. A change holds within a second. */
+const SETTLED = 1_500;
+
+/** Is what lies in the files also what holds? */
+export async function policy(server: Server): Promise<Looked> {
+  const { paths, clock, auth } = server;
+  const where = inHome(paths.policy, paths);
+  const read = await readPolicy(paths.policy, clock());
+  if ('faults' in read) {
+    const faults = read.faults.map((fault) => formatFault({ ...fault, source: inHome(fault.source, paths) }));
+    const holds = auth === undefined ? '' : '; the last good one holds';
+    return {
+      findings: [wrong(where, `is refused: ${faults.join('; ')}${holds}`, 'mend it (hubgate check)')],
+    };
+  }
+  if (auth === undefined) return { skipped: 'which policy holds only a running mirror knows' };
+  const { version } = read.value.policy.data;
+  const settled = auth.policy.version === version ? auth : await settledStatus(server);
+  if (settled === undefined || (settled.policy.version === version && settled.policy.refused === null))
+    return { findings: [] };
+  const why = settled.policy.refused === null ? '' : `: ${settled.policy.refused.join('; ')}`;
+  const what = `is not the policy by which the running mirror decides${why}`;
+  const mend = 'its log says why; SIGHUP to hubgate start reads it anew. Do both read the same directory?';
+  return { findings: [wrong(where, what, mend)] };
+}
+
+/** What auth says when an edit of this very moment has had its time. */
+async function settledStatus({ paths }: Server): Promise<Server['auth']> {
+  await delay(SETTLED);
+  return (await askRoles(paths)).auth;
+}

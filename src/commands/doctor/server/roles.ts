@@ -1,0 +1,45 @@
+import type { z } from 'zod';
+import { AUTH_STATUS } from '../../../registry/auth-api.ts';
+import { CORE_STATUS } from '../../../registry/core-api.ts';
+import { askRole } from '../../ask-role.ts';
+import { type HomePaths, inHome } from '../../home.ts';
+import { type Looked, wrong } from '../checks.ts';
+import type { Server } from './checks.ts';
+
+/** What auth and the core of a home say of themselves; undefined of one that does not answer, or with an error. */
+export async function askRoles({ authSocket, coreSocket }: HomePaths) {
+  const [auth, core] = await Promise.all([
+    statusOf(authSocket, AUTH_STATUS),
+    statusOf(coreSocket, CORE_STATUS),
+  ]);
+  return { auth, core };
+}
+
+async function statusOf<Schema extends z.ZodType>(socket: string, schema: Schema) {
+  const said = await askRole(socket, { method: 'GET', path: '/status', schema }).catch(
+    () => 'silent' as const,
+  );
+  return typeof said === 'string' ? undefined : said.answer;
+}
+
+export function doRolesRun({ paths, config, auth, core }: Server): Looked {
+  const needed = [
+    { socket: paths.authSocket, status: auth },
+    ...(config.coreUrl === undefined ? [{ socket: paths.coreSocket, status: core }] : []),
+  ];
+  const silent = needed.filter(({ status }) => status === undefined).map(({ socket }) => socket);
+  if (silent.length === needed.length && silent.length > 0) {
+    const mend = `start it: hubgate start --home ${paths.home}. What only a running mirror knows was not looked at`;
+    return { findings: [wrong(paths.home, 'has no mirror that runs: nothing answers in run/', mend)] };
+  }
+  const mend = 'hubgate start starts it again by itself, and its log says what ends it';
+  return {
+    findings: silent.map((socket) =>
+      wrong(
+        inHome(socket, paths),
+        'does not answer, or with an error, while the rest of the mirror runs',
+        mend,
+      ),
+    ),
+  };
+}

@@ -1,0 +1,143 @@
+import { STANDARD_LIMITS } from '../../../core/limits.ts';
+import { createRegistryClient } from '../../../core/upstream/registry-client.ts';
+import { createTransport } from '../../../core/upstream/transport.ts';
+import { openUrlClient } from '../../../platform/http-client.ts';
+import { createLogger } from '../../../platform/log.ts';
+import {
+  CORE_STATUS,
+  type CoreStatus,
+  UPSTREAM_CHECKS,
+  type UpstreamChecks,
+} from '../../../registry/core-api.ts';
+import type { UpstreamHost } from '../../../registry/repository.ts';
+import { askRole } from '../../ask-role.ts';
+import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
+import type { Server } from './checks.ts';
+
+/** Of one upstream, what it answers now. */
+type Examined = Omit<UpstreamChecks[number], 'milliseconds'> &
+  Pick<CoreStatus['upstreams'][number], 'quota'> & { readonly hasCredential: boolean };
+
+/** Milliseconds by which clocks may differ: JWTs and certificates are judged with little more. */
+const SKEW = 60_000;
+/** Less than this part of the quota left is as good as none. */
+const LITTLE = 0.05;
+const CORE_DEADLINE = 10_000;
+
+export function upstreamChecks(server: Server): readonly Check[] {
+  const { coreUrl } = server.config;
+  if (coreUrl !== undefined) return [{ name: 'core', look: () => isCoreThere(new URL(coreUrl)) }];
+  let examined: Promise<readonly Examined[]> | undefined;
+  const each = (name: string, find: (upstream: Examined) => readonly Finding[]): Check => ({
+    name,
+    look: async () => {
+      examined ??= examine(server);
+      return { findings: (await examined).flatMap(find) };
+    },
+  });
+  // Of an upstream that is not reachable the first of them says so, and the others have nothing to say.
+  const reached = (find: (upstream: Examined) => readonly Finding[]) => (upstream: Examined) =>
+    upstream.trouble === null ? find(upstream) : [];
+  return [
+    each('upstreams', isReachable),
+    each('credentials', reached(isAccepted)),
+    each('read-only credentials', reached(isReadOnly)),
+    each('quota', reached(isQuotaLeft)),
+    each('clock', isClockRight),
+  ];
+}
+
+/** By the core where one runs, for it has the credential and the network that count; else from here. */
+async function examine(server: Server): Promise<readonly Examined[]> {
+  const { paths, config } = server;
+  const hasCredential = (host: string) =>
+    config.upstreams.some((one) => one.host === host && one.credential !== undefined);
+  if (server.core === undefined) return examineHere(server);
+  const question = { method: 'POST', path: '/upstreams/check', schema: UPSTREAM_CHECKS } as const;
+  const checked = await askRole(paths.coreSocket, question);
+  if (typeof checked === 'string') throw new Error('the core has gone meanwhile');
+  const status = await askRole(paths.coreSocket, { method: 'GET', path: '/status', schema: CORE_STATUS });
+  const known = typeof status === 'string' ? [] : status.answer.upstreams;
+  return checked.answer.map((one) => ({
+    ...one,
+    quota: known.find(({ host }) => host === one.host)?.quota ?? null,
+    hasCredential: hasCredential(one.host),
+  }));
+}
+
+async function examineHere({ config, clock }: Server): Promise<readonly Examined[]> {
+  const log = createLogger('doctor', config.log);
+  log.level = 'silent';
+  await using transport = createTransport(STANDARD_LIMITS, log);
+  const upstreams = config.upstreams.map(({ host, url, credential }) => {
+    return { host, url: new URL(url), ...(credential && { credential }) };
+  });
+  const client = createRegistryClient({ upstreams, transport, limits: STANDARD_LIMITS, clock, log });
+  const examineOne = async (host: UpstreamHost, hasCredential: boolean): Promise<Examined> => {
+    const checked = await client.check(host);
+    return { host, ...checked, quota: client.quota(host) ?? null, hasCredential };
+  };
+  // Awaited here: the connections end with this function.
+  return await Promise.all(
+    upstreams.map(({ host, credential }) => examineOne(host, credential !== undefined)),
+  );
+}
+
+async function isCoreThere(url: URL): Promise<Looked> {
+  await using client = openUrlClient(url);
+  try {
+    const { statusCode: status, body } = await client.request({
+      method: 'GET',
+      path: '/v2/',
+      deadline: CORE_DEADLINE,
+    });
+    await body.dump();
+    if (status === 200) return { findings: [] };
+    const mend = 'look at that registry: the gate needs one that answers it without a login';
+    return { findings: [wrong(`core.url ${url.origin}`, `answers ${status} to /v2/`, mend)] };
+  } catch (error) {
+    const mend = 'start that registry, or correct core.url in config/hubgate.yaml';
+    return {
+      findings: [wrong(`core.url ${url.origin}`, `cannot be reached: ${(error as Error).message}`, mend)],
+    };
+  }
+}
+
+function isReachable({ host, trouble }: Examined): Finding[] {
+  if (trouble === null) return [];
+  const mend = `see to the network, its DNS and its firewall, or to upstreams.${host}.url; what is cached goes on being served`;
+  return [wrong(`upstream ${host}`, `cannot be reached: ${trouble}`, mend)];
+}
+
+function isAccepted({ host, credential }: Examined): Finding[] {
+  if (credential !== 'refused') return [];
+  const mend = `make another access token there, and put it into upstreams.${host}.passwordFile; no restart is needed for that`;
+  return [wrong(`upstream ${host}`, 'refuses the credential', mend)];
+}
+
+function isReadOnly({ host, credential, mayPush }: Examined): Finding[] {
+  if (credential !== 'accepted' || mayPush === false) return [];
+  if (mayPush === null) {
+    const mend = 'look there whether it is read-only: its token service does not say what a token grants';
+    return [unknown(`upstream ${host}`, 'may let the credential push', mend)];
+  }
+  const mend = 'make a read-only access token there, and put it in the place of this one';
+  return [wrong(`upstream ${host}`, 'lets the credential push, and a mirror only ever pulls', mend)];
+}
+
+function isQuotaLeft({ host, quota, hasCredential }: Examined): Finding[] {
+  if (quota === null || quota.remaining > quota.limit * LITTLE) return [];
+  const hours = Math.round(quota.window / 360) / 10;
+  const what = `has ${quota.remaining} of ${quota.limit} pulls left in ${hours} h${quota.source === undefined ? '' : `, for ${quota.source}`}`;
+  const mend = hasCredential
+    ? 'wait, or take an account with a larger quota; what is cached goes on being served'
+    : `give upstreams.${host} a username and a passwordFile: this is the quota of whoever has no account`;
+  return [wrong(`upstream ${host}`, what, mend)];
+}
+
+function isClockRight({ host, ahead }: Examined): Finding[] {
+  if (ahead === null || Math.abs(ahead) <= SKEW) return [];
+  const seconds = Math.round(Math.abs(ahead) / 1000);
+  const mend = 'set this machine’s clock by NTP: tokens and certificates are judged by it';
+  return [wrong('the clock', `is ${seconds} s ${ahead > 0 ? 'ahead of' : 'behind'} that of ${host}`, mend)];
+}
