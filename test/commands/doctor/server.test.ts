@@ -6,6 +6,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { type Check, type Checked, runAll } from '../../../src/commands/doctor/checks.ts';
 import { doctor } from '../../../src/commands/doctor/doctor.ts';
@@ -14,7 +15,6 @@ import { FakeHub } from '../../support/fake-hub.ts';
 import { imageOf } from '../../support/image.ts';
 import { ACCOUNT } from '../../support/test-core.ts';
 import { freePort } from '../../support/test-hubgate.ts';
-import { waitFor } from '../../support/wait-for.ts';
 import { run } from '../support/terminal.ts';
 
 const BIN = path.join(import.meta.dirname, '../../../src/bin/hubgate.ts');
@@ -22,7 +22,7 @@ const DAY = 24 * 60 * 60 * 1000;
 
 let home: string;
 let hub: FakeHub;
-let mirror: ChildProcess;
+let mirror: ChildProcess | undefined;
 let config: string;
 let ports: { readonly listen: number; readonly admin: number };
 
@@ -47,31 +47,31 @@ before(async () => {
   await mkdir(at('config'));
   await writeFile(at('config/hubgate.yaml'), config);
   await writeFile(at('hub-token'), ACCOUNT.password, { mode: 0o600 });
-  mirror = await startMirror();
+  await startMirror();
 });
 
 after(async () => {
-  mirror.kill('SIGKILL');
+  mirror?.kill('SIGKILL');
   await hub[Symbol.asyncDispose]();
   await rm(home, { recursive: true });
 });
 
-async function startMirror(): Promise<ChildProcess> {
+/** Known before it serves, so that it is ended whatever happens. */
+async function startMirror(): Promise<void> {
   const { HOME, PATH } = process.env;
-  const child = spawn(process.execPath, [BIN, 'start', '--home', home], { env: { HOME, PATH } });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
-  const end = once(child, 'exit').then(() => {
-    throw new Error(`the mirror does not start:\n${output}`);
+  mirror = spawn(process.execPath, [BIN, 'start', '--home', home], {
+    env: { HOME, PATH },
+    stdio: ['ignore', 'pipe', 'inherit'],
   });
-  await Promise.race([waitFor(() => output.includes('docker pull')), end]);
-  end.catch(() => {});
-  return child;
+  const { stdout } = mirror;
+  for await (const line of createInterface(stdout ?? assert.fail())) if (line.includes('docker pull')) break;
+  stdout?.resume();
+  assert.equal(mirror.exitCode, null);
 }
 
 async function stopMirror(): Promise<void> {
-  const exit = once(mirror, 'exit');
-  mirror.kill('SIGTERM');
+  const exit = mirror && once(mirror, 'exit');
+  mirror?.kill('SIGTERM');
   await exit;
 }
 

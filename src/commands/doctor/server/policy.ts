@@ -23,9 +23,10 @@ export async function policy(server: Server): Promise<Looked> {
   }
   if (auth === undefined) return { skipped: 'which policy holds only a running mirror knows' };
   const { version } = read.value.policy.data;
-  const settled = auth.policy.version === version ? auth : await settledStatus(server);
-  if (settled === undefined || (settled.policy.version === version && settled.policy.refused === null))
-    return { findings: [] };
+  const holds = (status: Server['auth']) =>
+    status === undefined || (status.policy.version === version && status.policy.refused === null);
+  const settled = holds(auth) ? undefined : await settledStatus(server);
+  if (settled === undefined || holds(settled)) return { findings: [] };
   const why = settled.policy.refused === null ? '' : `: ${settled.policy.refused.join('; ')}`;
   const what = `is not the policy by which the running mirror decides${why}`;
   const mend = 'its log says why; SIGHUP to hubgate start reads it anew. Do both read the same directory?';
