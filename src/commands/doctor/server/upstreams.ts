@@ -72,7 +72,7 @@ async function examineHere({ config, clock }: Server): Promise<readonly Examined
   const upstreams = config.upstreams.map(({ host, url, credential }) => {
     return { host, url: new URL(url), ...(credential && { credential }) };
   });
-  const client = createRegistryClient({ upstreams, transport, limits: STANDARD_LIMITS, clock, log });
+  using client = createRegistryClient({ upstreams, transport, limits: STANDARD_LIMITS, clock, log });
   const examineOne = async (host: UpstreamHost, hasCredential: boolean): Promise<Examined> => {
     const checked = await client.check(host);
     return { host, ...checked, quota: client.quota(host) ?? null, hasCredential };
