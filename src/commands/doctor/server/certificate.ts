@@ -56,7 +56,8 @@ async function readCertificate(file: string): Promise<X509Certificate | undefine
   return text === undefined ? undefined : new X509Certificate(text);
 }
 
-async function pair({ paths, config: { tls } }: Server): Promise<Looked> {
+/** Do the server's certificate and key belong together? */
+export async function pair({ paths, config: { tls } }: Server): Promise<Looked> {
   const file = inHome(tls.certificate, paths);
   const key = inHome(tls.key, paths);
   const mend = `put a certificate and its key there, as PEM; or remove both, and the next start makes them`;

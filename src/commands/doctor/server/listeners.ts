@@ -6,6 +6,7 @@ import { Deadline } from '../../../platform/deadline.ts';
 import { inHome } from '../../home.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
 import { handshake, type Peer, whyNot } from '../connection.ts';
+import { pair } from './certificate.ts';
 import type { Server } from './checks.ts';
 
 /** Milliseconds. */
@@ -13,6 +14,9 @@ const CONNECT = 2_000;
 
 /** Does the mirror answer where it should, and is that all? */
 export async function listeners(server: Server): Promise<Looked> {
+  const own = await pair(server);
+  if ('findings' in own && own.findings.length > 0)
+    return { skipped: 'with which certificate it would answer is not known' };
   const findings = await publicListener(server);
   // Where the gateway does not have its one port, it has none.
   return { findings: findings.length > 0 ? findings : await adminListener(server) };
@@ -32,7 +36,7 @@ async function publicListener({ paths, config, auth }: Server): Promise<Finding[
   const shown = await handshake(peer).catch((error: unknown) => whyNot(error));
   const mend = `find out who has the port (ss -tlnp 'sport = :${listen.port}'), and end it or choose another port`;
   if (typeof shown === 'string' || shown === undefined)
-    return [wrong(where, `is taken by another program: it does not speak TLS (${shown})`, mend)];
+    return [wrong(where, `is taken by another program: it takes no TLS connection (${shown})`, mend)];
   const file = await readFile(config.tls.certificate).catch(() => undefined);
   const ours = file && new X509Certificate(file);
   if (auth !== undefined && ours?.fingerprint256 === shown.fingerprint256) return [];
