@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { writeSize } from '../../size.ts';
 import { inHome } from '../../home.ts';
+import { writeSize } from '../../size.ts';
 import { type Check, type Looked, unknown, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 
