@@ -2,6 +2,7 @@ import { parseNetwork } from '../access/network.ts';
 import { canonicalPattern } from '../access/pattern-text.ts';
 import { hashOfSecret, makeServiceToken, writeServiceToken } from '../auth/identity/service-token.ts';
 import { readUsers } from '../auth/identity/users-file.ts';
+import type { AuthState } from '../auth/state/auth-state.ts';
 import { openAuthState } from '../auth/state/sqlite-state.ts';
 import { duration } from '../config/values.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -39,18 +40,33 @@ export async function createToken(
       [`there is no user ${owner}; for a service: hubgate user add ${owner} --service`],
       terminal,
     );
-  const { id, secret } = makeServiceToken();
-  const now = systemClock();
-  const expiresAt = now + wanted.lifetime;
   await using state = openAuthState(paths.authState);
-  await state.putToken({
-    ...{ id, owner, hash: hashOfSecret(secret), createdAt: now, expiresAt },
-    ...{ pull: wanted.pull, from: wanted.from, lastUsedAt: null, lastUsedFrom: null },
-  });
-  const made = { id, token: writeServiceToken({ id, secret }), expires: writeTime(expiresAt) };
+  const made = await issueToken(owner, wanted, state);
   if (options.json) printJson(terminal.stdout, made);
   else printToken(owner, made, terminal);
   return 0;
+}
+
+export interface IssuedToken {
+  readonly id: string;
+  readonly token: string;
+  readonly expires: string;
+}
+
+/** It is written down before anybody has it, so that it can be revoked. */
+export async function issueToken(
+  owner: string,
+  { lifetime, pull, from }: Wishes,
+  state: AuthState,
+): Promise<IssuedToken> {
+  const { id, secret } = makeServiceToken();
+  const now = systemClock();
+  const expiresAt = now + lifetime;
+  await state.putToken({
+    ...{ id, owner, hash: hashOfSecret(secret), createdAt: now, expiresAt },
+    ...{ pull, from, lastUsedAt: null, lastUsedFrom: null },
+  });
+  return { id, token: writeServiceToken({ id, secret }), expires: writeTime(expiresAt) };
 }
 
 interface Wishes {
@@ -75,11 +91,7 @@ function readWishes({ expires, pull, from }: CreateTokenOptions): Wishes | { rea
   return { lifetime, pull: pull === undefined ? null : canonical, from: from ?? null };
 }
 
-function printToken(
-  owner: string,
-  made: { id: string; token: string; expires: string },
-  { stdout }: Terminal,
-) {
+function printToken(owner: string, made: IssuedToken, { stdout }: Terminal) {
   printLine(stdout, made.token);
   printLine(stdout, `It is shown this once. It is the password of: docker login -u ${owner}`);
   printLine(stdout, `id: ${made.id}  expires: ${made.expires}  to end it: hubgate token revoke ${made.id}`);

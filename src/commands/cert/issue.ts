@@ -7,7 +7,7 @@ import { readSigningRequest } from '../../pki/signing-request.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { pathsIn } from '../home.ts';
 import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
-import { type CertOptions, refuse, toStored, withState } from './stored.ts';
+import { type CertOptions, recordIssued, refuse, withState } from './stored.ts';
 
 export interface IssueOptions extends CertOptions {
   readonly out?: string;
@@ -16,13 +16,13 @@ export interface IssueOptions extends CertOptions {
   readonly csr?: string;
 }
 
-const NAME_RULE = 'letters, digits and ._- after the first, at most 64';
+export const CERTIFICATE_NAME_RULE = 'letters, digits and ._- after the first, at most 64';
 /** Longer than that nobody should trust a file that lies on a node. */
 const MAX_DAYS = 825;
 
 /** Issues what `/etc/docker/certs.d/<host>/` wants. It is written down before it is anywhere, so that it can be revoked. */
 export async function issueCert(name: string, options: IssueOptions, terminal: Terminal): Promise<ExitCode> {
-  if (!isCertificateName(name)) return refuse(terminal, `"${name}" is no name: ${NAME_RULE}`, 2);
+  if (!isCertificateName(name)) return refuse(terminal, `"${name}" is no name: ${CERTIFICATE_NAME_RULE}`, 2);
   const days = /^\d{1,4}$/.test(options.days) ? Number(options.days) : 0;
   if (days < 1 || days > MAX_DAYS)
     return refuse(terminal, `--days is a number from 1 to ${MAX_DAYS}, not "${options.days}"`, 2);
@@ -39,9 +39,7 @@ export async function issueCert(name: string, options: IssueOptions, terminal: T
   const authority = await textOf(path.join(directory, 'ca.crt'));
   if (authority !== undefined && authority.trim() !== issued.ca.toString().trim())
     return refuse(terminal, `${path.join(directory, 'ca.crt')} is there already, and is another authority’s`);
-  await withState(options, (state) =>
-    state.putCertificate(toStored(issued.certificate, name, systemClock())),
-  );
+  await withState(options, (state) => recordIssued(issued, name, state));
   await writeAll(directory, issued, authority === undefined);
   const end = issued.certificate.validToDate.toISOString().slice(0, 10);
   printLine(terminal.stdout, `cert:${name} until ${end}, in ${directory}`);

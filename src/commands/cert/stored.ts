@@ -1,6 +1,8 @@
 import type { X509Certificate } from 'node:crypto';
 import type { AuthState, StoredCertificate } from '../../auth/state/auth-state.ts';
 import { openAuthState } from '../../auth/state/sqlite-state.ts';
+import type { IssuedClientCertificate } from '../../pki/client-certificate.ts';
+import { systemClock } from '../../platform/clock.ts';
 import { tbsHash } from '../../platform/tbs-hash.ts';
 import { pathsIn } from '../home.ts';
 import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
@@ -12,6 +14,15 @@ export interface CertOptions {
 export async function withState<T>({ home }: CertOptions, act: (state: AuthState) => Promise<T>): Promise<T> {
   await using state = openAuthState(pathsIn(home).authState);
   return await act(state);
+}
+
+/** What is recorded is what can be revoked. */
+export async function recordIssued(
+  { certificate }: IssuedClientCertificate,
+  name: string,
+  state: AuthState,
+): Promise<void> {
+  await state.putCertificate(toStored(certificate, name, systemClock()));
 }
 
 export function toStored(certificate: X509Certificate, name: string, issuedAt: number): StoredCertificate {
