@@ -30,6 +30,11 @@ const OPTIONS = {
   pull: () => new Option('--pull <pattern...>', 'only these of the repositories that its owner may pull'),
   fromNetworks: () => new Option('--from <cidr...>', 'good from these networks only'),
   out: () => new Option('--out <directory>', 'where the files go; the name, if not said'),
+  outTree: () => new Option('--out <directory>', 'write the files under it, as they lie on the client'),
+  for: () => new Option('--for <name>', 'whom the client is to be').makeOptionMandatory(),
+  strict: () =>
+    new Option('--strict', 'close the way around the mirror, where the client can').default(false),
+  showSecrets: () => new Option('--show-secrets', 'print keys and tokens too').default(false),
   days: () => new Option('--days <number>', 'how long it is good').default('365'),
   csr: () => new Option('--csr <file>', 'a certificate request, for a key that is held elsewhere'),
   sinceADay: () => new Option('--since <duration>', 'of the time since then').default('24h'),
@@ -125,6 +130,16 @@ function program(end: (code: ExitCode) => void): Command {
     'find what is wrong with the mirror, or on a host that should pull through it, and say what to do',
     ['fromClient', 'image', 'json'],
     async (options) => (await import('../commands/doctor/doctor.ts')).doctor(options, process.env, process),
+  );
+  verb<Printed & { for: string; strict: boolean; out?: string; showSecrets: boolean }>(
+    hubgate,
+    'client-config <client>',
+    'issue and write what a client needs: docker, dockerd, containerd, podman, cri-o, buildkit, kubernetes, skopeo, crane, github-actions, gitlab',
+    ['for', 'strict', 'outTree', 'showSecrets', 'json'],
+    async (options, client = '') => {
+      const { clientConfig } = await import('../commands/client-config/client-config.ts');
+      return clientConfig(client, options, process.env, process);
+    },
   );
   hubgate
     .command('schema')

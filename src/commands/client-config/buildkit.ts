@@ -1,0 +1,57 @@
+import { certificateFiles, certificatePaths, curlLine, trustStoreLines } from './certificate-files.ts';
+import { type Asked, auditLine, HUB_HOSTS, type Kit } from './kit.ts';
+
+const ROOT = '/etc/buildkit';
+
+/** For buildkitd, and for builders of `docker buildx create`, into which buildx copies what the file names. */
+export function buildkitKit(asked: Asked): Kit {
+  const { mirror, name } = asked;
+  const directory = `${ROOT}/certs.d/${mirror.host}`;
+  const paths = certificatePaths(mirror, directory);
+  const file = `${ROOT}/buildkitd.toml`;
+  return {
+    credential: 'certificate',
+    subject: `cert:${name}`,
+    files: [
+      { path: file, mode: 0o644, content: { text: settings(asked, paths) } },
+      ...certificateFiles(mirror, directory),
+    ],
+    notes: {
+      merge: [
+        `${file} may be there already: add the tables to it. Rootless: ~/.config/buildkit/buildkitd.toml`,
+      ],
+      reload: [
+        'systemctl restart buildkit',
+        `docker buildx create --use --name mirror --driver docker-container --buildkitd-config ${file}`,
+      ],
+      check: [
+        curlLine(mirror, paths),
+        `printf 'FROM alpine\\n' | docker buildx build --pull --no-cache -`,
+        auditLine(`cert:${name}`),
+      ],
+      notReached: [
+        'The BuildKit inside dockerd (docker build without a builder): see hubgate client-config dockerd.',
+        'Tokens: should the certificate not count, the docker CLI asks for one, with the login of',
+        `docker login ${mirror.host} and without the certificate; for that it has to trust the CA by the machine’s trust store.`,
+        ...(paths.ca === undefined ? [] : trustStoreLines(paths.ca)),
+      ],
+      fallback: [
+        'When the mirror refuses or fails, BuildKit asks the registry itself, and has no setting against it, --strict or not:',
+        `block ${HUB_HOSTS} for this machine.`,
+      ],
+    },
+  };
+}
+
+function settings({ mirror }: Asked, { ca, certificate, key }: ReturnType<typeof certificatePaths>): string {
+  const { host, upstreams } = mirror;
+  return [
+    ...upstreams.flatMap((upstream) => [`[registry."${upstream}"]`, `  mirrors = ["${host}"]`, '']),
+    `[registry."${host}"]`,
+    ...(ca === undefined ? [] : [`  ca = ["${ca}"]`]),
+    `  [[registry."${host}".keypair]]`,
+    `    key = "${key}"`,
+    `    cert = "${certificate}"`,
+    '',
+  ].join('\n');
+}

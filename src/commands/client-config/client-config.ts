@@ -1,0 +1,122 @@
+/**
+ * The face of the kits: it gathers what a client is to be given, issues what that needs, and writes or prints it. What a file
+ * of a client holds is that client's own file to say; here nothing is known of any of them.
+ */
+import { isCertificateName } from '../../access/subject.ts';
+import { readUsers } from '../../auth/identity/users-file.ts';
+import type { Config } from '../../config/config.ts';
+import type { Environment } from '../../config/environment.ts';
+import { CERTIFICATE_NAME_RULE } from '../cert/issue.ts';
+import { refuse } from '../cert/stored.ts';
+import { type HomePaths, pathsIn } from '../home.ts';
+import { loadOrPrint, printFaults } from '../load.ts';
+import type { ExitCode, Terminal } from '../terminal.ts';
+import { CLIENTS } from './clients.ts';
+import { issueCredential } from './credential.ts';
+import type { Account, Kit, Refusal } from './kit.ts';
+import { loopbackLines, mirrorOf, uncounted } from './mirror.ts';
+import { printKit, type Result } from './print-kit.ts';
+import { isTaken, placeIn, writeKit } from './write-kit.ts';
+
+export interface ClientConfigOptions {
+  readonly home: string;
+  readonly json: boolean;
+  readonly for: string;
+  readonly strict: boolean;
+  /** Where the files go; without it they are printed. */
+  readonly out?: string;
+  readonly showSecrets: boolean;
+}
+
+/** 0: printed or written. 1: it cannot be issued, or something is there already. 2: bad usage or configuration. */
+export async function clientConfig(
+  client: string,
+  options: ClientConfigOptions,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  if (!CLIENTS.has(client))
+    return refuse(terminal, `"${client}" is no client that is known: ${[...CLIENTS.keys()].join(', ')}`, 2);
+  const paths = pathsIn(options.home);
+  const config = await loadOrPrint(paths, environment, terminal, false);
+  if (config === undefined) return 2;
+  const users = await readUsers(paths.users);
+  if ('faults' in users) {
+    printFaults(users.faults, terminal);
+    return 2;
+  }
+  const user = users.value.get(options.for);
+  const account = user === undefined ? undefined : user.isService ? 'service' : 'person';
+  const kit = await kitFor(client, options, { config, paths, account });
+  if ('refusal' in kit) return refuse(terminal, kit.refusal, kit.code);
+  const made = await make(kit, options, paths);
+  if ('refusal' in made) return refuse(terminal, made.refusal, made.code);
+  printKit({ client, kit, ...made }, options, terminal);
+  return 0;
+}
+
+interface Circumstances {
+  readonly config: Config;
+  readonly paths: HomePaths;
+  readonly account: Account | undefined;
+}
+
+async function kitFor(
+  client: string,
+  { for: name, strict }: ClientConfigOptions,
+  { config, paths, account }: Circumstances,
+): Promise<Kit | Refusal> {
+  const mirror = await mirrorOf(config, paths);
+  if ('refusal' in mirror) return mirror;
+  const kit = CLIENTS.get(client)?.({ mirror, name, strict }, { account, federations: config.federations });
+  if (kit === undefined || 'refusal' in kit) return kit ?? { refusal: `${client} is not known` };
+  if (kit.credential === 'certificate') {
+    if (!isCertificateName(name))
+      return { refusal: `"${name}" is no name: ${CERTIFICATE_NAME_RULE}`, code: 2 };
+    const why = await uncounted(config, paths);
+    if (why !== undefined) return why;
+  }
+  const notReached = [...loopbackLines(mirror), ...kit.notes.notReached];
+  return { ...kit, notes: { ...kit.notes, notReached } };
+}
+
+/** A credential is issued only where it goes somewhere: into files, or onto the screen because that was asked for. */
+async function make(
+  kit: Kit,
+  { for: name, out, showSecrets }: ClientConfigOptions,
+  paths: HomePaths,
+): Promise<Pick<Result, 'credential' | 'texts'> | Refusal> {
+  if (out !== undefined) {
+    const taken = await takenIn(out, kit);
+    if (taken.length > 0)
+      return { refusal: `nothing is written, for this is there already: ${taken.join(', ')}` };
+  }
+  if (out === undefined && !showSecrets) return { credential: null, texts: known(kit) };
+  const credential = await issueCredential(kit.credential, name, paths);
+  const texts = new Map(kit.files.map(({ path, content }) => [path, credential.fill(content)]));
+  try {
+    if (out !== undefined)
+      await writeKit(
+        out,
+        kit.files.map(({ path, mode }) => ({ path, mode, text: texts.get(path) ?? '' })),
+      );
+  } catch (error) {
+    await credential.withdraw();
+    throw error;
+  }
+  return { credential, texts };
+}
+
+/** What can be said without a credential. */
+function known({ files }: Kit): ReadonlyMap<string, string> {
+  return new Map(files.flatMap(({ path, content }) => ('text' in content ? [[path, content.text]] : [])));
+}
+
+async function takenIn(out: string, { files }: Kit): Promise<string[]> {
+  const taken: string[] = [];
+  for (const { path, content } of files) {
+    const file = placeIn(out, path);
+    if (await isTaken(file, 'text' in content ? content.text : undefined)) taken.push(file);
+  }
+  return taken;
+}

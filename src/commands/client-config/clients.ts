@@ -1,0 +1,66 @@
+import type { Federation } from '../../config/federation.ts';
+import { buildkitKit } from './buildkit.ts';
+import { federatedKit, federationOf, type Job, type Provider, tokenKit } from './ci.ts';
+import { containerdKit } from './containerd.ts';
+import { craneKit, dockerKit } from './docker.ts';
+import { dockerdKit } from './dockerd.ts';
+import { githubJob } from './github-actions.ts';
+import { gitlabJob } from './gitlab.ts';
+import type { Account, Asked, Kit, Refusal } from './kit.ts';
+import { kubernetesKit } from './kubernetes.ts';
+import { podmanKit } from './podman.ts';
+import { skopeoKit } from './skopeo.ts';
+
+/** What else a kit may depend on. */
+export interface Known {
+  /** What the users file has by the name; undefined: nothing. */
+  readonly account: Account | undefined;
+  readonly federations: readonly Federation[];
+}
+
+type KitOf = (asked: Asked, known: Known) => Kit | Refusal;
+
+export const CLIENTS: ReadonlyMap<string, KitOf> = new Map<string, KitOf>([
+  ['docker', withAccount(dockerKit)],
+  ['dockerd', dockerdKit],
+  ['containerd', containerdKit],
+  ['podman', podmanKit],
+  ['cri-o', podmanKit],
+  ['buildkit', buildkitKit],
+  ['kubernetes', withService(kubernetesKit)],
+  ['skopeo', skopeoKit],
+  ['crane', withAccount(craneKit)],
+  ['github-actions', ofJob('github', githubJob)],
+  ['gitlab', ofJob('gitlab', gitlabJob)],
+]);
+
+function withAccount(kit: (asked: Asked, account: Account) => Kit): KitOf {
+  return (asked, { account }) => {
+    if (account !== undefined) return kit(asked, account);
+    const { name } = asked;
+    return {
+      refusal: `there is no user ${name}: hubgate user add ${name}, for a program hubgate user add ${name} --service`,
+    };
+  };
+}
+
+function withService(kit: (asked: Asked) => Kit): KitOf {
+  return (asked, { account }) => {
+    if (account === 'service') return kit(asked);
+    const { name } = asked;
+    if (account === 'person')
+      return {
+        refusal: `${name} is a person, whose password belongs into no cluster; a service account: hubgate user add NAME --service`,
+      };
+    return { refusal: `there is no service account ${name}: hubgate user add ${name} --service` };
+  };
+}
+
+function ofJob(provider: Provider, jobOf: (asked: Asked) => Job): KitOf {
+  return (asked, { account, federations }) => {
+    const federation = federationOf(provider, federations);
+    return federation === undefined
+      ? tokenKit(asked, jobOf(asked), provider, account)
+      : federatedKit(asked, jobOf(asked), federation);
+  };
+}

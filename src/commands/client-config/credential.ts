@@ -1,0 +1,86 @@
+import { openAuthState } from '../../auth/state/sqlite-state.ts';
+import { issueClientCertificate } from '../../pki/client-certificate.ts';
+import { systemClock } from '../../platform/clock.ts';
+import { fingerprintOf, recordIssued } from '../cert/stored.ts';
+import type { HomePaths } from '../home.ts';
+import { issueToken } from '../token.ts';
+import type { Content, CredentialKind } from './kit.ts';
+
+/** As `hubgate cert issue` and `hubgate token create` have it without more words. */
+const DAYS = 365;
+const DAY = 24 * 60 * 60 * 1000;
+const TOKEN_LIFETIME = 90 * DAY;
+
+export interface IssuedCredential {
+  readonly kind: CredentialKind;
+  /** By which it can be revoked; null: nothing was issued. */
+  readonly id: string | null;
+  readonly expires: string | null;
+  readonly fill: (content: Content) => string;
+  /** For when nobody can have got it. */
+  readonly withdraw: () => Promise<void>;
+}
+
+/** Issues what a kit needs. It is recorded before it is anywhere, so that it can be revoked. */
+export async function issueCredential(
+  kind: CredentialKind,
+  name: string,
+  paths: HomePaths,
+): Promise<IssuedCredential> {
+  if (kind === 'certificate') return issueCertificate(name, paths);
+  return kind === 'token' ? issueServiceToken(name, paths) : NOTHING;
+}
+
+const NOTHING: IssuedCredential = {
+  ...{ kind: 'none', id: null, expires: null },
+  fill: (content) => fillIn(content, {}),
+  withdraw: async () => {},
+};
+
+async function issueCertificate(name: string, paths: HomePaths): Promise<IssuedCredential> {
+  const issued = await issueClientCertificate({ ca: paths.ca, name, days: DAYS, clock: systemClock });
+  {
+    await using state = openAuthState(paths.authState);
+    await recordIssued(issued, name, state);
+  }
+  const { certificate, key } = issued;
+  const id = fingerprintOf(certificate.fingerprint256);
+  return {
+    kind: 'certificate',
+    id,
+    expires: certificate.validToDate.toISOString(),
+    fill: (content) => fillIn(content, { certificate: certificate.toString(), key }),
+    async withdraw() {
+      await using state = openAuthState(paths.authState);
+      await state.revokeCertificate(id, systemClock());
+    },
+  };
+}
+
+async function issueServiceToken(owner: string, paths: HomePaths): Promise<IssuedCredential> {
+  await using state = openAuthState(paths.authState);
+  const wishes = { lifetime: TOKEN_LIFETIME, pull: null, from: null };
+  const { id, token, expires } = await issueToken(owner, wishes, state);
+  return {
+    ...{ kind: 'token', id, expires },
+    fill: (content) => fillIn(content, { token }),
+    async withdraw() {
+      await using again = openAuthState(paths.authState);
+      await again.removeToken(id);
+    },
+  };
+}
+
+interface Parts {
+  readonly certificate?: string;
+  readonly key?: string | undefined;
+  readonly token?: string;
+}
+
+/** @throws where a kit wants another credential than it said. */
+function fillIn(content: Content, parts: Parts): string {
+  if ('text' in content) return content.text;
+  const part = parts['of' in content ? content.of : 'token'];
+  if (part === undefined) throw new Error('a file of this kit wants a credential that was not issued');
+  return 'withToken' in content ? content.withToken(part) : part;
+}

@@ -1,0 +1,75 @@
+import { caFile, trustStoreLines } from './certificate-files.ts';
+import { dockerAuth, explicitName } from './docker-auth.ts';
+import { type Account, type Asked, auditLine, type Kit, type Notes } from './kit.ts';
+
+/** For the docker CLI: a login, and names that begin with the mirror's. */
+export function dockerKit({ mirror, name }: Asked, account: Account): Kit {
+  const notes: Notes = {
+    merge: mergeLines(account),
+    reload: ['nothing'],
+    check: [
+      ...(account === 'person' ? [`docker login ${mirror.host} -u ${name}   prints Login Succeeded`] : []),
+      `docker pull ${explicitName(mirror)}   or ${mirror.host}/library/alpine, ${mirror.host}/alpine`,
+      auditLine(subjectOf(name, account)),
+    ],
+    notReached: [
+      'docker pull alpine, without the mirror’s name: docker never shows a mirror this login. For that, give the machine a',
+      'certificate: hubgate client-config dockerd --for NODE',
+    ],
+    fallback: ['A name that begins with the mirror’s has no way around it: what is refused is not pulled.'],
+  };
+  const files = [...loginFiles({ mirror, name }, account), ...caFile(mirror, certsOf(mirror))];
+  return { credential: credentialOf(account), subject: subjectOf(name, account), files, notes };
+}
+
+/** For crane, which reads docker's `config.json`, and neither mirrors nor directories of certificates. */
+export function craneKit({ mirror, name }: Asked, account: Account): Kit {
+  const ca = `${certsOf(mirror)}/ca.crt`;
+  return {
+    credential: credentialOf(account),
+    subject: subjectOf(name, account),
+    files: [...loginFiles({ mirror, name }, account), ...caFile(mirror, certsOf(mirror))],
+    notes: {
+      merge: mergeLines(account),
+      reload:
+        mirror.ca === undefined
+          ? ['nothing']
+          : ['The CA belongs into the machine’s trust store, or into SSL_CERT_FILE:', ...trustStoreLines(ca)],
+      check: [
+        ...(account === 'person'
+          ? [`crane auth login ${mirror.host} -u ${name} --password-stdin   prints logged in`]
+          : []),
+        `crane digest ${explicitName(mirror)}   prints sha256:…`,
+        auditLine(subjectOf(name, account)),
+      ],
+      notReached: ['Names without the mirror’s: crane knows no mirrors, and asks the registry itself.'],
+      fallback: ['A name that begins with the mirror’s has no way around it.'],
+    },
+  };
+}
+
+function certsOf({ host }: Asked['mirror']): string {
+  return `/etc/docker/certs.d/${host}`;
+}
+
+function credentialOf(account: Account): Kit['credential'] {
+  return account === 'service' ? 'token' : 'none';
+}
+
+function subjectOf(name: string, account: Account): string {
+  return `${account === 'service' ? 'service' : 'user'}:${name}`;
+}
+
+function loginFiles({ mirror, name }: Pick<Asked, 'mirror' | 'name'>, account: Account): Kit['files'] {
+  if (account === 'person') return [];
+  const withToken = (token: string) => `${dockerAuth(mirror, name, token)}\n`;
+  return [{ path: 'config.json', mode: 0o600, content: { withToken } }];
+}
+
+function mergeLines(account: Account): string[] {
+  return account === 'person'
+    ? []
+    : [
+        'config.json goes to ~/.docker/, or where DOCKER_CONFIG says; where one is there, add the entry of "auths" to it.',
+      ];
+}

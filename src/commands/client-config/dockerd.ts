@@ -1,0 +1,64 @@
+import { certificateFiles, certificatePaths, curlLine, trustStoreLines } from './certificate-files.ts';
+import { hostsFiles } from './hosts-toml.ts';
+import { type Asked, auditLine, HUB_HOSTS, type Kit, type Refusal } from './kit.ts';
+
+const ROOT = '/etc/docker/certs.d';
+
+/** For both of dockerd's stores: a fleet has both, because an upgraded daemon keeps the one that it had. */
+export function dockerdKit({ mirror, name, strict }: Asked): Kit | Refusal {
+  if (!mirror.upstreams.includes('docker.io'))
+    return { refusal: 'dockerd knows mirrors of docker.io alone, which is not among the upstreams here' };
+  const directory = `${ROOT}/${mirror.host}`;
+  const paths = certificatePaths(mirror, directory);
+  const settings = `${JSON.stringify({ 'registry-mirrors': [mirror.url] }, undefined, 2)}\n`;
+  return {
+    credential: 'certificate',
+    subject: `cert:${name}`,
+    files: [
+      { path: '/etc/docker/daemon.json', mode: 0o644, content: { text: settings } },
+      ...certificateFiles(mirror, directory),
+      ...hostsFiles(mirror, ROOT, paths, strict),
+    ],
+    notes: {
+      merge: [
+        'daemon.json may be there already: add "registry-mirrors" to it. It is for the classic store; the containerd store',
+        '(docker info names io.containerd.snapshotter) goes by hosts.toml, from docker 28 on.',
+      ],
+      reload: [
+        'systemctl reload docker   containers go on running; the other files are read at the next pull, by BuildKit within ten minutes,',
+        'up to docker 27 at a restart.',
+        ...trustLines(paths.ca),
+      ],
+      check: [
+        `docker info --format '{{json .RegistryConfig.Mirrors}}'   prints ["${mirror.url}/"]`,
+        curlLine(mirror, paths),
+        'docker pull alpine',
+        auditLine(`cert:${name}`),
+      ],
+      notReached: [
+        'The containerd store before docker 28: it shows a mirror no certificate.',
+        'Builders of docker buildx create: they are BuildKits of their own, see hubgate client-config buildkit.',
+        'The classic store for any registry but docker.io, and docker push.',
+      ],
+      fallback: fallbackLines(strict),
+    },
+  };
+}
+
+function trustLines(ca: string | undefined): string[] {
+  if (ca === undefined) return [];
+  return [
+    'With the containerd store the CA belongs into the machine’s trust store too; then systemctl restart docker.',
+    ...trustStoreLines(ca),
+  ];
+}
+
+function fallbackLines(strict: boolean): string[] {
+  return [
+    'When the mirror refuses or fails, the classic store asks Docker Hub, and has no setting against it:',
+    `block ${HUB_HOSTS} for this machine.`,
+    strict
+      ? 'The containerd store asks the mirror alone; docker push to these registries ends too.'
+      : 'The containerd store does so too; --strict closes that.',
+  ];
+}

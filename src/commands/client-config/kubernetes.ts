@@ -1,0 +1,61 @@
+import { caFile } from './certificate-files.ts';
+import { dockerAuth, explicitName } from './docker-auth.ts';
+import { type Asked, auditLine, type Kit } from './kit.ts';
+
+const SECRET = 'hubgate-pull-secret.yaml';
+
+/** For pods that name their images as the mirror's. What they name without it is pulled by their node, as `containerd` says. */
+export function kubernetesKit({ mirror, name }: Asked): Kit {
+  const { host } = mirror;
+  return {
+    credential: 'token',
+    subject: `service:${name}`,
+    files: [
+      {
+        path: SECRET,
+        mode: 0o600,
+        content: { withToken: (token) => secret(dockerAuth(mirror, name, token)) },
+      },
+      ...caFile(mirror, `/etc/containerd/certs.d/${host}`),
+    ],
+    notes: {
+      merge: [
+        'In the pod, or the template of one; library/ is part of the name here:',
+        '  imagePullSecrets: [{ name: hubgate }]',
+        `  containers: [{ image: ${explicitName(mirror)} }]`,
+        'Instead of imagePullSecrets in each pod, for all of a namespace:',
+        `  kubectl patch serviceaccount default -p '{"imagePullSecrets":[{"name":"hubgate"}]}'`,
+        ...(mirror.ca === undefined
+          ? []
+          : [
+              'ca.crt is for each node, with config_path = "/etc/containerd/certs.d" in its config.toml; CRI-O:',
+              `/etc/containers/certs.d/${host}/ca.crt`,
+            ]),
+      ],
+      reload: [`kubectl apply -f ${SECRET}   in each namespace; again before the token ends`],
+      check: [
+        `kubectl run mirror-check --restart=Never --image=${explicitName(mirror)} \\`,
+        `  --overrides='{"spec":{"imagePullSecrets":[{"name":"hubgate"}]}}' -- true`,
+        'kubectl get pod mirror-check   is Completed',
+        auditLine(`service:${name}`),
+      ],
+      notReached: [
+        `Images that are named without ${host}/, those of charts and operators among them: the nodes pull them, with or`,
+        'without a mirror. For these: hubgate client-config containerd --for NODE',
+      ],
+      fallback: ['A name that begins with the mirror’s has no way around it: what is refused is not pulled.'],
+    },
+  };
+}
+
+/** JSON in the place of a scalar needs no quoting of its own: base64 has no character that means something in YAML. */
+function secret(auths: string): string {
+  return `apiVersion: v1
+kind: Secret
+metadata:
+  name: hubgate
+type: kubernetes.io/dockerconfigjson
+data:
+  .dockerconfigjson: ${Buffer.from(auths).toString('base64')}
+`;
+}

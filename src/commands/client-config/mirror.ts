@@ -1,0 +1,53 @@
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { Config } from '../../config/config.ts';
+import { isLoopback } from '../../config/values.ts';
+import { localCaOf } from '../../pki/local-ca.ts';
+import { readAuthorities } from '../../platform/authority-file.ts';
+import type { HomePaths } from '../home.ts';
+import type { Mirror, Refusal } from './kit.ts';
+
+/** The mirror as clients see it: by the address that is configured, and by the certificate that is there. */
+export async function mirrorOf(config: Config, { ca }: HomePaths): Promise<Mirror | Refusal> {
+  const { url } = config.server;
+  const isThere = await readFile(config.tls.certificate).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      return false;
+    },
+  );
+  if (!isThere)
+    return {
+      refusal: `${config.tls.certificate} is not there yet, so it cannot be said whom clients have to trust; the first hubgate start makes it`,
+    };
+  const authority = await localCaOf({ ca, server: config.tls });
+  return {
+    url,
+    host: new URL(url).host,
+    upstreams: config.upstreams.map(({ host }) => host),
+    ...(authority !== undefined && { ca: authority }),
+  };
+}
+
+/** Why a certificate of the local CA would count for nothing; undefined: it counts. */
+export async function uncounted({ tls }: Config, { ca }: HomePaths): Promise<Refusal | undefined> {
+  if (tls.clientCa === undefined) return undefined;
+  const authorities = await readAuthorities(tls.clientCa);
+  const text = await readFile(ca.certificate, 'utf8').catch(() => undefined);
+  const own = text === undefined ? undefined : new X509Certificate(text).fingerprint256;
+  if ('value' in authorities && authorities.value.some(({ fingerprint256 }) => fingerprint256 === own))
+    return undefined;
+  return {
+    refusal: `certificates of the local CA do not count here: tls.clientCa is ${tls.clientCa}, and ${ca.certificate} is not in it. Add it, or let that authority issue the certificate`,
+  };
+}
+
+/** What no file can mend. */
+export function loopbackLines({ url }: Mirror): string[] {
+  if (!isLoopback(new URL(url).hostname)) return [];
+  return [
+    `Any other machine: ${url} is this one’s own. Set server.url to a name that clients know, and do this again.`,
+    'dockerd, even on this machine: it reads no certificates for a loopback address.',
+  ];
+}

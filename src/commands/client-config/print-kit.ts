@@ -1,0 +1,94 @@
+import { printJson, printLine, type Terminal } from '../terminal.ts';
+import type { IssuedCredential } from './credential.ts';
+import { type ClientFile, isSecret, type Kit, type Notes } from './kit.ts';
+import { placeIn } from './write-kit.ts';
+
+export interface Result {
+  readonly client: string;
+  readonly kit: Kit;
+  /** Null: nothing was issued, because nobody could have had it. */
+  readonly credential: Pick<IssuedCredential, 'kind' | 'id' | 'expires'> | null;
+  /** What is known of the files, by their paths. */
+  readonly texts: ReadonlyMap<string, string>;
+}
+
+interface PrintOptions {
+  readonly json: boolean;
+  readonly strict: boolean;
+  readonly out?: string;
+  readonly showSecrets: boolean;
+}
+
+const HEADINGS: Readonly<Record<keyof Notes, string>> = {
+  merge: 'Put together by hand',
+  reload: 'Reload',
+  check: 'Check',
+  notReached: 'Not reached',
+  fallback: 'The way around',
+};
+
+const NOT_MADE = 'made and written with --out DIRECTORY; --show-secrets makes and prints it';
+const NOT_SHOWN = 'secret: it is written, and not shown';
+
+export function printKit(result: Result, options: PrintOptions, { stdout }: Terminal): void {
+  const files = result.kit.files.map((file) => shown(file, result, options));
+  const install = installLine(result.kit, options.out);
+  if (options.json) {
+    const { subject, notes } = result.kit;
+    const whose = { client: result.client, subject, strict: options.strict };
+    printJson(stdout, { ...whose, credential: issued(result), files, install: install ?? null, notes });
+    return;
+  }
+  const lines = [
+    ...files.flatMap((file) => fileLines(file, options)),
+    ...credentialLines(result),
+    ...(install === undefined ? [] : ['', 'Put in place; what is there is kept, and named', `  ${install}`]),
+    ...noteLines(result.kit),
+  ];
+  for (const line of lines) printLine(stdout, line);
+}
+
+type Shown = ReturnType<typeof shown>;
+
+function fileLines({ path, written, mode, content, note }: Shown, { showSecrets }: PrintOptions): string[] {
+  if (written !== null && !showSecrets) return [`${written}  ${mode}`];
+  return [`# ${written ?? path}  ${mode}`, (content ?? `(${note})`).trimEnd(), ''];
+}
+
+function issued({ credential }: Result) {
+  if (credential === null || credential.id === null) return null;
+  const { kind, id, expires } = credential;
+  return { kind, id, expires };
+}
+
+function credentialLines(result: Result): string[] {
+  const credential = issued(result);
+  if (credential === null) return [];
+  const { kind, id, expires } = credential;
+  return [`${result.kit.subject}  ${kind} ${id}  until ${expires?.slice(0, 10)}`];
+}
+
+function noteLines({ notes }: Kit): string[] {
+  return (Object.entries(HEADINGS) as [keyof Notes, string][]).flatMap(([key, heading]) =>
+    notes[key].length === 0 ? [] : ['', heading, ...notes[key].map((line) => `  ${line}`)],
+  );
+}
+
+function shown(file: ClientFile, { texts }: Result, { out, showSecrets }: PrintOptions) {
+  const isHidden = isSecret(file) && !showSecrets;
+  const content = isHidden ? undefined : texts.get(file.path);
+  return {
+    path: file.path,
+    mode: file.mode.toString(8).padStart(4, '0'),
+    secret: isSecret(file),
+    written: out === undefined ? null : placeIn(out, file.path),
+    content: content ?? null,
+    note: content !== undefined ? null : out === undefined ? NOT_MADE : NOT_SHOWN,
+  };
+}
+
+/** Keeps what is there on the machine, owners and modes of its directories among it. Undefined: nothing has a place there. */
+function installLine({ files }: Kit, out: string | undefined): string | undefined {
+  if (out === undefined || !files.some(({ path }) => path.startsWith('/'))) return undefined;
+  return `tar -C ${out} -cf - etc | ssh root@NODE tar -C / -xpf - --keep-old-files --no-same-owner`;
+}

@@ -1,0 +1,17 @@
+import type { ClientFile, Mirror } from './kit.ts';
+
+/** A drop-in of containers-registries.conf(5). With the mirror as the location itself, there is nowhere else to ask. */
+export function registriesDropIn({ host, upstreams }: Mirror, strict: boolean): ClientFile {
+  const blocks = upstreams.map((upstream) => {
+    const location = (of: string) => `location = "${of}"`;
+    const head = ['[[registry]]', `prefix = "${upstream}"`];
+    return strict
+      ? [...head, location(`${host}/${upstream}`), ''].join('\n')
+      : [...head, location(upstream), '[[registry.mirror]]', location(`${host}/${upstream}`), ''].join('\n');
+  });
+  return {
+    path: '/etc/containers/registries.conf.d/50-hubgate.conf',
+    mode: 0o644,
+    content: { text: blocks.join('\n') },
+  };
+}
