@@ -5,6 +5,8 @@ import { mustRun, type Result, type RunningProcess, run, startProcess } from './
 const PACKAGES: Readonly<Record<string, string>> = {
   dockerd: 'docker.io',
   skopeo: 'skopeo',
+  podman: 'podman',
+  curl: 'curl',
   containerd: 'containerd',
   'docker-registry': 'docker-registry',
   busybox: 'busybox-static',
@@ -29,15 +31,31 @@ export interface Docker extends AsyncDisposable {
   (args: readonly string[], options?: { readonly stdin?: string }): Promise<Result>;
 }
 
-/** A dockerd of the suite's own: its own data, sockets and process id, no network rules, and `mirror` for Docker Hub. */
-export async function startDocker(directory: string, mirror: string): Promise<Docker> {
+/** Where a daemon runs. */
+export interface Surroundings {
+  /** What enters a namespace, before the daemon's command. */
+  readonly entrance?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/**
+ * A dockerd of the suite's own: its own data, sockets and process id, no network rules, and `mirror` for Docker Hub; without it
+ * the one of its `daemon.json`.
+ */
+export async function startDocker(
+  directory: string,
+  mirror?: string,
+  { entrance = [], env: more = {} }: Surroundings = {},
+): Promise<Docker> {
   const at = (name: string) => path.join(directory, name);
   await mkdir(at('cli'), { recursive: true });
   const host = `unix://${at('docker.sock')}`;
   const env = { DOCKER_CONFIG: at('cli'), DOCKER_HOST: host };
+  const [command = '', ...args] = [...entrance, 'dockerd'];
   const daemon = await startProcess(
-    'dockerd',
+    command,
     [
+      ...args,
       '--storage-driver=vfs',
       '--iptables=false',
       '--ip6tables=false',
@@ -46,9 +64,10 @@ export async function startDocker(directory: string, mirror: string): Promise<Do
       `--exec-root=${at('exec')}`,
       `--pidfile=${at('docker.pid')}`,
       `--host=${host}`,
-      `--registry-mirror=${mirror}`,
+      ...(mirror === undefined ? [] : [`--registry-mirror=${mirror}`]),
     ],
     {
+      env: more,
       ready: () =>
         access(at('docker.sock')).then(
           () => true,
