@@ -2,7 +2,7 @@ import type { Federation } from '../../config/federation.ts';
 import { type FederationPreset, PRESETS } from '../../config/federation-preset.ts';
 import { claimsOf, type SubjectTemplate } from '../../config/subject-template.ts';
 import { explicitName } from './docker-auth.ts';
-import { type Account, type Asked, auditLine, type Kit, type Mirror, type Refusal } from './kit.ts';
+import { type Account, type Asked, explicitAuditLine, type Kit, type Mirror, type Refusal } from './kit.ts';
 
 export type Provider = 'github' | 'gitlab';
 
@@ -63,7 +63,7 @@ export function federatedKit({ mirror, name }: Asked, job: Job, federation: Fede
         ...job.trust.lines,
       ],
       reload: ['nothing; there is no secret to renew'],
-      check: [`hubgate access explain '${subject}' library/alpine`, auditLine(`'${subject}'`)],
+      check: [`hubgate access explain '${subject}' library/alpine`, explicitAuditLine(`'${subject}'`)],
       notReached: [
         'Jobs of other projects, branches and tags: each is a subject of its own.',
         'A job that goes on for longer than its JWT lives, some minutes with GitHub, logs in again before it pulls.',
@@ -98,7 +98,7 @@ export function tokenKit(
     notes: {
       merge: ['Take the login into the jobs that pull.', ...job.keep, ...job.trust.lines],
       reload: ['nothing; set another token before this one ends'],
-      check: ['run a job', auditLine(`service:${name}`)],
+      check: ['run a job', explicitAuditLine(`service:${name}`)],
       notReached: [
         'Who may read the token is the account, whatever project they build; with a federation each project is itself.',
         ...explicitLines(mirror),

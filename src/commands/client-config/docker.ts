@@ -1,6 +1,6 @@
 import { caFile, trustStoreLines } from './certificate-files.ts';
 import { dockerAuth, explicitName } from './docker-auth.ts';
-import { type Account, type Asked, auditLine, type Kit, type Notes } from './kit.ts';
+import { type Account, type Asked, explicitAuditLine, type Kit, type Notes } from './kit.ts';
 
 /** For the docker CLI: a login, and names that begin with the mirror's. */
 export function dockerKit({ mirror, name }: Asked, account: Account): Kit {
@@ -10,7 +10,7 @@ export function dockerKit({ mirror, name }: Asked, account: Account): Kit {
     check: [
       ...(account === 'person' ? [`docker login ${mirror.host} -u ${name}   prints Login Succeeded`] : []),
       `docker pull ${explicitName(mirror)}   or ${mirror.host}/library/alpine, ${mirror.host}/alpine`,
-      auditLine(subjectOf(name, account)),
+      explicitAuditLine(subjectOf(name, account)),
     ],
     notReached: [
       'docker pull alpine, without the mirror’s name: docker never shows a mirror this login. For that, give the machine a',
@@ -40,7 +40,7 @@ export function craneKit({ mirror, name }: Asked, account: Account): Kit {
           ? [`crane auth login ${mirror.host} -u ${name} --password-stdin   prints logged in`]
           : []),
         `crane digest ${explicitName(mirror)}   prints sha256:…`,
-        auditLine(subjectOf(name, account)),
+        explicitAuditLine(subjectOf(name, account)),
       ],
       notReached: ['Names without the mirror’s: crane knows no mirrors, and asks the registry itself.'],
       fallback: ['A name that begins with the mirror’s has no way around it.'],

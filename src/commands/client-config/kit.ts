@@ -74,5 +74,10 @@ export const HUB_HOSTS = 'registry-1.docker.io and auth.docker.io';
 
 /** The proof that a pull came here, as the right subject. */
 export function auditLine(subject: string): string {
-  return `on the mirror: hubgate audit --since 5m --subject ${subject}   shows the pull; if not, it went to Docker Hub`;
+  return `${explicitAuditLine(subject)}; if not, it went to Docker Hub`;
+}
+
+/** The same, where there is nowhere else to go. */
+export function explicitAuditLine(subject: string): string {
+  return `on the mirror: hubgate audit --since 5m --subject ${subject}   shows the pull`;
 }

@@ -1,6 +1,6 @@
 import { caFile } from './certificate-files.ts';
 import { dockerAuth, explicitName } from './docker-auth.ts';
-import { type Asked, auditLine, type Kit } from './kit.ts';
+import { type Asked, explicitAuditLine, type Kit } from './kit.ts';
 
 const SECRET = 'hubgate-pull-secret.yaml';
 
@@ -35,9 +35,9 @@ export function kubernetesKit({ mirror, name }: Asked): Kit {
       reload: [`kubectl apply -f ${SECRET}   in each namespace; again before the token ends`],
       check: [
         `kubectl run mirror-check --restart=Never --image=${explicitName(mirror)} \\`,
-        `  --overrides='{"spec":{"imagePullSecrets":[{"name":"hubgate"}]}}' -- true`,
+        `  --overrides='{"apiVersion":"v1","spec":{"imagePullSecrets":[{"name":"hubgate"}]}}' -- true`,
         'kubectl get pod mirror-check   is Completed',
-        auditLine(`service:${name}`),
+        explicitAuditLine(`service:${name}`),
       ],
       notReached: [
         `Images that are named without ${host}/, those of charts and operators among them: the nodes pull them, with or`,
@@ -48,7 +48,7 @@ export function kubernetesKit({ mirror, name }: Asked): Kit {
   };
 }
 
-/** JSON in the place of a scalar needs no quoting of its own: base64 has no character that means something in YAML. */
+/** base64 has no character that means something in YAML. */
 function secret(auths: string): string {
   return `apiVersion: v1
 kind: Secret
