@@ -166,14 +166,19 @@ test('containerd pulls by what client-config wrote; with --strict a revoked node
     const ctr = (...args: string[]) =>
       machine.run('ctr', '--address', path.join(directory, 'containerd/containerd.sock'), 'images', ...args);
     const image = 'docker.io/library/alpine:latest';
-    const pull = async () => {
-      await ctr('remove', '--sync', image);
-      return ctr('pull', '--snapshotter', 'native', '--hosts-dir', '/etc/containerd/certs.d', image);
+    const pull = async (what = image) => {
+      await ctr('remove', '--sync', what);
+      return ctr('pull', '--snapshotter', 'native', '--hosts-dir', '/etc/containerd/certs.d', what);
     };
     assert.equal(await statusShown(machine, kit), '200');
     const { code, output } = await pull();
     assert.equal(code, 0, output);
     await assertPulledAs(kit.subject);
+    const ownName = `${ADDRESS}:${hubgate.port}/docker.io/library/alpine:latest`;
+    const byOwnName = await pull(ownName);
+    assert.equal(byOwnName.code, 0, byOwnName.output);
+    // Else the next pull would find its content here.
+    await ctr('remove', '--sync', ownName);
     const isStrict = strict.length > 0;
     assert.deepEqual(await askedWhenRevoked(name, isStrict, pull), isStrict ? [] : [HUB]);
     assert.equal(await statusShown(machine, kit), '401');
