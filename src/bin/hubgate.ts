@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Argument, Command, CommanderError, Option } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
-import type { Role } from '../commands/prepare.ts';
+import type { Role } from '../commands/home.ts';
 import type { SchemaName } from '../commands/schema.ts';
 import type { ExitCode } from '../commands/terminal.ts';
 
@@ -92,6 +92,14 @@ function program(end: (code: ExitCode) => void): Command {
         ? startSupervised(role, home)
         : start({ home, ...(role && { role }) }, process);
     },
+  );
+  verb<Home & { role?: Role }>(
+    hubgate,
+    'prepare',
+    'make what a start would make, and start nothing',
+    ['role'],
+    async (options) =>
+      (await import('../commands/prepare-home.ts')).prepareHome(options, process.env, process),
   );
   verb<Printed>(
     hubgate,

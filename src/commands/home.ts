@@ -1,5 +1,11 @@
 import path from 'node:path';
 
+/** A process that can be started alone, as a user of its own. */
+export type Role = (typeof ROLES)[number];
+
+/** Those first that others need. */
+export const ROLES = ['core', 'auth', 'gateway'] as const;
+
 /** The files of a home directory that are where they are, whatever the configuration says. */
 export interface HomePaths {
   readonly home: string;
@@ -11,7 +17,8 @@ export interface HomePaths {
   readonly authState: string;
   /** The last policy that was good. */
   readonly lastPolicy: string;
-  readonly runtime: string;
+  /** For each role a directory of its own: what it runs and answers by is no other's to write. */
+  readonly runtime: Readonly<Record<Role, string>>;
   readonly authSocket: string;
   readonly coreSocket: string;
 }
@@ -32,8 +39,8 @@ export function pathsIn(directory: string): HomePaths {
     signingKey: at('state/signing-key.pem'),
     authState: at('state/auth.db'),
     lastPolicy: at('state/last-good-policy.json'),
-    runtime: at('run'),
-    authSocket: at('run/auth.sock'),
-    coreSocket: at('run/core.sock'),
+    runtime: { core: at('run/core'), auth: at('run/auth'), gateway: at('run/gateway') },
+    authSocket: at('run/auth/auth.sock'),
+    coreSocket: at('run/core/core.sock'),
   };
 }

@@ -4,10 +4,8 @@ import { stateOfPolicy } from '../access/load-policy.ts';
 import type { Config } from '../config/config.ts';
 import { ensureServerCertificate } from '../pki/local-ca.ts';
 import { systemClock } from '../platform/clock.ts';
-import type { HomePaths } from './home.ts';
-
-/** The role whose part of the home is made, or all of them. */
-export type Role = 'core' | 'auth' | 'gateway';
+import { type HomePaths, ROLES, type Role } from './home.ts';
+import { printLine, type Terminal } from './terminal.ts';
 
 export interface Prepared {
   /** The local CA's certificate, where it issued the server's. */
@@ -20,10 +18,10 @@ export interface Prepared {
 const SHIPPED = path.join(import.meta.dirname, '../../config');
 const POLICY_SCHEMA = 'access.schema.json';
 
-/** Makes what is missing in a home, and touches nothing that is there. */
+/** Makes what is missing in a home, or in one role's part of it, and touches nothing that is there. */
 export async function prepare(config: Config, paths: HomePaths, role?: Role): Promise<Prepared> {
   const wanted = (one: Role) => role === undefined || role === one;
-  await mkdir(paths.runtime, { recursive: true, mode: 0o750 });
+  for (const one of ROLES.filter(wanted)) await mkdir(paths.runtime[one], { recursive: true, mode: 0o750 });
   if (wanted('core')) await mkdir(config.cache.directory, { recursive: true, mode: 0o750 });
   if (wanted('auth')) await preparePolicy(paths);
   const firstPassword = wanted('auth') ? await prepareAuth(config, paths) : undefined;
@@ -75,4 +73,10 @@ async function exists(file: string): Promise<boolean> {
       return false;
     },
   );
+}
+
+export function printFirstPassword(password: string, { stdout }: Terminal): void {
+  printLine(stdout);
+  printLine(stdout, `First start. The user admin has the password  ${password}`);
+  printLine(stdout, 'It is shown this once; to set another one: npx hubgate user passwd admin');
 }

@@ -1,8 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { createLogger } from '../platform/log.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
-import type { HomePaths } from './home.ts';
-import type { Role } from './prepare.ts';
+import type { HomePaths, Role } from './home.ts';
 
 export interface RunningRole extends AsyncDisposable {
   /** Reads anew what is read from files by hand, changed or not. */

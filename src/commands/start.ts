@@ -11,10 +11,10 @@ import { createLogger } from '../platform/log.ts';
 import { followSupervisor, roleProcess } from '../supervisor/role-process.ts';
 import { type RolePlan, supervise } from '../supervisor/supervise.ts';
 import { handOnUnconfirmed } from '../supervisor/unconfirmed-connections.ts';
-import { type HomePaths, pathsIn } from './home.ts';
+import { type HomePaths, pathsIn, type Role } from './home.ts';
 import { Interruption } from './interruption.ts';
 import { loadOrPrint } from './load.ts';
-import { prepare, type Role } from './prepare.ts';
+import { prepare, printFirstPassword } from './prepare.ts';
 import { runRole } from './run-role.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
@@ -36,11 +36,11 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   const config = await loadOrPrint(paths, takeSettings(), terminal, readsSecrets, servesClients);
   if (config === undefined) return 2;
   const prepared = await prepare(config, paths, options.role);
+  // Before anything can fail: it exists from now on, and is not shown again.
+  if (prepared.firstPassword !== undefined) printFirstPassword(prepared.firstPassword, terminal);
   if (options.role === 'core' || options.role === 'auth') return runHere(options.role, config, paths);
   using interruption = new Interruption();
   const { signal } = interruption;
-  // Before anything can fail: it exists from now on, and is not shown again.
-  if (prepared.firstPassword !== undefined) printFirstPassword(prepared.firstPassword, terminal);
   const log = createLogger('supervisor', config.log);
   const supervision = await supervise(plans(config, paths, options.role), log).catch((error) => {
     // Ctrl-C reaches roles too, before they can tell it from an end.
@@ -77,17 +77,21 @@ async function runHere(role: Role, config: Config, paths: HomePaths): Promise<Ex
 /** The roles as processes, those first that others need. All are given what was read once: a later edit is for a later start. */
 function plans(config: Config, paths: HomePaths, only: Role | undefined): RolePlan[] {
   // Type stripping loads a compiler of 17 MB into every process that has to do it; the next start finds it done.
-  const env = { NODE_COMPILE_CACHE: path.join(paths.runtime, 'compile-cache'), ...process.env };
+  // One for each role: it is code, and who writes another's has it run there.
+  const envOf = (role: Role) => ({
+    NODE_COMPILE_CACHE: path.join(paths.runtime[role], 'compile-cache'),
+    ...process.env,
+  });
   const args = (role: Role) => ['start', '--supervised', '--role', role, '--home', paths.home];
   const own = (role: Role, settings: Config): RolePlan => ({
     name: role,
-    spawn: () => roleProcess(fork(BIN, args(role), { env }), settings),
+    spawn: () => roleProcess(fork(BIN, args(role), { env: envOf(role) }), settings),
   });
   cluster.setupPrimary({ exec: BIN, args: args('gateway') });
   const open = withoutCredentials(config);
   const count = config.server.workers === 'auto' ? availableParallelism() : config.server.workers;
   const gateways = Array.from({ length: count }, (_, index): RolePlan => {
-    return { name: `gateway ${index + 1}`, spawn: () => roleProcess(forkWorker(env), open) };
+    return { name: `gateway ${index + 1}`, spawn: () => roleProcess(forkWorker(envOf('gateway')), open) };
   });
   if (only === 'gateway') return gateways;
   return [...(config.coreUrl === undefined ? [own('core', config)] : []), own('auth', open), ...gateways];
@@ -141,12 +145,6 @@ async function aborted(signal: AbortSignal): Promise<void> {
 function shortest(file: string): string {
   const relative = path.relative(process.cwd(), file);
   return relative.startsWith('..') ? file : relative;
-}
-
-function printFirstPassword(password: string, { stdout }: Terminal): void {
-  printLine(stdout);
-  printLine(stdout, `First start. The user admin has the password  ${password}`);
-  printLine(stdout, 'It is shown this once; to set another one: npx hubgate user passwd admin');
 }
 
 function printWelcome(config: Config, paths: HomePaths, ca: string | undefined, { stdout }: Terminal): void {

@@ -3,12 +3,15 @@
  * certificate that fits?", depends on the file system and node-forge, and must not know who connects.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import path from 'node:path';
 import { writeFileAtomically } from '../platform/atomic-file.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { CertificateRequest } from './certificate.ts';
+
+/** The setgid bit of inode(7). */
+const SETGID = 0o2000;
 
 export interface CertificateFiles {
   readonly certificate: string;
@@ -74,7 +77,18 @@ async function issueServerCertificate({ ca, server, names, clock }: ServerCertif
     notAfter: new Date(clock() + SERVER_DAYS * DAY),
     use: { kind: 'server', names },
   });
-  await writePair(server, certificate, privateKey.export({ type: 'pkcs8', format: 'pem' }) as string);
+  await mkdir(path.dirname(server.key), { recursive: true });
+  const key = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+  await writePair(server, certificate, key, await modeOfServerKey(server));
+}
+
+/**
+ * Who gives a directory the setgid bit has chosen the group of what is in it: the gateway's, so that it reads the key of its
+ * certificate and can write nothing there.
+ */
+async function modeOfServerKey({ key }: CertificateFiles): Promise<number> {
+  const { mode } = await stat(path.dirname(key));
+  return (mode & SETGID) === 0 ? 0o600 : 0o640;
 }
 
 /** The local CA, made where there is none. */
@@ -100,7 +114,7 @@ async function createCa(files: CertificateFiles, clock: Clock): Promise<void> {
     notAfter: new Date(clock() + CA_DAYS * DAY),
     use: { kind: 'authority' },
   });
-  await writePair(files, certificate, privateKey.export({ type: 'pkcs8', format: 'pem' }) as string);
+  await writePair(files, certificate, privateKey.export({ type: 'pkcs8', format: 'pem' }) as string, 0o600);
 }
 
 /** What builds certificates is loaded when one is built: a process that merely looks at them is spared its memory. */
@@ -110,10 +124,15 @@ export async function issue(request: CertificateRequest): Promise<string> {
 }
 
 /** The key first: a certificate on disk always has its key beside it. */
-async function writePair(files: CertificateFiles, certificate: string, key: string): Promise<void> {
+async function writePair(
+  files: CertificateFiles,
+  certificate: string,
+  key: string,
+  keyMode: number,
+): Promise<void> {
   await mkdir(path.dirname(files.key), { recursive: true });
   await mkdir(path.dirname(files.certificate), { recursive: true });
-  await writeFileAtomically(files.key, key, 0o600);
+  await writeFileAtomically(files.key, key, keyMode);
   await writeFileAtomically(files.certificate, certificate, 0o644);
 }
 

@@ -247,7 +247,7 @@ test('what is asked of a core where none runs is said so', async () => {
   for (const args of [['cache', 'stats'], ['upstream'], ['warm', 'alpine'], ['cache', 'purge', 'alpine']]) {
     const { code, stderr } = await run(args);
     assert.equal(code, 1);
-    assert.match(stderr, /^hubgate: no core runs here: nothing answers on .*run\/core\.sock/);
+    assert.match(stderr, /^hubgate: no core runs here: nothing answers on .*run\/core\/core\.sock/);
   }
 });
 

@@ -1,4 +1,4 @@
-import { renameSync, rmSync } from 'node:fs';
+import { chmodSync, renameSync, rmSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from '../../platform/log.ts';
 import { SCHEMA, SCHEMA_VERSION } from './sqlite-statements.ts';
@@ -15,6 +15,8 @@ class ForeignVersion extends Error {
 export function openDatabase(file: string): DatabaseSync {
   const database = new DatabaseSync(file);
   try {
+    // Who reads blobs through the group is not told which repositories they are of; SQLite gives its journal the same mode.
+    chmodSync(file, 0o600);
     // WAL without a sync at each commit: what a power cut can take is the last links, never the file.
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
     database.exec('PRAGMA foreign_keys = ON; BEGIN IMMEDIATE');

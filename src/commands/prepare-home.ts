@@ -1,0 +1,33 @@
+import type { Environment } from '../config/environment.ts';
+import { pathsIn, type Role } from './home.ts';
+import { loadOrPrint } from './load.ts';
+import { prepare, printFirstPassword } from './prepare.ts';
+import { type ExitCode, printLine, type Terminal } from './terminal.ts';
+
+export interface PrepareOptions {
+  readonly home: string;
+  /** Only this role's part of the home; without it, all of them. */
+  readonly role?: Role;
+}
+
+/**
+ * Makes what is missing in a home, as a start does. For roles that may not make it themselves: the gateway's user need not
+ * write `certs/`, nor read the key of the local CA.
+ */
+export async function prepareHome(
+  options: PrepareOptions,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  process.umask(0o027);
+  const paths = pathsIn(options.home);
+  const config = await loadOrPrint(paths, environment, terminal, false);
+  if (config === undefined) return 2;
+  const { firstPassword } = await prepare(config, paths, options.role);
+  if (firstPassword !== undefined) printFirstPassword(firstPassword, terminal);
+  printLine(
+    terminal.stdout,
+    `${paths.home}: nothing is missing${options.role ? ` for ${options.role}` : ''}`,
+  );
+  return 0;
+}
