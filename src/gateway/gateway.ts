@@ -69,6 +69,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const core = stack.use(
     'url' in options.core ? openExternalCore(options.core.url) : openBuiltinCore(options.core),
   );
+  await auth.answers();
   const credentials = stack.use(await followCredentials(auth, log, clock));
   const policy = stack.use(await followPolicy(auth, log));
   const verifyToken = stack.use(

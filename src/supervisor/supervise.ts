@@ -37,11 +37,11 @@ export async function supervise(plans: readonly RolePlan[], log: Logger): Promis
     for (const keeper of keepers) keeper.giveUp();
     for (const keeper of keepers.toReversed()) await keeper.stop();
   };
-  const started = await Promise.allSettled(keepers.map((keeper) => keeper.start()));
-  const failed = started.find((result) => result.status === 'rejected');
-  if (failed !== undefined) {
+  try {
+    await Promise.all(keepers.map((keeper) => keeper.start()));
+  } catch (error) {
     await stop();
-    throw failed.reason;
+    throw error;
   }
   const reload = () => {
     for (const keeper of keepers) keeper.reload();
@@ -55,7 +55,7 @@ class Keeper {
   readonly #log: Logger;
   readonly #stopping = new AbortController();
   #process: RoleProcess | undefined;
-  #kept: Promise<void> = Promise.resolve();
+  #kept: Promise<void> | undefined;
 
   constructor(plan: RolePlan, log: Logger) {
     this.#plan = plan;
@@ -109,7 +109,9 @@ class Keeper {
   async stop(): Promise<void> {
     const running = this.#process;
     if (running === undefined) return;
-    running.stop();
+    // One that was never ready may be waiting for another that cannot start.
+    if (this.#kept === undefined) running.kill();
+    else running.stop();
     const late = setTimeout(() => running.kill(), STOP_DEADLINE);
     await running.ended;
     clearTimeout(late);

@@ -96,7 +96,7 @@ test('check finds every error in the three files at once', async () => {
     path.join(home, 'config/access.yaml'),
     'version: 1\nallow:\n  - { pull: $none, to: ana }\n...\n',
   );
-  await writeFile(path.join(home, 'config/users.yaml'), 'version: 1\nusers: { Ana: {} }\n');
+  await writeFile(path.join(home, 'config/users.yaml'), 'version: 1\nusers: { Ana: {} }\n', { mode: 0o600 });
   const { code, stderr } = await run(['check']);
   assert.equal(code, 2);
   assert.deepEqual(
@@ -262,6 +262,6 @@ test('a port that is taken is said so, and nothing is left running', async () =>
   assert.equal(code, 1);
   assert.match(
     stderr,
-    /^hubgate: gateway 1 cannot start: port \d+ \(server\.listen\) or 0 \(server\.admin\) is in use/,
+    /^hubgate: gateway \d cannot start: port \d+ \(server\.listen\) or 0 \(server\.admin\) is in use/,
   );
 });

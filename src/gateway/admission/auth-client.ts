@@ -3,7 +3,12 @@ import type { z } from 'zod';
 import { compilePolicy, type Policy } from '../../access/policy.ts';
 import { POLICY_DATA } from '../../access/policy-data.ts';
 import { parseSubject, type Subject, writeSubject } from '../../access/subject.ts';
-import { type HttpClient, type HttpRequest, openSocketClient } from '../../platform/http-client.ts';
+import {
+  type HttpClient,
+  type HttpRequest,
+  openSocketClient,
+  PeerUnreachable,
+} from '../../platform/http-client.ts';
 import {
   AUTH_STATUS,
   type AuthenticateRequest,
@@ -29,6 +34,8 @@ export interface AuthClient extends AsyncDisposable {
   readonly credentials: AskAuth<Credentials>;
   readonly policy: AskAuth<Policy>;
   status(): Promise<AuthStatus>;
+  /** Resolves when auth answers, which may be starting just now; rejects where it has not for ten seconds. */
+  answers(): Promise<void>;
 }
 
 /** Who somebody is, and the id of what proved it. */
@@ -57,6 +64,8 @@ export interface Refused {
 /** Hashing is slow on purpose, and whoever guesses waits for 8 s before it; clients give up on a token after 15 s. */
 const LOGIN_DEADLINE = 14_000;
 const DEADLINE = 2_000;
+/** Milliseconds. A machine that is slow takes seconds to start a role. */
+const START_PATIENCE = 10_000;
 
 export function openAuthClient(socket: string): AuthClient {
   return new SocketAuthClient(openSocketClient(socket));
@@ -94,6 +103,18 @@ class SocketAuthClient implements AuthClient {
   async status(): Promise<AuthStatus> {
     const { body } = await this.#get('/status');
     return AUTH_STATUS.parse(await body.json());
+  }
+
+  async answers(): Promise<void> {
+    const end = performance.now() + START_PATIENCE;
+    for (;;) {
+      try {
+        await this.status();
+        return;
+      } catch (error) {
+        if (!(error instanceof PeerUnreachable) || performance.now() > end) throw error;
+      }
+    }
   }
 
   async #tagged<T>(
