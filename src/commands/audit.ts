@@ -60,7 +60,7 @@ export async function showAudit(
     for (const message of wanted.wrong) printLine(terminal.stderr, `hubgate: ${message}`);
     return 2;
   }
-  const config = await loadOrPrint(pathsIn(options.home), environment, terminal, false);
+  const config = await loadOrPrint(pathsIn(options.home), environment, terminal);
   if (config === undefined) return 2;
   const lines = wantedLines(config.log.audit, wanted);
   if (options.json) {

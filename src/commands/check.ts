@@ -4,10 +4,12 @@ import type { Environment } from '../config/environment.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../platform/clock.ts';
 import { byPosition, type Fault, formatFault, type Parsed } from '../platform/fault.ts';
+import { tooOpen } from '../platform/secret-file.ts';
 import { AUTH_STATUS } from '../registry/auth-api.ts';
 import { askRole } from './ask-role.ts';
 import { type HomePaths, inHome, pathsIn } from './home.ts';
 import { printFaults } from './load.ts';
+import { secretFilesOf } from './secret-files.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
 export interface CheckOptions {
@@ -24,6 +26,7 @@ export async function check(
   const paths = pathsIn(options.home);
   const results: readonly Parsed<unknown>[] = [
     await loadConfig({ directory: paths.home, environment, readsSecrets: true, servesClients: true }),
+    { faults: await tooOpen(secretFilesOf('all', paths)) },
     await readPolicy(paths.policy, systemClock()),
     await readUsers(paths.users),
   ];

@@ -2,21 +2,34 @@ import type { Config } from '../config/config.ts';
 import type { Environment } from '../config/environment.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { type Fault, formatFault } from '../platform/fault.ts';
-import type { HomePaths } from './home.ts';
+import { tooOpen } from '../platform/secret-file.ts';
+import type { HomePaths, Role } from './home.ts';
+import { secretFilesOf } from './secret-files.ts';
 import { printLine, type Terminal } from './terminal.ts';
 
-/** The configuration, or undefined after printing everything that is wrong with it. */
+/** What of a home the caller goes by, and must therefore find in order. */
+interface Scope {
+  readonly readsSecrets: boolean;
+  readonly servesClients: boolean;
+  /** Whose secret files are looked at. */
+  readonly secretsOf?: Role | 'all';
+}
+
+const NOTHING_MORE: Scope = { readsSecrets: false, servesClients: false };
+
+/** The configuration, or undefined after printing everything that is wrong with it, and with the modes of secret files. */
 export async function loadOrPrint(
   paths: HomePaths,
   environment: Environment,
   terminal: Terminal,
-  readsSecrets: boolean,
-  servesClients = false,
+  { secretsOf, ...scope }: Scope = NOTHING_MORE,
 ): Promise<Config | undefined> {
-  const loaded = await loadConfig({ directory: paths.home, environment, readsSecrets, servesClients });
-  if ('value' in loaded) return loaded.value;
-  printFaults(loaded.faults, terminal);
-  return undefined;
+  const loaded = await loadConfig({ directory: paths.home, environment, ...scope });
+  const config = 'value' in loaded ? loaded.value : undefined;
+  const files = secretsOf === undefined ? [] : secretFilesOf(secretsOf, paths);
+  const faults = [...('faults' in loaded ? loaded.faults : []), ...(await tooOpen(files))];
+  printFaults(faults, terminal);
+  return faults.length === 0 ? config : undefined;
 }
 
 export function printFaults(faults: readonly Fault[], { stderr }: Terminal): void {

@@ -21,7 +21,7 @@ export async function prepareHome(
 ): Promise<ExitCode> {
   process.umask(0o027);
   const paths = pathsIn(options.home);
-  const config = await loadOrPrint(paths, environment, terminal, false);
+  const config = await loadOrPrint(paths, environment, terminal);
   if (config === undefined) return 2;
   const { firstPassword } = await prepare(config, paths, options.role);
   if (firstPassword !== undefined) printFirstPassword(firstPassword, terminal);

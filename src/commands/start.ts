@@ -6,15 +6,16 @@ import { flushCompileCache } from 'node:module';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { type Config, withoutCredentials } from '../config/config.ts';
-import { type Environment, isSetting } from '../config/environment.ts';
 import { createLogger } from '../platform/log.ts';
 import { followSupervisor, roleProcess } from '../supervisor/role-process.ts';
 import { type RolePlan, supervise } from '../supervisor/supervise.ts';
 import { handOnUnconfirmed } from '../supervisor/unconfirmed-connections.ts';
+import { leaveNoMemory, nodeFlags } from './confinement.ts';
 import { type HomePaths, pathsIn, type Role } from './home.ts';
 import { Interruption } from './interruption.ts';
 import { loadOrPrint } from './load.ts';
 import { prepare, printFirstPassword } from './prepare.ts';
+import { environmentOf, takeSettings } from './role-environment.ts';
 import { runRole } from './run-role.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
@@ -30,10 +31,14 @@ const BIN = path.join(import.meta.dirname, '../bin/hubgate.ts');
 export async function start(options: StartOptions, terminal: Terminal): Promise<ExitCode> {
   // Files are for this user, and to be read by the group that the roles may share.
   process.umask(0o027);
+  leaveNoMemory();
+  // Without a listener it would start Node's debugger.
+  process.on('SIGUSR1', () => {});
   const paths = pathsIn(options.home);
   const readsSecrets = options.role === undefined || options.role === 'core';
   const servesClients = options.role === undefined || options.role === 'gateway';
-  const config = await loadOrPrint(paths, takeSettings(), terminal, readsSecrets, servesClients);
+  const scope = { readsSecrets, servesClients, secretsOf: options.role ?? 'all' } as const;
+  const config = await loadOrPrint(paths, takeSettings(), terminal, scope);
   if (config === undefined) return 2;
   const prepared = await prepare(config, paths, options.role);
   // Before anything can fail: it exists from now on, and is not shown again.
@@ -55,17 +60,6 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   return 0;
 }
 
-/** The settings among the environment, taken out of it: they can hold secrets, and no child is to inherit those. */
-function takeSettings(): Environment {
-  const settings: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) {
-    if (value === undefined || !isSetting(name)) continue;
-    settings[name] = value;
-    delete process.env[name];
-  }
-  return settings;
-}
-
 async function runHere(role: Role, config: Config, paths: HomePaths): Promise<ExitCode> {
   using interruption = new Interruption();
   await using running = await runRole(role, config, paths);
@@ -77,21 +71,22 @@ async function runHere(role: Role, config: Config, paths: HomePaths): Promise<Ex
 /** The roles as processes, those first that others need. All are given what was read once: a later edit is for a later start. */
 function plans(config: Config, paths: HomePaths, only: Role | undefined): RolePlan[] {
   // Type stripping loads a compiler of 17 MB into every process that has to do it; the next start finds it done.
-  // One for each role: it is code, and who writes another's has it run there.
-  const envOf = (role: Role) => ({
-    NODE_COMPILE_CACHE: path.join(paths.runtime[role], 'compile-cache'),
-    ...process.env,
-  });
   const args = (role: Role) => ['start', '--supervised', '--role', role, '--home', paths.home];
   const own = (role: Role, settings: Config): RolePlan => ({
     name: role,
-    spawn: () => roleProcess(fork(BIN, args(role), { env: envOf(role) }), settings),
+    spawn: () => {
+      const execArgv = nodeFlags(role, config, paths);
+      return roleProcess(fork(BIN, args(role), { env: environmentOf(role, paths), execArgv }), settings);
+    },
   });
-  cluster.setupPrimary({ exec: BIN, args: args('gateway') });
+  cluster.setupPrimary({ exec: BIN, args: args('gateway'), execArgv: nodeFlags('gateway', config, paths) });
   const open = withoutCredentials(config);
   const count = config.server.workers === 'auto' ? availableParallelism() : config.server.workers;
   const gateways = Array.from({ length: count }, (_, index): RolePlan => {
-    return { name: `gateway ${index + 1}`, spawn: () => roleProcess(forkWorker(envOf('gateway')), open) };
+    return {
+      name: `gateway ${index + 1}`,
+      spawn: () => roleProcess(forkWorker(environmentOf('gateway', paths)), open),
+    };
   });
   if (only === 'gateway') return gateways;
   return [...(config.coreUrl === undefined ? [own('core', config)] : []), own('auth', open), ...gateways];

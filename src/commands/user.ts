@@ -151,7 +151,7 @@ async function storePassword(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const paths = pathsIn(options.home);
-  const config = await loadOrPrint(paths, environment, terminal, false);
+  const config = await loadOrPrint(paths, environment, terminal);
   if (config === undefined) return 2;
   // Before anybody is asked for a password that would be of no use.
   const refused = await objected(change, paths, terminal);

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { readAuthorities } from '../platform/authority-file.ts';
 import { byPosition, type Parsed } from '../platform/fault.ts';
+import { tooOpen, whyTooOpen } from '../platform/secret-file.ts';
 import { readYaml } from '../platform/yaml-document.ts';
 import { PartReader, section } from '../platform/yaml-schema.ts';
 import { DOCKER_HUB, parseUpstreamHost, type UpstreamHost } from '../registry/repository.ts';
@@ -49,7 +50,11 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
   const { federations, warnings } = readFederations(parts);
   const config = { ...build(parts, home), federations };
   if (home.readsSecrets) await checkSecretFiles(parts, config);
+  // Of the file alone: what is set in the environment is not in it.
+  const why = home.readsSecrets && holdsPassword(read.yaml.data) ? await whyTooOpen(file) : undefined;
+  if (why !== undefined) faults.push({ source, message: `it holds a password, and ${why}` });
   if (home.servesClients) await checkClientCa(parts, config);
+  if (home.servesClients) faults.push(...(await tooOpen([config.tls.key])));
   const all = [...faults, ...parts.faults].toSorted(byPosition);
   return all.length > 0 ? { faults: all } : { value: config, warnings };
 }
@@ -174,6 +179,12 @@ function credentialOf(
   return password === undefined ? undefined : { username, password };
 }
 
+/** Of an upstream, as it is written. */
+function holdsPassword(data: unknown): boolean {
+  const upstreams = UPSTREAMS.safeParse((data as { upstreams?: unknown } | null)?.upstreams).data ?? {};
+  return Object.values(upstreams).some((upstream) => Object.hasOwn(Object(upstream), 'password'));
+}
+
 async function checkClientCa(parts: PartReader, { tls: { clientCa } }: Config): Promise<void> {
   const read = clientCa === undefined ? { value: [] } : await readAuthorities(clientCa);
   if ('faults' in read) parts.fault(['tls', 'clientCa'], `the file ${read.faults[0]?.message}`);
@@ -193,7 +204,7 @@ async function problemOf(file: string): Promise<string | undefined> {
     await access(file, constants.R_OK);
     const stats = await stat(file);
     if (stats.isDirectory()) return 'is a directory';
-    return stats.isFile() && stats.size === 0 ? 'is empty' : undefined;
+    return stats.isFile() && stats.size === 0 ? 'is empty' : await whyTooOpen(file);
   } catch (error) {
     return `cannot be read: ${(error as Error).message}`;
   }

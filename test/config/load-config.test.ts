@@ -20,7 +20,7 @@ after(() => rm(directory, { recursive: true }));
 
 async function load(text: string | undefined, environment: Environment = {}, readsSecrets = true) {
   const file = path.join(directory, 'config', 'hubgate.yaml');
-  await (text === undefined ? rm(file, { force: true }) : writeFile(file, text));
+  await (text === undefined ? rm(file, { force: true }) : writeFile(file, text, { mode: 0o600 }));
   return loadConfig({ directory, environment, readsSecrets });
 }
 
@@ -60,7 +60,7 @@ test('no file, an empty one and one of empty sections give the same defaults', a
 });
 
 test('what the file says holds, and Docker Hub stays where another upstream is added', async () => {
-  await writeFile(path.join(directory, 'hub-token'), 's3cret');
+  await writeFile(path.join(directory, 'hub-token'), 's3cret', { mode: 0o600 });
   const config = await configOf(`
 server: { url: "https://mirror.corp", names: [mirror, 10.1.2.3], listen: "[::1]:443", workers: 3 }
 upstreams:
@@ -203,6 +203,43 @@ test('a secret file is a fault only where it is read', async () => {
   const elsewhere = 'upstreams: { docker.io: { username: a } }';
   assert.equal((await faultsOf(elsewhere)).length, 1);
   assert.ok('value' in (await load(elsewhere, {}, false)));
+});
+
+test('a secret that others may read, or the group may write, is a fault that says what to type', async () => {
+  const file = path.join(directory, 'open-token');
+  await writeFile(file, 's3cret');
+  const text = 'upstreams: { docker.io: { username: a, passwordFile: open-token } }';
+  for (const mode of [0o644, 0o604, 0o602, 0o660, 0o601]) {
+    await chmod(file, mode);
+    const [fault = ''] = await faultsOf(text);
+    assert.match(
+      fault,
+      /^config\/hubgate\.yaml:1:54: the secret file has the mode 06\d\d: .*; type: chmod g-w,o-rwx /,
+    );
+    assert.ok(fault.endsWith(`chmod g-w,o-rwx '${file}'`), fault);
+    assert.ok('value' in (await load(text, {}, false)), 'whoever does not read it is not held up');
+  }
+  for (const mode of [0o600, 0o400, 0o640, 0o440]) {
+    await chmod(file, mode);
+    assert.deepEqual(await faultsOf(text), [], mode.toString(8));
+  }
+});
+
+test('a file that holds a password itself is a secret, and one that does not is not', async () => {
+  const file = path.join(directory, 'config/hubgate.yaml');
+  for (const [text, count] of [
+    ['upstreams: { docker.io: { username: a, password: hunter2 } }', 1],
+    ['upstreams: { docker.io: { username: a } }', 0],
+  ] as const) {
+    await writeFile(file, text);
+    await chmod(file, 0o644);
+    const environment = { HUBGATE_UPSTREAMS_DOCKER_IO_PASSWORD: 'hunter3' };
+    const faults = await faultsOf(text, environment);
+    assert.equal(faults.length, count);
+    if (count > 0)
+      assert.match(faults[0] ?? '', /^config\/hubgate\.yaml: it holds a password, and has the mode 0644/);
+  }
+  await rm(file);
 });
 
 test('what a password hash costs has a floor and a ceiling', async () => {

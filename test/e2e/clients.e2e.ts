@@ -48,7 +48,7 @@ before(async () => {
   await upstream.push(at('secret'), 'v1', 'acme/secret:latest');
 
   await mkdir(at('home/config'), { recursive: true });
-  await writeFile(at('hub-password'), `${ACCOUNT.password}\n`);
+  await writeFile(at('hub-password'), `${ACCOUNT.password}\n`, { mode: 0o600 });
   hubgate = stack.use(await startHubgate(at('home'), configuration));
   await hubgate.addUser('ana', PASSWORD);
   await hubgate.addUser('bo', PASSWORD);

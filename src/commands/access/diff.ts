@@ -25,7 +25,7 @@ export async function diffAccess(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const paths = pathsIn(options.home);
-  const config = await loadOrPrint(paths, environment, terminal, false);
+  const config = await loadOrPrint(paths, environment, terminal);
   const sources = valueOrPrint(await readSources(paths.policy), paths, terminal);
   const wanted = sources && valueOrPrint(await readEdited(edited, sources), paths, terminal);
   if (config === undefined || sources === undefined || wanted === undefined) return 2;

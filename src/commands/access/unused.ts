@@ -24,7 +24,7 @@ export async function listUnusedRules(
     printLine(terminal.stderr, `hubgate: "${options.since}" is no duration such as 30d`);
     return 2;
   }
-  const config = await loadOrPrint(paths, environment, terminal, false);
+  const config = await loadOrPrint(paths, environment, terminal);
   const read = await openPolicy(paths, terminal);
   if (config === undefined || read === undefined) return 2;
   const pulls = [];

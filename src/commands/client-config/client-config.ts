@@ -38,7 +38,7 @@ export async function clientConfig(
   if (!CLIENTS.has(client))
     return refuse(terminal, `"${client}" is no client that is known: ${[...CLIENTS.keys()].join(', ')}`, 2);
   const paths = pathsIn(options.home);
-  const config = await loadOrPrint(paths, environment, terminal, false);
+  const config = await loadOrPrint(paths, environment, terminal);
   if (config === undefined) return 2;
   const users = await readUsers(paths.users);
   if ('faults' in users) {

@@ -42,7 +42,7 @@ export async function warm(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const paths = pathsIn(options.home);
-  const config = await loadOrPrint(paths, environment, terminal, false);
+  const config = await loadOrPrint(paths, environment, terminal);
   if (config === undefined) return 2;
   const wanted = await readArguments(args, options, config, terminal);
   if (wanted === undefined) return 2;

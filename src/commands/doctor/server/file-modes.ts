@@ -35,7 +35,7 @@ function modesOf({ paths, config: { tls, upstreams, log } }: Server): Modes {
   ];
   return [
     ...[...new Set(secrets)].map((file) => [file, SECRET] as const),
-    ...[paths.runtime, paths.lastPolicy, log.audit].map((file) => [file, SHARED] as const),
+    ...[...Object.values(paths.runtime), paths.lastPolicy, log.audit].map((file) => [file, SHARED] as const),
     ...[paths.authSocket, paths.coreSocket].map((file) => [file, SOCKET] as const),
   ];
 }

@@ -1,0 +1,32 @@
+import path from 'node:path';
+import { type Environment, isSetting } from '../config/environment.ts';
+import type { HomePaths, Role } from './home.ts';
+
+/**
+ * What a child is given of the environment: what Node and its libraries go by, and nothing that a shell, a service manager
+ * or a cluster puts there besides, for that can be somebody's secret.
+ */
+const PASSED_ON =
+  /^(?:PATH|HOME|TMPDIR|TZ|LANG|LC_\w+|TERM|COLORTERM|NO_COLOR|FORCE_COLOR|NODE_ENV|NODE_OPTIONS|NODE_EXTRA_CA_CERTS|NODE_V8_COVERAGE|SSL_CERT_(?:FILE|DIR)|UV_THREADPOOL_SIZE)$/;
+
+/**
+ * The settings among the environment. They are taken out of it, for they can hold secrets, and so is all that no child
+ * needs: cluster.fork gives a worker whatever is there.
+ */
+export function takeSettings(): Environment {
+  const settings: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env)) {
+    if (value === undefined || PASSED_ON.test(name)) continue;
+    if (isSetting(name)) settings[name] = value;
+    delete process.env[name];
+  }
+  return settings;
+}
+
+/**
+ * The environment of a role. Type stripping loads a compiler of 17 MB into every process that has to do it; the next start
+ * finds it done. What it finds is code: whoever writes another role's has it run there, so each has its own.
+ */
+export function environmentOf(role: Role, paths: HomePaths): NodeJS.ProcessEnv {
+  return { ...process.env, NODE_COMPILE_CACHE: path.join(paths.runtime[role], 'compile-cache') };
+}

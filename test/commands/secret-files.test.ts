@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+
+const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
+
+/** Of a home that was prepared, and what brings a credential along. */
+const SECRETS = [
+  'certs/ca.key',
+  'certs/server.key',
+  'config/hub-token',
+  'config/users.yaml',
+  'state/signing-key.pem',
+];
+const OF_ROLE: Readonly<Record<string, readonly string[]>> = {
+  core: ['config/hub-token'],
+  auth: ['config/users.yaml', 'state/signing-key.pem'],
+  gateway: ['certs/ca.key', 'certs/server.key'],
+};
+
+let home: string;
+
+function hubgate(...args: string[]) {
+  const { HOME, PATH } = process.env;
+  const { status, stdout, stderr } = spawnSync(process.execPath, [BIN, ...args, '--home', home], {
+    env: { HOME, PATH },
+    encoding: 'utf8',
+  });
+  return { status, stdout, stderr };
+}
+
+beforeEach(async () => {
+  home = await mkdtemp(path.join(tmpdir(), 'hubgate-home-'));
+  assert.match(
+    hubgate('prepare').stdout,
+    /First start\. The user admin has the password .*nothing is missing\n$/s,
+  );
+  await writeFile(path.join(home, 'config/hub-token'), 's3cret', { mode: 0o600 });
+  await writeFile(
+    path.join(home, 'config/hubgate.yaml'),
+    'upstreams: { docker.io: { username: acme, passwordFile: config/hub-token } }\n',
+  );
+});
+
+afterEach(() => rm(home, { recursive: true }));
+
+test('a home as it is prepared is in order, by the modes that a start asks for', async () => {
+  assert.deepEqual(hubgate('check'), {
+    status: 0,
+    stdout: 'hubgate.yaml, access.yaml and users.yaml: nothing is wrong\n',
+    stderr: '',
+  });
+  for (const secret of SECRETS)
+    assert.equal((await stat(path.join(home, secret))).mode & 0o777, 0o600, secret);
+});
+
+test('secrets that are open to others are refused at a start, all at once, each with the chmod to type', async () => {
+  for (const secret of SECRETS) await chmod(path.join(home, secret), 0o644);
+  for (const verb of ['start', 'check']) {
+    const { status, stderr } = hubgate(verb);
+    assert.equal(status, 2, stderr);
+    for (const secret of SECRETS)
+      assert.ok(stderr.includes(`chmod g-w,o-rwx '${path.join(home, secret)}'`), secret);
+    assert.equal(stderr.trimEnd().split('\n').length, SECRETS.length);
+    assert.doesNotMatch(stderr, /s3cret/);
+  }
+  // What is to be typed is what helps.
+  for (const [, command = ''] of hubgate('check').stderr.matchAll(/type: (chmod .*)$/gm))
+    execFileSync('/bin/sh', ['-c', command]);
+  assert.equal(hubgate('check').status, 0);
+});
+
+test('a role started alone asks for its own secrets in order, and not for those of others', async () => {
+  for (const [role, own] of Object.entries(OF_ROLE)) {
+    for (const secret of SECRETS) await chmod(path.join(home, secret), 0o666);
+    const { status, stderr } = hubgate('start', '--role', role);
+    assert.equal(status, 2);
+    for (const secret of SECRETS)
+      assert.equal(
+        stderr.includes(`'${path.join(home, secret)}'`),
+        own.includes(secret),
+        `${role}: ${secret}`,
+      );
+  }
+});
+
+test('of a secret as Kubernetes mounts it the mode of the file counts, and its group may read it', async () => {
+  const token = path.join(home, 'config/hub-token');
+  await mkdir(path.join(home, 'config/..data'));
+  await rename(token, path.join(home, 'config/..data/hub-token'));
+  await symlink('..data/hub-token', token);
+  await chmod(token, 0o440);
+  assert.equal(hubgate('check').status, 0);
+  await chmod(token, 0o444);
+  assert.match(
+    hubgate('check').stderr,
+    /has the mode 0444: .*\(for a volume of Kubernetes: defaultMode: 0440\)$/m,
+  );
+});
