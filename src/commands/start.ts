@@ -12,6 +12,7 @@ import { type RolePlan, supervise } from '../supervisor/supervise.ts';
 import { handOnUnconfirmed } from '../supervisor/unconfirmed-connections.ts';
 import { leaveNoMemory, nodeFlags } from './confinement.ts';
 import { type HomePaths, pathsIn, type Role } from './home.ts';
+import { inheritedSockets, listeningOn, stdioWith } from './inherited-sockets.ts';
 import { Interruption } from './interruption.ts';
 import { loadOrPrint } from './load.ts';
 import { prepare, printFirstPassword } from './prepare.ts';
@@ -37,6 +38,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   const paths = pathsIn(options.home);
   const readsSecrets = options.role === undefined || options.role === 'core';
   const servesClients = options.role === undefined || options.role === 'gateway';
+  const sockets = inheritedSockets(process.env);
   const scope = { readsSecrets, servesClients, secretsOf: options.role ?? 'all' } as const;
   const config = await loadOrPrint(paths, takeSettings(), terminal, scope);
   if (config === undefined) return 2;
@@ -47,7 +49,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   using interruption = new Interruption();
   const { signal } = interruption;
   const log = createLogger('supervisor', config.log);
-  const supervision = await supervise(plans(config, paths, options.role), log).catch((error) => {
+  const supervision = await supervise(plans(config, paths, options.role, sockets), log).catch((error) => {
     // Ctrl-C reaches roles too, before they can tell it from an end.
     if (!signal.aborted) throw error;
   });
@@ -69,8 +71,12 @@ async function runHere(role: Role, config: Config, paths: HomePaths): Promise<Ex
 }
 
 /** The roles as processes, those first that others need. All are given what was read once: a later edit is for a later start. */
-function plans(config: Config, paths: HomePaths, only: Role | undefined): RolePlan[] {
-  // Type stripping loads a compiler of 17 MB into every process that has to do it; the next start finds it done.
+function plans(
+  config: Config,
+  paths: HomePaths,
+  only: Role | undefined,
+  sockets: readonly number[],
+): RolePlan[] {
   const args = (role: Role) => ['start', '--supervised', '--role', role, '--home', paths.home];
   const own = (role: Role, settings: Config): RolePlan => ({
     name: role,
@@ -79,13 +85,19 @@ function plans(config: Config, paths: HomePaths, only: Role | undefined): RolePl
       return roleProcess(fork(BIN, args(role), { env: environmentOf(role, paths), execArgv }), settings);
     },
   });
-  cluster.setupPrimary({ exec: BIN, args: args('gateway'), execArgv: nodeFlags('gateway', config, paths) });
+  cluster.setupPrimary({
+    exec: BIN,
+    args: args('gateway'),
+    execArgv: nodeFlags('gateway', config, paths),
+    stdio: stdioWith(sockets),
+  });
   const open = withoutCredentials(config);
+  const ofGateway = listeningOn(open, sockets);
   const count = config.server.workers === 'auto' ? availableParallelism() : config.server.workers;
   const gateways = Array.from({ length: count }, (_, index): RolePlan => {
     return {
       name: `gateway ${index + 1}`,
-      spawn: () => roleProcess(forkWorker(environmentOf('gateway', paths)), open),
+      spawn: () => roleProcess(forkWorker(environmentOf('gateway', paths)), ofGateway),
     };
   });
   if (only === 'gateway') return gateways;

@@ -49,6 +49,8 @@ export interface ListenAddress {
   /** Absent: every address of the machine, IPv6 and IPv4. */
   readonly host?: string;
   readonly port: number;
+  /** A listening socket that the process which serves is given, in the place of both; no setting. */
+  readonly fd?: number;
 }
 
 const LISTEN = 'an address to listen on, such as :8443 or 127.0.0.1:9090';

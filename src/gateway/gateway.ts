@@ -2,7 +2,6 @@
  * The gateway: the front door. It knows who asks and what they may, hands over to the core and records. It holds no
  * secret but its TLS key. This is the only file that knows all of its rooms.
  */
-import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import Koa from 'koa';
 import { type Clock, systemClock } from '../platform/clock.ts';
@@ -21,6 +20,7 @@ import { openBuiltinCore } from './handover/builtin-core.ts';
 import type { Core } from './handover/core.ts';
 import { openExternalCore } from './handover/external-core.ts';
 import { ambiguousFraming } from './http/framing.ts';
+import { type ListenOn, listenOn } from './http/listen.ts';
 import { listenTls } from './http/listener.ts';
 import { refuse } from './http/respond.ts';
 import { ClientGone } from './http/response-body.ts';
@@ -32,8 +32,8 @@ import { serviceRoutes } from './routes/service.ts';
 import { answerV2, type V2Rooms } from './routes/v2.ts';
 
 export interface GatewayOptions {
-  readonly listen: { readonly host?: string; readonly port: number };
-  readonly admin: { readonly host?: string; readonly port: number };
+  readonly listen: ListenOn;
+  readonly admin: ListenOn;
   /** What clients type. Tokens are issued for it, and challenges lead to it. */
   readonly url: URL;
   readonly names: UpstreamNames;
@@ -143,8 +143,7 @@ async function listenAdmin(
   };
   const server = createServer(adminApplication({ readiness, metrics: createMetrics(auth, core) }).callback());
   const drain = drained(server, ADMIN_DRAIN);
-  server.listen({ port: listen.port, ...(listen.host !== undefined && { host: listen.host }) });
-  await once(server, 'listening');
+  await listenOn(server, listen);
   return drain;
 }
 

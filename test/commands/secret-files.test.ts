@@ -28,6 +28,7 @@ function hubgate(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [BIN, ...args, '--home', home], {
     env: { HOME, PATH },
     encoding: 'utf8',
+    timeout: 20_000,
   });
   return { status, stdout, stderr };
 }

@@ -1,5 +1,4 @@
 import { constants, type X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
@@ -9,9 +8,10 @@ import { drained } from '../../platform/drain.ts';
 import type { Live } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
 import { stateOfFile, type Watch, watchFiles } from '../../platform/watched-files.ts';
+import { type ListenOn, listenOn } from './listen.ts';
 
 export interface ListenerOptions {
-  readonly listen: { readonly host?: string; readonly port: number };
+  readonly listen: ListenOn;
   readonly certificate: string;
   readonly key: string;
   /** Whose client certificates are asked for. */
@@ -89,8 +89,7 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
   server.timeout = LIMITS.inactivity;
   server.on('tlsClientError', (error) => log.debug({ error: error.message }, 'a TLS handshake failed'));
   const certificate = await followCertificate(server, options);
-  server.listen({ port: listen.port, ...(listen.host !== undefined && { host: listen.host }) });
-  await once(server, 'listening');
+  await listenOn(server, listen);
   return {
     port: (server.address() as AddressInfo).port,
     [Symbol.asyncDispose]: async () => {

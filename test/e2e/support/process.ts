@@ -13,6 +13,8 @@ export interface RunningProcess extends AsyncDisposable {
 export interface ProcessOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Open files that it is given, as its third and following ones. */
+  readonly pass?: readonly number[];
   /** Does it serve? Asked again and again until it does. */
   readonly ready: (output: string) => boolean | Promise<boolean>;
 }
@@ -27,11 +29,11 @@ export async function startProcess(
   const child = spawn(command, args, {
     ...(options.cwd !== undefined && { cwd: options.cwd }),
     env: { ...process.env, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', ...(options.pass ?? [])],
   });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk) => {
+    stream?.on('data', (chunk) => {
       output += chunk;
     });
   }

@@ -7,9 +7,7 @@ import type { Server } from './checks.ts';
 /** What others than the owner may do, by file. */
 type Modes = readonly (readonly [file: string, forbidden: number])[];
 
-/** Secrets are their owner's alone. */
-const SECRET = 0o077;
-/** The rest is for the group that the roles may share, which writes nothing but sockets. */
+/** Of secrets, of which a start refuses the same, and of what the group may share: it writes nothing but sockets. */
 const SHARED = 0o027;
 const SOCKET = 0o007;
 
@@ -34,7 +32,7 @@ function modesOf({ paths, config: { tls, upstreams, log } }: Server): Modes {
     ...['', '-wal', '-shm'].map((end) => paths.authState + end),
   ];
   return [
-    ...[...new Set(secrets)].map((file) => [file, SECRET] as const),
+    ...[...new Set(secrets)].map((file) => [file, SHARED] as const),
     ...[...Object.values(paths.runtime), paths.lastPolicy, log.audit].map((file) => [file, SHARED] as const),
     ...[paths.authSocket, paths.coreSocket].map((file) => [file, SOCKET] as const),
   ];
