@@ -86,7 +86,7 @@ async function issueServerCertificate({ ca, server, names, clock }: ServerCertif
  * Who gives a directory the setgid bit has chosen the group of what is in it: the gateway's, so that it reads the key of its
  * certificate and can write nothing there.
  */
-async function modeOfServerKey({ key }: CertificateFiles): Promise<number> {
+export async function modeOfServerKey({ key }: Pick<CertificateFiles, 'key'>): Promise<number> {
   const { mode } = await stat(path.dirname(key));
   return (mode & SETGID) === 0 ? 0o600 : 0o640;
 }

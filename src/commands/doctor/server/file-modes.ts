@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { previousKeyFile } from '../../../auth/token/signing-key-file.ts';
+import { modeOfServerKey } from '../../../pki/local-ca.ts';
 import { inHome } from '../../home.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
@@ -7,24 +8,27 @@ import type { Server } from './checks.ts';
 /** What others than the owner may do, by file. */
 type Modes = readonly (readonly [file: string, forbidden: number])[];
 
-/** Of secrets, of which a start refuses the same, and of what the group may share: it writes nothing but sockets. */
+/** Secrets are their owner's alone. */
+const SECRET = 0o077;
+/** The rest is for the group that the roles may share, which writes nothing but sockets. */
 const SHARED = 0o027;
 const SOCKET = 0o007;
 
 export async function fileModes(server: Server): Promise<Looked> {
+  // The gateway may be another user than the key's owner, and reads it by its group.
+  const serverKey = await modeOfServerKey(server.config.tls).catch(() => 0o600);
   const found = await Promise.all(
-    modesOf(server).map(([file, forbidden]) => tooOpen(file, forbidden, server)),
+    modesOf(server, serverKey).map(([file, forbidden]) => tooOpen(file, forbidden, server)),
   );
   return { findings: found.flat() };
 }
 
-function modesOf({ paths, config: { tls, upstreams, log } }: Server): Modes {
+function modesOf({ paths, config: { tls, upstreams, log } }: Server, serverKey: number): Modes {
   const credentials = upstreams.flatMap(({ credential }) =>
     credential !== undefined && 'passwordFile' in credential ? [credential.passwordFile] : [],
   );
   const secrets = [
     ...credentials,
-    tls.key,
     paths.ca.key,
     paths.users,
     paths.signingKey,
@@ -32,7 +36,8 @@ function modesOf({ paths, config: { tls, upstreams, log } }: Server): Modes {
     ...['', '-wal', '-shm'].map((end) => paths.authState + end),
   ];
   return [
-    ...[...new Set(secrets)].map((file) => [file, SHARED] as const),
+    ...[...new Set(secrets)].map((file) => [file, SECRET] as const),
+    [tls.key, ~serverKey & 0o077] as const,
     ...[...Object.values(paths.runtime), paths.lastPolicy, log.audit].map((file) => [file, SHARED] as const),
     ...[paths.authSocket, paths.coreSocket].map((file) => [file, SOCKET] as const),
   ];
