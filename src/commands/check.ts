@@ -25,7 +25,13 @@ export async function check(
 ): Promise<ExitCode> {
   const paths = pathsIn(options.home);
   const results: readonly Parsed<unknown>[] = [
-    await loadConfig({ directory: paths.home, environment, readsSecrets: true, servesClients: true }),
+    await loadConfig({
+      directory: paths.home,
+      environment,
+      readsSecrets: true,
+      servesClients: true,
+      judgesModes: true,
+    }),
     { faults: await tooOpen(secretFilesOf('all', paths)) },
     await readPolicy(paths.policy, systemClock()),
     await readUsers(paths.users),

@@ -24,7 +24,12 @@ export async function loadOrPrint(
   terminal: Terminal,
   { secretsOf, ...scope }: Scope = NOTHING_MORE,
 ): Promise<Config | undefined> {
-  const loaded = await loadConfig({ directory: paths.home, environment, ...scope });
+  const loaded = await loadConfig({
+    directory: paths.home,
+    environment,
+    ...scope,
+    judgesModes: secretsOf !== undefined,
+  });
   const config = 'value' in loaded ? loaded.value : undefined;
   const files = secretsOf === undefined ? [] : secretFilesOf(secretsOf, paths);
   const faults = [...('faults' in loaded ? loaded.faults : []), ...(await tooOpen(files))];

@@ -23,6 +23,8 @@ export interface Home {
   readonly readsSecrets: boolean;
   /** Does this process serve clients? Only then is a missing `tls.clientCa` a fault. */
   readonly servesClients?: boolean;
+  /** Is a secret file that is open to others a fault? For a start it is. */
+  readonly judgesModes?: boolean;
 }
 
 const ANYTHING = z.unknown().optional();
@@ -49,12 +51,15 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
   const parts = new PartReader(yaml);
   const { federations, warnings } = readFederations(parts);
   const config = { ...build(parts, home), federations };
-  if (home.readsSecrets) await checkSecretFiles(parts, config);
+  if (home.readsSecrets) await checkSecretFiles(parts, config, home.judgesModes ?? false);
   // Of the file alone: what is set in the environment is not in it.
-  const why = home.readsSecrets && holdsPassword(read.yaml.data) ? await whyTooOpen(file) : undefined;
+  const why =
+    home.readsSecrets && home.judgesModes && holdsPassword(read.yaml.data)
+      ? await whyTooOpen(file)
+      : undefined;
   if (why !== undefined) faults.push({ source, message: `it holds a password, and ${why}` });
   if (home.servesClients) await checkClientCa(parts, config);
-  if (home.servesClients) faults.push(...(await tooOpen([config.tls.key])));
+  if (home.servesClients && home.judgesModes) faults.push(...(await tooOpen([config.tls.key])));
   const all = [...faults, ...parts.faults].toSorted(byPosition);
   return all.length > 0 ? { faults: all } : { value: config, warnings };
 }
@@ -190,10 +195,11 @@ async function checkClientCa(parts: PartReader, { tls: { clientCa } }: Config): 
   if ('faults' in read) parts.fault(['tls', 'clientCa'], `the file ${read.faults[0]?.message}`);
 }
 
-async function checkSecretFiles(parts: PartReader, config: Config): Promise<void> {
+async function checkSecretFiles(parts: PartReader, config: Config, judgesModes: boolean): Promise<void> {
   for (const { host, credential } of config.upstreams) {
     if (credential === undefined || !('passwordFile' in credential)) continue;
-    const problem = await problemOf(credential.passwordFile);
+    const { passwordFile: file } = credential;
+    const problem = (await problemOf(file)) ?? (judgesModes ? await whyTooOpen(file) : undefined);
     if (problem !== undefined) parts.fault(['upstreams', host, 'passwordFile'], `the secret file ${problem}`);
   }
 }
@@ -204,7 +210,7 @@ async function problemOf(file: string): Promise<string | undefined> {
     await access(file, constants.R_OK);
     const stats = await stat(file);
     if (stats.isDirectory()) return 'is a directory';
-    return stats.isFile() && stats.size === 0 ? 'is empty' : await whyTooOpen(file);
+    return stats.isFile() && stats.size === 0 ? 'is empty' : undefined;
   } catch (error) {
     return `cannot be read: ${(error as Error).message}`;
   }

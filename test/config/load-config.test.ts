@@ -21,7 +21,7 @@ after(() => rm(directory, { recursive: true }));
 async function load(text: string | undefined, environment: Environment = {}, readsSecrets = true) {
   const file = path.join(directory, 'config', 'hubgate.yaml');
   await (text === undefined ? rm(file, { force: true }) : writeFile(file, text, { mode: 0o600 }));
-  return loadConfig({ directory, environment, readsSecrets });
+  return loadConfig({ directory, environment, readsSecrets, judgesModes: true });
 }
 
 async function configOf(text: string | undefined, environment: Environment = {}) {
