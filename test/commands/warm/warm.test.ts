@@ -21,10 +21,10 @@ let core: TestCore;
 
 beforeEach(async () => {
   home = await mkdtemp(path.join(tmpdir(), 'hubgate-warm-'));
-  await mkdir(path.join(home, 'run'));
+  await mkdir(path.join(home, 'run/core'), { recursive: true });
   hub = await FakeHub.start();
   hub.accounts.push({ ...ACCOUNT, repositories: ['acme/secret'] });
-  const socket = path.join(home, 'run/core.sock');
+  const socket = path.join(home, 'run/core/core.sock');
   core = await TestCore.start(hub, { socket, directory: path.join(home, 'data'), clock: Date.now });
 });
 
