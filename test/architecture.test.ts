@@ -31,7 +31,7 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   '@koa/router': ['gateway/routes'],
   'node-forge': ['pki'],
   'node:sqlite': ['core/store', 'auth/state'],
-  'prom-client': ['gateway/metrics'],
+  'prom-client': ['platform/metrics.ts'],
   pino: ['platform/log.ts', 'gateway/audit'],
   'smol-toml': ['commands/doctor/client/host-files.ts'],
   tldts: ['core/upstream'],

@@ -6,6 +6,7 @@ import { followPolicy } from '../access/live-policy.ts';
 import type { Federation } from '../config/federation.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import type { Logger } from '../platform/log.ts';
+import { Meters } from '../platform/metrics.ts';
 import { serveOnSocket } from '../platform/unix-socket.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { authApplication } from './endpoints.ts';
@@ -18,6 +19,7 @@ import { followUsers } from './identity/live-users.ts';
 import { DELAY_LIMITS, type DelayLimits, LoginDelays, wait } from './identity/login-delays.ts';
 import type { PasswordParameters } from './identity/password.ts';
 import { createRenewHash } from './identity/renew-hash.ts';
+import { countLogins, measureAuth } from './metrics.ts';
 import { openAuthState } from './state/sqlite-state.ts';
 import { createRefreshTokens } from './token/refresh.ts';
 import { followSigningKeys } from './token/signing-key.ts';
@@ -65,15 +67,18 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   const state = stack.use(openAuthState(options.stateFile));
   const credentials = stack.use(await followCredentials(users, state, federations, log));
   stack.use(warnOfExpiry(state, clock, log));
+  const meters = stack.use(new Meters('auth'));
+  const counted = countLogins(meters);
+  const delays = new LoginDelays({
+    clock,
+    wait,
+    limits: options.delays ?? DELAY_LIMITS,
+    stopping: stopping.signal,
+  });
   const checkPassword = await createCheckPassword({
     users,
     parameters: options.passwords,
-    delays: new LoginDelays({
-      clock,
-      wait,
-      limits: options.delays ?? DELAY_LIMITS,
-      stopping: stopping.signal,
-    }),
+    delays,
     renewHash: createRenewHash({ file: options.usersFile, users, credentials, state, log }),
     clock,
   });
@@ -84,13 +89,16 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     federatedLogin: createFederatedLogin({ federations, clock, log }),
     clock,
   });
+  const refreshTokens = createRefreshTokens({ users, state, clock, lifetime: options.refreshLifetime });
+  measureAuth(meters, { policy, state, hashing: checkPassword, delays, clock });
   const app = authApplication({
-    authenticate,
-    refreshTokens: createRefreshTokens({ users, state, clock, lifetime: options.refreshLifetime }),
+    authenticate: counted.authenticate(authenticate),
+    refreshTokens: counted.refreshTokens(refreshTokens),
     credentials,
     policy,
     state,
     names,
+    metrics: meters,
     issuer: { keys, issuer: url.origin, audience: url.host, lifetime, clock },
     log,
     stopping: stopping.signal,

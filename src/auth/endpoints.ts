@@ -2,6 +2,7 @@ import Koa, { type Context } from 'koa';
 import type { FollowedPolicy } from '../access/live-policy.ts';
 import { ANONYMOUS, parseSubject, writeSubject } from '../access/subject.ts';
 import type { Logger } from '../platform/log.ts';
+import type { Meters } from '../platform/metrics.ts';
 import { readBody } from '../platform/read-body.ts';
 import {
   AUTHENTICATE,
@@ -32,6 +33,7 @@ export interface AuthRooms {
   readonly policy: FollowedPolicy;
   readonly state: AuthState;
   readonly names: UpstreamNames;
+  readonly metrics: Pick<Meters, 'tell'>;
   readonly issuer: IssuerOptions;
   readonly log: Logger;
   /** Aborted where nobody who waits is to be kept waiting. */
@@ -84,6 +86,9 @@ async function answer(context: Context, rooms: AuthRooms, followed: Followed): P
       return followed.policy.answer(context);
     case 'GET /status':
       context.body = await statusOf(rooms);
+      return;
+    case 'GET /metrics':
+      context.body = await rooms.metrics.tell();
       return;
     default:
       context.status = 404;

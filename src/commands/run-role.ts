@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import type { WorkerPlace } from '../gateway/metrics/workers.ts';
 import { createLogger } from '../platform/log.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import type { HomePaths, Role } from './home.ts';
@@ -8,8 +9,13 @@ export interface RunningRole extends AsyncDisposable {
   reload?(): Promise<void>;
 }
 
-/** Starts one role in this process. What it does not need is not even loaded. */
-export async function runRole(role: Role, config: Config, paths: HomePaths): Promise<RunningRole> {
+/** Starts one role in this process. What it does not need is not even loaded. `place`: of one gateway among several. */
+export async function runRole(
+  role: Role,
+  config: Config,
+  paths: HomePaths,
+  place?: WorkerPlace,
+): Promise<RunningRole> {
   const log = createLogger(role, config.log);
   const names = namesOf(config);
   switch (role) {
@@ -57,6 +63,7 @@ export async function runRole(role: Role, config: Config, paths: HomePaths): Pro
           config.coreUrl === undefined
             ? { socket: paths.coreSocket, directory: config.cache.directory }
             : { url: new URL(config.coreUrl) },
+        ...(place !== undefined && { worker: { place, directory: paths.runtime.gateway } }),
         log,
       });
     }

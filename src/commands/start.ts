@@ -1,11 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import cluster from 'node:cluster';
-import { X509Certificate } from 'node:crypto';
+import { randomUUID, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { flushCompileCache } from 'node:module';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { type Config, withoutCredentials } from '../config/config.ts';
+import type { WorkerPlace } from '../gateway/metrics/workers.ts';
 import { createLogger } from '../platform/log.ts';
 import { followSupervisor, roleProcess } from '../supervisor/role-process.ts';
 import { type RolePlan, supervise } from '../supervisor/supervise.ts';
@@ -93,11 +94,14 @@ function plans(
   });
   const open = withoutCredentials(config);
   const ofGateway = listeningOn(open, sockets);
+  const id = randomUUID();
   const count = config.server.workers === 'auto' ? availableParallelism() : config.server.workers;
   const gateways = Array.from({ length: count }, (_, index): RolePlan => {
+    const number = index + 1;
+    const settings = count === 1 ? ofGateway : { ...ofGateway, place: { number, count, start: id } };
     return {
-      name: `gateway ${index + 1}`,
-      spawn: () => roleProcess(forkWorker(environmentOf('gateway', paths)), ofGateway),
+      name: `gateway ${number}`,
+      spawn: () => roleProcess(forkWorker(environmentOf('gateway', paths)), settings),
     };
   });
   if (only === 'gateway') return gateways;
@@ -120,9 +124,9 @@ export async function startSupervised(role: Role, home: string): Promise<ExitCod
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});
   const supervisor = followSupervisor();
   // The same program wrote it, from what it had read and checked.
-  const config = (await supervisor.settings) as Config;
+  const config = (await supervisor.settings) as Config & { readonly place?: WorkerPlace };
   try {
-    await using running = await runRole(role, config, pathsIn(home));
+    await using running = await runRole(role, config, pathsIn(home), config.place);
     supervisor.onReload = () => void running.reload?.();
     supervisor.report({ ready: true });
     flushCompileCache();

@@ -4,11 +4,13 @@
  */
 import { type Clock, systemClock } from '../platform/clock.ts';
 import type { Logger } from '../platform/log.ts';
+import { Meters } from '../platform/metrics.ts';
 import { serveOnSocket } from '../platform/unix-socket.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { coreApplication } from './endpoints.ts';
 import { sweep } from './eviction/sweep.ts';
 import { type CoreLimits, STANDARD_LIMITS } from './limits.ts';
+import { countEvicted, countStale, countUpstreamRequests, measureCore } from './metrics.ts';
 import { createOperations } from './operations.ts';
 import { CacheWrites } from './pull/cache-writes.ts';
 import { Memberships } from './pull/membership.ts';
@@ -50,7 +52,8 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   await using stack = new AsyncDisposableStack();
   const store = stack.use(await openStore(options.directory, log, clock));
   const limits = options.limits ?? STANDARD_LIMITS;
-  const transport = createTransport(limits, log);
+  const meters = stack.use(new Meters('core'));
+  const transport = createTransport(limits, log, countUpstreamRequests(meters, upstreams));
   const client = stack.use(createRegistryClient({ upstreams, transport, limits, clock, log }));
   const memberships = new Memberships({
     index: store.index,
@@ -67,6 +70,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       log,
       maxSize: options.maxSize,
       unusedFor: options.unusedFor,
+      onEvicted: countEvicted(meters),
       interval: limits.sweepEvery,
     }),
   );
@@ -74,6 +78,8 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const rooms = { store, client, memberships, writes, limits, clock, log };
   const blobs = new BlobPull(rooms);
   const names: UpstreamNames = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set() };
+  measureCore(meters, { ...options, store, client, transport, writes, blobs });
+  const onStale = countStale(meters);
   const app = coreApplication({
     names,
     manifests: new ManifestPull({
@@ -85,7 +91,8 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     blobs,
     documents: new DocumentPull({ index: store.index, client, memberships, clock, staleIfError }),
     recent: new RecentPulls(clock),
-    operations: createOperations({ store, client, transport, writes, upstreams, names }),
+    operations: createOperations({ store, client, transport, writes, upstreams, names, onStale }),
+    metrics: meters,
     log,
   });
   stack.use(await serveOnSocket(options.socket, app.callback()));

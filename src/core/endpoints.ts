@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import Koa, { type Context } from 'koa';
 import type { Logger } from '../platform/log.ts';
+import type { Meters } from '../platform/metrics.ts';
 import { readBody } from '../platform/read-body.ts';
 import {
   BYTES_TYPE,
@@ -41,13 +42,14 @@ export interface CoreRooms {
   readonly documents: DocumentPull;
   readonly recent: RecentPulls;
   readonly operations: Operations;
+  readonly metrics: Pick<Meters, 'tell'>;
   readonly log: Logger;
 }
 
 /** What operators ask, beside the pulls of gateways. */
 export interface Operations {
-  /** Counts an answer. */
-  answered(cache: CacheState): void;
+  /** Counts an answer. `age`: of a stale one, in seconds. */
+  answered(cache: CacheState, age?: number): void;
   status(): Promise<CoreStatus>;
   repositories(): Promise<CachedRepositories>;
   /** Undefined where the names are none. */
@@ -74,7 +76,7 @@ export function coreApplication(rooms: CoreRooms): Koa {
 }
 
 async function answer(context: Context, rooms: CoreRooms): Promise<void> {
-  if (!context.path.startsWith('/v2/')) return answerOperator(context, rooms.operations);
+  if (!context.path.startsWith('/v2/')) return answerOperator(context, rooms);
   const { method } = context;
   const grant = parseGrant(context.get(CORE_HEADERS.grant));
   const parsed = parseTarget(context.req.url ?? '', rooms.names);
@@ -164,10 +166,13 @@ function sayCost(context: Context, cost: Cost): void {
   if (countedPulls > 0) context.set(CORE_HEADERS.countedPulls, String(countedPulls));
 }
 
-async function answerOperator(context: Context, operations: Operations): Promise<void> {
+async function answerOperator(context: Context, { operations, metrics }: CoreRooms): Promise<void> {
   switch (`${context.method} ${context.path}`) {
     case 'GET /status':
       context.body = await operations.status();
+      return;
+    case 'GET /metrics':
+      context.body = await metrics.tell();
       return;
     case 'GET /cache':
       context.body = await operations.repositories();
@@ -188,7 +193,7 @@ async function answerOperator(context: Context, operations: Operations): Promise
   }
 }
 
-function send<T>(
+function send<T extends object>(
   context: Context,
   operations: Operations,
   outcome: Outcome<T>,
@@ -198,7 +203,7 @@ function send<T>(
     refuse(context, outcome);
     return;
   }
-  operations.answered(outcome.cache);
+  operations.answered(outcome.cache, 'age' in outcome ? Number(outcome.age) : undefined);
   context.status = 200;
   context.set(CORE_HEADERS.cache, outcome.cache);
   sendFound(context, outcome);

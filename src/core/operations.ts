@@ -16,11 +16,13 @@ export interface OperationsOptions {
   readonly writes: CacheWrites;
   readonly upstreams: readonly UpstreamOptions[];
   readonly names: UpstreamNames;
+  /** Told of each answer that is stale. Seconds. */
+  readonly onStale: (age: number) => void;
 }
 
 /** What the core tells operators, and does for them. */
 export function createOperations(options: OperationsOptions): Operations {
-  const { store, client, transport, writes, upstreams, names } = options;
+  const { store, client, transport, writes, upstreams, names, onStale } = options;
   const answers: Record<CacheState, number> = {
     hit: 0,
     revalidated: 0,
@@ -30,8 +32,9 @@ export function createOperations(options: OperationsOptions): Operations {
     bypass: 0,
   };
   return {
-    answered(cache) {
+    answered(cache, age) {
       answers[cache]++;
+      if (age !== undefined) onStale(age);
     },
     async status() {
       const { blobs, bytes, repositories } = await store.index.stats();

@@ -10,24 +10,26 @@ import { PeerUnreachable } from '../platform/http-client.ts';
 import type { Logger } from '../platform/log.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { createAdmit } from './admission/admit.ts';
-import { type AuthClient, openAuthClient } from './admission/auth-client.ts';
+import { openAuthClient } from './admission/auth-client.ts';
 import { followClientAuthorities } from './admission/client-authorities.ts';
 import { createIdentifyByCertificate } from './admission/client-certificate.ts';
 import { followCredentials } from './admission/credentials-in-force.ts';
 import { createVerifyToken } from './admission/verify-token.ts';
 import { openAudit } from './audit/audit.ts';
 import { openBuiltinCore } from './handover/builtin-core.ts';
-import type { Core } from './handover/core.ts';
 import { openExternalCore } from './handover/external-core.ts';
 import { ambiguousFraming } from './http/framing.ts';
 import { type ListenOn, listenOn } from './http/listen.ts';
-import { listenTls } from './http/listener.ts';
+import { type Listener, listenTls } from './http/listener.ts';
 import { refuse } from './http/respond.ts';
 import { ClientGone } from './http/response-body.ts';
 import { createMetrics } from './metrics/metrics.ts';
+import type { RequestMeters } from './metrics/requests.ts';
+import type { WorkerPlace } from './metrics/workers.ts';
 import { followPolicy } from './permission/live-policy.ts';
 import { createPermit } from './permission/permit.ts';
-import { adminApplication } from './routes/admin.ts';
+import { type AdminRooms, adminApplication } from './routes/admin.ts';
+import { createReadiness } from './routes/readiness.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { answerV2, type V2Rooms } from './routes/v2.ts';
 
@@ -48,6 +50,8 @@ export interface GatewayOptions {
   readonly auditFile: string;
   readonly authSocket: string;
   readonly core: { readonly socket: string; readonly directory: string } | { readonly url: URL };
+  /** Which of several gateways this is, and where they tell each other what they measure; absent: the only one. */
+  readonly worker?: { readonly place: WorkerPlace; readonly directory: string } | undefined;
   readonly log: Logger;
   readonly clock?: Clock;
 }
@@ -64,12 +68,17 @@ export interface Gateway extends AsyncDisposable {
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { log, url, names, clock = systemClock } = options;
   await using stack = new AsyncDisposableStack();
-  const audit = stack.use(openAudit(options.auditFile, log));
   const auth = stack.use(openAuthClient(options.authSocket));
   const core = stack.use(
     'url' in options.core ? openExternalCore(options.core.url) : openBuiltinCore(options.core),
   );
   await auth.answers();
+  let listener: Listener | undefined;
+  const certificateEnds = () => listener?.certificateEnds;
+  const metrics = stack.use(
+    await createMetrics({ auth, core, worker: options.worker, certificateEnds, log }),
+  );
+  const audit = stack.use(metrics.audited(openAudit(options.auditFile, log)));
   const credentials = stack.use(await followCredentials(auth, log, clock));
   const policy = stack.use(await followPolicy(auth, log));
   const verifyToken = stack.use(
@@ -90,9 +99,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       catalog: options.catalog,
     },
     serviceRoutes({ auth, byCertificate, audit, ca: options.ca }),
+    metrics,
   );
-  stack.use(await listenAdmin(options.admin, auth, core));
-  const listener = stack.use(await listenTls({ ...options, authorities }, app.callback()));
+  const readiness = createReadiness({ auth, core, policy, listener: () => listener });
+  stack.use(await listenAdmin(options.admin, { readiness, metrics }));
+  listener = stack.use(await listenTls({ ...options, authorities }, app.callback()));
   const running = stack.move();
   return {
     port: listener.port,
@@ -101,11 +112,16 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   };
 }
 
-function application(rooms: V2Rooms, services: ReturnType<typeof serviceRoutes>): Koa {
+function application(
+  rooms: V2Rooms,
+  services: ReturnType<typeof serviceRoutes>,
+  metrics: RequestMeters,
+): Koa {
   const app = new Koa();
   // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
   app.silent = true;
   app.use(async ({ req, res }, next) => {
+    metrics.request(req, res);
     try {
       const ambiguity = ambiguousFraming(req);
       if (ambiguity === undefined) return await next();
@@ -132,24 +148,9 @@ function answerFailure(response: ServerResponse, error: unknown, log: Logger): v
   else refuse(response, { error: isOurs ? 'INTERNAL' : 'UNAVAILABLE' });
 }
 
-async function listenAdmin(
-  listen: GatewayOptions['admin'],
-  auth: AuthClient,
-  core: Core,
-): Promise<AsyncDisposable> {
-  const readiness = async () => {
-    const parts = { auth: await stateOf(auth.status()), core: await stateOf(core.status()) };
-    return { ready: Object.values(parts).every(({ ready }) => ready), ...parts };
-  };
-  const server = createServer(adminApplication({ readiness, metrics: createMetrics(auth, core) }).callback());
+async function listenAdmin(listen: GatewayOptions['admin'], rooms: AdminRooms): Promise<AsyncDisposable> {
+  const server = createServer(adminApplication(rooms).callback());
   const drain = drained(server, ADMIN_DRAIN);
   await listenOn(server, listen);
   return drain;
-}
-
-async function stateOf(detail: Promise<object>): Promise<{ ready: boolean; error?: string }> {
-  return detail.then(
-    (said) => ({ ready: true, ...said }),
-    (error: Error) => ({ ready: false, error: error.message }),
-  );
 }

@@ -7,6 +7,7 @@
  *     GET  /credentials    the credentials that are in force
  *     GET  /policy         the policy that holds
  *     GET  /status         what became of the policy's files
+ *     GET  /metrics        what auth measures
  *
  * Keys, credentials and policy are answered by 304 while they are those of `If-None-Match`; with `?wait`, only when they
  * have changed, or after `LONGEST_WAIT`.

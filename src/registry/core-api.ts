@@ -80,7 +80,7 @@ export type Progress = Readonly<z.output<typeof PROGRESS>>;
 const CREDENTIAL_STATES = ['none', 'accepted', 'refused', 'unknown'] as const;
 export type CredentialState = (typeof CREDENTIAL_STATES)[number];
 
-/** `GET /status`: what the core says of itself. */
+/** `GET /status`: what the core says of itself. `GET /metrics`: what it measures, as `platform/metrics.ts` has it. */
 export const CORE_STATUS = z.object({
   cache: z.object({
     /** Manifests and blobs, and their bytes. */

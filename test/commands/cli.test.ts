@@ -9,6 +9,7 @@ import { afterEach, beforeEach, type TestContext, test } from 'node:test';
 import { FakeHub } from '../support/fake-hub.ts';
 import { ask } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
+import { scrape } from '../support/scrape.ts';
 import { ACCOUNT } from '../support/test-core.ts';
 import { basic, freePort } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -131,6 +132,7 @@ async function startMirror(t: TestContext, environment: Record<string, string>) 
   t.after(() => child.kill('SIGKILL'));
   await Promise.race([waitFor(() => output.includes('docker pull')), exit]);
   return {
+    pid: child.pid ?? 0,
     output: () => output,
     hangUp: () => child.kill('SIGHUP'),
     stop: async () => {
@@ -241,6 +243,68 @@ test('Ctrl-C and SIGTERM while it starts end it in good order', async (t) => {
   child.kill('SIGTERM');
   assert.deepEqual(await once(child, 'exit'), [0, null]);
   assert.doesNotMatch(output, /docker pull|Error/);
+});
+
+test('two gateways are scraped as one, and what one of them counted outlives it', async (t) => {
+  const hub = await FakeHub.start();
+  t.after(() => hub[Symbol.asyncDispose]());
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  const [port, adminPort] = [await freePort(), await freePort()];
+  // Of a start before this one: that is over.
+  const metric = { name: 'hubgate_requests_total', help: 'x', type: 'counter', aggregator: 'sum' };
+  const values = [{ value: 1000, labels: { kind: 'ping', method: 'GET', status: '4xx' } }];
+  await mkdir(path.join(home, 'run'));
+  for (const number of [1, 2])
+    await writeFile(
+      path.join(home, `run/gateway-${number}.json`),
+      JSON.stringify({ start: 'another', counted: [{ ...metric, values }] }),
+    );
+  const mirror = await startMirror(t, {
+    HUBGATE_SERVER_LISTEN: `127.0.0.1:${port}`,
+    HUBGATE_SERVER_ADMIN: `127.0.0.1:${adminPort}`,
+    HUBGATE_SERVER_WORKERS: '2',
+    REGISTRY_PROXY_REMOTEURL: hub.url.origin,
+    REGISTRY_PROXY_USERNAME: ACCOUNT.username,
+    REGISTRY_PROXY_PASSWORD: ACCOUNT.password,
+  });
+  const ca = await readFile(path.join(home, 'certs/ca.crt'), 'utf8');
+  const ping = () => ask({ tls: true, host: 'localhost', port, ca, agent: false, path: '/v2/' });
+  const counted = async () => (await scrape(adminPort)).value('hubgate_requests_total', { kind: 'ping' });
+  // Connections go to one gateway after the other, and so do scrapes: whoever is asked says the same.
+  for (let asked = 1; asked <= 20; asked++) {
+    assert.equal((await ping()).status, 401);
+    await waitFor(async () => (await counted()) === asked);
+  }
+  for (let scraped = 0; scraped < 4; scraped++) assert.equal(await counted(), 20);
+  const of = async (number: number) => {
+    const kept = JSON.parse(await readFile(path.join(home, `run/gateway-${number}.json`), 'utf8'));
+    const { values } = kept.counted.find(({ name }: { name: string }) => name === 'hubgate_requests_total');
+    return values.reduce((sum: number, { value }: { value: number }) => sum + value, 0);
+  };
+  assert.equal((await of(1)) + (await of(2)), 20);
+  assert.ok((await of(1)) > 0 && (await of(2)) > 0);
+
+  const gateways = (await readFile(`/proc/${mirror.pid}/task/${mirror.pid}/children`, 'utf8'))
+    .trim()
+    .split(' ');
+  const commands = await Promise.all(
+    gateways.map(async (pid) => [pid, await readFile(`/proc/${pid}/cmdline`, 'utf8')] as const),
+  );
+  const [victim] = commands.find(([, command]) => command.includes('gateway')) ?? assert.fail();
+  process.kill(Number(victim), 'SIGKILL');
+  // Before it is started again, while it is, and after: the sum never falls.
+  await waitFor(async () => {
+    const now = await scrape(adminPort).catch(() => undefined);
+    if (now === undefined) return false;
+    assert.equal(now.value('hubgate_requests_total', { kind: 'ping' }), 20);
+    assert.equal(now.value('hubgate_gateways'), 2);
+    return mirror.output().includes('a role ended') && now.value('hubgate_gateways_up') === 2;
+  });
+  for (let asked = 21; asked <= 24; asked++) {
+    assert.equal((await ping()).status, 401);
+    await waitFor(async () => (await counted()) === asked);
+  }
+  assert.equal(await mirror.stop(), 0);
 });
 
 test('what is asked of a core where none runs is said so', async () => {

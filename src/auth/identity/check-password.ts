@@ -12,6 +12,11 @@ import type { User, Users } from './users-file.ts';
 /** Is this the password of that user? Takes as long where there is no such user. */
 export type CheckPassword = (attempt: PasswordAttempt) => Promise<PasswordVerdict>;
 
+export interface HashingQueue {
+  /** Passwords that wait to be hashed. */
+  waiting(): number;
+}
+
 export interface PasswordAttempt extends Attempt {
   readonly password: string;
 }
@@ -44,7 +49,9 @@ const MAX_REMEMBERED = 10_000;
 /** The hash that holds, where the password is right. */
 type Judged = { readonly right: true; readonly hash: string } | { readonly right: false };
 
-export async function createCheckPassword(options: CheckPasswordOptions): Promise<CheckPassword> {
+export async function createCheckPassword(
+  options: CheckPasswordOptions,
+): Promise<CheckPassword & HashingQueue> {
   const { users, parameters, delays, renewHash, clock } = options;
   const limit = pLimit(CONCURRENT_HASHES);
   const remembered = new ExpiringCache<Judged>(MAX_REMEMBERED, clock);
@@ -89,7 +96,7 @@ export async function createCheckPassword(options: CheckPasswordOptions): Promis
     });
   };
 
-  return async (attempt) => {
+  const check = async (attempt: PasswordAttempt): Promise<PasswordVerdict> => {
     const judged = await judgeOnce(attempt);
     if (judged === undefined) return { kind: 'busy' };
     const user = users.current.get(attempt.username);
@@ -98,6 +105,7 @@ export async function createCheckPassword(options: CheckPasswordOptions): Promis
       return { kind: 'wrong' };
     return { kind: 'right', user, hash: judged.hash };
   };
+  return Object.assign(check, { waiting: () => limit.pendingCount });
 }
 
 function outcomeOf(judged: Judged | undefined): Outcome {

@@ -73,6 +73,11 @@ export class LoginDelays {
     this.#pairs = new ExpiringCache(options.limits.maxRemembered, options.clock);
   }
 
+  /** Attempts whose turn has not come. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
   /** Runs `judge` when it is this attempt's turn. Undefined: too many wait already. */
   async delayed<T>(
     attempt: Attempt,

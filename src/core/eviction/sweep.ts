@@ -8,19 +8,26 @@ export interface SweepOptions extends EvictionRules {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly onEvicted: (evicted: Evicted) => void;
   /** Milliseconds between two sweeps. */
   readonly interval: number;
+}
+
+export interface Evicted {
+  readonly blobs: number;
+  readonly bytes: number;
 }
 
 const BATCH = 100;
 
 /** Evicts again and again what the rules say must go. A file that is read goes on to be readable by who reads it. */
 export function sweep(options: SweepOptions): AsyncDisposable {
-  const { log, interval } = options;
+  const { log, interval, onEvicted } = options;
   return every(
     interval,
     async (signal) => {
       const evicted = await sweepOnce(options, signal);
+      onEvicted(evicted);
       if (evicted.blobs > 0) log.info(evicted, 'evicted');
       return undefined;
     },
@@ -28,7 +35,7 @@ export function sweep(options: SweepOptions): AsyncDisposable {
   );
 }
 
-async function sweepOnce({ store, clock, ...rules }: SweepOptions, signal: AbortSignal) {
+async function sweepOnce({ store, clock, ...rules }: SweepOptions, signal: AbortSignal): Promise<Evicted> {
   await store.content.flushUses();
   const { bytes: total } = await store.index.stats();
   const plan = planEviction(total, clock(), rules);

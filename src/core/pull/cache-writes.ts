@@ -15,6 +15,11 @@ export class CacheWrites {
     return this.#failures;
   }
 
+  /** Did the last of them fail? */
+  get isFailing(): boolean {
+    return this.#failing;
+  }
+
   failed(error: Error): void {
     this.#failures++;
     if (!this.#failing)

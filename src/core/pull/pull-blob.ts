@@ -44,9 +44,15 @@ export class BlobPull implements AsyncDisposable {
   readonly #options: BlobPullOptions;
   readonly #fills = new Map<Digest, Opening>();
   readonly #ending = new AbortController();
+  readonly #ended = { whole: 0, broken: 0 };
 
   constructor(options: BlobPullOptions) {
     this.#options = options;
+  }
+
+  /** Fills since the start, of which the last ones have not ended. */
+  get fills(): { readonly underWay: number; readonly whole: number; readonly broken: number } {
+    return { underWay: this.#fills.size, ...this.#ended };
   }
 
   async get(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledBlob>> {
@@ -99,12 +105,17 @@ export class BlobPull implements AsyncDisposable {
     const opening = { repository, opened };
     this.#fills.set(digest, opening);
     opened
-      .then((answer) => (answer.kind === 'yes' ? answer.value.ended : undefined))
+      .then((answer) => (answer.kind === 'yes' ? this.#end(answer.value) : undefined))
       .finally(() => this.#fills.delete(digest))
       .catch(() => {
         // Whoever waits for `opened` has the error.
       });
     return opening;
+  }
+
+  async #end(fill: Fill): Promise<void> {
+    await fill.ended;
+    this.#ended[fill.hasFailed ? 'broken' : 'whole']++;
   }
 
   async #start(repository: Repository, digest: Digest): Promise<Answer<Fill> | Unwritable> {

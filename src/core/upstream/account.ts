@@ -10,7 +10,7 @@ import type { UpstreamOptions } from './upstream.ts';
 
 export interface AccountOptions {
   readonly upstream: UpstreamOptions;
-  readonly transport: Transport;
+  readonly transport: Pick<Transport, 'send'>;
   readonly clock: Clock;
   /** Milliseconds for a token. */
   readonly deadline: number;

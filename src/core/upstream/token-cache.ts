@@ -36,7 +36,7 @@ const DEFAULT_LIFETIME = 60;
 const MAX_TOKENS = 2_000;
 
 export interface TokenCacheOptions {
-  readonly transport: Transport;
+  readonly transport: Pick<Transport, 'send'>;
   readonly clock: Clock;
   /** Milliseconds for a token. A bound of its own, because others may wait for the same token with more time left. */
   readonly deadline: number;
@@ -77,7 +77,7 @@ interface IssuedToken {
 }
 
 async function fetchToken(
-  transport: Transport,
+  transport: Pick<Transport, 'send'>,
   request: TokenRequest,
   clock: Clock,
   signal: AbortSignal,

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { Agent, type Dispatcher, errors } from 'undici';
 import { Deadline, DeadlineError, unlessAborted } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
+import type { UpstreamHost } from '../../registry/repository.ts';
 import type { CoreLimits } from '../limits.ts';
 import { type AddressKind, kindOfAddress, kindOfHost, lookupOnly } from './address.ts';
 import { type Answer, cannot, type Refused, type Trouble, yes } from './answer.ts';
@@ -17,6 +18,8 @@ export interface Transport extends AsyncDisposable {
   send(request: UpstreamRequest): Promise<Answer<UpstreamResponse>>;
   /** Why the host of `url` is left alone, where it is. */
   trouble(url: URL): Trouble | undefined;
+  /** Requests that wait for a connection. */
+  readonly waiting: number;
 }
 
 export interface UpstreamRequest {
@@ -27,7 +30,22 @@ export interface UpstreamRequest {
   readonly followFor?: URL;
   /** Ends the request, the reading of its body included. */
   readonly signal: AbortSignal;
+  /** Of a request to a token service: the upstream whose token it is to be. */
+  readonly tokenOf?: UpstreamHost;
 }
+
+/** What became of one request to one host; redirects that are followed are further ones. */
+export interface SentRequest {
+  readonly request: UpstreamRequest;
+  /** Was it a redirect that led there? */
+  readonly redirected: boolean;
+  /** The status, or why there is none. */
+  readonly outcome: number | Trouble['cause'];
+  /** Until the headers were there. */
+  readonly milliseconds: number;
+}
+
+export type ObserveSent = (sent: SentRequest) => void;
 
 export interface UpstreamResponse extends Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'> {
   /** Did another host answer than the one that was asked? Then its refusals say nothing about the repository. */
@@ -42,8 +60,13 @@ const MAX_CONNECTIONS = 64;
 const BODY_BUFFER = 256 * 1024;
 const USER_AGENT = 'hubgate';
 
-export function createTransport(limits: CoreLimits, log: Logger): Transport {
-  return new UndiciTransport(limits, log);
+export function createTransport(limits: CoreLimits, log: Logger, observe: ObserveSent = () => {}): Transport {
+  return new UndiciTransport(limits, log, observe);
+}
+
+/** The same for whoever asks for tokens of one upstream. */
+export function askingTokensOf(upstream: UpstreamHost, transport: Transport): Pick<Transport, 'send'> {
+  return { send: (request) => transport.send({ ...request, tokenOf: upstream }) };
 }
 
 class UndiciTransport implements Transport {
@@ -57,10 +80,12 @@ class UndiciTransport implements Transport {
     dispose: (breaker) => breaker[Symbol.dispose](),
   });
   readonly #log: Logger;
+  readonly #observe: ObserveSent;
 
-  constructor(limits: CoreLimits, log: Logger) {
+  constructor(limits: CoreLimits, log: Logger, observe: ObserveSent) {
     this.#limits = limits;
     this.#log = log;
+    this.#observe = observe;
     this.#direct = this.#agent({});
   }
 
@@ -80,6 +105,12 @@ class UndiciTransport implements Transport {
 
   trouble(url: URL): Trouble | undefined {
     return this.#breakers.get(url.origin)?.trouble;
+  }
+
+  get waiting(): number {
+    const agents = [this.#direct, ...this.#confined.values()];
+    const pools = agents.flatMap(({ stats }) => Object.values(stats));
+    return pools.reduce((sum, stats) => sum + ('queued' in stats ? Number(stats.queued) : 0), 0);
   }
 
   async #follow(
@@ -128,19 +159,26 @@ class UndiciTransport implements Transport {
     dispatcher: Agent,
     url: URL,
     headers: Readonly<Record<string, string>>,
-    request: Pick<UpstreamRequest, 'method' | 'signal'>,
+    request: UpstreamRequest,
   ): Promise<Omit<UpstreamResponse, 'redirected'>> {
     const breaker = this.#breakerOf(url, dispatcher);
     if (breaker.trouble !== undefined) throw new HostDown(breaker.trouble);
     const started = performance.now();
+    const observe = (outcome: SentRequest['outcome']) => {
+      const milliseconds = performance.now() - started;
+      this.#observe({ request, redirected: url !== request.url, outcome, milliseconds });
+    };
     countRequest();
     try {
       const response = await this.#dispatch(dispatcher, url, headers, request);
+      observe(response.statusCode);
       if (response.statusCode < 500) breaker.succeeded();
       else breaker.failed({ cause: 'failed', detail: `${url.host}: ${response.statusCode}` }, started);
       return response;
     } catch (error) {
-      if (!isCrowded(dispatcher, url)) breaker.failed(troubleOf(error, url.host).trouble, started);
+      const { trouble } = troubleOf(error, url.host);
+      observe(trouble.cause);
+      if (!isCrowded(dispatcher, url)) breaker.failed(trouble, started);
       throw error;
     }
   }

@@ -16,6 +16,7 @@ import type { Authorization, AuthorizationHeader } from './authorization.ts';
 import { type Quota, readQuota, readRetryAfter } from './quota.ts';
 import type { Question } from './refusals.ts';
 import {
+  askingTokensOf,
   discard,
   isRedirect,
   type Transport,
@@ -85,7 +86,8 @@ export class Upstreams implements Disposable {
         // Whoever put a new password there learns at once whether it is taken.
         const onChange = () => void this.#checkCredential(options.host);
         const { token: deadline } = limits;
-        const account = new Account({ upstream: options, transport, clock, deadline, log, onChange });
+        const asking = askingTokensOf(options.host, transport);
+        const account = new Account({ upstream: options, transport: asking, clock, deadline, log, onChange });
         return [options.host, { options, account, quota: undefined }];
       }),
     );

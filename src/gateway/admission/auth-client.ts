@@ -9,6 +9,7 @@ import {
   openSocketClient,
   PeerUnreachable,
 } from '../../platform/http-client.ts';
+import { TOLD_METRICS, type ToldMetrics } from '../../platform/metrics.ts';
 import {
   AUTH_STATUS,
   type AuthenticateRequest,
@@ -36,6 +37,8 @@ export interface AuthClient extends AsyncDisposable {
   status(): Promise<AuthStatus>;
   /** Resolves when auth answers, which may be starting just now; rejects where it has not for ten seconds. */
   answers(): Promise<void>;
+  /** What auth measures. */
+  metrics(): Promise<ToldMetrics>;
 }
 
 /** Who somebody is, and the id of what proved it. */
@@ -115,6 +118,11 @@ class SocketAuthClient implements AuthClient {
         if (!(error instanceof PeerUnreachable) || performance.now() > end) throw error;
       }
     }
+  }
+
+  async metrics(): Promise<ToldMetrics> {
+    const { body } = await this.#get('/metrics');
+    return TOLD_METRICS.parse(await body.json());
   }
 
   async #tagged<T>(

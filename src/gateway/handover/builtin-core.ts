@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { type HttpClient, type HttpResponse, openSocketClient } from '../../platform/http-client.ts';
+import { TOLD_METRICS, type ToldMetrics } from '../../platform/metrics.ts';
 import {
   BYTES_TYPE,
   CACHED_REPOSITORIES,
@@ -26,6 +27,8 @@ export interface BuiltinCoreOptions {
 
 /** The core's own deadlines for a token and two requests, and a little more; below what clients wait for headers. */
 const DEADLINE = 28_000;
+/** For whoever just asks how it is. */
+const STATUS_DEADLINE = 2_000;
 /** An answer can be outdated by the time its file is opened: a fill was published, a file evicted. */
 const ATTEMPTS = 3;
 
@@ -116,8 +119,16 @@ class BuiltinCore implements Core {
   }
 
   async status(): Promise<object> {
-    const { body } = await this.#http.request({ method: 'GET', path: '/status', deadline: 2_000 });
-    return (await body.json()) as object;
+    return (await this.#ask('/status')) as object;
+  }
+
+  async metrics(): Promise<ToldMetrics> {
+    return TOLD_METRICS.parse(await this.#ask('/metrics'));
+  }
+
+  async #ask(path: string): Promise<unknown> {
+    const { body } = await this.#http.request({ method: 'GET', path, deadline: STATUS_DEADLINE });
+    return body.json();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

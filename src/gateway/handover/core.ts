@@ -3,6 +3,7 @@
  * answers with what the core has; it depends on the core's HTTP, and must not know who asked or why they may.
  */
 import type { Readable } from 'node:stream';
+import type { ToldMetrics } from '../../platform/metrics.ts';
 import type { CachedRepositories, UpstreamCost } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ErrorName } from '../../registry/error.ts';
@@ -16,6 +17,8 @@ export interface Core extends AsyncDisposable {
   repositories(): Promise<CachedRepositories | undefined>;
   /** What the core says of itself, for readiness. Rejects where it does not answer. */
   status(): Promise<object>;
+  /** What the core measures; undefined of one that does not tell. */
+  metrics(): Promise<ToldMetrics | undefined>;
 }
 
 export interface PullOptions {

@@ -1,4 +1,4 @@
-import { constants, type X509Certificate } from 'node:crypto';
+import { constants, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
@@ -21,6 +21,10 @@ export interface ListenerOptions {
 
 export interface Listener extends AsyncDisposable {
   readonly port: number;
+  /** Does it take connections? Not any more while it drains. */
+  readonly isOpen: boolean;
+  /** When the certificate that it shows ends. Milliseconds since the epoch. */
+  readonly certificateEnds: number;
 }
 
 /** What each connection may take, in milliseconds. */
@@ -92,8 +96,14 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
   await listenOn(server, listen);
   return {
     port: (server.address() as AddressInfo).port,
+    get isOpen() {
+      return server.listening;
+    },
+    get certificateEnds() {
+      return certificate.ends;
+    },
     [Symbol.asyncDispose]: async () => {
-      certificate[Symbol.dispose]();
+      certificate.watch[Symbol.dispose]();
       await drain[Symbol.asyncDispose]();
     },
   };
@@ -103,11 +113,12 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
 async function followCertificate(
   server: Server,
   { certificate, key, authorities, log }: ListenerOptions,
-): Promise<Watch> {
+): Promise<{ readonly watch: Watch; readonly ends: number }> {
   // The pair is two files, of which either may be replaced last.
   const state = async () => `${await stateOfFile(certificate)} ${await stateOfFile(key)}`;
   const seen = await state();
   let loaded: string | undefined;
+  let ends = Number.NaN;
   const load = async () => {
     try {
       const [cert, secret] = [await readFile(certificate, 'utf8'), await readFile(key, 'utf8')];
@@ -115,6 +126,7 @@ async function followCertificate(
       const all = [cert, secret, ...ca].join('\n');
       if (all === loaded) return;
       server.setSecureContext({ ...TLS, cert, key: secret, ca });
+      ends = Date.parse(new X509Certificate(cert).validTo);
       if (loaded !== undefined) log.info({ certificate }, 'certificate, or client authorities, changed');
       loaded = all;
     } catch (error) {
@@ -130,5 +142,10 @@ async function followCertificate(
   const watch = watchFiles({ state, seen, load, directories, log });
   const again = () => void authorities.changed().then(() => watch.look().then(again));
   again();
-  return watch;
+  return {
+    watch,
+    get ends() {
+      return ends;
+    },
+  };
 }

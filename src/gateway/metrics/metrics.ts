@@ -1,65 +1,77 @@
-import { Gauge, Registry } from 'prom-client';
-import { CORE_STATUS } from '../../registry/core-api.ts';
+/**
+ * What the admin listener shows to Prometheus: the gateways' own meters, added up, and what auth and the core tell of
+ * theirs. A role that is down or hangs costs the scrape its part and no more.
+ */
+import { Deadline } from '../../platform/deadline.ts';
+import type { Logger } from '../../platform/log.ts';
+import { METRICS_CONTENT_TYPE, Meters, printTogether, type ToldMetrics } from '../../platform/metrics.ts';
 import type { AuthClient } from '../admission/auth-client.ts';
 import type { Core } from '../handover/core.ts';
+import { measureRequests, type RequestMeters } from './requests.ts';
+import { openWorkers, type WorkerPlace } from './workers.ts';
 
-/** What the admin listener shows to Prometheus, in its text format. */
-export interface Metrics {
+export interface Metrics extends RequestMeters, AsyncDisposable {
   readonly contentType: string;
+  /** In Prometheus' text format. */
   text(): Promise<string>;
 }
 
-/** Every gateway of a mirror says the same, for auth alone reads the policy. */
-export function createMetrics(auth: AuthClient, core: Pick<Core, 'status'>): Metrics {
-  const registry = new Registry();
-  const registers = [registry];
-  const gauge = (name: string, help: string, ...labelNames: string[]) =>
-    new Gauge({ name, help, labelNames, registers });
-  const up = gauge('hubgate_auth_up', '1 while auth answers');
-  const version = gauge('hubgate_policy_info', 'The version of the policy that holds', 'version');
-  const refused = gauge(
-    'hubgate_policy_refused',
-    '1 while the files of the policy are refused and the last good one holds',
-  );
-  const refusals = gauge(
-    'hubgate_policy_refusals',
-    'How often the files of the policy were refused since auth started',
-  );
-  const expiry = gauge(
-    'hubgate_token_expiry_timestamp_seconds',
-    'When a service token ends, of those that end within two weeks',
-    'id',
-    'owner',
-  );
-  const credential = gauge(
-    'hubgate_upstream_credential_ok',
-    '1 while an upstream takes the configured credential, 0 while it refuses it; absent while that is not known',
-    'upstream',
-  );
-  const showCredentials = async () => {
-    credential.reset();
-    const said = CORE_STATUS.safeParse(await core.status().catch(() => undefined));
-    for (const { host, credential: state } of said.data?.upstreams ?? []) {
-      if (state === 'accepted' || state === 'refused')
-        credential.set({ upstream: host }, state === 'accepted' ? 1 : 0);
-    }
-  };
-  return {
-    contentType: registry.contentType,
-    text: async () => {
-      const said = await auth.status().catch(() => undefined);
-      up.set(said === undefined ? 0 : 1);
-      version.reset();
-      expiry.reset();
-      for (const { id, owner, expiresAt } of said?.expiringTokens ?? [])
-        expiry.set({ id, owner }, expiresAt / 1000);
-      if (said !== undefined) {
-        version.set({ version: said.policy.version.slice(0, 12) }, 1);
-        refused.set(said.policy.refused === null ? 0 : 1);
-        refusals.set(said.policy.refusals);
-      }
-      await showCredentials();
-      return registry.metrics();
+export interface MetricsOptions {
+  readonly auth: AuthClient;
+  readonly core: Core;
+  /** Absent: this gateway is alone. */
+  readonly worker?: { readonly place: WorkerPlace; readonly directory: string } | undefined;
+  /** When the server's certificate ends, in milliseconds; undefined while none is shown. */
+  readonly certificateEnds: () => number | undefined;
+  readonly log: Logger;
+}
+
+/** Milliseconds for a role to tell. Prometheus gives up on a scrape after 10 s. */
+const DEADLINE = 2_000;
+
+export async function createMetrics(options: MetricsOptions): Promise<Metrics> {
+  const { auth, core, worker, certificateEnds, log } = options;
+  await using stack = new AsyncDisposableStack();
+  const meters = stack.use(new Meters('gateway'));
+  meters.readGauge(
+    'hubgate_certificate_expiry_timestamp_seconds',
+    'When the certificate ends that the mirror shows to clients',
+    () => {
+      const ends = certificateEnds();
+      return ends === undefined ? [] : [{ value: ends / 1000 }];
     },
+    { together: 'min' },
+  );
+  const requests = measureRequests(meters);
+  const workers = worker && stack.use(await openWorkers({ meters, ...worker, log }));
+  const opened = stack.move();
+  return {
+    ...requests,
+    contentType: METRICS_CONTENT_TYPE,
+    text: async () => {
+      const [gateways, ofAuth, ofCore] = await Promise.all([
+        workers?.tell() ?? meters.tell().then((told) => ({ told: [told], answering: 1 })),
+        inTime(auth.metrics()),
+        inTime(core.metrics()),
+      ]);
+      const up = [
+        gauge('hubgate_auth_up', '1 while auth answers', ofAuth === 'down' ? 0 : 1),
+        gauge('hubgate_core_up', '1 while the core answers', ofCore === 'down' ? 0 : 1),
+        gauge('hubgate_gateways_up', 'Gateways that answer', gateways.answering),
+        gauge('hubgate_gateways', 'Gateways that there are to be', worker?.place.count ?? 1),
+      ];
+      const told = [...gateways.told, up, ofAuth, ofCore];
+      return printTogether(told.filter((one) => typeof one === 'object'));
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+}
+
+async function inTime<T>(telling: Promise<T>): Promise<T | 'down'> {
+  using deadline = new Deadline(DEADLINE);
+  return await deadline.bound(telling).catch(() => 'down' as const);
+}
+
+function gauge(name: string, help: string, value: number): ToldMetrics[number] {
+  return { name, help, type: 'gauge', aggregator: 'sum', values: [{ value, labels: {} }] };
 }

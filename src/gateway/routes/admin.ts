@@ -3,7 +3,7 @@ import type { Metrics } from '../metrics/metrics.ts';
 
 export interface AdminRooms {
   readonly readiness: () => Promise<{ readonly ready: boolean }>;
-  readonly metrics: Metrics;
+  readonly metrics: Pick<Metrics, 'text' | 'contentType'>;
 }
 
 /** What the admin listener says: is this process alive, can it serve, and how does it? */

@@ -1,0 +1,100 @@
+/** What auth measures. Nobody's name is a label, and no credential's id. */
+import type { FollowedPolicy } from '../access/live-policy.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Meters, Reading } from '../platform/metrics.ts';
+import type { Authenticate } from './identity/authenticate.ts';
+import type { HashingQueue } from './identity/check-password.ts';
+import { expiringTokens } from './identity/expiring-tokens.ts';
+import { FEDERATED_NAME } from './identity/federation/federated-login.ts';
+import type { LoginDelays } from './identity/login-delays.ts';
+import { parseServiceToken } from './identity/service-token.ts';
+import type { AuthState } from './state/auth-state.ts';
+import type { RefreshTokens } from './token/refresh.ts';
+
+export interface LoginCounts {
+  readonly authenticate: (authenticate: Authenticate) => Authenticate;
+  readonly refreshTokens: (refreshTokens: RefreshTokens) => RefreshTokens;
+}
+
+/** Wraps what judges logins, so that they are counted by what was shown and what came of it. */
+export function countLogins(meters: Meters): LoginCounts {
+  const logins = meters.counter(
+    'hubgate_logins_total',
+    'Logins by what was shown and what came of it; stray: of another registry, held against nobody',
+    ['by', 'outcome'],
+  );
+  // What has not happened yet is a zero, so that Prometheus sees the first time too.
+  for (const by of ['password', 'token', 'refresh', 'federation'])
+    for (const outcome of ['right', 'wrong']) logins.inc({ by, outcome }, 0);
+  return {
+    authenticate: (authenticate) => async (login, address, isStray) => {
+      const verdict = await authenticate(login, address, isStray);
+      const { kind } = verdict;
+      const outcome = kind === 'authenticated' ? 'right' : kind === 'wrong' && isStray ? 'stray' : kind;
+      logins.inc({ by: shownBy(login), outcome });
+      return verdict;
+    },
+    refreshTokens: (refreshTokens) => ({
+      give: (identified, client) => refreshTokens.give(identified, client),
+      redeem: async (text) => {
+        const identified = await refreshTokens.redeem(text);
+        logins.inc({ by: 'refresh', outcome: identified === undefined ? 'wrong' : 'right' });
+        return identified;
+      },
+    }),
+  };
+}
+
+function shownBy({ username, password }: Parameters<Authenticate>[0]): string {
+  if (username === FEDERATED_NAME) return 'federation';
+  return parseServiceToken(password) === undefined ? 'password' : 'token';
+}
+
+export interface MeasuredAuth {
+  readonly policy: FollowedPolicy;
+  readonly state: AuthState;
+  readonly hashing: HashingQueue;
+  readonly delays: LoginDelays;
+  readonly clock: Clock;
+}
+
+/** What is read when somebody asks. */
+export function measureAuth(meters: Meters, { policy, state, hashing, delays, clock }: MeasuredAuth): void {
+  meters.readGauge(
+    'hubgate_policy_info',
+    'The version of the policy that holds',
+    () => [{ value: 1, labels: { version: policy.status.version.slice(0, 12) } }],
+    { labels: ['version'] },
+  );
+  meters.readGauge(
+    'hubgate_policy_refused',
+    '1 while the files of the policy are refused and the last good one holds',
+    () => one(policy.status.refused === null ? 0 : 1),
+  );
+  meters.readGauge(
+    'hubgate_policy_refusals',
+    'How often the files of the policy were refused since auth started',
+    () => one(policy.status.refusals),
+  );
+  meters.readGauge(
+    'hubgate_token_expiry_timestamp_seconds',
+    'When the first service token ends, of those that end within two weeks; the log names it',
+    async () => {
+      const ends = (await expiringTokens(state, clock())).map(({ expiresAt }) => expiresAt / 1000);
+      return ends.length === 0 ? [] : one(Math.min(...ends));
+    },
+  );
+  meters.readGauge('hubgate_expiring_tokens', 'Service tokens that end within two weeks', async () =>
+    one((await expiringTokens(state, clock())).length),
+  );
+  meters.readGauge('hubgate_waiting_hashes', 'Passwords that wait to be hashed', () =>
+    one(hashing.waiting()),
+  );
+  meters.readGauge('hubgate_delayed_logins', 'Logins that wait because others before them were wrong', () =>
+    one(delays.waiting),
+  );
+}
+
+function one(value: number): readonly Reading[] {
+  return [{ value }];
+}

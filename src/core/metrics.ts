@@ -1,0 +1,187 @@
+/**
+ * What the core measures. Upstreams are labels, for the configuration names them; the hosts that they redirect to are not,
+ * nor is anything that a client asked for.
+ */
+import { statfs } from 'node:fs/promises';
+import type { Meters, Reading } from '../platform/metrics.ts';
+import type { UpstreamHost } from '../registry/repository.ts';
+import type { Evicted } from './eviction/sweep.ts';
+import type { CacheWrites } from './pull/cache-writes.ts';
+import type { BlobPull } from './pull/pull-blob.ts';
+import type { Store } from './store/store.ts';
+import type { Quota } from './upstream/quota.ts';
+import type { RegistryClient } from './upstream/registry-client.ts';
+import type { ObserveSent, SentRequest, Transport } from './upstream/transport.ts';
+import type { UpstreamOptions } from './upstream/upstream.ts';
+
+/** Seconds. */
+const LATENCIES = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const HOUR = 3600;
+const AGES = [60, 600, HOUR, 6 * HOUR, 24 * HOUR, 3 * 24 * HOUR, 7 * 24 * HOUR];
+
+/** Statuses that mean something of their own; the others are told by their class. */
+const TELLING = new Set([401, 403, 404, 429]);
+
+/** Counts what is asked of upstreams, of their token services, and of the storage that they redirect to. */
+export function countUpstreamRequests(meters: Meters, upstreams: readonly UpstreamOptions[]): ObserveSent {
+  const byOrigin = new Map(upstreams.map(({ host, url }) => [url.origin, host]));
+  const requests = meters.counter(
+    'hubgate_upstream_requests_total',
+    'Requests to upstreams, by what of them was asked and what it answered, or why it did not',
+    ['upstream', 'part', 'status'],
+  );
+  const latency = meters.histogram(
+    'hubgate_upstream_request_duration_seconds',
+    'Time until the headers of an upstream’s answer were there',
+    LATENCIES,
+    ['upstream', 'part'],
+  );
+  return (sent) => {
+    const of = askedPart(sent, byOrigin);
+    requests.inc({ ...of, status: statusOf(sent.outcome) });
+    latency.observe(of, sent.milliseconds / 1000);
+  };
+}
+
+function askedPart(
+  { request: { url, tokenOf }, redirected }: SentRequest,
+  byOrigin: ReadonlyMap<string, UpstreamHost>,
+): { readonly upstream: string; readonly part: 'registry' | 'token' | 'storage' } {
+  if (tokenOf !== undefined) return { upstream: tokenOf, part: 'token' };
+  // Where it led does not matter: it is asked for what the upstream was asked for.
+  return { upstream: byOrigin.get(url.origin) ?? '', part: redirected ? 'storage' : 'registry' };
+}
+
+function statusOf(outcome: SentRequest['outcome']): string {
+  if (typeof outcome === 'string') return outcome;
+  return TELLING.has(outcome) ? String(outcome) : `${Math.floor(outcome / 100)}xx`;
+}
+
+export function countEvicted(meters: Meters): (evicted: Evicted) => void {
+  const blobs = meters.counter('hubgate_evicted_blobs_total', 'Manifests and blobs that had to go');
+  const bytes = meters.counter('hubgate_evicted_bytes_total', 'Their bytes');
+  return (evicted) => {
+    blobs.inc(evicted.blobs);
+    bytes.inc(evicted.bytes);
+  };
+}
+
+export function countStale(meters: Meters): (seconds: number) => void {
+  const ages = meters.histogram(
+    'hubgate_stale_answer_age_seconds',
+    'Of answers that could not be confirmed upstream: how long ago they last were',
+    AGES,
+  );
+  return (seconds) => ages.observe(seconds);
+}
+
+export interface MeasuredCore {
+  /** The cache. */
+  readonly directory: string;
+  /** Bytes. */
+  readonly maxSize: number;
+  readonly upstreams: readonly UpstreamOptions[];
+  readonly store: Store;
+  readonly client: RegistryClient;
+  readonly transport: Transport;
+  readonly writes: CacheWrites;
+  readonly blobs: BlobPull;
+}
+
+/** What is read when somebody asks. */
+export function measureCore(meters: Meters, core: MeasuredCore): void {
+  measureCache(meters, core);
+  measureDisk(meters, core.directory);
+  measureFills(meters, core.blobs);
+  measureUpstreams(meters, core);
+}
+
+function measureCache(meters: Meters, { store, maxSize, writes }: MeasuredCore): void {
+  const stats = async (name: 'blobs' | 'bytes' | 'repositories') => one((await store.index.stats())[name]);
+  meters.readGauge('hubgate_cache_blobs', 'Manifests and blobs in the cache', () => stats('blobs'));
+  meters.readGauge('hubgate_cache_bytes', 'Their bytes', () => stats('bytes'));
+  meters.readGauge('hubgate_cache_repositories', 'Repositories of which something is cached', () =>
+    stats('repositories'),
+  );
+  meters.readGauge('hubgate_cache_max_bytes', 'cache.maxSize', () => one(maxSize));
+  meters.readGauge('hubgate_cache_writable', '0 while the cache cannot be written, and is passed by', () =>
+    one(writes.isFailing ? 0 : 1),
+  );
+  meters.readCounter('hubgate_cache_unwritten_total', 'Answers that could not be cached', () =>
+    one(writes.failures),
+  );
+}
+
+function measureDisk(meters: Meters, directory: string): void {
+  const read = async (blocks: 'bavail' | 'blocks') => {
+    const stats = await statfs(directory);
+    return one(stats[blocks] * stats.bsize);
+  };
+  meters.readGauge('hubgate_cache_disk_free_bytes', 'Free for the core on the disk of the cache', () =>
+    read('bavail'),
+  );
+  meters.readGauge('hubgate_cache_disk_bytes', 'The size of that disk', () => read('blocks'));
+}
+
+function measureFills(meters: Meters, blobs: BlobPull): void {
+  meters.readGauge('hubgate_fills_under_way', 'Downloads into the cache at this moment', () =>
+    one(blobs.fills.underWay),
+  );
+  const read = () => {
+    const { whole, broken } = blobs.fills;
+    return Object.entries({ whole, broken }).map(([outcome, value]) => ({ value, labels: { outcome } }));
+  };
+  meters.readCounter('hubgate_fills_total', 'Downloads into the cache that have ended, and how', read, [
+    'outcome',
+  ]);
+}
+
+function measureUpstreams(meters: Meters, { upstreams, client, transport }: MeasuredCore): void {
+  const labels = ['upstream'];
+  meters.readGauge(
+    'hubgate_upstream_breaker_open',
+    '1 while an upstream is left alone, because it failed again and again',
+    () =>
+      upstreams.map(({ host, url }) => {
+        return { value: transport.trouble(url) === undefined ? 0 : 1, labels: { upstream: host } };
+      }),
+    { labels },
+  );
+  meters.readGauge('hubgate_upstream_waiting_requests', 'Requests that wait for a connection', () =>
+    one(transport.waiting),
+  );
+  meters.readGauge(
+    'hubgate_upstream_credential_ok',
+    '1 while an upstream takes the configured credential, 0 while it refuses it; absent while that is not known',
+    () =>
+      upstreams.flatMap(({ host }) => {
+        const state = client.credential(host);
+        if (state !== 'accepted' && state !== 'refused') return [];
+        return [{ value: state === 'accepted' ? 1 : 0, labels: { upstream: host } }];
+      }),
+    { labels },
+  );
+  const quota = (name: string, help: string, read: (quota: Quota) => number) =>
+    meters.readGauge(
+      name,
+      help,
+      () =>
+        upstreams.flatMap(({ host }) => {
+          const said = client.quota(host);
+          return said === undefined ? [] : [{ value: read(said), labels: { upstream: host } }];
+        }),
+      { labels },
+    );
+  quota('hubgate_upstream_quota_limit', 'Pulls that the upstream allows in a window', ({ limit }) => limit);
+  quota('hubgate_upstream_quota_remaining', 'Of these, what it said was left', (said) => said.remaining);
+  quota('hubgate_upstream_quota_window_seconds', 'How long a window is', ({ window }) => window);
+  quota(
+    'hubgate_upstream_quota_read_timestamp_seconds',
+    'When the upstream said so',
+    ({ readAt }) => readAt / 1000,
+  );
+}
+
+function one(value: number): readonly Reading[] {
+  return [{ value }];
+}

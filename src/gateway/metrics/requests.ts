@@ -1,0 +1,113 @@
+/**
+ * What one gateway measures of its requests: of all of them, what HTTP shows; of those that are decided, what their audit
+ * line says. A label is a word of a closed list: no name, tag or address of a client becomes one.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Meters } from '../../platform/metrics.ts';
+import { CACHE_STATES } from '../../registry/core-api.ts';
+import type { Audit, AuditLine } from '../audit/audit.ts';
+
+export interface RequestMeters {
+  /** Counts a request from now on, to the end of its answer. */
+  request(request: IncomingMessage, response: ServerResponse): void;
+  /** The same record, with its lines counted. */
+  audited(audit: Audit): Audit;
+}
+
+type Kind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'catalog' | 'ping' | 'token' | 'other';
+
+/** Seconds, to the last byte: a manifest takes milliseconds, a large blob a minute. */
+const DURATIONS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
+
+const METHODS = new Set(['GET', 'HEAD', 'POST']);
+const CACHES: ReadonlySet<string> = new Set(CACHE_STATES);
+
+export function measureRequests(meters: Meters): RequestMeters {
+  const underWay = meters.gauge('hubgate_requests_under_way', 'Requests that have not been answered in full');
+  const requests = meters.counter(
+    'hubgate_requests_total',
+    'Requests, by what was asked for and the class of the status',
+    ['kind', 'method', 'status'],
+  );
+  const cut = meters.counter(
+    'hubgate_responses_cut_total',
+    'Answers that ended before their end: the client left, or the mirror could not go on',
+    ['kind'],
+  );
+  const durations = meters.histogram(
+    'hubgate_request_duration_seconds',
+    'Time to the end of the answer, which is in the hands of the client too',
+    DURATIONS,
+    ['kind'],
+  );
+  const decided = countLines(meters);
+  return {
+    request(request, response) {
+      const started = performance.now();
+      underWay.inc();
+      response.once('close', () => {
+        underWay.dec();
+        const kind = kindOf(request.url ?? '');
+        const method = METHODS.has(request.method ?? '') ? request.method : 'other';
+        requests.inc({
+          kind,
+          method: method ?? 'other',
+          status: `${Math.floor(response.statusCode / 100)}xx`,
+        });
+        durations.observe({ kind }, (performance.now() - started) / 1000);
+        if (!response.writableFinished) cut.inc({ kind });
+      });
+    },
+    audited: (audit) =>
+      Object.assign(
+        (line: AuditLine) => {
+          audit(line);
+          decided(line);
+        },
+        { reopen: () => audit.reopen(), [Symbol.dispose]: () => audit[Symbol.dispose]() },
+      ),
+  };
+}
+
+function countLines(meters: Meters): (line: AuditLine) => void {
+  const decisions = meters.counter('hubgate_decisions_total', 'Decided requests, and how', [
+    'action',
+    'decision',
+  ]);
+  const pulls = meters.counter(
+    'hubgate_pulls_total',
+    'Answered pulls and lists, by how the core came to the answer',
+    ['cache'],
+  );
+  const bytes = meters.counter('hubgate_sent_bytes_total', 'Bytes that were sent of these', ['cache']);
+  // What has not happened yet is a zero, so that Prometheus sees the first time too.
+  for (const action of ['pull', 'tags', 'token'])
+    for (const decision of ['allow', 'deny']) decisions.inc({ action, decision }, 0);
+  for (const counter of [pulls, bytes]) for (const cache of CACHES) counter.inc({ cache }, 0);
+  return ({ action, decision, cache, bytes: sent }) => {
+    decisions.inc({ action, decision });
+    if (cache === undefined) return;
+    const labels = { cache: CACHES.has(cache) ? cache : 'other' };
+    pulls.inc(labels);
+    if (sent !== undefined) bytes.inc(labels, sent);
+  };
+}
+
+const LEAVES: Readonly<Record<string, Kind>> = {
+  manifests: 'manifest',
+  blobs: 'blob',
+  referrers: 'referrers',
+};
+
+/** By the shape of the target alone, for what cannot be parsed is counted too. */
+function kindOf(target: string): Kind {
+  const end = target.indexOf('?');
+  const path = end === -1 ? target : target.slice(0, end);
+  if (path === '/token') return 'token';
+  if (path === '/v2/' || path === '/v2') return 'ping';
+  if (!path.includes('/v2/')) return 'other';
+  if (path.endsWith('/_catalog')) return 'catalog';
+  if (path.endsWith('/tags/list')) return 'tags';
+  const [leaf = ''] = path.split('/').slice(-2);
+  return Object.hasOwn(LEAVES, leaf) ? (LEAVES[leaf] ?? 'other') : 'other';
+}

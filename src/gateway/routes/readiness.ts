@@ -1,0 +1,46 @@
+import { Deadline } from '../../platform/deadline.ts';
+import type { AuthClient } from '../admission/auth-client.ts';
+import type { Core } from '../handover/core.ts';
+import type { Listener } from '../http/listener.ts';
+import type { LivePolicy } from '../permission/live-policy.ts';
+
+export interface ReadinessRooms {
+  readonly auth: AuthClient;
+  readonly core: Core;
+  readonly policy: LivePolicy;
+  /** Undefined while there is none yet. */
+  readonly listener: () => Pick<Listener, 'isOpen'> | undefined;
+}
+
+/** A part, and what it says of itself. */
+interface Part {
+  readonly ready: boolean;
+  readonly error?: string;
+}
+
+export type Readiness = () => Promise<{ readonly ready: boolean } & Readonly<Record<string, Part | boolean>>>;
+
+/** Milliseconds for a part to say how it is; more than it takes to be started again. */
+const DEADLINE = 3_000;
+
+/** Can pulls be served, by this gateway and those whom it needs? All of them must, and each says why not. */
+export function createReadiness({ auth, core, policy, listener }: ReadinessRooms): Readiness {
+  return async () => {
+    const [ofAuth, ofCore] = await Promise.all([stateOf(auth.status()), stateOf(core.status())]);
+    const parts = {
+      auth: ofAuth,
+      core: ofCore,
+      policy: { ready: true, version: policy.current.data.version },
+      listener: listener()?.isOpen ? { ready: true } : { ready: false, error: 'it takes no connections' },
+    };
+    return { ready: Object.values(parts).every(({ ready }) => ready), ...parts };
+  };
+}
+
+async function stateOf(detail: Promise<object>): Promise<Part> {
+  using deadline = new Deadline(DEADLINE);
+  return await deadline.bound(detail).then(
+    (said) => ({ ready: true, ...said }),
+    (error: Error) => ({ ready: false, error: error.message || 'it does not answer in time' }),
+  );
+}

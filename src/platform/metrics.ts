@@ -1,0 +1,171 @@
+/**
+ * What a process measures, in Prometheus' terms. Each role has its own `Meters`, and tells them as JSON to the gateway that
+ * is asked; that one prints all of them as one text.
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { type Aggregator, AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { z } from 'zod';
+
+/** How values of several processes with the same labels come to one; absent: they are added. */
+type Together = Extract<Aggregator, 'sum' | 'min' | 'max'>;
+
+/** What a process says of its meters. */
+export const TOLD_METRICS = z.array(
+  z.object({
+    name: z.string(),
+    help: z.string(),
+    type: z.enum(['counter', 'gauge', 'histogram']),
+    aggregator: z.enum(['sum', 'min', 'max']),
+    values: z.array(
+      z.object({
+        value: z.number(),
+        labels: z.record(z.string(), z.union([z.string(), z.number()])),
+        metricName: z.string().optional(),
+      }),
+    ),
+  }),
+);
+export type ToldMetrics = z.output<typeof TOLD_METRICS>;
+
+export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
+
+/** Values that are read when somebody asks, with the labels of each. */
+type Read = () => readonly Reading[] | Promise<readonly Reading[]>;
+
+export interface Reading {
+  readonly value: number;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+interface MeterOptions {
+  readonly labels?: readonly string[];
+  readonly together?: Together;
+}
+
+/** Milliseconds between two looks at how late the event loop is. */
+const LOOP_RESOLUTION = 20;
+const NANOSECONDS = 1e9;
+
+/** The meters of one process. Labels are to be few and known beforehand: each combination of them is kept for ever. */
+export class Meters implements Disposable {
+  readonly #registry = new Registry();
+  readonly #readers: (() => Promise<void>)[] = [];
+  readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION });
+
+  /** `role`: whose process this is, as a label of what every process has. */
+  constructor(role: string) {
+    this.#loopDelay.enable();
+    this.#measureProcess(role);
+  }
+
+  counter(name: string, help: string, labels: readonly string[] = []): Counter {
+    return new Counter({ name, help, labelNames: [...labels], registers: [this.#registry] });
+  }
+
+  gauge(name: string, help: string, { labels = [], together = 'sum' }: MeterOptions = {}): Gauge {
+    return new Gauge({
+      ...{ name, help, labelNames: [...labels], aggregator: together, registers: [this.#registry] },
+    });
+  }
+
+  /** `bounds`: of its buckets, ascending. */
+  histogram(
+    name: string,
+    help: string,
+    bounds: readonly number[],
+    labels: readonly string[] = [],
+  ): Histogram {
+    return new Histogram({
+      ...{ name, help, buckets: [...bounds], labelNames: [...labels], registers: [this.#registry] },
+    });
+  }
+
+  /** A gauge that is read when somebody asks. What cannot be read is left out. */
+  readGauge(name: string, help: string, read: Read, options: MeterOptions = {}): void {
+    const gauge = this.gauge(name, help, options);
+    this.#readers.push(() => readInto(gauge, read, (labels, value) => gauge.set(labels, value)));
+  }
+
+  /** A counter that others count, read when somebody asks. */
+  readCounter(name: string, help: string, read: Read, labels: readonly string[] = []): void {
+    const counter = this.counter(name, help, labels);
+    this.#readers.push(() => readInto(counter, read, (of, value) => counter.inc(of, value)));
+  }
+
+  async tell(): Promise<ToldMetrics> {
+    await Promise.all(this.#readers.map((read) => read()));
+    return TOLD_METRICS.parse(await this.#registry.getMetricsAsJSON());
+  }
+
+  #measureProcess(role: string): void {
+    const labels = { role };
+    const delay = this.#loopDelay;
+    const readDelay = () => {
+      // What is recorded is the time between two looks, the one that was wanted included.
+      const late = (measured: number) => Math.max(0, measured / NANOSECONDS - LOOP_RESOLUTION / 1000);
+      const seconds = { p99: late(delay.percentile(99)), max: late(delay.max) };
+      delay.reset();
+      return Object.entries(seconds).map(([statistic, value]) => ({ value, labels: { role, statistic } }));
+    };
+    this.readGauge(
+      'hubgate_event_loop_delay_seconds',
+      'How late the event loop was since the last scrape, of several processes the latest',
+      readDelay,
+      { labels: ['role', 'statistic'], together: 'max' },
+    );
+    this.readGauge(
+      'hubgate_resident_memory_bytes',
+      'Memory of the processes of a role',
+      () => [{ value: process.memoryUsage.rss(), labels }],
+      { labels: ['role'] },
+    );
+    const readCpu = () => {
+      const { user, system } = process.cpuUsage();
+      return [{ value: (user + system) / 1e6, labels }];
+    };
+    this.readCounter(
+      'hubgate_cpu_seconds_total',
+      'CPU time of the processes of a role',
+      readCpu,
+      Object.keys(labels),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#loopDelay.disable();
+  }
+}
+
+/** One that cannot be read must not cost those who ask all the others. */
+async function readInto(
+  meter: Counter | Gauge,
+  read: Read,
+  set: (labels: Record<string, string>, value: number) => void,
+): Promise<void> {
+  const readings = await Promise.try(read).catch(() => []);
+  meter.reset();
+  // Without labels there would be a zero.
+  meter.remove({});
+  for (const { value, labels = {} } of readings) set(labels, value);
+}
+
+/** What several processes told as one: values of the same name and labels are put together as their meter says. */
+export function putTogether(told: readonly ToldMetrics[]): Promise<ToldMetrics> {
+  return aggregated(told)
+    .getMetricsAsJSON()
+    .then((metrics) => TOLD_METRICS.parse(metrics));
+}
+
+/** The same in the text format of Prometheus. */
+export function printTogether(told: readonly ToldMetrics[]): Promise<string> {
+  return aggregated(told).metrics();
+}
+
+function aggregated(told: readonly ToldMetrics[]): Registry {
+  return AggregatorRegistry.aggregate([...told]);
+}
+
+/** What only ever grows; the rest is of the moment at which it was told. */
+export function countersOf(told: ToldMetrics): ToldMetrics {
+  return told.filter(({ type }) => type !== 'gauge');
+}
