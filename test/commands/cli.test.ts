@@ -253,10 +253,10 @@ test('two gateways are scraped as one, and what one of them counted outlives it'
   // Of a start before this one: that is over.
   const metric = { name: 'hubgate_requests_total', help: 'x', type: 'counter', aggregator: 'sum' };
   const values = [{ value: 1000, labels: { kind: 'ping', method: 'GET', status: '4xx' } }];
-  await mkdir(path.join(home, 'run'));
+  await mkdir(path.join(home, 'run/gateway'), { recursive: true });
   for (const number of [1, 2])
     await writeFile(
-      path.join(home, `run/gateway-${number}.json`),
+      path.join(home, `run/gateway/gateway-${number}.json`),
       JSON.stringify({ start: 'another', counted: [{ ...metric, values }] }),
     );
   const mirror = await startMirror(t, {
@@ -277,7 +277,7 @@ test('two gateways are scraped as one, and what one of them counted outlives it'
   }
   for (let scraped = 0; scraped < 4; scraped++) assert.equal(await counted(), 20);
   const of = async (number: number) => {
-    const kept = JSON.parse(await readFile(path.join(home, `run/gateway-${number}.json`), 'utf8'));
+    const kept = JSON.parse(await readFile(path.join(home, `run/gateway/gateway-${number}.json`), 'utf8'));
     const { values } = kept.counted.find(({ name }: { name: string }) => name === 'hubgate_requests_total');
     return values.reduce((sum: number, { value }: { value: number }) => sum + value, 0);
   };
