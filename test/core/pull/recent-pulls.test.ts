@@ -96,6 +96,15 @@ test('two tags that are pulled at the same time are told apart by what they name
 
 test('a daemon that only looks whether a tag has moved begins a pull each time', () => {
   assert.notEqual(tagged('HEAD', index), tagged('HEAD', index));
+  assert.notEqual(named('HEAD', index), named('HEAD', index));
+});
+
+test('what a tag names is pulled by digest later: that is another pull', () => {
+  const first = [tagged('GET', index), ...rest(amd64)];
+  isOne(first);
+  const second = named('GET', index);
+  assert.notEqual(second, first[0]);
+  isOne([second, ...rest(arm64)]);
 });
 
 test('what a client has already is not asked for, and what follows belongs to its pull all the same', () => {
@@ -126,6 +135,15 @@ test('a pull ends half an hour after its last request, and not before', () => {
   assert.equal(blob(amd64.layers[0]), first);
   now += 31 * 60_000;
   assert.notEqual(blob(amd64.layers[0]), first);
+});
+
+test('it ends also where its caller pulls other things', () => {
+  const first = tagged('GET', amd64, 'one');
+  now += 20 * 60_000;
+  const second = tagged('GET', arm64, 'two');
+  now += 20 * 60_000;
+  assert.notEqual(blob(amd64.config), first);
+  assert.equal(blob(arm64.config), second);
 });
 
 test('of a caller that begins pull after pull the latest are known', () => {
