@@ -161,6 +161,15 @@ test('no role reads or writes what is another’s', async () => {
     assert.equal((await inside(role, 'sh', '-c', `grep -q . ${file}`)).code, 0, file);
 });
 
+test('client certificates are issued in the container of the setup, and revoked in auth’s', async () => {
+  const issue = 'hubgate cert issue node-7 --out /tmp/node-7 && cat /tmp/node-7/client.cert';
+  const { code, output } = await inside('setup', 'sh', '-c', issue);
+  assert.equal(code, 0, output);
+  assert.match(output, /BEGIN CERTIFICATE/);
+  const revoked = await inside('auth', 'hubgate', 'cert', 'revoke', 'node-7');
+  assert.equal(revoked.code, 0, revoked.output);
+});
+
 test('no role has a capability, and auth has no network', async () => {
   for (const role of ROLES) {
     const { output } = await inside(role, 'cat', '/proc/self/status');
