@@ -4,6 +4,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import type { Role } from '../commands/home.ts';
 import type { SchemaName } from '../commands/schema.ts';
 import type { ExitCode } from '../commands/terminal.ts';
+import { OPTIONS } from './options.ts';
 
 interface Home {
   readonly home: string;
@@ -16,43 +17,6 @@ interface Printed extends Home {
 interface Password extends Home {
   readonly passwordStdin: boolean;
 }
-
-const OPTIONS = {
-  json: () => new Option('--json', 'print data for programs').default(false),
-  passwordStdin: () => new Option('--password-stdin', 'take the password from standard input').default(false),
-  service: () =>
-    new Option('--service', 'a service account: no password, service tokens alone').default(false),
-  role: () => new Option('--role <role>', 'only this part').choices(['core', 'auth', 'gateway']),
-  supervised: () => new Option('--supervised').default(false).hideHelp(),
-  from: () => new Option('--from <address>', 'as asked from this address'),
-  at: () => new Option('--at <time>', 'as asked on this day, or at this time'),
-  expires: () => new Option('--expires <duration>', 'it ends after so long').default('90d'),
-  pull: () => new Option('--pull <pattern...>', 'only these of the repositories that its owner may pull'),
-  fromNetworks: () => new Option('--from <cidr...>', 'good from these networks only'),
-  out: () => new Option('--out <directory>', 'where the files go; the name, if not said'),
-  outTree: () => new Option('--out <directory>', 'write the files under it, as they lie on the client'),
-  for: () => new Option('--for <name>', 'whom the client is to be').makeOptionMandatory(),
-  strict: () =>
-    new Option('--strict', 'close the way around the mirror, where the client can').default(false),
-  showSecrets: () => new Option('--show-secrets', 'print keys and tokens too').default(false),
-  days: () => new Option('--days <number>', 'how long it is good').default('365'),
-  csr: () => new Option('--csr <file>', 'a certificate request, for a key that is held elsewhere'),
-  sinceADay: () => new Option('--since <duration>', 'of the time since then').default('24h'),
-  subject: () => new Option('--subject <subject>', 'of this subject only'),
-  repository: () => new Option('--repository <image>', 'of this repository, or repository:tag, only'),
-  denied: () => new Option('--denied', 'only what was refused').default(false),
-  requests: () => new Option('--requests', 'each request of a pull').default(false),
-  since: () => new Option('--since <duration>', 'of the pulls since then').default('30d'),
-  platform: () =>
-    new Option(
-      '--platform <os/arch>',
-      'for these alone, or all; may be repeated (default: linux/amd64)',
-    ).argParser((value, before: string[] = []) => [...before, ...value.split(',')]),
-  fromClient: () =>
-    new Option('--from-client <mirror>', 'look at this host instead, which should pull through that mirror'),
-  image: () =>
-    new Option('--image <image>', 'what it is tried to pull there').default('library/alpine:latest'),
-};
 
 /** Each verb's file is loaded when it is called: a start of a role should cost no more than that role. */
 function program(end: (code: ExitCode) => void): Command {
