@@ -32,3 +32,17 @@ test('a certificate that is replaced, file by file, serves the next connection',
   await writeFile(at('server.key'), await readFile(made.key));
   await waitFor(async () => (await serial()) !== before);
 });
+
+test('a key that is just being written, empty at first, costs no handshake', async () => {
+  await using hub = await FakeHub.start();
+  await using hubgate = await TestHubgate.start(hub, { policy: 'allow: []' });
+  const key = path.join(hubgate.home, 'server.key');
+  const content = await readFile(key, 'utf8');
+  const refusals = () => hubgate.log.filter(({ msg }) => msg.startsWith('certificate refused')).length;
+  for (const torn of ['', content.slice(0, 100)]) {
+    const before = refusals();
+    await writeFile(key, torn);
+    await waitFor(() => refusals() > before);
+    assert.equal((await hubgate.send({ path: '/healthz', agent: false })).status, 200);
+  }
+});

@@ -1,4 +1,4 @@
-import { constants, X509Certificate } from 'node:crypto';
+import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
@@ -125,8 +125,11 @@ async function followCertificate(
       const ca = authorities.current.map(String);
       const all = [cert, secret, ...ca].join('\n');
       if (all === loaded) return;
+      const shown = new X509Certificate(cert);
+      // Node takes a key that is empty for none, and no handshake would succeed.
+      if (!shown.checkPrivateKey(createPrivateKey(secret))) throw new Error(`${key} is not its key`);
       server.setSecureContext({ ...TLS, cert, key: secret, ca });
-      ends = Date.parse(new X509Certificate(cert).validTo);
+      ends = Date.parse(shown.validTo);
       if (loaded !== undefined) log.info({ certificate }, 'certificate, or client authorities, changed');
       loaded = all;
     } catch (error) {
