@@ -40,7 +40,7 @@ async function migrated(text: string) {
   assert.doesNotMatch(printed.stdout, new RegExp(SECRET));
   await writeFile(path.join(home, 'config/hubgate.yaml'), printed.stdout);
   for (const [, secret] of printed.stdout.matchAll(/passwordFile: "?([^"\n]+)/g))
-    await writeFile(path.join(home, secret ?? ''), SECRET);
+    await writeFile(path.join(home, secret ?? ''), SECRET, { mode: 0o600 });
   const checked = await run((terminal) => check({ home, json: false }, {}, terminal));
   assert.equal(checked.code, 0, checked.stderr);
   const loaded = await loadConfig({ directory: home, environment: {}, readsSecrets: true });
