@@ -27,7 +27,7 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   commander: ['bin'],
   'ipaddr.js': ['core/upstream', 'auth/identity/login-network.ts'],
   jose: ['auth', 'gateway/admission'],
-  koa: ['gateway', 'core/endpoints.ts', 'auth/endpoints.ts', 'auth/followed-answer.ts'],
+  koa: ['gateway', 'core/endpoints.ts', 'auth/endpoints.ts'],
   '@koa/router': ['gateway/routes'],
   'node-forge': ['pki'],
   'node:sqlite': ['core/store', 'auth/state'],

@@ -1,6 +1,7 @@
 import Koa, { type Context } from 'koa';
 import type { FollowedPolicy } from '../access/live-policy.ts';
 import { ANONYMOUS, parseSubject, writeSubject } from '../access/subject.ts';
+import { type FollowedAnswer, followedAnswer } from '../platform/followed-answer.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Meters } from '../platform/metrics.ts';
 import { readBody } from '../platform/read-body.ts';
@@ -15,7 +16,6 @@ import {
 } from '../registry/auth-api.ts';
 import type { ErrorName } from '../registry/error.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
-import { type FollowedAnswer, followedAnswer } from './followed-answer.ts';
 import type { Authenticate, Verdict } from './identity/authenticate.ts';
 import { expiringTokens } from './identity/expiring-tokens.ts';
 import { ANONYMOUS_CREDENTIAL, type LiveCredentials } from './identity/live-credentials.ts';

@@ -10,7 +10,7 @@
  *     GET  /metrics        what auth measures
  *
  * Keys, credentials and policy are answered by 304 while they are those of `If-None-Match`; with `?wait`, only when they
- * have changed, or after `LONGEST_WAIT`.
+ * have changed, or after `LONGEST_WAIT` (platform/followed-answer.ts).
  */
 import { z } from 'zod';
 
@@ -55,9 +55,6 @@ export type LoginRefusal = (typeof LOGIN_REFUSALS)[number];
 export const REFUSAL = z.object({ error: z.enum(LOGIN_REFUSALS) });
 
 export const KEYS = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) });
-
-/** Milliseconds. */
-export const LONGEST_WAIT = 10_000;
 
 export const AUTH_STATUS = z.object({
   policy: z.object({

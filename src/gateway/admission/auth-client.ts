@@ -10,6 +10,8 @@ import {
   PeerUnreachable,
 } from '../../platform/http-client.ts';
 import { TOLD_METRICS, type ToldMetrics } from '../../platform/metrics.ts';
+import type { Ask, AskOptions, TaggedValue } from '../../platform/follow.ts';
+import { LONGEST_WAIT } from '../../platform/followed-answer.ts';
 import {
   AUTH_STATUS,
   type AuthenticateRequest,
@@ -19,21 +21,19 @@ import {
   IDENTITY,
   ISSUED_TOKEN,
   KEYS,
-  LONGEST_WAIT,
   type LoginRefusal,
   REFUSAL,
   type TokenRequest,
   type Identity as WrittenIdentity,
 } from '../../registry/auth-api.ts';
-import type { AskAuth, AskOptions, TaggedValue } from './followed.ts';
 
 /** The gateway's side of auth's socket. Whatever is asked rejects with `PeerUnreachable` where auth does not answer. */
 export interface AuthClient extends AsyncDisposable {
   authenticate(request: AuthenticateRequest): Promise<Identity | Refused>;
   token(request: AskedToken): Promise<IssuedToken | Refused>;
-  readonly keys: AskAuth<JSONWebKeySet>;
-  readonly credentials: AskAuth<Credentials>;
-  readonly policy: AskAuth<Policy>;
+  readonly keys: Ask<JSONWebKeySet>;
+  readonly credentials: Ask<Credentials>;
+  readonly policy: Ask<Policy>;
   status(): Promise<AuthStatus>;
   /** Resolves when auth answers, which may be starting just now; rejects where it has not for ten seconds. */
   answers(): Promise<void>;

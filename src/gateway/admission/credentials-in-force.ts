@@ -1,11 +1,11 @@
 import { compileNarrowing, type Narrowing } from '../../access/narrowing.ts';
 import { type Subject, writeSubject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { follow } from '../../platform/follow.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Credentials } from '../../registry/auth-api.ts';
 import type { AuthClient } from './auth-client.ts';
 import { certificateCredential, isCertificateCredential } from './certificate-credential.ts';
-import { followAuth } from './followed.ts';
 
 /** Is a credential still in force? So a token dies with the password that it was issued for, within a second. */
 export interface LiveCredentials extends Disposable {
@@ -38,10 +38,13 @@ export async function followCredentials(
   log: Logger,
   clock: Clock,
 ): Promise<LiveCredentials> {
-  const followed = await followAuth(async (options) => {
-    const answer = await auth.credentials(options);
-    return answer && { etag: answer.etag, value: compile(answer.value) };
-  }, log);
+  const followed = await follow(
+    async (options) => {
+      const answer = await auth.credentials(options);
+      return answer && { etag: answer.etag, value: compile(answer.value) };
+    },
+    { name: 'auth', log },
+  );
   const known = ({ credential, subject }: ShownIdentity): CredentialInForce | undefined => {
     // A token that was issued for a certificate: of these only the revoked ones are known here.
     if (isCertificateCredential(credential))

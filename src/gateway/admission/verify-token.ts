@@ -4,9 +4,9 @@ import { z } from 'zod';
 import { parseSubject, type Subject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
+import { follow } from '../../platform/follow.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { AuthClient } from './auth-client.ts';
-import { followAuth } from './followed.ts';
 
 /** What a token of ours says, once it is known to be ours and in its time. */
 export interface TokenClaims {
@@ -106,10 +106,13 @@ interface Keys extends Disposable {
 
 /** Followed, so that a key that is given up verifies nothing from then on. */
 async function followKeys({ auth, log, clock }: VerifyOptions): Promise<Keys> {
-  const followed = await followAuth(async (options) => {
-    const answer = await auth.keys(options);
-    return answer && { etag: answer.etag, value: createLocalJWKSet(answer.value) };
-  }, log);
+  const followed = await follow(
+    async (options) => {
+      const answer = await auth.keys(options);
+      return answer && { etag: answer.etag, value: createLocalJWKSet(answer.value) };
+    },
+    { name: 'auth', log },
+  );
   let askedAt = Number.NEGATIVE_INFINITY;
   let asking: Promise<void> | undefined;
   return {

@@ -1,16 +1,28 @@
 import { createHash } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Context } from 'koa';
-import type { Live } from '../platform/live.ts';
-import { LONGEST_WAIT } from '../registry/auth-api.ts';
+import type { Live } from './live.ts';
 
-/** Something that gateways follow: they say what they know of it, and wait until there is something else. */
-export interface FollowedAnswer {
-  /** Answers when there is something new, if that is what is wanted. */
-  answer(context: Context): Promise<void>;
+/** Milliseconds for which a question waits here before it is answered that nothing has changed. */
+export const LONGEST_WAIT = 10_000;
+
+/** A request, and what becomes its answer; Koa's context is one. */
+interface Question {
+  readonly res: ServerResponse;
+  readonly query: object;
+  status: number;
+  body: unknown;
+  get(header: string): string;
+  set(header: string, value: string): void;
 }
 
-/** `write` makes JSON of it: once for each value, for every gateway asks. `stopping` ends the waiting. */
+/** Something that other roles follow: they say what they know of it, and wait until there is something else. */
+export interface FollowedAnswer {
+  /** Answers when there is something new, if that is what is wanted. */
+  answer(question: Question): Promise<void>;
+}
+
+/** `write` makes JSON of it: once for each value, for every follower asks. `stopping` ends the waiting. */
 export function followedAnswer<T>(
   live: Live<T>,
   write: (value: T) => unknown,
@@ -42,7 +54,7 @@ interface TaggedAnswer {
   readonly body: string;
 }
 
-async function waitForChange({ res }: Context, live: Live<unknown>, stopping: AbortSignal): Promise<void> {
+async function waitForChange({ res }: Question, live: Live<unknown>, stopping: AbortSignal): Promise<void> {
   const gone = new AbortController();
   res.once('close', () => gone.abort());
   const signal = AbortSignal.any([stopping, gone.signal]);

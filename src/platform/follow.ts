@@ -1,0 +1,81 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from './log.ts';
+import { SingleFlight } from './single-flight.ts';
+
+/** Something that another role tells, with the tag by which it is told that this is known. */
+export interface TaggedValue<T> {
+  readonly etag: string;
+  readonly value: T;
+}
+
+export interface AskOptions {
+  /** Of what is known. */
+  readonly etag?: string | undefined;
+  /** Wait until there is something else? */
+  readonly wait: boolean;
+}
+
+/** Undefined: what is known holds. */
+export type Ask<T> = (options: AskOptions) => Promise<TaggedValue<T> | undefined>;
+
+/** What the other role said last. */
+export interface Followed<T> extends Disposable {
+  readonly current: T;
+  /** Asks now. */
+  refresh(): Promise<void>;
+}
+
+export interface FollowOptions<T> {
+  /** Of the role, for the log. */
+  readonly name: string;
+  readonly log: Logger;
+  /** What holds until the role has answered; without it, the first answer is waited for. */
+  readonly first?: TaggedValue<T>;
+}
+
+/** Milliseconds between two questions where the role cannot be asked, or does not wait as it should. */
+const RETRY_AFTER = 300;
+
+/**
+ * Follows what another role says: a question always waits there for a change, so that it is known here at once. While the role
+ * cannot be asked, what it said last holds. Of auth: no token is issued meanwhile either, so that ends with the life of those
+ * that there are.
+ *
+ * @throws PeerUnreachable where the role does not answer the first time, and there is no `first`.
+ */
+export async function follow<T>(ask: Ask<T>, { name, log, first }: FollowOptions<T>): Promise<Followed<T>> {
+  const begun = first ?? (await ask({ wait: false }));
+  if (begun === undefined) throw new Error(`${name} says that nothing has changed before it said anything`);
+  let known = begun;
+  const stop = new AbortController();
+  const asking = new SingleFlight<void>();
+  const learn = async (wait: boolean) => {
+    const before = known;
+    const next = await ask({ etag: before.etag, wait });
+    // Two questions can be under way: an answer does not replace one that may be younger.
+    if (next !== undefined && known === before) known = next;
+  };
+  const keepAsking = async () => {
+    const { signal } = stop;
+    while (!signal.aborted) {
+      const before = known;
+      const asked = performance.now();
+      await learn(true).catch((error: Error) => {
+        if (!signal.aborted) log.warn({ error: error.message }, `${name} cannot be asked`);
+      });
+      const isIdle = known === before && performance.now() - asked < RETRY_AFTER;
+      if (isIdle) await delay(RETRY_AFTER, undefined, { signal, ref: false }).catch(() => {});
+    }
+  };
+  void keepAsking();
+  return {
+    get current() {
+      return known.value;
+    },
+    refresh: () =>
+      asking.run('refresh', () =>
+        learn(false).catch((error: Error) => log.warn({ error: error.message }, `${name} cannot be asked`)),
+      ),
+    [Symbol.dispose]: () => stop.abort(),
+  };
+}
