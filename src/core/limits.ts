@@ -66,6 +66,9 @@ export const TOKEN_USED_FOR = 0.8;
 /** Milliseconds for which it is believed that a repository is public. */
 export const VISIBILITY_FRESH_FOR = 10 * 60_000;
 
+/** Milliseconds for which a gateway may give an answer again without asking, at most. */
+export const ANSWER_HOLDS_FOR = 5 * 60_000;
+
 /** Bytes of a manifest, which is the bound of Docker Hub too, and of any other JSON document. */
 export const MAX_DOCUMENT_SIZE = 4 * 1024 * 1024;
 

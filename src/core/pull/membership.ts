@@ -4,7 +4,7 @@ import type { Grant } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { judgeFreshness } from '../freshness/freshness.ts';
-import { VISIBILITY_FRESH_FOR } from '../limits.ts';
+import { ANSWER_HOLDS_FOR, VISIBILITY_FRESH_FOR } from '../limits.ts';
 import type { IndexStore, Link, LinkKind } from '../store/index-store.ts';
 import type { Answer, Refused } from '../upstream/answer.ts';
 import type { ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
@@ -66,6 +66,15 @@ export class Memberships {
     const rules = { freshFor: VISIBILITY_FRESH_FOR, staleFor: staleIfError };
     const freshness = judgeFreshness(entry.checkedAt, clock(), rules);
     return freshness === 'fresh' ? 'visible' : freshness === 'stale' ? 'stale' : 'unknown';
+  }
+
+  /** Milliseconds for which it goes on to be visible without anybody being asked. */
+  async visibleFor(repository: Repository, grant: Grant): Promise<number> {
+    if (grant === 'private') return ANSWER_HOLDS_FOR;
+    const entry = await this.#options.index.visibility(repository.name);
+    if (entry?.visibility !== 'public') return 0;
+    const left = entry.checkedAt + VISIBILITY_FRESH_FOR - this.#options.clock();
+    return Math.max(0, Math.min(ANSWER_HOLDS_FOR, left));
   }
 
   async known(repository: Repository, kind: LinkKind, digest: Digest, grant: Grant): Promise<Known> {

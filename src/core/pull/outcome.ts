@@ -9,7 +9,10 @@ export interface Refusal {
   readonly retryAfter?: number;
 }
 
-export type Outcome<T> = ({ readonly kind: 'found'; readonly cache: CacheState } & T) | Refusal;
+/** `holds`: milliseconds for which the same question has the same answer, unless something is withdrawn. */
+export type Outcome<T> =
+  | ({ readonly kind: 'found'; readonly cache: CacheState; readonly holds?: number } & T)
+  | Refusal;
 
 /**
  * The refusal that an upstream's answer comes to. "No" is `unknown` whatever its reason, so that a repository that

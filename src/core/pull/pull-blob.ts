@@ -66,9 +66,9 @@ export class BlobPull implements AsyncDisposable {
     const membership = await memberships.confirm(repository, 'blob', digest, grant, known);
     if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
     const stored = await store.content.find(digest);
-    return stored === undefined
-      ? this.#join(repository, digest)
-      : { kind: 'found', cache: 'hit', blob: 'stored', ...stored };
+    if (stored === undefined) return this.#join(repository, digest);
+    const holds = await memberships.visibleFor(repository, grant);
+    return { kind: 'found', cache: 'hit', holds, blob: 'stored', ...stored };
   }
 
   /** Starts no fill: a HEAD moves no bytes. */

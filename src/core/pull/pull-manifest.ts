@@ -85,6 +85,7 @@ export class ManifestPull {
       answer.kind === 'yes'
         ? await this.#deliverTag(repository, tag, method, { entry, head: answer.value, isFresh })
         : refusalOf(answer, 'MANIFEST_UNKNOWN');
+    if (outcome.kind === 'found' && isFresh) return this.#holding(outcome, repository, grant, latest.checkedAt);
     if (outcome.kind === 'found' || outcome.error === 'MANIFEST_UNKNOWN') return outcome;
     // The tag stays what it was until what it names now can be had.
     return entry === undefined || visible === 'unknown' || this.#judge(entry) === 'expired'
@@ -193,14 +194,29 @@ export class ManifestPull {
     if (link.kind !== 'manifest') throw new Error('a manifest has a blob’s link');
     const size = head?.size ?? stored?.size;
     if (size !== undefined) {
+      const { mediaType } = link;
       const cache = stored === undefined ? 'fill' : 'hit';
-      return this.#deliver(repository, { digest, mediaType: link.mediaType, size }, method, cache);
+      const delivered = await this.#deliver(repository, { digest, mediaType, size }, method, cache);
+      return this.#holding(delivered, repository, grant);
     }
     if (method === 'GET') return this.#fetch(repository, digest);
     const asked = await client.headManifest(repository, { kind: 'digest', digest }, { as: readerFor(grant) });
     return asked.kind === 'yes'
       ? { kind: 'found', cache: 'fill', ...asked.value }
       : refusalOf(asked, 'MANIFEST_UNKNOWN');
+  }
+
+  /** A hit with how long it holds; one by a tag that was confirmed at `checkedAt`, as long as that is fresh. */
+  async #holding(
+    outcome: Outcome<PulledManifest>,
+    repository: Repository,
+    grant: Grant,
+    checkedAt = Number.POSITIVE_INFINITY,
+  ): Promise<Outcome<PulledManifest>> {
+    if (outcome.kind !== 'found' || outcome.cache !== 'hit') return outcome;
+    const { memberships, clock, tagFreshness } = this.#options;
+    const visibleFor = await memberships.visibleFor(repository, grant);
+    return { ...outcome, holds: Math.min(visibleFor, checkedAt + tagFreshness - clock()) };
   }
 
   /** A manifest that the caller may have: from the store, or else fetched. */

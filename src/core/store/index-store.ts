@@ -1,3 +1,4 @@
+import type { Live } from '../../platform/live.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
 import type { Tag } from '../../registry/reference.ts';
@@ -10,6 +11,12 @@ import type { RepositoryName } from '../../registry/repository.ts';
 export interface IndexStore extends AsyncDisposable {
   /** Did it know of no content when it was opened? Then there may be some all the same. */
   readonly isNew: boolean;
+
+  /**
+   * Counts what was taken back of what could be read here: links, content, a tag that names another manifest, a repository that
+   * is public no longer. Who remembers an answer forgets it then.
+   */
+  readonly withdrawals: Live<number>;
 
   /**
    * The link from `repository` to `digest`: the upstream confirmed, under that repository's scope, that it contains

@@ -1,4 +1,5 @@
-import type { SQLOutputValue } from 'node:sqlite';
+import type { SQLOutputValue, StatementResultingChanges } from 'node:sqlite';
+import { LiveValue } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
@@ -34,6 +35,7 @@ export function openSqliteIndex(file: string, log: Logger): IndexStore {
 
 class SqliteIndex implements IndexStore {
   readonly isNew: boolean;
+  readonly withdrawals = new LiveValue(0);
   readonly #file: string;
   readonly #log: Logger;
   #open: OpenDatabase;
@@ -74,14 +76,16 @@ class SqliteIndex implements IndexStore {
   }
 
   async putTag(repository: RepositoryName, tag: Tag, entry: TagEntry): Promise<void> {
+    const before = await this.tag(repository, tag);
     this.#write(({ change }) => {
       change.addRepository.run(repository);
       change.putTag.run(tag, entry.digest, entry.mediaType, entry.size, entry.checkedAt, repository);
     });
+    if (before !== undefined && before.digest !== entry.digest) this.#withdraw();
   }
 
   async removeTag(repository: RepositoryName, tag: Tag): Promise<void> {
-    this.#write(({ change }) => change.removeTag.run(repository, tag));
+    this.#take(({ change }) => change.removeTag.run(repository, tag));
   }
 
   async visibility(repository: RepositoryName): Promise<VisibilityEntry | undefined> {
@@ -94,10 +98,12 @@ class SqliteIndex implements IndexStore {
   }
 
   async putVisibility(repository: RepositoryName, { visibility, checkedAt }: VisibilityEntry): Promise<void> {
+    const before = await this.visibility(repository);
     this.#write(({ change }) => {
       if (visibility === 'public') change.addRepository.run(repository);
       change.putVisibility.run(visibility, checkedAt, repository);
     });
+    if (before?.visibility === 'public' && visibility === 'private') this.#withdraw();
   }
 
   async document(repository: RepositoryName, resource: string): Promise<DocumentEntry | undefined> {
@@ -128,7 +134,7 @@ class SqliteIndex implements IndexStore {
   }
 
   async removeLink(repository: RepositoryName, digest: Digest): Promise<void> {
-    this.#write(({ change }) => change.removeLink.run(repository, digest));
+    this.#take(({ change }) => change.removeLink.run(repository, digest));
   }
 
   async links(repository: RepositoryName): Promise<readonly Digest[]> {
@@ -162,10 +168,8 @@ class SqliteIndex implements IndexStore {
   }
 
   async removeContent(digest: Digest): Promise<void> {
-    this.#write(({ change }) => {
-      change.removeContent.run(digest);
-      change.removeChildren.run(digest);
-    });
+    this.#take(({ change }) => change.removeContent.run(digest));
+    this.#write(({ change }) => change.removeChildren.run(digest));
   }
 
   async putChildren(parent: Digest, children: readonly Digest[]): Promise<void> {
@@ -216,8 +220,22 @@ class SqliteIndex implements IndexStore {
     return this.#try(select);
   }
 
+  /** A write that takes something back. What cannot be taken back may be believed no longer all the same. */
+  #take(task: (open: OpenDatabase) => StatementResultingChanges): boolean {
+    let changes: number | bigint = 1;
+    const done = this.#write((open) => {
+      changes = task(open).changes;
+    });
+    if (changes > 0) this.#withdraw();
+    return done;
+  }
+
+  #withdraw(): void {
+    this.withdrawals.set(this.withdrawals.current + 1);
+  }
+
   #forget(repository: RepositoryName): boolean {
-    const done = this.#write(({ change }) => change.forget.run(repository));
+    const done = this.#take(({ change }) => change.forget.run(repository));
     if (done) this.#withdrawn.delete(repository);
     else this.#withdrawn.add(repository);
     return done;
@@ -251,5 +269,6 @@ class SqliteIndex implements IndexStore {
     this.#open.database.close();
     setAside(this.#file, error, this.#log);
     this.#open = prepare(openDatabase(this.#file));
+    this.#withdraw();
   }
 }
