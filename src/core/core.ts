@@ -18,6 +18,7 @@ import { BlobPull } from './pull/pull-blob.ts';
 import { DocumentPull } from './pull/pull-document.ts';
 import { ManifestPull } from './pull/pull-manifest.ts';
 import { RecentPulls } from './pull/recent-pulls.ts';
+import { createRemembered } from './remembered.ts';
 import { scrub } from './store/scrub.ts';
 import { openStore } from './store/store.ts';
 import { createRegistryClient } from './upstream/registry-client.ts';
@@ -80,6 +81,8 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const names: UpstreamNames = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set() };
   measureCore(meters, { ...options, store, client, transport, writes, blobs });
   const onStale = countStale(meters);
+  const recent = new RecentPulls(clock);
+  const stopping = new AbortController();
   const app = coreApplication({
     names,
     manifests: new ManifestPull({
@@ -90,7 +93,9 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     }),
     blobs,
     documents: new DocumentPull({ index: store.index, client, memberships, clock, staleIfError }),
-    recent: new RecentPulls(clock),
+    recent,
+    remembered: createRemembered({ store, recent, names }),
+    stopping: stopping.signal,
     operations: createOperations({ store, client, transport, writes, upstreams, names, onStale }),
     metrics: meters,
     log,
@@ -100,6 +105,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   stack.use(blobs);
   stack.use(transport);
   stack.defer(() => blobs.abandon());
+  stack.defer(() => stopping.abort());
   const running = stack.move();
   return {
     reload: () => client.reload(),

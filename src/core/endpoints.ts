@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import Koa, { type Context } from 'koa';
+import { type FollowedAnswer, followedAnswer } from '../platform/followed-answer.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Meters } from '../platform/metrics.ts';
 import { readBody } from '../platform/read-body.ts';
@@ -18,6 +19,7 @@ import {
   PURGE,
   type Purged,
   parseGrant,
+  SERVED,
   type UpstreamChecks,
   type UpstreamCost,
 } from '../registry/core-api.ts';
@@ -31,6 +33,7 @@ import type { BlobPull, PulledBlob } from './pull/pull-blob.ts';
 import type { DocumentPull, PulledDocument } from './pull/pull-document.ts';
 import type { ManifestPull, PulledManifest } from './pull/pull-manifest.ts';
 import type { RecentPulls } from './pull/recent-pulls.ts';
+import type { Remembered } from './remembered.ts';
 import { atTheCostOf, Cost } from './upstream/cost.ts';
 import type { BlobHead } from './upstream/registry-client.ts';
 
@@ -41,9 +44,12 @@ export interface CoreRooms {
   readonly blobs: BlobPull;
   readonly documents: DocumentPull;
   readonly recent: RecentPulls;
+  readonly remembered: Remembered;
   readonly operations: Operations;
   readonly metrics: Pick<Meters, 'tell'>;
   readonly log: Logger;
+  /** Ends the waiting of those who follow the state. */
+  readonly stopping: AbortSignal;
 }
 
 /** What operators ask, beside the pulls of gateways. */
@@ -58,14 +64,16 @@ export interface Operations {
 }
 
 const MAX_BODY = 4 * 1024;
+const MAX_SERVED_BODY = 8 * 1024 * 1024;
 
 export function coreApplication(rooms: CoreRooms): Koa {
   const app = new Koa();
+  const state = followedAnswer(rooms.remembered.state, (current) => current, rooms.stopping);
   // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
   app.silent = true;
   app.use(async (context) => {
     try {
-      await answer(context, rooms);
+      await answer(context, rooms, state);
     } catch (error) {
       rooms.log.error({ error: (error as Error).stack }, 'the core failed');
       if (context.res.headersSent) context.res.destroy();
@@ -75,7 +83,9 @@ export function coreApplication(rooms: CoreRooms): Koa {
   return app;
 }
 
-async function answer(context: Context, rooms: CoreRooms): Promise<void> {
+async function answer(context: Context, rooms: CoreRooms, state: FollowedAnswer): Promise<void> {
+  if (context.path === '/state') return state.answer(context);
+  if (context.path === '/served') return answerServed(context, rooms);
   if (!context.path.startsWith('/v2/')) return answerOperator(context, rooms);
   const { method } = context;
   const grant = parseGrant(context.get(CORE_HEADERS.grant));
@@ -90,6 +100,8 @@ async function answer(context: Context, rooms: CoreRooms): Promise<void> {
     refuse(context, { kind: 'refused', error: 'BAD_REQUEST' });
   } else {
     const cost = new Cost();
+    // Of before anything is looked up: what is withdrawn meanwhile makes it another.
+    context.set(CORE_HEADERS.state, rooms.remembered.state.current);
     const asked: Asked = {
       route: parsed.route,
       method,
@@ -166,6 +178,15 @@ function sayCost(context: Context, cost: Cost): void {
   if (countedPulls > 0) context.set(CORE_HEADERS.countedPulls, String(countedPulls));
 }
 
+async function answerServed(context: Context, { remembered, operations }: CoreRooms): Promise<void> {
+  const body = await readBody(context.req, MAX_SERVED_BODY);
+  const served = SERVED.parse(JSON.parse(body?.toString('utf8') ?? ''));
+  context.body = served.map((one) => {
+    operations.answered('hit');
+    return remembered.served(one) ?? null;
+  });
+}
+
 async function answerOperator(context: Context, { operations, metrics }: CoreRooms): Promise<void> {
   switch (`${context.method} ${context.path}`) {
     case 'GET /status':
@@ -206,6 +227,8 @@ function send<T extends object>(
   operations.answered(outcome.cache, 'age' in outcome ? Number(outcome.age) : undefined);
   context.status = 200;
   context.set(CORE_HEADERS.cache, outcome.cache);
+  if (outcome.holds !== undefined && outcome.holds > 0)
+    context.set(CORE_HEADERS.holds, String(Math.floor(outcome.holds)));
   sendFound(context, outcome);
 }
 

@@ -18,6 +18,7 @@ import { createVerifyToken } from './admission/verify-token.ts';
 import { openAudit } from './audit/audit.ts';
 import { openBuiltinCore } from './handover/builtin-core.ts';
 import { openExternalCore } from './handover/external-core.ts';
+import { rememberAnswers } from './handover/remembering-core.ts';
 import { ambiguousFraming } from './http/framing.ts';
 import { type ListenOn, listenOn } from './http/listen.ts';
 import { type Listener, listenTls } from './http/listener.ts';
@@ -70,7 +71,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   await using stack = new AsyncDisposableStack();
   const auth = stack.use(openAuthClient(options.authSocket));
   const core = stack.use(
-    'url' in options.core ? openExternalCore(options.core.url) : openBuiltinCore(options.core),
+    'url' in options.core
+      ? openExternalCore(options.core.url)
+      : await rememberAnswers(openBuiltinCore(options.core), { log, clock }),
   );
   await auth.answers();
   let listener: Listener | undefined;

@@ -18,6 +18,12 @@ export const CORE_HEADERS = {
   /** What the answer has cost until then, each where it is not 0. The rest, of a fill, is in its last line. */
   upstreamRequests: 'hubgate-upstream-requests',
   countedPulls: 'hubgate-counted-pulls',
+  /**
+   * Milliseconds for which the answer may be given again to the same question, and the state of the cache that it belongs to:
+   * in another state it holds no longer.
+   */
+  holds: 'hubgate-holds',
+  state: 'hubgate-state',
 } as const;
 
 /**
@@ -129,6 +135,30 @@ export type CachedRepositories = Readonly<z.output<typeof CACHED_REPOSITORIES>>;
 export const PURGE = z.strictObject({ repository: z.string(), reference: z.string().nullable() });
 export const PURGED = z.object({ digests: z.int(), bytes: z.int() });
 export type Purged = Readonly<z.output<typeof PURGED>>;
+
+/**
+ * `GET /state`: of the cache, as far as it can be remembered. Another one says that something was withdrawn. Answered by 304
+ * while it is that of `If-None-Match`; with `?wait`, only when it has changed or after `LONGEST_WAIT` (platform/followed-answer.ts).
+ */
+export const CACHE_STATE = z.string();
+
+/**
+ * `POST /served`: what a gateway has given out of its own memory, so that it counts as used; answered with the id of the pull that
+ * each belongs to.
+ */
+export const SERVED = z.array(
+  z.object({
+    caller: z.string(),
+    repository: z.string(),
+    kind: z.enum(['manifest', 'blob']),
+    method: z.enum(['GET', 'HEAD']),
+    /** As it was asked for. */
+    reference: z.string(),
+    digest: z.string(),
+  }),
+);
+export type Served = Readonly<z.output<typeof SERVED>[number]>;
+export const PULL_IDS = z.array(z.string().nullable());
 
 /** `POST /upstreams/check`: what each upstream answers now. */
 export const UPSTREAM_CHECKS = z.array(

@@ -85,7 +85,8 @@ export class ManifestPull {
       answer.kind === 'yes'
         ? await this.#deliverTag(repository, tag, method, { entry, head: answer.value, isFresh })
         : refusalOf(answer, 'MANIFEST_UNKNOWN');
-    if (outcome.kind === 'found' && isFresh) return this.#holding(outcome, repository, grant, latest.checkedAt);
+    if (outcome.kind === 'found' && isFresh)
+      return this.#holding(outcome, repository, grant, latest.checkedAt);
     if (outcome.kind === 'found' || outcome.error === 'MANIFEST_UNKNOWN') return outcome;
     // The tag stays what it was until what it names now can be had.
     return entry === undefined || visible === 'unknown' || this.#judge(entry) === 'expired'

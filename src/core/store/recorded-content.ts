@@ -35,6 +35,11 @@ export class RecordedContent implements ContentStore {
     return found;
   }
 
+  /** It was used by somebody who knows where it is. */
+  used(digest: Digest): void {
+    this.#uses.set(digest, this.#clock());
+  }
+
   /** Where it is, without that being a use. */
   peek(digest: Digest): Promise<StoredContent | undefined> {
     return this.#content.find(digest);

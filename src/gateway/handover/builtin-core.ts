@@ -1,8 +1,11 @@
 import path from 'node:path';
+import type { AskOptions, TaggedValue } from '../../platform/follow.ts';
+import { LONGEST_WAIT } from '../../platform/followed-answer.ts';
 import { type HttpClient, type HttpResponse, openSocketClient } from '../../platform/http-client.ts';
 import { TOLD_METRICS, type ToldMetrics } from '../../platform/metrics.ts';
 import {
   BYTES_TYPE,
+  CACHE_STATE,
   CACHED_REPOSITORIES,
   type CachedRepositories,
   CORE_HEADERS,
@@ -10,6 +13,8 @@ import {
   type Grant,
   LOCATION,
   LOCATION_TYPE,
+  PULL_IDS,
+  type Served,
   type UpstreamCost,
 } from '../../registry/core-api.ts';
 import { parseDigest } from '../../registry/digest.ts';
@@ -17,7 +22,7 @@ import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { parsePage } from '../../registry/page.ts';
 import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
 import { openFill, openStoredBlob, readLines } from './blob-source.ts';
-import type { Core, CoreAnswer, CoreNotes, PullOptions } from './core.ts';
+import type { Core, CoreAnswer, CoreNotes, Holding, PullOptions } from './core.ts';
 
 export interface BuiltinCoreOptions {
   readonly socket: string;
@@ -31,12 +36,21 @@ const DEADLINE = 28_000;
 const STATUS_DEADLINE = 2_000;
 /** An answer can be outdated by the time its file is opened: a fill was published, a file evicted. */
 const ATTEMPTS = 3;
+const STATE_DEADLINE = 2_000;
 
-export function openBuiltinCore(options: BuiltinCoreOptions): Core {
+/** A core that says for how long its answers hold, and follows what is given out again. */
+export interface RememberableCore extends Core {
+  /** Of the cache: while it is the same, answers hold as they say. */
+  state(options: AskOptions): Promise<TaggedValue<string> | undefined>;
+  /** Reports what was given out of memory; the ids of the pulls that they belong to, in that order. */
+  served(served: readonly Served[]): Promise<readonly (string | null)[]>;
+}
+
+export function openBuiltinCore(options: BuiltinCoreOptions): RememberableCore {
   return new BuiltinCore(openSocketClient(options.socket), options.directory);
 }
 
-class BuiltinCore implements Core {
+class BuiltinCore implements RememberableCore {
   readonly #http: HttpClient;
   readonly #directory: string;
 
@@ -73,8 +87,9 @@ class BuiltinCore implements Core {
     takeNotes(notes, response);
     if (response.statusCode !== 200) return readRefusal(response);
     const cache = String(response.headers[CORE_HEADERS.cache]);
-    if (route.kind === 'manifest') return readManifest(response, method, cache);
-    if (route.kind === 'blob') return this.#readBlob(response, method, cache, notes);
+    const holds = readHolding(response);
+    if (route.kind === 'manifest') return { ...(await readManifest(response, method, cache)), ...holds };
+    if (route.kind === 'blob') return { ...(await this.#readBlob(response, method, cache, notes)), ...holds };
     return readDocument(response, cache);
   }
 
@@ -113,6 +128,31 @@ class BuiltinCore implements Core {
     }
   }
 
+  async state({ etag, wait }: AskOptions): Promise<TaggedValue<string> | undefined> {
+    const { statusCode, headers, body } = await this.#http.request({
+      method: 'GET',
+      path: wait ? '/state?wait' : '/state',
+      ...(etag !== undefined && { headers: { 'if-none-match': etag } }),
+      deadline: wait ? LONGEST_WAIT + STATE_DEADLINE : STATE_DEADLINE,
+    });
+    if (statusCode === 304) {
+      await body.dump();
+      return undefined;
+    }
+    return { etag: String(headers.etag), value: CACHE_STATE.parse(await body.json()) };
+  }
+
+  async served(served: readonly Served[]): Promise<readonly (string | null)[]> {
+    const { statusCode, body } = await this.#http.request({
+      method: 'POST',
+      path: '/served',
+      body: JSON.stringify(served),
+      deadline: STATE_DEADLINE,
+    });
+    if (statusCode !== 200) throw new Error(`the core takes no report: ${statusCode}`);
+    return PULL_IDS.parse(await body.json());
+  }
+
   async repositories(): Promise<CachedRepositories> {
     const { body } = await this.#http.request({ method: 'GET', path: '/cache', deadline: DEADLINE });
     return CACHED_REPOSITORIES.parse(await body.json());
@@ -134,6 +174,11 @@ class BuiltinCore implements Core {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#http[Symbol.asyncDispose]();
   }
+}
+
+function readHolding({ headers }: HttpResponse): { readonly holds?: Holding } {
+  const [holds, state] = [headers[CORE_HEADERS.holds], headers[CORE_HEADERS.state]];
+  return holds === undefined ? {} : { holds: { for: Number(holds), state: String(state) } };
 }
 
 /** Asked more than once, a core adds to what it said; the pull is the one that it said first. */

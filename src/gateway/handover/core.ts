@@ -37,8 +37,15 @@ export interface PullOptions {
  */
 export interface CoreNotes {
   /** The id that the requests of one pull have in common. */
-  pull?: string;
+  pull?: string | Promise<string | undefined>;
   cost?: UpstreamCost;
+}
+
+/** For how long an answer may be given again, and in which state of the cache. */
+export interface Holding {
+  /** Milliseconds. */
+  readonly for: number;
+  readonly state: string;
 }
 
 export type CoreAnswer =
@@ -51,8 +58,14 @@ export type CoreAnswer =
       readonly bytes?: Buffer;
       /** Seconds, of a stale answer. */
       readonly age?: number;
+      readonly holds?: Holding;
     }
-  | { readonly kind: 'blob'; readonly cache: string; readonly source: BlobSource }
+  | {
+      readonly kind: 'blob';
+      readonly cache: string;
+      readonly source: BlobSource;
+      readonly holds?: Holding;
+    }
   /** Of a HEAD. */
   | { readonly kind: 'blob-head'; readonly cache: string; readonly size: number | undefined }
   /** Bytes that come through the core, not verified: of one that is not ours, or that cannot write its cache. */

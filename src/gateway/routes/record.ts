@@ -34,7 +34,6 @@ export function repositoryLine(
   const { route, notes } = asked;
   return {
     action: route.kind === 'tags' || route.kind === 'referrers' ? route.kind : 'pull',
-    ...(notes.pull !== undefined && { pull: notes.pull }),
     ...callerLine(asked),
     repository: route.repository.name,
     ...whatWasAsked(route, digest),

@@ -6,7 +6,7 @@ import type { Tag } from '../../registry/reference.ts';
 import type { UpstreamNames } from '../../registry/repository.ts';
 import { parseTarget, type RepositoryRoute } from '../../registry/route.ts';
 import type { Admission, Admit } from '../admission/admit.ts';
-import type { Audit } from '../audit/audit.ts';
+import type { Audit, AuditLine } from '../audit/audit.ts';
 import type { Core, CoreAnswer } from '../handover/core.ts';
 import { deliver } from '../handover/deliver.ts';
 import { peerAddress } from '../http/peer-address.ts';
@@ -87,7 +87,13 @@ export async function answerV2(
   const again = () => handOver(pull, permission.private, rooms);
   const { failure, ...delivered } = await deliver({ ...pull, again }, answer);
   if (failure !== undefined) logFailure(pull, failure, rooms);
-  rooms.audit(repositoryLine(pull, permission, { ...delivered, ...howItCame(answer) }));
+  await recordPull(repositoryLine(pull, permission, { ...delivered, ...howItCame(answer) }), pull, rooms);
+}
+
+/** The core says to which pull a request belongs; where it was not asked for the answer, it says so a moment later. */
+async function recordPull(line: AuditLine, { notes }: Pull, { audit }: V2Rooms): Promise<void> {
+  const pull = await notes.pull;
+  audit(pull === undefined ? line : { ...line, pull });
 }
 
 /** A tag is what is to be resolved; everything else is judged by its repository. */

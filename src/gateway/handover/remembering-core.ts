@@ -1,0 +1,134 @@
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../../platform/clock.ts';
+import { type Followed, follow } from '../../platform/follow.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { CachedRepositories } from '../../registry/core-api.ts';
+import { writeReference } from '../../registry/reference.ts';
+import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
+import type { RememberableCore } from './builtin-core.ts';
+import type { Core, CoreAnswer, PullOptions } from './core.ts';
+import { ServedReports } from './served-reports.ts';
+import { SharedBlob } from './shared-blob.ts';
+
+export interface RememberingOptions {
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+/** Bytes of manifests in each gateway, and of the largest that is worth it. */
+const MANIFESTS_SIZE = 16 * 1024 * 1024;
+const LARGEST_MANIFEST = 256 * 1024;
+/** Each is an open file. */
+const MAX_BLOBS = 256;
+/** What an entry takes besides the manifest itself. */
+const ENTRY_SIZE = 512;
+
+type Manifest = CoreAnswer & { readonly kind: 'manifest' };
+/** Of what answers are remembered. */
+type Remembered = RepositoryRoute & { readonly kind: 'manifest' | 'blob' };
+
+/** The small answers of a core, given again for as long as it said that they hold: a question costs more than the answer. */
+export async function rememberAnswers(
+  core: RememberableCore,
+  { log, clock }: RememberingOptions,
+): Promise<Core> {
+  const first = { etag: '', value: '' };
+  const state = await follow((options) => core.state(options), { name: 'the core', log, first });
+  return new RememberingCore(core, state, clock);
+}
+
+class RememberingCore implements Core {
+  readonly #core: RememberableCore;
+  readonly #state: Followed<string>;
+  readonly #reports: ServedReports;
+  readonly #manifests: LRUCache<string, Manifest>;
+  readonly #blobs: LRUCache<string, SharedBlob>;
+  /** To which what is remembered belongs. */
+  #rememberedIn = '';
+
+  constructor(core: RememberableCore, state: Followed<string>, clock: Clock) {
+    this.#core = core;
+    this.#state = state;
+    this.#reports = new ServedReports(core);
+    // Every look-up asks the clock anew: lru-cache would otherwise ask at most once a millisecond, by a timer.
+    const lifetimes = { ttl: 1, perf: { now: clock }, ttlResolution: 0 };
+    this.#manifests = new LRUCache({
+      ...lifetimes,
+      maxSize: MANIFESTS_SIZE,
+      sizeCalculation: ({ bytes }) => ENTRY_SIZE + (bytes?.length ?? 0),
+    });
+    this.#blobs = new LRUCache({ ...lifetimes, max: MAX_BLOBS, dispose: (blob) => blob.release() });
+  }
+
+  async pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer> {
+    if (route.kind !== 'manifest' && route.kind !== 'blob') return this.#core.pull(route, options);
+    const key = keyOf(route, options);
+    const remembered = this.#recall(key);
+    if (remembered !== undefined) {
+      this.#report(route, options, remembered);
+      return remembered;
+    }
+    return this.#remember(key, await this.#core.pull(route, options));
+  }
+
+  #recall(key: string): CoreAnswer | undefined {
+    this.#forgetOtherStates();
+    const manifest = this.#manifests.get(key);
+    if (manifest !== undefined) return manifest;
+    const blob = this.#blobs.get(key);
+    return blob && { kind: 'blob', cache: 'hit', source: blob.open() };
+  }
+
+  #remember(key: string, answer: CoreAnswer): CoreAnswer {
+    if ((answer.kind !== 'manifest' && answer.kind !== 'blob') || answer.holds === undefined) return answer;
+    this.#forgetOtherStates();
+    const { state, for: ttl } = answer.holds;
+    // What was looked up before something was withdrawn may be just that.
+    if (state !== this.#rememberedIn) return answer;
+    if (answer.kind === 'manifest') {
+      if (answer.size <= LARGEST_MANIFEST) this.#manifests.set(key, answer, { ttl });
+      return answer;
+    }
+    const blob = new SharedBlob(answer.source);
+    const source = blob.open();
+    this.#blobs.set(key, blob, { ttl });
+    return { ...answer, source };
+  }
+
+  #forgetOtherStates(): void {
+    if (this.#state.current === this.#rememberedIn) return;
+    this.#manifests.clear();
+    this.#blobs.clear();
+    this.#rememberedIn = this.#state.current;
+  }
+
+  #report(route: Remembered, { method, caller = '', notes = {} }: PullOptions, answer: CoreAnswer): void {
+    const { kind, repository } = route;
+    const asked =
+      kind === 'blob'
+        ? { reference: route.digest, digest: route.digest }
+        : { reference: writeReference(route.reference), digest: (answer as Manifest).digest };
+    notes.pull ??= this.#reports.add({ caller, repository: repository.name, kind, method, ...asked });
+  }
+
+  repositories(): Promise<CachedRepositories | undefined> {
+    return this.#core.repositories();
+  }
+
+  status(): Promise<object> {
+    return this.#core.status();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#state[Symbol.dispose]();
+    this.#manifests.clear();
+    this.#blobs.clear();
+    await this.#reports[Symbol.asyncDispose]();
+    await this.#core[Symbol.asyncDispose]();
+  }
+}
+
+/** A grant of public content and one of private content lead to answers of their own. */
+function keyOf(route: RepositoryRoute, { method, private: reachesPrivate }: PullOptions): string {
+  return `${reachesPrivate ? 'private' : 'public'} ${method} ${route.repository.name} ${resourceOf(route)}`;
+}
