@@ -69,6 +69,8 @@ export interface Gateway extends AsyncDisposable {
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { log, url, names, clock = systemClock } = options;
   await using stack = new AsyncDisposableStack();
+  // It ends last: what was answered from memory is recorded when the core has said to which pull it belongs.
+  const record = stack.use(openAudit(options.auditFile, log));
   const auth = stack.use(openAuthClient(options.authSocket));
   const core = stack.use(
     'url' in options.core
@@ -81,7 +83,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const metrics = stack.use(
     await createMetrics({ auth, core, worker: options.worker, certificateEnds, log }),
   );
-  const audit = stack.use(metrics.audited(openAudit(options.auditFile, log)));
+  const audit = metrics.audited(record);
   const credentials = stack.use(await followCredentials(auth, log, clock));
   const policy = stack.use(await followPolicy(auth, log));
   const verifyToken = stack.use(

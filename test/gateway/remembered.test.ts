@@ -5,7 +5,7 @@ import { openSocketClient } from '../../src/platform/http-client.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
+import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const POLICY = `
@@ -123,6 +123,21 @@ test('invariant 1: what is remembered is refused to who may not pull it any more
   for (const resource of resources()) assert.equal((await get(resource)).status, 403, resource);
   await hubgate.setPolicy(POLICY);
   await waitFor(async () => (await get('manifests/latest')).status === 200);
+});
+
+test('what was answered from memory is in the record, also where the gateway ends right after it', async () => {
+  await warm();
+  const headers = { 'user-agent': 'the last client' };
+  const port = await hubgate.addGateway();
+  const authorization = basic('bo', PASSWORD);
+  const target = `/v2/${name}/manifests/latest`;
+  const request = { port, path: target, headers: { ...headers, authorization } };
+  for (const _ of ['asked', 'remembered', 'remembered'])
+    assert.equal((await hubgate.send(request)).status, 200);
+  await hubgate.stopAddedGateways();
+  const lines = (await hubgate.audit()).filter(({ agent }) => agent === 'the last client');
+  assert.equal(lines.length, 3);
+  for (const { pull } of lines) assert.equal(typeof pull, 'string');
 });
 
 test('a pull that is answered from memory is one pull in the record', async () => {

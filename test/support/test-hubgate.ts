@@ -73,6 +73,7 @@ export class TestHubgate implements AsyncDisposable {
   #auth: AsyncDisposable | undefined;
   #startAuth: ((federations?: readonly Federation[]) => Promise<AsyncDisposable>) | undefined;
   #gateway: Gateway | undefined;
+  readonly #added: Gateway[] = [];
   #startGateway: ((port: number, adminPort: number) => Promise<Gateway>) | undefined;
 
   static async start(hub: FakeHub, options: TestHubgateOptions): Promise<TestHubgate> {
@@ -166,7 +167,13 @@ export class TestHubgate implements AsyncDisposable {
     const gateway = await this.#startGateway?.(await freePort(), await freePort());
     if (gateway === undefined) throw new Error('there is no gateway yet');
     this.#roles.use(gateway);
+    this.#added.push(gateway);
     return gateway.port;
+  }
+
+  /** As SIGTERM does. */
+  async stopAddedGateways(): Promise<void> {
+    for (const gateway of this.#added.splice(0)) await gateway[Symbol.asyncDispose]();
   }
 
   /** One request of the public listener, its target as it is written. */

@@ -3,6 +3,8 @@ import type { z } from 'zod';
 import { compilePolicy, type Policy } from '../../access/policy.ts';
 import { POLICY_DATA } from '../../access/policy-data.ts';
 import { parseSubject, type Subject, writeSubject } from '../../access/subject.ts';
+import type { Ask, AskOptions, TaggedValue } from '../../platform/follow.ts';
+import { LONGEST_WAIT } from '../../platform/followed-answer.ts';
 import {
   type HttpClient,
   type HttpRequest,
@@ -10,8 +12,6 @@ import {
   PeerUnreachable,
 } from '../../platform/http-client.ts';
 import { TOLD_METRICS, type ToldMetrics } from '../../platform/metrics.ts';
-import type { Ask, AskOptions, TaggedValue } from '../../platform/follow.ts';
-import { LONGEST_WAIT } from '../../platform/followed-answer.ts';
 import {
   AUTH_STATUS,
   type AuthenticateRequest,

@@ -68,6 +68,7 @@ class RememberingCore implements Core {
       this.#report(route, options, remembered);
       return remembered;
     }
+    await this.#reports.told();
     return this.#remember(key, await this.#core.pull(route, options));
   }
 
@@ -108,11 +109,16 @@ class RememberingCore implements Core {
       kind === 'blob'
         ? { reference: route.digest, digest: route.digest }
         : { reference: writeReference(route.reference), digest: (answer as Manifest).digest };
+    notes.cost ??= { upstreamRequests: 0, countedPulls: 0 };
     notes.pull ??= this.#reports.add({ caller, repository: repository.name, kind, method, ...asked });
   }
 
   repositories(): Promise<CachedRepositories | undefined> {
     return this.#core.repositories();
+  }
+
+  metrics(): ReturnType<Core['metrics']> {
+    return this.#core.metrics();
   }
 
   status(): Promise<object> {
