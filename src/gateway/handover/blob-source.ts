@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { PROGRESS, type Progress, type UpstreamCost } from '../../registry/core-api.ts';
+import type { SharedChunk } from './chunk-cache.ts';
 
 /** A blob as a file that is whole, or that still grows. */
 export interface BlobSource extends AsyncDisposable {
@@ -14,6 +15,8 @@ export interface BlobSource extends AsyncDisposable {
    */
   available(position: number): Promise<number>;
   read(buffer: Buffer, position: number, length: number): Promise<number>;
+  /** The bytes from `position` to the end of the chunk that it is in; of a blob that several read. */
+  chunk?(position: number, size: number): Promise<SharedChunk>;
 }
 
 /** Thrown where a fill does not go on for a reason of the mirror's own: its core has gone, or cannot write. */

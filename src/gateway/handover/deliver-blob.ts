@@ -5,6 +5,7 @@ import { readRange } from '../http/range.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { ResponseBody } from '../http/response-body.ts';
 import { type BlobSource, FillInterrupted, HELD_BACK } from './blob-source.ts';
+import { CHUNK, CHUNK_FOR_MANY, type SharedChunk } from './chunk-cache.ts';
 import type { CoreAnswer } from './core.ts';
 
 export interface Delivered {
@@ -15,10 +16,7 @@ export interface Delivered {
   readonly failure?: Error;
 }
 
-/** The plateau of what was measured: less costs a thread's hop and a TLS record's overhead too often. */
-const CHUNK = 256 * 1024;
-/** With many readers at once, most of whom are slow, the chunks in flight are what memory goes into. */
-const CHUNK_FOR_MANY = 64 * 1024;
+/** In this gateway; from then on chunks are small. */
 const MANY_READERS = 64;
 
 let readers = 0;
@@ -148,14 +146,13 @@ async function sendFile(body: ResponseBody, rest: Rest, source: BlobSource): Pro
     for (;;) {
       const until = Math.min(rest.end, await source.available(rest.position));
       if (until <= rest.position) return await endShort(body, rest);
-      const wanted = until - rest.position;
-      const buffer = takeBuffer(Math.min(wanted, readers > MANY_READERS ? CHUNK_FOR_MANY : CHUNK));
-      const length = await source.read(buffer, rest.position, Math.min(wanted, buffer.length));
-      if (length === 0) throw new Error('the file is shorter than it should be');
-      const isLast = rest.position + length === rest.end;
-      await (isLast ? body.end(buffer.subarray(0, length)) : body.write(buffer.subarray(0, length)));
-      giveBack(buffer);
-      rest.position += length;
+      const { bytes, release } = await takeChunk(source, rest.position, until);
+      if (bytes.length === 0) throw new Error('the file is shorter than it should be');
+      const isLast = rest.position + bytes.length === rest.end;
+      await (isLast ? body.end(bytes) : body.write(bytes));
+      // Not where that failed: what was not sent may still be waiting in the connection.
+      release();
+      rest.position += bytes.length;
       if (isLast) return;
     }
   } finally {
@@ -167,6 +164,18 @@ async function sendFile(body: ResponseBody, rest: Rest, source: BlobSource): Pro
 async function endShort(body: ResponseBody, { position, end }: Rest): Promise<void> {
   if (Number.isFinite(end) && position < end) throw new Error('the blob is shorter than was announced');
   await body.end(Buffer.alloc(0));
+}
+
+/** Bytes from `position` on, none of them at or after `until`. */
+async function takeChunk(source: BlobSource, position: number, until: number): Promise<SharedChunk> {
+  const size = readers > MANY_READERS ? CHUNK_FOR_MANY : CHUNK;
+  if (source.chunk !== undefined) {
+    const { bytes, release } = await source.chunk(position, size);
+    return { bytes: bytes.subarray(0, until - position), release };
+  }
+  const buffer = takeBuffer(Math.min(until - position, size));
+  const length = await source.read(buffer, position, Math.min(until - position, buffer.length));
+  return { bytes: buffer.subarray(0, length), release: () => giveBack(buffer) };
 }
 
 /** Full chunks that are free: to make them anew costs more than to fill them. Whoever waits for a fill has none. */

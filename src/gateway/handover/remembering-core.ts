@@ -6,6 +6,7 @@ import type { CachedRepositories } from '../../registry/core-api.ts';
 import { writeReference } from '../../registry/reference.ts';
 import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
 import type { RememberableCore } from './builtin-core.ts';
+import { ChunkCache } from './chunk-cache.ts';
 import type { Core, CoreAnswer, PullOptions } from './core.ts';
 import { ServedReports } from './served-reports.ts';
 import { SharedBlob } from './shared-blob.ts';
@@ -40,6 +41,7 @@ export async function rememberAnswers(
 class RememberingCore implements Core {
   readonly #core: RememberableCore;
   readonly #state: Followed<string>;
+  readonly #chunks = new ChunkCache();
   readonly #reports: ServedReports;
   readonly #manifests: LRUCache<string, Manifest>;
   readonly #blobs: LRUCache<string, SharedBlob>;
@@ -90,7 +92,7 @@ class RememberingCore implements Core {
       if (answer.size <= LARGEST_MANIFEST) this.#manifests.set(key, answer, { ttl });
       return answer;
     }
-    const blob = new SharedBlob(answer.source);
+    const blob = new SharedBlob(answer.source, this.#chunks);
     const source = blob.open();
     this.#blobs.set(key, blob, { ttl });
     return { ...answer, source };

@@ -1,14 +1,21 @@
 import type { BlobSource } from './blob-source.ts';
+import type { ChunkCache, SharedChunk } from './chunk-cache.ts';
 
-/** A whole blob that several read at the same time, from one open file. */
+let count = 0;
+
+/** A whole blob that several read at the same time, from one open file and in chunks that they share. */
 export class SharedBlob {
   readonly #source: BlobSource;
+  readonly #chunks: ChunkCache;
+  /** Of this opening of it: the file may have other bytes when it is opened again. */
+  readonly #id = count++;
   /** Whoever remembers it is one. */
   #users = 1;
 
   /** Takes over `source`. */
-  constructor(source: BlobSource) {
+  constructor(source: BlobSource, chunks: ChunkCache) {
     this.#source = source;
+    this.#chunks = chunks;
   }
 
   /** For one reader, who disposes of it. */
@@ -21,6 +28,7 @@ export class SharedBlob {
       size: source.size,
       available: (position) => source.available(position),
       read: (buffer, position, length) => source.read(buffer, position, length),
+      chunk: (position, size) => this.#chunk(position, size),
       [Symbol.asyncDispose]: async () => {
         if (isOpen) await this.#leave();
         isOpen = false;
@@ -32,6 +40,15 @@ export class SharedBlob {
   release(): void {
     // A file that was only read from: that it cannot be closed loses nothing.
     this.#leave().catch(() => {});
+  }
+
+  async #chunk(position: number, size: number): Promise<SharedChunk> {
+    const index = Math.floor(position / size);
+    const start = index * size;
+    const { bytes, release } = await this.#chunks.take(`${this.#id} ${size} ${index}`, size, (buffer) =>
+      this.#source.read(buffer, start, buffer.length),
+    );
+    return { bytes: bytes.subarray(position - start), release };
   }
 
   async #leave(): Promise<void> {

@@ -1,0 +1,98 @@
+import { LRUCache } from 'lru-cache';
+
+/** Bytes of a blob that several responses may be sending at the same time. Not to be written to. */
+export interface SharedChunk {
+  readonly bytes: Buffer;
+  /** To be called once, when they are sent. */
+  release(): void;
+}
+
+/** Reads from the disk into `buffer`: as many bytes as there are. */
+export type ReadChunk = (buffer: Buffer) => Promise<number>;
+
+/** What blobs are read in: less costs a thread's hop and a TLS record's overhead too often. */
+export const CHUNK = 256 * 1024;
+/** With many readers at once, most of whom are slow, the chunks in flight are what memory goes into. */
+export const CHUNK_FOR_MANY = 64 * 1024;
+
+/** Bytes that are kept after they are sent, in each gateway. */
+const KEPT = 64 * 1024 * 1024;
+/** Bytes of free buffers of each size: to make them anew costs more than to fill them. */
+const SPARE = 16 * 1024 * 1024;
+
+interface Entry {
+  readonly buffer: Buffer;
+  length: number;
+  /** Responses that send it; and the cache, while it keeps it. */
+  users: number;
+}
+
+interface Reading {
+  readonly entry: Entry;
+  readonly length: Promise<number>;
+}
+
+/**
+ * The chunks of blobs that were sent last. Who comes a little later for the same blob costs no read, and buffers are used
+ * again when nobody sends them any more.
+ */
+export class ChunkCache {
+  readonly #kept = new LRUCache<string, Entry>({
+    maxSize: KEPT,
+    sizeCalculation: ({ buffer }) => buffer.length,
+    dispose: (entry) => this.#leave(entry),
+  });
+  readonly #reading = new Map<string, Reading>();
+  /** By their size. */
+  readonly #spare = new Map<number, Buffer[]>([
+    [CHUNK, []],
+    [CHUNK_FOR_MANY, []],
+  ]);
+
+  /** The chunk of that name, read where it is not here. Another content has another name. */
+  async take(name: string, size: number, read: ReadChunk): Promise<SharedChunk> {
+    const kept = this.#kept.get(name);
+    if (kept !== undefined) return this.#share(kept);
+    const running = this.#reading.get(name) ?? this.#begin(name, size, read);
+    const shared = this.#share(running.entry);
+    try {
+      running.entry.length = await running.length;
+    } catch (error) {
+      shared.release();
+      throw error;
+    }
+    return shared;
+  }
+
+  #begin(name: string, size: number, read: ReadChunk): Reading {
+    const buffer = this.#spare.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size);
+    const entry: Entry = { buffer, length: 0, users: 1 };
+    const length = read(buffer);
+    const reading: Reading = { entry, length };
+    this.#reading.set(name, reading);
+    length
+      .then(
+        () => this.#kept.set(name, entry),
+        () => this.#leave(entry),
+      )
+      .finally(() => this.#reading.delete(name));
+    return reading;
+  }
+
+  #share(entry: Entry): SharedChunk {
+    entry.users++;
+    return {
+      get bytes() {
+        return entry.buffer.subarray(0, entry.length);
+      },
+      release: () => this.#leave(entry),
+    };
+  }
+
+  #leave(entry: Entry): void {
+    if (--entry.users > 0) return;
+    const { buffer } = entry;
+    const spare = this.#spare.get(buffer.length);
+    if (spare !== undefined && spare.length * buffer.length < SPARE) spare.push(buffer);
+  }
+}

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CHUNK, ChunkCache, type SharedChunk } from '../../src/gateway/handover/chunk-cache.ts';
+
+/** More than are kept. */
+const MANY = 300;
+
+function filledWith(value: number, log: number[] = []) {
+  return async (buffer: Buffer) => {
+    log.push(value);
+    await new Promise((resolve) => setImmediate(resolve));
+    buffer.fill(value);
+    return buffer.length;
+  };
+}
+
+test('a chunk is read once for all who want it at the same time, and not again while it is kept', async () => {
+  const chunks = new ChunkCache();
+  const reads: number[] = [];
+  const take = () => chunks.take('a', CHUNK, filledWith(1, reads));
+  const taken = await Promise.all([take(), take(), take()]);
+  taken.push(await take());
+  assert.deepEqual(reads, [1]);
+  for (const { bytes } of taken) assert.ok(bytes.length === CHUNK && bytes.every((byte) => byte === 1));
+});
+
+test('a buffer is not used again while somebody still sends it, however many chunks have come since', async () => {
+  const chunks = new ChunkCache();
+  const slow = await chunks.take('slow', CHUNK, filledWith(255));
+  const [joined, late] = await Promise.all([
+    chunks.take('joined', CHUNK, filledWith(254)),
+    chunks.take('joined', CHUNK, filledWith(0)),
+  ]);
+  joined.release();
+  const used = new Set<ArrayBufferLike>();
+  for (let number = 0; number < MANY; number++) {
+    const { bytes, release } = await chunks.take(`${number}`, CHUNK, filledWith(number % 200));
+    used.add(bytes.buffer);
+    release();
+  }
+  assert.ok(slow.bytes.every((byte) => byte === 255));
+  assert.ok(late.bytes.every((byte) => byte === 254));
+  assert.ok(used.size < MANY, 'buffers are used again');
+});
+
+test('a chunk that cannot be read is an error for all who want it, and is tried again', async () => {
+  const chunks = new ChunkCache();
+  const fail = () => Promise.reject(new Error('the disk'));
+  const both = await Promise.allSettled([chunks.take('a', CHUNK, fail), chunks.take('a', CHUNK, fail)]);
+  for (const { status } of both) assert.equal(status, 'rejected');
+  const again: SharedChunk = await chunks.take('a', CHUNK, filledWith(7));
+  assert.equal(again.bytes[0], 7);
+});
