@@ -31,19 +31,28 @@ const SHAPES: readonly ((index: number) => string)[] = [
   (index) => `pull: "acme/app-${index}-*", to: u${index}, tags: [latest], because: pinned`,
 ];
 
-/** Of `SHAPES`, the last one refuses. */
-function policyText(): string {
-  const lines = ['version: 1', 'groups:'];
+export interface PolicySize {
+  /** A multiple of ten. */
+  readonly rules: number;
+  readonly users: number;
+  /** One more that grants, as it is written in a file. */
+  readonly more?: string;
+}
+
+/** Groups and rules as in access.yaml, without its first and last line. Of `SHAPES`, the last one refuses. */
+export function policyRules({ rules, users, more }: PolicySize): string {
+  const lines = ['groups:'];
   for (let group = 0; group < GROUPS; group++) {
-    const members = Array.from({ length: USERS / GROUPS }, (_, member) => `u${member * GROUPS + group}`);
+    const members = Array.from({ length: users / GROUPS }, (_, member) => `u${member * GROUPS + group}`);
     lines.push(`  g${group}: [${members.join(', ')}]`);
   }
-  const rules = (shapes: typeof SHAPES) =>
-    Array.from({ length: RULES / SHAPES.length }, (_, index) =>
+  const written = (shapes: typeof SHAPES) =>
+    Array.from({ length: rules / SHAPES.length }, (_, index) =>
       shapes.map((shape) => `  - { ${shape(index)} }`),
     ).flat();
-  lines.push('allow:', ...rules(SHAPES.slice(0, -1)), 'deny:', ...rules(SHAPES.slice(-1)));
-  return `${lines.join('\n')}\n...\n`;
+  const first = more === undefined ? [] : [`  - ${more}`];
+  lines.push('allow:', ...first, ...written(SHAPES.slice(0, -1)), 'deny:', ...written(SHAPES.slice(-1)));
+  return lines.join('\n');
 }
 
 function parse(text: string): Policy {
@@ -106,7 +115,7 @@ function print(line: string): void {
 }
 
 function run(): void {
-  const text = policyText();
+  const text = `version: 1\n${policyRules({ rules: RULES, users: USERS })}\n...\n`;
   const parsings = Array.from({ length: ROUNDS }, () => {
     const begin = performance.now();
     parse(text);
@@ -132,4 +141,4 @@ function run(): void {
   }
 }
 
-run();
+if (import.meta.main) run();

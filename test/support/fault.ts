@@ -22,6 +22,12 @@ export type Behaviour =
   | { readonly kind: 'length'; readonly by: number }
   /** Rightly, but so many bytes of body at a time, with so many milliseconds between them. */
   | { readonly kind: 'drip'; readonly bytes: number; readonly every: number }
+  /** Rightly, so many bytes of body at a time, each when `take` lets them go. */
+  | {
+      readonly kind: 'metered';
+      readonly bytes: number;
+      readonly take: (bytes: number) => Promise<void> | undefined;
+    }
   /** Rightly, but with one bit of the body flipped; counted from the end where `at` is negative. */
   | { readonly kind: 'corrupt'; readonly at: number }
   /** Rightly, but the body stops after so many bytes until `gate` opens. */
@@ -129,6 +135,13 @@ async function writeBody(
       break;
     case 'drip':
       await write(response, body, behaviour.bytes, behaviour.every);
+      break;
+    case 'metered':
+      for (let at = 0; at < body.length && !response.destroyed; at += behaviour.bytes) {
+        const piece = body.subarray(at, at + behaviour.bytes);
+        await behaviour.take(piece.length);
+        await write(response, piece, piece.length);
+      }
       break;
     default:
       await write(response, behaviour?.kind === 'corrupt' ? flipped(body, behaviour.at) : body);

@@ -40,7 +40,7 @@ export async function startProcess(
   const running = runningProcess(child, () => output);
   const end = performance.now() + START_DEADLINE;
   while (!(await options.ready(output))) {
-    if (child.exitCode !== null || performance.now() > end) {
+    if (child.exitCode !== null || child.signalCode !== null || performance.now() > end) {
       await running.stop('SIGKILL');
       throw new Error(`${command} does not start:\n${output}`);
     }

@@ -1,0 +1,168 @@
+/** What cases are given: the servers, the content, and a way to measure that is the same for all. */
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { ensureServerCertificate } from '../src/pki/local-ca.ts';
+import { startTokenService, type TokenService } from '../test/e2e/support/token-service.ts';
+import { ACCOUNT } from '../test/support/test-core.ts';
+import { type BenchImage, type Layer, makeImage, Pool, writeContent } from './content.ts';
+import { cpuSeconds, MemoryWatch } from './process-tree.ts';
+import { Rows, type Sample } from './results.ts';
+import type { BenchServer, ServerKind, StartOptions } from './servers/server.ts';
+import { startUpstream, type Upstream } from './servers/upstream.ts';
+
+export interface BenchSettings {
+  readonly quick: boolean;
+  readonly rounds: number;
+  /** Of one measurement. */
+  readonly seconds: number;
+  /** Those that are there, in the order of tables. */
+  readonly kinds: readonly ServerKind[];
+}
+
+export interface CaseGroup {
+  readonly name: string;
+  readonly title: string;
+  run(bench: Bench): Promise<void>;
+}
+
+export interface Cost {
+  readonly cpuSeconds: number;
+  /** Bytes. */
+  readonly peakMemory: number;
+}
+
+/** Looking costs the kernel a walk through the page tables of all processes of the tree. */
+const LOOK_EVERY = 500;
+
+export class Bench implements AsyncDisposable {
+  readonly settings: BenchSettings;
+  readonly directory: string;
+  readonly pool = new Pool();
+  readonly upstream: Upstream;
+  rows = new Rows();
+  readonly #tls: StartOptions['tls'];
+  readonly #tokens: TokenService;
+  readonly #stack = new AsyncDisposableStack();
+  #started = 0;
+  #interrupted = false;
+
+  static async start(settings: BenchSettings): Promise<Bench> {
+    await using stack = new AsyncDisposableStack();
+    const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-bench-'));
+    stack.defer(() => rm(directory, { recursive: true, force: true }));
+    const at = (name: string) => path.join(directory, name);
+    const tls = { certificate: at('server.crt'), key: at('server.key'), ca: at('ca.crt') };
+    await ensureServerCertificate({
+      ca: { certificate: tls.ca, key: at('ca.key') },
+      server: tls,
+      names: ['localhost', '127.0.0.1'],
+      clock: Date.now,
+    });
+    const tokens = await startTokenService(ACCOUNT, () => true);
+    stack.defer(() => tokens.stop());
+    const upstream = stack.use(await startUpstream());
+    const bench = new Bench(settings, directory, tls, tokens, upstream);
+    bench.#stack.use(stack.move());
+    return bench;
+  }
+
+  private constructor(
+    settings: BenchSettings,
+    directory: string,
+    tls: StartOptions['tls'],
+    tokens: TokenService,
+    upstream: Upstream,
+  ) {
+    this.settings = settings;
+    this.directory = directory;
+    this.#tls = tls;
+    this.#tokens = tokens;
+    this.upstream = upstream;
+  }
+
+  /** Nothing more is measured: what would be next throws. */
+  interrupt(): void {
+    this.#interrupted = true;
+  }
+
+  /** An image that the stand-in Hub has from now on. */
+  async image(tag: string, layers: readonly Layer[]): Promise<BenchImage> {
+    const image = makeImage(this.pool, tag, layers);
+    await this.upstream.push(image);
+    return image;
+  }
+
+  /** Where a file for each digest of the images is. */
+  async files(images: readonly BenchImage[]): Promise<string> {
+    const directory = path.join(this.directory, 'content');
+    await writeContent(directory, images);
+    return directory;
+  }
+
+  /** What a server of any kind is started with, in a directory of its own. */
+  async options(images: readonly BenchImage[] | undefined): Promise<StartOptions> {
+    const directory = path.join(this.directory, `server-${++this.#started}`);
+    await mkdir(directory);
+    const contentDirectory = path.join(this.directory, 'content');
+    const shared = { tls: this.#tls, upstream: this.upstream, tokens: this.#tokens };
+    return { directory, contentDirectory, images, ...shared };
+  }
+
+  /** Servers side by side that hold the images; they end with the stack. */
+  async startAll(
+    images: readonly BenchImage[],
+    stack: AsyncDisposableStack,
+    kinds = this.settings.kinds,
+  ): Promise<BenchServer[]> {
+    await this.files(images);
+    const servers: BenchServer[] = [];
+    for (const kind of kinds) servers.push(await this.startOne(kind, images, stack));
+    return servers;
+  }
+
+  async startOne(
+    kind: ServerKind,
+    images: readonly BenchImage[] | undefined,
+    stack: AsyncDisposableStack,
+  ): Promise<BenchServer> {
+    const options = await this.options(images);
+    stack.defer(() => rm(options.directory, { recursive: true, force: true }));
+    return stack.use(await kind.start(options));
+  }
+
+  /** Rounds over the servers, each time from another one on, so that none always runs in the wake of the same. */
+  async interleave<T>(all: readonly T[], measure: (one: T) => Promise<void>): Promise<void> {
+    for (let round = 0; round < this.settings.rounds; round++) {
+      for (let turn = 0; turn < all.length; turn++) {
+        await measure(all[(round + turn) % all.length] as T);
+      }
+    }
+  }
+
+  /** Runs a load, and says what it has cost the server's whole tree. */
+  async cost<T>(server: BenchServer, load: () => Promise<T>): Promise<[T, Cost]> {
+    if (this.#interrupted) throw new Error('interrupted');
+    using watch = new MemoryWatch(server.pid, LOOK_EVERY);
+    const before = cpuSeconds(server.pid);
+    const result = await load();
+    return [result, { cpuSeconds: cpuSeconds(server.pid) - before, peakMemory: watch.peak() }];
+  }
+
+  record(what: string, server: string, sample: Sample): void {
+    this.rows.add(what, server, sample);
+    const numbers = Object.entries(sample).map(([name, value]) => `${name} ${shortly(value)}`);
+    process.stdout.write(`  ${what.padEnd(34)} ${server.padEnd(16)} ${numbers.join('  ')}\n`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
+
+export function shortly(value: number): string {
+  if (!Number.isFinite(value)) return '–';
+  if (Math.abs(value) >= 100) return value.toLocaleString('en', { maximumFractionDigits: 0 });
+  if (Math.abs(value) >= 10) return value.toFixed(1);
+  return value === 0 ? '0' : value.toPrecision(3).replace(/\.0+$/, '');
+}

@@ -1,0 +1,82 @@
+import type { Bench, CaseGroup } from '../bench.ts';
+import { ACCEPT, type BenchImage, KIB, MIB, manifestPath } from '../content.ts';
+import { runNewConnections } from '../load/new-connections.ts';
+import type { Target } from '../load/sealed-reader.ts';
+import { fetchVerified } from '../load/verified.ts';
+import { runWrk } from '../load/wrk.ts';
+import type { BenchServer } from '../servers/server.ts';
+
+/** As many as make a manifest of about 2 KB. */
+const LAYERS = 10;
+const CONNECTIONS = [1, 32, 128];
+const QUICK_CONNECTIONS = [32];
+const NEW_AT_ONCE = 8;
+
+/** Manifests by digest and by a tag that is fresh, over kept connections and over new ones. */
+export const MANIFESTS: CaseGroup = {
+  name: 'manifests',
+  title: 'Cached manifests',
+  async run(bench) {
+    await using stack = new AsyncDisposableStack();
+    const layers = Array.from({ length: LAYERS }, (_, index) => ({ size: KIB, index }));
+    const image = await bench.image('latest', layers);
+    const servers = await bench.startAll([image], stack);
+    for (const kind of bench.settings.quick ? (['digest'] as const) : (['digest', 'tag'] as const)) {
+      const targets = await checkManifest(servers, image, kind === 'tag' ? image.tag : image.image.digest);
+      for (const connections of bench.settings.quick ? QUICK_CONNECTIONS : CONNECTIONS) {
+        await bench.interleave(targets, ([server, target]) =>
+          kept(bench, server, target, `manifest by ${kind} × ${connections}`, connections),
+        );
+      }
+      await bench.interleave(targets, ([server, target]) =>
+        anew(bench, server, target, `manifest by ${kind}, new connections`),
+      );
+    }
+  },
+};
+
+async function checkManifest(
+  servers: readonly BenchServer[],
+  { image }: BenchImage,
+  reference: string,
+): Promise<[BenchServer, Target][]> {
+  const targets: [BenchServer, Target][] = [];
+  for (const server of servers) {
+    const expected = { path: manifestPath(reference), digest: image.digest, size: image.bytes.length };
+    targets.push([server, await fetchVerified(server, expected)]);
+  }
+  return targets;
+}
+
+async function kept(bench: Bench, server: BenchServer, target: Target, what: string, connections: number) {
+  const { seconds } = bench.settings;
+  const authorization = await server.authorization();
+  const headers = { accept: ACCEPT, ...(authorization !== undefined && { authorization }) };
+  const { port } = server;
+  const job = { port, path: target.path, headers, connections, seconds, directory: bench.directory };
+  const [result, cost] = await bench.cost(server, () => runWrk(job));
+  bench.record(what, server.name, {
+    'requests/s': result.requests / result.seconds,
+    'p50 ms': result.p50 * 1000,
+    'p99 ms': result.p99 * 1000,
+    'CPU s/1000': (1000 * cost.cpuSeconds) / result.requests,
+    'client busy %': (100 * result.cpuSeconds) / result.seconds,
+    'peak MiB': cost.peakMemory / MIB,
+    errors: result.errors,
+  });
+}
+
+async function anew(bench: Bench, server: BenchServer, target: Target, what: string) {
+  const authorization = await server.authorization();
+  const fresh = { ...target, ...(authorization !== undefined && { authorization }) };
+  const [result, cost] = await bench.cost(server, () =>
+    runNewConnections(server.port, fresh, NEW_AT_ONCE, Math.ceil(bench.settings.seconds)),
+  );
+  bench.record(what, server.name, {
+    'requests/s': result.requests / result.seconds,
+    'CPU s/1000': (1000 * cost.cpuSeconds) / result.requests,
+    'client CPU s/1000': (1000 * result.cpuSeconds) / result.requests,
+    'peak MiB': cost.peakMemory / MIB,
+    errors: result.errors,
+  });
+}

@@ -1,0 +1,102 @@
+/** What a server costs: the CPU time and the memory of its process and all below it, read from /proc. */
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+
+const TICKS = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+
+export interface ProcessMemory {
+  readonly pid: number;
+  /** What it is, as far as its arguments tell. */
+  readonly name: string;
+  /** Proportional set size, in bytes: shared pages count in part for each that shares them. */
+  readonly pss: number;
+}
+
+/** The fields of proc_pid_stat(5) after the name, which may hold blanks and brackets. */
+function statOf(pid: number | 'self'): string[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return [];
+  }
+}
+
+export function processTree(root: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const entry of readdirSync('/proc')) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid)) continue;
+    const parent = Number(statOf(pid)[1]);
+    children.set(parent, [...(children.get(parent) ?? []), pid]);
+  }
+  const tree = [root];
+  for (const pid of tree) tree.push(...(children.get(pid) ?? []));
+  return tree;
+}
+
+/** Seconds of CPU that a tree has used, those of its ended and reaped processes included. */
+export function cpuSeconds(root: number): number {
+  return processTree(root).reduce((total, pid) => total + ownCpuSeconds(pid), 0);
+}
+
+export function ownCpuSeconds(pid: number): number {
+  const [utime, stime, cutime, cstime] = statOf(pid).slice(11, 15).map(Number);
+  return ((utime ?? 0) + (stime ?? 0) + (cutime ?? 0) + (cstime ?? 0)) / TICKS;
+}
+
+/** Of this process's ended children: what a load generator has used, where nothing else ended meanwhile. */
+export function reapedCpuSeconds(): number {
+  const [cutime, cstime] = statOf('self').slice(13, 15).map(Number);
+  return ((cutime ?? 0) + (cstime ?? 0)) / TICKS;
+}
+
+export function memoryOf(root: number): ProcessMemory[] {
+  return processTree(root).flatMap((pid) => {
+    try {
+      const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+      const kilobytes = Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1]);
+      return Number.isNaN(kilobytes) ? [] : [{ pid, name: nameOf(pid), pss: kilobytes * 1024 }];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function nameOf(pid: number): string {
+  const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  const role = words.indexOf('--role');
+  if (role !== -1) return words[role + 1] ?? '';
+  return words.includes('start') ? 'supervisor' : (words[0]?.split('/').at(-1) ?? '');
+}
+
+export function totalMemory(root: number): number {
+  return memoryOf(root).reduce((total, { pss }) => total + pss, 0);
+}
+
+/** Looks at a tree's memory from time to time, and remembers the most. */
+export class MemoryWatch implements Disposable {
+  #most = 0;
+  readonly #root: number;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(root: number, every: number) {
+    this.#root = root;
+    this.#timer = setInterval(() => this.#look(), every);
+    this.#look();
+  }
+
+  /** Bytes. */
+  peak(): number {
+    this.#look();
+    return this.#most;
+  }
+
+  #look(): void {
+    this.#most = Math.max(this.#most, totalMemory(this.#root));
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+}

@@ -1,0 +1,89 @@
+/** `npm run bench`: measures Hubgate and its peers side by side on this machine. `-- --help` says what can be chosen. */
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { Bench, type CaseGroup } from './bench.ts';
+import { BLOBS } from './cases/blobs.ts';
+import { MANIFESTS } from './cases/manifests.ts';
+import { Rows, writeResult } from './results.ts';
+import { HUBGATE } from './servers/hubgate.ts';
+import { NGINX, NGINX_64K } from './servers/nginx.ts';
+import { DOCKER_REGISTRY, REGISTRY_3 } from './servers/registry.ts';
+import type { ServerKind } from './servers/server.ts';
+
+const GROUPS: readonly CaseGroup[] = [BLOBS, MANIFESTS];
+const KINDS: readonly ServerKind[] = [HUBGATE, DOCKER_REGISTRY, REGISTRY_3, NGINX, NGINX_64K];
+const RESULTS = path.join(import.meta.dirname, 'results');
+
+const HELP = `npm run bench -- [options]
+
+  --quick            small and short, at most three minutes; its results go to bench/results/quick
+  --case NAMES       only these: ${GROUPS.map(({ name }) => name).join(', ')}
+  --servers NAMES    only these: ${KINDS.map(({ name }) => name).join(', ')}
+  --rounds N         how often each server is measured (5; quick: 3)
+  --seconds N        how long each time (3; quick: 1)
+
+Names are separated by commas. PEERS_DIR is where the binaries of peers are that Debian has not, see CONTRIBUTING.md.
+`;
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    case: { type: 'string' },
+    servers: { type: 'string' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+/** Those of `all` that are named, or all of them. */
+function chosen<T extends { readonly name: string }>(
+  all: readonly T[],
+  names: string | undefined,
+): readonly T[] {
+  if (names === undefined) return all;
+  return names.split(',').map((name) => {
+    const found = all.find((one) => one.name === name);
+    if (found === undefined) {
+      process.stderr.write(`there is no ${name}; there are ${all.map((one) => one.name).join(', ')}\n`);
+      process.exit(2);
+    }
+    return found;
+  });
+}
+
+async function present(kinds: readonly ServerKind[]): Promise<ServerKind[]> {
+  const found: ServerKind[] = [];
+  for (const kind of kinds) {
+    const reason = await kind.missing();
+    if (reason === undefined) found.push(kind);
+    else print(`without ${kind.name}: ${reason}`);
+  }
+  return found;
+}
+
+async function run(): Promise<void> {
+  const { quick } = values;
+  const groups = chosen(GROUPS, values.case);
+  const kinds = await present(chosen(KINDS, values.servers));
+  const rounds = Number(values.rounds ?? (quick ? 3 : 5));
+  const seconds = Number(values.seconds ?? (quick ? 1 : 3));
+  await using bench = await Bench.start({ quick, rounds, seconds, kinds });
+  // The measurement under way comes to its end; then everything that was started is stopped, as at any other end.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => bench.interrupt());
+  for (const group of groups) {
+    print(`\n${group.title}`);
+    bench.rows = new Rows();
+    await group.run(bench);
+    const { name, title } = group;
+    const directory = quick ? path.join(RESULTS, 'quick') : RESULTS;
+    await writeResult(directory, { group: name, title, quick, rounds, rows: bench.rows.all() });
+  }
+}
+
+if (values.help) print(HELP);
+else await run();

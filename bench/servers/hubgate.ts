@@ -1,0 +1,85 @@
+/** Hubgate as it runs in production: its own processes, two gateways, TLS, tokens, a policy of rules, audit on. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { startHubgate, WORKERS } from '../../test/e2e/support/hubgate.ts';
+import { ask } from '../../test/support/http.ts';
+import { ACCOUNT } from '../../test/support/test-core.ts';
+import { basic, freePort } from '../../test/support/test-hubgate.ts';
+import { REPOSITORY } from '../content.ts';
+import { policyRules } from '../policy.ts';
+import type { BenchServer, ServerKind, StartOptions } from './server.ts';
+
+export const USER = 'ana';
+export const PASSWORD = 'correct horse battery staple';
+const RULES = 100;
+
+export interface HubgateServer extends BenchServer {
+  readonly home: string;
+  readonly adminPort: number;
+  /** One of its verbs, and what it prints. */
+  run(...args: string[]): Promise<string>;
+}
+
+export interface HubgateOptions extends StartOptions {
+  /** Of the policy. */
+  readonly rules?: number;
+  readonly users?: number;
+}
+
+export const HUBGATE: ServerKind = {
+  name: 'hubgate',
+  about: `Hubgate with ${WORKERS} gateways, token auth, a policy of ${RULES} rules, audit on`,
+  mirrors: true,
+  missing: async () => undefined,
+  start: startBenchHubgate,
+};
+
+/** Content comes to it by pulls, as it would in life: whoever checks digests first has filled it. */
+export async function startBenchHubgate(options: HubgateOptions): Promise<HubgateServer> {
+  const { directory: home, tls, upstream, rules = RULES, users = 1000 } = options;
+  const adminPort = await freePort();
+  await mkdir(path.join(home, 'config'), { recursive: true });
+  await writeFile(path.join(home, 'password'), ACCOUNT.password, { mode: 0o600 });
+  await writeFile(path.join(home, 'config/access.yaml'), policyText(rules, users));
+  const running = await startHubgate(
+    home,
+    (port) => `
+server: { listen: "127.0.0.1:${port}", admin: "127.0.0.1:${adminPort}", workers: ${WORKERS} }
+tls: { certificate: ${tls.certificate}, key: ${tls.key} }
+upstreams:
+  docker.io: { url: ${upstream.url.origin}, username: ${ACCOUNT.username}, passwordFile: ${home}/password }
+token: { refresh: 1d }
+log: { format: json }
+`,
+  );
+  await running.addUser(USER, PASSWORD);
+  const { pid, port } = running;
+  return {
+    name: 'hubgate',
+    pid,
+    port,
+    home,
+    adminPort,
+    run: running.run,
+    authorization: () => tokenOf(port),
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  };
+}
+
+function policyText(rules: number, users: number): string {
+  return `version: 1\n${policyRules({ rules, users, more: '{ pull: "library/**", to: authenticated }' })}\n...\n`;
+}
+
+async function tokenOf(port: number): Promise<string> {
+  const { status, body } = await ask({
+    tls: true,
+    host: 'localhost',
+    port,
+    path: `/token?service=bench&scope=repository:${REPOSITORY}:pull`,
+    headers: { authorization: basic(USER, PASSWORD) },
+    agent: false,
+    rejectUnauthorized: false,
+  });
+  if (status !== 200) throw new Error(`no token: ${status} ${body}`);
+  return `Bearer ${JSON.parse(body.toString()).token}`;
+}

@@ -1,0 +1,115 @@
+/** CNCF distribution, of two generations: as a registry that holds the content, or as a pull-through cache. */
+import { access, constants, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { run, startProcess } from '../../test/e2e/support/process.ts';
+import { ISSUER, SERVICE } from '../../test/e2e/support/token-service.ts';
+import { ask } from '../../test/support/http.ts';
+import { ACCOUNT } from '../../test/support/test-core.ts';
+import { basic, freePort } from '../../test/support/test-hubgate.ts';
+import { type BenchImage, fileOf, linkTo, REPOSITORY } from '../content.ts';
+import { answers, onPath } from './ready.ts';
+import type { ServerKind, ServerName, StartOptions } from './server.ts';
+
+export const DOCKER_REGISTRY = registryKind(
+  'docker-registry',
+  'Debian’s docker-registry',
+  () => 'docker-registry',
+);
+export const REGISTRY_3 = registryKind('registry3', 'a current registry, from PEERS_DIR', () =>
+  inPeers('registry'),
+);
+
+/** Undefined where `PEERS_DIR` is not set. */
+export function inPeers(program: string): string | undefined {
+  const directory = process.env.PEERS_DIR;
+  return directory === undefined ? undefined : path.join(directory, program);
+}
+
+function registryKind(name: ServerName, about: string, program: () => string | undefined): ServerKind {
+  return {
+    name,
+    about,
+    mirrors: true,
+    missing: () => missing(program()),
+    start: (options) => startRegistry(name, program() ?? '', options),
+  };
+}
+
+export async function missing(program: string | undefined): Promise<string | undefined> {
+  if (program === undefined) return 'PEERS_DIR is not set';
+  const isThere = program.includes('/')
+    ? await access(program, constants.X_OK).then(
+        () => true,
+        () => false,
+      )
+    : await onPath(program);
+  return isThere ? undefined : `there is no ${program}`;
+}
+
+async function startRegistry(name: ServerName, program: string, options: StartOptions) {
+  const { directory, tokens, images, contentDirectory } = options;
+  const port = await freePort();
+  const at = (file: string) => path.join(directory, file);
+  await writeFile(at('tokens.crt'), tokens.certificate);
+  await writeFile(at('config.yml'), JSON.stringify(configuration(options, port)));
+  for (const image of images ?? []) await putInto(at('data'), contentDirectory, image);
+  const running = await startProcess(program, ['serve', at('config.yml')], {
+    env: { OTEL_TRACES_EXPORTER: 'none' },
+    ready: () => answers(port),
+  });
+  return {
+    name,
+    pid: running.pid,
+    port,
+    authorization: () => tokenOf(tokens.url),
+    [Symbol.asyncDispose]: () => running.stop(),
+  };
+}
+
+/** As its image comes, but for what would slow it down: it logs no requests. */
+function configuration({ directory, tls, tokens, upstream, images }: StartOptions, port: number): object {
+  const at = (file: string) => path.join(directory, file);
+  const trusts = { issuer: ISSUER, rootcertbundle: at('tokens.crt') };
+  const { username, password } = ACCOUNT;
+  return {
+    version: '0.1',
+    log: { level: 'error', accesslog: { disabled: true } },
+    storage: { filesystem: { rootdirectory: at('data') }, cache: { blobdescriptor: 'inmemory' } },
+    http: { addr: `127.0.0.1:${port}`, tls: { certificate: tls.certificate, key: tls.key } },
+    auth: { token: { realm: `${tokens.url.origin}/token`, service: SERVICE, ...trusts } },
+    ...(images === undefined && { proxy: { remoteurl: upstream.url.origin, username, password } }),
+  };
+}
+
+/** As a push leaves it (storage/paths.go of distribution). */
+async function putInto(root: string, contentDirectory: string, { tag, image }: BenchImage): Promise<void> {
+  const data = path.join(root, 'docker/registry/v2');
+  const repository = path.join(data, 'repositories', REPOSITORY);
+  const hex = (digest: string) => digest.slice('sha256:'.length);
+  for (const digest of [image.digest, ...image.blobs.keys()]) {
+    const target = path.join(data, 'blobs/sha256', hex(digest).slice(0, 2), hex(digest), 'data');
+    await linkTo(fileOf(contentDirectory, digest), target);
+  }
+  for (const digest of image.blobs.keys())
+    await writeLink(path.join(repository, '_layers/sha256', hex(digest)), digest);
+  const manifests = path.join(repository, '_manifests');
+  await writeLink(path.join(manifests, 'revisions/sha256', hex(image.digest)), image.digest);
+  await writeLink(path.join(manifests, 'tags', tag, 'current'), image.digest);
+  await writeLink(path.join(manifests, 'tags', tag, 'index/sha256', hex(image.digest)), image.digest);
+}
+
+async function writeLink(directory: string, digest: string): Promise<void> {
+  await run('mkdir', ['-p', directory]);
+  await writeFile(path.join(directory, 'link'), digest);
+}
+
+async function tokenOf(url: URL): Promise<string> {
+  const { username, password } = { username: ACCOUNT.username, password: ACCOUNT.password };
+  const { body } = await ask({
+    host: url.hostname,
+    port: url.port,
+    path: `/token?service=x&scope=repository:${REPOSITORY}:pull`,
+    headers: { authorization: basic(username, password) },
+  });
+  return `Bearer ${JSON.parse(body.toString()).token}`;
+}

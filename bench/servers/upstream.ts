@@ -1,0 +1,37 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { type BenchImage, tell } from '../content.ts';
+import type { Traffic, UpstreamOrder } from '../upstream-process.ts';
+
+/** The stand-in Hub, as the bench speaks to it. */
+export interface Upstream extends AsyncDisposable {
+  readonly url: URL;
+  readonly tokenUrl: URL;
+  push(image: BenchImage): Promise<void>;
+  /** Bytes per second of all blobs together; null: unbounded. */
+  setRate(rate: number | null): Promise<void>;
+  takeTraffic(): Promise<Traffic>;
+}
+
+export async function startUpstream(): Promise<Upstream> {
+  const child = fork(path.join(import.meta.dirname, '../upstream-process.ts'));
+  const [{ url, tokenUrl }] = (await once(child, 'message')) as [{ url: string; tokenUrl: string }];
+  const order = async (what: UpstreamOrder) => {
+    const answered = once(child, 'message');
+    child.send(what);
+    return (await answered)[0];
+  };
+  return {
+    url: new URL(url),
+    tokenUrl: new URL(tokenUrl),
+    push: async (image) => void (await order({ kind: 'push', image: tell(image) })),
+    setRate: async (rate) => void (await order({ kind: 'rate', rate })),
+    takeTraffic: () => order({ kind: 'take-traffic' }),
+    async [Symbol.asyncDispose]() {
+      const exited = once(child, 'exit');
+      child.disconnect();
+      await exited;
+    },
+  };
+}
