@@ -6,6 +6,7 @@ import { ensureServerCertificate } from '../src/pki/local-ca.ts';
 import { startTokenService, type TokenService } from '../test/e2e/support/token-service.ts';
 import { ACCOUNT } from '../test/support/test-core.ts';
 import { type BenchImage, type Layer, makeImage, Pool, writeContent } from './content.ts';
+import { takeLoopDelay } from './event-loops.ts';
 import { cpuSeconds, MemoryWatch } from './process-tree.ts';
 import { Rows, type Sample } from './results.ts';
 import type { BenchServer, ServerKind, StartOptions } from './servers/server.ts';
@@ -30,6 +31,8 @@ export interface Cost {
   readonly cpuSeconds: number;
   /** Bytes. */
   readonly peakMemory: number;
+  /** How late event loops were, where the server says so. */
+  readonly loop: Sample;
 }
 
 /** Looking costs the kernel a walk through the page tables of all processes of the tree. */
@@ -143,10 +146,14 @@ export class Bench implements AsyncDisposable {
   /** Runs a load, and says what it has cost the server's whole tree. */
   async cost<T>(server: BenchServer, load: () => Promise<T>): Promise<[T, Cost]> {
     if (this.#interrupted) throw new Error('interrupted');
+    await takeLoopDelay(server);
     using watch = new MemoryWatch(server.pid, LOOK_EVERY);
     const before = cpuSeconds(server.pid);
     const result = await load();
-    return [result, { cpuSeconds: cpuSeconds(server.pid) - before, peakMemory: watch.peak() }];
+    const used = cpuSeconds(server.pid) - before;
+    const delay = await takeLoopDelay(server);
+    const loop: Sample = delay === undefined ? {} : { 'loop p99 ms': delay.p99, 'loop max ms': delay.max };
+    return [result, { cpuSeconds: used, peakMemory: watch.peak(), loop }];
   }
 
   record(what: string, server: string, sample: Sample): void {

@@ -77,30 +77,32 @@ const WRITTEN: readonly ((index: number, user: string) => string)[] = [
 ];
 
 /** Half of those that ask are in a group that the repository's rule names, so that hits and misses mix. */
-function question(index: number): Question {
-  const rule = (index * 31) % (RULES / SHAPES.length);
-  const user = `u${index % 2 === 0 ? rule : (index * 7919) % USERS}`;
+function question(index: number, { rules, users }: PolicySize): Question {
+  const rule = (index * 31) % (rules / SHAPES.length);
+  const user = `u${index % 2 === 0 ? rule : (index * 7919) % users}`;
   const repository = resolveRepository(WRITTEN[index % WRITTEN.length]?.(rule, user) ?? '', [], NAMES);
   const tag = parseTag(index % 3 === 0 ? 'latest' : '1.2');
   if (repository === undefined || tag === undefined) throw new Error(`question ${index} is none`);
   return {
     subject: index % 8 === 0 ? { kind: 'anonymous' } : { kind: 'user', name: user },
-    address: index % 4 === 0 ? `::ffff:10.${rule}.3.4` : '192.0.2.1',
+    address: index % 4 === 0 ? `::ffff:10.${rule % 250}.3.4` : '192.0.2.1',
     repository,
     at: Date.parse('2026-11-22T12:00:00Z'),
     ...(index % 5 !== 0 && { tag }),
   };
 }
 
-const QUESTIONS = Array.from({ length: 9_973 }, (_, index) => question(index));
+function questions(size: PolicySize): Question[] {
+  return Array.from({ length: 9_973 }, (_, index) => question(index, size));
+}
 
 /** Microseconds of each of `DECISIONS` calls, from the quickest. */
-function timed(call: (question: Question) => unknown): Float64Array {
+function timed(asked: readonly Question[], call: (question: Question) => unknown): Float64Array {
   const times = new Float64Array(DECISIONS);
   for (let index = 0; index < DECISIONS; index++) {
-    const asked = QUESTIONS[index % QUESTIONS.length] as Question;
+    const one = asked[index % asked.length] as Question;
     const begin = process.hrtime.bigint();
-    call(asked);
+    call(one);
     times[index] = Number(process.hrtime.bigint() - begin) / 1_000;
   }
   return times.sort();
@@ -114,30 +116,58 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function run(): void {
-  const text = `version: 1\n${policyRules({ rules: RULES, users: USERS })}\n...\n`;
-  const parsings = Array.from({ length: ROUNDS }, () => {
-    const begin = performance.now();
-    parse(text);
-    return performance.now() - begin;
-  }).sort((one, other) => one - other);
-  const kib = Math.round(text.length / 1024);
-  print(`parse: median ${parsings[Math.floor(ROUNDS / 2)]?.toFixed(0)} ms of ${ROUNDS}, for ${kib} KiB`);
-
+/** Milliseconds, and the policy. */
+function timeParsing(size: PolicySize): [number, Policy] {
+  const text = `version: 1\n${policyRules(size)}\n...\n`;
+  const begin = performance.now();
   const policy = parse(text);
-  const granted = QUESTIONS.filter((asked) => decide(policy, asked).decision === 'allow').length;
-  print(
-    `${policy.rules.length} rules, ${USERS} users; ${Math.round((100 * granted) / QUESTIONS.length)} % granted`,
-  );
-  timed((asked) => decide(policy, asked));
+  return [performance.now() - begin, policy];
+}
+
+export interface DecisionCost {
+  /** Microseconds, less what the clock itself costs. */
+  readonly median: number;
+  readonly p99: number;
+}
+
+/** Rounds of decisions of a policy of this size, after one that warms up. */
+function timeDecisions(policy: Policy, size: PolicySize, rounds: number): DecisionCost[] {
+  const asked = questions(size);
+  timed(asked, (one) => decide(policy, one));
   const clock = at(
-    timed(() => undefined),
+    timed(asked, () => undefined),
     0.5,
   );
-  for (let round = 1; round <= ROUNDS; round++) {
-    const times = timed((asked) => decide(policy, asked));
-    const micros = (part: number) => Math.max(0, at(times, part) - clock).toFixed(2);
-    print(`round ${round}: median ${micros(0.5)} µs, p99 ${micros(0.99)} µs per decision, of ${DECISIONS}`);
+  return Array.from({ length: rounds }, () => {
+    const times = timed(asked, (one) => decide(policy, one));
+    return { median: Math.max(0, at(times, 0.5) - clock), p99: Math.max(0, at(times, 0.99) - clock) };
+  });
+}
+
+/** What one policy costs to be read, and then to be asked. */
+export function timePolicy(size: PolicySize, rounds: number) {
+  const [parsing, policy] = timeParsing(size);
+  return { parsing, decisions: timeDecisions(policy, size, rounds) };
+}
+
+function run(): void {
+  const size = { rules: RULES, users: USERS };
+  const parsings = Array.from({ length: ROUNDS }, () => timeParsing(size)[0]).sort(
+    (one, other) => one - other,
+  );
+  const kib = Math.round(policyRules(size).length / 1024);
+  print(`parse: median ${parsings[Math.floor(ROUNDS / 2)]?.toFixed(0)} ms of ${ROUNDS}, for ${kib} KiB`);
+
+  const [, policy] = timeParsing(size);
+  const asked = questions(size);
+  const granted = asked.filter((one) => decide(policy, one).decision === 'allow').length;
+  print(
+    `${policy.rules.length} rules, ${USERS} users; ${Math.round((100 * granted) / asked.length)} % granted`,
+  );
+  for (const [index, { median, p99 }] of timeDecisions(policy, size, ROUNDS).entries()) {
+    print(
+      `round ${index + 1}: median ${median.toFixed(2)} µs, p99 ${p99.toFixed(2)} µs per decision, of ${DECISIONS}`,
+    );
   }
 }
 

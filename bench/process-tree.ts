@@ -22,7 +22,7 @@ function statOf(pid: number | 'self'): string[] {
   }
 }
 
-export function processTree(root: number): number[] {
+function processTree(root: number): number[] {
   const children = new Map<number, number[]>();
   for (const entry of readdirSync('/proc')) {
     const pid = Number(entry);
@@ -40,7 +40,7 @@ export function cpuSeconds(root: number): number {
   return processTree(root).reduce((total, pid) => total + ownCpuSeconds(pid), 0);
 }
 
-export function ownCpuSeconds(pid: number): number {
+function ownCpuSeconds(pid: number): number {
   const [utime, stime, cutime, cstime] = statOf(pid).slice(11, 15).map(Number);
   return ((utime ?? 0) + (stime ?? 0) + (cutime ?? 0) + (cstime ?? 0)) / TICKS;
 }

@@ -3,14 +3,28 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Bench, type CaseGroup } from './bench.ts';
 import { BLOBS } from './cases/blobs.ts';
+import { COLD } from './cases/cold.ts';
+import { CROWD } from './cases/crowd.ts';
+import { DISK } from './cases/disk.ts';
+import { GROWTH } from './cases/growth.ts';
+import { IDLE } from './cases/idle.ts';
+import { LINKS_GROUP } from './cases/links.ts';
 import { MANIFESTS } from './cases/manifests.ts';
-import { Rows, writeResult } from './results.ts';
+import { POLICY } from './cases/policy.ts';
+import { SLOW_READERS } from './cases/slow-readers.ts';
+import { TOKENS } from './cases/tokens.ts';
+import { writePage, writeTargets } from './report.ts';
+import { Rows, readResults, writeResult } from './results.ts';
 import { HUBGATE } from './servers/hubgate.ts';
 import { NGINX, NGINX_64K } from './servers/nginx.ts';
 import { DOCKER_REGISTRY, REGISTRY_3 } from './servers/registry.ts';
 import type { ServerKind } from './servers/server.ts';
 
-const GROUPS: readonly CaseGroup[] = [BLOBS, MANIFESTS];
+/** In the order of what matters most. */
+const GROUPS: readonly CaseGroup[] = [
+  ...[BLOBS, MANIFESTS, TOKENS, COLD, SLOW_READERS, CROWD],
+  ...[DISK, LINKS_GROUP, POLICY, IDLE, GROWTH],
+];
 const KINDS: readonly ServerKind[] = [HUBGATE, DOCKER_REGISTRY, REGISTRY_3, NGINX, NGINX_64K];
 const RESULTS = path.join(import.meta.dirname, 'results');
 
@@ -21,6 +35,7 @@ const HELP = `npm run bench -- [options]
   --servers NAMES    only these: ${KINDS.map(({ name }) => name).join(', ')}
   --rounds N         how often each server is measured (5; quick: 3)
   --seconds N        how long each time (3; quick: 1)
+  --page             docs/performance.md is written even of quick results, to see how it looks
 
 Names are separated by commas. PEERS_DIR is where the binaries of peers are that Debian has not, see CONTRIBUTING.md.
 `;
@@ -36,6 +51,7 @@ const { values } = parseArgs({
     servers: { type: 'string' },
     rounds: { type: 'string' },
     seconds: { type: 'string' },
+    page: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -83,6 +99,19 @@ async function run(): Promise<void> {
     const directory = quick ? path.join(RESULTS, 'quick') : RESULTS;
     await writeResult(directory, { group: name, title, quick, rounds, rows: bench.rows.all() });
   }
+  await report(groups);
+}
+
+/** Of the whole run as far as it got; the page has what was measured at length alone. */
+async function report(groups: readonly CaseGroup[]): Promise<void> {
+  const directory = values.quick ? path.join(RESULTS, 'quick') : RESULTS;
+  const order = GROUPS.map(({ name }) => name);
+  const results = (await readResults(directory)).sort((one, other) => {
+    return order.indexOf(one.group) - order.indexOf(other.group);
+  });
+  const now = results.filter(({ group }) => groups.some(({ name }) => name === group));
+  print(`\n${writeTargets(now)}`);
+  if (!values.quick || values.page) await writePage(results);
 }
 
 if (values.help) print(HELP);

@@ -2,10 +2,12 @@
  * The stand-in Hub in a process of its own, so that what it costs is not counted as a server's. It is told by messages what
  * to hold and how fast to be.
  */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ManifestMediaType } from '../src/registry/media-type.ts';
 import { FakeHub } from '../test/support/fake-hub.ts';
 import { imageOf, manifestOf } from '../test/support/image.ts';
+import { serveLocally } from '../test/support/local-server.ts';
 import { ACCOUNT } from '../test/support/test-core.ts';
 import { MIB, Pool, REPOSITORY, type ToldImage } from './content.ts';
 
@@ -67,6 +69,25 @@ function takeTraffic(): Traffic {
   };
 }
 
+/**
+ * The Hub with its token service on one origin: a current registry believes no other realm of a local upstream. Redirects to
+ * the CDN go through unfollowed, so no blob comes by here.
+ */
+async function pass({ url = '/', method = 'GET', headers }: IncomingMessage, response: ServerResponse) {
+  const { accept = '*/*', authorization } = headers;
+  const to = new URL(url, url.startsWith('/token') ? hub.tokenUrl : hub.url);
+  const answer = await fetch(to, {
+    method,
+    redirect: 'manual',
+    headers: { accept, ...(authorization !== undefined && { authorization }) },
+  });
+  for (const [name, value] of answer.headers) {
+    const shown = value.replaceAll(hub.tokenUrl.origin, front.url.origin);
+    if (name !== 'connection' && name !== 'transfer-encoding') response.setHeader(name, shown);
+  }
+  response.writeHead(answer.status).end(Buffer.from(await answer.arrayBuffer()));
+}
+
 function obey(order: UpstreamOrder): Traffic | null {
   if (order.kind === 'push') push(order.image);
   else if (order.kind === 'rate') setRate(order.rate);
@@ -77,4 +98,5 @@ function obey(order: UpstreamOrder): Traffic | null {
 process.on('message', (order: UpstreamOrder) => process.send?.(obey(order)));
 process.on('disconnect', () => process.exit());
 process.on('SIGINT', () => {});
-process.send?.({ url: hub.url.href, tokenUrl: hub.tokenUrl.href });
+const front = await serveLocally((request, response) => void pass(request, response));
+process.send?.({ url: hub.url.href, tokenUrl: hub.tokenUrl.href, frontUrl: front.url.href });

@@ -72,6 +72,7 @@ async function measure(bench: Bench, server: BenchServer, target: Target, what: 
     'client CPU s/GB': result.cpuSeconds / gigabytes,
     'client busy %': (100 * result.cpuSeconds) / result.seconds,
     'peak MiB': cost.peakMemory / MIB,
+    ...cost.loop,
     errors: result.errors.length,
   });
 }

@@ -62,6 +62,7 @@ async function kept(bench: Bench, server: BenchServer, target: Target, what: str
     'CPU s/1000': (1000 * cost.cpuSeconds) / result.requests,
     'client busy %': (100 * result.cpuSeconds) / result.seconds,
     'peak MiB': cost.peakMemory / MIB,
+    ...cost.loop,
     errors: result.errors,
   });
 }
@@ -77,6 +78,7 @@ async function anew(bench: Bench, server: BenchServer, target: Target, what: str
     'CPU s/1000': (1000 * cost.cpuSeconds) / result.requests,
     'client CPU s/1000': (1000 * result.cpuSeconds) / result.requests,
     'peak MiB': cost.peakMemory / MIB,
+    ...cost.loop,
     errors: result.errors,
   });
 }

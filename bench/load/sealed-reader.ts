@@ -100,7 +100,7 @@ class Connection {
   #isOpen = false;
   #ended = false;
   /** Content at which the answer under way is complete. */
-  #complete = 0;
+  #complete = Number.POSITIVE_INFINITY;
   #askedAt = 0;
   #isFirst = false;
   #heardAt = performance.now();
@@ -109,6 +109,7 @@ class Connection {
   constructor(job: ReaderJob, list: readonly Target[]) {
     this.#job = job;
     this.#list = list;
+    if (job.rate !== undefined) this.#allowance = 0;
     this.#finished.promise.catch(() => {});
   }
 
@@ -119,7 +120,9 @@ class Connection {
     });
     const callback = (count: number, buffer: Uint8Array<ArrayBuffer>) =>
       this.#read(Buffer.from(buffer.buffer, buffer.byteOffset, count), carrier);
-    const onread = { buffer: BUFFER, callback: callback as never };
+    // What one read takes is what a slow reader may have between two ticks.
+    const most = this.#job.rate === undefined ? BUFFER.length : Math.ceil((this.#job.rate * TICK) / 1000);
+    const onread = { buffer: BUFFER.subarray(0, most), callback: callback as never };
     this.#socket = connect({ host: '127.0.0.1', port: this.#job.port, noDelay: true, onread });
     this.#socket.on('error', (error) => this.#fail(error.message));
     this.#socket.on('close', () => this.#fail(`closed after ${this.#counter.content} bytes`));
@@ -134,6 +137,8 @@ class Connection {
 
   /** Resolves when its list is read, where that is all it is to do. */
   start(): Promise<void> {
+    // Session tickets may have come meanwhile.
+    this.#complete = this.#counter.content;
     this.#ask();
     return this.#finished.promise;
   }
@@ -175,7 +180,7 @@ class Connection {
     }
     const before = this.#counter.content;
     this.#counter.count(bytes);
-    this.bytes += this.#counter.content - before;
+    if (this.#complete !== Number.POSITIVE_INFINITY) this.bytes += this.#counter.content - before;
     if (this.#isFirst) this.#noteFirstByte();
     // A ticket that came late makes this a few hundred bytes too early, which hurts nobody.
     while (!this.#ended && this.#counter.content >= this.#complete) this.#completed();

@@ -16,6 +16,8 @@ const RULES = 100;
 export interface HubgateServer extends BenchServer {
   readonly home: string;
   readonly adminPort: number;
+  /** Seconds, from its start until it said that it serves. */
+  readonly startSeconds: number;
   /** One of its verbs, and what it prints. */
   run(...args: string[]): Promise<string>;
 }
@@ -24,6 +26,8 @@ export interface HubgateOptions extends StartOptions {
   /** Of the policy. */
   readonly rules?: number;
   readonly users?: number;
+  /** In a home that has been one before. */
+  readonly again?: boolean;
 }
 
 export const HUBGATE: ServerKind = {
@@ -41,6 +45,7 @@ export async function startBenchHubgate(options: HubgateOptions): Promise<Hubgat
   await mkdir(path.join(home, 'config'), { recursive: true });
   await writeFile(path.join(home, 'password'), ACCOUNT.password, { mode: 0o600 });
   await writeFile(path.join(home, 'config/access.yaml'), policyText(rules, users));
+  const begun = performance.now();
   const running = await startHubgate(
     home,
     (port) => `
@@ -52,7 +57,8 @@ token: { refresh: 1d }
 log: { format: json }
 `,
   );
-  await running.addUser(USER, PASSWORD);
+  const startSeconds = (performance.now() - begun) / 1000;
+  if (!options.again) await running.addUser(USER, PASSWORD);
   const { pid, port } = running;
   return {
     name: 'hubgate',
@@ -60,6 +66,7 @@ log: { format: json }
     port,
     home,
     adminPort,
+    startSeconds,
     run: running.run,
     authorization: () => tokenOf(port),
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),

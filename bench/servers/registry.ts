@@ -35,7 +35,7 @@ function registryKind(name: ServerName, about: string, program: () => string | u
   };
 }
 
-export async function missing(program: string | undefined): Promise<string | undefined> {
+async function missing(program: string | undefined): Promise<string | undefined> {
   if (program === undefined) return 'PEERS_DIR is not set';
   const isThere = program.includes('/')
     ? await access(program, constants.X_OK).then(
@@ -77,7 +77,7 @@ function configuration({ directory, tls, tokens, upstream, images }: StartOption
     storage: { filesystem: { rootdirectory: at('data') }, cache: { blobdescriptor: 'inmemory' } },
     http: { addr: `127.0.0.1:${port}`, tls: { certificate: tls.certificate, key: tls.key } },
     auth: { token: { realm: `${tokens.url.origin}/token`, service: SERVICE, ...trusts } },
-    ...(images === undefined && { proxy: { remoteurl: upstream.url.origin, username, password } }),
+    ...(images === undefined && { proxy: { remoteurl: upstream.frontUrl.origin, username, password } }),
   };
 }
 
@@ -104,7 +104,7 @@ async function writeLink(directory: string, digest: string): Promise<void> {
 }
 
 async function tokenOf(url: URL): Promise<string> {
-  const { username, password } = { username: ACCOUNT.username, password: ACCOUNT.password };
+  const { username, password } = ACCOUNT;
   const { body } = await ask({
     host: url.hostname,
     port: url.port,

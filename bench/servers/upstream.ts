@@ -8,6 +8,8 @@ import type { Traffic, UpstreamOrder } from '../upstream-process.ts';
 export interface Upstream extends AsyncDisposable {
   readonly url: URL;
   readonly tokenUrl: URL;
+  /** The same with its token service on one origin, which some demand. */
+  readonly frontUrl: URL;
   push(image: BenchImage): Promise<void>;
   /** Bytes per second of all blobs together; null: unbounded. */
   setRate(rate: number | null): Promise<void>;
@@ -16,15 +18,16 @@ export interface Upstream extends AsyncDisposable {
 
 export async function startUpstream(): Promise<Upstream> {
   const child = fork(path.join(import.meta.dirname, '../upstream-process.ts'));
-  const [{ url, tokenUrl }] = (await once(child, 'message')) as [{ url: string; tokenUrl: string }];
+  const [{ url, tokenUrl, frontUrl }] = (await once(child, 'message')) as [Record<string, string>];
   const order = async (what: UpstreamOrder) => {
     const answered = once(child, 'message');
     child.send(what);
     return (await answered)[0];
   };
   return {
-    url: new URL(url),
-    tokenUrl: new URL(tokenUrl),
+    url: new URL(url ?? ''),
+    tokenUrl: new URL(tokenUrl ?? ''),
+    frontUrl: new URL(frontUrl ?? ''),
     push: async (image) => void (await order({ kind: 'push', image: tell(image) })),
     setRate: async (rate) => void (await order({ kind: 'rate', rate })),
     takeTraffic: () => order({ kind: 'take-traffic' }),

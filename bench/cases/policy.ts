@@ -1,0 +1,27 @@
+import type { CaseGroup } from '../bench.ts';
+import { timePolicy } from '../policy.ts';
+
+const SIZES = [
+  { rules: 10, users: 100 },
+  { rules: 1_000, users: 10_000 },
+  { rules: 10_000, users: 10_000 },
+];
+
+/** What a decision costs; in this process, by the policy itself. */
+export const POLICY: CaseGroup = {
+  name: 'policy',
+  title: 'Decisions of the policy',
+  async run(bench) {
+    for (const size of SIZES) {
+      const [rules, users] = [size.rules.toLocaleString('en'), size.users.toLocaleString('en')];
+      const { parsing, decisions } = timePolicy(size, bench.settings.rounds);
+      for (const { median, p99 } of decisions) {
+        bench.record(`policy of ${rules} rules, ${users} users`, 'hubgate', {
+          'decision µs': median,
+          'p99 µs': p99,
+          'parse ms': parsing,
+        });
+      }
+    }
+  },
+};

@@ -1,0 +1,63 @@
+import type { Bench, CaseGroup } from '../bench.ts';
+import { type BenchImage, blobPath, KIB, MIB, manifestPath } from '../content.ts';
+import { readSealed } from '../load/sealed.ts';
+import type { Target } from '../load/sealed-reader.ts';
+import { fetchVerified } from '../load/verified.ts';
+import { totalMemory } from '../process-tree.ts';
+import type { BenchServer } from '../servers/server.ts';
+
+const READERS = 300;
+const QUICK_READERS = 40;
+/** More than the kernel's buffers take of it in advance. */
+const SIZE = 8 * MIB;
+/** Bytes per second of each. */
+const RATE = 64 * KIB;
+const SECONDS = 15;
+const QUICK_SECONDS = 4;
+const PATIENCE = 60;
+
+/** Many clients on slow lines: what a server keeps in memory for each of them. */
+export const SLOW_READERS: CaseGroup = {
+  name: 'slow-readers',
+  title: 'Slow readers',
+  async run(bench) {
+    await using stack = new AsyncDisposableStack();
+    const readers = bench.settings.quick ? QUICK_READERS : READERS;
+    const layers = Array.from({ length: readers }, (_, index) => ({ size: SIZE, index }));
+    const image = await bench.image('slow', layers);
+    const servers = await bench.startAll([image], stack);
+    for (const server of servers) {
+      const targets = await checkAll(server, image);
+      await read(bench, server, `${readers} slow readers of one blob`, targets.slice(0, 1), readers);
+      await read(bench, server, `${readers} slow readers of ${readers} blobs`, targets, readers);
+    }
+  },
+};
+
+async function checkAll(server: BenchServer, { tag, image }: BenchImage): Promise<Target[]> {
+  await fetchVerified(server, { path: manifestPath(tag), digest: image.digest, size: image.bytes.length });
+  const targets: Target[] = [];
+  for (const digest of image.layers)
+    targets.push(await fetchVerified(server, { path: blobPath(digest), digest, size: SIZE }));
+  return targets;
+}
+
+/** Once for each server: garbage of an earlier round would be in the memory of the next. */
+async function read(bench: Bench, server: BenchServer, what: string, targets: Target[], readers: number) {
+  const { quick } = bench.settings;
+  const authorization = await server.authorization();
+  const lists = targets.map((target) => [
+    { ...target, ...(authorization !== undefined && { authorization }) },
+  ]);
+  const idle = totalMemory(server.pid);
+  const seconds = quick ? QUICK_SECONDS : SECONDS;
+  const job = { port: server.port, lists, connections: readers, seconds, rate: RATE, patience: PATIENCE };
+  const [result, cost] = await bench.cost(server, () => readSealed(job));
+  bench.record(what, server.name, {
+    'MiB above idle': (cost.peakMemory - idle) / MIB,
+    'idle MiB': idle / MIB,
+    'CPU s': cost.cpuSeconds,
+    'KiB/s of each': result.bytes / KIB / result.seconds / readers,
+    errors: result.errors.length,
+  });
+}

@@ -1,0 +1,135 @@
+/** What the figures say: the table of targets, the tables of docs/performance.md, and its plot. */
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { shortly } from './bench.ts';
+import { drawPlot } from './plot.ts';
+import { type GroupResult, medians, type Row } from './results.ts';
+import { TARGETS, type Target } from './targets.ts';
+
+const ROOT = path.join(import.meta.dirname, '..');
+const PAGE = path.join(ROOT, 'docs/performance.md');
+const PLOT = path.join(ROOT, 'docs/performance.svg');
+const BEGIN = '<!-- what follows is written by npm run bench -->';
+const END = '<!-- until here -->';
+const OURS = 'hubgate';
+const PEERS = ['docker-registry', 'registry3', 'zot', 'nginx', 'nginx-64k'];
+/** What servers are compared by, and how: less is better where it is not what is done in a second. */
+const COMPARED = ['MB/s', 'requests/s', 'seconds', 'MiB above idle', 'tree MiB'];
+
+type Figures = ReadonlyMap<string, ReadonlyMap<string, number>>;
+
+/** Medians, by case and server. */
+function figuresOf(results: readonly GroupResult[]): Figures {
+  const rows = results.flatMap((result) => result.rows);
+  return new Map(rows.map((row) => [keyOf(row.case, row.server), medians(row)]));
+}
+
+function keyOf(what: string, server: string): string {
+  return `${what}\0${server}`;
+}
+
+interface Verdict {
+  readonly target: Target;
+  readonly ours: number;
+  /** What it is compared with; undefined: with the target itself. */
+  readonly theirs: number | undefined;
+  readonly ratio: number;
+  readonly met: boolean;
+}
+
+function judge(target: Target, figures: Figures): Verdict | undefined {
+  const ours = figures.get(keyOf(target.case, OURS))?.get(target.metric);
+  if (ours === undefined) return undefined;
+  const theirs = comparedWith(target, figures);
+  if (theirs === undefined && target.of !== undefined) return undefined;
+  const ratio = theirs === undefined ? ours : ours / theirs;
+  // A byte that was resent at the edge of a measurement is no second download.
+  const slack = target.factor * 0.001;
+  const met = target.at === 'least' ? ratio >= target.factor - slack : ratio <= target.factor + slack;
+  return { target, ours, theirs, ratio, met };
+}
+
+function comparedWith({ case: what, metric, of }: Target, figures: Figures): number | undefined {
+  if (of === undefined) return undefined;
+  if ('server' in of) return figures.get(keyOf(what, of.server))?.get(metric);
+  return figures.get(keyOf(of.case, OURS))?.get(of.metric);
+}
+
+/** Only those that these results can say something of. */
+export function writeTargets(results: readonly GroupResult[]): string {
+  const figures = figuresOf(results);
+  const verdicts = TARGETS.flatMap((target) => judge(target, figures) ?? []);
+  if (verdicts.length === 0) return 'None of the targets was measured.';
+  const lines = verdicts.map(({ target, ours, theirs, ratio, met }) => {
+    const bound = `${target.at === 'least' ? '≥' : '≤'} ${target.factor.toLocaleString('en')}`;
+    const other = theirs === undefined ? '' : `${nameOf(target)}: ${shortly(theirs)}`;
+    const said = theirs === undefined ? '' : `${ratio.toFixed(2)} ×`;
+    const wanted = theirs === undefined ? bound : `${bound} ×`;
+    return [target.case, target.metric, shortly(ours), other, said, wanted, met ? 'met' : 'missed'];
+  });
+  return table(['case', 'figure', OURS, 'compared with', 'ratio', 'target', ''], lines);
+}
+
+function nameOf({ of }: Target): string {
+  if (of === undefined) return '';
+  return 'server' in of ? of.server : of.case;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+/** A group's cases: each server's figures, and what Hubgate's main figure is of a peer's. */
+function writeGroup({ title, at, rounds, quick, rows }: GroupResult): string {
+  const metrics = [...new Set(rows.flatMap((row) => [...medians(row).keys()]))];
+  const lines = rows.map((row) => {
+    const values = medians(row);
+    const shown = metrics.map((metric) => {
+      const value = values.get(metric);
+      return value === undefined ? '' : shortly(value);
+    });
+    return [row.case, row.server, ...shown, ratioOf(row, rows)];
+  });
+  const how = `Measured ${at.slice(0, 10)}, medians of ${rounds} rounds${quick ? ', quick' : ''}.`;
+  return `### ${title}\n\n${how}\n\n${table(['case', 'server', ...metrics, 'Hubgate is'], lines)}`;
+}
+
+function ratioOf(row: Row, rows: readonly Row[]): string {
+  const ours = rows.find((one) => one.case === row.case && one.server === OURS);
+  if (ours === undefined || row.server === OURS) return '';
+  const [mine, theirs] = [medians(ours), medians(row)];
+  const metric = COMPARED.find((name) => mine.has(name) && theirs.has(name));
+  if (metric === undefined) return '';
+  return `${((mine.get(metric) ?? Number.NaN) / (theirs.get(metric) ?? Number.NaN)).toFixed(2)} × in ${metric}`;
+}
+
+function writeMachine(results: readonly GroupResult[]): string {
+  const { machine } = results.toSorted((one, other) => other.at.localeCompare(one.at))[0] as GroupResult;
+  const programs = Object.entries(machine.programs).map(([name, version]) => `${name}: ${version}`);
+  const facts = [
+    machine.cpu,
+    `${machine.memory} of memory`,
+    machine.kernel,
+    ...programs,
+    'Servers, load generators and the stand-in Hub share these CPUs.',
+  ];
+  return facts.map((fact) => `- ${fact}`).join('\n');
+}
+
+/** Between its marks; what people wrote around them stays. */
+export async function writePage(results: readonly GroupResult[]): Promise<void> {
+  if (results.length === 0) return;
+  await writeFile(PLOT, drawPlot(results, PEERS));
+  const page = await readFile(PAGE, 'utf8');
+  const [before, after] = [page.indexOf(BEGIN), page.indexOf(END)];
+  if (before === -1 || after === -1) throw new Error(`${PAGE} has lost its marks`);
+  const parts = [
+    `## The machine\n\n${writeMachine(results)}`,
+    `## Targets\n\n${writeTargets(results)}`,
+    '![Hubgate and its peers](performance.svg)',
+    `## Figures\n\n${results.map(writeGroup).join('\n\n')}`,
+  ];
+  await writeFile(PAGE, `${page.slice(0, before)}${BEGIN}\n\n${parts.join('\n\n')}\n\n${page.slice(after)}`);
+}

@@ -1,0 +1,96 @@
+/** What issue 7 asks for, as comparisons of figures: each target is one row of a table. */
+
+/** Which figure of which row. */
+export interface FigureName {
+  readonly case: string;
+  readonly metric: string;
+}
+
+export interface Target extends FigureName {
+  /** The target in words, as far as the figures do not say it. */
+  readonly about?: string;
+  readonly at: 'least' | 'most';
+  readonly factor: number;
+  /** The factor is of a peer's figure, or of another figure of Hubgate's own; undefined: it is the figure itself. */
+  readonly of?: { readonly server: string } | FigureName;
+}
+
+const REGISTRIES = ['docker-registry', 'registry3'];
+
+const against = (servers: readonly string[], target: Omit<Target, 'of'>): Target[] =>
+  servers.map((server) => ({ ...target, of: { server } }));
+
+const SPEED = { metric: 'MB/s', at: 'least' } as const;
+const GROWTH = { metric: 'CPU s/1000', about: 'growth: the same cost', at: 'most', factor: 1.2 } as const;
+
+export const TARGETS: readonly Target[] = [
+  ...[8, 64].flatMap((clients) => [
+    ...against(REGISTRIES, { ...SPEED, case: `blob 256 MiB × ${clients}`, factor: 1.25 }),
+    ...against(['nginx-64k'], { ...SPEED, case: `blob 256 MiB × ${clients}`, factor: 1.1 }),
+  ]),
+  ...against(REGISTRIES, { ...SPEED, case: 'blob 5 MiB × 8', factor: 1.5 }),
+  ...against(REGISTRIES, { ...SPEED, case: 'blob 100 KiB × 8', factor: 8 }),
+  ...['blob 256 MiB × 8', 'blob 256 MiB × 64', 'blob 5 MiB × 8'].flatMap((one) => [
+    ...against(['docker-registry'], { case: one, metric: 'CPU s/GB', at: 'most', factor: 0.8 }),
+    ...against(['nginx-64k'], { case: one, metric: 'CPU s/GB', at: 'most', factor: 0.9 }),
+  ]),
+  ...['digest', 'tag'].flatMap((kind) => [
+    ...against(['docker-registry'], {
+      ...{ case: `manifest by ${kind} × 32`, metric: 'requests/s', at: 'least', factor: 10 },
+    }),
+    ...against(['registry3'], {
+      ...{ case: `manifest by ${kind} × 32`, metric: 'requests/s', at: 'least', factor: 4 },
+    }),
+    ...against(['registry3'], {
+      ...{ case: `manifest by ${kind} × 32`, metric: 'p99 ms', at: 'most', factor: 0.3 },
+    }),
+    ...against(['registry3'], {
+      ...{ case: `manifest by ${kind}, new connections`, metric: 'requests/s', at: 'least', factor: 1 },
+    }),
+  ]),
+  ...['service token', 'password, remembered'].flatMap((login): Target[] => [
+    { case: `token by ${login}`, metric: 'tokens per core of auth', at: 'least', factor: 5000 },
+    { case: `token by ${login}`, metric: 'tokens per core of the tree', at: 'least', factor: 5000 },
+  ]),
+  ...['', ', upstream at 200 MB/s'].map((rate): Target => {
+    const of = { case: `cold 256 MiB from the upstream itself${rate}`, metric: 'seconds' };
+    return { case: `cold 256 MiB × 1${rate}`, metric: 'seconds', at: 'most', factor: 1.1, of };
+  }),
+  ...against(['registry3'], { case: 'cold 256 MiB × 16', metric: 'seconds', at: 'most', factor: 0.65 }),
+  ...against(['registry3'], {
+    ...{ case: 'cold 256 MiB × 16, upstream at 200 MB/s', metric: 'seconds', at: 'most', factor: 0.2 },
+  }),
+  { case: 'cold 16 MiB × 200', metric: 'upstream ×', at: 'most', factor: 1 },
+  {
+    ...{ case: 'cold 16 MiB × 200', metric: 'seconds', at: 'most', factor: 1.5 },
+    of: { case: 'the same bytes, cached, to one client', metric: 'seconds' },
+  },
+  { case: '300 slow readers of one blob', metric: 'MiB above idle', at: 'most', factor: 150 },
+  { case: '300 slow readers of 300 blobs', metric: 'MiB above idle', at: 'most', factor: 250 },
+  { case: '500 clients at once', metric: 'errors', at: 'most', factor: 0 },
+  { case: '500 clients at once', metric: 'peak MiB', at: 'most', factor: 500 },
+  { case: '1000 clients at once', metric: 'errors', at: 'most', factor: 0 },
+  { case: '1,000,000 links', metric: 'start s', at: 'most', factor: 2 },
+  { case: '1,000,000 links', metric: 'lookup µs', at: 'most', factor: 50 },
+  { case: '1,000,000 links', metric: 'core MiB', at: 'most', factor: 200 },
+  { case: 'policy of 10,000 rules, 10,000 users', metric: 'decision µs', at: 'most', factor: 5 },
+  { case: 'idle', metric: 'tree MiB', at: 'most', factor: 250 },
+  ...['manifest', 'blob'].flatMap((what): Target[] => [
+    {
+      ...GROWTH,
+      case: `${what}, 1,000,000 links and 100 rules`,
+      of: { case: `${what}, 100 links and 100 rules`, metric: GROWTH.metric },
+    },
+    {
+      ...GROWTH,
+      case: `${what}, 100 links and 10,000 rules`,
+      of: { case: `${what}, 100 links and 10 rules`, metric: GROWTH.metric },
+    },
+  ]),
+  ...[
+    'blob 256 MiB × 64',
+    'manifest by digest × 32',
+    'cold 256 MiB × 16',
+    'blobs 256 MiB × 8, from disk',
+  ].map((one): Target => ({ case: one, metric: 'loop p99 ms', at: 'most', factor: 20 })),
+];
