@@ -19,6 +19,8 @@ export interface BenchSettings {
   readonly seconds: number;
   /** Those that are there, in the order of tables. */
   readonly kinds: readonly ServerKind[];
+  /** Once it is aborted, nothing more is started or measured: what would be next throws. */
+  readonly stopping: AbortSignal;
 }
 
 export interface CaseGroup {
@@ -37,6 +39,8 @@ export interface Cost {
 
 /** Looking costs the kernel a walk through the page tables of all processes of the tree. */
 const LOOK_EVERY = 500;
+/** Further ones are noise. */
+const DIGITS = 5;
 
 export class Bench implements AsyncDisposable {
   readonly settings: BenchSettings;
@@ -48,7 +52,6 @@ export class Bench implements AsyncDisposable {
   readonly #tokens: TokenService;
   readonly #stack = new AsyncDisposableStack();
   #started = 0;
-  #interrupted = false;
 
   static async start(settings: BenchSettings): Promise<Bench> {
     await using stack = new AsyncDisposableStack();
@@ -82,11 +85,6 @@ export class Bench implements AsyncDisposable {
     this.#tls = tls;
     this.#tokens = tokens;
     this.upstream = upstream;
-  }
-
-  /** Nothing more is measured: what would be next throws. */
-  interrupt(): void {
-    this.#interrupted = true;
   }
 
   /** An image that the stand-in Hub has from now on. */
@@ -129,23 +127,33 @@ export class Bench implements AsyncDisposable {
     images: readonly BenchImage[] | undefined,
     stack: AsyncDisposableStack,
   ): Promise<BenchServer> {
+    this.settings.stopping.throwIfAborted();
     const options = await this.options(images);
     stack.defer(() => rm(options.directory, { recursive: true, force: true }));
     return stack.use(await kind.start(options));
   }
 
   /** Rounds over the servers, each time from another one on, so that none always runs in the wake of the same. */
-  async interleave<T>(all: readonly T[], measure: (one: T) => Promise<void>): Promise<void> {
-    for (let round = 0; round < this.settings.rounds; round++) {
+  async interleave<T>(
+    all: readonly T[],
+    measure: (one: T) => Promise<void>,
+    rounds = this.settings.rounds,
+  ): Promise<void> {
+    for (let round = 0; round < rounds; round++) {
       for (let turn = 0; turn < all.length; turn++) {
         await measure(all[(round + turn) % all.length] as T);
       }
     }
   }
 
+  /** Of what takes long for each: quick has time for one. */
+  get fewRounds(): number {
+    return this.settings.quick ? 1 : this.settings.rounds;
+  }
+
   /** Runs a load, and says what it has cost the server's whole tree. */
   async cost<T>(server: BenchServer, load: () => Promise<T>): Promise<[T, Cost]> {
-    if (this.#interrupted) throw new Error('interrupted');
+    this.settings.stopping.throwIfAborted();
     await takeLoopDelay(server);
     using watch = new MemoryWatch(server.pid, LOOK_EVERY);
     const before = cpuSeconds(server.pid);
@@ -157,7 +165,8 @@ export class Bench implements AsyncDisposable {
   }
 
   record(what: string, server: string, sample: Sample): void {
-    this.rows.add(what, server, sample);
+    const digits = Object.entries(sample).map(([name, value]) => [name, Number(value.toPrecision(DIGITS))]);
+    this.rows.add(what, server, Object.fromEntries(digits));
     const numbers = Object.entries(sample).map(([name, value]) => `${name} ${shortly(value)}`);
     process.stdout.write(`  ${what.padEnd(34)} ${server.padEnd(16)} ${numbers.join('  ')}\n`);
   }

@@ -13,7 +13,6 @@ export interface Machine {
 const VERSIONS: Readonly<Record<string, readonly [string | undefined, ...string[]]>> = {
   'docker-registry': ['docker-registry', '--version'],
   registry3: [inPeers('registry'), '--version'],
-  zot: [inPeers('zot'), '--version'],
   nginx: ['nginx', '-v'],
   wrk: ['wrk', '-v'],
   openssl: ['openssl', 'version'],

@@ -43,7 +43,8 @@ export function drawPlot(results: readonly GroupResult[], peers: readonly string
   const [wide, high] = [WIDTH * COLUMNS, Math.ceil(panels.length / COLUMNS) * height];
   const style = 'font-family="system-ui, sans-serif" font-size="12" fill="#57606a"';
   const open = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${wide} ${high}" ${style}>`;
-  return `${open}\n${drawn.join('\n')}\n</svg>\n`;
+  const title = '<title>Hubgate and its peers, case by case</title>';
+  return `${open}\n${title}\n${drawn.join('\n')}\n</svg>\n`;
 }
 
 function barsOf(

@@ -12,6 +12,7 @@ import type { BenchServer, ServerKind } from '../servers/server.ts';
 const LARGE = 256 * MIB;
 const SMALL = 16 * MIB;
 const CLIENTS = [1, 16];
+const QUICK_CLIENTS = [4];
 const CROWD = 200;
 const PULLERS = 50;
 const IMAGE_LAYERS = 10;
@@ -32,10 +33,10 @@ export const COLD: CaseGroup = {
     for (const rate of quick ? [UPSTREAM_RATE] : [null, UPSTREAM_RATE]) {
       await bench.upstream.setRate(rate);
       const named = rate === null ? '' : ', upstream at 200 MB/s';
-      await bench.interleave(['upstream'], () => direct(bench, large, named));
-      for (const clients of quick ? [1, 4] : CLIENTS) {
+      await bench.interleave(['upstream'], () => direct(bench, large, named), bench.fewRounds);
+      for (const clients of quick ? QUICK_CLIENTS : CLIENTS) {
         const what = `cold 256 MiB × ${clients}${named}`;
-        await bench.interleave(mirrors, (kind) => blob(bench, kind, large, what, clients));
+        await bench.interleave(mirrors, (kind) => blob(bench, kind, large, what, clients), bench.fewRounds);
       }
     }
     await bench.upstream.setRate(null);

@@ -15,6 +15,8 @@ interface Size {
 const FEW = 100;
 const MANY_LINKS = 1_000_000;
 const QUICK_MANY_LINKS = 100_000;
+const MANY_RULES = 10_000;
+const QUICK_MANY_RULES = 1_000;
 const CONNECTIONS = 32;
 const BLOB = 4 * KIB;
 
@@ -29,7 +31,7 @@ export const GROWTH: CaseGroup = {
       { links: FEW, rules: 100, users: 1000 },
       { links: quick ? QUICK_MANY_LINKS : MANY_LINKS, rules: 100, users: 1000 },
       { links: FEW, rules: 10, users: 100 },
-      { links: FEW, rules: 10_000, users: 10_000 },
+      { links: FEW, rules: quick ? QUICK_MANY_RULES : MANY_RULES, users: 10_000 },
     ];
     await using stack = new AsyncDisposableStack();
     const image = await bench.image('growth', [{ size: BLOB, index: 0 }]);

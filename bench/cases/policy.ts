@@ -6,13 +6,14 @@ const SIZES = [
   { rules: 1_000, users: 10_000 },
   { rules: 10_000, users: 10_000 },
 ];
+const QUICK_SIZES = 2;
 
 /** What a decision costs; in this process, by the policy itself. */
 export const POLICY: CaseGroup = {
   name: 'policy',
   title: 'Decisions of the policy',
   async run(bench) {
-    for (const size of SIZES) {
+    for (const size of bench.settings.quick ? SIZES.slice(0, QUICK_SIZES) : SIZES) {
       const [rules, users] = [size.rules.toLocaleString('en'), size.users.toLocaleString('en')];
       const { parsing, decisions } = timePolicy(size, bench.settings.rounds);
       for (const { median, p99 } of decisions) {

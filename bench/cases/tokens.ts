@@ -24,7 +24,7 @@ export const TOKENS: CaseGroup = {
     if (!bench.settings.kinds.includes(HUBGATE)) return;
     await using server = await startBenchHubgate(await bench.options([]));
     const logins = await loginsOf(server);
-    await bench.interleave(logins, (login) => measure(bench, server, login));
+    await bench.interleave(logins, (login) => measure(bench, server, login), bench.fewRounds);
   },
 };
 
