@@ -3,7 +3,7 @@
  * secret but its TLS key. This is the only file that knows all of its rooms.
  */
 import { createServer, type ServerResponse } from 'node:http';
-import Koa from 'koa';
+import Koa, { type Context } from 'koa';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import { drained } from '../platform/drain.ts';
 import { PeerUnreachable } from '../platform/http-client.ts';
@@ -136,11 +136,14 @@ function application(
       answerFailure(res, error, rooms.log);
     }
   });
-  app.use(services.routes());
-  app.use(async (context) => {
+  const answer = (context: Context) => {
     context.respond = false;
-    await answerV2(context.req, context.res, rooms);
-  });
+    return answerV2(context.req, context.res, rooms);
+  };
+  // Most targets begin so, and need no search among the other services.
+  app.use((context, next) => (context.req.url?.startsWith('/v2/') ? answer(context) : next()));
+  app.use(services.routes());
+  app.use(answer);
   return app;
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { createLocalJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { z } from 'zod';
 import { parseSubject, type Subject } from '../../access/subject.ts';
@@ -78,7 +78,7 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
 
   const verifyToken = async (token: string) => {
     if (token.length > MAX_TOKEN_LENGTH) return undefined;
-    const memory = createHash('sha256').update(token).digest('base64');
+    const memory = hash('sha256', token, 'base64');
     const known = remembered.get(memory);
     if (known !== undefined) return known;
     try {

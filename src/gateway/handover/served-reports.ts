@@ -1,9 +1,10 @@
-import { setImmediate as immediate } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises';
 import type { Served } from '../../registry/core-api.ts';
 import type { RememberableCore } from './builtin-core.ts';
 
-/** How many are sent at once. */
+/** How many are sent at once, and milliseconds from one time to the next: a report costs more than what is in it. */
 const MAX_BATCH = 1_000;
+const PAUSE = 5;
 /** Beyond that the core does not keep up; the record can do without. */
 const MAX_WAITING = 20_000;
 
@@ -13,13 +14,15 @@ interface Report {
 }
 
 /**
- * Tells the core what was given out of memory, and hears to which pull it belongs. One report is under way at a time, and takes along
- * whatever has come up meanwhile: at once where little is asked, and many together where much is.
+ * Tells the core what was given out of memory, and hears to which pull it belongs: at once where little is asked, and many
+ * together where much is.
  */
 export class ServedReports implements AsyncDisposable {
   readonly #core: Pick<RememberableCore, 'served'>;
   #waiting: Report[] = [];
   #sending: Promise<void> | undefined;
+  /** By the monotonic clock. */
+  #sentAt = Number.NEGATIVE_INFINITY;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(core: Pick<RememberableCore, 'served'>) {
@@ -37,8 +40,13 @@ export class ServedReports implements AsyncDisposable {
   }
 
   async #sendAll(): Promise<void> {
-    await immediate();
-    while (this.#waiting.length > 0) await this.#send(this.#waiting.splice(0, MAX_BATCH));
+    while (this.#waiting.length > 0) {
+      const early = this.#sentAt + PAUSE - performance.now();
+      // What comes up in the same turn goes along.
+      await (early > 0 ? delay(early) : immediate());
+      this.#sentAt = performance.now();
+      await this.#send(this.#waiting.splice(0, MAX_BATCH));
+    }
     this.#sending = undefined;
   }
 
