@@ -45,16 +45,14 @@ function program(end: (code: ExitCode) => void): Command {
     });
   };
 
-  verb<Home & { role?: Role; supervised: boolean }>(
+  verb<Home & { role?: Role }>(
     hubgate,
     'start',
     'start the mirror; makes what is missing on the way',
-    ['role', 'supervised'],
-    async ({ home, role, supervised }) => {
-      const { start, startSupervised } = await import('../commands/start.ts');
-      return supervised && role
-        ? startSupervised(role, home)
-        : start({ home, ...(role && { role }) }, process);
+    ['role'],
+    async ({ home, role }) => {
+      const { start } = await import('../commands/start.ts');
+      return start({ home, ...(role && { role }) }, process);
     },
   );
   verb<Home & { role?: Role }>(
@@ -305,5 +303,3 @@ try {
     process.exitCode = 1;
   }
 }
-// A channel to a supervisor would keep the process alive.
-if (process.connected) process.disconnect?.();

@@ -7,7 +7,6 @@ export const OPTIONS = {
   service: () =>
     new Option('--service', 'a service account: no password, service tokens alone').default(false),
   role: () => new Option('--role <role>', 'only this part').choices(['core', 'auth', 'gateway']),
-  supervised: () => new Option('--supervised').default(false).hideHelp(),
   from: () => new Option('--from <address>', 'as asked from this address'),
   at: () => new Option('--at <time>', 'as asked on this day, or at this time'),
   expires: () => new Option('--expires <duration>', 'it ends after so long').default('90d'),

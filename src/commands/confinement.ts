@@ -14,6 +14,12 @@ const MODULES = fileURLToPath(import.meta.resolve('pino')).replace(
 );
 
 /**
+ * MiB of the space for young objects, of which V8 would take three times 16. It is memory that is never given back; the gateway makes
+ * most garbage, and with less than this spends more time on it.
+ */
+const YOUNG: Readonly<Record<Role, number>> = { core: 2, auth: 1, gateway: 4 };
+
+/**
  * The flags of Node for a role's process. `kill -USR1` starts no debugger in any. The gateway, which speaks with strangers, is
  * held to its files by Node's permission model besides: no child processes, threads, native code or SQLite.
  *
@@ -22,7 +28,7 @@ const MODULES = fileURLToPath(import.meta.resolve('pino')).replace(
  * sockets included, so nobody can be without it.
  */
 export function nodeFlags(role: Role, config: Config, paths: HomePaths): string[] {
-  const flags = [...process.execArgv, '--disable-sigusr1'];
+  const flags = [`--max-semi-space-size=${YOUNG[role]}`, ...process.execArgv, '--disable-sigusr1'];
   if (role !== 'gateway') return flags;
   const audit = path.dirname(config.log.audit);
   const reads = [

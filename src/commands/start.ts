@@ -2,13 +2,11 @@ import { type ChildProcess, fork } from 'node:child_process';
 import cluster from 'node:cluster';
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { flushCompileCache } from 'node:module';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { type Config, withoutCredentials } from '../config/config.ts';
-import type { WorkerPlace } from '../gateway/metrics/workers.ts';
 import { createLogger } from '../platform/log.ts';
-import { followSupervisor, roleProcess } from '../supervisor/role-process.ts';
+import { roleProcess } from '../supervisor/role-process.ts';
 import { type RolePlan, supervise } from '../supervisor/supervise.ts';
 import { handOnUnconfirmed } from '../supervisor/unconfirmed-connections.ts';
 import { leaveNoMemory, nodeFlags } from './confinement.ts';
@@ -27,7 +25,7 @@ export interface StartOptions {
   readonly role?: Role;
 }
 
-const BIN = path.join(import.meta.dirname, '../bin/hubgate.ts');
+const ROLE_BIN = path.join(import.meta.dirname, '../bin/role.ts');
 
 /** Starts Hubgate, or one role of it, and returns when it has ended after a signal. */
 export async function start(options: StartOptions, terminal: Terminal): Promise<ExitCode> {
@@ -78,16 +76,16 @@ function plans(
   only: Role | undefined,
   sockets: readonly number[],
 ): RolePlan[] {
-  const args = (role: Role) => ['start', '--supervised', '--role', role, '--home', paths.home];
+  const args = (role: Role) => ['--role', role, '--home', paths.home];
   const own = (role: Role, settings: Config): RolePlan => ({
     name: role,
     spawn: () => {
       const execArgv = nodeFlags(role, config, paths);
-      return roleProcess(fork(BIN, args(role), { env: environmentOf(role, paths), execArgv }), settings);
+      return roleProcess(fork(ROLE_BIN, args(role), { env: environmentOf(role, paths), execArgv }), settings);
     },
   });
   cluster.setupPrimary({
-    exec: BIN,
+    exec: ROLE_BIN,
     args: args('gateway'),
     execArgv: nodeFlags('gateway', config, paths),
     stdio: stdioWith(sockets),
@@ -112,35 +110,6 @@ function forkWorker(env: NodeJS.ProcessEnv): ChildProcess {
   const worker = cluster.fork(env);
   handOnUnconfirmed(worker);
   return worker.process as ChildProcess;
-}
-
-/**
- * A role in a process that a supervisor started: it is told its settings, reports, and ends when the supervisor says
- * so or has gone. Signals are not for it: Ctrl-C and service managers send them to all processes at once, and then the
- * roles would end in no order.
- */
-export async function startSupervised(role: Role, home: string): Promise<ExitCode> {
-  process.umask(0o027);
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});
-  const supervisor = followSupervisor();
-  // The same program wrote it, from what it had read and checked.
-  const config = (await supervisor.settings) as Config & { readonly place?: WorkerPlace };
-  try {
-    await using running = await runRole(role, config, pathsIn(home), config.place);
-    supervisor.onReload = () => void running.reload?.();
-    supervisor.report({ ready: true });
-    flushCompileCache();
-    await supervisor.stopped;
-    return 0;
-  } catch (error) {
-    supervisor.report({ failed: explain(error as NodeJS.ErrnoException, config) });
-    return 1;
-  }
-}
-
-function explain(error: NodeJS.ErrnoException, { server: { listen, admin } }: Config): string {
-  if (error.code !== 'EADDRINUSE') return error.message;
-  return `port ${listen.port} (server.listen) or ${admin.port} (server.admin) is in use: ${error.message}`;
 }
 
 /** As services do: SIGHUP reads files anew. In a terminal it says that this has gone, and the mirror goes with it. */

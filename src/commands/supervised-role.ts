@@ -1,0 +1,36 @@
+import { flushCompileCache } from 'node:module';
+import type { Config } from '../config/config.ts';
+import type { WorkerPlace } from '../gateway/metrics/workers.ts';
+import { followSupervisor } from '../supervisor/role-process.ts';
+import { pathsIn, type Role } from './home.ts';
+import { runRole } from './run-role.ts';
+import type { ExitCode } from './terminal.ts';
+
+/**
+ * A role in a process that a supervisor started: it is told its settings, reports, and ends when the supervisor says
+ * so or has gone. Signals are not for it: Ctrl-C and service managers send them to all processes at once, and then the
+ * roles would end in no order.
+ */
+export async function startSupervised(role: Role, home: string): Promise<ExitCode> {
+  process.umask(0o027);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});
+  const supervisor = followSupervisor();
+  // The same program wrote it, from what it had read and checked.
+  const config = (await supervisor.settings) as Config & { readonly place?: WorkerPlace };
+  try {
+    await using running = await runRole(role, config, pathsIn(home), config.place);
+    supervisor.onReload = () => void running.reload?.();
+    supervisor.report({ ready: true });
+    flushCompileCache();
+    await supervisor.stopped;
+    return 0;
+  } catch (error) {
+    supervisor.report({ failed: explain(error as NodeJS.ErrnoException, config) });
+    return 1;
+  }
+}
+
+function explain(error: NodeJS.ErrnoException, { server: { listen, admin } }: Config): string {
+  if (error.code !== 'EADDRINUSE') return error.message;
+  return `port ${listen.port} (server.listen) or ${admin.port} (server.admin) is in use: ${error.message}`;
+}
