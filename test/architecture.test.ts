@@ -35,7 +35,7 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   pino: ['platform/log.ts', 'gateway/audit'],
   'smol-toml': ['commands/doctor/client/host-files.ts'],
   tldts: ['core/upstream'],
-  undici: ['core/upstream', 'platform/http-client.ts'],
+  undici: ['platform/undici.ts', 'platform/undici-parts.d.ts'],
   yaml: ['platform/yaml-document.ts', 'auth/identity/users-file.ts'],
 };
 

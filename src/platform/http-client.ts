@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Dispatcher, Pool } from 'undici';
+import { type Dispatcher, Pool } from './undici.ts';
 import { socketAddress } from './unix-socket.ts';
 
 /** Thrown where the other side cannot be asked, or does not answer in time. */
@@ -44,7 +44,7 @@ export function openUrlClient(url: URL): HttpClient {
   return new PooledClient(new Pool(url.origin, OPTIONS));
 }
 
-const OPTIONS: Pool.Options = {
+const OPTIONS: ConstructorParameters<typeof Pool>[1] = {
   connections: MAX_CONNECTIONS,
   connect: { timeout: CONNECT_TIMEOUT },
   bodyTimeout: BODY_TIMEOUT,

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
-import { Agent, type Dispatcher, errors } from 'undici';
 import { Deadline, DeadlineError, unlessAborted } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
+import { Agent, type Dispatcher, errors } from '../../platform/undici.ts';
 import type { UpstreamHost } from '../../registry/repository.ts';
 import type { CoreLimits } from '../limits.ts';
 import { type AddressKind, kindOfAddress, kindOfHost, lookupOnly } from './address.ts';
