@@ -9,7 +9,9 @@ import {
   Lexer,
   LineCounter,
   parseDocument,
+  type Scalar,
   visit,
+  type YAMLMap,
 } from 'yaml';
 import type { Fault } from './fault.ts';
 
@@ -26,7 +28,7 @@ export interface YamlDocument {
 
 export type YamlRead = { readonly yaml: YamlDocument } | { readonly faults: readonly Fault[] };
 
-const MAX_BYTES = 1024 * 1024;
+const MIB = 1024 * 1024;
 const MAX_DEPTH = 32;
 const MAX_INDENTATION = 4 * MAX_DEPTH;
 /** Dashes, question marks and colons open a level each, too. */
@@ -39,8 +41,8 @@ const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffd]/;
  * Reads one YAML 1.2 document, strictly: duplicate keys, anchors, aliases, tags, a second document and everything that
  * the parser merely warns of are faults. `source` is how faults name the file.
  */
-export function readYaml(source: string, text: string): YamlRead {
-  const unfit = unfitForParser(text);
+export function readYaml(source: string, text: string, mostMiB = 1): YamlRead {
+  const unfit = unfitForParser(text, mostMiB);
   if (unfit !== undefined) return { faults: [{ source, ...unfit }] };
   const lines = new LineCounter();
   const document = parseDocument(text, {
@@ -48,6 +50,8 @@ export function readYaml(source: string, text: string): YamlRead {
     schema: 'core',
     lineCounter: lines,
     prettyErrors: false,
+    // It compares each key with all others of its map; `repeatedKeys` does not.
+    uniqueKeys: false,
   });
   const at = (offset: number) => {
     const { line, col } = lines.linePos(offset);
@@ -78,8 +82,8 @@ export function readYaml(source: string, text: string): YamlRead {
  * bracket from one in a text or a comment, and does not recurse; a level of block style takes at least one column of
  * indentation.
  */
-function unfitForParser(text: string): Omit<Fault, 'source'> | undefined {
-  if (Buffer.byteLength(text) > MAX_BYTES) return { message: 'the file is larger than 1 MiB' };
+function unfitForParser(text: string, mostMiB: number): Omit<Fault, 'source'> | undefined {
+  if (Buffer.byteLength(text) > mostMiB * MIB) return { message: `the file is larger than ${mostMiB} MiB` };
   const control = CONTROL.exec(text);
   if (control !== null) {
     const message = 'a control character stands here, or bytes that are no UTF-8: the file is damaged';
@@ -127,6 +131,10 @@ function refusedNodes(document: Document): { offset: number; message: string }[]
     }
     if (!isNode(node)) return;
     const offset = offsetIn(node);
+    if (isMap(node)) {
+      const message = 'this key stands here twice';
+      refused.push(...repeatedKeys(node).map((key) => ({ offset: offsetIn(key), message })));
+    }
     if (isAlias(node)) {
       refused.push({
         offset,
@@ -144,6 +152,16 @@ function refusedNodes(document: Document): { offset: number; message: string }[]
   return refused;
 }
 
+function repeatedKeys({ items }: YAMLMap): Scalar[] {
+  const seen = new Set<unknown>();
+  return items.flatMap(({ key }) => {
+    if (!isScalar(key)) return [];
+    const isRepeated = seen.has(key.value);
+    seen.add(key.value);
+    return isRepeated ? [key] : [];
+  });
+}
+
 function offsetIn(node: unknown): number {
   return isNode(node) ? (node.range?.[0] ?? 0) : 0;
 }
@@ -159,7 +177,6 @@ function refusedKey(key: unknown): string | undefined {
 function explain(message: string): string {
   const [, reserved] = /reserved character ([@`])/.exec(message) ?? [];
   if (reserved !== undefined) return `"${reserved}" cannot begin a plain text in YAML; quote it`;
-  if (/Map keys must be unique/.test(message)) return 'this key stands here twice';
   if (/multiple documents/i.test(message)) return 'a second document begins here; the file must hold one';
   return message.split('\n', 1)[0] ?? message;
 }

@@ -58,8 +58,8 @@ export class PartReader {
 }
 
 /** Opens YAML text for reading in parts; or says why it is no YAML that may be read. */
-export function openYaml(source: string, text: string): Parsed<PartReader> {
-  const read = readYaml(source, text);
+export function openYaml(source: string, text: string, mostMiB?: number): Parsed<PartReader> {
+  const read = readYaml(source, text, mostMiB);
   return 'faults' in read ? read : { value: new PartReader(read.yaml) };
 }
 

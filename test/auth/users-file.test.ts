@@ -187,3 +187,10 @@ test('a hash is weaker by its memory or its passes, and bcrypt always is', async
   const [, , , parameters] = (await hashPassword('x', { memory: 32 * 2 ** 20, passes: 3 })).split('$');
   assert.deepEqual(parameters?.split(',').sort(), ['m=32768', 'p=1', 't=3']);
 });
+
+test('ten thousand users are read', () => {
+  const users = Array.from({ length: 10_000 }, (_, index) => `  u${index}:\n    password: ${HASH}\n`);
+  const parsed = parseUsers('users.yaml', `version: 1\nusers:\n${users.join('')}`);
+  assert.ok('value' in parsed, 'faults' in parsed ? parsed.faults.map(formatFault).join('\n') : '');
+  assert.equal(parsed.value.size, 10_000);
+});

@@ -23,6 +23,8 @@ export type Users = ReadonlyMap<string, User>;
 const HEADER = ` Users of this mirror. Written by \`hubgate user\`, which keeps comments and order.
  A hash here is as good as a password to whoever has time: keep this file to yourself.`;
 
+/** Ten thousand users with a hash each take more than one. */
+const MOST_MIB = 8;
 const HASH = 'an argon2id or bcrypt hash, as `hubgate user` writes it';
 const ANYTHING = z.unknown().optional();
 const KEYS = section({ version: ANYTHING, users: ANYTHING });
@@ -41,7 +43,7 @@ export function parseUsers(source: string, text: string): Parsed<Users> {
 }
 
 function parse(source: string, text: string): Parsed<{ readonly users: Users; readonly document: Document }> {
-  const opened = openYaml(source, text);
+  const opened = openYaml(source, text, MOST_MIB);
   if ('faults' in opened) return opened;
   const parts = opened.value;
   parts.read([], KEYS);
