@@ -9,6 +9,8 @@ export interface Pattern {
   readonly literal: string;
   /** What every match ends with: most of the others, such as those that begin with **, are done with after a look at it. */
   readonly ending: string;
+  /** Where `${user}` comes after `literal`: what every match has after the caller's name. */
+  readonly afterUser?: string;
   /** What comes after `literal`, the ending included. */
   readonly steps: readonly Step[];
 }
@@ -25,25 +27,44 @@ type Step =
   | { readonly kind: 'directory' }
   | { readonly kind: 'user' };
 
+const WILD = /\*|\$\{user\}/;
 const TOKEN = /\$\{user\}|(?<=^|\/)\*\*\/|\*\*|\*|./gsu;
 
 export function compilePattern(text: string): Pattern {
-  const steps = (text.match(TOKEN) ?? []).flatMap((token): Step[] => {
+  const first = text.search(WILD);
+  if (first < 0) return { text, literal: text, ending: text, steps: [] };
+  // From the beginning of its segment on, for `**` asks whether it begins one.
+  const segment = text.lastIndexOf('/', first) + 1;
+  const steps = stepsOf(text.slice(segment));
+  const wild = steps.findIndex(isWild);
+  const lastWild = steps.findLastIndex(isWild);
+  const wilder = steps.slice(wild);
+  return {
+    text,
+    literal: text.slice(0, segment) + lettersOf(steps.slice(0, wild)),
+    ending: lettersOf(steps.slice(lastWild + 1)),
+    ...(wilder[0]?.kind === 'user' && { afterUser: lettersOf(untilWild(wilder.slice(1))) }),
+    steps: wilder,
+  };
+}
+
+function stepsOf(text: string): Step[] {
+  return (text.match(TOKEN) ?? []).flatMap((token): Step[] => {
     if (token === '*') return [{ kind: 'segment' }];
     if (token === '**') return [{ kind: 'any' }];
     if (token === '**/') return [{ kind: 'directories' }, { kind: 'directory' }];
     if (token === '${user}') return [{ kind: 'user' }];
     return [{ kind: 'character', character: token }];
   });
-  const wild = steps.findIndex(({ kind }) => kind !== 'character');
-  const length = wild < 0 ? steps.length : wild;
-  const lastWild = steps.findLastIndex(({ kind }) => kind !== 'character');
-  return {
-    text,
-    literal: lettersOf(steps.slice(0, length)),
-    ending: lettersOf(steps.slice(lastWild + 1)),
-    steps: steps.slice(length),
-  };
+}
+
+function isWild({ kind }: Step): boolean {
+  return kind !== 'character';
+}
+
+function untilWild(steps: readonly Step[]): readonly Step[] {
+  const wild = steps.findIndex(isWild);
+  return wild < 0 ? steps : steps.slice(0, wild);
 }
 
 function lettersOf(steps: readonly Step[]): string {

@@ -34,3 +34,6 @@ export const POLICY_DATA = z.object({
   rules: z.array(RULE_DATA).readonly(),
 });
 export type PolicyData = Readonly<z.output<typeof POLICY_DATA>>;
+
+/** All but the rules, which can be so many that each is read in a step of its own. */
+export const POLICY_BUT_RULES = POLICY_DATA.extend({ rules: z.array(z.unknown()) });

@@ -32,7 +32,7 @@ export function parsePolicy(sources: readonly PolicySource[], now: number): Pars
   const faults = failingTests(policy, tests, now);
   return faults.length > 0
     ? { faults: faults.toSorted(byPosition) }
-    : { value: parsed.value, warnings: lintPolicy(policy.data, now) };
+    : { value: parsed.value, warnings: lintPolicy(policy, now) };
 }
 
 /** The same, without asking whether its tests hold. */

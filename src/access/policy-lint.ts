@@ -1,18 +1,45 @@
 import type { Fault } from '../platform/fault.ts';
-import { compilePattern, matchesPattern } from './pattern.ts';
+import { matchesPattern, type Pattern } from './pattern.ts';
+import type { Policy, Rule } from './policy.ts';
 import type { PolicyData, RuleData } from './policy-data.ts';
 
 /** What is not wrong but can have no effect: rules that are gone, and rules that a deny leaves nothing of. */
-export function lintPolicy({ rules, groups }: PolicyData, now: number): Fault[] {
-  const denies = rules.filter((rule) => rule.effect === 'deny' && !isGone(rule, now));
-  return rules.flatMap((rule): Fault[] => {
-    if (isGone(rule, now)) return [warning(rule, 'has been over since its "until"; it can be removed')];
-    if (rule.effect === 'deny') return [];
-    const shadow = denies.find((deny) => covers(deny, rule, groups));
+export function lintPolicy(policy: Policy, now: number): Fault[] {
+  return policy.rules.flatMap((rule): Fault[] => {
+    if (isGone(rule.data, now))
+      return [warning(rule.data, 'has been over since its "until"; it can be removed')];
+    if (rule.data.effect === 'deny') return [];
+    const shadow = deniesNear(rule, policy).find(
+      (deny) => !isGone(deny.data, now) && covers(deny, rule, policy),
+    );
     return shadow === undefined
       ? []
-      : [warning(rule, `grants nothing: the deny "${shadow.id}" refuses everything that it allows`)];
+      : [
+          warning(
+            rule.data,
+            `grants nothing: the deny "${shadow.data.id}" refuses everything that it allows`,
+          ),
+        ];
   });
+}
+
+/** The denies that may cover the rule, in the order of the files: those that match something of it, for one whom it means. */
+function deniesNear({ pull, to }: Rule, { patterns, subjects }: Policy): Rule[] {
+  const [pattern] = pull;
+  const [who] = to;
+  if (pattern === undefined || who === undefined) return [];
+  const keys = subjects.keysOfAny(who.text);
+  const near = new Set<Rule>();
+  for (const candidates of patterns.find(sampleOf(pattern.text, MIDDLING), USER)) {
+    for (const list of candidates.areFew ? [candidates.all] : candidates.for(keys)) {
+      for (const { rule } of list) {
+        // Denies come before all others.
+        if (rule.data.effect !== 'deny') break;
+        near.add(rule);
+      }
+    }
+  }
+  return [...near].sort((one, other) => one.precedence - other.precedence);
 }
 
 function isGone({ until }: RuleData, now: number): boolean {
@@ -23,10 +50,10 @@ function warning({ id, source, line }: RuleData, message: string): Fault {
   return { source, line, message: `the rule "${id}" ${message}` };
 }
 
-function covers(deny: RuleData, rule: RuleData, groups: PolicyData['groups']): boolean {
+function covers({ pull, data: deny }: Rule, { data: rule }: Rule, policy: Policy): boolean {
   return (
-    rule.pull.every((pattern) => deny.pull.some((wider) => coversPattern(wider, pattern))) &&
-    rule.to.every((who) => coversSubject(deny.to, who, groups)) &&
+    rule.pull.every((pattern) => pull.some((wider) => coversPattern(wider, pattern))) &&
+    rule.to.every((who) => coversSubject(deny.to, who, policy)) &&
     (deny.from === undefined || isSame(deny.from, rule.from)) &&
     // A pull by digest is granted by an allow of some tags, and not refused by a deny of them.
     deny.tags === undefined &&
@@ -41,32 +68,41 @@ function isSame(some: readonly string[], others: readonly string[] | undefined):
 /** What no name holds: only a wildcard can match it. */
 const ANY = '\u0001';
 const USER = '\u0002';
-/** What wildcards may stand for, from nothing to much. `*` does not stand for a slash. */
-const SAMPLES = [
+/** What wildcards may stand for. `*` does not stand for a slash. */
+interface Sample {
+  readonly segment: string;
+  readonly any: string;
+}
+
+const MIDDLING: Sample = { segment: ANY, any: ANY };
+/** From nothing to much. */
+const SAMPLES: readonly Sample[] = [
   { segment: '', any: '' },
-  { segment: ANY, any: ANY },
+  MIDDLING,
   { segment: ANY, any: `${ANY}/${ANY}` },
   { segment: ANY, any: `${ANY}/${ANY}/${ANY}` },
 ];
 
 /** Does `wider` match whatever `pattern` matches? */
-function coversPattern(wider: string, pattern: string): boolean {
-  const compiled = compilePattern(wider);
-  return SAMPLES.every(({ segment, any }) => {
-    const name = pattern
-      .replaceAll('${user}', USER)
-      .replaceAll(/\*\*|\*/g, (wildcard) => (wildcard === '**' ? any : segment));
-    return matchesPattern(compiled, name, USER);
-  });
+function coversPattern(wider: Pattern, pattern: string): boolean {
+  return SAMPLES.every((sample) => matchesPattern(wider, sampleOf(pattern, sample), USER));
 }
 
-function coversSubject(wider: readonly string[], who: string, groups: PolicyData['groups']): boolean {
+function sampleOf(pattern: string, { segment, any }: Sample): string {
+  return pattern
+    .replaceAll('${user}', USER)
+    .replaceAll(/\*\*|\*/g, (wildcard) => (wildcard === '**' ? any : segment));
+}
+
+function coversSubject(wider: readonly string[], who: string, policy: Policy): boolean {
   if (wider.includes(who)) return true;
   if (who !== 'anonymous' && wider.includes('authenticated')) return true;
-  const members = who.startsWith('group:') ? groups[who.slice('group:'.length)] : undefined;
+  const members = membersOf(who, policy.data.groups);
   if (members !== undefined && members.length > 0)
-    return members.every((member) => coversSubject(wider, member, groups));
-  return wider.some(
-    (one) => one.startsWith('group:') && groups[one.slice('group:'.length)]?.includes(who) === true,
-  );
+    return members.every((member) => coversSubject(wider, member, policy));
+  return policy.subjects.groupsOf(who).some((group) => wider.includes(group));
+}
+
+function membersOf(who: string, groups: PolicyData['groups']): readonly string[] | undefined {
+  return who.startsWith('group:') ? groups[who.slice('group:'.length)] : undefined;
 }

@@ -2,36 +2,36 @@
  * May this subject pull this? The whole answer, from a policy that was read before: pure, so that a gateway can ask it at
  * every request and `hubgate access` can explain it. It knows nothing of tokens, caches or what exists.
  */
+
+import { runAtOnce } from '../platform/steps.ts';
 import type { Tag } from '../registry/reference.ts';
 import type { Repository } from '../registry/repository.ts';
+import { Candidates, type RulePattern } from './candidates.ts';
 import { type Network, parseNetwork } from './network.ts';
 import { compilePattern, matchesPattern, type Pattern } from './pattern.ts';
-import type { PolicyData, RuleData } from './policy-data.ts';
+import { PatternIndex } from './pattern-index.ts';
+import { POLICY_BUT_RULES, type PolicyData, RULE_DATA, type RuleData } from './policy-data.ts';
 import { nameOf, type Subject } from './subject.ts';
-import { compileSubjects, type SubjectPattern } from './subject-pattern.ts';
+import { compileSubjects, type SubjectPattern, type SubjectPatterns } from './subject-pattern.ts';
 
 export interface Policy {
   readonly data: PolicyData;
   /** In the order of the files, which means nothing but where to look. */
   readonly rules: readonly Rule[];
-  /** The patterns of all rules by what a name must begin with to match them, and the lengths of these beginnings. */
-  readonly byLiteral: ReadonlyMap<string, readonly RulePattern[]>;
-  readonly literalLengths: readonly number[];
+  /** The patterns of all rules. */
+  readonly patterns: PatternIndex<Candidates>;
+  readonly subjects: SubjectPatterns;
 }
 
 /** A rule whose patterns are compiled. */
 export interface Rule {
   readonly data: RuleData;
-  readonly order: number;
+  /** Of those that match, the rule with the lowest one decides. */
+  readonly precedence: number;
   readonly pull: readonly Pattern[];
   readonly to: readonly SubjectPattern[];
   readonly from?: Network;
   readonly tags?: readonly Pattern[];
-}
-
-interface RulePattern {
-  readonly rule: Rule;
-  readonly pattern: Pattern;
 }
 
 /** A pull to be decided. */
@@ -51,26 +51,46 @@ export type Decision =
   | { readonly decision: 'deny'; readonly rule?: string; readonly because?: string };
 
 export function compilePolicy(data: PolicyData): Policy {
-  const subjects = compileSubjects(data.groups);
-  const rules = data.rules.map((rule, order) => compileRule(rule, order, subjects));
-  const byLiteral = new Map<string, RulePattern[]>();
-  for (const rule of rules) {
-    for (const pattern of rule.pull) {
-      const found = byLiteral.get(pattern.literal);
-      if (found === undefined) byLiteral.set(pattern.literal, [{ rule, pattern }]);
-      else found.push({ rule, pattern });
-    }
-  }
-  const lengths = new Set([...byLiteral.keys()].map(({ length }) => length));
-  return { data, rules, byLiteral, literalLengths: [...lengths].sort((a, b) => a - b) };
+  return runAtOnce(compilingPolicy(data));
 }
 
-function compileRule(data: RuleData, order: number, subjects: (text: string) => SubjectPattern): Rule {
+/** The same in steps, between which others have their turn. */
+function* compilingPolicy(data: PolicyData): Generator<void, Policy> {
+  const subjects = compileSubjects(data.groups);
+  const rules: Rule[] = [];
+  for (const rule of data.rules) {
+    const precedence = rank(rule) * data.rules.length + rules.length;
+    rules.push(compileRule(rule, precedence, subjects));
+    yield;
+  }
+  const patterns = new PatternIndex(() => new Candidates());
+  for (const ranked of RANKS) {
+    for (const rule of rules) {
+      if (rank(rule.data) !== ranked) continue;
+      for (const pattern of rule.pull) patterns.at(pattern).add({ rule, pattern });
+      yield;
+    }
+  }
+  return { data, rules, patterns, subjects };
+}
+
+/** A policy as auth tells it, read in steps. */
+export function* readingPolicy(told: unknown): Generator<void, Policy> {
+  const { rules: unread, ...others } = POLICY_BUT_RULES.parse(told);
+  const rules: RuleData[] = [];
+  for (const rule of unread) {
+    rules.push(RULE_DATA.parse(rule));
+    yield;
+  }
+  return yield* compilingPolicy({ ...others, rules });
+}
+
+function compileRule(data: RuleData, precedence: number, subjects: SubjectPatterns): Rule {
   return {
     data,
-    order,
+    precedence,
     pull: data.pull.map(compilePattern),
-    to: data.to.map(subjects),
+    to: data.to.map((text) => subjects.compile(text)),
     ...(data.from && { from: networkOf(data.from) }),
     ...(data.tags && { tags: data.tags.map(compilePattern) }),
   };
@@ -93,30 +113,40 @@ export function decide(policy: Policy, question: Question): Decision {
 }
 
 /** The first deny in the files, else the first allow that reaches private content, else the first allow. */
-function decidingRule({ byLiteral, literalLengths }: Policy, question: Question): Rule | undefined {
+function decidingRule({ patterns, subjects }: Policy, question: Question): Rule | undefined {
   const { name } = question.repository;
   const user = nameOf(question.subject);
+  let keys: readonly string[] | undefined;
   let deciding: Rule | undefined;
-  for (const length of literalLengths) {
-    if (length > name.length) break;
-    for (const { rule, pattern } of byLiteral.get(name.slice(0, length)) ?? []) {
-      // What costs least is asked first.
-      if (!name.endsWith(pattern.ending) || !outranks(rule, deciding)) continue;
-      if (appliesTo(rule, question) && matchesPattern(pattern, name, user)) deciding = rule;
+  for (const candidates of patterns.find(name, user)) {
+    if (candidates.areFew) {
+      deciding = firstOf(candidates.all, question, user, deciding);
+      continue;
     }
+    keys ??= subjects.keysOf(question.subject);
+    for (const list of candidates.for(keys)) deciding = firstOf(list, question, user, deciding);
   }
   return deciding;
 }
 
-function outranks(rule: Rule, other: Rule | undefined): boolean {
-  return (
-    other === undefined ||
-    rank(rule) < rank(other) ||
-    (rank(rule) === rank(other) && rule.order < other.order)
-  );
+/** The first that matches of those that come before `other`; if none does, `other`. */
+function firstOf(
+  list: readonly RulePattern[],
+  question: Question,
+  user: string | undefined,
+  other: Rule | undefined,
+): Rule | undefined {
+  for (const { rule, pattern } of list) {
+    if (other !== undefined && other.precedence <= rule.precedence) return other;
+    // What costs least is asked first.
+    if (appliesTo(rule, question) && matchesPattern(pattern, question.repository.name, user)) return rule;
+  }
+  return other;
 }
 
-function rank({ data: { effect, private: reachesPrivate } }: Rule): number {
+const RANKS = [0, 1, 2];
+
+function rank({ effect, private: reachesPrivate }: RuleData): number {
   return effect === 'deny' ? 0 : reachesPrivate ? 1 : 2;
 }
 

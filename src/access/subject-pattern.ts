@@ -1,29 +1,58 @@
 import { compilePattern, matchesPattern } from './pattern.ts';
-import type { Subject } from './subject.ts';
+import { type Subject, writeSubject } from './subject.ts';
 
 /** Whom an entry of a rule's `to` means. */
 export interface SubjectPattern {
   /** As in the file. */
   readonly text: string;
+  /** Whom it means has it among his keys, see `SubjectPatterns`; undefined: only `matches` tells. */
+  readonly key?: string;
   matches(subject: Subject): boolean;
 }
 
-/** Compiles entries of `to`; each group once, however many rules name it. */
-export function compileSubjects(
-  groups: Readonly<Record<string, readonly string[]>>,
-): (text: string) => SubjectPattern {
-  const compiled = new Map(
-    Object.entries(groups).map(([name, members]) => [`group:${name}`, compileGroup(name, members)]),
-  );
-  return (text) => compiled.get(text) ?? compileOne(text);
+/** The entries of `to` of one policy. */
+export interface SubjectPatterns {
+  /** Each group is compiled once, however many rules name it. */
+  compile(text: string): SubjectPattern;
+  /** What the keys of all patterns are among that mean this subject. */
+  keysOf(subject: Subject): readonly string[];
+  /** The same for one of those whom a text of a `to` means. */
+  keysOfAny(text: string): readonly string[];
+  /** The groups, as they stand in a `to`, that have this member. */
+  groupsOf(member: string): readonly string[];
+}
+
+export function compileSubjects(groups: Readonly<Record<string, readonly string[]>>): SubjectPatterns {
+  const compiled = new Map<string, SubjectPattern>();
+  const groupsOf = new Map<string, string[]>();
+  for (const [name, members] of Object.entries(groups)) {
+    const group = compileGroup(name, members);
+    compiled.set(group.text, group);
+    for (const member of new Set(members)) groupsOf.getOrInsertComputed(member, () => []).push(group.text);
+  }
+  const groupsWith = (member: string) => groupsOf.get(member) ?? [];
+  const keysOf = (own: string) => [own, 'authenticated', ...groupsWith(own)];
+  return {
+    compile: (text) => compiled.get(text) ?? compileOne(text),
+    keysOf(subject) {
+      if (subject.kind === 'anonymous') return ['anonymous'];
+      return keysOf(isNamed(subject) ? subject.name : writeSubject(subject));
+    },
+    keysOfAny(text) {
+      const [member] = text.startsWith('group:') ? (groups[text.slice('group:'.length)] ?? []) : [];
+      return [...keysOf(text), ...(member === undefined ? [] : keysOf(member))];
+    },
+    groupsOf: groupsWith,
+  };
 }
 
 function compileGroup(name: string, members: readonly string[]): SubjectPattern {
-  const patterns = members.map(compileOne);
   const names = new Set(members);
-  const others = patterns.filter(({ text }) => text.includes(':'));
+  const others = members.filter((text) => text.includes(':')).map(compileOne);
+  const text = `group:${name}`;
   return {
-    text: `group:${name}`,
+    text,
+    ...(others.every(({ key }) => key !== undefined) && { key: text }),
     matches: (subject) =>
       (isNamed(subject) && names.has(subject.name)) || others.some((pattern) => pattern.matches(subject)),
   };
@@ -35,15 +64,19 @@ function isNamed(subject: Subject): subject is Subject & { readonly kind: 'user'
 }
 
 function compileOne(text: string): SubjectPattern {
-  return { text, matches: matcherOf(text) };
-}
-
-function matcherOf(text: string): SubjectPattern['matches'] {
-  if (text === 'authenticated') return ({ kind }) => kind !== 'anonymous';
-  if (text === 'anonymous') return ({ kind }) => kind === 'anonymous';
+  if (text === 'authenticated') return { text, key: text, matches: ({ kind }) => kind !== 'anonymous' };
+  if (text === 'anonymous') return { text, key: text, matches: ({ kind }) => kind === 'anonymous' };
   const [, kind, value = ''] = /^(cert|oidc):(.*)$/s.exec(text) ?? [];
-  if (kind === undefined) return (subject) => isNamed(subject) && subject.name === text;
+  if (kind === undefined)
+    return { text, key: text, matches: (subject) => isNamed(subject) && subject.name === text };
   const pattern = compilePattern(value);
-  return (subject) =>
-    subject.kind !== 'anonymous' && subject.kind === kind && matchesPattern(pattern, subject.name, undefined);
+  return {
+    text,
+    // Whole names are keys.
+    ...(pattern.steps.length === 0 && { key: text }),
+    matches: (subject) =>
+      subject.kind !== 'anonymous' &&
+      subject.kind === kind &&
+      matchesPattern(pattern, subject.name, undefined),
+  };
 }

@@ -164,6 +164,34 @@ export const policies: fc.Arbitrary<PlainPolicy> = fc
     return { ...policy, allow: policy.allow.map(name('allow')), deny: policy.deny.map(name('deny')) };
   });
 
+/** Patterns that many rules share, so that there is more than one way to find those that count. */
+const shared = fc
+  .array(pattern, { minLength: 2, maxLength: 4 })
+  .map((few) => [...few, 'acme/**', 'acme/${user}/**', 'everything']);
+
+/** Policies of many rules for few patterns, which name few subjects each. */
+export const crowdedPolicies: fc.Arbitrary<PlainPolicy> = fc
+  .record({
+    policy: policies,
+    more: fc.array(rule({ private: fc.boolean() }), { minLength: 40, maxLength: 80 }),
+    denies: fc.array(rule({}), { minLength: 5, maxLength: 20 }),
+    shared,
+    whose: fc.infiniteStream(some(oneOf('anonymous', 'group:one', 'group:two', ...MEMBERS))),
+    which: fc.infiniteStream(fc.nat()),
+  })
+  .map(({ policy, more, denies, shared: few, whose, which }) => {
+    const crowd = (one: PlainRule): PlainRule => ({
+      ...one,
+      pull: few[(which.next().value as number) % few.length] ?? '**',
+      to: whose.next().value as PlainRule['to'],
+    });
+    return {
+      ...policy,
+      allow: [...policy.allow, ...more.map(crowd)],
+      deny: [...policy.deny.slice(0, 1), ...denies.map(crowd)],
+    };
+  });
+
 const who = fc.oneof(
   oneOf(...USERS.flatMap((name) => [`user:${name}`, `service:${name}`])),
   oneOf(...CERTS, ...OIDC),

@@ -162,7 +162,7 @@ test('a claim that is missing, or unfit to be a part of a name, is a wrong login
 });
 
 test('a claim is a text, never a pattern, and never more of the template', async () => {
-  const matches = compileSubjects({})('oidc:github:acme/payments@refs/heads/main').matches;
+  const matches = compileSubjects({}).compile('oidc:github:acme/payments@refs/heads/main').matches;
   const subjectOf = async (claims: Claims) => {
     const verdict = await login(await issuer.sign({ ...MAIN, ...claims }));
     return verdict.kind === 'authenticated' ? verdict.subject : assert.fail(verdict.kind);

@@ -1,7 +1,6 @@
 import type { JSONWebKeySet } from 'jose';
 import type { z } from 'zod';
-import { compilePolicy, type Policy } from '../../access/policy.ts';
-import { POLICY_DATA } from '../../access/policy-data.ts';
+import { type Policy, readingPolicy } from '../../access/policy.ts';
 import { parseSubject, type Subject, writeSubject } from '../../access/subject.ts';
 import type { Ask, AskOptions, TaggedValue } from '../../platform/follow.ts';
 import { LONGEST_WAIT } from '../../platform/followed-answer.ts';
@@ -12,6 +11,7 @@ import {
   PeerUnreachable,
 } from '../../platform/http-client.ts';
 import { TOLD_METRICS, type ToldMetrics } from '../../platform/metrics.ts';
+import { runInSlices } from '../../platform/steps.ts';
 import {
   AUTH_STATUS,
   type AuthenticateRequest,
@@ -100,7 +100,7 @@ class SocketAuthClient implements AuthClient {
   }
 
   policy(options: AskOptions): Promise<TaggedValue<Policy> | undefined> {
-    return this.#tagged('/policy', options, (body) => compilePolicy(POLICY_DATA.parse(body)));
+    return this.#tagged('/policy', options, (body) => runInSlices(readingPolicy(body)));
   }
 
   async status(): Promise<AuthStatus> {
@@ -128,7 +128,7 @@ class SocketAuthClient implements AuthClient {
   async #tagged<T>(
     path: string,
     { etag, wait }: AskOptions,
-    read: (body: unknown) => T,
+    read: (body: unknown) => T | Promise<T>,
   ): Promise<TaggedValue<T> | undefined> {
     const { statusCode, headers, body } = await this.#http.request({
       method: 'GET',
@@ -140,7 +140,7 @@ class SocketAuthClient implements AuthClient {
       await body.dump();
       return undefined;
     }
-    return { etag: String(headers.etag), value: read(await body.json()) };
+    return { etag: String(headers.etag), value: await read(await body.json()) };
   }
 
   #get(path: string) {
