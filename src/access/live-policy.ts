@@ -6,7 +6,8 @@ import { type Fault, FaultsError, formatFault } from '../platform/fault.ts';
 import { LiveValue } from '../platform/live.ts';
 import type { Logger } from '../platform/log.ts';
 import { type Followed, watchFiles } from '../platform/watched-files.ts';
-import { directoryOf, readPolicy, stateOfPolicy } from './load-policy.ts';
+import { directoryOf, readPolicy, readSources, stateOfPolicy } from './load-policy.ts';
+import { parseApart } from './parse-apart.ts';
 import { compilePolicy, type Policy } from './policy.ts';
 import { POLICY_DATA } from './policy-data.ts';
 
@@ -82,15 +83,16 @@ class PolicyKeeper {
   /** Undefined where the files are refused. */
   async read(): Promise<Policy | undefined> {
     const { file, clock, log } = this.#options;
-    const read = await readPolicy(file, clock());
+    const sources = await readSources(file);
+    const read = 'faults' in sources ? sources : await parseApart(sources.value, clock());
     if ('faults' in read) {
       this.#refuse(read.faults);
       return undefined;
     }
     if (read.warnings?.length) log.warn({ warnings: read.warnings.map(formatFault) }, 'access policy');
     this.#refused = null;
-    await this.#keep(read.value.policy);
-    return read.value.policy;
+    await this.#keep(read.value);
+    return read.value;
   }
 
   async first(): Promise<Policy> {

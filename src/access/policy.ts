@@ -55,7 +55,7 @@ export function compilePolicy(data: PolicyData): Policy {
 }
 
 /** The same in steps, between which others have their turn. */
-function* compilingPolicy(data: PolicyData): Generator<void, Policy> {
+export function* compilingPolicy(data: PolicyData): Generator<void, Policy> {
   const subjects = compileSubjects(data.groups);
   const rules: Rule[] = [];
   for (const rule of data.rules) {
