@@ -122,7 +122,7 @@ async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
   const who = { subject: writeSubject(identified.subject), credential: identified.credential };
   const { issuer } = rooms;
   const lifetime = tokenLifetime(issuer.lifetime, identified.until, issuer.clock());
-  const token = await issueToken({ ...who, access }, { ...issuer, lifetime });
+  const token = issueToken({ ...who, access }, { ...issuer, lifetime });
   const refreshToken = await giveRefreshToken(request, identified, rooms);
   context.body = {
     ...{ ...who, token, expiresIn: lifetime / 1000, scope },

@@ -19,6 +19,7 @@ import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts'
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { LiveValue } from '../../src/platform/live.ts';
 import { DOCKER_HUB, repositoryAt } from '../../src/registry/repository.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const NOW = 1_000_000;
 const ADDRESS = '10.1.2.3';
@@ -102,8 +103,8 @@ test('a service token is the password of its owner, in its time, from where it m
     { kind: 'service', name: 'ci-pay' },
     `st_${token.id}`,
   ]);
-  const [used] = await state.tokens();
-  assert.deepEqual([used?.lastUsedAt, used?.lastUsedFrom], [NOW, ADDRESS]);
+  await waitFor(async () => (await state.token(token.id))?.lastUsedAt === NOW);
+  assert.equal((await state.token(token.id))?.lastUsedFrom, ADDRESS);
   const expired = writeServiceToken(await give('ci-pay', { expiresAt: NOW }));
   const elsewhere = writeServiceToken(await give('ci-pay', { from: ['10.9.0.0/16'] }));
   const disabled = writeServiceToken(await give('ci-old'));

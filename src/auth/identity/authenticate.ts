@@ -76,7 +76,7 @@ async function byServiceToken(
   address: string,
   { state, clock }: Pick<AuthenticateOptions, 'state' | 'clock'>,
 ): Promise<Verdict> {
-  const token = (await state.tokens()).find(({ id }) => id === shown.id);
+  const token = await state.token(shown.id);
   if (token === undefined || !isSecret(shown.secret, token.hash)) return { kind: 'wrong' };
   if (owner === undefined || owner.isDisabled || token.owner !== owner.name) return { kind: 'wrong' };
   if (token.expiresAt <= clock()) return { kind: 'wrong' };

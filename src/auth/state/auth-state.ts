@@ -53,12 +53,18 @@ export interface AuthState extends AsyncDisposable {
   /** Tells when anything has changed, by whomever. */
   readonly changes: Live<number>;
   tokens(): Promise<readonly StoredToken[]>;
+  /** As it is at this moment: what another process has changed counts at once. */
+  token(id: string): Promise<StoredToken | undefined>;
   putToken(token: StoredToken): Promise<void>;
   /** Was there one? */
   removeToken(id: string): Promise<boolean>;
-  /** Writes down that a token was used; that is no change, and where it cannot be written nobody is kept waiting. */
+  /**
+   * Writes down that a token was used, within a second, for it is used at every pull; that is no change, and where it cannot be
+   * written nobody is kept waiting.
+   */
   useToken(id: string, at: number, from: string): Promise<void>;
   logins(): Promise<readonly StoredLogin[]>;
+  login(id: string): Promise<StoredLogin | undefined>;
   putLogin(login: StoredLogin): Promise<void>;
   removeLogin(id: string): Promise<boolean>;
   useLogin(id: string, at: number): Promise<void>;

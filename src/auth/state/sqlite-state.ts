@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { setInterval } from 'node:timers/promises';
 import { type Live, LiveValue } from '../../platform/live.ts';
 import type { AuthState, StoredCertificate, StoredLogin, StoredToken } from './auth-state.ts';
@@ -26,6 +26,8 @@ const SCHEMA = `
 /** Milliseconds. How long a writer waits for another, and how soon another's change is seen. */
 const BUSY_TIMEOUT = 5_000;
 const LOOK_EVERY = 200;
+/** Milliseconds. Each write is synced, so that one for each use would be what issuing a token costs. */
+const WRITE_USES_AFTER = 1_000;
 
 /**
  * Opens the state in one SQLite file, or makes it. Several processes may have it open: each change is a transaction of its
@@ -44,10 +46,19 @@ export function openAuthState(file: string): AuthState {
 
 type Row = Readonly<Record<string, unknown>>;
 
+interface Use {
+  readonly sql: string;
+  readonly values: readonly SQLInputValue[];
+}
+
 class SqliteState implements AuthState {
   readonly #database: DatabaseSync;
   readonly #changes = new LiveValue(0);
   readonly #stop = new AbortController();
+  readonly #statements = new Map<string, StatementSync>();
+  /** The last use of each credential that is not written down yet, by its id. */
+  readonly #uses = new Map<string, Use>();
+  #writing: NodeJS.Timeout | undefined;
   #seen: unknown;
 
   constructor(file: string) {
@@ -72,17 +83,12 @@ class SqliteState implements AuthState {
   }
 
   async tokens(): Promise<readonly StoredToken[]> {
-    return this.#all('SELECT * FROM token ORDER BY created_at, id').map((row) => ({
-      id: row.id as string,
-      owner: row.owner as string,
-      hash: row.hash as string,
-      createdAt: row.created_at as number,
-      expiresAt: row.expires_at as number,
-      pull: listIn(row.pull),
-      from: listIn(row.networks),
-      lastUsedAt: row.last_used_at as number | null,
-      lastUsedFrom: row.last_used_from as string | null,
-    }));
+    return this.#all('SELECT * FROM token ORDER BY created_at, id').map(tokenIn);
+  }
+
+  async token(id: string): Promise<StoredToken | undefined> {
+    const row = this.#statement('SELECT * FROM token WHERE id = ?').get(id);
+    return row && tokenIn(row);
   }
 
   async putToken(token: StoredToken): Promise<void> {
@@ -98,20 +104,16 @@ class SqliteState implements AuthState {
   }
 
   async useToken(id: string, at: number, from: string): Promise<void> {
-    this.#note('UPDATE token SET last_used_at = ?, last_used_from = ? WHERE id = ?', at, from, id);
+    this.#use('UPDATE token SET last_used_at = ?, last_used_from = ? WHERE id = ?', [at, from], id);
   }
 
   async logins(): Promise<readonly StoredLogin[]> {
-    return this.#all('SELECT * FROM login ORDER BY created_at, id').map((row) => ({
-      id: row.id as string,
-      user: row.user as string,
-      hash: row.hash as string,
-      credential: row.credential as string,
-      client: row.client as string,
-      createdAt: row.created_at as number,
-      expiresAt: row.expires_at as number,
-      lastUsedAt: row.last_used_at as number | null,
-    }));
+    return this.#all('SELECT * FROM login ORDER BY created_at, id').map(loginIn);
+  }
+
+  async login(id: string): Promise<StoredLogin | undefined> {
+    const row = this.#statement('SELECT * FROM login WHERE id = ?').get(id);
+    return row && loginIn(row);
   }
 
   async putLogin(login: StoredLogin): Promise<void> {
@@ -127,7 +129,7 @@ class SqliteState implements AuthState {
   }
 
   async useLogin(id: string, at: number): Promise<void> {
-    this.#note('UPDATE login SET last_used_at = ? WHERE id = ?', at, id);
+    this.#use('UPDATE login SET last_used_at = ? WHERE id = ?', [at], id);
   }
 
   async certificates(): Promise<readonly StoredCertificate[]> {
@@ -160,23 +162,45 @@ class SqliteState implements AuthState {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
+    this.#writeUses();
     this.#database.close();
   }
 
+  #statement(sql: string): StatementSync {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    const statement = this.#database.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+
   #all(sql: string): Row[] {
-    return this.#database.prepare(sql).all() as Row[];
+    return this.#statement(sql).all();
   }
 
   #run(sql: string, ...values: SQLInputValue[]): boolean {
-    return this.#database.prepare(sql).run(...values).changes > 0;
+    return this.#statement(sql).run(...values).changes > 0;
+  }
+
+  #use(sql: string, values: readonly SQLInputValue[], id: string): void {
+    this.#uses.set(id, { sql, values: [...values, id] });
+    this.#writing ??= setTimeout(() => this.#writeUses(), WRITE_USES_AFTER).unref();
   }
 
   /** What is only worth knowing: a disk that is full is no reason to refuse a login. */
-  #note(sql: string, ...values: SQLInputValue[]): void {
+  #writeUses(): void {
+    clearTimeout(this.#writing);
+    this.#writing = undefined;
+    const uses = [...this.#uses.values()];
+    this.#uses.clear();
+    if (uses.length === 0) return;
     try {
-      this.#run(sql, ...values);
+      this.#database.exec('BEGIN IMMEDIATE');
+      for (const { sql, values } of uses) this.#run(sql, ...values);
+      this.#database.exec('COMMIT');
     } catch {
       // Said by whatever else cannot be written there.
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
     }
   }
 
@@ -188,7 +212,7 @@ class SqliteState implements AuthState {
 
   /** Differs when another connection has written; uses are writes too, which costs whoever follows a look. */
   #dataVersion(): unknown {
-    return (this.#database.prepare('PRAGMA data_version').get() as Row).data_version;
+    return this.#statement('PRAGMA data_version').get()?.data_version;
   }
 
   async #follow(): Promise<void> {
@@ -204,6 +228,33 @@ class SqliteState implements AuthState {
       if (!signal.aborted) throw error;
     }
   }
+}
+
+function tokenIn(row: Row): StoredToken {
+  return {
+    id: row.id as string,
+    owner: row.owner as string,
+    hash: row.hash as string,
+    createdAt: row.created_at as number,
+    expiresAt: row.expires_at as number,
+    pull: listIn(row.pull),
+    from: listIn(row.networks),
+    lastUsedAt: row.last_used_at as number | null,
+    lastUsedFrom: row.last_used_from as string | null,
+  };
+}
+
+function loginIn(row: Row): StoredLogin {
+  return {
+    id: row.id as string,
+    user: row.user as string,
+    hash: row.hash as string,
+    credential: row.credential as string,
+    client: row.client as string,
+    createdAt: row.created_at as number,
+    expiresAt: row.expires_at as number,
+    lastUsedAt: row.last_used_at as number | null,
+  };
 }
 
 function textOf(list: readonly string[] | null): string | null {

@@ -59,7 +59,7 @@ export function createRefreshTokens({ users, state, clock, lifetime }: RefreshOp
     async redeem(text) {
       const shown = parseServiceToken(text, 'login');
       if (shown === undefined || lifetime === undefined) return undefined;
-      const login = (await state.logins()).find(({ id }) => id === shown.id);
+      const login = await state.login(shown.id);
       if (login === undefined || !isSecret(shown.secret, login.hash)) return undefined;
       const user = users.current.get(login.user);
       if (user === undefined || login.expiresAt <= clock() || passwordOf(user) !== login.credential)

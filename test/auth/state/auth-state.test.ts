@@ -7,6 +7,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { AuthState, StoredToken } from '../../../src/auth/state/auth-state.ts';
 import { openAuthState } from '../../../src/auth/state/sqlite-state.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 let directory: string;
 let file: string;
@@ -51,11 +52,11 @@ test('what is put is there, for whoever opens it next, and for nobody else to re
     revokedAt: null,
   };
   await state.putCertificate(certificate);
-  await state.useToken('t1', 5, '10.1.1.1');
-  await state.useLogin('l1', 6);
   await using again = openAuthState(file);
-  assert.deepEqual(await again.tokens(), [{ ...token('t1'), lastUsedAt: 5, lastUsedFrom: '10.1.1.1' }]);
-  assert.deepEqual(await again.logins(), [{ ...login, lastUsedAt: 6 }]);
+  assert.deepEqual(await again.tokens(), [token('t1')]);
+  assert.deepEqual([await again.token('t1'), await again.token('t2')], [token('t1'), undefined]);
+  assert.deepEqual(await again.logins(), [login]);
+  assert.deepEqual([await again.login('l1'), await again.login('l2')], [login, undefined]);
   assert.deepEqual(await again.certificates(), [certificate]);
   assert.equal(await again.revokeCertificate('ef', 7), true);
   assert.equal(await again.revokeCertificate('ef', 8), false);
@@ -64,6 +65,42 @@ test('what is put is there, for whoever opens it next, and for nobody else to re
   assert.equal(await again.removeToken('t1'), false);
   assert.equal(await again.removeLogin('l1'), true);
   assert.equal((await stat(file)).mode & 0o777, 0o600);
+});
+
+test('what another process has removed is gone at once, and what it has put is there', async () => {
+  await using other = openAuthState(file);
+  for (let turn = 0; turn < 3; turn++) {
+    await other.putToken(token('t1'));
+    assert.deepEqual(await state.token('t1'), token('t1'));
+    await other.removeToken('t1');
+    assert.equal(await state.token('t1'), undefined);
+  }
+});
+
+test('uses are written down a little later, at the end at the latest, and are no change', async () => {
+  await state.putToken(token('t1'));
+  await state.putToken(token('t2'));
+  let isTold = false;
+  void state.changes.changed().then(() => {
+    isTold = true;
+  });
+  await using again = openAuthState(file);
+  const used = async () =>
+    (await again.tokens()).map(({ lastUsedAt, lastUsedFrom }) => [lastUsedAt, lastUsedFrom]);
+  for (let at = 1; at <= 5; at++) await state.useToken('t1', at, '10.1.1.1');
+  await waitFor(async () => (await again.token('t1'))?.lastUsedAt === 5);
+  assert.deepEqual(await used(), [
+    [5, '10.1.1.1'],
+    [null, null],
+  ]);
+  await state.useToken('t2', 6, '10.1.1.2');
+  await state[Symbol.asyncDispose]();
+  assert.deepEqual(await used(), [
+    [5, '10.1.1.1'],
+    [6, '10.1.1.2'],
+  ]);
+  assert.equal(isTold, false);
+  state = openAuthState(file);
 });
 
 test('a change is told, by whomever it was made', async () => {
