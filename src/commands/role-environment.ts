@@ -28,5 +28,16 @@ export function takeSettings(): Environment {
  * finds it done. What it finds is code: whoever writes another role's has it run there, so each has its own.
  */
 export function environmentOf(role: Role, paths: HomePaths): NodeJS.ProcessEnv {
-  return { ...process.env, NODE_COMPILE_CACHE: path.join(paths.runtime[role], 'compile-cache') };
+  return {
+    ...process.env,
+    NODE_COMPILE_CACHE: path.join(paths.runtime[role], 'compile-cache'),
+    ...(role === 'auth' && GIVING_BACK),
+  };
 }
+
+/**
+ * glibc's malloc maps what is larger than this many bytes, and unmaps it when it is freed. Left to itself it takes the first hash
+ * of a password for a habit, and keeps the memory of one (19 MiB) for each of libuv's four threads: mallopt(3). Auth alone: where
+ * large blocks come and go all the time, as in the core, mapping costs more than it saves.
+ */
+const GIVING_BACK = { MALLOC_MMAP_THRESHOLD_: String(2 ** 20) };

@@ -15,6 +15,7 @@ import { inheritedSockets, listeningOn, stdioWith } from './inherited-sockets.ts
 import { Interruption } from './interruption.ts';
 import { loadOrPrint } from './load.ts';
 import { prepare, printFirstPassword } from './prepare.ts';
+import { returnMemory } from './return-memory.ts';
 import { environmentOf, takeSettings } from './role-environment.ts';
 import { runRole } from './run-role.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
@@ -53,6 +54,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
     if (!signal.aborted) throw error;
   });
   if (supervision === undefined) return 0;
+  returnMemory();
   if (options.role === undefined && !signal.aborted) printWelcome(config, paths, prepared.ca, terminal);
   onHangup(() => supervision.reload());
   await aborted(signal);
@@ -64,6 +66,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
 async function runHere(role: Role, config: Config, paths: HomePaths): Promise<ExitCode> {
   using interruption = new Interruption();
   await using running = await runRole(role, config, paths);
+  returnMemory();
   onHangup(() => void running.reload?.());
   await aborted(interruption.signal);
   return 0;

@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts';
 import type { WorkerPlace } from '../gateway/metrics/workers.ts';
 import { followSupervisor } from '../supervisor/role-process.ts';
 import { pathsIn, type Role } from './home.ts';
+import { returnMemory } from './return-memory.ts';
 import { runRole } from './run-role.ts';
 import type { ExitCode } from './terminal.ts';
 
@@ -20,6 +21,7 @@ export async function startSupervised(role: Role, home: string): Promise<ExitCod
   try {
     await using running = await runRole(role, config, pathsIn(home), config.place);
     supervisor.onReload = () => void running.reload?.();
+    returnMemory();
     supervisor.report({ ready: true });
     flushCompileCache();
     await supervisor.stopped;

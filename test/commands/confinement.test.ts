@@ -78,6 +78,7 @@ test(
       for (const secret of Object.values(SECRETS)) assert.ok(!environment.includes(secret), role);
       // Code that another role could write would be run.
       assert.match(environment, new RegExp(`NODE_COMPILE_CACHE=${home}/run/${role}/compile-cache\0`));
+      assert.equal(environment.includes('MALLOC_MMAP_THRESHOLD_='), role === 'auth', role);
       assert.equal(Number.parseInt(readFileSync(`/proc/${pid}/coredump_filter`, 'latin1'), 16), 0, role);
       assert.equal(
         readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('--permission'),
