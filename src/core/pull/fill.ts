@@ -1,4 +1,4 @@
-import type { Hash } from 'node:crypto';
+import { type Hash, randomUUID } from 'node:crypto';
 import type { Logger } from '../../platform/log.ts';
 import type { Progress } from '../../registry/core-api.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
@@ -31,6 +31,7 @@ class WrongBytes extends Error {
  * early, and it goes on all the same. Bytes are hashed once, in order, and the cache owns them only if they are right.
  */
 export class Fill {
+  readonly id = randomUUID();
   readonly digest: Digest;
   /** Relative to the cache's directory. */
   readonly file: string;
@@ -83,8 +84,8 @@ export class Fill {
       (error: Error) => error,
     );
     this.#options.first.body.destroy();
-    // An upstream that announces too much breaks off where the blob is whole.
-    if (matchesDigest(hash, this.digest)) await this.#publish();
+    // An upstream that announces too much breaks off where the blob is whole. What could not be written is hashed all the same.
+    if (!(brokeOff instanceof Unwritable) && matchesDigest(hash, this.digest)) await this.#publish();
     else await this.#fail(brokeOff ?? new WrongBytes('the bytes are not what their digest says'));
   }
 
@@ -92,10 +93,12 @@ export class Fill {
     const { partial, first } = this.#options;
     for await (const bytes of partial.leftover()) hash.update(bytes);
     for await (const bytes of receiveBlob(first, partial.left, this.#options)) {
-      await partial.append(bytes).catch((error: Error) => {
+      const appended = partial.append(bytes).catch((error: Error) => {
         throw new Unwritable(error.message, { cause: error });
       });
+      // Meanwhile another thread writes them.
       hash.update(bytes);
+      await appended;
       this.#advance({ kind: 'filling', written: partial.size });
     }
   }

@@ -140,7 +140,7 @@ export class BlobPull implements AsyncDisposable {
     const receive = this.#receive(repository, digest);
     const first = await receive.open(0, undefined);
     if (first.kind !== 'yes') return refusalOf(first, 'BLOB_UNKNOWN');
-    const body = Readable.from(receiveBlob(first.value, 0, receive), { objectMode: false });
+    const body = Readable.from(copies(receiveBlob(first.value, 0, receive)), { objectMode: false });
     return { kind: 'found', cache: 'bypass', blob: 'bytes', size: first.value.size, body };
   }
 
@@ -175,6 +175,11 @@ export class BlobPull implements AsyncDisposable {
 
 function found(cache: CacheState, size: number | undefined): Outcome<BlobHead> {
   return { kind: 'found', cache, size };
+}
+
+/** A stream keeps what it was given until it is read. */
+async function* copies(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
+  for await (const piece of pieces) yield Buffer.from(piece);
 }
 
 /** The answer to the request for what is missing; for everything, where what was left is more than there is. */

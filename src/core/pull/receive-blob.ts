@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { CoreLimits } from '../limits.ts';
 import { type Answer, yes } from '../upstream/answer.ts';
 import type { BlobBody } from '../upstream/registry-client.ts';
+import { gather } from './gather.ts';
 
 /** Asks the upstream for the bytes of one blob from `from` on; `size` is that of the whole, where it is known. */
 export type OpenBlob = (from: number, size: number | undefined) => Promise<Answer<BlobBody>>;
@@ -22,7 +23,7 @@ class BrokenOff extends Error {
 /**
  * The bytes of a blob from `position` on, in order, out of `first` and of as many further answers as it takes: an upstream
  * that stalls, resets or ends too early is asked for what is missing, and each time by the registry's own redirect, for
- * signed URLs expire.
+ * signed URLs expire. Bytes are good until the next are asked for.
  *
  * @throws BrokenOff where it cannot be mended.
  */
@@ -67,7 +68,7 @@ async function* bytesFrom(
   addAbortSignal(signal, body);
   // An upstream that takes no ranges sends what is here already once more.
   let superfluous = position - from;
-  for await (const bytes of body as AsyncIterable<Buffer>) {
+  for await (const bytes of gather(body, from)) {
     if (superfluous < bytes.length) yield bytes.subarray(superfluous);
     superfluous = Math.max(0, superfluous - bytes.length);
   }

@@ -151,6 +151,16 @@ test('invariant 11: a cache that cannot be written is passed by, complained of o
   assertBytes(await core.blob(layer), bytes);
 });
 
+test('a blob of many pieces is right past a cache that cannot be written, though they share their memory', async () => {
+  const large = imageOf({ size: 16 * 1024 * 1024 });
+  hub.push('library/large', 'latest', large);
+  const digest = large.layers[0] ?? assert.fail();
+  await rm(path.dirname(partial), { recursive: true });
+  await writeFile(path.dirname(partial), 'in the way');
+  const { body } = await core.ask(`library/large/blobs/${digest}`);
+  assertBytes(body, large.blobs.get(digest) ?? assert.fail());
+});
+
 const NEEDS_FULL = { skip: process.platform !== 'linux' && 'there is no /dev/full to write to' };
 
 test(
