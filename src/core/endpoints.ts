@@ -263,7 +263,8 @@ function sendBlob(context: Context, pulled: PulledBlob, cost: Cost): void {
 
 /** One line where the file is, then one whenever the fill has come further, to the end. A reader may leave at any time. */
 async function* progressLines(fill: Fill, cost: Cost): AsyncGenerator<string> {
-  yield `${JSON.stringify({ file: fill.file, size: fill.size ?? null } satisfies FillStart)}\n`;
+  const { id, file, size = null } = fill;
+  yield `${JSON.stringify({ id, file, size } satisfies FillStart)}\n`;
   for await (const progress of fill.progress())
     yield `${JSON.stringify(progress.kind === 'filling' ? progress : withCost(progress, cost.take()))}\n`;
 }

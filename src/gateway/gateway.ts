@@ -17,6 +17,7 @@ import { followCredentials } from './admission/credentials-in-force.ts';
 import { createVerifyToken } from './admission/verify-token.ts';
 import { openAudit } from './audit/audit.ts';
 import { openBuiltinCore } from './handover/builtin-core.ts';
+import { ChunkCache } from './handover/chunk-cache.ts';
 import { openExternalCore } from './handover/external-core.ts';
 import { rememberAnswers } from './handover/remembering-core.ts';
 import { ambiguousFraming } from './http/framing.ts';
@@ -72,10 +73,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   // It ends last: what was answered from memory is recorded when the core has said to which pull it belongs.
   const record = stack.use(openAudit(options.auditFile, log));
   const auth = stack.use(openAuthClient(options.authSocket));
+  const chunks = new ChunkCache();
   const core = stack.use(
     'url' in options.core
       ? openExternalCore(options.core.url)
-      : await rememberAnswers(openBuiltinCore(options.core), { log, clock }),
+      : await rememberAnswers(openBuiltinCore({ ...options.core, chunks }), { log, clock, chunks }),
   );
   await auth.answers();
   let listener: Listener | undefined;

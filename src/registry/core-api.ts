@@ -67,7 +67,8 @@ export const BYTES_TYPE = 'application/octet-stream';
  * read from the file; only `verified` ones are right for sure.
  */
 export const FILL_TYPE = 'application/vnd.hubgate.fill.v1+ndjson';
-export const FILL = z.object({ file: FILE, size: z.int().nullable() });
+/** `id`: another fill of the same file, as one that goes on where this one ended, has another. */
+export const FILL = z.object({ id: z.string(), file: FILE, size: z.int().nullable() });
 export type FillStart = z.output<typeof FILL>;
 
 /** `cost`: since the headers, for this caller; where there was any. */

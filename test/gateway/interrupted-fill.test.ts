@@ -9,6 +9,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { after, before, test } from 'node:test';
 import { openFill, readLines } from '../../src/gateway/handover/blob-source.ts';
+import { ChunkCache } from '../../src/gateway/handover/chunk-cache.ts';
 import { deliverBlob } from '../../src/gateway/handover/deliver-blob.ts';
 import { sha256Of } from '../../src/registry/digest.ts';
 
@@ -35,7 +36,14 @@ async function pullOver(partial: Buffer, stream: Buffer, range?: string) {
   const progress = [{ kind: 'filling', written: WRITTEN }, { kind: 'interrupted' }];
   const server = createServer(async (request, response) => {
     const announcements = readLines(Readable.from(progress.map((line) => `${JSON.stringify(line)}\n`)));
-    await using source = await openFill(file, BLOB.length, announcements, () => {});
+    await using source = await openFill({
+      id: 'fill',
+      file,
+      size: BLOB.length,
+      announcements,
+      onCost: () => {},
+      chunks: new ChunkCache(),
+    });
     const rest = { kind: 'blob-stream', cache: 'bypass', size: BLOB.length } as const;
     const again = async () => ({ ...rest, body: Readable.from(inChunks(stream)) });
     await deliverBlob({ request, response, digest: DIGEST, again }, source);

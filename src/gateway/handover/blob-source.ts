@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { PROGRESS, type Progress, type UpstreamCost } from '../../registry/core-api.ts';
-import type { SharedChunk } from './chunk-cache.ts';
+import type { ChunkCache, SharedChunk } from './chunk-cache.ts';
 
 /** A blob as a file that is whole, or that still grows. */
 export interface BlobSource extends AsyncDisposable {
@@ -15,8 +15,11 @@ export interface BlobSource extends AsyncDisposable {
    */
   available(position: number): Promise<number>;
   read(buffer: Buffer, position: number, length: number): Promise<number>;
-  /** The bytes from `position` to the end of the chunk that it is in; of a blob that several read. */
-  chunk?(position: number, size: number): Promise<SharedChunk>;
+  /**
+   * The bytes from `position` to the end of the chunk that it is in, for several readers together. They may be more than are
+   * available. Undefined where the chunk is not whole yet.
+   */
+  chunk?(position: number, size: number): Promise<SharedChunk> | undefined;
 }
 
 /** Thrown where a fill does not go on for a reason of the mirror's own: its core has gone, or cannot write. */
@@ -24,7 +27,7 @@ export class FillInterrupted extends Error {
   override readonly name = 'FillInterrupted';
 }
 
-/** Bytes at the end of what a fill has written that wait until it is verified, so that nobody completes a wrong blob. */
+/** Bytes at the end of a blob that wait until it is verified, so that nobody completes a wrong one. */
 export const HELD_BACK = 64 * 1024;
 
 /** A blob that is whole and verified. */
@@ -44,24 +47,39 @@ export async function openStoredBlob(file: string, size: number): Promise<BlobSo
   };
 }
 
-/**
- * A fill: the core's announcements say how far its file can be read. Takes over `announcements`. `onCost` is called where the
- * last of them names one.
- */
-export async function openFill(
-  file: string,
-  size: number | undefined,
-  announcements: Lines,
-  onCost: (cost: UpstreamCost) => void,
-): Promise<BlobSource> {
+export interface FillReading {
+  readonly id: string;
+  readonly file: string;
+  readonly size: number | undefined;
+  /** The core's, of how far the file can be read. */
+  readonly announcements: Lines;
+  /** Where the last announcement names one. */
+  readonly onCost: (cost: UpstreamCost) => void;
+  /** What is shared with the other readers of the same fill. */
+  readonly chunks: ChunkCache;
+}
+
+/** A fill. Takes over `announcements`. */
+export async function openFill(options: FillReading): Promise<BlobSource> {
+  const { id, file, size, announcements, onCost, chunks } = options;
   const handle = await open(file);
-  const fill = new FillProgress(announcements, onCost);
+  // Where that fill has just ended, the file can be the next one's.
+  const name = `fill ${id} ${(await handle.stat()).ino}`;
+  const leave = chunks.enter(name);
+  const progress = new FillProgress(size, announcements, onCost);
   return {
     filling: true,
     size,
-    available: (position) => fill.available(position),
+    available: (position) => progress.available(position),
+    chunk: (position, length) =>
+      chunks.isShared(name) && progress.hasChunk(position, length)
+        ? chunks.takeAt(name, position, length, async (buffer, from) => {
+            return (await handle.read(buffer, 0, buffer.length, from)).bytesRead;
+          })
+        : undefined,
     ...reading(handle),
     [Symbol.asyncDispose]: async () => {
+      leave();
       announcements.close();
       await handle.close();
     },
@@ -102,12 +120,15 @@ async function* splitLines(body: Readable): AsyncGenerator<string, void> {
 }
 
 class FillProgress {
+  readonly #size: number | undefined;
   readonly #announcements: Lines;
   readonly #onCost: (cost: UpstreamCost) => void;
+  #written = 0;
   #available = 0;
   #ended = false;
 
-  constructor(announcements: Lines, onCost: (cost: UpstreamCost) => void) {
+  constructor(size: number | undefined, announcements: Lines, onCost: (cost: UpstreamCost) => void) {
+    this.#size = size;
     this.#announcements = announcements;
     this.#onCost = onCost;
   }
@@ -117,12 +138,18 @@ class FillProgress {
     return this.#available;
   }
 
+  /** Is the chunk of that size, in which `position` is, written to its end? */
+  hasChunk(position: number, size: number): boolean {
+    return this.#ended || position - (position % size) + size <= this.#written;
+  }
+
   async #advance(): Promise<void> {
     const progress = await this.#next();
     if (progress.kind !== 'filling' && progress.cost !== undefined) this.#onCost(progress.cost);
     switch (progress.kind) {
       case 'filling':
-        this.#available = Math.max(0, progress.written - HELD_BACK);
+        this.#written = progress.written;
+        this.#available = this.#unverified(progress.written);
         return;
       case 'verified':
         this.#available = progress.size;
@@ -133,6 +160,12 @@ class FillProgress {
       case 'failed':
         throw new Error('the fill failed');
     }
+  }
+
+  /** Where the size is not announced, any byte may be of the last ones. */
+  #unverified(written: number): number {
+    const last = (this.#size ?? written) - HELD_BACK;
+    return Math.max(0, Math.min(written, last));
   }
 
   async #next(): Promise<Progress> {

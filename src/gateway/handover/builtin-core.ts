@@ -22,12 +22,15 @@ import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { parsePage } from '../../registry/page.ts';
 import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
 import { openFill, openStoredBlob, readLines } from './blob-source.ts';
+import { ChunkCache } from './chunk-cache.ts';
 import type { Core, CoreAnswer, CoreNotes, Holding, PullOptions } from './core.ts';
 
 export interface BuiltinCoreOptions {
   readonly socket: string;
   /** The cache, as this process sees it. */
   readonly directory: string;
+  /** What readers of the same blob share. */
+  readonly chunks?: ChunkCache;
 }
 
 /** The core's own deadlines for a token and two requests, and a little more; below what clients wait for headers. */
@@ -47,16 +50,19 @@ export interface RememberableCore extends Core {
 }
 
 export function openBuiltinCore(options: BuiltinCoreOptions): RememberableCore {
-  return new BuiltinCore(openSocketClient(options.socket), options.directory);
+  const { socket, directory, chunks = new ChunkCache() } = options;
+  return new BuiltinCore(openSocketClient(socket), directory, chunks);
 }
 
 class BuiltinCore implements RememberableCore {
   readonly #http: HttpClient;
   readonly #directory: string;
+  readonly #chunks: ChunkCache;
 
-  constructor(http: HttpClient, directory: string) {
+  constructor(http: HttpClient, directory: string, chunks: ChunkCache) {
     this.#http = http;
     this.#directory = directory;
+    this.#chunks = chunks;
   }
 
   async pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer> {
@@ -115,13 +121,16 @@ class BuiltinCore implements RememberableCore {
     }
     const lines = readLines(body);
     try {
-      const { file, size } = FILL.parse(await lines.next());
-      const onCost = (cost: UpstreamCost) => addCost(notes, cost);
-      return {
-        kind: 'blob',
-        cache,
-        source: await openFill(path.join(this.#directory, file), size ?? undefined, lines, onCost),
-      };
+      const { id, file, size } = FILL.parse(await lines.next());
+      const source = await openFill({
+        id,
+        file: path.join(this.#directory, file),
+        size: size ?? undefined,
+        announcements: lines,
+        onCost: (cost) => addCost(notes, cost),
+        chunks: this.#chunks,
+      });
+      return { kind: 'blob', cache, source };
     } catch (error) {
       lines.close();
       throw error;

@@ -43,11 +43,50 @@ export class ChunkCache {
     dispose: (entry) => this.#leave(entry),
   });
   readonly #reading = new Map<string, Reading>();
+  /** How many read what has that name. */
+  readonly #readers = new Map<string, number>();
   /** By their size. */
   readonly #spare = new Map<number, Buffer[]>([
     [CHUNK, []],
     [CHUNK_FOR_MANY, []],
   ]);
+
+  /** For whoever reads what may have no other reader: to be called once, before; what it gives, after. */
+  enter(name: string): () => void {
+    this.#readers.set(name, this.#readersOf(name) + 1);
+    return () => {
+      const left = this.#readersOf(name) - 1;
+      if (left > 0) this.#readers.set(name, left);
+      else this.#readers.delete(name);
+    };
+  }
+
+  /** Do several read it now? For one alone a buffer that is used again and again costs less than chunks that are kept. */
+  isShared(name: string): boolean {
+    return this.#readersOf(name) > 1;
+  }
+
+  #readersOf(name: string): number {
+    return this.#readers.get(name) ?? 0;
+  }
+
+  /**
+   * The bytes from `position` to the end of the chunk that it is in, read where they are not here: by `read` into the buffer,
+   * from an offset on. Another content has another name.
+   */
+  async takeAt(
+    name: string,
+    position: number,
+    size: number,
+    read: (buffer: Buffer, from: number) => Promise<number>,
+  ): Promise<SharedChunk> {
+    const index = Math.floor(position / size);
+    const start = index * size;
+    const { bytes, release } = await this.take(`${name} ${size} ${index}`, size, (buffer) =>
+      read(buffer, start),
+    );
+    return { bytes: bytes.subarray(position - start), release };
+  }
 
   /** The chunk of that name, read where it is not here. Another content has another name. */
   async take(name: string, size: number, read: ReadChunk): Promise<SharedChunk> {

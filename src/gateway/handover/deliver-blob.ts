@@ -169,8 +169,9 @@ async function endShort(body: ResponseBody, { position, end }: Rest): Promise<vo
 /** Bytes from `position` on, none of them at or after `until`. */
 async function takeChunk(source: BlobSource, position: number, until: number): Promise<SharedChunk> {
   const size = readers > MANY_READERS ? CHUNK_FOR_MANY : CHUNK;
-  if (source.chunk !== undefined) {
-    const { bytes, release } = await source.chunk(position, size);
+  const shared = source.chunk?.(position, size);
+  if (shared !== undefined) {
+    const { bytes, release } = await shared;
     return { bytes: bytes.subarray(0, until - position), release };
   }
   const buffer = takeBuffer(Math.min(until - position, size));

@@ -6,7 +6,7 @@ import type { CachedRepositories } from '../../registry/core-api.ts';
 import { writeReference } from '../../registry/reference.ts';
 import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
 import type { RememberableCore } from './builtin-core.ts';
-import { ChunkCache } from './chunk-cache.ts';
+import type { ChunkCache } from './chunk-cache.ts';
 import type { Core, CoreAnswer, PullOptions } from './core.ts';
 import { ServedReports } from './served-reports.ts';
 import { SharedBlob } from './shared-blob.ts';
@@ -14,6 +14,7 @@ import { SharedBlob } from './shared-blob.ts';
 export interface RememberingOptions {
   readonly log: Logger;
   readonly clock: Clock;
+  readonly chunks: ChunkCache;
 }
 
 /** Bytes of manifests in each gateway, and of the largest that is worth it. */
@@ -31,26 +32,31 @@ type Remembered = RepositoryRoute & { readonly kind: 'manifest' | 'blob' };
 /** The small answers of a core, given again for as long as it said that they hold: a question costs more than the answer. */
 export async function rememberAnswers(
   core: RememberableCore,
-  { log, clock }: RememberingOptions,
+  { log, clock, chunks }: RememberingOptions,
 ): Promise<Core> {
   const first = { etag: '', value: '' };
   const state = await follow((options) => core.state(options), { name: 'the core', log, first });
-  return new RememberingCore(core, state, clock);
+  return new RememberingCore(core, state, { clock, chunks });
 }
 
 class RememberingCore implements Core {
   readonly #core: RememberableCore;
   readonly #state: Followed<string>;
-  readonly #chunks = new ChunkCache();
+  readonly #chunks: ChunkCache;
   readonly #reports: ServedReports;
   readonly #manifests: LRUCache<string, Manifest>;
   readonly #blobs: LRUCache<string, SharedBlob>;
   /** To which what is remembered belongs. */
   #rememberedIn = '';
 
-  constructor(core: RememberableCore, state: Followed<string>, clock: Clock) {
+  constructor(
+    core: RememberableCore,
+    state: Followed<string>,
+    { clock, chunks }: Omit<RememberingOptions, 'log'>,
+  ) {
     this.#core = core;
     this.#state = state;
+    this.#chunks = chunks;
     this.#reports = new ServedReports(core);
     // Every look-up asks the clock anew: lru-cache would otherwise ask at most once a millisecond, by a timer.
     const lifetimes = { ttl: 1, perf: { now: clock }, ttlResolution: 0 };

@@ -1,5 +1,5 @@
 import type { BlobSource } from './blob-source.ts';
-import type { ChunkCache, SharedChunk } from './chunk-cache.ts';
+import type { ChunkCache } from './chunk-cache.ts';
 
 let count = 0;
 
@@ -8,7 +8,7 @@ export class SharedBlob {
   readonly #source: BlobSource;
   readonly #chunks: ChunkCache;
   /** Of this opening of it: the file may have other bytes when it is opened again. */
-  readonly #id = count++;
+  readonly #id = `blob ${count++}`;
   /** Whoever remembers it is one. */
   #users = 1;
 
@@ -28,7 +28,10 @@ export class SharedBlob {
       size: source.size,
       available: (position) => source.available(position),
       read: (buffer, position, length) => source.read(buffer, position, length),
-      chunk: (position, size) => this.#chunk(position, size),
+      chunk: (position, size) =>
+        this.#chunks.takeAt(this.#id, position, size, (buffer, from) =>
+          source.read(buffer, from, buffer.length),
+        ),
       [Symbol.asyncDispose]: async () => {
         if (isOpen) await this.#leave();
         isOpen = false;
@@ -40,15 +43,6 @@ export class SharedBlob {
   release(): void {
     // A file that was only read from: that it cannot be closed loses nothing.
     this.#leave().catch(() => {});
-  }
-
-  async #chunk(position: number, size: number): Promise<SharedChunk> {
-    const index = Math.floor(position / size);
-    const start = index * size;
-    const { bytes, release } = await this.#chunks.take(`${this.#id} ${size} ${index}`, size, (buffer) =>
-      this.#source.read(buffer, start, buffer.length),
-    );
-    return { bytes: bytes.subarray(position - start), release };
   }
 
   async #leave(): Promise<void> {
