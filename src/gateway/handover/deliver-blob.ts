@@ -18,6 +18,8 @@ export interface Delivered {
 
 /** In this gateway; from then on chunks are small. */
 const MANY_READERS = 64;
+/** With so few, the next chunk of each is read while one is sent: nobody else uses the time. */
+const FEW_READERS = 4;
 
 let readers = 0;
 
@@ -142,13 +144,18 @@ async function compareSent(sent: BlobSource, at: number, bytes: Buffer): Promise
 
 async function sendFile(body: ResponseBody, rest: Rest, source: BlobSource): Promise<void> {
   readers++;
+  let ahead: Promise<SharedChunk> | undefined;
   try {
     for (;;) {
       const until = Math.min(rest.end, await source.available(rest.position));
       if (until <= rest.position) return await endShort(body, rest);
-      const { bytes, release } = await takeChunk(source, rest.position, until);
+      const { bytes, release } = await (ahead ?? takeChunk(source, rest.position, until));
       if (bytes.length === 0) throw new Error('the file is shorter than it should be');
-      const isLast = rest.position + bytes.length === rest.end;
+      const next = rest.position + bytes.length;
+      const isLast = next === rest.end;
+      ahead = next < until && readers <= FEW_READERS ? takeChunk(source, next, until) : undefined;
+      // It is for whoever takes the chunk.
+      ahead?.catch(() => {});
       await (isLast ? body.end(bytes) : body.write(bytes));
       // Not where that failed: what was not sent may still be waiting in the connection.
       release();

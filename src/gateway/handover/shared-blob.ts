@@ -1,5 +1,5 @@
 import type { BlobSource } from './blob-source.ts';
-import type { ChunkCache } from './chunk-cache.ts';
+import { CHUNK, type ChunkCache } from './chunk-cache.ts';
 
 let count = 0;
 
@@ -29,9 +29,11 @@ export class SharedBlob {
       available: (position) => source.available(position),
       read: (buffer, position, length) => source.read(buffer, position, length),
       chunk: (position, size) =>
-        this.#chunks.takeAt(this.#id, position, size, (buffer, from) =>
-          source.read(buffer, from, buffer.length),
-        ),
+        this.#isShared()
+          ? this.#chunks.takeAt(this.#id, position, size, (buffer, from) =>
+              source.read(buffer, from, buffer.length),
+            )
+          : undefined,
       [Symbol.asyncDispose]: async () => {
         if (isOpen) await this.#leave();
         isOpen = false;
@@ -43,6 +45,11 @@ export class SharedBlob {
   release(): void {
     // A file that was only read from: that it cannot be closed loses nothing.
     this.#leave().catch(() => {});
+  }
+
+  /** For one alone a buffer that is used again and again costs less than chunks that are kept; but for a small blob they cost nothing. */
+  #isShared(): boolean {
+    return this.#users > 2 || (this.#source.size ?? 0) <= CHUNK;
   }
 
   async #leave(): Promise<void> {
