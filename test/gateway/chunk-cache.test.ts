@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CHUNK, ChunkCache, type SharedChunk } from '../../src/gateway/handover/chunk-cache.ts';
+import { ChunkCache, type SharedChunk } from '../../src/gateway/handover/chunk-cache.ts';
+import { CHUNK } from '../../src/gateway/handover/spare-buffers.ts';
 
 /** More than are kept. */
 const MANY = 300;

@@ -5,7 +5,8 @@ import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { after, before, beforeEach, test } from 'node:test';
 import { HELD_BACK, openFill, readLines } from '../../src/gateway/handover/blob-source.ts';
-import { CHUNK, ChunkCache } from '../../src/gateway/handover/chunk-cache.ts';
+import { ChunkCache } from '../../src/gateway/handover/chunk-cache.ts';
+import { CHUNK } from '../../src/gateway/handover/spare-buffers.ts';
 import type { Progress } from '../../src/registry/core-api.ts';
 
 const SIZE = 4 * CHUNK;

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { giveBack, takeBuffer } from './spare-buffers.ts';
 
 /** Bytes of a blob that several responses may be sending at the same time. Not to be written to. */
 export interface SharedChunk {
@@ -10,15 +11,8 @@ export interface SharedChunk {
 /** Reads from the disk into `buffer`: as many bytes as there are. */
 export type ReadChunk = (buffer: Buffer) => Promise<number>;
 
-/** What blobs are read in: less costs a thread's hop and a TLS record's overhead too often. */
-export const CHUNK = 256 * 1024;
-/** With many readers at once, most of whom are slow, the chunks in flight are what memory goes into. */
-export const CHUNK_FOR_MANY = 64 * 1024;
-
 /** Bytes that are kept after they are sent, in each gateway. */
 const KEPT = 64 * 1024 * 1024;
-/** Bytes of free buffers of each size: to make them anew costs more than to fill them. */
-const SPARE = 16 * 1024 * 1024;
 
 interface Entry {
   readonly buffer: Buffer;
@@ -43,15 +37,10 @@ export class ChunkCache {
     dispose: (entry) => this.#leave(entry),
   });
   readonly #reading = new Map<string, Reading>();
-  /** How many read what has that name. */
+  /** How many read the blob of that name. */
   readonly #readers = new Map<string, number>();
-  /** By their size. */
-  readonly #spare = new Map<number, Buffer[]>([
-    [CHUNK, []],
-    [CHUNK_FOR_MANY, []],
-  ]);
 
-  /** For whoever reads what may have no other reader: to be called once, before; what it gives, after. */
+  /** Counts a reader of the blob of that name, until what it returns is called. */
   enter(name: string): () => void {
     this.#readers.set(name, this.#readersOf(name) + 1);
     return () => {
@@ -61,7 +50,7 @@ export class ChunkCache {
     };
   }
 
-  /** Do several read it now? For one alone a buffer that is used again and again costs less than chunks that are kept. */
+  /** Do several read that blob now? For one alone a buffer that is used again and again costs less than chunks that are kept. */
   isShared(name: string): boolean {
     return this.#readersOf(name) > 1;
   }
@@ -104,7 +93,7 @@ export class ChunkCache {
   }
 
   #begin(name: string, size: number, read: ReadChunk): Reading {
-    const buffer = this.#spare.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size);
+    const buffer = takeBuffer(size);
     const entry: Entry = { buffer, length: 0, users: 1 };
     const length = read(buffer);
     const reading: Reading = { entry, length };
@@ -129,9 +118,6 @@ export class ChunkCache {
   }
 
   #leave(entry: Entry): void {
-    if (--entry.users > 0) return;
-    const { buffer } = entry;
-    const spare = this.#spare.get(buffer.length);
-    if (spare !== undefined && spare.length * buffer.length < SPARE) spare.push(buffer);
+    if (--entry.users === 0) giveBack(entry.buffer);
   }
 }

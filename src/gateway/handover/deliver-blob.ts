@@ -5,8 +5,9 @@ import { readRange } from '../http/range.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { ResponseBody } from '../http/response-body.ts';
 import { type BlobSource, FillInterrupted, HELD_BACK } from './blob-source.ts';
-import { CHUNK, CHUNK_FOR_MANY, type SharedChunk } from './chunk-cache.ts';
+import type { SharedChunk } from './chunk-cache.ts';
 import type { CoreAnswer } from './core.ts';
+import { CHUNK, CHUNK_FOR_MANY, giveBack, takeBuffer } from './spare-buffers.ts';
 
 export interface Delivered {
   readonly status: number;
@@ -184,18 +185,6 @@ async function takeChunk(source: BlobSource, position: number, until: number): P
   const buffer = takeBuffer(Math.min(until - position, size));
   const length = await source.read(buffer, position, Math.min(until - position, buffer.length));
   return { bytes: buffer.subarray(0, length), release: () => giveBack(buffer) };
-}
-
-/** Full chunks that are free: to make them anew costs more than to fill them. Whoever waits for a fill has none. */
-const spare: Buffer[] = [];
-
-function takeBuffer(length: number): Buffer {
-  const wanted = length > CHUNK_FOR_MANY ? CHUNK : length;
-  return (wanted === CHUNK ? spare.pop() : undefined) ?? Buffer.allocUnsafeSlow(wanted);
-}
-
-function giveBack(buffer: Buffer): void {
-  if (buffer.length === CHUNK && spare.length < MANY_READERS) spare.push(buffer);
 }
 
 /** Sends a blob that comes as a stream from a core that verifies nothing. */

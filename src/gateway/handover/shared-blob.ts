@@ -1,5 +1,6 @@
 import type { BlobSource } from './blob-source.ts';
-import { CHUNK, type ChunkCache } from './chunk-cache.ts';
+import type { ChunkCache } from './chunk-cache.ts';
+import { CHUNK } from './spare-buffers.ts';
 
 let count = 0;
 
@@ -21,6 +22,7 @@ export class SharedBlob {
   /** For one reader, who disposes of it. */
   open(): BlobSource {
     this.#users++;
+    const leave = this.#chunks.enter(this.#id);
     const source = this.#source;
     let isOpen = true;
     return {
@@ -35,8 +37,10 @@ export class SharedBlob {
             )
           : undefined,
       [Symbol.asyncDispose]: async () => {
-        if (isOpen) await this.#leave();
+        if (!isOpen) return;
         isOpen = false;
+        leave();
+        await this.#leave();
       },
     };
   }
@@ -47,9 +51,9 @@ export class SharedBlob {
     this.#leave().catch(() => {});
   }
 
-  /** For one alone a buffer that is used again and again costs less than chunks that are kept; but for a small blob they cost nothing. */
+  /** A blob of one chunk is kept for whoever comes next. */
   #isShared(): boolean {
-    return this.#users > 2 || (this.#source.size ?? 0) <= CHUNK;
+    return this.#chunks.isShared(this.#id) || (this.#source.size ?? 0) <= CHUNK;
   }
 
   async #leave(): Promise<void> {
