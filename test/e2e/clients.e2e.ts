@@ -123,7 +123,8 @@ test('docker stores an identity token in the place of the password, and pulls wi
   assert.match(identitytoken, /^hubgate_login_/);
   assert.ok(!stored.includes(Buffer.from(`ana:${PASSWORD}`).toString('base64')));
   await pull(`${mirror}/library/alpine`);
-  assert.match(await hubgate.run('token', 'list'), /login {2}ana {2}expires: .* last used: 20/);
+  const used = /login {2}ana {2}expires: .* last used: 20/;
+  await waitFor(async () => used.test(await hubgate.run('token', 'list')));
 });
 
 test('a service token is a password, and ends when it is revoked', async () => {

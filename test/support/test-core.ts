@@ -6,6 +6,7 @@ import path from 'node:path';
 import { type CoreOptions, startCore } from '../../src/core/core.ts';
 import type { CoreLimits } from '../../src/core/limits.ts';
 import { createLogger } from '../../src/platform/log.ts';
+import type { Served } from '../../src/registry/core-api.ts';
 import type { UpstreamHost } from '../../src/registry/repository.ts';
 import type { FakeHub } from './fake-hub.ts';
 import { ask, type TestResponse } from './http.ts';
@@ -71,6 +72,19 @@ export class TestCore implements AsyncDisposable {
   ask(target: string, { method = 'GET', grant = 'public' } = {}): Promise<TestResponse> {
     const headers = { 'hubgate-grant': grant };
     return ask({ socketPath: this.#options.socket, path: `/v2/docker.io/${target}`, method, headers });
+  }
+
+  /** Reports what a gateway has given out of its memory; the status of the answer. */
+  async served(served: readonly Served[]): Promise<number> {
+    const send = JSON.stringify(served);
+    return (await ask({ socketPath: this.#options.socket, path: '/served', method: 'POST', send })).status;
+  }
+
+  /** Takes a repository from the cache; the status of the answer. */
+  async purge(repository: string): Promise<number> {
+    const send = JSON.stringify({ repository, reference: null });
+    const { socket: socketPath } = this.#options;
+    return (await ask({ socketPath, path: '/cache/purge', method: 'POST', send })).status;
   }
 
   /** A blob's bytes, read as the gateway reads them: from where the answer says, once it is whole. */

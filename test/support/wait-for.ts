@@ -1,4 +1,5 @@
-const DEADLINE_MS = 10_000;
+/** Long enough for a machine that does ten other things; who waits in vain learns of it before the test's own end. */
+const DEADLINE_MS = 30_000;
 
 /** Waits for what another party does in its own time and says nothing about. */
 export async function waitFor(condition: () => boolean | Promise<boolean>): Promise<void> {

@@ -99,3 +99,17 @@ test('a cap that is smaller than a blob lets it pull through', async () => {
   core.now += HOUR;
   await waitFor(async () => !(await isHere(image.layers[0])));
 });
+
+test('what a gateway gave out of its memory was used, for it says so', async () => {
+  await start({ unusedFor: 30 * 24 * HOUR });
+  const [remembered, unused] = [push('remembered'), push('unused')];
+  await pull('remembered', remembered);
+  await pull('unused', unused);
+  core.now += 29 * 24 * HOUR;
+  const digest = remembered.layers[0] ?? '';
+  const asked = { caller: '', repository: 'docker.io/library/remembered', reference: digest, digest };
+  assert.equal(await core.served([{ ...asked, kind: 'blob', method: 'GET' }]), 200);
+  core.now += 2 * 24 * HOUR;
+  await waitFor(async () => !(await isHere(unused.layers[0])));
+  assert.ok(await isHere(digest));
+});
