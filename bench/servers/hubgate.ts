@@ -1,5 +1,5 @@
 /** Hubgate as it runs in production: its own processes, two gateways, TLS, tokens, a policy of rules, audit on. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { cp, lstat, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { startHubgate, WORKERS } from '../../test/e2e/support/hubgate.ts';
 import { ask } from '../../test/support/http.ts';
@@ -40,25 +40,13 @@ export const HUBGATE: ServerKind = {
 
 /** Content comes to it by pulls, as it would in life: whoever checks digests first has filled it. */
 export async function startBenchHubgate(options: HubgateOptions): Promise<HubgateServer> {
-  const { directory: home, tls, upstream, rules = RULES, users = 1000 } = options;
-  const adminPort = await freePort();
-  await mkdir(path.join(home, 'config'), { recursive: true });
-  await writeFile(path.join(home, 'password'), ACCOUNT.password, { mode: 0o600 });
+  const { directory: home, rules = RULES, users = 1000 } = options;
+  if (!options.again) await prepare(options);
   await writeFile(path.join(home, 'config/access.yaml'), policyText(rules, users));
-  const configuration = (port: number) => `
-server: { listen: "127.0.0.1:${port}", admin: "127.0.0.1:${adminPort}", workers: ${WORKERS} }
-tls: { certificate: ${tls.certificate}, key: ${tls.key} }
-upstreams:
-  docker.io: { url: ${upstream.url.origin}, username: ${ACCOUNT.username}, passwordFile: ${home}/password }
-token: { refresh: 1d }
-log: { format: json }
-`;
-  // A first start compiles; what is measured is a mirror that has been started before, as it usually has.
-  if (!options.again) await (await startHubgate(home, configuration))[Symbol.asyncDispose]();
+  const adminPort = await freePort();
   const begun = performance.now();
-  const running = await startHubgate(home, configuration);
+  const running = await startHubgate(home, (port) => configuration(options, port, adminPort));
   const startSeconds = (performance.now() - begun) / 1000;
-  if (!options.again) await running.addUser(USER, PASSWORD);
   const { pid, port } = running;
   return {
     name: 'hubgate',
@@ -71,6 +59,43 @@ log: { format: json }
     authorization: () => tokenOf(port),
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   };
+}
+
+function configuration({ directory, tls, upstream }: StartOptions, port: number, adminPort: number): string {
+  return `
+server: { listen: "127.0.0.1:${port}", admin: "127.0.0.1:${adminPort}", workers: ${WORKERS} }
+tls: { certificate: ${tls.certificate}, key: ${tls.key} }
+upstreams:
+  docker.io: { url: ${upstream.url.origin}, username: ${ACCOUNT.username}, passwordFile: ${directory}/password }
+token: { refresh: 1d }
+log: { format: json }
+`;
+}
+
+/** By the bench's certificate: one home for each bench. */
+const firstHomes = new Map<string, Promise<string>>();
+
+/**
+ * A first start compiles; what is measured is a mirror that has been started before, as it usually has. That takes seconds and is
+ * done once: each home is a copy of the first, but for the cache.
+ */
+async function prepare(options: StartOptions): Promise<void> {
+  const { certificate } = options.tls;
+  const first = firstHomes.get(certificate) ?? startFirst(options, `${certificate}.home`);
+  firstHomes.set(certificate, first);
+  const from = await first;
+  const filter = async (source: string) =>
+    source !== path.join(from, 'data') && !(await lstat(source)).isSocket();
+  await cp(from, options.directory, { recursive: true, filter });
+}
+
+async function startFirst(options: StartOptions, home: string): Promise<string> {
+  await mkdir(path.join(home, 'config'), { recursive: true });
+  await writeFile(path.join(home, 'password'), ACCOUNT.password, { mode: 0o600 });
+  const inHome = { ...options, directory: home };
+  await using running = await startHubgate(home, (port) => configuration(inHome, port, 0));
+  await running.addUser(USER, PASSWORD);
+  return home;
 }
 
 function policyText(rules: number, users: number): string {
