@@ -1,6 +1,6 @@
 import { cpus, release, totalmem } from 'node:os';
 import { run } from '../test/e2e/support/process.ts';
-import { inPeers } from './servers/registry.ts';
+import { inPeers } from './servers/peers.ts';
 
 /** What the figures were measured on, and with. */
 export interface Machine {
@@ -13,6 +13,7 @@ export interface Machine {
 const VERSIONS: Readonly<Record<string, readonly [string | undefined, ...string[]]>> = {
   'docker-registry': ['docker-registry', '--version'],
   registry3: [inPeers('registry'), '--version'],
+  zot: [inPeers('zot'), '--version'],
   nginx: ['nginx', '-v'],
   wrk: ['wrk', '-v'],
   openssl: ['openssl', 'version'],

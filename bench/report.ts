@@ -13,7 +13,7 @@ const PLOT = path.join(ROOT, 'docs/performance.svg');
 const BEGIN = '<!-- what follows is written by npm run bench -->';
 const END = '<!-- until here -->';
 const OURS = 'hubgate';
-const PEERS = ['docker-registry', 'registry3', 'nginx', 'nginx-64k'];
+const PEERS = ['docker-registry', 'registry3', 'zot', 'nginx', 'nginx-64k'];
 /** What servers are compared by, and how: less is better where it is not what is done in a second. */
 const COMPARED = ['MB/s', 'requests/s', 'seconds', 'MiB above idle', 'tree MiB'];
 

@@ -19,6 +19,7 @@ import { HUBGATE } from './servers/hubgate.ts';
 import { NGINX, NGINX_64K } from './servers/nginx.ts';
 import { DOCKER_REGISTRY, REGISTRY_3 } from './servers/registry.ts';
 import type { ServerKind } from './servers/server.ts';
+import { ZOT } from './servers/zot.ts';
 
 /** In the order of what matters most. */
 const GROUPS: readonly CaseGroup[] = [
@@ -27,7 +28,7 @@ const GROUPS: readonly CaseGroup[] = [
 ];
 /** What three minutes are enough for. */
 const QUICK_GROUPS = [BLOBS, MANIFESTS, TOKENS, COLD, LINKS_GROUP, POLICY, IDLE];
-const KINDS: readonly ServerKind[] = [HUBGATE, DOCKER_REGISTRY, REGISTRY_3, NGINX, NGINX_64K];
+const KINDS: readonly ServerKind[] = [HUBGATE, DOCKER_REGISTRY, REGISTRY_3, ZOT, NGINX, NGINX_64K];
 const QUICK_KINDS = KINDS.filter((kind) => kind !== NGINX);
 const RESULTS = path.join(import.meta.dirname, 'results');
 

@@ -1,13 +1,14 @@
 /** CNCF distribution, of two generations: as a registry that holds the content, or as a pull-through cache. */
-import { access, constants, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { run, startProcess } from '../../test/e2e/support/process.ts';
 import { ISSUER, SERVICE } from '../../test/e2e/support/token-service.ts';
-import { ask } from '../../test/support/http.ts';
 import { ACCOUNT } from '../../test/support/test-core.ts';
-import { basic, freePort } from '../../test/support/test-hubgate.ts';
+import { freePort } from '../../test/support/test-hubgate.ts';
 import { type BenchImage, fileOf, linkTo, REPOSITORY } from '../content.ts';
-import { answers, onPath } from './ready.ts';
+import { tokenOf } from './peer-token.ts';
+import { inPeers, missingProgram } from './peers.ts';
+import { answers } from './ready.ts';
 import type { ServerKind, ServerName, StartOptions } from './server.ts';
 
 export const DOCKER_REGISTRY = registryKind(
@@ -19,31 +20,14 @@ export const REGISTRY_3 = registryKind('registry3', 'a current registry, from PE
   inPeers('registry'),
 );
 
-/** Undefined where `PEERS_DIR` is not set. */
-export function inPeers(program: string): string | undefined {
-  const directory = process.env.PEERS_DIR;
-  return directory === undefined ? undefined : path.join(directory, program);
-}
-
 function registryKind(name: ServerName, about: string, program: () => string | undefined): ServerKind {
   return {
     name,
     about,
     mirrors: true,
-    missing: () => missing(program()),
+    missing: () => missingProgram(program()),
     start: (options) => startRegistry(name, program() ?? '', options),
   };
-}
-
-async function missing(program: string | undefined): Promise<string | undefined> {
-  if (program === undefined) return 'PEERS_DIR is not set';
-  const isThere = program.includes('/')
-    ? await access(program, constants.X_OK).then(
-        () => true,
-        () => false,
-      )
-    : await onPath(program);
-  return isThere ? undefined : `there is no ${program}`;
 }
 
 async function startRegistry(name: ServerName, program: string, options: StartOptions) {
@@ -101,15 +85,4 @@ async function putInto(root: string, contentDirectory: string, { tag, image }: B
 async function writeLink(directory: string, digest: string): Promise<void> {
   await run('mkdir', ['-p', directory]);
   await writeFile(path.join(directory, 'link'), digest);
-}
-
-async function tokenOf(url: URL): Promise<string> {
-  const { username, password } = ACCOUNT;
-  const { body } = await ask({
-    host: url.hostname,
-    port: url.port,
-    path: `/token?service=x&scope=repository:${REPOSITORY}:pull`,
-    headers: { authorization: basic(username, password) },
-  });
-  return `Bearer ${JSON.parse(body.toString()).token}`;
 }

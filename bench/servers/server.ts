@@ -2,7 +2,7 @@ import type { TokenService } from '../../test/e2e/support/token-service.ts';
 import type { BenchImage } from '../content.ts';
 import type { Upstream } from './upstream.ts';
 
-export type ServerName = 'hubgate' | 'docker-registry' | 'registry3' | 'nginx' | 'nginx-64k';
+export type ServerName = 'hubgate' | 'docker-registry' | 'registry3' | 'zot' | 'nginx' | 'nginx-64k';
 
 /** A server under measurement, alone with its own processes, on loopback with TLS. */
 export interface BenchServer extends AsyncDisposable {

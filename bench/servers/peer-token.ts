@@ -1,0 +1,16 @@
+import { ask } from '../../test/support/http.ts';
+import { ACCOUNT } from '../../test/support/test-core.ts';
+import { basic } from '../../test/support/test-hubgate.ts';
+import { REPOSITORY } from '../content.ts';
+
+/** What a registry with token auth is asked with: a token of the bench's own service, signed by its key. */
+export async function tokenOf(url: URL): Promise<string> {
+  const { username, password } = ACCOUNT;
+  const { body } = await ask({
+    host: url.hostname,
+    port: url.port,
+    path: `/token?service=x&scope=repository:${REPOSITORY}:pull`,
+    headers: { authorization: basic(username, password) },
+  });
+  return `Bearer ${JSON.parse(body.toString()).token}`;
+}
