@@ -14,7 +14,8 @@ import { startUpstream, type Upstream } from './servers/upstream.ts';
 
 export interface BenchSettings {
   readonly quick: boolean;
-  readonly rounds: number;
+  /** Instead of each group's own. */
+  readonly rounds: number | undefined;
   /** Of one measurement. */
   readonly seconds: number;
   /** Those that are there, in the order of tables. */
@@ -26,6 +27,8 @@ export interface BenchSettings {
 export interface CaseGroup {
   readonly name: string;
   readonly title: string;
+  /** How often each server is measured: so many times that a whole run takes an hour, and a quick one three minutes. */
+  readonly rounds: { readonly full: number; readonly quick: number };
   run(bench: Bench): Promise<void>;
 }
 
@@ -41,6 +44,11 @@ export interface Cost {
 const LOOK_EVERY = 500;
 /** Further ones are noise. */
 const DIGITS = 5;
+/** Requests. The first ten thousand of a kind cost V8 two to three times what the later ones do, in each of two gateways. */
+const WARM_UP = 20_000;
+/** Seconds after which a server is warm enough. */
+const WARM_UP_AT_MOST = 8;
+const QUICK_WARM_UP_AT_MOST = 1;
 
 export class Bench implements AsyncDisposable {
   readonly settings: BenchSettings;
@@ -48,6 +56,7 @@ export class Bench implements AsyncDisposable {
   readonly pool = new Pool();
   readonly upstream: Upstream;
   rows = new Rows();
+  rounds = 1;
   readonly #tls: StartOptions['tls'];
   readonly #tokens: TokenService;
   readonly #stack = new AsyncDisposableStack();
@@ -137,7 +146,7 @@ export class Bench implements AsyncDisposable {
   async interleave<T>(
     all: readonly T[],
     measure: (one: T) => Promise<void>,
-    rounds = this.settings.rounds,
+    rounds = this.rounds,
   ): Promise<void> {
     for (let round = 0; round < rounds; round++) {
       for (let turn = 0; turn < all.length; turn++) {
@@ -146,9 +155,28 @@ export class Bench implements AsyncDisposable {
     }
   }
 
-  /** Of what takes long for each: quick has time for one. */
-  get fewRounds(): number {
-    return this.settings.quick ? 1 : this.settings.rounds;
+  /** What follows is measured in rows of its own, as often as the group wants it. */
+  begin({ rounds }: CaseGroup): void {
+    this.rows = new Rows();
+    this.rounds = this.settings.rounds ?? (this.settings.quick ? rounds.quick : rounds.full);
+  }
+
+  /**
+   * The same short load for each, which nobody measures: a server that is asked thousands of times a second has run for weeks,
+   * and not for seconds.
+   */
+  async warmUp<T>(
+    all: readonly T[],
+    load: (one: T, seconds: number) => Promise<{ readonly requests: number }>,
+  ): Promise<void> {
+    const atMost = this.settings.quick ? QUICK_WARM_UP_AT_MOST : WARM_UP_AT_MOST;
+    for (const one of all) {
+      const end = performance.now() + atMost * 1000;
+      for (let answered = 0; answered < WARM_UP && performance.now() < end; ) {
+        this.settings.stopping.throwIfAborted();
+        answered += (await load(one, 1)).requests;
+      }
+    }
   }
 
   /** Runs a load, and says what it has cost the server's whole tree. */

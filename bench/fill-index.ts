@@ -1,17 +1,30 @@
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { blobFile } from '../src/core/store/layout.ts';
 import { openStore } from '../src/core/store/store.ts';
+import type { Digest } from '../src/registry/digest.ts';
 import { QUIET } from '../test/support/test-core.ts';
+import { type BenchImage, fileOf, linkTo, REPOSITORY } from './content.ts';
 
 const REPOSITORIES = 1000;
 /** Of the digests that are linked; the others are such that one manifest names many. */
 const PARENTS = 10;
 
+/** Multiples of ten, of the digests that come first: so a manifest goes together with what it names. */
+export interface Filling {
+  readonly links: number;
+  /** How many of them nobody has used for `UNUSED_FOR`. */
+  readonly unused?: number;
+}
+
+/** Milliseconds: longer than what is unused stays by default. */
+export const UNUSED_FOR = 31 * 24 * 60 * 60 * 1000;
+
 /**
  * Makes an index of so many links under a cache's directory: content that was used and checked just now, in a thousand
  * repositories, one in ten of it a manifest that names the others. There are no bytes: nobody asks for them.
  */
-export async function fillIndex(directory: string, links: number): Promise<void> {
+export async function fillIndex(directory: string, { links, unused = 0 }: Filling): Promise<void> {
   // By the store itself, so that the tables are what it makes them.
   await (await openStore(directory, QUIET, Date.now))[Symbol.asyncDispose]();
   const database = new DatabaseSync(path.join(directory, 'index.db'));
@@ -25,11 +38,36 @@ export async function fillIndex(directory: string, links: number): Promise<void>
       SELECT 'docker.io/filled/r' || i, 'public', ${now} FROM filling WHERE i < ${REPOSITORIES};
     INSERT INTO link SELECT r.id, 'blob', digest, NULL FROM filling
       JOIN repository r ON r.name = 'docker.io/filled/r' || (i % ${Math.min(REPOSITORIES, links)});
-    INSERT INTO content SELECT digest, 1000, ${now}, ${now} FROM filling;
+    INSERT INTO content SELECT digest, 1000, iif(i < ${unused}, ${now - UNUSED_FOR}, ${now}), ${now} FROM filling;
     INSERT INTO child SELECT p.digest, f.digest FROM filling f
       JOIN filling p ON p.i = f.i - f.i % ${PARENTS} WHERE f.i % ${PARENTS} > 0;
     DROP TABLE filling;
     COMMIT;
   `);
+  database.close();
+}
+
+/** An image that an index knows as pulled just now, with its bytes where the store has them. */
+export async function holdImage(
+  directory: string,
+  contentDirectory: string,
+  { image }: BenchImage,
+): Promise<void> {
+  const database = new DatabaseSync(path.join(directory, 'index.db'));
+  const now = Date.now();
+  const repository = database
+    .prepare('INSERT INTO repository (name, visibility, visibility_checked_at) VALUES (?, ?, ?)')
+    .run(`docker.io/${REPOSITORY}`, 'public', now).lastInsertRowid;
+  const link = database.prepare('INSERT INTO link VALUES (?, ?, ?, ?)');
+  const content = database.prepare('INSERT INTO content VALUES (?, ?, ?, ?)');
+  const hold = async (kind: string, digest: Digest, mediaType: string | null, size: number) => {
+    link.run(repository, kind, digest, mediaType);
+    content.run(digest, size, now, now);
+    await linkTo(fileOf(contentDirectory, digest), path.join(directory, blobFile(digest)));
+  };
+  database.exec('BEGIN');
+  await hold('manifest', image.digest, image.mediaType, image.bytes.length);
+  for (const [digest, bytes] of image.blobs) await hold('blob', digest, null, bytes.length);
+  database.exec('COMMIT');
   database.close();
 }

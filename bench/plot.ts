@@ -13,7 +13,7 @@ const PANELS: readonly Panel[] = [
   { case: 'blob 100 KiB × 8', metric: 'MB/s' },
   { case: 'blob 256 MiB × 8', metric: 'CPU s/GB' },
   { case: 'manifest by digest × 32', metric: 'requests/s' },
-  { case: 'manifest by digest, new connections', metric: 'requests/s' },
+  { case: 'manifest by digest, new connections × 32', metric: 'requests/s' },
   { case: 'cold 256 MiB × 16, upstream at 200 MB/s', metric: 'seconds' },
 ];
 

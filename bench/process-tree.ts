@@ -45,6 +45,19 @@ function ownCpuSeconds(pid: number): number {
   return ((utime ?? 0) + (stime ?? 0) + (cutime ?? 0) + (cstime ?? 0)) / TICKS;
 }
 
+/** Bytes that a tree's processes have had the disk read, and not the page cache (proc_pid_io(5)). */
+export function readFromDisk(root: number): number {
+  return processTree(root).reduce((total, pid) => total + diskReadsOf(pid), 0);
+}
+
+function diskReadsOf(pid: number): number {
+  try {
+    return Number(/^read_bytes: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
 /** Of this process's ended children: what a load generator has used, where nothing else ended meanwhile. */
 export function reapedCpuSeconds(): number {
   const [cutime, cstime] = statOf('self').slice(13, 15).map(Number);

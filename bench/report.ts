@@ -83,7 +83,8 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 }
 
 /** A group's cases: each server's figures, and what Hubgate's main figure is of a peer's. */
-function writeGroup({ title, at, rounds, quick, rows }: GroupResult): string {
+function writeGroup(result: GroupResult): string {
+  const { title, rows } = result;
   const metrics = [...new Set(rows.flatMap((row) => [...medians(row).keys()]))];
   const lines = rows.map((row) => {
     const values = medians(row);
@@ -93,8 +94,13 @@ function writeGroup({ title, at, rounds, quick, rows }: GroupResult): string {
     });
     return [row.case, row.server, ...shown, ratioOf(row, rows)];
   });
-  const how = `Measured ${at.slice(0, 10)}, medians of ${rounds} rounds${quick ? ', quick' : ''}.`;
-  return `### ${title}\n\n${how}\n\n${table(['case', 'server', ...metrics, 'Hubgate is'], lines)}`;
+  return `### ${title}\n\n${writeHow(result)}\n\n${table(['case', 'server', ...metrics, 'Hubgate is'], lines)}`;
+}
+
+function writeHow({ at, rounds, seconds, quick }: GroupResult): string {
+  const often = rounds === 1 ? 'one round' : `medians of ${rounds} rounds`;
+  const long = seconds === undefined ? '' : ` in ${seconds} s`;
+  return `Measured ${at.slice(0, 10)}${long}, ${often}${quick ? ', quick' : ''}.`;
 }
 
 function ratioOf(row: Row, rows: readonly Row[]): string {

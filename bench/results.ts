@@ -19,6 +19,8 @@ export interface GroupResult {
   readonly at: string;
   readonly quick: boolean;
   readonly rounds: number;
+  /** How long the group took; those that were measured before that was noted have none. */
+  readonly seconds?: number;
   readonly machine: Machine;
   readonly rows: readonly Row[];
 }

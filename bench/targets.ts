@@ -45,7 +45,7 @@ export const TARGETS: readonly Target[] = [
       ...{ case: `manifest by ${kind} × 32`, metric: 'p99 ms', at: 'most', factor: 0.3 },
     }),
     ...against(['registry3'], {
-      ...{ case: `manifest by ${kind}, new connections`, metric: 'requests/s', at: 'least', factor: 1 },
+      ...{ case: `manifest by ${kind}, new connections × 32`, metric: 'requests/s', at: 'least', factor: 1 },
     }),
   ]),
   ...['service token', 'password, remembered'].flatMap((login): Target[] => [
@@ -90,7 +90,11 @@ export const TARGETS: readonly Target[] = [
   ...[
     'blob 256 MiB × 64',
     'manifest by digest × 32',
+    'token by service token',
     'cold 256 MiB × 16',
+    'cold 16 MiB × 200',
+    '500 clients at once',
     'blobs 256 MiB × 8, from disk',
   ].map((one): Target => ({ case: one, metric: 'loop p99 ms', at: 'most', factor: 20 })),
+  { case: '1,000,000 links', metric: 'eviction loop p99 ms', at: 'most', factor: 20 },
 ];

@@ -10,11 +10,13 @@ const SIZES = [256 * MIB, 5 * MIB, 100 * KIB];
 const CLIENTS = [1, 8, 64, 256];
 const QUICK_CLIENTS = [8];
 const PATIENCE = 60;
+const WARM_UP_CLIENTS = 8;
 
 /** Cached blobs of three sizes, by few and by many clients. */
 export const BLOBS: CaseGroup = {
   name: 'blobs',
   title: 'Cached blobs',
+  rounds: { full: 3, quick: 2 },
   async run(bench) {
     await using stack = new AsyncDisposableStack();
     const images = [
@@ -28,6 +30,11 @@ export const BLOBS: CaseGroup = {
       const targets = new Map<BenchServer, Target>();
       for (const server of servers)
         targets.set(server, await checkLayer(server, images[0] as BenchImage, index));
+      // Of larger ones it is bytes that cost, and not requests.
+      if (size < MIB)
+        await bench.warmUp(servers, (server, seconds) =>
+          read(server, targets.get(server) as Target, WARM_UP_CLIENTS, seconds),
+        );
       for (const clients of bench.settings.quick ? QUICK_CLIENTS : CLIENTS) {
         await bench.interleave(servers, (server) =>
           measure(bench, server, targets.get(server) as Target, `${writeSize(size)} × ${clients}`, clients),
@@ -53,17 +60,15 @@ export async function checkLayer(
   });
 }
 
+async function read({ port, authorization }: BenchServer, target: Target, clients: number, seconds: number) {
+  const credential = await authorization();
+  const fresh = { ...target, ...(credential !== undefined && { authorization: credential }) };
+  return readSealed({ port, lists: [[fresh]], connections: clients, seconds, patience: PATIENCE });
+}
+
 async function measure(bench: Bench, server: BenchServer, target: Target, what: string, clients: number) {
-  const authorization = await server.authorization();
-  const fresh = { ...target, ...(authorization !== undefined && { authorization }) };
   const [result, cost] = await bench.cost(server, () =>
-    readSealed({
-      port: server.port,
-      lists: [[fresh]],
-      connections: clients,
-      seconds: bench.settings.seconds,
-      patience: PATIENCE,
-    }),
+    read(server, target, clients, bench.settings.seconds),
   );
   const gigabytes = result.bytes / 1e9;
   bench.record(`blob ${what}`, server.name, {

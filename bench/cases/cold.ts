@@ -24,6 +24,7 @@ const PATIENCE = 60;
 export const COLD: CaseGroup = {
   name: 'cold',
   title: 'Cold pulls',
+  rounds: { full: 3, quick: 1 },
   async run(bench) {
     const { quick } = bench.settings;
     const mirrors = bench.settings.kinds.filter((kind) => kind.mirrors);
@@ -33,10 +34,10 @@ export const COLD: CaseGroup = {
     for (const rate of quick ? [UPSTREAM_RATE] : [null, UPSTREAM_RATE]) {
       await bench.upstream.setRate(rate);
       const named = rate === null ? '' : ', upstream at 200 MB/s';
-      await bench.interleave(['upstream'], () => direct(bench, large, named), bench.fewRounds);
+      await bench.interleave(['upstream'], () => direct(bench, large, named));
       for (const clients of quick ? QUICK_CLIENTS : CLIENTS) {
         const what = `cold 256 MiB × ${clients}${named}`;
-        await bench.interleave(mirrors, (kind) => blob(bench, kind, large, what, clients), bench.fewRounds);
+        await bench.interleave(mirrors, (kind) => blob(bench, kind, large, what, clients));
       }
     }
     await bench.upstream.setRate(null);

@@ -14,6 +14,7 @@ const PATIENCE = 60;
 export const CROWD: CaseGroup = {
   name: 'crowd',
   title: 'Many clients at once',
+  rounds: { full: 3, quick: 1 },
   async run(bench) {
     await using stack = new AsyncDisposableStack();
     const image = await bench.image('crowd', [{ size: SIZE, index: 0 }]);

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Bench, CaseGroup } from '../bench.ts';
-import { ACCEPT, type BenchImage, KIB, MIB, manifestPath } from '../content.ts';
-import { fillIndex } from '../fill-index.ts';
+import { ACCEPT, type BenchImage, blobPath, KIB, MIB, manifestPath } from '../content.ts';
+import { fillIndex, holdImage } from '../fill-index.ts';
 import { runWrk } from '../load/wrk.ts';
 import { HUBGATE, type HubgateOptions, type HubgateServer, startBenchHubgate } from '../servers/hubgate.ts';
 import { checkLayer } from './blobs.ts';
@@ -12,6 +12,13 @@ interface Size {
   readonly users: number;
 }
 
+/** A server that has grown so far, and what it is asked for. */
+interface Grown {
+  readonly server: HubgateServer;
+  readonly named: string;
+  readonly requests: Readonly<Record<'manifest' | 'blob', readonly [string, ...string[]]>>;
+}
+
 const FEW = 100;
 const MANY_LINKS = 1_000_000;
 const QUICK_MANY_LINKS = 100_000;
@@ -19,11 +26,17 @@ const MANY_RULES = 10_000;
 const QUICK_MANY_RULES = 1_000;
 const CONNECTIONS = 32;
 const BLOB = 4 * KIB;
+/** Four times what a gateway remembers: by turns, each request asks the core, and that its index. */
+const BLOBS = 1000;
 
-/** Does a request cost more where there is more? The same Hubgate, with few and many links, few and many rules. */
+/**
+ * Does a request cost more where there is more? The same Hubgate, with few and many links, few and many rules. A manifest is
+ * given out of a gateway's memory, after the policy was asked; a blob is looked up in the index.
+ */
 export const GROWTH: CaseGroup = {
   name: 'growth',
   title: 'Growth',
+  rounds: { full: 7, quick: 3 },
   async run(bench) {
     if (!bench.settings.kinds.includes(HUBGATE)) return;
     const { quick } = bench.settings;
@@ -34,22 +47,25 @@ export const GROWTH: CaseGroup = {
       { links: FEW, rules: quick ? QUICK_MANY_RULES : MANY_RULES, users: 10_000 },
     ];
     await using stack = new AsyncDisposableStack();
-    const image = await bench.image('growth', [{ size: BLOB, index: 0 }]);
-    const all: [HubgateServer, string, string][] = [];
+    const layers = Array.from({ length: BLOBS }, (_, index) => ({ size: BLOB, index }));
+    const image = await bench.image('growth', layers);
+    const contentDirectory = await bench.files([image]);
+    const all: Grown[] = [];
     for (const size of sizes) {
       const options = await bench.options([]);
-      await fillIndex(path.join(options.directory, 'data'), size.links);
+      const data = path.join(options.directory, 'data');
+      await fillIndex(data, size);
+      await holdImage(data, contentDirectory, image);
       const named = `${size.links.toLocaleString('en')} links and ${size.rules.toLocaleString('en')} rules`;
       const server = await startOrSay({ ...options, ...size }, named);
       if (server === undefined) continue;
       stack.use(server);
-      const target = await checkLayer(server, image, 0);
-      all.push([server, named, target.path]);
+      all.push({ server, named, requests: await checkRequests(server, image) });
     }
-    await bench.interleave(all, async ([server, named, blob]) => {
-      await measure(bench, server, `manifest, ${named}`, digestPath(image));
-      await measure(bench, server, `blob, ${named}`, blob);
-    });
+    for (const kind of ['manifest', 'blob'] as const) {
+      await bench.warmUp(all, (one, seconds) => ask(bench, one, kind, seconds));
+      await bench.interleave(all, (one) => measure(bench, one, kind));
+    }
   },
 };
 
@@ -63,17 +79,28 @@ async function startOrSay(options: HubgateOptions, named: string): Promise<Hubga
   }
 }
 
-function digestPath({ image }: BenchImage): string {
-  return manifestPath(image.digest);
+async function checkRequests(server: HubgateServer, image: BenchImage): Promise<Grown['requests']> {
+  for (const index of [0, BLOBS - 1]) await checkLayer(server, image, index);
+  const [first, ...others] = image.image.layers.map(blobPath);
+  if (first === undefined) throw new Error('there are no blobs');
+  return { manifest: [manifestPath(image.image.digest)], blob: [first, ...others] };
 }
 
-async function measure(bench: Bench, server: HubgateServer, what: string, asked: string): Promise<void> {
-  const { seconds } = bench.settings;
+async function ask(
+  bench: Bench,
+  { server, requests }: Grown,
+  kind: keyof Grown['requests'],
+  seconds: number,
+) {
   const headers = { accept: ACCEPT, authorization: (await server.authorization()) ?? '' };
   const { port } = server;
-  const job = { port, path: asked, headers, connections: CONNECTIONS, seconds, directory: bench.directory };
-  const [result, cost] = await bench.cost(server, () => runWrk(job));
-  bench.record(what, server.name, {
+  const { directory } = bench;
+  return runWrk({ port, paths: requests[kind], headers, connections: CONNECTIONS, seconds, directory });
+}
+
+async function measure(bench: Bench, one: Grown, kind: keyof Grown['requests']): Promise<void> {
+  const [result, cost] = await bench.cost(one.server, () => ask(bench, one, kind, bench.settings.seconds));
+  bench.record(`${kind}, ${one.named}`, one.server.name, {
     'CPU s/1000': (1000 * cost.cpuSeconds) / result.requests,
     'requests/s': result.requests / result.seconds,
     'p99 ms': result.p99 * 1000,

@@ -11,6 +11,7 @@ const QUICK_SETTLE = 2_000;
 export const IDLE: CaseGroup = {
   name: 'idle',
   title: 'Idle memory',
+  rounds: { full: 1, quick: 1 },
   async run(bench) {
     await using stack = new AsyncDisposableStack();
     const servers = await bench.startAll([], stack);

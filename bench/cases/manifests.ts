@@ -10,12 +10,16 @@ import type { BenchServer } from '../servers/server.ts';
 const LAYERS = 10;
 const CONNECTIONS = [1, 32, 128];
 const QUICK_CONNECTIONS = [32];
-const NEW_AT_ONCE = 8;
+/** Clients that open one connection after the other. */
+const NEW = [1, 32, 128];
+const QUICK_NEW = [32];
+const WARM_UP_CONNECTIONS = 32;
 
 /** Manifests by digest and by a tag that is fresh, over kept connections and over new ones. */
 export const MANIFESTS: CaseGroup = {
   name: 'manifests',
   title: 'Cached manifests',
+  rounds: { full: 3, quick: 2 },
   async run(bench) {
     await using stack = new AsyncDisposableStack();
     const layers = Array.from({ length: LAYERS }, (_, index) => ({ size: KIB, index }));
@@ -23,14 +27,22 @@ export const MANIFESTS: CaseGroup = {
     const servers = await bench.startAll([image], stack);
     for (const kind of bench.settings.quick ? (['digest'] as const) : (['digest', 'tag'] as const)) {
       const targets = await checkManifest(servers, image, kind === 'tag' ? image.tag : image.image.digest);
+      await bench.warmUp(targets, ([server, target], seconds) =>
+        askKept(bench, server, target, WARM_UP_CONNECTIONS, seconds),
+      );
       for (const connections of bench.settings.quick ? QUICK_CONNECTIONS : CONNECTIONS) {
         await bench.interleave(targets, ([server, target]) =>
           kept(bench, server, target, `manifest by ${kind} × ${connections}`, connections),
         );
       }
-      await bench.interleave(targets, ([server, target]) =>
-        anew(bench, server, target, `manifest by ${kind}, new connections`),
+      await bench.warmUp(targets, ([server, target], seconds) =>
+        askAnew(server, target, WARM_UP_CONNECTIONS, seconds),
       );
+      for (const clients of bench.settings.quick ? QUICK_NEW : NEW) {
+        await bench.interleave(targets, ([server, target]) =>
+          anew(bench, server, target, `manifest by ${kind}, new connections × ${clients}`, clients),
+        );
+      }
     }
   },
 };
@@ -48,13 +60,21 @@ async function checkManifest(
   return targets;
 }
 
-async function kept(bench: Bench, server: BenchServer, target: Target, what: string, connections: number) {
-  const { seconds } = bench.settings;
+async function askKept(
+  { directory }: Bench,
+  server: BenchServer,
+  { path }: Target,
+  connections: number,
+  seconds: number,
+) {
   const authorization = await server.authorization();
   const headers = { accept: ACCEPT, ...(authorization !== undefined && { authorization }) };
-  const { port } = server;
-  const job = { port, path: target.path, headers, connections, seconds, directory: bench.directory };
-  const [result, cost] = await bench.cost(server, () => runWrk(job));
+  return runWrk({ port: server.port, paths: [path], headers, connections, seconds, directory });
+}
+
+async function kept(bench: Bench, server: BenchServer, target: Target, what: string, connections: number) {
+  const { seconds } = bench.settings;
+  const [result, cost] = await bench.cost(server, () => askKept(bench, server, target, connections, seconds));
   bench.record(what, server.name, {
     'requests/s': result.requests / result.seconds,
     'p50 ms': result.p50 * 1000,
@@ -67,11 +87,15 @@ async function kept(bench: Bench, server: BenchServer, target: Target, what: str
   });
 }
 
-async function anew(bench: Bench, server: BenchServer, target: Target, what: string) {
+async function askAnew(server: BenchServer, target: Target, clients: number, seconds: number) {
   const authorization = await server.authorization();
   const fresh = { ...target, ...(authorization !== undefined && { authorization }) };
+  return runNewConnections(server.port, fresh, clients, Math.ceil(seconds));
+}
+
+async function anew(bench: Bench, server: BenchServer, target: Target, what: string, clients: number) {
   const [result, cost] = await bench.cost(server, () =>
-    runNewConnections(server.port, fresh, NEW_AT_ONCE, Math.ceil(bench.settings.seconds)),
+    askAnew(server, target, clients, bench.settings.seconds),
   );
   bench.record(what, server.name, {
     'requests/s': result.requests / result.seconds,

@@ -12,10 +12,11 @@ const QUICK_SIZES = 2;
 export const POLICY: CaseGroup = {
   name: 'policy',
   title: 'Decisions of the policy',
+  rounds: { full: 3, quick: 1 },
   async run(bench) {
     for (const size of bench.settings.quick ? SIZES.slice(0, QUICK_SIZES) : SIZES) {
       const [rules, users] = [size.rules.toLocaleString('en'), size.users.toLocaleString('en')];
-      const { parsing, decisions } = timePolicy(size, bench.settings.rounds);
+      const { parsing, decisions } = timePolicy(size, bench.rounds);
       for (const { median, p99 } of decisions) {
         bench.record(`policy of ${rules} rules, ${users} users`, 'hubgate', {
           'decision µs': median,

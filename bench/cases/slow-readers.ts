@@ -20,6 +20,8 @@ const PATIENCE = 60;
 export const SLOW_READERS: CaseGroup = {
   name: 'slow-readers',
   title: 'Slow readers',
+  // Garbage of an earlier round would be in the memory of the next.
+  rounds: { full: 1, quick: 1 },
   async run(bench) {
     await using stack = new AsyncDisposableStack();
     const readers = bench.settings.quick ? QUICK_READERS : READERS;
@@ -45,7 +47,6 @@ async function checkAll(server: BenchServer, { tag, image }: BenchImage): Promis
   return targets;
 }
 
-/** Once for each server: garbage of an earlier round would be in the memory of the next. */
 async function read(
   bench: Bench,
   server: BenchServer,

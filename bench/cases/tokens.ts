@@ -11,7 +11,7 @@ const SCOPE = `repository:${REPOSITORY}:pull`;
 
 interface Login {
   readonly name: string;
-  readonly path: string;
+  readonly paths: readonly [string];
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
 }
@@ -20,11 +20,13 @@ interface Login {
 export const TOKENS: CaseGroup = {
   name: 'tokens',
   title: 'Tokens and logins',
+  rounds: { full: 5, quick: 1 },
   async run(bench) {
     if (!bench.settings.kinds.includes(HUBGATE)) return;
     await using server = await startBenchHubgate(await bench.options([]));
     const logins = await loginsOf(server);
-    await bench.interleave(logins, (login) => measure(bench, server, login), bench.fewRounds);
+    await bench.warmUp(logins, (login, seconds) => askFor(bench, server, login, seconds));
+    await bench.interleave(logins, (login) => measure(bench, server, login));
   },
 };
 
@@ -38,15 +40,15 @@ async function loginsOf(server: HubgateServer): Promise<Login[]> {
   const bearer = (await server.authorization()) ?? '';
   const form = { grant_type: 'refresh_token', service: 'bench', client_id: 'bench', scope: SCOPE };
   return [
-    { name: 'token by service token', path, headers: { authorization: basic('ci', token) } },
-    { name: 'token by password, remembered', path, headers: password },
+    { name: 'token by service token', paths: [path], headers: { authorization: basic('ci', token) } },
+    { name: 'token by password, remembered', paths: [path], headers: password },
     {
       name: 'token by refresh',
-      path: '/token',
+      paths: ['/token'],
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
       body: new URLSearchParams({ ...form, refresh_token: refreshToken }).toString(),
     },
-    { name: '/v2/ with a token', path: '/v2/', headers: { authorization: bearer } },
+    { name: '/v2/ with a token', paths: ['/v2/'], headers: { authorization: bearer } },
   ];
 }
 
@@ -58,13 +60,15 @@ async function refreshTokenOf({ port }: HubgateServer, headers: Record<string, s
   return JSON.parse(body.toString()).refresh_token;
 }
 
-async function measure(bench: Bench, server: HubgateServer, { name, ...login }: Login): Promise<void> {
-  const { seconds } = bench.settings;
+function askFor(bench: Bench, { port }: HubgateServer, { name: _, ...login }: Login, seconds: number) {
+  return runWrk({ ...login, port, connections: CONNECTIONS, seconds, directory: bench.directory });
+}
+
+async function measure(bench: Bench, server: HubgateServer, login: Login): Promise<void> {
+  const { name } = login;
   const auth = memoryOf(server.pid).find((one) => one.name === 'auth')?.pid ?? 0;
   const before = cpuSeconds(auth);
-  const { port } = server;
-  const job = { ...login, port, connections: CONNECTIONS, seconds, directory: bench.directory };
-  const [result, cost] = await bench.cost(server, () => runWrk(job));
+  const [result, cost] = await bench.cost(server, () => askFor(bench, server, login, bench.settings.seconds));
   const authSeconds = cpuSeconds(auth) - before;
   const isToken = name.startsWith('token');
   bench.record(name, server.name, {

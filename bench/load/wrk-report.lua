@@ -6,3 +6,15 @@ done = function(summary, latency, requests)
     summary.requests, summary.bytes, summary.duration, latency:percentile(50), latency:percentile(99),
     e.connect, e.read, e.write, e.status, e.timeout))
 end
+
+-- Asks for one path after the other. Requests are made before the first is sent.
+ask_by_turns = function(paths)
+  local requests, turn = {}, 0
+  init = function()
+    for i, path in ipairs(paths) do requests[i] = wrk.format(nil, path) end
+  end
+  request = function()
+    turn = turn % #requests + 1
+    return requests[turn]
+  end
+end

@@ -5,7 +5,8 @@ import { reapedCpuSeconds } from '../process-tree.ts';
 
 export interface WrkJob {
   readonly port: number;
-  readonly path: string;
+  /** Asked for by turns. */
+  readonly paths: readonly [string, ...string[]];
   readonly headers: Readonly<Record<string, string>>;
   readonly connections: number;
   readonly seconds: number;
@@ -38,21 +39,17 @@ MinProtocol = TLSv1.3
 Ciphersuites = TLS_AES_128_GCM_SHA256
 `;
 
-/** Requests for one path over connections that are kept. */
+/** Requests over connections that are kept. */
 export async function runWrk(job: WrkJob): Promise<WrkResult> {
-  const { port, headers, connections, seconds, body, directory } = job;
+  const { port, paths, headers, connections, seconds, directory } = job;
   const at = (name: string) => path.join(directory, name);
   await writeFile(at('openssl.cnf'), OPENSSL);
-  let script = REPORT;
-  if (body !== undefined) {
-    script = at('post.lua');
-    const said = JSON.stringify(body);
-    await writeFile(script, `wrk.method = "POST"\nwrk.body = ${said}\ndofile(${JSON.stringify(REPORT)})\n`);
-  }
+  const script = at('wrk.lua');
+  await writeFile(script, scriptOf(job));
   const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
   const shape = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '30s', '-s', script];
   const before = reapedCpuSeconds();
-  const output = await mustRun('wrk', [...shape, ...fields, `https://127.0.0.1:${port}${job.path}`], {
+  const output = await mustRun('wrk', [...shape, ...fields, `https://127.0.0.1:${port}${paths[0]}`], {
     env: { OPENSSL_CONF: at('openssl.cnf') },
   });
   const said = JSON.parse(/^\{.*\}$/m.exec(output)?.[0] ?? 'null');
@@ -64,4 +61,13 @@ export async function runWrk(job: WrkJob): Promise<WrkResult> {
     errors: said.connect + said.read + said.write + said.status + said.timeout,
     cpuSeconds: reapedCpuSeconds() - before,
   };
+}
+
+/** In wrk's own language. Requests are made once: what it would make for each is not the server's. */
+function scriptOf({ paths, body }: WrkJob): string {
+  const quote = (text: string) => JSON.stringify(text);
+  const lines = [`dofile(${quote(REPORT)})`];
+  if (body !== undefined) lines.push('wrk.method = "POST"', `wrk.body = ${quote(body)}`);
+  if (paths.length > 1) lines.push(`ask_by_turns({ ${paths.map(quote).join(', ')} })`);
+  return `${lines.join('\n')}\n`;
 }
