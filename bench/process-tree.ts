@@ -78,6 +78,9 @@ export function memoryOf(root: number): ProcessMemory[] {
 
 function nameOf(pid: number): string {
   const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  // nginx writes a title of its own where its arguments were.
+  const title = /^nginx: [a-z]+/.exec(words[0] ?? '');
+  if (title !== null) return title[0];
   const role = words.indexOf('--role');
   if (role !== -1) return words[role + 1] ?? '';
   return words.includes('start') ? 'supervisor' : (words[0]?.split('/').at(-1) ?? '');
