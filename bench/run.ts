@@ -28,7 +28,7 @@ const GROUPS: readonly CaseGroup[] = [
   ...[DISK, LINKS_GROUP, POLICY, IDLE, GROWTH],
 ];
 /** What three minutes are enough for. */
-const QUICK_GROUPS = [BLOBS, MANIFESTS, TOKENS, COLD, LINKS_GROUP, POLICY, IDLE];
+const QUICK_GROUPS = [BLOBS, MANIFESTS, TOKENS, COLD, LINKS_GROUP, POLICY];
 const KINDS: readonly ServerKind[] = [HUBGATE, DOCKER_REGISTRY, REGISTRY_3, ZOT, NGINX, NGINX_64K];
 /** As Debian brings it, nginx is slower than with larger buffers, and no target is about it. */
 const DEFAULT_KINDS = KINDS.filter((kind) => kind !== NGINX);
