@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { setImmediate as immediate } from 'node:timers/promises';
+import { type Delivered, deliverBlob } from '../../src/gateway/handover/deliver-blob.ts';
+import { sha256Of } from '../../src/registry/digest.ts';
+
+/** More than the buffers of a connection take. */
+const SIZE = 256 * 1024 * 1024;
+
+test('a chunk that cannot be read ahead, while the client does not take the one before, fails its own response alone', async () => {
+  const failed = Promise.withResolvers<void>();
+  const delivered = Promise.withResolvers<Delivered>();
+  const server = createServer((request, response) => {
+    const source = {
+      filling: false,
+      size: SIZE,
+      available: async () => SIZE,
+      /** The disk fails as soon as bytes wait for the client. */
+      read: async (_buffer: Buffer, _position: number, length: number) => {
+        await immediate();
+        if (response.writableLength === 0) return length;
+        failed.resolve();
+        throw new Error('the disk fails');
+      },
+      [Symbol.asyncDispose]: async () => {},
+    };
+    const again = () => assert.fail('nothing was interrupted');
+    deliverBlob({ request, response, digest: sha256Of(Buffer.alloc(0)), again }, source).then(
+      delivered.resolve,
+      delivered.reject,
+    );
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  const sent = request({ port, agent: false }).end();
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  await failed.promise;
+  // A rejection that nobody handles is one by now, and fails the test.
+  await immediate();
+  response.on('error', () => {}).resume();
+  assert.match((await delivered.promise).failure?.message ?? '', /the disk fails/);
+  server.close();
+});
