@@ -15,6 +15,7 @@ import { basic, freePort } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
+const ROLE_BIN = path.join(import.meta.dirname, '../../src/bin/role.ts');
 
 let home: string;
 
@@ -35,6 +36,10 @@ async function run(
 ) {
   const child = hubgate(args, environment);
   child.stdin.end(stdin);
+  return ended(child);
+}
+
+async function ended(child: ChildProcessWithoutNullStreams) {
   const exit = once(child, 'exit');
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
   const [code] = await exit;
@@ -305,6 +310,15 @@ test('two gateways are scraped as one, and what one of them counted outlives it'
     await waitFor(async () => (await counted()) === asked);
   }
   assert.equal(await mirror.stop(), 0);
+});
+
+test('a role is not started by hand', async () => {
+  for (const args of [[], ['--role', 'core', '--home', home], ['--role', 'nonsense', '--home', home]]) {
+    const { code, stdout, stderr } = await ended(spawn(process.execPath, [ROLE_BIN, ...args], { cwd: home }));
+    const message = 'hubgate: this is a part of hubgate start, and is started by it\n';
+    assert.deepEqual({ code, stdout, stderr }, { code: 2, stdout: '', stderr: message });
+  }
+  assert.deepEqual(await readdir(home), []);
 });
 
 test('what is asked of a core where none runs is said so', async () => {
