@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { Fault } from '../platform/fault.ts';
-import type { YamlDocument } from '../platform/yaml-document.ts';
+import type { WritableYaml, YamlDocument } from '../platform/yaml-document.ts';
 import { DOCKER_HUB } from '../registry/repository.ts';
 import { FEDERATION_KEYS } from './federation.ts';
 import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
@@ -28,7 +28,7 @@ export function isSetting(variable: string): boolean {
  * fault in such a value names the variable instead of a line.
  */
 export function overlay(
-  yaml: YamlDocument,
+  yaml: WritableYaml,
   environment: Environment,
 ): { yaml: YamlDocument; faults: Fault[] } {
   const variables = variablesFor(upstreamsIn(yaml.data), namesUnder(yaml.data, 'federation'));

@@ -18,15 +18,18 @@ import type { Fault } from './fault.ts';
 /** One hand-written YAML file: its plain data, and where in the text each part of it stands. */
 export interface YamlDocument {
   readonly data: unknown;
-  /** The document itself, for a writer that keeps comments and order. */
-  readonly document: Document;
   /** The fault `message` at `path`, or at the nearest ancestor that the text holds. */
   faultAt(path: readonly PropertyKey[], message: string, at?: 'key' | 'value'): Fault;
   /** A scalar as it is written, which can be more than its value: `1.20` is a number. */
   textAt(path: readonly PropertyKey[]): string | undefined;
 }
 
-export type YamlRead = { readonly yaml: YamlDocument } | { readonly faults: readonly Fault[] };
+export interface WritableYaml extends YamlDocument {
+  /** The document itself, for a writer that keeps comments and order. */
+  readonly document: Document;
+}
+
+export type YamlRead = { readonly yaml: WritableYaml } | { readonly faults: readonly Fault[] };
 
 const MIB = 1024 * 1024;
 const MAX_DEPTH = 32;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { byPosition, type Fault, type Parsed } from './fault.ts';
-import { readYaml, type YamlDocument } from './yaml-document.ts';
+import { readYaml, type WritableYaml, type YamlDocument } from './yaml-document.ts';
 
 /**
  * A map with exactly these keys. Its messages, and those of all schemas read here, say only what was expected: what
@@ -28,11 +28,11 @@ export function oneOrMany<Item extends z.ZodType>(item: Item) {
  * Reads the parts of a document one by one, so that what is wrong with one of them does not hide what is wrong with
  * another. `faults` collects everything that was said.
  */
-export class PartReader {
+export class PartReader<Yaml extends YamlDocument = YamlDocument> {
   readonly faults: Fault[] = [];
-  readonly yaml: YamlDocument;
+  readonly yaml: Yaml;
 
-  constructor(yaml: YamlDocument) {
+  constructor(yaml: Yaml) {
     this.yaml = yaml;
   }
 
@@ -58,7 +58,7 @@ export class PartReader {
 }
 
 /** Opens YAML text for reading in parts; or says why it is no YAML that may be read. */
-export function openYaml(source: string, text: string, mostMiB?: number): Parsed<PartReader> {
+export function openYaml(source: string, text: string, mostMiB?: number): Parsed<PartReader<WritableYaml>> {
   const read = readYaml(source, text, mostMiB);
   return 'faults' in read ? read : { value: new PartReader(read.yaml) };
 }
