@@ -2,14 +2,15 @@ import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomically } from '../platform/atomic-file.ts';
 import type { Clock } from '../platform/clock.ts';
-import { type Fault, FaultsError, formatFault } from '../platform/fault.ts';
-import { LiveValue } from '../platform/live.ts';
+import { type Fault, FaultsError, formatFault, type Parsed } from '../platform/fault.ts';
+import { type Live, LiveValue } from '../platform/live.ts';
 import type { Logger } from '../platform/log.ts';
 import { type Followed, watchFiles } from '../platform/watched-files.ts';
-import { directoryOf, readPolicy, readSources, stateOfPolicy } from './load-policy.ts';
-import { parseApart } from './parse-apart.ts';
+import { directoryOf, readSources, stateOfPolicy } from './load-policy.ts';
+import { PolicyParser } from './parse-apart.ts';
 import { compilePolicy, type Policy } from './policy.ts';
 import { POLICY_DATA } from './policy-data.ts';
+import { type ToldPolicy, writePolicy } from './told-policy.ts';
 
 export interface FollowPolicyOptions {
   /** `access.yaml`; what lies in `access.d` beside it is read with it. */
@@ -30,6 +31,8 @@ export interface PolicyStatus {
 }
 
 export interface FollowedPolicy extends Followed<Policy> {
+  /** The same, as others are told it. */
+  readonly told: Live<string>;
   readonly status: PolicyStatus;
 }
 
@@ -43,32 +46,45 @@ export async function followPolicy(options: FollowPolicyOptions): Promise<Follow
   const { file, log } = options;
   const state = () => stateOfPolicy(file);
   const seen = await state();
-  const keeper = new PolicyKeeper(options);
+  using stack = new DisposableStack();
+  const keeper = stack.use(new PolicyKeeper(options));
   const live = new LiveValue(await keeper.first());
   const load = async () => {
     const next = await keeper.read();
-    if (next !== undefined && next.data.version !== live.current.data.version) {
-      log.info({ version: next.data.version }, 'access policy changed');
+    if (next === undefined) return;
+    const { version } = next.policy.data;
+    if (version !== live.current.policy.data.version) {
+      log.info({ version }, 'access policy changed');
       live.set(next);
     }
+    await keeper.keep(next);
   };
   const directories = [path.dirname(file), directoryOf(file)];
-  const watching = watchFiles({ state, seen, load, directories, log });
+  const watching = stack.use(watchFiles({ state, seen, load, directories, log }));
+  const changed = () => live.changed();
+  const following = stack.move();
   return {
     get current() {
-      return live.current;
+      return live.current.policy;
+    },
+    told: {
+      get current() {
+        return live.current.told;
+      },
+      changed,
     },
     get status() {
-      return { version: live.current.data.version, ...keeper.verdict };
+      return { version: live.current.policy.data.version, ...keeper.verdict };
     },
-    changed: () => live.changed(),
+    changed,
     look: () => watching.look(),
-    [Symbol.dispose]: () => watching[Symbol.dispose](),
+    [Symbol.dispose]: () => following[Symbol.dispose](),
   };
 }
 
-class PolicyKeeper {
+class PolicyKeeper implements Disposable {
   readonly #options: FollowPolicyOptions;
+  readonly #parser = new PolicyParser();
   #refusals = 0;
   #refused: readonly string[] | null = null;
 
@@ -81,31 +97,34 @@ class PolicyKeeper {
   }
 
   /** Undefined where the files are refused. */
-  async read(): Promise<Policy | undefined> {
-    const { file, clock, log } = this.#options;
-    const sources = await readSources(file);
-    const read = 'faults' in sources ? sources : await parseApart(sources.value, clock());
+  async read(): Promise<ToldPolicy | undefined> {
+    const read = await this.#parse();
     if ('faults' in read) {
       this.#refuse(read.faults);
       return undefined;
     }
-    if (read.warnings?.length) log.warn({ warnings: read.warnings.map(formatFault) }, 'access policy');
+    if (read.warnings?.length)
+      this.#options.log.warn({ warnings: read.warnings.map(formatFault) }, 'access policy');
     this.#refused = null;
-    await this.#keep(read.value);
     return read.value;
   }
 
-  async first(): Promise<Policy> {
-    const { file, clock } = this.#options;
-    const read = await readPolicy(file, clock());
-    const kept = await this.#lastGood();
+  async first(): Promise<ToldPolicy> {
+    const read = await this.#parse();
     if ('value' in read) {
-      await this.#keep(read.value.policy);
-      return read.value.policy;
+      await this.keep(read.value);
+      return read.value;
     }
+    const kept = await this.#lastGood();
     if (kept === undefined) throw new FaultsError(read.faults);
     this.#refuse(read.faults);
-    return kept;
+    return { policy: kept, told: writePolicy(kept.data) };
+  }
+
+  async #parse(): Promise<Parsed<ToldPolicy>> {
+    const { file, clock } = this.#options;
+    const sources = await readSources(file);
+    return 'faults' in sources ? sources : this.#parser.parse(sources.value, clock());
   }
 
   #refuse(faults: readonly Fault[]): void {
@@ -126,16 +145,20 @@ class PolicyKeeper {
   }
 
   /** A disk that cannot be written is no reason to refuse an edit. */
-  async #keep({ data }: Policy): Promise<void> {
+  async keep({ told }: ToldPolicy): Promise<void> {
     const { lastGood, log } = this.#options;
     try {
       await mkdir(path.dirname(lastGood), { recursive: true, mode: 0o750 });
-      await writeFileAtomically(lastGood, JSON.stringify(data), 0o640);
+      await writeFileAtomically(lastGood, told, 0o640);
     } catch (error) {
       log.error(
         { file: lastGood, error: (error as Error).message },
         'the policy cannot be kept for the next start',
       );
     }
+  }
+
+  [Symbol.dispose](): void {
+    this.#parser[Symbol.dispose]();
   }
 }

@@ -7,18 +7,32 @@ export interface Network {
 
 /** `10.0.0.0/8`, `2001:db8::/32` or a single address; undefined where one of them is none. */
 export function parseNetwork(cidrs: readonly string[]): Network | undefined {
-  const networks: Networks = { ipv4: new BlockList(), ipv6: new BlockList() };
-  for (const cidr of cidrs) if (!add(networks, cidr)) return undefined;
+  const subnets: Subnet[] = [];
+  for (const cidr of cidrs) {
+    const subnet = parseSubnet(cidr);
+    if (subnet === undefined) return undefined;
+    subnets.push(subnet);
+  }
+  // Made when they are asked for the first time: that costs more than all else of a rule, and most are never asked.
+  let networks: Networks | undefined;
   return {
     contains(address) {
       const plain = address.replace(/^::ffff:(?=\d+\.)/i, '');
       const family = isIP(plain);
       if (family === 0) return false;
+      networks ??= networksOf(subnets);
       return family === 4 || isMapped(plain)
         ? networks.ipv4.check(plain, family === 4 ? 'ipv4' : 'ipv6')
         : networks.ipv6.check(plain, 'ipv6');
     },
   };
+}
+
+interface Subnet {
+  readonly address: string;
+  readonly family: 'ipv4' | 'ipv6';
+  /** Bits. */
+  readonly length: number;
 }
 
 /** Apart, for `BlockList` takes every IPv4 address for one of `::/0` too. */
@@ -27,18 +41,25 @@ interface Networks {
   readonly ipv6: BlockList;
 }
 
-function add(networks: Networks, cidr: string): boolean {
+function parseSubnet(cidr: string): Subnet | undefined {
   // A zone is this machine's own, and no part of what a peer's address is compared with.
-  if (cidr.includes('%')) return false;
+  if (cidr.includes('%')) return undefined;
   const [address = '', prefix, ...rest] = cidr.split('/');
   const family = isIP(address);
   const bits = family === 4 ? 32 : 128;
   const length = prefix === undefined ? bits : Number(prefix);
   const wellFormed = prefix === undefined || /^\d{1,3}$/.test(prefix);
-  if (family === 0 || rest.length > 0 || !wellFormed || length > bits) return false;
-  if (family === 4) networks.ipv4.addSubnet(address, length, 'ipv4');
-  else (isMapped(address) && length >= 96 ? networks.ipv4 : networks.ipv6).addSubnet(address, length, 'ipv6');
-  return true;
+  if (family === 0 || rest.length > 0 || !wellFormed || length > bits) return undefined;
+  return { address, family: family === 4 ? 'ipv4' : 'ipv6', length };
+}
+
+function networksOf(subnets: readonly Subnet[]): Networks {
+  const networks: Networks = { ipv4: new BlockList(), ipv6: new BlockList() };
+  for (const { address, family, length } of subnets) {
+    const isIpv4 = family === 'ipv4' || (length >= 96 && isMapped(address));
+    (isIpv4 ? networks.ipv4 : networks.ipv6).addSubnet(address, length, family);
+  }
+  return networks;
 }
 
 const MAPPED = new BlockList();

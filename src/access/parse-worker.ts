@@ -1,7 +1,19 @@
-/** A thread that parses one policy, says what it is or what is wrong with it, and ends. */
-import { parentPort, workerData } from 'node:worker_threads';
-import { type PolicySource, parsePolicy } from './policy-file.ts';
+/** A thread that parses policies, says what they are or what is wrong with them, and remembers their entries. */
+import type { Parsed } from '../platform/fault.ts';
+import { answerQuestions } from '../platform/kept-thread.ts';
+import { RememberedYaml } from '../platform/remembered-yaml.ts';
+import { type PolicySource, parsePolicyAgain } from './policy-file.ts';
+import { writePolicy } from './told-policy.ts';
 
-const { sources, now } = workerData as { readonly sources: readonly PolicySource[]; readonly now: number };
-const parsed = parsePolicy(sources, now);
-parentPort?.postMessage('faults' in parsed ? parsed : { ...parsed, value: parsed.value.policy.data });
+export interface WrittenPolicy {
+  readonly sources: readonly PolicySource[];
+  /** Milliseconds. */
+  readonly now: number;
+}
+
+const memory = new RememberedYaml();
+
+answerQuestions(({ sources, now }: WrittenPolicy): Parsed<string> => {
+  const parsed = parsePolicyAgain(sources, now, memory);
+  return 'faults' in parsed ? parsed : { ...parsed, value: writePolicy(parsed.value.policy.data) };
+});

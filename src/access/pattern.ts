@@ -33,29 +33,29 @@ const TOKEN = /\$\{user\}|(?<=^|\/)\*\*\/|\*\*|\*|./gsu;
 export function compilePattern(text: string): Pattern {
   const first = text.search(WILD);
   if (first < 0) return { text, literal: text, ending: text, steps: [] };
-  // From the beginning of its segment on, for `**` asks whether it begins one.
-  const segment = text.lastIndexOf('/', first) + 1;
-  const steps = stepsOf(text.slice(segment));
-  const wild = steps.findIndex(isWild);
-  const lastWild = steps.findLastIndex(isWild);
-  const wilder = steps.slice(wild);
+  const wilder = stepsOf(text, first);
+  const lastWild = wilder.findLastIndex(isWild);
   return {
     text,
-    literal: text.slice(0, segment) + lettersOf(steps.slice(0, wild)),
-    ending: lettersOf(steps.slice(lastWild + 1)),
+    literal: text.slice(0, first),
+    ending: lettersOf(wilder.slice(lastWild + 1)),
     ...(wilder[0]?.kind === 'user' && { afterUser: lettersOf(untilWild(wilder.slice(1))) }),
     steps: wilder,
   };
 }
 
-function stepsOf(text: string): Step[] {
-  return (text.match(TOKEN) ?? []).flatMap((token): Step[] => {
-    if (token === '*') return [{ kind: 'segment' }];
-    if (token === '**') return [{ kind: 'any' }];
-    if (token === '**/') return [{ kind: 'directories' }, { kind: 'directory' }];
-    if (token === '${user}') return [{ kind: 'user' }];
-    return [{ kind: 'character', character: token }];
-  });
+/** From there on; what stands before it says whether `**` begins a segment. */
+function stepsOf(text: string, from: number): Step[] {
+  const steps: Step[] = [];
+  TOKEN.lastIndex = from;
+  for (const [token] of text.matchAll(TOKEN)) {
+    if (token === '*') steps.push({ kind: 'segment' });
+    else if (token === '**') steps.push({ kind: 'any' });
+    else if (token === '**/') steps.push({ kind: 'directories' }, { kind: 'directory' });
+    else if (token === '${user}') steps.push({ kind: 'user' });
+    else steps.push({ kind: 'character', character: token });
+  }
+  return steps;
 }
 
 function isWild({ kind }: Step): boolean {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { byPosition, type Fault, type Parsed } from '../platform/fault.ts';
-import { openYaml } from '../platform/yaml-schema.ts';
+import type { RememberedYaml } from '../platform/remembered-yaml.ts';
+import { openYaml, type PartReader } from '../platform/yaml-schema.ts';
 import { compilePolicy, type Policy } from './policy.ts';
 import { lintPolicy } from './policy-lint.ts';
 import { type PolicyFile, readRules } from './policy-reader.ts';
@@ -25,8 +26,12 @@ export interface ReadPolicy {
  * The policy in `sources`, which are read as one, or everything that is wrong with it, the tests that it fails among
  * that. `now` in milliseconds.
  */
-export function parsePolicy(sources: readonly PolicySource[], now: number): Parsed<ReadPolicy> {
-  const parsed = parseRules(sources);
+export function parsePolicy(
+  sources: readonly PolicySource[],
+  now: number,
+  open: OpenYaml = openYaml,
+): Parsed<ReadPolicy> {
+  const parsed = parseRules(sources, open);
   if ('faults' in parsed) return parsed;
   const { policy, tests } = parsed.value;
   const faults = failingTests(policy, tests, now);
@@ -35,12 +40,30 @@ export function parsePolicy(sources: readonly PolicySource[], now: number): Pars
     : { value: parsed.value, warnings: lintPolicy(policy, now) };
 }
 
-/** The same, without asking whether its tests hold. */
-export function parseRules(sources: readonly PolicySource[]): Parsed<ReadPolicy> {
+/** The same of a policy of which most was read before, by this memory. What is wrong with it is said by whoever reads it as a whole. */
+export function parsePolicyAgain(
+  sources: readonly PolicySource[],
+  now: number,
+  memory: RememberedYaml,
+): Parsed<ReadPolicy> {
+  const parsed = parsePolicy(sources, now, (source, text) => {
+    const parts = memory.open(source, text);
+    return parts === undefined
+      ? { faults: [{ source, message: 'to be read as a whole' }] }
+      : { value: parts };
+  });
+  memory.forget();
+  return 'faults' in parsed ? parsePolicy(sources, now) : parsed;
+}
+
+type OpenYaml = (source: string, text: string) => Parsed<PartReader>;
+
+/** A policy without asking whether its tests hold. */
+export function parseRules(sources: readonly PolicySource[], open: OpenYaml = openYaml): Parsed<ReadPolicy> {
   const files: PolicyFile[] = [];
   const faults: Fault[] = [];
   for (const { source, label, text } of sources) {
-    const opened = openPolicyFile(source, text);
+    const opened = openPolicyFile(source, text, open);
     if ('faults' in opened) faults.push(...opened.faults);
     else files.push({ source, label, parts: opened.value });
   }
@@ -52,8 +75,8 @@ export function parseRules(sources: readonly PolicySource[]): Parsed<ReadPolicy>
   return { value: { policy: compilePolicy({ version: versionOf(sources), groups, rules }), tests } };
 }
 
-function openPolicyFile(source: string, text: string): ReturnType<typeof openYaml> {
-  if (/\n\.\.\.\s*$/.test(text)) return openYaml(source, text);
+function openPolicyFile(source: string, text: string, open: OpenYaml): Parsed<PartReader> {
+  if (/\n\.\.\.\s*$/.test(text)) return open(source, text);
   const message = 'the last line is not "...": the file is taken for half-written, and nothing of it is used';
   return { faults: [{ source, line: text.trimEnd().split('\n').length, message }] };
 }

@@ -10,7 +10,7 @@ import { Candidates, type RulePattern } from './candidates.ts';
 import { type Network, parseNetwork } from './network.ts';
 import { compilePattern, matchesPattern, type Pattern } from './pattern.ts';
 import { PatternIndex } from './pattern-index.ts';
-import { POLICY_BUT_RULES, type PolicyData, RULE_DATA, type RuleData } from './policy-data.ts';
+import type { PolicyData, RuleData } from './policy-data.ts';
 import { nameOf, type Subject } from './subject.ts';
 import { compileSubjects, type SubjectPattern, type SubjectPatterns } from './subject-pattern.ts';
 
@@ -72,17 +72,6 @@ export function* compilingPolicy(data: PolicyData): Generator<void, Policy> {
     }
   }
   return { data, rules, patterns, subjects };
-}
-
-/** A policy as auth tells it, read in steps. */
-export function* readingPolicy(told: unknown): Generator<void, Policy> {
-  const { rules: unread, ...others } = POLICY_BUT_RULES.parse(told);
-  const rules: RuleData[] = [];
-  for (const rule of unread) {
-    rules.push(RULE_DATA.parse(rule));
-    yield;
-  }
-  return yield* compilingPolicy({ ...others, rules });
 }
 
 function compileRule(data: RuleData, precedence: number, subjects: SubjectPatterns): Rule {

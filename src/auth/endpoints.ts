@@ -48,9 +48,9 @@ export function authApplication(rooms: AuthRooms): Koa {
   const app = new Koa();
   const { credentials, policy, issuer, stopping } = rooms;
   const followed: Followed = {
-    credentials: followedAnswer(credentials, (current) => current, stopping),
-    policy: followedAnswer(policy, ({ data }) => data, stopping),
-    keys: followedAnswer(issuer.keys, ({ verifying }) => ({ keys: verifying }), stopping),
+    credentials: followedAnswer(credentials, JSON.stringify, stopping),
+    policy: followedAnswer(policy.told, (told) => told, stopping),
+    keys: followedAnswer(issuer.keys, ({ verifying }) => JSON.stringify({ keys: verifying }), stopping),
   };
   // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
   app.silent = true;

@@ -68,7 +68,7 @@ const MAX_SERVED_BODY = 8 * 1024 * 1024;
 
 export function coreApplication(rooms: CoreRooms): Koa {
   const app = new Koa();
-  const state = followedAnswer(rooms.remembered.state, (current) => current, rooms.stopping);
+  const state = followedAnswer(rooms.remembered.state, JSON.stringify, rooms.stopping);
   // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
   app.silent = true;
   app.use(async (context) => {

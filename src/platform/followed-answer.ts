@@ -22,16 +22,16 @@ export interface FollowedAnswer {
   answer(question: Question): Promise<void>;
 }
 
-/** `write` makes JSON of it: once for each value, for every follower asks. `stopping` ends the waiting. */
+/** `write` makes the answer's body of it: once for each value, for every follower asks. `stopping` ends the waiting. */
 export function followedAnswer<T>(
   live: Live<T>,
-  write: (value: T) => unknown,
+  write: (value: T) => string,
   stopping: AbortSignal,
 ): FollowedAnswer {
   let last: (TaggedAnswer & { readonly of: T }) | undefined;
   const current = (): TaggedAnswer => {
     if (last?.of === live.current) return last;
-    const body = JSON.stringify(write(live.current));
+    const body = write(live.current);
     const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
     last = { of: live.current, body, etag };
     return last;

@@ -1,7 +1,8 @@
 import type { JSONWebKeySet } from 'jose';
 import type { z } from 'zod';
-import { type Policy, readingPolicy } from '../../access/policy.ts';
+import type { Policy } from '../../access/policy.ts';
 import { parseSubject, type Subject, writeSubject } from '../../access/subject.ts';
+import { readingPolicy } from '../../access/told-policy.ts';
 import type { Ask, AskOptions, TaggedValue } from '../../platform/follow.ts';
 import { LONGEST_WAIT } from '../../platform/followed-answer.ts';
 import {
@@ -92,11 +93,11 @@ class SocketAuthClient implements AuthClient {
   }
 
   keys(options: AskOptions): Promise<TaggedValue<JSONWebKeySet> | undefined> {
-    return this.#tagged('/keys', options, (body) => KEYS.parse(body));
+    return this.#tagged('/keys', options, (body) => KEYS.parse(JSON.parse(body)));
   }
 
   credentials(options: AskOptions): Promise<TaggedValue<Credentials> | undefined> {
-    return this.#tagged('/credentials', options, (body) => CREDENTIALS.parse(body));
+    return this.#tagged('/credentials', options, (body) => CREDENTIALS.parse(JSON.parse(body)));
   }
 
   policy(options: AskOptions): Promise<TaggedValue<Policy> | undefined> {
@@ -128,7 +129,7 @@ class SocketAuthClient implements AuthClient {
   async #tagged<T>(
     path: string,
     { etag, wait }: AskOptions,
-    read: (body: unknown) => T | Promise<T>,
+    read: (body: string) => T | Promise<T>,
   ): Promise<TaggedValue<T> | undefined> {
     const { statusCode, headers, body } = await this.#http.request({
       method: 'GET',
@@ -140,7 +141,7 @@ class SocketAuthClient implements AuthClient {
       await body.dump();
       return undefined;
     }
-    return { etag: String(headers.etag), value: await read(await body.json()) };
+    return { etag: String(headers.etag), value: await read(await body.text()) };
   }
 
   #get(path: string) {

@@ -1,0 +1,31 @@
+import { compilingPolicy, type Policy } from './policy.ts';
+import { POLICY_BUT_RULES, type PolicyData, RULE_DATA, type RuleData } from './policy-data.ts';
+
+/** A policy, and how others are told it. */
+export interface ToldPolicy {
+  readonly policy: Policy;
+  readonly told: string;
+}
+
+/** JSON, of which each rule stands on a line of its own: so it can be read in steps, none of which takes long. */
+export function writePolicy({ rules, ...others }: PolicyData): string {
+  const begin = JSON.stringify({ ...others, rules: [] }).slice(0, -CLOSING.length);
+  return `${begin}\n${rules.map((rule) => JSON.stringify(rule)).join(',\n')}\n${CLOSING}`;
+}
+
+const CLOSING = ']}';
+
+/** The policy that was written so, in steps. */
+export function* readingPolicy(told: string): Generator<void, Policy> {
+  const begin = told.indexOf('\n');
+  const others = POLICY_BUT_RULES.parse(JSON.parse(told.slice(0, begin) + CLOSING));
+  const rules: RuleData[] = [];
+  for (let from = begin + 1, to: number; ; from = to + 1) {
+    to = told.indexOf('\n', from);
+    if (to < 0) break;
+    const line = told.slice(from, to);
+    if (line !== '') rules.push(RULE_DATA.parse(JSON.parse(line.replace(/,$/, ''))));
+    yield;
+  }
+  return yield* compilingPolicy({ ...others, rules });
+}
