@@ -2,6 +2,7 @@ import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
 import type { Federation } from '../../config/federation.ts';
 import { type Live, LiveValue } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
+import { runInSlices } from '../../platform/steps.ts';
 import type { Credentials } from '../../registry/auth-api.ts';
 import type { AuthState, StoredLogin, StoredToken } from '../state/auth-state.ts';
 import { FEDERATED_NAME, federationCredential } from './federation/federated-login.ts';
@@ -72,23 +73,38 @@ async function credentialsOf(
   state: AuthState,
   federations: readonly Federation[],
 ): Promise<Credentials> {
-  const active = [...users.values()].filter(({ isDisabled }) => !isDisabled);
-  const owners = new Map(active.map((user) => [user.name, user]));
   const certificates = await state.certificates();
-  const passwords = new Set(active.flatMap((user) => passwordEntry(user).map(([id]) => id)));
+  const logins = await state.logins();
+  const tokens = await state.tokens();
+  // Ids are hashes: those of ten thousand users take longer than others should wait.
+  const passwords = new Map(await runInSlices(passwordEntries(users)));
   return {
     inForce: Object.fromEntries([
       [ANONYMOUS_CREDENTIAL, { subject: writeSubject(ANONYMOUS) }],
-      ...active.flatMap((user) => passwordEntry(user)),
+      ...passwords,
       // One ends with the password for which it was given.
-      ...(await state.logins()).filter(({ credential }) => passwords.has(credential)).map(loginEntry),
-      ...(await state.tokens()).flatMap((token) => tokenEntry(token, owners.get(token.owner))),
+      ...logins.filter(({ credential }) => passwords.has(credential)).map(loginEntry),
+      ...tokens.flatMap((token) => tokenEntry(token, activeUser(users, token.owner))),
       ...federations.map(federationEntry),
     ]),
     revokedCertificates: certificates.flatMap(({ tbsHash, revokedAt }) =>
       revokedAt === null ? [] : [tbsHash],
     ),
   };
+}
+
+function activeUser(users: Users, name: string): User | undefined {
+  const user = users.get(name);
+  return user?.isDisabled === false ? user : undefined;
+}
+
+function* passwordEntries(users: Users): Generator<void, Entry[]> {
+  const entries: Entry[] = [];
+  for (const user of users.values()) {
+    if (!user.isDisabled) entries.push(...passwordEntry(user));
+    yield;
+  }
+  return entries;
 }
 
 type Entry = [id: string, Credentials['inForce'][string]];

@@ -1,10 +1,34 @@
+import type { Parsed } from '../../platform/fault.ts';
+import { KeptThread } from '../../platform/kept-thread.ts';
 import type { Logger } from '../../platform/log.ts';
 import { type Followed, followFile } from '../../platform/watched-files.ts';
-import { readUsers, type Users } from './users-file.ts';
+import { parseUsers, readUsersText, type Users } from './users-file.ts';
+import type { WrittenUsers } from './users-worker.ts';
 
 /** The users as the file says it now. */
 export type LiveUsers = Followed<Users>;
 
-export function followUsers(file: string, log: Logger): Promise<LiveUsers> {
-  return followFile('users file', file, readUsers, log);
+/** Characters: some hundred users. What is shorter is read sooner than a thread has begun. */
+const SHORT = 64 * 1024;
+
+export async function followUsers(file: string, log: Logger): Promise<LiveUsers> {
+  using stack = new DisposableStack();
+  const thread = stack.use(
+    new KeptThread<WrittenUsers, Parsed<Users>>(new URL('./users-worker.ts', import.meta.url)),
+  );
+  const read = async (): Promise<Parsed<Users>> => {
+    const text = await readUsersText(file);
+    if ('faults' in text) return text;
+    return text.value.length <= SHORT ? parseUsers(file, text.value) : thread.ask({ file, text: text.value });
+  };
+  const followed = stack.use(await followFile('users file', file, read, log));
+  const following = stack.move();
+  return {
+    get current() {
+      return followed.current;
+    },
+    changed: () => followed.changed(),
+    look: () => followed.look(),
+    [Symbol.dispose]: () => following[Symbol.dispose](),
+  };
 }

@@ -6,7 +6,8 @@ import { isName } from '../../access/subject.ts';
 import { writeFileAtomically } from '../../platform/atomic-file.ts';
 import { type Fault, FaultsError, type Parsed } from '../../platform/fault.ts';
 import { withFileLock } from '../../platform/file-lock.ts';
-import { openYaml, section } from '../../platform/yaml-schema.ts';
+import type { RememberedYaml } from '../../platform/remembered-yaml.ts';
+import { openYaml, type PartReader, section } from '../../platform/yaml-schema.ts';
 import { isPasswordHash } from './password.ts';
 
 export interface User {
@@ -37,7 +38,12 @@ const USER = section({
   disabled: FLAG,
 });
 
-export function parseUsers(source: string, text: string): Parsed<Users> {
+/** The users in `text`, or all that is wrong with it. With a memory, only those are read that were not in it before. */
+export function parseUsers(source: string, text: string, memory?: RememberedYaml): Parsed<Users> {
+  const parts = memory?.open(source, text, MOST_MIB);
+  memory?.forget();
+  const again = parts && readParts(parts);
+  if (again !== undefined && 'value' in again) return again;
   const parsed = parse(source, text);
   return 'faults' in parsed ? parsed : { value: parsed.value.users };
 }
@@ -45,7 +51,12 @@ export function parseUsers(source: string, text: string): Parsed<Users> {
 function parse(source: string, text: string): Parsed<{ readonly users: Users; readonly document: Document }> {
   const opened = openYaml(source, text, MOST_MIB);
   if ('faults' in opened) return opened;
-  const parts = opened.value;
+  const read = readParts(opened.value);
+  const { document } = opened.value.yaml;
+  return 'faults' in read ? read : { value: { users: read.value, document } };
+}
+
+function readParts(parts: PartReader): Parsed<Users> {
   parts.read([], KEYS);
   parts.read(['version'], VERSION);
   const users = new Map<string, User>();
@@ -63,15 +74,21 @@ function parse(source: string, text: string): Parsed<{ readonly users: Users; re
       ...(password !== undefined && { passwordHash: password }),
     });
   }
-  return parts.result({ users, document: parts.yaml.document });
+  return parts.result(users);
 }
 
 export const NAME_RULE = 'lower-case letters, digits and ._@- between them, at most 64';
 
-/** A missing file is one without users. */
-export async function readUsers(file: string): Promise<Parsed<Users>> {
+/** Its text; a missing file is one without users. */
+export async function readUsersText(file: string): Promise<Parsed<string>> {
   const text = await readText(file);
-  return typeof text === 'string' ? parseUsers(file, text) : { faults: [text] };
+  return typeof text === 'string' ? { value: text } : { faults: [text] };
+}
+
+/** The users in it. */
+export async function readUsers(file: string): Promise<Parsed<Users>> {
+  const text = await readUsersText(file);
+  return 'faults' in text ? text : parseUsers(file, text.value);
 }
 
 async function readText(file: string): Promise<string | Fault> {

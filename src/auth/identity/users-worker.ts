@@ -1,0 +1,14 @@
+/** A thread that parses users files, and remembers their entries. */
+import type { Parsed } from '../../platform/fault.ts';
+import { answerQuestions } from '../../platform/kept-thread.ts';
+import { RememberedYaml } from '../../platform/remembered-yaml.ts';
+import { parseUsers, type Users } from './users-file.ts';
+
+export interface WrittenUsers {
+  readonly file: string;
+  readonly text: string;
+}
+
+const memory = new RememberedYaml();
+
+answerQuestions(({ file, text }: WrittenUsers): Parsed<Users> => parseUsers(file, text, memory));
