@@ -10,19 +10,24 @@ export interface LoopDelay {
   readonly max: number;
 }
 
-/**
- * How late Hubgate's event loops were since this was asked last, by its own metrics; undefined of other servers, and of a
- * Hubgate that does not show it.
- */
+/** How late the event loops of Hubgate's roles were since this was asked last, by its own metrics. */
+export async function takeLoopDelays({ adminPort }: HubgateServer): Promise<Map<string, LoopDelay>> {
+  const { body } = await ask({ host: '127.0.0.1', port: adminPort, path: '/metrics' });
+  const delays = new Map<string, LoopDelay>();
+  for (const [, labels = '', seconds] of body.toString().matchAll(DELAY)) {
+    const [, role = ''] = /role="(\w+)"/.exec(labels) ?? [];
+    const [, statistic = ''] = /statistic="(\w+)"/.exec(labels) ?? [];
+    const known = delays.get(role) ?? { p99: Number.NaN, max: Number.NaN };
+    delays.set(role, { ...known, [statistic]: Number(seconds) * 1000 });
+  }
+  return delays;
+}
+
+/** Those of the role that was latest; undefined of other servers, and of a Hubgate that does not show it. */
 export async function takeLoopDelay(server: BenchServer): Promise<LoopDelay | undefined> {
   if (!('adminPort' in server)) return undefined;
-  const { adminPort } = server as HubgateServer;
-  const { body } = await ask({ host: '127.0.0.1', port: adminPort, path: '/metrics' });
-  const delays = [...body.toString().matchAll(DELAY)];
+  const delays = [...(await takeLoopDelays(server as HubgateServer)).values()];
   if (delays.length === 0) return undefined;
-  const most = (statistic: string) =>
-    delays
-      .filter(([, labels]) => labels?.includes(`statistic="${statistic}"`))
-      .reduce((latest, [, , seconds]) => Math.max(latest, Number(seconds) * 1000), 0);
+  const most = (statistic: keyof LoopDelay) => Math.max(...delays.map((delay) => delay[statistic]));
   return { p99: most('p99'), max: most('max') };
 }

@@ -6,6 +6,7 @@ import { BLOBS, checkLayer } from './cases/blobs.ts';
 import { COLD } from './cases/cold.ts';
 import { CROWD } from './cases/crowd.ts';
 import { DISK } from './cases/disk.ts';
+import { EDITS } from './cases/edits.ts';
 import { GROWTH } from './cases/growth.ts';
 import { IDLE } from './cases/idle.ts';
 import { LINKS_GROUP } from './cases/links.ts';
@@ -25,7 +26,7 @@ import { ZOT } from './servers/zot.ts';
 /** In the order of what matters most. */
 const GROUPS: readonly CaseGroup[] = [
   ...[BLOBS, MANIFESTS, TOKENS, COLD, SLOW_READERS, CROWD],
-  ...[DISK, LINKS_GROUP, POLICY, IDLE, GROWTH],
+  ...[DISK, LINKS_GROUP, POLICY, EDITS, IDLE, GROWTH],
 ];
 /** What three minutes are enough for. */
 const QUICK_GROUPS = [BLOBS, MANIFESTS, TOKENS, COLD, LINKS_GROUP, POLICY];

@@ -6,7 +6,7 @@ import { ask } from '../../test/support/http.ts';
 import { ACCOUNT } from '../../test/support/test-core.ts';
 import { basic, freePort } from '../../test/support/test-hubgate.ts';
 import { REPOSITORY } from '../content.ts';
-import { policyRules } from '../policy.ts';
+import { type PolicySize, policyRules } from '../policy.ts';
 import type { BenchServer, ServerKind, StartOptions } from './server.ts';
 
 export const USER = 'ana';
@@ -42,7 +42,7 @@ export const HUBGATE: ServerKind = {
 export async function startBenchHubgate(options: HubgateOptions): Promise<HubgateServer> {
   const { directory: home, rules = RULES, users = 1000 } = options;
   if (!options.again) await prepare(options);
-  await writeFile(path.join(home, 'config/access.yaml'), policyText(rules, users));
+  await writeFile(path.join(home, 'config/access.yaml'), policyText({ rules, users }));
   const adminPort = await freePort();
   const begun = performance.now();
   const running = await startHubgate(home, (port) => configuration(options, port, adminPort));
@@ -98,8 +98,9 @@ async function startFirst(options: StartOptions, home: string): Promise<string> 
   return home;
 }
 
-function policyText(rules: number, users: number): string {
-  return `version: 1\n${policyRules({ rules, users, more: '{ pull: "library/**", to: authenticated }' })}\n...\n`;
+/** What grants the content that is measured is one more rule. */
+export function policyText(size: Omit<PolicySize, 'more'>): string {
+  return `version: 1\n${policyRules({ ...size, more: '{ pull: "library/**", to: authenticated }' })}\n...\n`;
 }
 
 async function tokenOf(port: number): Promise<string> {
