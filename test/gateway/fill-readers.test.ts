@@ -4,16 +4,18 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { after, before, beforeEach, test } from 'node:test';
-import { HELD_BACK, openFill, readLines } from '../../src/gateway/handover/blob-source.ts';
+import { FillInterrupted, HELD_BACK } from '../../src/gateway/handover/blob-source.ts';
 import { ChunkCache } from '../../src/gateway/handover/chunk-cache.ts';
+import { readLines } from '../../src/gateway/handover/fill-progress.ts';
+import { SharedFills } from '../../src/gateway/handover/shared-fill.ts';
 import { CHUNK } from '../../src/gateway/handover/spare-buffers.ts';
-import type { Progress } from '../../src/registry/core-api.ts';
+import type { Progress, UpstreamCost } from '../../src/registry/core-api.ts';
 
 const SIZE = 4 * CHUNK;
 
 let directory: string;
 let file: string;
-let chunks: ChunkCache;
+let fills: SharedFills;
 
 before(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'hubgate-readers-'));
@@ -21,19 +23,21 @@ before(async () => {
 });
 
 beforeEach(() => {
-  chunks = new ChunkCache();
+  fills = new SharedFills(new ChunkCache());
 });
 
 after(() => rm(directory, { recursive: true }));
 
 /** A reader of the fill `id`, to whom `say` announces how far that has come. */
-async function reader({ id = 'fill', isSized = true } = {}) {
+async function reader({ id = 'fill', isSized = true, joined = false } = {}) {
   const lines = new PassThrough();
   const announcements = readLines(lines);
+  const costs: UpstreamCost[] = [];
+  const onCost = (cost: UpstreamCost) => void costs.push(cost);
   const size = isSized ? SIZE : undefined;
-  const source = await openFill({ id, file, size, announcements, onCost: () => {}, chunks });
+  const source = await fills.open({ id, file, size, announcements, onCost, joined });
   const say = (progress: Progress) => void lines.write(`${JSON.stringify(progress)}\n`);
-  return { source, say };
+  return { source, say, lines, costs };
 }
 
 test('readers of one fill share its chunks once they are whole; one alone has none', async () => {
@@ -42,17 +46,62 @@ test('readers of one fill share its chunks once they are whole; one alone has no
   one.say({ kind: 'filling', written: CHUNK + 1 });
   await one.source.available(0);
   assert.equal(one.source.chunk?.(0, CHUNK), undefined);
-  const other = await reader();
-  other.say({ kind: 'filling', written: 2 * CHUNK });
-  await other.source.available(0);
+  const other = await reader({ joined: true });
   const [first, second] = await Promise.all([one.source.chunk?.(0, CHUNK), other.source.chunk?.(0, CHUNK)]);
   assert.equal(first?.bytes.buffer, second?.bytes.buffer);
   assert.equal(first?.bytes.length, CHUNK);
-  assert.equal(one.source.chunk?.(CHUNK, CHUNK), undefined, 'it knows of one byte of that');
+  assert.equal(one.source.chunk?.(CHUNK, CHUNK), undefined, 'one byte of that is there');
+  one.say({ kind: 'filling', written: 2 * CHUNK });
+  await one.source.available(CHUNK + 1);
   assert.equal((await other.source.chunk?.(CHUNK + 10, CHUNK))?.bytes.length, CHUNK - 10);
   await other.source[Symbol.asyncDispose]();
   assert.equal(one.source.chunk?.(0, CHUNK), undefined);
   await one.source[Symbol.asyncDispose]();
+});
+
+test('a fill is followed once: who joins it goes by what the first is told, also when that one has left', async () => {
+  await writeFile(file, Buffer.alloc(SIZE, 1));
+  const first = await reader();
+  const late = await Promise.all([reader({ joined: true }), reader({ joined: true })]);
+  assert.deepEqual(
+    late.map(({ lines }) => lines.destroyed),
+    [true, true],
+  );
+  const waiting = Promise.all(late.map(({ source }) => source.available(0)));
+  first.say({ kind: 'filling', written: CHUNK });
+  assert.deepEqual(await waiting, [CHUNK, CHUNK]);
+  await first.source[Symbol.asyncDispose]();
+  assert.ok(!first.lines.destroyed);
+  first.say({ kind: 'verified', size: SIZE });
+  for (const { source } of late) {
+    assert.equal(await source.available(CHUNK), SIZE);
+    assert.equal(await source.read(Buffer.alloc(10), CHUNK, 10), 10);
+    await source[Symbol.asyncDispose]();
+  }
+  assert.ok(first.lines.destroyed);
+});
+
+test('where a fill breaks off, it does so for all its readers, and who comes then follows it anew', async () => {
+  await writeFile(file, Buffer.alloc(SIZE, 1));
+  const [first, joined] = [await reader(), await reader({ joined: true })];
+  first.lines.destroy(new Error('the core has gone'));
+  await assert.rejects(first.source.available(0), FillInterrupted);
+  await assert.rejects(joined.source.available(0), FillInterrupted);
+  const again = await reader({ joined: true });
+  again.say({ kind: 'filling', written: CHUNK });
+  assert.equal(await again.source.available(0), CHUNK);
+  for (const { source } of [first, joined, again]) await source[Symbol.asyncDispose]();
+});
+
+test('what a fill costs is told to whom it was begun for, whoever was here before', async () => {
+  await writeFile(file, Buffer.alloc(SIZE, 1));
+  const cost = { upstreamRequests: 2, countedPulls: 0 };
+  const [early, owner] = [await reader({ joined: true }), await reader()];
+  early.say({ kind: 'verified', size: SIZE });
+  owner.say({ kind: 'verified', size: SIZE, cost });
+  for (const { source } of [early, owner]) assert.equal(await source.available(0), SIZE);
+  assert.deepEqual([early.costs, owner.costs], [[], [cost]]);
+  for (const { source } of [early, owner]) await source[Symbol.asyncDispose]();
 });
 
 test('a fill that begins anew in the same file shares nothing with the one before', async () => {
@@ -61,9 +110,9 @@ test('a fill that begins anew in the same file shares nothing with the one befor
     ['second', 2],
   ] as const) {
     await writeFile(file, Buffer.alloc(SIZE, value));
-    const readers = [await reader({ id }), await reader({ id })];
-    for (const { source, say } of readers) {
-      say({ kind: 'filling', written: SIZE });
+    const readers = [await reader({ id }), await reader({ id, joined: true })];
+    readers[0]?.say({ kind: 'filling', written: SIZE });
+    for (const { source } of readers) {
       await source.available(0);
       assert.equal((await source.chunk?.(0, CHUNK))?.bytes[0], value);
     }

@@ -8,9 +8,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { after, before, test } from 'node:test';
-import { openFill, readLines } from '../../src/gateway/handover/blob-source.ts';
 import { ChunkCache } from '../../src/gateway/handover/chunk-cache.ts';
 import { deliverBlob } from '../../src/gateway/handover/deliver-blob.ts';
+import { readLines } from '../../src/gateway/handover/fill-progress.ts';
+import { SharedFills } from '../../src/gateway/handover/shared-fill.ts';
 import { sha256Of } from '../../src/registry/digest.ts';
 
 const BLOB = randomBytes(300_000);
@@ -36,13 +37,13 @@ async function pullOver(partial: Buffer, stream: Buffer, range?: string) {
   const progress = [{ kind: 'filling', written: WRITTEN }, { kind: 'interrupted' }];
   const server = createServer(async (request, response) => {
     const announcements = readLines(Readable.from(progress.map((line) => `${JSON.stringify(line)}\n`)));
-    await using source = await openFill({
+    await using source = await new SharedFills(new ChunkCache()).open({
       id: 'fill',
       file,
       size: BLOB.length,
       announcements,
       onCost: () => {},
-      chunks: new ChunkCache(),
+      joined: false,
     });
     const rest = { kind: 'blob-stream', cache: 'bypass', size: BLOB.length } as const;
     const again = async () => ({ ...rest, body: Readable.from(inChunks(stream)) });

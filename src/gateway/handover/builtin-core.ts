@@ -21,9 +21,11 @@ import { parseDigest } from '../../registry/digest.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { parsePage } from '../../registry/page.ts';
 import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
-import { openFill, openStoredBlob, readLines } from './blob-source.ts';
+import { openStoredBlob } from './blob-source.ts';
 import { ChunkCache } from './chunk-cache.ts';
 import type { Core, CoreAnswer, CoreNotes, Holding, PullOptions } from './core.ts';
+import { readLines } from './fill-progress.ts';
+import { SharedFills } from './shared-fill.ts';
 
 export interface BuiltinCoreOptions {
   readonly socket: string;
@@ -57,12 +59,12 @@ export function openBuiltinCore(options: BuiltinCoreOptions): RememberableCore {
 class BuiltinCore implements RememberableCore {
   readonly #http: HttpClient;
   readonly #directory: string;
-  readonly #chunks: ChunkCache;
+  readonly #fills: SharedFills;
 
   constructor(http: HttpClient, directory: string, chunks: ChunkCache) {
     this.#http = http;
     this.#directory = directory;
-    this.#chunks = chunks;
+    this.#fills = new SharedFills(chunks);
   }
 
   async pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer> {
@@ -122,13 +124,13 @@ class BuiltinCore implements RememberableCore {
     const lines = readLines(body);
     try {
       const { id, file, size } = FILL.parse(await lines.next());
-      const source = await openFill({
+      const source = await this.#fills.open({
         id,
         file: path.join(this.#directory, file),
         size: size ?? undefined,
         announcements: lines,
         onCost: (cost) => addCost(notes, cost),
-        chunks: this.#chunks,
+        joined: cache === 'joined',
       });
       return { kind: 'blob', cache, source };
     } catch (error) {

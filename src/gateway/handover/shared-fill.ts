@@ -1,0 +1,101 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import type { UpstreamCost } from '../../registry/core-api.ts';
+import { type BlobSource, reading } from './blob-source.ts';
+import type { ChunkCache } from './chunk-cache.ts';
+import { FillProgress, type Lines } from './fill-progress.ts';
+
+export interface FillReading {
+  readonly id: string;
+  readonly file: string;
+  readonly size: number | undefined;
+  /** The core's, of how far the file can be read. */
+  readonly announcements: Lines;
+  /** Where the last announcement names one. */
+  readonly onCost: (cost: UpstreamCost) => void;
+  /** Was it begun for another? Then what it costs is told to that one. */
+  readonly joined: boolean;
+}
+
+/** A fill that is followed here, for as long as somebody reads it. */
+interface Followed {
+  readonly progress: FillProgress;
+  readonly opened: Promise<OpenFill>;
+  readers: number;
+}
+
+interface OpenFill {
+  readonly handle: FileHandle;
+  /** Of its chunks. */
+  readonly name: string;
+}
+
+/** The fills that are read here: each is followed once, however many read it, from one open file and in chunks that they share. */
+export class SharedFills {
+  readonly #chunks: ChunkCache;
+  /** By their ids. */
+  readonly #followed = new Map<string, Followed>();
+
+  constructor(chunks: ChunkCache) {
+    this.#chunks = chunks;
+  }
+
+  /** For one reader, whom the core has sent there. Takes over `announcements`. */
+  async open(fill: FillReading): Promise<BlobSource> {
+    const followed = this.#follow(fill);
+    followed.readers++;
+    try {
+      return this.#readerOf(fill, followed, await followed.opened);
+    } catch (error) {
+      await this.#leave(fill.id, followed);
+      throw error;
+    }
+  }
+
+  #follow({ id, file, size, announcements, onCost, joined }: FillReading): Followed {
+    const known = this.#followed.get(id);
+    if (joined && known !== undefined && !known.progress.hasBroken) {
+      announcements.close();
+      return known;
+    }
+    const progress = new FillProgress(size, announcements, onCost);
+    const followed = { progress, opened: openFile(id, file), readers: 0 };
+    this.#followed.set(id, followed);
+    return followed;
+  }
+
+  #readerOf({ id, size }: FillReading, followed: Followed, { handle, name }: OpenFill): BlobSource {
+    const { progress } = followed;
+    const chunks = this.#chunks;
+    const leave = chunks.enter(name);
+    return {
+      filling: true,
+      size,
+      available: (position) => progress.available(position),
+      chunk: (position, length) =>
+        chunks.isShared(name) && progress.hasChunk(position, length)
+          ? chunks.takeAt(name, position, length, async (buffer, from) => {
+              return (await handle.read(buffer, 0, buffer.length, from)).bytesRead;
+            })
+          : undefined,
+      ...reading(handle),
+      [Symbol.asyncDispose]: () => {
+        leave();
+        return this.#leave(id, followed);
+      },
+    };
+  }
+
+  async #leave(id: string, followed: Followed): Promise<void> {
+    if (--followed.readers > 0) return;
+    if (this.#followed.get(id) === followed) this.#followed.delete(id);
+    followed.progress.close();
+    const file = await followed.opened.catch(() => undefined);
+    await file?.handle.close();
+  }
+}
+
+async function openFile(id: string, file: string): Promise<OpenFill> {
+  const handle = await open(file);
+  // Where that fill has just ended, the file can be the next one's.
+  return { handle, name: `fill ${id} ${(await handle.stat()).ino}` };
+}
