@@ -40,11 +40,12 @@ export interface IndexStore extends AsyncDisposable {
   document(repository: RepositoryName, resource: string): Promise<DocumentEntry | undefined>;
   putDocument(repository: RepositoryName, resource: string, entry: DocumentEntry): Promise<void>;
 
-  /** Takes back everything that was learnt of a repository: its links, its tags, its documents and its visibility. */
-  forget(repository: RepositoryName): Promise<void>;
+  /**
+   * Takes back everything that was learnt of a repository: its links, its tags, its documents and its visibility. That holds at
+   * once. Clearing it all away takes as long as there is much of it; `unlinked` is told meanwhile which digests it had.
+   */
+  forget(repository: RepositoryName, unlinked?: Unlinked): Promise<void>;
   removeLink(repository: RepositoryName, digest: Digest): Promise<void>;
-  /** Every digest that is linked in a repository. */
-  links(repository: RepositoryName): Promise<readonly Digest[]>;
   isLinked(digest: Digest): Promise<boolean>;
   repositories(): Promise<readonly RepositoryEntry[]>;
 
@@ -62,6 +63,9 @@ export interface IndexStore extends AsyncDisposable {
   putChecked(digest: Digest, at: number): Promise<void>;
   stats(): Promise<IndexStats>;
 }
+
+/** Is waited for. Each digest comes once. */
+export type Unlinked = (digests: readonly Digest[]) => Promise<void>;
 
 export interface DocumentEntry {
   readonly bytes: Uint8Array;

@@ -2,6 +2,7 @@ import type { Purged } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Reference } from '../../registry/reference.ts';
 import type { RepositoryName } from '../../registry/repository.ts';
+import type { IndexStore } from './index-store.ts';
 import type { Store } from './store.ts';
 
 /**
@@ -9,31 +10,40 @@ import type { Store } from './store.ts';
  * another repository contains too stays for that one.
  */
 export async function purge(
-  { index, content }: Store,
+  store: Store,
   repository: RepositoryName,
   reference: Reference | undefined,
 ): Promise<Purged> {
-  const digests = await digestsOf(index, repository, reference);
-  if (reference === undefined) await index.forget(repository);
-  if (reference?.kind === 'tag') await index.removeTag(repository, reference.tag);
-  let bytes = 0;
-  for (const digest of digests) {
-    await index.removeLink(repository, digest);
-    if (await index.isLinked(digest)) continue;
-    bytes += (await content.peek(digest))?.size ?? 0;
-    await content.remove(digest);
+  const { index } = store;
+  const purged = { digests: 0, bytes: 0 };
+  const unlinked = async (digests: readonly Digest[]) => {
+    purged.digests += digests.length;
+    for (const digest of digests) purged.bytes += await removeUnlinked(store, digest);
+  };
+  if (reference === undefined) {
+    await index.forget(repository, unlinked);
+    return purged;
   }
-  return { digests: digests.length, bytes };
-}
-
-async function digestsOf(
-  index: Store['index'],
-  repository: RepositoryName,
-  reference: Reference | undefined,
-): Promise<readonly Digest[]> {
-  const linked = await index.links(repository);
-  if (reference === undefined) return linked;
   const digest =
     reference.kind === 'digest' ? reference.digest : (await index.tag(repository, reference.tag))?.digest;
-  return linked.filter((one) => one === digest);
+  if (reference.kind === 'tag') await index.removeTag(repository, reference.tag);
+  if (digest === undefined || !(await isLinkedIn(index, repository, digest))) return purged;
+  await index.removeLink(repository, digest);
+  await unlinked([digest]);
+  return purged;
+}
+
+async function isLinkedIn(index: IndexStore, repository: RepositoryName, digest: Digest): Promise<boolean> {
+  const links = await Promise.all(
+    (['manifest', 'blob'] as const).map((kind) => index.link(repository, kind, digest)),
+  );
+  return links.some((link) => link !== undefined);
+}
+
+/** The bytes that went. */
+async function removeUnlinked({ index, content }: Store, digest: Digest): Promise<number> {
+  if (await index.isLinked(digest)) return 0;
+  const bytes = (await content.peek(digest))?.size ?? 0;
+  await content.remove(digest);
+  return bytes;
 }

@@ -14,6 +14,7 @@ export class RecordedContent implements ContentStore {
   readonly #clock: Clock;
   readonly #log: Logger;
   #uses = new Map<Digest, number>();
+  #flushing: Promise<void> = Promise.resolve();
 
   constructor(content: ContentStore, index: IndexStore, clock: Clock, log: Logger) {
     this.#content = content;
@@ -87,11 +88,15 @@ export class RecordedContent implements ContentStore {
     return this.#content.clearPartials();
   }
 
-  /** Writes the uses down that there were since the last time. */
-  async flushUses(): Promise<void> {
-    const uses = this.#uses;
-    this.#uses = new Map();
-    if (uses.size > 0) await this.#index.touch(uses);
+  /** Writes the uses down that there were since the last time. Then all are written down, also those that another was at. */
+  flushUses(): Promise<void> {
+    const flush = async () => {
+      const uses = this.#uses;
+      this.#uses = new Map();
+      if (uses.size > 0) await this.#index.touch(uses);
+    };
+    this.#flushing = this.#flushing.then(flush, flush);
+    return this.#flushing;
   }
 
   /** Learns of content that the index does not know, as after it was lost. */

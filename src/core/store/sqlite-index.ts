@@ -1,6 +1,8 @@
 import type { SQLOutputValue, StatementResultingChanges } from 'node:sqlite';
+import { setImmediate as turn } from 'node:timers/promises';
 import { LiveValue } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
+import { runSlice } from '../../platform/steps.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
 import type { Tag } from '../../registry/reference.ts';
@@ -14,6 +16,7 @@ import type {
   LinkKind,
   RepositoryEntry,
   TagEntry,
+  Unlinked,
   UnusedContent,
   VisibilityEntry,
 } from './index-store.ts';
@@ -23,6 +26,9 @@ import { type OpenDatabase, prepare } from './sqlite-statements.ts';
 /** Of each repository: callers choose how long the pages of a list are, and so how many there can be. */
 const DOCUMENTS_KEPT = 20;
 
+/** Rows that are read at once where there can be very many. */
+const BATCH = 500;
+
 /**
  * The index in one SQLite file. A file that is torn, or of another version, is set aside and a new one begun: it is a
  * memory, not a reason not to start. The file is locked for as long as it is open, so a second core is refused.
@@ -30,7 +36,9 @@ const DOCUMENTS_KEPT = 20;
  * @throws where the file can be neither used nor replaced.
  */
 export function openSqliteIndex(file: string, log: Logger): IndexStore {
-  return new SqliteIndex(file, log);
+  const index = new SqliteIndex(file, log);
+  void index.finishForgetting();
+  return index;
 }
 
 class SqliteIndex implements IndexStore {
@@ -47,7 +55,7 @@ class SqliteIndex implements IndexStore {
     this.#file = file;
     this.#log = log;
     this.#open = prepare(openOrBeginAnew(file, log));
-    this.isNew = this.#open.select.stats.get()?.blobs === 0;
+    this.isNew = this.#open.select.anyContent.get() === undefined;
   }
 
   async link(repository: RepositoryName, kind: LinkKind, digest: Digest): Promise<Link | undefined> {
@@ -129,17 +137,19 @@ class SqliteIndex implements IndexStore {
     });
   }
 
-  async forget(repository: RepositoryName): Promise<void> {
-    this.#forget(repository);
+  async forget(repository: RepositoryName, unlinked: Unlinked = async () => {}): Promise<void> {
+    const row = this.#try(({ select }) => select.repository.get(repository));
+    if (this.#forget(repository) && row !== undefined) await this.#clear(row.id as number, unlinked);
+  }
+
+  /** Clears away what a run before has forgotten, and had no time to clear away. */
+  async finishForgetting(): Promise<void> {
+    const rows = this.#try(({ select }) => select.forgotten.all()) ?? [];
+    for (const { id } of rows) await this.#clear(id as number, async () => {});
   }
 
   async removeLink(repository: RepositoryName, digest: Digest): Promise<void> {
     this.#take(({ change }) => change.removeLink.run(repository, digest));
-  }
-
-  async links(repository: RepositoryName): Promise<readonly Digest[]> {
-    const rows = this.#try(({ select }) => select.links.all(repository)) ?? [];
-    return rows.map(({ digest }) => digest as Digest);
   }
 
   async isLinked(digest: Digest): Promise<boolean> {
@@ -147,13 +157,20 @@ class SqliteIndex implements IndexStore {
   }
 
   async repositories(): Promise<readonly RepositoryEntry[]> {
-    const rows = this.#try(({ select }) => select.repositories.all()) ?? [];
-    return rows.map(({ name, visibility, digests, tags }) => ({
-      name: name as RepositoryName,
-      visibility: (visibility ?? undefined) as RepositoryEntry['visibility'],
-      digests: digests as number,
-      tags: tags as number,
-    }));
+    const entries: RepositoryEntry[] = [];
+    for (;;) {
+      const last = entries.at(-1)?.name ?? '';
+      const rows = this.#try(({ select }) => select.repositories.all(last, BATCH)) ?? [];
+      for (const { name, visibility, links, tags } of rows)
+        entries.push({
+          name: name as RepositoryName,
+          visibility: (visibility ?? undefined) as RepositoryEntry['visibility'],
+          digests: links as number,
+          tags: tags as number,
+        });
+      if (rows.length < BATCH) return entries;
+      await turn();
+    }
   }
 
   async content(digest: Digest): Promise<ContentEntry | undefined> {
@@ -173,21 +190,38 @@ class SqliteIndex implements IndexStore {
   }
 
   async putChildren(parent: Digest, children: readonly Digest[]): Promise<void> {
-    this.#write(({ change }) => {
-      for (const child of children) change.putChild.run(parent, child);
-    });
+    await this.#inSlices(this.#puttingChildren(parent, children));
+  }
+
+  *#puttingChildren(parent: Digest, children: readonly Digest[]): Generator<void, void> {
+    for (const child of children) {
+      this.#open.change.putChild.run(parent, child);
+      yield;
+    }
   }
 
   async touch(uses: ReadonlyMap<Digest, number>): Promise<void> {
-    this.#write(({ database, change }) => {
-      change.begin.run();
-      try {
-        for (const [digest, at] of uses) change.touch.run(digest, at);
-        change.commit.run();
-      } finally {
-        if (database.isTransaction) database.exec('ROLLBACK');
+    await this.#inSlices(this.#touching(uses));
+  }
+
+  *#touching(uses: ReadonlyMap<Digest, number>): Generator<void, void> {
+    for (const [digest, at] of uses) {
+      const used = new Set([digest]);
+      for (const one of used) {
+        this.#open.change.touch.run(one, at);
+        yield;
+        for (const child of this.#childrenOf(one)) used.add(child);
       }
-    });
+    }
+  }
+
+  *#childrenOf(parent: Digest): Generator<Digest, void> {
+    for (let last = ''; ; ) {
+      const rows = this.#open.select.children.all(parent, last, BATCH);
+      for (const { child } of rows) yield child as Digest;
+      if (rows.length < BATCH) return;
+      last = rows.at(-1)?.child as string;
+    }
   }
 
   async unusedSince(before: number, limit: number): Promise<readonly UnusedContent[]> {
@@ -228,6 +262,48 @@ class SqliteIndex implements IndexStore {
     });
     if (changes > 0) this.#withdraw();
     return done;
+  }
+
+  /** Takes away the rows of a repository that is forgotten. What cannot be taken away now is when the index is opened next. */
+  async #clear(id: number, unlinked: Unlinked): Promise<void> {
+    for (;;) {
+      const rows = this.#try(({ select }) => select.linksOf.all(id, BATCH));
+      if (rows === undefined) return;
+      const digests = new Set(rows.map(({ digest }) => digest as Digest));
+      if (digests.size === 0) break;
+      if (!(await this.#inSlices(this.#unlinking(id, digests)))) return;
+      await unlinked([...digests]);
+      await turn();
+    }
+    this.#write(({ change }) => change.removeRepository.run(id));
+  }
+
+  *#unlinking(id: number, digests: Iterable<Digest>): Generator<void, void> {
+    for (const digest of digests) {
+      this.#open.change.unlink.run(id, digest);
+      yield;
+    }
+  }
+
+  /**
+   * Does all steps of a long change, each slice of them as a transaction, and lets the event loop do between two of them what
+   * waits there. Did it?
+   */
+  async #inSlices(steps: Iterator<void, void>): Promise<boolean> {
+    for (;;) {
+      let isDone = false;
+      const isWritten = this.#write(({ database, change }) => {
+        change.begin.run();
+        try {
+          isDone = runSlice(steps) !== undefined;
+          change.commit.run();
+        } finally {
+          if (database.isTransaction) change.rollback.run();
+        }
+      });
+      if (!isWritten || isDone) return isWritten;
+      await turn();
+    }
   }
 
   #withdraw(): void {

@@ -1,8 +1,14 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
-export const SCHEMA = `
+/**
+ * What begins the name of a repository that is forgotten and still has rows: no repository's own does, and it sorts after all
+ * that do.
+ */
+const FORGOTTEN = '~';
+
+const TABLES = `
   CREATE TABLE repository (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -47,8 +53,35 @@ export const SCHEMA = `
     child TEXT NOT NULL,
     PRIMARY KEY (parent, child)
   ) STRICT, WITHOUT ROWID;
+`;
+
+/** Kept by SQLite itself, and not by whoever changes what they count: counting a million rows holds the event loop up. */
+const COUNTS = `
+  CREATE TABLE total (blobs INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
+  INSERT INTO total SELECT count(*), coalesce(sum(size), 0) FROM content;
+  CREATE TRIGGER content_added AFTER INSERT ON content BEGIN
+    UPDATE total SET blobs = blobs + 1, bytes = bytes + new.size;
+  END;
+  CREATE TRIGGER content_removed AFTER DELETE ON content BEGIN
+    UPDATE total SET blobs = blobs - 1, bytes = bytes - old.size;
+  END;
+  ALTER TABLE repository ADD COLUMN links INTEGER NOT NULL DEFAULT 0;
+  UPDATE repository SET links = (SELECT count(*) FROM link WHERE repository = id);
+  CREATE TRIGGER link_added AFTER INSERT ON link BEGIN
+    UPDATE repository SET links = links + 1 WHERE id = new.repository;
+  END;
+  CREATE TRIGGER link_removed AFTER DELETE ON link BEGIN
+    UPDATE repository SET links = links - 1 WHERE id = old.repository;
+  END;
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
+
+/** What makes a file of each version one of this. */
+export const UPGRADES: ReadonlyMap<number, string> = new Map([
+  [0, TABLES + COUNTS],
+  [2, COUNTS],
+  [SCHEMA_VERSION, ''],
+]);
 
 const SELECT = {
   link: 'SELECT l.media_type FROM link l JOIN repository r ON r.id = l.repository WHERE r.name = ? AND kind = ? AND digest = ?',
@@ -57,16 +90,20 @@ const SELECT = {
     'SELECT visibility, visibility_checked_at FROM repository WHERE name = ? AND visibility IS NOT NULL',
   document:
     'SELECT d.bytes, d.link, d.read_at FROM document d JOIN repository r ON r.id = d.repository WHERE r.name = ? AND resource = ?',
-  repositories: `SELECT name, visibility,
-    (SELECT count(*) FROM link WHERE repository = id) AS digests,
-    (SELECT count(*) FROM tag WHERE repository = id) AS tags FROM repository ORDER BY name`,
-  links: 'SELECT DISTINCT l.digest FROM link l JOIN repository r ON r.id = l.repository WHERE r.name = ?',
-  linked: 'SELECT 1 FROM link WHERE digest = ? LIMIT 1',
+  repositories: `SELECT name, visibility, links, (SELECT count(*) FROM tag WHERE repository = id) AS tags
+    FROM repository WHERE name > ? AND name < '${FORGOTTEN}' ORDER BY name LIMIT ?`,
+  linked: `SELECT 1 FROM link l JOIN repository r ON r.id = l.repository
+    WHERE l.digest = ? AND r.name < '${FORGOTTEN}' LIMIT 1`,
+  repository: 'SELECT id FROM repository WHERE name = ?',
+  forgotten: `SELECT id FROM repository WHERE name >= '${FORGOTTEN}' ORDER BY name`,
+  linksOf: 'SELECT digest FROM link WHERE repository = ? LIMIT ?',
   content: 'SELECT size, used_at, checked_at FROM content WHERE digest = ?',
   unused: 'SELECT digest, size FROM content WHERE used_at < ? ORDER BY used_at LIMIT ?',
   unchecked: 'SELECT digest FROM content WHERE checked_at < ? ORDER BY checked_at LIMIT 1',
-  stats: `SELECT count(*) AS blobs, coalesce(sum(size), 0) AS bytes,
-    (SELECT count(*) FROM repository) AS repositories FROM content`,
+  anyContent: 'SELECT 1 FROM content LIMIT 1',
+  children: 'SELECT child FROM child WHERE parent = ? AND child > ? ORDER BY child LIMIT ?',
+  stats: `SELECT blobs, bytes,
+    (SELECT count(*) FROM repository WHERE name < '${FORGOTTEN}') AS repositories FROM total`,
 };
 
 const CHANGE = {
@@ -82,18 +119,20 @@ const CHANGE = {
   trimDocuments: `DELETE FROM document WHERE repository = (SELECT id FROM repository WHERE name = ?1) AND resource NOT IN (
     SELECT resource FROM document WHERE repository = (SELECT id FROM repository WHERE name = ?1)
     ORDER BY read_at DESC LIMIT ?2)`,
-  forget: 'DELETE FROM repository WHERE name = ?',
+  /** Whatever hangs on it is found no more, however much that is. */
+  forget: `UPDATE repository SET name = '${FORGOTTEN}' || id, visibility = NULL WHERE name = ?`,
+  unlink: 'DELETE FROM link WHERE repository = ? AND digest = ?',
+  removeRepository: 'DELETE FROM repository WHERE id = ?',
   removeLink: 'DELETE FROM link WHERE repository = (SELECT id FROM repository WHERE name = ?) AND digest = ?',
   putContent: 'INSERT OR REPLACE INTO content (digest, size, used_at, checked_at) VALUES (?, ?, ?, ?)',
   removeContent: 'DELETE FROM content WHERE digest = ?',
   putChild: 'INSERT OR IGNORE INTO child (parent, child) VALUES (?, ?)',
   removeChildren: 'DELETE FROM child WHERE parent = ?',
-  touch: `WITH RECURSIVE used (digest) AS (
-      SELECT ?1 UNION SELECT child FROM child JOIN used ON parent = used.digest
-    ) UPDATE content SET used_at = ?2 WHERE digest IN (SELECT digest FROM used) AND used_at < ?2`,
+  touch: 'UPDATE content SET used_at = ?2 WHERE digest = ?1 AND used_at < ?2',
   putChecked: 'UPDATE content SET checked_at = ? WHERE digest = ?',
   begin: 'BEGIN IMMEDIATE',
   commit: 'COMMIT',
+  rollback: 'ROLLBACK',
 };
 
 type Statements<Texts> = { readonly [Name in keyof Texts]: StatementSync };
