@@ -138,6 +138,9 @@ test('a purge of very many links counts each digest once, also one that is a man
   for (const digest of digests.slice(0, 10))
     await store.index.putLink(ALPINE, digest, { kind: 'manifest', mediaType });
   assert.deepEqual(await purge(store, ALPINE, undefined), { digests: MANY, bytes: 0 });
+  await store.index.putLink(BUSYBOX, FIRST, { kind: 'blob' });
+  await store.index.putLink(BUSYBOX, FIRST, { kind: 'manifest', mediaType });
+  assert.deepEqual(await purge(store, BUSYBOX, undefined), { digests: 1, bytes: 0 });
   assert.equal((await store.index.stats()).repositories, 0);
 });
 
