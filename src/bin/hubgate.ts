@@ -51,6 +51,8 @@ function program(end: (code: ExitCode) => void): Command {
     'start the mirror; makes what is missing on the way',
     ['role'],
     async ({ home, role }) => {
+      const { useCompileCache } = await import('../commands/compile-cache.ts');
+      useCompileCache(home, role);
       const { start } = await import('../commands/start.ts');
       return start({ home, ...(role && { role }) }, process);
     },

@@ -19,6 +19,8 @@ export interface HomePaths {
   readonly lastPolicy: string;
   /** For each role a directory of its own: what it runs and answers by is no other's to write. */
   readonly runtime: Readonly<Record<Role, string>>;
+  /** The same for the supervisor of all of them. */
+  readonly supervisorRuntime: string;
   readonly authSocket: string;
   readonly coreSocket: string;
 }
@@ -40,6 +42,7 @@ export function pathsIn(directory: string): HomePaths {
     authState: at('state/auth.db'),
     lastPolicy: at('state/last-good-policy.json'),
     runtime: { core: at('run/core'), auth: at('run/auth'), gateway: at('run/gateway') },
+    supervisorRuntime: at('run/supervisor'),
     authSocket: at('run/auth/auth.sock'),
     coreSocket: at('run/core/core.sock'),
   };

@@ -1,5 +1,5 @@
-import path from 'node:path';
 import { type Environment, isSetting } from '../config/environment.ts';
+import { compileCacheIn } from './compile-cache.ts';
 import type { HomePaths, Role } from './home.ts';
 
 /**
@@ -30,7 +30,7 @@ export function takeSettings(): Environment {
 export function environmentOf(role: Role, paths: HomePaths): NodeJS.ProcessEnv {
   return {
     ...process.env,
-    NODE_COMPILE_CACHE: path.join(paths.runtime[role], 'compile-cache'),
+    NODE_COMPILE_CACHE: compileCacheIn(paths.runtime[role]),
     ...(role === 'auth' && GIVING_BACK),
   };
 }

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { flushCompileCache } from 'node:module';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { type Config, withoutCredentials } from '../config/config.ts';
@@ -48,12 +49,15 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   using interruption = new Interruption();
   const { signal } = interruption;
   const log = createLogger('supervisor', config.log);
-  const supervision = await supervise(plans(config, paths, options.role, sockets), log).catch((error) => {
+  const starting = supervise(plans(config, paths, options.role, sockets), log).catch((error) => {
     // Ctrl-C reaches roles too, before they can tell it from an end.
     if (!signal.aborted) throw error;
   });
-  if (supervision === undefined) return 0;
+  // While the roles start there is nothing else to do.
   returnMemory();
+  const supervision = await starting;
+  if (supervision === undefined) return 0;
+  flushCompileCache();
   if (options.role === undefined && !signal.aborted) printWelcome(config, paths, prepared.ca, terminal);
   onHangup(() => supervision.reload());
   await aborted(signal);

@@ -20,6 +20,8 @@ export interface HttpRequest {
   readonly body?: string;
   /** Milliseconds until the headers must be there. */
   readonly deadline: number;
+  /** Milliseconds between two tries where there is nobody yet, at most: for one who alone waits for a start. */
+  readonly pause?: number;
 }
 
 export type HttpResponse = Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'>;
@@ -60,7 +62,8 @@ class PooledClient implements HttpClient {
   /** Tries again where the connection failed before there was an answer: the other side may just be starting. */
   async request(request: HttpRequest): Promise<HttpResponse> {
     const end = performance.now() + Math.min(PATIENCE, request.deadline);
-    for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    const longest = request.pause ?? LONGEST_PAUSE;
+    for (let pause = Math.min(FIRST_PAUSE, longest); ; pause = Math.min(pause * 2, longest)) {
       try {
         return await this.#send(request);
       } catch (error) {

@@ -70,6 +70,8 @@ const LOGIN_DEADLINE = 14_000;
 const DEADLINE = 2_000;
 /** Milliseconds. A machine that is slow takes seconds to start a role. */
 const START_PATIENCE = 10_000;
+/** Milliseconds. The start of the whole mirror waits for this answer. */
+const START_PAUSE = 50;
 
 export function openAuthClient(socket: string): AuthClient {
   return new SocketAuthClient(openSocketClient(socket));
@@ -104,8 +106,9 @@ class SocketAuthClient implements AuthClient {
     return this.#tagged('/policy', options, (body) => runInSlices(readingPolicy(body)));
   }
 
-  async status(): Promise<AuthStatus> {
-    const { body } = await this.#get('/status');
+  async status(pause?: number): Promise<AuthStatus> {
+    const request: HttpRequest = { method: 'GET', path: '/status', deadline: DEADLINE };
+    const { body } = await this.#http.request(pause === undefined ? request : { ...request, pause });
     return AUTH_STATUS.parse(await body.json());
   }
 
@@ -113,7 +116,7 @@ class SocketAuthClient implements AuthClient {
     const end = performance.now() + START_PATIENCE;
     for (;;) {
       try {
-        await this.status();
+        await this.status(START_PAUSE);
         return;
       } catch (error) {
         if (!(error instanceof PeerUnreachable) || performance.now() > end) throw error;

@@ -38,7 +38,9 @@ function modesOf({ paths, config: { tls, upstreams, log } }: Server, serverKey: 
   return [
     ...[...new Set(secrets)].map((file) => [file, SECRET] as const),
     [tls.key, ~serverKey & 0o077] as const,
-    ...[...Object.values(paths.runtime), paths.lastPolicy, log.audit].map((file) => [file, SHARED] as const),
+    ...[...Object.values(paths.runtime), paths.supervisorRuntime, paths.lastPolicy, log.audit].map(
+      (file) => [file, SHARED] as const,
+    ),
     ...[paths.authSocket, paths.coreSocket].map((file) => [file, SOCKET] as const),
   ];
 }
