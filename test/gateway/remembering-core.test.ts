@@ -5,8 +5,10 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { openBuiltinCore } from '../../src/gateway/handover/builtin-core.ts';
 import { ChunkCache } from '../../src/gateway/handover/chunk-cache.ts';
-import type { CoreNotes } from '../../src/gateway/handover/core.ts';
+import type { CoreAnswer, CoreNotes } from '../../src/gateway/handover/core.ts';
 import { rememberAnswers } from '../../src/gateway/handover/remembering-core.ts';
+import { CHUNK } from '../../src/gateway/handover/spare-buffers.ts';
+import { CORE_HEADERS } from '../../src/registry/core-api.ts';
 import { parseReference } from '../../src/registry/reference.ts';
 import { DOCKER_HUB, repositoryAt } from '../../src/registry/repository.ts';
 import { FakeHub } from '../support/fake-hub.ts';
@@ -65,7 +67,11 @@ async function start() {
   const core = stack.use(await TestCore.start(hub));
   const way = stack.use(await slowWayTo(core));
   const chunks = new ChunkCache();
-  const direct = openBuiltinCore({ socket: way.socket, directory: core.directory, chunks });
+  const direct = openBuiltinCore({
+    socket: way.socket,
+    directory: path.join(core.directory, 'data'),
+    chunks,
+  });
   const options = { log: QUIET, clock: () => core.now, chunks };
   const remembering = stack.use(await rememberAnswers(direct, options));
   const close = stack.move();
@@ -121,4 +127,49 @@ test('what is asked of the core does not overtake the report of what was given b
   gate.resolve();
   assert.equal((await pulling).kind, 'blob-head');
   assert.equal(notes.pull, await given.pull);
+});
+
+/** A blob that the core has, and of which nobody has asked this memory yet. */
+async function cachedBlob({ core, way, image, remembering }: Awaited<ReturnType<typeof start>>) {
+  const digest = image.layers[0] ?? assert.fail();
+  await waitFor(async () => {
+    const { headers } = await core.ask(`library/alpine/blobs/${digest}`);
+    return headers[CORE_HEADERS.cache] === 'hit';
+  });
+  return {
+    pullBlob: () =>
+      remembering.pull({ kind: 'blob', repository: REPOSITORY, digest }, { method: 'GET', private: false }),
+    asked: () => way.asked.filter((one) => one.includes('/blobs/')).length,
+    bytes: image.blobs.get(digest) ?? assert.fail(),
+  };
+}
+
+async function read(answer: CoreAnswer): Promise<Buffer> {
+  assert.equal(answer.kind, 'blob');
+  await using source = (answer as CoreAnswer & { kind: 'blob' }).source;
+  const chunk = (await source.chunk?.(0, CHUNK)) ?? assert.fail('it is not shared');
+  return chunk.bytes;
+}
+
+test('a crowd that comes for the same blob asks the core once, and reads it in the same chunks', async () => {
+  await using parts = await start();
+  const { pullBlob, asked, bytes } = await cachedBlob(parts);
+  const answers = await Promise.all(Array.from({ length: 20 }, pullBlob));
+  assert.equal(asked(), 1);
+  const chunks = await Promise.all(answers.map(read));
+  for (const chunk of chunks) assert.ok(chunk.equals(bytes));
+  assert.equal(new Set(chunks.map(({ buffer }) => buffer)).size, 1);
+});
+
+test('whoever waits for the answer to another’s question does so for a moment only', async () => {
+  await using parts = await start();
+  const { pullBlob, asked, bytes } = await cachedBlob(parts);
+  const gate = Promise.withResolvers<void>();
+  parts.way.hold = gate.promise;
+  const hanging = pullBlob();
+  await waitFor(() => asked() > 0);
+  parts.way.hold = undefined;
+  assert.ok((await read(await pullBlob())).equals(bytes));
+  gate.resolve();
+  assert.ok((await read(await hanging)).equals(bytes));
 });

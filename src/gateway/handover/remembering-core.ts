@@ -24,6 +24,8 @@ const LARGEST_MANIFEST = 256 * 1024;
 const MAX_BLOBS = 256;
 /** What an entry takes besides the manifest itself. */
 const ENTRY_SIZE = 512;
+/** Milliseconds for which a question waits for the answer to the same one. Out of the cache it comes in a few. */
+const MOMENT = 1_000;
 
 type Manifest = CoreAnswer & { readonly kind: 'manifest' };
 /** Of what answers are remembered. */
@@ -46,6 +48,8 @@ class RememberingCore implements Core {
   readonly #reports: ServedReports;
   readonly #manifests: LRUCache<string, Manifest>;
   readonly #blobs: LRUCache<string, SharedBlob>;
+  /** Resolves when a question that is asked of the core is answered, or after a moment. */
+  readonly #asking = new Map<string, Promise<void>>();
   /** To which what is remembered belongs. */
   #rememberedIn = '';
 
@@ -71,13 +75,30 @@ class RememberingCore implements Core {
   async pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer> {
     if (route.kind !== 'manifest' && route.kind !== 'blob') return this.#core.pull(route, options);
     const key = keyOf(route, options);
-    const remembered = this.#recall(key);
-    if (remembered !== undefined) {
-      this.#report(route, options, remembered);
-      return remembered;
+    let remembered = this.#recall(key);
+    const asking = this.#asking.get(key);
+    if (remembered === undefined && asking !== undefined) {
+      // A crowd that comes for one thing asks once, and reads one opening of a blob in the same chunks.
+      await asking;
+      remembered = this.#recall(key);
     }
-    await this.#reports.told();
-    return this.#remember(key, await this.#core.pull(route, options));
+    if (remembered === undefined) return this.#ask(key, route, options);
+    this.#report(route, options, remembered);
+    return remembered;
+  }
+
+  async #ask(key: string, route: Remembered, options: PullOptions): Promise<CoreAnswer> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const late = setTimeout(resolve, MOMENT);
+    this.#asking.set(key, promise);
+    try {
+      await this.#reports.told();
+      return this.#remember(key, await this.#core.pull(route, options));
+    } finally {
+      clearTimeout(late);
+      this.#asking.delete(key);
+      resolve();
+    }
   }
 
   #recall(key: string): CoreAnswer | undefined {
