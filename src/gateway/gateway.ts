@@ -8,6 +8,7 @@ import { type Clock, systemClock } from '../platform/clock.ts';
 import { drained } from '../platform/drain.ts';
 import { PeerUnreachable } from '../platform/http-client.ts';
 import type { Logger } from '../platform/log.ts';
+import { inTurn } from '../platform/turns.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { createAdmit } from './admission/admit.ts';
 import { openAuthClient } from './admission/auth-client.ts';
@@ -131,7 +132,7 @@ function application(
     metrics.request(req, res);
     try {
       const ambiguity = ambiguousFraming(req);
-      if (ambiguity === undefined) return await next();
+      if (ambiguity === undefined) return await inTurn(next);
       res.setHeader('connection', 'close');
       refuse(res, { error: 'BAD_REQUEST', message: ambiguity });
     } catch (error) {

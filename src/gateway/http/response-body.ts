@@ -1,11 +1,15 @@
 import type { ServerResponse } from 'node:http';
+import { inTurn } from '../../platform/turns.ts';
 
 /** Thrown to whoever writes to a client that has gone: nothing is wrong on our side. */
 export class ClientGone extends Error {
   override readonly name = 'ClientGone';
 }
 
-/** Writes a body chunk by chunk, one in flight: a chunk's buffer is free again when its write has returned. */
+/**
+ * Writes a body chunk by chunk, one in flight: a chunk's buffer is free again when its write has returned. A write encrypts its
+ * chunk, so hundreds of them are not for one turn of the event loop.
+ */
 export class ResponseBody {
   readonly #response: ServerResponse;
   #abandon: ((error: Error) => void) | undefined;
@@ -24,12 +28,12 @@ export class ResponseBody {
   }
 
   write(chunk: Uint8Array): Promise<void> {
-    return this.#send((done) => this.#response.write(chunk, done), chunk.length);
+    return inTurn(() => this.#send((done) => this.#response.write(chunk, done), chunk.length));
   }
 
   /** The last chunk, in one go with the end. */
   end(chunk: Uint8Array): Promise<void> {
-    return this.#send((done) => this.#response.end(chunk, () => done()), chunk.length);
+    return inTurn(() => this.#send((done) => this.#response.end(chunk, () => done()), chunk.length));
   }
 
   #send(send: (done: (error?: Error | null) => void) => void, length: number): Promise<void> {
