@@ -7,7 +7,7 @@ import { ResponseBody } from '../http/response-body.ts';
 import { type BlobSource, FillInterrupted, HELD_BACK } from './blob-source.ts';
 import type { SharedChunk } from './chunk-cache.ts';
 import type { CoreAnswer } from './core.ts';
-import { CHUNK, CHUNK_FOR_MANY, giveBack, takeBuffer } from './spare-buffers.ts';
+import { CHUNK, CHUNK_FOR_CROWD, CHUNK_FOR_MANY, giveBack, takeBuffer } from './spare-buffers.ts';
 
 export interface Delivered {
   readonly status: number;
@@ -17,8 +17,9 @@ export interface Delivered {
   readonly failure?: Error;
 }
 
-/** In this gateway; from then on chunks are small. */
+/** In this gateway; from then on chunks are small, and smaller. */
 const MANY_READERS = 64;
+const CROWD = 128;
 /** With so few, the next chunk of each is read while one is sent: nobody else uses the time. */
 const FEW_READERS = 4;
 
@@ -176,7 +177,7 @@ async function endShort(body: ResponseBody, { position, end }: Rest): Promise<vo
 
 /** Bytes from `position` on, none of them at or after `until`. */
 async function takeChunk(source: BlobSource, position: number, until: number): Promise<SharedChunk> {
-  const size = readers > MANY_READERS ? CHUNK_FOR_MANY : CHUNK;
+  const size = chunkSize();
   const shared = source.chunk?.(position, size);
   if (shared !== undefined) {
     const { bytes, release } = await shared;
@@ -185,6 +186,11 @@ async function takeChunk(source: BlobSource, position: number, until: number): P
   const buffer = takeBuffer(Math.min(until - position, size));
   const length = await source.read(buffer, position, Math.min(until - position, buffer.length));
   return { bytes: buffer.subarray(0, length), release: () => giveBack(buffer) };
+}
+
+function chunkSize(): number {
+  if (readers > CROWD) return CHUNK_FOR_CROWD;
+  return readers > MANY_READERS ? CHUNK_FOR_MANY : CHUNK;
 }
 
 /** Sends a blob that comes as a stream from a core that verifies nothing. */

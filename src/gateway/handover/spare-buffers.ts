@@ -2,6 +2,8 @@
 export const CHUNK = 256 * 1024;
 /** With many readers at once, most of whom are slow, the chunks in flight are what memory goes into. */
 export const CHUNK_FOR_MANY = 64 * 1024;
+/** When their connections can be written to, they can at the same time: what the kernel then takes is one turn of the event loop. */
+export const CHUNK_FOR_CROWD = 32 * 1024;
 
 /** Bytes of free buffers of each size: to make them anew costs more than to fill them. */
 const KEPT = 16 * 1024 * 1024;
@@ -9,6 +11,7 @@ const KEPT = 16 * 1024 * 1024;
 const spare = new Map<number, Buffer[]>([
   [CHUNK, []],
   [CHUNK_FOR_MANY, []],
+  [CHUNK_FOR_CROWD, []],
 ]);
 
 /** A buffer for at least so many bytes, of a chunk at most. What is in it is of no meaning. */
