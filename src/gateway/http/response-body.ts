@@ -12,6 +12,7 @@ export class ClientGone extends Error {
  */
 export class ResponseBody {
   readonly #response: ServerResponse;
+  /** Of the write that is in flight. */
   #abandon: ((error: Error) => void) | undefined;
   #gone: boolean;
   /** Bytes that were handed to the connection. */
@@ -41,6 +42,7 @@ export class ResponseBody {
     return new Promise((resolve, reject) => {
       this.#abandon = reject;
       send((error) => {
+        this.#abandon = undefined;
         if (error) reject(new ClientGone());
         this.written += length;
         resolve();
