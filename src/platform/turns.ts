@@ -1,5 +1,5 @@
 /** Milliseconds of one turn of the event loop, for the tasks of all. */
-const SHARE = 5;
+const SHARE = 2;
 
 /** When this turn has been long enough, by the monotonic clock; undefined until there is a task in it. */
 let ends: number | undefined;
