@@ -74,17 +74,50 @@ export function openAudit(file: string, log: Logger): Audit {
   destination.on('drain', () => {
     failed = false;
   });
-  const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  const turn = new TurnOfLines(destination);
+  const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, turn);
   const audit = ({ agent, ...line }: AuditLine) =>
     logger.info({ ...line, ...(agent && { agent: plain(agent) }) });
   return Object.assign(audit, {
-    reopen: () => destination.reopen(),
+    reopen: () => {
+      turn.flush();
+      destination.reopen();
+    },
     [Symbol.dispose]: () => {
+      turn.end();
       ending = true;
       if (failed) destination.destroy();
       else destination.end();
     },
   });
+}
+
+/** Lines of one turn of the event loop, written as one: each write is a task for another thread, and costs more than its lines. */
+class TurnOfLines {
+  readonly #destination: { write(lines: string): unknown };
+  #lines = '';
+  #ended = false;
+
+  constructor(destination: { write(lines: string): unknown }) {
+    this.#destination = destination;
+  }
+
+  write(line: string): void {
+    // The destination would throw, where nobody could catch it.
+    if (this.#ended) return;
+    if (this.#lines === '') setImmediate(() => this.flush());
+    this.#lines += line;
+  }
+
+  flush(): void {
+    if (this.#lines !== '') this.#destination.write(this.#lines);
+    this.#lines = '';
+  }
+
+  end(): void {
+    this.flush();
+    this.#ended = true;
+  }
 }
 
 /** Free text of a client's, made safe to be printed: no control characters, none that turn the direction of reading. */
