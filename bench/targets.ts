@@ -1,4 +1,4 @@
-/** What issue 7 asks for, as comparisons of figures: each target is one row of a table. */
+/** What Hubgate is to reach, as comparisons of figures: each target is one row of a table. */
 
 /** Which figure of which row. */
 export interface FigureName {
