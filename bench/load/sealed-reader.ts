@@ -139,8 +139,6 @@ class Connection {
 
   /** Resolves when its list is read, where that is all it is to do. */
   start(): Promise<void> {
-    // Session tickets may have come meanwhile.
-    this.#complete = this.#counter.content;
     this.#ask();
     return this.#finished.promise;
   }
@@ -185,7 +183,7 @@ class Connection {
     if (this.#complete !== Number.POSITIVE_INFINITY) this.bytes += this.#counter.content - before;
     if (this.#isFirst) this.#noteFirstByte();
     // A ticket that came late makes this a few hundred bytes too early, which hurts nobody.
-    while (!this.#ended && this.#counter.content >= this.#complete) this.#completed();
+    if (!this.#ended && this.#counter.content >= this.#complete) this.#completed();
     this.#allowance -= bytes.length;
     return this.#allowance > 0;
   }
@@ -205,7 +203,8 @@ class Connection {
   #ask(): void {
     const target = this.#list[this.requests % this.#list.length] as Target;
     const { path, authorization, length, header } = target;
-    this.#complete += length + header;
+    // All that has come belongs to what was asked before: an answer that is longer than expected must not add up.
+    this.#complete = this.#counter.content + length + header;
     this.#askedAt = performance.now();
     this.#isFirst = true;
     const credential = authorization === undefined ? '' : `Authorization: ${authorization}\r\n`;
