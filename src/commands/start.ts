@@ -1,4 +1,5 @@
-import { fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
+import cluster from 'node:cluster';
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { flushCompileCache } from 'node:module';
@@ -8,7 +9,7 @@ import { type Config, withoutCredentials } from '../config/config.ts';
 import { createLogger } from '../platform/log.ts';
 import { roleProcess } from '../supervisor/role-process.ts';
 import { type RolePlan, supervise } from '../supervisor/supervise.ts';
-import { prepareWorkers, startWorker } from '../supervisor/workers.ts';
+import { handOnUnconfirmed } from '../supervisor/unconfirmed-connections.ts';
 import { leaveNoMemory, nodeFlags } from './confinement.ts';
 import { type HomePaths, pathsIn, type Role } from './home.ts';
 import { inheritedSockets, listeningOn, stdioWith } from './inherited-sockets.ts';
@@ -90,7 +91,7 @@ function plans(
       return roleProcess(fork(ROLE_BIN, args(role), { env: environmentOf(role, paths), execArgv }), settings);
     },
   });
-  prepareWorkers({
+  cluster.setupPrimary({
     exec: ROLE_BIN,
     args: args('gateway'),
     execArgv: nodeFlags('gateway', config, paths),
@@ -105,11 +106,17 @@ function plans(
     const settings = count === 1 ? ofGateway : { ...ofGateway, place: { number, count, start: id } };
     return {
       name: `gateway ${number}`,
-      spawn: () => roleProcess(startWorker(environmentOf('gateway', paths)), settings),
+      spawn: () => roleProcess(forkWorker(environmentOf('gateway', paths)), settings),
     };
   });
   if (only === 'gateway') return gateways;
   return [...(config.coreUrl === undefined ? [own('core', config)] : []), own('auth', open), ...gateways];
+}
+
+function forkWorker(env: NodeJS.ProcessEnv): ChildProcess {
+  const worker = cluster.fork(env);
+  handOnUnconfirmed(worker);
+  return worker.process as ChildProcess;
 }
 
 /** As services do: SIGHUP reads files anew. In a terminal it says that this has gone, and the mirror goes with it. */
