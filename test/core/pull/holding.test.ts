@@ -61,3 +61,13 @@ test('invariant 3: a tag that the account has confirmed tells nothing of who may
   assert.equal(await holds(TAG, 'private'), MINUTE);
   assert.equal(await holds(TAG), 20 * SECOND);
 });
+
+test('what the upstream had to be asked for is not to be given again as if it were that answer', async () => {
+  const other = imageOf();
+  hub.push('library/alpine', 'other', other);
+  const target = `library/alpine/manifests/${other.digest}`;
+  const { status, headers } = await core.ask(target, { method: 'HEAD' });
+  assert.equal(status, 200);
+  assert.equal(headers[CORE_HEADERS.cache], 'fill');
+  assert.equal(headers[CORE_HEADERS.holds], undefined);
+});
