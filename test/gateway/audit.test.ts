@@ -302,6 +302,26 @@ test('lines that are written while the record is opened anew are neither lost no
   await rm(directory, { recursive: true });
 });
 
+test('the record ends with the lines of its last turn; one that comes after that is no fault', async () => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-audit-'));
+  const file = path.join(directory, 'audit.log');
+  const audit = openAudit(file, testLog([]));
+  const line = { action: 'token', subject: 'anonymous', address: '', method: 'GET', status: 401 } as const;
+  const write = (milliseconds: number) => audit({ ...line, decision: 'deny', milliseconds });
+  await waitFor(() => existsSync(file));
+  write(1);
+  write(2);
+  audit[Symbol.dispose]();
+  write(3);
+  await waitFor(async () => (await readFile(file, 'utf8')) !== '');
+  const found = (await readFile(file, 'utf8')).trim().split('\n');
+  assert.deepEqual(
+    found.map((one) => JSON.parse(one).milliseconds),
+    [1, 2],
+  );
+  await rm(directory, { recursive: true });
+});
+
 test('where the record cannot be opened anew it goes on in the old file, and nothing else is closed', async () => {
   const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-audit-'));
   const file = path.join(directory, 'audit.log');

@@ -79,10 +79,7 @@ export function openAudit(file: string, log: Logger): Audit {
   const audit = ({ agent, ...line }: AuditLine) =>
     logger.info({ ...line, ...(agent && { agent: plain(agent) }) });
   return Object.assign(audit, {
-    reopen: () => {
-      turn.flush();
-      destination.reopen();
-    },
+    reopen: () => destination.reopen(),
     [Symbol.dispose]: () => {
       turn.end();
       ending = true;
