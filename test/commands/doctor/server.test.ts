@@ -250,6 +250,16 @@ const FAULTS: readonly [
     /^hub-token has mode 0640: its group can get at it; chmod 0600 hub-token/,
   ],
   [
+    'what the supervisor has compiled can be written by everybody',
+    async () => {
+      await mkdir(at('run/supervisor'), { recursive: true });
+      await chmod(at('run/supervisor'), 0o777);
+      return () => chmod(at('run/supervisor'), 0o750);
+    },
+    'file modes',
+    /^run\/supervisor has mode 0777: /,
+  ],
+  [
     'the disk is too small',
     () => rewrite('64MiB', '999999TiB'),
     'room for the cache',
