@@ -13,7 +13,6 @@ interface ReadEntry {
   readonly column: number | undefined;
 }
 
-/** Bytes in a MiB. */
 const MIB = 1024 * 1024;
 
 /**
