@@ -1,12 +1,9 @@
 import type { Parsed } from '../platform/fault.ts';
-import { KeptThread } from '../platform/kept-thread.ts';
+import { KeptThread, SHORT_FILE } from '../platform/kept-thread.ts';
 import { runInSlices } from '../platform/steps.ts';
 import type { WrittenPolicy } from './parse-worker.ts';
 import { type PolicySource, parsePolicy } from './policy-file.ts';
 import { readingPolicy, type ToldPolicy, writePolicy } from './told-policy.ts';
-
-/** Characters. What is shorter is read sooner than a thread has begun. */
-const SHORT = 64 * 1024;
 
 /** Parses policies, as `parsePolicy` says; long ones in a thread of its own, for they take up to a second or two. */
 export class PolicyParser implements Disposable {
@@ -17,7 +14,7 @@ export class PolicyParser implements Disposable {
   /** `now` in milliseconds. */
   async parse(sources: readonly PolicySource[], now: number): Promise<Parsed<ToldPolicy>> {
     const length = sources.reduce((sum, { text }) => sum + text.length, 0);
-    if (length <= SHORT) return toldOf(parsePolicy(sources, now));
+    if (length <= SHORT_FILE) return toldOf(parsePolicy(sources, now));
     const parsed = await this.#thread.ask({ sources, now });
     if ('faults' in parsed) return parsed;
     const { value: told, ...others } = parsed;

@@ -1,6 +1,9 @@
 import { once } from 'node:events';
 import { parentPort, Worker } from 'node:worker_threads';
 
+/** Characters of a file. What is shorter is parsed sooner than a thread has begun. */
+export const SHORT_FILE = 64 * 1024;
+
 /**
  * A thread that answers questions, one after the other. It is started by the first one and kept for the others, for which it
  * has its code compiled and what it remembers.

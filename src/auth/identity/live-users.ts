@@ -1,5 +1,5 @@
 import type { Parsed } from '../../platform/fault.ts';
-import { KeptThread } from '../../platform/kept-thread.ts';
+import { KeptThread, SHORT_FILE } from '../../platform/kept-thread.ts';
 import type { Logger } from '../../platform/log.ts';
 import { type Followed, followFile } from '../../platform/watched-files.ts';
 import { parseUsers, readUsersText, type Users } from './users-file.ts';
@@ -7,9 +7,6 @@ import type { WrittenUsers } from './users-worker.ts';
 
 /** The users as the file says it now. */
 export type LiveUsers = Followed<Users>;
-
-/** Characters: some hundred users. What is shorter is read sooner than a thread has begun. */
-const SHORT = 64 * 1024;
 
 export async function followUsers(file: string, log: Logger): Promise<LiveUsers> {
   using stack = new DisposableStack();
@@ -19,7 +16,9 @@ export async function followUsers(file: string, log: Logger): Promise<LiveUsers>
   const read = async (): Promise<Parsed<Users>> => {
     const text = await readUsersText(file);
     if ('faults' in text) return text;
-    return text.value.length <= SHORT ? parseUsers(file, text.value) : thread.ask({ file, text: text.value });
+    return text.value.length <= SHORT_FILE
+      ? parseUsers(file, text.value)
+      : thread.ask({ file, text: text.value });
   };
   const followed = stack.use(await followFile('users file', file, read, log));
   const following = stack.move();
