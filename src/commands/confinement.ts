@@ -14,10 +14,10 @@ const MODULES = fileURLToPath(import.meta.resolve('pino')).replace(
 );
 
 /**
- * MiB of the space for young objects, of which V8 would take three times 16. It is memory that is never given back; the gateway makes
- * most garbage, and with less than this spends more time on it.
+ * MiB of the space for young objects, of which V8 would take three times 16. It is memory that is never given back; with less than
+ * this the gateway and auth spend more time on their garbage, with more no less.
  */
-const YOUNG: Readonly<Record<Role, number>> = { core: 2, auth: 1, gateway: 8 };
+const YOUNG: Readonly<Record<Role, number>> = { core: 2, auth: 4, gateway: 8 };
 
 /**
  * The flags of Node for a role's process. `kill -USR1` starts no debugger in any. The gateway, which speaks with strangers, is
