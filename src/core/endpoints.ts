@@ -1,6 +1,7 @@
-import { Readable } from 'node:stream';
+import { addAbortSignal, Readable } from 'node:stream';
 import Koa, { type Context } from 'koa';
 import { type FollowedAnswer, followedAnswer } from '../platform/followed-answer.ts';
+import { readLines, writeLine } from '../platform/json-lines.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Meters } from '../platform/metrics.ts';
 import { readBody } from '../platform/read-body.ts';
@@ -10,6 +11,7 @@ import {
   type CacheState,
   CORE_HEADERS,
   type CoreStatus,
+  EXCHANGE_TYPE,
   FILL_TYPE,
   type FillStart,
   type Grant,
@@ -64,7 +66,6 @@ export interface Operations {
 }
 
 const MAX_BODY = 4 * 1024;
-const MAX_SERVED_BODY = 8 * 1024 * 1024;
 
 export function coreApplication(rooms: CoreRooms): Koa {
   const app = new Koa();
@@ -178,13 +179,30 @@ function sayCost(context: Context, cost: Cost): void {
   if (countedPulls > 0) context.set(CORE_HEADERS.countedPulls, String(countedPulls));
 }
 
-async function answerServed(context: Context, { remembered, operations }: CoreRooms): Promise<void> {
-  const body = await readBody(context.req, MAX_SERVED_BODY);
-  const served = SERVED.parse(JSON.parse(body?.toString('utf8') ?? ''));
-  context.body = served.map((one) => {
-    operations.answered('hit');
-    return remembered.served(one) ?? null;
-  });
+/** One request of a gateway for as long as both run: what it gave out, and to which pulls that belongs, line by line. */
+async function answerServed(
+  context: Context,
+  { remembered, operations, stopping }: CoreRooms,
+): Promise<void> {
+  const { req, res } = context;
+  addAbortSignal(stopping, req);
+  context.respond = false;
+  res.writeHead(200, { 'content-type': EXCHANGE_TYPE });
+  const lines = readLines(req);
+  for (;;) {
+    const line = await lines.next().catch((error: Error) => {
+      // The gateway or this core has ended.
+      if (req.destroyed) return undefined;
+      throw error;
+    });
+    if (line === undefined) break;
+    const pulls = SERVED.parse(line).map((one) => {
+      operations.answered('hit');
+      return remembered.served(one) ?? null;
+    });
+    res.write(writeLine(pulls));
+  }
+  res.end();
 }
 
 async function answerOperator(context: Context, { operations, metrics }: CoreRooms): Promise<void> {
@@ -264,9 +282,9 @@ function sendBlob(context: Context, pulled: PulledBlob, cost: Cost): void {
 /** One line where the file is, then one whenever the fill has come further, to the end. A reader may leave at any time. */
 async function* progressLines(fill: Fill, cost: Cost): AsyncGenerator<string> {
   const { id, file, size = null } = fill;
-  yield `${JSON.stringify({ id, file, size } satisfies FillStart)}\n`;
+  yield writeLine({ id, file, size } satisfies FillStart);
   for await (const progress of fill.progress())
-    yield `${JSON.stringify(progress.kind === 'filling' ? progress : withCost(progress, cost.take()))}\n`;
+    yield writeLine(progress.kind === 'filling' ? progress : withCost(progress, cost.take()));
 }
 
 function withCost(last: Exclude<Progress, { kind: 'filling' }>, cost: UpstreamCost): Progress {

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Dispatcher, Pool } from './undici.ts';
 import { socketAddress } from './unix-socket.ts';
@@ -17,7 +18,8 @@ export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  /** A stream is made anew for each try. */
+  readonly body?: string | (() => Readable);
   /** Milliseconds until the headers must be there. */
   readonly deadline: number;
   /** Milliseconds between two tries where there is nobody yet, at most: for one who alone waits for a start. */
@@ -78,7 +80,7 @@ class PooledClient implements HttpClient {
       method,
       path,
       ...(headers && { headers }),
-      ...(body !== undefined && { body }),
+      ...(body !== undefined && { body: typeof body === 'string' ? body : body() }),
       headersTimeout: deadline,
     });
   }

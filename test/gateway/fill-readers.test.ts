@@ -6,9 +6,9 @@ import { PassThrough } from 'node:stream';
 import { after, before, beforeEach, test } from 'node:test';
 import { FillInterrupted, HELD_BACK } from '../../src/gateway/handover/blob-source.ts';
 import { ChunkCache } from '../../src/gateway/handover/chunk-cache.ts';
-import { readLines } from '../../src/gateway/handover/fill-progress.ts';
 import { SharedFills } from '../../src/gateway/handover/shared-fill.ts';
 import { CHUNK } from '../../src/gateway/handover/spare-buffers.ts';
+import { readLines } from '../../src/platform/json-lines.ts';
 import type { Progress, UpstreamCost } from '../../src/registry/core-api.ts';
 
 const SIZE = 4 * CHUNK;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 import path from 'node:path';
+import { pipeline } from 'node:stream';
 import { test } from 'node:test';
 import { openBuiltinCore } from '../../src/gateway/handover/builtin-core.ts';
 import { ChunkCache } from '../../src/gateway/handover/chunk-cache.ts';
@@ -25,10 +26,15 @@ async function slowWayTo(core: TestCore) {
     /** Reports of what was given out of memory. */
     holdReports: undefined as Promise<void> | undefined,
   };
+  async function* heldReports(reports: AsyncIterable<Buffer>) {
+    for await (const report of reports) {
+      await way.holdReports;
+      yield report;
+    }
+  }
   const server = createServer(async (asked, response) => {
     const { url = '', method, headers } = asked;
     way.asked.push(`${method} ${url}`);
-    if (url === '/served') await way.holdReports;
     const held = url.startsWith('/v2/') ? way.hold : undefined;
     const forwarded = request(
       { socketPath: path.join(core.directory, 'core.sock'), path: url, method, headers },
@@ -40,7 +46,8 @@ async function slowWayTo(core: TestCore) {
     );
     response.on('close', () => forwarded.destroy());
     forwarded.on('error', () => response.destroy());
-    asked.pipe(forwarded);
+    if (url === '/served') pipeline(asked, heldReports, forwarded, () => {});
+    else asked.pipe(forwarded);
   });
   const socket = path.join(core.directory, 'way.sock');
   server.listen(socket);

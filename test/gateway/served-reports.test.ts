@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { openBuiltinCore } from '../../src/gateway/handover/builtin-core.ts';
 import { ServedReports } from '../../src/gateway/handover/served-reports.ts';
+import { readLines, writeLine } from '../../src/platform/json-lines.ts';
 import { serveOnSocket } from '../../src/platform/unix-socket.ts';
+import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
+import { TestCore } from '../support/test-core.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const { digest } = imageOf();
@@ -29,10 +31,15 @@ test('invariant 16: a core that does not keep up is told no more than so much, a
   let asked = 0;
   stack.use(
     await serveOnSocket(socket, async (request, response) => {
-      asked++;
-      const served: unknown[] = JSON.parse(await text(request));
-      await gate.promise;
-      response.end(JSON.stringify(served.map(() => 'id')));
+      const lines = readLines(request);
+      for (;;) {
+        const served = (await lines.next().catch(() => undefined)) as unknown[] | undefined;
+        if (served === undefined) break;
+        asked++;
+        await gate.promise;
+        response.write(writeLine(served.map(() => 'id')));
+      }
+      response.end();
     }),
   );
   const core = stack.use(openBuiltinCore({ socket, directory }));
@@ -44,4 +51,29 @@ test('invariant 16: a core that does not keep up is told no more than so much, a
   assert.ok(asked < 20, 'it waited until all the others were sent');
   gate.resolve();
   assert.deepEqual(new Set((await Promise.all(waiting)).slice(-1_000)), new Set(['id']));
+});
+
+// Of five seconds, which a request under way that nobody ends would take.
+test('a core ends with an exchange of reports open, and the next one is told', {
+  timeout: 4_000,
+}, async () => {
+  await using hub = await FakeHub.start();
+  await using core = await TestCore.start(hub);
+  const { directory } = core;
+  await using way = openBuiltinCore({ socket: path.join(directory, 'core.sock'), directory });
+  const [before] = await way.served([SERVED]);
+  assert.match(String(before), /^[0-9a-f]{16}$/);
+  await core.restart();
+  const [after] = await way.served([SERVED]);
+  assert.match(String(after), /^[0-9a-f]{16}$/);
+  assert.notEqual(after, before);
+});
+
+test('a report that is none, or too long, ends its exchange and no other', async () => {
+  await using hub = await FakeHub.start();
+  await using core = await TestCore.start(hub);
+  const wrong = [{ ...SERVED, kind: 'tag' }] as unknown as (typeof SERVED)[];
+  await assert.rejects(core.served(wrong));
+  await assert.rejects(core.served([{ ...SERVED, caller: 'x'.repeat(9 * 1024 * 1024) }]));
+  assert.equal((await core.served([SERVED])).length, 1);
 });

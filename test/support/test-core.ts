@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type CoreOptions, startCore } from '../../src/core/core.ts';
 import type { CoreLimits } from '../../src/core/limits.ts';
+import { writeLine } from '../../src/platform/json-lines.ts';
 import { createLogger } from '../../src/platform/log.ts';
 import type { Served } from '../../src/registry/core-api.ts';
 import type { UpstreamHost } from '../../src/registry/repository.ts';
@@ -74,10 +75,11 @@ export class TestCore implements AsyncDisposable {
     return ask({ socketPath: this.#options.socket, path: `/v2/docker.io/${target}`, method, headers });
   }
 
-  /** Reports what a gateway has given out of its memory; the status of the answer. */
-  async served(served: readonly Served[]): Promise<number> {
-    const send = JSON.stringify(served);
-    return (await ask({ socketPath: this.#options.socket, path: '/served', method: 'POST', send })).status;
+  /** Reports what a gateway has given out of its memory; the pulls that it belongs to. */
+  async served(served: readonly Served[]): Promise<readonly (string | null)[]> {
+    const send = writeLine(served);
+    const { body } = await ask({ socketPath: this.#options.socket, path: '/served', method: 'POST', send });
+    return JSON.parse(body.toString());
   }
 
   /** Takes a repository from the cache; the status of the answer. */

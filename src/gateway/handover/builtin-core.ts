@@ -2,6 +2,8 @@ import path from 'node:path';
 import type { AskOptions, TaggedValue } from '../../platform/follow.ts';
 import { LONGEST_WAIT } from '../../platform/followed-answer.ts';
 import { type HttpClient, type HttpResponse, openSocketClient } from '../../platform/http-client.ts';
+import { readLines } from '../../platform/json-lines.ts';
+import { LineExchange } from '../../platform/line-exchange.ts';
 import { TOLD_METRICS, type ToldMetrics } from '../../platform/metrics.ts';
 import {
   BYTES_TYPE,
@@ -24,7 +26,6 @@ import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
 import { openStoredBlob } from './blob-source.ts';
 import { ChunkCache } from './chunk-cache.ts';
 import type { Core, CoreAnswer, CoreNotes, Holding, PullOptions } from './core.ts';
-import { readLines } from './fill-progress.ts';
 import { SharedFills } from './shared-fill.ts';
 
 export interface BuiltinCoreOptions {
@@ -47,7 +48,10 @@ const STATE_DEADLINE = 2_000;
 export interface RememberableCore extends Core {
   /** Of the cache: while it is the same, answers hold as they say. */
   state(options: AskOptions): Promise<TaggedValue<string> | undefined>;
-  /** Reports what was given out of memory; the ids of the pulls that they belong to, in that order. */
+  /**
+   * Reports what was given out of memory; the ids of the pulls that they belong to, in that order. One report waits for the
+   * answer to the one before.
+   */
   served(served: readonly Served[]): Promise<readonly (string | null)[]>;
 }
 
@@ -60,9 +64,11 @@ class BuiltinCore implements RememberableCore {
   readonly #http: HttpClient;
   readonly #directory: string;
   readonly #fills: SharedFills;
+  readonly #served: LineExchange;
 
   constructor(http: HttpClient, directory: string, chunks: ChunkCache) {
     this.#http = http;
+    this.#served = new LineExchange(http, { path: '/served', deadline: STATE_DEADLINE });
     this.#directory = directory;
     this.#fills = new SharedFills(chunks);
   }
@@ -154,14 +160,7 @@ class BuiltinCore implements RememberableCore {
   }
 
   async served(served: readonly Served[]): Promise<readonly (string | null)[]> {
-    const { statusCode, body } = await this.#http.request({
-      method: 'POST',
-      path: '/served',
-      body: JSON.stringify(served),
-      deadline: STATE_DEADLINE,
-    });
-    if (statusCode !== 200) throw new Error(`the core takes no report: ${statusCode}`);
-    return PULL_IDS.parse(await body.json());
+    return PULL_IDS.parse(await this.#served.ask(served));
   }
 
   async repositories(): Promise<CachedRepositories> {
@@ -183,6 +182,7 @@ class BuiltinCore implements RememberableCore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#served[Symbol.dispose]();
     await this.#http[Symbol.asyncDispose]();
   }
 }

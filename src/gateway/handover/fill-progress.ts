@@ -1,33 +1,6 @@
-import type { Readable } from 'node:stream';
+import type { Lines } from '../../platform/json-lines.ts';
 import { PROGRESS, type Progress, type UpstreamCost } from '../../registry/core-api.ts';
 import { FillInterrupted, HELD_BACK } from './blob-source.ts';
-
-/** A body of JSON lines, one at a time. */
-export interface Lines {
-  /** Undefined at the end; rejects where the body breaks off. */
-  next(): Promise<unknown>;
-  close(): void;
-}
-
-export function readLines(body: Readable): Lines {
-  const lines = splitLines(body);
-  return {
-    next: async () => {
-      const { done, value } = await lines.next();
-      return done === true ? undefined : JSON.parse(value);
-    },
-    close: () => body.destroy(),
-  };
-}
-
-async function* splitLines(body: Readable): AsyncGenerator<string, void> {
-  let rest = '';
-  for await (const chunk of body) {
-    const lines = (rest + chunk).split('\n');
-    rest = lines.pop() ?? '';
-    yield* lines;
-  }
-}
 
 /** How far a fill has come, for all who read it here. */
 export class FillProgress {

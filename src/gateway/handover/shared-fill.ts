@@ -1,8 +1,9 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import type { Lines } from '../../platform/json-lines.ts';
 import type { UpstreamCost } from '../../registry/core-api.ts';
 import { type BlobSource, reading } from './blob-source.ts';
 import type { ChunkCache } from './chunk-cache.ts';
-import { FillProgress, type Lines } from './fill-progress.ts';
+import { FillProgress } from './fill-progress.ts';
 
 export interface FillReading {
   readonly id: string;

@@ -1,0 +1,36 @@
+import type { Readable } from 'node:stream';
+
+/** A body of JSON lines, one at a time. */
+export interface Lines {
+  /** Undefined at the end; rejects where the body breaks off. */
+  next(): Promise<unknown>;
+  close(): void;
+}
+
+/** Characters. No line of ours is longer. */
+const LONGEST = 8 * 1024 * 1024;
+
+export function readLines(body: Readable): Lines {
+  const lines = splitLines(body);
+  return {
+    next: async () => {
+      const { done, value } = await lines.next();
+      return done === true ? undefined : JSON.parse(value);
+    },
+    close: () => body.destroy(),
+  };
+}
+
+export function writeLine(value: unknown): string {
+  return `${JSON.stringify(value)}\n`;
+}
+
+async function* splitLines(body: Readable): AsyncGenerator<string, void> {
+  let rest = '';
+  for await (const chunk of body) {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > LONGEST) throw new Error(`a line is longer than ${LONGEST} characters`);
+    yield* lines;
+  }
+}

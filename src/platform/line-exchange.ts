@@ -1,0 +1,85 @@
+import { PassThrough } from 'node:stream';
+import type { HttpClient } from './http-client.ts';
+import { type Lines, readLines, writeLine } from './json-lines.ts';
+
+export interface LineExchangeOptions {
+  readonly path: string;
+  /** Milliseconds for an answer. */
+  readonly deadline: number;
+}
+
+interface Exchange {
+  readonly up: PassThrough;
+  readonly down: Lines;
+}
+
+/**
+ * Questions to another role that come one after the other, as the lines of one request; each is answered by a line. A request
+ * for each would cost both sides several times as much. It may end at any time, and the next question begins another.
+ */
+export class LineExchange implements Disposable {
+  readonly #http: HttpClient;
+  readonly #options: LineExchangeOptions;
+  #exchange: Exchange | undefined;
+
+  constructor(http: HttpClient, options: LineExchangeOptions) {
+    this.#http = http;
+    this.#options = options;
+  }
+
+  /**
+   * To be asked when the question before is answered. What is asked as an exchange ends is asked again in the next one, so
+   * the other side may hear it twice.
+   *
+   * @throws PeerUnreachable
+   */
+  async ask(question: unknown): Promise<unknown> {
+    const line = writeLine(question);
+    const answer = await this.#goOn(line);
+    return answer === undefined ? this.#begin(line) : answer;
+  }
+
+  /** Undefined where there is no exchange, or it has ended. */
+  async #goOn(line: string): Promise<unknown> {
+    if (this.#exchange === undefined) return undefined;
+    const { up, down } = this.#exchange;
+    const late = setTimeout(() => up.destroy(), this.#options.deadline);
+    try {
+      up.write(line);
+      return await down.next();
+    } catch {
+      return undefined;
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  async #begin(line: string): Promise<unknown> {
+    const { path, deadline } = this.#options;
+    let up = new PassThrough();
+    const body = () => {
+      up = new PassThrough();
+      up.write(line);
+      return up;
+    };
+    // The client's own deadline for headers begins when all of the body is sent.
+    const late = setTimeout(() => up.destroy(new Error(`no answer within ${deadline} ms`)), deadline);
+    try {
+      const response = await this.#http.request({ method: 'POST', path, body, deadline });
+      if (response.statusCode !== 200) throw new Error(`POST ${path}: ${response.statusCode}`);
+      const down = readLines(response.body);
+      const answer = await down.next();
+      this.#exchange = { up, down };
+      return answer;
+    } catch (error) {
+      up.destroy();
+      throw error;
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#exchange?.up.destroy();
+  }
+}
