@@ -11,8 +11,11 @@ export interface SharedChunk {
 /** Reads from the disk into `buffer`: as many bytes as there are. */
 export type ReadChunk = (buffer: Buffer) => Promise<number>;
 
-/** Bytes that are kept after they are sent, in each gateway. */
-const KEPT = 64 * 1024 * 1024;
+/**
+ * Bytes that are kept after they are sent, in each gateway. With more, of large blobs whose readers are far apart, every chunk is
+ * read into memory that the processor's caches have forgotten.
+ */
+const KEPT = 16 * 1024 * 1024;
 
 interface Entry {
   readonly buffer: Buffer;

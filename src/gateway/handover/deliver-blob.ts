@@ -20,8 +20,6 @@ export interface Delivered {
 /** In this gateway; from then on chunks are small, and smaller. */
 const MANY_READERS = 64;
 const CROWD = 128;
-/** With so few, the next chunk of each is read while one is sent: nobody else uses the time. */
-const FEW_READERS = 4;
 
 let readers = 0;
 
@@ -155,7 +153,9 @@ async function sendFile(body: ResponseBody, rest: Rest, source: BlobSource): Pro
       if (bytes.length === 0) throw new Error('the file is shorter than it should be');
       const next = rest.position + bytes.length;
       const isLast = next === rest.end;
-      ahead = next < until && readers <= FEW_READERS ? takeChunk(source, next, until) : undefined;
+      // With others there is always something to do while a chunk is read, and more chunks at a time are more to keep in the caches.
+      const isAlone = readers === 1;
+      ahead = isAlone && next < until ? takeChunk(source, next, until) : undefined;
       // It is for whoever takes the chunk.
       ahead?.catch(() => {});
       await (isLast ? body.end(bytes) : body.write(bytes));
