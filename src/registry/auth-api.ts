@@ -69,23 +69,28 @@ export const AUTH_STATUS = z.object({
 });
 export type AuthStatus = Readonly<z.output<typeof AUTH_STATUS>>;
 
-/** What is in force, and what is not any more although it looks so. */
-export const CREDENTIALS = z.object({
-  /** By its id. */
-  inForce: z.record(
-    z.string(),
-    z.object({
-      subject: z.string(),
-      /** Is `subject` only what the subject begins with? Of a federation, whose subjects are not known before. */
-      isPrefix: z.literal(true).optional(),
-      /** Milliseconds; from this time on it is in force no more. */
-      until: z.number().optional(),
-      /** What it narrows its subject's rights to: canonical patterns, and networks. */
-      pull: z.array(z.string()).readonly().optional(),
-      from: z.array(z.string()).readonly().optional(),
-    }),
-  ),
+/** A credential that is in force. */
+export const CREDENTIAL = z.object({
+  subject: z.string(),
+  /** Is `subject` only what the subject begins with? Of a federation, whose subjects are not known before. */
+  isPrefix: z.literal(true).optional(),
+  /** Milliseconds; from this time on it is in force no more. */
+  until: z.number().optional(),
+  /** What it narrows its subject's rights to: canonical patterns, and networks. */
+  pull: z.array(z.string()).readonly().optional(),
+  from: z.array(z.string()).readonly().optional(),
+});
+export type Credential = Readonly<z.output<typeof CREDENTIAL>>;
+
+/** What is in force, by its id, and what is not any more although it looks so. */
+export interface Credentials {
+  readonly inForce: Readonly<Record<string, Credential>>;
   /** SHA-256 of what the issuers of client certificates signed, as lower-case hex. */
+  readonly revokedCertificates: readonly string[];
+}
+
+/** `Credentials` as they come: each in force is to be read by itself, for there may be ten thousand. */
+export const CREDENTIALS = z.object({
+  inForce: z.record(z.string(), z.unknown()),
   revokedCertificates: z.array(z.string()).readonly(),
 });
-export type Credentials = Readonly<z.output<typeof CREDENTIALS>>;

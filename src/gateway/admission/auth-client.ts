@@ -17,8 +17,6 @@ import {
   AUTH_STATUS,
   type AuthenticateRequest,
   type AuthStatus,
-  CREDENTIALS,
-  type Credentials,
   IDENTITY,
   ISSUED_TOKEN,
   KEYS,
@@ -27,13 +25,14 @@ import {
   type TokenRequest,
   type Identity as WrittenIdentity,
 } from '../../registry/auth-api.ts';
+import { readingCredentials, type ToldCredentials } from './told-credentials.ts';
 
 /** The gateway's side of auth's socket. Whatever is asked rejects with `PeerUnreachable` where auth does not answer. */
 export interface AuthClient extends AsyncDisposable {
   authenticate(request: AuthenticateRequest): Promise<Identity | Refused>;
   token(request: AskedToken): Promise<IssuedToken | Refused>;
   readonly keys: Ask<JSONWebKeySet>;
-  readonly credentials: Ask<Credentials>;
+  readonly credentials: Ask<ToldCredentials>;
   readonly policy: Ask<Policy>;
   status(): Promise<AuthStatus>;
   /** Resolves when auth answers, which may be starting just now; rejects where it has not for ten seconds. */
@@ -98,8 +97,8 @@ class SocketAuthClient implements AuthClient {
     return this.#tagged('/keys', options, (body) => KEYS.parse(JSON.parse(body)));
   }
 
-  credentials(options: AskOptions): Promise<TaggedValue<Credentials> | undefined> {
-    return this.#tagged('/credentials', options, (body) => CREDENTIALS.parse(JSON.parse(body)));
+  credentials(options: AskOptions): Promise<TaggedValue<ToldCredentials> | undefined> {
+    return this.#tagged('/credentials', options, (body) => runInSlices(readingCredentials(body)));
   }
 
   policy(options: AskOptions): Promise<TaggedValue<Policy> | undefined> {

@@ -1,11 +1,10 @@
-import { compileNarrowing, type Narrowing } from '../../access/narrowing.ts';
 import { type Subject, writeSubject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { follow } from '../../platform/follow.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { Credentials } from '../../registry/auth-api.ts';
 import type { AuthClient } from './auth-client.ts';
-import { certificateCredential, isCertificateCredential } from './certificate-credential.ts';
+import { isCertificateCredential } from './certificate-credential.ts';
+import type { CredentialInForce } from './told-credentials.ts';
 
 /** Is a credential still in force? So a token dies with the password that it was issued for, within a second. */
 export interface LiveCredentials extends Disposable {
@@ -21,30 +20,12 @@ export interface ShownIdentity {
   readonly credential: string;
 }
 
-export interface CredentialInForce {
-  readonly narrowing?: Narrowing;
-}
-
-interface InForce {
-  readonly subject: string;
-  readonly isPrefix: boolean;
-  /** Milliseconds. */
-  readonly until: number;
-  readonly credential: CredentialInForce;
-}
-
 export async function followCredentials(
   auth: AuthClient,
   log: Logger,
   clock: Clock,
 ): Promise<LiveCredentials> {
-  const followed = await follow(
-    async (options) => {
-      const answer = await auth.credentials(options);
-      return answer && { etag: answer.etag, value: compile(answer.value) };
-    },
-    { name: 'auth', log },
-  );
+  const followed = await follow((options) => auth.credentials(options), { name: 'auth', log });
   const known = ({ credential, subject }: ShownIdentity): CredentialInForce | undefined => {
     // A token that was issued for a certificate: of these only the revoked ones are known here.
     if (isCertificateCredential(credential))
@@ -67,20 +48,5 @@ export async function followCredentials(
     },
     isRevoked: (certificate) => followed.current.revoked.has(certificate),
     [Symbol.dispose]: () => followed[Symbol.dispose](),
-  };
-}
-
-function compile({ inForce, revokedCertificates }: Credentials) {
-  const entries = Object.entries(inForce).map(
-    ([id, { subject, isPrefix = false, until = Number.POSITIVE_INFINITY, ...narrowing }]) => {
-      const isNarrowed = narrowing.pull !== undefined || narrowing.from !== undefined;
-      const credential: CredentialInForce = isNarrowed ? { narrowing: compileNarrowing(narrowing) } : {};
-      return [id, { subject, isPrefix, until, credential } satisfies InForce] as const;
-    },
-  );
-  return {
-    inForce: new Map<string, InForce>(entries),
-    revoked: new Set(revokedCertificates),
-    revokedIds: new Set(revokedCertificates.map(certificateCredential)),
   };
 }
