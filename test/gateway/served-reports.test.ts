@@ -10,6 +10,7 @@ import { serveOnSocket } from '../../src/platform/unix-socket.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
 import { TestCore } from '../support/test-core.ts';
+import { type LoggedLine, testLog } from '../support/test-log.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const { digest } = imageOf();
@@ -67,6 +68,23 @@ test('a core ends with an exchange of reports open, and the next one is told', {
   const [after] = await way.served([SERVED]);
   assert.match(String(after), /^[0-9a-f]{16}$/);
   assert.notEqual(after, before);
+});
+
+test('that a gateway or the core ends is no fault of the core', async () => {
+  await using hub = await FakeHub.start();
+  const log: LoggedLine[] = [];
+  await using core = await TestCore.start(hub, { log: testLog(log) });
+  const { directory } = core;
+  for (const ends of ['gateway', 'core']) {
+    await using way = openBuiltinCore({ socket: path.join(directory, 'core.sock'), directory });
+    await way.served([SERVED]);
+    if (ends === 'core') await core.restart();
+  }
+  await core.restart();
+  assert.deepEqual(
+    log.filter(({ msg }) => msg === 'the core failed'),
+    [],
+  );
 });
 
 test('a report that is none, or too long, ends its exchange and no other', async () => {
