@@ -11,7 +11,6 @@ import {
   type CacheState,
   CORE_HEADERS,
   type CoreStatus,
-  EXCHANGE_TYPE,
   FILL_TYPE,
   type FillStart,
   type Grant,
@@ -187,7 +186,7 @@ async function answerServed(
   const { req, res } = context;
   addAbortSignal(stopping, req);
   context.respond = false;
-  res.writeHead(200, { 'content-type': EXCHANGE_TYPE });
+  res.writeHead(200);
   const lines = readLines(req);
   for (;;) {
     const line = await lines.next().catch((error: Error) => {

@@ -31,7 +31,7 @@ export class LineExchange implements Disposable {
    * To be asked when the question before is answered. What is asked as an exchange ends is asked again in the next one, so
    * the other side may hear it twice.
    *
-   * @throws PeerUnreachable
+   * @throws where it is not answered
    */
   async ask(question: unknown): Promise<unknown> {
     const line = writeLine(question);

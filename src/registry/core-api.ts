@@ -147,7 +147,6 @@ export const CACHE_STATE = z.string();
  * `POST /served`: what a gateway has given out of its own memory, so that it counts as used; answered with the id of the pull that
  * each belongs to. Both are JSON lines of one request, which stays open: each line is answered by one.
  */
-export const EXCHANGE_TYPE = 'application/vnd.hubgate.exchange.v1+ndjson';
 export const SERVED = z.array(
   z.object({
     caller: z.string(),
