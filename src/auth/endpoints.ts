@@ -14,7 +14,6 @@ import {
   TOKEN_REQUEST,
   type TokenRequest,
 } from '../registry/auth-api.ts';
-import type { ErrorName } from '../registry/error.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import type { Authenticate, Verdict } from './identity/authenticate.ts';
 import { expiringTokens } from './identity/expiring-tokens.ts';
@@ -59,7 +58,7 @@ export function authApplication(rooms: AuthRooms): Koa {
       await answer(context, rooms, followed);
     } catch (error) {
       rooms.log.error({ error: (error as Error).stack }, 'auth failed');
-      refuse(context, 'INTERNAL');
+      context.status = 500;
     }
   });
   return app;
@@ -190,7 +189,7 @@ async function readJson(context: Context): Promise<unknown> {
   return JSON.parse(body?.toString('utf8') ?? '');
 }
 
-function refuse(context: Context, error: ErrorName): void {
+function refuse(context: Context, error: LoginRefusal): void {
   context.status = 400;
   context.body = { error };
 }

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { z } from 'zod';
+import { askPeer, parseAnswer } from '../platform/ask-peer.ts';
 import { openSocketClient, PeerUnreachable } from '../platform/http-client.ts';
 import { pathsIn } from './home.ts';
 import { printLine, type Terminal } from './terminal.ts';
@@ -45,11 +46,8 @@ export async function askRole<Schema extends z.ZodType>(
   await using client = openSocketClient(socket);
   try {
     const sent = body === undefined ? {} : { body: JSON.stringify(body) };
-    const response = await client.request({ method, path, ...sent, deadline: DEADLINE });
-    if (response.statusCode === 200) return { answer: schema.parse(await response.body.json()) };
-    await response.body.dump();
-    if (response.statusCode === 404) return 'none';
-    throw new Error(`${socket} answers ${response.statusCode}; its log says why`);
+    const answer = await askPeer(client, socket, { method, path, ...sent, deadline: DEADLINE });
+    return answer.statusCode === 404 ? 'none' : { answer: parseAnswer(socket, answer, schema) };
   } catch (error) {
     if (!(error instanceof PeerUnreachable)) throw error;
     return 'silent';

@@ -4,6 +4,7 @@
  */
 import { createServer, type ServerResponse } from 'node:http';
 import Koa, { type Context } from 'koa';
+import { PeerFailed } from '../platform/ask-peer.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import { drained } from '../platform/drain.ts';
 import { PeerUnreachable } from '../platform/http-client.ts';
@@ -152,11 +153,12 @@ function application(
 
 function answerFailure(response: ServerResponse, error: unknown, log: Logger): void {
   if (error instanceof ClientGone) return;
-  const isOurs = !(error instanceof PeerUnreachable);
-  if (isOurs) log.error({ error: (error as Error).stack }, 'the gateway failed');
+  const isPeers = error instanceof PeerUnreachable || error instanceof PeerFailed;
+  if (!isPeers) log.error({ error: (error as Error).stack }, 'the gateway failed');
+  else if (error instanceof PeerFailed) log.error({ error: error.message }, 'a part of the mirror failed');
   else log.error({ error: error.message }, 'a part of the mirror does not answer');
   if (response.headersSent) response.destroy();
-  else refuse(response, { error: isOurs ? 'INTERNAL' : 'UNAVAILABLE' });
+  else refuse(response, { error: isPeers ? 'UNAVAILABLE' : 'INTERNAL' });
 }
 
 async function listenAdmin(listen: GatewayOptions['admin'], rooms: AdminRooms): Promise<AsyncDisposable> {

@@ -1,4 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { askPeer, PeerFailed } from './ask-peer.ts';
+import { LONGEST_WAIT } from './followed-answer.ts';
+import type { HttpClient } from './http-client.ts';
 import type { Logger } from './log.ts';
 import { SingleFlight } from './single-flight.ts';
 
@@ -17,6 +20,38 @@ export interface AskOptions {
 
 /** Undefined: what is known holds. */
 export type Ask<T> = (options: AskOptions) => Promise<TaggedValue<T> | undefined>;
+
+/** Milliseconds for an answer, without the time for which the question is to wait there. */
+const DEADLINE = 2_000;
+
+/**
+ * The question of `Ask`, over a socket of `peer`, about what it tells at `path`.
+ *
+ * @throws PeerUnreachable, PeerFailed
+ */
+export async function askTagged<T>(
+  http: HttpClient,
+  {
+    peer,
+    path,
+    read,
+  }: { readonly peer: string; readonly path: string; readonly read: (text: string) => T | Promise<T> },
+  { etag, wait }: AskOptions,
+): Promise<TaggedValue<T> | undefined> {
+  const { statusCode, headers, text } = await askPeer(http, peer, {
+    method: 'GET',
+    path: wait ? `${path}?wait` : path,
+    ...(etag !== undefined && { headers: { 'if-none-match': etag } }),
+    deadline: wait ? LONGEST_WAIT + DEADLINE : DEADLINE,
+  });
+  if (statusCode === 304) return undefined;
+  if (statusCode !== 200) throw new PeerFailed(`${peer} failed: it answers ${statusCode} to GET ${path}`);
+  try {
+    return { etag: String(headers.etag), value: await read(text) };
+  } catch (cause) {
+    throw new PeerFailed(`${peer} failed: what it answers to GET ${path} cannot be read`, { cause });
+  }
+}
 
 /** What the other role said last. */
 export interface Followed<T> extends Disposable {

@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream';
+import { PeerFailed } from './ask-peer.ts';
 import type { HttpClient } from './http-client.ts';
 import { type Lines, readLines, writeLine } from './json-lines.ts';
 
@@ -66,7 +67,8 @@ export class LineExchange implements Disposable {
     const late = setTimeout(() => up.destroy(new Error(`no answer within ${deadline} ms`)), deadline);
     try {
       const response = await this.#http.request({ method: 'POST', path, body, deadline });
-      if (response.statusCode !== 200) throw new Error(`POST ${path}: ${response.statusCode}`);
+      if (response.statusCode !== 200)
+        throw new PeerFailed(`POST ${path} is answered by ${response.statusCode}`);
       const down = readLines(response.body);
       const answer = await down.next();
       this.#exchange = { up, down };

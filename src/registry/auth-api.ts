@@ -9,6 +9,8 @@
  *     GET  /status         what became of the policy's files
  *     GET  /metrics        what auth measures
  *
+ * A login that is refused is answered by 400 and a `REFUSAL`. 500 says that auth has failed.
+ *
  * Keys, credentials and policy are answered by 304 while they are those of `If-None-Match`; with `?wait`, only when they
  * have changed, or after `LONGEST_WAIT` (platform/followed-answer.ts).
  */

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { Agent } from 'node:https';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { FakeHub } from '../support/fake-hub.ts';
 import { ask } from '../support/http.ts';
@@ -107,4 +109,22 @@ test('it ends by itself, and so does what was issued for it', async () => {
   hubgate.ahead += 121_000;
   assert.equal((await hubgate.ask(ALPINE, { token })).status, 401);
   assert.equal((await exchange(text, 'library/alpine')).status, 401);
+});
+
+test('where auth fails, the client hears 503 and may try again, and the log says that auth failed', async () => {
+  const { text } = await hubgate.giveToken('ana');
+  const database = new DatabaseSync(path.join(hubgate.home, 'auth.db'));
+  database.exec('ALTER TABLE token RENAME TO gone');
+  try {
+    const before = hubgate.log.length;
+    assert.equal((await hubgate.ask(PAY, { user: 'ana', password: text })).status, 503);
+    assert.equal((await hubgate.ask('/token', { user: 'ana', password: text })).status, 503);
+    const said = hubgate.log.slice(before).map(({ msg, error }) => `${msg}: ${error}`);
+    assert.ok(said.some((line) => line.startsWith('auth failed: Error: no such table: token')));
+    assert.ok(said.some((line) => line.startsWith('a part of the mirror failed: auth failed')));
+    assert.ok(!said.some((line) => line.includes('ZodError')), said.join('\n'));
+  } finally {
+    database.exec('ALTER TABLE gone RENAME TO token');
+    database.close();
+  }
 });

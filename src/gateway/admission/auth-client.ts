@@ -3,8 +3,8 @@ import type { z } from 'zod';
 import type { Policy } from '../../access/policy.ts';
 import { parseSubject, type Subject, writeSubject } from '../../access/subject.ts';
 import { readingPolicy } from '../../access/told-policy.ts';
-import type { Ask, AskOptions, TaggedValue } from '../../platform/follow.ts';
-import { LONGEST_WAIT } from '../../platform/followed-answer.ts';
+import { askPeer, type PeerAnswer, PeerFailed, parseAnswer } from '../../platform/ask-peer.ts';
+import { type Ask, type AskOptions, askTagged, type TaggedValue } from '../../platform/follow.ts';
 import {
   type HttpClient,
   type HttpRequest,
@@ -27,7 +27,10 @@ import {
 } from '../../registry/auth-api.ts';
 import { readingCredentials, type ToldCredentials } from './told-credentials.ts';
 
-/** The gateway's side of auth's socket. Whatever is asked rejects with `PeerUnreachable` where auth does not answer. */
+/**
+ * The gateway's side of auth's socket. Whatever is asked rejects with `PeerUnreachable` where auth does not answer, and with
+ * `PeerFailed` where it answers that it has failed.
+ */
 export interface AuthClient extends AsyncDisposable {
   authenticate(request: AuthenticateRequest): Promise<Identity | Refused>;
   token(request: AskedToken): Promise<IssuedToken | Refused>;
@@ -67,6 +70,10 @@ export interface Refused {
 /** Hashing is slow on purpose, and whoever guesses waits for 8 s before it; clients give up on a token after 15 s. */
 const LOGIN_DEADLINE = 14_000;
 const DEADLINE = 2_000;
+/** How errors and the log call the other side. */
+const PEER = 'auth';
+/** The status by which auth refuses a login. */
+const REFUSED = 400;
 /** Milliseconds. A machine that is slow takes seconds to start a role. */
 const START_PATIENCE = 10_000;
 /** Milliseconds. The start of the whole mirror waits for this answer. */
@@ -106,9 +113,7 @@ class SocketAuthClient implements AuthClient {
   }
 
   async status(pause?: number): Promise<AuthStatus> {
-    const request: HttpRequest = { method: 'GET', path: '/status', deadline: DEADLINE };
-    const { body } = await this.#http.request(pause === undefined ? request : { ...request, pause });
-    return AUTH_STATUS.parse(await body.json());
+    return this.#get('/status', AUTH_STATUS, pause);
   }
 
   async answers(): Promise<void> {
@@ -124,53 +129,46 @@ class SocketAuthClient implements AuthClient {
   }
 
   async metrics(): Promise<ToldMetrics> {
-    const { body } = await this.#get('/metrics');
-    return TOLD_METRICS.parse(await body.json());
+    return this.#get('/metrics', TOLD_METRICS);
   }
 
-  async #tagged<T>(
+  #tagged<T>(
     path: string,
-    { etag, wait }: AskOptions,
+    options: AskOptions,
     read: (body: string) => T | Promise<T>,
   ): Promise<TaggedValue<T> | undefined> {
-    const { statusCode, headers, body } = await this.#http.request({
-      method: 'GET',
-      path: wait ? `${path}?wait` : path,
-      ...(etag !== undefined && { headers: { 'if-none-match': etag } }),
-      deadline: wait ? LONGEST_WAIT + DEADLINE : DEADLINE,
-    });
-    if (statusCode === 304) {
-      await body.dump();
-      return undefined;
-    }
-    return { etag: String(headers.etag), value: await read(await body.text()) };
+    return askTagged(this.#http, { peer: PEER, path, read }, options);
   }
 
-  #get(path: string) {
-    return this.#http.request({ method: 'GET', path, deadline: DEADLINE });
+  async #get<Schema extends z.ZodType>(
+    path: string,
+    schema: Schema,
+    pause?: number,
+  ): Promise<z.output<Schema>> {
+    const request: HttpRequest = { method: 'GET', path, deadline: DEADLINE };
+    const answer = await askPeer(this.#http, PEER, pause === undefined ? request : { ...request, pause });
+    return parseAnswer(PEER, answer, schema);
   }
 
-  async #post<T extends WrittenIdentity>(
+  async #post<Schema extends z.ZodType<WrittenIdentity>>(
     path: string,
     content: object,
-    schema: z.ZodType<T>,
-  ): Promise<(Omit<T, 'subject'> & Identity) | Refused> {
-    const request: HttpRequest = {
-      method: 'POST',
-      path,
-      body: JSON.stringify(content),
-      deadline: LOGIN_DEADLINE,
-    };
-    const { statusCode, body } = await this.#http.request(request);
-    const answer = await body.json();
-    if (statusCode !== 200) return { refused: REFUSAL.parse(answer).error };
-    const identity = schema.parse(answer);
+    schema: Schema,
+  ): Promise<(Omit<z.output<Schema>, 'subject'> & Identity) | Refused> {
+    const body = JSON.stringify(content);
+    const answer = await askPeer(this.#http, PEER, { method: 'POST', path, body, deadline: LOGIN_DEADLINE });
+    if (answer.statusCode === REFUSED) return { refused: parseRefusal(answer) };
+    const identity = parseAnswer(PEER, answer, schema);
     const subject = parseSubject(identity.subject);
-    if (subject === undefined) throw new Error('auth names no subject');
+    if (subject === undefined) throw new PeerFailed('auth failed: it names no subject');
     return { ...identity, subject };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#http[Symbol.asyncDispose]();
   }
+}
+
+function parseRefusal(answer: PeerAnswer): LoginRefusal {
+  return parseAnswer(PEER, { ...answer, statusCode: 200 }, REFUSAL).error;
 }

@@ -1,6 +1,7 @@
 import path from 'node:path';
-import type { AskOptions, TaggedValue } from '../../platform/follow.ts';
-import { LONGEST_WAIT } from '../../platform/followed-answer.ts';
+import { z } from 'zod';
+import { askPeer, isCutOff, PeerFailed, parseAnswer } from '../../platform/ask-peer.ts';
+import { type AskOptions, askTagged, type TaggedValue } from '../../platform/follow.ts';
 import { type HttpClient, type HttpResponse, openSocketClient } from '../../platform/http-client.ts';
 import { readLines } from '../../platform/json-lines.ts';
 import { LineExchange } from '../../platform/line-exchange.ts';
@@ -40,9 +41,12 @@ export interface BuiltinCoreOptions {
 const DEADLINE = 28_000;
 /** For whoever just asks how it is. */
 const STATUS_DEADLINE = 2_000;
-/** An answer can be outdated by the time its file is opened: a fill was published, a file evicted. */
+/** An answer can be outdated by the time its file is opened (a fill was published, a file evicted), or be cut off. */
 const ATTEMPTS = 3;
-const STATE_DEADLINE = 2_000;
+/** For the core to take a report. */
+const REPORT_DEADLINE = 2_000;
+/** How errors and the log call the other side. */
+const PEER = 'the core';
 
 /** A core that says for how long its answers hold, and follows what is given out again. */
 export interface RememberableCore extends Core {
@@ -68,7 +72,7 @@ class BuiltinCore implements RememberableCore {
 
   constructor(http: HttpClient, directory: string, chunks: ChunkCache) {
     this.#http = http;
-    this.#served = new LineExchange(http, { path: '/served', deadline: STATE_DEADLINE });
+    this.#served = new LineExchange(http, { path: '/served', deadline: REPORT_DEADLINE });
     this.#directory = directory;
     this.#fills = new SharedFills(chunks);
   }
@@ -78,7 +82,8 @@ class BuiltinCore implements RememberableCore {
       try {
         return await this.#pullOnce(route, options);
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === ATTEMPTS) throw error;
+        const isOutdated = (error as NodeJS.ErrnoException).code === 'ENOENT';
+        if (!(isOutdated || isCutOff(error)) || attempt === ATTEMPTS) throw error;
       }
     }
   }
@@ -145,18 +150,9 @@ class BuiltinCore implements RememberableCore {
     }
   }
 
-  async state({ etag, wait }: AskOptions): Promise<TaggedValue<string> | undefined> {
-    const { statusCode, headers, body } = await this.#http.request({
-      method: 'GET',
-      path: wait ? '/state?wait' : '/state',
-      ...(etag !== undefined && { headers: { 'if-none-match': etag } }),
-      deadline: wait ? LONGEST_WAIT + STATE_DEADLINE : STATE_DEADLINE,
-    });
-    if (statusCode === 304) {
-      await body.dump();
-      return undefined;
-    }
-    return { etag: String(headers.etag), value: CACHE_STATE.parse(await body.json()) };
+  state(options: AskOptions): Promise<TaggedValue<string> | undefined> {
+    const read = (text: string) => CACHE_STATE.parse(JSON.parse(text));
+    return askTagged(this.#http, { peer: PEER, path: '/state', read }, options);
   }
 
   async served(served: readonly Served[]): Promise<readonly (string | null)[]> {
@@ -164,21 +160,23 @@ class BuiltinCore implements RememberableCore {
   }
 
   async repositories(): Promise<CachedRepositories> {
-    const { body } = await this.#http.request({ method: 'GET', path: '/cache', deadline: DEADLINE });
-    return CACHED_REPOSITORIES.parse(await body.json());
+    return this.#ask('/cache', CACHED_REPOSITORIES, DEADLINE);
   }
 
   async status(): Promise<object> {
-    return (await this.#ask('/status')) as object;
+    return this.#ask('/status', z.looseObject({}));
   }
 
   async metrics(): Promise<ToldMetrics> {
-    return TOLD_METRICS.parse(await this.#ask('/metrics'));
+    return this.#ask('/metrics', TOLD_METRICS);
   }
 
-  async #ask(path: string): Promise<unknown> {
-    const { body } = await this.#http.request({ method: 'GET', path, deadline: STATUS_DEADLINE });
-    return body.json();
+  async #ask<Schema extends z.ZodType>(
+    path: string,
+    schema: Schema,
+    deadline = STATUS_DEADLINE,
+  ): Promise<z.output<Schema>> {
+    return parseAnswer(PEER, await askPeer(this.#http, PEER, { method: 'GET', path, deadline }), schema);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -210,11 +208,12 @@ function addCost(notes: CoreNotes, { upstreamRequests, countedPulls }: UpstreamC
   };
 }
 
-async function readRefusal({ headers, body }: HttpResponse): Promise<CoreAnswer> {
+async function readRefusal({ statusCode, headers, body }: HttpResponse): Promise<CoreAnswer> {
   await body.dump();
   const error = String(headers[CORE_HEADERS.error]);
   const retryAfter = headers['retry-after'];
-  if (!(error in ERRORS)) throw new Error('the core refuses without a reason');
+  if (!(error in ERRORS) || error === 'INTERNAL')
+    throw new PeerFailed(`${PEER} failed: it answers ${statusCode} to a pull`);
   return {
     kind: 'refused',
     error: error as ErrorName,

@@ -7,6 +7,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import Koa from 'koa';
 import { z } from 'zod';
+import { askPeer, parseAnswer } from '../../platform/ask-peer.ts';
 import { Deadline } from '../../platform/deadline.ts';
 import { type HttpClient, openSocketClient } from '../../platform/http-client.ts';
 import type { Logger } from '../../platform/log.ts';
@@ -44,6 +45,7 @@ export interface Workers extends AsyncDisposable {
 
 /** Milliseconds, for another worker: less than a scrape may take, and it is on the same machine. */
 const DEADLINE = 1_000;
+const PEER = 'another gateway';
 
 const KEPT = z.object({ start: z.string(), counted: TOLD_METRICS });
 
@@ -120,8 +122,8 @@ async function askOther(
 ): Promise<{ readonly told: ToldMetrics } | { readonly kept: ToldMetrics }> {
   using deadline = new Deadline(DEADLINE);
   const asking = async () => {
-    const { body } = await client.request({ method: 'GET', path: '/metrics', deadline: DEADLINE });
-    return TOLD_METRICS.parse(await body.json());
+    const answer = await askPeer(client, PEER, { method: 'GET', path: '/metrics', deadline: DEADLINE });
+    return parseAnswer(PEER, answer, TOLD_METRICS);
   };
   try {
     return { told: await deadline.bound(asking()) };

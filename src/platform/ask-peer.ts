@@ -1,0 +1,85 @@
+import type { z } from 'zod';
+import { type HttpClient, type HttpRequest, type HttpResponse, PeerUnreachable } from './http-client.ts';
+
+/** Thrown where another process of ours answers that it has failed, or with something that is no answer. Its own log says why. */
+export class PeerFailed extends Error {
+  override readonly name = 'PeerFailed';
+}
+
+/** A whole answer, as text. Its status is one that the other side means to say: it is not a failure. */
+export interface PeerAnswer {
+  readonly statusCode: number;
+  readonly headers: HttpResponse['headers'];
+  readonly text: string;
+}
+
+/** An answer can be cut off because the other side ended. The next one comes from the process that takes its place. */
+const ATTEMPTS = 3;
+
+/**
+ * Asks another process of ours, which `peer` names, and reads the whole answer. Where the answer is cut off, a request that changes
+ * nothing is sent again.
+ *
+ * @throws PeerUnreachable where it cannot be asked, or its answer is cut off
+ * @throws PeerFailed where it says that it has failed
+ */
+export async function askPeer(http: HttpClient, peer: string, request: HttpRequest): Promise<PeerAnswer> {
+  const attempts = request.method === 'POST' ? 1 : ATTEMPTS;
+  for (let attempt = 1; ; attempt++) {
+    const response = await http.request(request);
+    const answer = await readAnswer(response).catch((error: unknown) => cutOff(request, error));
+    if (answer instanceof PeerUnreachable) {
+      if (attempt < attempts) continue;
+      throw answer;
+    }
+    if (answer.statusCode < 500) return answer;
+    const { method, path } = request;
+    throw new PeerFailed(`${peer} failed: it answers ${answer.statusCode} to ${method} ${path}`);
+  }
+}
+
+/**
+ * What a successful answer says.
+ *
+ * @throws PeerFailed where it says something else
+ */
+export function parseAnswer<Schema extends z.ZodType>(
+  peer: string,
+  { statusCode, text }: PeerAnswer,
+  schema: Schema,
+): z.output<Schema> {
+  if (statusCode !== 200) throw new PeerFailed(`${peer} failed: it answers ${statusCode} in place of 200`);
+  const json = parseJson(text);
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new PeerFailed(`${peer} failed: its answer is not what it should be`, { cause: parsed.error });
+}
+
+async function readAnswer({ statusCode, headers, body }: HttpResponse): Promise<PeerAnswer> {
+  const text = await body.text();
+  // Node's server writes this when it gives up a connection, whatever was asked.
+  if (statusCode === REQUEST_TIMEOUT) throw new Error('the connection was given up');
+  return { statusCode, headers, text };
+}
+
+const REQUEST_TIMEOUT = 408;
+
+function cutOff({ method, path }: HttpRequest, cause: unknown): PeerUnreachable {
+  const { message } = cause as Error;
+  return new PeerUnreachable(`${method} ${path}: the answer was cut off: ${message}`, { cause });
+}
+
+/** Did an answer break off while its body was read? */
+export function isCutOff(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'UND_ERR_SOCKET' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
+}
+
+/** Undefined where it is none. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
