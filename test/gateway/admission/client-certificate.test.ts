@@ -85,12 +85,11 @@ test('a SPIFFE URI is the subject, and a common name only where there is none', 
   const spiffe = 'spiffe://corp.example/ns/prod/sa/web';
   assert.equal(subjectOf(issued(uri(spiffe))), `cert:${spiffe}`);
   assert.equal(subjectOf(issued(uri('https://corp.example'))), 'cert:node-7');
-  const both = [
+  const withDns = [
     { type: 2, value: 'node-7.corp' },
     { type: 6, value: spiffe },
-    { type: 6, value: 'spiffe://b/c' },
   ];
-  assert.equal(subjectOf(issued({ altNames: both })), `cert:${spiffe}`);
+  assert.equal(subjectOf(issued({ altNames: withDns })), `cert:${spiffe}`);
   const wrong = [
     '',
     'corp',
@@ -107,6 +106,22 @@ test('a SPIFFE URI is the subject, and a common name only where there is none', 
   for (const rest of wrong) assert.equal(subjectOf(issued(uri(`spiffe://${rest}`))), undefined, rest);
   const hidden = [{ type: 2, value: 'x, URI:spiffe://corp.example/admin, y' }];
   assert.equal(subjectOf(issued({ altNames: hidden })), 'cert:node-7');
+});
+
+test('a certificate with a SPIFFE URI and another URI names nobody', () => {
+  const uris = (...values: string[]) => ({ altNames: values.map((value) => ({ type: 6, value })) });
+  const spiffe = 'spiffe://corp.example/ns/prod/sa/web';
+  const wrong = [
+    [spiffe, 'spiffe://b/c'],
+    [spiffe, spiffe],
+    [spiffe, 'https://corp.example'],
+    ['https://corp.example', spiffe],
+    [spiffe, 'SPIFFE://b/c'],
+    ['SPIFFE://corp.example/admin'],
+    ['spiffe://corp.example/a,b'],
+  ];
+  for (const values of wrong) assert.equal(subjectOf(issued(uris(...values))), undefined, values.join());
+  assert.equal(subjectOf(issued(uris('https://a.example', 'https://b.example'))), 'cert:node-7');
 });
 
 test('a common name that is none of a host names nobody', () => {
