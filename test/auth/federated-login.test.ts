@@ -61,6 +61,14 @@ test('a JWT of a configured issuer is a login: its subject is what the template 
   assert.equal(await signed({ exp: seconds(5) + 0.5 }), SUBJECT);
 });
 
+test('a JWT that was taken while the clock was ahead is nobody once the clock is right', async () => {
+  const jwt = await issuer.sign({ ...MAIN, iat: seconds(HOUR / 1000), exp: seconds(2 * (HOUR / 1000)) });
+  ahead = HOUR;
+  assert.equal(await asSubject(jwt), SUBJECT);
+  ahead = 0;
+  assert.equal(await asSubject(jwt), 'wrong');
+});
+
 test('all kinds of keys that issuers use are taken', async () => {
   for (const alg of ['RS512', 'PS256', 'ES256', 'ES384', 'EdDSA']) {
     await issuer.rotate(alg, alg);

@@ -117,6 +117,15 @@ test('it ends by itself; and of one user no more than 50 are kept', async () => 
   hubgate.ahead = 0;
 });
 
+test('one that was given while the clock was ahead counts for nothing once the clock is right', async () => {
+  hubgate.ahead = 3 * 60 * 60_000;
+  const early = await login('zoe');
+  assert.equal((await renew(early)).status, 200);
+  hubgate.ahead = 0;
+  assert.equal((await renew(early)).status, 401);
+  assert.equal((await renew(await login('zoe'))).status, 200);
+});
+
 test('where they are off none is given', async () => {
   await using off = await TestHubgate.start(hub, { policy: 'allow: []' });
   const { body } = await off.ask('/token?client_id=docker&offline_token=true', { user: 'ana' });

@@ -175,6 +175,21 @@ test('a token of another issuer, audience, algorithm or age is none', async (t) 
   hubgate.ahead = 0;
 });
 
+test('a token that was issued while the clock was ahead counts for nothing once the clock is right', async () => {
+  const target = '/v2/library/alpine/manifests/latest';
+  hubgate.ahead = 3 * 60 * 60_000;
+  const early = await hubgate.token('ana', 'library/alpine');
+  // The gateway has verified it, and remembers it.
+  assert.equal((await hubgate.ask(target, { token: early })).status, 200);
+  hubgate.ahead = 0;
+  assert.equal((await hubgate.ask(target, { token: early })).status, 401);
+  const token = await hubgate.token('ana', 'library/alpine');
+  assert.equal((await hubgate.ask(target, { token })).status, 200);
+  hubgate.ahead = -30_000;
+  assert.equal((await hubgate.ask(target, { token })).status, 200);
+  hubgate.ahead = 0;
+});
+
 test('a token of our own key is taken only if every claim is as we write it', async () => {
   const key = createPrivateKey(await readFile(path.join(hubgate.home, 'key.pem')));
   const issued = await hubgate.token('ana', 'library/alpine');

@@ -32,6 +32,8 @@ export interface RefreshOptions {
   readonly lifetime: number | undefined;
 }
 
+/** Milliseconds. */
+const CLOCK_TOLERANCE = 60_000;
 const MAX_CLIENT = 100;
 /** Of each user: a program that logs in again and again gives back the oldest. */
 const MAX_LOGINS = 50;
@@ -61,6 +63,8 @@ export function createRefreshTokens({ users, state, clock, lifetime }: RefreshOp
       if (shown === undefined || lifetime === undefined) return undefined;
       const login = await state.login(shown.id);
       if (login === undefined || !isSecret(shown.secret, login.hash)) return undefined;
+      // A clock that was ahead when it was given would make it live longer.
+      if (login.createdAt > clock() + CLOCK_TOLERANCE) return undefined;
       const user = users.current.get(login.user);
       if (user === undefined || login.expiresAt <= clock() || passwordOf(user) !== login.credential)
         return undefined;
