@@ -86,6 +86,14 @@ test('only bin, commands and config read the environment', () => {
   }
 });
 
+test('text reaches a terminal or a log only where its control characters are escaped', () => {
+  const homes = ['commands/terminal.ts', 'commands/progress.ts', 'bin/role.ts'];
+  for (const file of FILES.filter((one) => !homes.includes(path.relative('src', one)))) {
+    const text = readFileSync(path.join(ROOT, file), 'utf8');
+    assert.doesNotMatch(text, /\bconsole\.|\b(?:stdout|stderr|terminal)\??\.write\(/, file);
+  }
+});
+
 test('auth asks nobody on the network but the issuers of federations', () => {
   const home = 'src/auth/identity/federation/read-keys.ts';
   for (const file of FILES.filter((one) => one !== home))

@@ -3,7 +3,7 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Role } from '../commands/home.ts';
 import type { SchemaName } from '../commands/schema.ts';
-import type { ExitCode } from '../commands/terminal.ts';
+import { type ExitCode, letReaderLeave, printText } from '../commands/terminal.ts';
 import { OPTIONS } from './options.ts';
 
 interface Home {
@@ -19,11 +19,15 @@ interface Password extends Home {
 }
 
 /** Each verb's file is loaded when it is called: a start of a role should cost no more than that role. */
-function program(end: (code: ExitCode) => void): Command {
+export function program(end: (code: ExitCode) => void): Command {
   const hubgate = new Command('hubgate')
     .description(packageJson.description)
     .version(packageJson.version)
     .exitOverride()
+    .configureOutput({
+      writeOut: (text) => printText(process.stdout, text.trimEnd()),
+      writeErr: (text) => printText(process.stderr, text.trimEnd()),
+    })
     .showHelpAfterError('(see hubgate --help)');
 
   /** A verb that is run in a home. `run` is given the options and the arguments. */
@@ -293,15 +297,27 @@ function program(end: (code: ExitCode) => void): Command {
   return hubgate;
 }
 
-try {
-  await program((code) => {
-    process.exitCode = code;
-  }).parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode === 0 ? 0 : 2;
-  } else {
-    process.stderr.write(`hubgate: ${(error as Error).message}\n`);
-    process.exitCode = 1;
+async function main(): Promise<void> {
+  letReaderLeave(process, ({ message }) => {
+    printText(process.stderr, `hubgate: the output cannot be written: ${message}`);
+    process.exit(1);
+  });
+  process.exitCode = await runProgram(process.argv.slice(2));
+}
+
+/** Runs the verb that the arguments name. What it throws is printed. */
+export async function runProgram(args: readonly string[]): Promise<ExitCode> {
+  let code: ExitCode = 0;
+  try {
+    await program((ended) => {
+      code = ended;
+    }).parseAsync([...args], { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    printText(process.stderr, `hubgate: ${(error as Error).message}`);
+    return 1;
   }
 }
+
+if (import.meta.main) await main();

@@ -62,15 +62,25 @@ export async function showAudit(
   }
   const config = await loadOrPrint(pathsIn(options.home), environment, terminal);
   if (config === undefined) return 2;
-  const lines = wantedLines(config.log.audit, wanted);
-  if (options.json) {
-    for await (const { text } of lines) printLine(terminal.stdout, text);
-  } else if (options.requests) {
-    for await (const { line } of lines) printLine(terminal.stdout, writeSummary(summaryOf(line)));
-  } else {
-    for await (const summary of summaries(lines)) printLine(terminal.stdout, writeSummary(summary));
+  for await (const text of printed(wantedLines(config.log.audit, wanted), options)) {
+    // Whoever read it has seen enough, and the rest of the log may be long.
+    if (terminal.stdout.destroyed) break;
+    printLine(terminal.stdout, text);
   }
   return 0;
+}
+
+async function* printed(
+  lines: ReturnType<typeof wantedLines>,
+  { json, requests }: AuditOptions,
+): AsyncGenerator<string> {
+  if (json) {
+    for await (const { text } of lines) yield text;
+  } else if (requests) {
+    for await (const { line } of lines) yield writeSummary(summaryOf(line));
+  } else {
+    for await (const summary of summaries(lines)) yield writeSummary(summary);
+  }
 }
 
 async function* wantedLines(

@@ -2,7 +2,7 @@
  * What a command shows on a terminal while it works: some lines at the bottom, drawn again as they change, below those
  * that stay. Where nobody looks on, only those that stay are printed.
  */
-import { stripVTControlCharacters } from 'node:util';
+import { escapeControls } from '../platform/escape-controls.ts';
 import { writeSize } from './size.ts';
 import { type Output, printLine, type Terminal } from './terminal.ts';
 
@@ -29,7 +29,7 @@ export class Progress implements Disposable {
     if (this.#timer === undefined) return;
     const width = (this.#output.columns ?? WIDTH) - 1;
     // What is written by others reaches a terminal here: a control character of theirs would not stay in its line.
-    const lines = this.#lines().map((line) => `${stripVTControlCharacters(line).slice(0, width)}\n`);
+    const lines = this.#lines().map((line) => `${escapeControls(line).slice(0, width)}\n`);
     this.#output.write(`${this.#clearing()}${lines.join('')}`);
     this.#drawn = lines.length;
   }

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import { escapeControls, escapeControlsInLines } from '../platform/escape-controls.ts';
 
 /** Standard output or error; a terminal says how wide it is. */
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
@@ -13,10 +14,31 @@ export interface Terminal {
 /** 0: done. 1: refused, or found wrong. 2: bad usage or configuration. */
 export type ExitCode = 0 | 1 | 2;
 
-export function printLine(stream: Writable, text = ''): void {
-  stream.write(`${text}\n`);
+/** Prints one line. Whatever it contains, no control character reaches the terminal, and it stays one line. */
+export function printLine(stream: Writable, line = ''): void {
+  stream.write(`${escapeControls(line)}\n`);
+}
+
+/** Prints a text of several lines. No other control character than their ends reaches the terminal. */
+export function printText(stream: Writable, text: string): void {
+  stream.write(`${escapeControlsInLines(text)}\n`);
 }
 
 export function printJson(stream: Writable, value: unknown): void {
-  printLine(stream, JSON.stringify(value, undefined, 2));
+  printText(stream, JSON.stringify(value, undefined, 2));
 }
+
+/**
+ * Whoever reads the output may stop, as `head` does. What is written after that goes nowhere, and is no failure: the command
+ * goes on to its end, because it may have more to do than to print. A terminal that has gone answers with EIO.
+ *
+ * @param fail What to do where the output cannot be written for another reason, such as a full disk.
+ */
+export function letReaderLeave({ stdout, stderr }: Terminal, fail: (error: Error) => void): void {
+  for (const stream of [stdout, stderr])
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (!READER_LEFT.includes(error.code)) fail(error);
+    });
+}
+
+const READER_LEFT: readonly unknown[] = ['EPIPE', 'EIO', 'ERR_STREAM_DESTROYED'];

@@ -13,6 +13,7 @@ import {
 } from '../auth/identity/users-file.ts';
 import { openAuthState } from '../auth/state/sqlite-state.ts';
 import type { Environment } from '../config/environment.ts';
+import { escapeControls } from '../platform/escape-controls.ts';
 import { type Fault, FaultsError } from '../platform/fault.ts';
 import { type HomePaths, pathsIn } from './home.ts';
 import { loadOrPrint, printFaults } from './load.ts';
@@ -189,7 +190,8 @@ async function readPassword({ stdin }: Terminal): Promise<Given> {
 async function askPassword(name: string, { stdin, stdout }: Terminal): Promise<Given> {
   if (stdin.isTTY !== true)
     return { wrong: 'there is no terminal to ask on; give the password with --password-stdin' };
-  const ask = (prompt: string) => read({ prompt, silent: true, input: stdin, output: stdout });
+  const ask = (prompt: string) =>
+    read({ prompt: escapeControls(prompt), silent: true, input: stdin, output: stdout });
   const password = await ask(`Password for ${name}: `);
   if (password === '') return { wrong: 'the password is empty' };
   return password === (await ask('The same again: ')) ? password : { wrong: 'the two are not the same' };

@@ -1,6 +1,8 @@
 import { createRequire } from 'node:module';
+import { Writable } from 'node:stream';
 import pino, { type Logger } from 'pino';
 import type pinoPretty from 'pino-pretty';
+import { escapeControls, escapeControlsInLines } from './escape-controls.ts';
 
 export type { Logger } from 'pino';
 
@@ -19,20 +21,63 @@ export interface LogOptions {
  */
 export function createLogger(name: string, { level, format: wanted }: LogOptions): Logger {
   const text = wanted === 'text' || (wanted === 'auto' && process.stdout.isTTY === true);
-  const options = { level, base: { process: name }, timestamp: pino.stdTimeFunctions.isoTime };
-  if (!text) return pino(options, pino.destination({ fd: 1, sync: true }));
+  const options = {
+    ...{ level, base: { process: name }, timestamp: pino.stdTimeFunctions.isoTime },
+    hooks: SAFE_LINES,
+  };
+  const destination = openStandardOutput((lost) =>
+    logger.error({ lost }, 'log lines were lost, because standard output could not be written'),
+  );
+  const logger = pino(options, text ? prettyOn(destination) : destination);
+  return logger;
+}
+
+/** Lines that wait while standard output cannot be written. */
+const MAX_WAITING = 1024 * 1024;
+
+/**
+ * A log that cannot be written, as on a full disk, ends no role: its lines wait. What is lost beyond a bound is counted, and
+ * said as soon as it can be.
+ */
+function openStandardOutput(sayLost: (lines: number) => void) {
+  const destination = pino.destination({ fd: 1, sync: true, maxLength: MAX_WAITING });
+  let lost = 0;
+  destination.on('error', () => {});
+  destination.on('drop', () => {
+    lost++;
+  });
+  destination.on('drain', () => {
+    const lines = lost;
+    lost = 0;
+    if (lines > 0) sayLost(lines);
+  });
+  return destination;
+}
+
+function prettyOn(output: ReturnType<typeof openStandardOutput>) {
+  // pino-pretty would give up a destination that has failed once.
+  const destination = new Writable({
+    decodeStrings: false,
+    write(lines: string, _encoding, done) {
+      output.write(lines);
+      done();
+    },
+  });
   // Loaded where there is somebody to read it: a service is spared its memory.
   const pretty: typeof pinoPretty = createRequire(import.meta.url)('pino-pretty');
-  const format = {
+  return pretty({
+    destination,
     sync: true,
     translateTime: 'SYS:HH:MM:ss',
     ignore: 'pid,hostname',
     // What stands in a line and in which order is `writeText`'s to say.
     hideObject: true,
     messageFormat: writeText,
-  };
-  return pino(options, pretty(format));
+  });
 }
+
+/** pino escapes what JSON must, which is C0 alone. */
+export const SAFE_LINES = { streamWrite: escapeControlsInLines };
 
 /** Fields that a line has otherwise, or first. */
 const ELSEWHERE: ReadonlySet<string> = new Set(['level', 'time', 'process', 'msg']);
@@ -48,21 +93,19 @@ export function writeText(line: Readonly<Record<string, unknown>>, messageKey: s
   const lines = fields
     .filter(long)
     .flatMap(([, value]) => (Array.isArray(value) ? value : String(value).split('\n')));
-  const first = [`${line.process}: ${line[messageKey]}`, short.join(' ')].filter(Boolean).join('  ');
-  return [first, ...lines.map((one) => `    ${withoutControls(asText(one))}`)].join('\n');
+  const first = [`${line.process}: ${escapeControls(asText(line[messageKey]))}`, short.join(' ')]
+    .filter(Boolean)
+    .join('  ');
+  return [first, ...lines.map((one) => `    ${escapeControls(asText(one))}`)].join('\n');
 }
 
 function writeValue(value: unknown): string {
   const text = asText(value);
   return typeof value === 'string' && !/^[\w.:/@+-]+$/.test(text)
-    ? withoutControls(JSON.stringify(text))
-    : withoutControls(text);
+    ? escapeControls(JSON.stringify(text))
+    : escapeControls(text);
 }
 
 function asText(value: unknown): string {
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
-}
-
-function withoutControls(text: string): string {
-  return text.replace(/\p{Cc}/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

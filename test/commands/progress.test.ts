@@ -21,11 +21,11 @@ test('lines are drawn over the ones before, below those that stay, and taken awa
   const progress = new Progress(screen, () => lines);
   progress.draw();
   assert.equal(screen.shown(), 'one\na line that\n');
-  lines = ['two\x1b[31m'];
+  lines = ['two\x1b\u202e'];
   progress.draw();
-  assert.equal(screen.shown(), '\x1b[2A\r\x1b[Jtwo\n');
+  assert.equal(screen.shown(), '\x1b[2A\r\x1b[Jtwo\\u001b\\u\n');
   progress.print(screen.stderr, 'it stays');
-  assert.equal(screen.shown(), '\x1b[1A\r\x1b[Jit stays\ntwo\n');
+  assert.equal(screen.shown(), '\x1b[1A\r\x1b[Jit stays\ntwo\\u001b\\u\n');
   progress[Symbol.dispose]();
   progress.draw();
   assert.equal(screen.shown(), '\x1b[1A\r\x1b[J');

@@ -1,9 +1,35 @@
 import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { open, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
 import { writeText } from '../../src/platform/log.ts';
+import { ALL_CONTROLS, UNPRINTABLE } from '../support/controls.ts';
+import { SmallDisk } from '../support/small-disk.ts';
 
 const write = (fields: object) =>
   writeText({ level: 40, time: '…', process: 'core', msg: 'it happened', ...fields }, 'msg');
+
+/** A process that logs to `file`. */
+async function logging(format: 'json' | 'text', file: string) {
+  const output = await open(file, 'a');
+  const fixture = path.join(import.meta.dirname, 'fixtures/logging.ts');
+  const child = fork(fixture, [format], { stdio: ['ignore', output.fd, 'inherit', 'ipc'] });
+  return {
+    log: async (text: string, times = 1) => {
+      child.send({ text, times });
+      const [said] = await Promise.race([once(child, 'message'), once(child, 'exit')]);
+      assert.equal(said, 'logged');
+    },
+    [Symbol.asyncDispose]: async () => {
+      if (child.connected) child.disconnect();
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+      await output.close();
+    },
+  };
+}
 
 test('a line for people has its fields in it, and lists and stacks below it', () => {
   assert.equal(write({}), 'core: it happened');
@@ -16,7 +42,47 @@ test('a line for people has its fields in it, and lists and stacks below it', ()
 });
 
 test('what others wrote is no command to a terminal', () => {
-  const text = write({ a: '\x1b[2J', b: 'x\u009b2J', c: ['\x1b]0;title\x07'], d: 'x\ny\r\x7fz' });
-  assert.doesNotMatch(text.replaceAll('\n', ''), /\p{Cc}/u);
+  const text = write({
+    a: '\x1b[2J',
+    b: 'x\u009b2J',
+    c: ['\x1b]0;title\x07'],
+    d: 'x\ny\r\x7fz',
+    msg: '\x1bc',
+  });
+  assert.doesNotMatch(text, UNPRINTABLE);
   assert.match(text, /a="\\u001b\[2J" b="x\\u009b2J"/);
+});
+
+test('no control character, C1 and bidirectional ones among them, is in a log, whatever its format', async () => {
+  for (const format of ['json', 'text'] as const) {
+    const file = path.join(tmpdir(), `hubgate-log-${process.pid}-${format}`);
+    await using process_ = await logging(format, file);
+    await process_.log(`a${ALL_CONTROLS}b`);
+    const text = await readFile(file, 'utf8');
+    await rm(file);
+    assert.doesNotMatch(text, UNPRINTABLE);
+    assert.match(text, /\\u009b.*\\u202e.*\\u2066/);
+    if (format === 'json') assert.equal(JSON.parse(text).text, `a${ALL_CONTROLS}b`);
+  }
+});
+
+test('a full disk under the log ends no process; its lines wait, and those that are lost are counted', async (t) => {
+  await using disk = await SmallDisk.make('8m');
+  if (disk === undefined) return t.skip('no file system can be mounted here');
+  for (const format of ['json', 'text'] as const) {
+    const file = path.join(disk.directory, format);
+    await using process_ = await logging(format, file);
+    await process_.log('before');
+    await disk.fill();
+    await process_.log('x'.repeat(500), 4000);
+    await disk.free();
+    await process_.log('after');
+    await process_.log('last');
+    const lines = (await readFile(file, 'utf8')).trim().split('\n');
+    const [lost] = lines.flatMap((line) => /"?lost"?[:=](\d+)/.exec(line)?.[1] ?? []);
+    const logged = lines.filter((line) => /number/.test(line));
+    assert.ok(logged.some((line) => /last/.test(line)));
+    assert.ok(Number(lost) > 0);
+    assert.equal(logged.length + Number(lost), 4003);
+  }
 });

@@ -1,4 +1,4 @@
-import { printJson, printLine, type Terminal } from '../terminal.ts';
+import { printJson, printText, type Terminal } from '../terminal.ts';
 import type { IssuedCredential } from './credential.ts';
 import { type ClientFile, isSecret, type Kit, type Notes } from './kit.ts';
 import { placeIn } from './write-kit.ts';
@@ -45,7 +45,7 @@ export function printKit(result: Result, options: PrintOptions, { stdout }: Term
     ...(install === undefined ? [] : ['', 'Put in place; what is there is kept, and named', `  ${install}`]),
     ...noteLines(result.kit),
   ];
-  for (const line of lines) printLine(stdout, line);
+  printText(stdout, lines.join('\n'));
 }
 
 type Shown = ReturnType<typeof shown>;

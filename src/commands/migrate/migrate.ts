@@ -3,7 +3,7 @@ import { parseRules } from '../../access/policy-file.ts';
 import { formatFault } from '../../platform/fault.ts';
 import { readYaml } from '../../platform/yaml-document.ts';
 import { printFaults } from '../load.ts';
-import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
+import { type ExitCode, printLine, printText, type Terminal } from '../terminal.ts';
 import { DOCKER_AUTH, type DockerAuth, migrateAcl, stepsForUsers, withoutEqual } from './docker-auth.ts';
 import { type MigratedRegistry, migrateRegistry, REGISTRY } from './registry.ts';
 
@@ -50,7 +50,7 @@ function printRegistry({ sections, notes, left }: MigratedRegistry, { stdout }: 
     const section = sections.get(name);
     return section === undefined ? [] : [`${name}:`, ...section.map((line) => `  ${line}`)];
   });
-  stdout.write([...comments.map(comment), ...lines, ''].join('\n'));
+  printText(stdout, [...comments.map(comment), ...lines].join('\n'));
   return left.length === 0 ? 0 : 1;
 }
 
@@ -100,11 +100,10 @@ function print({ comments, allow, deny, isComplete }: Migration, terminal: Termi
     ...section('allow', allow),
     ...section('deny', deny),
     '...',
-    '',
   ];
   const text = lines.join('\n');
-  const parsed = parseRules([{ source: 'the result', label: 'access.yaml', text }]);
-  terminal.stdout.write(text);
+  const parsed = parseRules([{ source: 'the result', label: 'access.yaml', text: `${text}\n` }]);
+  printText(terminal.stdout, text);
   if ('value' in parsed) return isComplete ? 0 : 1;
   for (const fault of parsed.faults) printLine(terminal.stderr, formatFault(fault));
   return 1;

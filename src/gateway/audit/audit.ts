@@ -3,7 +3,7 @@
  * fields and nothing else, so that no header, body or credential can get into it.
  */
 import pino from 'pino';
-import type { Logger } from '../../platform/log.ts';
+import { type Logger, SAFE_LINES } from '../../platform/log.ts';
 
 export interface AuditLine {
   /** `pull`: of a manifest or a blob. `tags`, `referrers`, `catalog`: of such a list. `token`: of a token of ours. */
@@ -75,7 +75,7 @@ export function openAudit(file: string, log: Logger): Audit {
     failed = false;
   });
   const turn = new TurnOfLines(destination);
-  const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, turn);
+  const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime, hooks: SAFE_LINES }, turn);
   const audit = ({ agent, ...line }: AuditLine) =>
     logger.info({ ...line, ...(agent && { agent: plain(agent) }) });
   return Object.assign(audit, {

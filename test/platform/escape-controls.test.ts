@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { escapeControls, escapeControlsInLines } from '../../src/platform/escape-controls.ts';
+import { ALL_CONTROLS, UNPRINTABLE } from '../support/controls.ts';
+
+const texts = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc.string({ unit: fc.oneof(fc.constantFrom(...ALL_CONTROLS), fc.constantFrom('a', 'é', '"', '\\')) }),
+);
+
+test('whatever a text has, no control character is left of it but the ends of its lines', () => {
+  fc.assert(
+    fc.property(texts, (text) => {
+      assert.doesNotMatch(escapeControlsInLines(text), UNPRINTABLE);
+      assert.doesNotMatch(escapeControls(text), UNPRINTABLE);
+      assert.ok(!escapeControls(text).includes('\n'));
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('what is printable stays as it is, and a document of JSON the same document', () => {
+  assert.equal(escapeControlsInLines('Zürich → 日本 🐋\n"\\"'), 'Zürich → 日本 🐋\n"\\"');
+  fc.assert(
+    fc.property(fc.dictionary(texts, texts), (value) => {
+      assert.deepEqual(JSON.parse(escapeControlsInLines(JSON.stringify(value, undefined, 2))), { ...value });
+      assert.deepEqual(JSON.parse(escapeControls(JSON.stringify(value))), { ...value });
+    }),
+    { numRuns: 1000 },
+  );
+});

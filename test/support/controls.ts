@@ -1,0 +1,15 @@
+/** What must not reach a terminal or a log as it is, except the ends of lines. */
+export const UNPRINTABLE = /[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/u;
+
+const range = (from: number, to: number) =>
+  Array.from({ length: to - from + 1 }, (_, at) => String.fromCodePoint(from + at)).join('');
+
+/** C0 without NUL, which no argument of a process can have; DEL and C1; what separates lines and turns their direction. */
+export const ALL_CONTROLS = [
+  range(0x01, 0x1f),
+  range(0x7f, 0x9f),
+  '\u061c\u200b\u200e\u200f\u2028\u2029\ufeff',
+  range(0x202a, 0x202e),
+  range(0x2066, 0x2069),
+  '\u{e0001}',
+].join('');
