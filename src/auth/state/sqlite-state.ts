@@ -28,6 +28,8 @@ const BUSY_TIMEOUT = 5_000;
 const LOOK_EVERY = 200;
 /** Milliseconds. Each write is synced, so that one for each use would be what issuing a token costs. */
 const WRITE_USES_AFTER = 1_000;
+/** Milliseconds. When a checkpoint is tried again that a reader or a full disk prevented. */
+const CHECKPOINT_AGAIN_AFTER = 1_000;
 
 /**
  * Opens the state in one SQLite file, or makes it. Several processes may have it open: each change is a transaction of its
@@ -35,10 +37,10 @@ const WRITE_USES_AFTER = 1_000;
  *
  * @throws where the file cannot be used. It is not begun anew: what was revoked would be good again.
  */
-export function openAuthState(file: string): AuthState {
+export function openAuthState(file: string, busyTimeout = BUSY_TIMEOUT): AuthState {
   mkdirSync(path.dirname(file), { recursive: true, mode: 0o750 });
   try {
-    return new SqliteState(file);
+    return new SqliteState(file, busyTimeout);
   } catch (error) {
     throw new Error(`${file} cannot be used: ${(error as Error).message}`, { cause: error });
   }
@@ -59,10 +61,11 @@ class SqliteState implements AuthState {
   /** The last use of each credential that is not written down yet, by its id. */
   readonly #uses = new Map<string, Use>();
   #writing: NodeJS.Timeout | undefined;
+  #checkpointing: NodeJS.Timeout | undefined;
   #seen: unknown;
 
-  constructor(file: string) {
-    this.#database = new DatabaseSync(file, { timeout: BUSY_TIMEOUT });
+  constructor(file: string, busyTimeout: number) {
+    this.#database = new DatabaseSync(file, { timeout: busyTimeout });
     try {
       chmodSync(file, 0o600);
       this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE');
@@ -74,6 +77,8 @@ class SqliteState implements AuthState {
       this.#database.close();
       throw error;
     }
+    // What a kill left. PASSIVE, because others who have the file open would take TRUNCATE for a change.
+    this.#isCheckpointed('PASSIVE');
     this.#seen = this.#dataVersion();
     void this.#follow();
   }
@@ -118,7 +123,8 @@ class SqliteState implements AuthState {
 
   async putLogin(login: StoredLogin): Promise<void> {
     const { id, user, hash, credential, client, createdAt, expiresAt, lastUsedAt } = login;
-    this.#change(
+    // Without a checkpoint: whoever loses a remembered login gives the password again.
+    this.#write(
       'INSERT INTO login VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
       ...[id, user, hash, credential, client, createdAt, expiresAt, lastUsedAt],
     );
@@ -162,6 +168,7 @@ class SqliteState implements AuthState {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
+    clearTimeout(this.#checkpointing);
     this.#writeUses();
     this.#database.close();
   }
@@ -204,10 +211,35 @@ class SqliteState implements AuthState {
     }
   }
 
-  #change(sql: string, ...values: SQLInputValue[]): boolean {
+  #write(sql: string, ...values: SQLInputValue[]): boolean {
     const done = this.#run(sql, ...values);
     if (done) this.#changes.set(this.#changes.current + 1);
     return done;
+  }
+
+  /** For a change whose loss would make something good that is good no more, or the other way round. */
+  #change(sql: string, ...values: SQLInputValue[]): boolean {
+    const done = this.#write(sql, ...values);
+    if (done) this.#checkpoint();
+    return done;
+  }
+
+  /**
+   * Moves what is in the write-ahead log into the database file, so that a copy of that file alone misses no change: by itself
+   * SQLite does it after 1,000 pages only, which can take weeks. The change holds already, so a failure is no reason to refuse it.
+   */
+  #checkpoint(): void {
+    clearTimeout(this.#checkpointing);
+    if (this.#isCheckpointed('TRUNCATE')) return;
+    this.#checkpointing = setTimeout(() => this.#checkpoint(), CHECKPOINT_AGAIN_AFTER).unref();
+  }
+
+  #isCheckpointed(mode: 'PASSIVE' | 'TRUNCATE'): boolean {
+    try {
+      return this.#statement(`PRAGMA wal_checkpoint(${mode})`).get()?.busy === 0;
+    } catch {
+      return false;
+    }
   }
 
   /** Differs when another connection has written; uses are writes too, which costs whoever follows a look. */

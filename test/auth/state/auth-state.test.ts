@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { AuthState, StoredToken } from '../../../src/auth/state/auth-state.ts';
 import { openAuthState } from '../../../src/auth/state/sqlite-state.ts';
@@ -29,18 +30,14 @@ function token(id: string): StoredToken {
   return { id, owner: 'ci-pay', hash: 'ab', pull: ['docker.io/acme/**'], from: null, ...times };
 }
 
+const LOGIN = {
+  ...{ user: 'ana', hash: 'cd', credential: 'pw_1', client: 'docker' },
+  ...{ createdAt: 1, expiresAt: 2, lastUsedAt: null },
+};
+
 test('what is put is there, for whoever opens it next, and for nobody else to read', async () => {
   await state.putToken(token('t1'));
-  const login = {
-    id: 'l1',
-    user: 'ana',
-    hash: 'cd',
-    credential: 'pw_1',
-    client: 'docker',
-    createdAt: 1,
-    expiresAt: 2,
-    lastUsedAt: null,
-  };
+  const login = { ...LOGIN, id: 'l1' };
   await state.putLogin(login);
   const certificate = {
     fingerprint: 'ef',
@@ -112,6 +109,57 @@ test('a change is told, by whomever it was made', async () => {
   await other.putToken(token('t2'));
   await foreign;
   assert.equal((await state.tokens()).length, 2);
+});
+
+/** As a backup of the file by itself would have it. */
+async function copied(): Promise<AuthState> {
+  const copy = path.join(directory, 'copy.db');
+  await copyFile(file, copy);
+  return openAuthState(copy);
+}
+
+test('a copy of the file alone has every change that was made before, while the state is open', async () => {
+  const certificate = { fingerprint: 'ef', tbsHash: 'ab', name: 'node-7', serial: '01', revokedAt: null };
+  await state.putCertificate({ ...certificate, issuedAt: 1, expiresAt: 2 });
+  await state.putToken(token('t1'));
+  await state.putToken(token('t2'));
+  await state.putLogin({ ...LOGIN, id: 'l1' });
+  await state.putLogin({ ...LOGIN, id: 'l2' });
+  // As commands do, while auth has it open too.
+  await using other = openAuthState(file);
+  await other.revokeCertificate('ef', 7);
+  await other.removeToken('t1');
+  await state.removeLogin('l1');
+  await state.useToken('t2', 9, '10.1.1.1');
+  await using copy = await copied();
+  assert.equal((await copy.certificates())[0]?.revokedAt, 7);
+  assert.deepEqual(
+    (await copy.tokens()).map(({ id }) => id),
+    ['t2'],
+  );
+  assert.deepEqual(
+    (await copy.logins()).map(({ id }) => id),
+    ['l2'],
+  );
+});
+
+test('a change that a reader keeps from the file is in it a little later', async () => {
+  const reader = new DatabaseSync(file);
+  reader.exec('BEGIN; SELECT * FROM token');
+  const impatient = openAuthState(file, 0);
+  await impatient.putToken(token('t1'));
+  reader.exec('COMMIT');
+  reader.close();
+  await waitFor(async () => {
+    try {
+      await using copy = await copied();
+      return (await copy.token('t1')) !== undefined;
+    } catch {
+      // A part of it was moved when the copy was made.
+      return false;
+    }
+  });
+  await impatient[Symbol.asyncDispose]();
 });
 
 test('changes that several processes make at once do not lose each other', async () => {
