@@ -1,0 +1,70 @@
+import type { Mutant } from './mutant.ts';
+
+const POLICY = 'src/access/policy.ts';
+const PERMIT = 'src/gateway/permission/permit.ts';
+const POLICY_TESTS = ['test/access/policy.test.ts', 'test/access/oracle.test.ts'];
+const GATEWAY_TESTS = [
+  'test/gateway/v2.test.ts',
+  'test/gateway/service-token.test.ts',
+  'test/gateway/credential.test.ts',
+];
+
+/** The defences of the policy: what a rule asks for, and what a token adds to it. */
+export const policyMutants: readonly Mutant[] = [
+  {
+    defence: 'a deny wins over every allow',
+    file: POLICY,
+    find: "return effect === 'deny' ? 0 : reachesPrivate ? 1 : 2;",
+    replace: "return effect === 'deny' ? 2 : reachesPrivate ? 0 : 1;",
+    tests: POLICY_TESTS,
+  },
+  {
+    defence: 'a rule counts for those whom it names',
+    file: POLICY,
+    find: '    CONDITIONS.subject(rule, question) &&\n',
+    replace: '',
+    tests: POLICY_TESTS,
+  },
+  {
+    defence: 'a rule counts in its networks',
+    file: POLICY,
+    find: ' &&\n    CONDITIONS.network(rule, question)',
+    replace: '',
+    tests: POLICY_TESTS,
+  },
+  {
+    defence: 'a rule ends',
+    file: POLICY,
+    find: '    CONDITIONS.time(rule, question) &&\n',
+    replace: '',
+    tests: POLICY_TESTS,
+  },
+  {
+    defence: 'a rule counts for its tags',
+    file: POLICY,
+    find: '    CONDITIONS.tag(rule, question) &&\n',
+    replace: '',
+    tests: POLICY_TESTS,
+  },
+  {
+    defence: 'a rule without private reaches public content only',
+    file: POLICY,
+    find: "{ decision: 'allow', rule: id, private: rule.data.private }",
+    replace: "{ decision: 'allow', rule: id, private: true }",
+    tests: [...POLICY_TESTS, 'test/gateway/v2.test.ts'],
+  },
+  {
+    defence: 'a token is good for the repositories that it names',
+    file: PERMIT,
+    find: 'admission.repositories?.has(repository.name) === false',
+    replace: 'false',
+    tests: GATEWAY_TESTS,
+  },
+  {
+    defence: 'a restricted credential is less than its owner',
+    file: PERMIT,
+    find: 'admission.narrowing?.allows(repository, asked.address) === false',
+    replace: 'false',
+    tests: GATEWAY_TESTS,
+  },
+];
