@@ -16,6 +16,8 @@ const DIGESTS: Readonly<Record<string, string | null>> = {
   '1.3.101.112': null,
 };
 
+/** Characters. A request for the largest keys that are in use is shorter than 4 KiB. */
+const MAX_REQUEST = 64 * 1024;
 const NO_REQUEST = { refusal: 'it is no certificate request (PKCS #10, as PEM)' };
 const KEYS = 'P-256, P-384, Ed25519, and RSA of 2048 bits or more';
 
@@ -24,7 +26,7 @@ const KEYS = 'P-256, P-384, Ed25519, and RSA of 2048 bits or more';
  * one. The names and extensions that it asks for count for nothing.
  */
 export function readSigningRequest(pem: string): SigningRequest {
-  const parts = parse(pem);
+  const parts = pem.length > MAX_REQUEST ? undefined : parse(pem);
   if (parts === undefined) return NO_REQUEST;
   const { info, algorithm, signature, publicKey } = parts;
   if (!isStrong(publicKey)) return { refusal: `its key is none of ${KEYS}` };
@@ -46,10 +48,9 @@ interface Parts {
 
 function parse(pem: string): Parts | undefined {
   try {
-    const block = forge.pem.decode(pem).find(({ type }) => /^(?:NEW )?CERTIFICATE REQUEST$/.test(type));
     // What a BIT STRING holds is left as it is. The option is missing from the package’s types.
     const options = { decodeBitStrings: false } as never;
-    const request = asn1.fromDer(forge.util.createBuffer(block?.body ?? ''), options);
+    const request = asn1.fromDer(forge.util.createBuffer(bodyOf(pem).toString('latin1')), options);
     const [info, algorithm, signature] = membersOf(request);
     const [, , key] = membersOf(info);
     const [identifier] = membersOf(algorithm);
@@ -63,6 +64,16 @@ function parse(pem: string): Parts | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The first block of a request; empty if there is none. forge’s own reader of PEM backtracks over long runs of spaces. */
+function bodyOf(pem: string): Buffer {
+  for (const label of ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST']) {
+    const [, rest] = pem.split(`-----BEGIN ${label}-----`, 2);
+    const end = rest?.indexOf(`-----END ${label}-----`) ?? -1;
+    if (rest !== undefined && end >= 0) return Buffer.from(rest.slice(0, end), 'base64');
+  }
+  return Buffer.alloc(0);
 }
 
 type Node = forge.asn1.Asn1 | undefined;

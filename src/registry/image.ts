@@ -18,7 +18,9 @@ export function parseImage(text: string, names: UpstreamNames = ANY): Image | un
   const [, name = text, digest] = /^([^@]+)@(.+)$/.exec(text) ?? [];
   const pinned = digest === undefined ? undefined : parseDigest(digest);
   if (digest !== undefined && pinned === undefined) return undefined;
-  const [, path = name, written] = /^(.+):([^/:]+)$/.exec(name) ?? [];
+  const colon = name.lastIndexOf(':');
+  const isTagged = colon > 0 && colon < name.length - 1 && !name.includes('/', colon);
+  const [path, written] = isTagged ? [name.slice(0, colon), name.slice(colon + 1)] : [name];
   const repository = resolveRepository(path, [], names);
   const tag = written === undefined ? undefined : parseTag(written);
   if (repository === undefined || (written !== undefined && tag === undefined)) return undefined;

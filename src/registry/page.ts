@@ -31,8 +31,26 @@ export function writePage({ n, last }: Page): string {
 
 /** The page after this one, from a registry's `Link: <…?n=100&last=x>; rel="next"`; of its URL nothing else is used. */
 export function nextPage(link: string): Page | undefined {
-  const target = /<([^>]*)>\s*;\s*rel="?next"?/.exec(link)?.[1];
-  const url = URL.parse(target ?? '', 'https://registry.invalid');
+  const url = URL.parse(targetOf(link, 'next') ?? '', 'https://registry.invalid');
   const page = url === null ? undefined : parsePage(url.searchParams);
   return page?.last === undefined ? undefined : page;
+}
+
+/** The first target in a `Link` header that has this relation (RFC 8288). Each character is read a fixed number of times. */
+function targetOf(link: string, relation: string): string | undefined {
+  let begin = link.indexOf('<');
+  while (begin >= 0) {
+    const end = link.indexOf('>', begin);
+    if (end < 0) return undefined;
+    const next = link.indexOf('<', end);
+    const parameters = link.slice(end + 1, next < 0 ? undefined : next).split(/[;,]/);
+    if (parameters.some((parameter) => isRelation(parameter, relation))) return link.slice(begin + 1, end);
+    begin = next;
+  }
+  return undefined;
+}
+
+function isRelation(parameter: string, relation: string): boolean {
+  const [name = '', value = ''] = parameter.split('=', 2).map((part) => part.trim().toLowerCase());
+  return name === 'rel' && (value === relation || value === `"${relation}"`);
 }

@@ -32,8 +32,8 @@ export type ParsedTarget = { readonly route: Route } | { readonly refusal: Error
  */
 const PATH_BYTES = /^\/[A-Za-z0-9._:@/+-]*$/;
 const BEFORE_V2 = /^\/([^/]+)(\/v2(?:\/.*)?)$/;
-const UPLOAD = /^.+\/blobs\/uploads(?:\/.*)?$/;
-const RESOURCE = /^(?<name>.+)\/(?:(?<kind>manifests|blobs|referrers)\/(?<last>[^/]+)|tags\/list)$/;
+const TAGS = '/tags/list';
+const UPLOAD = '/blobs/uploads/';
 
 const UNKNOWN: ParsedTarget = { refusal: 'NAME_UNKNOWN' };
 
@@ -68,21 +68,33 @@ function parseResource(
   resolve: (name: string) => Repository | undefined,
 ): ParsedTarget {
   if (resource === '_catalog') return parseCatalog(query);
-  if (UPLOAD.test(resource)) return { route: { kind: 'upload' } };
-  const { name, kind, last } = RESOURCE.exec(resource)?.groups ?? {};
-  const repository = name === undefined ? undefined : resolve(name);
+  if (`${resource}/`.indexOf(UPLOAD) > 0) return { route: { kind: 'upload' } };
+  const [name, kind, last] = splitResource(resource);
+  const repository = resolve(name);
   if (repository === undefined) return UNKNOWN;
-  if (kind === undefined) {
+  if (kind === 'tags/list') {
     const page = parsePage(query);
     return page === undefined ? { refusal: 'BAD_REQUEST' } : { route: { kind: 'tags', repository, page } };
   }
   if (kind === 'manifests') {
-    const reference = parseReference(last ?? '');
+    const reference = parseReference(last);
     return reference === undefined ? UNKNOWN : { route: { kind: 'manifest', repository, reference } };
   }
-  const digest = parseDigest(last ?? '');
-  if (digest === undefined) return UNKNOWN;
+  const digest = parseDigest(last);
+  if (digest === undefined || (kind !== 'blobs' && kind !== 'referrers')) return UNKNOWN;
   return { route: { kind: kind === 'blobs' ? 'blob' : 'referrers', repository, digest } };
+}
+
+/** `<name>/tags/list`, or `<name>/<kind>/<last>`. The last segments decide, because a name may hold the same words. */
+function splitResource(resource: string): [name: string, kind: string, last: string] {
+  if (resource.endsWith(TAGS)) return [resource.slice(0, -TAGS.length), 'tags/list', ''];
+  const last = resource.lastIndexOf('/');
+  const kind = resource.lastIndexOf('/', last - 1);
+  return [
+    resource.slice(0, Math.max(0, kind)),
+    resource.slice(kind + 1, Math.max(0, last)),
+    resource.slice(last + 1),
+  ];
 }
 
 function parseCatalog(query: URLSearchParams): ParsedTarget {

@@ -1,6 +1,7 @@
+import { exceededBound } from '../../platform/json-bounds.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
-import { MAX_DOCUMENT_DEPTH } from '../limits.ts';
+import { DOCUMENT_BOUNDS } from '../limits.ts';
 
 const INDEX_TYPES: ReadonlySet<string> = new Set<ManifestMediaType>([
   'application/vnd.oci.image.index.v1+json',
@@ -12,11 +13,12 @@ const INDEX_TYPES: ReadonlySet<string> = new Set<ManifestMediaType>([
  * read as an index and as an image (CVE-2021-41190) means different things to different clients under one digest.
  */
 export function unfitManifest(bytes: Buffer, mediaType: ManifestMediaType): string | undefined {
-  const text = bytes.toString('utf8');
-  if (isTooDeep(text)) return `nested deeper than ${MAX_DOCUMENT_DEPTH} levels`;
+  const exceeded = exceededBound(bytes, DOCUMENT_BOUNDS);
+  if (exceeded === 'depth') return `nested deeper than ${DOCUMENT_BOUNDS.depth} levels`;
+  if (exceeded !== undefined) return `more than ${DOCUMENT_BOUNDS[exceeded]} ${exceeded}`;
   let document: unknown;
   try {
-    document = JSON.parse(text);
+    document = JSON.parse(bytes.toString('utf8'));
   } catch {
     return 'not JSON';
   }
@@ -39,14 +41,4 @@ export function childrenOf(bytes: Buffer): readonly Digest[] {
     const digest = parseDigest(String((descriptor as { digest?: unknown } | null | undefined)?.digest));
     return digest === undefined ? [] : [digest];
   });
-}
-
-/** Judged before a parser recurses into it. Brackets inside of strings are no levels. */
-function isTooDeep(text: string): boolean {
-  let depth = 0;
-  for (const [bracket] of text.replace(/"(?:[^"\\]|\\.)*"/g, '').matchAll(/[[\]{}]/g)) {
-    depth += bracket === '[' || bracket === '{' ? 1 : -1;
-    if (depth > MAX_DOCUMENT_DEPTH) return true;
-  }
-  return false;
 }

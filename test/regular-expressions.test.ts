@@ -1,0 +1,101 @@
+/**
+ * Invariant 18: no regular expression in `src` takes more than time in proportion to the text, whatever the text is. Each
+ * literal is tried on long repetitions of the characters and words that it is made of, because those lead a backtracking
+ * expression astray. An expression that fails and meets no text from outside is listed with the reason.
+ */
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
+import path from 'node:path';
+import { test } from 'node:test';
+import { createContext, Script } from 'node:vm';
+
+const ROOT = path.join(import.meta.dirname, '..');
+const MILLISECONDS = 20;
+/** Of all headers of a message together, and more than most texts. */
+const LENGTH = 16 * 1024;
+
+const MEETS_NO_TEXT_FROM_OUTSIDE: Readonly<Record<string, string>> = {
+  '/\\[([^\\]]+)\\]\\([^)]+\\)/g': 'It rewrites the help texts of our own settings.',
+  '/(?<=.*\\/node_modules\\/)(?!.*\\/node_modules\\/).*/': 'It reads the path of an installed package.',
+  '/([\\d.]+)(h|ms|m|s|us|µs|ns)/g': 'It reads what the expression one line above has accepted as a whole.',
+};
+
+/** A literal stands where a value may begin. Comments and strings are no code. */
+const LITERAL =
+  /\/\/[^\n]*|\/\*[\s\S]*?\*\/|'(?:[^'\\\n]|\\.)*'|(?<=[(,=:[!&|?{};]\s*|\breturn\s+)\/((?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+)\/([dgimsuvy]*)/g;
+
+/** The expressions of `src`, each with the files that it stands in. */
+function expressions(): ReadonlyMap<string, { readonly expression: RegExp; readonly files: string[] }> {
+  const found = new Map<string, { expression: RegExp; files: string[] }>();
+  for (const file of globSync('src/**/*.ts', { cwd: ROOT }).filter((one) => !one.endsWith('.d.ts'))) {
+    const code = stripTypeScriptTypes(readFileSync(path.join(ROOT, file), 'utf8'));
+    for (const [whole, source, flags = ''] of code.matchAll(LITERAL)) {
+      if (source === undefined) continue;
+      const known = found.get(whole) ?? { expression: new RegExp(source, flags), files: [] };
+      found.set(whole, { ...known, files: [...known.files, file] });
+    }
+  }
+  return found;
+}
+
+/** Characters and words of which a text can be made that an expression runs along. */
+function unitsOf({ source }: RegExp): readonly string[] {
+  const plain = source
+    .replaceAll(/\\[dw]/g, '0')
+    .replaceAll(/\\s/g, ' ')
+    .replaceAll(/\\n/g, '\n')
+    .replaceAll(/\(\?(?:<?[=!]|:|<[a-zA-Z]+>)/g, '(')
+    .replaceAll(/\\(.)/g, '$1');
+  const words = plain.match(/[^()[\]{}|?*+^$]{2,}/g) ?? [];
+  const characters = [...new Set([...plain.replaceAll(/[()|?*^$]/g, ''), 'a', '0', ' ', '\n', '\\'])];
+  const pairs = characters.flatMap((one) => ['\\', ' ', 'a'].map((other) => `${other}${one}`));
+  return [...new Set([...characters, ...words, ...pairs])];
+}
+
+const CONTEXT = createContext({ text: '', expression: /./ });
+const SEARCH = new Script('text.replace(expression, "")');
+
+/** Milliseconds of CPU, of a search that is given up after some time. */
+function cost(expression: RegExp, text: string): number {
+  Object.assign(CONTEXT, { text, expression });
+  const begun = process.threadCpuUsage();
+  try {
+    SEARCH.runInContext(CONTEXT, { timeout: 500 });
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+  const { user, system } = process.threadCpuUsage(begun);
+  return (user + system) / 1000;
+}
+
+/** A text on which the expression takes too long, also when it is tried again on a machine that may be busy. */
+function slowText(expression: RegExp): string | undefined {
+  for (const unit of unitsOf(expression)) {
+    for (const length of [64, LENGTH]) {
+      const text = `${unit.repeat(Math.ceil(length / unit.length))}\u0000`;
+      const isSlow = () => cost(expression, text) > MILLISECONDS;
+      if (isSlow() && isSlow() && isSlow()) return `${unit}…`;
+    }
+  }
+  return undefined;
+}
+
+const EXPRESSIONS = expressions();
+
+test('the regular expressions of src are found', () => {
+  assert.ok(EXPRESSIONS.size > 100, `${EXPRESSIONS.size} are found`);
+  assert.ok(slowText(/"(?:[^"\\]|\\.)*"/g) !== undefined);
+  assert.ok(slowText(/<([^>]*)>\s*;\s*rel="?next"?/) !== undefined);
+  assert.ok(slowText(/^(?:a+)+$/) !== undefined);
+});
+
+test('invariant 18: no regular expression backtracks over text from outside', () => {
+  const slow = [...EXPRESSIONS].flatMap(([written, { expression, files }]) => {
+    const text = slowText(expression);
+    return text === undefined || written in MEETS_NO_TEXT_FROM_OUTSIDE
+      ? []
+      : [`${written} in ${files.join(', ')}: ${JSON.stringify(text)}`];
+  });
+  assert.deepEqual(slow, []);
+});
