@@ -5,7 +5,7 @@ import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts'
 import type { PartialContent } from '../store/content-store.ts';
 import type { BlobBody } from '../upstream/registry-client.ts';
 import type { CacheWrites } from './cache-writes.ts';
-import { type ReceiveOptions, receiveBlob } from './receive-blob.ts';
+import { type ReceiveOptions, RepositoryRefused, receiveBlob } from './receive-blob.ts';
 
 export interface FillOptions extends ReceiveOptions {
   readonly digest: Digest;
@@ -123,7 +123,9 @@ export class Fill {
     const { partial, signal, log, writes } = this.#options;
     if (error instanceof Unwritable) writes.failed(error);
     else if (!signal.aborted) log.error({ digest: this.digest, error: error.message }, 'a fill failed');
-    const goesOnElsewhere = error instanceof Unwritable || signal.aborted;
+    // Readers of other repositories ask again, each under their own scope.
+    const goesOnElsewhere =
+      error instanceof Unwritable || error instanceof RepositoryRefused || signal.aborted;
     this.#advance({ kind: goesOnElsewhere ? 'interrupted' : 'failed' });
     await (error instanceof Unwritable || error instanceof WrongBytes ? partial.discard() : partial.leave());
   }

@@ -4,12 +4,11 @@ import type { CacheState, Grant } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
 import type { CoreLimits } from '../limits.ts';
-import type { PartialContent } from '../store/content-store.ts';
 import type { Store } from '../store/store.ts';
-import { type Answer, yes } from '../upstream/answer.ts';
-import type { BlobBody, BlobHead, RegistryClient } from '../upstream/registry-client.ts';
+import type { BlobHead, RegistryClient } from '../upstream/registry-client.ts';
 import type { CacheWrites } from './cache-writes.ts';
-import { Fill } from './fill.ts';
+import { Download } from './download.ts';
+import type { Fill } from './fill.ts';
 import { type Memberships, readerFor } from './membership.ts';
 import { type Outcome, refusalOf } from './outcome.ts';
 import { type OpenBlob, type ReceiveOptions, receiveBlob } from './receive-blob.ts';
@@ -30,19 +29,9 @@ export interface BlobPullOptions {
   readonly log: Logger;
 }
 
-/** A fill from the moment that its upstream GET is sent. */
-interface Opening {
-  readonly repository: Repository;
-  readonly opened: Promise<Answer<Fill> | Unwritable>;
-}
-
-interface Unwritable {
-  readonly kind: 'unwritable';
-}
-
 export class BlobPull implements AsyncDisposable {
   readonly #options: BlobPullOptions;
-  readonly #fills = new Map<Digest, Opening>();
+  readonly #downloads = new Map<Digest, Download>();
   readonly #ending = new AbortController();
   readonly #ended = { whole: 0, broken: 0 };
 
@@ -52,21 +41,21 @@ export class BlobPull implements AsyncDisposable {
 
   /** Fills since the start, of which the last ones have not ended. */
   get fills(): { readonly underWay: number; readonly whole: number; readonly broken: number } {
-    return { underWay: this.#fills.size, ...this.#ended };
+    return { underWay: this.#downloads.size, ...this.#ended };
   }
 
   async get(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledBlob>> {
     const { store, memberships } = this.#options;
     const known = await memberships.known(repository, 'blob', digest, grant);
     const isHere = (await store.content.find(digest)) !== undefined;
-    const running = this.#fills.get(digest);
-    // What is fetched under the repository's own scope is confirmed by that; what comes by way of another is not.
-    const isOwn = !isHere && (running === undefined || running.repository.name === repository.name);
-    if (known.visible === 'visible' && isOwn) return this.#join(repository, digest);
+    const running = this.#downloads.get(digest);
+    // What is fetched under the repository's own scope is confirmed by that; a fill of another repository is not.
+    const isOwn = !isHere && (running?.fill === undefined || running.isOf(repository.name));
+    if (known.visible === 'visible' && isOwn) return this.#join(repository, digest, { isMember: false });
     const membership = await memberships.confirm(repository, 'blob', digest, grant, known);
     if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
     const stored = await store.content.find(digest);
-    if (stored === undefined) return this.#join(repository, digest);
+    if (stored === undefined) return this.#join(repository, digest, { isMember: true });
     const holds = await memberships.visibleFor(repository, grant);
     return { kind: 'found', cache: 'hit', holds, blob: 'stored', ...stored };
   }
@@ -84,55 +73,51 @@ export class BlobPull implements AsyncDisposable {
     return head.kind === 'yes' ? found('fill', head.value.size) : refusalOf(head, 'BLOB_UNKNOWN');
   }
 
-  /** The fill of this digest: the one under way, or a new one. */
-  async #join(repository: Repository, digest: Digest): Promise<Outcome<PulledBlob>> {
-    const running = this.#fills.get(digest);
-    const opening = running ?? this.#open(repository, digest);
-    const answer = await opening.opened;
-    if (answer.kind === 'unwritable') return this.#passBy(repository, digest);
-    if (answer.kind !== 'yes') return refusalOf(answer, 'BLOB_UNKNOWN');
-    if (running !== undefined && answer.value.hasFailed) {
+  /**
+   * The fill of this digest: the one under way, or a new one. Only where the repository has confirmed the digest already is a
+   * fill of another repository joined without asking.
+   */
+  async #join(
+    repository: Repository,
+    digest: Digest,
+    { isMember }: { readonly isMember: boolean },
+  ): Promise<Outcome<PulledBlob>> {
+    const { name } = repository;
+    const running = this.#downloads.get(digest);
+    if (running?.isClosed === true) {
       // It is being cleared away: who comes now is owed another try.
-      await answer.value.ended;
-      return this.#join(repository, digest);
+      await running.ended;
+      return this.#join(repository, digest, { isMember });
     }
-    const cache = running === undefined ? 'fill' : 'joined';
-    return { kind: 'found', cache, blob: 'filling', fill: answer.value };
+    const download = running ?? this.#begin(digest);
+    const isFirst = !download.isOf(name);
+    const shared = isMember ? download.fill : undefined;
+    const opened = await (shared ?? download.open(name, this.#receive(repository, digest)));
+    if (opened.kind === 'unwritable') return this.#passBy(repository, digest);
+    if (opened.kind !== 'yes') return refusalOf(opened, 'BLOB_UNKNOWN');
+    const isOwn = isFirst && shared === undefined && download.filledFor === name;
+    if (!isOwn && opened.value.hasFailed) {
+      await download.ended;
+      return this.#join(repository, digest, { isMember });
+    }
+    return { kind: 'found', cache: isOwn ? 'fill' : 'joined', blob: 'filling', fill: opened.value };
   }
 
-  #open(repository: Repository, digest: Digest): Opening {
-    const opened = this.#start(repository, digest);
-    const opening = { repository, opened };
-    this.#fills.set(digest, opening);
-    opened
-      .then((answer) => (answer.kind === 'yes' ? this.#end(answer.value) : undefined))
-      .finally(() => this.#fills.delete(digest))
-      .catch(() => {
-        // Whoever waits for `opened` has the error.
-      });
-    return opening;
-  }
-
-  async #end(fill: Fill): Promise<void> {
-    await fill.ended;
-    this.#ended[fill.hasFailed ? 'broken' : 'whole']++;
-  }
-
-  async #start(repository: Repository, digest: Digest): Promise<Answer<Fill> | Unwritable> {
+  #begin(digest: Digest): Download {
     const { store, writes, log } = this.#options;
-    let partial: PartialContent;
-    try {
-      partial = await store.content.begin(digest);
-    } catch (error) {
-      writes.failed(error as Error);
-      return { kind: 'unwritable' };
-    }
-    const receive = this.#receive(repository, digest);
-    const answer = await openFrom(partial, receive.open);
-    if (answer.kind === 'yes')
-      return yes(new Fill({ ...receive, digest, partial, first: answer.value, writes, log }));
-    await (partial.left > 0 && answer.kind === 'cannot' ? partial.leave() : partial.discard());
-    return answer;
+    const download = new Download({
+      digest,
+      begin: () => store.content.begin(digest),
+      isLinked: () => store.index.isLinked(digest),
+      writes,
+      log,
+    });
+    this.#downloads.set(digest, download);
+    void download.ended.then((fill) => {
+      this.#downloads.delete(digest);
+      if (fill !== undefined) this.#ended[fill.hasFailed ? 'broken' : 'whole']++;
+    });
+    return download;
   }
 
   /** Each caller's own download: nothing that could be shared can be kept. */
@@ -152,6 +137,7 @@ export class BlobPull implements AsyncDisposable {
       const answer = await client.getBlob(repository, digest, ask);
       await memberships.learn(repository, 'account', answer);
       if (answer.kind === 'yes') await store.index.putLink(repository.name, digest, { kind: 'blob' });
+      if (answer.kind === 'no') await store.index.removeLink(repository.name, digest);
       return answer;
     };
     return { open, limits, signal: this.#ending.signal };
@@ -164,12 +150,7 @@ export class BlobPull implements AsyncDisposable {
 
   /** Waits for the fills under way. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled(
-      [...this.#fills.values()].map(async ({ opened }) => {
-        const answer = await opened;
-        if (answer.kind === 'yes') await answer.value.ended;
-      }),
-    );
+    await Promise.all([...this.#downloads.values()].map(({ ended }) => ended));
   }
 }
 
@@ -180,12 +161,4 @@ function found(cache: CacheState, size: number | undefined): Outcome<BlobHead> {
 /** A stream keeps what it was given until it is read. */
 async function* copies(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
   for await (const piece of pieces) yield Buffer.from(piece);
-}
-
-/** The answer to the request for what is missing; for everything, where what was left is more than there is. */
-async function openFrom(partial: PartialContent, open: OpenBlob): Promise<Answer<BlobBody>> {
-  const answer = await open(partial.left, undefined);
-  if (partial.left === 0 || answer.kind !== 'cannot' || answer.trouble.cause !== 'unfit') return answer;
-  await partial.clear();
-  return open(0, undefined);
 }

@@ -17,7 +17,12 @@ export interface ReceiveOptions {
 
 /** Thrown where a blob cannot be had to its end. */
 class BrokenOff extends Error {
-  override readonly name = 'BrokenOff';
+  override readonly name: string = 'BrokenOff';
+}
+
+/** The repository that the bytes come from says no. That is no word on any other repository. */
+export class RepositoryRefused extends BrokenOff {
+  override readonly name = 'RepositoryRefused';
 }
 
 /**
@@ -59,7 +64,7 @@ async function* bytesFrom(
   position: number,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
-  if (answer.kind === 'no') throw new BrokenOff(`at ${position} bytes: the upstream says no`);
+  if (answer.kind === 'no') throw new RepositoryRefused(`at ${position} bytes: the upstream says no`);
   if (answer.kind === 'cannot') {
     const { cause, detail } = answer.trouble;
     throw cause === 'unfit' ? new BrokenOff(detail) : new Error(detail);

@@ -1,0 +1,145 @@
+import type { Logger } from '../../platform/log.ts';
+import type { Digest } from '../../registry/digest.ts';
+import type { RepositoryName } from '../../registry/repository.ts';
+import type { PartialContent } from '../store/content-store.ts';
+import { type Answer, yes } from '../upstream/answer.ts';
+import type { BlobBody } from '../upstream/registry-client.ts';
+import type { CacheWrites } from './cache-writes.ts';
+import { Fill } from './fill.ts';
+import type { ReceiveOptions } from './receive-blob.ts';
+
+export interface DownloadOptions {
+  readonly digest: Digest;
+  /** Opens what an earlier fill has left. */
+  readonly begin: () => Promise<PartialContent>;
+  /** Does any repository contain the digest? */
+  readonly isLinked: () => Promise<boolean>;
+  readonly writes: CacheWrites;
+  readonly log: Logger;
+}
+
+/** What an opening comes to. `unwritable`: the cache cannot be written, so there is no fill. */
+export type Opened = Answer<Fill> | { readonly kind: 'unwritable' };
+
+const UNWRITABLE = { kind: 'unwritable' } as const;
+
+/**
+ * The download of one digest, from the first question to the end of its fill. Several repositories can be asked for the digest
+ * at the same time, each under its own scope. A refusal belongs to the repository that it was asked for; the first that says
+ * yes begins the fill, and from then on the others share its bytes.
+ */
+export class Download {
+  /** Settles when another download of this digest may begin: with the fill, where there was one. */
+  readonly ended: Promise<Fill | undefined>;
+  readonly #options: DownloadOptions;
+  readonly #partial: Promise<PartialContent | undefined>;
+  /** Those that are being asked, and those that have said yes. */
+  readonly #openings = new Map<RepositoryName, Promise<Opened>>();
+  readonly #end = Promise.withResolvers<Fill | undefined>();
+  #fill: Promise<Opened> | undefined;
+  #filledFor: RepositoryName | undefined;
+  #isClosed = false;
+
+  constructor(options: DownloadOptions) {
+    this.#options = options;
+    this.ended = this.#end.promise;
+    this.#partial = options.begin().catch((error: Error) => {
+      options.writes.failed(error);
+      return undefined;
+    });
+  }
+
+  /** Is it ending? Then it takes nobody any more. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** The fill, once a repository has said yes. It is for those only whose own repository has confirmed the digest. */
+  get fill(): Promise<Opened> | undefined {
+    return this.#fill;
+  }
+
+  /** The repository whose yes began the fill. */
+  get filledFor(): RepositoryName | undefined {
+    return this.#filledFor;
+  }
+
+  /** Is this repository being asked, or has it said yes? */
+  isOf(repository: RepositoryName): boolean {
+    return this.#openings.has(repository);
+  }
+
+  /** Asks for the bytes under the scope of one repository, once however many want them there. */
+  open(repository: RepositoryName, receive: ReceiveOptions): Promise<Opened> {
+    const running = this.#openings.get(repository);
+    if (running !== undefined) return running;
+    const opened = this.#openFor(repository, receive);
+    this.#openings.set(repository, opened);
+    return opened;
+  }
+
+  async #openFor(repository: RepositoryName, receive: ReceiveOptions): Promise<Opened> {
+    try {
+      const opened = await this.#ask(repository, receive);
+      if (opened.kind !== 'yes') await this.#refused(repository, opened.kind);
+      return opened;
+    } catch (error) {
+      await this.#refused(repository, 'cannot');
+      throw error;
+    }
+  }
+
+  async #ask(repository: RepositoryName, receive: ReceiveOptions): Promise<Opened> {
+    const partial = await this.#partial;
+    if (partial === undefined) return UNWRITABLE;
+    const rest = await receive.open(partial.left, undefined);
+    const isTooMuch = partial.left > 0 && rest.kind === 'cannot' && rest.trouble.cause === 'unfit';
+    const answer = isTooMuch ? await receive.open(0, undefined) : rest;
+    if (answer.kind !== 'yes') return answer;
+    if (this.#fill !== undefined) letGo(answer.value);
+    else {
+      this.#filledFor = repository;
+      this.#fill = this.#begin(partial, answer.value, isTooMuch, receive);
+    }
+    return this.#fill;
+  }
+
+  async #begin(
+    partial: PartialContent,
+    first: BlobBody,
+    isTooMuch: boolean,
+    receive: ReceiveOptions,
+  ): Promise<Opened> {
+    const { digest, writes, log } = this.#options;
+    try {
+      if (isTooMuch) await partial.clear();
+    } catch (error) {
+      letGo(first);
+      writes.failed(error as Error);
+      return UNWRITABLE;
+    }
+    const fill = new Fill({ ...receive, digest, partial, first, writes, log });
+    void fill.ended.then(() => {
+      this.#isClosed = true;
+      this.#end.resolve(fill);
+    });
+    return yes(fill);
+  }
+
+  /** What an earlier fill has left stays as long as some repository contains the digest: a refusal of another is no word on that. */
+  async #refused(repository: RepositoryName, kind: Exclude<Opened['kind'], 'yes'>): Promise<void> {
+    this.#openings.delete(repository);
+    if (this.#openings.size > 0) return;
+    this.#isClosed = true;
+    const partial = await this.#partial;
+    const isWanted = kind !== 'no' || (await this.#options.isLinked());
+    const stays = partial !== undefined && partial.left > 0 && isWanted;
+    await (stays ? partial.leave() : partial?.discard())?.catch(() => {});
+    this.#end.resolve(undefined);
+  }
+}
+
+/** Another repository was faster, and its bytes are the same. */
+function letGo({ body }: BlobBody): void {
+  body.on('error', () => {}).destroy();
+}
