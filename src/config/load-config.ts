@@ -8,7 +8,7 @@ import { byPosition, type Parsed } from '../platform/fault.ts';
 import { tooOpen, whyTooOpen } from '../platform/secret-file.ts';
 import { readYaml } from '../platform/yaml-document.ts';
 import { PartReader, section } from '../platform/yaml-schema.ts';
-import { DOCKER_HUB, parseUpstreamHost, type UpstreamHost } from '../registry/repository.ts';
+import { canonicalHost, DOCKER_HUB, parseUpstreamHost, type UpstreamHost } from '../registry/repository.ts';
 import type { Config, Credential, Upstream } from './config.ts';
 import { type Environment, overlay } from './environment.ts';
 import { readFederations } from './federation.ts';
@@ -137,14 +137,23 @@ function readUpstreams(parts: PartReader, circumstances: Circumstances): readonl
   const wanted = externalCore && hosts.length > 0 ? hosts : [...new Set([DOCKER_HUB, ...hosts])];
   return wanted.flatMap((text): Upstream[] => {
     const host = parseUpstreamHost(text);
-    if (host !== undefined) return [readUpstream(parts, host, circumstances)];
-    parts.fault(
-      ['upstreams', text],
-      `"${text}" is no host; expected one such as ghcr.io or registry.corp:5000`,
-      'key',
-    );
+    if (host !== undefined && canonicalHost(host) === host) return [readUpstream(parts, host, circumstances)];
+    parts.fault(['upstreams', text], whyNoUpstream(text), 'key');
     return [];
   });
+}
+
+/** Why clients could not write this before a name, or would mean something else by it. */
+function whyNoUpstream(text: string): string {
+  const host = parseUpstreamHost(text);
+  if (host !== undefined)
+    return `"${text}" is another name of ${canonicalHost(host)}; write ${canonicalHost(host)}`;
+  if (parseUpstreamHost(`${text}:443`) === undefined)
+    return `"${text}" is no host; expected one such as ghcr.io or registry.corp:5000`;
+  return (
+    `"${text}" has neither a dot nor a port, so that "${text}/tool" means ${DOCKER_HUB}/${text}/tool to every client; ` +
+    `write "${text}:443", or its full name, and "url: https://${text}" below it`
+  );
 }
 
 function readUpstream(

@@ -26,8 +26,8 @@ import {
 } from '../registry/core-api.ts';
 import { ERRORS, errorBody } from '../registry/error.ts';
 import { writePage } from '../registry/page.ts';
-import type { UpstreamNames } from '../registry/repository.ts';
-import { parseTarget, type RepositoryRoute } from '../registry/route.ts';
+import { repositoryOf, type UpstreamNames } from '../registry/repository.ts';
+import { HANDOVER, parseHandover, type RepositoryRoute } from '../registry/route.ts';
 import type { Fill } from './pull/fill.ts';
 import type { Outcome, Refusal } from './pull/outcome.ts';
 import type { BlobPull, PulledBlob } from './pull/pull-blob.ts';
@@ -86,17 +86,18 @@ export function coreApplication(rooms: CoreRooms): Koa {
 async function answer(context: Context, rooms: CoreRooms, state: FollowedAnswer): Promise<void> {
   if (context.path === '/state') return state.answer(context);
   if (context.path === '/served') return answerServed(context, rooms);
-  if (!context.path.startsWith('/v2/')) return answerOperator(context, rooms);
+  if (!context.path.startsWith(HANDOVER)) return answerOperator(context, rooms);
   const { method } = context;
   const grant = parseGrant(context.get(CORE_HEADERS.grant));
-  const parsed = parseTarget(context.req.url ?? '', rooms.names);
+  const repository = repositoryOf(
+    context.get(CORE_HEADERS.upstream),
+    context.get(CORE_HEADERS.path),
+    rooms.names,
+  );
+  const parsed = parseHandover(context.req.url ?? '', repository);
   if ('refusal' in parsed) {
     refuse(context, { kind: 'refused', error: parsed.refusal });
-  } else if (
-    grant === undefined ||
-    !('repository' in parsed.route) ||
-    (method !== 'GET' && method !== 'HEAD')
-  ) {
+  } else if (grant === undefined || (method !== 'GET' && method !== 'HEAD')) {
     refuse(context, { kind: 'refused', error: 'BAD_REQUEST' });
   } else {
     const cost = new Cost();

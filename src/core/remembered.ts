@@ -7,7 +7,7 @@ import type { Live } from '../platform/live.ts';
 import type { Served } from '../registry/core-api.ts';
 import { parseDigest } from '../registry/digest.ts';
 import { parseReference } from '../registry/reference.ts';
-import { resolveRepository, type UpstreamNames } from '../registry/repository.ts';
+import { repositoryOf, type UpstreamNames } from '../registry/repository.ts';
 import type { RecentPulls } from './pull/recent-pulls.ts';
 import type { Store } from './store/store.ts';
 
@@ -34,8 +34,8 @@ export function createRemembered({ store, recent, names }: RememberedOptions): R
       },
       changed: () => withdrawals.changed(),
     },
-    served({ caller, kind, method, ...written }) {
-      const repository = resolveRepository(written.repository, [], names);
+    served({ caller, upstream, path, kind, method, ...written }) {
+      const repository = repositoryOf(upstream, path, names);
       const reference = parseReference(written.reference);
       const digest = parseDigest(written.digest);
       if (repository === undefined || reference === undefined || digest === undefined) return undefined;

@@ -1,11 +1,15 @@
 /**
- * What a gateway and the core say to each other besides the distribution API. Requests carry a grant; answers say how
+ * What a gateway and the core say to each other. A pull is `GET /pull/manifests/latest` (the distribution API's path below
+ * its repository) with the repository's upstream and path and a grant in headers; answers say how
  * they came about, and of a blob where its bytes lie instead of the bytes.
  */
 import { z } from 'zod';
 
 export const CORE_HEADERS = {
   grant: 'hubgate-grant',
+  /** Of a request: the repository. Both values are taken as they are, so that what was authorized is what is fetched. */
+  upstream: 'hubgate-upstream',
+  path: 'hubgate-path',
   cache: 'hubgate-cache',
   /** Of a refusal: its name in `ERRORS`. */
   error: 'hubgate-error',
@@ -150,7 +154,8 @@ export const CACHE_STATE = z.string();
 export const SERVED = z.array(
   z.object({
     caller: z.string(),
-    repository: z.string(),
+    upstream: z.string(),
+    path: z.string(),
     kind: z.enum(['manifest', 'blob']),
     method: z.enum(['GET', 'HEAD']),
     /** As it was asked for. */

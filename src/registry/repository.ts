@@ -43,8 +43,9 @@ export function isRepositoryPath(text: string): boolean {
   return text.length <= MAX_NAME_LENGTH && PATH.test(path);
 }
 
+/** A host that can stand before a name. One label without a port cannot, because there it means a path of Docker Hub. */
 export function parseUpstreamHost(text: string): UpstreamHost | undefined {
-  return HOST.test(text) ? (text as UpstreamHost) : undefined;
+  return HOST.test(text) && looksLikeHost(text) ? (text as UpstreamHost) : undefined;
 }
 
 /**
@@ -97,7 +98,25 @@ export function resolveRepository(
     : repositoryAt(upstream, prefixed ? written.slice(slash + 1) : written);
 }
 
-/** How people write it: without a host for Docker Hub, as in `docker pull`. */
-export function familiarName(repository: Repository): string {
-  return repository.upstream === DOCKER_HUB ? repository.path : repository.name;
+/**
+ * The repository at exactly this path of exactly this upstream, as one process hands it to another: neither of the two is
+ * interpreted. Undefined if the upstream is not mirrored or the path is not the one by which a repository is known here.
+ */
+export function repositoryOf(
+  upstream: string,
+  path: string,
+  { upstreams }: UpstreamNames,
+): Repository | undefined {
+  const host = upstreams.has(upstream) ? parseUpstreamHost(upstream) : undefined;
+  const repository = host === undefined ? undefined : repositoryAt(host, path);
+  return repository?.path === path ? repository : undefined;
+}
+
+/**
+ * How people write it: without a host for Docker Hub, as in `docker pull`. A path that begins like a host keeps the host,
+ * because without it the name would mean a repository of another upstream.
+ */
+export function familiarName({ upstream, path, name }: Repository): string {
+  const [first = ''] = path.split('/');
+  return upstream === DOCKER_HUB && !looksLikeHost(first) ? path : name;
 }

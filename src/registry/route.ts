@@ -35,6 +35,9 @@ const BEFORE_V2 = /^\/([^/]+)(\/v2(?:\/.*)?)$/;
 const TAGS = '/tags/list';
 const UPLOAD = '/blobs/uploads/';
 
+/** Before the resource in the target of a request to the core. */
+export const HANDOVER = '/pull/';
+
 const UNKNOWN: ParsedTarget = { refusal: 'NAME_UNKNOWN' };
 
 /**
@@ -53,6 +56,23 @@ export function parseTarget(target: string, names: UpstreamNames): ParsedTarget 
   if (rest === '/v2' || rest === '/v2/') return { route: { kind: 'ping' } };
   if (!rest.startsWith('/v2/')) return UNKNOWN;
   return parseResource(rest.slice('/v2/'.length), query, (name) => resolveRepository(name, beside, names));
+}
+
+/**
+ * Reads what a gateway hands to the core: the repository as two values that were decided before and are not interpreted again,
+ * and the resource below it (`resourceOf`) in the target.
+ */
+export function parseHandover(
+  target: string,
+  repository: Repository | undefined,
+): { readonly route: RepositoryRoute } | { readonly refusal: ErrorName } {
+  if (repository === undefined || !target.startsWith(HANDOVER)) return { refusal: 'NAME_UNKNOWN' };
+  const [resource = '', query = ''] = target.slice(HANDOVER.length).split('?', 2);
+  const parsed = parseResource(`/${resource}`, new URLSearchParams(query), (name) =>
+    name === '' ? repository : undefined,
+  );
+  if ('refusal' in parsed) return parsed;
+  return 'repository' in parsed.route ? { route: parsed.route } : { refusal: 'BAD_REQUEST' };
 }
 
 function splitBeforeV2(path: string): [before: string | undefined, rest: string] {

@@ -163,6 +163,18 @@ proxy: { remoteurl: "http://registry.corp:5000/v2", username: bo, exec: { comman
   assert.match(stdout, /<mirror>\/registry\.corp:5000\/<image>/);
 });
 
+test('invariant 17: an upstream of one label gets its port, without which its names would mean Docker Hub’s', async () => {
+  for (const [remote, host] of [
+    ['https://nexus', 'nexus:443'],
+    ['http://nexus', 'nexus:80'],
+    ['https://nexus:8443', 'nexus:8443'],
+  ] as const) {
+    const { config, stdout } = await migrated(`version: 0.1\nproxy: { remoteurl: "${remote}" }\n`);
+    assert.deepEqual(config.upstreams[1], { host, url: remote, insecure: remote.startsWith('http:') });
+    assert.ok(stdout.includes(`<mirror>/${host}/<image>`));
+  }
+});
+
 test('a registry that holds images is said to be none that Hubgate can take the place of; a password in a URL is not printed', async () => {
   const own = await migrated(
     'version: 0.1\nstorage: { filesystem: { rootdirectory: /r } }\nhttp: { addr: ":5000" }\n',

@@ -166,6 +166,17 @@ token: { lifetime: 1h }
   );
 });
 
+test('invariant 17: a host that names something else before an image is refused, with what to write instead', async () => {
+  assert.deepEqual(await faultsOf('upstreams: { nexus: { url: "https://nexus" } }'), [
+    'config/hubgate.yaml:1:14: "nexus" has neither a dot nor a port, so that "nexus/tool" means docker.io/nexus/tool to every client; write "nexus:443", or its full name, and "url: https://nexus" below it',
+  ]);
+  assert.deepEqual(await faultsOf('upstreams: { index.docker.io: { url: "https://registry.corp" } }'), [
+    'config/hubgate.yaml:1:14: "index.docker.io" is another name of docker.io; write docker.io',
+  ]);
+  for (const host of ['nexus:443', 'nexus.corp', 'localhost', 'localhost:5000', '10.0.0.1'])
+    assert.deepEqual(await faultsOf(`upstreams: { "${host}": { url: "https://nexus" } }`), [], host);
+});
+
 test('an upstream without TLS is accepted on loopback, or where the file says that it is meant', async () => {
   for (const url of ['http://localhost:5000', 'http://127.0.0.2:5000', 'http://[::1]:5000']) {
     assert.deepEqual(await faultsOf(`upstreams: { docker.io: { url: "${url}" } }`), [], url);

@@ -35,7 +35,7 @@ async function slowWayTo(core: TestCore) {
   const server = createServer(async (asked, response) => {
     const { url = '', method, headers } = asked;
     way.asked.push(`${method} ${url}`);
-    const held = url.startsWith('/v2/') ? way.hold : undefined;
+    const held = url.startsWith('/pull/') ? way.hold : undefined;
     const forwarded = request(
       { socketPath: path.join(core.directory, 'core.sock'), path: url, method, headers },
       async (answer) => {

@@ -16,7 +16,8 @@ import { waitFor } from '../support/wait-for.ts';
 const { digest } = imageOf();
 const SERVED = {
   caller: 'ana',
-  repository: 'docker.io/library/alpine',
+  upstream: 'docker.io',
+  path: 'library/alpine',
   kind: 'manifest',
   method: 'GET',
   reference: 'latest',

@@ -36,6 +36,14 @@ export const SHORT_LIMITS: CoreLimits = {
 
 export const ACCOUNT = { username: 'acme-mirror', password: 'hub-p4ss:w%rd' };
 
+/** A request to the core for `library/alpine/manifests/latest` of Docker Hub, as a gateway hands it over. */
+function handedOver(target: string, grant: string) {
+  const [, repository = '', resource = ''] =
+    /^(.+)\/((?:manifests|blobs|referrers)\/[^/]+|tags\/list.*)$/.exec(target) ?? [];
+  const headers = { 'hubgate-grant': grant, 'hubgate-upstream': 'docker.io', 'hubgate-path': repository };
+  return { path: `/pull/${resource}`, headers };
+}
+
 /** A core in this process, in front of a stand-in Hub, with a clock of the test's own. */
 export class TestCore implements AsyncDisposable {
   readonly directory: string;
@@ -71,8 +79,7 @@ export class TestCore implements AsyncDisposable {
   }
 
   ask(target: string, { method = 'GET', grant = 'public' } = {}): Promise<TestResponse> {
-    const headers = { 'hubgate-grant': grant };
-    return ask({ socketPath: this.#options.socket, path: `/v2/docker.io/${target}`, method, headers });
+    return ask({ socketPath: this.#options.socket, method, ...handedOver(target, grant) });
   }
 
   /** Reports what a gateway has given out of its memory; the pulls that it belongs to. */
@@ -111,8 +118,7 @@ export class TestCore implements AsyncDisposable {
 
   /** Asks, and has the answer as soon as its headers are there. */
   async open(target: string, grant = 'public'): Promise<IncomingMessage> {
-    const headers = { 'hubgate-grant': grant };
-    const started = request({ socketPath: this.#options.socket, path: `/v2/docker.io/${target}`, headers });
+    const started = request({ socketPath: this.#options.socket, ...handedOver(target, grant) });
     started.end();
     const [response] = await once(started, 'response');
     return response;

@@ -152,7 +152,7 @@ function migrateProxy(from: Collector): void {
     return;
   }
   const isHub = HUB_HOSTS.has(url.hostname);
-  const host = isHub ? DOCKER_HUB : parseUpstreamHost(url.host);
+  const host = isHub ? DOCKER_HUB : (parseUpstreamHost(url.host) ?? parseUpstreamHost(withPort(url)));
   if (host === undefined) {
     from.left.push(`proxy.remoteurl: ${url.host} cannot be the name of an upstream here`);
     return;
@@ -170,6 +170,11 @@ function migrateProxy(from: Collector): void {
   from.notes.push(
     'proxy.ttl (168h, if not said) counts from the first pull of an image; cache.unusedFor counts from its last use. Beyond cache.maxSize the longest unused goes',
   );
+}
+
+/** A host of one label needs its port: without one, clients take it for a path of Docker Hub. */
+function withPort({ hostname, port, protocol }: URL): string {
+  return `${hostname}:${port === '' ? (protocol === 'http:' ? '80' : '443') : port}`;
 }
 
 function upstreamLines(from: Collector, url: URL, host: string): string[] {

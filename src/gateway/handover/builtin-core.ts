@@ -23,7 +23,7 @@ import {
 import { parseDigest } from '../../registry/digest.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { parsePage } from '../../registry/page.ts';
-import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
+import { HANDOVER, type RepositoryRoute, resourceOf } from '../../registry/route.ts';
 import { openStoredBlob } from './blob-source.ts';
 import { ChunkCache } from './chunk-cache.ts';
 import type { Core, CoreAnswer, CoreNotes, Holding, PullOptions } from './core.ts';
@@ -96,8 +96,10 @@ class BuiltinCore implements RememberableCore {
     const response = await this.#http.request({
       // A document's length is known with its bytes only.
       method: route.kind === 'manifest' || route.kind === 'blob' ? method : 'GET',
-      path: `/v2/${route.repository.name}/${resourceOf(route)}`,
+      path: `${HANDOVER}${resourceOf(route)}`,
       headers: {
+        [CORE_HEADERS.upstream]: route.repository.upstream,
+        [CORE_HEADERS.path]: route.repository.path,
         [CORE_HEADERS.grant]: grant,
         ...(caller !== undefined && { [CORE_HEADERS.caller]: caller }),
       },

@@ -133,13 +133,14 @@ class RememberingCore implements Core {
   }
 
   #report(route: Remembered, { method, caller = '', notes = {} }: PullOptions, answer: CoreAnswer): void {
-    const { kind, repository } = route;
+    const { kind } = route;
+    const { upstream, path } = route.repository;
     const asked =
       kind === 'blob'
         ? { reference: route.digest, digest: route.digest }
         : { reference: writeReference(route.reference), digest: (answer as Manifest).digest };
     notes.cost ??= { upstreamRequests: 0, countedPulls: 0 };
-    notes.pull ??= this.#reports.add({ caller, repository: repository.name, kind, method, ...asked });
+    notes.pull ??= this.#reports.add({ caller, upstream, path, kind, method, ...asked });
   }
 
   repositories(): Promise<CachedRepositories | undefined> {

@@ -108,7 +108,7 @@ test('what a gateway gave out of its memory was used, for it says so', async () 
   await pull('unused', unused);
   core.now += 29 * 24 * HOUR;
   const digest = remembered.layers[0] ?? '';
-  const asked = { caller: '', repository: 'docker.io/library/remembered', reference: digest, digest };
+  const asked = { caller: '', upstream: 'docker.io', path: 'library/remembered', reference: digest, digest };
   assert.deepEqual(await core.served([{ ...asked, kind: 'blob', method: 'GET' }]), [null]);
   core.now += 2 * 24 * HOUR;
   await waitFor(async () => !(await isHere(unused.layers[0])));
