@@ -82,10 +82,9 @@ async function readFound(
 
 async function filesOf(file: string): Promise<string[]> {
   const directory = directoryOf(file);
-  const names = await readdir(directory).catch(() => []);
+  const [names, state] = await Promise.all([readdir(directory).catch(() => []), stateOfFile(file)]);
   const more = names.filter((name) => !name.startsWith('.') && /\.ya?ml$/.test(name)).sort();
-  const isThere = (await stateOfFile(file)) !== 'absent';
-  return [...(isThere ? [file] : []), ...more.map((name) => path.join(directory, name))];
+  return [...(state !== 'absent' ? [file] : []), ...more.map((name) => path.join(directory, name))];
 }
 
 async function readSource(

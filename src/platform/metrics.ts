@@ -42,19 +42,20 @@ interface MeterOptions {
   readonly together?: Together;
 }
 
-/** Milliseconds between two looks at how late the event loop is. */
-const LOOP_RESOLUTION = 20;
 const NANOSECONDS = 1e9;
 
 /** The meters of one process. Labels are to be few and known beforehand: each combination of them is kept for ever. */
 export class Meters implements Disposable {
   readonly #registry = new Registry();
   readonly #readers: (() => Promise<void>)[] = [];
-  readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION });
+  /** By the turns of the loop itself: a timer would wake an idle process again and again. */
+  readonly #loopDelay = monitorEventLoopDelay({ samplePerIteration: true });
 
   /** `role`: whose process this is, as a label of what every process has. */
   constructor(role: string) {
     this.#loopDelay.enable();
+    // Of the turn in which it is enabled it takes the time of waiting for work.
+    setImmediate(() => this.#loopDelay.reset());
     this.#measureProcess(role);
   }
 
@@ -101,15 +102,13 @@ export class Meters implements Disposable {
     const labels = { role };
     const delay = this.#loopDelay;
     const readDelay = () => {
-      // What is recorded is the time between two looks, the one that was wanted included.
-      const late = (measured: number) => Math.max(0, measured / NANOSECONDS - LOOP_RESOLUTION / 1000);
-      const seconds = { p99: late(delay.percentile(99)), max: late(delay.max) };
+      const seconds = { p99: delay.percentile(99) / NANOSECONDS, max: delay.max / NANOSECONDS };
       delay.reset();
       return Object.entries(seconds).map(([statistic, value]) => ({ value, labels: { role, statistic } }));
     };
     this.readGauge(
       'hubgate_event_loop_delay_seconds',
-      'How late the event loop was since the last scrape, of several processes the latest',
+      'How long a turn of the event loop kept others waiting since the last scrape, of several processes the longest',
       readDelay,
       { labels: ['role', 'statistic'], together: 'max' },
     );

@@ -1,10 +1,10 @@
-import { type FSWatcher, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FaultsError, formatFault, type Parsed } from './fault.ts';
 import { type Live, LiveValue } from './live.ts';
 import type { Logger } from './log.ts';
+import { pollAndWatch } from './poll-and-watch.ts';
 
 export interface WatchOptions {
   /** What the files are now, as one text: differs where their content may differ. */
@@ -13,8 +13,13 @@ export interface WatchOptions {
   readonly seen: string;
   /** Reads them anew. What it throws is logged, and the next change is another chance. */
   readonly load: () => Promise<void>;
-  /** Changes in these are noticed at once; one that cannot be watched is only looked at now and then. */
+  /**
+   * Changes in these are noticed at once; one that cannot be watched is only looked at now and then. A file can stand here
+   * too, where its directory may not be read.
+   */
   readonly directories: readonly string[];
+  /** Milliseconds between two looks; absent: as short as is needed for a change to hold within a second. */
+  readonly interval?: number;
   readonly log: Logger;
 }
 
@@ -24,7 +29,9 @@ export interface Watch extends Disposable {
 }
 
 /** How soon a change is seen where nothing tells. Half of the second that it may take, so that reading fits in too. */
-const INTERVAL = 400;
+const INTERVAL = 500;
+/** Milliseconds. Of files whose change need not hold within a second where the file system tells nothing of it. */
+export const SLOW_INTERVAL = 2_500;
 /** Whoever writes in place writes in several steps: a file is read when it has kept still for so long. */
 const SETTLE = 30;
 /** One that never keeps still is read all the same, and is refused if it is torn. */
@@ -43,41 +50,20 @@ export function watchFiles(options: WatchOptions): Watch {
 
 class Watcher implements Watch {
   readonly #options: WatchOptions;
-  readonly #stop = new AbortController();
-  readonly #watches: FSWatcher[] = [];
-  #nudge = Promise.withResolvers<void>();
+  readonly #polling: Disposable;
   #seen: string;
   #loading: Promise<void> = Promise.resolve();
 
   constructor(options: WatchOptions) {
     this.#options = options;
     this.#seen = options.seen;
-    for (const directory of options.directories) this.#watch(directory);
-    this.#follow().catch((error: unknown) => {
-      if (!this.#stop.signal.aborted) throw error;
+    this.#polling = pollAndWatch({
+      watched: options.directories,
+      interval: options.interval ?? INTERVAL,
+      task: async () => {
+        if (await this.#hasChanged()) await this.#load();
+      },
     });
-  }
-
-  #watch(directory: string): void {
-    try {
-      const watcher = watch(directory, { persistent: false }, () => this.#nudge.resolve());
-      // What cannot be watched any more is still looked at.
-      watcher.on('error', () => watcher.close());
-      this.#watches.push(watcher);
-    } catch {
-      // Not there, or out of watches.
-    }
-  }
-
-  async #follow(): Promise<void> {
-    const { signal } = this.#stop;
-    while (!signal.aborted) {
-      const tick = setTimeout(this.#nudge.resolve, INTERVAL).unref();
-      await this.#nudge.promise;
-      clearTimeout(tick);
-      this.#nudge = Promise.withResolvers();
-      if (!signal.aborted && (await this.#hasChanged())) await this.#load();
-    }
   }
 
   async #hasChanged(): Promise<boolean> {
@@ -109,10 +95,17 @@ class Watcher implements Watch {
   }
 
   [Symbol.dispose](): void {
-    this.#stop.abort();
-    this.#nudge.resolve();
-    for (const watcher of this.#watches) watcher.close();
+    this.#polling[Symbol.dispose]();
   }
+}
+
+/**
+ * How files are watched whose change need not hold within a second on a file system that tells nothing. A gateway may read
+ * these files and not their directories, which hold secrets too.
+ */
+export function watchedSlowly(files: readonly string[]): Pick<WatchOptions, 'directories' | 'interval'> {
+  const directories = new Set(files.map((file) => path.dirname(file)));
+  return { directories: [...files, ...directories], interval: SLOW_INTERVAL };
 }
 
 /** What tells one state of a file from another without reading it. */
@@ -137,6 +130,7 @@ export async function followFile<T>(
   file: string,
   read: (file: string) => Promise<Parsed<T>>,
   log: Logger,
+  watched: Pick<WatchOptions, 'directories' | 'interval'> = { directories: [path.dirname(file)] },
 ): Promise<Followed<T>> {
   const state = () => stateOfFile(file);
   const seen = await state();
@@ -152,7 +146,7 @@ export async function followFile<T>(
       live.set(next.value);
     }
   };
-  const watching = watchFiles({ state, seen, load, directories: [path.dirname(file)], log });
+  const watching = watchFiles({ state, seen, load, ...watched, log });
   return {
     get current() {
       return live.current;

@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { setInterval } from 'node:timers/promises';
 import { type Live, LiveValue } from '../../platform/live.ts';
+import { pollAndWatch } from '../../platform/poll-and-watch.ts';
 import type { AuthState, StoredCertificate, StoredLogin, StoredToken } from './auth-state.ts';
 
 const SCHEMA_VERSION = 1;
@@ -23,9 +23,9 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
-/** Milliseconds. How long a writer waits for another, and how soon another's change is seen. */
+/** Milliseconds. How long a writer waits for another, and how soon another's change is seen where the file system tells nothing. */
 const BUSY_TIMEOUT = 5_000;
-const LOOK_EVERY = 200;
+const LOOK_EVERY = 500;
 /** Milliseconds. Each write is synced, so that one for each use would be what issuing a token costs. */
 const WRITE_USES_AFTER = 1_000;
 /** Milliseconds. When a checkpoint is tried again that a reader or a full disk prevented. */
@@ -56,7 +56,7 @@ interface Use {
 class SqliteState implements AuthState {
   readonly #database: DatabaseSync;
   readonly #changes = new LiveValue(0);
-  readonly #stop = new AbortController();
+  readonly #polling: Disposable;
   readonly #statements = new Map<string, StatementSync>();
   /** The last use of each credential that is not written down yet, by its id. */
   readonly #uses = new Map<string, Use>();
@@ -80,7 +80,9 @@ class SqliteState implements AuthState {
     // What a kill left. PASSIVE, because others who have the file open would take TRUNCATE for a change.
     this.#isCheckpointed('PASSIVE');
     this.#seen = this.#dataVersion();
-    void this.#follow();
+    // What another process writes goes into this file first.
+    const watched = [`${file}-wal`];
+    this.#polling = pollAndWatch({ watched, interval: LOOK_EVERY, task: async () => this.#look() });
   }
 
   get changes(): Live<number> {
@@ -167,7 +169,7 @@ class SqliteState implements AuthState {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort();
+    this.#polling[Symbol.dispose]();
     clearTimeout(this.#checkpointing);
     this.#writeUses();
     this.#database.close();
@@ -247,18 +249,11 @@ class SqliteState implements AuthState {
     return this.#statement('PRAGMA data_version').get()?.data_version;
   }
 
-  async #follow(): Promise<void> {
-    const { signal } = this.#stop;
-    try {
-      for await (const _ of setInterval(LOOK_EVERY, undefined, { signal, ref: false })) {
-        const now = this.#dataVersion();
-        if (now === this.#seen) continue;
-        this.#seen = now;
-        this.#changes.set(this.#changes.current + 1);
-      }
-    } catch (error) {
-      if (!signal.aborted) throw error;
-    }
+  #look(): void {
+    const now = this.#dataVersion();
+    if (now === this.#seen) return;
+    this.#seen = now;
+    this.#changes.set(this.#changes.current + 1);
   }
 }
 

@@ -4,7 +4,7 @@ import { calculateJwkThumbprint, exportJWK, type JWK } from 'jose';
 import type { Clock } from '../../platform/clock.ts';
 import { LiveValue } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
-import { type Followed, stateOfFile, watchFiles } from '../../platform/watched-files.ts';
+import { type Followed, SLOW_INTERVAL, stateOfFile, watchFiles } from '../../platform/watched-files.ts';
 import { previousKeyFile } from './signing-key-file.ts';
 
 export interface SigningKey {
@@ -35,7 +35,7 @@ export async function followSigningKeys(
   log: Logger,
   clock: Clock,
 ): Promise<Followed<SigningKeys>> {
-  const state = async () => `${await stateOfFile(file)} ${await stateOfFile(previousKeyFile(file))}`;
+  const state = async () => (await Promise.all([file, previousKeyFile(file)].map(stateOfFile))).join(' ');
   const seen = await state();
   let ending: NodeJS.Timeout | undefined;
   const read = async () => {
@@ -54,8 +54,8 @@ export async function followSigningKeys(
     }
   };
   const live = new LiveValue(await read());
-  // The audit log grows beside it all the time: watching the directory would tell of nothing else.
-  const watching = watchFiles({ state, seen, load, directories: [], log });
+  // Not its directory: the audit log grows there all the time, and nothing else would be told.
+  const watching = watchFiles({ state, seen, load, directories: [file], interval: SLOW_INTERVAL, log });
   return {
     get current() {
       return live.current;

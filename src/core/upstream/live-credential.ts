@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import type { Logger } from '../../platform/log.ts';
-import { stateOfFile, type Watch, watchFiles } from '../../platform/watched-files.ts';
+import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platform/watched-files.ts';
 import type { UpstreamCredential, UpstreamOptions } from './upstream.ts';
 
 /** The credential of one upstream, as it is now. */
@@ -61,7 +60,7 @@ class CredentialFile implements LiveCredential {
       state: () => stateOfFile(passwordFile),
       seen: '',
       load: () => this.#load(),
-      directories: [path.dirname(passwordFile)],
+      ...watchedSlowly([passwordFile]),
       log,
     });
     this.#first = this.look();

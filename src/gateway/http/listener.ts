@@ -3,11 +3,10 @@ import { readFile } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import path from 'node:path';
 import { drained } from '../../platform/drain.ts';
 import type { Live } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
-import { stateOfFile, type Watch, watchFiles } from '../../platform/watched-files.ts';
+import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platform/watched-files.ts';
 import { type ListenOn, listenOn } from './listen.ts';
 
 export interface ListenerOptions {
@@ -115,7 +114,7 @@ async function followCertificate(
   { certificate, key, authorities, log }: ListenerOptions,
 ): Promise<{ readonly watch: Watch; readonly ends: number }> {
   // The pair is two files, of which either may be replaced last.
-  const state = async () => `${await stateOfFile(certificate)} ${await stateOfFile(key)}`;
+  const state = async () => (await Promise.all([certificate, key].map(stateOfFile))).join(' ');
   const seen = await state();
   let loaded: string | undefined;
   let ends = Number.NaN;
@@ -141,8 +140,7 @@ async function followCertificate(
     }
   };
   await load();
-  const directories = [path.dirname(certificate), path.dirname(key)];
-  const watch = watchFiles({ state, seen, load, directories, log });
+  const watch = watchFiles({ state, seen, load, ...watchedSlowly([certificate, key]), log });
   const again = () => void authorities.changed().then(() => watch.look().then(again));
   again();
   return {

@@ -1,0 +1,127 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { ask, type TestRequest, type TestResponse } from './http.ts';
+import { freePort } from './test-hubgate.ts';
+import { waitFor } from './wait-for.ts';
+
+const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
+
+export interface RunningMirrorOptions {
+  readonly workers?: number;
+  /** For the number of open files, hard and soft. */
+  readonly openFiles?: number;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** `hubgate start`, in a home of its own, in front of an upstream that does not answer. */
+export class RunningMirror implements AsyncDisposable {
+  readonly home: string;
+  readonly port: number;
+  readonly adminPort: number;
+  readonly #options: RunningMirrorOptions;
+  #child: ReturnType<typeof spawn> | undefined;
+  #exit: Promise<unknown[]> | undefined;
+  output = '';
+
+  static async start(options: RunningMirrorOptions = {}): Promise<RunningMirror> {
+    const home = await mkdtemp(path.join(tmpdir(), 'hubgate-home-'));
+    const mirror = new RunningMirror(home, await freePort(), await freePort(), options);
+    await mirror.#start();
+    return mirror;
+  }
+
+  private constructor(home: string, port: number, adminPort: number, options: RunningMirrorOptions) {
+    this.home = home;
+    this.port = port;
+    this.adminPort = adminPort;
+    this.#options = options;
+  }
+
+  async #start(): Promise<void> {
+    const child = this.#spawn(['start']);
+    this.#child = child;
+    this.#exit = once(child, 'exit');
+    const isUp = waitFor(() => this.output.includes('docker pull'));
+    await Promise.race([isUp, this.#exit]);
+  }
+
+  #spawn(args: readonly string[]) {
+    const { workers = 1, openFiles, environment } = this.#options;
+    const { HOME, PATH } = process.env;
+    const limit = openFiles === undefined ? '' : `ulimit -n ${openFiles}; `;
+    const child = spawn('/bin/sh', ['-c', `${limit}exec "$0" "$@"`, process.execPath, BIN, ...args], {
+      cwd: this.home,
+      env: {
+        HOME,
+        PATH,
+        HUBGATE_SERVER_LISTEN: `127.0.0.1:${this.port}`,
+        HUBGATE_SERVER_ADMIN: `127.0.0.1:${this.adminPort}`,
+        HUBGATE_SERVER_WORKERS: String(workers),
+        REGISTRY_PROXY_REMOTEURL: 'http://127.0.0.1:1',
+        ...environment,
+      },
+    });
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (this.output += chunk));
+    return child;
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  /** Of all roles, or of one. */
+  async pids(role = ''): Promise<number[]> {
+    const children = await readFile(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8');
+    const pids = children
+      .split(' ')
+      .filter((pid) => pid !== '')
+      .map(Number);
+    return pids.filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`--role\0${role}`));
+  }
+
+  /** Another command in the same home, with what it prints. */
+  async run(...args: string[]): Promise<{ readonly code: unknown; readonly output: string }> {
+    const before = this.output.length;
+    const [code] = await once(this.#spawn(args), 'close');
+    return { code, output: this.output.slice(before) };
+  }
+
+  /** One request of the public listener, on a connection of its own. */
+  async ask(target: string, request: TestRequest = {}): Promise<TestResponse> {
+    const ca = await readFile(path.join(this.home, 'certs/ca.crt'), 'utf8');
+    return ask({ tls: true, host: 'localhost', port: this.port, ca, agent: false, path: target, ...request });
+  }
+
+  /** One request of the admin listener. */
+  admin(target: string): Promise<TestResponse> {
+    return ask({ host: '127.0.0.1', port: this.adminPort, path: target, agent: false });
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
+  }
+
+  /** The exit code. */
+  async stop(): Promise<unknown> {
+    this.signal('SIGTERM');
+    return (await this.#exit)?.[0];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child?.exitCode === null && this.#child.signalCode === null) {
+      for (const pid of await this.pids()) process.kill(pid, 'SIGCONT');
+      await this.stop();
+    }
+    await rm(this.home, { recursive: true });
+  }
+}
+
+/** How often the main thread of a process went to sleep to wait for something. */
+export async function sleepsOf(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)?.[1]);
+}
