@@ -194,7 +194,7 @@ export function program(end: (code: ExitCode) => void): Command {
     'make a token, the password of docker login -u OWNER; prints it once',
     ['expires', 'pull', 'fromNetworks', 'json'],
     async (options, owner = '') =>
-      (await import('../commands/token.ts')).createToken(owner, options, process),
+      (await import('../commands/token.ts')).createToken(owner, options, process.env, process),
   );
   verb<Printed>(token, 'list', 'list tokens and remembered logins', ['json'], async (options) => {
     return (await import('../commands/token.ts')).listTokens(options, process);

@@ -4,10 +4,11 @@ import { hashOfSecret, makeServiceToken, writeServiceToken } from '../auth/ident
 import { readUsers } from '../auth/identity/users-file.ts';
 import type { AuthState } from '../auth/state/auth-state.ts';
 import { openAuthState } from '../auth/state/sqlite-state.ts';
-import { duration } from '../config/values.ts';
+import type { Environment } from '../config/environment.ts';
+import { duration, writeDuration } from '../config/values.ts';
 import { systemClock } from '../platform/clock.ts';
 import { pathsIn } from './home.ts';
-import { printFaults } from './load.ts';
+import { loadOrPrint, printFaults } from './load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
 export interface TokenOptions {
@@ -25,10 +26,13 @@ export interface CreateTokenOptions extends TokenOptions {
 export async function createToken(
   owner: string,
   options: CreateTokenOptions,
+  environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
   const paths = pathsIn(options.home);
-  const wanted = readWishes(options);
+  const config = await loadOrPrint(paths, environment, terminal);
+  if (config === undefined) return 2;
+  const wanted = readWishes(options, config.longestToken);
   if ('wrong' in wanted) return refuse(wanted.wrong, terminal, 2);
   const users = await readUsers(paths.users);
   if ('faults' in users) {
@@ -76,11 +80,15 @@ interface Wishes {
   readonly from: readonly string[] | null;
 }
 
-function readWishes({ expires, pull, from }: CreateTokenOptions): Wishes | { readonly wrong: string[] } {
+function readWishes(
+  { expires, pull, from }: CreateTokenOptions,
+  longest: number,
+): Wishes | { readonly wrong: string[] } {
   const lifetime = duration(1).safeParse(expires).data;
   const patterns = pull?.map(canonicalPattern) ?? [];
   const wrong = [
     lifetime === undefined ? `"${expires}" is no duration such as 90d` : [],
+    lifetime !== undefined && lifetime > longest ? tooLong(expires, longest) : [],
     ...patterns.map((pattern) => ('wrong' in pattern ? pattern.wrong : [])),
     ...(from ?? []).map((cidr) =>
       parseNetwork([cidr]) === undefined ? `"${cidr}" is no network such as 10.0.0.0/8` : [],
@@ -89,6 +97,11 @@ function readWishes({ expires, pull, from }: CreateTokenOptions): Wishes | { rea
   if (lifetime === undefined || wrong.length > 0) return { wrong };
   const canonical = patterns.flatMap((pattern) => ('pattern' in pattern ? [pattern.pattern] : []));
   return { lifetime, pull: pull === undefined ? null : canonical, from: from ?? null };
+}
+
+function tooLong(expires: string, longest: number): string {
+  const most = writeDuration(longest);
+  return `--expires ${expires} is longer than ${most}, which is what token.longest in hubgate.yaml allows; ask for at most ${most}, or change that setting`;
 }
 
 function printToken(owner: string, made: IssuedToken, { stdout }: Terminal) {

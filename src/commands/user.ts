@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { read } from 'read';
 import { isName } from '../access/subject.ts';
-import { hashPassword } from '../auth/identity/password.ts';
+import { hashPassword, whyNoPassword } from '../auth/identity/password.ts';
 import {
   editUsers,
   NAME_RULE,
@@ -184,7 +184,8 @@ type Given = string | { readonly wrong: string };
 /** One line end at the end is the shell's and not the password's. */
 async function readPassword({ stdin }: Terminal): Promise<Given> {
   const password = (await text(stdin)).replace(/\r?\n$/, '');
-  return password === '' ? { wrong: 'the password on standard input is empty' } : password;
+  if (password === '') return { wrong: 'the password on standard input is empty' };
+  return newPassword(password);
 }
 
 async function askPassword(name: string, { stdin, stdout }: Terminal): Promise<Given> {
@@ -193,8 +194,14 @@ async function askPassword(name: string, { stdin, stdout }: Terminal): Promise<G
   const ask = (prompt: string) =>
     read({ prompt: escapeControls(prompt), silent: true, input: stdin, output: stdout });
   const password = await ask(`Password for ${name}: `);
-  if (password === '') return { wrong: 'the password is empty' };
+  const given = newPassword(password);
+  if (typeof given !== 'string') return given;
   return password === (await ask('The same again: ')) ? password : { wrong: 'the two are not the same' };
+}
+
+function newPassword(password: string): Given {
+  const wrong = whyNoPassword(password);
+  return wrong === undefined ? password : { wrong };
 }
 
 function refuse({ stderr }: Terminal, why: string, code: ExitCode = 1): ExitCode {

@@ -42,6 +42,8 @@ export interface Config {
   };
   /** Milliseconds. */
   readonly tokenLifetime: number;
+  /** Milliseconds: the longest life that a new service token is given. */
+  readonly longestToken: number;
   /** Milliseconds for which a client may renew a login without the password; absent: it may not. */
   readonly refreshLifetime?: number;
   /** What new password hashes cost, by argon2id. */

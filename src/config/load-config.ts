@@ -93,6 +93,7 @@ function build(parts: PartReader, { directory, readsSecrets }: Home): Omit<Confi
     ...(core.url && { coreUrl: core.url.origin }),
     cache: { ...cache, directory: at(cache.directory) },
     tokenLifetime: token.lifetime,
+    longestToken: token.longest,
     ...(token.refresh !== undefined && { refreshLifetime: token.refresh }),
     passwords,
     log: { ...log, audit: at(log.audit) },

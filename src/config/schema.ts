@@ -117,6 +117,11 @@ export const SECTIONS = {
       '5m',
       'For so long a token for `/v2/` is good.',
     ),
+    longest: setting(
+      duration(60_000),
+      '365d',
+      'The longest life that `hubgate token create` gives a service token. Tokens that exist already keep their end.',
+    ),
     refresh: setting(
       REFRESH,
       'off',

@@ -15,6 +15,13 @@ export function duration(least = 0, most = Number.POSITIVE_INFINITY, range = '')
     .refine((ms) => ms >= least && ms <= most, expected);
 }
 
+/** Milliseconds as people write them: in the largest unit that leaves no rest. */
+export function writeDuration(milliseconds: number): string {
+  const units = Object.entries(UNITS).toReversed();
+  const [unit, length] = units.find(([, length]) => milliseconds % length === 0) ?? ['s', UNITS.s];
+  return `${Math.floor(milliseconds / length)}${unit}`;
+}
+
 const SIZE_UNITS = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
 
 /** Bytes. */

@@ -47,20 +47,23 @@ async function ended(child: ChildProcessWithoutNullStreams) {
 }
 
 test('users are added, listed, given another password and removed', async () => {
-  const added = await run(['user', 'add', 'ana', '--password-stdin'], { stdin: 's3cret\n' });
+  const added = await run(['user', 'add', 'ana', '--password-stdin'], { stdin: 's3cret-of-ana\n' });
   assert.deepEqual(added, {
     code: 0,
     stdout: 'ana is added; a running mirror knows within a second\n',
     stderr: '',
   });
-  assert.equal((await run(['user', 'add', 'jin', '--password-stdin'], { stdin: 'other' })).code, 0);
+  assert.equal((await run(['user', 'add', 'jin', '--password-stdin'], { stdin: 'another-one' })).code, 0);
   assert.equal((await run(['user', 'list'])).stdout, 'ana\njin\n');
   assert.deepEqual(JSON.parse((await run(['user', 'list', '--json'])).stdout), [
     { name: 'ana', service: false, disabled: false },
     { name: 'jin', service: false, disabled: false },
   ]);
   const before = await readFile(path.join(home, 'config/users.yaml'), 'utf8');
-  assert.equal((await run(['user', 'passwd', 'ana', '--password-stdin'], { stdin: 'new' })).code, 0);
+  assert.equal(
+    (await run(['user', 'passwd', 'ana', '--password-stdin'], { stdin: 'a-new-password' })).code,
+    0,
+  );
   assert.notEqual(await readFile(path.join(home, 'config/users.yaml'), 'utf8'), before);
   assert.equal((await run(['user', 'remove', 'ana'])).code, 0);
   assert.equal((await run(['user', 'list'])).stdout, 'jin\n');
@@ -68,11 +71,20 @@ test('users are added, listed, given another password and removed', async () => 
 });
 
 test('what cannot be done with users is refused with its reason', async () => {
-  await run(['user', 'add', 'ana', '--password-stdin'], { stdin: 'x' });
+  await run(['user', 'add', 'ana', '--password-stdin'], { stdin: 's3cret-of-ana' });
   const cases: [args: string[], stdin: string, code: number, message: RegExp][] = [
     [['user', 'add', 'ana', '--password-stdin'], 'x', 1, /^hubgate: ana is there already/],
     [['user', 'add', 'Ana', '--password-stdin'], 'x', 2, /^hubgate: "Ana" is no user name: lower-case/],
     [['user', 'add', 'bo', '--password-stdin'], '\n', 2, /^hubgate: the password on standard input is empty/],
+    [
+      ['user', 'add', 'bo', '--password-stdin'],
+      'x\n',
+      2,
+      /is too short: it must have at least 10 characters/,
+    ],
+    [['user', 'add', 'bo', '--password-stdin'], '🦄'.repeat(9), 2, /is too short/],
+    [['user', 'passwd', 'ana', '--password-stdin'], '123456789', 2, /is too short/],
+    [['user', 'add', 'bo', '--password-stdin'], 'x'.repeat(1025), 2, /is too long: it may have at most 1024/],
     [
       ['user', 'add', 'bo'],
       '',

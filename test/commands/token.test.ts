@@ -19,7 +19,7 @@ beforeEach(async () => {
 afterEach(() => rm(home, { recursive: true }));
 
 const create = (owner: string, options: object = {}) =>
-  run((terminal) => createToken(owner, { home, json: true, expires: '90d', ...options }, terminal));
+  run((terminal) => createToken(owner, { home, json: true, expires: '90d', ...options }, {}, terminal));
 
 test('a token is made, listed without its secret, and revoked', async () => {
   const { code, stdout } = await create('ci-pay', { pull: ['acme/**'], from: ['10.0.0.0/8'] });
@@ -69,4 +69,18 @@ test('what cannot be is said all at once, and nothing is made', async () => {
   assert.deepEqual([nobody.code, nobody.stdout], [1, '']);
   assert.match(nobody.stderr, /there is no user ci-pya; for a service: hubgate user add ci-pya --service/);
   assert.equal((await run((terminal) => listTokens({ home, json: true }, terminal))).stdout, '[]\n');
+});
+
+test('a token lives no longer than token.longest says', async () => {
+  const longest = await create('ci-pay', { expires: '365d' });
+  assert.equal(longest.code, 0);
+  const endless = await create('ci-pay', { expires: '9999d' });
+  assert.deepEqual([endless.code, endless.stdout], [2, '']);
+  assert.match(
+    endless.stderr,
+    /^hubgate: --expires 9999d is longer than 365d, .* token\.longest in hubgate\.yaml/,
+  );
+  await writeFile(path.join(home, 'config/hubgate.yaml'), 'token: { longest: 36h }\n');
+  assert.match((await create('ci-pay', { expires: '37h' })).stderr, /is longer than 36h, /);
+  assert.equal((await create('ci-pay', { expires: '36h' })).code, 0);
 });

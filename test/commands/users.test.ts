@@ -21,7 +21,7 @@ afterEach(() => rm(home, { recursive: true }));
 
 async function user(...args: string[]) {
   const child = spawn(process.execPath, [BIN, 'user', ...args], { cwd: home, env: {} });
-  child.stdin.end('s3cret');
+  child.stdin.end('s3cret-of-ana');
   const exit = once(child, 'exit');
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
   const [code] = await exit;

@@ -7,7 +7,7 @@ import type { Login } from '../../registry/auth-api.ts';
 import type { AuthState } from '../state/auth-state.ts';
 import type { CheckPassword } from './check-password.ts';
 import { FEDERATED_NAME, type FederatedLogin } from './federation/federated-login.ts';
-import { passwordCredential } from './password.ts';
+import { MAX_PASSWORD_LENGTH, passwordCredential } from './password.ts';
 import { isSecret, parseServiceToken, type ServiceToken, tokenCredential } from './service-token.ts';
 import { subjectOf } from './user-subject.ts';
 import type { User, Users } from './users-file.ts';
@@ -40,9 +40,6 @@ export interface AuthenticateOptions {
   readonly federatedLogin: FederatedLogin;
   readonly clock: Clock;
 }
-
-/** Nobody's password is longer, and hashing costs by the byte. */
-const MAX_PASSWORD_LENGTH = 1024;
 
 export function createAuthenticate({
   users,

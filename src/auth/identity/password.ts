@@ -62,6 +62,21 @@ function randomText(letters: string, length: number): string {
   return Array.from(randomBytes(length), (byte) => letters[byte % letters.length]).join('');
 }
 
+/** Characters. NIST SP 800-63B wants at least 8; wrong logins are slowed down, so that 10 cannot be guessed over the network. */
+const LEAST_LENGTH = 10;
+/** Nobody's password is longer, and hashing costs by the byte. */
+export const MAX_PASSWORD_LENGTH = 1024;
+
+/** Why this is no new password; undefined: it can be one. Passwords that are there already are not asked. */
+export function whyNoPassword(password: string): string | undefined {
+  if (password === '') return 'the password is empty';
+  if ([...password].length < LEAST_LENGTH)
+    return `the password is too short: it must have at least ${LEAST_LENGTH} characters`;
+  return password.length > MAX_PASSWORD_LENGTH
+    ? `the password is too long: it may have at most ${MAX_PASSWORD_LENGTH} characters`
+    : undefined;
+}
+
 /** Letters and digits, without those that a reader takes for one another. */
 const LEGIBLE = 'abcdefghijkmnpqrstuvwxyz23456789';
 

@@ -49,7 +49,7 @@ export async function clientConfig(
   const account = user === undefined ? undefined : user.isService ? 'service' : 'person';
   const kit = await kitFor(client, options, { config, paths, account });
   if ('refusal' in kit) return refuse(terminal, kit.refusal, kit.code);
-  const made = await make(kit, options, paths);
+  const made = await make(kit, options, { config, paths });
   if ('refusal' in made) return refuse(terminal, made.refusal, made.code);
   printKit({ client, kit, ...made }, options, terminal);
   return 0;
@@ -84,7 +84,7 @@ async function kitFor(
 async function make(
   kit: Kit,
   { for: name, out, showSecrets }: ClientConfigOptions,
-  paths: HomePaths,
+  { config, paths }: Pick<Circumstances, 'config' | 'paths'>,
 ): Promise<Pick<Result, 'credential' | 'texts'> | Refusal> {
   if (out !== undefined) {
     const taken = await takenIn(out, kit);
@@ -92,7 +92,7 @@ async function make(
       return { refusal: `nothing is written, for this is there already: ${taken.join(', ')}` };
   }
   if (out === undefined && !showSecrets) return { credential: null, texts: known(kit) };
-  const credential = await issueCredential(kit.credential, name, paths);
+  const credential = await issueCredential(kit.credential, name, paths, config.longestToken);
   const texts = new Map(kit.files.map(({ path, content }) => [path, credential.fill(content)]));
   try {
     if (out !== undefined)

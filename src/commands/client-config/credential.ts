@@ -26,9 +26,10 @@ export async function issueCredential(
   kind: CredentialKind,
   name: string,
   paths: HomePaths,
+  longestToken: number,
 ): Promise<IssuedCredential> {
   if (kind === 'certificate') return issueCertificate(name, paths);
-  return kind === 'token' ? issueServiceToken(name, paths) : NOTHING;
+  return kind === 'token' ? issueServiceToken(name, paths, longestToken) : NOTHING;
 }
 
 const NOTHING: IssuedCredential = {
@@ -57,9 +58,13 @@ async function issueCertificate(name: string, paths: HomePaths): Promise<IssuedC
   };
 }
 
-async function issueServiceToken(owner: string, paths: HomePaths): Promise<IssuedCredential> {
+async function issueServiceToken(
+  owner: string,
+  paths: HomePaths,
+  longest: number,
+): Promise<IssuedCredential> {
   await using state = openAuthState(paths.authState);
-  const wishes = { lifetime: TOKEN_LIFETIME, pull: null, from: null };
+  const wishes = { lifetime: Math.min(TOKEN_LIFETIME, longest), pull: null, from: null };
   const { id, token, expires } = await issueToken(owner, wishes, state);
   return {
     ...{ kind: 'token', id, expires },
