@@ -92,7 +92,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       revalidationDeadline: limits.revalidation,
     }),
     blobs,
-    documents: new DocumentPull({ index: store.index, client, memberships, clock, staleIfError }),
+    documents: new DocumentPull({ index: store.index, client, memberships, clock, log, staleIfError }),
     recent,
     remembered: createRemembered({ store, recent, names }),
     stopping: stopping.signal,

@@ -99,6 +99,24 @@ test('invariant 8: what such a registry does not verify is verified here', async
   assert.equal((await hubgate.ask('/v2/alpine/manifests/latest', USER)).status, 502);
 });
 
+test('a list of tags that is none is its trouble, and no failure of the gateway', async () => {
+  for (const body of [
+    'null',
+    '<html>',
+    '{}',
+    '{"tags":{}}',
+    `{"name":${'['.repeat(100_000)}`,
+    '{"tags":[1]}',
+  ]) {
+    instead = (response) => response.end(body);
+    const { status } = await hubgate.ask('/v2/alpine/tags/list', USER);
+    assert.equal(status, 502, body.slice(0, 20));
+  }
+  instead = (response) => response.end('{"name":"library/alpine","tags":null}');
+  const { body } = await hubgate.ask('/v2/alpine/tags/list', USER);
+  assert.deepEqual(JSON.parse(body.toString()).tags, []);
+});
+
 test('its trouble is trouble, and not "not found"; a redirect of its storage is not handed on', async () => {
   for (const [status, expected] of [
     [404, 404],

@@ -8,11 +8,44 @@ const INDEX_TYPES: ReadonlySet<string> = new Set<ManifestMediaType>([
   'application/vnd.docker.distribution.manifest.list.v2+json',
 ]);
 
+const INDEX_TYPE: ManifestMediaType = 'application/vnd.oci.image.index.v1+json';
+
 /**
  * Why these bytes must not be taken for a manifest of this type, or undefined where they may. A document that can be
  * read as an index and as an image (CVE-2021-41190) means different things to different clients under one digest.
  */
 export function unfitManifest(bytes: Buffer, mediaType: ManifestMediaType): string | undefined {
+  const document = readDocument(bytes);
+  if (typeof document === 'string') return document;
+  const { schemaVersion, mediaType: said, manifests, layers, config } = document;
+  if (schemaVersion !== 2) return 'not of schema version 2';
+  if (said !== undefined && said !== mediaType) return 'its mediaType is not its Content-Type';
+  const isIndex = INDEX_TYPES.has(mediaType);
+  const foreign = isIndex ? (layers ?? config) : manifests;
+  if (foreign !== undefined) return 'an index and an image at once';
+  const isReadable = digestsIn(document).every(
+    (digest) => digest === undefined || typeof digest === 'string',
+  );
+  return isReadable ? undefined : 'the digest of a descriptor is not text';
+}
+
+/** Why these bytes must not be taken for the answer to a question for referrers, or undefined where they may. */
+export function unfitReferrers(bytes: Buffer): string | undefined {
+  return unfitManifest(bytes, INDEX_TYPE);
+}
+
+/** Why these bytes must not be taken for a list of tags, or undefined where they may. A list without tags can be null. */
+export function unfitTags(bytes: Buffer): string | undefined {
+  const document = readDocument(bytes);
+  if (typeof document === 'string') return document;
+  const { name, tags } = document;
+  if (name !== undefined && typeof name !== 'string') return 'a list of tags of something without a name';
+  const isList = tags === null || (Array.isArray(tags) && tags.every((tag) => typeof tag === 'string'));
+  return isList ? undefined : 'not a list of tags';
+}
+
+/** The JSON object, or why there is none. */
+function readDocument(bytes: Buffer): Record<string, unknown> | string {
   const exceeded = exceededBound(bytes, DOCUMENT_BOUNDS);
   if (exceeded === 'depth') return `nested deeper than ${DOCUMENT_BOUNDS.depth} levels`;
   if (exceeded !== undefined) return `more than ${DOCUMENT_BOUNDS[exceeded]} ${exceeded}`;
@@ -24,21 +57,18 @@ export function unfitManifest(bytes: Buffer, mediaType: ManifestMediaType): stri
   }
   if (typeof document !== 'object' || document === null || Array.isArray(document))
     return 'not a JSON object';
-  const { schemaVersion, mediaType: said, manifests, layers, config } = document as Record<string, unknown>;
-  if (schemaVersion !== 2) return 'not of schema version 2';
-  if (said !== undefined && said !== mediaType) return 'its mediaType is not its Content-Type';
-  const isIndex = INDEX_TYPES.has(mediaType);
-  const foreign = isIndex ? (layers ?? config) : manifests;
-  if (foreign !== undefined) return 'an index and an image at once';
-  return undefined;
+  return document as Record<string, unknown>;
 }
 
 /** The digests that a fit manifest names. */
 export function childrenOf(bytes: Buffer): readonly Digest[] {
-  const { manifests, layers, config } = JSON.parse(bytes.toString('utf8'));
-  const descriptors: unknown[] = [manifests, layers, config].flat();
-  return descriptors.flatMap((descriptor) => {
-    const digest = parseDigest(String((descriptor as { digest?: unknown } | null | undefined)?.digest));
+  return digestsIn(JSON.parse(bytes.toString('utf8'))).flatMap((text) => {
+    const digest = typeof text === 'string' ? parseDigest(text) : undefined;
     return digest === undefined ? [] : [digest];
   });
+}
+
+function digestsIn({ manifests, layers, config }: Record<string, unknown>): readonly unknown[] {
+  const descriptors: unknown[] = [manifests, layers, config].flat();
+  return descriptors.map((descriptor) => (descriptor as { digest?: unknown } | null | undefined)?.digest);
 }

@@ -1,12 +1,14 @@
 import type { Clock } from '../../platform/clock.ts';
+import type { Logger } from '../../platform/log.ts';
 import type { Grant } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { nextPage, type Page, writePage } from '../../registry/page.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { judgeFreshness } from '../freshness/freshness.ts';
 import type { IndexStore } from '../store/index-store.ts';
-import type { Refused } from '../upstream/answer.ts';
-import type { RegistryClient } from '../upstream/registry-client.ts';
+import { type Answer, cannot, type Refused } from '../upstream/answer.ts';
+import type { RegistryClient, RegistryDocument } from '../upstream/registry-client.ts';
+import { unfitReferrers, unfitTags } from './manifest-document.ts';
 import { type Memberships, readerFor } from './membership.ts';
 import { type Outcome, refusalOf } from './outcome.ts';
 
@@ -24,6 +26,7 @@ export interface DocumentPullOptions {
   readonly client: RegistryClient;
   readonly memberships: Memberships;
   readonly clock: Clock;
+  readonly log: Logger;
   /** Milliseconds. */
   readonly staleIfError: number;
 }
@@ -48,7 +51,7 @@ export class DocumentPull {
     const { index, clock } = this.#options;
     const query = writePage(page);
     const resource = query === '' ? 'tags/list' : `tags/list?${query}`;
-    const answer = await this.#get(repository, resource, grant);
+    const answer = await this.#get(repository, resource, grant, unfitTags);
     if (answer.kind !== 'yes') return this.#stale(repository, resource, grant, answer);
     const { bytes, link } = answer.value;
     if (bytes.length <= MAX_KEPT)
@@ -76,17 +79,31 @@ export class DocumentPull {
 
   /** An upstream without the endpoint, such as Docker Hub, has nothing that refers to anything: an empty index. */
   async referrers(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledDocument>> {
-    const answer = await this.#get(repository, `referrers/${digest}`, grant);
+    const answer = await this.#get(repository, `referrers/${digest}`, grant, unfitReferrers);
     if (answer.kind === 'yes') return { kind: 'found', cache: 'fill', bytes: answer.value.bytes };
     if (answer.kind === 'cannot' || answer.reason === 'unauthorized')
       return refusalOf(answer, 'NAME_UNKNOWN');
     return { kind: 'found', cache: 'fill', bytes: Buffer.from(JSON.stringify(EMPTY_INDEX)) };
   }
 
-  async #get(repository: Repository, resource: string, grant: Grant) {
-    const { client, memberships } = this.#options;
+  /** What is not what was asked for is trouble: an error page says nothing, and is not sent to clients as JSON. */
+  async #get(
+    repository: Repository,
+    resource: string,
+    grant: Grant,
+    unfit: (bytes: Buffer) => string | undefined,
+  ): Promise<Answer<RegistryDocument>> {
+    const { client, memberships, log } = this.#options;
     const as = readerFor(grant);
     const answer = await client.getDocument(repository, resource, { as });
+    const why = answer.kind === 'yes' ? unfit(answer.value.bytes) : undefined;
+    if (why !== undefined) {
+      log.warn(
+        { repository: repository.name, resource, unfit: why },
+        'a document from the upstream is refused',
+      );
+      return cannot('unfit', `${repository.name}/${resource}: ${why}`);
+    }
     await memberships.learn(repository, as, answer);
     return answer;
   }

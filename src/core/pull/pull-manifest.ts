@@ -7,15 +7,17 @@ import type { Digest } from '../../registry/digest.ts';
 import type { Reference, Tag } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { type Freshness, judgeFreshness } from '../freshness/freshness.ts';
+import { MAX_DOCUMENT_SIZE } from '../limits.ts';
 import type { TagEntry } from '../store/index-store.ts';
 import type { Store } from '../store/store.ts';
-import { type Answer, cannot, yes } from '../upstream/answer.ts';
+import { type Answer, cannot, type Refused, yes } from '../upstream/answer.ts';
 import type { Manifest, ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
 import type { Identity } from '../upstream/upstream.ts';
 import type { CacheWrites } from './cache-writes.ts';
+import { JudgedManifests } from './judged-manifests.ts';
 import { childrenOf, unfitManifest } from './manifest-document.ts';
 import { type Memberships, readerFor } from './membership.ts';
-import { type Outcome, refusalOf } from './outcome.ts';
+import { type Outcome, type Refusal, refusalOf } from './outcome.ts';
 
 export interface PulledManifest extends ManifestHead {
   /** Absent where only the head was asked for. */
@@ -50,9 +52,11 @@ export class ManifestPull {
   readonly #confirmed: ExpiringCache<TagEntry>;
   readonly #revalidating = new SingleFlight<Answer<ManifestHead>>();
   readonly #fetching = new SingleFlight<Answer<Manifest>>();
+  readonly #judged: JudgedManifests;
 
   constructor(options: ManifestPullOptions) {
     this.#options = options;
+    this.#judged = new JudgedManifests(options.store);
     this.#confirmed = new ExpiringCache(MAX_CONFIRMED, options.clock);
   }
 
@@ -228,10 +232,23 @@ export class ManifestPull {
     cache: CacheState,
   ): Promise<Outcome<PulledManifest>> {
     const { digest, mediaType, size } = head;
+    // An upstream can name the digest of anything that is here.
+    if (size > MAX_DOCUMENT_SIZE) return this.#refuse(repository, digest, 'larger than 4 MiB');
     if (method === 'HEAD') return { kind: 'found', cache, digest, mediaType, size };
-    const bytes = await this.#options.store.content.read(digest);
-    if (bytes === undefined) return this.#fetch(repository, digest);
+    const judged = await this.#judged.read(digest, mediaType);
+    if (judged === undefined) return this.#fetch(repository, digest);
+    if (judged.kind === 'unfit') return this.#refuse(repository, digest, judged.why);
+    const { bytes } = judged;
     return { kind: 'found', cache, digest, mediaType, size: bytes.length, bytes };
+  }
+
+  #refuse(repository: Repository, digest: Digest, why: string): Refusal {
+    return refusalOf(this.#unfit(repository, digest, why), 'MANIFEST_UNKNOWN');
+  }
+
+  #unfit({ name }: Repository, digest: Digest, unfit: string): Refused {
+    this.#options.log.warn({ repository: name, digest, unfit }, 'a manifest from the upstream is refused');
+    return cannot('unfit', `${name}@${digest}: ${unfit}`);
   }
 
   /** Fetches by digest, as the account: one GET, however many ask. */
@@ -245,21 +262,19 @@ export class ManifestPull {
   }
 
   async #fetchAndKeep(repository: Repository, digest: Digest): Promise<Answer<Manifest>> {
-    const { store, client, memberships, writes, log } = this.#options;
+    const { store, client, memberships, writes } = this.#options;
     const answer = await client.getManifest(repository, { kind: 'digest', digest }, { as: 'account' });
     await memberships.learn(repository, 'account', answer);
     if (answer.kind !== 'yes') return answer;
     const { bytes, mediaType } = answer.value;
     const unfit = unfitManifest(bytes, mediaType);
-    if (unfit !== undefined) {
-      log.warn({ repository: repository.name, digest, unfit }, 'a manifest from the upstream is refused');
-      return cannot('unfit', `${repository.name}@${digest}: ${unfit}`);
-    }
-    await store.content.publish(digest, bytes).then(
+    if (unfit !== undefined) return this.#unfit(repository, digest, unfit);
+    const children = childrenOf(bytes);
+    await store.content.publish(digest, bytes, mediaType).then(
       () => writes.succeeded(),
       (error: Error) => writes.failed(error),
     );
-    await store.index.putChildren(digest, childrenOf(bytes));
+    await store.index.putChildren(digest, children);
     await store.index.putLink(repository.name, digest, { kind: 'manifest', mediaType });
     return answer;
   }

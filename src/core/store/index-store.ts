@@ -51,6 +51,8 @@ export interface IndexStore extends AsyncDisposable {
 
   content(digest: Digest): Promise<ContentEntry | undefined>;
   putContent(digest: Digest, entry: ContentEntry): Promise<void>;
+  /** Records that content was judged, and is a manifest of this type. */
+  putManifestType(digest: Digest, mediaType: ManifestMediaType): Promise<void>;
   removeContent(digest: Digest): Promise<void>;
   /** What a manifest names: where it is used, so are they. */
   putChildren(parent: Digest, children: readonly Digest[]): Promise<void>;
@@ -81,6 +83,8 @@ export interface ContentEntry {
   readonly usedAt: number;
   /** When its bytes were last compared with the digest. */
   readonly checkedAt: number;
+  /** The type of manifest that its bytes were judged to be; undefined while they were not judged. */
+  readonly manifestType?: ManifestMediaType;
 }
 
 export interface UnusedContent {

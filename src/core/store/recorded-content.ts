@@ -1,8 +1,14 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Digest } from '../../registry/digest.ts';
+import type { ManifestMediaType } from '../../registry/media-type.ts';
 import type { ContentStore, ListedContent, PartialContent, StoredContent } from './content-store.ts';
 import type { IndexStore } from './index-store.ts';
+
+export interface FoundContent extends StoredContent {
+  /** The type of manifest that it was judged to be; undefined while it was not judged. */
+  readonly manifestType?: ManifestMediaType;
+}
 
 /**
  * Content with a record of it in the index: its size, against which it is checked whenever it is asked for, and its last
@@ -23,7 +29,7 @@ export class RecordedContent implements ContentStore {
     this.#log = log;
   }
 
-  async find(digest: Digest): Promise<StoredContent | undefined> {
+  async find(digest: Digest): Promise<FoundContent | undefined> {
     const found = await this.#content.find(digest);
     if (found === undefined) return undefined;
     const entry = await this.#index.content(digest);
@@ -33,7 +39,7 @@ export class RecordedContent implements ContentStore {
       return undefined;
     }
     this.#uses.set(digest, this.#clock());
-    return found;
+    return entry?.manifestType === undefined ? found : { ...found, manifestType: entry.manifestType };
   }
 
   /** It was used by somebody who knows where it is. */
@@ -50,9 +56,15 @@ export class RecordedContent implements ContentStore {
     return (await this.find(digest)) === undefined ? undefined : this.#content.read(digest);
   }
 
-  async publish(digest: Digest, bytes: Uint8Array): Promise<void> {
+  /** The bytes of what `find` has just found. */
+  readFound(digest: Digest): Promise<Buffer | undefined> {
+    return this.#content.read(digest);
+  }
+
+  /** `manifestType`: of a manifest that was judged. */
+  async publish(digest: Digest, bytes: Uint8Array, manifestType?: ManifestMediaType): Promise<void> {
     await this.#content.publish(digest, bytes);
-    await this.#published(digest, bytes.length);
+    await this.#published(digest, bytes.length, manifestType);
   }
 
   async begin(digest: Digest): Promise<PartialContent> {
@@ -111,8 +123,9 @@ export class RecordedContent implements ContentStore {
     return this.#index.putContent(digest, { size, usedAt: this.#clock(), checkedAt: 0 });
   }
 
-  #published(digest: Digest, size: number): Promise<void> {
+  #published(digest: Digest, size: number, manifestType?: ManifestMediaType): Promise<void> {
     const now = this.#clock();
-    return this.#index.putContent(digest, { size, usedAt: now, checkedAt: now });
+    const entry = { size, usedAt: now, checkedAt: now, ...(manifestType && { manifestType }) };
+    return this.#index.putContent(digest, entry);
   }
 }

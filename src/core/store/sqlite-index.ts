@@ -176,12 +176,21 @@ class SqliteIndex implements IndexStore {
   async content(digest: Digest): Promise<ContentEntry | undefined> {
     const row = this.#try(({ select }) => select.content.get(digest));
     if (row === undefined) return undefined;
-    const { size, used_at: usedAt, checked_at: checkedAt } = row as Record<string, number>;
-    return { size: size ?? 0, usedAt: usedAt ?? 0, checkedAt: checkedAt ?? 0 };
+    const manifestType = row.manifest_type as ManifestMediaType | null;
+    return {
+      size: row.size as number,
+      usedAt: row.used_at as number,
+      checkedAt: row.checked_at as number,
+      ...(manifestType !== null && { manifestType }),
+    };
   }
 
-  async putContent(digest: Digest, { size, usedAt, checkedAt }: ContentEntry): Promise<void> {
-    this.#write(({ change }) => change.putContent.run(digest, size, usedAt, checkedAt));
+  async putContent(digest: Digest, { size, usedAt, checkedAt, manifestType }: ContentEntry): Promise<void> {
+    this.#write(({ change }) => change.putContent.run(digest, size, usedAt, checkedAt, manifestType ?? null));
+  }
+
+  async putManifestType(digest: Digest, mediaType: ManifestMediaType): Promise<void> {
+    this.#write(({ change }) => change.putManifestType.run(mediaType, digest));
   }
 
   async removeContent(digest: Digest): Promise<void> {

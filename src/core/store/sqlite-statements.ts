@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 
-const SCHEMA_VERSION = 3;
+const SCHEMA_VERSION = 4;
 
 /**
  * What begins the name of a repository that is forgotten and still has rows: no repository's own does, and it sorts after all
@@ -73,13 +73,18 @@ const COUNTS = `
   CREATE TRIGGER link_removed AFTER DELETE ON link BEGIN
     UPDATE repository SET links = links - 1 WHERE id = old.repository;
   END;
-  PRAGMA user_version = ${SCHEMA_VERSION};
 `;
+
+/** Content that was there before is judged when it is next asked for as a manifest. */
+const JUDGEMENTS = 'ALTER TABLE content ADD COLUMN manifest_type TEXT;';
+
+const VERSION = `PRAGMA user_version = ${SCHEMA_VERSION};`;
 
 /** What makes a file of each version one of this. */
 export const UPGRADES: ReadonlyMap<number, string> = new Map([
-  [0, TABLES + COUNTS],
-  [2, COUNTS],
+  [0, TABLES + COUNTS + JUDGEMENTS + VERSION],
+  [2, COUNTS + JUDGEMENTS + VERSION],
+  [3, JUDGEMENTS + VERSION],
   [SCHEMA_VERSION, ''],
 ]);
 
@@ -97,7 +102,7 @@ const SELECT = {
   repository: 'SELECT id FROM repository WHERE name = ?',
   forgotten: `SELECT id FROM repository WHERE name >= '${FORGOTTEN}' ORDER BY name`,
   linksOf: 'SELECT digest FROM link WHERE repository = ? LIMIT ?',
-  content: 'SELECT size, used_at, checked_at FROM content WHERE digest = ?',
+  content: 'SELECT size, used_at, checked_at, manifest_type FROM content WHERE digest = ?',
   unused: 'SELECT digest, size FROM content WHERE used_at < ? ORDER BY used_at LIMIT ?',
   unchecked: 'SELECT digest FROM content WHERE checked_at < ? ORDER BY checked_at LIMIT 1',
   anyContent: 'SELECT 1 FROM content LIMIT 1',
@@ -124,7 +129,9 @@ const CHANGE = {
   unlink: 'DELETE FROM link WHERE repository = ? AND digest = ?',
   removeRepository: 'DELETE FROM repository WHERE id = ?',
   removeLink: 'DELETE FROM link WHERE repository = (SELECT id FROM repository WHERE name = ?) AND digest = ?',
-  putContent: 'INSERT OR REPLACE INTO content (digest, size, used_at, checked_at) VALUES (?, ?, ?, ?)',
+  putContent:
+    'INSERT OR REPLACE INTO content (digest, size, used_at, checked_at, manifest_type) VALUES (?, ?, ?, ?, ?)',
+  putManifestType: 'UPDATE content SET manifest_type = ? WHERE digest = ?',
   removeContent: 'DELETE FROM content WHERE digest = ?',
   putChild: 'INSERT OR IGNORE INTO child (parent, child) VALUES (?, ?)',
   removeChildren: 'DELETE FROM child WHERE parent = ?',

@@ -1,5 +1,8 @@
+import { z } from 'zod';
 import { parseTag, type Tag } from '../../registry/reference.ts';
 import type { Permission } from '../permission/permit.ts';
+
+const LIST = z.object({ name: z.string().optional(), tags: z.array(z.string()).nullable() });
 
 export interface TagRules {
   readonly permitTag: (tag: Tag) => Permission;
@@ -9,14 +12,16 @@ export interface TagRules {
   readonly isPublic: () => Promise<boolean>;
 }
 
-/** A list of tags without those that the caller may not pull. What is no list of tags names none. */
+/** A list of tags without those that the caller may not pull; undefined if it is not a list of tags. */
 export async function permittedTags(
   list: Buffer,
   { permitTag, reachesPrivate, isPublic }: TagRules,
-): Promise<Buffer> {
-  const { name, tags } = JSON.parse(list.toString()) as { name?: unknown; tags?: unknown };
-  const permitted = (Array.isArray(tags) ? tags : []).flatMap((text) => {
-    const tag = typeof text === 'string' ? parseTag(text) : undefined;
+): Promise<Buffer | undefined> {
+  const read = LIST.safeParse(parsed(list));
+  if (!read.success) return undefined;
+  const { name, tags } = read.data;
+  const permitted = (tags ?? []).flatMap((text) => {
+    const tag = parseTag(text);
     const permission = tag && permitTag(tag);
     return permission?.kind === 'granted' ? [{ tag, private: permission.private }] : [];
   });
@@ -24,4 +29,12 @@ export async function permittedTags(
   const all = !reachesPrivate || permitted.every((one) => one.private) || (await isPublic());
   const shown = permitted.filter((one) => all || one.private).map(({ tag }) => tag);
   return Buffer.from(JSON.stringify({ name, tags: shown }));
+}
+
+function parsed(list: Buffer): unknown {
+  try {
+    return JSON.parse(list.toString());
+  } catch {
+    return undefined;
+  }
 }

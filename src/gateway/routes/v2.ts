@@ -155,7 +155,8 @@ async function answerOf(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms): Pr
   const { repository } = route;
   const permitTag = (tag: Tag) => permit(admission, { repository, tag, address });
   const isPublic = async () => (await handOver(pull, false, rooms)).kind === 'document';
-  return { ...answer, bytes: await permittedTags(answer.bytes, { permitTag, reachesPrivate, isPublic }) };
+  const bytes = await permittedTags(answer.bytes, { permitTag, reachesPrivate, isPublic });
+  return bytes === undefined ? { kind: 'refused', error: 'UPSTREAM_FAILED' } : { ...answer, bytes };
 }
 
 async function handOver(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms): Promise<CoreAnswer> {

@@ -84,7 +84,8 @@ test('an index of the version before is taken over, with what it knows', async (
   await between((database) =>
     database.exec(`
       DROP TRIGGER content_added; DROP TRIGGER content_removed; DROP TRIGGER link_added; DROP TRIGGER link_removed;
-      DROP TABLE total; ALTER TABLE repository DROP COLUMN links; PRAGMA user_version = 2;
+      DROP TABLE total; ALTER TABLE repository DROP COLUMN links; ALTER TABLE content DROP COLUMN manifest_type;
+      PRAGMA user_version = 2;
     `),
   );
   assert.deepEqual(await store.index.link(ALPINE, 'blob', FIRST), { kind: 'blob' });
