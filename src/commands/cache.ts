@@ -6,7 +6,7 @@ import { type ExitCode, printJson, printLine, type Terminal } from './terminal.t
 export async function cacheStats(options: CoreCommandOptions, terminal: Terminal): Promise<ExitCode> {
   const said = await askCore(options, { method: 'GET', path: '/status', schema: CORE_STATUS }, terminal);
   if (typeof said === 'string') return 1;
-  const { blobs, bytes, repositories, unwritten } = said.answer.cache;
+  const { blobs, bytes, repositories, unwritten, error } = said.answer.cache;
   const { stdout } = terminal;
   if (options.json) printJson(stdout, said.answer.cache);
   else {
@@ -14,6 +14,7 @@ export async function cacheStats(options: CoreCommandOptions, terminal: Terminal
       stdout,
       `manifests and blobs: ${blobs}  size: ${writeSize(bytes)}  repositories: ${repositories}`,
     );
+    if (error !== null) printLine(stdout, `nothing is cached at present, because writing fails: ${error}`);
     if (unwritten > 0) printLine(stdout, `answers that could not be cached since the start: ${unwritten}`);
   }
   return 0;

@@ -63,7 +63,8 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     staleIfError,
     revalidationDeadline: limits.revalidation,
   });
-  const writes = new CacheWrites(log);
+  const { probeCacheEvery: probeEvery } = limits;
+  const writes = stack.use(new CacheWrites({ probe: () => store.content.probe(), probeEvery, log }));
   stack.use(
     sweep({
       store,

@@ -30,6 +30,8 @@ export interface CoreLimits {
   readonly probeAtMost: number;
   /** Between two looks at whether something must go from the cache. */
   readonly sweepEvery: number;
+  /** Between two tries to write to a cache that could not be written. */
+  readonly probeCacheEvery: number;
 }
 
 export const STANDARD_LIMITS: CoreLimits = {
@@ -48,6 +50,7 @@ export const STANDARD_LIMITS: CoreLimits = {
   probeAfter: 5_000,
   probeAtMost: 30_000,
   sweepEvery: 60_000,
+  probeCacheEvery: 5_000,
 };
 
 /** For how long a refusal of an upstream is repeated without asking again. Milliseconds. */

@@ -108,7 +108,7 @@ function measureCache(meters: Meters, { store, maxSize, writes }: MeasuredCore):
     one(writes.isFailing ? 0 : 1),
   );
   meters.readCounter('hubgate_cache_unwritten_total', 'Answers that could not be cached', () =>
-    one(writes.failures),
+    one(writes.unwritten),
   );
 }
 

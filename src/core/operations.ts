@@ -39,7 +39,14 @@ export function createOperations(options: OperationsOptions): Operations {
     async status() {
       const { blobs, bytes, repositories } = await store.index.stats();
       return {
-        cache: { blobs, bytes, repositories, unwritten: writes.failures },
+        cache: {
+          blobs,
+          bytes,
+          repositories,
+          unwritten: writes.unwritten,
+          writable: !writes.isFailing,
+          error: writes.failure ?? null,
+        },
         answers: { ...answers },
         upstreams: upstreams.map(({ host, url }) => {
           return {

@@ -100,6 +100,9 @@ export const CORE_STATUS = z.object({
     repositories: z.int(),
     /** Answers since the start that could not be cached. */
     unwritten: z.int(),
+    /** False while nothing is cached because the cache cannot be written, for the reason that `error` states. */
+    writable: z.boolean(),
+    error: z.string().nullable(),
   }),
   /** Since the start, by how they came about. */
   answers: z.record(z.enum(CACHE_STATES), z.int()),

@@ -32,6 +32,7 @@ export const SHORT_LIMITS: CoreLimits = {
   probeAfter: 50,
   probeAtMost: 50,
   sweepEvery: 60_000,
+  probeCacheEvery: 50,
 };
 
 export const ACCOUNT = { username: 'acme-mirror', password: 'hub-p4ss:w%rd' };

@@ -12,7 +12,7 @@ import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts'
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { ensureSigningKey, rotateSigningKey } from '../../src/auth/token/signing-key-file.ts';
 import type { Federation } from '../../src/config/federation.ts';
-import { type Core, startCore } from '../../src/core/core.ts';
+import { type Core, type CoreOptions, startCore } from '../../src/core/core.ts';
 import type { UpstreamCredential } from '../../src/core/upstream/upstream.ts';
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
 import { issueClientCertificate } from '../../src/pki/client-certificate.ts';
@@ -40,6 +40,9 @@ export interface TestHubgateOptions {
   /** In the place of the built-in core. */
   readonly coreUrl?: URL;
   readonly auditFile?: string;
+  /** Where the cache is; by default in the home. */
+  readonly cache?: string;
+  readonly core?: Partial<CoreOptions>;
   readonly catalog?: boolean;
   /** Milliseconds. */
   readonly refreshLifetime?: number;
@@ -119,10 +122,12 @@ export class TestHubgate implements AsyncDisposable {
     const names = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set([url.host]) };
     const log = testLog(this.log);
     const common = { names, log, clock };
-    const core = { socket: at('core.sock'), directory: at('data') };
+    const core = { socket: at('core.sock'), directory: options.cache ?? at('data') };
     const rules = { tagFreshness: 60_000, staleIfError: 7 * DAY, maxSize: 2 ** 40, unusedFor: 0 };
     if (options.coreUrl === undefined) {
-      this.#startCore = () => startCore({ ...core, ...rules, upstreams, log, clock, limits: SHORT_LIMITS });
+      const limits = SHORT_LIMITS;
+      this.#startCore = () =>
+        startCore({ ...core, ...rules, upstreams, log, clock, limits, ...options.core });
       this.#core = await this.#startCore();
       this.#roles.use(this.#core);
     }

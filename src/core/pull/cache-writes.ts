@@ -1,34 +1,80 @@
 import type { Logger } from '../../platform/log.ts';
 
-/** Knows whether the cache can be written: complains once when it cannot, and says when it can again. */
-export class CacheWrites {
-  readonly #log: Logger;
-  #failing = false;
-  #failures = 0;
+export interface CacheWritesOptions {
+  /** Writes something to the cache and takes it away again. Rejects if that fails. */
+  readonly probe: () => Promise<void>;
+  /** Milliseconds from a failure to the next probe. */
+  readonly probeEvery: number;
+  readonly log: Logger;
+}
 
-  constructor(log: Logger) {
-    this.#log = log;
+/**
+ * Knows whether the cache can be written. After the first failure nothing is written to the cache except a probe now and
+ * then, because each download that cannot be written has to be repeated past the cache. Only a probe that succeeds ends
+ * that: a small write can succeed on a disk that is too full for a blob.
+ */
+export class CacheWrites implements AsyncDisposable {
+  readonly #options: CacheWritesOptions;
+  #failure: string | undefined;
+  #unwritten = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #probing: Promise<void> = Promise.resolve();
+  #isDisposed = false;
+
+  constructor(options: CacheWritesOptions) {
+    this.#options = options;
   }
 
   /** Answers that could not be cached since the start. */
-  get failures(): number {
-    return this.#failures;
+  get unwritten(): number {
+    return this.#unwritten;
   }
 
-  /** Did the last of them fail? */
+  /** Why the cache cannot be written, such as `ENOSPC: no space left on device, write`; undefined if it can. */
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
   get isFailing(): boolean {
-    return this.#failing;
+    return this.#failure !== undefined;
   }
 
-  failed(error: Error): void {
-    this.#failures++;
-    if (!this.#failing)
-      this.#log.error({ error: error.message }, 'the cache cannot be written; serving past it');
-    this.#failing = true;
+  /** Counts an answer that is not cached. */
+  passed(): void {
+    this.#unwritten++;
   }
 
-  succeeded(): void {
-    if (this.#failing) this.#log.info('the cache can be written again');
-    this.#failing = false;
+  failed({ message }: Error): void {
+    if (this.#failure === undefined)
+      this.#options.log.error(
+        { error: message },
+        'the cache cannot be written: nothing more is cached, and each client gets its own download',
+      );
+    this.#failure = message;
+    this.#probeLater();
+  }
+
+  #probeLater(): void {
+    clearTimeout(this.#timer);
+    if (this.#isDisposed) return;
+    this.#timer = setTimeout(() => {
+      this.#probing = this.#probe();
+    }, this.#options.probeEvery).unref();
+  }
+
+  async #probe(): Promise<void> {
+    try {
+      await this.#options.probe();
+    } catch (error) {
+      return this.failed(error as Error);
+    }
+    this.#failure = undefined;
+    this.#options.log.info('the cache can be written again');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
+    clearTimeout(this.#timer);
+    await this.#probing;
   }
 }

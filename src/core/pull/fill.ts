@@ -17,9 +17,13 @@ export interface FillOptions extends ReceiveOptions {
   readonly writes: CacheWrites;
 }
 
-/** Thrown by a fill to itself: the upstream is not to blame. */
-class Unwritable extends Error {
-  override readonly name = 'Unwritable';
+/** Thrown by a fill to itself when the cache cannot be read or written: the upstream is not to blame. */
+class CacheFault extends Error {
+  override readonly name = 'CacheFault';
+
+  constructor(cause: Error) {
+    super(cause.message, { cause });
+  }
 }
 
 class WrongBytes extends Error {
@@ -40,6 +44,7 @@ export class Fill {
   readonly #options: FillOptions;
   #progress: Progress;
   #changed = Promise.withResolvers<void>();
+  #isUnpublished = false;
 
   constructor(options: FillOptions) {
     const { digest, partial } = options;
@@ -50,9 +55,9 @@ export class Fill {
     this.ended = this.#run();
   }
 
-  /** Will the rest of it never come? */
+  /** Can nobody begin to read it any more? Then whoever asks for the digest waits for `ended` and asks again. */
   get hasFailed(): boolean {
-    return this.#progress.kind === 'failed' || this.#progress.kind === 'interrupted';
+    return this.#isUnpublished || this.#progress.kind === 'failed' || this.#progress.kind === 'interrupted';
   }
 
   /** Undefined while only an upstream that does not announce it could tell. */
@@ -85,16 +90,16 @@ export class Fill {
     );
     this.#options.first.body.destroy();
     // An upstream that announces too much breaks off where the blob is whole. What could not be written is hashed all the same.
-    if (!(brokeOff instanceof Unwritable) && matchesDigest(hash, this.digest)) await this.#publish();
+    if (!(brokeOff instanceof CacheFault) && matchesDigest(hash, this.digest)) await this.#publish();
     else await this.#fail(brokeOff ?? new WrongBytes('the bytes are not what their digest says'));
   }
 
   async #receive(hash: Hash): Promise<void> {
     const { partial, first } = this.#options;
-    for await (const bytes of partial.leftover()) hash.update(bytes);
+    for await (const bytes of orCacheFault(partial.leftover())) hash.update(bytes);
     for await (const bytes of receiveBlob(first, partial.left, this.#options)) {
       const appended = partial.append(bytes).catch((error: Error) => {
-        throw new Unwritable(error.message, { cause: error });
+        throw new CacheFault(error);
       });
       // Meanwhile another thread writes them.
       hash.update(bytes);
@@ -111,22 +116,31 @@ export class Fill {
     this.#advance(isAsAnnounced ? { kind: 'verified', size: partial.size } : { kind: 'failed' });
     try {
       await partial.publish();
-      writes.succeeded();
     } catch (error) {
+      this.#isUnpublished = true;
       writes.failed(error as Error);
+      writes.passed();
       await partial.discard();
     }
   }
 
-  /** What was received stays for a later fill, unless it is wrong or the room that it takes is what is lacking. */
+  /** What was received stays for a later fill, unless it is wrong or takes the space that is lacking. */
   async #fail(error: Error): Promise<void> {
     const { partial, signal, log, writes } = this.#options;
-    if (error instanceof Unwritable) writes.failed(error);
+    if (error instanceof CacheFault) writes.failed(error);
     else if (!signal.aborted) log.error({ digest: this.digest, error: error.message }, 'a fill failed');
     // Readers of other repositories ask again, each under their own scope.
     const goesOnElsewhere =
-      error instanceof Unwritable || error instanceof RepositoryRefused || signal.aborted;
+      error instanceof CacheFault || error instanceof RepositoryRefused || signal.aborted;
     this.#advance({ kind: goesOnElsewhere ? 'interrupted' : 'failed' });
-    await (error instanceof Unwritable || error instanceof WrongBytes ? partial.discard() : partial.leave());
+    await (error instanceof CacheFault || error instanceof WrongBytes ? partial.discard() : partial.leave());
+  }
+}
+
+async function* orCacheFault<T>(items: AsyncIterable<T>): AsyncGenerator<T, void> {
+  try {
+    yield* items;
+  } catch (error) {
+    throw new CacheFault(error as Error);
   }
 }

@@ -89,6 +89,8 @@ export class BlobPull implements AsyncDisposable {
       await running.ended;
       return this.#join(repository, digest, { isMember });
     }
+    // A fill that the cache cannot take costs a download more than passing it by at once.
+    if (running === undefined && this.#options.writes.isFailing) return this.#passBy(repository, digest);
     const download = running ?? this.#begin(digest);
     const isFirst = !download.isOf(name);
     const shared = isMember ? download.fill : undefined;
@@ -122,6 +124,7 @@ export class BlobPull implements AsyncDisposable {
 
   /** Each caller's own download: nothing that could be shared can be kept. */
   async #passBy(repository: Repository, digest: Digest): Promise<Outcome<PulledBlob>> {
+    this.#options.writes.passed();
     const receive = this.#receive(repository, digest);
     const first = await receive.open(0, undefined);
     if (first.kind !== 'yes') return refusalOf(first, 'BLOB_UNKNOWN');

@@ -270,10 +270,9 @@ export class ManifestPull {
     const unfit = unfitManifest(bytes, mediaType);
     if (unfit !== undefined) return this.#unfit(repository, digest, unfit);
     const children = childrenOf(bytes);
-    await store.content.publish(digest, bytes, mediaType).then(
-      () => writes.succeeded(),
-      (error: Error) => writes.failed(error),
-    );
+    if (!writes.isFailing)
+      await store.content.publish(digest, bytes, mediaType).catch((error) => writes.failed(error));
+    if (writes.isFailing) writes.passed();
     await store.index.putChildren(digest, children);
     await store.index.putLink(repository.name, digest, { kind: 'manifest', mediaType });
     return answer;

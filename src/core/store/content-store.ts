@@ -16,6 +16,8 @@ export interface ContentStore {
    * published, left or discarded.
    */
   begin(digest: Digest): Promise<PartialContent>;
+  /** Writes something and takes it away again. Rejects if nothing can be written. */
+  probe(): Promise<void>;
   /** Every content that there is, in no order. */
   list(): AsyncIterable<ListedContent>;
   /** Takes it from the cache. Who reads it goes on to read. */

@@ -25,6 +25,7 @@ import {
   DIRECTORIES,
   digestOfBlob,
   PARTIAL_DIRECTORY,
+  PROBE_FILE,
   partialFile,
 } from './layout.ts';
 
@@ -32,6 +33,8 @@ import {
 const FILE_MODE = 0o640;
 const DIRECTORY_MODE = 0o750;
 const READ_SIZE = 1024 * 1024;
+/** Bytes: more than a small manifest, so that a disk is not called writable that has a few blocks left. */
+const PROBE_SIZE = 1024 * 1024;
 
 /** The content store in a local directory. Fills that broke off a day ago are cleared away. */
 export async function openFileContentStore(root: string, clock: Clock): Promise<ContentStore> {
@@ -106,6 +109,21 @@ class FileContentStore implements ContentStore {
   async setAside(digest: Digest): Promise<void> {
     const from = path.join(this.#root, blobFile(digest));
     await rename(from, path.join(this.#root, asideFile(digest))).catch(absent);
+  }
+
+  async probe(): Promise<void> {
+    const file = path.join(this.#root, PROBE_FILE);
+    try {
+      const handle = await open(file, 'w', FILE_MODE);
+      try {
+        await handle.writeFile(Buffer.alloc(PROBE_SIZE));
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    } finally {
+      await unlink(file).catch(absent);
+    }
   }
 
   begin(digest: Digest): Promise<PartialContent> {
@@ -196,12 +214,13 @@ class PartialFile implements PartialContent {
   }
 
   async leave(): Promise<void> {
-    await this.#handle.close();
+    await this.#handle.close().catch(() => {});
   }
 
+  /** What cannot be taken away is gone on with by the next fill, or cleared away a day later. */
   async discard(): Promise<void> {
     await this.#handle.close().catch(() => {});
-    await unlink(path.join(this.#root, this.file)).catch(absent);
+    await unlink(path.join(this.#root, this.file)).catch(() => {});
   }
 }
 

@@ -77,6 +77,10 @@ export class RecordedContent implements ContentStore {
     return partial;
   }
 
+  probe(): Promise<void> {
+    return this.#content.probe();
+  }
+
   list(): AsyncIterable<ListedContent> {
     return this.#content.list();
   }

@@ -23,6 +23,11 @@ export interface BlobSource extends AsyncDisposable {
 /** Thrown where a fill does not go on for a reason of the mirror's own: its core has gone, or cannot write. */
 export class FillInterrupted extends Error {
   override readonly name = 'FillInterrupted';
+
+  // Without it a message could be left out, and the log would name no cause.
+  constructor(message: string) {
+    super(message);
+  }
 }
 
 /** Bytes at the end of a blob that wait until it is verified, so that nobody completes a wrong one. */

@@ -11,7 +11,7 @@ import { CHUNK, CHUNK_FOR_CROWD, CHUNK_FOR_MANY, giveBack, takeBuffer } from './
 
 export interface Delivered {
   readonly status: number;
-  /** Bytes of body that were handed to the connection. */
+  /** Bytes of body that were sent. */
   readonly bytes: number;
   /** Why the answer was cut short, where it was. */
   readonly failure?: Error;
@@ -111,7 +111,9 @@ async function sendBlob(
   }
   const answer = await again();
   if (answer.kind === 'blob-stream') return sendStream(body, rest, digest, answer.body, source);
-  if (answer.kind !== 'blob') throw new Error('the rest of the blob is not to be had');
+  if (answer.kind === 'refused') throw new Error(`the core refuses the rest of the blob: ${answer.error}`);
+  if (answer.kind !== 'blob')
+    throw new Error('the core answers with something else than the rest of the blob');
   await using next = answer.source;
   await checkSent(rest, source, next);
   await sendBlob(body, rest, next, { digest, again }, attempts - 1);

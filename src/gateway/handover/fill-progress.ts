@@ -65,7 +65,9 @@ export class FillProgress {
         this.#ended = true;
         return;
       case 'interrupted':
-        throw new FillInterrupted();
+        throw new FillInterrupted(
+          'the core interrupted the download: it is ending, or cannot write its cache',
+        );
       case 'failed':
         throw new Error('the fill failed');
     }

@@ -15,7 +15,7 @@ export class ResponseBody {
   /** Of the write that is in flight. */
   #abandon: ((error: Error) => void) | undefined;
   #gone: boolean;
-  /** Bytes that were handed to the connection. */
+  /** Bytes that were handed to the system: what a connection that ended still held back is not among them. */
   written = 0;
 
   constructor(response: ServerResponse) {
@@ -43,7 +43,7 @@ export class ResponseBody {
       this.#abandon = reject;
       send((error) => {
         this.#abandon = undefined;
-        if (error) reject(new ClientGone());
+        if (error) return reject(new ClientGone());
         this.written += length;
         resolve();
       });

@@ -83,11 +83,21 @@ export async function answerV2(
     refusePull(response, permission, rooms);
     return rooms.audit(repositoryLine(pull, permission, { status: ERRORS[permission.error].status }));
   }
-  const answer = await answerOf(pull, permission.private, rooms);
-  const again = () => handOver(pull, permission.private, rooms);
+  const result = await deliverPull(pull, permission.private, rooms);
+  await recordPull(repositoryLine(pull, permission, result), pull, rooms);
+}
+
+/** A fill that the core interrupts is asked for again; a pull that then went past the cache is recorded as such. */
+async function deliverPull(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms) {
+  const answer = await answerOf(pull, reachesPrivate, rooms);
+  let last = answer;
+  const again = async () => {
+    last = await handOver(pull, reachesPrivate, rooms);
+    return last;
+  };
   const { failure, ...delivered } = await deliver({ ...pull, again }, answer);
   if (failure !== undefined) logFailure(pull, failure, rooms);
-  await recordPull(repositoryLine(pull, permission, { ...delivered, ...howItCame(answer) }), pull, rooms);
+  return { ...delivered, ...howItCame(last.kind === 'blob-stream' ? last : answer) };
 }
 
 /** The core says to which pull a request belongs; where it was not asked for the answer, it says so a moment later. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -13,6 +13,7 @@ import { doctor } from '../../../src/commands/doctor/doctor.ts';
 import { issueCertificate } from '../../../src/pki/certificate.ts';
 import { ensureCa, ensureServerCertificate } from '../../../src/pki/local-ca.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
+import { ask } from '../../support/http.ts';
 import { imageOf } from '../../support/image.ts';
 import { ACCOUNT } from '../../support/test-core.ts';
 import { freePort } from '../../support/test-hubgate.ts';
@@ -130,6 +131,7 @@ test('on a healthy mirror one line says that nothing is wrong, and everything wa
       'certificate life',
       'certificate issuer',
       'file modes',
+      'cache writes',
       'room for the cache',
       'disk space',
       'inodes',
@@ -141,7 +143,7 @@ test('on a healthy mirror one line says that nothing is wrong, and everything wa
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
   assert.deepEqual(await once(child, 'close'), [0, null]);
-  assert.equal(output, 'nothing found wrong (17 checks)\n');
+  assert.equal(output, 'nothing found wrong (18 checks)\n');
 });
 
 type Undo = () => unknown;
@@ -264,6 +266,22 @@ const FAULTS: readonly [
     () => rewrite('64MiB', '999999TiB'),
     'room for the cache',
     /^data lies on a disk that is too small: cache\.maxSize is 999999\.0 TiB/,
+  ],
+  [
+    'the cache cannot be written',
+    async () => {
+      await rename(at('data/partial'), at('data/partial.away'));
+      await writeFile(at('data/partial'), 'in the way');
+      const digest = `sha256:${randomBytes(32).toString('hex')}`;
+      const path = `/v2/docker.io/library/alpine/blobs/${digest}`;
+      await ask({ socketPath: at('run/core/core.sock'), path, headers: { 'hubgate-grant': 'private' } });
+      return async () => {
+        await rm(at('data/partial'));
+        await rename(at('data/partial.away'), at('data/partial'));
+      };
+    },
+    'cache writes',
+    /^data cannot be written \(ENOTDIR: .*\): pulls go on, but nothing is cached; make room/,
   ],
   [
     'the policy is refused',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { lstat, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { lstat, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { assertBytes } from '../../support/assert-bytes.ts';
@@ -160,20 +160,6 @@ test('a blob of many pieces is right past a cache that cannot be written, though
   const { body } = await core.ask(`library/large/blobs/${digest}`);
   assertBytes(body, large.blobs.get(digest) ?? assert.fail());
 });
-
-const NEEDS_FULL = { skip: process.platform !== 'linux' && 'there is no /dev/full to write to' };
-
-test(
-  'invariant 11: a disk that fills up in the middle interrupts a fill, and leaves no partial on it',
-  NEEDS_FULL,
-  async () => {
-    await symlink('/dev/full', partial);
-    assert.equal(await fill(), 'interrupted');
-    await waitFor(isGone);
-    assert.equal(complaints().length, 1);
-    assertBytes(await core.blob(layer), bytes);
-  },
-);
 
 test('invariant 11: what cannot be published is whole for its readers, complained of, and leaves no partial', async () => {
   const gate = Promise.withResolvers<void>();

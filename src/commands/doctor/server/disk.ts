@@ -11,10 +11,20 @@ const LEAST_INODES = 5_000;
 
 export function diskChecks(server: Server): readonly Check[] {
   return [
+    { name: 'cache writes', look: () => cacheWrites(server) },
     { name: 'room for the cache', look: () => roomForCache(server) },
     { name: 'disk space', look: () => leastSpace(server) },
     { name: 'inodes', look: () => inodes(server) },
   ];
+}
+
+/** A cache that cannot be written stops no pull, so nobody notices that each pull costs a download of its own. */
+async function cacheWrites({ paths, config: { cache, coreUrl }, core }: Server): Promise<Looked> {
+  if (coreUrl !== undefined) return { skipped: 'the cache is that of the registry at core.url' };
+  if (core === undefined || core.cache.writable) return { findings: [] };
+  const what = `cannot be written (${core.cache.error}): pulls go on, but nothing is cached`;
+  const mend = 'make room on its disk, or make it writable; the core tries again every few seconds';
+  return { findings: [wrong(inHome(cache.directory, paths), what, mend)] };
 }
 
 /** What is free and what the cache has already must be as much as it may become. */
