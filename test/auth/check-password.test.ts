@@ -73,6 +73,19 @@ test('unknown names, services and the disabled are slowed as the known are', asy
   }
 });
 
+test('invariant 14: a name that nobody has costs a hash as a known one does', async () => {
+  const checkPassword = await check(person('ana', await HASH));
+  const cost = async (name: string) => {
+    const before = process.cpuUsage();
+    for (let attempt = 0; attempt < 4; attempt++) await checkPassword(asked(name, `guess ${attempt}`));
+    const { user, system } = process.cpuUsage(before);
+    return user + system;
+  };
+  const known = await cost('ana');
+  const unknown = await cost('nobody');
+  assert.ok(unknown > known / 3, `${unknown} µs of CPU beside ${known} µs`);
+});
+
 test('a pull that asks again and again with one wrong password is counted once', async () => {
   const checkPassword = await check(person('ana', await HASH));
   for (let attempt = 0; attempt < 20; attempt++) await checkPassword(asked('ana', 'of last year'));

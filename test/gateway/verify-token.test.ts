@@ -39,3 +39,39 @@ test('key ids that nobody knows do not make a gateway ask auth for each of them'
   await verify(await forged('later'));
   assert.equal(asked.length, 3);
 });
+
+test('a token that was verified once is refused when it has expired', async (t) => {
+  const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const keys = {
+    keys: [{ ...pair.publicKey.export({ format: 'jwk' }), kid: 'k', alg: 'ES256', use: 'sig' }],
+  };
+  const issued = Date.now();
+  let now = issued;
+  await using stack = new AsyncDisposableStack();
+  const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-keys-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const socket = path.join(directory, 'auth.sock');
+  const auth = await serveOnSocket(socket, (request, response) => {
+    if (request.url?.endsWith('?wait')) return;
+    response.setHeader('etag', '"1"').end(JSON.stringify(keys));
+  });
+  stack.use(auth);
+  const client = stack.use(openAuthClient(socket));
+  const options = { auth: client, log: QUIET, issuer: 'i', audience: 'a', clock: () => now };
+  const verify = stack.use(await createVerifyToken(options));
+  const seconds = Math.floor(issued / 1000);
+  const token = await new SignJWT({ sub: 'user:ana', cred: 'c', access: [], jti: 'j' })
+    .setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid: 'k' })
+    .setIssuer('i')
+    .setAudience('a')
+    .setIssuedAt(seconds)
+    .setNotBefore(seconds)
+    .setExpirationTime(seconds + 120)
+    .sign(pair.privateKey);
+  assert.notEqual(await verify(token), undefined);
+  now = issued + 119_000;
+  assert.notEqual(await verify(token), undefined);
+  // The gateway's clock may differ from auth's by a minute.
+  now = issued + 182_000;
+  assert.equal(await verify(token), undefined);
+});

@@ -1,0 +1,102 @@
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { memoryOf } from '../../bench/process-tree.ts';
+import type { Findings } from './findings.ts';
+
+const MIB = 2 ** 20;
+
+/** By how much a series may grow from the second quarter of its time to the last, as a factor and in its own unit. */
+interface Allowance {
+  readonly factor: number;
+  readonly more: number;
+}
+
+const ALLOWANCES: readonly (readonly [RegExp, Allowance])[] = [
+  [/MiB$/, { factor: 1.4, more: 32 }],
+  [/descriptors$/, { factor: 1.5, more: 100 }],
+  [/KiB$/, { factor: 1.5, more: 1024 }],
+  [/files$/, { factor: 1.5, more: 50 }],
+];
+
+/** Shorter series say nothing about growth. */
+const SHORTEST_SERIES = 16;
+
+/** Samples of memory, descriptors, files and databases, and whether they grow without end. */
+export class Samples {
+  readonly #series = new Map<string, number[]>();
+  readonly #home: string;
+  readonly #pid: number;
+
+  constructor(pid: number, home: string) {
+    this.#pid = pid;
+    this.#home = home;
+  }
+
+  async take(): Promise<void> {
+    for (const { pid, name, pss } of memoryOf(this.#pid)) {
+      this.#add(`${name} ${pid}, MiB`, pss / MIB);
+      const open = await readdir(`/proc/${pid}/fd`).catch(() => []);
+      this.#add(`${name} ${pid}, descriptors`, open.length);
+    }
+    const at = (name: string) => path.join(this.#home, name);
+    for (const name of ['data/partial', 'run', 'config', 'state'])
+      this.#add(`${name}, files`, (await filesBelow(at(name))).length);
+    for (const name of ['state/auth.db', 'state/auth.db-wal', 'data/index.db', 'data/index.db-wal'])
+      this.#add(`${name}, KiB`, (await sizeOf(at(name))) / 1024);
+    this.#add('cache, bytes', await cacheSize(at('data/blobs')));
+  }
+
+  largest(name: string): number {
+    return Math.max(0, ...(this.#series.get(name) ?? []));
+  }
+
+  judge(findings: Findings): void {
+    for (const [name, values] of this.#series) {
+      const allowance = ALLOWANCES.find(([pattern]) => pattern.test(name))?.[1];
+      if (allowance === undefined || values.length < SHORTEST_SERIES) continue;
+      const quarter = Math.floor(values.length / 4);
+      const early = median(values.slice(quarter, 2 * quarter));
+      const late = median(values.slice(-quarter));
+      if (late > early * allowance.factor + allowance.more)
+        findings.anomaly('something grows without end', `${name}: ${early.toFixed(1)} → ${late.toFixed(1)}`);
+    }
+  }
+
+  print(write: (line: string) => void): void {
+    write('\n     first     median    largest       last');
+    for (const [name, values] of [...this.#series].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      if (values.length < SHORTEST_SERIES) continue;
+      const figures = [values[0] ?? 0, median(values), Math.max(...values), values.at(-1) ?? 0];
+      write(`${figures.map((figure) => figure.toFixed(1).padStart(10)).join(' ')}  ${name}`);
+    }
+  }
+
+  #add(name: string, value: number): void {
+    const values = this.#series.get(name) ?? [];
+    values.push(value);
+    this.#series.set(name, values);
+  }
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+}
+
+async function filesBelow(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries
+    .filter((entry) => entry.isFile() && !entry.name.startsWith('audit.log'))
+    .map((entry) => path.join(entry.parentPath, entry.name));
+}
+
+async function cacheSize(directory: string): Promise<number> {
+  const sizes = await Promise.all((await filesBelow(directory)).map(sizeOf));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+async function sizeOf(file: string): Promise<number> {
+  return stat(file).then(
+    ({ size }) => size,
+    () => 0,
+  );
+}
