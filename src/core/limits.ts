@@ -10,6 +10,11 @@ export interface CoreLimits {
   readonly connect: number;
   /** Until the headers of one answer are there. */
   readonly headers: number;
+  /**
+   * For which an idle connection is kept at most, whatever the host offers. Firewalls and load balancers drop idle connections
+   * after 30 s and more, some of them silently, and then only a time-out would tell.
+   */
+  readonly idle: number;
   /** Between two pieces of a body. */
   readonly bodyIdle: number;
   /** For a token, from the asking to the end of the answer. */
@@ -22,7 +27,7 @@ export interface CoreLimits {
   readonly resumptions: number;
   /** The pause before the first of them; each further one is twice as long. */
   readonly resumeAfter: number;
-  /** Failures in a row, within `breakWithin`, after which a host is left alone. A time-out alone is as many. */
+  /** Repositories for which a host fails within `breakWithin`, without a success in between, before it is left alone. */
   readonly breakAfter: number;
   readonly breakWithin: number;
   /** The pause before a host that is left alone is tried again; each further one is twice as long. */
@@ -37,6 +42,7 @@ export interface CoreLimits {
 export const STANDARD_LIMITS: CoreLimits = {
   connect: 5_000,
   headers: 10_000,
+  idle: 15_000,
   bodyIdle: 30_000,
   token: 5_000,
   // Well below the 30 s after which containerd gives up on response headers, for a HEAD and the GET that follows it.

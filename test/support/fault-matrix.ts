@@ -63,6 +63,7 @@ interface Place {
 
 const BEHAVIOURS = {
   hang: () => ({ kind: 'hang' }),
+  'reset before the headers': () => ({ kind: 'cut' }),
   'reset after 1 %': ({ size }) => ({ kind: 'reset', at: Math.ceil(size * 0.01) }),
   'reset after 50 %': ({ size }) => ({ kind: 'reset', at: Math.ceil(size * 0.5) }),
   'reset after 99 %': ({ size }) => ({ kind: 'reset', at: Math.floor(size * 0.99) }),

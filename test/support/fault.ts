@@ -5,6 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 export type Behaviour =
   /** Never. */
   | { readonly kind: 'hang' }
+  /** Not at all: the connection is reset before a byte of the answer. */
+  | { readonly kind: 'cut' }
   /** With a status of its own. */
   | {
       readonly kind: 'status';
@@ -63,6 +65,9 @@ export function misbehave(
   }
   switch (behaviour.kind) {
     case 'hang':
+      return;
+    case 'cut':
+      response.socket?.resetAndDestroy();
       return;
     case 'status':
       response.writeHead(behaviour.status, behaviour.headers).end(behaviour.body);

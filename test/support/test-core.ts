@@ -21,6 +21,7 @@ const DAY = 24 * 60 * 60 * 1000;
 export const SHORT_LIMITS: CoreLimits = {
   connect: 1000,
   headers: 1000,
+  idle: 15_000,
   bodyIdle: 1000,
   token: 1000,
   question: 3000,

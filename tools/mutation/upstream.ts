@@ -1,6 +1,8 @@
 import type { Mutant } from './mutant.ts';
 
 const OUTSIDE = ['test/outside-text.test.ts'];
+const REPEATED = ['test/core/upstream/repeated-requests.test.ts'];
+const BREAKER = ['test/core/upstream/breaker.test.ts', 'test/core/upstream/breaker-times.test.ts'];
 
 /** The defences against what upstreams send, and against what becomes of the ways to them. */
 export const upstreamMutants: readonly Mutant[] = [
@@ -80,5 +82,68 @@ export const upstreamMutants: readonly Mutant[] = [
     find: '(parseUpstreamHost(url.host) ?? parseUpstreamHost(withPort(url)))',
     replace: 'parseUpstreamHost(url.host)',
     tests: ['test/commands/migrate-registry.test.ts'],
+  },
+  {
+    defence: 'a request whose connection was cut is repeated',
+    file: 'src/core/upstream/transport.ts',
+    find: 'if (!isCut(error) || request.signal.aborted) throw error;',
+    replace: 'throw error;',
+    tests: REPEATED,
+  },
+  {
+    defence: 'a request is repeated over a new connection',
+    file: 'src/core/upstream/transport.ts',
+    find: 'return this.#sendOnce(fresh, url, headers, request);',
+    replace: 'return this.#sendOnce(kept, url, headers, request);',
+    tests: REPEATED,
+  },
+  {
+    defence: 'an idle connection is given up before a firewall cuts it',
+    file: 'src/core/upstream/transport.ts',
+    find: ', keepAliveMaxTimeout: this.#limits.idle',
+    replace: '',
+    tests: REPEATED,
+  },
+  {
+    defence: 'a manifest that was cut while it was sent is asked for again',
+    file: 'src/core/upstream/upstreams.ts',
+    find: 'if (!isCut(error) || deadline.signal.aborted) throw error;',
+    replace: 'throw error;',
+    tests: REPEATED,
+  },
+  {
+    defence: 'a token that was cut while it was sent is asked for again',
+    file: 'src/core/upstream/token-cache.ts',
+    find: 'isCut(error) && fresh !== true && !signal.aborted',
+    replace: 'fresh === undefined && signal === undefined',
+    tests: ['test/core/faults.test.ts'],
+  },
+  {
+    defence: 'failures count per repository before they count against a host',
+    file: 'src/core/upstream/breaker.ts',
+    find: 'this.#failures.size >= breakAfter && now',
+    replace: 'this.#failuresInARow >= breakAfter && now',
+    tests: BREAKER,
+  },
+  {
+    defence: 'a single time-out shuts no host',
+    file: 'src/core/upstream/breaker.ts',
+    find: "else if (trouble.cause === 'timeout' ||",
+    replace: "else if (trouble.cause === 'timeout') this.#open(trouble);\n    else if (",
+    tests: BREAKER,
+  },
+  {
+    defence: 'a host that does not answer a probe is left alone',
+    file: 'src/core/upstream/breaker.ts',
+    find: 'else if (this.#trouble === undefined && this.#lastSuccess < started) this.#open(trouble);',
+    replace: '',
+    tests: BREAKER,
+  },
+  {
+    defence: 'a host that answered its probe is not shut by broken repositories',
+    file: 'src/core/upstream/breaker.ts',
+    find: ' && now > this.#vouchedUntil',
+    replace: '',
+    tests: BREAKER,
   },
 ];

@@ -3,22 +3,37 @@ import type { Trouble } from './answer.ts';
 
 export interface BreakerOptions {
   readonly limits: Pick<CoreLimits, 'breakAfter' | 'breakWithin' | 'probeAfter' | 'probeAtMost'>;
-  /** Is the host there again? Asked in the background, so that nobody has to wait for it. */
+  /** Does the host answer? Asked in the background on a connection of its own, so that nobody has to wait for it. */
   readonly probe: () => Promise<boolean>;
   readonly onChange: (trouble: Trouble | undefined) => void;
 }
 
+/** One request that failed. */
+export interface FailedRequest {
+  readonly trouble: Trouble;
+  /** When it was begun, by the monotonic clock. */
+  readonly started: number;
+  /** The repository, or whatever else may be to blame for it alone. */
+  readonly about: string;
+}
+
 /**
  * Leaves a host alone that fails again and again, so that those who would ask it know at once what the first ones had to
- * wait for. Failures count in a row: what one repository or one slow answer is to blame for does not cut off the others.
+ * wait for. A failure speaks against what was asked for first: the host is left alone if it fails for many repositories
+ * without a success in between, or if it does not answer a probe, which one suspicious failure is enough to cause.
  */
 export class Breaker implements Disposable {
   readonly #options: BreakerOptions;
-  /** Monotonic times. */
-  #failures: number[] = [];
+  /** Monotonic times by what failed. */
+  readonly #failures = new Map<string, number>();
+  #failuresInARow = 0;
   #lastSuccess = Number.NEGATIVE_INFINITY;
+  /** Until then a probe that was answered outweighs failures, whomever they concern. */
+  #vouchedUntil = Number.NEGATIVE_INFINITY;
   #trouble: Trouble | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #isProbing = false;
+  #isEnded = false;
 
   constructor(options: BreakerOptions) {
     this.#options = options;
@@ -31,34 +46,62 @@ export class Breaker implements Disposable {
 
   succeeded(): void {
     this.#lastSuccess = performance.now();
-    this.#failures = [];
+    this.#failures.clear();
+    this.#failuresInARow = 0;
     if (this.#trouble === undefined) return;
     clearTimeout(this.#timer);
     this.#trouble = undefined;
     this.#options.onChange(undefined);
   }
 
-  /** `started`: when the failed request was begun, by the monotonic clock. */
-  failed(trouble: Trouble, started: number): void {
-    const { breakAfter, breakWithin } = this.#options.limits;
+  failed({ trouble, started, about }: FailedRequest): void {
     if (this.#trouble !== undefined || this.#lastSuccess > started) return;
+    const { breakAfter, breakWithin } = this.#options.limits;
     const now = performance.now();
-    this.#failures = [...this.#failures.filter((at) => at > now - breakWithin), now];
-    if (trouble.cause !== 'timeout' && this.#failures.length < breakAfter) return;
+    for (const [one, at] of this.#failures) if (at <= now - breakWithin) this.#failures.delete(one);
+    if (this.#failures.size < breakAfter) this.#failures.set(about, now);
+    this.#failuresInARow++;
+    if (this.#failures.size >= breakAfter && now > this.#vouchedUntil) this.#open(trouble);
+    else if (trouble.cause === 'timeout' || this.#failuresInARow >= breakAfter) void this.#suspect(trouble);
+  }
+
+  /** One probe at a time decides whether the failure was the host's. */
+  async #suspect(trouble: Trouble): Promise<void> {
+    if (this.#isProbing) return;
+    this.#isProbing = true;
+    const started = performance.now();
+    const isThere = await this.#probe();
+    this.#isProbing = false;
+    if (isThere) this.#vouch();
+    else if (this.#trouble === undefined && this.#lastSuccess < started) this.#open(trouble);
+  }
+
+  #open(trouble: Trouble): void {
+    if (this.#isEnded) return;
     this.#trouble = { ...trouble, known: true };
     this.#options.onChange(trouble);
     this.#probeIn(this.#options.limits.probeAfter);
   }
 
   #probeIn(pause: number): void {
-    const { limits, probe } = this.#options;
     this.#timer = setTimeout(async () => {
-      if (await probe()) this.succeeded();
-      else if (this.#trouble !== undefined) this.#probeIn(Math.min(pause * 2, limits.probeAtMost));
+      if (await this.#probe()) this.#vouch();
+      else if (this.#trouble !== undefined)
+        this.#probeIn(Math.min(pause * 2, this.#options.limits.probeAtMost));
     }, pause).unref();
   }
 
+  async #probe(): Promise<boolean> {
+    return !this.#isEnded && (await this.#options.probe());
+  }
+
+  #vouch(): void {
+    this.#vouchedUntil = performance.now() + this.#options.limits.probeAtMost;
+    this.succeeded();
+  }
+
   [Symbol.dispose](): void {
+    this.#isEnded = true;
     clearTimeout(this.#timer);
     this.#trouble = undefined;
   }

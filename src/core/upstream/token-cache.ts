@@ -6,7 +6,14 @@ import { SingleFlight } from '../../platform/single-flight.ts';
 import { TOKEN_USED_FOR } from '../limits.ts';
 import { type Answer, cannot, no, yes } from './answer.ts';
 import { readRetryAfter } from './quota.ts';
-import { discard, type Transport, troubleOf, type UpstreamResponse } from './transport.ts';
+import {
+  discard,
+  isCut,
+  type Transport,
+  troubleOf,
+  type UpstreamRequest,
+  type UpstreamResponse,
+} from './transport.ts';
 
 /** Which token is wanted: they are cached by all of this. */
 export interface TokenRequest {
@@ -81,6 +88,7 @@ async function fetchToken(
   request: TokenRequest,
   clock: Clock,
   signal: AbortSignal,
+  { fresh }: Pick<UpstreamRequest, 'fresh'> = {},
 ): Promise<Answer<IssuedToken>> {
   const { realm, service, scope, account } = request;
   const url = new URL(realm);
@@ -95,9 +103,19 @@ async function fetchToken(
     return cannot('failed', (error as Error).message);
   }
   const headers = authorization === undefined ? {} : { authorization };
-  const answer = await transport.send({ method: 'GET', url, headers, signal });
-  return answer.kind === 'yes' ? readToken(answer.value, realm, account !== undefined, clock()) : answer;
+  const sent = { method: 'GET', url, headers, about: scope, signal, ...(fresh && { fresh }) } as const;
+  const answer = await transport.send(sent);
+  if (answer.kind !== 'yes') return answer;
+  try {
+    return await readToken(answer.value, realm, account !== undefined, clock());
+  } catch (error) {
+    return isCut(error) && fresh !== true && !signal.aborted
+      ? fetchToken(transport, request, clock, signal, { fresh: true })
+      : troubleOf(error, realm.host);
+  }
 }
+
+/** @throws if the body breaks off, or outlives the deadline. */
 
 async function readToken(
   response: UpstreamResponse,
@@ -115,8 +133,7 @@ async function readToken(
       return cannot('limited', `${realm.host}: 429`, readRetryAfter(headers['retry-after'], now));
     return cannot('failed', `${realm.host}: ${status}`);
   }
-  const body = await readBody(response.body, MAX_BODY).catch((error: Error) => error);
-  if (body instanceof Error) return troubleOf(body, realm.host);
+  const body = await readBody(response.body, MAX_BODY);
   const token = parseToken(body);
   return token === undefined ? cannot('unfit', `${realm.host} sends no token that can be read`) : yes(token);
 }

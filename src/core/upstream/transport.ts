@@ -32,6 +32,10 @@ export interface UpstreamRequest {
   readonly signal: AbortSignal;
   /** Of a request to a token service: the upstream whose token it is to be. */
   readonly tokenOf?: UpstreamHost;
+  /** The repository, to which a failure is put down before it counts against the host. */
+  readonly about?: string;
+  /** On a new connection only, because an answer over another one was cut short. */
+  readonly fresh?: true;
 }
 
 /** What became of one request to one host; redirects that are followed are further ones. */
@@ -56,6 +60,8 @@ const MAX_REDIRECTS = 3;
 const MAX_ORIGINS = 1_000;
 /** Per origin: enough for a busy morning, and within what an abuse limit per address bears. */
 const MAX_CONNECTIONS = 64;
+/** More per origin, for requests that are repeated and for probes. */
+const MAX_FRESH_CONNECTIONS = 16;
 /** Bytes of a body that are taken in one go where they come faster than they are used. */
 const BODY_BUFFER = 256 * 1024;
 const USER_AGENT = 'hubgate';
@@ -69,11 +75,17 @@ export function askingTokensOf(upstream: UpstreamHost, transport: Transport): Pi
   return { send: (request) => transport.send({ ...request, tokenOf: upstream }) };
 }
 
+/** The ways to hosts: `kept` connections serve request after request, `fresh` ones serve one each. */
+interface Connections {
+  readonly kept: Agent;
+  readonly fresh: Agent;
+}
+
 class UndiciTransport implements Transport {
-  readonly #direct: Agent;
+  readonly #direct: Connections;
   readonly #limits: CoreLimits;
   /** One for each kind of address that redirects of some upstream may lead to. */
-  readonly #confined = new Map<AddressKind, Agent>();
+  readonly #confined = new Map<AddressKind, Connections>();
   /** One for each origin that was asked. */
   readonly #breakers = new LRUCache<string, Breaker>({
     max: MAX_ORIGINS,
@@ -86,7 +98,7 @@ class UndiciTransport implements Transport {
     this.#limits = limits;
     this.#log = log;
     this.#observe = observe;
-    this.#direct = this.#agent({});
+    this.#direct = this.#connections({});
   }
 
   async send(request: UpstreamRequest): Promise<Answer<UpstreamResponse>> {
@@ -108,8 +120,7 @@ class UndiciTransport implements Transport {
   }
 
   get waiting(): number {
-    const agents = [this.#direct, ...this.#confined.values()];
-    const pools = agents.flatMap(({ stats }) => Object.values(stats));
+    const pools = this.#agents().flatMap(({ stats }) => Object.values(stats));
     return pools.reduce((sum, stats) => sum + ('queued' in stats ? Number(stats.queued) : 0), 0);
   }
 
@@ -125,9 +136,9 @@ class UndiciTransport implements Transport {
       discard(current);
       const target = URL.parse(String(current.headers.location), base);
       if (target === null || !isRedirectAllowed(target, upstream)) return refused(upstream, target);
-      const agent = await this.#agentFor(target, upstream);
-      if (agent === undefined) return refused(upstream, target);
-      current = { ...(await this.#request(agent, target, headers, request)), redirected: true };
+      const connections = await this.#connectionsFor(target, upstream);
+      if (connections === undefined) return refused(upstream, target);
+      current = { ...(await this.#request(connections, target, headers, request)), redirected: true };
       if (!isRedirect(current)) return yes(current);
       base = target;
     }
@@ -136,33 +147,79 @@ class UndiciTransport implements Transport {
   }
 
   /** Undefined where the target is written as an address of a kind that is not allowed. */
-  async #agentFor(target: URL, upstream: URL): Promise<Agent | undefined> {
+  async #connectionsFor(target: URL, upstream: URL): Promise<Connections | undefined> {
     if (target.origin === upstream.origin) return this.#direct;
     const kind = upstream.protocol === 'http:' ? await kindOfHost(upstream.hostname) : 'public';
     const literal = target.hostname.replace(/^\[|\]$/g, '');
     if (/^[\d.]+$|:/.test(literal) && kindOfAddress(literal) !== kind) return undefined;
-    const agent = this.#confined.get(kind) ?? this.#agent({ lookup: lookupOnly(kind) });
-    this.#confined.set(kind, agent);
-    return agent;
+    const connections = this.#confined.get(kind) ?? this.#connections({ lookup: lookupOnly(kind) });
+    this.#confined.set(kind, connections);
+    return connections;
   }
 
-  #agent(connect: { lookup?: ReturnType<typeof lookupOnly> }): Agent {
-    return new Agent({
-      connections: MAX_CONNECTIONS,
+  #connections(connect: { lookup?: ReturnType<typeof lookupOnly> }): Connections {
+    const options = {
       connect: { ...connect, timeout: this.#limits.connect },
       bodyTimeout: this.#limits.bodyIdle,
-    });
+    };
+    return {
+      kept: new Agent({ ...options, connections: MAX_CONNECTIONS, keepAliveMaxTimeout: this.#limits.idle }),
+      // Without pipelining undici keeps no connection. HTTP/2 would put several requests on one.
+      fresh: new Agent({ ...options, connections: MAX_FRESH_CONNECTIONS, pipelining: 0, allowH2: false }),
+    };
   }
 
-  /** One request to one host, unless that is left alone. */
+  #agents(): Agent[] {
+    return [this.#direct, ...this.#confined.values()].flatMap(({ kept, fresh }) => [kept, fresh]);
+  }
+
+  /** One request to one host, unless that is left alone. What comes of it in the end says something of the host. */
   async #request(
+    connections: Connections,
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    request: UpstreamRequest,
+  ): Promise<Omit<UpstreamResponse, 'redirected'>> {
+    const breaker = this.#breakerOf(url, connections);
+    if (breaker.trouble !== undefined) throw new HostDown(breaker.trouble);
+    const started = performance.now();
+    const failed = (trouble: Trouble) =>
+      breaker.failed({ trouble, started, about: request.about ?? url.pathname });
+    try {
+      const response = await this.#sendAtMostTwice(connections, url, headers, request);
+      const { statusCode: status } = response;
+      if (status < 500) breaker.succeeded();
+      else failed({ cause: 'failed', detail: `${url.host}: ${status}` });
+      return response;
+    } catch (error) {
+      if (!isCrowded(connections.kept, url)) failed(troubleOf(error, url.host).trouble);
+      throw error;
+    }
+  }
+
+  /** A kept connection may have been cut while it was idle, and any connection may be: every request here can be repeated. */
+  async #sendAtMostTwice(
+    { kept, fresh }: Connections,
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    request: UpstreamRequest,
+  ): Promise<Omit<UpstreamResponse, 'redirected'>> {
+    if (request.fresh !== true) {
+      try {
+        return await this.#sendOnce(kept, url, headers, request);
+      } catch (error) {
+        if (!isCut(error) || request.signal.aborted) throw error;
+      }
+    }
+    return this.#sendOnce(fresh, url, headers, request);
+  }
+
+  async #sendOnce(
     dispatcher: Agent,
     url: URL,
     headers: Readonly<Record<string, string>>,
     request: UpstreamRequest,
   ): Promise<Omit<UpstreamResponse, 'redirected'>> {
-    const breaker = this.#breakerOf(url, dispatcher);
-    if (breaker.trouble !== undefined) throw new HostDown(breaker.trouble);
     const started = performance.now();
     const observe = (outcome: SentRequest['outcome']) => {
       const milliseconds = performance.now() - started;
@@ -172,23 +229,19 @@ class UndiciTransport implements Transport {
     try {
       const response = await this.#dispatch(dispatcher, url, headers, request);
       observe(response.statusCode);
-      if (response.statusCode < 500) breaker.succeeded();
-      else breaker.failed({ cause: 'failed', detail: `${url.host}: ${response.statusCode}` }, started);
       return response;
     } catch (error) {
-      const { trouble } = troubleOf(error, url.host);
-      observe(trouble.cause);
-      if (!isCrowded(dispatcher, url)) breaker.failed(trouble, started);
+      observe(troubleOf(error, url.host).trouble.cause);
       throw error;
     }
   }
 
-  #breakerOf(url: URL, dispatcher: Agent): Breaker {
+  #breakerOf(url: URL, { fresh }: Connections): Breaker {
     const known = this.#breakers.get(url.origin);
     if (known !== undefined) return known;
     const breaker = new Breaker({
       limits: this.#limits,
-      probe: () => this.#isThere(url, dispatcher),
+      probe: () => this.#isThere(url, fresh),
       onChange: (trouble) => {
         if (trouble === undefined) this.#log.info({ host: url.host }, 'an upstream host answers again');
         else this.#log.warn({ host: url.host, ...trouble }, 'an upstream host is left alone for a while');
@@ -238,7 +291,7 @@ class UndiciTransport implements Transport {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#breakers.clear();
-    await Promise.all([this.#direct, ...this.#confined.values()].map((agent) => agent.destroy()));
+    await Promise.all(this.#agents().map((agent) => agent.destroy()));
   }
 }
 
@@ -259,6 +312,12 @@ class HostDown extends Error {
     super(trouble.detail);
     this.trouble = trouble;
   }
+}
+
+/** Was a connection cut, so that nothing is known of what the host would have answered? */
+export function isCut(error: unknown): boolean {
+  const code = String((error as NodeJS.ErrnoException).code);
+  return ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes(code) || code.startsWith('ERR_HTTP2_');
 }
 
 /** Do requests wait for a connection of ours? Then it is not the host that lets them wait. */

@@ -18,6 +18,7 @@ import type { Question } from './refusals.ts';
 import {
   askingTokensOf,
   discard,
+  isCut,
   isRedirect,
   type Transport,
   troubleOf,
@@ -204,11 +205,18 @@ export class Upstreams implements Disposable {
     read: Read<T>,
   ): Promise<Answer<T>> {
     const scope = pullScope(request.repository.path);
-    try {
-      const asked = requestTo(upstream, request, deadline);
+    const attempt = async (asked: UpstreamRequest) => {
       const answer = await this.#authorized(session, asked, scope, as, deadline);
       const judged = answer.kind === 'yes' ? this.#judge(upstream, answer.value, request, as) : answer;
       return judged.kind === 'yes' ? await read(judged.value) : judged;
+    };
+    const asked = requestTo(upstream, request, deadline);
+    try {
+      // Here only the reading fails by an exception.
+      return await attempt(asked).catch((error: unknown) => {
+        if (!isCut(error) || deadline.signal.aborted) throw error;
+        return attempt({ ...asked, fresh: true });
+      });
     } catch (error) {
       return troubleOf(error, upstream.options.host);
     }
@@ -312,6 +320,7 @@ function requestTo(
     url: new URL(`/v2/${repository.path}/${resource}`, options.url),
     ...(headers && { headers }),
     ...(redirectIsYes !== true && { followFor: options.url }),
+    about: repository.name,
     signal,
   };
 }

@@ -33,9 +33,9 @@ async function start(limits: Partial<typeof SHORT_LIMITS>): Promise<void> {
   hub.log.length = 0;
 }
 
-/** The cache state of an answer, and how many requests it cost the registry. */
+/** The cache state of an answer, and how many requests it cost the registry. Probes are nobody's. */
 async function ask(target: string): Promise<[state: string, requests: number]> {
-  const count = () => hub.log.filter(({ server }) => server === 'registry').length;
+  const count = () => hub.log.filter(({ server, path }) => server === 'registry' && path !== '/v2/').length;
   const before = count();
   const { status, headers } = await core.ask(target);
   return [String(headers['hubgate-cache'] ?? status), count() - before];
@@ -43,11 +43,12 @@ async function ask(target: string): Promise<[state: string, requests: number]> {
 
 const opened = () => log.filter(({ msg }) => msg === 'an upstream host is left alone for a while').length;
 
-test('a hung upstream costs one caller the time for revalidating, and the next ones nothing', async () => {
+test('a hung upstream costs the callers of one probe the time for revalidating, and the next ones nothing', async () => {
   await start({ ...PATIENCE, revalidation: 100, probeAfter: 60_000 });
   hub.plant('registry', /./, { kind: 'hang' });
   core.now += 61_000;
   assert.deepEqual(await ask(ALPINE), ['stale', 1]);
+  await waitFor(() => opened() === 1);
   assert.deepEqual(await ask(BUSYBOX), ['stale', 0]);
   assert.deepEqual(await ask('library/never/manifests/latest'), ['504', 0]);
   assert.equal(opened(), 1);
@@ -56,6 +57,16 @@ test('a hung upstream costs one caller the time for revalidating, and the next o
     1,
     'what is known is not said again',
   );
+});
+
+test('one time-out does not cut off a host that answers otherwise', async () => {
+  await start({ ...PATIENCE, revalidation: 100, probeAfter: 60_000 });
+  hub.plant('registry', /alpine/, { kind: 'hang' });
+  core.now += 61_000;
+  assert.deepEqual(await ask(ALPINE), ['stale', 1]);
+  await waitFor(() => hub.log.some(({ path }) => path === '/v2/'));
+  assert.deepEqual(await ask(BUSYBOX), ['revalidated', 1]);
+  assert.equal(opened(), 0);
 });
 
 test('a host that is there again is found out in the background', async () => {
@@ -79,16 +90,21 @@ test('a host that answers a probe with trouble is not there again', async () => 
   assert.ok(log.every(({ msg }) => msg !== 'an upstream host answers again'));
 });
 
-test('failures count in a row: one repository that is broken upstream does not cut off the others', async () => {
-  await start({ breakAfter: 3, probeAfter: 60_000 });
+test('failures count per repository: one that is broken upstream does not cut off the others', async () => {
+  await start({ breakAfter: 3, probeAfter: 60_000, probeAtMost: 60_000 });
   hub.plant('registry', /broken/, { kind: 'status', status: 500 });
-  for (let round = 0; round < 5; round++) {
-    await ask('library/broken/manifests/latest');
+  for (let round = 0; round < 4; round++) {
+    for (let resource = 0; resource < 5; resource++) await ask(`library/broken/manifests/${resource}`);
     core.now += 61_000;
     assert.deepEqual(await ask(ALPINE), ['revalidated', 1]);
   }
   assert.equal(opened(), 0);
-  for (let round = 0; round < 3; round++) await ask('library/broken/manifests/latest');
+});
+
+test('a host that fails for several repositories is left alone', async () => {
+  await start({ breakAfter: 3, probeAfter: 60_000 });
+  hub.plant('registry', /./, { kind: 'status', status: 500 });
+  for (const name of ['one', 'two', 'three']) await ask(`library/${name}/manifests/latest`);
   assert.equal(opened(), 1);
   core.now += 61_000;
   assert.deepEqual(await ask(ALPINE), ['stale', 0]);

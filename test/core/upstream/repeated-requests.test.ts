@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { afterEach, beforeEach, test } from 'node:test';
+import { createTransport, type Transport } from '../../../src/core/upstream/transport.ts';
+import { Deadline } from '../../../src/platform/deadline.ts';
+import { FakeHub } from '../../support/fake-hub.ts';
+import { imageOf } from '../../support/image.ts';
+import { ACCOUNT, SHORT_LIMITS, TestCore } from '../../support/test-core.ts';
+import { type LoggedLine, testLog } from '../../support/test-log.ts';
+
+/** A server of which a test says how it answers, and sees over which connections it was asked. */
+interface Upstream extends AsyncDisposable {
+  readonly url: URL;
+  readonly connections: Socket[];
+  answer: (response: ServerResponse, connection: Socket) => void;
+}
+
+async function startUpstream(): Promise<Upstream> {
+  const server = createServer((request, response) => upstream.answer(response, request.socket));
+  server.keepAliveTimeout = 300_000;
+  const upstream: Upstream = {
+    get url() {
+      return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    },
+    connections: [],
+    answer: (response) => response.end(),
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+  server.on('connection', (socket) => upstream.connections.push(socket));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return upstream;
+}
+
+let upstream: Upstream;
+let log: LoggedLine[];
+
+beforeEach(async () => {
+  upstream = await startUpstream();
+  log = [];
+});
+
+afterEach(() => upstream[Symbol.asyncDispose]());
+
+async function send(transport: Transport): Promise<number | string> {
+  using deadline = new Deadline(30_000);
+  const answer = await transport.send({ method: 'GET', url: upstream.url, signal: deadline.signal });
+  if (answer.kind !== 'yes') return answer.kind === 'cannot' ? answer.trouble.detail : answer.reason;
+  await answer.value.body.dump();
+  return answer.value.statusCode;
+}
+
+const PATIENT = { ...SHORT_LIMITS, connect: 30_000, headers: 30_000 };
+
+test('a request over a kept connection that was cut meanwhile is repeated over a new one', async () => {
+  await using transport = createTransport(PATIENT, testLog(log));
+  assert.equal(await send(transport), 200);
+  const [kept] = upstream.connections;
+  upstream.answer = (response, connection) =>
+    connection === kept ? connection.resetAndDestroy() : response.end();
+  assert.equal(await send(transport), 200);
+  assert.equal(upstream.connections.length, 2);
+  assert.deepEqual(log, [], 'the host is well');
+});
+
+test('a request is repeated once, and over a connection that served no other', async () => {
+  await using transport = createTransport({ ...PATIENT, breakAfter: 100 }, testLog(log));
+  let asked = 0;
+  upstream.answer = (_, connection) => {
+    asked++;
+    connection.resetAndDestroy();
+  };
+  assert.match(String(await send(transport)), /ECONNRESET|UND_ERR_SOCKET/);
+  assert.equal(asked, 2);
+  upstream.answer = (response) => response.end();
+  await send(transport);
+  await send(transport);
+  const [, fresh] = upstream.connections;
+  assert.equal(fresh?.destroyed, true);
+});
+
+test('an answer other than a cut connection is not asked for again', async () => {
+  await using transport = createTransport({ ...PATIENT, breakAfter: 100 }, testLog(log));
+  for (const status of [500, 503, 404, 429]) {
+    let asked = 0;
+    upstream.answer = (response) => {
+      asked++;
+      response.writeHead(status).end();
+    };
+    assert.equal(await send(transport), status);
+    assert.equal(asked, 1);
+  }
+});
+
+test('an idle connection is given up long before a firewall would cut it, whatever the upstream offers', async () => {
+  await using transport = createTransport({ ...PATIENT, idle: 50 }, testLog(log));
+  upstream.answer = (response) => response.setHeader('keep-alive', 'timeout=300').end();
+  assert.equal(await send(transport), 200);
+  const [kept] = upstream.connections;
+  assert.ok(kept !== undefined);
+  if (!kept.destroyed) await once(kept, 'close');
+});
+
+test('a manifest that is cut once while it is sent is asked for again, with an account and without a copy', async () => {
+  await using hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  hub.push('library/alpine', 'latest', imageOf());
+  await using core = await TestCore.start(hub, { limits: SHORT_LIMITS });
+  hub.plant('registry', /^GET .*manifests/, { kind: 'reset', at: 20 }, 1);
+  assert.equal((await core.ask('library/alpine/manifests/latest')).status, 200);
+  const gets = hub.takeRequests().filter((line) => /^GET registry .*manifests/.test(line));
+  assert.equal(gets.length, 2);
+});
