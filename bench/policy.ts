@@ -56,7 +56,7 @@ export function policyRules({ rules, users, more }: PolicySize): string {
 }
 
 function parse(text: string): Policy {
-  const parsed = parsePolicy([{ source: 'access.yaml', label: 'access.yaml', text }], Date.now());
+  const parsed = parsePolicy([{ source: 'access.yaml', label: 'access.yaml', text }], Date.now(), {});
   if ('faults' in parsed) throw new Error(parsed.faults.map(formatFault).join('\n'));
   return parsed.value.policy;
 }

@@ -6,6 +6,7 @@ import { type Fault, FaultsError, formatFault, type Parsed } from '../platform/f
 import { type Live, LiveValue } from '../platform/live.ts';
 import type { Logger } from '../platform/log.ts';
 import { type Followed, watchFiles } from '../platform/watched-files.ts';
+import type { SubjectForms } from './federated-pattern.ts';
 import { directoryOf, readSources, stateOfPolicy } from './load-policy.ts';
 import { PolicyParser } from './parse-apart.ts';
 import { compilePolicy, type Policy } from './policy.ts';
@@ -17,6 +18,8 @@ export interface FollowPolicyOptions {
   readonly file: string;
   /** Where the last policy that was good is kept, for a start that finds none. */
   readonly lastGood: string;
+  /** How federated subjects are written. */
+  readonly forms: SubjectForms;
   readonly log: Logger;
   readonly clock: Clock;
 }
@@ -84,12 +87,13 @@ export async function followPolicy(options: FollowPolicyOptions): Promise<Follow
 
 class PolicyKeeper implements Disposable {
   readonly #options: FollowPolicyOptions;
-  readonly #parser = new PolicyParser();
+  readonly #parser: PolicyParser;
   #refusals = 0;
   #refused: readonly string[] | null = null;
 
   constructor(options: FollowPolicyOptions) {
     this.#options = options;
+    this.#parser = new PolicyParser(options.forms);
   }
 
   get verdict(): Omit<PolicyStatus, 'version'> {
@@ -134,9 +138,11 @@ class PolicyKeeper implements Disposable {
   }
 
   async #lastGood(): Promise<Policy | undefined> {
-    const { lastGood, log } = this.#options;
+    const { lastGood, log, forms } = this.#options;
     try {
-      return compilePolicy(POLICY_DATA.parse(JSON.parse(await readFile(lastGood, 'utf8'))));
+      const data = POLICY_DATA.parse(JSON.parse(await readFile(lastGood, 'utf8')));
+      // Of today's configuration, which may be another than when it was written.
+      return compilePolicy({ ...data, federations: forms });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
         log.warn({ file: lastGood, error: (error as Error).message }, 'the last good policy cannot be read');

@@ -2,6 +2,7 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Fault, Parsed } from '../platform/fault.ts';
 import { stateOfFile } from '../platform/watched-files.ts';
+import type { SubjectForms } from './federated-pattern.ts';
 import { type PolicySource, parsePolicy, type ReadPolicy } from './policy-file.ts';
 
 /** Bytes. A larger file is not even read. */
@@ -45,9 +46,13 @@ function writeState(found: readonly Found[]): string {
  * The policy of `file` and of what lies in the directory beside it, read as one, its tests held. Files that change while
  * they are read are not used.
  */
-export async function readPolicy(file: string, now: number): Promise<Parsed<ReadPolicy>> {
+export async function readPolicy(
+  file: string,
+  now: number,
+  forms: SubjectForms,
+): Promise<Parsed<ReadPolicy>> {
   const sources = await readSources(file);
-  return 'faults' in sources ? sources : parsePolicy(sources.value, now);
+  return 'faults' in sources ? sources : parsePolicy(sources.value, now, forms);
 }
 
 /** The texts of the files of a policy, of one moment. */

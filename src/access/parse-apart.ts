@@ -1,6 +1,7 @@
 import type { Parsed } from '../platform/fault.ts';
 import { KeptThread, SHORT_FILE } from '../platform/kept-thread.ts';
 import { runInSlices } from '../platform/steps.ts';
+import type { SubjectForms } from './federated-pattern.ts';
 import type { WrittenPolicy } from './parse-worker.ts';
 import { type PolicySource, parsePolicy } from './policy-file.ts';
 import { readingPolicy, type ToldPolicy, writePolicy } from './told-policy.ts';
@@ -11,11 +12,17 @@ export class PolicyParser implements Disposable {
     new URL('./parse-worker.ts', import.meta.url),
   );
 
+  readonly #forms: SubjectForms;
+
+  constructor(forms: SubjectForms) {
+    this.#forms = forms;
+  }
+
   /** `now` in milliseconds. */
   async parse(sources: readonly PolicySource[], now: number): Promise<Parsed<ToldPolicy>> {
     const length = sources.reduce((sum, { text }) => sum + text.length, 0);
-    if (length <= SHORT_FILE) return toldOf(parsePolicy(sources, now));
-    const parsed = await this.#thread.ask({ sources, now });
+    if (length <= SHORT_FILE) return toldOf(parsePolicy(sources, now, this.#forms));
+    const parsed = await this.#thread.ask({ sources, now, forms: this.#forms });
     if ('faults' in parsed) return parsed;
     const { value: told, ...others } = parsed;
     return { ...others, value: { policy: await runInSlices(readingPolicy(told)), told } };

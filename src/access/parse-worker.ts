@@ -2,6 +2,7 @@
 import type { Parsed } from '../platform/fault.ts';
 import { answerQuestions } from '../platform/kept-thread.ts';
 import { RememberedYaml } from '../platform/remembered-yaml.ts';
+import type { SubjectForms } from './federated-pattern.ts';
 import { type PolicySource, parsePolicyAgain } from './policy-file.ts';
 import { writePolicy } from './told-policy.ts';
 
@@ -9,11 +10,12 @@ export interface WrittenPolicy {
   readonly sources: readonly PolicySource[];
   /** Milliseconds. */
   readonly now: number;
+  readonly forms: SubjectForms;
 }
 
 const memory = new RememberedYaml();
 
-answerQuestions(({ sources, now }: WrittenPolicy): Parsed<string> => {
-  const parsed = parsePolicyAgain(sources, now, memory);
+answerQuestions(({ sources, now, forms }: WrittenPolicy): Parsed<string> => {
+  const parsed = parsePolicyAgain(sources, now, forms, memory);
   return 'faults' in parsed ? parsed : { ...parsed, value: writePolicy(parsed.value.policy.data) };
 });

@@ -32,6 +32,8 @@ export const POLICY_DATA = z.object({
   /** Of each group its members, as in the files. */
   groups: z.record(z.string(), z.array(z.string()).readonly()),
   rules: z.array(RULE_DATA).readonly(),
+  /** How the subjects of federations are written, see `SubjectForms`. */
+  federations: z.record(z.string(), z.array(z.string()).readonly()).default({}),
 });
 export type PolicyData = Readonly<z.output<typeof POLICY_DATA>>;
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { byPosition, type Fault, type Parsed } from '../platform/fault.ts';
 import type { RememberedYaml } from '../platform/remembered-yaml.ts';
 import { openYaml, type PartReader } from '../platform/yaml-schema.ts';
+import type { SubjectForms } from './federated-pattern.ts';
 import { compilePolicy, type Policy } from './policy.ts';
 import { lintPolicy } from './policy-lint.ts';
 import { type PolicyFile, readRules } from './policy-reader.ts';
@@ -24,14 +25,15 @@ export interface ReadPolicy {
 
 /**
  * The policy in `sources`, which are read as one, or everything that is wrong with it, the tests that it fails among
- * that. `now` in milliseconds.
+ * that. `now` in milliseconds; `forms`: how federated subjects are written.
  */
 export function parsePolicy(
   sources: readonly PolicySource[],
   now: number,
+  forms: SubjectForms,
   open: OpenYaml = openYaml,
 ): Parsed<ReadPolicy> {
-  const parsed = parseRules(sources, open);
+  const parsed = parseRules(sources, forms, open);
   if ('faults' in parsed) return parsed;
   const { policy, tests } = parsed.value;
   const faults = failingTests(policy, tests, now);
@@ -44,22 +46,27 @@ export function parsePolicy(
 export function parsePolicyAgain(
   sources: readonly PolicySource[],
   now: number,
+  forms: SubjectForms,
   memory: RememberedYaml,
 ): Parsed<ReadPolicy> {
-  const parsed = parsePolicy(sources, now, (source, text) => {
+  const parsed = parsePolicy(sources, now, forms, (source, text) => {
     const parts = memory.open(source, text);
     return parts === undefined
       ? { faults: [{ source, message: 'to be read as a whole' }] }
       : { value: parts };
   });
   memory.forget();
-  return 'faults' in parsed ? parsePolicy(sources, now) : parsed;
+  return 'faults' in parsed ? parsePolicy(sources, now, forms) : parsed;
 }
 
 type OpenYaml = (source: string, text: string) => Parsed<PartReader>;
 
 /** A policy without asking whether its tests hold. */
-export function parseRules(sources: readonly PolicySource[], open: OpenYaml = openYaml): Parsed<ReadPolicy> {
+export function parseRules(
+  sources: readonly PolicySource[],
+  forms: SubjectForms,
+  open: OpenYaml = openYaml,
+): Parsed<ReadPolicy> {
   const files: PolicyFile[] = [];
   const faults: Fault[] = [];
   for (const { source, label, text } of sources) {
@@ -69,10 +76,15 @@ export function parseRules(sources: readonly PolicySource[], open: OpenYaml = op
   }
   // What the others lack may stand in the one that cannot be read.
   if (faults.length > 0) return { faults };
-  const { groups, rules, tests } = readRules(files);
+  const { groups, rules, tests } = readRules(files, forms);
   faults.push(...files.flatMap(({ parts }) => parts.faults));
   if (faults.length > 0) return { faults: faults.toSorted(byPosition) };
-  return { value: { policy: compilePolicy({ version: versionOf(sources), groups, rules }), tests } };
+  return {
+    value: {
+      policy: compilePolicy({ version: versionOf(sources), groups, rules, federations: forms }),
+      tests,
+    },
+  };
 }
 
 function openPolicyFile(source: string, text: string, open: OpenYaml): Parsed<PartReader> {

@@ -1,4 +1,5 @@
 import type { Fault } from '../platform/fault.ts';
+import { whyNoFederatedSubject } from './federated-pattern.ts';
 import { matchesPattern, type Pattern } from './pattern.ts';
 import type { Policy, Rule } from './policy.ts';
 import type { PolicyData, RuleData } from './policy-data.ts';
@@ -6,6 +7,8 @@ import type { PolicyData, RuleData } from './policy-data.ts';
 /** What is not wrong but can have no effect: rules that are gone, and rules that a deny leaves nothing of. */
 export function lintPolicy(policy: Policy, now: number): Fault[] {
   return policy.rules.flatMap((rule): Fault[] => {
+    const nobody = lintFederated(rule.data, policy);
+    if (nobody.length > 0) return nobody;
     if (isGone(rule.data, now))
       return [warning(rule.data, 'has been over since its "until"; it can be removed')];
     if (rule.data.effect === 'deny') return [];
@@ -21,6 +24,35 @@ export function lintPolicy(policy: Policy, now: number): Fault[] {
           ),
         ];
   });
+}
+
+/** Federated subjects that nobody can have, because of how that federation writes them. */
+function lintFederated(rule: RuleData, { data: { groups, federations } }: Policy): Fault[] {
+  return federatedIn(rule, groups).flatMap((text) => {
+    const why = whyNoFederatedSubject(text.slice(OIDC.length), federations);
+    return why === undefined ? [] : [warning(rule, `names "${text}", but ${why}`)];
+  });
+}
+
+/** Federated subjects of federations that are not configured, so that nobody can log in by them. */
+export function lintFederations(
+  { data: { rules, groups } }: Policy,
+  configured: ReadonlySet<string>,
+): Fault[] {
+  return rules.flatMap((rule) =>
+    federatedIn(rule, groups).flatMap((text) => {
+      const [, federation = ''] = text.split(':');
+      if (configured.has(federation) || federation === '**') return [];
+      return [warning(rule, `names "${text}", but hubgate.yaml has no federation "${federation}"`)];
+    }),
+  );
+}
+
+const OIDC = 'oidc:';
+
+function federatedIn({ to }: RuleData, groups: PolicyData['groups']): string[] {
+  const all = to.flatMap((who) => [who, ...(membersOf(who, groups) ?? [])]);
+  return [...new Set(all)].filter((who) => who.startsWith(OIDC));
 }
 
 /** The denies that may cover the rule, in the order of the files: those that match something of it, for one whom it means. */

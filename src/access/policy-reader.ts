@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { PartReader } from '../platform/yaml-schema.ts';
+import { type SubjectForms, whyNoFederatedPattern } from './federated-pattern.ts';
 import { canonicalPattern, type PatternText, tagPattern } from './pattern-text.ts';
 import type { RuleData } from './policy-data.ts';
 import {
@@ -34,15 +35,15 @@ export interface ReadRules {
 }
 
 /** Reads files as one policy: every part of each, so that what is wrong is collected in their readers all at once. */
-export function readRules(files: readonly PolicyFile[]): ReadRules {
+export function readRules(files: readonly PolicyFile[], forms: SubjectForms): ReadRules {
   const names = { groups: new Names<string>('group'), sets: new Names<string>('set') };
   for (const file of files) {
     file.parts.read([], POLICY_KEYS);
     file.parts.read(['version'], VERSION);
-    names.groups.read(file.parts, 'groups', MEMBERS, (text, path) => member(file.parts, text, path));
+    names.groups.read(file.parts, 'groups', MEMBERS, (text, path) => member(file.parts, text, path, forms));
     names.sets.read(file.parts, 'sets', PATTERNS, (text, path) => pattern(file.parts, text, path));
   }
-  const reader = new RuleReader(names);
+  const reader = new RuleReader(names, forms);
   const rules = files.flatMap((file) => [...reader.rules(file, 'allow'), ...reader.rules(file, 'deny')]);
   const tests = files.flatMap(readTests);
   return { groups: names.groups.all(), rules, tests };
@@ -85,10 +86,12 @@ class Names<T> {
 
 class RuleReader {
   readonly #names: { readonly groups: Names<string>; readonly sets: Names<string> };
+  readonly #forms: SubjectForms;
   readonly #ids = new Set<string>();
 
-  constructor(names: { readonly groups: Names<string>; readonly sets: Names<string> }) {
+  constructor(names: { readonly groups: Names<string>; readonly sets: Names<string> }, forms: SubjectForms) {
     this.#names = names;
+    this.#forms = forms;
   }
 
   rules(file: PolicyFile, list: RuleData['effect']): RuleData[] {
@@ -134,7 +137,7 @@ class RuleReader {
 
   #subject(parts: PartReader, text: string, path: Path): readonly string[] {
     if (text === 'authenticated' || text === 'anonymous') return [text];
-    if (!text.startsWith('group:')) return member(parts, text, path);
+    if (!text.startsWith('group:')) return member(parts, text, path, this.#forms);
     const name = text.slice('group:'.length);
     return this.#names.groups.get(name) === undefined
       ? fault(parts, path, `there is no group "${name}"`)
@@ -164,13 +167,16 @@ function checked(parts: PartReader, text: PatternText, path: Path): readonly str
 }
 
 /** A member of a group, or an entry of a rule's `to`. Users and services share one space of names. */
-function member(parts: PartReader, text: string, path: Path): readonly string[] {
+function member(parts: PartReader, text: string, path: Path, forms: SubjectForms): readonly string[] {
   const [, kind, value = ''] = /^(user|service|cert|oidc|group):(.*)$/s.exec(text) ?? ['', 'name', text];
   switch (kind) {
     case 'group':
       return fault(parts, path, `a group cannot hold a group; list both in the rule's "to"`);
+    case 'oidc': {
+      const why = value === '' ? 'it names nobody' : whyNoFederatedPattern(value, forms);
+      return why === undefined ? [text] : fault(parts, path, `"${text}": ${why}`);
+    }
     case 'cert':
-    case 'oidc':
       return value === '' ? fault(parts, path, `"${text}" names nobody`) : [text];
     default:
       return isName(value)

@@ -56,7 +56,7 @@ export function compilePolicy(data: PolicyData): Policy {
 
 /** The same in steps, between which others have their turn. */
 export function* compilingPolicy(data: PolicyData): Generator<void, Policy> {
-  const subjects = compileSubjects(data.groups);
+  const subjects = compileSubjects(data.groups, data.federations);
   const rules: Rule[] = [];
   for (const rule of data.rules) {
     const precedence = rank(rule) * data.rules.length + rules.length;

@@ -1,3 +1,4 @@
+import { compileFederated, type SubjectForms } from './federated-pattern.ts';
 import { compilePattern, matchesPattern } from './pattern.ts';
 import { type Subject, writeSubject } from './subject.ts';
 
@@ -22,18 +23,21 @@ export interface SubjectPatterns {
   groupsOf(member: string): readonly string[];
 }
 
-export function compileSubjects(groups: Readonly<Record<string, readonly string[]>>): SubjectPatterns {
+export function compileSubjects(
+  groups: Readonly<Record<string, readonly string[]>>,
+  forms: SubjectForms,
+): SubjectPatterns {
   const compiled = new Map<string, SubjectPattern>();
   const groupsOf = new Map<string, string[]>();
   for (const [name, members] of Object.entries(groups)) {
-    const group = compileGroup(name, members);
+    const group = compileGroup(name, members, forms);
     compiled.set(group.text, group);
     for (const member of new Set(members)) groupsOf.getOrInsertComputed(member, () => []).push(group.text);
   }
   const groupsWith = (member: string) => groupsOf.get(member) ?? [];
   const keysOf = (own: string) => [own, 'authenticated', ...groupsWith(own)];
   return {
-    compile: (text) => compiled.get(text) ?? compileOne(text),
+    compile: (text) => compiled.get(text) ?? compileOne(text, forms),
     keysOf(subject) {
       if (subject.kind === 'anonymous') return ['anonymous'];
       return keysOf(isNamed(subject) ? subject.name : writeSubject(subject));
@@ -46,9 +50,9 @@ export function compileSubjects(groups: Readonly<Record<string, readonly string[
   };
 }
 
-function compileGroup(name: string, members: readonly string[]): SubjectPattern {
+function compileGroup(name: string, members: readonly string[], forms: SubjectForms): SubjectPattern {
   const names = new Set(members);
-  const others = members.filter((text) => text.includes(':')).map(compileOne);
+  const others = members.filter((text) => text.includes(':')).map((member) => compileOne(member, forms));
   const text = `group:${name}`;
   return {
     text,
@@ -63,13 +67,16 @@ function isNamed(subject: Subject): subject is Subject & { readonly kind: 'user'
   return subject.kind === 'user' || subject.kind === 'service';
 }
 
-function compileOne(text: string): SubjectPattern {
+function compileOne(text: string, forms: SubjectForms): SubjectPattern {
   if (text === 'authenticated') return { text, key: text, matches: ({ kind }) => kind !== 'anonymous' };
   if (text === 'anonymous') return { text, key: text, matches: ({ kind }) => kind === 'anonymous' };
   const [, kind, value = ''] = /^(cert|oidc):(.*)$/s.exec(text) ?? [];
   if (kind === undefined)
     return { text, key: text, matches: (subject) => isNamed(subject) && subject.name === text };
   const pattern = compilePattern(value);
+  const federated = kind === 'oidc' ? compileFederated(value, forms) : undefined;
+  if (kind === 'oidc' && federated === undefined)
+    throw new Error(`"${text}" does not fit how the subjects of that federation are written`);
   return {
     text,
     // Whole names are keys.
@@ -77,6 +84,6 @@ function compileOne(text: string): SubjectPattern {
     matches: (subject) =>
       subject.kind !== 'anonymous' &&
       subject.kind === kind &&
-      matchesPattern(pattern, subject.name, undefined),
+      (federated?.(subject.name) ?? matchesPattern(pattern, subject.name, undefined)),
   };
 }

@@ -3,7 +3,7 @@
  * hold up no pull. It knows nothing of caches and upstreams beyond their names.
  */
 import { followPolicy } from '../access/live-policy.ts';
-import type { Federation } from '../config/federation.ts';
+import { type Federation, subjectForms } from '../config/federation.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import type { Logger } from '../platform/log.ts';
 import { Meters } from '../platform/metrics.ts';
@@ -62,7 +62,13 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   const keys = stack.use(await followSigningKeys(options.keyFile, log, clock));
   const users = stack.use(await followUsers(options.usersFile, log));
   const policy = stack.use(
-    await followPolicy({ file: options.policyFile, lastGood: options.lastPolicyFile, log, clock }),
+    await followPolicy({
+      file: options.policyFile,
+      lastGood: options.lastPolicyFile,
+      forms: subjectForms(federations),
+      log,
+      clock,
+    }),
   );
   const state = stack.use(openAuthState(options.stateFile));
   const credentials = stack.use(await followCredentials(users, state, federations, log));

@@ -238,7 +238,13 @@ export function program(end: (code: ExitCode) => void): Command {
     'why a subject may pull a repository or repository:tag, or may not (exit code 1)',
     ['from', 'at', 'json'],
     async (options, who = '', what = '') => {
-      return (await import('../commands/access/explain.ts')).explainAccess(who, what, options, process);
+      return (await import('../commands/access/explain.ts')).explainAccess(
+        who,
+        what,
+        options,
+        process.env,
+        process,
+      );
     },
   );
   verb<Printed>(
@@ -247,7 +253,7 @@ export function program(end: (code: ExitCode) => void): Command {
     'who may pull a repository or repository:tag; exit code 1: nobody',
     ['json'],
     async (options, what = '') => {
-      return (await import('../commands/access/who-can.ts')).whoCanPull(what, options, process);
+      return (await import('../commands/access/who-can.ts')).whoCanPull(what, options, process.env, process);
     },
   );
   verb<Printed>(
@@ -256,7 +262,7 @@ export function program(end: (code: ExitCode) => void): Command {
     'run the tests of the policy, or of these files as one; exit code 1: one fails',
     ['json'],
     async (options, ...files) => {
-      return (await import('../commands/access/test.ts')).testAccess(files, options, process);
+      return (await import('../commands/access/test.ts')).testAccess(files, options, process.env, process);
     },
   );
   verb<Printed>(

@@ -1,6 +1,9 @@
 import { readPolicy } from '../access/load-policy.ts';
+import { lintFederations } from '../access/policy-lint.ts';
 import { readUsers } from '../auth/identity/users-file.ts';
+import type { Config } from '../config/config.ts';
 import type { Environment } from '../config/environment.ts';
+import { subjectForms } from '../config/federation.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../platform/clock.ts';
 import { byPosition, type Fault, formatFault, type Parsed } from '../platform/fault.ts';
@@ -24,16 +27,17 @@ export async function check(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const paths = pathsIn(options.home);
+  const config = await loadConfig({
+    directory: paths.home,
+    environment,
+    readsSecrets: true,
+    servesClients: true,
+    judgesModes: true,
+  });
   const results: readonly Parsed<unknown>[] = [
-    await loadConfig({
-      directory: paths.home,
-      environment,
-      readsSecrets: true,
-      servesClients: true,
-      judgesModes: true,
-    }),
+    config,
     { faults: await tooOpen(secretFilesOf('all', paths)) },
-    await readPolicy(paths.policy, systemClock()),
+    await checkedPolicy(paths, config),
     await readUsers(paths.users),
   ];
   const faults = sorted(
@@ -48,6 +52,15 @@ export async function check(
   if (options.json) printJson(terminal.stdout, { faults, warnings, refused });
   else print({ faults, warnings, refused }, terminal);
   return faults.length === 0 ? 0 : 2;
+}
+
+/** With what only the configuration makes a mistake. */
+async function checkedPolicy({ policy }: HomePaths, config: Parsed<Config>): Promise<Parsed<unknown>> {
+  const federations = 'value' in config ? config.value.federations : [];
+  const read = await readPolicy(policy, systemClock(), subjectForms(federations));
+  if ('faults' in read || 'faults' in config) return read;
+  const unknown = lintFederations(read.value.policy, new Set(federations.map(({ name }) => name)));
+  return { ...read, warnings: [...(read.warnings ?? []), ...unknown] };
 }
 
 function sorted(faults: readonly Fault[], paths: HomePaths): Fault[] {

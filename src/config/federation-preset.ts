@@ -11,8 +11,8 @@ export interface FederationPreset {
 const STANDARD = ['iss', 'aud', 'exp', 'iat', 'nbf', 'jti'];
 
 /**
- * A repository's name holds no `@`, and `ref` says in full whether it is a branch or a tag: nothing else reads like
- * `acme/payments@refs/heads/main`. `job_workflow_ref` is of a workflow that any repository may call.
+ * A repository's name holds no `@`, and `ref` says in full whether it is a branch or a tag. A branch's name can hold `@`, and is
+ * the last claim, so that the first `@` is always the template's. `job_workflow_ref` is of a workflow that any repository may call.
  *
  * https://docs.github.com/actions/reference/openid-connect-reference
  */

@@ -3,7 +3,7 @@ import type { Fault } from '../platform/fault.ts';
 import { type PartReader, section } from '../platform/yaml-schema.ts';
 import { COMMON_CLAIMS, type FederationPreset, PRESET_NAMES, PRESETS } from './federation-preset.ts';
 import { optional } from './schema.ts';
-import { claimsOf, readTemplate, type SubjectTemplate, UNFIT } from './subject-template.ts';
+import { claimsOf, literalsOf, readTemplate, type SubjectTemplate, UNFIT } from './subject-template.ts';
 import { isLoopback } from './values.ts';
 
 /** Somebody elsewhere whose JWTs are logins here: their subjects are `oidc:NAME:…`. */
@@ -50,6 +50,16 @@ function isIssuer(text: string): boolean {
   const url = UNFIT.test(text) ? null : URL.parse(text);
   if (url === null || `${url.username}${url.password}` !== '' || /[?#]/.test(text)) return false;
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname));
+}
+
+/** How the subjects of these federations are written, and those of the presets, which policies may name before they are configured. */
+export function subjectForms(federations: readonly Federation[]): Record<string, string[]> {
+  const presets = Object.entries(PRESETS).map(([name, { subject }]) => {
+    const read = readTemplate(subject);
+    return [name, 'template' in read ? literalsOf(read.template) : []] as const;
+  });
+  const configured = federations.map(({ name, subject }) => [name, literalsOf(subject)] as const);
+  return Object.fromEntries([...presets, ...configured]);
 }
 
 export interface ReadFederations {
@@ -121,7 +131,7 @@ function lintTemplate(template: SubjectTemplate, preset: FederationPreset | unde
   );
   if (blurred >= 0)
     warnings.push(
-      'what follows the claim of the project can be taken for a part of its name; write @ or : behind it',
+      'what follows the claim of the project can be a part of its name, and a project with such a name cannot log in; write @ or : behind it',
     );
   return warnings;
 }
@@ -129,7 +139,6 @@ function lintTemplate(template: SubjectTemplate, preset: FederationPreset | unde
 /** Is what stands between this claim and the next one such that a name of a project can hold it? */
 function isBlurred(template: SubjectTemplate, index: number): boolean {
   const next = template[index + 1];
-  if (next === undefined) return false;
-  if ('claim' in next) return true;
+  if (next === undefined || 'claim' in next) return false;
   return index + 2 < template.length && /^[A-Za-z0-9._/-]*$/.test(next.text);
 }

@@ -26,8 +26,22 @@ export function readTemplate(text: string): ReadTemplate {
   }
   if (read < text.length || text === '')
     return { wrong: 'expected a text with claims in it, such as ${repository}@${ref}' };
+  if (parts.some((part, index) => 'claim' in part && 'claim' in (parts[index + 1] ?? { text: '' })))
+    return { wrong: 'two claims with nothing between them cannot be told apart; write @ or : between them' };
+  if (parts.some((part) => 'text' in part && part.text.includes('*')))
+    return { wrong: 'a subject holds no "*" beside its claims: in a policy it is a wildcard' };
   const isNamed = (part: TemplatePart) => !('claim' in part) || part.claim.every((name) => name !== '');
   return parts.every(isNamed) ? { template: parts } : { wrong: 'a claim between ${ and } has no name' };
+}
+
+/** What stands before, between and behind the claims. */
+export function literalsOf(template: SubjectTemplate): string[] {
+  const literals = [''];
+  for (const part of template) {
+    if ('text' in part) literals.push(`${literals.pop() ?? ''}${part.text}`);
+    else literals.push('');
+  }
+  return literals;
 }
 
 export function claimsOf(template: SubjectTemplate): string[] {

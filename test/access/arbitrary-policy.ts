@@ -35,13 +35,24 @@ const WILD = [
 ];
 const USERS = ['ana', 'a.b', 'ci-pay', 'acme'];
 const CERTS = ['cert:prod-1', 'cert:prod-', 'cert:node-7', 'cert:ana'];
-const OIDC = ['oidc:github:acme/pay@refs/heads/main', 'oidc:github:acme/tool@refs/tags/v1', 'oidc:ana'];
+const OIDC = [
+  'oidc:github:acme/pay@refs/heads/main',
+  'oidc:github:acme/pay@refs/heads/x@refs/heads/main',
+  'oidc:github:acme/tool@refs/tags/v1',
+  'oidc:gitlab:acme/pay@branch/main',
+  'oidc:gitlab:acme/pay@branch/tag/main',
+  'oidc:ana',
+];
 const WILD_SUBJECTS = [
   'cert:prod-*',
   'cert:*',
   'oidc:github:acme/*@refs/heads/main',
+  'oidc:github:acme/**@refs/heads/main',
+  'oidc:github:acme/**',
+  'oidc:gitlab:**@**/main',
+  'oidc:gitlab:acme/*@**',
   'oidc:github:**',
-  'oidc:*',
+  'oidc:**',
 ];
 const MEMBERS = [...USERS, ...CERTS, ...OIDC, ...WILD_SUBJECTS];
 const TAGS = ['latest', '1.0', '1.2.3', '1.2-rc', 'v1'];

@@ -11,7 +11,7 @@ import { readPolicy } from '../../src/access/load-policy.ts';
 import { FaultsError } from '../../src/platform/fault.ts';
 import { type LoggedLine, testLog } from '../support/test-log.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { NOW } from './support/policy.ts';
+import { FORMS, NOW } from './support/policy.ts';
 
 let home: string;
 let file: string;
@@ -35,7 +35,7 @@ const rules = (...ids: string[]) =>
 async function follow(): Promise<FollowedPolicy> {
   followed?.[Symbol.dispose]();
   const lastGood = path.join(home, 'state/last-good-policy.json');
-  followed = await followPolicy({ file, lastGood, log: testLog(log), clock: () => NOW });
+  followed = await followPolicy({ file, lastGood, forms: FORMS, log: testLog(log), clock: () => NOW });
   return followed;
 }
 
@@ -167,7 +167,7 @@ test('files that are exchanged while they are read are read again: no policy is 
     }
   })();
   const versionsRead = async () => {
-    const read = await readPolicy(file, NOW);
+    const read = await readPolicy(file, NOW, FORMS);
     return 'value' in read ? new Set(read.value.policy.data.rules.map(({ id }) => id[0])).size : 0;
   };
   for (let turn = 0; turn < 100; turn++) assert.ok((await versionsRead()) <= 1);
@@ -187,7 +187,7 @@ test('a file that is another one after it was read is not used, however often it
   const script = 'while :; do cat "$0" > "$1"; done';
   const writer = spawn('sh', ['-c', script, source, pipe], { detached: true });
   try {
-    const read = await readPolicy(file, NOW);
+    const read = await readPolicy(file, NOW, FORMS);
     assert.deepEqual('faults' in read && read.faults.map(({ message }) => message), [
       'the policy changes again and again while it is read',
     ]);

@@ -10,6 +10,7 @@ import { parseTag } from '../../src/registry/reference.ts';
 import { resolveRepository } from '../../src/registry/repository.ts';
 import { crowdedPolicies, NOW, policies, questions } from './arbitrary-policy.ts';
 import { answer, canonicalName, type PlainPolicy, type PlainQuestion, type PlainRule } from './oracle.ts';
+import { FORMS } from './support/policy.ts';
 
 const NAMES = { upstreams: new Set(['docker.io', 'ghcr.io', 'local.test:5000']), self: new Set<string>() };
 
@@ -37,7 +38,7 @@ function write(policy: PlainPolicy): { text: string; names: ReadonlyMap<PlainRul
 }
 
 function parse(text: string): Policy {
-  const parsed = parsePolicy([{ source: 'access.yaml', label: 'access.yaml', text }], NOW);
+  const parsed = parsePolicy([{ source: 'access.yaml', label: 'access.yaml', text }], NOW, FORMS);
   assert.ok(
     'value' in parsed,
     'faults' in parsed ? `${text}${parsed.faults.map(formatFault).join('\n')}` : '',

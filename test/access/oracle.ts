@@ -115,8 +115,26 @@ function subjectMatches(to: string, who: string, policy: PlainPolicy): boolean {
   if (to.startsWith('group:')) {
     return (policy.groups[to.slice('group:'.length)] ?? []).some((one) => subjectMatches(one, who, policy));
   }
-  if (to.startsWith('cert:') || to.startsWith('oidc:')) return globMatches(to, who);
+  if (to.startsWith('cert:')) return globMatches(to, who);
+  if (to.startsWith('oidc:')) return to === who || federatedMatches(to, who);
   return who === `user:${to}` || who === `service:${to}`;
+}
+
+/** The claims of a subject, or of a pattern that names them all or ends with `**`. */
+const CLAIMS: Readonly<Record<string, RegExp>> = {
+  github: /^oidc:github:([^@]*)(?:@(.*))?$/,
+  gitlab: /^oidc:gitlab:([^@]*)(?:@([^/]*)(?:\/(.*))?)?$/,
+};
+
+function federatedMatches(to: string, who: string): boolean {
+  if (to === 'oidc:**') return who.startsWith('oidc:');
+  const claims = CLAIMS[to.split(':')[1] ?? ''];
+  const [patterns, values] = [claims?.exec(to), claims?.exec(who)];
+  if (!patterns || !values || !to.includes('*')) return false;
+  // What a pattern that ends with ** does not name may be anything.
+  return patterns
+    .slice(1)
+    .every((pattern, index) => pattern === undefined || globMatches(pattern, values[index + 1] ?? ''));
 }
 
 /** The first moment at which a rule is gone. */

@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { parsePolicy } from '../../src/access/policy-file.ts';
 import { formatFault } from '../../src/platform/fault.ts';
 import { Random } from '../crash/support/random.ts';
+import { FORMS } from './support/policy.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const NOW = Date.parse('2026-11-22T12:00:00Z');
@@ -18,7 +19,7 @@ const FILES = [
 const POLICIES = FILES.map((file) => ({ file, bytes: readFileSync(path.join(ROOT, file)) }));
 
 function parse(text: string) {
-  return parsePolicy([{ source: 'access.yaml', label: 'access.yaml', text }], NOW);
+  return parsePolicy([{ source: 'access.yaml', label: 'access.yaml', text }], NOW, FORMS);
 }
 
 /** What a file that was read from a disk says; undefined where it is refused. */

@@ -170,7 +170,7 @@ test('a claim that is missing, or unfit to be a part of a name, is a wrong login
 });
 
 test('a claim is a text, never a pattern, and never more of the template', async () => {
-  const matches = compileSubjects({}).compile('oidc:github:acme/payments@refs/heads/main').matches;
+  const matches = compileSubjects({}, {}).compile('oidc:github:acme/payments@refs/heads/main').matches;
   const subjectOf = async (claims: Claims) => {
     const verdict = await login(await issuer.sign({ ...MAIN, ...claims }));
     return verdict.kind === 'authenticated' ? verdict.subject : assert.fail(verdict.kind);
@@ -184,11 +184,27 @@ test('a claim is a text, never a pattern, and never more of the template', async
     { ref: 'refs/heads/*' },
     { repository: '${user}' },
     { repository: '${ref}' },
-    { repository: 'acme/payments@refs/heads/main' },
+    { ref: 'refs/heads/topic@refs/heads/main' },
   ])
     assert.equal(matches(await subjectOf(claims)), false, JSON.stringify(claims));
   const wild = await subjectOf({ ref: 'refs/heads/*' });
   assert.equal(wild.kind === 'oidc' && wild.name, 'github:acme/payments@refs/heads/*');
+});
+
+test('a claim that holds what ends it in the subject is a wrong login, and the log says why', async () => {
+  assert.equal(await signed({ ref: 'refs/heads/a@b' }), 'oidc:github:acme/payments@refs/heads/a@b');
+  assert.equal(await signed({ repository: 'acme/payments@refs/heads/main' }), 'wrong');
+  login = loginBy('${ref}@${repository}');
+  assert.equal(await signed(), 'oidc:github:refs/heads/main@acme/payments');
+  assert.equal(await signed({ ref: 'refs/heads/topic@acme' }), 'wrong');
+  const reasons = log.filter(({ level }) => level === 40).map(({ reason }) => reason);
+  assert.deepEqual(reasons, [
+    'the claim repository holds "@", which ends it in the subject',
+    'the claim ref holds "@", which ends it in the subject',
+  ]);
+  login = loginBy('${repository}::${ref}');
+  assert.equal(await signed({ repository: 'acme:' }), 'wrong');
+  assert.equal(await signed({ repository: ':acme' }), 'oidc:github::acme::refs/heads/main');
 });
 
 test('a service account of Kubernetes logs in by its projected token', async () => {
@@ -360,7 +376,7 @@ test('what a JWT says is in no line of the log', async () => {
   assert.deepEqual(refused, [
     [20, 'ERR_JWT_CLAIM_VALIDATION_FAILED aud'],
     [20, 'ERR_JWT_EXPIRED exp'],
-    [20, 'a claim of the subject'],
+    [20, 'the claim ref is missing, or cannot be part of a subject'],
     [20, 'ERR_JWT_CLAIM_VALIDATION_FAILED nbf'],
     [20, 'ERR_JWKS_NO_MATCHING_KEY'],
   ]);

@@ -51,7 +51,7 @@ async function put(name: string, content: string): Promise<void> {
 }
 
 const explain = (who: string, what: string, options = {}) =>
-  run((terminal) => explainAccess(who, what, { home, json: false, ...options }, terminal));
+  run((terminal) => explainAccess(who, what, { home, json: false, ...options }, {}, terminal));
 
 async function explained(who: string, what: string, options = {}) {
   const { code, stdout } = await explain(who, what, { ...options, json: true });
@@ -119,7 +119,7 @@ test('what is no subject, image, address or time is bad usage', async () => {
 });
 
 test('who-can lists who may pull, from where, and who may not although others may', async () => {
-  const whoCan = (what: string) => run((terminal) => whoCanPull(what, { home, json: false }, terminal));
+  const whoCan = (what: string) => run((terminal) => whoCanPull(what, { home, json: false }, {}, terminal));
   assert.equal(
     (await whoCan('nginx:latest')).stdout,
     [
@@ -136,7 +136,7 @@ test('who-can lists who may pull, from where, and who may not although others ma
   assert.match((await whoCan('centos')).stdout, /^jin {2}may not {2}\(old/m);
   assert.deepEqual(await whoCan('acme/unheard-of'), { code: 1, stdout: 'nobody\n', stderr: '' });
   const json = JSON.parse(
-    (await run((terminal) => whoCanPull('centos', { home, json: true }, terminal))).stdout,
+    (await run((terminal) => whoCanPull('centos', { home, json: true }, {}, terminal))).stdout,
   );
   assert.deepEqual(
     json.map(({ who, decision }: { who: string; decision: string }) => `${who} ${decision}`),
@@ -146,7 +146,7 @@ test('who-can lists who may pull, from where, and who may not although others ma
 
 test('test runs the tests of a home, or of files before they are put in place', async () => {
   const runTests = (...files: string[]) =>
-    run((terminal) => testAccess(files, { home, json: false }, terminal));
+    run((terminal) => testAccess(files, { home, json: false }, {}, terminal));
   assert.deepEqual(await runTests(), { code: 0, stdout: 'tests: 1  passed: 1  failed: 0\n', stderr: '' });
   const edited = path.join(home, 'edited.yaml');
   await writeFile(

@@ -31,3 +31,44 @@ test('check refuses a federation without an audience, and warns of one that any 
   assert.equal(without.status, 2);
   assert.match(without.stderr, /"federation\.ci\.audience" is missing/);
 });
+
+test('check refuses a pattern that reaches across claims, and warns of subjects that nobody can have', async (t) => {
+  const home = await mkdtemp(path.join(tmpdir(), 'hubgate-check-'));
+  t.after(() => rm(home, { recursive: true }));
+  await cp(path.join(SHIPPED, 'access.yaml'), path.join(home, 'config/access.yaml'));
+  const config = 'federation:\n  ci: { preset: gitlab, audience: a, subject: "${ref}#${project_path}" }\n';
+  await writeFile(path.join(home, 'config/hubgate.yaml'), config);
+  const run = async (to: string, ...verb: string[]) => {
+    const policy = `version: 1\nallow: [{ pull: acme/a, to: "${to}" }]\n...\n`;
+    await writeFile(path.join(home, 'config/access.yaml'), policy);
+    const { status, stderr } = spawnSync(process.execPath, [BIN, ...verb, '--home', home], {
+      encoding: 'utf8',
+      env: {},
+    });
+    return { status, stderr };
+  };
+  const wide = await run('oidc:ci:ma*', 'check');
+  assert.equal(wide.status, 2);
+  assert.match(
+    wide.stderr,
+    /access\.yaml:2:\d+: "oidc:ci:ma\*": a wildcard could reach .* oidc:ci:…#…, so write/,
+  );
+  assert.deepEqual(await run('oidc:ci:main#acme/**', 'check'), { status: 0, stderr: '' });
+  assert.match(
+    (await run('oidc:ci:main', 'check')).stderr,
+    /names "oidc:ci:main", but nobody can be called so/,
+  );
+  const unknown = await run('oidc:github:acme/**@refs/heads/main', 'check');
+  assert.equal(unknown.status, 0);
+  assert.match(unknown.stderr, /but hubgate\.yaml has no federation "github" \(a warning\)/);
+  const explain = (who: string) => run('oidc:ci:main#acme/**', 'access', 'explain', who, 'acme/a');
+  assert.equal((await explain('oidc:ci:main#acme/team/x')).status, 0);
+  assert.equal((await explain('oidc:ci:main#x#acme/team/x')).status, 1);
+  const nobody = await explain('oidc:ci:main');
+  assert.equal(nobody.status, 2);
+  assert.match(
+    nobody.stderr,
+    /^hubgate: "oidc:ci:main": nobody can be called so: subjects of ci are written/,
+  );
+  assert.equal((await run('oidc:ci:main#acme/**', 'access', 'who-can', 'acme/a')).status, 0);
+});

@@ -91,6 +91,14 @@ test('a federation is written out, or by a preset; none of the usual ones is war
   ]);
 });
 
+test('a subject in which claims could not be told apart is refused', async () => {
+  const subject = (text: string) => faultsOf(`  f: { preset: github, audience: a, subject: "${text}" }`);
+  assert.match((await subject('${repository}${ref}'))[0] ?? '', /nothing between them cannot be told apart/);
+  assert.match((await subject('${repository}@${ref}${sha}'))[0] ?? '', /cannot be told apart/);
+  assert.match((await subject('${repository}*${ref}'))[0] ?? '', /in a policy it is a wildcard/);
+  assert.deepEqual(await subject('${repository}@${ref}:${sha}'), []);
+});
+
 test('what is wrong with federations comes at once; without an audience there is none', async () => {
   assert.deepEqual(
     await faultsOf(`
@@ -148,8 +156,7 @@ test('a template that any project could satisfy is warned of, and a claim that i
       '{ issuer: "https://token.actions.githubusercontent.com", audience: m, subject: "${ref}" }',
       /any project/,
     ],
-    [gitlab('${project_path}/${ref}'), /taken for a part of its name/],
-    [github('${repository}${ref}'), /taken for a part of its name/],
+    [gitlab('${project_path}/${ref}'), /can be a part of its name/],
   ];
   for (const [federation, warning] of open) {
     const { warnings } = await read(`  f: ${federation}`);

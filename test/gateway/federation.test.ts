@@ -10,7 +10,7 @@ import { waitFor } from '../support/wait-for.ts';
 
 const POLICY = `
 allow:
-  - { pull: acme/base, to: "oidc:github:acme/payments@refs/heads/main", private: true }
+  - { pull: acme/base, to: ["oidc:github:acme/payments@refs/heads/main", "oidc:github:acme/**@refs/heads/main"], private: true }
   - { pull: library/alpine, to: anonymous }
 `;
 const BASE = '/v2/acme/base/manifests/latest';
@@ -74,7 +74,7 @@ test('invariant 1: another branch, another repository and a claim with a wildcar
     { ref: 'refs/heads/topic' },
     { ref: 'refs/tags/main' },
     { repository: 'evil/payments' },
-    { repository: 'acme/payments@refs/heads/main' },
+    { ref: 'refs/heads/topic@refs/heads/main' },
     { repository: '*', ref: '**' },
   ]) {
     const caller = await byJwt(claims);

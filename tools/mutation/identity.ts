@@ -4,6 +4,8 @@ const STATE = 'src/auth/state/sqlite-state.ts';
 const STATE_TESTS = ['test/auth/state/auth-state.test.ts'];
 const CERTIFICATE = 'src/gateway/admission/certificate-subject.ts';
 
+const FEDERATED_TESTS = ['test/access/federated-pattern.test.ts'];
+
 /** The defences of what names somebody, of how long a credential is good, and of what is written down of it. */
 export const identityMutants: readonly Mutant[] = [
   {
@@ -51,6 +53,41 @@ export const identityMutants: readonly Mutant[] = [
     find: 'this.#checkpointing = setTimeout(() => this.#checkpoint(), CHECKPOINT_AGAIN_AFTER).unref();',
     replace: '',
     tests: STATE_TESTS,
+  },
+  {
+    defence: 'a wildcard of one claim does not reach into another one',
+    file: 'src/access/subject-pattern.ts',
+    find: 'federated?.(subject.name) ?? matchesPattern',
+    replace: 'matchesPattern',
+    tests: FEDERATED_TESTS,
+  },
+  {
+    defence: 'a pattern that does not say where each claim ends is refused',
+    file: 'src/access/policy-reader.ts',
+    find: 'whyNoFederatedPattern(value, forms);',
+    replace: 'undefined;',
+    tests: FEDERATED_TESTS,
+  },
+  {
+    defence: 'a pattern that is not open names every claim',
+    file: 'src/access/federated-pattern.ts',
+    find: ': claims.length === patterns.length;',
+    replace: ': true;',
+    tests: FEDERATED_TESTS,
+  },
+  {
+    defence: 'a login with a claim that holds what ends it is refused',
+    file: 'src/auth/identity/federation/expand-subject.ts',
+    find: '`${text}${between}`.indexOf(between) !== text.length',
+    replace: 'false',
+    tests: [...FEDERATED_TESTS, 'test/auth/federated-login.test.ts'],
+  },
+  {
+    defence: 'two claims with nothing between them are refused',
+    file: 'src/config/subject-template.ts',
+    find: "'claim' in part && 'claim' in (parts[index + 1] ?? { text: '' })",
+    replace: 'false',
+    tests: ['test/config/federation.test.ts'],
   },
   {
     defence: 'a new password has a minimum length',

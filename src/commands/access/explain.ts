@@ -1,9 +1,11 @@
 import { type Explanation, explain } from '../../access/explain.ts';
+import { whyNoFederatedSubject } from '../../access/federated-pattern.ts';
 import { parseNetwork } from '../../access/network.ts';
-import type { Condition, Question } from '../../access/policy.ts';
+import type { Condition, Policy, Question } from '../../access/policy.ts';
 import type { RuleData } from '../../access/policy-data.ts';
 import { readSubject, writeSubject } from '../../access/subject.ts';
 import { readUsers } from '../../auth/identity/users-file.ts';
+import type { Environment } from '../../config/environment.ts';
 import { CACHED_REPOSITORIES } from '../../registry/core-api.ts';
 import { parseImage } from '../../registry/image.ts';
 import { askRole } from '../ask-role.ts';
@@ -24,19 +26,30 @@ export async function explainAccess(
   who: string,
   what: string,
   options: ExplainOptions,
+  environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
   const paths = pathsIn(options.home);
   const question = readQuestion(who, what, options, terminal);
   if (question === undefined) return 2;
-  const read = await openPolicy(paths, terminal);
+  const read = await openPolicy(paths, environment, terminal);
   if (read === undefined) return 2;
+  const nobody = whyNobody(question, read.policy);
+  if (nobody !== undefined) {
+    printLine(terminal.stderr, `hubgate: "${who}": ${nobody}`);
+    return 2;
+  }
   const explanation = explain(read.policy, question);
   const visibility = await visibilityOf(question, paths);
   const isKnown = await isKnownUser(question, paths);
   if (options.json) printJson(terminal.stdout, asJson(explanation, question, visibility, paths));
   else printExplanation(explanation, { question, visibility, isKnown, paths, terminal });
   return explanation.decision === 'allow' ? 0 : 1;
+}
+
+/** A subject that no login can have would be explained as if somebody had it. */
+function whyNobody({ subject }: Question, { data }: Policy): string | undefined {
+  return subject.kind === 'oidc' ? whyNoFederatedSubject(subject.name, data.federations) : undefined;
 }
 
 function readQuestion(

@@ -1,12 +1,15 @@
 import path from 'node:path';
+import type { SubjectForms } from '../../access/federated-pattern.ts';
 import { readPolicy } from '../../access/load-policy.ts';
 import type { RuleData } from '../../access/policy-data.ts';
 import { type PolicySource, parsePolicy, type ReadPolicy } from '../../access/policy-file.ts';
 import { parseMoment } from '../../access/policy-schema.ts';
+import type { Environment } from '../../config/environment.ts';
+import { subjectForms } from '../../config/federation.ts';
 import { systemClock } from '../../platform/clock.ts';
 import type { Fault, Parsed } from '../../platform/fault.ts';
 import { type HomePaths, inHome } from '../home.ts';
-import { printFaults } from '../load.ts';
+import { loadOrPrint, printFaults } from '../load.ts';
 import { printLine, type Terminal } from '../terminal.ts';
 
 export interface AccessOptions {
@@ -15,17 +18,25 @@ export interface AccessOptions {
 }
 
 /** The policy of a home as its files say it, or undefined after printing everything that is wrong with them. */
-export async function openPolicy(paths: HomePaths, terminal: Terminal): Promise<ReadPolicy | undefined> {
-  return valueOrPrint(await readPolicy(paths.policy, systemClock()), paths, terminal);
+export async function openPolicy(
+  paths: HomePaths,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ReadPolicy | undefined> {
+  const config = await loadOrPrint(paths, environment, terminal);
+  if (config === undefined) return undefined;
+  const forms = subjectForms(config.federations);
+  return valueOrPrint(await readPolicy(paths.policy, systemClock(), forms), paths, terminal);
 }
 
 /** The same of texts, as they would be read in a home. */
 export function policyOf(
   sources: readonly PolicySource[],
+  forms: SubjectForms,
   paths: HomePaths,
   terminal: Terminal,
 ): ReadPolicy | undefined {
-  return valueOrPrint(parsePolicy(sources, systemClock()), paths, terminal);
+  return valueOrPrint(parsePolicy(sources, systemClock(), forms), paths, terminal);
 }
 
 export function valueOrPrint<T>(parsed: Parsed<T>, paths: HomePaths, terminal: Terminal): T | undefined {

@@ -1,9 +1,12 @@
 import { readFiles, readSources } from '../../access/load-policy.ts';
 import { parseRules } from '../../access/policy-file.ts';
 import { failingTests } from '../../access/policy-test.ts';
+import type { Environment } from '../../config/environment.ts';
+import { subjectForms } from '../../config/federation.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { formatFault } from '../../platform/fault.ts';
 import { inHome, pathsIn } from '../home.ts';
+import { loadOrPrint } from '../load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
 import { type AccessOptions, valueOrPrint } from './policy.ts';
 
@@ -11,6 +14,7 @@ import { type AccessOptions, valueOrPrint } from './policy.ts';
 export async function testAccess(
   files: readonly string[],
   options: AccessOptions,
+  environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
   const paths = pathsIn(options.home);
@@ -19,7 +23,9 @@ export async function testAccess(
     paths,
     terminal,
   );
-  const read = sources && valueOrPrint(parseRules(sources), paths, terminal);
+  const config = await loadOrPrint(paths, environment, terminal);
+  if (sources === undefined || config === undefined) return 2;
+  const read = valueOrPrint(parseRules(sources, subjectForms(config.federations)), paths, terminal);
   if (read === undefined) return 2;
   const failed = failingTests(read.policy, read.tests, systemClock()).map((fault) => {
     return { ...fault, source: inHome(fault.source, paths) };

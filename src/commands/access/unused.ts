@@ -25,7 +25,7 @@ export async function listUnusedRules(
     return 2;
   }
   const config = await loadOrPrint(paths, environment, terminal);
-  const read = await openPolicy(paths, terminal);
+  const read = await openPolicy(paths, environment, terminal);
   if (config === undefined || read === undefined) return 2;
   const pulls = [];
   for await (const pull of auditedPulls(config.log.audit, systemClock() - since)) pulls.push(pull);

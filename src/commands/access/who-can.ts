@@ -1,5 +1,6 @@
 import { type Answerable, whoCan } from '../../access/who-can.ts';
 import { readUsers } from '../../auth/identity/users-file.ts';
+import type { Environment } from '../../config/environment.ts';
 import { parseImage } from '../../registry/image.ts';
 import { type HomePaths, pathsIn } from '../home.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
@@ -9,6 +10,7 @@ import { type AccessOptions, openPolicy, readTime, shownRule, valueOrPrint, writ
 export async function whoCanPull(
   what: string,
   options: AccessOptions,
+  environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
   const paths = pathsIn(options.home);
@@ -17,7 +19,7 @@ export async function whoCanPull(
     printLine(terminal.stderr, `hubgate: "${what}" is no repository, with a tag or without`);
     return 2;
   }
-  const read = await openPolicy(paths, terminal);
+  const read = await openPolicy(paths, environment, terminal);
   const users = valueOrPrint(await readUsers(paths.users), paths, terminal);
   const at = readTime(undefined, terminal);
   if (read === undefined || users === undefined || at === undefined) return 2;

@@ -102,7 +102,7 @@ function print({ comments, allow, deny, isComplete }: Migration, terminal: Termi
     '...',
   ];
   const text = lines.join('\n');
-  const parsed = parseRules([{ source: 'the result', label: 'access.yaml', text: `${text}\n` }]);
+  const parsed = parseRules([{ source: 'the result', label: 'access.yaml', text: `${text}\n` }], {});
   printText(terminal.stdout, text);
   if ('value' in parsed) return isComplete ? 0 : 1;
   for (const fault of parsed.faults) printLine(terminal.stderr, formatFault(fault));

@@ -2,15 +2,18 @@ import assert from 'node:assert/strict';
 import { type Decision, decide, type Policy } from '../../../src/access/policy.ts';
 import { parsePolicy } from '../../../src/access/policy-file.ts';
 import { readSubject } from '../../../src/access/subject.ts';
+import { subjectForms } from '../../../src/config/federation.ts';
 import { formatFault } from '../../../src/platform/fault.ts';
 import { parseImage } from '../../../src/registry/image.ts';
 
+/** How federated subjects are written where nothing else is configured. */
+export const FORMS = subjectForms([]);
 export const NOW = Date.parse('2026-11-22T12:00:00Z');
 
 /** The files of a policy by their labels, each as it stands in its file. */
 export function parseFiles(files: Readonly<Record<string, string>>, now = NOW) {
   const sources = Object.entries(files).map(([label, text]) => ({ source: label, label, text }));
-  return parsePolicy(sources, now);
+  return parsePolicy(sources, now, FORMS);
 }
 
 /** The policy of `access.yaml` without its first and last line. */

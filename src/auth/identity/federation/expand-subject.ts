@@ -2,21 +2,38 @@ import { type SubjectTemplate, UNFIT } from '../../../config/subject-template.ts
 
 const MAX_CLAIM_LENGTH = 255;
 
+export type ExpandedSubject =
+  | { readonly subject: string }
+  /** Why there is none. Neither says what the claims hold. */
+  | { readonly unfit: string }
+  | { readonly ambiguous: string };
+
 /**
- * What a template comes to with these claims; undefined where one of them is missing or is not fit to be a part of a name.
- * A claim stands for itself, letter by letter: `*` in it is no wildcard, for subjects are never read as patterns.
+ * What a template comes to with these claims. A claim stands for itself, letter by letter: `*` in it is no wildcard, because
+ * subjects are never read as patterns. A claim that holds what stands behind it is refused: its end could not be found again.
  */
 export function expandSubject(
   template: SubjectTemplate,
   claims: Readonly<Record<string, unknown>>,
-): string | undefined {
+): ExpandedSubject {
   let subject = '';
-  for (const part of template) {
-    const text = 'text' in part ? part.text : textOf(claimAt(claims, part.claim));
-    if (text === undefined) return undefined;
+  for (const [index, part] of template.entries()) {
+    if ('text' in part) {
+      subject += part.text;
+      continue;
+    }
+    const text = textOf(claimAt(claims, part.claim));
+    const name = part.claim.join('/');
+    if (text === undefined) return { unfit: `the claim ${name} is missing, or cannot be part of a subject` };
+    const next = template[index + 1];
+    // The last claim reaches to the end.
+    const between =
+      next !== undefined && 'text' in next && index + 2 < template.length ? next.text : undefined;
+    if (between !== undefined && `${text}${between}`.indexOf(between) !== text.length)
+      return { ambiguous: `the claim ${name} holds "${between}", which ends it in the subject` };
     subject += text;
   }
-  return subject;
+  return { subject };
 }
 
 function claimAt(claims: unknown, way: readonly string[]): unknown {

@@ -54,21 +54,25 @@ export function createFederatedLogin(options: FederatedLoginOptions): FederatedL
   // Of no use to anybody who reads it in memory: it is made anew at each start.
   const key = randomBytes(32);
 
+  const refuse = ({ name }: Federation, reason: string, level: 'debug' | 'warn' = 'debug') => {
+    log[level]({ federation: name, reason }, 'a federated login was refused');
+    return WRONG;
+  };
+
   const judge = async (jwt: string): Promise<FederatedVerdict> => {
     const federation = addressedTo(jwt, federations);
     const keys = federation && issuers.get(federation.issuer);
     if (federation === undefined || keys === undefined) return WRONG;
     const verified = await verifyJwt(jwt, federation, keys, clock());
     if (verified === 'busy') return { kind: 'busy' };
-    const subject = 'claims' in verified ? expandSubject(federation.subject, verified.claims) : undefined;
-    if ('refused' in verified || subject === undefined) {
-      const reason = 'refused' in verified ? verified.refused : 'a claim of the subject';
-      log.debug({ federation: federation.name, reason }, 'a federated login was refused');
-      return WRONG;
-    }
+    if ('refused' in verified) return refuse(federation, verified.refused);
+    const expanded = expandSubject(federation.subject, verified.claims);
+    if ('unfit' in expanded) return refuse(federation, expanded.unfit);
+    // Only another template lets such a job in, so whoever configured this one is told.
+    if ('ambiguous' in expanded) return refuse(federation, expanded.ambiguous, 'warn');
     return {
       kind: 'authenticated',
-      subject: { kind: 'oidc', name: `${federation.name}:${subject}` },
+      subject: { kind: 'oidc', name: `${federation.name}:${expanded.subject}` },
       credential: federationCredential(federation),
       until: verified.until,
     };

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { readPolicy } from '../../../access/load-policy.ts';
+import { subjectForms } from '../../../config/federation.ts';
 import { formatFault } from '../../../platform/fault.ts';
 import { inHome } from '../../home.ts';
 import { type Looked, wrong } from '../checks.ts';
@@ -11,9 +12,9 @@ const SETTLED = 1_500;
 
 /** Is what lies in the files also what holds? */
 export async function policy(server: Server): Promise<Looked> {
-  const { paths, clock, auth } = server;
+  const { paths, clock, auth, config } = server;
   const where = inHome(paths.policy, paths);
-  const read = await readPolicy(paths.policy, clock());
+  const read = await readPolicy(paths.policy, clock(), subjectForms(config.federations));
   if ('faults' in read) {
     const faults = read.faults.map((fault) => formatFault({ ...fault, source: inHome(fault.source, paths) }));
     const holds = auth === undefined ? '' : '; the last good one holds';
