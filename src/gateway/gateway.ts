@@ -2,11 +2,12 @@
  * The gateway: the front door. It knows who asks and what they may, hands over to the core and records. It holds no
  * secret but its TLS key. This is the only file that knows all of its rooms.
  */
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import Koa, { type Context } from 'koa';
 import { PeerFailed } from '../platform/ask-peer.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import { drained } from '../platform/drain.ts';
+import { QueueFullError } from '../platform/fair-queue.ts';
 import { PeerUnreachable } from '../platform/http-client.ts';
 import type { Logger } from '../platform/log.ts';
 import { inTurn } from '../platform/turns.ts';
@@ -23,10 +24,15 @@ import { ChunkCache } from './handover/chunk-cache.ts';
 import { openExternalCore } from './handover/external-core.ts';
 import { rememberAnswers } from './handover/remembering-core.ts';
 import { ambiguousFraming } from './http/framing.ts';
+import { InFlight } from './http/in-flight.ts';
 import { type ListenOn, listenOn } from './http/listen.ts';
 import { type Listener, listenTls } from './http/listener.ts';
+import { addressKey, peerAddress } from './http/peer-address.ts';
+import { oneAtATime } from './http/pipeline.ts';
 import { refuse } from './http/respond.ts';
 import { ClientGone } from './http/response-body.ts';
+import { isOriginForm } from './http/target.ts';
+import { GATEWAY_LIMITS, type GatewayLimits } from './limits.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import type { RequestMeters } from './metrics/requests.ts';
 import type { WorkerPlace } from './metrics/workers.ts';
@@ -58,6 +64,8 @@ export interface GatewayOptions {
   readonly worker?: { readonly place: WorkerPlace; readonly directory: string } | undefined;
   readonly log: Logger;
   readonly clock?: Clock;
+  /** Other ones are for tests. */
+  readonly limits?: GatewayLimits;
 }
 
 /** Milliseconds, for whoever just asks how it is. */
@@ -70,16 +78,20 @@ export interface Gateway extends AsyncDisposable {
 }
 
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { log, url, names, clock = systemClock } = options;
+  const { log, url, names, clock = systemClock, limits = GATEWAY_LIMITS } = options;
   await using stack = new AsyncDisposableStack();
   // It ends last: what was answered from memory is recorded when the core has said to which pull it belongs.
   const record = stack.use(openAudit(options.auditFile, log));
-  const auth = stack.use(openAuthClient(options.authSocket));
+  const auth = stack.use(openAuthClient(options.authSocket, limits.authQuestions));
   const chunks = new ChunkCache();
   const core = stack.use(
     'url' in options.core
-      ? openExternalCore(options.core.url)
-      : await rememberAnswers(openBuiltinCore({ ...options.core, chunks }), { log, clock, chunks }),
+      ? openExternalCore(options.core.url, limits.coreQuestions)
+      : await rememberAnswers(openBuiltinCore({ ...options.core, chunks, questions: limits.coreQuestions }), {
+          log,
+          clock,
+          chunks,
+        }),
   );
   await auth.answers();
   let listener: Listener | undefined;
@@ -106,13 +118,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       realm: `${url.origin}/token`,
       service: url.host,
       catalog: options.catalog,
+      subjects: new InFlight(limits.inFlight.ofSubject),
     },
     serviceRoutes({ auth, byCertificate, audit, ca: options.ca }),
-    metrics,
   );
   const readiness = createReadiness({ auth, core, policy, listener: () => listener });
   stack.use(await listenAdmin(options.admin, { readiness, metrics }));
-  listener = stack.use(await listenTls({ ...options, authorities }, app.callback()));
+  const handler = oneAtATime(bounded(app.callback(), metrics, limits.inFlight), limits.pipeline);
+  listener = stack.use(await listenTls({ ...options, authorities }, handler));
   const running = stack.move();
   return {
     port: listener.port,
@@ -121,23 +134,35 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   };
 }
 
-function application(
-  rooms: V2Rooms,
-  services: ReturnType<typeof serviceRoutes>,
+/** What is refused before anything is done for it: it costs as little as a refusal can. */
+function bounded(
+  handler: RequestListener,
   metrics: RequestMeters,
-): Koa {
+  inFlight: GatewayLimits['inFlight'],
+): RequestListener {
+  const addresses = new InFlight(inFlight.ofAddress);
+  return (request, response) => {
+    metrics.request(request, response);
+    if (!isOriginForm(request.url)) return refuse(response, { error: 'NAME_UNKNOWN' });
+    // A probe should hear how this process is, whatever others do from the same address.
+    if (request.url === '/healthz' || addresses.enter(addressKey(peerAddress(request)), response))
+      return handler(request, response);
+    refuse(response, { error: 'TOO_MANY_REQUESTS', retryAfter: 1 });
+  };
+}
+
+function application(rooms: V2Rooms, services: ReturnType<typeof serviceRoutes>): Koa {
   const app = new Koa();
   // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
   app.silent = true;
   app.use(async ({ req, res }, next) => {
-    metrics.request(req, res);
     try {
       const ambiguity = ambiguousFraming(req);
       if (ambiguity === undefined) return await inTurn(next);
       res.setHeader('connection', 'close');
       refuse(res, { error: 'BAD_REQUEST', message: ambiguity });
     } catch (error) {
-      answerFailure(res, error, rooms.log);
+      answerFailure(req, res, error, rooms.log);
     }
   });
   const answer = (context: Context) => {
@@ -151,8 +176,14 @@ function application(
   return app;
 }
 
-function answerFailure(response: ServerResponse, error: unknown, log: Logger): void {
-  if (error instanceof ClientGone) return;
+function answerFailure(
+  { signal }: IncomingMessage,
+  response: ServerResponse,
+  error: unknown,
+  log: Logger,
+): void {
+  if (error instanceof ClientGone || (signal.aborted && error === signal.reason)) return;
+  if (error instanceof QueueFullError) return refuse(response, { error: 'TOO_MANY_REQUESTS', retryAfter: 1 });
   const isPeers = error instanceof PeerUnreachable || error instanceof PeerFailed;
   if (!isPeers) log.error({ error: (error as Error).stack }, 'the gateway failed');
   else if (error instanceof PeerFailed) log.error({ error: error.message }, 'a part of the mirror failed');

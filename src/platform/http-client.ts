@@ -1,5 +1,7 @@
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { DeadlineError, unlessAborted } from './deadline.ts';
+import { FairQueue, type QueueLimits } from './fair-queue.ts';
 import { type Dispatcher, Pool } from './undici.ts';
 import { socketAddress } from './unix-socket.ts';
 
@@ -10,7 +12,7 @@ export class PeerUnreachable extends Error {
 
 /** Requests to another process of ours, or to a core that somebody runs. */
 export interface HttpClient extends AsyncDisposable {
-  /** @throws PeerUnreachable */
+  /** @throws PeerUnreachable; of a request of a caller also what `FairQueue` throws, and the reason of its signal */
   request(request: HttpRequest): Promise<HttpResponse>;
 }
 
@@ -20,8 +22,12 @@ export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** A stream is made anew for each try. */
   readonly body?: string | (() => Readable);
-  /** Milliseconds until the headers must be there. */
+  /** Milliseconds until the headers must be there, waiting for a place and for a connection included. */
   readonly deadline: number;
+  /** For whom the request is: a key of theirs. Callers share the places for requests; absent: it is our own, and needs none. */
+  readonly caller?: string | undefined;
+  /** Aborted when the caller has gone. What has been answered goes on. */
+  readonly signal?: AbortSignal | undefined;
   /** Milliseconds between two tries where there is nobody yet, at most: for one who alone waits for a start. */
   readonly pause?: number;
 }
@@ -38,15 +44,18 @@ const PATIENCE = 5_000;
 const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 400;
 
-export function openSocketClient(socket: string): HttpClient {
-  return new PooledClient(
-    new Pool('http://socket.invalid', { ...OPTIONS, socketPath: socketAddress(socket) }),
-  );
+/** `limits`: of the requests of callers that have no answer yet. */
+export function openSocketClient(socket: string, limits?: QueueLimits): HttpClient {
+  const pool = new Pool('http://socket.invalid', { ...OPTIONS, socketPath: socketAddress(socket) });
+  return new PooledClient(pool, limits);
 }
 
-export function openUrlClient(url: URL): HttpClient {
-  return new PooledClient(new Pool(url.origin, OPTIONS));
+export function openUrlClient(url: URL, limits?: QueueLimits): HttpClient {
+  return new PooledClient(new Pool(url.origin, OPTIONS), limits);
 }
+
+/** For a client whose requests are all our own. */
+const OWN_ONLY: QueueLimits = { concurrent: 0, concurrentEach: 0, waiting: 0, waitingEach: 0 };
 
 const OPTIONS: ConstructorParameters<typeof Pool>[1] = {
   connections: MAX_CONNECTIONS,
@@ -56,33 +65,62 @@ const OPTIONS: ConstructorParameters<typeof Pool>[1] = {
 
 class PooledClient implements HttpClient {
   readonly #pool: Pool;
+  /** Undici's own queue in front of the pool has no bound. */
+  readonly #queue: FairQueue;
 
-  constructor(pool: Pool) {
+  constructor(pool: Pool, limits = OWN_ONLY) {
     this.#pool = pool;
+    this.#queue = new FairQueue(limits);
+  }
+
+  async request(request: HttpRequest): Promise<HttpResponse> {
+    const { caller, deadline, signal } = request;
+    const end = performance.now() + deadline;
+    if (caller === undefined) return this.#try(request, end);
+    try {
+      return await this.#queue.run(caller, { deadline, signal }, () => this.#try(request, end));
+    } catch (error) {
+      throw error instanceof DeadlineError ? unreachable(error, request) : error;
+    }
   }
 
   /** Tries again where the connection failed before there was an answer: the other side may just be starting. */
-  async request(request: HttpRequest): Promise<HttpResponse> {
-    const end = performance.now() + Math.min(PATIENCE, request.deadline);
+  async #try(request: HttpRequest, end: number): Promise<HttpResponse> {
+    const patience = Math.min(performance.now() + PATIENCE, end);
     const longest = request.pause ?? LONGEST_PAUSE;
     for (let pause = Math.min(FIRST_PAUSE, longest); ; pause = Math.min(pause * 2, longest)) {
       try {
-        return await this.#send(request);
+        return await this.#send(request, end);
       } catch (error) {
-        if (performance.now() + pause > end || !isConnectionLost(error)) throw unreachable(error, request);
+        request.signal?.throwIfAborted();
+        if (performance.now() + pause > patience || !isConnectionLost(error))
+          throw unreachable(error, request);
         await delay(pause);
       }
     }
   }
 
-  #send({ method, path, headers, body, deadline }: HttpRequest): Promise<HttpResponse> {
-    return this.#pool.request({
-      method,
-      path,
-      ...(headers && { headers }),
-      ...(body !== undefined && { body: typeof body === 'string' ? body : body() }),
-      headersTimeout: deadline,
-    });
+  async #send({ method, path, headers, body, signal }: HttpRequest, end: number): Promise<HttpResponse> {
+    signal?.throwIfAborted();
+    const ending = new AbortController();
+    const abort = () => ending.abort(signal?.reason);
+    const late = setTimeout(() => ending.abort(new DeadlineError()), Math.max(0, end - performance.now()));
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      const sent = this.#pool.request({
+        method,
+        path,
+        ...(headers && { headers }),
+        ...(body !== undefined && { body: typeof body === 'string' ? body : body() }),
+        headersTimeout: 0,
+        signal: ending.signal,
+      });
+      // undici looks at the signal only when it has a connection for the request.
+      return await unlessAborted(sent, ending.signal, ({ body }) => body.destroy());
+    } finally {
+      clearTimeout(late);
+      signal?.removeEventListener('abort', abort);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -90,12 +128,18 @@ class PooledClient implements HttpClient {
   }
 }
 
-function unreachable(error: unknown, { method, path }: HttpRequest): PeerUnreachable {
+function unreachable(error: unknown, { method, path, deadline }: HttpRequest): PeerUnreachable {
   const { code, message } = error as NodeJS.ErrnoException;
-  return new PeerUnreachable(`${method} ${path}: ${code ?? message}`, { cause: error });
+  const why = error instanceof DeadlineError ? `no answer within ${deadline} ms` : (code ?? message);
+  return new PeerUnreachable(`${method} ${path}: ${why}`, { cause: error });
 }
+
+/** EAGAIN: connect(2) to a unix socket whose backlog is full. */
+const CONNECTION_LOST: ReadonlySet<string> = new Set([
+  ...['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'EAGAIN'],
+]);
 
 function isConnectionLost(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
-  return ['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes(code ?? '');
+  return CONNECTION_LOST.has(code ?? '');
 }

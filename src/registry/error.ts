@@ -23,6 +23,11 @@ export const ERRORS = {
     code: 'TOOMANYREQUESTS',
     message: 'too many logins at once; try again shortly',
   },
+  TOO_MANY_REQUESTS: {
+    status: 429,
+    code: 'TOOMANYREQUESTS',
+    message: 'too many requests at once; try again shortly',
+  },
   TOO_MANY_PULLS: {
     status: 429,
     code: 'TOOMANYREQUESTS',

@@ -195,7 +195,8 @@ test('a gateway’s word is taken for certificates alone, and such a credential 
   await using auth = openAuthClient(path.join(hubgate.home, 'auth.sock'));
   const asked = { login: null, refreshToken: null, offline: null, scopes: [SCOPE], address: '127.0.0.1' };
   const named = (kind: 'cert' | 'user', name: string) => {
-    return auth.token({ ...asked, certificate: { subject: { kind, name }, credential: 'crt_0' } });
+    const certificate = { subject: { kind, name }, credential: 'crt_0' };
+    return auth.token({ ...asked, certificate }, { caller: '127.0.0.1', signal: undefined });
   };
   const given = await named('cert', 'node-7');
   assert.ok('token' in given);

@@ -130,7 +130,7 @@ test('what is asked of the core does not overtake the report of what was given b
     { method: 'HEAD', private: false, caller: 'ana', notes },
   );
   // Were the blob asked for at once, the core would hear of it before this.
-  await remembering.repositories();
+  await remembering.repositories({});
   gate.resolve();
   assert.equal((await pulling).kind, 'blob-head');
   assert.equal(notes.pull, await given.pull);

@@ -15,6 +15,7 @@ import type { Federation } from '../../src/config/federation.ts';
 import { type Core, type CoreOptions, startCore } from '../../src/core/core.ts';
 import type { UpstreamCredential } from '../../src/core/upstream/upstream.ts';
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
+import { GATEWAY_LIMITS, type GatewayLimits } from '../../src/gateway/limits.ts';
 import { issueClientCertificate } from '../../src/pki/client-certificate.ts';
 import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
 import type { UpstreamHost } from '../../src/registry/repository.ts';
@@ -49,6 +50,8 @@ export interface TestHubgateOptions {
   /** Of those who guess at passwords. */
   readonly delays?: DelayLimits;
   readonly federations?: readonly Federation[];
+  /** Of the gateway, where they are not the standard ones. */
+  readonly limits?: Partial<GatewayLimits>;
 }
 
 export interface Caller {
@@ -161,6 +164,7 @@ export class TestHubgate implements AsyncDisposable {
         auditFile: options.auditFile ?? at('audit.log'),
         authSocket: at('auth.sock'),
         catalog: options.catalog ?? false,
+        limits: { ...GATEWAY_LIMITS, ...options.limits },
         core: options.coreUrl === undefined ? core : { url: options.coreUrl },
       });
     this.#gateway = await this.#startGateway(this.port, this.adminPort);

@@ -7,8 +7,8 @@ import type { TLSSocket } from 'node:tls';
 import type { Narrowing } from '../../access/narrowing.ts';
 import { ANONYMOUS, type Subject } from '../../access/subject.ts';
 import type { Login, LoginRefusal } from '../../registry/auth-api.ts';
-import { peerAddress } from '../http/peer-address.ts';
-import type { AuthClient } from './auth-client.ts';
+import { addressKey, peerAddress } from '../http/peer-address.ts';
+import type { AuthClient, Client } from './auth-client.ts';
 import type { IdentifyByCertificate } from './client-certificate.ts';
 import type { LiveCredentials } from './credentials-in-force.ts';
 import { readShown } from './shown.ts';
@@ -46,8 +46,8 @@ export function createAdmit({ auth, byCertificate, verifyToken, credentials }: A
       : { kind: 'admitted', ...claims, ...inForce };
   };
 
-  const byLogin = async (login: Login, address: string): Promise<Admission> => {
-    const identity = await auth.authenticate({ login, address });
+  const byLogin = async (login: Login, address: string, client: Client): Promise<Admission> => {
+    const identity = await auth.authenticate({ login, address }, client);
     if ('refused' in identity) return { kind: 'rejected', error: identity.refused };
     const inForce = await credentials.find(identity);
     return inForce === undefined
@@ -65,8 +65,10 @@ export function createAdmit({ auth, byCertificate, verifyToken, credentials }: A
         return { kind: 'anonymous', subject: ANONYMOUS };
       case 'token':
         return byToken(shown.token);
-      case 'login':
-        return byLogin(shown.login, peerAddress(request));
+      case 'login': {
+        const address = peerAddress(request);
+        return byLogin(shown.login, address, { caller: addressKey(address), signal: request.signal });
+      }
       case 'unreadable':
         return { kind: 'rejected', error: 'BAD_CREDENTIALS' };
     }

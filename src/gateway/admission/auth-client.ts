@@ -25,6 +25,7 @@ import {
   type TokenRequest,
   type Identity as WrittenIdentity,
 } from '../../registry/auth-api.ts';
+import { GATEWAY_LIMITS } from '../limits.ts';
 import { readingCredentials, type ToldCredentials } from './told-credentials.ts';
 
 /**
@@ -32,9 +33,11 @@ import { readingCredentials, type ToldCredentials } from './told-credentials.ts'
  * `PeerFailed` where it answers that it has failed.
  */
 export interface AuthClient extends AsyncDisposable {
-  authenticate(request: AuthenticateRequest): Promise<Identity | Refused>;
-  token(request: AskedToken): Promise<IssuedToken | Refused>;
+  authenticate(request: AuthenticateRequest, client: Client): Promise<Identity | Refused>;
+  token(request: AskedToken, client: Client): Promise<IssuedToken | Refused>;
   readonly keys: Ask<JSONWebKeySet>;
+  /** The same keys, for a client that would like to have them. */
+  keysFor(client: Client): Promise<JSONWebKeySet>;
   readonly credentials: Ask<ToldCredentials>;
   readonly policy: Ask<Policy>;
   status(): Promise<AuthStatus>;
@@ -43,6 +46,9 @@ export interface AuthClient extends AsyncDisposable {
   /** What auth measures. */
   metrics(): Promise<ToldMetrics>;
 }
+
+/** For whom auth is asked. Throws what `HttpClient` does where there is no place for them, or they have gone. */
+export type Client = Required<Pick<HttpRequest, 'caller' | 'signal'>>;
 
 /** Who somebody is, and the id of what proved it. */
 export interface Identity {
@@ -79,8 +85,8 @@ const START_PATIENCE = 10_000;
 /** Milliseconds. The start of the whole mirror waits for this answer. */
 const START_PAUSE = 50;
 
-export function openAuthClient(socket: string): AuthClient {
-  return new SocketAuthClient(openSocketClient(socket));
+export function openAuthClient(socket: string, questions = GATEWAY_LIMITS.authQuestions): AuthClient {
+  return new SocketAuthClient(openSocketClient(socket, questions));
 }
 
 class SocketAuthClient implements AuthClient {
@@ -90,18 +96,22 @@ class SocketAuthClient implements AuthClient {
     this.#http = http;
   }
 
-  authenticate(request: AuthenticateRequest): Promise<Identity | Refused> {
-    return this.#post('/authenticate', request, IDENTITY);
+  authenticate(request: AuthenticateRequest, client: Client): Promise<Identity | Refused> {
+    return this.#post('/authenticate', request, client, IDENTITY);
   }
 
-  token({ certificate, ...request }: AskedToken): Promise<IssuedToken | Refused> {
+  token({ certificate, ...request }: AskedToken, client: Client): Promise<IssuedToken | Refused> {
     const certified = certificate && { ...certificate, subject: writeSubject(certificate.subject) };
     const content: TokenRequest = { ...request, certificate: certified ?? null };
-    return this.#post('/token', content, ISSUED_TOKEN);
+    return this.#post('/token', content, client, ISSUED_TOKEN);
   }
 
   keys(options: AskOptions): Promise<TaggedValue<JSONWebKeySet> | undefined> {
     return this.#tagged('/keys', options, (body) => KEYS.parse(JSON.parse(body)));
+  }
+
+  keysFor(client: Client): Promise<JSONWebKeySet> {
+    return this.#get('/keys', KEYS, client);
   }
 
   credentials(options: AskOptions): Promise<TaggedValue<ToldCredentials> | undefined> {
@@ -113,7 +123,7 @@ class SocketAuthClient implements AuthClient {
   }
 
   async status(pause?: number): Promise<AuthStatus> {
-    return this.#get('/status', AUTH_STATUS, pause);
+    return this.#get('/status', AUTH_STATUS, pause === undefined ? {} : { pause });
   }
 
   async answers(): Promise<void> {
@@ -143,20 +153,21 @@ class SocketAuthClient implements AuthClient {
   async #get<Schema extends z.ZodType>(
     path: string,
     schema: Schema,
-    pause?: number,
+    more: Partial<HttpRequest> = {},
   ): Promise<z.output<Schema>> {
-    const request: HttpRequest = { method: 'GET', path, deadline: DEADLINE };
-    const answer = await askPeer(this.#http, PEER, pause === undefined ? request : { ...request, pause });
+    const answer = await askPeer(this.#http, PEER, { method: 'GET', path, deadline: DEADLINE, ...more });
     return parseAnswer(PEER, answer, schema);
   }
 
   async #post<Schema extends z.ZodType<WrittenIdentity>>(
     path: string,
     content: object,
+    client: Client,
     schema: Schema,
   ): Promise<(Omit<z.output<Schema>, 'subject'> & Identity) | Refused> {
     const body = JSON.stringify(content);
-    const answer = await askPeer(this.#http, PEER, { method: 'POST', path, body, deadline: LOGIN_DEADLINE });
+    const request: HttpRequest = { method: 'POST', path, body, deadline: LOGIN_DEADLINE, ...client };
+    const answer = await askPeer(this.#http, PEER, request);
     if (answer.statusCode === REFUSED) return { refused: parseRefusal(answer) };
     const identity = parseAnswer(PEER, answer, schema);
     const subject = parseSubject(identity.subject);

@@ -1,8 +1,14 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { askPeer, isCutOff, PeerFailed, parseAnswer } from '../../platform/ask-peer.ts';
+import type { QueueLimits } from '../../platform/fair-queue.ts';
 import { type AskOptions, askTagged, type TaggedValue } from '../../platform/follow.ts';
-import { type HttpClient, type HttpResponse, openSocketClient } from '../../platform/http-client.ts';
+import {
+  type HttpClient,
+  type HttpRequest,
+  type HttpResponse,
+  openSocketClient,
+} from '../../platform/http-client.ts';
 import { readLines } from '../../platform/json-lines.ts';
 import { LineExchange } from '../../platform/line-exchange.ts';
 import { TOLD_METRICS, type ToldMetrics } from '../../platform/metrics.ts';
@@ -24,6 +30,7 @@ import { parseDigest } from '../../registry/digest.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { parsePage } from '../../registry/page.ts';
 import { HANDOVER, type RepositoryRoute, resourceOf } from '../../registry/route.ts';
+import { GATEWAY_LIMITS } from '../limits.ts';
 import { openStoredBlob } from './blob-source.ts';
 import { ChunkCache } from './chunk-cache.ts';
 import type { Core, CoreAnswer, CoreNotes, Holding, PullOptions } from './core.ts';
@@ -35,6 +42,8 @@ export interface BuiltinCoreOptions {
   readonly directory: string;
   /** What readers of the same blob share. */
   readonly chunks?: ChunkCache;
+  /** Bounds on what is asked for clients. */
+  readonly questions?: QueueLimits;
 }
 
 /** The core's own deadlines for a token and two requests, and a little more; below what clients wait for headers. */
@@ -60,8 +69,8 @@ export interface RememberableCore extends Core {
 }
 
 export function openBuiltinCore(options: BuiltinCoreOptions): RememberableCore {
-  const { socket, directory, chunks = new ChunkCache() } = options;
-  return new BuiltinCore(openSocketClient(socket), directory, chunks);
+  const { socket, directory, chunks = new ChunkCache(), questions = GATEWAY_LIMITS.coreQuestions } = options;
+  return new BuiltinCore(openSocketClient(socket, questions), directory, chunks);
 }
 
 class BuiltinCore implements RememberableCore {
@@ -90,7 +99,7 @@ class BuiltinCore implements RememberableCore {
 
   async #pullOnce(
     route: RepositoryRoute,
-    { method, private: reachesPrivate, caller, notes = {} }: PullOptions,
+    { method, private: reachesPrivate, caller, share, signal, notes = {} }: PullOptions,
   ): Promise<CoreAnswer> {
     const grant: Grant = reachesPrivate ? 'private' : 'public';
     const response = await this.#http.request({
@@ -103,6 +112,8 @@ class BuiltinCore implements RememberableCore {
         [CORE_HEADERS.grant]: grant,
         ...(caller !== undefined && { [CORE_HEADERS.caller]: caller }),
       },
+      caller: share,
+      signal,
       deadline: DEADLINE,
     });
     takeNotes(notes, response);
@@ -161,8 +172,8 @@ class BuiltinCore implements RememberableCore {
     return PULL_IDS.parse(await this.#served.ask(served));
   }
 
-  async repositories(): Promise<CachedRepositories> {
-    return this.#ask('/cache', CACHED_REPOSITORIES, DEADLINE);
+  async repositories(client: Pick<PullOptions, 'share' | 'signal'>): Promise<CachedRepositories> {
+    return this.#ask('/cache', CACHED_REPOSITORIES, { deadline: DEADLINE, ...client });
   }
 
   async status(): Promise<object> {
@@ -176,9 +187,14 @@ class BuiltinCore implements RememberableCore {
   async #ask<Schema extends z.ZodType>(
     path: string,
     schema: Schema,
-    deadline = STATUS_DEADLINE,
+    {
+      deadline = STATUS_DEADLINE,
+      share,
+      signal,
+    }: Pick<PullOptions, 'share' | 'signal'> & { deadline?: number } = {},
   ): Promise<z.output<Schema>> {
-    return parseAnswer(PEER, await askPeer(this.#http, PEER, { method: 'GET', path, deadline }), schema);
+    const request: HttpRequest = { method: 'GET', path, deadline, caller: share, signal };
+    return parseAnswer(PEER, await askPeer(this.#http, PEER, request), schema);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

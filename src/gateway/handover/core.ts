@@ -14,7 +14,7 @@ import type { BlobSource } from './blob-source.ts';
 export interface Core extends AsyncDisposable {
   pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer>;
   /** The repositories of which something is cached; undefined of a core that does not tell. */
-  repositories(): Promise<CachedRepositories | undefined>;
+  repositories(client: Pick<PullOptions, 'share' | 'signal'>): Promise<CachedRepositories | undefined>;
   /** What the core says of itself, for readiness. Rejects where it does not answer. */
   status(): Promise<object>;
   /** What the core measures; undefined of one that does not tell. */
@@ -27,6 +27,10 @@ export interface PullOptions {
   readonly private: boolean;
   /** An opaque text that is the same for all requests of one caller. */
   readonly caller?: string;
+  /** Whose share of the places for questions it takes: a subject, or the address of `anonymous`. Absent: it needs no place. */
+  readonly share?: string;
+  /** Aborted when the client has gone: what is not asked yet is not asked then. */
+  readonly signal?: AbortSignal;
   /** Where the core's notes are put. */
   readonly notes?: CoreNotes;
 }

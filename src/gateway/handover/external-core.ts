@@ -5,6 +5,7 @@ import type { ErrorName } from '../../registry/error.ts';
 import { MANIFEST_MEDIA_TYPES, parseManifestMediaType } from '../../registry/media-type.ts';
 import { nextPage } from '../../registry/page.ts';
 import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
+import { GATEWAY_LIMITS } from '../limits.ts';
 import type { Core, CoreAnswer, PullOptions } from './core.ts';
 
 /**
@@ -12,8 +13,8 @@ import type { Core, CoreAnswer, PullOptions } from './core.ts';
  * the distribution API, holds the upstream's credential, and knows of no grants: whoever may pull a repository at all
  * gets what that registry gives, private content included.
  */
-export function openExternalCore(url: URL): Core {
-  return new ExternalCore(openUrlClient(url));
+export function openExternalCore(url: URL, questions = GATEWAY_LIMITS.coreQuestions): Core {
+  return new ExternalCore(openUrlClient(url, questions));
 }
 
 /** It downloads a cold blob before it answers, or hangs with its upstream; clients wait 30 s for headers. */
@@ -27,26 +28,29 @@ class ExternalCore implements Core {
     this.#http = http;
   }
 
-  async pull(route: RepositoryRoute, { method }: PullOptions): Promise<CoreAnswer> {
+  async pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer> {
     switch (route.kind) {
       case 'manifest':
-        return this.#pullManifest(route, method);
+        return this.#pullManifest(route, options);
       case 'blob':
-        return this.#ask(route, method, (response) => readBlob(response, method));
+        return this.#ask(route, options, (response) => readBlob(response, options.method));
       default:
         // A document's length is known with its bytes only.
-        return this.#ask(route, 'GET', readDocument);
+        return this.#ask(route, { ...options, method: 'GET' }, readDocument);
     }
   }
 
   async #pullManifest(
     route: RepositoryRoute & { kind: 'manifest' },
-    method: 'GET' | 'HEAD',
+    options: PullOptions,
   ): Promise<CoreAnswer> {
-    const head = method === 'HEAD' ? await this.#ask(route, method, readManifestHead) : undefined;
+    const { method } = options;
+    const head = method === 'HEAD' ? await this.#ask(route, options, readManifestHead) : undefined;
     if (head !== undefined)
       return isAsked(route, head) ? head : { kind: 'refused', error: 'UPSTREAM_FAILED' };
-    const whole = await this.#ask(route, 'GET', (response) => readManifest(response, route));
+    const whole = await this.#ask(route, { ...options, method: 'GET' }, (response) =>
+      readManifest(response, route),
+    );
     if (method === 'GET' || whole.kind !== 'manifest') return whole;
     const { bytes: _, ...withoutBytes } = whole;
     return withoutBytes;
@@ -54,13 +58,15 @@ class ExternalCore implements Core {
 
   async #ask<T>(
     route: RepositoryRoute,
-    method: 'GET' | 'HEAD',
+    { method, share, signal }: PullOptions,
     read: (response: HttpResponse) => Promise<T>,
   ): Promise<T | CoreAnswer> {
     const response = await this.#http.request({
       method,
       path: `/v2/${route.repository.path}/${resourceOf(route)}`,
       headers: { accept: MANIFEST_MEDIA_TYPES.join(', '), 'accept-encoding': 'identity' },
+      caller: share,
+      signal,
       deadline: DEADLINE,
     });
     return response.statusCode === 200 ? read(response) : readRefusal(response, route);

@@ -48,8 +48,8 @@ class RememberingCore implements Core {
   readonly #reports: ServedReports;
   readonly #manifests: LRUCache<string, Manifest>;
   readonly #blobs: LRUCache<string, SharedBlob>;
-  /** Resolves when a question that is asked of the core is answered, or after a moment. */
-  readonly #asking = new Map<string, Promise<void>>();
+  /** Resolves when a question that is asked of the core is answered, or after a moment: was it given up, because who asked has gone? */
+  readonly #asking = new Map<string, Promise<'answered' | 'given up'>>();
   /** To which what is remembered belongs. */
   #rememberedIn = '';
 
@@ -79,7 +79,7 @@ class RememberingCore implements Core {
     const asking = this.#asking.get(key);
     if (remembered === undefined && asking !== undefined) {
       // A crowd that comes for one thing asks once, and reads one opening of a blob in the same chunks.
-      await asking;
+      if ((await asking) === 'given up') return this.pull(route, options);
       remembered = this.#recall(key);
     }
     if (remembered === undefined) return this.#ask(key, route, options);
@@ -88,8 +88,8 @@ class RememberingCore implements Core {
   }
 
   async #ask(key: string, route: Remembered, options: PullOptions): Promise<CoreAnswer> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const late = setTimeout(resolve, MOMENT);
+    const { promise, resolve } = Promise.withResolvers<'answered' | 'given up'>();
+    const late = setTimeout(resolve, MOMENT, 'answered');
     this.#asking.set(key, promise);
     try {
       await this.#reports.told();
@@ -97,7 +97,7 @@ class RememberingCore implements Core {
     } finally {
       clearTimeout(late);
       this.#asking.delete(key);
-      resolve();
+      resolve(options.signal?.aborted ? 'given up' : 'answered');
     }
   }
 
@@ -143,8 +143,8 @@ class RememberingCore implements Core {
     notes.pull ??= this.#reports.add({ caller, upstream, path, kind, method, ...asked });
   }
 
-  repositories(): Promise<CachedRepositories | undefined> {
-    return this.#core.repositories();
+  repositories(client: Pick<PullOptions, 'share' | 'signal'>): Promise<CachedRepositories | undefined> {
+    return this.#core.repositories(client);
   }
 
   metrics(): ReturnType<Core['metrics']> {

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import ipaddr from 'ipaddr.js';
 
 const MAPPED = '::ffff:';
 
@@ -9,4 +10,10 @@ const MAPPED = '::ffff:';
 export function peerAddress({ socket }: Pick<IncomingMessage, 'socket'>): string {
   const { remoteAddress: address = '' } = socket;
   return address.startsWith(MAPPED) && address.includes('.') ? address.slice(MAPPED.length) : address;
+}
+
+/** What requests of an address are counted by: of IPv6 its /64, because one customer has that many addresses at the least. */
+export function addressKey(address: string): string {
+  if (!address.includes(':') || !ipaddr.IPv6.isValid(address)) return address;
+  return ipaddr.IPv6.parse(address).parts.slice(0, 4).join(':');
 }

@@ -1,15 +1,19 @@
 import type { ServerResponse } from 'node:http';
 import { type Page, writePage } from '../../registry/page.ts';
 import { familiarName, resolveRepository, type UpstreamNames } from '../../registry/repository.ts';
-import type { Admission } from '../admission/admit.ts';
 import type { Core } from '../handover/core.ts';
 import { refuse, respond } from '../http/respond.ts';
 import type { PermitNow } from '../permission/permit.ts';
+import { type Asking, shareOf } from './record.ts';
 
 export interface CatalogRooms {
   readonly names: UpstreamNames;
   readonly permitNow: PermitNow;
   readonly core: Core;
+}
+
+export interface CatalogRequest extends Asking {
+  readonly page: Page;
 }
 
 /** Entries of a page where the caller does not say. */
@@ -18,10 +22,11 @@ const PAGE = 100;
 /** The cached repositories that this caller may pull at this moment, and no others, whatever there is besides. */
 export async function answerCatalog(
   response: ServerResponse,
-  { admission, address, page }: { admission: Admission; address: string; page: Page },
+  { request, admission, address, page }: CatalogRequest,
   rooms: CatalogRooms,
 ): Promise<void> {
-  const cached = await rooms.core.repositories();
+  const { signal } = request;
+  const cached = await rooms.core.repositories({ share: shareOf(admission, address), signal });
   if (cached === undefined)
     return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
   // A token for the catalog names no repositories, so only the policy bounds what is listed.

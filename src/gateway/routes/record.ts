@@ -5,6 +5,7 @@ import type { RepositoryRoute } from '../../registry/route.ts';
 import type { Admission } from '../admission/admit.ts';
 import type { AuditLine } from '../audit/audit.ts';
 import type { CoreAnswer, CoreNotes } from '../handover/core.ts';
+import { addressKey } from '../http/peer-address.ts';
 import type { Permission } from '../permission/permit.ts';
 
 /** Who asks, of what is to be recorded. */
@@ -76,6 +77,11 @@ export function howItCame(answer: CoreAnswer): Partial<Pick<AuditLine, 'cache' |
 export function callerOf({ admission, address, request }: Asking): string {
   const agent = request.headers['user-agent'] ?? '';
   return hash('sha256', JSON.stringify([subjectOf(admission), address, agent]), 'base64url');
+}
+
+/** Whose share of a bounded resource a request takes: a subject's, or where nobody is known the address's. */
+export function shareOf(admission: Admission, address: string): string {
+  return admission.kind === 'admitted' ? writeSubject(admission.subject) : addressKey(address);
 }
 
 function subjectOf(admission: Admission): string {

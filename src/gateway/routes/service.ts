@@ -1,4 +1,5 @@
 import Router from '@koa/router';
+import { addressKey, peerAddress } from '../http/peer-address.ts';
 import { answerToken, type TokenRooms } from './token.ts';
 
 export interface ServiceRooms extends TokenRooms {
@@ -18,7 +19,8 @@ export function serviceRoutes(rooms: ServiceRooms): Router {
     context.body = rooms.ca;
   });
   router.get('/.well-known/jwks.json', async (context) => {
-    context.body = (await rooms.auth.keys({ wait: false }))?.value;
+    const client = { caller: addressKey(peerAddress(context.req)), signal: context.req.signal };
+    context.body = await rooms.auth.keysFor(client);
   });
   router.get('/token', (context) => answerToken(context, rooms));
   router.post('/token', (context) => answerToken(context, rooms));

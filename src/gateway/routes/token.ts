@@ -9,7 +9,7 @@ import type { AuthClient, IssuedToken, Refused } from '../admission/auth-client.
 import type { IdentifyByCertificate } from '../admission/client-certificate.ts';
 import { readShown } from '../admission/shown.ts';
 import type { Audit, AuditLine } from '../audit/audit.ts';
-import { peerAddress } from '../http/peer-address.ts';
+import { addressKey, peerAddress } from '../http/peer-address.ts';
 import { refuse } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
 
@@ -40,7 +40,8 @@ export async function answerToken(context: Context, rooms: TokenRooms): Promise<
   const scopes = splitScopes(parameters.getAll('scope'));
   const certificate = rooms.byCertificate(context.req.socket as TLSSocket);
   const offline = offlineClient(parameters);
-  const answer = await rooms.auth.token({ ...shown, certificate, offline, scopes, address });
+  const client = { caller: addressKey(address), signal: context.req.signal };
+  const answer = await rooms.auth.token({ ...shown, certificate, offline, scopes, address }, client);
   if ('refused' in answer) {
     refuse(context.res, {
       error: answer.refused,

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { QueueFullError } from '../../platform/fair-queue.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { BearerChallenge } from '../../registry/challenge.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
@@ -9,11 +10,12 @@ import type { Admission, Admit } from '../admission/admit.ts';
 import type { Audit, AuditLine } from '../audit/audit.ts';
 import type { Core, CoreAnswer } from '../handover/core.ts';
 import { deliver } from '../handover/deliver.ts';
+import type { InFlight } from '../http/in-flight.ts';
 import { peerAddress } from '../http/peer-address.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
 import type { Asked, Permission, Permit, PermitNow } from '../permission/permit.ts';
-import { answerCatalog } from './catalog.ts';
+import { answerCatalog, type CatalogRequest } from './catalog.ts';
 import { permittedTags } from './permitted-tags.ts';
 import {
   type AskedRepository,
@@ -22,6 +24,7 @@ import {
   callerOf,
   howItCame,
   repositoryLine,
+  shareOf,
 } from './record.ts';
 
 export interface V2Rooms {
@@ -36,6 +39,8 @@ export interface V2Rooms {
   readonly service: string;
   /** Is `_catalog` served? */
   readonly catalog: boolean;
+  /** Of known subjects. */
+  readonly subjects: InFlight;
 }
 
 /** What clients ask a token for that is to list repositories: `registry` is docker's own type for it. */
@@ -65,19 +70,29 @@ export async function answerV2(
     return refuse(response, { error: 'UNSUPPORTED', headers: { allow: 'GET, HEAD' } });
   }
   const admission = await rooms.admit(request);
+  if (admission.kind === 'admitted' && !rooms.subjects.enter(shareOf(admission, address), response))
+    return refuse(response, { error: 'TOO_MANY_REQUESTS', retryAfter: 1 });
   if (route.kind === 'ping') return answerPing(response, admission, rooms);
   const asking: Asking = { request, admission, address, started };
-  if (route.kind === 'catalog') {
-    if (!rooms.catalog)
-      return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
-    if (admission.kind === 'admitted') await answerCatalog(response, { ...asking, page: route.page }, rooms);
-    else answerPing(response, admission, rooms, CATALOG_SCOPE);
-    const decision = admission.kind === 'admitted' ? 'allow' : 'deny';
-    return rooms.audit({ action: 'catalog', ...callerLine(asking), decision, status: response.statusCode });
-  }
+  if (route.kind === 'catalog') return listCatalog(response, { ...asking, page: route.page }, rooms);
+  return answerRepository(
+    { ...asking, response, method, route, permit: rooms.permitNow(), notes: {} },
+    rooms,
+  );
+}
 
-  const permit = rooms.permitNow();
-  const pull: Pull = { ...asking, response, method, route, permit, notes: {} };
+async function listCatalog(response: ServerResponse, asked: CatalogRequest, rooms: V2Rooms): Promise<void> {
+  const { admission } = asked;
+  if (!rooms.catalog)
+    return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
+  if (admission.kind === 'admitted') await answerCatalog(response, asked, rooms);
+  else answerPing(response, admission, rooms, CATALOG_SCOPE);
+  const decision = admission.kind === 'admitted' ? 'allow' : 'deny';
+  rooms.audit({ action: 'catalog', ...callerLine(asked), decision, status: response.statusCode });
+}
+
+async function answerRepository(pull: Pull, rooms: V2Rooms): Promise<void> {
+  const { response, admission, route, permit, address } = pull;
   const permission = permit(admission, { ...whatIsPulled(route), address });
   if (permission.kind === 'refused') {
     refusePull(response, permission, rooms);
@@ -89,7 +104,7 @@ export async function answerV2(
 
 /** A fill that the core interrupts is asked for again; a pull that then went past the cache is recorded as such. */
 async function deliverPull(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms) {
-  const answer = await answerOf(pull, reachesPrivate, rooms);
+  const answer = await answerOf(pull, reachesPrivate, rooms).catch(unlessGone);
   let last = answer;
   const again = async () => {
     last = await handOver(pull, reachesPrivate, rooms);
@@ -98,6 +113,12 @@ async function deliverPull(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms) 
   const { failure, ...delivered } = await deliver({ ...pull, again }, answer);
   if (failure !== undefined) logFailure(pull, failure, rooms);
   return { ...delivered, ...howItCame(last.kind === 'blob-stream' ? last : answer) };
+}
+
+/** The request of a client that has gone was decided too, and is recorded. */
+function unlessGone(error: unknown): CoreAnswer {
+  if (error instanceof ClientGone) return { kind: 'refused', error: 'UNAVAILABLE' };
+  throw error;
 }
 
 /** The core says to which pull a request belongs; where it was not asked for the answer, it says so a moment later. */
@@ -149,7 +170,7 @@ function advice(
   scope: string | undefined,
   { realm, service }: V2Rooms,
 ): { challenge?: BearerChallenge; retryAfter?: number } {
-  if (error === 'TOO_MANY_LOGINS') return { retryAfter: 1 };
+  if (error === 'TOO_MANY_LOGINS' || error === 'TOO_MANY_REQUESTS') return { retryAfter: 1 };
   if (ERRORS[error].status !== 401) return {};
   const reason = REASONS[error];
   return {
@@ -170,11 +191,16 @@ async function answerOf(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms): Pr
 }
 
 async function handOver(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms): Promise<CoreAnswer> {
-  const { route, method, notes } = pull;
+  const { route, method, notes, admission, address } = pull;
+  const { signal } = pull.request;
   try {
     const caller = callerOf(pull);
-    return await rooms.core.pull(route, { method, private: reachesPrivate, caller, notes });
+    const share = shareOf(admission, address);
+    return await rooms.core.pull(route, { method, private: reachesPrivate, caller, share, signal, notes });
   } catch (error) {
+    if (signal.aborted) throw new ClientGone();
+    if (error instanceof QueueFullError)
+      return { kind: 'refused', error: 'TOO_MANY_REQUESTS', retryAfter: 1 };
     rooms.log.error(
       { repository: route.repository.name, error: (error as Error).message },
       'the core does not answer',

@@ -1,0 +1,27 @@
+import type { ServerResponse } from 'node:http';
+
+/** Counts the requests in flight by a key, such as an address, and says when one key has as many as it may. */
+export class InFlight {
+  readonly #limit: number;
+  readonly #counts = new Map<string, number>();
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Counts a request until its response has ended or its connection is lost. False: its key has too many. */
+  enter(key: string, response: ServerResponse): boolean {
+    const count = this.#counts.get(key) ?? 0;
+    if (count >= this.#limit) return false;
+    this.#counts.set(key, count + 1);
+    if (response.destroyed) this.#leave(key);
+    else response.once('close', () => this.#leave(key));
+    return true;
+  }
+
+  #leave(key: string): void {
+    const count = this.#counts.get(key) ?? 0;
+    if (count > 1) this.#counts.set(key, count - 1);
+    else this.#counts.delete(key);
+  }
+}

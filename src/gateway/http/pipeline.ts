@@ -1,0 +1,115 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+
+export interface PipelineLimits {
+  /** Waiting requests of a connection from which on it is not read. */
+  readonly pauseAt: number;
+  /** Waiting requests of a connection above which it is closed. */
+  readonly each: number;
+  /** Waiting requests of all connections above which one that sends more is closed. */
+  readonly total: number;
+}
+
+/**
+ * Handles one request of a connection at a time. A client may send the next ones without waiting for the answer (RFC 9112
+ * §9.3.2), and Node would begin all of them at once. They are answered in order, and while several wait the connection is not
+ * read, so TCP holds the client back.
+ */
+export function oneAtATime(handler: RequestListener, limits: PipelineLimits): RequestListener {
+  const pipelines = new WeakMap<Socket, Pipeline>();
+  const shared = { handler, limits, waiting: 0 };
+  return (request, response) => {
+    const { socket } = request;
+    let pipeline = pipelines.get(socket);
+    if (pipeline === undefined) {
+      pipeline = new Pipeline(socket, shared);
+      pipelines.set(socket, pipeline);
+    }
+    pipeline.take(request, response);
+  };
+}
+
+interface Shared {
+  readonly handler: RequestListener;
+  readonly limits: PipelineLimits;
+  /** Requests that wait, of all connections. */
+  waiting: number;
+}
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/** The requests of one connection. */
+class Pipeline {
+  readonly #socket: Socket;
+  readonly #shared: Shared;
+  #isBusy = false;
+  #isPaused = false;
+  #isFollowed = false;
+  #waiting: Exchange[] = [];
+
+  constructor(socket: Socket, shared: Shared) {
+    this.#socket = socket;
+    this.#shared = shared;
+  }
+
+  take(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#isBusy) this.#queue({ request, response });
+    else this.#begin({ request, response });
+  }
+
+  #begin({ request, response }: Exchange): void {
+    this.#isBusy = true;
+    // Node emits it when the response has ended, and when the connection has been lost.
+    response.once('close', () => this.#next());
+    this.#shared.handler(request, response);
+  }
+
+  #next(): void {
+    this.#isBusy = false;
+    // The rest is dropped at the 'close' of the socket.
+    if (this.#socket.destroyed) return;
+    const next = this.#waiting.shift();
+    if (next !== undefined) {
+      this.#shared.waiting--;
+      this.#begin(next);
+    } else if (this.#isPaused) {
+      // Not before: while a large response is written, Node pauses its parser, which fails (HPE_PAUSED) if more than one
+      // TLS record is read then.
+      this.#isPaused = false;
+      this.#socket.resume();
+    }
+  }
+
+  #queue(exchange: Exchange): void {
+    const { limits } = this.#shared;
+    this.#follow();
+    this.#waiting.push(exchange);
+    this.#shared.waiting++;
+    if (this.#waiting.length > limits.each || this.#shared.waiting > limits.total) this.#socket.destroy();
+    else if (this.#waiting.length >= limits.pauseAt) {
+      this.#isPaused = true;
+      this.#socket.pause();
+    }
+  }
+
+  #follow(): void {
+    if (this.#isFollowed) return;
+    this.#isFollowed = true;
+    this.#socket.once('close', () => this.#drop());
+    // Node resumes the socket of each request that has been read to its end.
+    this.#socket.on('resume', () => {
+      if (this.#isPaused) this.#socket.pause();
+    });
+  }
+
+  #drop(): void {
+    const dropped = this.#waiting;
+    this.#waiting = [];
+    this.#shared.waiting -= dropped.length;
+    // Node closes only the response whose turn it is.
+    for (const { response } of dropped) response.emit('close');
+  }
+}

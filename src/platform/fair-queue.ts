@@ -1,0 +1,122 @@
+import { DeadlineError } from './deadline.ts';
+
+export interface QueueLimits {
+  /** Tasks that run at a time, in all and of one caller. */
+  readonly concurrent: number;
+  readonly concurrentEach: number;
+  /** Tasks that wait for that, in all and of one caller. */
+  readonly waiting: number;
+  readonly waitingEach: number;
+}
+
+export interface QueueOptions {
+  /** Milliseconds to wait at the most. */
+  readonly deadline: number;
+  /** Aborted when nobody wants the task any more: it is not begun then. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Thrown at once to a caller for whom there is no place in a queue. */
+export class QueueFullError extends Error {
+  override readonly name = 'QueueFullError';
+}
+
+interface Caller {
+  running: number;
+  readonly waiting: (() => void)[];
+}
+
+/** Runs a bounded number of tasks at a time. The callers whose tasks wait take turns, so one who has many delays only itself. */
+export class FairQueue {
+  readonly #limits: QueueLimits;
+  readonly #callers = new Map<string, Caller>();
+  /** The callers whose next task may begin, in the order of their turns. */
+  readonly #turns = new Set<Caller>();
+  #running = 0;
+  #waiting = 0;
+
+  constructor(limits: QueueLimits) {
+    this.#limits = limits;
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /**
+   * @throws QueueFullError where too many wait already, DeadlineError after the deadline, and the reason of `signal` where that
+   * is aborted before the task has begun
+   */
+  async run<T>(key: string, options: QueueOptions, task: () => Promise<T>): Promise<T> {
+    options.signal?.throwIfAborted();
+    const caller = this.#callers.get(key) ?? { running: 0, waiting: [] };
+    this.#callers.set(key, caller);
+    if (this.#mayBegin(caller)) this.#begin(caller);
+    else await this.#wait(caller, options);
+    try {
+      return await task();
+    } finally {
+      this.#end(key, caller);
+    }
+  }
+
+  #mayBegin({ running, waiting }: Caller): boolean {
+    const { concurrent, concurrentEach } = this.#limits;
+    return this.#running < concurrent && running < concurrentEach && waiting.length === 0;
+  }
+
+  #begin(caller: Caller): void {
+    this.#running++;
+    caller.running++;
+  }
+
+  #wait(caller: Caller, { deadline, signal }: QueueOptions): Promise<void> {
+    const { waiting, waitingEach } = this.#limits;
+    if (this.#waiting >= waiting || caller.waiting.length >= waitingEach) throw new QueueFullError();
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        clearTimeout(late);
+        signal?.removeEventListener('abort', abort);
+        this.#waiting--;
+      };
+      const begin = () => {
+        leave();
+        this.#begin(caller);
+        resolve();
+      };
+      const giveUp = (reason: unknown) => {
+        leave();
+        caller.waiting.splice(caller.waiting.indexOf(begin), 1);
+        this.#line(caller);
+        reject(reason);
+      };
+      const abort = () => giveUp(signal?.reason);
+      const late = setTimeout(() => giveUp(new DeadlineError()), deadline);
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#waiting++;
+      caller.waiting.push(begin);
+      this.#line(caller);
+    });
+  }
+
+  #end(key: string, caller: Caller): void {
+    this.#running--;
+    caller.running--;
+    this.#line(caller);
+    for (const next of this.#turns) {
+      if (this.#running >= this.#limits.concurrent) break;
+      // It is the last of those who wait from now on.
+      this.#turns.delete(next);
+      next.waiting.shift()?.();
+      this.#line(next);
+    }
+    if (caller.running === 0 && caller.waiting.length === 0) this.#callers.delete(key);
+  }
+
+  /** Puts a caller in the line of those who may begin, or takes it out. */
+  #line(caller: Caller): void {
+    const isReady = caller.waiting.length > 0 && caller.running < this.#limits.concurrentEach;
+    if (isReady) this.#turns.add(caller);
+    else this.#turns.delete(caller);
+  }
+}

@@ -1,0 +1,96 @@
+import type { Mutant } from './mutant.ts';
+
+/** The defences against floods, and against what an unbounded client could hold or cause. */
+export const floodMutants: readonly Mutant[] = [
+  {
+    defence: 'one request of a connection is handled at a time',
+    file: 'src/gateway/http/pipeline.ts',
+    find: 'if (this.#isBusy) this.#queue',
+    replace: 'if (false) this.#queue',
+    tests: ['test/gateway/pipeline.test.ts'],
+  },
+  {
+    defence: 'a connection is not read while many of its requests wait',
+    file: 'src/gateway/http/pipeline.ts',
+    find: '      this.#isPaused = true;\n      this.#socket.pause();',
+    replace: '',
+    tests: ['test/gateway/pipeline.test.ts'],
+  },
+  {
+    defence: 'waiting requests of a connection, and of all, are bounded',
+    file: 'src/gateway/http/pipeline.ts',
+    find: 'this.#waiting.length > limits.each || this.#shared.waiting > limits.total',
+    replace: 'false',
+    tests: ['test/gateway/pipeline.test.ts'],
+  },
+  {
+    defence: 'a request behind a lost connection is not begun',
+    file: 'src/gateway/http/pipeline.ts',
+    find: '    if (this.#socket.destroyed) return;',
+    replace: '',
+    tests: ['test/gateway/pipeline.test.ts'],
+  },
+  {
+    defence: 'one caller runs no more tasks than its share',
+    file: 'src/platform/fair-queue.ts',
+    find: ' && running < concurrentEach && waiting.length === 0',
+    replace: '',
+    tests: ['test/platform/fair-queue.test.ts'],
+  },
+  {
+    defence: 'what waits is bounded, of each caller and in all',
+    file: 'src/platform/fair-queue.ts',
+    find: 'if (this.#waiting >= waiting || caller.waiting.length >= waitingEach) throw',
+    replace: 'if (false) throw',
+    tests: ['test/platform/fair-queue.test.ts'],
+  },
+  {
+    defence: 'callers take turns',
+    file: 'src/platform/fair-queue.ts',
+    find: '      this.#turns.delete(next);\n',
+    replace: '',
+    tests: ['test/platform/fair-queue.test.ts'],
+  },
+  {
+    defence: 'a task that nobody wants any more is not begun',
+    file: 'src/platform/fair-queue.ts',
+    find: "      signal?.addEventListener('abort', abort, { once: true });",
+    replace: '',
+    tests: ['test/platform/fair-queue.test.ts'],
+  },
+  {
+    defence: 'what a client that has gone asked for is not begun',
+    file: 'src/gateway/routes/v2.ts',
+    find: 'const { signal } = pull.request;',
+    replace: 'const { signal } = new AbortController();',
+    tests: ['test/gateway/flood.test.ts'],
+  },
+  {
+    defence: 'the places for questions to the core are shared between subjects',
+    file: 'src/gateway/routes/v2.ts',
+    find: 'const share = shareOf(admission, address);',
+    replace: "const share = 'everybody';",
+    tests: ['test/gateway/flood.test.ts'],
+  },
+  {
+    defence: 'the places for questions to auth are shared between addresses',
+    file: 'src/gateway/routes/token.ts',
+    find: 'caller: addressKey(address)',
+    replace: "caller: 'everybody'",
+    tests: ['test/gateway/flood.test.ts'],
+  },
+  {
+    defence: 'requests in flight of one subject are bounded',
+    file: 'src/gateway/routes/v2.ts',
+    find: "if (admission.kind === 'admitted' && !rooms.subjects",
+    replace: 'if (false && !rooms.subjects',
+    tests: ['test/gateway/flood.test.ts'],
+  },
+  {
+    defence: 'requests in flight of one address are bounded',
+    file: 'src/gateway/http/in-flight.ts',
+    find: 'if (count >= this.#limit) return false;',
+    replace: '',
+    tests: ['test/gateway/flood.test.ts'],
+  },
+];
