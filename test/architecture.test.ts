@@ -32,7 +32,7 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   'node-forge': ['pki'],
   'node:sqlite': ['core/store', 'auth/state'],
   'prom-client': ['platform/metrics.ts'],
-  pino: ['platform/log.ts', 'gateway/audit'],
+  pino: ['platform/log.ts'],
   'smol-toml': ['commands/doctor/client/host-files.ts'],
   tldts: ['core/upstream'],
   undici: ['platform/undici.ts', 'platform/undici-parts.d.ts'],
@@ -121,7 +121,7 @@ test('each invariant of the design has a test that names it', () => {
       for (const number of numbers?.match(/\d+/g) ?? []) named.add(Number(number));
     }
   }
-  const all = Array.from({ length: 16 }, (_, index) => index + 1);
+  const all = [...Array.from({ length: 16 }, (_, index) => index + 1), 20];
   assert.deepEqual(
     all.filter((number) => !named.has(number)),
     [],

@@ -42,11 +42,26 @@ const LINE = z.looseObject({
 });
 type Line = z.output<typeof LINE>;
 
+/** What stands for lines that are not there: see docs/operations.md. */
+const COUNTED = z.object({
+  time: z.string(),
+  action: z.enum(['omitted', 'lost']),
+  address: z.string().optional(),
+  count: z.int(),
+  since: z.string(),
+});
+type Counted = z.output<typeof COUNTED>;
+
+interface Entry<Read> {
+  readonly text: string;
+  readonly read: Read;
+}
+
 interface Wanted {
   /** Milliseconds since the epoch. */
   readonly from: number;
   /** `pulls`: of which something was wanted. */
-  readonly filter: (line: Line, pulls: ReadonlySet<string>) => boolean;
+  readonly filter: (line: Line | Counted, pulls: ReadonlySet<string>) => boolean;
 }
 
 /** Prints what the audit log has, the oldest first. 0, also where there is nothing; 2: bad usage. */
@@ -77,22 +92,20 @@ async function* printed(
   if (json) {
     for await (const { text } of lines) yield text;
   } else if (requests) {
-    for await (const { line } of lines) yield writeSummary(summaryOf(line));
+    for await (const { read } of lines)
+      yield isCounted(read) ? writeCounted(read) : writeSummary(summaryOf(read));
   } else {
-    for await (const summary of summaries(lines)) yield writeSummary(summary);
+    yield* summaries(lines);
   }
 }
 
-async function* wantedLines(
-  file: string,
-  { from, filter }: Wanted,
-): AsyncGenerator<{ readonly text: string; readonly line: Line }> {
+async function* wantedLines(file: string, { from, filter }: Wanted): AsyncGenerator<Entry<Line | Counted>> {
   const pulls = new Set<string>();
   for await (const text of auditedLines(file, from)) {
     const line = readLine(text);
     if (line === undefined || Date.parse(line.time) < from || !filter(line, pulls)) continue;
-    if (line.pull !== undefined) pulls.add(line.pull);
-    yield { text, line };
+    if ('pull' in line && line.pull !== undefined) pulls.add(line.pull);
+    yield { text, read: line };
   }
 }
 
@@ -109,19 +122,28 @@ function filterOf(options: AuditOptions): Wanted | { readonly wrong: string[] } 
   if (length === undefined || wrong.length > 0) return { wrong };
   return {
     from: systemClock() - length,
-    filter: (line, pulls) =>
-      (who === undefined || line.subject === writeSubject(who)) &&
-      (image === undefined || line.repository === image.repository.name) &&
-      // Only the first request of a pull names its tag.
-      (image?.tag === undefined || line.tag === image.tag || pulls.has(line.pull ?? '')) &&
-      (!denied || line.decision === 'deny'),
+    filter: (line, pulls) => {
+      if (isCounted(line)) return isCountWanted(line, options);
+      return (
+        (who === undefined || line.subject === writeSubject(who)) &&
+        (image === undefined || line.repository === image.repository.name) &&
+        // Only the first request of a pull names its tag.
+        (image?.tag === undefined || line.tag === image.tag || pulls.has(line.pull ?? '')) &&
+        (!denied || line.decision === 'deny')
+      );
+    },
   };
 }
 
+/** Lines that were lost may have been anybody's. Whose refusals were left out is not known, except that they were anonymous. */
+function isCountWanted({ action }: Counted, { subject, repository }: AuditOptions): boolean {
+  return action === 'lost' || (repository === undefined && (subject ?? 'anonymous') === 'anonymous');
+}
+
 /** A line that a crash has cut is passed over. */
-function readLine(text: string): Line | undefined {
+function readLine(text: string): Line | Counted | undefined {
   try {
-    return LINE.safeParse(JSON.parse(text)).data;
+    return z.union([LINE, COUNTED]).safeParse(JSON.parse(text)).data;
   } catch {
     return undefined;
   }
@@ -144,20 +166,48 @@ interface Summary {
 const PULL_ENDS_AFTER = 30 * 60_000;
 
 /** The requests of each pull as one, in the order in which they began; and no more in memory than those under way. */
-async function* summaries(lines: AsyncIterable<{ readonly line: Line }>): AsyncGenerator<Summary> {
-  const open = new Map<unknown, Summary>();
-  for await (const { line } of lines) {
-    const ended = Date.parse(line.time);
-    for (const [key, summary] of open) {
-      if (ended - summary.ended < PULL_ENDS_AFTER) break;
+async function* summaries(lines: AsyncIterable<Entry<Line | Counted>>): AsyncGenerator<string> {
+  const open = new Map<unknown, Summary | CountedThen>();
+  for await (const { read } of lines) {
+    const ended = Date.parse(read.time);
+    for (const [key, one] of open) {
+      if (ended - one.ended < PULL_ENDS_AFTER) break;
       open.delete(key);
-      yield summary;
+      yield writeOne(one);
     }
-    const known = line.pull === undefined ? undefined : open.get(line.pull);
-    if (known === undefined) open.set(line.pull ?? line, summaryOf(line));
-    else add(known, summaryOf(line));
+    if (isCounted(read)) open.set(read, { ended, counted: read });
+    else take(read, open);
   }
-  yield* open.values();
+  for (const one of open.values()) yield writeOne(one);
+}
+
+/** A count, in its place among the pulls. */
+interface CountedThen {
+  readonly ended: number;
+  readonly counted: Counted;
+}
+
+function take(line: Line, open: Map<unknown, Summary | CountedThen>): void {
+  const known = line.pull === undefined ? undefined : open.get(line.pull);
+  if (known === undefined || 'counted' in known) open.set(line.pull ?? line, summaryOf(line));
+  else add(known, summaryOf(line));
+}
+
+function writeOne(one: Summary | CountedThen): string {
+  return 'counted' in one ? writeCounted(one.counted) : writeSummary(one);
+}
+
+function isCounted(read: Line | Counted): read is Counted {
+  return read.action === 'omitted' || read.action === 'lost';
+}
+
+function writeCounted({ time, action, address, count, since }: Counted): string {
+  const what =
+    action === 'lost'
+      ? `${count} lines could not be written`
+      : `${count} more refusals of anonymous, counted and not listed`;
+  const from = action === 'lost' ? [] : [`from ${address ?? 'other addresses'}`];
+  return [time, action, what, ...from, `since ${since}`].join('  ');
 }
 
 function summaryOf(line: Line): Summary {

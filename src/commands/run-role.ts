@@ -58,6 +58,7 @@ export async function runRole(
         ...(ca !== undefined && { ca }),
         catalog: config.server.catalog,
         auditFile: config.log.audit,
+        auditOnFull: config.log.auditOnFull,
         authSocket: paths.authSocket,
         core:
           config.coreUrl === undefined

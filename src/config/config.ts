@@ -2,6 +2,7 @@
  * What hubgate.yaml comes to, defaults and environment included. The rooms are given plain values from it; only this
  * room and `bin` know of relative paths and of the environment. It is plain data, for it goes to the roles as JSON.
  */
+import type { AuditOnFull } from '../platform/audit-on-full.ts';
 import type { LogOptions } from '../platform/log.ts';
 import type { UpstreamHost } from '../registry/repository.ts';
 import type { Federation } from './federation.ts';
@@ -53,7 +54,7 @@ export interface Config {
     readonly passes: number;
   };
   readonly federations: readonly Federation[];
-  readonly log: LogOptions & { readonly audit: string };
+  readonly log: LogOptions & { readonly audit: string; readonly auditOnFull: AuditOnFull };
 }
 
 export interface Upstream {

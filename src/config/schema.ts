@@ -3,6 +3,7 @@
  * (`hubgate schema config`) and docs/configuration.md are told from here, so none of them can say anything else.
  */
 import { z } from 'zod';
+import { AUDIT_ON_FULL } from '../platform/audit-on-full.ts';
 import { LOG_FORMATS, LOG_LEVELS } from '../platform/log.ts';
 import { BOOLEAN, duration, LISTEN_ADDRESS, origin, SIZE, sizeBetween, wholeNumber } from './values.ts';
 
@@ -152,6 +153,11 @@ export const SECTIONS = {
       FILE,
       'state/audit.log',
       'One line for each decided request, see [operations.md](operations.md#logs).',
+    ),
+    auditOnFull: setting(
+      z.enum(AUDIT_ON_FULL, `one of ${AUDIT_ON_FULL.join(', ')}`),
+      'wait',
+      'While the audit log cannot be written: `wait`: requests wait, for a few seconds; `refuse`: they are answered 503; `drop`: they are served. Lost lines are counted and logged.',
     ),
   },
 };

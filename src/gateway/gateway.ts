@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import Koa, { type Context } from 'koa';
 import { PeerFailed } from '../platform/ask-peer.ts';
+import type { AuditOnFull } from '../platform/audit-on-full.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import { drained } from '../platform/drain.ts';
 import { QueueFullError } from '../platform/fair-queue.ts';
@@ -58,6 +59,8 @@ export interface GatewayOptions {
   /** Is `_catalog` served? */
   readonly catalog: boolean;
   readonly auditFile: string;
+  /** What happens while the audit log cannot be written. */
+  readonly auditOnFull: AuditOnFull;
   readonly authSocket: string;
   readonly core: { readonly socket: string; readonly directory: string } | { readonly url: URL };
   /** Which of several gateways this is, and where they tell each other what they measure; absent: the only one. */
@@ -81,7 +84,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { log, url, names, clock = systemClock, limits = GATEWAY_LIMITS } = options;
   await using stack = new AsyncDisposableStack();
   // It ends last: what was answered from memory is recorded when the core has said to which pull it belongs.
-  const record = stack.use(openAudit(options.auditFile, log));
+  const record = stack.use(openAudit({ file: options.auditFile, onFull: options.auditOnFull, log, clock }));
   const auth = stack.use(openAuthClient(options.authSocket, limits.authQuestions));
   const chunks = new ChunkCache();
   const core = stack.use(
@@ -122,7 +125,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     serviceRoutes({ auth, byCertificate, audit, ca: options.ca }),
   );
-  const readiness = createReadiness({ auth, core, policy, listener: () => listener });
+  const readiness = createReadiness({ auth, core, policy, audit, listener: () => listener });
   stack.use(await listenAdmin(options.admin, { readiness, metrics }));
   const handler = oneAtATime(bounded(app.callback(), metrics, limits.inFlight), limits.pipeline);
   listener = stack.use(await listenTls({ ...options, authorities }, handler));
@@ -158,7 +161,11 @@ function application(rooms: V2Rooms, services: ReturnType<typeof serviceRoutes>)
   app.use(async ({ req, res }, next) => {
     try {
       const ambiguity = ambiguousFraming(req);
-      if (ambiguity === undefined) return await inTurn(next);
+      if (ambiguity === undefined) {
+        const admitted = isRecorded(req) ? rooms.audit.admits() : true;
+        if (admitted === true || (await admitted)) return await inTurn(next);
+        return refuse(res, { error: 'UNAVAILABLE', retryAfter: RETRY_AFTER, message: UNRECORDED });
+      }
       res.setHeader('connection', 'close');
       refuse(res, { error: 'BAD_REQUEST', message: ambiguity });
     } catch (error) {
@@ -174,6 +181,16 @@ function application(rooms: V2Rooms, services: ReturnType<typeof serviceRoutes>)
   app.use(services.routes());
   app.use(answer);
   return app;
+}
+
+/** What is asked for without a decision. */
+const UNDECIDED = new Set(['/healthz', '/ca.crt', '/.well-known/jwks.json']);
+/** Seconds. */
+const RETRY_AFTER = 5;
+const UNRECORDED = 'the mirror cannot record requests at the moment, and therefore answers none; try again';
+
+function isRecorded({ url }: IncomingMessage): boolean {
+  return !UNDECIDED.has(url ?? '');
 }
 
 function answerFailure(

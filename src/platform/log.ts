@@ -77,7 +77,7 @@ function prettyOn(output: ReturnType<typeof openStandardOutput>) {
 }
 
 /** pino escapes what JSON must, which is C0 alone. */
-export const SAFE_LINES = { streamWrite: escapeControlsInLines };
+const SAFE_LINES = { streamWrite: escapeControlsInLines };
 
 /** Fields that a line has otherwise, or first. */
 const ELSEWHERE: ReadonlySet<string> = new Set(['level', 'time', 'process', 'msg']);

@@ -94,6 +94,30 @@ test('the record is read line by line, and what is wanted of it is printed', asy
   assert.deepEqual(JSON.parse((await audit({ json: true, repository: 'nginx:latest' })).stdout), LINES[2]);
 });
 
+test('lines that stand for others are printed as what they are', async () => {
+  const omitted = { level: 30, time: AT, action: 'omitted', subject: 'anonymous', decision: 'deny' };
+  const counted = [
+    { ...omitted, address: '10.1.1.1', count: 1890, since: AT },
+    { ...omitted, count: 3, since: AT },
+    { level: 30, time: AT, action: 'lost', count: 12, since: AT },
+  ];
+  const texts = [...counted, LINES[1]].map((line) => JSON.stringify(line));
+  await writeFile(path.join(home, 'state/audit.log'), `${texts.join('\n')}\n`);
+  const lines = [
+    `${AT}  omitted  1890 more refusals of anonymous, counted and not listed  from 10.1.1.1  since ${AT}`,
+    `${AT}  omitted  3 more refusals of anonymous, counted and not listed  from other addresses  since ${AT}`,
+    `${AT}  lost  12 lines could not be written  since ${AT}`,
+  ];
+  for (const requests of [false, true]) {
+    const printed = (await audit({ requests })).stdout.trim().split('\n');
+    assert.deepEqual(printed.slice(0, 3), lines);
+    assert.equal(printed.length, 4);
+  }
+  const json = (await audit({ json: true, subject: 'anonymous' })).stdout.trim().split('\n');
+  assert.deepEqual(json, texts.slice(0, 3));
+  assert.equal((await audit({ repository: 'nginx:latest' })).stdout, `${lines[2]}\n`);
+});
+
 test('no record yet is none; and what cannot be wanted is bad usage', async () => {
   const wrong = await audit({ since: 'ever', subject: 'group:x', repository: 'A:b:c' });
   assert.deepEqual([wrong.code, wrong.stderr.split('\n').length - 1], [2, 3]);

@@ -271,11 +271,12 @@ test('the record is opened anew when it was renamed, and no line is lost', async
 test('lines that are written while the record is opened anew are neither lost nor torn', async () => {
   const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-audit-'));
   const file = path.join(directory, 'audit.log');
-  const audit = openAudit(file, testLog([]));
+  const audit = openAudit({ file, onFull: 'wait', log: testLog([]) });
   const line = { action: 'token', subject: 'anonymous', address: '', method: 'GET' } as const;
   let written = 0;
   for (let rotation = 0; rotation < 30; ) {
-    for (let at = 0; at < 5; at++) audit({ ...line, decision: 'deny', status: 401, milliseconds: written++ });
+    for (let at = 0; at < 5; at++)
+      audit({ ...line, decision: 'allow', status: 200, milliseconds: written++ });
     if (existsSync(file)) {
       await rename(file, `${file}.${++rotation}`);
       audit.reopen();
@@ -283,7 +284,7 @@ test('lines that are written while the record is opened anew are neither lost no
     await turn();
   }
   await waitFor(() => existsSync(file));
-  audit[Symbol.dispose]();
+  await audit[Symbol.asyncDispose]();
   const found = async () => {
     const texts = await Promise.all(
       (await readdir(directory)).map((name) => readFile(path.join(directory, name), 'utf8')),
@@ -305,13 +306,13 @@ test('lines that are written while the record is opened anew are neither lost no
 test('the record ends with the lines of its last turn; one that comes after that is no fault', async () => {
   const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-audit-'));
   const file = path.join(directory, 'audit.log');
-  const audit = openAudit(file, testLog([]));
+  const audit = openAudit({ file, onFull: 'wait', log: testLog([]) });
   const line = { action: 'token', subject: 'anonymous', address: '', method: 'GET', status: 401 } as const;
   const write = (milliseconds: number) => audit({ ...line, decision: 'deny', milliseconds });
   await waitFor(() => existsSync(file));
   write(1);
   write(2);
-  audit[Symbol.dispose]();
+  await audit[Symbol.asyncDispose]();
   write(3);
   await waitFor(async () => (await readFile(file, 'utf8')) !== '');
   const found = (await readFile(file, 'utf8')).trim().split('\n');
@@ -326,7 +327,7 @@ test('where the record cannot be opened anew it goes on in the old file, and not
   const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-audit-'));
   const file = path.join(directory, 'audit.log');
   const log: LoggedLine[] = [];
-  using audit = openAudit(file, testLog(log));
+  await using audit = openAudit({ file, onFull: 'wait', log: testLog(log) });
   const write = (milliseconds: number) =>
     audit({
       ...{ action: 'token', subject: 'anonymous', address: '', method: 'GET' },

@@ -18,6 +18,7 @@ import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
 import { GATEWAY_LIMITS, type GatewayLimits } from '../../src/gateway/limits.ts';
 import { issueClientCertificate } from '../../src/pki/client-certificate.ts';
 import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
+import type { AuditOnFull } from '../../src/platform/audit-on-full.ts';
 import type { UpstreamHost } from '../../src/registry/repository.ts';
 import type { FakeHub } from './fake-hub.ts';
 import { ask, type TestRequest, type TestResponse } from './http.ts';
@@ -44,6 +45,7 @@ export interface TestHubgateOptions {
   /** Where the cache is; by default in the home. */
   readonly cache?: string;
   readonly core?: Partial<CoreOptions>;
+  readonly auditOnFull?: AuditOnFull;
   readonly catalog?: boolean;
   /** Milliseconds. */
   readonly refreshLifetime?: number;
@@ -162,6 +164,7 @@ export class TestHubgate implements AsyncDisposable {
         ca: this.ca,
         clientCa: at('ca.crt'),
         auditFile: options.auditFile ?? at('audit.log'),
+        auditOnFull: options.auditOnFull ?? 'wait',
         authSocket: at('auth.sock'),
         catalog: options.catalog ?? false,
         limits: { ...GATEWAY_LIMITS, ...options.limits },

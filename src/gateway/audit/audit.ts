@@ -2,8 +2,14 @@
  * The record: one JSON line for each decided request, with what an operator needs to account for it. It is told named
  * fields and nothing else, so that no header, body or credential can get into it.
  */
-import pino from 'pino';
-import { type Logger, SAFE_LINES } from '../../platform/log.ts';
+import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
+import type { AuditOnFull } from '../../platform/audit-on-full.ts';
+import { type Clock, systemClock } from '../../platform/clock.ts';
+import { escapeControlsInLines } from '../../platform/escape-controls.ts';
+import { every } from '../../platform/every.ts';
+import type { Logger } from '../../platform/log.ts';
+import { LineFile } from './line-file.ts';
+import { type OmittedRefusals, RefusalBudget } from './refusal-budget.ts';
 
 export interface AuditLine {
   /** `pull`: of a manifest or a blob. `tags`, `referrers`, `catalog`: of such a list. `token`: of a token of ours. */
@@ -39,82 +45,118 @@ export interface AuditLine {
   readonly milliseconds: number;
 }
 
-export interface Audit extends Disposable {
-  (line: AuditLine): void;
-  /** Opens the file anew, which somebody has renamed. */
-  reopen(): void;
+/** How the record is. */
+export interface AuditState {
+  /** Bytes that wait to be written. */
+  readonly waiting: number;
+  /** Lines that were lost. */
+  readonly lost: number;
+  /** Anonymous refusals that were counted and have no line of their own. */
+  readonly omitted: number;
+  /** Why lines cannot be written; absent: they can be. */
+  readonly trouble?: string;
+  /** Are requests refused for that reason? */
+  readonly refuses: boolean;
 }
 
+export interface Audit extends AsyncDisposable {
+  (line: AuditLine): void;
+  /** May a request that is to be recorded begin? Where the operator wants that, it waits for room, or is refused. */
+  admits(): boolean | Promise<boolean>;
+  /** Opens the file anew, which somebody has renamed. */
+  reopen(): void;
+  state(): AuditState;
+}
+
+export interface AuditOptions {
+  readonly file: string;
+  readonly onFull: AuditOnFull;
+  readonly log: Logger;
+  readonly clock?: Clock;
+}
+
+const ANONYMOUS_SUBJECT = writeSubject(ANONYMOUS);
 const MAX_AGENT = 200;
 
-/** Lines that wait for a disk that is full or slow; beyond that they are lost. */
-const MAX_WAITING = 1024 * 1024;
+/** Bytes of lines that wait for a disk that is full or slow. */
+const MAX_WAITING = 4 * 1024 * 1024;
+/** From here on no request begins; the rest is for the lines of those that have begun. */
+const FULL = MAX_WAITING / 2;
+/** Where requests are refused, only those that have begun add lines, and none of these is to be lost. */
+const MAX_WAITING_REFUSING = 4 * MAX_WAITING;
+/** Milliseconds without progress after which no request waits any more. */
+const PATIENCE = 5_000;
+/** Milliseconds. */
+const SUMMARIZE_EVERY = 60_000;
 
-/** Opens the record. A file that cannot be written holds up no pull; the log says so. */
-export function openAudit(file: string, log: Logger): Audit {
-  const destination = pino.destination({
-    dest: file,
-    append: true,
-    mkdir: true,
-    mode: 0o640,
-    sync: false,
-    maxLength: MAX_WAITING,
-  });
-  let failed = false;
-  let ending = false;
-  destination.on('error', (error: Error) => {
-    // What could not be written until the end is given up; it would keep the process from ending.
-    if (ending) return destination.destroy();
-    // sonic-boom waits on for the file that could not be opened, and would at the next one close the old one twice: whatever
-    // has its number by then.
-    destination.removeAllListeners('ready');
-    if (!failed) log.error({ file, error: error.message }, 'the audit log cannot be written');
-    failed = true;
-  });
-  destination.on('drain', () => {
-    failed = false;
-  });
-  const turn = new TurnOfLines(destination);
-  const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime, hooks: SAFE_LINES }, turn);
-  const audit = ({ agent, ...line }: AuditLine) =>
-    logger.info({ ...line, ...(agent && { agent: plain(agent) }) });
+/** Opens the record. A line is never lost silently: what cannot be written waits, and what does not fit is counted. */
+export function openAudit({ file, onFull, log, clock = systemClock }: AuditOptions): Audit {
+  const capacity = onFull === 'refuse' ? MAX_WAITING_REFUSING : MAX_WAITING;
+  const lossLine = (count: number, since: number) =>
+    write({ action: 'lost', count, since: timeOf(since) }, clock());
+  const lines = new LineFile({ file, capacity, lossLine, log });
+  const budget = new RefusalBudget(clock);
+  const append = (line: object) => lines.append(write(line, clock()));
+  const summarize = () => {
+    for (const omitted of budget.takeOmitted()) append(omittedLine(omitted));
+  };
+  const summaries = every(SUMMARIZE_EVERY, async () => void summarize(), log);
+  const audit = ({ agent, ...line }: AuditLine) => {
+    if (isAnonymousRefusal(line) && !budget.take(line.address)) return;
+    append({ ...line, ...(agent && { agent: plain(agent) }) });
+  };
+  const refuses = () => onFull === 'refuse' && (lines.trouble !== undefined || lines.waiting >= FULL);
   return Object.assign(audit, {
-    reopen: () => destination.reopen(),
-    [Symbol.dispose]: () => {
-      turn.end();
-      ending = true;
-      if (failed) destination.destroy();
-      else destination.end();
+    admits: () => {
+      if (onFull === 'refuse') return !refuses();
+      return onFull === 'wait' && mustWait(lines) ? waitForRoom(lines) : true;
+    },
+    reopen: () => lines.reopen(),
+    state: () => stateOf(lines, budget, refuses()),
+    [Symbol.asyncDispose]: async () => {
+      await summaries[Symbol.asyncDispose]();
+      summarize();
+      await lines[Symbol.asyncDispose]();
     },
   });
 }
 
-/** Lines of one turn of the event loop, written as one: each write is a task for another thread, and costs more than its lines. */
-class TurnOfLines {
-  readonly #destination: { write(lines: string): unknown };
-  #lines = '';
-  #ended = false;
+/** Nobody waits for a file that takes nothing at all: then lines are lost, and counted. */
+function mustWait(lines: LineFile): boolean {
+  return lines.waiting >= FULL && lines.stuckFor < PATIENCE;
+}
 
-  constructor(destination: { write(lines: string): unknown }) {
-    this.#destination = destination;
-  }
+async function waitForRoom(lines: LineFile): Promise<boolean> {
+  const end = performance.now() + PATIENCE;
+  while (mustWait(lines) && performance.now() < end) await lines.progress(PATIENCE - lines.stuckFor);
+  return true;
+}
 
-  write(line: string): void {
-    // The destination would throw, where nobody could catch it.
-    if (this.#ended) return;
-    if (this.#lines === '') setImmediate(() => this.flush());
-    this.#lines += line;
-  }
+function stateOf(lines: LineFile, budget: RefusalBudget, refuses: boolean): AuditState {
+  const { waiting, lost, trouble } = lines;
+  return { waiting, lost, omitted: budget.omitted, ...(trouble !== undefined && { trouble }), refuses };
+}
 
-  flush(): void {
-    if (this.#lines !== '') this.#destination.write(this.#lines);
-    this.#lines = '';
-  }
+/** Whoever is known, and whatever is allowed, has a line always. */
+function isAnonymousRefusal({ decision, subject }: Pick<AuditLine, 'decision' | 'subject'>): boolean {
+  return decision === 'deny' && subject === ANONYMOUS_SUBJECT;
+}
 
-  end(): void {
-    this.flush();
-    this.#ended = true;
-  }
+/** What stands for the refusals that have no line of their own. */
+function omittedLine({ address, count, since }: OmittedRefusals) {
+  return {
+    ...{ action: 'omitted', subject: ANONYMOUS_SUBJECT, ...(address !== undefined && { address }) },
+    ...{ decision: 'deny', count, since: timeOf(since) },
+  };
+}
+
+/** `level` is there because it always was. */
+function write(line: object, now: number): string {
+  return escapeControlsInLines(JSON.stringify({ level: 30, time: timeOf(now), ...line }));
+}
+
+function timeOf(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
 }
 
 /** Free text of a client's, made safe to be printed: no control characters, none that turn the direction of reading. */

@@ -10,7 +10,7 @@ import type { Audit, AuditLine } from '../audit/audit.ts';
 export interface RequestMeters {
   /** Counts a request from now on, to the end of its answer. */
   request(request: IncomingMessage, response: ServerResponse): void;
-  /** The same record, with its lines counted. */
+  /** Counts what the lines of the record say, and how the record is. */
   audited(audit: Audit): Audit;
 }
 
@@ -58,15 +58,40 @@ export function measureRequests(meters: Meters): RequestMeters {
         if (!response.writableFinished) cut.inc({ kind });
       });
     },
-    audited: (audit) =>
-      Object.assign(
-        (line: AuditLine) => {
-          audit(line);
-          decided(line);
-        },
-        { reopen: () => audit.reopen(), [Symbol.dispose]: () => audit[Symbol.dispose]() },
-      ),
+    audited: (audit) => {
+      measureAudit(meters, audit);
+      const recorded = (line: AuditLine) => {
+        audit(line);
+        decided(line);
+      };
+      return Object.assign(recorded, {
+        admits: () => audit.admits(),
+        reopen: () => audit.reopen(),
+        state: () => audit.state(),
+        [Symbol.asyncDispose]: () => audit[Symbol.asyncDispose](),
+      });
+    },
   };
+}
+
+function measureAudit(meters: Meters, audit: Audit): void {
+  meters.readCounter('hubgate_audit_lines_lost_total', 'Audit lines that could not be written', () => [
+    { value: audit.state().lost },
+  ]);
+  meters.readCounter(
+    'hubgate_audit_lines_omitted_total',
+    'Anonymous refusals that were counted in the audit log and have no line of their own',
+    () => [{ value: audit.state().omitted }],
+  );
+  meters.readGauge(
+    'hubgate_audit_writable',
+    '1 while the audit log can be written',
+    () => [{ value: audit.state().trouble === undefined ? 1 : 0 }],
+    { together: 'min' },
+  );
+  meters.readGauge('hubgate_audit_waiting_bytes', 'Audit lines that wait to be written', () => [
+    { value: audit.state().waiting },
+  ]);
 }
 
 function countLines(meters: Meters): (line: AuditLine) => void {

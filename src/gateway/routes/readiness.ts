@@ -1,5 +1,6 @@
 import { Deadline } from '../../platform/deadline.ts';
 import type { AuthClient } from '../admission/auth-client.ts';
+import type { Audit, AuditState } from '../audit/audit.ts';
 import type { Core } from '../handover/core.ts';
 import type { Listener } from '../http/listener.ts';
 import type { LivePolicy } from '../permission/live-policy.ts';
@@ -8,6 +9,7 @@ export interface ReadinessRooms {
   readonly auth: AuthClient;
   readonly core: Core;
   readonly policy: LivePolicy;
+  readonly audit: Pick<Audit, 'state'>;
   /** Undefined while there is none yet. */
   readonly listener: () => Pick<Listener, 'isOpen'> | undefined;
 }
@@ -24,17 +26,24 @@ export type Readiness = () => Promise<{ readonly ready: boolean } & Readonly<Rec
 const DEADLINE = 3_000;
 
 /** Can pulls be served, by this gateway and those whom it needs? All of them must, and each says why not. */
-export function createReadiness({ auth, core, policy, listener }: ReadinessRooms): Readiness {
+export function createReadiness({ auth, core, policy, audit, listener }: ReadinessRooms): Readiness {
   return async () => {
     const [ofAuth, ofCore] = await Promise.all([stateOf(auth.status()), stateOf(core.status())]);
     const parts = {
       auth: ofAuth,
       core: ofCore,
       policy: { ready: true, version: policy.current.data.version },
+      audit: partOfAudit(audit.state()),
       listener: listener()?.isOpen ? { ready: true } : { ready: false, error: 'it takes no connections' },
     };
     return { ready: Object.values(parts).every(({ ready }) => ready), ...parts };
   };
+}
+
+/** A record that cannot be written keeps nobody from pulling, except where the operator wants that. */
+function partOfAudit({ waiting, lost, trouble, refuses }: AuditState): Part {
+  const counted = { waiting, lost };
+  return { ready: !refuses, ...counted, ...(trouble !== undefined && { error: trouble }) };
 }
 
 async function stateOf(detail: Promise<object>): Promise<Part> {

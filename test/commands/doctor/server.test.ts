@@ -13,6 +13,7 @@ import { doctor } from '../../../src/commands/doctor/doctor.ts';
 import { issueCertificate } from '../../../src/pki/certificate.ts';
 import { ensureCa, ensureServerCertificate } from '../../../src/pki/local-ca.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
+import { makeFullFifo } from '../../support/full-fifo.ts';
 import { ask } from '../../support/http.ts';
 import { imageOf } from '../../support/image.ts';
 import { ACCOUNT } from '../../support/test-core.ts';
@@ -136,6 +137,7 @@ test('on a healthy mirror one line says that nothing is wrong, and everything wa
       'disk space',
       'inodes',
       'policy',
+      'audit log',
       'listeners',
     ].map((name) => `${name}: ok`),
   );
@@ -143,7 +145,29 @@ test('on a healthy mirror one line says that nothing is wrong, and everything wa
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
   assert.deepEqual(await once(child, 'close'), [0, null]);
-  assert.equal(output, 'nothing found wrong (18 checks)\n');
+  assert.equal(output, 'nothing found wrong (19 checks)\n');
+});
+
+test('an audit log that takes no lines is found while it does not', async () => {
+  const found = async () =>
+    (await examine()).findings.filter(({ check }) => check === 'audit log').map(({ what }) => what);
+  const file = at('state/audit.log');
+  await rename(file, at('state/audit.log.1'));
+  await using reader = await makeFullFifo(file);
+  mirror?.kill('SIGHUP');
+  const ca = await readFile(at('certs/ca.crt'), 'utf8');
+  const target = '/v2/library/alpine/manifests/latest';
+  // The signal takes its time, and until then lines go into the old file.
+  await waitFor(async () => {
+    await ask({ tls: true, host: 'localhost', port: ports.listen, ca, path: target, agent: false });
+    return (await found()).length > 0;
+  });
+  assert.deepEqual(await found(), ['cannot be written: lines are lost before long']);
+  await rm(file);
+  mirror?.kill('SIGHUP');
+  await waitFor(async () => (await found()).length === 0);
+  assert.match(await readFile(file, 'utf8'), /"action":"pull"/);
+  assert.ok(reader.fd > 0);
 });
 
 type Undo = () => unknown;

@@ -7,6 +7,7 @@ import type { AuthStatus } from '../../../registry/auth-api.ts';
 import type { CoreStatus } from '../../../registry/core-api.ts';
 import { type HomePaths, pathsIn } from '../../home.ts';
 import { type Check, type Looked, wrong } from '../checks.ts';
+import { auditLog } from './audit.ts';
 import { certificateChecks } from './certificate.ts';
 import { diskChecks } from './disk.ts';
 import { fileModes } from './file-modes.ts';
@@ -50,6 +51,7 @@ export async function serverChecks(
     { name: 'file modes', look: () => fileModes(server) },
     ...diskChecks(server),
     { name: 'policy', look: () => policy(server) },
+    { name: 'audit log', look: () => auditLog(server) },
     { name: 'listeners', look: () => listeners(server) },
   ];
 }

@@ -44,8 +44,8 @@ async function roomForCache({ paths, config: { cache, coreUrl }, core }: Server)
   return { findings: [wrong(where, what, mend)] };
 }
 
-async function leastSpace({ paths, config: { cache } }: Server): Promise<Looked> {
-  const places = [paths.home, cache.directory];
+async function leastSpace({ paths, config: { cache, log } }: Server): Promise<Looked> {
+  const places = [paths.home, cache.directory, path.dirname(log.audit)];
   const disks = await Promise.all(places.map(diskOf));
   const full = disks.findIndex(({ free }) => free < LEAST_SPACE);
   if (full < 0) return { findings: [] };

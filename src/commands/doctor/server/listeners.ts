@@ -59,7 +59,7 @@ async function adminListener({ config, auth }: Server): Promise<Finding[]> {
 }
 
 /** As this machine itself can reach what listens there. */
-function peerOf({ host, port }: ListenAddress): Peer {
+export function peerOf({ host, port }: ListenAddress): Peer {
   const own = host === undefined || host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   return { host: own, port };
 }

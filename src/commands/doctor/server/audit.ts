@@ -1,0 +1,49 @@
+import { z } from 'zod';
+import { Deadline } from '../../../platform/deadline.ts';
+import { openUrlClient } from '../../../platform/http-client.ts';
+import { inHome } from '../../home.ts';
+import { type Finding, type Looked, wrong } from '../checks.ts';
+import type { Server } from './checks.ts';
+import { peerOf } from './listeners.ts';
+
+/** Milliseconds. A scrape takes 2 s at the longest. */
+const ANSWER = 5_000;
+
+/** Can the audit log be written, and has it lost lines? The gateways know, and tell it as metrics. */
+export async function auditLog(server: Server): Promise<Looked> {
+  const { paths, config, auth } = server;
+  const where = `the audit log ${inHome(config.log.audit, paths)}`;
+  const metrics = auth === undefined ? undefined : await scrape(server);
+  if (metrics === undefined) return { skipped: 'no gateway was there to ask' };
+  const findings: Finding[] = [];
+  if (readMetric('hubgate_audit_writable', metrics) === 0) {
+    const then =
+      config.log.auditOnFull === 'refuse' ? 'requests are refused meanwhile' : 'lines are lost before long';
+    const mend =
+      'make room on its disk, or mend its mode; /readyz and the log of the gateways say what is wrong';
+    findings.push(wrong(where, `cannot be written: ${then}`, mend));
+  }
+  const lost = readMetric('hubgate_audit_lines_lost_total', metrics) ?? 0;
+  if (lost > 0) {
+    const mend = 'give it a disk that has room and is fast enough, or set log.auditOnFull: refuse';
+    findings.push(wrong(where, `has lost ${lost} lines since the mirror was started`, mend));
+  }
+  return { findings };
+}
+
+async function scrape({ config: { server } }: Server): Promise<string | undefined> {
+  using deadline = new Deadline(ANSWER);
+  const { host, port } = peerOf(server.admin);
+  const url = new URL(`http://${host.includes(':') ? `[${host}]` : host}:${port}`);
+  await using client = openUrlClient(url);
+  const asking = async () => {
+    const { body } = await client.request({ method: 'GET', path: '/metrics', deadline: ANSWER });
+    return await body.text();
+  };
+  return await deadline.bound(asking()).catch(() => undefined);
+}
+
+function readMetric(metric: string, text: string): number | undefined {
+  const written = text.split('\n').find((line) => line.startsWith(`${metric} `));
+  return z.coerce.number().safeParse(written?.slice(metric.length + 1)).data;
+}

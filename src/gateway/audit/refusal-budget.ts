@@ -1,0 +1,104 @@
+/**
+ * Bounds the audit lines that anybody can cause without an identity: so many a second for each address, and in total. The
+ * refusals beyond that are counted.
+ */
+import type { Clock } from '../../platform/clock.ts';
+
+/** Refusals that have no line of their own. */
+export interface OmittedRefusals {
+  /** Absent: those of further addresses than have a count of their own. */
+  readonly address?: string;
+  readonly count: number;
+  /** When the first of them was. Milliseconds since the epoch. */
+  readonly since: number;
+}
+
+interface Rate {
+  /** Lines a second. */
+  readonly rate: number;
+  /** Lines at once. */
+  readonly burst: number;
+}
+
+const PER_ADDRESS: Rate = { rate: 5, burst: 60 };
+const IN_TOTAL: Rate = { rate: 50, burst: 300 };
+/** Whose last lines are remembered, and who has a count of their own until it is written. */
+const MAX_ADDRESSES = 4096;
+const MAX_COUNTED = 100;
+
+export class RefusalBudget {
+  readonly #clock: Clock;
+  readonly #total: Bucket;
+  /** Those last that were asked last. */
+  readonly #buckets = new Map<string, Bucket>();
+  #omitted = new Map<string | undefined, { count: number; readonly since: number }>();
+  #omittedCount = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#total = new Bucket(IN_TOTAL, clock());
+  }
+
+  /** Refusals that were left out. */
+  get omitted(): number {
+    return this.#omittedCount;
+  }
+
+  /** May a refusal have a line of its own? If not, it is counted. */
+  take(address: string): boolean {
+    const now = this.#clock();
+    const bucket = this.#buckets.get(address) ?? new Bucket(PER_ADDRESS, now);
+    this.#buckets.delete(address);
+    this.#buckets.set(address, bucket);
+    for (const oldest of this.#buckets.keys()) {
+      if (this.#buckets.size <= MAX_ADDRESSES) break;
+      this.#buckets.delete(oldest);
+    }
+    if (bucket.has(now) && this.#total.has(now)) {
+      bucket.take();
+      this.#total.take();
+      return true;
+    }
+    this.#count(address, now);
+    return false;
+  }
+
+  #count(address: string, now: number): void {
+    this.#omittedCount++;
+    const key = this.#omitted.has(address) || this.#omitted.size < MAX_COUNTED ? address : undefined;
+    const known = this.#omitted.get(key);
+    if (known === undefined) this.#omitted.set(key, { count: 1, since: now });
+    else known.count++;
+  }
+
+  /** What was left out since this was called last. */
+  takeOmitted(): readonly OmittedRefusals[] {
+    const omitted = [...this.#omitted];
+    this.#omitted = new Map();
+    return omitted.map(([address, counted]) => ({ ...(address !== undefined && { address }), ...counted }));
+  }
+}
+
+/** A bucket that fills at a rate, up to a burst. */
+class Bucket {
+  readonly #rate: Rate;
+  #level: number;
+  #at: number;
+
+  constructor(rate: Rate, now: number) {
+    this.#rate = rate;
+    this.#level = rate.burst;
+    this.#at = now;
+  }
+
+  has(now: number): boolean {
+    const elapsed = Math.max(0, now - this.#at) / 1000;
+    this.#level = Math.min(this.#rate.burst, this.#level + elapsed * this.#rate.rate);
+    this.#at = now;
+    return this.#level >= 1;
+  }
+
+  take(): void {
+    this.#level--;
+  }
+}
