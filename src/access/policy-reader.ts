@@ -16,7 +16,7 @@ import {
   VERSION,
 } from './policy-schema.ts';
 import { type PolicyTest, parseTest } from './policy-test.ts';
-import { isName } from './subject.ts';
+import { isName, whyNoName } from './subject.ts';
 
 type Path = readonly PropertyKey[];
 
@@ -179,9 +179,7 @@ function member(parts: PartReader, text: string, path: Path, forms: SubjectForms
     case 'cert':
       return value === '' ? fault(parts, path, `"${text}" names nobody`) : [text];
     default:
-      return isName(value)
-        ? [value]
-        : fault(parts, path, `"${text}" is no user name (lower-case letters, digits, ._@-)`);
+      return isName(value) ? [value] : fault(parts, path, whyNoName(value) ?? '');
   }
 }
 

@@ -42,6 +42,14 @@ export function isName(text: string): boolean {
   return NAME.test(text) && !RESERVED.has(text);
 }
 
+const NAME_RULE = 'lower-case letters, digits and ._@- between them, at most 64';
+
+/** Why nobody can be called so, whoever wrote it; undefined: somebody can. */
+export function whyNoName(text: string): string | undefined {
+  if (RESERVED.has(text)) return `"${text}" means something else in a policy, so no user can be called that`;
+  return isName(text) ? undefined : `"${text}" is no user name: ${NAME_RULE}`;
+}
+
 /** The common names that name a client certificate's subject, as of hosts; RFC 5280 bounds them to 64 characters. */
 export function isCertificateName(text: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text);

@@ -1,16 +1,9 @@
 import { existsSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { read } from 'read';
-import { isName } from '../access/subject.ts';
+import { whyNoName } from '../access/subject.ts';
 import { hashPassword, whyNoPassword } from '../auth/identity/password.ts';
-import {
-  editUsers,
-  NAME_RULE,
-  readUsers,
-  type User,
-  type UserEdit,
-  type Users,
-} from '../auth/identity/users-file.ts';
+import { editUsers, readUsers, type User, type UserEdit, type Users } from '../auth/identity/users-file.ts';
 import { openAuthState } from '../auth/state/sqlite-state.ts';
 import type { Environment } from '../config/environment.ts';
 import { escapeControls } from '../platform/escape-controls.ts';
@@ -40,7 +33,8 @@ export async function addUser(
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  if (!isName(name)) return refuse(terminal, `"${name}" is no user name: ${NAME_RULE}`, 2);
+  const wrong = whyNoName(name);
+  if (wrong !== undefined) return refuse(terminal, wrong, 2);
   const change: Change = {
     name,
     objection: (users) =>

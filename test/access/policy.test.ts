@@ -144,7 +144,7 @@ dney: []
   assert.deepEqual(faultsOf(text), [
     'access.yaml:1:10: version: found 2, expected 1, the version of this format',
     'access.yaml:3:12: a group cannot hold a group; list both in the rule\'s "to"',
-    'access.yaml:3:21: "Ana" is no user name (lower-case letters, digits, ._@-)',
+    'access.yaml:3:21: "Ana" is no user name: lower-case letters, digits and ._@- between them, at most 64',
     'access.yaml:5:20: there is no set "nothing"',
     'access.yaml:5:34: there is no group "none"',
     'access.yaml:6:51: allow[1].from: found "10.0.0.0/33", expected a network such as 10.0.0.0/8',

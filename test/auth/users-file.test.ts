@@ -129,8 +129,8 @@ users:
   assert.deepEqual(faults(text), [
     'users.yaml:3:3: ana has no password, and is no service',
     'users.yaml:4:19: users.bo.password: found something else, expected an argon2id or bcrypt hash, as `hubgate user` writes it',
-    'users.yaml:5:3: "Jin" is no user name (lower-case letters, digits and ._@- between them, at most 64)',
-    'users.yaml:6:3: "authenticated" is no user name (lower-case letters, digits and ._@- between them, at most 64)',
+    'users.yaml:5:3: "Jin" is no user name: lower-case letters, digits and ._@- between them, at most 64',
+    'users.yaml:6:3: "authenticated" means something else in a policy, so no user can be called that',
     `users.yaml:7:${24 + HASH.length}: unknown key "users.zoe.admin"; known here: password, service, disabled`,
     'users.yaml:8:20: users.eve.password: found something else, expected an argon2id or bcrypt hash, as `hubgate user` writes it',
     'users.yaml:8:43: unknown key "users.eve…"; known here: password, service, disabled',

@@ -197,3 +197,15 @@ test('nothing of somebody else’s file can end a comment, and what our keys do 
   assert.match(stdout, /^# - proxy\.ttl is no duration/m);
   assert.equal(await readFile(path.join(home, 'config/hubgate.yaml'), 'utf8'), stdout);
 });
+
+test('names of files are single words of the lines that are to be pasted', async () => {
+  const file = path.join(home, 'config.yml');
+  const http = 'http: { tls: { clientcas: ["/a; rm -rf b", /etc/two.pem] } }';
+  await writeFile(
+    file,
+    `version: 0.1\n${http}\nauth: { htpasswd: { path: "$(touch x)" } }\nproxy: { remoteurl: "https://index.docker.io" }\n`,
+  );
+  const { stdout } = await run((terminal) => migrate(file, terminal));
+  assert.match(stdout, /cat '\/a; rm -rf b' \/etc\/two\.pem > certs\/client-ca\.pem/);
+  assert.match(stdout, /hubgate user import '\$\(touch x\)' takes/);
+});

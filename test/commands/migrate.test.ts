@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -63,6 +63,48 @@ test('a deny that stood below an allow is pointed out', async () => {
   );
   assert.equal(code, 1);
   assert.match(stdout, /A deny stood below an allow/);
+});
+
+test('a name that is a word of the policy here, or a condition that no rule has, is left to the reader', async () => {
+  const entry = (match: string, actions = '[pull]') => `  - { match: ${match}, actions: ${actions} }\n`;
+  const left = [
+    ...['authenticated', 'anonymous', 'everything', 'oidc'].map((name) => `{ account: ${name} }`),
+    ...['group:ops', 'cert:node-7', 'oidc:github:acme/pay', 'user:ana', 'Ana'].map(
+      (name) => `{ account: "${name}" }`,
+    ),
+    '{ account: ana, service: other }',
+    '{ account: ana, type: registry }',
+    '{ account: ana, ip: [10.0.0.0/8] }',
+  ];
+  for (const match of left) {
+    const { code, stdout } = await run(`acl:\n${entry(match)}${entry(match, '[]')}`);
+    assert.equal(code, 1, match);
+    assert.match(stdout, /^# entry 1 is left to you: /m, match);
+    assert.match(stdout, /^# entry 2 is left to you: /m, match);
+    assert.doesNotMatch(stdout, /^(allow|deny):/m, match);
+  }
+  const everywhere = entry('{ account: ana, name: everything, service: "*", type: "/.*/" }');
+  const { code, stdout } = await run(`acl:\n${everywhere}${entry('{ account: "null", name: "1e3" }')}`);
+  assert.equal(code, 0, stdout);
+  const parsed = parseFiles({ 'access.yaml': stdout });
+  assert.ok('value' in parsed);
+  const { policy } = parsed.value;
+  assert.equal(ask(policy, 'ana', 'library/everything').decision, 'allow');
+  assert.equal(ask(policy, 'ana', 'acme/pay').decision, 'deny');
+  assert.equal(ask(policy, 'null', 'library/1e3').decision, 'allow');
+});
+
+test('names of files are single words of the lines that are to be pasted', async () => {
+  const directoryOfTest = directory;
+  directory = path.join(directoryOfTest, "it's; rm -rf b");
+  await mkdir(directory);
+  const hash = '$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC';
+  const users = `users: { ana: { password: "${hash}" }, "$(touch x)": { password: "${hash}" } }`;
+  const { stdout } = await run(`${users}\nacl: []\n`);
+  directory = directoryOfTest;
+  assert.match(stdout, /^# hubgate user import a copy of '\/.*\/it'\\''s; rm -rf b\/config\.yml' without/m);
+  assert.match(stdout, /^# "\$\(touch x\)" is no user name/m);
+  assert.doesNotMatch(stdout, /user add \$/);
 });
 
 test('a comment of somebody else’s cannot become a rule', async () => {

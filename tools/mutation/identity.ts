@@ -4,6 +4,8 @@ const STATE = 'src/auth/state/sqlite-state.ts';
 const STATE_TESTS = ['test/auth/state/auth-state.test.ts'];
 const CERTIFICATE = 'src/gateway/admission/certificate-subject.ts';
 
+const MIGRATE = 'src/commands/migrate/docker-auth.ts';
+const MIGRATE_TESTS = ['test/commands/migrate.test.ts'];
 const FEDERATED_TESTS = ['test/access/federated-pattern.test.ts'];
 
 /** The defences of what names somebody, of how long a credential is good, and of what is written down of it. */
@@ -88,6 +90,34 @@ export const identityMutants: readonly Mutant[] = [
     find: "'claim' in part && 'claim' in (parts[index + 1] ?? { text: '' })",
     replace: 'false',
     tests: ['test/config/federation.test.ts'],
+  },
+  {
+    defence: 'migrate takes no account for a word of the policy',
+    file: MIGRATE,
+    find: 'return why === undefined ? { text: yamlText(account) }',
+    replace: 'return account !== why ? { text: yamlText(account) }',
+    tests: MIGRATE_TESTS,
+  },
+  {
+    defence: 'migrate drops no condition on the service',
+    file: MIGRATE,
+    find: 'service !== undefined && !meansAll(service)',
+    replace: 'false',
+    tests: MIGRATE_TESTS,
+  },
+  {
+    defence: 'migrate takes no repository for all of them',
+    file: MIGRATE,
+    find: "pattern === 'everything' ? 'library/everything' : pattern",
+    replace: 'pattern',
+    tests: MIGRATE_TESTS,
+  },
+  {
+    defence: 'migrate writes names of files as single words of a shell',
+    file: 'src/commands/migrate/shell-word.ts',
+    find: "`'${path.replaceAll(\"'\", \"'\\\\''\")}'`",
+    replace: 'path',
+    tests: MIGRATE_TESTS,
   },
   {
     defence: 'a new password has a minimum length',

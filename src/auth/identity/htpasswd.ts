@@ -1,7 +1,6 @@
-import { isName } from '../../access/subject.ts';
+import { whyNoName } from '../../access/subject.ts';
 import type { Fault, Parsed } from '../../platform/fault.ts';
 import { costOfBcrypt, isBcryptHash, MOST_BCRYPT_COST } from './bcrypt.ts';
-import { NAME_RULE } from './users-file.ts';
 
 export interface HtpasswdUser {
   readonly name: string;
@@ -38,7 +37,8 @@ function parseEntry(entry: string, line: number): HtpasswdUser | string {
 
 /** The user, or what is wrong with them, as text. */
 export function readHashedUser(name: string, hash: string, line: number): HtpasswdUser | string {
-  if (!isName(name)) return `"${name}" is no user name (${NAME_RULE})`;
+  const why = whyNoName(name);
+  if (why !== undefined) return why;
   return isBcryptHash(hash) ? { name, hash, line } : `the password of ${name} ${whyNot(hash)}`;
 }
 

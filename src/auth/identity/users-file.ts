@@ -2,7 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Document, isMap } from 'yaml';
 import { z } from 'zod';
-import { isName } from '../../access/subject.ts';
+import { whyNoName } from '../../access/subject.ts';
 import { writeFileAtomically } from '../../platform/atomic-file.ts';
 import { type Fault, FaultsError, type Parsed } from '../../platform/fault.ts';
 import { withFileLock } from '../../platform/file-lock.ts';
@@ -61,7 +61,8 @@ function readParts(parts: PartReader): Parsed<Users> {
   parts.read(['version'], VERSION);
   const users = new Map<string, User>();
   for (const name of Object.keys(parts.read(['users'], USERS) ?? {})) {
-    if (!isName(name)) parts.fault(['users', name], `"${name}" is no user name (${NAME_RULE})`, 'key');
+    const why = whyNoName(name);
+    if (why !== undefined) parts.fault(['users', name], why, 'key');
     const user = parts.read(['users', name], USER);
     if (user === undefined) continue;
     const { password, service: isService = false, disabled: isDisabled = false } = user;
@@ -76,8 +77,6 @@ function readParts(parts: PartReader): Parsed<Users> {
   }
   return parts.result(users);
 }
-
-export const NAME_RULE = 'lower-case letters, digits and ._@- between them, at most 64';
 
 /** Its text; a missing file is one without users. */
 export async function readUsersText(file: string): Promise<Parsed<string>> {

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { canonicalPattern } from '../../access/pattern-text.ts';
+import { isName, whyNoName } from '../../access/subject.ts';
 import { readStaticUsers } from '../../auth/identity/static-users.ts';
+import { shellFile } from './shell-word.ts';
+import { yamlText } from './yaml-text.ts';
 
 /** The parts of a docker_auth configuration that mean something here. Everything else is not looked at. */
 const TEXT = z.union([z.string(), z.number().transform(String)]);
@@ -23,6 +26,7 @@ export interface Migrated {
   readonly notes: readonly string[];
 }
 
+/** Those of its conditions that a rule can have. Every other one would be lost, and the rule be wider. */
 const KNOWN = new Set(['account', 'name', 'ip', 'type', 'service']);
 /** Matches everybody who has a name, in the ways in which people write that. */
 const ANYBODY = /^\/\^?(?:\.[+*]|\.)\$?\/$/;
@@ -54,10 +58,10 @@ export function withoutEqual(config: DockerAuth): string[] {
 /** How its users become ours; no password and no hash is shown. */
 export function stepsForUsers({ users = {} }: DockerAuth, file: string): string[] {
   const { importable, others } = readStaticUsers(users);
-  const add = others.map(({ name, why }) => `hubgate user add ${name}: ${why}`);
+  const add = others.map(({ name, why }) => (isName(name) ? `hubgate user add ${name}: ${why}` : why));
   if (importable.length === 0) return add;
   const names = importable.map(({ name }) => name).join(', ');
-  const from = add.length === 0 ? file : `a copy of ${file} without those below`;
+  const from = add.length === 0 ? shellFile(file) : `a copy of ${shellFile(file)} without those below`;
   return [`hubgate user import ${from}, which takes over with their passwords: ${names}`, ...add];
 }
 
@@ -81,15 +85,19 @@ function migrateEntry({ match, comment }: Entry): Part {
   const account = toOf(match?.account);
   const pull = pullOf(match?.name);
   const unknown = Object.keys(match ?? {}).filter((key) => !KNOWN.has(key));
+  const { ip, type, service } = match ?? {};
   const wrong = [account, pull].flatMap((part) => ('wrong' in part ? [part.wrong] : []));
   if (unknown.length > 0) wrong.push(`it matches ${unknown.join(', ')}`);
-  if (match?.type !== undefined && match.type !== 'repository') wrong.push(`it is of type ${match.type}`);
+  if (type !== undefined && !meansAll(type) && type !== 'repository') wrong.push(`it is of type ${type}`);
+  if (service !== undefined && !meansAll(service))
+    wrong.push(`it is for the service ${service} alone, and there is one service here`);
+  if (ip !== undefined && typeof ip !== 'string') wrong.push('its ip is no text');
   if ('wrong' in account || 'wrong' in pull || wrong.length > 0) return { wrong: wrong.join('; ') };
   const parts = [
-    `pull: ${write(pull.text)}`,
+    `pull: ${pull.text}`,
     `to: ${account.text}`,
-    ...(typeof match?.ip === 'string' ? [`from: ${write(match.ip)}`] : []),
-    ...(comment ? [`because: ${write(String(comment))}`] : []),
+    ...(typeof ip === 'string' ? [`from: ${yamlText(ip)}`] : []),
+    ...(comment ? [`because: ${yamlText(String(comment))}`] : []),
   ];
   return { text: `{ ${parts.join(', ')} }` };
 }
@@ -101,9 +109,15 @@ function toOf(account: unknown): Part {
   if (account === '') return { text: 'anonymous' };
   if (typeof account !== 'string') return { wrong: 'its account is no text' };
   if (ANYBODY.test(account)) return { text: 'authenticated' };
-  return /[/*?[\]$]/.test(account)
-    ? { wrong: `its account is the pattern ${account}` }
-    : { text: write(account) };
+  if (/[/*?[\]$]/.test(account)) return { wrong: `its account is the pattern ${account}` };
+  // A user there may be called what means everybody here, or a group.
+  const why = whyNoName(account);
+  return why === undefined ? { text: yamlText(account) } : { wrong: `its account is ${why}` };
+}
+
+/** Of what has a text for every request. */
+function meansAll(condition: unknown): boolean {
+  return condition === '*' || (typeof condition === 'string' && ANYBODY.test(condition));
 }
 
 function pullOf(name: unknown): Part {
@@ -116,10 +130,7 @@ function pullOf(name: unknown): Part {
   }
   const pattern = name.replaceAll('${account}', '${user}');
   const canonical = canonicalPattern(pattern);
-  return 'wrong' in canonical ? { wrong: canonical.wrong } : { text: pattern };
-}
-
-/** JSON's texts are YAML's too. */
-function write(text: string): string {
-  return /^[a-z0-9][a-z0-9/._-]*$/i.test(text) && !/^[\d.]+$/.test(text) ? text : JSON.stringify(text);
+  if ('wrong' in canonical) return { wrong: canonical.wrong };
+  // A repository may be called what means all of them here.
+  return { text: yamlText(pattern === 'everything' ? 'library/everything' : pattern) };
 }

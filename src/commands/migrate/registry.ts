@@ -5,6 +5,8 @@ import { isLoopback } from '../../config/values.ts';
 import { DOCKER_HUB, parseUpstreamHost } from '../../registry/repository.ts';
 import { expiryOf } from './go-duration.ts';
 import { NOT_NEEDED, WITHOUT_EQUAL } from './registry-notes.ts';
+import { shellFile } from './shell-word.ts';
+import { yamlText } from './yaml-text.ts';
 
 /** A `registry`'s own configuration, of 2.x or 3.x. Every value is looked at with care, for a secret may stand in any. */
 export const REGISTRY = z.looseObject({ version: z.unknown() }).refine((config) => {
@@ -58,7 +60,7 @@ class Collector implements MigratedRegistry {
   ): void {
     const schema = (SECTIONS[section] as Record<string, z.ZodType>)[key];
     const read = schema?.safeParse(value);
-    if (read?.success === true) this.add(section, `${key}: ${write(value)}`);
+    if (read?.success === true) this.add(section, `${key}: ${yamlText(value)}`);
     else
       this.left.push(`${from} is not what ${section}.${key} takes: ${read?.error?.issues[0]?.message ?? ''}`);
   }
@@ -128,7 +130,9 @@ function migrateTls(from: Collector): void {
   if (only === undefined) return;
   from.set('tls', 'clientCa', authorities.length === 1 ? only : CLIENT_AUTHORITIES, 'http.tls.clientcas');
   if (authorities.length > 1)
-    from.notes.push(`http.tls.clientcas: cat ${authorities.join(' ')} > ${CLIENT_AUTHORITIES}`);
+    from.notes.push(
+      `http.tls.clientcas: cat ${authorities.map(shellFile).join(' ')} > ${CLIENT_AUTHORITIES}`,
+    );
   from.notes.push(
     'http.tls.clientcas: whoever has a certificate of theirs is cert:NAME in access.yaml; nobody needs one, a password or a token does as well',
   );
@@ -179,7 +183,7 @@ function withPort({ hostname, port, protocol }: URL): string {
 
 function upstreamLines(from: Collector, url: URL, host: string): string[] {
   const isUsual = host === DOCKER_HUB || url.origin === `https://${host}`;
-  const lines = isUsual ? [] : [`url: ${write(url.origin)}`];
+  const lines = isUsual ? [] : [`url: ${yamlText(url.origin)}`];
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) lines.push('insecure: true');
   const username = from.text('proxy.username');
   const hasPassword = isThere(from.get('proxy.password'));
@@ -192,7 +196,7 @@ function upstreamLines(from: Collector, url: URL, host: string): string[] {
   from.notes.push(
     `Put the password of proxy.password into ${file}: mkdir -p state && (umask 077; cat > ${file}), paste it, Ctrl-D. Better, make a read-only access token for it`,
   );
-  return [...lines, `username: ${write(username)}`, `passwordFile: ${write(file)}`];
+  return [...lines, `username: ${yamlText(username)}`, `passwordFile: ${yamlText(file)}`];
 }
 
 function migrateStorage(from: Collector): void {
@@ -208,7 +212,7 @@ function migrateAuth(from: Collector): void {
   const htpasswd = from.text('auth.htpasswd.path');
   if (htpasswd !== undefined) {
     from.notes.push(
-      `auth.htpasswd: hubgate user import ${htpasswd} takes its users over, with their passwords where these are bcrypt`,
+      `auth.htpasswd: hubgate user import ${shellFile(htpasswd)} takes its users over, with their passwords where these are bcrypt`,
     );
   }
   if (isThere(from.get('auth.token')))
@@ -246,11 +250,4 @@ function isThere(value: unknown): boolean {
 
 function textsIn(value: unknown): string[] {
   return (Array.isArray(value) ? value : [value]).filter((one) => typeof one === 'string');
-}
-
-/** JSON's texts are YAML's too. */
-function write(text: string): string {
-  return /^[a-z/][a-z0-9/._-]*$/i.test(text) && !/^(?:true|false|null|yes|no|on|off)$/i.test(text)
-    ? text
-    : JSON.stringify(text);
 }
