@@ -40,6 +40,7 @@ const TAG: Table = {
     ['429 without Retry-After', '429 TOO_MANY_PULLS, 60 s · 1', '200 stale · 1'],
     ['429 for abuse', '429 TOO_MANY_PULLS, 60 s · 1', '200 stale · 1'],
     ['401', '404 MANIFEST_UNKNOWN · 3', '404 MANIFEST_UNKNOWN · 3'],
+    ['401 for the token', '502 UPSTREAM_FAILED · 3', '200 stale · 3'],
     ['403', '404 MANIFEST_UNKNOWN · 1', '404 MANIFEST_UNKNOWN · 1'],
     ['404', '404 MANIFEST_UNKNOWN · 1', '404 MANIFEST_UNKNOWN · 1'],
     ['500', '502 UPSTREAM_FAILED · 1', '200 stale · 1'],
@@ -68,6 +69,7 @@ const MOVED: Table = {
     ['429 without Retry-After', '200 stale · 2'],
     ['429 for abuse', '200 stale · 2'],
     ['401', '404 MANIFEST_UNKNOWN · 4'],
+    ['401 for the token', '200 stale · 4'],
     ['403', '404 MANIFEST_UNKNOWN · 2'],
     ['404', '404 MANIFEST_UNKNOWN · 2'],
     ['500', '200 stale · 2'],
@@ -102,6 +104,7 @@ const DIGEST: Table = {
     ['429 without Retry-After', '429 TOO_MANY_PULLS, 60 s · 1', '200 hit · 2'],
     ['429 for abuse', '429 TOO_MANY_PULLS, 60 s · 1', '200 hit · 2'],
     ['401', '404 MANIFEST_UNKNOWN · 3', '404 MANIFEST_UNKNOWN · 2'],
+    ['401 for the token', '502 UPSTREAM_FAILED · 3', '200 hit · 4'],
     ['403', '404 MANIFEST_UNKNOWN · 1', '404 MANIFEST_UNKNOWN · 2'],
     ['404', '404 MANIFEST_UNKNOWN · 1', '404 MANIFEST_UNKNOWN · 2'],
     ['500', '502 UPSTREAM_FAILED · 1', '200 hit · 2'],
@@ -126,6 +129,7 @@ const BLOB: Table = {
     ['429 without Retry-After', '429 TOO_MANY_PULLS, 60 s · 1', '200 hit, right · 2'],
     ['429 for abuse', '429 TOO_MANY_PULLS, 60 s · 1', '200 hit, right · 2'],
     ['401', '404 BLOB_UNKNOWN · 3', '404 BLOB_UNKNOWN · 2'],
+    ['401 for the token', '502 UPSTREAM_FAILED · 3', '200 hit, right · 4'],
     ['403', '404 BLOB_UNKNOWN · 1', '404 BLOB_UNKNOWN · 2'],
     ['404', '404 BLOB_UNKNOWN · 1', '404 BLOB_UNKNOWN · 2'],
     ['500', '502 UPSTREAM_FAILED · 1', '200 hit, right · 2'],
@@ -176,7 +180,10 @@ const STORAGE_BODY: Table = {
   ],
 };
 
-/** For a manifest by tag. A realm under a name that is not loopback is refused before anybody looks it up. */
+/**
+ * For a manifest by tag. A token service that does not answer is forgotten, and the registry asked which one there is now. A
+ * realm under a name that is not loopback is refused before anybody looks it up.
+ */
 const TOKEN: Table = {
   of: 'the token service',
   columns: [
@@ -184,28 +191,28 @@ const TOKEN: Table = {
     { name: 'past its freshness', target: 'token', state: 'cached' },
   ],
   rows: [
-    ['hang', '504 UPSTREAM_TIMEOUT · 2', '200 stale · 1'],
-    ['reset before the headers', '502 UPSTREAM_FAILED · 3', '200 stale · 2'],
+    ['hang', '504 UPSTREAM_TIMEOUT · 2', '200 stale · ≤ 2'],
+    ['reset before the headers', '502 UPSTREAM_FAILED · 3', '200 stale · 3'],
     ['connection refused', '502 UPSTREAM_FAILED · 1', '200 stale · 1'],
     ['TLS failure', '502 UPSTREAM_FAILED · 1', '200 stale · 1'],
-    ['reset after 1 %', '502 UPSTREAM_FAILED · 3', '200 stale · 2'],
-    ['reset after 99 %', '502 UPSTREAM_FAILED · 3', '200 stale · 2'],
-    ['truncated', '502 UPSTREAM_FAILED · 3', '200 stale · 2'],
-    ['truncated, length unknown', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
-    ['stall', '504 UPSTREAM_TIMEOUT · 2', '200 stale · 1'],
-    ['length too large', '504 UPSTREAM_TIMEOUT · 2', '200 stale · 1'],
-    ['length too small', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
-    ['wrong first byte', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
-    ['wrong last byte', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
-    ['slow drip', '504 UPSTREAM_TIMEOUT · 2', '200 stale · 1'],
+    ['reset after 1 %', '502 UPSTREAM_FAILED · 3', '200 stale · 3'],
+    ['reset after 99 %', '502 UPSTREAM_FAILED · 3', '200 stale · 3'],
+    ['truncated', '502 UPSTREAM_FAILED · 3', '200 stale · 3'],
+    ['truncated, length unknown', '502 UPSTREAM_FAILED · 2', '200 stale · 2'],
+    ['stall', '504 UPSTREAM_TIMEOUT · 2', '200 stale · ≤ 2'],
+    ['length too large', '504 UPSTREAM_TIMEOUT · 2', '200 stale · ≤ 2'],
+    ['length too small', '502 UPSTREAM_FAILED · 2', '200 stale · 2'],
+    ['wrong first byte', '502 UPSTREAM_FAILED · 2', '200 stale · 2'],
+    ['wrong last byte', '502 UPSTREAM_FAILED · 2', '200 stale · 2'],
+    ['slow drip', '504 UPSTREAM_TIMEOUT · 2', '200 stale · ≤ 2'],
     ['429 with Retry-After', '429 TOO_MANY_PULLS, 120 s · 2', '200 stale · 1'],
     ['429 without Retry-After', '429 TOO_MANY_PULLS, 60 s · 2', '200 stale · 1'],
     ['429 for abuse', '429 TOO_MANY_PULLS, 60 s · 2', '200 stale · 1'],
     ['401', '404 MANIFEST_UNKNOWN · 2', '404 MANIFEST_UNKNOWN · 1'],
     ['403', '404 MANIFEST_UNKNOWN · 2', '404 MANIFEST_UNKNOWN · 1'],
-    ['404', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
-    ['500', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
-    ['503', '502 UPSTREAM_FAILED · 2', '200 stale · 1'],
+    ['404', '502 UPSTREAM_FAILED · 2', '200 stale · 2'],
+    ['500', '502 UPSTREAM_FAILED · 2', '200 stale · 2'],
+    ['503', '502 UPSTREAM_FAILED · 2', '200 stale · 2'],
   ],
 };
 

@@ -99,6 +99,11 @@ const BEHAVIOURS = {
     status: 401,
     headers: { 'www-authenticate': `${hub.challenge(REPOSITORY)},error="insufficient_scope"` },
   }),
+  '401 for the token': ({ hub }) => ({
+    kind: 'status',
+    status: 401,
+    headers: { 'www-authenticate': `${hub.challenge(REPOSITORY)},error="invalid_token"` },
+  }),
   '403': () => ({ kind: 'status', status: 403 }),
   '404': () => ({ kind: 'status', status: 404 }),
   '500': () => ({ kind: 'status', status: 500 }),

@@ -2,6 +2,7 @@ import type { Mutant } from './mutant.ts';
 
 const OUTSIDE = ['test/outside-text.test.ts'];
 const REPEATED = ['test/core/upstream/repeated-requests.test.ts'];
+const TOKENS = ['test/core/upstream/refused-tokens.test.ts'];
 const BREAKER = ['test/core/upstream/breaker.test.ts', 'test/core/upstream/breaker-times.test.ts'];
 
 /** The defences against what upstreams send, and against what becomes of the ways to them. */
@@ -145,5 +146,40 @@ export const upstreamMutants: readonly Mutant[] = [
     find: ' && now > this.#vouchedUntil',
     replace: '',
     tests: BREAKER,
+  },
+  {
+    defence: 'a 401 about the token is no word on the repository',
+    file: 'src/core/upstream/authorization.ts',
+    find: "if (error === undefined || error === 'insufficient_scope' ||",
+    replace: "if (error !== '' ||",
+    tests: TOKENS,
+  },
+  {
+    defence: 'the last 401 about a token is no word on the repository either',
+    file: 'src/core/upstream/upstreams.ts',
+    find: 'if (trouble === undefined) return last;',
+    replace: 'return last;',
+    tests: TOKENS,
+  },
+  {
+    defence: 'a token service that does not answer is forgotten',
+    file: 'src/core/upstream/authorization.ts',
+    find: 'if (this.#scheme === scheme) this.#scheme = undefined;',
+    replace: 'if (this.#scheme === scheme) return answer;',
+    tests: TOKENS,
+  },
+  {
+    defence: 'a token service that does not answer does not take the place of one that does',
+    file: 'src/core/upstream/authorization.ts',
+    find: "if (header.kind === 'yes' || !isUnanswered(header)) this.#scheme = scheme;",
+    replace: 'this.#scheme = scheme;',
+    tests: TOKENS,
+  },
+  {
+    defence: 'a token service that is down is asked once in a question',
+    file: 'src/core/upstream/authorization.ts',
+    find: 'scheme.realm.href === refused.unanswered?.realm.href',
+    replace: 'scheme.realm.href === refused.unanswered?.realm.host',
+    tests: TOKENS,
   },
 ];

@@ -1,11 +1,14 @@
-import { readChallenge } from '../../registry/challenge.ts';
-import { type Answer, cannot, yes } from './answer.ts';
+import { readChallenge, type UpstreamChallenge } from '../../registry/challenge.ts';
+import { type Answer, cannot, type Refused, yes } from './answer.ts';
 import type { LiveCredential } from './live-credential.ts';
 import { isRealmAllowed } from './origin-rules.ts';
 import type { FetchedToken, TokenCache, TokenRequest } from './token-cache.ts';
 import type { Identity, UpstreamOptions } from './upstream.ts';
 
-/** The scheme that an upstream challenged with: learnt from its first 401, and used unasked from then on. */
+/**
+ * The scheme that an upstream challenged with: learnt from a 401 and used unasked from then on, for as long as its token service
+ * answers.
+ */
 type Scheme =
   | { readonly kind: 'bearer'; readonly realm: URL; readonly service?: string }
   | { readonly kind: 'basic' };
@@ -15,6 +18,8 @@ export interface AuthorizationHeader {
   readonly value: string | undefined;
   /** Was its token fetched for this very request? */
   readonly fresh: boolean;
+  /** Why it carries nothing: the token service that was known could not be asked. The upstream may name another one now. */
+  readonly unanswered?: { readonly realm: URL; readonly trouble: Refused };
 }
 
 const NOTHING: AuthorizationHeader = { value: undefined, fresh: false };
@@ -31,6 +36,11 @@ export interface Authorization {
     identity: Identity,
     refused: AuthorizationHeader,
   ): Promise<Answer<AuthorizationHeader | undefined>>;
+  /**
+   * Does a 401 speak about the token only? RFC 6750 §3.1: only `insufficient_scope`, or no error at all, speaks about what was
+   * asked for; a registry that does not accept a new token yet says nothing about a repository.
+   */
+  tokenTrouble(challenge: string | undefined, refused: AuthorizationHeader): Refused | undefined;
 }
 
 /** `judged` is told what the token service makes of the credential. */
@@ -69,6 +79,13 @@ class ChallengeAuthorization implements Authorization {
   async header(scope: string, identity: Identity): Promise<Answer<AuthorizationHeader>> {
     const scheme = this.#scheme;
     if (scheme === undefined) return yes(NOTHING);
+    const answer = await this.#headerOf(scheme, scope, identity);
+    if (scheme.kind === 'basic' || answer.kind === 'yes' || !isUnanswered(answer)) return answer;
+    if (this.#scheme === scheme) this.#scheme = undefined;
+    return yes({ ...NOTHING, unanswered: { realm: scheme.realm, trouble: answer } });
+  }
+
+  async #headerOf(scheme: Scheme, scope: string, identity: Identity): Promise<Answer<AuthorizationHeader>> {
     if (scheme.kind === 'bearer') {
       const request = this.#tokenRequest(scheme, scope, identity);
       const answer = await this.#tokens.get(request);
@@ -95,37 +112,55 @@ class ChallengeAuthorization implements Authorization {
     identity: Identity,
     refused: AuthorizationHeader,
   ): Promise<Answer<AuthorizationHeader | undefined>> {
-    if (refused.fresh) return yes(undefined);
-    const learnt = this.#learn(challenge);
-    if (learnt.kind !== 'yes') return learnt;
-    if (learnt.value.kind === 'bearer' && refused.value !== undefined) {
-      this.#tokens.drop(
-        this.#tokenRequest(learnt.value, scope, identity),
-        refused.value.replace(/^Bearer /, ''),
-      );
-    }
-    const header = await this.header(scope, identity);
-    return header.kind === 'yes' && header.value.value === refused.value ? yes(undefined) : header;
+    const trouble = this.tokenTrouble(challenge, refused);
+    if (refused.fresh && trouble === undefined) return yes(undefined);
+    const named = this.#schemeIn(challenge, refused);
+    if (named.kind !== 'yes') return named;
+    const scheme = named.value;
+    if (scheme.kind === 'bearer' && scheme.realm.href === refused.unanswered?.realm.href)
+      return refused.unanswered.trouble;
+    if (scheme.kind === 'bearer' && refused.value !== undefined)
+      this.#tokens.drop(this.#tokenRequest(scheme, scope, identity), refused.value.replace(/^Bearer /, ''));
+    const header = await this.#headerOf(scheme, scope, identity);
+    // One odd challenge must not replace a token service that answers by one that does not.
+    if (header.kind === 'yes' || !isUnanswered(header)) this.#scheme = scheme;
+    const isSame = header.kind === 'yes' && header.value.value === refused.value;
+    return isSame ? (trouble ?? yes(undefined)) : header;
   }
 
-  #learn(header: string | undefined): Answer<Scheme> {
-    const { host, url } = this.#upstream;
+  tokenTrouble(challenge: string | undefined, { value }: AuthorizationHeader): Refused | undefined {
+    const error = readChallenge(challenge ?? '')?.parameters.get('error');
+    if (error === undefined || error === 'insufficient_scope' || value?.startsWith('Bearer ') !== true)
+      return undefined;
+    const { host } = this.#upstream;
+    const name = error === 'invalid_token' ? error : 'an error that is not about the repository';
+    return cannot('failed', `${host} refuses a token of its own token service: ${name}`);
+  }
+
+  /** The scheme that a challenge names. A 401 without a challenge, to a request that met one, leaves it as it was. */
+  #schemeIn(header: string | undefined, { value }: AuthorizationHeader): Answer<Scheme> {
+    if (header === undefined && value !== undefined && this.#scheme !== undefined) return yes(this.#scheme);
     const challenge = readChallenge(header ?? '');
-    if (challenge?.scheme === 'basic') {
-      this.#scheme = { kind: 'basic' };
-      return yes(this.#scheme);
-    }
+    return challenge?.scheme === 'basic' ? yes({ kind: 'basic' }) : this.#bearerIn(challenge);
+  }
+
+  #bearerIn(challenge: UpstreamChallenge | undefined): Answer<Scheme> {
+    const { host, url } = this.#upstream;
     const realm = URL.parse(challenge?.parameters.get('realm') ?? '');
     if (realm === null) return cannot('failed', `${host} answers 401 without a challenge that can be met`);
     if (!isRealmAllowed(realm, url))
       return cannot('failed', `${host} names a token service on ${realm.host}, not its own`);
     const service = challenge?.parameters.get('service');
-    this.#scheme = { kind: 'bearer', realm, ...(service !== undefined && { service }) };
-    return yes(this.#scheme);
+    return yes({ kind: 'bearer', realm, ...(service !== undefined && { service }) });
   }
 
   #tokenRequest(scheme: Scheme & { kind: 'bearer' }, scope: string, identity: Identity): TokenRequest {
     const account = identity === 'anonymous' ? undefined : this.#credential;
     return { realm: scheme.realm, service: scheme.service, scope, account };
   }
+}
+
+/** Is nothing to be had of the token service, so that another one may have taken its place? A refusal is an answer. */
+function isUnanswered(answer: Refused): boolean {
+  return answer.kind === 'cannot' && !['credential', 'limited'].includes(answer.trouble.cause);
 }

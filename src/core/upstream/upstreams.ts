@@ -261,12 +261,19 @@ export class Upstreams implements Disposable {
     if (first.kind !== 'yes') return first;
     const answer = await this.#transport.send(withAuthorization(request, first.value));
     if (answer.kind !== 'yes' || answer.value.statusCode !== 401 || answer.value.redirected) return answer;
-    const challenge = answer.value.headers['www-authenticate'];
-    const header = Array.isArray(challenge) ? challenge[0] : challenge;
-    const second = await deadline.bound(authorization.retry(header, scope, as, first.value));
-    if (second.kind === 'yes' && second.value === undefined) return answer;
+    const second = await deadline.bound(
+      authorization.retry(challengeIn(answer.value), scope, as, first.value),
+    );
+    const header = second.kind === 'yes' ? second.value : first.value;
+    if (header === undefined) return answer;
     discard(answer.value);
-    return second.kind === 'yes' ? this.#transport.send(withAuthorization(request, second.value)) : second;
+    if (second.kind !== 'yes') return second;
+    const last = await this.#transport.send(withAuthorization(request, header));
+    if (last.kind !== 'yes' || last.value.statusCode !== 401 || last.value.redirected) return last;
+    const trouble = authorization.tokenTrouble(challengeIn(last.value), header);
+    if (trouble === undefined) return last;
+    discard(last.value);
+    return trouble;
   }
 
   /** The three-way verdict on a status. A body that is not wanted is let go. */
@@ -306,6 +313,11 @@ export class Upstreams implements Disposable {
   }
 }
 
+function challengeIn({ headers }: UpstreamResponse): string | undefined {
+  const challenge = headers['www-authenticate'];
+  return Array.isArray(challenge) ? challenge[0] : challenge;
+}
+
 function isOfCredential(answer: Answer<unknown>): boolean {
   return answer.kind === 'cannot' && answer.trouble.cause === 'credential';
 }
@@ -333,11 +345,8 @@ function verdictOf(answer: Refused): Pick<UpstreamCheck, 'trouble' | 'credential
     : { trouble: detail, credential: 'unknown' };
 }
 
-function withAuthorization(
-  request: UpstreamRequest,
-  header: AuthorizationHeader | undefined,
-): UpstreamRequest {
-  return header?.value === undefined
+function withAuthorization(request: UpstreamRequest, header: AuthorizationHeader): UpstreamRequest {
+  return header.value === undefined
     ? request
     : { ...request, headers: { ...request.headers, authorization: header.value } };
 }
