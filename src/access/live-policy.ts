@@ -1,10 +1,11 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomically } from '../platform/atomic-file.ts';
 import type { Clock } from '../platform/clock.ts';
 import { type Fault, FaultsError, formatFault, type Parsed } from '../platform/fault.ts';
 import { type Live, LiveValue } from '../platform/live.ts';
 import type { Logger } from '../platform/log.ts';
+import { isAbsent, readRegularFile } from '../platform/regular-file.ts';
 import { type Followed, watchFiles } from '../platform/watched-files.ts';
 import type { SubjectForms } from './federated-pattern.ts';
 import { directoryOf, readSources, stateOfPolicy } from './load-policy.ts';
@@ -12,6 +13,9 @@ import { PolicyParser } from './parse-apart.ts';
 import { compilePolicy, type Policy } from './policy.ts';
 import { POLICY_DATA } from './policy-data.ts';
 import { type ToldPolicy, writePolicy } from './told-policy.ts';
+
+/** Bytes. A policy may be of many files. */
+const MAX_KEPT = 256 * 2 ** 20;
 
 export interface FollowPolicyOptions {
   /** `access.yaml`; what lies in `access.d` beside it is read with it. */
@@ -140,11 +144,11 @@ class PolicyKeeper implements Disposable {
   async #lastGood(): Promise<Policy | undefined> {
     const { lastGood, log, forms } = this.#options;
     try {
-      const data = POLICY_DATA.parse(JSON.parse(await readFile(lastGood, 'utf8')));
+      const data = POLICY_DATA.parse(JSON.parse(String(await readRegularFile(lastGood, MAX_KEPT))));
       // Of today's configuration, which may be another than when it was written.
       return compilePolicy({ ...data, federations: forms });
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+      if (!(await isAbsent(lastGood, error)))
         log.warn({ file: lastGood, error: (error as Error).message }, 'the last good policy cannot be read');
       return undefined;
     }

@@ -1,7 +1,8 @@
-import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import type { Fault, Parsed } from '../platform/fault.ts';
-import { stateOfFile } from '../platform/watched-files.ts';
+import { isAbsent, readRegularFile, whileAnswering } from '../platform/regular-file.ts';
+import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import type { SubjectForms } from './federated-pattern.ts';
 import { type PolicySource, parsePolicy, type ReadPolicy } from './policy-file.ts';
 
@@ -20,22 +21,32 @@ export async function stateOfPolicy(file: string): Promise<string> {
   return writeState(await look(file));
 }
 
-/** A file of a policy, and where it lies behind symbolic links. */
+/** A file of a policy, and where it lies behind symbolic links; or the directory, where it cannot be listed. */
 interface Found {
   readonly file: string;
   readonly real: string;
   readonly state: string;
+  /** Why it cannot be listed. */
+  readonly problem?: string;
 }
 
 async function look(file: string): Promise<readonly Found[]> {
-  const files = await filesOf(file);
-  const reals = await Promise.all(files.map((one) => realpath(one).catch(() => one)));
-  return Promise.all(
-    files.map(async (one, index) => {
+  const directory = directoryOf(file);
+  const [listed, state] = await Promise.all([list(directory), stateOfFile(file)]);
+  const own = state === ABSENT ? [] : [file];
+  const files = [...own, ...(listed instanceof Error ? [] : listed)];
+  const reals = await Promise.all(
+    files.map((one) => whileAnswering(one, () => realpath(one)).catch(() => one)),
+  );
+  const found = await Promise.all(
+    files.map(async (one, index): Promise<Found> => {
       const real = reals[index] ?? one;
       return { file: one, real, state: await stateOfFile(real) };
     }),
   );
+  if (!(listed instanceof Error)) return found;
+  const problem = `cannot be read: ${listed.message}`;
+  return [...found, { file: directory, real: directory, state: problem, problem }];
 }
 
 function writeState(found: readonly Found[]): string {
@@ -77,7 +88,7 @@ export function readFiles(files: readonly string[], root: string): Promise<Parse
 }
 
 async function readFound(
-  found: readonly Pick<Found, 'file' | 'real'>[],
+  found: readonly Omit<Found, 'state'>[],
   root: string,
 ): Promise<Parsed<readonly PolicySource[]>> {
   const read = await Promise.all(found.map((one) => readSource(one, root)));
@@ -85,22 +96,26 @@ async function readFound(
   return faults.length > 0 ? { faults } : { value: read.flatMap((one) => ('text' in one ? [one] : [])) };
 }
 
-async function filesOf(file: string): Promise<string[]> {
-  const directory = directoryOf(file);
-  const [names, state] = await Promise.all([readdir(directory).catch(() => []), stateOfFile(file)]);
-  const more = names.filter((name) => !name.startsWith('.') && /\.ya?ml$/.test(name)).sort();
-  return [...(state !== 'absent' ? [file] : []), ...more.map((name) => path.join(directory, name))];
+/** The files in the directory, of which there may be none; an error where it is there and cannot be listed. */
+async function list(directory: string): Promise<readonly string[] | Error> {
+  try {
+    const names = await whileAnswering(directory, () => readdir(directory));
+    const files = names.filter((name) => !name.startsWith('.') && /\.ya?ml$/.test(name)).sort();
+    return files.map((name) => path.join(directory, name));
+  } catch (error) {
+    return (await isAbsent(directory, error)) ? [] : (error as Error);
+  }
 }
 
 async function readSource(
-  { file, real }: Pick<Found, 'file' | 'real'>,
+  { file, real, problem }: Omit<Found, 'state'>,
   root: string,
 ): Promise<PolicySource | Fault> {
+  if (problem !== undefined) return { source: file, message: problem };
+  if (file.endsWith('.yml')) return { source: file, message: 'is not read; its name must end in .yaml' };
   try {
-    if (file.endsWith('.yml')) return { source: file, message: 'is not read; its name must end in .yaml' };
-    const { size } = await stat(real);
-    if (size > MAX_SIZE) return { source: file, message: 'the file is larger than 1 MiB' };
-    return { source: file, label: path.relative(root, file), text: await readFile(real, 'utf8') };
+    const text = (await readRegularFile(real, MAX_SIZE)).toString('utf8');
+    return { source: file, label: path.relative(root, file), text };
   } catch (error) {
     return { source: file, message: `cannot be read: ${(error as Error).message}` };
   }

@@ -1,11 +1,14 @@
-import { readFile } from 'node:fs/promises';
 import { type HtpasswdUser, parseHtpasswd } from '../auth/identity/htpasswd.ts';
 import { parseStaticUsers } from '../auth/identity/static-users.ts';
 import { editUsers, type UserEdits, type Users } from '../auth/identity/users-file.ts';
 import { type Fault, FaultsError } from '../platform/fault.ts';
+import { readRegularFile } from '../platform/regular-file.ts';
 import { pathsIn } from './home.ts';
 import { printFaults } from './load.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
+
+/** Bytes. */
+const MOST = 8 * 2 ** 20;
 
 /** Takes the users of an htpasswd file, or of docker_auth's configuration, over, with their hashes as they are: all of them, or none. */
 export async function importUsers(
@@ -13,8 +16,10 @@ export async function importUsers(
   { home }: { readonly home: string },
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const text = await readFile(file, 'utf8').catch((error: Error) => error);
-  if (text instanceof Error) return refuse([{ source: file, message: text.message }], terminal, 2);
+  const bytes = await readRegularFile(file, MOST).catch((error: Error) => error);
+  if (bytes instanceof Error)
+    return refuse([{ source: file, message: `cannot be read: ${bytes.message}` }], terminal, 2);
+  const text = bytes.toString('utf8');
   const parsed = parseStaticUsers(file, text) ?? parseHtpasswd(file, text);
   if ('faults' in parsed) return refuse(parsed.faults, terminal, 1);
   let faults: readonly Fault[] = [];

@@ -1,9 +1,10 @@
-import { constants, copyFile, mkdir, stat } from 'node:fs/promises';
+import { constants, copyFile, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { stateOfPolicy } from '../access/load-policy.ts';
 import type { Config } from '../config/config.ts';
 import { ensureServerCertificate } from '../pki/local-ca.ts';
 import { systemClock } from '../platform/clock.ts';
+import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import { type HomePaths, ROLES, type Role } from './home.ts';
 import { printLine, type Terminal } from './terminal.ts';
 
@@ -65,14 +66,9 @@ async function preparePolicy({ policy, lastPolicy }: HomePaths): Promise<void> {
   }
 }
 
+/** One that cannot be seen is there: nothing is written in its place. */
 async function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-      return false;
-    },
-  );
+  return (await stateOfFile(file)) !== ABSENT;
 }
 
 export function printFirstPassword(password: string, { stdout }: Terminal): void {

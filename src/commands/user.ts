@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { read } from 'read';
 import { whyNoName } from '../access/subject.ts';
@@ -8,6 +7,7 @@ import { openAuthState } from '../auth/state/sqlite-state.ts';
 import type { Environment } from '../config/environment.ts';
 import { escapeControls } from '../platform/escape-controls.ts';
 import { type Fault, FaultsError } from '../platform/fault.ts';
+import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import { type HomePaths, pathsIn } from './home.ts';
 import { loadOrPrint, printFaults } from './load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
@@ -74,7 +74,7 @@ export async function deleteUser(name: string, options: UserOptions, terminal: T
 async function removeCredentials(name: string, { home }: UserOptions): Promise<void> {
   const { authState } = pathsIn(home);
   // Where there has never been a mirror or a token there is nothing to remove.
-  if (!existsSync(authState)) return;
+  if ((await stateOfFile(authState)) === ABSENT) return;
   await using state = openAuthState(authState);
   for (const { id, owner } of await state.tokens()) if (owner === name) await state.removeToken(id);
   for (const { id, user } of await state.logins()) if (user === name) await state.removeLogin(id);

@@ -1,10 +1,11 @@
 import { constants } from 'node:fs';
-import { access, readFile, stat } from 'node:fs/promises';
+import { access, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { readAuthorities } from '../platform/authority-file.ts';
 import { byPosition, type Parsed } from '../platform/fault.ts';
+import { readIfPresent, whileAnswering } from '../platform/regular-file.ts';
 import { tooOpen, whyTooOpen } from '../platform/secret-file.ts';
 import { readYaml } from '../platform/yaml-document.ts';
 import { PartReader, section } from '../platform/yaml-schema.ts';
@@ -41,11 +42,9 @@ const UPSTREAM = section(UPSTREAM_KEYS);
 export async function loadConfig(home: Home): Promise<Parsed<Config>> {
   const source = path.join('config', 'hubgate.yaml');
   const file = path.join(home.directory, source);
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    return error.code === 'ENOENT' ? '' : error;
-  });
-  if (text instanceof Error) return { faults: [{ source, message: `cannot be read: ${text.message}` }] };
-  const read = readYaml(source, text);
+  const bytes = await readIfPresent(file).catch((error: Error) => error);
+  if (bytes instanceof Error) return { faults: [{ source, message: `cannot be read: ${bytes.message}` }] };
+  const read = readYaml(source, bytes?.toString('utf8') ?? '');
   if ('faults' in read) return read;
   const { yaml, faults } = overlay(read.yaml, home.environment);
   const parts = new PartReader(yaml);
@@ -217,10 +216,11 @@ async function checkSecretFiles(parts: PartReader, config: Config, judgesModes: 
 /** Asked without reading it, for what it holds is the core's alone. */
 async function problemOf(file: string): Promise<string | undefined> {
   try {
-    await access(file, constants.R_OK);
-    const stats = await stat(file);
+    await whileAnswering(file, () => access(file, constants.R_OK));
+    const stats = await whileAnswering(file, () => stat(file));
     if (stats.isDirectory()) return 'is a directory';
-    return stats.isFile() && stats.size === 0 ? 'is empty' : undefined;
+    if (!stats.isFile()) return 'is not a regular file';
+    return stats.size === 0 ? 'is empty' : undefined;
   } catch (error) {
     return `cannot be read: ${(error as Error).message}`;
   }

@@ -1,13 +1,13 @@
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import type { Parsed } from './fault.ts';
+import { readRegularFile } from './regular-file.ts';
 
 const BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /** The certificates of authorities in a PEM file, of which it may hold several; what stands between them is for people. */
 export async function readAuthorities(file: string): Promise<Parsed<readonly X509Certificate[]>> {
   try {
-    const blocks = (await readFile(file, 'latin1')).match(BLOCK) ?? [];
+    const blocks = (await readRegularFile(file)).toString('latin1').match(BLOCK) ?? [];
     const authorities = blocks.map((block) => new X509Certificate(block)).filter(({ ca }) => ca);
     if (authorities.length > 0) return { value: authorities };
     return { faults: [{ source: file, message: 'holds no certificate of an authority' }] };

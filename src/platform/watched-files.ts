@@ -5,6 +5,7 @@ import { FaultsError, formatFault, type Parsed } from './fault.ts';
 import { type Live, LiveValue } from './live.ts';
 import type { Logger } from './log.ts';
 import { pollAndWatch } from './poll-and-watch.ts';
+import { isAbsent, whileAnswering } from './regular-file.ts';
 
 export interface WatchOptions {
   /** What the files are now, as one text: differs where their content may differ. */
@@ -108,13 +109,19 @@ export function watchedSlowly(files: readonly string[]): Pick<WatchOptions, 'dir
   return { directories: [...files, ...directories], interval: SLOW_INTERVAL };
 }
 
-/** What tells one state of a file from another without reading it. */
+/** What tells one state of a file from another without reading it. One that cannot be seen is not absent. */
 export async function stateOfFile(file: string): Promise<string> {
-  const stats = await stat(file, { bigint: true }).catch(() => undefined);
-  if (stats === undefined) return 'absent';
-  const { dev, ino, size, mtimeNs, ctimeNs } = stats;
-  return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  try {
+    const stats = await whileAnswering(file, () => stat(file, { bigint: true }));
+    const { dev, ino, size, mtimeNs, ctimeNs } = stats;
+    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  } catch (error) {
+    return (await isAbsent(file, error)) ? ABSENT : `cannot be seen: ${(error as Error).message}`;
+  }
 }
+
+/** The state of a file that is not there. */
+export const ABSENT = 'absent';
 
 /** What a hand-written file says now. */
 export interface Followed<T> extends Live<T>, Watch {}

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { appendFile, mkdir, mkdtemp, open, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -178,23 +177,58 @@ test('files that are exchanged while they are read are read again: no policy is 
 
 test('a file that is another one after it was read is not used, however often it is read', async () => {
   await writeFile(file, rules('first'));
-  await mkdir(path.join(home, 'access.d'));
-  const source = path.join(home, 'source');
-  await writeFile(source, rules('second'));
-  // A pipe is read like a file, and whoever writes to it changes it while it is read.
-  const pipe = path.join(home, 'access.d/pipe.yaml');
-  await promisify(execFile)('mkfifo', [pipe]);
-  const script = 'while :; do cat "$0" > "$1"; done';
-  const writer = spawn('sh', ['-c', script, source, pipe], { detached: true });
+  let isOver = false;
+  const writing = (async () => {
+    for (let turn = 0; !isOver; turn++) {
+      await writeFile(`${file}.new`, `${'#'.repeat(turn % 1000)}\n${rules('second')}`);
+      await rename(`${file}.new`, file);
+    }
+  })();
   try {
-    const read = await readPolicy(file, NOW, FORMS);
-    assert.deepEqual('faults' in read && read.faults.map(({ message }) => message), [
-      'the policy changes again and again while it is read',
-    ]);
+    await waitFor(async () => {
+      const read = await readPolicy(file, NOW, FORMS);
+      return (
+        'faults' in read && /changes again and again while it is read/.test(read.faults[0]?.message ?? '')
+      );
+    });
   } finally {
-    // Its group, for what it started waits for a reader that never comes.
-    process.kill(-(writer.pid ?? assert.fail()), 'SIGKILL');
-    await once(writer, 'exit');
+    isOver = true;
+    await writing;
+  }
+});
+
+test('a policy file or directory that cannot be read is a fault, and not a file that is absent', async () => {
+  const directory = path.join(home, 'access.d');
+  const deny = 'version: 1\ndeny:\n  - { id: deny, pull: acme/secret, to: ana }\n...\n';
+  const away = (name: string) => rename(name, `${name}.away`);
+  const back = async (name: string) => {
+    await rm(name, { recursive: true, force: true });
+    await rename(`${name}.away`, name);
+  };
+  const instead: Readonly<Record<string, (name: string) => Promise<unknown>>> = {
+    'a link to itself': (name) => symlink(path.basename(name), name),
+    'a link to nothing': (name) => symlink('not-there', name),
+    'another kind of file': (name) => (name === directory ? writeFile(name, '') : mkdir(name)),
+    'a FIFO': (name) => promisify(execFile)('mkfifo', [name]),
+  };
+  await mkdir(directory);
+  await writeFile(file, rules('allow'));
+  await writeFile(path.join(directory, 'deny.yaml'), deny);
+  const policy = await follow();
+  assert.equal(idsOf(policy), 'allow,deny');
+  for (const name of [file, directory]) {
+    for (const [what, put] of Object.entries(instead)) {
+      const before = policy.status.refusals;
+      await away(name);
+      await put(name);
+      await policy.look();
+      assert.ok(policy.status.refusals > before, `${name} is ${what}`);
+      assert.match(policy.status.refused?.[0] ?? '', /access\.(yaml|d): cannot be read: /);
+      assert.equal(idsOf(policy), 'allow,deny');
+      await back(name);
+      await policy.look();
+      assert.equal(policy.status.refused, null);
+    }
   }
 });
 

@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { type Document, isMap } from 'yaml';
 import { z } from 'zod';
@@ -6,6 +6,7 @@ import { whyNoName } from '../../access/subject.ts';
 import { writeFileAtomically } from '../../platform/atomic-file.ts';
 import { type Fault, FaultsError, type Parsed } from '../../platform/fault.ts';
 import { withFileLock } from '../../platform/file-lock.ts';
+import { readIfPresent } from '../../platform/regular-file.ts';
 import type { RememberedYaml } from '../../platform/remembered-yaml.ts';
 import { openYaml, type PartReader, section } from '../../platform/yaml-schema.ts';
 import { isPasswordHash } from './password.ts';
@@ -92,9 +93,9 @@ export async function readUsers(file: string): Promise<Parsed<Users>> {
 
 async function readText(file: string): Promise<string | Fault> {
   try {
-    return await readFile(file, 'utf8');
+    const bytes = await readIfPresent(file, MOST_MIB * 2 ** 20);
+    return bytes?.toString('utf8') ?? emptyFile();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return emptyFile();
     return { source: file, message: `cannot be read: ${(error as Error).message}` };
   }
 }

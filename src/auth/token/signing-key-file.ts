@@ -1,7 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomically } from '../../platform/atomic-file.ts';
+import { readIfPresent, readRegularFile } from '../../platform/regular-file.ts';
 
 /** The key before the one in `file`, which goes on to verify what it has signed. */
 export function previousKeyFile(file: string): string {
@@ -10,13 +11,9 @@ export function previousKeyFile(file: string): string {
 
 /** Makes the key with which tokens are signed, if there is none: ES256, readable by its owner alone. */
 export async function ensureSigningKey(file: string): Promise<void> {
-  try {
-    await stat(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    await mkdir(path.dirname(file), { recursive: true, mode: 0o750 });
-    await writeFileAtomically(file, makeKey(), 0o600);
-  }
+  if ((await readIfPresent(file)) !== undefined) return;
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o750 });
+  await writeFileAtomically(file, makeKey(), 0o600);
 }
 
 /**
@@ -26,7 +23,7 @@ export async function ensureSigningKey(file: string): Promise<void> {
  * @throws where there is none yet.
  */
 export async function rotateSigningKey(file: string): Promise<void> {
-  await writeFileAtomically(previousKeyFile(file), await readFile(file), 0o600);
+  await writeFileAtomically(previousKeyFile(file), await readRegularFile(file), 0o600);
   await writeFileAtomically(file, makeKey(), 0o600);
 }
 

@@ -1,9 +1,10 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { calculateJwkThumbprint, exportJWK, type JWK } from 'jose';
 import type { Clock } from '../../platform/clock.ts';
 import { LiveValue } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
+import { isAbsent, readRegularFile, whileAnswering } from '../../platform/regular-file.ts';
 import { type Followed, SLOW_INTERVAL, stateOfFile, watchFiles } from '../../platform/watched-files.ts';
 import { previousKeyFile } from './signing-key-file.ts';
 
@@ -72,16 +73,20 @@ export async function followSigningKeys(
 /** `endsIn`: milliseconds until the key of before is given up, where there is one. */
 async function readKeys(file: string, clock: Clock): Promise<{ keys: SigningKeys; endsIn?: number }> {
   const signing = await readSigningKey(file);
-  const stats = await stat(previousKeyFile(file)).catch(() => undefined);
+  const previousFile = previousKeyFile(file);
+  const stats = await whileAnswering(previousFile, () => stat(previousFile)).catch(async (error: Error) => {
+    if (!(await isAbsent(previousFile, error))) throw error;
+    return undefined;
+  });
   const endsIn = stats === undefined ? 0 : Math.ceil(stats.mtimeMs + OVERLAP - clock());
   if (endsIn <= 0) return { keys: { signing, verifying: [signing.jwk] } };
-  const previous = await readSigningKey(previousKeyFile(file));
+  const previous = await readSigningKey(previousFile);
   return { keys: { signing, verifying: [signing.jwk, previous.jwk] }, endsIn };
 }
 
 /** The id is the key's thumbprint (RFC 7638), so that it needs no storing and no two keys share one. */
 async function readSigningKey(file: string): Promise<SigningKey> {
-  const privateKey = createPrivateKey(await readFile(file));
+  const privateKey = createPrivateKey(await readRegularFile(file));
   if (privateKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
     throw new Error(`${file} is no P-256 key`);
   const jwk = await exportJWK(createPublicKey(privateKey));

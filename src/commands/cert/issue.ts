@@ -1,10 +1,11 @@
 import type { KeyObject } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isCertificateName } from '../../access/subject.ts';
 import { type IssuedClientCertificate, issueClientCertificate } from '../../pki/client-certificate.ts';
 import { readSigningRequest } from '../../pki/signing-request.ts';
 import { systemClock } from '../../platform/clock.ts';
+import { readIfPresent } from '../../platform/regular-file.ts';
 import { pathsIn } from '../home.ts';
 import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
 import { type CertOptions, recordIssued, refuse, withState } from './stored.ts';
@@ -55,10 +56,11 @@ async function readRequest(
 
 /** Undefined: there is no such file. */
 async function textOf(file: string): Promise<string | undefined> {
-  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-    return undefined;
-  });
+  try {
+    return (await readIfPresent(file))?.toString('utf8');
+  } catch (error) {
+    throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** Nothing is overwritten, also not what somebody else has written meanwhile. */

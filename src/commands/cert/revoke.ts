@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import type { AuthState, StoredCertificate } from '../../auth/state/auth-state.ts';
 import { systemClock } from '../../platform/clock.ts';
+import { readRegularFile } from '../../platform/regular-file.ts';
 import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
 import { type CertOptions, fingerprintOf, refuse, toStored, withState } from './stored.ts';
 
@@ -29,7 +29,7 @@ async function fromFile(
   file: string,
   known: readonly StoredCertificate[],
 ): Promise<readonly StoredCertificate[] | undefined> {
-  const bytes = await readFile(file).catch(() => undefined);
+  const bytes = await readRegularFile(file).catch(() => undefined);
   if (bytes === undefined) return undefined;
   const certificate = parse(bytes);
   if (certificate === undefined) return undefined;

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { parseRules } from '../../access/policy-file.ts';
 import { formatFault } from '../../platform/fault.ts';
+import { readRegularFile } from '../../platform/regular-file.ts';
 import { readYaml } from '../../platform/yaml-document.ts';
 import { printFaults } from '../load.ts';
 import { type ExitCode, printLine, printText, type Terminal } from '../terminal.ts';
@@ -14,7 +14,7 @@ import { type MigratedRegistry, migrateRegistry, REGISTRY } from './registry.ts'
 export async function migrate(file: string, terminal: Terminal): Promise<ExitCode> {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = (await readRegularFile(file)).toString('utf8');
   } catch (error) {
     printLine(terminal.stderr, `hubgate: ${file} cannot be read: ${(error as Error).message}`);
     return 2;

@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import type { Logger } from '../../platform/log.ts';
+import { readRegularFile } from '../../platform/regular-file.ts';
 import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platform/watched-files.ts';
 import type { UpstreamCredential, UpstreamOptions } from './upstream.ts';
 
@@ -107,9 +107,11 @@ async function readPassword(
   file: string,
 ): Promise<{ readonly password: string } | { readonly problem: string }> {
   try {
-    const password = (await readFile(file, 'utf8')).trimEnd();
+    const password = (await readRegularFile(file)).toString('utf8').trimEnd();
     return password === '' ? { problem: 'is empty' } : { password };
   } catch (error) {
-    return { problem: `cannot be read: ${(error as NodeJS.ErrnoException).code}` };
+    return {
+      problem: `cannot be read: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`,
+    };
   }
 }

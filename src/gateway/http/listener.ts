@@ -1,11 +1,11 @@
 import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { drained } from '../../platform/drain.ts';
 import type { Live } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
+import { readRegularFile } from '../../platform/regular-file.ts';
 import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platform/watched-files.ts';
 import { type ListenOn, listenOn } from './listen.ts';
 
@@ -120,7 +120,8 @@ async function followCertificate(
   let ends = Number.NaN;
   const load = async () => {
     try {
-      const [cert, secret] = [await readFile(certificate, 'utf8'), await readFile(key, 'utf8')];
+      const cert = (await readRegularFile(certificate)).toString('utf8');
+      const secret = (await readRegularFile(key)).toString('utf8');
       const ca = authorities.current.map(String);
       const all = [cert, secret, ...ca].join('\n');
       if (all === loaded) return;

@@ -138,6 +138,7 @@ test('on a healthy mirror one line says that nothing is wrong, and everything wa
       'inodes',
       'policy',
       'audit log',
+      'users',
       'listeners',
     ].map((name) => `${name}: ok`),
   );

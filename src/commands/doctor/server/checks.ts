@@ -15,6 +15,7 @@ import { listeners } from './listeners.ts';
 import { policy } from './policy.ts';
 import { askRoles, doRolesRun } from './roles.ts';
 import { upstreamChecks } from './upstreams.ts';
+import { users } from './users.ts';
 
 /** What the checks of a mirror go by. */
 export interface Server {
@@ -52,6 +53,7 @@ export async function serverChecks(
     ...diskChecks(server),
     { name: 'policy', look: () => policy(server) },
     { name: 'audit log', look: () => auditLog(server) },
+    { name: 'users', look: () => users(server) },
     { name: 'listeners', look: () => listeners(server) },
   ];
 }

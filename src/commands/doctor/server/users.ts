@@ -1,0 +1,17 @@
+import { readUsers } from '../../../auth/identity/users-file.ts';
+import { formatFault } from '../../../platform/fault.ts';
+import { inHome } from '../../home.ts';
+import { type Looked, wrong } from '../checks.ts';
+import type { Server } from './checks.ts';
+
+/** Can the users be read? While they cannot, a running mirror goes on with those that it has read last. */
+export async function users({ paths }: Server): Promise<Looked> {
+  const read = await readUsers(paths.users);
+  if ('value' in read) return { findings: [] };
+  const faults = read.faults.map((fault) => formatFault({ ...fault, source: inHome(fault.source, paths) }));
+  return {
+    findings: [
+      wrong(inHome(paths.users, paths), `is refused: ${faults.join('; ')}`, 'mend it (hubgate check)'),
+    ],
+  };
+}

@@ -1,0 +1,105 @@
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, lstat, open } from 'node:fs/promises';
+import path from 'node:path';
+import { Deadline, DeadlineError } from './deadline.ts';
+
+/** Milliseconds. A disk that takes longer does not answer, as a network mount whose server has gone. */
+const PATIENCE = 5_000;
+const KIB = 1024;
+const MIB = KIB * KIB;
+
+/** Thrown where a file is there, but is not one that is read. */
+class UnfitFileError extends Error {
+  override readonly name = 'UnfitFileError';
+}
+
+/**
+ * The content of a file that a person may have written. It neither waits for a writer (a FIFO) nor reads without end (a
+ * device): only a regular file is read, of at most `most` bytes, and within a deadline.
+ */
+export function readRegularFile(file: string, most = MIB): Promise<Buffer> {
+  return whileAnswering(file, async () => {
+    await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stats = await handle.stat();
+    if (!stats.isFile()) throw new UnfitFileError(`it is ${kindOf(stats)}, not a regular file`);
+    if (stats.size > most) throw new UnfitFileError(tooLarge(most));
+    return await readAtMost(handle, stats.size, most);
+  });
+}
+
+/** The same, or undefined where there is no file of this name. */
+export async function readIfPresent(file: string, most?: number): Promise<Buffer | undefined> {
+  try {
+    return await readRegularFile(file, most);
+  } catch (error) {
+    if (await isAbsent(file, error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Does `error` say that there is no file of this name? Every other error leaves open what the file says, and is a fault of
+ * it. So is a symbolic link to nothing: somebody has put it there.
+ */
+export async function isAbsent(file: string, error: unknown): Promise<boolean> {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return false;
+  const linked = await whileAnswering(file, () => lstat(file)).catch((why: NodeJS.ErrnoException) => why);
+  return 'code' in linked && linked.code === 'ENOENT';
+}
+
+/** What was asked last of each directory. */
+const asked = new Map<string, Promise<unknown>>();
+
+/**
+ * What `ask` comes to, or an error where the file system does not answer within `patience` milliseconds. The files of one
+ * directory are asked for one after the other, because a call that hangs takes one of the few threads of the process.
+ */
+export async function whileAnswering<T>(
+  file: string,
+  ask: () => Promise<T>,
+  patience = PATIENCE,
+): Promise<T> {
+  const directory = path.dirname(file);
+  using deadline = new Deadline(patience);
+  const { signal } = deadline;
+  const before = asked.get(directory) ?? Promise.resolve();
+  const asking = before
+    .catch(() => {})
+    .then(() => {
+      signal.throwIfAborted();
+      return ask();
+    });
+  asked.set(directory, asking);
+  const forget = () => {
+    if (asked.get(directory) === asking) asked.delete(directory);
+  };
+  void asking.then(forget, forget);
+  try {
+    return await deadline.bound(asking);
+  } catch (error) {
+    if (!(error instanceof DeadlineError)) throw error;
+    throw new UnfitFileError(`no answer within ${patience / 1000} s`);
+  }
+}
+
+async function readAtMost(handle: FileHandle, expected: number, most: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for (;;) {
+    const room = Buffer.allocUnsafe(Math.max(expected + 1 - size, 64 * KIB));
+    const { bytesRead } = await handle.read(room, 0, room.length);
+    if (bytesRead === 0) return Buffer.concat(chunks);
+    size += bytesRead;
+    if (size > most) throw new UnfitFileError(tooLarge(most));
+    chunks.push(room.subarray(0, bytesRead));
+  }
+}
+
+function tooLarge(most: number): string {
+  return `the file is larger than ${most >= MIB ? `${most / MIB} MiB` : `${most / KIB} KiB`}`;
+}
+
+function kindOf(stats: Stats): string {
+  if (stats.isDirectory()) return 'a directory';
+  return stats.isFIFO() ? 'a FIFO' : 'a device';
+}
