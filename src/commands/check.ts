@@ -6,12 +6,13 @@ import type { Environment } from '../config/environment.ts';
 import { subjectForms } from '../config/federation.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../platform/clock.ts';
-import { byPosition, type Fault, formatFault, type Parsed } from '../platform/fault.ts';
+import { byPosition, type Fault, type Parsed } from '../platform/fault.ts';
 import { tooOpen } from '../platform/secret-file.ts';
 import { AUTH_STATUS } from '../registry/auth-api.ts';
 import { askRole } from './ask-role.ts';
+import { examineHome } from './examine-home.ts';
 import { type HomePaths, inHome, pathsIn } from './home.ts';
-import { printFaults } from './load.ts';
+import { printFaults, printWarnings } from './load.ts';
 import { secretFilesOf } from './secret-files.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
@@ -36,6 +37,7 @@ export async function check(
   });
   const results: readonly Parsed<unknown>[] = [
     config,
+    ...('value' in config ? await examined(config.value, paths) : []),
     { faults: await tooOpen(secretFilesOf('all', paths)) },
     await checkedPolicy(paths, config),
     await readUsers(paths.users),
@@ -63,6 +65,12 @@ async function checkedPolicy({ policy }: HomePaths, config: Parsed<Config>): Pro
   return { ...read, warnings: [...(read.warnings ?? []), ...unknown] };
 }
 
+/** What would keep a start from succeeding, or clients from connecting. */
+async function examined(config: Config, paths: HomePaths): Promise<readonly Parsed<unknown>[]> {
+  const { faults, refusals, warnings } = await examineHome(config, paths, undefined);
+  return [{ faults: [...faults, ...refusals] }, { value: config, warnings }];
+}
+
 function sorted(faults: readonly Fault[], paths: HomePaths): Fault[] {
   return faults.map((fault) => ({ ...fault, source: inHome(fault.source, paths) })).sort(byPosition);
 }
@@ -81,7 +89,7 @@ interface Found {
 
 function print({ faults, warnings, refused }: Found, terminal: Terminal): void {
   printFaults(faults, terminal);
-  for (const warning of warnings) printLine(terminal.stderr, `${formatFault(warning)} (a warning)`);
+  printWarnings(warnings, terminal);
   if (refused !== null)
     printLine(
       terminal.stderr,

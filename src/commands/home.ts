@@ -12,6 +12,8 @@ export interface HomePaths {
   readonly policy: string;
   readonly users: string;
   readonly ca: { readonly certificate: string; readonly key: string };
+  /** The server's pair, unless the configuration names another one. */
+  readonly server: { readonly certificate: string; readonly key: string };
   readonly signingKey: string;
   /** The embedded database of auth. */
   readonly authState: string;
@@ -38,6 +40,7 @@ export function pathsIn(directory: string): HomePaths {
     policy: at('config/access.yaml'),
     users: at('config/users.yaml'),
     ca: { certificate: at('certs/ca.crt'), key: at('certs/ca.key') },
+    server: { certificate: at('certs/server.crt'), key: at('certs/server.key') },
     signingKey: at('state/signing-key.pem'),
     authState: at('state/auth.db'),
     lastPolicy: at('state/last-good-policy.json'),

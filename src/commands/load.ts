@@ -37,6 +37,11 @@ export async function loadOrPrint(
   return faults.length === 0 ? config : undefined;
 }
 
+/** They are no reason to stop. */
+export function printWarnings(warnings: readonly Fault[], { stderr }: Terminal): void {
+  for (const warning of warnings) printLine(stderr, `${formatFault(warning)} (a warning)`);
+}
+
 export function printFaults(faults: readonly Fault[], { stderr }: Terminal): void {
   for (const fault of faults) printLine(stderr, formatFault(fault));
 }

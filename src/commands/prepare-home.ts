@@ -23,7 +23,10 @@ export async function prepareHome(
   const paths = pathsIn(options.home);
   const config = await loadOrPrint(paths, environment, terminal);
   if (config === undefined) return 2;
-  const { firstPassword } = await prepare(config, paths, options.role);
+  const { firstPassword } = await prepare(config, paths, {
+    ...(options.role && { role: options.role }),
+    isAskedFor: true,
+  });
   if (firstPassword !== undefined) printFirstPassword(firstPassword, terminal);
   printLine(
     terminal.stdout,

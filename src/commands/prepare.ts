@@ -5,7 +5,8 @@ import type { Config } from '../config/config.ts';
 import { ensureServerCertificate } from '../pki/local-ca.ts';
 import { systemClock } from '../platform/clock.ts';
 import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
-import { type HomePaths, ROLES, type Role } from './home.ts';
+import { type HomePaths, inHome, ROLES, type Role } from './home.ts';
+import { isPairConfigured } from './server-certificate.ts';
 import { printLine, type Terminal } from './terminal.ts';
 
 export interface Prepared {
@@ -19,14 +20,23 @@ export interface Prepared {
 const SHIPPED = path.join(import.meta.dirname, '../../config');
 const POLICY_SCHEMA = 'access.schema.json';
 
+export interface PrepareScope {
+  /** Only this role's part of the home; without it, all of them. */
+  readonly role?: Role;
+  /** Has somebody asked for what is missing, and not for a start? */
+  readonly isAskedFor?: boolean;
+}
+
 /** Makes what is missing in a home, or in one role's part of it, and touches nothing that is there. */
-export async function prepare(config: Config, paths: HomePaths, role?: Role): Promise<Prepared> {
+export async function prepare(config: Config, paths: HomePaths, scope: PrepareScope = {}): Promise<Prepared> {
+  const { role } = scope;
   const wanted = (one: Role) => role === undefined || role === one;
   for (const one of ROLES.filter(wanted)) await mkdir(paths.runtime[one], { recursive: true, mode: 0o750 });
   if (wanted('core')) await mkdir(config.cache.directory, { recursive: true, mode: 0o750 });
   if (wanted('auth')) await preparePolicy(paths);
+  const ca = wanted('gateway') ? await prepareGateway(config, paths, scope) : undefined;
+  // The password last: nothing that fails after it can keep it from being printed.
   const firstPassword = wanted('auth') ? await prepareAuth(config, paths) : undefined;
-  const ca = wanted('gateway') ? await prepareGateway(config, paths) : undefined;
   return { ...(ca !== undefined && { ca }), ...(firstPassword !== undefined && { firstPassword }) };
 }
 
@@ -42,14 +52,28 @@ async function prepareAuth({ passwords }: Config, paths: HomePaths): Promise<str
   return password;
 }
 
-async function prepareGateway(config: Config, paths: HomePaths): Promise<string | undefined> {
+async function prepareGateway(
+  config: Config,
+  paths: HomePaths,
+  scope: PrepareScope,
+): Promise<string | undefined> {
   await mkdir(path.dirname(config.log.audit), { recursive: true, mode: 0o750 });
   return ensureServerCertificate({
     ca: paths.ca,
     server: config.tls,
     names: config.server.names,
     clock: systemClock,
+    isConfigured: mustBeThere(config, paths, scope),
   });
+}
+
+/**
+ * Is a pair that is missing a mistake? Where a configuration names it, it is: a typo must not become another certificate.
+ * But whoever asks for what is missing means the files in `certs/` too.
+ */
+function mustBeThere({ tls }: Config, paths: HomePaths, { isAskedFor = false }: PrepareScope): boolean {
+  const isInCerts = [tls.certificate, tls.key].every((file) => inHome(file, paths).startsWith('certs/'));
+  return isPairConfigured(tls, paths) && !(isAskedFor && isInCerts);
 }
 
 /**

@@ -11,10 +11,11 @@ import { roleProcess } from '../supervisor/role-process.ts';
 import { type RolePlan, supervise } from '../supervisor/supervise.ts';
 import { handOnUnconfirmed } from '../supervisor/unconfirmed-connections.ts';
 import { leaveNoMemory, nodeFlags } from './confinement.ts';
+import { examineHome } from './examine-home.ts';
 import { type HomePaths, pathsIn, type Role } from './home.ts';
 import { inheritedSockets, listeningOn, stdioWith } from './inherited-sockets.ts';
 import { Interruption } from './interruption.ts';
-import { loadOrPrint } from './load.ts';
+import { loadOrPrint, printFaults, printWarnings } from './load.ts';
 import { prepare, printFirstPassword } from './prepare.ts';
 import { returnMemory } from './return-memory.ts';
 import { environmentOf, takeSettings } from './role-environment.ts';
@@ -43,9 +44,15 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   const scope = { readsSecrets, servesClients, secretsOf: options.role ?? 'all' } as const;
   const config = await loadOrPrint(paths, takeSettings(), terminal, scope);
   if (config === undefined) return 2;
-  const prepared = await prepare(config, paths, options.role);
+  const { faults } = await examineHome(config, paths, options.role);
+  printFaults(faults, terminal);
+  if (faults.length > 0) return 2;
+  const prepared = await prepare(config, paths, options.role && { role: options.role });
   // Before anything can fail: it exists from now on, and is not shown again.
   if (prepared.firstPassword !== undefined) printFirstPassword(prepared.firstPassword, terminal);
+  // After what was due has been renewed.
+  const { refusals, warnings } = await examineHome(config, paths, options.role);
+  printWarnings([...refusals, ...warnings], terminal);
   if (options.role === 'core' || options.role === 'auth') return runHere(options.role, config, paths);
   using interruption = new Interruption();
   const { signal } = interruption;

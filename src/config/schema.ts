@@ -76,7 +76,7 @@ export const SECTIONS = {
     certificate: setting(
       FILE,
       'certs/server.crt',
-      'The server’s certificate. Reloaded when it or the key changes; made by the local CA if both are absent.',
+      'The server’s certificate. Reloaded when it or the key changes; made by the local CA if both settings and both files are absent.',
     ),
     key: setting(FILE, 'certs/server.key', 'Its private key.'),
     clientCa: optional(

@@ -2,12 +2,21 @@
  * The local certificate authority: it makes the server's certificate where nobody brought one. It answers "is there a
  * certificate that fits?", depends on the file system and node-forge, and must not know who connects.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  X509Certificate,
+} from 'node:crypto';
+import { mkdir, stat } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import path from 'node:path';
-import { writeFileAtomically } from '../platform/atomic-file.ts';
+import { createFiles, writeFileAtomically } from '../platform/atomic-file.ts';
 import type { Clock } from '../platform/clock.ts';
+import { type Fault, FaultsError } from '../platform/fault.ts';
+import { readIfPresent, readRegularFile } from '../platform/regular-file.ts';
+import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import type { CertificateRequest } from './certificate.ts';
 
 /** The setgid bit of inode(7). */
@@ -24,6 +33,8 @@ export interface ServerCertificateOptions {
   /** Host names and IP addresses under which clients reach the server. */
   readonly names: readonly string[];
   readonly clock: Clock;
+  /** Are the paths of the server's pair somebody's choice? Then a pair that is missing there is a mistake. */
+  readonly isConfigured?: boolean;
 }
 
 const DAY = 24 * 60 * 60 * 1000;
@@ -34,19 +45,55 @@ const RENEW_BEFORE_DAYS = 30;
 /** By this a certificate is older than it is, for clocks that are behind. */
 export const CLOCK_SKEW = 60 * 60 * 1000;
 
+/** How `createCa` names the authorities that it makes. */
+export const LOCAL_CA_NAME = 'Hubgate local CA ';
+
 /**
  * Sees to it that the server has a certificate. One that the local CA did not issue is somebody's own, and is left
- * alone whatever it says; one of the CA's is issued anew when names are missing or it ends within 30 days.
+ * alone whatever it says; one of the CA's is issued anew, for the same key, when names are missing, when it ends within 30
+ * days, and when it is not good yet.
  *
  * @returns the CA's certificate as PEM where it issued the server's, else undefined.
+ * @throws where a part of the pair is missing and the pair is not to be made.
  */
 export async function ensureServerCertificate(
   options: ServerCertificateOptions,
 ): Promise<string | undefined> {
-  const present = await readCertificate(options.server.certificate);
-  const isOurs = (await localCaOf(options)) !== undefined;
-  if (present === undefined || (isOurs && !fits(present, options))) await issueServerCertificate(options);
+  const { server, clock } = options;
+  const why = await whyIncomplete(server, options.isConfigured);
+  if (why !== undefined) throw new FaultsError([why]);
+  const present = await readCertificate(server.certificate);
+  if (present === undefined) await createServerPair(options);
+  const authority = await localCaOf(options);
+  if (authority === undefined || present === undefined) return authority;
+  const isAuthorityGood = new X509Certificate(authority).validFromDate.getTime() <= clock();
+  if (isAuthorityGood && fits(present, options)) return authority;
+  await renewServerCertificate(options);
   return localCaOf(options);
+}
+
+/**
+ * Why a pair of which something is missing is not made here; undefined where it is whole, or may be made. Nothing is ever
+ * written over a key or a certificate that somebody has put there.
+ */
+export async function whyIncomplete(
+  { certificate, key }: CertificateFiles,
+  isConfigured = false,
+): Promise<Fault | undefined> {
+  const isThere = async (file: string) => (await stateOfFile(file)) !== ABSENT;
+  const [hasCertificate, hasKey] = [await isThere(certificate), await isThere(key)];
+  if (hasCertificate && hasKey) return undefined;
+  const [missing, other] = hasKey ? [certificate, key] : hasCertificate ? [key, certificate] : [];
+  if (missing !== undefined && other !== undefined) {
+    const mend = isConfigured
+      ? 'put it there, or correct tls.certificate and tls.key'
+      : `put it there, or move ${other} away: then a start makes both`;
+    return { source: missing, message: `does not exist, and ${other} does; ${mend}` };
+  }
+  if (!isConfigured) return undefined;
+  const mend =
+    'correct tls.certificate and tls.key, put the files there, or remove both settings: then a start makes a pair in certs/';
+  return { source: certificate, message: `does not exist, and neither does ${key}; ${mend}` };
 }
 
 /** The local CA's certificate as PEM, where it is the issuer of the server's. */
@@ -62,13 +109,32 @@ export async function localCaOf({
 function fits(certificate: X509Certificate, { names, clock }: ServerCertificateOptions): boolean {
   const covers = (name: string) =>
     isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name);
-  return names.every(covers) && certificate.validToDate.getTime() - clock() > RENEW_BEFORE_DAYS * DAY;
+  const left = certificate.validToDate.getTime() - clock();
+  const isGood = certificate.validFromDate.getTime() <= clock() && left > RENEW_BEFORE_DAYS * DAY;
+  return isGood && names.every(covers);
 }
 
-async function issueServerCertificate({ ca, server, names, clock }: ServerCertificateOptions): Promise<void> {
-  const issuer = await ensureCa(ca, clock);
+async function createServerPair(options: ServerCertificateOptions): Promise<void> {
+  const { server } = options;
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const certificate = await issue({
+  const certificate = await issueServerCertificate(publicKey, options);
+  await mkdir(path.dirname(server.key), { recursive: true });
+  await createPair(server, certificate, privateKey, await modeOfServerKey(server));
+}
+
+/** For the key that is there: a key is never replaced. */
+async function renewServerCertificate(options: ServerCertificateOptions): Promise<void> {
+  const { server } = options;
+  const publicKey = createPublicKey(await readKey(server));
+  await writeFileAtomically(server.certificate, await issueServerCertificate(publicKey, options), 0o644);
+}
+
+async function issueServerCertificate(
+  publicKey: KeyObject,
+  { ca, names, clock }: ServerCertificateOptions,
+): Promise<string> {
+  const issuer = await ensureCa(ca, clock);
+  return issue({
     // For people to read; clients look at the alternative names. RFC 5280 bounds it to 64 characters.
     commonName: (names[0] ?? 'localhost').slice(0, 64),
     publicKey,
@@ -77,9 +143,6 @@ async function issueServerCertificate({ ca, server, names, clock }: ServerCertif
     notAfter: new Date(clock() + SERVER_DAYS * DAY),
     use: { kind: 'server', names },
   });
-  await mkdir(path.dirname(server.key), { recursive: true });
-  const key = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
-  await writePair(server, certificate, key, await modeOfServerKey(server));
 }
 
 /**
@@ -93,28 +156,55 @@ export async function modeOfServerKey({ key }: Pick<CertificateFiles, 'key'>): P
 
 /** The local CA, made where there is none. */
 export async function ensureCa(files: CertificateFiles, clock: Clock) {
+  const why = await whyIncomplete(files);
+  if (why !== undefined) throw new FaultsError([why]);
   if ((await readCertificate(files.certificate)) === undefined) await createCa(files, clock);
-  const certificate = new X509Certificate(await readFile(files.certificate));
-  const privateKey = createPrivateKey(await readFile(files.key));
-  if (!certificate.checkPrivateKey(privateKey)) {
-    throw new Error(`${files.key} is not the key of ${files.certificate}`);
-  }
-  const commonName = certificate.subject.replace(/^CN=/, '');
+  const privateKey = await readKey(files);
+  const found = new X509Certificate(await readRegularFile(files.certificate));
+  const certificate = isEarly(found, clock) ? await renewCa(files, found, privateKey, clock) : found;
+  const commonName = commonNameOf(certificate);
   return { certificate, commonName, publicKey: createPublicKey(privateKey), privateKey };
 }
 
+/** Was it made here by a clock that was ahead, so that it is not good yet? */
+function isEarly(certificate: X509Certificate, clock: Clock): boolean {
+  return certificate.validFromDate.getTime() > clock() && commonNameOf(certificate).startsWith(LOCAL_CA_NAME);
+}
+
+function commonNameOf({ subject }: X509Certificate): string {
+  return subject.replace(/^CN=/, '');
+}
+
 async function createCa(files: CertificateFiles, clock: Clock): Promise<void> {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const commonName = `Hubgate local CA ${new Date(clock()).toISOString().slice(0, 10)}`;
-  const certificate = await issue({
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const commonName = `${LOCAL_CA_NAME}${new Date(clock()).toISOString().slice(0, 10)}`;
+  const certificate = await issueCa(commonName, privateKey, clock(), clock() + CA_DAYS * DAY);
+  await createPair(files, certificate, privateKey, 0o600);
+}
+
+/** The same name and key, so that what it has issued goes on to count. Its end is no earlier than before: this clock may be the wrong one. */
+async function renewCa(
+  files: CertificateFiles,
+  before: X509Certificate,
+  privateKey: KeyObject,
+  clock: Clock,
+): Promise<X509Certificate> {
+  const end = Math.max(before.validToDate.getTime(), clock() + CA_DAYS * DAY);
+  const certificate = await issueCa(commonNameOf(before), privateKey, clock(), end);
+  await writeFileAtomically(files.certificate, certificate, 0o644);
+  return new X509Certificate(certificate);
+}
+
+function issueCa(commonName: string, privateKey: KeyObject, now: number, end: number): Promise<string> {
+  const publicKey = createPublicKey(privateKey);
+  return issue({
     commonName,
     publicKey,
     issuer: { commonName, publicKey, privateKey },
-    notBefore: new Date(clock() - CLOCK_SKEW),
-    notAfter: new Date(clock() + CA_DAYS * DAY),
+    notBefore: new Date(now - CLOCK_SKEW),
+    notAfter: new Date(end),
     use: { kind: 'authority' },
   });
-  await writePair(files, certificate, privateKey.export({ type: 'pkcs8', format: 'pem' }) as string, 0o600);
 }
 
 /** What builds certificates is loaded when one is built: a process that merely looks at them is spared its memory. */
@@ -124,23 +214,33 @@ export async function issue(request: CertificateRequest): Promise<string> {
 }
 
 /** The key first: a certificate on disk always has its key beside it. */
-async function writePair(
-  files: CertificateFiles,
-  certificate: string,
-  key: string,
+async function createPair(
+  { certificate, key }: CertificateFiles,
+  issued: string,
+  privateKey: KeyObject,
   keyMode: number,
 ): Promise<void> {
-  await mkdir(path.dirname(files.key), { recursive: true });
-  await mkdir(path.dirname(files.certificate), { recursive: true });
-  await writeFileAtomically(files.key, key, keyMode);
-  await writeFileAtomically(files.certificate, certificate, 0o644);
+  await mkdir(path.dirname(key), { recursive: true });
+  await mkdir(path.dirname(certificate), { recursive: true });
+  await createFiles([
+    { file: key, bytes: privateKey.export({ type: 'pkcs8', format: 'pem' }), mode: keyMode },
+    { file: certificate, bytes: issued, mode: 0o644 },
+  ]);
+}
+
+/** @throws where it is not the certificate's. */
+async function readKey({ certificate, key }: CertificateFiles): Promise<KeyObject> {
+  const privateKey = createPrivateKey(await readRegularFile(key));
+  const issued = new X509Certificate(await readRegularFile(certificate));
+  if (!issued.checkPrivateKey(privateKey)) throw new Error(`${key} is not the key of ${certificate}`);
+  return privateKey;
 }
 
 async function readCertificate(file: string): Promise<X509Certificate | undefined> {
   try {
-    return new X509Certificate(await readFile(file));
+    const bytes = await readIfPresent(file);
+    return bytes && new X509Certificate(bytes);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new Error(`${file} cannot be read as a certificate: ${(error as Error).message}`, { cause: error });
   }
 }

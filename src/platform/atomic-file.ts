@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, link, open, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 
 /**
@@ -12,6 +12,49 @@ export async function writeFileAtomically(
   bytes: string | Uint8Array,
   mode: number,
 ): Promise<void> {
+  const temporary = await writeTemporary({ file, bytes, mode });
+  try {
+    await rename(temporary, file);
+  } catch (error) {
+    await unlink(temporary).catch(() => {});
+    throw error;
+  }
+  await syncDirectory(path.dirname(file));
+}
+
+export interface NewFile {
+  readonly file: string;
+  readonly bytes: string | Uint8Array;
+  readonly mode: number;
+}
+
+/**
+ * Writes files that do not exist yet: all of them or none, and never over what somebody else has put there meanwhile.
+ *
+ * @throws with the code EEXIST where one of them is there.
+ */
+export async function createFiles(files: readonly NewFile[]): Promise<void> {
+  const temporaries: string[] = [];
+  const made: string[] = [];
+  try {
+    for (const file of files) temporaries.push(await writeTemporary(file));
+    for (const [index, { file }] of files.entries()) {
+      // link(2), unlike rename(2), does not replace what is there.
+      await link(temporaries[index] ?? '', file);
+      made.push(file);
+    }
+  } catch (error) {
+    for (const file of made) await unlink(file);
+    throw error;
+  } finally {
+    for (const temporary of temporaries) await unlink(temporary).catch(() => {});
+  }
+  for (const directory of new Set(files.map(({ file }) => path.dirname(file))))
+    await syncDirectory(directory);
+}
+
+/** The bytes in a file of another name beside `file`, which is the caller's to rename or to remove. */
+async function writeTemporary({ file, bytes, mode }: NewFile): Promise<string> {
   const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
   const handle = await open(temporary, 'wx', mode);
   try {
@@ -23,12 +66,11 @@ export async function writeFileAtomically(
     } finally {
       await handle.close();
     }
-    await rename(temporary, file);
+    return temporary;
   } catch (error) {
     await unlink(temporary).catch(() => {});
     throw error;
   }
-  await syncDirectory(path.dirname(file));
 }
 
 async function keepOwner(handle: FileHandle, file: string): Promise<void> {

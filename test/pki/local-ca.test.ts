@@ -99,6 +99,7 @@ test('a certificate from elsewhere is left alone, and no CA is made for it', asy
     use: { kind: 'server', names: ['elsewhere'] },
   });
   await writeFile(options.server.certificate, own);
+  await writeFile(options.server.key, privateKey.export({ type: 'pkcs8', format: 'pem' }));
   assert.equal(await ensureServerCertificate(options), undefined);
   assert.equal(await readFile(options.server.certificate, 'utf8'), own);
   await assert.rejects(stat(options.ca.certificate), { code: 'ENOENT' });
@@ -106,11 +107,86 @@ test('a certificate from elsewhere is left alone, and no CA is made for it', asy
 
 test('a file that is no certificate, or a key that is another’s, is said by name', async () => {
   await writeFile(options.server.certificate, 'not a certificate');
+  await writeFile(options.server.key, 'not a key');
   await assert.rejects(ensureServerCertificate(options), /server\.crt cannot be read as a certificate/);
   await rm(options.server.certificate);
+  await rm(options.server.key);
   await ensureServerCertificate(options);
   await rm(options.server.certificate);
+  await rm(options.server.key);
   const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
   await writeFile(options.ca.key, other.export({ type: 'pkcs8', format: 'pem' }));
   await assert.rejects(ensureServerCertificate(options), /ca\.key is not the key of .*ca\.crt/);
+});
+
+test('invariant 19: a pair of which one file is missing is an error that names both, and nothing is written', async () => {
+  for (const { certificate, key } of [options.server, options.ca]) {
+    for (const [there, missing] of [
+      [key, certificate],
+      [certificate, key],
+    ] as const) {
+      await writeFile(there, 'somebody’s own');
+      await assert.rejects(ensureServerCertificate(options), ({ message }: Error) =>
+        message.startsWith(`${missing}: does not exist, and ${there} does; `),
+      );
+      assert.equal(await readFile(there, 'utf8'), 'somebody’s own');
+      await assert.rejects(stat(missing), { code: 'ENOENT' });
+      await rm(there);
+    }
+  }
+});
+
+test('invariant 19: a configured pair that is missing is not made', async () => {
+  await assert.rejects(
+    ensureServerCertificate({ ...options, isConfigured: true }),
+    /server\.crt: does not exist, and neither does .*server\.key; correct tls\.certificate and tls\.key/,
+  );
+  for (const file of [options.server.certificate, options.server.key, options.ca.key])
+    await assert.rejects(stat(file), { code: 'ENOENT' });
+});
+
+test('invariant 19: a certificate that is issued anew is for the key that is there', async () => {
+  await ensureServerCertificate(options);
+  const key = await readFile(options.server.key, 'utf8');
+  const before = await readFile(options.server.certificate, 'utf8');
+  await ensureServerCertificate({ ...options, names: [...NAMES, 'hub.corp'] });
+  assert.equal(await readFile(options.server.key, 'utf8'), key);
+  assert.notEqual(await readFile(options.server.certificate, 'utf8'), before);
+  const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  const brought = other.export({ type: 'pkcs8', format: 'pem' }) as string;
+  await writeFile(options.server.key, brought);
+  await assert.rejects(
+    ensureServerCertificate({ ...options, names: [...NAMES, 'other.corp'] }),
+    /server\.key is not the key of .*server\.crt/,
+  );
+  assert.equal(await readFile(options.server.key, 'utf8'), brought);
+});
+
+test('what a clock that was ahead has made is issued anew as soon as the clock is right', async () => {
+  const ahead = () => Date.now() + 5 * 365 * DAY;
+  await ensureServerCertificate({ ...options, clock: ahead });
+  const [before, keys] = [
+    await certificateAt(options.ca.certificate),
+    await Promise.all([options.ca, options.server].map(({ key }) => readFile(key, 'utf8'))),
+  ];
+  await ensureServerCertificate(options);
+  const [ca, server] = [
+    await certificateAt(options.ca.certificate),
+    await certificateAt(options.server.certificate),
+  ];
+  for (const { validFromDate, validToDate } of [ca, server]) {
+    assert.ok(validFromDate.getTime() <= Date.now());
+    assert.ok(validToDate.getTime() > Date.now() + 300 * DAY);
+  }
+  assert.ok(server.verify(ca.publicKey));
+  // Whoever trusts the CA by its name and key goes on to do so, and a clock that is behind takes nothing away.
+  assert.equal(ca.subject, before.subject);
+  assert.deepEqual(
+    await Promise.all([options.ca, options.server].map(({ key }) => readFile(key, 'utf8'))),
+    keys,
+  );
+  await ensureServerCertificate({ ...options, clock: () => 0 });
+  assert.ok((await certificateAt(options.ca.certificate)).validToDate.getTime() >= ca.validToDate.getTime());
+  await ensureServerCertificate(options);
+  assert.ok((await certificateAt(options.server.certificate)).validToDate.getTime() > Date.now() + 300 * DAY);
 });

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { writeFileAtomically } from '../../platform/atomic-file.ts';
+import { createFiles, writeFileAtomically } from '../../platform/atomic-file.ts';
 import { readIfPresent, readRegularFile } from '../../platform/regular-file.ts';
 
 /** The key before the one in `file`, which goes on to verify what it has signed. */
@@ -13,7 +13,7 @@ export function previousKeyFile(file: string): string {
 export async function ensureSigningKey(file: string): Promise<void> {
   if ((await readIfPresent(file)) !== undefined) return;
   await mkdir(path.dirname(file), { recursive: true, mode: 0o750 });
-  await writeFileAtomically(file, makeKey(), 0o600);
+  await createFiles([{ file, bytes: makeKey(), mode: 0o600 }]);
 }
 
 /**

@@ -1,16 +1,16 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
+import { LOCAL_CA_NAME } from '../../../pki/local-ca.ts';
+import { readIfPresent } from '../../../platform/regular-file.ts';
 import { inHome } from '../../home.ts';
-import { type Check, type Finding, type Looked, wrong } from '../checks.ts';
+import { examineServerPair } from '../../server-certificate.ts';
+import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 
 const DAY = 24 * 60 * 60 * 1000;
 /** What is left must be more than this, or than a quarter of a short life: by then ACME clients have renewed. */
 const LEFT = 30 * DAY;
-/** How `src/pki` names its authorities. */
-const LOCAL_CA = /^CN=Hubgate local CA /;
 /** In the names of a certificate that is made here; of another, nobody expects them. */
 const MACHINE_NAMES = new Set([hostname(), 'localhost', '127.0.0.1', '::1']);
 
@@ -44,31 +44,30 @@ async function readCertificates({ paths, config }: Server): Promise<Certificates
   const server = await readCertificate(config.tls.certificate).catch(() => undefined);
   if (server === undefined) return { skipped: 'there is no certificate that can be read' };
   const ca = await readCertificate(paths.ca.certificate);
-  return { server, ca, isOurs: LOCAL_CA.test(server.issuer) || server.issuer === ca?.subject };
+  return {
+    server,
+    ca,
+    isOurs: server.issuer.startsWith(`CN=${LOCAL_CA_NAME}`) || server.issuer === ca?.subject,
+  };
 }
 
 /** Undefined: there is no such file. */
 async function readCertificate(file: string): Promise<X509Certificate | undefined> {
-  const text = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-    return undefined;
-  });
-  return text === undefined ? undefined : new X509Certificate(text);
+  const bytes = await readIfPresent(file);
+  return bytes && new X509Certificate(bytes);
 }
 
-/** Do the server's certificate and key belong together? */
-export async function pair({ paths, config: { tls } }: Server): Promise<Looked> {
-  const file = inHome(tls.certificate, paths);
-  const key = inHome(tls.key, paths);
-  const mend = `put a certificate and its key there, as PEM; or remove both, and the next start makes them`;
-  try {
-    const certificate = await readCertificate(tls.certificate);
-    if (certificate === undefined) return { skipped: 'there is none yet; the first start makes it' };
-    const fits = certificate.checkPrivateKey(createPrivateKey(await readFile(tls.key)));
-    return { findings: fits ? [] : [wrong(key, `is not the key of ${file}`, mend)] };
-  } catch (error) {
-    return { findings: [wrong(`${file} or ${key}`, `cannot be read: ${(error as Error).message}`, mend)] };
-  }
+/** Can clients connect with the server's certificate and key? When the certificate ends is for `life` to say. */
+export async function pair({ paths, config, clock }: Server): Promise<Looked> {
+  const problems = await examineServerPair(config, paths, clock);
+  if (problems === undefined) return { skipped: 'there is none yet; the first start makes it' };
+  const findings = problems
+    .filter(({ isLife }) => isLife !== true)
+    .map(({ file, what, mend, level }) => {
+      const find = level === 'doubtful' ? unknown : wrong;
+      return find(inHome(file, paths), what.replaceAll(`${paths.home}/`, ''), mend);
+    });
+  return { findings };
 }
 
 function names(
@@ -97,8 +96,12 @@ function life(
     ? 'start the mirror anew: it issues another one'
     : 'put a renewed one there, and its key; no restart is needed for that';
   const findings = livesOn(file, server, clock(), anew);
-  const mend = `make another authority: move ${caFile} and its key away, start anew, and give the new one to every client`;
-  return ca === undefined ? findings : [...findings, ...livesOn(caFile, ca, clock(), mend)];
+  if (ca === undefined) return findings;
+  const mend =
+    clock() < ca.validFromDate.getTime()
+      ? 'start the mirror anew: it issues it again, for the same key; then give it to every client'
+      : `make another authority: move ${caFile} and its key away, start anew, and give the new one to every client`;
+  return [...findings, ...livesOn(caFile, ca, clock(), mend)];
 }
 
 function livesOn(

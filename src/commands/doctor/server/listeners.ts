@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { isLoopback, type ListenAddress } from '../../../config/values.ts';
 import { Deadline } from '../../../platform/deadline.ts';
+import { readRegularFile } from '../../../platform/regular-file.ts';
 import { inHome } from '../../home.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
 import { handshake, type Peer, whyNot } from '../connection.ts';
@@ -15,7 +15,7 @@ const CONNECT = 2_000;
 /** Does the mirror answer where it should, and is that all? */
 export async function listeners(server: Server): Promise<Looked> {
   const own = await pair(server);
-  if ('findings' in own && own.findings.length > 0)
+  if ('findings' in own && own.findings.some(({ level }) => level === 'wrong'))
     return { skipped: 'with which certificate it would answer is not known' };
   const findings = await publicListener(server);
   // Where the gateway does not have its one port, it has none.
@@ -37,7 +37,7 @@ async function publicListener({ paths, config, auth }: Server): Promise<Finding[
   const mend = `find out who has the port (ss -tlnp 'sport = :${listen.port}'), and end it or choose another port`;
   if (typeof shown === 'string' || shown === undefined)
     return [wrong(where, `is taken by another program: it takes no TLS connection (${shown})`, mend)];
-  const file = await readFile(config.tls.certificate).catch(() => undefined);
+  const file = await readRegularFile(config.tls.certificate).catch(() => undefined);
   const ours = file && new X509Certificate(file);
   if (auth !== undefined && ours?.fingerprint256 === shown.fingerprint256) return [];
   const what = `is taken by another program, or by an older certificate: what answers there shows ${shown.subject.replaceAll('\n', ', ')} until ${shown.validToDate.toISOString()}, and not ${inHome(config.tls.certificate, paths)}`;

@@ -1,0 +1,31 @@
+import type { Config } from '../config/config.ts';
+import { whyIncomplete } from '../pki/local-ca.ts';
+import { examinePair, type PairProblem } from '../pki/server-pair.ts';
+import { type Clock, systemClock } from '../platform/clock.ts';
+import type { Fault } from '../platform/fault.ts';
+import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
+import type { HomePaths } from './home.ts';
+
+/** Does the configuration name other files than the default ones? */
+export function isPairConfigured({ certificate, key }: Config['tls'], { server }: HomePaths): boolean {
+  return certificate !== server.certificate || key !== server.key;
+}
+
+/** What is wrong with the server's certificate and key; undefined where there are none and the next start makes them. */
+export async function examineServerPair(
+  { tls }: Config,
+  paths: HomePaths,
+  clock: Clock = systemClock,
+): Promise<readonly PairProblem[] | undefined> {
+  const incomplete = await whyIncomplete(tls, isPairConfigured(tls, paths));
+  if (incomplete !== undefined) {
+    const [what = '', ...mend] = incomplete.message.split('; ');
+    return [{ file: incomplete.source, what, mend: mend.join('; '), level: 'unusable' }];
+  }
+  if ((await stateOfFile(tls.certificate)) === ABSENT) return undefined;
+  return examinePair({ server: tls, ca: paths.ca.certificate, clock });
+}
+
+export function pairFault({ file, what, mend }: PairProblem): Fault {
+  return { source: file, message: `${what}; ${mend}` };
+}
