@@ -146,7 +146,7 @@ test('on a healthy mirror one line says that nothing is wrong, and everything wa
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
   assert.deepEqual(await once(child, 'close'), [0, null]);
-  assert.equal(output, 'nothing found wrong (19 checks)\n');
+  assert.equal(output, 'nothing found wrong (20 checks)\n');
 });
 
 test('an audit log that takes no lines is found while it does not', async () => {
