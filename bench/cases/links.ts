@@ -75,8 +75,9 @@ async function timeEviction(directory: string, expected: number): Promise<Sample
   const loop = monitorEventLoopDelay({ resolution: 1 });
   loop.enable();
   const begun = performance.now();
-  const options = { store, clock: Date.now, log: QUIET, interval: 1, onEvicted: pass.resolve };
-  await using _ = sweep({ ...options, maxSize: Number.MAX_SAFE_INTEGER, unusedFor: UNUSED_FOR - HOUR });
+  const limit = { bytes: async () => Number.MAX_SAFE_INTEGER };
+  const times = { interval: 1, afterGrowth: 1, unusedFor: UNUSED_FOR - HOUR };
+  await using _ = sweep({ store, limit, clock: Date.now, log: QUIET, onEvicted: pass.resolve, ...times });
   const { blobs } = await pass.promise;
   const seconds = (performance.now() - begun) / 1000;
   loop.disable();

@@ -1,18 +1,18 @@
+import { writeSize } from '../platform/size.ts';
 import { CACHED_REPOSITORIES, CORE_STATUS, PURGED } from '../registry/core-api.ts';
 import { askCore, type CoreCommandOptions } from './ask-role.ts';
-import { writeSize } from './size.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
 export async function cacheStats(options: CoreCommandOptions, terminal: Terminal): Promise<ExitCode> {
   const said = await askCore(options, { method: 'GET', path: '/status', schema: CORE_STATUS }, terminal);
   if (typeof said === 'string') return 1;
-  const { blobs, bytes, repositories, unwritten, error } = said.answer.cache;
+  const { blobs, bytes, maxSize, repositories, unwritten, error } = said.answer.cache;
   const { stdout } = terminal;
   if (options.json) printJson(stdout, said.answer.cache);
   else {
     printLine(
       stdout,
-      `manifests and blobs: ${blobs}  size: ${writeSize(bytes)}  repositories: ${repositories}`,
+      `manifests and blobs: ${blobs}  size: ${writeSize(bytes)} of ${writeSize(maxSize)}  repositories: ${repositories}`,
     );
     if (error !== null) printLine(stdout, `nothing is cached at present, because writing fails: ${error}`);
     if (unwritten > 0) printLine(stdout, `answers that could not be cached since the start: ${unwritten}`);

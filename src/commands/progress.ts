@@ -3,7 +3,7 @@
  * that stay. Where nobody looks on, only those that stay are printed.
  */
 import { escapeControls } from '../platform/escape-controls.ts';
-import { writeSize } from './size.ts';
+import { writeSize } from '../platform/size.ts';
 import { type Output, printLine, type Terminal } from './terminal.ts';
 
 /** Milliseconds. More often is not seen, and costs. */

@@ -33,7 +33,7 @@ export interface Config {
   readonly cache: {
     readonly directory: string;
     /** Bytes. */
-    readonly maxSize: number;
+    readonly maxSize: number | 'auto';
     /** Milliseconds after which content goes that nobody has used; 0: never. */
     readonly unusedFor: number;
     /** Milliseconds for which a tag is answered without asking the upstream. */

@@ -95,9 +95,9 @@ export const SECTIONS = {
   cache: {
     directory: setting(FILE, 'data', 'Where the cache is.'),
     maxSize: setting(
-      SIZE,
-      '100GiB',
-      'Above 95 % of it the longest unused goes, see [cache.md](cache.md#what-goes).',
+      z.union([z.literal('auto'), SIZE], 'auto, or a size such as 512MiB, 100GiB or 2TiB'),
+      'auto',
+      'Above 95 % of it the longest unused goes, see [cache.md](cache.md#what-goes). `auto`: what the disk has, less a tenth of it or 20 GiB.',
     ),
     unusedFor: setting(duration(), '30d', 'Content that nobody has used for so long goes. `0`: never.'),
     tagFreshness: setting(

@@ -5,9 +5,12 @@
 import { type Clock, systemClock } from '../platform/clock.ts';
 import type { Logger } from '../platform/log.ts';
 import { Meters } from '../platform/metrics.ts';
+import { writeSize } from '../platform/size.ts';
 import { serveOnSocket } from '../platform/unix-socket.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { coreApplication } from './endpoints.ts';
+import { CacheLimit, type MaxSize } from './eviction/cache-limit.ts';
+import { CacheSpace } from './eviction/cache-space.ts';
 import { sweep } from './eviction/sweep.ts';
 import { type CoreLimits, STANDARD_LIMITS } from './limits.ts';
 import { countEvicted, countStale, countUpstreamRequests, measureCore } from './metrics.ts';
@@ -34,8 +37,7 @@ export interface CoreOptions {
   /** Milliseconds, both. */
   readonly tagFreshness: number;
   readonly staleIfError: number;
-  /** Bytes. */
-  readonly maxSize: number;
+  readonly maxSize: MaxSize;
   /** Milliseconds; 0: for ever. */
   readonly unusedFor: number;
   readonly log: Logger;
@@ -63,24 +65,37 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     staleIfError,
     revalidationDeadline: limits.revalidation,
   });
-  const { probeCacheEvery: probeEvery } = limits;
-  const writes = stack.use(new CacheWrites({ probe: () => store.content.probe(), probeEvery, log }));
-  stack.use(
+  const limit = new CacheLimit({ maxSize: options.maxSize, directory: options.directory, store });
+  log.info(
+    { maxSize: options.maxSize, directory: options.directory },
+    `the cache may grow to ${writeSize(await limit.bytes())}`,
+  );
+  const sweeping = stack.use(
     sweep({
       store,
+      limit,
       clock,
       log,
-      maxSize: options.maxSize,
       unusedFor: options.unusedFor,
       onEvicted: countEvicted(meters),
       interval: limits.sweepEvery,
+      afterGrowth: limits.sweepAfterGrowth,
     }),
   );
+  const makeRoom = (bytes: number) => sweeping.now(bytes);
+  const space = new CacheSpace({ directory: options.directory, limit, makeRoom, log });
+  const probe = async () => {
+    // A disk that is full may be full of what can go.
+    await sweeping.now();
+    await space.check();
+    await store.content.probe();
+  };
+  const writes = stack.use(new CacheWrites({ probe, probeEvery: limits.probeCacheEvery, log }));
   stack.use(scrub({ store, directory: options.directory, clock, log }));
-  const rooms = { store, client, memberships, writes, limits, clock, log };
+  const rooms = { store, client, memberships, writes, space, limits, clock, log };
   const blobs = new BlobPull(rooms);
   const names: UpstreamNames = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set() };
-  measureCore(meters, { ...options, store, client, transport, writes, blobs });
+  measureCore(meters, { ...options, limit, store, client, transport, writes, blobs });
   const onStale = countStale(meters);
   const recent = new RecentPulls(clock);
   const stopping = new AbortController();
@@ -97,7 +112,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     recent,
     remembered: createRemembered({ store, recent, names }),
     stopping: stopping.signal,
-    operations: createOperations({ store, client, transport, writes, upstreams, names, onStale }),
+    operations: createOperations({ store, limit, client, transport, writes, upstreams, names, onStale }),
     metrics: meters,
     log,
   });

@@ -35,6 +35,8 @@ export interface CoreLimits {
   readonly probeAtMost: number;
   /** Between two looks at whether something must go from the cache. */
   readonly sweepEvery: number;
+  /** From the publication of content to the next such look. */
+  readonly sweepAfterGrowth: number;
   /** Between two tries to write to a cache that could not be written. */
   readonly probeCacheEvery: number;
 }
@@ -56,6 +58,7 @@ export const STANDARD_LIMITS: CoreLimits = {
   probeAfter: 5_000,
   probeAtMost: 30_000,
   sweepEvery: 60_000,
+  sweepAfterGrowth: 1_000,
   probeCacheEvery: 5_000,
 };
 
@@ -100,8 +103,26 @@ export const EVICTION = {
   /** Parts of `cache.maxSize`: above the first, content goes until no more than the second is left. */
   highWater: 0.95,
   lowWater: 0.85,
-  /** Milliseconds for which nobody takes what was just used: its readers, and those who are told of it and come. */
+  /** Milliseconds for which nobody takes what was just used, as long as the rest is large enough to make room. */
   inUseFor: 60_000,
+  /** Milliseconds for which nobody takes it in any case: whoever was sent to a file opens it within this time. */
+  readWithin: 5_000,
+};
+
+/** What `cache.maxSize: auto` leaves free for everything else on the disk, such as the state and the audit log. */
+export const DISK_RESERVE = {
+  /** Of the disk. */
+  part: 0.1,
+  /** Bytes. */
+  most: 20 * 2 ** 30,
+};
+
+/** What no fill takes: with less, the index, the state and the log that may be on the same disk could not be written. */
+export const DISK_FLOOR = {
+  /** Of the disk. */
+  part: 0.01,
+  /** Bytes. */
+  most: 64 * 2 ** 20,
 };
 
 /** How fast content is compared with its digest in the background. */

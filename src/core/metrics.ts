@@ -2,9 +2,10 @@
  * What the core measures. Upstreams are labels, for the configuration names them; the hosts that they redirect to are not,
  * nor is anything that a client asked for.
  */
-import { statfs } from 'node:fs/promises';
+import { diskSpace } from '../platform/disk-space.ts';
 import type { Meters, Reading } from '../platform/metrics.ts';
 import type { UpstreamHost } from '../registry/repository.ts';
+import type { CacheLimit } from './eviction/cache-limit.ts';
 import type { Evicted } from './eviction/sweep.ts';
 import type { CacheWrites } from './pull/cache-writes.ts';
 import type { BlobPull } from './pull/pull-blob.ts';
@@ -78,8 +79,7 @@ export function countStale(meters: Meters): (seconds: number) => void {
 export interface MeasuredCore {
   /** The cache. */
   readonly directory: string;
-  /** Bytes. */
-  readonly maxSize: number;
+  readonly limit: Pick<CacheLimit, 'bytes'>;
   readonly upstreams: readonly UpstreamOptions[];
   readonly store: Store;
   readonly client: RegistryClient;
@@ -96,14 +96,18 @@ export function measureCore(meters: Meters, core: MeasuredCore): void {
   measureUpstreams(meters, core);
 }
 
-function measureCache(meters: Meters, { store, maxSize, writes }: MeasuredCore): void {
+function measureCache(meters: Meters, { store, limit, writes }: MeasuredCore): void {
   const stats = async (name: 'blobs' | 'bytes' | 'repositories') => one((await store.index.stats())[name]);
   meters.readGauge('hubgate_cache_blobs', 'Manifests and blobs in the cache', () => stats('blobs'));
   meters.readGauge('hubgate_cache_bytes', 'Their bytes', () => stats('bytes'));
   meters.readGauge('hubgate_cache_repositories', 'Repositories of which something is cached', () =>
     stats('repositories'),
   );
-  meters.readGauge('hubgate_cache_max_bytes', 'cache.maxSize', () => one(maxSize));
+  meters.readGauge(
+    'hubgate_cache_max_bytes',
+    'How large the cache may be: cache.maxSize, or what `auto` comes to at present',
+    async () => one(await limit.bytes()),
+  );
   meters.readGauge('hubgate_cache_writable', '0 while the cache cannot be written, and is passed by', () =>
     one(writes.isFailing ? 0 : 1),
   );
@@ -113,14 +117,11 @@ function measureCache(meters: Meters, { store, maxSize, writes }: MeasuredCore):
 }
 
 function measureDisk(meters: Meters, directory: string): void {
-  const read = async (blocks: 'bavail' | 'blocks') => {
-    const stats = await statfs(directory);
-    return one(stats[blocks] * stats.bsize);
-  };
+  const read = async (bytes: 'free' | 'total') => one((await diskSpace(directory))[bytes]);
   meters.readGauge('hubgate_cache_disk_free_bytes', 'Free for the core on the disk of the cache', () =>
-    read('bavail'),
+    read('free'),
   );
-  meters.readGauge('hubgate_cache_disk_bytes', 'The size of that disk', () => read('blocks'));
+  meters.readGauge('hubgate_cache_disk_bytes', 'The size of that disk', () => read('total'));
 }
 
 function measureFills(meters: Meters, blobs: BlobPull): void {

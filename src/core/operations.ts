@@ -2,6 +2,7 @@ import type { CacheState } from '../registry/core-api.ts';
 import { parseReference } from '../registry/reference.ts';
 import { resolveRepository, type UpstreamNames } from '../registry/repository.ts';
 import type { Operations } from './endpoints.ts';
+import type { CacheLimit } from './eviction/cache-limit.ts';
 import type { CacheWrites } from './pull/cache-writes.ts';
 import { purge } from './store/purge.ts';
 import type { Store } from './store/store.ts';
@@ -11,6 +12,7 @@ import type { UpstreamOptions } from './upstream/upstream.ts';
 
 export interface OperationsOptions {
   readonly store: Store;
+  readonly limit: Pick<CacheLimit, 'bytes'>;
   readonly client: RegistryClient;
   readonly transport: Transport;
   readonly writes: CacheWrites;
@@ -22,7 +24,7 @@ export interface OperationsOptions {
 
 /** What the core tells operators, and does for them. */
 export function createOperations(options: OperationsOptions): Operations {
-  const { store, client, transport, writes, upstreams, names, onStale } = options;
+  const { store, limit, client, transport, writes, upstreams, names, onStale } = options;
   const answers: Record<CacheState, number> = {
     hit: 0,
     revalidated: 0,
@@ -42,6 +44,7 @@ export function createOperations(options: OperationsOptions): Operations {
         cache: {
           blobs,
           bytes,
+          maxSize: await limit.bytes(),
           repositories,
           unwritten: writes.unwritten,
           writable: !writes.isFailing,

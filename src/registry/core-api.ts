@@ -97,6 +97,8 @@ export const CORE_STATUS = z.object({
     /** Manifests and blobs, and their bytes. */
     blobs: z.int(),
     bytes: z.int(),
+    /** Bytes that it may hold. */
+    maxSize: z.int(),
     repositories: z.int(),
     /** Answers since the start that could not be cached. */
     unwritten: z.int(),

@@ -50,7 +50,7 @@ test('no file, an empty one and one of empty sections give the same defaults', a
   );
   assert.equal(config.cache.tagFreshness, 60_000);
   assert.equal(config.cache.staleIfError, 604_800_000);
-  assert.equal(config.cache.maxSize, 107_374_182_400);
+  assert.equal(config.cache.maxSize, 'auto');
   assert.equal(config.cache.unusedFor, 2_592_000_000);
   assert.equal(config.tokenLifetime, 300_000);
   assert.deepEqual(config.passwords, { memory: 19_922_944, passes: 2 });

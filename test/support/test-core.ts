@@ -33,6 +33,7 @@ export const SHORT_LIMITS: CoreLimits = {
   probeAfter: 50,
   probeAtMost: 50,
   sweepEvery: 60_000,
+  sweepAfterGrowth: 60_000,
   probeCacheEvery: 50,
 };
 

@@ -1,5 +1,5 @@
+import { writeSize } from '../../platform/size.ts';
 import { Rate, writeBar } from '../progress.ts';
-import { writeSize } from '../size.ts';
 
 /** `1023.9 MiB of 1023.9 MiB` */
 const SIZE_WIDTH = 24;

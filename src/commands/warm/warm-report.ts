@@ -1,4 +1,4 @@
-import { writeSize } from '../size.ts';
+import { writeSize } from '../../platform/size.ts';
 import { printLine, type Terminal } from '../terminal.ts';
 import type { WarmedImage } from './warm-image.ts';
 

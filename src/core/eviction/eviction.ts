@@ -8,12 +8,18 @@ export interface EvictionRules {
   readonly unusedFor: number;
 }
 
+/** So many bytes go, the longest unused first, but nothing used since `before`. */
+export interface EvictionStep {
+  readonly bytes: number;
+  readonly before: number;
+}
+
 export interface EvictionPlan {
   /** Everything that was last used before this time goes. */
   readonly unusedBefore: number;
-  /** Then as many bytes go, the longest unused first, but nothing used since `usableBefore`. */
-  readonly bytes: number;
-  readonly usableBefore: number;
+  readonly unused: EvictionStep;
+  /** Further bytes that go if the first step leaves more than may be there: what is in use is larger than the cache. */
+  readonly inUse: EvictionStep;
 }
 
 export function planEviction(
@@ -21,10 +27,14 @@ export function planEviction(
   now: number,
   { maxSize, unusedFor }: EvictionRules,
 ): EvictionPlan {
+  const excess = (part: number) => Math.ceil(total - maxSize * part);
   const isHigh = total > maxSize * EVICTION.highWater;
   return {
     unusedBefore: unusedFor === 0 ? 0 : now - Math.max(unusedFor, EVICTION.inUseFor),
-    bytes: isHigh ? Math.ceil(total - maxSize * EVICTION.lowWater) : 0,
-    usableBefore: now - EVICTION.inUseFor,
+    unused: { bytes: isHigh ? excess(EVICTION.lowWater) : 0, before: now - EVICTION.inUseFor },
+    inUse: {
+      bytes: total > maxSize ? excess(EVICTION.highWater) : 0,
+      before: now - EVICTION.readWithin,
+    },
   };
 }

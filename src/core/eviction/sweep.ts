@@ -1,16 +1,21 @@
 import type { Clock } from '../../platform/clock.ts';
 import { every } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
+import { writeSize } from '../../platform/size.ts';
 import type { Store } from '../store/store.ts';
+import type { CacheLimit } from './cache-limit.ts';
 import { type EvictionRules, planEviction } from './eviction.ts';
 
-export interface SweepOptions extends EvictionRules {
+export interface SweepOptions extends Pick<EvictionRules, 'unusedFor'> {
   readonly store: Store;
+  readonly limit: Pick<CacheLimit, 'bytes'>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly onEvicted: (evicted: Evicted) => void;
   /** Milliseconds between two sweeps. */
   readonly interval: number;
+  /** Milliseconds from a publication to the next sweep. */
+  readonly afterGrowth: number;
 }
 
 export interface Evicted {
@@ -18,41 +23,117 @@ export interface Evicted {
   readonly bytes: number;
 }
 
+export interface Sweep extends AsyncDisposable {
+  /** Evicts at once, so that `room` bytes more fit. */
+  now(room?: number): Promise<void>;
+}
+
 const BATCH = 100;
 
 /** Evicts again and again what the rules say must go. A file that is read goes on to be readable by who reads it. */
-export function sweep(options: SweepOptions): AsyncDisposable {
-  const { log, interval, onEvicted } = options;
-  return every(
-    interval,
-    async (signal) => {
-      const evicted = await sweepOnce(options, signal);
-      onEvicted(evicted);
-      if (evicted.blobs > 0) log.info(evicted, 'evicted');
-      return undefined;
-    },
-    log,
-  );
+export function sweep(options: SweepOptions): Sweep {
+  return new CacheSweep(options);
 }
 
-async function sweepOnce({ store, clock, ...rules }: SweepOptions, signal: AbortSignal): Promise<Evicted> {
-  await store.content.flushUses();
-  const { bytes: total } = await store.index.stats();
-  const plan = planEviction(total, clock(), rules);
-  const evicted = { blobs: 0, bytes: 0 };
-  const evict = async (before: number, isEnough: () => boolean) => {
-    while (!signal.aborted && !isEnough()) {
+class CacheSweep implements Sweep {
+  readonly #options: SweepOptions;
+  readonly #stop = new AbortController();
+  readonly #periodic: AsyncDisposable;
+  #sweeping: Promise<void> = Promise.resolve();
+  #soon: NodeJS.Timeout | undefined;
+  #isTooSmall = false;
+  #isFailing = false;
+
+  constructor(options: SweepOptions) {
+    this.#options = options;
+    const { store, interval, log } = options;
+    store.content.onPublished = () => this.#later();
+    this.#periodic = every(interval, () => this.now().then(() => undefined), log);
+  }
+
+  now(room = 0): Promise<void> {
+    this.#sweeping = this.#sweeping.then(() => this.#sweep(room));
+    return this.#sweeping;
+  }
+
+  /** A minute is long enough for a busy cache to exceed its size by far. */
+  #later(): void {
+    if (this.#stop.signal.aborted) return;
+    this.#soon ??= setTimeout(() => {
+      this.#soon = undefined;
+      void this.now();
+    }, this.#options.afterGrowth).unref();
+  }
+
+  async #sweep(room: number): Promise<void> {
+    const { log, onEvicted } = this.#options;
+    if (this.#stop.signal.aborted) return;
+    try {
+      const evicted = await this.#evict(room);
+      onEvicted(evicted);
+      if (evicted.blobs > 0) log.info(evicted, 'evicted');
+      this.#isFailing = false;
+    } catch (error) {
+      // Said once: on a disk that is read-only it fails every time.
+      if (!this.#isFailing) log.error({ error: (error as Error).message }, 'nothing can be evicted');
+      this.#isFailing = true;
+    }
+  }
+
+  async #evict(room: number): Promise<Evicted> {
+    const { store, clock, limit, unusedFor } = this.#options;
+    await store.content.flushUses();
+    const [{ bytes }, maxSize] = await Promise.all([store.index.stats(), limit.bytes()]);
+    const total = bytes + room;
+    const plan = planEviction(total, clock(), { maxSize, unusedFor });
+    const evicted = { blobs: 0, bytes: 0 };
+    await this.#evictUntil(plan.unusedBefore, evicted, Number.POSITIVE_INFINITY);
+    await this.#evictUntil(plan.unused.before, evicted, plan.unused.bytes);
+    const isTooSmall = total - evicted.bytes > maxSize;
+    if (isTooSmall) {
+      await this.#evictUntil(plan.inUse.before, evicted, plan.inUse.bytes);
+      if (total - evicted.bytes > maxSize) this.#later();
+    }
+    this.#complain(isTooSmall, maxSize);
+    return evicted;
+  }
+
+  #complain(isTooSmall: boolean, maxSize: number): void {
+    if (isTooSmall && !this.#isTooSmall)
+      this.#options.log.warn(
+        { maxSize: writeSize(maxSize) },
+        'what was used within the last minute is larger than the cache may be, so it is evicted and downloaded again; raise cache.maxSize or enlarge the disk',
+      );
+    this.#isTooSmall = isTooSmall;
+  }
+
+  async #evictUntil(
+    before: number,
+    evicted: { blobs: number; bytes: number },
+    enough: number,
+  ): Promise<void> {
+    const { store } = this.#options;
+    const isEnough = () => this.#stop.signal.aborted || evicted.bytes >= enough;
+    let first: string | undefined;
+    while (!isEnough()) {
       const batch = await store.index.unusedSince(before, BATCH);
+      // An index that cannot be written names what has gone again and again.
+      if (batch.length === 0 || batch[0]?.digest === first) return;
+      first = batch[0]?.digest;
       for (const { digest, size } of batch) {
-        if (signal.aborted || isEnough()) return;
+        if (isEnough()) return;
         await store.content.remove(digest);
         evicted.blobs++;
         evicted.bytes += size;
       }
       if (batch.length < BATCH) return;
     }
-  };
-  await evict(plan.unusedBefore, () => false);
-  await evict(plan.usableBefore, () => evicted.bytes >= plan.bytes);
-  return evicted;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    clearTimeout(this.#soon);
+    await this.#periodic[Symbol.asyncDispose]();
+    await this.#sweeping;
+  }
 }

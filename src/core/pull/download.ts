@@ -1,6 +1,7 @@
 import type { Logger } from '../../platform/log.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { RepositoryName } from '../../registry/repository.ts';
+import type { CacheSpace, MeasuredSpace, Reservation } from '../eviction/cache-space.ts';
 import type { PartialContent } from '../store/content-store.ts';
 import { type Answer, yes } from '../upstream/answer.ts';
 import type { BlobBody } from '../upstream/registry-client.ts';
@@ -15,11 +16,19 @@ export interface DownloadOptions {
   /** Does any repository contain the digest? */
   readonly isLinked: () => Promise<boolean>;
   readonly writes: CacheWrites;
+  readonly space: CacheSpace;
   readonly log: Logger;
 }
 
-/** What an opening comes to. `unwritable`: the cache cannot be written, so there is no fill. */
+/** What an opening comes to. `unwritable`: the cache cannot be written or has no space for it, so there is no fill. */
 export type Opened = Answer<Fill> | { readonly kind: 'unwritable' };
+
+interface Beginning {
+  /** Was more left than the blob has? */
+  readonly isTooMuch: boolean;
+  readonly measured: MeasuredSpace;
+  readonly receive: ReceiveOptions;
+}
 
 const UNWRITABLE = { kind: 'unwritable' } as const;
 
@@ -92,6 +101,7 @@ export class Download {
   async #ask(repository: RepositoryName, receive: ReceiveOptions): Promise<Opened> {
     const partial = await this.#partial;
     if (partial === undefined) return UNWRITABLE;
+    const measured = await this.#options.space.measure();
     const rest = await receive.open(partial.left, undefined);
     const isTooMuch = partial.left > 0 && rest.kind === 'cannot' && rest.trouble.cause === 'unfit';
     const answer = isTooMuch ? await receive.open(0, undefined) : rest;
@@ -99,7 +109,7 @@ export class Download {
     if (this.#fill !== undefined) letGo(answer.value);
     else {
       this.#filledFor = repository;
-      this.#fill = this.#begin(partial, answer.value, isTooMuch, receive);
+      this.#fill = this.#begin(partial, answer.value, { isTooMuch, measured, receive });
     }
     return this.#fill;
   }
@@ -107,18 +117,22 @@ export class Download {
   async #begin(
     partial: PartialContent,
     first: BlobBody,
-    isTooMuch: boolean,
-    receive: ReceiveOptions,
+    { isTooMuch, measured, receive }: Beginning,
   ): Promise<Opened> {
-    const { digest, writes, log } = this.#options;
+    const { digest, writes, space, log } = this.#options;
+    let reservation: Reservation | undefined;
     try {
       if (isTooMuch) await partial.clear();
+      const wanted = { digest, size: first.size, left: partial.left };
+      reservation = space.reserveOf(measured, wanted) ?? (await space.reserve(wanted));
     } catch (error) {
-      letGo(first);
       writes.failed(error as Error);
+    }
+    if (reservation === undefined) {
+      letGo(first);
       return UNWRITABLE;
     }
-    const fill = new Fill({ ...receive, digest, partial, first, writes, log });
+    const fill = new Fill({ ...receive, digest, partial, first, reservation, writes, log });
     void fill.ended.then(() => {
       this.#isClosed = true;
       this.#end.resolve(fill);

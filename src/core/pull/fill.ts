@@ -2,6 +2,7 @@ import { type Hash, randomUUID } from 'node:crypto';
 import type { Logger } from '../../platform/log.ts';
 import type { Progress } from '../../registry/core-api.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
+import { NoSpace, type Reservation } from '../eviction/cache-space.ts';
 import type { PartialContent } from '../store/content-store.ts';
 import type { BlobBody } from '../upstream/registry-client.ts';
 import type { CacheWrites } from './cache-writes.ts';
@@ -13,6 +14,8 @@ export interface FillOptions extends ReceiveOptions {
   readonly partial: PartialContent;
   /** The answer to the request for the rest. */
   readonly first: BlobBody;
+  /** The space for it, which the fill gives back. */
+  readonly reservation: Reservation;
   readonly log: Logger;
   readonly writes: CacheWrites;
 }
@@ -89,8 +92,9 @@ export class Fill {
       (error: Error) => error,
     );
     this.#options.first.body.destroy();
+    this.#options.reservation[Symbol.dispose]();
     // An upstream that announces too much breaks off where the blob is whole. What could not be written is hashed all the same.
-    if (!(brokeOff instanceof CacheFault) && matchesDigest(hash, this.digest)) await this.#publish();
+    if (!isOfCache(brokeOff) && matchesDigest(hash, this.digest)) await this.#publish();
     else await this.#fail(brokeOff ?? new WrongBytes('the bytes are not what their digest says'));
   }
 
@@ -104,6 +108,7 @@ export class Fill {
       // Meanwhile another thread writes them.
       hash.update(bytes);
       await appended;
+      await this.#options.reservation.wrote(bytes.length);
       this.#advance({ kind: 'filling', written: partial.size });
     }
   }
@@ -130,11 +135,15 @@ export class Fill {
     if (error instanceof CacheFault) writes.failed(error);
     else if (!signal.aborted) log.error({ digest: this.digest, error: error.message }, 'a fill failed');
     // Readers of other repositories ask again, each under their own scope.
-    const goesOnElsewhere =
-      error instanceof CacheFault || error instanceof RepositoryRefused || signal.aborted;
+    const goesOnElsewhere = isOfCache(error) || error instanceof RepositoryRefused || signal.aborted;
     this.#advance({ kind: goesOnElsewhere ? 'interrupted' : 'failed' });
-    await (error instanceof CacheFault || error instanceof WrongBytes ? partial.discard() : partial.leave());
+    await (isOfCache(error) || error instanceof WrongBytes ? partial.discard() : partial.leave());
   }
+}
+
+/** Can the bytes be had past the cache? */
+function isOfCache(error: Error | undefined): boolean {
+  return error instanceof CacheFault || error instanceof NoSpace;
 }
 
 async function* orCacheFault<T>(items: AsyncIterable<T>): AsyncGenerator<T, void> {

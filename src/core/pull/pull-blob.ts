@@ -3,6 +3,7 @@ import type { Logger } from '../../platform/log.ts';
 import type { CacheState, Grant } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
+import type { CacheSpace } from '../eviction/cache-space.ts';
 import type { CoreLimits } from '../limits.ts';
 import type { Store } from '../store/store.ts';
 import type { BlobHead, RegistryClient } from '../upstream/registry-client.ts';
@@ -25,6 +26,7 @@ export interface BlobPullOptions {
   readonly client: RegistryClient;
   readonly memberships: Memberships;
   readonly writes: CacheWrites;
+  readonly space: CacheSpace;
   readonly limits: CoreLimits;
   readonly log: Logger;
 }
@@ -106,12 +108,13 @@ export class BlobPull implements AsyncDisposable {
   }
 
   #begin(digest: Digest): Download {
-    const { store, writes, log } = this.#options;
+    const { store, writes, space, log } = this.#options;
     const download = new Download({
       digest,
       begin: () => store.content.begin(digest),
       isLinked: () => store.index.isLinked(digest),
       writes,
+      space,
       log,
     });
     this.#downloads.set(digest, download);

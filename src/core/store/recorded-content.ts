@@ -19,6 +19,8 @@ export class RecordedContent implements ContentStore {
   readonly #index: IndexStore;
   readonly #clock: Clock;
   readonly #log: Logger;
+  /** Is called when there is more content than before. */
+  onPublished: (() => void) | undefined;
   #uses = new Map<Digest, number>();
   #flushing: Promise<void> = Promise.resolve();
 
@@ -127,9 +129,10 @@ export class RecordedContent implements ContentStore {
     return this.#index.putContent(digest, { size, usedAt: this.#clock(), checkedAt: 0 });
   }
 
-  #published(digest: Digest, size: number, manifestType?: ManifestMediaType): Promise<void> {
+  async #published(digest: Digest, size: number, manifestType?: ManifestMediaType): Promise<void> {
     const now = this.#clock();
     const entry = { size, usedAt: now, checkedAt: now, ...(manifestType && { manifestType }) };
-    return this.#index.putContent(digest, entry);
+    await this.#index.putContent(digest, entry);
+    this.onPublished?.();
   }
 }

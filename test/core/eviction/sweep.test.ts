@@ -80,25 +80,58 @@ test('what nobody has used for so long goes, and is fetched again when it is ask
   await pull('alpine', image);
 });
 
-test('what was used in the last minute stays, however full the cache is', async () => {
-  await start({ maxSize: 100_000, limits: SHORT_LIMITS });
+test('what was used in the last minute stays as long as the rest makes room', async () => {
+  await start({ maxSize: 100_000_000, limits: SHORT_LIMITS });
   const [old, used] = [push('old'), push('used')];
   await pull('old', old);
   core.now += 30_000;
   await pull('used', used);
   core.now += 31_000;
   const log: LoggedLine[] = [];
-  await core.restart({ limits: { ...SHORT_LIMITS, sweepEvery: 5 }, log: testLog(log) });
+  await core.restart({
+    maxSize: 1.5 * MIB,
+    limits: { ...SHORT_LIMITS, sweepEvery: 5 },
+    log: testLog(log),
+  });
   await waitFor(() => log.some(({ msg }) => msg === 'evicted'));
   assert.deepEqual([await isHere(old.layers[0]), await isHere(used.layers[0])], [false, true]);
+  assert.ok(!log.some(({ msg }) => msg.startsWith('what was used within the last minute')));
 });
 
-test('a cap that is smaller than a blob lets it pull through', async () => {
+test('the size is kept where more is used within a minute than may be there, at once, and the log says so', async () => {
+  const log: LoggedLine[] = [];
+  const limits = { ...SHORT_LIMITS, sweepAfterGrowth: 5 };
+  await start({ maxSize: 2.5 * MIB, limits, log: testLog(log) });
+  const images = ['one', 'two', 'three'].map((name) => push(name));
+  for (const [at, name] of ['one', 'two', 'three'].entries()) {
+    core.now += 6_000;
+    await pull(name, images[at] ?? assert.fail());
+  }
+  // No periodic sweep comes within the time of this test.
+  await waitFor(async () => !(await isHere(images[0]?.layers[0])));
+  assert.ok(await isHere(images[2]?.layers[0]), 'nobody takes what was used within the last seconds');
+  assert.equal(log.filter(({ msg }) => msg.startsWith('what was used within the last minute')).length, 1);
+});
+
+test('a blob that is larger than the cache may be goes past it, whether its size is announced or not', async () => {
   await start({ maxSize: 100_000 });
   const image = push('alpine');
-  await pull('alpine', image);
-  core.now += HOUR;
-  await waitFor(async () => !(await isHere(image.layers[0])));
+  const target = `library/alpine/blobs/${image.layers[0]}`;
+  const bytes = image.blobs.get(image.layers[0] ?? assert.fail());
+  assert.equal((await core.ask('library/alpine/manifests/latest')).status, 200);
+  const announced = await core.ask(target);
+  assert.equal(announced.headers['hubgate-cache'], 'bypass');
+  assertBytes(announced.body, bytes);
+
+  const unannounced = push('busybox');
+  const other = `library/busybox/blobs/${unannounced.layers[0]}`;
+  hub.plant('cdn', /^GET/, { kind: 'unsized' });
+  const { body } = await core.ask(other);
+  assert.equal(JSON.parse(body.toString().trim().split('\n').at(-1) ?? '').kind, 'interrupted');
+  const past = await core.ask(other);
+  assert.equal(past.headers['hubgate-cache'], 'bypass');
+  assertBytes(past.body, unannounced.blobs.get(unannounced.layers[0] ?? assert.fail()));
+  assert.ok(!(await isHere(unannounced.layers[0])));
 });
 
 test('what a gateway gave out of its memory was used, for it says so', async () => {

@@ -1,8 +1,8 @@
-import { statfs } from 'node:fs/promises';
 import path from 'node:path';
+import { type DiskSpace, diskSpace } from '../../../platform/disk-space.ts';
+import { writeSize } from '../../../platform/size.ts';
 import { inHome } from '../../home.ts';
-import { writeSize } from '../../size.ts';
-import { type Check, type Looked, unknown, wrong } from '../checks.ts';
+import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 
 /** Bytes, and files: for users, tokens, the audit log, and fills that are under way. */
@@ -30,6 +30,7 @@ async function cacheWrites({ paths, config: { cache, coreUrl }, core }: Server):
 /** What is free and what the cache has already must be as much as it may become. */
 async function roomForCache({ paths, config: { cache, coreUrl }, core }: Server): Promise<Looked> {
   if (coreUrl !== undefined) return { skipped: 'the cache is that of the registry at core.url' };
+  if (cache.maxSize === 'auto') return { findings: exceeded(core, inHome(cache.directory, paths)) };
   const disk = await diskOf(cache.directory);
   const where = inHome(cache.directory, paths);
   const maxSize = `cache.maxSize is ${writeSize(cache.maxSize)}`;
@@ -38,10 +39,25 @@ async function roomForCache({ paths, config: { cache, coreUrl }, core }: Server)
     const what = `may lie on a disk that is too small: ${maxSize}, and ${writeSize(disk.free)} are free`;
     return { findings: [unknown(where, what, 'start the mirror: it knows how much of the rest is its own')] };
   }
-  if (disk.free + (core?.cache.bytes ?? 0) >= cache.maxSize) return { findings: [] };
+  if (disk.free + (core?.cache.bytes ?? 0) >= cache.maxSize)
+    return { findings: exceeded(core, inHome(cache.directory, paths)) };
   const has = core === undefined ? '' : `, and it holds ${writeSize(core.cache.bytes)}`;
   const what = `lies on a disk that is too small: ${maxSize}, ${writeSize(disk.free)} are free${has}`;
   return { findings: [wrong(where, what, mend)] };
+}
+
+/** What is in use is evicted only after a few seconds, so a cache that is much too small can be larger than it may be. */
+function exceeded(core: Server['core'], where: string): readonly Finding[] {
+  if (core?.cache.maxSize === 0)
+    return [
+      wrong(where, 'may hold nothing: so little is free on its disk', 'make room there: a tenth stays free'),
+    ];
+  if (core === undefined || core.cache.bytes <= core.cache.maxSize) return [];
+  const { bytes, maxSize } = core.cache;
+  const what = `holds ${writeSize(bytes)}, and may hold ${writeSize(maxSize)}`;
+  return [
+    wrong(where, what, 'raise cache.maxSize, or give the cache a larger disk: what is in use is larger'),
+  ];
 }
 
 async function leastSpace({ paths, config: { cache, log } }: Server): Promise<Looked> {
@@ -62,12 +78,9 @@ async function inodes({ config: { cache } }: Server): Promise<Looked> {
 }
 
 /** Of the disk on which a directory is, or will be. */
-async function diskOf(directory: string) {
-  const { bsize, blocks, bavail, files, ffree } = await statfs(directory).catch(
-    (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-      return statfs(path.dirname(directory));
-    },
-  );
-  return { total: blocks * bsize, free: bavail * bsize, files, freeFiles: ffree };
+function diskOf(directory: string): Promise<DiskSpace> {
+  return diskSpace(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return diskSpace(path.dirname(directory));
+  });
 }

@@ -1,0 +1,37 @@
+import { diskSpace } from '../../platform/disk-space.ts';
+import { DISK_RESERVE } from '../limits.ts';
+import type { Store } from '../store/store.ts';
+
+/** `cache.maxSize`: bytes, or as much as the disk has beyond a reserve. */
+export type MaxSize = number | 'auto';
+
+export interface CacheLimitOptions {
+  readonly maxSize: MaxSize;
+  readonly directory: string;
+  readonly store: Pick<Store, 'index'>;
+}
+
+/**
+ * How many bytes the cache may hold now. With `auto` that is what it holds and what is free, less the reserve, so it does not
+ * shrink because the cache grows, and does shrink when something else takes the disk.
+ */
+export class CacheLimit {
+  readonly #options: CacheLimitOptions;
+
+  constructor(options: CacheLimitOptions) {
+    this.#options = options;
+  }
+
+  async bytes(): Promise<number> {
+    const { maxSize, directory, store } = this.#options;
+    if (maxSize !== 'auto') return maxSize;
+    const [{ bytes }, { total, free }] = await Promise.all([store.index.stats(), diskSpace(directory)]);
+    return autoSize({ used: bytes, free, total });
+  }
+}
+
+/** All in bytes. */
+export function autoSize({ used, free, total }: { used: number; free: number; total: number }): number {
+  const reserve = Math.min(total * DISK_RESERVE.part, DISK_RESERVE.most);
+  return Math.max(0, Math.floor(used + free - reserve));
+}

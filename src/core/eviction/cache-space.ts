@@ -1,0 +1,138 @@
+import { LRUCache } from 'lru-cache';
+import { diskSpace } from '../../platform/disk-space.ts';
+import type { Logger } from '../../platform/log.ts';
+import { writeSize } from '../../platform/size.ts';
+import type { Digest } from '../../registry/digest.ts';
+import { DISK_FLOOR } from '../limits.ts';
+import type { CacheLimit } from './cache-limit.ts';
+
+export interface CacheSpaceOptions {
+  readonly directory: string;
+  readonly limit: Pick<CacheLimit, 'bytes'>;
+  /** Evicts so that so many bytes more fit. */
+  readonly makeRoom: (bytes: number) => Promise<void>;
+  readonly log: Logger;
+}
+
+/** Thrown while a fill is under way that the cache has no space for. */
+export class NoSpace extends Error {
+  override readonly name = 'NoSpace';
+}
+
+/** The space that one fill may take. */
+export interface Reservation extends Disposable {
+  /** Call after each write. @throws NoSpace if the fill may not go on. */
+  wrote(bytes: number): Promise<void>;
+}
+
+export interface MeasuredSpace {
+  /** Bytes that fills may take from the disk. */
+  readonly free: number;
+  /** Bytes that the cache may hold. */
+  readonly most: number;
+}
+
+/** What a fill is to take. */
+export interface WantedSpace {
+  readonly digest: Digest;
+  /** Of the whole blob; undefined if the upstream does not announce it. */
+  readonly size: number | undefined;
+  /** Bytes of it that are here. */
+  readonly left: number;
+}
+
+/** Blobs whose sizes are remembered because they were too large: an upstream need not announce them. */
+const REMEMBERED = 1_000;
+/** Bytes between two looks at the disk while a fill is under way: something else may fill it. */
+const LOOK_EVERY = 16 * 2 ** 20;
+
+/** Decides before and during a fill whether there is space for it, and counts what the fills under way have still to write. */
+export class CacheSpace {
+  readonly #options: CacheSpaceOptions;
+  readonly #tooLarge = new LRUCache<Digest, number>({ max: REMEMBERED });
+  #promised = 0;
+
+  constructor(options: CacheSpaceOptions) {
+    this.#options = options;
+  }
+
+  /** What there is, for a decision that waits for nothing: a body whose reading has not begun loses what has come of it. */
+  async measure(): Promise<MeasuredSpace> {
+    const { directory, limit } = this.#options;
+    const [{ free, total }, most] = await Promise.all([diskSpace(directory), limit.bytes()]);
+    return { free: free - floorOf(total), most };
+  }
+
+  /** Undefined if `measured` is not enough. */
+  reserveOf(measured: MeasuredSpace, wanted: WantedSpace): Reservation | undefined {
+    const { size, left } = this.#known(wanted);
+    const isEnough = size <= measured.most && this.#fits(measured, size - left);
+    return isEnough ? this.#reservation(wanted, measured.most) : undefined;
+  }
+
+  /** Makes room. Undefined if the blob does not fit; then it goes past the cache. @throws if the disk is full. */
+  async reserve(wanted: WantedSpace): Promise<Reservation | undefined> {
+    const { log, makeRoom } = this.#options;
+    const { digest, size, left } = this.#known(wanted);
+    await makeRoom(Math.max(0, size - left));
+    await this.check();
+    const measured = await this.measure();
+    if (size > measured.most) return this.#refuse(digest, size, measured.most);
+    if (this.#fits(measured, size - left)) return this.#reservation(wanted, measured.most);
+    log.warn({ digest, size: writeSize(size) }, 'the disk has no space for a blob; it is not cached');
+    return undefined;
+  }
+
+  /** @throws if the disk of the cache is full. */
+  async check(): Promise<void> {
+    const { free } = await this.measure();
+    if (free < 0) throw new Error(`ENOSPC: too little is free on the disk of ${this.#options.directory}`);
+  }
+
+  #known({ digest, size = this.#tooLarge.get(digest) ?? 0, left }: WantedSpace) {
+    return { digest, size, left };
+  }
+
+  #fits({ free }: MeasuredSpace, missing: number): boolean {
+    return free - this.#promised - Math.max(0, missing) >= 0;
+  }
+
+  #reservation({ digest, size = 0, left }: WantedSpace, most: number): Reservation {
+    const missing = Math.max(0, size - left);
+    this.#promised += missing;
+    let promised = missing;
+    let written = left;
+    const give = (bytes: number) => {
+      const given = Math.min(promised, bytes);
+      promised -= given;
+      this.#promised -= given;
+    };
+    return {
+      wrote: async (bytes) => {
+        give(bytes);
+        const isLook = Math.floor(written / LOOK_EVERY) < Math.floor((written + bytes) / LOOK_EVERY);
+        written += bytes;
+        if (written > most) {
+          this.#refuse(digest, written, most);
+          throw new NoSpace('the blob is larger than the cache may be');
+        }
+        if (isLook && !this.#fits(await this.measure(), 0))
+          throw new NoSpace('the disk of the cache is filling up');
+      },
+      [Symbol.dispose]: () => give(promised),
+    };
+  }
+
+  #refuse(digest: Digest, size: number, most: number): undefined {
+    if (!this.#tooLarge.has(digest))
+      this.#options.log.warn(
+        { digest, maxSize: writeSize(most) },
+        'a blob is larger than the cache may be; it is not cached',
+      );
+    this.#tooLarge.set(digest, size);
+  }
+}
+
+function floorOf(total: number): number {
+  return Math.min(total * DISK_FLOOR.part, DISK_FLOOR.most);
+}
