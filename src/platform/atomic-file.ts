@@ -1,25 +1,42 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, link, open, rename, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, link, open, realpath, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
+import { isAbsent } from './regular-file.ts';
 
 /**
  * Replaces a file as a whole: whoever reads it, also after a power cut, finds the old bytes or the new ones. The mode
  * holds from the first byte on, whatever the umask lets through. The owner stays who it was, or is the directory's: what
- * root writes for a service must stay the service's to read.
+ * root writes for a service must stay the service's to read. A symbolic link stays, and the file behind it is replaced.
  */
 export async function writeFileAtomically(
   file: string,
   bytes: string | Uint8Array,
   mode: number,
 ): Promise<void> {
-  const temporary = await writeTemporary({ file, bytes, mode });
+  const target = await behindLinks(file);
+  const temporary = await writeTemporary({ file: target, bytes, mode });
   try {
-    await rename(temporary, file);
+    await rename(temporary, target);
   } catch (error) {
     await unlink(temporary).catch(() => {});
     throw error;
   }
-  await syncDirectory(path.dirname(file));
+  await syncDirectory(path.dirname(target));
+}
+
+/**
+ * The file to which symbolic links lead; itself, where there is no file of this name. What replaced a link would leave the
+ * file behind it as it was, and that is the one that somebody keeps, as in git.
+ *
+ * @throws where a link leads to nothing.
+ */
+export async function behindLinks(file: string): Promise<string> {
+  try {
+    return await realpath(file);
+  } catch (error) {
+    if (await isAbsent(file, error)) return file;
+    throw error;
+  }
 }
 
 export interface NewFile {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { type Document, isMap } from 'yaml';
 import { z } from 'zod';
 import { whyNoName } from '../../access/subject.ts';
-import { writeFileAtomically } from '../../platform/atomic-file.ts';
+import { behindLinks, writeFileAtomically } from '../../platform/atomic-file.ts';
 import { type Fault, FaultsError, type Parsed } from '../../platform/fault.ts';
 import { withFileLock } from '../../platform/file-lock.ts';
 import { readIfPresent } from '../../platform/regular-file.ts';
@@ -126,7 +126,8 @@ export async function editUsers<Refusal extends string>(
   decide: (users: Users) => UserEdits | Refusal,
 ): Promise<Refusal | undefined> {
   await mkdir(path.dirname(file), { recursive: true, mode: 0o750 });
-  return withFileLock(file, async () => {
+  // By whatever name it is called, it has one lock.
+  return withFileLock(await behindLinks(file), async () => {
     const text = await readText(file);
     if (typeof text !== 'string') throw new FaultsError([text]);
     const parsed = parse(file, text);
