@@ -21,7 +21,6 @@ RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /us
   /usr/local/bin/yarn /usr/local/bin/yarnpkg
 COPY --from=dependencies /opt/hubgate/node_modules node_modules
 COPY package.json ./
-COPY config/access.yaml config/access.schema.json config/
 COPY src src
 RUN ln -s ../../../opt/hubgate/src/bin/hubgate.ts /usr/local/bin/hubgate
 

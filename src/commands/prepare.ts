@@ -3,6 +3,7 @@ import path from 'node:path';
 import { stateOfPolicy } from '../access/load-policy.ts';
 import type { Config } from '../config/config.ts';
 import { ensureServerCertificate } from '../pki/local-ca.ts';
+import { createFiles } from '../platform/atomic-file.ts';
 import { systemClock } from '../platform/clock.ts';
 import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import { type HomePaths, inHome, ROLES, type Role } from './home.ts';
@@ -16,8 +17,9 @@ export interface Prepared {
   readonly firstPassword?: string;
 }
 
-/** The policy of a fresh install, and what editors check it by, as the checkout ships them. */
-const SHIPPED = path.join(import.meta.dirname, '../../config');
+/** The policy of a fresh install. It is no home's own `config/`, which somebody may have edited. */
+const FIRST_POLICY = path.join(import.meta.dirname, 'first-policy/access.yaml');
+/** What editors check it by. */
 const POLICY_SCHEMA = 'access.schema.json';
 
 export interface PrepareScope {
@@ -83,11 +85,13 @@ function mustBeThere({ tls }: Config, paths: HomePaths, { isAskedFor = false }: 
 async function preparePolicy({ policy, lastPolicy }: HomePaths): Promise<void> {
   const isFresh = (await stateOfPolicy(policy)) === '' && !(await exists(lastPolicy));
   if (!isFresh) return;
-  await mkdir(path.dirname(policy), { recursive: true });
-  for (const file of [policy, path.join(path.dirname(policy), POLICY_SCHEMA)]) {
-    const shipped = path.join(SHIPPED, path.basename(file));
-    if (!(await exists(file))) await copyFile(shipped, file, constants.COPYFILE_EXCL);
-  }
+  const directory = path.dirname(policy);
+  await mkdir(directory, { recursive: true });
+  await copyFile(FIRST_POLICY, policy, constants.COPYFILE_EXCL);
+  const schema = path.join(directory, POLICY_SCHEMA);
+  if (await exists(schema)) return;
+  const { policySchema } = await import('./schema.ts');
+  await createFiles([{ file: schema, bytes: `${JSON.stringify(policySchema(), null, 2)}\n`, mode: 0o644 }]);
 }
 
 /** One that cannot be seen is there: nothing is written in its place. */

@@ -47,7 +47,7 @@ export class Apart implements AsyncDisposable {
   async #install(): Promise<void> {
     const program = path.join(this.root, 'program');
     await mkdir(program, { mode: 0o755 });
-    for (const part of ['src', 'config', 'package.json'])
+    for (const part of ['src', 'package.json'])
       await cp(path.join(ROOT, part), path.join(program, part), { recursive: true });
     // The packages are hundreds of megabytes: linked where that is possible.
     const modules = [path.join(ROOT, 'node_modules'), path.join(program, 'node_modules')];
