@@ -182,4 +182,33 @@ export const upstreamMutants: readonly Mutant[] = [
     replace: 'scheme.realm.href === refused.unanswered?.realm.host',
     tests: TOKENS,
   },
+  {
+    defence: 'the log repeats no media type that is none',
+    file: 'src/core/upstream/registry-client.ts',
+    find: "const [name] = MEDIA_TYPE.exec(String(type ?? '')) ?? [];",
+    replace: 'const name = String(type);',
+    tests: ['test/core/upstream/hostile-answers.test.ts'],
+  },
+  {
+    defence: 'the source of a quota holds visible characters only',
+    file: 'src/core/upstream/quota.ts',
+    find: ' && SOURCE.test(source)',
+    replace: '',
+    tests: ['test/core/upstream/quota.test.ts'],
+  },
+  {
+    defence: 'a list of tags of too much structure is refused before it is parsed',
+    file: 'src/gateway/routes/permitted-tags.ts',
+    find: 'if (exceededBound(list, BOUNDS) !== undefined) return undefined;',
+    replace: '',
+    tests: ['test/gateway/permitted-tags.test.ts'],
+  },
+  {
+    defence: 'the decisions about a long list of tags are made in slices',
+    file: 'src/gateway/routes/permitted-tags.ts',
+    find: 'await runInSlices(',
+    replace:
+      '((steps: Iterator<void, PermittedTag[]>) => { for (;;) { const step = steps.next(); if (step.done) return step.value; } })(',
+    tests: ['test/gateway/permitted-tags.test.ts'],
+  },
 ];

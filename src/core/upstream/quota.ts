@@ -10,6 +10,9 @@ export interface Quota {
   readonly readAt: number;
 }
 
+/** An address or an account's id: operators are shown it. */
+const SOURCE = /^[\x21-\x7e]{1,100}$/;
+
 type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
 export function readQuota(headers: Headers, now: number): Quota | undefined {
@@ -21,7 +24,7 @@ export function readQuota(headers: Headers, now: number): Quota | undefined {
     limit: limit.count,
     remaining: remaining.count,
     window: remaining.window,
-    ...(typeof source === 'string' && { source }),
+    ...(typeof source === 'string' && SOURCE.test(source) && { source }),
     readAt: now,
   };
 }

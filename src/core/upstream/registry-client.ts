@@ -258,8 +258,15 @@ function sizeIn({ headers }: UpstreamResponse): number | undefined {
   return typeof length === 'string' && /^\d{1,15}$/.test(length) ? Number(length) : undefined;
 }
 
+/** RFC 9110 §8.3.1, without parameters. Everything else that stands in the header is not repeated. */
+const MEDIA_TYPE = /^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}(?=[; ]|$)/;
+
 function unsupportedType(repository: Repository, type: unknown): Refused {
-  return unfit(repository, `manifests of type ${JSON.stringify(type)?.slice(0, 100)} are not mirrored`);
+  const [name] = MEDIA_TYPE.exec(String(type ?? '')) ?? [];
+  return unfit(
+    repository,
+    name === undefined ? 'a manifest has no valid media type' : `manifests of type ${name} are not mirrored`,
+  );
 }
 
 function unfit({ name }: Repository, why: string): Refused {

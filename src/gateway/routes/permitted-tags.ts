@@ -1,8 +1,13 @@
 import { z } from 'zod';
+import { exceededBound, type JsonBounds } from '../../platform/json-bounds.ts';
+import { runInSlices } from '../../platform/steps.ts';
 import { parseTag, type Tag } from '../../registry/reference.ts';
 import type { Permission } from '../permission/permit.ts';
 
 const LIST = z.object({ name: z.string().optional(), tags: z.array(z.string()).nullable() });
+
+/** A registry in the core's place passes on what its upstream sends. The built-in core allows no longer list than this either. */
+const BOUNDS: JsonBounds = { depth: 32, nodes: 30_000, elements: 200_000 };
 
 export interface TagRules {
   readonly permitTag: (tag: Tag) => Permission;
@@ -20,18 +25,36 @@ export async function permittedTags(
   const read = LIST.safeParse(parsed(list));
   if (!read.success) return undefined;
   const { name, tags } = read.data;
-  const permitted = (tags ?? []).flatMap((text) => {
-    const tag = parseTag(text);
-    const permission = tag && permitTag(tag);
-    return permission?.kind === 'granted' ? [{ tag, private: permission.private }] : [];
-  });
+  const permitted = await runInSlices(permittedOf(tags ?? [], permitTag));
   // A rule of its own can reach further for one tag than for another.
   const all = !reachesPrivate || permitted.every((one) => one.private) || (await isPublic());
   const shown = permitted.filter((one) => all || one.private).map(({ tag }) => tag);
   return Buffer.from(JSON.stringify({ name, tags: shown }));
 }
 
+interface PermittedTag {
+  readonly tag: Tag;
+  readonly private: boolean;
+}
+
+/** Step by step, because a decision for each of 200,000 tags would hold up everybody else. */
+function* permittedOf(
+  tags: readonly string[],
+  permitTag: TagRules['permitTag'],
+): Generator<void, PermittedTag[]> {
+  const permitted: PermittedTag[] = [];
+  for (const text of tags) {
+    const tag = parseTag(text);
+    const permission = tag === undefined ? undefined : permitTag(tag);
+    if (tag !== undefined && permission?.kind === 'granted')
+      permitted.push({ tag, private: permission.private });
+    yield;
+  }
+  return permitted;
+}
+
 function parsed(list: Buffer): unknown {
+  if (exceededBound(list, BOUNDS) !== undefined) return undefined;
   try {
     return JSON.parse(list.toString());
   } catch {

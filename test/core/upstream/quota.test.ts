@@ -29,3 +29,12 @@ test('Retry-After is seconds or a date', () => {
   assert.equal(readRetryAfter('soon', 0), undefined);
   assert.equal(readRetryAfter(undefined, 0), undefined);
 });
+
+test('the source of a quota is shown to operators, and so holds visible characters only', () => {
+  const headers = { 'ratelimit-limit': '100;w=60', 'ratelimit-remaining': '9;w=60' };
+  const sourceOf = (source: string) =>
+    readQuota({ ...headers, 'docker-ratelimit-source': source }, 0)?.source;
+  assert.equal(sourceOf('192.0.2.1'), '192.0.2.1');
+  for (const source of ['a b', '\u009b31m', 'a\n', '', 'x'.repeat(101)])
+    assert.equal(sourceOf(source), undefined);
+});
