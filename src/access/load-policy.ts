@@ -1,6 +1,7 @@
 import { readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import type { Fault, Parsed } from '../platform/fault.ts';
+import { reasonOf } from '../platform/reason.ts';
 import { isAbsent, readRegularFile, whileAnswering } from '../platform/regular-file.ts';
 import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import type { SubjectForms } from './federated-pattern.ts';
@@ -117,7 +118,7 @@ async function readSource(
     const text = (await readRegularFile(real, MAX_SIZE)).toString('utf8');
     return { source: file, label: path.relative(root, file), text };
   } catch (error) {
-    return { source: file, message: `cannot be read: ${(error as Error).message}` };
+    return { source: file, message: `cannot be read: ${reasonOf(error)}` };
   }
 }
 

@@ -19,7 +19,7 @@ interface Password extends Home {
 }
 
 /** Each verb's file is loaded when it is called: a start of a role should cost no more than that role. */
-export function program(end: (code: ExitCode) => void): Command {
+export function program(end: (code: ExitCode) => void, inHome: (home: string) => void = () => {}): Command {
   const hubgate = new Command('hubgate')
     .description(packageJson.description)
     .version(packageJson.version)
@@ -45,7 +45,9 @@ export function program(end: (code: ExitCode) => void): Command {
     // Commander gives the arguments, the options, and the command itself.
     command.action(async (...given: unknown[]) => {
       const names = given.slice(0, -2).flat() as string[];
-      end(await run(given.at(-2) as Options, ...names));
+      const options = given.at(-2) as Options;
+      inHome(options.home);
+      end(await run(options, ...names));
     });
   };
 
@@ -314,14 +316,20 @@ async function main(): Promise<void> {
 /** Runs the verb that the arguments name. What it throws is printed. */
 export async function runProgram(args: readonly string[]): Promise<ExitCode> {
   let code: ExitCode = 0;
+  let home = process.cwd();
+  const end = (ended: ExitCode) => {
+    code = ended;
+  };
+  const inHome = (directory: string) => {
+    home = directory;
+  };
   try {
-    await program((ended) => {
-      code = ended;
-    }).parseAsync([...args], { from: 'user' });
+    await program(end, inHome).parseAsync([...args], { from: 'user' });
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    printText(process.stderr, `hubgate: ${(error as Error).message}`);
+    const { explainError } = await import('../commands/explain-error.ts');
+    printText(process.stderr, `hubgate: ${explainError(error, home)}`);
     return 1;
   }
 }

@@ -1,7 +1,8 @@
-import { existsSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import type { z } from 'zod';
 import { askPeer, parseAnswer } from '../platform/ask-peer.ts';
 import { openSocketClient, PeerUnreachable } from '../platform/http-client.ts';
+import { isPermissionDenied, systemFailure } from '../platform/reason.ts';
 import { pathsIn } from './home.ts';
 import { printLine, type Terminal } from './terminal.ts';
 
@@ -42,7 +43,7 @@ export async function askRole<Schema extends z.ZodType>(
   { method, path, body, schema }: CoreQuestion<Schema>,
 ): Promise<Answered<Schema>> {
   // Whoever asks over it waits for one that is just being started; a command has no reason to.
-  if (!existsSync(socket)) return 'silent';
+  if (!isThere(socket)) return 'silent';
   await using client = openSocketClient(socket);
   try {
     const sent = body === undefined ? {} : { body: JSON.stringify(body) };
@@ -50,6 +51,14 @@ export async function askRole<Schema extends z.ZodType>(
     return answer.statusCode === 404 ? 'none' : { answer: parseAnswer(socket, answer, schema) };
   } catch (error) {
     if (!(error instanceof PeerUnreachable)) throw error;
+    // It may well run: this user may not ask it.
+    const failure = systemFailure(error);
+    if (failure !== undefined && isPermissionDenied(failure)) throw Object.assign(failure, { path: socket });
     return 'silent';
   }
+}
+
+/** @throws where this user may not know. */
+function isThere(socket: string): boolean {
+  return lstatSync(socket, { throwIfNoEntry: false }) !== undefined;
 }

@@ -2,6 +2,7 @@ import { type HtpasswdUser, parseHtpasswd } from '../auth/identity/htpasswd.ts';
 import { parseStaticUsers } from '../auth/identity/static-users.ts';
 import { editUsers, type UserEdits, type Users } from '../auth/identity/users-file.ts';
 import { type Fault, FaultsError } from '../platform/fault.ts';
+import { reasonOf } from '../platform/reason.ts';
 import { readRegularFile } from '../platform/regular-file.ts';
 import { pathsIn } from './home.ts';
 import { printFaults } from './load.ts';
@@ -18,7 +19,7 @@ export async function importUsers(
 ): Promise<ExitCode> {
   const bytes = await readRegularFile(file, MOST).catch((error: Error) => error);
   if (bytes instanceof Error)
-    return refuse([{ source: file, message: `cannot be read: ${bytes.message}` }], terminal, 2);
+    return refuse([{ source: file, message: `cannot be read: ${reasonOf(bytes)}` }], terminal, 2);
   const text = bytes.toString('utf8');
   const parsed = parseStaticUsers(file, text) ?? parseHtpasswd(file, text);
   if ('faults' in parsed) return refuse(parsed.faults, terminal, 1);

@@ -3,6 +3,7 @@ import type { Environment } from '../config/environment.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { type Fault, formatFault } from '../platform/fault.ts';
 import { tooOpen } from '../platform/secret-file.ts';
+import { whoMustRun } from './explain-error.ts';
 import type { HomePaths, Role } from './home.ts';
 import { secretFilesOf } from './secret-files.ts';
 import { printLine, type Terminal } from './terminal.ts';
@@ -33,7 +34,7 @@ export async function loadOrPrint(
   const config = 'value' in loaded ? loaded.value : undefined;
   const files = secretsOf === undefined ? [] : secretFilesOf(secretsOf, paths);
   const faults = [...('faults' in loaded ? loaded.faults : []), ...(await tooOpen(files))];
-  printFaults(faults, terminal);
+  printFaults(faults, terminal, paths.home);
   return faults.length === 0 ? config : undefined;
 }
 
@@ -42,6 +43,8 @@ export function printWarnings(warnings: readonly Fault[], { stderr }: Terminal):
   for (const warning of warnings) printLine(stderr, `${formatFault(warning)} (a warning)`);
 }
 
-export function printFaults(faults: readonly Fault[], { stderr }: Terminal): void {
+export function printFaults(faults: readonly Fault[], { stderr }: Terminal, home?: string): void {
   for (const fault of faults) printLine(stderr, formatFault(fault));
+  if (home !== undefined && faults.some(({ message }) => message.includes('permission denied')))
+    printLine(stderr, `hubgate: ${whoMustRun(home)}`);
 }

@@ -36,7 +36,7 @@ export async function createToken(
   if ('wrong' in wanted) return refuse(wanted.wrong, terminal, 2);
   const users = await readUsers(paths.users);
   if ('faults' in users) {
-    printFaults(users.faults, terminal);
+    printFaults(users.faults, terminal, paths.home);
     return 2;
   }
   if (!users.value.has(owner))

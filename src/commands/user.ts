@@ -99,7 +99,7 @@ export async function listUsers(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const users = await readUsers(pathsIn(home).users);
-  if ('faults' in users) return faulty(users.faults, terminal);
+  if ('faults' in users) return faulty(users.faults, terminal, home);
   const all = [...users.value.values()];
   if (json)
     printJson(
@@ -133,7 +133,7 @@ async function apply(
     if (why !== undefined) return refuse(terminal, why);
   } catch (error) {
     if (!(error instanceof FaultsError)) throw error;
-    return faulty(error.faults, terminal);
+    return faulty(error.faults, terminal, home);
   }
   printLine(terminal.stdout, done);
   return 0;
@@ -163,13 +163,13 @@ async function objected(
   terminal: Terminal,
 ): Promise<ExitCode | undefined> {
   const users = await readUsers(paths.users);
-  if ('faults' in users) return faulty(users.faults, terminal);
+  if ('faults' in users) return faulty(users.faults, terminal, paths.home);
   const why = objection(users.value);
   return why === undefined ? undefined : refuse(terminal, why);
 }
 
-function faulty(faults: readonly Fault[], terminal: Terminal): ExitCode {
-  printFaults(faults, terminal);
+function faulty(faults: readonly Fault[], terminal: Terminal, home: string): ExitCode {
+  printFaults(faults, terminal, pathsIn(home).home);
   return 2;
 }
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { readAuthorities } from '../platform/authority-file.ts';
 import { byPosition, type Parsed } from '../platform/fault.ts';
+import { reasonOf } from '../platform/reason.ts';
 import { readIfPresent, whileAnswering } from '../platform/regular-file.ts';
 import { tooOpen, whyTooOpen } from '../platform/secret-file.ts';
 import { readYaml } from '../platform/yaml-document.ts';
@@ -43,7 +44,7 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
   const source = path.join('config', 'hubgate.yaml');
   const file = path.join(home.directory, source);
   const bytes = await readIfPresent(file).catch((error: Error) => error);
-  if (bytes instanceof Error) return { faults: [{ source, message: `cannot be read: ${bytes.message}` }] };
+  if (bytes instanceof Error) return { faults: [{ source, message: `cannot be read: ${reasonOf(bytes)}` }] };
   const read = readYaml(source, bytes?.toString('utf8') ?? '');
   if ('faults' in read) return read;
   const { yaml, faults } = overlay(read.yaml, home.environment);
@@ -222,6 +223,6 @@ async function problemOf(file: string): Promise<string | undefined> {
     if (!stats.isFile()) return 'is not a regular file';
     return stats.size === 0 ? 'is empty' : undefined;
   } catch (error) {
-    return `cannot be read: ${(error as Error).message}`;
+    return `cannot be read: ${reasonOf(error)}`;
   }
 }

@@ -15,6 +15,7 @@ import path from 'node:path';
 import { createFiles, writeFileAtomically } from '../platform/atomic-file.ts';
 import type { Clock } from '../platform/clock.ts';
 import { type Fault, FaultsError } from '../platform/fault.ts';
+import { reasonOf } from '../platform/reason.ts';
 import { readIfPresent, readRegularFile } from '../platform/regular-file.ts';
 import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import type { CertificateRequest } from './certificate.ts';
@@ -241,6 +242,6 @@ async function readCertificate(file: string): Promise<X509Certificate | undefine
     const bytes = await readIfPresent(file);
     return bytes && new X509Certificate(bytes);
   } catch (error) {
-    throw new Error(`${file} cannot be read as a certificate: ${(error as Error).message}`, { cause: error });
+    throw new Error(`${file} cannot be read as a certificate: ${reasonOf(error)}`, { cause: error });
   }
 }

@@ -5,6 +5,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext, rootCertificates } from 'node:tls';
 import type { Clock } from '../platform/clock.ts';
+import { reasonOf } from '../platform/reason.ts';
 import { readIfPresent, readRegularFile } from '../platform/regular-file.ts';
 import { type CertificateFiles, LOCAL_CA_NAME } from './local-ca.ts';
 
@@ -106,7 +107,7 @@ async function readBytes(file: string): Promise<Buffer | PairProblem> {
     return await readRegularFile(file);
   } catch (error) {
     const mend = 'let the user read it that runs the gateway, or correct the path';
-    return unusable(file, `cannot be read: ${(error as Error).message}`, mend);
+    return unusable(file, `cannot be read: ${reasonOf(error)}`, mend);
   }
 }
 

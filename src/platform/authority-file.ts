@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { Parsed } from './fault.ts';
+import { reasonOf } from './reason.ts';
 import { readRegularFile } from './regular-file.ts';
 
 const BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
@@ -12,6 +13,6 @@ export async function readAuthorities(file: string): Promise<Parsed<readonly X50
     if (authorities.length > 0) return { value: authorities };
     return { faults: [{ source: file, message: 'holds no certificate of an authority' }] };
   } catch (error) {
-    return { faults: [{ source: file, message: `cannot be read: ${(error as Error).message}` }] };
+    return { faults: [{ source: file, message: `cannot be read: ${reasonOf(error)}` }] };
   }
 }

@@ -117,7 +117,7 @@ test('an import is all or nothing: of bad lines, and of names that hold somethin
     /^taken:2: ana is there already.*\ntaken:3: ci is there already.*\nhubgate: nothing/,
   );
   const missing = await user('import', 'not-there');
-  assert.match(missing.stderr, /^not-there: cannot be read: ENOENT/);
+  assert.match(missing.stderr, /^not-there: cannot be read: there is no such file/);
   assert.deepEqual([bad.code, taken.code, missing.code], [1, 1, 2]);
   assert.equal(await usersFile(), before);
 });

@@ -155,7 +155,7 @@ token: { lifetime: 1h }
     [
       'config/hubgate.yaml:1:16: server.url: found "http://mirror.corp", expected the address that clients type, such as https://mirror.corp',
       'config/hubgate.yaml:1:38: unknown key "server.port"; known here: url, names, listen, admin, catalog, workers',
-      "config/hubgate.yaml:3:46: the secret file cannot be read: ENOENT: no such file or directory, access '/nowhere/token'",
+      'config/hubgate.yaml:3:46: the secret file cannot be read: there is no such file',
       'config/hubgate.yaml:4:12: a username needs exactly one of passwordFile and password, and these need a username',
       'config/hubgate.yaml:4:19: http://ghcr.io would be asked without TLS; use https, or say "insecure: true"',
       'config/hubgate.yaml:5:3: "Bad Host" is no host; expected one such as ghcr.io or registry.corp:5000',

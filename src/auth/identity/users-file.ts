@@ -6,6 +6,7 @@ import { whyNoName } from '../../access/subject.ts';
 import { behindLinks, writeFileAtomically } from '../../platform/atomic-file.ts';
 import { type Fault, FaultsError, type Parsed } from '../../platform/fault.ts';
 import { withFileLock } from '../../platform/file-lock.ts';
+import { reasonOf } from '../../platform/reason.ts';
 import { readIfPresent } from '../../platform/regular-file.ts';
 import type { RememberedYaml } from '../../platform/remembered-yaml.ts';
 import { openYaml, type PartReader, section } from '../../platform/yaml-schema.ts';
@@ -96,7 +97,7 @@ async function readText(file: string): Promise<string | Fault> {
     const bytes = await readIfPresent(file, MOST_MIB * 2 ** 20);
     return bytes?.toString('utf8') ?? emptyFile();
   } catch (error) {
-    return { source: file, message: `cannot be read: ${(error as Error).message}` };
+    return { source: file, message: `cannot be read: ${reasonOf(error)}` };
   }
 }
 

@@ -44,6 +44,7 @@ export function valueOrPrint<T>(parsed: Parsed<T>, paths: HomePaths, terminal: T
   printFaults(
     parsed.faults.map((fault): Fault => ({ ...fault, source: inHome(fault.source, paths) })),
     terminal,
+    paths.home,
   );
   return undefined;
 }

@@ -5,6 +5,7 @@ import { isCertificateName } from '../../access/subject.ts';
 import { type IssuedClientCertificate, issueClientCertificate } from '../../pki/client-certificate.ts';
 import { readSigningRequest } from '../../pki/signing-request.ts';
 import { systemClock } from '../../platform/clock.ts';
+import { reasonOf } from '../../platform/reason.ts';
 import { readIfPresent } from '../../platform/regular-file.ts';
 import { pathsIn } from '../home.ts';
 import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
@@ -59,7 +60,7 @@ async function textOf(file: string): Promise<string | undefined> {
   try {
     return (await readIfPresent(file))?.toString('utf8');
   } catch (error) {
-    throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new Error(`${file} cannot be read: ${reasonOf(error)}`, { cause: error });
   }
 }
 

@@ -42,7 +42,7 @@ export async function clientConfig(
   if (config === undefined) return 2;
   const users = await readUsers(paths.users);
   if ('faults' in users) {
-    printFaults(users.faults, terminal);
+    printFaults(users.faults, terminal, paths.home);
     return 2;
   }
   const user = users.value.get(options.for);

@@ -1,4 +1,5 @@
 import { Deadline, DeadlineError } from '../../platform/deadline.ts';
+import { reasonOf } from '../../platform/reason.ts';
 
 /** Something that is not as it should be, or, at level `unknown`, that could not be told. */
 export interface Finding {
@@ -59,8 +60,7 @@ async function run({ name, look }: Check, longest: number): Promise<Checked> {
     if ('skipped' in looked) return { name, outcome: 'skipped', why: looked.skipped };
     return { name, outcome: outcomeOf(looked.findings), ...looked };
   } catch (error) {
-    const why =
-      error instanceof DeadlineError ? `took longer than ${longest / 1000} s` : (error as Error).message;
+    const why = error instanceof DeadlineError ? `took longer than ${longest / 1000} s` : reasonOf(error);
     const finding = unknown(
       name,
       `could not be looked at: ${why}`,

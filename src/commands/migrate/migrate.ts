@@ -1,5 +1,6 @@
 import { parseRules } from '../../access/policy-file.ts';
 import { formatFault } from '../../platform/fault.ts';
+import { reasonOf } from '../../platform/reason.ts';
 import { readRegularFile } from '../../platform/regular-file.ts';
 import { readYaml } from '../../platform/yaml-document.ts';
 import { printFaults } from '../load.ts';
@@ -16,7 +17,7 @@ export async function migrate(file: string, terminal: Terminal): Promise<ExitCod
   try {
     text = (await readRegularFile(file)).toString('utf8');
   } catch (error) {
-    printLine(terminal.stderr, `hubgate: ${file} cannot be read: ${(error as Error).message}`);
+    printLine(terminal.stderr, `hubgate: ${file} cannot be read: ${reasonOf(error)}`);
     return 2;
   }
   const read = readYaml(file, text);

@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { Fault, Parsed } from '../../platform/fault.ts';
+import { reasonOf } from '../../platform/reason.ts';
 import { parseImage } from '../../registry/image.ts';
 import { type Reference, type Tag, writeReference } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
@@ -63,7 +64,7 @@ async function readArgument(
   try {
     return { written: linesOf(arg, await readFile(arg, 'utf8')) };
   } catch (error) {
-    return { source: arg, message: `cannot be read: ${(error as Error).message}` };
+    return { source: arg, message: `cannot be read: ${reasonOf(error)}` };
   }
 }
 

@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { parse } from 'smol-toml';
+import { reasonOf } from '../../../platform/reason.ts';
 
 /** The files of a client host below `root`. Names of files are absolute, as its programs know them. */
 export class HostFiles {
@@ -46,7 +47,7 @@ export class HostFiles {
     try {
       return text.trim() === '' ? new Settings({}) : read(text);
     } catch (error) {
-      throw new UnreadableSettings(file, (error as Error).message.split('\n', 1)[0] ?? '');
+      throw new UnreadableSettings(file, reasonOf(error).split('\n', 1)[0] ?? '');
     }
   }
 

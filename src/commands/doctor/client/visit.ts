@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { Clock } from '../../../platform/clock.ts';
+import { reasonOf } from '../../../platform/reason.ts';
 import { pullScope } from '../../../registry/scope.ts';
 import { readTokenClaims } from '../../../registry/token-claims.ts';
 import { type Finding, unknown, wrong } from '../checks.ts';
@@ -92,7 +93,7 @@ async function readPair(
     if (left <= LEFT) return wrong(pair.certificate, `ends at ${end}`, mend);
     return { cert, key };
   } catch (error) {
-    return wrong(pair.certificate, `or its key cannot be read: ${(error as Error).message}`, mend);
+    return wrong(pair.certificate, `or its key cannot be read: ${reasonOf(error)}`, mend);
   }
 }
 

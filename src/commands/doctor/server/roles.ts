@@ -1,9 +1,12 @@
+import { accessSync, constants } from 'node:fs';
 import type { z } from 'zod';
+import { isPermissionDenied } from '../../../platform/reason.ts';
 import { AUTH_STATUS } from '../../../registry/auth-api.ts';
 import { CORE_STATUS } from '../../../registry/core-api.ts';
 import { askRole } from '../../ask-role.ts';
+import { whoMustRun } from '../../explain-error.ts';
 import { type HomePaths, inHome } from '../../home.ts';
-import { type Looked, wrong } from '../checks.ts';
+import { type Looked, unknown, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 
 /** What auth and the core of a home say of themselves; undefined of one that does not answer, or with an error. */
@@ -23,6 +26,14 @@ async function statusOf<Schema extends z.ZodType>(socket: string, schema: Schema
 }
 
 export function doRolesRun({ paths, config, auth, core }: Server): Looked {
+  for (const socket of [paths.authSocket, paths.coreSocket])
+    try {
+      accessSync(socket, constants.W_OK);
+    } catch (error) {
+      if (!isPermissionDenied(error)) continue;
+      const finding = unknown('the mirror', 'may not be asked by this user', whoMustRun(paths.home));
+      return { findings: [finding] };
+    }
   const needed = [
     { socket: paths.authSocket, status: auth },
     ...(config.coreUrl === undefined ? [{ socket: paths.coreSocket, status: core }] : []),

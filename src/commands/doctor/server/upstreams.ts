@@ -3,6 +3,7 @@ import { createRegistryClient } from '../../../core/upstream/registry-client.ts'
 import { createTransport } from '../../../core/upstream/transport.ts';
 import { openUrlClient } from '../../../platform/http-client.ts';
 import { createLogger } from '../../../platform/log.ts';
+import { reasonOf } from '../../../platform/reason.ts';
 import {
   CORE_STATUS,
   type CoreStatus,
@@ -98,7 +99,7 @@ async function isCoreThere(url: URL): Promise<Looked> {
   } catch (error) {
     const mend = 'start that registry, or correct core.url in config/hubgate.yaml';
     return {
-      findings: [wrong(`core.url ${url.origin}`, `cannot be reached: ${(error as Error).message}`, mend)],
+      findings: [wrong(`core.url ${url.origin}`, `cannot be reached: ${reasonOf(error)}`, mend)],
     };
   }
 }

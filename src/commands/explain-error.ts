@@ -1,0 +1,76 @@
+/** What a verb could not do, for people: the file that they know, what was attempted with it, and what to do. */
+import { readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { isPermissionDenied, reasonOf, systemFailure } from '../platform/reason.ts';
+
+/** What system calls do with a file. */
+const ATTEMPTS: Readonly<Record<string, string>> = {
+  open: 'opened',
+  read: 'read',
+  scandir: 'listed',
+  opendir: 'listed',
+  mkdir: 'made',
+  unlink: 'removed',
+  rm: 'removed',
+  rename: 'replaced',
+  connect: 'asked',
+  listen: 'served on',
+};
+
+/** Beside a file while it is being replaced, or locked; nobody knows these names. */
+const TEMPORARY = /(?:\.lock)?(?:\.[0-9a-f]{12,16})?\.(?:tmp|stale|new)$|\.lock$/;
+
+/** SQLite's "unable to open database file", which it also says where permission is denied. */
+const CANNOT_OPEN = 14;
+
+export function explainError(error: unknown, home: string): string {
+  const failure = systemFailure(error);
+  if (failure === undefined) return explainDatabase(error, home) ?? (error as Error).message;
+  const { path: at, syscall = '' } = failure;
+  // It was said already what could not be done with which file.
+  if (at === undefined) return `${(error as Error).message}${adviceFor(error, home)}`;
+  const file = at.replace(TEMPORARY, '');
+  const attempt = file === at ? (ATTEMPTS[syscall] ?? 'used') : 'written';
+  return `${file} cannot be ${attempt}: ${reasonOf(failure)}${adviceFor(error, home)}`;
+}
+
+function explainDatabase(error: unknown, home: string): string | undefined {
+  for (let at = error; at instanceof Error; at = at.cause)
+    if ('errcode' in at && (Number(at.errcode) & 0xff) === CANNOT_OPEN)
+      return `${(error as Error).message}; ${whoMustRun(home)}`;
+  return undefined;
+}
+
+function adviceFor(error: unknown, home: string): string {
+  return isPermissionDenied(error) ? `; ${whoMustRun(home)}` : '';
+}
+
+/** Whose the home is, as far as this user can see. */
+export function whoMustRun(home: string): string {
+  const owner = ownerOf([path.join(home, 'state'), path.join(home, 'run'), home]);
+  if (owner === undefined) return 'run this as the user that the mirror runs as, or as root';
+  if (owner === process.getuid?.())
+    return 'this user may not do that; look at the modes of the file and of the directories above it';
+  const name = nameOf(owner) ?? `#${owner}`;
+  if (owner === 0) return 'run this as root, whose home this is: sudo hubgate …';
+  return `run this as ${name} (the service's user) or root: sudo -u ${name} hubgate …`;
+}
+
+function ownerOf(directories: readonly string[]): number | undefined {
+  for (const directory of directories) {
+    const stats = statSync(directory, { throwIfNoEntry: false });
+    if (stats !== undefined) return stats.uid;
+  }
+  return undefined;
+}
+
+function nameOf(uid: number): string | undefined {
+  try {
+    const line = readFileSync('/etc/passwd', 'utf8')
+      .split('\n')
+      .find((one) => one.split(':')[2] === String(uid));
+    return line?.split(':')[0];
+  } catch {
+    return undefined;
+  }
+}
