@@ -11,7 +11,7 @@ const PASSED_ON =
 
 /**
  * The settings among the environment. They are taken out of it, for they can hold secrets, and so is all that no child
- * needs: cluster.fork gives a worker whatever is there.
+ * needs.
  */
 export function takeSettings(): Environment {
   const settings: Record<string, string> = {};

@@ -3,6 +3,7 @@ import type { WorkerPlace } from '../gateway/metrics/workers.ts';
 import { createLogger } from '../platform/log.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import type { HomePaths, Role } from './home.ts';
+import { openFilesLimit } from './open-files.ts';
 
 export interface RunningRole extends AsyncDisposable {
   /** Reads anew what is read from files by hand, changed or not. */
@@ -60,6 +61,7 @@ export async function runRole(
         auditFile: config.log.audit,
         auditOnFull: config.log.auditOnFull,
         authSocket: paths.authSocket,
+        openFiles: openFilesLimit(),
         core:
           config.coreUrl === undefined
             ? { socket: paths.coreSocket, directory: config.cache.directory }

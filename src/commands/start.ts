@@ -1,5 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import cluster from 'node:cluster';
+import { fork } from 'node:child_process';
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { flushCompileCache } from 'node:module';
@@ -9,13 +8,14 @@ import { type Config, withoutCredentials } from '../config/config.ts';
 import { createLogger } from '../platform/log.ts';
 import { roleProcess } from '../supervisor/role-process.ts';
 import { type RolePlan, supervise } from '../supervisor/supervise.ts';
-import { handOnUnconfirmed } from '../supervisor/unconfirmed-connections.ts';
 import { leaveNoMemory, nodeFlags } from './confinement.ts';
 import { examineHome } from './examine-home.ts';
 import { type HomePaths, pathsIn, type Role } from './home.ts';
 import { inheritedSockets, listeningOn, stdioWith } from './inherited-sockets.ts';
 import { Interruption } from './interruption.ts';
 import { loadOrPrint, printFaults, printWarnings } from './load.ts';
+import { tooFewOpenFiles } from './open-files.ts';
+import { withFreePorts } from './ports.ts';
 import { prepare, printFirstPassword } from './prepare.ts';
 import { returnMemory } from './return-memory.ts';
 import { environmentOf, takeSettings } from './role-environment.ts';
@@ -37,6 +37,8 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   leaveNoMemory();
   // Without a listener it would start Node's debugger.
   process.on('SIGUSR1', () => {});
+  const tooFew = tooFewOpenFiles();
+  if (tooFew !== undefined) throw new Error(tooFew);
   const paths = pathsIn(options.home);
   const readsSecrets = options.role === undefined || options.role === 'core';
   const servesClients = options.role === undefined || options.role === 'gateway';
@@ -57,10 +59,13 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   using interruption = new Interruption();
   const { signal } = interruption;
   const log = createLogger('supervisor', config.log);
-  const starting = supervise(plans(config, paths, options.role, sockets), log).catch((error) => {
-    // Ctrl-C reaches roles too, before they can tell it from an end.
-    if (!signal.aborted) throw error;
-  });
+  const gateway = await withFreePorts(listeningOn(withoutCredentials(config), sockets));
+  const starting = supervise(plans({ config, gateway, paths, only: options.role, sockets }), log).catch(
+    (error) => {
+      // Ctrl-C reaches roles too, before they can tell it from an end.
+      if (!signal.aborted) throw error;
+    },
+  );
   // While the roles start there is nothing else to do.
   returnMemory();
   const supervision = await starting;
@@ -83,47 +88,54 @@ async function runHere(role: Role, config: Config, paths: HomePaths): Promise<Ex
   return 0;
 }
 
-/** The roles as processes, those first that others need. All are given what was read once: a later edit is for a later start. */
-function plans(
-  config: Config,
-  paths: HomePaths,
-  only: Role | undefined,
-  sockets: readonly number[],
-): RolePlan[] {
-  const args = (role: Role) => ['--role', role, '--home', paths.home];
-  const own = (role: Role, settings: Config): RolePlan => ({
-    name: role,
-    spawn: () => {
-      const execArgv = nodeFlags(role, config, paths);
-      return roleProcess(fork(ROLE_BIN, args(role), { env: environmentOf(role, paths), execArgv }), settings);
-    },
-  });
-  cluster.setupPrimary({
-    exec: ROLE_BIN,
-    args: args('gateway'),
-    execArgv: nodeFlags('gateway', config, paths),
-    stdio: stdioWith(sockets),
-  });
-  const open = withoutCredentials(config);
-  const ofGateway = listeningOn(open, sockets);
-  const id = randomUUID();
-  const count = config.server.workers === 'auto' ? availableParallelism() : config.server.workers;
-  const gateways = Array.from({ length: count }, (_, index): RolePlan => {
-    const number = index + 1;
-    const settings = count === 1 ? ofGateway : { ...ofGateway, place: { number, count, start: id } };
-    return {
-      name: `gateway ${number}`,
-      spawn: () => roleProcess(forkWorker(environmentOf('gateway', paths)), settings),
-    };
-  });
-  if (only === 'gateway') return gateways;
-  return [...(config.coreUrl === undefined ? [own('core', config)] : []), own('auth', open), ...gateways];
+interface Plans {
+  readonly config: Config;
+  /** The same, as gateways need it. */
+  readonly gateway: Config;
+  readonly paths: HomePaths;
+  readonly only: Role | undefined;
+  readonly sockets: readonly number[];
 }
 
-function forkWorker(env: NodeJS.ProcessEnv): ChildProcess {
-  const worker = cluster.fork(env);
-  handOnUnconfirmed(worker);
-  return worker.process as ChildProcess;
+/** The roles as processes, those first that others need. All are given what was read once: a later edit is for a later start. */
+function plans({ config, gateway, paths, only, sockets }: Plans): RolePlan[] {
+  const plan = (role: Role, settings: Config, name: string = role): RolePlan => ({
+    name,
+    spawn: () => {
+      const execArgv = nodeFlags(role, config, paths);
+      const stdio = stdioWith(role === 'gateway' ? sockets : []);
+      const options = { env: environmentOf(role, paths), execArgv, stdio };
+      return roleProcess(fork(ROLE_BIN, ['--role', role, '--home', paths.home], options), settings);
+    },
+  });
+  const id = randomUUID();
+  const count = gatewayCount(config);
+  const gateways = Array.from({ length: count }, (_, index) => {
+    const number = index + 1;
+    const settings =
+      count === 1 ? gateway : { ...sharingPorts(gateway), place: { number, count, start: id } };
+    return plan('gateway', settings, `gateway ${number}`);
+  });
+  if (only === 'gateway') return gateways;
+  const core = config.coreUrl === undefined ? [plan('core', config)] : [];
+  return [...core, plan('auth', withoutCredentials(config)), ...gateways];
+}
+
+/** Where the kernel does not share connections out among processes, there is one. */
+function gatewayCount({ server: { workers } }: Config): number {
+  if (!SHARES_PORTS.has(process.platform)) return 1;
+  return workers === 'auto' ? availableParallelism() : workers;
+}
+
+/** By `reusePort` of https://nodejs.org/api/net.html#serverlistenoptions-callback. */
+const SHARES_PORTS: ReadonlySet<NodeJS.Platform> = new Set(['linux', 'freebsd']);
+
+/** Each gateway listens for itself: see decision 7. */
+function sharingPorts(config: Config): Config {
+  const { server } = config;
+  const listen = { ...server.listen, reusePort: true };
+  const admin = { ...server.admin, reusePort: true };
+  return { ...config, server: { ...server, listen, admin } };
 }
 
 /** As services do: SIGHUP reads files anew. In a terminal it says that this has gone, and the mirror goes with it. */

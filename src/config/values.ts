@@ -58,6 +58,8 @@ export interface ListenAddress {
   readonly port: number;
   /** A listening socket that the process which serves is given, in the place of both; no setting. */
   readonly fd?: number;
+  /** Do several processes listen there, each for itself? No setting. */
+  readonly reusePort?: boolean;
 }
 
 const LISTEN = 'an address to listen on, such as :8443 or 127.0.0.1:9090';

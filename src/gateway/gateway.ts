@@ -28,8 +28,10 @@ import { ambiguousFraming } from './http/framing.ts';
 import { InFlight } from './http/in-flight.ts';
 import { type ListenOn, listenOn } from './http/listen.ts';
 import { type Listener, listenTls } from './http/listener.ts';
+import { shareOpenFiles } from './http/open-files.ts';
 import { addressKey, peerAddress } from './http/peer-address.ts';
 import { oneAtATime } from './http/pipeline.ts';
+import { type Reached, reachListener } from './http/reach-listener.ts';
 import { refuse } from './http/respond.ts';
 import { ClientGone } from './http/response-body.ts';
 import { isOriginForm } from './http/target.ts';
@@ -63,6 +65,8 @@ export interface GatewayOptions {
   readonly auditOnFull: AuditOnFull;
   readonly authSocket: string;
   readonly core: { readonly socket: string; readonly directory: string } | { readonly url: URL };
+  /** How many files and connections this process may have open; absent: any number. */
+  readonly openFiles?: number;
   /** Which of several gateways this is, and where they tell each other what they measure; absent: the only one. */
   readonly worker?: { readonly place: WorkerPlace; readonly directory: string } | undefined;
   readonly log: Logger;
@@ -87,6 +91,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const record = stack.use(openAudit({ file: options.auditFile, onFull: options.auditOnFull, log, clock }));
   const auth = stack.use(openAuthClient(options.authSocket, limits.authQuestions));
   const chunks = new ChunkCache();
+  const openFiles = shareOpenFiles(options.openFiles ?? Number.POSITIVE_INFINITY);
   const core = stack.use(
     'url' in options.core
       ? openExternalCore(options.core.url, limits.coreQuestions)
@@ -94,6 +99,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
           log,
           clock,
           chunks,
+          blobs: openFiles.blobs,
         }),
   );
   await auth.answers();
@@ -125,10 +131,16 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     serviceRoutes({ auth, byCertificate, audit, ca: options.ca }),
   );
-  const readiness = createReadiness({ auth, core, policy, audit, listener: () => listener });
-  stack.use(await listenAdmin(options.admin, { readiness, metrics }));
+  const workers = options.worker?.place.count ?? 1;
+  const reach = async (): Promise<Reached> =>
+    listener === undefined
+      ? 'silent'
+      : reachListener({ listen: options.listen, port: listener.port, workers });
+  const readiness = createReadiness({ auth, core, policy, audit, listener: () => listener, reach });
+  stack.use(await listenAdmin(options.admin, { readiness, metrics, reach }));
   const handler = oneAtATime(bounded(app.callback(), metrics, limits.inFlight), limits.pipeline);
-  listener = stack.use(await listenTls({ ...options, authorities }, handler));
+  const { connections } = openFiles;
+  listener = stack.use(await listenTls({ ...options, authorities, connections }, handler));
   const running = stack.move();
   return {
     port: listener.port,

@@ -36,8 +36,7 @@ export async function serveOnSocket(file: string, listener: RequestListener): Pr
   const drain = drained(server, DRAIN);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    // A worker of a cluster would otherwise share it with the other ones.
-    server.listen({ path: address, exclusive: true }, resolve);
+    server.listen({ path: address }, resolve);
   });
   await chmod(address, 0o660);
   return drain;

@@ -350,8 +350,5 @@ test('a port that is taken is said so, and nothing is left running', async () =>
   const { code, stderr } = await run(['start'], environment);
   await hub[Symbol.asyncDispose]();
   assert.equal(code, 1);
-  assert.match(
-    stderr,
-    /^hubgate: gateway \d cannot start: port \d+ \(server\.listen\) or 0 \(server\.admin\) is in use/,
-  );
+  assert.match(stderr, /^hubgate: port \d+ \(server\.listen\) is in use/);
 });

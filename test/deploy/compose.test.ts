@@ -36,6 +36,7 @@ test('every container is without rights, its root read-only, and dumps no core',
     assert.deepEqual(service.cap_drop, ['ALL'], name);
     assert.deepEqual(service.security_opt, ['no-new-privileges:true'], name);
     assert.equal(service.ulimits?.core, 0, name);
+    assert.equal(service.ulimits?.nofile, 65_536, name);
     assert.equal(service.privileged, undefined, name);
     if (name !== 'setup') assert.deepEqual(service.cap_add, [], name);
   }

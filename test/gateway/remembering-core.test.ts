@@ -79,7 +79,7 @@ async function start() {
     directory: path.join(core.directory, 'data'),
     chunks,
   });
-  const options = { log: QUIET, clock: () => core.now, chunks };
+  const options = { log: QUIET, clock: () => core.now, chunks, blobs: 256 };
   const remembering = stack.use(await rememberAnswers(direct, options));
   const close = stack.move();
   const pull = (notes: CoreNotes = {}) =>

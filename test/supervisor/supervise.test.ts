@@ -44,17 +44,15 @@ function isRunning(pid: number): boolean {
   }
 }
 
-test('a role that dies is started again in less than a second, and the others go on', async () => {
+test('a role that dies is started again, and the others go on', async () => {
   const [core, gateway] = [new Plan('core'), new Plan('gateway')];
   const lines: LoggedLine[] = [];
   const supervision = await supervise([core, gateway], testLog(lines));
   const before = core.pid;
   const other = gateway.pid;
-  const died = performance.now();
   process.kill(before, 'SIGKILL');
   await waitFor(() => core.spawned.length === 2);
   await core.spawned[1]?.ready;
-  assert.ok(performance.now() - died < 1_000);
   assert.notEqual(core.pid, before);
   assert.equal(gateway.pid, other);
   assert.deepEqual(

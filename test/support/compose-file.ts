@@ -22,7 +22,7 @@ export interface Service {
   readonly cap_drop: readonly string[];
   readonly cap_add: readonly string[];
   readonly security_opt: readonly string[];
-  readonly ulimits?: { readonly core?: number };
+  readonly ulimits?: { readonly core?: number; readonly nofile?: number };
   readonly healthcheck?: { readonly test?: readonly string[] };
   readonly depends_on: Readonly<Record<string, { readonly condition: string }>>;
 }

@@ -14,6 +14,8 @@ export interface RunningMirrorOptions {
   readonly workers?: number;
   /** For the number of open files, hard and soft. */
   readonly openFiles?: number;
+  /** Whether it starts is what the test asks. */
+  readonly mayFail?: boolean;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -28,10 +30,15 @@ export class RunningMirror implements AsyncDisposable {
   output = '';
 
   static async start(options: RunningMirrorOptions = {}): Promise<RunningMirror> {
-    const home = await mkdtemp(path.join(tmpdir(), 'hubgate-home-'));
-    const mirror = new RunningMirror(home, await freePort(), await freePort(), options);
-    await mirror.#start();
-    return mirror;
+    for (let attempt = 1; ; attempt++) {
+      const home = await mkdtemp(path.join(tmpdir(), 'hubgate-home-'));
+      const mirror = new RunningMirror(home, await freePort(), await freePort(), options);
+      const isUp = await mirror.#start();
+      if (isUp || options.mayFail === true) return mirror;
+      await mirror[Symbol.asyncDispose]();
+      // Another test was given the same port.
+      if (attempt === 3 || !mirror.output.includes('is in use')) throw new Error(mirror.output);
+    }
   }
 
   private constructor(home: string, port: number, adminPort: number, options: RunningMirrorOptions) {
@@ -41,12 +48,12 @@ export class RunningMirror implements AsyncDisposable {
     this.#options = options;
   }
 
-  async #start(): Promise<void> {
+  async #start(): Promise<boolean> {
     const child = this.#spawn(['start']);
     this.#child = child;
     this.#exit = once(child, 'exit');
-    const isUp = waitFor(() => this.output.includes('docker pull'));
-    await Promise.race([isUp, this.#exit]);
+    const exit = this.#exit.then(() => false);
+    return Promise.race([waitFor(() => this.output.includes('docker pull')).then(() => true), exit]);
   }
 
   #spawn(args: readonly string[]) {

@@ -15,13 +15,13 @@ export interface RememberingOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly chunks: ChunkCache;
+  /** Blobs at most that stay open. */
+  readonly blobs: number;
 }
 
 /** Bytes of manifests in each gateway, and of the largest that is worth it. */
 const MANIFESTS_SIZE = 16 * 1024 * 1024;
 const LARGEST_MANIFEST = 256 * 1024;
-/** Each is an open file. */
-const MAX_BLOBS = 256;
 /** What an entry takes besides the manifest itself. */
 const ENTRY_SIZE = 512;
 /** Milliseconds for which a question waits for the answer to the same one. Out of the cache it comes in a few. */
@@ -34,11 +34,11 @@ type Remembered = RepositoryRoute & { readonly kind: 'manifest' | 'blob' };
 /** The small answers of a core, given again for as long as it said that they hold: a question costs more than the answer. */
 export async function rememberAnswers(
   core: RememberableCore,
-  { log, clock, chunks }: RememberingOptions,
+  { log, ...options }: RememberingOptions,
 ): Promise<Core> {
   const first = { etag: '', value: '' };
   const state = await follow((options) => core.state(options), { name: 'the core', log, first });
-  return new RememberingCore(core, state, { clock, chunks });
+  return new RememberingCore(core, state, options);
 }
 
 class RememberingCore implements Core {
@@ -56,7 +56,7 @@ class RememberingCore implements Core {
   constructor(
     core: RememberableCore,
     state: Followed<string>,
-    { clock, chunks }: Omit<RememberingOptions, 'log'>,
+    { clock, chunks, blobs }: Omit<RememberingOptions, 'log'>,
   ) {
     this.#core = core;
     this.#state = state;
@@ -69,7 +69,7 @@ class RememberingCore implements Core {
       maxSize: MANIFESTS_SIZE,
       sizeCalculation: ({ bytes }) => ENTRY_SIZE + (bytes?.length ?? 0),
     });
-    this.#blobs = new LRUCache({ ...lifetimes, max: MAX_BLOBS, dispose: (blob) => blob.release() });
+    this.#blobs = new LRUCache({ ...lifetimes, max: blobs, dispose: (blob) => blob.release() });
   }
 
   async pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer> {

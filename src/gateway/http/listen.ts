@@ -7,13 +7,16 @@ export interface ListenOn {
   readonly port: number;
   /** A listening socket that this process was given, in the place of both. */
   readonly fd?: number;
+  /** Other processes of this user listen on the same port, each for itself. */
+  readonly reusePort?: boolean;
 }
 
 /** Resolves when `server` listens. */
-export async function listenOn(server: Server, { host, port, fd }: ListenOn): Promise<void> {
-  // Each worker accepts from it by itself. By `{ fd }` node:cluster would ask the supervisor for it, which closes it when its
-  // last worker ends.
+export async function listenOn(
+  server: Server,
+  { host, port, fd, reusePort = false }: ListenOn,
+): Promise<void> {
   if (fd !== undefined) server.listen(new Socket({ fd, readable: false, writable: false }));
-  else server.listen({ port, ...(host !== undefined && { host }) });
+  else server.listen({ port, reusePort, ...(host !== undefined && { host }) });
   await once(server, 'listening');
 }

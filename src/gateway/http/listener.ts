@@ -1,7 +1,7 @@
 import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
 import type { RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { drained } from '../../platform/drain.ts';
 import type { Live } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
@@ -15,6 +15,8 @@ export interface ListenerOptions {
   readonly key: string;
   /** Whose client certificates are asked for. */
   readonly authorities: Live<readonly X509Certificate[]>;
+  /** Connections at a time; those beyond are ended at once. */
+  readonly connections: number;
   readonly log: Logger;
 }
 
@@ -22,6 +24,8 @@ export interface Listener extends AsyncDisposable {
   readonly port: number;
   /** Does it take connections? Not any more while it drains. */
   readonly isOpen: boolean;
+  /** How many connections it has, and may have. */
+  readonly connections: { readonly open: number; readonly most: number };
   /** When the certificate that it shows ends. Milliseconds since the epoch. */
   readonly certificateEnds: number;
 }
@@ -39,7 +43,8 @@ const LIMITS = {
   drain: 30_000,
   check: 5_000,
 };
-const MAX_CONNECTIONS = 10_000;
+/** Milliseconds between two lines of the log about the same. */
+const LOG_EVERY = 60_000;
 
 /** AEAD suites with forward secrecy only; TLS 1.3 has no others. */
 const CIPHERS = [
@@ -72,7 +77,7 @@ const TLS = {
 
 /** The public listener: TLS 1.2 and 1.3, HTTP/1.1. A certificate that changes on disk serves the next connection. */
 export async function listenTls(options: ListenerOptions, handler: RequestListener): Promise<Listener> {
-  const { log, listen } = options;
+  const { log, listen, connections } = options;
   const server = createServer(
     {
       ALPNProtocols: ['http/1.1'],
@@ -88,15 +93,24 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
     handler,
   );
   const drain = drained(server, LIMITS.drain);
-  server.maxConnections = MAX_CONNECTIONS;
+  server.maxConnections = connections;
+  logDropped(server, options);
   server.timeout = LIMITS.inactivity;
   server.on('tlsClientError', (error) => log.debug({ error: error.message }, 'a TLS handshake failed'));
+  const open = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
   const certificate = await followCertificate(server, options);
   await listenOn(server, listen);
   return {
     port: (server.address() as AddressInfo).port,
     get isOpen() {
       return server.listening;
+    },
+    get connections() {
+      return { open: open.size, most: connections };
     },
     get certificateEnds() {
       return certificate.ends;
@@ -106,6 +120,22 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
       await drain[Symbol.asyncDispose]();
     },
   };
+}
+
+/** An operator must learn of it; who is refused so does not learn why. */
+function logDropped(server: Server, { connections, log }: ListenerOptions): void {
+  let dropped = 0;
+  let loggedAt = Number.NEGATIVE_INFINITY;
+  server.on('drop', () => {
+    dropped++;
+    const now = performance.now();
+    if (now - loggedAt < LOG_EVERY) return;
+    loggedAt = now;
+    log.warn(
+      { connections, dropped },
+      'connections are refused: as many are open as the limit of open files allows; see "Open files" in docs/operations.md',
+    );
+  });
 }
 
 /** A pair that does not fit, as when one of its files was replaced a moment before the other, changes nothing. */

@@ -3,6 +3,7 @@ import type { AuthClient } from '../admission/auth-client.ts';
 import type { Audit, AuditState } from '../audit/audit.ts';
 import type { Core } from '../handover/core.ts';
 import type { Listener } from '../http/listener.ts';
+import type { Reached } from '../http/reach-listener.ts';
 import type { LivePolicy } from '../permission/live-policy.ts';
 
 export interface ReadinessRooms {
@@ -11,13 +12,15 @@ export interface ReadinessRooms {
   readonly policy: LivePolicy;
   readonly audit: Pick<Audit, 'state'>;
   /** Undefined while there is none yet. */
-  readonly listener: () => Pick<Listener, 'isOpen'> | undefined;
+  readonly listener: () => Pick<Listener, 'isOpen' | 'connections'> | undefined;
+  readonly reach: () => Promise<Reached>;
 }
 
 /** A part, and what it says of itself. */
 interface Part {
   readonly ready: boolean;
   readonly error?: string;
+  readonly connections?: Listener['connections'];
 }
 
 export type Readiness = () => Promise<{ readonly ready: boolean } & Readonly<Record<string, Part | boolean>>>;
@@ -26,15 +29,19 @@ export type Readiness = () => Promise<{ readonly ready: boolean } & Readonly<Rec
 const DEADLINE = 3_000;
 
 /** Can pulls be served, by this gateway and those whom it needs? All of them must, and each says why not. */
-export function createReadiness({ auth, core, policy, audit, listener }: ReadinessRooms): Readiness {
+export function createReadiness({ auth, core, policy, audit, listener, reach }: ReadinessRooms): Readiness {
   return async () => {
-    const [ofAuth, ofCore] = await Promise.all([stateOf(auth.status()), stateOf(core.status())]);
+    const [ofAuth, ofCore, ofListener] = await Promise.all([
+      stateOf(auth.status()),
+      stateOf(core.status()),
+      stateOfListener(listener(), reach),
+    ]);
     const parts = {
       auth: ofAuth,
       core: ofCore,
       policy: { ready: true, version: policy.current.data.version },
       audit: partOfAudit(audit.state()),
-      listener: listener()?.isOpen ? { ready: true } : { ready: false, error: 'it takes no connections' },
+      listener: ofListener,
     };
     return { ready: Object.values(parts).every(({ ready }) => ready), ...parts };
   };
@@ -44,6 +51,25 @@ export function createReadiness({ auth, core, policy, audit, listener }: Readine
 function partOfAudit({ waiting, lost, trouble, refuses }: AuditState): Part {
   const counted = { waiting, lost };
   return { ready: !refuses, ...counted, ...(trouble !== undefined && { error: trouble }) };
+}
+
+const UNREACHED = {
+  refused: 'it ends connections without an answer',
+  silent: 'a gateway does not answer connections',
+};
+
+async function stateOfListener(
+  listener: ReturnType<ReadinessRooms['listener']>,
+  reach: ReadinessRooms['reach'],
+): Promise<Part> {
+  if (listener?.isOpen !== true) return { ready: false, error: 'it takes no connections' };
+  const { connections } = listener;
+  if (connections.open >= connections.most)
+    return { ready: false, error: 'it has as many connections as its open files allow', connections };
+  const reached = await reach();
+  return reached === 'answers'
+    ? { ready: true, connections }
+    : { ready: false, error: UNREACHED[reached], connections };
 }
 
 async function stateOf(detail: Promise<object>): Promise<Part> {

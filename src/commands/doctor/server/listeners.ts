@@ -1,9 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { createConnection } from 'node:net';
+import { z } from 'zod';
 import { isLoopback, type ListenAddress } from '../../../config/values.ts';
 import { Deadline } from '../../../platform/deadline.ts';
+import { openUrlClient } from '../../../platform/http-client.ts';
 import { readRegularFile } from '../../../platform/regular-file.ts';
 import { inHome } from '../../home.ts';
+import { RAISE_OPEN_FILES } from '../../open-files.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
 import { handshake, type Peer, whyNot } from '../connection.ts';
 import { pair } from './certificate.ts';
@@ -11,6 +14,7 @@ import type { Server } from './checks.ts';
 
 /** Milliseconds. */
 const CONNECT = 2_000;
+const READY = 5_000;
 
 /** Does the mirror answer where it should, and is that all? */
 export async function listeners(server: Server): Promise<Looked> {
@@ -53,9 +57,30 @@ async function adminListener({ config, auth }: Server): Promise<Finding[]> {
       'bind it to 127.0.0.1, or see to it that only Prometheus can reach it: it is plain HTTP, and asks for no login';
     return [wrong(where, `listens on ${host ?? 'every address'}, where others can reach it`, mend)];
   }
-  if (auth === undefined || admin.port === 0 || (await isOpen(peerOf(admin)))) return [];
+  if (auth === undefined || admin.port === 0) return [];
+  const peer = peerOf(admin);
+  if (await isOpen(peer)) return openFiles(peer, config.server.listen.port);
   const mend = 'no gateway runs, or with another configuration than this; the log of hubgate start says why';
   return [wrong(where, 'has nobody who listens, while the mirror runs', mend)];
+}
+
+/** Of a gateway, in the answer to /readyz. */
+const READINESS = z.object({ listener: z.object({ connections: z.object({ most: z.int() }) }) });
+
+/** Connections of a gateway. Every docker that pulls keeps some open, for two minutes. */
+const ENOUGH_CONNECTIONS = 1_000;
+
+/** Does the limit of open files leave enough connections? Only a gateway knows its own. */
+async function openFiles({ host, port }: Peer, listenPort: number): Promise<Finding[]> {
+  const authority = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  await using client = openUrlClient(new URL(`http://${authority}`));
+  const most = await client
+    .request({ method: 'GET', path: '/readyz', deadline: READY })
+    .then(async ({ body }) => READINESS.parse(await body.json()).listener.connections.most)
+    .catch(() => undefined);
+  if (most === undefined || most >= ENOUGH_CONNECTIONS) return [];
+  const what = `takes no more than ${most} connections in each gateway, because a process may have so few files open`;
+  return [wrong(`server.listen (port ${listenPort})`, what, `${RAISE_OPEN_FILES}, and start it again`)];
 }
 
 /** As this machine itself can reach what listens there. */

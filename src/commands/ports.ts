@@ -1,0 +1,37 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import type { Config } from '../config/config.ts';
+import type { ListenAddress } from '../config/values.ts';
+
+/**
+ * The configuration with ports that nobody else listens on: several gateways listen on the same port each for itself, and then the
+ * kernel would let another process of this user listen there too. A port 0 becomes one that all of them use.
+ *
+ * @throws where a port is in use, or may not be used
+ */
+export async function withFreePorts(config: Config): Promise<Config> {
+  const { server } = config;
+  const listen = await freePort(server.listen, 'server.listen');
+  const admin = await freePort(server.admin, 'server.admin');
+  return { ...config, server: { ...server, listen, admin } };
+}
+
+async function freePort(
+  address: ListenAddress & { readonly fd?: number },
+  key: string,
+): Promise<ListenAddress> {
+  if (address.fd !== undefined) return address;
+  const { host, port } = address;
+  const server = createServer().listen({ port, ...(host !== undefined && { host }), exclusive: true });
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const what = code === 'EADDRINUSE' ? 'is in use' : 'cannot be used';
+    throw new Error(`port ${port} (${key}) ${what}: ${message}`, { cause: error });
+  }
+  const { port: found } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return { ...address, port: found };
+}
