@@ -100,7 +100,7 @@ export const upstreamMutants: readonly Mutant[] = [
   },
   {
     defence: 'an idle connection is given up before a firewall cuts it',
-    file: 'src/core/upstream/transport.ts',
+    file: 'src/core/upstream/connections.ts',
     find: ', keepAliveMaxTimeout: this.#limits.idle',
     replace: '',
     tests: REPEATED,

@@ -1,12 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import { Deadline, DeadlineError, unlessAborted } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
-import { Agent, type Dispatcher, errors } from '../../platform/undici.ts';
+import { type Agent, type Dispatcher, errors } from '../../platform/undici.ts';
 import type { UpstreamHost } from '../../registry/repository.ts';
 import type { CoreLimits } from '../limits.ts';
-import { type AddressKind, kindOfAddress, kindOfHost, lookupOnly } from './address.ts';
 import { type Answer, cannot, type Refused, type Trouble, yes } from './answer.ts';
 import { Breaker } from './breaker.ts';
+import { type Connections, UpstreamConnections } from './connections.ts';
 import { countRequest } from './cost.ts';
 import { isRedirectAllowed } from './origin-rules.ts';
 
@@ -58,10 +58,6 @@ export interface UpstreamResponse extends Pick<Dispatcher.ResponseData, 'statusC
 
 const MAX_REDIRECTS = 3;
 const MAX_ORIGINS = 1_000;
-/** Per origin: enough for a busy morning, and within what an abuse limit per address bears. */
-const MAX_CONNECTIONS = 64;
-/** More per origin, for requests that are repeated and for probes. */
-const MAX_FRESH_CONNECTIONS = 16;
 /** Bytes of a body that are taken in one go where they come faster than they are used. */
 const BODY_BUFFER = 256 * 1024;
 const USER_AGENT = 'hubgate';
@@ -75,17 +71,9 @@ export function askingTokensOf(upstream: UpstreamHost, transport: Transport): Pi
   return { send: (request) => transport.send({ ...request, tokenOf: upstream }) };
 }
 
-/** The ways to hosts: `kept` connections serve request after request, `fresh` ones serve one each. */
-interface Connections {
-  readonly kept: Agent;
-  readonly fresh: Agent;
-}
-
 class UndiciTransport implements Transport {
-  readonly #direct: Connections;
+  readonly #connections: UpstreamConnections;
   readonly #limits: CoreLimits;
-  /** One for each kind of address that redirects of some upstream may lead to. */
-  readonly #confined = new Map<AddressKind, Connections>();
   /** One for each origin that was asked. */
   readonly #breakers = new LRUCache<string, Breaker>({
     max: MAX_ORIGINS,
@@ -98,13 +86,16 @@ class UndiciTransport implements Transport {
     this.#limits = limits;
     this.#log = log;
     this.#observe = observe;
-    this.#direct = this.#connections({});
+    this.#connections = new UpstreamConnections(limits);
   }
 
   async send(request: UpstreamRequest): Promise<Answer<UpstreamResponse>> {
     const { url, headers = {}, followFor } = request;
     try {
-      const first = { ...(await this.#request(this.#direct, url, headers, request)), redirected: false };
+      const first = {
+        ...(await this.#request(this.#connections.direct, url, headers, request)),
+        redirected: false,
+      };
       return followFor === undefined || !isRedirect(first)
         ? yes(first)
         : await this.#follow(first, request, followFor);
@@ -120,8 +111,7 @@ class UndiciTransport implements Transport {
   }
 
   get waiting(): number {
-    const pools = this.#agents().flatMap(({ stats }) => Object.values(stats));
-    return pools.reduce((sum, stats) => sum + ('queued' in stats ? Number(stats.queued) : 0), 0);
+    return this.#connections.waiting;
   }
 
   async #follow(
@@ -136,7 +126,7 @@ class UndiciTransport implements Transport {
       discard(current);
       const target = URL.parse(String(current.headers.location), base);
       if (target === null || !isRedirectAllowed(target, upstream)) return refused(upstream, target);
-      const connections = await this.#connectionsFor(target, upstream);
+      const connections = await this.#connections.towards(target, upstream);
       if (connections === undefined) return refused(upstream, target);
       current = { ...(await this.#request(connections, target, headers, request)), redirected: true };
       if (!isRedirect(current)) return yes(current);
@@ -144,33 +134,6 @@ class UndiciTransport implements Transport {
     }
     discard(current);
     return cannot('failed', `${upstream.host} redirects more than ${MAX_REDIRECTS} times`);
-  }
-
-  /** Undefined where the target is written as an address of a kind that is not allowed. */
-  async #connectionsFor(target: URL, upstream: URL): Promise<Connections | undefined> {
-    if (target.origin === upstream.origin) return this.#direct;
-    const kind = upstream.protocol === 'http:' ? await kindOfHost(upstream.hostname) : 'public';
-    const literal = target.hostname.replace(/^\[|\]$/g, '');
-    if (/^[\d.]+$|:/.test(literal) && kindOfAddress(literal) !== kind) return undefined;
-    const connections = this.#confined.get(kind) ?? this.#connections({ lookup: lookupOnly(kind) });
-    this.#confined.set(kind, connections);
-    return connections;
-  }
-
-  #connections(connect: { lookup?: ReturnType<typeof lookupOnly> }): Connections {
-    const options = {
-      connect: { ...connect, timeout: this.#limits.connect },
-      bodyTimeout: this.#limits.bodyIdle,
-    };
-    return {
-      kept: new Agent({ ...options, connections: MAX_CONNECTIONS, keepAliveMaxTimeout: this.#limits.idle }),
-      // Without pipelining undici keeps no connection. HTTP/2 would put several requests on one.
-      fresh: new Agent({ ...options, connections: MAX_FRESH_CONNECTIONS, pipelining: 0, allowH2: false }),
-    };
-  }
-
-  #agents(): Agent[] {
-    return [this.#direct, ...this.#confined.values()].flatMap(({ kept, fresh }) => [kept, fresh]);
   }
 
   /** One request to one host, unless that is left alone. What comes of it in the end says something of the host. */
@@ -291,7 +254,7 @@ class UndiciTransport implements Transport {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#breakers.clear();
-    await Promise.all(this.#agents().map((agent) => agent.destroy()));
+    await this.#connections[Symbol.asyncDispose]();
   }
 }
 
@@ -314,10 +277,12 @@ class HostDown extends Error {
   }
 }
 
-/** Was a connection cut, so that nothing is known of what the host would have answered? */
+/** Was a connection cut, so that nothing is known of what the host would have answered? UND_ERR_INFO: a session of HTTP/2 ended. */
 export function isCut(error: unknown): boolean {
   const code = String((error as NodeJS.ErrnoException).code);
-  return ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes(code) || code.startsWith('ERR_HTTP2_');
+  return (
+    ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_INFO'].includes(code) || code.startsWith('ERR_HTTP2_')
+  );
 }
 
 /** Do requests wait for a connection of ours? Then it is not the host that lets them wait. */
