@@ -40,6 +40,8 @@ export interface Config {
     readonly tagFreshness: number;
     /** Milliseconds for which a tag goes on being answered while the upstream cannot be asked. */
     readonly staleIfError: number;
+    /** Milliseconds for which content stays that an upstream has deleted; absent: as long as it is used. */
+    readonly keepDeleted?: number;
   };
   /** Milliseconds. */
   readonly tokenLifetime: number;

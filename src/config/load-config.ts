@@ -67,6 +67,7 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
 function build(parts: PartReader, { directory, readsSecrets }: Home): Omit<Config, 'federations'> {
   parts.read([], KEYS);
   const { server, tls, core, cache, token, passwords, log } = readSections(parts);
+  const { keepDeleted, ...cacheSettings } = cache;
   const { listen } = server;
   const url = server.url ?? new URL(`https://localhost:${listen.port}`);
   const at = (file: string) => path.resolve(directory, file);
@@ -91,7 +92,11 @@ function build(parts: PartReader, { directory, readsSecrets }: Home): Omit<Confi
     },
     upstreams: readUpstreams(parts, { externalCore: core.url !== undefined, readsSecrets, at }),
     ...(core.url && { coreUrl: core.url.origin }),
-    cache: { ...cache, directory: at(cache.directory) },
+    cache: {
+      ...cacheSettings,
+      directory: at(cache.directory),
+      ...(keepDeleted !== undefined && { keepDeleted }),
+    },
     tokenLifetime: token.lifetime,
     longestToken: token.longest,
     ...(token.refresh !== undefined && { refreshLifetime: token.refresh }),

@@ -110,6 +110,11 @@ export const SECTIONS = {
       '7d',
       'For so long beyond that a copy stands in, while the upstream cannot be asked.',
     ),
+    keepDeleted: optional(
+      duration(),
+      'as long as it is used',
+      'For so long content that the upstream has deleted can still be pulled by its digest, see [cache.md](cache.md#what-was-deleted-upstream). `0`: not at all.',
+    ),
   },
   // Clients take 60 s for the least that a token lives; and what a token says is true for as long as it lives.
   token: {

@@ -40,6 +40,8 @@ export interface CoreOptions {
   readonly maxSize: MaxSize;
   /** Milliseconds; 0: for ever. */
   readonly unusedFor: number;
+  /** Milliseconds for which content stays that an upstream has deleted; absent: as long as it is used. */
+  readonly keepDeleted?: number;
   readonly log: Logger;
   readonly clock?: Clock;
   readonly limits?: CoreLimits;
@@ -62,7 +64,9 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     index: store.index,
     client,
     clock,
+    log,
     staleIfError,
+    keepDeleted: options.keepDeleted ?? Number.POSITIVE_INFINITY,
     revalidationDeadline: limits.revalidation,
   });
   const limit = new CacheLimit({ maxSize: options.maxSize, directory: options.directory, store });
@@ -112,7 +116,18 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     recent,
     remembered: createRemembered({ store, recent, names }),
     stopping: stopping.signal,
-    operations: createOperations({ store, limit, client, transport, writes, upstreams, names, onStale }),
+    operations: createOperations({
+      store,
+      limit,
+      client,
+      transport,
+      writes,
+      upstreams,
+      names,
+      onStale,
+      clock,
+      staleIfError,
+    }),
     metrics: meters,
     log,
   });

@@ -80,6 +80,15 @@ export const TOKEN_USED_FOR = 0.8;
 /** Milliseconds for which it is believed that a repository is public. */
 export const VISIBILITY_FRESH_FOR = 10 * 60_000;
 
+/**
+ * Milliseconds for which that is believed of content which the mirror has not seen in the repository: a cold pull takes no
+ * longer for its questions, and what is pushed after a repository has become private is not fetched by an older answer.
+ */
+export const VISIBILITY_RECENT_FOR = 60_000;
+
+/** Milliseconds after which it is asked whether the upstream has deleted content, if that matters. */
+export const DELETED_RECHECK_AFTER = 24 * 60 * 60_000;
+
 /** Milliseconds for which a gateway may give an answer again without asking, at most. */
 export const ANSWER_HOLDS_FOR = 5 * 60_000;
 

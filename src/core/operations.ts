@@ -1,8 +1,10 @@
+import type { Clock } from '../platform/clock.ts';
 import type { CacheState } from '../registry/core-api.ts';
 import { parseReference } from '../registry/reference.ts';
 import { resolveRepository, type UpstreamNames } from '../registry/repository.ts';
 import type { Operations } from './endpoints.ts';
 import type { CacheLimit } from './eviction/cache-limit.ts';
+import { VISIBILITY_FRESH_FOR } from './limits.ts';
 import type { CacheWrites } from './pull/cache-writes.ts';
 import { purge } from './store/purge.ts';
 import type { Store } from './store/store.ts';
@@ -18,13 +20,16 @@ export interface OperationsOptions {
   readonly writes: CacheWrites;
   readonly upstreams: readonly UpstreamOptions[];
   readonly names: UpstreamNames;
+  readonly clock: Clock;
+  /** Milliseconds. */
+  readonly staleIfError: number;
   /** Told of each answer that is stale. Seconds. */
   readonly onStale: (age: number) => void;
 }
 
 /** What the core tells operators, and does for them. */
 export function createOperations(options: OperationsOptions): Operations {
-  const { store, limit, client, transport, writes, upstreams, names, onStale } = options;
+  const { store, limit, client, transport, writes, upstreams, names, onStale, clock, staleIfError } = options;
   const answers: Record<CacheState, number> = {
     hit: 0,
     revalidated: 0,
@@ -63,7 +68,12 @@ export function createOperations(options: OperationsOptions): Operations {
     },
     async repositories() {
       const entries = await store.index.repositories();
-      return entries.map(({ visibility, ...entry }) => ({ ...entry, visibility: visibility ?? 'unknown' }));
+      // Of a repository that was public too long ago nothing is given to anybody without asking, its name as little.
+      const publicSince = clock() - VISIBILITY_FRESH_FOR - staleIfError;
+      return entries.map(({ visibility, visibilityCheckedAt = 0, ...entry }) => {
+        const isKnown = visibility === 'private' || visibilityCheckedAt > publicSince;
+        return { ...entry, visibility: isKnown ? (visibility ?? 'unknown') : 'unknown' };
+      });
     },
     async purge(written, reference) {
       const repository = resolveRepository(written, [], names);

@@ -159,7 +159,7 @@ token: { lifetime: 1h }
       'config/hubgate.yaml:4:12: a username needs exactly one of passwordFile and password, and these need a username',
       'config/hubgate.yaml:4:19: http://ghcr.io would be asked without TLS; use https, or say "insecure: true"',
       'config/hubgate.yaml:5:3: "Bad Host" is no host; expected one such as ghcr.io or registry.corp:5000',
-      'config/hubgate.yaml:6:10: unknown key "cache.maxSze"; known here: directory, maxSize, unusedFor, tagFreshness, staleIfError',
+      'config/hubgate.yaml:6:10: unknown key "cache.maxSze"; known here: directory, maxSize, unusedFor, tagFreshness, staleIfError, keepDeleted',
       'config/hubgate.yaml:6:35: cache.tagFreshness: found 60, expected a duration such as 60s, 5m, 12h or 7d',
       'config/hubgate.yaml:7:20: token.lifetime: found "1h", expected a duration such as 60s, 5m, 12h or 7d between 60s and 5m',
     ],

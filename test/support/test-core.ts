@@ -7,7 +7,7 @@ import { type CoreOptions, startCore } from '../../src/core/core.ts';
 import type { CoreLimits } from '../../src/core/limits.ts';
 import { writeLine } from '../../src/platform/json-lines.ts';
 import { createLogger } from '../../src/platform/log.ts';
-import type { Served } from '../../src/registry/core-api.ts';
+import type { CachedRepositories, Served } from '../../src/registry/core-api.ts';
 import type { UpstreamHost } from '../../src/registry/repository.ts';
 import type { FakeHub } from './fake-hub.ts';
 import { ask, type TestResponse } from './http.ts';
@@ -97,6 +97,12 @@ export class TestCore implements AsyncDisposable {
     const send = JSON.stringify({ repository, reference: null });
     const { socket: socketPath } = this.#options;
     return (await ask({ socketPath, path: '/cache/purge', method: 'POST', send })).status;
+  }
+
+  /** What is listed of the cache. */
+  async repositories(): Promise<CachedRepositories> {
+    const { body } = await ask({ socketPath: this.#options.socket, path: '/cache' });
+    return JSON.parse(body.toString());
   }
 
   /** A blob's bytes, read as the gateway reads them: from where the answer says, once it is whole. */

@@ -1,6 +1,8 @@
 import type { Mutant } from './mutant.ts';
 
 const SHARED = ['test/core/pull/shared-download.test.ts'];
+const VISIBILITY = ['test/core/pull/visibility.test.ts'];
+const MEMBERSHIP = 'src/core/pull/membership.ts';
 const JUDGED = ['test/core/pull/judged-manifests.test.ts'];
 
 /** The defences of what is pulled: whose answer counts for whom, and what is served as what. */
@@ -74,5 +76,117 @@ export const pullMutants: readonly Mutant[] = [
     find: 'if (!read.success) return undefined;',
     replace: "if (!read.success) throw new Error('no list');",
     tests: ['test/gateway/external-core.test.ts'],
+  },
+  {
+    defence: 'a 404 for a digest is no word on its repository, and its copy stays',
+    file: MEMBERSHIP,
+    find: 'if (!isDeleted || link === undefined) return answer;',
+    replace: 'return answer;',
+    tests: VISIBILITY,
+  },
+  {
+    defence: 'a repository that cannot be read any more is not public any more',
+    file: MEMBERSHIP,
+    find: "if (answer.kind === 'no' || (isDoubted && answer.kind === 'cannot'))",
+    replace: "if (isDoubted && answer.kind === 'cannot')",
+    tests: VISIBILITY,
+  },
+  {
+    defence: 'a repository counts as private while something is gone and the upstream cannot say more',
+    file: MEMBERSHIP,
+    find: "if (answer.kind === 'no' || (isDoubted && answer.kind === 'cannot'))",
+    replace: "if (answer.kind === 'no')",
+    tests: VISIBILITY,
+  },
+  {
+    defence: 'no copy stands in where the upstream has said that something is gone',
+    file: MEMBERSHIP,
+    find: "if (readable.kind !== 'yes') return { kind: 'refused', answer: readable };",
+    replace: "if (readable.kind !== 'yes') return readable;",
+    tests: VISIBILITY,
+  },
+  {
+    defence: 'what the account cannot read any more is forgotten, whatever the status that says so',
+    file: MEMBERSHIP,
+    find: "else if (answer.kind === 'no') await index.forget(name);",
+    replace: '',
+    tests: VISIBILITY,
+  },
+  {
+    defence: 'a deleted digest goes after cache.keepDeleted',
+    file: MEMBERSHIP,
+    find: 'if (clock() - deletedAt >= keepDeleted) {',
+    replace: 'if (clock() < 0) {',
+    tests: VISIBILITY,
+  },
+  {
+    defence: 'a redirect does not say that a repository is public, or that it has a blob',
+    file: MEMBERSHIP,
+    find: 'else if (!this.#isReadable(question)) {',
+    replace: 'else if (question.digest.length === 0) {',
+    tests: VISIBILITY,
+  },
+  {
+    defence: 'what is new in a repository is not fetched by what was known of it a while ago',
+    file: MEMBERSHIP,
+    find: 'link !== undefined || visibility.age <= VISIBILITY_RECENT_FOR',
+    replace: 'link !== undefined || visibility.age >= 0',
+    tests: VISIBILITY,
+  },
+  {
+    defence: 'a digest that only the account was shown is not given to a grant of public content',
+    file: MEMBERSHIP,
+    find: "return isKept && (grant === 'private' || isPublic === true);",
+    replace: 'return isKept && (grant !== undefined || isPublic === true);',
+    tests: VISIBILITY,
+  },
+  {
+    defence: 'a tag that only the account was told is not given to a grant of public content',
+    file: 'src/core/pull/pull-manifest.ts',
+    find: "return grant === 'private' || isPublic === true;",
+    replace: 'return grant !== undefined || isPublic === true;',
+    tests: VISIBILITY,
+  },
+  {
+    defence: 'a list of tags that the account has read is not given to a grant of public content',
+    file: 'src/core/pull/pull-document.ts',
+    find: "return grant === 'private' ? `${resource} as account` : resource;",
+    replace: "return grant === 'private' ? resource : resource;",
+    tests: VISIBILITY,
+  },
+  {
+    defence: 'a list of tags that is gone does not come back with later trouble',
+    file: 'src/core/pull/pull-document.ts',
+    find: "if (answer.kind === 'no') await this.#takeBack(repository, key, grant);",
+    replace: '',
+    tests: VISIBILITY,
+  },
+  {
+    defence: 'a tag that anonymous is told is gone is not taken from the account',
+    file: 'src/core/pull/pull-manifest.ts',
+    find: "entry !== undefined && (as === 'account' || entry.public === true)",
+    replace: 'entry !== undefined',
+    tests: VISIBILITY,
+  },
+  {
+    defence: 'a copy whose repository could not be confirmed is stale',
+    file: 'src/core/pull/pull-manifest.ts',
+    find: "const isStale = delivery.cache === 'hit' && staleFor !== undefined;",
+    replace: "const isStale = delivery.cache !== 'hit' && staleFor !== undefined;",
+    tests: VISIBILITY,
+  },
+  {
+    defence: 'the catalog looks at the age of what is known of visibility',
+    file: 'src/core/operations.ts',
+    find: "visibility === 'private' || visibilityCheckedAt > publicSince",
+    replace: 'visibilityCheckedAt >= 0 || publicSince > 0',
+    tests: VISIBILITY,
+  },
+  {
+    defence: 'that a digest is public is not taken back by what the account learns',
+    file: 'src/core/store/sqlite-statements.ts',
+    find: 'max(?4, coalesce((SELECT public FROM link WHERE repository = id AND kind = ?1 AND digest = ?2), 0))',
+    replace: '?4',
+    tests: ['test/core/store/large-index.test.ts'],
   },
 ];

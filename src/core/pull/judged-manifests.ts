@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
 import { MAX_DOCUMENT_SIZE } from '../limits.ts';
+import type { FoundContent } from '../store/recorded-content.ts';
 import type { Store } from '../store/store.ts';
 import { childrenOf, unfitManifest } from './manifest-document.ts';
 
@@ -27,9 +28,10 @@ export class JudgedManifests {
     this.#store = store;
   }
 
-  async read(digest: Digest, mediaType: ManifestMediaType): Promise<JudgedManifest> {
+  /** `stored`: what the store has found already. */
+  async read(digest: Digest, mediaType: ManifestMediaType, stored?: FoundContent): Promise<JudgedManifest> {
     const { content } = this.#store;
-    const found = await content.find(digest);
+    const found = stored ?? (await content.find(digest));
     if (found === undefined) return undefined;
     if (found.size > MAX_DOCUMENT_SIZE) return { kind: 'unfit', why: 'larger than 4 MiB' };
     const isJudged = found.manifestType === mediaType;

@@ -1,15 +1,22 @@
 import type { Clock } from '../../platform/clock.ts';
+import { ExpiringCache } from '../../platform/expiring-cache.ts';
+import type { Logger } from '../../platform/log.ts';
 import { SingleFlight } from '../../platform/single-flight.ts';
 import type { Grant } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { judgeFreshness } from '../freshness/freshness.ts';
-import { ANSWER_HOLDS_FOR, VISIBILITY_FRESH_FOR } from '../limits.ts';
+import {
+  ANSWER_HOLDS_FOR,
+  DELETED_RECHECK_AFTER,
+  VISIBILITY_FRESH_FOR,
+  VISIBILITY_RECENT_FOR,
+} from '../limits.ts';
 import type { IndexStore, Link, LinkKind } from '../store/index-store.ts';
-import type { Answer, Refused } from '../upstream/answer.ts';
+import { type Answer, cannot, type Refused } from '../upstream/answer.ts';
 import type { ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
 import type { Identity } from '../upstream/upstream.ts';
-import type { AskOptions } from '../upstream/upstreams.ts';
+import { unfitTags } from './manifest-document.ts';
 
 /**
  * Has this repository this digest, and may a caller with this grant know it? The private-repository guard and the rule
@@ -17,15 +24,37 @@ import type { AskOptions } from '../upstream/upstreams.ts';
  *
  * A grant of public content asks anonymously: what is confirmed so is what the whole world can read, whatever the
  * service account could. For such a grant a missing and a private repository take the same steps to the same answer.
+ * Docs/decisions/0008 says what a "no" speaks of.
  */
 export type Membership =
-  | { readonly kind: 'linked'; readonly link: Link; readonly head?: ContentHead }
+  | {
+      readonly kind: 'linked';
+      readonly link: Link;
+      readonly head?: ContentHead;
+      /** Was the upstream asked? */
+      readonly isAsked: boolean;
+      /** Milliseconds since the repository was last known to be readable, where the upstream could not be asked. */
+      readonly staleFor?: number;
+    }
   | { readonly kind: 'refused'; readonly answer: Refused };
 
-/** What is known of a digest in a repository without asking anybody. */
-export interface Known {
-  readonly link: Link | undefined;
+/** What is known of a repository without asking anybody. */
+export interface KnownVisibility {
   readonly visible: Visible;
+  /** Milliseconds since the upstream last said so. */
+  readonly age: number;
+  /** Milliseconds for which it goes on to be visible without anybody being asked. */
+  readonly holds: number;
+}
+
+/** What is known of a digest in a repository without asking anybody. */
+export interface Known extends KnownVisibility {
+  /** For a grant of public content only a link that the upstream has shown to anonymous. */
+  readonly link: Link | undefined;
+  /** Is it time to ask whether the upstream has deleted it? */
+  readonly isDue: boolean;
+  /** May the content be fetched without asking whether it may be read? */
+  readonly mayFetch: boolean;
 }
 
 /** What a HEAD said in passing. */
@@ -40,10 +69,34 @@ export interface MembershipOptions {
   readonly index: IndexStore;
   readonly client: RegistryClient;
   readonly clock: Clock;
+  readonly log: Logger;
   readonly staleIfError: number;
+  /** Milliseconds for which content stays that the upstream has deleted; infinite: as long as it is used. */
+  readonly keepDeleted: number;
   /** Milliseconds for a question whose answer only confirms what is cached. */
   readonly revalidationDeadline: number;
 }
+
+/** A digest, and how it is asked about. */
+interface Question {
+  readonly repository: Repository;
+  readonly kind: LinkKind;
+  readonly digest: Digest;
+  readonly as: Identity;
+  readonly known: Known;
+  /** Must a redirect be proved to be one of a registry that lets the asker read the repository? */
+  readonly isProof: boolean;
+}
+
+/** `kept`: the upstream has deleted it, and its copy stays. `refused`: no copy may stand in for that. */
+type Asked =
+  | Answer<ManifestHead | ContentHead>
+  | { readonly kind: 'kept'; readonly link: Link }
+  | { readonly kind: 'refused'; readonly answer: Refused };
+
+const MAX_ANSWERED = 50_000;
+const KNOWN_TO_ALL: KnownVisibility = { visible: 'visible', age: 0, holds: ANSWER_HOLDS_FOR };
+const UNKNOWN: KnownVisibility = { visible: 'unknown', age: Number.POSITIVE_INFINITY, holds: 0 };
 
 export function readerFor(grant: Grant): Identity {
   return grant === 'public' ? 'anonymous' : 'account';
@@ -51,96 +104,178 @@ export function readerFor(grant: Grant): Identity {
 
 export class Memberships {
   readonly #options: MembershipOptions;
-  readonly #confirming = new SingleFlight<Answer<ManifestHead | ContentHead>>();
+  readonly #confirming = new SingleFlight<Asked>();
+  readonly #reviewing = new SingleFlight<Answer<unknown>>();
+  /** Repositories of which the registry itself has answered the account. */
+  readonly #answered: ExpiringCache<Repository>;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
+    this.#answered = new ExpiringCache(MAX_ANSWERED, options.clock);
   }
 
   /** What is known of a repository's visibility, without asking anybody. */
-  async visible(repository: Repository, grant: Grant): Promise<Visible> {
-    if (grant === 'private') return 'visible';
+  async visibility(repository: Repository, grant: Grant): Promise<KnownVisibility> {
+    if (grant === 'private') return KNOWN_TO_ALL;
     const { index, clock, staleIfError } = this.#options;
     const entry = await index.visibility(repository.name);
-    if (entry?.visibility !== 'public') return 'unknown';
+    if (entry?.visibility !== 'public') return UNKNOWN;
     const rules = { freshFor: VISIBILITY_FRESH_FOR, staleFor: staleIfError };
     const freshness = judgeFreshness(entry.checkedAt, clock(), rules);
-    return freshness === 'fresh' ? 'visible' : freshness === 'stale' ? 'stale' : 'unknown';
-  }
-
-  /** Milliseconds for which it goes on to be visible without anybody being asked. */
-  async visibleFor(repository: Repository, grant: Grant): Promise<number> {
-    if (grant === 'private') return ANSWER_HOLDS_FOR;
-    const entry = await this.#options.index.visibility(repository.name);
-    if (entry?.visibility !== 'public') return 0;
-    const left = entry.checkedAt + VISIBILITY_FRESH_FOR - this.#options.clock();
-    return Math.max(0, Math.min(ANSWER_HOLDS_FOR, left));
+    if (freshness === 'expired') return UNKNOWN;
+    const age = clock() - entry.checkedAt;
+    const holds = Math.max(0, Math.min(ANSWER_HOLDS_FOR, VISIBILITY_FRESH_FOR - age));
+    return freshness === 'fresh' ? { visible: 'visible', age, holds } : { visible: 'stale', age, holds: 0 };
   }
 
   async known(repository: Repository, kind: LinkKind, digest: Digest, grant: Grant): Promise<Known> {
-    const link = await this.#options.index.link(repository.name, kind, digest);
-    return { link, visible: await this.visible(repository, grant) };
+    const found = await this.#options.index.link(repository.name, kind, digest);
+    const visibility = await this.visibility(repository, grant);
+    const link = found !== undefined && this.#counts(found, grant) ? found : undefined;
+    // What was pushed after a repository has become private must not be fetched by what was known of it before.
+    const isRecent = link !== undefined || visibility.age <= VISIBILITY_RECENT_FOR;
+    const mayFetch = visibility.visible === 'visible' && isRecent;
+    return { ...visibility, link, isDue: link !== undefined && this.#isDue(link), mayFetch };
+  }
+
+  #counts({ public: isPublic, deletedAt }: Link, grant: Grant): boolean {
+    const { clock, keepDeleted } = this.#options;
+    const isKept = deletedAt === undefined || clock() - deletedAt < keepDeleted;
+    return isKept && (grant === 'private' || isPublic === true);
+  }
+
+  /** Where what is deleted stays as long as it is used, nobody needs to know that it is. */
+  #isDue({ checkedAt = 0 }: Link): boolean {
+    const { clock, keepDeleted } = this.#options;
+    const recheckAfter = Math.max(VISIBILITY_FRESH_FOR, Math.min(keepDeleted, DELETED_RECHECK_AFTER));
+    return keepDeleted !== Number.POSITIVE_INFINITY && clock() - checkedAt >= recheckAfter;
   }
 
   /**
    * The membership of a digest: as it is known, or else as a HEAD under the repository's scope confirms it. Where the
-   * content is not here, fetching it under that scope confirms as much, and a caller may do that instead.
+   * content is not here, fetching it under that scope confirms as much, and a caller may do that instead. `isProof`: is
+   * something given or learnt by it? Then a redirect alone does not confirm a blob.
    */
   async confirm(
     repository: Repository,
     kind: LinkKind,
     digest: Digest,
     grant: Grant,
-    { link, visible }: Known,
+    known: Known,
+    { isProof = true } = {},
   ): Promise<Membership> {
-    if (link !== undefined && visible === 'visible') return { kind: 'linked', link };
-    const deadline = link === undefined ? {} : { deadline: this.#options.revalidationDeadline };
-    const answer = await this.#ask(repository, kind, digest, { as: readerFor(grant), ...deadline });
+    const { link, visible, age, isDue } = known;
+    if (link !== undefined && visible === 'visible' && !isDue)
+      return { kind: 'linked', link, isAsked: false };
+    const question = { repository, kind, digest, as: readerFor(grant), known, isProof };
+    const key = `${question.as} ${isProof} ${repository.name} ${kind} ${digest}`;
+    const answer = await this.#confirming.run(key, () => this.#ask(question));
     if (answer.kind === 'yes') {
       const confirmed: Link =
         'mediaType' in answer.value
           ? { kind: 'manifest', mediaType: answer.value.mediaType }
           : { kind: 'blob' };
-      return { kind: 'linked', link: confirmed, head: { size: answer.value.size } };
+      return { kind: 'linked', link: confirmed, head: { size: answer.value.size }, isAsked: true };
     }
-    if (answer.kind === 'cannot' && link !== undefined && visible === 'stale')
-      return { kind: 'linked', link };
-    return { kind: 'refused', answer };
+    if (answer.kind === 'refused') return answer;
+    if (answer.kind === 'kept') return { kind: 'linked', link: answer.link, isAsked: true };
+    return answer.kind === 'cannot' && link !== undefined && visible !== 'unknown'
+      ? { kind: 'linked', link, isAsked: true, staleFor: age }
+      : { kind: 'refused', answer };
   }
 
   /** One upstream HEAD under this repository's scope, however many ask. */
-  #ask(
-    repository: Repository,
-    kind: LinkKind,
-    digest: Digest,
-    ask: AskOptions,
-  ): Promise<Answer<ManifestHead | ContentHead>> {
-    const { as } = ask;
-    const { client, index } = this.#options;
-    return this.#confirming.run(`${as} ${repository.name} ${kind} ${digest}`, async () => {
-      if (kind === 'manifest') {
-        const head = await client.headManifest(repository, { kind: 'digest', digest }, ask);
-        await this.learn(repository, as, head);
-        if (head.kind === 'yes')
-          await index.putLink(repository.name, digest, { kind, mediaType: head.value.mediaType });
-        return head;
-      }
-      const head = await client.headBlob(repository, digest, ask);
+  async #ask(question: Question): Promise<Asked> {
+    const { repository, kind, digest, as, known } = question;
+    const { client, index, clock, revalidationDeadline } = this.#options;
+    const ask = { as, ...(known.link !== undefined && { deadline: revalidationDeadline }) };
+    const facts = { public: as === 'anonymous', checkedAt: clock() };
+    if (kind === 'manifest') {
+      const head = await client.headManifest(repository, { kind: 'digest', digest }, ask);
       await this.learn(repository, as, head);
-      if (head.kind === 'yes') await index.putLink(repository.name, digest, { kind });
+      if (head.kind !== 'yes') return this.#refused(question, head);
+      const { mediaType } = head.value;
+      await index.putLink(repository.name, digest, { kind, mediaType, ...facts });
       return head;
+    }
+    const head = await client.headBlob(repository, digest, ask);
+    if (head.kind !== 'yes') {
+      await this.learn(repository, as, head);
+      return this.#refused(question, head);
+    }
+    if (head.value.size !== undefined) await this.learn(repository, as, head);
+    else if (!this.#isReadable(question)) {
+      // A redirect can lead to a login page as well as to the storage.
+      if (!question.isProof) return head;
+      const readable = await this.review(repository, as);
+      if (readable.kind !== 'yes') return readable;
+    }
+    await index.putLink(repository.name, digest, { kind, ...facts });
+    return head;
+  }
+
+  /** Has the registry itself answered the asker about this repository a while ago? */
+  #isReadable({ repository, as, known }: Question): boolean {
+    return as === 'account' ? this.#answered.get(repository.name) !== undefined : known.visible === 'visible';
+  }
+
+  /** That a digest is not there is no word on the repository, which is asked for itself if the digest was there before. */
+  async #refused({ repository, digest, as, known }: Question, answer: Refused): Promise<Asked> {
+    const { link } = known;
+    const isDeleted = answer.kind === 'no' && answer.reason === 'not-found';
+    if (!isDeleted || link === undefined) return answer;
+    const readable = await this.review(repository, as, { isDoubted: true });
+    if (readable.kind !== 'yes') return { kind: 'refused', answer: readable };
+    const { index, clock, keepDeleted, log } = this.#options;
+    const { deletedAt = clock() } = link;
+    if (clock() - deletedAt >= keepDeleted) {
+      await index.removeLink(repository.name, digest);
+      return answer;
+    }
+    if (link.deletedAt === undefined)
+      log.info({ repository: repository.name, digest }, 'the upstream has deleted content; its copy stays');
+    await index.putLink(repository.name, digest, { ...link, checkedAt: clock(), deletedAt });
+    return { kind: 'kept', link };
+  }
+
+  /**
+   * Can this repository be read at all? Asked for its tags, and answered by the registry itself: a redirect is followed, and
+   * what is no list of tags is no answer. `isDoubted`: something was there that is not there any more, so that nothing
+   * counts as public until the upstream says so.
+   */
+  review(repository: Repository, as: Identity, { isDoubted = false } = {}): Promise<Answer<unknown>> {
+    return this.#reviewing.run(`${as} ${isDoubted} ${repository.name}`, async () => {
+      const { client, revalidationDeadline: deadline } = this.#options;
+      const read = await client.getDocument(repository, 'tags/list?n=1', { as, deadline });
+      const unfit = read.kind === 'yes' ? unfitTags(read.value.bytes) : undefined;
+      const answer =
+        unfit === undefined ? read : cannot('unfit', `${repository.name}: its list of tags is ${unfit}`);
+      await this.learn(repository, as, answer);
+      if (answer.kind === 'no' || (isDoubted && answer.kind === 'cannot'))
+        await this.#unreadable(repository, as, answer);
+      return answer;
     });
+  }
+
+  async #unreadable({ name }: Repository, as: Identity, answer: Refused): Promise<void> {
+    const { index, clock } = this.#options;
+    if (as === 'anonymous') await index.putVisibility(name, { visibility: 'private', checkedAt: clock() });
+    else if (answer.kind === 'no') await index.forget(name);
   }
 
   /**
    * Takes what an upstream answered for what it says of the repository: what anonymous may read is public, what it may
-   * not is private; and what even the account may not read any longer is forgotten.
+   * not is private; and what even the account may not read any longer is forgotten. A "yes" must be the registry's own, or
+   * that of a redirect that was followed.
    */
   async learn(repository: Repository, as: Identity, answer: Answer<unknown>): Promise<void> {
     const { index, clock } = this.#options;
     const unauthorized = answer.kind === 'no' && answer.reason === 'unauthorized';
     if (as === 'account') {
-      if (unauthorized) await index.forget(repository.name);
+      if (answer.kind === 'yes') this.#answered.set(repository.name, repository, VISIBILITY_FRESH_FOR);
+      if (!unauthorized) return;
+      this.#answered.delete(repository.name);
+      await index.forget(repository.name);
     } else if (answer.kind === 'yes' || unauthorized) {
       const visibility = answer.kind === 'yes' ? 'public' : 'private';
       await index.putVisibility(repository.name, { visibility, checkedAt: clock() });

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { CacheState, Grant } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
@@ -16,7 +17,13 @@ import { type OpenBlob, type ReceiveOptions, receiveBlob } from './receive-blob.
 
 export type PulledBlob =
   /** Whole and verified. */
-  | { readonly blob: 'stored'; readonly file: string; readonly size: number }
+  | {
+      readonly blob: 'stored';
+      readonly file: string;
+      readonly size: number;
+      /** Seconds since the repository was last known to be readable; of a `stale` answer. */
+      readonly age?: number;
+    }
   | { readonly blob: 'filling'; readonly fill: Fill }
   /** Past a cache that cannot be written: this caller's own bytes, not verified. */
   | { readonly blob: 'bytes'; readonly size: number | undefined; readonly body: Readable };
@@ -28,6 +35,7 @@ export interface BlobPullOptions {
   readonly writes: CacheWrites;
   readonly space: CacheSpace;
   readonly limits: CoreLimits;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
@@ -49,16 +57,19 @@ export class BlobPull implements AsyncDisposable {
   async get(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledBlob>> {
     const { store, memberships } = this.#options;
     const known = await memberships.known(repository, 'blob', digest, grant);
-    const isHere = (await store.content.find(digest)) !== undefined;
+    const found = await store.content.find(digest);
     const running = this.#downloads.get(digest);
     // What is fetched under the repository's own scope is confirmed by that; a fill of another repository is not.
-    const isOwn = !isHere && (running?.fill === undefined || running.isOf(repository.name));
-    if (known.visible === 'visible' && isOwn) return this.#join(repository, digest, { isMember: false });
+    const isOwn = found === undefined && (running?.fill === undefined || running.isOf(repository.name));
+    if (known.mayFetch && isOwn) return this.#join(repository, digest, { grant, isMember: false });
     const membership = await memberships.confirm(repository, 'blob', digest, grant, known);
     if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
-    const stored = await store.content.find(digest);
-    if (stored === undefined) return this.#join(repository, digest, { isMember: true });
-    const holds = await memberships.visibleFor(repository, grant);
+    const stored = found ?? (await store.content.find(digest));
+    if (stored === undefined) return this.#join(repository, digest, { grant, isMember: true });
+    const { isAsked, staleFor } = membership;
+    if (staleFor !== undefined)
+      return { kind: 'found', cache: 'stale', age: seconds(staleFor), blob: 'stored', ...stored };
+    const { holds } = isAsked ? await memberships.visibility(repository, grant) : known;
     return { kind: 'found', cache: 'hit', holds, blob: 'stored', ...stored };
   }
 
@@ -66,10 +77,12 @@ export class BlobPull implements AsyncDisposable {
   async head(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<BlobHead>> {
     const { store, client, memberships } = this.#options;
     const known = await memberships.known(repository, 'blob', digest, grant);
-    const membership = await memberships.confirm(repository, 'blob', digest, grant, known);
-    if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
     const stored = await store.content.find(digest);
-    if (stored !== undefined) return found('hit', stored.size);
+    // Of what is not here nothing is told that the redirect does not lead to.
+    const isProof = stored !== undefined;
+    const membership = await memberships.confirm(repository, 'blob', digest, grant, known, { isProof });
+    if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
+    if (stored !== undefined) return found(membership.staleFor === undefined ? 'hit' : 'stale', stored.size);
     if (membership.head?.size !== undefined) return found('fill', membership.head.size);
     const head = await client.headBlob(repository, digest, { as: readerFor(grant), wantSize: true });
     return head.kind === 'yes' ? found('fill', head.value.size) : refusalOf(head, 'BLOB_UNKNOWN');
@@ -82,27 +95,28 @@ export class BlobPull implements AsyncDisposable {
   async #join(
     repository: Repository,
     digest: Digest,
-    { isMember }: { readonly isMember: boolean },
+    { grant, isMember }: { readonly grant: Grant; readonly isMember: boolean },
   ): Promise<Outcome<PulledBlob>> {
     const { name } = repository;
     const running = this.#downloads.get(digest);
     if (running?.isClosed === true) {
       // It is being cleared away: who comes now is owed another try.
       await running.ended;
-      return this.#join(repository, digest, { isMember });
+      return this.#join(repository, digest, { grant, isMember });
     }
     // A fill that the cache cannot take costs a download more than passing it by at once.
-    if (running === undefined && this.#options.writes.isFailing) return this.#passBy(repository, digest);
+    if (running === undefined && this.#options.writes.isFailing)
+      return this.#passBy(repository, digest, grant);
     const download = running ?? this.#begin(digest);
     const isFirst = !download.isOf(name);
     const shared = isMember ? download.fill : undefined;
-    const opened = await (shared ?? download.open(name, this.#receive(repository, digest)));
-    if (opened.kind === 'unwritable') return this.#passBy(repository, digest);
+    const opened = await (shared ?? download.open(name, this.#receive(repository, digest, grant)));
+    if (opened.kind === 'unwritable') return this.#passBy(repository, digest, grant);
     if (opened.kind !== 'yes') return refusalOf(opened, 'BLOB_UNKNOWN');
     const isOwn = isFirst && shared === undefined && download.filledFor === name;
     if (!isOwn && opened.value.hasFailed) {
       await download.ended;
-      return this.#join(repository, digest, { isMember });
+      return this.#join(repository, digest, { grant, isMember });
     }
     return { kind: 'found', cache: isOwn ? 'fill' : 'joined', blob: 'filling', fill: opened.value };
   }
@@ -126,9 +140,9 @@ export class BlobPull implements AsyncDisposable {
   }
 
   /** Each caller's own download: nothing that could be shared can be kept. */
-  async #passBy(repository: Repository, digest: Digest): Promise<Outcome<PulledBlob>> {
+  async #passBy(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledBlob>> {
     this.#options.writes.passed();
-    const receive = this.#receive(repository, digest);
+    const receive = this.#receive(repository, digest, grant);
     const first = await receive.open(0, undefined);
     if (first.kind !== 'yes') return refusalOf(first, 'BLOB_UNKNOWN');
     const body = Readable.from(copies(receiveBlob(first.value, 0, receive)), { objectMode: false });
@@ -136,14 +150,22 @@ export class BlobPull implements AsyncDisposable {
   }
 
   /** How the bytes are had: as the account, and what the upstream says of the repository in passing is learnt. */
-  #receive(repository: Repository, digest: Digest): ReceiveOptions {
-    const { store, client, memberships, limits } = this.#options;
+  #receive(repository: Repository, digest: Digest, grant: Grant): ReceiveOptions {
+    const { store, client, memberships, limits, clock } = this.#options;
     const open: OpenBlob = async (from, size) => {
       const ask = { as: 'account', from, ...(size !== undefined && { size }) } as const;
       const answer = await client.getBlob(repository, digest, ask);
-      await memberships.learn(repository, 'account', answer);
-      if (answer.kind === 'yes') await store.index.putLink(repository.name, digest, { kind: 'blob' });
-      if (answer.kind === 'no') await store.index.removeLink(repository.name, digest);
+      if (answer.kind === 'no') {
+        await memberships.learn(repository, 'account', answer);
+        await store.index.removeLink(repository.name, digest);
+      }
+      // Whoever has a grant of public content comes here only if the repository is known to be public.
+      if (answer.kind === 'yes')
+        await store.index.putLink(repository.name, digest, {
+          kind: 'blob',
+          public: grant === 'public',
+          checkedAt: clock(),
+        });
       return answer;
     };
     return { open, limits, signal: this.#ending.signal };
@@ -158,6 +180,10 @@ export class BlobPull implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#downloads.values()].map(({ ended }) => ended));
   }
+}
+
+function seconds(milliseconds: number): number {
+  return Math.round(milliseconds / 1000);
 }
 
 function found(cache: CacheState, size: number | undefined): Outcome<BlobHead> {

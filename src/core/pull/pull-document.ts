@@ -52,26 +52,36 @@ export class DocumentPull {
     const query = writePage(page);
     const resource = query === '' ? 'tags/list' : `tags/list?${query}`;
     const answer = await this.#get(repository, resource, grant, unfitTags);
-    if (answer.kind !== 'yes') return this.#stale(repository, resource, grant, answer);
+    const key = keptAs(resource, grant);
+    if (answer.kind === 'no') await this.#takeBack(repository, key, grant);
+    if (answer.kind !== 'yes') return this.#stale(repository, key, grant, answer);
     const { bytes, link } = answer.value;
     if (bytes.length <= MAX_KEPT)
-      await index.putDocument(repository.name, resource, { bytes, link, readAt: clock() });
+      await index.putDocument(repository.name, key, { bytes, link, readAt: clock() });
     return { kind: 'found', cache: 'fill', ...listed(bytes, link) };
+  }
+
+  /** What was listed before is not any more: that can be a word on the whole repository. */
+  async #takeBack(repository: Repository, key: string, grant: Grant): Promise<void> {
+    const { index, memberships } = this.#options;
+    if ((await index.document(repository.name, key)) === undefined) return;
+    await index.removeDocument(repository.name, key);
+    await memberships.review(repository, readerFor(grant), { isDoubted: true });
   }
 
   async #stale(
     repository: Repository,
-    resource: string,
+    key: string,
     grant: Grant,
     answer: Refused,
   ): Promise<Outcome<PulledDocument>> {
     const { index, memberships, clock, staleIfError } = this.#options;
-    const kept = answer.kind === 'no' ? undefined : await index.document(repository.name, resource);
+    const kept = answer.kind === 'no' ? undefined : await index.document(repository.name, key);
     const rules = { freshFor: 0, staleFor: staleIfError };
     const isUsable =
       kept !== undefined &&
       judgeFreshness(kept.readAt, clock(), rules) !== 'expired' &&
-      (await memberships.visible(repository, grant)) !== 'unknown';
+      (await memberships.visibility(repository, grant)).visible !== 'unknown';
     if (!isUsable) return refusalOf(answer, 'NAME_UNKNOWN');
     const age = Math.round((clock() - kept.readAt) / 1000);
     return { kind: 'found', cache: 'stale', ...listed(kept.bytes, kept.link), age };
@@ -107,6 +117,11 @@ export class DocumentPull {
     await memberships.learn(repository, as, answer);
     return answer;
   }
+}
+
+/** A list that the account has read is for grants of private content. */
+function keptAs(resource: string, grant: Grant): string {
+  return grant === 'private' ? `${resource} as account` : resource;
 }
 
 function listed(bytes: Uint8Array, link: string | undefined): PulledDocument {

@@ -9,6 +9,7 @@ import type { Repository } from '../../registry/repository.ts';
 import { type Freshness, judgeFreshness } from '../freshness/freshness.ts';
 import { MAX_DOCUMENT_SIZE } from '../limits.ts';
 import type { TagEntry } from '../store/index-store.ts';
+import type { FoundContent } from '../store/recorded-content.ts';
 import type { Store } from '../store/store.ts';
 import { type Answer, cannot, type Refused, yes } from '../upstream/answer.ts';
 import type { Manifest, ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
@@ -16,7 +17,7 @@ import type { Identity } from '../upstream/upstream.ts';
 import type { CacheWrites } from './cache-writes.ts';
 import { JudgedManifests } from './judged-manifests.ts';
 import { childrenOf, unfitManifest } from './manifest-document.ts';
-import { type Memberships, readerFor } from './membership.ts';
+import { type KnownVisibility, type Membership, type Memberships, readerFor } from './membership.ts';
 import { type Outcome, type Refusal, refusalOf } from './outcome.ts';
 
 export interface PulledManifest extends ManifestHead {
@@ -41,6 +42,22 @@ export interface ManifestPullOptions {
 }
 
 type Method = 'GET' | 'HEAD';
+
+/** How a manifest is to be had. */
+interface Delivery {
+  readonly method: Method;
+  readonly grant: Grant;
+  readonly cache: CacheState;
+  /** What the store has found under its digest already. */
+  readonly stored?: FoundContent;
+}
+
+/** What a tag was, and what it is said to be now. */
+interface ToldTag {
+  readonly entry: TagEntry | undefined;
+  readonly head: ManifestHead;
+  readonly isFresh: boolean;
+}
 
 /** Milliseconds; after a restart a tag may seem to have been confirmed so much earlier. */
 const WRITE_CONFIRMED_AFTER = 60 * 60_000;
@@ -80,22 +97,26 @@ export class ManifestPull {
   ): Promise<Outcome<PulledManifest>> {
     const { store, memberships } = this.#options;
     const entry = await store.index.tag(repository.name, tag);
-    const visible = await memberships.visible(repository, grant);
+    const { visible, holds } = await memberships.visibility(repository, grant);
     const latest = this.#latest(repository, tag, entry);
-    const isFresh = latest !== undefined && visible === 'visible' && this.#judge(latest) === 'fresh';
+    const isFresh =
+      latest !== undefined &&
+      counts(latest, grant) &&
+      visible === 'visible' &&
+      this.#judge(latest) === 'fresh';
     const answer = isFresh ? yes(latest) : await this.#revalidate(repository, tag, readerFor(grant), entry);
     if (answer.kind === 'no') return refusalOf(answer, 'MANIFEST_UNKNOWN');
     const outcome =
       answer.kind === 'yes'
-        ? await this.#deliverTag(repository, tag, method, { entry, head: answer.value, isFresh })
+        ? await this.#deliverTag(repository, tag, method, { entry, head: answer.value, isFresh, grant })
         : refusalOf(answer, 'MANIFEST_UNKNOWN');
-    if (outcome.kind === 'found' && isFresh)
-      return this.#holding(outcome, repository, grant, latest.checkedAt);
+    if (outcome.kind === 'found' && isFresh) return this.#holding(outcome, holds, latest.checkedAt);
     if (outcome.kind === 'found' || outcome.error === 'MANIFEST_UNKNOWN') return outcome;
     // The tag stays what it was until what it names now can be had.
-    return entry === undefined || visible === 'unknown' || this.#judge(entry) === 'expired'
+    const isUsable = entry !== undefined && counts(entry, grant) && visible !== 'unknown';
+    return !isUsable || this.#judge(entry) === 'expired'
       ? outcome
-      : this.#deliverStale(repository, entry, method);
+      : this.#deliverStale(repository, entry, { method, grant });
   }
 
   /**
@@ -118,29 +139,27 @@ export class ManifestPull {
     repository: Repository,
     tag: Tag,
     method: Method,
-    { entry, head, isFresh }: { entry: TagEntry | undefined; head: ManifestHead; isFresh: boolean },
+    { entry, head, isFresh, grant }: ToldTag & { readonly grant: Grant },
   ): Promise<Outcome<PulledManifest>> {
     const isSame = entry?.digest === head.digest;
-    const delivered = await this.#deliver(
-      repository,
-      head,
-      method,
-      isSame ? (isFresh ? 'hit' : 'revalidated') : 'fill',
-    );
+    const cache = isSame ? (isFresh ? 'hit' : 'revalidated') : 'fill';
+    const delivered = await this.#deliver(repository, head, { method, grant, cache });
     // After a HEAD it is not known whether the manifest can be had; where there was none before, nothing is lost.
     const isKept = delivered.kind === 'found' && (method === 'GET' || entry === undefined || isSame);
-    if (isKept) await this.#putTag(repository, tag, entry, head);
+    const isPublic = grant === 'public' || (isSame && entry?.public === true);
+    if (isKept) await this.#putTag(repository, tag, entry, { ...head, public: isPublic });
     return delivered;
   }
 
   async #deliverStale(
     repository: Repository,
     entry: TagEntry,
-    method: Method,
+    asked: Pick<Delivery, 'method' | 'grant'>,
   ): Promise<Outcome<PulledManifest>> {
-    const stale = await this.#deliver(repository, entry, method, 'stale');
-    const age = Math.round((this.#options.clock() - entry.checkedAt) / 1000);
-    return stale.kind === 'found' ? { ...stale, age } : stale;
+    const stale = await this.#deliver(repository, entry, { ...asked, cache: 'stale' });
+    return stale.kind === 'found'
+      ? { ...stale, age: seconds(this.#options.clock() - entry.checkedAt) }
+      : stale;
   }
 
   /** A tag that has not moved is written down again only now and then: that it was confirmed is worth no write. */
@@ -148,24 +167,25 @@ export class ManifestPull {
     repository: Repository,
     tag: Tag,
     entry: TagEntry | undefined,
-    { digest, mediaType, size }: ManifestHead,
+    { digest, mediaType, size, public: isPublic }: ManifestHead & Pick<Required<TagEntry>, 'public'>,
   ): Promise<void> {
     const { index } = this.#options.store;
     const checkedAt = this.#confirmed.get(`${repository.name}:${tag}`)?.checkedAt ?? this.#options.clock();
-    const isWritten = entry?.digest === digest && checkedAt - entry.checkedAt < WRITE_CONFIRMED_AFTER;
-    if (isWritten) return;
-    await index.putTag(repository.name, tag, { digest, mediaType, size, checkedAt });
-    await index.putLink(repository.name, digest, { kind: 'manifest', mediaType });
+    const isRecent = entry?.digest === digest && checkedAt - entry.checkedAt < WRITE_CONFIRMED_AFTER;
+    if (isRecent && (entry.public === true || !isPublic)) return;
+    const facts = { mediaType, checkedAt, public: isPublic };
+    await index.putTag(repository.name, tag, { digest, size, ...facts });
+    await index.putLink(repository.name, digest, { kind: 'manifest', ...facts });
   }
 
-  /** One upstream HEAD, however many ask; remembered, and a tag that is gone taken back. */
+  /** One upstream HEAD, however many ask; remembered, and a tag that is gone taken back from those who are told so. */
   #revalidate(
     repository: Repository,
     tag: Tag,
     as: Identity,
     entry: TagEntry | undefined,
   ): Promise<Answer<ManifestHead>> {
-    const { store, client, memberships, clock, revalidationDeadline } = this.#options;
+    const { client, memberships, clock, revalidationDeadline } = this.#options;
     const key = `${repository.name}:${tag}`;
     return this.#revalidating.run(`${as} ${key}`, async () => {
       const deadline = entry === undefined ? {} : { deadline: revalidationDeadline };
@@ -173,13 +193,25 @@ export class ManifestPull {
       await memberships.learn(repository, as, answer);
       if (answer.kind === 'yes') {
         const { digest, mediaType, size } = answer.value;
-        this.#confirmed.set(key, { digest, mediaType, size, checkedAt: clock() }, WRITE_CONFIRMED_AFTER);
-      } else if (answer.kind === 'no') {
+        const isPublic = as === 'anonymous' || (entry?.digest === digest && entry.public === true);
+        const confirmed = { digest, mediaType, size, checkedAt: clock(), public: isPublic };
+        this.#confirmed.set(key, confirmed, WRITE_CONFIRMED_AFTER);
+      } else if (answer.kind === 'no' && entry !== undefined && (as === 'account' || entry.public === true)) {
         this.#confirmed.delete(key);
-        if (answer.reason === 'not-found') await store.index.removeTag(repository.name, tag);
+        if (answer.reason === 'not-found') await this.#takeBack(repository, tag, as);
       }
       return answer;
     });
+  }
+
+  /**
+   * A tag that was there is not any more: it was deleted, or the repository is hidden, which is another question. What is
+   * hidden from anonymous stays for the account.
+   */
+  async #takeBack(repository: Repository, tag: Tag, as: Identity): Promise<void> {
+    const { store, memberships } = this.#options;
+    const readable = await memberships.review(repository, as, { isDoubted: true });
+    if (as === 'account' || readable.kind === 'yes') await store.index.removeTag(repository.name, tag);
   }
 
   async #byDigest(
@@ -191,52 +223,65 @@ export class ManifestPull {
     const { store, memberships, client } = this.#options;
     const stored = await store.content.find(digest);
     const known = await memberships.known(repository, 'manifest', digest, grant);
-    const fetched = method === 'GET' && stored === undefined && known.visible === 'visible';
-    if (fetched) return this.#fetch(repository, digest);
+    if (method === 'GET' && stored === undefined && known.mayFetch)
+      return this.#fetch(repository, digest, grant);
     const membership = await memberships.confirm(repository, 'manifest', digest, grant, known);
     if (membership.kind === 'refused') return refusalOf(membership.answer, 'MANIFEST_UNKNOWN');
-    const { link, head } = membership;
-    if (link.kind !== 'manifest') throw new Error('a manifest has a blob’s link');
-    const size = head?.size ?? stored?.size;
+    const size = membership.head?.size ?? stored?.size;
     if (size !== undefined) {
-      const { mediaType } = link;
       const cache = stored === undefined ? 'fill' : 'hit';
-      const delivered = await this.#deliver(repository, { digest, mediaType, size }, method, cache);
-      return this.#holding(delivered, repository, grant);
+      const delivery = { method, grant, cache, ...(stored && { stored }) } as const;
+      return this.#deliverLinked(repository, { digest, size }, membership, known, delivery);
     }
-    if (method === 'GET') return this.#fetch(repository, digest);
+    if (method === 'GET') return this.#fetch(repository, digest, grant);
     const asked = await client.headManifest(repository, { kind: 'digest', digest }, { as: readerFor(grant) });
     return asked.kind === 'yes'
       ? { kind: 'found', cache: 'fill', ...asked.value }
       : refusalOf(asked, 'MANIFEST_UNKNOWN');
   }
 
-  /** A hit with how long it holds; one by a tag that was confirmed at `checkedAt`, as long as that is fresh. */
-  async #holding(
-    outcome: Outcome<PulledManifest>,
+  async #deliverLinked(
     repository: Repository,
-    grant: Grant,
-    checkedAt = Number.POSITIVE_INFINITY,
+    { digest, size }: Pick<ManifestHead, 'digest' | 'size'>,
+    { link, isAsked, staleFor }: Membership & { readonly kind: 'linked' },
+    known: KnownVisibility,
+    delivery: Delivery,
   ): Promise<Outcome<PulledManifest>> {
+    if (link.kind !== 'manifest') throw new Error('a manifest has a blob’s link');
+    const isStale = delivery.cache === 'hit' && staleFor !== undefined;
+    const delivered = await this.#deliver(
+      repository,
+      { digest, mediaType: link.mediaType, size },
+      isStale ? { ...delivery, cache: 'stale' } : delivery,
+    );
+    if (isStale && delivered.kind === 'found') return { ...delivered, age: seconds(staleFor) };
+    const { memberships } = this.#options;
+    const { holds } = isAsked ? await memberships.visibility(repository, delivery.grant) : known;
+    return this.#holding(delivered, holds);
+  }
+
+  /** A hit with how long it holds; one by a tag that was confirmed at `checkedAt`, as long as that is fresh. */
+  #holding(
+    outcome: Outcome<PulledManifest>,
+    visibleFor: number,
+    checkedAt = Number.POSITIVE_INFINITY,
+  ): Outcome<PulledManifest> {
     if (outcome.kind !== 'found' || outcome.cache !== 'hit') return outcome;
-    const { memberships, clock, tagFreshness } = this.#options;
-    const visibleFor = await memberships.visibleFor(repository, grant);
+    const { clock, tagFreshness } = this.#options;
     return { ...outcome, holds: Math.min(visibleFor, checkedAt + tagFreshness - clock()) };
   }
 
   /** A manifest that the caller may have: from the store, or else fetched. */
   async #deliver(
     repository: Repository,
-    head: ManifestHead,
-    method: Method,
-    cache: CacheState,
+    { digest, mediaType, size }: ManifestHead,
+    { method, grant, cache, stored }: Delivery,
   ): Promise<Outcome<PulledManifest>> {
-    const { digest, mediaType, size } = head;
     // An upstream can name the digest of anything that is here.
     if (size > MAX_DOCUMENT_SIZE) return this.#refuse(repository, digest, 'larger than 4 MiB');
     if (method === 'HEAD') return { kind: 'found', cache, digest, mediaType, size };
-    const judged = await this.#judged.read(digest, mediaType);
-    if (judged === undefined) return this.#fetch(repository, digest);
+    const judged = await this.#judged.read(digest, mediaType, stored);
+    if (judged === undefined) return this.#fetch(repository, digest, grant);
     if (judged.kind === 'unfit') return this.#refuse(repository, digest, judged.why);
     const { bytes } = judged;
     return { kind: 'found', cache, digest, mediaType, size: bytes.length, bytes };
@@ -252,19 +297,20 @@ export class ManifestPull {
   }
 
   /** Fetches by digest, as the account: one GET, however many ask. */
-  async #fetch(repository: Repository, digest: Digest): Promise<Outcome<PulledManifest>> {
+  async #fetch(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledManifest>> {
     const key = `${repository.name}@${digest}`;
     const cache = this.#fetching.isRunning(key) ? 'joined' : 'fill';
-    const answer = await this.#fetching.run(key, () => this.#fetchAndKeep(repository, digest));
+    const answer = await this.#fetching.run(key, () => this.#fetchAndKeep(repository, digest, grant));
     return answer.kind === 'yes'
       ? { kind: 'found', cache, ...answer.value }
       : refusalOf(answer, 'MANIFEST_UNKNOWN');
   }
 
-  async #fetchAndKeep(repository: Repository, digest: Digest): Promise<Answer<Manifest>> {
-    const { store, client, memberships, writes } = this.#options;
+  async #fetchAndKeep(repository: Repository, digest: Digest, grant: Grant): Promise<Answer<Manifest>> {
+    const { store, client, memberships, writes, clock } = this.#options;
     const answer = await client.getManifest(repository, { kind: 'digest', digest }, { as: 'account' });
     await memberships.learn(repository, 'account', answer);
+    if (answer.kind === 'no') await store.index.removeLink(repository.name, digest);
     if (answer.kind !== 'yes') return answer;
     const { bytes, mediaType } = answer.value;
     const unfit = unfitManifest(bytes, mediaType);
@@ -274,7 +320,18 @@ export class ManifestPull {
       await store.content.publish(digest, bytes, mediaType).catch((error) => writes.failed(error));
     if (writes.isFailing) writes.passed();
     await store.index.putChildren(digest, children);
-    await store.index.putLink(repository.name, digest, { kind: 'manifest', mediaType });
+    // Whoever has a grant of public content comes here only if the repository is known to be public.
+    const facts = { public: grant === 'public', checkedAt: clock() };
+    await store.index.putLink(repository.name, digest, { kind: 'manifest', mediaType, ...facts });
     return answer;
   }
+}
+
+/** For a grant of public content only what the upstream has said to anonymous. */
+function counts({ public: isPublic }: TagEntry, grant: Grant): boolean {
+  return grant === 'private' || isPublic === true;
+}
+
+function seconds(milliseconds: number): number {
+  return Math.round(milliseconds / 1000);
 }

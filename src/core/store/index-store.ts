@@ -39,6 +39,7 @@ export interface IndexStore extends AsyncDisposable {
   /** What stood at `resource` below the repository; a few of them are kept for each repository. */
   document(repository: RepositoryName, resource: string): Promise<DocumentEntry | undefined>;
   putDocument(repository: RepositoryName, resource: string, entry: DocumentEntry): Promise<void>;
+  removeDocument(repository: RepositoryName, resource: string): Promise<void>;
 
   /**
    * Takes back everything that was learnt of a repository: its links, its tags, its documents and its visibility. That holds at
@@ -95,6 +96,8 @@ export interface UnusedContent {
 export interface RepositoryEntry {
   readonly name: RepositoryName;
   readonly visibility: 'public' | 'private' | undefined;
+  /** When the upstream last said so, in milliseconds since the epoch. */
+  readonly visibilityCheckedAt?: number;
   /** Links. */
   readonly digests: number;
   readonly tags: number;
@@ -109,9 +112,17 @@ export interface IndexStats {
 
 export type LinkKind = 'manifest' | 'blob';
 
-export type Link =
-  | { readonly kind: 'manifest'; readonly mediaType: ManifestMediaType }
-  | { readonly kind: 'blob' };
+export type Link = LinkFacts &
+  ({ readonly kind: 'manifest'; readonly mediaType: ManifestMediaType } | { readonly kind: 'blob' });
+
+interface LinkFacts {
+  /** Has the upstream shown it to anonymous? What it has once is not taken back by what the account learns. */
+  readonly public?: boolean;
+  /** When the upstream was last asked about it, in milliseconds since the epoch. */
+  readonly checkedAt?: number;
+  /** When the upstream first said that it has deleted the digest, in milliseconds since the epoch. */
+  readonly deletedAt?: number;
+}
 
 export interface TagEntry {
   readonly digest: Digest;
@@ -119,6 +130,8 @@ export interface TagEntry {
   readonly size: number;
   /** When the upstream last said so, in milliseconds since the epoch. */
   readonly checkedAt: number;
+  /** Has it said so to anonymous? */
+  readonly public?: boolean;
 }
 
 export interface VisibilityEntry {

@@ -61,14 +61,23 @@ class SqliteIndex implements IndexStore {
   async link(repository: RepositoryName, kind: LinkKind, digest: Digest): Promise<Link | undefined> {
     const row = this.#find(repository, ({ select }) => select.link.get(repository, kind, digest));
     if (row === undefined) return undefined;
-    return kind === 'blob' ? { kind } : { kind, mediaType: row.media_type as ManifestMediaType };
+    const facts = {
+      ...(row.public === 1 && { public: true }),
+      ...(row.checked_at !== null && { checkedAt: row.checked_at as number }),
+      ...(row.deleted_at !== null && { deletedAt: row.deleted_at as number }),
+    };
+    return kind === 'blob'
+      ? { kind, ...facts }
+      : { kind, mediaType: row.media_type as ManifestMediaType, ...facts };
   }
 
   async putLink(repository: RepositoryName, digest: Digest, link: Link): Promise<void> {
     const mediaType = link.kind === 'manifest' ? link.mediaType : null;
+    const { checkedAt = null, deletedAt = null } = link;
+    const isPublic = link.public === true ? 1 : 0;
     this.#write(({ change }) => {
       change.addRepository.run(repository);
-      change.putLink.run(link.kind, digest, mediaType, repository);
+      change.putLink.run(link.kind, digest, mediaType, isPublic, checkedAt, deletedAt, repository);
     });
   }
 
@@ -80,6 +89,7 @@ class SqliteIndex implements IndexStore {
       mediaType: row.media_type as ManifestMediaType,
       size: row.size as number,
       checkedAt: row.checked_at as number,
+      ...(row.public === 1 && { public: true }),
     };
   }
 
@@ -87,7 +97,9 @@ class SqliteIndex implements IndexStore {
     const before = await this.tag(repository, tag);
     this.#write(({ change }) => {
       change.addRepository.run(repository);
-      change.putTag.run(tag, entry.digest, entry.mediaType, entry.size, entry.checkedAt, repository);
+      const { digest, mediaType, size, checkedAt } = entry;
+      const isPublic = entry.public === true ? 1 : 0;
+      change.putTag.run(tag, digest, mediaType, size, checkedAt, isPublic, repository);
     });
     if (before !== undefined && before.digest !== entry.digest) this.#withdraw();
   }
@@ -137,6 +149,10 @@ class SqliteIndex implements IndexStore {
     });
   }
 
+  async removeDocument(repository: RepositoryName, resource: string): Promise<void> {
+    this.#write(({ change }) => change.removeDocument.run(repository, resource));
+  }
+
   async forget(repository: RepositoryName, unlinked: Unlinked = async () => {}): Promise<void> {
     const row = this.#try(({ select }) => select.repository.get(repository));
     if (this.#forget(repository) && row !== undefined) await this.#clear(row.id as number, unlinked);
@@ -161,10 +177,11 @@ class SqliteIndex implements IndexStore {
     for (;;) {
       const last = entries.at(-1)?.name ?? '';
       const rows = this.#try(({ select }) => select.repositories.all(last, BATCH)) ?? [];
-      for (const { name, visibility, links, tags } of rows)
+      for (const { name, visibility, visibility_checked_at: checkedAt, links, tags } of rows)
         entries.push({
           name: name as RepositoryName,
           visibility: (visibility ?? undefined) as RepositoryEntry['visibility'],
+          ...(visibility !== null && { visibilityCheckedAt: checkedAt as number }),
           digests: links as number,
           tags: tags as number,
         });

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 
-const SCHEMA_VERSION = 4;
+const SCHEMA_VERSION = 5;
 
 /**
  * What begins the name of a repository that is forgotten and still has rows: no repository's own does, and it sorts after all
@@ -78,24 +78,39 @@ const COUNTS = `
 /** Content that was there before is judged when it is next asked for as a manifest. */
 const JUDGEMENTS = 'ALTER TABLE content ADD COLUMN manifest_type TEXT;';
 
+/**
+ * What was learnt before of a repository that is public was given to everybody, and goes on to be. A list of tags does not say
+ * who read it, and is read again.
+ */
+const PUBLICITY = `
+  ALTER TABLE link ADD COLUMN public INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE link ADD COLUMN checked_at INTEGER;
+  ALTER TABLE link ADD COLUMN deleted_at INTEGER;
+  ALTER TABLE tag ADD COLUMN public INTEGER NOT NULL DEFAULT 0;
+  UPDATE link SET public = 1 WHERE repository IN (SELECT id FROM repository WHERE visibility = 'public');
+  UPDATE tag SET public = 1 WHERE repository IN (SELECT id FROM repository WHERE visibility = 'public');
+  DELETE FROM document;
+`;
+
 const VERSION = `PRAGMA user_version = ${SCHEMA_VERSION};`;
 
 /** What makes a file of each version one of this. */
 export const UPGRADES: ReadonlyMap<number, string> = new Map([
-  [0, TABLES + COUNTS + JUDGEMENTS + VERSION],
-  [2, COUNTS + JUDGEMENTS + VERSION],
-  [3, JUDGEMENTS + VERSION],
+  [0, TABLES + COUNTS + JUDGEMENTS + PUBLICITY + VERSION],
+  [2, COUNTS + JUDGEMENTS + PUBLICITY + VERSION],
+  [3, JUDGEMENTS + PUBLICITY + VERSION],
+  [4, PUBLICITY + VERSION],
   [SCHEMA_VERSION, ''],
 ]);
 
 const SELECT = {
-  link: 'SELECT l.media_type FROM link l JOIN repository r ON r.id = l.repository WHERE r.name = ? AND kind = ? AND digest = ?',
+  link: 'SELECT l.media_type, l.public, l.checked_at, l.deleted_at FROM link l JOIN repository r ON r.id = l.repository WHERE r.name = ? AND kind = ? AND digest = ?',
   tag: 'SELECT t.* FROM tag t JOIN repository r ON r.id = t.repository WHERE r.name = ? AND t.name = ?',
   visibility:
     'SELECT visibility, visibility_checked_at FROM repository WHERE name = ? AND visibility IS NOT NULL',
   document:
     'SELECT d.bytes, d.link, d.read_at FROM document d JOIN repository r ON r.id = d.repository WHERE r.name = ? AND resource = ?',
-  repositories: `SELECT name, visibility, links, (SELECT count(*) FROM tag WHERE repository = id) AS tags
+  repositories: `SELECT name, visibility, visibility_checked_at, links, (SELECT count(*) FROM tag WHERE repository = id) AS tags
     FROM repository WHERE name > ? AND name < '${FORGOTTEN}' ORDER BY name LIMIT ?`,
   linked: `SELECT 1 FROM link l JOIN repository r ON r.id = l.repository
     WHERE l.digest = ? AND r.name < '${FORGOTTEN}' LIMIT 1`,
@@ -113,14 +128,17 @@ const SELECT = {
 
 const CHANGE = {
   addRepository: 'INSERT INTO repository (name) VALUES (?) ON CONFLICT DO NOTHING',
-  putLink:
-    'INSERT OR REPLACE INTO link (repository, kind, digest, media_type) SELECT id, ?, ?, ? FROM repository WHERE name = ?',
+  putLink: `INSERT OR REPLACE INTO link (repository, kind, digest, media_type, public, checked_at, deleted_at)
+    SELECT id, ?1, ?2, ?3, max(?4, coalesce((SELECT public FROM link WHERE repository = id AND kind = ?1 AND digest = ?2), 0)), ?5, ?6
+    FROM repository WHERE name = ?7`,
   putTag:
-    'INSERT OR REPLACE INTO tag (repository, name, digest, media_type, size, checked_at) SELECT id, ?, ?, ?, ?, ? FROM repository WHERE name = ?',
+    'INSERT OR REPLACE INTO tag (repository, name, digest, media_type, size, checked_at, public) SELECT id, ?, ?, ?, ?, ?, ? FROM repository WHERE name = ?',
   removeTag: 'DELETE FROM tag WHERE repository = (SELECT id FROM repository WHERE name = ?) AND name = ?',
   putVisibility: 'UPDATE repository SET visibility = ?, visibility_checked_at = ? WHERE name = ?',
   putDocument:
     'INSERT OR REPLACE INTO document (repository, resource, bytes, link, read_at) SELECT id, ?, ?, ?, ? FROM repository WHERE name = ?',
+  removeDocument:
+    'DELETE FROM document WHERE repository = (SELECT id FROM repository WHERE name = ?) AND resource = ?',
   trimDocuments: `DELETE FROM document WHERE repository = (SELECT id FROM repository WHERE name = ?1) AND resource NOT IN (
     SELECT resource FROM document WHERE repository = (SELECT id FROM repository WHERE name = ?1)
     ORDER BY read_at DESC LIMIT ?2)`,

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { purge } from '../../../src/core/store/purge.ts';
 import { openStore, type Store } from '../../../src/core/store/store.ts';
 import { type Digest, sha256Of } from '../../../src/registry/digest.ts';
+import type { Tag } from '../../../src/registry/reference.ts';
 import type { RepositoryName } from '../../../src/registry/repository.ts';
 import { QUIET } from '../../support/test-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -78,14 +79,63 @@ test('what there is is counted as it comes, is replaced and goes', async () => {
   assert.deepEqual(await store.index.repositories(), [listed]);
 });
 
-test('an index of the version before is taken over, with what it knows', async () => {
+/** What makes an index of this version one of version 3, which knew nothing of what is public. */
+const TO_VERSION_3 = `
+  ALTER TABLE content DROP COLUMN manifest_type; ALTER TABLE tag DROP COLUMN public;
+  ALTER TABLE link DROP COLUMN public; ALTER TABLE link DROP COLUMN checked_at; ALTER TABLE link DROP COLUMN deleted_at;
+  PRAGMA user_version = 3;
+`;
+
+for (const [version, change] of [
+  [3, TO_VERSION_3],
+  [4, TO_VERSION_3.replace('ALTER TABLE content DROP COLUMN manifest_type;', '').replace('= 3', '= 4')],
+] as const) {
+  test(`an index of version ${version} is taken over: what was learnt of a public repository is public`, async () => {
+    const { index } = store;
+    const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+    const tag = { digest: FIRST, mediaType, size: 3, checkedAt: 7 } as const;
+    await index.putContent(FIRST, entry(3));
+    for (const name of [ALPINE, BUSYBOX]) {
+      await index.putLink(name, FIRST, { kind: 'manifest', mediaType });
+      await index.putTag(name, 'latest' as Tag, tag);
+      await index.putDocument(name, 'tags/list', { bytes: Buffer.from('{}'), link: undefined, readAt: 7 });
+    }
+    await index.putVisibility(ALPINE, { visibility: 'public', checkedAt: 7 });
+    await between((database) => database.exec(change));
+    assert.deepEqual(await store.index.link(ALPINE, 'manifest', FIRST), {
+      kind: 'manifest',
+      mediaType,
+      public: true,
+    });
+    assert.deepEqual(await store.index.link(BUSYBOX, 'manifest', FIRST), { kind: 'manifest', mediaType });
+    assert.deepEqual(await store.index.tag(ALPINE, 'latest' as Tag), { ...tag, public: true });
+    assert.deepEqual(await store.index.tag(BUSYBOX, 'latest' as Tag), tag);
+    assert.equal(await store.index.document(ALPINE, 'tags/list'), undefined);
+    assert.deepEqual(await store.index.content(FIRST), entry(3));
+    assert.equal((await store.index.repositories())[0]?.digests, 1);
+  });
+}
+
+test('that a digest is public is not taken back by what is learnt as the account', async () => {
+  await store.index.putLink(ALPINE, FIRST, { kind: 'blob', public: true, checkedAt: 1 });
+  await store.index.putLink(ALPINE, FIRST, { kind: 'blob', checkedAt: 2, deletedAt: 2 });
+  const link = { kind: 'blob', public: true, checkedAt: 2, deletedAt: 2 };
+  assert.deepEqual(await store.index.link(ALPINE, 'blob', FIRST), link);
+  await store.index.putLink(ALPINE, FIRST, { kind: 'blob', checkedAt: 3 });
+  assert.deepEqual(await store.index.link(ALPINE, 'blob', FIRST), {
+    kind: 'blob',
+    public: true,
+    checkedAt: 3,
+  });
+});
+
+test('an index of version 2 is taken over, with what it knows', async () => {
   await store.index.putContent(FIRST, entry(3));
   for (const digest of [FIRST, SECOND]) await store.index.putLink(ALPINE, digest, { kind: 'blob' });
   await between((database) =>
     database.exec(`
       DROP TRIGGER content_added; DROP TRIGGER content_removed; DROP TRIGGER link_added; DROP TRIGGER link_removed;
-      DROP TABLE total; ALTER TABLE repository DROP COLUMN links; ALTER TABLE content DROP COLUMN manifest_type;
-      PRAGMA user_version = 2;
+      DROP TABLE total; ALTER TABLE repository DROP COLUMN links; ${TO_VERSION_3.replace('= 3', '= 2')}
     `),
   );
   assert.deepEqual(await store.index.link(ALPINE, 'blob', FIRST), { kind: 'blob' });
