@@ -11,6 +11,11 @@ export class Interruption implements Disposable {
     return this.#controller.signal;
   }
 
+  /** As Ctrl-C does. */
+  interrupt(): void {
+    this.#abort();
+  }
+
   [Symbol.dispose](): void {
     for (const signal of SIGNALS) process.off(signal, this.#abort);
   }

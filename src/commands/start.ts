@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
@@ -72,7 +73,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   if (supervision === undefined) return 0;
   flushCompileCache();
   if (options.role === undefined && !signal.aborted) printWelcome(config, paths, prepared.ca, terminal);
-  onHangup(() => supervision.reload());
+  onHangup(() => supervision.reload(), interruption);
   await aborted(signal);
   log.info('ending; downloads under way have 30 s');
   await supervision.stop();
@@ -83,7 +84,7 @@ async function runHere(role: Role, config: Config, paths: HomePaths): Promise<Ex
   using interruption = new Interruption();
   await using running = await runRole(role, config, paths);
   returnMemory();
-  onHangup(() => void running.reload?.());
+  onHangup(() => void running.reload?.(), interruption);
   await aborted(interruption.signal);
   return 0;
 }
@@ -138,9 +139,20 @@ function sharingPorts(config: Config): Config {
   return { ...config, server: { ...server, listen, admin } };
 }
 
-/** As services do: SIGHUP reads files anew. In a terminal it says that this has gone, and the mirror goes with it. */
-function onHangup(reload: () => void): void {
-  if (process.stdout.isTTY !== true) process.on('SIGHUP', reload);
+/** SIGHUP reads files anew, except where it says that the terminal has gone in which the mirror runs. */
+function onHangup(reload: () => void, interruption: Interruption): void {
+  const hasTerminal = process.stdout.isTTY === true;
+  process.on('SIGHUP', () => (hasTerminal && isTerminalGone() ? interruption.interrupt() : reload()));
+}
+
+/** Of a process that had one: tty(4), ENXIO or EIO. */
+function isTerminalGone(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

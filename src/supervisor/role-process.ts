@@ -3,18 +3,30 @@ import { once } from 'node:events';
 import { z } from 'zod';
 
 /** What a supervisor says to a role over the channel between them, and what it hears. */
-type Order = { readonly settings: unknown } | { readonly stop: true } | { readonly reload: true };
-type Report = { readonly ready: true } | { readonly failed: string };
+type Order =
+  | { readonly settings: unknown }
+  | { readonly stop: true }
+  | { readonly reload: true }
+  | { readonly ping: true };
+type Report = { readonly ready: true } | { readonly failed: string } | { readonly pong: true };
 
 const ORDER = z.union([
   z.object({ stop: z.literal(true) }),
   z.object({ reload: z.literal(true) }),
+  z.object({ ping: z.literal(true) }),
   z.object({ settings: z.json() }),
 ]);
-const REPORT = z.union([z.object({ ready: z.literal(true) }), z.object({ failed: z.string() })]);
+const REPORT = z.union([
+  z.object({ ready: z.literal(true) }),
+  z.object({ failed: z.string() }),
+  z.object({ pong: z.literal(true) }),
+]);
 
 /** Milliseconds. A role that has said nothing by then hangs. */
 const READY_DEADLINE = 60_000;
+/** Milliseconds between two pings. A role that answers none of three in a row hangs, on a machine that is busy too. */
+const PING_EVERY = 10_000;
+const UNANSWERED_AT_MOST = 3;
 
 /** A role in a process of its own, from its start to its end. */
 export interface RoleProcess {
@@ -34,27 +46,58 @@ export interface RoleProcess {
  * Wraps a child that was just started. Its settings, which are JSON, reach it over the channel: an environment can be read
  * by others.
  */
-export function roleProcess(child: ChildProcess, settings: unknown): RoleProcess {
+export function roleProcess(child: ChildProcess, settings: unknown, pingEvery = PING_EVERY): RoleProcess {
   const order = (message: Order) => {
     // A child that is gone already says so by its exit.
     if (child.connected) child.send(message, () => {});
   };
   order({ settings });
   const ended = Promise.withResolvers<string>();
-  child.once('exit', (code, signal) => ended.resolve(signal ?? `exit code ${code}`));
+  let hung = '';
+  child.once('exit', (code, signal) => ended.resolve(`${hung}${signal ?? `exit code ${code}`}`));
   // A process that cannot be made has no exit; where it could, the exit follows.
   child.once('error', (error) => {
     if (child.pid === undefined) ended.resolve(error.message);
   });
   const kill = () => child.kill('SIGKILL');
+  const ready = readiness(child, ended.promise, kill);
+  const onHang = () => {
+    hung = `no answer to ${UNANSWERED_AT_MOST} pings in ${(UNANSWERED_AT_MOST * pingEvery) / 1000} s, therefore `;
+    kill();
+  };
+  ready.then(
+    () => pingUntilHung(child, { pingEvery, ping: () => order({ ping: true }), onHang }),
+    () => {},
+  );
   return {
     pid: child.pid,
-    ready: readiness(child, ended.promise, kill),
+    ready,
     ended: ended.promise,
     stop: () => order({ stop: true }),
     reload: () => order({ reload: true }),
     kill,
   };
+}
+
+/** Pings are counted, not timed: where the machine itself was asleep, all of them were. */
+function pingUntilHung(
+  child: ChildProcess,
+  { pingEvery, ping, onHang }: { pingEvery: number; ping: () => void; onHang: () => void },
+): void {
+  let unanswered = 0;
+  child.on('message', () => {
+    unanswered = 0;
+  });
+  const timer = setInterval(() => {
+    if (unanswered < UNANSWERED_AT_MOST) {
+      unanswered++;
+      return ping();
+    }
+    clearInterval(timer);
+    onHang();
+  }, pingEvery);
+  timer.unref();
+  child.once('exit', () => clearInterval(timer));
 }
 
 async function readiness(child: ChildProcess, ended: Promise<string>, kill: () => void): Promise<void> {
@@ -87,6 +130,7 @@ export function followSupervisor(): Supervisor {
     const order = ORDER.parse(message);
     if ('settings' in order) settings.resolve(order.settings);
     else if ('reload' in order) supervisor.onReload();
+    else if ('ping' in order) supervisor.report({ pong: true });
     else stopped.resolve();
   });
   process.once('disconnect', stopped.resolve);

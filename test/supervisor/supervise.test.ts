@@ -18,13 +18,16 @@ class Plan implements RolePlan {
   readonly spawned: RoleProcess[] = [];
   readonly #settings: Record<string, string>;
 
-  constructor(name: string, settings: Record<string, string> = {}) {
+  readonly #pingEvery: number | undefined;
+
+  constructor(name: string, settings: Record<string, string> = {}, pingEvery?: number) {
     this.name = name;
     this.#settings = settings;
+    this.#pingEvery = pingEvery;
   }
 
   spawn(): RoleProcess {
-    const role = roleProcess(fork(FIXTURE), this.#settings);
+    const role = roleProcess(fork(FIXTURE), this.#settings, this.#pingEvery);
     this.spawned.push(role);
     return role;
   }
@@ -64,6 +67,20 @@ test('a role that dies is started again, and the others go on', async () => {
   );
   await supervision.stop();
   for (const pid of [core.pid, other]) assert.ok(!isRunning(pid));
+});
+
+test('a role that hangs is ended and started again, and one that answers is left alone', async () => {
+  const [auth, core] = [new Plan('auth', {}, 1_000), new Plan('core', {}, 1_000)];
+  const lines: LoggedLine[] = [];
+  const supervision = await supervise([auth, core], testLog(lines));
+  const hung = auth.pid;
+  process.kill(hung, 'SIGSTOP');
+  await waitFor(() => auth.spawned.length === 2);
+  await auth.spawned[1]?.ready;
+  assert.ok(!isRunning(hung));
+  assert.equal(core.spawned.length, 1);
+  assert.equal(lines[0]?.how, 'no answer to 3 pings in 3 s, therefore SIGKILL');
+  await supervision.stop();
 });
 
 test('roles end in the reverse of the order in which others need them', async () => {

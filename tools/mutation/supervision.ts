@@ -51,4 +51,32 @@ export const supervisionMutants: readonly Mutant[] = [
     replace: '',
     tests: ['test/supervisor/open-files.test.ts'],
   },
+  {
+    defence: 'a role that hangs is ended',
+    file: 'src/supervisor/role-process.ts',
+    find: '    clearInterval(timer);\n    onHang();',
+    replace: '    clearInterval(timer);',
+    tests: ['test/supervisor/supervise.test.ts'],
+  },
+  {
+    defence: 'a socket is for this user and group alone',
+    file: 'src/platform/unix-socket.ts',
+    find: 'await chmod(address, 0o660);',
+    replace: '',
+    tests: ['test/platform/unix-socket.test.ts'],
+  },
+  {
+    defence: 'SIGHUP ends no mirror whose terminal is there',
+    file: 'src/commands/start.ts',
+    find: 'hasTerminal && isTerminalGone()',
+    replace: 'hasTerminal',
+    tests: ['test/commands/hangup.test.ts'],
+  },
+  {
+    defence: 'a mirror ends with its terminal',
+    file: 'src/commands/start.ts',
+    find: '(hasTerminal && isTerminalGone() ? interruption.interrupt() : reload())',
+    replace: 'reload()',
+    tests: ['test/commands/hangup.test.ts'],
+  },
 ];
