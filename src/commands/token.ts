@@ -1,7 +1,7 @@
 import { parseNetwork } from '../access/network.ts';
 import { canonicalPattern } from '../access/pattern-text.ts';
 import { hashOfSecret, makeServiceToken, writeServiceToken } from '../auth/identity/service-token.ts';
-import { readUsers } from '../auth/identity/users-file.ts';
+import { readUsers, type User } from '../auth/identity/users-file.ts';
 import type { AuthState } from '../auth/state/auth-state.ts';
 import { openAuthState } from '../auth/state/sqlite-state.ts';
 import type { Environment } from '../config/environment.ts';
@@ -39,13 +39,14 @@ export async function createToken(
     printFaults(users.faults, terminal, paths.home);
     return 2;
   }
-  if (!users.value.has(owner))
+  const user = users.value.get(owner);
+  if (user === undefined)
     return refuse(
       [`there is no user ${owner}; for a service: hubgate user add ${owner} --service`],
       terminal,
     );
   await using state = openAuthState(paths.authState);
-  const made = await issueToken(owner, wanted, state);
+  const made = await issueToken(user, wanted, state);
   if (options.json) printJson(terminal.stdout, made);
   else printToken(owner, made, terminal);
   return 0;
@@ -57,9 +58,11 @@ export interface IssuedToken {
   readonly expires: string;
 }
 
+export type TokenOwner = Pick<User, 'name' | 'id'>;
+
 /** It is written down before anybody has it, so that it can be revoked. */
 export async function issueToken(
-  owner: string,
+  owner: TokenOwner,
   { lifetime, pull, from }: Wishes,
   state: AuthState,
 ): Promise<IssuedToken> {
@@ -67,8 +70,15 @@ export async function issueToken(
   const now = systemClock();
   const expiresAt = now + lifetime;
   await state.putToken({
-    ...{ id, owner, hash: hashOfSecret(secret), createdAt: now, expiresAt },
-    ...{ pull, from, lastUsedAt: null, lastUsedFrom: null },
+    ...{
+      id,
+      owner: owner.name,
+      ownerId: owner.id ?? null,
+      hash: hashOfSecret(secret),
+      createdAt: now,
+      expiresAt,
+    },
+    ...{ pull, from, lastUsedAt: null, lastUsedFrom: null, warnedAt: null },
   });
   return { id, token: writeServiceToken({ id, secret }), expires: writeTime(expiresAt) };
 }

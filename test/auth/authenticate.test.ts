@@ -71,7 +71,8 @@ async function give(owner: string, more: Partial<StoredToken> = {}): Promise<Ser
   const token = makeServiceToken();
   const times = { createdAt: 0, expiresAt: NOW + 1, lastUsedAt: null, lastUsedFrom: null };
   const hash = hashOfSecret(token.secret);
-  await state.putToken({ id: token.id, owner, hash, pull: null, from: null, ...times, ...more });
+  const rest = { ownerId: null, pull: null, from: null, warnedAt: null };
+  await state.putToken({ id: token.id, owner, hash, ...rest, ...times, ...more });
   return token;
 }
 

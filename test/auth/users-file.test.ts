@@ -37,9 +37,12 @@ afterEach(() => rm(directory, { recursive: true }));
 test('a user is added to a file that is not there, for its owner’s eyes only', async () => {
   assert.deepEqual(await readUsers(file), { value: new Map() });
   await setPassword(file, 'ana', HASH);
-  assert.deepEqual(await readUsers(file), {
-    value: new Map([['ana', { name: 'ana', isService: false, isDisabled: false, passwordHash: HASH }]]),
-  });
+  const read = await readUsers(file);
+  assert.ok('value' in read);
+  const { id, ...ana } = read.value.get('ana') ?? assert.fail();
+  assert.match(id ?? '', /^u[0-9a-f]{12}$/);
+  assert.deepEqual(ana, { name: 'ana', isService: false, isDisabled: false, passwordHash: HASH });
+  assert.equal(read.value.size, 1);
   assert.equal((await stat(file)).mode & 0o777, 0o600);
 });
 
@@ -63,7 +66,7 @@ users:
   await setPassword(file, 'zoe', HASH);
   await removeUser(file, 'ana');
   assert.equal(
-    await readFile(file, 'utf8'),
+    (await readFile(file, 'utf8')).replace(/\n {4}id: u[0-9a-f]{12}$/m, ''),
     `# our people
 version: 1
 users:
@@ -89,7 +92,10 @@ test('a service account, and being disabled, are written and taken back; what is
       ]),
   );
   const text = await readFile(file, 'utf8');
-  assert.match(text, /\n {2}ana:\n {4}password: \S+\n {4}disabled: true\n {2}ci:\n {4}service: true\n$/);
+  assert.match(
+    text,
+    /\n {2}ana:\n {4}password: \S+\n {4}id: \w+\n {4}disabled: true\n {2}ci:\n {4}service: true\n {4}id: \w+\n$/,
+  );
   assert.equal(await editUsers(file, (users) => (users.has('ci') ? 'no' : new Map())), 'no');
   assert.equal(await readFile(file, 'utf8'), text);
   await editUsers(file, () => new Map([['ana', { isDisabled: false }]]));
@@ -131,10 +137,10 @@ users:
     'users.yaml:4:19: users.bo.password: found something else, expected an argon2id or bcrypt hash, as `hubgate user` writes it',
     'users.yaml:5:3: "Jin" is no user name: lower-case letters, digits and ._@- between them, at most 64',
     'users.yaml:6:3: "authenticated" means something else in a policy, so no user can be called that',
-    `users.yaml:7:${24 + HASH.length}: unknown key "users.zoe.admin"; known here: password, service, disabled`,
+    `users.yaml:7:${24 + HASH.length}: unknown key "users.zoe.admin"; known here: password, service, disabled, id`,
     'users.yaml:8:20: users.eve.password: found something else, expected an argon2id or bcrypt hash, as `hubgate user` writes it',
-    'users.yaml:8:43: unknown key "users.eve…"; known here: password, service, disabled',
-    'users.yaml:8:47: unknown key "users.eve…"; known here: password, service, disabled',
+    'users.yaml:8:43: unknown key "users.eve…"; known here: password, service, disabled, id',
+    'users.yaml:8:47: unknown key "users.eve…"; known here: password, service, disabled, id',
   ]);
 });
 

@@ -36,7 +36,7 @@ async function listed(): Promise<unknown> {
 
 test('a service account has no password, and is given none', async () => {
   assert.equal((await user('add', 'ci', '--service')).code, 0);
-  assert.match(await usersFile(), /\nusers:\n {2}ci:\n {4}service: true\n$/);
+  assert.match(await usersFile(), /\nusers:\n {2}ci:\n {4}service: true\n {4}id: u[0-9a-f]{12}\n$/);
   for (const [args, code, message] of [
     [
       ['add', 'cd', '--service', '--password-stdin'],

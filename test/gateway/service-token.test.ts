@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:https';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
+import { hashPassword } from '../../src/auth/identity/password.ts';
+import { removeUser } from '../../src/auth/identity/users-file.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { ask } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
@@ -127,4 +130,39 @@ test('where auth fails, the client hears 503 and may try again, and the log says
     database.exec('ALTER TABLE gone RENAME TO token');
     database.close();
   }
+});
+
+test('a token ends with the entry of its owner, and is not good again when the name returns', async () => {
+  const file = path.join(hubgate.home, 'users.yaml');
+  const hash = await hashPassword('of no use here');
+  await hubgate.setPassword('ana', hash);
+  const whole = await readFile(file, 'utf8');
+  const { text } = await hubgate.giveToken('ana');
+  const { token } = await exchange(text, 'library/alpine');
+  const statuses = async () => [
+    (await exchange(text, 'library/alpine')).status,
+    (await hubgate.ask(ALPINE, { token })).status,
+  ];
+  const becomes = (status: number) => waitFor(async () => (await statuses()).every((one) => one === status));
+  await becomes(200);
+  // Nothing of the tokens is lost by a file that is gone or torn for a while.
+  for (const broken of [undefined, whole.slice(0, -20), 'version: 1\nusers: {}\n']) {
+    if (broken === undefined) await rm(file);
+    else await writeFile(file, broken, { mode: 0o600 });
+    if (broken === undefined || broken.endsWith('{}\n')) await becomes(401);
+    await writeFile(file, whole, { mode: 0o600 });
+    await becomes(200);
+  }
+  // Deleted by hand, and added again by a command.
+  await writeFile(file, 'version: 1\nusers: {}\n', { mode: 0o600 });
+  await hubgate.setPassword('ana', hash);
+  await becomes(401);
+  // And by hand.
+  await writeFile(file, `version: 1\nusers: { ana: { password: "${hash}" } }\n`, { mode: 0o600 });
+  await becomes(401);
+  const { text: unbound } = await hubgate.giveToken('ana');
+  await waitFor(async () => (await exchange(unbound, 'library/alpine')).status === 200);
+  await removeUser(file, 'ana');
+  await hubgate.setPassword('ana', hash);
+  await waitFor(async () => (await exchange(unbound, 'library/alpine')).status === 401);
 });

@@ -7,7 +7,7 @@ import { startAuth } from '../../src/auth/auth.ts';
 import type { DelayLimits } from '../../src/auth/identity/login-delays.ts';
 import { hashPassword } from '../../src/auth/identity/password.ts';
 import { hashOfSecret, makeServiceToken, writeServiceToken } from '../../src/auth/identity/service-token.ts';
-import { editUsers, removeUser, setPassword } from '../../src/auth/identity/users-file.ts';
+import { editUsers, readUsers, removeUser, setPassword } from '../../src/auth/identity/users-file.ts';
 import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { ensureSigningKey, rotateSigningKey } from '../../src/auth/token/signing-key-file.ts';
@@ -259,12 +259,19 @@ export class TestHubgate implements AsyncDisposable {
       id,
       owner,
       hash: hashOfSecret(secret),
+      ownerId: await this.#idOf(owner),
       pull: null,
       from: null,
+      warnedAt: null,
       ...times,
       ...more,
     });
     return { id, text: writeServiceToken({ id, secret }) };
+  }
+
+  async #idOf(user: string): Promise<string | null> {
+    const users = await readUsers(path.join(this.home, 'users.yaml'));
+    return ('value' in users ? users.value.get(user)?.id : undefined) ?? null;
   }
 
   rotateKeys(): Promise<void> {

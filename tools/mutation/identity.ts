@@ -120,6 +120,20 @@ export const identityMutants: readonly Mutant[] = [
     tests: MIGRATE_TESTS,
   },
   {
+    defence: 'a token belongs to the entry of its owner and not to the name',
+    file: 'src/auth/identity/token-owner.ts',
+    find: '(user?.id ?? null) === ownerId',
+    replace: 'ownerId !== undefined',
+    tests: ['test/gateway/service-token.test.ts'],
+  },
+  {
+    defence: 'that a token ends soon is said once a day over restarts',
+    file: 'src/auth/identity/expiring-tokens.ts',
+    find: 'warnedAt.get(id) ?? token.warnedAt ??',
+    replace: 'warnedAt.get(id) ??',
+    tests: ['test/auth/expiring-tokens.test.ts'],
+  },
+  {
     defence: 'a new password has a minimum length',
     file: 'src/auth/identity/password.ts',
     find: '[...password].length < LEAST_LENGTH',

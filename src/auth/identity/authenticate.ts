@@ -9,8 +9,9 @@ import type { CheckPassword } from './check-password.ts';
 import { FEDERATED_NAME, type FederatedLogin } from './federation/federated-login.ts';
 import { MAX_PASSWORD_LENGTH, passwordCredential } from './password.ts';
 import { isSecret, parseServiceToken, type ServiceToken, tokenCredential } from './service-token.ts';
+import { ownerOf } from './token-owner.ts';
 import { subjectOf } from './user-subject.ts';
-import type { User, Users } from './users-file.ts';
+import type { Users } from './users-file.ts';
 
 export type Verdict =
   | {
@@ -53,8 +54,7 @@ export function createAuthenticate({
     if (login.username === FEDERATED_NAME) return federatedLogin(login.password);
     if (login.password.length > MAX_PASSWORD_LENGTH) return { kind: 'wrong' };
     const shown = parseServiceToken(login.password);
-    if (shown !== undefined)
-      return byServiceToken(shown, users.current.get(login.username), address, { state, clock });
+    if (shown !== undefined) return byServiceToken(shown, login.username, address, { users, state, clock });
     const checked = await checkPassword({ ...login, address, counts: !isStray });
     if (checked.kind !== 'right') return checked;
     const { user, hash } = checked;
@@ -69,13 +69,14 @@ export function createAuthenticate({
 /** By a token that is its owner's, in its time, and shown from where it may be. */
 async function byServiceToken(
   shown: ServiceToken,
-  owner: User | undefined,
+  name: string,
   address: string,
-  { state, clock }: Pick<AuthenticateOptions, 'state' | 'clock'>,
+  { users, state, clock }: Pick<AuthenticateOptions, 'users' | 'state' | 'clock'>,
 ): Promise<Verdict> {
   const token = await state.token(shown.id);
   if (token === undefined || !isSecret(shown.secret, token.hash)) return { kind: 'wrong' };
-  if (owner === undefined || owner.isDisabled || token.owner !== owner.name) return { kind: 'wrong' };
+  const owner = ownerOf(token, users.current);
+  if (owner === undefined || owner.isDisabled || owner.name !== name) return { kind: 'wrong' };
   if (token.expiresAt <= clock()) return { kind: 'wrong' };
   const { pull, from } = token;
   if (from !== null && parseNetwork(from)?.contains(address) !== true) return { kind: 'wrong' };

@@ -9,6 +9,7 @@ import { FEDERATED_NAME, federationCredential } from './federation/federated-log
 import type { LiveUsers } from './live-users.ts';
 import { passwordCredential } from './password.ts';
 import { loginCredential, tokenCredential } from './service-token.ts';
+import { ownerOf } from './token-owner.ts';
 import { subjectOf } from './user-subject.ts';
 import type { User, Users } from './users-file.ts';
 
@@ -84,18 +85,13 @@ async function credentialsOf(
       ...passwords,
       // One ends with the password for which it was given.
       ...logins.filter(({ credential }) => passwords.has(credential)).map(loginEntry),
-      ...tokens.flatMap((token) => tokenEntry(token, activeUser(users, token.owner))),
+      ...tokens.flatMap((token) => tokenEntry(token, ownerOf(token, users))),
       ...federations.map(federationEntry),
     ]),
     revokedCertificates: certificates.flatMap(({ tbsHash, revokedAt }) =>
       revokedAt === null ? [] : [tbsHash],
     ),
   };
-}
-
-function activeUser(users: Users, name: string): User | undefined {
-  const user = users.get(name);
-  return user?.isDisabled === false ? user : undefined;
 }
 
 function* passwordEntries(users: Users): Generator<void, Entry[]> {
@@ -119,7 +115,7 @@ function loginEntry({ id, user, expiresAt }: StoredLogin): Entry {
 }
 
 function tokenEntry({ id, expiresAt, pull, from }: StoredToken, owner: User | undefined): Entry[] {
-  if (owner === undefined) return [];
+  if (owner === undefined || owner.isDisabled) return [];
   const subject = writeSubject(subjectOf(owner));
   return [[tokenCredential(id), { subject, until: expiresAt, ...(pull && { pull }), ...(from && { from }) }]];
 }

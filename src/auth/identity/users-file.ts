@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { type Document, isMap } from 'yaml';
@@ -14,6 +15,8 @@ import { isPasswordHash } from './password.ts';
 
 export interface User {
   readonly name: string;
+  /** Of this very entry: service tokens belong to it. Absent: written by hand, or by an older version. */
+  readonly id?: string;
   /** argon2id, as a PHC string, or an imported one of bcrypt; absent: by tokens alone. */
   readonly passwordHash?: string;
   /** A service account: no person, and a subject of another kind. */
@@ -24,7 +27,8 @@ export interface User {
 export type Users = ReadonlyMap<string, User>;
 
 const HEADER = ` Users of this mirror. Written by \`hubgate user\`, which keeps comments and order.
- A hash here is as good as a password to whoever has time: keep this file to yourself.`;
+ A hash here is as good as a password to whoever has time: keep this file to yourself.
+ Service tokens belong to the entry with the id that it had when they were made: leave ids as they are.`;
 
 /** Ten thousand users with a hash each take more than one. */
 const MOST_MIB = 8;
@@ -34,10 +38,15 @@ const KEYS = section({ version: ANYTHING, users: ANYTHING });
 const VERSION = z.literal(1, '1, the version of this format');
 const USERS = z.record(z.string(), ANYTHING, 'a map of users').nullish();
 const FLAG = z.boolean('true or false').optional();
+const ID = 'letters and digits, as `hubgate user add` writes them';
 const USER = section({
   password: z.string(HASH).refine(isPasswordHash, HASH).optional(),
   service: FLAG,
   disabled: FLAG,
+  id: z
+    .string(ID)
+    .regex(/^[A-Za-z0-9]{4,64}$/, ID)
+    .optional(),
 });
 
 /** The users in `text`, or all that is wrong with it. With a memory, only those are read that were not in it before. */
@@ -67,11 +76,12 @@ function readParts(parts: PartReader): Parsed<Users> {
     if (why !== undefined) parts.fault(['users', name], why, 'key');
     const user = parts.read(['users', name], USER);
     if (user === undefined) continue;
-    const { password, service: isService = false, disabled: isDisabled = false } = user;
+    const { id, password, service: isService = false, disabled: isDisabled = false } = user;
     if (password === undefined && !isService)
       parts.fault(['users', name], `${name} has no password, and is no service`, 'key');
     users.set(name, {
       name,
+      ...(id !== undefined && { id }),
       isService,
       isDisabled,
       ...(password !== undefined && { passwordHash: password }),
@@ -136,10 +146,18 @@ export async function editUsers<Refusal extends string>(
     const { document, users } = parsed.value;
     const edits = decide(users);
     if (typeof edits === 'string') return edits;
-    for (const [name, edit] of edits) applyEdit(document, name, edit);
+    for (const [name, edit] of edits) {
+      applyEdit(document, name, edit);
+      if (edit !== 'remove' && !users.has(name)) document.setIn(['users', name, 'id'], newId());
+    }
     if (edits.size > 0) await writeFileAtomically(file, document.toString({ lineWidth: 0 }), 0o600);
     return undefined;
   });
+}
+
+/** Of an entry, never given again: 48 random bits. With the letter, YAML takes none for a number. */
+function newId(): string {
+  return `u${randomBytes(6).toString('hex')}`;
 }
 
 function applyEdit(document: Document, name: string, edit: UserEdit | 'remove'): void {

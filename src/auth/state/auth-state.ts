@@ -9,6 +9,8 @@ export interface StoredToken {
   readonly id: string;
   /** The user or service that it is a credential of. */
   readonly owner: string;
+  /** The id of its owner's entry in the users file when it was made; null: that had none. */
+  readonly ownerId: string | null;
   /** SHA-256 of the secret, as hex: a secret of 128 random bits needs no slow hash. */
   readonly hash: string;
   /** Milliseconds, all of them. */
@@ -20,6 +22,8 @@ export interface StoredToken {
   readonly from: readonly string[] | null;
   readonly lastUsedAt: number | null;
   readonly lastUsedFrom: string | null;
+  /** When the log said last that it ends soon. */
+  readonly warnedAt: number | null;
 }
 
 /** A login that a client may renew without the password: what a refresh token stands for. */
@@ -63,6 +67,8 @@ export interface AuthState extends AsyncDisposable {
    * written nobody is kept waiting.
    */
   useToken(id: string, at: number, from: string): Promise<void>;
+  /** Writes down that the log said that it ends soon; like a use. */
+  warnedOfToken(id: string, at: number): Promise<void>;
   logins(): Promise<readonly StoredLogin[]>;
   login(id: string): Promise<StoredLogin | undefined>;
   putLogin(login: StoredLogin): Promise<void>;

@@ -5,12 +5,13 @@ import { type Live, LiveValue } from '../../platform/live.ts';
 import { pollAndWatch } from '../../platform/poll-and-watch.ts';
 import type { AuthState, StoredCertificate, StoredLogin, StoredToken } from './auth-state.ts';
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 const SCHEMA = `
   CREATE TABLE token (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, hash TEXT NOT NULL, created_at INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL, pull TEXT, networks TEXT, last_used_at INTEGER, last_used_from TEXT
+    expires_at INTEGER NOT NULL, pull TEXT, networks TEXT, last_used_at INTEGER, last_used_from TEXT,
+    owner_id TEXT, warned_at INTEGER
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE login (
     id TEXT PRIMARY KEY, user TEXT NOT NULL, hash TEXT NOT NULL, credential TEXT NOT NULL, client TEXT NOT NULL,
@@ -20,6 +21,13 @@ const SCHEMA = `
     fingerprint TEXT PRIMARY KEY, tbs_hash TEXT NOT NULL, name TEXT NOT NULL, serial TEXT NOT NULL,
     issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER
   ) STRICT, WITHOUT ROWID;
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+/** From version 1. */
+const ADDITIONS = `
+  ALTER TABLE token ADD COLUMN owner_id TEXT;
+  ALTER TABLE token ADD COLUMN warned_at INTEGER;
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
@@ -58,7 +66,7 @@ class SqliteState implements AuthState {
   readonly #changes = new LiveValue(0);
   readonly #polling: Disposable;
   readonly #statements = new Map<string, StatementSync>();
-  /** The last use of each credential that is not written down yet, by its id. */
+  /** The last use of each credential that is not written down yet. */
   readonly #uses = new Map<string, Use>();
   #writing: NodeJS.Timeout | undefined;
   #checkpointing: NodeJS.Timeout | undefined;
@@ -71,6 +79,7 @@ class SqliteState implements AuthState {
       this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE');
       const { user_version: version } = this.#database.prepare('PRAGMA user_version').get() as Row;
       if (version === 0) this.#database.exec(SCHEMA);
+      else if (version === 1) this.#database.exec(ADDITIONS);
       else if (version !== SCHEMA_VERSION) throw new Error(`its version is ${version}`);
       this.#database.exec('COMMIT');
     } catch (error) {
@@ -101,8 +110,9 @@ class SqliteState implements AuthState {
   async putToken(token: StoredToken): Promise<void> {
     const { id, owner, hash, createdAt, expiresAt, pull, from, lastUsedAt, lastUsedFrom } = token;
     this.#change(
-      'INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
       ...[id, owner, hash, createdAt, expiresAt, textOf(pull), textOf(from), lastUsedAt, lastUsedFrom],
+      ...[token.ownerId, token.warnedAt],
     );
   }
 
@@ -112,6 +122,10 @@ class SqliteState implements AuthState {
 
   async useToken(id: string, at: number, from: string): Promise<void> {
     this.#use('UPDATE token SET last_used_at = ?, last_used_from = ? WHERE id = ?', [at, from], id);
+  }
+
+  async warnedOfToken(id: string, at: number): Promise<void> {
+    this.#use('UPDATE token SET warned_at = ? WHERE id = ?', [at], id);
   }
 
   async logins(): Promise<readonly StoredLogin[]> {
@@ -192,7 +206,7 @@ class SqliteState implements AuthState {
   }
 
   #use(sql: string, values: readonly SQLInputValue[], id: string): void {
-    this.#uses.set(id, { sql, values: [...values, id] });
+    this.#uses.set(`${sql} ${id}`, { sql, values: [...values, id] });
     this.#writing ??= setTimeout(() => this.#writeUses(), WRITE_USES_AFTER).unref();
   }
 
@@ -268,6 +282,8 @@ function tokenIn(row: Row): StoredToken {
     from: listIn(row.networks),
     lastUsedAt: row.last_used_at as number | null,
     lastUsedFrom: row.last_used_from as string | null,
+    ownerId: row.owner_id as string | null,
+    warnedAt: row.warned_at as number | null,
   };
 }
 

@@ -11,6 +11,7 @@ import { refuse } from '../cert/stored.ts';
 import { type HomePaths, pathsIn } from '../home.ts';
 import { loadOrPrint, printFaults } from '../load.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
+import type { TokenOwner } from '../token.ts';
 import { CLIENTS } from './clients.ts';
 import { issueCredential } from './credential.ts';
 import type { Account, Kit, Refusal } from './kit.ts';
@@ -49,7 +50,7 @@ export async function clientConfig(
   const account = user === undefined ? undefined : user.isService ? 'service' : 'person';
   const kit = await kitFor(client, options, { config, paths, account });
   if ('refusal' in kit) return refuse(terminal, kit.refusal, kit.code);
-  const made = await make(kit, options, { config, paths });
+  const made = await make(kit, options, { config, paths, owner: user ?? { name: options.for } });
   if ('refusal' in made) return refuse(terminal, made.refusal, made.code);
   printKit({ client, kit, ...made }, options, terminal);
   return 0;
@@ -83,8 +84,8 @@ async function kitFor(
 /** A credential is issued only where it goes somewhere: into files, or onto the screen because that was asked for. */
 async function make(
   kit: Kit,
-  { for: name, out, showSecrets }: ClientConfigOptions,
-  { config, paths }: Pick<Circumstances, 'config' | 'paths'>,
+  { out, showSecrets }: ClientConfigOptions,
+  { config, paths, owner }: Pick<Circumstances, 'config' | 'paths'> & { readonly owner: TokenOwner },
 ): Promise<Pick<Result, 'credential' | 'texts'> | Refusal> {
   if (out !== undefined) {
     const taken = await takenIn(out, kit);
@@ -92,7 +93,7 @@ async function make(
       return { refusal: `nothing is written, for this is there already: ${taken.join(', ')}` };
   }
   if (out === undefined && !showSecrets) return { credential: null, texts: known(kit) };
-  const credential = await issueCredential(kit.credential, name, paths, config.longestToken);
+  const credential = await issueCredential(kit.credential, owner, paths, config.longestToken);
   const texts = new Map(kit.files.map(({ path, content }) => [path, credential.fill(content)]));
   try {
     if (out !== undefined)

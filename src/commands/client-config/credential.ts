@@ -3,7 +3,7 @@ import { issueClientCertificate } from '../../pki/client-certificate.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { fingerprintOf, recordIssued } from '../cert/stored.ts';
 import type { HomePaths } from '../home.ts';
-import { issueToken } from '../token.ts';
+import { issueToken, type TokenOwner } from '../token.ts';
 import type { Content, CredentialKind } from './kit.ts';
 
 /** As `hubgate cert issue` and `hubgate token create` have it without more words. */
@@ -24,12 +24,12 @@ export interface IssuedCredential {
 /** Issues what a kit needs. It is recorded before it is anywhere, so that it can be revoked. */
 export async function issueCredential(
   kind: CredentialKind,
-  name: string,
+  owner: TokenOwner,
   paths: HomePaths,
   longestToken: number,
 ): Promise<IssuedCredential> {
-  if (kind === 'certificate') return issueCertificate(name, paths);
-  return kind === 'token' ? issueServiceToken(name, paths, longestToken) : NOTHING;
+  if (kind === 'certificate') return issueCertificate(owner.name, paths);
+  return kind === 'token' ? issueServiceToken(owner, paths, longestToken) : NOTHING;
 }
 
 const NOTHING: IssuedCredential = {
@@ -59,7 +59,7 @@ async function issueCertificate(name: string, paths: HomePaths): Promise<IssuedC
 }
 
 async function issueServiceToken(
-  owner: string,
+  owner: TokenOwner,
   paths: HomePaths,
   longest: number,
 ): Promise<IssuedCredential> {

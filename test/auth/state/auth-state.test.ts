@@ -27,7 +27,16 @@ afterEach(async () => {
 
 function token(id: string): StoredToken {
   const times = { createdAt: 1, expiresAt: 2, lastUsedAt: null, lastUsedFrom: null };
-  return { id, owner: 'ci-pay', hash: 'ab', pull: ['docker.io/acme/**'], from: null, ...times };
+  return {
+    id,
+    owner: 'ci-pay',
+    hash: 'ab',
+    pull: ['docker.io/acme/**'],
+    from: null,
+    ownerId: null,
+    warnedAt: null,
+    ...times,
+  };
 }
 
 const LOGIN = {
@@ -188,6 +197,30 @@ test('what was put survives a kill at any moment', async () => {
       [],
     );
   }
+});
+
+test('a state of version 1 is taken over: its tokens belong to entries without an id', async () => {
+  const old = path.join(directory, 'old.db');
+  const database = new DatabaseSync(old);
+  database.exec(`
+    CREATE TABLE token (
+      id TEXT PRIMARY KEY, owner TEXT NOT NULL, hash TEXT NOT NULL, created_at INTEGER NOT NULL,
+      expires_at INTEGER NOT NULL, pull TEXT, networks TEXT, last_used_at INTEGER, last_used_from TEXT
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO token VALUES ('t1', 'ci-pay', 'ab', 1, 2, '["docker.io/acme/**"]', NULL, NULL, NULL);
+    PRAGMA user_version = 1;
+  `);
+  database.close();
+  {
+    await using upgraded = openAuthState(old);
+    assert.deepEqual(await upgraded.tokens(), [token('t1')]);
+    await upgraded.putToken({ ...token('t2'), ownerId: 'a1b2' });
+  }
+  await using again = openAuthState(old);
+  assert.deepEqual(
+    (await again.tokens()).map(({ ownerId }) => ownerId),
+    [null, 'a1b2'],
+  );
 });
 
 test('a damaged file is an error, not a new beginning: what was revoked would be good again', async () => {
