@@ -138,7 +138,7 @@ export const identityMutants: readonly Mutant[] = [
     file: 'src/auth/identity/password.ts',
     find: '[...password].length < LEAST_LENGTH',
     replace: 'false',
-    tests: ['test/commands/cli.test.ts'],
+    tests: ['test/auth/password.test.ts'],
   },
   {
     defence: 'a service token lives no longer than token.longest',
