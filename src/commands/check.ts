@@ -50,7 +50,11 @@ export async function check(
     results.flatMap((result) => ('value' in result ? (result.warnings ?? []) : [])),
     paths,
   );
-  const refused = await refusedByMirror(paths);
+  const refused = await refusedByMirror(paths).catch((error: Error) => {
+    // Whoever may not ask the mirror may not use its files either, and that says more.
+    if (faults.length === 0) throw error;
+    return null;
+  });
   if (options.json) printJson(terminal.stdout, { faults, warnings, refused });
   else print({ faults, warnings, refused }, terminal);
   return faults.length === 0 ? 0 : 2;
@@ -67,7 +71,10 @@ async function checkedPolicy({ policy }: HomePaths, config: Parsed<Config>): Pro
 
 /** What would keep a start from succeeding, or clients from connecting. */
 async function examined(config: Config, paths: HomePaths): Promise<readonly Parsed<unknown>[]> {
-  const { faults, refusals, warnings } = await examineHome(config, paths, undefined);
+  const { faults, refusals, warnings } = await examineHome(config, paths, {
+    role: undefined,
+    isStart: false,
+  });
   return [{ faults: [...faults, ...refusals] }, { value: config, warnings }];
 }
 

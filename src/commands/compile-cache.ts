@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import path from 'node:path';
 import { type HomePaths, pathsIn, type Role } from './home.ts';
@@ -13,8 +14,16 @@ export function compileCacheIn(runtime: string): string {
  */
 export function useCompileCache(home: string, role: Role | undefined): void {
   if (role === 'gateway') return;
+  const runtime = runtimeOf(role, pathsIn(home));
+  if (!isOwn(runtime)) return;
   process.umask(0o027);
-  enableCompileCache(compileCacheIn(runtimeOf(role, pathsIn(home))));
+  enableCompileCache(compileCacheIn(runtime));
+}
+
+/** What is in there is run. Of another user's directory the start says soon what is wrong. */
+function isOwn(runtime: string): boolean {
+  const stats = statSync(runtime, { throwIfNoEntry: false });
+  return stats === undefined || stats.uid === 0 || stats.uid === process.geteuid?.();
 }
 
 function runtimeOf(role: Role | undefined, paths: HomePaths): string {

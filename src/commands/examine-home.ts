@@ -4,7 +4,8 @@
  */
 import type { Config } from '../config/config.ts';
 import type { Fault } from '../platform/fault.ts';
-import type { HomePaths, Role } from './home.ts';
+import type { HomePaths } from './home.ts';
+import { examineFiles, type FilesScope } from './home-files.ts';
 import { examineServerPair, pairFault } from './server-certificate.ts';
 
 export interface HomeFindings {
@@ -15,14 +16,15 @@ export interface HomeFindings {
   readonly warnings: readonly Fault[];
 }
 
-/** What is wrong for one role, or for all of them. */
+/** What is wrong, for one role or for all of them. */
 export async function examineHome(
   config: Config,
   paths: HomePaths,
-  role: Role | undefined,
+  scope: FilesScope,
 ): Promise<HomeFindings> {
-  const pair =
-    role === undefined || role === 'gateway' ? ((await examineServerPair(config, paths)) ?? []) : [];
+  const servesClients = scope.role === undefined || scope.role === 'gateway';
+  const pair = servesClients ? ((await examineServerPair(config, paths)) ?? []) : [];
   const at = (level: string) => pair.filter((problem) => problem.level === level).map(pairFault);
-  return { faults: at('unusable'), refusals: at('refused'), warnings: at('doubtful') };
+  const faults = [...(await examineFiles(config, paths, scope)), ...at('unusable')];
+  return { faults, refusals: at('refused'), warnings: at('doubtful') };
 }

@@ -47,14 +47,14 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   const scope = { readsSecrets, servesClients, secretsOf: options.role ?? 'all' } as const;
   const config = await loadOrPrint(paths, takeSettings(), terminal, scope);
   if (config === undefined) return 2;
-  const { faults } = await examineHome(config, paths, options.role);
+  const { faults } = await examineHome(config, paths, { role: options.role, isStart: true });
   printFaults(faults, terminal);
   if (faults.length > 0) return 2;
   const prepared = await prepare(config, paths, options.role && { role: options.role });
   // Before anything can fail: it exists from now on, and is not shown again.
   if (prepared.firstPassword !== undefined) printFirstPassword(prepared.firstPassword, terminal);
   // After what was due has been renewed.
-  const { refusals, warnings } = await examineHome(config, paths, options.role);
+  const { refusals, warnings } = await examineHome(config, paths, { role: options.role, isStart: true });
   printWarnings([...refusals, ...warnings], terminal);
   if (options.role === 'core' || options.role === 'auth') return runHere(options.role, config, paths);
   using interruption = new Interruption();

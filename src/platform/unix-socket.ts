@@ -15,14 +15,21 @@ const MAX_SOCKET_PATH = 107;
  * path may be long.
  */
 export function socketAddress(file: string): string {
+  const why = whyTooLong(file);
+  if (why !== undefined) throw new Error(`${file} ${why}`);
+  return shortestPath(file);
+}
+
+/** Why there can be no socket of this name; undefined where there can. Goes on from the name as a sentence. */
+export function whyTooLong(file: string): string | undefined {
+  const bytes = Buffer.byteLength(shortestPath(file));
+  if (bytes <= MAX_SOCKET_PATH) return undefined;
+  return `is too long for a unix socket: ${bytes} bytes of at most ${MAX_SOCKET_PATH}; choose a shorter --home, or change into it and type --home .`;
+}
+
+function shortestPath(file: string): string {
   const relative = path.relative(process.cwd(), file);
-  const address = Buffer.byteLength(relative) < Buffer.byteLength(file) ? relative : file;
-  if (Buffer.byteLength(address) > MAX_SOCKET_PATH) {
-    throw new Error(
-      `${address} is too long for a unix socket (${MAX_SOCKET_PATH} bytes); choose a shorter --home`,
-    );
-  }
-  return address;
+  return Buffer.byteLength(relative) < Buffer.byteLength(file) ? relative : file;
 }
 
 /**

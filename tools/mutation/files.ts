@@ -107,4 +107,32 @@ export const filesMutants: readonly Mutant[] = [
     replace: "path.join(import.meta.dirname, '../../config/access.yaml')",
     tests: ['test/commands/first-policy.test.ts'],
   },
+  {
+    defence: 'a file that everybody may write is not trusted',
+    file: 'src/platform/file-owner.ts',
+    find: 'if ((stats.mode & OTHERS_WRITE) !== 0)',
+    replace: 'if (stats.mode < 0)',
+    tests: ['test/commands/home-files.test.ts'],
+  },
+  {
+    defence: 'a file of another user is not trusted',
+    file: 'src/platform/file-owner.ts',
+    find: 'if (users.has(uid)) return undefined;',
+    replace: 'if (uid >= 0) return undefined;',
+    tests: ['test/commands/home-files.test.ts'],
+  },
+  {
+    defence: 'a file that a strange group may write is not trusted',
+    file: 'src/platform/file-owner.ts',
+    find: 'if ((stats.mode & GROUP_WRITE) === 0 || groups.has(stats.gid)) return undefined;',
+    replace: 'if (stats.mode >= 0) return undefined;',
+    tests: ['test/commands/home-files.test.ts'],
+  },
+  {
+    defence: 'a home that is too long for its sockets is refused before anything is made',
+    file: 'src/commands/home-files.ts',
+    find: '    ...longSockets(config, paths),\n',
+    replace: '',
+    tests: ['test/commands/home-files.test.ts'],
+  },
 ];

@@ -131,6 +131,7 @@ test('on a healthy mirror one line says that nothing is wrong, and everything wa
       'certificate names',
       'certificate life',
       'certificate issuer',
+      'file owners',
       'file modes',
       'cache writes',
       'room for the cache',
@@ -146,7 +147,7 @@ test('on a healthy mirror one line says that nothing is wrong, and everything wa
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
   assert.deepEqual(await once(child, 'close'), [0, null]);
-  assert.equal(output, 'nothing found wrong (20 checks)\n');
+  assert.equal(output, 'nothing found wrong (21 checks)\n');
 });
 
 test('an audit log that takes no lines is found while it does not', async () => {

@@ -11,6 +11,7 @@ import { auditLog } from './audit.ts';
 import { certificateChecks } from './certificate.ts';
 import { diskChecks } from './disk.ts';
 import { fileModes } from './file-modes.ts';
+import { fileOwners } from './file-owners.ts';
 import { listeners } from './listeners.ts';
 import { policy } from './policy.ts';
 import { askRoles, doRolesRun } from './roles.ts';
@@ -49,6 +50,7 @@ export async function serverChecks(
     { name: 'roles', look: async () => doRolesRun(server) },
     ...upstreamChecks(server),
     ...certificateChecks(server),
+    { name: 'file owners', look: () => fileOwners(server) },
     { name: 'file modes', look: () => fileModes(server) },
     ...diskChecks(server),
     { name: 'policy', look: () => policy(server) },

@@ -1,0 +1,15 @@
+import { inHome } from '../../home.ts';
+import { examineFiles } from '../../home-files.ts';
+import { type Looked, wrong } from '../checks.ts';
+import type { Server } from './checks.ts';
+
+/** Can this user run a mirror here, and can nobody else change what it goes by? */
+export async function fileOwners({ config, paths }: Server): Promise<Looked> {
+  const faults = await examineFiles(config, paths, { role: undefined, isStart: false });
+  return {
+    findings: faults.map(({ source, message }) => {
+      const [what = '', ...mend] = message.split('; ');
+      return wrong(inHome(source, paths), what, mend.join('; '));
+    }),
+  };
+}

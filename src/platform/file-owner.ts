@@ -1,0 +1,73 @@
+/**
+ * Who may change a file? It answers for files that decide what is allowed, by their owner and mode, and must not know what
+ * they say.
+ */
+import { constants, type Stats } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
+import type { Fault } from './fault.ts';
+import { whileAnswering } from './regular-file.ts';
+
+/** Users and groups that may write what this process goes by, by number. */
+export interface TrustedIds {
+  readonly users: ReadonlySet<number>;
+  readonly groups: ReadonlySet<number>;
+}
+
+const STICKY = 0o1000;
+const GROUP_WRITE = 0o020;
+const OTHERS_WRITE = 0o002;
+
+/**
+ * This user, root, and the owner of each of these directories, where it exists: who owns the home can replace everything in
+ * it anyway. Of groups those that this process has been given, among them the group of a volume (`fsGroup`).
+ */
+export async function trustedIds(directories: readonly string[]): Promise<TrustedIds> {
+  const found = await Promise.all(directories.map((one) => stat(one).catch(() => undefined)));
+  const owners = found.filter((stats) => stats !== undefined);
+  return {
+    users: new Set([0, process.geteuid?.() ?? 0, ...owners.map(({ uid }) => uid)]),
+    groups: new Set([
+      0,
+      process.getegid?.() ?? 0,
+      ...(process.getgroups?.() ?? []),
+      ...owners.map(({ gid }) => gid),
+    ]),
+  };
+}
+
+/** A fault where somebody else owns the file, or may write it; none where it does not exist. */
+export async function untrustedFault(
+  file: string,
+  trusted: TrustedIds,
+  { ofRootIsGood = false } = {},
+): Promise<Fault | undefined> {
+  const stats = await whileAnswering(file, () => stat(file)).catch(() => undefined);
+  // What cannot be seen cannot be read either, and that is said elsewhere.
+  if (stats === undefined || (ofRootIsGood && stats.uid === 0)) return undefined;
+  const message = ownerFault(file, stats, trusted) ?? modeFault(file, stats, trusted);
+  return message === undefined || (await isReadOnly(file)) ? undefined : { source: file, message };
+}
+
+function ownerFault(file: string, { uid }: Stats, { users }: TrustedIds): string | undefined {
+  if (users.has(uid)) return undefined;
+  const own = process.geteuid?.() ?? 0;
+  return `belongs to user ${uid}, who can change what user ${own} goes by; type: chown ${own} '${file}', or mount it read-only`;
+}
+
+function modeFault(file: string, stats: Stats, { groups }: TrustedIds): string | undefined {
+  // In a directory with the sticky bit, nobody replaces the file of another.
+  if (stats.isDirectory() && (stats.mode & STICKY) !== 0) return undefined;
+  const mode = (stats.mode & 0o7777).toString(8).padStart(4, '0');
+  if ((stats.mode & OTHERS_WRITE) !== 0)
+    return `has the mode ${mode}: everybody may write it; type: chmod o-w '${file}'`;
+  if ((stats.mode & GROUP_WRITE) === 0 || groups.has(stats.gid)) return undefined;
+  return `has the mode ${mode}: group ${stats.gid} may write it, to which this user does not belong; type: chmod g-w '${file}'`;
+}
+
+/** A mount that is read-only, as of a config map, is an administrator's, and nobody writes there. */
+async function isReadOnly(file: string): Promise<boolean> {
+  return access(file, constants.W_OK).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === 'EROFS',
+  );
+}

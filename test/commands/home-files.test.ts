@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { check } from '../../src/commands/check.ts';
+import { doctor } from '../../src/commands/doctor/doctor.ts';
+import { prepareHome } from '../../src/commands/prepare-home.ts';
+import { trustedIds, untrustedFault } from '../../src/platform/file-owner.ts';
+import { run } from './support/terminal.ts';
+
+const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
+/** A number that no system gives to anybody. */
+const OTHER = 61_005;
+
+let home: string;
+const at = (file: string) => path.join(home, file);
+
+beforeEach(async () => {
+  home = await mkdtemp(path.join(tmpdir(), 'hubgate-owners-'));
+});
+
+afterEach(() => rm(home, { recursive: true, force: true }));
+
+const checked = (directory = home) =>
+  run((terminal) => check({ home: directory, json: false }, {}, terminal));
+const prepared = () => run((terminal) => prepareHome({ home }, {}, terminal));
+
+function start(directory = home) {
+  const { HOME, PATH } = process.env;
+  const args = [BIN, 'start', '--home', directory];
+  return spawnSync(process.execPath, args, { env: { HOME, PATH }, encoding: 'utf8' });
+}
+
+function examined() {
+  const options = { home, json: false, image: 'library/alpine' };
+  const surroundings = { clock: Date.now, root: '/nonexistent', hub: [] };
+  const environment = { HUBGATE_UPSTREAMS_DOCKER_IO_URL: 'http://127.0.0.1:1' };
+  return run((terminal) => doctor(options, environment, terminal, surroundings));
+}
+
+test('configuration that everybody may write is refused by start, check and doctor, each with the chmod to type', async () => {
+  await prepared();
+  await writeFile(at('config/hubgate.yaml'), '');
+  await mkdir(at('config/access.d'));
+  await writeFile(at('config/access.d/more.yaml'), 'version: 1\n...\n');
+  assert.equal((await checked()).code, 0);
+  const files = ['config', 'config/hubgate.yaml', 'config/access.yaml', 'config/access.d'];
+  const all = [...files, 'config/access.d/more.yaml'];
+  const modes = new Map<string, number>();
+  for (const file of all) {
+    const { mode } = await stat(at(file));
+    modes.set(file, mode);
+    await chmod(at(file), mode | 0o002);
+  }
+  const started = start();
+  assert.equal(started.status, 2);
+  const found = [started.stderr, (await checked()).stderr, (await examined()).stdout];
+  for (const said of found)
+    for (const file of all) assert.ok(said.includes(`type: chmod o-w '${at(file)}'`), `${file}: ${said}`);
+  // A directory in which nobody replaces what is another's is good.
+  for (const file of all) await chmod(at(file), modes.get(file) ?? assert.fail());
+  await chmod(at('config'), 0o1777);
+  assert.equal((await checked()).code, 0);
+});
+
+test('of owners and groups: this user, root, the home’s owner and groups of this process are trusted, and others are not', async () => {
+  const trusted = await trustedIds([home]);
+  const [own, group] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
+  assert.ok([0, own].every((id) => trusted.users.has(id)));
+  assert.ok([0, group].every((id) => trusted.groups.has(id)));
+  const file = at('file');
+  await writeFile(file, '');
+  await chmod(file, 0o664);
+  assert.equal(await untrustedFault(file, trusted), undefined);
+  const strangers = { users: new Set([OTHER]), groups: new Set([OTHER]) };
+  assert.match(
+    (await untrustedFault(file, strangers))?.message ?? '',
+    /^belongs to user \d+, .*; type: chown /,
+  );
+  const ownAlone = { users: trusted.users, groups: new Set([OTHER]) };
+  assert.match(
+    (await untrustedFault(file, ownAlone))?.message ?? '',
+    /^has the mode 0664: group \d+ may write it, .*; type: chmod g-w/,
+  );
+  // As Kubernetes mounts a config map: the mode of the file behind the link counts.
+  await chmod(file, 0o644);
+  await symlink('file', at('link'));
+  assert.equal(await untrustedFault(at('link'), ownAlone), undefined);
+  assert.equal(await untrustedFault(at('not-there'), strangers), undefined);
+});
+
+test('a home that is too long for its sockets is refused before anything is made in it', async () => {
+  const long = path.join(home, 'x'.repeat(100));
+  await mkdir(path.join(long, 'config'), { recursive: true });
+  const said =
+    /run\/auth\/auth\.sock: is too long for a unix socket: \d+ bytes of at most 107; choose a shorter --home/;
+  const { status, stdout, stderr } = start(long);
+  assert.equal(status, 2);
+  assert.match(stderr, said);
+  assert.equal(stdout, '');
+  assert.deepEqual(await readdir(path.join(long, 'config')), []);
+  assert.match((await checked(long)).stderr, said);
+});
+
+test('a home that belongs to another user is refused with the file, its owner and what to do', async (t) => {
+  if (process.geteuid?.() !== 0) return t.diagnostic('only root can give files away');
+  const { status } = spawnSync(process.execPath, [BIN, 'prepare', '--home', home], { encoding: 'utf8' });
+  assert.equal(status, 0);
+  const files = ['.', 'state', 'config', 'data', 'state/signing-key.pem', 'config/users.yaml'];
+  for (const file of files) await chown(at(file), OTHER + 1, OTHER + 1);
+  await chmod(home, 0o755);
+  await chmod(at('config'), 0o755);
+  const options = { uid: OTHER, gid: OTHER, encoding: 'utf8' } as const;
+  const { stdout, stderr } = spawnSync(process.execPath, [BIN, 'check', '--home', home], options);
+  assert.equal(stdout, '');
+  assert.match(
+    stderr,
+    /^state: belongs to user 61006, and user 61005 may not read and write it; run this as user 61006, or as root type: chown -R 61005 '/m,
+  );
+});
