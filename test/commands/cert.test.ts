@@ -153,3 +153,21 @@ test('certificates are revoked by name, all of them; by fingerprint, in either w
   for (const which of ['nobody', at('1'), at('1/client.key'), '00'.repeat(32)])
     assert.equal(await revoke(which), 1, which);
 });
+
+test('invariant 19: without --out the directory is a new or an empty one, whatever the name is', async (t) => {
+  const before = process.cwd();
+  t.after(() => process.chdir(before));
+  await mkdir(at('work/src'), { recursive: true });
+  await writeFile(at('work/src/main.ts'), '');
+  await mkdir(at('work/empty'));
+  process.chdir(at('work'));
+  const issueHere = (name: string) => issueCert(name, { home, days: '1' }, terminal);
+  assert.equal(await issueHere('src'), 1);
+  assert.match(said(terminal.stderr), /^hubgate: \.\/src is there already, and is not empty; .*--out\n$/);
+  assert.deepEqual(await readdir(at('work/src')), ['main.ts']);
+  for (const name of ['empty', 'new']) {
+    assert.equal(await issueHere(name), 0);
+    assert.deepEqual((await readdir(at('work', name))).sort(), ['ca.crt', 'client.cert', 'client.key']);
+    assert.equal(await issueHere(name), 1);
+  }
+});

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isCertificateName } from '../../access/subject.ts';
 import { type IssuedClientCertificate, issueClientCertificate } from '../../pki/client-certificate.ts';
@@ -36,6 +36,11 @@ export async function issueCert(name: string, options: IssueOptions, terminal: T
     const there = path.join(directory, file);
     if ((await textOf(there)) !== undefined) return refuse(terminal, `${there} is there already`);
   }
+  if (options.out === undefined && !(await isFree(directory)))
+    return refuse(
+      terminal,
+      `./${directory} is there already, and is not empty; name another directory with --out`,
+    );
   const { ca } = pathsIn(options.home);
   const issued = await issueClientCertificate({ ca, name, days, ...asked, clock: systemClock });
   const authority = await textOf(path.join(directory, 'ca.crt'));
@@ -46,6 +51,15 @@ export async function issueCert(name: string, options: IssueOptions, terminal: T
   const end = issued.certificate.validToDate.toISOString().slice(0, 10);
   printLine(terminal.stdout, `cert:${name} until ${end}, in ${directory}`);
   return 0;
+}
+
+/** A directory that nobody named must be for this alone: a certificate's name may be that of a directory with sources. */
+async function isFree(directory: string): Promise<boolean> {
+  try {
+    return (await readdir(directory)).length === 0;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
 }
 
 async function readRequest(
