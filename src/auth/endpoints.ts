@@ -1,4 +1,5 @@
 import Koa, { type Context } from 'koa';
+import type { z } from 'zod';
 import type { FollowedPolicy } from '../access/live-policy.ts';
 import { ANONYMOUS, parseSubject, writeSubject } from '../access/subject.ts';
 import { type FollowedAnswer, followedAnswer } from '../platform/followed-answer.ts';
@@ -39,7 +40,13 @@ export interface AuthRooms {
   readonly stopping: AbortSignal;
 }
 
-const MAX_BODY = 128 * 1024;
+/** Gateways bound each field: a secret of 16 KiB, each character of which JSON can write as six, and 50 scopes of 512. */
+const MAX_BODY = 256 * 1024;
+
+/** Thrown where a request is none that a gateway sends. */
+class BadRequest extends Error {
+  override readonly name = 'BadRequest';
+}
 
 type Identified = Omit<Verdict & { kind: 'authenticated' }, 'kind'>;
 
@@ -57,6 +64,11 @@ export function authApplication(rooms: AuthRooms): Koa {
     try {
       await answer(context, rooms, followed);
     } catch (error) {
+      if (error instanceof BadRequest) {
+        rooms.log.error({ error: error.message }, 'a gateway asks auth for what it cannot');
+        context.status = 422;
+        return;
+      }
       rooms.log.error({ error: (error as Error).stack }, 'auth failed');
       context.status = 500;
     }
@@ -103,7 +115,7 @@ async function statusOf({ policy, state, issuer }: AuthRooms): Promise<AuthStatu
 }
 
 async function answerAuthenticate(context: Context, { authenticate }: AuthRooms): Promise<void> {
-  const { login, address } = AUTHENTICATE.parse(await readJson(context));
+  const { login, address } = await readJson(context, AUTHENTICATE);
   const verdict = await authenticate(login, address);
   if (verdict.kind !== 'authenticated')
     return refuse(context, verdict.kind === 'busy' ? 'TOO_MANY_LOGINS' : 'BAD_CREDENTIALS');
@@ -114,7 +126,7 @@ async function answerAuthenticate(context: Context, { authenticate }: AuthRooms)
 }
 
 async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
-  const request = TOKEN_REQUEST.parse(await readJson(context));
+  const request = await readJson(context, TOKEN_REQUEST);
   const identified = await identify(request, rooms);
   if (typeof identified === 'string') return refuse(context, identified);
   const { access, scope } = granted(request, identified, rooms);
@@ -184,9 +196,24 @@ function granted(
   );
 }
 
-async function readJson(context: Context): Promise<unknown> {
+async function readJson<Schema extends z.ZodType>(
+  context: Context,
+  schema: Schema,
+): Promise<z.output<Schema>> {
   const body = await readBody(context.req, MAX_BODY);
-  return JSON.parse(body?.toString('utf8') ?? '');
+  if (body === undefined) throw new BadRequest(`a request is longer than ${MAX_BODY} bytes`);
+  const parsed = schema.safeParse(parseJson(body.toString('utf8')));
+  if (!parsed.success) throw new BadRequest('a request is not of the form that auth reads');
+  return parsed.data;
+}
+
+/** Undefined where it is none. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function refuse(context: Context, error: LoginRefusal): void {

@@ -137,10 +137,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       ? 'silent'
       : reachListener({ listen: options.listen, port: listener.port, workers });
   const readiness = createReadiness({ auth, core, policy, audit, listener: () => listener, reach });
-  stack.use(await listenAdmin(options.admin, { readiness, metrics, reach }));
+  stack.use(await listenAdmin(options.admin, { readiness, metrics, reach, names: namesOf(options) }));
   const handler = oneAtATime(bounded(app.callback(), metrics, limits.inFlight), limits.pipeline);
   const { connections } = openFiles;
-  listener = stack.use(await listenTls({ ...options, authorities, connections }, handler));
+  listener = stack.use(
+    await listenTls({ ...options, authorities, connections, times: limits.times }, handler),
+  );
   const running = stack.move();
   return {
     port: listener.port,
@@ -219,6 +221,12 @@ function answerFailure(
   else log.error({ error: error.message }, 'a part of the mirror does not answer');
   if (response.headersSent) response.destroy();
   else refuse(response, { error: isPeers ? 'UNAVAILABLE' : 'INTERNAL' });
+}
+
+/** Without ports. */
+function namesOf({ url, names, admin }: GatewayOptions): ReadonlySet<string> {
+  const all = [url.hostname, ...names.self, ...(admin.host === undefined ? [] : [admin.host])];
+  return new Set(all.map((name) => name.toLowerCase().replace(/:\d+$/, '')));
 }
 
 async function listenAdmin(listen: GatewayOptions['admin'], rooms: AdminRooms): Promise<AsyncDisposable> {

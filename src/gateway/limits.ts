@@ -5,11 +5,28 @@
 import type { QueueLimits } from '../platform/fair-queue.ts';
 import type { PipelineLimits } from './http/pipeline.ts';
 
+/** What a connection of the public listener may take, in milliseconds. */
+export interface ConnectionTimes {
+  readonly handshake: number;
+  readonly requestHeaders: number;
+  /** For a whole request. */
+  readonly request: number;
+  /** Between two requests. */
+  readonly keepAlive: number;
+  /** Without a byte that comes or goes while a request is in flight: whoever reads nothing for so long has gone. */
+  readonly inactivity: number;
+  /** On SIGTERM, for downloads that are under way. */
+  readonly drain: number;
+  /** Between two looks at the first three. */
+  readonly check: number;
+}
+
 export interface GatewayLimits {
   /** Requests which a client has sent behind one that is not answered yet, on the same connection. */
   readonly pipeline: PipelineLimits;
   /** Requests in flight, from their headers to the last byte of their response. Above that the answer is 429. */
   readonly inFlight: { readonly ofAddress: number; readonly ofSubject: number };
+  readonly times: ConnectionTimes;
   /** What auth is asked for clients, by the address that asks, because who that is, auth is still to say. */
   readonly authQuestions: QueueLimits;
   /** What the core is asked for clients, by subject, or by the address of `anonymous`. */
@@ -32,6 +49,16 @@ export const GATEWAY_LIMITS: GatewayLimits = {
     // 300 runners that share a service account, with three layers each; a dockerd has ten layers at the most. Each download
     // holds one or two buffers, which are of 32 KiB where there are many. Anonymous requests count by address alone.
     ofSubject: 1_000,
+  },
+  times: {
+    handshake: 10_000,
+    requestHeaders: 15_000,
+    request: 30_000,
+    // Longer than the 120 s for which BuildKit keeps a connection: whoever closes first should be the client.
+    keepAlive: 130_000,
+    inactivity: 120_000,
+    drain: 30_000,
+    check: 5_000,
   },
   authQuestions: {
     // Auth holds some 300 back at the most, to hash them and to slow guesses down. All others are answered in milliseconds.

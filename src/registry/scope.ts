@@ -19,6 +19,17 @@ export function parseScope(text: string): Scope | undefined {
   };
 }
 
+/** Visible ASCII characters; no name that a registry knows is longer, with its host and its actions. */
+const READABLE = /^[!-~]{1,512}$/;
+
+/** More than any client asks for at once, and few enough for a token to fit into a header. */
+export const MAX_SCOPES = 50;
+
+/** The first scopes that can be any. Further ones and unreadable ones are left out, as unknown ones are. */
+export function boundScopes(scopes: readonly string[]): string[] {
+  return scopes.filter((scope) => READABLE.test(scope)).slice(0, MAX_SCOPES);
+}
+
 /** Clients repeat the parameter (GET) or separate scopes by spaces (POST); both are read in either place. */
 export function splitScopes(values: readonly string[]): string[] {
   return values.flatMap((value) => value.split(' ')).filter((scope) => scope !== '');

@@ -2,7 +2,7 @@ import type { Narrowing } from '../../access/narrowing.ts';
 import { decide, type Policy } from '../../access/policy.ts';
 import type { Subject } from '../../access/subject.ts';
 import { resolveRepository, type UpstreamNames } from '../../registry/repository.ts';
-import { parseScope } from '../../registry/scope.ts';
+import { MAX_SCOPES, parseScope } from '../../registry/scope.ts';
 import type { Access } from './issue-token.ts';
 
 export interface Asker {
@@ -19,9 +19,6 @@ export interface GrantedScopes {
   /** The granted ones as they were asked for, for the answer's `scope`. */
   readonly scope: string;
 }
-
-/** More than any client asks for at once, and few enough for a token to fit into a header. */
-const MAX_SCOPES = 50;
 
 /**
  * What was asked ∩ what the policy grants. By the token specification, a scope that is unknown or not granted is left

@@ -8,6 +8,16 @@ export type Shown =
   /** Something, in no way that is known here: it proves nobody. */
   | { readonly kind: 'unreadable' };
 
+/** Characters of the longest name of a user, and of the longest secret, which is a federated JWT. */
+const MAX_USERNAME = 255;
+export const MAX_SECRET = 16 * 1024;
+
+/** A login that is too long for any user is a wrong one, and auth is asked about one that is short. */
+export function boundLogin({ username, password }: Login): Login {
+  const fits = username.length <= MAX_USERNAME && password.length <= MAX_SECRET;
+  return fits ? { username, password } : { username: '', password: '' };
+}
+
 export function readShown(authorization: string | undefined): Shown {
   if (authorization === undefined) return { kind: 'nothing' };
   const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
@@ -21,5 +31,6 @@ function readBasic(authorization: string): Login | undefined {
   const encoded = /^Basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization)?.[1];
   const decoded = Buffer.from(encoded ?? '', 'base64').toString('utf8');
   const colon = decoded.indexOf(':');
-  return colon < 0 ? undefined : { username: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
+  if (colon < 0) return undefined;
+  return boundLogin({ username: decoded.slice(0, colon), password: decoded.slice(colon + 1) });
 }

@@ -7,7 +7,9 @@ import type { Live } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
 import { readRegularFile } from '../../platform/regular-file.ts';
 import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platform/watched-files.ts';
+import type { ConnectionTimes } from '../limits.ts';
 import { type ListenOn, listenOn } from './listen.ts';
+import { closeStopped } from './stopped-clients.ts';
 
 export interface ListenerOptions {
   readonly listen: ListenOn;
@@ -17,6 +19,7 @@ export interface ListenerOptions {
   readonly authorities: Live<readonly X509Certificate[]>;
   /** Connections at a time; those beyond are ended at once. */
   readonly connections: number;
+  readonly times: ConnectionTimes;
   readonly log: Logger;
 }
 
@@ -30,19 +33,6 @@ export interface Listener extends AsyncDisposable {
   readonly certificateEnds: number;
 }
 
-/** What each connection may take, in milliseconds. */
-const LIMITS = {
-  handshake: 10_000,
-  requestHeaders: 15_000,
-  request: 30_000,
-  /** Longer than the 120 s for which BuildKit keeps a connection: whoever closes first should be the client. */
-  keepAlive: 130_000,
-  /** A reader who takes nothing for so long has gone. */
-  inactivity: 120_000,
-  /** On SIGTERM, for downloads that are under way. */
-  drain: 30_000,
-  check: 5_000,
-};
 /** Milliseconds between two lines of the log about the same. */
 const LOG_EVERY = 60_000;
 
@@ -77,25 +67,25 @@ const TLS = {
 
 /** The public listener: TLS 1.2 and 1.3, HTTP/1.1. A certificate that changes on disk serves the next connection. */
 export async function listenTls(options: ListenerOptions, handler: RequestListener): Promise<Listener> {
-  const { log, listen, connections } = options;
+  const { log, listen, connections, times } = options;
   const server = createServer(
     {
       ALPNProtocols: ['http/1.1'],
       // A connection without a certificate, or with one that does not count, is let in: admission judges it.
       requestCert: true,
       rejectUnauthorized: false,
-      handshakeTimeout: LIMITS.handshake,
-      headersTimeout: LIMITS.requestHeaders,
-      requestTimeout: LIMITS.request,
-      keepAliveTimeout: LIMITS.keepAlive,
-      connectionsCheckingInterval: LIMITS.check,
+      handshakeTimeout: times.handshake,
+      headersTimeout: times.requestHeaders,
+      requestTimeout: times.request,
+      keepAliveTimeout: times.keepAlive,
+      connectionsCheckingInterval: times.check,
     },
     handler,
   );
-  const drain = drained(server, LIMITS.drain);
+  const drain = drained(server, times.drain);
   server.maxConnections = connections;
   logDropped(server, options);
-  server.timeout = LIMITS.inactivity;
+  const stopped = closeStopped(server, times.inactivity);
   server.on('tlsClientError', (error) => log.debug({ error: error.message }, 'a TLS handshake failed'));
   const open = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
@@ -117,6 +107,7 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
     },
     [Symbol.asyncDispose]: async () => {
       certificate.watch[Symbol.dispose]();
+      stopped[Symbol.dispose]();
       await drain[Symbol.asyncDispose]();
     },
   };

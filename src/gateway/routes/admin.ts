@@ -1,16 +1,33 @@
 import Koa from 'koa';
+import { isOwnHost } from '../http/own-host.ts';
 import type { Reached } from '../http/reach-listener.ts';
+import { isOriginForm } from '../http/target.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 
 export interface AdminRooms {
   readonly readiness: () => Promise<{ readonly ready: boolean }>;
   readonly reach: () => Promise<Reached>;
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>;
+  /** The names that the mirror is configured with, in lower case. */
+  readonly names: ReadonlySet<string>;
 }
 
+const MISDIRECTED = 421;
+
 /** What the admin listener says: is this process alive, can it serve, and how does it? */
-export function adminApplication({ readiness, metrics, reach }: AdminRooms): Koa {
+export function adminApplication({ readiness, metrics, reach, names }: AdminRooms): Koa {
   const app = new Koa();
+  app.use(async (context, next) => {
+    const { url, headers } = context.req;
+    // The parser of URLs throws where it is none.
+    if (!isOriginForm(url)) context.status = 404;
+    else if (isOwnHost(headers.host, names)) await next();
+    else {
+      context.status = MISDIRECTED;
+      context.body =
+        'this listener answers only for addresses, localhost, and the names in server.names and server.url\n';
+    }
+  });
   app.use(async (context) => {
     if (context.path === '/healthz') {
       // A listener that is full is alive.

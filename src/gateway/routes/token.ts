@@ -4,10 +4,10 @@ import type { Context } from 'koa';
 import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
 import { readBody } from '../../platform/read-body.ts';
 import type { TokenRequest } from '../../registry/auth-api.ts';
-import { splitScopes } from '../../registry/scope.ts';
+import { boundScopes, splitScopes } from '../../registry/scope.ts';
 import type { AuthClient, IssuedToken, Refused } from '../admission/auth-client.ts';
 import type { IdentifyByCertificate } from '../admission/client-certificate.ts';
-import { readShown } from '../admission/shown.ts';
+import { boundLogin, MAX_SECRET, readShown } from '../admission/shown.ts';
 import type { Audit, AuditLine } from '../audit/audit.ts';
 import { addressKey, peerAddress } from '../http/peer-address.ts';
 import { refuse } from '../http/respond.ts';
@@ -20,6 +20,8 @@ export interface TokenRooms {
 }
 
 const MAX_BODY = 64 * 1024;
+/** It is a name which the client gives itself. */
+const MAX_CLIENT_ID = 255;
 
 /**
  * The token specification's endpoint: GET with Basic, and the OAuth2 POST. Both ask for the same. There is no challenge
@@ -30,14 +32,16 @@ export async function answerToken(context: Context, rooms: TokenRooms): Promise<
   const address = peerAddress(context.req);
   context.respond = false;
   const parameters = await readParameters(context);
-  const shown = parameters && readCredentials(context.headers.authorization, parameters);
-  if (parameters === undefined || shown === undefined) {
+  if (parameters === undefined)
+    return refuse(context.res, { error: 'BAD_REQUEST', message: 'the form is longer than 64 KiB' });
+  const shown = readCredentials(context.headers.authorization, parameters);
+  if (shown === undefined) {
     return refuse(context.res, {
       error: 'BAD_REQUEST',
       message: 'the grant types are password, refresh_token, and none at all',
     });
   }
-  const scopes = splitScopes(parameters.getAll('scope'));
+  const scopes = boundScopes(splitScopes(parameters.getAll('scope')));
   const certificate = rooms.byCertificate(context.req.socket as TLSSocket);
   const offline = offlineClient(parameters);
   const client = { caller: addressKey(address), signal: context.req.signal };
@@ -93,11 +97,12 @@ function readCredentials(
   const grantType = parameters.get('grant_type');
   if (grantType === null) return { login: null, refreshToken: null };
   const refreshToken = parameters.get('refresh_token');
-  if (grantType === 'refresh_token' && refreshToken !== null) return { login: null, refreshToken };
+  if (grantType === 'refresh_token' && refreshToken !== null)
+    return { login: null, refreshToken: refreshToken.length > MAX_SECRET ? '' : refreshToken };
   const username = parameters.get('username');
   const password = parameters.get('password');
   return grantType === 'password' && username !== null && password !== null
-    ? { login: { username, password }, refreshToken: null }
+    ? { login: boundLogin({ username, password }), refreshToken: null }
     : undefined;
 }
 
@@ -106,7 +111,7 @@ type ShownCredentials = Pick<TokenRequest, 'login' | 'refreshToken'>;
 /** Who would like a refresh token: `offline_token` is docker's word in a GET, `access_type` OAuth2's in a POST. */
 function offlineClient(parameters: URLSearchParams): string | null {
   const isWanted = parameters.get('offline_token') === 'true' || parameters.get('access_type') === 'offline';
-  return isWanted ? (parameters.get('client_id') ?? '') : null;
+  return isWanted ? (parameters.get('client_id') ?? '').slice(0, MAX_CLIENT_ID) : null;
 }
 
 /** No `issued_at`: clients measure it against their own clocks. */
