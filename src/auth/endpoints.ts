@@ -116,7 +116,8 @@ async function statusOf({ policy, state, issuer }: AuthRooms): Promise<AuthStatu
 
 async function answerAuthenticate(context: Context, { authenticate }: AuthRooms): Promise<void> {
   const { login, address } = await readJson(context, AUTHENTICATE);
-  const verdict = await authenticate(login, address);
+  // The gateway ends its request when the client has gone.
+  const verdict = await authenticate(login, address, { signal: context.req.signal });
   if (verdict.kind !== 'authenticated')
     return refuse(context, verdict.kind === 'busy' ? 'TOO_MANY_LOGINS' : 'BAD_CREDENTIALS');
   context.body = {
@@ -127,7 +128,7 @@ async function answerAuthenticate(context: Context, { authenticate }: AuthRooms)
 
 async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
   const request = await readJson(context, TOKEN_REQUEST);
-  const identified = await identify(request, rooms);
+  const identified = await identify(request, rooms, context.req.signal);
   if (typeof identified === 'string') return refuse(context, identified);
   const { access, scope } = granted(request, identified, rooms);
   const who = { subject: writeSubject(identified.subject), credential: identified.credential };
@@ -162,7 +163,11 @@ async function giveRefreshToken(
  * the Hub's own refresh token; without a scope it is somebody who logs in here, and is told. What is taken for none is
  * held against nobody.
  */
-async function identify(request: TokenRequest, rooms: AuthRooms): Promise<Identified | LoginRefusal> {
+async function identify(
+  request: TokenRequest,
+  rooms: AuthRooms,
+  signal: AbortSignal,
+): Promise<Identified | LoginRefusal> {
   const nobody: Identified = { subject: ANONYMOUS, credential: ANONYMOUS_CREDENTIAL };
   const certified = byCertificate(request);
   const isGranted = granted(request, nobody, rooms).access.length > 0;
@@ -170,7 +175,10 @@ async function identify(request: TokenRequest, rooms: AuthRooms): Promise<Identi
   if (request.refreshToken !== null)
     return (await rooms.refreshTokens.redeem(request.refreshToken)) ?? otherwise ?? 'BAD_CREDENTIALS';
   if (request.login === null) return certified ?? nobody;
-  const verdict = await rooms.authenticate(request.login, request.address, otherwise !== undefined);
+  const verdict = await rooms.authenticate(request.login, request.address, {
+    isStray: otherwise !== undefined,
+    signal,
+  });
   if (verdict.kind === 'authenticated') return verdict;
   // Not yet judged is not unknown: somebody who may more would be given the token of nobody.
   if (verdict.kind === 'busy') return 'TOO_MANY_LOGINS';

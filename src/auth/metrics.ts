@@ -27,10 +27,11 @@ export function countLogins(meters: Meters): LoginCounts {
   for (const by of ['password', 'token', 'refresh', 'federation'])
     for (const outcome of ['right', 'wrong']) logins.inc({ by, outcome }, 0);
   return {
-    authenticate: (authenticate) => async (login, address, isStray) => {
-      const verdict = await authenticate(login, address, isStray);
+    authenticate: (authenticate) => async (login, address, options) => {
+      const verdict = await authenticate(login, address, options);
       const { kind } = verdict;
-      const outcome = kind === 'authenticated' ? 'right' : kind === 'wrong' && isStray ? 'stray' : kind;
+      const outcome =
+        kind === 'authenticated' ? 'right' : kind === 'wrong' && options?.isStray ? 'stray' : kind;
       logins.inc({ by: shownBy(login), outcome });
       return verdict;
     },

@@ -162,3 +162,48 @@ test('invariant 14: a name that is unknown costs what some known one costs, and 
   assert.equal(costs.filter((cost) => cost === costOf(own)).length, 300 - ofBcrypt);
   assert.equal(costOf(decoyFor('anybody', new Map())), costOf(decoyOf(own)));
 });
+
+test('invariant 14: many guesses from one network keep nobody elsewhere waiting', async () => {
+  const checkPassword = await check(person('ana', await HASH));
+  let judged = 0;
+  const guesses = Array.from({ length: 30 }, async (_, index) => {
+    const { kind } = await checkPassword(asked(`nobody-${index}`, 'wrong'));
+    judged++;
+    return kind;
+  });
+  const { kind } = await checkPassword(asked('ana', 'right', '10.9.9.9'));
+  assert.equal(kind, 'right');
+  assert.ok(judged <= 6, `${judged} guesses were judged before`);
+  await Promise.all(guesses);
+});
+
+test('invariant 16: passwords of one network that wait to be hashed are bounded', async () => {
+  const checkPassword = await check(person('ana', await HASH));
+  const guesses = Array.from({ length: 40 }, (_, index) => checkPassword(asked(`nobody-${index}`, 'wrong')));
+  for (const guess of guesses.slice(33)) assert.equal((await guess).kind, 'busy');
+  await Promise.all(guesses);
+});
+
+test('invariant 16: no password is hashed for a client that has gone', async () => {
+  const checkPassword = await check(person('ana', await BCRYPT));
+  const guesses = Array.from({ length: 3 }, (_, index) => checkPassword(asked(`nobody-${index}`, 'wrong')));
+  const gone = new AbortController();
+  const abandoned = checkPassword({ ...asked('ana', 'right'), signal: gone.signal });
+  gone.abort();
+  assert.equal((await abandoned).kind, 'busy');
+  await Promise.all(guesses);
+  // A password that is right is hashed anew, because bcrypt is weaker.
+  assert.deepEqual(renewed, []);
+});
+
+test('who asks the same as a client that has gone is answered', async () => {
+  const checkPassword = await check(person('ana', await HASH));
+  const guesses = Array.from({ length: 6 }, (_, index) => checkPassword(asked(`nobody-${index}`, 'wrong')));
+  const gone = new AbortController();
+  const abandoned = checkPassword({ ...asked('ana', 'right'), signal: gone.signal });
+  const other = checkPassword(asked('ana', 'right'));
+  gone.abort();
+  assert.equal((await abandoned).kind, 'busy');
+  assert.equal((await other).kind, 'right');
+  await Promise.all(guesses);
+});

@@ -170,4 +170,25 @@ export const floodMutants: readonly Mutant[] = [
     replace: 'true',
     tests: ['test/gateway/own-host.test.ts'],
   },
+  {
+    defence: 'networks take turns at having passwords hashed',
+    file: 'src/auth/identity/check-password.ts',
+    find: 'queue.run(loginNetwork(address)',
+    replace: "queue.run('everybody'",
+    tests: ['test/auth/check-password.test.ts'],
+  },
+  {
+    defence: 'no password is hashed for a client that has gone',
+    file: 'src/auth/identity/check-password.ts',
+    find: '{ deadline: DEADLINE, signal }',
+    replace: '{ deadline: DEADLINE }',
+    tests: ['test/auth/check-password.test.ts'],
+  },
+  {
+    defence: 'who asks the same as a client that has gone is answered',
+    file: 'src/auth/identity/check-password.ts',
+    find: "? 'given up' : judged",
+    replace: '? judged : judged',
+    tests: ['test/auth/check-password.test.ts'],
+  },
 ];

@@ -30,9 +30,13 @@ export type Verdict =
 
 /**
  * Who are you? Answers by name and password or token, in the same time whether or not the name is known. `isStray`: it may
- * well be the login of another registry, and is held against nobody.
+ * well be the login of another registry, and is held against nobody. `signal`: aborted when nobody wants the verdict any more.
  */
-export type Authenticate = (login: Login, address: string, isStray?: boolean) => Promise<Verdict>;
+export type Authenticate = (
+  login: Login,
+  address: string,
+  options?: { readonly isStray?: boolean; readonly signal?: AbortSignal },
+) => Promise<Verdict>;
 
 export interface AuthenticateOptions {
   readonly users: Live<Users>;
@@ -49,13 +53,13 @@ export function createAuthenticate({
   federatedLogin,
   clock,
 }: AuthenticateOptions): Authenticate {
-  return async (login, address, isStray = false) => {
+  return async (login, address, { isStray = false, signal } = {}) => {
     // Nobody's account: there is nobody whom wrong ones could be held against.
     if (login.username === FEDERATED_NAME) return federatedLogin(login.password);
     if (login.password.length > MAX_PASSWORD_LENGTH) return { kind: 'wrong' };
     const shown = parseServiceToken(login.password);
     if (shown !== undefined) return byServiceToken(shown, login.username, address, { users, state, clock });
-    const checked = await checkPassword({ ...login, address, counts: !isStray });
+    const checked = await checkPassword({ ...login, address, counts: !isStray, signal });
     if (checked.kind !== 'right') return checked;
     const { user, hash } = checked;
     return {

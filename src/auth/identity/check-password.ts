@@ -1,11 +1,13 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import pLimit from 'p-limit';
 import type { Clock } from '../../platform/clock.ts';
+import { DeadlineError } from '../../platform/deadline.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
+import { FairQueue, QueueFullError, type QueueLimits } from '../../platform/fair-queue.ts';
 import type { Live } from '../../platform/live.ts';
 import { SingleFlight } from '../../platform/single-flight.ts';
 import { createDecoys } from './decoys.ts';
 import type { Attempt, LoginDelays, Outcome } from './login-delays.ts';
+import { loginNetwork } from './login-network.ts';
 import { hashPassword, isWeakerThan, type PasswordParameters, verifyPassword } from './password.ts';
 import type { User, Users } from './users-file.ts';
 
@@ -39,9 +41,18 @@ export interface CheckPasswordOptions {
   readonly clock: Clock;
 }
 
-/** A hash keeps one thread of libuv's four and one core busy; the file system needs the others. */
-const CONCURRENT_HASHES = 2;
-const MAX_WAITING = 32;
+/** By the network that they come from: who floods auth from one delays only those of the same. */
+const HASHES: QueueLimits = {
+  // A hash keeps one thread of libuv's four and one core busy; the file system needs the others.
+  concurrent: 2,
+  // A flood from one network so leaves a core to others where there are two.
+  concurrentEach: 1,
+  // Each takes some 30 ms, so the last of them waits for a second, and for three on a slow machine.
+  waiting: 64,
+  waitingEach: 32,
+};
+/** Milliseconds to wait for a hash. Clients give up on a token after 15 s, and whoever guesses has waited for 8 s before. */
+const DEADLINE = 5_000;
 /** A pull of ten layers asks for a token again and again; it need hash only once. */
 const REMEMBER_FOR = 60_000;
 const MAX_REMEMBERED = 10_000;
@@ -53,9 +64,9 @@ export async function createCheckPassword(
   options: CheckPasswordOptions,
 ): Promise<CheckPassword & HashingQueue> {
   const { users, parameters, delays, renewHash, clock } = options;
-  const limit = pLimit(CONCURRENT_HASHES);
+  const queue = new FairQueue(HASHES);
   const remembered = new ExpiringCache<Judged>(MAX_REMEMBERED, clock);
-  const judging = new SingleFlight<Judged | undefined>();
+  const judging = new SingleFlight<Judged | 'given up' | undefined>();
   // Of no use to anybody who reads it in memory: it is made anew at each start.
   const key = randomBytes(32);
   const decoyFor = createDecoys(await hashPassword('', parameters), key);
@@ -72,11 +83,19 @@ export async function createCheckPassword(
     return isRight ? { right: true, hash } : { right: false };
   };
 
+  /** Undefined where there is no place to wait, or nobody wants it any more. */
+  const hashing = <T>({ address, signal }: PasswordAttempt, task: () => Promise<T>): Promise<T | undefined> =>
+    queue.run(loginNetwork(address), { deadline: DEADLINE, signal }, task).catch((error: unknown) => {
+      if (error instanceof QueueFullError || error instanceof DeadlineError || signal?.aborted)
+        return undefined;
+      throw error;
+    });
+
   const judge = async (attempt: PasswordAttempt): Promise<Judged | undefined> => {
-    if (limit.pendingCount >= MAX_WAITING) return undefined;
-    const judged = await limit(() => verify(attempt));
-    if (!judged.right || !isWeakerThan(judged.hash, parameters)) return judged;
-    const better = await limit(() => hashPassword(attempt.password, parameters));
+    const judged = await hashing(attempt, () => verify(attempt));
+    if (!judged?.right || !isWeakerThan(judged.hash, parameters)) return judged;
+    const better = await hashing(attempt, () => hashPassword(attempt.password, parameters));
+    if (better === undefined) return judged;
     return { right: true, hash: await renewHash(attempt.username, judged.hash, better) };
   };
 
@@ -88,12 +107,15 @@ export async function createCheckPassword(
     const memory = memoryOf(username, hash, password);
     const known = remembered.get(memory);
     if (known !== undefined) return known;
-    return judging.run(memory, async () => {
+    const answer = await judging.run(memory, async () => {
       const judged = await delays.delayed(attempt, () => judge(attempt), outcomeOf);
       if (judged !== undefined) remembered.set(memory, judged, REMEMBER_FOR);
       if (judged?.right) remembered.set(memoryOf(username, judged.hash, password), judged, REMEMBER_FOR);
-      return judged;
+      return judged === undefined && attempt.signal?.aborted ? 'given up' : judged;
     });
+    if (answer !== 'given up') return answer;
+    // Who asked the same first has gone; somebody else has not.
+    return attempt.signal?.aborted ? undefined : judgeOnce(attempt);
   };
 
   const check = async (attempt: PasswordAttempt): Promise<PasswordVerdict> => {
@@ -105,7 +127,7 @@ export async function createCheckPassword(
       return { kind: 'wrong' };
     return { kind: 'right', user, hash: judged.hash };
   };
-  return Object.assign(check, { waiting: () => limit.pendingCount });
+  return Object.assign(check, { waiting: () => queue.waiting });
 }
 
 function outcomeOf(judged: Judged | undefined): Outcome {

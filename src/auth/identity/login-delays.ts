@@ -52,6 +52,8 @@ export interface Attempt {
   readonly address: string;
   /** Is it held against the pair where it is wrong? */
   readonly counts: boolean;
+  /** Aborted when nobody waits for the verdict any more: it is not begun then. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface Pair {
@@ -90,7 +92,7 @@ export class LoginDelays {
     if (attempt.counts) this.#count(key, pair, 1);
     let outcome: Outcome = 'unknown';
     try {
-      if (milliseconds > 0 && !(await this.#wait(pair, milliseconds))) return undefined;
+      if (milliseconds > 0 && !(await this.#wait(pair, milliseconds, attempt.signal))) return undefined;
       const judged = await judge();
       outcome = outcomeOf(judged);
       return judged;
@@ -110,16 +112,16 @@ export class LoginDelays {
     if (pair.waiting === 0) this.#pairs.delete(key);
   }
 
-  async #wait(pair: Pair, milliseconds: number): Promise<boolean> {
+  async #wait(pair: Pair, milliseconds: number, signal?: AbortSignal): Promise<boolean> {
     const { limits, stopping, wait } = this.#options;
     if (this.#waiting >= limits.maxWaiting || pair.waiting >= limits.maxWaitingEach) return false;
     this.#waiting++;
     pair.waiting++;
     try {
-      await wait(milliseconds, stopping);
+      await wait(milliseconds, signal === undefined ? stopping : AbortSignal.any([stopping, signal]));
       return true;
     } catch (error) {
-      if (stopping.aborted) return false;
+      if (stopping.aborted || signal?.aborted) return false;
       throw error;
     } finally {
       this.#waiting--;
