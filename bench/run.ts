@@ -8,6 +8,7 @@ import { CROWD } from './cases/crowd.ts';
 import { DISK } from './cases/disk.ts';
 import { EDITS } from './cases/edits.ts';
 import { GROWTH } from './cases/growth.ts';
+import { HOSTILE } from './cases/hostile.ts';
 import { IDLE } from './cases/idle.ts';
 import { LINKS_GROUP } from './cases/links.ts';
 import { MANIFESTS } from './cases/manifests.ts';
@@ -26,10 +27,10 @@ import { ZOT } from './servers/zot.ts';
 /** In the order of what matters most. */
 const GROUPS: readonly CaseGroup[] = [
   ...[BLOBS, MANIFESTS, TOKENS, COLD, SLOW_READERS, CROWD],
-  ...[DISK, LINKS_GROUP, POLICY, EDITS, IDLE, GROWTH],
+  ...[DISK, LINKS_GROUP, POLICY, EDITS, IDLE, GROWTH, HOSTILE],
 ];
 /** What three minutes are enough for. */
-const QUICK_GROUPS = [BLOBS, MANIFESTS, TOKENS, COLD, LINKS_GROUP, POLICY];
+const QUICK_GROUPS = [BLOBS, MANIFESTS, TOKENS, COLD, LINKS_GROUP, POLICY, HOSTILE];
 const KINDS: readonly ServerKind[] = [HUBGATE, DOCKER_REGISTRY, REGISTRY_3, ZOT, NGINX, NGINX_64K];
 /** As Debian brings it, nginx is slower than with larger buffers, and no target is about it. */
 const DEFAULT_KINDS = KINDS.filter((kind) => kind !== NGINX);

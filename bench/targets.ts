@@ -97,4 +97,16 @@ export const TARGETS: readonly Target[] = [
     'blobs 256 MiB × 8, from disk',
   ].map((one): Target => ({ case: one, metric: 'loop p99 ms', at: 'most', factor: 20 })),
   { case: '1,000,000 links', metric: 'eviction loop p99 ms', at: 'most', factor: 20 },
+  ...[
+    '60,000 pipelined requests',
+    'wrong logins',
+    '5,000 cold tags of one user',
+    'clients that never read',
+    'all of these at once',
+  ].flatMap((one): Target[] => [
+    { case: one, metric: 'p99 ms', at: 'most', factor: 2, of: { case: one, metric: 'quiet p99 ms' } },
+    { case: one, metric: 'healthz max ms', at: 'most', factor: 100 },
+    { case: one, metric: 'gateway MiB more', at: 'most', factor: 60 },
+    { case: one, metric: 'failures', at: 'most', factor: 0 },
+  ]),
 ];
