@@ -28,6 +28,7 @@ import { ERRORS, errorBody } from '../registry/error.ts';
 import { writePage } from '../registry/page.ts';
 import { repositoryOf, type UpstreamNames } from '../registry/repository.ts';
 import { HANDOVER, parseHandover, type RepositoryRoute } from '../registry/route.ts';
+import { MAX_QUESTIONS } from './limits.ts';
 import type { Fill } from './pull/fill.ts';
 import type { Outcome, Refusal } from './pull/outcome.ts';
 import type { BlobPull, PulledBlob } from './pull/pull-blob.ts';
@@ -71,6 +72,20 @@ export function coreApplication(rooms: CoreRooms): Koa {
   const state = followedAnswer(rooms.remembered.state, JSON.stringify, rooms.stopping);
   // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
   app.silent = true;
+  let questions = 0;
+  app.use(async (context, next) => {
+    if (!context.path.startsWith(HANDOVER)) return next();
+    // The gateway has given it up.
+    if (context.req.socket.destroyed) return;
+    if (questions >= MAX_QUESTIONS)
+      return refuse(context, { kind: 'refused', error: 'UNAVAILABLE', retryAfter: 1 });
+    questions++;
+    try {
+      await next();
+    } finally {
+      questions--;
+    }
+  });
   app.use(async (context) => {
     try {
       await answer(context, rooms, state);

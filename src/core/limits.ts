@@ -17,6 +17,8 @@ export interface CoreLimits {
   readonly idle: number;
   /** Between two pieces of a body. */
   readonly bodyIdle: number;
+  /** Requests that wait for a connection to one origin. Further ones are refused at once. */
+  readonly waiting: number;
   /** For a token, from the asking to the end of the answer. */
   readonly token: number;
   /** For a whole question: waiting for a connection, connecting, the token, redirects, and the answer if it is small. */
@@ -46,6 +48,8 @@ export const STANDARD_LIMITS: CoreLimits = {
   headers: 10_000,
   idle: 15_000,
   bodyIdle: 30_000,
+  // Four for each of the 64 connections: at a second each, the last of them is answered well within `question`.
+  waiting: 256,
   token: 5_000,
   // Well below the 30 s after which containerd gives up on response headers, for a HEAD and the GET that follows it.
   question: 13_000,
@@ -145,3 +149,6 @@ export const SCRUB = {
   /** Milliseconds to the next look when there is nothing to check. */
   idle: 60_000,
 };
+
+/** Questions of gateways that the core works on at a time, fills not among them: what eight gateways ask at the most. */
+export const MAX_QUESTIONS = 4_096;

@@ -23,6 +23,7 @@ export const SHORT_LIMITS: CoreLimits = {
   headers: 1000,
   idle: 15_000,
   bodyIdle: 1000,
+  waiting: 256,
   token: 1000,
   question: 3000,
   revalidation: 1000,

@@ -191,4 +191,25 @@ export const floodMutants: readonly Mutant[] = [
     replace: '? judged : judged',
     tests: ['test/auth/check-password.test.ts'],
   },
+  {
+    defence: 'requests that wait for an upstream are bounded',
+    file: 'src/core/upstream/transport.ts',
+    find: 'if (queuedFor(connections.kept, url) >= this.#limits.waiting)',
+    replace: 'if (false)',
+    tests: ['test/core/upstream/full-queue.test.ts'],
+  },
+  {
+    defence: 'a full backlog is tried again',
+    file: 'src/platform/http-client.ts',
+    find: ", 'EAGAIN'",
+    replace: '',
+    tests: ['test/platform/http-client.test.ts'],
+  },
+  {
+    defence: 'a question ends when its client has gone',
+    file: 'src/platform/http-client.ts',
+    find: "    signal?.addEventListener('abort', abort, { once: true });\n",
+    replace: '',
+    tests: ['test/platform/http-client.test.ts'],
+  },
 ];

@@ -22,5 +22,6 @@ export function refusalOf(answer: Refused, unknown: ErrorName): Refusal {
   if (answer.kind === 'no') return { kind: 'refused', error: unknown };
   const { cause, retryAfter } = answer.trouble;
   if (cause === 'limited') return { kind: 'refused', error: 'TOO_MANY_PULLS', retryAfter: retryAfter ?? 60 };
+  if (cause === 'busy') return { kind: 'refused', error: 'UNAVAILABLE', retryAfter: 1 };
   return { kind: 'refused', error: cause === 'timeout' ? 'UPSTREAM_TIMEOUT' : 'UPSTREAM_FAILED' };
 }

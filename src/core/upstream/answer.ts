@@ -8,9 +8,9 @@ export type Refused =
 export interface Trouble {
   /**
    * `limited`: 429. `credential`: the upstream refuses the configured one. `unfit`: what it sent cannot be used
-   * (too large, of a wrong digest or type).
+   * (too large, of a wrong digest or type). `busy`: too many requests wait for a connection of ours, so it was not asked.
    */
-  readonly cause: 'timeout' | 'unreachable' | 'failed' | 'limited' | 'credential' | 'unfit';
+  readonly cause: 'timeout' | 'unreachable' | 'failed' | 'limited' | 'credential' | 'unfit' | 'busy';
   /** For the log: never a URL's query, a header or a body, which can hold secrets. */
   readonly detail: string;
   /** Seconds, where the upstream named them. */

@@ -145,6 +145,7 @@ class UndiciTransport implements Transport {
   ): Promise<Omit<UpstreamResponse, 'redirected'>> {
     const breaker = this.#breakerOf(url, connections);
     if (breaker.trouble !== undefined) throw new HostDown(breaker.trouble);
+    if (queuedFor(connections.kept, url) >= this.#limits.waiting) throw new HostDown(tooManyWait(url));
     const started = performance.now();
     const failed = (trouble: Trouble) =>
       breaker.failed({ trouble, started, about: request.about ?? url.pathname });
@@ -287,8 +288,16 @@ export function isCut(error: unknown): boolean {
 
 /** Do requests wait for a connection of ours? Then it is not the host that lets them wait. */
 function isCrowded(dispatcher: Agent, { origin }: URL): boolean {
+  return queuedFor(dispatcher, { origin }) > 0;
+}
+
+function queuedFor(dispatcher: Agent, { origin }: Pick<URL, 'origin'>): number {
   const stats = dispatcher.stats[origin];
-  return stats !== undefined && 'queued' in stats && Number(stats.queued) > 0;
+  return stats !== undefined && 'queued' in stats ? Number(stats.queued) : 0;
+}
+
+function tooManyWait({ host }: URL): Trouble {
+  return { cause: 'busy', detail: `${host}: too many requests wait for a connection` };
 }
 
 /** What a failure comes to of a connection, or of reading what came over it. */
