@@ -231,6 +231,20 @@ test('lists, tokens and refusals are recorded as what they are', async () => {
   assert.doesNotMatch(JSON.stringify(lines), /hunter2/);
 });
 
+test('the line of an answer that was cut short has the bytes that were sent, and differs from one of a failure', async () => {
+  const [, wrong = '', absent = ''] = amd64.layers;
+  hub.plant('cdn', new RegExp(wrong.slice(7)), { kind: 'corrupt', at: 199_000 });
+  hub.plant('cdn', new RegExp(absent.slice(7)), { kind: 'status', status: 500 });
+  await hubgate.ask('/v2/library/alpine/manifests/latest', { user: 'ana' });
+  await hubgate.ask(`/v2/library/alpine/manifests/${amd64.digest}`, { user: 'ana' });
+  await assert.rejects(hubgate.ask(`/v2/library/alpine/blobs/${wrong}`, { user: 'ana' }));
+  assert.equal((await hubgate.ask(`/v2/library/alpine/blobs/${absent}`, { user: 'ana' })).status, 502);
+  const [cut, failed] = (await recorded(4)).slice(2);
+  assert.deepEqual([cut?.decision, cut?.status], ['allow', 200]);
+  assert.ok(Number(cut?.bytes) > 0 && Number(cut?.bytes) < 200_000, `${cut?.bytes}`);
+  assert.deepEqual([failed?.decision, failed?.status, failed?.bytes], ['allow', 502, 0]);
+});
+
 test('an IPv4 client has its IPv4 address everywhere, on a listener for both', async () => {
   const { id, text } = await hubgate.giveToken('ana');
   const request = { path: '/v2/library/alpine/manifests/latest', family: 4 };
