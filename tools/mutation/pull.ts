@@ -108,7 +108,7 @@ export const pullMutants: readonly Mutant[] = [
   {
     defence: 'what the account cannot read any more is forgotten, whatever the status that says so',
     file: MEMBERSHIP,
-    find: "else if (answer.kind === 'no') await index.forget(name);",
+    find: '      this.#answered.delete(name);\n      await index.forget(name);',
     replace: '',
     tests: VISIBILITY,
   },

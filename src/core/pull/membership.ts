@@ -260,7 +260,10 @@ export class Memberships {
   async #unreadable({ name }: Repository, as: Identity, answer: Refused): Promise<void> {
     const { index, clock } = this.#options;
     if (as === 'anonymous') await index.putVisibility(name, { visibility: 'private', checkedAt: clock() });
-    else if (answer.kind === 'no') await index.forget(name);
+    else if (answer.kind === 'no') {
+      this.#answered.delete(name);
+      await index.forget(name);
+    }
   }
 
   /**
