@@ -109,7 +109,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     await createMetrics({ auth, core, worker: options.worker, certificateEnds, log }),
   );
   const audit = metrics.audited(record);
-  const credentials = stack.use(await followCredentials(auth, log, clock));
+  const credentials = stack.use(await followCredentials(auth, log, clock, limits.authSilence));
   const policy = stack.use(await followPolicy(auth, log));
   const verifyToken = stack.use(
     await createVerifyToken({ auth, log, issuer: url.origin, audience: url.host, clock }),

@@ -27,6 +27,8 @@ export interface GatewayLimits {
   /** Requests in flight, from their headers to the last byte of their response. Above that the answer is 429. */
   readonly inFlight: { readonly ofAddress: number; readonly ofSubject: number };
   readonly times: ConnectionTimes;
+  /** Milliseconds for which what auth said last holds while it does not answer. After that nothing is served. */
+  readonly authSilence: number;
   /** What auth is asked for clients, by the address that asks, because who that is, auth is still to say. */
   readonly authQuestions: QueueLimits;
   /** What the core is asked for clients, by subject, or by the address of `anonymous`. */
@@ -60,6 +62,8 @@ export const GATEWAY_LIMITS: GatewayLimits = {
     drain: 30_000,
     check: 5_000,
   },
+  // A role that hangs is ended after forty seconds, and takes a few to start. What was withdrawn meanwhile counts until then.
+  authSilence: 60_000,
   authQuestions: {
     // Auth holds some 300 back at the most, to hash them and to slow guesses down. All others are answered in milliseconds.
     concurrent: 512,

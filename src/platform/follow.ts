@@ -35,14 +35,21 @@ export async function askTagged<T>(
     peer,
     path,
     read,
-  }: { readonly peer: string; readonly path: string; readonly read: (text: string) => T | Promise<T> },
+    longestWait,
+  }: {
+    readonly peer: string;
+    readonly path: string;
+    readonly read: (text: string) => T | Promise<T>;
+    /** Milliseconds for which a question is to wait there at most. */
+    readonly longestWait?: number;
+  },
   { etag, wait }: AskOptions,
 ): Promise<TaggedValue<T> | undefined> {
   const { statusCode, headers, text } = await askPeer(http, peer, {
     method: 'GET',
-    path: wait ? `${path}?wait` : path,
+    path: wait ? `${path}?wait${longestWait === undefined ? '' : `=${longestWait}`}` : path,
     ...(etag !== undefined && { headers: { 'if-none-match': etag } }),
-    deadline: wait ? LONGEST_WAIT + DEADLINE : DEADLINE,
+    deadline: wait ? (longestWait ?? LONGEST_WAIT) + DEADLINE : DEADLINE,
   });
   if (statusCode === 304) return undefined;
   if (statusCode !== 200) throw new PeerFailed(`${peer} failed: it answers ${statusCode} to GET ${path}`);
@@ -56,6 +63,8 @@ export async function askTagged<T>(
 /** What the other role said last. */
 export interface Followed<T> extends Disposable {
   readonly current: T;
+  /** Milliseconds since the role answered last. */
+  readonly silentFor: number;
   /** Asks now. */
   refresh(): Promise<void>;
 }
@@ -82,11 +91,13 @@ export async function follow<T>(ask: Ask<T>, { name, log, first }: FollowOptions
   const begun = first ?? (await ask({ wait: false }));
   if (begun === undefined) throw new Error(`${name} says that nothing has changed before it said anything`);
   let known = begun;
+  let heardAt = first === undefined ? performance.now() : Number.NEGATIVE_INFINITY;
   const stop = new AbortController();
   const asking = new SingleFlight<void>();
   const learn = async (wait: boolean) => {
     const before = known;
     const next = await ask({ etag: before.etag, wait });
+    heardAt = performance.now();
     // Two questions can be under way: an answer does not replace one that may be younger.
     if (next !== undefined && known === before) known = next;
   };
@@ -106,6 +117,9 @@ export async function follow<T>(ask: Ask<T>, { name, log, first }: FollowOptions
   return {
     get current() {
       return known.value;
+    },
+    get silentFor() {
+      return performance.now() - heardAt;
     },
     refresh: () =>
       asking.run('refresh', () =>

@@ -54,11 +54,22 @@ interface TaggedAnswer {
   readonly body: string;
 }
 
-async function waitForChange({ res }: Question, live: Live<unknown>, stopping: AbortSignal): Promise<void> {
+/** `?wait=MILLISECONDS`, or as long as is possible. */
+function waitOf(query: object): number {
+  const { wait } = query as { readonly wait?: unknown };
+  const asked = typeof wait === 'string' && /^\d{1,6}$/.test(wait) ? Number(wait) : LONGEST_WAIT;
+  return Math.min(asked, LONGEST_WAIT);
+}
+
+async function waitForChange(
+  { res, query }: Question,
+  live: Live<unknown>,
+  stopping: AbortSignal,
+): Promise<void> {
   const gone = new AbortController();
   res.once('close', () => gone.abort());
   const signal = AbortSignal.any([stopping, gone.signal]);
-  const late = delay(LONGEST_WAIT, undefined, { signal, ref: false }).catch(() => {});
+  const late = delay(waitOf(query), undefined, { signal, ref: false }).catch(() => {});
   await Promise.race([live.changed(), late]);
   gone.abort();
 }

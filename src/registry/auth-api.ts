@@ -12,7 +12,8 @@
  * A login that is refused is answered by 400 and a `REFUSAL`. 500 says that auth has failed.
  *
  * Keys, credentials and policy are answered by 304 while they are those of `If-None-Match`; with `?wait`, only when they
- * have changed, or after `LONGEST_WAIT` (platform/followed-answer.ts).
+ * have changed, or after `LONGEST_WAIT` (platform/followed-answer.ts), or after as
+ * many milliseconds as `?wait=` says.
  */
 import { z } from 'zod';
 

@@ -79,4 +79,11 @@ export const supervisionMutants: readonly Mutant[] = [
     replace: 'reload()',
     tests: ['test/commands/hangup.test.ts'],
   },
+  {
+    defence: 'nothing is served by what auth said too long ago',
+    file: 'src/gateway/admission/admit.ts',
+    find: '    credentials.throwIfStale();\n',
+    replace: '',
+    tests: ['test/gateway/auth-silence.test.ts'],
+  },
 ];

@@ -56,6 +56,7 @@ export function createAdmit({ auth, byCertificate, verifyToken, credentials }: A
   };
 
   return async (request) => {
+    credentials.throwIfStale();
     const certified = byCertificate(request.socket as TLSSocket);
     // Whatever else is shown: clients send their logins of other registries along.
     if (certified !== undefined) return { kind: 'admitted', ...certified };

@@ -76,6 +76,8 @@ export interface Refused {
 /** Hashing is slow on purpose, and whoever guesses waits for 8 s before it; clients give up on a token after 15 s. */
 const LOGIN_DEADLINE = 14_000;
 const DEADLINE = 2_000;
+/** Milliseconds. Auth says at least so often that it is there, so that a gateway learns that it hangs. */
+const SIGN_OF_LIFE = 3_000;
 /** How errors and the log call the other side. */
 const PEER = 'auth';
 /** The status by which auth refuses a login. */
@@ -115,7 +117,12 @@ class SocketAuthClient implements AuthClient {
   }
 
   credentials(options: AskOptions): Promise<TaggedValue<ToldCredentials> | undefined> {
-    return this.#tagged('/credentials', options, (body) => runInSlices(readingCredentials(body)));
+    const read = (body: string) => runInSlices(readingCredentials(body));
+    return askTagged(
+      this.#http,
+      { peer: PEER, path: '/credentials', read, longestWait: SIGN_OF_LIFE },
+      options,
+    );
   }
 
   policy(options: AskOptions): Promise<TaggedValue<Policy> | undefined> {

@@ -1,6 +1,7 @@
 import { type Subject, writeSubject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { follow } from '../../platform/follow.ts';
+import { PeerUnreachable } from '../../platform/http-client.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { AuthClient } from './auth-client.ts';
 import { isCertificateCredential } from './certificate-credential.ts';
@@ -10,6 +11,12 @@ import type { CredentialInForce } from './told-credentials.ts';
 export interface LiveCredentials extends Disposable {
   /** Undefined: it is not, or it is not that subject's. */
   find(identity: ShownIdentity): Promise<CredentialInForce | undefined>;
+  /**
+   * Auth may have withdrawn anything since it was heard last.
+   *
+   * @throws PeerUnreachable where that is too long ago
+   */
+  throwIfStale(): void;
   /** Is a certificate revoked? By its `tbsHash`. */
   isRevoked(certificate: string): boolean;
 }
@@ -24,6 +31,7 @@ export async function followCredentials(
   auth: AuthClient,
   log: Logger,
   clock: Clock,
+  longestSilence: number,
 ): Promise<LiveCredentials> {
   const followed = await follow((options) => auth.credentials(options), { name: 'auth', log });
   const known = ({ credential, subject }: ShownIdentity): CredentialInForce | undefined => {
@@ -45,6 +53,13 @@ export async function followCredentials(
       await followed.refresh();
       if (known(identity) === undefined) await followed.refresh();
       return known(identity);
+    },
+    throwIfStale() {
+      if (followed.silentFor <= longestSilence) return;
+      const seconds = Math.round(followed.silentFor / 1000);
+      throw new PeerUnreachable(
+        `auth has not answered for ${seconds} s, and may have withdrawn what is asked with: nothing is served`,
+      );
     },
     isRevoked: (certificate) => followed.current.revoked.has(certificate),
     [Symbol.dispose]: () => followed[Symbol.dispose](),

@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FakeHub } from '../support/fake-hub.ts';
+import { imageOf } from '../support/image.ts';
+import { ACCOUNT } from '../support/test-core.ts';
+import { TestHubgate } from '../support/test-hubgate.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const ALPINE = '/v2/library/alpine/manifests/latest';
+
+test('what auth may have withdrawn is refused when it has not answered for too long, and served when it is back', async () => {
+  await using hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  hub.push('library/alpine', 'latest', imageOf());
+  // Longer than auth is asked to wait before it says that nothing has changed.
+  const limits = { authSilence: 6_000 };
+  const policy = 'allow:\n  - { id: base, pull: library/**, to: [ana, "cert:node-7", anonymous] }';
+  await using hubgate = await TestHubgate.start(hub, { policy, limits });
+  const token = await hubgate.token('ana', 'library/alpine');
+  const certificate = await hubgate.issueCertificate('node-7');
+  const byToken = () => hubgate.ask(ALPINE, { token });
+  const byCertificate = () => hubgate.send({ path: ALPINE, ...certificate, agent: false });
+  const byNetwork = () => hubgate.ask(ALPINE);
+  const ways = [byToken, byCertificate, byNetwork];
+  for (const ask of ways) assert.equal((await ask()).status, 200);
+  await hubgate.stopAuth();
+  // An auth that is only started again keeps nobody out.
+  for (const ask of ways) assert.equal((await ask()).status, 200);
+  await waitFor(async () => (await byToken()).status === 503);
+  for (const ask of ways) assert.equal((await ask()).status, 503);
+  assert.ok(hubgate.log.some(({ error }) => String(error).includes('auth has not answered for')));
+  await hubgate.restartAuth();
+  await waitFor(async () => (await byToken()).status === 200);
+  for (const ask of ways) assert.equal((await ask()).status, 200);
+});
