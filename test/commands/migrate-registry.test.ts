@@ -95,6 +95,15 @@ proxy:
 });
 
 test('one with TLS, htpasswd and client certificates, all of which is carried over', async () => {
+  const [certificate, key] = [path.join(home, 'mirror.crt'), path.join(home, 'mirror.key')];
+  const altNames = [{ type: 2, value: 'mirror.corp' }];
+  const pair = makeAuthority('corp').issue({
+    commonName: 'mirror.corp',
+    altNames,
+    usage: { serverAuth: true },
+  });
+  await writeFile(certificate, pair.cert);
+  await writeFile(key, pair.key, { mode: 0o600 });
   const { code, stdout, config } = await migrated(`
 version: 0.1
 log: { level: debug, formatter: json, accesslog: { disabled: true } }
@@ -105,8 +114,8 @@ http:
   host: https://mirror.corp
   secret: ${SECRET}
   tls:
-    certificate: /etc/tls/mirror.crt
-    key: /etc/tls/mirror.key
+    certificate: ${certificate}
+    key: ${key}
     clientcas: [/etc/tls/one.pem, /etc/tls/two.pem]
     minimumtls: tls1.2
   debug: { addr: "127.0.0.1:5001", prometheus: { enabled: true, path: /metrics } }
@@ -117,8 +126,8 @@ proxy: { remoteurl: "https://index.docker.io", ttl: 0 }
   assert.deepEqual(config.server.listen, { host: '0.0.0.0', port: 443 });
   assert.deepEqual(config.server.admin, { host: '127.0.0.1', port: 5001 });
   assert.deepEqual(config.tls, {
-    certificate: '/etc/tls/mirror.crt',
-    key: '/etc/tls/mirror.key',
+    certificate,
+    key,
     clientCa: path.join(home, 'certs/client-ca.pem'),
   });
   assert.deepEqual([config.log.level, config.log.format], ['debug', 'json']);
