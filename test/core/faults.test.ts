@@ -40,7 +40,7 @@ const TAG: Table = {
     ['429 without Retry-After', '429 TOO_MANY_PULLS, 60 s · 1', '200 stale · 1'],
     ['429 for abuse', '429 TOO_MANY_PULLS, 60 s · 1', '200 stale · 1'],
     ['401', '404 MANIFEST_UNKNOWN · 3', '404 MANIFEST_UNKNOWN · 3'],
-    ['401 for the token', '502 UPSTREAM_FAILED · 3', '200 stale · 3'],
+    ['401 for the token', '502 UPSTREAM_FAILED · 3', '200 stale · ≤ 3'],
     ['403', '404 MANIFEST_UNKNOWN · 1', '404 MANIFEST_UNKNOWN · 1'],
     ['404', '404 MANIFEST_UNKNOWN · 1', '404 MANIFEST_UNKNOWN · 2'],
     ['500', '502 UPSTREAM_FAILED · 1', '200 stale · 1'],
@@ -69,7 +69,7 @@ const MOVED: Table = {
     ['429 without Retry-After', '200 stale · 2'],
     ['429 for abuse', '200 stale · 2'],
     ['401', '404 MANIFEST_UNKNOWN · 4'],
-    ['401 for the token', '200 stale · 4'],
+    ['401 for the token', '200 stale · ≤ 4'],
     ['403', '404 MANIFEST_UNKNOWN · 2'],
     ['404', '404 MANIFEST_UNKNOWN · 2'],
     ['500', '200 stale · 2'],
@@ -104,7 +104,7 @@ const DIGEST: Table = {
     ['429 without Retry-After', '429 TOO_MANY_PULLS, 60 s · 1', '200 stale · 2'],
     ['429 for abuse', '429 TOO_MANY_PULLS, 60 s · 1', '200 stale · 2'],
     ['401', '404 MANIFEST_UNKNOWN · 3', '404 MANIFEST_UNKNOWN · 2'],
-    ['401 for the token', '502 UPSTREAM_FAILED · 3', '200 stale · 4'],
+    ['401 for the token', '502 UPSTREAM_FAILED · 3', '200 stale · ≤ 4'],
     ['403', '404 MANIFEST_UNKNOWN · 1', '404 MANIFEST_UNKNOWN · 2'],
     // The repository is asked for as well.
     ['404', '404 MANIFEST_UNKNOWN · 1', '404 MANIFEST_UNKNOWN · 3'],
@@ -130,7 +130,7 @@ const BLOB: Table = {
     ['429 without Retry-After', '429 TOO_MANY_PULLS, 60 s · 1', '200 stale, right · 2'],
     ['429 for abuse', '429 TOO_MANY_PULLS, 60 s · 1', '200 stale, right · 2'],
     ['401', '404 BLOB_UNKNOWN · 3', '404 BLOB_UNKNOWN · 2'],
-    ['401 for the token', '502 UPSTREAM_FAILED · 3', '200 stale, right · 4'],
+    ['401 for the token', '502 UPSTREAM_FAILED · 3', '200 stale, right · ≤ 4'],
     ['403', '404 BLOB_UNKNOWN · 1', '404 BLOB_UNKNOWN · 2'],
     ['404', '404 BLOB_UNKNOWN · 1', '404 BLOB_UNKNOWN · 3'],
     ['500', '502 UPSTREAM_FAILED · 1', '200 stale, right · 2'],
@@ -281,7 +281,7 @@ const TABLES: readonly Table[] = [
   })),
 ];
 
-describe('invariants 8, 12 and 16: the fault matrix', { concurrency: 16 }, () => {
+describe('invariants 8, 12 and 16: the fault matrix', { concurrency: 12 }, () => {
   for (const { of, columns, rows } of TABLES) {
     for (const [fault, ...cells] of rows) {
       for (const [index, { name, ...column }] of columns.entries()) {

@@ -37,11 +37,11 @@ export interface Cell {
 /** Where two of them could end a wait, they are further apart than it may be late, so that a test can tell which one did. */
 const LIMITS: CoreLimits = {
   ...SHORT_LIMITS,
-  headers: 2500,
+  headers: 3000,
   bodyIdle: 600,
-  token: 1000,
-  question: 3500,
-  revalidation: 1000,
+  token: 1500,
+  question: 4500,
+  revalidation: 1500,
 };
 /** How far a wait may be over its deadline. */
 const LATE = 1000;
@@ -218,7 +218,7 @@ function layerOf(image: TestImage): Digest {
 function deadlineOf({ target, state, fault, times }: Cell): number {
   if (state === 'moved') return LIMITS.revalidation + LIMITS.question;
   if (state !== 'not cached') return LIMITS.revalidation;
-  if (target === 'token') return LIMITS.token;
+  if (target === 'token' && times === undefined) return LIMITS.token;
   if (target !== 'storage') return LIMITS.question;
   if (fault === 'slow drip') return LIMITS.question + PIECES * EVERY;
   // Each resumption is a wait of its own, and may be late for itself.
