@@ -51,13 +51,15 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   printFaults(faults, terminal);
   if (faults.length > 0) return 2;
   const prepared = await prepare(config, paths, options.role && { role: options.role });
+  // Whoever sees the password may end the mirror from then on, and in good order.
+  using interruption = new Interruption();
   // Before anything can fail: it exists from now on, and is not shown again.
   if (prepared.firstPassword !== undefined) printFirstPassword(prepared.firstPassword, terminal);
   // After what was due has been renewed.
   const { refusals, warnings } = await examineHome(config, paths, { role: options.role, isStart: true });
   printWarnings([...refusals, ...warnings], terminal);
-  if (options.role === 'core' || options.role === 'auth') return runHere(options.role, config, paths);
-  using interruption = new Interruption();
+  if (options.role === 'core' || options.role === 'auth')
+    return runHere(options.role, config, paths, interruption);
   const { signal } = interruption;
   const log = createLogger('supervisor', config.log);
   const gateway = await withFreePorts(listeningOn(withoutCredentials(config), sockets));
@@ -80,8 +82,12 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   return 0;
 }
 
-async function runHere(role: Role, config: Config, paths: HomePaths): Promise<ExitCode> {
-  using interruption = new Interruption();
+async function runHere(
+  role: Role,
+  config: Config,
+  paths: HomePaths,
+  interruption: Interruption,
+): Promise<ExitCode> {
   await using running = await runRole(role, config, paths);
   returnMemory();
   onHangup(() => void running.reload?.(), interruption);
