@@ -162,7 +162,7 @@ export const pullMutants: readonly Mutant[] = [
     tests: VISIBILITY,
   },
   {
-    defence: 'a tag that anonymous is told is gone is not taken from the account',
+    defence: 'a private repository that is cached takes the steps of a missing one',
     file: 'src/core/pull/pull-manifest.ts',
     find: "entry !== undefined && (as === 'account' || entry.public === true)",
     replace: 'entry !== undefined',

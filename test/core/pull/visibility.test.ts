@@ -199,7 +199,10 @@ test('what anonymous is refused by 404 is not taken back from the account either
   assert.deepEqual(await statuses(['acme/secret/manifests/latest'], 'private'), ['200 fill']);
   core.now += 2 * MINUTE;
   hub.plant('registry', /acme\/secret/, { kind: 'status', status: 404 });
+  hub.log.length = 0;
   assert.deepEqual(await statuses(['acme/secret/manifests/latest']), ['404']);
+  // Invariant 4: the steps are those for a repository that is missing.
+  assert.ok(hub.takeRequests().every((asked) => !asked.includes('/tags/')));
   outage();
   assert.deepEqual(await statuses(['acme/secret/manifests/latest'], 'private'), ['200 stale']);
 });
