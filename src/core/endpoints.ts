@@ -159,8 +159,14 @@ async function pull(context: Context, rooms: CoreRooms, asked: Asked): Promise<v
       if (method === 'HEAD')
         send(context, operations, await blobs.head(repository, route.digest, grant), sendBlobHead);
       else
-        send(context, operations, await blobs.get(repository, route.digest, grant), (_, pulled) =>
-          sendBlob(context, pulled, cost),
+        send(
+          context,
+          operations,
+          await blobs.get(repository, route.digest, grant, {
+            share: caller.split('.', 1)[0],
+            signal: closingOf(context),
+          }),
+          (_, pulled) => sendBlob(context, pulled, cost),
         );
       break;
     case 'tags':
@@ -169,6 +175,14 @@ async function pull(context: Context, rooms: CoreRooms, asked: Asked): Promise<v
     case 'referrers':
       send(context, operations, await documents.referrers(repository, route.digest, grant), sendDocument);
   }
+}
+
+/** Aborted when the gateway no longer waits for the answer. */
+function closingOf({ res }: Context): AbortSignal {
+  const closing = new AbortController();
+  if (res.closed) closing.abort();
+  else res.once('close', () => closing.abort());
+  return closing.signal;
 }
 
 /** A tag that came to nothing belongs to no pull. */
@@ -284,6 +298,8 @@ function sendBlob(context: Context, pulled: PulledBlob, cost: Cost): void {
       return;
     }
     case 'filling':
+      // Not in the lines: a generator that waits for progress learns late that nobody reads it.
+      if (!context.res.closed) context.res.once('close', pulled.fill.enter());
       context.body = Readable.from(progressLines(pulled.fill, cost));
       context.set('content-type', FILL_TYPE);
       return;

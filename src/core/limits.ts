@@ -130,6 +130,21 @@ export const DISK_RESERVE = {
   most: 20 * 2 ** 30,
 };
 
+/** How the downloads of blobs from one upstream are shared. */
+export const FILL_PLACES = {
+  /** At a time; the other connections to an origin, of 64, are for manifests and tokens. */
+  places: 48,
+  /** One caller leaves some to the others, also where these come later. */
+  placesPerCaller: 32,
+  /** That wait for a place. */
+  queued: 2_000,
+  queuedPerCaller: 500,
+  /** Milliseconds between two looks for a download that nobody reads, while others wait. */
+  watchEvery: 500,
+  /** Milliseconds for which a download that has just begun is not called abandoned: its reader is on the way. */
+  abandonedAfter: 1_000,
+};
+
 /** What no fill takes: with less, the index, the state and the log that may be on the same disk could not be written. */
 export const DISK_FLOOR = {
   /** Of the disk. */

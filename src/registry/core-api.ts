@@ -15,7 +15,10 @@ export const CORE_HEADERS = {
   error: 'hubgate-error',
   /** Of a list: the query of its next page. */
   next: 'hubgate-next',
-  /** Of a request: an opaque text that is the same for all requests of one caller. Where it is absent, so is `pull`. */
+  /**
+   * Of a request: an opaque text that is the same for all requests of one caller. Where it is absent, so is `pull`. Up to the
+   * first `.` it says on whose share of the upstream the request is counted, which several callers can have in common.
+   */
   caller: 'hubgate-caller',
   /** The id that the requests of one pull have in common. */
   pull: 'hubgate-pull',

@@ -41,7 +41,7 @@ export const SHORT_LIMITS: CoreLimits = {
 export const ACCOUNT = { username: 'acme-mirror', password: 'hub-p4ss:w%rd' };
 
 /** A request to the core for `library/alpine/manifests/latest` of Docker Hub, as a gateway hands it over. */
-function handedOver(target: string, grant: string) {
+export function handedOver(target: string, grant: string) {
   const [, repository = '', resource = ''] =
     /^(.+)\/((?:manifests|blobs|referrers)\/[^/]+|tags\/list.*)$/.exec(target) ?? [];
   const headers = { 'hubgate-grant': grant, 'hubgate-upstream': 'docker.io', 'hubgate-path': repository };

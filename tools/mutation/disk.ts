@@ -1,5 +1,6 @@
 import type { Mutant } from './mutant.ts';
 
+const FAIR = ['test/core/pull/fair-fills.test.ts'];
 const FULL_DISK = ['test/gateway/full-disk.test.ts'];
 
 /** The defences of pulls against a disk that is full or cannot be written, and of the disk against the cache. */
@@ -80,6 +81,34 @@ export const diskMutants: readonly Mutant[] = [
     find: 'await makeRoom(Math.max(0, size - left));',
     replace: '',
     tests: FULL_DISK,
+  },
+  {
+    defence: 'one caller cannot have all downloads of an upstream',
+    file: 'src/core/pull/fill-places.ts',
+    find: 'return this.#free > 0 && (this.#taken.get(caller) ?? 0) < this.#bounds.placesPerCaller;',
+    replace: 'return this.#free > 0;',
+    tests: FAIR,
+  },
+  {
+    defence: 'a place goes to the waiting caller who has the fewest',
+    file: 'src/core/pull/fill-places.ts',
+    find: 'taken(caller) < taken(best))',
+    replace: 'false)',
+    tests: FAIR,
+  },
+  {
+    defence: 'the queue for downloads is bounded for each caller',
+    file: 'src/core/pull/fill-places.ts',
+    find: 'queue.size >= this.#bounds.queuedPerCaller',
+    replace: 'false',
+    tests: FAIR,
+  },
+  {
+    defence: 'a download that nobody reads gives way while others wait',
+    file: 'src/core/pull/fill.ts',
+    find: 'this.#givingWay.abort();',
+    replace: '',
+    tests: FAIR,
   },
   {
     defence: 'doctor finds a cache that cannot be written',

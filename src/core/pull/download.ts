@@ -7,6 +7,7 @@ import { type Answer, yes } from '../upstream/answer.ts';
 import type { BlobBody } from '../upstream/registry-client.ts';
 import type { CacheWrites } from './cache-writes.ts';
 import { Fill } from './fill.ts';
+import type { FillPlace } from './fill-places.ts';
 import type { ReceiveOptions } from './receive-blob.ts';
 
 export interface DownloadOptions {
@@ -47,6 +48,7 @@ export class Download {
   readonly #end = Promise.withResolvers<Fill | undefined>();
   #fill: Promise<Opened> | undefined;
   #filledFor: RepositoryName | undefined;
+  #running: Fill | undefined;
   #isClosed = false;
 
   constructor(options: DownloadOptions) {
@@ -73,18 +75,36 @@ export class Download {
     return this.#filledFor;
   }
 
+  /** Ends the fill if nobody reads it any more. Did it? */
+  giveWay(): boolean {
+    if (this.#running?.isAbandoned !== true) return false;
+    this.#running.giveWay();
+    return true;
+  }
+
   /** Is this repository being asked, or has it said yes? */
   isOf(repository: RepositoryName): boolean {
     return this.#openings.has(repository);
   }
 
   /** Asks for the bytes under the scope of one repository, once however many want them there. */
-  open(repository: RepositoryName, receive: ReceiveOptions): Promise<Opened> {
+  open(repository: RepositoryName, receive: ReceiveOptions, place: FillPlace): Promise<Opened> {
     const running = this.#openings.get(repository);
-    if (running !== undefined) return running;
+    if (running !== undefined) {
+      place[Symbol.dispose]();
+      return running;
+    }
     const opened = this.#openFor(repository, receive);
+    void this.#holdPlace(repository, opened, place);
     this.#openings.set(repository, opened);
     return opened;
+  }
+
+  /** Until the opening is refused, or the fill that it began has ended. */
+  async #holdPlace(repository: RepositoryName, opened: Promise<Opened>, place: FillPlace): Promise<void> {
+    const answer = await opened.catch(() => undefined);
+    if (answer?.kind === 'yes' && this.#filledFor === repository) await answer.value.ended;
+    place[Symbol.dispose]();
   }
 
   async #openFor(repository: RepositoryName, receive: ReceiveOptions): Promise<Opened> {
@@ -133,6 +153,7 @@ export class Download {
       return UNWRITABLE;
     }
     const fill = new Fill({ ...receive, digest, partial, first, reservation, writes, log });
+    this.#running = fill;
     void fill.ended.then(() => {
       this.#isClosed = true;
       this.#end.resolve(fill);

@@ -3,6 +3,7 @@ import type { Logger } from '../../platform/log.ts';
 import type { Progress } from '../../registry/core-api.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
 import { NoSpace, type Reservation } from '../eviction/cache-space.ts';
+import { FILL_PLACES } from '../limits.ts';
 import type { PartialContent } from '../store/content-store.ts';
 import type { BlobBody } from '../upstream/registry-client.ts';
 import type { CacheWrites } from './cache-writes.ts';
@@ -48,12 +49,15 @@ export class Fill {
   #progress: Progress;
   #changed = Promise.withResolvers<void>();
   #isUnpublished = false;
+  readonly #begunAt = performance.now();
+  readonly #givingWay = new AbortController();
+  #readers = 0;
 
   constructor(options: FillOptions) {
     const { digest, partial } = options;
     this.digest = digest;
     this.file = partial.file;
-    this.#options = options;
+    this.#options = { ...options, signal: AbortSignal.any([options.signal, this.#givingWay.signal]) };
     this.#progress = { kind: 'filling', written: partial.left };
     this.ended = this.#run();
   }
@@ -66,6 +70,24 @@ export class Fill {
   /** Undefined while only an upstream that does not announce it could tell. */
   get size(): number | undefined {
     return this.#progress.kind === 'verified' ? this.#progress.size : this.#options.first.size;
+  }
+
+  /** Does nobody read it? It has just begun while its first reader is on the way. */
+  get isAbandoned(): boolean {
+    return this.#readers === 0 && performance.now() - this.#begunAt > FILL_PLACES.abandonedAfter;
+  }
+
+  /** Counts a reader until the function that it returns is called. */
+  enter(): () => void {
+    this.#readers++;
+    return () => {
+      this.#readers--;
+    };
+  }
+
+  /** Ends it, because others wait for a place and nobody reads it. What has come stays for the next fill. */
+  giveWay(): void {
+    this.#givingWay.abort();
   }
 
   /** The progress now, and again whenever it has changed since the reader last looked, to the end. */

@@ -3,16 +3,18 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { CacheState, Grant } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
-import type { Repository } from '../../registry/repository.ts';
+import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import type { CacheSpace } from '../eviction/cache-space.ts';
 import type { CoreLimits } from '../limits.ts';
 import type { Store } from '../store/store.ts';
-import type { BlobHead, RegistryClient } from '../upstream/registry-client.ts';
+import type { Answer } from '../upstream/answer.ts';
+import type { BlobBody, BlobHead, RegistryClient } from '../upstream/registry-client.ts';
 import type { CacheWrites } from './cache-writes.ts';
-import { Download } from './download.ts';
+import { Download, type Opened } from './download.ts';
 import type { Fill } from './fill.ts';
+import { type FillPlace, FillPlaces } from './fill-places.ts';
 import { type Memberships, readerFor } from './membership.ts';
-import { type Outcome, refusalOf } from './outcome.ts';
+import { type Outcome, type Refusal, refusalOf } from './outcome.ts';
 import { type OpenBlob, type ReceiveOptions, receiveBlob } from './receive-blob.ts';
 
 export type PulledBlob =
@@ -39,9 +41,37 @@ export interface BlobPullOptions {
   readonly log: Logger;
 }
 
+/** Who asks for a blob. */
+export interface BlobAsking {
+  /** On whose share of the upstream the download is counted. */
+  readonly share?: string | undefined;
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal?: AbortSignal;
+}
+
+interface Joining extends BlobAsking {
+  readonly grant: Grant;
+  readonly isMember: boolean;
+}
+
+interface Opening {
+  readonly repository: Repository;
+  readonly digest: Digest;
+  readonly joining: Joining;
+  readonly download: Download;
+  /** Was it begun for this caller? */
+  readonly isOwn: boolean;
+}
+
+/** Of a caller who joins an opening that has its place already. */
+const NO_PLACE: FillPlace = { [Symbol.dispose]: () => {} };
+
 export class BlobPull implements AsyncDisposable {
   readonly #options: BlobPullOptions;
   readonly #downloads = new Map<Digest, Download>();
+  /** The upstreams that these come from. */
+  readonly #upstreams = new Map<Digest, UpstreamHost>();
+  readonly #places = new Map<UpstreamHost, FillPlaces>();
   readonly #ending = new AbortController();
   readonly #ended = { whole: 0, broken: 0 };
 
@@ -54,18 +84,23 @@ export class BlobPull implements AsyncDisposable {
     return { underWay: this.#downloads.size, ...this.#ended };
   }
 
-  async get(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledBlob>> {
+  async get(
+    repository: Repository,
+    digest: Digest,
+    grant: Grant,
+    asking: BlobAsking = {},
+  ): Promise<Outcome<PulledBlob>> {
     const { store, memberships } = this.#options;
     const known = await memberships.known(repository, 'blob', digest, grant);
     const found = await store.content.find(digest);
     const running = this.#downloads.get(digest);
     // What is fetched under the repository's own scope is confirmed by that; a fill of another repository is not.
     const isOwn = found === undefined && (running?.fill === undefined || running.isOf(repository.name));
-    if (known.mayFetch && isOwn) return this.#join(repository, digest, { grant, isMember: false });
+    if (known.mayFetch && isOwn) return this.#join(repository, digest, { ...asking, grant, isMember: false });
     const membership = await memberships.confirm(repository, 'blob', digest, grant, known);
     if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
     const stored = found ?? (await store.content.find(digest));
-    if (stored === undefined) return this.#join(repository, digest, { grant, isMember: true });
+    if (stored === undefined) return this.#join(repository, digest, { ...asking, grant, isMember: true });
     const { isAsked, staleFor } = membership;
     if (staleFor !== undefined)
       return { kind: 'found', cache: 'stale', age: seconds(staleFor), blob: 'stored', ...stored };
@@ -95,33 +130,77 @@ export class BlobPull implements AsyncDisposable {
   async #join(
     repository: Repository,
     digest: Digest,
-    { grant, isMember }: { readonly grant: Grant; readonly isMember: boolean },
+    joining: Joining,
+    place?: FillPlace,
   ): Promise<Outcome<PulledBlob>> {
     const { name } = repository;
     const running = this.#downloads.get(digest);
     if (running?.isClosed === true) {
       // It is being cleared away: who comes now is owed another try.
       await running.ended;
-      return this.#join(repository, digest, { grant, isMember });
+      return this.#join(repository, digest, joining, place);
+    }
+    const shared = joining.isMember ? running?.fill : undefined;
+    const isFirst = running?.isOf(name) !== true;
+    if (place === undefined && isFirst && shared === undefined) {
+      const taken = await this.#takePlace(repository, joining);
+      // Meanwhile another may have begun it.
+      return 'kind' in taken ? taken : this.#join(repository, digest, joining, taken);
     }
     // A fill that the cache cannot take costs a download more than passing it by at once.
     if (running === undefined && this.#options.writes.isFailing)
-      return this.#passBy(repository, digest, grant);
-    const download = running ?? this.#begin(digest);
-    const isFirst = !download.isOf(name);
-    const shared = isMember ? download.fill : undefined;
-    const opened = await (shared ?? download.open(name, this.#receive(repository, digest, grant)));
-    if (opened.kind === 'unwritable') return this.#passBy(repository, digest, grant);
-    if (opened.kind !== 'yes') return refusalOf(opened, 'BLOB_UNKNOWN');
+      return this.#passBy(repository, digest, joining, place);
+    const download = running ?? this.#begin(repository, digest);
+    if (shared !== undefined) place?.[Symbol.dispose]();
+    const receive = this.#receive(repository, digest, joining.grant);
+    const opened = await (shared ?? download.open(name, receive, place ?? NO_PLACE));
     const isOwn = isFirst && shared === undefined && download.filledFor === name;
+    return this.#answerOf(opened, { repository, digest, joining, download, isOwn });
+  }
+
+  async #answerOf(
+    opened: Opened,
+    { repository, digest, joining, download, isOwn }: Opening,
+  ): Promise<Outcome<PulledBlob>> {
+    if (opened.kind === 'unwritable') return this.#passBy(repository, digest, joining);
+    if (opened.kind !== 'yes') return refusalOf(opened, 'BLOB_UNKNOWN');
     if (!isOwn && opened.value.hasFailed) {
       await download.ended;
-      return this.#join(repository, digest, { grant, isMember });
+      return this.#join(repository, digest, joining);
     }
     return { kind: 'found', cache: isOwn ? 'fill' : 'joined', blob: 'filling', fill: opened.value };
   }
 
-  #begin(digest: Digest): Download {
+  async #takePlace(repository: Repository, { share = '', signal }: Joining): Promise<FillPlace | Refusal> {
+    const { limits } = this.#options;
+    const taken = await this.#placesOf(repository.upstream).take({
+      caller: share,
+      deadline: limits.question,
+      signal: signal === undefined ? this.#ending.signal : AbortSignal.any([signal, this.#ending.signal]),
+    });
+    // A core that is ending refuses nobody for want of a place: who asks again is served by the next one.
+    if (this.#ending.signal.aborted) return typeof taken === 'object' ? taken : NO_PLACE;
+    if (taken === 'full') return { kind: 'refused', error: 'TOO_MANY_REQUESTS', retryAfter: 1 };
+    return taken === 'late' ? { kind: 'refused', error: 'UPSTREAM_TIMEOUT' } : taken;
+  }
+
+  #placesOf(upstream: UpstreamHost): FillPlaces {
+    const known = this.#places.get(upstream);
+    if (known !== undefined) return known;
+    const places = new FillPlaces({ onWaiting: () => this.#makePlace(upstream) });
+    this.#places.set(upstream, places);
+    return places;
+  }
+
+  /** Ends one download that nobody reads, if others wait. */
+  #makePlace(upstream: UpstreamHost): void {
+    if (this.#places.get(upstream)?.isWaitedFor !== true) return;
+    for (const [digest, download] of this.#downloads)
+      if (this.#upstreams.get(digest) === upstream && download.giveWay()) return;
+  }
+
+  #begin({ upstream }: Repository, digest: Digest): Download {
+    this.#upstreams.set(digest, upstream);
     const { store, writes, space, log } = this.#options;
     const download = new Download({
       digest,
@@ -134,18 +213,32 @@ export class BlobPull implements AsyncDisposable {
     this.#downloads.set(digest, download);
     void download.ended.then((fill) => {
       this.#downloads.delete(digest);
+      this.#upstreams.delete(digest);
       if (fill !== undefined) this.#ended[fill.hasFailed ? 'broken' : 'whole']++;
     });
     return download;
   }
 
   /** Each caller's own download: nothing that could be shared can be kept. */
-  async #passBy(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledBlob>> {
+  async #passBy(
+    repository: Repository,
+    digest: Digest,
+    joining: Joining,
+    taken?: FillPlace,
+  ): Promise<Outcome<PulledBlob>> {
+    const place = taken ?? (await this.#takePlace(repository, joining));
+    if ('kind' in place) return place;
     this.#options.writes.passed();
-    const receive = this.#receive(repository, digest, grant);
-    const first = await receive.open(0, undefined);
+    const receive = this.#receive(repository, digest, joining.grant);
+    let first: Answer<BlobBody> | undefined;
+    try {
+      first = await receive.open(0, undefined);
+    } finally {
+      if (first?.kind !== 'yes') place[Symbol.dispose]();
+    }
     if (first.kind !== 'yes') return refusalOf(first, 'BLOB_UNKNOWN');
     const body = Readable.from(copies(receiveBlob(first.value, 0, receive)), { objectMode: false });
+    body.once('close', () => place[Symbol.dispose]());
     return { kind: 'found', cache: 'bypass', blob: 'bytes', size: first.value.size, body };
   }
 

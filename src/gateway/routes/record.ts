@@ -76,7 +76,9 @@ export function howItCame(answer: CoreAnswer): Partial<Pick<AuditLine, 'cache' |
  */
 export function callerOf({ admission, address, request }: Asking): string {
   const agent = request.headers['user-agent'] ?? '';
-  return hash('sha256', JSON.stringify([subjectOf(admission), address, agent]), 'base64url');
+  const caller = hash('sha256', JSON.stringify([subjectOf(admission), address, agent]), 'base64url');
+  // A client chooses its name, and must not get another share with each.
+  return `${hash('sha256', shareOf(admission, address), 'base64url')}.${caller}`;
 }
 
 /** Whose share of a bounded resource a request takes: a subject's, or where nobody is known the address's. */

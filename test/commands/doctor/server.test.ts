@@ -16,7 +16,7 @@ import { FakeHub } from '../../support/fake-hub.ts';
 import { makeFullFifo } from '../../support/full-fifo.ts';
 import { ask } from '../../support/http.ts';
 import { imageOf } from '../../support/image.ts';
-import { ACCOUNT } from '../../support/test-core.ts';
+import { ACCOUNT, handedOver } from '../../support/test-core.ts';
 import { freePort } from '../../support/test-hubgate.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { run } from '../support/terminal.ts';
@@ -299,8 +299,8 @@ const FAULTS: readonly [
       await rename(at('data/partial'), at('data/partial.away'));
       await writeFile(at('data/partial'), 'in the way');
       const digest = `sha256:${randomBytes(32).toString('hex')}`;
-      const path = `/v2/docker.io/library/alpine/blobs/${digest}`;
-      await ask({ socketPath: at('run/core/core.sock'), path, headers: { 'hubgate-grant': 'private' } });
+      const target = `library/alpine/blobs/${digest}`;
+      await ask({ socketPath: at('run/core/core.sock'), ...handedOver(target, 'private') });
       return async () => {
         await rm(at('data/partial'));
         await rename(at('data/partial.away'), at('data/partial'));

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import path from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { FillPlaces, type TakenPlace } from '../../../src/core/pull/fill-places.ts';
+import { FakeHub } from '../../support/fake-hub.ts';
+import { imageOf } from '../../support/image.ts';
+import { ACCOUNT, handedOver, SHORT_LIMITS, TestCore } from '../../support/test-core.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const BOUNDS = {
+  places: 4,
+  placesPerCaller: 3,
+  queued: 8,
+  queuedPerCaller: 5,
+  watchEvery: 5,
+  abandonedAfter: 5,
+};
+const NEVER = new AbortController().signal;
+
+function placesOf(onWaiting = () => {}): (caller: string, deadline?: number) => Promise<TakenPlace> {
+  const places = new FillPlaces({ bounds: BOUNDS, onWaiting });
+  return (caller, deadline = 60_000) => places.take({ caller, deadline, signal: NEVER });
+}
+
+function release(place: TakenPlace | undefined): void {
+  assert.ok(typeof place === 'object');
+  place[Symbol.dispose]();
+}
+
+test('nobody has all places, and a free one goes to the waiting caller who has the fewest', async () => {
+  const take = placesOf();
+  const bob = await Promise.all([take('bob'), take('bob'), take('bob')]);
+  const served: string[] = [];
+  const wait = (caller: string) =>
+    take(caller).then((place) => {
+      served.push(caller);
+      return place;
+    });
+  const bobs = [wait('bob'), wait('bob')];
+  const ana = await take('ana');
+  const anas = wait('ana');
+  release(bob[0]);
+  await Promise.race([...bobs, anas]);
+  assert.deepEqual(served, ['ana'], 'bob waited for longer, and has more');
+  release(ana);
+  release(bob[1]);
+  await bobs[0];
+  assert.equal(served[1], 'bob');
+});
+
+test('the queue is bounded, by caller and in total, and waiting ends with the deadline', async () => {
+  const take = placesOf();
+  for (let count = 0; count < 3; count++) await take('bob');
+  const waiting = Array.from({ length: 5 }, () => take('bob', 20));
+  assert.equal(await take('bob'), 'full');
+  await take('cy');
+  const others = ['d', 'e', 'f'].map((caller) => take(caller, 20));
+  assert.equal(await take('g'), 'full');
+  assert.deepEqual(new Set(await Promise.all([...waiting, ...others])), new Set(['late']));
+  const place = take('g', 20);
+  assert.equal(await place, 'late');
+});
+
+let hub: FakeHub;
+let core: TestCore;
+
+beforeEach(async () => {
+  hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  // Nothing but the sharing decides here, however slow the machine is.
+  const long = { connect: 60_000, headers: 60_000, bodyIdle: 60_000, token: 60_000, question: 60_000 };
+  core = await TestCore.start(hub, { limits: { ...SHORT_LIMITS, ...long } });
+});
+
+afterEach(async () => {
+  await core[Symbol.asyncDispose]();
+  await hub[Symbol.asyncDispose]();
+});
+
+function begin(target: string, caller: string): ClientRequest {
+  const handed = handedOver(target, 'private');
+  const headers = { ...handed.headers, 'hubgate-caller': `${caller}.agent` };
+  const socketPath = path.join(core.directory, 'core.sock');
+  const sent = request({ ...handed, socketPath, headers, agent: false });
+  sent.on('error', () => {});
+  return sent.end();
+}
+
+/** The targets of as many layers that the upstream begins to send and does not go on with until `gate` opens. */
+function pushLayers(name: string, count: number): string[] {
+  return Array.from({ length: count }, (_, at) => {
+    const image = imageOf({ layers: [randomBytes(1000)] });
+    hub.push(`library/${name}`, `tag-${at}`, image);
+    return `library/${name}/blobs/${image.layers[0]}`;
+  });
+}
+
+test('many downloads of one caller do not delay those of another; what nobody reads gives way and is gone on with later', async () => {
+  const gate = Promise.withResolvers<void>();
+  hub.plant('cdn', /^GET/, { kind: 'pause', at: 500, gate: gate.promise });
+  const layers = pushLayers('many', 100);
+  const bobs = layers.map((target) => begin(target, 'bob'));
+  await waitFor(
+    () => hub.log.filter(({ server, method }) => server === 'cdn' && method === 'GET').length >= 32,
+  );
+  const anas = pushLayers('few', 20).map((target) => begin(target, 'ana'));
+  const answers: IncomingMessage[] = [];
+  for (const sent of anas) sent.once('response', (response) => answers.push(response.resume()));
+  // Sixteen places are left beside bob's. The other four come from those that he has left.
+  await waitFor(() => answers.length >= 16);
+  for (const sent of bobs) sent.destroy();
+  await waitFor(() => answers.length === 20);
+  assert.ok(answers.every(({ statusCode }) => statusCode === 200));
+  gate.resolve();
+  await Promise.all(answers.map((response) => response.complete || once(response, 'end')));
+  hub.heal();
+  hub.log.length = 0;
+  const [again] = layers;
+  const [response] = (await once(begin(again ?? '', 'bob'), 'response')) as [IncomingMessage];
+  await once(response.resume(), 'end');
+  assert.equal(response.statusCode, 200);
+});
