@@ -34,8 +34,15 @@ export const filesMutants: readonly Mutant[] = [
     defence: 'only ENOENT means that a file is absent',
     file: 'src/platform/regular-file.ts',
     find: "if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return false;",
-    replace: '',
-    tests: ['test/platform/regular-file.test.ts', 'test/access/live-policy.test.ts'],
+    replace: 'return true;',
+    tests: ['test/platform/regular-file.test.ts'],
+  },
+  {
+    defence: 'a symbolic link to nothing is not absent',
+    file: 'src/platform/regular-file.ts',
+    find: "return 'code' in linked && linked.code === 'ENOENT';",
+    replace: 'return true;',
+    tests: ['test/platform/regular-file.test.ts'],
   },
   {
     defence: 'a directory of policies that cannot be listed is a fault',
