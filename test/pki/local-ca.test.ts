@@ -190,3 +190,13 @@ test('what a clock that was ahead has made is issued anew as soon as the clock i
   await ensureServerCertificate(options);
   assert.ok((await certificateAt(options.server.certificate)).validToDate.getTime() > Date.now() + 300 * DAY);
 });
+
+test('a server certificate that is not good yet is issued anew, by an authority that has been good all the time', async () => {
+  await ensureServerCertificate(options);
+  await ensureServerCertificate({ ...options, clock: () => Date.now() + 380 * DAY });
+  const ca = await readFile(options.ca.certificate, 'utf8');
+  assert.ok((await certificateAt(options.server.certificate)).validFromDate.getTime() > Date.now());
+  await ensureServerCertificate(options);
+  assert.ok((await certificateAt(options.server.certificate)).validFromDate.getTime() <= Date.now());
+  assert.equal(await readFile(options.ca.certificate, 'utf8'), ca);
+});
