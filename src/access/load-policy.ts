@@ -2,7 +2,7 @@ import { readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import type { Fault, Parsed } from '../platform/fault.ts';
 import { reasonOf } from '../platform/reason.ts';
-import { isAbsent, readRegularFile, whileAnswering } from '../platform/regular-file.ts';
+import { isAbsent, readNamedFile, readRegularFile, whileAnswering } from '../platform/regular-file.ts';
 import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import type { SubjectForms } from './federated-pattern.ts';
 import { type PolicySource, parsePolicy, type ReadPolicy } from './policy-file.ts';
@@ -80,19 +80,21 @@ export async function readSources(file: string): Promise<Parsed<readonly PolicyS
   return fault(file, 'the policy changes again and again while it is read');
 }
 
-/** The texts of these files; `root` is what their labels are relative to. */
+/** The texts of files that were named on a command line; `root` is what their labels are relative to. */
 export function readFiles(files: readonly string[], root: string): Promise<Parsed<readonly PolicySource[]>> {
   return readFound(
     files.map((file) => ({ file, real: file })),
     root,
+    readNamedFile,
   );
 }
 
 async function readFound(
   found: readonly Omit<Found, 'state'>[],
   root: string,
+  readFile = readRegularFile,
 ): Promise<Parsed<readonly PolicySource[]>> {
-  const read = await Promise.all(found.map((one) => readSource(one, root)));
+  const read = await Promise.all(found.map((one) => readSource(one, root, readFile)));
   const faults = read.flatMap((one): Fault[] => ('message' in one ? [one] : []));
   return faults.length > 0 ? { faults } : { value: read.flatMap((one) => ('text' in one ? [one] : [])) };
 }
@@ -111,11 +113,12 @@ async function list(directory: string): Promise<readonly string[] | Error> {
 async function readSource(
   { file, real, problem }: Omit<Found, 'state'>,
   root: string,
+  readFile: typeof readRegularFile,
 ): Promise<PolicySource | Fault> {
   if (problem !== undefined) return { source: file, message: problem };
   if (file.endsWith('.yml')) return { source: file, message: 'is not read; its name must end in .yaml' };
   try {
-    const text = (await readRegularFile(real, MAX_SIZE)).toString('utf8');
+    const text = (await readFile(real, MAX_SIZE)).toString('utf8');
     return { source: file, label: path.relative(root, file), text };
   } catch (error) {
     return { source: file, message: `cannot be read: ${reasonOf(error)}` };

@@ -3,7 +3,7 @@ import { parseStaticUsers } from '../auth/identity/static-users.ts';
 import { editUsers, type UserEdits, type Users } from '../auth/identity/users-file.ts';
 import { type Fault, FaultsError } from '../platform/fault.ts';
 import { reasonOf } from '../platform/reason.ts';
-import { readRegularFile } from '../platform/regular-file.ts';
+import { readNamedFile } from '../platform/regular-file.ts';
 import { pathsIn } from './home.ts';
 import { printFaults } from './load.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
@@ -17,7 +17,7 @@ export async function importUsers(
   { home }: { readonly home: string },
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const bytes = await readRegularFile(file, MOST).catch((error: Error) => error);
+  const bytes = await readNamedFile(file, MOST).catch((error: Error) => error);
   if (bytes instanceof Error)
     return refuse([{ source: file, message: `cannot be read: ${reasonOf(bytes)}` }], terminal, 2);
   const text = bytes.toString('utf8');

@@ -42,8 +42,9 @@ export async function untrustedFault(
   { ofRootIsGood = false } = {},
 ): Promise<Fault | undefined> {
   const stats = await whileAnswering(file, () => stat(file)).catch(() => undefined);
-  // What cannot be seen cannot be read either, and that is said elsewhere.
-  if (stats === undefined || (ofRootIsGood && stats.uid === 0)) return undefined;
+  // What cannot be seen, or is a device or a FIFO, is not read either, and that is said elsewhere.
+  if (stats === undefined || !(stats.isFile() || stats.isDirectory())) return undefined;
+  if (ofRootIsGood && stats.uid === 0) return undefined;
   const message = ownerFault(file, stats, trusted) ?? modeFault(file, stats, trusted);
   return message === undefined || (await isReadOnly(file)) ? undefined : { source: file, message };
 }

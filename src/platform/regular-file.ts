@@ -1,5 +1,5 @@
 import { constants, type Stats } from 'node:fs';
-import { type FileHandle, lstat, open } from 'node:fs/promises';
+import { type FileHandle, lstat, open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Deadline, DeadlineError } from './deadline.ts';
 
@@ -27,7 +27,18 @@ export function readRegularFile(file: string, most = MIB): Promise<Buffer> {
   });
 }
 
-/** The same, or undefined where there is no file of this name. */
+/**
+ * The content of a file that somebody named on a command line. It may also be a pipe, because shells write `<(command)` so,
+ * and whoever waits for that can end the command. At most `most` bytes are read.
+ */
+export async function readNamedFile(file: string, most = MIB): Promise<Buffer> {
+  const stats = await whileAnswering(file, () => stat(file));
+  if (!stats.isFIFO()) return readRegularFile(file, most);
+  await using handle = await open(file);
+  return await readAtMost(handle, 0, most);
+}
+
+/** The same as `readRegularFile`, or undefined where there is no file of this name. */
 export async function readIfPresent(file: string, most?: number): Promise<Buffer | undefined> {
   try {
     return await readRegularFile(file, most);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { access, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -16,8 +16,8 @@ const at = (file: string) => path.join(home, file);
 const INSTEAD: Readonly<Record<string, [(file: string) => Promise<unknown>, RegExp]>> = {
   'a FIFO': [async (file) => execFileSync('mkfifo', [file]), /it is a FIFO, not a regular file/],
   'a link to a device': [(file) => symlink('/dev/zero', file), /it is a device, not a regular file/],
-  'a link to itself': [(file) => symlink(path.basename(file), file), /ELOOP/],
-  'a link to nothing': [(file) => symlink('not-there', file), /ENOENT/],
+  'a link to itself': [(file) => symlink(path.basename(file), file), /too many symbolic links/],
+  'a link to nothing': [(file) => symlink('not-there', file), /no such file/],
 };
 
 beforeEach(async () => {
@@ -69,4 +69,12 @@ test('users that cannot be read are not made anew', async () => {
   await symlink('not-there', at('config/users.yaml'));
   assert.doesNotMatch((await prepared()).stdout, /password/);
   await assert.rejects(access(at('config/not-there')), { code: 'ENOENT' });
+});
+
+test('a policy that a shell pipes into a verb is read, as in `access test <(git show …)`', async () => {
+  assert.equal((await prepared()).code, 0);
+  const script = '"$0" "$1" access test <(cat "$2/config/access.yaml") --home "$2"';
+  const bin = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
+  const tested = spawnSync('bash', ['-c', script, process.execPath, bin, home], { encoding: 'utf8' });
+  assert.deepEqual([tested.status, tested.stderr], [0, '']);
 });

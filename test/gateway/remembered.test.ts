@@ -34,7 +34,7 @@ before(async () => {
   const core = socketAddress(path.join(hubgate.home, 'core.sock'));
   subscribe('http.server.request.start', (started) => {
     const { server, request } = started as { server: Server; request: IncomingMessage };
-    if (server.address() === core && request.url?.startsWith('/v2/')) questions++;
+    if (server.address() === core && request.url?.startsWith('/pull/')) questions++;
   });
 });
 

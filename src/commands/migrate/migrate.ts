@@ -1,7 +1,7 @@
 import { parseRules } from '../../access/policy-file.ts';
 import { formatFault } from '../../platform/fault.ts';
 import { reasonOf } from '../../platform/reason.ts';
-import { readRegularFile } from '../../platform/regular-file.ts';
+import { readNamedFile } from '../../platform/regular-file.ts';
 import { readYaml } from '../../platform/yaml-document.ts';
 import { printFaults } from '../load.ts';
 import { type ExitCode, printLine, printText, type Terminal } from '../terminal.ts';
@@ -15,7 +15,7 @@ import { type MigratedRegistry, migrateRegistry, REGISTRY } from './registry.ts'
 export async function migrate(file: string, terminal: Terminal): Promise<ExitCode> {
   let text: string;
   try {
-    text = (await readRegularFile(file)).toString('utf8');
+    text = (await readNamedFile(file)).toString('utf8');
   } catch (error) {
     printLine(terminal.stderr, `hubgate: ${file} cannot be read: ${reasonOf(error)}`);
     return 2;
