@@ -80,6 +80,13 @@ export const supervisionMutants: readonly Mutant[] = [
     tests: ['test/commands/hangup.test.ts'],
   },
   {
+    defence: 'a key counts no longer because the clock was ahead at its rotation',
+    file: 'src/auth/token/signing-key.ts',
+    find: 'Math.ceil(Math.min(left, this.#end - monotonic))',
+    replace: 'Math.ceil(left)',
+    tests: ['test/auth/signing-key.test.ts'],
+  },
+  {
     defence: 'nothing is served by what auth said too long ago',
     file: 'src/gateway/admission/admit.ts',
     find: '    credentials.throwIfStale();\n',

@@ -25,6 +25,29 @@ export interface SigningKeys {
 /** Milliseconds: the longest life of a token, and the tolerance of clocks. */
 const OVERLAP = 360_000;
 
+/** How much longer the key of before counts, in milliseconds. */
+export class KeyOverlap {
+  readonly #monotonic: Clock;
+  #mtimeMs: number | undefined;
+  #end = 0;
+
+  constructor(monotonic: Clock = () => performance.now()) {
+    this.#monotonic = monotonic;
+  }
+
+  /**
+   * It is counted from the time of the key's file. The clock may have been ahead when that was written, so the key counts no longer
+   * than the overlap after this process has first seen it, whatever the clock says.
+   */
+  left(mtimeMs: number, now: number): number {
+    const left = Math.min(OVERLAP, mtimeMs + OVERLAP - now);
+    const monotonic = this.#monotonic();
+    if (mtimeMs !== this.#mtimeMs) this.#end = monotonic + left;
+    this.#mtimeMs = mtimeMs;
+    return Math.ceil(Math.min(left, this.#end - monotonic));
+  }
+}
+
 /**
  * The keys of `file` and of the one of before beside it. A file that holds no key changes nothing. Keys are changed when one
  * may be known to others, so the one of before is given up at its end, and not at the next start.
@@ -35,12 +58,13 @@ export async function followSigningKeys(
   file: string,
   log: Logger,
   clock: Clock,
+  overlap = new KeyOverlap(),
 ): Promise<Followed<SigningKeys>> {
   const state = async () => (await Promise.all([file, previousKeyFile(file)].map(stateOfFile))).join(' ');
   const seen = await state();
   let ending: NodeJS.Timeout | undefined;
   const read = async () => {
-    const { keys, endsIn } = await readKeys(file, clock);
+    const { keys, endsIn } = await readKeys(file, (mtimeMs) => overlap.left(mtimeMs, clock()));
     clearTimeout(ending);
     if (endsIn !== undefined) ending = setTimeout(() => void watching.look(), endsIn).unref();
     return keys;
@@ -71,14 +95,17 @@ export async function followSigningKeys(
 }
 
 /** `endsIn`: milliseconds until the key of before is given up, where there is one. */
-async function readKeys(file: string, clock: Clock): Promise<{ keys: SigningKeys; endsIn?: number }> {
+async function readKeys(
+  file: string,
+  left: (mtimeMs: number) => number,
+): Promise<{ keys: SigningKeys; endsIn?: number }> {
   const signing = await readSigningKey(file);
   const previousFile = previousKeyFile(file);
   const stats = await whileAnswering(previousFile, () => stat(previousFile)).catch(async (error: Error) => {
     if (!(await isAbsent(previousFile, error))) throw error;
     return undefined;
   });
-  const endsIn = stats === undefined ? 0 : Math.ceil(stats.mtimeMs + OVERLAP - clock());
+  const endsIn = stats === undefined ? 0 : left(stats.mtimeMs);
   if (endsIn <= 0) return { keys: { signing, verifying: [signing.jwk] } };
   const previous = await readSigningKey(previousFile);
   return { keys: { signing, verifying: [signing.jwk, previous.jwk] }, endsIn };
