@@ -18,8 +18,13 @@ let renewed: string[];
 let waits: number[];
 /** Can users.yaml be written? */
 let isWritable: boolean;
+/** Milliseconds that have passed by the monotonic clock; and what else happens while somebody waits. */
+let passed: number;
+let whileWaiting: () => void;
 
 beforeEach(() => {
+  passed = 0;
+  whileWaiting = () => {};
   renewed = [];
   waits = [];
   isWritable = true;
@@ -38,7 +43,10 @@ async function check(...all: User[]): Promise<CheckPassword> {
     parameters: PARAMETERS,
     delays: new LoginDelays({
       clock,
-      wait: async (milliseconds) => void waits.push(milliseconds),
+      wait: async (milliseconds) => {
+        waits.push(milliseconds);
+        whileWaiting();
+      },
       limits: DELAY_LIMITS,
       stopping: new AbortController().signal,
     }),
@@ -49,6 +57,7 @@ async function check(...all: User[]): Promise<CheckPassword> {
       return to;
     },
     clock,
+    monotonic: () => passed,
   });
 }
 
@@ -182,6 +191,18 @@ test('invariant 16: passwords of one network that wait to be hashed are bounded'
   const guesses = Array.from({ length: 40 }, (_, index) => checkPassword(asked(`nobody-${index}`, 'wrong')));
   for (const guess of guesses.slice(33)) assert.equal((await guess).kind, 'busy');
   await Promise.all(guesses);
+});
+
+test('invariant 16: the wait after wrong guesses counts toward the time for which a login waits', async () => {
+  const checkPassword = await check(person('ana', await HASH));
+  for (let attempt = 0; attempt < 3; attempt++) await checkPassword(asked('ana', `wrong ${attempt}`));
+  const others: ReturnType<CheckPassword>[] = [];
+  whileWaiting = () => {
+    for (let index = 0; index < 6; index++) others.push(checkPassword(asked(`nobody-${index}`, 'wrong')));
+    passed += 12_000;
+  };
+  assert.equal((await checkPassword(asked('ana', 'right'))).kind, 'busy');
+  for (const other of others) assert.equal((await other).kind, 'wrong');
 });
 
 test('invariant 16: no password is hashed for a client that has gone', async () => {

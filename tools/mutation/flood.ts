@@ -178,10 +178,17 @@ export const floodMutants: readonly Mutant[] = [
     tests: ['test/auth/check-password.test.ts'],
   },
   {
+    defence: 'the wait after wrong guesses counts toward the deadline of a login',
+    file: 'src/auth/identity/check-password.ts',
+    find: 'Math.max(0, Math.min(DEADLINE, end - monotonic()))',
+    replace: 'DEADLINE',
+    tests: ['test/auth/check-password.test.ts'],
+  },
+  {
     defence: 'no password is hashed for a client that has gone',
     file: 'src/auth/identity/check-password.ts',
-    find: '{ deadline: DEADLINE, signal }',
-    replace: '{ deadline: DEADLINE }',
+    find: '{ deadline, signal }',
+    replace: '{ deadline }',
     tests: ['test/auth/check-password.test.ts'],
   },
   {

@@ -39,6 +39,8 @@ export interface CheckPasswordOptions {
   readonly delays: LoginDelays;
   readonly renewHash: RenewHash;
   readonly clock: Clock;
+  /** By which waiting is measured; another one is for tests. */
+  readonly monotonic?: Clock;
 }
 
 /** By the network that they come from: who floods auth from one delays only those of the same. */
@@ -51,8 +53,13 @@ const HASHES: QueueLimits = {
   waiting: 64,
   waitingEach: 32,
 };
-/** Milliseconds to wait for a hash. Clients give up on a token after 15 s, and whoever guesses has waited for 8 s before. */
+/** Milliseconds to wait for a hash. */
 const DEADLINE = 5_000;
+/**
+ * Milliseconds for all the waiting of one login: for its turn after wrong guesses, for the hash, and for a better hash. Gateways
+ * give up on a login after 14 s, and a hash takes some 30 ms, or a second on a slow machine.
+ */
+const LONGEST = 12_000;
 /** A pull of ten layers asks for a token again and again; it need hash only once. */
 const REMEMBER_FOR = 60_000;
 const MAX_REMEMBERED = 10_000;
@@ -63,7 +70,7 @@ type Judged = { readonly right: true; readonly hash: string } | { readonly right
 export async function createCheckPassword(
   options: CheckPasswordOptions,
 ): Promise<CheckPassword & HashingQueue> {
-  const { users, parameters, delays, renewHash, clock } = options;
+  const { users, parameters, delays, renewHash, clock, monotonic = () => performance.now() } = options;
   const queue = new FairQueue(HASHES);
   const remembered = new ExpiringCache<Judged>(MAX_REMEMBERED, clock);
   const judging = new SingleFlight<Judged | 'given up' | undefined>();
@@ -84,17 +91,23 @@ export async function createCheckPassword(
   };
 
   /** Undefined where there is no place to wait, or nobody wants it any more. */
-  const hashing = <T>({ address, signal }: PasswordAttempt, task: () => Promise<T>): Promise<T | undefined> =>
-    queue.run(loginNetwork(address), { deadline: DEADLINE, signal }, task).catch((error: unknown) => {
+  const hashing = <T>(
+    { address, signal }: PasswordAttempt,
+    end: number,
+    task: () => Promise<T>,
+  ): Promise<T | undefined> => {
+    const deadline = Math.max(0, Math.min(DEADLINE, end - monotonic()));
+    return queue.run(loginNetwork(address), { deadline, signal }, task).catch((error: unknown) => {
       if (error instanceof QueueFullError || error instanceof DeadlineError || signal?.aborted)
         return undefined;
       throw error;
     });
+  };
 
-  const judge = async (attempt: PasswordAttempt): Promise<Judged | undefined> => {
-    const judged = await hashing(attempt, () => verify(attempt));
+  const judge = async (attempt: PasswordAttempt, end: number): Promise<Judged | undefined> => {
+    const judged = await hashing(attempt, end, () => verify(attempt));
     if (!judged?.right || !isWeakerThan(judged.hash, parameters)) return judged;
-    const better = await hashing(attempt, () => hashPassword(attempt.password, parameters));
+    const better = await hashing(attempt, end, () => hashPassword(attempt.password, parameters));
     if (better === undefined) return judged;
     return { right: true, hash: await renewHash(attempt.username, judged.hash, better) };
   };
@@ -108,7 +121,8 @@ export async function createCheckPassword(
     const known = remembered.get(memory);
     if (known !== undefined) return known;
     const answer = await judging.run(memory, async () => {
-      const judged = await delays.delayed(attempt, () => judge(attempt), outcomeOf);
+      const end = monotonic() + LONGEST;
+      const judged = await delays.delayed(attempt, () => judge(attempt, end), outcomeOf);
       if (judged !== undefined) remembered.set(memory, judged, REMEMBER_FOR);
       if (judged?.right) remembered.set(memoryOf(username, judged.hash, password), judged, REMEMBER_FOR);
       return judged === undefined && attempt.signal?.aborted ? 'given up' : judged;
