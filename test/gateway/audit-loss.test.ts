@@ -209,9 +209,11 @@ test('with wait, requests wait for a file that is slow, and not for one that tak
   // A few are read, and there is room.
   while (audit.state().waiting >= 2 * 2 ** 20) await reader.read(chunk);
   assert.equal(await waiting, true);
-  // It takes nothing any more: soon nobody waits.
-  for (let number = 0; audit.state().waiting < 2 * 2 ** 20; number++) audit(lineOf(number));
+  // It takes nothing any more: soon nobody waits. What the pipe still takes leaves more than enough to wait for.
+  for (let number = 0; audit.state().waiting < 3 * 2 ** 20; number++) audit(lineOf(number));
+  assert.ok(audit.admits() instanceof Promise);
   await waitFor(() => audit.admits() === true);
+  assert.ok(audit.state().waiting > 2 * 2 ** 20);
   while (audit.state().waiting > 0) await reader.read(chunk);
   await audit[Symbol.asyncDispose]();
   assert.equal(audit.state().lost, 0);
