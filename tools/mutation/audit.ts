@@ -125,7 +125,7 @@ export const auditMutants: readonly Mutant[] = [
     defence: 'a core that this user may not ask is not taken for one that does not run',
     file: 'src/commands/ask-role.ts',
     find: 'lstatSync(socket, { throwIfNoEntry: false }) !== undefined',
-    replace: 'lstatSync(socket) !== undefined',
+    replace: "process.getBuiltinModule('node:fs').existsSync(socket)",
     tests: ['test/commands/other-user.test.ts'],
   },
   {
