@@ -4,17 +4,44 @@ export interface BearerChallenge {
   readonly service?: string;
   readonly scope?: string;
   readonly error?: 'invalid_token' | 'insufficient_scope';
+  /** For a person to read: `error_description` (RFC 6750 §3). docker prints it, and drops the body of a 401. */
+  readonly description?: string;
 }
+
+/** Characters. A header has to fit into what clients and proxies accept, and a reason for people is short. */
+const LONGEST_DESCRIPTION = 300;
 
 /**
  * Our own challenge. Parameters without a value are left out, because an empty one (`scope=""`) ends the parsing in
  * docker, skopeo and go-containerregistry, and the realm is lost.
  */
-export function writeChallenge({ realm, service, scope, error }: BearerChallenge): string {
-  const parameters = Object.entries({ realm, service, scope, error }).filter(
+export function writeChallenge({ realm, service, scope, error, description }: BearerChallenge): string {
+  const error_description = description === undefined ? undefined : writeDescription(description);
+  const parameters = Object.entries({ realm, service, scope, error, error_description }).filter(
     ([, value]) => value !== undefined,
   );
   return `Bearer ${parameters.map(([key, value]) => `${key}="${value}"`).join(',')}`;
+}
+
+const TYPOGRAPHIC: Readonly<Record<string, string>> = {
+  ...{ '"': "'", '\\': '/', '‘': "'", '’': "'", '“': "'", '”': "'", '„': "'" },
+  ...{ '–': '-', '—': '-', '…': '...', ß: 'ss' },
+};
+
+/**
+ * Text in the characters that RFC 6750 §3 allows in `error_description`: visible ASCII and the space, without `"` and `\`. A
+ * letter loses its accents, white space is a space, and any other character is a question mark. Undefined where nothing is left.
+ */
+function writeDescription(text: string): string | undefined {
+  const plain = text
+    .slice(0, 2 * LONGEST_DESCRIPTION)
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
+    .replace(/\s/g, ' ')
+    .replace(/[^ !#-[\]-~]/gu, (character) => TYPOGRAPHIC[character] ?? '?')
+    .trim();
+  if (plain === '') return undefined;
+  return plain.length <= LONGEST_DESCRIPTION ? plain : `${plain.slice(0, LONGEST_DESCRIPTION - 3)}...`;
 }
 
 export interface UpstreamChallenge {

@@ -326,6 +326,42 @@ test('who has no rule is told the same of what exists and what does not', async 
   assert.deepEqual(upstream.takeRequests(), []);
 });
 
+const REASON = 'alpine is "at its end"; see go/base-images';
+/** The same in the characters of a challenge. */
+const DESCRIPTION = REASON.replaceAll('"', "'");
+
+/** `because` is for whoever pulls, and not only for the record: what each client prints of it. */
+test('the reason of a deny reaches who pulls by a login, and by none', async () => {
+  await hubgate.setPolicy(
+    `${DEFAULT}\ndeny:\n  - { pull: library/alpine, to: [bo, anonymous], because: '${REASON}' }`,
+  );
+  await login('bo');
+  const image = `${mirror}/library/alpine`;
+  await forget(image);
+  const byLogin = await docker(['pull', image]);
+  assert.equal(byLogin.code, 1);
+  assert.ok(byLogin.output.includes(`denied: ${REASON}`), byLogin.output);
+  await docker(['logout', mirror]);
+  const byNobody = await docker(['pull', image]);
+  assert.equal(byNobody.code, 1);
+  assert.ok(byNobody.output.includes(DESCRIPTION), byNobody.output);
+
+  const certificates = path.join(directory, 'skopeo');
+  const inspect = ['inspect', '--no-tags', '--cert-dir', certificates, `docker://${image}`];
+  for (const who of [['--creds', `bo:${PASSWORD}`], ['--no-creds']]) {
+    const { code, output } = await run('skopeo', [...inspect, ...who]);
+    assert.equal(code, 1);
+    assert.ok(output.replaceAll('\\"', '"').includes(REASON), output);
+  }
+  // containerd 1.6 asks by HEAD, and prints nothing but the status.
+  const flags = ['--hosts-dir', await hostsDirectory('hosts'), '--snapshotter', 'native'];
+  const asBo = ['images', 'pull', ...flags, '--user', `bo:${PASSWORD}`, `${image}:latest`];
+  const { code, output } = await containerd.ctr(asBo);
+  assert.equal(code, 1);
+  assert.match(output, /403 Forbidden/);
+  assert.doesNotMatch(output, /may require authorization/);
+});
+
 test('a daemon that cannot log in to its mirror pulls an unprefixed name by the rule of its network', async () => {
   await docker(['logout', mirror]);
   const rule = '- { pull: library/**, to: anonymous, from: [127.0.0.0/8, "::1"] }';

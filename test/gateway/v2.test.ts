@@ -15,6 +15,7 @@ allow:
   - { id: lab, pull: library/alpine, to: anonymous, from: [127.0.0.0/8, "::1"] }
 deny:
   - { id: old, pull: library/centos, to: authenticated, because: "CentOS is at its end" }
+  - { id: closed, pull: library/closed, to: anonymous, because: "Grüße: \\"use\\" go\\\\base – ☃" }
 `;
 
 let hub: FakeHub;
@@ -116,6 +117,34 @@ test('the policy says no: 403 DENIED, with the reason of the rule', async () => 
   });
   const unruled = await hubgate.ask('/v2/acme/secret/manifests/latest', { user: 'bo' });
   assert.equal(unruled.status, 403);
+});
+
+test('a token of somebody whom the policy denies: 403 DENIED with the reason, because no other token would help', async () => {
+  for (const target of ['/v2/library/centos/manifests/latest', '/v2/library/centos/tags/list']) {
+    const refused = await hubgate.ask(target, { token: await hubgate.token('ana', 'library/centos') });
+    assert.equal(refused.status, 403);
+    assert.equal(refused.headers['www-authenticate'], undefined);
+    assert.equal(JSON.parse(refused.body.toString()).errors[0].message, 'CentOS is at its end');
+  }
+  const unruled = await hubgate.ask('/v2/acme/secret/manifests/latest', { token: await hubgate.token('bo') });
+  assert.equal(unruled.status, 403);
+});
+
+test('the reason reaches nobody’s token in the challenge, in the characters of RFC 6750, because a login could help', async () => {
+  const target = '/v2/library/closed/manifests/latest';
+  const { body } = await hubgate.ask('/token?scope=repository:library/closed:pull');
+  const { token } = JSON.parse(body.toString());
+  const refused = await hubgate.ask(target, { token });
+  assert.equal(refused.status, 401);
+  const description = `Grusse: 'use' go/base - ?`;
+  assert.equal(
+    refused.headers['www-authenticate'],
+    challenge(
+      `,scope="repository:library/closed:pull",error="insufficient_scope",error_description="${description}"`,
+    ),
+  );
+  assert.equal(JSON.parse(refused.body.toString()).errors[0].message, 'Grüße: "use" go\\base – ☃');
+  assert.equal((await hubgate.ask(target, { user: 'bo' })).status, 404);
 });
 
 test('invariant 4: who has no rule gets the same for what exists and what does not, and nothing is looked up', async () => {

@@ -48,19 +48,21 @@ function permitBy(policy: Policy, at: number): Permit {
     if (admission.kind === 'admitted' && admission.narrowing?.allows(repository, asked.address) === false)
       return { kind: 'refused', error: 'DENIED' };
     const decision = decide(policy, { ...asked, subject: admission.subject, at });
-    if (admission.kind === 'admitted' && admission.repositories?.has(repository.name) === false) {
-      return { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope, ...reasonOf(decision) };
-    }
-    if (decision.decision === 'allow')
-      return { kind: 'granted', rule: decision.rule, private: decision.private };
-    return admission.kind === 'anonymous'
-      ? { kind: 'refused', error: 'UNAUTHORIZED', scope, ...reasonOf(decision) }
-      : { kind: 'refused', error: 'DENIED', ...reasonOf(decision) };
+    if (decision.decision === 'deny') return refusal(admission, decision, scope);
+    if (admission.kind === 'admitted' && admission.repositories?.has(repository.name) === false)
+      return { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope };
+    return { kind: 'granted', rule: decision.rule, private: decision.private };
   };
 }
 
-function reasonOf(decision: Decision): { readonly rule?: string; readonly because?: string } {
-  if (decision.decision === 'allow') return {};
-  const { decision: _, ...reason } = decision;
-  return reason;
+/** 401 only where a login or another token could help: a client that reads 401 drops the body, and asks its user to log in. */
+function refusal(
+  admission: Exclude<Admission, { kind: 'rejected' }>,
+  { decision: _, ...reason }: Decision & { decision: 'deny' },
+  scope: string,
+): Permission {
+  if (admission.kind === 'anonymous') return { kind: 'refused', error: 'UNAUTHORIZED', scope, ...reason };
+  return admission.subject.kind === 'anonymous'
+    ? { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope, ...reason }
+    : { kind: 'refused', error: 'DENIED', ...reason };
 }

@@ -142,7 +142,7 @@ function answerPing(response: ServerResponse, admission: Admission, rooms: V2Roo
     response.end('{}');
   } else {
     const error = admission.kind === 'rejected' ? admission.error : 'UNAUTHORIZED';
-    refuse(response, { error, ...advice(error, scope, rooms) });
+    refuse(response, { error, ...advice(error, { scope }, rooms) });
   }
 }
 
@@ -154,7 +154,7 @@ function refusePull(
   const { error, scope, because } = refused;
   refuse(response, {
     error,
-    ...advice(error, scope, rooms),
+    ...advice(error, { scope, because }, rooms),
     ...(because !== undefined && { message: because }),
   });
 }
@@ -164,17 +164,23 @@ const REASONS: Readonly<Partial<Record<ErrorName, BearerChallenge['error']>>> = 
   INSUFFICIENT_SCOPE: 'insufficient_scope',
 };
 
-/** With a 401 exactly one challenge, never Basic; one that names a reason ends clients' retrying of what they showed. */
+/**
+ * With a 401 exactly one challenge, never Basic; one that names a reason ends clients' retrying of what they showed. Its
+ * description says no more than the body does, which many clients do not show.
+ */
 function advice(
   error: ErrorName,
-  scope: string | undefined,
+  { scope, because }: { readonly scope?: string | undefined; readonly because?: string | undefined },
   { realm, service }: V2Rooms,
 ): { challenge?: BearerChallenge; retryAfter?: number } {
   if (error === 'TOO_MANY_LOGINS' || error === 'TOO_MANY_REQUESTS') return { retryAfter: 1 };
   if (ERRORS[error].status !== 401) return {};
   const reason = REASONS[error];
   return {
-    challenge: { realm, service, ...(scope !== undefined && { scope }), ...(reason && { error: reason }) },
+    challenge: {
+      ...{ realm, service, ...(scope !== undefined && { scope }), ...(reason && { error: reason }) },
+      ...(reason && because !== undefined && { description: because }),
+    },
   };
 }
 
