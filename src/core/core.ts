@@ -20,7 +20,9 @@ import { Memberships } from './pull/membership.ts';
 import { BlobPull } from './pull/pull-blob.ts';
 import { DocumentPull } from './pull/pull-document.ts';
 import { ManifestPull } from './pull/pull-manifest.ts';
+import { ReferrersPull } from './pull/pull-referrers.ts';
 import { RecentPulls } from './pull/recent-pulls.ts';
+import { ReferrersMemory } from './pull/referrers-memory.ts';
 import { createRemembered } from './remembered.ts';
 import { scrub } from './store/scrub.ts';
 import { openStore } from './store/store.ts';
@@ -98,6 +100,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   stack.use(scrub({ store, directory: options.directory, clock, log }));
   const rooms = { store, client, memberships, writes, space, limits, clock, log };
   const blobs = new BlobPull(rooms);
+  const referrers = new ReferrersMemory({ store, memberships, clock, staleIfError });
   const names: UpstreamNames = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set() };
   measureCore(meters, { ...options, limit, store, client, transport, writes, blobs });
   const onStale = countStale(meters);
@@ -107,12 +110,14 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     names,
     manifests: new ManifestPull({
       ...rooms,
+      referrers,
       tagFreshness,
       staleIfError,
       revalidationDeadline: limits.revalidation,
     }),
     blobs,
     documents: new DocumentPull({ index: store.index, client, memberships, clock, log, staleIfError }),
+    referrers: new ReferrersPull({ client, memberships, log, memory: referrers, deadline: limits.question }),
     recent,
     remembered: createRemembered({ store, recent, names }),
     stopping: stopping.signal,

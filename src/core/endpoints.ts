@@ -34,6 +34,7 @@ import type { Outcome, Refusal } from './pull/outcome.ts';
 import type { BlobPull, PulledBlob } from './pull/pull-blob.ts';
 import type { DocumentPull, PulledDocument } from './pull/pull-document.ts';
 import type { ManifestPull, PulledManifest } from './pull/pull-manifest.ts';
+import type { ReferrersPull } from './pull/pull-referrers.ts';
 import type { RecentPulls } from './pull/recent-pulls.ts';
 import type { Remembered } from './remembered.ts';
 import { atTheCostOf, Cost } from './upstream/cost.ts';
@@ -45,6 +46,7 @@ export interface CoreRooms {
   readonly manifests: ManifestPull;
   readonly blobs: BlobPull;
   readonly documents: DocumentPull;
+  readonly referrers: ReferrersPull;
   readonly recent: RecentPulls;
   readonly remembered: Remembered;
   readonly operations: Operations;
@@ -144,7 +146,7 @@ interface Asked {
 }
 
 async function pull(context: Context, rooms: CoreRooms, asked: Asked): Promise<void> {
-  const { manifests, blobs, documents, operations } = rooms;
+  const { manifests, blobs, documents, referrers, operations } = rooms;
   const { route, method, grant, cost, caller } = asked;
   const { repository } = route;
   switch (route.kind) {
@@ -173,7 +175,7 @@ async function pull(context: Context, rooms: CoreRooms, asked: Asked): Promise<v
       send(context, operations, await documents.tags(repository, route.page, grant), sendDocument);
       break;
     case 'referrers':
-      send(context, operations, await documents.referrers(repository, route.digest, grant), sendDocument);
+      send(context, operations, await referrers.pull(repository, route.digest, grant), sendDocument);
   }
 }
 
@@ -268,6 +270,7 @@ function send<T extends object>(
   sendFound: (context: Context, found: T) => void,
 ): void {
   if (outcome.kind === 'refused') {
+    if (outcome.age !== undefined) operations.answered('stale', outcome.age);
     refuse(context, outcome);
     return;
   }
@@ -329,9 +332,10 @@ function sendDocument(context: Context, { bytes, next, age }: PulledDocument): v
   if (next !== undefined) context.set(CORE_HEADERS.next, writePage(next));
 }
 
-function refuse(context: Context, { error, retryAfter }: Refusal): void {
+function refuse(context: Context, { error, retryAfter, age }: Refusal): void {
   context.status = ERRORS[error].status;
   context.body = errorBody(error);
   context.set({ 'content-type': 'application/json', [CORE_HEADERS.error]: error });
   if (retryAfter !== undefined) context.set('retry-after', String(retryAfter));
+  if (age !== undefined) context.set('age', String(age));
 }

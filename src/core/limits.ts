@@ -99,6 +99,9 @@ export const ANSWER_HOLDS_FOR = 5 * 60_000;
 /** Bytes of a manifest, which is the bound of Docker Hub too, and of any other JSON document. */
 export const MAX_DOCUMENT_SIZE = 4 * 1024 * 1024;
 
+/** Pages of one list of referrers that are followed. Registries send 50 to 100 on a page. */
+export const MAX_REFERRERS_PAGES = 100;
+
 /**
  * The structure of a document from an upstream. Within these bounds a parser needs less than 20 ms for any 4 MiB, and a
  * manifest may still have 7,500 layers, or a list 200,000 tags.

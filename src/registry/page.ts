@@ -21,6 +21,9 @@ export function parsePage(
   return { ...(n !== null && { n: Number(n) }), ...(last !== null && { last }) };
 }
 
+/** Characters of a query that a registry gives for its next page; some put a long token into it. */
+const MAX_QUERY = 2_048;
+
 /** As a query, without its question mark; empty for the first page of the upstream's own length. */
 export function writePage({ n, last }: Page): string {
   const query = new URLSearchParams();
@@ -34,6 +37,12 @@ export function nextPage(link: string): Page | undefined {
   const url = URL.parse(targetOf(link, 'next') ?? '', 'https://registry.invalid');
   const page = url === null ? undefined : parsePage(url.searchParams);
   return page?.last === undefined ? undefined : page;
+}
+
+/** The query of the next page, with its question mark, from such a header; of its URL nothing else is used. */
+export function nextQuery(link: string): string | undefined {
+  const { search = '' } = URL.parse(targetOf(link, 'next') ?? '', 'https://registry.invalid') ?? {};
+  return search !== '' && search.length <= MAX_QUERY ? search : undefined;
 }
 
 /** The first target in a `Link` header that has this relation (RFC 8288). Each character is read a fixed number of times. */

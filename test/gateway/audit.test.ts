@@ -85,6 +85,7 @@ const sum = (lines: readonly Record<string, unknown>[], field: string) =>
   lines.reduce((total, line) => total + Number(line[field]), 0);
 
 test('what is recorded as asked of the upstream is what it was asked, however many share it', async () => {
+  hub.referrersPerPage = 50;
   const ports = [hubgate.port, await hubgate.addGateway()];
   const nginx = imageOf({ size: 700_000 });
   hub.push('library/nginx', 'latest', nginx);
@@ -203,6 +204,7 @@ test('a line has what there is to know: who, with what, from where, for what, by
 });
 
 test('lists, tokens and refusals are recorded as what they are', async () => {
+  hub.referrersPerPage = 50;
   await hubgate.ask('/v2/library/alpine/manifests/latest', { user: 'ana' });
   for (const target of ['library/alpine/tags/list', `library/alpine/referrers/${index.digest}`, '_catalog'])
     assert.equal((await hubgate.ask(`/v2/${target}`, { user: 'ana' })).status, 200);

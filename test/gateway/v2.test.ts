@@ -256,11 +256,13 @@ test('tags are listed with a link of our own, and referrers are an index', async
   const page = await hubgate.ask('/v2/alpine/tags/list?n=1', { user: 'ana' });
   assert.deepEqual(JSON.parse(page.body.toString()), { name: 'library/alpine', tags: ['a'] });
   assert.equal(page.headers.link, '</v2/library/alpine/tags/list?n=1&last=a>; rel="next"');
+  hub.referrersPerPage = 50;
   const referrers = await hubgate.ask(`/v2/alpine/referrers/${alpine.digest}`, { user: 'ana' });
   assert.equal(referrers.headers['content-type'], 'application/vnd.oci.image.index.v1+json');
 });
 
 test('HEAD has the headers of GET', async () => {
+  hub.referrersPerPage = 50;
   for (const target of [
     '/v2/library/alpine/manifests/latest',
     `/v2/library/alpine/blobs/${alpine.layers[0]}`,
@@ -323,6 +325,23 @@ test('invariant 6: no header of a client reaches the upstream, and none of the u
     'etag',
     'x-content-type-options',
   ]);
+});
+
+test('a 404 out of the cache says that it is stale, and is recorded as that', async () => {
+  await hubgate.ask('/v2/library/alpine/manifests/latest', { user: 'ana' });
+  const target = `/v2/library/alpine/manifests/${alpine.digest.replace(':', '-')}.sig`;
+  const first = await hubgate.ask(target, { user: 'ana' });
+  assert.deepEqual([first.status, first.headers.age, first.headers.warning], [404, undefined, undefined]);
+  hubgate.ahead += 31_000;
+  hub.plant('registry', /-/, { kind: 'status', status: 503 });
+  const stale = await hubgate.ask(target, { user: 'ana' });
+  hubgate.ahead = 0;
+  hub.heal();
+  assert.deepEqual([stale.status, stale.headers.age, stale.body], [404, '31', first.body]);
+  assert.match(stale.headers.warning ?? '', /^111 /);
+  await waitFor(async () =>
+    (await hubgate.audit()).some((line) => line.cache === 'stale' && line.status === 404),
+  );
 });
 
 test('a stale answer says that it is one', async () => {

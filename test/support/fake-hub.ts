@@ -53,6 +53,8 @@ export class FakeHub implements AsyncDisposable {
   readonly accounts: Account[] = [];
   /** Manifest GETs left in the window, for each caller. */
   remaining = 100;
+  /** Descriptors on one page of a list of referrers; undefined: it has no such endpoint. */
+  referrersPerPage: number | undefined;
   /** Milliseconds by which its clock is ahead. */
   ahead = 0;
   readonly #faults: Fault[] = [];
@@ -219,8 +221,9 @@ export class FakeHub implements AsyncDisposable {
     if (kind === 'manifests') return this.#answerManifest(request, response, repository, reference);
     if (kind === 'blobs') return this.#answerBlob(response, repository, path, reference);
     if (kind === 'tags') return this.#answerTags(response, repository, path, url.searchParams);
-    // The Hub has no referrers endpoint.
-    json(response, 404, { errors: [{ code: 'UNSUPPORTED' }] });
+    if (this.referrersPerPage === undefined)
+      return json(response, 404, { errors: [{ code: 'UNSUPPORTED' }] });
+    this.#answerReferrers(response, repository, this.referrersPerPage, url);
   }
 
   #mayRead(token: HubToken, path: string, repository: HubRepository): boolean {
@@ -291,6 +294,19 @@ export class FakeHub implements AsyncDisposable {
     json(response, 200, { name: path, tags: page });
   }
 
+  #answerReferrers(response: ServerResponse, { manifests }: HubRepository, perPage: number, url: URL): void {
+    const subject = url.pathname.split('/').at(-1) ?? '';
+    const all = [...manifests.values()].filter((manifest) => subjectOf(manifest) === subject);
+    const page = Number(url.searchParams.get('page') ?? 0);
+    if ((page + 1) * perPage < all.length)
+      response.setHeader('link', `<${url.pathname}?page=${page + 1}>; rel="next"`);
+    const descriptors = all
+      .slice(page * perPage, (page + 1) * perPage)
+      .map(({ digest, mediaType, bytes }) => ({ mediaType, digest, size: bytes.length }));
+    const type = 'application/vnd.oci.image.index.v1+json';
+    json(response, 200, { schemaVersion: 2, mediaType: type, manifests: descriptors }, type);
+  }
+
   #answerCdn(request: IncomingMessage, response: ServerResponse, url: URL): void {
     const digest = parseDigest(url.pathname.split('/').at(-2) ?? '');
     const path = url.searchParams.get('repository') ?? '';
@@ -313,8 +329,13 @@ export class FakeHub implements AsyncDisposable {
   }
 }
 
-function json(response: ServerResponse, status: number, body: object): void {
+/** The digest of the manifest that this one refers to. */
+function subjectOf({ bytes }: TestManifest): unknown {
+  return JSON.parse(bytes.toString()).subject?.digest;
+}
+
+function json(response: ServerResponse, status: number, body: object, type = 'application/json'): void {
   const bytes = Buffer.from(JSON.stringify(body));
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length });
+  response.writeHead(status, { 'content-type': type, 'content-length': bytes.length });
   response.end(bytes);
 }

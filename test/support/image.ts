@@ -82,3 +82,33 @@ export function indexOf(images: readonly TestImage[], platforms: readonly string
     blobs: new Map(images.flatMap(({ blobs }) => [...blobs])),
   };
 }
+
+/** A manifest without layers of its own that refers to another one, such as a signature. */
+export function referrerOf(subject: TestManifest, name: string): TestImage {
+  const config = Buffer.from('{}');
+  const { digest, mediaType, bytes } = subject;
+  const manifest = manifestOf(
+    {
+      schemaVersion: 2,
+      mediaType: IMAGE_TYPE,
+      artifactType: 'application/vnd.dev.sigstore.bundle.v0.3+json',
+      config: { mediaType: 'application/vnd.oci.empty.v1+json', digest: sha256Of(config), size: 2 },
+      layers: [],
+      subject: { mediaType, digest, size: bytes.length },
+      annotations: { name },
+    },
+    IMAGE_TYPE,
+  );
+  const blobs = new Map([[sha256Of(config), config]]);
+  return { ...manifest, manifests: [manifest], config: sha256Of(config), layers: [], blobs };
+}
+
+/** The manifest of an attestation, as BuildKit puts it beside the images of an index. */
+export function attestationOf(statement: string): TestImage {
+  const layer = Buffer.from(statement);
+  const image = imageOf({ layers: [layer] });
+  const document = JSON.parse(image.bytes.toString());
+  document.layers[0].mediaType = 'application/vnd.in-toto+json';
+  const manifest = manifestOf(document, IMAGE_TYPE);
+  return { ...image, ...manifest, manifests: [manifest] };
+}

@@ -59,15 +59,15 @@ export const pullMutants: readonly Mutant[] = [
   {
     defence: 'a list of tags is one before it is sent',
     file: 'src/core/pull/pull-document.ts',
-    find: 'resource, grant, unfitTags);',
-    replace: 'resource, grant, () => undefined);',
+    find: 'unfit: unfitTags,',
+    replace: 'unfit: () => undefined,',
     tests: JUDGED,
   },
   {
     defence: 'an answer to a question for referrers is an index before it is sent as one',
-    file: 'src/core/pull/pull-document.ts',
-    find: 'grant, unfitReferrers);',
-    replace: 'grant, () => undefined);',
+    file: 'src/core/pull/pull-referrers.ts',
+    find: 'unfit: unfitReferrers,',
+    replace: 'unfit: () => undefined,',
     tests: JUDGED,
   },
   {
@@ -149,7 +149,7 @@ export const pullMutants: readonly Mutant[] = [
   },
   {
     defence: 'a list of tags that the account has read is not given to a grant of public content',
-    file: 'src/core/pull/pull-document.ts',
+    file: 'src/core/pull/ask-document.ts',
     find: "return grant === 'private' ? `${resource} as account` : resource;",
     replace: "return grant === 'private' ? resource : resource;",
     tests: VISIBILITY,

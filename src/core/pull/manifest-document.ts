@@ -60,6 +60,24 @@ function readDocument(bytes: Buffer): Record<string, unknown> | string {
   return document as Record<string, unknown>;
 }
 
+/** Is this fit manifest one of an attestation, as BuildKit writes it beside the images of an index? */
+export function isAttestation(bytes: Buffer): boolean {
+  const { layers } = JSON.parse(bytes.toString('utf8'));
+  return Array.isArray(layers) && layers.length > 0 && layers.every((layer) => isStatement(layer));
+}
+
+function isStatement(layer: unknown): boolean {
+  return (layer as { mediaType?: unknown } | null)?.mediaType === 'application/vnd.in-toto+json';
+}
+
+/** Several fit indexes as one; a single one as it is. */
+export function joinIndexes(pages: readonly Buffer[]): Buffer {
+  const [first] = pages;
+  if (first !== undefined && pages.length === 1) return first;
+  const manifests = pages.flatMap((page) => JSON.parse(page.toString('utf8')).manifests ?? []);
+  return Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: INDEX_TYPE, manifests }));
+}
+
 /** The digests that a fit manifest names. */
 export function childrenOf(bytes: Buffer): readonly Digest[] {
   return digestsIn(JSON.parse(bytes.toString('utf8'))).flatMap((text) => {

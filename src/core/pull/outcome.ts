@@ -7,6 +7,8 @@ export interface Refusal {
   readonly error: ErrorName;
   /** Seconds. */
   readonly retryAfter?: number;
+  /** Seconds since the upstream last said so, where it cannot be asked now. */
+  readonly age?: number;
 }
 
 /** `holds`: milliseconds for which the same question has the same answer, unless something is withdrawn. */

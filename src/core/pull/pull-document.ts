@@ -1,18 +1,16 @@
 import type { Clock } from '../../platform/clock.ts';
-import type { Logger } from '../../platform/log.ts';
 import type { Grant } from '../../registry/core-api.ts';
-import type { Digest } from '../../registry/digest.ts';
 import { nextPage, type Page, writePage } from '../../registry/page.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { judgeFreshness } from '../freshness/freshness.ts';
 import type { IndexStore } from '../store/index-store.ts';
-import { type Answer, cannot, type Refused } from '../upstream/answer.ts';
-import type { RegistryClient, RegistryDocument } from '../upstream/registry-client.ts';
-import { unfitReferrers, unfitTags } from './manifest-document.ts';
-import { type Memberships, readerFor } from './membership.ts';
+import type { Refused } from '../upstream/answer.ts';
+import { askDocument, type DocumentAsking, storedAs } from './ask-document.ts';
+import { unfitTags } from './manifest-document.ts';
+import { readerFor } from './membership.ts';
 import { type Outcome, refusalOf } from './outcome.ts';
 
-/** The list of tags, and what refers to a manifest. Both are asked for each time; lists stay for when that cannot be. */
+/** A list of tags, or what refers to a manifest. Both are asked for each time; the last answer stays for when that cannot be. */
 export interface PulledDocument {
   readonly bytes: Uint8Array;
   /** Where the next page of a list begins. */
@@ -21,21 +19,12 @@ export interface PulledDocument {
   readonly age?: number;
 }
 
-export interface DocumentPullOptions {
+export interface DocumentPullOptions extends DocumentAsking {
   readonly index: IndexStore;
-  readonly client: RegistryClient;
-  readonly memberships: Memberships;
   readonly clock: Clock;
-  readonly log: Logger;
   /** Milliseconds. */
   readonly staleIfError: number;
 }
-
-const EMPTY_INDEX = {
-  schemaVersion: 2,
-  mediaType: 'application/vnd.oci.image.index.v1+json',
-  manifests: [],
-};
 
 /** Bytes. A longer list is not kept. */
 const MAX_KEPT = 1024 * 1024;
@@ -51,8 +40,14 @@ export class DocumentPull {
     const { index, clock } = this.#options;
     const query = writePage(page);
     const resource = query === '' ? 'tags/list' : `tags/list?${query}`;
-    const answer = await this.#get(repository, resource, grant, unfitTags);
-    const key = keptAs(resource, grant);
+    const answer = await askDocument(this.#options, {
+      repository,
+      resource,
+      name: resource,
+      grant,
+      unfit: unfitTags,
+    });
+    const key = storedAs(resource, grant);
     if (answer.kind === 'no') await this.#takeBack(repository, key, grant);
     if (answer.kind !== 'yes') return this.#stale(repository, key, grant, answer);
     const { bytes, link } = answer.value;
@@ -86,42 +81,6 @@ export class DocumentPull {
     const age = Math.round((clock() - kept.readAt) / 1000);
     return { kind: 'found', cache: 'stale', ...listed(kept.bytes, kept.link), age };
   }
-
-  /** An upstream without the endpoint, such as Docker Hub, has nothing that refers to anything: an empty index. */
-  async referrers(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledDocument>> {
-    const answer = await this.#get(repository, `referrers/${digest}`, grant, unfitReferrers);
-    if (answer.kind === 'yes') return { kind: 'found', cache: 'fill', bytes: answer.value.bytes };
-    if (answer.kind === 'cannot' || answer.reason === 'unauthorized')
-      return refusalOf(answer, 'NAME_UNKNOWN');
-    return { kind: 'found', cache: 'fill', bytes: Buffer.from(JSON.stringify(EMPTY_INDEX)) };
-  }
-
-  /** What is not what was asked for is trouble: an error page says nothing, and is not sent to clients as JSON. */
-  async #get(
-    repository: Repository,
-    resource: string,
-    grant: Grant,
-    unfit: (bytes: Buffer) => string | undefined,
-  ): Promise<Answer<RegistryDocument>> {
-    const { client, memberships, log } = this.#options;
-    const as = readerFor(grant);
-    const answer = await client.getDocument(repository, resource, { as });
-    const why = answer.kind === 'yes' ? unfit(answer.value.bytes) : undefined;
-    if (why !== undefined) {
-      log.warn(
-        { repository: repository.name, resource, unfit: why },
-        'a document from the upstream is refused',
-      );
-      return cannot('unfit', `${repository.name}/${resource}: ${why}`);
-    }
-    await memberships.learn(repository, as, answer);
-    return answer;
-  }
-}
-
-/** A list that the account has read is for grants of private content. */
-function keptAs(resource: string, grant: Grant): string {
-  return grant === 'private' ? `${resource} as account` : resource;
 }
 
 function listed(bytes: Uint8Array, link: string | undefined): PulledDocument {

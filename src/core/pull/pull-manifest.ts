@@ -19,6 +19,7 @@ import { JudgedManifests } from './judged-manifests.ts';
 import { childrenOf, unfitManifest } from './manifest-document.ts';
 import { type KnownVisibility, type Membership, type Memberships, readerFor } from './membership.ts';
 import { type Outcome, type Refusal, refusalOf } from './outcome.ts';
+import { type ReferrersMemory, subjectOf } from './referrers-memory.ts';
 
 export interface PulledManifest extends ManifestHead {
   /** Absent where only the head was asked for. */
@@ -32,6 +33,7 @@ export interface ManifestPullOptions {
   readonly client: RegistryClient;
   readonly memberships: Memberships;
   readonly writes: CacheWrites;
+  readonly referrers: ReferrersMemory;
   readonly clock: Clock;
   readonly log: Logger;
   /** Milliseconds, all of them. */
@@ -105,6 +107,7 @@ export class ManifestPull {
       visible === 'visible' &&
       this.#judge(latest) === 'fresh';
     const answer = isFresh ? yes(latest) : await this.#revalidate(repository, tag, readerFor(grant), entry);
+    await this.#noteReferrers(repository, tag, grant, entry, answer);
     if (answer.kind === 'no') return refusalOf(answer, 'MANIFEST_UNKNOWN');
     const outcome =
       answer.kind === 'yes'
@@ -112,11 +115,39 @@ export class ManifestPull {
         : refusalOf(answer, 'MANIFEST_UNKNOWN');
     if (outcome.kind === 'found' && isFresh) return this.#holding(outcome, holds, latest.checkedAt);
     if (outcome.kind === 'found' || outcome.error === 'MANIFEST_UNKNOWN') return outcome;
+    if (entry === undefined) return (await this.#withoutReferrers(repository, tag, grant)) ?? outcome;
     // The tag stays what it was until what it names now can be had.
     const isUsable = entry !== undefined && counts(entry, grant) && visible !== 'unknown';
     return !isUsable || this.#judge(entry) === 'expired'
       ? outcome
       : this.#deliverStale(repository, entry, { method, grant });
+  }
+
+  /** That there is no such tag of referrers is written down for later trouble, until there is one. */
+  async #noteReferrers(
+    repository: Repository,
+    tag: Tag,
+    grant: Grant,
+    entry: TagEntry | undefined,
+    answer: Answer<ManifestHead>,
+  ): Promise<void> {
+    if (subjectOf(tag) === undefined) return;
+    const { referrers } = this.#options;
+    if (answer.kind === 'no' && answer.reason === 'not-found')
+      await referrers.put(repository, `manifests/${tag}`, grant, undefined);
+    else if (answer.kind === 'yes' && entry === undefined)
+      await referrers.remove(repository, `manifests/${tag}`, grant);
+  }
+
+  /** The 404 for a tag of referrers, where the upstream cannot be asked and it is known that there is none. */
+  async #withoutReferrers(repository: Repository, tag: Tag, grant: Grant): Promise<Refusal | undefined> {
+    const { referrers } = this.#options;
+    const subject = subjectOf(tag);
+    if (subject === undefined) return undefined;
+    const none = { kind: 'refused', error: 'MANIFEST_UNKNOWN' } as const;
+    const stale = await referrers.recall(repository, `manifests/${tag}`, grant);
+    if (stale !== undefined) return { ...none, age: stale.age };
+    return (await referrers.isStoredAttestation(repository, subject, grant)) ? none : undefined;
   }
 
   /**

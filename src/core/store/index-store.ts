@@ -36,7 +36,10 @@ export interface IndexStore extends AsyncDisposable {
    */
   putVisibility(repository: RepositoryName, entry: VisibilityEntry): Promise<void>;
 
-  /** What stood at `resource` below the repository; a few of them are kept for each repository. */
+  /**
+   * What stood at `resource` below the repository; a number of them is stored for each repository. That nothing stands there is
+   * stored as no bytes, and only of a repository of which more is known.
+   */
   document(repository: RepositoryName, resource: string): Promise<DocumentEntry | undefined>;
   putDocument(repository: RepositoryName, resource: string, entry: DocumentEntry): Promise<void>;
   removeDocument(repository: RepositoryName, resource: string): Promise<void>;

@@ -23,8 +23,11 @@ import type {
 import { isUnusable, openDatabase, openOrBeginAnew, setAside } from './sqlite-file.ts';
 import { type OpenDatabase, prepare } from './sqlite-statements.ts';
 
-/** Of each repository: callers choose how long the pages of a list are, and so how many there can be. */
-const DOCUMENTS_KEPT = 20;
+/**
+ * Of each repository: callers choose how long the pages of a list of tags are, and so how many there can be, and for which
+ * digests they ask what refers to them.
+ */
+const DOCUMENTS_KEPT = { tags: 20, others: 500 };
 
 /** Rows that are read at once where there can be very many. */
 const BATCH = 500;
@@ -143,9 +146,11 @@ class SqliteIndex implements IndexStore {
     { bytes, link, readAt }: DocumentEntry,
   ): Promise<void> {
     this.#write(({ change }) => {
-      change.addRepository.run(repository);
+      if (bytes.length > 0) change.addRepository.run(repository);
       change.putDocument.run(resource, bytes, link ?? null, readAt, repository);
-      change.trimDocuments.run(repository, DOCUMENTS_KEPT);
+      const isTags = resource.startsWith('tags/');
+      const most = isTags ? DOCUMENTS_KEPT.tags : DOCUMENTS_KEPT.others;
+      change.trimDocuments.run(repository, most, isTags ? 1 : 0);
     });
   }
 

@@ -139,8 +139,9 @@ const CHANGE = {
     'INSERT OR REPLACE INTO document (repository, resource, bytes, link, read_at) SELECT id, ?, ?, ?, ? FROM repository WHERE name = ?',
   removeDocument:
     'DELETE FROM document WHERE repository = (SELECT id FROM repository WHERE name = ?) AND resource = ?',
-  trimDocuments: `DELETE FROM document WHERE repository = (SELECT id FROM repository WHERE name = ?1) AND resource NOT IN (
-    SELECT resource FROM document WHERE repository = (SELECT id FROM repository WHERE name = ?1)
+  trimDocuments: `DELETE FROM document WHERE repository = (SELECT id FROM repository WHERE name = ?1) AND (resource LIKE 'tags/%') = ?3
+    AND resource NOT IN (SELECT resource FROM document
+    WHERE repository = (SELECT id FROM repository WHERE name = ?1) AND (resource LIKE 'tags/%') = ?3
     ORDER BY read_at DESC LIMIT ?2)`,
   /** Whatever hangs on it is found no more, however much that is. */
   forget: `UPDATE repository SET name = '${FORGOTTEN}' || id, visibility = NULL WHERE name = ?`,

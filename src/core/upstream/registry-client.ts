@@ -47,7 +47,7 @@ export interface RegistryClient extends Disposable {
   getDocument(
     repository: Repository,
     resource: string,
-    options: AskOptions,
+    options: AskDocumentOptions,
   ): Promise<Answer<RegistryDocument>>;
   quota(upstream: UpstreamHost): Quota | undefined;
   /** What the upstream made of the credential when it was last shown to it. */
@@ -81,6 +81,11 @@ export interface AskBlobOptions extends AskOptions {
 export interface BlobBody extends BlobHead {
   readonly from: number;
   readonly body: UpstreamResponse['body'];
+}
+
+export interface AskDocumentOptions extends AskOptions {
+  /** Statuses that mean as much as 404 here. */
+  readonly absentBy?: readonly number[];
 }
 
 export interface RegistryDocument {
@@ -161,8 +166,20 @@ class HttpRegistryClient implements RegistryClient {
     });
   }
 
-  getDocument(repository: Repository, resource: string, ask: AskOptions): Promise<Answer<RegistryDocument>> {
-    return this.#upstreams.ask({ repository, method: 'GET', resource, ask }, async ({ headers, body }) => {
+  getDocument(
+    repository: Repository,
+    resource: string,
+    ask: AskDocumentOptions,
+  ): Promise<Answer<RegistryDocument>> {
+    const { absentBy } = ask;
+    const request: ResourceRequest = {
+      repository,
+      method: 'GET',
+      resource,
+      ask,
+      ...(absentBy && { absentBy }),
+    };
+    return this.#upstreams.ask(request, async ({ headers, body }) => {
       const bytes = await readBody(body, MAX_DOCUMENT_SIZE);
       if (bytes === undefined) return unfit(repository, 'a document is larger than 4 MiB');
       return yes({ bytes, link: typeof headers.link === 'string' ? headers.link : undefined });

@@ -59,6 +59,8 @@ export interface ResourceRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** Of a HEAD: a redirect says yes, and is not followed. */
   readonly redirectIsYes?: boolean;
+  /** Statuses of the registry itself that mean as much as 404 here. */
+  readonly absentBy?: readonly number[];
 }
 
 /** What an answer says. It reads or destroys the body, and may find the answer unfit. */
@@ -299,7 +301,7 @@ export class Upstreams implements Disposable {
     // A storage that lost an object says nothing of the repository that names it.
     if (redirected && status !== 429 && (ofBlob || status !== 404))
       return cannot('failed', `${host}: the host that it redirects to answers ${status}`);
-    return refusalOf(status, host, readRetryAfter(headers['retry-after'], now));
+    return refusalOf(meaningOf(response, request), host, readRetryAfter(headers['retry-after'], now));
   }
 
   #configured(host: UpstreamHost): UpstreamState {
@@ -316,6 +318,10 @@ export class Upstreams implements Disposable {
 function challengeIn({ headers }: UpstreamResponse): string | undefined {
   const challenge = headers['www-authenticate'];
   return Array.isArray(challenge) ? challenge[0] : challenge;
+}
+
+function meaningOf({ statusCode, redirected }: UpstreamResponse, { absentBy = [] }: ResourceRequest): number {
+  return !redirected && absentBy.includes(statusCode) ? 404 : statusCode;
 }
 
 function isOfCredential(answer: Answer<unknown>): boolean {

@@ -236,6 +236,7 @@ async function readRefusal({ statusCode, headers, body }: HttpResponse): Promise
     kind: 'refused',
     error: error as ErrorName,
     ...(retryAfter !== undefined && { retryAfter: Number(retryAfter) }),
+    ...(headers.age !== undefined && { age: Number(headers.age) }),
   };
 }
 

@@ -87,4 +87,10 @@ export type CoreAnswer =
       /** Seconds, of a stale answer. */
       readonly age?: number;
     }
-  | { readonly kind: 'refused'; readonly error: ErrorName; readonly retryAfter?: number };
+  | {
+      readonly kind: 'refused';
+      readonly error: ErrorName;
+      readonly retryAfter?: number;
+      /** Seconds, of a stale answer. */
+      readonly age?: number;
+    };

@@ -22,7 +22,7 @@ export async function deliver(to: Recipient, answer: CoreAnswer): Promise<Delive
   const { request, response, route, again } = to;
   switch (answer.kind) {
     case 'refused':
-      refuse(response, answer);
+      refuse(response, { ...answer, headers: staleness(answer.age) });
       return { status: ERRORS[answer.error].status, bytes: 0 };
     case 'manifest':
       return deliverManifest(to, answer);

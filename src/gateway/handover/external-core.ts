@@ -98,7 +98,7 @@ const UNKNOWN: Readonly<Record<RepositoryRoute['kind'], ErrorName>> = {
   manifest: 'MANIFEST_UNKNOWN',
   blob: 'BLOB_UNKNOWN',
   tags: 'NAME_UNKNOWN',
-  referrers: 'NAME_UNKNOWN',
+  referrers: 'MANIFEST_UNKNOWN',
 };
 
 /** A redirect to the registry's own storage is not ours to follow or to hand on: that is a failure like others. */

@@ -28,8 +28,8 @@ export interface Refused {
   readonly challenge?: BearerChallenge;
   /** Seconds. */
   readonly retryAfter?: number;
-  /** What a 416 or a 405 has to say besides. */
-  readonly headers?: Pick<ResponseHeaders, 'allow' | 'content-range'>;
+  /** What a 416, a 405 or a stale answer has to say besides. */
+  readonly headers?: Pick<ResponseHeaders, 'age' | 'allow' | 'content-range' | 'warning'>;
 }
 
 export function respond(response: ServerResponse, status: number, headers: ResponseHeaders): void {

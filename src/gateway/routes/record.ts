@@ -66,6 +66,7 @@ export function callerLine({
 export function howItCame(answer: CoreAnswer): Partial<Pick<AuditLine, 'cache' | 'digest'>> {
   return {
     ...('cache' in answer && { cache: answer.cache }),
+    ...(answer.kind === 'refused' && answer.age !== undefined && { cache: 'stale' }),
     ...(answer.kind === 'manifest' && { digest: answer.digest }),
   };
 }

@@ -146,6 +146,9 @@ test('an index is the answer to a question for referrers, and nothing else is', 
   const referrers = await core.ask(`acme/app/referrers/${image.digest}`);
   assert.deepEqual(referrers.body, bytes);
   hub.plant('registry', /referrers/, { kind: 'status', status: 200, body: image.bytes.toString() });
+  const stale = await core.ask(`acme/app/referrers/${image.digest}`);
+  assert.deepEqual([stale.headers['hubgate-cache'], stale.body], ['stale', bytes]);
+  await core.restart({ staleIfError: 0 });
   assert.equal((await core.ask(`acme/app/referrers/${image.digest}`)).status, 502);
 });
 

@@ -129,6 +129,18 @@ test('the last twenty documents of a repository are kept, and no more', async ()
   );
 });
 
+test('lists of tags push out nothing that is known of referrers', async () => {
+  const entry = { bytes: BYTES, link: undefined };
+  await store.index.putDocument(ALPINE, `referrers/${DIGEST}`, { ...entry, readAt: 0 });
+  for (let at = 1; at <= 21; at++)
+    await store.index.putDocument(ALPINE, `tags/list?n=${at}`, { ...entry, readAt: at });
+  assert.notEqual(await store.index.document(ALPINE, `referrers/${DIGEST}`), undefined);
+  for (let at = 1; at <= 501; at++)
+    await store.index.putDocument(ALPINE, `manifests/${at}`, { ...entry, readAt: at });
+  assert.equal(await store.index.document(ALPINE, `referrers/${DIGEST}`), undefined);
+  assert.notEqual(await store.index.document(ALPINE, 'tags/list?n=21'), undefined);
+});
+
 test('forgetting a repository takes back all that was learnt of it, and nothing of another', async () => {
   for (const name of [ALPINE, SECRET]) {
     await store.index.putLink(name, DIGEST, { kind: 'blob' });

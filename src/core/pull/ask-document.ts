@@ -1,0 +1,47 @@
+import type { Logger } from '../../platform/log.ts';
+import type { Grant } from '../../registry/core-api.ts';
+import type { Repository } from '../../registry/repository.ts';
+import { type Answer, cannot } from '../upstream/answer.ts';
+import type { AskDocumentOptions, RegistryClient, RegistryDocument } from '../upstream/registry-client.ts';
+import { type Memberships, readerFor } from './membership.ts';
+
+export interface DocumentAsking {
+  readonly client: RegistryClient;
+  readonly memberships: Memberships;
+  readonly log: Logger;
+}
+
+export interface DocumentQuestion extends Omit<AskDocumentOptions, 'as'> {
+  readonly repository: Repository;
+  /** Below the repository. */
+  readonly resource: string;
+  /** The part of the resource that may be logged. */
+  readonly name: string;
+  readonly grant: Grant;
+  /** Why the bytes are not what was asked for, or undefined where they are. */
+  readonly unfit: (bytes: Buffer) => string | undefined;
+}
+
+/** An answer that is not what was asked for is trouble: an error page says nothing, and is not sent to clients as JSON. */
+export async function askDocument(
+  { client, memberships, log }: DocumentAsking,
+  { repository, resource, name, grant, unfit, ...ask }: DocumentQuestion,
+): Promise<Answer<RegistryDocument>> {
+  const as = readerFor(grant);
+  const answer = await client.getDocument(repository, resource, { ...ask, as });
+  const why = answer.kind === 'yes' ? unfit(answer.value.bytes) : undefined;
+  if (why !== undefined) {
+    log.warn(
+      { repository: repository.name, resource: name, unfit: why },
+      'a document from the upstream is refused',
+    );
+    return cannot('unfit', `${repository.name}/${name}: ${why}`);
+  }
+  await memberships.learn(repository, as, answer);
+  return answer;
+}
+
+/** The name under which a document is stored. What the account has read is for grants of private content only. */
+export function storedAs(resource: string, grant: Grant): string {
+  return grant === 'private' ? `${resource} as account` : resource;
+}

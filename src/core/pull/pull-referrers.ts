@@ -1,0 +1,106 @@
+import { SingleFlight } from '../../platform/single-flight.ts';
+import type { Grant } from '../../registry/core-api.ts';
+import type { Digest } from '../../registry/digest.ts';
+import { nextQuery } from '../../registry/page.ts';
+import type { Repository } from '../../registry/repository.ts';
+import { MAX_DOCUMENT_SIZE, MAX_REFERRERS_PAGES } from '../limits.ts';
+import { type Answer, cannot, yes } from '../upstream/answer.ts';
+import { askDocument, type DocumentAsking } from './ask-document.ts';
+import { joinIndexes, unfitReferrers } from './manifest-document.ts';
+import { readerFor } from './membership.ts';
+import { type Outcome, refusalOf } from './outcome.ts';
+import type { PulledDocument } from './pull-document.ts';
+import type { ReferrersMemory } from './referrers-memory.ts';
+
+export interface ReferrersPullOptions extends DocumentAsking {
+  readonly memory: ReferrersMemory;
+  /** Milliseconds for all pages together. */
+  readonly deadline: number;
+}
+
+/**
+ * Statuses with which registries say that they have no such endpoint. Clients look at the tag `sha256-<hex>` then, but only
+ * after a 404.
+ */
+const WITHOUT_ENDPOINT: readonly number[] = [400, 405, 406, 501];
+
+/** What refers to a manifest, such as its signatures. The upstream is asked each time; its last answer stays for trouble. */
+export class ReferrersPull {
+  readonly #options: ReferrersPullOptions;
+  readonly #asking = new SingleFlight<Answer<Buffer>>();
+
+  constructor(options: ReferrersPullOptions) {
+    this.#options = options;
+  }
+
+  async pull(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledDocument>> {
+    const { memory } = this.#options;
+    const resource = `referrers/${digest}`;
+    const key = `${grant} ${repository.name} ${digest}`;
+    const answer = await this.#asking.run(key, async () => {
+      const asked = await this.#askAll(repository, resource, grant);
+      await this.#remember(repository, resource, grant, asked);
+      return asked;
+    });
+    if (answer.kind === 'yes') return { kind: 'found', cache: 'fill', bytes: answer.value };
+    const none = refusalOf({ kind: 'no', reason: 'not-found' }, 'MANIFEST_UNKNOWN');
+    if (answer.kind === 'no') return none;
+    const stale = await memory.recall(repository, resource, grant);
+    if (stale?.bytes !== undefined)
+      return { kind: 'found', cache: 'stale', bytes: stale.bytes, age: stale.age };
+    if (stale !== undefined) return { ...none, age: stale.age };
+    return (await memory.isStoredAttestation(repository, digest, grant))
+      ? none
+      : refusalOf(answer, 'MANIFEST_UNKNOWN');
+  }
+
+  /** A list that is gone can be a word on the whole repository, which is asked for itself then. */
+  async #remember(
+    repository: Repository,
+    resource: string,
+    grant: Grant,
+    answer: Answer<Buffer>,
+  ): Promise<void> {
+    const { memory, memberships } = this.#options;
+    if (answer.kind === 'cannot') return;
+    if (answer.kind === 'yes') return memory.put(repository, resource, grant, answer.value);
+    const before = await memory.entry(repository, resource, grant);
+    if (before !== undefined && before.bytes.length > 0) {
+      await memory.remove(repository, resource, grant);
+      const readable = await memberships.review(repository, readerFor(grant), { isDoubted: true });
+      if (readable.kind !== 'yes') return;
+    }
+    if (answer.reason === 'not-found') await memory.put(repository, resource, grant, undefined);
+  }
+
+  /** All pages as one index. A part of them is no answer: the signature that somebody looks for can be in the rest. */
+  async #askAll(repository: Repository, resource: string, grant: Grant): Promise<Answer<Buffer>> {
+    const pages: Buffer[] = [];
+    const started = performance.now();
+    let left = MAX_DOCUMENT_SIZE;
+    for (let query: string | undefined = ''; query !== undefined; ) {
+      const deadline = Math.ceil(started + this.#options.deadline - performance.now());
+      if (pages.length === MAX_REFERRERS_PAGES)
+        return cannot('unfit', `${repository.name}/${resource}: more than ${MAX_REFERRERS_PAGES} pages`);
+      if (deadline <= 0) return cannot('timeout', `${repository.name}/${resource}: its pages take too long`);
+      const page = await askDocument(this.#options, {
+        repository,
+        resource: resource + query,
+        name: resource,
+        grant,
+        unfit: unfitReferrers,
+        deadline,
+        ...(pages.length === 0 && { absentBy: WITHOUT_ENDPOINT }),
+      });
+      // That a further page is not there does not say that nothing refers to the manifest.
+      if (page.kind === 'no' && pages.length > 0)
+        return cannot('failed', `${repository.name}/${resource}: a further page is refused`);
+      if (page.kind !== 'yes') return page;
+      left -= page.value.bytes.length;
+      if (left < 0) return cannot('unfit', `${repository.name}/${resource}: larger than 4 MiB`);
+      pages.push(page.value.bytes);
+      query = nextQuery(page.value.link ?? '');
+    }
+    return yes(joinIndexes(pages));
+  }
+}

@@ -1,0 +1,115 @@
+import type { Clock } from '../../platform/clock.ts';
+import type { Grant } from '../../registry/core-api.ts';
+import { type Digest, parseDigest } from '../../registry/digest.ts';
+import type { Tag } from '../../registry/reference.ts';
+import type { Repository } from '../../registry/repository.ts';
+import { judgeFreshness } from '../freshness/freshness.ts';
+import type { DocumentEntry } from '../store/index-store.ts';
+import type { Store } from '../store/store.ts';
+import { storedAs } from './ask-document.ts';
+import { isAttestation } from './manifest-document.ts';
+import type { Memberships } from './membership.ts';
+
+export interface ReferrersMemoryOptions {
+  readonly store: Store;
+  readonly memberships: Memberships;
+  readonly clock: Clock;
+  /** Milliseconds. */
+  readonly staleIfError: number;
+}
+
+/** What the upstream said last time. */
+export interface RememberedReferrers {
+  /** Undefined where it said that there are none. */
+  readonly bytes: Uint8Array | undefined;
+  /** Seconds since it said so. */
+  readonly age: number;
+}
+
+/** Bytes: about 1,000 descriptors. A longer answer is not stored. */
+const MAX_STORED = 256 * 1024;
+
+/** Milliseconds; the same answer is not written again within this time. */
+const WRITE_AGAIN_AFTER = 60_000;
+
+/**
+ * Tags that name what refers to a manifest: `sha256-<hex>` at registries without the endpoint (OCI distribution spec, "Referrers
+ * Tag Schema"), and cosign's own.
+ */
+const REFERRERS_TAG = /^(sha256)-([0-9a-f]{64})(?:\.(?:sig|att|sbom))?$/;
+
+/** The manifest that a tag of referrers speaks of; undefined where the tag is another one. */
+export function subjectOf(tag: Tag): Digest | undefined {
+  const [, algorithm, hex] = REFERRERS_TAG.exec(tag) ?? [];
+  return parseDigest(`${algorithm}:${hex}`);
+}
+
+/**
+ * What upstreams have said of referrers, for when they cannot be asked: lists of them, and that there are none. Clients ask for
+ * referrers before they run an image, and take anything except a list or a 404 for a failure of the whole pull.
+ */
+export class ReferrersMemory {
+  readonly #options: ReferrersMemoryOptions;
+
+  constructor(options: ReferrersMemoryOptions) {
+    this.#options = options;
+  }
+
+  /** `bytes`: undefined where the upstream says that there are none. */
+  async put(
+    repository: Repository,
+    resource: string,
+    grant: Grant,
+    bytes: Uint8Array | undefined,
+  ): Promise<void> {
+    const { store, clock } = this.#options;
+    const key = storedAs(resource, grant);
+    const before = await store.index.document(repository.name, key);
+    const entry = { bytes: bytes ?? Buffer.alloc(0), link: undefined, readAt: clock() };
+    const isKnown = before !== undefined && Buffer.from(before.bytes).equals(entry.bytes);
+    if (isKnown && clock() - before.readAt < WRITE_AGAIN_AFTER) return;
+    if (entry.bytes.length <= MAX_STORED) await store.index.putDocument(repository.name, key, entry);
+    else if (before !== undefined) await store.index.removeDocument(repository.name, key);
+  }
+
+  /** Whatever its age. */
+  entry(repository: Repository, resource: string, grant: Grant): Promise<DocumentEntry | undefined> {
+    return this.#options.store.index.document(repository.name, storedAs(resource, grant));
+  }
+
+  async remove(repository: Repository, resource: string, grant: Grant): Promise<void> {
+    const key = storedAs(resource, grant);
+    const { index } = this.#options.store;
+    if ((await index.document(repository.name, key)) !== undefined)
+      await index.removeDocument(repository.name, key);
+  }
+
+  /** What stands in for an upstream that cannot be asked; undefined where nothing does. */
+  async recall(
+    repository: Repository,
+    resource: string,
+    grant: Grant,
+  ): Promise<RememberedReferrers | undefined> {
+    const { memberships, clock, staleIfError } = this.#options;
+    const entry = await this.entry(repository, resource, grant);
+    const rules = { freshFor: 0, staleFor: staleIfError };
+    if (entry === undefined || judgeFreshness(entry.readAt, clock(), rules) === 'expired') return undefined;
+    if ((await memberships.visibility(repository, grant)).visible === 'unknown') return undefined;
+    const age = Math.round((clock() - entry.readAt) / 1000);
+    return { bytes: entry.bytes.length === 0 ? undefined : entry.bytes, age };
+  }
+
+  /**
+   * Is this the manifest of an attestation that the cache has? Docker asks for the referrers of each one that it pulls, and goes
+   * on without them only after a 404. Nothing else is called unsigned unless the upstream has said so.
+   */
+  async isStoredAttestation(repository: Repository, digest: Digest, grant: Grant): Promise<boolean> {
+    const { store, memberships } = this.#options;
+    const { link, visible } = await memberships.known(repository, 'manifest', digest, grant);
+    if (link === undefined || visible === 'unknown') return false;
+    const found = await store.content.find(digest);
+    if (found?.manifestType === undefined) return false;
+    const bytes = await store.content.readFound(digest);
+    return bytes !== undefined && isAttestation(bytes);
+  }
+}
