@@ -181,7 +181,9 @@ test('what upstreams answer is counted by its status, and trouble by its reason;
   );
   assert.equal(down.value('hubgate_pulls_total', { cache: 'stale' }), 1);
   assert.equal(down.value('hubgate_stale_answer_age_seconds_count'), 1);
-  assert.equal(down.value('hubgate_stale_answer_age_seconds_sum'), 120);
+  const age = down.value('hubgate_stale_answer_age_seconds_sum') ?? 0;
+  // The clock goes on while the test runs.
+  assert.ok(age >= 120 && age < 180, `${age} s`);
 });
 
 test('no client can make a label: neither with 50 repositories and tags nor with 10 users and odd methods', async () => {

@@ -353,7 +353,9 @@ test('a stale answer says that it is one', async () => {
   hubgate.ahead = 0;
   hub.heal();
   assert.equal(stale.status, 200);
-  assert.equal(stale.headers.age, '120');
+  // The clock goes on while the test runs.
+  const age = Number(stale.headers.age);
+  assert.ok(age >= 120 && age < 180, `${age} s`);
   assert.match(stale.headers.warning ?? '', /^111 /);
 });
 
