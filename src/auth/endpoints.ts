@@ -2,7 +2,7 @@ import Koa, { type Context } from 'koa';
 import type { z } from 'zod';
 import type { FollowedPolicy } from '../access/live-policy.ts';
 import { ANONYMOUS, parseSubject, writeSubject } from '../access/subject.ts';
-import { type FollowedAnswer, followedAnswer } from '../platform/followed-answer.ts';
+import { type FollowedAnswer, followedAnswer, LONGEST_WAIT } from '../platform/followed-answer.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Meters } from '../platform/metrics.ts';
 import { readBody } from '../platform/read-body.ts';
@@ -11,6 +11,7 @@ import {
   type AuthStatus,
   type Identity,
   type IssuedToken,
+  LONGEST_SILENCE,
   type LoginRefusal,
   TOKEN_REQUEST,
   type TokenRequest,
@@ -54,7 +55,7 @@ export function authApplication(rooms: AuthRooms): Koa {
   const app = new Koa();
   const { credentials, policy, issuer, stopping } = rooms;
   const followed: Followed = {
-    credentials: followedAnswer(credentials, JSON.stringify, stopping),
+    credentials: followedAnswer(credentials, JSON.stringify, stopping, LONGEST_SILENCE + LONGEST_WAIT),
     policy: followedAnswer(policy.told, (told) => told, stopping),
     keys: followedAnswer(issuer.keys, ({ verifying }) => JSON.stringify({ keys: verifying }), stopping),
   };
@@ -95,6 +96,9 @@ async function answer(context: Context, rooms: AuthRooms, followed: Followed): P
       return followed.credentials.answer(context);
     case 'GET /policy':
       return followed.policy.answer(context);
+    case 'GET /gateways':
+      context.body = await followed.credentials.followers(context);
+      return;
     case 'GET /status':
       context.body = await statusOf(rooms);
       return;

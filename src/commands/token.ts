@@ -1,12 +1,19 @@
 import { parseNetwork } from '../access/network.ts';
 import { canonicalPattern } from '../access/pattern-text.ts';
-import { hashOfSecret, makeServiceToken, writeServiceToken } from '../auth/identity/service-token.ts';
+import {
+  hashOfSecret,
+  loginCredential,
+  makeServiceToken,
+  tokenCredential,
+  writeServiceToken,
+} from '../auth/identity/service-token.ts';
 import { readUsers, type User } from '../auth/identity/users-file.ts';
 import type { AuthState } from '../auth/state/auth-state.ts';
 import { openAuthState } from '../auth/state/sqlite-state.ts';
 import type { Environment } from '../config/environment.ts';
 import { duration, writeDuration } from '../config/values.ts';
 import { systemClock } from '../platform/clock.ts';
+import { confirmWithdrawal, type Withdrawal } from './confirmation.ts';
 import { pathsIn } from './home.ts';
 import { loadOrPrint, printFaults } from './load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
@@ -172,8 +179,13 @@ export async function revokeToken(
   await using state = openAuthState(pathsIn(home).authState);
   const found = (await state.removeToken(id)) || (await state.removeLogin(id));
   if (!found) return refuse([`there is no token ${id}`], terminal);
-  printLine(terminal.stdout, `${id} is revoked; a running mirror knows within a second`);
-  return 0;
+  const credentials = [tokenCredential(id), loginCredential(id)];
+  const withdrawal: Withdrawal = {
+    done: `${id} is revoked`,
+    refused: 'it',
+    isWithdrawn: ({ subjects }) => !credentials.some((credential) => subjects.has(credential)),
+  };
+  return confirmWithdrawal(withdrawal, home, terminal);
 }
 
 function writeTime(milliseconds: number): string {

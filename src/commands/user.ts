@@ -1,13 +1,19 @@
 import { text } from 'node:stream/consumers';
 import { read } from 'read';
-import { whyNoName } from '../access/subject.ts';
-import { hashPassword, whyNoPassword } from '../auth/identity/password.ts';
+import { whyNoName, writeSubject } from '../access/subject.ts';
+import {
+  hashPassword,
+  isPasswordCredential,
+  passwordCredential,
+  whyNoPassword,
+} from '../auth/identity/password.ts';
 import { editUsers, readUsers, type User, type UserEdit, type Users } from '../auth/identity/users-file.ts';
 import { openAuthState } from '../auth/state/sqlite-state.ts';
 import type { Environment } from '../config/environment.ts';
 import { escapeControls } from '../platform/escape-controls.ts';
 import { type Fault, FaultsError } from '../platform/fault.ts';
 import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
+import { confirmWithdrawal, type InForceNow } from './confirmation.ts';
 import { type HomePaths, pathsIn } from './home.ts';
 import { loadOrPrint, printFaults } from './load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
@@ -41,7 +47,7 @@ export async function addUser(
       users.has(name)
         ? `${name} is there already; to change the password: hubgate user passwd ${name}`
         : undefined,
-    done: `${name} is added; a running mirror knows within a second`,
+    finish: printing(`${name} is added; a running mirror knows within a second`),
   };
   if (!options.service) return storePassword(change, options, environment, terminal);
   if (options.passwordStdin)
@@ -59,15 +65,45 @@ export async function changePassword(
     users.get(name)?.isService
       ? `${name} is a service account, which has no password and logs in by service tokens alone`
       : unknown(name)(users);
-  const done = `${name} has another password; tokens issued for the old one end`;
-  return storePassword({ name, objection, done }, options, environment, terminal);
+  const finish: Finish = (terminal, { passwordHash = '' }) =>
+    confirmWithdrawal(
+      {
+        done: `${name} has another password`,
+        refused: `the old one and what was issued for it`,
+        isWithdrawn: (inForce) => {
+          const now = passwordCredential(name, passwordHash);
+          return credentialsOf(name, inForce).every((id) => id === now || !isPasswordCredential(id));
+        },
+      },
+      options.home,
+      terminal,
+    );
+  return storePassword({ name, objection, finish }, options, environment, terminal);
 }
 
 export async function deleteUser(name: string, options: UserOptions, terminal: Terminal): Promise<ExitCode> {
-  const done = `${name} is removed; tokens that were issued end`;
-  const code = await apply({ name, objection: unknown(name), done }, 'remove', options, terminal);
-  if (code === 0) await removeCredentials(name, options);
-  return code;
+  const finish: Finish = async (terminal) => {
+    await removeCredentials(name, options);
+    return confirmRefused(name, `${name} is removed`, options, terminal);
+  };
+  return apply({ name, objection: unknown(name), finish }, 'remove', options, terminal);
+}
+
+/** That a user is refused, whatever they present. */
+function confirmRefused(
+  name: string,
+  done: string,
+  { home }: UserOptions,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const isWithdrawn = (inForce: InForceNow) => credentialsOf(name, inForce).length === 0;
+  return confirmWithdrawal({ done, refused: `${name}’s logins and tokens`, isWithdrawn }, home, terminal);
+}
+
+/** Ids of what is in force of a user or a service. */
+function credentialsOf(name: string, { subjects }: InForceNow): readonly string[] {
+  const own = (['user', 'service'] as const).map((kind) => writeSubject({ kind, name }));
+  return [...subjects].flatMap(([id, subject]) => (own.includes(subject) ? [id] : []));
 }
 
 /** Somebody else may be given the name some day. */
@@ -81,13 +117,13 @@ async function removeCredentials(name: string, { home }: UserOptions): Promise<v
 }
 
 export async function disableUser(name: string, options: UserOptions, terminal: Terminal): Promise<ExitCode> {
-  const done = `${name} is disabled; tokens that were issued end`;
-  return apply({ name, objection: unknown(name), done }, { isDisabled: true }, options, terminal);
+  const finish: Finish = (terminal) => confirmRefused(name, `${name} is disabled`, options, terminal);
+  return apply({ name, objection: unknown(name), finish }, { isDisabled: true }, options, terminal);
 }
 
 export async function enableUser(name: string, options: UserOptions, terminal: Terminal): Promise<ExitCode> {
-  const done = `${name} is enabled; a running mirror knows within a second`;
-  return apply({ name, objection: unknown(name), done }, { isDisabled: false }, options, terminal);
+  const finish = printing(`${name} is enabled; a running mirror knows within a second`);
+  return apply({ name, objection: unknown(name), finish }, { isDisabled: false }, options, terminal);
 }
 
 function unknown(name: string): Objection {
@@ -117,13 +153,22 @@ function lineOf({ name, isService, isDisabled }: User): string {
 interface Change {
   readonly name: string;
   readonly objection: Objection;
-  /** What is said when it is done. */
-  readonly done: string;
+  readonly finish: Finish;
+}
+
+/** Says what was done, when it is done. */
+type Finish = (terminal: Terminal, edit: UserEdit) => ExitCode | Promise<ExitCode>;
+
+function printing(done: string): Finish {
+  return ({ stdout }) => {
+    printLine(stdout, done);
+    return 0;
+  };
 }
 
 /** What is objected is asked at the very moment of the change: other processes change users too. */
 async function apply(
-  { name, objection, done }: Change,
+  { name, objection, finish }: Change,
   edit: UserEdit | 'remove',
   { home }: UserOptions,
   terminal: Terminal,
@@ -135,8 +180,7 @@ async function apply(
     if (!(error instanceof FaultsError)) throw error;
     return faulty(error.faults, terminal, home);
   }
-  printLine(terminal.stdout, done);
-  return 0;
+  return finish(terminal, edit === 'remove' ? {} : edit);
 }
 
 async function storePassword(

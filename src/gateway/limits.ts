@@ -3,6 +3,7 @@
  * cache. Each gateway counts for itself, so a mirror with four workers grants up to four times as much.
  */
 import type { QueueLimits } from '../platform/fair-queue.ts';
+import { LONGEST_SILENCE } from '../registry/auth-api.ts';
 import type { PipelineLimits } from './http/pipeline.ts';
 
 /** What a connection of the public listener may take, in milliseconds. */
@@ -63,7 +64,7 @@ export const GATEWAY_LIMITS: GatewayLimits = {
     check: 5_000,
   },
   // A role that hangs is ended after forty seconds, and takes a few to start. What was withdrawn meanwhile counts until then.
-  authSilence: 60_000,
+  authSilence: LONGEST_SILENCE,
   authQuestions: {
     // Auth holds some 300 back at the most, to hash them and to slow guesses down. All others are answered in milliseconds.
     concurrent: 512,

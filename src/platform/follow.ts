@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { askPeer, PeerFailed } from './ask-peer.ts';
 import { LONGEST_WAIT } from './followed-answer.ts';
+import { FOLLOWER } from './followers.ts';
 import type { HttpClient } from './http-client.ts';
 import type { Logger } from './log.ts';
 import { SingleFlight } from './single-flight.ts';
@@ -36,19 +37,25 @@ export async function askTagged<T>(
     path,
     read,
     longestWait,
+    follower,
   }: {
     readonly peer: string;
     readonly path: string;
     readonly read: (text: string) => T | Promise<T>;
     /** Milliseconds for which a question is to wait there at most. */
     readonly longestWait?: number;
+    /** By which name it is to be known there who holds the answer. */
+    readonly follower?: string;
   },
   { etag, wait }: AskOptions,
 ): Promise<TaggedValue<T> | undefined> {
   const { statusCode, headers, text } = await askPeer(http, peer, {
     method: 'GET',
     path: wait ? `${path}?wait${longestWait === undefined ? '' : `=${longestWait}`}` : path,
-    ...(etag !== undefined && { headers: { 'if-none-match': etag } }),
+    headers: {
+      ...(etag !== undefined && { 'if-none-match': etag }),
+      ...(follower !== undefined && { [FOLLOWER]: follower }),
+    },
     deadline: wait ? (longestWait ?? LONGEST_WAIT) + DEADLINE : DEADLINE,
   });
   if (statusCode === 304) return undefined;

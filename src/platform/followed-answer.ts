@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
+import { FOLLOWER, type FollowerCount, Followers } from './followers.ts';
 import type { Live } from './live.ts';
 
 /** Milliseconds for which a question waits here before it is answered that nothing has changed. */
@@ -20,14 +21,21 @@ interface Question {
 export interface FollowedAnswer {
   /** Answers when there is something new, if that is what is wanted. */
   answer(question: Question): Promise<void>;
+  /** Waits as `?wait=` says until all followers hold what is said now. */
+  followers(question: Question): Promise<FollowerCount>;
 }
 
-/** `write` makes the answer's body of it: once for each value, for every follower asks. `stopping` ends the waiting. */
+/**
+ * `write` makes the answer's body of it: once for each value, for every follower asks. `stopping` ends the waiting. `forgetAfter`:
+ * milliseconds without a question after which a follower does nothing any more by what it holds.
+ */
 export function followedAnswer<T>(
   live: Live<T>,
   write: (value: T) => string,
   stopping: AbortSignal,
+  forgetAfter = LONGEST_WAIT,
 ): FollowedAnswer {
+  const followers = new Followers(forgetAfter);
   let last: (TaggedAnswer & { readonly of: T }) | undefined;
   const current = (): TaggedAnswer => {
     if (last?.of === live.current) return last;
@@ -39,12 +47,14 @@ export function followedAnswer<T>(
   return {
     async answer(context) {
       const known = context.get('if-none-match');
+      if (known !== '' && 'wait' in context.query) followers.note(context.get(FOLLOWER), known, context.res);
       if (current().etag === known && 'wait' in context.query) await waitForChange(context, live, stopping);
       const { etag, body } = current();
       context.set('etag', etag);
       if (etag === known) context.status = 304;
       else context.body = body;
     },
+    followers: ({ query }) => followers.whenCurrent(() => current().etag, waitOf(query), stopping),
   };
 }
 

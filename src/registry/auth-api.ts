@@ -6,6 +6,7 @@
  *     GET  /keys           the public keys by which tokens are verified
  *     GET  /credentials    the credentials that are in force
  *     GET  /policy         the policy that holds
+ *     GET  /gateways       how many gateways hold the credentials that are in force
  *     GET  /status         what became of the policy's files
  *     GET  /metrics        what auth measures
  *
@@ -13,7 +14,7 @@
  *
  * Keys, credentials and policy are answered by 304 while they are those of `If-None-Match`; with `?wait`, only when they
  * have changed, or after `LONGEST_WAIT` (platform/followed-answer.ts), or after as
- * many milliseconds as `?wait=` says.
+ * many milliseconds as `?wait=` says. `/gateways?wait=` is answered when all of them do, or after so many milliseconds.
  */
 import { z } from 'zod';
 
@@ -91,6 +92,12 @@ export interface Credentials {
   /** SHA-256 of what the issuers of client certificates signed, as lower-case hex. */
   readonly revokedCertificates: readonly string[];
 }
+
+/** Gateways that hold what auth says of credentials now, and those that are not known to. */
+export const GATEWAYS = z.object({ current: z.int(), behind: z.int() });
+
+/** Milliseconds for which a gateway serves by what auth said last. */
+export const LONGEST_SILENCE = 60_000;
 
 /** `Credentials` as they come: each in force is to be read by itself, for there may be ten thousand. */
 export const CREDENTIALS = z.object({

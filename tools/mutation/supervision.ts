@@ -87,6 +87,27 @@ export const supervisionMutants: readonly Mutant[] = [
     tests: ['test/auth/signing-key.test.ts'],
   },
   {
+    defence: 'a command says that a change is confirmed only when auth has read it',
+    file: 'src/commands/confirmation.ts',
+    find: 'told !== undefined && isWithdrawn(told.value)',
+    replace: 'told !== undefined',
+    tests: ['test/commands/confirmation.test.ts'],
+  },
+  {
+    defence: 'a change is confirmed only when every gateway has it',
+    file: 'src/platform/followers.ts',
+    find: 'return { current, behind: all.length - current };',
+    replace: 'return { current: all.length, behind: 0 };',
+    tests: ['test/commands/confirmation.test.ts'],
+  },
+  {
+    defence: 'an auth that hangs is not taken for no mirror',
+    file: 'src/commands/confirmation.ts',
+    find: 'if (error instanceof PeerUnreachable) return { missing: NO_ANSWER };',
+    replace: "if (error instanceof PeerUnreachable) return 'no mirror';",
+    tests: ['test/commands/confirmation.test.ts'],
+  },
+  {
     defence: 'nothing is served by what auth said too long ago',
     file: 'src/gateway/admission/admit.ts',
     find: '    credentials.throwIfStale();\n',

@@ -90,5 +90,11 @@ export function randomPassword(): string {
  * it, so that a token dies with the password that it was issued for.
  */
 export function passwordCredential(name: string, hash: string): string {
-  return `pw_${createHash('sha256').update(`${name}:${hash}`).digest('hex').slice(0, 20)}`;
+  return `${PASSWORD_PREFIX}${createHash('sha256').update(`${name}:${hash}`).digest('hex').slice(0, 20)}`;
 }
+
+export function isPasswordCredential(id: string): boolean {
+  return id.startsWith(PASSWORD_PREFIX);
+}
+
+const PASSWORD_PREFIX = 'pw_';

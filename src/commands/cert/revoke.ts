@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import type { AuthState, StoredCertificate } from '../../auth/state/auth-state.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { readRegularFile } from '../../platform/regular-file.ts';
+import { confirmWithdrawal, type Withdrawal } from '../confirmation.ts';
 import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
 import { type CertOptions, fingerprintOf, refuse, toStored, withState } from './stored.ts';
 
@@ -20,7 +21,13 @@ export async function revokeCert(which: string, options: CertOptions, terminal: 
       const isNew = await revoke(certificate, state, known);
       printLine(terminal.stdout, `${name} ${fingerprint} is revoked${isNew ? '' : ' already'}`);
     }
-    return 0;
+    const withdrawal: Withdrawal = {
+      done: certificates.length === 1 ? 'the certificate is revoked' : 'the certificates are revoked',
+      refused: certificates.length === 1 ? 'it' : 'them',
+      isWithdrawn: ({ revokedCertificates }) =>
+        certificates.every(({ tbsHash }) => revokedCertificates.has(tbsHash)),
+    };
+    return confirmWithdrawal(withdrawal, options.home, terminal);
   });
 }
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { JSONWebKeySet } from 'jose';
 import type { z } from 'zod';
 import type { Policy } from '../../access/policy.ts';
@@ -93,6 +94,8 @@ export function openAuthClient(socket: string, questions = GATEWAY_LIMITS.authQu
 
 class SocketAuthClient implements AuthClient {
   readonly #http: HttpClient;
+  /** So that auth knows which gateways hold what it says. */
+  readonly #name = randomUUID();
 
   constructor(http: HttpClient) {
     this.#http = http;
@@ -120,7 +123,7 @@ class SocketAuthClient implements AuthClient {
     const read = (body: string) => runInSlices(readingCredentials(body));
     return askTagged(
       this.#http,
-      { peer: PEER, path: '/credentials', read, longestWait: SIGN_OF_LIFE },
+      { peer: PEER, path: '/credentials', read, longestWait: SIGN_OF_LIFE, follower: this.#name },
       options,
     );
   }

@@ -1,0 +1,121 @@
+/** Does the running mirror refuse what a command has withdrawn? */
+import { connect } from 'node:net';
+import { askPeer, PeerFailed, parseAnswer } from '../platform/ask-peer.ts';
+import { askTagged } from '../platform/follow.ts';
+import { type HttpClient, openSocketClient, PeerUnreachable } from '../platform/http-client.ts';
+import { isPermissionDenied } from '../platform/reason.ts';
+import { socketAddress } from '../platform/unix-socket.ts';
+import { CREDENTIAL, CREDENTIALS, GATEWAYS } from '../registry/auth-api.ts';
+import { whoMustRun } from './explain-error.ts';
+import { type HomePaths, pathsIn } from './home.ts';
+import { type ExitCode, printLine, type Terminal } from './terminal.ts';
+
+export interface Withdrawal {
+  /** What was done, as a sentence begins: "ana is disabled". */
+  readonly done: string;
+  /** What is refused from now on: "ana’s logins and tokens". */
+  readonly refused: string;
+  /** Do these credentials, which auth says are in force, contain it no more? */
+  readonly isWithdrawn: (credentials: InForceNow) => boolean;
+}
+
+/** What auth says is in force. */
+export interface InForceNow {
+  /** Who each credential is, by its id. */
+  readonly subjects: ReadonlyMap<string, string>;
+  readonly revokedCertificates: ReadonlySet<string>;
+}
+
+/** Milliseconds. A change holds within one second on a mirror that is well. */
+const PATIENCE = 3_000;
+const PEER = 'auth';
+
+type Confirmation = 'confirmed' | 'no mirror' | { readonly missing: string };
+
+/** Says what was done, and whether the running mirror confirms it: 1 where one runs and does not. */
+export async function confirmWithdrawal(
+  withdrawal: Withdrawal,
+  home: string,
+  { stdout, stderr }: Terminal,
+): Promise<ExitCode> {
+  const { done, refused } = withdrawal;
+  const confirmation = await confirm(withdrawal, pathsIn(home));
+  if (confirmation === 'confirmed') {
+    printLine(stdout, `${done}; the running mirror refuses ${refused} from now on`);
+    return 0;
+  }
+  if (confirmation === 'no mirror') {
+    printLine(stdout, `${done}; no mirror runs here, and one that starts refuses ${refused}`);
+    return 0;
+  }
+  const { missing } = confirmation;
+  printLine(
+    stderr,
+    `hubgate: ${done}, but the running mirror has not confirmed that it refuses ${refused}: ${missing}`,
+  );
+  return 1;
+}
+
+async function confirm(withdrawal: Withdrawal, paths: HomePaths): Promise<Confirmation> {
+  const { authSocket, coreSocket } = paths;
+  try {
+    if (await isServed(authSocket)) {
+      await using auth = openSocketClient(authSocket);
+      return await askAuth(withdrawal, auth);
+    }
+    return (await isServed(coreSocket)) ? { missing: NO_ANSWER } : 'no mirror';
+  } catch (error) {
+    if (isPermissionDenied(error)) return { missing: `this user may not ask it; ${whoMustRun(paths.home)}` };
+    if (error instanceof PeerUnreachable) return { missing: NO_ANSWER };
+    if (error instanceof PeerFailed) return { missing: `${error.message}; see hubgate doctor` };
+    throw error;
+  }
+}
+
+const NO_ANSWER = 'auth does not answer; see hubgate doctor';
+
+/** @throws where this user may not know. */
+async function isServed(socket: string): Promise<boolean> {
+  const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+  const connection = connect(socketAddress(socket), () => resolve(true));
+  connection.on('error', (error: NodeJS.ErrnoException) =>
+    // A backlog that is full is somebody's who hangs.
+    isPermissionDenied(error) ? reject(error) : resolve(error.code === 'EAGAIN'),
+  );
+  return promise.finally(() => connection.destroy());
+}
+
+async function askAuth({ isWithdrawn }: Withdrawal, auth: HttpClient): Promise<Confirmation> {
+  const end = performance.now() + PATIENCE;
+  const left = () => Math.max(0, Math.ceil(end - performance.now()));
+  let etag: string | undefined;
+  for (;;) {
+    const question = { peer: PEER, path: '/credentials', read: readInForce, longestWait: left() };
+    const told = await askTagged(auth, question, { etag, wait: etag !== undefined });
+    if (told !== undefined && isWithdrawn(told.value)) break;
+    if (left() === 0)
+      return { missing: 'auth has not read the change; its log says why, and so does hubgate check' };
+    etag = told?.etag ?? etag;
+  }
+  return askForGateways(auth, left());
+}
+
+function readInForce(text: string): InForceNow {
+  const { inForce, revokedCertificates } = CREDENTIALS.parse(JSON.parse(text));
+  const subjects = Object.entries(inForce).map(
+    ([id, credential]) => [id, CREDENTIAL.parse(credential).subject] as const,
+  );
+  return { subjects: new Map(subjects), revokedCertificates: new Set(revokedCertificates) };
+}
+
+async function askForGateways(auth: HttpClient, left: number): Promise<Confirmation> {
+  const path = `/gateways?wait=${left}`;
+  const answer = await askPeer(auth, PEER, { method: 'GET', path, deadline: left + PATIENCE });
+  const { current, behind } = parseAnswer(PEER, answer, GATEWAYS);
+  if (current > 0 && behind === 0) return 'confirmed';
+  const missing =
+    behind === 0
+      ? 'auth does, but no gateway asks auth'
+      : `auth and ${current} of ${current + behind} gateways do, and the rest does not answer`;
+  return { missing: `${missing}; see hubgate doctor` };
+}
