@@ -5,6 +5,8 @@ import type { Config } from '../config/config.ts';
 import { ensureServerCertificate } from '../pki/local-ca.ts';
 import { createFiles } from '../platform/atomic-file.ts';
 import { systemClock } from '../platform/clock.ts';
+import { isDiskFailure } from '../platform/disk-failure.ts';
+import { makeDirectory } from '../platform/make-directory.ts';
 import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import { type HomePaths, inHome, ROLES, type Role } from './home.ts';
 import { isPairConfigured } from './server-certificate.ts';
@@ -34,12 +36,21 @@ export async function prepare(config: Config, paths: HomePaths, scope: PrepareSc
   const { role } = scope;
   const wanted = (one: Role) => role === undefined || role === one;
   for (const one of ROLES.filter(wanted)) await mkdir(paths.runtime[one], { recursive: true, mode: 0o750 });
-  if (wanted('core')) await mkdir(config.cache.directory, { recursive: true, mode: 0o750 });
+  if (wanted('core')) await makeCacheDirectory(config.cache.directory);
   if (wanted('auth')) await preparePolicy(paths);
   const ca = wanted('gateway') ? await prepareGateway(config, paths, scope) : undefined;
   // The password last: nothing that fails after it can keep it from being printed.
   const firstPassword = wanted('auth') ? await prepareAuth(config, paths) : undefined;
   return { ...(ca !== undefined && { ca }), ...(firstPassword !== undefined && { firstPassword }) };
+}
+
+/** A cache that cannot be written stops no start: the core says so, and tries again. */
+async function makeCacheDirectory(directory: string): Promise<void> {
+  try {
+    await makeDirectory(directory, 0o750);
+  } catch (error) {
+    if (!isDiskFailure(error)) throw error;
+  }
 }
 
 /** What hashes is loaded when there is something to hash: the supervisor that calls this lives on. */

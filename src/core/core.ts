@@ -74,7 +74,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const limit = new CacheLimit({ maxSize: options.maxSize, directory: options.directory, store });
   log.info(
     { maxSize: options.maxSize, directory: options.directory },
-    `the cache may grow to ${writeSize(await limit.bytes())}`,
+    `the cache may grow to ${writeSize(await limit.reported())}`,
   );
   const sweeping = stack.use(
     sweep({
@@ -93,10 +93,12 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const probe = async () => {
     // A disk that is full may be full of what can go.
     await sweeping.now();
+    await store.probe();
     await space.check();
-    await store.content.probe();
   };
   const writes = stack.use(new CacheWrites({ probe, probeEvery: limits.probeCacheEvery, log }));
+  if (store.failure !== undefined) writes.failed(store.failure);
+  store.index.onFailure = (error) => writes.failed(error);
   stack.use(scrub({ store, directory: options.directory, clock, log }));
   const rooms = { store, client, memberships, writes, space, limits, clock, log };
   const blobs = new BlobPull(rooms);

@@ -166,6 +166,8 @@ export const SCRUB = {
   recheckAfter: 30 * 24 * 60 * 60_000,
   /** Milliseconds to the next look when there is nothing to check. */
   idle: 60_000,
+  /** Milliseconds to the next look when content could not be read or set aside. */
+  afterFailure: 60_000,
 };
 
 /** Questions of gateways that the core works on at a time, fills not among them: what eight gateways ask at the most. */

@@ -14,7 +14,7 @@ import type { UpstreamOptions } from './upstream/upstream.ts';
 
 export interface OperationsOptions {
   readonly store: Store;
-  readonly limit: Pick<CacheLimit, 'bytes'>;
+  readonly limit: Pick<CacheLimit, 'reported'>;
   readonly client: RegistryClient;
   readonly transport: Transport;
   readonly writes: CacheWrites;
@@ -49,7 +49,7 @@ export function createOperations(options: OperationsOptions): Operations {
         cache: {
           blobs,
           bytes,
-          maxSize: await limit.bytes(),
+          maxSize: await limit.reported(),
           repositories,
           unwritten: writes.unwritten,
           writable: !writes.isFailing,

@@ -1,6 +1,7 @@
 import type { Mutant } from './mutant.ts';
 
 const FAIR = ['test/core/pull/fair-fills.test.ts'];
+const UNWRITABLE = ['test/gateway/unwritable-disk.test.ts'];
 const FULL_DISK = ['test/gateway/full-disk.test.ts'];
 
 /** The defences of pulls against a disk that is full or cannot be written, and of the disk against the cache. */
@@ -116,5 +117,75 @@ export const diskMutants: readonly Mutant[] = [
     find: 'if (core === undefined || core.cache.writable)',
     replace: 'if (true)',
     tests: ['test/commands/doctor/server.test.ts'],
+  },
+  {
+    defence: 'a core starts although its index cannot be written',
+    file: 'src/core/store/sqlite-file.ts',
+    find: 'return { database: openSubstitute(file, log), failure };',
+    replace: 'throw failure;',
+    tests: UNWRITABLE,
+  },
+  {
+    defence: 'on a disk that cannot be written, what the index knows is still known',
+    file: 'src/core/store/sqlite-file.ts',
+    find: 'return openCopy(file);',
+    replace: 'return openDatabase(IN_MEMORY);',
+    tests: UNWRITABLE,
+  },
+  {
+    defence: 'what a killed core left in the journal of the index counts on a read-only disk',
+    file: 'src/core/store/sqlite-file.ts',
+    find: "for (const suffix of ['', '-wal']) copyIfPresent",
+    replace: "for (const suffix of ['']) copyIfPresent",
+    tests: UNWRITABLE,
+  },
+  {
+    defence: 'what was learnt or taken back while the disk could not be written is written later',
+    file: 'src/core/store/sqlite-index.ts',
+    find: 'if (this.#failure !== undefined) {',
+    replace: 'if (false) {',
+    tests: UNWRITABLE,
+  },
+  {
+    defence: 'a torn index on a read-only disk is no reason not to start',
+    file: 'src/core/store/sqlite-file.ts',
+    find: "what is cached is confirmed upstream again',\n    );\n    return openDatabase(IN_MEMORY);",
+    replace: "what is cached is confirmed upstream again',\n    );\n    throw error;",
+    tests: UNWRITABLE,
+  },
+  {
+    defence: 'a core starts although the directories of its cache cannot be made',
+    file: 'src/core/store/store.ts',
+    find: 'if (reason === undefined) throw cause;',
+    replace: 'throw cause;',
+    tests: UNWRITABLE,
+  },
+  {
+    defence: 'directories that are missing are made when the disk can be written again',
+    file: 'src/core/store/store.ts',
+    find: '    async probe() {\n      await make();',
+    replace: '    async probe() {',
+    tests: UNWRITABLE,
+  },
+  {
+    defence: 'a cache that cannot be written at the start is said to be one',
+    file: 'src/core/core.ts',
+    find: 'if (store.failure !== undefined) writes.failed(store.failure);',
+    replace: '',
+    tests: UNWRITABLE,
+  },
+  {
+    defence: 'an index that cannot be written is said to be one',
+    file: 'src/core/core.ts',
+    find: 'store.index.onFailure = (error) => writes.failed(error);',
+    replace: '',
+    tests: UNWRITABLE,
+  },
+  {
+    defence: 'a read-only disk is told from a directory that is missing',
+    file: 'src/platform/make-directory.ts',
+    find: "!== 'ENOENT') throw error;",
+    replace: "!== '') throw error;",
+    tests: UNWRITABLE,
   },
 ];

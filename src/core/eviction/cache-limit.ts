@@ -17,16 +17,24 @@ export interface CacheLimitOptions {
  */
 export class CacheLimit {
   readonly #options: CacheLimitOptions;
+  #last = 0;
 
   constructor(options: CacheLimitOptions) {
     this.#options = options;
   }
 
+  /** @throws if the disk cannot be asked. */
   async bytes(): Promise<number> {
     const { maxSize, directory, store } = this.#options;
     if (maxSize !== 'auto') return maxSize;
     const [{ bytes }, { total, free }] = await Promise.all([store.index.stats(), diskSpace(directory)]);
-    return autoSize({ used: bytes, free, total });
+    this.#last = autoSize({ used: bytes, free, total });
+    return this.#last;
+  }
+
+  /** For reports: the same, or what it was when the disk could last be asked; 0 if it never could. */
+  reported(): Promise<number> {
+    return this.bytes().catch(() => this.#last);
   }
 }
 

@@ -55,9 +55,10 @@ export class CacheWrites implements AsyncDisposable {
   }
 
   #probeLater(): void {
-    clearTimeout(this.#timer);
-    if (this.#isDisposed) return;
+    // Further failures do not put it off.
+    if (this.#isDisposed || this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
+      this.#timer = undefined;
       this.#probing = this.#probe();
     }, this.#options.probeEvery).unref();
   }

@@ -121,7 +121,8 @@ export class Download {
   async #ask(repository: RepositoryName, receive: ReceiveOptions): Promise<Opened> {
     const partial = await this.#partial;
     if (partial === undefined) return UNWRITABLE;
-    const measured = await this.#options.space.measure();
+    const measured = await this.#measure();
+    if (measured === undefined) return UNWRITABLE;
     const rest = await receive.open(partial.left, undefined);
     const isTooMuch = partial.left > 0 && rest.kind === 'cannot' && rest.trouble.cause === 'unfit';
     const answer = isTooMuch ? await receive.open(0, undefined) : rest;
@@ -132,6 +133,15 @@ export class Download {
       this.#fill = this.#begin(partial, answer.value, { isTooMuch, measured, receive });
     }
     return this.#fill;
+  }
+
+  /** A disk that does not say how much is free is not written to. */
+  #measure(): Promise<MeasuredSpace | undefined> {
+    const { space, writes } = this.#options;
+    return space.measure().catch((error: Error) => {
+      writes.failed(error);
+      return undefined;
+    });
   }
 
   async #begin(

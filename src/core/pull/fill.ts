@@ -130,7 +130,9 @@ export class Fill {
       // Meanwhile another thread writes them.
       hash.update(bytes);
       await appended;
-      await this.#options.reservation.wrote(bytes.length);
+      await this.#options.reservation.wrote(bytes.length).catch((error: Error) => {
+        throw error instanceof NoSpace ? error : new CacheFault(error);
+      });
       this.#advance({ kind: 'filling', written: partial.size });
     }
   }

@@ -37,15 +37,7 @@ const READ_SIZE = 1024 * 1024;
 const PROBE_SIZE = 1024 * 1024;
 
 /** The content store in a local directory. Fills that broke off a day ago are cleared away. */
-export async function openFileContentStore(root: string, clock: Clock): Promise<ContentStore> {
-  // Each is made, and its entry synced, before anything can be published below it.
-  for (const directory of DIRECTORIES) await makeDirectory(path.join(root, directory));
-  const store = new FileContentStore(root, clock);
-  await store.clearPartials();
-  return store;
-}
-
-class FileContentStore implements ContentStore {
+export class FileContentStore implements ContentStore {
   readonly #root: string;
   readonly #clock: Clock;
   /** A name is there before it is safe: whoever looks for it waits until it would outlive a power cut. */
@@ -54,6 +46,11 @@ class FileContentStore implements ContentStore {
   constructor(root: string, clock: Clock) {
     this.#root = root;
     this.#clock = clock;
+  }
+
+  /** Each is made, and its entry synced, before anything can be published below it. */
+  async makeDirectories(): Promise<void> {
+    for (const directory of DIRECTORIES) await makeDirectory(path.join(this.#root, directory));
   }
 
   async find(digest: Digest): Promise<StoredContent | undefined> {
@@ -82,7 +79,9 @@ class FileContentStore implements ContentStore {
 
   async *list(): AsyncGenerator<ListedContent, void> {
     for (const directory of BLOB_DIRECTORIES) {
-      for await (const entry of await opendir(path.join(this.#root, directory), { recursive: true })) {
+      // On a disk that cannot be written it may not be made yet.
+      const entries = await opendir(path.join(this.#root, directory), { recursive: true }).catch(absent);
+      for await (const entry of entries ?? []) {
         const digest = entry.isFile() ? digestOfBlob(path.basename(directory), entry.name) : undefined;
         if (digest === undefined) continue;
         const found = await this.find(digest);
@@ -94,7 +93,7 @@ class FileContentStore implements ContentStore {
   /** A fill under way writes at least now and then, so its file is young. */
   async clearPartials(): Promise<void> {
     const directory = path.join(this.#root, PARTIAL_DIRECTORY);
-    for (const name of await readdir(directory)) {
+    for (const name of (await readdir(directory).catch(absent)) ?? []) {
       const file = path.join(directory, name);
       const stats = await stat(file).catch(absent);
       if (stats !== undefined && stats.mtimeMs < this.#clock() - KEEP_PARTIAL_FOR)
@@ -122,7 +121,8 @@ class FileContentStore implements ContentStore {
         await handle.close();
       }
     } finally {
-      await unlink(file).catch(absent);
+      // Why it could not be written is worth more.
+      await unlink(file).catch(() => {});
     }
   }
 

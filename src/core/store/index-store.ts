@@ -12,6 +12,13 @@ export interface IndexStore extends AsyncDisposable {
   /** Did it know of no content when it was opened? Then there may be some all the same. */
   readonly isNew: boolean;
 
+  /** Why what is written here does not outlive the process; undefined if it does. */
+  readonly failure: Error | undefined;
+  /** Is called when something could not be written because of the disk. */
+  onFailure: ((error: Error) => void) | undefined;
+  /** Writes down what could not be written. Rejects while it cannot be. */
+  probe(): Promise<void>;
+
   /**
    * Counts what was taken back of what could be read here: links, content, a tag that names another manifest, a repository that
    * is public no longer. Who remembers an answer forgets it then.

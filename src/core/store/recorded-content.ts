@@ -32,12 +32,12 @@ export class RecordedContent implements ContentStore {
   }
 
   async find(digest: Digest): Promise<FoundContent | undefined> {
-    const found = await this.#content.find(digest);
+    const found = await this.#unlessBroken(digest, this.#content.find(digest));
     if (found === undefined) return undefined;
     const entry = await this.#index.content(digest);
     if (entry === undefined) await this.#learn({ digest, size: found.size });
     else if (entry.size !== found.size) {
-      await this.setAside(digest);
+      await this.#unlessBroken(digest, this.setAside(digest));
       return undefined;
     }
     this.#uses.set(digest, this.#clock());
@@ -55,12 +55,22 @@ export class RecordedContent implements ContentStore {
   }
 
   async read(digest: Digest): Promise<Buffer | undefined> {
-    return (await this.find(digest)) === undefined ? undefined : this.#content.read(digest);
+    return (await this.find(digest)) === undefined ? undefined : this.readFound(digest);
   }
 
   /** The bytes of what `find` has just found. */
   readFound(digest: Digest): Promise<Buffer | undefined> {
-    return this.#content.read(digest);
+    return this.#unlessBroken(digest, this.#content.read(digest));
+  }
+
+  /** Content that cannot be read or set aside is as good as absent: it is fetched again. */
+  async #unlessBroken<T>(digest: Digest, task: Promise<T>): Promise<T | undefined> {
+    try {
+      return await task;
+    } catch (error) {
+      this.#log.error({ digest, error: (error as Error).message }, 'content in the cache cannot be used');
+      return undefined;
+    }
   }
 
   /** `manifestType`: of a manifest that was judged. */

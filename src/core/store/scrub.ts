@@ -28,9 +28,19 @@ export function scrub({ store, directory, clock, log }: ScrubOptions): AsyncDisp
         urgent = false;
         return SCRUB.idle;
       }
-      const size = await check(digest, store, directory, signal);
+      const size = await check(digest, store, directory, signal).catch((error: Error) => {
+        if (!signal.aborted)
+          log.error(
+            { digest, error: error.message },
+            'content in the cache cannot be compared with its digest',
+          );
+        return undefined;
+      });
+      // Also if that failed: what cannot be read or set aside must not be in the way of the rest.
       if (!signal.aborted) await store.index.putChecked(digest, clock());
-      return Math.ceil((size * 1000) / (urgent ? SCRUB.urgentPace : SCRUB.pace));
+      return size === undefined
+        ? SCRUB.afterFailure
+        : Math.ceil((size * 1000) / (urgent ? SCRUB.urgentPace : SCRUB.pace));
     },
     log,
   );

@@ -1,3 +1,4 @@
+import { existsSync, realpathSync } from 'node:fs';
 import type { SQLOutputValue, StatementResultingChanges } from 'node:sqlite';
 import { setImmediate as turn } from 'node:timers/promises';
 import { LiveValue } from '../../platform/live.ts';
@@ -20,7 +21,14 @@ import type {
   UnusedContent,
   VisibilityEntry,
 } from './index-store.ts';
-import { isUnusable, openDatabase, openOrBeginAnew, setAside } from './sqlite-file.ts';
+import {
+  isUnusable,
+  type OpenIndexFile,
+  openIndexFile,
+  replaceUnusable,
+  whyUnwritable,
+  writeSubstitute,
+} from './sqlite-file.ts';
 import { type OpenDatabase, prepare } from './sqlite-statements.ts';
 
 /**
@@ -39,17 +47,25 @@ const BATCH = 500;
  * @throws where the file can be neither used nor replaced.
  */
 export function openSqliteIndex(file: string, log: Logger): IndexStore {
-  const index = new SqliteIndex(file, log);
+  const index = new SqliteIndex(behindLink(file), log);
   void index.finishForgetting();
   return index;
+}
+
+/** SQLite puts the journal beside the file itself, wherever a link to it is. */
+function behindLink(file: string): string {
+  return existsSync(file) ? realpathSync(file) : file;
 }
 
 class SqliteIndex implements IndexStore {
   readonly isNew: boolean;
   readonly withdrawals = new LiveValue(0);
+  onFailure: ((error: Error) => void) | undefined;
   readonly #file: string;
   readonly #log: Logger;
   #open: OpenDatabase;
+  /** Why the open database is a substitute for the file. */
+  #failure: Error | undefined;
   #failing = false;
   /** What should be forgotten and could not be: nothing is known of it meanwhile. */
   readonly #withdrawn = new Set<RepositoryName>();
@@ -57,8 +73,30 @@ class SqliteIndex implements IndexStore {
   constructor(file: string, log: Logger) {
     this.#file = file;
     this.#log = log;
-    this.#open = prepare(openOrBeginAnew(file, log));
+    const { database, failure } = openIndexFile(file, log);
+    this.#open = prepare(database);
+    this.#failure = failure;
     this.isNew = this.#open.select.anyContent.get() === undefined;
+  }
+
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  async probe(): Promise<void> {
+    if (this.#failure !== undefined) {
+      this.#open = prepare(writeSubstitute(this.#open.database, this.#file, this.#log));
+      this.#failure = undefined;
+      return;
+    }
+    const { change } = this.#open;
+    change.begin.run();
+    try {
+      change.probe.run();
+      change.commit.run();
+    } finally {
+      if (this.#open.database.isTransaction) change.rollback.run();
+    }
   }
 
   async link(repository: RepositoryName, kind: LinkKind, digest: Digest): Promise<Link | undefined> {
@@ -367,6 +405,8 @@ class SqliteIndex implements IndexStore {
       else if (!this.#failing) {
         this.#failing = true;
         this.#log.error({ file: this.#file, error: (error as Error).message }, 'the index fails');
+        const failure = whyUnwritable(this.#file, error);
+        if (failure !== undefined) this.onFailure?.(failure);
       }
       return undefined;
     }
@@ -374,8 +414,10 @@ class SqliteIndex implements IndexStore {
 
   #beginAnew(error: Error): void {
     this.#open.database.close();
-    setAside(this.#file, error, this.#log);
-    this.#open = prepare(openDatabase(this.#file));
+    const { database, failure }: OpenIndexFile = replaceUnusable(this.#file, error, this.#log);
+    this.#open = prepare(database);
+    this.#failure = failure;
     this.#withdraw();
+    if (failure !== undefined) this.onFailure?.(failure);
   }
 }

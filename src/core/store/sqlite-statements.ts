@@ -156,6 +156,8 @@ const CHANGE = {
   removeChildren: 'DELETE FROM child WHERE parent = ?',
   touch: 'UPDATE content SET used_at = ?2 WHERE digest = ?1 AND used_at < ?2',
   putChecked: 'UPDATE content SET checked_at = ? WHERE digest = ?',
+  /** Changes nothing, and is written all the same. */
+  probe: 'UPDATE total SET blobs = blobs',
   begin: 'BEGIN IMMEDIATE',
   commit: 'COMMIT',
   rollback: 'ROLLBACK',

@@ -2,13 +2,15 @@
  * What the cache holds: content by digest, and what is known of repositories. It depends on the disk, and must not know
  * why something is wanted, by whom, or where it comes from.
  */
-import { mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
+import { readFile, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomically } from '../../platform/atomic-file.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { diskFailure } from '../../platform/disk-failure.ts';
 import { every, once } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
-import { openFileContentStore } from './file-content-store.ts';
+import { makeDirectory } from '../../platform/make-directory.ts';
+import { FileContentStore } from './file-content-store.ts';
 import type { IndexStore } from './index-store.ts';
 import { INDEX_FILE, RUNNING_FILE, VERSION, VERSION_FILE } from './layout.ts';
 import { RecordedContent } from './recorded-content.ts';
@@ -19,19 +21,31 @@ export interface Store extends AsyncDisposable {
   readonly index: IndexStore;
   /** Did the run before end without saying so, as by a power cut? */
   readonly wasUnclean: boolean;
+  /** Why the cache could not be written when it was opened; undefined if it could. */
+  readonly failure: Error | undefined;
+  /** Makes what is missing of the cache, and writes something. Rejects if that fails. */
+  probe(): Promise<void>;
 }
 
 const FLUSH_EVERY = 10_000;
 const CLEAR_EVERY = 60 * 60_000;
 
-/** Opens the store under `directory`, which is made where it is missing. A second one on the same directory is refused. */
+/**
+ * Opens the store under `directory`, which is made where it is missing. A second one on the same directory is refused. A disk that
+ * cannot be written does not stop it: what can be read is there, and `probe` makes the rest when the disk can be written again.
+ */
 export async function openStore(directory: string, log: Logger, clock: Clock): Promise<Store> {
-  await mkdir(directory, { recursive: true, mode: 0o750 });
-  await checkVersion(path.join(directory, VERSION_FILE));
+  const files = new FileContentStore(directory, clock);
+  const make = async () => {
+    await makeDirectory(directory, 0o750);
+    await checkVersion(path.join(directory, VERSION_FILE));
+    await files.makeDirectories();
+  };
+  const unmade = await unlessUnwritable(directory, make);
   await using stack = new AsyncDisposableStack();
-  // The index comes first: it is the lock.
+  // The index comes before what others may be writing: it is the lock.
   const index = stack.use(openSqliteIndex(path.join(directory, INDEX_FILE), log));
-  const files = await openFileContentStore(directory, clock);
+  const uncleared = await unlessUnwritable(directory, () => files.clearPartials());
   const content = new RecordedContent(files, index, clock, log);
   const wasUnclean = await markRunning(path.join(directory, RUNNING_FILE));
   stack.defer(() => unlink(path.join(directory, RUNNING_FILE)).catch(() => {}));
@@ -40,7 +54,30 @@ export async function openStore(directory: string, log: Logger, clock: Clock): P
   stack.use(every(CLEAR_EVERY, async () => void (await content.clearPartials()), log));
   if (index.isNew || wasUnclean) stack.use(once((signal) => content.relearn(signal), log));
   const opened = stack.move();
-  return { content, index, wasUnclean, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  return {
+    content,
+    index,
+    wasUnclean,
+    failure: unmade ?? index.failure ?? uncleared,
+    async probe() {
+      await make();
+      await content.probe();
+      await index.probe();
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** Why `task` could not write to the cache; undefined if it could. */
+async function unlessUnwritable(directory: string, task: () => Promise<void>): Promise<Error | undefined> {
+  try {
+    await task();
+    return undefined;
+  } catch (cause) {
+    const reason = diskFailure(path.join(directory, INDEX_FILE), cause);
+    if (reason === undefined) throw cause;
+    return new Error(`${directory} (cache.directory) cannot be written: ${reason}`, { cause });
+  }
 }
 
 /** Was it marked already? */
