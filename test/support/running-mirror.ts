@@ -33,7 +33,10 @@ export class RunningMirror implements AsyncDisposable {
     for (let attempt = 1; ; attempt++) {
       const home = await mkdtemp(path.join(tmpdir(), 'hubgate-home-'));
       const mirror = new RunningMirror(home, await freePort(), await freePort(), options);
-      const isUp = await mirror.#start();
+      const isUp = await mirror.#start().catch(async (error: unknown) => {
+        await mirror[Symbol.asyncDispose]();
+        throw new Error(`the mirror does not start: ${mirror.output}`, { cause: error });
+      });
       if (isUp || options.mayFail === true) return mirror;
       await mirror[Symbol.asyncDispose]();
       // Another test was given the same port.

@@ -5,7 +5,7 @@
  *   npm run mutate                 all defences
  *   npm run mutate -- pull disk    the defences of these areas, or those whose text contains a word
  */
-import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -104,6 +104,8 @@ async function judge(
 
 async function copyOfCheckout(): Promise<string> {
   const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-mutation-'));
+  // Some tests run a command as another user, and are skipped where that one may not read the checkout.
+  await chmod(directory, 0o755);
   for (const name of COPIED) await cp(path.join(ROOT, name), path.join(directory, name), { recursive: true });
   await symlink(path.join(ROOT, 'node_modules'), path.join(directory, 'node_modules'));
   return directory;

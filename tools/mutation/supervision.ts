@@ -98,7 +98,21 @@ export const supervisionMutants: readonly Mutant[] = [
     file: 'src/platform/followers.ts',
     find: 'return { current, behind: all.length - current };',
     replace: 'return { current: all.length, behind: 0 };',
-    tests: ['test/commands/confirmation.test.ts'],
+    tests: ['test/platform/followers.test.ts'],
+  },
+  {
+    defence: 'a gateway that hangs counts as one that has not confirmed',
+    file: 'src/platform/followers.ts',
+    find: 'const hasGone = !response.writableFinished;',
+    replace: 'const hasGone = true;',
+    tests: ['test/platform/followers.test.ts'],
+  },
+  {
+    defence: 'an auth that has just started waits for all gateways before it confirms',
+    file: 'src/platform/followers.ts',
+    find: ' && now >= complete',
+    replace: '',
+    tests: ['test/platform/followers.test.ts'],
   },
   {
     defence: 'an auth that hangs is not taken for no mirror',
