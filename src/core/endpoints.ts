@@ -332,10 +332,11 @@ function sendDocument(context: Context, { bytes, next, age }: PulledDocument): v
   if (next !== undefined) context.set(CORE_HEADERS.next, writePage(next));
 }
 
-function refuse(context: Context, { error, retryAfter, age }: Refusal): void {
+function refuse(context: Context, { error, retryAfter, age, mediaType }: Refusal): void {
   context.status = ERRORS[error].status;
   context.body = errorBody(error);
   context.set({ 'content-type': 'application/json', [CORE_HEADERS.error]: error });
   if (retryAfter !== undefined) context.set('retry-after', String(retryAfter));
+  if (mediaType !== undefined) context.set(CORE_HEADERS.mediaType, mediaType);
   if (age !== undefined) context.set('age', String(age));
 }

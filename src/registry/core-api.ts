@@ -22,6 +22,8 @@ export const CORE_HEADERS = {
   caller: 'hubgate-caller',
   /** The id that the requests of one pull have in common. */
   pull: 'hubgate-pull',
+  /** The type of a manifest that is not mirrored. */
+  mediaType: 'hubgate-media-type',
   /** What the answer has cost until then, each where it is not 0. The rest, of a fill, is in its last line. */
   upstreamRequests: 'hubgate-upstream-requests',
   countedPulls: 'hubgate-counted-pulls',

@@ -10,6 +10,11 @@ export const ERRORS = {
   DENIED: { status: 403, code: 'DENIED', message: 'requested access to the resource is denied' },
   NAME_UNKNOWN: { status: 404, code: 'NAME_UNKNOWN', message: 'repository name not known to this mirror' },
   MANIFEST_UNKNOWN: { status: 404, code: 'MANIFEST_UNKNOWN', message: 'manifest unknown' },
+  NOT_MIRRORED: {
+    status: 404,
+    code: 'MANIFEST_UNKNOWN',
+    message: 'manifests of this type are not mirrored; pull this one from the registry itself',
+  },
   BLOB_UNKNOWN: { status: 404, code: 'BLOB_UNKNOWN', message: 'blob unknown to this mirror' },
   BAD_REQUEST: { status: 400, code: 'UNSUPPORTED', message: 'the request is malformed' },
   UNSUPPORTED: {

@@ -16,3 +16,21 @@ export function parseManifestMediaType(header: string): ManifestMediaType | unde
   const essence = header.split(';', 1)[0]?.trim().toLowerCase();
   return MANIFEST_MEDIA_TYPES.find((type) => type === essence);
 }
+
+/** RFC 9110 §8.3.1, of a length that is fit for a header, a log and a message. */
+const OWN_TYPE = /^application\/vnd\.[a-z0-9.+-]{1,100}$/;
+
+/**
+ * Reads the type of a manifest that registries have and this mirror does not serve: schema 1, and the artifact manifests that
+ * came before OCI 1.1.
+ */
+export function parseUnmirroredMediaType(header: string): string | undefined {
+  const essence = header.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  const isManifest = OWN_TYPE.test(essence) && essence.includes('manifest');
+  return isManifest && parseManifestMediaType(essence) === undefined ? essence : undefined;
+}
+
+/** What clients are told of such a manifest. */
+export function unmirroredMessage(mediaType: string): string {
+  return `manifests of type ${mediaType} are not mirrored; pull this one from the registry itself`;
+}

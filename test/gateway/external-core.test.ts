@@ -134,3 +134,14 @@ test('its trouble is trouble, and not "not found"; a redirect of its storage is 
   await registry.stop();
   assert.equal((await hubgate.ask('/v2/alpine/manifests/latest', USER)).status, 503);
 });
+
+test('a manifest of a type that is not mirrored is called that, and no trouble', async () => {
+  const type = 'application/vnd.oci.artifact.manifest.v1+json';
+  instead = (response) => response.writeHead(200, { 'content-type': type }).end('{}');
+  const { status, body } = await hubgate.ask('/v2/alpine/manifests/latest', USER);
+  assert.equal(status, 404);
+  assert.match(
+    JSON.parse(body.toString()).errors[0].message,
+    /^manifests of type \S+artifact\S+ are not mirrored/,
+  );
+});

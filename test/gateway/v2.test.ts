@@ -344,6 +344,17 @@ test('a 404 out of the cache says that it is stale, and is recorded as that', as
   );
 });
 
+test('what is not mirrored is a 404 that says so', async () => {
+  hub.push('library/artifact', 'v1', imageOf());
+  const headers = { 'content-type': 'application/vnd.oci.artifact.manifest.v1+json' };
+  hub.plant('registry', /artifact/, { kind: 'status', status: 200, headers, body: '{}' });
+  const { status, body } = await hubgate.ask('/v2/library/artifact/manifests/v1', { user: 'ana' });
+  hub.heal();
+  const [error] = JSON.parse(body.toString()).errors;
+  assert.deepEqual([status, error.code], [404, 'MANIFEST_UNKNOWN']);
+  assert.match(error.message, /^manifests of type application\/vnd\.oci\.artifact\S+ are not mirrored/);
+});
+
 test('a stale answer says that it is one', async () => {
   hub.push('library/old', 'latest', imageOf());
   await hubgate.ask('/v2/library/old/manifests/latest', { user: 'ana' });

@@ -93,9 +93,9 @@ export class TestCore implements AsyncDisposable {
     return JSON.parse(body.toString());
   }
 
-  /** Takes a repository from the cache; the status of the answer. */
-  async purge(repository: string): Promise<number> {
-    const send = JSON.stringify({ repository, reference: null });
+  /** Takes a repository, or one reference of it, from the cache; the status of the answer. */
+  async purge(repository: string, reference: string | null = null): Promise<number> {
+    const send = JSON.stringify({ repository, reference });
     const { socket: socketPath } = this.#options;
     return (await ask({ socketPath, path: '/cache/purge', method: 'POST', send })).status;
   }

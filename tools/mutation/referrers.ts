@@ -1,6 +1,7 @@
 import type { Mutant } from './mutant.ts';
 
 const REFERRERS = ['test/core/pull/referrers.test.ts'];
+const UNMIRRORED = ['test/core/pull/unmirrored.test.ts'];
 const PULL = 'src/core/pull/pull-referrers.ts';
 const MEMORY = 'src/core/pull/referrers-memory.ts';
 
@@ -103,5 +104,48 @@ export const referrersMutants: readonly Mutant[] = [
     find: 'headers: staleness(answer.age)',
     replace: 'headers: {}',
     tests: ['test/gateway/v2.test.ts'],
+  },
+  {
+    defence: 'a manifest that is not mirrored is no trouble of the upstream',
+    file: 'src/core/upstream/registry-client.ts',
+    find: 'if (mediaType !== undefined) return {',
+    replace: "if (mediaType === '') return {",
+    tests: UNMIRRORED,
+  },
+  {
+    defence: 'that a manifest is not mirrored is remembered',
+    file: 'src/core/upstream/refusals.ts',
+    find: 'else refusals.set(resource, answer,',
+    replace: "else if (answer.reason === 'not-found') refusals.set(resource, answer,",
+    tests: UNMIRRORED,
+  },
+  {
+    defence: 'a page of HTML is no manifest that is not mirrored',
+    file: 'src/registry/media-type.ts',
+    find: "OWN_TYPE.test(essence) && essence.includes('manifest')",
+    replace: "essence !== ''",
+    tests: UNMIRRORED,
+  },
+  {
+    defence: 'a tag that names what is not mirrored is not what it was',
+    file: 'src/core/pull/pull-manifest.ts',
+    find: "if (reason === 'unsupported') return store.index.removeTag(repository.name, tag);",
+    replace: "if (reason === 'unsupported') return;",
+    tests: UNMIRRORED,
+  },
+  {
+    defence: 'the type of a manifest that is not mirrored is said to the client',
+    file: 'src/gateway/handover/builtin-core.ts',
+    find: '{ message: unmirroredMessage(mediaType) }',
+    replace: '{}',
+    tests: ['test/gateway/v2.test.ts'],
+  },
+  {
+    defence:
+      'a registry in the place of the core is believed that a manifest is of a type that is not mirrored',
+    file: 'src/gateway/handover/external-core.ts',
+    find: 'if (unmirrored !== undefined)',
+    replace: "if (unmirrored === '')",
+    tests: ['test/gateway/external-core.test.ts'],
   },
 ];

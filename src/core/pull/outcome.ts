@@ -7,6 +7,8 @@ export interface Refusal {
   readonly error: ErrorName;
   /** Seconds. */
   readonly retryAfter?: number;
+  /** Of a manifest that is not mirrored. */
+  readonly mediaType?: string;
   /** Seconds since the upstream last said so, where it cannot be asked now. */
   readonly age?: number;
 }
@@ -17,11 +19,14 @@ export type Outcome<T> =
   | Refusal;
 
 /**
- * The refusal that an upstream's answer comes to. "No" is `unknown` whatever its reason, so that a repository that
+ * The refusal that an upstream's answer comes to. "No" is `unknown`, whether it is missing or hidden, so that a repository that
  * one may not see looks like one that is not there; and trouble is never called unknown.
  */
 export function refusalOf(answer: Refused, unknown: ErrorName): Refusal {
-  if (answer.kind === 'no') return { kind: 'refused', error: unknown };
+  if (answer.kind === 'no')
+    return answer.reason === 'unsupported'
+      ? { kind: 'refused', error: 'NOT_MIRRORED', mediaType: answer.mediaType }
+      : { kind: 'refused', error: unknown };
   const { cause, retryAfter } = answer.trouble;
   if (cause === 'limited') return { kind: 'refused', error: 'TOO_MANY_PULLS', retryAfter: retryAfter ?? 60 };
   if (cause === 'busy') return { kind: 'refused', error: 'UNAVAILABLE', retryAfter: 1 };

@@ -229,7 +229,7 @@ export class ManifestPull {
         this.#confirmed.set(key, confirmed, WRITE_CONFIRMED_AFTER);
       } else if (answer.kind === 'no' && entry !== undefined && (as === 'account' || entry.public === true)) {
         this.#confirmed.delete(key);
-        if (answer.reason === 'not-found') await this.#takeBack(repository, tag, as);
+        if (answer.reason !== 'unauthorized') await this.#takeBack(repository, tag, as, answer.reason);
       }
       return answer;
     });
@@ -237,10 +237,16 @@ export class ManifestPull {
 
   /**
    * A tag that was there is not any more: it was deleted, or the repository is hidden, which is another question. What is
-   * hidden from anonymous stays for the account.
+   * hidden from anonymous stays for the account. A tag that names what is not mirrored is no longer what it was either.
    */
-  async #takeBack(repository: Repository, tag: Tag, as: Identity): Promise<void> {
+  async #takeBack(
+    repository: Repository,
+    tag: Tag,
+    as: Identity,
+    reason: 'not-found' | 'unsupported',
+  ): Promise<void> {
     const { store, memberships } = this.#options;
+    if (reason === 'unsupported') return store.index.removeTag(repository.name, tag);
     const readable = await memberships.review(repository, as, { isDoubted: true });
     if (as === 'account' || readable.kind === 'yes') await store.index.removeTag(repository.name, tag);
   }

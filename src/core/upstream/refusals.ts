@@ -7,7 +7,7 @@ import type { Identity } from './upstream.ts';
 
 /**
  * Remembers for a little while that an upstream said no, so that asking again and again for what is not there costs it
- * nothing: 404 for 30 s; 401 and 403 for 60 s and for the whole repository; 429 until `Retry-After` and for requests of
+ * nothing: 404, and what is not mirrored, for 30 s; 401 and 403 for 60 s and for the whole repository; 429 until `Retry-After` and for requests of
  * the same kind, because Docker Hub limits GETs of manifests long before it limits anything else; and for 60 s that it
  * refuses the configured credential, because the Hub locks an account out after too many failed logins.
  */
@@ -44,8 +44,9 @@ export function createRefusals(clock: Clock): Refusals {
     remember(question, answer) {
       const { upstream, repository, kind, resource } = keysOf(question);
       if (answer.kind === 'no') {
-        if (answer.reason === 'not-found') refusals.set(resource, answer, REFUSED_FOR.notFound);
-        else refusals.set(repository, no('unauthorized'), REFUSED_FOR.unauthorized);
+        if (answer.reason === 'unauthorized')
+          refusals.set(repository, no('unauthorized'), REFUSED_FOR.unauthorized);
+        else refusals.set(resource, answer, REFUSED_FOR.notFound);
       } else if (answer.trouble.cause === 'limited') {
         const { retryAfter } = answer.trouble;
         refusals.set(

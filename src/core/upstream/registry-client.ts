@@ -9,6 +9,7 @@ import {
   MANIFEST_MEDIA_TYPES,
   type ManifestMediaType,
   parseManifestMediaType,
+  parseUnmirroredMediaType,
 } from '../../registry/media-type.ts';
 import { type Reference, writeReference } from '../../registry/reference.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
@@ -278,11 +279,14 @@ function sizeIn({ headers }: UpstreamResponse): number | undefined {
 /** RFC 9110 §8.3.1, without parameters. Everything else that stands in the header is not repeated. */
 const MEDIA_TYPE = /^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}(?=[; ]|$)/;
 
+/** A manifest of a type that nobody here mirrors is an answer; a page of HTML is none. */
 function unsupportedType(repository: Repository, type: unknown): Refused {
+  const mediaType = parseUnmirroredMediaType(String(type ?? ''));
+  if (mediaType !== undefined) return { kind: 'no', reason: 'unsupported', mediaType };
   const [name] = MEDIA_TYPE.exec(String(type ?? '')) ?? [];
   return unfit(
     repository,
-    name === undefined ? 'a manifest has no valid media type' : `manifests of type ${name} are not mirrored`,
+    name === undefined ? 'a manifest has no valid media type' : `${name} is no type of a manifest`,
   );
 }
 

@@ -123,6 +123,11 @@ export class Upstreams implements Disposable {
     // What the credential has to do with is told once, and not at each request.
     if (answer.kind === 'cannot' && answer.trouble.known !== true && !isOfCredential(answer))
       this.#log.warn({ repository: repository.name, ...answer.trouble }, 'upstream trouble');
+    if (answer.kind === 'no' && answer.reason === 'unsupported')
+      this.#log.info(
+        { repository: repository.name, type: answer.mediaType },
+        'a manifest of this type is not mirrored',
+      );
     session.refusals.remember(question, answer);
     return answer;
   }

@@ -28,6 +28,7 @@ import {
 } from '../../registry/core-api.ts';
 import { parseDigest } from '../../registry/digest.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
+import { unmirroredMessage } from '../../registry/media-type.ts';
 import { parsePage } from '../../registry/page.ts';
 import { HANDOVER, type RepositoryRoute, resourceOf } from '../../registry/route.ts';
 import { GATEWAY_LIMITS } from '../limits.ts';
@@ -230,6 +231,7 @@ async function readRefusal({ statusCode, headers, body }: HttpResponse): Promise
   await body.dump();
   const error = String(headers[CORE_HEADERS.error]);
   const retryAfter = headers['retry-after'];
+  const mediaType = headers[CORE_HEADERS.mediaType];
   if (!(error in ERRORS) || error === 'INTERNAL')
     throw new PeerFailed(`${PEER} failed: it answers ${statusCode} to a pull`);
   return {
@@ -237,6 +239,7 @@ async function readRefusal({ statusCode, headers, body }: HttpResponse): Promise
     error: error as ErrorName,
     ...(retryAfter !== undefined && { retryAfter: Number(retryAfter) }),
     ...(headers.age !== undefined && { age: Number(headers.age) }),
+    ...(typeof mediaType === 'string' && { message: unmirroredMessage(mediaType) }),
   };
 }
 

@@ -91,6 +91,8 @@ export type CoreAnswer =
       readonly kind: 'refused';
       readonly error: ErrorName;
       readonly retryAfter?: number;
+      /** Instead of the standard words. */
+      readonly message?: string;
       /** Seconds, of a stale answer. */
       readonly age?: number;
     };

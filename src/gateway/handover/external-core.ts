@@ -2,7 +2,12 @@ import { type HttpClient, type HttpResponse, openUrlClient } from '../../platfor
 import { readBody } from '../../platform/read-body.ts';
 import { matchesDigest, parseDigest, sha256Of, startHash } from '../../registry/digest.ts';
 import type { ErrorName } from '../../registry/error.ts';
-import { MANIFEST_MEDIA_TYPES, parseManifestMediaType } from '../../registry/media-type.ts';
+import {
+  MANIFEST_MEDIA_TYPES,
+  parseManifestMediaType,
+  parseUnmirroredMediaType,
+  unmirroredMessage,
+} from '../../registry/media-type.ts';
 import { nextPage } from '../../registry/page.ts';
 import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
 import { GATEWAY_LIMITS } from '../limits.ts';
@@ -139,6 +144,9 @@ async function readManifest(
 ): Promise<CoreAnswer> {
   const mediaType = parseManifestMediaType(String(headers['content-type']));
   const bytes = await readBody(body, MAX_DOCUMENT);
+  const unmirrored = parseUnmirroredMediaType(String(headers['content-type']));
+  if (unmirrored !== undefined)
+    return { kind: 'refused', error: 'NOT_MIRRORED', message: unmirroredMessage(unmirrored) };
   if (mediaType === undefined || bytes === undefined) return { kind: 'refused', error: 'UPSTREAM_FAILED' };
   // The registry verifies nothing that its upstream sends.
   const said = parseDigest(String(headers['docker-content-digest']));
