@@ -188,4 +188,11 @@ export const diskMutants: readonly Mutant[] = [
     replace: "!== '') throw error;",
     tests: UNWRITABLE,
   },
+  {
+    defence: 'auth says that the disk of its state is full or read-only, and what to do',
+    file: 'src/auth/state/sqlite-state.ts',
+    find: '${whyUnusable(file, error as Error)}`',
+    replace: '${(error as Error).message}`',
+    tests: UNWRITABLE,
+  },
 ];

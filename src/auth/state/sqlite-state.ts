@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { diskFailure } from '../../platform/disk-failure.ts';
 import { type Live, LiveValue } from '../../platform/live.ts';
 import { pollAndWatch } from '../../platform/poll-and-watch.ts';
 import type { AuthState, StoredCertificate, StoredLogin, StoredToken } from './auth-state.ts';
@@ -50,8 +51,14 @@ export function openAuthState(file: string, busyTimeout = BUSY_TIMEOUT): AuthSta
   try {
     return new SqliteState(file, busyTimeout);
   } catch (error) {
-    throw new Error(`${file} cannot be used: ${(error as Error).message}`, { cause: error });
+    throw new Error(`${file} cannot be used: ${whyUnusable(file, error as Error)}`, { cause: error });
   }
+}
+
+function whyUnusable(file: string, error: Error): string {
+  const reason = diskFailure(file, error);
+  if (reason === undefined) return error.message;
+  return `${reason}; make room on the disk of ${path.dirname(file)}, or make it writable: users cannot be authenticated without this file`;
 }
 
 type Row = Readonly<Record<string, unknown>>;
