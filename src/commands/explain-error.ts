@@ -58,8 +58,11 @@ export function whoMustRun(home: string): string {
 
 function ownerOf(directories: readonly string[]): number | undefined {
   for (const directory of directories) {
-    const stats = statSync(directory, { throwIfNoEntry: false });
-    if (stats !== undefined) return stats.uid;
+    try {
+      return statSync(directory).uid;
+    } catch {
+      // It is not there, or lies in a directory that this user may not enter: the next one is above it.
+    }
   }
   return undefined;
 }

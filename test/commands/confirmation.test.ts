@@ -1,6 +1,9 @@
 /** Verbs that withdraw something say whether the mirror that runs refuses it, with real processes. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { issueCert } from '../../src/commands/cert/issue.ts';
 import { revokeCert } from '../../src/commands/cert/revoke.ts';
@@ -11,6 +14,9 @@ import { changePassword, deleteUser } from '../../src/commands/user.ts';
 import { RunningMirror } from '../support/running-mirror.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { run } from './support/terminal.ts';
+
+/** As every Linux has it. */
+const NOBODY = 65534;
 
 let mirror: RunningMirror;
 
@@ -123,6 +129,28 @@ test('what auth has not read is not confirmed', async () => {
   assert.match(
     stderr,
     /^hubgate: ana is disabled, but .* refuses ana’s logins: auth has not read the change/,
+  );
+});
+
+test('a user who may not ask the mirror is told who may', {
+  skip: process.getuid?.() !== 0 && 'only root can run something as another user',
+}, async (t) => {
+  const module = path.join(import.meta.dirname, '../../src/commands/confirmation.ts');
+  const program = `const { confirmWithdrawal } = await import(${JSON.stringify(module)});
+    const withdrawal = { done: 'ana is disabled', refused: 'her logins', isWithdrawn: () => true };
+    process.exitCode = await confirmWithdrawal(withdrawal, ${JSON.stringify(mirror.home)}, process);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    ...{ cwd: '/', uid: NOBODY, gid: NOBODY, env: {} },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const exit = once(child, 'exit');
+  const printed = await text(child.stderr);
+  const [code] = await exit;
+  if (/Cannot find module/.test(printed)) return t.skip('nobody may not read this checkout');
+  assert.equal(code, 1, printed);
+  assert.match(
+    printed,
+    /has not confirmed that it refuses her logins: this user may not ask it; run this as /,
   );
 });
 

@@ -115,6 +115,13 @@ export const supervisionMutants: readonly Mutant[] = [
     tests: ['test/platform/followers.test.ts'],
   },
   {
+    defence: 'a mirror that this user may not ask is not taken for no mirror',
+    file: 'src/commands/confirmation.ts',
+    find: 'isPermissionDenied(error) ? reject(error) : resolve(',
+    replace: 'resolve(',
+    tests: ['test/commands/confirmation.test.ts'],
+  },
+  {
     defence: 'an auth that hangs is not taken for no mirror',
     file: 'src/commands/confirmation.ts',
     find: 'if (error instanceof PeerUnreachable) return { missing: NO_ANSWER };',
