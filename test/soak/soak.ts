@@ -122,7 +122,8 @@ async function judgeEnd({ hubgate, adminPort, samples, disruptions }: End): Prom
   disruptions.judgeRate(answers);
   const largest = samples.largest('cache, bytes') / 2 ** 20;
   print(`the cache held ${largest.toFixed(0)} of ${MAX_SIZE_MIB} MiB at most`);
-  if (largest > MAX_SIZE_MIB * 1.5)
+  const isSaid = hubgate.output().includes('raise cache.maxSize');
+  if (largest > MAX_SIZE_MIB * (isSaid ? 2 : 1.25))
     findings.anomaly('the cache is larger than cache.maxSize', `${largest.toFixed(0)} MiB`);
   judgeLog(hubgate.output(), findings);
   await judgeAudit(hubgate.home, answers, findings);

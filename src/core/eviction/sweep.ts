@@ -29,6 +29,8 @@ export interface Sweep extends AsyncDisposable {
 }
 
 const BATCH = 100;
+/** Milliseconds between two warnings that the cache is too small. */
+const BETWEEN_COMPLAINTS = 3_600_000;
 
 /** Evicts again and again what the rules say must go. A file that is read goes on to be readable by who reads it. */
 export function sweep(options: SweepOptions): Sweep {
@@ -41,7 +43,7 @@ class CacheSweep implements Sweep {
   readonly #periodic: AsyncDisposable;
   #sweeping: Promise<void> = Promise.resolve();
   #soon: NodeJS.Timeout | undefined;
-  #isTooSmall = false;
+  #complainedAt = Number.NEGATIVE_INFINITY;
   #isFailing = false;
 
   constructor(options: SweepOptions) {
@@ -98,13 +100,16 @@ class CacheSweep implements Sweep {
     return evicted;
   }
 
+  /** Warns when the cache becomes too small, and at most once an hour, because a busy cache is so again every few seconds. */
   #complain(isTooSmall: boolean, maxSize: number): void {
-    if (isTooSmall && !this.#isTooSmall)
+    const now = this.#options.clock();
+    if (isTooSmall && Math.abs(now - this.#complainedAt) >= BETWEEN_COMPLAINTS) {
+      this.#complainedAt = now;
       this.#options.log.warn(
         { maxSize: writeSize(maxSize) },
         'what was used within the last minute is larger than the cache may be, so it is evicted and downloaded again; raise cache.maxSize or enlarge the disk',
       );
-    this.#isTooSmall = isTooSmall;
+    }
   }
 
   async #evictUntil(
