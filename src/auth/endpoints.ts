@@ -119,9 +119,9 @@ async function statusOf({ policy, state, issuer }: AuthRooms): Promise<AuthStatu
 }
 
 async function answerAuthenticate(context: Context, { authenticate }: AuthRooms): Promise<void> {
-  const { login, address } = await readJson(context, AUTHENTICATE);
+  const { login, address, isStray } = await readJson(context, AUTHENTICATE);
   // The gateway ends its request when the client has gone.
-  const verdict = await authenticate(login, address, { signal: context.req.signal });
+  const verdict = await authenticate(login, address, { isStray, signal: context.req.signal });
   if (verdict.kind !== 'authenticated')
     return refuse(context, verdict.kind === 'busy' ? 'TOO_MANY_LOGINS' : 'BAD_CREDENTIALS');
   context.body = {

@@ -21,8 +21,13 @@ import { z } from 'zod';
 export const LOGIN = z.strictObject({ username: z.string(), password: z.string() });
 export type Login = Readonly<z.output<typeof LOGIN>>;
 
-/** A login, and the TCP peer's address. */
-export const AUTHENTICATE = z.strictObject({ login: LOGIN, address: z.string() });
+export const AUTHENTICATE = z.strictObject({
+  login: LOGIN,
+  /** The TCP peer's. */
+  address: z.string(),
+  /** May it be the login of another registry, which is held against nobody? */
+  isStray: z.boolean(),
+});
 export type AuthenticateRequest = Readonly<z.output<typeof AUTHENTICATE>>;
 
 /** Who somebody is, and the id of what proved it. The subject is written as policies write it. */

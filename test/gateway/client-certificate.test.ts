@@ -13,6 +13,7 @@ import { makeAuthority, type TestPair, twinOf } from '../support/certificates.ts
 import { FakeHub } from '../support/fake-hub.ts';
 import type { TestRequest } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
+import { scrape } from '../support/scrape.ts';
 import { ACCOUNT } from '../support/test-core.ts';
 import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -91,7 +92,6 @@ test('a certificate of the local CA is who asks, with no login and no token, and
   const node = await hubgate.issueCertificate('node-7');
   assert.equal(await statusOf(undefined), 401);
   assert.equal(await statusOf(node), 200);
-  assert.equal(await statusOf(node, { path: '/v2/' }), 200);
   assert.equal(await statusOf(node, { headers: STRAY }), 200);
   assert.equal(await statusOf(node, { headers: { authorization: 'Bearer x.y.z' } }), 200);
   assert.equal(await statusOf(node, { path: '/v2/library/busybox/manifests/latest' }), 403);
@@ -100,6 +100,46 @@ test('a certificate of the local CA is who asks, with no login and no token, and
   const line = (await hubgate.audit()).find(({ status }) => status === 200);
   assert.equal(line?.subject, 'cert:node-7');
   assert.match(String(line?.credential), /^crt_[0-9a-f]{20}$/);
+});
+
+test('a machine’s certificate stands in nobody’s way who logs in: /v2/ shows the challenge, and a login or token of ours says who asks', async () => {
+  const node = await hubgate.issueCertificate('node-7');
+  const path = '/v2/library/busybox/manifests/latest';
+  const login = { authorization: basic('ana', PASSWORD) };
+  const challenged = await hubgate.send({ path: '/v2/', agent: false, ...node });
+  assert.equal(challenged.status, 401);
+  assert.match(String(challenged.headers['www-authenticate']), /^Bearer realm="[^"]+",service="[^"]+"$/);
+  assert.equal(await statusOf(node, { path: '/v2/', headers: login }), 200);
+  assert.equal(await statusOf(node, { path: '/v2/', headers: STRAY }), 401);
+  const fetched = { authorization: `Bearer ${await hubgate.token('ana', 'library/busybox')}` };
+  for (const headers of [login, fetched]) {
+    assert.equal(await statusOf(node, { path, headers }), 200);
+    assert.equal(await statusOf(node, { path: '/v2/', headers }), 200);
+  }
+  const own = { authorization: `Bearer ${await tokenFor(node)}` };
+  assert.equal(await statusOf(node, { path: '/v2/', headers: own }), 200);
+  await waitFor(async () => (await hubgate.audit()).filter(({ action }) => action === 'pull').length >= 2);
+  for (const line of (await hubgate.audit()).filter(({ action }) => action === 'pull'))
+    assert.equal(line.subject, 'user:ana');
+});
+
+test('a token that has ended beside a certificate is refused, because its pull would go on as somebody else', async () => {
+  const node = await hubgate.issueCertificate('node-7');
+  hubgate.ahead = -400_000;
+  const token = await hubgate.token('ana', 'library/alpine');
+  hubgate.ahead = 0;
+  assert.equal(await statusOf(node, { headers: { authorization: `Bearer ${token}` } }), 401);
+});
+
+test('the login of another registry beside a certificate is held against nobody', async () => {
+  const node = await hubgate.issueCertificate('node-7');
+  const wrong = { authorization: basic('ana', 'the-password-of-ana-at-the-hub') };
+  assert.equal(await statusOf(node, { headers: wrong }), 200);
+  const logins = await scrape(hubgate.adminPort);
+  const outcomes = ['stray', 'wrong'].map((outcome) =>
+    logins.value('hubgate_logins_total', { by: 'password', outcome }),
+  );
+  assert.deepEqual(outcomes, [1, 0]);
 });
 
 test('a certificate that does not count is as none: what else is shown is asked', async () => {

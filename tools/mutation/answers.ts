@@ -1,5 +1,8 @@
 import type { Mutant } from './mutant.ts';
 
+const CERTIFICATE_TESTS = ['test/gateway/client-certificate.test.ts'];
+const MATRIX = ['test/gateway/matrix.test.ts'];
+
 /** The defences of what a refusal says, and of who asks where a login and a certificate come together. */
 export const answersMutants: readonly Mutant[] = [
   {
@@ -36,5 +39,40 @@ export const answersMutants: readonly Mutant[] = [
     find: 'plain.length <= LONGEST_DESCRIPTION',
     replace: 'true',
     tests: ['test/registry/challenge.test.ts'],
+  },
+  {
+    defence: 'a machine’s certificate does not hide the challenge from who logs in',
+    file: 'src/gateway/routes/v2.ts',
+    find: "ignoreCertificate: route.kind === 'ping'",
+    replace: 'ignoreCertificate: false',
+    tests: CERTIFICATE_TESTS,
+  },
+  {
+    defence: 'a valid credential of ours says who asks, whatever certificate it comes with',
+    file: 'src/gateway/admission/admit.ts',
+    find: 'certified !== undefined && provesNobody(shown, admission, verifyToken.isOurs)',
+    replace: 'certified !== undefined',
+    tests: CERTIFICATE_TESTS,
+  },
+  {
+    defence: 'a token of ours that has ended is refused beside a certificate',
+    file: 'src/gateway/admission/admit.ts',
+    find: '!isOurs(shown.token)',
+    replace: 'true',
+    tests: CERTIFICATE_TESTS,
+  },
+  {
+    defence: 'the token of nobody beside a certificate is the certificate’s',
+    file: 'src/gateway/admission/admit.ts',
+    find: "return admission.subject.kind === 'anonymous'",
+    replace: 'return false',
+    tests: MATRIX,
+  },
+  {
+    defence: 'the login of another registry beside a certificate is held against nobody',
+    file: 'src/gateway/admission/admit.ts',
+    find: 'auth.authenticate({ login, address, isStray }, client)',
+    replace: 'auth.authenticate({ login, address, isStray: false }, client)',
+    tests: CERTIFICATE_TESTS,
   },
 ];

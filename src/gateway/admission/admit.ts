@@ -1,6 +1,7 @@
 /**
- * Who is this request? From what it shows, and from nothing that a client can write elsewhere. It depends on auth, and
- * must not know what is asked for.
+ * Who is this request? A valid credential of ours that it presents, a token or a login; else its client certificate; else
+ * anonymous. A login or a token of another registry is ignored beside a certificate, because clients send those along. It
+ * depends on auth, and must not know what is asked for.
  */
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
@@ -11,7 +12,7 @@ import { addressKey, peerAddress } from '../http/peer-address.ts';
 import type { AuthClient, Client } from './auth-client.ts';
 import type { IdentifyByCertificate } from './client-certificate.ts';
 import type { LiveCredentials } from './credentials-in-force.ts';
-import { readShown } from './shown.ts';
+import { readShown, type Shown } from './shown.ts';
 import type { VerifyToken } from './verify-token.ts';
 
 export type Admission =
@@ -28,7 +29,12 @@ export type Admission =
   | { readonly kind: 'anonymous'; readonly subject: typeof ANONYMOUS }
   | { readonly kind: 'rejected'; readonly error: 'INVALID_TOKEN' | LoginRefusal };
 
-export type Admit = (request: IncomingMessage) => Promise<Admission>;
+export type Admit = (request: IncomingMessage, options?: AdmitRequestOptions) => Promise<Admission>;
+
+export interface AdmitRequestOptions {
+  /** Is who asks to be told of the challenge, although a certificate says who it is? */
+  readonly ignoreCertificate?: boolean;
+}
 
 export interface AdmitOptions {
   readonly auth: AuthClient;
@@ -46,8 +52,10 @@ export function createAdmit({ auth, byCertificate, verifyToken, credentials }: A
       : { kind: 'admitted', ...claims, ...inForce };
   };
 
-  const byLogin = async (login: Login, address: string, client: Client): Promise<Admission> => {
-    const identity = await auth.authenticate({ login, address }, client);
+  const byLogin = async (login: Login, isStray: boolean, request: IncomingMessage): Promise<Admission> => {
+    const address = peerAddress(request);
+    const client: Client = { caller: addressKey(address), signal: request.signal };
+    const identity = await auth.authenticate({ login, address, isStray }, client);
     if ('refused' in identity) return { kind: 'rejected', error: identity.refused };
     const inForce = await credentials.find(identity);
     return inForce === undefined
@@ -55,23 +63,40 @@ export function createAdmit({ auth, byCertificate, verifyToken, credentials }: A
       : { kind: 'admitted', ...identity, ...inForce };
   };
 
-  return async (request) => {
-    credentials.throwIfStale();
-    const certified = byCertificate(request.socket as TLSSocket);
-    // Whatever else is shown: clients send their logins of other registries along.
-    if (certified !== undefined) return { kind: 'admitted', ...certified };
-    const shown = readShown(request.headers.authorization);
+  const byShown = async (
+    shown: Shown,
+    isBesideCertificate: boolean,
+    request: IncomingMessage,
+  ): Promise<Admission> => {
     switch (shown.kind) {
       case 'nothing':
         return { kind: 'anonymous', subject: ANONYMOUS };
       case 'token':
         return byToken(shown.token);
-      case 'login': {
-        const address = peerAddress(request);
-        return byLogin(shown.login, address, { caller: addressKey(address), signal: request.signal });
-      }
+      case 'login':
+        return byLogin(shown.login, isBesideCertificate, request);
       case 'unreadable':
         return { kind: 'rejected', error: 'BAD_CREDENTIALS' };
     }
   };
+
+  return async (request, { ignoreCertificate = false } = {}) => {
+    credentials.throwIfStale();
+    const certified = ignoreCertificate ? undefined : byCertificate(request.socket as TLSSocket);
+    const shown = readShown(request.headers.authorization);
+    const admission = await byShown(shown, certified !== undefined, request);
+    return certified !== undefined && provesNobody(shown, admission, verifyToken.isOurs)
+      ? { kind: 'admitted', ...certified }
+      : admission;
+  };
+}
+
+/**
+ * May a certificate say who asks in the place of what is shown? Not in the place of a token of ours that has ended: a client
+ * that gets 401 for it fetches another one, and else its pull would go on as somebody else.
+ */
+function provesNobody(shown: Shown, admission: Admission, isOurs: VerifyToken['isOurs']): boolean {
+  if (admission.kind !== 'rejected') return admission.subject.kind === 'anonymous';
+  if (admission.error === 'BAD_CREDENTIALS') return true;
+  return shown.kind === 'token' && !isOurs(shown.token);
 }

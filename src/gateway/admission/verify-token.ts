@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { createLocalJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { createLocalJWKSet, decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { z } from 'zod';
 import { parseSubject, type Subject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -17,7 +17,11 @@ export interface TokenClaims {
 }
 
 /** Undefined for whatever is not a valid token of ours; why does not matter to who shows it. */
-export type VerifyToken = ((token: string) => Promise<TokenClaims | undefined>) & Disposable;
+export interface VerifyToken extends Disposable {
+  (token: string): Promise<TokenClaims | undefined>;
+  /** Does a token say that it is ours? Nothing of it is verified. */
+  isOurs(token: string): boolean;
+}
 
 export interface VerifyOptions {
   readonly auth: Pick<AuthClient, 'keys'>;
@@ -95,7 +99,20 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
       throw error;
     }
   };
-  return Object.assign(verifyToken, { [Symbol.dispose]: () => keys[Symbol.dispose]() });
+  return Object.assign(verifyToken, {
+    isOurs: (token: string) => token.length <= MAX_TOKEN_LENGTH && issuerOf(token) === issuer,
+    [Symbol.dispose]: () => keys[Symbol.dispose](),
+  });
+}
+
+/** Undefined where it is no JWT. */
+function issuerOf(token: string): string | undefined {
+  try {
+    return decodeJwt(token).iss;
+  } catch (error) {
+    if (error instanceof errors.JOSEError) return undefined;
+    throw error;
+  }
 }
 
 interface Keys extends Disposable {

@@ -26,11 +26,15 @@ export type Standing =
 
 export interface Shown {
   readonly standing: Standing;
+  /** At `/v2/`, where that is something else: a certificate does not count there. */
+  readonly ping?: Standing;
   readonly headers: Record<string, string>;
   /** A client certificate. */
   readonly pair?: TestPair;
   /** At the token endpoint, with a scope. */
   readonly exchange: 200 | 401;
+  /** Does the token that is issued there hold the scope? Only where it is not as `standing` has it. */
+  readonly isGiven?: boolean;
   /** Without a scope, where that is something else. */
   readonly login?: 200 | 401;
 }
@@ -111,6 +115,7 @@ export async function everythingShown(
       exchange: 401,
     },
     ...(await certificatesShown(hubgate)),
+    ...(await shownBesideCertificates(hubgate, { expired, ofRevoked })),
   };
 }
 
@@ -131,27 +136,58 @@ async function certificatesShown(hubgate: TestHubgate): Promise<Record<string, S
   const none = (pair: TestPair): Shown => ({ standing: 'nobody', headers: {}, pair, exchange: 200 });
   const ended = { commonName: 'node-7', to: new Date(Date.now() - 60_000) };
   return {
-    'a certificate': { ...good, standing: 'granted', exchange: 200 },
+    'a certificate': { ...good, standing: 'granted', ping: 'nobody', exchange: 200 },
     'a certificate of a node that may not': {
       ...{ standing: 'denied', headers: {}, exchange: 200, pair: await hubgate.issueCertificate('laptop') },
-    },
-    'a certificate beside a bad token': {
-      ...{
-        ...good,
-        headers: { authorization: 'Bearer x.y.z' },
-        standing: 'granted',
-        exchange: 200,
-        login: 401,
-      },
-    },
-    'a certificate beside Docker Hub’s password': {
-      ...{ ...good, headers: { authorization: basic('acme', 'dckr_pat_x') }, login: 401 },
-      ...{ standing: 'granted', exchange: 200 },
+      ping: 'nobody',
     },
     'an expired certificate': none(authority.issue(ended)),
     'a revoked certificate': none(revoked),
     'a server’s certificate': none(authority.issue({ commonName: 'node-7', usage: { serverAuth: true } })),
     'a certificate of another authority': none(makeAuthority('foreign').issue({ commonName: 'node-7' })),
+  };
+}
+
+/** What is ours says who asks, whatever certificate it comes with; what is not ours is ignored. */
+async function shownBesideCertificates(
+  hubgate: TestHubgate,
+  { expired, ofRevoked }: { readonly expired: string; readonly ofRevoked: string },
+): Promise<Record<string, Shown>> {
+  const may = await hubgate.issueCertificate('node-8');
+  const mayNot = await hubgate.issueCertificate('laptop-8');
+  const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+  const foreign = (authorization: string, ping: Standing): Shown => ({
+    ...{ standing: 'granted', ping, pair: may, headers: { authorization }, exchange: 200, login: 401 },
+  });
+  const ended = { standing: 'bad token', pair: may, exchange: 200, login: 401, isGiven: true } as const;
+  const { body } = await hubgate.ask('/token?scope=repository:library/alpine:pull');
+  return {
+    'a certificate beside a token that is none': foreign('Bearer x.y.z', 'bad token'),
+    'a certificate beside Docker Hub’s password': foreign(basic('acme', 'dckr_pat_x'), 'wrong login'),
+    'a certificate beside a password that is not the one here': foreign(basic('ana', 'x'), 'wrong login'),
+    'a certificate beside another scheme': foreign('Negotiate abc', 'wrong login'),
+    'a certificate beside a right password': {
+      ...{ standing: 'granted', pair: mayNot, headers: { authorization: basic('ana', PASSWORD) } },
+      exchange: 200,
+    },
+    'a certificate beside a right password of somebody who may not': {
+      ...{ standing: 'denied', pair: may, headers: { authorization: basic('zoe', PASSWORD) } },
+      ...{ ping: 'granted', exchange: 200 },
+    },
+    'a certificate beside a token': {
+      ...{ standing: 'granted', pair: mayNot, headers: bearer(await hubgate.token('ana', 'library/alpine')) },
+      ...{ exchange: 200, login: 401, isGiven: false },
+    },
+    'a certificate beside a token without the scope': {
+      ...{ standing: 'other scope', pair: may, headers: bearer(await hubgate.token('ana')) },
+      ...{ exchange: 200, login: 401, isGiven: true },
+    },
+    'a certificate beside the token of nobody': {
+      ...{ standing: 'granted', pair: may, headers: bearer(JSON.parse(body.toString()).token) },
+      ...{ exchange: 200, login: 401 },
+    },
+    'a certificate beside an expired token': { ...ended, headers: bearer(expired) },
+    'a certificate beside a token of a revoked credential': { ...ended, headers: bearer(ofRevoked) },
   };
 }
 

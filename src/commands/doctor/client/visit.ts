@@ -97,15 +97,17 @@ async function readPair(
   }
 }
 
-/** Is what is shown taken? The mirror answers 401 here to whoever shows nothing. */
+/** Is what is shown taken? The mirror answers 401 to whoever shows nothing; at `/v2/` also to whoever shows a certificate alone. */
 async function isAdmitted(
   { program, certificate, authorization }: Route,
   mirror: Mirror,
   shown: Shown,
   headers: Readonly<Record<string, string>>,
 ): Promise<Finding | undefined> {
-  const { status } = await ask(mirror, { method: 'GET', target: '/v2/', headers, ...shown });
-  if (status === 200) return undefined;
+  const isByCertificate = certificate !== undefined && authorization === undefined;
+  const target = isByCertificate ? manifestOf(mirror) : '/v2/';
+  const { status } = await ask(mirror, { method: 'HEAD', target, headers, ...shown });
+  if (status === 200 || (isByCertificate && status !== 401)) return undefined;
   if (status !== 401)
     return wrong(mirror.origin, `answers ${status} to ${program}`, 'look into the log of the mirror');
   if (certificate !== undefined) {
@@ -137,6 +139,10 @@ async function fetchToken(
   return typeof token === 'string' ? token : undefined;
 }
 
+function manifestOf({ repository, tag }: Mirror): string {
+  return `/v2/${repository}/manifests/${tag}?ns=docker.io`;
+}
+
 async function doesPull(
   { route, subject = 'anonymous' }: Pick<Visit, 'route' | 'subject'>,
   mirror: Mirror,
@@ -144,8 +150,12 @@ async function doesPull(
   headers: Readonly<Record<string, string>>,
 ): Promise<Finding | undefined> {
   const { repository, tag } = mirror;
-  const target = `/v2/${repository}/manifests/${tag}?ns=docker.io`;
-  const asked = { method: 'HEAD', target, headers: { accept: ACCEPT, ...headers }, ...shown } as const;
+  const asked = {
+    method: 'HEAD',
+    target: manifestOf(mirror),
+    headers: { accept: ACCEPT, ...headers },
+    ...shown,
+  } as const;
   const { status } = await ask(mirror, asked);
   if (status === 200) return undefined;
   const where = `${route.program}, which is ${subject} to the mirror,`;
