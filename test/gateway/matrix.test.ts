@@ -28,6 +28,7 @@ let shown: Record<string, Shown>;
 before(async () => {
   hub = await FakeHub.start();
   hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  hub.referrersPerPage = 100;
   image = imageOf();
   hub.push('library/alpine', 'latest', image);
   issuer = await FakeIssuer.start();
