@@ -1,5 +1,5 @@
 /** Tells the failures of a disk, which stop whoever writes to it, from those of a file or its owner. */
-import { accessSync, constants, statfsSync } from 'node:fs';
+import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import path from 'node:path';
 import { reasonOf, systemFailure } from './reason.ts';
 
@@ -7,7 +7,8 @@ import { reasonOf, systemFailure } from './reason.ts';
 const OF_A_DISK = new Set(['EROFS', 'ENOSPC', 'EDQUOT', 'EIO']);
 
 /** What SQLite says of such a disk: SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN. */
-const RESULT_CODES = new Set([8, 10, 13, 14]);
+const CANNOT_OPEN = 14;
+const RESULT_CODES = new Set([8, 10, 13, CANNOT_OPEN]);
 
 /** Could something not be written because of its disk? */
 export function isDiskFailure(error: unknown): boolean {
@@ -20,13 +21,15 @@ export function diskFailure(file: string, error: unknown): string | undefined {
   if (failure !== undefined && !isDiskFailure(failure)) return undefined;
   if (failure !== undefined)
     return (failure.code === 'ENOSPC' ? whatIsLacking(file) : undefined) ?? reasonOf(failure);
-  if (!isOfSqlite(error)) return undefined;
+  if (!RESULT_CODES.has(codeOf(error) ?? 0)) return undefined;
   // SQLite does not tell a full disk from a file that it may not open; the file system does.
-  for (const one of [path.dirname(file), file]) {
+  for (const one of [isThere(path.dirname(file)), isThere(file)]) {
     const refusal = whyNotWritable(one);
     if (refusal !== undefined) return diskFailure(file, refusal);
   }
-  return whatIsLacking(file) ?? (error as Error).message;
+  // A file that cannot be opened although its disk lets it be written has another fault.
+  const other = codeOf(error) === CANNOT_OPEN ? undefined : (error as Error).message;
+  return whatIsLacking(file) ?? other;
 }
 
 /** It is not opened for that: closing it would take away the locks that this process has on it. */
@@ -35,19 +38,23 @@ function whyNotWritable(file: string): NodeJS.ErrnoException | undefined {
     accessSync(file, constants.W_OK);
     return undefined;
   } catch (error) {
-    const failure = error as NodeJS.ErrnoException;
-    return failure.code === 'ENOENT' ? undefined : failure;
+    return error as NodeJS.ErrnoException;
   }
 }
 
-function isOfSqlite(error: unknown): boolean {
+function codeOf(error: unknown): number | undefined {
   const { errcode } = error as { errcode?: number };
-  return errcode !== undefined && RESULT_CODES.has(errcode & 0xff);
+  return errcode === undefined ? undefined : errcode & 0xff;
+}
+
+/** The file, or what is there of the directories above it. */
+function isThere(file: string): string {
+  return existsSync(file) ? file : isThere(path.dirname(file));
 }
 
 function whatIsLacking(file: string): string | undefined {
   try {
-    const { bavail, files, ffree } = statfsSync(path.dirname(file));
+    const { bavail, files, ffree } = statfsSync(isThere(path.dirname(file)));
     if (files > 0 && ffree === 0) return 'the disk has no inodes left';
     return bavail === 0 ? 'the disk is full' : undefined;
   } catch {

@@ -195,4 +195,11 @@ export const diskMutants: readonly Mutant[] = [
     replace: '${(error as Error).message}`',
     tests: UNWRITABLE,
   },
+  {
+    defence: 'an index that cannot be opened for another reason than its disk stops the start',
+    file: 'src/platform/disk-failure.ts',
+    find: 'codeOf(error) === CANNOT_OPEN ? undefined : ',
+    replace: '',
+    tests: UNWRITABLE,
+  },
 ];
