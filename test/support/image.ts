@@ -24,17 +24,24 @@ export function manifestOf(document: object, mediaType: ManifestMediaType): Test
   return { digest: sha256Of(bytes), mediaType, bytes };
 }
 
-/** An image of the given layers, or of one random layer of `size` bytes. */
+/** An image of the given layers, or of one random layer of `size` bytes. `isRootfs`: the layers are archives that docker unpacks. */
 export function imageOf({
   layers,
   size = 1000,
+  isRootfs = false,
 }: {
   layers?: readonly Buffer[];
   size?: number;
+  isRootfs?: boolean;
 } = {}): TestImage {
   const contents = layers ?? [randomBytes(size)];
   const config = Buffer.from(
-    JSON.stringify({ architecture: 'amd64', os: 'linux', salt: randomBytes(8).toString('hex') }),
+    JSON.stringify({
+      architecture: 'amd64',
+      os: 'linux',
+      salt: randomBytes(8).toString('hex'),
+      ...(isRootfs && { rootfs: { type: 'layers', diff_ids: contents.map(sha256Of) } }),
+    }),
   );
   const descriptor = (mediaType: string, bytes: Buffer) => ({
     mediaType,

@@ -64,7 +64,8 @@ async function busyboxLayer(): Promise<Buffer> {
   });
 }
 
-function fileLayer(name: string, content: string): Promise<Buffer> {
+/** An archive of one file. */
+export function fileLayer(name: string, content: string): Promise<Buffer> {
   return tarOf((root) => writeFile(path.join(root, name), content));
 }
 
