@@ -16,6 +16,7 @@ import {
   type Grant,
   LOCATION_TYPE,
   type Location,
+  PART_TYPE,
   type Progress,
   PURGE,
   type Purged,
@@ -167,6 +168,7 @@ async function pull(context: Context, rooms: CoreRooms, asked: Asked): Promise<v
           await blobs.get(repository, route.digest, grant, {
             share: caller.split('.', 1)[0],
             signal: closingOf(context),
+            range: context.get(CORE_HEADERS.range) || undefined,
           }),
           (_, pulled) => sendBlob(context, pulled, cost),
         );
@@ -306,6 +308,12 @@ function sendBlob(context: Context, pulled: PulledBlob, cost: Cost): void {
       context.body = Readable.from(progressLines(pulled.fill, cost));
       context.set('content-type', FILL_TYPE);
       return;
+    case 'part': {
+      const { start, end, size, bytes } = pulled;
+      context.body = bytes;
+      context.set({ 'content-type': PART_TYPE, 'content-range': `bytes ${start}-${end - 1}/${size}` });
+      return;
+    }
     case 'bytes':
       context.body = pulled.body;
       context.set('content-type', BYTES_TYPE);

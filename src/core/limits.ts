@@ -148,6 +148,16 @@ export const FILL_PLACES = {
   abandonedAfter: 1_000,
 };
 
+/** Parts of a blob that are asked of the upstream beside its fill. */
+export const BLOB_PART = {
+  /** Bytes of one: the table of contents of a lazily pulled layer has some 100 KiB. It is held in memory. */
+  most: 2 * 1024 * 1024,
+  /** Bytes that the fill lacks up to it: a nearer part comes with the fill in a moment. */
+  beyond: 1024 * 1024,
+  /** At a time; others wait for the fill. */
+  atATime: 8,
+};
+
 /** What no fill takes: with less, the index, the state and the log that may be on the same disk could not be written. */
 export const DISK_FLOOR = {
   /** Of the disk. */

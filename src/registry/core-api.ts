@@ -10,6 +10,8 @@ export const CORE_HEADERS = {
   /** Of a request: the repository. Both values are taken as they are, so that what was authorized is what is fetched. */
   upstream: 'hubgate-upstream',
   path: 'hubgate-path',
+  /** Of a request for a blob: the one range that is wanted. The answer may be just that. */
+  range: 'hubgate-range',
   cache: 'hubgate-cache',
   /** Of a refusal: its name in `ERRORS`. */
   error: 'hubgate-error',
@@ -70,6 +72,10 @@ export type Location = z.output<typeof LOCATION>;
 
 /** The bytes of a blob themselves, past a cache that cannot be written: not verified. */
 export const BYTES_TYPE = 'application/octet-stream';
+
+/** A part of a blob that is not here yet, with its `content-range`: not verified. */
+export const PART_TYPE = 'application/vnd.hubgate.part';
+export const PART_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/;
 
 /**
  * A fill: JSON lines, the first of which says where its file is, and each other how far it has come. `written` bytes can be

@@ -2,6 +2,7 @@ import type { Mutant } from './mutant.ts';
 
 const REFERRERS = ['test/core/pull/referrers.test.ts'];
 const UNMIRRORED = ['test/core/pull/unmirrored.test.ts'];
+const RANGE = ['test/gateway/range.test.ts'];
 const PULL = 'src/core/pull/pull-referrers.ts';
 const MEMORY = 'src/core/pull/referrers-memory.ts';
 
@@ -147,5 +148,54 @@ export const referrersMutants: readonly Mutant[] = [
     find: 'if (unmirrored !== undefined)',
     replace: "if (unmirrored === '')",
     tests: ['test/gateway/external-core.test.ts'],
+  },
+  {
+    defence: 'the tail of a cold blob does not wait for the whole',
+    file: 'src/core/pull/pull-blob.ts',
+    find: 'if (!isFilling || asking.range === undefined) return outcome;',
+    replace: 'if (!isFilling || asking.range !== undefined) return outcome;',
+    tests: RANGE,
+  },
+  {
+    defence: 'what comes with the fill in a moment is not asked for besides',
+    file: 'src/core/pull/pull-part.ts',
+    find: 'start - fill.written < BLOB_PART.beyond',
+    replace: 'start < 0',
+    tests: RANGE,
+  },
+  {
+    defence: 'a large part of a blob is verified before it is sent',
+    file: 'src/core/pull/pull-part.ts',
+    find: 'end - start > BLOB_PART.most',
+    replace: 'end < start',
+    tests: RANGE,
+  },
+  {
+    defence: 'whoever goes on with a download does not complete a wrong blob',
+    file: 'src/core/pull/pull-part.ts',
+    find: "if (range.endsWith('-')) return undefined;",
+    replace: '',
+    tests: RANGE,
+  },
+  {
+    defence: 'another part than was asked for is not passed on',
+    file: 'src/core/upstream/registry-client.ts',
+    find: 'if (part?.begins !== start || (part.total ?? size) !== size)',
+    replace: 'if (part?.begins === -1)',
+    tests: RANGE,
+  },
+  {
+    defence: 'ranges that overlap are ignored',
+    file: 'src/registry/range.ts',
+    find: 'return areApart(ranges) ? ranges : undefined;',
+    replace: 'return ranges;',
+    tests: RANGE,
+  },
+  {
+    defence: 'very many ranges are ignored',
+    file: 'src/registry/range.ts',
+    find: 'texts.length < 2 || texts.length > MOST_RANGES',
+    replace: 'texts.length < 2',
+    tests: RANGE,
   },
 ];

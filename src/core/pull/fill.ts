@@ -67,6 +67,13 @@ export class Fill {
     return this.#isUnpublished || this.#progress.kind === 'failed' || this.#progress.kind === 'interrupted';
   }
 
+  /** Bytes that have come. */
+  get written(): number {
+    const progress = this.#progress;
+    if (progress.kind === 'verified') return progress.size;
+    return progress.kind === 'filling' ? progress.written : 0;
+  }
+
   /** Undefined while only an upstream that does not announce it could tell. */
   get size(): number | undefined {
     return this.#progress.kind === 'verified' ? this.#progress.size : this.#options.first.size;

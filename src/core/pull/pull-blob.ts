@@ -15,6 +15,7 @@ import type { Fill } from './fill.ts';
 import { type FillPlace, FillPlaces } from './fill-places.ts';
 import { type Memberships, readerFor } from './membership.ts';
 import { type Outcome, type Refusal, refusalOf } from './outcome.ts';
+import { PartPull, type PulledPart } from './pull-part.ts';
 import { type OpenBlob, type ReceiveOptions, receiveBlob } from './receive-blob.ts';
 
 export type PulledBlob =
@@ -27,6 +28,7 @@ export type PulledBlob =
       readonly age?: number;
     }
   | { readonly blob: 'filling'; readonly fill: Fill }
+  | PulledPart
   /** Past a cache that cannot be written: this caller's own bytes, not verified. */
   | { readonly blob: 'bytes'; readonly size: number | undefined; readonly body: Readable };
 
@@ -45,6 +47,8 @@ export interface BlobPullOptions {
 export interface BlobAsking {
   /** On whose share of the upstream the download is counted. */
   readonly share?: string | undefined;
+  /** The one range that is wanted, as `bytes=0-9`: a small part can come before the rest. */
+  readonly range?: string | undefined;
   /** Aborted when nobody waits for the answer any more. */
   readonly signal?: AbortSignal;
 }
@@ -74,9 +78,11 @@ export class BlobPull implements AsyncDisposable {
   readonly #places = new Map<UpstreamHost, FillPlaces>();
   readonly #ending = new AbortController();
   readonly #ended = { whole: 0, broken: 0 };
+  readonly #parts: PartPull;
 
   constructor(options: BlobPullOptions) {
     this.#options = options;
+    this.#parts = new PartPull(options.client);
   }
 
   /** Fills since the start, of which the last ones have not ended. */
@@ -89,6 +95,19 @@ export class BlobPull implements AsyncDisposable {
     digest: Digest,
     grant: Grant,
     asking: BlobAsking = {},
+  ): Promise<Outcome<PulledBlob>> {
+    const outcome = await this.#get(repository, digest, grant, asking);
+    const isFilling = outcome.kind === 'found' && outcome.blob === 'filling';
+    if (!isFilling || asking.range === undefined) return outcome;
+    const part = await this.#parts.pull(repository, digest, outcome.fill, asking.range);
+    return part === undefined ? outcome : { kind: 'found', cache: 'fill', ...part };
+  }
+
+  async #get(
+    repository: Repository,
+    digest: Digest,
+    grant: Grant,
+    asking: BlobAsking,
   ): Promise<Outcome<PulledBlob>> {
     const { store, memberships } = this.#options;
     const known = await memberships.known(repository, 'blob', digest, grant);

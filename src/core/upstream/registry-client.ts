@@ -44,6 +44,8 @@ export interface RegistryClient extends Disposable {
    * read or destroy the body.
    */
   getBlob(repository: Repository, digest: Digest, options: AskBlobOptions): Promise<Answer<BlobBody>>;
+  /** The bytes from `start` to before `end` of a blob of `size` bytes. They are not verified. */
+  getBlobPart(repository: Repository, digest: Digest, options: AskPartOptions): Promise<Answer<Buffer>>;
   /** A small JSON document below the repository: its tags, or what refers to one of its manifests. */
   getDocument(
     repository: Repository,
@@ -76,6 +78,12 @@ export interface BlobHead {
 export interface AskBlobOptions extends AskOptions {
   readonly from?: number;
   readonly size?: number;
+}
+
+export interface AskPartOptions extends AskOptions {
+  readonly start: number;
+  readonly end: number;
+  readonly size: number;
 }
 
 /** Of the whole blob `size`; the body begins at `from`, which is 0 where the upstream takes no ranges. */
@@ -162,6 +170,16 @@ class HttpRegistryClient implements RegistryClient {
     const request: ResourceRequest = { repository, method: 'GET', resource: `blobs/${digest}`, ask, headers };
     return this.#upstreams.ask(request, async (response) => {
       const answer = readBlobBody(response, repository, ask);
+      if (answer.kind !== 'yes') discard(response);
+      return answer;
+    });
+  }
+
+  getBlobPart(repository: Repository, digest: Digest, ask: AskPartOptions): Promise<Answer<Buffer>> {
+    const headers = { range: `bytes=${ask.start}-${ask.end - 1}` };
+    const request: ResourceRequest = { repository, method: 'GET', resource: `blobs/${digest}`, ask, headers };
+    return this.#upstreams.ask(request, async (response) => {
+      const answer = await readPart(response, repository, ask);
       if (answer.kind !== 'yes') discard(response);
       return answer;
     });
@@ -258,6 +276,21 @@ function readBlobBody(
   if (size !== undefined && part.total !== undefined && part.total !== size)
     return unfit(repository, 'a blob has another size than it had before');
   return yes({ from: part.begins, size: part.total, body: response.body });
+}
+
+/** @throws where the body breaks off, or outlives the deadline. */
+async function readPart(
+  response: UpstreamResponse,
+  repository: Repository,
+  { start, end, size }: AskPartOptions,
+): Promise<Answer<Buffer>> {
+  const part = response.statusCode === 206 ? partIn(response) : undefined;
+  if (part?.begins !== start || (part.total ?? size) !== size)
+    return unfit(repository, 'another part of a blob than was asked for');
+  const bytes = await readBody(response.body, end - start);
+  return bytes?.length === end - start
+    ? yes(bytes)
+    : unfit(repository, 'a part of a blob has another length');
 }
 
 function partIn({ headers }: UpstreamResponse) {

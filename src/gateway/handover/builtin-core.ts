@@ -22,6 +22,8 @@ import {
   type Grant,
   LOCATION,
   LOCATION_TYPE,
+  PART_RANGE,
+  PART_TYPE,
   PULL_IDS,
   type Served,
   type UpstreamCost,
@@ -100,7 +102,7 @@ class BuiltinCore implements RememberableCore {
 
   async #pullOnce(
     route: RepositoryRoute,
-    { method, private: reachesPrivate, caller, share, signal, notes = {} }: PullOptions,
+    { method, private: reachesPrivate, caller, share, signal, range, notes = {} }: PullOptions,
   ): Promise<CoreAnswer> {
     const grant: Grant = reachesPrivate ? 'private' : 'public';
     const response = await this.#http.request({
@@ -112,6 +114,7 @@ class BuiltinCore implements RememberableCore {
         [CORE_HEADERS.path]: route.repository.path,
         [CORE_HEADERS.grant]: grant,
         ...(caller !== undefined && { [CORE_HEADERS.caller]: caller }),
+        ...(range !== undefined && { [CORE_HEADERS.range]: range }),
       },
       caller: share,
       signal,
@@ -142,6 +145,7 @@ class BuiltinCore implements RememberableCore {
       const { file, size } = LOCATION.parse(await body.json());
       return { kind: 'blob', cache, source: await openStoredBlob(path.join(this.#directory, file), size) };
     }
+    if (headers['content-type'] === PART_TYPE) return readPart(response, cache);
     if (headers['content-type'] === BYTES_TYPE) {
       const length = headers['content-length'];
       return { kind: 'blob-stream', cache, size: length === undefined ? undefined : Number(length), body };
@@ -241,6 +245,14 @@ async function readRefusal({ statusCode, headers, body }: HttpResponse): Promise
     ...(headers.age !== undefined && { age: Number(headers.age) }),
     ...(typeof mediaType === 'string' && { message: unmirroredMessage(mediaType) }),
   };
+}
+
+async function readPart({ headers, body }: HttpResponse, cache: string): Promise<CoreAnswer> {
+  const [, first, last, size] = PART_RANGE.exec(String(headers['content-range'])) ?? [];
+  const bytes = Buffer.from(await body.arrayBuffer());
+  const [start, end] = [Number(first), Number(last) + 1];
+  if (bytes.length !== end - start) throw new Error('the core answers with another part than it says');
+  return { kind: 'blob-part', cache, start, end, size: Number(size), bytes };
 }
 
 async function readManifest(

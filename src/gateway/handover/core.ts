@@ -31,6 +31,8 @@ export interface PullOptions {
   readonly share?: string;
   /** Aborted when the client has gone: what is not asked yet is not asked then. */
   readonly signal?: AbortSignal;
+  /** The one range that is wanted of a blob, as `bytes=0-9`. */
+  readonly range?: string | undefined;
   /** Where the core's notes are put. */
   readonly notes?: CoreNotes;
 }
@@ -69,6 +71,15 @@ export type CoreAnswer =
       readonly cache: string;
       readonly source: BlobSource;
       readonly holds?: Holding;
+    }
+  /** The range that was wanted, of a blob that is not here yet: not verified. */
+  | {
+      readonly kind: 'blob-part';
+      readonly cache: string;
+      readonly start: number;
+      readonly end: number;
+      readonly size: number;
+      readonly bytes: Buffer;
     }
   /** Of a HEAD. */
   | { readonly kind: 'blob-head'; readonly cache: string; readonly size: number | undefined }

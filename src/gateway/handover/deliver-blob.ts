@@ -1,13 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
-import { readRange } from '../http/range.ts';
+import { readRange, readRanges } from '../../registry/range.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { ResponseBody } from '../http/response-body.ts';
 import { type BlobSource, FillInterrupted, HELD_BACK } from './blob-source.ts';
 import type { SharedChunk } from './chunk-cache.ts';
 import type { CoreAnswer } from './core.ts';
+import { partsOf } from './deliver-parts.ts';
 import { CHUNK, CHUNK_FOR_CROWD, CHUNK_FOR_MANY, giveBack, takeBuffer } from './spare-buffers.ts';
+import { wantedRange } from './wanted-range.ts';
 
 export interface Delivered {
   readonly status: number;
@@ -36,10 +38,18 @@ export interface BlobRecipient {
 export async function deliverBlob(to: BlobRecipient, source: BlobSource): Promise<Delivered> {
   const { request, response, digest } = to;
   const { size } = source;
-  const range = size === undefined ? undefined : wantedRange(request, digest, size);
-  if (range === 'unsatisfiable') {
+  const wanted = wantedRange(request, digest);
+  const range = size === undefined ? undefined : readRange(wanted, size);
+  // Several ranges of a fill would wait for its end: the whole comes sooner.
+  const ranges = size === undefined || source.filling ? undefined : readRanges(wanted, size);
+  if (range === 'unsatisfiable' || ranges === 'unsatisfiable') {
     refuse(response, { error: 'RANGE_INVALID', headers: { 'content-range': `bytes */${size}` } });
     return { status: 416, bytes: 0 };
+  }
+  if (size !== undefined && ranges !== undefined) {
+    const parts = partsOf(source, size, ranges);
+    respond(response, 206, { ...blobHeaders(digest, parts.length), 'content-type': parts.type });
+    return sendBody(response, (body) => parts.send(body, takeChunk));
   }
   respond(response, range === undefined ? 200 : 206, {
     ...blobHeaders(digest, range === undefined ? size : range.end - range.start),
@@ -49,16 +59,6 @@ export async function deliverBlob(to: BlobRecipient, source: BlobSource): Promis
   if (source.filling) response.flushHeaders();
   const { start, end } = range ?? { start: 0, end: size ?? Number.POSITIVE_INFINITY };
   return sendBody(response, (body) => sendBlob(body, { start, position: start, end }, source, to));
-}
-
-/** A range that is bound to another state of the blob is no range; but a digest has one state only. */
-function wantedRange(
-  { headers }: IncomingMessage,
-  digest: Digest,
-  size: number,
-): ReturnType<typeof readRange> {
-  const condition = headers['if-range'];
-  return condition === undefined || condition === `"${digest}"` ? readRange(headers.range, size) : undefined;
 }
 
 export function blobHeaders(digest: Digest, size: number | undefined) {

@@ -35,6 +35,8 @@ export async function deliver(to: Recipient, answer: CoreAnswer): Promise<Delive
       response.end();
       return { status: 200, bytes: 0 };
     }
+    case 'blob-part':
+      return deliverPart(to, answer);
     case 'blob-stream':
       return deliverStream(response, digestOf(route), answer.size, answer.body);
     case 'blob': {
@@ -45,6 +47,18 @@ export async function deliver(to: Recipient, answer: CoreAnswer): Promise<Delive
         : await deliverBlob({ request, response, digest, again }, source);
     }
   }
+}
+
+function deliverPart(
+  { request, response, route }: Recipient,
+  { start, end, size, bytes }: CoreAnswer & { kind: 'blob-part' },
+): Delivered {
+  const digest = digestOf(route);
+  if (isKnown(request, digest)) return notModified(response, digest);
+  const range = `bytes ${start}-${end - 1}/${size}`;
+  respond(response, 206, { ...blobHeaders(digest, bytes.length), 'content-range': range });
+  response.end(bytes);
+  return { status: 206, bytes: bytes.length };
 }
 
 function digestOf(route: RepositoryRoute): Digest {

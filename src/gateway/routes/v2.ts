@@ -3,6 +3,7 @@ import { QueueFullError } from '../../platform/fair-queue.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { BearerChallenge } from '../../registry/challenge.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
+import { isOneRange } from '../../registry/range.ts';
 import type { Tag } from '../../registry/reference.ts';
 import type { UpstreamNames } from '../../registry/repository.ts';
 import { parseTarget, type RepositoryRoute } from '../../registry/route.ts';
@@ -10,6 +11,7 @@ import type { Admission, Admit } from '../admission/admit.ts';
 import type { Audit, AuditLine } from '../audit/audit.ts';
 import type { Core, CoreAnswer } from '../handover/core.ts';
 import { deliver } from '../handover/deliver.ts';
+import { wantedRange } from '../handover/wanted-range.ts';
 import type { InFlight } from '../http/in-flight.ts';
 import { peerAddress } from '../http/peer-address.ts';
 import { refuse, respond } from '../http/respond.ts';
@@ -190,7 +192,7 @@ function advice(
 
 /** What the core has, as far as it is for this caller: of a list of tags, those that may be resolved. */
 async function answerOf(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms): Promise<CoreAnswer> {
-  const answer = await handOver(pull, reachesPrivate, rooms);
+  const answer = await handOver(pull, reachesPrivate, rooms, oneRange(pull));
   const { admission, permit, address, route } = pull;
   if (route.kind !== 'tags' || answer.kind !== 'document') return answer;
   const { repository } = route;
@@ -200,13 +202,25 @@ async function answerOf(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms): Pr
   return bytes === undefined ? { kind: 'refused', error: 'UPSTREAM_FAILED' } : { ...answer, bytes };
 }
 
-async function handOver(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms): Promise<CoreAnswer> {
+/** A part of a blob can come before the rest, if it is the only one that is wanted. */
+function oneRange({ route, request }: Pull): string | undefined {
+  const range = route.kind === 'blob' ? wantedRange(request, route.digest) : undefined;
+  return range !== undefined && isOneRange(range) ? range : undefined;
+}
+
+async function handOver(
+  pull: Pull,
+  reachesPrivate: boolean,
+  rooms: V2Rooms,
+  range?: string,
+): Promise<CoreAnswer> {
   const { route, method, notes, admission, address } = pull;
   const { signal } = pull.request;
   try {
     const caller = callerOf(pull);
     const share = shareOf(admission, address);
-    return await rooms.core.pull(route, { method, private: reachesPrivate, caller, share, signal, notes });
+    const asked = { method, private: reachesPrivate, caller, share, signal, notes, range };
+    return await rooms.core.pull(route, asked);
   } catch (error) {
     if (signal.aborted) throw new ClientGone();
     if (error instanceof QueueFullError)

@@ -1,0 +1,54 @@
+import type { Digest } from '../../registry/digest.ts';
+import { readRange } from '../../registry/range.ts';
+import type { Repository } from '../../registry/repository.ts';
+import { BLOB_PART } from '../limits.ts';
+import type { RegistryClient } from '../upstream/registry-client.ts';
+import type { Fill } from './fill.ts';
+
+/** A part of a blob that is not here yet. It is not verified, because only a whole blob can be (docs/decisions/0010). */
+export interface PulledPart {
+  readonly blob: 'part';
+  readonly start: number;
+  /** The offset behind its last byte. */
+  readonly end: number;
+  /** Of the whole blob. */
+  readonly size: number;
+  readonly bytes: Buffer;
+}
+
+/**
+ * Small parts of blobs that are far beyond what their fills have, as the table of contents at the end of an eStargz layer. They are
+ * asked of the upstream beside the fill, and the cache owns nothing of them.
+ */
+export class PartPull {
+  readonly #client: RegistryClient;
+  #running = 0;
+
+  constructor(client: RegistryClient) {
+    this.#client = client;
+  }
+
+  /** Undefined where the fill is to be waited for. */
+  async pull(
+    repository: Repository,
+    digest: Digest,
+    fill: Pick<Fill, 'size' | 'written'>,
+    range: string,
+  ): Promise<PulledPart | undefined> {
+    // A client that goes on with a download asks for all that is left: it must not complete wrong bytes.
+    if (range.endsWith('-')) return undefined;
+    const { size } = fill;
+    const part = size === undefined ? undefined : readRange(range, size);
+    if (size === undefined || part === undefined || part === 'unsatisfiable') return undefined;
+    const { start, end } = part;
+    if (end - start > BLOB_PART.most || start - fill.written < BLOB_PART.beyond) return undefined;
+    if (this.#running >= BLOB_PART.atATime) return undefined;
+    this.#running++;
+    try {
+      const answer = await this.#client.getBlobPart(repository, digest, { as: 'account', start, end, size });
+      return answer.kind === 'yes' ? { blob: 'part', start, end, size, bytes: answer.value } : undefined;
+    } finally {
+      this.#running--;
+    }
+  }
+}

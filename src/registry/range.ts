@@ -1,0 +1,61 @@
+/** The bytes of a representation that a request wants; `end` is the offset behind the last. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * RFC 9110 §14.2: what cannot be read as one range of bytes is ignored, several ranges among it: they have a reader of their own,
+ * because one part of several, sent as if it were the only one, would be taken for corruption by podman.
+ */
+export function readRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | undefined {
+  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '');
+  const [, first = '', last = ''] = match ?? [];
+  if (match === null || (first === '' && last === '')) return undefined;
+  if (first === '') {
+    const length = Math.min(Number(last), size);
+    return length === 0 ? 'unsatisfiable' : { start: size - length, end: size };
+  }
+  const start = Number(first);
+  const end = last === '' ? size : Math.min(Number(last) + 1, size);
+  if (last !== '' && Number(last) < start) return undefined;
+  return start < size ? { start, end } : 'unsatisfiable';
+}
+
+/** As a request for one range has it. Whether it can be satisfied depends on the size. */
+const ONE_RANGE = /^bytes=[0-9]{0,15}-[0-9]{0,15}$/;
+
+export function isOneRange(header: string): boolean {
+  return ONE_RANGE.test(header);
+}
+
+/** More than podman and stargz-snapshotter need at a time, and few enough that their headers are no burden. */
+const MOST_RANGES = 100;
+/** Characters that so many of them can take. */
+const MOST_TEXT = MOST_RANGES * 34;
+
+/**
+ * Several ranges, in the order of the request; undefined where the header has only one, or is to be ignored. RFC 9110 §14.2 lets a
+ * server ignore ranges that overlap and very many of them, by which a small request would cost a large answer.
+ */
+export function readRanges(
+  header: string | undefined,
+  size: number,
+): readonly ByteRange[] | 'unsatisfiable' | undefined {
+  if (header === undefined || header.length > MOST_TEXT || !header.startsWith('bytes=')) return undefined;
+  const texts = header.slice('bytes='.length).split(',');
+  if (texts.length < 2 || texts.length > MOST_RANGES) return undefined;
+  const ranges: ByteRange[] = [];
+  for (const text of texts) {
+    const range = readRange(`bytes=${text.trim()}`, size);
+    if (range === undefined) return undefined;
+    if (range !== 'unsatisfiable') ranges.push(range);
+  }
+  if (ranges.length === 0) return 'unsatisfiable';
+  return areApart(ranges) ? ranges : undefined;
+}
+
+function areApart(ranges: readonly ByteRange[]): boolean {
+  const sorted = ranges.toSorted((a, b) => a.start - b.start);
+  return sorted.every(({ start }, at) => start >= (sorted[at - 1]?.end ?? 0));
+}
