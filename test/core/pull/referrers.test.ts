@@ -91,6 +91,7 @@ test('an attestation that is here is pulled with the Hub down, though nobody has
 });
 
 test('a tag of referrers that comes after a "no" is served, and the "no" does not come back', async () => {
+  await core.ask('acme/app/manifests/latest');
   assert.equal((await core.ask(tagOf(image))).status, 404);
   const tag = image.digest.replace(':', '-');
   hub.push('acme/app', tag, indexOf([referrerOf(image, 'one')]));
