@@ -16,24 +16,82 @@ export type PatternText = { readonly pattern: string } | { readonly wrong: strin
  */
 export function canonicalPattern(text: string): PatternText {
   if (text === 'everything') return { pattern: '**' };
-  if (text.includes('@')) return { wrong: `"${text}" holds a digest; a rule is about whole repositories` };
+  if (MEANS_EVERYTHING.has(text))
+    return { wrong: `"${text}" would mean the official image library/${text}; write everything` };
+  const scheme = /^[a-z+]{2,10}:\/\//i.exec(text)?.[0];
+  if (scheme !== undefined)
+    return {
+      wrong: `"${text}" begins with "${scheme}"${mendedBy(text, text.slice(scheme.length), '; write it without')}`,
+    };
+  const [image = text, ...digest] = text.split('@');
+  if (digest.length > 0)
+    return { wrong: `"${text}" holds a digest, and a rule is about whole repositories; write "${image}"` };
   const [, name = text, tag] = /^(.+):([^:/]*)$/.exec(text) ?? [];
   if (tag !== undefined && (name.includes('/') || !/^\d+$/.test(tag)))
     return { wrong: `"${text}" holds a tag; write pull: "${name}", tags: "${tag}"` };
-  const outside = /[^a-z0-9._/:*-]/.exec(text.replaceAll('${user}', ''))?.[0];
-  if (outside !== undefined) {
-    return {
-      wrong: `"${text}" can match no repository: names have no "${outside}"; wildcards are *, ** and \${user}`,
-    };
-  }
+  const wrong = whyOutside(text) ?? whySlashes(text);
+  if (wrong !== undefined) return { wrong: `"${text}" can match no repository: ${wrong}` };
   const segments = text.split('/');
-  if (segments.includes(''))
-    return { wrong: `"${text}" can match no repository: a slash stands between two segments` };
   const [first = ''] = segments;
   if (segments.length === 1 || !looksLikeHost(first)) return patternAt(DOCKER_HUB, text, segments);
   const host = parseUpstreamHost(first);
   if (host === undefined) return { wrong: `"${first}" is no host; a host is written in full` };
   return patternAt(canonicalHost(host), text, segments.slice(1));
+}
+
+/** No official image is called so. */
+const MEANS_EVERYTHING: ReadonlySet<string> = new Set(['all', 'any', 'anything', 'everywhere']);
+
+/** `; write "acme/**"`, if that is a pattern. */
+function mendedBy(text: string, mended: string, otherwise = ''): string {
+  return mended !== '' && mended !== text && 'pattern' in canonicalPattern(mended)
+    ? `; write "${mended}"`
+    : otherwise;
+}
+
+const WILDCARDS = 'wildcards are *, ** and ${user}';
+
+/** Why no name has these characters; undefined if names can have all of them. */
+function whyOutside(text: string): string | undefined {
+  const outside = /[^a-z0-9._/:*-]/.exec(text.replaceAll('${user}', ''))?.[0];
+  if (/[\^\\()|+]|\.[*+]|^\/.*\/$/.test(text))
+    return `patterns are not regular expressions${mendedBy(text, fromRegularExpression(text), `; ${WILDCARDS}`)}`;
+  if (outside === undefined) return undefined;
+  if (/[A-Z]/.test(outside)) return `names are in lower case${mendedBy(text, text.toLowerCase())}`;
+  if (/[,;\s]/.test(outside)) {
+    const names = text.split(/[,;\s]+/).filter((one) => one !== '');
+    if (names.every((one) => 'pattern' in canonicalPattern(one)))
+      return `names have no "${outside}"; write a list: [${names.map((one) => JSON.stringify(one)).join(', ')}]`;
+  }
+  const alternatives = /^(.*?)\{([^{}]*,[^{}]*)\}(.*)$/.exec(text);
+  if (alternatives !== null) {
+    const [, before, between = '', after] = alternatives;
+    const names = between.split(',').map((one) => JSON.stringify(`${before}${one.trim()}${after}`));
+    return `names have no "{"; write a list: [${names.join(', ')}]`;
+  }
+  const simpler = text
+    .replaceAll(/\[[^[\]]*\]\**/g, '*')
+    .replaceAll('?', '*')
+    .replaceAll(/\$\{?(?:user|username|account|USER)\b\}?/g, '${user}');
+  return `names have no "${outside}"; ${WILDCARDS}${mendedBy(text, simpler)}`;
+}
+
+function fromRegularExpression(text: string): string {
+  return text
+    .replace(/^\/(?=\^|.*\/$)/, '')
+    .replace(/^\^/, '')
+    .replace(/\/$/, '')
+    .replace(/\$$/, '')
+    .replaceAll(/\\([/.-])/g, '$1')
+    .replaceAll(/\[\^\/\][*+]|\[[^[\]]*\][*+]?|\\[wd][*+]?/g, '*')
+    .replaceAll(/\.[*+]/g, '**');
+}
+
+function whySlashes(text: string): string | undefined {
+  const segments = text.split('/');
+  if (!segments.includes('')) return undefined;
+  const plain = segments.filter((one) => one !== '').join('/');
+  return `a slash stands between two parts of a name${mendedBy(text, text.endsWith('/') ? `${plain}/**` : plain)}`;
 }
 
 function patternAt(host: UpstreamHost, text: string, segments: readonly string[]): PatternText {

@@ -88,9 +88,24 @@ export function parseRules(
 }
 
 function openPolicyFile(source: string, text: string, open: OpenYaml): Parsed<PartReader> {
-  if (/\n\.\.\.\s*$/.test(text)) return open(source, text);
+  if (/\n\.\.\.\s*$/.test(text)) {
+    const opened = open(source, text);
+    return 'faults' in opened ? { faults: opened.faults.map((one) => meantAsGroup(one, text)) } : opened;
+  }
   const message = 'the last line is not "...": the file is taken for half-written, and nothing of it is used';
-  return { faults: [{ source, line: text.trimEnd().split('\n').length, message }] };
+  return { faults: [{ source, line: text.trimEnd().split('\n').length, column: 1, message }] };
+}
+
+/** `@web` is how other programs write a group. */
+function meantAsGroup(fault: Fault, text: string): Fault {
+  const line = text.split('\n')[(fault.line ?? 0) - 1] ?? '';
+  const [, name] = /^@([\w.-]+)/.exec(line.slice((fault.column ?? 1) - 1)) ?? [];
+  return name === undefined
+    ? fault
+    : {
+        ...fault,
+        message: `"@${name}" begins with "@"; write group:${name} for a group, or ${name} for a user`,
+      };
 }
 
 /** Where files are called differently their rules may be, so their labels count too. */

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { didYouMean, nearest } from '../platform/nearest.ts';
 import type { PartReader } from '../platform/yaml-schema.ts';
 import { type SubjectForms, whyNoFederatedPattern } from './federated-pattern.ts';
 import { canonicalPattern, type PatternText, tagPattern } from './pattern-text.ts';
@@ -45,14 +46,19 @@ export function readRules(files: readonly PolicyFile[], forms: SubjectForms): Re
   }
   const reader = new RuleReader(names, forms);
   const rules = files.flatMap((file) => [...reader.rules(file, 'allow'), ...reader.rules(file, 'deny')]);
-  const tests = files.flatMap(readTests);
+  const tests = files.flatMap((file) => readTests(file, names.groups));
   return { groups: names.groups.all(), rules, tests };
 }
+
+/** How many names a message lists. */
+const MOST_LISTED = 12;
 
 /** Groups or sets, over all files. */
 class Names<T> {
   readonly #what: string;
   readonly #entries = new Map<string, readonly T[]>();
+  readonly #places = new Map<string, string>();
+  #areKnown = true;
 
   constructor(what: string) {
     this.#what = what;
@@ -64,10 +70,18 @@ class Names<T> {
     schema: typeof MEMBERS,
     resolve: (text: string, path: Path) => readonly T[],
   ): void {
-    for (const name of Object.keys(parts.read([key], NAMED) ?? {})) {
+    const before = parts.faults.length;
+    const named = parts.read([key], NAMED) ?? {};
+    if (parts.faults.length > before || isMisspelt(key, parts.yaml.data)) this.#areKnown = false;
+    for (const name of Object.keys(named)) {
       const entries = parts.read([key, name], schema) ?? [];
       if (this.#entries.has(name))
-        parts.fault([key, name], `the ${this.#what} "${name}" stands in another file too`, 'key');
+        parts.fault(
+          [key, name],
+          `the ${this.#what} "${name}" stands at ${this.#places.get(name)} too; rename one, or write what both hold in one`,
+          'key',
+        );
+      else this.#places.set(name, writePlace(parts, [key, name], 'key'));
       this.#entries.set(
         name,
         entries.flatMap((text, index) => resolve(text, [key, name, index])),
@@ -79,17 +93,45 @@ class Names<T> {
     return this.#entries.get(name);
   }
 
+  /** Can it be said that one is missing? Not where the key above them is wrong, which is said. */
+  get areKnown(): boolean {
+    return this.#areKnown;
+  }
+
+  /** That there is none of this name, and which ones there are. `sign` is what stands before a name. */
+  missing(name: string, sign: string): string {
+    const known = [...this.#entries.keys()];
+    const meant = didYouMean(name, known, (near) => `${sign}${near}`);
+    const more = known.length > MOST_LISTED ? ', …' : '';
+    const listed =
+      known.length === 0 ? '; there is none' : `; there are ${known.slice(0, MOST_LISTED).join(', ')}${more}`;
+    return `there is no ${this.#what} "${name}"${meant === '' ? listed : meant}`;
+  }
+
   all(): Record<string, readonly T[]> {
     return Object.fromEntries(this.#entries);
   }
 }
 
-class RuleReader {
-  readonly #names: { readonly groups: Names<string>; readonly sets: Names<string> };
-  readonly #forms: SubjectForms;
-  readonly #ids = new Set<string>();
+interface KnownNames {
+  readonly groups: Names<string>;
+  readonly sets: Names<string>;
+}
 
-  constructor(names: { readonly groups: Names<string>; readonly sets: Names<string> }, forms: SubjectForms) {
+/** Is another key written in its place? */
+function isMisspelt(key: string, data: unknown): boolean {
+  return Object.keys(Object(data)).some(
+    (other) => !(other in POLICY_KEYS.shape) && nearest(other.toLowerCase(), [key]) === key,
+  );
+}
+
+class RuleReader {
+  readonly #names: KnownNames;
+  readonly #forms: SubjectForms;
+  /** Where each is. */
+  readonly #ids = new Map<string, string>();
+
+  constructor(names: KnownNames, forms: SubjectForms) {
     this.#names = names;
     this.#forms = forms;
   }
@@ -104,11 +146,16 @@ class RuleReader {
     const schema = effect === 'allow' ? ALLOW_RULE : DENY_RULES;
     const rule: z.output<typeof ALLOW_RULE> | undefined = parts.read(path, schema);
     if (rule === undefined) return [];
-    if (rule.id !== undefined && this.#ids.has(rule.id))
-      return fault(parts, [...path, 'id'], `the id "${rule.id}" is taken by another rule`);
+    const other = rule.id === undefined ? undefined : this.#ids.get(rule.id);
+    if (other !== undefined)
+      return fault(
+        parts,
+        [...path, 'id'],
+        `the id "${rule.id}" is taken by the rule at ${other}; choose another`,
+      );
     const line = parts.yaml.faultAt(path, '').line ?? 0;
     const id = rule.id ?? `${label}:${line}`;
-    this.#ids.add(id);
+    this.#ids.set(id, writePlace(parts, path));
     const until = rule.until === undefined ? undefined : parseMoment(rule.until)?.ends;
     return [
       {
@@ -132,25 +179,56 @@ class RuleReader {
   #pull(parts: PartReader, text: string, path: Path): readonly string[] {
     if (!text.startsWith('$') || text.startsWith('${')) return pattern(parts, text, path);
     const name = text.slice(1);
-    return this.#names.sets.get(name) ?? fault(parts, path, `there is no set "${name}"`);
+    return this.#names.sets.get(name) ?? missing(parts, path, this.#names.sets, name, '$');
   }
 
   #subject(parts: PartReader, text: string, path: Path): readonly string[] {
     if (text === 'authenticated' || text === 'anonymous') return [text];
-    if (!text.startsWith('group:')) return member(parts, text, path, this.#forms);
+    const { groups } = this.#names;
+    if (!text.startsWith('group:')) {
+      const why = whyNotMeant(text, groups);
+      return why === undefined ? member(parts, text, path, this.#forms) : fault(parts, path, why);
+    }
     const name = text.slice('group:'.length);
-    return this.#names.groups.get(name) === undefined
-      ? fault(parts, path, `there is no group "${name}"`)
-      : [text];
+    return groups.get(name) === undefined ? missing(parts, path, groups, name, 'group:') : [text];
   }
 }
 
-function readTests({ parts }: PolicyFile): PolicyTest[] {
+function missing(parts: PartReader, path: Path, names: Names<string>, name: string, sign: string): [] {
+  return names.areKnown ? fault(parts, path, names.missing(name, sign)) : [];
+}
+
+/** What people call everybody. A user can be called so, and is then written `user:all`. */
+const EVERYBODY: ReadonlySet<string> = new Set([
+  'everyone',
+  'everybody',
+  'all',
+  'any',
+  'anyone',
+  'public',
+  'users',
+]);
+
+/** Why a name alone is not what its author means, although a user could be called so. */
+function whyNotMeant(text: string, groups: Names<string>): string | undefined {
+  const plain = text.replace(/^[@%&]|^groups?[:/.](?=.)/, '');
+  if (groups.get(plain) !== undefined) {
+    const user = plain === text && isName(text) ? `, or user:${text} for a user of that name` : '';
+    return `"${text}" is the name of a group; did you mean "group:${plain}"? Write that${user}`;
+  }
+  if (!EVERYBODY.has(text.toLowerCase())) return undefined;
+  return `"${text}" would be a user; write authenticated for everybody who has logged in, anonymous for those who have not, or user:${text.toLowerCase()} for a user of that name`;
+}
+
+function readTests({ parts }: PolicyFile, groups: Names<string>): PolicyTest[] {
   const entries = parts.read(['tests'], LIST) ?? [];
   return entries.flatMap((_, index): PolicyTest[] => {
     const path = ['tests', index];
     const written = parts.read(path, POLICY_TEST);
     if (written === undefined) return [];
+    const why = whyNotMeant(written.who, groups);
+    if (why !== undefined)
+      return fault(parts, [...path, 'who'], `"${written.who}" is not one subject; a test asks for one`);
     const test = parseTest(written);
     return 'wrong' in test
       ? fault(parts, [...path, test.key], test.wrong)
@@ -171,7 +249,11 @@ function member(parts: PartReader, text: string, path: Path, forms: SubjectForms
   const [, kind, value = ''] = /^(user|service|cert|oidc|group):(.*)$/s.exec(text) ?? ['', 'name', text];
   switch (kind) {
     case 'group':
-      return fault(parts, path, `a group cannot hold a group; list both in the rule's "to"`);
+      return fault(
+        parts,
+        path,
+        `"${text}" is a group, and a group cannot hold a group; list both in the rule's "to"`,
+      );
     case 'oidc': {
       const why = value === '' ? 'it names nobody' : whyNoFederatedPattern(value, forms);
       return why === undefined ? [text] : fault(parts, path, `"${text}": ${why}`);
@@ -179,8 +261,21 @@ function member(parts: PartReader, text: string, path: Path, forms: SubjectForms
     case 'cert':
       return value === '' ? fault(parts, path, `"${text}" names nobody`) : [text];
     default:
-      return isName(value) ? [value] : fault(parts, path, whyNoName(value) ?? '');
+      return isName(value) ? [value] : fault(parts, path, `${whyNoName(value)}${mendOfName(value)}`);
   }
+}
+
+function mendOfName(text: string): string {
+  if (EVERYBODY.has(text)) return '';
+  const names = text.split(/[\s,;]+/).filter((one) => one !== '');
+  if (names.length > 1 && names.every(isName)) return `; write a list: [${names.join(', ')}]`;
+  const plain = text.toLowerCase().replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, '');
+  return plain !== text && isName(plain) ? `; write "${plain}"` : '';
+}
+
+function writePlace(parts: PartReader, path: Path, at: 'key' | 'value' = 'value'): string {
+  const { source, line, column } = parts.yaml.faultAt(path, '', at);
+  return [source, line, column].filter((part) => part !== undefined).join(':');
 }
 
 function fault(parts: PartReader, path: Path, message: string): [] {

@@ -2,8 +2,9 @@
  * What may stand in `access.yaml`, as schemas: for the reader, and for editors by `hubgate schema access`. Their messages say
  * only what was expected.
  */
+import { isIP } from 'node:net';
 import { z } from 'zod';
-import { oneOrMany, section } from '../platform/yaml-schema.ts';
+import { type OtherNames, oneOrMany, section } from '../platform/yaml-schema.ts';
 import { parseNetwork } from './network.ts';
 
 const TEXT = z.string('a text');
@@ -13,18 +14,34 @@ const SUBJECT = z.string('a user, group:…, cert:…, oidc:…, authenticated o
 const MEMBER = z.string('a user, cert:… or oidc:…');
 const PULL = z.string('a pattern such as library/**, a $set, or everything');
 const TAG = z.string('a tag or a pattern such as "1.*"');
-const CIDR = z
-  .string('a network such as 10.0.0.0/8')
-  .refine((cidr) => parseNetwork([cidr]) !== undefined, 'a network such as 10.0.0.0/8');
+const CIDR = z.string('a network such as 10.0.0.0/8').refine((cidr) => parseNetwork([cidr]) !== undefined, {
+  error: ({ input }) => `a network such as 10.0.0.0/8${whyNoNetwork(String(input))}`,
+});
 const ADDRESS = z
   .string('an address such as 10.1.2.3')
   .refine((text) => !text.includes('/') && parseNetwork([text]) !== undefined, 'an address such as 10.1.2.3');
-const MOMENT = z
-  .string('a date such as 2027-01-31, or a time such as 2027-01-31T18:00:00Z')
-  .refine(
-    (text) => parseMoment(text) !== undefined,
-    'a date such as 2027-01-31, or a time such as 2027-01-31T18:00:00Z',
-  );
+const MOMENT_FORMS = 'a date such as 2027-01-31, or a time such as 2027-01-31T18:00:00Z';
+const MOMENT = z.string(MOMENT_FORMS).refine((text) => parseMoment(text) !== undefined, {
+  error: ({ input }) => whyNoMoment(String(input)) ?? MOMENT_FORMS,
+});
+
+/** What people write instead of the keys of a rule. */
+const OTHER_RULE_KEYS: OtherNames = {
+  ...Object.fromEntries(['name', 'rule'].map((key) => [key, 'id'])),
+  ...Object.fromEntries(
+    ['repo', 'repos', 'repository', 'repositories', 'image', 'images', 'push', 'allow', 'deny', 'set'].map(
+      (key) => [key, 'pull'],
+    ),
+  ),
+  ...Object.fromEntries(
+    ['user', 'users', 'who', 'subject', 'group', 'groups', 'for', 'account'].map((key) => [key, 'to']),
+  ),
+  ...Object.fromEntries(['network', 'networks', 'ip', 'cidr', 'source'].map((key) => [key, 'from'])),
+  ...Object.fromEntries(
+    ['expires', 'expire', 'expiry', 'end', 'ends', 'valid-until', 'to-date'].map((key) => [key, 'until']),
+  ),
+  ...Object.fromEntries(['reason', 'comment', 'why', 'description', 'note'].map((key) => [key, 'because'])),
+};
 
 const DENY_RULE = {
   id: ID.optional().describe('A name of its own, for the audit log and `hubgate access explain`.'),
@@ -38,14 +55,20 @@ const DENY_RULE = {
   because: TEXT.optional().describe('Why. Of a deny, the caller is shown it.'),
 };
 
-export const ALLOW_RULE = section({
-  ...DENY_RULE,
-  private: z
-    .boolean('true or false')
-    .optional()
-    .describe('true: also repositories that only the service account can read.'),
+export const ALLOW_RULE = section(
+  {
+    ...DENY_RULE,
+    private: z
+      .boolean('true or false')
+      .optional()
+      .describe('true: also repositories that only the service account can read.'),
+  },
+  OTHER_RULE_KEYS,
+);
+export const DENY_RULES = section(DENY_RULE, {
+  ...OTHER_RULE_KEYS,
+  private: 'a deny refuses private content too, so remove it',
 });
-export const DENY_RULES = section(DENY_RULE);
 
 export const POLICY_TEST = section({
   who: SUBJECT.describe('A subject, such as ana, cert:prod-7 or anonymous.'),
@@ -99,4 +122,69 @@ export function parseMoment(text: string): { readonly begins: number; readonly e
   // What a month does not have, `Date` moves to the next one.
   if (Number.isNaN(begins) || (isDate && !new Date(begins).toISOString().startsWith(text))) return undefined;
   return { begins, ends: isDate ? begins + 24 * 60 * 60_000 : begins };
+}
+
+const DIGITS = /\d+/g;
+
+/** What is wrong with a text that was meant as a moment, and what would be right; undefined if it is not even like one. */
+function whyNoMoment(text: string): string | undefined {
+  if (/^P?\s*\d+\s*[a-z]+$/i.test(text)) return 'a date such as 2027-01-31: a duration is not a date';
+  const [date = '', ...rest] = text.trim().split(/[T\s]+/i);
+  const day = isoDay(date);
+  if (day === undefined) return undefined;
+  const time = rest.join(' ');
+  const last = lastDayOf(day);
+  if (last === undefined || Number(day.slice(8)) === 0) return `${MOMENT_FORMS}: there is no such day`;
+  if (day > last) return `a date such as ${last}: there is no such day as ${day}`;
+  if (time === '')
+    return `a date such as ${day}: the year stands first, and month and day have two digits each`;
+  const clock = /^(\d{1,2}):(\d{2})(?::(\d{2}))?/.exec(time);
+  if (clock === null || Number(clock[1]) > 23 || Number(clock[2]) > 59)
+    return `a time such as ${day}T18:00:00Z: there is no such time`;
+  const [, hour = '', minute = '', second = '00'] = clock;
+  return `a time such as ${day}T${hour.padStart(2, '0')}:${minute}:${second}Z: a time needs T and a zone`;
+}
+
+/** `31.03.2027`, `2027/3/31` or `03/31/2027` as `2027-03-31`, whether there is such a day or not. */
+function isoDay(text: string): string | undefined {
+  const parts = text.match(DIGITS) ?? [];
+  if (parts.length !== 3 || !/^\d+[-./]\d+[-./]\d+$/.test(text)) return undefined;
+  const [one = '', two = '', three = ''] = parts;
+  if (one.length === 4) return iso(one, two, three);
+  // With slashes the month comes first, except where it cannot.
+  if (three.length !== 4) return undefined;
+  return text.includes('/') && Number(one) <= 12 ? iso(three, one, two) : iso(three, two, one);
+}
+
+function iso(year: string, month: string, day: string): string {
+  return `${year}-${month.padStart(2, '0')}-${day.padStart(2, '0')}`;
+}
+
+/** The last day of the month of a day; undefined if there is no such month. */
+function lastDayOf(day: string): string | undefined {
+  const month = Number(day.slice(5, 7));
+  if (month < 1 || month > 12) return undefined;
+  return new Date(Date.UTC(Number(day.slice(0, 4)), month, 0)).toISOString().slice(0, 10);
+}
+
+function whyNoNetwork(text: string): string {
+  const [address = '', length = ''] = text.split('/');
+  if (/^[\d.]+\s*-\s*[\d.]+$/.test(text))
+    return ': a range is written as a network, or as a list of networks';
+  if (isIP(address) !== 0 && /^\d+$/.test(length))
+    return `: the number of bits behind the slash is at most ${isIP(address) === 4 ? 32 : 128}`;
+  const bits = maskBits(length);
+  if (isIP(address) === 4 && bits !== undefined) return `: write ${address}/${bits}`;
+  if (/^[\d.]+\.?(?:\*|x)/.test(text)) return ': a network has no wildcard';
+  return '';
+}
+
+/** `255.255.0.0` is 16 bits. */
+function maskBits(mask: string): number | undefined {
+  if (isIP(mask) !== 4) return undefined;
+  const bits = mask
+    .split('.')
+    .map((part) => Number(part).toString(2).padStart(8, '0'))
+    .join('');
+  return /^1*0*$/.test(bits) ? bits.replaceAll('0', '').length : undefined;
 }

@@ -37,7 +37,12 @@ const KEYS = section({
   federation: ANYTHING,
 });
 const UPSTREAMS = z.record(z.string(), ANYTHING, 'a map of upstreams by host').nullish();
-const UPSTREAM = section(UPSTREAM_KEYS);
+const UPSTREAM = section(UPSTREAM_KEYS, {
+  user: 'username',
+  login: 'username',
+  token: 'password',
+  pass: 'password',
+});
 
 /** Reads `config/hubgate.yaml` under `home`, which need not exist. All faults of the file and the environment at once. */
 export async function loadConfig(home: Home): Promise<Parsed<Config>> {
@@ -154,6 +159,12 @@ function whyNoUpstream(text: string): string {
   const host = parseUpstreamHost(text);
   if (host !== undefined)
     return `"${text}" is another name of ${canonicalHost(host)}; write ${canonicalHost(host)}`;
+  const bare = text
+    .toLowerCase()
+    .replace(/^[a-z]+:\/\//, '')
+    .replace(/\/.*$/, '');
+  if (bare !== text && parseUpstreamHost(bare) !== undefined)
+    return `"${text}" is no host; write ${canonicalHost(bare as UpstreamHost)}`;
   if (parseUpstreamHost(`${text}:443`) === undefined)
     return `"${text}" is no host; expected one such as ghcr.io or registry.corp:5000`;
   return (

@@ -15,6 +15,8 @@ const REFRESH = z.union(
   'off, or a duration such as 90d',
 );
 
+const PROCESSES = 'auto, or a number of processes from 1 to 64';
+
 /** A key that is `usual`, as people write it, where nobody says. */
 function setting<Schema extends z.ZodType>(schema: Schema, usual: z.input<Schema>, does: string) {
   // Not `undefined`: a default that is written as one would be none.
@@ -67,7 +69,7 @@ export const SECTIONS = {
     ),
     catalog: setting(BOOLEAN, false, '`true`: `/v2/_catalog` lists what is cached and the caller may pull.'),
     workers: setting(
-      z.union([z.literal('auto'), wholeNumber(1, 64, '')], 'auto, or a number of processes from 1 to 64'),
+      z.union([z.literal('auto'), wholeNumber(1, 64, PROCESSES)], PROCESSES),
       'auto',
       'Gateway processes. `auto`: one for each CPU.',
     ),

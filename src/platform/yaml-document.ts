@@ -8,12 +8,14 @@ import {
   isScalar,
   Lexer,
   LineCounter,
+  type Node,
   parseDocument,
   type Scalar,
   visit,
   type YAMLMap,
 } from 'yaml';
 import type { Fault } from './fault.ts';
+import { firstMistake } from './yaml-syntax.ts';
 
 /** One hand-written YAML file: its plain data, and where in the text each part of it stands. */
 export interface YamlDocument {
@@ -63,11 +65,24 @@ export function readYaml(source: string, text: string, mostMiB = 1): YamlRead {
   const complaints = [...document.errors, ...document.warnings].filter(
     ({ code }) => code !== 'TAG_RESOLVE_FAILED',
   );
-  const faults: Fault[] = [
-    ...complaints.map((error) => ({ ...at(error.pos[0]), message: explain(error.message) })),
-    ...refusedNodes(document).map(({ offset, message }) => ({ ...at(offset), message })),
-  ];
-  if (faults.length > 0) return { faults };
+  const place = (offset: number) => {
+    const { line, col } = lines.linePos(offset);
+    return `${line}:${col}`;
+  };
+  const refused = refusedNodes(document, place);
+  const [firstRefused] = refused;
+  if (complaints.length > 0) {
+    const { offset, message } = firstMistake(
+      text,
+      complaints.map(({ code, message, pos }) => ({ code, message, offset: pos[0] })),
+    );
+    // An alias or a key that was not meant as one is often why the parser could not go on.
+    const isEarlier = firstRefused !== undefined && firstRefused.offset < offset;
+    const mistake = isEarlier ? firstRefused : { offset, message };
+    return { faults: [{ ...at(mistake.offset), message: mistake.message }] };
+  }
+  if (refused.length > 0)
+    return { faults: refused.map(({ offset, message }) => ({ ...at(offset), message })) };
   const faultAt: YamlDocument['faultAt'] = (path, message, part = 'value') => ({
     ...at(offsetOf(document, path, part)),
     message,
@@ -125,7 +140,10 @@ function tooDeepBracket(text: string): number | undefined {
 }
 
 /** Alias, anchor and tag make a file mean something else than it shows; none is needed here. */
-function refusedNodes(document: Document): { offset: number; message: string }[] {
+function refusedNodes(
+  document: Document,
+  place: (offset: number) => string,
+): { offset: number; message: string }[] {
   const refused: { offset: number; message: string }[] = [];
   visit(document, (_key, node) => {
     if (isPair(node)) {
@@ -133,36 +151,44 @@ function refusedNodes(document: Document): { offset: number; message: string }[]
       if (message !== undefined) refused.push({ offset: offsetIn(node.key), message });
     }
     if (!isNode(node)) return;
-    const offset = offsetIn(node);
-    if (isMap(node)) {
-      const message = 'this key stands here twice';
-      refused.push(...repeatedKeys(node).map((key) => ({ offset: offsetIn(key), message })));
-    }
-    if (isAlias(node)) {
-      refused.push({
-        offset,
-        message: `"*${node.source}" reads as a YAML alias; quote patterns that begin with *`,
-      });
-    } else if (node.anchor !== undefined) {
-      refused.push({
-        offset,
-        message: `"&${node.anchor}" reads as a YAML anchor; quote it, or write it out`,
-      });
-    } else if (node.tag !== undefined) {
-      refused.push({ offset, message: `"${node.tag}" reads as a YAML tag; quote what begins with !` });
-    }
+    if (isMap(node)) refused.push(...refusedRepetitions(node, place));
+    const message = refusedNode(node);
+    if (message !== undefined) refused.push({ offset: offsetIn(node), message });
   });
   return refused;
 }
 
-function repeatedKeys({ items }: YAMLMap): Scalar[] {
-  const seen = new Set<unknown>();
+function refusedNode(node: Node): string | undefined {
+  if (isAlias(node)) return `"*${node.source}" reads as a YAML alias; quote patterns that begin with *`;
+  if (!isScalar(node) && !isCollection(node)) return undefined;
+  if (node.anchor !== undefined) return `"&${node.anchor}" reads as a YAML anchor; quote it, or write it out`;
+  if (node.tag !== undefined) return `"${node.tag}" reads as a YAML tag; quote what begins with !`;
+  return undefined;
+}
+
+function refusedRepetitions(
+  map: YAMLMap,
+  place: (offset: number) => string,
+): { offset: number; message: string }[] {
+  return repeatedKeys(map).map(({ key, first }) => ({
+    offset: offsetIn(key),
+    message: `this key stands here twice, first at ${place(offsetIn(first))}${nameOfKey(key)}; rename one, or write what both hold under one`,
+  }));
+}
+
+function repeatedKeys({ items }: YAMLMap): { readonly key: Scalar; readonly first: Scalar }[] {
+  const seen = new Map<unknown, Scalar>();
   return items.flatMap(({ key }) => {
     if (!isScalar(key)) return [];
-    const isRepeated = seen.has(key.value);
-    seen.add(key.value);
-    return isRepeated ? [key] : [];
+    const first = seen.get(key.value);
+    if (first === undefined) seen.set(key.value, key);
+    return first === undefined ? [] : [{ key, first }];
   });
+}
+
+/** What does not look like a key can be a piece of a secret. */
+function nameOfKey({ value }: Scalar): string {
+  return typeof value === 'string' && /^[\w.@-]{1,40}$/.test(value) ? `: "${value}"` : '';
 }
 
 function offsetIn(node: unknown): number {
@@ -173,15 +199,8 @@ function offsetIn(node: unknown): number {
 function refusedKey(key: unknown): string | undefined {
   if (isCollection(key)) return 'a list or a map cannot be a key; keys are plain words';
   // Digits are a host's port.
-  const glued = isScalar(key) && /^([\w-]+):(?!\d+$)["'[{\w]/.exec(String(key.value))?.[1];
+  const glued = isScalar(key) && /^([\w-]+):(?!\d+$)["'[{$*\w]/.exec(String(key.value))?.[1];
   return glued ? `"${glued}:" and what follows it read as one key; put a space after the colon` : undefined;
-}
-
-function explain(message: string): string {
-  const [, reserved] = /reserved character ([@`])/.exec(message) ?? [];
-  if (reserved !== undefined) return `"${reserved}" cannot begin a plain text in YAML; quote it`;
-  if (/multiple documents/i.test(message)) return 'a second document begins here; the file must hold one';
-  return message.split('\n', 1)[0] ?? message;
 }
 
 function offsetOf(document: Document, path: readonly PropertyKey[], part: 'key' | 'value'): number {

@@ -1,6 +1,10 @@
 import { z } from 'zod';
 import { byPosition, type Fault, type Parsed } from './fault.ts';
+import { nearest } from './nearest.ts';
 import { readYaml, type WritableYaml, type YamlDocument } from './yaml-document.ts';
+
+/** What people write instead of a key, and which key they mean, or a sentence about it. */
+export type OtherNames = Readonly<Record<string, string>>;
 
 /**
  * A map with exactly these keys. Its messages, and those of all schemas read here, say only what was expected: what
@@ -8,12 +12,28 @@ import { readYaml, type WritableYaml, type YamlDocument } from './yaml-document.
  */
 export function section<Shape extends z.core.$ZodLooseShape>(
   shape: Shape,
+  otherNames: OtherNames = {},
 ): z.ZodObject<Shape, z.core.$strict> {
-  const keys = Object.keys(shape).join(', ');
+  const keys = Object.keys(shape);
   return z.strictObject(shape, {
     error: (issue) =>
-      issue.code === 'unrecognized_keys' ? `known here: ${keys}` : `a map with the keys ${keys}`,
+      issue.code === 'unrecognized_keys'
+        ? hintsFor(issue.keys, keys, otherNames)
+        : `a map with the keys ${keys.join(', ')}`,
   });
+}
+
+/** A message has one text, so it holds a line for each of the unknown keys. */
+function hintsFor(unknown: readonly string[], known: readonly string[], otherNames: OtherNames): string {
+  return unknown.map((key) => hintFor(key, known, otherNames)).join('\n');
+}
+
+function hintFor(key: string, known: readonly string[], otherNames: OtherNames): string {
+  const [, word = ''] = /^([\w-]+)\s*[:=]/.exec(key) ?? [];
+  if (known.includes(word)) return `write "${word}:", a space, and then its value`;
+  const other = Object.hasOwn(otherNames, key) ? otherNames[key] : nearest(key.toLowerCase(), known);
+  if (other === undefined) return `known here: ${known.join(', ')}`;
+  return known.includes(other) ? `did you mean "${other}"?` : other;
 }
 
 /** `x` or a list of `x`, as a list. */
@@ -41,8 +61,17 @@ export class PartReader<Yaml extends YamlDocument = YamlDocument> {
     const value = valueAt(this.yaml.data, path);
     const result = schema.safeParse(path.length === 0 ? (value ?? {}) : value);
     if (result.success) return result.data;
-    for (const issue of result.error.issues) {
-      this.faults.push(...faultsOf({ ...issue, path: [...path, ...issue.path] }, this.yaml));
+    const { issues } = result.error;
+    const accepts = (changed: unknown, at: readonly PropertyKey[]) =>
+      isAccepted(schema.safeParse(changed), at);
+    const said = new Set<string>();
+    for (const issue of issues) {
+      const where = `${issue.code === 'unrecognized_keys'} ${issue.path.map(String).join('\0')}`;
+      if (said.has(where) || isMisspelt(issue, issues, value)) continue;
+      said.add(where);
+      const at = pathInText(value, issue.path);
+      const mend = mendOf(at, value, this.yaml.textAt([...path, ...at]), accepts);
+      this.faults.push(...faultsOf({ ...issue, path: [...path, ...issue.path] }, this.yaml, mend));
     }
     return undefined;
   }
@@ -63,13 +92,29 @@ export function openYaml(source: string, text: string, mostMiB?: number): Parsed
   return 'faults' in read ? read : { value: new PartReader(read.yaml) };
 }
 
-function faultsOf(issue: z.core.$ZodIssue, yaml: YamlDocument): Fault[] {
+/** A key that is missing because it is written wrong: the unknown key says so. */
+function isMisspelt(
+  { path, code }: z.core.$ZodIssue,
+  issues: readonly z.core.$ZodIssue[],
+  value: unknown,
+): boolean {
+  // A list of one may be written as a scalar.
+  const missing = path.at(-1) === 0 ? path.slice(0, -1) : path;
+  if (code === 'unrecognized_keys' || valueAt(value, missing) !== undefined) return false;
+  const key = missing.at(-1);
+  return issues.some(
+    (other) => other.code === 'unrecognized_keys' && other.message.includes(`"${String(key)}`),
+  );
+}
+
+function faultsOf(issue: z.core.$ZodIssue, yaml: YamlDocument, mend: string): Fault[] {
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => {
+    const hints = issue.message.split('\n');
+    return issue.keys.map((key, index) => {
       const path = [...issue.path, key];
       // What does not look like a key can be a piece of a secret that a comma or a colon has split.
       const name = /^[\w-]{1,40}$/.test(key) ? writePath(path) : `${writePath(issue.path)}…`;
-      return yaml.faultAt(path, `unknown key "${name}"; ${issue.message}`, 'key');
+      return yaml.faultAt(path, `unknown key "${name}"; ${hints[index]}`, 'key');
     });
   }
   const path = pathInText(yaml.data, issue.path);
@@ -78,16 +123,77 @@ function faultsOf(issue: z.core.$ZodIssue, yaml: YamlDocument): Fault[] {
   const message =
     found === undefined
       ? `"${where}" is missing; expected ${issue.message}`
-      : `${where === '' ? '' : `${where}: `}found ${show(found, path)}, expected ${issue.message}${isSecret(path) ? '' : mendOf(issue, found, yaml.textAt(path))}`;
+      : `${where === '' ? '' : `${where}: `}found ${show(found, path)}, expected ${issue.message}${isSecret(path) ? '' : mend}`;
   return [yaml.faultAt(path, message)];
 }
 
-/** YAML makes numbers and truth values of texts that look like them. */
-function mendOf(issue: z.core.$ZodIssue, found: unknown, written: string | undefined): string {
-  const isMistaken = typeof found === 'number' || typeof found === 'boolean';
-  return isMistaken && issue.code === 'invalid_type' && issue.expected === 'string'
-    ? `; to mean a text, quote it: "${written ?? found}"`
-    : '';
+/** What the author may have meant, if the schema accepts it there. */
+function mendOf(
+  path: readonly PropertyKey[],
+  value: unknown,
+  written: string | undefined,
+  accepts: (changed: unknown, at: readonly PropertyKey[]) => boolean,
+): string {
+  const found = valueAt(value, path);
+  if (typeof found !== 'number' && typeof found !== 'boolean' && typeof found !== 'string') return '';
+  const text = written ?? String(found);
+  const isAccepted = (one: unknown) => accepts(withValueAt(value, path, one), path);
+  if (typeof found !== 'string' && isAccepted(text)) return `; to mean a text, quote it: "${text}"`;
+  if (text === '') return '';
+  const meant = meantBy(text).find((one) => one !== found && isAccepted(one));
+  if (meant === undefined) return isAccepted([text]) ? `; write [${text}]` : '';
+  return `; write ${typeof meant === 'string' && !/^[A-Za-z0-9]/.test(meant) ? `"${meant}"` : meant}`;
+}
+
+const UNITS = 'seconds?|secs?|minutes?|mins?|hours?|hrs?|days?';
+const TRUTHS: Readonly<Record<string, boolean>> = {
+  yes: true,
+  on: true,
+  true: true,
+  no: false,
+  off: false,
+  false: false,
+};
+
+/** What people mean by a text of another form: a unit is missing, or is written as elsewhere. */
+function meantBy(text: string): (string | boolean)[] {
+  const plain = text.trim().slice(0, 200);
+  const short = plain.replaceAll(' ', '').toLowerCase();
+  const truth = TRUTHS[short];
+  const url = URL.parse(/^[a-z]+:\/\//i.test(plain) ? plain : `https://${plain}`);
+  return [
+    ...(truth === undefined ? [] : [truth]),
+    ...(truth === false || short === '0' || short === 'none' ? ['off'] : []),
+    short,
+    short.replace(new RegExp(`^(\\d+)(?:${UNITS})$`), (_, count: string) => count + unitOf(short)),
+    short.replace(
+      /^(\d+)([kmgt])i?b?$/,
+      (_, count: string, unit: string) => `${count}${unit.toUpperCase()}iB`,
+    ),
+    `:${plain}`,
+    `${plain}s`,
+    `${plain}GiB`,
+    `${plain}MiB`,
+    ...(url === null || url.search !== '' || url.username !== '' ? [] : [url.origin, `https://${url.host}`]),
+  ];
+}
+
+function unitOf(text: string): string {
+  return /[a-z]/.exec(text)?.[0] ?? 's';
+}
+
+function isAccepted(result: z.ZodSafeParseResult<unknown>, at: readonly PropertyKey[]): boolean {
+  const isThere = (path: readonly PropertyKey[]) => at.every((key, index) => path[index] === key);
+  return result.success || !result.error.issues.some(({ path }) => isThere(path));
+}
+
+function withValueAt(data: unknown, path: readonly PropertyKey[], value: unknown): unknown {
+  const [key, ...rest] = path;
+  if (key === undefined) return value;
+  if (Array.isArray(data))
+    return data.map((one, index) => (index === key ? withValueAt(one, rest, value) : one));
+  const map = data as Record<PropertyKey, unknown>;
+  return { ...map, [key]: withValueAt(map[key], rest, value) };
 }
 
 /** `oneOrMany` made a list of what may be a scalar in the text: that has no element 0 there. */

@@ -57,7 +57,7 @@ deny:
   for (const until of ['2026-02-30', '2026-11-22T12:00', 'tomorrow', '2026-13-01', '20261122'])
     assert.match(
       faultsOf(`version: 1\nallow: [{ pull: a, to: b, until: "${until}" }]\n...\n`)[0] ?? '',
-      /expected a date/,
+      /expected a (?:date|time) such as/,
     );
 });
 
@@ -86,8 +86,12 @@ test('several files are one policy: names of one hold in all, and a name stands 
   assert.deepEqual(
     'faults' in twice && twice.faults.map(({ source, line, message }) => [source, line, message]),
     [
-      ['access.d/z.yaml', 2, 'the group "pay" stands in another file too'],
-      ['access.d/z.yaml', 3, 'the id "a" is taken by another rule'],
+      [
+        'access.d/z.yaml',
+        2,
+        'the group "pay" stands at access.yaml:2:11 too; rename one, or write what both hold in one',
+      ],
+      ['access.d/z.yaml', 3, 'the id "a" is taken by the rule at access.yaml:3:9; choose another'],
     ],
   );
   const torn = parseFiles({ ...files, 'access.d/pay.yaml': 'version: 1\nsets: {' });

@@ -143,17 +143,17 @@ dney: []
 `;
   assert.deepEqual(faultsOf(text), [
     'access.yaml:1:10: version: found 2, expected 1, the version of this format',
-    'access.yaml:3:12: a group cannot hold a group; list both in the rule\'s "to"',
-    'access.yaml:3:21: "Ana" is no user name: lower-case letters, digits and ._@- between them, at most 64',
-    'access.yaml:5:20: there is no set "nothing"',
-    'access.yaml:5:34: there is no group "none"',
-    'access.yaml:6:51: allow[1].from: found "10.0.0.0/33", expected a network such as 10.0.0.0/8',
-    'access.yaml:7:21: unknown key "allow[2].untill"; known here: id, pull, to, from, tags, until, because, private',
+    'access.yaml:3:12: "group:b" is a group, and a group cannot hold a group; list both in the rule\'s "to"',
+    'access.yaml:3:21: "Ana" is no user name: lower-case letters, digits and ._@- between them, at most 64; write "ana"',
+    'access.yaml:5:20: there is no set "nothing"; there is none',
+    'access.yaml:5:34: there is no group "none"; there are a',
+    'access.yaml:6:51: allow[1].from: found "10.0.0.0/33", expected a network such as 10.0.0.0/8: the number of bits behind the slash is at most 32',
+    'access.yaml:7:21: unknown key "allow[2].untill"; did you mean "until"?',
     'access.yaml:8:5: "allow[3].to" is missing; expected a user, group:…, cert:…, oidc:…, authenticated or anonymous',
-    'access.yaml:9:11: the id "x" is taken by another rule',
+    'access.yaml:9:11: the id "x" is taken by the rule at access.yaml:5:5; choose another',
     'access.yaml:10:13: "*" is one segment, and so would mean official images only; write library/* for official images, everything for all',
-    'access.yaml:11:13: "Acme/x" can match no repository: names have no "A"; wildcards are *, ** and ${user}',
-    'access.yaml:12:1: unknown key "dney"; known here: version, groups, sets, allow, deny, tests',
+    'access.yaml:11:13: "Acme/x" can match no repository: names are in lower case; write "acme/x"',
+    'access.yaml:12:1: unknown key "dney"; did you mean "deny"?',
   ]);
 });
 

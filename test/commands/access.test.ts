@@ -114,7 +114,7 @@ test('what is no subject, image, address or time is bad usage', async () => {
   assert.deepEqual(broken, {
     code: 2,
     stdout: '',
-    stderr: 'config/access.yaml:9:39: there is no group "platfrom"\n',
+    stderr: 'config/access.yaml:9:39: there is no group "platfrom"; did you mean "group:platform"?\n',
   });
 });
 

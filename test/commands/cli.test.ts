@@ -135,7 +135,7 @@ test('check finds every error in the three files at once', async () => {
     source: 'config/access.yaml',
     line: 3,
     column: 13,
-    message: 'there is no set "none"',
+    message: 'there is no set "none"; there is none',
   });
   assert.equal((await run(['start'])).code, 2);
 });

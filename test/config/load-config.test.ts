@@ -153,14 +153,14 @@ cache: { maxSze: 1, tagFreshness: 60 }
 token: { lifetime: 1h }
 `),
     [
-      'config/hubgate.yaml:1:16: server.url: found "http://mirror.corp", expected the address that clients type, such as https://mirror.corp',
+      'config/hubgate.yaml:1:16: server.url: found "http://mirror.corp", expected the address that clients type, such as https://mirror.corp; write https://mirror.corp',
       'config/hubgate.yaml:1:38: unknown key "server.port"; known here: url, names, listen, admin, catalog, workers',
       'config/hubgate.yaml:3:46: the secret file cannot be read: there is no such file',
       'config/hubgate.yaml:4:12: a username needs exactly one of passwordFile and password, and these need a username',
       'config/hubgate.yaml:4:19: http://ghcr.io would be asked without TLS; use https, or say "insecure: true"',
       'config/hubgate.yaml:5:3: "Bad Host" is no host; expected one such as ghcr.io or registry.corp:5000',
-      'config/hubgate.yaml:6:10: unknown key "cache.maxSze"; known here: directory, maxSize, unusedFor, tagFreshness, staleIfError, keepDeleted',
-      'config/hubgate.yaml:6:35: cache.tagFreshness: found 60, expected a duration such as 60s, 5m, 12h or 7d',
+      'config/hubgate.yaml:6:10: unknown key "cache.maxSze"; did you mean "maxSize"?',
+      'config/hubgate.yaml:6:35: cache.tagFreshness: found 60, expected a duration such as 60s, 5m, 12h or 7d; write 60s',
       'config/hubgate.yaml:7:20: token.lifetime: found "1h", expected a duration such as 60s, 5m, 12h or 7d between 60s and 5m',
     ],
   );
