@@ -63,7 +63,7 @@ test('what cannot be is said all at once, and nothing is made', async () => {
   assert.equal(wrong.code, 2);
   assert.match(
     wrong.stderr,
-    /"soon" is no duration.*\n.*names have no "A".*\n.*"10\.0\.0\.0\/33" is no network/,
+    /"soon" is no duration.*\n.*names are in lower case.*\n.*"10\.0\.0\.0\/33" is no network/,
   );
   const nobody = await create('ci-pya');
   assert.deepEqual([nobody.code, nobody.stdout], [1, '']);
