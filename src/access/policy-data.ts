@@ -10,6 +10,7 @@ export const RULE_DATA = z.object({
   /** The file, and the line in it, counted from 1. */
   source: z.string(),
   line: z.int(),
+  column: z.int().optional(),
   /** Patterns over canonical names. */
   pull: z.array(z.string()).readonly(),
   /** As in the file: `ana`, `group:platform`, `cert:prod-*`, `authenticated`. */

@@ -17,7 +17,7 @@ import {
   VERSION,
 } from './policy-schema.ts';
 import { type PolicyTest, parseTest } from './policy-test.ts';
-import { isName, whyNoName } from './subject.ts';
+import { isName, isWordForEverybody, whyNoName } from './subject.ts';
 
 type Path = readonly PropertyKey[];
 
@@ -153,7 +153,7 @@ class RuleReader {
         [...path, 'id'],
         `the id "${rule.id}" is taken by the rule at ${other}; choose another`,
       );
-    const line = parts.yaml.faultAt(path, '').line ?? 0;
+    const { line = 0, column } = parts.yaml.faultAt(path, '');
     const id = rule.id ?? `${label}:${line}`;
     this.#ids.set(id, writePlace(parts, path));
     const until = rule.until === undefined ? undefined : parseMoment(rule.until)?.ends;
@@ -163,6 +163,7 @@ class RuleReader {
         effect,
         source,
         line,
+        ...(column !== undefined && { column }),
         pull: rule.pull.flatMap((text, at) => this.#pull(parts, text, [...path, 'pull', at])),
         to: rule.to.flatMap((text, at) => this.#subject(parts, text, [...path, 'to', at])),
         ...(rule.from && { from: rule.from }),
@@ -198,17 +199,6 @@ function missing(parts: PartReader, path: Path, names: Names<string>, name: stri
   return names.areKnown ? fault(parts, path, names.missing(name, sign)) : [];
 }
 
-/** What people call everybody. A user can be called so, and is then written `user:all`. */
-const EVERYBODY: ReadonlySet<string> = new Set([
-  'everyone',
-  'everybody',
-  'all',
-  'any',
-  'anyone',
-  'public',
-  'users',
-]);
-
 /** Why a name alone is not what its author means, although a user could be called so. */
 function whyNotMeant(text: string, groups: Names<string>): string | undefined {
   const plain = text.replace(/^[@%&]|^groups?[:/.](?=.)/, '');
@@ -216,7 +206,7 @@ function whyNotMeant(text: string, groups: Names<string>): string | undefined {
     const user = plain === text && isName(text) ? `, or user:${text} for a user of that name` : '';
     return `"${text}" is the name of a group; did you mean "group:${plain}"? Write that${user}`;
   }
-  if (!EVERYBODY.has(text.toLowerCase())) return undefined;
+  if (!isWordForEverybody(text)) return undefined;
   return `"${text}" would be a user; write authenticated for everybody who has logged in, anonymous for those who have not, or user:${text.toLowerCase()} for a user of that name`;
 }
 
@@ -266,7 +256,7 @@ function member(parts: PartReader, text: string, path: Path, forms: SubjectForms
 }
 
 function mendOfName(text: string): string {
-  if (EVERYBODY.has(text)) return '';
+  if (isWordForEverybody(text)) return '';
   const names = text.split(/[\s,;]+/).filter((one) => one !== '');
   if (names.length > 1 && names.every(isName)) return `; write a list: [${names.join(', ')}]`;
   const plain = text.toLowerCase().replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, '');

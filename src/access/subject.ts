@@ -54,3 +54,18 @@ export function whyNoName(text: string): string | undefined {
 export function isCertificateName(text: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text);
 }
+
+const EVERYBODY: ReadonlySet<string> = new Set([
+  'everyone',
+  'everybody',
+  'all',
+  'any',
+  'anyone',
+  'public',
+  'users',
+]);
+
+/** What people call everybody. A user can be called so, and is then written `user:all` in a policy. */
+export function isWordForEverybody(text: string): boolean {
+  return EVERYBODY.has(text.toLowerCase());
+}

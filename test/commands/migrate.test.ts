@@ -150,3 +150,79 @@ test('users of docker_auth are imported with their passwords, and its other ways
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /config\.yml:3:3: zoe has no password there/);
 });
+
+test('what docker_auth grants to nobody, or refuses, is not granted here', async () => {
+  const migrated = async (users: string, ...entries: string[]) => {
+    const result = await run(`users: ${users}\nacl:\n${entries.map((entry) => `  - ${entry}\n`).join('')}`);
+    const parsed = parseFiles({ 'access.yaml': result.stdout });
+    assert.ok('value' in parsed, result.stdout);
+    const { policy } = parsed.value;
+    return { ...result, says: (who: string, what: string) => ask(policy, who, what).decision };
+  };
+  // Nobody without a name gets in where users has no "".
+  const closed = await migrated('{ ana: {} }', '{ match: { name: "acme/x" }, actions: [pull] }');
+  assert.deepEqual([closed.says('anonymous', 'acme/x'), closed.says('ana', 'acme/x')], ['deny', 'allow']);
+  const open = await migrated('{ ana: {}, "": {} }', '{ match: { name: "acme/x" }, actions: [pull] }');
+  assert.equal(open.says('anonymous', 'acme/x'), 'allow');
+  const nobody = await migrated('{ ana: {} }', '{ match: { account: "" }, actions: [pull] }');
+  assert.deepEqual([nobody.code, nobody.says('anonymous', 'nginx')], [1, 'deny']);
+  // Stars stay within one part of a name.
+  for (const name of ['*', '**']) {
+    const { code, says } = await migrated(
+      '{ ana: {} }',
+      `{ match: { account: ana, name: "${name}" }, actions: [pull] }`,
+    );
+    assert.deepEqual(
+      [code, says('ana', 'nginx'), says('ana', 'acme/x'), says('ana', 'ghcr.io/a/b')],
+      [1, 'allow', 'deny', 'deny'],
+    );
+  }
+  const deep = await migrated('{}', '{ match: { account: ana, name: "acme/**" }, actions: [pull] }');
+  assert.deepEqual([deep.says('ana', 'acme/x'), deep.says('ana', 'acme/x/y')], ['allow', 'deny']);
+  // The first entry that matches decides, whatever it allows.
+  const pushFirst = await migrated(
+    '{}',
+    '{ match: { account: ci, name: "release/*" }, actions: [push] }',
+    '{ match: { account: "/.+/" }, actions: [pull] }',
+  );
+  assert.deepEqual(
+    [
+      pushFirst.code,
+      pushFirst.says('ci', 'release/x'),
+      pushFirst.says('ci', 'acme/x'),
+      pushFirst.says('ana', 'release/x'),
+    ],
+    [1, 'deny', 'allow', 'allow'],
+  );
+  // What is below a refusal that cannot be written here is left out.
+  const refused = await migrated(
+    '{}',
+    '{ match: { account: bo, name: acme/x }, actions: [pull] }',
+    '{ match: { name: "/secret/" }, actions: [] }',
+    '{ match: { account: "/.+/" }, actions: [pull] }',
+  );
+  assert.deepEqual(
+    [refused.code, refused.says('ana', 'acme/secret'), refused.says('bo', 'acme/x')],
+    [1, 'deny', 'allow'],
+  );
+  assert.match(
+    refused.stdout,
+    /^# entry 3 is left to you: entry 2 above it refuses what could not be carried over$/m,
+  );
+  // One character is not everybody, and a network that is none is no network.
+  for (const match of [
+    '{ account: "/^.$/" }',
+    '{ account: ana, ip: "10.0.0.0/8,192.168.0.0/16" }',
+    '{ account: ana, name: "registry.corp:5000/x" }',
+  ]) {
+    const { code, says } = await migrated('{}', `{ match: ${match}, actions: [pull] }`);
+    assert.deepEqual(
+      [code, says('ana', 'nginx'), says('ana', 'registry.corp:5000/x')],
+      [1, 'deny', 'deny'],
+      match,
+    );
+  }
+  // A user may be called what people call everybody.
+  const all = await migrated('{}', '{ match: { account: all }, actions: [pull] }');
+  assert.deepEqual([all.says('all', 'nginx'), all.says('ana', 'nginx')], ['allow', 'deny']);
+});

@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { parseNetwork } from '../../access/network.ts';
 import { canonicalPattern } from '../../access/pattern-text.ts';
-import { isName, whyNoName } from '../../access/subject.ts';
+import { isName, isWordForEverybody, whyNoName } from '../../access/subject.ts';
 import { readStaticUsers } from '../../auth/identity/static-users.ts';
 import { shellFile } from './shell-word.ts';
 import { yamlText } from './yaml-text.ts';
@@ -28,8 +29,10 @@ export interface Migrated {
 
 /** Those of its conditions that a rule can have. Every other one would be lost, and the rule be wider. */
 const KNOWN = new Set(['account', 'name', 'ip', 'type', 'service']);
-/** Matches everybody who has a name, in the ways in which people write that. */
-const ANYBODY = /^\/\^?(?:\.[+*]|\.)\$?\/$/;
+/** Matches every text but the empty one, in the ways in which people write that. */
+const ANYBODY = /^\/(?:\^?\.\+\$?|\^?\.|\.\$)\/$/;
+/** Matches every text, the empty one too. */
+const ANYTHING = /^\/\^?\.\*\$?\/$/;
 
 /** Its other ways to know people and to decide. */
 const WITHOUT_EQUAL: Readonly<Record<string, string>> = {
@@ -67,31 +70,65 @@ export function stepsForUsers({ users = {} }: DockerAuth, file: string): string[
 
 type Entry = DockerAuth['acl'][number];
 
-/** Each entry of the list as a rule, or as a note. */
-export function migrateAcl({ acl }: DockerAuth): Migrated[] {
-  return acl.map((entry, index) => {
+/**
+ * Each entry of the list as a rule, or as a note. The first entry that matches decides there, so an entry that grants no pull
+ * refuses those below it: it becomes a deny. If it cannot be written as one, what stands below it is left out.
+ */
+export function migrateAcl({ acl, users = {} }: DockerAuth): Migrated[] {
+  const hasAnonymous = Object.hasOwn(users, '');
+  let refuser: number | undefined;
+  return acl.map((entry, index): Migrated => {
+    const number = index + 1;
     const { actions } = entry;
-    const effect = actions == null || actions.length === 0 ? 'deny' : 'allow';
-    const isPull = effect === 'deny' || actions?.some((action) => action === 'pull' || action === '*');
-    if (isPull !== true) return { effect, notes: [`entry ${index + 1} allows no pull`] };
-    const rule = migrateEntry(entry);
-    return 'text' in rule
-      ? { effect, rule: rule.text, notes: [] }
-      : { effect, notes: [`entry ${index + 1} is left to you: ${rule.wrong}`] };
+    const isPull = actions?.some((action) => action === 'pull' || action === '*') === true;
+    const effect = isPull ? 'allow' : 'deny';
+    const rule = migrateEntry(entry, { effect, hasAnonymous });
+    const left = (why: string): Migrated => ({ effect, notes: [`entry ${number} is left to you: ${why}`] });
+    if (isOfNoRepository(entry)) return left(reasonOf(rule));
+    if ('wrong' in rule) {
+      if (!isPull) refuser ??= number;
+      return left(rule.wrong);
+    }
+    if (isPull && refuser !== undefined)
+      return left(`entry ${refuser} above it refuses what could not be carried over`);
+    const notes = [
+      ...pushNotes(entry, number, isPull),
+      ...(rule.notes ?? []).map((note) => `entry ${number}: ${note}`),
+    ];
+    return { effect, rule: rule.text, notes };
   });
 }
 
-function migrateEntry({ match, comment }: Entry): Part {
-  const account = toOf(match?.account);
+function pushNotes({ actions }: Entry, number: number, isPull: boolean): string[] {
+  return isPull || actions == null || actions.length === 0
+    ? []
+    : [`entry ${number} allows no pull`, `entry ${number} refuses pulls there, so it is a deny here`];
+}
+
+/** Does it match no repository at all, such as the catalog? */
+function isOfNoRepository({ match }: Entry): boolean {
+  const type = match?.type;
+  return typeof type === 'string' && /^[a-z]+$/.test(type) && type !== 'repository';
+}
+
+function reasonOf(part: Part): string {
+  return 'wrong' in part ? part.wrong : 'it matches no repository';
+}
+
+interface Circumstances {
+  readonly effect: Migrated['effect'];
+  /** Does docker_auth admit those who have not logged in? It does for a user without a name. */
+  readonly hasAnonymous: boolean;
+}
+
+function migrateEntry({ match, comment }: Entry, circumstances: Circumstances): Part {
+  const account = toOf(match?.account, circumstances);
   const pull = pullOf(match?.name);
   const unknown = Object.keys(match ?? {}).filter((key) => !KNOWN.has(key));
-  const { ip, type, service } = match ?? {};
+  const { ip } = match ?? {};
   const wrong = [account, pull].flatMap((part) => ('wrong' in part ? [part.wrong] : []));
   if (unknown.length > 0) wrong.push(`it matches ${unknown.join(', ')}`);
-  if (type !== undefined && !meansAll(type) && type !== 'repository') wrong.push(`it is of type ${type}`);
-  if (service !== undefined && !meansAll(service))
-    wrong.push(`it is for the service ${service} alone, and there is one service here`);
-  if (ip !== undefined && typeof ip !== 'string') wrong.push('its ip is no text');
+  wrong.push(...lostConditions(match ?? {}));
   if ('wrong' in account || 'wrong' in pull || wrong.length > 0) return { wrong: wrong.join('; ') };
   const parts = [
     `pull: ${pull.text}`,
@@ -99,38 +136,75 @@ function migrateEntry({ match, comment }: Entry): Part {
     ...(typeof ip === 'string' ? [`from: ${yamlText(ip)}`] : []),
     ...(comment ? [`because: ${yamlText(String(comment))}`] : []),
   ];
-  return { text: `{ ${parts.join(', ')} }` };
+  return { text: `{ ${parts.join(', ')} }`, notes: [...(account.notes ?? []), ...(pull.notes ?? [])] };
 }
 
-type Part = { readonly text: string } | { readonly wrong: string };
+/** The conditions that a rule here cannot have. */
+function lostConditions({ ip, type, service }: Readonly<Record<string, unknown>>): string[] {
+  const lost: string[] = [];
+  if (type !== undefined && !meansAll(type) && type !== 'repository') lost.push(`it is of type ${type}`);
+  if (service !== undefined && !meansAll(service))
+    lost.push(`it is for the service ${service} alone, and there is one service here`);
+  if (ip !== undefined && (typeof ip !== 'string' || parseNetwork([ip]) === undefined))
+    lost.push('its ip is no address and no network');
+  return lost;
+}
 
-function toOf(account: unknown): Part {
-  if (account === undefined) return { text: '[authenticated, anonymous]' };
-  if (account === '') return { text: 'anonymous' };
+type Part =
+  | {
+      readonly text: string;
+      /** In what it is not what it was. */
+      readonly notes?: readonly string[];
+    }
+  | { readonly wrong: string };
+
+/** A deny loses nothing by meaning those who cannot log in there; an allow would win them. */
+function toOf(account: unknown, { effect, hasAnonymous }: Circumstances): Part {
+  if (account === undefined || (typeof account === 'string' && ANYTHING.test(account))) {
+    return hasAnonymous || effect === 'deny'
+      ? { text: '[authenticated, anonymous]' }
+      : { text: 'authenticated' };
+  }
+  if (account === '') {
+    return hasAnonymous || effect === 'deny'
+      ? { text: 'anonymous' }
+      : { wrong: 'it is for those who have not logged in, and "users" has no user ""' };
+  }
   if (typeof account !== 'string') return { wrong: 'its account is no text' };
   if (ANYBODY.test(account)) return { text: 'authenticated' };
-  if (/[/*?[\]$]/.test(account)) return { wrong: `its account is the pattern ${account}` };
+  if (/[/*?[\]$\\]/.test(account)) return { wrong: `its account is the pattern ${account}` };
   // A user there may be called what means everybody here, or a group.
   const why = whyNoName(account);
-  return why === undefined ? { text: yamlText(account) } : { wrong: `its account is ${why}` };
+  if (why !== undefined) return { wrong: `its account is ${why}` };
+  return { text: yamlText(isWordForEverybody(account) ? `user:${account}` : account) };
 }
 
 /** Of what has a text for every request. */
 function meansAll(condition: unknown): boolean {
-  return condition === '*' || (typeof condition === 'string' && ANYBODY.test(condition));
+  return (
+    condition === '*' ||
+    (typeof condition === 'string' && (ANYBODY.test(condition) || ANYTHING.test(condition)))
+  );
 }
 
 function pullOf(name: unknown): Part {
-  if (name === undefined || name === '*') return { text: 'everything' };
+  if (name === undefined) return { text: 'everything' };
   if (typeof name !== 'string') return { wrong: 'its name is no text' };
-  if (/^\/.*\/$/.test(name)) {
-    return ANYBODY.test(name)
+  if (name.length > 1 && /^\/.*\/$/s.test(name)) {
+    return ANYBODY.test(name) || ANYTHING.test(name)
       ? { text: 'everything' }
       : { wrong: `its name is the regular expression ${name}` };
   }
-  const pattern = name.replaceAll('${account}', '${user}');
+  if (name.includes(':')) return { wrong: `its name ${name} holds a colon, and no name does` };
+  // There, any number of stars stays within one part of a name.
+  const pattern = name.replaceAll('${account}', '${user}').replaceAll(/\*+/g, '*');
+  if (pattern === '*') {
+    const note = 'its name "*" matches names of one part, which here are official images: library/*';
+    return { text: 'library/*', notes: [note] };
+  }
   const canonical = canonicalPattern(pattern);
-  if ('wrong' in canonical) return { wrong: canonical.wrong };
   // A repository may be called what means all of them here.
-  return { text: yamlText(pattern === 'everything' ? 'library/everything' : pattern) };
+  if (/^[a-z]+$/.test(pattern)) return { text: yamlText(`library/${pattern}`) };
+  if ('wrong' in canonical) return { wrong: canonical.wrong };
+  return { text: yamlText(pattern) };
 }
