@@ -53,6 +53,37 @@ function parseSubnet(cidr: string): Subnet | undefined {
   return { address, family: family === 4 ? 'ipv4' : 'ipv6', length };
 }
 
+/** The address that a network is written with. */
+export function addressIn(cidr: string): string {
+  return cidr.split('/', 1)[0] ?? cidr;
+}
+
+/** The network that an address with a prefix length lies in, if bits beyond the prefix are set; undefined if none is. */
+export function withoutHostBits(cidr: string): string | undefined {
+  const subnet = cidr.includes('/') ? parseSubnet(cidr) : undefined;
+  if (subnet === undefined) return undefined;
+  const { family, length } = subnet;
+  const parts = family === 'ipv4' ? subnet.address.split('.').map(Number) : wordsOf(subnet.address);
+  const bits = family === 'ipv4' ? 8 : 16;
+  const masked = parts.map((part, index) => {
+    const kept = Math.min(bits, Math.max(0, length - index * bits));
+    return part - (part % 2 ** (bits - kept));
+  });
+  if (masked.every((part, index) => part === parts[index])) return undefined;
+  if (family === 'ipv4') return `${masked.join('.')}/${length}`;
+  const written = masked.map((word) => word.toString(16)).join(':');
+  return `${new URL(`http://[${written}]`).hostname.slice(1, -1)}/${length}`;
+}
+
+/** The eight words of an IPv6 address in any of its spellings. */
+function wordsOf(address: string): number[] {
+  const [before = '', after] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::');
+  const words = (text: string) =>
+    text === '' ? [] : text.split(':').map((word) => Number.parseInt(word, 16));
+  const [first, last] = [words(before), after === undefined ? [] : words(after)];
+  return [...first, ...Array.from({ length: 8 - first.length - last.length }, () => 0), ...last];
+}
+
 function networksOf(subnets: readonly Subnet[]): Networks {
   const networks: Networks = { ipv4: new BlockList(), ipv6: new BlockList() };
   for (const { address, family, length } of subnets) {

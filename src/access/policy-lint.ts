@@ -78,8 +78,8 @@ function isGone({ until }: RuleData, now: number): boolean {
   return until !== undefined && until <= now;
 }
 
-function warning({ id, source, line }: RuleData, message: string): Fault {
-  return { source, line, message: `the rule "${id}" ${message}` };
+function warning({ id, source, line, column }: RuleData, message: string): Fault {
+  return { source, line, ...(column !== undefined && { column }), message: `the rule "${id}" ${message}` };
 }
 
 function covers({ pull, data: deny }: Rule, { data: rule }: Rule, policy: Policy): boolean {

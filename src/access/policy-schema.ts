@@ -75,7 +75,11 @@ export const POLICY_TEST = section({
   pull: z.string('a repository, with a tag or without').describe('A repository, with :tag or without.'),
   from: ADDRESS.optional().describe('From this address.'),
   at: MOMENT.optional().describe('On this day or at this time.'),
-  expect: z.enum(['allow', 'deny'], 'allow or deny'),
+  expect: z
+    .enum(['allow', 'deny', 'public', 'private'], 'allow, deny, public or private')
+    .describe(
+      'allow, deny; or public: public content and nothing more, private: private content too. allow is either of these.',
+    ),
 });
 
 const ANYTHING = z.unknown().optional();

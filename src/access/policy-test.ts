@@ -14,7 +14,8 @@ export interface PolicyTest {
   readonly address?: string;
   /** Milliseconds; absent: at the time of the test. */
   readonly at?: number;
-  readonly expect: Decision['decision'];
+  /** `public`: public content and nothing more; `private`: private content too; `allow`: either. */
+  readonly expect: 'allow' | 'deny' | 'public' | 'private';
 }
 
 export type ParsedTest = Omit<PolicyTest, 'place'> | { readonly wrong: string; readonly key: 'who' | 'pull' };
@@ -39,9 +40,21 @@ export function failingTests(policy: Policy, tests: readonly PolicyTest[], now: 
   return tests.flatMap((test): Fault[] => {
     const { subject, image, address = '', at = now } = test;
     const decision = decide(policy, { subject, address, ...image, at });
-    if (decision.decision === test.expect) return [];
-    const { rule } = decision;
-    const why = rule === undefined ? 'no rule allows it' : `the rule "${rule}" says ${decision.decision}`;
-    return [{ ...test.place, message: `this test expects ${test.expect}, but ${why}` }];
+    if (isAsExpected(decision, test.expect)) return [];
+    const message = `this test expects ${test.expect}, but ${reasonFor(decision, test.expect)}`;
+    return [{ ...test.place, message }];
   });
+}
+
+function isAsExpected(decision: Decision, expected: PolicyTest['expect']): boolean {
+  if (expected === 'allow' || expected === 'deny') return decision.decision === expected;
+  return decision.decision === 'allow' && decision.private === (expected === 'private');
+}
+
+function reasonFor(decision: Decision, expected: PolicyTest['expect']): string {
+  const { rule } = decision;
+  if (rule === undefined) return 'no rule allows it';
+  if (decision.decision === 'deny' || expected === 'deny')
+    return `the rule "${rule}" says ${decision.decision}`;
+  return `the rule "${rule}" allows ${decision.private ? 'private content too' : 'public content only'}`;
 }

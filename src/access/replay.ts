@@ -18,32 +18,61 @@ export interface Change {
   readonly after: Decision;
 }
 
+type Target = Pick<Question, 'repository' | 'tag'>;
+
+/** Who might ask, from where, and for what. */
+export interface Population {
+  readonly subjects: Iterable<{ readonly subject: Subject; readonly addresses: Iterable<string> }>;
+  readonly targets: Iterable<Target>;
+}
+
 /**
  * What differs between two policies at one time, for every subject and every repository and tag among `pulls`, whoever
  * pulled what.
  */
-export function compare(before: Policy, after: Policy, pulls: Iterable<RecordedPull>, at: number): Change[] {
-  const networks = networksOf(before, after);
-  const subjects = new Map<string, { subject: Subject; addresses: Map<string, string> }>();
-  const targets = new Map<string, Pick<Question, 'repository' | 'tag'>>();
+export function compare(before: Policy, after: Policy, pulls: Iterable<Question>, at: number): Change[] {
+  const subjects = new Map<string, { subject: Subject; addresses: Set<string> }>();
+  const targets = new Map<string, Target>();
   for (const { subject, address, repository, tag } of pulls) {
-    const who = writeSubject(subject);
-    const known = subjects.get(who) ?? { subject, addresses: new Map<string, string>() };
-    // Addresses that are in the same networks make no difference.
-    known.addresses.set(networks.map((network) => network?.contains(address)).join(), address);
-    subjects.set(who, known);
+    const known = subjects.getOrInsertComputed(writeSubject(subject), () => ({
+      subject,
+      addresses: new Set(),
+    }));
+    known.addresses.add(address);
     targets.set(`${repository.name}:${tag ?? ''}`, { repository, ...(tag !== undefined && { tag }) });
   }
-  return [...subjects.values()].flatMap(({ subject, addresses }) =>
-    [...targets.values()].flatMap((pull) =>
-      [...addresses.values()].flatMap((address): Change[] => {
+  return compareFor(before, after, { subjects: subjects.values(), targets: targets.values() }, at);
+}
+
+/** The same for everybody and everything of a population. */
+export function compareFor(before: Policy, after: Policy, population: Population, at: number): Change[] {
+  const networks = networksOf(before, after);
+  const targets = [...population.targets];
+  return [...population.subjects].flatMap(({ subject, addresses: all }) => {
+    // Addresses that are in the same networks make no difference.
+    const distinct = new Map<string, string>();
+    for (const address of all)
+      distinct.set(networks.map((network) => network?.contains(address)).join(), address);
+    const addresses = [...distinct.values()];
+    return targets.flatMap((pull) => {
+      const changes = addresses.flatMap((address): Change[] => {
         const question = { subject, address, ...pull, at };
         const decisions = { before: decide(before, question), after: decide(after, question) };
-        if (isSame(decisions.before, decisions.after)) return [];
-        return [{ subject, pull, ...(addresses.size > 1 && { address }), ...decisions }];
-      }),
-    ),
-  );
+        return isSame(decisions.before, decisions.after) ? [] : [{ subject, pull, address, ...decisions }];
+      });
+      return withoutNeedlessAddress(changes, addresses.length);
+    });
+  });
+}
+
+/** What changes alike from everywhere is one change. */
+function withoutNeedlessAddress(changes: readonly Change[], addresses: number): readonly Change[] {
+  const [first] = changes;
+  if (first === undefined || changes.length < addresses) return changes;
+  const outcome = ({ before, after }: Change) => JSON.stringify([before, after]);
+  if (changes.some((change) => outcome(change) !== outcome(first))) return changes;
+  const { address: _, ...anywhere } = first;
+  return [anywhere];
 }
 
 function networksOf(...policies: readonly Policy[]) {

@@ -234,11 +234,11 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
   );
 
   const access = hubgate.command('access').description('what the policy allows, and why');
-  verb<Printed & { from?: string; at?: string }>(
+  verb<Printed & { from?: string; at?: string; private: boolean }>(
     access,
     'explain <subject> <image>',
     'why a subject may pull a repository or repository:tag, or may not (exit code 1)',
-    ['from', 'at', 'json'],
+    ['from', 'at', 'private', 'json'],
     async (options, who = '', what = '') => {
       return (await import('../commands/access/explain.ts')).explainAccess(
         who,
@@ -249,11 +249,11 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
       );
     },
   );
-  verb<Printed>(
+  verb<Printed & { private: boolean }>(
     access,
     'who-can <image>',
     'who may pull a repository or repository:tag; exit code 1: nobody',
-    ['json'],
+    ['private', 'json'],
     async (options, what = '') => {
       return (await import('../commands/access/who-can.ts')).whoCanPull(what, options, process.env, process);
     },
@@ -267,11 +267,11 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
       return (await import('../commands/access/test.ts')).testAccess(files, options, process.env, process);
     },
   );
-  verb<Printed>(
+  verb<Printed & { all: boolean }>(
     access,
     'diff <edited>',
     'what an edited file, or directory, would newly allow or deny of what is in the audit log; exit code 1: something',
-    ['json'],
+    ['all', 'json'],
     async (options, edited = '') => {
       const { diffAccess } = await import('../commands/access/diff.ts');
       return diffAccess(edited, options, process.env, process);

@@ -26,6 +26,11 @@ export const OPTIONS = {
   denied: () => new Option('--denied', 'only what was refused').default(false),
   requests: () => new Option('--requests', 'each request of a pull').default(false),
   since: () => new Option('--since <duration>', 'of the pulls since then').default('30d'),
+  private: () =>
+    new Option('--private', 'ask for private content: public content only is no (exit code 1)').default(
+      false,
+    ),
+  all: () => new Option('--all', 'of all known users and repositories, whoever pulled what').default(false),
   platform: () =>
     new Option(
       '--platform <os/arch>',

@@ -1,6 +1,7 @@
-import { readPolicy } from '../access/load-policy.ts';
+import { readPolicy, readSources } from '../access/load-policy.ts';
 import { lintFederations } from '../access/policy-lint.ts';
-import { readUsers } from '../auth/identity/users-file.ts';
+import { lintNames } from '../access/policy-names.ts';
+import { readUsers, type Users } from '../auth/identity/users-file.ts';
 import type { Config } from '../config/config.ts';
 import type { Environment } from '../config/environment.ts';
 import { subjectForms } from '../config/federation.ts';
@@ -9,6 +10,7 @@ import { systemClock } from '../platform/clock.ts';
 import { byPosition, type Fault, type Parsed } from '../platform/fault.ts';
 import { tooOpen } from '../platform/secret-file.ts';
 import { AUTH_STATUS } from '../registry/auth-api.ts';
+import { knownRepositories } from './access/known.ts';
 import { askRole } from './ask-role.ts';
 import { examineHome } from './examine-home.ts';
 import { type HomePaths, inHome, pathsIn } from './home.ts';
@@ -35,12 +37,13 @@ export async function check(
     servesClients: true,
     judgesModes: true,
   });
+  const users = await readUsers(paths.users);
   const results: readonly Parsed<unknown>[] = [
     config,
     ...('value' in config ? await examined(config.value, paths) : []),
     { faults: await tooOpen(secretFilesOf('all', paths)) },
-    await checkedPolicy(paths, config),
-    await readUsers(paths.users),
+    await checkedPolicy(paths, config, users),
+    users,
   ];
   const faults = sorted(
     results.flatMap((result) => ('faults' in result ? result.faults : [])),
@@ -61,12 +64,29 @@ export async function check(
 }
 
 /** With what only the configuration makes a mistake. */
-async function checkedPolicy({ policy }: HomePaths, config: Parsed<Config>): Promise<Parsed<unknown>> {
+async function checkedPolicy(
+  paths: HomePaths,
+  config: Parsed<Config>,
+  users: Parsed<Users>,
+): Promise<Parsed<unknown>> {
+  const { policy } = paths;
   const federations = 'value' in config ? config.value.federations : [];
   const read = await readPolicy(policy, systemClock(), subjectForms(federations));
   if ('faults' in read || 'faults' in config) return read;
   const unknown = lintFederations(read.value.policy, new Set(federations.map(({ name }) => name)));
-  return { ...read, warnings: [...(read.warnings ?? []), ...unknown] };
+  const names = 'value' in users ? await doubtfulNames(paths, config.value, users.value) : [];
+  return { ...read, warnings: [...(read.warnings ?? []), ...unknown, ...names] };
+}
+
+async function doubtfulNames(paths: HomePaths, config: Config, users: Users): Promise<readonly Fault[]> {
+  const sources = await readSources(paths.policy);
+  if ('faults' in sources) return [];
+  return lintNames(sources.value, {
+    users: new Set(users.keys()),
+    upstreams: new Set(config.upstreams.map(({ host }) => host)),
+    mirror: new Set([...config.server.names, new URL(config.server.url).host]),
+    repositories: await knownRepositories(config, paths),
+  });
 }
 
 /** What would keep a start from succeeding, or clients from connecting. */
@@ -102,6 +122,7 @@ function print({ faults, warnings, refused }: Found, terminal: Terminal): void {
       terminal.stderr,
       'the running mirror has refused access.yaml, and goes on with the last good one',
     );
-  if (faults.length === 0)
-    printLine(terminal.stdout, 'hubgate.yaml, access.yaml and users.yaml: nothing is wrong');
+  if (faults.length > 0) return;
+  const found = warnings.length === 0 ? 'nothing is wrong' : `no mistakes; warnings: ${warnings.length}`;
+  printLine(terminal.stdout, `hubgate.yaml, access.yaml and users.yaml: ${found}`);
 }

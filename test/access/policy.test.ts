@@ -164,3 +164,27 @@ test('a name that every object has is no group, set or user', () => {
   );
   assert.equal(allowed('user:constructor', 'acme/secret'), undefined);
 });
+
+test('a test can expect public content and nothing more, or private content too', () => {
+  const said = (expect: string, rule: string) =>
+    faultsOf(
+      `version: 1\nallow: [{ id: pay, pull: acme/pay, to: ana${rule} }]\ntests: [{ who: ana, pull: acme/pay, expect: ${expect} }]\n...\n`,
+    ).join();
+  for (const [expect, rule] of [
+    ['allow', ''],
+    ['allow', ', private: true'],
+    ['public', ''],
+    ['private', ', private: true'],
+  ] as const)
+    assert.equal(said(expect, rule), '', `${expect}${rule}`);
+  assert.match(said('private', ''), /expects private, but the rule "pay" allows public content only$/);
+  assert.match(
+    said('public', ', private: true'),
+    /expects public, but the rule "pay" allows private content too$/,
+  );
+  assert.match(
+    said('private', ', until: 2020-01-01, private: true'),
+    /expects private, but no rule allows it$/,
+  );
+  assert.match(said('deny', ''), /expects deny, but the rule "pay" says allow$/);
+});

@@ -74,7 +74,10 @@ test('a test names one subject and one image', () => {
   assert.match(said('{ who: group:a, pull: x, expect: deny }'), /"group:a" is not one subject/);
   assert.match(said('{ who: authenticated, pull: x, expect: deny }'), /is not one subject/);
   assert.match(said('{ who: ana, pull: "x:", expect: deny }'), /is no repository, with a tag or without/);
-  assert.match(said('{ who: ana, pull: x, expect: maybe }'), /found "maybe", expected allow or deny/);
+  assert.match(
+    said('{ who: ana, pull: x, expect: maybe }'),
+    /found "maybe", expected allow, deny, public or private/,
+  );
   assert.match(said('{ who: ana, pull: x, expect: deny, from: 10.0.0.0/8 }'), /expected an address/);
 });
 
@@ -100,10 +103,10 @@ deny:
   - { id: tag, pull: acme/tag, to: ana, tags: [latest] }
   - { id: frozen, pull: acme/frozen, to: ana, until: 2027-01-01 }`),
     [
-      'access.yaml:4: the rule "over" has been over since its "until"; it can be removed',
-      'access.yaml:6: the rule "shadowed" grants nothing: the deny "old" refuses everything that it allows',
-      'access.yaml:10: the rule "own" grants nothing: the deny "old" refuses everything that it allows',
-      'access.yaml:12: the rule "nets" grants nothing: the deny "net" refuses everything that it allows',
+      'access.yaml:4:5: the rule "over" has been over since its "until"; it can be removed',
+      'access.yaml:6:5: the rule "shadowed" grants nothing: the deny "old" refuses everything that it allows',
+      'access.yaml:10:5: the rule "own" grants nothing: the deny "old" refuses everything that it allows',
+      'access.yaml:12:5: the rule "nets" grants nothing: the deny "net" refuses everything that it allows',
     ],
   );
 });

@@ -78,7 +78,7 @@ test('explain says the decision, every rule that matched with its place, and whi
   assert.deepEqual((await explained('nobody', 'acme/x')).rule, null);
   assert.match(
     (await explain('ana', 'nginx')).stdout,
-    /^allow: user:ana may pull docker\.io\/library\/nginx$/m,
+    /^allow: user:ana may pull docker\.io\/library\/nginx, public content only$/m,
   );
   assert.match(
     (await explain('ana', 'nginx')).stdout,
@@ -88,7 +88,10 @@ test('explain says the decision, every rule that matched with its place, and whi
 
 test('explain says what would be needed: of what is but one condition away, which', async () => {
   const { stdout } = await explain('zoe', 'acme/pay-api');
-  assert.match(stdout, /^ {2}user:zoe is not in users\.yaml$/m);
+  assert.match(
+    stdout,
+    /^deny: user:zoe may not pull docker\.io\/acme\/pay-api; user:zoe is not in users\.yaml$/m,
+  );
   assert.match(stdout, /^ {2}allow pay config\/access\.yaml:9 {2}\(SEC-1\): for group:platform$/m);
   assert.match(
     (await explain('anonymous', 'nginx', { from: '10.21.0.1' })).stdout,
@@ -123,8 +126,8 @@ test('who-can lists who may pull, from where, and who may not although others ma
   assert.equal(
     (await whoCan('nginx:latest')).stdout,
     [
-      'everybody who has logged in  may  (base config/access.yaml:8)',
-      'anonymous  may, from 10.20.0.0/16  (lab config/access.yaml:11)',
+      'everybody who has logged in  may, public content only  (base config/access.yaml:8)',
+      'anonymous  may, public content only, from 10.20.0.0/16  (lab config/access.yaml:11)',
       'cert:prod-*  may not  (pinned config/access.yaml:14)',
       '',
     ].join('\n'),
@@ -133,7 +136,7 @@ test('who-can lists who may pull, from where, and who may not although others ma
     (await whoCan('acme/pay-web')).stdout.match(/^(ana|jin) {2}may, private content too/gm)?.length,
     2,
   );
-  assert.match((await whoCan('centos')).stdout, /^jin {2}may not {2}\(old/m);
+  assert.match((await whoCan('centos')).stdout, /^jin {2}may not {2}\(old.*\); not in users\.yaml$/m);
   assert.deepEqual(await whoCan('acme/unheard-of'), { code: 1, stdout: 'nobody\n', stderr: '' });
   const json = JSON.parse(
     (await run((terminal) => whoCanPull('centos', { home, json: true }, {}, terminal))).stdout,
@@ -241,7 +244,75 @@ test('unused lists the rules that no recorded pull needed, and why', async () =>
   await writeFile(path.join(home, 'state/audit.log.1'), `${JSON.stringify(rotated)}\n`);
   const more = await unused('30d');
   assert.deepEqual([more.pulls, more.unused.some(({ id }: { id: string }) => id === 'lab')], [3, false]);
-  assert.deepEqual([(await unused('30s')).pulls, (await unused('30s')).unused.length], [0, 7]);
+  const { audited, unused: none } = await unused('30s');
+  assert.deepEqual([audited, none], [false, []]);
+  const empty = await run((terminal) => listUnusedRules({ home, json: false, since: '30s' }, {}, terminal));
+  assert.match(empty.stdout, /^nothing has been audited in the last 30s \(.*audit\.log\)/);
   const wrong = await run((terminal) => listUnusedRules({ home, json: true, since: 'ever' }, {}, terminal));
   assert.deepEqual([wrong.code, wrong.stderr], [2, 'hubgate: "ever" is no duration such as 30d\n']);
+});
+
+test('explain and who-can say where a grant reaches public content only, and --private asks for more', async () => {
+  const nginx = await explained('ana', 'nginx');
+  assert.deepEqual([nginx.code, nginx.content], [0, 'public content only']);
+  assert.equal((await explained('ana', 'acme/pay-api')).content, 'private content too');
+  assert.equal((await explain('ana', 'acme/pay-api', { private: true })).code, 0);
+  const asked = await explain('ana', 'nginx', { private: true });
+  assert.equal(asked.code, 1);
+  assert.match(
+    asked.stdout,
+    /^deny: user:ana may not pull private content of docker\.io\/library\/nginx, public content only$/m,
+  );
+  const whoCan = (what: string, json: boolean) =>
+    run((terminal) => whoCanPull(what, { home, json, private: true }, {}, terminal));
+  assert.deepEqual(await whoCan('nginx', false), { code: 1, stdout: 'nobody\n', stderr: '' });
+  const able = JSON.parse((await whoCan('acme/pay-web', true)).stdout);
+  assert.deepEqual(
+    able.map(({ who, content, known }: Record<string, { user: boolean } | string>) => [who, content, known]),
+    [
+      ['ana', 'private content too', { user: true, upstream: true, tag: null }],
+      ['jin', 'private content too', { user: false, upstream: true, tag: null }],
+    ],
+  );
+});
+
+test('explain and who-can say in the first line which user, upstream and tag are not known', async () => {
+  await audit(['user:ana', 'docker.io/library/nginx', '1.29']);
+  const [first] = (await explain('zoe', 'quay.io/acme/x:1')).stdout.split('\n');
+  assert.equal(
+    first,
+    'deny: user:zoe may not pull quay.io/acme/x:1; user:zoe is not in users.yaml; quay.io is no upstream of hubgate.yaml; the tag 1 of quay.io/acme/x has not been pulled here',
+  );
+  assert.deepEqual((await explained('zoe', 'quay.io/acme/x:1')).known, {
+    user: false,
+    upstream: false,
+    tag: false,
+  });
+  assert.deepEqual((await explained('ana', 'nginx:1.29')).known, { user: true, upstream: true, tag: true });
+  const who = await run((terminal) => whoCanPull('quay.io/acme/x', { home, json: false }, {}, terminal));
+  assert.equal(who.stdout, 'nobody; quay.io is no upstream of hubgate.yaml\n');
+});
+
+test('diff --all compares for all known users and repositories, whoever pulled what', async () => {
+  const edited = path.join(home, 'access.yaml');
+  await writeFile(
+    edited,
+    POLICY.replace(
+      '{ id: old, pull: library/centos, to: jin }',
+      '{ id: old, pull: library/centos, to: nobody }',
+    ).replace('private: true, until: 2031-01-31', 'private: false, until: 2031-01-31'),
+  );
+  const diff = (all: boolean) =>
+    run((terminal) => diffAccess(edited, { home, json: false, all }, {}, terminal));
+  assert.equal((await diff(false)).code, 0);
+  const { code, stdout } = await diff(true);
+  assert.equal(code, 1);
+  const lines = stdout.split('\n').filter((line) => !line.includes(':x') && !line.includes(':latest'));
+  assert.deepEqual(lines.sort(), [
+    '',
+    'allowed  user:jin  docker.io/library/centos  old → base',
+    'denied   user:nobody  docker.io/library/centos  base → old',
+    'differences: 6  audited pulls: 0',
+    'private  user:bo  docker.io/acme/ledger  bo (private: true) → bo',
+  ]);
 });

@@ -17,7 +17,7 @@ export const mistakesMutants: readonly Mutant[] = [
   {
     defence: 'a word for everybody is refused where a user is meant',
     file: READER,
-    find: 'if (!EVERYBODY.has(text.toLowerCase())) return undefined;',
+    find: 'if (!isWordForEverybody(text)) return undefined;',
     replace: 'return undefined;',
     tests: POLICY_TESTS,
   },
@@ -48,5 +48,33 @@ export const mistakesMutants: readonly Mutant[] = [
     find: 'return /pass|secret|token|hash/i.test',
     replace: 'return /$^/.test',
     tests: CONFIG_TESTS,
+  },
+  {
+    defence: 'a test can expect public content and nothing more',
+    file: 'src/access/policy-test.ts',
+    find: " && decision.private === (expected === 'private')",
+    replace: '',
+    tests: ['test/access/policy.test.ts'],
+  },
+  {
+    defence: 'a deny that most likely matches nothing is warned of',
+    file: 'src/access/policy-names.ts',
+    find: 'isDeny ? doubtDeny(text, pattern, known) : undefined',
+    replace: 'undefined',
+    tests: ['test/access/policy-names.test.ts'],
+  },
+  {
+    defence: 'who may not log in at docker_auth is granted nothing by its migration',
+    file: 'src/commands/migrate/docker-auth.ts',
+    find: "const hasAnonymous = Object.hasOwn(users, '');",
+    replace: 'const hasAnonymous = users !== undefined;',
+    tests: ['test/commands/migrate.test.ts'],
+  },
+  {
+    defence: 'what stands below a refusal that cannot be migrated is left out',
+    file: 'src/commands/migrate/docker-auth.ts',
+    find: 'if (!isPull) refuser ??= number;',
+    replace: '',
+    tests: ['test/commands/migrate.test.ts'],
   },
 ];

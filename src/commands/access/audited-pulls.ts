@@ -4,8 +4,13 @@ import { parseTag } from '../../registry/reference.ts';
 import { resolveRepository } from '../../registry/repository.ts';
 import { auditedLines } from '../audited-lines.ts';
 
+/** A pull, and the HTTP status of its answer. */
+export interface AuditedPull extends RecordedPull {
+  readonly status: number;
+}
+
 /** The pulls in the audit log since `since`, in milliseconds. */
-export async function* auditedPulls(file: string, since = 0): AsyncGenerator<RecordedPull, void> {
+export async function* auditedPulls(file: string, since = 0): AsyncGenerator<AuditedPull, void> {
   for await (const line of auditedLines(file, since)) {
     const pull = readPull(line);
     if (pull !== undefined && pull.at >= since) yield pull;
@@ -18,8 +23,8 @@ const DECIDED: readonly unknown[] = ['pull', 'tags', 'referrers'];
 const ANY_UPSTREAM = { upstreams: { has: () => true }, self: new Set<string>() };
 
 /** A line that a crash has cut, or that records something else, is passed over. */
-function readPull(line: string): RecordedPull | undefined {
-  const { action, subject: who, repository: name, tag, decision, address, time } = readJson(line);
+function readPull(line: string): AuditedPull | undefined {
+  const { action, subject: who, repository: name, tag, decision, address, time, status } = readJson(line);
   const subject = typeof who === 'string' ? parseSubject(who) : undefined;
   const repository = typeof name === 'string' ? resolveRepository(name, [], ANY_UPSTREAM) : undefined;
   if (!DECIDED.includes(action) || subject === undefined || repository === undefined) return undefined;
@@ -29,6 +34,7 @@ function readPull(line: string): RecordedPull | undefined {
     subject,
     repository,
     decision,
+    status: Number(status),
     address: String(address),
     at: Date.parse(String(time)),
     ...(named !== undefined && { tag: named }),

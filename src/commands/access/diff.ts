@@ -3,8 +3,9 @@ import path from 'node:path';
 import { readFiles, readSources } from '../../access/load-policy.ts';
 import type { Decision } from '../../access/policy.ts';
 import type { PolicySource } from '../../access/policy-file.ts';
-import { type Change, compare, type RecordedPull } from '../../access/replay.ts';
+import { type Change, compare, compareFor, type RecordedPull } from '../../access/replay.ts';
 import { writeSubject } from '../../access/subject.ts';
+import { readUsers } from '../../auth/identity/users-file.ts';
 import type { Environment } from '../../config/environment.ts';
 import { subjectForms } from '../../config/federation.ts';
 import { systemClock } from '../../platform/clock.ts';
@@ -13,15 +14,22 @@ import { pathsIn } from '../home.ts';
 import { loadOrPrint } from '../load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
 import { auditedPulls } from './audited-pulls.ts';
+import { knownRepositories } from './known.ts';
 import { type AccessOptions, policyOf, valueOrPrint } from './policy.ts';
+import { everythingKnown } from './population.ts';
+
+export interface DiffOptions extends AccessOptions {
+  /** For all known users and repositories, whoever pulled what. */
+  readonly all?: boolean;
+}
 
 /**
- * Says what an edit would newly allow or deny, for every subject and repository in the audit log. `edited` takes the place
+ * Says what an edit would newly allow or deny, for every subject and repository in the audit log, or for all that are known. `edited` takes the place
  * of the file of its name, else of `access.yaml`; or it is a directory as `config` is. 0: nothing, 1: something.
  */
 export async function diffAccess(
   edited: string,
-  options: AccessOptions,
+  options: DiffOptions,
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
@@ -36,7 +44,16 @@ export async function diffAccess(
   if (before === undefined || after === undefined) return 2;
   const pulls: RecordedPull[] = [];
   for await (const pull of auditedPulls(config.log.audit)) pulls.push(pull);
-  const changes = compare(before.policy, after.policy, pulls, systemClock());
+  const policies = [before, after];
+  const users =
+    options.all === true ? valueOrPrint(await readUsers(paths.users), paths, terminal) : new Map();
+  if (users === undefined) return 2;
+  const repositories = options.all === true ? await knownRepositories(config, paths) : [];
+  const everything = everythingKnown({ policies, users: users.values(), pulls, repositories });
+  const changes =
+    options.all === true
+      ? compareFor(before.policy, after.policy, everything, systemClock())
+      : compare(before.policy, after.policy, pulls, systemClock());
   if (options.json) printJson(terminal.stdout, changes.map(asJson));
   else printChanges(changes, pulls.length, terminal);
   return changes.length === 0 ? 0 : 1;
@@ -73,7 +90,7 @@ function asJson({ subject, pull, address, before, after }: Change) {
     subject: writeSubject(subject),
     repository: pull.repository.name,
     tag: pull.tag ?? null,
-    from: address ?? null,
+    from: address === '' ? 'elsewhere' : (address ?? null),
     before,
     after,
   };
@@ -81,7 +98,7 @@ function asJson({ subject, pull, address, before, after }: Change) {
 
 function printChanges(changes: readonly Change[], pulls: number, { stdout }: Terminal): void {
   for (const { subject, pull, address, before, after } of changes) {
-    const from = address === undefined ? '' : `  from ${address}`;
+    const from = address === undefined ? '' : `  from ${address === '' ? 'elsewhere' : address}`;
     const what = `${writeSubject(subject)}  ${nameOf(pull)}${from}`;
     printLine(stdout, `${kindOf(before, after)}  ${what}  ${write(before)} → ${write(after)}`);
   }

@@ -4,24 +4,21 @@ import { parseNetwork } from '../../access/network.ts';
 import type { Condition, Policy, Question } from '../../access/policy.ts';
 import type { RuleData } from '../../access/policy-data.ts';
 import { readSubject, writeSubject } from '../../access/subject.ts';
-import { readUsers } from '../../auth/identity/users-file.ts';
 import type { Environment } from '../../config/environment.ts';
-import { CACHED_REPOSITORIES } from '../../registry/core-api.ts';
 import { parseImage } from '../../registry/image.ts';
-import { askRole } from '../ask-role.ts';
 import { type HomePaths, pathsIn } from '../home.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
-import { type AccessOptions, openPolicy, readTime, shownRule, writeRule } from './policy.ts';
+import { findKnown, type Known, unknownIn, writeUnknown } from './known.ts';
+import { type AccessOptions, openPolicy, readTime, shownRule, writeContent, writeRule } from './policy.ts';
 
 export interface ExplainOptions extends AccessOptions {
   readonly from?: string;
   readonly at?: string;
+  /** Is private content asked for? Then a grant of public content only is no answer. */
+  readonly private?: boolean;
 }
 
-/** What the mirror's private guard knows of a repository. */
-type Visibility = 'public' | 'private' | 'unknown';
-
-/** Says why a pull is allowed or denied. 0: allowed, 1: denied. */
+/** Says why a pull is allowed or denied. 0: allowed, with `private` private content too; 1: denied. */
 export async function explainAccess(
   who: string,
   what: string,
@@ -40,11 +37,11 @@ export async function explainAccess(
     return 2;
   }
   const explanation = explain(read.policy, question);
-  const visibility = await visibilityOf(question, paths);
-  const isKnown = await isKnownUser(question, paths);
-  if (options.json) printJson(terminal.stdout, asJson(explanation, question, visibility, paths));
-  else printExplanation(explanation, { question, visibility, isKnown, paths, terminal });
-  return explanation.decision === 'allow' ? 0 : 1;
+  const known = await findKnown(question, question.subject, read.config, paths);
+  const asksPrivate = options.private ?? false;
+  if (options.json) printJson(terminal.stdout, asJson(explanation, question, known, paths));
+  else printExplanation(explanation, { question, known, asksPrivate, paths, terminal });
+  return explanation.decision === 'allow' && (!asksPrivate || explanation.private) ? 0 : 1;
 }
 
 /** A subject that no login can have would be explained as if somebody had it. */
@@ -72,36 +69,25 @@ function readQuestion(
   return { subject, ...image, address: from, at: time };
 }
 
-async function visibilityOf({ repository }: Question, { coreSocket }: HomePaths): Promise<Visibility> {
-  const said = await askRole(coreSocket, { method: 'GET', path: '/cache', schema: CACHED_REPOSITORIES });
-  const cached = typeof said === 'string' ? [] : said.answer;
-  return cached.find(({ name }) => name === repository.name)?.visibility ?? 'unknown';
-}
-
-/** Undefined of subjects that are no users, and where the file cannot be read. */
-async function isKnownUser({ subject }: Question, { users }: HomePaths): Promise<boolean | undefined> {
-  if (subject.kind !== 'user') return undefined;
-  const read = await readUsers(users);
-  return 'value' in read ? read.value.has(subject.name) : undefined;
-}
-
 function asJson(
   { decision, private: reachesPrivate, rule, matched, nearly }: Explanation,
   { subject, repository, tag, address, at }: Question,
-  visibility: Visibility,
+  known: Known,
   paths: HomePaths,
 ) {
   return {
     decision,
     rule: rule?.id ?? null,
     private: reachesPrivate,
+    content: decision === 'allow' ? writeContent(reachesPrivate) : null,
     ...(rule?.because !== undefined && { because: rule.because }),
     subject: writeSubject(subject),
     repository: repository.name,
     tag: tag ?? null,
     from: address === '' ? null : address,
     at: new Date(at).toISOString(),
-    visibility,
+    visibility: known.visibility,
+    known: { user: known.user, upstream: known.upstream, tag: known.tag },
     matched: matched.map((one) => shownRule(one, paths)),
     nearly: nearly.map(({ rule: one, unmet }) => ({ ...shownRule(one, paths), unmet })),
   };
@@ -109,24 +95,24 @@ function asJson(
 
 interface Shown {
   readonly question: Question;
-  readonly visibility: Visibility;
-  readonly isKnown: boolean | undefined;
+  readonly known: Known;
+  readonly asksPrivate: boolean;
   readonly paths: HomePaths;
   readonly terminal: Terminal;
 }
 
 function printExplanation(explanation: Explanation, shown: Shown): void {
-  const { question, isKnown, paths, terminal } = shown;
+  const { question, known, paths, terminal } = shown;
   const { rule, matched, nearly } = explanation;
   const print = (text: string) => printLine(terminal.stdout, text);
-  print(verdictOf(explanation, question));
-  if (isKnown === false) print(`  ${writeSubject(question.subject)} is not in users.yaml`);
+  const unknown = unknownIn(known, question, question.subject);
+  print(verdictOf(explanation, shown) + writeUnknown(unknown));
   if (rule === undefined) print('  no rule allows it');
   else print(`  decided by  ${written(rule, paths)}`);
   for (const other of matched.filter(({ id }) => id !== rule?.id))
     print(`  matches too ${written(other, paths)}`);
   if (explanation.decision === 'allow') {
-    if (!explanation.private) print(`  ${GUARD[shown.visibility]}`);
+    if (!explanation.private) print(`  ${GUARD[known.visibility]}`);
     return;
   }
   if (rule !== undefined) print(`What would be needed: the deny ${rule.id} would have to go, or not match.`);
@@ -136,11 +122,17 @@ function printExplanation(explanation: Explanation, shown: Shown): void {
     print(`  ${written(near.rule, paths)}: ${NEEDED[near.unmet](near.rule)}`);
 }
 
-function verdictOf({ decision, private: reachesPrivate }: Explanation, question: Question): string {
+function verdictOf(
+  { decision, private: reachesPrivate }: Explanation,
+  { question, asksPrivate }: Shown,
+): string {
   const { subject, repository, tag } = question;
+  const who = writeSubject(subject);
   const image = `${repository.name}${tag === undefined ? '' : `:${tag}`}`;
-  if (decision === 'deny') return `deny: ${writeSubject(subject)} may not pull ${image}`;
-  return `allow: ${writeSubject(subject)} may pull ${image}${reachesPrivate ? ', private content too' : ''}`;
+  if (decision === 'deny') return `deny: ${who} may not pull ${image}`;
+  if (asksPrivate && !reachesPrivate)
+    return `deny: ${who} may not pull private content of ${image}, ${writeContent(false)}`;
+  return `allow: ${who} may pull ${image}, ${writeContent(reachesPrivate)}`;
 }
 
 function written(rule: RuleData, paths: HomePaths): string {
@@ -149,7 +141,7 @@ function written(rule: RuleData, paths: HomePaths): string {
 }
 
 /** What comes of a grant that does not reach private content. */
-const GUARD: Readonly<Record<Visibility, string>> = {
+const GUARD: Readonly<Record<Known['visibility'], string>> = {
   public: 'it is public, as the mirror last saw it',
   private:
     'but it is private, and the rule lacks private: true: it is answered as if there were no such repository',

@@ -4,6 +4,7 @@ import { readPolicy } from '../../access/load-policy.ts';
 import type { RuleData } from '../../access/policy-data.ts';
 import { type PolicySource, parsePolicy, type ReadPolicy } from '../../access/policy-file.ts';
 import { parseMoment } from '../../access/policy-schema.ts';
+import type { Config } from '../../config/config.ts';
 import type { Environment } from '../../config/environment.ts';
 import { subjectForms } from '../../config/federation.ts';
 import { systemClock } from '../../platform/clock.ts';
@@ -17,16 +18,22 @@ export interface AccessOptions {
   readonly json: boolean;
 }
 
+/** A policy and the configuration beside it. */
+interface OpenedPolicy extends ReadPolicy {
+  readonly config: Config;
+}
+
 /** The policy of a home as its files say it, or undefined after printing everything that is wrong with them. */
 export async function openPolicy(
   paths: HomePaths,
   environment: Environment,
   terminal: Terminal,
-): Promise<ReadPolicy | undefined> {
+): Promise<OpenedPolicy | undefined> {
   const config = await loadOrPrint(paths, environment, terminal);
   if (config === undefined) return undefined;
   const forms = subjectForms(config.federations);
-  return valueOrPrint(await readPolicy(paths.policy, systemClock(), forms), paths, terminal);
+  const read = valueOrPrint(await readPolicy(paths.policy, systemClock(), forms), paths, terminal);
+  return read && { ...read, config };
 }
 
 /** The same of texts, as they would be read in a home. */
@@ -52,6 +59,11 @@ export function valueOrPrint<T>(parsed: Parsed<T>, paths: HomePaths, terminal: T
 /** Where somebody finds a rule. */
 function placeOf({ source, line }: RuleData, paths: HomePaths): string {
   return `${inHome(path.resolve(source), paths)}:${line}`;
+}
+
+/** What a grant reaches. */
+export function writeContent(reachesPrivate: boolean): string {
+  return reachesPrivate ? 'private content too' : 'public content only';
 }
 
 /** A rule's name and where it stands; one without a name is called by its place anyway. */

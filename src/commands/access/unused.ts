@@ -3,7 +3,6 @@ import type { Environment } from '../../config/environment.ts';
 import { duration } from '../../config/values.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { pathsIn } from '../home.ts';
-import { loadOrPrint } from '../load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
 import { auditedPulls } from './audited-pulls.ts';
 import { type AccessOptions, openPolicy, shownRule, writeRule } from './policy.ts';
@@ -24,17 +23,25 @@ export async function listUnusedRules(
     printLine(terminal.stderr, `hubgate: "${options.since}" is no duration such as 30d`);
     return 2;
   }
-  const config = await loadOrPrint(paths, environment, terminal);
   const read = await openPolicy(paths, environment, terminal);
-  if (config === undefined || read === undefined) return 2;
+  if (read === undefined) return 2;
   const pulls = [];
-  for await (const pull of auditedPulls(config.log.audit, systemClock() - since)) pulls.push(pull);
-  const unused = unusedRules(read.policy, pulls);
+  for await (const pull of auditedPulls(read.config.log.audit, systemClock() - since)) pulls.push(pull);
+  // Of an empty record every rule would be unused.
+  const unused = pulls.length === 0 ? [] : unusedRules(read.policy, pulls);
   if (options.json) {
     printJson(terminal.stdout, {
       pulls: pulls.length,
+      audited: pulls.length > 0,
       unused: unused.map(({ rule, why }) => ({ ...shownRule(rule, paths), why })),
     });
+    return 0;
+  }
+  if (pulls.length === 0) {
+    printLine(
+      terminal.stdout,
+      `nothing has been audited in the last ${options.since} (${read.config.log.audit}), so nobody can say which rules are unused`,
+    );
     return 0;
   }
   for (const { rule, why } of unused) {

@@ -1,15 +1,30 @@
+import { isName } from '../../access/subject.ts';
 import { type Answerable, whoCan } from '../../access/who-can.ts';
 import { readUsers } from '../../auth/identity/users-file.ts';
 import type { Environment } from '../../config/environment.ts';
 import { parseImage } from '../../registry/image.ts';
 import { type HomePaths, pathsIn } from '../home.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
-import { type AccessOptions, openPolicy, readTime, shownRule, valueOrPrint, writeRule } from './policy.ts';
+import { findKnown, unknownIn, writeUnknown } from './known.ts';
+import {
+  type AccessOptions,
+  openPolicy,
+  readTime,
+  shownRule,
+  valueOrPrint,
+  writeContent,
+  writeRule,
+} from './policy.ts';
+
+export interface WhoCanOptions extends AccessOptions {
+  /** Is private content asked for? Then whoever may pull public content only does not count. */
+  readonly private?: boolean;
+}
 
 /** Says who may pull a repository, or one tag of it. 0: somebody, 1: nobody. */
 export async function whoCanPull(
   what: string,
-  options: AccessOptions,
+  options: WhoCanOptions,
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
@@ -23,14 +38,24 @@ export async function whoCanPull(
   const users = valueOrPrint(await readUsers(paths.users), paths, terminal);
   const at = readTime(undefined, terminal);
   if (read === undefined || users === undefined || at === undefined) return 2;
-  const found = whoCan(read.policy, { ...image, at }, [...users.keys()]);
+  const all = whoCan(read.policy, { ...image, at }, [...users.keys()]);
+  const found = all.filter((one) => options.private !== true || one.private);
+  const known = await findKnown(image, undefined, read.config, paths);
+  const isMissing = (who: string) => isName(who) && !users.has(who);
   const able = found.filter(({ deniedBy }) => deniedBy === undefined);
   if (options.json)
     printJson(
       terminal.stdout,
-      found.map((one) => asJson(one, paths)),
+      found.map((one) => ({
+        ...asJson(one, paths),
+        known: {
+          user: isName(one.who) ? users.has(one.who) : null,
+          upstream: known.upstream,
+          tag: known.tag,
+        },
+      })),
     );
-  else printAnswers(found, paths, terminal);
+  else printAnswers(found, { isMissing, unknown: writeUnknown(unknownIn(known, image)), paths, terminal });
   return able.length === 0 ? 1 : 0;
 }
 
@@ -39,16 +64,32 @@ function asJson({ who, rules, deniedBy, ...rest }: Answerable, paths: HomePaths)
     who,
     decision: deniedBy === undefined ? 'allow' : 'deny',
     ...rest,
+    content: deniedBy === undefined ? writeContent(rest.private) : null,
     rules: [...rules, ...(deniedBy === undefined ? [] : [deniedBy])].map((rule) => shownRule(rule, paths)),
   };
 }
 
+interface Shown {
+  readonly isMissing: (who: string) => boolean;
+  /** What is not known of the image, for the first line. */
+  readonly unknown: string;
+  readonly paths: HomePaths;
+  readonly terminal: Terminal;
+}
+
 /** Whoever is named and may do no more and no less than everybody else is not worth a line. */
-function printAnswers(found: readonly Answerable[], paths: HomePaths, { stdout }: Terminal): void {
+function printAnswers(
+  found: readonly Answerable[],
+  { isMissing, unknown, paths, terminal: { stdout } }: Shown,
+): void {
   const everybody = found.find(({ who }) => who === 'authenticated');
-  const lines = found.filter((one) => one === everybody || !isSame(one, everybody));
-  for (const one of lines) printLine(stdout, writeAnswer(one, paths));
-  if (lines.length === 0) printLine(stdout, 'nobody');
+  const shown = found.filter((one) => one === everybody || !isSame(one, everybody));
+  const lines = shown.map((one) => {
+    const missing = isMissing(one.who) ? '; not in users.yaml' : '';
+    return `${writeAnswer(one, paths)}${missing}`;
+  });
+  const [first = 'nobody', ...others] = lines;
+  for (const line of [`${first}${unknown}`, ...others]) printLine(stdout, line);
 }
 
 function isSame(one: Answerable, other: Answerable | undefined): boolean {
@@ -60,7 +101,7 @@ function writeAnswer({ who, rules, from, notFrom, deniedBy, ...one }: Answerable
   const name = who === 'authenticated' ? 'everybody who has logged in' : who;
   const deciding = deniedBy === undefined ? rules : [deniedBy];
   const parts = [
-    deniedBy === undefined ? (one.private ? 'may, private content too' : 'may') : 'may not',
+    deniedBy === undefined ? `may, ${writeContent(one.private)}` : 'may not',
     ...(from === undefined ? [] : [`from ${from.join(', ')}`]),
     ...(notFrom === undefined || deniedBy !== undefined ? [] : [`not from ${notFrom.join(', ')}`]),
   ];

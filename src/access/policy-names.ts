@@ -1,0 +1,169 @@
+import type { Fault } from '../platform/fault.ts';
+import { didYouMean, nearest } from '../platform/nearest.ts';
+import { openYaml } from '../platform/yaml-schema.ts';
+import { DOCKER_HUB } from '../registry/repository.ts';
+import { withoutHostBits } from './network.ts';
+import { OFFICIAL_IMAGES } from './official-images.ts';
+import { compilePattern, matchesPattern } from './pattern.ts';
+import { canonicalPattern } from './pattern-text.ts';
+import type { PolicySource } from './policy-file.ts';
+import { isName } from './subject.ts';
+
+/** What there is, as far as it is known. */
+export interface KnownNames {
+  /** Users and services. */
+  readonly users: ReadonlySet<string>;
+  readonly upstreams: ReadonlySet<string>;
+  /** The names of this mirror. */
+  readonly mirror: ReadonlySet<string>;
+  /** Canonical names of repositories that were pulled. There are others. */
+  readonly repositories: ReadonlySet<string>;
+}
+
+interface AllNames extends KnownNames {
+  /** The repositories that an allow names in full. */
+  readonly named: ReadonlySet<string>;
+}
+
+type Path = readonly PropertyKey[];
+type Kind = 'to' | 'pull' | 'from';
+
+interface Mention {
+  readonly kind: Kind;
+  readonly text: string;
+  readonly path: Path;
+  readonly isDeny: boolean;
+}
+
+/**
+ * Names in a policy without faults that most likely are not what its author meant: they name nobody and nothing that is
+ * known. None of them is wrong for sure, because a user or a repository may come later.
+ */
+export function lintNames(sources: readonly PolicySource[], known: KnownNames): Fault[] {
+  const opened = sources.flatMap(({ source, text }) => {
+    const read = openYaml(source, text);
+    return 'value' in read ? [read.value.yaml] : [];
+  });
+  const mentions = opened.map(({ data }) => mentionsIn(data));
+  const named = new Set(mentions.flat().flatMap(namedByAllow));
+  return opened.flatMap((yaml, index) =>
+    (mentions[index] ?? []).flatMap((mention): Fault[] => {
+      const message = doubt(mention, { ...known, named });
+      return message === undefined ? [] : [yaml.faultAt(mention.path, message)];
+    }),
+  );
+}
+
+function mentionsIn(data: unknown): Mention[] {
+  const file = Object(data) as Readonly<Record<string, unknown>>;
+  const rules = (['allow', 'deny'] as const).flatMap((effect) =>
+    listOf(file[effect]).flatMap((rule, index) =>
+      (['to', 'pull', 'from'] as const).flatMap((kind) =>
+        textsAt(
+          (Object(rule) as Record<string, unknown>)[kind],
+          [effect, index, kind],
+          kind,
+          effect === 'deny',
+        ),
+      ),
+    ),
+  );
+  const named = (key: 'groups' | 'sets', kind: Kind) =>
+    Object.entries(Object(file[key]) as object).flatMap(([name, value]) =>
+      textsAt(value, [key, name], kind, false),
+    );
+  return [...named('groups', 'to'), ...named('sets', 'pull'), ...rules];
+}
+
+function textsAt(value: unknown, path: Path, kind: Kind, isDeny: boolean): Mention[] {
+  const mention = (text: unknown, at: Path): Mention[] =>
+    typeof text === 'string' ? [{ kind, text, path: at, isDeny }] : [];
+  return Array.isArray(value)
+    ? value.flatMap((text, index) => mention(text, [...path, index]))
+    : mention(value, path);
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function doubt(mention: Mention, known: AllNames): string | undefined {
+  if (mention.kind === 'to') return doubtUser(mention.text, known);
+  return mention.kind === 'from' ? doubtNetwork(mention.text) : doubtPattern(mention, known);
+}
+
+function doubtUser(text: string, { users }: KnownNames): string | undefined {
+  const name = text.replace(/^user:/, '');
+  if (!isName(name) || users.has(name)) return undefined;
+  const meant = didYouMean(name, users);
+  return `"${text}" is not in users.yaml${meant === '' ? `; add it by: hubgate user add ${name}` : meant}`;
+}
+
+function doubtNetwork(text: string): string | undefined {
+  const network = withoutHostBits(text);
+  if (network === undefined) return undefined;
+  return `"${text}" means all of ${network}; write "${network}", or a longer prefix than /${text.split('/')[1]}`;
+}
+
+function doubtPattern({ text, isDeny }: Mention, known: AllNames): string | undefined {
+  const canonical = canonicalPattern(text);
+  if (!('pattern' in canonical)) return undefined;
+  const { pattern } = canonical;
+  const [host = '', ...segments] = pattern.split('/');
+  if (host.includes('*')) return undefined;
+  if (!known.upstreams.has(host)) return doubtHost(text, host, segments, known);
+  // Whose name stands for the user is not known here.
+  if (pattern.includes('${user}') || matchesAny(pattern, known.repositories)) return undefined;
+  const why = host === DOCKER_HUB ? doubtHubName(text, segments) : undefined;
+  const isNamed = matchesAny(pattern, known.named);
+  return why ?? (isDeny && !isNamed ? doubtDeny(text, pattern, known) : undefined);
+}
+
+function matchesAny(pattern: string, names: ReadonlySet<string>): boolean {
+  const compiled = compilePattern(pattern);
+  return [...names].some((name) => matchesPattern(compiled, name, undefined));
+}
+
+function doubtHost(text: string, host: string, segments: readonly string[], known: KnownNames): string {
+  if (known.mirror.has(host) || known.mirror.has(host.replace(/:\d+$/, '')))
+    return `"${text}" can match no repository: ${host} is this mirror itself; write "${segments.join('/')}"`;
+  const meant = nearest(host, known.upstreams);
+  const mend =
+    meant === undefined
+      ? `add it under "upstreams", or remove this`
+      : `did you mean "${meant}/${segments.join('/')}"?`;
+  return `"${text}" can match no repository: ${host} is no upstream of hubgate.yaml; ${mend}`;
+}
+
+/** On Docker Hub every repository has a namespace and a name. */
+function doubtHubName(text: string, segments: readonly string[]): string | undefined {
+  const [namespace = '', name = ''] = segments;
+  if (segments.filter((segment) => segment !== '**').length > 2)
+    return `"${text}" can match no repository: names on Docker Hub have two parts, such as "${namespace}/${name}"`;
+  return segments.length === 2 && /^\*+$/.test(name) && OFFICIAL_IMAGES.has(namespace)
+    ? `"${text}" means the namespace "${namespace}"; did you mean the official image "library/${namespace}"?`
+    : undefined;
+}
+
+/** A deny that matches nothing denies nothing, so a slip of the keyboard in it opens a door. */
+function doubtDeny(text: string, pattern: string, { repositories, named }: AllNames): string | undefined {
+  const official = [...OFFICIAL_IMAGES].map((image) => `${DOCKER_HUB}/library/${image}`);
+  const names = new Set([...repositories, ...named, ...official]);
+  if (names.has(pattern)) return undefined;
+  const depth = pattern.split('/').findIndex((segment) => segment.includes('*'));
+  const length = depth < 0 ? pattern.split('/').length : depth;
+  const literal = pattern.split('/').slice(0, length).join('/');
+  const known = new Set([...names].map((name) => name.split('/').slice(0, length).join('/')));
+  const meant = known.has(literal) ? undefined : nearest(literal, known);
+  if (meant === undefined) return undefined;
+  const written = meant + pattern.slice(literal.length);
+  const familiar = text.startsWith(`${DOCKER_HUB}/`) ? written : written.replace(`${DOCKER_HUB}/`, '');
+  return `"${text}" matches no known repository; did you mean "${familiar}"?`;
+}
+
+/** An allow that names a repository in full says that there is one. */
+function namedByAllow({ kind, text, isDeny }: Mention): string[] {
+  const canonical = kind === 'pull' && !isDeny ? canonicalPattern(text) : undefined;
+  const isLiteral = canonical !== undefined && 'pattern' in canonical && !/[*$]/.test(canonical.pattern);
+  return isLiteral ? [canonical.pattern] : [];
+}

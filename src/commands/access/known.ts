@@ -1,0 +1,80 @@
+import { nameOf, type Subject, writeSubject } from '../../access/subject.ts';
+import { readUsers } from '../../auth/identity/users-file.ts';
+import type { Config } from '../../config/config.ts';
+import { CACHED_REPOSITORIES, type CachedRepositories } from '../../registry/core-api.ts';
+import type { Image } from '../../registry/image.ts';
+import { familiarName } from '../../registry/repository.ts';
+import { askRole } from '../ask-role.ts';
+import type { HomePaths } from '../home.ts';
+import { auditedPulls } from './audited-pulls.ts';
+
+/** The repositories that the running core has cached and those that were pulled, by the audit log. */
+export async function knownRepositories(config: Config, paths: HomePaths): Promise<ReadonlySet<string>> {
+  const names = new Set((await cachedRepositories(paths)).map(({ name }) => name));
+  for await (const { status, repository } of auditedPulls(config.log.audit))
+    if (status === 200) names.add(repository.name);
+  return names;
+}
+
+/** None where no core runs. */
+async function cachedRepositories({ coreSocket }: HomePaths): Promise<CachedRepositories> {
+  const said = await askRole(coreSocket, { method: 'GET', path: '/cache', schema: CACHED_REPOSITORIES });
+  return typeof said === 'string' ? [] : said.answer;
+}
+
+/** Which parts of a question are known here. A policy decides of all names alike, so its answer does not say it. Null: it cannot be told. */
+export interface Known {
+  readonly user: boolean | null;
+  readonly upstream: boolean;
+  readonly tag: boolean | null;
+  /** What the mirror knows of the repository. */
+  readonly visibility: 'public' | 'private' | 'unknown';
+}
+
+export async function findKnown(
+  { repository, tag }: Image,
+  subject: Subject | undefined,
+  config: Config,
+  paths: HomePaths,
+): Promise<Known> {
+  const cached = await cachedRepositories(paths);
+  let hasAudit = false;
+  let isAudited = false;
+  if (tag !== undefined) {
+    for await (const pull of auditedPulls(config.log.audit)) {
+      hasAudit = true;
+      if (pull.status === 200 && pull.repository.name === repository.name && pull.tag === tag)
+        isAudited = true;
+    }
+  }
+  return {
+    user: await isKnownUser(subject, paths),
+    upstream: config.upstreams.some(({ host }) => host === repository.upstream),
+    tag: tag === undefined || (!hasAudit && !isAudited) ? null : isAudited,
+    visibility: cached.find(({ name }) => name === repository.name)?.visibility ?? 'unknown',
+  };
+}
+
+/** Null of subjects that are no users, and where the file cannot be read. */
+async function isKnownUser(subject: Subject | undefined, { users }: HomePaths): Promise<boolean | null> {
+  const name = subject && nameOf(subject);
+  if (name === undefined) return null;
+  const read = await readUsers(users);
+  return 'value' in read ? read.value.has(name) : null;
+}
+
+/** What is not known, each as a clause. */
+export function unknownIn(known: Known, { repository, tag }: Image, subject?: Subject): string[] {
+  return [
+    ...(known.user === false && subject ? [`${writeSubject(subject)} is not in users.yaml`] : []),
+    ...(known.upstream ? [] : [`${repository.upstream} is no upstream of hubgate.yaml`]),
+    ...(known.tag === false
+      ? [`the tag ${tag} of ${familiarName(repository)} has not been pulled here`]
+      : []),
+  ];
+}
+
+/** `; a is not known; b is not known`, or nothing. */
+export function writeUnknown(clauses: readonly string[]): string {
+  return clauses.map((clause) => `; ${clause}`).join('');
+}

@@ -1,0 +1,83 @@
+import { addressIn } from '../../access/network.ts';
+import type { Policy } from '../../access/policy.ts';
+import type { ReadPolicy } from '../../access/policy-file.ts';
+import type { Population, RecordedPull } from '../../access/replay.ts';
+import { ANONYMOUS, isName, parseSubject, type Subject, writeSubject } from '../../access/subject.ts';
+import type { User } from '../../auth/identity/users-file.ts';
+import { parseTag } from '../../registry/reference.ts';
+import { type Repository, resolveRepository } from '../../registry/repository.ts';
+
+const ANY_UPSTREAM = { upstreams: { has: () => true }, self: new Set<string>() };
+
+/** Stands for everybody who has logged in and is not named. */
+const ANYBODY_ELSE: Subject = { kind: 'user', name: '(anybody else)' };
+
+interface Everything {
+  readonly policies: readonly ReadPolicy[];
+  readonly users: Iterable<User>;
+  readonly pulls: readonly RecordedPull[];
+  readonly repositories: Iterable<string>;
+}
+
+/**
+ * Everybody and everything that is known: users, whomever the policies name, and who has pulled; repositories that are cached,
+ * that were pulled, that a policy names in full, or that its tests ask for. Each from every network that a policy names,
+ * and from elsewhere.
+ */
+export function everythingKnown({ policies, users, pulls, repositories }: Everything): Population {
+  const named = policies.flatMap(({ policy }) => namedIn(policy));
+  const subjects = new Map<string, Subject>();
+  for (const subject of [
+    ANONYMOUS,
+    ANYBODY_ELSE,
+    ...[...users].map(({ name, isService }): Subject => ({ kind: isService ? 'service' : 'user', name })),
+    ...pulls.map(({ subject }) => subject),
+  ])
+    subjects.set(writeSubject(subject), subject);
+  for (const text of named) {
+    const isKnown = isName(text) && (subjects.has(`user:${text}`) || subjects.has(`service:${text}`));
+    const subject: Subject | undefined = isName(text) ? { kind: 'user', name: text } : parseSubject(text);
+    if (subject !== undefined && !isKnown) subjects.set(writeSubject(subject), subject);
+  }
+  const from = policies.flatMap(({ policy }) => policy.rules.flatMap(({ data }) => data.from ?? []));
+  const addresses = ['', ...new Set(from.map(addressIn)), ...new Set(pulls.map(({ address }) => address))];
+  return {
+    subjects: [...subjects.values()].map((subject) => ({ subject, addresses })),
+    targets: targetsOf(policies, pulls, repositories),
+  };
+}
+
+/** As in the files; a pattern such as `cert:prod-*` stands for those whom it means. */
+function namedIn({ data }: Policy): string[] {
+  const inRules = data.rules.flatMap(({ to }) => to);
+  return [...inRules, ...Object.values(data.groups).flat()].filter(
+    (text) => text !== 'authenticated' && !text.startsWith('group:'),
+  );
+}
+
+function targetsOf(
+  policies: readonly ReadPolicy[],
+  pulls: readonly RecordedPull[],
+  cached: Iterable<string>,
+): Population['targets'] {
+  const rules = policies.flatMap(({ policy }) => policy.data.rules);
+  const literal = rules.flatMap(({ pull }) => pull.filter((pattern) => !/[*$]/.test(pattern)));
+  const repositories = new Map<string, Repository>();
+  for (const name of [...cached, ...literal]) {
+    const repository = resolveRepository(name, [], ANY_UPSTREAM);
+    if (repository !== undefined) repositories.set(repository.name, repository);
+  }
+  const asked = [...pulls, ...policies.flatMap(({ tests }) => tests.map(({ image }) => image))];
+  for (const { repository } of asked) repositories.set(repository.name, repository);
+  const tags = new Set(
+    rules.flatMap((rule) => rule.tags ?? []).flatMap((tag) => parseTag(tag.replaceAll('*', 'x')) ?? []),
+  );
+  const targets = new Map<string, { repository: Repository; tag?: ReturnType<typeof parseTag> & string }>();
+  for (const repository of repositories.values()) {
+    targets.set(repository.name, { repository });
+    for (const tag of tags) targets.set(`${repository.name}:${tag}`, { repository, tag });
+  }
+  for (const { repository, tag } of asked)
+    if (tag !== undefined) targets.set(`${repository.name}:${tag}`, { repository, tag });
+  return [...targets.values()];
+}
