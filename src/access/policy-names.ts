@@ -125,13 +125,12 @@ function matchesAny(pattern: string, names: ReadonlySet<string>): boolean {
 }
 
 function doubtHost(text: string, host: string, segments: readonly string[], known: KnownNames): string {
+  const rest = segments.join('/');
   if (known.mirror.has(host) || known.mirror.has(host.replace(/:\d+$/, '')))
-    return `"${text}" can match no repository: ${host} is this mirror itself; write "${segments.join('/')}"`;
+    return `"${text}" can match no repository: ${host} is this mirror itself; write "${rest}"`;
   const meant = nearest(host, known.upstreams);
   const mend =
-    meant === undefined
-      ? `add it under "upstreams", or remove this`
-      : `did you mean "${meant}/${segments.join('/')}"?`;
+    meant === undefined ? `add it under "upstreams", or remove this` : `did you mean "${meant}/${rest}"?`;
   return `"${text}" can match no repository: ${host} is no upstream of hubgate.yaml; ${mend}`;
 }
 
@@ -147,7 +146,7 @@ function doubtHubName(text: string, segments: readonly string[]): string | undef
 
 /** A deny that matches nothing denies nothing, so a slip of the keyboard in it opens a door. */
 function doubtDeny(text: string, pattern: string, { repositories, named }: AllNames): string | undefined {
-  const official = [...OFFICIAL_IMAGES].map((image) => `${DOCKER_HUB}/library/${image}`);
+  const official = [...OFFICIAL_IMAGES].map((image) => [DOCKER_HUB, 'library', image].join('/'));
   const names = new Set([...repositories, ...named, ...official]);
   if (names.has(pattern)) return undefined;
   const depth = pattern.split('/').findIndex((segment) => segment.includes('*'));
@@ -157,7 +156,8 @@ function doubtDeny(text: string, pattern: string, { repositories, named }: AllNa
   const meant = known.has(literal) ? undefined : nearest(literal, known);
   if (meant === undefined) return undefined;
   const written = meant + pattern.slice(literal.length);
-  const familiar = text.startsWith(`${DOCKER_HUB}/`) ? written : written.replace(`${DOCKER_HUB}/`, '');
+  const isFull = text.split('/')[0] === DOCKER_HUB || meant.split('/')[0] !== DOCKER_HUB;
+  const familiar = isFull ? written : written.slice(DOCKER_HUB.length + 1);
   return `"${text}" matches no known repository; did you mean "${familiar}"?`;
 }
 

@@ -195,7 +195,8 @@ function pullOf(name: unknown): Part {
       ? { text: 'everything' }
       : { wrong: `its name is the regular expression ${name}` };
   }
-  if (name.includes(':')) return { wrong: `its name ${name} holds a colon, and no name does` };
+  if (name.replace(/\$\{[a-z:]*\}/g, '').includes(':'))
+    return { wrong: `its name ${name} holds a colon, and no name does` };
   // There, any number of stars stays within one part of a name.
   const pattern = name.replaceAll('${account}', '${user}').replaceAll(/\*+/g, '*');
   if (pattern === '*') {
