@@ -55,8 +55,8 @@ function isThere(file: string): string {
 function whatIsLacking(file: string): string | undefined {
   try {
     const { bavail, files, ffree } = statfsSync(isThere(path.dirname(file)));
-    if (files > 0 && ffree === 0) return 'the disk has no inodes left';
-    return bavail === 0 ? 'the disk is full' : undefined;
+    if (files > 0 && ffree === 0) return 'the disk has no inodes left (ENOSPC)';
+    return bavail === 0 ? 'the disk is full (ENOSPC)' : undefined;
   } catch {
     return undefined;
   }
