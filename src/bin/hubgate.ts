@@ -112,7 +112,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
   verb<Printed & { for: string; strict: boolean; out?: string; showSecrets: boolean }>(
     hubgate,
     'client-config <client>',
-    'issue and write what a client needs: docker, dockerd, containerd, podman, cri-o, buildkit, kubernetes, skopeo, crane, github-actions, gitlab',
+    'issue and write what a client needs: docker, dockerd, containerd, podman, cri-o, buildkit, kubernetes, skopeo, crane, regctl, github-actions, gitlab',
     ['for', 'strict', 'outTree', 'showSecrets', 'json'],
     async (options, client = '') => {
       const { clientConfig } = await import('../commands/client-config/client-config.ts');

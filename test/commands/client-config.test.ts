@@ -94,28 +94,45 @@ const NODES = ['dockerd', 'containerd', 'podman', 'cri-o', 'buildkit', 'skopeo']
 
 test('hosts.toml shows the node’s certificate to the mirror, and asks the registry after it, or with --strict nobody', async () => {
   await configure(`server: { url: "${URL_OF_MIRROR}" }\nupstreams: { ghcr.io: }`);
-  for (const [client, root] of [
-    ['dockerd', '/etc/docker/certs.d'],
-    ['containerd', '/etc/containerd/certs.d'],
+  for (const [client, root, pair] of [
+    ['dockerd', '/etc/docker/certs.d', `/etc/docker/certs.d/${HOST}`],
+    ['containerd', '/etc/containerd/certs.d', '/etc/containerd/hubgate'],
   ] as const) {
+    // No `capabilities`: a push must reach somebody who refuses it, and referrers must not go around the mirror.
     const settings = {
-      capabilities: ['pull', 'resolve'],
       ca: `${root}/${HOST}/ca.crt`,
-      client: [[`${root}/${HOST}/client.cert`, `${root}/${HOST}/client.key`]],
+      client: [[`${pair}/client.cert`, `${pair}/client.key`]],
     };
-    const host = { [URL_OF_MIRROR]: settings };
     for (const [upstream, server] of [
       ['docker.io', 'https://registry-1.docker.io'],
       ['ghcr.io', 'https://ghcr.io'],
     ] as const) {
       const file = `${root}/${upstream}/hosts.toml`;
-      assert.deepEqual(parseToml(await text(client, 'node-7', file)), { server, host });
+      const open = await text(client, 'node-7', file);
+      const host = { [URL_OF_MIRROR]: settings };
+      assert.deepEqual(parseToml(open), { server, host });
       assert.deepEqual(parseToml(await text(client, 'node-7', file, { strict: true })), {
         ...{ server: URL_OF_MIRROR, host },
         ...settings,
       });
     }
   }
+});
+
+test('for names that begin with the mirror’s, hosts.toml clients show no certificate, so that they present a login', async () => {
+  const ca = `/etc/docker/certs.d/${HOST}/ca.crt`;
+  const own = await text('dockerd', 'node-7', `/etc/docker/certs.d/${HOST}/hosts.toml`);
+  assert.deepEqual(parseToml(own), { server: URL_OF_MIRROR, ca, host: { [URL_OF_MIRROR]: { ca } } });
+  const { files } = await list('containerd', 'node-7');
+  assert.deepEqual(
+    files.map(({ path: file, mode }) => [file, mode]),
+    [
+      [`/etc/containerd/certs.d/${HOST}/ca.crt`, '0644'],
+      ['/etc/containerd/hubgate/client.cert', '0644'],
+      ['/etc/containerd/hubgate/client.key', '0600'],
+      ['/etc/containerd/certs.d/docker.io/hosts.toml', '0644'],
+    ],
+  );
 });
 
 test('dockerd’s classic store gets a mirror and the certificate of its host', async () => {
@@ -130,6 +147,7 @@ test('dockerd’s classic store gets a mirror and the certificate of its host', 
       [`/etc/docker/certs.d/${HOST}/ca.crt`, '0644'],
       [`/etc/docker/certs.d/${HOST}/client.cert`, '0644'],
       [`/etc/docker/certs.d/${HOST}/client.key`, '0600'],
+      [`/etc/docker/certs.d/${HOST}/hosts.toml`, '0644'],
       ['/etc/docker/certs.d/docker.io/hosts.toml', '0644'],
     ],
   );
@@ -156,6 +174,47 @@ test('buildkitd.toml names the mirror and its key pair', async () => {
   });
 });
 
+test('where names have no port, BuildKit shows the pair to the mirror, and for its own name a login', async () => {
+  await configure('server: { url: "https://mirror.corp" }');
+  const directory = '/etc/buildkit/certs.d/mirror.corp';
+  const keypair = [{ key: `${directory}/client.key`, cert: `${directory}/client.cert` }];
+  const ca = [`${directory}/ca.crt`];
+  assert.deepEqual(parseToml(await text('buildkit', 'node-7', '/etc/buildkit/buildkitd.toml')), {
+    registry: {
+      'docker.io': { mirrors: ['mirror.corp:443'] },
+      'mirror.corp': { ca },
+      'mirror.corp:443': { ca, keypair },
+    },
+  });
+});
+
+test('regctl gets a mirror and a login for it, of a person or of a service account', async () => {
+  const person = await list('regctl', 'ana', { out: at('ana') });
+  assert.deepEqual([person.credential, person.subject], [null, 'user:ana']);
+  const merge = person.notes.merge?.join('\n') ?? '';
+  assert.match(merge, new RegExp(`regctl registry login ${HOST} -u ana$`, 'm'));
+  assert.match(merge, new RegExp(`regctl registry set docker\\.io --mirror ${HOST}$`, 'm'));
+  const service = await list('regctl', 'ci-pay', { out: at('ci') });
+  assert.equal(service.subject, 'service:ci-pay');
+  assert.match(service.notes.merge?.join('\n') ?? '', /-u ci-pay --pass-stdin < hubgate-token$/m);
+  assert.match(await readFile(at('ci/hubgate-token'), 'utf8'), TOKEN);
+  assert.equal((await stat(at('ci/hubgate-token'))).mode & 0o777, 0o600);
+});
+
+test('a kit says which commands never go by a mirror', async () => {
+  for (const [client, commands] of [
+    ['dockerd', ['docker manifest inspect', 'imagetools inspect', 'docker search']],
+    ['buildkit', ['imagetools inspect']],
+    ['podman', ['podman search', '--list-tags']],
+    ['skopeo', ['skopeo list-tags docker://docker.io', 'skopeo sync', 'without --no-tags']],
+  ] as const) {
+    for (const strict of [false, true]) {
+      const said = (await list(client, 'node-7', { strict })).notes.notReached?.join('\n') ?? '';
+      for (const command of commands) assert.ok(said.includes(command), `${client}: ${command}`);
+    }
+  }
+});
+
 test('where a client cannot be strict, it says so, and what to block', async () => {
   for (const client of NODES) {
     const open = (await list(client, 'node-7')).notes.fallback?.join(' ') ?? '';
@@ -169,7 +228,9 @@ test('where a client cannot be strict, it says so, and what to block', async () 
 test('without --out nothing is issued, and nothing secret is printed, for there is nothing', async () => {
   for (const [client, name] of [
     ...NODES.map((node) => [node, 'node-7'] as const),
-    ...['kubernetes', 'crane', 'docker', 'github-actions', 'gitlab'].map((one) => [one, 'ci-pay'] as const),
+    ...['kubernetes', 'crane', 'regctl', 'docker', 'github-actions', 'gitlab'].map(
+      (one) => [one, 'ci-pay'] as const,
+    ),
   ]) {
     const { code, stdout } = await call(client, name);
     assert.equal(code, 0, client);
@@ -196,7 +257,8 @@ test('with --out the files lie as on the client, secrets for their owner alone, 
   }
   const directory = `out/etc/docker/certs.d/${HOST}`;
   const mode = async (file: string) => (await stat(at(file))).mode & 0o777;
-  assert.deepEqual((await readdir(at(directory))).sort(), ['ca.crt', 'client.cert', 'client.key']);
+  const names = ['ca.crt', 'client.cert', 'client.key', 'hosts.toml'];
+  assert.deepEqual((await readdir(at(directory))).sort(), names);
   assert.equal(await mode(`${directory}/client.key`), 0o600);
   for (const file of [`${directory}/client.cert`, `${directory}/ca.crt`, 'out/etc/docker/daemon.json'])
     assert.equal(await mode(file), 0o644, file);
@@ -281,6 +343,7 @@ test('who is no service account is refused, with what to do', async () => {
     ['kubernetes', 'nobody', /no service account nobody: hubgate user add nobody --service/],
     ['kubernetes', 'ana', /ana is a person.*hubgate user add NAME --service/],
     ['crane', 'nobody', /no user nobody: hubgate user add nobody/],
+    ['regctl', 'nobody', /no user nobody: hubgate user add nobody/],
     ['gitlab', 'ana', /no federation for gitlab.*preset: gitlab.*hubgate user add NAME --service/],
   ] as const) {
     const { code, stderr } = await call(client, name, { out: at('out') });

@@ -18,7 +18,13 @@ const ADDRESS =
     .flatMap((addresses) => addresses ?? [])
     .find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '';
 
-const POLICY = 'version: 1\nallow:\n  - { pull: library/alpine, to: "cert:node-*" }\n...\n';
+const POLICY = `version: 1
+allow:
+  - { pull: library/alpine, to: "cert:node-*" }
+  - { pull: library/alpine, to: ana }
+...
+`;
+const PASSWORD = 's3cret-of-ana';
 const HUB = 'registry-1.docker.io:443';
 
 const stack = new AsyncDisposableStack();
@@ -48,6 +54,7 @@ log: { format: json }
 `,
     ),
   );
+  await hubgate.addUser('ana', PASSWORD);
 });
 
 after(() => stack.disposeAsync());
@@ -93,6 +100,21 @@ async function makeMachine(name: string): Promise<Machine> {
     },
     [Symbol.asyncDispose]: () => namespace[Symbol.asyncDispose](),
   };
+}
+
+/** A machine's certificate must not stand in the way of who logs in there. */
+async function assertLoginCounts(
+  login: (password: string) => Promise<Result>,
+  pull: () => Promise<Result>,
+): Promise<void> {
+  const wrong = await login('wrong');
+  assert.notEqual(wrong.code, 0, wrong.output);
+  const right = await login(PASSWORD);
+  assert.equal(right.code, 0, right.output);
+  const before = (await pullsOf('user:ana')).length;
+  const { code, output } = await pull();
+  assert.equal(code, 0, output);
+  await waitFor(async () => (await pullsOf('user:ana')).length > before);
 }
 
 async function pullsOf(who: string): Promise<Record<string, unknown>[]> {
@@ -151,6 +173,19 @@ test('dockerd pulls by what client-config wrote, as its node; revoked, it asks t
   const { code, output } = await pull();
   assert.equal(code, 0, output);
   await assertPulledAs('cert:node-docker');
+  const mirror = `${ADDRESS}:${hubgate.port}`;
+  await assertLoginCounts(
+    (password) => docker(['login', mirror, '-u', 'ana', '--password-stdin'], { stdin: password }),
+    async () => {
+      await docker(['rmi', '--force', 'alpine']);
+      return docker(['pull', `${mirror}/library/alpine`]);
+    },
+  );
+  await docker(['rmi', '--force', `${mirror}/library/alpine`]);
+  // Who is logged in at the mirror pulls an unprefixed name as the node all the same.
+  const asNode = (await pullsOf('cert:node-docker')).length;
+  assert.equal((await pull()).code, 0);
+  await waitFor(async () => (await pullsOf('cert:node-docker')).length > asNode);
   assert.deepEqual(await askedWhenRevoked('node-docker', false, pull), [HUB]);
   assert.match(kit.notes.fallback.join(' '), /block registry-1\.docker\.io and auth\.docker\.io/);
 });
@@ -175,8 +210,12 @@ test('containerd pulls by what client-config wrote; with --strict a revoked node
     assert.equal(code, 0, output);
     await assertPulledAs(kit.subject);
     const ownName = `${ADDRESS}:${hubgate.port}/docker.io/library/alpine:latest`;
-    const byOwnName = await pull(ownName);
-    assert.equal(byOwnName.code, 0, byOwnName.output);
+    assert.notEqual((await pull(ownName)).code, 0);
+    const byLogin = async (password: string) => {
+      const flags = ['--snapshotter', 'native', '--hosts-dir', '/etc/containerd/certs.d'];
+      return ctr('pull', ...flags, '--user', `ana:${password}`, ownName);
+    };
+    await assertLoginCounts(byLogin, () => byLogin(PASSWORD));
     // Else the next pull would find its content here.
     await ctr('remove', '--sync', ownName);
     const isStrict = strict.length > 0;
@@ -198,10 +237,28 @@ for (const client of ['podman', 'skopeo'] as const) {
       const { code, output } = await pull();
       assert.equal(code, 0, output);
       await assertPulledAs(kit.subject);
+      await assertChecks(machine, client, kit);
+      const mirror = `${ADDRESS}:${hubgate.port}`;
+      const ofMirror = ['--authfile', path.join(directory, name, 'auth.json')];
+      await assertLoginCounts(
+        (password) => machine.run(client, 'login', ...ofMirror, '-u', 'ana', '-p', password, mirror),
+        () => machine.run('skopeo', 'inspect', '--no-tags', ...ofMirror, `docker://${mirror}/library/alpine`),
+      );
       const isStrict = strict.length > 0;
       assert.deepEqual(await askedWhenRevoked(name, isStrict, pull), isStrict ? [] : [HUB]);
     }
   });
+}
+
+/** Every command of the kit's check that this client has, as it is printed, and nobody but the mirror is asked. */
+async function assertChecks(machine: Machine, client: string, kit: Kit): Promise<void> {
+  if (client !== 'skopeo') return;
+  for (const line of kit.notes.check.filter((one) => one.startsWith('skopeo '))) {
+    const [command = ''] = line.split('   ');
+    const { code, output } = await machine.run('sh', '-c', command);
+    assert.equal(code, 0, `${command}: ${output}`);
+  }
+  assert.deepEqual(proxy.takeAsked(), []);
 }
 
 /** By the short name: the machine's own `shortnames.conf` says what it stands for. */

@@ -2,6 +2,7 @@ import type { Mutant } from './mutant.ts';
 
 const CERTIFICATE_TESTS = ['test/gateway/client-certificate.test.ts'];
 const MATRIX = ['test/gateway/matrix.test.ts'];
+const KIT_TESTS = ['test/commands/client-config.test.ts'];
 
 /** The defences of what a refusal says, and of who asks where a login and a certificate come together. */
 export const answersMutants: readonly Mutant[] = [
@@ -74,5 +75,27 @@ export const answersMutants: readonly Mutant[] = [
     find: 'auth.authenticate({ login, address, isStray }, client)',
     replace: 'auth.authenticate({ login, address, isStray: false }, client)',
     tests: CERTIFICATE_TESTS,
+  },
+  {
+    defence: 'the mirror has every capability in hosts.toml, referrers and pushes among them',
+    file: 'src/commands/client-config/hosts-toml.ts',
+    find: 'const settings = [...caLines(paths), ...clientLines(paths)];',
+    replace:
+      'const settings = [\'capabilities = ["pull", "resolve"]\', ...caLines(paths), ...clientLines(paths)];',
+    tests: KIT_TESTS,
+  },
+  {
+    defence: 'the pair of a containerd node is not shown for names of the mirror’s own',
+    file: 'src/commands/client-config/containerd.ts',
+    find: 'certificatePaths(mirror, directory, PAIR)',
+    replace: 'certificatePaths(mirror, directory)',
+    tests: KIT_TESTS,
+  },
+  {
+    defence: 'the pair of a dockerd node is not shown by its containerd store for names of the mirror’s own',
+    file: 'src/commands/client-config/dockerd.ts',
+    find: '      ownHostsFile(mirror, ROOT, paths),\n',
+    replace: '',
+    tests: KIT_TESTS,
   },
 ];

@@ -31,6 +31,10 @@ export function buildkitKit(asked: Asked): Kit {
       ],
       notReached: [
         'The BuildKit inside dockerd (docker build without a builder): see hubgate client-config dockerd.',
+        'docker buildx imagetools inspect alpine: it asks Docker Hub itself; by the mirror’s name it asks the mirror.',
+        mirrorAddress(mirror.host) === mirror.host
+          ? `Names that begin with ${mirror.host}/: BuildKit shows the certificate for them, and no login.`
+          : `Names that begin with ${mirror.host}/: they go by the docker login ${mirror.host} of who builds.`,
         'Tokens: should the certificate not count, the docker CLI asks for one, with the login of',
         `docker login ${mirror.host} and without the certificate; for that it has to trust the CA by the machine’s trust store.`,
         ...(paths.ca === undefined ? [] : trustStoreLines(paths.ca)),
@@ -43,15 +47,26 @@ export function buildkitKit(asked: Asked): Kit {
   };
 }
 
+/**
+ * The pair belongs to the mirror's name with its port, where names of images have none: names that begin with the mirror's then
+ * go by the login of who builds. The port is the same, but BuildKit compares the text.
+ */
 function settings({ mirror }: Asked, { ca, certificate, key }: ReturnType<typeof certificatePaths>): string {
   const { host, upstreams } = mirror;
+  const address = mirrorAddress(host);
+  const caLines = ca === undefined ? [] : [`  ca = ["${ca}"]`];
   return [
-    ...upstreams.flatMap((upstream) => [`[registry."${upstream}"]`, `  mirrors = ["${host}"]`, '']),
-    `[registry."${host}"]`,
-    ...(ca === undefined ? [] : [`  ca = ["${ca}"]`]),
-    `  [[registry."${host}".keypair]]`,
+    ...upstreams.flatMap((upstream) => [`[registry."${upstream}"]`, `  mirrors = ["${address}"]`, '']),
+    ...(address === host ? [] : [`[registry."${host}"]`, ...caLines, '']),
+    `[registry."${address}"]`,
+    ...caLines,
+    `  [[registry."${address}".keypair]]`,
     `    key = "${key}"`,
     `    cert = "${certificate}"`,
     '',
   ].join('\n');
+}
+
+function mirrorAddress(host: string): string {
+  return /:\d+$/.test(host) ? host : `${host}:443`;
 }

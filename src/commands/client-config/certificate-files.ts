@@ -8,19 +8,22 @@ export interface CertificatePaths {
   readonly ca?: string;
 }
 
-export function certificatePaths({ ca }: Mirror, directory: string): CertificatePaths {
-  return {
-    certificate: `${directory}/client.cert`,
-    key: `${directory}/client.key`,
-    ...(ca !== undefined && { ca: `${directory}/ca.crt` }),
-  };
+export function certificatePaths({ ca }: Mirror, directory: string, pair = directory): CertificatePaths {
+  return { ...pairPaths(pair), ...(ca !== undefined && { ca: `${directory}/ca.crt` }) };
+}
+
+function pairPaths(directory: string): Pick<CertificatePaths, 'certificate' | 'key'> {
+  return { certificate: `${directory}/client.cert`, key: `${directory}/client.key` };
 }
 
 /** The layout of `certs.d/<host>`, which dockerd, containerd and podman share: the endings tell them what is what. */
 export function certificateFiles(mirror: Mirror, directory: string): ClientFile[] {
-  const { certificate, key } = certificatePaths(mirror, directory);
+  return [...caFile(mirror, directory), ...pairFiles(directory)];
+}
+
+export function pairFiles(directory: string): ClientFile[] {
+  const { certificate, key } = pairPaths(directory);
   return [
-    ...caFile(mirror, directory),
     { path: certificate, mode: 0o644, content: { of: 'certificate' } },
     { path: key, mode: 0o600, content: { of: 'key' } },
   ];
@@ -30,12 +33,13 @@ export function caFile({ ca }: Mirror, directory: string): ClientFile[] {
   return ca === undefined ? [] : [{ path: `${directory}/ca.crt`, mode: 0o644, content: { text: ca } }];
 }
 
-/** Whom does the mirror take this machine for? 200 is the certificate's answer; without one it is 401. */
-export function curlLine({ url }: Mirror, { ca, certificate, key }: CertificatePaths): string {
+/** Does the certificate count? At `/v2/` itself the mirror answers 401 to a certificate alone, because a login is asked for there. */
+export function curlLine({ url, upstreams }: Mirror, { ca, certificate, key }: CertificatePaths): string {
   const trust = ca === undefined ? '' : `--cacert ${ca} `;
   // To curl, what follows a colon is a passphrase.
   const escaped = certificate.includes(':') ? `'${certificate.replaceAll(':', '\\:')}'` : certificate;
-  return `curl -sS -o /dev/null -w '%{http_code}\\n' ${trust}--cert ${escaped} --key ${key} ${url}/v2/   prints 200; 401: the certificate does not count`;
+  const repository = `${upstreams.includes('docker.io') ? '' : `${upstreams[0]}/`}library/alpine`;
+  return `curl -sS -o /dev/null -w '%{http_code}\\n' ${trust}--cert ${escaped} --key ${key} ${url}/v2/${repository}/manifests/latest   prints 200, or 403 or 404 where the node may not have this image; 401: the certificate does not count`;
 }
 
 /** For what has no setting of its own for an authority. */

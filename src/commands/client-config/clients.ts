@@ -9,6 +9,7 @@ import { gitlabJob } from './gitlab.ts';
 import type { Account, Asked, Kit, Refusal } from './kit.ts';
 import { kubernetesKit } from './kubernetes.ts';
 import { podmanKit } from './podman.ts';
+import { regctlKit } from './regctl.ts';
 import { skopeoKit } from './skopeo.ts';
 
 /** What else a kit may depend on. */
@@ -30,11 +31,12 @@ export const CLIENTS: ReadonlyMap<string, KitOf> = new Map<string, KitOf>([
   ['kubernetes', withService(kubernetesKit)],
   ['skopeo', skopeoKit],
   ['crane', withAccount(craneKit)],
+  ['regctl', withAccount(regctlKit)],
   ['github-actions', ofJob('github', githubJob)],
   ['gitlab', ofJob('gitlab', gitlabJob)],
 ]);
 
-function withAccount(kit: (asked: Asked, account: Account) => Kit): KitOf {
+function withAccount(kit: (asked: Asked, account: Account) => Kit | Refusal): KitOf {
   return (asked, { account }) => {
     if (account !== undefined) return kit(asked, account);
     const { name } = asked;

@@ -1,17 +1,21 @@
-import { certificateFiles, certificatePaths, curlLine } from './certificate-files.ts';
+import { caFile, certificatePaths, curlLine, pairFiles } from './certificate-files.ts';
 import { hostsFiles } from './hosts-toml.ts';
 import { type Asked, auditLine, HUB_HOSTS, type Kit } from './kit.ts';
 
 const ROOT = '/etc/containerd/certs.d';
+/** Not the mirror's own directory: containerd would show the pair for names that begin with the mirror's too, and no login. */
+const PAIR = '/etc/containerd/hubgate';
 
-/** For the kubelet's pulls and for ctr. The certificate's directory is the mirror's own, so that its own name works too. */
+const PUSH = 'A push to these registries fails, and says so: the mirror serves pulls only.';
+
+/** For the kubelet's pulls and for ctr. */
 export function containerdKit({ mirror, name, strict }: Asked): Kit {
   const directory = `${ROOT}/${mirror.host}`;
-  const paths = certificatePaths(mirror, directory);
+  const paths = certificatePaths(mirror, directory, PAIR);
   return {
     credential: 'certificate',
     subject: `cert:${name}`,
-    files: [...certificateFiles(mirror, directory), ...hostsFiles(mirror, ROOT, paths, strict)],
+    files: [...caFile(mirror, directory), ...pairFiles(PAIR), ...hostsFiles(mirror, ROOT, paths, strict)],
     notes: {
       merge: [
         '/etc/containerd/config.toml has to name the directory, where it does not yet. containerd 2.x (version = 3):',
@@ -21,6 +25,8 @@ export function containerdKit({ mirror, name, strict }: Asked): Kit {
         `  [plugins."io.containerd.grpc.v1.cri".registry]`,
         `    config_path = "${ROOT}"`,
         'It excludes registry.mirrors and registry.configs.*.tls in the same file: remove those.',
+        `Where ${directory}/ has a client.cert and client.key of an earlier installation, remove both: with them no login`,
+        `is presented for names that begin with ${mirror.host}/.`,
       ],
       reload: [
         'systemctl restart containerd   after a change of config.toml; pods go on running. The other files are read at the next pull.',
@@ -34,13 +40,15 @@ export function containerdKit({ mirror, name, strict }: Asked): Kit {
       notReached: [
         'ctr without --hosts-dir; nerdctl reads the directory by itself.',
         'A login of the pod (imagePullSecrets) for docker.io goes to the mirror too, where the certificate counts and not the login.',
+        `Names that begin with ${mirror.host}/: they go by the login of the pod or of ctr --user, and without one by nothing.`,
         'BuildKit and dockerd on the same machine: they have files of their own.',
       ],
       fallback: strict
-        ? ['The mirror alone is asked: where it refuses or fails, the pull fails.']
+        ? ['The mirror alone is asked: where it refuses or fails, the pull fails.', PUSH]
         : [
             'When the mirror refuses or fails, containerd asks the registry itself. --strict closes that;',
             `else block ${HUB_HOSTS} for this machine.`,
+            PUSH,
           ],
     },
   };

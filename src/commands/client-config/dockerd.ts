@@ -1,5 +1,5 @@
 import { certificateFiles, certificatePaths, curlLine, trustStoreLines } from './certificate-files.ts';
-import { hostsFiles } from './hosts-toml.ts';
+import { hostsFiles, ownHostsFile } from './hosts-toml.ts';
 import { type Asked, auditLine, HUB_HOSTS, type Kit, type Refusal } from './kit.ts';
 
 const ROOT = '/etc/docker/certs.d';
@@ -17,6 +17,7 @@ export function dockerdKit({ mirror, name, strict }: Asked): Kit | Refusal {
     files: [
       { path: '/etc/docker/daemon.json', mode: 0o644, content: { text: settings } },
       ...certificateFiles(mirror, directory),
+      ownHostsFile(mirror, ROOT, paths),
       ...hostsFiles(mirror, ROOT, paths, strict),
     ],
     notes: {
@@ -39,6 +40,10 @@ export function dockerdKit({ mirror, name, strict }: Asked): Kit | Refusal {
         'The containerd store before docker 28: it shows a mirror no certificate.',
         'Builders of docker buildx create: they are BuildKits of their own, see hubgate client-config buildkit.',
         'The classic store for any registry but docker.io, and docker push.',
+        'docker manifest inspect alpine, docker buildx imagetools inspect alpine, docker search: these ask Docker Hub itself.',
+        `By the mirror’s name the first two ask the mirror: docker manifest inspect ${mirror.host}/library/alpine`,
+        `Names that begin with ${mirror.host}/ go by docker login ${mirror.host}, if there is one. Without it the classic store`,
+        'shows the certificate for them, and the containerd store shows nothing.',
       ],
       fallback: fallbackLines(strict),
     },
@@ -58,7 +63,9 @@ function fallbackLines(strict: boolean): string[] {
     'When the mirror refuses or fails, the classic store asks Docker Hub, and has no setting against it:',
     `block ${HUB_HOSTS} for this machine.`,
     strict
-      ? 'The containerd store asks the mirror alone; docker push to these registries ends too.'
+      ? 'The containerd store asks the mirror alone.'
       : 'The containerd store does so too; --strict closes that.',
+    'docker push to these registries fails with the containerd store, and says so: the mirror serves pulls only. Where pushes',
+    'matter more, put capabilities = ["pull", "resolve"] below [host."…"]; docker 29.1 and later then asks the registry for referrers.',
   ];
 }

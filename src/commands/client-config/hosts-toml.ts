@@ -5,6 +5,11 @@ import type { ClientFile, Mirror } from './kit.ts';
  * One `hosts.toml` for each registry that is mirrored, under `root`: containerd's way to say it, which dockerd from 28 reads too.
  * What `server` names is asked last. containerd 1.6 takes a file without a table `host` for a broken one, and then asks the registry
  * itself: so where the mirror is all that is to be asked, it stands there twice.
+ *
+ * The mirror has no line `capabilities`, which means all of them in every version. docker 29.1 and later asks the registry itself
+ * for the referrers of an image where the mirror lacks the capability `referrers`, and containerd before 2.2 drops a file that
+ * names it. A push then goes to the mirror, which refuses it with a message; with no host for it docker reports success and pushes
+ * nothing. A table of the registry for pushes alone, before the mirror's, is no way out: containerd 1.6 pulls from it too.
  */
 export function hostsFiles(
   mirror: Mirror,
@@ -12,23 +17,39 @@ export function hostsFiles(
   paths: CertificatePaths,
   strict: boolean,
 ): ClientFile[] {
-  const settings = ['capabilities = ["pull", "resolve"]', ...clientLines(paths)];
+  const settings = [...caLines(paths), ...clientLines(paths)];
   return mirror.upstreams.map((upstream) => {
     const lines = [
       ...(strict ? [`server = "${mirror.url}"`, ...settings] : [`server = "${originOf(upstream)}"`]),
       '',
-      `[host."${mirror.url}"]`,
-      ...settings.map((line) => `  ${line}`),
-      '',
+      ...hostLines(mirror, settings),
     ];
     return { path: `${root}/${upstream}/hosts.toml`, mode: 0o644, content: { text: lines.join('\n') } };
   });
+}
+
+/**
+ * For names that begin with the mirror's own: without this file a daemon that reads `hosts.toml` shows for these the pair that
+ * lies in the same directory, and never presents the login.
+ */
+export function ownHostsFile(mirror: Mirror, root: string, paths: CertificatePaths): ClientFile {
+  const settings = caLines(paths);
+  const lines = [`server = "${mirror.url}"`, ...settings, '', ...hostLines(mirror, settings)];
+  return { path: `${root}/${mirror.host}/hosts.toml`, mode: 0o644, content: { text: lines.join('\n') } };
+}
+
+function hostLines({ url }: Mirror, settings: readonly string[]): string[] {
+  return [`[host."${url}"]`, ...settings.map((line) => `  ${line}`), ''];
 }
 
 function originOf(upstream: string): string {
   return `https://${upstream === 'docker.io' ? 'registry-1.docker.io' : upstream}`;
 }
 
-function clientLines({ ca, certificate, key }: CertificatePaths): string[] {
-  return [...(ca === undefined ? [] : [`ca = "${ca}"`]), `client = [["${certificate}", "${key}"]]`];
+function caLines({ ca }: CertificatePaths): string[] {
+  return ca === undefined ? [] : [`ca = "${ca}"`];
+}
+
+function clientLines({ certificate, key }: CertificatePaths): string[] {
+  return [`client = [["${certificate}", "${key}"]]`];
 }

@@ -1,0 +1,43 @@
+import { caFile } from './certificate-files.ts';
+import { type Account, type Asked, auditLine, HUB_HOSTS, type Kit, type Refusal } from './kit.ts';
+
+const TOKEN_FILE = 'hubgate-token';
+const CA_DIRECTORY = '/etc/regctl';
+
+/** For regctl, which keeps its own settings, knows mirrors, and shows a mirror the login for the mirror. */
+export function regctlKit({ mirror, name, strict }: Asked, account: Account): Kit | Refusal {
+  if (!mirror.upstreams.includes('docker.io'))
+    return { refusal: 'this kit is for a mirror of docker.io, which is not among the upstreams here' };
+  const { host } = mirror;
+  const subject = `${account === 'service' ? 'service' : 'user'}:${name}`;
+  const withToken = (token: string) => `${token}\n`;
+  const isService = account === 'service';
+  return {
+    credential: isService ? 'token' : 'none',
+    subject,
+    files: [
+      ...(isService ? [{ path: TOKEN_FILE, mode: 0o600, content: { withToken } } as const] : []),
+      ...caFile(mirror, CA_DIRECTORY),
+    ],
+    notes: {
+      merge: [
+        'Each user of regctl once; it writes ~/.regctl/config.json:',
+        ...(mirror.ca === undefined
+          ? []
+          : [`  regctl registry set ${host} --cacert "$(cat ${CA_DIRECTORY}/ca.crt)"`]),
+        `  regctl registry login ${host} -u ${name} ${isService ? `--pass-stdin < ${TOKEN_FILE}` : ''}`.trimEnd(),
+        `  regctl registry set docker.io --mirror ${host}`,
+      ],
+      reload: ['nothing'],
+      check: ['regctl image digest alpine   prints sha256:…', auditLine(subject)],
+      notReached: [
+        `Other registries than docker.io: name them after the mirror, as in ${host}/ghcr.io/acme/tool.`,
+        'regctl tag ls and regctl repo ls of docker.io without the mirror’s name may ask Docker Hub itself.',
+      ],
+      fallback: [
+        `When the mirror refuses or fails, regctl asks Docker Hub, and has no setting against it${strict ? ', --strict or not' : ''}:`,
+        `block ${HUB_HOSTS} for this machine.`,
+      ],
+    },
+  };
+}
