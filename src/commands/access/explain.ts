@@ -146,7 +146,7 @@ const GUARD: Readonly<Record<Known['visibility'], string>> = {
   private:
     'but it is private, and the rule lacks private: true: it is answered as if there were no such repository',
   unknown:
-    'if it is private, it is answered as if there were no such repository, for the rule lacks private: true;\n  whether it is, the mirror does not know yet, or none runs here',
+    'if it is private, it is answered as if there were no such repository, because the rule lacks private: true; no running mirror knows whether it is',
 };
 
 const NEEDED: Readonly<Record<Condition, (rule: RuleData) => string>> = {
