@@ -156,6 +156,42 @@ test('a certificate that does not count is as none: what else is shown is asked'
   assert.equal(await statusOf(node, { path: '/v2/', headers: STRAY }), 401);
 });
 
+test('a certificate that is revoked or has expired is named as such to whoever holds its key, whatever they ask for', async () => {
+  const node = await hubgate.issueCertificate('node-7');
+  const wordsFor = async (request: TestRequest) => {
+    const { status, body, headers } = await hubgate.send({ path: TARGET, agent: false, ...node, ...request });
+    const { message } = JSON.parse(body.toString()).errors[0];
+    return { status, message, challenge: String(headers['www-authenticate']) };
+  };
+  const isNamed = async (words: RegExp) => {
+    const alone = await wordsFor({});
+    assert.equal(alone.status, 401);
+    assert.match(alone.message, words);
+    assert.match(alone.challenge, new RegExp(`error_description="${words.source}`));
+    assert.deepEqual(await wordsFor({ path: TARGET.replace('alpine', 'nowhere') }), {
+      ...alone,
+      challenge: alone.challenge.replace('alpine', 'nowhere'),
+    });
+    const token = await tokenFor(node);
+    const byToken = await wordsFor({ headers: { authorization: `Bearer ${token}` } });
+    assert.equal(byToken.status, 403);
+    assert.match(byToken.message, words);
+    const foreign = await wordsFor({ path: `/token?scope=${SCOPE}`, headers: STRAY });
+    assert.match(foreign.message, new RegExp(`^incorrect username or password; ${words.source}`));
+  };
+  hubgate.ahead = DAY + 60_000;
+  await isNamed(/the client certificate is expired/);
+  hubgate.ahead = 0;
+  await revoke(node);
+  await waitFor(async () => (await statusOf(node)) === 401);
+  await isNamed(/the client certificate is revoked/);
+  const login = { authorization: basic('ana', PASSWORD) };
+  assert.doesNotMatch((await wordsFor({ headers: login })).message, /certificate/);
+  const stranger = makeAuthority('foreign CA').issue({ commonName: 'node-7' });
+  const { body } = await hubgate.send({ path: TARGET, agent: false, ...stranger });
+  assert.doesNotMatch(body.toString(), /certificate/);
+});
+
 test('invariant 13: a certificate that ends or is revoked ends on an open connection, within a second', async () => {
   const node = await hubgate.issueCertificate('node-7');
   const ask = openConnection(node);

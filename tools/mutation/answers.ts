@@ -98,4 +98,18 @@ export const answersMutants: readonly Mutant[] = [
     replace: '',
     tests: KIT_TESTS,
   },
+  {
+    defence: 'a revoked certificate is named as such',
+    file: 'src/gateway/admission/client-certificate.ts',
+    find: "return 'revoked';",
+    replace: 'return undefined;',
+    tests: CERTIFICATE_TESTS,
+  },
+  {
+    defence: 'who fetched a token beside a revoked certificate gets 403, the body of which clients print',
+    file: 'src/gateway/permission/permit.ts',
+    find: "if (admission.certificateFault !== undefined) return { kind: 'refused', error: 'DENIED', ...why };",
+    replace: '',
+    tests: CERTIFICATE_TESTS,
+  },
 ];

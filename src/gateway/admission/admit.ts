@@ -10,12 +10,17 @@ import { ANONYMOUS, type Subject } from '../../access/subject.ts';
 import type { Login, LoginRefusal } from '../../registry/auth-api.ts';
 import { addressKey, peerAddress } from '../http/peer-address.ts';
 import type { AuthClient, Client } from './auth-client.ts';
-import type { IdentifyByCertificate } from './client-certificate.ts';
+import type { CertificateFault, IdentifyByCertificate } from './client-certificate.ts';
 import type { LiveCredentials } from './credentials-in-force.ts';
 import { readShown, type Shown } from './shown.ts';
 import type { VerifyToken } from './verify-token.ts';
 
-export type Admission =
+export type Admission = AdmissionKind & {
+  /** Why the client certificate of who proves nobody does not count. */
+  readonly certificateFault?: CertificateFault;
+};
+
+type AdmissionKind =
   | {
       readonly kind: 'admitted';
       readonly subject: Subject;
@@ -85,10 +90,18 @@ export function createAdmit({ auth, byCertificate, verifyToken, credentials }: A
     const certified = ignoreCertificate ? undefined : byCertificate(request.socket as TLSSocket);
     const shown = readShown(request.headers.authorization);
     const admission = await byShown(shown, certified !== undefined, request);
-    return certified !== undefined && provesNobody(shown, admission, verifyToken.isOurs)
-      ? { kind: 'admitted', ...certified }
-      : admission;
+    if (certified !== undefined && provesNobody(shown, admission, verifyToken.isOurs))
+      return { kind: 'admitted', ...certified };
+    const certificateFault =
+      certified === undefined && !isSomebody(admission)
+        ? byCertificate.faultOf(request.socket as TLSSocket)
+        : undefined;
+    return certificateFault === undefined ? admission : { ...admission, certificateFault };
   };
+}
+
+function isSomebody(admission: Admission): boolean {
+  return admission.kind === 'admitted' && admission.subject.kind !== 'anonymous';
 }
 
 /**

@@ -13,10 +13,16 @@ import { certificateCredential } from './certificate-credential.ts';
 import { certificateSubject } from './certificate-subject.ts';
 import type { LiveCredentials } from './credentials-in-force.ts';
 
-/** Undefined where the peer shows no certificate that counts. */
-export type IdentifyByCertificate = (
-  socket: Pick<TLSSocket, 'authorized' | 'getPeerX509Certificate'>,
-) => Identity | undefined;
+type CertifiedSocket = Pick<TLSSocket, 'authorized' | 'getPeerX509Certificate'>;
+
+export interface IdentifyByCertificate {
+  /** Undefined where the peer shows no certificate that counts. */
+  (socket: CertifiedSocket): Identity | undefined;
+  /** Why a certificate of an authority of ours does not count, for whoever holds its key. */
+  faultOf(socket: CertifiedSocket): CertificateFault | undefined;
+}
+
+export type CertificateFault = 'revoked' | 'expired';
 
 export interface ClientCertificateOptions {
   readonly authorities: Live<readonly X509Certificate[]>;
@@ -34,20 +40,34 @@ export function createIdentifyByCertificate({
 }: ClientCertificateOptions): IdentifyByCertificate {
   // A connection's certificate never changes (renegotiation is off), so what is costly is done once for each list of authorities.
   const remembered = new WeakMap<object, Remembered>();
-  return (socket) => {
+  const verifiedOf = (socket: CertifiedSocket) => {
     const by = authorities.current;
     const known = remembered.get(socket);
     const verified = known?.by === by ? known.verified : verify(socket, by);
     remembered.set(socket, { by, verified });
+    return verified;
+  };
+
+  const identify = (socket: CertifiedSocket): Identity | undefined => {
+    const verified = socket.authorized ? verifiedOf(socket) : undefined;
     if (verified === undefined || credentials.isRevoked(verified.tbsHash)) return undefined;
     const now = clock();
     const { certificate, issuers, subject } = verified;
     const isInTime = isWithin(certificate, now) && issuers.some((issuer) => isWithin(issuer, now));
     return isInTime ? { subject, credential: certificateCredential(verified.tbsHash) } : undefined;
   };
+
+  const faultOf = (socket: CertifiedSocket): CertificateFault | undefined => {
+    const verified = verifiedOf(socket);
+    if (verified === undefined) return undefined;
+    if (credentials.isRevoked(verified.tbsHash)) return 'revoked';
+    return verified.certificate.validToDate.getTime() < clock() ? 'expired' : undefined;
+  };
+
+  return Object.assign(identify, { faultOf });
 }
 
-/** A certificate that is what it should be, but for its time and revocation. */
+/** A certificate that is what it should be, except for its time, its revocation and what OpenSSL says of it. */
 interface Verified {
   readonly certificate: X509Certificate;
   /** Several where an authority's own certificate was renewed. */
@@ -66,12 +86,9 @@ interface Remembered {
  * on an open connection it is of the authorities of its beginning. It is asked for what OpenSSL judges beside this, such as
  * name constraints.
  */
-function verify(
-  socket: Parameters<IdentifyByCertificate>[0],
-  authorities: readonly X509Certificate[],
-): Verified | undefined {
+function verify(socket: CertifiedSocket, authorities: readonly X509Certificate[]): Verified | undefined {
   const certificate = socket.getPeerX509Certificate();
-  if (!socket.authorized || certificate === undefined) return undefined;
+  if (certificate === undefined) return undefined;
   // Of X509Certificate, `keyUsage` is the extended one.
   const isClients = !certificate.ca && certificate.keyUsage?.includes(CLIENT_AUTH) === true;
   const issuers = authorities.filter(

@@ -9,6 +9,7 @@ import type { Tag } from '../../registry/reference.ts';
 import { familiarName, type Repository } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
 import type { Admission } from '../admission/admit.ts';
+import { certificateFaultText } from '../admission/certificate-fault.ts';
 import type { LivePolicy } from './live-policy.ts';
 
 export type Permission =
@@ -44,7 +45,8 @@ function permitBy(policy: Policy, at: number): Permit {
   return (admission, asked) => {
     const { repository } = asked;
     const scope = pullScope(familiarName(repository));
-    if (admission.kind === 'rejected') return { kind: 'refused', error: admission.error, scope };
+    if (admission.kind === 'rejected')
+      return { kind: 'refused', error: admission.error, scope, ...faultReason(admission) };
     if (admission.kind === 'admitted' && admission.narrowing?.allows(repository, asked.address) === false)
       return { kind: 'refused', error: 'DENIED' };
     const decision = decide(policy, { ...asked, subject: admission.subject, at });
@@ -55,13 +57,21 @@ function permitBy(policy: Policy, at: number): Permit {
   };
 }
 
+/** It is said to whoever holds the certificate's key, and speaks of no repository. */
+function faultReason({ certificateFault }: Admission): { readonly because?: string } {
+  return certificateFault === undefined ? {} : { because: certificateFaultText(certificateFault) };
+}
+
 /** 401 only where a login or another token could help: a client that reads 401 drops the body, and asks its user to log in. */
 function refusal(
   admission: Exclude<Admission, { kind: 'rejected' }>,
   { decision: _, ...reason }: Decision & { decision: 'deny' },
   scope: string,
 ): Permission {
-  if (admission.kind === 'anonymous') return { kind: 'refused', error: 'UNAUTHORIZED', scope, ...reason };
+  const why = { ...faultReason(admission), ...reason };
+  if (admission.kind === 'anonymous') return { kind: 'refused', error: 'UNAUTHORIZED', scope, ...why };
+  // Who has fetched a token beside a certificate that does not count has no login: the body of a 403 says what is wrong.
+  if (admission.certificateFault !== undefined) return { kind: 'refused', error: 'DENIED', ...why };
   return admission.subject.kind === 'anonymous'
     ? { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope, ...reason }
     : { kind: 'refused', error: 'DENIED', ...reason };

@@ -4,8 +4,10 @@ import type { Context } from 'koa';
 import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
 import { readBody } from '../../platform/read-body.ts';
 import type { TokenRequest } from '../../registry/auth-api.ts';
+import { ERRORS } from '../../registry/error.ts';
 import { boundScopes, splitScopes } from '../../registry/scope.ts';
 import type { AuthClient, IssuedToken, Refused } from '../admission/auth-client.ts';
+import { certificateFaultText } from '../admission/certificate-fault.ts';
 import type { IdentifyByCertificate } from '../admission/client-certificate.ts';
 import { boundLogin, MAX_SECRET, readShown } from '../admission/shown.ts';
 import type { Audit, AuditLine } from '../audit/audit.ts';
@@ -42,13 +44,19 @@ export async function answerToken(context: Context, rooms: TokenRooms): Promise<
     });
   }
   const scopes = boundScopes(splitScopes(parameters.getAll('scope')));
-  const certificate = rooms.byCertificate(context.req.socket as TLSSocket);
+  const socket = context.req.socket as TLSSocket;
+  const certificate = rooms.byCertificate(socket);
   const offline = offlineClient(parameters);
   const client = { caller: addressKey(address), signal: context.req.signal };
   const answer = await rooms.auth.token({ ...shown, certificate, offline, scopes, address }, client);
   if ('refused' in answer) {
+    const fault = certificate === undefined ? rooms.byCertificate.faultOf(socket) : undefined;
     refuse(context.res, {
       error: answer.refused,
+      ...(fault !== undefined &&
+        answer.refused === 'BAD_CREDENTIALS' && {
+          message: `${ERRORS.BAD_CREDENTIALS.message}; ${certificateFaultText(fault)}`,
+        }),
       ...(answer.refused === 'TOO_MANY_LOGINS' && { retryAfter: 1 }),
     });
   } else {

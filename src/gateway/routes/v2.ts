@@ -94,10 +94,10 @@ async function listCatalog(response: ServerResponse, asked: CatalogRequest, room
 }
 
 async function answerRepository(pull: Pull, rooms: V2Rooms): Promise<void> {
-  const { response, admission, route, permit, address } = pull;
+  const { admission, route, permit, address } = pull;
   const permission = permit(admission, { ...whatIsPulled(route), address });
   if (permission.kind === 'refused') {
-    refusePull(response, permission, rooms);
+    refusePull(pull, permission, rooms);
     return rooms.audit(repositoryLine(pull, permission, { status: ERRORS[permission.error].status }));
   }
   const result = await deliverPull(pull, permission.private, rooms);
@@ -153,14 +153,15 @@ function answerPing(response: ServerResponse, admission: Admission, rooms: V2Roo
 }
 
 function refusePull(
-  response: ServerResponse,
+  { response, admission }: Pick<Pull, 'response' | 'admission'>,
   refused: Permission & { kind: 'refused' },
   rooms: V2Rooms,
 ): void {
   const { error, scope, because } = refused;
+  const isOfCertificate = admission.certificateFault !== undefined;
   refuse(response, {
     error,
-    ...advice(error, { scope, because }, rooms),
+    ...advice(error, { scope, because, isOfCertificate }, rooms),
     ...(because !== undefined && { message: because }),
   });
 }
@@ -170,13 +171,20 @@ const REASONS: Readonly<Partial<Record<ErrorName, BearerChallenge['error']>>> = 
   INSUFFICIENT_SCOPE: 'insufficient_scope',
 };
 
+interface Advised {
+  readonly scope?: string | undefined;
+  readonly because?: string | undefined;
+  /** Does the reason speak of the client certificate that was shown? */
+  readonly isOfCertificate?: boolean;
+}
+
 /**
  * With a 401 exactly one challenge, never Basic; one that names a reason ends clients' retrying of what they showed. Its
  * description says no more than the body does, which many clients do not show.
  */
 function advice(
   error: ErrorName,
-  { scope, because }: { readonly scope?: string | undefined; readonly because?: string | undefined },
+  { scope, because, isOfCertificate }: Advised,
   { realm, service }: V2Rooms,
 ): { challenge?: BearerChallenge; retryAfter?: number } {
   if (error === 'TOO_MANY_LOGINS' || error === 'TOO_MANY_REQUESTS') return { retryAfter: 1 };
@@ -185,7 +193,7 @@ function advice(
   return {
     challenge: {
       ...{ realm, service, ...(scope !== undefined && { scope }), ...(reason && { error: reason }) },
-      ...(reason && because !== undefined && { description: because }),
+      ...(because !== undefined && (reason || isOfCertificate) && { description: because }),
     },
   };
 }
