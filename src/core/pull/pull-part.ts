@@ -5,7 +5,7 @@ import { BLOB_PART } from '../limits.ts';
 import type { RegistryClient } from '../upstream/registry-client.ts';
 import type { Fill } from './fill.ts';
 
-/** A part of a blob that is not here yet. It is not verified, because only a whole blob can be (docs/decisions/0010). */
+/** A part of a blob that is not here yet. It is not verified, because only a whole blob can be (docs/decisions/0009). */
 export interface PulledPart {
   readonly blob: 'part';
   readonly start: number;
