@@ -62,6 +62,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
     return runHere(options.role, config, paths, interruption);
   const { signal } = interruption;
   const log = createLogger('supervisor', config.log);
+  const onHangup = takeHangups(interruption);
   const gateway = await withFreePorts(listeningOn(withoutCredentials(config), sockets));
   const starting = supervise(plans({ config, gateway, paths, only: options.role, sockets }), log).catch(
     (error) => {
@@ -73,9 +74,9 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   returnMemory();
   const supervision = await starting;
   if (supervision === undefined) return 0;
+  onHangup(() => supervision.reload());
   flushCompileCache();
   if (options.role === undefined && !signal.aborted) printWelcome(config, paths, prepared.ca, terminal);
-  onHangup(() => supervision.reload(), interruption);
   await aborted(signal);
   log.info('ending; downloads under way have 30 s');
   await supervision.stop();
@@ -88,9 +89,10 @@ async function runHere(
   paths: HomePaths,
   interruption: Interruption,
 ): Promise<ExitCode> {
+  const onHangup = takeHangups(interruption);
   await using running = await runRole(role, config, paths);
+  onHangup(() => void running.reload?.());
   returnMemory();
-  onHangup(() => void running.reload?.(), interruption);
   await aborted(interruption.signal);
   return 0;
 }
@@ -145,10 +147,23 @@ function sharingPorts(config: Config): Config {
   return { ...config, server: { ...server, listen, admin } };
 }
 
-/** SIGHUP reads files anew, except where it says that the terminal has gone in which the mirror runs. */
-function onHangup(reload: () => void, interruption: Interruption): void {
+/**
+ * Handles SIGHUP from now on, because without a handler it would end the process: it reloads, or ends the mirror if its
+ * terminal has gone. A signal that comes during the start is served as soon as there is something to reload.
+ *
+ * @returns what takes the reload.
+ */
+function takeHangups(interruption: Interruption): (reload: () => void) => void {
   const hasTerminal = process.stdout.isTTY === true;
-  process.on('SIGHUP', () => (hasTerminal && isTerminalGone() ? interruption.interrupt() : reload()));
+  let isDue = false;
+  let serve = () => {
+    isDue = true;
+  };
+  process.on('SIGHUP', () => (hasTerminal && isTerminalGone() ? interruption.interrupt() : serve()));
+  return (reload) => {
+    serve = reload;
+    if (isDue) reload();
+  };
 }
 
 /** Of a process that had one: tty(4), ENXIO or EIO. */
