@@ -80,15 +80,15 @@ export const identitiesMutants: readonly Mutant[] = [
   {
     defence: 'the verdict of OpenSSL on a client certificate counts',
     file: CERTIFICATE,
-    find: '!socket.authorized || ',
-    replace: '',
+    find: 'socket.authorized ? verifiedOf(socket) : undefined',
+    replace: 'verifiedOf(socket)',
     tests: CERTIFICATE_TESTS,
   },
   {
     defence: 'passwords wait in a bounded queue',
     file: PASSWORD,
-    find: 'if (limit.pendingCount >= MAX_WAITING) return undefined;',
-    replace: '',
+    find: 'waiting: 64,\n  waitingEach: 32,',
+    replace: 'waiting: 1e6,\n  waitingEach: 1e6,',
     tests: PASSWORD_TESTS,
   },
   {
@@ -115,7 +115,7 @@ export const identitiesMutants: readonly Mutant[] = [
   {
     defence: 'a service token is good only for its owner',
     file: AUTHENTICATE,
-    find: ' || token.owner !== owner.name',
+    find: ' || owner.name !== name',
     replace: '',
     tests: ['test/auth/authenticate.test.ts', 'test/gateway/service-token.test.ts'],
   },

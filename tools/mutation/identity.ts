@@ -94,8 +94,8 @@ export const identityMutants: readonly Mutant[] = [
   {
     defence: 'migrate takes no account for a word of the policy',
     file: MIGRATE,
-    find: 'return why === undefined ? { text: yamlText(account) }',
-    replace: 'return account !== why ? { text: yamlText(account) }',
+    find: 'if (why !== undefined) return { wrong: `its account is ${why}` };',
+    replace: '',
     tests: MIGRATE_TESTS,
   },
   {
@@ -108,8 +108,8 @@ export const identityMutants: readonly Mutant[] = [
   {
     defence: 'migrate takes no repository for all of them',
     file: MIGRATE,
-    find: "pattern === 'everything' ? 'library/everything' : pattern",
-    replace: 'pattern',
+    find: 'return { text: yamlText(`library/${pattern}`) };',
+    replace: 'return { text: yamlText(pattern) };',
     tests: MIGRATE_TESTS,
   },
   {

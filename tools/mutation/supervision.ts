@@ -75,8 +75,8 @@ export const supervisionMutants: readonly Mutant[] = [
   {
     defence: 'a mirror ends with its terminal',
     file: 'src/commands/start.ts',
-    find: '(hasTerminal && isTerminalGone() ? interruption.interrupt() : reload())',
-    replace: 'reload()',
+    find: '(hasTerminal && isTerminalGone() ? interruption.interrupt() : serve())',
+    replace: 'serve()',
     tests: ['test/commands/hangup.test.ts'],
   },
   {
