@@ -292,7 +292,7 @@ test('the password file is read when a token is fetched, whatever is in it', asy
   assert.equal((await reading.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'yes');
 });
 
-test('a manifest that is too large or of a foreign type is unfit', async () => {
+test('a manifest that is too large is unfit, and one of a type that is not mirrored is refused', async () => {
   const body = 'x'.repeat(4 * 1024 * 1024 + 1);
   hub.plant('registry', /^GET .*manifests/, {
     kind: 'status',
@@ -309,7 +309,7 @@ test('a manifest that is too large or of a foreign type is unfit', async () => {
     await client.getManifest(ALPINE, LATEST, AS_ACCOUNT),
     await client.headManifest(ALPINE, LATEST, AS_ACCOUNT),
   ]) {
-    assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'unfit');
+    assert.equal(answer.kind === 'no' && answer.reason, 'unsupported');
   }
 });
 
