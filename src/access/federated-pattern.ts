@@ -4,9 +4,12 @@
  */
 import { compilePattern, matchesPattern, type Pattern } from './pattern.ts';
 
-/** What stands before, between and behind the claims of a federation's subjects: of `${repository}@${ref}` '', '@' and ''. */
+/**
+ * The literal texts before, between and after the claims of a federation's subjects: '', '@' and '' for
+ * `${repository}@${ref}`.
+ */
 export type SubjectForm = readonly string[];
-/** By the names of federations. The subjects of any other one are one claim. */
+/** The subject forms by the federation's name. In any other federation the whole subject is one claim. */
 export type SubjectForms = Readonly<Record<string, SubjectForm>>;
 
 const ONE_CLAIM: SubjectForm = ['', ''];
@@ -15,14 +18,17 @@ interface ClaimPatterns {
   readonly federation: string;
   readonly form: SubjectForm;
   readonly claims: readonly string[];
-  /** Ends it with `**` before all claims are named? Then the others may be anything. */
+  /** True if the pattern ends with `**` before it names all claims. The other claims may then be anything. */
   readonly isOpen: boolean;
 }
 
-/** Does it mean this subject's name, which is what stands behind `oidc:`? */
+/** Tells whether the pattern matches a subject's name, which is the text after `oidc:`. */
 export type MatchFederated = (name: string) => boolean;
 
-/** The pattern behind `oidc:`, compiled. Undefined: it was never checked by `whyNoFederatedPattern`. */
+/**
+ * Compiles the pattern after `oidc:`. The result is undefined if `whyNoFederatedPattern` would refuse the
+ * pattern.
+ */
 export function compileFederated(text: string, forms: SubjectForms): MatchFederated | undefined {
   if (text === '**') return () => true;
   if (!isWild(text)) return (name) => name === text;
@@ -46,14 +52,17 @@ function matchesClaims(patterns: readonly Pattern[], claims: readonly string[], 
   );
 }
 
-/** What is wrong with the pattern behind `oidc:`, of which somebody else says where it stands. */
+/** Returns what is wrong with the pattern after `oidc:`. The caller adds where the pattern is. */
 export function whyNoFederatedPattern(text: string, forms: SubjectForms): string | undefined {
   if (text === '**' || !isWild(text)) return undefined;
   const read = readPattern(text, forms);
   return 'wrong' in read ? read.wrong : undefined;
 }
 
-/** Why nobody can be called so; undefined: somebody can, or it is a pattern. `text` is what stands behind `oidc:`. */
+/**
+ * Returns why no subject can have this name; undefined if one can, or if it is a pattern. `text` is the part
+ * after `oidc:`.
+ */
 export function whyNoFederatedSubject(text: string, forms: SubjectForms): string | undefined {
   if (isWild(text)) return undefined;
   const { federation, rest } = parts(text);

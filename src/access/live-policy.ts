@@ -14,7 +14,7 @@ import { compilePolicy, type Policy } from './policy.ts';
 import { POLICY_DATA } from './policy-data.ts';
 import { type ToldPolicy, writePolicy } from './told-policy.ts';
 
-/** Bytes. A policy may be of many files. */
+/** The limit in bytes. A policy may consist of many files. */
 const MAX_KEPT = 256 * 2 ** 20;
 
 export interface FollowPolicyOptions {
@@ -22,7 +22,7 @@ export interface FollowPolicyOptions {
   readonly file: string;
   /** Where the last policy that was good is kept, for a start that finds none. */
   readonly lastGood: string;
-  /** How federated subjects are written. */
+  /** How the configuration writes federated subjects. */
   readonly forms: SubjectForms;
   readonly log: Logger;
   readonly clock: Clock;
@@ -145,7 +145,8 @@ class PolicyKeeper implements Disposable {
     const { lastGood, log, forms } = this.#options;
     try {
       const data = POLICY_DATA.parse(JSON.parse(String(await readRegularFile(lastGood, MAX_KEPT))));
-      // Of today's configuration, which may be another than when it was written.
+      // Today's configuration may differ from the one under which the policy was written, so its forms are
+      // used.
       return compilePolicy({ ...data, federations: forms });
     } catch (error) {
       if (!(await isAbsent(lastGood, error)))

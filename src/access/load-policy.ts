@@ -22,12 +22,15 @@ export async function stateOfPolicy(file: string): Promise<string> {
   return writeState(await look(file));
 }
 
-/** A file of a policy, and where it lies behind symbolic links; or the directory, where it cannot be listed. */
+/**
+ * One file of a policy and the path to which its symbolic links lead; or the directory, if it cannot be
+ * listed.
+ */
 interface Found {
   readonly file: string;
   readonly real: string;
   readonly state: string;
-  /** Why it cannot be listed. */
+  /** The reason for which it cannot be listed. */
   readonly problem?: string;
 }
 
@@ -99,7 +102,10 @@ async function readFound(
   return faults.length > 0 ? { faults } : { value: read.flatMap((one) => ('text' in one ? [one] : [])) };
 }
 
-/** The files in the directory, of which there may be none; an error where it is there and cannot be listed. */
+/**
+ * Lists the files in the directory, which may be none. The result is an error if the directory exists and
+ * cannot be listed.
+ */
 async function list(directory: string): Promise<readonly string[] | Error> {
   try {
     const names = await whileAnswering(directory, () => readdir(directory));

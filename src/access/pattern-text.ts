@@ -39,7 +39,7 @@ export function canonicalPattern(text: string): PatternText {
   return patternAt(canonicalHost(host), text, segments.slice(1));
 }
 
-/** No official image is called so. */
+/** Words that people use for every repository. No official image has such a name. */
 const MEANS_EVERYTHING: ReadonlySet<string> = new Set(['all', 'any', 'anything', 'everywhere']);
 
 /** `; write "acme/**"`, if that is a pattern. */

@@ -9,14 +9,14 @@ import { canonicalPattern } from './pattern-text.ts';
 import type { PolicySource } from './policy-file.ts';
 import { isName } from './subject.ts';
 
-/** What there is, as far as it is known. */
+/** The names that exist, as far as this process knows them. */
 export interface KnownNames {
-  /** Users and services. */
+  /** The users and services. */
   readonly users: ReadonlySet<string>;
   readonly upstreams: ReadonlySet<string>;
   /** The names of this mirror. */
   readonly mirror: ReadonlySet<string>;
-  /** Canonical names of repositories that were pulled. There are others. */
+  /** The canonical names of repositories that were pulled. Other repositories may exist. */
   readonly repositories: ReadonlySet<string>;
 }
 
@@ -112,7 +112,7 @@ function doubtPattern({ text, isDeny }: Mention, known: AllNames): string | unde
   const [host = '', ...segments] = pattern.split('/');
   if (host.includes('*')) return undefined;
   if (!known.upstreams.has(host)) return doubtHost(text, host, segments, known);
-  // Whose name stands for the user is not known here.
+  // The name that will stand for the user is not known here.
   if (pattern.includes('${user}') || matchesAny(pattern, known.repositories)) return undefined;
   const why = host === DOCKER_HUB ? doubtHubName(text, segments) : undefined;
   const isNamed = matchesAny(pattern, known.named);
@@ -134,7 +134,7 @@ function doubtHost(text: string, host: string, segments: readonly string[], know
   return `"${text}" can match no repository: ${host} is no upstream of hubgate.yaml; ${mend}`;
 }
 
-/** On Docker Hub every repository has a namespace and a name. */
+/** Doubts names without a namespace, because every repository on Docker Hub has a namespace and a name. */
 function doubtHubName(text: string, segments: readonly string[]): string | undefined {
   const [namespace = '', name = ''] = segments;
   if (segments.filter((segment) => segment !== '**').length > 2)
@@ -144,7 +144,7 @@ function doubtHubName(text: string, segments: readonly string[]): string | undef
     : undefined;
 }
 
-/** A deny that matches nothing denies nothing, so a slip of the keyboard in it opens a door. */
+/** Doubts a deny that matches nothing, because a typing mistake in a deny leaves a repository open. */
 function doubtDeny(text: string, pattern: string, { repositories, named }: AllNames): string | undefined {
   const official = [...OFFICIAL_IMAGES].map((image) => [DOCKER_HUB, 'library', image].join('/'));
   const names = new Set([...repositories, ...named, ...official]);
@@ -161,7 +161,7 @@ function doubtDeny(text: string, pattern: string, { repositories, named }: AllNa
   return `"${text}" matches no known repository; did you mean "${familiar}"?`;
 }
 
-/** An allow that names a repository in full says that there is one. */
+/** Lists the repositories that an allow names in full, which implies that they exist. */
 function namedByAllow({ kind, text, isDeny }: Mention): string[] {
   const canonical = kind === 'pull' && !isDeny ? canonicalPattern(text) : undefined;
   const isLiteral = canonical !== undefined && 'pattern' in canonical && !/[*$]/.test(canonical.pattern);

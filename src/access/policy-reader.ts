@@ -50,7 +50,7 @@ export function readRules(files: readonly PolicyFile[], forms: SubjectForms): Re
   return { groups: names.groups.all(), rules, tests };
 }
 
-/** How many names a message lists. */
+/** The most names that one message lists. */
 const MOST_LISTED = 12;
 
 /** Groups or sets, over all files. */
@@ -93,12 +93,18 @@ class Names<T> {
     return this.#entries.get(name);
   }
 
-  /** Can it be said that one is missing? Not where the key above them is wrong, which is said. */
+  /**
+   * True if a name can be called missing. It cannot if the key above the names is wrong, because that is
+   * reported instead.
+   */
   get areKnown(): boolean {
     return this.#areKnown;
   }
 
-  /** That there is none of this name, and which ones there are. `sign` is what stands before a name. */
+  /**
+   * Returns the message that no entry has this name, with the names that exist. `sign` is the prefix of a
+   * name.
+   */
   missing(name: string, sign: string): string {
     const known = [...this.#entries.keys()];
     const meant = didYouMean(name, known, (near) => `${sign}${near}`);
@@ -118,7 +124,7 @@ interface KnownNames {
   readonly sets: Names<string>;
 }
 
-/** Is another key written in its place? */
+/** True if the policy has another key in its place. */
 function isMisspelt(key: string, data: unknown): boolean {
   return Object.keys(Object(data)).some(
     (other) => !(other in POLICY_KEYS.shape) && nearest(other.toLowerCase(), [key]) === key,
@@ -128,7 +134,7 @@ function isMisspelt(key: string, data: unknown): boolean {
 class RuleReader {
   readonly #names: KnownNames;
   readonly #forms: SubjectForms;
-  /** Where each is. */
+  /** The place in the policy where each id is defined. */
   readonly #ids = new Map<string, string>();
 
   constructor(names: KnownNames, forms: SubjectForms) {
@@ -199,7 +205,7 @@ function missing(parts: PartReader, path: Path, names: Names<string>, name: stri
   return names.areKnown ? fault(parts, path, names.missing(name, sign)) : [];
 }
 
-/** Why a name alone is not what its author means, although a user could be called so. */
+/** Returns why a bare name does not mean what its author intends, although a user could have it. */
 function whyNotMeant(text: string, groups: Names<string>): string | undefined {
   const plain = text.replace(/^[@%&]|^groups?[:/.](?=.)/, '');
   if (groups.get(plain) !== undefined) {

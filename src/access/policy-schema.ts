@@ -25,7 +25,7 @@ const MOMENT = z.string(MOMENT_FORMS).refine((text) => parseMoment(text) !== und
   error: ({ input }) => whyNoMoment(String(input)) ?? MOMENT_FORMS,
 });
 
-/** What people write instead of the keys of a rule. */
+/** Keys that people write instead of the keys of a rule. */
 const OTHER_RULE_KEYS: OtherNames = {
   ...Object.fromEntries(['name', 'rule'].map((key) => [key, 'id'])),
   ...Object.fromEntries(
@@ -130,7 +130,10 @@ export function parseMoment(text: string): { readonly begins: number; readonly e
 
 const DIGITS = /\d+/g;
 
-/** What is wrong with a text that was meant as a moment, and what would be right; undefined if it is not even like one. */
+/**
+ * Returns what is wrong with a text that was meant as a date and time, and how to correct it; undefined if
+ * the text is nothing of the kind.
+ */
 function whyNoMoment(text: string): string | undefined {
   if (/^P?\s*\d+\s*[a-z]+$/i.test(text)) return 'a date such as 2027-01-31: a duration is not a date';
   const [date = '', ...rest] = text.trim().split(/[T\s]+/i);
@@ -155,7 +158,7 @@ function isoDay(text: string): string | undefined {
   if (parts.length !== 3 || !/^\d+[-./]\d+[-./]\d+$/.test(text)) return undefined;
   const [one = '', two = '', three = ''] = parts;
   if (one.length === 4) return iso(one, two, three);
-  // With slashes the month comes first, except where it cannot.
+  // A date with slashes begins with the month, unless that number is larger than 12.
   if (three.length !== 4) return undefined;
   return text.includes('/') && Number(one) <= 12 ? iso(three, one, two) : iso(three, two, one);
 }

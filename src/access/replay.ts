@@ -20,7 +20,7 @@ export interface Change {
 
 type Target = Pick<Question, 'repository' | 'tag'>;
 
-/** Who might ask, from where, and for what. */
+/** Who may ask, from which addresses, and for which repositories. */
 export interface Population {
   readonly subjects: Iterable<{ readonly subject: Subject; readonly addresses: Iterable<string> }>;
   readonly targets: Iterable<Target>;
@@ -44,7 +44,7 @@ export function compare(before: Policy, after: Policy, pulls: Iterable<Question>
   return compareFor(before, after, { subjects: subjects.values(), targets: targets.values() }, at);
 }
 
-/** The same for everybody and everything of a population. */
+/** Compares the decisions of two policies for all subjects, addresses and repositories of a population. */
 export function compareFor(before: Policy, after: Policy, population: Population, at: number): Change[] {
   const networks = networksOf(before, after);
   const targets = [...population.targets];
@@ -65,7 +65,7 @@ export function compareFor(before: Policy, after: Policy, population: Population
   });
 }
 
-/** What changes alike from everywhere is one change. */
+/** Merges a change that is the same from every address into one change without an address. */
 function withoutNeedlessAddress(changes: readonly Change[], addresses: number): readonly Change[] {
   const [first] = changes;
   if (first === undefined || changes.length < addresses) return changes;

@@ -44,7 +44,7 @@ export function isName(text: string): boolean {
 
 const NAME_RULE = 'lower-case letters, digits and ._@- between them, at most 64';
 
-/** Why nobody can be called so, whoever wrote it; undefined: somebody can. */
+/** Returns why no subject can have this name, in whatever file it stands; undefined if one can. */
 export function whyNoName(text: string): string | undefined {
   if (RESERVED.has(text)) return `"${text}" means something else in a policy, so no user can be called that`;
   return isName(text) ? undefined : `"${text}" is no user name: ${NAME_RULE}`;
@@ -65,7 +65,10 @@ const EVERYBODY: ReadonlySet<string> = new Set([
   'users',
 ]);
 
-/** What people call everybody. A user can be called so, and is then written `user:all` in a policy. */
+/**
+ * True for the words that people use for everybody. A user can have such a name, which a policy then writes
+ * as `user:all`.
+ */
 export function isWordForEverybody(text: string): boolean {
   return EVERYBODY.has(text.toLowerCase());
 }

@@ -41,10 +41,13 @@ export interface AuthRooms {
   readonly stopping: AbortSignal;
 }
 
-/** Gateways bound each field: a secret of 16 KiB, each character of which JSON can write as six, and 50 scopes of 512. */
+/**
+ * The limit is derived from the bounds that gateways set: a secret of 16 KiB, each character of which may
+ * take six in JSON, and 50 scopes of 512.
+ */
 const MAX_BODY = 256 * 1024;
 
-/** Thrown where a request is none that a gateway sends. */
+/** Thrown if a request is not one that a gateway sends. */
 class BadRequest extends Error {
   override readonly name = 'BadRequest';
 }
@@ -219,7 +222,7 @@ async function readJson<Schema extends z.ZodType>(
   return parsed.data;
 }
 
-/** Undefined where it is none. */
+/** Returns undefined if the text is not JSON. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

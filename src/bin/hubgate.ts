@@ -313,7 +313,7 @@ async function main(): Promise<void> {
   process.exitCode = await runProgram(process.argv.slice(2));
 }
 
-/** Runs the verb that the arguments name. What it throws is printed. */
+/** Runs the command that the arguments name, and prints the error that it throws. */
 export async function runProgram(args: readonly string[]): Promise<ExitCode> {
   let code: ExitCode = 0;
   let home = process.cwd();

@@ -51,14 +51,14 @@ export async function askRole<Schema extends z.ZodType>(
     return answer.statusCode === 404 ? 'none' : { answer: parseAnswer(socket, answer, schema) };
   } catch (error) {
     if (!(error instanceof PeerUnreachable)) throw error;
-    // It may well run: this user may not ask it.
+    // The role may well run, but this user may not ask it.
     const failure = systemFailure(error);
     if (failure !== undefined && isPermissionDenied(failure)) throw Object.assign(failure, { path: socket });
     return 'silent';
   }
 }
 
-/** @throws where this user may not know. */
+/** @throws if this user may not determine it. */
 function isThere(socket: string): boolean {
   return lstatSync(socket, { throwIfNoEntry: false }) !== undefined;
 }

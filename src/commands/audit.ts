@@ -42,7 +42,7 @@ const LINE = z.looseObject({
 });
 type Line = z.output<typeof LINE>;
 
-/** What stands for lines that are not there: see docs/operations.md. */
+/** A line that replaces several omitted or lost lines; see docs/operations.md. */
 const COUNTED = z.object({
   time: z.string(),
   action: z.enum(['omitted', 'lost']),
@@ -78,7 +78,7 @@ export async function showAudit(
   const config = await loadOrPrint(pathsIn(options.home), environment, terminal);
   if (config === undefined) return 2;
   for await (const text of printed(wantedLines(config.log.audit, wanted), options)) {
-    // Whoever read it has seen enough, and the rest of the log may be long.
+    // The reader has stopped reading, and the rest of the log may be long.
     if (terminal.stdout.destroyed) break;
     printLine(terminal.stdout, text);
   }
@@ -135,7 +135,10 @@ function filterOf(options: AuditOptions): Wanted | { readonly wrong: string[] } 
   };
 }
 
-/** Lines that were lost may have been anybody's. Whose refusals were left out is not known, except that they were anonymous. */
+/**
+ * Tells whether missing lines could match. Lost lines may belong to any subject. Omitted refusals belong to
+ * unknown but anonymous clients.
+ */
 function isCountWanted({ action }: Counted, { subject, repository }: AuditOptions): boolean {
   return action === 'lost' || (repository === undefined && (subject ?? 'anonymous') === 'anonymous');
 }
@@ -181,7 +184,7 @@ async function* summaries(lines: AsyncIterable<Entry<Line | Counted>>): AsyncGen
   for (const one of open.values()) yield writeOne(one);
 }
 
-/** A count, in its place among the pulls. */
+/** A count of missing lines, at its place among the pulls. */
 interface CountedThen {
   readonly ended: number;
   readonly counted: Counted;

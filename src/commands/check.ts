@@ -54,7 +54,7 @@ export async function check(
     paths,
   );
   const refused = await refusedByMirror(paths).catch((error: Error) => {
-    // Whoever may not ask the mirror may not use its files either, and that says more.
+    // A user who may not ask the mirror may not use its files either, and the faults about files say more.
     if (faults.length === 0) throw error;
     return null;
   });
@@ -63,7 +63,7 @@ export async function check(
   return faults.length === 0 ? 0 : 2;
 }
 
-/** With what only the configuration makes a mistake. */
+/** Adds the mistakes that only show beside the configuration. */
 async function checkedPolicy(
   paths: HomePaths,
   config: Parsed<Config>,
@@ -89,7 +89,7 @@ async function doubtfulNames(paths: HomePaths, config: Config, users: Users): Pr
   });
 }
 
-/** What would keep a start from succeeding, or clients from connecting. */
+/** Returns the faults that would keep the mirror from starting, or clients from connecting. */
 async function examined(config: Config, paths: HomePaths): Promise<readonly Parsed<unknown>[]> {
   const { faults, refusals, warnings } = await examineHome(config, paths, {
     role: undefined,

@@ -20,7 +20,10 @@ export function useCompileCache(home: string, role: Role | undefined): void {
   enableCompileCache(compileCacheIn(runtime));
 }
 
-/** What is in there is run. Of another user's directory the start says soon what is wrong. */
+/**
+ * True if the directory belongs to this user, because its content is run. If another user owns it, the start
+ * soon reports that.
+ */
 function isOwn(runtime: string): boolean {
   const stats = statSync(runtime, { throwIfNoEntry: false });
   return stats === undefined || stats.uid === 0 || stats.uid === process.geteuid?.();

@@ -11,17 +11,17 @@ import { type HomePaths, pathsIn } from './home.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
 export interface Withdrawal {
-  /** What was done, as a sentence begins: "ana is disabled". */
+  /** What was done, as the beginning of a sentence: "ana is disabled". */
   readonly done: string;
   /** What is refused from now on: "ana’s logins and tokens". */
   readonly refused: string;
-  /** Do these credentials, which auth says are in force, contain it no more? */
+  /** True if these credentials, which auth reports as in force, no longer contain the withdrawn one. */
   readonly isWithdrawn: (credentials: InForceNow) => boolean;
 }
 
-/** What auth says is in force. */
+/** The credentials that auth reports as in force. */
 export interface InForceNow {
-  /** Who each credential is, by its id. */
+  /** The owner of each credential, by the credential's id. */
   readonly subjects: ReadonlyMap<string, string>;
   readonly revokedCertificates: ReadonlySet<string>;
 }
@@ -32,7 +32,10 @@ const PEER = 'auth';
 
 type Confirmation = 'confirmed' | 'no mirror' | { readonly missing: string };
 
-/** Says what was done, and whether the running mirror confirms it: 1 where one runs and does not. */
+/**
+ * Prints what was done, and whether the running mirror confirms it. Returns 1 if a mirror runs and does not
+ * confirm it.
+ */
 export async function confirmWithdrawal(
   withdrawal: Withdrawal,
   home: string,
@@ -74,12 +77,12 @@ async function confirm(withdrawal: Withdrawal, paths: HomePaths): Promise<Confir
 
 const NO_ANSWER = 'auth does not answer; see hubgate doctor';
 
-/** @throws where this user may not know. */
+/** @throws if this user may not determine it. */
 async function isServed(socket: string): Promise<boolean> {
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
   const connection = connect(socketAddress(socket), () => resolve(true));
   connection.on('error', (error: NodeJS.ErrnoException) =>
-    // A backlog that is full is somebody's who hangs.
+    // A full backlog means that the owner of the socket hangs.
     isPermissionDenied(error) ? reject(error) : resolve(error.code === 'EAGAIN'),
   );
   return promise.finally(() => connection.destroy());

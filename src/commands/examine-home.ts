@@ -9,14 +9,14 @@ import { examineFiles, type FilesScope } from './home-files.ts';
 import { examineServerPair, pairFault } from './server-certificate.ts';
 
 export interface HomeFindings {
-  /** Why a start would fail. */
+  /** Faults that would make a start fail. */
   readonly faults: readonly Fault[];
-  /** What starts, but serves nobody. */
+  /** Faults with which the mirror starts, but serves nobody. */
   readonly refusals: readonly Fault[];
   readonly warnings: readonly Fault[];
 }
 
-/** What is wrong, for one role or for all of them. */
+/** Returns what is wrong for one role, or for all roles. */
 export async function examineHome(
   config: Config,
   paths: HomePaths,

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { isPermissionDenied, reasonOf, systemFailure } from '../platform/reason.ts';
 
-/** What system calls do with a file. */
+/** What each system call does with a file. */
 const ATTEMPTS: Readonly<Record<string, string>> = {
   open: 'opened',
   read: 'read',
@@ -17,7 +17,7 @@ const ATTEMPTS: Readonly<Record<string, string>> = {
   listen: 'served on',
 };
 
-/** Beside a file while it is being replaced, or locked; nobody knows these names. */
+/** The names of the files beside a file that is being replaced or locked. Users do not know them. */
 const TEMPORARY = /(?:\.lock)?(?:\.[0-9a-f]{12,16})?\.(?:tmp|stale|new)$|\.lock$/;
 
 /** SQLite's "unable to open database file", which it also says where permission is denied. */
@@ -27,7 +27,7 @@ export function explainError(error: unknown, home: string): string {
   const failure = systemFailure(error);
   if (failure === undefined) return explainDatabase(error, home) ?? (error as Error).message;
   const { path: at, syscall = '' } = failure;
-  // It was said already what could not be done with which file.
+  // An earlier message named the file and what failed.
   if (at === undefined) return `${(error as Error).message}${adviceFor(error, home)}`;
   const file = at.replace(TEMPORARY, '');
   const attempt = file === at ? (ATTEMPTS[syscall] ?? 'used') : 'written';
@@ -45,7 +45,7 @@ function adviceFor(error: unknown, home: string): string {
   return isPermissionDenied(error) ? `; ${whoMustRun(home)}` : '';
 }
 
-/** Whose the home is, as far as this user can see. */
+/** Names the owner of the home, as far as this user can see it. */
 export function whoMustRun(home: string): string {
   const owner = ownerOf([path.join(home, 'state'), path.join(home, 'run'), home]);
   if (owner === undefined) return 'run this as the user that the mirror runs as, or as root';
@@ -61,7 +61,8 @@ function ownerOf(directories: readonly string[]): number | undefined {
     try {
       return statSync(directory).uid;
     } catch {
-      // It is not there, or lies in a directory that this user may not enter: the next one is above it.
+      // The path does not exist, or lies in a directory that this user may not enter: try the directory
+      // above.
     }
   }
   return undefined;

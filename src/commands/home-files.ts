@@ -9,15 +9,18 @@ import { whyTooLong } from '../platform/unix-socket.ts';
 import { type HomePaths, ROLES, type Role } from './home.ts';
 import { secretFilesOf } from './secret-files.ts';
 
-/** Whose files are looked at, and what for. */
+/** Which files are examined, and for which purpose. */
 export interface FilesScope {
-  /** Only this role's; undefined for all of them. */
+  /** Only the files of this role; undefined for all roles. */
   readonly role: Role | undefined;
-  /** Are the directories in `run/` this process's own, as at a start? */
+  /** True at a start, when the directories in `run/` belong to this process. */
   readonly isStart: boolean;
 }
 
-/** Why this home cannot be used by this user: sockets that are too long, files of others, and files that others may write. */
+/**
+ * Returns why this user cannot use this home: socket paths that are too long, files of other users, and files
+ * that others may write.
+ */
 export async function examineFiles(
   config: Config,
   paths: HomePaths,
@@ -37,7 +40,7 @@ function longSockets({ coreUrl }: Config, { authSocket, coreSocket }: HomePaths)
   });
 }
 
-/** What roles write, where it exists. */
+/** Examines the files and directories that roles write, if they exist. */
 async function inaccessible(
   { cache, log }: Config,
   paths: HomePaths,
@@ -53,14 +56,14 @@ async function inaccessible(
   return found.filter((fault) => fault !== undefined);
 }
 
-/** Only what belongs to another user: a disk that is full or read-only is no reason not to start. */
+/** Reports only files of another user: a full or read-only disk does not prevent a start. */
 async function inaccessibleFault(file: string, { home }: HomePaths): Promise<Fault | undefined> {
   const error = await access(file, constants.R_OK | constants.W_OK).catch(
     (why: NodeJS.ErrnoException) => why,
   );
   if (error === undefined || error.code !== 'EACCES') return undefined;
   const stats = await stat(file).catch(() => undefined);
-  // It lies in a directory that is named too.
+  // The directory that contains it is examined too.
   if (stats === undefined) return undefined;
   const own = process.geteuid?.();
   if (stats.uid === own) return undefined;
@@ -71,7 +74,7 @@ async function inaccessibleFault(file: string, { home }: HomePaths): Promise<Fau
 async function untrusted(config: Config, paths: HomePaths, { role, isStart }: FilesScope): Promise<Fault[]> {
   const wanted = (one: Role) => role === undefined || role === one;
   const state = path.dirname(paths.authState);
-  // Root looks at homes whose roles are users of their own.
+  // Root examines homes whose roles run as users of their own.
   const trusted = await trustedIds([paths.home, ...(process.geteuid?.() === 0 ? [state] : [])]);
   const configuration = path.dirname(paths.policy);
   const files = [
@@ -103,7 +106,7 @@ function runtimes(paths: HomePaths, role: Role | undefined): string[] {
     : [paths.runtime[role]];
 }
 
-/** Keys and passwords; what their mode must not allow is judged where secret files are. */
+/** Keys and passwords. The code that reads secret files judges their modes. */
 function keysOf({ tls, upstreams }: Config, paths: HomePaths, role: Role | undefined): string[] {
   const passwords = upstreams.flatMap(({ credential }) =>
     credential !== undefined && 'passwordFile' in credential ? [credential.passwordFile] : [],

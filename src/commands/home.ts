@@ -12,7 +12,7 @@ export interface HomePaths {
   readonly policy: string;
   readonly users: string;
   readonly ca: { readonly certificate: string; readonly key: string };
-  /** The server's pair, unless the configuration names another one. */
+  /** The server's certificate and key, unless the configuration names other files. */
   readonly server: { readonly certificate: string; readonly key: string };
   readonly signingKey: string;
   /** The embedded database of auth. */

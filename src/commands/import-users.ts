@@ -8,7 +8,7 @@ import { pathsIn } from './home.ts';
 import { printFaults } from './load.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
-/** Bytes. */
+/** The limit in bytes. */
 const MOST = 8 * 2 ** 20;
 
 /** Takes the users of an htpasswd file, or of docker_auth's configuration, over, with their hashes as they are: all of them, or none. */

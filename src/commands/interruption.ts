@@ -11,7 +11,7 @@ export class Interruption implements Disposable {
     return this.#controller.signal;
   }
 
-  /** As Ctrl-C does. */
+  /** Interrupts as Ctrl-C does. */
   interrupt(): void {
     this.#abort();
   }

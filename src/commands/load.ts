@@ -38,7 +38,7 @@ export async function loadOrPrint(
   return faults.length === 0 ? config : undefined;
 }
 
-/** They are no reason to stop. */
+/** Prints warnings, which do not stop a command. */
 export function printWarnings(warnings: readonly Fault[], { stderr }: Terminal): void {
   for (const warning of warnings) printLine(stderr, `${formatFault(warning)} (a warning)`);
 }

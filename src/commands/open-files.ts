@@ -1,19 +1,22 @@
 /** The fewest open files with which a mirror serves anybody; a gateway that nobody uses takes some thirty. */
 const FEWEST_OPEN_FILES = 256;
 
-/** How many files and connections this process may have open. Node has raised the soft limit to the hard one. */
+/**
+ * Returns how many files and connections this process may have open. Node has raised the soft limit to the
+ * hard one.
+ */
 export function openFilesLimit(): number {
   const { userLimits } = process.report.getReport() as Report;
   const { soft } = userLimits?.open_files ?? {};
   return typeof soft === 'number' ? soft : Number.POSITIVE_INFINITY;
 }
 
-/** Of Node's report, https://nodejs.org/api/report.html; `unlimited` is a text. */
+/** The part of Node's report that is read here, https://nodejs.org/api/report.html; `unlimited` is a text. */
 interface Report {
   readonly userLimits?: { readonly open_files?: { readonly soft?: number | string } };
 }
 
-/** Why nothing can be started; undefined where there is no reason. */
+/** Returns why the limit is too low to start anything; undefined if it is not. */
 export function tooFewOpenFiles(limit = openFilesLimit()): string | undefined {
   if (limit >= FEWEST_OPEN_FILES) return undefined;
   return `a process may have only ${limit} files open, and a mirror needs at least ${FEWEST_OPEN_FILES}: ${RAISE_OPEN_FILES}`;

@@ -19,15 +19,15 @@ export interface Prepared {
   readonly firstPassword?: string;
 }
 
-/** The policy of a fresh install. It is no home's own `config/`, which somebody may have edited. */
+/** The policy of a fresh install. It is not read from a home's `config/`, which somebody may have edited. */
 const FIRST_POLICY = path.join(import.meta.dirname, 'first-policy/access.yaml');
-/** What editors check it by. */
+/** The schema that editors check the policy against. */
 const POLICY_SCHEMA = 'access.schema.json';
 
 export interface PrepareScope {
-  /** Only this role's part of the home; without it, all of them. */
+  /** Prepares only this role's part of the home; without it, the whole home. */
   readonly role?: Role;
-  /** Has somebody asked for what is missing, and not for a start? */
+  /** True if a user asked for the missing files; false if a start did. */
   readonly isAskedFor?: boolean;
 }
 
@@ -39,7 +39,7 @@ export async function prepare(config: Config, paths: HomePaths, scope: PrepareSc
   if (wanted('core')) await makeCacheDirectory(config.cache.directory);
   if (wanted('auth')) await preparePolicy(paths);
   const ca = wanted('gateway') ? await prepareGateway(config, paths, scope) : undefined;
-  // The password last: nothing that fails after it can keep it from being printed.
+  // The password comes last, so that no later failure can keep it from being printed.
   const firstPassword = wanted('auth') ? await prepareAuth(config, paths) : undefined;
   return { ...(ca !== undefined && { ca }), ...(firstPassword !== undefined && { firstPassword }) };
 }
@@ -105,7 +105,7 @@ async function preparePolicy({ policy, lastPolicy }: HomePaths): Promise<void> {
   await createFiles([{ file: schema, bytes: `${JSON.stringify(policySchema(), null, 2)}\n`, mode: 0o644 }]);
 }
 
-/** One that cannot be seen is there: nothing is written in its place. */
+/** True unless the file is known to be absent: a file that cannot be seen is not overwritten. */
 async function exists(file: string): Promise<boolean> {
   return (await stateOfFile(file)) !== ABSENT;
 }

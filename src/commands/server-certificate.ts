@@ -6,12 +6,15 @@ import type { Fault } from '../platform/fault.ts';
 import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import type { HomePaths } from './home.ts';
 
-/** Does the configuration name other files than the default ones? */
+/** True if the configuration names files other than the default ones. */
 export function isPairConfigured({ certificate, key }: Config['tls'], { server }: HomePaths): boolean {
   return certificate !== server.certificate || key !== server.key;
 }
 
-/** What is wrong with the server's certificate and key; undefined where there are none and the next start makes them. */
+/**
+ * Returns what is wrong with the server's certificate and key; undefined if there are none and the next start
+ * makes them.
+ */
 export async function examineServerPair(
   { tls }: Config,
   paths: HomePaths,

@@ -51,11 +51,11 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   printFaults(faults, terminal);
   if (faults.length > 0) return 2;
   const prepared = await prepare(config, paths, options.role && { role: options.role });
-  // Whoever sees the password may end the mirror from then on, and in good order.
+  // As soon as somebody sees the password, they may end the mirror, and it must end in good order.
   using interruption = new Interruption();
   // Before anything can fail: it exists from now on, and is not shown again.
   if (prepared.firstPassword !== undefined) printFirstPassword(prepared.firstPassword, terminal);
-  // After what was due has been renewed.
+  // This follows the renewal of certificates that were due.
   const { refusals, warnings } = await examineHome(config, paths, { role: options.role, isStart: true });
   printWarnings([...refusals, ...warnings], terminal);
   if (options.role === 'core' || options.role === 'auth')
@@ -66,7 +66,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   const gateway = await withFreePorts(listeningOn(withoutCredentials(config), sockets));
   const starting = supervise(plans({ config, gateway, paths, only: options.role, sockets }), log).catch(
     (error) => {
-      // Ctrl-C reaches roles too, before they can tell it from an end.
+      // Ctrl-C also reaches the roles, before they can tell it from a failure.
       if (!signal.aborted) throw error;
     },
   );
@@ -99,7 +99,7 @@ async function runHere(
 
 interface Plans {
   readonly config: Config;
-  /** The same, as gateways need it. */
+  /** The same configuration, as gateways need it. */
   readonly gateway: Config;
   readonly paths: HomePaths;
   readonly only: Role | undefined;
@@ -130,16 +130,16 @@ function plans({ config, gateway, paths, only, sockets }: Plans): RolePlan[] {
   return [...core, plan('auth', withoutCredentials(config)), ...gateways];
 }
 
-/** Where the kernel does not share connections out among processes, there is one. */
+/** There is only one gateway if the kernel does not distribute connections among processes. */
 function gatewayCount({ server: { workers } }: Config): number {
   if (!SHARES_PORTS.has(process.platform)) return 1;
   return workers === 'auto' ? availableParallelism() : workers;
 }
 
-/** By `reusePort` of https://nodejs.org/api/net.html#serverlistenoptions-callback. */
+/** The platforms that support `reusePort`, https://nodejs.org/api/net.html#serverlistenoptions-callback. */
 const SHARES_PORTS: ReadonlySet<NodeJS.Platform> = new Set(['linux', 'freebsd']);
 
-/** Each gateway listens for itself: see decision 7. */
+/** Lets each gateway listen for itself: see decision 7. */
 function sharingPorts(config: Config): Config {
   const { server } = config;
   const listen = { ...server.listen, reusePort: true };
@@ -166,7 +166,7 @@ function takeHangups(interruption: Interruption): (reload: () => void) => void {
   };
 }
 
-/** Of a process that had one: tty(4), ENXIO or EIO. */
+/** True if a process that had a terminal has lost it: tty(4) names the errors ENXIO and EIO. */
 function isTerminalGone(): boolean {
   try {
     closeSync(openSync('/dev/tty', 'r'));

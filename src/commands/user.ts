@@ -89,7 +89,7 @@ export async function deleteUser(name: string, options: UserOptions, terminal: T
   return apply({ name, objection: unknown(name), finish }, 'remove', options, terminal);
 }
 
-/** That a user is refused, whatever they present. */
+/** Confirms that the mirror refuses a user, whatever credential they present. */
 function confirmRefused(
   name: string,
   done: string,
@@ -100,7 +100,7 @@ function confirmRefused(
   return confirmWithdrawal({ done, refused: `${name}’s logins and tokens`, isWithdrawn }, home, terminal);
 }
 
-/** Ids of what is in force of a user or a service. */
+/** The ids of a user's or service's credentials that are in force. */
 function credentialsOf(name: string, { subjects }: InForceNow): readonly string[] {
   const own = (['user', 'service'] as const).map((kind) => writeSubject({ kind, name }));
   return [...subjects].flatMap(([id, subject]) => (own.includes(subject) ? [id] : []));
@@ -156,7 +156,7 @@ interface Change {
   readonly finish: Finish;
 }
 
-/** Says what was done, when it is done. */
+/** Prints what was done, once it is done. */
 type Finish = (terminal: Terminal, edit: UserEdit) => ExitCode | Promise<ExitCode>;
 
 function printing(done: string): Finish {

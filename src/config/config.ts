@@ -40,12 +40,15 @@ export interface Config {
     readonly tagFreshness: number;
     /** Milliseconds for which a tag goes on being answered while the upstream cannot be asked. */
     readonly staleIfError: number;
-    /** Milliseconds for which content stays that an upstream has deleted; absent: as long as it is used. */
+    /**
+     * Milliseconds for which the cache keeps content that an upstream has deleted; if absent, it keeps the
+     * content as long as it is used.
+     */
     readonly keepDeleted?: number;
   };
   /** Milliseconds. */
   readonly tokenLifetime: number;
-  /** Milliseconds: the longest life that a new service token is given. */
+  /** The longest lifetime of a new service token, in milliseconds. */
   readonly longestToken: number;
   /** Milliseconds for which a client may renew a login without the password; absent: it may not. */
   readonly refreshLifetime?: number;

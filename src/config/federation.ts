@@ -52,7 +52,10 @@ function isIssuer(text: string): boolean {
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname));
 }
 
-/** How the subjects of these federations are written, and those of the presets, which policies may name before they are configured. */
+/**
+ * The subject forms of these federations, and those of the presets, because a policy may name a preset before
+ * it is configured.
+ */
 export function subjectForms(federations: readonly Federation[]): Record<string, string[]> {
   const presets = Object.entries(PRESETS).map(([name, { subject }]) => {
     const read = readTemplate(subject);

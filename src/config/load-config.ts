@@ -154,7 +154,7 @@ function readUpstreams(parts: PartReader, circumstances: Circumstances): readonl
   });
 }
 
-/** Why clients could not write this before a name, or would mean something else by it. */
+/** Returns why clients could not write this host before a name, or would mean something else by it. */
 function whyNoUpstream(text: string): string {
   const host = parseUpstreamHost(text);
   if (host !== undefined)

@@ -34,7 +34,7 @@ export function readTemplate(text: string): ReadTemplate {
   return parts.every(isNamed) ? { template: parts } : { wrong: 'a claim between ${ and } has no name' };
 }
 
-/** What stands before, between and behind the claims. */
+/** Returns the literal texts before, between and after the claims. */
 export function literalsOf(template: SubjectTemplate): string[] {
   const literals = [''];
   for (const part of template) {

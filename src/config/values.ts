@@ -15,7 +15,7 @@ export function duration(least = 0, most = Number.POSITIVE_INFINITY, range = '')
     .refine((ms) => ms >= least && ms <= most, expected);
 }
 
-/** Milliseconds as people write them: in the largest unit that leaves no rest. */
+/** Writes milliseconds in the largest unit that divides them, as people do. */
 export function writeDuration(milliseconds: number): string {
   const units = Object.entries(UNITS).toReversed();
   const [unit, length] = units.find(([, length]) => milliseconds % length === 0) ?? ['s', UNITS.s];
@@ -58,7 +58,7 @@ export interface ListenAddress {
   readonly port: number;
   /** A listening socket that the process which serves is given, in the place of both; no setting. */
   readonly fd?: number;
-  /** Do several processes listen there, each for itself? No setting. */
+  /** True if several processes listen there, each for itself. The configuration file has no such setting. */
   readonly reusePort?: boolean;
 }
 

@@ -42,7 +42,10 @@ export interface CoreOptions {
   readonly maxSize: MaxSize;
   /** Milliseconds; 0: for ever. */
   readonly unusedFor: number;
-  /** Milliseconds for which content stays that an upstream has deleted; absent: as long as it is used. */
+  /**
+   * Milliseconds for which the cache keeps content that an upstream has deleted; if absent, it keeps the
+   * content as long as it is used.
+   */
   readonly keepDeleted?: number;
   readonly log: Logger;
   readonly clock?: Clock;
@@ -91,7 +94,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const makeRoom = (bytes: number) => sweeping.now(bytes);
   const space = new CacheSpace({ directory: options.directory, limit, makeRoom, log });
   const probe = async () => {
-    // A disk that is full may be full of what can go.
+    // A full disk may be full of content that can be evicted.
     await sweeping.now();
     await store.probe();
     await space.check();

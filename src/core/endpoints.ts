@@ -78,7 +78,7 @@ export function coreApplication(rooms: CoreRooms): Koa {
   let questions = 0;
   app.use(async (context, next) => {
     if (!context.path.startsWith(HANDOVER)) return next();
-    // The gateway has given it up.
+    // The gateway has given up its request.
     if (context.req.socket.destroyed) return;
     if (questions >= MAX_QUESTIONS)
       return refuse(context, { kind: 'refused', error: 'UNAVAILABLE', retryAfter: 1 });
@@ -303,7 +303,8 @@ function sendBlob(context: Context, pulled: PulledBlob, cost: Cost): void {
       return;
     }
     case 'filling':
-      // Not in the lines: a generator that waits for progress learns late that nobody reads it.
+      // The generator of lines does not do this, because while it waits for progress it learns too late that
+      // its reader has gone.
       if (!context.res.closed) context.res.once('close', pulled.fill.enter());
       context.body = Readable.from(progressLines(pulled.fill, cost));
       context.set('content-type', FILL_TYPE);

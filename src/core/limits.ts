@@ -11,8 +11,8 @@ export interface CoreLimits {
   /** Until the headers of one answer are there. */
   readonly headers: number;
   /**
-   * For which an idle connection is kept at most, whatever the host offers. Firewalls and load balancers drop idle connections
-   * after 30 s and more, some of them silently, and then only a time-out would tell.
+   * The longest life of an idle connection, whatever the host offers. Firewalls and load balancers drop idle
+   * connections after 30 s or more, some of them silently, and then only a time-out would reveal it.
    */
   readonly idle: number;
   /** Between two pieces of a body. */
@@ -29,7 +29,10 @@ export interface CoreLimits {
   readonly resumptions: number;
   /** The pause before the first of them; each further one is twice as long. */
   readonly resumeAfter: number;
-  /** Repositories for which a host fails within `breakWithin`, without a success in between, before it is left alone. */
+  /**
+   * The number of repositories for which a host must fail within `breakWithin`, without a success in between,
+   * before it is left alone.
+   */
   readonly breakAfter: number;
   readonly breakWithin: number;
   /** The pause before a host that is left alone is tried again; each further one is twice as long. */
@@ -37,9 +40,9 @@ export interface CoreLimits {
   readonly probeAtMost: number;
   /** Between two looks at whether something must go from the cache. */
   readonly sweepEvery: number;
-  /** From the publication of content to the next such look. */
+  /** The time from the publication of content to the next sweep. */
   readonly sweepAfterGrowth: number;
-  /** Between two tries to write to a cache that could not be written. */
+  /** The time between two attempts to write to a cache that could not be written. */
   readonly probeCacheEvery: number;
 }
 
@@ -48,7 +51,8 @@ export const STANDARD_LIMITS: CoreLimits = {
   headers: 10_000,
   idle: 15_000,
   bodyIdle: 30_000,
-  // Four for each of the 64 connections: at a second each, the last of them is answered well within `question`.
+  // The queue has four places for each of the 64 connections: at a second each, the last request is answered
+  // well within `question`.
   waiting: 256,
   token: 5_000,
   // Well below the 30 s after which containerd gives up on response headers, for a HEAD and the GET that follows it.
@@ -85,12 +89,13 @@ export const TOKEN_USED_FOR = 0.8;
 export const VISIBILITY_FRESH_FOR = 10 * 60_000;
 
 /**
- * Milliseconds for which that is believed of content which the mirror has not seen in the repository: a cold pull takes no
- * longer for its questions, and what is pushed after a repository has become private is not fetched by an older answer.
+ * Milliseconds for which a repository counts as public for content that the mirror has not seen in it. The
+ * time is long enough for a cold pull, and so short that an old answer does not give away content that was
+ * pushed after the repository became private.
  */
 export const VISIBILITY_RECENT_FOR = 60_000;
 
-/** Milliseconds after which it is asked whether the upstream has deleted content, if that matters. */
+/** Milliseconds after which the core asks whether the upstream has deleted content, if that matters. */
 export const DELETED_RECHECK_AFTER = 24 * 60 * 60_000;
 
 /** Milliseconds for which a gateway may give an answer again without asking, at most. */
@@ -99,12 +104,12 @@ export const ANSWER_HOLDS_FOR = 5 * 60_000;
 /** Bytes of a manifest, which is the bound of Docker Hub too, and of any other JSON document. */
 export const MAX_DOCUMENT_SIZE = 4 * 1024 * 1024;
 
-/** Pages of one list of referrers that are followed. Registries send 50 to 100 on a page. */
+/** The most pages of one list of referrers that are read. Registries send 50 to 100 referrers on a page. */
 export const MAX_REFERRERS_PAGES = 100;
 
 /**
- * The structure of a document from an upstream. Within these bounds a parser needs less than 20 ms for any 4 MiB, and a
- * manifest may still have 7,500 layers, or a list 200,000 tags.
+ * The bounds on the structure of a document from an upstream. Within these bounds a parser needs less than 20
+ * ms for any 4 MiB, and a manifest may still have 7,500 layers, or a list 200,000 tags.
  */
 export const DOCUMENT_BOUNDS: JsonBounds = { depth: 32, nodes: 30_000, elements: 200_000 };
 
@@ -119,50 +124,69 @@ export const EVICTION = {
   /** Parts of `cache.maxSize`: above the first, content goes until no more than the second is left. */
   highWater: 0.95,
   lowWater: 0.85,
-  /** Milliseconds for which nobody takes what was just used, as long as the rest is large enough to make room. */
+  /**
+   * Milliseconds for which content that was just used is spared, as long as evicting the rest makes enough
+   * room.
+   */
   inUseFor: 60_000,
-  /** Milliseconds for which nobody takes it in any case: whoever was sent to a file opens it within this time. */
+  /**
+   * Milliseconds for which content is spared in any case: a reader who was sent to a file opens it within
+   * this time.
+   */
   readWithin: 5_000,
 };
 
-/** What `cache.maxSize: auto` leaves free for everything else on the disk, such as the state and the audit log. */
+/**
+ * The space that `cache.maxSize: auto` leaves free for other files on the disk, such as the state and the
+ * audit log.
+ */
 export const DISK_RESERVE = {
-  /** Of the disk. */
+  /** The fraction of the disk. */
   part: 0.1,
-  /** Bytes. */
+  /** The upper limit in bytes. */
   most: 20 * 2 ** 30,
 };
 
 /** How the downloads of blobs from one upstream are shared. */
 export const FILL_PLACES = {
-  /** At a time; the other connections to an origin, of 64, are for manifests and tokens. */
+  /** The downloads at a time. The rest of the 64 connections to an origin are for manifests and tokens. */
   places: 48,
-  /** One caller leaves some to the others, also where these come later. */
+  /** The downloads of one caller at a time. The rest is left to callers who may come later. */
   placesPerCaller: 32,
-  /** That wait for a place. */
+  /** The callers that may wait for a place. */
   queued: 2_000,
   queuedPerCaller: 500,
-  /** Milliseconds between two looks for a download that nobody reads, while others wait. */
+  /** Milliseconds between two searches for a download that nobody reads, while others wait. */
   watchEvery: 500,
-  /** Milliseconds for which a download that has just begun is not called abandoned: its reader is on the way. */
+  /**
+   * Milliseconds before a new download can count as abandoned, because its reader may still be on the way.
+   */
   abandonedAfter: 1_000,
 };
 
-/** Parts of a blob that are asked of the upstream beside its fill. */
+/** Limits on parts of a blob that are fetched from the upstream while its fill runs. */
 export const BLOB_PART = {
-  /** Bytes of one: the table of contents of a lazily pulled layer has some 100 KiB. It is held in memory. */
+  /**
+   * The largest part in bytes. The table of contents of a lazily pulled layer has some 100 KiB. A part is
+   * held in memory.
+   */
   most: 2 * 1024 * 1024,
-  /** Bytes that the fill lacks up to it: a nearer part comes with the fill in a moment. */
+  /**
+   * The least distance in bytes between the fill and the part: the fill itself soon reaches a nearer part.
+   */
   beyond: 1024 * 1024,
-  /** At a time; others wait for the fill. */
+  /** The parts that are fetched at a time. Further ones wait for the fill. */
   atATime: 8,
 };
 
-/** What no fill takes: with less, the index, the state and the log that may be on the same disk could not be written. */
+/**
+ * The space that no fill takes: with less, the index, the state and the log on the same disk could not be
+ * written.
+ */
 export const DISK_FLOOR = {
-  /** Of the disk. */
+  /** The fraction of the disk. */
   part: 0.01,
-  /** Bytes. */
+  /** The upper limit in bytes. */
   most: 64 * 2 ** 20,
 };
 
@@ -176,9 +200,12 @@ export const SCRUB = {
   recheckAfter: 30 * 24 * 60 * 60_000,
   /** Milliseconds to the next look when there is nothing to check. */
   idle: 60_000,
-  /** Milliseconds to the next look when content could not be read or set aside. */
+  /** Milliseconds to the next check after content could not be read or quarantined. */
   afterFailure: 60_000,
 };
 
-/** Questions of gateways that the core works on at a time, fills not among them: what eight gateways ask at the most. */
+/**
+ * The most questions of gateways that the core works on at a time, without fills. Eight gateways ask no more
+ * than that.
+ */
 export const MAX_QUESTIONS = 4_096;

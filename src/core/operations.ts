@@ -68,7 +68,8 @@ export function createOperations(options: OperationsOptions): Operations {
     },
     async repositories() {
       const entries = await store.index.repositories();
-      // Of a repository that was public too long ago nothing is given to anybody without asking, its name as little.
+      // A repository that was public too long ago counts as unknown: nobody gets its content, or its name,
+      // before the upstream confirms it.
       const publicSince = clock() - VISIBILITY_FRESH_FOR - staleIfError;
       return entries.map(({ visibility, visibilityCheckedAt = 0, ...entry }) => {
         const isKnown = visibility === 'private' || visibilityCheckedAt > publicSince;

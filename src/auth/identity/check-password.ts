@@ -39,21 +39,25 @@ export interface CheckPasswordOptions {
   readonly delays: LoginDelays;
   readonly renewHash: RenewHash;
   readonly clock: Clock;
-  /** By which waiting is measured; another one is for tests. */
+  /** The clock that measures waiting. Tests pass another one. */
   readonly monotonic?: Clock;
 }
 
-/** By the network that they come from: who floods auth from one delays only those of the same. */
+/**
+ * Hashes are queued by the client's network: whoever floods auth from one network delays only the logins from
+ * that network.
+ */
 const HASHES: QueueLimits = {
-  // A hash keeps one thread of libuv's four and one core busy; the file system needs the others.
+  // A hash occupies one of libuv's four threads and one core. The file system needs the other threads.
   concurrent: 2,
-  // A flood from one network so leaves a core to others where there are two.
+  // With two cores, a flood from one network therefore leaves one core to the others.
   concurrentEach: 1,
-  // Each takes some 30 ms, so the last of them waits for a second, and for three on a slow machine.
+  // Each hash takes some 30 ms, so the last one in the queue waits for a second, or for three on a slow
+  // machine.
   waiting: 64,
   waitingEach: 32,
 };
-/** Milliseconds to wait for a hash. */
+/** The longest wait for a hash, in milliseconds. */
 const DEADLINE = 5_000;
 /**
  * Milliseconds for all the waiting of one login: for its turn after wrong guesses, for the hash, and for a better hash. Gateways
@@ -90,7 +94,7 @@ export async function createCheckPassword(
     return isRight ? { right: true, hash } : { right: false };
   };
 
-  /** Undefined where there is no place to wait, or nobody wants it any more. */
+  /** The result is undefined if the queue is full, or if nobody needs the verdict any more. */
   const hashing = <T>(
     { address, signal }: PasswordAttempt,
     end: number,
@@ -128,7 +132,7 @@ export async function createCheckPassword(
       return judged === undefined && attempt.signal?.aborted ? 'given up' : judged;
     });
     if (answer !== 'given up') return answer;
-    // Who asked the same first has gone; somebody else has not.
+    // The client that asked the same question first has gone, but another client still waits.
     return attempt.signal?.aborted ? undefined : judgeOnce(attempt);
   };
 

@@ -14,16 +14,16 @@ export async function expiringTokens(state: AuthState, now: number): Promise<Sto
   return tokens.filter(({ expiresAt }) => expiresAt > now && expiresAt - now <= WARN_BEFORE);
 }
 
-/** Says of each of them once a day that it ends, however often auth is started. */
+/** Warns once a day about each token that ends soon, however often auth is started. */
 export function warnOfExpiry(state: AuthState, clock: Clock, log: Logger): AsyncDisposable {
   const warnedAt = new Map<string, number>();
   const warn = async () => {
     const now = clock();
     for (const { id, owner, expiresAt, ...token } of await expiringTokens(state, now)) {
-      // What was written down may be of a clock that was ahead.
+      // The recorded time may come from a clock that was ahead.
       const last = warnedAt.get(id) ?? token.warnedAt ?? Number.NEGATIVE_INFINITY;
       if (Math.abs(now - last) < REMIND_AFTER) continue;
-      // Both, because a full disk keeps nothing.
+      // The time is kept in both places because a full disk stores nothing.
       warnedAt.set(id, now);
       await state.warnedOfToken(id, now);
       log.warn({ id, owner, expires: new Date(expiresAt).toISOString() }, 'a service token ends soon');

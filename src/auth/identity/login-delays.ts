@@ -52,7 +52,7 @@ export interface Attempt {
   readonly address: string;
   /** Is it held against the pair where it is wrong? */
   readonly counts: boolean;
-  /** Aborted when nobody waits for the verdict any more: it is not begun then. */
+  /** Aborted when nobody waits for the verdict any more. The check is then not begun. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -64,10 +64,15 @@ function randomText(letters: string, length: number): string {
 
 /** Characters. NIST SP 800-63B wants at least 8; wrong logins are slowed down, so that 10 cannot be guessed over the network. */
 const LEAST_LENGTH = 10;
-/** Nobody's password is longer, and hashing costs by the byte. */
+/**
+ * The limit is longer than anybody's password. It exists because the cost of a hash grows with the length.
+ */
 export const MAX_PASSWORD_LENGTH = 1024;
 
-/** Why this is no new password; undefined: it can be one. Passwords that are there already are not asked. */
+/**
+ * Returns why this text cannot be a new password; undefined if it can. Existing passwords are not judged by
+ * this rule.
+ */
 export function whyNoPassword(password: string): string | undefined {
   if (password === '') return 'the password is empty';
   if ([...password].length < LEAST_LENGTH)

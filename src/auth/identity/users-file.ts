@@ -15,7 +15,10 @@ import { isPasswordHash } from './password.ts';
 
 export interface User {
   readonly name: string;
-  /** Of this very entry: service tokens belong to it. Absent: written by hand, or by an older version. */
+  /**
+   * The id of this entry, to which service tokens belong. It is absent if the entry was written by hand or by
+   * an older version.
+   */
   readonly id?: string;
   /** argon2id, as a PHC string, or an imported one of bcrypt; absent: by tokens alone. */
   readonly passwordHash?: string;
@@ -137,7 +140,7 @@ export async function editUsers<Refusal extends string>(
   decide: (users: Users) => UserEdits | Refusal,
 ): Promise<Refusal | undefined> {
   await mkdir(path.dirname(file), { recursive: true, mode: 0o750 });
-  // By whatever name it is called, it has one lock.
+  // A file has one lock, whichever link leads to it.
   return withFileLock(await behindLinks(file), async () => {
     const text = await readText(file);
     if (typeof text !== 'string') throw new FaultsError([text]);
@@ -155,7 +158,10 @@ export async function editUsers<Refusal extends string>(
   });
 }
 
-/** Of an entry, never given again: 48 random bits. With the letter, YAML takes none for a number. */
+/**
+ * Makes the id of an entry, which is never given again: 48 random bits. The leading letter keeps YAML from
+ * reading a number.
+ */
 function newId(): string {
   return `u${randomBytes(6).toString('hex')}`;
 }

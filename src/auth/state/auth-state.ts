@@ -9,7 +9,7 @@ export interface StoredToken {
   readonly id: string;
   /** The user or service that it is a credential of. */
   readonly owner: string;
-  /** The id of its owner's entry in the users file when it was made; null: that had none. */
+  /** The id of the owner's entry in the users file when the token was made; null if that entry had none. */
   readonly ownerId: string | null;
   /** SHA-256 of the secret, as hex: a secret of 128 random bits needs no slow hash. */
   readonly hash: string;
@@ -22,7 +22,7 @@ export interface StoredToken {
   readonly from: readonly string[] | null;
   readonly lastUsedAt: number | null;
   readonly lastUsedFrom: string | null;
-  /** When the log said last that it ends soon. */
+  /** The time at which the log last said that the token ends soon. */
   readonly warnedAt: number | null;
 }
 
@@ -67,7 +67,7 @@ export interface AuthState extends AsyncDisposable {
    * written nobody is kept waiting.
    */
   useToken(id: string, at: number, from: string): Promise<void>;
-  /** Writes down that the log said that it ends soon; like a use. */
+  /** Records that the log said that the token ends soon. Like a use, it is written later. */
   warnedOfToken(id: string, at: number): Promise<void>;
   logins(): Promise<readonly StoredLogin[]>;
   login(id: string): Promise<StoredLogin | undefined>;

@@ -25,19 +25,22 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
-/** From version 1. */
+/** The columns that were added after version 1. */
 const ADDITIONS = `
   ALTER TABLE token ADD COLUMN owner_id TEXT;
   ALTER TABLE token ADD COLUMN warned_at INTEGER;
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
-/** Milliseconds. How long a writer waits for another, and how soon another's change is seen where the file system tells nothing. */
+/**
+ * In milliseconds: how long a writer waits for another one, and how soon another process's change is noticed
+ * if the file system reports none.
+ */
 const BUSY_TIMEOUT = 5_000;
 const LOOK_EVERY = 500;
 /** Milliseconds. Each write is synced, so that one for each use would be what issuing a token costs. */
 const WRITE_USES_AFTER = 1_000;
-/** Milliseconds. When a checkpoint is tried again that a reader or a full disk prevented. */
+/** In milliseconds: the delay before a checkpoint is tried again that a reader or a full disk prevented. */
 const CHECKPOINT_AGAIN_AFTER = 1_000;
 
 /**
@@ -93,10 +96,11 @@ class SqliteState implements AuthState {
       this.#database.close();
       throw error;
     }
-    // What a kill left. PASSIVE, because others who have the file open would take TRUNCATE for a change.
+    // A killed process may have left a write-ahead log. PASSIVE, because other readers would take a TRUNCATE
+    // for a change.
     this.#isCheckpointed('PASSIVE');
     this.#seen = this.#dataVersion();
-    // What another process writes goes into this file first.
+    // A change by another process is written to this file first.
     const watched = [`${file}-wal`];
     this.#polling = pollAndWatch({ watched, interval: LOOK_EVERY, task: async () => this.#look() });
   }
@@ -146,7 +150,7 @@ class SqliteState implements AuthState {
 
   async putLogin(login: StoredLogin): Promise<void> {
     const { id, user, hash, credential, client, createdAt, expiresAt, lastUsedAt } = login;
-    // Without a checkpoint: whoever loses a remembered login gives the password again.
+    // This write needs no checkpoint: whoever loses a remembered login gives the password again.
     this.#write(
       'INSERT INTO login VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
       ...[id, user, hash, credential, client, createdAt, expiresAt, lastUsedAt],
@@ -240,7 +244,10 @@ class SqliteState implements AuthState {
     return done;
   }
 
-  /** For a change whose loss would make something good that is good no more, or the other way round. */
+  /**
+   * Writes a change that must not be lost, because its loss would make a withdrawn credential valid, or a
+   * valid one invalid.
+   */
   #change(sql: string, ...values: SQLInputValue[]): boolean {
     const done = this.#write(sql, ...values);
     if (done) this.#checkpoint();

@@ -63,7 +63,7 @@ export function createRefreshTokens({ users, state, clock, lifetime }: RefreshOp
       if (shown === undefined || lifetime === undefined) return undefined;
       const login = await state.login(shown.id);
       if (login === undefined || !isSecret(shown.secret, login.hash)) return undefined;
-      // A clock that was ahead when it was given would make it live longer.
+      // A token that was issued while the clock was ahead would otherwise live longer.
       if (login.createdAt > clock() + CLOCK_TOLERANCE) return undefined;
       const user = users.current.get(login.user);
       if (user === undefined || login.expiresAt <= clock() || passwordOf(user) !== login.credential)

@@ -25,7 +25,7 @@ export interface SigningKeys {
 /** Milliseconds: the longest life of a token, and the tolerance of clocks. */
 const OVERLAP = 360_000;
 
-/** How much longer the key of before counts, in milliseconds. */
+/** How much longer the previous key is accepted, in milliseconds. */
 export class KeyOverlap {
   readonly #monotonic: Clock;
   #mtimeMs: number | undefined;
@@ -79,7 +79,8 @@ export async function followSigningKeys(
     }
   };
   const live = new LiveValue(await read());
-  // Not its directory: the audit log grows there all the time, and nothing else would be told.
+  // Its directory is not watched: the audit log grows there all the time, and the key file is all that
+  // matters here.
   const watching = watchFiles({ state, seen, load, directories: [file], interval: SLOW_INTERVAL, log });
   return {
     get current() {

@@ -4,7 +4,7 @@ import { parseTag } from '../../registry/reference.ts';
 import { resolveRepository } from '../../registry/repository.ts';
 import { auditedLines } from '../audited-lines.ts';
 
-/** A pull, and the HTTP status of its answer. */
+/** A pull and the HTTP status of its answer. */
 export interface AuditedPull extends RecordedPull {
   readonly status: number;
 }

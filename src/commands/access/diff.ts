@@ -19,7 +19,7 @@ import { type AccessOptions, policyOf, valueOrPrint } from './policy.ts';
 import { everythingKnown } from './population.ts';
 
 export interface DiffOptions extends AccessOptions {
-  /** For all known users and repositories, whoever pulled what. */
+  /** Compares all known users and repositories, whether they were pulled or not. */
   readonly all?: boolean;
 }
 

@@ -14,7 +14,7 @@ import { type AccessOptions, openPolicy, readTime, shownRule, writeContent, writ
 export interface ExplainOptions extends AccessOptions {
   readonly from?: string;
   readonly at?: string;
-  /** Is private content asked for? Then a grant of public content only is no answer. */
+  /** True if the pull is of private content. A grant of public content alone does not allow it. */
   readonly private?: boolean;
 }
 
@@ -44,7 +44,7 @@ export async function explainAccess(
   return explanation.decision === 'allow' && (!asksPrivate || explanation.private) ? 0 : 1;
 }
 
-/** A subject that no login can have would be explained as if somebody had it. */
+/** Refuses a subject that no login can have, because an explanation would suggest that somebody has it. */
 function whyNobody({ subject }: Question, { data }: Policy): string | undefined {
   return subject.kind === 'oidc' ? whyNoFederatedSubject(subject.name, data.federations) : undefined;
 }

@@ -8,7 +8,10 @@ import { askRole } from '../ask-role.ts';
 import type { HomePaths } from '../home.ts';
 import { auditedPulls } from './audited-pulls.ts';
 
-/** The repositories that the running core has cached and those that were pulled, by the audit log. */
+/**
+ * Lists the repositories that the running core has cached and those that were pulled according to the audit
+ * log.
+ */
 export async function knownRepositories(config: Config, paths: HomePaths): Promise<ReadonlySet<string>> {
   const names = new Set((await cachedRepositories(paths)).map(({ name }) => name));
   for await (const { status, repository } of auditedPulls(config.log.audit))
@@ -16,18 +19,21 @@ export async function knownRepositories(config: Config, paths: HomePaths): Promi
   return names;
 }
 
-/** None where no core runs. */
+/** Returns an empty list if no core runs. */
 async function cachedRepositories({ coreSocket }: HomePaths): Promise<CachedRepositories> {
   const said = await askRole(coreSocket, { method: 'GET', path: '/cache', schema: CACHED_REPOSITORIES });
   return typeof said === 'string' ? [] : said.answer;
 }
 
-/** Which parts of a question are known here. A policy decides of all names alike, so its answer does not say it. Null: it cannot be told. */
+/**
+ * Which parts of a question exist here. A policy decides about all names alike, so its answer does not show
+ * that. Null means that it cannot be determined.
+ */
 export interface Known {
   readonly user: boolean | null;
   readonly upstream: boolean;
   readonly tag: boolean | null;
-  /** What the mirror knows of the repository. */
+  /** What the mirror knows about the repository. */
   readonly visibility: 'public' | 'private' | 'unknown';
 }
 
@@ -55,7 +61,7 @@ export async function findKnown(
   };
 }
 
-/** Null of subjects that are no users, and where the file cannot be read. */
+/** Null for subjects that are not users, and if the users file cannot be read. */
 async function isKnownUser(subject: Subject | undefined, { users }: HomePaths): Promise<boolean | null> {
   const name = subject && nameOf(subject);
   if (name === undefined) return null;
@@ -63,7 +69,7 @@ async function isKnownUser(subject: Subject | undefined, { users }: HomePaths): 
   return 'value' in read ? read.value.has(name) : null;
 }
 
-/** What is not known, each as a clause. */
+/** Lists the unknown parts, each as a clause. */
 export function unknownIn(known: Known, { repository, tag }: Image, subject?: Subject): string[] {
   return [
     ...(known.user === false && subject ? [`${writeSubject(subject)} is not in users.yaml`] : []),

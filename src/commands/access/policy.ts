@@ -61,7 +61,7 @@ function placeOf({ source, line }: RuleData, paths: HomePaths): string {
   return `${inHome(path.resolve(source), paths)}:${line}`;
 }
 
-/** What a grant reaches. */
+/** Says which content a grant covers. */
 export function writeContent(reachesPrivate: boolean): string {
   return reachesPrivate ? 'private content too' : 'public content only';
 }

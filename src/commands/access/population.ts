@@ -9,7 +9,7 @@ import { type Repository, resolveRepository } from '../../registry/repository.ts
 
 const ANY_UPSTREAM = { upstreams: { has: () => true }, self: new Set<string>() };
 
-/** Stands for everybody who has logged in and is not named. */
+/** Stands for everybody who has logged in and whom no policy names. */
 const ANYBODY_ELSE: Subject = { kind: 'user', name: '(anybody else)' };
 
 interface Everything {
@@ -47,7 +47,9 @@ export function everythingKnown({ policies, users, pulls, repositories }: Everyt
   };
 }
 
-/** As in the files; a pattern such as `cert:prod-*` stands for those whom it means. */
+/**
+ * The subjects that the files name. A pattern such as `cert:prod-*` represents all subjects that it matches.
+ */
 function namedIn({ data }: Policy): string[] {
   const inRules = data.rules.flatMap(({ to }) => to);
   return [...inRules, ...Object.values(data.groups).flat()].filter(

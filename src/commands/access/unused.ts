@@ -27,7 +27,7 @@ export async function listUnusedRules(
   if (read === undefined) return 2;
   const pulls = [];
   for await (const pull of auditedPulls(read.config.log.audit, systemClock() - since)) pulls.push(pull);
-  // Of an empty record every rule would be unused.
+  // With an empty record every rule would be unused.
   const unused = pulls.length === 0 ? [] : unusedRules(read.policy, pulls);
   if (options.json) {
     printJson(terminal.stdout, {

@@ -17,7 +17,10 @@ import {
 } from './policy.ts';
 
 export interface WhoCanOptions extends AccessOptions {
-  /** Is private content asked for? Then whoever may pull public content only does not count. */
+  /**
+   * True if the question is about private content. Subjects who may pull only public content are then left
+   * out.
+   */
   readonly private?: boolean;
 }
 
@@ -71,7 +74,7 @@ function asJson({ who, rules, deniedBy, ...rest }: Answerable, paths: HomePaths)
 
 interface Shown {
   readonly isMissing: (who: string) => boolean;
-  /** What is not known of the image, for the first line. */
+  /** The unknown parts of the image, for the first line. */
   readonly unknown: string;
   readonly paths: HomePaths;
   readonly terminal: Terminal;

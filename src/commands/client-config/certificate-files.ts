@@ -33,7 +33,10 @@ export function caFile({ ca }: Mirror, directory: string): ClientFile[] {
   return ca === undefined ? [] : [{ path: `${directory}/ca.crt`, mode: 0o644, content: { text: ca } }];
 }
 
-/** Does the certificate count? At `/v2/` itself the mirror answers 401 to a certificate alone, because a login is asked for there. */
+/**
+ * The command that tests the certificate. It does not ask for `/v2/` itself, where the mirror answers 401 to
+ * a certificate alone because it asks for a login there.
+ */
 export function curlLine({ url, upstreams }: Mirror, { ca, certificate, key }: CertificatePaths): string {
   const trust = ca === undefined ? '' : `--cacert ${ca} `;
   // To curl, what follows a colon is a passphrase.

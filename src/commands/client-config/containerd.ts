@@ -3,12 +3,15 @@ import { hostsFiles } from './hosts-toml.ts';
 import { type Asked, auditLine, HUB_HOSTS, type Kit } from './kit.ts';
 
 const ROOT = '/etc/containerd/certs.d';
-/** Not the mirror's own directory: containerd would show the pair for names that begin with the mirror's too, and no login. */
+/**
+ * This is not the mirror's own directory, because containerd would then present the pair, and no login, for
+ * names that begin with the mirror's name.
+ */
 const PAIR = '/etc/containerd/hubgate';
 
 const PUSH = 'A push to these registries fails, and says so: the mirror serves pulls only.';
 
-/** For the kubelet's pulls and for ctr. */
+/** Configures the kubelet's pulls and ctr. */
 export function containerdKit({ mirror, name, strict }: Asked): Kit {
   const directory = `${ROOT}/${mirror.host}`;
   const paths = certificatePaths(mirror, directory, PAIR);

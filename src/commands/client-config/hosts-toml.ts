@@ -29,8 +29,8 @@ export function hostsFiles(
 }
 
 /**
- * For names that begin with the mirror's own: without this file a daemon that reads `hosts.toml` shows for these the pair that
- * lies in the same directory, and never presents the login.
+ * The file for names that begin with the mirror's own name. Without it a daemon that reads `hosts.toml`
+ * presents for these names the pair in the same directory, and never the login.
  */
 export function ownHostsFile(mirror: Mirror, root: string, paths: CertificatePaths): ClientFile {
   const settings = caLines(paths);

@@ -4,7 +4,10 @@ import { type Account, type Asked, auditLine, HUB_HOSTS, type Kit, type Refusal 
 const TOKEN_FILE = 'hubgate-token';
 const CA_DIRECTORY = '/etc/regctl';
 
-/** For regctl, which keeps its own settings, knows mirrors, and shows a mirror the login for the mirror. */
+/**
+ * Configures regctl. It keeps its own settings, knows mirrors, and presents to a mirror the login for that
+ * mirror.
+ */
 export function regctlKit({ mirror, name, strict }: Asked, account: Account): Kit | Refusal {
   if (!mirror.upstreams.includes('docker.io'))
     return { refusal: 'this kit is for a mirror of docker.io, which is not among the upstreams here' };

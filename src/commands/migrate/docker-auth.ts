@@ -27,7 +27,7 @@ export interface Migrated {
   readonly notes: readonly string[];
 }
 
-/** Those of its conditions that a rule can have. Every other one would be lost, and the rule be wider. */
+/** The conditions that a rule can have. Any other condition would be lost, and the rule would allow more. */
 const KNOWN = new Set(['account', 'name', 'ip', 'type', 'service']);
 /** Matches every text but the empty one, in the ways in which people write that. */
 const ANYBODY = /^\/(?:\^?\.\+\$?|\^?\.|\.\$)\/$/;
@@ -105,7 +105,7 @@ function pushNotes({ actions }: Entry, number: number, isPull: boolean): string[
     : [`entry ${number} allows no pull`, `entry ${number} refuses pulls there, so it is a deny here`];
 }
 
-/** Does it match no repository at all, such as the catalog? */
+/** True if the entry matches no repository, for example the catalog. */
 function isOfNoRepository({ match }: Entry): boolean {
   const type = match?.type;
   return typeof type === 'string' && /^[a-z]+$/.test(type) && type !== 'repository';
@@ -117,7 +117,7 @@ function reasonOf(part: Part): string {
 
 interface Circumstances {
   readonly effect: Migrated['effect'];
-  /** Does docker_auth admit those who have not logged in? It does for a user without a name. */
+  /** True if docker_auth admits clients without a login. It does if it has a user without a name. */
   readonly hasAnonymous: boolean;
 }
 
@@ -139,7 +139,7 @@ function migrateEntry({ match, comment }: Entry, circumstances: Circumstances): 
   return { text: `{ ${parts.join(', ')} }`, notes: [...(account.notes ?? []), ...(pull.notes ?? [])] };
 }
 
-/** The conditions that a rule here cannot have. */
+/** Lists the conditions that a rule here cannot have. */
 function lostConditions({ ip, type, service }: Readonly<Record<string, unknown>>): string[] {
   const lost: string[] = [];
   if (type !== undefined && !meansAll(type) && type !== 'repository') lost.push(`it is of type ${type}`);
@@ -153,12 +153,12 @@ function lostConditions({ ip, type, service }: Readonly<Record<string, unknown>>
 type Part =
   | {
       readonly text: string;
-      /** In what it is not what it was. */
+      /** The ways in which this part differs from the original. */
       readonly notes?: readonly string[];
     }
   | { readonly wrong: string };
 
-/** A deny loses nothing by meaning those who cannot log in there; an allow would win them. */
+/** A deny may also match clients who cannot log in there; an allow must not admit them. */
 function toOf(account: unknown, { effect, hasAnonymous }: Circumstances): Part {
   if (account === undefined || (typeof account === 'string' && ANYTHING.test(account))) {
     return hasAnonymous || effect === 'deny'
@@ -173,13 +173,13 @@ function toOf(account: unknown, { effect, hasAnonymous }: Circumstances): Part {
   if (typeof account !== 'string') return { wrong: 'its account is no text' };
   if (ANYBODY.test(account)) return { text: 'authenticated' };
   if (/[/*?[\]$\\]/.test(account)) return { wrong: `its account is the pattern ${account}` };
-  // A user there may be called what means everybody here, or a group.
+  // A user there may have a name that means everybody here, or a group.
   const why = whyNoName(account);
   if (why !== undefined) return { wrong: `its account is ${why}` };
   return { text: yamlText(isWordForEverybody(account) ? `user:${account}` : account) };
 }
 
-/** Of what has a text for every request. */
+/** True if the condition matches every request. */
 function meansAll(condition: unknown): boolean {
   return (
     condition === '*' ||
@@ -204,7 +204,7 @@ function pullOf(name: unknown): Part {
     return { text: 'library/*', notes: [note] };
   }
   const canonical = canonicalPattern(pattern);
-  // A repository may be called what means all of them here.
+  // A repository may have a name that means all repositories here.
   if (/^[a-z]+$/.test(pattern)) return { text: yamlText(`library/${pattern}`) };
   if ('wrong' in canonical) return { wrong: canonical.wrong };
   return { text: yamlText(pattern) };

@@ -1,4 +1,4 @@
-/** What YAML takes for a number, a truth value or nothing where it has no quotes. */
+/** Texts that YAML reads as a number, a truth value or nothing if they have no quotes. */
 const NO_TEXT = /^(?:[\d.e+-]+|0[xo][\da-f]+|true|false|null|yes|no|on|off|y|n)$/i;
 
 /** A text as it is written in a YAML file. JSON's texts are YAML's too. */

@@ -23,7 +23,7 @@ export class CacheLimit {
     this.#options = options;
   }
 
-  /** @throws if the disk cannot be asked. */
+  /** @throws if the free space of the disk cannot be read. */
   async bytes(): Promise<number> {
     const { maxSize, directory, store } = this.#options;
     if (maxSize !== 'auto') return maxSize;
@@ -32,13 +32,16 @@ export class CacheLimit {
     return this.#last;
   }
 
-  /** For reports: the same, or what it was when the disk could last be asked; 0 if it never could. */
+  /**
+   * The limit for reports: the current one, or the last one known if the free space cannot be read now; 0 if
+   * it never could.
+   */
   reported(): Promise<number> {
     return this.bytes().catch(() => this.#last);
   }
 }
 
-/** All in bytes. */
+/** Computes the limit; all numbers are in bytes. */
 export function autoSize({ used, free, total }: { used: number; free: number; total: number }): number {
   const reserve = Math.min(total * DISK_RESERVE.part, DISK_RESERVE.most);
   return Math.max(0, Math.floor(used + free - reserve));

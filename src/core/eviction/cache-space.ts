@@ -9,12 +9,12 @@ import type { CacheLimit } from './cache-limit.ts';
 export interface CacheSpaceOptions {
   readonly directory: string;
   readonly limit: Pick<CacheLimit, 'bytes'>;
-  /** Evicts so that so many bytes more fit. */
+  /** Evicts content until this many more bytes fit. */
   readonly makeRoom: (bytes: number) => Promise<void>;
   readonly log: Logger;
 }
 
-/** Thrown while a fill is under way that the cache has no space for. */
+/** Thrown by a fill under way if the cache has no space for it. */
 export class NoSpace extends Error {
   override readonly name = 'NoSpace';
 }
@@ -32,18 +32,20 @@ export interface MeasuredSpace {
   readonly most: number;
 }
 
-/** What a fill is to take. */
+/** The space that a fill asks for. */
 export interface WantedSpace {
   readonly digest: Digest;
-  /** Of the whole blob; undefined if the upstream does not announce it. */
+  /** The size of the whole blob; undefined if the upstream does not announce it. */
   readonly size: number | undefined;
-  /** Bytes of it that are here. */
+  /** The bytes of the blob that are here already. */
   readonly left: number;
 }
 
-/** Blobs whose sizes are remembered because they were too large: an upstream need not announce them. */
+/** The number of blobs that are remembered as too large, because an upstream need not announce sizes. */
 const REMEMBERED = 1_000;
-/** Bytes between two looks at the disk while a fill is under way: something else may fill it. */
+/**
+ * The bytes between two checks of the disk during a fill, because something else may fill the disk meanwhile.
+ */
 const LOOK_EVERY = 16 * 2 ** 20;
 
 /** Decides before and during a fill whether there is space for it, and counts what the fills under way have still to write. */
@@ -56,21 +58,27 @@ export class CacheSpace {
     this.#options = options;
   }
 
-  /** What there is, for a decision that waits for nothing: a body whose reading has not begun loses what has come of it. */
+  /**
+   * Measures the space before the response arrives, because `reserveOf` must not wait: a body that nobody
+   * reads yet loses the bytes that have arrived.
+   */
   async measure(): Promise<MeasuredSpace> {
     const { directory, limit } = this.#options;
     const [{ free, total }, most] = await Promise.all([diskSpace(directory), limit.bytes()]);
     return { free: free - floorOf(total), most };
   }
 
-  /** Undefined if `measured` is not enough. */
+  /** Returns undefined if the `measured` space is not enough. */
   reserveOf(measured: MeasuredSpace, wanted: WantedSpace): Reservation | undefined {
     const { size, left } = this.#known(wanted);
     const isEnough = size <= measured.most && this.#fits(measured, size - left);
     return isEnough ? this.#reservation(wanted, measured.most) : undefined;
   }
 
-  /** Makes room. Undefined if the blob does not fit; then it goes past the cache. @throws if the disk is full. */
+  /**
+   * Makes room. Returns undefined if the blob does not fit and must be passed on without caching. @throws if
+   * the disk is full.
+   */
   async reserve(wanted: WantedSpace): Promise<Reservation | undefined> {
     const { log, makeRoom } = this.#options;
     const { digest, size, left } = this.#known(wanted);

@@ -8,7 +8,7 @@ export interface EvictionRules {
   readonly unusedFor: number;
 }
 
-/** So many bytes go, the longest unused first, but nothing used since `before`. */
+/** Evicts this many bytes, least recently used first, and spares content used since `before`. */
 export interface EvictionStep {
   readonly bytes: number;
   readonly before: number;
@@ -18,7 +18,10 @@ export interface EvictionPlan {
   /** Everything that was last used before this time goes. */
   readonly unusedBefore: number;
   readonly unused: EvictionStep;
-  /** Further bytes that go if the first step leaves more than may be there: what is in use is larger than the cache. */
+  /**
+   * Further bytes to evict if the first step leaves more than the limit, because the content in use exceeds
+   * the cache.
+   */
   readonly inUse: EvictionStep;
 }
 

@@ -24,7 +24,7 @@ export interface Evicted {
 }
 
 export interface Sweep extends AsyncDisposable {
-  /** Evicts at once, so that `room` bytes more fit. */
+  /** Evicts at once until `room` more bytes fit. */
   now(room?: number): Promise<void>;
 }
 
@@ -58,7 +58,7 @@ class CacheSweep implements Sweep {
     return this.#sweeping;
   }
 
-  /** A minute is long enough for a busy cache to exceed its size by far. */
+  /** Schedules a sweep soon, because within a minute a busy cache can exceed its limit by far. */
   #later(): void {
     if (this.#stop.signal.aborted) return;
     this.#soon ??= setTimeout(() => {
@@ -76,7 +76,7 @@ class CacheSweep implements Sweep {
       if (evicted.blobs > 0) log.info(evicted, 'evicted');
       this.#isFailing = false;
     } catch (error) {
-      // Said once: on a disk that is read-only it fails every time.
+      // This is logged once, because on a read-only disk it fails every time.
       if (!this.#isFailing) log.error({ error: (error as Error).message }, 'nothing can be evicted');
       this.#isFailing = true;
     }
@@ -122,7 +122,7 @@ class CacheSweep implements Sweep {
     let first: string | undefined;
     while (!isEnough()) {
       const batch = await store.index.unusedSince(before, BATCH);
-      // An index that cannot be written names what has gone again and again.
+      // An index that cannot be written lists evicted content again and again.
       if (batch.length === 0 || batch[0]?.digest === first) return;
       first = batch[0]?.digest;
       for (const { digest, size } of batch) {

@@ -13,16 +13,19 @@ export interface DocumentAsking {
 
 export interface DocumentQuestion extends Omit<AskDocumentOptions, 'as'> {
   readonly repository: Repository;
-  /** Below the repository. */
+  /** The path below the repository. */
   readonly resource: string;
   /** The part of the resource that may be logged. */
   readonly name: string;
   readonly grant: Grant;
-  /** Why the bytes are not what was asked for, or undefined where they are. */
+  /** Returns why the bytes are not the document that was asked for; undefined if they are. */
   readonly unfit: (bytes: Buffer) => string | undefined;
 }
 
-/** An answer that is not what was asked for is trouble: an error page says nothing, and is not sent to clients as JSON. */
+/**
+ * Fetches a document. A wrong document counts as trouble: an error page proves nothing, and clients must not
+ * get it as JSON.
+ */
 export async function askDocument(
   { client, memberships, log }: DocumentAsking,
   { repository, resource, name, grant, unfit, ...ask }: DocumentQuestion,

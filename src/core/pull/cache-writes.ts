@@ -1,7 +1,7 @@
 import type { Logger } from '../../platform/log.ts';
 
 export interface CacheWritesOptions {
-  /** Writes something to the cache and takes it away again. Rejects if that fails. */
+  /** Writes a file to the cache and removes it again. Rejects if that fails. */
   readonly probe: () => Promise<void>;
   /** Milliseconds from a failure to the next probe. */
   readonly probeEvery: number;
@@ -55,7 +55,7 @@ export class CacheWrites implements AsyncDisposable {
   }
 
   #probeLater(): void {
-    // Further failures do not put it off.
+    // A further failure does not delay the probe.
     if (this.#isDisposed || this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;

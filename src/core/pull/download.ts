@@ -12,20 +12,23 @@ import type { ReceiveOptions } from './receive-blob.ts';
 
 export interface DownloadOptions {
   readonly digest: Digest;
-  /** Opens what an earlier fill has left. */
+  /** Opens the bytes that an earlier fill has left. */
   readonly begin: () => Promise<PartialContent>;
-  /** Does any repository contain the digest? */
+  /** Tells whether any repository contains the digest. */
   readonly isLinked: () => Promise<boolean>;
   readonly writes: CacheWrites;
   readonly space: CacheSpace;
   readonly log: Logger;
 }
 
-/** What an opening comes to. `unwritable`: the cache cannot be written or has no space for it, so there is no fill. */
+/**
+ * The result of an opening. `unwritable`: the cache cannot be written or has no space for the blob, so there
+ * is no fill.
+ */
 export type Opened = Answer<Fill> | { readonly kind: 'unwritable' };
 
 interface Beginning {
-  /** Was more left than the blob has? */
+  /** True if the earlier fill left more bytes than the blob has. */
   readonly isTooMuch: boolean;
   readonly measured: MeasuredSpace;
   readonly receive: ReceiveOptions;
@@ -39,11 +42,11 @@ const UNWRITABLE = { kind: 'unwritable' } as const;
  * yes begins the fill, and from then on the others share its bytes.
  */
 export class Download {
-  /** Settles when another download of this digest may begin: with the fill, where there was one. */
+  /** Settles when another download of this digest may begin: after the fill, if there was one. */
   readonly ended: Promise<Fill | undefined>;
   readonly #options: DownloadOptions;
   readonly #partial: Promise<PartialContent | undefined>;
-  /** Those that are being asked, and those that have said yes. */
+  /** The openings of repositories that are being asked or have confirmed the digest. */
   readonly #openings = new Map<RepositoryName, Promise<Opened>>();
   readonly #end = Promise.withResolvers<Fill | undefined>();
   #fill: Promise<Opened> | undefined;
@@ -60,34 +63,39 @@ export class Download {
     });
   }
 
-  /** Is it ending? Then it takes nobody any more. */
+  /** True if the download is ending. It then accepts no further repository. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
-  /** The fill, once a repository has said yes. It is for those only whose own repository has confirmed the digest. */
+  /**
+   * The fill, once a repository has confirmed the digest. Only callers whose own repository has confirmed it
+   * may read the fill.
+   */
   get fill(): Promise<Opened> | undefined {
     return this.#fill;
   }
 
-  /** The repository whose yes began the fill. */
+  /** The repository whose confirmation began the fill. */
   get filledFor(): RepositoryName | undefined {
     return this.#filledFor;
   }
 
-  /** Ends the fill if nobody reads it any more. Did it? */
+  /** Ends the fill if nobody reads it any more. Returns true if it did. */
   giveWay(): boolean {
     if (this.#running?.isAbandoned !== true) return false;
     this.#running.giveWay();
     return true;
   }
 
-  /** Is this repository being asked, or has it said yes? */
+  /** True if this repository is being asked or has confirmed the digest. */
   isOf(repository: RepositoryName): boolean {
     return this.#openings.has(repository);
   }
 
-  /** Asks for the bytes under the scope of one repository, once however many want them there. */
+  /**
+   * Asks for the bytes under the scope of one repository. All callers who want them there share one request.
+   */
   open(repository: RepositoryName, receive: ReceiveOptions, place: FillPlace): Promise<Opened> {
     const running = this.#openings.get(repository);
     if (running !== undefined) {
@@ -100,7 +108,7 @@ export class Download {
     return opened;
   }
 
-  /** Until the opening is refused, or the fill that it began has ended. */
+  /** Holds the place until the opening is refused, or until the fill that it began has ended. */
   async #holdPlace(repository: RepositoryName, opened: Promise<Opened>, place: FillPlace): Promise<void> {
     const answer = await opened.catch(() => undefined);
     if (answer?.kind === 'yes' && this.#filledFor === repository) await answer.value.ended;
@@ -135,7 +143,7 @@ export class Download {
     return this.#fill;
   }
 
-  /** A disk that does not say how much is free is not written to. */
+  /** A disk whose free space cannot be read is not written to. */
   #measure(): Promise<MeasuredSpace | undefined> {
     const { space, writes } = this.#options;
     return space.measure().catch((error: Error) => {
@@ -171,7 +179,10 @@ export class Download {
     return yes(fill);
   }
 
-  /** What an earlier fill has left stays as long as some repository contains the digest: a refusal of another is no word on that. */
+  /**
+   * Keeps the bytes of an earlier fill as long as some repository contains the digest, because another
+   * repository's refusal says nothing about that.
+   */
   async #refused(repository: RepositoryName, kind: Exclude<Opened['kind'], 'yes'>): Promise<void> {
     this.#openings.delete(repository);
     if (this.#openings.size > 0) return;

@@ -6,16 +6,16 @@ export type FillPlace = Disposable;
 export type TakenPlace = FillPlace | 'full' | 'late';
 
 export interface TakePlaceOptions {
-  /** Whose share it is counted on. */
+  /** The caller whose share counts the place. */
   readonly caller: string;
-  /** Milliseconds. */
+  /** The longest wait in milliseconds. */
   readonly deadline: number;
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal;
 }
 
 export interface FillPlacesOptions {
-  /** Is called now and then while callers wait. It may end a download that nobody reads. */
+  /** Called from time to time while callers wait. It may end a download that nobody reads. */
   readonly onWaiting: () => void;
   readonly bounds?: typeof FILL_PLACES;
 }
@@ -30,7 +30,7 @@ export class FillPlaces {
   readonly #options: FillPlacesOptions;
   readonly #bounds: typeof FILL_PLACES;
   readonly #taken = new Map<string, number>();
-  /** By callers, in the order in which they were last served. */
+  /** The waiting requests of each caller. The callers are in the order in which they were last served. */
   readonly #waiting = new Map<string, Set<Grant>>();
   #free: number;
   #length = 0;
@@ -95,7 +95,7 @@ export class FillPlaces {
     if (next === undefined) return;
     const [grant] = this.#waiting.get(next) ?? [];
     if (grant === undefined || !this.#remove(next, grant)) return;
-    // Whoever was served goes to the end.
+    // The caller that was served goes to the end of the order.
     const rest = this.#waiting.get(next);
     if (rest !== undefined && this.#waiting.delete(next)) this.#waiting.set(next, rest);
     grant(this.#place(next));
@@ -121,7 +121,7 @@ export class FillPlaces {
     return true;
   }
 
-  /** A download that is read now may be read by nobody a moment later. */
+  /** A download that somebody reads now may have no reader a moment later. */
   #watch(): void {
     this.#timer ??= setInterval(this.#options.onWaiting, this.#bounds.watchEvery).unref();
     queueMicrotask(this.#options.onWaiting);

@@ -15,13 +15,15 @@ export interface FillOptions extends ReceiveOptions {
   readonly partial: PartialContent;
   /** The answer to the request for the rest. */
   readonly first: BlobBody;
-  /** The space for it, which the fill gives back. */
+  /** The reserved space, which the fill releases. */
   readonly reservation: Reservation;
   readonly log: Logger;
   readonly writes: CacheWrites;
 }
 
-/** Thrown by a fill to itself when the cache cannot be read or written: the upstream is not to blame. */
+/**
+ * Thrown by a fill if the cache cannot be read or written, so that the failure is not blamed on the upstream.
+ */
 class CacheFault extends Error {
   override readonly name = 'CacheFault';
 
@@ -62,12 +64,14 @@ export class Fill {
     this.ended = this.#run();
   }
 
-  /** Can nobody begin to read it any more? Then whoever asks for the digest waits for `ended` and asks again. */
+  /**
+   * True if no further reader can begin. Whoever asks for the digest then waits for `ended` and asks again.
+   */
   get hasFailed(): boolean {
     return this.#isUnpublished || this.#progress.kind === 'failed' || this.#progress.kind === 'interrupted';
   }
 
-  /** Bytes that have come. */
+  /** The bytes that have arrived. */
   get written(): number {
     const progress = this.#progress;
     if (progress.kind === 'verified') return progress.size;
@@ -79,12 +83,15 @@ export class Fill {
     return this.#progress.kind === 'verified' ? this.#progress.size : this.#options.first.size;
   }
 
-  /** Does nobody read it? It has just begun while its first reader is on the way. */
+  /**
+   * True if the fill has no reader. A fill that has just begun does not count, because its first reader is on
+   * the way.
+   */
   get isAbandoned(): boolean {
     return this.#readers === 0 && performance.now() - this.#begunAt > FILL_PLACES.abandonedAfter;
   }
 
-  /** Counts a reader until the function that it returns is called. */
+  /** Counts a reader until the caller calls the returned function. */
   enter(): () => void {
     this.#readers++;
     return () => {
@@ -92,7 +99,10 @@ export class Fill {
     };
   }
 
-  /** Ends it, because others wait for a place and nobody reads it. What has come stays for the next fill. */
+  /**
+   * Ends the fill, because others wait for a place and nobody reads it. The bytes that have arrived stay for
+   * the next fill.
+   */
   giveWay(): void {
     this.#givingWay.abort();
   }
@@ -160,19 +170,22 @@ export class Fill {
     }
   }
 
-  /** What was received stays for a later fill, unless it is wrong or takes the space that is lacking. */
+  /**
+   * Ends the fill with an error. The received bytes stay for a later fill, unless they are wrong or take the
+   * space that is lacking.
+   */
   async #fail(error: Error): Promise<void> {
     const { partial, signal, log, writes } = this.#options;
     if (error instanceof CacheFault) writes.failed(error);
     else if (!signal.aborted) log.error({ digest: this.digest, error: error.message }, 'a fill failed');
-    // Readers of other repositories ask again, each under their own scope.
+    // Readers from other repositories ask again, each under their own scope.
     const goesOnElsewhere = isOfCache(error) || error instanceof RepositoryRefused || signal.aborted;
     this.#advance({ kind: goesOnElsewhere ? 'interrupted' : 'failed' });
     await (isOfCache(error) || error instanceof WrongBytes ? partial.discard() : partial.leave());
   }
 }
 
-/** Can the bytes be had past the cache? */
+/** True if the cache is the cause, so that the bytes can still be passed on without caching. */
 function isOfCache(error: Error | undefined): boolean {
   return error instanceof CacheFault || error instanceof NoSpace;
 }

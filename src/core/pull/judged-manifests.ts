@@ -6,13 +6,16 @@ import type { FoundContent } from '../store/recorded-content.ts';
 import type { Store } from '../store/store.ts';
 import { childrenOf, unfitManifest } from './manifest-document.ts';
 
-/** What the store has under a digest, judged as a manifest of one type; undefined where it has nothing. */
+/** The stored content of a digest, judged as a manifest of one type; undefined if the store has none. */
 export type JudgedManifest =
   | { readonly kind: 'fit'; readonly bytes: Buffer }
   | { readonly kind: 'unfit'; readonly why: string }
   | undefined;
 
-/** Judgements that found something unfit; others are in the index. */
+/**
+ * The most judgements that are remembered here because they found unfit content. The index records the
+ * others.
+ */
 const MAX_UNFIT = 1_000;
 
 /**
@@ -21,14 +24,17 @@ const MAX_UNFIT = 1_000;
  */
 export class JudgedManifests {
   readonly #store: Store;
-  /** By digest and type: content that is unfit stays so, and whoever asks again costs no further judgement. */
+  /**
+   * The reasons by digest and type. Unfit content stays unfit, so a repeated request costs no further
+   * judgement.
+   */
   readonly #unfit = new LRUCache<string, string>({ max: MAX_UNFIT });
 
   constructor(store: Store) {
     this.#store = store;
   }
 
-  /** `stored`: what the store has found already. */
+  /** Judges stored content. `stored` is what the store has found already. */
   async read(digest: Digest, mediaType: ManifestMediaType, stored?: FoundContent): Promise<JudgedManifest> {
     const { content } = this.#store;
     const found = stored ?? (await content.find(digest));

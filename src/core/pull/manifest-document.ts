@@ -44,7 +44,7 @@ export function unfitTags(bytes: Buffer): string | undefined {
   return isList ? undefined : 'not a list of tags';
 }
 
-/** The JSON object, or why there is none. */
+/** Returns the JSON object, or why there is none. */
 function readDocument(bytes: Buffer): Record<string, unknown> | string {
   const exceeded = exceededBound(bytes, DOCUMENT_BOUNDS);
   if (exceeded === 'depth') return `nested deeper than ${DOCUMENT_BOUNDS.depth} levels`;
@@ -60,7 +60,9 @@ function readDocument(bytes: Buffer): Record<string, unknown> | string {
   return document as Record<string, unknown>;
 }
 
-/** Is this fit manifest one of an attestation, as BuildKit writes it beside the images of an index? */
+/**
+ * True if this fit manifest belongs to an attestation, as BuildKit writes it beside the images of an index.
+ */
 export function isAttestation(bytes: Buffer): boolean {
   const { layers } = JSON.parse(bytes.toString('utf8'));
   return Array.isArray(layers) && layers.length > 0 && layers.every((layer) => isStatement(layer));
@@ -70,7 +72,7 @@ function isStatement(layer: unknown): boolean {
   return (layer as { mediaType?: unknown } | null)?.mediaType === 'application/vnd.in-toto+json';
 }
 
-/** Several fit indexes as one; a single one as it is. */
+/** Merges several fit indexes into one. A single index stays as it is. */
 export function joinIndexes(pages: readonly Buffer[]): Buffer {
   const [first] = pages;
   if (first !== undefined && pages.length === 1) return first;

@@ -31,29 +31,34 @@ export type Membership =
       readonly kind: 'linked';
       readonly link: Link;
       readonly head?: ContentHead;
-      /** Was the upstream asked? */
+      /** True if the upstream was asked. */
       readonly isAsked: boolean;
-      /** Milliseconds since the repository was last known to be readable, where the upstream could not be asked. */
+      /**
+       * Milliseconds since the repository was last known to be readable, if the upstream could not be asked.
+       */
       readonly staleFor?: number;
     }
   | { readonly kind: 'refused'; readonly answer: Refused };
 
-/** What is known of a repository without asking anybody. */
+/** The visibility of a repository as far as it is known without asking the upstream. */
 export interface KnownVisibility {
   readonly visible: Visible;
-  /** Milliseconds since the upstream last said so. */
+  /** Milliseconds since the upstream last confirmed it. */
   readonly age: number;
-  /** Milliseconds for which it goes on to be visible without anybody being asked. */
+  /** Milliseconds for which the repository stays visible without another question. */
   readonly holds: number;
 }
 
 /** What is known of a digest in a repository without asking anybody. */
 export interface Known extends KnownVisibility {
-  /** For a grant of public content only a link that the upstream has shown to anonymous. */
+  /**
+   * The link of the digest. For a grant of public content it is present only if the upstream has confirmed it
+   * to anonymous.
+   */
   readonly link: Link | undefined;
-  /** Is it time to ask whether the upstream has deleted it? */
+  /** True if it is time to ask whether the upstream has deleted the digest. */
   readonly isDue: boolean;
-  /** May the content be fetched without asking whether it may be read? */
+  /** True if the content may be fetched without first asking whether it may be read. */
   readonly mayFetch: boolean;
 }
 
@@ -71,20 +76,23 @@ export interface MembershipOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly staleIfError: number;
-  /** Milliseconds for which content stays that the upstream has deleted; infinite: as long as it is used. */
+  /**
+   * Milliseconds for which the cache keeps content that the upstream has deleted; infinite means as long as
+   * it is used.
+   */
   readonly keepDeleted: number;
   /** Milliseconds for a question whose answer only confirms what is cached. */
   readonly revalidationDeadline: number;
 }
 
-/** A digest, and how it is asked about. */
+/** A digest and the identity with which the core asks about it. */
 interface Question {
   readonly repository: Repository;
   readonly kind: LinkKind;
   readonly digest: Digest;
   readonly as: Identity;
   readonly known: Known;
-  /** Must a redirect be proved to be one of a registry that lets the asker read the repository? */
+  /** True if a redirect counts only once the registry is known to let the asker read the repository. */
   readonly isProof: boolean;
 }
 
@@ -106,7 +114,7 @@ export class Memberships {
   readonly #options: MembershipOptions;
   readonly #confirming = new SingleFlight<Asked>();
   readonly #reviewing = new SingleFlight<Answer<unknown>>();
-  /** Repositories of which the registry itself has answered the account. */
+  /** The repositories about which the registry itself has answered the service account. */
   readonly #answered: ExpiringCache<Repository>;
 
   constructor(options: MembershipOptions) {
@@ -132,7 +140,7 @@ export class Memberships {
     const found = await this.#options.index.link(repository.name, kind, digest);
     const visibility = await this.visibility(repository, grant);
     const link = found !== undefined && this.#counts(found, grant) ? found : undefined;
-    // What was pushed after a repository has become private must not be fetched by what was known of it before.
+    // A previous answer must not permit fetching content that was pushed after the repository became private.
     const isRecent = link !== undefined || visibility.age <= VISIBILITY_RECENT_FOR;
     const mayFetch = visibility.visible === 'visible' && isRecent;
     return { ...visibility, link, isDue: link !== undefined && this.#isDue(link), mayFetch };
@@ -144,7 +152,10 @@ export class Memberships {
     return isKept && (grant === 'private' || isPublic === true);
   }
 
-  /** Where what is deleted stays as long as it is used, nobody needs to know that it is. */
+  /**
+   * True if the digest must be checked again. If the cache keeps deleted content as long as it is used, no
+   * check is needed.
+   */
   #isDue({ checkedAt = 0 }: Link): boolean {
     const { clock, keepDeleted } = this.#options;
     const recheckAfter = Math.max(VISIBILITY_FRESH_FOR, Math.min(keepDeleted, DELETED_RECHECK_AFTER));
@@ -205,7 +216,7 @@ export class Memberships {
     }
     if (head.value.size !== undefined) await this.learn(repository, as, head);
     else if (!this.#isReadable(question)) {
-      // A redirect can lead to a login page as well as to the storage.
+      // A redirect can lead to a login page instead of the storage.
       if (!question.isProof) return head;
       const readable = await this.review(repository, as);
       if (readable.kind !== 'yes') return readable;
@@ -214,12 +225,15 @@ export class Memberships {
     return head;
   }
 
-  /** Has the registry itself answered the asker about this repository a while ago? */
+  /** True if the registry itself has recently answered the asker about this repository. */
   #isReadable({ repository, as, known }: Question): boolean {
     return as === 'account' ? this.#answered.get(repository.name) !== undefined : known.visible === 'visible';
   }
 
-  /** That a digest is not there is no word on the repository, which is asked for itself if the digest was there before. */
+  /**
+   * Handles a refusal. A missing digest says nothing about the repository, so the core asks about the
+   * repository itself if the digest was there before.
+   */
   async #refused({ repository, digest, as, known }: Question, answer: Refused): Promise<Asked> {
     const { link } = known;
     const isDeleted = answer.kind === 'no' && answer.reason === 'not-found';
@@ -239,9 +253,9 @@ export class Memberships {
   }
 
   /**
-   * Can this repository be read at all? Asked for its tags, and answered by the registry itself: a redirect is followed, and
-   * what is no list of tags is no answer. `isDoubted`: something was there that is not there any more, so that nothing
-   * counts as public until the upstream says so.
+   * Asks for the repository's tags to learn whether it can be read at all. The registry itself must answer: a
+   * redirect is followed, and an answer that is no list of tags does not count. `isDoubted`: content has
+   * disappeared, so nothing counts as public until the upstream confirms it.
    */
   review(repository: Repository, as: Identity, { isDoubted = false } = {}): Promise<Answer<unknown>> {
     return this.#reviewing.run(`${as} ${isDoubted} ${repository.name}`, async () => {

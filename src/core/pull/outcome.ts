@@ -7,9 +7,9 @@ export interface Refusal {
   readonly error: ErrorName;
   /** Seconds. */
   readonly retryAfter?: number;
-  /** Of a manifest that is not mirrored. */
+  /** The type of a manifest that is not mirrored. */
   readonly mediaType?: string;
-  /** Seconds since the upstream last said so, where it cannot be asked now. */
+  /** Seconds since the upstream last confirmed the answer, if it cannot be asked now. */
   readonly age?: number;
 }
 

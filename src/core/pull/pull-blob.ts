@@ -24,7 +24,7 @@ export type PulledBlob =
       readonly blob: 'stored';
       readonly file: string;
       readonly size: number;
-      /** Seconds since the repository was last known to be readable; of a `stale` answer. */
+      /** Seconds since the repository was last known to be readable; only for a `stale` answer. */
       readonly age?: number;
     }
   | { readonly blob: 'filling'; readonly fill: Fill }
@@ -43,11 +43,11 @@ export interface BlobPullOptions {
   readonly log: Logger;
 }
 
-/** Who asks for a blob. */
+/** Who asks for a blob, and for which part of it. */
 export interface BlobAsking {
-  /** On whose share of the upstream the download is counted. */
+  /** The share of the upstream on which the download is counted. */
   readonly share?: string | undefined;
-  /** The one range that is wanted, as `bytes=0-9`: a small part can come before the rest. */
+  /** The single wanted range, such as `bytes=0-9`. A small part can arrive before the rest. */
   readonly range?: string | undefined;
   /** Aborted when nobody waits for the answer any more. */
   readonly signal?: AbortSignal;
@@ -63,17 +63,17 @@ interface Opening {
   readonly digest: Digest;
   readonly joining: Joining;
   readonly download: Download;
-  /** Was it begun for this caller? */
+  /** True if the download began for this caller. */
   readonly isOwn: boolean;
 }
 
-/** Of a caller who joins an opening that has its place already. */
+/** The place of a caller who joins an opening that has a place already. */
 const NO_PLACE: FillPlace = { [Symbol.dispose]: () => {} };
 
 export class BlobPull implements AsyncDisposable {
   readonly #options: BlobPullOptions;
   readonly #downloads = new Map<Digest, Download>();
-  /** The upstreams that these come from. */
+  /** The upstreams of the running downloads. */
   readonly #upstreams = new Map<Digest, UpstreamHost>();
   readonly #places = new Map<UpstreamHost, FillPlaces>();
   readonly #ending = new AbortController();
@@ -113,7 +113,7 @@ export class BlobPull implements AsyncDisposable {
     const known = await memberships.known(repository, 'blob', digest, grant);
     const found = await store.content.find(digest);
     const running = this.#downloads.get(digest);
-    // What is fetched under the repository's own scope is confirmed by that; a fill of another repository is not.
+    // A fetch under the repository's own scope confirms the digest. A fill of another repository does not.
     const isOwn = found === undefined && (running?.fill === undefined || running.isOf(repository.name));
     if (known.mayFetch && isOwn) return this.#join(repository, digest, { ...asking, grant, isMember: false });
     const membership = await memberships.confirm(repository, 'blob', digest, grant, known);
@@ -132,7 +132,8 @@ export class BlobPull implements AsyncDisposable {
     const { store, client, memberships } = this.#options;
     const known = await memberships.known(repository, 'blob', digest, grant);
     const stored = await store.content.find(digest);
-    // Of what is not here nothing is told that the redirect does not lead to.
+    // If the content is not cached, the answer reveals nothing beyond what the redirect leads to, so the
+    // redirect needs no proof.
     const isProof = stored !== undefined;
     const membership = await memberships.confirm(repository, 'blob', digest, grant, known, { isProof });
     if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
@@ -163,10 +164,10 @@ export class BlobPull implements AsyncDisposable {
     const isFirst = running?.isOf(name) !== true;
     if (place === undefined && isFirst && shared === undefined) {
       const taken = await this.#takePlace(repository, joining);
-      // Meanwhile another may have begun it.
+      // Another caller may have begun the download meanwhile.
       return 'kind' in taken ? taken : this.#join(repository, digest, joining, taken);
     }
-    // A fill that the cache cannot take costs a download more than passing it by at once.
+    // A fill that the cache cannot store costs one more download than passing the blob on at once.
     if (running === undefined && this.#options.writes.isFailing)
       return this.#passBy(repository, digest, joining, place);
     const download = running ?? this.#begin(repository, digest);
@@ -197,7 +198,8 @@ export class BlobPull implements AsyncDisposable {
       deadline: limits.question,
       signal: signal === undefined ? this.#ending.signal : AbortSignal.any([signal, this.#ending.signal]),
     });
-    // A core that is ending refuses nobody for want of a place: who asks again is served by the next one.
+    // A core that is stopping does not refuse for lack of a place: the next core serves the caller who asks
+    // again.
     if (this.#ending.signal.aborted) return typeof taken === 'object' ? taken : NO_PLACE;
     if (taken === 'full') return { kind: 'refused', error: 'TOO_MANY_REQUESTS', retryAfter: 1 };
     return taken === 'late' ? { kind: 'refused', error: 'UPSTREAM_TIMEOUT' } : taken;
@@ -271,7 +273,7 @@ export class BlobPull implements AsyncDisposable {
         await memberships.learn(repository, 'account', answer);
         await store.index.removeLink(repository.name, digest);
       }
-      // Whoever has a grant of public content comes here only if the repository is known to be public.
+      // A caller with a grant of public content comes here only if the repository is known to be public.
       if (answer.kind === 'yes')
         await store.index.putLink(repository.name, digest, {
           kind: 'blob',

@@ -56,7 +56,7 @@ export class DocumentPull {
     return { kind: 'found', cache: 'fill', ...listed(bytes, link) };
   }
 
-  /** What was listed before is not any more: that can be a word on the whole repository. */
+  /** Removes the stored list after the upstream refused it. The refusal can concern the whole repository. */
   async #takeBack(repository: Repository, key: string, grant: Grant): Promise<void> {
     const { index, memberships } = this.#options;
     if ((await index.document(repository.name, key)) === undefined) return;

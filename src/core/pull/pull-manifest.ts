@@ -45,16 +45,16 @@ export interface ManifestPullOptions {
 
 type Method = 'GET' | 'HEAD';
 
-/** How a manifest is to be had. */
+/** How the core obtains and answers a manifest. */
 interface Delivery {
   readonly method: Method;
   readonly grant: Grant;
   readonly cache: CacheState;
-  /** What the store has found under its digest already. */
+  /** The content that the store has found under the digest. */
   readonly stored?: FoundContent;
 }
 
-/** What a tag was, and what it is said to be now. */
+/** The stored entry of a tag and the upstream's current answer about it. */
 interface ToldTag {
   readonly entry: TagEntry | undefined;
   readonly head: ManifestHead;
@@ -123,7 +123,10 @@ export class ManifestPull {
       : this.#deliverStale(repository, entry, { method, grant });
   }
 
-  /** That there is no such tag of referrers is written down for later trouble, until there is one. */
+  /**
+   * Records that the upstream has no such referrers tag, so that the core can answer when the upstream is
+   * unreachable.
+   */
   async #noteReferrers(
     repository: Repository,
     tag: Tag,
@@ -139,7 +142,7 @@ export class ManifestPull {
       await referrers.remove(repository, `manifests/${tag}`, grant);
   }
 
-  /** The 404 for a tag of referrers, where the upstream cannot be asked and it is known that there is none. */
+  /** Answers 404 for a referrers tag if the upstream cannot be asked and the tag is known not to exist. */
   async #withoutReferrers(repository: Repository, tag: Tag, grant: Grant): Promise<Refusal | undefined> {
     const { referrers } = this.#options;
     const subject = subjectOf(tag);
@@ -209,7 +212,10 @@ export class ManifestPull {
     await index.putLink(repository.name, digest, { kind: 'manifest', ...facts });
   }
 
-  /** One upstream HEAD, however many ask; remembered, and a tag that is gone taken back from those who are told so. */
+  /**
+   * Sends one upstream HEAD for all callers and remembers the answer. If the tag is gone, it is removed for
+   * the identity that asked.
+   */
   #revalidate(
     repository: Repository,
     tag: Tag,
@@ -314,7 +320,7 @@ export class ManifestPull {
     { digest, mediaType, size }: ManifestHead,
     { method, grant, cache, stored }: Delivery,
   ): Promise<Outcome<PulledManifest>> {
-    // An upstream can name the digest of anything that is here.
+    // An upstream can name the digest of any content that is cached here.
     if (size > MAX_DOCUMENT_SIZE) return this.#refuse(repository, digest, 'larger than 4 MiB');
     if (method === 'HEAD') return { kind: 'found', cache, digest, mediaType, size };
     const judged = await this.#judged.read(digest, mediaType, stored);
@@ -357,14 +363,17 @@ export class ManifestPull {
       await store.content.publish(digest, bytes, mediaType).catch((error) => writes.failed(error));
     if (writes.isFailing) writes.passed();
     await store.index.putChildren(digest, children);
-    // Whoever has a grant of public content comes here only if the repository is known to be public.
+    // A caller with a grant of public content comes here only if the repository is known to be public.
     const facts = { public: grant === 'public', checkedAt: clock() };
     await store.index.putLink(repository.name, digest, { kind: 'manifest', mediaType, ...facts });
     return answer;
   }
 }
 
-/** For a grant of public content only what the upstream has said to anonymous. */
+/**
+ * True if the entry counts for the grant. A grant of public content needs an answer that the upstream gave to
+ * anonymous.
+ */
 function counts({ public: isPublic }: TagEntry, grant: Grant): boolean {
   return grant === 'private' || isPublic === true;
 }

@@ -9,9 +9,9 @@ import type { Fill } from './fill.ts';
 export interface PulledPart {
   readonly blob: 'part';
   readonly start: number;
-  /** The offset behind its last byte. */
+  /** The offset after its last byte. */
   readonly end: number;
-  /** Of the whole blob. */
+  /** The size of the whole blob. */
   readonly size: number;
   readonly bytes: Buffer;
 }
@@ -28,14 +28,15 @@ export class PartPull {
     this.#client = client;
   }
 
-  /** Undefined where the fill is to be waited for. */
+  /** Returns undefined if the caller must wait for the fill. */
   async pull(
     repository: Repository,
     digest: Digest,
     fill: Pick<Fill, 'size' | 'written'>,
     range: string,
   ): Promise<PulledPart | undefined> {
-    // A client that goes on with a download asks for all that is left: it must not complete wrong bytes.
+    // A client that resumes a download asks for all remaining bytes. It must not complete its file with
+    // unverified bytes.
     if (range.endsWith('-')) return undefined;
     const { size } = fill;
     const part = size === undefined ? undefined : readRange(range, size);

@@ -14,7 +14,7 @@ import type { ReferrersMemory } from './referrers-memory.ts';
 
 export interface ReferrersPullOptions extends DocumentAsking {
   readonly memory: ReferrersMemory;
-  /** Milliseconds for all pages together. */
+  /** The deadline for all pages together, in milliseconds. */
   readonly deadline: number;
 }
 
@@ -24,7 +24,10 @@ export interface ReferrersPullOptions extends DocumentAsking {
  */
 const WITHOUT_ENDPOINT: readonly number[] = [400, 405, 406, 501];
 
-/** What refers to a manifest, such as its signatures. The upstream is asked each time; its last answer stays for trouble. */
+/**
+ * Pulls the referrers of a manifest, such as its signatures. The upstream is asked each time. Its last answer
+ * is used only when it cannot be asked.
+ */
 export class ReferrersPull {
   readonly #options: ReferrersPullOptions;
   readonly #asking = new SingleFlight<Answer<Buffer>>();
@@ -54,7 +57,10 @@ export class ReferrersPull {
       : refusalOf(answer, 'MANIFEST_UNKNOWN');
   }
 
-  /** A list that is gone can be a word on the whole repository, which is asked for itself then. */
+  /**
+   * Handles a missing list. The refusal can concern the whole repository, so the core asks about the
+   * repository itself.
+   */
   async #remember(
     repository: Repository,
     resource: string,
@@ -73,7 +79,10 @@ export class ReferrersPull {
     if (answer.reason === 'not-found') await memory.put(repository, resource, grant, undefined);
   }
 
-  /** All pages as one index. A part of them is no answer: the signature that somebody looks for can be in the rest. */
+  /**
+   * Reads all pages into one index. An incomplete list is no answer, because the wanted signature can be on a
+   * missing page.
+   */
   async #askAll(repository: Repository, resource: string, grant: Grant): Promise<Answer<Buffer>> {
     const pages: Buffer[] = [];
     const started = performance.now();
@@ -92,7 +101,7 @@ export class ReferrersPull {
         deadline,
         ...(pages.length === 0 && { absentBy: WITHOUT_ENDPOINT }),
       });
-      // That a further page is not there does not say that nothing refers to the manifest.
+      // A missing further page does not mean that the manifest has no referrers.
       if (page.kind === 'no' && pages.length > 0)
         return cannot('failed', `${repository.name}/${resource}: a further page is refused`);
       if (page.kind !== 'yes') return page;

@@ -20,7 +20,7 @@ class BrokenOff extends Error {
   override readonly name: string = 'BrokenOff';
 }
 
-/** The repository that the bytes come from says no. That is no word on any other repository. */
+/** The repository that sends the bytes has refused. Its refusal says nothing about any other repository. */
 export class RepositoryRefused extends BrokenOff {
   override readonly name = 'RepositoryRefused';
 }

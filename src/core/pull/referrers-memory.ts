@@ -14,22 +14,22 @@ export interface ReferrersMemoryOptions {
   readonly store: Store;
   readonly memberships: Memberships;
   readonly clock: Clock;
-  /** Milliseconds. */
+  /** The longest age of an answer, in milliseconds. */
   readonly staleIfError: number;
 }
 
-/** What the upstream said last time. */
+/** The upstream's last answer about referrers. */
 export interface RememberedReferrers {
-  /** Undefined where it said that there are none. */
+  /** Undefined if the upstream answered that there are none. */
   readonly bytes: Uint8Array | undefined;
-  /** Seconds since it said so. */
+  /** Seconds since the upstream's answer. */
   readonly age: number;
 }
 
-/** Bytes: about 1,000 descriptors. A longer answer is not stored. */
+/** The largest answer that is stored, in bytes: about 1,000 descriptors. */
 const MAX_STORED = 256 * 1024;
 
-/** Milliseconds; the same answer is not written again within this time. */
+/** The shortest time in milliseconds between two writes of the same answer. */
 const WRITE_AGAIN_AFTER = 60_000;
 
 /**
@@ -38,15 +38,16 @@ const WRITE_AGAIN_AFTER = 60_000;
  */
 const REFERRERS_TAG = /^(sha256)-([0-9a-f]{64})(?:\.(?:sig|att|sbom))?$/;
 
-/** The manifest that a tag of referrers speaks of; undefined where the tag is another one. */
+/** Returns the manifest whose referrers the tag lists; undefined for any other tag. */
 export function subjectOf(tag: Tag): Digest | undefined {
   const [, algorithm, hex] = REFERRERS_TAG.exec(tag) ?? [];
   return parseDigest(`${algorithm}:${hex}`);
 }
 
 /**
- * What upstreams have said of referrers, for when they cannot be asked: lists of them, and that there are none. Clients ask for
- * referrers before they run an image, and take anything except a list or a 404 for a failure of the whole pull.
+ * Remembers upstreams' answers about referrers, including that there are none, for times when they cannot be
+ * asked. Clients ask for referrers before they run an image, and any answer except a list or a 404 makes
+ * their whole pull fail.
  */
 export class ReferrersMemory {
   readonly #options: ReferrersMemoryOptions;
@@ -55,7 +56,7 @@ export class ReferrersMemory {
     this.#options = options;
   }
 
-  /** `bytes`: undefined where the upstream says that there are none. */
+  /** Stores an answer. `bytes` is undefined if the upstream says that there are none. */
   async put(
     repository: Repository,
     resource: string,
@@ -72,7 +73,7 @@ export class ReferrersMemory {
     else if (before !== undefined) await store.index.removeDocument(repository.name, key);
   }
 
-  /** Whatever its age. */
+  /** Returns the stored answer, whatever its age. */
   entry(repository: Repository, resource: string, grant: Grant): Promise<DocumentEntry | undefined> {
     return this.#options.store.index.document(repository.name, storedAs(resource, grant));
   }
@@ -84,7 +85,7 @@ export class ReferrersMemory {
       await index.removeDocument(repository.name, key);
   }
 
-  /** What stands in for an upstream that cannot be asked; undefined where nothing does. */
+  /** Returns the answer that replaces the one of an unreachable upstream; undefined if there is none. */
   async recall(
     repository: Repository,
     resource: string,
@@ -100,8 +101,9 @@ export class ReferrersMemory {
   }
 
   /**
-   * Is this the manifest of an attestation that the cache has? Docker asks for the referrers of each one that it pulls, and goes
-   * on without them only after a 404. Nothing else is called unsigned unless the upstream has said so.
+   * True if this is the manifest of an attestation in the cache. Docker asks for the referrers of each
+   * attestation that it pulls, and continues without them only after a 404. The core calls nothing else
+   * unsigned unless the upstream has said so.
    */
   async isStoredAttestation(repository: Repository, digest: Digest, grant: Grant): Promise<boolean> {
     const { store, memberships } = this.#options;

@@ -16,7 +16,7 @@ export interface ContentStore {
    * published, left or discarded.
    */
   begin(digest: Digest): Promise<PartialContent>;
-  /** Writes something and takes it away again. Rejects if nothing can be written. */
+  /** Writes a file and removes it again. Rejects if nothing can be written. */
   probe(): Promise<void>;
   /** Every content that there is, in no order. */
   list(): AsyncIterable<ListedContent>;

@@ -33,7 +33,10 @@ import {
 const FILE_MODE = 0o640;
 const DIRECTORY_MODE = 0o750;
 const READ_SIZE = 1024 * 1024;
-/** Bytes: more than a small manifest, so that a disk is not called writable that has a few blocks left. */
+/**
+ * The size of a probe in bytes. It is larger than a small manifest, so that a disk with a few free blocks
+ * does not count as writable.
+ */
 const PROBE_SIZE = 1024 * 1024;
 
 /** The content store in a local directory. Fills that broke off a day ago are cleared away. */
@@ -48,7 +51,7 @@ export class FileContentStore implements ContentStore {
     this.#clock = clock;
   }
 
-  /** Each is made, and its entry synced, before anything can be published below it. */
+  /** Creates each directory and syncs its entry before anything can be published below it. */
   async makeDirectories(): Promise<void> {
     for (const directory of DIRECTORIES) await makeDirectory(path.join(this.#root, directory));
   }
@@ -79,7 +82,7 @@ export class FileContentStore implements ContentStore {
 
   async *list(): AsyncGenerator<ListedContent, void> {
     for (const directory of BLOB_DIRECTORIES) {
-      // On a disk that cannot be written it may not be made yet.
+      // The directory may not exist yet if the disk cannot be written.
       const entries = await opendir(path.join(this.#root, directory), { recursive: true }).catch(absent);
       for await (const entry of entries ?? []) {
         const digest = entry.isFile() ? digestOfBlob(path.basename(directory), entry.name) : undefined;
@@ -121,7 +124,7 @@ export class FileContentStore implements ContentStore {
         await handle.close();
       }
     } finally {
-      // Why it could not be written is worth more.
+      // The reason for which the write failed is more useful than this one.
       await unlink(file).catch(() => {});
     }
   }
@@ -217,7 +220,7 @@ class PartialFile implements PartialContent {
     await this.#handle.close().catch(() => {});
   }
 
-  /** What cannot be taken away is gone on with by the next fill, or cleared away a day later. */
+  /** Removes the partial file. If that fails, the next fill resumes it, or it is removed a day later. */
   async discard(): Promise<void> {
     await this.#handle.close().catch(() => {});
     await unlink(path.join(this.#root, this.file)).catch(() => {});

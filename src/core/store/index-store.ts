@@ -12,11 +12,11 @@ export interface IndexStore extends AsyncDisposable {
   /** Did it know of no content when it was opened? Then there may be some all the same. */
   readonly isNew: boolean;
 
-  /** Why what is written here does not outlive the process; undefined if it does. */
+  /** Why writes do not outlive this process; undefined if they do. */
   readonly failure: Error | undefined;
-  /** Is called when something could not be written because of the disk. */
+  /** Called when a write failed because of the disk. */
   onFailure: ((error: Error) => void) | undefined;
-  /** Writes down what could not be written. Rejects while it cannot be. */
+  /** Writes the changes that could not be written before. Rejects while that is impossible. */
   probe(): Promise<void>;
 
   /**
@@ -44,8 +44,9 @@ export interface IndexStore extends AsyncDisposable {
   putVisibility(repository: RepositoryName, entry: VisibilityEntry): Promise<void>;
 
   /**
-   * What stood at `resource` below the repository; a number of them is stored for each repository. That nothing stands there is
-   * stored as no bytes, and only of a repository of which more is known.
+   * The document last stored at `resource` below the repository. Each repository has a bounded number of
+   * them. No bytes mean that nothing exists there; that is stored only for a repository about which more is
+   * known.
    */
   document(repository: RepositoryName, resource: string): Promise<DocumentEntry | undefined>;
   putDocument(repository: RepositoryName, resource: string, entry: DocumentEntry): Promise<void>;
@@ -62,7 +63,7 @@ export interface IndexStore extends AsyncDisposable {
 
   content(digest: Digest): Promise<ContentEntry | undefined>;
   putContent(digest: Digest, entry: ContentEntry): Promise<void>;
-  /** Records that content was judged, and is a manifest of this type. */
+  /** Records that content was judged to be a manifest of this type. */
   putManifestType(digest: Digest, mediaType: ManifestMediaType): Promise<void>;
   removeContent(digest: Digest): Promise<void>;
   /** What a manifest names: where it is used, so are they. */
@@ -94,7 +95,7 @@ export interface ContentEntry {
   readonly usedAt: number;
   /** When its bytes were last compared with the digest. */
   readonly checkedAt: number;
-  /** The type of manifest that its bytes were judged to be; undefined while they were not judged. */
+  /** The type of manifest that the bytes were judged to be; undefined until they are judged. */
   readonly manifestType?: ManifestMediaType;
 }
 
@@ -106,7 +107,7 @@ export interface UnusedContent {
 export interface RepositoryEntry {
   readonly name: RepositoryName;
   readonly visibility: 'public' | 'private' | undefined;
-  /** When the upstream last said so, in milliseconds since the epoch. */
+  /** When the upstream last confirmed the visibility, in milliseconds since the epoch. */
   readonly visibilityCheckedAt?: number;
   /** Links. */
   readonly digests: number;
@@ -126,7 +127,7 @@ export type Link = LinkFacts &
   ({ readonly kind: 'manifest'; readonly mediaType: ManifestMediaType } | { readonly kind: 'blob' });
 
 interface LinkFacts {
-  /** Has the upstream shown it to anonymous? What it has once is not taken back by what the account learns. */
+  /** True if the upstream has shown it to anonymous. An answer to the service account never revokes that. */
   readonly public?: boolean;
   /** When the upstream was last asked about it, in milliseconds since the epoch. */
   readonly checkedAt?: number;
@@ -140,7 +141,7 @@ export interface TagEntry {
   readonly size: number;
   /** When the upstream last said so, in milliseconds since the epoch. */
   readonly checkedAt: number;
-  /** Has it said so to anonymous? */
+  /** True if the upstream gave this answer to anonymous. */
   readonly public?: boolean;
 }
 

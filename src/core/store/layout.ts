@@ -18,7 +18,7 @@ export const INDEX_FILE = 'index.db';
 /** Is there while a core runs: one that finds it knows that the last one did not end well. */
 export const RUNNING_FILE = 'RUNNING';
 export const PARTIAL_DIRECTORY = 'partial';
-/** Is written and taken away again to see whether anything can be written. */
+/** The file that is written and removed to learn whether the disk can be written. */
 export const PROBE_FILE = `${PARTIAL_DIRECTORY}/probe`;
 const ASIDE_DIRECTORY = 'aside';
 export const BLOB_DIRECTORIES = ['blobs/sha256', 'blobs/sha512'];

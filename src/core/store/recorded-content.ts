@@ -6,7 +6,7 @@ import type { ContentStore, ListedContent, PartialContent, StoredContent } from 
 import type { IndexStore } from './index-store.ts';
 
 export interface FoundContent extends StoredContent {
-  /** The type of manifest that it was judged to be; undefined while it was not judged. */
+  /** The type of manifest that it was judged to be; undefined until it is judged. */
   readonly manifestType?: ManifestMediaType;
 }
 
@@ -19,7 +19,7 @@ export class RecordedContent implements ContentStore {
   readonly #index: IndexStore;
   readonly #clock: Clock;
   readonly #log: Logger;
-  /** Is called when there is more content than before. */
+  /** Called when the store has received new content. */
   onPublished: (() => void) | undefined;
   #uses = new Map<Digest, number>();
   #flushing: Promise<void> = Promise.resolve();
@@ -58,12 +58,12 @@ export class RecordedContent implements ContentStore {
     return (await this.find(digest)) === undefined ? undefined : this.readFound(digest);
   }
 
-  /** The bytes of what `find` has just found. */
+  /** Reads the bytes of content that `find` has just found. */
   readFound(digest: Digest): Promise<Buffer | undefined> {
     return this.#unlessBroken(digest, this.#content.read(digest));
   }
 
-  /** Content that cannot be read or set aside is as good as absent: it is fetched again. */
+  /** Treats content that cannot be read or quarantined as absent, so that it is fetched again. */
   async #unlessBroken<T>(digest: Digest, task: Promise<T>): Promise<T | undefined> {
     try {
       return await task;
@@ -73,7 +73,7 @@ export class RecordedContent implements ContentStore {
     }
   }
 
-  /** `manifestType`: of a manifest that was judged. */
+  /** `manifestType` is set for a manifest that was judged. */
   async publish(digest: Digest, bytes: Uint8Array, manifestType?: ManifestMediaType): Promise<void> {
     await this.#content.publish(digest, bytes);
     await this.#published(digest, bytes.length, manifestType);

@@ -36,7 +36,8 @@ export function scrub({ store, directory, clock, log }: ScrubOptions): AsyncDisp
           );
         return undefined;
       });
-      // Also if that failed: what cannot be read or set aside must not be in the way of the rest.
+      // This also happens after a failure, because content that cannot be read or quarantined must not delay
+      // the rest.
       if (!signal.aborted) await store.index.putChecked(digest, clock());
       return size === undefined
         ? SCRUB.afterFailure

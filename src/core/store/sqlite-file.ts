@@ -30,10 +30,12 @@ class ForeignVersion extends Error {
   override readonly name = 'ForeignVersion';
 }
 
-/** The database of an index. */
+/** The open database of an index. */
 export interface OpenIndexFile {
   readonly database: DatabaseSync;
-  /** Why this is a substitute for the file, which the disk does not let be written; undefined if it is the file. */
+  /**
+   * Why this is a substitute for a file on a disk that cannot be written; undefined if it is the file itself.
+   */
   readonly failure?: Error;
 }
 

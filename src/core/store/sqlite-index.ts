@@ -32,8 +32,8 @@ import {
 import { type OpenDatabase, prepare } from './sqlite-statements.ts';
 
 /**
- * Of each repository: callers choose how long the pages of a list of tags are, and so how many there can be, and for which
- * digests they ask what refers to them.
+ * The most documents for each repository. Callers choose the page size of a list of tags, and the digests
+ * whose referrers they ask for, so they determine how many different documents exist.
  */
 const DOCUMENTS_KEPT = { tags: 20, others: 500 };
 

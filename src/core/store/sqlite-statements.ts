@@ -75,12 +75,12 @@ const COUNTS = `
   END;
 `;
 
-/** Content that was there before is judged when it is next asked for as a manifest. */
+/** Content from before this version is judged when it is next requested as a manifest. */
 const JUDGEMENTS = 'ALTER TABLE content ADD COLUMN manifest_type TEXT;';
 
 /**
- * What was learnt before of a repository that is public was given to everybody, and goes on to be. A list of tags does not say
- * who read it, and is read again.
+ * Knowledge about a public repository was given to everybody before, and stays so. A stored list of tags does
+ * not say who read it, so it is read again.
  */
 const PUBLICITY = `
   ALTER TABLE link ADD COLUMN public INTEGER NOT NULL DEFAULT 0;
@@ -156,7 +156,7 @@ const CHANGE = {
   removeChildren: 'DELETE FROM child WHERE parent = ?',
   touch: 'UPDATE content SET used_at = ?2 WHERE digest = ?1 AND used_at < ?2',
   putChecked: 'UPDATE content SET checked_at = ? WHERE digest = ?',
-  /** Changes nothing, and is written all the same. */
+  /** A statement that changes nothing but is written to disk all the same. */
   probe: 'UPDATE total SET blobs = blobs',
   begin: 'BEGIN IMMEDIATE',
   commit: 'COMMIT',

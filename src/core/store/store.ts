@@ -23,7 +23,7 @@ export interface Store extends AsyncDisposable {
   readonly wasUnclean: boolean;
   /** Why the cache could not be written when it was opened; undefined if it could. */
   readonly failure: Error | undefined;
-  /** Makes what is missing of the cache, and writes something. Rejects if that fails. */
+  /** Creates the missing parts of the cache and writes a test file. Rejects if that fails. */
   probe(): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ export async function openStore(directory: string, log: Logger, clock: Clock): P
   };
   const unmade = await unlessUnwritable(directory, make);
   await using stack = new AsyncDisposableStack();
-  // The index comes before what others may be writing: it is the lock.
+  // The index is opened before anything that another core may write, because the index is the lock.
   const index = stack.use(openSqliteIndex(path.join(directory, INDEX_FILE), log));
   const uncleared = await unlessUnwritable(directory, () => files.clearPartials());
   const content = new RecordedContent(files, index, clock, log);
@@ -68,7 +68,7 @@ export async function openStore(directory: string, log: Logger, clock: Clock): P
   };
 }
 
-/** Why `task` could not write to the cache; undefined if it could. */
+/** Returns why `task` could not write to the cache; undefined if it could. */
 async function unlessUnwritable(directory: string, task: () => Promise<void>): Promise<Error | undefined> {
   try {
     await task();

@@ -3,7 +3,7 @@ export type Answer<T> = { readonly kind: 'yes'; readonly value: T } | Refused;
 
 export type Refused =
   | { readonly kind: 'no'; readonly reason: 'unauthorized' | 'not-found' }
-  /** It is there, as a manifest of a type that is not mirrored. */
+  /** The content exists, as a manifest of a type that is not mirrored. */
   | { readonly kind: 'no'; readonly reason: 'unsupported'; readonly mediaType: string }
   | { readonly kind: 'cannot'; readonly trouble: Trouble };
 

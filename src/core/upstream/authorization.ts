@@ -18,7 +18,10 @@ export interface AuthorizationHeader {
   readonly value: string | undefined;
   /** Was its token fetched for this very request? */
   readonly fresh: boolean;
-  /** Why it carries nothing: the token service that was known could not be asked. The upstream may name another one now. */
+  /**
+   * Why the request carries no authorization: the known token service could not be asked. The upstream may
+   * name another one now.
+   */
   readonly unanswered?: { readonly realm: URL; readonly trouble: Refused };
 }
 
@@ -122,7 +125,7 @@ class ChallengeAuthorization implements Authorization {
     if (scheme.kind === 'bearer' && refused.value !== undefined)
       this.#tokens.drop(this.#tokenRequest(scheme, scope, identity), refused.value.replace(/^Bearer /, ''));
     const header = await this.#headerOf(scheme, scope, identity);
-    // One odd challenge must not replace a token service that answers by one that does not.
+    // An unusual challenge must not replace a token service that answers with one that does not.
     if (header.kind === 'yes' || !isUnanswered(header)) this.#scheme = scheme;
     const isSame = header.kind === 'yes' && header.value.value === refused.value;
     return isSame ? (trouble ?? yes(undefined)) : header;
@@ -160,7 +163,10 @@ class ChallengeAuthorization implements Authorization {
   }
 }
 
-/** Is nothing to be had of the token service, so that another one may have taken its place? A refusal is an answer. */
+/**
+ * True if the token service gives no answer, so that another one may have replaced it. A refusal is an
+ * answer.
+ */
 function isUnanswered(answer: Refused): boolean {
   return answer.kind === 'cannot' && !['credential', 'limited'].includes(answer.trouble.cause);
 }

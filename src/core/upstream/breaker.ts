@@ -3,7 +3,10 @@ import type { Trouble } from './answer.ts';
 
 export interface BreakerOptions {
   readonly limits: Pick<CoreLimits, 'breakAfter' | 'breakWithin' | 'probeAfter' | 'probeAtMost'>;
-  /** Does the host answer? Asked in the background on a connection of its own, so that nobody has to wait for it. */
+  /**
+   * Tells whether the host answers. It asks in the background on its own connection, so that no caller has to
+   * wait.
+   */
   readonly probe: () => Promise<boolean>;
   readonly onChange: (trouble: Trouble | undefined) => void;
 }
@@ -11,9 +14,9 @@ export interface BreakerOptions {
 /** One request that failed. */
 export interface FailedRequest {
   readonly trouble: Trouble;
-  /** When it was begun, by the monotonic clock. */
+  /** The start of the request, by the monotonic clock. */
   readonly started: number;
-  /** The repository, or whatever else may be to blame for it alone. */
+  /** The repository, or another cause that may explain the failure without the host. */
   readonly about: string;
 }
 
@@ -24,11 +27,11 @@ export interface FailedRequest {
  */
 export class Breaker implements Disposable {
   readonly #options: BreakerOptions;
-  /** Monotonic times by what failed. */
+  /** The monotonic times of failures, by what failed. */
   readonly #failures = new Map<string, number>();
   #failuresInARow = 0;
   #lastSuccess = Number.NEGATIVE_INFINITY;
-  /** Until then a probe that was answered outweighs failures, whomever they concern. */
+  /** Until this time an answered probe outweighs failures, whatever they concern. */
   #vouchedUntil = Number.NEGATIVE_INFINITY;
   #trouble: Trouble | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -65,7 +68,7 @@ export class Breaker implements Disposable {
     else if (trouble.cause === 'timeout' || this.#failuresInARow >= breakAfter) void this.#suspect(trouble);
   }
 
-  /** One probe at a time decides whether the failure was the host's. */
+  /** One probe at a time decides whether the host caused the failure. */
   async #suspect(trouble: Trouble): Promise<void> {
     if (this.#isProbing) return;
     this.#isProbing = true;

@@ -2,25 +2,30 @@ import { Agent } from '../../platform/undici.ts';
 import type { CoreLimits } from '../limits.ts';
 import { type AddressKind, kindOfAddress, kindOfHost, lookupOnly } from './address.ts';
 
-/** The ways to hosts: `kept` connections serve request after request, `fresh` ones serve one each. */
+/**
+ * The connections to hosts: `kept` connections serve one request after another, `fresh` ones serve a single
+ * request.
+ */
 export interface Connections {
   readonly kept: Agent;
   readonly fresh: Agent;
 }
 
-/** Per origin: enough for a busy morning, and within what an abuse limit per address bears. */
+/**
+ * The most connections per origin. They suffice for a busy morning, and stay below abuse limits per address.
+ */
 const MAX_CONNECTIONS = 64;
-/** More per origin, for requests that are repeated and for probes. */
+/** Further connections per origin, for repeated requests and for probes. */
 const MAX_FRESH_CONNECTIONS = 16;
 
 type ConnectionLimits = Pick<CoreLimits, 'connect' | 'idle' | 'bodyIdle'>;
 
 /** All connections to upstreams, by the kind of address that they may lead to. */
 export class UpstreamConnections implements AsyncDisposable {
-  /** To the configured upstreams and their token services, wherever these are. */
+  /** Connections to the configured upstreams and their token services, at any address. */
   readonly direct: Connections;
   readonly #limits: ConnectionLimits;
-  /** One for each kind of address that redirects of some upstream may lead to. */
+  /** One set of connections for each kind of address to which redirects of some upstream may lead. */
   readonly #confined = new Map<AddressKind, Connections>();
 
   constructor(limits: ConnectionLimits) {
@@ -28,7 +33,10 @@ export class UpstreamConnections implements AsyncDisposable {
     this.direct = this.#open({});
   }
 
-  /** Where a redirect of `upstream` may go. Undefined if the target is written as an address of a kind that is not allowed. */
+  /**
+   * Returns the connections for a redirect of `upstream`; undefined if the target is an address of a kind
+   * that is not allowed.
+   */
   async towards(target: URL, upstream: URL): Promise<Connections | undefined> {
     if (target.origin === upstream.origin) return this.direct;
     const kind = upstream.protocol === 'http:' ? await kindOfHost(upstream.hostname) : 'public';
@@ -39,7 +47,7 @@ export class UpstreamConnections implements AsyncDisposable {
     return connections;
   }
 
-  /** Requests that wait for a connection. */
+  /** The most requests that wait for a connection. */
   get waiting(): number {
     const pools = this.#agents().flatMap(({ stats }) => Object.values(stats));
     return pools.reduce((sum, stats) => sum + ('queued' in stats ? Number(stats.queued) : 0), 0);

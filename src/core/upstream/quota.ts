@@ -10,7 +10,7 @@ export interface Quota {
   readonly readAt: number;
 }
 
-/** An address or an account's id: operators are shown it. */
+/** Matches an address or an account id. Operators see it. */
 const SOURCE = /^[\x21-\x7e]{1,100}$/;
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>;

@@ -44,7 +44,10 @@ export interface RegistryClient extends Disposable {
    * read or destroy the body.
    */
   getBlob(repository: Repository, digest: Digest, options: AskBlobOptions): Promise<Answer<BlobBody>>;
-  /** The bytes from `start` to before `end` of a blob of `size` bytes. They are not verified. */
+  /**
+   * Fetches the bytes from `start` up to, but not including, `end` of a blob of `size` bytes. They are not
+   * verified.
+   */
   getBlobPart(repository: Repository, digest: Digest, options: AskPartOptions): Promise<Answer<Buffer>>;
   /** A small JSON document below the repository: its tags, or what refers to one of its manifests. */
   getDocument(
@@ -93,7 +96,7 @@ export interface BlobBody extends BlobHead {
 }
 
 export interface AskDocumentOptions extends AskOptions {
-  /** Statuses that mean as much as 404 here. */
+  /** The statuses that mean the same as 404 here. */
   readonly absentBy?: readonly number[];
 }
 
@@ -278,7 +281,7 @@ function readBlobBody(
   return yes({ from: part.begins, size: part.total, body: response.body });
 }
 
-/** @throws where the body breaks off, or outlives the deadline. */
+/** @throws if the body breaks off or takes longer than the deadline. */
 async function readPart(
   response: UpstreamResponse,
   repository: Repository,
@@ -309,10 +312,13 @@ function sizeIn({ headers }: UpstreamResponse): number | undefined {
   return typeof length === 'string' && /^\d{1,15}$/.test(length) ? Number(length) : undefined;
 }
 
-/** RFC 9110 §8.3.1, without parameters. Everything else that stands in the header is not repeated. */
+/** Matches a media type (RFC 9110 §8.3.1) without its parameters. No other part of the header is repeated. */
 const MEDIA_TYPE = /^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}(?=[; ]|$)/;
 
-/** A manifest of a type that nobody here mirrors is an answer; a page of HTML is none. */
+/**
+ * Refuses an answer of another type: a manifest of a type that is not mirrored is `unsupported`, and a page
+ * of HTML is unfit.
+ */
 function unsupportedType(repository: Repository, type: unknown): Refused {
   const mediaType = parseUnmirroredMediaType(String(type ?? ''));
   if (mediaType !== undefined) return { kind: 'no', reason: 'unsupported', mediaType };

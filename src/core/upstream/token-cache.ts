@@ -115,7 +115,7 @@ async function fetchToken(
   }
 }
 
-/** @throws if the body breaks off, or outlives the deadline. */
+/** @throws if the body breaks off or takes longer than the deadline. */
 
 async function readToken(
   response: UpstreamResponse,

@@ -32,9 +32,9 @@ export interface UpstreamRequest {
   readonly signal: AbortSignal;
   /** Of a request to a token service: the upstream whose token it is to be. */
   readonly tokenOf?: UpstreamHost;
-  /** The repository, to which a failure is put down before it counts against the host. */
+  /** The repository that is blamed for a failure before the host is. */
   readonly about?: string;
-  /** On a new connection only, because an answer over another one was cut short. */
+  /** True if only a new connection will do, because an answer over another one was cut short. */
   readonly fresh?: true;
 }
 
@@ -136,7 +136,9 @@ class UndiciTransport implements Transport {
     return cannot('failed', `${upstream.host} redirects more than ${MAX_REDIRECTS} times`);
   }
 
-  /** One request to one host, unless that is left alone. What comes of it in the end says something of the host. */
+  /**
+   * Sends one request to one host, unless the host is left alone. Its result counts for or against the host.
+   */
   async #request(
     connections: Connections,
     url: URL,
@@ -161,7 +163,10 @@ class UndiciTransport implements Transport {
     }
   }
 
-  /** A kept connection may have been cut while it was idle, and any connection may be: every request here can be repeated. */
+  /**
+   * Sends a request, and repeats it if the connection was cut. An idle connection may have been cut, and
+   * every request here can be repeated.
+   */
   async #sendAtMostTwice(
     { kept, fresh }: Connections,
     url: URL,
@@ -278,7 +283,10 @@ class HostDown extends Error {
   }
 }
 
-/** Was a connection cut, so that nothing is known of what the host would have answered? UND_ERR_INFO: a session of HTTP/2 ended. */
+/**
+ * True if a connection was cut, so that the host's answer is unknown. UND_ERR_INFO means that an HTTP/2
+ * session ended.
+ */
 export function isCut(error: unknown): boolean {
   const code = String((error as NodeJS.ErrnoException).code);
   return (

@@ -59,7 +59,7 @@ export interface ResourceRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** Of a HEAD: a redirect says yes, and is not followed. */
   readonly redirectIsYes?: boolean;
-  /** Statuses of the registry itself that mean as much as 404 here. */
+  /** The registry's own statuses that mean the same as 404 here. */
   readonly absentBy?: readonly number[];
 }
 
@@ -219,7 +219,7 @@ export class Upstreams implements Disposable {
     };
     const asked = requestTo(upstream, request, deadline);
     try {
-      // Here only the reading fails by an exception.
+      // Here only the reading of the body throws.
       return await attempt(asked).catch((error: unknown) => {
         if (!isCut(error) || deadline.signal.aborted) throw error;
         return attempt({ ...asked, fresh: true });

@@ -4,13 +4,14 @@ const MAX_CLAIM_LENGTH = 255;
 
 export type ExpandedSubject =
   | { readonly subject: string }
-  /** Why there is none. Neither says what the claims hold. */
+  /** Why the template has no result. Neither reason repeats what the claims contain. */
   | { readonly unfit: string }
   | { readonly ambiguous: string };
 
 /**
- * What a template comes to with these claims. A claim stands for itself, letter by letter: `*` in it is no wildcard, because
- * subjects are never read as patterns. A claim that holds what stands behind it is refused: its end could not be found again.
+ * Fills the template with these claims. A claim is inserted letter by letter: `*` in it is no wildcard,
+ * because subjects are never read as patterns. A claim that contains the text which follows it in the
+ * template is refused, because nobody could tell where the claim ends.
  */
 export function expandSubject(
   template: SubjectTemplate,
@@ -26,7 +27,7 @@ export function expandSubject(
     const name = part.claim.join('/');
     if (text === undefined) return { unfit: `the claim ${name} is missing, or cannot be part of a subject` };
     const next = template[index + 1];
-    // The last claim reaches to the end.
+    // The last claim extends to the end of the subject.
     const between =
       next !== undefined && 'text' in next && index + 2 < template.length ? next.text : undefined;
     if (between !== undefined && `${text}${between}`.indexOf(between) !== text.length)

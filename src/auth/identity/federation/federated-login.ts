@@ -68,7 +68,7 @@ export function createFederatedLogin(options: FederatedLoginOptions): FederatedL
     if ('refused' in verified) return refuse(federation, verified.refused);
     const expanded = expandSubject(federation.subject, verified.claims);
     if ('unfit' in expanded) return refuse(federation, expanded.unfit);
-    // Only another template lets such a job in, so whoever configured this one is told.
+    // Only a different template admits such a job, so the log tells the operator who configured this one.
     if ('ambiguous' in expanded) return refuse(federation, expanded.ambiguous, 'warn');
     return {
       kind: 'authenticated',

@@ -97,7 +97,10 @@ async function readPair(
   }
 }
 
-/** Is what is shown taken? The mirror answers 401 to whoever shows nothing; at `/v2/` also to whoever shows a certificate alone. */
+/**
+ * True if the mirror accepts the credential. It answers 401 without a credential, and at `/v2/` also to a
+ * certificate alone.
+ */
 async function isAdmitted(
   { program, certificate, authorization }: Route,
   mirror: Mirror,

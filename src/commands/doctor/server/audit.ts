@@ -9,7 +9,10 @@ import { peerOf } from './listeners.ts';
 /** Milliseconds. A scrape takes 2 s at the longest. */
 const ANSWER = 5_000;
 
-/** Can the audit log be written, and has it lost lines? The gateways know, and tell it as metrics. */
+/**
+ * Checks whether the audit log can be written and has lost lines. The gateways know it, and report it as
+ * metrics.
+ */
 export async function auditLog(server: Server): Promise<Looked> {
   const { paths, config, auth } = server;
   const where = `the audit log ${inHome(config.log.audit, paths)}`;

@@ -57,7 +57,10 @@ async function readCertificate(file: string): Promise<X509Certificate | undefine
   return bytes && new X509Certificate(bytes);
 }
 
-/** Can clients connect with the server's certificate and key? When the certificate ends is for `life` to say. */
+/**
+ * Checks whether clients can connect with the server's certificate and key. `life` reports when the
+ * certificate ends.
+ */
 export async function pair({ paths, config, clock }: Server): Promise<Looked> {
   const problems = await examineServerPair(config, paths, clock);
   if (problems === undefined) return { skipped: 'there is none yet; the first start makes it' };

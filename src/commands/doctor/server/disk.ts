@@ -46,7 +46,9 @@ async function roomForCache({ paths, config: { cache, coreUrl }, core }: Server)
   return { findings: [wrong(where, what, mend)] };
 }
 
-/** What is in use is evicted only after a few seconds, so a cache that is much too small can be larger than it may be. */
+/**
+ * Content in use is evicted only after a few seconds, so a cache that is much too small can exceed its limit.
+ */
 function exceeded(core: Server['core'], where: string): readonly Finding[] {
   if (core?.cache.maxSize === 0)
     return [

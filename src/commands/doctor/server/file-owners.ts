@@ -3,7 +3,10 @@ import { examineFiles } from '../../home-files.ts';
 import { type Looked, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 
-/** Can this user run a mirror here, and can nobody else change what it goes by? */
+/**
+ * Checks whether this user can run a mirror here, and whether nobody else can change the files that it relies
+ * on.
+ */
 export async function fileOwners({ config, paths }: Server): Promise<Looked> {
   const faults = await examineFiles(config, paths, { role: undefined, isStart: false });
   return {

@@ -64,13 +64,13 @@ async function adminListener({ config, auth }: Server): Promise<Finding[]> {
   return [wrong(where, 'has nobody who listens, while the mirror runs', mend)];
 }
 
-/** Of a gateway, in the answer to /readyz. */
+/** The part of a gateway's answer to /readyz that is read here. */
 const READINESS = z.object({ listener: z.object({ connections: z.object({ most: z.int() }) }) });
 
 /** Connections of a gateway. Every docker that pulls keeps some open, for two minutes. */
 const ENOUGH_CONNECTIONS = 1_000;
 
-/** Does the limit of open files leave enough connections? Only a gateway knows its own. */
+/** Checks whether the limit of open files leaves enough connections. Only a gateway knows its own limit. */
 async function openFiles({ host, port }: Peer, listenPort: number): Promise<Finding[]> {
   const authority = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
   await using client = openUrlClient(new URL(`http://${authority}`));

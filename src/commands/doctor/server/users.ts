@@ -4,7 +4,10 @@ import { inHome } from '../../home.ts';
 import { type Looked, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 
-/** Can the users be read? While they cannot, a running mirror goes on with those that it has read last. */
+/**
+ * Checks whether the users file can be read. While it cannot, a running mirror keeps the users that it read
+ * last.
+ */
 export async function users({ paths }: Server): Promise<Looked> {
   const read = await readUsers(paths.users);
   if ('value' in read) return { findings: [] };
