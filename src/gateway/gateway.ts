@@ -61,17 +61,17 @@ export interface GatewayOptions {
   /** Is `_catalog` served? */
   readonly catalog: boolean;
   readonly auditFile: string;
-  /** What happens while the audit log cannot be written. */
+  /** The behaviour while the audit log cannot be written. */
   readonly auditOnFull: AuditOnFull;
   readonly authSocket: string;
   readonly core: { readonly socket: string; readonly directory: string } | { readonly url: URL };
-  /** How many files and connections this process may have open; absent: any number. */
+  /** The most files and connections that this process may have open; absent if there is no limit. */
   readonly openFiles?: number;
   /** Which of several gateways this is, and where they tell each other what they measure; absent: the only one. */
   readonly worker?: { readonly place: WorkerPlace; readonly directory: string } | undefined;
   readonly log: Logger;
   readonly clock?: Clock;
-  /** Other ones are for tests. */
+  /** Tests set other limits. */
   readonly limits?: GatewayLimits;
 }
 
@@ -151,7 +151,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   };
 }
 
-/** What is refused before anything is done for it: it costs as little as a refusal can. */
+/** Refuses some requests before any work is done for them, so that a refusal costs as little as possible. */
 function bounded(
   handler: RequestListener,
   metrics: RequestMeters,
@@ -161,7 +161,7 @@ function bounded(
   return (request, response) => {
     metrics.request(request, response);
     if (!isOriginForm(request.url)) return refuse(response, { error: 'NAME_UNKNOWN' });
-    // A probe should hear how this process is, whatever others do from the same address.
+    // A health probe must reach this process, however many requests come from its address.
     if (request.url === '/healthz' || addresses.enter(addressKey(peerAddress(request)), response))
       return handler(request, response);
     refuse(response, { error: 'TOO_MANY_REQUESTS', retryAfter: 1 });
@@ -197,7 +197,7 @@ function application(rooms: V2Rooms, services: ReturnType<typeof serviceRoutes>)
   return app;
 }
 
-/** What is asked for without a decision. */
+/** The paths that need no authorization decision. */
 const UNDECIDED = new Set(['/healthz', '/ca.crt', '/.well-known/jwks.json']);
 /** Seconds. */
 const RETRY_AFTER = 5;
@@ -223,7 +223,7 @@ function answerFailure(
   else refuse(response, { error: isPeers ? 'UNAVAILABLE' : 'INTERNAL' });
 }
 
-/** Without ports. */
+/** Returns the names without ports. */
 function namesOf({ url, names, admin }: GatewayOptions): ReadonlySet<string> {
   const all = [url.hostname, ...names.self, ...(admin.host === undefined ? [] : [admin.host])];
   return new Set(all.map((name) => name.toLowerCase().replace(/:\d+$/, '')));

@@ -34,7 +34,10 @@ export interface ServerCertificateOptions {
   /** Host names and IP addresses under which clients reach the server. */
   readonly names: readonly string[];
   readonly clock: Clock;
-  /** Are the paths of the server's pair somebody's choice? Then a pair that is missing there is a mistake. */
+  /**
+   * True if the operator chose the paths of the server's certificate and key. A missing file is then a
+   * mistake.
+   */
   readonly isConfigured?: boolean;
 }
 
@@ -46,7 +49,7 @@ const RENEW_BEFORE_DAYS = 30;
 /** By this a certificate is older than it is, for clocks that are behind. */
 export const CLOCK_SKEW = 60 * 60 * 1000;
 
-/** How `createCa` names the authorities that it makes. */
+/** The name that `createCa` gives to its authorities. */
 export const LOCAL_CA_NAME = 'Hubgate local CA ';
 
 /**
@@ -123,7 +126,7 @@ async function createServerPair(options: ServerCertificateOptions): Promise<void
   await createPair(server, certificate, privateKey, await modeOfServerKey(server));
 }
 
-/** For the key that is there: a key is never replaced. */
+/** Issues a certificate for the existing key, which is never replaced. */
 async function renewServerCertificate(options: ServerCertificateOptions): Promise<void> {
   const { server } = options;
   const publicKey = createPublicKey(await readKey(server));
@@ -167,7 +170,7 @@ export async function ensureCa(files: CertificateFiles, clock: Clock) {
   return { certificate, commonName, publicKey: createPublicKey(privateKey), privateKey };
 }
 
-/** Was it made here by a clock that was ahead, so that it is not good yet? */
+/** True if the certificate was made here by a clock that was ahead, so that it is not valid yet. */
 function isEarly(certificate: X509Certificate, clock: Clock): boolean {
   return certificate.validFromDate.getTime() > clock() && commonNameOf(certificate).startsWith(LOCAL_CA_NAME);
 }
@@ -183,7 +186,10 @@ async function createCa(files: CertificateFiles, clock: Clock): Promise<void> {
   await createPair(files, certificate, privateKey, 0o600);
 }
 
-/** The same name and key, so that what it has issued goes on to count. Its end is no earlier than before: this clock may be the wrong one. */
+/**
+ * Issues the CA's certificate anew with the same name and key, so that the certificates that it issued stay
+ * valid. It ends no earlier than before, because this clock may be wrong.
+ */
 async function renewCa(
   files: CertificateFiles,
   before: X509Certificate,
@@ -229,7 +235,7 @@ async function createPair(
   ]);
 }
 
-/** @throws where it is not the certificate's. */
+/** @throws if the key does not belong to the certificate. */
 async function readKey({ certificate, key }: CertificateFiles): Promise<KeyObject> {
   const privateKey = createPrivateKey(await readRegularFile(key));
   const issued = new X509Certificate(await readRegularFile(certificate));

@@ -11,24 +11,27 @@ import { type CertificateFiles, LOCAL_CA_NAME } from './local-ca.ts';
 
 export interface PairProblem {
   readonly file: string;
-  /** Goes on from the file's name as a sentence. */
+  /** The message, which continues a sentence that begins with the file's name. */
   readonly what: string;
-  /** What to do about it. */
+  /** The advice on how to correct it. */
   readonly mend: string;
-  /** `unusable`: no server can start with it. `refused`: clients refuse it. `doubtful`: some clients may. */
+  /**
+   * `unusable`: no server can start with the pair. `refused`: clients refuse it. `doubtful`: some clients may
+   * refuse it.
+   */
   readonly level: 'unusable' | 'refused' | 'doubtful';
-  /** Is it that the server's own certificate has ended, or is not good yet? */
+  /** True if the problem is that the server's own certificate has ended or is not valid yet. */
   readonly isLife?: boolean;
 }
 
 export interface PairOptions {
   readonly server: CertificateFiles;
-  /** The local CA's certificate, which need not exist. */
+  /** The local CA's certificate, which may be absent. */
   readonly ca: string;
   readonly clock: Clock;
 }
 
-/** Bits of an RSA key, and the curves, that Node's TLS takes. */
+/** The RSA key sizes in bits, and the curves, that Node's TLS accepts. */
 const LEAST_RSA = 2048;
 const TYPE = /-----BEGIN ([A-Z0-9 ]+)-----/g;
 const CERTIFICATE =
@@ -38,7 +41,7 @@ const ESCAPED_LINES = 'its line ends are written as \\n: make them line ends';
 /** The first byte of every certificate and key in DER: a SEQUENCE. */
 const DER = 0x30;
 
-/** What is wrong with a pair whose files are both there; nothing, if clients can connect with it. */
+/** Returns what is wrong with a pair whose files both exist; empty if clients can connect with it. */
 export async function examinePair(options: PairOptions): Promise<readonly PairProblem[]> {
   const { server } = options;
   const chain = await readChain(server.certificate);
@@ -115,7 +118,10 @@ function typesIn(text: string): string[] {
   return [...text.matchAll(TYPE)].map(([, type]) => type ?? '');
 }
 
-/** In a file that was made from a variable, line ends may have become two characters. */
+/**
+ * True if each line end became two characters, which happens to files that were made from an environment
+ * variable.
+ */
 function hasEscapedLines(text: string): boolean {
   return /-----\r?(?:\\r)?\\n/.test(text);
 }
@@ -146,7 +152,7 @@ function weakKeys(chain: Chain, file: string): PairProblem[] {
   });
 }
 
-/** What OpenSSL finds besides, such as a signature by SHA-1. */
+/** Tries the pair with OpenSSL, which finds further problems, such as a signature with SHA-1. */
 function tryContext(
   chain: Chain,
   key: KeyObject,
@@ -193,10 +199,10 @@ function names([leaf]: Chain, { certificate }: CertificateFiles): PairProblem[] 
   return [{ file: certificate, what, mend, level: 'refused' }];
 }
 
-/** Does the chain lead to an authority that clients can know? */
+/** Checks whether the chain leads to an authority that clients can know. */
 async function issuers(chain: Chain, { server, ca }: PairOptions): Promise<PairProblem[]> {
   const last = lastOf(chain);
-  // Whether a local CA's certificate is the one that clients have is another question.
+  // Whether clients have this local CA's certificate is not checked here.
   if (last.issuer.startsWith(`CN=${LOCAL_CA_NAME}`)) return [];
   const local = await readIfPresent(ca).catch(() => undefined);
   if (last.issuer === last.subject || isIssuedBy(last, local) || isKnownRoot(last.issuer)) return [];
@@ -207,7 +213,9 @@ async function issuers(chain: Chain, { server, ca }: PairOptions): Promise<PairP
   return [{ file: server.certificate, what, mend, level: 'doubtful' }];
 }
 
-/** The last one to which the certificates of the file lead, from the server's on. */
+/**
+ * Follows the certificates of the file from the server's own one, and returns the last one that it reaches.
+ */
 function lastOf([leaf, ...rest]: Chain): X509Certificate {
   let last = leaf;
   const left = new Set(rest);
@@ -227,7 +235,7 @@ function isIssuedBy(certificate: X509Certificate, pem: Buffer | undefined): bool
   }
 }
 
-/** Of Mozilla's list, as Node ships it. */
+/** True for an authority of Mozilla's list, as Node ships it. */
 function isKnownRoot(issuer: string): boolean {
   return rootCertificates.some((pem) => new X509Certificate(pem).subject === issuer);
 }

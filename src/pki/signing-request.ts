@@ -16,7 +16,7 @@ const DIGESTS: Readonly<Record<string, string | null>> = {
   '1.3.101.112': null,
 };
 
-/** Characters. A request for the largest keys that are in use is shorter than 4 KiB. */
+/** The limit in characters. A request for the largest keys in use is shorter than 4 KiB. */
 const MAX_REQUEST = 64 * 1024;
 const NO_REQUEST = { refusal: 'it is no certificate request (PKCS #10, as PEM)' };
 const KEYS = 'P-256, P-384, Ed25519, and RSA of 2048 bits or more';

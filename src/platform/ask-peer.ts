@@ -1,19 +1,25 @@
 import type { z } from 'zod';
 import { type HttpClient, type HttpRequest, type HttpResponse, PeerUnreachable } from './http-client.ts';
 
-/** Thrown where another process of ours answers that it has failed, or with something that is no answer. Its own log says why. */
+/**
+ * Thrown if another process of ours answers that it failed, or sends an invalid answer. That process logs the
+ * reason.
+ */
 export class PeerFailed extends Error {
   override readonly name = 'PeerFailed';
 }
 
-/** A whole answer, as text. Its status is one that the other side means to say: it is not a failure. */
+/** A complete answer as text. Its status is intended by the other side, and does not mean a failure. */
 export interface PeerAnswer {
   readonly statusCode: number;
   readonly headers: HttpResponse['headers'];
   readonly text: string;
 }
 
-/** An answer can be cut off because the other side ended. The next one comes from the process that takes its place. */
+/**
+ * An answer can be cut off because the other process ended. The process that replaces it gives the next
+ * answer.
+ */
 const ATTEMPTS = 3;
 
 /**
@@ -39,9 +45,9 @@ export async function askPeer(http: HttpClient, peer: string, request: HttpReque
 }
 
 /**
- * What a successful answer says.
+ * Parses a successful answer.
  *
- * @throws PeerFailed where it says something else
+ * @throws PeerFailed if the answer has another form
  */
 export function parseAnswer<Schema extends z.ZodType>(
   peer: string,
@@ -57,7 +63,7 @@ export function parseAnswer<Schema extends z.ZodType>(
 
 async function readAnswer({ statusCode, headers, body }: HttpResponse): Promise<PeerAnswer> {
   const text = await body.text();
-  // Node's server writes this when it gives up a connection, whatever was asked.
+  // Node's server sends this when it gives up a connection, whatever the request was.
   if (statusCode === REQUEST_TIMEOUT) throw new Error('the connection was given up');
   return { statusCode, headers, text };
 }
@@ -69,13 +75,13 @@ function cutOff({ method, path }: HttpRequest, cause: unknown): PeerUnreachable 
   return new PeerUnreachable(`${method} ${path}: the answer was cut off: ${message}`, { cause });
 }
 
-/** Did an answer break off while its body was read? */
+/** True if an answer broke off while its body was read. */
 export function isCutOff(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'UND_ERR_SOCKET' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
 }
 
-/** Undefined where it is none. */
+/** Returns undefined if the text is not JSON. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -56,7 +56,7 @@ export async function createFiles(files: readonly NewFile[]): Promise<void> {
   try {
     for (const file of files) temporaries.push(await writeTemporary(file));
     for (const [index, { file }] of files.entries()) {
-      // link(2), unlike rename(2), does not replace what is there.
+      // link(2), unlike rename(2), does not replace an existing file.
       await link(temporaries[index] ?? '', file);
       made.push(file);
     }
@@ -70,7 +70,7 @@ export async function createFiles(files: readonly NewFile[]): Promise<void> {
     await syncDirectory(directory);
 }
 
-/** The bytes in a file of another name beside `file`, which is the caller's to rename or to remove. */
+/** Writes the bytes to a temporary file beside `file`. The caller must rename or remove it. */
 async function writeTemporary({ file, bytes, mode }: NewFile): Promise<string> {
   const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
   const handle = await open(temporary, 'wx', mode);

@@ -1,3 +1,6 @@
-/** What happens while the audit log cannot be written: a word of the configuration that the gateway goes by. */
+/**
+ * The possible reactions of the gateway while the audit log cannot be written, as the configuration names
+ * them.
+ */
 export const AUDIT_ON_FULL = ['wait', 'refuse', 'drop'] as const;
 export type AuditOnFull = (typeof AUDIT_ON_FULL)[number];

@@ -1,38 +1,45 @@
-/** Tells the failures of a disk, which stop whoever writes to it, from those of a file or its owner. */
+/**
+ * Distinguishes failures of a disk, which affect everybody who writes to it, from failures of one file or its
+ * owner.
+ */
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import path from 'node:path';
 import { reasonOf, systemFailure } from './reason.ts';
 
-/** The disk is read-only, full, at the end of a quota, or broken. */
+/** The codes of a disk that is read-only, full, over a quota, or broken. */
 const OF_A_DISK = new Set(['EROFS', 'ENOSPC', 'EDQUOT', 'EIO']);
 
-/** What SQLite says of such a disk: SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN. */
+/** The codes of SQLite for such a disk: SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN. */
 const CANNOT_OPEN = 14;
 const RESULT_CODES = new Set([8, 10, 13, CANNOT_OPEN]);
 
-/** Could something not be written because of its disk? */
+/** Tells whether a write failed because of the disk. */
 export function isDiskFailure(error: unknown): boolean {
   return OF_A_DISK.has(systemFailure(error)?.code ?? '');
 }
 
-/** In words, why the disk of `file` cannot be written; undefined if `error` has another reason. */
+/** Returns in words why the disk of `file` cannot be written; undefined if `error` has another reason. */
 export function diskFailure(file: string, error: unknown): string | undefined {
   const failure = systemFailure(error);
   if (failure !== undefined && !isDiskFailure(failure)) return undefined;
   if (failure !== undefined)
     return (failure.code === 'ENOSPC' ? whatIsLacking(file) : undefined) ?? reasonOf(failure);
   if (!RESULT_CODES.has(codeOf(error) ?? 0)) return undefined;
-  // SQLite does not tell a full disk from a file that it may not open; the file system does.
+  // SQLite uses one code for a full disk and for a file that it may not open; the file system distinguishes
+  // them.
   for (const one of [isThere(path.dirname(file)), isThere(file)]) {
     const refusal = whyNotWritable(one);
     if (refusal !== undefined) return diskFailure(file, refusal);
   }
-  // A file that cannot be opened although its disk lets it be written has another fault.
+  // If the disk can be written, the file cannot be opened for another reason.
   const other = codeOf(error) === CANNOT_OPEN ? undefined : (error as Error).message;
   return whatIsLacking(file) ?? other;
 }
 
-/** It is not opened for that: closing it would take away the locks that this process has on it. */
+/**
+ * The file is not opened for this check, because closing it would release the locks that this process holds
+ * on it.
+ */
 function whyNotWritable(file: string): NodeJS.ErrnoException | undefined {
   try {
     accessSync(file, constants.W_OK);
@@ -47,7 +54,7 @@ function codeOf(error: unknown): number | undefined {
   return errcode === undefined ? undefined : errcode & 0xff;
 }
 
-/** The file, or what is there of the directories above it. */
+/** Returns the file, or the nearest existing directory above it. */
 function isThere(file: string): string {
   return existsSync(file) ? file : isThere(path.dirname(file));
 }

@@ -1,16 +1,16 @@
 import { statfs } from 'node:fs/promises';
 
 export interface DiskSpace {
-  /** Bytes. */
+  /** The size in bytes. */
   readonly total: number;
-  /** Bytes that this process may still write. */
+  /** The bytes that this process may still write. */
   readonly free: number;
-  /** 0 on file systems that make inodes as they are needed. */
+  /** 0 for file systems that create inodes on demand. */
   readonly files: number;
   readonly freeFiles: number;
 }
 
-/** The space of the disk on which `directory` is. */
+/** Returns the space of the disk that contains `directory`. */
 export async function diskSpace(directory: string): Promise<DiskSpace> {
   const { bsize, blocks, bavail, files, ffree } = await statfs(directory);
   return { total: blocks * bsize, free: bavail * bsize, files, freeFiles: ffree };

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from './clock.ts';
 
-/** Milliseconds by which a clock may be set back without the loss of what is remembered. */
+/** The clock may be set back by this many milliseconds before the cache forgets its entries. */
 const CLOCK_TOLERANCE = 60_000;
 
 /** Remembers at most so many entries, each for its own time by the given clock; the least used go first. */
@@ -38,7 +38,10 @@ export class ExpiringCache<Value extends object> {
     this.#entries.delete(key);
   }
 
-  /** A clock that was ahead and is set back would make every entry live longer, by as much as it was ahead. */
+  /**
+   * Forgets all entries if a clock that was ahead is set back, because they would otherwise live longer by
+   * the difference.
+   */
   #forgetTheFuture(): void {
     const now = this.#clock();
     if (now < this.#latest - CLOCK_TOLERANCE) this.#entries.clear();

@@ -1,22 +1,22 @@
 import { DeadlineError } from './deadline.ts';
 
 export interface QueueLimits {
-  /** Tasks that run at a time, in all and of one caller. */
+  /** The tasks that run at a time, in total and for one caller. */
   readonly concurrent: number;
   readonly concurrentEach: number;
-  /** Tasks that wait for that, in all and of one caller. */
+  /** The tasks that may wait, in total and for one caller. */
   readonly waiting: number;
   readonly waitingEach: number;
 }
 
 export interface QueueOptions {
-  /** Milliseconds to wait at the most. */
+  /** The longest wait in milliseconds. */
   readonly deadline: number;
-  /** Aborted when nobody wants the task any more: it is not begun then. */
+  /** Aborted when nobody wants the task any more. The task is then not begun. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Thrown at once to a caller for whom there is no place in a queue. */
+/** Thrown at once to a caller for whom the queue has no place. */
 export class QueueFullError extends Error {
   override readonly name = 'QueueFullError';
 }
@@ -105,7 +105,7 @@ export class FairQueue {
     this.#line(caller);
     for (const next of this.#turns) {
       if (this.#running >= this.#limits.concurrent) break;
-      // It is the last of those who wait from now on.
+      // From now on this caller is the last one in the order.
       this.#turns.delete(next);
       next.waiting.shift()?.();
       this.#line(next);
@@ -113,7 +113,7 @@ export class FairQueue {
     if (caller.running === 0 && caller.waiting.length === 0) this.#callers.delete(key);
   }
 
-  /** Puts a caller in the line of those who may begin, or takes it out. */
+  /** Adds a caller to the order of those who may begin, or removes it. */
   #line(caller: Caller): void {
     const isReady = caller.waiting.length > 0 && caller.running < this.#limits.concurrentEach;
     if (isReady) this.#turns.add(caller);

@@ -1,13 +1,13 @@
 /**
- * Who may change a file? It answers for files that decide what is allowed, by their owner and mode, and must not know what
- * they say.
+ * Checks who may change a file that decides what is allowed, by its owner and mode. This module does not read
+ * such files.
  */
 import { constants, type Stats } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import type { Fault } from './fault.ts';
 import { whileAnswering } from './regular-file.ts';
 
-/** Users and groups that may write what this process goes by, by number. */
+/** The numeric ids of users and groups that may write the files on which this process relies. */
 export interface TrustedIds {
   readonly users: ReadonlySet<number>;
   readonly groups: ReadonlySet<number>;
@@ -35,14 +35,14 @@ export async function trustedIds(directories: readonly string[]): Promise<Truste
   };
 }
 
-/** A fault where somebody else owns the file, or may write it; none where it does not exist. */
+/** Returns a fault if another user owns the file or may write it; none if the file does not exist. */
 export async function untrustedFault(
   file: string,
   trusted: TrustedIds,
   { ofRootIsGood = false } = {},
 ): Promise<Fault | undefined> {
   const stats = await whileAnswering(file, () => stat(file)).catch(() => undefined);
-  // What cannot be seen, or is a device or a FIFO, is not read either, and that is said elsewhere.
+  // Files that cannot be seen, devices and FIFOs are not read either, and another check reports them.
   if (stats === undefined || !(stats.isFile() || stats.isDirectory())) return undefined;
   if (ofRootIsGood && stats.uid === 0) return undefined;
   const message = ownerFault(file, stats, trusted) ?? modeFault(file, stats, trusted);
@@ -56,7 +56,7 @@ function ownerFault(file: string, { uid }: Stats, { users }: TrustedIds): string
 }
 
 function modeFault(file: string, stats: Stats, { groups }: TrustedIds): string | undefined {
-  // In a directory with the sticky bit, nobody replaces the file of another.
+  // In a directory with the sticky bit, no user can replace another user's file.
   if (stats.isDirectory() && (stats.mode & STICKY) !== 0) return undefined;
   const mode = (stats.mode & 0o7777).toString(8).padStart(4, '0');
   if ((stats.mode & OTHERS_WRITE) !== 0)
@@ -65,7 +65,7 @@ function modeFault(file: string, stats: Stats, { groups }: TrustedIds): string |
   return `has the mode ${mode}: group ${stats.gid} may write it, to which this user does not belong; type: chmod g-w '${file}'`;
 }
 
-/** A mount that is read-only, as of a config map, is an administrator's, and nobody writes there. */
+/** An administrator owns a read-only mount, such as a config map, and nobody can write to it. */
 async function isReadOnly(file: string): Promise<boolean> {
   return access(file, constants.W_OK).then(
     () => false,

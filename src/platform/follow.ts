@@ -22,7 +22,7 @@ export interface AskOptions {
 /** Undefined: what is known holds. */
 export type Ask<T> = (options: AskOptions) => Promise<TaggedValue<T> | undefined>;
 
-/** Milliseconds for an answer, without the time for which the question is to wait there. */
+/** Milliseconds for an answer, not counting the time for which the question asks the role to wait. */
 const DEADLINE = 2_000;
 
 /**
@@ -42,9 +42,9 @@ export async function askTagged<T>(
     readonly peer: string;
     readonly path: string;
     readonly read: (text: string) => T | Promise<T>;
-    /** Milliseconds for which a question is to wait there at most. */
+    /** The longest time, in milliseconds, for which the role may hold the question back. */
     readonly longestWait?: number;
-    /** By which name it is to be known there who holds the answer. */
+    /** The name by which the role knows the holder of the answer. */
     readonly follower?: string;
   },
   { etag, wait }: AskOptions,
@@ -70,7 +70,7 @@ export async function askTagged<T>(
 /** What the other role said last. */
 export interface Followed<T> extends Disposable {
   readonly current: T;
-  /** Milliseconds since the role answered last. */
+  /** Milliseconds since the role's last answer. */
   readonly silentFor: number;
   /** Asks now. */
   refresh(): Promise<void>;

@@ -21,7 +21,7 @@ interface Question {
 export interface FollowedAnswer {
   /** Answers when there is something new, if that is what is wanted. */
   answer(question: Question): Promise<void>;
-  /** Waits as `?wait=` says until all followers hold what is said now. */
+  /** Waits as `?wait=` requests, until all followers hold the current answer. */
   followers(question: Question): Promise<FollowerCount>;
 }
 
@@ -64,7 +64,7 @@ interface TaggedAnswer {
   readonly body: string;
 }
 
-/** `?wait=MILLISECONDS`, or as long as is possible. */
+/** Reads `?wait=MILLISECONDS`. The default is the longest possible wait. */
 function waitOf(query: object): number {
   const { wait } = query as { readonly wait?: unknown };
   const asked = typeof wait === 'string' && /^\d{1,6}$/.test(wait) ? Number(wait) : LONGEST_WAIT;

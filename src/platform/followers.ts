@@ -1,10 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** The header by which a follower is known, whichever connection its questions come by. */
+/** The header that identifies a follower, whichever connection carries its questions. */
 export const FOLLOWER = 'follower';
 
-/** How many followers hold what is said now, and how many are not known to. */
+/** How many followers hold the current answer, and how many are not known to hold it. */
 export interface FollowerCount {
   readonly current: number;
   readonly behind: number;
@@ -13,14 +13,17 @@ export interface FollowerCount {
 interface Follower {
   readonly etag: string;
   readonly askedAt: number;
-  /** To its last question. */
+  /** The response to its last question. */
   readonly response: ServerResponse;
 }
 
-/** Milliseconds in which every follower asks a role that has just started. */
+/** Milliseconds within which every follower asks a role that has just started. */
 const ALL_ASK_WITHIN = 1_000;
 
-/** Who follows an answer, and which one each of them holds: that of the tag with which it asks for another one. */
+/**
+ * Knows who follows an answer, and which version each follower holds: its next question carries the tag of
+ * that version.
+ */
 export class Followers {
   readonly #followers = new Map<string, Follower>();
   readonly #forgetAfter: number;
@@ -32,12 +35,13 @@ export class Followers {
     this.#forgetAfter = forgetAfter;
   }
 
-  /** Notes that somebody who holds the answer of `etag` asks for another one. */
+  /** Notes that a follower which holds the answer of `etag` asks for the next one. */
   note(name: string, etag: string, response: ServerResponse): void {
     if (name === '') return;
     this.#followers.set(name, { etag, askedAt: performance.now(), response });
     response.once('close', () => {
-      // It has not waited for its answer, so it has ended. One that hangs has not, and may go on some time.
+      // A follower that dropped its question has ended. One that hangs has not dropped it, and may continue
+      // for some time.
       const hasGone = !response.writableFinished;
       if (hasGone && this.#followers.get(name)?.response === response) this.#followers.delete(name);
       this.#wake();
@@ -45,7 +49,9 @@ export class Followers {
     this.#wake();
   }
 
-  /** Waits until there are followers and all hold the answer of `etag`, for so many milliseconds at the most. */
+  /**
+   * Waits until there are followers and all hold the answer of `etag`, at most for the given milliseconds.
+   */
   async whenCurrent(etag: () => string, milliseconds: number, stopping: AbortSignal): Promise<FollowerCount> {
     const end = performance.now() + milliseconds;
     for (;;) {

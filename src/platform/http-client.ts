@@ -22,11 +22,14 @@ export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** A stream is made anew for each try. */
   readonly body?: string | (() => Readable);
-  /** Milliseconds until the headers must be there, waiting for a place and for a connection included. */
+  /** Milliseconds until the headers must arrive, including the wait for a place and for a connection. */
   readonly deadline: number;
-  /** For whom the request is: a key of theirs. Callers share the places for requests; absent: it is our own, and needs none. */
+  /**
+   * The key of the caller for whom the request is made. Callers share the places for requests. If absent, the
+   * request is our own and needs no place.
+   */
   readonly caller?: string | undefined;
-  /** Aborted when the caller has gone. What has been answered goes on. */
+  /** Aborted when the caller has gone. A response whose headers have arrived continues. */
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds between two tries where there is nobody yet, at most: for one who alone waits for a start. */
   readonly pause?: number;
@@ -44,7 +47,7 @@ const PATIENCE = 5_000;
 const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 400;
 
-/** `limits`: of the requests of callers that have no answer yet. */
+/** `limits` bounds the requests of callers that have no answer yet. */
 export function openSocketClient(socket: string, limits?: QueueLimits): HttpClient {
   const pool = new Pool('http://socket.invalid', { ...OPTIONS, socketPath: socketAddress(socket) });
   return new PooledClient(pool, limits);
@@ -54,7 +57,7 @@ export function openUrlClient(url: URL, limits?: QueueLimits): HttpClient {
   return new PooledClient(new Pool(url.origin, OPTIONS), limits);
 }
 
-/** For a client whose requests are all our own. */
+/** The limits of a client that makes only our own requests. */
 const OWN_ONLY: QueueLimits = { concurrent: 0, concurrentEach: 0, waiting: 0, waitingEach: 0 };
 
 const OPTIONS: ConstructorParameters<typeof Pool>[1] = {
@@ -65,7 +68,7 @@ const OPTIONS: ConstructorParameters<typeof Pool>[1] = {
 
 class PooledClient implements HttpClient {
   readonly #pool: Pool;
-  /** Undici's own queue in front of the pool has no bound. */
+  /** Undici's own queue in front of the pool is unbounded. */
   readonly #queue: FairQueue;
 
   constructor(pool: Pool, limits = OWN_ONLY) {
@@ -84,7 +87,10 @@ class PooledClient implements HttpClient {
     }
   }
 
-  /** Tries again where the connection failed before there was an answer: the other side may just be starting. */
+  /**
+   * Tries again if the connection failed before an answer arrived, because the other side may just be
+   * starting.
+   */
   async #try(request: HttpRequest, end: number): Promise<HttpResponse> {
     const patience = Math.min(performance.now() + PATIENCE, end);
     const longest = request.pause ?? LONGEST_PAUSE;
@@ -115,7 +121,7 @@ class PooledClient implements HttpClient {
         headersTimeout: 0,
         signal: ending.signal,
       });
-      // undici looks at the signal only when it has a connection for the request.
+      // undici heeds the signal only once it has a connection for the request.
       return await unlessAborted(sent, ending.signal, ({ body }) => body.destroy());
     } finally {
       clearTimeout(late);
@@ -134,7 +140,7 @@ function unreachable(error: unknown, { method, path, deadline }: HttpRequest): P
   return new PeerUnreachable(`${method} ${path}: ${why}`, { cause: error });
 }
 
-/** EAGAIN: connect(2) to a unix socket whose backlog is full. */
+/** connect(2) fails with EAGAIN if the backlog of a unix socket is full. */
 const CONNECTION_LOST: ReadonlySet<string> = new Set([
   ...['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'EAGAIN'],
 ]);

@@ -1,17 +1,20 @@
-/** How much structure a JSON document from outside may have. */
+/** The bounds on the structure of a JSON document from outside. */
 export interface JsonBounds {
-  /** Arrays and objects within each other. */
+  /** The depth of nested arrays and objects. */
   readonly depth: number;
-  /** Objects, arrays and members of objects: each takes a parser some ten times as long as a plain element. */
+  /**
+   * The number of objects, arrays and members of objects. Each takes a parser some ten times as long as a
+   * plain element.
+   */
   readonly nodes: number;
-  /** Elements of arrays and members of objects. */
+  /** The number of elements of arrays and members of objects. */
   readonly elements: number;
 }
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** What each byte outside a string counts as; 0: as nothing. */
+/** The kind of each byte outside a string; 0 if it counts as nothing. */
 const COUNTS_AS = new Uint8Array(256);
 const ELEMENT = 1;
 const CLOSING = 2;
@@ -28,8 +31,9 @@ for (const [characters, kind] of [
   for (const byte of Buffer.from(characters)) COUNTS_AS[byte] = kind;
 
 /**
- * Which bound the document exceeds; undefined if it keeps all of them. This function reads each byte once and needs no valid
- * JSON, so that it can judge a document before a parser spends time or stack on it. Brackets inside strings do not count.
+ * Returns the bound that the document exceeds; undefined if it exceeds none. This function reads each byte
+ * once and needs no valid JSON, so that it can judge a document before a parser spends time or stack on it.
+ * Brackets inside strings do not count.
  */
 export function exceededBound(json: Uint8Array, bounds: JsonBounds): keyof JsonBounds | undefined {
   const left = { ...bounds };
@@ -48,7 +52,7 @@ function kindOf(json: Uint8Array, at: number): number {
   return COUNTS_AS[json[at] ?? 0] ?? 0;
 }
 
-/** The position of the closing quote, or the end of the document if there is none. */
+/** Returns the position of the closing quote, or the end of the document if there is none. */
 function endOfString(json: Uint8Array, start: number): number {
   let at = start;
   while (at < json.length && json[at] !== QUOTE) at += json[at] === BACKSLASH ? 2 : 1;

@@ -32,7 +32,7 @@ export function createLogger(name: string, { level, format: wanted }: LogOptions
   return logger;
 }
 
-/** Lines that wait while standard output cannot be written. */
+/** The most lines that wait while standard output cannot be written. */
 const MAX_WAITING = 1024 * 1024;
 
 /**
@@ -55,7 +55,7 @@ function openStandardOutput(sayLost: (lines: number) => void) {
 }
 
 function prettyOn(output: ReturnType<typeof openStandardOutput>) {
-  // pino-pretty would give up a destination that has failed once.
+  // pino-pretty would stop using a destination that has failed once.
   const destination = new Writable({
     decodeStrings: false,
     write(lines: string, _encoding, done) {
@@ -76,7 +76,7 @@ function prettyOn(output: ReturnType<typeof openStandardOutput>) {
   });
 }
 
-/** pino escapes what JSON must, which is C0 alone. */
+/** pino escapes only the characters that JSON requires, which are those of C0. */
 const SAFE_LINES = { streamWrite: escapeControlsInLines };
 
 /** Fields that a line has otherwise, or first. */

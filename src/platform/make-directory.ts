@@ -8,7 +8,7 @@ export async function makeDirectory(directory: string, mode: number): Promise<st
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     const made = await makeDirectory(path.dirname(directory), mode);
-    // Alone it says what is wrong.
+    // mkdir without `recursive` names the actual error.
     await mkdir(directory, { mode });
     return made ?? directory;
   }

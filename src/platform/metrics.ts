@@ -48,13 +48,16 @@ const NANOSECONDS = 1e9;
 export class Meters implements Disposable {
   readonly #registry = new Registry();
   readonly #readers: (() => Promise<void>)[] = [];
-  /** By the turns of the loop itself: a timer would wake an idle process again and again. */
+  /**
+   * The delay is sampled at each turn of the event loop, because a timer would repeatedly wake an idle
+   * process.
+   */
   readonly #loopDelay = monitorEventLoopDelay({ samplePerIteration: true });
 
   /** `role`: whose process this is, as a label of what every process has. */
   constructor(role: string) {
     this.#loopDelay.enable();
-    // Of the turn in which it is enabled it takes the time of waiting for work.
+    // The turn in which the histogram is enabled would count the time spent waiting for work.
     setImmediate(() => this.#loopDelay.reset());
     this.#measureProcess(role);
   }

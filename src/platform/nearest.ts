@@ -1,11 +1,11 @@
-/** Names longer than this are compared with nothing. */
+/** Longer names are not compared. */
 const MAX_LENGTH = 80;
 
-/** The name among `known` that `text` is a slip of the keyboard away from; undefined if none is near. */
+/** Returns the name in `known` that differs from `text` by a typing mistake; undefined if none is near. */
 export function nearest(text: string, known: Iterable<string>): string | undefined {
   if (text.length > MAX_LENGTH) return undefined;
   let best: string | undefined;
-  // A short name is near to too many others.
+  // A short name is near too many others.
   let most = text.length <= 3 ? 1 : text.length <= 5 ? 2 : 3;
   for (const name of known) {
     if (name === text || name.length > MAX_LENGTH || Math.abs(name.length - text.length) > most) continue;
@@ -17,7 +17,7 @@ export function nearest(text: string, known: Iterable<string>): string | undefin
   return best;
 }
 
-/** The letters that are to be added, removed, replaced or exchanged with their neighbour (optimal string alignment). */
+/** Counts the letters to add, remove, replace or exchange with their neighbour (optimal string alignment). */
 function distance(one: string, other: string): number {
   let before: number[] = [];
   let last = Array.from({ length: other.length + 1 }, (_, index) => index);
@@ -42,7 +42,7 @@ function distance(one: string, other: string): number {
   return last[other.length] ?? 0;
 }
 
-/** `; did you mean …?`, or nothing. */
+/** Returns `; did you mean …?`, or nothing. */
 export function didYouMean(text: string, known: Iterable<string>, write = (name: string) => name): string {
   const near = nearest(text, known);
   return near === undefined ? '' : `; did you mean "${write(near)}"?`;

@@ -2,17 +2,20 @@ import { type FSWatcher, watch } from 'node:fs';
 import path from 'node:path';
 
 export interface PollOptions {
-  /** Directories and files: where the file system tells of a change in one of them, the task runs at once. */
+  /**
+   * The directories and files to watch. If the file system reports a change in one of them, the task runs at
+   * once.
+   */
   readonly watched: readonly string[];
-  /** Milliseconds between two runs where the file system tells nothing, as a network file system may not. */
+  /** Milliseconds between two runs if the file system reports no changes, as some network file systems do. */
   readonly interval: number;
   readonly task: () => Promise<void>;
 }
 
-/** Milliseconds. The next run is not so soon after the last one. */
+/** The shortest time between two runs, in milliseconds. */
 const TOO_SOON = 50;
 
-/** Runs a task again and again, one run after the other. What it throws is not caught. */
+/** Runs a task again and again, one run after the other. Errors that it throws are not caught. */
 export function pollAndWatch(options: PollOptions): Disposable {
   return new Poller(options);
 }
@@ -45,7 +48,10 @@ class Poller implements Disposable {
     }
   }
 
-  /** Also what could not be watched before, and what was replaced: its watch has gone with it. */
+  /**
+   * Also watches paths that could not be watched before, and replaced files, whose watch ended with the old
+   * file.
+   */
   #watchAll(): void {
     for (const file of this.#options.watched) if (!this.#watches.has(file)) this.#watch(file);
   }
@@ -59,7 +65,7 @@ class Poller implements Disposable {
       this.#watches.set(file, watcher);
       watcher.on('error', () => this.#unwatch(file));
     } catch {
-      // Not there, or not permitted, or there are too many watches.
+      // The path is absent or not permitted, or there are too many watches.
     }
   }
 
@@ -76,8 +82,8 @@ class Poller implements Disposable {
 }
 
 /**
- * Milliseconds until the next multiple of `interval` by this process' clock: whatever is polled in a process is polled at the same
- * moment, so that an idle process is woken once for all of it.
+ * Returns the milliseconds until the next multiple of `interval` by this process's clock. All polling in a
+ * process then happens at the same moment, so that an idle process wakes once for all of it.
  */
 function untilNext(interval: number): number {
   const left = interval - (performance.now() % interval);

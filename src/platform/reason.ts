@@ -1,6 +1,8 @@
-/** Why something failed, in words. Node's own messages begin with an error number and end with a system call. */
+/**
+ * Explains why an operation failed. Node's own messages begin with an error code and end with a system call.
+ */
 
-/** What of them people know by another name. */
+/** The descriptions of error codes that people understand better than Node's own. */
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   EPERM: 'permission denied',
@@ -16,14 +18,14 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTEMPTY: 'it is a directory that is not empty',
 };
 
-/** Without the name of the file, which whoever asks has. */
+/** Returns the reason without the file's name, which the caller knows. */
 export function reasonOf(error: unknown): string {
   const { code, message, syscall } = error as NodeJS.ErrnoException;
   if (code === undefined || syscall === undefined) return message;
   return REASONS[code] ?? /^\w+: (.*?), /.exec(message)?.[1] ?? message;
 }
 
-/** The failure of a system call that is behind an error, if one is. */
+/** Returns the failed system call that caused an error, if there is one. */
 export function systemFailure(error: unknown): NodeJS.ErrnoException | undefined {
   for (let at = error; at instanceof Error; at = at.cause) if (isSystemFailure(at)) return at;
   return undefined;

@@ -3,12 +3,15 @@ import { type FileHandle, lstat, open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Deadline, DeadlineError } from './deadline.ts';
 
-/** Milliseconds. A disk that takes longer does not answer, as a network mount whose server has gone. */
+/**
+ * The deadline in milliseconds. A disk that takes longer counts as not answering, for example a network mount
+ * whose server is gone.
+ */
 const PATIENCE = 5_000;
 const KIB = 1024;
 const MIB = KIB * KIB;
 
-/** Thrown where a file is there, but is not one that is read. */
+/** Thrown if a file exists but is of a kind that is not read. */
 class UnfitFileError extends Error {
   override readonly name = 'UnfitFileError';
 }
@@ -38,7 +41,7 @@ export async function readNamedFile(file: string, most = MIB): Promise<Buffer> {
   return await readAtMost(handle, 0, most);
 }
 
-/** The same as `readRegularFile`, or undefined where there is no file of this name. */
+/** Like `readRegularFile`, but returns undefined if no file has this name. */
 export async function readIfPresent(file: string, most?: number): Promise<Buffer | undefined> {
   try {
     return await readRegularFile(file, most);
@@ -49,8 +52,8 @@ export async function readIfPresent(file: string, most?: number): Promise<Buffer
 }
 
 /**
- * Does `error` say that there is no file of this name? Every other error leaves open what the file says, and is a fault of
- * it. So is a symbolic link to nothing: somebody has put it there.
+ * True if `error` means that no file has this name. Any other error leaves the content unknown, and is a
+ * fault. So is a symbolic link to nothing, because somebody has created the link.
  */
 export async function isAbsent(file: string, error: unknown): Promise<boolean> {
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return false;
@@ -58,12 +61,13 @@ export async function isAbsent(file: string, error: unknown): Promise<boolean> {
   return 'code' in linked && linked.code === 'ENOENT';
 }
 
-/** What was asked last of each directory. */
+/** The last request for each directory. */
 const asked = new Map<string, Promise<unknown>>();
 
 /**
- * What `ask` comes to, or an error where the file system does not answer within `patience` milliseconds. The files of one
- * directory are asked for one after the other, because a call that hangs takes one of the few threads of the process.
+ * Returns the result of `ask`, or an error if the file system does not answer within `patience` milliseconds.
+ * The files of one directory are requested one after the other, because a hanging call blocks one of the few
+ * threads of the process.
  */
 export async function whileAnswering<T>(
   file: string,

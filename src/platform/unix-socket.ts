@@ -20,7 +20,10 @@ export function socketAddress(file: string): string {
   return shortestPath(file);
 }
 
-/** Why there can be no socket of this name; undefined where there can. Goes on from the name as a sentence. */
+/**
+ * Returns why no socket can have this path; undefined if one can. The text continues a sentence that begins
+ * with the path.
+ */
 export function whyTooLong(file: string): string | undefined {
   const bytes = Buffer.byteLength(shortestPath(file));
   if (bytes <= MAX_SOCKET_PATH) return undefined;

@@ -15,11 +15,11 @@ export interface WatchOptions {
   /** Reads them anew. What it throws is logged, and the next change is another chance. */
   readonly load: () => Promise<void>;
   /**
-   * Changes in these are noticed at once; one that cannot be watched is only looked at now and then. A file can stand here
-   * too, where its directory may not be read.
+   * The directories in which changes are noticed at once. One that cannot be watched is only checked from
+   * time to time. A file can be listed instead if its directory may not be read.
    */
   readonly directories: readonly string[];
-  /** Milliseconds between two looks; absent: as short as is needed for a change to hold within a second. */
+  /** Milliseconds between two checks; if absent, short enough for a change to take effect within a second. */
   readonly interval?: number;
   readonly log: Logger;
 }
@@ -31,7 +31,10 @@ export interface Watch extends Disposable {
 
 /** How soon a change is seen where nothing tells. Half of the second that it may take, so that reading fits in too. */
 const INTERVAL = 500;
-/** Milliseconds. Of files whose change need not hold within a second where the file system tells nothing of it. */
+/**
+ * The interval in milliseconds for files whose changes may take longer than a second if the file system
+ * reports none.
+ */
 export const SLOW_INTERVAL = 2_500;
 /** Whoever writes in place writes in several steps: a file is read when it has kept still for so long. */
 const SETTLE = 30;
@@ -101,15 +104,18 @@ class Watcher implements Watch {
 }
 
 /**
- * How files are watched whose change need not hold within a second on a file system that tells nothing. A gateway may read
- * these files and not their directories, which hold secrets too.
+ * Options for files whose changes may take longer than a second on a file system that reports none. A gateway
+ * may read these files but not their directories, which also contain secrets.
  */
 export function watchedSlowly(files: readonly string[]): Pick<WatchOptions, 'directories' | 'interval'> {
   const directories = new Set(files.map((file) => path.dirname(file)));
   return { directories: [...files, ...directories], interval: SLOW_INTERVAL };
 }
 
-/** What tells one state of a file from another without reading it. One that cannot be seen is not absent. */
+/**
+ * Returns a text that differs between two states of a file, without reading the file. A file that cannot be
+ * seen is not absent.
+ */
 export async function stateOfFile(file: string): Promise<string> {
   try {
     const stats = await whileAnswering(file, () => stat(file, { bigint: true }));
@@ -120,7 +126,7 @@ export async function stateOfFile(file: string): Promise<string> {
   }
 }
 
-/** The state of a file that is not there. */
+/** The state of an absent file. */
 export const ABSENT = 'absent';
 
 /** What a hand-written file says now. */

@@ -76,7 +76,7 @@ export function readYaml(source: string, text: string, mostMiB = 1): YamlRead {
       text,
       complaints.map(({ code, message, pos }) => ({ code, message, offset: pos[0] })),
     );
-    // An alias or a key that was not meant as one is often why the parser could not go on.
+    // An accidental alias or key is often the reason for which the parser could not continue.
     const isEarlier = firstRefused !== undefined && firstRefused.offset < offset;
     const mistake = isEarlier ? firstRefused : { offset, message };
     return { faults: [{ ...at(mistake.offset), message: mistake.message }] };
@@ -186,7 +186,7 @@ function repeatedKeys({ items }: YAMLMap): { readonly key: Scalar; readonly firs
   });
 }
 
-/** What does not look like a key can be a piece of a secret. */
+/** Text that does not look like a key may be part of a secret. */
 function nameOfKey({ value }: Scalar): string {
   return typeof value === 'string' && /^[\w.@-]{1,40}$/.test(value) ? `: "${value}"` : '';
 }

@@ -3,7 +3,7 @@ import { byPosition, type Fault, type Parsed } from './fault.ts';
 import { nearest } from './nearest.ts';
 import { readYaml, type WritableYaml, type YamlDocument } from './yaml-document.ts';
 
-/** What people write instead of a key, and which key they mean, or a sentence about it. */
+/** Words that people write instead of a key, with the key that they mean or a sentence about it. */
 export type OtherNames = Readonly<Record<string, string>>;
 
 /**
@@ -23,7 +23,7 @@ export function section<Shape extends z.core.$ZodLooseShape>(
   });
 }
 
-/** A message has one text, so it holds a line for each of the unknown keys. */
+/** A message is one text, so it contains one line for each unknown key. */
 function hintsFor(unknown: readonly string[], known: readonly string[], otherNames: OtherNames): string {
   return unknown.map((key) => hintFor(key, known, otherNames)).join('\n');
 }
@@ -92,13 +92,13 @@ export function openYaml(source: string, text: string, mostMiB?: number): Parsed
   return 'faults' in read ? read : { value: new PartReader(read.yaml) };
 }
 
-/** A key that is missing because it is written wrong: the unknown key says so. */
+/** True if a missing key is misspelt. The message about the unknown key then covers it. */
 function isMisspelt(
   { path, code }: z.core.$ZodIssue,
   issues: readonly z.core.$ZodIssue[],
   value: unknown,
 ): boolean {
-  // A list of one may be written as a scalar.
+  // A list of one element may be written as a scalar.
   const missing = path.at(-1) === 0 ? path.slice(0, -1) : path;
   if (code === 'unrecognized_keys' || valueAt(value, missing) !== undefined) return false;
   const key = missing.at(-1);
@@ -127,7 +127,7 @@ function faultsOf(issue: z.core.$ZodIssue, yaml: YamlDocument, mend: string): Fa
   return [yaml.faultAt(path, message)];
 }
 
-/** What the author may have meant, if the schema accepts it there. */
+/** Returns what the author may have meant, if the schema accepts it there. */
 function mendOf(
   path: readonly PropertyKey[],
   value: unknown,
@@ -155,7 +155,10 @@ const TRUTHS: Readonly<Record<string, boolean>> = {
   false: false,
 };
 
-/** What people mean by a text of another form: a unit is missing, or is written as elsewhere. */
+/**
+ * Returns possible meanings of a text in another form: its unit is missing, or is written as in other
+ * programs.
+ */
 function meantBy(text: string): (string | boolean)[] {
   const plain = text.trim().slice(0, 200);
   const short = plain.replaceAll(' ', '').toLowerCase();

@@ -1,6 +1,6 @@
-/** What is wrong with a text that the YAML parser cannot read, in words that do not presuppose YAML's own. */
+/** Explains what is wrong with a text that the YAML parser cannot read, without using YAML's own terms. */
 
-/** A complaint of the parser. */
+/** An error that the parser reports. */
 interface SyntaxComplaint {
   readonly code: string;
   readonly message: string;
@@ -13,9 +13,10 @@ interface SyntaxMistake {
 }
 
 /**
- * The first mistake in `text`. What the parser says after its first complaint mostly follows from that one, so it is not said.
+ * Describes the first mistake in `text`. Later errors mostly follow from the first one, so they are not
+ * reported.
  *
- * Nothing of a line is repeated that can hold a secret.
+ * The message repeats no part of a line that can contain a secret.
  */
 export function firstMistake(text: string, complaints: readonly SyntaxComplaint[]): SyntaxMistake {
   const first = complaints.toSorted((one, other) => one.offset - other.offset)[0];
@@ -74,7 +75,10 @@ const gluedDash: Finder = (text, { offset }) => {
     : { offset: begin + (dash[1] ?? '').length, message: 'put a space after the "-" that begins this entry' };
 };
 
-/** A quote that is not closed on its line swallows text up to the next quote, and the parser complains there. */
+/**
+ * Handles a quote that is not closed on its line. It takes in text up to the next quote, and the parser
+ * reports an error there.
+ */
 const openQuote: Finder = (text, { offset, message }) => {
   const open = scan(text, message.startsWith('Missing closing') ? text.length : offset).quote;
   if (open === undefined) return undefined;
@@ -116,7 +120,10 @@ function explainBrackets(
   return undefined;
 }
 
-/** A bracket in the middle of a text, as in `acme/${user}`, which YAML takes for the beginning of a map. */
+/**
+ * Handles a bracket in the middle of a text, as in `acme/${user}`, which YAML takes for the beginning of a
+ * map.
+ */
 function gluedBrace(text: string, offset: number): SyntaxMistake | undefined {
   const { begin, line } = lineAt(text, offset);
   for (let brace = line.indexOf('{'); brace >= 0; brace = line.indexOf('{', brace + 1)) {
@@ -131,7 +138,7 @@ function gluedBrace(text: string, offset: number): SyntaxMistake | undefined {
   return undefined;
 }
 
-/** Two texts or pairs with nothing between them: the second one is a key, or what follows a quote. */
+/** Handles two texts or pairs with nothing between them. The second one is a key, or text after a quote. */
 function missingComma(text: string, offset: number): SyntaxMistake {
   const { begin, line } = lineAt(text, offset);
   const rest = line.slice(offset - begin);
@@ -188,7 +195,10 @@ function explainRest(text: string, { message, offset }: SyntaxComplaint): Syntax
   return { offset, message: `${rest} cannot stand here; compare it with the lines above and below` };
 }
 
-/** `groups` alone, or `version:1`, reads as a text, and what follows it is a surprise. */
+/**
+ * Handles `groups` alone, or `version:1`, which the parser reads as a text, so that the next line is an
+ * error.
+ */
 function colonlessAbove(text: string, begin: number): SyntaxMistake | undefined {
   let at = begin;
   for (let lines = 0; lines < 3; lines++) {
@@ -208,7 +218,10 @@ function colonlessAbove(text: string, begin: number): SyntaxMistake | undefined 
   return undefined;
 }
 
-/** The column, from 0, of the nearest line above that is of the same kind: an entry of a list, or a key. */
+/**
+ * Returns the column, from 0, of the nearest line above that is of the same kind: an entry of a list, or a
+ * key.
+ */
 function columnOfNeighbour(text: string, begin: number): number | undefined {
   const { line } = lineAt(text, begin);
   const isEntry = line.trimStart().startsWith('-');
@@ -219,7 +232,7 @@ function columnOfNeighbour(text: string, begin: number): number | undefined {
     if (content === '' || content.startsWith('#')) continue;
     const column = above.length - content.length;
     if (content.startsWith('-') === isEntry) {
-      // A key that opens a section, with nothing behind it, holds what follows further to the right.
+      // A key without a value begins a section, whose lines are indented further.
       return !isEntry && /^[^\s#]+:\s*(?:#.*)?$/.test(content) ? column + 2 : column;
     }
     return isEntry ? column + 2 : undefined;
@@ -237,13 +250,13 @@ function isBelowEntries(text: string, begin: number): boolean {
 }
 
 interface Scanned {
-  /** Where the innermost bracket is that is open. */
+  /** The position of the innermost open bracket. */
   readonly open?: number;
-  /** Where the quote is that was not closed on its line. */
+  /** The position of a quote that was not closed on its line. */
   readonly quote?: number;
 }
 
-/** What is open at `end`. It knows quotes, comments and brackets, and nothing else of YAML. */
+/** Returns what is open at `end`. This scanner knows only quotes, comments and brackets. */
 function scan(text: string, end: number): Scanned {
   const brackets: number[] = [];
   for (let at = 0; at < end; at++) {
@@ -260,7 +273,10 @@ function beginsToken(text: string, at: number): boolean {
   return at === 0 || /[\s,:[{(-]/.test(text[at - 1] ?? '');
 }
 
-/** The end of the comment or quoted text that begins there, or `at`; undefined if the quote is not closed on its line. */
+/**
+ * Returns the end of the comment or quoted text that begins at `at`, or `at` itself; undefined if the quote
+ * is not closed on its line.
+ */
 function passedFrom(text: string, at: number): number | undefined {
   const character = text[at] ?? '';
   if (!`#"'`.includes(character) || !beginsToken(text, at)) return at;
@@ -295,13 +311,13 @@ function lineAt(text: string, offset: number): { readonly begin: number; readonl
   return { begin, line: text.slice(begin, end < 0 ? text.length : end).replace(/\r$/, '') };
 }
 
-/** The beginning of a text, in quotation marks; a word for it where it may be a secret. */
+/** Quotes the beginning of a text, or returns a general word if the text may be a secret. */
 function wordOf(text: string, begin: number, written: string): string {
   if (written === '' || mayHoldSecret(text, begin)) return 'this';
   return `"${written.length > 32 ? `${written.slice(0, 30)}…` : written}"`;
 }
 
-/** The key of a secret stands in its line or in the one above. */
+/** Tells whether the text belongs to a key that holds a secret, in its own line or in the line above. */
 function mayHoldSecret(text: string, begin: number): boolean {
   const above = begin === 0 ? '' : lineAt(text, begin - 1).line;
   return /pass|secret|token|hash/i.test(`${above}\n${lineAt(text, begin).line}`);

@@ -23,9 +23,9 @@ export type Login = Readonly<z.output<typeof LOGIN>>;
 
 export const AUTHENTICATE = z.strictObject({
   login: LOGIN,
-  /** The TCP peer's. */
+  /** The address of the TCP peer. */
   address: z.string(),
-  /** May it be the login of another registry, which is held against nobody? */
+  /** True if the login may belong to another registry. Its failure then counts against nobody. */
   isStray: z.boolean(),
 });
 export type AuthenticateRequest = Readonly<z.output<typeof AUTHENTICATE>>;
@@ -98,10 +98,10 @@ export interface Credentials {
   readonly revokedCertificates: readonly string[];
 }
 
-/** Gateways that hold what auth says of credentials now, and those that are not known to. */
+/** The gateways that hold auth's current answer about credentials, and those not known to hold it. */
 export const GATEWAYS = z.object({ current: z.int(), behind: z.int() });
 
-/** Milliseconds for which a gateway serves by what auth said last. */
+/** Milliseconds for which a gateway keeps serving by auth's last answer. */
 export const LONGEST_SILENCE = 60_000;
 
 /** `Credentials` as they come: each in force is to be read by itself, for there may be ten thousand. */

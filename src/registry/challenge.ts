@@ -4,11 +4,17 @@ export interface BearerChallenge {
   readonly service?: string;
   readonly scope?: string;
   readonly error?: 'invalid_token' | 'insufficient_scope';
-  /** For a person to read: `error_description` (RFC 6750 §3). docker prints it, and drops the body of a 401. */
+  /**
+   * The `error_description` (RFC 6750 §3), which a person reads. docker prints it, and drops the body of a
+   * 401.
+   */
   readonly description?: string;
 }
 
-/** Characters. A header has to fit into what clients and proxies accept, and a reason for people is short. */
+/**
+ * The limit in characters. A header must fit into the limits of clients and proxies, and a reason for people
+ * is short.
+ */
 const LONGEST_DESCRIPTION = 300;
 
 /**
@@ -69,7 +75,7 @@ export function readChallenge(header: string): UpstreamChallenge | undefined {
     const name = reader.take(KEY)?.toLowerCase();
     reader.take(SPACE);
     if (name === undefined || !reader.skip('=')) {
-      // Not a parameter: the name of another scheme, or rubbish.
+      // This is the name of another scheme, or rubbish, and not a parameter.
       if (name === undefined) reader.skipOne();
       continue;
     }
@@ -93,7 +99,7 @@ class HeaderReader {
     return this.#at >= this.#text.length;
   }
 
-  /** What the sticky expression matches here. */
+  /** Takes the text that the sticky expression matches here. */
   take(what: RegExp): string | undefined {
     what.lastIndex = this.#at;
     const match = what.exec(this.#text)?.[0];
@@ -111,7 +117,10 @@ class HeaderReader {
     this.#at++;
   }
 
-  /** A quoted string without its quotes and escapes: RFC 9110 §5.6.4. One without an end takes the rest of the header. */
+  /**
+   * Takes a quoted string without its quotes and escapes (RFC 9110 §5.6.4). A string without an end takes the
+   * rest of the header.
+   */
   takeQuoted(): string | undefined {
     if (!this.skip('"')) return undefined;
     const characters: string[] = [];

@@ -7,10 +7,13 @@ import { z } from 'zod';
 
 export const CORE_HEADERS = {
   grant: 'hubgate-grant',
-  /** Of a request: the repository. Both values are taken as they are, so that what was authorized is what is fetched. */
+  /**
+   * In a request: the repository. Both values are taken literally, so that the core fetches what was
+   * authorized.
+   */
   upstream: 'hubgate-upstream',
   path: 'hubgate-path',
-  /** Of a request for a blob: the one range that is wanted. The answer may be just that. */
+  /** In a request for a blob: the single wanted range. The answer may be only that range. */
   range: 'hubgate-range',
   cache: 'hubgate-cache',
   /** Of a refusal: its name in `ERRORS`. */
@@ -18,8 +21,9 @@ export const CORE_HEADERS = {
   /** Of a list: the query of its next page. */
   next: 'hubgate-next',
   /**
-   * Of a request: an opaque text that is the same for all requests of one caller. Where it is absent, so is `pull`. Up to the
-   * first `.` it says on whose share of the upstream the request is counted, which several callers can have in common.
+   * In a request: an opaque text that is the same for all requests of one caller. If it is absent, `pull` is
+   * absent too. The text up to the first `.` names the share of the upstream on which the request is counted.
+   * Several callers can have the same share.
    */
   caller: 'hubgate-caller',
   /** The id that the requests of one pull have in common. */
@@ -73,7 +77,7 @@ export type Location = z.output<typeof LOCATION>;
 /** The bytes of a blob themselves, past a cache that cannot be written: not verified. */
 export const BYTES_TYPE = 'application/octet-stream';
 
-/** A part of a blob that is not here yet, with its `content-range`: not verified. */
+/** A part of a blob that is not cached yet, with its `content-range`. It is not verified. */
 export const PART_TYPE = 'application/vnd.hubgate.part';
 export const PART_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/;
 
@@ -108,12 +112,12 @@ export const CORE_STATUS = z.object({
     /** Manifests and blobs, and their bytes. */
     blobs: z.int(),
     bytes: z.int(),
-    /** Bytes that it may hold. */
+    /** The most bytes that the cache may hold. */
     maxSize: z.int(),
     repositories: z.int(),
     /** Answers since the start that could not be cached. */
     unwritten: z.int(),
-    /** False while nothing is cached because the cache cannot be written, for the reason that `error` states. */
+    /** False while nothing is cached because the cache cannot be written. `error` gives the reason. */
     writable: z.boolean(),
     error: z.string().nullable(),
   }),

@@ -17,7 +17,7 @@ export function parseManifestMediaType(header: string): ManifestMediaType | unde
   return MANIFEST_MEDIA_TYPES.find((type) => type === essence);
 }
 
-/** RFC 9110 §8.3.1, of a length that is fit for a header, a log and a message. */
+/** Matches a media type (RFC 9110 §8.3.1) that is short enough for a header, a log and a message. */
 const OWN_TYPE = /^application\/vnd\.[a-z0-9.+-]{1,100}$/;
 
 /**
@@ -30,7 +30,7 @@ export function parseUnmirroredMediaType(header: string): string | undefined {
   return isManifest && parseManifestMediaType(essence) === undefined ? essence : undefined;
 }
 
-/** What clients are told of such a manifest. */
+/** Returns the message for clients that ask for such a manifest. */
 export function unmirroredMessage(mediaType: string): string {
   return `manifests of type ${mediaType} are not mirrored; pull this one from the registry itself`;
 }

@@ -21,7 +21,10 @@ export function parsePage(
   return { ...(n !== null && { n: Number(n) }), ...(last !== null && { last }) };
 }
 
-/** Characters of a query that a registry gives for its next page; some put a long token into it. */
+/**
+ * The longest query, in characters, that a registry may give for its next page. Some put a long token into
+ * it.
+ */
 const MAX_QUERY = 2_048;
 
 /** As a query, without its question mark; empty for the first page of the upstream's own length. */
@@ -39,13 +42,19 @@ export function nextPage(link: string): Page | undefined {
   return page?.last === undefined ? undefined : page;
 }
 
-/** The query of the next page, with its question mark, from such a header; of its URL nothing else is used. */
+/**
+ * Returns the query of the next page from such a header, with its question mark. No other part of the URL is
+ * used.
+ */
 export function nextQuery(link: string): string | undefined {
   const { search = '' } = URL.parse(targetOf(link, 'next') ?? '', 'https://registry.invalid') ?? {};
   return search !== '' && search.length <= MAX_QUERY ? search : undefined;
 }
 
-/** The first target in a `Link` header that has this relation (RFC 8288). Each character is read a fixed number of times. */
+/**
+ * Returns the first target in a `Link` header with this relation (RFC 8288). Each character is read a fixed
+ * number of times.
+ */
 function targetOf(link: string, relation: string): string | undefined {
   let begin = link.indexOf('<');
   while (begin >= 0) {

@@ -1,4 +1,4 @@
-/** The bytes of a representation that a request wants; `end` is the offset behind the last. */
+/** The bytes of a representation that a request wants. `end` is the offset after the last byte. */
 export interface ByteRange {
   readonly start: number;
   readonly end: number;
@@ -22,16 +22,19 @@ export function readRange(header: string | undefined, size: number): ByteRange |
   return start < size ? { start, end } : 'unsatisfiable';
 }
 
-/** As a request for one range has it. Whether it can be satisfied depends on the size. */
+/** Matches one range in a request. Whether it can be satisfied depends on the size. */
 const ONE_RANGE = /^bytes=[0-9]{0,15}-[0-9]{0,15}$/;
 
 export function isOneRange(header: string): boolean {
   return ONE_RANGE.test(header);
 }
 
-/** More than podman and stargz-snapshotter need at a time, and few enough that their headers are no burden. */
+/**
+ * This is more than podman and stargz-snapshotter need at a time, and few enough for their headers to be
+ * harmless.
+ */
 const MOST_RANGES = 100;
-/** Characters that so many of them can take. */
+/** The longest header in characters, derived from the number of ranges. */
 const MOST_TEXT = MOST_RANGES * 34;
 
 /**

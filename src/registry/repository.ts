@@ -43,7 +43,10 @@ export function isRepositoryPath(text: string): boolean {
   return text.length <= MAX_NAME_LENGTH && PATH.test(path);
 }
 
-/** A host that can stand before a name. One label without a port cannot, because there it means a path of Docker Hub. */
+/**
+ * Matches a host that can precede a name. A single label without a port cannot, because it means a path of
+ * Docker Hub there.
+ */
 export function parseUpstreamHost(text: string): UpstreamHost | undefined {
   return HOST.test(text) && looksLikeHost(text) ? (text as UpstreamHost) : undefined;
 }

@@ -35,7 +35,7 @@ const BEFORE_V2 = /^\/([^/]+)(\/v2(?:\/.*)?)$/;
 const TAGS = '/tags/list';
 const UPLOAD = '/blobs/uploads/';
 
-/** Before the resource in the target of a request to the core. */
+/** The prefix of the resource in the target of a request to the core. */
 export const HANDOVER = '/pull/';
 
 const UNKNOWN: ParsedTarget = { refusal: 'NAME_UNKNOWN' };
@@ -59,8 +59,8 @@ export function parseTarget(target: string, names: UpstreamNames): ParsedTarget 
 }
 
 /**
- * Reads what a gateway hands to the core: the repository as two values that were decided before and are not interpreted again,
- * and the resource below it (`resourceOf`) in the target.
+ * Parses a request that a gateway sends to the core: the repository, as two values that were decided before
+ * and are not interpreted again, and the resource below it (`resourceOf`) in the target.
  */
 export function parseHandover(
   target: string,

@@ -19,13 +19,16 @@ export function parseScope(text: string): Scope | undefined {
   };
 }
 
-/** Visible ASCII characters; no name that a registry knows is longer, with its host and its actions. */
+/**
+ * The most visible ASCII characters of a scope. No name that a registry knows is longer, with its host and
+ * actions.
+ */
 const READABLE = /^[!-~]{1,512}$/;
 
-/** More than any client asks for at once, and few enough for a token to fit into a header. */
+/** This is more than any client requests at once, and few enough for a token to fit into a header. */
 export const MAX_SCOPES = 50;
 
-/** The first scopes that can be any. Further ones and unreadable ones are left out, as unknown ones are. */
+/** Returns the first scopes that are valid. Further and unreadable ones are left out, as unknown ones are. */
 export function boundScopes(scopes: readonly string[]): string[] {
   return scopes.filter((scope) => READABLE.test(scope)).slice(0, MAX_SCOPES);
 }

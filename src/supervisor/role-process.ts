@@ -24,7 +24,9 @@ const REPORT = z.union([
 
 /** Milliseconds. A role that has said nothing by then hangs. */
 const READY_DEADLINE = 60_000;
-/** Milliseconds between two pings. A role that answers none of three in a row hangs, on a machine that is busy too. */
+/**
+ * Milliseconds between two pings. A role that answers none of three in a row hangs, even on a busy machine.
+ */
 const PING_EVERY = 10_000;
 const UNANSWERED_AT_MOST = 3;
 
@@ -79,7 +81,7 @@ export function roleProcess(child: ChildProcess, settings: unknown, pingEvery = 
   };
 }
 
-/** Pings are counted, not timed: where the machine itself was asleep, all of them were. */
+/** Pings are counted, not timed, because after the machine itself was asleep all of them would be late. */
 function pingUntilHung(
   child: ChildProcess,
   { pingEvery, ping, onHang }: { pingEvery: number; ping: () => void; onHang: () => void },

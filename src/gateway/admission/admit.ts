@@ -16,7 +16,7 @@ import { readShown, type Shown } from './shown.ts';
 import type { VerifyToken } from './verify-token.ts';
 
 export type Admission = AdmissionKind & {
-  /** Why the client certificate of who proves nobody does not count. */
+  /** Why the client certificate does not count, for a client that is otherwise anonymous. */
   readonly certificateFault?: CertificateFault;
 };
 
@@ -37,7 +37,7 @@ type AdmissionKind =
 export type Admit = (request: IncomingMessage, options?: AdmitRequestOptions) => Promise<Admission>;
 
 export interface AdmitRequestOptions {
-  /** Is who asks to be told of the challenge, although a certificate says who it is? */
+  /** True if the client must be challenged although its certificate identifies it. */
   readonly ignoreCertificate?: boolean;
 }
 
@@ -105,8 +105,9 @@ function isSomebody(admission: Admission): boolean {
 }
 
 /**
- * May a certificate say who asks in the place of what is shown? Not in the place of a token of ours that has ended: a client
- * that gets 401 for it fetches another one, and else its pull would go on as somebody else.
+ * True if a certificate may identify the client instead of the presented credential. A rejected token of ours
+ * excludes that: after a 401 the client fetches another token, and otherwise its pull would continue as
+ * another subject.
  */
 function provesNobody(shown: Shown, admission: Admission, isOurs: VerifyToken['isOurs']): boolean {
   if (admission.kind !== 'rejected') return admission.subject.kind === 'anonymous';

@@ -30,14 +30,14 @@ import { GATEWAY_LIMITS } from '../limits.ts';
 import { readingCredentials, type ToldCredentials } from './told-credentials.ts';
 
 /**
- * The gateway's side of auth's socket. Whatever is asked rejects with `PeerUnreachable` where auth does not answer, and with
- * `PeerFailed` where it answers that it has failed.
+ * The gateway's client for auth's socket. Each call rejects with `PeerUnreachable` if auth does not answer,
+ * and with `PeerFailed` if auth answers that it failed.
  */
 export interface AuthClient extends AsyncDisposable {
   authenticate(request: AuthenticateRequest, client: Client): Promise<Identity | Refused>;
   token(request: AskedToken, client: Client): Promise<IssuedToken | Refused>;
   readonly keys: Ask<JSONWebKeySet>;
-  /** The same keys, for a client that would like to have them. */
+  /** The same keys, for a client that prefers to have them. */
   keysFor(client: Client): Promise<JSONWebKeySet>;
   readonly credentials: Ask<ToldCredentials>;
   readonly policy: Ask<Policy>;
@@ -48,7 +48,10 @@ export interface AuthClient extends AsyncDisposable {
   metrics(): Promise<ToldMetrics>;
 }
 
-/** For whom auth is asked. Throws what `HttpClient` does where there is no place for them, or they have gone. */
+/**
+ * The client for which the gateway asks auth. A call throws the errors of `HttpClient` if there is no place
+ * for the client, or if it has gone.
+ */
 export type Client = Required<Pick<HttpRequest, 'caller' | 'signal'>>;
 
 /** Who somebody is, and the id of what proved it. */
@@ -77,11 +80,11 @@ export interface Refused {
 /** Hashing is slow on purpose, and whoever guesses waits for 8 s before it; clients give up on a token after 15 s. */
 const LOGIN_DEADLINE = 14_000;
 const DEADLINE = 2_000;
-/** Milliseconds. Auth says at least so often that it is there, so that a gateway learns that it hangs. */
+/** Auth answers at least this often, in milliseconds, so that a gateway notices when it hangs. */
 const SIGN_OF_LIFE = 3_000;
-/** How errors and the log call the other side. */
+/** The name of the other side in errors and in the log. */
 const PEER = 'auth';
-/** The status by which auth refuses a login. */
+/** The status with which auth refuses a login. */
 const REFUSED = 400;
 /** Milliseconds. A machine that is slow takes seconds to start a role. */
 const START_PATIENCE = 10_000;
@@ -94,7 +97,7 @@ export function openAuthClient(socket: string, questions = GATEWAY_LIMITS.authQu
 
 class SocketAuthClient implements AuthClient {
   readonly #http: HttpClient;
-  /** So that auth knows which gateways hold what it says. */
+  /** The name by which auth knows which gateways hold its answer. */
   readonly #name = randomUUID();
 
   constructor(http: HttpClient) {

@@ -2,8 +2,9 @@ import type { X509Certificate } from 'node:crypto';
 import { isCertificateName, type Subject } from '../../access/subject.ts';
 
 /**
- * Whom a client certificate names: by its SPIFFE URI if it has one, else by its common name. A certificate with a SPIFFE URI
- * and another URI names nobody (X509-SVID, section 2: a validator must reject it).
+ * Returns the subject that a client certificate names: by its SPIFFE URI if it has one, otherwise by its
+ * common name. A certificate with a SPIFFE URI and another URI names nobody (X509-SVID, section 2: a
+ * validator must reject it).
  */
 export function certificateSubject(certificate: X509Certificate): Subject | undefined {
   const uris = urisOf(certificate);
@@ -15,7 +16,10 @@ export function certificateSubject(certificate: X509Certificate): Subject | unde
   return name !== undefined && isCertificateName(name) ? { kind: 'cert', name } : undefined;
 }
 
-/** Also one that is no SPIFFE ID: in quotes, because it holds a comma, or with a scheme in upper case. */
+/**
+ * Matches also a URI that is no valid SPIFFE ID: one in quotes, because it contains a comma, or one with an
+ * upper-case scheme.
+ */
 const A_SPIFFE_URI = /^"?spiffe:/i;
 
 /** SPIFFE-ID §2, with the path that X509-SVID §5.2 wants of a leaf. */

@@ -16,9 +16,12 @@ import type { LiveCredentials } from './credentials-in-force.ts';
 type CertifiedSocket = Pick<TLSSocket, 'authorized' | 'getPeerX509Certificate'>;
 
 export interface IdentifyByCertificate {
-  /** Undefined where the peer shows no certificate that counts. */
+  /** Returns undefined if the peer presents no certificate that counts. */
   (socket: CertifiedSocket): Identity | undefined;
-  /** Why a certificate of an authority of ours does not count, for whoever holds its key. */
+  /**
+   * Returns why a certificate of one of our authorities does not count. Only the holder of its key learns
+   * this.
+   */
   faultOf(socket: CertifiedSocket): CertificateFault | undefined;
 }
 

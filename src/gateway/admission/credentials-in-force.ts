@@ -12,9 +12,9 @@ export interface LiveCredentials extends Disposable {
   /** Undefined: it is not, or it is not that subject's. */
   find(identity: ShownIdentity): Promise<CredentialInForce | undefined>;
   /**
-   * Auth may have withdrawn anything since it was heard last.
+   * Auth may have withdrawn any credential since its last answer.
    *
-   * @throws PeerUnreachable where that is too long ago
+   * @throws PeerUnreachable if that answer is too old
    */
   throwIfStale(): void;
   /** Is a certificate revoked? By its `tbsHash`. */

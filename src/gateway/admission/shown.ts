@@ -8,11 +8,13 @@ export type Shown =
   /** Something, in no way that is known here: it proves nobody. */
   | { readonly kind: 'unreadable' };
 
-/** Characters of the longest name of a user, and of the longest secret, which is a federated JWT. */
+/**
+ * The lengths, in characters, of the longest user name and of the longest secret, which is a federated JWT.
+ */
 const MAX_USERNAME = 255;
 export const MAX_SECRET = 16 * 1024;
 
-/** A login that is too long for any user is a wrong one, and auth is asked about one that is short. */
+/** A login that is too long for any user is wrong, so auth is asked about a short one instead. */
 export function boundLogin({ username, password }: Login): Login {
   const fits = username.length <= MAX_USERNAME && password.length <= MAX_SECRET;
   return fits ? { username, password } : { username: '', password: '' };

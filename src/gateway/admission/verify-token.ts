@@ -19,7 +19,7 @@ export interface TokenClaims {
 /** Undefined for whatever is not a valid token of ours; why does not matter to who shows it. */
 export interface VerifyToken extends Disposable {
   (token: string): Promise<TokenClaims | undefined>;
-  /** Does a token say that it is ours? Nothing of it is verified. */
+  /** Tells whether a token claims to be ours. It verifies nothing. */
   isOurs(token: string): boolean;
 }
 
@@ -105,7 +105,7 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
   });
 }
 
-/** Undefined where it is no JWT. */
+/** Returns undefined if the token is no JWT. */
 function issuerOf(token: string): string | undefined {
   try {
     return decodeJwt(token).iss;

@@ -45,23 +45,26 @@ export interface AuditLine {
   readonly milliseconds: number;
 }
 
-/** How the record is. */
+/** The state of the audit log. */
 export interface AuditState {
-  /** Bytes that wait to be written. */
+  /** The bytes that wait to be written. */
   readonly waiting: number;
-  /** Lines that were lost. */
+  /** The number of lost lines. */
   readonly lost: number;
-  /** Anonymous refusals that were counted and have no line of their own. */
+  /** The number of anonymous refusals that were counted without a line of their own. */
   readonly omitted: number;
-  /** Why lines cannot be written; absent: they can be. */
+  /** Why lines cannot be written; absent if they can. */
   readonly trouble?: string;
-  /** Are requests refused for that reason? */
+  /** True if requests are refused for that reason. */
   readonly refuses: boolean;
 }
 
 export interface Audit extends AsyncDisposable {
   (line: AuditLine): void;
-  /** May a request that is to be recorded begin? Where the operator wants that, it waits for room, or is refused. */
+  /**
+   * Tells whether a request that must be recorded may begin. Depending on the configuration it waits for room
+   * first, or is refused.
+   */
   admits(): boolean | Promise<boolean>;
   /** Opens the file anew, which somebody has renamed. */
   reopen(): void;
@@ -78,18 +81,21 @@ export interface AuditOptions {
 const ANONYMOUS_SUBJECT = writeSubject(ANONYMOUS);
 const MAX_AGENT = 200;
 
-/** Bytes of lines that wait for a disk that is full or slow. */
+/** The most bytes of lines that wait for a full or slow disk. */
 const MAX_WAITING = 4 * 1024 * 1024;
-/** From here on no request begins; the rest is for the lines of those that have begun. */
+/** From this size on no request begins. The rest is for the lines of requests that have begun. */
 const FULL = MAX_WAITING / 2;
-/** Where requests are refused, only those that have begun add lines, and none of these is to be lost. */
+/** If requests are refused, only requests that have begun add lines, and none of these lines may be lost. */
 const MAX_WAITING_REFUSING = 4 * MAX_WAITING;
-/** Milliseconds without progress after which no request waits any more. */
+/** Milliseconds without progress after which requests stop waiting. */
 const PATIENCE = 5_000;
 /** Milliseconds. */
 const SUMMARIZE_EVERY = 60_000;
 
-/** Opens the record. A line is never lost silently: what cannot be written waits, and what does not fit is counted. */
+/**
+ * Opens the audit log. No line is lost silently: a line that cannot be written waits, and a line that finds
+ * no room is counted.
+ */
 export function openAudit({ file, onFull, log, clock = systemClock }: AuditOptions): Audit {
   const capacity = onFull === 'refuse' ? MAX_WAITING_REFUSING : MAX_WAITING;
   const lossLine = (count: number, since: number) =>
@@ -121,7 +127,7 @@ export function openAudit({ file, onFull, log, clock = systemClock }: AuditOptio
   });
 }
 
-/** Nobody waits for a file that takes nothing at all: then lines are lost, and counted. */
+/** No request waits for a file that accepts nothing at all. Lines are then lost and counted. */
 function mustWait(lines: LineFile): boolean {
   return lines.waiting >= FULL && lines.stuckFor < PATIENCE;
 }
@@ -137,12 +143,15 @@ function stateOf(lines: LineFile, budget: RefusalBudget, refuses: boolean): Audi
   return { waiting, lost, omitted: budget.omitted, ...(trouble !== undefined && { trouble }), refuses };
 }
 
-/** Whoever is known, and whatever is allowed, has a line always. */
+/**
+ * True for the only lines that may be omitted. Lines about known subjects and allowed requests are always
+ * written.
+ */
 function isAnonymousRefusal({ decision, subject }: Pick<AuditLine, 'decision' | 'subject'>): boolean {
   return decision === 'deny' && subject === ANONYMOUS_SUBJECT;
 }
 
-/** What stands for the refusals that have no line of their own. */
+/** The line that replaces refusals without a line of their own. */
 function omittedLine({ address, count, since }: OmittedRefusals) {
   return {
     ...{ action: 'omitted', subject: ANONYMOUS_SUBJECT, ...(address !== undefined && { address }) },
@@ -150,7 +159,7 @@ function omittedLine({ address, count, since }: OmittedRefusals) {
   };
 }
 
-/** `level` is there because it always was. */
+/** `level` is present because earlier versions wrote it. */
 function write(line: object, now: number): string {
   return escapeControlsInLines(JSON.stringify({ level: 30, time: timeOf(now), ...line }));
 }

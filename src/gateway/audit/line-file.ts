@@ -1,6 +1,7 @@
 /**
- * A file of lines to which several processes append. A line that cannot be written waits and is tried again; it is lost only
- * beyond a bound, and then it is counted. A line that was written in part is written again on a line of its own.
+ * A file of lines to which several processes append. A line that cannot be written waits and is tried again.
+ * If too many bytes wait, further lines are lost and counted. A partly written line is written again on a
+ * line of its own.
  */
 import { constants, type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -9,56 +10,61 @@ import type { Logger } from '../../platform/log.ts';
 
 export interface LineFileOptions {
   readonly file: string;
-  /** Bytes of the lines that wait; what comes beyond that is lost. */
+  /** The most bytes of waiting lines. Further lines are lost. */
   readonly capacity: number;
-  /** What is written where lines were lost: how many since when, in milliseconds since the epoch. */
+  /**
+   * Returns the line that replaces lost lines, from their number and the time of the first one in
+   * milliseconds since the epoch.
+   */
   readonly lossLine: (count: number, since: number) => string;
   readonly log: Logger;
 }
 
-/** Bytes of one write. */
+/** The most bytes of one write. */
 const BATCH = 64 * 1024;
-/** Milliseconds between two tries. A file is not asked every time for which it takes no more. */
+/** Milliseconds between two attempts, because a file that accepts no more must not be tried continuously. */
 const FIRST_PAUSE = 10;
 const LONGEST_PAUSE = 1_000;
 /** Milliseconds without progress after which the file is in trouble, even if no write has failed. */
 const STUCK_AFTER = 1_000;
-/** Milliseconds for the lines that are left at the end. */
+/** Milliseconds to wait for the remaining lines when the process ends. */
 const END_PATIENCE = 5_000;
-/** Milliseconds between two lines of the log that say that lines are being lost. */
+/** Milliseconds between two log messages about lost lines. */
 const SAY_LOST_EVERY = 10_000;
 
 /**
- * Milliseconds after which somebody looks how the file ends before writing to it. Another process may have been stopped in the
- * middle of a line, by a full disk that this one has not met.
+ * Milliseconds without a write after which the end of the file is examined before the next write. A full
+ * disk, which this process has not noticed, may have stopped another process in the middle of a line.
  */
 const LOOK_AFTER = 100;
 
-/** A FIFO, or another file of its kind, that takes nothing at the moment must not hold a thread. */
+/**
+ * O_NONBLOCK, because a FIFO or a similar file that accepts nothing at the moment must not block a thread.
+ */
 const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
 const MODE = 0o640;
 
 export class LineFile implements AsyncDisposable {
   readonly #options: LineFileOptions;
   readonly #ending = new AbortController();
-  /** Each ends with a line end. */
+  /** The waiting lines, each with its line end. */
   readonly #lines: string[] = [];
   #waiting = 0;
   #handle: FileHandle | undefined;
-  /** The same file, where it can be read. */
+  /** The same file opened for reading, if that is possible. */
   #reader: FileHandle | undefined;
-  /** A write of this process, or of another one, may have ended within a line. */
+  /** True if a write of this or another process may have ended within a line. */
   #isTorn = false;
   #isReopening = false;
   #running: Promise<void> | undefined;
   #isScheduled = false;
-  /** By the monotonic clock. */
+  /** The time of the last progress, by the monotonic clock. */
   #lastProgress = performance.now();
   #lastWrite = Number.NEGATIVE_INFINITY;
   #error: Error | undefined;
   #troubleIsSaid = false;
   #lost = 0;
-  /** Lost lines that the log, and the file, do not say yet. */
+  /** The lost lines that neither the log nor the file mentions yet. */
   #unlogged = 0;
   #unwritten = 0;
   #lostSince = 0;
@@ -70,50 +76,51 @@ export class LineFile implements AsyncDisposable {
     this.#run();
   }
 
-  /** Bytes that wait to be written. */
+  /** The bytes that wait to be written. */
   get waiting(): number {
     return this.#waiting;
   }
 
-  /** Lines that were lost. */
+  /** The number of lost lines. */
   get lost(): number {
     return this.#lost;
   }
 
-  /** Milliseconds for which nothing could be written, although something waits; 0: nothing waits. */
+  /** Milliseconds for which nothing could be written although lines wait; 0 if none wait. */
   get stuckFor(): number {
     return this.#waiting === 0 && this.#error === undefined ? 0 : performance.now() - this.#lastProgress;
   }
 
-  /** Why lines cannot be written at the moment; undefined: they can be. */
+  /** Why lines cannot be written at the moment; undefined if they can. */
   get trouble(): string | undefined {
     if (this.#error !== undefined) return this.#error.message;
     return this.stuckFor > STUCK_AFTER ? 'the file takes no lines' : undefined;
   }
 
-  /** `line` without a line end. */
+  /** Appends `line`, which has no line end. */
   append(line: string): void {
     const text = `${line}\n`;
     const size = Buffer.byteLength(text);
     if (this.#ending.signal.aborted || this.#waiting + size > this.#options.capacity) return this.#lose(1);
-    // Time in which there was nothing to write is no time in which nothing could be written.
+    // Time without anything to write does not count as time without progress.
     if (this.#waiting === 0 && this.#error === undefined) this.#lastProgress = performance.now();
     this.#lines.push(text);
     this.#waiting += size;
     this.#sayTrouble();
-    // The lines of one turn of the event loop are one write: each write costs more than its lines.
+    // All lines of one turn of the event loop are written together, because a write costs more than its
+    // lines.
     if (this.#running !== undefined || this.#isScheduled) return;
     this.#isScheduled = true;
     setImmediate(() => this.#run());
   }
 
-  /** Opens the file anew, which somebody has renamed. Until that succeeds lines go on into the old one. */
+  /** Opens the file again after somebody has renamed it. Until that succeeds, lines go to the old file. */
   reopen(): void {
     this.#isReopening = true;
     this.#run();
   }
 
-  /** Settles when something was written, and at the latest after so many milliseconds. */
+  /** Settles after the next write, or at the latest after `patience` milliseconds. */
   async progress(patience: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wakeUps.push(resolve);
@@ -126,7 +133,7 @@ export class LineFile implements AsyncDisposable {
     this.#isScheduled = false;
     this.#running ??= this.#write().finally(() => {
       this.#running = undefined;
-      // What came while the last write ended.
+      // Lines may have been added while the last write ended.
       if (this.#hasWork()) this.#run();
     });
   }
@@ -147,9 +154,9 @@ export class LineFile implements AsyncDisposable {
         pause = FIRST_PAUSE;
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
-        // It is full for now. That is trouble only if it lasts.
+        // The file is full for now. That is a problem only if it lasts.
         if (code !== 'EAGAIN') this.#error = error as Error;
-        // Others write the same file, and have no more luck.
+        // Other processes write the same file, and may also fail in the middle of a line.
         this.#isTorn = true;
         this.#sayTrouble();
         await delay(pause, undefined, { signal: this.#ending.signal, ref: false }).catch(() => {});
@@ -193,7 +200,7 @@ export class LineFile implements AsyncDisposable {
     this.#succeeded();
   }
 
-  /** How many of the lines that wait are within so many bytes. */
+  /** Counts the waiting lines that fit into `bytes`. */
   #wholeLines(bytes: number): number {
     let end = 0;
     return this.#lines.findIndex((line) => {
@@ -243,7 +250,7 @@ export class LineFile implements AsyncDisposable {
     this.#lastSaid = performance.now();
   }
 
-  /** Waits a while for the lines that are left. */
+  /** Waits a limited time for the remaining lines. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#ending.signal.aborted) return;
     const end = performance.now() + END_PATIENCE;
@@ -254,7 +261,7 @@ export class LineFile implements AsyncDisposable {
     this.#ending.abort();
     if (this.#lines.length > 0) this.#lose(this.#lines.splice(0).length);
     this.#sayLost();
-    // A write that hangs would hold up the end.
+    // A write that hangs would delay the end.
     if (this.#waiting === 0) await this.#running;
     const closing = Promise.all([this.#handle?.close(), this.#reader?.close()]);
     if (this.#waiting === 0) await closing;
@@ -264,7 +271,7 @@ export class LineFile implements AsyncDisposable {
 
 const LINE_END = 0x0a;
 
-/** Undefined of what is no regular file, and where it may only be written. */
+/** Returns undefined if the file is not a regular file, or may only be written. */
 async function openToRead(file: string): Promise<FileHandle | undefined> {
   try {
     if (!(await stat(file)).isFile()) return undefined;
@@ -274,7 +281,10 @@ async function openToRead(file: string): Promise<FileHandle | undefined> {
   }
 }
 
-/** As where a process ended, or a disk was full, in the middle of a write. */
+/**
+ * True if the file ends within a line. This happens if a process ended, or a disk became full, in the middle
+ * of a write.
+ */
 async function endsWithinLine(reader: FileHandle | undefined): Promise<boolean> {
   try {
     const { size } = (await reader?.stat()) ?? { size: 0 };

@@ -1,35 +1,40 @@
 /**
- * Bounds the audit lines that anybody can cause without an identity: so many a second for each address, and in total. The
- * refusals beyond that are counted.
+ * Bounds the audit lines that a client without an identity can cause, per second, for each address and in
+ * total. Further refusals are counted.
  */
 import type { Clock } from '../../platform/clock.ts';
 
-/** Refusals that have no line of their own. */
+/** Refusals without a line of their own. */
 export interface OmittedRefusals {
-  /** Absent: those of further addresses than have a count of their own. */
+  /**
+   * The client's address. It is absent if the refusals belong to addresses beyond the number that have their
+   * own counts.
+   */
   readonly address?: string;
   readonly count: number;
-  /** When the first of them was. Milliseconds since the epoch. */
+  /** The time of the first of them, in milliseconds since the epoch. */
   readonly since: number;
 }
 
 interface Rate {
-  /** Lines a second. */
+  /** The sustained number of lines per second. */
   readonly rate: number;
-  /** Lines at once. */
+  /** The number of lines that may come at once. */
   readonly burst: number;
 }
 
 const PER_ADDRESS: Rate = { rate: 5, burst: 60 };
 const IN_TOTAL: Rate = { rate: 50, burst: 300 };
-/** Whose last lines are remembered, and who has a count of their own until it is written. */
+/**
+ * The most addresses whose last lines are remembered, and below it the most addresses with their own count.
+ */
 const MAX_ADDRESSES = 4096;
 const MAX_COUNTED = 100;
 
 export class RefusalBudget {
   readonly #clock: Clock;
   readonly #total: Bucket;
-  /** Those last that were asked last. */
+  /** The buckets by address, the most recently used last. */
   readonly #buckets = new Map<string, Bucket>();
   #omitted = new Map<string | undefined, { count: number; readonly since: number }>();
   #omittedCount = 0;
@@ -39,12 +44,12 @@ export class RefusalBudget {
     this.#total = new Bucket(IN_TOTAL, clock());
   }
 
-  /** Refusals that were left out. */
+  /** The number of refusals that were left out. */
   get omitted(): number {
     return this.#omittedCount;
   }
 
-  /** May a refusal have a line of its own? If not, it is counted. */
+  /** Returns true if a refusal may have its own line. Otherwise it is counted. */
   take(address: string): boolean {
     const now = this.#clock();
     const bucket = this.#buckets.get(address) ?? new Bucket(PER_ADDRESS, now);
@@ -71,7 +76,7 @@ export class RefusalBudget {
     else known.count++;
   }
 
-  /** What was left out since this was called last. */
+  /** Returns the refusals that were left out since the last call. */
   takeOmitted(): readonly OmittedRefusals[] {
     const omitted = [...this.#omitted];
     this.#omitted = new Map();
@@ -79,7 +84,7 @@ export class RefusalBudget {
   }
 }
 
-/** A bucket that fills at a rate, up to a burst. */
+/** A token bucket that fills at a rate, up to a burst. */
 class Bucket {
   readonly #rate: Rate;
   #level: number;

@@ -24,7 +24,7 @@ export interface BlobSource extends AsyncDisposable {
 export class FillInterrupted extends Error {
   override readonly name = 'FillInterrupted';
 
-  // Without it a message could be left out, and the log would name no cause.
+  // The constructor makes the message mandatory. Otherwise the log could lack a cause.
   constructor(message: string) {
     super(message);
   }

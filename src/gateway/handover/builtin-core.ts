@@ -45,7 +45,7 @@ export interface BuiltinCoreOptions {
   readonly directory: string;
   /** What readers of the same blob share. */
   readonly chunks?: ChunkCache;
-  /** Bounds on what is asked for clients. */
+  /** The bounds on questions that the gateway asks for clients. */
   readonly questions?: QueueLimits;
 }
 
@@ -53,11 +53,14 @@ export interface BuiltinCoreOptions {
 const DEADLINE = 28_000;
 /** For whoever just asks how it is. */
 const STATUS_DEADLINE = 2_000;
-/** An answer can be outdated by the time its file is opened (a fill was published, a file evicted), or be cut off. */
+/**
+ * An answer can be outdated by the time its file is opened, because a fill was published or a file evicted;
+ * and it can be cut off.
+ */
 const ATTEMPTS = 3;
-/** For the core to take a report. */
+/** The deadline of the core for accepting a report, in milliseconds. */
 const REPORT_DEADLINE = 2_000;
-/** How errors and the log call the other side. */
+/** The name of the other side in errors and in the log. */
 const PEER = 'the core';
 
 /** A core that says for how long its answers hold, and follows what is given out again. */

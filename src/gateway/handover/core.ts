@@ -27,11 +27,14 @@ export interface PullOptions {
   readonly private: boolean;
   /** An opaque text that is the same for all requests of one caller. */
   readonly caller?: string;
-  /** Whose share of the places for questions it takes: a subject, or the address of `anonymous`. Absent: it needs no place. */
+  /**
+   * The share of the places for questions that the request takes: a subject, or the address of `anonymous`.
+   * If absent, the request needs no place.
+   */
   readonly share?: string;
-  /** Aborted when the client has gone: what is not asked yet is not asked then. */
+  /** Aborted when the client has gone, so that questions not yet sent are dropped. */
   readonly signal?: AbortSignal;
-  /** The one range that is wanted of a blob, as `bytes=0-9`. */
+  /** The single range that is wanted of a blob, such as `bytes=0-9`. */
   readonly range?: string | undefined;
   /** Where the core's notes are put. */
   readonly notes?: CoreNotes;
@@ -72,7 +75,7 @@ export type CoreAnswer =
       readonly source: BlobSource;
       readonly holds?: Holding;
     }
-  /** The range that was wanted, of a blob that is not here yet: not verified. */
+  /** The wanted range of a blob that is not cached yet. It is not verified. */
   | {
       readonly kind: 'blob-part';
       readonly cache: string;
@@ -102,8 +105,8 @@ export type CoreAnswer =
       readonly kind: 'refused';
       readonly error: ErrorName;
       readonly retryAfter?: number;
-      /** Instead of the standard words. */
+      /** Replaces the standard message. */
       readonly message?: string;
-      /** Seconds, of a stale answer. */
+      /** The age of a stale answer in seconds. */
       readonly age?: number;
     };

@@ -13,7 +13,7 @@ import { wantedRange } from './wanted-range.ts';
 
 export interface Delivered {
   readonly status: number;
-  /** Bytes of body that were sent. */
+  /** The bytes of the body that were sent. */
   readonly bytes: number;
   /** Why the answer was cut short, where it was. */
   readonly failure?: Error;
@@ -40,7 +40,7 @@ export async function deliverBlob(to: BlobRecipient, source: BlobSource): Promis
   const { size } = source;
   const wanted = wantedRange(request, digest);
   const range = size === undefined ? undefined : readRange(wanted, size);
-  // Several ranges of a fill would wait for its end: the whole comes sooner.
+  // Several ranges of a fill would wait for its end, and the whole blob arrives sooner.
   const ranges = size === undefined || source.filling ? undefined : readRanges(wanted, size);
   if (range === 'unsatisfiable' || ranges === 'unsatisfiable') {
     refuse(response, { error: 'RANGE_INVALID', headers: { 'content-range': `bytes */${size}` } });

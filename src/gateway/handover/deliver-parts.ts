@@ -4,15 +4,15 @@ import type { ResponseBody } from '../http/response-body.ts';
 import type { BlobSource } from './blob-source.ts';
 import type { SharedChunk } from './chunk-cache.ts';
 
-/** Several ranges of one blob as `multipart/byteranges` (RFC 9110 §14.6). */
+/** Sends several ranges of one blob as `multipart/byteranges` (RFC 9110 §14.6). */
 export interface ByteRangeParts {
   readonly type: string;
-  /** Of the whole body. */
+  /** The length of the whole body. */
   readonly length: number;
   send(body: ResponseBody, take: TakeChunk): Promise<void>;
 }
 
-/** Bytes of the source from `position` on, none of them at or after `until`. */
+/** Takes bytes of the source from `position` on, and none at or after `until`. */
 export type TakeChunk = (source: BlobSource, position: number, until: number) => Promise<SharedChunk>;
 
 export function partsOf(source: BlobSource, size: number, ranges: readonly ByteRange[]): ByteRangeParts {
@@ -52,7 +52,7 @@ async function sendRange(
     const { bytes, release } = await take(source, position, end);
     if (bytes.length === 0) throw new Error('the file is shorter than it should be');
     await body.write(bytes);
-    // Not where that failed: what was not sent may still be waiting in the connection.
+    // This is skipped after a failure, because unsent bytes may still wait in the connection.
     release();
     position += bytes.length;
   }

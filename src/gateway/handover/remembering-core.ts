@@ -15,7 +15,7 @@ export interface RememberingOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly chunks: ChunkCache;
-  /** Blobs at most that stay open. */
+  /** The most blobs that stay open. */
   readonly blobs: number;
 }
 
@@ -48,7 +48,10 @@ class RememberingCore implements Core {
   readonly #reports: ServedReports;
   readonly #manifests: LRUCache<string, Manifest>;
   readonly #blobs: LRUCache<string, SharedBlob>;
-  /** Resolves when a question that is asked of the core is answered, or after a moment: was it given up, because who asked has gone? */
+  /**
+   * The questions that were sent to the core. Each promise resolves when its question is answered, when it is
+   * given up because the client has gone, or after a moment.
+   */
   readonly #asking = new Map<string, Promise<'answered' | 'given up'>>();
   /** To which what is remembered belongs. */
   #rememberedIn = '';

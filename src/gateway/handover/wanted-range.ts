@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Digest } from '../../registry/digest.ts';
 
-/** The `Range` of a request. One that is bound to another state of the blob is none; but a digest has one state only. */
+/** Returns the `Range` of a request. It is ignored if `If-Range` names anything except this digest. */
 export function wantedRange(
   { headers }: Pick<IncomingMessage, 'headers'>,
   digest: Digest,

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 
-/** Counts the requests in flight by a key, such as an address, and says when one key has as many as it may. */
+/** Counts the requests in flight by a key, such as an address, and tells when a key has reached its limit. */
 export class InFlight {
   readonly #limit: number;
   readonly #counts = new Map<string, number>();
@@ -9,7 +9,10 @@ export class InFlight {
     this.#limit = limit;
   }
 
-  /** Counts a request until its response has ended or its connection is lost. False: its key has too many. */
+  /**
+   * Counts a request until its response has ended or its connection is lost. Returns false if its key is at
+   * the limit.
+   */
   enter(key: string, response: ServerResponse): boolean {
     const count = this.#counts.get(key) ?? 0;
     if (count >= this.#limit) return false;

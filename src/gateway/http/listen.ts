@@ -7,7 +7,7 @@ export interface ListenOn {
   readonly port: number;
   /** A listening socket that this process was given, in the place of both. */
   readonly fd?: number;
-  /** Other processes of this user listen on the same port, each for itself. */
+  /** True if other processes of this user listen on the same port, each for itself. */
   readonly reusePort?: boolean;
 }
 

@@ -17,7 +17,7 @@ export interface ListenerOptions {
   readonly key: string;
   /** Whose client certificates are asked for. */
   readonly authorities: Live<readonly X509Certificate[]>;
-  /** Connections at a time; those beyond are ended at once. */
+  /** The most connections at a time. Further ones are closed at once. */
   readonly connections: number;
   readonly times: ConnectionTimes;
   readonly log: Logger;
@@ -27,13 +27,13 @@ export interface Listener extends AsyncDisposable {
   readonly port: number;
   /** Does it take connections? Not any more while it drains. */
   readonly isOpen: boolean;
-  /** How many connections it has, and may have. */
+  /** The number of connections that it has, and the most that it may have. */
   readonly connections: { readonly open: number; readonly most: number };
   /** When the certificate that it shows ends. Milliseconds since the epoch. */
   readonly certificateEnds: number;
 }
 
-/** Milliseconds between two lines of the log about the same. */
+/** Milliseconds between two log messages about the same problem. */
 const LOG_EVERY = 60_000;
 
 /** AEAD suites with forward secrecy only; TLS 1.3 has no others. */
@@ -113,7 +113,7 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
   };
 }
 
-/** An operator must learn of it; who is refused so does not learn why. */
+/** Logs a refused connection, because an operator must learn of it. The client does not learn the reason. */
 function logDropped(server: Server, { connections, log }: ListenerOptions): void {
   let dropped = 0;
   let loggedAt = Number.NEGATIVE_INFINITY;

@@ -1,19 +1,26 @@
-/** How the files and connections that a gateway may have open are shared out, so that clients never use up all of them. */
+/**
+ * Divides the files and connections that a gateway may have open, so that clients never use up all of them.
+ */
 export interface OpenFiles {
-  /** Connections of clients. */
+  /** The connections of clients. */
   readonly connections: number;
-  /** Cached blobs that stay open for the next reader. */
+  /** The cached blobs that stay open for the next reader. */
   readonly blobs: number;
 }
 
 const MOST_CONNECTIONS = 10_000;
 const MOST_BLOBS = 256;
-/** The audit log, sockets of the other roles, Node's own; some thirty are open when nobody asks anything. */
+/**
+ * These are for the audit log, the sockets of the other roles and Node itself. Some thirty are open in an
+ * idle gateway.
+ */
 const RESERVE = 64;
-/** A connection itself, the file that is read for it, and a connection to the core or auth. */
+/**
+ * Each client may need its connection, the file that is read for it, and a connection to the core or auth.
+ */
 const FOR_A_CONNECTION = 3;
 
-/** `limit`: how many this process may have open. */
+/** `limit` is the number of files and connections that this process may have open. */
 export function shareOpenFiles(limit: number): OpenFiles {
   const blobs = Math.min(MOST_BLOBS, Math.floor(limit / 8));
   const connections = Math.floor((limit - RESERVE - blobs) / FOR_A_CONNECTION);

@@ -1,15 +1,18 @@
 import { isIP } from 'node:net';
 
-/** Ends of names which the public DNS cannot hold (RFC 6761, RFC 6762, ICANN's `.internal`), and those of services in Kubernetes. */
+/**
+ * Suffixes that the public DNS cannot contain (RFC 6761, RFC 6762, ICANN's `.internal`), and the suffix of
+ * services in Kubernetes.
+ */
 const PRIVATE = /\.(?:localhost|local|internal|svc)$/;
 
 /**
- * Is a request for this machine by the name that its `Host` gives? A page that somebody opens in a browser here could make a
- * name of its own lead to this address (DNS rebinding), and read what a listener without a login answers. So the name must be
- * an address, one of `names`, or one that nobody can register.
+ * True if the `Host` of a request belongs to this machine. A page in a browser here could make its own name
+ * resolve to this address (DNS rebinding), and then read the answers of a listener without a login. The name
+ * must therefore be an address, one of `names`, or a name that nobody can register.
  */
 export function isOwnHost(host: string | undefined, names: ReadonlySet<string>): boolean {
-  // HTTP/1.0, which no browser speaks.
+  // Only an HTTP/1.0 request may lack a `Host`, and no browser sends one.
   if (host === undefined) return true;
   const name = host
     .toLowerCase()

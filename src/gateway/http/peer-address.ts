@@ -12,7 +12,10 @@ export function peerAddress({ socket }: Pick<IncomingMessage, 'socket'>): string
   return address.startsWith(MAPPED) && address.includes('.') ? address.slice(MAPPED.length) : address;
 }
 
-/** What requests of an address are counted by: of IPv6 its /64, because one customer has that many addresses at the least. */
+/**
+ * Returns the key by which requests of an address are counted: its /64 for IPv6, because one customer has at
+ * least that many addresses.
+ */
 export function addressKey(address: string): string {
   if (!address.includes(':') || !ipaddr.IPv6.isValid(address)) return address;
   return ipaddr.IPv6.parse(address).parts.slice(0, 4).join(':');

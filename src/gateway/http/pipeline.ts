@@ -2,11 +2,14 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Socket } from 'node:net';
 
 export interface PipelineLimits {
-  /** Waiting requests of a connection from which on it is not read. */
+  /** When a connection has this many waiting requests, the gateway stops reading it. */
   readonly pauseAt: number;
-  /** Waiting requests of a connection above which it is closed. */
+  /** When a connection has more waiting requests, it is closed. */
   readonly each: number;
-  /** Waiting requests of all connections above which one that sends more is closed. */
+  /**
+   * When all connections together have more waiting requests, the connection that sends another one is
+   * closed.
+   */
   readonly total: number;
 }
 
@@ -32,7 +35,7 @@ export function oneAtATime(handler: RequestListener, limits: PipelineLimits): Re
 interface Shared {
   readonly handler: RequestListener;
   readonly limits: PipelineLimits;
-  /** Requests that wait, of all connections. */
+  /** The number of waiting requests of all connections. */
   waiting: number;
 }
 
@@ -62,22 +65,22 @@ class Pipeline {
 
   #begin({ request, response }: Exchange): void {
     this.#isBusy = true;
-    // Node emits it when the response has ended, and when the connection has been lost.
+    // Node emits 'close' when the response has ended, and when the connection has been lost.
     response.once('close', () => this.#next());
     this.#shared.handler(request, response);
   }
 
   #next(): void {
     this.#isBusy = false;
-    // The rest is dropped at the 'close' of the socket.
+    // The remaining requests are dropped when the socket emits 'close'.
     if (this.#socket.destroyed) return;
     const next = this.#waiting.shift();
     if (next !== undefined) {
       this.#shared.waiting--;
       this.#begin(next);
     } else if (this.#isPaused) {
-      // Not before: while a large response is written, Node pauses its parser, which fails (HPE_PAUSED) if more than one
-      // TLS record is read then.
+      // The connection must not be resumed earlier: while a large response is written, Node pauses its
+      // parser, which fails (HPE_PAUSED) if more than one TLS record is read then.
       this.#isPaused = false;
       this.#socket.resume();
     }
@@ -99,7 +102,7 @@ class Pipeline {
     if (this.#isFollowed) return;
     this.#isFollowed = true;
     this.#socket.once('close', () => this.#drop());
-    // Node resumes the socket of each request that has been read to its end.
+    // Node resumes the socket when it has read a request to its end.
     this.#socket.on('resume', () => {
       if (this.#isPaused) this.#socket.pause();
     });
@@ -109,7 +112,7 @@ class Pipeline {
     const dropped = this.#waiting;
     this.#waiting = [];
     this.#shared.waiting -= dropped.length;
-    // Node closes only the response whose turn it is.
+    // Node closes only the current response.
     for (const { response } of dropped) response.emit('close');
   }
 }

@@ -4,24 +4,30 @@ import type { ListenOn } from './listen.ts';
 
 export interface ReachOptions {
   readonly listen: ListenOn;
-  /** The port that is listened on. */
+  /** The port on which the gateways listen. */
   readonly port: number;
-  /** Gateways that listen on it. The kernel chooses one of them for each connection. */
+  /** The gateways that listen on it. The kernel chooses one of them for each connection. */
   readonly workers: number;
 }
 
-/** `refused`: connections are ended without an answer, as by a listener that is full. `silent`: one is not answered in time. */
+/**
+ * `refused`: connections end without an answer, because the listener is full. `silent`: a connection gets no
+ * answer in time.
+ */
 export type Reached = 'answers' | 'refused' | 'silent';
 
 /** Milliseconds. */
 const DEADLINE = 3_000;
-/** With so many for each gateway, one of two that hangs is met in fifteen of sixteen cases. */
+/**
+ * With this number of tries for each gateway, a test of two gateways, one of which hangs, finds it in fifteen
+ * of sixteen cases.
+ */
 const TRIES_FOR_EACH = 2;
 const MOST_TRIES = 8;
 
-/** Does the public listener answer a client that comes as clients do? */
+/** Tests whether the public listener answers a client that connects as clients do. */
 export async function reachListener({ listen, port, workers }: ReachOptions): Promise<Reached> {
-  // A gateway that was given its sockets may have no network besides them.
+  // A gateway that was given its sockets may have no other network.
   if (listen.fd !== undefined) return 'answers';
   const { host } = listen;
   const own = host === undefined || host === '::' || host === '0.0.0.0' ? '127.0.0.1' : host;
@@ -33,7 +39,7 @@ export async function reachListener({ listen, port, workers }: ReachOptions): Pr
 }
 
 async function tryOnce(host: string, port: number): Promise<Reached> {
-  // Whether clients accept the certificate is not the question here.
+  // This test is not about whether clients accept the certificate.
   const asked = request({ host, port, path: '/healthz', agent: false, rejectUnauthorized: false });
   const late = AbortSignal.timeout(DEADLINE);
   asked.end();

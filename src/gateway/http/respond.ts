@@ -28,7 +28,7 @@ export interface Refused {
   readonly challenge?: BearerChallenge;
   /** Seconds. */
   readonly retryAfter?: number;
-  /** What a 416, a 405 or a stale answer has to say besides. */
+  /** Additional headers of a 416, a 405 or a stale answer. */
   readonly headers?: Pick<ResponseHeaders, 'age' | 'allow' | 'content-range' | 'warning'>;
 }
 

@@ -15,7 +15,7 @@ export class ResponseBody {
   /** Of the write that is in flight. */
   #abandon: ((error: Error) => void) | undefined;
   #gone: boolean;
-  /** Bytes that were handed to the system: what a connection that ended still held back is not among them. */
+  /** The bytes that were given to the system. Bytes that a closed connection still held back do not count. */
   written = 0;
 
   constructor(response: ServerResponse) {

@@ -4,18 +4,19 @@ import type { Socket } from 'node:net';
 
 interface Watched {
   readonly socket: Socket;
-  /** Bytes that had come and gone when something had last come or gone. */
+  /** The bytes that had been received and sent at the last change. */
   progress: number;
-  /** By the monotonic clock. */
+  /** The time of that change, by the monotonic clock. */
   since: number;
 }
 
-/** How often one looks, in parts of the time that a client has. */
+/** The number of checks within a client's time limit. */
 const LOOKS = 8;
 
 /**
- * Closes a connection on which a request is in flight and nothing comes or goes for so many milliseconds. Node's own timeout
- * does not: where an encrypted chunk waits to be sent, it lets the same time pass twice.
+ * Closes a connection on which a request is in flight if no byte comes or goes for the given number of
+ * milliseconds. Node's own timeout does not do that: if an encrypted chunk waits to be sent, Node lets the
+ * time pass twice.
  */
 export function closeStopped(server: Server, after: number): Disposable {
   const watched = new Map<ServerResponse, Watched>();
@@ -35,7 +36,9 @@ export function closeStopped(server: Server, after: number): Disposable {
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
-/** What was handed to the connection and is not in the hands of the kernel yet has not gone. */
+/**
+ * Counts only bytes that the kernel has taken. Bytes that still wait in the connection have not been sent.
+ */
 function progressOf({ bytesRead, bytesWritten, writableLength }: Socket): number {
   return bytesRead + bytesWritten - writableLength;
 }

@@ -1,7 +1,10 @@
-/** A path of visible ASCII characters, and nothing that a parser of URLs could take for a host or a fragment. */
+/** Matches a path of visible ASCII characters in which no URL parser can find a host or a fragment. */
 const TARGET = /^\/(?!\/)[!"$-~]*$/;
 
-/** Is a request's target one that something here could answer? Judged before any other parser sees it, because they throw. */
+/**
+ * Tells whether an endpoint could answer a request's target. This check comes before any other parser,
+ * because those throw.
+ */
 export function isOriginForm(target: string | undefined): boolean {
   return target !== undefined && TARGET.test(target);
 }

@@ -10,7 +10,7 @@ import type { Audit, AuditLine } from '../audit/audit.ts';
 export interface RequestMeters {
   /** Counts a request from now on, to the end of its answer. */
   request(request: IncomingMessage, response: ServerResponse): void;
-  /** Counts what the lines of the record say, and how the record is. */
+  /** Counts requests by the audit lines, and reports the state of the audit log. */
   audited(audit: Audit): Audit;
 }
 

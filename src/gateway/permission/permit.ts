@@ -57,12 +57,15 @@ function permitBy(policy: Policy, at: number): Permit {
   };
 }
 
-/** It is said to whoever holds the certificate's key, and speaks of no repository. */
+/** The holder of the certificate's key is told this reason, which mentions no repository. */
 function faultReason({ certificateFault }: Admission): { readonly because?: string } {
   return certificateFault === undefined ? {} : { because: certificateFaultText(certificateFault) };
 }
 
-/** 401 only where a login or another token could help: a client that reads 401 drops the body, and asks its user to log in. */
+/**
+ * A 401 is sent only if a login or another token could help: a client that reads 401 drops the body, and asks
+ * its user to log in.
+ */
 function refusal(
   admission: Exclude<Admission, { kind: 'rejected' }>,
   { decision: _, ...reason }: Decision & { decision: 'deny' },
@@ -70,7 +73,8 @@ function refusal(
 ): Permission {
   const why = { ...faultReason(admission), ...reason };
   if (admission.kind === 'anonymous') return { kind: 'refused', error: 'UNAUTHORIZED', scope, ...why };
-  // Who has fetched a token beside a certificate that does not count has no login: the body of a 403 says what is wrong.
+  // A client that fetched its token with a certificate that does not count has no login, so the body of a 403
+  // gives the reason.
   if (admission.certificateFault !== undefined) return { kind: 'refused', error: 'DENIED', ...why };
   return admission.subject.kind === 'anonymous'
     ? { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope, ...reason }

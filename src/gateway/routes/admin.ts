@@ -8,7 +8,7 @@ export interface AdminRooms {
   readonly readiness: () => Promise<{ readonly ready: boolean }>;
   readonly reach: () => Promise<Reached>;
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>;
-  /** The names that the mirror is configured with, in lower case. */
+  /** The configured names of the mirror, in lower case. */
   readonly names: ReadonlySet<string>;
 }
 
@@ -19,7 +19,7 @@ export function adminApplication({ readiness, metrics, reach, names }: AdminRoom
   const app = new Koa();
   app.use(async (context, next) => {
     const { url, headers } = context.req;
-    // The parser of URLs throws where it is none.
+    // The URL parser throws if the target is no URL.
     if (!isOriginForm(url)) context.status = 404;
     else if (isOwnHost(headers.host, names)) await next();
     else {
@@ -30,7 +30,7 @@ export function adminApplication({ readiness, metrics, reach, names }: AdminRoom
   });
   app.use(async (context) => {
     if (context.path === '/healthz') {
-      // A listener that is full is alive.
+      // A full listener counts as alive.
       const isAlive = (await reach()) !== 'silent';
       context.status = isAlive ? 200 : 503;
       context.body = isAlive ? 'ok\n' : 'a gateway does not answer connections\n';

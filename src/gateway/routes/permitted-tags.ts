@@ -17,7 +17,10 @@ export interface TagRules {
   readonly isPublic: () => Promise<boolean>;
 }
 
-/** A list of tags without those that the caller may not pull; undefined if it is not a list of tags. */
+/**
+ * Returns a list of tags without those that the caller may not pull; undefined if the input is not a list of
+ * tags.
+ */
 export async function permittedTags(
   list: Buffer,
   { permitTag, reachesPrivate, isPublic }: TagRules,
@@ -37,7 +40,7 @@ interface PermittedTag {
   readonly private: boolean;
 }
 
-/** Step by step, because a decision for each of 200,000 tags would hold up everybody else. */
+/** The filter works in steps, because decisions about 200,000 tags at once would delay all other requests. */
 function* permittedOf(
   tags: readonly string[],
   permitTag: TagRules['permitTag'],

@@ -47,7 +47,10 @@ export function createReadiness({ auth, core, policy, audit, listener, reach }: 
   };
 }
 
-/** A record that cannot be written keeps nobody from pulling, except where the operator wants that. */
+/**
+ * An audit log that cannot be written makes the gateway unready only if the configuration refuses requests
+ * then.
+ */
 function partOfAudit({ waiting, lost, trouble, refuses }: AuditState): Part {
   const counted = { waiting, lost };
   return { ready: !refuses, ...counted, ...(trouble !== undefined && { error: trouble }) };

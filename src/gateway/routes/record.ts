@@ -78,11 +78,14 @@ export function howItCame(answer: CoreAnswer): Partial<Pick<AuditLine, 'cache' |
 export function callerOf({ admission, address, request }: Asking): string {
   const agent = request.headers['user-agent'] ?? '';
   const caller = hash('sha256', JSON.stringify([subjectOf(admission), address, agent]), 'base64url');
-  // A client chooses its name, and must not get another share with each.
+  // The client chooses its name, so the name must not give it another share.
   return `${hash('sha256', shareOf(admission, address), 'base64url')}.${caller}`;
 }
 
-/** Whose share of a bounded resource a request takes: a subject's, or where nobody is known the address's. */
+/**
+ * Returns whose share of a bounded resource a request takes: the subject's, or the address's for clients
+ * without an identity.
+ */
 export function shareOf(admission: Admission, address: string): string {
   return admission.kind === 'admitted' ? writeSubject(admission.subject) : addressKey(address);
 }

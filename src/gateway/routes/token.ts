@@ -22,7 +22,7 @@ export interface TokenRooms {
 }
 
 const MAX_BODY = 64 * 1024;
-/** It is a name which the client gives itself. */
+/** The client chooses this name itself. */
 const MAX_CLIENT_ID = 255;
 
 /**

@@ -41,7 +41,7 @@ export interface V2Rooms {
   readonly service: string;
   /** Is `_catalog` served? */
   readonly catalog: boolean;
-  /** Of known subjects. */
+  /** The requests in flight of known subjects. */
   readonly subjects: InFlight;
 }
 
@@ -104,7 +104,10 @@ async function answerRepository(pull: Pull, rooms: V2Rooms): Promise<void> {
   await recordPull(repositoryLine(pull, permission, result), pull, rooms);
 }
 
-/** A fill that the core interrupts is asked for again; a pull that then went past the cache is recorded as such. */
+/**
+ * Delivers a pull. If the core interrupts a fill, the gateway asks again. If the core then passes the blob on
+ * without caching, the record says so.
+ */
 async function deliverPull(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms) {
   const answer = await answerOf(pull, reachesPrivate, rooms).catch(unlessGone);
   let last = answer;
@@ -117,7 +120,7 @@ async function deliverPull(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms) 
   return { ...delivered, ...howItCame(last.kind === 'blob-stream' ? last : answer) };
 }
 
-/** The request of a client that has gone was decided too, and is recorded. */
+/** A request whose client has gone was decided too, so it is recorded. */
 function unlessGone(error: unknown): CoreAnswer {
   if (error instanceof ClientGone) return { kind: 'refused', error: 'UNAVAILABLE' };
   throw error;
@@ -174,13 +177,13 @@ const REASONS: Readonly<Partial<Record<ErrorName, BearerChallenge['error']>>> = 
 interface Advised {
   readonly scope?: string | undefined;
   readonly because?: string | undefined;
-  /** Does the reason speak of the client certificate that was shown? */
+  /** True if the reason is about the presented client certificate. */
   readonly isOfCertificate?: boolean;
 }
 
 /**
- * With a 401 exactly one challenge, never Basic; one that names a reason ends clients' retrying of what they showed. Its
- * description says no more than the body does, which many clients do not show.
+ * A 401 has exactly one challenge, never Basic. A challenge with an error code stops clients from retrying
+ * the same credential. Its description says no more than the body, which many clients do not show.
  */
 function advice(
   error: ErrorName,
@@ -210,7 +213,10 @@ async function answerOf(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms): Pr
   return bytes === undefined ? { kind: 'refused', error: 'UPSTREAM_FAILED' } : { ...answer, bytes };
 }
 
-/** A part of a blob can come before the rest, if it is the only one that is wanted. */
+/**
+ * Returns the single wanted range, because a part of a blob can arrive before the rest only if no other part
+ * is wanted.
+ */
 function oneRange({ route, request }: Pull): string | undefined {
   const range = route.kind === 'blob' ? wantedRange(request, route.digest) : undefined;
   return range !== undefined && isOneRange(range) ? range : undefined;
