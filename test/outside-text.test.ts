@@ -26,16 +26,16 @@ import { readTokenClaims } from '../src/registry/token-claims.ts';
 const NAMES = { upstreams: new Set(['docker.io']), self: new Set<string>() };
 const MILLISECONDS = 20;
 const KIB = 1024;
-/** Node’s and undici’s bound of all headers together, the request target included. */
+/** The bound of Node and undici on all headers together, including the request target. */
 const HEADER = 16 * KIB;
-/** Of a token request, and of a token service’s answer. */
+/** The bound on a token request, and on the answer of a token service. */
 const FORM = 64 * KIB;
 const IMAGE_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 
 interface Parser {
   readonly name: string;
   readonly size: number;
-  /** What the parser looks for. */
+  /** The text that the parser searches for. */
   readonly fragments: readonly string[];
   readonly parse: (text: string) => unknown;
 }

@@ -12,7 +12,7 @@ import { createContext, Script } from 'node:vm';
 
 const ROOT = path.join(import.meta.dirname, '..');
 const MILLISECONDS = 20;
-/** Of all headers of a message together, and more than most texts. */
+/** The bound on all headers of a message together, which is longer than most texts. */
 const LENGTH = 16 * 1024;
 
 const MEETS_NO_TEXT_FROM_OUTSIDE: Readonly<Record<string, string>> = {
@@ -56,7 +56,7 @@ function unitsOf({ source }: RegExp): readonly string[] {
 const CONTEXT = createContext({ text: '', expression: /./ });
 const SEARCH = new Script('text.replace(expression, "")');
 
-/** Milliseconds of CPU, of a search that is given up after some time. */
+/** Returns the CPU time of a search in milliseconds. A search that takes too long is ended. */
 function cost(expression: RegExp, text: string): number {
   Object.assign(CONTEXT, { text, expression });
   const begun = process.threadCpuUsage();

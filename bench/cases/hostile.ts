@@ -24,7 +24,7 @@ const ATTACKS: readonly (readonly [name: string, attacks: readonly Attack[]])[] 
   ['all of these at once', ['pipelined', 'logins', 'cold-tags', 'unread']],
 ];
 
-/** Hostile clients: what others notice of them, against a quiet run that is taken just before. */
+/** Measures how hostile clients affect other clients, compared with a quiet run just before. */
 export const HOSTILE: CaseGroup = {
   name: 'hostile',
   title: 'Hostile clients',
@@ -69,7 +69,7 @@ interface Measured {
   readonly failures: number;
 }
 
-/** Pulls of what is cached, by clients that read, and probes beside them. */
+/** Pulls cached content with clients that read it, and probes the mirror meanwhile. */
 async function measure({ server, paths }: Victim, seconds: number): Promise<Measured> {
   const authorization = (await server.authorization()) ?? '';
   const agent = new Agent({ keepAlive: true, maxSockets: CLIENTS + 1, rejectUnauthorized: false });
@@ -124,7 +124,7 @@ function gatewaysOf({ pid }: HubgateServer): Map<number, number> {
   return new Map(gateways.map((one) => [one.pid, one.pss]));
 }
 
-/** By how many bytes the gateway has grown at the most that has grown most. */
+/** Returns the growth in bytes of the gateway that grew most. */
 function watchGrowth(server: HubgateServer, before: ReadonlyMap<number, number>) {
   let most = 0;
   const look = () => {
@@ -140,7 +140,7 @@ function watchGrowth(server: HubgateServer, before: ReadonlyMap<number, number>)
   };
 }
 
-/** Of a user of its own. */
+/** Returns a token of a separate user. */
 async function hostileToken(server: HubgateServer): Promise<string> {
   await server.run('user', 'add', 'mallory', '--service');
   const made = await server.run('token', 'create', 'mallory', '--expires', '1d', '--json');

@@ -11,13 +11,13 @@ export type Attack = 'pipelined' | 'logins' | 'cold-tags' | 'unread';
 export interface AttackJob {
   readonly attack: Attack;
   readonly port: number;
-  /** Of a user who may pull. */
+  /** The login of a user who may pull. */
   readonly authorization: string;
-  /** A cached layer. */
+  /** The path of a cached layer. */
   readonly layer: string;
 }
 
-/** From where it comes: another address than that of others. */
+/** The source address, which differs from that of the other clients. */
 const ADDRESS = '127.0.0.2';
 const LOWEST_PRIORITY = 19;
 const PIPELINED = 60_000;
@@ -28,7 +28,7 @@ const UNREAD_CONNECTIONS = 100;
 const UNREAD_PIPELINES = 3;
 const UNREAD_PIPELINED = 3_000;
 
-/** Attacks until it is disposed of. Resolves when it has begun. */
+/** Attacks until it is disposed of. Resolves when the attack has begun. */
 export async function attack(job: AttackJob): Promise<AsyncDisposable> {
   const child = fork(fileURLToPath(import.meta.url));
   child.send(job);

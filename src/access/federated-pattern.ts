@@ -95,9 +95,10 @@ function readPattern(text: string, forms: SubjectForms): ClaimPatterns | { reado
 }
 
 /**
- * The claims in a subject, or the patterns of claims in a pattern of subjects. The first occurrence of what stands between two
- * claims ends the first of them; a login whose claim holds it is refused. Fewer than the form has: something is missing between
- * them. Undefined: what stands before or behind them is missing.
+ * Splits a subject into claims, or a pattern of subjects into patterns of claims. The first occurrence of the
+ * text between two claims ends the first of them; a login whose claim contains that text is refused. The
+ * result has fewer claims than the form if a text between them is missing, and is undefined if the text
+ * before or after them is missing.
  */
 function splitClaims(text: string, form: SubjectForm): string[] | undefined {
   const [before = '', ...others] = form;

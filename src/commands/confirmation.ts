@@ -1,4 +1,4 @@
-/** Does the running mirror refuse what a command has withdrawn? */
+/** Asks the running mirror whether it refuses a credential that a command has withdrawn. */
 import { connect } from 'node:net';
 import { askPeer, PeerFailed, parseAnswer } from '../platform/ask-peer.ts';
 import { askTagged } from '../platform/follow.ts';

@@ -1,6 +1,6 @@
 /**
- * Can Hubgate run in this home? It answers before anything is made in it, depends on the files as they are, and changes
- * nothing.
+ * Examines whether Hubgate can run in this home. The answer comes before anything is created in it, depends
+ * on the files as they are, and changes nothing.
  */
 import type { Config } from '../config/config.ts';
 import type { Fault } from '../platform/fault.ts';

@@ -1,4 +1,7 @@
-/** What a verb could not do, for people: the file that they know, what was attempted with it, and what to do. */
+/**
+ * Explains to people why a command failed: it names the file that they know, the attempted operation, and
+ * what to do.
+ */
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { isPermissionDenied, reasonOf, systemFailure } from '../platform/reason.ts';

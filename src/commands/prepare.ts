@@ -81,8 +81,8 @@ async function prepareGateway(
 }
 
 /**
- * Is a pair that is missing a mistake? Where a configuration names it, it is: a typo must not become another certificate.
- * But whoever asks for what is missing means the files in `certs/` too.
+ * True if a missing pair is a mistake. It is if the configuration names the pair, because a typing mistake
+ * must not lead to another certificate. A user who asks for the missing files also means those in `certs/`.
  */
 function mustBeThere({ tls }: Config, paths: HomePaths, { isAskedFor = false }: PrepareScope): boolean {
   const isInCerts = [tls.certificate, tls.key].every((file) => inHome(file, paths).startsWith('certs/'));

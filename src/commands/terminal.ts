@@ -29,10 +29,11 @@ export function printJson(stream: Writable, value: unknown): void {
 }
 
 /**
- * Whoever reads the output may stop, as `head` does. What is written after that goes nowhere, and is no failure: the command
- * goes on to its end, because it may have more to do than to print. A terminal that has gone answers with EIO.
+ * Lets a reader of the output stop early, as `head` does. Later output is dropped, which is no failure: the
+ * command continues to its end, because it may have more to do than to print. A terminal that has gone
+ * answers with EIO.
  *
- * @param fail What to do where the output cannot be written for another reason, such as a full disk.
+ * @param fail The reaction if the output cannot be written for another reason, such as a full disk.
  */
 export function letReaderLeave({ stdout, stderr }: Terminal, fail: (error: Error) => void): void {
   for (const stream of [stdout, stderr])

@@ -1,6 +1,6 @@
 /**
- * Can clients connect with the server's certificate and key as they are? It answers before a start, where OpenSSL would
- * answer with a number, and must not know who asks.
+ * Examines whether clients can connect with the server's certificate and key as they are. It answers before a
+ * start, when OpenSSL would answer with a number. It must not know which client connects.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext, rootCertificates } from 'node:tls';

@@ -1,7 +1,7 @@
 /**
- * What a gateway and the core say to each other. A pull is `GET /pull/manifests/latest` (the distribution API's path below
- * its repository) with the repository's upstream and path and a grant in headers; answers say how
- * they came about, and of a blob where its bytes lie instead of the bytes.
+ * The messages between a gateway and the core. A pull is `GET /pull/manifests/latest` (the distribution API's
+ * path below its repository), with the repository's upstream and path and a grant in headers. An answer says
+ * how it was obtained, and for a blob it gives the place of the bytes instead of the bytes.
  */
 import { z } from 'zod';
 

@@ -97,7 +97,10 @@ const form = fc.record({
   behind: fc.constantFrom('', '', '/a'),
 });
 
-/** Written so that each claim is found again, as a login and a policy would be refused otherwise. */
+/**
+ * True if the claims can be written so that each one is found again. Otherwise a login and a policy would be
+ * refused.
+ */
 function isWritable(claims: readonly string[], between: readonly string[]): boolean {
   return between.every((sign, index) => `${claims[index]}${sign}`.indexOf(sign) === claims[index]?.length);
 }

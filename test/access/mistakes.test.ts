@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { faultsOf } from './support/policy.ts';
 import { GOOD_POLICY, POLICY_MISTAKES } from './support/policy-mistakes.ts';
 
-/** Words of the parser's and of the schema library's own that say nothing to an author. */
+/** Terms of the parser and of the schema library that tell an author nothing. */
 const JARGON =
   /mapping|sequence|scalar|flow|node|block|collection|implicit|too small|too big|invalid|expected (?:string|number|boolean|object|array)|unrecognized|zod|regex\b/i;
 

@@ -213,7 +213,7 @@ test('invariant 16: no password is hashed for a client that has gone', async () 
   gone.abort();
   assert.equal((await abandoned).kind, 'busy');
   await Promise.all(guesses);
-  // A password that is right is hashed anew, because bcrypt is weaker.
+  // A correct password is hashed again, because bcrypt is weaker.
   assert.deepEqual(renewed, []);
 });
 

@@ -7,7 +7,7 @@ import { followSigningKeys, KeyOverlap } from '../../src/auth/token/signing-key.
 import { ensureSigningKey, rotateSigningKey } from '../../src/auth/token/signing-key-file.ts';
 import { testLog } from '../support/test-log.ts';
 
-/** Milliseconds; longer than any token lives. */
+/** Milliseconds that are longer than the life of any token. */
 const LATER = 361_000;
 const HOURS = 60 * 60 * 1000;
 
@@ -24,7 +24,7 @@ test('a key that was rotated while the clock was ahead counts no longer than ano
   const overlap = new KeyOverlap(() => monotonic);
   using keys = await followSigningKeys(file, testLog([]), () => wall, overlap);
   assert.equal(keys.current.verifying.length, 2);
-  // The clock is right again.
+  // From here on the clock is right again.
   wall -= 10 * HOURS;
   await keys.look();
   assert.equal(keys.current.verifying.length, 2);

@@ -98,7 +98,8 @@ test('hosts.toml shows the node’s certificate to the mirror, and asks the regi
     ['dockerd', '/etc/docker/certs.d', `/etc/docker/certs.d/${HOST}`],
     ['containerd', '/etc/containerd/certs.d', '/etc/containerd/hubgate'],
   ] as const) {
-    // No `capabilities`: a push must reach somebody who refuses it, and referrers must not go around the mirror.
+    // The table has no `capabilities`, because a push must reach a host that refuses it, and requests for
+    // referrers must not go around the mirror.
     const settings = {
       ca: `${root}/${HOST}/ca.crt`,
       client: [[`${pair}/client.cert`, `${pair}/client.key`]],

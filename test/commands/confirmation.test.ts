@@ -1,4 +1,7 @@
-/** Verbs that withdraw something say whether the mirror that runs refuses it, with real processes. */
+/**
+ * Tests with real processes that commands which withdraw a credential report whether the running mirror
+ * refuses it.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,7 +35,7 @@ interface Ended {
   readonly output: string;
 }
 
-/** On a machine that is busy enough a mirror that is well confirms late, and so may do it at the next try. */
+/** A healthy mirror on a very busy machine may confirm late, so one further try is allowed. */
 async function untilConfirmed(act: () => Promise<Ended>): Promise<Ended> {
   let ended: Ended = { code: undefined, output: '' };
   await waitFor(async () => {
@@ -50,7 +53,7 @@ async function inProcess(act: (terminal: Terminal) => Promise<ExitCode>, typed =
   return output;
 }
 
-/** Stops a process, as a fault that hangs it does, while something is tried. */
+/** Suspends a process, as a fault that hangs it would, while `act` runs. */
 async function whileStopped<T>(pid: number, act: () => Promise<T>): Promise<T> {
   process.kill(pid, 'SIGSTOP');
   try {

@@ -11,7 +11,7 @@ import { trustedIds, untrustedFault } from '../../src/platform/file-owner.ts';
 import { run } from './support/terminal.ts';
 
 const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
-/** A number that no system gives to anybody. */
+/** A user number that no system assigns. */
 const OTHER = 61_005;
 
 let home: string;

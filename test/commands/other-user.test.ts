@@ -1,4 +1,7 @@
-/** Verbs that somebody runs who may not: they say who must, and name files that people know. */
+/**
+ * Tests commands that a user without permission runs: they must say which user may run them, and name
+ * familiar files.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,7 +15,7 @@ import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { explainError } from '../../src/commands/explain-error.ts';
 
 const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
-/** `daemon` and `nobody`, as every Linux has them. */
+/** The users `daemon` and `nobody`, which every Linux has. */
 const SERVICE = 1;
 const NOBODY = 65534;
 const skip = process.getuid?.() !== 0 && 'only root can run something as another user';

@@ -12,7 +12,7 @@ import { run } from './support/terminal.ts';
 let home: string;
 const at = (file: string) => path.join(home, file);
 
-/** What stands in the place of a file, and what is said of it. */
+/** The object that replaces a file, and the message about it. */
 const INSTEAD: Readonly<Record<string, [(file: string) => Promise<unknown>, RegExp]>> = {
   'a FIFO': [async (file) => execFileSync('mkfifo', [file]), /it is a FIFO, not a regular file/],
   'a link to a device': [(file) => symlink('/dev/zero', file), /it is a device, not a regular file/],

@@ -22,7 +22,7 @@ async function faultsOf(text: string): Promise<string[]> {
   return 'faults' in loaded ? loaded.faults.map(formatFault) : [];
 }
 
-/** Each with what its message says to write instead of it. */
+/** Mistakes, each with the correction that its message must contain. */
 const MISTAKES: readonly (readonly [section: string, key: string, wrong: string, right: string])[] = [
   ['cache', 'tagFreshness', '60', '60s'],
   ['cache', 'tagFreshness', '"60"', '60s'],

@@ -102,7 +102,7 @@ async function makeMachine(name: string): Promise<Machine> {
   };
 }
 
-/** A machine's certificate must not stand in the way of who logs in there. */
+/** A machine's certificate must not prevent a person's login there. */
 async function assertLoginCounts(
   login: (password: string) => Promise<Result>,
   pull: () => Promise<Result>,

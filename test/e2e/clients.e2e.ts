@@ -327,7 +327,7 @@ test('who has no rule is told the same of what exists and what does not', async 
 });
 
 const REASON = 'alpine is "at its end"; see go/base-images';
-/** The same in the characters of a challenge. */
+/** The same text in the characters that a challenge allows. */
 const DESCRIPTION = REASON.replaceAll('"', "'");
 
 /** `because` is for whoever pulls, and not only for the record: what each client prints of it. */

@@ -1,4 +1,4 @@
-/** What happens to the record while it cannot be written: invariant 20. */
+/** Tests the audit log while it cannot be written: invariant 20. */
 import assert from 'node:assert/strict';
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -28,7 +28,7 @@ async function directoryOf(t: TestContext): Promise<string> {
   return directory;
 }
 
-/** A FIFO that takes nothing until it is read. */
+/** Creates a FIFO that accepts nothing until it is read. */
 async function fullFifo(t: TestContext) {
   const file = path.join(await directoryOf(t), 'audit.fifo');
   const reader = await makeFullFifo(file);

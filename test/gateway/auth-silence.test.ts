@@ -12,7 +12,7 @@ test('what auth may have withdrawn is refused when it has not answered for too l
   await using hub = await FakeHub.start();
   hub.accounts.push({ ...ACCOUNT, repositories: [] });
   hub.push('library/alpine', 'latest', imageOf());
-  // Longer than auth is asked to wait before it says that nothing has changed.
+  // This is longer than auth waits before it answers that nothing has changed.
   const limits = { authSilence: 6_000 };
   const policy = 'allow:\n  - { id: base, pull: library/**, to: [ana, "cert:node-7", anonymous] }';
   await using hubgate = await TestHubgate.start(hub, { policy, limits });

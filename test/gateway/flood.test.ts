@@ -48,7 +48,7 @@ afterEach(async () => {
   hub.takeRequests();
 });
 
-/** From an address, on a connection of its own, to be abandoned by the signal. */
+/** Sends a request from an address on its own connection, which the signal aborts. */
 function from(address: string, target: string, authorization?: string, signal = inFlight.signal) {
   const agent = stack.adopt(new Agent(), (one) => one.destroy());
   return hubgate.send({

@@ -9,7 +9,7 @@ import { imageOf } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
 import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
 
-/** Of pino. */
+/** The level of an error in pino's log. */
 const ERROR = 50;
 
 let hub: FakeHub;
@@ -36,7 +36,9 @@ afterEach(() => {
   assert.deepEqual(faults, []);
 });
 
-/** The status of the answer to bytes as they are written here; undefined where the connection ends without one. */
+/**
+ * Returns the status of the answer to these raw bytes; undefined if the connection ends without an answer.
+ */
 async function statusOf(text: string | Buffer, { admin = false } = {}): Promise<number | undefined> {
   const { port, adminPort, ca } = hubgate;
   const socket = admin

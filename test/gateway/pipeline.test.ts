@@ -8,7 +8,7 @@ import { waitFor } from '../support/wait-for.ts';
 
 const LIMITS: PipelineLimits = { pauseAt: 16, each: 3_000, total: 6_000 };
 
-/** A server of the handler, and a connection to it; what came over that. */
+/** Starts a server with the handler and a connection to it, and collects the bytes that the server sends. */
 async function connected(handler: RequestListener, limits = LIMITS) {
   const stack = new AsyncDisposableStack();
   const server = createServer(oneAtATime(handler, limits));

@@ -133,7 +133,7 @@ test('invariant 13: 200 edits under load: each answer is one version’s, and no
   await arrives(() => current);
   /** Of each version when it was replaced, by the monotonic clock, and for how long this process had been without a CPU then. */
   const replaced = new Map<string, { readonly at: number; readonly starved: number }>();
-  /** How many questions each has asked and had answered. */
+  /** The number of questions that each gateway has asked, and of those that were answered. */
   const answered = [0, 0];
   const nextAnswers = async () => {
     const before = [...answered];

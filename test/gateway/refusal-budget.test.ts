@@ -1,4 +1,7 @@
-/** The audit lines that anybody can cause without an identity are bounded, and none beyond that is silent: invariant 20. */
+/**
+ * Tests that audit lines about clients without an identity are bounded, and that omitted lines are counted:
+ * invariant 20.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

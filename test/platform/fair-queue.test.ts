@@ -5,7 +5,9 @@ import { FairQueue, QueueFullError } from '../../src/platform/fair-queue.ts';
 const LIMITS = { concurrent: 4, concurrentEach: 2, waiting: 6, waitingEach: 4 };
 const OPTIONS = { deadline: 60_000 };
 
-/** A queue whose tasks end when the test says so; what has begun, in that order. */
+/**
+ * A queue whose tasks end when the test says so, and the names of the tasks in the order in which they began.
+ */
 function queueOfTasks(context: TestContext, limits = LIMITS) {
   const queue = new FairQueue(limits);
   const begun: string[] = [];

@@ -7,7 +7,7 @@ const CHALLENGE = {
   service: 'mirror.corp',
   error: 'insufficient_scope',
 } as const;
-/** RFC 6750 §3. */
+/** The characters that RFC 6750 §3 allows. */
 const ALLOWED = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
 
 function described(description: string): string | undefined {

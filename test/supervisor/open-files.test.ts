@@ -7,7 +7,7 @@ import { waitFor } from '../support/wait-for.ts';
 
 const LINUX = { skip: process.platform !== 'linux' && 'gateways share no ports there' };
 
-/** As many connections that ask nothing; those that the mirror ends at once are ended. */
+/** Opens this many idle connections. The mirror closes those beyond its limit. */
 async function crowd(port: number, count: number): Promise<readonly Socket[]> {
   const sockets = Array.from({ length: count }, () => connect(port, '127.0.0.1'));
   await Promise.all(

@@ -1,4 +1,4 @@
-/** What must not reach a terminal or a log as it is, except the ends of lines. */
+/** The characters that must not reach a terminal or a log unescaped, except line ends. */
 export const UNPRINTABLE = /[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/u;
 
 const range = (from: number, to: number) =>

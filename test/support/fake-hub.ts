@@ -53,7 +53,9 @@ export class FakeHub implements AsyncDisposable {
   readonly accounts: Account[] = [];
   /** Manifest GETs left in the window, for each caller. */
   remaining = 100;
-  /** Descriptors on one page of a list of referrers; undefined: it has no such endpoint. */
+  /**
+   * The number of descriptors on one page of a list of referrers; undefined if the Hub has no such endpoint.
+   */
   referrersPerPage: number | undefined;
   /** Milliseconds by which its clock is ahead. */
   ahead = 0;

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 export type Behaviour =
   /** Never. */
   | { readonly kind: 'hang' }
-  /** Not at all: the connection is reset before a byte of the answer. */
+  /** The server resets the connection before the first byte of the answer. */
   | { readonly kind: 'cut' }
   /** With a status of its own. */
   | {

@@ -14,7 +14,7 @@ export interface RunningMirrorOptions {
   readonly workers?: number;
   /** For the number of open files, hard and soft. */
   readonly openFiles?: number;
-  /** Whether it starts is what the test asks. */
+  /** The test itself determines whether the mirror starts. */
   readonly mayFail?: boolean;
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -83,7 +83,7 @@ export class RunningMirror implements AsyncDisposable {
     return this.#child?.pid ?? 0;
   }
 
-  /** Of all roles, or of one. */
+  /** Returns the process ids of all roles, or of one role. */
   async pids(role = ''): Promise<number[]> {
     const children = await readFile(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8');
     const pids = children

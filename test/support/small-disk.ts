@@ -5,12 +5,15 @@ import { MountNamespace } from '../crash/support/mount-namespace.ts';
 
 /** A file system in memory, of its own and of few bytes, which can be filled and freed. Mounting takes root. */
 export class SmallDisk implements AsyncDisposable {
-  /** Where it is, for this process. */
+  /** The path of the file system, for this process. */
   readonly directory: string;
   readonly #namespace: MountNamespace;
   readonly #mountPoint: string;
 
-  /** Undefined where nothing may be mounted. `size`: as mount(8) takes it, such as `512k`. */
+  /**
+   * Returns undefined if this process may not mount. `size` has the form that mount(8) accepts, such as
+   * `512k`.
+   */
   static async make(size: string): Promise<SmallDisk | undefined> {
     const namespace = await MountNamespace.make().catch(() => undefined);
     if (namespace === undefined) return undefined;
@@ -25,7 +28,7 @@ export class SmallDisk implements AsyncDisposable {
     this.directory = namespace.outside(mountPoint);
   }
 
-  /** Not a byte is left. */
+  /** Fills the disk until not a byte is left. */
   async fill(): Promise<void> {
     await mkdir(path.join(this.directory, 'filler'), { recursive: true });
     await using file = await open(path.join(this.directory, 'filler/bytes'), 'a');
@@ -38,7 +41,7 @@ export class SmallDisk implements AsyncDisposable {
       }
   }
 
-  /** All that `fill` took is free again. */
+  /** Frees all the space that `fill` took. */
   async free(): Promise<void> {
     await rm(path.join(this.directory, 'filler'), { recursive: true });
   }

@@ -12,7 +12,7 @@ export function starvedFor(): number {
     try {
       nanoseconds += Number(readFileSync(`${TASKS}/${task}/schedstat`, 'utf8').split(' ')[1]);
     } catch {
-      // It has ended.
+      // The thread has ended.
     }
   return nanoseconds / 1e6;
 }

@@ -93,14 +93,14 @@ export class TestCore implements AsyncDisposable {
     return JSON.parse(body.toString());
   }
 
-  /** Takes a repository, or one reference of it, from the cache; the status of the answer. */
+  /** Removes a repository, or one reference of it, from the cache, and returns the status of the answer. */
   async purge(repository: string, reference: string | null = null): Promise<number> {
     const send = JSON.stringify({ repository, reference });
     const { socket: socketPath } = this.#options;
     return (await ask({ socketPath, path: '/cache/purge', method: 'POST', send })).status;
   }
 
-  /** What is listed of the cache. */
+  /** Lists the content of the cache. */
   async repositories(): Promise<CachedRepositories> {
     const { body } = await ask({ socketPath: this.#options.socket, path: '/cache' });
     return JSON.parse(body.toString());

@@ -42,7 +42,7 @@ export interface TestHubgateOptions {
   /** In the place of the built-in core. */
   readonly coreUrl?: URL;
   readonly auditFile?: string;
-  /** Where the cache is; by default in the home. */
+  /** The directory of the cache; by default in the home. */
   readonly cache?: string;
   readonly core?: Partial<CoreOptions>;
   readonly auditOnFull?: AuditOnFull;
@@ -52,7 +52,7 @@ export interface TestHubgateOptions {
   /** Of those who guess at passwords. */
   readonly delays?: DelayLimits;
   readonly federations?: readonly Federation[];
-  /** Of the gateway, where they are not the standard ones. */
+  /** The limits of the gateway, if they differ from the standard ones. */
   readonly limits?: Partial<GatewayLimits>;
 }
 

@@ -71,8 +71,9 @@ export function stepsForUsers({ users = {} }: DockerAuth, file: string): string[
 type Entry = DockerAuth['acl'][number];
 
 /**
- * Each entry of the list as a rule, or as a note. The first entry that matches decides there, so an entry that grants no pull
- * refuses those below it: it becomes a deny. If it cannot be written as one, what stands below it is left out.
+ * Converts each entry of the list into a rule or a note. There, the first matching entry decides, so an entry
+ * that grants no pull refuses what later entries allow: it becomes a deny. If it cannot be written as a deny,
+ * the entries below it are left out.
  */
 export function migrateAcl({ acl, users = {} }: DockerAuth): Migrated[] {
   const hasAnonymous = Object.hasOwn(users, '');

@@ -19,12 +19,13 @@ import type { Identity } from '../upstream/upstream.ts';
 import { unfitTags } from './manifest-document.ts';
 
 /**
- * Has this repository this digest, and may a caller with this grant know it? The private-repository guard and the rule
- * that a digest is served only where it was learnt are both here and nowhere else.
+ * Whether a repository contains a digest, and whether a caller with this grant may know it. The
+ * private-repository guard and the rule that a digest is served only where it was learnt are both here and
+ * nowhere else.
  *
- * A grant of public content asks anonymously: what is confirmed so is what the whole world can read, whatever the
- * service account could. For such a grant a missing and a private repository take the same steps to the same answer.
- * Docs/decisions/0008 says what a "no" speaks of.
+ * For a grant of public content the core asks anonymously, so that only content which everybody can read is
+ * confirmed, whatever the service account can read. For such a grant a missing and a private repository take
+ * the same steps to the same answer. Docs/decisions/0008 explains what a "no" means.
  */
 export type Membership =
   | {

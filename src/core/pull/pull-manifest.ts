@@ -242,8 +242,9 @@ export class ManifestPull {
   }
 
   /**
-   * A tag that was there is not any more: it was deleted, or the repository is hidden, which is another question. What is
-   * hidden from anonymous stays for the account. A tag that names what is not mirrored is no longer what it was either.
+   * Removes a tag that has disappeared: it was deleted, or the repository is hidden, which another question
+   * determines. A tag that is hidden from anonymous stays for the account. A tag that now names an unmirrored
+   * manifest has lost its earlier value, too.
    */
   async #takeBack(
     repository: Repository,

@@ -40,8 +40,9 @@ export interface Authorization {
     refused: AuthorizationHeader,
   ): Promise<Answer<AuthorizationHeader | undefined>>;
   /**
-   * Does a 401 speak about the token only? RFC 6750 §3.1: only `insufficient_scope`, or no error at all, speaks about what was
-   * asked for; a registry that does not accept a new token yet says nothing about a repository.
+   * Returns the trouble if a 401 concerns only the token. By RFC 6750 §3.1 only `insufficient_scope`, or no
+   * error at all, concerns the requested content. A registry that does not accept a new token yet says
+   * nothing about a repository.
    */
   tokenTrouble(challenge: string | undefined, refused: AuthorizationHeader): Refused | undefined;
 }

@@ -1,7 +1,8 @@
 /**
- * Who is this request? A valid credential of ours that it presents, a token or a login; else its client certificate; else
- * anonymous. A login or a token of another registry is ignored beside a certificate, because clients send those along. It
- * depends on auth, and must not know what is asked for.
+ * Identifies the client of a request: by a valid credential of ours in it, a token or a login; otherwise by
+ * its client certificate; otherwise it is anonymous. A login or a token of another registry is ignored beside
+ * a certificate, because clients send those along. This module depends on auth, and must not know what the
+ * request asks for.
  */
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';

@@ -20,12 +20,15 @@ tests:
 
 export interface PolicyMistake {
   readonly mistake: string;
-  /** What is replaced in the good policy, and by what. */
+  /** The text to replace in the good policy, and its replacement. */
   readonly edit: readonly [string, string];
-  /** Line and column that the message names. */
+  /** The line and column that the message names. */
   readonly at: string;
   readonly message: string;
-  /** What the message advises: what is replaced in the bad policy, and by what. An empty text is the end of the file. */
+  /**
+   * The correction that the message advises: the text to replace in the bad policy, and its replacement. An
+   * empty text means the end of the file.
+   */
   readonly fix: readonly [string, string];
 }
 

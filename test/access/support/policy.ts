@@ -6,7 +6,7 @@ import { subjectForms } from '../../../src/config/federation.ts';
 import { formatFault } from '../../../src/platform/fault.ts';
 import { parseImage } from '../../../src/registry/image.ts';
 
-/** How federated subjects are written where nothing else is configured. */
+/** The subject forms if nothing else is configured. */
 export const FORMS = subjectForms([]);
 export const NOW = Date.parse('2026-11-22T12:00:00Z');
 

@@ -120,7 +120,7 @@ test('a change is told, by whomever it was made', async () => {
   assert.equal((await state.tokens()).length, 2);
 });
 
-/** As a backup of the file by itself would have it. */
+/** Copies the database file alone, as some backups do. */
 async function copied(): Promise<AuthState> {
   const copy = path.join(directory, 'copy.db');
   await copyFile(file, copy);
@@ -134,7 +134,7 @@ test('a copy of the file alone has every change that was made before, while the 
   await state.putToken(token('t2'));
   await state.putLogin({ ...LOGIN, id: 'l1' });
   await state.putLogin({ ...LOGIN, id: 'l2' });
-  // As commands do, while auth has it open too.
+  // Commands write to the file in this way while auth has it open.
   await using other = openAuthState(file);
   await other.revokeCertificate('ef', 7);
   await other.removeToken('t1');

@@ -35,7 +35,7 @@ async function cacheAsBlob(bytes: Buffer): Promise<Digest> {
   return digest;
 }
 
-/** Pulls by tag and by digest; both statuses. */
+/** Pulls by tag and by digest, and returns both statuses. */
 async function pull(digest: Digest): Promise<number[]> {
   const targets = ['manifests/latest', `manifests/${digest}`];
   const answers = await Promise.all(targets.map((target) => core.ask(`acme/app/${target}`)));

@@ -5,7 +5,7 @@ import { attestationOf, imageOf, indexOf, referrerOf, type TestImage } from '../
 import { ACCOUNT, TestCore } from '../../support/test-core.ts';
 
 const DAY = 24 * 60 * 60_000;
-/** For longer than a 404 is repeated without a question. */
+/** A time that is longer than the one for which a 404 is repeated without a question. */
 const LATER = 61_000;
 
 let hub: FakeHub;
@@ -40,7 +40,7 @@ async function listed(): Promise<number> {
   return JSON.parse(body.toString()).manifests.length;
 }
 
-/** The Hub is away, and this core is not the one that asked it. */
+/** Makes the Hub unreachable, and uses a core that has not asked it before. */
 async function goDown(): Promise<void> {
   await hub.stop();
   core.now += LATER;

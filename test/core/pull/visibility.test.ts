@@ -12,7 +12,7 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const TAG = 'library/alpine/manifests/latest';
 const TAGS = 'library/alpine/tags/list';
-/** What asks of the repository itself whether it can be read. */
+/** The request with which the core asks whether the repository can be read. */
 const REVIEW = 'GET registry /v2/library/alpine/tags/list';
 
 let hub: FakeHub;
@@ -63,7 +63,7 @@ function deleteUpstream(): void {
   hub.plant('registry', new RegExp(`${image.digest}|blobs`), { kind: 'status', status: 404 });
 }
 
-/** As a registry that says to nobody that there is a private repository. */
+/** Answers as a registry that tells nobody that a private repository exists. */
 function hide(): void {
   hub.plant('registry', /library\/alpine/, { kind: 'status', status: 404 });
 }
@@ -81,7 +81,7 @@ test('what was deleted upstream stays by its digest while its repository can be 
     assert.deepEqual(await statuses([manifest, layer]), ['200 hit', '200 hit'], `${age}`);
     assert.equal((await core.ask(manifest, { method: 'HEAD' })).status, 200);
     assert.deepEqual(await statuses([TAG]), ['404']);
-    // What somebody else pulls of the repository changes nothing.
+    // Another subject's pull from the repository changes nothing.
     hub.push('library/alpine', 'other', imageOf());
     await core.ask('library/alpine/manifests/other');
     assert.deepEqual(await statuses([manifest, layer]), ['200 hit', '200 hit'], `${age}`);
@@ -105,7 +105,7 @@ test('`keepDeleted` counts from when the upstream says so, and what is there aga
   core.now += 30 * DAY;
   deleteUpstream();
   assert.deepEqual(await statuses([manifest, layer]), ['200 hit', '200 hit']);
-  // What others pull of the repository does not put that off.
+  // Other subjects' pulls from the repository do not delay that.
   hub.push('library/alpine', 'other', imageOf());
   core.now += DAY;
   await core.ask('library/alpine/manifests/other');
@@ -237,7 +237,7 @@ test('invariant 3: a redirect to a login page says neither that a repository is 
   assert.deepEqual(await statuses([...targets, ...targets]), ['502', '502', '502', '502', '502', '502']);
   const head = await core.ask(blob, { method: 'HEAD' });
   assert.notEqual(head.status, 200);
-  // Nor for whoever may have private content of another repository.
+  // The same holds for subjects who may have private content of another repository.
   const foreign = `library/other/blobs/${secret.layers[0]}`;
   assert.deepEqual(await statuses([foreign], 'private'), ['502']);
 });

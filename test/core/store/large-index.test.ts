@@ -79,7 +79,7 @@ test('what there is is counted as it comes, is replaced and goes', async () => {
   assert.deepEqual(await store.index.repositories(), [listed]);
 });
 
-/** What makes an index of this version one of version 3, which knew nothing of what is public. */
+/** The statements that turn an index of this version into one of version 3, which recorded no visibility. */
 const TO_VERSION_3 = `
   ALTER TABLE content DROP COLUMN manifest_type; ALTER TABLE tag DROP COLUMN public;
   ALTER TABLE link DROP COLUMN public; ALTER TABLE link DROP COLUMN checked_at; ALTER TABLE link DROP COLUMN deleted_at;

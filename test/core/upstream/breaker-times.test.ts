@@ -5,7 +5,7 @@ import { Breaker, type BreakerOptions } from '../../../src/core/upstream/breaker
 const LIMITS = { breakAfter: 2, breakWithin: 60_000, probeAfter: 60_000, probeAtMost: 60_000 };
 const FAILED = { cause: 'failed', detail: '' } as const;
 const TIMEOUT = { cause: 'timeout', detail: '' } as const;
-/** Until what a probe said is taken up. */
+/** Resolves once the breaker has processed the answer of a probe. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 /** A function, because what it says changes between two assertions. */

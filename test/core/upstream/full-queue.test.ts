@@ -4,7 +4,7 @@ import { FakeHub } from '../../support/fake-hub.ts';
 import { imageOf } from '../../support/image.ts';
 import { ACCOUNT, SHORT_LIMITS, TestCore } from '../../support/test-core.ts';
 
-/** To one origin. */
+/** The number of connections to one origin. */
 const CONNECTIONS = 64;
 const WAITING = 2;
 

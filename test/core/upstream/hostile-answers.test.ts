@@ -1,4 +1,7 @@
-/** Whatever an upstream answers, it is the upstream's trouble, and nothing of it reaches the log as it came. */
+/**
+ * Tests that every bad answer counts as the upstream's trouble, and that no part of it reaches the log
+ * unescaped.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeHub } from '../../support/fake-hub.ts';
@@ -11,7 +14,7 @@ const NASTY = '\u009b31m\u202e\u0085';
 const INDEX = 'application/vnd.oci.image.index.v1+json';
 const IMAGE = 'application/vnd.oci.image.manifest.v1+json';
 
-/** Bytes of a whole answer. */
+/** Answers with these bytes as the whole response. */
 function raw(...lines: string[]): Behaviour {
   return { kind: 'raw', bytes: `HTTP/1.1 ${lines.join('\r\n')}` };
 }

@@ -1,4 +1,6 @@
-/** What a 401 and a token service that is not there say: of the token, of the repository, or of nothing but a bad moment. */
+/**
+ * Tests what a 401, or a missing token service, says about the token, the repository, or only this moment.
+ */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { Digest } from '../../../src/registry/digest.ts';
@@ -44,7 +46,7 @@ function refuse(repository: string, error: string | undefined, times: number): v
 }
 
 const tokens = () => hub.log.filter(({ server }) => server === 'token').length;
-/** Past the life of a token, so that the next one is fetched for the very request. */
+/** Advances the clock past a token's life, so that the next request needs a new one. */
 const pastTokens = () => {
   core.now += 6 * 60_000;
 };

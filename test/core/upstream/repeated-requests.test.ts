@@ -10,7 +10,7 @@ import { imageOf } from '../../support/image.ts';
 import { ACCOUNT, SHORT_LIMITS, TestCore } from '../../support/test-core.ts';
 import { type LoggedLine, testLog } from '../../support/test-log.ts';
 
-/** A server of which a test says how it answers, and sees over which connections it was asked. */
+/** A server whose answers a test chooses. The test also sees which connections carried the requests. */
 interface Upstream extends AsyncDisposable {
   readonly url: URL;
   readonly connections: Socket[];
