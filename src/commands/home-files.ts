@@ -40,7 +40,7 @@ function longSockets({ coreUrl }: Config, { authSocket, coreSocket }: HomePaths)
   });
 }
 
-/** Examines the files and directories that roles write, if they exist. */
+/** Examines the files and directories that roles write, and the secret files that auth reads, if they exist. */
 async function inaccessible(
   { cache, log }: Config,
   paths: HomePaths,
@@ -48,26 +48,34 @@ async function inaccessible(
 ): Promise<Fault[]> {
   const own: Readonly<Record<Role, readonly string[]>> = {
     core: [paths.runtime.core, cache.directory, path.join(cache.directory, 'index.db')],
-    auth: [paths.runtime.auth, path.dirname(paths.authState), ...secretFilesOf('auth', paths)],
+    auth: [paths.runtime.auth, path.dirname(paths.authState)],
     gateway: [paths.runtime.gateway, path.dirname(log.audit), log.audit],
   };
   const files = ROLES.filter((one) => role === undefined || role === one).flatMap((one) => own[one]);
-  const found = await Promise.all([...new Set(files)].map((file) => inaccessibleFault(file, paths)));
+  // A mounted secret is read-only.
+  const secrets = role === undefined || role === 'auth' ? secretFilesOf('auth', paths) : [];
+  const found = await Promise.all([
+    ...[...new Set(files)].map((file) => inaccessibleFault(file, paths, 'read and write')),
+    ...secrets.map((file) => inaccessibleFault(file, paths, 'read')),
+  ]);
   return found.filter((fault) => fault !== undefined);
 }
 
 /** Reports only files of another user: a full or read-only disk does not prevent a start. */
-async function inaccessibleFault(file: string, { home }: HomePaths): Promise<Fault | undefined> {
-  const error = await access(file, constants.R_OK | constants.W_OK).catch(
-    (why: NodeJS.ErrnoException) => why,
-  );
+async function inaccessibleFault(
+  file: string,
+  { home }: HomePaths,
+  need: 'read' | 'read and write',
+): Promise<Fault | undefined> {
+  const mode = need === 'read' ? constants.R_OK : constants.R_OK | constants.W_OK;
+  const error = await access(file, mode).catch((why: NodeJS.ErrnoException) => why);
   if (error === undefined || error.code !== 'EACCES') return undefined;
   const stats = await stat(file).catch(() => undefined);
   // The directory that contains it is examined too.
   if (stats === undefined) return undefined;
   const own = process.geteuid?.();
   if (stats.uid === own) return undefined;
-  const message = `belongs to user ${stats.uid}, and user ${own} may not read and write it; run this as user ${stats.uid}, or as root type: chown -R ${own} '${home}'`;
+  const message = `belongs to user ${stats.uid}, and user ${own} may not ${need} it; run this as user ${stats.uid}, or as root type: chown -R ${own} '${home}'`;
   return { source: file, message };
 }
 

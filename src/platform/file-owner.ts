@@ -4,6 +4,7 @@
  */
 import { constants, type Stats } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
+import path from 'node:path';
 import type { Fault } from './fault.ts';
 import { whileAnswering } from './regular-file.ts';
 
@@ -45,8 +46,20 @@ export async function untrustedFault(
   // Files that cannot be seen, devices and FIFOs are not read either, and another check reports them.
   if (stats === undefined || !(stats.isFile() || stats.isDirectory())) return undefined;
   if (ofRootIsGood && stats.uid === 0) return undefined;
-  const message = ownerFault(file, stats, trusted) ?? modeFault(file, stats, trusted);
+  const isOfGroup = await isSharedByGroup(file, stats, trusted);
+  const message =
+    (isOfGroup ? undefined : ownerFault(file, stats, trusted)) ?? modeFault(file, stats, trusted);
   return message === undefined || (await isReadOnly(file)) ? undefined : { source: file, message };
+}
+
+/**
+ * True if the file lies in a directory that a trusted group may write and belongs to that group, as where the roles of a
+ * pod run as users of their own: each member of the group can replace the file, so its owner is as trusted as the group.
+ */
+async function isSharedByGroup(file: string, { gid }: Stats, { groups }: TrustedIds): Promise<boolean> {
+  const directory = await stat(path.dirname(file)).catch(() => undefined);
+  if (directory === undefined || gid === 0) return false;
+  return (directory.mode & GROUP_WRITE) !== 0 && directory.gid === gid && groups.has(gid);
 }
 
 function ownerFault(file: string, { uid }: Stats, { users }: TrustedIds): string | undefined {
