@@ -53,13 +53,16 @@ export async function untrustedFault(
 }
 
 /**
- * True if the file lies in a directory that a trusted group may write and belongs to that group, as where the roles of a
- * pod run as users of their own: each member of the group can replace the file, so its owner is as trusted as the group.
+ * True if the file lies below a directory that a trusted group may write, and belongs to that group, as where the roles of
+ * a pod run as users of their own: each member of the group can replace what is there, so the owner is as trusted as it.
  */
 async function isSharedByGroup(file: string, { gid }: Stats, { groups }: TrustedIds): Promise<boolean> {
-  const directory = await stat(path.dirname(file)).catch(() => undefined);
-  if (directory === undefined || gid === 0) return false;
-  return (directory.mode & GROUP_WRITE) !== 0 && directory.gid === gid && groups.has(gid);
+  if (gid === 0 || !groups.has(gid)) return false;
+  for (let at = path.dirname(file); at !== path.dirname(at); at = path.dirname(at)) {
+    const directory = await stat(at).catch(() => undefined);
+    if (directory?.gid === gid && (directory.mode & GROUP_WRITE) !== 0) return true;
+  }
+  return false;
 }
 
 function ownerFault(file: string, { uid }: Stats, { users }: TrustedIds): string | undefined {
