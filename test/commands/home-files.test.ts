@@ -84,6 +84,18 @@ test('of owners and groups: this user, root, the home’s owner and groups of th
     (await untrustedFault(file, ownAlone))?.message ?? '',
     /^has the mode 0664: group \d+ may write it, .*; type: chmod g-w/,
   );
+  // As roles of a pod share a volume by its group.
+  if (process.geteuid?.() === 0) {
+    const member = { users: new Set<number>(), groups: new Set([OTHER]) };
+    await mkdir(at('shared/own'), { recursive: true });
+    const shared = at('shared/own/key');
+    await writeFile(shared, '', { mode: 0o640 });
+    await chown(shared, 0, OTHER);
+    assert.match((await untrustedFault(shared, member))?.message ?? '', /^belongs to user 0/);
+    await chown(at('shared'), 0, OTHER);
+    await chmod(at('shared'), 0o2770);
+    assert.equal(await untrustedFault(shared, member), undefined);
+  }
   // As Kubernetes mounts a config map: the mode of the file behind the link counts.
   await chmod(file, 0o644);
   await symlink('file', at('link'));
