@@ -38,19 +38,21 @@ async function look(file: string): Promise<readonly Found[]> {
   const directory = directoryOf(file);
   const [listed, state] = await Promise.all([list(directory), stateOfFile(file)]);
   const own = state === ABSENT ? [] : [file];
-  const files = [...own, ...(listed instanceof Error ? [] : listed)];
-  const reals = await Promise.all(
-    files.map((one) => whileAnswering(one, () => realpath(one)).catch(() => one)),
-  );
+  const files = [...own, ...(listed instanceof Error ? [] : listed.names)];
   const found = await Promise.all(
-    files.map(async (one, index): Promise<Found> => {
-      const real = reals[index] ?? one;
+    files.map(async (one): Promise<Found> => {
+      const isListed = !(listed instanceof Error) && one !== file;
+      const real = await realPath(isListed ? path.join(listed.real, path.basename(one)) : one);
       return { file: one, real, state: await stateOfFile(real) };
     }),
   );
   if (!(listed instanceof Error)) return found;
   const problem = `cannot be read: ${listed.message}`;
   return [...found, { file: directory, real: directory, state: problem, problem }];
+}
+
+function realPath(file: string): Promise<string> {
+  return whileAnswering(file, () => realpath(file)).catch(() => file);
 }
 
 function writeState(found: readonly Found[]): string {
@@ -103,16 +105,20 @@ async function readFound(
 }
 
 /**
- * Lists the files in the directory, which may be none. The result is an error if the directory exists and
- * cannot be listed.
+ * The files in the directory, of which there may be none, and the path to which the directory's own links lead; an error
+ * where it is there and cannot be listed. Links are followed once, so that all files are of one directory even if a link is
+ * exchanged meanwhile.
  */
-async function list(directory: string): Promise<readonly string[] | Error> {
+async function list(
+  directory: string,
+): Promise<{ readonly real: string; readonly names: readonly string[] } | Error> {
   try {
-    const names = await whileAnswering(directory, () => readdir(directory));
+    const real = await whileAnswering(directory, () => realpath(directory));
+    const names = await whileAnswering(directory, () => readdir(real));
     const files = names.filter((name) => !name.startsWith('.') && /\.ya?ml$/.test(name)).sort();
-    return files.map((name) => path.join(directory, name));
+    return { real, names: files.map((name) => path.join(directory, name)) };
   } catch (error) {
-    return (await isAbsent(directory, error)) ? [] : (error as Error);
+    return (await isAbsent(directory, error)) ? { real: directory, names: [] } : (error as Error);
   }
 }
 
