@@ -18,7 +18,7 @@ import { RunningMirror } from '../support/running-mirror.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { run } from './support/terminal.ts';
 
-/** As every Linux has it. */
+/** This id is the same on every Linux. */
 const NOBODY = 65534;
 
 let mirror: RunningMirror;

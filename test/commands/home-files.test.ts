@@ -84,7 +84,7 @@ test('of owners and groups: this user, root, the home’s owner and groups of th
     (await untrustedFault(file, ownAlone))?.message ?? '',
     /^has the mode 0664: group \d+ may write it, .*; type: chmod g-w/,
   );
-  // As roles of a pod share a volume by its group.
+  // The roles of a pod share a volume by its group.
   if (process.geteuid?.() === 0) {
     const member = { users: new Set<number>(), groups: new Set([OTHER]) };
     await mkdir(at('shared/own'), { recursive: true });
@@ -96,7 +96,7 @@ test('of owners and groups: this user, root, the home’s owner and groups of th
     await chmod(at('shared'), 0o2770);
     assert.equal(await untrustedFault(shared, member), undefined);
   }
-  // As Kubernetes mounts a config map: the mode of the file behind the link counts.
+  // Kubernetes mounts a config map as links, so the mode of the file behind the link counts.
   await chmod(file, 0o644);
   await symlink('file', at('link'));
   assert.equal(await untrustedFault(at('link'), ownAlone), undefined);
