@@ -49,9 +49,9 @@ const LATE = 1000;
 const REPOSITORY = 'library/alpine';
 const LAYER_SIZE = 100_000;
 const MINUTE = 60_000;
-/** Of a slow drip: together longer than any question may take. */
+/** A slow drip takes half as long again as any question may, and its pieces are closer together than `bodyIdle`. */
 const PIECES = 40;
-const EVERY = 100;
+const EVERY = Math.ceil((LIMITS.question * 1.5) / PIECES);
 
 interface Place {
   readonly hub: FakeHub;
