@@ -77,4 +77,11 @@ export const mistakesMutants: readonly Mutant[] = [
     replace: '',
     tests: ['test/commands/migrate.test.ts'],
   },
+  {
+    defence: 'migrate lets no certificate do alone what a certificate and a login do together',
+    file: 'src/commands/migrate/registry.ts',
+    find: "  if (isThere(from.get('auth'))) {",
+    replace: '  if (Math.random() > 1) {',
+    tests: ['test/commands/migrate-registry.test.ts'],
+  },
 ];
