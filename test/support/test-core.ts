@@ -56,7 +56,7 @@ export class TestCore implements AsyncDisposable {
   #options: CoreOptions;
   #running: AsyncDisposable;
 
-  static async start(hub: FakeHub, options: Partial<CoreOptions> = {}): Promise<TestCore> {
+  static async start(hub: Pick<FakeHub, 'url'>, options: Partial<CoreOptions> = {}): Promise<TestCore> {
     const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-core-'));
     let core: TestCore | undefined;
     const complete: CoreOptions = {

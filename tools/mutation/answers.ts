@@ -2,6 +2,7 @@ import type { Mutant } from './mutant.ts';
 
 const CERTIFICATE_TESTS = ['test/gateway/client-certificate.test.ts'];
 const MATRIX = ['test/gateway/matrix.test.ts'];
+const CHALLENGES = ['test/core/upstream/challenges.test.ts'];
 const KIT_TESTS = ['test/commands/client-config.test.ts'];
 
 /** The defences of what a refusal says, and of who asks where a login and a certificate come together. */
@@ -111,5 +112,33 @@ export const answersMutants: readonly Mutant[] = [
     find: "if (admission.certificateFault !== undefined) return { kind: 'refused', error: 'DENIED', ...why };",
     replace: '',
     tests: CERTIFICATE_TESTS,
+  },
+  {
+    defence: 'a Bearer challenge is found behind others in the same header',
+    file: 'src/registry/challenge.ts',
+    find: "current === undefined || before.includes(',') || isKnownScheme(name)",
+    replace: 'current === undefined',
+    tests: CHALLENGES,
+  },
+  {
+    defence: 'a name in quotes is no challenge',
+    file: 'src/registry/challenge.ts',
+    find: 'if (this.#takeQuoted() === undefined) this.#at++;',
+    replace: 'this.#at++;',
+    tests: CHALLENGES,
+  },
+  {
+    defence: 'all WWW-Authenticate headers are read',
+    file: 'src/core/upstream/upstreams.ts',
+    find: "return headers['www-authenticate'];",
+    replace: "return [headers['www-authenticate'] ?? []].flat()[0];",
+    tests: CHALLENGES,
+  },
+  {
+    defence: 'the first Bearer challenge that can be met is met',
+    file: 'src/core/upstream/authorization.ts',
+    find: "bearers.find(({ kind }) => kind === 'yes') ?? bearers[0]",
+    replace: 'bearers[0]',
+    tests: CHALLENGES,
   },
 ];

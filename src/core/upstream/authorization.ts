@@ -1,4 +1,4 @@
-import { readChallenge, type UpstreamChallenge } from '../../registry/challenge.ts';
+import { readChallenge, readChallenges, type UpstreamChallenge } from '../../registry/challenge.ts';
 import { type Answer, cannot, type Refused, yes } from './answer.ts';
 import type { LiveCredential } from './live-credential.ts';
 import { isRealmAllowed } from './origin-rules.ts';
@@ -27,6 +27,9 @@ export interface AuthorizationHeader {
 
 const NOTHING: AuthorizationHeader = { value: undefined, fresh: false };
 
+/** The `WWW-Authenticate` headers of a response: none, one, or several. */
+export type UpstreamChallenges = string | readonly string[] | undefined;
+
 /** Answers one upstream's challenges, as its configured account or anonymously. */
 export interface Authorization {
   /** Does the upstream want the credential itself at each request? */
@@ -34,7 +37,7 @@ export interface Authorization {
   header(scope: string, identity: Identity): Promise<Answer<AuthorizationHeader>>;
   /** After a 401 to a request that carried `refused`: another header to try once, or undefined where the 401 stands. */
   retry(
-    challenge: string | undefined,
+    challenge: UpstreamChallenges,
     scope: string,
     identity: Identity,
     refused: AuthorizationHeader,
@@ -44,7 +47,7 @@ export interface Authorization {
    * error at all, concerns the requested content. A registry that does not accept a new token yet says
    * nothing about a repository.
    */
-  tokenTrouble(challenge: string | undefined, refused: AuthorizationHeader): Refused | undefined;
+  tokenTrouble(challenge: UpstreamChallenges, refused: AuthorizationHeader): Refused | undefined;
 }
 
 /** `judged` is told what the token service makes of the credential. */
@@ -111,14 +114,14 @@ class ChallengeAuthorization implements Authorization {
   }
 
   async retry(
-    challenge: string | undefined,
+    challenge: UpstreamChallenges,
     scope: string,
     identity: Identity,
     refused: AuthorizationHeader,
   ): Promise<Answer<AuthorizationHeader | undefined>> {
     const trouble = this.tokenTrouble(challenge, refused);
     if (refused.fresh && trouble === undefined) return yes(undefined);
-    const named = this.#schemeIn(challenge, refused);
+    const named = this.#schemeIn(challenge, refused, identity);
     if (named.kind !== 'yes') return named;
     const scheme = named.value;
     if (scheme.kind === 'bearer' && scheme.realm.href === refused.unanswered?.realm.href)
@@ -132,7 +135,7 @@ class ChallengeAuthorization implements Authorization {
     return isSame ? (trouble ?? yes(undefined)) : header;
   }
 
-  tokenTrouble(challenge: string | undefined, { value }: AuthorizationHeader): Refused | undefined {
+  tokenTrouble(challenge: UpstreamChallenges, { value }: AuthorizationHeader): Refused | undefined {
     const error = readChallenge(challenge ?? '')?.parameters.get('error');
     if (error === undefined || error === 'insufficient_scope' || value?.startsWith('Bearer ') !== true)
       return undefined;
@@ -141,21 +144,32 @@ class ChallengeAuthorization implements Authorization {
     return cannot('failed', `${host} refuses a token of its own token service: ${name}`);
   }
 
-  /** The scheme that a challenge names. A 401 without a challenge, to a request that met one, leaves it as it was. */
-  #schemeIn(header: string | undefined, { value }: AuthorizationHeader): Answer<Scheme> {
-    if (header === undefined && value !== undefined && this.#scheme !== undefined) return yes(this.#scheme);
-    const challenge = readChallenge(header ?? '');
-    return challenge?.scheme === 'basic' ? yes({ kind: 'basic' }) : this.#bearerIn(challenge);
+  /**
+   * The scheme of the best challenge that can be met. A 401 without a challenge, to a request that met one, leaves it as it was.
+   */
+  #schemeIn(headers: UpstreamChallenges, { value }: AuthorizationHeader, identity: Identity): Answer<Scheme> {
+    if (headers === undefined && value !== undefined && this.#scheme !== undefined) return yes(this.#scheme);
+    const challenges = readChallenges(headers ?? '');
+    const bearers = challenges.filter(({ scheme }) => scheme === 'bearer').map((one) => this.#bearerIn(one));
+    const bearer = bearers.find(({ kind }) => kind === 'yes') ?? bearers[0];
+    const isBasic = bearers.length < challenges.length;
+    const mayBeBasic = bearer === undefined || (this.#credential !== undefined && identity === 'account');
+    if (bearer?.kind !== 'yes' && isBasic && mayBeBasic) return yes({ kind: 'basic' });
+    return bearer ?? this.#unmet();
   }
 
-  #bearerIn(challenge: UpstreamChallenge | undefined): Answer<Scheme> {
+  #bearerIn({ parameters }: UpstreamChallenge): Answer<Scheme> {
     const { host, url } = this.#upstream;
-    const realm = URL.parse(challenge?.parameters.get('realm') ?? '');
-    if (realm === null) return cannot('failed', `${host} answers 401 without a challenge that can be met`);
+    const realm = URL.parse(parameters.get('realm') ?? '');
+    if (realm === null) return this.#unmet();
     if (!isRealmAllowed(realm, url))
       return cannot('failed', `${host} names a token service on ${realm.host}, not its own`);
-    const service = challenge?.parameters.get('service');
+    const service = parameters.get('service');
     return yes({ kind: 'bearer', realm, ...(service !== undefined && { service }) });
+  }
+
+  #unmet(): Answer<never> {
+    return cannot('failed', `${this.#upstream.host} answers 401 without a challenge that can be met`);
   }
 
   #tokenRequest(scheme: Scheme & { kind: 'bearer' }, scope: string, identity: Identity): TokenRequest {

@@ -12,7 +12,7 @@ import type { CoreLimits } from '../limits.ts';
 import { Account, type Session } from './account.ts';
 import { askForQuota, mayPush } from './account-examination.ts';
 import { type Answer, cannot, no, type Refused, yes } from './answer.ts';
-import type { Authorization, AuthorizationHeader } from './authorization.ts';
+import type { Authorization, AuthorizationHeader, UpstreamChallenges } from './authorization.ts';
 import { type Quota, readQuota, readRetryAfter } from './quota.ts';
 import type { Question } from './refusals.ts';
 import {
@@ -320,9 +320,8 @@ export class Upstreams implements Disposable {
   }
 }
 
-function challengeIn({ headers }: UpstreamResponse): string | undefined {
-  const challenge = headers['www-authenticate'];
-  return Array.isArray(challenge) ? challenge[0] : challenge;
+function challengeIn({ headers }: UpstreamResponse): UpstreamChallenges {
+  return headers['www-authenticate'];
 }
 
 function meaningOf({ statusCode, redirected }: UpstreamResponse, { absentBy = [] }: ResourceRequest): number {
