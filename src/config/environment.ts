@@ -11,6 +11,9 @@ type Path = readonly string[];
 
 const PREFIX = 'HUBGATE_';
 
+/** Names the home, as `--home` does, for every verb. It is no setting of the file in that home. */
+const HOME_VARIABLE = 'HUBGATE_HOME';
+
 /** The variables of the `registry` image in proxy mode, for those who come from it. */
 const REGISTRY_VARIABLES: Readonly<Record<string, Path>> = {
   REGISTRY_PROXY_REMOTEURL: ['upstreams', DOCKER_HUB, 'url'],
@@ -20,7 +23,7 @@ const REGISTRY_VARIABLES: Readonly<Record<string, Path>> = {
 
 /** Does this variable set something of Hubgate's? Such variables are handed on to no process that need not have them. */
 export function isSetting(variable: string): boolean {
-  return variable.startsWith(PREFIX) || variable in REGISTRY_VARIABLES;
+  return (variable.startsWith(PREFIX) && variable !== HOME_VARIABLE) || variable in REGISTRY_VARIABLES;
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Federation } from '../../config/federation.ts';
 import { buildkitKit } from './buildkit.ts';
 import { federatedKit, federationOf, type Job, type Provider, tokenKit } from './ci.ts';
+import type { ClientName } from './client-names.ts';
 import { containerdKit } from './containerd.ts';
 import { craneKit, dockerKit } from './docker.ts';
 import { dockerdKit } from './dockerd.ts';
@@ -21,20 +22,22 @@ export interface Known {
 
 type KitOf = (asked: Asked, known: Known) => Kit | Refusal;
 
-export const CLIENTS: ReadonlyMap<string, KitOf> = new Map<string, KitOf>([
-  ['docker', withAccount(dockerKit)],
-  ['dockerd', dockerdKit],
-  ['containerd', containerdKit],
-  ['podman', podmanKit],
-  ['cri-o', podmanKit],
-  ['buildkit', buildkitKit],
-  ['kubernetes', withService(kubernetesKit)],
-  ['skopeo', skopeoKit],
-  ['crane', withAccount(craneKit)],
-  ['regctl', withAccount(regctlKit)],
-  ['github-actions', ofJob('github', githubJob)],
-  ['gitlab', ofJob('gitlab', gitlabJob)],
-]);
+const KITS: Readonly<Record<ClientName, KitOf>> = {
+  docker: withAccount(dockerKit),
+  dockerd: dockerdKit,
+  containerd: containerdKit,
+  podman: podmanKit,
+  'cri-o': podmanKit,
+  buildkit: buildkitKit,
+  kubernetes: withService(kubernetesKit),
+  skopeo: skopeoKit,
+  crane: withAccount(craneKit),
+  regctl: withAccount(regctlKit),
+  'github-actions': ofJob('github', githubJob),
+  gitlab: ofJob('gitlab', gitlabJob),
+};
+
+export const CLIENTS: ReadonlyMap<string, KitOf> = new Map(Object.entries(KITS));
 
 function withAccount(kit: (asked: Asked, account: Account) => Kit | Refusal): KitOf {
   return (asked, { account }) => {
