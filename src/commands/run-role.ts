@@ -4,6 +4,7 @@ import { createLogger } from '../platform/log.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import type { HomePaths, Role } from './home.ts';
 import { openFilesLimit } from './open-files.ts';
+import { upstreamOptions } from './upstream-options.ts';
 
 export interface RunningRole extends AsyncDisposable {
   /** Reads anew what is read from files by hand, changed or not. */
@@ -22,9 +23,7 @@ export async function runRole(
   switch (role) {
     case 'core': {
       const { startCore } = await import('../core/core.ts');
-      const upstreams = config.upstreams.map(({ host, url, credential }) => {
-        return { host, url: new URL(url), ...(credential && { credential }) };
-      });
+      const upstreams = await upstreamOptions(config);
       return startCore({ socket: paths.coreSocket, ...config.cache, upstreams, log });
     }
     case 'auth': {

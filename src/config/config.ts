@@ -64,9 +64,13 @@ export interface Config {
 
 export interface Upstream {
   readonly host: UpstreamHost;
-  /** An origin. */
+  /** It may have a path. */
   readonly url: string;
   readonly insecure: boolean;
+  /** The file of authorities that are trusted for it beside the usual ones. */
+  readonly ca?: string;
+  /** Origins. */
+  readonly tokenServices?: readonly string[];
   readonly credential?: Credential;
 }
 

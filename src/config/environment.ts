@@ -80,7 +80,7 @@ function variablesFor(
 ): ReadonlyMap<string, Path> {
   const paths: Path[] = [
     ...Object.entries(SECTIONS).flatMap(([name, keys]) => scalarsOf(keys).map((key) => [name, key])),
-    ...upstreams.flatMap((host) => Object.keys(UPSTREAM_KEYS).map((key) => ['upstreams', host, key])),
+    ...upstreams.flatMap((host) => scalarsOf(UPSTREAM_KEYS).map((key) => ['upstreams', host, key])),
     ...federations.flatMap((name) => Object.keys(FEDERATION_KEYS).map((key) => ['federation', name, key])),
   ];
   return new Map([

@@ -56,6 +56,7 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
   const parts = new PartReader(yaml);
   const { federations, warnings } = readFederations(parts);
   const config = { ...build(parts, home), federations };
+  if (home.readsSecrets) await checkAuthorities(parts, config);
   if (home.readsSecrets) await checkSecretFiles(parts, config, home.judgesModes ?? false);
   // Of the file alone: what is set in the environment is not in it.
   const why =
@@ -173,31 +174,47 @@ function whyNoUpstream(text: string): string {
   );
 }
 
-function readUpstream(
-  parts: PartReader,
-  host: UpstreamHost,
-  { externalCore, readsSecrets, at }: Circumstances,
-): Upstream {
+function readUpstream(parts: PartReader, host: UpstreamHost, circumstances: Circumstances): Upstream {
   const path = ['upstreams', host];
   const given = parts.read(path, UPSTREAM.nullish()) ?? UPSTREAM.parse({});
   const url = given.url ?? new URL(`https://${host === DOCKER_HUB ? 'registry-1.docker.io' : host}`);
-  const { insecure } = given;
-  if (url.protocol === 'http:' && !insecure && !isLoopback(url.hostname)) {
-    parts.fault(
-      [...path, 'url'],
-      `${url.origin} would be asked without TLS; use https, or say "insecure: true"`,
-    );
-  }
-  const secrets = [given.password, given.passwordFile].filter((secret) => secret !== undefined);
+  const { insecure, ca, tokenServices } = given;
+  if (url.protocol === 'http:' && !insecure && !isLoopback(url.hostname))
+    parts.fault([...path, 'url'], withoutTls(url));
+  for (const [index, service] of (tokenServices ?? []).entries())
+    if (service.protocol === 'http:' && !insecure && url.protocol === 'https:')
+      parts.fault([...path, 'tokenServices', index], withoutTls(service));
+  judgeCredential(parts, path, given, circumstances);
+  const { at } = circumstances;
+  const credential = credentialOf(given, at);
+  return {
+    host,
+    url: url.pathname === '/' ? url.origin : url.href.replace(/\/+$/, ''),
+    insecure,
+    ...(ca !== undefined && { ca: at(ca) }),
+    ...(tokenServices && { tokenServices: tokenServices.map(({ origin }) => origin) }),
+    ...(credential && { credential }),
+  };
+}
+
+function withoutTls({ origin }: URL): string {
+  return `${origin} would be asked without TLS; use https, or say "insecure: true"`;
+}
+
+function judgeCredential(
+  parts: PartReader,
+  path: readonly string[],
+  { username, password, passwordFile }: z.output<typeof UPSTREAM>,
+  { externalCore, readsSecrets }: Circumstances,
+): void {
+  const secrets = [password, passwordFile].filter((secret) => secret !== undefined);
   // The other roles may be without an environment that holds the secret.
   const isElsewhere = !readsSecrets && secrets.length === 0;
-  if (externalCore && (given.username !== undefined || secrets.length > 0)) {
+  if (externalCore && (username !== undefined || secrets.length > 0)) {
     parts.fault(path, 'with core.url the credential belongs to that core; remove it here');
-  } else if (secrets.length !== (given.username === undefined ? 0 : 1) && !isElsewhere) {
+  } else if (secrets.length !== (username === undefined ? 0 : 1) && !isElsewhere) {
     parts.fault(path, 'a username needs exactly one of passwordFile and password, and these need a username');
   }
-  const credential = credentialOf(given, at);
-  return { host, url: url.origin, insecure, ...(credential && { credential }) };
 }
 
 function credentialOf(
@@ -219,6 +236,13 @@ function holdsPassword(data: unknown): boolean {
 async function checkClientCa(parts: PartReader, { tls: { clientCa } }: Config): Promise<void> {
   const read = clientCa === undefined ? { value: [] } : await readAuthorities(clientCa);
   if ('faults' in read) parts.fault(['tls', 'clientCa'], `the file ${read.faults[0]?.message}`);
+}
+
+async function checkAuthorities(parts: PartReader, { upstreams }: Config): Promise<void> {
+  for (const { host, ca } of upstreams) {
+    const read = ca === undefined ? { value: [] } : await readAuthorities(ca);
+    if ('faults' in read) parts.fault(['upstreams', host, 'ca'], `the file ${read.faults[0]?.message}`);
+  }
 }
 
 async function checkSecretFiles(parts: PartReader, config: Config, judgesModes: boolean): Promise<void> {

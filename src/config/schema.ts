@@ -5,7 +5,16 @@
 import { z } from 'zod';
 import { AUDIT_ON_FULL } from '../platform/audit-on-full.ts';
 import { LOG_FORMATS, LOG_LEVELS } from '../platform/log.ts';
-import { BOOLEAN, duration, LISTEN_ADDRESS, origin, SIZE, sizeBetween, wholeNumber } from './values.ts';
+import {
+  BOOLEAN,
+  duration,
+  LISTEN_ADDRESS,
+  origin,
+  registryUrl,
+  SIZE,
+  sizeBetween,
+  wholeNumber,
+} from './values.ts';
 
 const TEXT = z.string('a text').min(1, 'a text');
 const FILE = z.string('a path').min(1, 'a path');
@@ -14,6 +23,8 @@ const REFRESH = z.union(
   [z.literal('off').transform(() => undefined), duration(60_000)],
   'off, or a duration such as 90d',
 );
+
+const TOKEN_SERVICE = origin(['https:', 'http:'], 'a token service, such as https://login.other.example');
 
 const PROCESSES = 'auto, or a number of processes from 1 to 64';
 
@@ -30,9 +41,19 @@ export function optional<Schema extends z.ZodType>(schema: Schema, without: stri
 
 export const UPSTREAM_KEYS = {
   url: optional(
-    origin(['https:', 'http:'], 'the address of a registry, such as https://registry-1.docker.io'),
+    registryUrl('the address of a registry, such as https://registry-1.docker.io or https://harbor.corp/hub'),
     '`https://<host>`; of docker.io `https://registry-1.docker.io`',
-    'Where it is. `http://` on loopback, or with `insecure`.',
+    'Where it is. `http://` on loopback, or with `insecure`. A path precedes the name of each repository, see [upstreams.md](upstreams.md#below-a-path).',
+  ),
+  ca: optional(
+    FILE,
+    'none more',
+    'The certificates of authorities, as PEM, several too, that are trusted for this upstream, its token services and its redirects, beside the usual ones. Read at the start.',
+  ),
+  tokenServices: optional(
+    z.array(TOKEN_SERVICE, 'a list of token services, such as ["https://login.other.example"]'),
+    'none more',
+    'Token services outside of its registrable domain to which the credential is sent. Without a credential none has to be named, see [upstreams.md](upstreams.md#token-services).',
   ),
   username: optional(TEXT, 'none, that is, anonymously', 'Whose account is used there.'),
   password: optional(TEXT, 'none', 'Its password, which is shown nowhere. `passwordFile` is safer.'),
@@ -44,7 +65,7 @@ export const UPSTREAM_KEYS = {
   insecure: setting(
     BOOLEAN,
     false,
-    '`true`: this upstream, its token service and its redirects may be without TLS.',
+    '`true`: this upstream, its token service and its redirects may be without TLS, at addresses of the same kind (loopback, private or public).',
   ),
 };
 

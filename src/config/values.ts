@@ -87,6 +87,29 @@ export function origin(schemes: readonly string[], expected: string) {
   });
 }
 
+const PATH_SEGMENT = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+
+/** The address of a registry, which may have a path. */
+export function registryUrl(expected: string) {
+  return z.string(expected).transform((text, context): URL => {
+    const url = URL.parse(text);
+    const wrong = url === null ? '' : whyNoRegistry(url);
+    if (url !== null && wrong === undefined) return url;
+    context.addIssue({ code: 'custom', message: `${expected}${wrong}` });
+    return z.NEVER;
+  });
+}
+
+function whyNoRegistry(url: URL): string | undefined {
+  const { protocol, pathname, search, hash, username, password } = url;
+  if (protocol !== 'https:' && protocol !== 'http:') return '';
+  if (`${username}${password}` !== '') return '; a login has keys of its own';
+  if (`${search}${hash}` !== '') return '; nothing follows its path';
+  const segments = pathname.split('/').filter((segment) => segment !== '');
+  const bad = segments.find((segment) => !PATH_SEGMENT.test(segment));
+  return bad === undefined ? undefined : `; "${bad}" cannot be a part of its path`;
+}
+
 /** `localhost`, 127/8 and ::1: bytes to them do not leave the machine. Takes a URL's `hostname`. */
 export function isLoopback(hostname: string): boolean {
   return (

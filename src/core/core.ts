@@ -63,7 +63,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const store = stack.use(await openStore(options.directory, log, clock));
   const limits = options.limits ?? STANDARD_LIMITS;
   const meters = stack.use(new Meters('core'));
-  const transport = createTransport(limits, log, countUpstreamRequests(meters, upstreams));
+  const transport = createTransport(limits, log, countUpstreamRequests(meters));
   const client = stack.use(createRegistryClient({ upstreams, transport, limits, clock, log }));
   const memberships = new Memberships({
     index: store.index,

@@ -94,6 +94,20 @@ proxy:
   assert.match(stdout, /^# - REGISTRY_PROXY_REMOTEURL, /m);
 });
 
+test('the path of the upstream is carried over', async () => {
+  const { stdout, config } = await migrated(`
+version: 0.1
+storage: { filesystem: { rootdirectory: /var/lib/registry } }
+proxy: { remoteurl: "https://harbor.corp.example/v2/dockerhub-proxy/" }
+`);
+  const { url } = config.upstreams.find(({ host }) => host === 'harbor.corp.example') ?? assert.fail();
+  assert.equal(url, 'https://harbor.corp.example/v2/dockerhub-proxy');
+  assert.match(
+    stdout,
+    /write docker\.io for .*, with url: https:\/\/harbor\.corp\.example\/v2\/dockerhub-proxy$/m,
+  );
+});
+
 test('one with TLS and htpasswd, all of which is carried over', async () => {
   const [certificate, key] = [path.join(home, 'mirror.crt'), path.join(home, 'mirror.key')];
   const altNames = [{ type: 2, value: 'mirror.corp' }];

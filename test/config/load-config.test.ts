@@ -188,6 +188,41 @@ test('an upstream without TLS is accepted on loopback, or where the file says th
   );
 });
 
+test('an upstream may be below a path, and what cannot be one is named', async () => {
+  const urlOf = async (url: string) =>
+    (await configOf(`upstreams: { docker.io: { url: "${url}" } }`)).upstreams[0]?.url;
+  assert.equal(await urlOf('https://harbor.corp/v2/hub/'), 'https://harbor.corp/v2/hub');
+  assert.equal(await urlOf('https://harbor.corp/'), 'https://harbor.corp');
+  const wrong = [
+    ['https://harbor.corp/a%2fb', /; "a%2fb" cannot be a part of its path/],
+    ['https://harbor.corp/hub?x=1', /; nothing follows its path/],
+    ['https://u:p@harbor.corp', /; a login has keys of its own/],
+    ['ftp://x.corp', /expected the address of a registry, such as \S+ or \S+;/],
+  ] as const;
+  for (const [url, reason] of wrong) {
+    const faults = await faultsOf(`upstreams: { docker.io: { url: "${url}" } }`);
+    assert.match(faults.join('\n'), reason);
+  }
+});
+
+test('the authorities and token services of an upstream are read, and their faults have a place', async () => {
+  const file = path.join(directory, 'corp-ca.crt');
+  await writeFile(file, makeAuthority('corp').cert);
+  const services = 'tokenServices: ["https://login.other.example"]';
+  const config = await configOf(`upstreams: { r.corp: { ca: corp-ca.crt, ${services} } }`);
+  const { ca, tokenServices } = config.upstreams.find(({ host }) => host === 'r.corp') ?? assert.fail();
+  assert.deepEqual({ ca, tokenServices }, { ca: file, tokenServices: ['https://login.other.example'] });
+  const faults = await faultsOf(
+    'upstreams:\n  r.corp: { ca: nowhere.crt, tokenServices: ["http://login.other.example"] }\n',
+  );
+  assert.match(faults.join('\n'), /the file cannot be read: there is no such file/);
+  assert.match(faults.join('\n'), /login\.other\.example would be asked without TLS/);
+  assert.match(
+    (await faultsOf('upstreams: { r.corp: { tokenServices: ["https://a.example/token"] } }')).join('\n'),
+    /tokenServices\[0\]: .*expected a token service, such as/,
+  );
+});
+
 test('in front of an external core there is one upstream, and no credential here', async () => {
   const core = 'core: { url: "http://registry:5000" }';
   assert.deepEqual(hostsOf(await configOf(core)), ['docker.io']);

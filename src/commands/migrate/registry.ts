@@ -189,9 +189,8 @@ function migrateProxy(from: Collector): void {
   from.add('upstreams', lines.length === 0 ? `${host}: {}` : `${host}:`, ...lines.map((line) => `  ${line}`));
   if (!isHub)
     from.notes.push(
-      `proxy.remoteurl: an image without a host is Docker Hub’s here; those of this upstream are pulled as <mirror>/${host}/<image>. If it mirrors Docker Hub itself, write docker.io for ${host}, with url: ${url.origin}`,
+      `proxy.remoteurl: an image without a host is Docker Hub’s here; those of this upstream are pulled as <mirror>/${host}/<image>. If it mirrors Docker Hub itself, write docker.io for ${host}, with url: ${addressOf(url)}`,
     );
-  if (url.pathname !== '/') from.left.push('proxy.remoteurl: its path is left out, an upstream has none');
   const kept = expiryOf(from.get('proxy.ttl'));
   if (kept === undefined) from.left.push('proxy.ttl is no duration: see cache.unusedFor');
   else from.set('cache', 'unusedFor', kept, 'proxy.ttl');
@@ -200,14 +199,19 @@ function migrateProxy(from: Collector): void {
   );
 }
 
+function addressOf(url: URL): string {
+  const path = url.pathname.replace(/\/+$/, '');
+  return path === '/v2' ? url.origin : `${url.origin}${path}`;
+}
+
 /** A host of one label needs its port: without one, clients take it for a path of Docker Hub. */
 function withPort({ hostname, port, protocol }: URL): string {
   return `${hostname}:${port === '' ? (protocol === 'http:' ? '80' : '443') : port}`;
 }
 
 function upstreamLines(from: Collector, url: URL, host: string): string[] {
-  const isUsual = host === DOCKER_HUB || url.origin === `https://${host}`;
-  const lines = isUsual ? [] : [`url: ${yamlText(url.origin)}`];
+  const isUsual = host === DOCKER_HUB || addressOf(url) === `https://${host}`;
+  const lines = isUsual ? [] : [`url: ${yamlText(addressOf(url))}`];
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) lines.push('insecure: true');
   const username = from.text('proxy.username');
   const hasPassword = isThere(from.get('proxy.password'));

@@ -1,7 +1,8 @@
 import { readChallenge, readChallenges, type UpstreamChallenge } from '../../registry/challenge.ts';
+import { boundScopes } from '../../registry/scope.ts';
 import { type Answer, cannot, type Refused, yes } from './answer.ts';
 import type { LiveCredential } from './live-credential.ts';
-import { isRealmAllowed } from './origin-rules.ts';
+import { judgeRealm } from './origin-rules.ts';
 import type { FetchedToken, TokenCache, TokenRequest } from './token-cache.ts';
 import type { Identity, UpstreamOptions } from './upstream.ts';
 
@@ -9,9 +10,19 @@ import type { Identity, UpstreamOptions } from './upstream.ts';
  * The scheme that an upstream challenged with: learnt from a 401 and used unasked from then on, for as long as its token service
  * answers.
  */
-type Scheme =
-  | { readonly kind: 'bearer'; readonly realm: URL; readonly service?: string }
-  | { readonly kind: 'basic' };
+type Scheme = BearerScheme | { readonly kind: 'basic' };
+
+interface BearerScheme {
+  readonly kind: 'bearer';
+  readonly realm: URL;
+  readonly service?: string;
+  /** True if the token service is not the upstream's own, so that it is asked anonymously. */
+  readonly isElsewhere?: boolean;
+}
+
+function isOwn(answer: Answer<BearerScheme>): boolean {
+  return answer.kind === 'yes' && answer.value.isElsewhere !== true;
+}
 
 /** What a request carries, or nothing while the upstream has not asked for anything. */
 export interface AuthorizationHeader {
@@ -48,6 +59,11 @@ export interface Authorization {
    * nothing about a repository.
    */
   tokenTrouble(challenge: UpstreamChallenges, refused: AuthorizationHeader): Refused | undefined;
+  /**
+   * After a 401 of a registry that a redirect leads to: the header with its anonymous token, or undefined where there is
+   * none. The credential is not for that registry.
+   */
+  headerElsewhere(challenges: UpstreamChallenges): Promise<string | undefined>;
 }
 
 /** `judged` is told what the token service makes of the credential. */
@@ -144,6 +160,19 @@ class ChallengeAuthorization implements Authorization {
     return cannot('failed', `${host} refuses a token of its own token service: ${name}`);
   }
 
+  async headerElsewhere(challenges: UpstreamChallenges): Promise<string | undefined> {
+    const read = readChallenge(challenges ?? '');
+    const realm = URL.parse(read?.parameters.get('realm') ?? '');
+    if (read?.scheme !== 'bearer' || realm === null) return undefined;
+    const { credential: _, ...anonymous } = this.#upstream;
+    if (typeof judgeRealm(realm, anonymous) === 'object') return undefined;
+    const service = read.parameters.get('service');
+    // The name of the repository is that registry's to say.
+    const [scope = ''] = boundScopes([read.parameters.get('scope') ?? '']);
+    const answer = await this.#tokens.get({ realm, service, scope, account: undefined, isElsewhere: true });
+    return answer.kind === 'yes' ? `Bearer ${answer.value.token}` : undefined;
+  }
+
   /**
    * The scheme of the best challenge that can be met. A 401 without a challenge, to a request that met one, leaves it as it was.
    */
@@ -151,30 +180,36 @@ class ChallengeAuthorization implements Authorization {
     if (headers === undefined && value !== undefined && this.#scheme !== undefined) return yes(this.#scheme);
     const challenges = readChallenges(headers ?? '');
     const bearers = challenges.filter(({ scheme }) => scheme === 'bearer').map((one) => this.#bearerIn(one));
-    const bearer = bearers.find(({ kind }) => kind === 'yes') ?? bearers[0];
+    const bearer = bearers.find(isOwn) ?? bearers.find(({ kind }) => kind === 'yes') ?? bearers[0];
     const isBasic = bearers.length < challenges.length;
     const mayBeBasic = bearer === undefined || (this.#credential !== undefined && identity === 'account');
     if (bearer?.kind !== 'yes' && isBasic && mayBeBasic) return yes({ kind: 'basic' });
     return bearer ?? this.#unmet();
   }
 
-  #bearerIn({ parameters }: UpstreamChallenge): Answer<Scheme> {
-    const { host, url } = this.#upstream;
+  #bearerIn({ parameters }: UpstreamChallenge): Answer<BearerScheme> {
+    const { host } = this.#upstream;
     const realm = URL.parse(parameters.get('realm') ?? '');
     if (realm === null) return this.#unmet();
-    if (!isRealmAllowed(realm, url))
-      return cannot('failed', `${host} names a token service on ${realm.host}, not its own`);
+    const verdict = judgeRealm(realm, this.#upstream);
+    if (typeof verdict === 'object') return cannot('failed', `${host} ${verdict.refused}`);
     const service = parameters.get('service');
-    return yes({ kind: 'bearer', realm, ...(service !== undefined && { service }) });
+    return yes({
+      kind: 'bearer',
+      realm,
+      ...(service !== undefined && { service }),
+      ...(verdict === 'elsewhere' && { isElsewhere: true }),
+    });
   }
 
   #unmet(): Answer<never> {
     return cannot('failed', `${this.#upstream.host} answers 401 without a challenge that can be met`);
   }
 
-  #tokenRequest(scheme: Scheme & { kind: 'bearer' }, scope: string, identity: Identity): TokenRequest {
+  #tokenRequest(scheme: BearerScheme, scope: string, identity: Identity): TokenRequest {
     const account = identity === 'anonymous' ? undefined : this.#credential;
-    return { realm: scheme.realm, service: scheme.service, scope, account };
+    const { realm, service, isElsewhere = false } = scheme;
+    return { realm, service, scope, account, isElsewhere };
   }
 }
 

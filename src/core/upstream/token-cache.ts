@@ -9,7 +9,7 @@ import { readRetryAfter } from './quota.ts';
 import {
   discard,
   isCut,
-  type Transport,
+  type SendsForToken,
   troubleOf,
   type UpstreamRequest,
   type UpstreamResponse,
@@ -20,6 +20,8 @@ export interface TokenRequest {
   readonly realm: URL;
   readonly service: string | undefined;
   readonly scope: string;
+  /** True if the realm is not the upstream's own, but one that it named: it is asked only where a redirect may lead. */
+  readonly isElsewhere?: boolean;
   /** Undefined: anonymously. */
   readonly account: { readonly username: string; readonly authorization: () => Promise<string> } | undefined;
 }
@@ -43,7 +45,7 @@ const DEFAULT_LIFETIME = 60;
 const MAX_TOKENS = 2_000;
 
 export interface TokenCacheOptions {
-  readonly transport: Pick<Transport, 'send'>;
+  readonly transport: SendsForToken;
   readonly clock: Clock;
   /** Milliseconds for a token. A bound of its own, because others may wait for the same token with more time left. */
   readonly deadline: number;
@@ -84,13 +86,13 @@ interface IssuedToken {
 }
 
 async function fetchToken(
-  transport: Pick<Transport, 'send'>,
+  transport: SendsForToken,
   request: TokenRequest,
   clock: Clock,
   signal: AbortSignal,
   { fresh }: Pick<UpstreamRequest, 'fresh'> = {},
 ): Promise<Answer<IssuedToken>> {
-  const { realm, service, scope, account } = request;
+  const { realm, service, scope, account, isElsewhere } = request;
   const url = new URL(realm);
   if (service !== undefined) url.searchParams.set('service', service);
   if (scope !== '') url.searchParams.set('scope', scope);
@@ -103,7 +105,15 @@ async function fetchToken(
     return cannot('failed', (error as Error).message);
   }
   const headers = authorization === undefined ? {} : { authorization };
-  const sent = { method: 'GET', url, headers, about: scope, signal, ...(fresh && { fresh }) } as const;
+  const sent = {
+    method: 'GET',
+    url,
+    headers,
+    about: scope,
+    signal,
+    ...(fresh && { fresh }),
+    ...(isElsewhere && { isElsewhere }),
+  } as const;
   const answer = await transport.send(sent);
   if (answer.kind !== 'yes') return answer;
   try {

@@ -12,6 +12,7 @@ import type { CoreLimits } from '../limits.ts';
 import { Account, type Session } from './account.ts';
 import { askForQuota, mayPush } from './account-examination.ts';
 import { type Answer, cannot, no, type Refused, yes } from './answer.ts';
+import { apiRoot, nameThere, resourceUrl } from './api-url.ts';
 import type { Authorization, AuthorizationHeader, UpstreamChallenges } from './authorization.ts';
 import { type Quota, readQuota, readRetryAfter } from './quota.ts';
 import type { Question } from './refusals.ts';
@@ -89,7 +90,7 @@ export class Upstreams implements Disposable {
         // Whoever put a new password there learns at once whether it is taken.
         const onChange = () => void this.#checkCredential(options.host);
         const { token: deadline } = limits;
-        const asking = askingTokensOf(options.host, transport);
+        const asking = askingTokensOf(options, transport);
         const account = new Account({ upstream: options, transport: asking, clock, deadline, log, onChange });
         return [options.host, { options, account, quota: undefined }];
       }),
@@ -177,7 +178,12 @@ export class Upstreams implements Disposable {
     session: Session,
     deadline: Deadline,
   ): Promise<Omit<UpstreamCheck, 'mayPush'>> {
-    const request = { method: 'GET', url: new URL('/v2/', options.url), signal: deadline.signal } as const;
+    const request = {
+      method: 'GET',
+      url: apiRoot(options.url),
+      upstream: options,
+      signal: deadline.signal,
+    } as const;
     const answer = await this.#asAccount(options, session, request, '', deadline);
     const none = options.credential === undefined;
     if (answer.kind !== 'yes')
@@ -211,7 +217,7 @@ export class Upstreams implements Disposable {
     deadline: Deadline,
     read: Read<T>,
   ): Promise<Answer<T>> {
-    const scope = pullScope(request.repository.path);
+    const scope = pullScope(nameThere(upstream.options.url, request.repository.path));
     const attempt = async (asked: UpstreamRequest) => {
       const answer = await this.#authorized(session, asked, scope, as, deadline);
       const judged = answer.kind === 'yes' ? this.#judge(upstream, answer.value, request, as) : answer;
@@ -244,7 +250,8 @@ export class Upstreams implements Disposable {
     if (status < 400) session.judged('accepted');
     if (status !== 401) return answer;
     // By Basic a 401 can mean the repository or the credential; the root of the API is open to whoever may log in.
-    const root = { method: 'GET', url: new URL('/v2/', request.url), signal: request.signal } as const;
+    const { upstream, signal } = request;
+    const root = { method: 'GET', url: apiRoot(upstream.url), upstream, signal } as const;
     const asked =
       request.url.pathname === root.url.pathname
         ? answer
@@ -266,7 +273,10 @@ export class Upstreams implements Disposable {
   ): Promise<Answer<UpstreamResponse>> {
     const first = await deadline.bound(authorization.header(scope, as));
     if (first.kind !== 'yes') return first;
-    const answer = await this.#transport.send(withAuthorization(request, first.value));
+    const authorizeElsewhere = (refusal: UpstreamResponse) =>
+      authorization.headerElsewhere(challengeIn(refusal));
+    const asked = { ...request, authorizeElsewhere };
+    const answer = await this.#transport.send(withAuthorization(asked, first.value));
     if (answer.kind !== 'yes' || answer.value.statusCode !== 401 || answer.value.redirected) return answer;
     const second = await deadline.bound(
       authorization.retry(challengeIn(answer.value), scope, as, first.value),
@@ -275,7 +285,7 @@ export class Upstreams implements Disposable {
     if (header === undefined) return answer;
     discard(answer.value);
     if (second.kind !== 'yes') return second;
-    const last = await this.#transport.send(withAuthorization(request, header));
+    const last = await this.#transport.send(withAuthorization(asked, header));
     if (last.kind !== 'yes' || last.value.statusCode !== 401 || last.value.redirected) return last;
     const trouble = authorization.tokenTrouble(challengeIn(last.value), header);
     if (trouble === undefined) return last;
@@ -305,7 +315,7 @@ export class Upstreams implements Disposable {
     if (status === 416) return cannot('unfit', `${host}: the blob ends before the range begins`);
     // A storage that lost an object says nothing of the repository that names it.
     if (redirected && status !== 429 && (ofBlob || status !== 404))
-      return cannot('failed', `${host}: the host that it redirects to answers ${status}`);
+      return cannot('failed', `${host}: the host that it redirects to, ${response.host}, answers ${status}`);
     return refusalOf(meaningOf(response, request), host, readRetryAfter(headers['retry-after'], now));
   }
 
@@ -339,9 +349,10 @@ function requestTo(
 ): UpstreamRequest {
   return {
     method,
-    url: new URL(`/v2/${repository.path}/${resource}`, options.url),
+    url: resourceUrl(options.url, repository.path, resource),
     ...(headers && { headers }),
-    ...(redirectIsYes !== true && { followFor: options.url }),
+    upstream: options,
+    follows: redirectIsYes !== true,
     about: repository.name,
     signal,
   };

@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 import { createTransport, type Transport } from '../../../src/core/upstream/transport.ts';
 import { Deadline } from '../../../src/platform/deadline.ts';
+import { DOCKER_HUB } from '../../../src/registry/repository.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
 import { imageOf } from '../../support/image.ts';
 import { ACCOUNT, SHORT_LIMITS, TestCore } from '../../support/test-core.ts';
@@ -50,7 +51,9 @@ afterEach(() => upstream[Symbol.asyncDispose]());
 
 async function send(transport: Transport): Promise<number | string> {
   using deadline = new Deadline(30_000);
-  const answer = await transport.send({ method: 'GET', url: upstream.url, signal: deadline.signal });
+  const { url } = upstream;
+  const options = { host: DOCKER_HUB, url };
+  const answer = await transport.send({ method: 'GET', url, upstream: options, signal: deadline.signal });
   if (answer.kind !== 'yes') return answer.kind === 'cannot' ? answer.trouble.detail : answer.reason;
   await answer.value.body.dump();
   return answer.value.statusCode;

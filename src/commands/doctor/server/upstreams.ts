@@ -12,6 +12,7 @@ import {
 } from '../../../registry/core-api.ts';
 import type { UpstreamHost } from '../../../registry/repository.ts';
 import { askRole } from '../../ask-role.ts';
+import { upstreamOptions } from '../../upstream-options.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 
@@ -70,9 +71,7 @@ async function examineHere({ config, clock }: Server): Promise<readonly Examined
   const log = createLogger('doctor', config.log);
   log.level = 'silent';
   await using transport = createTransport(STANDARD_LIMITS, log);
-  const upstreams = config.upstreams.map(({ host, url, credential }) => {
-    return { host, url: new URL(url), ...(credential && { credential }) };
-  });
+  const upstreams = await upstreamOptions(config);
   using client = createRegistryClient({ upstreams, transport, limits: STANDARD_LIMITS, clock, log });
   const examineOne = async (host: UpstreamHost, hasCredential: boolean): Promise<Examined> => {
     const checked = await client.check(host);
@@ -106,8 +105,16 @@ async function isCoreThere(url: URL): Promise<Looked> {
 
 function isReachable({ host, trouble }: Examined): Finding[] {
   if (trouble === null) return [];
-  const mend = `see to the network, its DNS and its firewall, or to upstreams.${host}.url; what is cached goes on being served`;
+  const mend = `${mendOf(host, trouble)}; what is cached goes on being served`;
   return [wrong(`upstream ${host}`, `cannot be reached: ${trouble}`, mend)];
+}
+
+/** What the trouble names is better than a guess. */
+function mendOf(host: string, trouble: string): string {
+  if (trouble.includes('certificate'))
+    return `if it is right, put the certificate of its authority into a file, and name that in upstreams.${host}.ca`;
+  if (trouble.includes(`upstreams.${host}.`)) return `see to that key, or to upstreams.${host}.url`;
+  return `see to the network, its DNS and its firewall, or to upstreams.${host}.url`;
 }
 
 function isAccepted({ host, credential }: Examined): Finding[] {
