@@ -47,16 +47,19 @@ export async function runRole(
     case 'gateway': {
       const { startGateway } = await import('../gateway/gateway.ts');
       const { localCaOf } = await import('../pki/local-ca.ts');
+      const { listen, admin, proxyProtocol, trustedProxies, catalog } = config.server;
       const ca = await localCaOf({ ca: paths.ca, server: config.tls });
       return startGateway({
-        listen: config.server.listen,
-        admin: config.server.admin,
+        listen,
+        admin,
+        proxyProtocol,
+        trustedProxies,
+        catalog,
         url: new URL(config.server.url),
         names,
         ...config.tls,
         clientCa: config.tls.clientCa ?? paths.ca.certificate,
         ...(ca !== undefined && { ca }),
-        catalog: config.server.catalog,
         auditFile: config.log.audit,
         auditOnFull: config.log.auditOnFull,
         authSocket: paths.authSocket,

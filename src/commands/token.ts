@@ -1,4 +1,3 @@
-import { parseNetwork } from '../access/network.ts';
 import { canonicalPattern } from '../access/pattern-text.ts';
 import {
   hashOfSecret,
@@ -13,6 +12,7 @@ import { openAuthState } from '../auth/state/sqlite-state.ts';
 import type { Environment } from '../config/environment.ts';
 import { duration, writeDuration } from '../config/values.ts';
 import { systemClock } from '../platform/clock.ts';
+import { parseNetwork } from '../platform/network.ts';
 import { confirmWithdrawal, type Withdrawal } from './confirmation.ts';
 import { pathsIn } from './home.ts';
 import { loadOrPrint, printFaults } from './load.ts';

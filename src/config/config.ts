@@ -16,6 +16,10 @@ export interface Config {
     readonly names: readonly string[];
     readonly listen: ListenAddress;
     readonly admin: ListenAddress;
+    /** The networks of balancers that write a PROXY header. */
+    readonly proxyProtocol: readonly string[];
+    /** The networks of proxies whose `X-Forwarded-For` counts. */
+    readonly trustedProxies: readonly string[];
     /** Is `_catalog` served? */
     readonly catalog: boolean;
     /** Gateway processes. */

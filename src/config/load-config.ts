@@ -74,12 +74,14 @@ function build(parts: PartReader, { directory, readsSecrets }: Home): Omit<Confi
   parts.read([], KEYS);
   const { server, tls, core, cache, token, passwords, log } = readSections(parts);
   const { keepDeleted, ...cacheSettings } = cache;
-  const { listen } = server;
+  const { listen, proxyProtocol = [], trustedProxies = [] } = server;
   const url = server.url ?? new URL(`https://localhost:${listen.port}`);
   const at = (file: string) => path.resolve(directory, file);
   return {
     server: {
       ...server,
+      proxyProtocol,
+      trustedProxies,
       url: url.origin,
       names: [
         ...new Set([

@@ -9,6 +9,7 @@ import {
   BOOLEAN,
   duration,
   LISTEN_ADDRESS,
+  NETWORKS_LIST,
   origin,
   registryUrl,
   SIZE,
@@ -87,6 +88,16 @@ export const SECTIONS = {
       LISTEN_ADDRESS,
       '127.0.0.1:9090',
       'Where `/metrics`, `/healthz` and `/readyz` are, by plain HTTP.',
+    ),
+    proxyProtocol: optional(
+      NETWORKS_LIST,
+      'nobody',
+      'The balancers that write a PROXY header (version 1 or 2) before each connection, see [load-balancers.md](load-balancers.md). Required from them, and refused from all others.',
+    ),
+    trustedProxies: optional(
+      NETWORKS_LIST,
+      'nobody',
+      'The proxies whose `X-Forwarded-For` counts, see [load-balancers.md](load-balancers.md). Each of them can claim any address for its client.',
     ),
     catalog: setting(BOOLEAN, false, '`true`: `/v2/_catalog` lists what is cached and the caller may pull.'),
     workers: setting(

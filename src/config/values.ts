@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseNetwork } from '../platform/network.ts';
 
 /** The scalars of hubgate.yaml. A number or a truth value may be quoted, because from the environment it is text. */
 
@@ -50,6 +51,14 @@ export function wholeNumber(least: number, most: number, expected: string) {
 export const BOOLEAN = z.preprocess(
   (value) => (value === 'true' || value === 'false' ? value === 'true' : value),
   z.boolean('true or false'),
+);
+
+const NETWORKS = 'a list of networks and addresses, such as [10.0.0.0/24, 192.0.2.7]';
+const ONE_NETWORK = 'a network such as 10.0.0.0/24, or an address';
+
+export const NETWORKS_LIST = z.array(
+  z.string(ONE_NETWORK).refine((text) => parseNetwork([text]) !== undefined, ONE_NETWORK),
+  NETWORKS,
 );
 
 export interface ListenAddress {

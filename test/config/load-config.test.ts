@@ -93,6 +93,20 @@ cache: { tagFreshness: 0, staleIfError: 12h, maxSize: 512MiB, unusedFor: 0 }
   assert.equal(config.cache.unusedFor, 0);
 });
 
+test('balancers are networks and addresses, and none is the default', async () => {
+  const { server } = await configOf(
+    'server: { proxyProtocol: [10.0.0.0/24, "2001:db8::5"], trustedProxies: ["::1"] }',
+  );
+  assert.deepEqual(server.proxyProtocol, ['10.0.0.0/24', '2001:db8::5']);
+  assert.deepEqual(server.trustedProxies, ['::1']);
+  const { server: usual } = await configOf('');
+  assert.deepEqual([usual.proxyProtocol, usual.trustedProxies], [[], []]);
+  assert.deepEqual(await faultsOf('server: { proxyProtocol: [10.0.0.0/33], trustedProxies: balancer }'), [
+    'config/hubgate.yaml:1:27: server.proxyProtocol[0]: found "10.0.0.0/33", expected a network such as 10.0.0.0/24, or an address',
+    'config/hubgate.yaml:1:57: server.trustedProxies: found "balancer", expected a list of networks and addresses, such as [10.0.0.0/24, 192.0.2.7]',
+  ]);
+});
+
 test('every scalar can be set from the environment, which then is what a fault names', async () => {
   const config = await configOf('cache: { tagFreshness: 5m }', {
     HUBGATE_CACHE_TAG_FRESHNESS: '30s',
@@ -154,7 +168,7 @@ token: { lifetime: 1h }
 `),
     [
       'config/hubgate.yaml:1:16: server.url: found "http://mirror.corp", expected the address that clients type, such as https://mirror.corp; write https://mirror.corp',
-      'config/hubgate.yaml:1:38: unknown key "server.port"; known here: url, names, listen, admin, catalog, workers',
+      'config/hubgate.yaml:1:38: unknown key "server.port"; known here: url, names, listen, admin, proxyProtocol, trustedProxies, catalog, workers',
       'config/hubgate.yaml:3:46: the secret file cannot be read: there is no such file',
       'config/hubgate.yaml:4:12: a username needs exactly one of passwordFile and password, and these need a username',
       'config/hubgate.yaml:4:19: http://ghcr.io would be asked without TLS; use https, or say "insecure: true"',

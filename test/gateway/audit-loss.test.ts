@@ -6,6 +6,7 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AuditLine, openAudit } from '../../src/gateway/audit/audit.ts';
+import type { ClientAddress } from '../../src/gateway/http/client-address.ts';
 import { AUDIT_ON_FULL } from '../../src/platform/audit-on-full.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { makeFullFifo } from '../support/full-fifo.ts';
@@ -18,7 +19,13 @@ import { type LoggedLine, testLog } from '../support/test-log.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const lineOf = (number: number): AuditLine => ({
-  ...{ action: 'pull', subject: 'user:ana', credential: 'pw_1', address: '10.1.1.1', method: 'GET' },
+  ...{
+    action: 'pull',
+    subject: 'user:ana',
+    credential: 'pw_1',
+    address: '10.1.1.1' as ClientAddress,
+    method: 'GET',
+  },
   ...{ repository: `docker.io/${'x'.repeat(200)}`, decision: 'allow', status: 200, milliseconds: number },
 });
 

@@ -47,6 +47,8 @@ export interface TestHubgateOptions {
   readonly core?: Partial<CoreOptions>;
   readonly auditOnFull?: AuditOnFull;
   readonly catalog?: boolean;
+  readonly proxyProtocol?: readonly string[];
+  readonly trustedProxies?: readonly string[];
   /** Milliseconds. */
   readonly refreshLifetime?: number;
   /** Of those who guess at passwords. */
@@ -167,6 +169,8 @@ export class TestHubgate implements AsyncDisposable {
         auditOnFull: options.auditOnFull ?? 'wait',
         authSocket: at('auth.sock'),
         catalog: options.catalog ?? false,
+        proxyProtocol: options.proxyProtocol ?? [],
+        trustedProxies: options.trustedProxies ?? [],
         limits: { ...GATEWAY_LIMITS, ...options.limits },
         core: options.coreUrl === undefined ? core : { url: options.coreUrl },
       });

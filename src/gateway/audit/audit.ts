@@ -8,6 +8,7 @@ import { type Clock, systemClock } from '../../platform/clock.ts';
 import { escapeControlsInLines } from '../../platform/escape-controls.ts';
 import { every } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
+import type { ClientAddress } from '../http/client-address.ts';
 import { LineFile } from './line-file.ts';
 import { type OmittedRefusals, RefusalBudget } from './refusal-budget.ts';
 
@@ -20,7 +21,7 @@ export interface AuditLine {
   readonly subject: string;
   /** The id of what was shown. */
   readonly credential?: string;
-  readonly address: string;
+  readonly address: ClientAddress;
   readonly agent?: string;
   readonly method: string;
   readonly repository?: string;

@@ -9,6 +9,7 @@ import { readRegularFile } from '../../platform/regular-file.ts';
 import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platform/watched-files.ts';
 import type { ConnectionTimes } from '../limits.ts';
 import { type ListenOn, listenOn } from './listen.ts';
+import type { ProxiedConnections } from './proxied-connections.ts';
 import { closeStopped } from './stopped-clients.ts';
 
 export interface ListenerOptions {
@@ -20,6 +21,8 @@ export interface ListenerOptions {
   /** The most connections at a time. Further ones are closed at once. */
   readonly connections: number;
   readonly times: ConnectionTimes;
+  /** Reads the PROXY headers of balancers; absent: there are none. */
+  readonly proxied?: ProxiedConnections | undefined;
   readonly log: Logger;
 }
 
@@ -82,6 +85,7 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
     },
     handler,
   );
+  options.proxied?.serve(server);
   const drain = drained(server, times.drain);
   server.maxConnections = connections;
   logDropped(server, options);
