@@ -60,7 +60,8 @@ async function through({ headers = {}, ...options }: Through, path = ALPINE): Pr
 
 async function lastAddress(hubgate: TestHubgate): Promise<unknown> {
   await waitFor(async () => (await hubgate.audit()).length > 0);
-  return (await hubgate.audit()).at(-1)?.['address'];
+  const { address } = (await hubgate.audit()).at(-1) ?? {};
+  return address;
 }
 
 async function audited(hubgate: TestHubgate, asked: () => Promise<TestResponse>) {
@@ -132,7 +133,8 @@ test('a listed peer without a valid PROXY header is refused, and the log says wh
   await assert.rejects(through({ header: proxyV2({ more: Buffer.alloc(5_000) }) }, '/healthz'));
   const logged = proxied.log.filter(({ reason }) => reason === 'it does not begin with a PROXY header');
   assert.equal(logged.length, 1);
-  assert.match(String(logged[0]?.['msg']), /server\.proxyProtocol lists is refused/);
+  const [{ msg } = {}] = logged;
+  assert.match(String(msg), /server\.proxyProtocol lists is refused/);
 });
 
 test('invariant 16: a PROXY header has a deadline', async () => {
