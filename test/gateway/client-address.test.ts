@@ -93,9 +93,9 @@ test('an address is an address of IPv4 or of IPv6, and the mapped one is the sam
   assert.equal(addressKey(one), addressKey(other));
 });
 
-test('one module alone reads the address of a connection', () => {
+test('one module of the gateway alone reads the address of a connection', () => {
   const root = path.join(import.meta.dirname, '../..');
-  const readers = globSync('src/**/*.ts', { cwd: root }).filter((file) =>
+  const readers = globSync('src/gateway/**/*.ts', { cwd: root }).filter((file) =>
     /\b(?:remoteAddress|x-forwarded-for)\b|as ClientAddress/.test(
       readFileSync(path.join(root, file), 'utf8'),
     ),
