@@ -17,8 +17,9 @@ export interface StandInRequest {
 
 export interface StandInAnswer {
   readonly status: number;
+  /** One that is empty is not sent. */
   readonly headers?: Readonly<Record<string, string | string[]>>;
-  /** Absent: none. A HEAD never gets one. */
+  /** Absent: an empty one. A HEAD gets none. */
   readonly body?: Uint8Array | string;
 }
 
@@ -144,7 +145,8 @@ function ranged(bytes: Buffer, range: string | string[] | undefined): StandInAns
 
 function send(response: ServerResponse, { method }: StandInRequest, answer: StandInAnswer): void {
   const { status, headers = {}, body = '' } = answer;
-  const length = { 'content-length': String(Buffer.byteLength(body)) };
-  response.writeHead(status, { ...length, ...headers } as Record<string, string | string[]>);
+  const all = { 'content-length': String(Buffer.byteLength(body)), ...headers };
+  for (const [name, value] of Object.entries(all)) if (value !== '') response.setHeader(name, value);
+  response.writeHead(status);
   response.end(method === 'HEAD' ? undefined : body);
 }

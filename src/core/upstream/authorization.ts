@@ -1,6 +1,6 @@
 import { readChallenge, readChallenges, type UpstreamChallenge } from '../../registry/challenge.ts';
 import { boundScopes } from '../../registry/scope.ts';
-import { type Answer, cannot, type Refused, yes } from './answer.ts';
+import { type Answer, answeredBy, cannot, type Refused, yes } from './answer.ts';
 import type { LiveCredential } from './live-credential.ts';
 import { judgeRealm } from './origin-rules.ts';
 import type { FetchedToken, TokenCache, TokenRequest } from './token-cache.ts';
@@ -203,7 +203,7 @@ class ChallengeAuthorization implements Authorization {
   }
 
   #unmet(): Answer<never> {
-    return cannot('failed', `${this.#upstream.host} answers 401 without a challenge that can be met`);
+    return answeredBy(401, `${this.#upstream.host} answers 401 without a challenge that can be met`);
   }
 
   #tokenRequest(scheme: BearerScheme, scope: string, identity: Identity): TokenRequest {

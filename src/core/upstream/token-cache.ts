@@ -5,6 +5,8 @@ import { readBody } from '../../platform/read-body.ts';
 import { SingleFlight } from '../../platform/single-flight.ts';
 import { TOKEN_USED_FOR } from '../limits.ts';
 import { type Answer, cannot, no, yes } from './answer.ts';
+import { decodeContent } from './decode-content.ts';
+import { isRefusalOfTokenService } from './own-words.ts';
 import { readRetryAfter } from './quota.ts';
 import {
   discard,
@@ -117,7 +119,7 @@ async function fetchToken(
   const answer = await transport.send(sent);
   if (answer.kind !== 'yes') return answer;
   try {
-    return await readToken(answer.value, realm, account !== undefined, clock());
+    return await readToken(decodeContent(answer.value, 'GET'), realm, account !== undefined, clock());
   } catch (error) {
     return isCut(error) && fresh !== true && !signal.aborted
       ? fetchToken(transport, request, clock, signal, { fresh: true })
@@ -135,10 +137,11 @@ async function readToken(
 ): Promise<Answer<IssuedToken>> {
   const { statusCode: status, headers } = response;
   if (status !== 200) {
+    const isRefusal = (status === 401 || status === 403) && (await isRefusalOfTokenService(response));
     discard(response);
     if (status === 401 && asAccount)
       return cannot('credential', `${realm.host} refuses the configured credential`);
-    if (status === 401 || status === 403) return no('unauthorized');
+    if (isRefusal) return no('unauthorized');
     if (status === 429)
       return cannot('limited', `${realm.host}: 429`, readRetryAfter(headers['retry-after'], now));
     return cannot('failed', `${realm.host}: ${status}`);

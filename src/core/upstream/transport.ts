@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { LRUCache } from 'lru-cache';
 import { Deadline, DeadlineError, unlessAborted } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
@@ -7,6 +8,7 @@ import { type Answer, cannot, type Refused, type Trouble, yes } from './answer.t
 import { Breaker } from './breaker.ts';
 import { type Connections, UpstreamConnections } from './connections.ts';
 import { countRequest } from './cost.ts';
+import { isUndecodable } from './decode-content.ts';
 import { whyNoRedirect } from './origin-rules.ts';
 import type { UpstreamOptions } from './upstream.ts';
 
@@ -60,14 +62,17 @@ export interface SentRequest {
 
 export type ObserveSent = (sent: SentRequest) => void;
 
-export interface UpstreamResponse extends Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'> {
+export interface UpstreamResponse extends Pick<Dispatcher.ResponseData, 'statusCode' | 'headers'> {
+  /** As it came, or decoded. */
+  readonly body: Readable & Partial<Pick<Dispatcher.ResponseData['body'], 'dump'>>;
   /** Did another host answer than the one that was asked? Then its refusals say nothing about the repository. */
   readonly redirected: boolean;
   /** The host that answered. */
   readonly host: string;
 }
 
-const MAX_REDIRECTS = 3;
+/** As many as Go's HTTP client follows, which most container tools use. */
+const MAX_REDIRECTS = 10;
 const MAX_ORIGINS = 1_000;
 /** Bytes of a body that are taken in one go where they come faster than they are used. */
 const BODY_BUFFER = 256 * 1024;
@@ -132,11 +137,14 @@ class UndiciTransport implements Transport {
     const { upstream } = request;
     let current = response;
     let base = request.url;
+    const visited = new Set<string>();
     for (let hop = 0; hop < MAX_REDIRECTS; hop++) {
       discard(current);
       const target = URL.parse(String(current.headers.location), base);
       const from = `${base.host} redirects to ${target?.host ?? 'no URL'}`;
       if (target === null) return cannot('failed', from);
+      if (visited.has(target.href)) return cannot('failed', `${from}, and that in a circle`);
+      visited.add(target.href);
       const connections = this.#mayFollow(target, upstream);
       // The target's host is said, its path and query are not: a signed URL is a capability.
       if ('refused' in connections) return cannot('failed', `${from}, ${connections.refused}`);
@@ -365,6 +373,7 @@ export function troubleOf(error: unknown, host: string): Refused & { kind: 'cann
     error instanceof errors.HeadersTimeoutError ||
     error instanceof errors.BodyTimeoutError;
   const { code, message } = error as NodeJS.ErrnoException;
+  if (isUndecodable(error)) return cannot('unfit', `${host}: a compressed answer cannot be decoded: ${code}`);
   const why = CERTIFICATE_TROUBLE[code ?? ''];
   if (why !== undefined) return cannot('unreachable', `${host}: ${why} (${code})`);
   return cannot(timedOut ? 'timeout' : 'unreachable', `${host}: ${code ?? message}`);
@@ -386,5 +395,6 @@ const CERTIFICATE_TROUBLE: Readonly<Record<string, string>> = {
 
 /** Lets go of an answer whose body is not wanted, and keeps the connection where that costs little. */
 export function discard({ body }: Pick<UpstreamResponse, 'body'>): void {
-  body.dump({ limit: 64 * 1024 }).catch(() => {});
+  if (body.dump === undefined) body.on('error', () => {}).destroy();
+  else body.dump({ limit: 64 * 1024 }).catch(() => {});
 }

@@ -11,9 +11,11 @@ import { pullScope } from '../../registry/scope.ts';
 import type { CoreLimits } from '../limits.ts';
 import { Account, type Session } from './account.ts';
 import { askForQuota, mayPush } from './account-examination.ts';
-import { type Answer, cannot, no, type Refused, yes } from './answer.ts';
+import { type Answer, answeredBy, cannot, no, type Refused, yes } from './answer.ts';
 import { apiRoot, nameThere, resourceUrl } from './api-url.ts';
 import type { Authorization, AuthorizationHeader, UpstreamChallenges } from './authorization.ts';
+import { decodeContent } from './decode-content.ts';
+import { isPage, isRefusalOfRegistry, shownType, typeOf } from './own-words.ts';
 import { type Quota, readQuota, readRetryAfter } from './quota.ts';
 import type { Question } from './refusals.ts';
 import {
@@ -60,8 +62,10 @@ export interface ResourceRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** Of a HEAD: a redirect says yes, and is not followed. */
   readonly redirectIsYes?: boolean;
-  /** The registry's own statuses that mean the same as 404 here. */
+  /** The registry's own statuses that mean the same as a 404 in its own words here. */
   readonly absentBy?: readonly number[];
+  /** False: this refusal is not the answer, because the caller asks in another way then. Nothing remembers or logs it. */
+  readonly isFinal?: (answer: Refused) => boolean;
 }
 
 /** What an answer says. It reads or destroys the body, and may find the answer unfit. */
@@ -120,7 +124,7 @@ export class Upstreams implements Disposable {
         answer = await this.#answer(upstream, session, request, as, deadline, read);
       }
     }
-    if (answer.kind === 'yes') return answer;
+    if (answer.kind === 'yes' || request.isFinal?.(answer) === false) return answer;
     // What the credential has to do with is told once, and not at each request.
     if (answer.kind === 'cannot' && answer.trouble.known !== true && !isOfCredential(answer))
       this.#log.warn({ repository: repository.name, ...answer.trouble }, 'upstream trouble');
@@ -220,7 +224,9 @@ export class Upstreams implements Disposable {
     const scope = pullScope(nameThere(upstream.options.url, request.repository.path));
     const attempt = async (asked: UpstreamRequest) => {
       const answer = await this.#authorized(session, asked, scope, as, deadline);
-      const judged = answer.kind === 'yes' ? this.#judge(upstream, answer.value, request, as) : answer;
+      if (answer.kind !== 'yes') return answer;
+      const response = decodeContent(answer.value, request.method);
+      const judged = await this.#judge(upstream, response, request, as);
       return judged.kind === 'yes' ? await read(judged.value) : judged;
     };
     const asked = requestTo(upstream, request, deadline);
@@ -293,13 +299,13 @@ export class Upstreams implements Disposable {
     return trouble;
   }
 
-  /** The three-way verdict on a status. A body that is not wanted is let go. */
-  #judge(
+  /** The three-way verdict on an answer. A body that is not wanted is let go. */
+  async #judge(
     upstream: UpstreamState,
     response: UpstreamResponse,
     request: ResourceRequest,
     as: Identity,
-  ): Answer<UpstreamResponse> {
+  ): Promise<Answer<UpstreamResponse>> {
     const { host, credential } = upstream.options;
     const { headers, statusCode: status, redirected } = response;
     const now = this.#clock();
@@ -311,12 +317,19 @@ export class Upstreams implements Disposable {
     const ofBlob = request.resource.startsWith('blobs/');
     // What a redirect has led to is there; but a URL that was signed for GET may refuse the HEAD.
     if (redirected && ofBlob && request.method === 'HEAD') return yes(response);
-    discard(response);
-    if (status === 416) return cannot('unfit', `${host}: the blob ends before the range begins`);
+    if (status === 416) return refuse(response, 'unfit', `${host}: the blob ends before the range begins`);
     // A storage that lost an object says nothing of the repository that names it.
     if (redirected && status !== 429 && (ofBlob || status !== 404))
-      return cannot('failed', `${host}: the host that it redirects to, ${response.host}, answers ${status}`);
-    return refusalOf(meaningOf(response, request), host, readRetryAfter(headers['retry-after'], now));
+      return refuse(
+        response,
+        'failed',
+        `${host}: the host that it redirects to, ${response.host}, answers ${status}`,
+      );
+    if (isAbsent(response, request)) {
+      discard(response);
+      return no('not-found');
+    }
+    return refusalOf(response, request, host, readRetryAfter(headers['retry-after'], now));
   }
 
   #configured(host: UpstreamHost): UpstreamState {
@@ -334,8 +347,10 @@ function challengeIn({ headers }: UpstreamResponse): UpstreamChallenges {
   return headers['www-authenticate'];
 }
 
-function meaningOf({ statusCode, redirected }: UpstreamResponse, { absentBy = [] }: ResourceRequest): number {
-  return !redirected && absentBy.includes(statusCode) ? 404 : statusCode;
+/** True if the registry says in a way of its own that there is no such resource. */
+function isAbsent(response: UpstreamResponse, { absentBy = [] }: ResourceRequest): boolean {
+  const { statusCode, redirected } = response;
+  return !redirected && absentBy.includes(statusCode) && !(statusCode === 404 && isPage(response));
 }
 
 function isOfCredential(answer: Answer<unknown>): boolean {
@@ -372,8 +387,23 @@ function withAuthorization(request: UpstreamRequest, header: AuthorizationHeader
     : { ...request, headers: { ...request.headers, authorization: header.value } };
 }
 
-function refusalOf(status: number, host: string, retryAfter: number | undefined): Answer<never> {
-  if (status === 401 || status === 403) return no('unauthorized');
-  if (status === 404) return no('not-found');
-  return cannot(status === 429 ? 'limited' : 'failed', `${host}: ${status}`, retryAfter);
+function refuse(response: UpstreamResponse, cause: 'unfit' | 'failed', detail: string): Answer<never> {
+  discard(response);
+  return cannot(cause, detail);
+}
+
+async function refusalOf(
+  response: UpstreamResponse,
+  { method }: ResourceRequest,
+  host: string,
+  retryAfter: number | undefined,
+): Promise<Answer<never>> {
+  const { statusCode: status } = response;
+  if (![401, 403, 404].includes(status)) {
+    discard(response);
+    return answeredBy(status, `${host}: ${status}`, retryAfter);
+  }
+  if (await isRefusalOfRegistry(response, method)) return no(status === 404 ? 'not-found' : 'unauthorized');
+  const what = shownType(typeOf(response)) ?? 'no valid type';
+  return answeredBy(status, `${host}: ${status} with ${what}, which is not how a registry refuses`);
 }
