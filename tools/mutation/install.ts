@@ -1,5 +1,6 @@
 import type { Mutant } from './mutant.ts';
 
+const CLUSTER_KITS = ['test/commands/cluster-kits.test.ts'];
 const COMMAND_LINE = ['test/commands/command-line.test.ts'];
 
 /** The defences of the command line and of installations. */
@@ -52,5 +53,26 @@ export const installMutants: readonly Mutant[] = [
     find: 'parseMoment(text)?.ends',
     replace: 'parseMoment(text)?.begins',
     tests: ['test/commands/audit.test.ts'],
+  },
+  {
+    defence: 'names that begin with the mirror’s own do not show the certificate of the node',
+    file: 'src/commands/client-config/kit.ts',
+    find: 'return /:\\d+$/.test(host) ? host : `${host}:443`;',
+    replace: 'return host;',
+    tests: CLUSTER_KITS,
+  },
+  {
+    defence: 'the key within the patch for Talos is a secret',
+    file: 'src/commands/client-config/kit.ts',
+    find: "'withPair' in content || ",
+    replace: '',
+    tests: ['test/commands/client-config.test.ts'],
+  },
+  {
+    defence: 'k3s with --strict asks the mirror alone',
+    file: 'src/commands/client-config/k3s.ts',
+    find: 'disable-default-registry-endpoint: true',
+    replace: '',
+    tests: CLUSTER_KITS,
   },
 ];

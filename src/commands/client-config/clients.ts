@@ -7,11 +7,16 @@ import { craneKit, dockerKit } from './docker.ts';
 import { dockerdKit } from './dockerd.ts';
 import { githubJob } from './github-actions.ts';
 import { gitlabJob } from './gitlab.ts';
+import { k3dKit } from './k3d.ts';
+import { k3sKit, rke2Kit } from './k3s.ts';
+import { kindKit } from './kind.ts';
 import type { Account, Asked, Kit, Refusal } from './kit.ts';
 import { kubernetesKit } from './kubernetes.ts';
+import { minikubeKit } from './minikube.ts';
 import { podmanKit } from './podman.ts';
 import { regctlKit } from './regctl.ts';
 import { skopeoKit } from './skopeo.ts';
+import { talosKit } from './talos.ts';
 
 /** What else a kit may depend on. */
 export interface Known {
@@ -30,6 +35,12 @@ const KITS: Readonly<Record<ClientName, KitOf>> = {
   'cri-o': podmanKit,
   buildkit: buildkitKit,
   kubernetes: withService(kubernetesKit),
+  k3s: k3sKit,
+  rke2: rke2Kit,
+  k3d: k3dKit,
+  kind: kindKit,
+  minikube: minikubeKit,
+  talos: talosKit,
   skopeo: skopeoKit,
   crane: withAccount(craneKit),
   regctl: withAccount(regctlKit),
