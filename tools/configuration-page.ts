@@ -31,6 +31,7 @@ const ORDER: readonly (keyof typeof ABOUT)[] = [
   'server',
   'tls',
   'upstreams',
+  'egress',
   'core',
   'cache',
   'token',

@@ -5,6 +5,7 @@
 import { followPolicy } from '../access/live-policy.ts';
 import { type Federation, subjectForms } from '../config/federation.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
+import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
 import type { Logger } from '../platform/log.ts';
 import { Meters } from '../platform/metrics.ts';
 import { serveOnSocket } from '../platform/unix-socket.ts';
@@ -43,6 +44,8 @@ export interface AuthOptions {
   /** What new password hashes cost. */
   readonly passwords: PasswordParameters;
   readonly federations: readonly Federation[];
+  /** How issuers of federations are asked. */
+  readonly egress?: EgressOptions;
   readonly names: UpstreamNames;
   /** Other ones are for tests. */
   readonly delays?: DelayLimits;
@@ -92,7 +95,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     users,
     state,
     checkPassword,
-    federatedLogin: createFederatedLogin({ federations, clock, log }),
+    federatedLogin: createFederatedLogin({ federations, egress: options.egress, clock, log }),
     clock,
   });
   const refreshTokens = createRefreshTokens({ users, state, clock, lifetime: options.refreshLifetime });

@@ -1,10 +1,11 @@
 import type { Config } from '../config/config.ts';
+import { describeEgress } from '../config/egress.ts';
 import type { WorkerPlace } from '../gateway/metrics/workers.ts';
 import { createLogger } from '../platform/log.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import type { HomePaths, Role } from './home.ts';
 import { openFilesLimit } from './open-files.ts';
-import { upstreamOptions } from './upstream-options.ts';
+import { egressOptions, upstreamOptions } from './upstream-options.ts';
 
 export interface RunningRole extends AsyncDisposable {
   /** Reads anew what is read from files by hand, changed or not. */
@@ -20,11 +21,15 @@ export async function runRole(
 ): Promise<RunningRole> {
   const log = createLogger(role, config.log);
   const names = namesOf(config);
+  const options = await egressOptions(config);
+  const egress = { ...(options && { egress: options }) };
   switch (role) {
     case 'core': {
       const { startCore } = await import('../core/core.ts');
       const upstreams = await upstreamOptions(config);
-      return startCore({ socket: paths.coreSocket, ...config.cache, upstreams, log });
+      const way = describeEgress(config.egress);
+      if (way !== '') log.info({ proxy: way }, 'upstreams are reached by a proxy');
+      return startCore({ socket: paths.coreSocket, ...config.cache, upstreams, ...egress, log });
     }
     case 'auth': {
       const { startAuth } = await import('../auth/auth.ts');
@@ -40,6 +45,7 @@ export async function runRole(
         ...(config.refreshLifetime !== undefined && { refreshLifetime: config.refreshLifetime }),
         passwords: config.passwords,
         federations: config.federations,
+        ...egress,
         names,
         log,
       });

@@ -5,6 +5,7 @@
 import type { AuditOnFull } from '../platform/audit-on-full.ts';
 import type { LogOptions } from '../platform/log.ts';
 import type { UpstreamHost } from '../registry/repository.ts';
+import { type Egress, NO_EGRESS } from './egress.ts';
 import type { Federation } from './federation.ts';
 import type { ListenAddress } from './values.ts';
 
@@ -32,6 +33,7 @@ export interface Config {
     readonly clientCa?: string;
   };
   readonly upstreams: readonly Upstream[];
+  readonly egress: Egress;
   /** The origin of an external core; absent: the built-in one. */
   readonly coreUrl?: string;
   readonly cache: {
@@ -84,7 +86,10 @@ export type Credential = { readonly username: string } & (
   | { readonly passwordFile: string }
 );
 
-/** What every role but the core is given. */
-export function withoutCredentials(config: Config): Config {
-  return { ...config, upstreams: config.upstreams.map(({ credential: _, ...upstream }) => upstream) };
+/** What auth is given, and the gateways: the credentials of upstreams are the core's alone. */
+export function settingsFor(role: 'auth' | 'gateway', config: Config): Config {
+  const upstreams = config.upstreams.map(({ credential: _, ...upstream }) => upstream);
+  // Auth asks the issuers of federations; the gateways ask nobody outside.
+  const isAsking = role === 'auth' && config.federations.length > 0;
+  return { ...config, upstreams, egress: isAsking ? config.egress : NO_EGRESS };
 }

@@ -21,8 +21,8 @@ const REGISTRY_VARIABLES: Readonly<Record<string, Path>> = {
   REGISTRY_PROXY_PASSWORD: ['upstreams', DOCKER_HUB, 'password'],
 };
 
-/** Does this variable set something of Hubgate's? Such variables are handed on to no process that need not have them. */
-export function isSetting(variable: string): boolean {
+/** Does this variable set something of Hubgate's? */
+function isSetting(variable: string): boolean {
   return (variable.startsWith(PREFIX) && variable !== HOME_VARIABLE) || variable in REGISTRY_VARIABLES;
 }
 

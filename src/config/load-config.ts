@@ -12,6 +12,7 @@ import { readYaml } from '../platform/yaml-document.ts';
 import { PartReader, section } from '../platform/yaml-schema.ts';
 import { canonicalHost, DOCKER_HUB, parseUpstreamHost, type UpstreamHost } from '../registry/repository.ts';
 import type { Config, Credential, Upstream } from './config.ts';
+import { readEgress } from './egress.ts';
 import { type Environment, overlay } from './environment.ts';
 import { readFederations } from './federation.ts';
 import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
@@ -70,9 +71,12 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
   return all.length > 0 ? { faults: all } : { value: config, warnings };
 }
 
-function build(parts: PartReader, { directory, readsSecrets }: Home): Omit<Config, 'federations'> {
+function build(
+  parts: PartReader,
+  { directory, readsSecrets, environment }: Home,
+): Omit<Config, 'federations'> {
   parts.read([], KEYS);
-  const { server, tls, core, cache, token, passwords, log } = readSections(parts);
+  const { server, tls, egress, core, cache, token, passwords, log } = readSections(parts);
   const { keepDeleted, ...cacheSettings } = cache;
   const { listen, proxyProtocol = [], trustedProxies = [] } = server;
   const url = server.url ?? new URL(`https://localhost:${listen.port}`);
@@ -99,6 +103,7 @@ function build(parts: PartReader, { directory, readsSecrets }: Home): Omit<Confi
       ...(tls.clientCa && { clientCa: at(tls.clientCa) }),
     },
     upstreams: readUpstreams(parts, { externalCore: core.url !== undefined, readsSecrets, at }),
+    egress: readEgress(parts, egress, environment, at),
     ...(core.url && { coreUrl: core.url.origin }),
     cache: {
       ...cacheSettings,
@@ -122,6 +127,7 @@ function readSections(parts: PartReader) {
   return {
     server: read('server'),
     tls: read('tls'),
+    egress: read('egress'),
     core: read('core'),
     cache: read('cache'),
     token: read('token'),
@@ -191,7 +197,7 @@ function readUpstream(parts: PartReader, host: UpstreamHost, circumstances: Circ
   const credential = credentialOf(given, at);
   return {
     host,
-    url: url.pathname === '/' ? url.origin : url.href.replace(/\/+$/, ''),
+    url: url.pathname === '/' ? url.origin : url.href,
     insecure,
     ...(ca !== undefined && { ca: at(ca) }),
     ...(tokenServices && { tokenServices: tokenServices.map(({ origin }) => origin) }),
@@ -229,8 +235,10 @@ function credentialOf(
   return password === undefined ? undefined : { username, password };
 }
 
-/** Of an upstream, as it is written. */
+/** Of an upstream or the proxy, as it is written. */
 function holdsPassword(data: unknown): boolean {
+  const { proxy } = Object((data as { egress?: unknown } | null)?.egress);
+  if (typeof proxy === 'string' && proxy.includes('@')) return true;
   const upstreams = UPSTREAMS.safeParse((data as { upstreams?: unknown } | null)?.upstreams).data ?? {};
   return Object.values(upstreams).some((upstream) => Object.hasOwn(Object(upstream), 'password'));
 }
@@ -240,19 +248,27 @@ async function checkClientCa(parts: PartReader, { tls: { clientCa } }: Config): 
   if ('faults' in read) parts.fault(['tls', 'clientCa'], `the file ${read.faults[0]?.message}`);
 }
 
-async function checkAuthorities(parts: PartReader, { upstreams }: Config): Promise<void> {
-  for (const { host, ca } of upstreams) {
+async function checkAuthorities(parts: PartReader, { upstreams, egress }: Config): Promise<void> {
+  const files = [
+    ...upstreams.map(({ host, ca }) => ({ path: ['upstreams', host, 'ca'], ca })),
+    { path: ['egress', 'ca'], ca: egress.ca },
+  ];
+  for (const { path, ca } of files) {
     const read = ca === undefined ? { value: [] } : await readAuthorities(ca);
-    if ('faults' in read) parts.fault(['upstreams', host, 'ca'], `the file ${read.faults[0]?.message}`);
+    if ('faults' in read) parts.fault(path, `the file ${read.faults[0]?.message}`);
   }
 }
 
 async function checkSecretFiles(parts: PartReader, config: Config, judgesModes: boolean): Promise<void> {
-  for (const { host, credential } of config.upstreams) {
+  const secrets = [
+    ...config.upstreams.map(({ host, credential }) => ({ path: ['upstreams', host], credential })),
+    { path: ['egress'], credential: config.egress.https?.login },
+  ];
+  for (const { path, credential } of secrets) {
     if (credential === undefined || !('passwordFile' in credential)) continue;
     const { passwordFile: file } = credential;
     const problem = (await problemOf(file)) ?? (judgesModes ? await whyTooOpen(file) : undefined);
-    if (problem !== undefined) parts.fault(['upstreams', host, 'passwordFile'], `the secret file ${problem}`);
+    if (problem !== undefined) parts.fault([...path, 'passwordFile'], `the secret file ${problem}`);
   }
 }
 

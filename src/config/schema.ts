@@ -11,6 +11,7 @@ import {
   LISTEN_ADDRESS,
   NETWORKS_LIST,
   origin,
+  PROXY,
   registryUrl,
   SIZE,
   sizeBetween,
@@ -119,6 +120,29 @@ export const SECTIONS = {
       'The certificates of those who may issue client certificates, as PEM, several too. Followed while the mirror runs.',
     ),
   },
+  egress: {
+    proxy: optional(
+      PROXY,
+      '`HTTPS_PROXY` and `HTTP_PROXY` of the environment, in either case',
+      'The HTTP proxy by which upstreams, their token services and storages, and the issuers of federations are reached, see [upstreams.md](upstreams.md#behind-a-proxy). A login in it is shown nowhere; `passwordFile` is safer.',
+    ),
+    username: optional(TEXT, 'none', 'Who logs in to the proxy.'),
+    passwordFile: optional(
+      FILE,
+      'none',
+      'The file that holds the password for that, and nothing else. Read at each connection.',
+    ),
+    noProxy: optional(
+      z.array(TEXT, 'a list of hosts, such as [.corp, 10.0.0.0/8]'),
+      '`NO_PROXY` of the environment, in either case',
+      'What is reached without the proxy: `corp.example` with all below it, `.corp.example` for what is below it, addresses and networks for hosts that are written as addresses, `*` for everything. A port may follow. This machine is never looked for behind a proxy.',
+    ),
+    ca: optional(
+      FILE,
+      'none more',
+      'The certificates of authorities, as PEM, that are trusted for all of these beside the usual ones, as of a proxy that inspects TLS. Read at the start.',
+    ),
+  },
   core: {
     url: optional(
       origin(['https:', 'http:'], 'the address of a registry in proxy mode, such as http://registry:5000'),
@@ -201,12 +225,15 @@ export const SECTIONS = {
   },
 };
 
+export type EgressSettings = z.output<z.ZodObject<typeof SECTIONS.egress>>;
+
 /** What each section, and each entry of the maps beside them, is about. */
 export const ABOUT = {
   server: 'The front door.',
   tls: 'The certificates of the front door.',
   upstreams:
     'The registries that are mirrored, by their hosts, such as `ghcr.io` or `registry.corp:5000`. Docker Hub, `docker.io`, is always among them, except with `core.url`.',
+  egress: 'The way out of the company’s network.',
   core: 'What stands behind the gate.',
   cache: 'What is kept, see [cache.md](cache.md).',
   token: 'The tokens that clients are given.',

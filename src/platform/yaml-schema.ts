@@ -217,7 +217,7 @@ function valueAt(data: unknown, path: readonly PropertyKey[]): unknown {
 }
 
 function isSecret(path: readonly PropertyKey[]): boolean {
-  return path.at(-1) === 'password';
+  return path.at(-1) === 'password' || path.at(-1) === 'proxy';
 }
 
 /** What was found, short; nothing at all of a value under a key that can hold a secret. */
@@ -226,6 +226,7 @@ function show(value: unknown, path: readonly PropertyKey[]): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a map';
   if (isSecret(path)) return 'something else';
-  const text = JSON.stringify(value);
+  // A URL may have a password in it.
+  const text = JSON.stringify(value).replace(/(\/\/[^/:@]*):[^/@]*@/, '$1:…@');
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

@@ -3,7 +3,8 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import type { Config } from '../../src/config/config.ts';
+import { type Config, settingsFor } from '../../src/config/config.ts';
+import { describeEgress } from '../../src/config/egress.ts';
 import type { Environment } from '../../src/config/environment.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { formatFault } from '../../src/platform/fault.ts';
@@ -235,6 +236,87 @@ test('the authorities and token services of an upstream are read, and their faul
     (await faultsOf('upstreams: { r.corp: { tokenServices: ["https://a.example/token"] } }')).join('\n'),
     /tokenServices\[0\]: .*expected a token service, such as/,
   );
+});
+
+const PROXIES = {
+  https_proxy: 'http://low.corp:1',
+  HTTPS_PROXY: 'http://mirror:pr0xy-s3cret@proxy.corp:3128',
+  http_proxy: 'other.corp:8080',
+  NO_PROXY: '.corp, 10.0.0.0/8',
+};
+
+test('the proxy is that of hubgate.yaml, else that of the environment, in either case', async () => {
+  const login = { username: 'mirror', password: 'pr0xy-s3cret' };
+  const { egress } = await configOf('', PROXIES);
+  assert.deepEqual(egress, {
+    https: { url: 'http://proxy.corp:3128', login, setBy: 'HTTPS_PROXY' },
+    http: { url: 'http://other.corp:8080', setBy: 'http_proxy' },
+    noProxy: ['.corp', '10.0.0.0/8'],
+  });
+  assert.equal(
+    describeEgress(egress),
+    'http://proxy.corp:3128 (HTTPS_PROXY), for http:// http://other.corp:8080 (http_proxy), except for .corp, 10.0.0.0/8',
+  );
+  assert.deepEqual((await configOf('', { no_proxy: 'a b', HTTPS_PROXY: ' ' })).egress, {
+    noProxy: ['a', 'b'],
+  });
+  await writeFile(path.join(directory, 'proxy-password'), 's3cret', { mode: 0o600 });
+  const file =
+    'egress: { proxy: "https://p.corp", username: ana, passwordFile: proxy-password, noProxy: [] }';
+  const passwordFile = path.join(directory, 'proxy-password');
+  const proxy = {
+    url: 'https://p.corp',
+    setBy: 'egress.proxy',
+    login: { username: 'ana', passwordFile },
+  };
+  assert.deepEqual((await configOf(file, PROXIES)).egress, { https: proxy, http: proxy, noProxy: [] });
+});
+
+test('a proxy that cannot be used is a fault that names where it is set, and nothing of a password', async () => {
+  const wrong = [
+    [
+      '',
+      { HTTPS_PROXY: 'socks5://u:pr0xy-s3cret@p.corp' },
+      /^HTTPS_PROXY: it is not the address of an HTTP proxy/,
+    ],
+    [
+      'egress: { proxy: "socks5://u:pr0xy-s3cret@p.corp" }',
+      {},
+      /:1:18: egress\.proxy: found something else, expected/,
+    ],
+    ['egress: { proxy: p.corp, username: ana }', {}, /belong together/],
+    ['egress: { username: ana, passwordFile: x }', {}, /belong together/],
+    [
+      'egress: { proxy: "u:pr0xy-s3cret@p.corp", username: ana, passwordFile: x }',
+      {},
+      /a login in its address/,
+    ],
+    ['egress: { proxy: p.corp, username: ana, passwordFile: missing }', {}, /the secret file cannot be read/],
+    ['egress: { ca: missing }', {}, /the file cannot be read/],
+    [
+      'upstreams: { docker.io: { url: "https://u:pr0xy-s3cret@hub.corp" } }',
+      {},
+      /found "https:\/\/u:…@hub\.corp"/,
+    ],
+  ] as const;
+  for (const [text, environment, reason] of wrong) {
+    const faults = (await faultsOf(text, environment)).join('\n');
+    assert.match(faults, reason);
+    assert.doesNotMatch(faults, /pr0xy/);
+  }
+});
+
+test('invariant 5: what other roles than the core are given holds no credential, and no proxy that they need not have', async () => {
+  const issuer = 'federation: { ci: { issuer: "https://issuer.example", audience: m, subject: "${sub}" } }';
+  const upstream = 'upstreams: { docker.io: { username: acme, password: hub-s3cret } }';
+  const alone = await configOf(upstream, PROXIES);
+  const federated = await configOf(`${upstream}\n${issuer}`, PROXIES);
+  for (const role of ['auth', 'gateway'] as const) {
+    assert.doesNotMatch(JSON.stringify(settingsFor(role, alone)), /s3cret/);
+    assert.doesNotMatch(JSON.stringify(settingsFor(role, federated)), /hub-s3cret/);
+  }
+  assert.equal(settingsFor('auth', federated).egress, federated.egress);
+  assert.doesNotMatch(JSON.stringify(settingsFor('gateway', federated)), /s3cret/);
 });
 
 test('in front of an external core there is one upstream, and no credential here', async () => {

@@ -3,6 +3,7 @@ import type { Mutant } from './mutant.ts';
 const RULES = 'src/core/upstream/origin-rules.ts';
 const CONNECTIONS = 'src/core/upstream/connections.ts';
 const RULE_TESTS = ['test/core/upstream/origin-rules.test.ts'];
+const PROXY = ['test/core/upstream/proxy.test.ts'];
 const REGISTRIES = ['test/core/registries.test.ts'];
 
 /** The defences on the way out: to upstreams, their token services and where these lead. */
@@ -62,5 +63,62 @@ export const egressMutants: readonly Mutant[] = [
     find: 'JSON.stringify([kinds, authorities])',
     replace: 'JSON.stringify([kinds])',
     tests: ['test/core/upstream/authorities.test.ts'],
+  },
+  {
+    defence: 'the address of a proxy is not taken for that of the upstream behind it',
+    file: CONNECTIONS,
+    find: 'return connectByProxy({ egress, direct, ...secure, ...protocols });',
+    replace:
+      'return this.#kinds.recording(connectByProxy({ egress, direct: buildConnector(options), ...secure, ...protocols }));',
+    tests: PROXY,
+  },
+  {
+    defence: 'a redirect behind a proxy leads to no private address that is written out',
+    file: CONNECTIONS,
+    find: 'isAddress(literal) && ',
+    replace: 'proxyFor(target, this.#egress) === undefined && isAddress(literal) && ',
+    tests: PROXY,
+  },
+  {
+    defence: 'this machine is never looked for behind a proxy',
+    file: 'src/platform/egress/proxy-rules.ts',
+    find: "if (host === 'localhost' || LOOPBACK.check(host, familyOf(host))) return undefined;",
+    replace: '',
+    tests: ['test/platform/egress/proxy-rules.test.ts'],
+  },
+  {
+    defence: 'a proxy that hangs holds up nobody beyond the deadline of a connection',
+    file: 'src/platform/egress/open-tunnel.ts',
+    find: 'request.destroy(late), timeout)',
+    replace: 'request.destroy(late), 100_000)',
+    tests: PROXY,
+  },
+  {
+    defence: 'the proxy’s password is in no fault of the configuration',
+    file: 'src/platform/yaml-schema.ts',
+    find: " || path.at(-1) === 'proxy'",
+    replace: '',
+    tests: ['test/config/load-config.test.ts'],
+  },
+  {
+    defence: 'the password in a URL is in no fault of the configuration',
+    file: 'src/platform/yaml-schema.ts',
+    find: ".replace(/(\\/\\/[^/:@]*):[^/@]*@/, '$1:…@')",
+    replace: '',
+    tests: ['test/config/load-config.test.ts'],
+  },
+  {
+    defence: 'no gateway is given a proxy with its login',
+    file: 'src/config/config.ts',
+    find: "role === 'auth' && config.federations.length > 0",
+    replace: 'config.federations.length > 0',
+    tests: ['test/config/load-config.test.ts'],
+  },
+  {
+    defence: 'no role has the proxy of the environment in its own environment',
+    file: 'src/commands/role-environment.ts',
+    find: 'if (!PASSED_ON.test(name)) delete',
+    replace: "if (!PASSED_ON.test(name) && !name.endsWith('PROXY')) delete",
+    tests: ['test/commands/egress.test.ts'],
   },
 ];

@@ -200,8 +200,8 @@ function migrateProxy(from: Collector): void {
 }
 
 function addressOf(url: URL): string {
-  const path = url.pathname.replace(/\/+$/, '');
-  return path === '/v2' ? url.origin : `${url.origin}${path}`;
+  const segments = url.pathname.split('/').filter((segment) => segment !== '');
+  return segments.join('/') === 'v2' ? url.origin : [url.origin, ...segments].join('/');
 }
 
 /** A host of one label needs its port: without one, clients take it for a path of Docker Hub. */

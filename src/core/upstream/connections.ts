@@ -1,3 +1,5 @@
+import { connectByProxy } from '../../platform/egress/connect-by-proxy.ts';
+import { type EgressOptions, proxyFor } from '../../platform/egress/proxy-rules.ts';
 import { trusting } from '../../platform/trusted-authorities.ts';
 import { Agent, buildConnector } from '../../platform/undici.ts';
 import type { CoreLimits } from '../limits.ts';
@@ -28,9 +30,11 @@ export class UpstreamConnections implements AsyncDisposable {
   readonly #limits: ConnectionLimits;
   readonly #sets = new Map<string, Connections>();
   readonly #kinds = new KindsOfOrigins();
+  readonly #egress: EgressOptions | undefined;
 
-  constructor(limits: ConnectionLimits) {
+  constructor(limits: ConnectionLimits, egress?: EgressOptions) {
     this.#limits = limits;
+    this.#egress = egress;
   }
 
   /** Returns the connections to a configured upstream and to its token services, at any address. */
@@ -41,12 +45,14 @@ export class UpstreamConnections implements AsyncDisposable {
   /**
    * Returns the connections for a redirect of an upstream, and for a token service that is not its own. They lead
    * over https to public addresses and to addresses of the upstream's own kind, because whoever runs a private registry has a
-   * place in that network already; without TLS they lead to the upstream's own kind only.
+   * place in that network already; without TLS they lead to the upstream's own kind only. A proxy resolves names itself, so that
+   * of a target behind it only an address that is written out can be judged here.
    */
   towards(target: URL, upstream: UpstreamOptions): Connections | { readonly refused: string } {
     const { url, authorities } = upstream;
     if (target.origin === url.origin) return this.direct(upstream);
-    const own = this.#kinds.of(url.origin);
+    // What a proxy leads to is outside of the private network.
+    const own = proxyFor(url, this.#egress) === undefined ? this.#kinds.of(url.origin) : 'public';
     const isEncrypted = target.protocol === 'https:';
     const kinds: readonly AddressKind[] = [
       ...new Set([...(isEncrypted ? (['public'] as const) : []), ...(own === 'other' ? [] : [own])]),
@@ -69,17 +75,23 @@ export class UpstreamConnections implements AsyncDisposable {
     const known = this.#sets.get(key);
     if (known !== undefined) return known;
     const { connect: timeout, bodyIdle: bodyTimeout, idle: keepAliveMaxTimeout } = this.#limits;
-    const options = {
-      timeout,
-      ...(kinds !== 'any' && { lookup: lookupOnly(kinds) }),
-      ...(authorities && { secureContext: trusting(authorities) }),
+    const egress = this.#egress;
+    const trusted = [...(egress?.authorities ?? []), ...(authorities ?? [])];
+    const secure = { timeout, ...(trusted.length > 0 && { secureContext: trusting(trusted) }) };
+    const options = { ...secure, ...(kinds !== 'any' && { lookup: lookupOnly(kinds) }) };
+    const connector = (protocols: { allowH2?: boolean }) => {
+      const direct = this.#kinds.recording(buildConnector({ ...options, ...protocols }));
+      return connectByProxy({ egress, direct, ...secure, ...protocols });
     };
-    const connect = this.#kinds.recording(buildConnector(options));
-    const connectAlone = this.#kinds.recording(buildConnector({ ...options, allowH2: false }));
     const connections = {
-      kept: new Agent({ connect, bodyTimeout, connections: MAX_CONNECTIONS, keepAliveMaxTimeout }),
+      kept: new Agent({
+        connect: connector({}),
+        bodyTimeout,
+        connections: MAX_CONNECTIONS,
+        keepAliveMaxTimeout,
+      }),
       fresh: new Agent({
-        connect: connectAlone,
+        connect: connector({ allowH2: false }),
         bodyTimeout,
         connections: MAX_FRESH_CONNECTIONS,
         // Without pipelining undici keeps no connection. HTTP/2 would put several requests on one.

@@ -1,6 +1,8 @@
 import type { Readable } from 'node:stream';
 import { LRUCache } from 'lru-cache';
 import { Deadline, DeadlineError, unlessAborted } from '../../platform/deadline.ts';
+import { ProxyError, proxyAuthorization, whyRefused } from '../../platform/egress/open-tunnel.ts';
+import { type EgressOptions, proxyFor } from '../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../platform/log.ts';
 import { type Agent, type Dispatcher, errors } from '../../platform/undici.ts';
 import type { CoreLimits } from '../limits.ts';
@@ -14,7 +16,7 @@ import type { UpstreamOptions } from './upstream.ts';
 
 /**
  * Requests to upstreams, each with deadlines. Redirects are followed only where the caller says so, only as the rules
- * allow, and never with a credential. No proxy from the environment, no compression, no cache.
+ * allow, and never with a credential. A proxy is one of the settings, never of the environment; no compression, no cache.
  */
 export interface Transport extends AsyncDisposable {
   send(request: UpstreamRequest): Promise<Answer<UpstreamResponse>>;
@@ -78,8 +80,15 @@ const MAX_ORIGINS = 1_000;
 const BODY_BUFFER = 256 * 1024;
 const USER_AGENT = 'hubgate';
 
-export function createTransport(limits: CoreLimits, log: Logger, observe: ObserveSent = () => {}): Transport {
-  return new UndiciTransport(limits, log, observe);
+export interface TransportOptions {
+  readonly limits: CoreLimits;
+  readonly log: Logger;
+  readonly egress?: EgressOptions;
+  readonly observe?: ObserveSent;
+}
+
+export function createTransport(options: TransportOptions): Transport {
+  return new UndiciTransport(options);
 }
 
 /** The same for whoever asks for tokens of one upstream. */
@@ -101,13 +110,15 @@ class UndiciTransport implements Transport {
     dispose: (breaker) => breaker[Symbol.dispose](),
   });
   readonly #log: Logger;
+  readonly #egress: EgressOptions | undefined;
   readonly #observe: ObserveSent;
 
-  constructor(limits: CoreLimits, log: Logger, observe: ObserveSent) {
+  constructor({ limits, log, egress, observe = () => {} }: TransportOptions) {
     this.#limits = limits;
     this.#log = log;
+    this.#egress = egress;
     this.#observe = observe;
-    this.#connections = new UpstreamConnections(limits);
+    this.#connections = new UpstreamConnections(limits, egress);
   }
 
   async send(request: UpstreamRequest): Promise<Answer<UpstreamResponse>> {
@@ -290,18 +301,29 @@ class UndiciTransport implements Transport {
     headers: Readonly<Record<string, string>>,
     { method, signal }: Pick<UpstreamRequest, 'method' | 'signal'>,
   ): Promise<Omit<UpstreamResponse, 'redirected'>> {
+    // By RFC 9112 §3.2.2 a proxy is sent the whole URL; for https there is a tunnel.
+    const proxy = url.protocol === 'http:' ? proxyFor(url, this.#egress) : undefined;
+    const login = proxy && (await proxyAuthorization(proxy));
     const sent = dispatcher.request({
       origin: url.origin,
-      path: url.pathname + url.search,
+      path: `${proxy === undefined ? '' : url.origin}${url.pathname}${url.search}`,
       method,
-      headers: { 'user-agent': USER_AGENT, 'accept-encoding': 'identity', ...headers },
+      headers: {
+        'user-agent': USER_AGENT,
+        'accept-encoding': 'identity',
+        ...headers,
+        ...(login && { 'proxy-authorization': login }),
+      },
       headersTimeout: this.#limits.headers,
       highWaterMark: BODY_BUFFER,
       signal,
     });
     // undici looks at the signal only when it has a connection for the request, and 64 others may be in front of it.
     const { statusCode, headers: received, body } = await unlessAborted(sent, signal, discard);
-    return { statusCode, headers: received, body, host: url.host };
+    if (proxy === undefined || statusCode !== 407)
+      return { statusCode, headers: received, body, host: url.host };
+    discard({ body });
+    throw new ProxyError(whyRefused(proxy, statusCode, `to ask ${url.host}`));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -371,7 +393,8 @@ export function troubleOf(error: unknown, host: string): Refused & { kind: 'cann
     error instanceof DeadlineError ||
     error instanceof errors.ConnectTimeoutError ||
     error instanceof errors.HeadersTimeoutError ||
-    error instanceof errors.BodyTimeoutError;
+    error instanceof errors.BodyTimeoutError ||
+    (error instanceof ProxyError && error.isLate);
   const { code, message } = error as NodeJS.ErrnoException;
   if (isUndecodable(error)) return cannot('unfit', `${host}: a compressed answer cannot be decoded: ${code}`);
   const why = CERTIFICATE_TROUBLE[code ?? ''];
@@ -379,7 +402,8 @@ export function troubleOf(error: unknown, host: string): Refused & { kind: 'cann
   return cannot(timedOut ? 'timeout' : 'unreachable', `${host}: ${code ?? message}`);
 }
 
-const UNTRUSTED = 'its certificate is not of an authority that is trusted here; upstreams.<host>.ca adds one';
+const UNTRUSTED =
+  'its certificate is not of an authority that is trusted here; upstreams.<host>.ca adds one, and egress.ca that of a proxy which inspects TLS';
 
 /** What is wrong with a certificate, by OpenSSL's and Node's codes. */
 const CERTIFICATE_TROUBLE: Readonly<Record<string, string>> = {

@@ -30,7 +30,10 @@ after(() => {
 });
 
 test('the authorities of one upstream are trusted for that one only, and the reason names the setting', async () => {
-  await using transport = createTransport({ ...SHORT_LIMITS, connect: 30_000, headers: 30_000 }, QUIET);
+  await using transport = createTransport({
+    limits: { ...SHORT_LIMITS, connect: 30_000, headers: 30_000 },
+    log: QUIET,
+  });
   const ask = async (upstream: UpstreamOptions) => {
     using deadline = new Deadline(30_000);
     const answer = await transport.send({ method: 'GET', url, upstream, signal: deadline.signal });

@@ -32,7 +32,7 @@ beforeEach(async () => {
   hub.accounts.push({ ...ACCOUNT, repositories: [] });
   image = imageOf({ size: 100_000 });
   hub.push('library/alpine', 'latest', image);
-  transport = createTransport(SHORT_LIMITS, QUIET);
+  transport = createTransport({ limits: SHORT_LIMITS, log: QUIET });
   now = Date.now();
   client = clientWith(ACCOUNT);
 });
@@ -212,7 +212,7 @@ test('wrong credentials are trouble, and not a missing repository', async () => 
 
 test('invariant 16: one deadline bounds a whole question, whatever of it takes so long', async (t) => {
   const limits = { ...SHORT_LIMITS, connect: 60_000, headers: 60_000, bodyIdle: 60_000, token: 60_000 };
-  const patient = createTransport(limits, QUIET);
+  const patient = createTransport({ limits, log: QUIET });
   t.after(() => patient[Symbol.asyncDispose]());
   const troubles: readonly [server: 'registry' | 'token', Behaviour][] = [
     ['registry', { kind: 'hang' }],
@@ -487,7 +487,7 @@ test('trouble is told without what is secret in a URL', async () => {
 });
 
 test('invariant 16: who waits for a connection of ours waits no longer than may be, and it is no fault of the host', async (t) => {
-  const patient = createTransport({ ...SHORT_LIMITS, headers: 60_000 }, QUIET);
+  const patient = createTransport({ limits: { ...SHORT_LIMITS, headers: 60_000 }, log: QUIET });
   t.after(() => patient[Symbol.asyncDispose]());
   hub.plant('registry', /./, { kind: 'hang' });
   const ending = new AbortController();

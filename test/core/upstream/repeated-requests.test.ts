@@ -62,7 +62,7 @@ async function send(transport: Transport): Promise<number | string> {
 const PATIENT = { ...SHORT_LIMITS, connect: 30_000, headers: 30_000 };
 
 test('a request over a kept connection that was cut meanwhile is repeated over a new one', async () => {
-  await using transport = createTransport(PATIENT, testLog(log));
+  await using transport = createTransport({ limits: PATIENT, log: testLog(log) });
   assert.equal(await send(transport), 200);
   const [kept] = upstream.connections;
   upstream.answer = (response, connection) =>
@@ -73,7 +73,7 @@ test('a request over a kept connection that was cut meanwhile is repeated over a
 });
 
 test('a request is repeated once, and over a connection that served no other', async () => {
-  await using transport = createTransport({ ...PATIENT, breakAfter: 100 }, testLog(log));
+  await using transport = createTransport({ limits: { ...PATIENT, breakAfter: 100 }, log: testLog(log) });
   const asked: (string | undefined)[] = [];
   upstream.answer = (response, connection) => {
     asked.push(response.req.headers.connection);
@@ -84,7 +84,7 @@ test('a request is repeated once, and over a connection that served no other', a
 });
 
 test('an answer other than a cut connection is not asked for again', async () => {
-  await using transport = createTransport({ ...PATIENT, breakAfter: 100 }, testLog(log));
+  await using transport = createTransport({ limits: { ...PATIENT, breakAfter: 100 }, log: testLog(log) });
   for (const status of [500, 503, 404, 429]) {
     let asked = 0;
     upstream.answer = (response) => {
@@ -97,7 +97,7 @@ test('an answer other than a cut connection is not asked for again', async () =>
 });
 
 test('an idle connection is given up long before a firewall would cut it, whatever the upstream offers', async () => {
-  await using transport = createTransport({ ...PATIENT, idle: 50 }, testLog(log));
+  await using transport = createTransport({ limits: { ...PATIENT, idle: 50 }, log: testLog(log) });
   upstream.answer = (response) => response.setHeader('keep-alive', 'timeout=300').end();
   assert.equal(await send(transport), 200);
   const [kept] = upstream.connections;
