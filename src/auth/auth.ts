@@ -13,6 +13,7 @@ import type { UpstreamNames } from '../registry/repository.ts';
 import { authApplication } from './endpoints.ts';
 import { createAuthenticate } from './identity/authenticate.ts';
 import { createCheckPassword } from './identity/check-password.ts';
+import { endTokensOfDeletedOwners } from './identity/deleted-owners.ts';
 import { warnOfExpiry } from './identity/expiring-tokens.ts';
 import { createFederatedLogin } from './identity/federation/federated-login.ts';
 import { followCredentials } from './identity/live-credentials.ts';
@@ -76,6 +77,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   const state = stack.use(openAuthState(options.stateFile));
   const credentials = stack.use(await followCredentials(users, state, federations, log));
   stack.use(warnOfExpiry(state, clock, log));
+  stack.use(endTokensOfDeletedOwners({ users, usersFile: options.usersFile, state, log }));
   const meters = stack.use(new Meters('auth'));
   const counted = countLogins(meters);
   const delays = new LoginDelays({
