@@ -304,7 +304,10 @@ export class FakeHub implements AsyncDisposable {
       response.setHeader('link', `<${url.pathname}?page=${page + 1}>; rel="next"`);
     const descriptors = all
       .slice(page * perPage, (page + 1) * perPage)
-      .map(({ digest, mediaType, bytes }) => ({ mediaType, digest, size: bytes.length }));
+      .map(({ digest, mediaType, bytes }) => {
+        const { artifactType } = JSON.parse(bytes.toString());
+        return { mediaType, digest, size: bytes.length, artifactType };
+      });
     const type = 'application/vnd.oci.image.index.v1+json';
     json(response, 200, { schemaVersion: 2, mediaType: type, manifests: descriptors }, type);
   }
