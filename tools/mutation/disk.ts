@@ -202,4 +202,12 @@ export const diskMutants: readonly Mutant[] = [
     replace: '',
     tests: UNWRITABLE,
   },
+  {
+    defence: 'the wait for a place counts toward the deadline of the answer',
+    file: 'src/core/pull/pull-blob.ts',
+    find: 'unlessAborted(this.#join(repository, digest, { ...joining, late }), late, letGo)',
+    replace:
+      'this.#join(repository, digest, { ...joining, late: AbortSignal.timeout(this.#options.limits.question) })',
+    tests: FAIR,
+  },
 ];
