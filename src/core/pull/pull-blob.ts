@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import type { Clock } from '../../platform/clock.ts';
 import { Deadline, unlessAborted } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
+import { workForAll } from '../../platform/waiters.ts';
 import type { CacheState, Grant } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
@@ -293,7 +294,8 @@ export class BlobPull implements AsyncDisposable {
     const { store, client, memberships, limits, clock } = this.#options;
     const open: OpenBlob = async (from, size) => {
       const ask = { as: 'account', from, ...(size !== undefined && { size }) } as const;
-      const answer = await client.getBlob(repository, digest, ask);
+      // A fill goes on whoever has left, and so does its opening.
+      const answer = await workForAll(() => client.getBlob(repository, digest, ask));
       if (answer.kind === 'no') {
         await memberships.learn(repository, 'account', answer);
         await store.index.removeLink(repository.name, digest);

@@ -5,6 +5,7 @@ import { ProxyError, proxyAuthorization, whyRefused } from '../../platform/egres
 import { type EgressOptions, proxyFor } from '../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../platform/log.ts';
 import { type Agent, type Dispatcher, errors } from '../../platform/undici.ts';
+import { NobodyWaits, throwIfNobodyWaits } from '../../platform/waiters.ts';
 import type { CoreLimits } from '../limits.ts';
 import { type Answer, cannot, type Refused, type Trouble, yes } from './answer.ts';
 import { Breaker } from './breaker.ts';
@@ -131,6 +132,7 @@ class UndiciTransport implements Transport {
       const first = { ...(await this.#request(connections, url, headers, request)), redirected: false };
       return follows === true && isRedirect(first) ? await this.#follow(first, request) : yes(first);
     } catch (error) {
+      if (error instanceof NobodyWaits) throw error;
       return refusalOfError(error, url.host);
     }
   }
@@ -151,6 +153,7 @@ class UndiciTransport implements Transport {
     const visited = new Set<string>();
     for (let hop = 0; hop < MAX_REDIRECTS; hop++) {
       discard(current);
+      throwIfNobodyWaits();
       const target = URL.parse(String(current.headers.location), base);
       const from = `${base.host} redirects to ${target?.host ?? 'no URL'}`;
       if (target === null) return cannot('failed', from);

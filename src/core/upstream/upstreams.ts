@@ -5,6 +5,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import { Deadline } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
+import { NobodyWaits, throwIfNobodyWaits, workForAll } from '../../platform/waiters.ts';
 import type { CredentialState } from '../../registry/core-api.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
@@ -92,7 +93,7 @@ export class Upstreams implements Disposable {
     this.#upstreams = new Map(
       upstreams.map((options) => {
         // Whoever put a new password there learns at once whether it is taken.
-        const onChange = () => void this.#checkCredential(options.host);
+        const onChange = () => void workForAll(() => this.#checkCredential(options.host));
         const { token: deadline } = limits;
         const asking = askingTokensOf(options, transport);
         const account = new Account({ upstream: options, transport: asking, clock, deadline, log, onChange });
@@ -104,6 +105,8 @@ export class Upstreams implements Disposable {
   /**
    * One question from the look at what was refused before to the end of `read`, under one deadline: whoever waits for
    * a connection, a token, redirects and an answer that drips waits no longer than that for all of them.
+   *
+   * @throws NobodyWaits before a further request that nobody waits for
    */
   async ask<T>(request: ResourceRequest, read: Read<T>): Promise<Answer<T>> {
     const { repository, method, resource, ask } = request;
@@ -114,6 +117,7 @@ export class Upstreams implements Disposable {
     let { session } = account;
     const remembered = session.refusals.find(question);
     if (remembered !== undefined) return remembered;
+    throwIfNobodyWaits();
     using deadline = new Deadline(ask.deadline ?? this.#limits.question);
     let answer = await this.#answer(upstream, session, request, as, deadline, read);
     if (isOfCredential(answer)) {
@@ -237,6 +241,7 @@ export class Upstreams implements Disposable {
         return attempt({ ...asked, fresh: true });
       });
     } catch (error) {
+      if (error instanceof NobodyWaits) throw error;
       return troubleOf(error, upstream.options.host);
     }
   }
@@ -279,6 +284,7 @@ export class Upstreams implements Disposable {
   ): Promise<Answer<UpstreamResponse>> {
     const first = await deadline.bound(authorization.header(scope, as));
     if (first.kind !== 'yes') return first;
+    throwIfNobodyWaits();
     const authorizeElsewhere = (refusal: UpstreamResponse) =>
       authorization.headerElsewhere(challengeIn(refusal));
     const asked = { ...request, authorizeElsewhere };
@@ -291,6 +297,7 @@ export class Upstreams implements Disposable {
     if (header === undefined) return answer;
     discard(answer.value);
     if (second.kind !== 'yes') return second;
+    throwIfNobodyWaits();
     const last = await this.#transport.send(withAuthorization(asked, header));
     if (last.kind !== 'yes' || last.value.statusCode !== 401 || last.value.redirected) return last;
     const trouble = authorization.tokenTrouble(challengeIn(last.value), header);
