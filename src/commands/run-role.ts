@@ -53,6 +53,7 @@ export async function runRole(
     case 'gateway': {
       const { startGateway } = await import('../gateway/gateway.ts');
       const { localCaOf } = await import('../pki/local-ca.ts');
+      const { explainPair } = await import('./server-certificate.ts');
       const { listen, admin, proxyProtocol, trustedProxies, catalog } = config.server;
       const ca = await localCaOf({ ca: paths.ca, server: config.tls });
       return startGateway({
@@ -64,6 +65,7 @@ export async function runRole(
         url: new URL(config.server.url),
         names,
         ...config.tls,
+        explainPair: () => explainPair(config, paths),
         clientCa: config.tls.clientCa ?? paths.ca.certificate,
         ...(ca !== undefined && { ca }),
         auditFile: config.log.audit,

@@ -60,6 +60,8 @@ export interface GatewayOptions {
   readonly names: UpstreamNames;
   readonly certificate: string;
   readonly key: string;
+  /** Returns what is wrong with the certificate and key, and what to do. */
+  readonly explainPair?: () => Promise<string | undefined>;
   /** The certificates of those who may issue client certificates; where there is no such file, nobody may. */
   readonly clientCa: string;
   /** The local CA's certificate as PEM, where it issued the server's. */

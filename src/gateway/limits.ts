@@ -38,7 +38,8 @@ export interface GatewayLimits {
   readonly inFlight: { readonly ofAddress: number; readonly ofSubject: number };
   readonly times: ConnectionTimes;
   /**
-   * Milliseconds for which auth's last answer stays valid while auth is silent. After that nothing is served.
+   * Milliseconds for which auth’s last answer stays valid while auth is silent. After that nothing is served, not even
+   * what anonymous may pull, because the policy comes from auth too and may have changed.
    */
   readonly authSilence: number;
   /**

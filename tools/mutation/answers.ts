@@ -9,6 +9,13 @@ const KIT_TESTS = ['test/commands/client-config.test.ts'];
 /** The defences of what a refusal says, and of who asks where a login and a certificate come together. */
 export const answersMutants: readonly Mutant[] = [
   {
+    defence: 'a broken pair that arrives while the mirror runs is named, with what to do',
+    file: 'src/gateway/http/listener.ts',
+    find: 'error: why ?? (error as Error).message',
+    replace: 'error: (error as Error).message',
+    tests: ['test/gateway/certificate.test.ts'],
+  },
+  {
     defence: 'a subject that the policy denies is answered 403 whatever its token was issued for',
     file: 'src/gateway/permission/permit.ts',
     find: "return admission.subject.kind === 'anonymous'",
