@@ -84,4 +84,11 @@ export const mistakesMutants: readonly Mutant[] = [
     replace: '  if (Math.random() > 1) {',
     tests: ['test/commands/migrate-registry.test.ts'],
   },
+  {
+    defence: 'a message names a rule by its id, and counts other entries from 1',
+    file: 'src/platform/yaml-schema.ts',
+    find: "typeof id === 'string' && ID.test(id)",
+    replace: "typeof id === 'number'",
+    tests: POLICY_TESTS,
+  },
 ];
