@@ -237,7 +237,14 @@ export const upstreamMutants: readonly Mutant[] = [
     file: 'src/platform/waiters.ts',
     find: 'this.#all.some(',
     replace: 'this.#all.every(',
-    tests: ['test/core/pull/gone-clients.test.ts'],
+    tests: ['test/platform/single-flight.test.ts'],
+  },
+  {
+    defence: 'who joins work that was just given up begins it again',
+    file: 'src/platform/single-flight.ts',
+    find: 'return this.run(key, task);',
+    replace: 'throw error;',
+    tests: ['test/platform/single-flight.test.ts'],
   },
   {
     defence: 'a client that has gone does not stop the opening of a fill',
