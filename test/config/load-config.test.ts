@@ -103,7 +103,7 @@ test('balancers are networks and addresses, and none is the default', async () =
   const { server: usual } = await configOf('');
   assert.deepEqual([usual.proxyProtocol, usual.trustedProxies], [[], []]);
   assert.deepEqual(await faultsOf('server: { proxyProtocol: [10.0.0.0/33], trustedProxies: balancer }'), [
-    'config/hubgate.yaml:1:27: server.proxyProtocol[0]: found "10.0.0.0/33", expected a network such as 10.0.0.0/24, or an address',
+    'config/hubgate.yaml:1:27: entry 1 of server.proxyProtocol: found "10.0.0.0/33", expected a network such as 10.0.0.0/24, or an address',
     'config/hubgate.yaml:1:57: server.trustedProxies: found "balancer", expected a list of networks and addresses, such as [10.0.0.0/24, 192.0.2.7]',
   ]);
 });
