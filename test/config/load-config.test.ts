@@ -234,7 +234,7 @@ test('the authorities and token services of an upstream are read, and their faul
   assert.match(faults.join('\n'), /login\.other\.example would be asked without TLS/);
   assert.match(
     (await faultsOf('upstreams: { r.corp: { tokenServices: ["https://a.example/token"] } }')).join('\n'),
-    /tokenServices\[0\]: .*expected a token service, such as/,
+    /entry 1 of upstreams\.r\.corp\.tokenServices: .*expected a token service, such as/,
   );
 });
 
