@@ -33,7 +33,7 @@ import { type Listener, listenTls } from './http/listener.ts';
 import { shareOpenFiles } from './http/open-files.ts';
 import { oneAtATime } from './http/pipeline.ts';
 import { ProxiedConnections } from './http/proxied-connections.ts';
-import { type Reached, reachListener } from './http/reach-listener.ts';
+import { GATEWAY_HEADER, PROBE_HEADER, type Reached, reachListener } from './http/reach-listener.ts';
 import { refuse } from './http/respond.ts';
 import { ClientGone } from './http/response-body.ts';
 import { isOriginForm } from './http/target.ts';
@@ -145,13 +145,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     serviceRoutes({ auth, addressOf, byCertificate, audit, ca: options.ca }),
   );
-  const workers = options.worker?.place.count ?? 1;
+  const place = options.worker?.place;
   const reach = async (): Promise<Reached> =>
-    listener === undefined ? 'silent' : reachListener({ ...options, port: listener.port, workers });
+    listener === undefined ? 'silent' : reachListener({ ...options, port: listener.port, workers: place });
   const readiness = createReadiness({ auth, core, policy, audit, listener: () => listener, reach });
   stack.use(await listenAdmin(options.admin, { readiness, metrics, reach, names: namesOf(options) }));
   const handler = oneAtATime(
-    bounded(app.callback(), { metrics, addressOf, inFlight: limits.inFlight }),
+    bounded(app.callback(), { metrics, addressOf, inFlight: limits.inFlight, place }),
     limits.pipeline,
   );
   const { connections } = openFiles;
@@ -170,6 +170,7 @@ interface Bounds {
   readonly metrics: RequestMeters;
   readonly addressOf: AddressOf;
   readonly inFlight: GatewayLimits['inFlight'];
+  readonly place: WorkerPlace | undefined;
 }
 
 /** Undefined if nobody is in it, so that nobody's address need be compared. */
@@ -183,13 +184,16 @@ function proxiedConnections({ proxyProtocol, limits = GATEWAY_LIMITS, log }: Gat
 }
 
 /** Refuses some requests before any work is done for them, so that a refusal costs as little as possible. */
-function bounded(handler: RequestListener, { metrics, addressOf, inFlight }: Bounds): RequestListener {
+function bounded(handler: RequestListener, { metrics, addressOf, inFlight, place }: Bounds): RequestListener {
   const addresses = new InFlight(inFlight.ofAddress);
   return (request, response) => {
     metrics.request(request, response);
     if (!isOriginForm(request.url)) return refuse(response, { error: 'NAME_UNKNOWN' });
+    const isProbe = request.url === '/healthz';
+    if (isProbe && place !== undefined && request.headers[PROBE_HEADER] === place.start)
+      response.setHeader(GATEWAY_HEADER, place.number);
     // A health probe must reach this process, however many requests come from its address.
-    if (request.url === '/healthz' || addresses.enter(addressKey(addressOf(request)), response))
+    if (isProbe || addresses.enter(addressKey(addressOf(request)), response))
       return handler(request, response);
     refuse(response, { error: 'TOO_MANY_REQUESTS', retryAfter: 1 });
   };
