@@ -5,7 +5,6 @@
 import type { AuditOnFull } from '../platform/audit-on-full.ts';
 import type { LogOptions } from '../platform/log.ts';
 import type { UpstreamHost } from '../registry/repository.ts';
-import { type Egress, NO_EGRESS } from './egress.ts';
 import type { Federation } from './federation.ts';
 import type { ListenAddress } from './values.ts';
 
@@ -17,10 +16,6 @@ export interface Config {
     readonly names: readonly string[];
     readonly listen: ListenAddress;
     readonly admin: ListenAddress;
-    /** The networks of balancers that write a PROXY header. */
-    readonly proxyProtocol: readonly string[];
-    /** The networks of proxies whose `X-Forwarded-For` counts. */
-    readonly trustedProxies: readonly string[];
     /** Is `_catalog` served? */
     readonly catalog: boolean;
     /** Gateway processes. */
@@ -33,7 +28,6 @@ export interface Config {
     readonly clientCa?: string;
   };
   readonly upstreams: readonly Upstream[];
-  readonly egress: Egress;
   /** The origin of an external core; absent: the built-in one. */
   readonly coreUrl?: string;
   readonly cache: {
@@ -70,13 +64,9 @@ export interface Config {
 
 export interface Upstream {
   readonly host: UpstreamHost;
-  /** It may have a path. */
+  /** An origin. */
   readonly url: string;
   readonly insecure: boolean;
-  /** The file of authorities that are trusted for it beside the usual ones. */
-  readonly ca?: string;
-  /** Origins. */
-  readonly tokenServices?: readonly string[];
   readonly credential?: Credential;
 }
 
@@ -86,10 +76,7 @@ export type Credential = { readonly username: string } & (
   | { readonly passwordFile: string }
 );
 
-/** What auth is given, and the gateways: the credentials of upstreams are the core's alone. */
-export function settingsFor(role: 'auth' | 'gateway', config: Config): Config {
-  const upstreams = config.upstreams.map(({ credential: _, ...upstream }) => upstream);
-  // Auth asks the issuers of federations; the gateways ask nobody outside.
-  const isAsking = role === 'auth' && config.federations.length > 0;
-  return { ...config, upstreams, egress: isAsking ? config.egress : NO_EGRESS };
+/** What every role but the core is given. */
+export function withoutCredentials(config: Config): Config {
+  return { ...config, upstreams: config.upstreams.map(({ credential: _, ...upstream }) => upstream) };
 }

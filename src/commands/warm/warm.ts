@@ -154,8 +154,7 @@ class Batch {
 }
 
 function notDone({ name: image }: WantedImage, status: 'failed' | 'left', reason: string): WarmedImage {
-  const nothing = { bytes: 0, fetchedBytes: 0, missingPlatforms: [], stale: false, referrersKnown: false };
-  return { image, status, ...nothing, reason };
+  return { image, status, bytes: 0, fetchedBytes: 0, missingPlatforms: [], stale: false, reason };
 }
 
 function isHere({ status }: WarmedImage): boolean {

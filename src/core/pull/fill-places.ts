@@ -8,7 +8,9 @@ export type TakenPlace = FillPlace | 'full' | 'late';
 export interface TakePlaceOptions {
   /** The caller whose share counts the place. */
   readonly caller: string;
-  /** Aborted when the client has gone, or has waited long enough. */
+  /** The longest wait in milliseconds. */
+  readonly deadline: number;
+  /** Aborted when the client has gone. */
   readonly signal: AbortSignal;
 }
 
@@ -45,7 +47,7 @@ export class FillPlaces {
   }
 
   /** `full`: too many wait already. `late`: none became free in time, or the client has gone. */
-  async take({ caller, signal }: TakePlaceOptions): Promise<TakenPlace> {
+  async take({ caller, deadline, signal }: TakePlaceOptions): Promise<TakenPlace> {
     if (signal.aborted) return 'late';
     if (this.#canTake(caller)) return this.#place(caller);
     const queue = this.#waiting.get(caller) ?? new Set();
@@ -57,10 +59,12 @@ export class FillPlaces {
     const giveUp = () => {
       if (this.#remove(caller, resolve)) resolve('late');
     };
+    const timer = setTimeout(giveUp, deadline);
     signal.addEventListener('abort', giveUp);
     try {
       return await promise;
     } finally {
+      clearTimeout(timer);
       signal.removeEventListener('abort', giveUp);
     }
   }

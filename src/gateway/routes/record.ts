@@ -5,14 +5,15 @@ import type { RepositoryRoute } from '../../registry/route.ts';
 import type { Admission } from '../admission/admit.ts';
 import type { AuditLine } from '../audit/audit.ts';
 import type { CoreAnswer, CoreNotes } from '../handover/core.ts';
-import { addressKey, type ClientAddress } from '../http/client-address.ts';
+import { addressKey } from '../http/peer-address.ts';
 import type { Permission } from '../permission/permit.ts';
 
 /** Who asks, of what is to be recorded. */
 export interface Asking {
   readonly request: IncomingMessage;
   readonly admission: Admission;
-  readonly address: ClientAddress;
+  /** The TCP peer's. */
+  readonly address: string;
   /** By the monotonic clock. */
   readonly started: number;
 }
@@ -85,7 +86,7 @@ export function callerOf({ admission, address, request }: Asking): string {
  * Returns whose share of a bounded resource a request takes: the subject's, or the address's for clients
  * without an identity.
  */
-export function shareOf(admission: Admission, address: ClientAddress): string {
+export function shareOf(admission: Admission, address: string): string {
   return admission.kind === 'admitted' ? writeSubject(admission.subject) : addressKey(address);
 }
 

@@ -90,6 +90,7 @@ async function plantHost(mirror: string): Promise<void> {
     [HOSTS]: [
       `server = "https://${mirror}"`,
       `[host."https://${mirror}"]`,
+      'capabilities = ["pull", "resolve"]',
       'ca = "../ca.crt"',
       'client = [["/etc/containerd/certs.d/client.cert", "/etc/containerd/certs.d/client.key"]]',
     ].join('\n'),
@@ -263,9 +264,9 @@ const FAULTS: readonly [
   ],
   [
     'hosts.toml does not let the mirror resolve tags',
-    () => edit(HOSTS, 'ca = "../ca.crt"', 'ca = "../ca.crt"\ncapabilities = ["pull"]'),
+    () => edit(HOSTS, '["pull", "resolve"]', '["pull"]'),
     'containerd',
-    /hosts\.toml does not let the mirror resolve; delete the line capabilities/,
+    /hosts\.toml does not let the mirror resolve; write capabilities/,
   ],
   [
     'containerd does not read its directory',

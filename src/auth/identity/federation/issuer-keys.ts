@@ -1,8 +1,6 @@
 import { createLocalJWKSet, type JWTVerifyGetKey } from 'jose';
 import { z } from 'zod';
 import type { Clock } from '../../../platform/clock.ts';
-import { ProxyError } from '../../../platform/egress/open-tunnel.ts';
-import type { EgressOptions } from '../../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../../platform/log.ts';
 import { SingleFlight } from '../../../platform/single-flight.ts';
 import { IssuerTrouble, readKeys } from './read-keys.ts';
@@ -24,7 +22,6 @@ export interface IssuerKeysOptions {
   readonly log: Logger;
   /** Milliseconds, for everything that asking once takes. */
   readonly deadline: number;
-  readonly egress?: EgressOptions | undefined;
 }
 
 const FRESH_FOR = 60 * 60_000;
@@ -37,7 +34,7 @@ const PAUSE_WITHOUT_KEYS = 5_000;
 /** They hold connections of the gateways that all others log in by. */
 const MAX_WAITING = 32;
 
-export function followIssuer({ issuer, clock, log, deadline, egress }: IssuerKeysOptions): IssuerKeys {
+export function followIssuer({ issuer, clock, log, deadline }: IssuerKeysOptions): IssuerKeys {
   const asking = new SingleFlight<void>();
   let known: { readonly keys: JWTVerifyGetKey; readonly at: number } | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
@@ -47,7 +44,7 @@ export function followIssuer({ issuer, clock, log, deadline, egress }: IssuerKey
 
   const askOnce = async () => {
     try {
-      known = { keys: createLocalJWKSet(await readKeys(issuer, deadline, egress)), at: clock() };
+      known = { keys: createLocalJWKSet(await readKeys(issuer, deadline)), at: clock() };
     } catch (error) {
       log.warn({ issuer, reason: reasonOf(error) }, 'the keys of a federation’s issuer cannot be had');
     }
@@ -72,6 +69,6 @@ export function followIssuer({ issuer, clock, log, deadline, egress }: IssuerKey
 }
 
 function reasonOf(error: unknown): string {
-  if (error instanceof IssuerTrouble || error instanceof ProxyError) return error.message;
+  if (error instanceof IssuerTrouble) return error.message;
   return error instanceof z.ZodError ? 'what it says is not as it should be' : 'it does not answer';
 }
