@@ -33,6 +33,12 @@ export interface Account {
   readonly mayPush?: boolean;
 }
 
+/** How the token service and the CDN are called in answers, if a proxy in front of them gives them other names. */
+interface PublicOrigins {
+  readonly token?: URL;
+  readonly cdn?: URL;
+}
+
 interface HubRepository {
   readonly private: boolean;
   readonly tags: Map<string, Digest>;
@@ -63,12 +69,14 @@ export class FakeHub implements AsyncDisposable {
   readonly #repositories = new Map<string, HubRepository>();
   readonly #tokens = new Map<string, HubToken>();
   readonly #signingKey = randomBytes(32);
+  #publicOrigins: PublicOrigins = {};
   #registry!: LocalServer;
   #token!: LocalServer;
   #cdn!: LocalServer;
 
-  static async start(): Promise<FakeHub> {
+  static async start(publicOrigins: PublicOrigins = {}): Promise<FakeHub> {
     const hub = new FakeHub();
+    hub.#publicOrigins = publicOrigins;
     hub.#registry = await serveLocally(hub.#served('registry', hub.#answerRegistry));
     hub.#token = await serveLocally(hub.#served('token', hub.#answerToken));
     hub.#cdn = await serveLocally(hub.#served('cdn', hub.#answerCdn));
@@ -80,15 +88,20 @@ export class FakeHub implements AsyncDisposable {
   }
 
   get tokenUrl(): URL {
-    return this.#token.url;
+    return this.#publicOrigins.token ?? this.#token.url;
   }
 
   get cdnUrl(): URL {
-    return this.#cdn.url;
+    return this.#publicOrigins.cdn ?? this.#cdn.url;
+  }
+
+  /** Where one of its servers listens, whatever the server is called in answers. */
+  listeningAt(server: HubServer): URL {
+    return { registry: this.#registry, token: this.#token, cdn: this.#cdn }[server].url;
   }
 
   /** What a request for `path` without a token that opens it is answered with. */
-  challenge(path: string, realm = new URL('/token', this.#token.url)): string {
+  challenge(path: string, realm = new URL('/token', this.tokenUrl)): string {
     const parameters = [`realm="${realm.href}"`, `service="${SERVICE}"`];
     if (path !== '') parameters.push(`scope="repository:${path}:pull"`);
     return `Bearer ${parameters.join(',')}`;
@@ -182,7 +195,7 @@ export class FakeHub implements AsyncDisposable {
       return json(response, 401, { details: 'incorrect username or password' });
     }
     const [, repository = '', actions = ''] =
-      /^repository:(.+):(pull|pull,push)$/.exec(url.searchParams.get('scope') ?? '') ?? [];
+      /^repository:(.+):(pull|pull,push|push,pull)$/.exec(url.searchParams.get('scope') ?? '') ?? [];
     const granted = this.#grant({ repository, username: account?.username }, actions.split(','));
     const access = granted.length === 0 ? [] : [{ type: 'repository', name: repository, actions: granted }];
     const claims = Buffer.from(JSON.stringify({ sub: account?.username ?? '', access }));
@@ -272,7 +285,7 @@ export class FakeHub implements AsyncDisposable {
     if (digest === undefined || !repository.blobs.has(digest)) {
       return json(response, 404, { errors: [{ code: 'BLOB_UNKNOWN' }] });
     }
-    const location = new URL(`/registry-v2/docker/registry/v2/blobs/${digest}/data`, this.#cdn.url);
+    const location = new URL(`/registry-v2/docker/registry/v2/blobs/${digest}/data`, this.cdnUrl);
     location.searchParams.set('repository', path);
     location.searchParams.set('verify', this.#sign(path, digest));
     response.writeHead(307, { location: location.href, 'content-length': 0 }).end();
@@ -302,12 +315,7 @@ export class FakeHub implements AsyncDisposable {
     const page = Number(url.searchParams.get('page') ?? 0);
     if ((page + 1) * perPage < all.length)
       response.setHeader('link', `<${url.pathname}?page=${page + 1}>; rel="next"`);
-    const descriptors = all
-      .slice(page * perPage, (page + 1) * perPage)
-      .map(({ digest, mediaType, bytes }) => {
-        const { artifactType } = JSON.parse(bytes.toString());
-        return { mediaType, digest, size: bytes.length, artifactType };
-      });
+    const descriptors = all.slice(page * perPage, (page + 1) * perPage).map(descriptorOf);
     const type = 'application/vnd.oci.image.index.v1+json';
     json(response, 200, { schemaVersion: 2, mediaType: type, manifests: descriptors }, type);
   }
@@ -332,6 +340,13 @@ export class FakeHub implements AsyncDisposable {
   #sign(path: string, digest: Digest): string {
     return createHmac('sha256', this.#signingKey).update(`${path} ${digest}`).digest('base64url');
   }
+}
+
+/** How a list of referrers describes a manifest (distribution spec, listing referrers). */
+function descriptorOf({ digest, mediaType, bytes }: TestManifest): object {
+  const { artifactType, config, annotations } = JSON.parse(bytes.toString());
+  const described = { artifactType: artifactType ?? config?.mediaType, annotations };
+  return { mediaType, digest, size: bytes.length, ...described };
 }
 
 /** The digest of the manifest that this one refers to. */

@@ -1,7 +1,6 @@
 import { access, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { ensurePackages } from './packages.ts';
-import { type Result, type RunningProcess, run, startProcess } from './process.ts';
+import { mustRun, type Result, type RunningProcess, run, startProcess } from './process.ts';
 
 const PACKAGES: Readonly<Record<string, string>> = {
   dockerd: 'docker.io',
@@ -15,7 +14,14 @@ const PACKAGES: Readonly<Record<string, string>> = {
 
 /** Installs from Debian what of the real clients and servers is not there. */
 export async function installClients(): Promise<void> {
-  await ensurePackages(PACKAGES);
+  const missing: string[] = [];
+  for (const [program, name] of Object.entries(PACKAGES)) {
+    if ((await run('sh', ['-c', `command -v ${program}`])).code !== 0) missing.push(name);
+  }
+  if (missing.length === 0) return;
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  await mustRun('apt-get', ['update', '--quiet'], { env });
+  await mustRun('apt-get', ['install', '--yes', '--quiet', '--no-install-recommends', ...missing], { env });
   // Debian starts the registry as a service; the suite starts its own.
   await run('systemctl', ['stop', 'docker-registry']);
 }

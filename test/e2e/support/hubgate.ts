@@ -3,6 +3,7 @@ import path from 'node:path';
 import { ask } from '../../support/http.ts';
 import { basic, freePort } from '../../support/test-hubgate.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import type { Surroundings } from './clients.ts';
 import { mustRun, type RunningProcess, startProcess } from './process.ts';
 
 const ROOT = path.join(import.meta.dirname, '../../..');
@@ -26,11 +27,22 @@ export interface RunningHubgate extends AsyncDisposable {
   setPolicy(rules: string): Promise<void>;
 }
 
-export async function startHubgate(home: string, config: (port: number) => string): Promise<RunningHubgate> {
-  const port = await freePort();
+/** Where it listens and how it is started, if that is not on a free port of this machine. */
+export interface HubgateOptions extends Surroundings {
+  readonly address?: { readonly host: string; readonly port: number };
+}
+
+export async function startHubgate(
+  home: string,
+  config: (port: number) => string,
+  { address, entrance = [], env = {} }: HubgateOptions = {},
+): Promise<RunningHubgate> {
+  const { host, port } = address ?? { host: 'localhost', port: await freePort() };
   const at = (name: string) => path.join(home, name);
   await writeFile(at('config/hubgate.yaml'), config(port));
-  const running: RunningProcess = await startProcess(process.execPath, [BIN, 'start', '--home', home], {
+  const [command = '', ...args] = [...entrance, process.execPath, BIN, 'start', '--home', home];
+  const running: RunningProcess = await startProcess(command, args, {
+    env,
     ready: (output) => output.includes('docker pull'),
   });
   return {
@@ -42,7 +54,7 @@ export async function startHubgate(home: string, config: (port: number) => strin
       await mustRun(process.execPath, [BIN, 'user', 'add', name, '--password-stdin', '--home', home], {
         stdin: password,
       });
-      await waitFor(async () => (await ping(port, name, password)) === 200);
+      await waitFor(async () => (await ping({ host, port }, name, password)) === 200);
     },
     run: (...args) => mustRun(process.execPath, [BIN, ...args, '--home', home]),
     async setPolicy(rules) {
@@ -55,12 +67,15 @@ export async function startHubgate(home: string, config: (port: number) => strin
   };
 }
 
-async function ping(port: number, name: string, password: string): Promise<number> {
+async function ping(
+  address: { readonly host: string; readonly port: number },
+  name: string,
+  password: string,
+): Promise<number> {
   const headers = { authorization: basic(name, password) };
   const options = {
     tls: true,
-    host: 'localhost',
-    port,
+    ...address,
     path: '/v2/',
     headers,
     agent: false,

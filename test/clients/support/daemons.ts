@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { type RunningProcess, startProcess } from '../../e2e/support/process.ts';
+import { type Machine, type PrintedKit, pathWith } from './machine.ts';
+import { binariesOf } from './programs.ts';
+
+/** A daemon on a machine, and the environment in which its clients find it. */
+export interface Daemon extends AsyncDisposable {
+  readonly env: Readonly<Record<string, string>>;
+  readonly programs: readonly string[];
+}
+
+/** The lines of a kit that are indented below this one. */
+function linesBelow({ notes }: PrintedKit, heading: string): string {
+  const begin = notes.merge.findIndex((line) => line.endsWith(heading)) + 1;
+  assert.notEqual(begin, 0, `the kit does not say "${heading}"`);
+  const length = notes.merge.slice(begin).findIndex((line) => !line.startsWith('  '));
+  return notes.merge.slice(begin, length === -1 ? undefined : begin + length).join('\n');
+}
+
+/** containerd 2.4 with its CRI, configured as the kit says. */
+export async function startContainerdWith(machine: Machine, kit: PrintedKit): Promise<Daemon> {
+  const at = (name: string) => path.join(machine.root, 'c', name);
+  await mkdir(at(''));
+  const socket = at('containerd.sock');
+  const config = [
+    'version = 3',
+    `root = "${at('root')}"`,
+    `state = "${at('state')}"`,
+    'disabled_plugins = ["io.containerd.nri.v1.nri"]',
+    '[grpc]',
+    `  address = "${socket}"`,
+    '[plugins."io.containerd.cri.v1.images"]',
+    '  snapshotter = "native"',
+    '[[plugins."io.containerd.transfer.v1.local".unpack_config]]',
+    '  platform = "linux/amd64"',
+    '  snapshotter = "native"',
+    linesBelow(kit, 'containerd 2.x (version = 3):'),
+  ];
+  await writeFile(at('config.toml'), `${config.join('\n')}\n`);
+  const programs = [binariesOf('containerd'), binariesOf('crictl')];
+  const daemon = await startOn(machine, programs, ['containerd', '--config', at('config.toml')], socket);
+  const endpoint = `unix://${socket}`;
+  return {
+    env: {
+      CONTAINERD_ADDRESS: socket,
+      CONTAINERD_SNAPSHOTTER: 'native',
+      CONTAINER_RUNTIME_ENDPOINT: endpoint,
+      IMAGE_SERVICE_ENDPOINT: endpoint,
+    },
+    programs,
+    [Symbol.asyncDispose]: () => daemon.stop(),
+  };
+}
+
+/** Starts a daemon that serves when its socket is there. */
+async function startOn(
+  { entrance, env }: Machine,
+  programs: readonly string[],
+  command: readonly string[],
+  socket: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<RunningProcess> {
+  const [enter = '', ...into] = [...entrance, ...command];
+  return startProcess(enter, into, {
+    env: { ...env, PATH: pathWith(programs), ...more },
+    ready: () =>
+      access(socket).then(
+        () => true,
+        () => false,
+      ),
+  });
+}
+
+export type Store = 'containerd' | 'classic';
+
+/** dockerd 29 with one of its stores. It goes by the `daemon.json` of the machine, to which the store is added. */
+export async function startDockerd29(machine: Machine, store: Store): Promise<Daemon> {
+  // The directory is short because its sockets may have no more than 107 characters.
+  const at = (name: string) => path.join(machine.root, 'd', name);
+  await mkdir(at(''));
+  const settings = path.join(machine.root, 'etc/docker/daemon.json');
+  const chosen =
+    store === 'containerd'
+      ? { 'storage-driver': 'native' }
+      : { 'storage-driver': 'vfs', features: { 'containerd-snapshotter': false } };
+  const merged = { ...JSON.parse(await readFile(settings, 'utf8')), ...chosen };
+  await writeFile(settings, JSON.stringify(merged));
+  const socket = at('docker.sock');
+  const flags = [
+    ...['--bridge=none', '--iptables=false', '--ip6tables=false'],
+    ...[`--data-root=${at('data')}`, `--exec-root=${at('exec')}`, `--pidfile=${at('docker.pid')}`],
+    `--host=unix://${socket}`,
+  ];
+  const programs = [binariesOf('dockerd'), binariesOf('containerd')];
+  // Debian's docker CLI is older than this daemon expects.
+  const env = { DOCKER_MIN_API_VERSION: '1.24' };
+  const daemon = await startOn(machine, programs, ['dockerd', ...flags], socket, env);
+  return {
+    env: { DOCKER_HOST: `unix://${socket}` },
+    programs: [],
+    [Symbol.asyncDispose]: () => daemon.stop(),
+  };
+}
+
+/** BuildKit by itself, configured by the file of its kit. */
+export async function startBuildkitd(machine: Machine): Promise<Daemon> {
+  const at = (name: string) => path.join(machine.root, 'b', name);
+  await mkdir(at(''));
+  const socket = at('buildkitd.sock');
+  const flags = [
+    ...['--config', '/etc/buildkit/buildkitd.toml', '--root', at('root'), '--addr', `unix://${socket}`],
+    ...['--containerd-worker=false', '--oci-worker=true', '--oci-worker-snapshotter=native'],
+    '--oci-worker-net=host',
+  ];
+  const programs = [binariesOf('buildkit')];
+  const daemon = await startOn(machine, programs, ['buildkitd', ...flags], socket);
+  return { env: { BUILDKIT_HOST: `unix://${socket}` }, programs, [Symbol.asyncDispose]: () => daemon.stop() };
+}
