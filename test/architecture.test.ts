@@ -25,7 +25,7 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   argon2: ['auth/identity'],
   bcryptjs: ['auth/identity'],
   commander: ['bin'],
-  'ipaddr.js': ['core/upstream', 'auth/identity/login-network.ts', 'gateway/http/peer-address.ts'],
+  'ipaddr.js': ['core/upstream', 'auth/identity/login-network.ts', 'gateway/http/client-address.ts'],
   jose: ['auth', 'gateway/admission'],
   koa: ['gateway', 'core/endpoints.ts', 'auth/endpoints.ts'],
   '@koa/router': ['gateway/routes'],

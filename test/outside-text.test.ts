@@ -99,7 +99,7 @@ const PARSERS: readonly Parser[] = [
   {
     name: 'a challenge',
     size: HEADER,
-    fragments: ['Bearer ', 'realm', '=', '"', '\\', '\\"', ',', ' ', '\t', 'a'],
+    fragments: ['Bearer ', ', Basic', 'realm', '=', '"', '\\', '\\"', ',', ' ', '\t', 'a'],
     parse: (text) => readChallenge(`Bearer ${text}`),
   },
   {

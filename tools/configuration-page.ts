@@ -20,7 +20,7 @@ below the home. Editors that know JSON Schema are told by \`hubgate schema confi
 
 A variable counts before the file. The settings of an upstream have variables for docker.io always, and for another one when the file names it:
 \`HUBGATE_UPSTREAMS_GHCR_IO_URL\`; so have those of a federation. A variable that means nothing is an error, but for those that Kubernetes
-makes of a service called \`hubgate\`. \`REGISTRY_PROXY_REMOTEURL\`, \`REGISTRY_PROXY_USERNAME\` and \`REGISTRY_PROXY_PASSWORD\` of the \`registry\`
+makes of a service called \`hubgate\`, and \`HUBGATE_HOME\`, which names the home in the place of \`--home\`. \`REGISTRY_PROXY_REMOTEURL\`, \`REGISTRY_PROXY_USERNAME\` and \`REGISTRY_PROXY_PASSWORD\` of the \`registry\`
 image set \`url\`, \`username\` and \`password\` of docker.io.
 
 Durations: \`60s\`, \`5m\`, \`12h\`, \`7d\`; sizes: \`512MiB\`, \`100GiB\`.
@@ -31,6 +31,7 @@ const ORDER: readonly (keyof typeof ABOUT)[] = [
   'server',
   'tls',
   'upstreams',
+  'egress',
   'core',
   'cache',
   'token',

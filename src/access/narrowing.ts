@@ -1,5 +1,5 @@
+import { networkOf } from '../platform/network.ts';
 import type { Repository } from '../registry/repository.ts';
-import { type Network, parseNetwork } from './network.ts';
 import { compilePattern, matchesPattern, type Pattern } from './pattern.ts';
 
 /** What a credential is less than the one whose it is: it can narrow what the policy grants, and never widens it. */
@@ -27,10 +27,4 @@ export function compileNarrowing({ pull, from }: NarrowingData): Narrowing {
 
 function isAny(patterns: readonly Pattern[], name: string): boolean {
   return patterns.some((pattern) => matchesPattern(pattern, name, undefined));
-}
-
-function networkOf(from: readonly string[]): Network {
-  const network = parseNetwork(from);
-  if (network === undefined) throw new Error(`${from.join(', ')} are no networks`);
-  return network;
 }

@@ -1,8 +1,8 @@
 import type { Fault } from '../platform/fault.ts';
 import { didYouMean, nearest } from '../platform/nearest.ts';
+import { withoutHostBits } from '../platform/network.ts';
 import { openYaml } from '../platform/yaml-schema.ts';
 import { DOCKER_HUB } from '../registry/repository.ts';
-import { withoutHostBits } from './network.ts';
 import { OFFICIAL_IMAGES } from './official-images.ts';
 import { compilePattern, matchesPattern } from './pattern.ts';
 import { canonicalPattern } from './pattern-text.ts';

@@ -3,11 +3,11 @@
  * every request and `hubgate access` can explain it. It knows nothing of tokens, caches or what exists.
  */
 
+import { type Network, parseNetwork } from '../platform/network.ts';
 import { runAtOnce } from '../platform/steps.ts';
 import type { Tag } from '../registry/reference.ts';
 import type { Repository } from '../registry/repository.ts';
 import { Candidates, type RulePattern } from './candidates.ts';
-import { type Network, parseNetwork } from './network.ts';
 import { compilePattern, matchesPattern, type Pattern } from './pattern.ts';
 import { PatternIndex } from './pattern-index.ts';
 import type { PolicyData, RuleData } from './policy-data.ts';

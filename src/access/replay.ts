@@ -1,5 +1,5 @@
 /** Policies asked about pulls that were recorded: what an edit would change, and which rules nobody needs. */
-import { parseNetwork } from './network.ts';
+import { parseNetwork } from '../platform/network.ts';
 import { type Decision, decide, type Policy, type Question, unmet } from './policy.ts';
 import type { RuleData } from './policy-data.ts';
 import { type Subject, writeSubject } from './subject.ts';

@@ -5,6 +5,7 @@
 import { followPolicy } from '../access/live-policy.ts';
 import { type Federation, subjectForms } from '../config/federation.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
+import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
 import type { Logger } from '../platform/log.ts';
 import { Meters } from '../platform/metrics.ts';
 import { serveOnSocket } from '../platform/unix-socket.ts';
@@ -12,6 +13,7 @@ import type { UpstreamNames } from '../registry/repository.ts';
 import { authApplication } from './endpoints.ts';
 import { createAuthenticate } from './identity/authenticate.ts';
 import { createCheckPassword } from './identity/check-password.ts';
+import { endTokensOfDeletedOwners } from './identity/deleted-owners.ts';
 import { warnOfExpiry } from './identity/expiring-tokens.ts';
 import { createFederatedLogin } from './identity/federation/federated-login.ts';
 import { followCredentials } from './identity/live-credentials.ts';
@@ -43,6 +45,8 @@ export interface AuthOptions {
   /** What new password hashes cost. */
   readonly passwords: PasswordParameters;
   readonly federations: readonly Federation[];
+  /** How issuers of federations are asked. */
+  readonly egress?: EgressOptions;
   readonly names: UpstreamNames;
   /** Other ones are for tests. */
   readonly delays?: DelayLimits;
@@ -73,6 +77,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   const state = stack.use(openAuthState(options.stateFile));
   const credentials = stack.use(await followCredentials(users, state, federations, log));
   stack.use(warnOfExpiry(state, clock, log));
+  stack.use(endTokensOfDeletedOwners({ users, usersFile: options.usersFile, state, log }));
   const meters = stack.use(new Meters('auth'));
   const counted = countLogins(meters);
   const delays = new LoginDelays({
@@ -92,7 +97,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     users,
     state,
     checkPassword,
-    federatedLogin: createFederatedLogin({ federations, clock, log }),
+    federatedLogin: createFederatedLogin({ federations, egress: options.egress, clock, log }),
     clock,
   });
   const refreshTokens = createRefreshTokens({ users, state, clock, lifetime: options.refreshLifetime });

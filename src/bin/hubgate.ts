@@ -1,9 +1,13 @@
 #!/usr/bin/env node
 import { Argument, Command, CommanderError, Option } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
+import { CLIENT_NAMES } from '../commands/client-config/client-names.ts';
+import { SHELLS, type Shell } from '../commands/completion/shells.ts';
 import type { Role } from '../commands/home.ts';
 import type { SchemaName } from '../commands/schema.ts';
 import { type ExitCode, letReaderLeave, printText } from '../commands/terminal.ts';
+import { completedCommand } from './completed-command.ts';
+import { addHelp } from './help.ts';
 import { OPTIONS } from './options.ts';
 
 interface Home {
@@ -23,12 +27,17 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
   const hubgate = new Command('hubgate')
     .description(packageJson.description)
     .version(packageJson.version)
+    .addOption(
+      new Option('--home <directory>', 'where config, certs, state and data are')
+        .default(process.cwd(), 'here')
+        .env('HUBGATE_HOME'),
+    )
     .exitOverride()
+    .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       writeOut: (text) => printText(process.stdout, text.trimEnd()),
       writeErr: (text) => printText(process.stderr, text.trimEnd()),
-    })
-    .showHelpAfterError('(see hubgate --help)');
+    });
 
   /** A verb that is run in a home. `run` is given the options and the arguments. */
   const verb = <Options extends Home>(
@@ -39,13 +48,11 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     run: (options: Options, ...names: string[]) => Promise<ExitCode>,
   ) => {
     const command = parent.command(usage).description(description);
-    const home = new Option('--home <directory>', 'where config, certs, state and data are');
-    for (const option of [home.default(process.cwd(), 'here'), ...options.map((name) => OPTIONS[name]())])
-      command.addOption(option);
+    for (const name of options) command.addOption(OPTIONS[name]());
     // Commander gives the arguments, the options, and the command itself.
-    command.action(async (...given: unknown[]) => {
+    return command.action(async (...given: unknown[]) => {
       const names = given.slice(0, -2).flat() as string[];
-      const options = given.at(-2) as Options;
+      const options = command.optsWithGlobals<Options>();
       inHome(options.home);
       end(await run(options, ...names));
     });
@@ -94,12 +101,19 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
       (await import('../commands/warm/warm.ts')).warm(images, options, process.env, process),
   );
   verb<
-    Printed & { since: string; subject?: string; repository?: string; denied: boolean; requests: boolean }
+    Printed & {
+      since: string;
+      until?: string;
+      subject?: string;
+      repository?: string;
+      denied: boolean;
+      requests: boolean;
+    }
   >(
     hubgate,
     'audit',
     'who pulled what, and what came of it',
-    ['sinceADay', 'subject', 'repository', 'denied', 'requests', 'json'],
+    ['sinceADay', 'until', 'subject', 'repository', 'denied', 'requests', 'json'],
     async (options) => (await import('../commands/audit.ts')).showAudit(options, process.env, process),
   );
   verb<Printed & { fromClient?: string; image: string }>(
@@ -109,20 +123,20 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     ['fromClient', 'image', 'json'],
     async (options) => (await import('../commands/doctor/doctor.ts')).doctor(options, process.env, process),
   );
-  verb<Printed & { for: string; strict: boolean; out?: string; showSecrets: boolean }>(
+  verb<Printed & { for?: string; strict: boolean; out?: string; showSecrets: boolean }>(
     hubgate,
-    'client-config <client>',
-    'issue and write what a client needs: docker, dockerd, containerd, podman, cri-o, buildkit, kubernetes, skopeo, crane, regctl, github-actions, gitlab',
+    'client-config',
+    'issue and write what a client needs',
     ['for', 'strict', 'outTree', 'showSecrets', 'json'],
     async (options, client = '') => {
       const { clientConfig } = await import('../commands/client-config/client-config.ts');
       return clientConfig(client, options, process.env, process);
     },
-  );
+  ).addArgument(new Argument('<client>', 'the kind of client').choices(CLIENT_NAMES));
   hubgate
     .command('schema')
     .description('print the JSON Schema of a file, for editors')
-    .addArgument(new Argument('<file>').choices(['access', 'config']))
+    .addArgument(new Argument('<file>', 'which of the two').choices(['access', 'config']))
     .action(async (name: SchemaName) =>
       end((await import('../commands/schema.ts')).printSchema(name, process)),
     );
@@ -135,6 +149,15 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     .action(async (file: string) =>
       end(await (await import('../commands/migrate/migrate.ts')).migrate(file, process)),
     );
+
+  hubgate
+    .command('completion')
+    .description('print what completes the verbs and options of hubgate in a shell')
+    .addArgument(new Argument('<shell>', 'the shell').choices(SHELLS))
+    .action(async (shell: Shell) => {
+      const { printCompletion } = await import('../commands/completion/completion.ts');
+      end(printCompletion(shell, completedCommand(hubgate), process));
+    });
 
   const user = hubgate.command('user').description('the people who may log in');
   verb<Password & { service: boolean }>(
@@ -302,6 +325,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     ['json'],
     async (options, what = '') => (await import('../commands/cache.ts')).cachePurge(what, options, process),
   );
+  addHelp(hubgate);
   return hubgate;
 }
 

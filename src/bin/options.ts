@@ -14,18 +14,23 @@ export const OPTIONS = {
   fromNetworks: () => new Option('--from <cidr...>', 'good from these networks only'),
   out: () => new Option('--out <directory>', 'where the files go; the name, if not said'),
   outTree: () => new Option('--out <directory>', 'write the files under it, as they lie on the client'),
-  for: () => new Option('--for <name>', 'whom the client is to be').makeOptionMandatory(),
+  for: () => new Option('--for <name>', 'the node, account or person that the client pulls as (required)'),
   strict: () =>
     new Option('--strict', 'close the way around the mirror, where the client can').default(false),
   showSecrets: () => new Option('--show-secrets', 'print keys and tokens too').default(false),
   days: () => new Option('--days <number>', 'how long it is good').default('365'),
   csr: () => new Option('--csr <file>', 'a certificate request, for a key that is held elsewhere'),
-  sinceADay: () => new Option('--since <duration>', 'of the time since then').default('24h'),
+  sinceADay: () =>
+    new Option('--since <when>', 'only from then on: a duration such as 24h, a day or a time (UTC)').default(
+      '24h',
+    ),
+  until: () => new Option('--until <when>', 'only until then; a day counts to its end'),
   subject: () => new Option('--subject <subject>', 'of this subject only'),
   repository: () => new Option('--repository <image>', 'of this repository, or repository:tag, only'),
   denied: () => new Option('--denied', 'only what was refused').default(false),
   requests: () => new Option('--requests', 'each request of a pull').default(false),
-  since: () => new Option('--since <duration>', 'of the pulls since then').default('30d'),
+  since: () =>
+    new Option('--since <when>', 'of the pulls since then: a duration, a day or a time (UTC)').default('30d'),
   private: () =>
     new Option('--private', 'ask for private content: public content only is no (exit code 1)').default(
       false,

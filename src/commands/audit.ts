@@ -1,18 +1,20 @@
 import { z } from 'zod';
 import { readSubject, writeSubject } from '../access/subject.ts';
 import type { Environment } from '../config/environment.ts';
-import { duration } from '../config/values.ts';
 import { systemClock } from '../platform/clock.ts';
 import { parseImage } from '../registry/image.ts';
 import { auditedLines } from './audited-lines.ts';
+import { parseSince, parseUntil, whyNoTime } from './audited-time.ts';
 import { pathsIn } from './home.ts';
 import { loadOrPrint } from './load.ts';
+import { formatRow } from './table.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
 export interface AuditOptions {
   readonly home: string;
   readonly json: boolean;
   readonly since: string;
+  readonly until?: string;
   readonly subject?: string;
   readonly repository?: string;
   readonly denied: boolean;
@@ -58,8 +60,9 @@ interface Entry<Read> {
 }
 
 interface Wanted {
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch: the first that counts, and the first after it that does not. */
   readonly from: number;
+  readonly to: number;
   /** `pulls`: of which something was wanted. */
   readonly filter: (line: Line | Counted, pulls: ReadonlySet<string>) => boolean;
 }
@@ -77,12 +80,25 @@ export async function showAudit(
   }
   const config = await loadOrPrint(pathsIn(options.home), environment, terminal);
   if (config === undefined) return 2;
+  let isHeadingDue = !options.json;
   for await (const text of printed(wantedLines(config.log.audit, wanted), options)) {
     // The reader has stopped reading, and the rest of the log may be long.
     if (terminal.stdout.destroyed) break;
+    if (isHeadingDue) printLine(terminal.stdout, formatRow(HEADING, WIDTHS));
+    isHeadingDue = false;
     printLine(terminal.stdout, text);
   }
+  if (isHeadingDue) printLine(terminal.stdout, nothingFound(config.log.audit, wanted));
   return 0;
+}
+
+const HEADING = ['TIME', 'DECISION', 'STATUS', 'SUBJECT', 'FROM', 'ACTION', 'IMAGE', 'DETAILS'];
+/** What most cells need. Lines are printed as they are read, so the longest is not known beforehand. */
+const WIDTHS = [24, 8, 6, 16, 15, 9, 32];
+
+function nothingFound(file: string, { from, to }: Wanted): string {
+  const until = Number.isFinite(to) ? ` until ${new Date(to).toISOString()}` : '';
+  return `nothing that matches was audited since ${new Date(from).toISOString()}${until} (${file})`;
 }
 
 async function* printed(
@@ -99,29 +115,41 @@ async function* printed(
   }
 }
 
-async function* wantedLines(file: string, { from, filter }: Wanted): AsyncGenerator<Entry<Line | Counted>> {
+async function* wantedLines(
+  file: string,
+  { from, to, filter }: Wanted,
+): AsyncGenerator<Entry<Line | Counted>> {
   const pulls = new Set<string>();
   for await (const text of auditedLines(file, from)) {
     const line = readLine(text);
-    if (line === undefined || Date.parse(line.time) < from || !filter(line, pulls)) continue;
+    if (line === undefined || !isBetween(line.time, from, to) || !filter(line, pulls)) continue;
     if ('pull' in line && line.pull !== undefined) pulls.add(line.pull);
     yield { text, read: line };
   }
 }
 
+function isBetween(time: string, from: number, to: number): boolean {
+  const at = Date.parse(time);
+  return at >= from && at < to;
+}
+
 function filterOf(options: AuditOptions): Wanted | { readonly wrong: string[] } {
-  const { since, subject, repository, denied } = options;
-  const length = duration().safeParse(since).data;
+  const { since, until, subject, repository, denied } = options;
+  const now = systemClock();
+  const from = parseSince(since, now);
+  const to = until === undefined ? Number.POSITIVE_INFINITY : parseUntil(until, now);
   const who = subject === undefined ? undefined : readSubject(subject);
   const image = repository === undefined ? undefined : parseImage(repository);
   const wrong = [
-    length === undefined ? `"${since}" is no duration such as 24h` : [],
+    from === undefined ? whyNoTime('--since', since) : [],
+    to === undefined ? whyNoTime('--until', until ?? '') : [],
+    from !== undefined && to !== undefined && from >= to ? '--until is not later than --since' : [],
     subject !== undefined && who === undefined ? `"${subject}" is no subject` : [],
     repository !== undefined && image === undefined ? `"${repository}" is no repository` : [],
   ].flat();
-  if (length === undefined || wrong.length > 0) return { wrong };
+  if (from === undefined || to === undefined || wrong.length > 0) return { wrong };
   return {
-    from: systemClock() - length,
+    ...{ from, to },
     filter: (line, pulls) => {
       if (isCounted(line)) return isCountWanted(line, options);
       return (
@@ -244,10 +272,8 @@ function add(to: Summary, next: Summary): void {
 }
 
 function writeSummary({ first, requests, began, ended, status, bytes, cost, caches }: Summary): string {
-  const { time, action, subject, decision, address, repository = '', tag, digest, rule } = first;
-  const image =
-    tag === undefined ? `${repository}${digest === undefined ? '' : `@${digest}`}` : `${repository}:${tag}`;
-  const more = [
+  const { time, action, subject, decision, address, rule } = first;
+  const details = [
     rule && `rule ${rule}`,
     [...caches].join('+'),
     bytes !== undefined && `${bytes} bytes`,
@@ -256,9 +282,14 @@ function writeSummary({ first, requests, began, ended, status, bytes, cost, cach
     cost && cost.countedPulls > 0 && `${cost.countedPulls} counted`,
     writeDuration(ended - began),
   ].filter(Boolean);
-  return [time, decision.padEnd(5), status, subject, `from ${address}`, action, image, ...more]
-    .filter((part) => part !== '')
-    .join('  ');
+  const cells = [time, decision, String(status), subject, address, action, imageOf(first)];
+  return formatRow([...cells, details.join('  ')], WIDTHS);
+}
+
+function imageOf({ repository, tag, digest }: Line): string {
+  if (repository === undefined) return '-';
+  if (tag !== undefined) return `${repository}:${tag}`;
+  return digest === undefined ? repository : `${repository}@${digest}`;
 }
 
 function writeDuration(milliseconds: number): string {

@@ -1,6 +1,7 @@
 import { writeSize } from '../platform/size.ts';
 import { CACHED_REPOSITORIES, CORE_STATUS, PURGED } from '../registry/core-api.ts';
 import { askCore, type CoreCommandOptions } from './ask-role.ts';
+import { printTable } from './table.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
 export async function cacheStats(options: CoreCommandOptions, terminal: Terminal): Promise<ExitCode> {
@@ -28,10 +29,14 @@ export async function cacheList(options: CoreCommandOptions, terminal: Terminal)
   );
   if (typeof said === 'string') return 1;
   if (options.json) printJson(terminal.stdout, said.answer);
-  else {
-    for (const { name, visibility, digests, tags } of said.answer)
-      printLine(terminal.stdout, `${name}  ${visibility}  tags: ${tags}  digests: ${digests}`);
-  }
+  else
+    printTable(terminal.stdout, {
+      heading: ['REPOSITORY', 'VISIBILITY', 'TAGS', 'DIGESTS'],
+      rows: said.answer.map(({ name, visibility, digests, tags }) => [
+        ...[name, visibility, String(tags), String(digests)],
+      ]),
+      empty: 'the cache is empty',
+    });
   return 0;
 }
 

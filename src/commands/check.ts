@@ -3,6 +3,7 @@ import { lintFederations } from '../access/policy-lint.ts';
 import { lintNames } from '../access/policy-names.ts';
 import { readUsers, type Users } from '../auth/identity/users-file.ts';
 import type { Config } from '../config/config.ts';
+import { describeEgress } from '../config/egress.ts';
 import type { Environment } from '../config/environment.ts';
 import { subjectForms } from '../config/federation.ts';
 import { loadConfig } from '../config/load-config.ts';
@@ -58,8 +59,9 @@ export async function check(
     if (faults.length === 0) throw error;
     return null;
   });
-  if (options.json) printJson(terminal.stdout, { faults, warnings, refused });
-  else print({ faults, warnings, refused }, terminal);
+  const proxy = 'value' in config ? describeEgress(config.value.egress) : '';
+  if (options.json) printJson(terminal.stdout, { faults, warnings, refused, proxy: proxy || null });
+  else print({ faults, warnings, refused, proxy }, terminal);
   return faults.length === 0 ? 0 : 2;
 }
 
@@ -112,9 +114,11 @@ interface Found {
   readonly faults: readonly Fault[];
   readonly warnings: readonly Fault[];
   readonly refused: readonly string[] | null;
+  /** Empty if there is none. */
+  readonly proxy: string;
 }
 
-function print({ faults, warnings, refused }: Found, terminal: Terminal): void {
+function print({ faults, warnings, refused, proxy }: Found, terminal: Terminal): void {
   printFaults(faults, terminal);
   printWarnings(warnings, terminal);
   if (refused !== null)
@@ -122,6 +126,7 @@ function print({ faults, warnings, refused }: Found, terminal: Terminal): void {
       terminal.stderr,
       'the running mirror has refused access.yaml, and goes on with the last good one',
     );
+  if (proxy !== '') printLine(terminal.stdout, `the proxy for upstreams and issuers: ${proxy}`);
   if (faults.length > 0) return;
   const found = warnings.length === 0 ? 'nothing is wrong' : `no mistakes; warnings: ${warnings.length}`;
   printLine(terminal.stdout, `hubgate.yaml, access.yaml and users.yaml: ${found}`);

@@ -1,4 +1,4 @@
-import { type Environment, isSetting } from '../config/environment.ts';
+import type { Environment } from '../config/environment.ts';
 import { compileCacheIn } from './compile-cache.ts';
 import type { HomePaths, Role } from './home.ts';
 
@@ -10,17 +10,13 @@ const PASSED_ON =
   /^(?:PATH|HOME|TMPDIR|TZ|LANG|LC_\w+|TERM|COLORTERM|NO_COLOR|FORCE_COLOR|NODE_ENV|NODE_OPTIONS|NODE_EXTRA_CA_CERTS|NODE_V8_COVERAGE|SSL_CERT_(?:FILE|DIR)|UV_THREADPOOL_SIZE)$/;
 
 /**
- * The settings among the environment. They are taken out of it, for they can hold secrets, and so is all that no child
- * needs.
+ * The environment as it was. What no child needs is taken out of it, because it can hold secrets: the settings that are read from
+ * it reach a role as the rest of its configuration does.
  */
-export function takeSettings(): Environment {
-  const settings: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) {
-    if (value === undefined || PASSED_ON.test(name)) continue;
-    if (isSetting(name)) settings[name] = value;
-    delete process.env[name];
-  }
-  return settings;
+export function takeEnvironment(): Environment {
+  const taken = { ...process.env };
+  for (const name of Object.keys(taken)) if (!PASSED_ON.test(name)) delete process.env[name];
+  return taken;
 }
 
 /**

@@ -1,9 +1,11 @@
 import type { Config } from '../config/config.ts';
+import { describeEgress } from '../config/egress.ts';
 import type { WorkerPlace } from '../gateway/metrics/workers.ts';
 import { createLogger } from '../platform/log.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import type { HomePaths, Role } from './home.ts';
 import { openFilesLimit } from './open-files.ts';
+import { egressOptions, upstreamOptions } from './upstream-options.ts';
 
 export interface RunningRole extends AsyncDisposable {
   /** Reads anew what is read from files by hand, changed or not. */
@@ -19,13 +21,15 @@ export async function runRole(
 ): Promise<RunningRole> {
   const log = createLogger(role, config.log);
   const names = namesOf(config);
+  const options = await egressOptions(config);
+  const egress = { ...(options && { egress: options }) };
   switch (role) {
     case 'core': {
       const { startCore } = await import('../core/core.ts');
-      const upstreams = config.upstreams.map(({ host, url, credential }) => {
-        return { host, url: new URL(url), ...(credential && { credential }) };
-      });
-      return startCore({ socket: paths.coreSocket, ...config.cache, upstreams, log });
+      const upstreams = await upstreamOptions(config);
+      const way = describeEgress(config.egress);
+      if (way !== '') log.info({ proxy: way }, 'upstreams are reached by a proxy');
+      return startCore({ socket: paths.coreSocket, ...config.cache, upstreams, ...egress, log });
     }
     case 'auth': {
       const { startAuth } = await import('../auth/auth.ts');
@@ -41,6 +45,7 @@ export async function runRole(
         ...(config.refreshLifetime !== undefined && { refreshLifetime: config.refreshLifetime }),
         passwords: config.passwords,
         federations: config.federations,
+        ...egress,
         names,
         log,
       });
@@ -48,16 +53,21 @@ export async function runRole(
     case 'gateway': {
       const { startGateway } = await import('../gateway/gateway.ts');
       const { localCaOf } = await import('../pki/local-ca.ts');
+      const { explainPair } = await import('./server-certificate.ts');
+      const { listen, admin, proxyProtocol, trustedProxies, catalog } = config.server;
       const ca = await localCaOf({ ca: paths.ca, server: config.tls });
       return startGateway({
-        listen: config.server.listen,
-        admin: config.server.admin,
+        listen,
+        admin,
+        proxyProtocol,
+        trustedProxies,
+        catalog,
         url: new URL(config.server.url),
         names,
         ...config.tls,
+        explainPair: () => explainPair(config, paths),
         clientCa: config.tls.clientCa ?? paths.ca.certificate,
         ...(ca !== undefined && { ca }),
-        catalog: config.server.catalog,
         auditFile: config.log.audit,
         auditOnFull: config.log.auditOnFull,
         authSocket: paths.authSocket,

@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts';
 import { whyIncomplete } from '../pki/local-ca.ts';
 import { examinePair, type PairProblem } from '../pki/server-pair.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
-import type { Fault } from '../platform/fault.ts';
+import { type Fault, formatFault } from '../platform/fault.ts';
 import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import type { HomePaths } from './home.ts';
 
@@ -16,7 +16,7 @@ export function isPairConfigured({ certificate, key }: Config['tls'], { server }
  * makes them.
  */
 export async function examineServerPair(
-  { tls }: Config,
+  { tls }: Pick<Config, 'tls'>,
   paths: HomePaths,
   clock: Clock = systemClock,
 ): Promise<readonly PairProblem[] | undefined> {
@@ -31,4 +31,14 @@ export async function examineServerPair(
 
 export function pairFault({ file, what, mend }: PairProblem): Fault {
   return { source: file, message: `${what}; ${mend}` };
+}
+
+/** Returns why no server can use the certificate and key, and what to do; undefined if one can. */
+export async function explainPair(
+  config: Pick<Config, 'tls'>,
+  paths: HomePaths,
+): Promise<string | undefined> {
+  const problems = await examineServerPair(config, paths);
+  const unusable = problems?.find(({ level }) => level === 'unusable');
+  return unusable && formatFault(pairFault(unusable));
 }

@@ -5,7 +5,8 @@ import { closeSync, openSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { type Config, withoutCredentials } from '../config/config.ts';
+import { type Config, settingsFor } from '../config/config.ts';
+import { describeEgress } from '../config/egress.ts';
 import { createLogger } from '../platform/log.ts';
 import { roleProcess } from '../supervisor/role-process.ts';
 import { type RolePlan, supervise } from '../supervisor/supervise.ts';
@@ -19,7 +20,7 @@ import { tooFewOpenFiles } from './open-files.ts';
 import { withFreePorts } from './ports.ts';
 import { prepare, printFirstPassword } from './prepare.ts';
 import { returnMemory } from './return-memory.ts';
-import { environmentOf, takeSettings } from './role-environment.ts';
+import { environmentOf, takeEnvironment } from './role-environment.ts';
 import { runRole } from './run-role.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
@@ -45,7 +46,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   const servesClients = options.role === undefined || options.role === 'gateway';
   const sockets = inheritedSockets(process.env);
   const scope = { readsSecrets, servesClients, secretsOf: options.role ?? 'all' } as const;
-  const config = await loadOrPrint(paths, takeSettings(), terminal, scope);
+  const config = await loadOrPrint(paths, takeEnvironment(), terminal, scope);
   if (config === undefined) return 2;
   const { faults } = await examineHome(config, paths, { role: options.role, isStart: true });
   printFaults(faults, terminal);
@@ -63,7 +64,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   const { signal } = interruption;
   const log = createLogger('supervisor', config.log);
   const onHangup = takeHangups(interruption);
-  const gateway = await withFreePorts(listeningOn(withoutCredentials(config), sockets));
+  const gateway = await withFreePorts(listeningOn(settingsFor('gateway', config), sockets));
   const starting = supervise(plans({ config, gateway, paths, only: options.role, sockets }), log).catch(
     (error) => {
       // Ctrl-C also reaches the roles, before they can tell it from a failure.
@@ -127,7 +128,7 @@ function plans({ config, gateway, paths, only, sockets }: Plans): RolePlan[] {
   });
   if (only === 'gateway') return gateways;
   const core = config.coreUrl === undefined ? [plan('core', config)] : [];
-  return [...core, plan('auth', withoutCredentials(config)), ...gateways];
+  return [...core, plan('auth', settingsFor('auth', config)), ...gateways];
 }
 
 /** There is only one gateway if the kernel does not distribute connections among processes. */
@@ -200,6 +201,8 @@ function printWelcome(config: Config, paths: HomePaths, ca: string | undefined, 
     printLine(stdout, `  CA certificate  ${shortest(paths.ca.certificate)}`);
     printLine(stdout, `  its SHA-256     ${new X509Certificate(ca).fingerprint256}`);
   }
+  const proxy = describeEgress(config.egress);
+  if (proxy !== '') printLine(stdout, `  proxy           ${proxy}`);
   if (config.coreUrl !== undefined) {
     printLine(stdout, `  core            ${config.coreUrl}`);
     printLine(

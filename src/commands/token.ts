@@ -1,4 +1,3 @@
-import { parseNetwork } from '../access/network.ts';
 import { canonicalPattern } from '../access/pattern-text.ts';
 import {
   hashOfSecret,
@@ -13,9 +12,11 @@ import { openAuthState } from '../auth/state/sqlite-state.ts';
 import type { Environment } from '../config/environment.ts';
 import { duration, writeDuration } from '../config/values.ts';
 import { systemClock } from '../platform/clock.ts';
+import { parseNetwork } from '../platform/network.ts';
 import { confirmWithdrawal, type Withdrawal } from './confirmation.ts';
 import { pathsIn } from './home.ts';
 import { loadOrPrint, printFaults } from './load.ts';
+import { printTable } from './table.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
 export interface TokenOptions {
@@ -151,7 +152,12 @@ export async function listTokens(options: TokenOptions, { stdout }: Terminal): P
     lastUsed: login.lastUsedAt === null ? null : writeTime(login.lastUsedAt),
   }));
   if (options.json) printJson(stdout, [...tokens, ...logins]);
-  else for (const one of [...tokens, ...logins]) printLine(stdout, writeEntry(one));
+  else
+    printTable(stdout, {
+      heading: ['ID', 'KIND', 'OWNER', 'EXPIRES', 'LAST USED', 'LAST USED FROM', 'LIMITED TO'],
+      rows: [...tokens, ...logins].map(rowOf),
+      empty: 'there are no tokens and no remembered logins; to make a token: hubgate token create OWNER',
+    });
   return 0;
 }
 
@@ -162,12 +168,20 @@ interface Entry {
   readonly expires: string;
   readonly lastUsed: string | null;
   readonly lastUsedFrom?: string | null;
+  readonly pull?: readonly string[] | null;
+  readonly from?: readonly string[] | null;
 }
 
-function writeEntry({ id, kind, owner, expires, lastUsed, lastUsedFrom }: Entry): string {
-  const ending = Date.parse(expires) <= systemClock() ? 'expired' : 'expires';
-  const from = lastUsedFrom == null ? '' : ` from ${lastUsedFrom}`;
-  return `${id}  ${kind}  ${owner}  ${ending}: ${expires}  last used: ${lastUsed ?? 'never'}${from}`;
+function rowOf({ id, kind, owner, expires, lastUsed, lastUsedFrom, pull, from }: Entry): string[] {
+  const hasExpired = Date.parse(expires) <= systemClock();
+  const limits = [
+    ...(pull == null ? [] : [`pull ${pull.join(', ')}`]),
+    ...(from == null ? [] : [`from ${from.join(', ')}`]),
+  ];
+  return [
+    ...[id, kind, owner, hasExpired ? `${expires} (expired)` : expires],
+    ...[lastUsed ?? 'never', lastUsedFrom ?? '-', limits.length === 0 ? '-' : limits.join('; ')],
+  ];
 }
 
 /** Ends a service token or a remembered login, and every token that was issued for it. */

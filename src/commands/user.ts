@@ -16,6 +16,7 @@ import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import { confirmWithdrawal, type InForceNow } from './confirmation.ts';
 import { type HomePaths, pathsIn } from './home.ts';
 import { loadOrPrint, printFaults } from './load.ts';
+import { printTable } from './table.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
 export interface UserOptions {
@@ -142,12 +143,17 @@ export async function listUsers(
       terminal.stdout,
       all.map(({ name, isService: service, isDisabled: disabled }) => ({ name, service, disabled })),
     );
-  else for (const user of all) printLine(terminal.stdout, lineOf(user));
+  else
+    printTable(terminal.stdout, {
+      heading: ['NAME', 'KIND', 'STATE'],
+      rows: all.map(rowOf),
+      empty: 'there are no users yet; to add one: hubgate user add NAME',
+    });
   return 0;
 }
 
-function lineOf({ name, isService, isDisabled }: User): string {
-  return [name, ...(isService ? ['service'] : []), ...(isDisabled ? ['disabled'] : [])].join('  ');
+function rowOf({ name, isService, isDisabled }: User): string[] {
+  return [name, isService ? 'service' : 'person', isDisabled ? 'disabled' : 'active'];
 }
 
 interface Change {

@@ -5,6 +5,7 @@
 import type { AuditOnFull } from '../platform/audit-on-full.ts';
 import type { LogOptions } from '../platform/log.ts';
 import type { UpstreamHost } from '../registry/repository.ts';
+import { type Egress, NO_EGRESS } from './egress.ts';
 import type { Federation } from './federation.ts';
 import type { ListenAddress } from './values.ts';
 
@@ -16,6 +17,10 @@ export interface Config {
     readonly names: readonly string[];
     readonly listen: ListenAddress;
     readonly admin: ListenAddress;
+    /** The networks of balancers that write a PROXY header. */
+    readonly proxyProtocol: readonly string[];
+    /** The networks of proxies whose `X-Forwarded-For` counts. */
+    readonly trustedProxies: readonly string[];
     /** Is `_catalog` served? */
     readonly catalog: boolean;
     /** Gateway processes. */
@@ -28,6 +33,7 @@ export interface Config {
     readonly clientCa?: string;
   };
   readonly upstreams: readonly Upstream[];
+  readonly egress: Egress;
   /** The origin of an external core; absent: the built-in one. */
   readonly coreUrl?: string;
   readonly cache: {
@@ -64,9 +70,13 @@ export interface Config {
 
 export interface Upstream {
   readonly host: UpstreamHost;
-  /** An origin. */
+  /** It may have a path. */
   readonly url: string;
   readonly insecure: boolean;
+  /** The file of authorities that are trusted for it beside the usual ones. */
+  readonly ca?: string;
+  /** Origins. */
+  readonly tokenServices?: readonly string[];
   readonly credential?: Credential;
 }
 
@@ -76,7 +86,10 @@ export type Credential = { readonly username: string } & (
   | { readonly passwordFile: string }
 );
 
-/** What every role but the core is given. */
-export function withoutCredentials(config: Config): Config {
-  return { ...config, upstreams: config.upstreams.map(({ credential: _, ...upstream }) => upstream) };
+/** What auth is given, and the gateways: the credentials of upstreams are the core's alone. */
+export function settingsFor(role: 'auth' | 'gateway', config: Config): Config {
+  const upstreams = config.upstreams.map(({ credential: _, ...upstream }) => upstream);
+  // Auth asks the issuers of federations; the gateways ask nobody outside.
+  const isAsking = role === 'auth' && config.federations.length > 0;
+  return { ...config, upstreams, egress: isAsking ? config.egress : NO_EGRESS };
 }

@@ -11,6 +11,9 @@ type Path = readonly string[];
 
 const PREFIX = 'HUBGATE_';
 
+/** Names the home, as `--home` does, for every verb. It is no setting of the file in that home. */
+const HOME_VARIABLE = 'HUBGATE_HOME';
+
 /** The variables of the `registry` image in proxy mode, for those who come from it. */
 const REGISTRY_VARIABLES: Readonly<Record<string, Path>> = {
   REGISTRY_PROXY_REMOTEURL: ['upstreams', DOCKER_HUB, 'url'],
@@ -18,9 +21,9 @@ const REGISTRY_VARIABLES: Readonly<Record<string, Path>> = {
   REGISTRY_PROXY_PASSWORD: ['upstreams', DOCKER_HUB, 'password'],
 };
 
-/** Does this variable set something of Hubgate's? Such variables are handed on to no process that need not have them. */
-export function isSetting(variable: string): boolean {
-  return variable.startsWith(PREFIX) || variable in REGISTRY_VARIABLES;
+/** Does this variable set something of Hubgate's? */
+function isSetting(variable: string): boolean {
+  return (variable.startsWith(PREFIX) && variable !== HOME_VARIABLE) || variable in REGISTRY_VARIABLES;
 }
 
 /**
@@ -77,7 +80,7 @@ function variablesFor(
 ): ReadonlyMap<string, Path> {
   const paths: Path[] = [
     ...Object.entries(SECTIONS).flatMap(([name, keys]) => scalarsOf(keys).map((key) => [name, key])),
-    ...upstreams.flatMap((host) => Object.keys(UPSTREAM_KEYS).map((key) => ['upstreams', host, key])),
+    ...upstreams.flatMap((host) => scalarsOf(UPSTREAM_KEYS).map((key) => ['upstreams', host, key])),
     ...federations.flatMap((name) => Object.keys(FEDERATION_KEYS).map((key) => ['federation', name, key])),
   ];
   return new Map([

@@ -12,6 +12,7 @@ import { readYaml } from '../platform/yaml-document.ts';
 import { PartReader, section } from '../platform/yaml-schema.ts';
 import { canonicalHost, DOCKER_HUB, parseUpstreamHost, type UpstreamHost } from '../registry/repository.ts';
 import type { Config, Credential, Upstream } from './config.ts';
+import { readEgress } from './egress.ts';
 import { type Environment, overlay } from './environment.ts';
 import { readFederations } from './federation.ts';
 import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
@@ -56,6 +57,7 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
   const parts = new PartReader(yaml);
   const { federations, warnings } = readFederations(parts);
   const config = { ...build(parts, home), federations };
+  if (home.readsSecrets) await checkAuthorities(parts, config);
   if (home.readsSecrets) await checkSecretFiles(parts, config, home.judgesModes ?? false);
   // Of the file alone: what is set in the environment is not in it.
   const why =
@@ -69,16 +71,21 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
   return all.length > 0 ? { faults: all } : { value: config, warnings };
 }
 
-function build(parts: PartReader, { directory, readsSecrets }: Home): Omit<Config, 'federations'> {
+function build(
+  parts: PartReader,
+  { directory, readsSecrets, environment }: Home,
+): Omit<Config, 'federations'> {
   parts.read([], KEYS);
-  const { server, tls, core, cache, token, passwords, log } = readSections(parts);
+  const { server, tls, egress, core, cache, token, passwords, log } = readSections(parts);
   const { keepDeleted, ...cacheSettings } = cache;
-  const { listen } = server;
+  const { listen, proxyProtocol = [], trustedProxies = [] } = server;
   const url = server.url ?? new URL(`https://localhost:${listen.port}`);
   const at = (file: string) => path.resolve(directory, file);
   return {
     server: {
       ...server,
+      proxyProtocol,
+      trustedProxies,
       url: url.origin,
       names: [
         ...new Set([
@@ -96,6 +103,7 @@ function build(parts: PartReader, { directory, readsSecrets }: Home): Omit<Confi
       ...(tls.clientCa && { clientCa: at(tls.clientCa) }),
     },
     upstreams: readUpstreams(parts, { externalCore: core.url !== undefined, readsSecrets, at }),
+    egress: readEgress(parts, egress, environment, at),
     ...(core.url && { coreUrl: core.url.origin }),
     cache: {
       ...cacheSettings,
@@ -119,6 +127,7 @@ function readSections(parts: PartReader) {
   return {
     server: read('server'),
     tls: read('tls'),
+    egress: read('egress'),
     core: read('core'),
     cache: read('cache'),
     token: read('token'),
@@ -173,31 +182,47 @@ function whyNoUpstream(text: string): string {
   );
 }
 
-function readUpstream(
-  parts: PartReader,
-  host: UpstreamHost,
-  { externalCore, readsSecrets, at }: Circumstances,
-): Upstream {
+function readUpstream(parts: PartReader, host: UpstreamHost, circumstances: Circumstances): Upstream {
   const path = ['upstreams', host];
   const given = parts.read(path, UPSTREAM.nullish()) ?? UPSTREAM.parse({});
   const url = given.url ?? new URL(`https://${host === DOCKER_HUB ? 'registry-1.docker.io' : host}`);
-  const { insecure } = given;
-  if (url.protocol === 'http:' && !insecure && !isLoopback(url.hostname)) {
-    parts.fault(
-      [...path, 'url'],
-      `${url.origin} would be asked without TLS; use https, or say "insecure: true"`,
-    );
-  }
-  const secrets = [given.password, given.passwordFile].filter((secret) => secret !== undefined);
+  const { insecure, ca, tokenServices } = given;
+  if (url.protocol === 'http:' && !insecure && !isLoopback(url.hostname))
+    parts.fault([...path, 'url'], withoutTls(url));
+  for (const [index, service] of (tokenServices ?? []).entries())
+    if (service.protocol === 'http:' && !insecure && url.protocol === 'https:')
+      parts.fault([...path, 'tokenServices', index], withoutTls(service));
+  judgeCredential(parts, path, given, circumstances);
+  const { at } = circumstances;
+  const credential = credentialOf(given, at);
+  return {
+    host,
+    url: url.pathname === '/' ? url.origin : url.href,
+    insecure,
+    ...(ca !== undefined && { ca: at(ca) }),
+    ...(tokenServices && { tokenServices: tokenServices.map(({ origin }) => origin) }),
+    ...(credential && { credential }),
+  };
+}
+
+function withoutTls({ origin }: URL): string {
+  return `${origin} would be asked without TLS; use https, or say "insecure: true"`;
+}
+
+function judgeCredential(
+  parts: PartReader,
+  path: readonly string[],
+  { username, password, passwordFile }: z.output<typeof UPSTREAM>,
+  { externalCore, readsSecrets }: Circumstances,
+): void {
+  const secrets = [password, passwordFile].filter((secret) => secret !== undefined);
   // The other roles may be without an environment that holds the secret.
   const isElsewhere = !readsSecrets && secrets.length === 0;
-  if (externalCore && (given.username !== undefined || secrets.length > 0)) {
+  if (externalCore && (username !== undefined || secrets.length > 0)) {
     parts.fault(path, 'with core.url the credential belongs to that core; remove it here');
-  } else if (secrets.length !== (given.username === undefined ? 0 : 1) && !isElsewhere) {
+  } else if (secrets.length !== (username === undefined ? 0 : 1) && !isElsewhere) {
     parts.fault(path, 'a username needs exactly one of passwordFile and password, and these need a username');
   }
-  const credential = credentialOf(given, at);
-  return { host, url: url.origin, insecure, ...(credential && { credential }) };
 }
 
 function credentialOf(
@@ -210,8 +235,10 @@ function credentialOf(
   return password === undefined ? undefined : { username, password };
 }
 
-/** Of an upstream, as it is written. */
+/** Of an upstream or the proxy, as it is written. */
 function holdsPassword(data: unknown): boolean {
+  const { proxy } = Object((data as { egress?: unknown } | null)?.egress);
+  if (typeof proxy === 'string' && proxy.includes('@')) return true;
   const upstreams = UPSTREAMS.safeParse((data as { upstreams?: unknown } | null)?.upstreams).data ?? {};
   return Object.values(upstreams).some((upstream) => Object.hasOwn(Object(upstream), 'password'));
 }
@@ -221,12 +248,27 @@ async function checkClientCa(parts: PartReader, { tls: { clientCa } }: Config): 
   if ('faults' in read) parts.fault(['tls', 'clientCa'], `the file ${read.faults[0]?.message}`);
 }
 
+async function checkAuthorities(parts: PartReader, { upstreams, egress }: Config): Promise<void> {
+  const files = [
+    ...upstreams.map(({ host, ca }) => ({ path: ['upstreams', host, 'ca'], ca })),
+    { path: ['egress', 'ca'], ca: egress.ca },
+  ];
+  for (const { path, ca } of files) {
+    const read = ca === undefined ? { value: [] } : await readAuthorities(ca);
+    if ('faults' in read) parts.fault(path, `the file ${read.faults[0]?.message}`);
+  }
+}
+
 async function checkSecretFiles(parts: PartReader, config: Config, judgesModes: boolean): Promise<void> {
-  for (const { host, credential } of config.upstreams) {
+  const secrets = [
+    ...config.upstreams.map(({ host, credential }) => ({ path: ['upstreams', host], credential })),
+    { path: ['egress'], credential: config.egress.https?.login },
+  ];
+  for (const { path, credential } of secrets) {
     if (credential === undefined || !('passwordFile' in credential)) continue;
     const { passwordFile: file } = credential;
     const problem = (await problemOf(file)) ?? (judgesModes ? await whyTooOpen(file) : undefined);
-    if (problem !== undefined) parts.fault(['upstreams', host, 'passwordFile'], `the secret file ${problem}`);
+    if (problem !== undefined) parts.fault([...path, 'passwordFile'], `the secret file ${problem}`);
   }
 }
 

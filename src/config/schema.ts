@@ -5,7 +5,18 @@
 import { z } from 'zod';
 import { AUDIT_ON_FULL } from '../platform/audit-on-full.ts';
 import { LOG_FORMATS, LOG_LEVELS } from '../platform/log.ts';
-import { BOOLEAN, duration, LISTEN_ADDRESS, origin, SIZE, sizeBetween, wholeNumber } from './values.ts';
+import {
+  BOOLEAN,
+  duration,
+  LISTEN_ADDRESS,
+  NETWORKS_LIST,
+  origin,
+  PROXY,
+  registryUrl,
+  SIZE,
+  sizeBetween,
+  wholeNumber,
+} from './values.ts';
 
 const TEXT = z.string('a text').min(1, 'a text');
 const FILE = z.string('a path').min(1, 'a path');
@@ -14,6 +25,8 @@ const REFRESH = z.union(
   [z.literal('off').transform(() => undefined), duration(60_000)],
   'off, or a duration such as 90d',
 );
+
+const TOKEN_SERVICE = origin(['https:', 'http:'], 'a token service, such as https://login.other.example');
 
 const PROCESSES = 'auto, or a number of processes from 1 to 64';
 
@@ -30,9 +43,19 @@ export function optional<Schema extends z.ZodType>(schema: Schema, without: stri
 
 export const UPSTREAM_KEYS = {
   url: optional(
-    origin(['https:', 'http:'], 'the address of a registry, such as https://registry-1.docker.io'),
+    registryUrl('the address of a registry, such as https://registry-1.docker.io or https://harbor.corp/hub'),
     '`https://<host>`; of docker.io `https://registry-1.docker.io`',
-    'Where it is. `http://` on loopback, or with `insecure`.',
+    'Where it is. `http://` on loopback, or with `insecure`. A path precedes the name of each repository, see [upstreams.md](upstreams.md#below-a-path).',
+  ),
+  ca: optional(
+    FILE,
+    'none more',
+    'The certificates of authorities, as PEM, several too, that are trusted for this upstream, its token services and its redirects, beside the usual ones. Read at the start.',
+  ),
+  tokenServices: optional(
+    z.array(TOKEN_SERVICE, 'a list of token services, such as ["https://login.other.example"]'),
+    'none more',
+    'Token services outside of its registrable domain to which the credential is sent. Without a credential none has to be named, see [upstreams.md](upstreams.md#token-services).',
   ),
   username: optional(TEXT, 'none, that is, anonymously', 'Whose account is used there.'),
   password: optional(TEXT, 'none', 'Its password, which is shown nowhere. `passwordFile` is safer.'),
@@ -44,7 +67,7 @@ export const UPSTREAM_KEYS = {
   insecure: setting(
     BOOLEAN,
     false,
-    '`true`: this upstream, its token service and its redirects may be without TLS.',
+    '`true`: this upstream, its token service and its redirects may be without TLS, at addresses of the same kind (loopback, private or public).',
   ),
 };
 
@@ -67,6 +90,16 @@ export const SECTIONS = {
       '127.0.0.1:9090',
       'Where `/metrics`, `/healthz` and `/readyz` are, by plain HTTP.',
     ),
+    proxyProtocol: optional(
+      NETWORKS_LIST,
+      'nobody',
+      'The balancers that write a PROXY header (version 1 or 2) before each connection, see [load-balancers.md](load-balancers.md). Required from them, and refused from all others.',
+    ),
+    trustedProxies: optional(
+      NETWORKS_LIST,
+      'nobody',
+      'The proxies whose `X-Forwarded-For` counts, see [load-balancers.md](load-balancers.md). Each of them can claim any address for its client.',
+    ),
     catalog: setting(BOOLEAN, false, '`true`: `/v2/_catalog` lists what is cached and the caller may pull.'),
     workers: setting(
       z.union([z.literal('auto'), wholeNumber(1, 64, PROCESSES)], PROCESSES),
@@ -85,6 +118,29 @@ export const SECTIONS = {
       FILE,
       '`certs/ca.crt`, where it exists',
       'The certificates of those who may issue client certificates, as PEM, several too. Followed while the mirror runs.',
+    ),
+  },
+  egress: {
+    proxy: optional(
+      PROXY,
+      '`HTTPS_PROXY` and `HTTP_PROXY` of the environment, in either case',
+      'The HTTP proxy by which upstreams, their token services and storages, and the issuers of federations are reached, see [upstreams.md](upstreams.md#behind-a-proxy). A login in it is shown nowhere; `passwordFile` is safer.',
+    ),
+    username: optional(TEXT, 'none', 'Who logs in to the proxy.'),
+    passwordFile: optional(
+      FILE,
+      'none',
+      'The file that holds the password for that, and nothing else. Read at each connection.',
+    ),
+    noProxy: optional(
+      z.array(TEXT, 'a list of hosts, such as [.corp, 10.0.0.0/8]'),
+      '`NO_PROXY` of the environment, in either case',
+      'What is reached without the proxy: `corp.example` with all below it, `.corp.example` for what is below it, addresses and networks for hosts that are written as addresses, `*` for everything. A port may follow. This machine is never looked for behind a proxy.',
+    ),
+    ca: optional(
+      FILE,
+      'none more',
+      'The certificates of authorities, as PEM, that are trusted for all of these beside the usual ones, as of a proxy that inspects TLS. Read at the start.',
     ),
   },
   core: {
@@ -169,12 +225,15 @@ export const SECTIONS = {
   },
 };
 
+export type EgressSettings = z.output<z.ZodObject<typeof SECTIONS.egress>>;
+
 /** What each section, and each entry of the maps beside them, is about. */
 export const ABOUT = {
   server: 'The front door.',
   tls: 'The certificates of the front door.',
   upstreams:
     'The registries that are mirrored, by their hosts, such as `ghcr.io` or `registry.corp:5000`. Docker Hub, `docker.io`, is always among them, except with `core.url`.',
+  egress: 'The way out of the company’s network.',
   core: 'What stands behind the gate.',
   cache: 'What is kept, see [cache.md](cache.md).',
   token: 'The tokens that clients are given.',

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseNetwork } from '../platform/network.ts';
 
 /** The scalars of hubgate.yaml. A number or a truth value may be quoted, because from the environment it is text. */
 
@@ -52,6 +53,14 @@ export const BOOLEAN = z.preprocess(
   z.boolean('true or false'),
 );
 
+const NETWORKS = 'a list of networks and addresses, such as [10.0.0.0/24, 192.0.2.7]';
+const ONE_NETWORK = 'a network such as 10.0.0.0/24, or an address';
+
+export const NETWORKS_LIST = z.array(
+  z.string(ONE_NETWORK).refine((text) => parseNetwork([text]) !== undefined, ONE_NETWORK),
+  NETWORKS,
+);
+
 export interface ListenAddress {
   /** Absent: every address of the machine, IPv6 and IPv4. */
   readonly host?: string;
@@ -85,6 +94,60 @@ export function origin(schemes: readonly string[], expected: string) {
     context.addIssue({ code: 'custom', message: expected });
     return z.NEVER;
   });
+}
+
+export interface ParsedProxy {
+  /** An origin, without the login. */
+  readonly url: string;
+  readonly login?: { readonly username: string; readonly password: string };
+}
+
+/** The address of an HTTP proxy, as `HTTPS_PROXY` has it: with a login, or without a scheme. */
+export function parseProxy(text: string): ParsedProxy | undefined {
+  const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
+  if (url === null || !['http:', 'https:'].includes(url.protocol) || url.hostname === '') return undefined;
+  if (url.pathname !== '/' || `${url.search}${url.hash}` !== '') return undefined;
+  try {
+    const [username, password] = [decodeURIComponent(url.username), decodeURIComponent(url.password)];
+    return { url: url.origin, ...(username !== '' && { login: { username, password } }) };
+  } catch {
+    return undefined;
+  }
+}
+
+const A_PROXY = 'the address of an HTTP proxy, such as http://proxy.corp:3128';
+
+export const PROXY = z.string(A_PROXY).transform((text, context): ParsedProxy => {
+  const proxy = parseProxy(text);
+  if (proxy !== undefined) return proxy;
+  context.addIssue({ code: 'custom', message: A_PROXY });
+  return z.NEVER;
+});
+
+const PATH_SEGMENT = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+
+/** The address of a registry, which may have a path. */
+export function registryUrl(expected: string) {
+  return z.string(expected).transform((text, context): URL => {
+    const url = URL.parse(text);
+    const wrong = url === null ? '' : whyNoRegistry(url);
+    if (url !== null && wrong === undefined) return new URL(`/${segmentsOf(url).join('/')}`, url);
+    context.addIssue({ code: 'custom', message: `${expected}${wrong}` });
+    return z.NEVER;
+  });
+}
+
+function segmentsOf({ pathname }: URL): readonly string[] {
+  return pathname.split('/').filter((segment) => segment !== '');
+}
+
+function whyNoRegistry(url: URL): string | undefined {
+  const { protocol, search, hash, username, password } = url;
+  if (protocol !== 'https:' && protocol !== 'http:') return '';
+  if (`${username}${password}` !== '') return '; a login has keys of its own';
+  if (`${search}${hash}` !== '') return '; nothing follows its path';
+  const bad = segmentsOf(url).find((segment) => !PATH_SEGMENT.test(segment));
+  return bad === undefined ? undefined : `; "${bad}" cannot be a part of its path`;
 }
 
 /** `localhost`, 127/8 and ::1: bytes to them do not leave the machine. Takes a URL's `hostname`. */

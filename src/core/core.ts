@@ -3,6 +3,7 @@
  * each request and knows nothing of users, tokens or policy.
  */
 import { type Clock, systemClock } from '../platform/clock.ts';
+import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
 import type { Logger } from '../platform/log.ts';
 import { Meters } from '../platform/metrics.ts';
 import { writeSize } from '../platform/size.ts';
@@ -36,6 +37,7 @@ export interface CoreOptions {
   /** The cache. */
   readonly directory: string;
   readonly upstreams: readonly UpstreamOptions[];
+  readonly egress?: EgressOptions;
   /** Milliseconds, both. */
   readonly tagFreshness: number;
   readonly staleIfError: number;
@@ -63,7 +65,12 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const store = stack.use(await openStore(options.directory, log, clock));
   const limits = options.limits ?? STANDARD_LIMITS;
   const meters = stack.use(new Meters('core'));
-  const transport = createTransport(limits, log, countUpstreamRequests(meters, upstreams));
+  const transport = createTransport({
+    limits,
+    log,
+    observe: countUpstreamRequests(meters),
+    ...(options.egress && { egress: options.egress }),
+  });
   const client = stack.use(createRegistryClient({ upstreams, transport, limits, clock, log }));
   const memberships = new Memberships({
     index: store.index,

@@ -5,6 +5,7 @@ import { readLines, writeLine } from '../platform/json-lines.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Meters } from '../platform/metrics.ts';
 import { readBody } from '../platform/read-body.ts';
+import { NobodyWaits, workFor } from '../platform/waiters.ts';
 import {
   BYTES_TYPE,
   type CachedRepositories,
@@ -93,6 +94,7 @@ export function coreApplication(rooms: CoreRooms): Koa {
     try {
       await answer(context, rooms, state);
     } catch (error) {
+      if (error instanceof NobodyWaits) return void context.res.destroy();
       rooms.log.error({ error: (error as Error).stack }, 'the core failed');
       if (context.res.headersSent) context.res.destroy();
       else refuse(context, { kind: 'refused', error: 'INTERNAL' });
@@ -127,9 +129,10 @@ async function answer(context: Context, rooms: CoreRooms, state: FollowedAnswer)
       grant,
       cost,
       caller: context.get(CORE_HEADERS.caller),
+      closing: closingOf(context),
     };
     try {
-      await atTheCostOf(cost, () => pull(context, rooms, asked));
+      await workFor(asked.closing, () => atTheCostOf(cost, () => pull(context, rooms, asked)));
     } finally {
       // Also where it failed.
       if (!context.res.headersSent) sayCost(context, cost);
@@ -144,11 +147,13 @@ interface Asked {
   readonly cost: Cost;
   /** Empty where it is not said. */
   readonly caller: string;
+  /** Aborted when the gateway no longer waits for the answer. */
+  readonly closing: AbortSignal;
 }
 
 async function pull(context: Context, rooms: CoreRooms, asked: Asked): Promise<void> {
   const { manifests, blobs, documents, referrers, operations } = rooms;
-  const { route, method, grant, cost, caller } = asked;
+  const { route, method, grant, cost, caller, closing } = asked;
   const { repository } = route;
   switch (route.kind) {
     case 'manifest': {
@@ -167,7 +172,7 @@ async function pull(context: Context, rooms: CoreRooms, asked: Asked): Promise<v
           operations,
           await blobs.get(repository, route.digest, grant, {
             share: caller.split('.', 1)[0],
-            signal: closingOf(context),
+            signal: closing,
             range: context.get(CORE_HEADERS.range) || undefined,
           }),
           (_, pulled) => sendBlob(context, pulled, cost),
@@ -181,7 +186,6 @@ async function pull(context: Context, rooms: CoreRooms, asked: Asked): Promise<v
   }
 }
 
-/** Aborted when the gateway no longer waits for the answer. */
 function closingOf({ res }: Context): AbortSignal {
   const closing = new AbortController();
   if (res.closed) closing.abort();

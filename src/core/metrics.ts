@@ -4,7 +4,6 @@
  */
 import { diskSpace } from '../platform/disk-space.ts';
 import type { Meters, Reading } from '../platform/metrics.ts';
-import type { UpstreamHost } from '../registry/repository.ts';
 import type { CacheLimit } from './eviction/cache-limit.ts';
 import type { Evicted } from './eviction/sweep.ts';
 import type { CacheWrites } from './pull/cache-writes.ts';
@@ -24,8 +23,7 @@ const AGES = [60, 600, HOUR, 6 * HOUR, 24 * HOUR, 3 * 24 * HOUR, 7 * 24 * HOUR];
 const TELLING = new Set([401, 403, 404, 429]);
 
 /** Counts what is asked of upstreams, of their token services, and of the storage that they redirect to. */
-export function countUpstreamRequests(meters: Meters, upstreams: readonly UpstreamOptions[]): ObserveSent {
-  const byOrigin = new Map(upstreams.map(({ host, url }) => [url.origin, host]));
+export function countUpstreamRequests(meters: Meters): ObserveSent {
   const requests = meters.counter(
     'hubgate_upstream_requests_total',
     'Requests to upstreams, by what of them was asked and what it answered, or why it did not',
@@ -38,19 +36,19 @@ export function countUpstreamRequests(meters: Meters, upstreams: readonly Upstre
     ['upstream', 'part'],
   );
   return (sent) => {
-    const of = askedPart(sent, byOrigin);
+    const of = askedPart(sent);
     requests.inc({ ...of, status: statusOf(sent.outcome) });
     latency.observe(of, sent.milliseconds / 1000);
   };
 }
 
-function askedPart(
-  { request: { url, tokenOf }, redirected }: SentRequest,
-  byOrigin: ReadonlyMap<string, UpstreamHost>,
-): { readonly upstream: string; readonly part: 'registry' | 'token' | 'storage' } {
-  if (tokenOf !== undefined) return { upstream: tokenOf, part: 'token' };
+function askedPart({ request: { upstream, isForToken }, redirected }: SentRequest): {
+  readonly upstream: string;
+  readonly part: 'registry' | 'token' | 'storage';
+} {
+  if (isForToken === true) return { upstream: upstream.host, part: 'token' };
   // Where it led does not matter: it is asked for what the upstream was asked for.
-  return { upstream: byOrigin.get(url.origin) ?? '', part: redirected ? 'storage' : 'registry' };
+  return { upstream: upstream.host, part: redirected ? 'storage' : 'registry' };
 }
 
 function statusOf(outcome: SentRequest['outcome']): string {

@@ -11,6 +11,7 @@ import { drained } from '../platform/drain.ts';
 import { QueueFullError } from '../platform/fair-queue.ts';
 import { PeerUnreachable } from '../platform/http-client.ts';
 import type { Logger } from '../platform/log.ts';
+import { type Network, networkOf } from '../platform/network.ts';
 import { inTurn } from '../platform/turns.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { createAdmit } from './admission/admit.ts';
@@ -24,14 +25,15 @@ import { openBuiltinCore } from './handover/builtin-core.ts';
 import { ChunkCache } from './handover/chunk-cache.ts';
 import { openExternalCore } from './handover/external-core.ts';
 import { rememberAnswers } from './handover/remembering-core.ts';
+import { type AddressOf, addressKey, createAddressOf } from './http/client-address.ts';
 import { ambiguousFraming } from './http/framing.ts';
 import { InFlight } from './http/in-flight.ts';
 import { type ListenOn, listenOn } from './http/listen.ts';
 import { type Listener, listenTls } from './http/listener.ts';
 import { shareOpenFiles } from './http/open-files.ts';
-import { addressKey, peerAddress } from './http/peer-address.ts';
 import { oneAtATime } from './http/pipeline.ts';
-import { type Reached, reachListener } from './http/reach-listener.ts';
+import { ProxiedConnections } from './http/proxied-connections.ts';
+import { GATEWAY_HEADER, PROBE_HEADER, type Reached, reachListener } from './http/reach-listener.ts';
 import { refuse } from './http/respond.ts';
 import { ClientGone } from './http/response-body.ts';
 import { isOriginForm } from './http/target.ts';
@@ -49,11 +51,17 @@ import { answerV2, type V2Rooms } from './routes/v2.ts';
 export interface GatewayOptions {
   readonly listen: ListenOn;
   readonly admin: ListenOn;
+  /** The networks of balancers that write a PROXY header. */
+  readonly proxyProtocol?: readonly string[];
+  /** The networks of proxies whose `X-Forwarded-For` counts. */
+  readonly trustedProxies?: readonly string[];
   /** What clients type. Tokens are issued for it, and challenges lead to it. */
   readonly url: URL;
   readonly names: UpstreamNames;
   readonly certificate: string;
   readonly key: string;
+  /** Returns what is wrong with the certificate and key, and what to do. */
+  readonly explainPair?: () => Promise<string | undefined>;
   /** The certificates of those who may issue client certificates; where there is no such file, nobody may. */
   readonly clientCa: string;
   /** The local CA's certificate as PEM, where it issued the server's. */
@@ -103,6 +111,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         }),
   );
   await auth.answers();
+  const proxied = proxiedConnections(options);
+  const addressOf = createAddressOf({
+    trustedProxies: someNetwork(options.trustedProxies),
+    peerOf: proxied?.addressOf,
+  });
   let listener: Listener | undefined;
   const certificateEnds = () => listener?.certificateEnds;
   const metrics = stack.use(
@@ -119,7 +132,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const app = application(
     {
       names,
-      admit: createAdmit({ auth, byCertificate, verifyToken, credentials }),
+      addressOf,
+      admit: createAdmit({ auth, addressOf, byCertificate, verifyToken, credentials }),
       permitNow: createPermit(policy, clock),
       core,
       audit,
@@ -129,19 +143,20 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       catalog: options.catalog,
       subjects: new InFlight(limits.inFlight.ofSubject),
     },
-    serviceRoutes({ auth, byCertificate, audit, ca: options.ca }),
+    serviceRoutes({ auth, addressOf, byCertificate, audit, ca: options.ca }),
   );
-  const workers = options.worker?.place.count ?? 1;
+  const place = options.worker?.place;
   const reach = async (): Promise<Reached> =>
-    listener === undefined
-      ? 'silent'
-      : reachListener({ listen: options.listen, port: listener.port, workers });
+    listener === undefined ? 'silent' : reachListener({ ...options, port: listener.port, workers: place });
   const readiness = createReadiness({ auth, core, policy, audit, listener: () => listener, reach });
   stack.use(await listenAdmin(options.admin, { readiness, metrics, reach, names: namesOf(options) }));
-  const handler = oneAtATime(bounded(app.callback(), metrics, limits.inFlight), limits.pipeline);
+  const handler = oneAtATime(
+    bounded(app.callback(), { metrics, addressOf, inFlight: limits.inFlight, place }),
+    limits.pipeline,
+  );
   const { connections } = openFiles;
   listener = stack.use(
-    await listenTls({ ...options, authorities, connections, times: limits.times }, handler),
+    await listenTls({ ...options, authorities, connections, times: limits.times, proxied }, handler),
   );
   const running = stack.move();
   return {
@@ -151,18 +166,34 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   };
 }
 
+interface Bounds {
+  readonly metrics: RequestMeters;
+  readonly addressOf: AddressOf;
+  readonly inFlight: GatewayLimits['inFlight'];
+  readonly place: WorkerPlace | undefined;
+}
+
+/** Undefined if nobody is in it, so that nobody's address need be compared. */
+function someNetwork(cidrs: readonly string[] = []): Network | undefined {
+  return cidrs.length > 0 ? networkOf(cidrs) : undefined;
+}
+
+function proxiedConnections({ proxyProtocol, limits = GATEWAY_LIMITS, log }: GatewayOptions) {
+  const peers = someNetwork(proxyProtocol);
+  return peers && new ProxiedConnections({ peers, deadline: limits.times.proxyHeader, log });
+}
+
 /** Refuses some requests before any work is done for them, so that a refusal costs as little as possible. */
-function bounded(
-  handler: RequestListener,
-  metrics: RequestMeters,
-  inFlight: GatewayLimits['inFlight'],
-): RequestListener {
+function bounded(handler: RequestListener, { metrics, addressOf, inFlight, place }: Bounds): RequestListener {
   const addresses = new InFlight(inFlight.ofAddress);
   return (request, response) => {
     metrics.request(request, response);
     if (!isOriginForm(request.url)) return refuse(response, { error: 'NAME_UNKNOWN' });
+    const isProbe = request.url === '/healthz';
+    if (isProbe && place !== undefined && request.headers[PROBE_HEADER] === place.start)
+      response.setHeader(GATEWAY_HEADER, place.number);
     // A health probe must reach this process, however many requests come from its address.
-    if (request.url === '/healthz' || addresses.enter(addressKey(peerAddress(request)), response))
+    if (isProbe || addresses.enter(addressKey(addressOf(request)), response))
       return handler(request, response);
     refuse(response, { error: 'TOO_MANY_REQUESTS', retryAfter: 1 });
   };

@@ -10,6 +10,8 @@ import type { PipelineLimits } from './http/pipeline.ts';
 /** Time limits of a connection to the public listener, in milliseconds. */
 export interface ConnectionTimes {
   readonly handshake: number;
+  /** The time for the PROXY header of a balancer, which comes before the TLS handshake. */
+  readonly proxyHeader: number;
   readonly requestHeaders: number;
   /** The time for a whole request. */
   readonly request: number;
@@ -36,7 +38,8 @@ export interface GatewayLimits {
   readonly inFlight: { readonly ofAddress: number; readonly ofSubject: number };
   readonly times: ConnectionTimes;
   /**
-   * Milliseconds for which auth's last answer stays valid while auth is silent. After that nothing is served.
+   * Milliseconds for which auth’s last answer stays valid while auth is silent. After that nothing is served, not even
+   * what anonymous may pull, because the policy comes from auth too and may have changed.
    */
   readonly authSilence: number;
   /**
@@ -73,6 +76,8 @@ export const GATEWAY_LIMITS: GatewayLimits = {
   },
   times: {
     handshake: 10_000,
+    // A balancer writes it with its first packet.
+    proxyHeader: 5_000,
     requestHeaders: 15_000,
     request: 30_000,
     // This is longer than the 120 s for which BuildKit keeps a connection, because the client should close

@@ -1,6 +1,16 @@
-/** Runs one task a key at a time: whoever asks for a key whose task is under way gets the same promise. */
+import { NobodyWaits, throwIfNobodyWaits, Waiters } from './waiters.ts';
+
+interface Flight<T> {
+  readonly result: Promise<T>;
+  readonly waiters: Waiters;
+}
+
+/**
+ * Runs one task a key at a time: whoever asks for a key whose task is under way gets its result. The task goes on as long as
+ * one of them waits for it.
+ */
 export class SingleFlight<T> {
-  readonly #running = new Map<string, Promise<T>>();
+  readonly #running = new Map<string, Flight<T>>();
 
   isRunning(key: string): boolean {
     return this.#running.has(key);
@@ -8,9 +18,26 @@ export class SingleFlight<T> {
 
   run(key: string, task: () => Promise<T>): Promise<T> {
     const running = this.#running.get(key);
-    if (running !== undefined) return running;
-    const started = task().finally(() => this.#running.delete(key));
-    this.#running.set(key, started);
-    return started;
+    return running === undefined ? this.#start(key, task) : this.#join(key, running, task);
+  }
+
+  #start(key: string, task: () => Promise<T>): Promise<T> {
+    const waiters = new Waiters();
+    waiters.join();
+    const result = waiters.run(task).finally(() => this.#running.delete(key));
+    this.#running.set(key, { result, waiters });
+    return result;
+  }
+
+  async #join(key: string, { result, waiters }: Flight<T>, task: () => Promise<T>): Promise<T> {
+    waiters.join();
+    try {
+      return await result;
+    } catch (error) {
+      if (!(error instanceof NobodyWaits)) throw error;
+      // It was given up just before this caller joined.
+      throwIfNobodyWaits();
+      return this.run(key, task);
+    }
   }
 }

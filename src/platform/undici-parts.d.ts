@@ -3,6 +3,10 @@ declare module 'undici/lib/api/index.js' {
   const api: object;
   export = api;
 }
+declare module 'undici/lib/core/connect.js' {
+  import { buildConnector } from 'undici';
+  export = buildConnector;
+}
 declare module 'undici/lib/core/errors.js' {
   import { errors } from 'undici';
   export = errors;

@@ -4,6 +4,7 @@
  */
 import type * as undici from 'undici';
 import api from 'undici/lib/api/index.js';
+import connect from 'undici/lib/core/connect.js';
 import errorClasses from 'undici/lib/core/errors.js';
 import agent from 'undici/lib/dispatcher/agent.js';
 import dispatcher from 'undici/lib/dispatcher/dispatcher.js';
@@ -16,4 +17,7 @@ export const Agent: typeof undici.Agent = agent;
 export type Agent = undici.Agent;
 export const Pool: typeof undici.Pool = pool;
 export type Pool = undici.Pool;
+/** Opens connections as undici does by itself. */
+export const buildConnector: typeof undici.buildConnector = connect;
+export type Connector = undici.buildConnector.connector;
 export const errors: typeof undici.errors = errorClasses;

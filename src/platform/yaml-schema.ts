@@ -112,17 +112,19 @@ function faultsOf(issue: z.core.$ZodIssue, yaml: YamlDocument, mend: string): Fa
     const hints = issue.message.split('\n');
     return issue.keys.map((key, index) => {
       const path = [...issue.path, key];
+      const { keys, of } = placeOf(path, yaml.data);
       // What does not look like a key can be a piece of a secret that a comma or a colon has split.
-      const name = /^[\w-]{1,40}$/.test(key) ? writePath(path) : `${writePath(issue.path)}…`;
-      return yaml.faultAt(path, `unknown key "${name}"; ${hints[index]}`, 'key');
+      const shown = /^[\w-]{1,40}$/.test(key) ? keys.join('.') : `${keys.slice(0, -1).join('.')}…`;
+      return yaml.faultAt(path, `unknown key "${shown}"${of}; ${hints[index]}`, 'key');
     });
   }
   const path = pathInText(yaml.data, issue.path);
   const found = valueAt(yaml.data, path);
-  const where = writePath(path);
+  const { keys, of } = placeOf(path, yaml.data);
+  const where = keys.length === 0 ? of.slice(OF.length) : `${keys.join('.')}${of}`;
   const message =
     found === undefined
-      ? `"${where}" is missing; expected ${issue.message}`
+      ? `"${keys.join('.')}"${of} is missing; expected ${issue.message}`
       : `${where === '' ? '' : `${where}: `}found ${show(found, path)}, expected ${issue.message}${isSecret(path) ? '' : mend}`;
   return [yaml.faultAt(path, message)];
 }
@@ -205,11 +207,33 @@ function pathInText(data: unknown, path: readonly PropertyKey[]): readonly Prope
   return path.at(-1) === 0 && !Array.isArray(valueAt(data, parent)) ? parent : path;
 }
 
-function writePath(path: readonly PropertyKey[]): string {
-  return path
-    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
-    .join('')
-    .replace(/^\./, '');
+const OF = ' of ';
+/** What may be repeated of an id. */
+const ID = /^[\w.-]{1,64}$/;
+
+/**
+ * Describes a path as people find it: its last keys, and the entry of a list that they are of. A rule has an id, and other entries
+ * are counted from 1.
+ */
+function placeOf(
+  path: readonly PropertyKey[],
+  data: unknown,
+): { readonly keys: readonly string[]; readonly of: string } {
+  let keys: string[] = [];
+  let of = '';
+  for (const [depth, key] of path.entries()) {
+    if (typeof key !== 'number') {
+      keys.push(String(key));
+      continue;
+    }
+    const { id } = (valueAt(data, path.slice(0, depth + 1)) ?? {}) as { readonly id?: unknown };
+    of =
+      typeof id === 'string' && ID.test(id)
+        ? `${OF}rule "${id}"`
+        : `${OF}entry ${key + 1}${keys.length === 0 ? '' : OF}${keys.join('.')}${of}`;
+    keys = [];
+  }
+  return { keys, of };
 }
 
 function valueAt(data: unknown, path: readonly PropertyKey[]): unknown {
@@ -217,7 +241,7 @@ function valueAt(data: unknown, path: readonly PropertyKey[]): unknown {
 }
 
 function isSecret(path: readonly PropertyKey[]): boolean {
-  return path.at(-1) === 'password';
+  return path.at(-1) === 'password' || path.at(-1) === 'proxy';
 }
 
 /** What was found, short; nothing at all of a value under a key that can hold a secret. */
@@ -226,6 +250,7 @@ function show(value: unknown, path: readonly PropertyKey[]): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a map';
   if (isSecret(path)) return 'something else';
-  const text = JSON.stringify(value);
+  // A URL may have a password in it.
+  const text = JSON.stringify(value).replace(/(\/\/[^/:@]*):[^/@]*@/, '$1:…@');
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

@@ -23,7 +23,7 @@ export type Login = Readonly<z.output<typeof LOGIN>>;
 
 export const AUTHENTICATE = z.strictObject({
   login: LOGIN,
-  /** The address of the TCP peer. */
+  /** The client's, as the gateway decided it. */
   address: z.string(),
   /** True if the login may belong to another registry. Its failure then counts against nobody. */
   isStray: z.boolean(),
@@ -44,7 +44,7 @@ export const TOKEN_REQUEST = z.strictObject({
   /** Whom the client certificate names that the gateway has verified, for auth sees no connection; null: there is none. */
   certificate: IDENTITY.extend({ subject: z.string().startsWith('cert:') }).nullable(),
   scopes: z.array(z.string()).readonly(),
-  /** The TCP peer's. */
+  /** The client's, as the gateway decided it. */
   address: z.string(),
 });
 export type TokenRequest = Readonly<z.output<typeof TOKEN_REQUEST>>;

@@ -55,35 +55,58 @@ export interface UpstreamChallenge {
   readonly parameters: ReadonlyMap<string, string>;
 }
 
-const SCHEME = /[ \t]*(bearer|basic)(?![\w-])/iy;
-const KEY = /[a-z0-9_-]+/iy;
+const NAME = /[^\s",=]+/y;
 const BARE = /[^\s",]+/y;
 const SPACE = /[ \t]*/y;
 const SEPARATORS = /[ \t,]*/y;
 
+/** The best of an upstream's challenges: a token is worth more than the credential itself at each request. */
+export function readChallenge(headers: string | readonly string[]): UpstreamChallenge | undefined {
+  const challenges = readChallenges(headers);
+  return challenges.find(({ scheme }) => scheme === 'bearer') ?? challenges[0];
+}
+
+/** All challenges of the schemes that are known here, in all headers, in their order. */
+export function readChallenges(headers: string | readonly string[]): readonly UpstreamChallenge[] {
+  return [headers].flat().flatMap((header) => [...challengesIn(header)].filter(isKnown));
+}
+
+interface ReadChallenge {
+  readonly scheme: string;
+  readonly parameters: Map<string, string>;
+}
+
+function isKnown(challenge: ReadChallenge): challenge is ReadChallenge & UpstreamChallenge {
+  return isKnownScheme(challenge.scheme);
+}
+
+function isKnownScheme(scheme: string): scheme is UpstreamChallenge['scheme'] {
+  return scheme === 'bearer' || scheme === 'basic';
+}
+
 /**
- * An upstream's challenge. Only the first is read: a registry that means several sends the best one first. Each expression is
- * tried at one position and repeats one class of characters, so that reading takes time in proportion to the header's length.
+ * The challenges of one header. Each expression is tried at one position and repeats one class of characters, so that reading
+ * takes time in proportion to the header's length. A name without a value begins another challenge if a comma stands before it
+ * or its scheme is known; else it is the rest of a value that should stand in quotes.
  */
-export function readChallenge(header: string): UpstreamChallenge | undefined {
+function challengesIn(header: string): readonly ReadChallenge[] {
   const reader = new HeaderReader(header);
-  const scheme = reader.take(SCHEME)?.trim().toLowerCase();
-  if (scheme !== 'bearer' && scheme !== 'basic') return undefined;
-  const parameters = new Map<string, string>();
+  const challenges: ReadChallenge[] = [];
   while (!reader.isAtEnd) {
-    reader.take(SEPARATORS);
-    const name = reader.take(KEY)?.toLowerCase();
-    reader.take(SPACE);
-    if (name === undefined || !reader.skip('=')) {
-      // This is the name of another scheme, or rubbish, and not a parameter.
-      if (name === undefined) reader.skipOne();
+    const before = reader.take(SEPARATORS) ?? '';
+    const name = reader.take(NAME)?.toLowerCase();
+    if (name === undefined) {
+      reader.skipValue();
       continue;
     }
-    reader.take(SPACE);
-    const value = reader.takeQuoted() ?? reader.take(BARE) ?? '';
-    if (!parameters.has(name)) parameters.set(name, value);
+    const value = reader.takeValue();
+    const current = challenges.at(-1);
+    if (value !== undefined) {
+      if (current?.parameters.has(name) === false) current.parameters.set(name, value);
+    } else if (current === undefined || before.includes(',') || isKnownScheme(name))
+      challenges.push({ scheme: name, parameters: new Map() });
   }
-  return { scheme, parameters };
+  return challenges;
 }
 
 /** Reads a header from its beginning to its end. */
@@ -113,15 +136,24 @@ class HeaderReader {
     return isThere;
   }
 
-  skipOne(): void {
-    this.#at++;
+  /** Takes the value of a parameter, if the reader is behind a name that has one. */
+  takeValue(): string | undefined {
+    this.take(SPACE);
+    if (!this.skip('=')) return undefined;
+    this.take(SPACE);
+    return this.#takeQuoted() ?? this.take(BARE) ?? '';
+  }
+
+  /** Skips a quoted string, or one character, that stands where no name is. */
+  skipValue(): void {
+    if (this.#takeQuoted() === undefined) this.#at++;
   }
 
   /**
    * Takes a quoted string without its quotes and escapes (RFC 9110 §5.6.4). A string without an end takes the
    * rest of the header.
    */
-  takeQuoted(): string | undefined {
+  #takeQuoted(): string | undefined {
     if (!this.skip('"')) return undefined;
     const characters: string[] = [];
     while (!this.isAtEnd && !this.skip('"')) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { parseNetwork } from '../../src/access/network.ts';
+import { parseNetwork } from '../../src/platform/network.ts';
 import { addresses, networks } from './arbitrary-policy.ts';
 import { isIn } from './oracle.ts';
 

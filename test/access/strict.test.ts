@@ -25,7 +25,7 @@ test('what YAML reads otherwise than its author is said with the text and a mend
       /found 1.2, expected a tag.*; to mean a text, quote it: "1.20"/,
     ],
     ['{ pull: library/x, to: true }', /found true, expected a user.*; to mean a text, quote it: "true"/],
-    ['{ pull: library/x, to: }', /"allow\[0\].to" is missing|found nothing, expected a user/],
+    ['{ pull: library/x, to: }', /"to" of entry 1 of allow is missing|found nothing, expected a user/],
     ['{ pull: library/x, to: [] }', /expected at least one entry/],
     ['{ pull: library/x, to: ana, to: bo }', /this key stands here twice/],
   ] as const) {

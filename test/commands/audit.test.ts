@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { showAudit } from '../../src/commands/audit.ts';
-import { run } from './support/terminal.ts';
+import { run, withoutPadding } from './support/terminal.ts';
 
 const AT = new Date(Date.now() - 3_600_000).toISOString();
 const BEFORE = new Date(Date.now() - 48 * 3_600_000).toISOString();
@@ -56,6 +56,8 @@ const LINES = [
   { ...common, action: 'token', subject: 'anonymous', decision: 'deny', status: 401 },
 ];
 
+const HEADING = 'TIME  DECISION  STATUS  SUBJECT  FROM  ACTION  IMAGE  DETAILS';
+
 let home: string;
 
 beforeEach(async () => {
@@ -75,16 +77,17 @@ const audit = (options: object = {}) =>
 test('the record is read line by line, and what is wanted of it is printed', async () => {
   const all = await audit();
   assert.equal(
-    all.stdout,
+    withoutPadding(all.stdout),
     [
-      `${AT}  allow  200  user:ana  from 10.1.1.1  pull  docker.io/library/nginx:1.29  rule base  hit  528 bytes  1 ms`,
-      `${AT}  deny   403  cert:node-7  from 10.1.1.1  pull  docker.io/library/nginx:latest  rule pinned  1 ms`,
-      `${AT}  allow  200  user:ana  from 10.1.1.1  pull  docker.io/acme/pay@${DIGEST}  rule pay  fill  9 bytes  1 ms`,
-      `${AT}  deny   401  anonymous  from 10.1.1.1  token  1 ms`,
+      HEADING,
+      `${AT}  allow  200  user:ana  10.1.1.1  pull  docker.io/library/nginx:1.29  rule base  hit  528 bytes  1 ms`,
+      `${AT}  deny  403  cert:node-7  10.1.1.1  pull  docker.io/library/nginx:latest  rule pinned  1 ms`,
+      `${AT}  allow  200  user:ana  10.1.1.1  pull  docker.io/acme/pay@${DIGEST}  rule pay  fill  9 bytes  1 ms`,
+      `${AT}  deny  401  anonymous  10.1.1.1  token  -  1 ms`,
       '',
     ].join('\n'),
   );
-  const count = async (options: object) => (await audit(options)).stdout.split('\n').length - 1;
+  const count = async (options: object) => (await audit(options)).stdout.split('\n').length - 2;
   assert.equal(await count({ subject: 'ana' }), 2);
   assert.equal(await count({ subject: 'cert:node-7' }), 1);
   assert.equal(await count({ repository: 'nginx' }), 2);
@@ -110,19 +113,22 @@ test('lines that stand for others are printed as what they are', async () => {
   ];
   for (const requests of [false, true]) {
     const printed = (await audit({ requests })).stdout.trim().split('\n');
-    assert.deepEqual(printed.slice(0, 3), lines);
-    assert.equal(printed.length, 4);
+    assert.deepEqual(printed.slice(1, 4), lines);
+    assert.equal(printed.length, 5);
   }
   const json = (await audit({ json: true, subject: 'anonymous' })).stdout.trim().split('\n');
   assert.deepEqual(json, texts.slice(0, 3));
-  assert.equal((await audit({ repository: 'nginx:latest' })).stdout, `${lines[2]}\n`);
+  assert.equal((await audit({ repository: 'nginx:latest' })).stdout.split('\n')[1], lines[2]);
 });
 
 test('no record yet is none; and what cannot be wanted is bad usage', async () => {
   const wrong = await audit({ since: 'ever', subject: 'group:x', repository: 'A:b:c' });
   assert.deepEqual([wrong.code, wrong.stderr.split('\n').length - 1], [2, 3]);
   await rm(path.join(home, 'state/audit.log'));
-  assert.deepEqual(await audit(), { code: 0, stdout: '', stderr: '' });
+  const none = await audit();
+  assert.deepEqual([none.code, none.stderr], [0, '']);
+  assert.match(none.stdout, /^nothing that matches was audited since \S+Z \(.*audit\.log\)\n$/);
+  assert.equal((await audit({ json: true })).stdout, '');
 });
 
 /** A request of a pull of nginx:1.29, `seconds` after AT. */
@@ -145,20 +151,23 @@ test('a pull is one line, and its requests are what --requests and --json print'
   const texts = lines.map((line) => JSON.stringify(line));
   await writeFile(path.join(home, 'state/audit.log'), `${texts.join('\n')}\n`);
   const at = (seconds: number) => new Date(Date.parse(AT) + seconds * 1000).toISOString();
-  const nginx = 'user:ana  from 10.1.1.1  pull  docker.io/library/nginx';
+  const nginx = 'user:ana  10.1.1.1  pull  docker.io/library/nginx';
   assert.equal(
-    (await audit()).stdout,
+    withoutPadding((await audit()).stdout),
     [
+      HEADING,
       `${AT}  allow  200  ${nginx}:1.29  rule base  revalidated+fill+joined  5000 bytes  3 requests  3 upstream  1 counted  3.5 s`,
       `${at(0.2)}  allow  200  ${nginx}:1.28  rule base  hit  0 bytes  0 upstream  1 ms`,
       `${at(3000)}  allow  502  ${nginx}@${DIGEST}  rule base  0 bytes  0 upstream  1.2 s`,
       '',
     ].join('\n'),
   );
-  const requests = (await audit({ requests: true })).stdout.trim().split('\n');
-  assert.equal(requests.length, 5);
+  const requests = withoutPadding((await audit({ requests: true })).stdout)
+    .trim()
+    .split('\n');
+  assert.equal(requests.length, 6);
   assert.equal(
-    requests[2],
+    requests[3],
     `${at(0.5)}  allow  200  ${nginx}@${DIGEST}  rule base  fill  500 bytes  2 upstream  1 counted  1 ms`,
   );
   // What follows the tag does not name it.
@@ -189,4 +198,33 @@ test('what was rotated is read too, as far as it was written to since then', asy
       .map((text) => JSON.parse(text).subject);
   assert.deepEqual(await subjects('24h'), ['user:zipped', 'user:one', 'user:now']);
   assert.deepEqual(await subjects('3d'), ['user:old', 'user:zipped', 'user:before', 'user:one', 'user:now']);
+});
+
+test('days and times bound what is printed: a day from its beginning, and to its end', async () => {
+  const line = (time: string) => JSON.stringify({ ...LINES[1], time });
+  const times = ['2026-10-31T23:59:59.999Z', '2026-11-01T00:00:00.000Z', '2026-11-02T23:59:59.999Z'];
+  await writeFile(path.join(home, 'state/audit.log'), `${[...times, AT].map(line).join('\n')}\n`);
+  const printed = async (options: object) => {
+    const { stdout } = await audit({ json: true, ...options });
+    return stdout.split('\n').flatMap((text) => (text === '' ? [] : [JSON.parse(text).time]));
+  };
+  const [first, second, third] = times;
+  assert.deepEqual(await printed({ since: '2026-11-01' }), [second, third, AT]);
+  assert.deepEqual(await printed({ since: '2026-10-01', until: '2026-10-31' }), [first]);
+  assert.deepEqual(await printed({ since: '2026-10-01', until: '2026-11-02' }), times);
+  assert.deepEqual(await printed({ since: '2026-11-01T00:00:00Z', until: '2026-11-02T00:00:00Z' }), [second]);
+  assert.deepEqual(await printed({ since: '24h', until: '1m' }), [AT]);
+  assert.deepEqual(await printed({ since: '24h', until: '2h' }), []);
+  for (const [options, message] of [
+    [
+      { since: 'ever' },
+      /^hubgate: --since "ever" is neither a duration such as 24h nor a time: write 2026-11-01/,
+    ],
+    [{ until: '2026-11-31' }, /^hubgate: --until "2026-11-31" is neither/],
+    [{ since: '2026-11-02', until: '2026-11-01' }, /^hubgate: --until is not later than --since\n$/],
+  ] as const) {
+    const { code, stderr } = await audit(options);
+    assert.equal(code, 2);
+    assert.match(stderr, message);
+  }
 });

@@ -54,7 +54,10 @@ test('users are added, listed, given another password and removed', async () => 
     stderr: '',
   });
   assert.equal((await run(['user', 'add', 'jin', '--password-stdin'], { stdin: 'another-one' })).code, 0);
-  assert.equal((await run(['user', 'list'])).stdout, 'ana\njin\n');
+  assert.equal(
+    (await run(['user', 'list'])).stdout,
+    'NAME  KIND    STATE\nana   person  active\njin   person  active\n',
+  );
   assert.deepEqual(JSON.parse((await run(['user', 'list', '--json'])).stdout), [
     { name: 'ana', service: false, disabled: false },
     { name: 'jin', service: false, disabled: false },
@@ -66,7 +69,7 @@ test('users are added, listed, given another password and removed', async () => 
   );
   assert.notEqual(await readFile(path.join(home, 'config/users.yaml'), 'utf8'), before);
   assert.equal((await run(['user', 'remove', 'ana'])).code, 0);
-  assert.equal((await run(['user', 'list'])).stdout, 'jin\n');
+  assert.equal((await run(['user', 'list'])).stdout, 'NAME  KIND    STATE\njin   person  active\n');
   assert.ok(!before.includes('s3cret'));
 });
 
@@ -208,7 +211,7 @@ test('a first start makes what is missing and shows a password once; a second ke
   assert.deepEqual([stats.blobs, stats.repositories, stats.unwritten], [1, 1, 0]);
   assert.match(
     (await run(['cache', 'list'])).stdout,
-    /^docker\.io\/library\/alpine {2}public {2}tags: 1 {2}digests: 1\n$/,
+    /^REPOSITORY +VISIBILITY {2}TAGS {2}DIGESTS\ndocker\.io\/library\/alpine {2}public {6}1 {5}1\n$/,
   );
   const upstream = await run(['upstream']);
   assert.equal(upstream.code, 0, upstream.stderr);

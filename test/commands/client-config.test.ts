@@ -90,7 +90,10 @@ async function issued() {
 
 const HOST = 'mirror.corp:8443';
 const URL_OF_MIRROR = `https://${HOST}`;
-const NODES = ['dockerd', 'containerd', 'podman', 'cri-o', 'buildkit', 'skopeo'];
+const NODES = [
+  ...['dockerd', 'containerd', 'podman', 'cri-o', 'buildkit', 'skopeo'],
+  ...['k3s', 'rke2', 'k3d', 'kind', 'minikube', 'talos'],
+];
 
 test('hosts.toml shows the node’s certificate to the mirror, and asks the registry after it, or with --strict nobody', async () => {
   await configure(`server: { url: "${URL_OF_MIRROR}" }\nupstreams: { ghcr.io: }`);
@@ -222,7 +225,7 @@ test('where a client cannot be strict, it says so, and what to block', async () 
     const open = (await list(client, 'node-7')).notes.fallback?.join(' ') ?? '';
     const strict = (await list(client, 'node-7', { strict: true })).notes.fallback?.join(' ') ?? '';
     assert.match(open, /block registry-1\.docker\.io and auth\.docker\.io/, client);
-    const cannot = ['dockerd', 'buildkit'].includes(client);
+    const cannot = ['dockerd', 'buildkit', 'minikube'].includes(client);
     assert.equal(/block registry-1\.docker\.io/.test(strict), cannot, `${client}: ${strict}`);
   }
 });

@@ -94,7 +94,21 @@ proxy:
   assert.match(stdout, /^# - REGISTRY_PROXY_REMOTEURL, /m);
 });
 
-test('one with TLS, htpasswd and client certificates, all of which is carried over', async () => {
+test('the path of the upstream is carried over', async () => {
+  const { stdout, config } = await migrated(`
+version: 0.1
+storage: { filesystem: { rootdirectory: /var/lib/registry } }
+proxy: { remoteurl: "https://harbor.corp.example/v2/dockerhub-proxy/" }
+`);
+  const { url } = config.upstreams.find(({ host }) => host === 'harbor.corp.example') ?? assert.fail();
+  assert.equal(url, 'https://harbor.corp.example/v2/dockerhub-proxy');
+  assert.match(
+    stdout,
+    /write docker\.io for .*, with url: https:\/\/harbor\.corp\.example\/v2\/dockerhub-proxy$/m,
+  );
+});
+
+test('one with TLS and htpasswd, all of which is carried over', async () => {
   const [certificate, key] = [path.join(home, 'mirror.crt'), path.join(home, 'mirror.key')];
   const altNames = [{ type: 2, value: 'mirror.corp' }];
   const pair = makeAuthority('corp').issue({
@@ -116,7 +130,6 @@ http:
   tls:
     certificate: ${certificate}
     key: ${key}
-    clientcas: [/etc/tls/one.pem, /etc/tls/two.pem]
     minimumtls: tls1.2
   debug: { addr: "127.0.0.1:5001", prometheus: { enabled: true, path: /metrics } }
 proxy: { remoteurl: "https://index.docker.io", ttl: 0 }
@@ -125,17 +138,46 @@ proxy: { remoteurl: "https://index.docker.io", ttl: 0 }
   assert.equal(config.server.url, 'https://mirror.corp');
   assert.deepEqual(config.server.listen, { host: '0.0.0.0', port: 443 });
   assert.deepEqual(config.server.admin, { host: '127.0.0.1', port: 5001 });
-  assert.deepEqual(config.tls, {
-    certificate,
-    key,
-    clientCa: path.join(home, 'certs/client-ca.pem'),
-  });
+  assert.deepEqual(config.tls, { certificate, key });
   assert.deepEqual([config.log.level, config.log.format], ['debug', 'json']);
   assert.equal(config.cache.unusedFor, 0);
   assert.equal(hub(config)?.url, 'https://registry-1.docker.io');
   assert.match(stdout, /hubgate user import \/auth\/htpasswd takes its users over/);
-  assert.match(stdout, /cat \/etc\/tls\/one\.pem \/etc\/tls\/two\.pem > certs\/client-ca\.pem/);
   assert.match(stdout, /whoever logs in may pull what is public\. .*add private: true/);
+});
+
+const CLIENT_CAS = 'clientcas: [/etc/tls/one.pem, /etc/tls/two.pem]';
+
+test('a certificate that is all that clients need there is all that they need here', async () => {
+  const { stdout, config } = await migrated(
+    `version: 0.1\nhttp: { host: "https://mirror.corp", tls: { ${CLIENT_CAS} } }\nproxy: { remoteurl: "https://index.docker.io" }\n`,
+  );
+  assert.equal(config.tls.clientCa, path.join(home, 'certs/client-ca.pem'));
+  assert.match(stdout, /cat \/etc\/tls\/one\.pem \/etc\/tls\/two\.pem > certs\/client-ca\.pem/);
+  assert.match(stdout, /^# - access\.yaml: that registry is open to everybody with a certificate\./m);
+  assert.doesNotMatch(stdout, /to: anonymous/);
+});
+
+test('a certificate that does not replace a login there does not replace it here', async () => {
+  for (const auth of [
+    'htpasswd: { realm: mirror, path: /auth/htpasswd }',
+    'token: { realm: "https://a.corp" }',
+  ])
+    for (const mode of [
+      '',
+      ', clientauth: require-and-verify-client-cert',
+      ', clientauth: verify-client-cert-if-given',
+    ]) {
+      const { code, stdout, config } = await migrated(
+        `version: 0.1\nauth: { ${auth} }\nhttp: { host: "https://mirror.corp", tls: { ${CLIENT_CAS}${mode} } }\nproxy: { remoteurl: "https://index.docker.io" }\n`,
+      );
+      assert.equal(code, 1);
+      assert.equal(config.tls.clientCa, undefined);
+      assert.match(stdout, /^# - http\.tls\.clientcas is left out: there, a client needs a login as well/m);
+      const isCertificateWanted = !mode.includes('if-given');
+      assert.equal(stdout.includes('# - auth: there, a login needs a certificate too'), isCertificateWanted);
+      assert.doesNotMatch(stdout, /is cert:NAME in access\.yaml/);
+    }
 });
 
 test('one of another registry, on an object store, with what has no equal', async () => {
@@ -209,12 +251,16 @@ test('nothing of somebody else’s file can end a comment, and what our keys do 
 
 test('names of files are single words of the lines that are to be pasted', async () => {
   const file = path.join(home, 'config.yml');
-  const http = 'http: { tls: { clientcas: ["/a; rm -rf b", /etc/two.pem] } }';
-  await writeFile(
-    file,
-    `version: 0.1\n${http}\nauth: { htpasswd: { path: "$(touch x)" } }\nproxy: { remoteurl: "https://index.docker.io" }\n`,
+  const printed = async (setting: string) => {
+    await writeFile(file, `version: 0.1\n${setting}\nproxy: { remoteurl: "https://index.docker.io" }\n`);
+    return (await run((terminal) => migrate(file, terminal))).stdout;
+  };
+  assert.match(
+    await printed('http: { tls: { clientcas: ["/a; rm -rf b", /etc/two.pem] } }'),
+    /cat '\/a; rm -rf b' \/etc\/two\.pem > certs\/client-ca\.pem/,
   );
-  const { stdout } = await run((terminal) => migrate(file, terminal));
-  assert.match(stdout, /cat '\/a; rm -rf b' \/etc\/two\.pem > certs\/client-ca\.pem/);
-  assert.match(stdout, /hubgate user import '\$\(touch x\)' takes/);
+  assert.match(
+    await printed('auth: { htpasswd: { path: "$(touch x)" } }'),
+    /hubgate user import '\$\(touch x\)' takes/,
+  );
 });

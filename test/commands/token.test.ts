@@ -39,7 +39,9 @@ test('a token is made, listed without its secret, and revoked', async () => {
   const text = await run((terminal) => listTokens({ home, json: false }, terminal));
   assert.match(
     text.stdout,
-    new RegExp(`^${made.id} {2}token {2}ci-pay {2}expires: .* {2}last used: never\n$`),
+    new RegExp(
+      `^ID .*\n${made.id} {2}token {2}ci-pay {2}\\S+Z {2}never +- +pull docker.io/acme/\\*\\*; from 10.0.0.0/8\n$`,
+    ),
   );
   const revoke = () => run((terminal) => revokeToken(made.id, { home }, terminal));
   assert.equal((await revoke()).code, 0);

@@ -61,13 +61,19 @@ test('users are disabled and enabled, and the list says so', async () => {
   await user('add', 'ana', '--password-stdin');
   await user('add', 'ci', '--service');
   for (const name of ['ana', 'ci', 'ana']) assert.equal((await user('disable', name)).code, 0);
-  assert.equal((await user('list')).stdout, 'ana  disabled\nci  service  disabled\n');
+  assert.equal(
+    (await user('list')).stdout,
+    'NAME  KIND     STATE\nana   person   disabled\nci    service  disabled\n',
+  );
   assert.deepEqual(await listed(), [
     { name: 'ana', service: false, disabled: true },
     { name: 'ci', service: true, disabled: true },
   ]);
   assert.equal((await user('enable', 'ana')).code, 0);
-  assert.equal((await user('list')).stdout, 'ana\nci  service  disabled\n');
+  assert.equal(
+    (await user('list')).stdout,
+    'NAME  KIND     STATE\nana   person   active\nci    service  disabled\n',
+  );
   for (const verb of ['disable', 'enable']) {
     const refused = await user(verb, 'bo');
     assert.deepEqual([refused.code, refused.stderr], [1, 'hubgate: there is no user bo\n']);

@@ -3,7 +3,8 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import type { Config } from '../../src/config/config.ts';
+import { type Config, settingsFor } from '../../src/config/config.ts';
+import { describeEgress } from '../../src/config/egress.ts';
 import type { Environment } from '../../src/config/environment.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { formatFault } from '../../src/platform/fault.ts';
@@ -93,6 +94,20 @@ cache: { tagFreshness: 0, staleIfError: 12h, maxSize: 512MiB, unusedFor: 0 }
   assert.equal(config.cache.unusedFor, 0);
 });
 
+test('balancers are networks and addresses, and none is the default', async () => {
+  const { server } = await configOf(
+    'server: { proxyProtocol: [10.0.0.0/24, "2001:db8::5"], trustedProxies: ["::1"] }',
+  );
+  assert.deepEqual(server.proxyProtocol, ['10.0.0.0/24', '2001:db8::5']);
+  assert.deepEqual(server.trustedProxies, ['::1']);
+  const { server: usual } = await configOf('');
+  assert.deepEqual([usual.proxyProtocol, usual.trustedProxies], [[], []]);
+  assert.deepEqual(await faultsOf('server: { proxyProtocol: [10.0.0.0/33], trustedProxies: balancer }'), [
+    'config/hubgate.yaml:1:27: entry 1 of server.proxyProtocol: found "10.0.0.0/33", expected a network such as 10.0.0.0/24, or an address',
+    'config/hubgate.yaml:1:57: server.trustedProxies: found "balancer", expected a list of networks and addresses, such as [10.0.0.0/24, 192.0.2.7]',
+  ]);
+});
+
 test('every scalar can be set from the environment, which then is what a fault names', async () => {
   const config = await configOf('cache: { tagFreshness: 5m }', {
     HUBGATE_CACHE_TAG_FRESHNESS: '30s',
@@ -154,7 +169,7 @@ token: { lifetime: 1h }
 `),
     [
       'config/hubgate.yaml:1:16: server.url: found "http://mirror.corp", expected the address that clients type, such as https://mirror.corp; write https://mirror.corp',
-      'config/hubgate.yaml:1:38: unknown key "server.port"; known here: url, names, listen, admin, catalog, workers',
+      'config/hubgate.yaml:1:38: unknown key "server.port"; known here: url, names, listen, admin, proxyProtocol, trustedProxies, catalog, workers',
       'config/hubgate.yaml:3:46: the secret file cannot be read: there is no such file',
       'config/hubgate.yaml:4:12: a username needs exactly one of passwordFile and password, and these need a username',
       'config/hubgate.yaml:4:19: http://ghcr.io would be asked without TLS; use https, or say "insecure: true"',
@@ -186,6 +201,122 @@ test('an upstream without TLS is accepted on loopback, or where the file says th
     await faultsOf('upstreams: { docker.io: { url: "http://10.0.0.1:5000", insecure: true } }'),
     [],
   );
+});
+
+test('an upstream may be below a path, and what cannot be one is named', async () => {
+  const urlOf = async (url: string) =>
+    (await configOf(`upstreams: { docker.io: { url: "${url}" } }`)).upstreams[0]?.url;
+  assert.equal(await urlOf('https://harbor.corp/v2/hub/'), 'https://harbor.corp/v2/hub');
+  assert.equal(await urlOf('https://harbor.corp/'), 'https://harbor.corp');
+  const wrong = [
+    ['https://harbor.corp/a%2fb', /; "a%2fb" cannot be a part of its path/],
+    ['https://harbor.corp/hub?x=1', /; nothing follows its path/],
+    ['https://u:p@harbor.corp', /; a login has keys of its own/],
+    ['ftp://x.corp', /expected the address of a registry, such as \S+ or \S+;/],
+  ] as const;
+  for (const [url, reason] of wrong) {
+    const faults = await faultsOf(`upstreams: { docker.io: { url: "${url}" } }`);
+    assert.match(faults.join('\n'), reason);
+  }
+});
+
+test('the authorities and token services of an upstream are read, and their faults have a place', async () => {
+  const file = path.join(directory, 'corp-ca.crt');
+  await writeFile(file, makeAuthority('corp').cert);
+  const services = 'tokenServices: ["https://login.other.example"]';
+  const config = await configOf(`upstreams: { r.corp: { ca: corp-ca.crt, ${services} } }`);
+  const { ca, tokenServices } = config.upstreams.find(({ host }) => host === 'r.corp') ?? assert.fail();
+  assert.deepEqual({ ca, tokenServices }, { ca: file, tokenServices: ['https://login.other.example'] });
+  const faults = await faultsOf(
+    'upstreams:\n  r.corp: { ca: nowhere.crt, tokenServices: ["http://login.other.example"] }\n',
+  );
+  assert.match(faults.join('\n'), /the file cannot be read: there is no such file/);
+  assert.match(faults.join('\n'), /login\.other\.example would be asked without TLS/);
+  assert.match(
+    (await faultsOf('upstreams: { r.corp: { tokenServices: ["https://a.example/token"] } }')).join('\n'),
+    /entry 1 of upstreams\.r\.corp\.tokenServices: .*expected a token service, such as/,
+  );
+});
+
+const PROXIES = {
+  https_proxy: 'http://low.corp:1',
+  HTTPS_PROXY: 'http://mirror:pr0xy-s3cret@proxy.corp:3128',
+  http_proxy: 'other.corp:8080',
+  NO_PROXY: '.corp, 10.0.0.0/8',
+};
+
+test('the proxy is that of hubgate.yaml, else that of the environment, in either case', async () => {
+  const login = { username: 'mirror', password: 'pr0xy-s3cret' };
+  const { egress } = await configOf('', PROXIES);
+  assert.deepEqual(egress, {
+    https: { url: 'http://proxy.corp:3128', login, setBy: 'HTTPS_PROXY' },
+    http: { url: 'http://other.corp:8080', setBy: 'http_proxy' },
+    noProxy: ['.corp', '10.0.0.0/8'],
+  });
+  assert.equal(
+    describeEgress(egress),
+    'http://proxy.corp:3128 (HTTPS_PROXY), for http:// http://other.corp:8080 (http_proxy), except for .corp, 10.0.0.0/8',
+  );
+  assert.deepEqual((await configOf('', { no_proxy: 'a b', HTTPS_PROXY: ' ' })).egress, {
+    noProxy: ['a', 'b'],
+  });
+  await writeFile(path.join(directory, 'proxy-password'), 's3cret', { mode: 0o600 });
+  const file =
+    'egress: { proxy: "https://p.corp", username: ana, passwordFile: proxy-password, noProxy: [] }';
+  const passwordFile = path.join(directory, 'proxy-password');
+  const proxy = {
+    url: 'https://p.corp',
+    setBy: 'egress.proxy',
+    login: { username: 'ana', passwordFile },
+  };
+  assert.deepEqual((await configOf(file, PROXIES)).egress, { https: proxy, http: proxy, noProxy: [] });
+});
+
+test('a proxy that cannot be used is a fault that names where it is set, and nothing of a password', async () => {
+  const wrong = [
+    [
+      '',
+      { HTTPS_PROXY: 'socks5://u:pr0xy-s3cret@p.corp' },
+      /^HTTPS_PROXY: it is not the address of an HTTP proxy/,
+    ],
+    [
+      'egress: { proxy: "socks5://u:pr0xy-s3cret@p.corp" }',
+      {},
+      /:1:18: egress\.proxy: found something else, expected/,
+    ],
+    ['egress: { proxy: p.corp, username: ana }', {}, /belong together/],
+    ['egress: { username: ana, passwordFile: x }', {}, /belong together/],
+    [
+      'egress: { proxy: "u:pr0xy-s3cret@p.corp", username: ana, passwordFile: x }',
+      {},
+      /a login in its address/,
+    ],
+    ['egress: { proxy: p.corp, username: ana, passwordFile: missing }', {}, /the secret file cannot be read/],
+    ['egress: { ca: missing }', {}, /the file cannot be read/],
+    [
+      'upstreams: { docker.io: { url: "https://u:pr0xy-s3cret@hub.corp" } }',
+      {},
+      /found "https:\/\/u:…@hub\.corp"/,
+    ],
+  ] as const;
+  for (const [text, environment, reason] of wrong) {
+    const faults = (await faultsOf(text, environment)).join('\n');
+    assert.match(faults, reason);
+    assert.doesNotMatch(faults, /pr0xy/);
+  }
+});
+
+test('invariant 5: what other roles than the core are given holds no credential, and no proxy that they need not have', async () => {
+  const issuer = 'federation: { ci: { issuer: "https://issuer.example", audience: m, subject: "${sub}" } }';
+  const upstream = 'upstreams: { docker.io: { username: acme, password: hub-s3cret } }';
+  const alone = await configOf(upstream, PROXIES);
+  const federated = await configOf(`${upstream}\n${issuer}`, PROXIES);
+  for (const role of ['auth', 'gateway'] as const) {
+    assert.doesNotMatch(JSON.stringify(settingsFor(role, alone)), /s3cret/);
+    assert.doesNotMatch(JSON.stringify(settingsFor(role, federated)), /hub-s3cret/);
+  }
+  assert.equal(settingsFor('auth', federated).egress, federated.egress);
+  assert.doesNotMatch(JSON.stringify(settingsFor('gateway', federated)), /s3cret/);
 });
 
 test('in front of an external core there is one upstream, and no credential here', async () => {

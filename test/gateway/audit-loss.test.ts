@@ -6,6 +6,7 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AuditLine, openAudit } from '../../src/gateway/audit/audit.ts';
+import type { ClientAddress } from '../../src/gateway/http/client-address.ts';
 import { AUDIT_ON_FULL } from '../../src/platform/audit-on-full.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { makeFullFifo } from '../support/full-fifo.ts';
@@ -18,7 +19,13 @@ import { type LoggedLine, testLog } from '../support/test-log.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const lineOf = (number: number): AuditLine => ({
-  ...{ action: 'pull', subject: 'user:ana', credential: 'pw_1', address: '10.1.1.1', method: 'GET' },
+  ...{
+    action: 'pull',
+    subject: 'user:ana',
+    credential: 'pw_1',
+    address: '10.1.1.1' as ClientAddress,
+    method: 'GET',
+  },
   ...{ repository: `docker.io/${'x'.repeat(200)}`, decision: 'allow', status: 200, milliseconds: number },
 });
 
@@ -210,11 +217,15 @@ test('with wait, requests wait for a file that is slow, and not for one that tak
   while (audit.state().waiting >= 2 * 2 ** 20) await reader.read(chunk);
   assert.equal(await waiting, true);
   // It takes nothing any more: soon nobody waits. What the pipe still takes leaves more than enough to wait for.
-  for (let number = 0; audit.state().waiting < 3 * 2 ** 20; number++) audit(lineOf(number));
+  let last = 1_000_000;
+  while (audit.state().waiting < 3 * 2 ** 20) audit(lineOf(++last));
   assert.ok(audit.admits() instanceof Promise);
   await waitFor(() => audit.admits() === true);
   assert.ok(audit.state().waiting > 2 * 2 ** 20);
-  while (audit.state().waiting > 0) await reader.read(chunk);
+  // A read of the empty pipe would wait for ever.
+  for (let text = ''; !text.includes(`"milliseconds":${last}}`); )
+    text = text.slice(-100) + chunk.toString('utf8', 0, (await reader.read(chunk)).bytesRead);
+  await waitFor(() => audit.state().waiting === 0);
   await audit[Symbol.asyncDispose]();
   assert.equal(audit.state().lost, 0);
 });

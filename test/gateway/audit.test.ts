@@ -7,7 +7,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { openAudit } from '../../src/gateway/audit/audit.ts';
-import { peerAddress } from '../../src/gateway/http/peer-address.ts';
+import { type ClientAddress, peerAddress } from '../../src/gateway/http/client-address.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf, indexOf, type TestImage } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
@@ -263,7 +263,7 @@ test('an IPv4 client has its IPv4 address everywhere, on a listener for both', a
     ['2001:db8::ffff:1', '2001:db8::ffff:1'],
     [undefined, ''],
   ])
-    assert.equal(peerAddress({ socket: { remoteAddress } } as never), address);
+    assert.equal(peerAddress({ remoteAddress } as never), address);
 });
 
 test('the record is opened anew when it was renamed, and no line is lost', async () => {
@@ -288,7 +288,12 @@ test('lines that are written while the record is opened anew are neither lost no
   const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-audit-'));
   const file = path.join(directory, 'audit.log');
   const audit = openAudit({ file, onFull: 'wait', log: testLog([]) });
-  const line = { action: 'token', subject: 'anonymous', address: '', method: 'GET' } as const;
+  const line = {
+    action: 'token',
+    subject: 'anonymous',
+    address: '' as ClientAddress,
+    method: 'GET',
+  } as const;
   let written = 0;
   for (let rotation = 0; rotation < 30; ) {
     for (let at = 0; at < 5; at++)
@@ -323,7 +328,13 @@ test('the record ends with the lines of its last turn; one that comes after that
   const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-audit-'));
   const file = path.join(directory, 'audit.log');
   const audit = openAudit({ file, onFull: 'wait', log: testLog([]) });
-  const line = { action: 'token', subject: 'anonymous', address: '', method: 'GET', status: 401 } as const;
+  const line = {
+    action: 'token',
+    subject: 'anonymous',
+    address: '' as ClientAddress,
+    method: 'GET',
+    status: 401,
+  } as const;
   const write = (milliseconds: number) => audit({ ...line, decision: 'deny', milliseconds });
   await waitFor(() => existsSync(file));
   write(1);
@@ -346,7 +357,7 @@ test('where the record cannot be opened anew it goes on in the old file, and not
   await using audit = openAudit({ file, onFull: 'wait', log: testLog(log) });
   const write = (milliseconds: number) =>
     audit({
-      ...{ action: 'token', subject: 'anonymous', address: '', method: 'GET' },
+      ...{ action: 'token', subject: 'anonymous', address: '' as ClientAddress, method: 'GET' },
       ...{ decision: 'deny', status: 401, milliseconds },
     });
   const has = (name: string, milliseconds: number) =>

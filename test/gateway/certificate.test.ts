@@ -46,3 +46,35 @@ test('a key that is just being written, empty at first, costs no handshake', asy
     assert.equal((await hubgate.send({ path: '/healthz', agent: false })).status, 200);
   }
 });
+
+test('a pair that is broken while the mirror runs is named, with what to do, as check does', async () => {
+  await using hub = await FakeHub.start();
+  await using hubgate = await TestHubgate.start(hub, { policy: 'allow: []' });
+  const at = (name: string) => path.join(hubgate.home, name);
+  const said = () =>
+    hubgate.log.filter(({ msg }) => msg.startsWith('certificate refused')).map(({ error }) => String(error));
+  const broken = [
+    [
+      'server.key',
+      'nothing',
+      /server\.key: holds no private key in PEM; put the whole file there, as it was made$/,
+    ],
+    [
+      'server.crt',
+      'nothing',
+      /server\.crt: holds no certificate in PEM; put the whole file there, as it was made$/,
+    ],
+    [
+      'server.key',
+      await readFile(at('ca.key'), 'utf8'),
+      /server\.key: is not the key of .*server\.crt; put the key there /,
+    ],
+  ] as const;
+  for (const [file, text, words] of broken) {
+    const good = await readFile(at(file));
+    await writeFile(at(file), text);
+    await waitFor(() => said().some((error) => words.test(error)));
+    await writeFile(at(file), good);
+  }
+  assert.equal((await hubgate.send({ path: '/healthz', agent: false })).status, 200);
+});

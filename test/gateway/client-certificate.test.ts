@@ -9,6 +9,7 @@ import { type ConnectionOptions, connect } from 'node:tls';
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
 import { toStored } from '../../src/commands/cert/stored.ts';
 import { openAuthClient } from '../../src/gateway/admission/auth-client.ts';
+import type { ClientAddress } from '../../src/gateway/http/client-address.ts';
 import { makeAuthority, type TestPair, twinOf } from '../support/certificates.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import type { TestRequest } from '../support/http.ts';
@@ -269,7 +270,13 @@ test('a token is given for a certificate to whoever asks with a scope, and lives
 
 test('a gateway’s word is taken for certificates alone, and such a credential for no other subject', async () => {
   await using auth = openAuthClient(path.join(hubgate.home, 'auth.sock'));
-  const asked = { login: null, refreshToken: null, offline: null, scopes: [SCOPE], address: '127.0.0.1' };
+  const asked = {
+    login: null,
+    refreshToken: null,
+    offline: null,
+    scopes: [SCOPE],
+    address: '127.0.0.1' as ClientAddress,
+  };
   const named = (kind: 'cert' | 'user', name: string) => {
     const certificate = { subject: { kind, name }, credential: 'crt_0' };
     return auth.token({ ...asked, certificate }, { caller: '127.0.0.1', signal: undefined });

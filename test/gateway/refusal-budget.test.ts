@@ -9,6 +9,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { openAudit } from '../../src/gateway/audit/audit.ts';
 import { RefusalBudget } from '../../src/gateway/audit/refusal-budget.ts';
+import type { ClientAddress } from '../../src/gateway/http/client-address.ts';
 import { testLog } from '../support/test-log.ts';
 
 const sum = (counts: readonly { readonly count: number }[]) =>
@@ -39,7 +40,12 @@ test('refusals of nobody beyond that are one line for an address; who is known, 
   t.after(() => rm(directory, { recursive: true }));
   const file = path.join(directory, 'audit.log');
   const audit = openAudit({ file, onFull: 'wait', log: testLog([]), clock: () => 0 });
-  const common = { action: 'pull', address: '10.1.1.1', method: 'GET', milliseconds: 1 } as const;
+  const common = {
+    action: 'pull',
+    address: '10.1.1.1' as ClientAddress,
+    method: 'GET',
+    milliseconds: 1,
+  } as const;
   for (let at = 0; at < 1000; at++) {
     audit({ ...common, subject: 'anonymous', decision: 'deny', status: 401 });
     audit({ ...common, subject: 'user:ana', credential: 'pw_1', decision: 'deny', status: 403 });

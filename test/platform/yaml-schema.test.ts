@@ -34,10 +34,10 @@ test('everything wrong with a file is said at once, each with its place, what wa
   assert.deepEqual(faultsOf(text), [
     'f.yaml:1:15: server.url: found 3, expected a URL; to mean a text, quote it: "3"',
     'f.yaml:1:18: unknown key "server.prt"; did you mean "port"?',
-    'f.yaml:3:16: rules[0].to[1]: found 3, expected a subject; to mean a text, quote it: "3"',
-    'f.yaml:4:10: rules[1].to: found 3, expected a subject; to mean a text, quote it: "3"',
-    'f.yaml:5:5: "rules[2].to" is missing; expected a subject',
-    'f.yaml:6:5: rules[3]: found 5, expected a map with the keys to',
+    'f.yaml:3:16: entry 2 of to of entry 1 of rules: found 3, expected a subject; to mean a text, quote it: "3"',
+    'f.yaml:4:10: to of entry 2 of rules: found 3, expected a subject; to mean a text, quote it: "3"',
+    'f.yaml:5:5: "to" of entry 3 of rules is missing; expected a subject',
+    'f.yaml:6:5: entry 4 of rules: found 5, expected a map with the keys to',
   ]);
 });
 

@@ -7,7 +7,7 @@ export type Behaviour =
   | { readonly kind: 'hang' }
   /** The server resets the connection before the first byte of the answer. */
   | { readonly kind: 'cut' }
-  /** With a status of its own. */
+  /** With a status of its own. A refusal without a body is in a registry's own words. */
   | {
       readonly kind: 'status';
       readonly status: number;
@@ -70,7 +70,7 @@ export function misbehave(
       response.socket?.resetAndDestroy();
       return;
     case 'status':
-      response.writeHead(behaviour.status, behaviour.headers).end(behaviour.body);
+      sendStatus(response, behaviour);
       return;
     case 'raw':
       response.socket?.end(behaviour.bytes);
@@ -82,6 +82,16 @@ export function misbehave(
       behaviours.set(response, behaviour);
       answer();
   }
+}
+
+function sendStatus(response: ServerResponse, behaviour: Behaviour & { kind: 'status' }): void {
+  const { status, headers, body } = behaviour;
+  if (![401, 403, 404].includes(status) || body !== undefined || headers?.['content-type'] !== undefined) {
+    response.writeHead(status, headers).end(body);
+    return;
+  }
+  response.writeHead(status, { 'content-type': 'application/json', ...headers });
+  response.end(JSON.stringify({ errors: [{ code: status === 404 ? 'MANIFEST_UNKNOWN' : 'DENIED' }] }));
 }
 
 const CHUNK = 16 * 1024;

@@ -66,8 +66,15 @@ export function imageOf({
   };
 }
 
-/** One index over several images, of several `platforms` (`linux/arm64`) where they are named. */
-export function indexOf(images: readonly TestImage[], platforms: readonly string[] = []): TestImage {
+/**
+ * One index over several images, of several `platforms` (`linux/arm64`) where they are named. `attests` says for a
+ * position in the index which other one it is the attestation of.
+ */
+export function indexOf(
+  images: readonly TestImage[],
+  platforms: readonly string[] = [],
+  attests: Readonly<Record<number, number>> = {},
+): TestImage {
   const first = images[0];
   if (first === undefined) throw new Error('an index needs an image');
   const index = manifestOf(
@@ -77,7 +84,8 @@ export function indexOf(images: readonly TestImage[], platforms: readonly string
       manifests: images.map(({ digest, mediaType, bytes }, index) => {
         const [os, architecture, variant] = platforms[index]?.split('/') ?? [];
         const platform = os === undefined ? {} : { platform: { os, architecture, variant } };
-        return { mediaType, digest, size: bytes.length, ...platform };
+        const annotations = attestedOf(images[attests[index] ?? -1]);
+        return { mediaType, digest, size: bytes.length, ...platform, ...annotations };
       }),
     },
     INDEX_TYPE,
@@ -87,6 +95,17 @@ export function indexOf(images: readonly TestImage[], platforms: readonly string
     ...index,
     manifests: [index, ...images.flatMap(({ manifests }) => manifests)],
     blobs: new Map(images.flatMap(({ blobs }) => [...blobs])),
+  };
+}
+
+/** The annotations that BuildKit gives an attestation of an image. */
+function attestedOf(image: TestImage | undefined): object {
+  if (image === undefined) return {};
+  return {
+    annotations: {
+      'vnd.docker.reference.type': 'attestation-manifest',
+      'vnd.docker.reference.digest': image.digest,
+    },
   };
 }
 

@@ -40,11 +40,11 @@ export const SHORT_LIMITS: CoreLimits = {
 
 export const ACCOUNT = { username: 'acme-mirror', password: 'hub-p4ss:w%rd' };
 
-/** A request to the core for `library/alpine/manifests/latest` of Docker Hub, as a gateway hands it over. */
-export function handedOver(target: string, grant: string) {
+/** A request to the core for `library/alpine/manifests/latest` of an upstream, as a gateway hands it over. */
+export function handedOver(target: string, grant: string, upstream = 'docker.io') {
   const [, repository = '', resource = ''] =
     /^(.+)\/((?:manifests|blobs|referrers)\/[^/]+|tags\/list.*)$/.exec(target) ?? [];
-  const headers = { 'hubgate-grant': grant, 'hubgate-upstream': 'docker.io', 'hubgate-path': repository };
+  const headers = { 'hubgate-grant': grant, 'hubgate-upstream': upstream, 'hubgate-path': repository };
   return { path: `/pull/${resource}`, headers };
 }
 
@@ -56,7 +56,7 @@ export class TestCore implements AsyncDisposable {
   #options: CoreOptions;
   #running: AsyncDisposable;
 
-  static async start(hub: FakeHub, options: Partial<CoreOptions> = {}): Promise<TestCore> {
+  static async start(hub: Pick<FakeHub, 'url'>, options: Partial<CoreOptions> = {}): Promise<TestCore> {
     const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-core-'));
     let core: TestCore | undefined;
     const complete: CoreOptions = {
@@ -82,8 +82,11 @@ export class TestCore implements AsyncDisposable {
     this.#running = running;
   }
 
-  ask(target: string, { method = 'GET', grant = 'public' } = {}): Promise<TestResponse> {
-    return ask({ socketPath: this.#options.socket, method, ...handedOver(target, grant) });
+  ask(
+    target: string,
+    { method = 'GET', grant = 'public', upstream = 'docker.io' } = {},
+  ): Promise<TestResponse> {
+    return ask({ socketPath: this.#options.socket, method, ...handedOver(target, grant, upstream) });
   }
 
   /** Reports what a gateway has given out of its memory; the pulls that it belongs to. */
@@ -107,8 +110,8 @@ export class TestCore implements AsyncDisposable {
   }
 
   /** A blob's bytes, read as the gateway reads them: from where the answer says, once it is whole. */
-  async blob(target: string, grant = 'public'): Promise<Buffer | number> {
-    const { status, body } = await this.ask(target, { grant });
+  async blob(target: string, grant = 'public', upstream = 'docker.io'): Promise<Buffer | number> {
+    const { status, body } = await this.ask(target, { grant, upstream });
     if (status !== 200) return status;
     const lines = body
       .toString()

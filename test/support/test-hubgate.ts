@@ -11,6 +11,8 @@ import { editUsers, readUsers, removeUser, setPassword } from '../../src/auth/id
 import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { ensureSigningKey, rotateSigningKey } from '../../src/auth/token/signing-key-file.ts';
+import { pathsIn } from '../../src/commands/home.ts';
+import { explainPair } from '../../src/commands/server-certificate.ts';
 import type { Federation } from '../../src/config/federation.ts';
 import { type Core, type CoreOptions, startCore } from '../../src/core/core.ts';
 import type { UpstreamCredential } from '../../src/core/upstream/upstream.ts';
@@ -47,6 +49,8 @@ export interface TestHubgateOptions {
   readonly core?: Partial<CoreOptions>;
   readonly auditOnFull?: AuditOnFull;
   readonly catalog?: boolean;
+  readonly proxyProtocol?: readonly string[];
+  readonly trustedProxies?: readonly string[];
   /** Milliseconds. */
   readonly refreshLifetime?: number;
   /** Of those who guess at passwords. */
@@ -158,6 +162,7 @@ export class TestHubgate implements AsyncDisposable {
       startGateway({
         ...common,
         ...server,
+        explainPair: () => explainPair({ tls: server }, pathsIn(this.home)),
         listen: { port },
         admin: { host: '127.0.0.1', port: adminPort },
         url,
@@ -167,6 +172,8 @@ export class TestHubgate implements AsyncDisposable {
         auditOnFull: options.auditOnFull ?? 'wait',
         authSocket: at('auth.sock'),
         catalog: options.catalog ?? false,
+        proxyProtocol: options.proxyProtocol ?? [],
+        trustedProxies: options.trustedProxies ?? [],
         limits: { ...GATEWAY_LIMITS, ...options.limits },
         core: options.coreUrl === undefined ? core : { url: options.coreUrl },
       });

@@ -2,10 +2,19 @@ import type { Mutant } from './mutant.ts';
 
 const CERTIFICATE_TESTS = ['test/gateway/client-certificate.test.ts'];
 const MATRIX = ['test/gateway/matrix.test.ts'];
+const CHALLENGES = ['test/core/upstream/challenges.test.ts'];
+const ANSWERS = ['test/core/upstream/answers.test.ts'];
 const KIT_TESTS = ['test/commands/client-config.test.ts'];
 
 /** The defences of what a refusal says, and of who asks where a login and a certificate come together. */
 export const answersMutants: readonly Mutant[] = [
+  {
+    defence: 'a broken pair that arrives while the mirror runs is named, with what to do',
+    file: 'src/gateway/http/listener.ts',
+    find: 'error: why ?? (error as Error).message',
+    replace: 'error: (error as Error).message',
+    tests: ['test/gateway/certificate.test.ts'],
+  },
   {
     defence: 'a subject that the policy denies is answered 403 whatever its token was issued for',
     file: 'src/gateway/permission/permit.ts',
@@ -111,5 +120,103 @@ export const answersMutants: readonly Mutant[] = [
     find: "if (admission.certificateFault !== undefined) return { kind: 'refused', error: 'DENIED', ...why };",
     replace: '',
     tests: CERTIFICATE_TESTS,
+  },
+  {
+    defence: 'a Bearer challenge is found behind others in the same header',
+    file: 'src/registry/challenge.ts',
+    find: "current === undefined || before.includes(',') || isKnownScheme(name)",
+    replace: 'current === undefined',
+    tests: CHALLENGES,
+  },
+  {
+    defence: 'a name in quotes is no challenge',
+    file: 'src/registry/challenge.ts',
+    find: 'if (this.#takeQuoted() === undefined) this.#at++;',
+    replace: 'this.#at++;',
+    tests: CHALLENGES,
+  },
+  {
+    defence: 'all WWW-Authenticate headers are read',
+    file: 'src/core/upstream/upstreams.ts',
+    find: "return headers['www-authenticate'];",
+    replace: "return [headers['www-authenticate'] ?? []].flat()[0];",
+    tests: CHALLENGES,
+  },
+  {
+    defence: 'the first Bearer challenge that can be met is met',
+    file: 'src/core/upstream/authorization.ts',
+    find: "bearers.find(({ kind }) => kind === 'yes') ?? bearers[0]",
+    replace: 'bearers[0]',
+    tests: CHALLENGES,
+  },
+  {
+    defence: 'only JSON with errors is a "no"',
+    file: 'src/core/upstream/own-words.ts',
+    find: 'return Array.isArray(errors) && errors.length > 0;',
+    replace: 'return true;',
+    tests: ANSWERS,
+  },
+  {
+    defence: 'of a HEAD only the type of JSON is a "no"',
+    file: 'src/core/upstream/own-words.ts',
+    find: "if (method === 'HEAD') return JSON_TYPE.test(typeOf(response) ?? '');",
+    replace: "if (method === 'HEAD') return true;",
+    tests: ANSWERS,
+  },
+  {
+    defence: 'the page of a token service is no refusal',
+    file: 'src/core/upstream/token-cache.ts',
+    find: 'if (isRefusal) return',
+    replace: 'if (status === 403) return',
+    tests: ANSWERS,
+  },
+  {
+    defence: 'a "no" to HEAD is checked by GET',
+    file: 'src/core/upstream/head-habits.ts',
+    find: "answer.kind === 'no' ? habit === 'honest' || answer.reason === 'unsupported' : !isOfHead(answer)",
+    replace: 'true',
+    tests: ANSWERS,
+  },
+  {
+    defence: 'a registry that answers HEAD well is believed without a GET',
+    file: 'src/core/upstream/head-habits.ts',
+    find: "if (said.kind === 'yes' && said.value !== undefined && !isFickle) this.#set(key, 'honest');",
+    replace: '',
+    tests: ANSWERS,
+  },
+  {
+    defence: 'HEAD is asked no more where only GET tells',
+    file: 'src/core/upstream/head-habits.ts',
+    find: "if (habit === 'useless') return get();",
+    replace: '',
+    tests: ANSWERS,
+  },
+  {
+    defence: 'what is remembered of HEAD ends',
+    file: 'src/core/upstream/head-habits.ts',
+    find: 'this.#habits.set(key, { head }, REMEMBERED_FOR);',
+    replace: 'this.#habits.set(key, { head }, 1e12);',
+    tests: ANSWERS,
+  },
+  {
+    defence: 'what a CDN compresses is decoded',
+    file: 'src/core/upstream/upstreams.ts',
+    find: 'const response = decodeContent(answer.value, request.method);',
+    replace: 'const response = answer.value;',
+    tests: ANSWERS,
+  },
+  {
+    defence: 'a label that says nothing makes a manifest of no other document',
+    file: 'src/core/upstream/manifest-type.ts',
+    find: 'if (schemaVersion !== 2) return undefined;',
+    replace: "if (schemaVersion !== 2) return 'application/vnd.oci.image.manifest.v1+json';",
+    tests: ['test/core/upstream/manifest-type.test.ts'],
+  },
+  {
+    defence: 'a page proves no blob',
+    file: 'src/core/upstream/registry-client.ts',
+    find: "if (!response.redirected && isPage(response)) return unfit(repository, 'a page is no blob');\n      return",
+    replace: 'return',
+    tests: ANSWERS,
   },
 ];

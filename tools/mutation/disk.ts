@@ -1,5 +1,7 @@
 import type { Mutant } from './mutant.ts';
 
+const SCRUB_TESTS = ['test/core/store/scrub.test.ts'];
+const SPACE_TESTS = ['test/core/eviction/cache-space.test.ts'];
 const FAIR = ['test/core/pull/fair-fills.test.ts'];
 const UNWRITABLE = ['test/gateway/unwritable-disk.test.ts'];
 const FULL_DISK = ['test/gateway/full-disk.test.ts'];
@@ -201,5 +203,62 @@ export const diskMutants: readonly Mutant[] = [
     find: 'codeOf(error) === CANNOT_OPEN ? undefined : ',
     replace: '',
     tests: UNWRITABLE,
+  },
+  {
+    defence: 'the wait for a place counts toward the deadline of the answer',
+    file: 'src/core/pull/pull-blob.ts',
+    find: 'unlessAborted(this.#join(repository, digest, { ...joining, late }), late, letGo)',
+    replace:
+      'this.#join(repository, digest, { ...joining, late: AbortSignal.timeout(this.#options.limits.question) })',
+    tests: FAIR,
+  },
+  {
+    defence: 'content that cannot be set aside is fetched again',
+    file: 'src/core/store/recorded-content.ts',
+    find: 'await this.#unlessBroken(digest, this.setAside(digest));',
+    replace: 'await this.setAside(digest);',
+    tests: ['test/core/store/content.test.ts'],
+  },
+  {
+    defence: 'the scrub keeps its pace',
+    file: 'src/core/store/scrub.ts',
+    find: 'Math.ceil((size * 1000) / (urgent ? SCRUB.urgentPace : SCRUB.pace))',
+    replace: '0',
+    tests: SCRUB_TESTS,
+  },
+  {
+    defence: 'the scrub pauses after a failure',
+    file: 'src/core/store/scrub.ts',
+    find: '? SCRUB.afterFailure',
+    replace: '? 0',
+    tests: SCRUB_TESTS,
+  },
+  {
+    defence: 'fills are promised together no more than is free',
+    file: 'src/core/eviction/cache-space.ts',
+    find: 'free - this.#promised - Math.max(0, missing) >= 0',
+    replace: 'free - Math.max(0, missing) >= 0',
+    tests: SPACE_TESTS,
+  },
+  {
+    defence: 'the disk is looked at during a fill',
+    file: 'src/core/eviction/cache-space.ts',
+    find: 'if (isLook && ',
+    replace: 'if (isLook && size < 0 && ',
+    tests: SPACE_TESTS,
+  },
+  {
+    defence: 'a full disk is found before it is written to',
+    file: 'src/core/eviction/cache-space.ts',
+    find: 'if (free < 0)',
+    replace: 'if (free < -(2 ** 60))',
+    tests: SPACE_TESTS,
+  },
+  {
+    defence: 'the core works on a bounded number of questions at a time',
+    file: 'src/core/endpoints.ts',
+    find: 'if (questions >= MAX_QUESTIONS)',
+    replace: 'if (questions >= MAX_QUESTIONS * 1e6)',
+    tests: ['test/core/question-bound.test.ts'],
   },
 ];

@@ -147,4 +147,18 @@ export const identityMutants: readonly Mutant[] = [
     replace: 'false ?',
     tests: ['test/commands/token.test.ts'],
   },
+  {
+    defence: 'tokens of an entry without an id end when the entry is deleted',
+    file: 'src/auth/identity/deleted-owners.ts',
+    find: 'await state.removeToken(id);',
+    replace: '',
+    tests: ['test/auth/deleted-owners.test.ts'],
+  },
+  {
+    defence: 'a missing users file ends no token',
+    file: 'src/auth/identity/deleted-owners.ts',
+    find: 'if (written === ABSENT || (await stateOfFile(usersFile)) !== written) return;',
+    replace: '',
+    tests: ['test/auth/deleted-owners.test.ts'],
+  },
 ];

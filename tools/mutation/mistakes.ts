@@ -77,4 +77,18 @@ export const mistakesMutants: readonly Mutant[] = [
     replace: '',
     tests: ['test/commands/migrate.test.ts'],
   },
+  {
+    defence: 'migrate lets no certificate do alone what a certificate and a login do together',
+    file: 'src/commands/migrate/registry.ts',
+    find: "  if (isThere(from.get('auth'))) {",
+    replace: '  if (Math.random() > 1) {',
+    tests: ['test/commands/migrate-registry.test.ts'],
+  },
+  {
+    defence: 'a message names a rule by its id, and counts other entries from 1',
+    file: 'src/platform/yaml-schema.ts',
+    find: "typeof id === 'string' && ID.test(id)",
+    replace: "typeof id === 'number'",
+    tests: POLICY_TESTS,
+  },
 ];

@@ -3,6 +3,7 @@ import type { Mutant } from './mutant.ts';
 const REFERRERS = ['test/core/pull/referrers.test.ts'];
 const UNMIRRORED = ['test/core/pull/unmirrored.test.ts'];
 const RANGE = ['test/gateway/range.test.ts'];
+const WARM = ['test/commands/warm/warm.test.ts'];
 const PULL = 'src/core/pull/pull-referrers.ts';
 const MEMORY = 'src/core/pull/referrers-memory.ts';
 
@@ -197,5 +198,33 @@ export const referrersMutants: readonly Mutant[] = [
     find: 'texts.length < 2 || texts.length > MOST_RANGES',
     replace: 'texts.length < 2',
     tests: RANGE,
+  },
+  {
+    defence: 'warm fetches the attestations of an image',
+    file: 'src/commands/warm/warm-image.ts',
+    find: 'return isAttestation || images.has(child.digest);',
+    replace: 'return images.has(child.digest);',
+    tests: WARM,
+  },
+  {
+    defence: 'warm asks what refers to an image and to its attestations',
+    file: 'src/commands/warm/warm-image.ts',
+    find: ' ?? (await this.#walkReferrers())',
+    replace: '',
+    tests: WARM,
+  },
+  {
+    defence: 'what warm fetches of a public image is served to everybody while the upstream is down',
+    file: 'src/commands/warm/warm-image.ts',
+    find: "() => this.#ask('GET', reference, !this.#isOpen),",
+    replace: "() => this.#ask('GET', reference, true),",
+    tests: WARM,
+  },
+  {
+    defence: 'warm learns what refers to an image for each kind of grant',
+    file: 'src/commands/warm/warm-image.ts',
+    find: 'if (this.#isOpen) await ask(false);',
+    replace: '',
+    tests: WARM,
   },
 ];

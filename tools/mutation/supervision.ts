@@ -135,4 +135,11 @@ export const supervisionMutants: readonly Mutant[] = [
     replace: '',
     tests: ['test/gateway/auth-silence.test.ts'],
   },
+  {
+    defence: 'the health probe tries until every gateway has answered',
+    file: 'src/gateway/http/reach-listener.ts',
+    find: '(Math.log(count) + MISSED)',
+    replace: '1',
+    tests: ['test/gateway/reach-listener.test.ts'],
+  },
 ];

@@ -1,8 +1,8 @@
 import { compileNarrowing, type Narrowing } from '../../access/narrowing.ts';
-import { parseNetwork } from '../../access/network.ts';
 import type { Subject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Live } from '../../platform/live.ts';
+import { parseNetwork } from '../../platform/network.ts';
 import type { Login } from '../../registry/auth-api.ts';
 import type { AuthState } from '../state/auth-state.ts';
 import type { CheckPassword } from './check-password.ts';

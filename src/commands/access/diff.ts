@@ -12,6 +12,7 @@ import { systemClock } from '../../platform/clock.ts';
 import type { Parsed } from '../../platform/fault.ts';
 import { pathsIn } from '../home.ts';
 import { loadOrPrint } from '../load.ts';
+import { printTable } from '../table.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
 import { auditedPulls } from './audited-pulls.ts';
 import { knownRepositories } from './known.ts';
@@ -97,17 +98,23 @@ function asJson({ subject, pull, address, before, after }: Change) {
 }
 
 function printChanges(changes: readonly Change[], pulls: number, { stdout }: Terminal): void {
-  for (const { subject, pull, address, before, after } of changes) {
-    const from = address === undefined ? '' : `  from ${address === '' ? 'elsewhere' : address}`;
-    const what = `${writeSubject(subject)}  ${nameOf(pull)}${from}`;
-    printLine(stdout, `${kindOf(before, after)}  ${what}  ${write(before)} → ${write(after)}`);
-  }
+  printTable(stdout, {
+    heading: ['CHANGE', 'SUBJECT', 'IMAGE', 'FROM', 'RULES'],
+    rows: changes.map(({ subject, pull, address, before, after }) => [
+      ...[kindOf(before, after), writeSubject(subject), nameOf(pull), writeAddress(address)],
+      `${write(before)} → ${write(after)}`,
+    ]),
+  });
   printLine(stdout, `differences: ${changes.length}  audited pulls: ${pulls}`);
+}
+
+function writeAddress(address: string | undefined): string {
+  return address === '' ? 'elsewhere' : (address ?? '-');
 }
 
 function kindOf(before: Decision, after: Decision): string {
   if (before.decision === after.decision) return 'private';
-  return after.decision === 'allow' ? 'allowed' : 'denied ';
+  return after.decision === 'allow' ? 'allowed' : 'denied';
 }
 
 function write(decision: Decision): string {

@@ -1,10 +1,10 @@
 import { type Explanation, explain } from '../../access/explain.ts';
 import { whyNoFederatedSubject } from '../../access/federated-pattern.ts';
-import { parseNetwork } from '../../access/network.ts';
 import type { Condition, Policy, Question } from '../../access/policy.ts';
 import type { RuleData } from '../../access/policy-data.ts';
 import { readSubject, writeSubject } from '../../access/subject.ts';
 import type { Environment } from '../../config/environment.ts';
+import { parseNetwork } from '../../platform/network.ts';
 import { parseImage } from '../../registry/image.ts';
 import { type HomePaths, pathsIn } from '../home.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';

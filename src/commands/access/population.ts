@@ -1,9 +1,9 @@
-import { addressIn } from '../../access/network.ts';
 import type { Policy } from '../../access/policy.ts';
 import type { ReadPolicy } from '../../access/policy-file.ts';
 import type { Population, RecordedPull } from '../../access/replay.ts';
 import { ANONYMOUS, isName, parseSubject, type Subject, writeSubject } from '../../access/subject.ts';
 import type { User } from '../../auth/identity/users-file.ts';
+import { addressIn } from '../../platform/network.ts';
 import { parseTag } from '../../registry/reference.ts';
 import { type Repository, resolveRepository } from '../../registry/repository.ts';
 

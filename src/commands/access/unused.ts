@@ -1,8 +1,9 @@
 import { unusedRules } from '../../access/replay.ts';
 import type { Environment } from '../../config/environment.ts';
-import { duration } from '../../config/values.ts';
 import { systemClock } from '../../platform/clock.ts';
+import { parseSince, whyNoTime } from '../audited-time.ts';
 import { pathsIn } from '../home.ts';
+import { printTable } from '../table.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
 import { auditedPulls } from './audited-pulls.ts';
 import { type AccessOptions, openPolicy, shownRule, writeRule } from './policy.ts';
@@ -18,15 +19,16 @@ export async function listUnusedRules(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const paths = pathsIn(options.home);
-  const since = duration().safeParse(options.since).data;
+  const now = systemClock();
+  const since = parseSince(options.since, now);
   if (since === undefined) {
-    printLine(terminal.stderr, `hubgate: "${options.since}" is no duration such as 30d`);
+    printLine(terminal.stderr, `hubgate: ${whyNoTime('--since', options.since)}`);
     return 2;
   }
   const read = await openPolicy(paths, environment, terminal);
   if (read === undefined) return 2;
   const pulls = [];
-  for await (const pull of auditedPulls(read.config.log.audit, systemClock() - since)) pulls.push(pull);
+  for await (const pull of auditedPulls(read.config.log.audit, since)) pulls.push(pull);
   // With an empty record every rule would be unused.
   const unused = pulls.length === 0 ? [] : unusedRules(read.policy, pulls);
   if (options.json) {
@@ -40,14 +42,17 @@ export async function listUnusedRules(
   if (pulls.length === 0) {
     printLine(
       terminal.stdout,
-      `nothing has been audited in the last ${options.since} (${read.config.log.audit}), so nobody can say which rules are unused`,
+      `nothing has been audited since ${new Date(since).toISOString()} (${read.config.log.audit}), so nobody can say which rules are unused`,
     );
     return 0;
   }
-  for (const { rule, why } of unused) {
-    const reason = why === 'redundant' ? 'others allow the same' : 'no pull matched it';
-    printLine(terminal.stdout, `${writeRule(rule, paths)}  ${reason}`);
-  }
+  printTable(terminal.stdout, {
+    heading: ['RULE', 'WHY'],
+    rows: unused.map(({ rule, why }) => [
+      writeRule(rule, paths),
+      why === 'redundant' ? 'others allow the same' : 'no pull matched it',
+    ]),
+  });
   printLine(terminal.stdout, `unused rules: ${unused.length}  audited pulls since then: ${pulls.length}`);
   return 0;
 }

@@ -1,5 +1,6 @@
 import type { StoredCertificate } from '../../auth/state/auth-state.ts';
-import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
+import { printTable } from '../table.ts';
+import { type ExitCode, printJson, type Terminal } from '../terminal.ts';
 import { type CertOptions, withState } from './stored.ts';
 
 export async function listCerts(
@@ -9,11 +10,13 @@ export async function listCerts(
   const certificates = (await withState(options, (state) => state.certificates())).map(shown);
   if (options.json) printJson(terminal.stdout, certificates);
   else
-    for (const { name, serial, fingerprint, issued, expires, revoked } of certificates) {
-      const end = revoked === null ? `until ${expires}` : `revoked ${revoked}`;
-      printLine(terminal.stdout, `${name}  issued ${issued}  ${end}`);
-      printLine(terminal.stdout, `  serial ${serial}  SHA-256 ${fingerprint}`);
-    }
+    printTable(terminal.stdout, {
+      heading: ['NAME', 'ISSUED', 'EXPIRES', 'REVOKED', 'SERIAL', 'SHA-256'],
+      rows: certificates.map(({ name, serial, fingerprint, issued, expires, revoked }) => [
+        ...[name, issued, expires, revoked ?? '-', serial, fingerprint],
+      ]),
+      empty: 'no client certificate was issued or revoked; to issue one: hubgate cert issue NAME',
+    });
   return 0;
 }
 

@@ -1,5 +1,5 @@
 import { certificateFiles, certificatePaths, curlLine, trustStoreLines } from './certificate-files.ts';
-import { type Asked, auditLine, HUB_HOSTS, type Kit } from './kit.ts';
+import { type Asked, auditLine, HUB_HOSTS, type Kit, mirrorAddress } from './kit.ts';
 
 const ROOT = '/etc/buildkit';
 
@@ -32,7 +32,7 @@ export function buildkitKit(asked: Asked): Kit {
       notReached: [
         'The BuildKit inside dockerd (docker build without a builder): see hubgate client-config dockerd.',
         'docker buildx imagetools inspect alpine: it asks Docker Hub itself; by the mirror’s name it asks the mirror.',
-        mirrorAddress(mirror.host) === mirror.host
+        mirrorAddress(mirror) === mirror.host
           ? `Names that begin with ${mirror.host}/: BuildKit shows the certificate for them, and no login.`
           : `Names that begin with ${mirror.host}/: they go by the docker login ${mirror.host} of who builds.`,
         'Tokens: should the certificate not count, the docker CLI asks for one, with the login of',
@@ -53,7 +53,7 @@ export function buildkitKit(asked: Asked): Kit {
  */
 function settings({ mirror }: Asked, { ca, certificate, key }: ReturnType<typeof certificatePaths>): string {
   const { host, upstreams } = mirror;
-  const address = mirrorAddress(host);
+  const address = mirrorAddress({ host });
   const caLines = ca === undefined ? [] : [`  ca = ["${ca}"]`];
   return [
     ...upstreams.flatMap((upstream) => [`[registry."${upstream}"]`, `  mirrors = ["${address}"]`, '']),
@@ -65,8 +65,4 @@ function settings({ mirror }: Asked, { ca, certificate, key }: ReturnType<typeof
     `    cert = "${certificate}"`,
     '',
   ].join('\n');
-}
-
-function mirrorAddress(host: string): string {
-  return /:\d+$/.test(host) ? host : `${host}:443`;
 }

@@ -14,7 +14,7 @@ import type { ExitCode, Terminal } from '../terminal.ts';
 import type { TokenOwner } from '../token.ts';
 import { CLIENTS } from './clients.ts';
 import { issueCredential } from './credential.ts';
-import type { Account, Kit, Refusal } from './kit.ts';
+import type { Account, Asked, Kit, Refusal } from './kit.ts';
 import { loopbackLines, mirrorOf, uncounted } from './mirror.ts';
 import { printKit, type Result } from './print-kit.ts';
 import { isTaken, placeIn, writeKit } from './write-kit.ts';
@@ -22,7 +22,8 @@ import { isTaken, placeIn, writeKit } from './write-kit.ts';
 export interface ClientConfigOptions {
   readonly home: string;
   readonly json: boolean;
-  readonly for: string;
+  /** The node, account or person that the client pulls as. It is required. */
+  readonly for?: string;
   readonly strict: boolean;
   /** Where the files go; without it they are printed. */
   readonly out?: string;
@@ -38,6 +39,18 @@ export async function clientConfig(
 ): Promise<ExitCode> {
   if (!CLIENTS.has(client))
     return refuse(terminal, `"${client}" is no client that is known: ${[...CLIENTS.keys()].join(', ')}`, 2);
+  if (options.for === undefined)
+    return refuse(terminal, 'say with --for NAME which node, account or person the client pulls as', 2);
+  return clientConfigFor(options.for, client, options, environment, terminal);
+}
+
+async function clientConfigFor(
+  name: string,
+  client: string,
+  options: ClientConfigOptions,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
   const paths = pathsIn(options.home);
   const config = await loadOrPrint(paths, environment, terminal);
   if (config === undefined) return 2;
@@ -46,11 +59,11 @@ export async function clientConfig(
     printFaults(users.faults, terminal, paths.home);
     return 2;
   }
-  const user = users.value.get(options.for);
+  const user = users.value.get(name);
   const account = user === undefined ? undefined : user.isService ? 'service' : 'person';
-  const kit = await kitFor(client, options, { config, paths, account });
+  const kit = await kitFor(client, { name, strict: options.strict }, { config, paths, account });
   if ('refusal' in kit) return refuse(terminal, kit.refusal, kit.code);
-  const made = await make(kit, options, { config, paths, owner: user ?? { name: options.for } });
+  const made = await make(kit, options, { config, paths, owner: user ?? { name } });
   if ('refusal' in made) return refuse(terminal, made.refusal, made.code);
   printKit({ client, kit, ...made }, options, terminal);
   return 0;
@@ -64,7 +77,7 @@ interface Circumstances {
 
 async function kitFor(
   client: string,
-  { for: name, strict }: ClientConfigOptions,
+  { name, strict }: Pick<Asked, 'name' | 'strict'>,
   { config, paths, account }: Circumstances,
 ): Promise<Kit | Refusal> {
   const mirror = await mirrorOf(config, paths);

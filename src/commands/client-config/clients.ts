@@ -1,16 +1,22 @@
 import type { Federation } from '../../config/federation.ts';
 import { buildkitKit } from './buildkit.ts';
 import { federatedKit, federationOf, type Job, type Provider, tokenKit } from './ci.ts';
+import type { ClientName } from './client-names.ts';
 import { containerdKit } from './containerd.ts';
 import { craneKit, dockerKit } from './docker.ts';
 import { dockerdKit } from './dockerd.ts';
 import { githubJob } from './github-actions.ts';
 import { gitlabJob } from './gitlab.ts';
+import { k3dKit } from './k3d.ts';
+import { k3sKit, rke2Kit } from './k3s.ts';
+import { kindKit } from './kind.ts';
 import type { Account, Asked, Kit, Refusal } from './kit.ts';
 import { kubernetesKit } from './kubernetes.ts';
+import { minikubeKit } from './minikube.ts';
 import { podmanKit } from './podman.ts';
 import { regctlKit } from './regctl.ts';
 import { skopeoKit } from './skopeo.ts';
+import { talosKit } from './talos.ts';
 
 /** What else a kit may depend on. */
 export interface Known {
@@ -21,20 +27,28 @@ export interface Known {
 
 type KitOf = (asked: Asked, known: Known) => Kit | Refusal;
 
-export const CLIENTS: ReadonlyMap<string, KitOf> = new Map<string, KitOf>([
-  ['docker', withAccount(dockerKit)],
-  ['dockerd', dockerdKit],
-  ['containerd', containerdKit],
-  ['podman', podmanKit],
-  ['cri-o', podmanKit],
-  ['buildkit', buildkitKit],
-  ['kubernetes', withService(kubernetesKit)],
-  ['skopeo', skopeoKit],
-  ['crane', withAccount(craneKit)],
-  ['regctl', withAccount(regctlKit)],
-  ['github-actions', ofJob('github', githubJob)],
-  ['gitlab', ofJob('gitlab', gitlabJob)],
-]);
+const KITS: Readonly<Record<ClientName, KitOf>> = {
+  docker: withAccount(dockerKit),
+  dockerd: dockerdKit,
+  containerd: containerdKit,
+  podman: podmanKit,
+  'cri-o': podmanKit,
+  buildkit: buildkitKit,
+  kubernetes: withService(kubernetesKit),
+  k3s: k3sKit,
+  rke2: rke2Kit,
+  k3d: k3dKit,
+  kind: kindKit,
+  minikube: minikubeKit,
+  talos: talosKit,
+  skopeo: skopeoKit,
+  crane: withAccount(craneKit),
+  regctl: withAccount(regctlKit),
+  'github-actions': ofJob('github', githubJob),
+  gitlab: ofJob('gitlab', gitlabJob),
+};
+
+export const CLIENTS: ReadonlyMap<string, KitOf> = new Map(Object.entries(KITS));
 
 function withAccount(kit: (asked: Asked, account: Account) => Kit | Refusal): KitOf {
   return (asked, { account }) => {

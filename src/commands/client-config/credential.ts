@@ -85,7 +85,10 @@ interface Parts {
 /** @throws where a kit wants another credential than it said. */
 function fillIn(content: Content, parts: Parts): string {
   if ('text' in content) return content.text;
-  const part = parts['of' in content ? content.of : 'token'];
+  const { certificate, key } = parts;
+  if ('withPair' in content && certificate !== undefined && key !== undefined)
+    return content.withPair({ certificate, key });
+  const part = 'withPair' in content ? undefined : parts['of' in content ? content.of : 'token'];
   if (part === undefined) throw new Error('a file of this kit wants a credential that was not issued');
   return 'withToken' in content ? content.withToken(part) : part;
 }

@@ -29,7 +29,14 @@ export type Account = 'service' | 'person';
 export type Content =
   | { readonly text: string }
   | { readonly of: 'certificate' | 'key' }
-  | { readonly withToken: (token: string) => string };
+  | { readonly withToken: (token: string) => string }
+  | { readonly withPair: (pair: Pair) => string };
+
+/** A client certificate and its key, as PEM. */
+export interface Pair {
+  readonly certificate: string;
+  readonly key: string;
+}
 
 export interface ClientFile {
   /** Absolute: where it lies on the client's machine. Relative: wherever it is wanted. */
@@ -66,7 +73,15 @@ export interface Refusal {
 }
 
 export function isSecret({ content }: ClientFile): boolean {
-  return 'withToken' in content || ('of' in content && content.of === 'key');
+  return 'withToken' in content || 'withPair' in content || ('of' in content && content.of === 'key');
+}
+
+/**
+ * The mirror's host with its port, also where that is 443. To clients that compare the text this is another registry than the one
+ * in names that begin with the mirror's own name: the certificate belongs to the first one, and such names go by their own login.
+ */
+export function mirrorAddress({ host }: Pick<Mirror, 'host'>): string {
+  return /:\d+$/.test(host) ? host : `${host}:443`;
 }
 
 /** The two hosts without which nobody pulls from Docker Hub. */

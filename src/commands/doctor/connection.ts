@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { request } from 'node:https';
-import { isIP } from 'node:net';
+import { createConnection, isIP } from 'node:net';
 import { connect, type SecureContextOptions, type TLSSocket } from 'node:tls';
 import { Deadline } from '../../platform/deadline.ts';
 import { readBody } from '../../platform/read-body.ts';
@@ -9,6 +9,8 @@ import { readBody } from '../../platform/read-body.ts';
 export interface Peer {
   readonly host: string;
   readonly port: number;
+  /** What the peer expects before the TLS handshake. */
+  readonly header?: string;
 }
 
 /** What a connection shows, and by whom the peer's certificate must be signed. */
@@ -39,7 +41,10 @@ const MAX_BODY = 64 * 1024;
 export async function handshake(peer: Peer, shown: Shown = {}): Promise<X509Certificate | undefined> {
   using deadline = new Deadline(HANDSHAKE);
   const { promise, resolve, reject } = Promise.withResolvers<X509Certificate | undefined>();
-  const socket: TLSSocket = connect({ ...peer, ...tlsOptions(peer, shown) }, () =>
+  const below = createConnection(peer);
+  below.on('error', reject);
+  if (peer.header !== undefined) below.write(peer.header);
+  const socket: TLSSocket = connect({ socket: below, ...tlsOptions(peer, shown) }, () =>
     resolve(socket.getPeerX509Certificate()),
   );
   socket.on('error', reject);
@@ -48,6 +53,7 @@ export async function handshake(peer: Peer, shown: Shown = {}): Promise<X509Cert
     return await deadline.bound(promise);
   } finally {
     socket.destroy();
+    below.destroy();
   }
 }
 

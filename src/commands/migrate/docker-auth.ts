@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { parseNetwork } from '../../access/network.ts';
 import { canonicalPattern } from '../../access/pattern-text.ts';
 import { isName, isWordForEverybody, whyNoName } from '../../access/subject.ts';
 import { readStaticUsers } from '../../auth/identity/static-users.ts';
+import { parseNetwork } from '../../platform/network.ts';
 import { shellFile } from './shell-word.ts';
 import { yamlText } from './yaml-text.ts';
 

@@ -125,9 +125,27 @@ function migrateTls(from: Collector): void {
       'That registry speaks plain HTTP; Hubgate speaks TLS only, with a certificate of its local CA. Clients must trust certs/ca.crt: see docs/clients.md',
     );
   }
+  migrateClientAuthorities(from);
+}
+
+/**
+ * A registry with `auth` wants a login, whatever certificate a client presents. Here a certificate is enough,
+ * so its authorities are left out then.
+ */
+function migrateClientAuthorities(from: Collector): void {
   const authorities = textsIn(from.get('http.tls.clientcas'));
   const [only] = authorities;
   if (only === undefined) return;
+  if (isThere(from.get('auth'))) {
+    from.left.push(
+      'http.tls.clientcas is left out: there, a client needs a login as well as a certificate of theirs; here, a certificate alone would do. Set tls.clientCa only if everybody with such a certificate may pull without a login',
+    );
+    if (wantsClientCertificate(from))
+      from.left.push(
+        'auth: there, a login needs a certificate too; here, a password alone is enough. Import the users only if they may pull without a certificate',
+      );
+    return;
+  }
   from.set('tls', 'clientCa', authorities.length === 1 ? only : CLIENT_AUTHORITIES, 'http.tls.clientcas');
   if (authorities.length > 1)
     from.notes.push(
@@ -136,6 +154,12 @@ function migrateTls(from: Collector): void {
   from.notes.push(
     'http.tls.clientcas: whoever has a certificate of theirs is cert:NAME in access.yaml; nobody needs one, a password or a token does as well',
   );
+}
+
+/** True if that registry serves nobody without a certificate: what `clientcas` means unless `clientauth` says otherwise. */
+function wantsClientCertificate(from: Collector): boolean {
+  const mode = from.text('http.tls.clientauth') ?? 'require-and-verify-client-cert';
+  return textsIn(from.get('http.tls.clientcas')).length > 0 && mode === 'require-and-verify-client-cert';
 }
 
 /** By all of these people mean Docker Hub. */
@@ -165,9 +189,8 @@ function migrateProxy(from: Collector): void {
   from.add('upstreams', lines.length === 0 ? `${host}: {}` : `${host}:`, ...lines.map((line) => `  ${line}`));
   if (!isHub)
     from.notes.push(
-      `proxy.remoteurl: an image without a host is Docker Hub’s here; those of this upstream are pulled as <mirror>/${host}/<image>. If it mirrors Docker Hub itself, write docker.io for ${host}, with url: ${url.origin}`,
+      `proxy.remoteurl: an image without a host is Docker Hub’s here; those of this upstream are pulled as <mirror>/${host}/<image>. If it mirrors Docker Hub itself, write docker.io for ${host}, with url: ${addressOf(url)}`,
     );
-  if (url.pathname !== '/') from.left.push('proxy.remoteurl: its path is left out, an upstream has none');
   const kept = expiryOf(from.get('proxy.ttl'));
   if (kept === undefined) from.left.push('proxy.ttl is no duration: see cache.unusedFor');
   else from.set('cache', 'unusedFor', kept, 'proxy.ttl');
@@ -176,14 +199,19 @@ function migrateProxy(from: Collector): void {
   );
 }
 
+function addressOf(url: URL): string {
+  const segments = url.pathname.split('/').filter((segment) => segment !== '');
+  return segments.join('/') === 'v2' ? url.origin : [url.origin, ...segments].join('/');
+}
+
 /** A host of one label needs its port: without one, clients take it for a path of Docker Hub. */
 function withPort({ hostname, port, protocol }: URL): string {
   return `${hostname}:${port === '' ? (protocol === 'http:' ? '80' : '443') : port}`;
 }
 
 function upstreamLines(from: Collector, url: URL, host: string): string[] {
-  const isUsual = host === DOCKER_HUB || url.origin === `https://${host}`;
-  const lines = isUsual ? [] : [`url: ${yamlText(url.origin)}`];
+  const isUsual = host === DOCKER_HUB || addressOf(url) === `https://${host}`;
+  const lines = isUsual ? [] : [`url: ${yamlText(addressOf(url))}`];
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) lines.push('insecure: true');
   const username = from.text('proxy.username');
   const hasPassword = isThere(from.get('proxy.password'));
@@ -220,11 +248,15 @@ function migrateAuth(from: Collector): void {
       'auth.token: tokens are Hubgate’s own; hubgate migrate reads the configuration of docker_auth too, other token services have no equal',
     );
   if (isThere(from.get('auth.silly'))) from.left.push('auth.silly has no equal');
-  from.notes.push(
-    isThere(from.get('auth'))
-      ? 'access.yaml: as it is shipped, whoever logs in may pull what is public. There they could pull whatever the upstream credential can read: add private: true to a rule for that'
-      : 'access.yaml: that registry is open to everybody. As it is shipped, people must log in here; to stay open for what is public: { id: open, pull: everything, to: anonymous }',
-  );
+  from.notes.push(`access.yaml: ${noteOnPolicy(from)}`);
+}
+
+function noteOnPolicy(from: Collector): string {
+  if (isThere(from.get('auth')))
+    return 'as it is shipped, whoever logs in may pull what is public. There they could pull whatever the upstream credential can read: add private: true to a rule for that';
+  if (wantsClientCertificate(from))
+    return 'that registry is open to everybody with a certificate. As it is shipped, they may pull what is public. There they could pull whatever the upstream credential can read: add private: true to a rule for that';
+  return 'that registry is open to everybody. As it is shipped, people must log in here; to stay open for what is public: { id: open, pull: everything, to: anonymous }';
 }
 
 const LEVELS: Readonly<Record<string, string>> = { trace: 'debug', fatal: 'error', panic: 'error' };

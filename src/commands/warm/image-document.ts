@@ -7,6 +7,8 @@ const DESCRIPTOR = z.object({
   size: z.int().nonnegative(),
   mediaType: z.string().optional(),
   platform: PLATFORM.optional(),
+  artifactType: z.string().optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
 });
 export type Descriptor = Readonly<z.output<typeof DESCRIPTOR>>;
 
@@ -25,6 +27,18 @@ export interface ImageDocument {
   readonly manifests: readonly Descriptor[];
   /** Config and layers, of an image. */
   readonly blobs: readonly Descriptor[];
+}
+
+/** The image for which BuildKit has put an attestation into the same index; undefined for any other manifest. */
+export function attestedBy({ annotations = {} }: Descriptor): string | undefined {
+  return annotations['vnd.docker.reference.type'] === 'attestation-manifest'
+    ? annotations['vnd.docker.reference.digest']
+    : undefined;
+}
+
+/** True for a signature as cosign 3 makes it, which docker fetches with an attestation. */
+export function isSignature({ artifactType = '' }: Descriptor): boolean {
+  return artifactType.startsWith('application/vnd.dev.sigstore.bundle.');
 }
 
 /** What a manifest names; undefined where it cannot be read. */

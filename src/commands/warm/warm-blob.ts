@@ -8,6 +8,8 @@ export interface BlobOptions {
   readonly core: Core;
   readonly repository: Repository;
   readonly digest: Digest;
+  /** True if it is asked for with a grant of private content. */
+  readonly private: boolean;
   /** Told how many bytes more are here; `fills`: by a download that is under way. */
   readonly came: (bytes: number, fills: boolean) => void;
 }
@@ -30,7 +32,13 @@ const ASK_AGAIN_AFTER = 500;
  *
  * @throws where it cannot be had to its end.
  */
-export async function warmBlob({ core, repository, digest, came }: BlobOptions): Promise<WarmedBlob> {
+export async function warmBlob({
+  core,
+  repository,
+  digest,
+  came,
+  private: reachesPrivate,
+}: BlobOptions): Promise<WarmedBlob> {
   let here = 0;
   // A fill that is asked for again begins where it was, as does what is told of it.
   const at = (position: number, fills: boolean) => {
@@ -38,7 +46,10 @@ export async function warmBlob({ core, repository, digest, came }: BlobOptions):
     here = Math.max(here, position);
   };
   for (let attempt = 1; ; attempt++) {
-    const answer = await core.pull({ kind: 'blob', repository, digest }, { method: 'GET', private: true });
+    const answer = await core.pull(
+      { kind: 'blob', repository, digest },
+      { method: 'GET', private: reachesPrivate },
+    );
     if (answer.kind === 'refused') return answer;
     if (answer.kind === 'blob-stream') {
       answer.body.on('error', () => {}).destroy();

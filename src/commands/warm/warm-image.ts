@@ -2,8 +2,8 @@ import type { LimitFunction } from 'p-limit';
 import type { Core, CoreAnswer } from '../../gateway/handover/core.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { ERRORS } from '../../registry/error.ts';
-import type { Reference } from '../../registry/reference.ts';
-import { readImageDocument } from './image-document.ts';
+import { parseTag, type Reference } from '../../registry/reference.ts';
+import { attestedBy, type Descriptor, isSignature, readImageDocument } from './image-document.ts';
 import type { WantedImage } from './image-list.ts';
 import { type Platform, type PlatformChoice, writePlatforms } from './platform.ts';
 import type { QuotaGuard } from './quota-guard.ts';
@@ -23,6 +23,8 @@ export interface WarmedImage {
   readonly missingPlatforms: readonly string[];
   /** The tag is what it was when the upstream could last be asked. */
   readonly stale: boolean;
+  /** The core knows what refers to it, such as signatures, or that nothing does. */
+  readonly referrersKnown: boolean;
   /** Why it is not done. */
   readonly reason?: string;
 }
@@ -46,7 +48,13 @@ type Refused = Extract<CoreAnswer, { kind: 'refused' }>;
 /** Indexes within each other; more than any that was seen. */
 const MAX_DEPTH = 4;
 
-/** Has the core fetch one image: its index, the manifests of the wanted platforms, and their configs and layers. */
+/** cosign looks for signatures and attestations under these tags too: `sha256-<hex>` with one of them behind it. */
+const COSIGN_SUFFIXES = ['.sig', '.att'];
+
+/**
+ * Has the core fetch one image: its index, the manifests of the wanted platforms with their configs and layers, their
+ * attestations, and the signatures of both. docker 29.1 and later asks for all of these.
+ */
 export async function warmImage(image: WantedImage, options: WarmOptions): Promise<WarmedImage> {
   const warming = new Warming(image, options);
   const stop = await warming.run();
@@ -61,9 +69,16 @@ class Warming {
   readonly #image: WantedImage;
   readonly #options: WarmOptions;
   readonly #blobs = new Map<Digest, number>();
+  /** Those of them that were fetched. */
+  readonly #here = new Set<Digest>();
   /** The platforms that its indexes name. */
   readonly #built: Platform[] = [];
   #top: Manifest | undefined;
+  /** The manifests of attestations. */
+  readonly #attestations: Digest[] = [];
+  /** True if anonymous can read it at the upstream. Only what is asked for as anonymous is served to everybody later. */
+  #isOpen = false;
+  #isReferrersKnown = true;
   #hasFetched = false;
   #fetchedBytes = 0;
 
@@ -82,6 +97,7 @@ class Warming {
       fetchedBytes: this.#fetchedBytes,
       missingPlatforms: this.#options.platforms.missing(this.#built),
       stale: this.#top?.age !== undefined,
+      referrersKnown: this.#isReferrersKnown,
     };
   }
 
@@ -95,9 +111,16 @@ class Warming {
       return failed(
         `it is not built for ${platforms.missing(this.#built).join(', ')}, but for ${writePlatforms(this.#built)}`,
       );
+    // Trouble with referrers must not keep the image itself away.
+    return (await this.#fetchBlobs()) ?? (await this.#walkReferrers()) ?? (await this.#fetchBlobs());
+  }
+
+  /** Fetches the blobs of all manifests that were read, except those that were fetched before. */
+  async #fetchBlobs(): Promise<Stop | undefined> {
     this.#options.sized(this.#size);
+    const missing = [...this.#blobs].filter(([digest]) => !this.#here.has(digest));
     const stops = await Promise.all(
-      [...this.#blobs].map(([digest, size]) => this.#options.blobs(() => this.#fetchBlob(digest, size))),
+      missing.map(([digest, size]) => this.#options.blobs(() => this.#fetchBlob(digest, size))),
     );
     return stops.find((one) => one !== undefined);
   }
@@ -113,6 +136,7 @@ class Warming {
   async #head(): Promise<Manifest | Stop> {
     const { reference } = this.#image;
     const open = await this.#ask('HEAD', reference, false);
+    this.#isOpen = open.kind === 'manifest';
     return open.kind === 'manifest' ? open : this.#manifestOr(await this.#ask('HEAD', reference, true));
   }
 
@@ -124,13 +148,85 @@ class Warming {
     const document = manifest.bytes === undefined ? undefined : readImageDocument(manifest.bytes);
     if (document === undefined || depth > MAX_DEPTH) return failed(`${manifest.digest} cannot be read`);
     for (const blob of document.blobs) this.#blobs.set(blob.digest, blob.size);
-    for (const child of document.manifests) {
-      // Attestations are of no platform, and say that it is unknown.
+    // Attestations are of no platform, and say that it is unknown.
+    for (const child of document.manifests)
       if (child.platform !== undefined && child.platform.os !== 'unknown') this.#built.push(child.platform);
-      if (!this.#options.platforms.includes(child.platform)) continue;
-      const stop = await this.#walk({ kind: 'digest', digest: child.digest }, child.digest, depth + 1);
+    return this.#walkAll(this.#wantedOf(document.manifests), depth + 1);
+  }
+
+  /** The manifests of the wanted platforms, and the attestations of these. */
+  #wantedOf(manifests: readonly Descriptor[]): readonly Descriptor[] {
+    const { platforms } = this.#options;
+    const images = new Set<string>(
+      manifests.filter(({ platform }) => platforms.includes(platform)).map(({ digest }) => digest),
+    );
+    return manifests.filter((child) => {
+      const isAttestation = images.has(attestedBy(child) ?? '');
+      if (isAttestation) this.#attestations.push(child.digest);
+      return isAttestation || images.has(child.digest);
+    });
+  }
+
+  async #walkAll(manifests: readonly Descriptor[], depth: number): Promise<Stop | undefined> {
+    for (const { digest } of manifests) {
+      const stop = await this.#walk({ kind: 'digest', digest }, digest, depth);
       if (stop !== undefined) return stop;
     }
+    return undefined;
+  }
+
+  /**
+   * Has the core learn what refers to the image and to its attestations, and fetches the signatures. The core remembers
+   * an answer for each kind of grant.
+   */
+  async #walkReferrers(): Promise<Stop | undefined> {
+    const top = this.#top?.digest;
+    if (top === undefined) return undefined;
+    const steps = [
+      ...[...new Set([top, ...this.#attestations])].map((digest) => () => this.#walkReferrersOf(digest)),
+      ...COSIGN_SUFFIXES.map((suffix) => () => this.#walkTag(top, suffix)),
+    ];
+    for (const step of steps) {
+      const stop = await step();
+      if (stop !== undefined || !this.#isReferrersKnown) return stop;
+    }
+    return undefined;
+  }
+
+  async #walkReferrersOf(digest: Digest): Promise<Stop | undefined> {
+    const { repository } = this.#image;
+    const route = { kind: 'referrers', repository, digest } as const;
+    const answer = await this.#askForAll((reachesPrivate) =>
+      this.#options.core.pull(route, { method: 'GET', private: reachesPrivate }),
+    );
+    if (answer.kind === 'refused')
+      return answer.error === 'MANIFEST_UNKNOWN' ? this.#walkTag(digest) : this.#unknownFor(answer);
+    if (answer.kind !== 'document')
+      throw new Error(`the core answers with a ${answer.kind} for a list of referrers`);
+    return this.#walkAll((readImageDocument(answer.bytes)?.manifests ?? []).filter(isSignature), 1);
+  }
+
+  /** A tag that stands for a list of referrers, or for a signature. */
+  async #walkTag(digest: Digest, suffix = ''): Promise<Stop | undefined> {
+    const tag = parseTag(`${digest.replace(':', '-')}${suffix}`);
+    if (tag === undefined) return undefined;
+    const reference = { kind: 'tag', tag } as const;
+    const head = await this.#askForAll((reachesPrivate) => this.#ask('HEAD', reference, reachesPrivate));
+    if (head.kind === 'manifest') return this.#walk(reference, head.digest, 1);
+    if (head.kind === 'refused' && head.error !== 'MANIFEST_UNKNOWN') return this.#unknownFor(head);
+    return undefined;
+  }
+
+  /** Asks as the whole world, if it may read the image, and as the account. Returns what the account gets. */
+  async #askForAll(ask: (reachesPrivate: boolean) => Promise<CoreAnswer>): Promise<CoreAnswer> {
+    if (this.#isOpen) await ask(false);
+    return ask(true);
+  }
+
+  /** An image is usable without what refers to it, so trouble with that does not make it fail. */
+  #unknownFor(refused: Refused): Stop | undefined {
+    if (refused.error === 'TOO_MANY_PULLS') return this.#stopFor(refused);
+    this.#isReferrersKnown = false;
     return undefined;
   }
 
@@ -139,10 +235,11 @@ class Warming {
     const admitted = await this.#options.guard.admit(
       this.#image.repository.upstream,
       async () => {
+        // Only what the account is told says what is left of its quota.
         const head = await this.#ask('HEAD', { kind: 'digest', digest }, true);
         return head.kind === 'manifest' && head.cache === 'hit';
       },
-      () => this.#ask('GET', reference, true),
+      () => this.#ask('GET', reference, !this.#isOpen),
     );
     if ('held' in admitted) return { status: 'left', reason: admitted.held };
     const manifest = this.#manifestOr(admitted.fetched);
@@ -164,10 +261,17 @@ class Warming {
 
   async #fetchBlob(digest: Digest, size: number): Promise<Stop | undefined> {
     const { core, came } = this.#options;
-    const blob = await warmBlob({ core, repository: this.#image.repository, digest, came });
+    const blob = await warmBlob({
+      core,
+      repository: this.#image.repository,
+      digest,
+      private: !this.#isOpen,
+      came,
+    });
     if (blob.kind === 'refused') return this.#stopFor(blob, `${digest}: `);
     if (blob.kind === 'unwritable')
       return failed('the cache cannot be written; the log of the core says why');
+    this.#here.add(digest);
     if (blob.filled) {
       this.#hasFetched = true;
       this.#fetchedBytes += size;

@@ -4,10 +4,11 @@ import type { WarmedImage } from './warm-image.ts';
 
 /** The line of an image that is through. */
 export function writeImage(warmed: WarmedImage): string {
-  const { image, status, bytes, fetchedBytes, missingPlatforms, stale, reason = '' } = warmed;
+  const { image, status, bytes, fetchedBytes, missingPlatforms, stale, referrersKnown, reason = '' } = warmed;
   const notes = [
     missingPlatforms.length > 0 ? `it is not built for ${missingPlatforms.join(', ')}` : [],
     stale ? 'the upstream cannot be asked whether the tag has moved' : [],
+    referrersKnown ? [] : 'the upstream cannot be asked what refers to it, such as signatures',
   ].flat();
   const note = notes.map((one) => `; ${one}`).join('');
   switch (status) {

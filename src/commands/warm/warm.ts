@@ -154,7 +154,8 @@ class Batch {
 }
 
 function notDone({ name: image }: WantedImage, status: 'failed' | 'left', reason: string): WarmedImage {
-  return { image, status, bytes: 0, fetchedBytes: 0, missingPlatforms: [], stale: false, reason };
+  const nothing = { bytes: 0, fetchedBytes: 0, missingPlatforms: [], stale: false, referrersKnown: false };
+  return { image, status, ...nothing, reason };
 }
 
 function isHere({ status }: WarmedImage): boolean {

@@ -8,9 +8,7 @@ export type TakenPlace = FillPlace | 'full' | 'late';
 export interface TakePlaceOptions {
   /** The caller whose share counts the place. */
   readonly caller: string;
-  /** The longest wait in milliseconds. */
-  readonly deadline: number;
-  /** Aborted when the client has gone. */
+  /** Aborted when the client has gone, or has waited long enough. */
   readonly signal: AbortSignal;
 }
 
@@ -47,7 +45,7 @@ export class FillPlaces {
   }
 
   /** `full`: too many wait already. `late`: none became free in time, or the client has gone. */
-  async take({ caller, deadline, signal }: TakePlaceOptions): Promise<TakenPlace> {
+  async take({ caller, signal }: TakePlaceOptions): Promise<TakenPlace> {
     if (signal.aborted) return 'late';
     if (this.#canTake(caller)) return this.#place(caller);
     const queue = this.#waiting.get(caller) ?? new Set();
@@ -59,12 +57,10 @@ export class FillPlaces {
     const giveUp = () => {
       if (this.#remove(caller, resolve)) resolve('late');
     };
-    const timer = setTimeout(giveUp, deadline);
     signal.addEventListener('abort', giveUp);
     try {
       return await promise;
     } finally {
-      clearTimeout(timer);
       signal.removeEventListener('abort', giveUp);
     }
   }

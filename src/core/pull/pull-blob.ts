@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream';
 import type { Clock } from '../../platform/clock.ts';
+import { Deadline, unlessAborted } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
+import { workForAll } from '../../platform/waiters.ts';
 import type { CacheState, Grant } from '../../registry/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
@@ -56,6 +58,8 @@ export interface BlobAsking {
 interface Joining extends BlobAsking {
   readonly grant: Grant;
   readonly isMember: boolean;
+  /** Aborted when the time for the answer is over. */
+  readonly late: AbortSignal;
 }
 
 interface Opening {
@@ -115,11 +119,13 @@ export class BlobPull implements AsyncDisposable {
     const running = this.#downloads.get(digest);
     // A fetch under the repository's own scope confirms the digest. A fill of another repository does not.
     const isOwn = found === undefined && (running?.fill === undefined || running.isOf(repository.name));
-    if (known.mayFetch && isOwn) return this.#join(repository, digest, { ...asking, grant, isMember: false });
+    if (known.mayFetch && isOwn)
+      return this.#joinInTime(repository, digest, { ...asking, grant, isMember: false });
     const membership = await memberships.confirm(repository, 'blob', digest, grant, known);
     if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
     const stored = found ?? (await store.content.find(digest));
-    if (stored === undefined) return this.#join(repository, digest, { ...asking, grant, isMember: true });
+    if (stored === undefined)
+      return this.#joinInTime(repository, digest, { ...asking, grant, isMember: true });
     const { isAsked, staleFor } = membership;
     if (staleFor !== undefined)
       return { kind: 'found', cache: 'stale', age: seconds(staleFor), blob: 'stored', ...stored };
@@ -141,6 +147,25 @@ export class BlobPull implements AsyncDisposable {
     if (membership.head?.size !== undefined) return found('fill', membership.head.size);
     const head = await client.headBlob(repository, digest, { as: readerFor(grant), wantSize: true });
     return head.kind === 'yes' ? found('fill', head.value.size) : refusalOf(head, 'BLOB_UNKNOWN');
+  }
+
+  /**
+   * Joins within one deadline. The wait for a place counts toward it. An opening that takes longer goes on for
+   * those who joined later.
+   */
+  async #joinInTime(
+    repository: Repository,
+    digest: Digest,
+    joining: Omit<Joining, 'late'>,
+  ): Promise<Outcome<PulledBlob>> {
+    using deadline = new Deadline(this.#options.limits.question);
+    const { signal: late } = deadline;
+    try {
+      return await unlessAborted(this.#join(repository, digest, { ...joining, late }), late, letGo);
+    } catch (error) {
+      if (!late.aborted || error !== late.reason) throw error;
+      return { kind: 'refused', error: 'UPSTREAM_TIMEOUT' };
+    }
   }
 
   /**
@@ -191,12 +216,13 @@ export class BlobPull implements AsyncDisposable {
     return { kind: 'found', cache: isOwn ? 'fill' : 'joined', blob: 'filling', fill: opened.value };
   }
 
-  async #takePlace(repository: Repository, { share = '', signal }: Joining): Promise<FillPlace | Refusal> {
-    const { limits } = this.#options;
+  async #takePlace(
+    repository: Repository,
+    { share = '', signal, late }: Joining,
+  ): Promise<FillPlace | Refusal> {
     const taken = await this.#placesOf(repository.upstream).take({
       caller: share,
-      deadline: limits.question,
-      signal: signal === undefined ? this.#ending.signal : AbortSignal.any([signal, this.#ending.signal]),
+      signal: AbortSignal.any([late, this.#ending.signal, ...(signal === undefined ? [] : [signal])]),
     });
     // A core that is stopping does not refuse for lack of a place: the next core serves the caller who asks
     // again.
@@ -268,7 +294,8 @@ export class BlobPull implements AsyncDisposable {
     const { store, client, memberships, limits, clock } = this.#options;
     const open: OpenBlob = async (from, size) => {
       const ask = { as: 'account', from, ...(size !== undefined && { size }) } as const;
-      const answer = await client.getBlob(repository, digest, ask);
+      // A fill goes on whoever has left, and so does its opening.
+      const answer = await workForAll(() => client.getBlob(repository, digest, ask));
       if (answer.kind === 'no') {
         await memberships.learn(repository, 'account', answer);
         await store.index.removeLink(repository.name, digest);
@@ -294,6 +321,11 @@ export class BlobPull implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#downloads.values()].map(({ ended }) => ended));
   }
+}
+
+/** Nobody reads what arrives too late. */
+function letGo(outcome: Outcome<PulledBlob>): void {
+  if (outcome.kind === 'found' && outcome.blob === 'bytes') outcome.body.destroy();
 }
 
 function seconds(milliseconds: number): number {

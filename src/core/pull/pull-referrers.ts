@@ -22,7 +22,7 @@ export interface ReferrersPullOptions extends DocumentAsking {
  * Statuses with which registries say that they have no such endpoint. Clients look at the tag `sha256-<hex>` then, but only
  * after a 404.
  */
-const WITHOUT_ENDPOINT: readonly number[] = [400, 405, 406, 501];
+const WITHOUT_ENDPOINT: readonly number[] = [400, 404, 405, 406, 501];
 
 /**
  * Pulls the referrers of a manifest, such as its signatures. The upstream is asked each time. Its last answer

@@ -2,6 +2,7 @@ import { addAbortSignal } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CoreLimits } from '../limits.ts';
 import { type Answer, yes } from '../upstream/answer.ts';
+import { isUndecodable } from '../upstream/decode-content.ts';
 import type { BlobBody } from '../upstream/registry-client.ts';
 import { gather } from './gather.ts';
 
@@ -49,14 +50,20 @@ export async function* receiveBlob(
       }
       if (size === undefined || at >= size) return;
     } catch (error) {
-      if (error instanceof BrokenOff) throw error;
-      trouble = (error as Error).message;
+      trouble = whatCanBeMended(error as Error, at);
     }
     if (resumption === limits.resumptions || signal.aborted)
       throw new BrokenOff(`at ${at} bytes: ${trouble}`);
     await delay(limits.resumeAfter * 2 ** resumption, undefined, { signal }).catch(() => {});
     answer = await open(at, size);
   }
+}
+
+/** @throws BrokenOff if asking once more does not help. */
+function whatCanBeMended(error: Error, at: number): string {
+  if (error instanceof BrokenOff) throw error;
+  if (isUndecodable(error)) throw new BrokenOff(`at ${at} bytes: ${error.message}`);
+  return error.message;
 }
 
 async function* bytesFrom(

@@ -4,6 +4,7 @@ import { DOCKER_HUB, isRepositoryPath } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
 import { grantedActions } from '../../registry/token-claims.ts';
 import type { Answer } from './answer.ts';
+import { nameThere, prefixThere, resourceUrl } from './api-url.ts';
 import type { Authorization } from './authorization.ts';
 import { type Quota, readQuota } from './quota.ts';
 import { discard, type UpstreamRequest, type UpstreamResponse } from './transport.ts';
@@ -14,15 +15,15 @@ const QUOTA_REPOSITORY = 'ratelimitpreview/test';
 
 /** Docker's own way to ask for the quota: a HEAD of this manifest is not counted as a pull. Undefined: nothing was said. */
 export async function askForQuota(
-  { host, url: origin }: UpstreamOptions,
+  upstream: UpstreamOptions,
   send: (request: UpstreamRequest, scope: string) => Promise<Answer<UpstreamResponse>>,
   deadline: Deadline,
   clock: Clock,
 ): Promise<Quota | undefined> {
-  if (host !== DOCKER_HUB) return undefined;
-  const url = new URL(`/v2/${QUOTA_REPOSITORY}/manifests/latest`, origin);
-  const request: UpstreamRequest = { method: 'HEAD', url, signal: deadline.signal };
-  const answer = await send(request, pullScope(QUOTA_REPOSITORY));
+  if (upstream.host !== DOCKER_HUB) return undefined;
+  const url = resourceUrl(upstream.url, QUOTA_REPOSITORY, 'manifests/latest');
+  const request: UpstreamRequest = { method: 'HEAD', url, upstream, signal: deadline.signal };
+  const answer = await send(request, pullScope(nameThere(upstream.url, QUOTA_REPOSITORY)));
   if (answer.kind !== 'yes') return undefined;
   discard(answer.value);
   return readQuota(answer.value.headers, clock());
@@ -30,11 +31,11 @@ export async function askForQuota(
 
 /** Would a token be given by which something can be pushed? None is used: what it would grant stands in it, or null. */
 export async function mayPush(
-  { credential }: UpstreamOptions,
+  { credential, url }: UpstreamOptions,
   authorization: Authorization,
   deadline: Deadline,
 ): Promise<boolean | null> {
-  const repository = `${credential?.username}/hubgate-doctor`;
+  const repository = `${prefixThere(url) || credential?.username}/hubgate-doctor`;
   if (!isRepositoryPath(repository)) return null;
   const asked = authorization.header(`repository:${repository}:pull,push`, 'account');
   const answer = await deadline.bound(asked).catch(() => undefined);

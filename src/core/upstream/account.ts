@@ -5,12 +5,12 @@ import { type Authorization, createAuthorization } from './authorization.ts';
 import { followCredential, type LiveCredential } from './live-credential.ts';
 import { createRefusals, type Refusals } from './refusals.ts';
 import { createTokenCache } from './token-cache.ts';
-import type { Transport } from './transport.ts';
+import type { SendsForToken } from './transport.ts';
 import type { UpstreamOptions } from './upstream.ts';
 
 export interface AccountOptions {
   readonly upstream: UpstreamOptions;
-  readonly transport: Pick<Transport, 'send'>;
+  readonly transport: SendsForToken;
   readonly clock: Clock;
   /** Milliseconds for a token. */
   readonly deadline: number;

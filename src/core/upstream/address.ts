@@ -20,23 +20,26 @@ export function kindOfAddress(address: string): AddressKind {
   return KINDS[ipaddr.process(address).range()] ?? 'other';
 }
 
-/** The kind that all addresses of a host share; `other` where they differ. `hostname` is a URL's, brackets included. */
-export async function kindOfHost(hostname: string): Promise<AddressKind> {
-  const addresses = await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true });
-  const kinds = new Set(addresses.map(({ address }) => kindOfAddress(address)));
-  return kinds.size === 1 ? ([...kinds][0] ?? 'other') : 'other';
+/** True if the host of a URL is written as an address. */
+export function isAddress(hostname: string): boolean {
+  return ipaddr.isValid(withoutBrackets(hostname));
+}
+
+export function withoutBrackets(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, '');
 }
 
 /**
- * A `lookup` for sockets that yields addresses of one kind only. Judged at the very look-up that connects, so that a
+ * A `lookup` for sockets that yields addresses of these kinds only. Judged at the very look-up that connects, so that a
  * name cannot resolve to one address for the check and to another for the connection.
  */
-export function lookupOnly(kind: AddressKind): LookupFunction {
+export function lookupOnly(kinds: readonly AddressKind[]): LookupFunction {
   return (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }).then(
       (addresses) => {
-        const allowed = addresses.filter(({ address }) => kindOfAddress(address) === kind);
-        if (allowed[0] === undefined) callback(new Error(`the host has no ${kind} address`), '', 0);
+        const allowed = addresses.filter(({ address }) => kinds.includes(kindOfAddress(address)));
+        if (allowed[0] === undefined)
+          callback(new Error(`the host has no ${kinds.join(' or ')} address`), '', 0);
         else if (options.all) callback(null, allowed as LookupAddress[]);
         else callback(null, allowed[0].address, allowed[0].family);
       },

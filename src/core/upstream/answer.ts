@@ -19,6 +19,8 @@ export interface Trouble {
   readonly retryAfter?: number;
   /** Was it said before, and is only repeated? */
   readonly known?: boolean;
+  /** The status of an answer that is neither a yes nor a "no" in a registry's own words. */
+  readonly status?: number;
 }
 
 export function yes<T>(value: T): Answer<T> {
@@ -35,4 +37,14 @@ export function cannot(
   retryAfter?: number,
 ): Refused & { kind: 'cannot' } {
   return { kind: 'cannot', trouble: { cause, detail, ...(retryAfter !== undefined && { retryAfter }) } };
+}
+
+/** A status that says neither yes nor no about what was asked for. */
+export function answeredBy(
+  status: number,
+  detail: string,
+  retryAfter?: number,
+): Refused & { kind: 'cannot' } {
+  const { trouble } = cannot(status === 429 ? 'limited' : 'failed', detail, retryAfter);
+  return { kind: 'cannot', trouble: { ...trouble, status } };
 }

@@ -1,7 +1,8 @@
-import { readChallenge, type UpstreamChallenge } from '../../registry/challenge.ts';
-import { type Answer, cannot, type Refused, yes } from './answer.ts';
+import { readChallenge, readChallenges, type UpstreamChallenge } from '../../registry/challenge.ts';
+import { boundScopes } from '../../registry/scope.ts';
+import { type Answer, answeredBy, cannot, type Refused, yes } from './answer.ts';
 import type { LiveCredential } from './live-credential.ts';
-import { isRealmAllowed } from './origin-rules.ts';
+import { judgeRealm } from './origin-rules.ts';
 import type { FetchedToken, TokenCache, TokenRequest } from './token-cache.ts';
 import type { Identity, UpstreamOptions } from './upstream.ts';
 
@@ -9,9 +10,19 @@ import type { Identity, UpstreamOptions } from './upstream.ts';
  * The scheme that an upstream challenged with: learnt from a 401 and used unasked from then on, for as long as its token service
  * answers.
  */
-type Scheme =
-  | { readonly kind: 'bearer'; readonly realm: URL; readonly service?: string }
-  | { readonly kind: 'basic' };
+type Scheme = BearerScheme | { readonly kind: 'basic' };
+
+interface BearerScheme {
+  readonly kind: 'bearer';
+  readonly realm: URL;
+  readonly service?: string;
+  /** True if the token service is not the upstream's own, so that it is asked anonymously. */
+  readonly isElsewhere?: boolean;
+}
+
+function isOwn(answer: Answer<BearerScheme>): boolean {
+  return answer.kind === 'yes' && answer.value.isElsewhere !== true;
+}
 
 /** What a request carries, or nothing while the upstream has not asked for anything. */
 export interface AuthorizationHeader {
@@ -27,6 +38,9 @@ export interface AuthorizationHeader {
 
 const NOTHING: AuthorizationHeader = { value: undefined, fresh: false };
 
+/** The `WWW-Authenticate` headers of a response: none, one, or several. */
+export type UpstreamChallenges = string | readonly string[] | undefined;
+
 /** Answers one upstream's challenges, as its configured account or anonymously. */
 export interface Authorization {
   /** Does the upstream want the credential itself at each request? */
@@ -34,7 +48,7 @@ export interface Authorization {
   header(scope: string, identity: Identity): Promise<Answer<AuthorizationHeader>>;
   /** After a 401 to a request that carried `refused`: another header to try once, or undefined where the 401 stands. */
   retry(
-    challenge: string | undefined,
+    challenge: UpstreamChallenges,
     scope: string,
     identity: Identity,
     refused: AuthorizationHeader,
@@ -44,7 +58,12 @@ export interface Authorization {
    * error at all, concerns the requested content. A registry that does not accept a new token yet says
    * nothing about a repository.
    */
-  tokenTrouble(challenge: string | undefined, refused: AuthorizationHeader): Refused | undefined;
+  tokenTrouble(challenge: UpstreamChallenges, refused: AuthorizationHeader): Refused | undefined;
+  /**
+   * After a 401 of a registry that a redirect leads to: the header with its anonymous token, or undefined where there is
+   * none. The credential is not for that registry.
+   */
+  headerElsewhere(challenges: UpstreamChallenges): Promise<string | undefined>;
 }
 
 /** `judged` is told what the token service makes of the credential. */
@@ -111,14 +130,14 @@ class ChallengeAuthorization implements Authorization {
   }
 
   async retry(
-    challenge: string | undefined,
+    challenge: UpstreamChallenges,
     scope: string,
     identity: Identity,
     refused: AuthorizationHeader,
   ): Promise<Answer<AuthorizationHeader | undefined>> {
     const trouble = this.tokenTrouble(challenge, refused);
     if (refused.fresh && trouble === undefined) return yes(undefined);
-    const named = this.#schemeIn(challenge, refused);
+    const named = this.#schemeIn(challenge, refused, identity);
     if (named.kind !== 'yes') return named;
     const scheme = named.value;
     if (scheme.kind === 'bearer' && scheme.realm.href === refused.unanswered?.realm.href)
@@ -132,7 +151,7 @@ class ChallengeAuthorization implements Authorization {
     return isSame ? (trouble ?? yes(undefined)) : header;
   }
 
-  tokenTrouble(challenge: string | undefined, { value }: AuthorizationHeader): Refused | undefined {
+  tokenTrouble(challenge: UpstreamChallenges, { value }: AuthorizationHeader): Refused | undefined {
     const error = readChallenge(challenge ?? '')?.parameters.get('error');
     if (error === undefined || error === 'insufficient_scope' || value?.startsWith('Bearer ') !== true)
       return undefined;
@@ -141,26 +160,56 @@ class ChallengeAuthorization implements Authorization {
     return cannot('failed', `${host} refuses a token of its own token service: ${name}`);
   }
 
-  /** The scheme that a challenge names. A 401 without a challenge, to a request that met one, leaves it as it was. */
-  #schemeIn(header: string | undefined, { value }: AuthorizationHeader): Answer<Scheme> {
-    if (header === undefined && value !== undefined && this.#scheme !== undefined) return yes(this.#scheme);
-    const challenge = readChallenge(header ?? '');
-    return challenge?.scheme === 'basic' ? yes({ kind: 'basic' }) : this.#bearerIn(challenge);
+  async headerElsewhere(challenges: UpstreamChallenges): Promise<string | undefined> {
+    const read = readChallenge(challenges ?? '');
+    const realm = URL.parse(read?.parameters.get('realm') ?? '');
+    if (read?.scheme !== 'bearer' || realm === null) return undefined;
+    const { credential: _, ...anonymous } = this.#upstream;
+    if (typeof judgeRealm(realm, anonymous) === 'object') return undefined;
+    const service = read.parameters.get('service');
+    // The name of the repository is that registry's to say.
+    const [scope = ''] = boundScopes([read.parameters.get('scope') ?? '']);
+    const answer = await this.#tokens.get({ realm, service, scope, account: undefined, isElsewhere: true });
+    return answer.kind === 'yes' ? `Bearer ${answer.value.token}` : undefined;
   }
 
-  #bearerIn(challenge: UpstreamChallenge | undefined): Answer<Scheme> {
-    const { host, url } = this.#upstream;
-    const realm = URL.parse(challenge?.parameters.get('realm') ?? '');
-    if (realm === null) return cannot('failed', `${host} answers 401 without a challenge that can be met`);
-    if (!isRealmAllowed(realm, url))
-      return cannot('failed', `${host} names a token service on ${realm.host}, not its own`);
-    const service = challenge?.parameters.get('service');
-    return yes({ kind: 'bearer', realm, ...(service !== undefined && { service }) });
+  /**
+   * The scheme of the best challenge that can be met. A 401 without a challenge, to a request that met one, leaves it as it was.
+   */
+  #schemeIn(headers: UpstreamChallenges, { value }: AuthorizationHeader, identity: Identity): Answer<Scheme> {
+    if (headers === undefined && value !== undefined && this.#scheme !== undefined) return yes(this.#scheme);
+    const challenges = readChallenges(headers ?? '');
+    const bearers = challenges.filter(({ scheme }) => scheme === 'bearer').map((one) => this.#bearerIn(one));
+    const bearer = bearers.find(isOwn) ?? bearers.find(({ kind }) => kind === 'yes') ?? bearers[0];
+    const isBasic = bearers.length < challenges.length;
+    const mayBeBasic = bearer === undefined || (this.#credential !== undefined && identity === 'account');
+    if (bearer?.kind !== 'yes' && isBasic && mayBeBasic) return yes({ kind: 'basic' });
+    return bearer ?? this.#unmet();
   }
 
-  #tokenRequest(scheme: Scheme & { kind: 'bearer' }, scope: string, identity: Identity): TokenRequest {
+  #bearerIn({ parameters }: UpstreamChallenge): Answer<BearerScheme> {
+    const { host } = this.#upstream;
+    const realm = URL.parse(parameters.get('realm') ?? '');
+    if (realm === null) return this.#unmet();
+    const verdict = judgeRealm(realm, this.#upstream);
+    if (typeof verdict === 'object') return cannot('failed', `${host} ${verdict.refused}`);
+    const service = parameters.get('service');
+    return yes({
+      kind: 'bearer',
+      realm,
+      ...(service !== undefined && { service }),
+      ...(verdict === 'elsewhere' && { isElsewhere: true }),
+    });
+  }
+
+  #unmet(): Answer<never> {
+    return answeredBy(401, `${this.#upstream.host} answers 401 without a challenge that can be met`);
+  }
+
+  #tokenRequest(scheme: BearerScheme, scope: string, identity: Identity): TokenRequest {
     const account = identity === 'anonymous' ? undefined : this.#credential;
-    return { realm: scheme.realm, service: scheme.service, scope, account };
+    const { realm, service, isElsewhere = false } = scheme;
+    return { realm, service, scope, account, isElsewhere };
   }
 }
 

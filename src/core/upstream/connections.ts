@@ -1,6 +1,11 @@
-import { Agent } from '../../platform/undici.ts';
+import { connectByProxy } from '../../platform/egress/connect-by-proxy.ts';
+import { type EgressOptions, proxyFor } from '../../platform/egress/proxy-rules.ts';
+import { trusting } from '../../platform/trusted-authorities.ts';
+import { Agent, buildConnector } from '../../platform/undici.ts';
 import type { CoreLimits } from '../limits.ts';
-import { type AddressKind, kindOfAddress, kindOfHost, lookupOnly } from './address.ts';
+import { type AddressKind, isAddress, kindOfAddress, lookupOnly, withoutBrackets } from './address.ts';
+import { KindsOfOrigins } from './kinds-of-origins.ts';
+import type { UpstreamOptions } from './upstream.ts';
 
 /**
  * The connections to hosts: `kept` connections serve one request after another, `fresh` ones serve a single
@@ -20,31 +25,43 @@ const MAX_FRESH_CONNECTIONS = 16;
 
 type ConnectionLimits = Pick<CoreLimits, 'connect' | 'idle' | 'bodyIdle'>;
 
-/** All connections to upstreams, by the kind of address that they may lead to. */
+/** All connections to upstreams, by the kinds of address that they may lead to and by the authorities that are trusted. */
 export class UpstreamConnections implements AsyncDisposable {
-  /** Connections to the configured upstreams and their token services, at any address. */
-  readonly direct: Connections;
   readonly #limits: ConnectionLimits;
-  /** One set of connections for each kind of address to which redirects of some upstream may lead. */
-  readonly #confined = new Map<AddressKind, Connections>();
+  readonly #sets = new Map<string, Connections>();
+  readonly #kinds = new KindsOfOrigins();
+  readonly #egress: EgressOptions | undefined;
 
-  constructor(limits: ConnectionLimits) {
+  constructor(limits: ConnectionLimits, egress?: EgressOptions) {
     this.#limits = limits;
-    this.direct = this.#open({});
+    this.#egress = egress;
+  }
+
+  /** Returns the connections to a configured upstream and to its token services, at any address. */
+  direct({ authorities }: UpstreamOptions): Connections {
+    return this.#open('any', authorities);
   }
 
   /**
-   * Returns the connections for a redirect of `upstream`; undefined if the target is an address of a kind
-   * that is not allowed.
+   * Returns the connections for a redirect of an upstream, and for a token service that is not its own. They lead
+   * over https to public addresses and to addresses of the upstream's own kind, because whoever runs a private registry has a
+   * place in that network already; without TLS they lead to the upstream's own kind only. A proxy resolves names itself, so that
+   * of a target behind it only an address that is written out can be judged here.
    */
-  async towards(target: URL, upstream: URL): Promise<Connections | undefined> {
-    if (target.origin === upstream.origin) return this.direct;
-    const kind = upstream.protocol === 'http:' ? await kindOfHost(upstream.hostname) : 'public';
-    const literal = target.hostname.replace(/^\[|\]$/g, '');
-    if (/^[\d.]+$|:/.test(literal) && kindOfAddress(literal) !== kind) return undefined;
-    const connections = this.#confined.get(kind) ?? this.#open({ lookup: lookupOnly(kind) });
-    this.#confined.set(kind, connections);
-    return connections;
+  towards(target: URL, upstream: UpstreamOptions): Connections | { readonly refused: string } {
+    const { url, authorities } = upstream;
+    if (target.origin === url.origin) return this.direct(upstream);
+    // What a proxy leads to is outside of the private network.
+    const own = proxyFor(url, this.#egress) === undefined ? this.#kinds.of(url.origin) : 'public';
+    const isEncrypted = target.protocol === 'https:';
+    const kinds: readonly AddressKind[] = [
+      ...new Set([...(isEncrypted ? (['public'] as const) : []), ...(own === 'other' ? [] : [own])]),
+    ];
+    const literal = withoutBrackets(target.hostname);
+    const isRefused = isAddress(literal) && !kinds.includes(kindOfAddress(literal));
+    if (isRefused || kinds.length === 0)
+      return { refused: `which has no ${kinds.join(' or ') || 'suitable'} address` };
+    return this.#open(kinds, authorities);
   }
 
   /** The most requests that wait for a connection. */
@@ -53,20 +70,41 @@ export class UpstreamConnections implements AsyncDisposable {
     return pools.reduce((sum, stats) => sum + ('queued' in stats ? Number(stats.queued) : 0), 0);
   }
 
-  #open(connect: { lookup?: ReturnType<typeof lookupOnly> }): Connections {
-    const options = {
-      connect: { ...connect, timeout: this.#limits.connect },
-      bodyTimeout: this.#limits.bodyIdle,
+  #open(kinds: readonly AddressKind[] | 'any', authorities: readonly string[] | undefined): Connections {
+    const key = JSON.stringify([kinds, authorities]);
+    const known = this.#sets.get(key);
+    if (known !== undefined) return known;
+    const { connect: timeout, bodyIdle: bodyTimeout, idle: keepAliveMaxTimeout } = this.#limits;
+    const egress = this.#egress;
+    const trusted = [...(egress?.authorities ?? []), ...(authorities ?? [])];
+    const secure = { timeout, ...(trusted.length > 0 && { secureContext: trusting(trusted) }) };
+    const options = { ...secure, ...(kinds !== 'any' && { lookup: lookupOnly(kinds) }) };
+    const connector = (protocols: { allowH2?: boolean }) => {
+      const direct = this.#kinds.recording(buildConnector({ ...options, ...protocols }));
+      return connectByProxy({ egress, direct, ...secure, ...protocols });
     };
-    return {
-      kept: new Agent({ ...options, connections: MAX_CONNECTIONS, keepAliveMaxTimeout: this.#limits.idle }),
-      // Without pipelining undici keeps no connection. HTTP/2 would put several requests on one.
-      fresh: new Agent({ ...options, connections: MAX_FRESH_CONNECTIONS, pipelining: 0, allowH2: false }),
+    const connections = {
+      kept: new Agent({
+        connect: connector({}),
+        bodyTimeout,
+        connections: MAX_CONNECTIONS,
+        keepAliveMaxTimeout,
+      }),
+      fresh: new Agent({
+        connect: connector({ allowH2: false }),
+        bodyTimeout,
+        connections: MAX_FRESH_CONNECTIONS,
+        // Without pipelining undici keeps no connection. HTTP/2 would put several requests on one.
+        pipelining: 0,
+        allowH2: false,
+      }),
     };
+    this.#sets.set(key, connections);
+    return connections;
   }
 
   #agents(): Agent[] {
-    return [this.direct, ...this.#confined.values()].flatMap(({ kept, fresh }) => [kept, fresh]);
+    return [...this.#sets.values()].flatMap(({ kept, fresh }) => [kept, fresh]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

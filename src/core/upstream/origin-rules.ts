@@ -1,23 +1,51 @@
 import { getDomain } from 'tldts';
 import { isLoopback } from '../../config/values.ts';
+import type { UpstreamOptions } from './upstream.ts';
 
-/** May the token service of `realm` be asked, and be shown the credential, on the word of `upstream`'s challenge? */
-export function isRealmAllowed(realm: URL, upstream: URL): boolean {
-  if (realm.username !== '' || realm.password !== '') return false;
-  if (realm.protocol !== 'https:' && !(realm.protocol === 'http:' && upstream.protocol === 'http:'))
-    return false;
-  if (realm.hostname === upstream.hostname) return true;
-  if (isLoopback(upstream.hostname)) return isLoopback(realm.hostname);
+/**
+ * May the token service of a realm be asked, on the word of an upstream's challenge? `own`: it may also be shown the
+ * credential. `elsewhere`: it is asked anonymously, and only at an address to which a redirect may lead.
+ */
+export type RealmVerdict = 'own' | 'elsewhere' | { readonly refused: string };
+
+export function judgeRealm(realm: URL, upstream: UpstreamOptions): RealmVerdict {
+  const { url, host, credential } = upstream;
+  const refused = (why: string) => ({
+    refused: `names a token service on ${realm.host || 'no host'}, ${why}`,
+  });
+  if (realm.username !== '' || realm.password !== '') return refused('with a login in its address');
+  if (realm.protocol !== 'https:' && realm.protocol !== 'http:') return refused('which is not asked by HTTP');
+  if (realm.protocol === 'http:' && !mayBeWithoutTls(upstream))
+    return refused(`without TLS; to allow it, set upstreams.${host}.insecure: true`);
+  if (isOwn(realm, url) || upstream.tokenServices?.includes(realm.origin) === true) return 'own';
+  if (credential === undefined) return 'elsewhere';
+  return refused(
+    `which is not its own, so that the credential is not sent there; to allow it, set upstreams.${host}.tokenServices: ["${realm.origin}"]`,
+  );
+}
+
+function isOwn(realm: URL, url: URL): boolean {
+  if (realm.hostname === url.hostname) return true;
+  if (isLoopback(url.hostname)) return isLoopback(realm.hostname);
   // registry-1.docker.io and auth.docker.io. Private suffixes count, so that a.github.io vouches for no b.github.io.
-  const domain = getDomain(upstream.hostname, { allowPrivateDomains: true });
+  const domain = getDomain(url.hostname, { allowPrivateDomains: true });
   return domain !== null && domain === getDomain(realm.hostname, { allowPrivateDomains: true });
 }
 
 /**
- * May a redirect of `upstream` be followed to `target`, as far as the URL says? To which addresses the connection then
- * may go is `lookupOnly`'s to judge.
+ * Why a redirect of `upstream` is not followed to `target`, as far as the URL says; undefined if it may be. The addresses to
+ * which the connection may lead are judged when it is made.
  */
-export function isRedirectAllowed(target: URL, upstream: URL): boolean {
-  if (target.username !== '' || target.password !== '') return false;
-  return target.protocol === 'https:' || (target.protocol === 'http:' && upstream.protocol === 'http:');
+export function whyNoRedirect(target: URL, upstream: UpstreamOptions): string | undefined {
+  if (target.username !== '' || target.password !== '') return 'with a login in the address';
+  if (target.protocol === 'https:' || (target.protocol === 'http:' && mayBeWithoutTls(upstream)))
+    return undefined;
+  return target.protocol === 'http:'
+    ? `without TLS; to allow it, set upstreams.${upstream.host}.insecure: true`
+    : 'which is not asked by HTTP';
+}
+
+/** May the token service and the redirects of an upstream be without TLS? */
+function mayBeWithoutTls({ url, insecure = false }: UpstreamOptions): boolean {
+  return insecure || url.protocol === 'http:';
 }

@@ -16,6 +16,10 @@ import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { MAX_DOCUMENT_SIZE } from '../limits.ts';
 import { type Answer, cannot, type Refused, yes } from './answer.ts';
 import { countPull } from './cost.ts';
+import { isEncoded } from './decode-content.ts';
+import { HeadHabits } from './head-habits.ts';
+import { manifestTypeOf } from './manifest-type.ts';
+import { isPage, shownType, typeOf } from './own-words.ts';
 import { type Quota, readQuota } from './quota.ts';
 import { discard, type UpstreamResponse } from './transport.ts';
 import {
@@ -107,7 +111,7 @@ export interface RegistryDocument {
 }
 
 export function createRegistryClient(options: UpstreamsOptions): RegistryClient {
-  return new HttpRegistryClient(new Upstreams(options));
+  return new HttpRegistryClient(new Upstreams(options), new HeadHabits(options.clock, options.log));
 }
 
 /** All four types at every manifest request: without them the Hub has answered schema 1. */
@@ -115,9 +119,11 @@ const ACCEPT_MANIFESTS = { accept: MANIFEST_MEDIA_TYPES.join(', ') };
 
 class HttpRegistryClient implements RegistryClient {
   readonly #upstreams: Upstreams;
+  readonly #heads: HeadHabits;
 
-  constructor(upstreams: Upstreams) {
+  constructor(upstreams: Upstreams, heads: HeadHabits) {
     this.#upstreams = upstreams;
+    this.#heads = heads;
   }
 
   async headManifest(
@@ -127,15 +133,15 @@ class HttpRegistryClient implements RegistryClient {
   ): Promise<Answer<ManifestHead>> {
     const resource = `manifests/${writeReference(reference)}`;
     const request: ResourceRequest = { repository, method: 'HEAD', resource, ask, headers: ACCEPT_MANIFESTS };
-    const answer = await this.#upstreams.ask(request, async (response) =>
-      readHead(response, repository, reference),
-    );
-    if (answer.kind !== 'yes') return answer;
-    // Some registries leave these out of a HEAD; then only the manifest itself can tell.
-    const { digest, mediaType, size } = answer.value;
-    return digest === undefined || size === undefined
-      ? this.getManifest(repository, reference, ask)
-      : yes({ digest, mediaType, size });
+    return this.#heads.ask<ManifestHead>({
+      key: `manifests of ${namespaceOf(repository)}`,
+      isFickle: false,
+      head: (isFinal) =>
+        this.#upstreams.ask({ ...request, isFinal }, async (response) =>
+          readHead(response, repository, reference),
+        ),
+      get: () => this.getManifest(repository, reference, ask),
+    });
   }
 
   getManifest(repository: Repository, reference: Reference, ask: AskOptions): Promise<Answer<Manifest>> {
@@ -154,28 +160,36 @@ class HttpRegistryClient implements RegistryClient {
     ask: AskOptions & { readonly wantSize?: boolean },
   ): Promise<Answer<BlobHead>> {
     const redirectIsYes = ask.wantSize !== true;
-    const request: ResourceRequest = {
-      repository,
-      method: 'HEAD',
-      resource: `blobs/${digest}`,
-      ask,
-      redirectIsYes,
-    };
-    return this.#upstreams.ask(request, async (response) => {
+    const request = { repository, resource: `blobs/${digest}`, ask, redirectIsYes };
+    const read = async (response: UpstreamResponse): Promise<Answer<BlobHead>> => {
       discard(response);
-      return yes({ size: response.statusCode === 200 ? sizeIn(response) : undefined });
+      if (!response.redirected && isPage(response)) return unfit(repository, 'a page is no blob');
+      return yes({ size: sizeOfBlob(response) });
+    };
+    return this.#heads.ask({
+      key: `blobs of ${repository.name}`,
+      isFickle: true,
+      head: (isFinal) => this.#upstreams.ask({ ...request, method: 'HEAD', isFinal }, read),
+      get: () => this.#upstreams.ask({ ...request, method: 'GET', headers: { range: 'bytes=0-0' } }, read),
     });
   }
 
-  getBlob(repository: Repository, digest: Digest, ask: AskBlobOptions): Promise<Answer<BlobBody>> {
+  async getBlob(repository: Repository, digest: Digest, ask: AskBlobOptions): Promise<Answer<BlobBody>> {
     const { from = 0, size } = ask;
     const headers = from === 0 ? {} : { range: `bytes=${from}-${size === undefined ? '' : size - 1}` };
     const request: ResourceRequest = { repository, method: 'GET', resource: `blobs/${digest}`, ask, headers };
-    return this.#upstreams.ask(request, async (response) => {
-      const answer = readBlobBody(response, repository, ask);
-      if (answer.kind !== 'yes') discard(response);
-      return answer;
-    });
+    let isPartOfEncoded = false;
+    const answer = await this.#upstreams.ask(
+      { ...request, isFinal: () => !isPartOfEncoded },
+      async (response) => {
+        isPartOfEncoded = response.statusCode === 206 && isEncoded(response);
+        const body = readBlobBody(response, repository, ask);
+        if (body.kind !== 'yes') discard(response);
+        return body;
+      },
+    );
+    // Only the whole of a compressed blob can be read.
+    return isPartOfEncoded ? this.getBlob(repository, digest, { ...ask, from: 0 }) : answer;
   }
 
   getBlobPart(repository: Repository, digest: Digest, ask: AskPartOptions): Promise<Answer<Buffer>> {
@@ -229,24 +243,29 @@ class HttpRegistryClient implements RegistryClient {
   }
 }
 
-interface StatedHead extends Pick<ManifestHead, 'mediaType'> {
-  readonly digest: Digest | undefined;
-  readonly size: number | undefined;
+/** Of one namespace all repositories are served by the same program: a project of Harbor, a repository of Artifactory. */
+function namespaceOf({ upstream, path }: Repository): string {
+  return `${upstream}/${path.split('/', 1)[0]}`;
 }
 
+/** Some registries leave the digest, the length or the type out of a HEAD; then `undefined`, because only the manifest can tell. */
 function readHead(
   response: UpstreamResponse,
   repository: Repository,
   reference: Reference,
-): Answer<StatedHead> {
+): Answer<ManifestHead | undefined> {
   discard(response);
-  const type = response.headers['content-type'];
-  const mediaType = parseManifestMediaType(String(type));
-  if (mediaType === undefined) return unsupportedType(repository, type);
+  const type = typeOf(response);
+  const mediaType = parseManifestMediaType(type ?? '');
+  if (mediaType === undefined) {
+    const answer = unsupportedType(repository, type);
+    return answer.kind === 'no' ? answer : yes(undefined);
+  }
   const digest = digestIn(response);
   if (reference.kind === 'digest' && digest !== undefined && digest !== reference.digest)
     return unfit(repository, 'asked for one digest, it answers with another');
-  return yes({ digest, mediaType, size: sizeIn(response) });
+  const size = sizeIn(response);
+  return yes(digest === undefined || !size ? undefined : { digest, mediaType, size });
 }
 
 /** @throws where the body breaks off, or outlives the deadline. */
@@ -257,8 +276,9 @@ async function readManifest(
 ): Promise<Answer<Manifest>> {
   const bytes = await readBody(response.body, MAX_DOCUMENT_SIZE);
   if (bytes === undefined) return unfit(repository, 'a manifest is larger than 4 MiB');
-  const type = response.headers['content-type'];
-  const mediaType = parseManifestMediaType(String(type));
+  const label = typeOf(response);
+  const type = manifestTypeOf(label, bytes) ?? label;
+  const mediaType = parseManifestMediaType(type ?? '');
   if (mediaType === undefined) return unsupportedType(repository, type);
   const named = reference.kind === 'digest' ? reference.digest : digestIn(response);
   if (named !== undefined && !matchesDigest(startHash(named).update(bytes), named))
@@ -271,6 +291,9 @@ function readBlobBody(
   repository: Repository,
   { from = 0, size }: AskBlobOptions,
 ): Answer<BlobBody> {
+  if (!response.redirected && isPage(response)) return unfit(repository, 'a page is no blob');
+  if (response.statusCode === 206 && isEncoded(response))
+    return unfit(repository, 'a part of a compressed blob');
   const part = response.statusCode === 206 ? partIn(response) : { begins: 0, total: sizeIn(response) };
   if (part === undefined) return unfit(repository, 'a part of a blob, without saying which');
   // From the beginning is what an upstream sends that takes no ranges.
@@ -287,7 +310,7 @@ async function readPart(
   repository: Repository,
   { start, end, size }: AskPartOptions,
 ): Promise<Answer<Buffer>> {
-  const part = response.statusCode === 206 ? partIn(response) : undefined;
+  const part = response.statusCode === 206 && !isEncoded(response) ? partIn(response) : undefined;
   if (part?.begins !== start || (part.total ?? size) !== size)
     return unfit(repository, 'another part of a blob than was asked for');
   const bytes = await readBody(response.body, end - start);
@@ -307,22 +330,26 @@ function digestIn({ headers }: UpstreamResponse): Digest | undefined {
   return parseDigest(String(headers['docker-content-digest']));
 }
 
+/** The size of the whole blob, from the headers of any answer that says that it is there. */
+function sizeOfBlob(response: UpstreamResponse): number | undefined {
+  if (isEncoded(response)) return undefined;
+  if (response.statusCode === 206) return partIn(response)?.total;
+  return response.statusCode === 200 ? sizeIn(response) : undefined;
+}
+
 function sizeIn({ headers }: UpstreamResponse): number | undefined {
   const length = headers['content-length'];
   return typeof length === 'string' && /^\d{1,15}$/.test(length) ? Number(length) : undefined;
 }
 
-/** Matches a media type (RFC 9110 §8.3.1) without its parameters. No other part of the header is repeated. */
-const MEDIA_TYPE = /^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}(?=[; ]|$)/;
-
 /**
  * Refuses an answer of another type: a manifest of a type that is not mirrored is `unsupported`, and a page
  * of HTML is unfit.
  */
-function unsupportedType(repository: Repository, type: unknown): Refused {
-  const mediaType = parseUnmirroredMediaType(String(type ?? ''));
+function unsupportedType(repository: Repository, type: string | undefined): Refused {
+  const mediaType = parseUnmirroredMediaType(type ?? '');
   if (mediaType !== undefined) return { kind: 'no', reason: 'unsupported', mediaType };
-  const [name] = MEDIA_TYPE.exec(String(type ?? '')) ?? [];
+  const name = shownType(type);
   return unfit(
     repository,
     name === undefined ? 'a manifest has no valid media type' : `${name} is no type of a manifest`,

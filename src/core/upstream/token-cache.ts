@@ -5,11 +5,13 @@ import { readBody } from '../../platform/read-body.ts';
 import { SingleFlight } from '../../platform/single-flight.ts';
 import { TOKEN_USED_FOR } from '../limits.ts';
 import { type Answer, cannot, no, yes } from './answer.ts';
+import { decodeContent } from './decode-content.ts';
+import { isRefusalOfTokenService } from './own-words.ts';
 import { readRetryAfter } from './quota.ts';
 import {
   discard,
   isCut,
-  type Transport,
+  type SendsForToken,
   troubleOf,
   type UpstreamRequest,
   type UpstreamResponse,
@@ -20,6 +22,8 @@ export interface TokenRequest {
   readonly realm: URL;
   readonly service: string | undefined;
   readonly scope: string;
+  /** True if the realm is not the upstream's own, but one that it named: it is asked only where a redirect may lead. */
+  readonly isElsewhere?: boolean;
   /** Undefined: anonymously. */
   readonly account: { readonly username: string; readonly authorization: () => Promise<string> } | undefined;
 }
@@ -43,7 +47,7 @@ const DEFAULT_LIFETIME = 60;
 const MAX_TOKENS = 2_000;
 
 export interface TokenCacheOptions {
-  readonly transport: Pick<Transport, 'send'>;
+  readonly transport: SendsForToken;
   readonly clock: Clock;
   /** Milliseconds for a token. A bound of its own, because others may wait for the same token with more time left. */
   readonly deadline: number;
@@ -84,13 +88,13 @@ interface IssuedToken {
 }
 
 async function fetchToken(
-  transport: Pick<Transport, 'send'>,
+  transport: SendsForToken,
   request: TokenRequest,
   clock: Clock,
   signal: AbortSignal,
   { fresh }: Pick<UpstreamRequest, 'fresh'> = {},
 ): Promise<Answer<IssuedToken>> {
-  const { realm, service, scope, account } = request;
+  const { realm, service, scope, account, isElsewhere } = request;
   const url = new URL(realm);
   if (service !== undefined) url.searchParams.set('service', service);
   if (scope !== '') url.searchParams.set('scope', scope);
@@ -103,11 +107,19 @@ async function fetchToken(
     return cannot('failed', (error as Error).message);
   }
   const headers = authorization === undefined ? {} : { authorization };
-  const sent = { method: 'GET', url, headers, about: scope, signal, ...(fresh && { fresh }) } as const;
+  const sent = {
+    method: 'GET',
+    url,
+    headers,
+    about: scope,
+    signal,
+    ...(fresh && { fresh }),
+    ...(isElsewhere && { isElsewhere }),
+  } as const;
   const answer = await transport.send(sent);
   if (answer.kind !== 'yes') return answer;
   try {
-    return await readToken(answer.value, realm, account !== undefined, clock());
+    return await readToken(decodeContent(answer.value, 'GET'), realm, account !== undefined, clock());
   } catch (error) {
     return isCut(error) && fresh !== true && !signal.aborted
       ? fetchToken(transport, request, clock, signal, { fresh: true })
@@ -125,10 +137,11 @@ async function readToken(
 ): Promise<Answer<IssuedToken>> {
   const { statusCode: status, headers } = response;
   if (status !== 200) {
+    const isRefusal = (status === 401 || status === 403) && (await isRefusalOfTokenService(response));
     discard(response);
     if (status === 401 && asAccount)
       return cannot('credential', `${realm.host} refuses the configured credential`);
-    if (status === 401 || status === 403) return no('unauthorized');
+    if (isRefusal) return no('unauthorized');
     if (status === 429)
       return cannot('limited', `${realm.host}: 429`, readRetryAfter(headers['retry-after'], now));
     return cannot('failed', `${realm.host}: ${status}`);

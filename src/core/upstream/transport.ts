@@ -1,18 +1,23 @@
+import type { Readable } from 'node:stream';
 import { LRUCache } from 'lru-cache';
 import { Deadline, DeadlineError, unlessAborted } from '../../platform/deadline.ts';
+import { ProxyError, proxyAuthorization, whyRefused } from '../../platform/egress/open-tunnel.ts';
+import { type EgressOptions, proxyFor } from '../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../platform/log.ts';
 import { type Agent, type Dispatcher, errors } from '../../platform/undici.ts';
-import type { UpstreamHost } from '../../registry/repository.ts';
+import { NobodyWaits, throwIfNobodyWaits } from '../../platform/waiters.ts';
 import type { CoreLimits } from '../limits.ts';
 import { type Answer, cannot, type Refused, type Trouble, yes } from './answer.ts';
 import { Breaker } from './breaker.ts';
 import { type Connections, UpstreamConnections } from './connections.ts';
 import { countRequest } from './cost.ts';
-import { isRedirectAllowed } from './origin-rules.ts';
+import { isUndecodable } from './decode-content.ts';
+import { whyNoRedirect } from './origin-rules.ts';
+import type { UpstreamOptions } from './upstream.ts';
 
 /**
  * Requests to upstreams, each with deadlines. Redirects are followed only where the caller says so, only as the rules
- * allow, and never with a credential. No proxy from the environment, no compression, no cache.
+ * allow, and never with a credential. A proxy is one of the settings, never of the environment; no compression, no cache.
  */
 export interface Transport extends AsyncDisposable {
   send(request: UpstreamRequest): Promise<Answer<UpstreamResponse>>;
@@ -26,12 +31,21 @@ export interface UpstreamRequest {
   readonly method: 'GET' | 'HEAD';
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
-  /** The upstream whose redirects of this request are followed; absent: a redirect is the answer. */
-  readonly followFor?: URL;
+  /** The upstream for which this is asked. */
+  readonly upstream: UpstreamOptions;
+  /** True if redirects are followed; otherwise a redirect is the answer. */
+  readonly follows?: boolean;
+  /**
+   * Answers the 401 of a host that a redirect leads to, with the value of an `Authorization` header. The one of the request
+   * itself is not sent there.
+   */
+  readonly authorizeElsewhere?: (refusal: UpstreamResponse) => Promise<string | undefined>;
+  /** True if the URL is one that the upstream named: it is asked only where a redirect may lead. */
+  readonly isElsewhere?: boolean;
   /** Ends the request, the reading of its body included. */
   readonly signal: AbortSignal;
-  /** Of a request to a token service: the upstream whose token it is to be. */
-  readonly tokenOf?: UpstreamHost;
+  /** True if a token service is asked. */
+  readonly isForToken?: boolean;
   /** The repository that is blamed for a failure before the host is. */
   readonly about?: string;
   /** True if only a new connection will do, because an answer over another one was cut short. */
@@ -51,24 +65,41 @@ export interface SentRequest {
 
 export type ObserveSent = (sent: SentRequest) => void;
 
-export interface UpstreamResponse extends Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'> {
+export interface UpstreamResponse extends Pick<Dispatcher.ResponseData, 'statusCode' | 'headers'> {
+  /** As it came, or decoded. */
+  readonly body: Readable & Partial<Pick<Dispatcher.ResponseData['body'], 'dump'>>;
   /** Did another host answer than the one that was asked? Then its refusals say nothing about the repository. */
   readonly redirected: boolean;
+  /** The host that answered. */
+  readonly host: string;
 }
 
-const MAX_REDIRECTS = 3;
+/** As many as Go's HTTP client follows, which most container tools use. */
+const MAX_REDIRECTS = 10;
 const MAX_ORIGINS = 1_000;
 /** Bytes of a body that are taken in one go where they come faster than they are used. */
 const BODY_BUFFER = 256 * 1024;
 const USER_AGENT = 'hubgate';
 
-export function createTransport(limits: CoreLimits, log: Logger, observe: ObserveSent = () => {}): Transport {
-  return new UndiciTransport(limits, log, observe);
+export interface TransportOptions {
+  readonly limits: CoreLimits;
+  readonly log: Logger;
+  readonly egress?: EgressOptions;
+  readonly observe?: ObserveSent;
+}
+
+export function createTransport(options: TransportOptions): Transport {
+  return new UndiciTransport(options);
 }
 
 /** The same for whoever asks for tokens of one upstream. */
-export function askingTokensOf(upstream: UpstreamHost, transport: Transport): Pick<Transport, 'send'> {
-  return { send: (request) => transport.send({ ...request, tokenOf: upstream }) };
+export function askingTokensOf(upstream: UpstreamOptions, transport: Transport): SendsForToken {
+  return { send: (request) => transport.send({ ...request, upstream, isForToken: true }) };
+}
+
+/** Sends requests to token services. */
+export interface SendsForToken {
+  send(request: Omit<UpstreamRequest, 'upstream'>): Promise<Answer<UpstreamResponse>>;
 }
 
 class UndiciTransport implements Transport {
@@ -80,29 +111,29 @@ class UndiciTransport implements Transport {
     dispose: (breaker) => breaker[Symbol.dispose](),
   });
   readonly #log: Logger;
+  readonly #egress: EgressOptions | undefined;
   readonly #observe: ObserveSent;
 
-  constructor(limits: CoreLimits, log: Logger, observe: ObserveSent) {
+  constructor({ limits, log, egress, observe = () => {} }: TransportOptions) {
     this.#limits = limits;
     this.#log = log;
+    this.#egress = egress;
     this.#observe = observe;
-    this.#connections = new UpstreamConnections(limits);
+    this.#connections = new UpstreamConnections(limits, egress);
   }
 
   async send(request: UpstreamRequest): Promise<Answer<UpstreamResponse>> {
-    const { url, headers = {}, followFor } = request;
+    const { url, headers = {}, upstream, follows, isElsewhere } = request;
+    const connections =
+      isElsewhere === true ? this.#connections.towards(url, upstream) : this.#connections.direct(upstream);
+    if ('refused' in connections)
+      return cannot('failed', `${upstream.host} names ${url.host}, ${connections.refused}`);
     try {
-      const first = {
-        ...(await this.#request(this.#connections.direct, url, headers, request)),
-        redirected: false,
-      };
-      return followFor === undefined || !isRedirect(first)
-        ? yes(first)
-        : await this.#follow(first, request, followFor);
+      const first = { ...(await this.#request(connections, url, headers, request)), redirected: false };
+      return follows === true && isRedirect(first) ? await this.#follow(first, request) : yes(first);
     } catch (error) {
-      return error instanceof HostDown
-        ? { kind: 'cannot', trouble: error.trouble }
-        : troubleOf(error, url.host);
+      if (error instanceof NobodyWaits) throw error;
+      return refusalOfError(error, url.host);
     }
   }
 
@@ -114,26 +145,55 @@ class UndiciTransport implements Transport {
     return this.#connections.waiting;
   }
 
-  async #follow(
-    response: UpstreamResponse,
-    request: UpstreamRequest,
-    upstream: URL,
-  ): Promise<Answer<UpstreamResponse>> {
+  async #follow(response: UpstreamResponse, request: UpstreamRequest): Promise<Answer<UpstreamResponse>> {
     const { authorization: _, ...headers } = request.headers ?? {};
+    const { upstream } = request;
     let current = response;
     let base = request.url;
+    const visited = new Set<string>();
     for (let hop = 0; hop < MAX_REDIRECTS; hop++) {
       discard(current);
+      throwIfNobodyWaits();
       const target = URL.parse(String(current.headers.location), base);
-      if (target === null || !isRedirectAllowed(target, upstream)) return refused(upstream, target);
-      const connections = await this.#connections.towards(target, upstream);
-      if (connections === undefined) return refused(upstream, target);
-      current = { ...(await this.#request(connections, target, headers, request)), redirected: true };
+      const from = `${base.host} redirects to ${target?.host ?? 'no URL'}`;
+      if (target === null) return cannot('failed', from);
+      if (visited.has(target.href)) return cannot('failed', `${from}, and that in a circle`);
+      visited.add(target.href);
+      const connections = this.#mayFollow(target, upstream);
+      // The target's host is said, its path and query are not: a signed URL is a capability.
+      if ('refused' in connections) return cannot('failed', `${from}, ${connections.refused}`);
+      try {
+        current = await this.#visit(connections, target, headers, request);
+      } catch (error) {
+        return refusalOfError(error, from);
+      }
       if (!isRedirect(current)) return yes(current);
       base = target;
     }
     discard(current);
-    return cannot('failed', `${upstream.host} redirects more than ${MAX_REDIRECTS} times`);
+    return cannot('failed', `${upstream.url.host} redirects more than ${MAX_REDIRECTS} times`);
+  }
+
+  /** Asks the target of a redirect, and once more if it is a registry that wants a token of its own. */
+  async #visit(
+    connections: Connections,
+    target: URL,
+    headers: Readonly<Record<string, string>>,
+    request: UpstreamRequest,
+  ): Promise<UpstreamResponse> {
+    const first = { ...(await this.#request(connections, target, headers, request)), redirected: true };
+    if (first.statusCode !== 401 || !isOfRegistry(target) || request.authorizeElsewhere === undefined)
+      return first;
+    const authorization = await unlessAborted(request.authorizeElsewhere(first), request.signal);
+    if (authorization === undefined) return first;
+    discard(first);
+    const asked = { ...headers, authorization };
+    return { ...(await this.#request(connections, target, asked, request)), redirected: true };
+  }
+
+  #mayFollow(target: URL, upstream: UpstreamOptions): Connections | { readonly refused: string } {
+    const refused = whyNoRedirect(target, upstream);
+    return refused === undefined ? this.#connections.towards(target, upstream) : { refused };
   }
 
   /**
@@ -244,18 +304,29 @@ class UndiciTransport implements Transport {
     headers: Readonly<Record<string, string>>,
     { method, signal }: Pick<UpstreamRequest, 'method' | 'signal'>,
   ): Promise<Omit<UpstreamResponse, 'redirected'>> {
+    // By RFC 9112 §3.2.2 a proxy is sent the whole URL; for https there is a tunnel.
+    const proxy = url.protocol === 'http:' ? proxyFor(url, this.#egress) : undefined;
+    const login = proxy && (await proxyAuthorization(proxy));
     const sent = dispatcher.request({
       origin: url.origin,
-      path: url.pathname + url.search,
+      path: `${proxy === undefined ? '' : url.origin}${url.pathname}${url.search}`,
       method,
-      headers: { 'user-agent': USER_AGENT, 'accept-encoding': 'identity', ...headers },
+      headers: {
+        'user-agent': USER_AGENT,
+        'accept-encoding': 'identity',
+        ...headers,
+        ...(login && { 'proxy-authorization': login }),
+      },
       headersTimeout: this.#limits.headers,
       highWaterMark: BODY_BUFFER,
       signal,
     });
     // undici looks at the signal only when it has a connection for the request, and 64 others may be in front of it.
     const { statusCode, headers: received, body } = await unlessAborted(sent, signal, discard);
-    return { statusCode, headers: received, body };
+    if (proxy === undefined || statusCode !== 407)
+      return { statusCode, headers: received, body, host: url.host };
+    discard({ body });
+    throw new ProxyError(whyRefused(proxy, statusCode, `to ask ${url.host}`));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -264,13 +335,13 @@ class UndiciTransport implements Transport {
   }
 }
 
-export function isRedirect({ statusCode, headers }: UpstreamResponse): boolean {
-  return [301, 302, 303, 307, 308].includes(statusCode) && headers.location !== undefined;
+/** A storage has no token service, and what it asks for is not answered. */
+function isOfRegistry({ pathname }: URL): boolean {
+  return pathname.startsWith('/v2/');
 }
 
-/** The target's host is said, its path and query are not: a signed URL is a capability. */
-function refused(upstream: URL, target: URL | null): Answer<never> {
-  return cannot('failed', `${upstream.host} redirects to ${target?.host ?? 'no URL'}, which is not allowed`);
+export function isRedirect({ statusCode, headers }: UpstreamResponse): boolean {
+  return [301, 302, 303, 307, 308].includes(statusCode) && headers.location !== undefined;
 }
 
 class HostDown extends Error {
@@ -281,6 +352,11 @@ class HostDown extends Error {
     super(trouble.detail);
     this.trouble = trouble;
   }
+}
+
+/** `host`: the host that failed, or how it was come to. */
+function refusalOfError(error: unknown, host: string): Refused & { kind: 'cannot' } {
+  return error instanceof HostDown ? { kind: 'cannot', trouble: error.trouble } : troubleOf(error, host);
 }
 
 /**
@@ -320,12 +396,32 @@ export function troubleOf(error: unknown, host: string): Refused & { kind: 'cann
     error instanceof DeadlineError ||
     error instanceof errors.ConnectTimeoutError ||
     error instanceof errors.HeadersTimeoutError ||
-    error instanceof errors.BodyTimeoutError;
+    error instanceof errors.BodyTimeoutError ||
+    (error instanceof ProxyError && error.isLate);
   const { code, message } = error as NodeJS.ErrnoException;
+  if (isUndecodable(error)) return cannot('unfit', `${host}: a compressed answer cannot be decoded: ${code}`);
+  const why = CERTIFICATE_TROUBLE[code ?? ''];
+  if (why !== undefined) return cannot('unreachable', `${host}: ${why} (${code})`);
   return cannot(timedOut ? 'timeout' : 'unreachable', `${host}: ${code ?? message}`);
 }
 
+const UNTRUSTED =
+  'its certificate is not of an authority that is trusted here; upstreams.<host>.ca adds one, and egress.ca that of a proxy which inspects TLS';
+
+/** What is wrong with a certificate, by OpenSSL's and Node's codes. */
+const CERTIFICATE_TROUBLE: Readonly<Record<string, string>> = {
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,
+  SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,
+  CERT_HAS_EXPIRED: 'its certificate has expired, by the clock of this machine',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet, by the clock of this machine',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
+};
+
 /** Lets go of an answer whose body is not wanted, and keeps the connection where that costs little. */
 export function discard({ body }: Pick<UpstreamResponse, 'body'>): void {
-  body.dump({ limit: 64 * 1024 }).catch(() => {});
+  if (body.dump === undefined) body.on('error', () => {}).destroy();
+  else body.dump({ limit: 64 * 1024 }).catch(() => {});
 }

@@ -3,7 +3,14 @@ import type { UpstreamHost } from '../../registry/repository.ts';
 /** An upstream as the core is given it. */
 export interface UpstreamOptions {
   readonly host: UpstreamHost;
+  /** Where it is. A path precedes the name of every repository, see `api-url.ts`. */
   readonly url: URL;
+  /** May its token service and its redirects be without TLS? For an `http:` URL they may. */
+  readonly insecure?: boolean;
+  /** Certificates of authorities, as PEM, which are trusted for it beside the usual ones. */
+  readonly authorities?: readonly string[];
+  /** Origins of token services outside of its registrable domain that may be shown the credential. */
+  readonly tokenServices?: readonly string[];
   readonly credential?: UpstreamCredential;
 }
 

@@ -5,14 +5,18 @@
 import type { Clock } from '../../platform/clock.ts';
 import { Deadline } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
+import { NobodyWaits, throwIfNobodyWaits, workForAll } from '../../platform/waiters.ts';
 import type { CredentialState } from '../../registry/core-api.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
 import type { CoreLimits } from '../limits.ts';
 import { Account, type Session } from './account.ts';
 import { askForQuota, mayPush } from './account-examination.ts';
-import { type Answer, cannot, no, type Refused, yes } from './answer.ts';
-import type { Authorization, AuthorizationHeader } from './authorization.ts';
+import { type Answer, answeredBy, cannot, no, type Refused, yes } from './answer.ts';
+import { apiRoot, nameThere, resourceUrl } from './api-url.ts';
+import type { Authorization, AuthorizationHeader, UpstreamChallenges } from './authorization.ts';
+import { decodeContent } from './decode-content.ts';
+import { isPage, isRefusalOfRegistry, shownType, typeOf } from './own-words.ts';
 import { type Quota, readQuota, readRetryAfter } from './quota.ts';
 import type { Question } from './refusals.ts';
 import {
@@ -59,8 +63,10 @@ export interface ResourceRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** Of a HEAD: a redirect says yes, and is not followed. */
   readonly redirectIsYes?: boolean;
-  /** The registry's own statuses that mean the same as 404 here. */
+  /** The registry's own statuses that mean the same as a 404 in its own words here. */
   readonly absentBy?: readonly number[];
+  /** False: this refusal is not the answer, because the caller asks in another way then. Nothing remembers or logs it. */
+  readonly isFinal?: (answer: Refused) => boolean;
 }
 
 /** What an answer says. It reads or destroys the body, and may find the answer unfit. */
@@ -87,9 +93,9 @@ export class Upstreams implements Disposable {
     this.#upstreams = new Map(
       upstreams.map((options) => {
         // Whoever put a new password there learns at once whether it is taken.
-        const onChange = () => void this.#checkCredential(options.host);
+        const onChange = () => void workForAll(() => this.#checkCredential(options.host));
         const { token: deadline } = limits;
-        const asking = askingTokensOf(options.host, transport);
+        const asking = askingTokensOf(options, transport);
         const account = new Account({ upstream: options, transport: asking, clock, deadline, log, onChange });
         return [options.host, { options, account, quota: undefined }];
       }),
@@ -99,6 +105,8 @@ export class Upstreams implements Disposable {
   /**
    * One question from the look at what was refused before to the end of `read`, under one deadline: whoever waits for
    * a connection, a token, redirects and an answer that drips waits no longer than that for all of them.
+   *
+   * @throws NobodyWaits before a further request that nobody waits for
    */
   async ask<T>(request: ResourceRequest, read: Read<T>): Promise<Answer<T>> {
     const { repository, method, resource, ask } = request;
@@ -109,6 +117,7 @@ export class Upstreams implements Disposable {
     let { session } = account;
     const remembered = session.refusals.find(question);
     if (remembered !== undefined) return remembered;
+    throwIfNobodyWaits();
     using deadline = new Deadline(ask.deadline ?? this.#limits.question);
     let answer = await this.#answer(upstream, session, request, as, deadline, read);
     if (isOfCredential(answer)) {
@@ -119,7 +128,7 @@ export class Upstreams implements Disposable {
         answer = await this.#answer(upstream, session, request, as, deadline, read);
       }
     }
-    if (answer.kind === 'yes') return answer;
+    if (answer.kind === 'yes' || request.isFinal?.(answer) === false) return answer;
     // What the credential has to do with is told once, and not at each request.
     if (answer.kind === 'cannot' && answer.trouble.known !== true && !isOfCredential(answer))
       this.#log.warn({ repository: repository.name, ...answer.trouble }, 'upstream trouble');
@@ -177,7 +186,12 @@ export class Upstreams implements Disposable {
     session: Session,
     deadline: Deadline,
   ): Promise<Omit<UpstreamCheck, 'mayPush'>> {
-    const request = { method: 'GET', url: new URL('/v2/', options.url), signal: deadline.signal } as const;
+    const request = {
+      method: 'GET',
+      url: apiRoot(options.url),
+      upstream: options,
+      signal: deadline.signal,
+    } as const;
     const answer = await this.#asAccount(options, session, request, '', deadline);
     const none = options.credential === undefined;
     if (answer.kind !== 'yes')
@@ -211,10 +225,12 @@ export class Upstreams implements Disposable {
     deadline: Deadline,
     read: Read<T>,
   ): Promise<Answer<T>> {
-    const scope = pullScope(request.repository.path);
+    const scope = pullScope(nameThere(upstream.options.url, request.repository.path));
     const attempt = async (asked: UpstreamRequest) => {
       const answer = await this.#authorized(session, asked, scope, as, deadline);
-      const judged = answer.kind === 'yes' ? this.#judge(upstream, answer.value, request, as) : answer;
+      if (answer.kind !== 'yes') return answer;
+      const response = decodeContent(answer.value, request.method);
+      const judged = await this.#judge(upstream, response, request, as);
       return judged.kind === 'yes' ? await read(judged.value) : judged;
     };
     const asked = requestTo(upstream, request, deadline);
@@ -225,6 +241,7 @@ export class Upstreams implements Disposable {
         return attempt({ ...asked, fresh: true });
       });
     } catch (error) {
+      if (error instanceof NobodyWaits) throw error;
       return troubleOf(error, upstream.options.host);
     }
   }
@@ -244,7 +261,8 @@ export class Upstreams implements Disposable {
     if (status < 400) session.judged('accepted');
     if (status !== 401) return answer;
     // By Basic a 401 can mean the repository or the credential; the root of the API is open to whoever may log in.
-    const root = { method: 'GET', url: new URL('/v2/', request.url), signal: request.signal } as const;
+    const { upstream, signal } = request;
+    const root = { method: 'GET', url: apiRoot(upstream.url), upstream, signal } as const;
     const asked =
       request.url.pathname === root.url.pathname
         ? answer
@@ -266,7 +284,11 @@ export class Upstreams implements Disposable {
   ): Promise<Answer<UpstreamResponse>> {
     const first = await deadline.bound(authorization.header(scope, as));
     if (first.kind !== 'yes') return first;
-    const answer = await this.#transport.send(withAuthorization(request, first.value));
+    throwIfNobodyWaits();
+    const authorizeElsewhere = (refusal: UpstreamResponse) =>
+      authorization.headerElsewhere(challengeIn(refusal));
+    const asked = { ...request, authorizeElsewhere };
+    const answer = await this.#transport.send(withAuthorization(asked, first.value));
     if (answer.kind !== 'yes' || answer.value.statusCode !== 401 || answer.value.redirected) return answer;
     const second = await deadline.bound(
       authorization.retry(challengeIn(answer.value), scope, as, first.value),
@@ -275,7 +297,8 @@ export class Upstreams implements Disposable {
     if (header === undefined) return answer;
     discard(answer.value);
     if (second.kind !== 'yes') return second;
-    const last = await this.#transport.send(withAuthorization(request, header));
+    throwIfNobodyWaits();
+    const last = await this.#transport.send(withAuthorization(asked, header));
     if (last.kind !== 'yes' || last.value.statusCode !== 401 || last.value.redirected) return last;
     const trouble = authorization.tokenTrouble(challengeIn(last.value), header);
     if (trouble === undefined) return last;
@@ -283,13 +306,13 @@ export class Upstreams implements Disposable {
     return trouble;
   }
 
-  /** The three-way verdict on a status. A body that is not wanted is let go. */
-  #judge(
+  /** The three-way verdict on an answer. A body that is not wanted is let go. */
+  async #judge(
     upstream: UpstreamState,
     response: UpstreamResponse,
     request: ResourceRequest,
     as: Identity,
-  ): Answer<UpstreamResponse> {
+  ): Promise<Answer<UpstreamResponse>> {
     const { host, credential } = upstream.options;
     const { headers, statusCode: status, redirected } = response;
     const now = this.#clock();
@@ -301,12 +324,19 @@ export class Upstreams implements Disposable {
     const ofBlob = request.resource.startsWith('blobs/');
     // What a redirect has led to is there; but a URL that was signed for GET may refuse the HEAD.
     if (redirected && ofBlob && request.method === 'HEAD') return yes(response);
-    discard(response);
-    if (status === 416) return cannot('unfit', `${host}: the blob ends before the range begins`);
+    if (status === 416) return refuse(response, 'unfit', `${host}: the blob ends before the range begins`);
     // A storage that lost an object says nothing of the repository that names it.
     if (redirected && status !== 429 && (ofBlob || status !== 404))
-      return cannot('failed', `${host}: the host that it redirects to answers ${status}`);
-    return refusalOf(meaningOf(response, request), host, readRetryAfter(headers['retry-after'], now));
+      return refuse(
+        response,
+        'failed',
+        `${host}: the host that it redirects to, ${response.host}, answers ${status}`,
+      );
+    if (isAbsent(response, request)) {
+      discard(response);
+      return no('not-found');
+    }
+    return refusalOf(response, request, host, readRetryAfter(headers['retry-after'], now));
   }
 
   #configured(host: UpstreamHost): UpstreamState {
@@ -320,13 +350,14 @@ export class Upstreams implements Disposable {
   }
 }
 
-function challengeIn({ headers }: UpstreamResponse): string | undefined {
-  const challenge = headers['www-authenticate'];
-  return Array.isArray(challenge) ? challenge[0] : challenge;
+function challengeIn({ headers }: UpstreamResponse): UpstreamChallenges {
+  return headers['www-authenticate'];
 }
 
-function meaningOf({ statusCode, redirected }: UpstreamResponse, { absentBy = [] }: ResourceRequest): number {
-  return !redirected && absentBy.includes(statusCode) ? 404 : statusCode;
+/** True if the registry says in a way of its own that there is no such resource. */
+function isAbsent(response: UpstreamResponse, { absentBy = [] }: ResourceRequest): boolean {
+  const { statusCode, redirected } = response;
+  return !redirected && absentBy.includes(statusCode) && !(statusCode === 404 && isPage(response));
 }
 
 function isOfCredential(answer: Answer<unknown>): boolean {
@@ -340,9 +371,10 @@ function requestTo(
 ): UpstreamRequest {
   return {
     method,
-    url: new URL(`/v2/${repository.path}/${resource}`, options.url),
+    url: resourceUrl(options.url, repository.path, resource),
     ...(headers && { headers }),
-    ...(redirectIsYes !== true && { followFor: options.url }),
+    upstream: options,
+    follows: redirectIsYes !== true,
     about: repository.name,
     signal,
   };
@@ -362,8 +394,23 @@ function withAuthorization(request: UpstreamRequest, header: AuthorizationHeader
     : { ...request, headers: { ...request.headers, authorization: header.value } };
 }
 
-function refusalOf(status: number, host: string, retryAfter: number | undefined): Answer<never> {
-  if (status === 401 || status === 403) return no('unauthorized');
-  if (status === 404) return no('not-found');
-  return cannot(status === 429 ? 'limited' : 'failed', `${host}: ${status}`, retryAfter);
+function refuse(response: UpstreamResponse, cause: 'unfit' | 'failed', detail: string): Answer<never> {
+  discard(response);
+  return cannot(cause, detail);
+}
+
+async function refusalOf(
+  response: UpstreamResponse,
+  { method }: ResourceRequest,
+  host: string,
+  retryAfter: number | undefined,
+): Promise<Answer<never>> {
+  const { statusCode: status } = response;
+  if (![401, 403, 404].includes(status)) {
+    discard(response);
+    return answeredBy(status, `${host}: ${status}`, retryAfter);
+  }
+  if (await isRefusalOfRegistry(response, method)) return no(status === 404 ? 'not-found' : 'unauthorized');
+  const what = shownType(typeOf(response)) ?? 'no valid type';
+  return answeredBy(status, `${host}: ${status} with ${what}, which is not how a registry refuses`);
 }

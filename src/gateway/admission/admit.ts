@@ -9,7 +9,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Narrowing } from '../../access/narrowing.ts';
 import { ANONYMOUS, type Subject } from '../../access/subject.ts';
 import type { Login, LoginRefusal } from '../../registry/auth-api.ts';
-import { addressKey, peerAddress } from '../http/peer-address.ts';
+import { type AddressOf, addressKey } from '../http/client-address.ts';
 import type { AuthClient, Client } from './auth-client.ts';
 import type { CertificateFault, IdentifyByCertificate } from './client-certificate.ts';
 import type { LiveCredentials } from './credentials-in-force.ts';
@@ -44,12 +44,14 @@ export interface AdmitRequestOptions {
 
 export interface AdmitOptions {
   readonly auth: AuthClient;
+  readonly addressOf: AddressOf;
   readonly byCertificate: IdentifyByCertificate;
   readonly verifyToken: VerifyToken;
   readonly credentials: LiveCredentials;
 }
 
-export function createAdmit({ auth, byCertificate, verifyToken, credentials }: AdmitOptions): Admit {
+export function createAdmit(options: AdmitOptions): Admit {
+  const { auth, addressOf, byCertificate, verifyToken, credentials } = options;
   const byToken = async (token: string): Promise<Admission> => {
     const claims = await verifyToken(token);
     const inForce = claims && (await credentials.find(claims));
@@ -59,7 +61,7 @@ export function createAdmit({ auth, byCertificate, verifyToken, credentials }: A
   };
 
   const byLogin = async (login: Login, isStray: boolean, request: IncomingMessage): Promise<Admission> => {
-    const address = peerAddress(request);
+    const address = addressOf(request);
     const client: Client = { caller: addressKey(address), signal: request.signal };
     const identity = await auth.authenticate({ login, address, isStray }, client);
     if ('refused' in identity) return { kind: 'rejected', error: identity.refused };

@@ -26,6 +26,7 @@ import {
   type TokenRequest,
   type Identity as WrittenIdentity,
 } from '../../registry/auth-api.ts';
+import type { ClientAddress } from '../http/client-address.ts';
 import { GATEWAY_LIMITS } from '../limits.ts';
 import { readingCredentials, type ToldCredentials } from './told-credentials.ts';
 
@@ -34,7 +35,7 @@ import { readingCredentials, type ToldCredentials } from './told-credentials.ts'
  * and with `PeerFailed` if auth answers that it failed.
  */
 export interface AuthClient extends AsyncDisposable {
-  authenticate(request: AuthenticateRequest, client: Client): Promise<Identity | Refused>;
+  authenticate(request: AskedLogin, client: Client): Promise<Identity | Refused>;
   token(request: AskedToken, client: Client): Promise<IssuedToken | Refused>;
   readonly keys: Ask<JSONWebKeySet>;
   /** The same keys, for a client that prefers to have them. */
@@ -60,7 +61,10 @@ export interface Identity {
   readonly credential: string;
 }
 
+export type AskedLogin = AuthenticateRequest & { readonly address: ClientAddress };
+
 export type AskedToken = Omit<TokenRequest, 'certificate'> & {
+  readonly address: ClientAddress;
   /** Whom the verified client certificate names. */
   readonly certificate: Identity | undefined;
 };
@@ -104,7 +108,7 @@ class SocketAuthClient implements AuthClient {
     this.#http = http;
   }
 
-  authenticate(request: AuthenticateRequest, client: Client): Promise<Identity | Refused> {
+  authenticate(request: AskedLogin, client: Client): Promise<Identity | Refused> {
     return this.#post('/authenticate', request, client, IDENTITY);
   }
 

@@ -8,6 +8,7 @@ import { type Clock, systemClock } from '../../platform/clock.ts';
 import { escapeControlsInLines } from '../../platform/escape-controls.ts';
 import { every } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
+import type { ClientAddress } from '../http/client-address.ts';
 import { LineFile } from './line-file.ts';
 import { type OmittedRefusals, RefusalBudget } from './refusal-budget.ts';
 
@@ -20,7 +21,7 @@ export interface AuditLine {
   readonly subject: string;
   /** The id of what was shown. */
   readonly credential?: string;
-  readonly address: string;
+  readonly address: ClientAddress;
   readonly agent?: string;
   readonly method: string;
   readonly repository?: string;
@@ -98,18 +99,21 @@ const SUMMARIZE_EVERY = 60_000;
  */
 export function openAudit({ file, onFull, log, clock = systemClock }: AuditOptions): Audit {
   const capacity = onFull === 'refuse' ? MAX_WAITING_REFUSING : MAX_WAITING;
+  const timeOf = isoTimes();
+  const write = (line: object) => writeLine(line, timeOf(clock()));
   const lossLine = (count: number, since: number) =>
-    write({ action: 'lost', count, since: timeOf(since) }, clock());
+    write({ action: 'lost', count, since: new Date(since).toISOString() });
   const lines = new LineFile({ file, capacity, lossLine, log });
   const budget = new RefusalBudget(clock);
-  const append = (line: object) => lines.append(write(line, clock()));
+  const append = (line: object) => lines.append(write(line));
   const summarize = () => {
     for (const omitted of budget.takeOmitted()) append(omittedLine(omitted));
   };
   const summaries = every(SUMMARIZE_EVERY, async () => void summarize(), log);
-  const audit = ({ agent, ...line }: AuditLine) => {
+  const audit = (line: AuditLine) => {
     if (isAnonymousRefusal(line) && !budget.take(line.address)) return;
-    append({ ...line, ...(agent && { agent: plain(agent) }) });
+    const { agent } = line;
+    append(agent === undefined || isPlain(agent) ? line : { ...line, agent: plain(agent) || undefined });
   };
   const refuses = () => onFull === 'refuse' && (lines.trouble !== undefined || lines.waiting >= FULL);
   return Object.assign(audit, {
@@ -155,17 +159,31 @@ function isAnonymousRefusal({ decision, subject }: Pick<AuditLine, 'decision' | 
 function omittedLine({ address, count, since }: OmittedRefusals) {
   return {
     ...{ action: 'omitted', subject: ANONYMOUS_SUBJECT, ...(address !== undefined && { address }) },
-    ...{ decision: 'deny', count, since: timeOf(since) },
+    ...{ decision: 'deny', count, since: new Date(since).toISOString() },
   };
 }
 
 /** `level` is present because earlier versions wrote it. */
-function write(line: object, now: number): string {
-  return escapeControlsInLines(JSON.stringify({ level: 30, time: timeOf(now), ...line }));
+function writeLine(line: object, time: string): string {
+  return escapeControlsInLines(`{"level":30,"time":"${time}",${JSON.stringify(line).slice(1)}`);
 }
 
-function timeOf(milliseconds: number): string {
-  return new Date(milliseconds).toISOString();
+/** Formats milliseconds since the epoch by ISO 8601. Many lines have the same time, which is formatted once. */
+function isoTimes(): (milliseconds: number) => string {
+  let last = Number.NaN;
+  let text = '';
+  return (milliseconds) => {
+    if (milliseconds !== last) {
+      last = milliseconds;
+      text = new Date(milliseconds).toISOString();
+    }
+    return text;
+  };
+}
+
+/** True for text that is written as it is. Nearly all user agents are such text. */
+function isPlain(text: string): boolean {
+  return text.length <= MAX_AGENT && /^[ -~]+$/.test(text);
 }
 
 /** Free text of a client's, made safe to be printed: no control characters, none that turn the direction of reading. */

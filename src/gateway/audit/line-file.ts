@@ -22,6 +22,8 @@ export interface LineFileOptions {
 
 /** The most bytes of one write. */
 const BATCH = 64 * 1024;
+/** The least number of milliseconds from one write to the next, because a write costs more than its lines. */
+const WRITE_EVERY = 5;
 /** Milliseconds between two attempts, because a file that accepts no more must not be tried continuously. */
 const FIRST_PAUSE = 10;
 const LONGEST_PAUSE = 1_000;
@@ -107,11 +109,7 @@ export class LineFile implements AsyncDisposable {
     this.#lines.push(text);
     this.#waiting += size;
     this.#sayTrouble();
-    // All lines of one turn of the event loop are written together, because a write costs more than its
-    // lines.
-    if (this.#running !== undefined || this.#isScheduled) return;
-    this.#isScheduled = true;
-    setImmediate(() => this.#run());
+    this.#schedule();
   }
 
   /** Opens the file again after somebody has renamed it. Until that succeeds, lines go to the old file. */
@@ -129,12 +127,21 @@ export class LineFile implements AsyncDisposable {
     clearTimeout(late);
   }
 
+  /** All lines of one turn of the event loop are written together, and all lines of some turns if there are many. */
+  #schedule(): void {
+    if (this.#running !== undefined || this.#isScheduled) return;
+    this.#isScheduled = true;
+    const early = this.#lastWrite + WRITE_EVERY - performance.now();
+    if (early > 0) setTimeout(() => this.#run(), early);
+    else setImmediate(() => this.#run());
+  }
+
   #run(): void {
     this.#isScheduled = false;
     this.#running ??= this.#write().finally(() => {
       this.#running = undefined;
       // Lines may have been added while the last write ended.
-      if (this.#hasWork()) this.#run();
+      if (this.#hasWork()) this.#schedule();
     });
   }
 
@@ -151,6 +158,8 @@ export class LineFile implements AsyncDisposable {
         if (this.#handle === undefined || this.#isReopening) await this.#open();
         if (this.#waiting > 0) await this.#writeBatch();
         else this.#succeeded();
+        // The next lines may wait for others.
+        if (this.#waiting < BATCH) return;
         pause = FIRST_PAUSE;
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;

@@ -9,17 +9,22 @@ import { readRegularFile } from '../../platform/regular-file.ts';
 import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platform/watched-files.ts';
 import type { ConnectionTimes } from '../limits.ts';
 import { type ListenOn, listenOn } from './listen.ts';
+import type { ProxiedConnections } from './proxied-connections.ts';
 import { closeStopped } from './stopped-clients.ts';
 
 export interface ListenerOptions {
   readonly listen: ListenOn;
   readonly certificate: string;
   readonly key: string;
+  /** Returns what is wrong with the certificate and key, and what to do, in more helpful words than OpenSSL's. */
+  readonly explainPair?: () => Promise<string | undefined>;
   /** Whose client certificates are asked for. */
   readonly authorities: Live<readonly X509Certificate[]>;
   /** The most connections at a time. Further ones are closed at once. */
   readonly connections: number;
   readonly times: ConnectionTimes;
+  /** Reads the PROXY headers of balancers; absent: there are none. */
+  readonly proxied?: ProxiedConnections | undefined;
   readonly log: Logger;
 }
 
@@ -82,6 +87,7 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
     },
     handler,
   );
+  options.proxied?.serve(server);
   const drain = drained(server, times.drain);
   server.maxConnections = connections;
   logDropped(server, options);
@@ -132,7 +138,7 @@ function logDropped(server: Server, { connections, log }: ListenerOptions): void
 /** A pair that does not fit, as when one of its files was replaced a moment before the other, changes nothing. */
 async function followCertificate(
   server: Server,
-  { certificate, key, authorities, log }: ListenerOptions,
+  { certificate, key, authorities, explainPair, log }: ListenerOptions,
 ): Promise<{ readonly watch: Watch; readonly ends: number }> {
   // The pair is two files, of which either may be replaced last.
   const state = async () => (await Promise.all([certificate, key].map(stateOfFile))).join(' ');
@@ -155,8 +161,9 @@ async function followCertificate(
       loaded = all;
     } catch (error) {
       if (loaded === undefined) throw error;
+      const why = await explainPair?.().catch(() => undefined);
       log.error(
-        { certificate, error: (error as Error).message },
+        { certificate, key, error: why ?? (error as Error).message },
         'certificate refused; the last good one holds',
       );
     }

@@ -1,13 +1,25 @@
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
+import { createConnection } from 'node:net';
+import { connect } from 'node:tls';
+import { parseNetwork } from '../../platform/network.ts';
 import type { ListenOn } from './listen.ts';
+import { HEADER_WITHOUT_CLIENT } from './proxy-header.ts';
+
+/** In a probe: the start whose gateways answer with their numbers. */
+export const PROBE_HEADER = 'hubgate-probe';
+/** In the answer to it: the number of the gateway. */
+export const GATEWAY_HEADER = 'hubgate-gateway';
 
 export interface ReachOptions {
   readonly listen: ListenOn;
   /** The port on which the gateways listen. */
   readonly port: number;
-  /** The gateways that listen on it. The kernel chooses one of them for each connection. */
-  readonly workers: number;
+  /** The gateways that listen on it, and the start that they have in common; absent: there is one. */
+  readonly workers?: { readonly count: number; readonly start: string } | undefined;
+  /** The networks whose connections must begin with a PROXY header. This machine may be in one of them. */
+  readonly proxyProtocol?: readonly string[];
 }
 
 /**
@@ -16,40 +28,68 @@ export interface ReachOptions {
  */
 export type Reached = 'answers' | 'refused' | 'silent';
 
+/** What came of one connection: the number of the gateway that answered, or why none did. */
+type Tried = string | Exclude<Reached, 'answers'>;
+
 /** Milliseconds. */
 const DEADLINE = 3_000;
-/**
- * With this number of tries for each gateway, a test of two gateways, one of which hangs, finds it in fifteen
- * of sixteen cases.
- */
-const TRIES_FOR_EACH = 2;
-const MOST_TRIES = 8;
+/** The kernel chooses a gateway for each connection. So many tries miss a given one in one of 1,000 cases, and not less. */
+const MISSED = 7;
 
-/** Tests whether the public listener answers a client that connects as clients do. */
-export async function reachListener({ listen, port, workers }: ReachOptions): Promise<Reached> {
+/**
+ * Tests whether the public listener answers a client that connects as clients do. It tries until every gateway has answered. One
+ * that does not listen at all, as while it starts, gets no connections and is not missed by clients.
+ */
+export async function reachListener(options: ReachOptions): Promise<Reached> {
+  const { listen, port, workers, proxyProtocol = [] } = options;
   // A gateway that was given its sockets may have no other network.
   if (listen.fd !== undefined) return 'answers';
-  const { host } = listen;
-  const own = host === undefined || host === '::' || host === '0.0.0.0' ? '127.0.0.1' : host;
-  const tries = Array.from({ length: Math.min(MOST_TRIES, workers * TRIES_FOR_EACH) }, () =>
-    tryOnce(own, port),
-  );
-  const reached = await Promise.all(tries);
-  return reached.includes('silent') ? 'silent' : reached.includes('refused') ? 'refused' : 'answers';
+  const own = ownAddress(listen);
+  const mustIntroduce = parseNetwork(proxyProtocol)?.contains(own) ?? false;
+  const { count = 1, start = '' } = workers ?? {};
+  const probe = { host: own, port, mustIntroduce, start };
+  const most = count === 1 ? 1 : Math.ceil(count * (Math.log(count) + MISSED));
+  const met = new Set<Tried>();
+  for (let tries = 0; tries < most && met.size < count; tries += count) {
+    for (const tried of await Promise.all(Array.from({ length: count }, () => tryOnce(probe))))
+      met.add(tried);
+    if (met.has('silent')) return 'silent';
+    if (met.has('refused')) return 'refused';
+  }
+  return 'answers';
 }
 
-async function tryOnce(host: string, port: number): Promise<Reached> {
+/** Where a client on this machine connects. */
+function ownAddress({ host }: ListenOn): string {
+  if (host === undefined || host === '0.0.0.0') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
+}
+
+interface Probe {
+  readonly host: string;
+  readonly port: number;
+  readonly mustIntroduce: boolean;
+  readonly start: string;
+}
+
+async function tryOnce({ host, port, mustIntroduce, start }: Probe): Promise<Tried> {
+  const socket = createConnection({ host, port });
+  if (mustIntroduce) socket.write(HEADER_WITHOUT_CLIENT);
   // This test is not about whether clients accept the certificate.
-  const asked = request({ host, port, path: '/healthz', agent: false, rejectUnauthorized: false });
+  const createTls = () => connect({ socket, rejectUnauthorized: false });
+  const headers = { [PROBE_HEADER]: start };
+  const asked = request({ host, port, path: '/healthz', headers, createConnection: createTls });
+  socket.on('error', (error) => asked.destroy(error));
   const late = AbortSignal.timeout(DEADLINE);
   asked.end();
   try {
-    await once(asked, 'response', { signal: late });
-    return 'answers';
+    const [response] = (await once(asked, 'response', { signal: late })) as [IncomingMessage];
+    return String(response.headers[GATEWAY_HEADER]);
   } catch {
     return late.aborted ? 'silent' : 'refused';
   } finally {
     asked.on('error', () => {});
     asked.destroy();
+    socket.destroy();
   }
 }

@@ -10,6 +10,7 @@ import { familiarName, type Repository } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
 import type { Admission } from '../admission/admit.ts';
 import { certificateFaultText } from '../admission/certificate-fault.ts';
+import type { ClientAddress } from '../http/client-address.ts';
 import type { LivePolicy } from './live-policy.ts';
 
 export type Permission =
@@ -30,8 +31,7 @@ export interface Asked {
   readonly repository: Repository;
   /** The tag that is to be resolved, where that is what is asked for. */
   readonly tag?: Tag;
-  /** The TCP peer's. */
-  readonly address: string;
+  readonly address: ClientAddress;
 }
 
 /** By the policy of the moment at which it is called: one request is decided by one version, however long it takes. */

@@ -5,15 +5,14 @@ import type { RepositoryRoute } from '../../registry/route.ts';
 import type { Admission } from '../admission/admit.ts';
 import type { AuditLine } from '../audit/audit.ts';
 import type { CoreAnswer, CoreNotes } from '../handover/core.ts';
-import { addressKey } from '../http/peer-address.ts';
+import { addressKey, type ClientAddress } from '../http/client-address.ts';
 import type { Permission } from '../permission/permit.ts';
 
 /** Who asks, of what is to be recorded. */
 export interface Asking {
   readonly request: IncomingMessage;
   readonly admission: Admission;
-  /** The TCP peer's. */
-  readonly address: string;
+  readonly address: ClientAddress;
   /** By the monotonic clock. */
   readonly started: number;
 }
@@ -86,7 +85,7 @@ export function callerOf({ admission, address, request }: Asking): string {
  * Returns whose share of a bounded resource a request takes: the subject's, or the address's for clients
  * without an identity.
  */
-export function shareOf(admission: Admission, address: string): string {
+export function shareOf(admission: Admission, address: ClientAddress): string {
   return admission.kind === 'admitted' ? writeSubject(admission.subject) : addressKey(address);
 }
 

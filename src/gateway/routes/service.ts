@@ -1,5 +1,5 @@
 import Router from '@koa/router';
-import { addressKey, peerAddress } from '../http/peer-address.ts';
+import { addressKey } from '../http/client-address.ts';
 import { answerToken, type TokenRooms } from './token.ts';
 
 export interface ServiceRooms extends TokenRooms {
@@ -19,7 +19,7 @@ export function serviceRoutes(rooms: ServiceRooms): Router {
     context.body = rooms.ca;
   });
   router.get('/.well-known/jwks.json', async (context) => {
-    const client = { caller: addressKey(peerAddress(context.req)), signal: context.req.signal };
+    const client = { caller: addressKey(rooms.addressOf(context.req)), signal: context.req.signal };
     context.body = await rooms.auth.keysFor(client);
   });
   router.get('/token', (context) => answerToken(context, rooms));

@@ -11,12 +11,13 @@ import { certificateFaultText } from '../admission/certificate-fault.ts';
 import type { IdentifyByCertificate } from '../admission/client-certificate.ts';
 import { boundLogin, MAX_SECRET, readShown } from '../admission/shown.ts';
 import type { Audit, AuditLine } from '../audit/audit.ts';
-import { addressKey, peerAddress } from '../http/peer-address.ts';
+import { type AddressOf, addressKey } from '../http/client-address.ts';
 import { refuse } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
 
 export interface TokenRooms {
   readonly auth: AuthClient;
+  readonly addressOf: AddressOf;
   readonly byCertificate: IdentifyByCertificate;
   readonly audit: Audit;
 }
@@ -31,7 +32,7 @@ const MAX_CLIENT_ID = 255;
  */
 export async function answerToken(context: Context, rooms: TokenRooms): Promise<void> {
   const started = performance.now();
-  const address = peerAddress(context.req);
+  const address = rooms.addressOf(context.req);
   context.respond = false;
   const parameters = await readParameters(context);
   if (parameters === undefined)

@@ -12,8 +12,8 @@ import type { Audit, AuditLine } from '../audit/audit.ts';
 import type { Core, CoreAnswer } from '../handover/core.ts';
 import { deliver } from '../handover/deliver.ts';
 import { wantedRange } from '../handover/wanted-range.ts';
+import type { AddressOf } from '../http/client-address.ts';
 import type { InFlight } from '../http/in-flight.ts';
-import { peerAddress } from '../http/peer-address.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
 import type { Asked, Permission, Permit, PermitNow } from '../permission/permit.ts';
@@ -31,6 +31,7 @@ import {
 
 export interface V2Rooms {
   readonly names: UpstreamNames;
+  readonly addressOf: AddressOf;
   readonly admit: Admit;
   readonly permitNow: PermitNow;
   readonly core: Core;
@@ -62,8 +63,7 @@ export async function answerV2(
   rooms: V2Rooms,
 ): Promise<void> {
   const started = performance.now();
-  // A client that has gone has none.
-  const address = peerAddress(request);
+  const address = rooms.addressOf(request);
   const { method } = request;
   const parsed = parseTarget(request.url ?? '', rooms.names);
   if ('refusal' in parsed) return refuse(response, { error: parsed.refusal });

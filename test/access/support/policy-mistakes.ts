@@ -138,7 +138,7 @@ export const POLICY_MISTAKES: readonly PolicyMistake[] = [
     mistake: 'two colons',
     edit: ['to: zoe,', 'to:: zoe,'],
     at: '11:32',
-    message: 'unknown key "allow[3]…"; write "to:", a space, and then its value',
+    message: 'unknown key "…" of rule "zoe"; write "to:", a space, and then its value',
     fix: ['to:: zoe', 'to: zoe'],
   },
   {
@@ -287,14 +287,14 @@ export const POLICY_MISTAKES: readonly PolicyMistake[] = [
     mistake: 'a key of a rule is misspelt',
     edit: ['pull: acme/web-shop', 'pul: acme/web-shop'],
     at: '10:16',
-    message: 'unknown key "allow[2].pul"; did you mean "pull"?',
+    message: 'unknown key "pul" of rule "web"; did you mean "pull"?',
     fix: ['pul:', 'pull:'],
   },
   {
     mistake: 'a key of another product',
     edit: ['until: 2027-03-31', 'expires: 2027-03-31'],
     at: '11:56',
-    message: 'unknown key "allow[3].expires"; did you mean "until"?',
+    message: 'unknown key "expires" of rule "zoe"; did you mean "until"?',
     fix: ['expires', 'until'],
   },
   {
@@ -308,21 +308,21 @@ export const POLICY_MISTAKES: readonly PolicyMistake[] = [
     mistake: 'private in a deny',
     edit: ['to: jin,', 'to: jin, private: true,'],
     at: '14:47',
-    message: 'unknown key "deny[0].private"; a deny refuses private content too, so remove it',
+    message: 'unknown key "private" of rule "old"; a deny refuses private content too, so remove it',
     fix: ['to: jin, private: true', 'to: jin'],
   },
   {
     mistake: 'no pull',
     edit: ['pull: acme/web-shop, ', ''],
     at: '10:5',
-    message: '"allow[2].pull" is missing; expected a pattern such as library/**, a $set, or everything',
+    message: '"pull" of rule "web" is missing; expected a pattern such as library/**, a $set, or everything',
     fix: ['{ id: web,', '{ id: web, pull: acme/web-shop,'],
   },
   {
     mistake: 'no truth value',
     edit: ['private: true, until', 'private: yes, until'],
     at: '11:50',
-    message: 'allow[3].private: found "yes", expected true or false; write true',
+    message: 'private of rule "zoe": found "yes", expected true or false; write true',
     fix: ['yes', 'true'],
   },
   {
@@ -403,7 +403,7 @@ export const POLICY_MISTAKES: readonly PolicyMistake[] = [
     edit: ['2027-03-31', '31.03.2027'],
     at: '11:63',
     message:
-      'allow[3].until: found "31.03.2027", expected a date such as 2027-03-31: the year stands first, and month and day have two digits each',
+      'until of rule "zoe": found "31.03.2027", expected a date such as 2027-03-31: the year stands first, and month and day have two digits each',
     fix: ['31.03.2027', '2027-03-31'],
   },
   {
@@ -411,7 +411,7 @@ export const POLICY_MISTAKES: readonly PolicyMistake[] = [
     edit: ['2027-03-31', '3/31/2027'],
     at: '11:63',
     message:
-      'allow[3].until: found "3/31/2027", expected a date such as 2027-03-31: the year stands first, and month and day have two digits each',
+      'until of rule "zoe": found "3/31/2027", expected a date such as 2027-03-31: the year stands first, and month and day have two digits each',
     fix: ['3/31/2027', '2027-03-31'],
   },
   {
@@ -419,7 +419,7 @@ export const POLICY_MISTAKES: readonly PolicyMistake[] = [
     edit: ['2027-03-31', '2027-02-30'],
     at: '11:63',
     message:
-      'allow[3].until: found "2027-02-30", expected a date such as 2027-02-28: there is no such day as 2027-02-30',
+      'until of rule "zoe": found "2027-02-30", expected a date such as 2027-02-28: there is no such day as 2027-02-30',
     fix: ['2027-02-30', '2027-02-28'],
   },
   {
@@ -427,14 +427,14 @@ export const POLICY_MISTAKES: readonly PolicyMistake[] = [
     edit: ['2027-03-31', '2027-03-31 18:00'],
     at: '11:63',
     message:
-      'allow[3].until: found "2027-03-31 18:00", expected a time such as 2027-03-31T18:00:00Z: a time needs T and a zone',
+      'until of rule "zoe": found "2027-03-31 18:00", expected a time such as 2027-03-31T18:00:00Z: a time needs T and a zone',
     fix: ['2027-03-31 18:00', '2027-03-31T18:00:00Z'],
   },
   {
     mistake: 'a duration instead of a date',
     edit: ['2027-03-31', '90d'],
     at: '11:63',
-    message: 'allow[3].until: found "90d", expected a date such as 2027-01-31: a duration is not a date',
+    message: 'until of rule "zoe": found "90d", expected a date such as 2027-01-31: a duration is not a date',
     fix: ['90d', '2027-01-31'],
   },
   {
@@ -442,7 +442,7 @@ export const POLICY_MISTAKES: readonly PolicyMistake[] = [
     edit: ['10.40.0.0/16', '10.40.0.0/33'],
     at: '12:55',
     message:
-      'allow[4].from: found "10.40.0.0/33", expected a network such as 10.0.0.0/8: the number of bits behind the slash is at most 32',
+      'from of rule "lab": found "10.40.0.0/33", expected a network such as 10.0.0.0/8: the number of bits behind the slash is at most 32',
     fix: ['/33', '/32'],
   },
   {
@@ -450,7 +450,7 @@ export const POLICY_MISTAKES: readonly PolicyMistake[] = [
     edit: ['10.40.0.0/16', '10.40.0.0/255.255.0.0'],
     at: '12:55',
     message:
-      'allow[4].from: found "10.40.0.0/255.255.0.0", expected a network such as 10.0.0.0/8: write 10.40.0.0/16',
+      'from of rule "lab": found "10.40.0.0/255.255.0.0", expected a network such as 10.0.0.0/8: write 10.40.0.0/16',
     fix: ['255.255.0.0', '16'],
   },
   {
@@ -458,7 +458,7 @@ export const POLICY_MISTAKES: readonly PolicyMistake[] = [
     edit: ['10.40.0.0/16', '10.40.0.1-10.40.0.2'],
     at: '12:55',
     message:
-      'allow[4].from: found "10.40.0.1-10.40.0.2", expected a network such as 10.0.0.0/8: a range is written as a network, or as a list of networks',
+      'from of rule "lab": found "10.40.0.1-10.40.0.2", expected a network such as 10.0.0.0/8: a range is written as a network, or as a list of networks',
     fix: ['10.40.0.1-10.40.0.2', '[10.40.0.1, 10.40.0.2]'],
   },
   {
@@ -466,7 +466,7 @@ export const POLICY_MISTAKES: readonly PolicyMistake[] = [
     edit: ['tags: latest', 'tags: 1.10'],
     at: '14:53',
     message:
-      'deny[0].tags: found 1.1, expected a tag or a pattern such as "1.*"; to mean a text, quote it: "1.10"',
+      'tags of rule "old": found 1.1, expected a tag or a pattern such as "1.*"; to mean a text, quote it: "1.10"',
     fix: ['1.10', '"1.10"'],
   },
   {

@@ -90,7 +90,6 @@ async function plantHost(mirror: string): Promise<void> {
     [HOSTS]: [
       `server = "https://${mirror}"`,
       `[host."https://${mirror}"]`,
-      'capabilities = ["pull", "resolve"]',
       'ca = "../ca.crt"',
       'client = [["/etc/containerd/certs.d/client.cert", "/etc/containerd/certs.d/client.key"]]',
     ].join('\n'),
@@ -264,9 +263,9 @@ const FAULTS: readonly [
   ],
   [
     'hosts.toml does not let the mirror resolve tags',
-    () => edit(HOSTS, '["pull", "resolve"]', '["pull"]'),
+    () => edit(HOSTS, 'ca = "../ca.crt"', 'ca = "../ca.crt"\ncapabilities = ["pull"]'),
     'containerd',
-    /hosts\.toml does not let the mirror resolve; write capabilities/,
+    /hosts\.toml does not let the mirror resolve; delete the line capabilities/,
   ],
   [
     'containerd does not read its directory',

@@ -15,3 +15,8 @@ export async function run(
   stderr.end();
   return { code, stdout: await text(stdout), stderr: await text(stderr) };
 }
+
+/** A table with two spaces between its columns, however wide they are. */
+export function withoutPadding(table: string): string {
+  return table.replaceAll(/ {2,}/g, '  ');
+}

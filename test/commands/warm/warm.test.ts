@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, test } from 'node:test';
 import { type WarmCommandOptions, warm } from '../../../src/commands/warm/warm.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
-import { imageOf, indexOf, type TestImage } from '../../support/image.ts';
+import { attestationOf, imageOf, indexOf, referrerOf, type TestImage } from '../../support/image.ts';
 import { ACCOUNT, TestCore } from '../../support/test-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { run } from '../support/terminal.ts';
@@ -72,7 +72,7 @@ async function assertServed(
   }
 }
 
-test('what was fetched ahead is served with the upstream gone; a second call asks it for nothing', async () => {
+test('what was fetched ahead is served with the upstream gone; a second call pulls nothing from it', async () => {
   const alpine = imageOf({ size: 300_000 });
   const multi = indexOf([imageOf(), imageOf()]);
   hub.push('library/alpine', '3', alpine);
@@ -98,11 +98,68 @@ test('what was fetched ahead is served with the upstream gone; a second call ask
     second.results.map(({ status }) => status),
     ['cached', 'cached', 'cached'],
   );
-  assert.deepEqual(hub.takeRequests(), []);
+  assert.deepEqual(
+    hub.log.filter(({ method, path: at }) => method === 'GET' && /\/(?:manifests|blobs)\//.test(at)),
+    [],
+  );
   await hub.stop();
   await core.restart();
   await assertServed('library/alpine', '3', alpine);
   await assertServed('acme/multi', 'latest', multi);
+});
+
+/** How docker 29.1 and later, and cosign, are answered about what refers to a manifest: by the endpoint, then by a tag. */
+async function referrersOf({ digest }: TestImage, grant: string, suffix = ''): ReturnType<TestCore['ask']> {
+  const listed = await core.ask(`acme/app/referrers/${digest}`, { grant });
+  return listed.status === 404 || suffix !== ''
+    ? core.ask(`acme/app/manifests/${digest.replace(':', '-')}${suffix}`, { grant })
+    : listed;
+}
+
+for (const endpoint of [true, false])
+  test(`an attested and signed image is all here, ${endpoint ? 'with' : 'without'} an endpoint for referrers upstream`, async () => {
+    if (endpoint) hub.referrersPerPage = 50;
+    const attestations = [attestationOf('{"of":"amd64"}'), attestationOf('{"of":"arm64"}')];
+    const [amd64, arm64] = attestations as [TestImage, TestImage];
+    const platforms = ['linux/amd64', 'linux/arm64', 'unknown/unknown', 'unknown/unknown'];
+    const app = indexOf([imageOf(), imageOf(), ...attestations], platforms, { 2: 0, 3: 1 });
+    hub.push('acme/app', '1', app);
+    const signature = referrerOf(amd64, 'signature');
+    if (endpoint) hub.push('acme/app', 'signature', signature);
+    else hub.push('acme/app', amd64.digest.replace(':', '-'), indexOf([signature]));
+    const cosign2 = imageOf();
+    hub.push('acme/app', `${app.digest.replace(':', '-')}.sig`, cosign2);
+    const { code, results, stderr } = await warmed(['acme/app:1']);
+    assert.deepEqual([code, results[0]?.referrersKnown], [0, true], stderr);
+    assert.ok(!hub.log.some(({ path: at }) => at.endsWith(arm64.digest)));
+    await hub.stop();
+    await core.restart();
+    for (const grant of ['public', 'private']) {
+      for (const { digest, bytes } of [amd64, signature, cosign2])
+        assert.equal(
+          String((await core.ask(`acme/app/manifests/${digest}`, { grant })).body),
+          String(bytes),
+          grant,
+        );
+      for (const digest of [...amd64.blobs, ...signature.blobs, ...cosign2.blobs].map(([one]) => one))
+        await core.blob(`acme/app/blobs/${digest}`, grant);
+      const listed = await referrersOf(amd64, grant);
+      assert.deepEqual(
+        JSON.parse(listed.body.toString()).manifests.map((one: { digest: string }) => one.digest),
+        [signature.digest],
+      );
+      assert.equal((await referrersOf(app, grant, '.sig')).status, 200);
+      assert.equal((await referrersOf(app, grant, '.att')).status, 404);
+      assert.equal((await referrersOf(app, grant)).status, endpoint ? 200 : 404);
+    }
+  });
+
+test('an image whose referrers cannot be asked for is here, and this is said', async () => {
+  hub.push('acme/app', '1', imageOf());
+  hub.plant('registry', /referrers/, { kind: 'status', status: 503 });
+  const { code, stdout } = await run((terminal) => warm(['acme/app:1'], { home, json: false }, {}, terminal));
+  assert.equal(code, 0);
+  assert.match(stdout, /fetched .*; the upstream cannot be asked what refers to it, such as signatures$/m);
 });
 
 test('a private image is fetched as the account, and is no more public for it', async () => {
@@ -144,18 +201,24 @@ test('a part of the quota is left to everybody else, and calling again goes on',
   const first = await warmed(images);
   assert.equal(first.code, 1);
   // The stand-in says what was left before the request that it answers; a tenth and at least 10 of 100 are kept.
-  assert.equal(hub.remaining, 9);
+  assert.ok([9, 10].includes(hub.remaining), String(hub.remaining));
   assert.equal(first.statuses.h, 'cached');
-  assert.equal(first.results.filter(({ status }) => status === 'left').length, 2);
+  const left = names.length - 1 - (14 - hub.remaining);
+  assert.equal(first.results.filter(({ status }) => status === 'left').length, left);
   assert.match(
     first.stderr,
-    /^hubgate: docker\.io: 9 of 100 pulls are left, which are kept for everybody else; all are back at 20\S+Z at the latest\nhubgate: 2 left to do; the same command goes on with them\n$/,
+    new RegExp(
+      `^hubgate: docker\\.io: ${hub.remaining} of 100 pulls are left, which are kept for everybody else; all are back at 20\\S+Z at the latest\nhubgate: ${left} left to do; the same command goes on with them\n$`,
+    ),
   );
   // Nobody has told the core that there is more again: the one HEAD that is free does.
   hub.remaining = 100;
   const second = await warmed(images);
-  assert.deepEqual([second.code, second.results.filter(({ status }) => status === 'fetched').length], [0, 2]);
-  assert.equal(hub.remaining, 98);
+  assert.deepEqual(
+    [second.code, second.results.filter(({ status }) => status === 'fetched').length],
+    [0, left],
+  );
+  assert.equal(hub.remaining, 100 - left);
 });
 
 test('where the upstream limits, what is cached is still done and the rest is left', async () => {

@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { FILL_PLACES } from '../../../src/core/limits.ts';
 import { FillPlaces, type TakenPlace } from '../../../src/core/pull/fill-places.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
 import { imageOf } from '../../support/image.ts';
@@ -22,7 +24,8 @@ const NEVER = new AbortController().signal;
 
 function placesOf(onWaiting = () => {}): (caller: string, deadline?: number) => Promise<TakenPlace> {
   const places = new FillPlaces({ bounds: BOUNDS, onWaiting });
-  return (caller, deadline = 60_000) => places.take({ caller, deadline, signal: NEVER });
+  return (caller, deadline) =>
+    places.take({ caller, signal: deadline === undefined ? NEVER : AbortSignal.timeout(deadline) });
 }
 
 function release(place: TakenPlace | undefined): void {
@@ -122,4 +125,30 @@ test('many downloads of one caller do not delay those of another; what nobody re
   const [response] = (await once(begin(again ?? '', 'bob'), 'response')) as [IncomingMessage];
   await once(response.resume(), 'end');
   assert.equal(response.statusCode, 200);
+});
+
+test('invariant 16: the wait for a place counts toward the deadline of the answer', async () => {
+  const question = 1_200;
+  await core[Symbol.asyncDispose]();
+  core = await TestCore.start(hub, { limits: { ...SHORT_LIMITS, headers: 60_000, question } });
+  const gate = Promise.withResolvers<void>();
+  hub.plant('cdn', /^GET/, { kind: 'pause', at: 500, gate: gate.promise });
+  const many = pushLayers('many', FILL_PLACES.placesPerCaller).map((target) => begin(target, 'bob'));
+  await Promise.all(many.map((sent) => once(sent, 'response')));
+  hub.plant('registry', /^GET .*late\/blobs/, { kind: 'hang' });
+  const [first = '', second = ''] = pushLayers('late', 2);
+  const ended: string[] = [];
+  const end = async (target: string, caller: string) => {
+    const [response] = (await once(begin(target, caller), 'response')) as [IncomingMessage];
+    response.resume();
+    assert.equal(response.headers['hubgate-error'], 'UPSTREAM_TIMEOUT');
+    ended.push(caller);
+  };
+  // Bob has no place left until half of his time is over. Ana has one at once, and begins before that.
+  setTimeout(() => gate.resolve(), question / 2);
+  const bob = end(first, 'bob');
+  const ana = delay(question / 4).then(() => end(second, 'ana'));
+  await Promise.all([bob, ana]);
+  assert.deepEqual(ended, ['bob', 'ana']);
+  assert.equal(hub.log.filter(({ path: at }) => at.includes('late/blobs')).length, 2, 'both were asked for');
 });

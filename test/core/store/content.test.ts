@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -43,6 +43,16 @@ for (const look of ['find', 'read'] as const) {
     assert.deepEqual(await store.content.read(DIGEST), BYTES);
   });
 }
+
+test('content that is wrong and cannot be set aside is fetched again all the same, and the log says so', async () => {
+  await store.content.publish(DIGEST, BYTES);
+  await truncate(path.join(directory, FILE), 3);
+  await mkdir(path.join(directory, 'aside', DIGEST.replace(':', '-'), 'in-the-way'), { recursive: true });
+  assert.equal(await store.content.find(DIGEST), undefined);
+  assert.ok(log.some(({ msg }) => msg === 'content in the cache cannot be used'));
+  await store.content.publish(DIGEST, BYTES);
+  assert.deepEqual(await store.content.read(DIGEST), BYTES);
+});
 
 test('what was removed or set aside is counted no longer', async () => {
   for (const take of ['remove', 'setAside'] as const) {

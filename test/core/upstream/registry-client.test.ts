@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, test } from 'node:test';
 import pino from 'pino';
 import { createRegistryClient, type RegistryClient } from '../../../src/core/upstream/registry-client.ts';
@@ -31,7 +32,7 @@ beforeEach(async () => {
   hub.accounts.push({ ...ACCOUNT, repositories: [] });
   image = imageOf({ size: 100_000 });
   hub.push('library/alpine', 'latest', image);
-  transport = createTransport(SHORT_LIMITS, QUIET);
+  transport = createTransport({ limits: SHORT_LIMITS, log: QUIET });
   now = Date.now();
   client = clientWith(ACCOUNT);
 });
@@ -132,7 +133,7 @@ test('all four manifest types are accepted at every request, and nothing compres
 test('invariant 5: a blob’s redirect is followed without the authorization', async () => {
   const answer = await client.getBlob(ALPINE, image.layers[0] ?? assert.fail(), AS_ACCOUNT);
   assert.ok(answer.kind === 'yes');
-  assert.equal((await answer.value.body.bytes()).length, 100_000);
+  assert.equal((await buffer(answer.value.body)).length, 100_000);
   const cdn = hub.log.find(({ server }) => server === 'cdn');
   assert.equal(cdn?.headers.authorization, undefined);
 });
@@ -150,15 +151,15 @@ test('invariant 5: a token service elsewhere is not asked, and the credential st
 
 test('invariant 5: a redirect to another kind of address is not followed', async () => {
   const layer = image.layers[0] ?? assert.fail();
-  for (const location of [
-    'http://169.254.169.254/x',
-    'http://10.0.0.1/x',
-    'file:///etc/passwd',
-    'http://u:p@127.0.0.1/x',
-  ]) {
+  for (const [location, reason] of [
+    ['http://169.254.169.254/x', /which has no loopback address$/],
+    ['http://10.0.0.1/x', /which has no loopback address$/],
+    ['file:///etc/passwd', /which is not asked by HTTP$/],
+    ['http://u:p@127.0.0.1/x', /with a login in the address$/],
+  ] as const) {
     hub.plant('registry', /blobs/, { kind: 'status', status: 307, headers: { location } });
     const answer = await client.getBlob(ALPINE, layer, AS_ACCOUNT);
-    assert.match(answer.kind === 'cannot' ? answer.trouble.detail : '', /which is not allowed$/, location);
+    assert.match(answer.kind === 'cannot' ? answer.trouble.detail : '', reason, location);
     hub.heal();
   }
 });
@@ -211,7 +212,7 @@ test('wrong credentials are trouble, and not a missing repository', async () => 
 
 test('invariant 16: one deadline bounds a whole question, whatever of it takes so long', async (t) => {
   const limits = { ...SHORT_LIMITS, connect: 60_000, headers: 60_000, bodyIdle: 60_000, token: 60_000 };
-  const patient = createTransport(limits, QUIET);
+  const patient = createTransport({ limits, log: QUIET });
   t.after(() => patient[Symbol.asyncDispose]());
   const troubles: readonly [server: 'registry' | 'token', Behaviour][] = [
     ['registry', { kind: 'hang' }],
@@ -258,7 +259,7 @@ test('a blob is there whose storage refuses the HEAD: its URL was signed for a G
   assert.deepEqual(answer, { kind: 'yes', value: { size: undefined } });
 });
 
-test('invariant 5: a challenge of the host behind a redirect is not met', async () => {
+test('invariant 5: a challenge of the storage behind a redirect is not met', async () => {
   await client.headManifest(ALPINE, LATEST, AS_ACCOUNT);
   hub.takeRequests();
   const headers = { 'www-authenticate': `Bearer realm="${hub.tokenUrl.origin}/of-the-storage",service="x"` };
@@ -346,7 +347,7 @@ test('of a blob only the part that was asked for is taken, or the whole, and of 
     hub.plant('cdn', /^GET/, { kind: 'status', status: 206, headers, body: 'x' });
     const answer = await client.getBlob(ALPINE, layer, { ...AS_ACCOUNT, from: 10, size: 100_000 });
     hub.heal();
-    if (answer.kind === 'yes') await answer.value.body.dump();
+    if (answer.kind === 'yes') await answer.value.body.dump?.();
     const verdict = answer.kind === 'cannot' ? answer.trouble.cause : answer.kind;
     assert.equal(verdict, isTaken ? 'yes' : 'unfit', String(range));
   }
@@ -430,7 +431,7 @@ test('a limit of manifests is none of blobs, and is asked about again after five
   assert.equal((await client.getManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'cannot');
   const blob = await client.getBlob(ALPINE, image.layers[0] ?? assert.fail(), AS_ACCOUNT);
   assert.ok(blob.kind === 'yes');
-  await blob.value.body.dump();
+  await blob.value.body.dump?.();
   now += 301_000;
   assert.equal((await client.getManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'yes');
 });
@@ -486,12 +487,13 @@ test('trouble is told without what is secret in a URL', async () => {
 });
 
 test('invariant 16: who waits for a connection of ours waits no longer than may be, and it is no fault of the host', async (t) => {
-  const patient = createTransport({ ...SHORT_LIMITS, headers: 60_000 }, QUIET);
+  const patient = createTransport({ limits: { ...SHORT_LIMITS, headers: 60_000 }, log: QUIET });
   t.after(() => patient[Symbol.asyncDispose]());
   hub.plant('registry', /./, { kind: 'hang' });
   const ending = new AbortController();
   const url = new URL('/v2/', hub.url);
-  const send = (signal: AbortSignal) => patient.send({ method: 'GET', url, signal });
+  const send = (signal: AbortSignal) =>
+    patient.send({ method: 'GET', url, upstream: { host: DOCKER_HUB, url }, signal });
   const waiting = Array.from({ length: 64 }, () => send(ending.signal));
   await waitFor(() => hub.log.length === waiting.length);
   using deadline = new Deadline(20);

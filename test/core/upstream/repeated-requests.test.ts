@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 import { createTransport, type Transport } from '../../../src/core/upstream/transport.ts';
 import { Deadline } from '../../../src/platform/deadline.ts';
+import { DOCKER_HUB } from '../../../src/registry/repository.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
 import { imageOf } from '../../support/image.ts';
 import { ACCOUNT, SHORT_LIMITS, TestCore } from '../../support/test-core.ts';
@@ -50,16 +51,18 @@ afterEach(() => upstream[Symbol.asyncDispose]());
 
 async function send(transport: Transport): Promise<number | string> {
   using deadline = new Deadline(30_000);
-  const answer = await transport.send({ method: 'GET', url: upstream.url, signal: deadline.signal });
+  const { url } = upstream;
+  const options = { host: DOCKER_HUB, url };
+  const answer = await transport.send({ method: 'GET', url, upstream: options, signal: deadline.signal });
   if (answer.kind !== 'yes') return answer.kind === 'cannot' ? answer.trouble.detail : answer.reason;
-  await answer.value.body.dump();
+  await answer.value.body.dump?.();
   return answer.value.statusCode;
 }
 
 const PATIENT = { ...SHORT_LIMITS, connect: 30_000, headers: 30_000 };
 
 test('a request over a kept connection that was cut meanwhile is repeated over a new one', async () => {
-  await using transport = createTransport(PATIENT, testLog(log));
+  await using transport = createTransport({ limits: PATIENT, log: testLog(log) });
   assert.equal(await send(transport), 200);
   const [kept] = upstream.connections;
   upstream.answer = (response, connection) =>
@@ -70,7 +73,7 @@ test('a request over a kept connection that was cut meanwhile is repeated over a
 });
 
 test('a request is repeated once, and over a connection that served no other', async () => {
-  await using transport = createTransport({ ...PATIENT, breakAfter: 100 }, testLog(log));
+  await using transport = createTransport({ limits: { ...PATIENT, breakAfter: 100 }, log: testLog(log) });
   const asked: (string | undefined)[] = [];
   upstream.answer = (response, connection) => {
     asked.push(response.req.headers.connection);
@@ -81,7 +84,7 @@ test('a request is repeated once, and over a connection that served no other', a
 });
 
 test('an answer other than a cut connection is not asked for again', async () => {
-  await using transport = createTransport({ ...PATIENT, breakAfter: 100 }, testLog(log));
+  await using transport = createTransport({ limits: { ...PATIENT, breakAfter: 100 }, log: testLog(log) });
   for (const status of [500, 503, 404, 429]) {
     let asked = 0;
     upstream.answer = (response) => {
@@ -94,7 +97,7 @@ test('an answer other than a cut connection is not asked for again', async () =>
 });
 
 test('an idle connection is given up long before a firewall would cut it, whatever the upstream offers', async () => {
-  await using transport = createTransport({ ...PATIENT, idle: 50 }, testLog(log));
+  await using transport = createTransport({ limits: { ...PATIENT, idle: 50 }, log: testLog(log) });
   upstream.answer = (response) => response.setHeader('keep-alive', 'timeout=300').end();
   assert.equal(await send(transport), 200);
   const [kept] = upstream.connections;

@@ -1,6 +1,7 @@
 import { access, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { mustRun, type Result, type RunningProcess, run, startProcess } from './process.ts';
+import { ensurePackages } from './packages.ts';
+import { type Result, type RunningProcess, run, startProcess } from './process.ts';
 
 const PACKAGES: Readonly<Record<string, string>> = {
   dockerd: 'docker.io',
@@ -14,14 +15,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
 
 /** Installs from Debian what of the real clients and servers is not there. */
 export async function installClients(): Promise<void> {
-  const missing: string[] = [];
-  for (const [program, name] of Object.entries(PACKAGES)) {
-    if ((await run('sh', ['-c', `command -v ${program}`])).code !== 0) missing.push(name);
-  }
-  if (missing.length === 0) return;
-  const env = { DEBIAN_FRONTEND: 'noninteractive' };
-  await mustRun('apt-get', ['update', '--quiet'], { env });
-  await mustRun('apt-get', ['install', '--yes', '--quiet', '--no-install-recommends', ...missing], { env });
+  await ensurePackages(PACKAGES);
   // Debian starts the registry as a service; the suite starts its own.
   await run('systemctl', ['stop', 'docker-registry']);
 }

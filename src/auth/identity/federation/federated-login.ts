@@ -6,6 +6,7 @@ import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type { Subject } from '../../../access/subject.ts';
 import type { Federation } from '../../../config/federation.ts';
 import type { Clock } from '../../../platform/clock.ts';
+import type { EgressOptions } from '../../../platform/egress/proxy-rules.ts';
 import { ExpiringCache } from '../../../platform/expiring-cache.ts';
 import type { Logger } from '../../../platform/log.ts';
 import { SingleFlight } from '../../../platform/single-flight.ts';
@@ -31,6 +32,7 @@ export type FederatedLogin = (jwt: string) => Promise<FederatedVerdict>;
 
 export interface FederatedLoginOptions {
   readonly federations: readonly Federation[];
+  readonly egress?: EgressOptions | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   /** Milliseconds that asking an issuer may take; 5 s by default. */
@@ -45,9 +47,9 @@ const MAX_REMEMBERED = 10_000;
 const WRONG = { kind: 'wrong' } as const;
 
 export function createFederatedLogin(options: FederatedLoginOptions): FederatedLogin {
-  const { federations, clock, log, deadline = DEADLINE } = options;
+  const { federations, egress, clock, log, deadline = DEADLINE } = options;
   const issuers = new Map(
-    federations.map(({ issuer }) => [issuer, followIssuer({ issuer, clock, log, deadline })]),
+    federations.map(({ issuer }) => [issuer, followIssuer({ issuer, clock, log, deadline, egress })]),
   );
   const remembered = new ExpiringCache<FederatedVerdict>(MAX_REMEMBERED, clock);
   const judging = new SingleFlight<FederatedVerdict>();

@@ -1,6 +1,8 @@
 import { createLocalJWKSet, type JWTVerifyGetKey } from 'jose';
 import { z } from 'zod';
 import type { Clock } from '../../../platform/clock.ts';
+import { ProxyError } from '../../../platform/egress/open-tunnel.ts';
+import type { EgressOptions } from '../../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../../platform/log.ts';
 import { SingleFlight } from '../../../platform/single-flight.ts';
 import { IssuerTrouble, readKeys } from './read-keys.ts';
@@ -22,6 +24,7 @@ export interface IssuerKeysOptions {
   readonly log: Logger;
   /** Milliseconds, for everything that asking once takes. */
   readonly deadline: number;
+  readonly egress?: EgressOptions | undefined;
 }
 
 const FRESH_FOR = 60 * 60_000;
@@ -34,7 +37,7 @@ const PAUSE_WITHOUT_KEYS = 5_000;
 /** They hold connections of the gateways that all others log in by. */
 const MAX_WAITING = 32;
 
-export function followIssuer({ issuer, clock, log, deadline }: IssuerKeysOptions): IssuerKeys {
+export function followIssuer({ issuer, clock, log, deadline, egress }: IssuerKeysOptions): IssuerKeys {
   const asking = new SingleFlight<void>();
   let known: { readonly keys: JWTVerifyGetKey; readonly at: number } | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
@@ -44,7 +47,7 @@ export function followIssuer({ issuer, clock, log, deadline }: IssuerKeysOptions
 
   const askOnce = async () => {
     try {
-      known = { keys: createLocalJWKSet(await readKeys(issuer, deadline)), at: clock() };
+      known = { keys: createLocalJWKSet(await readKeys(issuer, deadline, egress)), at: clock() };
     } catch (error) {
       log.warn({ issuer, reason: reasonOf(error) }, 'the keys of a federation’s issuer cannot be had');
     }
@@ -69,6 +72,6 @@ export function followIssuer({ issuer, clock, log, deadline }: IssuerKeysOptions
 }
 
 function reasonOf(error: unknown): string {
-  if (error instanceof IssuerTrouble) return error.message;
+  if (error instanceof IssuerTrouble || error instanceof ProxyError) return error.message;
   return error instanceof z.ZodError ? 'what it says is not as it should be' : 'it does not answer';
 }

@@ -1,8 +1,12 @@
 import type { JSONWebKeySet } from 'jose';
 import { z } from 'zod';
 import { isLoopback } from '../../../config/values.ts';
-import { Deadline } from '../../../platform/deadline.ts';
+import { Deadline, unlessAborted } from '../../../platform/deadline.ts';
+import { connectByProxy } from '../../../platform/egress/connect-by-proxy.ts';
+import type { EgressOptions } from '../../../platform/egress/proxy-rules.ts';
 import { readBody } from '../../../platform/read-body.ts';
+import { trusting } from '../../../platform/trusted-authorities.ts';
+import { Agent, buildConnector } from '../../../platform/undici.ts';
 
 /** The issuer answers, but not with what can be used. */
 export class IssuerTrouble extends Error {
@@ -15,14 +19,31 @@ const DISCOVERY = z.object({ issuer: z.string(), jwks_uri: z.string() });
 const KEY_SET = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) });
 
 /** An issuer's public keys, by OpenID Connect Discovery 1.0, section 4, within so many milliseconds. */
-export async function readKeys(issuer: string, milliseconds: number): Promise<JSONWebKeySet> {
+export async function readKeys(
+  issuer: string,
+  milliseconds: number,
+  egress?: EgressOptions,
+): Promise<JSONWebKeySet> {
   using deadline = new Deadline(milliseconds);
+  const authorities = egress?.authorities;
+  const secure = { timeout: milliseconds, ...(authorities && { secureContext: trusting(authorities) }) };
+  const connect = connectByProxy({ egress, direct: buildConnector(secure), ...secure });
+  const agent = new Agent({ connect });
+  try {
+    return await readWith((url) => readJson(url, agent, deadline.signal), issuer);
+  } finally {
+    // An issuer is asked once an hour.
+    agent.destroy().catch(() => {});
+  }
+}
+
+async function readWith(read: (url: string) => Promise<unknown>, issuer: string): Promise<JSONWebKeySet> {
   const discovery = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
-  const found = DISCOVERY.parse(await readJson(discovery, deadline.signal));
+  const found = DISCOVERY.parse(await read(discovery));
   // Section 4.3: or else one issuer could speak for another.
   if (found.issuer !== issuer) throw new IssuerTrouble('it says that it is another issuer');
   if (!mayHoldKeys(found.jwks_uri, issuer)) throw new IssuerTrouble('its keys are not behind https');
-  return KEY_SET.parse(await readJson(found.jwks_uri, deadline.signal));
+  return KEY_SET.parse(await read(found.jwks_uri));
 }
 
 /** Without TLS only on this machine, for an issuer that is there without TLS too. */
@@ -33,14 +54,14 @@ function mayHoldKeys(text: string, issuer: string): boolean {
 }
 
 /** A redirect is no answer: it could lead past what was configured. */
-async function readJson(url: string, signal: AbortSignal): Promise<unknown> {
-  const { status, body } = await fetch(url, {
-    redirect: 'manual',
-    signal,
-    headers: { accept: 'application/json' },
-  });
-  if (status !== 200 || body === null) {
-    await body?.cancel();
+async function readJson(text: string, agent: Agent, signal: AbortSignal): Promise<unknown> {
+  const url = new URL(text);
+  const headers = { accept: 'application/json', 'accept-encoding': 'identity', 'user-agent': 'hubgate' };
+  const path = `${url.pathname}${url.search}`;
+  const sent = agent.request({ origin: url.origin, path, method: 'GET', headers, signal });
+  const { statusCode: status, body } = await unlessAborted(sent, signal, (late) => late.body.destroy());
+  if (status !== 200) {
+    body.on('error', () => {}).destroy();
     throw new IssuerTrouble(`it answers with status ${status}`);
   }
   const bytes = await readBody(body, MAX_BODY);

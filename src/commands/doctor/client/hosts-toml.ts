@@ -45,7 +45,7 @@ function lackingCapabilities(entry: Settings, file: string): Finding[] {
   if (value === undefined) return [];
   const lacking = ['pull', 'resolve'].filter((one) => !entry.at('capabilities').texts.includes(one));
   if (lacking.length === 0) return [];
-  const mend = 'write capabilities = ["pull", "resolve"]: what is missing there is asked of the Hub';
+  const mend = 'delete the line capabilities: without it the mirror has all of them, referrers too';
   return [wrong(file, `does not let the mirror ${lacking.join(' and ')}`, mend)];
 }
 

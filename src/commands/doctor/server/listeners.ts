@@ -2,8 +2,10 @@ import { X509Certificate } from 'node:crypto';
 import { createConnection } from 'node:net';
 import { z } from 'zod';
 import { isLoopback, type ListenAddress } from '../../../config/values.ts';
+import { HEADER_WITHOUT_CLIENT } from '../../../gateway/http/proxy-header.ts';
 import { Deadline } from '../../../platform/deadline.ts';
 import { openUrlClient } from '../../../platform/http-client.ts';
+import { parseNetwork } from '../../../platform/network.ts';
 import { readRegularFile } from '../../../platform/regular-file.ts';
 import { inHome } from '../../home.ts';
 import { RAISE_OPEN_FILES } from '../../open-files.ts';
@@ -27,7 +29,7 @@ export async function listeners(server: Server): Promise<Looked> {
 }
 
 async function publicListener({ paths, config, auth }: Server): Promise<Finding[]> {
-  const { listen } = config.server;
+  const { listen, proxyProtocol } = config.server;
   const where = `server.listen (port ${listen.port})`;
   const peer = peerOf(listen);
   if (!(await isOpen(peer))) {
@@ -37,7 +39,9 @@ async function publicListener({ paths, config, auth }: Server): Promise<Finding[
       'no gateway runs, or with another configuration than this; the log of hubgate start says why';
     return [wrong(where, 'has nobody who listens, while the mirror runs', mend)];
   }
-  const shown = await handshake(peer).catch((error: unknown) => whyNot(error));
+  const isListed = parseNetwork(proxyProtocol)?.contains(peer.host) ?? false;
+  const header = isListed ? { header: HEADER_WITHOUT_CLIENT } : {};
+  const shown = await handshake({ ...peer, ...header }).catch((error: unknown) => whyNot(error));
   const mend = `find out who has the port (ss -tlnp 'sport = :${listen.port}'), and end it or choose another port`;
   if (typeof shown === 'string' || shown === undefined)
     return [wrong(where, `is taken by another program: it takes no TLS connection (${shown})`, mend)];

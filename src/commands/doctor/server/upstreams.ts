@@ -1,3 +1,4 @@
+import { describeEgress } from '../../../config/egress.ts';
 import { STANDARD_LIMITS } from '../../../core/limits.ts';
 import { createRegistryClient } from '../../../core/upstream/registry-client.ts';
 import { createTransport } from '../../../core/upstream/transport.ts';
@@ -12,6 +13,7 @@ import {
 } from '../../../registry/core-api.ts';
 import type { UpstreamHost } from '../../../registry/repository.ts';
 import { askRole } from '../../ask-role.ts';
+import { egressOptions, upstreamOptions } from '../../upstream-options.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 
@@ -26,21 +28,22 @@ const LITTLE = 0.05;
 const CORE_DEADLINE = 10_000;
 
 export function upstreamChecks(server: Server): readonly Check[] {
-  const { coreUrl } = server.config;
+  const { coreUrl, egress } = server.config;
+  const proxy = describeEgress(egress);
   if (coreUrl !== undefined) return [{ name: 'core', look: () => isCoreThere(new URL(coreUrl)) }];
   let examined: Promise<readonly Examined[]> | undefined;
-  const each = (name: string, find: (upstream: Examined) => readonly Finding[]): Check => ({
+  const each = (name: string, find: (upstream: Examined) => readonly Finding[], said = ''): Check => ({
     name,
     look: async () => {
       examined ??= examine(server);
-      return { findings: (await examined).flatMap(find) };
+      return { findings: (await examined).flatMap(find), ...(said !== '' && { said }) };
     },
   });
   // Of an upstream that is not reachable the first of them says so, and the others have nothing to say.
   const reached = (find: (upstream: Examined) => readonly Finding[]) => (upstream: Examined) =>
     upstream.trouble === null ? find(upstream) : [];
   return [
-    each('upstreams', isReachable),
+    each('upstreams', (one) => isReachable(one, proxy), proxy && `by the proxy ${proxy}`),
     each('credentials', reached(isAccepted)),
     each('read-only credentials', reached(isReadOnly)),
     each('quota', reached(isQuotaLeft)),
@@ -69,10 +72,9 @@ async function examine(server: Server): Promise<readonly Examined[]> {
 async function examineHere({ config, clock }: Server): Promise<readonly Examined[]> {
   const log = createLogger('doctor', config.log);
   log.level = 'silent';
-  await using transport = createTransport(STANDARD_LIMITS, log);
-  const upstreams = config.upstreams.map(({ host, url, credential }) => {
-    return { host, url: new URL(url), ...(credential && { credential }) };
-  });
+  const egress = await egressOptions(config);
+  await using transport = createTransport({ limits: STANDARD_LIMITS, log, ...(egress && { egress }) });
+  const upstreams = await upstreamOptions(config);
   using client = createRegistryClient({ upstreams, transport, limits: STANDARD_LIMITS, clock, log });
   const examineOne = async (host: UpstreamHost, hasCredential: boolean): Promise<Examined> => {
     const checked = await client.check(host);
@@ -104,10 +106,20 @@ async function isCoreThere(url: URL): Promise<Looked> {
   }
 }
 
-function isReachable({ host, trouble }: Examined): Finding[] {
+function isReachable({ host, trouble }: Examined, proxy: string): Finding[] {
   if (trouble === null) return [];
-  const mend = `see to the network, its DNS and its firewall, or to upstreams.${host}.url; what is cached goes on being served`;
+  const mend = `${mendOf(host, trouble, proxy)}; what is cached goes on being served`;
   return [wrong(`upstream ${host}`, `cannot be reached: ${trouble}`, mend)];
+}
+
+/** What the trouble names is better than a guess. */
+function mendOf(host: string, trouble: string, proxy: string): string {
+  if (trouble.includes('certificate'))
+    return `if it is right, put the certificate of its authority into a file, and name that in upstreams.${host}.ca, or in egress.ca if a proxy inspects TLS`;
+  if (trouble.includes('the proxy ')) return 'see to that proxy, to the section egress and to HTTPS_PROXY';
+  if (trouble.includes(`upstreams.${host}.`)) return `see to that key, or to upstreams.${host}.url`;
+  const ways = proxy === '' ? '' : `, to the proxy ${proxy}`;
+  return `see to the network, its DNS and its firewall${ways}, or to upstreams.${host}.url`;
 }
 
 function isAccepted({ host, credential }: Examined): Finding[] {

@@ -28,6 +28,13 @@ export function parseNetwork(cidrs: readonly string[]): Network | undefined {
   };
 }
 
+/** @throws where one of them is none: whoever wrote them down had checked them. */
+export function networkOf(cidrs: readonly string[]): Network {
+  const network = parseNetwork(cidrs);
+  if (network === undefined) throw new Error(`${cidrs.join(', ')} are no networks`);
+  return network;
+}
+
 interface Subnet {
   readonly address: string;
   readonly family: 'ipv4' | 'ipv6';

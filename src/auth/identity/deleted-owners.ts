@@ -1,0 +1,49 @@
+import { every } from '../../platform/every.ts';
+import type { Logger } from '../../platform/log.ts';
+import { ABSENT, stateOfFile } from '../../platform/watched-files.ts';
+import type { AuthState } from '../state/auth-state.ts';
+import type { LiveUsers } from './live-users.ts';
+import type { Users } from './users-file.ts';
+
+export interface DeletedOwnersOptions {
+  readonly users: Pick<LiveUsers, 'current' | 'look'>;
+  readonly usersFile: string;
+  readonly state: Pick<AuthState, 'tokens' | 'removeToken'>;
+  readonly log: Logger;
+  /** Milliseconds between two looks. */
+  readonly interval?: number;
+}
+
+const INTERVAL = 2_000;
+
+/**
+ * Ends the service tokens of entries that had no id and were deleted. No id tells such an entry from a later one of the same
+ * name, so its tokens would be good again. An entry counts as deleted if two looks miss it, because an editor may write the
+ * file in several steps.
+ */
+export function endTokensOfDeletedOwners(options: DeletedOwnersOptions): AsyncDisposable {
+  const { users, usersFile, state, log, interval = INTERVAL } = options;
+  let seen: Users | undefined;
+  let missed: ReadonlySet<string> = new Set();
+  const look = async (): Promise<undefined> => {
+    if (users.current === seen && missed.size === 0) return;
+    const before = missed;
+    missed = new Set();
+    // A file that is missing, or that is being written, deletes nobody.
+    const written = await stateOfFile(usersFile);
+    await users.look();
+    const { current } = users;
+    if (written === ABSENT || (await stateOfFile(usersFile)) !== written) return;
+    const ownerless = (await state.tokens()).filter(
+      ({ owner, ownerId }) => ownerId === null && !current.has(owner),
+    );
+    missed = new Set(ownerless.map(({ id }) => id));
+    for (const { id, owner } of ownerless) {
+      if (!before.has(id)) continue;
+      await state.removeToken(id);
+      log.warn({ id, owner }, 'a service token has ended, because the entry of its owner was deleted');
+    }
+    seen = current;
+  };
+  return every(interval, look, log);
+}

@@ -1,0 +1,128 @@
+import path from 'node:path';
+import type { Command } from 'commander';
+import { withSynonym } from './synonyms.ts';
+
+interface Help {
+  /** The page of `docs` that tells more. */
+  readonly page: string;
+  /** Commands without the leading `hubgate`. */
+  readonly examples: readonly string[];
+}
+
+/** What `--help` of each verb adds, by the verb's words. */
+const HELP: Readonly<Record<string, Help>> = {
+  '': {
+    page: 'operations.md',
+    examples: ['start', 'user add ana', 'doctor', '--home /var/lib/hubgate check'],
+  },
+  start: { page: 'operations.md', examples: ['start --home /var/lib/hubgate', 'start --role core'] },
+  prepare: { page: 'operations.md', examples: ['prepare --home /var/lib/hubgate', 'prepare --role gateway'] },
+  check: { page: 'configuration.md', examples: ['check', 'check --json'] },
+  upstream: { page: 'cache.md', examples: ['upstream', 'upstream --json'] },
+  warm: {
+    page: 'cache.md',
+    examples: ['warm alpine:3.22 ghcr.io/acme/app:1.4', 'warm --platform linux/amd64,linux/arm64 images.txt'],
+  },
+  audit: {
+    page: 'operations.md',
+    examples: [
+      'audit --since 7d --denied',
+      'audit --since 2026-11-01 --until 2026-11-30 --subject ana',
+      'audit --repository acme/pay-api --requests --json',
+    ],
+  },
+  doctor: {
+    page: 'operations.md',
+    examples: ['doctor', 'doctor --from-client https://mirror.corp --image acme/pay-api:1.4'],
+  },
+  'client-config': {
+    page: 'clients.md',
+    examples: [
+      'client-config docker --for ana',
+      'client-config containerd --for node-7 --strict --out node-7',
+      'client-config github-actions --for acme/payments --show-secrets',
+    ],
+  },
+  schema: { page: 'configuration.md', examples: ['schema config', 'schema access'] },
+  migrate: { page: 'operations.md', examples: ['migrate config.yml', 'migrate auth_config.yml'] },
+  completion: {
+    page: 'operations.md',
+    examples: ['completion bash', 'completion zsh', 'completion fish'],
+  },
+  user: { page: 'operations.md', examples: ['user add ana', 'user list'] },
+  'user add': {
+    page: 'operations.md',
+    examples: ['user add ana', 'user add ana --password-stdin', 'user add ci-pay --service'],
+  },
+  'user passwd': { page: 'operations.md', examples: ['user passwd ana', 'user passwd ana --password-stdin'] },
+  'user disable': { page: 'operations.md', examples: ['user disable ana'] },
+  'user enable': { page: 'operations.md', examples: ['user enable ana'] },
+  'user import': { page: 'operations.md', examples: ['user import htpasswd'] },
+  'user list': { page: 'operations.md', examples: ['user list', 'user list --json'] },
+  'user remove': { page: 'operations.md', examples: ['user remove ana'] },
+  token: { page: 'operations.md', examples: ['token create ci-pay --expires 90d', 'token list'] },
+  'token create': {
+    page: 'operations.md',
+    examples: [
+      'token create ci-pay --expires 30d',
+      "token create ci-pay --pull 'acme/pay-*' --from 10.20.0.0/16 --json",
+    ],
+  },
+  'token list': { page: 'operations.md', examples: ['token list', 'token list --json'] },
+  'token revoke': { page: 'operations.md', examples: ['token revoke 3f9c2b7a5d1e'] },
+  keys: { page: 'operations.md', examples: ['keys rotate'] },
+  'keys rotate': { page: 'operations.md', examples: ['keys rotate'] },
+  cert: { page: 'operations.md', examples: ['cert issue node-7', 'cert list'] },
+  'cert issue': {
+    page: 'operations.md',
+    examples: ['cert issue node-7 --out node-7 --days 90', 'cert issue node-7 --csr node-7.csr'],
+  },
+  'cert list': { page: 'operations.md', examples: ['cert list', 'cert list --json'] },
+  'cert revoke': {
+    page: 'operations.md',
+    examples: ['cert revoke node-7', 'cert revoke node-7/client.cert'],
+  },
+  access: { page: 'policy.md', examples: ['access explain ana acme/pay-api:1.4', 'access test'] },
+  'access explain': {
+    page: 'policy.md',
+    examples: [
+      'access explain ana acme/pay-api:1.4 --from 10.1.2.3',
+      'access explain cert:node-7 library/nginx --at 2027-01-31 --json',
+    ],
+  },
+  'access who-can': {
+    page: 'policy.md',
+    examples: ['access who-can acme/pay-api', 'access who-can acme/pay-api:1.4 --private --json'],
+  },
+  'access test': { page: 'policy.md', examples: ['access test', 'access test edited.yaml'] },
+  'access diff': {
+    page: 'policy.md',
+    examples: ['access diff edited.yaml', 'access diff --all edited.yaml'],
+  },
+  'access unused': { page: 'policy.md', examples: ['access unused', 'access unused --since 2026-08-01'] },
+  cache: { page: 'cache.md', examples: ['cache stats', 'cache list'] },
+  'cache stats': { page: 'cache.md', examples: ['cache stats', 'cache stats --json'] },
+  'cache list': { page: 'cache.md', examples: ['cache list', 'cache list --json'] },
+  'cache purge': {
+    page: 'cache.md',
+    examples: ['cache purge library/nginx', 'cache purge library/nginx:1.29'],
+  },
+};
+
+const DOCS = path.join(import.meta.dirname, '../../docs');
+
+/** Adds to `command` and all commands below it what their help and their errors say beyond Commander's own words. */
+export function addHelp(command: Command, words: readonly string[] = []): void {
+  const name = words.join(' ');
+  const advice = ['hubgate', ...words, '--help'].join(' ');
+  command.showHelpAfterError(`(see ${advice})`);
+  command.configureOutput({ outputError: (text, write) => write(withSynonym(text, command)) });
+  command.addHelpText('after', () => textOf(HELP[name]));
+  for (const below of command.commands) addHelp(below, [...words, below.name()]);
+}
+
+function textOf(help: Help | undefined): string {
+  if (help === undefined) return '';
+  const examples = help.examples.map((example) => `  $ hubgate ${example}`);
+  return ['', 'Examples:', ...examples, '', `Documentation: ${path.join(DOCS, help.page)}`].join('\n');
+}

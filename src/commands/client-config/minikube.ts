@@ -1,0 +1,44 @@
+import { certificateFiles } from './certificate-files.ts';
+import { below, containerdFiles } from './kind.ts';
+import { type Asked, auditLine, HUB_HOSTS, type Kit } from './kit.ts';
+
+/** minikube copies what lies here to the same path of its node at each start: minikube's handbook, "File Sync". */
+const FILES = '.minikube/files';
+
+/** For both runtimes of a minikube: containerd reads hosts.toml, Docker the directory of the mirror and a flag. */
+export function minikubeKit(asked: Asked): Kit {
+  const { mirror, name, strict } = asked;
+  return {
+    credential: 'certificate',
+    subject: `cert:${name}`,
+    files: below(FILES, [
+      ...containerdFiles(asked),
+      ...certificateFiles(mirror, `/etc/docker/certs.d/${mirror.host}`),
+    ]),
+    notes: {
+      merge: [
+        'The files belong into the directory of minikube, ~/.minikube or $MINIKUBE_HOME/.minikube: cp -a .minikube ~/',
+      ],
+      reload: [
+        'minikube start --container-runtime=containerd',
+        `minikube start --container-runtime=docker --registry-mirror=${mirror.url}   for docker.io alone; the flag counts when the cluster is made`,
+      ],
+      check: ['minikube ssh -- sudo crictl pull docker.io/library/alpine', auditLine(`cert:${name}`)],
+      notReached: [
+        'The image of the node itself (kicbase) and what minikube caches on the host: your machine pulls it.',
+        'With Docker as the runtime: all registries except docker.io.',
+        `Names that begin with ${mirror.host}/: they go by the login of the pod, and without one by nothing; with Docker as the runtime`,
+        'the certificate is shown for them too.',
+      ],
+      fallback: strict
+        ? [
+            'containerd asks the mirror alone: where it refuses or fails, the pull fails. Docker asks Docker Hub, and has no setting',
+            `against it: block ${HUB_HOSTS} for this machine.`,
+          ]
+        : [
+            'When the mirror refuses or fails, the runtime asks the registry itself. --strict closes that for containerd;',
+            `else block ${HUB_HOSTS} for this machine.`,
+          ],
+    },
+  };
+}

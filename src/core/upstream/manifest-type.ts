@@ -1,0 +1,39 @@
+import { exceededBound } from '../../platform/json-bounds.ts';
+import { type ManifestMediaType, parseManifestMediaType } from '../../registry/media-type.ts';
+import { DOCUMENT_BOUNDS } from '../limits.ts';
+
+/** The labels of registries and CDNs that do not know, or do not say, what a manifest is. */
+const SAYS_NOTHING: ReadonlySet<string | undefined> = new Set([
+  undefined,
+  'application/json',
+  'application/octet-stream',
+  'binary/octet-stream',
+  'text/plain',
+]);
+
+/**
+ * The type of a manifest whose `Content-Type` says nothing about it, as clients find it: by its own `mediaType`, or else by what
+ * it contains (OCI image spec). Docker's types require the `mediaType`. Undefined if the label is another, or the document is no
+ * manifest of a type that is mirrored.
+ */
+export function manifestTypeOf(label: string | undefined, bytes: Buffer): ManifestMediaType | undefined {
+  const document = SAYS_NOTHING.has(label) ? readManifest(bytes) : undefined;
+  if (document === undefined) return undefined;
+  const { mediaType, schemaVersion, manifests, layers } = document;
+  if (schemaVersion !== 2) return undefined;
+  if (mediaType !== undefined) return parseManifestMediaType(String(mediaType));
+  if (Array.isArray(manifests)) return 'application/vnd.oci.image.index.v1+json';
+  return Array.isArray(layers) ? 'application/vnd.oci.image.manifest.v1+json' : undefined;
+}
+
+function readManifest(bytes: Buffer): Record<string, unknown> | undefined {
+  if (exceededBound(bytes, DOCUMENT_BOUNDS) !== undefined) return undefined;
+  try {
+    const document: unknown = JSON.parse(bytes.toString('utf8'));
+    return typeof document === 'object' && document !== null
+      ? (document as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

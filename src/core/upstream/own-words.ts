@@ -1,0 +1,69 @@
+import { exceededBound } from '../../platform/json-bounds.ts';
+import { readBody } from '../../platform/read-body.ts';
+import { readChallenge } from '../../registry/challenge.ts';
+import { DOCUMENT_BOUNDS } from '../limits.ts';
+import type { UpstreamResponse } from './transport.ts';
+
+/** Bytes. A refusal in a registry's own words is short. */
+const MAX_REFUSAL = 64 * 1024;
+const JSON_TYPE = /^application\/(?:[a-z0-9.-]{1,100}\+)?json$/;
+
+/**
+ * True if a refusal is in a registry's own words: JSON with `errors` (OCI distribution spec, "Error Codes"), of a HEAD only that
+ * type, or the challenge of a 401. Firewalls, proxies and CDNs refuse with pages of their own, which say nothing about a
+ * repository. The body is read or let go.
+ *
+ * @throws if the body breaks off or takes longer than the deadline.
+ */
+export async function isRefusalOfRegistry(
+  response: Pick<UpstreamResponse, 'statusCode' | 'headers' | 'body'>,
+  method: 'GET' | 'HEAD',
+): Promise<boolean> {
+  const body = await readBody(response.body, MAX_REFUSAL);
+  if (response.statusCode === 401 && readChallenge(response.headers['www-authenticate'] ?? '') !== undefined)
+    return true;
+  if (method === 'HEAD') return JSON_TYPE.test(typeOf(response) ?? '');
+  const { errors } = readObject(body) ?? {};
+  return Array.isArray(errors) && errors.length > 0;
+}
+
+/** The same for a token service. No specification says how it refuses, except that it is not a page for people. */
+export async function isRefusalOfTokenService(
+  response: Pick<UpstreamResponse, 'statusCode' | 'headers' | 'body'>,
+): Promise<boolean> {
+  const body = await readBody(response.body, MAX_REFUSAL);
+  return (
+    readChallenge(response.headers['www-authenticate'] ?? '') !== undefined || readObject(body) !== undefined
+  );
+}
+
+/** True if a response is a page for people. */
+export function isPage(response: Pick<UpstreamResponse, 'headers'>): boolean {
+  return ['text/html', 'application/xhtml+xml'].includes(typeOf(response) ?? '');
+}
+
+/** The media type of a response, in lower case and without its parameters; undefined if it says none. */
+export function typeOf({ headers }: Pick<UpstreamResponse, 'headers'>): string | undefined {
+  const type = headers['content-type'];
+  return typeof type === 'string' ? type.split(';', 1)[0]?.trim().toLowerCase() || undefined : undefined;
+}
+
+/** Matches a media type (RFC 9110 §8.3.1). No other part of the header is repeated. */
+const MEDIA_TYPE = /^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}$/;
+
+/** A media type, if it is one that may be shown in a log. */
+export function shownType(type: string | undefined): string | undefined {
+  return type !== undefined && MEDIA_TYPE.test(type) ? type : undefined;
+}
+
+function readObject(body: Buffer | undefined): Record<string, unknown> | undefined {
+  if (body === undefined || exceededBound(body, DOCUMENT_BOUNDS) !== undefined) return undefined;
+  try {
+    const document: unknown = JSON.parse(body.toString('utf8'));
+    return typeof document === 'object' && document !== null && !Array.isArray(document)
+      ? (document as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,110 @@
+import { type Server, Socket } from 'node:net';
+import type { Logger } from '../../platform/log.ts';
+import type { Network } from '../../platform/network.ts';
+import { type ClientAddress, peerAddress } from './client-address.ts';
+import { parseProxyHeader } from './proxy-header.ts';
+
+export interface ProxiedOptions {
+  /** The peers whose connections must begin with a PROXY header. */
+  readonly peers: Network;
+  /** Milliseconds for the header to come. */
+  readonly deadline: number;
+  readonly log: Logger;
+}
+
+/** Milliseconds between two log messages about refused connections. */
+const LOG_EVERY = 60_000;
+
+/**
+ * The connections of servers behind balancers that write a PROXY header. A connection of another peer is read as the
+ * client's own, so a PROXY header there is no TLS and no HTTP, and ends it.
+ */
+export class ProxiedConnections {
+  readonly #options: ProxiedOptions;
+  /** By the TCP connection. It has an entry before its first byte is read as TLS or HTTP. */
+  readonly #addresses = new WeakMap<Socket, ClientAddress>();
+  #loggedAt = Number.NEGATIVE_INFINITY;
+  #refused = 0;
+
+  constructor(options: ProxiedOptions) {
+    this.#options = options;
+  }
+
+  /** Reads the headers of the connections of `server`, which must be new: the listeners that it has are Node's own. */
+  serve(server: Server): void {
+    const begin = server.listeners('connection');
+    server.removeAllListeners('connection');
+    server.on('connection', (socket: Socket) => {
+      const peer = peerAddress(socket);
+      const pass = (address: ClientAddress) => {
+        this.#addresses.set(socket, address);
+        for (const listener of begin) listener.call(server, socket);
+      };
+      if (!this.#options.peers.contains(peer)) return pass(peer);
+      const refuse = (reason: string) => this.#refuse(socket, peer, reason);
+      readProxyHeader(socket, this.#options.deadline, (source) => pass(source ?? peer), refuse);
+    });
+  }
+
+  /** The other end of a connection. @throws if the connection did not pass here: no address is better than a wrong one. */
+  readonly addressOf = (socket: Socket): ClientAddress => {
+    const address = this.#addresses.get(socket) ?? this.#addresses.get(tcpConnectionOf(socket));
+    if (address === undefined) throw new Error('the address of a connection is not known');
+    return address;
+  };
+
+  /** A balancer that is configured wrongly serves nobody, so an operator must learn the reason. */
+  #refuse(socket: Socket, peer: ClientAddress, reason: string): void {
+    socket.destroy();
+    this.#refused++;
+    const now = performance.now();
+    if (now - this.#loggedAt < LOG_EVERY) return;
+    this.#loggedAt = now;
+    this.#options.log.warn(
+      { peer, reason, refused: this.#refused },
+      'a connection of a peer that server.proxyProtocol lists is refused; see docs/load-balancers.md',
+    );
+  }
+}
+
+/**
+ * The TCP connection below a TLS connection. Node has no public name for it (`_parent` is set by the constructor of
+ * `TLSSocket`). A Node without it serves nobody, see `addressOf`.
+ */
+function tcpConnectionOf(socket: Socket): Socket {
+  const { _parent: parent } = socket as Socket & { readonly _parent?: unknown };
+  return parent instanceof Socket ? parent : socket;
+}
+
+function readProxyHeader(
+  socket: Socket,
+  deadline: number,
+  accept: (source: ClientAddress | undefined) => void,
+  refuse: (reason: string) => void,
+): void {
+  let bytes = Buffer.alloc(0);
+  const stop = () => {
+    clearTimeout(timer);
+    socket.off('readable', read).off('end', end).off('error', lose).off('close', stop);
+  };
+  const fail = (reason: string) => {
+    stop();
+    socket.on('error', () => {});
+    refuse(reason);
+  };
+  const read = () => {
+    const chunk: Buffer | null = socket.read();
+    if (chunk === null) return;
+    bytes = Buffer.concat([bytes, chunk]);
+    const header = parseProxyHeader(bytes);
+    if (header.kind === 'incomplete') return;
+    if (header.kind === 'invalid') return fail(header.reason);
+    stop();
+    if (bytes.length > header.length) socket.unshift(bytes.subarray(header.length));
+    accept(header.source);
+  };
+  const end = () => fail('it ends within its PROXY header');
+  const lose = () => fail('it is lost within its PROXY header');
+  const timer = setTimeout(() => fail('its PROXY header does not come in time'), deadline);
+  socket.on('readable', read).on('end', end).on('error', lose).on('close', stop);
+}

@@ -1,0 +1,93 @@
+import { BlockList, isIP } from 'node:net';
+
+/** How connections leave the company's network. */
+export interface EgressOptions {
+  /** For `https:` URLs, and for `http:` ones. */
+  readonly https?: ProxyOptions;
+  readonly http?: ProxyOptions;
+  /** Hosts that are connected to directly. */
+  readonly noProxy: readonly string[];
+  /** Certificates of authorities, as PEM, which are trusted beside the usual ones. */
+  readonly authorities?: readonly string[];
+}
+
+export interface ProxyOptions {
+  /** An origin, without a login. */
+  readonly url: string;
+  readonly login?: ProxyLogin;
+}
+
+export type ProxyLogin = { readonly username: string } & (
+  | { readonly password: string }
+  | { readonly passwordFile: string }
+);
+
+/** What is connected to; a URL is one. */
+export interface Target {
+  readonly protocol: string;
+  /** An IPv6 address may be in brackets. */
+  readonly hostname: string;
+  /** Empty: the usual one of the protocol. */
+  readonly port: string;
+}
+
+/** The proxy for a target; undefined if it is connected to directly. This machine is never looked for behind a proxy. */
+export function proxyFor(target: Target, egress: EgressOptions | undefined): ProxyOptions | undefined {
+  const proxy = target.protocol === 'https:' ? egress?.https : egress?.http;
+  if (egress === undefined || proxy === undefined) return undefined;
+  const host = target.hostname
+    .replace(/^\[|\]$/g, '')
+    .replace(/\.$/, '')
+    .toLowerCase();
+  if (host === 'localhost' || LOOPBACK.check(host, familyOf(host))) return undefined;
+  const port = target.port || (target.protocol === 'https:' ? '443' : '80');
+  return egress.noProxy.some((entry) => matches(entry.trim().toLowerCase(), host, port)) ? undefined : proxy;
+}
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8);
+LOOPBACK.addAddress('::1', 'ipv6');
+
+/**
+ * As Go's programs, docker and containerd among them, read `NO_PROXY`: `*`; an address or a CIDR, for hosts that are written as
+ * addresses; `corp.example` for itself and what is below it; `.corp.example` and `*.corp.example` for what is below it. A port
+ * may follow. https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config
+ */
+function matches(entry: string, host: string, port: string): boolean {
+  if (entry === '*') return true;
+  if (entry.includes('/')) return isInSubnet(entry, host);
+  const { name, port: entryPort } = splitPort(entry);
+  if (name === '' || (entryPort !== undefined && entryPort !== port)) return false;
+  const wanted = name.replace(/^\[|\]$/g, '');
+  if (isIP(wanted) !== 0) return isSameAddress(wanted, host);
+  const below = wanted.replace(/^\*?\./, '.');
+  return below.startsWith('.') ? host.endsWith(below) : host === wanted || host.endsWith(`.${wanted}`);
+}
+
+function splitPort(entry: string): { readonly name: string; readonly port?: string } {
+  const at = entry.lastIndexOf(':');
+  const port = entry.slice(at + 1);
+  if (at < 0 || isIP(entry) === 6 || !/^\d+$/.test(port)) return { name: entry };
+  return { name: entry.slice(0, at), port };
+}
+
+function isInSubnet(entry: string, host: string): boolean {
+  const [network = '', bits = ''] = entry.split('/');
+  const family = familyOf(network);
+  if (isIP(network) === 0 || isIP(host) === 0 || !/^\d{1,3}$/.test(bits)) return false;
+  if (Number(bits) > (family === 'ipv6' ? 128 : 32)) return false;
+  const list = new BlockList();
+  list.addSubnet(network, Number(bits), family);
+  return list.check(host, familyOf(host));
+}
+
+function isSameAddress(address: string, host: string): boolean {
+  if (isIP(host) === 0) return false;
+  const list = new BlockList();
+  list.addAddress(address, familyOf(address));
+  return list.check(host, familyOf(host));
+}
+
+function familyOf(address: string): 'ipv4' | 'ipv6' {
+  return isIP(address) === 6 ? 'ipv6' : 'ipv4';
+}

@@ -1,0 +1,45 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+/** Thrown where work would go on although nobody waits for its result any more. */
+export class NobodyWaits extends Error {
+  override readonly name = 'NobodyWaits';
+}
+
+type IsWaitedFor = () => boolean;
+
+const ALWAYS: IsWaitedFor = () => true;
+
+/** Follows the calls rather than their parameters, as `atTheCostOf` does. */
+const waiting = new AsyncLocalStorage<IsWaitedFor>();
+
+function current(): IsWaitedFor {
+  return waiting.getStore() ?? ALWAYS;
+}
+
+/** Runs work for one client. `gone` is aborted when the client has left. */
+export function workFor<T>(gone: AbortSignal, work: () => T): T {
+  return waiting.run(() => !gone.aborted, work);
+}
+
+/** Runs work that goes on whoever has left. */
+export function workForAll<T>(work: () => T): T {
+  return waiting.run(ALWAYS, work);
+}
+
+/** Call this between two steps of work, before the next one costs something. */
+export function throwIfNobodyWaits(): void {
+  if (!current()()) throw new NobodyWaits('nobody waits for the answer any more');
+}
+
+/** Those who wait for the same work. It goes on as long as one of them waits. */
+export class Waiters {
+  readonly #all: IsWaitedFor[] = [];
+
+  join(): void {
+    this.#all.push(current());
+  }
+
+  run<T>(work: () => T): T {
+    return waiting.run(() => this.#all.some((isWaitedFor) => isWaitedFor()), work);
+  }
+}

@@ -1,0 +1,104 @@
+import type { Mutant } from './mutant.ts';
+
+const ADDRESS = 'src/gateway/http/client-address.ts';
+const HEADER = 'src/gateway/http/proxy-header.ts';
+const CONNECTIONS = 'src/gateway/http/proxied-connections.ts';
+const ADDRESS_TESTS = ['test/gateway/client-address.test.ts'];
+const HEADER_TESTS = ['test/gateway/proxy-header.test.ts'];
+const BALANCER_TESTS = ['test/gateway/load-balancer.test.ts'];
+
+/** The defences of how the mirror is reached: balancers, and what they say of their clients. */
+export const reachedMutants: readonly Mutant[] = [
+  {
+    defence: 'X-Forwarded-For of a peer that is not a trusted proxy does not count',
+    file: ADDRESS,
+    find: 'trusted.get(socket) ?? trustedProxies.contains(peer)',
+    replace: 'true',
+    tests: ADDRESS_TESTS,
+  },
+  {
+    defence: 'the right-most address that is not a trusted proxy is the client’s',
+    file: ADDRESS,
+    find: 'if (!trustedProxies.contains(address)) return address;',
+    replace: '',
+    tests: ADDRESS_TESTS,
+  },
+  {
+    defence: 'an entry that is no address ends the walk through X-Forwarded-For',
+    file: ADDRESS,
+    find: 'if (claimed === undefined) return address;\n    address = claimed;',
+    replace: 'if (claimed !== undefined) address = claimed;',
+    tests: ADDRESS_TESTS,
+  },
+  {
+    defence: 'an IPv4 address that IPv6 maps is the IPv4 address',
+    file: ADDRESS,
+    find: 'ipaddr.process(text).toString()',
+    replace: 'ipaddr.parse(text).toString()',
+    tests: ADDRESS_TESTS,
+  },
+  {
+    defence: 'a bounded number of proxies is walked through',
+    file: ADDRESS,
+    find: 'count < MOST_PROXIES && ',
+    replace: '',
+    tests: ADDRESS_TESTS,
+  },
+  {
+    defence: 'a PROXY header of version 2 is bounded',
+    file: HEADER,
+    find: 'if (length > MOST_PROXY_HEADER)',
+    replace: 'if (length > 1e9)',
+    tests: HEADER_TESTS,
+  },
+  {
+    defence: 'a PROXY header of version 1 is bounded',
+    file: HEADER,
+    find: 'bytes.length < MOST_V1 ? INCOMPLETE',
+    replace: 'bytes.length < 1e9 ? INCOMPLETE',
+    tests: HEADER_TESTS,
+  },
+  {
+    defence: 'a PROXY header of an unknown version or command is refused',
+    file: HEADER,
+    find: 'if (command !== 0x20 && command !== 0x21)',
+    replace: 'if (false)',
+    tests: HEADER_TESTS,
+  },
+  {
+    defence: 'a LOCAL header names no client',
+    file: HEADER,
+    find: 'command === 0x20 || NO_ADDRESS',
+    replace: 'NO_ADDRESS',
+    tests: HEADER_TESTS,
+  },
+  {
+    defence: 'a listed peer must send a PROXY header',
+    file: CONNECTIONS,
+    find: "if (header.kind === 'invalid') return fail(header.reason);",
+    replace:
+      "if (header.kind === 'invalid') {\n      stop();\n      socket.unshift(bytes);\n      return accept(undefined);\n    }",
+    tests: BALANCER_TESTS,
+  },
+  {
+    defence: 'a PROXY header of a peer that is not listed does not count',
+    file: CONNECTIONS,
+    find: 'if (!this.#options.peers.contains(peer)) return pass(peer);',
+    replace: '',
+    tests: BALANCER_TESTS,
+  },
+  {
+    defence: 'a PROXY header has a deadline',
+    file: CONNECTIONS,
+    find: "const timer = setTimeout(() => fail('its PROXY header does not come in time'), deadline);",
+    replace: 'const timer = setTimeout(() => {}, deadline);',
+    tests: BALANCER_TESTS,
+  },
+  {
+    defence: 'a mirror behind a balancer on its own machine finds that it is ready',
+    file: 'src/gateway/http/reach-listener.ts',
+    find: 'if (mustIntroduce) socket.write(HEADER_WITHOUT_CLIENT);',
+    replace: '',
+    tests: BALANCER_TESTS,
+  },
+];
