@@ -81,10 +81,10 @@ export interface Upstream {
 }
 
 /** Held or read by the core alone. */
-export type Credential = { readonly username: string } & (
-  | { readonly password: string }
-  | { readonly passwordFile: string }
-);
+export type Credential =
+  | ({ readonly username: string } & ({ readonly password: string } | { readonly passwordFile: string }))
+  /** A program that is asked for a login, and its environment. */
+  | { readonly helper: string; readonly environment: Readonly<Record<string, string>> };
 
 /** What auth is given, and the gateways: the credentials of upstreams are the core's alone. */
 export function settingsFor(role: 'auth' | 'gateway', config: Config): Config {

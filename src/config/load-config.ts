@@ -102,7 +102,7 @@ function build(
       key: at(tls.key),
       ...(tls.clientCa && { clientCa: at(tls.clientCa) }),
     },
-    upstreams: readUpstreams(parts, { externalCore: core.url !== undefined, readsSecrets, at }),
+    upstreams: readUpstreams(parts, { externalCore: core.url !== undefined, readsSecrets, at, environment }),
     egress: readEgress(parts, egress, environment, at),
     ...(core.url && { coreUrl: core.url.origin }),
     cache: {
@@ -141,6 +141,7 @@ interface Circumstances {
   readonly externalCore: boolean;
   readonly readsSecrets: boolean;
   readonly at: (file: string) => string;
+  readonly environment: Environment;
 }
 
 /** Docker Hub is always among them, except in front of an external core that mirrors something else. */
@@ -194,7 +195,7 @@ function readUpstream(parts: PartReader, host: UpstreamHost, circumstances: Circ
       parts.fault([...path, 'tokenServices', index], withoutTls(service));
   judgeCredential(parts, path, given, circumstances);
   const { at } = circumstances;
-  const credential = credentialOf(given, at);
+  const credential = credentialOf(given, circumstances);
   return {
     host,
     url: url.pathname === '/' ? url.origin : url.href,
@@ -212,14 +213,28 @@ function withoutTls({ origin }: URL): string {
 function judgeCredential(
   parts: PartReader,
   path: readonly string[],
-  { username, password, passwordFile }: z.output<typeof UPSTREAM>,
+  { username, password, passwordFile, credentialHelper, credentialEnvironment }: z.output<typeof UPSTREAM>,
   { externalCore, readsSecrets }: Circumstances,
 ): void {
   const secrets = [password, passwordFile].filter((secret) => secret !== undefined);
   // The other roles may be without an environment that holds the secret.
   const isElsewhere = !readsSecrets && secrets.length === 0;
-  if (externalCore && (username !== undefined || secrets.length > 0)) {
+  const hasHelper = credentialHelper !== undefined;
+  const hasLogin = username !== undefined || secrets.length > 0;
+  if (credentialEnvironment !== undefined && !hasHelper)
+    parts.fault(
+      [...path, 'credentialEnvironment'],
+      'there is no credentialHelper that it could be for',
+      'key',
+    );
+  if (externalCore && (hasLogin || hasHelper)) {
     parts.fault(path, 'with core.url the credential belongs to that core; remove it here');
+  } else if (hasHelper && hasLogin) {
+    parts.fault(
+      [...path, 'credentialHelper'],
+      'a credential helper gives the username and the password; remove these, or the helper',
+      'key',
+    );
   } else if (secrets.length !== (username === undefined ? 0 : 1) && !isElsewhere) {
     parts.fault(path, 'a username needs exactly one of passwordFile and password, and these need a username');
   }
@@ -227,13 +242,24 @@ function judgeCredential(
 
 function credentialOf(
   given: z.output<typeof UPSTREAM>,
-  at: (file: string) => string,
+  { at, environment, readsSecrets }: Circumstances,
 ): Credential | undefined {
-  const { username, password, passwordFile } = given;
+  const { username, password, passwordFile, credentialHelper: helper, credentialEnvironment = [] } = given;
+  if (helper !== undefined) {
+    const variables = readsSecrets ? [...HELPER_VARIABLES, ...credentialEnvironment] : [];
+    const found = variables.flatMap((name) => {
+      const value = environment[name];
+      return value === undefined ? [] : [[name, value] as const];
+    });
+    return { helper, environment: Object.fromEntries(found) };
+  }
   if (username === undefined) return undefined;
   if (passwordFile !== undefined) return { username, passwordFile: at(passwordFile) };
   return password === undefined ? undefined : { username, password };
 }
+
+/** What every credential helper is given. */
+const HELPER_VARIABLES = ['PATH', 'HOME'];
 
 /** Of an upstream or the proxy, as it is written. */
 function holdsPassword(data: unknown): boolean {

@@ -26,6 +26,9 @@ const REFRESH = z.union(
   'off, or a duration such as 90d',
 );
 
+const A_HELPER = 'the name of a credential helper without docker-credential-, such as ecr-login';
+const A_VARIABLE = 'the name of a variable, such as AWS_REGION';
+
 const TOKEN_SERVICE = origin(['https:', 'http:'], 'a token service, such as https://login.other.example');
 
 const PROCESSES = 'auto, or a number of processes from 1 to 64';
@@ -63,6 +66,19 @@ export const UPSTREAM_KEYS = {
     FILE,
     'none',
     'The file that holds the password, and nothing else. Followed while the mirror runs.',
+  ),
+  credentialHelper: optional(
+    z.string(A_HELPER).regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, A_HELPER),
+    'none',
+    '`ecr-login`: the login is asked of the program `docker-credential-ecr-login`, in place of `username` and a password, see [upstreams.md](upstreams.md#short-lived-credentials).',
+  ),
+  credentialEnvironment: optional(
+    z.array(
+      z.string(A_VARIABLE).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, A_VARIABLE),
+      'a list of variables, such as [AWS_REGION]',
+    ),
+    'none more',
+    'The variables of the environment that the helper is given, beside `PATH` and `HOME`. No other process receives them.',
   ),
   insecure: setting(
     BOOLEAN,

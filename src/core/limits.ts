@@ -82,6 +82,9 @@ export const REFUSED_FOR = {
   limitedAtMost: 300_000,
 };
 
+/** Milliseconds for a credential helper. Well below `question`, which waits for it. */
+export const HELPER_DEADLINE = 8_000;
+
 /** The part of its life for which a token of an upstream is used: clocks differ, and requests take their time. */
 export const TOKEN_USED_FOR = 0.8;
 

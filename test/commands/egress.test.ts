@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { HelperProgram } from '../support/helper-program.ts';
 import { RunningMirror } from '../support/running-mirror.ts';
+import { StandInRegistry } from '../support/stand-in-registry.ts';
 
 const PASSWORD = 'pr0xy-s3cret';
 const PROXY = 'http://127.0.0.1:1';
@@ -29,4 +31,29 @@ test('start, check and doctor name the proxy, and its password is in no output a
     );
     assert.doesNotMatch(`${environment}${args}`, /PROXY|s3cret/i);
   }
+});
+
+test('invariant 5: the variables of a credential helper reach it by way of the core, and no other process', async () => {
+  await using registry = await StandInRegistry.start((_, usual) => ({
+    ...usual,
+    status: 401,
+    headers: { 'www-authenticate': 'Basic realm="ecr"' },
+  }));
+  await using helper = await HelperProgram.write('env > $DIRECTORY/environment; echo "not now"; exit 1');
+  await using mirror = await RunningMirror.start({
+    environment: {
+      PATH: helper.path,
+      REGISTRY_PROXY_REMOTEURL: registry.url.origin,
+      AWS_SECRET_ACCESS_KEY: 'aws-s3cret',
+      OTHER_SECRET: 'other-s3cret',
+    },
+    config: `upstreams: { docker.io: { credentialHelper: test, credentialEnvironment: [AWS_SECRET_ACCESS_KEY] } }\n`,
+  });
+  for (const pid of await mirror.pids())
+    assert.doesNotMatch(await readFile(`/proc/${pid}/environ`, 'utf8'), /s3cret/);
+  await mirror.run('doctor');
+  const given = await helper.read('environment');
+  assert.match(given, /^AWS_SECRET_ACCESS_KEY=aws-s3cret$/m);
+  assert.doesNotMatch(given, /other-s3cret/);
+  assert.doesNotMatch(mirror.output, /aws-s3cret/);
 });

@@ -238,6 +238,28 @@ test('the authorities and token services of an upstream are read, and their faul
   );
 });
 
+test('a credential helper takes the place of a login, with the variables that it needs', async () => {
+  const environment = { PATH: '/bin', HOME: '/root', AWS_REGION: 'eu', OTHER: 'x' };
+  const text = (more: string) => `upstreams: { r.corp: { credentialHelper: ecr-login, ${more} } }`;
+  const helped = await configOf(text('credentialEnvironment: [AWS_REGION, AWS_PROFILE]'), environment);
+  assert.deepEqual(helped.upstreams.at(-1)?.credential, {
+    helper: 'ecr-login',
+    environment: { PATH: '/bin', HOME: '/root', AWS_REGION: 'eu' },
+  });
+  assert.doesNotMatch(JSON.stringify([settingsFor('auth', helped), settingsFor('gateway', helped)]), /"eu"/);
+  assert.match(
+    (await faultsOf(text('username: ana, password: x'))).join('\n'),
+    /gives the username and the password/,
+  );
+  assert.match((await faultsOf(text('credentialEnvironment: ["A=B"]'))).join('\n'), /such as AWS_REGION/);
+  const wrong = [
+    ['credentialHelper: ../evil', /the name of a credential helper/],
+    ['credentialEnvironment: [A]', /there is no credentialHelper/],
+  ] as const;
+  for (const [settings, reason] of wrong)
+    assert.match((await faultsOf(`upstreams: { r.corp: { ${settings} } }`)).join('\n'), reason);
+});
+
 const PROXIES = {
   https_proxy: 'http://low.corp:1',
   HTTPS_PROXY: 'http://mirror:pr0xy-s3cret@proxy.corp:3128',

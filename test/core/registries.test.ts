@@ -10,6 +10,7 @@ import { after, before, test } from 'node:test';
 import { upstreamOptions } from '../../src/commands/upstream-options.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { formatFault } from '../../src/platform/fault.ts';
+import { HelperProgram } from '../support/helper-program.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
 import { redirect, standInRegistry, standInStore, standInTokens } from '../support/registry-handlers.ts';
 import { TestCore } from '../support/test-core.ts';
@@ -166,6 +167,25 @@ const CASES: readonly RegistryCase[] = [
       }),
     }),
     shown: ['europe-docker.pkg.dev'],
+  },
+  {
+    kind: 'Amazon ECR, with a credential helper',
+    source: 'https://github.com/awslabs/amazon-ecr-credential-helper',
+    upstream: '123456789012.dkr.ecr.eu-west-1.amazonaws.com',
+    settings: 'credentialHelper: test',
+    repository: 'acme/tool',
+    hosts: (image) => ({
+      'https://123456789012.dkr.ecr.eu-west-1.amazonaws.com': standInRegistry({
+        image,
+        at: '/v2/acme/tool',
+        authorization: LOGIN,
+        challenge:
+          'Basic realm="https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/",service="ecr.amazonaws.com"',
+        blobsAt: 'https://prod-eu-west-1-starport-layer-bucket.s3.eu-west-1.amazonaws.com/acme/',
+      }),
+      'https://prod-eu-west-1-starport-layer-bucket.s3.eu-west-1.amazonaws.com': standInStore(image),
+    }),
+    shown: ['123456789012.dkr.ecr.eu-west-1.amazonaws.com'],
   },
   {
     kind: 'Azure Container Registry, blobs in a storage account',
@@ -428,6 +448,9 @@ function hostsOf({ hosts }: RegistryCase): string[] {
   return Object.keys(hosts(imageOf())).map((url) => new URL(url).hostname);
 }
 
+/** Gives the credential of the cases that have a helper. */
+let helper: HelperProgram;
+
 if (!isInNetwork()) {
   const skip = await whyNoNetwork();
   test('each kind of registry is mirrored, or refused with the reason', { skip, timeout: 300_000 }, () =>
@@ -444,10 +467,15 @@ if (!isInNetwork()) {
 } else {
   let home: string;
   before(async () => {
+    helper = await HelperProgram.write('');
+    await helper.gives('mirror', PASSWORD);
     home = await mkdtemp(path.join(tmpdir(), 'hubgate-registries-'));
     await mkdir(path.join(home, 'config'));
   });
-  after(() => rm(home, { recursive: true }));
+  after(async () => {
+    await rm(home, { recursive: true });
+    await helper[Symbol.asyncDispose]();
+  });
 
   for (const one of CASES) test(one.kind, () => pull(one, home));
 }
@@ -500,7 +528,8 @@ async function pull(one: RegistryCase, home: string): Promise<void> {
 async function upstreamsOf({ upstream, settings }: RegistryCase, home: string) {
   const text = `upstreams: { "${upstream}": { ${settings.replace(/\bca: CA\b/, `ca: ${companyAuthority()}`)} } }\n`;
   await writeFile(path.join(home, 'config/hubgate.yaml'), text, { mode: 0o600 });
-  const loaded = await loadConfig({ directory: home, environment: {}, readsSecrets: true });
+  const environment = { PATH: helper.path };
+  const loaded = await loadConfig({ directory: home, environment, readsSecrets: true });
   if ('faults' in loaded) assert.fail(loaded.faults.map(formatFault).join('\n'));
   return upstreamOptions(loaded.value);
 }

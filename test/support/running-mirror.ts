@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ask, type TestRequest, type TestResponse } from './http.ts';
@@ -17,6 +17,8 @@ export interface RunningMirrorOptions {
   /** The test itself determines whether the mirror starts. */
   readonly mayFail?: boolean;
   readonly environment?: Readonly<Record<string, string>>;
+  /** The text of config/hubgate.yaml. */
+  readonly config?: string;
 }
 
 /** `hubgate start`, in a home of its own, in front of an upstream that does not answer. */
@@ -32,6 +34,10 @@ export class RunningMirror implements AsyncDisposable {
   static async start(options: RunningMirrorOptions = {}): Promise<RunningMirror> {
     for (let attempt = 1; ; attempt++) {
       const home = await mkdtemp(path.join(tmpdir(), 'hubgate-home-'));
+      if (options.config !== undefined) {
+        await mkdir(path.join(home, 'config'));
+        await writeFile(path.join(home, 'config/hubgate.yaml'), options.config, { mode: 0o600 });
+      }
       const mirror = new RunningMirror(home, await freePort(), await freePort(), options);
       const isUp = await mirror.#start().catch(async (error: unknown) => {
         await mirror[Symbol.asyncDispose]();

@@ -3,6 +3,7 @@ import type { Mutant } from './mutant.ts';
 const RULES = 'src/core/upstream/origin-rules.ts';
 const CONNECTIONS = 'src/core/upstream/connections.ts';
 const RULE_TESTS = ['test/core/upstream/origin-rules.test.ts'];
+const HELPER = ['test/core/upstream/credential-helper.test.ts'];
 const PROXY = ['test/core/upstream/proxy.test.ts'];
 const REGISTRIES = ['test/core/registries.test.ts'];
 
@@ -120,5 +121,40 @@ export const egressMutants: readonly Mutant[] = [
     find: 'if (!PASSED_ON.test(name)) delete',
     replace: "if (!PASSED_ON.test(name) && !name.endsWith('PROXY')) delete",
     tests: ['test/commands/egress.test.ts'],
+  },
+  {
+    defence: 'a credential helper is given the variables that are named for it, and no others',
+    file: 'src/core/upstream/run-helper.ts',
+    find: 'env: environment,',
+    replace: 'env: { ...process.env, ...environment },',
+    tests: HELPER,
+  },
+  {
+    defence: 'a credential helper that hangs is ended, with all that it started',
+    file: 'src/core/upstream/run-helper.ts',
+    find: 'process.kill(-child.pid',
+    replace: 'process.kill(child.pid',
+    tests: HELPER,
+  },
+  {
+    defence: 'a refused login has the credential helper run once in a while only',
+    file: 'src/core/upstream/helper-credential.ts',
+    find: ' || !this.#isRecent(this.#options.clock())',
+    replace: ' || this.#askedAt > 0',
+    tests: HELPER,
+  },
+  {
+    defence: 'a login that ECR refuses with 403 is exchanged',
+    file: 'src/core/upstream/upstreams.ts',
+    find: "(status === 403 && credential !== undefined && 'helper' in credential)",
+    replace: '(status === 403 && credential === undefined)',
+    tests: HELPER,
+  },
+  {
+    defence: 'what a credential helper prints is in no error unless it failed',
+    file: 'src/core/upstream/run-helper.ts',
+    find: 'prints is no JSON`',
+    replace: 'prints is no JSON: ${output}`',
+    tests: HELPER,
   },
 ];

@@ -35,7 +35,9 @@ export async function mayPush(
   authorization: Authorization,
   deadline: Deadline,
 ): Promise<boolean | null> {
-  const repository = `${prefixThere(url) || credential?.username}/hubgate-doctor`;
+  const owner =
+    prefixThere(url) || (credential !== undefined && 'username' in credential && credential.username);
+  const repository = `${owner || ''}/hubgate-doctor`;
   if (!isRepositoryPath(repository)) return null;
   const asked = authorization.header(`repository:${repository}:pull,push`, 'account');
   const answer = await deadline.bound(asked).catch(() => undefined);

@@ -44,9 +44,9 @@ export class Account implements Disposable {
 
   constructor(options: AccountOptions) {
     this.#options = options;
-    const { upstream, log } = options;
-    const { credential } = upstream;
-    this.#credential = credential && followCredential(credential, upstream, log, () => this.#changed());
+    const { credential } = options.upstream;
+    const onChange = () => this.#changed();
+    this.#credential = credential && followCredential(credential, { ...options, onChange });
     this.#state = credential === undefined ? 'none' : 'unknown';
     this.#session = this.openSession();
   }

@@ -1,7 +1,7 @@
 import { readChallenge, readChallenges, type UpstreamChallenge } from '../../registry/challenge.ts';
 import { boundScopes } from '../../registry/scope.ts';
 import { type Answer, answeredBy, cannot, type Refused, yes } from './answer.ts';
-import type { LiveCredential } from './live-credential.ts';
+import { basicAuthorization, type LiveCredential } from './live-credential.ts';
 import { judgeRealm } from './origin-rules.ts';
 import type { FetchedToken, TokenCache, TokenRequest } from './token-cache.ts';
 import type { Identity, UpstreamOptions } from './upstream.ts';
@@ -117,7 +117,7 @@ class ChallengeAuthorization implements Authorization {
     }
     if (this.#credential === undefined || identity === 'anonymous') return yes(NOTHING);
     try {
-      return yes({ value: await this.#credential.authorization(), fresh: false });
+      return yes({ value: basicAuthorization(await this.#credential.login()), fresh: false });
     } catch (error) {
       return cannot('failed', (error as Error).message);
     }

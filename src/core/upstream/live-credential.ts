@@ -1,41 +1,57 @@
+import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { readRegularFile } from '../../platform/regular-file.ts';
 import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platform/watched-files.ts';
+import { DOCKER_HUB } from '../../registry/repository.ts';
+import { HELPER_DEADLINE } from '../limits.ts';
+import { HelperCredential } from './helper-credential.ts';
+import type { Login } from './run-helper.ts';
 import type { UpstreamCredential, UpstreamOptions } from './upstream.ts';
 
 /** The credential of one upstream, as it is now. */
 export interface LiveCredential extends Disposable {
-  readonly username: string;
-  /** The value of a Basic header. Rejects while its file has never been good. */
-  authorization(): Promise<string>;
-  /** Reads its file now, changed or not. */
+  /** Rejects while its file has never been good, or its helper gives none. */
+  login(): Promise<Login>;
+  /** Reads its file or asks its helper now. */
   look(): Promise<void>;
 }
 
-/** Calls `onChange` as soon as another password holds. */
+export interface FollowOptions {
+  readonly upstream: UpstreamOptions;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Called as soon as another password holds. */
+  readonly onChange: () => void;
+}
+
 export function followCredential(
   credential: UpstreamCredential,
-  { host }: UpstreamOptions,
-  log: Logger,
-  onChange: () => void,
+  { upstream: { host, url }, log, clock, onChange }: FollowOptions,
 ): LiveCredential {
+  if ('helper' in credential) {
+    const { helper: name, environment } = credential;
+    // Docker's own name of the Hub; all others are asked for by their host.
+    const server = host === DOCKER_HUB ? 'https://index.docker.io/v1/' : url.host;
+    const deadline = HELPER_DEADLINE;
+    return new HelperCredential({ name, environment, server, deadline, clock, log, onChange });
+  }
   if ('passwordFile' in credential) return new CredentialFile(credential, host, log, onChange);
   const { username, password } = credential;
   return {
-    username,
-    authorization: async () => basic(username, password),
+    login: async () => ({ username, password }),
     look: async () => {},
     [Symbol.dispose]: () => {},
   };
 }
 
-function basic(username: string, password: string): string {
+/** The value of a Basic header (RFC 7617). */
+export function basicAuthorization({ username, password }: Login): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
 /** A password in a file. One that is missing, empty or unreadable changes nothing: the last good one goes on to hold. */
 class CredentialFile implements LiveCredential {
-  readonly username: string;
+  readonly #username: string;
   readonly #file: string;
   readonly #host: string;
   readonly #log: Logger;
@@ -51,7 +67,7 @@ class CredentialFile implements LiveCredential {
     log: Logger,
     onChange: () => void,
   ) {
-    this.username = username;
+    this.#username = username;
     this.#file = passwordFile;
     this.#host = host;
     this.#log = log;
@@ -66,12 +82,12 @@ class CredentialFile implements LiveCredential {
     this.#first = this.look();
   }
 
-  async authorization(): Promise<string> {
+  async login(): Promise<Login> {
     await this.#first;
     // It may have been put there a moment ago.
     if (this.#password === undefined) await this.look();
     if (this.#password === undefined) throw new Error(`the secret file ${this.#problem}`);
-    return basic(this.username, this.#password);
+    return { username: this.#username, password: this.#password };
   }
 
   look(): Promise<void> {

@@ -6,8 +6,10 @@ import { SingleFlight } from '../../platform/single-flight.ts';
 import { TOKEN_USED_FOR } from '../limits.ts';
 import { type Answer, cannot, no, yes } from './answer.ts';
 import { decodeContent } from './decode-content.ts';
+import { basicAuthorization, type LiveCredential } from './live-credential.ts';
 import { isRefusalOfTokenService } from './own-words.ts';
 import { readRetryAfter } from './quota.ts';
+import type { Login } from './run-helper.ts';
 import {
   discard,
   isCut,
@@ -25,7 +27,7 @@ export interface TokenRequest {
   /** True if the realm is not the upstream's own, but one that it named: it is asked only where a redirect may lead. */
   readonly isElsewhere?: boolean;
   /** Undefined: anonymously. */
-  readonly account: { readonly username: string; readonly authorization: () => Promise<string> } | undefined;
+  readonly account: Pick<LiveCredential, 'login'> | undefined;
 }
 
 export interface TokenCache {
@@ -78,7 +80,7 @@ export function createTokenCache({ transport, clock, deadline }: TokenCacheOptio
 }
 
 function keyOf({ realm, service, scope, account }: TokenRequest): string {
-  return JSON.stringify([realm.href, service, scope, account?.username]);
+  return JSON.stringify([realm.href, service, scope, account !== undefined]);
 }
 
 interface IssuedToken {
@@ -99,14 +101,14 @@ async function fetchToken(
   if (service !== undefined) url.searchParams.set('service', service);
   if (scope !== '') url.searchParams.set('scope', scope);
   url.searchParams.set('client_id', 'hubgate');
-  if (account !== undefined) url.searchParams.set('account', account.username);
-  let authorization: string | undefined;
+  let login: Login | undefined;
   try {
-    authorization = await account?.authorization();
+    login = await account?.login();
   } catch (error) {
     return cannot('failed', (error as Error).message);
   }
-  const headers = authorization === undefined ? {} : { authorization };
+  if (login !== undefined) url.searchParams.set('account', login.username);
+  const headers = login === undefined ? {} : { authorization: basicAuthorization(login) };
   const sent = {
     method: 'GET',
     url,

@@ -14,10 +14,10 @@ export interface UpstreamOptions {
   readonly credential?: UpstreamCredential;
 }
 
-export type UpstreamCredential = { readonly username: string } & (
-  | { readonly password: string }
-  | { readonly passwordFile: string }
-);
+export type UpstreamCredential =
+  | ({ readonly username: string } & ({ readonly password: string } | { readonly passwordFile: string }))
+  /** A program that gives a short-lived login, and the environment that it is started with. */
+  | { readonly helper: string; readonly environment: Readonly<Record<string, string>> };
 
 /**
  * As whom an upstream is asked. What `anonymous` may read is public; `account` is the configured credential where there

@@ -259,7 +259,7 @@ export class Upstreams implements Disposable {
       return answer;
     const { statusCode: status } = answer.value;
     if (status < 400) session.judged('accepted');
-    if (status !== 401) return answer;
+    if (!mayBeOfLogin(status, request.upstream)) return answer;
     // By Basic a 401 can mean the repository or the credential; the root of the API is open to whoever may log in.
     const { upstream, signal } = request;
     const root = { method: 'GET', url: apiRoot(upstream.url), upstream, signal } as const;
@@ -268,7 +268,7 @@ export class Upstreams implements Disposable {
         ? answer
         : await this.#sendAuthorized(authorization, root, '', as, deadline);
     if (asked.kind === 'yes') discard(asked.value);
-    if (asked.kind !== 'yes' || asked.value.statusCode !== 401) return answer;
+    if (asked.kind !== 'yes' || !mayBeOfLogin(asked.value.statusCode, upstream)) return answer;
     discard(answer.value);
     session.judged('refused');
     return cannot('credential', `${request.url.host} refuses the configured credential`);
@@ -358,6 +358,14 @@ function challengeIn({ headers }: UpstreamResponse): UpstreamChallenges {
 function isAbsent(response: UpstreamResponse, { absentBy = [] }: ResourceRequest): boolean {
   const { statusCode, redirected } = response;
   return !redirected && absentBy.includes(statusCode) && !(statusCode === 404 && isPage(response));
+}
+
+/**
+ * May a status say that the login is no good, rather than something about the repository? ECR answers 403 to a login that has
+ * ended: https://github.com/docker/docker-py/issues/1170
+ */
+function mayBeOfLogin(status: number, { credential }: UpstreamOptions): boolean {
+  return status === 401 || (status === 403 && credential !== undefined && 'helper' in credential);
 }
 
 function isOfCredential(answer: Answer<unknown>): boolean {
