@@ -7,9 +7,13 @@
 # Without its own Node (a development dependency) and without a build step: src runs as it is.
 FROM node:26-slim AS dependencies
 WORKDIR /opt/hubgate
-COPY package.json package-lock.json .npmrc ./
-# No install script runs: argon2 ships its binary, and nothing else has one.
-RUN npm ci --omit=dev --ignore-scripts
+COPY package.json package-lock.json .npmrc tools/check-registry.mjs ./
+# Behind a proxy: --build-arg HTTPS_PROXY=http://proxy.corp:3128. Docker passes HTTPS_PROXY, HTTP_PROXY and NO_PROXY to each RUN and
+# keeps them out of the image. If the proxy inspects TLS: --build-arg CA="$(cat proxy-ca.pem)"; it stays in this stage.
+ARG CA=""
+# No install script runs: argon2 ships its binary, and nothing else has one. npm would try for ever where a proxy refuses.
+RUN if [ -n "$CA" ]; then printf '%s\n' "$CA" > ca.pem; export NODE_EXTRA_CA_CERTS="$PWD/ca.pem"; fi; \
+  node check-registry.mjs && npm ci --omit=dev --ignore-scripts
 
 FROM node:26-slim
 LABEL org.opencontainers.image.title="Hubgate" \
@@ -22,6 +26,8 @@ RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /us
 COPY --from=dependencies /opt/hubgate/node_modules node_modules
 COPY package.json ./
 COPY src src
+# The pages that --help names.
+COPY docs docs
 RUN ln -s ../../../opt/hubgate/src/bin/hubgate.ts /usr/local/bin/hubgate
 
 # The home. What of it is kept, and who may do what in it, is for the volumes to say: there is no VOLUME, which would lay an

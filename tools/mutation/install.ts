@@ -1,5 +1,6 @@
 import type { Mutant } from './mutant.ts';
 
+const CHECK_REGISTRY = ['test/commands/check-registry.test.ts'];
 const CLUSTER_KITS = ['test/commands/cluster-kits.test.ts'];
 const COMMAND_LINE = ['test/commands/command-line.test.ts'];
 
@@ -74,5 +75,40 @@ export const installMutants: readonly Mutant[] = [
     find: 'disable-default-registry-endpoint: true',
     replace: '',
     tests: CLUSTER_KITS,
+  },
+  {
+    defence: 'a proxy that hangs is found within seconds',
+    file: 'tools/check-registry.mjs',
+    find: 'setTimeout(() => fail(',
+    replace: 'setTimeout(() => (',
+    tests: CHECK_REGISTRY,
+  },
+  {
+    defence: 'a proxy that refuses is named',
+    file: 'tools/check-registry.mjs',
+    find: 'if (response.statusCode === 200) resolve(socket);',
+    replace: 'if (true) resolve(socket);',
+    tests: CHECK_REGISTRY,
+  },
+  {
+    defence: 'the units run the Node that the installation brings',
+    file: 'deploy/systemd/hubgate.service',
+    find: 'ExecStart=/opt/hubgate/bin/node',
+    replace: 'ExecStart=/usr/bin/node',
+    tests: ['test/deploy/units.test.ts'],
+  },
+  {
+    defence: 'a build behind a proxy that refuses fails at once',
+    file: 'Dockerfile',
+    find: 'node check-registry.mjs && ',
+    replace: '',
+    tests: ['test/e2e/image.e2e.ts'],
+  },
+  {
+    defence: 'an installation replaces only what it installed',
+    file: 'deploy/systemd/install.sh',
+    find: '  fail "$PROGRAM exists and is not Hubgate; move it away"',
+    replace: '  :',
+    tests: ['test/e2e/installed.e2e.ts'],
   },
 ];

@@ -1,0 +1,106 @@
+/**
+ * Tells within seconds whether npm can reach its registry, and why not: `node tools/check-registry.mjs`. npm itself asks for ever
+ * if a proxy refuses a connection (npm 11) and prints nothing. It needs no packages, and no newer Node than 18.
+ */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import tls from 'node:tls';
+
+const DEADLINE = Number(process.env.CHECK_REGISTRY_SECONDS ?? 15) * 1000;
+
+function npmSetting(name) {
+  const { stdout = '' } = spawnSync('npm', ['config', 'get', name], { encoding: 'utf8' });
+  const value = (stdout ?? '').trim();
+  return value === '' || value === 'null' || value === 'undefined' ? undefined : value;
+}
+
+/** As npm does: its own setting, which reads the variables of either case, unless the host is exempt. */
+function proxyFor(url) {
+  const exempt = (npmSetting('noproxy') ?? process.env.NO_PROXY ?? process.env.no_proxy ?? '').split(
+    /[\s,]+/,
+  );
+  if (exempt.some((one) => one !== '' && (one === '*' || url.hostname.endsWith(one.replace(/^\*/, '')))))
+    return undefined;
+  const { HTTPS_PROXY, https_proxy, HTTP_PROXY, http_proxy } = process.env;
+  const ofHttps = npmSetting('https-proxy') ?? HTTPS_PROXY ?? https_proxy;
+  const proxy =
+    (url.protocol === 'https:' ? ofHttps : undefined) ?? npmSetting('proxy') ?? HTTP_PROXY ?? http_proxy;
+  return proxy === undefined || proxy === '' ? undefined : new URL(proxy);
+}
+
+/** The authorities that npm trusts: those of its `cafile` in the place of Node's own. */
+function authorities() {
+  const file = npmSetting('cafile');
+  return file === undefined ? {} : { ca: readFileSync(file) };
+}
+
+/** A connection through the proxy to the registry. */
+function tunnel(proxy, url) {
+  return new Promise((resolve, reject) => {
+    const login = decodeURIComponent(`${proxy.username}:${proxy.password}`);
+    const headers =
+      proxy.username === ''
+        ? {}
+        : { 'proxy-authorization': `Basic ${Buffer.from(login).toString('base64')}` };
+    const { request } = proxy.protocol === 'https:' ? https : http;
+    const host = `${url.hostname}:${url.port || 443}`;
+    request({
+      method: 'CONNECT',
+      host: proxy.hostname,
+      port: proxy.port || 80,
+      path: host,
+      headers: { host, ...headers },
+    })
+      .on('connect', (response, socket) => {
+        if (response.statusCode === 200) resolve(socket);
+        else
+          reject(
+            new Error(`the proxy refuses the connection: ${response.statusCode} ${response.statusMessage}`),
+          );
+      })
+      .on('error', reject)
+      .end();
+  });
+}
+
+async function ask(url, proxy) {
+  const isSecure = url.protocol === 'https:';
+  const trust = authorities();
+  const socket = isSecure && proxy !== undefined ? await tunnel(proxy, url) : undefined;
+  const through = socket && {
+    createConnection: () => tls.connect({ socket, servername: url.hostname, ...trust }),
+  };
+  const plain = !isSecure &&
+    proxy !== undefined && { host: proxy.hostname, port: proxy.port, path: url.href };
+  await new Promise((resolve, reject) => {
+    (isSecure ? https : http)
+      .request(url, { agent: false, ...trust, ...through, ...plain }, resolve)
+      .on('error', reject)
+      .end();
+  });
+}
+
+const registry = new URL(npmSetting('registry') ?? 'https://registry.npmjs.org/');
+const proxy = proxyFor(registry);
+const way = proxy === undefined ? 'without a proxy' : `through the proxy ${proxy.protocol}//${proxy.host}`;
+setTimeout(() => fail(`nothing answers within ${DEADLINE / 1000} s`), DEADLINE).unref();
+
+function fail(reason) {
+  process.stderr.write(
+    [
+      `npm cannot reach its registry ${registry.host} ${way}: ${reason}`,
+      'If this machine needs a proxy, name it: export HTTPS_PROXY=http://proxy.corp:3128',
+      'If the proxy inspects TLS, name its authority: export NODE_EXTRA_CA_CERTS=/path/of/proxy-ca.pem',
+      'In a build of the image: --build-arg HTTPS_PROXY=http://proxy.corp:3128 --build-arg CA="$(cat proxy-ca.pem)"',
+      '',
+    ].join('\n'),
+  );
+  process.exit(1);
+}
+
+await ask(registry, proxy).then(
+  () => process.exit(0),
+  (error) => fail(`${error.message}${error.code === undefined ? '' : ` (${error.code})`}`),
+);
