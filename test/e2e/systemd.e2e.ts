@@ -24,7 +24,7 @@ before(async () => {
   for (const name of globSync('*', { cwd: UNITS })) {
     const text = await readFile(path.join(UNITS, name), 'utf8');
     const installed = text
-      .replaceAll('/usr/bin/node', process.execPath)
+      .replaceAll('/opt/hubgate/bin/node', process.execPath)
       .replaceAll('/opt/hubgate', path.join(UNITS, '../..'));
     await writeFile(path.join(directory, name), installed);
   }
