@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { waitFor } from '../support/wait-for.ts';
-import { type Store, startDockerd29 } from './support/daemons.ts';
+import { type Dockerd, startDockerd } from './support/daemons.ts';
 import { attestedImage, smallImage } from './support/images.ts';
 import { commandOf, trustAsPrinted } from './support/machine.ts';
 import { type ConfiguredNode, type Node, nodeOf } from './support/node.ts';
@@ -12,7 +12,7 @@ import { HUB_PASSWORD, HUB_USER, PASSWORD, REASON, startWorld, type World } from
 
 const skip = await whyMissing('dockerd', 'containerd');
 const withoutBuildctl = skip || (await whyMissing('buildkit'));
-const STORES = ['containerd', 'classic'] as const;
+const EVERY = ['containerd store', 'classic store', 'of Debian'] as const;
 const KITS = [['--strict'], []] as const;
 
 let world: World;
@@ -30,12 +30,12 @@ before(async () => {
 
 after(() => world?.[Symbol.asyncDispose]());
 
-async function makeNode(name: string, store: Store, ...flags: string[]): Promise<ConfiguredNode> {
+async function makeNode(name: string, which: Dockerd, ...flags: string[]): Promise<ConfiguredNode> {
   await using stack = new AsyncDisposableStack();
   const machine = stack.use(await world.machine(name));
   const kit = await world.kit(machine, 'dockerd', name, ...flags);
   await trustAsPrinted(machine, kit);
-  const daemon = await startDockerd29(machine, store);
+  const daemon = await startDockerd(machine, which);
   stack.move();
   return { ...nodeOf(machine, daemon), kit };
 }
@@ -59,20 +59,25 @@ async function askedForReferrers(): Promise<boolean> {
   return (await world.pulls()).some(({ action, status }) => action === 'referrers' && status === 200);
 }
 
-for (const store of STORES) {
+for (const which of EVERY) {
+  const docker = which === 'of Debian' ? 'docker of Debian' : `docker 29 with the ${which}`;
+  const label = which
+    .split(' ')
+    .find((word) => word !== 'of')
+    ?.toLowerCase();
   for (const flags of KITS) {
     const isStrict = flags.length > 0;
-    const how = `docker 29 with the ${store} store and the ${isStrict ? 'strict ' : ''}kit`;
-    const name = `node-${store}-${isStrict ? 'strict' : 'open'}`;
+    const how = `${docker} and the ${isStrict ? 'strict ' : ''}kit`;
+    const name = `node-${label}-${isStrict ? 'strict' : 'open'}`;
 
     test(`${how} pulls as its node, with the Hub up, blocked and down`, { skip }, async () => {
-      await using node = await makeNode(name, store, ...flags);
+      await using node = await makeNode(name, which, ...flags);
       const [info = '', curl = '', check = ''] = node.kit.notes.check;
       const [asked = '', mirrors = ''] = info.split(/ {3}prints /);
       assert.equal((await node.mustRun(asked)).trim(), mirrors);
       assert.equal((await node.mustRun(commandOf(curl))).trim(), '200');
       await node.mustRun(check);
-      if (store === 'containerd') await waitFor(askedForReferrers);
+      if (which === 'containerd store') await waitFor(askedForReferrers);
       await world.assertMirrorOnly(node.kit.subject);
       {
         using _ = world.hubBlocked();
@@ -86,10 +91,10 @@ for (const store of STORES) {
     });
   }
 
-  test(`docker 29 with the ${store} store logs in with the right password alone, and the login counts for the mirror’s name`, {
+  test(`${docker} logs in with the right password alone, and the login counts for the mirror’s name`, {
     skip,
   }, async () => {
-    await using node = await makeNode(`node-login-${store}`, store, '--strict');
+    await using node = await makeNode(`node-login-${label}`, which, '--strict');
     const wrong = await login(node, 'wrong');
     assert.notEqual(wrong.code, 0);
     assert.match(wrong.output, /incorrect username or password/);
@@ -112,7 +117,7 @@ for (const store of STORES) {
 
 test('with the containerd store a push fails and says why, by either kit', { skip }, async () => {
   for (const [name, ...flags] of [['node-push'], ['node-push-strict', '--strict']] as const) {
-    await using node = await makeNode(name, 'containerd', ...flags);
+    await using node = await makeNode(name, 'containerd store', ...flags);
     await node.mustRun('docker pull hubuser/own');
     await node.mustRun(`docker login -u ${HUB_USER} --password-stdin`, { stdin: HUB_PASSWORD });
     await node.mustRun('docker tag hubuser/own hubuser/copy');
@@ -123,7 +128,7 @@ test('with the containerd store a push fails and says why, by either kit', { ski
 });
 
 test('with the classic store a push goes to the Hub', { skip }, async () => {
-  await using node = await makeNode('node-push-classic', 'classic', '--strict');
+  await using node = await makeNode('node-push-classic', 'classic store', '--strict');
   await node.mustRun('docker pull hubuser/own');
   await node.mustRun(`docker login -u ${HUB_USER} --password-stdin`, { stdin: HUB_PASSWORD });
   await node.mustRun('docker tag hubuser/own hubuser/own:copy && docker push hubuser/own:copy');
@@ -135,21 +140,21 @@ test('what the mirror refuses fails with its reason where the kit is strict, and
   skip,
 }, async () => {
   {
-    await using node = await makeNode('node-refused', 'containerd', '--strict');
+    await using node = await makeNode('node-refused', 'containerd store', '--strict');
     assert.ok((await node.mustFail('docker pull ended')).includes(REASON));
     // No rule names it.
     assert.match(await node.mustFail('docker pull acme/secret'), /denied/);
     assert.deepEqual(world.hub.direct.takeRequests(), []);
   }
-  for (const store of STORES) {
-    await using node = await makeNode(`node-around-${store}`, store);
+  for (const which of ['containerd store', 'classic store'] as const) {
+    await using node = await makeNode(`node-around-${which.replace(' store', '')}`, which);
     await node.mustRun('docker pull ended');
     assert.ok(world.hub.direct.takeRequests().length > 0);
   }
 });
 
 test('docker 29 prints that the certificate is revoked', { skip }, async () => {
-  await using node = await makeNode('node-revoked', 'containerd', '--strict');
+  await using node = await makeNode('node-revoked', 'containerd store', '--strict');
   await node.mustRun('docker pull alpine');
   await world.hubgate.run('cert', 'revoke', 'node-revoked');
   await waitFor(async () => {
@@ -161,13 +166,13 @@ test('docker 29 prints that the certificate is revoked', { skip }, async () => {
 });
 
 test('what the table names asks the Hub itself, whatever is configured', { skip }, async () => {
-  await using node = await makeNode('node-inspect', 'containerd', '--strict');
+  await using node = await makeNode('node-inspect', 'containerd store', '--strict');
   await node.mustRun('docker manifest inspect alpine');
   assert.ok(world.hub.direct.takeRequests().length > 0);
 });
 
 test('the BuildKit of docker 29 builds as its node', { skip: withoutBuildctl }, async () => {
-  await using node = await makeNode('node-build', 'containerd');
+  await using node = await makeNode('node-build', 'containerd store');
   using _ = world.hubBlocked();
   const context = path.join(node.machine.root, 'context');
   await mkdir(context);

@@ -73,19 +73,22 @@ async function startOn(
   });
 }
 
-export type Store = 'containerd' | 'classic';
+/** dockerd 29 with either of its stores, and Debian's dockerd, which has the classic one. */
+export type Dockerd = 'containerd store' | 'classic store' | 'of Debian';
 
-/** dockerd 29 with one of its stores. It goes by the `daemon.json` of the machine, to which the store is added. */
-export async function startDockerd29(machine: Machine, store: Store): Promise<Daemon> {
+const SETTINGS: Readonly<Record<Dockerd, object>> = {
+  'containerd store': { 'storage-driver': 'native' },
+  'classic store': { 'storage-driver': 'vfs', features: { 'containerd-snapshotter': false } },
+  'of Debian': { 'storage-driver': 'vfs' },
+};
+
+/** It goes by the `daemon.json` of the machine, to which the store is added. */
+export async function startDockerd(machine: Machine, which: Dockerd): Promise<Daemon> {
   // The directory is short because its sockets may have no more than 107 characters.
   const at = (name: string) => path.join(machine.root, 'd', name);
   await mkdir(at(''));
   const settings = path.join(machine.root, 'etc/docker/daemon.json');
-  const chosen =
-    store === 'containerd'
-      ? { 'storage-driver': 'native' }
-      : { 'storage-driver': 'vfs', features: { 'containerd-snapshotter': false } };
-  const merged = { ...JSON.parse(await readFile(settings, 'utf8')), ...chosen };
+  const merged = { ...JSON.parse(await readFile(settings, 'utf8')), ...SETTINGS[which] };
   await writeFile(settings, JSON.stringify(merged));
   const socket = at('docker.sock');
   const flags = [
@@ -93,8 +96,8 @@ export async function startDockerd29(machine: Machine, store: Store): Promise<Da
     ...[`--data-root=${at('data')}`, `--exec-root=${at('exec')}`, `--pidfile=${at('docker.pid')}`],
     `--host=unix://${socket}`,
   ];
-  const programs = [binariesOf('dockerd'), binariesOf('containerd')];
-  // Debian's docker CLI is older than this daemon expects.
+  const programs = which === 'of Debian' ? [] : [binariesOf('dockerd'), binariesOf('containerd')];
+  // Debian's docker CLI is older than dockerd 29 expects.
   const env = { DOCKER_MIN_API_VERSION: '1.24' };
   const daemon = await startOn(machine, programs, ['dockerd', ...flags], socket, env);
   return {

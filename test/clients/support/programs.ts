@@ -66,11 +66,11 @@ export type ToolName = keyof typeof TOOLS;
 const MINUTES_IN_ALL = 40;
 
 /** The variable by which the tests know why a client is missing: an object of reasons, as JSON. */
-const REASONS = 'HUBGATE_CLIENTS_MISSING';
+const REASONS = 'CLIENTS_MISSING';
 
 /** Where built clients are kept, one directory for each version, from run to run. */
 function cacheDirectory(): string {
-  const { HUBGATE_CLIENTS_DIR: chosen, XDG_CACHE_HOME: caches } = process.env;
+  const { CLIENTS_DIR: chosen, XDG_CACHE_HOME: caches } = process.env;
   return chosen ?? path.join(caches || path.join(homedir(), '.cache'), 'hubgate-clients');
 }
 
