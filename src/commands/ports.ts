@@ -13,7 +13,8 @@ export async function withFreePorts(config: Config): Promise<Config> {
   const { server } = config;
   const listen = await freePort(server.listen, 'server.listen');
   const admin = await freePort(server.admin, 'server.admin');
-  return { ...config, server: { ...server, listen, admin } };
+  const plain = server.plain && (await freePort(server.plain, 'server.plain'));
+  return { ...config, server: { ...server, listen, admin, ...(plain && { plain }) } };
 }
 
 async function freePort(

@@ -54,13 +54,14 @@ export async function runRole(
       const { startGateway } = await import('../gateway/gateway.ts');
       const { localCaOf } = await import('../pki/local-ca.ts');
       const { explainPair } = await import('./server-certificate.ts');
-      const { listen, admin, proxyProtocol, trustedProxies, catalog } = config.server;
+      const { listen, admin, plain, proxyProtocol, trustedProxies, catalog } = config.server;
       const ca = await localCaOf({ ca: paths.ca, server: config.tls });
       return startGateway({
         listen,
         admin,
         proxyProtocol,
         trustedProxies,
+        ...(plain && { plain }),
         catalog,
         url: new URL(config.server.url),
         names,

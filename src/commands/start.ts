@@ -145,7 +145,8 @@ function sharingPorts(config: Config): Config {
   const { server } = config;
   const listen = { ...server.listen, reusePort: true };
   const admin = { ...server.admin, reusePort: true };
-  return { ...config, server: { ...server, listen, admin } };
+  const plain = server.plain && { ...server.plain, reusePort: true };
+  return { ...config, server: { ...server, listen, admin, ...(plain && { plain }) } };
 }
 
 /**
@@ -188,7 +189,7 @@ function shortest(file: string): string {
 }
 
 function printWelcome(config: Config, paths: HomePaths, ca: string | undefined, { stdout }: Terminal): void {
-  const { listen } = config.server;
+  const { listen, plain } = config.server;
   const url = new URL(config.server.url);
   const upstreams = config.upstreams.map(({ host }) => host).join(', ');
   printLine(stdout);
@@ -197,6 +198,12 @@ function printWelcome(config: Config, paths: HomePaths, ca: string | undefined, 
     stdout,
     `  listening on    ${listen.host ?? 'every address'}, port ${listen.port}, as ${url.origin}`,
   );
+  if (plain !== undefined) {
+    printLine(
+      stdout,
+      `  without TLS     ${plain.host ?? 'every address'}, port ${plain.port}; to others than server.trustedProxies only what anonymous may pull`,
+    );
+  }
   if (ca !== undefined) {
     printLine(stdout, `  CA certificate  ${shortest(paths.ca.certificate)}`);
     printLine(stdout, `  its SHA-256     ${new X509Certificate(ca).fingerprint256}`);

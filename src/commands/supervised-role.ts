@@ -32,7 +32,8 @@ export async function startSupervised(role: Role, home: string): Promise<ExitCod
   }
 }
 
-function explain(error: NodeJS.ErrnoException, { server: { listen, admin } }: Config): string {
+function explain(error: NodeJS.ErrnoException, { server: { listen, admin, plain } }: Config): string {
   if (error.code !== 'EADDRINUSE') return error.message;
-  return `port ${listen.port} (server.listen) or ${admin.port} (server.admin) is in use: ${error.message}`;
+  const last = plain === undefined ? '' : ` or ${plain.port} (server.plain)`;
+  return `port ${listen.port} (server.listen) or ${admin.port} (server.admin)${last} is in use: ${error.message}`;
 }

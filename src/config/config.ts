@@ -21,6 +21,8 @@ export interface Config {
     readonly proxyProtocol: readonly string[];
     /** The networks of proxies whose `X-Forwarded-For` counts. */
     readonly trustedProxies: readonly string[];
+    /** Where HTTP is served without TLS; absent: nowhere. */
+    readonly plain?: ListenAddress;
     /** Is `_catalog` served? */
     readonly catalog: boolean;
     /** Gateway processes. */

@@ -78,14 +78,21 @@ function build(
   parts.read([], KEYS);
   const { server, tls, egress, core, cache, token, passwords, log } = readSections(parts);
   const { keepDeleted, ...cacheSettings } = cache;
-  const { listen, proxyProtocol = [], trustedProxies = [] } = server;
+  const { plain, proxyProtocol = [], trustedProxies = [], ...others } = server;
+  const { listen, admin } = others;
+  if (plain !== undefined && plain.port !== 0 && [listen.port, admin.port].includes(plain.port))
+    parts.fault(
+      ['server', 'plain'],
+      `port ${plain.port} is also that of ${plain.port === listen.port ? 'server.listen' : 'server.admin'}; choose another one`,
+    );
   const url = server.url ?? new URL(`https://localhost:${listen.port}`);
   const at = (file: string) => path.resolve(directory, file);
   return {
     server: {
-      ...server,
+      ...others,
       proxyProtocol,
       trustedProxies,
+      ...(plain && { plain }),
       url: url.origin,
       names: [
         ...new Set([

@@ -116,6 +116,11 @@ export const SECTIONS = {
       'nobody',
       'The proxies whose `X-Forwarded-For` counts, see [load-balancers.md](load-balancers.md). Each of them can claim any address for its client.',
     ),
+    plain: optional(
+      LISTEN_ADDRESS,
+      'nowhere',
+      'Where HTTP is served without TLS: to `trustedProxies` everything, because they end TLS; to all others only what `anonymous` may pull, and no request with a credential, see [load-balancers.md](load-balancers.md#without-tls).',
+    ),
     catalog: setting(BOOLEAN, false, '`true`: `/v2/_catalog` lists what is cached and the caller may pull.'),
     workers: setting(
       z.union([z.literal('auto'), wholeNumber(1, 64, PROCESSES)], PROCESSES),

@@ -2,17 +2,12 @@
  * The gateway: the front door. It knows who asks and what they may, hands over to the core and records. It holds no
  * secret but its TLS key. This is the only file that knows all of its rooms.
  */
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
-import Koa, { type Context } from 'koa';
-import { PeerFailed } from '../platform/ask-peer.ts';
+import { createServer } from 'node:http';
 import type { AuditOnFull } from '../platform/audit-on-full.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import { drained } from '../platform/drain.ts';
-import { QueueFullError } from '../platform/fair-queue.ts';
-import { PeerUnreachable } from '../platform/http-client.ts';
 import type { Logger } from '../platform/log.ts';
 import { type Network, networkOf } from '../platform/network.ts';
-import { inTurn } from '../platform/turns.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { createAdmit } from './admission/admit.ts';
 import { openAuthClient } from './admission/auth-client.ts';
@@ -25,28 +20,29 @@ import { openBuiltinCore } from './handover/builtin-core.ts';
 import { ChunkCache } from './handover/chunk-cache.ts';
 import { openExternalCore } from './handover/external-core.ts';
 import { rememberAnswers } from './handover/remembering-core.ts';
-import { type AddressOf, addressKey, createAddressOf } from './http/client-address.ts';
-import { ambiguousFraming } from './http/framing.ts';
+import { createAddressOf } from './http/client-address.ts';
 import { InFlight } from './http/in-flight.ts';
 import { type ListenOn, listenOn } from './http/listen.ts';
-import { type Listener, listenTls } from './http/listener.ts';
+import { type Listener, listenPlain, listenTls } from './http/listener.ts';
 import { shareOpenFiles } from './http/open-files.ts';
 import { oneAtATime } from './http/pipeline.ts';
 import { ProxiedConnections } from './http/proxied-connections.ts';
-import { GATEWAY_HEADER, PROBE_HEADER, type Reached, reachListener } from './http/reach-listener.ts';
-import { refuse } from './http/respond.ts';
-import { ClientGone } from './http/response-body.ts';
-import { isOriginForm } from './http/target.ts';
+import { type Reached, reachListener } from './http/reach-listener.ts';
 import { GATEWAY_LIMITS, type GatewayLimits } from './limits.ts';
 import { createMetrics } from './metrics/metrics.ts';
-import type { RequestMeters } from './metrics/requests.ts';
 import type { WorkerPlace } from './metrics/workers.ts';
 import { followPolicy } from './permission/live-policy.ts';
 import { createPermit } from './permission/permit.ts';
 import { type AdminRooms, adminApplication } from './routes/admin.ts';
+import {
+  byTrust,
+  createApplication,
+  createApplicationWithoutTls,
+  createBounds,
+} from './routes/application.ts';
 import { createReadiness } from './routes/readiness.ts';
 import { serviceRoutes } from './routes/service.ts';
-import { answerV2, type V2Rooms } from './routes/v2.ts';
+import type { V2Rooms } from './routes/v2.ts';
 
 export interface GatewayOptions {
   readonly listen: ListenOn;
@@ -66,6 +62,8 @@ export interface GatewayOptions {
   readonly clientCa: string;
   /** The local CA's certificate as PEM, where it issued the server's. */
   readonly ca?: string;
+  /** Where HTTP is served without TLS; absent: nowhere. */
+  readonly plain?: ListenOn;
   /** Is `_catalog` served? */
   readonly catalog: boolean;
   readonly auditFile: string;
@@ -112,10 +110,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   );
   await auth.answers();
   const proxied = proxiedConnections(options);
-  const addressOf = createAddressOf({
-    trustedProxies: someNetwork(options.trustedProxies),
-    peerOf: proxied?.addressOf,
-  });
+  const trustedProxies = someNetwork(options.trustedProxies);
+  const addressOf = createAddressOf({ trustedProxies, peerOf: proxied?.addressOf });
   let listener: Listener | undefined;
   const certificateEnds = () => listener?.certificateEnds;
   const metrics = stack.use(
@@ -129,34 +125,36 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   );
   const authorities = stack.use(await followClientAuthorities(options.clientCa, log));
   const byCertificate = createIdentifyByCertificate({ authorities, credentials, clock });
-  const app = application(
-    {
-      names,
-      addressOf,
-      admit: createAdmit({ auth, addressOf, byCertificate, verifyToken, credentials }),
-      permitNow: createPermit(policy, clock),
-      core,
-      audit,
-      log,
-      realm: `${url.origin}/token`,
-      service: url.host,
-      catalog: options.catalog,
-      subjects: new InFlight(limits.inFlight.ofSubject),
-    },
-    serviceRoutes({ auth, addressOf, byCertificate, audit, ca: options.ca }),
-  );
+  const rooms: V2Rooms = {
+    names,
+    addressOf,
+    admit: createAdmit({ auth, addressOf, byCertificate, verifyToken, credentials }),
+    permitNow: createPermit(policy, clock),
+    core,
+    audit,
+    log,
+    challenge: { realm: `${url.origin}/token`, service: url.host },
+    catalog: options.catalog,
+    subjects: new InFlight(limits.inFlight.ofSubject),
+  };
+  const services = serviceRoutes({ auth, addressOf, byCertificate, audit, ca: options.ca });
   const place = options.worker?.place;
+  const bounded = createBounds({ metrics, addressOf, inFlight: limits.inFlight, place });
+  const everything = createApplication(rooms, services);
   const reach = async (): Promise<Reached> =>
     listener === undefined ? 'silent' : reachListener({ ...options, port: listener.port, workers: place });
   const readiness = createReadiness({ auth, core, policy, audit, listener: () => listener, reach });
   stack.use(await listenAdmin(options.admin, { readiness, metrics, reach, names: namesOf(options) }));
-  const handler = oneAtATime(
-    bounded(app.callback(), { metrics, addressOf, inFlight: limits.inFlight, place }),
-    limits.pipeline,
-  );
-  const { connections } = openFiles;
+  // Each listener has its own connections, and the process the open files of both.
+  const connections = Math.floor(openFiles.connections / (options.plain === undefined ? 1 : 2));
+  const common = { connections, times: limits.times, proxied, log };
+  if (options.plain !== undefined) {
+    const anonymous = createApplicationWithoutTls(rooms, { url, credentials, clock, ca: options.ca });
+    const plain = bounded(byTrust(trustedProxies, { trusted: everything, others: anonymous }));
+    stack.use(await listenPlain({ ...common, listen: options.plain }, oneAtATime(plain, limits.pipeline)));
+  }
   listener = stack.use(
-    await listenTls({ ...options, authorities, connections, times: limits.times, proxied }, handler),
+    await listenTls({ ...options, ...common, authorities }, oneAtATime(bounded(everything), limits.pipeline)),
   );
   const running = stack.move();
   return {
@@ -164,13 +162,6 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     reload: async () => audit.reopen(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
-}
-
-interface Bounds {
-  readonly metrics: RequestMeters;
-  readonly addressOf: AddressOf;
-  readonly inFlight: GatewayLimits['inFlight'];
-  readonly place: WorkerPlace | undefined;
 }
 
 /** Undefined if nobody is in it, so that nobody's address need be compared. */
@@ -181,77 +172,6 @@ function someNetwork(cidrs: readonly string[] = []): Network | undefined {
 function proxiedConnections({ proxyProtocol, limits = GATEWAY_LIMITS, log }: GatewayOptions) {
   const peers = someNetwork(proxyProtocol);
   return peers && new ProxiedConnections({ peers, deadline: limits.times.proxyHeader, log });
-}
-
-/** Refuses some requests before any work is done for them, so that a refusal costs as little as possible. */
-function bounded(handler: RequestListener, { metrics, addressOf, inFlight, place }: Bounds): RequestListener {
-  const addresses = new InFlight(inFlight.ofAddress);
-  return (request, response) => {
-    metrics.request(request, response);
-    if (!isOriginForm(request.url)) return refuse(response, { error: 'NAME_UNKNOWN' });
-    const isProbe = request.url === '/healthz';
-    if (isProbe && place !== undefined && request.headers[PROBE_HEADER] === place.start)
-      response.setHeader(GATEWAY_HEADER, place.number);
-    // A health probe must reach this process, however many requests come from its address.
-    if (isProbe || addresses.enter(addressKey(addressOf(request)), response))
-      return handler(request, response);
-    refuse(response, { error: 'TOO_MANY_REQUESTS', retryAfter: 1 });
-  };
-}
-
-function application(rooms: V2Rooms, services: ReturnType<typeof serviceRoutes>): Koa {
-  const app = new Koa();
-  // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
-  app.silent = true;
-  app.use(async ({ req, res }, next) => {
-    try {
-      const ambiguity = ambiguousFraming(req);
-      if (ambiguity === undefined) {
-        const admitted = isRecorded(req) ? rooms.audit.admits() : true;
-        if (admitted === true || (await admitted)) return await inTurn(next);
-        return refuse(res, { error: 'UNAVAILABLE', retryAfter: RETRY_AFTER, message: UNRECORDED });
-      }
-      res.setHeader('connection', 'close');
-      refuse(res, { error: 'BAD_REQUEST', message: ambiguity });
-    } catch (error) {
-      answerFailure(req, res, error, rooms.log);
-    }
-  });
-  const answer = (context: Context) => {
-    context.respond = false;
-    return answerV2(context.req, context.res, rooms);
-  };
-  // Most targets begin so, and need no search among the other services.
-  app.use((context, next) => (context.req.url?.startsWith('/v2/') ? answer(context) : next()));
-  app.use(services.routes());
-  app.use(answer);
-  return app;
-}
-
-/** The paths that need no authorization decision. */
-const UNDECIDED = new Set(['/healthz', '/ca.crt', '/.well-known/jwks.json']);
-/** Seconds. */
-const RETRY_AFTER = 5;
-const UNRECORDED = 'the mirror cannot record requests at the moment, and therefore answers none; try again';
-
-function isRecorded({ url }: IncomingMessage): boolean {
-  return !UNDECIDED.has(url ?? '');
-}
-
-function answerFailure(
-  { signal }: IncomingMessage,
-  response: ServerResponse,
-  error: unknown,
-  log: Logger,
-): void {
-  if (error instanceof ClientGone || (signal.aborted && error === signal.reason)) return;
-  if (error instanceof QueueFullError) return refuse(response, { error: 'TOO_MANY_REQUESTS', retryAfter: 1 });
-  const isPeers = error instanceof PeerUnreachable || error instanceof PeerFailed;
-  if (!isPeers) log.error({ error: (error as Error).stack }, 'the gateway failed');
-  else if (error instanceof PeerFailed) log.error({ error: error.message }, 'a part of the mirror failed');
-  else log.error({ error: error.message }, 'a part of the mirror does not answer');
-  if (response.headersSent) response.destroy();
-  else refuse(response, { error: isPeers ? 'UNAVAILABLE' : 'INTERNAL' });
 }
 
 /** Returns the names without ports. */

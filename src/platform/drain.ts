@@ -4,7 +4,7 @@ import type { Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** An HTTP server, with TLS or without. */
-interface HttpServer extends Server {
+export interface HttpServer extends Server {
   closeAllConnections(): void;
 }
 

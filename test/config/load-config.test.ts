@@ -108,6 +108,20 @@ test('balancers are networks and addresses, and none is the default', async () =
   ]);
 });
 
+test('server.plain is off by default, and has a port of its own', async () => {
+  assert.equal((await configOf('')).server.plain, undefined);
+  const { server } = await configOf('server: { plain: "127.0.0.1:8080" }');
+  assert.deepEqual(server.plain, { host: '127.0.0.1', port: 8080 });
+  for (const [other, name] of [
+    ['127.0.0.1:8443', 'server.listen'],
+    [':9090', 'server.admin'],
+  ])
+    assert.match(
+      (await faultsOf(`server: { plain: "${other}" }`)).join(),
+      new RegExp(`^config/hubgate.yaml:1:18: port \\d+ is also that of ${name}; choose another one$`),
+    );
+});
+
 test('every scalar can be set from the environment, which then is what a fault names', async () => {
   const config = await configOf('cache: { tagFreshness: 5m }', {
     HUBGATE_CACHE_TAG_FRESHNESS: '30s',
@@ -169,7 +183,7 @@ token: { lifetime: 1h }
 `),
     [
       'config/hubgate.yaml:1:16: server.url: found "http://mirror.corp", expected the address that clients type, such as https://mirror.corp; write https://mirror.corp',
-      'config/hubgate.yaml:1:38: unknown key "server.port"; known here: url, names, listen, admin, proxyProtocol, trustedProxies, catalog, workers',
+      'config/hubgate.yaml:1:38: unknown key "server.port"; known here: url, names, listen, admin, proxyProtocol, trustedProxies, plain, catalog, workers',
       'config/hubgate.yaml:3:46: the secret file cannot be read: there is no such file',
       'config/hubgate.yaml:4:12: a username needs exactly one of passwordFile and password, and these need a username',
       'config/hubgate.yaml:4:19: http://ghcr.io would be asked without TLS; use https, or say "insecure: true"',

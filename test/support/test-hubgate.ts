@@ -51,6 +51,8 @@ export interface TestHubgateOptions {
   readonly catalog?: boolean;
   readonly proxyProtocol?: readonly string[];
   readonly trustedProxies?: readonly string[];
+  /** The port of a listener without TLS. */
+  readonly plain?: number;
   /** Milliseconds. */
   readonly refreshLifetime?: number;
   /** Of those who guess at passwords. */
@@ -174,6 +176,7 @@ export class TestHubgate implements AsyncDisposable {
         catalog: options.catalog ?? false,
         proxyProtocol: options.proxyProtocol ?? [],
         trustedProxies: options.trustedProxies ?? [],
+        ...(options.plain !== undefined && { plain: { port: options.plain } }),
         limits: { ...GATEWAY_LIMITS, ...options.limits },
         core: options.coreUrl === undefined ? core : { url: options.coreUrl },
       });

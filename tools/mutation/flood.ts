@@ -95,7 +95,7 @@ export const floodMutants: readonly Mutant[] = [
   },
   {
     defence: 'a target is judged before parsers of URLs see it',
-    file: 'src/gateway/gateway.ts',
+    file: 'src/gateway/routes/application.ts',
     find: 'if (!isOriginForm(request.url))',
     replace: 'if (false)',
     tests: ['test/gateway/hostile-requests.test.ts'],

@@ -5,6 +5,9 @@ const HEADER = 'src/gateway/http/proxy-header.ts';
 const CONNECTIONS = 'src/gateway/http/proxied-connections.ts';
 const ADDRESS_TESTS = ['test/gateway/client-address.test.ts'];
 const HEADER_TESTS = ['test/gateway/proxy-header.test.ts'];
+const WITHOUT_TLS = 'src/gateway/routes/without-tls.ts';
+const APPLICATION = 'src/gateway/routes/application.ts';
+const PLAIN_TESTS = ['test/gateway/without-tls.test.ts'];
 const BALANCER_TESTS = ['test/gateway/load-balancer.test.ts'];
 
 /** The defences of how the mirror is reached: balancers, and what they say of their clients. */
@@ -100,5 +103,40 @@ export const reachedMutants: readonly Mutant[] = [
     find: 'if (mustIntroduce) socket.write(HEADER_WITHOUT_CLIENT);',
     replace: '',
     tests: BALANCER_TESTS,
+  },
+  {
+    defence: 'without TLS only a trusted proxy is served everything',
+    file: APPLICATION,
+    find: 'trustedProxies?.contains(peerAddress(request.socket)) ?? false',
+    replace: 'true',
+    tests: PLAIN_TESTS,
+  },
+  {
+    defence: 'a request without TLS that carries a credential is refused',
+    file: WITHOUT_TLS,
+    find: 'if (!carriesCredential(request)) return handler(request, response);',
+    replace: 'return handler(request, response);',
+    tests: PLAIN_TESTS,
+  },
+  {
+    defence: 'a request for a token carries a credential in its body',
+    file: WITHOUT_TLS,
+    find: "return url === '/token' || url.startsWith('/token?');",
+    replace: 'return false;',
+    tests: PLAIN_TESTS,
+  },
+  {
+    defence: 'without TLS nobody is asked to log in',
+    file: WITHOUT_TLS,
+    find: "if (permission.kind === 'granted' || ERRORS[permission.error].status !== 401) return permission;",
+    replace: 'if (permission !== undefined) return permission;',
+    tests: PLAIN_TESTS,
+  },
+  {
+    defence: 'server.plain has a port of its own',
+    file: 'src/config/load-config.ts',
+    find: '[listen.port, admin.port].includes(plain.port)',
+    replace: 'false',
+    tests: ['test/config/load-config.test.ts'],
   },
 ];

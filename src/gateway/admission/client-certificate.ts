@@ -13,7 +13,8 @@ import { certificateCredential } from './certificate-credential.ts';
 import { certificateSubject } from './certificate-subject.ts';
 import type { LiveCredentials } from './credentials-in-force.ts';
 
-type CertifiedSocket = Pick<TLSSocket, 'authorized' | 'getPeerX509Certificate'>;
+/** A connection with TLS, or one without, which presents nothing. */
+type CertifiedSocket = Partial<Pick<TLSSocket, 'authorized' | 'getPeerX509Certificate'>>;
 
 export interface IdentifyByCertificate {
   /** Returns undefined if the peer presents no certificate that counts. */
@@ -90,7 +91,7 @@ interface Remembered {
  * name constraints.
  */
 function verify(socket: CertifiedSocket, authorities: readonly X509Certificate[]): Verified | undefined {
-  const certificate = socket.getPeerX509Certificate();
+  const certificate = socket.getPeerX509Certificate?.();
   if (certificate === undefined) return undefined;
   // Of X509Certificate, `keyUsage` is the extended one.
   const isClients = !certificate.ca && certificate.keyUsage?.includes(CLIENT_AUTH) === true;

@@ -1,8 +1,8 @@
 import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
-import type { RequestListener } from 'node:http';
+import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { drained } from '../../platform/drain.ts';
+import { drained, type HttpServer } from '../../platform/drain.ts';
 import type { Live } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
 import { readRegularFile } from '../../platform/regular-file.ts';
@@ -72,7 +72,7 @@ const TLS = {
 
 /** The public listener: TLS 1.2 and 1.3, HTTP/1.1. A certificate that changes on disk serves the next connection. */
 export async function listenTls(options: ListenerOptions, handler: RequestListener): Promise<Listener> {
-  const { log, listen, connections, times } = options;
+  const { log, listen, times } = options;
   const server = createServer(
     {
       ALPNProtocols: ['http/1.1'],
@@ -80,24 +80,12 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
       requestCert: true,
       rejectUnauthorized: false,
       handshakeTimeout: times.handshake,
-      headersTimeout: times.requestHeaders,
-      requestTimeout: times.request,
-      keepAliveTimeout: times.keepAlive,
-      connectionsCheckingInterval: times.check,
+      ...requestTimes(times),
     },
     handler,
   );
-  options.proxied?.serve(server);
-  const drain = drained(server, times.drain);
-  server.maxConnections = connections;
-  logDropped(server, options);
-  const stopped = closeStopped(server, times.inactivity);
+  const connections = takeConnections(server, options);
   server.on('tlsClientError', (error) => log.debug({ error: error.message }, 'a TLS handshake failed'));
-  const open = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
-  });
   const certificate = await followCertificate(server, options);
   await listenOn(server, listen);
   return {
@@ -106,13 +94,59 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
       return server.listening;
     },
     get connections() {
-      return { open: open.size, most: connections };
+      return { open: connections.open.size, most: options.connections };
     },
     get certificateEnds() {
       return certificate.ends;
     },
     [Symbol.asyncDispose]: async () => {
       certificate.watch[Symbol.dispose]();
+      await connections[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export type PlainListenerOptions = Pick<
+  ListenerOptions,
+  'listen' | 'connections' | 'times' | 'proxied' | 'log'
+>;
+
+/** The listener without TLS: HTTP/1.1, with the same limits. */
+export async function listenPlain(
+  options: PlainListenerOptions,
+  handler: RequestListener,
+): Promise<AsyncDisposable> {
+  const server = createHttpServer(requestTimes(options.times), handler);
+  const connections = takeConnections(server, options);
+  await listenOn(server, options.listen);
+  return connections;
+}
+
+function requestTimes(times: ConnectionTimes) {
+  return {
+    headersTimeout: times.requestHeaders,
+    requestTimeout: times.request,
+    keepAliveTimeout: times.keepAlive,
+    connectionsCheckingInterval: times.check,
+  };
+}
+
+/** Bounds the connections of a server that is new, and ends them in good order. */
+function takeConnections(server: HttpServer, options: PlainListenerOptions) {
+  const { connections, times, proxied } = options;
+  proxied?.serve(server);
+  const drain = drained(server, times.drain);
+  server.maxConnections = connections;
+  logDropped(server, options);
+  const stopped = closeStopped(server, times.inactivity);
+  const open = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
+  return {
+    open,
+    [Symbol.asyncDispose]: async () => {
       stopped[Symbol.dispose]();
       await drain[Symbol.asyncDispose]();
     },
@@ -120,7 +154,7 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
 }
 
 /** Logs a refused connection, because an operator must learn of it. The client does not learn the reason. */
-function logDropped(server: Server, { connections, log }: ListenerOptions): void {
+function logDropped(server: HttpServer, { connections, log }: PlainListenerOptions): void {
   let dropped = 0;
   let loggedAt = Number.NEGATIVE_INFINITY;
   server.on('drop', () => {

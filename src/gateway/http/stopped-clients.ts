@@ -1,6 +1,5 @@
-import type { ServerResponse } from 'node:http';
-import type { Server } from 'node:https';
-import type { Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Server, Socket } from 'node:net';
 
 interface Watched {
   readonly socket: Socket;
@@ -20,7 +19,7 @@ const LOOKS = 8;
  */
 export function closeStopped(server: Server, after: number): Disposable {
   const watched = new Map<ServerResponse, Watched>();
-  server.on('request', ({ socket }, response) => {
+  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     watched.set(response, { socket, progress: progressOf(socket), since: performance.now() });
     response.once('close', () => watched.delete(response));
   });

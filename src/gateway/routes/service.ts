@@ -7,17 +7,23 @@ export interface ServiceRooms extends TokenRooms {
   readonly ca: string | undefined;
 }
 
-/** What stands beside the distribution API on the public listener. */
-export function serviceRoutes(rooms: ServiceRooms): Router {
+/** What stands beside the distribution API, and says nothing about who asks. */
+export function publicRoutes({ ca }: Pick<ServiceRooms, 'ca'>): Router {
   const router = new Router({ sensitive: true, strict: true });
   router.get('/healthz', (context) => {
     context.body = 'ok\n';
   });
   router.get('/ca.crt', (context) => {
-    if (rooms.ca === undefined) return;
+    if (ca === undefined) return;
     context.type = 'application/x-pem-file';
-    context.body = rooms.ca;
+    context.body = ca;
   });
+  return router;
+}
+
+/** What stands beside the distribution API on the public listener. */
+export function serviceRoutes(rooms: ServiceRooms): Router {
+  const router = publicRoutes(rooms);
   router.get('/.well-known/jwks.json', async (context) => {
     const client = { caller: addressKey(rooms.addressOf(context.req)), signal: context.req.signal };
     context.body = await rooms.auth.keysFor(client);

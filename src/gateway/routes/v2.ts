@@ -37,9 +37,8 @@ export interface V2Rooms {
   readonly core: Core;
   readonly audit: Audit;
   readonly log: Logger;
-  /** Where tokens are issued, and for whom: for challenges. */
-  readonly realm: string;
-  readonly service: string;
+  /** Where tokens are issued, and for whom; absent if nobody can log in, so that nobody is challenged. */
+  readonly challenge?: Pick<BearerChallenge, 'realm' | 'service'>;
   /** Is `_catalog` served? */
   readonly catalog: boolean;
   /** The requests in flight of known subjects. */
@@ -88,7 +87,7 @@ async function listCatalog(response: ServerResponse, asked: CatalogRequest, room
   if (!rooms.catalog)
     return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
   if (admission.kind === 'admitted') await answerCatalog(response, asked, rooms);
-  else answerPing(response, admission, rooms, CATALOG_SCOPE);
+  else refuseUnknown(response, admission, rooms, CATALOG_SCOPE);
   const decision = admission.kind === 'admitted' ? 'allow' : 'deny';
   rooms.audit({ action: 'catalog', ...callerLine(asked), decision, status: response.statusCode });
 }
@@ -145,14 +144,17 @@ function whatIsPulled(route: RepositoryRoute): Pick<Asked, 'repository' | 'tag'>
  * client certificate. Without the challenge docker and podman would never present their login, and `docker login` would take
  * any password. Without a login they fetch a token here, which is the certificate's.
  */
-function answerPing(response: ServerResponse, admission: Admission, rooms: V2Rooms, scope?: string): void {
-  if (admission.kind === 'admitted') {
+function answerPing(response: ServerResponse, admission: Admission, rooms: V2Rooms): void {
+  if (admission.kind === 'admitted' || rooms.challenge === undefined) {
     respond(response, 200, { 'content-type': 'application/json', 'content-length': 2 });
     response.end('{}');
-  } else {
-    const error = admission.kind === 'rejected' ? admission.error : 'UNAUTHORIZED';
-    refuse(response, { error, ...advice(error, { scope }, rooms) });
-  }
+  } else refuseUnknown(response, admission, rooms);
+}
+
+function refuseUnknown(response: ServerResponse, admission: Admission, rooms: V2Rooms, scope?: string): void {
+  if (rooms.challenge === undefined) return refuse(response, { error: 'DENIED' });
+  const error = admission.kind === 'rejected' ? admission.error : 'UNAUTHORIZED';
+  refuse(response, { error, ...advice(error, { scope }, rooms) });
 }
 
 function refusePull(
@@ -188,14 +190,14 @@ interface Advised {
 function advice(
   error: ErrorName,
   { scope, because, isOfCertificate }: Advised,
-  { realm, service }: V2Rooms,
+  { challenge }: V2Rooms,
 ): { challenge?: BearerChallenge; retryAfter?: number } {
   if (error === 'TOO_MANY_LOGINS' || error === 'TOO_MANY_REQUESTS') return { retryAfter: 1 };
-  if (ERRORS[error].status !== 401) return {};
+  if (ERRORS[error].status !== 401 || challenge === undefined) return {};
   const reason = REASONS[error];
   return {
     challenge: {
-      ...{ realm, service, ...(scope !== undefined && { scope }), ...(reason && { error: reason }) },
+      ...{ ...challenge, ...(scope !== undefined && { scope }), ...(reason && { error: reason }) },
       ...(because !== undefined && (reason || isOfCertificate) && { description: because }),
     },
   };

@@ -1,0 +1,135 @@
+/**
+ * What the gateway does with a request before and after its routes: bounds, framing, the audit log's room, and failures.
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type Router from '@koa/router';
+import Koa, { type Context } from 'koa';
+import { PeerFailed } from '../../platform/ask-peer.ts';
+import { QueueFullError } from '../../platform/fair-queue.ts';
+import { PeerUnreachable } from '../../platform/http-client.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { Network } from '../../platform/network.ts';
+import { inTurn } from '../../platform/turns.ts';
+import { type AddressOf, addressKey, peerAddress } from '../http/client-address.ts';
+import { ambiguousFraming } from '../http/framing.ts';
+import { InFlight } from '../http/in-flight.ts';
+import { GATEWAY_HEADER, PROBE_HEADER } from '../http/reach-listener.ts';
+import { refuse } from '../http/respond.ts';
+import { ClientGone } from '../http/response-body.ts';
+import { isOriginForm } from '../http/target.ts';
+import type { GatewayLimits } from '../limits.ts';
+import type { RequestMeters } from '../metrics/requests.ts';
+import type { WorkerPlace } from '../metrics/workers.ts';
+import { publicRoutes } from './service.ts';
+import { answerV2, type V2Rooms } from './v2.ts';
+import {
+  admitAnonymous,
+  permitWithoutLogin,
+  refuseCredentials,
+  type WithoutTlsOptions,
+} from './without-tls.ts';
+
+export interface Bounds {
+  readonly metrics: RequestMeters;
+  readonly addressOf: AddressOf;
+  readonly inFlight: GatewayLimits['inFlight'];
+  readonly place: WorkerPlace | undefined;
+}
+
+/** Refuses some requests before any work is done for them, so that a refusal costs as little as possible. */
+export function createBounds({ metrics, addressOf, inFlight, place }: Bounds) {
+  const addresses = new InFlight(inFlight.ofAddress);
+  return (handler: RequestListener): RequestListener =>
+    (request, response) => {
+      metrics.request(request, response);
+      if (!isOriginForm(request.url)) return refuse(response, { error: 'NAME_UNKNOWN' });
+      const isProbe = request.url === '/healthz';
+      if (isProbe && place !== undefined && request.headers[PROBE_HEADER] === place.start)
+        response.setHeader(GATEWAY_HEADER, place.number);
+      // A health probe must reach this process, however many requests come from its address.
+      if (isProbe || addresses.enter(addressKey(addressOf(request)), response))
+        return handler(request, response);
+      refuse(response, { error: 'TOO_MANY_REQUESTS', retryAfter: 1 });
+    };
+}
+
+/** Decides by the TCP peer, because that is whom the request came from without TLS. */
+export function byTrust(
+  trustedProxies: Network | undefined,
+  { trusted, others }: Readonly<Record<'trusted' | 'others', RequestListener>>,
+): RequestListener {
+  return (request, response) => {
+    const isTrusted = trustedProxies?.contains(peerAddress(request.socket)) ?? false;
+    return isTrusted ? trusted(request, response) : others(request, response);
+  };
+}
+
+type WithoutTls = Pick<WithoutTlsOptions, 'url' | 'clock'> & {
+  readonly credentials: Parameters<typeof admitAnonymous>[0];
+  readonly ca: string | undefined;
+};
+
+/** What a peer that is no trusted proxy is served without TLS: what `anonymous` may pull. */
+export function createApplicationWithoutTls(rooms: V2Rooms, options: WithoutTls): RequestListener {
+  const { url, credentials, ca } = options;
+  const { challenge: _, ...others } = rooms;
+  const admit = admitAnonymous(credentials);
+  const permitNow = permitWithoutLogin(rooms.permitNow, url);
+  const app = createApplication({ ...others, admit, permitNow, catalog: false }, publicRoutes({ ca }));
+  return refuseCredentials(app, { ...options, ...rooms });
+}
+
+export function createApplication(rooms: V2Rooms, services: Router): RequestListener {
+  const app = new Koa();
+  // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
+  app.silent = true;
+  app.use(async ({ req, res }, next) => {
+    try {
+      const ambiguity = ambiguousFraming(req);
+      if (ambiguity === undefined) {
+        const admitted = isRecorded(req) ? rooms.audit.admits() : true;
+        if (admitted === true || (await admitted)) return await inTurn(next);
+        return refuse(res, { error: 'UNAVAILABLE', retryAfter: RETRY_AFTER, message: UNRECORDED });
+      }
+      res.setHeader('connection', 'close');
+      refuse(res, { error: 'BAD_REQUEST', message: ambiguity });
+    } catch (error) {
+      answerFailure(req, res, error, rooms.log);
+    }
+  });
+  const answer = (context: Context) => {
+    context.respond = false;
+    return answerV2(context.req, context.res, rooms);
+  };
+  // Most targets begin so, and need no search among the other services.
+  app.use((context, next) => (context.req.url?.startsWith('/v2/') ? answer(context) : next()));
+  app.use(services.routes());
+  app.use(answer);
+  return app.callback();
+}
+
+/** The paths that need no authorization decision. */
+const UNDECIDED = new Set(['/healthz', '/ca.crt', '/.well-known/jwks.json']);
+/** Seconds. */
+const RETRY_AFTER = 5;
+const UNRECORDED = 'the mirror cannot record requests at the moment, and therefore answers none; try again';
+
+function isRecorded({ url }: IncomingMessage): boolean {
+  return !UNDECIDED.has(url ?? '');
+}
+
+function answerFailure(
+  { signal }: IncomingMessage,
+  response: ServerResponse,
+  error: unknown,
+  log: Logger,
+): void {
+  if (error instanceof ClientGone || (signal.aborted && error === signal.reason)) return;
+  if (error instanceof QueueFullError) return refuse(response, { error: 'TOO_MANY_REQUESTS', retryAfter: 1 });
+  const isPeers = error instanceof PeerUnreachable || error instanceof PeerFailed;
+  if (!isPeers) log.error({ error: (error as Error).stack }, 'the gateway failed');
+  else if (error instanceof PeerFailed) log.error({ error: error.message }, 'a part of the mirror failed');
+  else log.error({ error: error.message }, 'a part of the mirror does not answer');
+  if (response.headersSent) response.destroy();
+  else refuse(response, { error: isPeers ? 'UNAVAILABLE' : 'INTERNAL' });
+}

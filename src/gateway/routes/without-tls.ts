@@ -1,0 +1,72 @@
+/**
+ * Requests that come without TLS from a peer that is no trusted proxy. Anybody on the way can read them, so they are
+ * answered as those of `anonymous`, and no credential is read.
+ */
+import type { IncomingMessage, RequestListener } from 'node:http';
+import { ANONYMOUS } from '../../access/subject.ts';
+import { type Clock, systemClock } from '../../platform/clock.ts';
+import { ExpiringCache } from '../../platform/expiring-cache.ts';
+import type { Logger } from '../../platform/log.ts';
+import { ERRORS } from '../../registry/error.ts';
+import type { Admit } from '../admission/admit.ts';
+import type { LiveCredentials } from '../admission/credentials-in-force.ts';
+import { type AddressOf, addressKey } from '../http/client-address.ts';
+import { refuse } from '../http/respond.ts';
+import type { PermitNow } from '../permission/permit.ts';
+
+/** Milliseconds between two log messages about one address. */
+const LOG_EVERY = 60_000;
+const MOST_ADDRESSES = 1_000;
+
+/** Takes every client for `anonymous`. It looks at nothing in the request. */
+export function admitAnonymous(credentials: Pick<LiveCredentials, 'throwIfStale'>): Admit {
+  return async () => {
+    credentials.throwIfStale();
+    return { kind: 'anonymous', subject: ANONYMOUS };
+  };
+}
+
+/** Says 403 where a login would help, because a client must not send one here. */
+export function permitWithoutLogin(permitNow: PermitNow, url: URL): PermitNow {
+  const because = `without TLS only what anybody may pull is served here; use ${url.origin}`;
+  return () => {
+    const permit = permitNow();
+    return (admission, asked) => {
+      const permission = permit(admission, asked);
+      if (permission.kind === 'granted' || ERRORS[permission.error].status !== 401) return permission;
+      const { rule } = permission;
+      return { kind: 'refused', error: 'DENIED', because, ...(rule !== undefined && { rule }) };
+    };
+  };
+}
+
+export interface WithoutTlsOptions {
+  readonly url: URL;
+  readonly addressOf: AddressOf;
+  readonly log: Logger;
+  readonly clock?: Clock;
+}
+
+/** Refuses requests that carry a credential, and logs them, because their senders must learn to use TLS. */
+export function refuseCredentials(handler: RequestListener, options: WithoutTlsOptions): RequestListener {
+  const { url, addressOf, log, clock = systemClock } = options;
+  const logged = new ExpiringCache<object>(MOST_ADDRESSES, clock);
+  const message = `no credential is taken without TLS; use ${url.origin}`;
+  return (request, response) => {
+    if (!carriesCredential(request)) return handler(request, response);
+    const address = addressOf(request);
+    const key = addressKey(address);
+    if (logged.get(key) === undefined)
+      log.warn({ address }, 'a request to server.plain carries a credential without TLS, and is refused');
+    logged.set(key, {}, LOG_EVERY);
+    // A body is not read, and the connection ends with it.
+    response.setHeader('connection', 'close');
+    refuse(response, { error: 'DENIED', message });
+  };
+}
+
+/** True if there may be one. The endpoint of tokens is asked for nothing else, and reads its body. */
+function carriesCredential({ headers, url = '' }: IncomingMessage): boolean {
+  if (headers.authorization !== undefined || headers['proxy-authorization'] !== undefined) return true;
+  return url === '/token' || url.startsWith('/token?');
+}
