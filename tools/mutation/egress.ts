@@ -157,4 +157,11 @@ export const egressMutants: readonly Mutant[] = [
     replace: 'prints is no JSON: ${output}`',
     tests: HELPER,
   },
+  {
+    defence: 'an identity token is not sent to a registry',
+    file: 'src/core/upstream/authorization.ts',
+    find: 'if (!isIdentityToken(login)) return yes(',
+    replace: 'if (login.username !== this.#upstream.host) return yes(',
+    tests: HELPER,
+  },
 ];

@@ -3,6 +3,7 @@ import { boundScopes } from '../../registry/scope.ts';
 import { type Answer, answeredBy, cannot, type Refused, yes } from './answer.ts';
 import { basicAuthorization, type LiveCredential } from './live-credential.ts';
 import { judgeRealm } from './origin-rules.ts';
+import { isIdentityToken } from './run-helper.ts';
 import type { FetchedToken, TokenCache, TokenRequest } from './token-cache.ts';
 import type { Identity, UpstreamOptions } from './upstream.ts';
 
@@ -117,7 +118,9 @@ class ChallengeAuthorization implements Authorization {
     }
     if (this.#credential === undefined || identity === 'anonymous') return yes(NOTHING);
     try {
-      return yes({ value: basicAuthorization(await this.#credential.login()), fresh: false });
+      const login = await this.#credential.login();
+      if (!isIdentityToken(login)) return yes({ value: basicAuthorization(login), fresh: false });
+      return cannot('failed', `${this.#upstream.host} wants Basic, for which an identity token is no login`);
     } catch (error) {
       return cannot('failed', (error as Error).message);
     }

@@ -18,6 +18,11 @@ export interface HelperOptions {
   readonly deadline: number;
 }
 
+/** By Docker's protocol a login with this name is a token to be exchanged at the token service, as Microsoft's helpers give it. */
+export function isIdentityToken({ username }: Login): boolean {
+  return username === '<token>';
+}
+
 /** Bytes. */
 const MAX_OUTPUT = 64 * 1024;
 /** Characters of what a program says about its failure. */
@@ -97,8 +102,6 @@ function parseLogin(output: string, program: string): Login {
     throw new Error(`what the credential helper ${program} prints is no JSON`);
   }
   const { Username: username, Secret: password } = parsed;
-  if (username === '<token>')
-    throw new Error(`the credential helper ${program} gives an identity token, which is not supported`);
   if (typeof username === 'string' && username !== '' && typeof password === 'string' && password !== '')
     return { username, password };
   throw new Error(`the credential helper ${program} prints no Username and Secret`);

@@ -9,7 +9,7 @@ import { decodeContent } from './decode-content.ts';
 import { basicAuthorization, type LiveCredential } from './live-credential.ts';
 import { isRefusalOfTokenService } from './own-words.ts';
 import { readRetryAfter } from './quota.ts';
-import type { Login } from './run-helper.ts';
+import { isIdentityToken, type Login } from './run-helper.ts';
 import {
   discard,
   isCut,
@@ -96,28 +96,20 @@ async function fetchToken(
   signal: AbortSignal,
   { fresh }: Pick<UpstreamRequest, 'fresh'> = {},
 ): Promise<Answer<IssuedToken>> {
-  const { realm, service, scope, account, isElsewhere } = request;
-  const url = new URL(realm);
-  if (service !== undefined) url.searchParams.set('service', service);
-  if (scope !== '') url.searchParams.set('scope', scope);
-  url.searchParams.set('client_id', 'hubgate');
+  const { realm, scope, account, isElsewhere } = request;
   let login: Login | undefined;
   try {
     login = await account?.login();
   } catch (error) {
     return cannot('failed', (error as Error).message);
   }
-  if (login !== undefined) url.searchParams.set('account', login.username);
-  const headers = login === undefined ? {} : { authorization: basicAuthorization(login) };
   const sent = {
-    method: 'GET',
-    url,
-    headers,
+    ...questionFor(request, login),
     about: scope,
     signal,
     ...(fresh && { fresh }),
     ...(isElsewhere && { isElsewhere }),
-  } as const;
+  };
   const answer = await transport.send(sent);
   if (answer.kind !== 'yes') return answer;
   try {
@@ -129,8 +121,28 @@ async function fetchToken(
   }
 }
 
-/** @throws if the body breaks off or takes longer than the deadline. */
+type Question = Pick<UpstreamRequest, 'method' | 'url' | 'headers' | 'body'>;
 
+/** By the token specification's GET; with an identity token by its OAuth 2.0 form. */
+function questionFor({ realm, service, scope }: TokenRequest, login: Login | undefined): Question {
+  const parameters = {
+    ...(service !== undefined && { service }),
+    ...(scope !== '' && { scope }),
+    client_id: 'hubgate',
+  };
+  if (login !== undefined && isIdentityToken(login)) {
+    const form = { grant_type: 'refresh_token', ...parameters, refresh_token: login.password };
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    return { method: 'POST', url: realm, headers, body: new URLSearchParams(form).toString() };
+  }
+  const url = new URL(realm);
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  if (login === undefined) return { method: 'GET', url, headers: {} };
+  url.searchParams.set('account', login.username);
+  return { method: 'GET', url, headers: { authorization: basicAuthorization(login) } };
+}
+
+/** @throws if the body breaks off or takes longer than the deadline. */
 async function readToken(
   response: UpstreamResponse,
   realm: URL,

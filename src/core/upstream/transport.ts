@@ -28,7 +28,9 @@ export interface Transport extends AsyncDisposable {
 }
 
 export interface UpstreamRequest {
-  readonly method: 'GET' | 'HEAD';
+  readonly method: 'GET' | 'HEAD' | 'POST';
+  /** Of a POST, which a token service is sent. Like every request here it can be repeated. */
+  readonly body?: string;
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
   /** The upstream for which this is asked. */
@@ -302,7 +304,7 @@ class UndiciTransport implements Transport {
     dispatcher: Agent,
     url: URL,
     headers: Readonly<Record<string, string>>,
-    { method, signal }: Pick<UpstreamRequest, 'method' | 'signal'>,
+    { method, body: form, signal }: Pick<UpstreamRequest, 'method' | 'body' | 'signal'>,
   ): Promise<Omit<UpstreamResponse, 'redirected'>> {
     // By RFC 9112 §3.2.2 a proxy is sent the whole URL; for https there is a tunnel.
     const proxy = url.protocol === 'http:' ? proxyFor(url, this.#egress) : undefined;
@@ -311,6 +313,7 @@ class UndiciTransport implements Transport {
       origin: url.origin,
       path: `${proxy === undefined ? '' : url.origin}${url.pathname}${url.search}`,
       method,
+      ...(form !== undefined && { body: form }),
       headers: {
         'user-agent': USER_AGENT,
         'accept-encoding': 'identity',

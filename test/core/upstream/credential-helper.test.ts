@@ -1,10 +1,12 @@
 /** A program gives the login of an upstream, and another one when that has ended. */
 import assert from 'node:assert/strict';
+import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, test } from 'node:test';
 import { runHelper } from '../../../src/core/upstream/run-helper.ts';
 import type { UpstreamHost } from '../../../src/registry/repository.ts';
 import { HelperProgram } from '../../support/helper-program.ts';
 import { imageOf } from '../../support/image.ts';
+import { serveLocally } from '../../support/local-server.ts';
 import { refusal, StandInRegistry } from '../../support/stand-in-registry.ts';
 import { SHORT_LIMITS, TestCore } from '../../support/test-core.ts';
 import { basic } from '../../support/test-hubgate.ts';
@@ -73,6 +75,37 @@ for (const status of [401, 403] as const)
     assert.doesNotMatch(JSON.stringify(log), /second|first/);
   });
 
+test('invariant 5: an identity token is exchanged at the token service, and is sent nowhere else', async () => {
+  const forms: string[] = [];
+  const tokens = await serveLocally(async (request, response) => {
+    forms.push(`${request.method} ${request.url} ${request.headers.authorization} ${await text(request)}`);
+    response.setHeader('content-type', 'application/json').end('{"access_token":"good"}');
+  });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => tokens.stop());
+  registry.behave = ({ headers: { authorization } }, usual) => {
+    if (authorization === 'Bearer good') return usual;
+    const answer = refusal(401, 'UNAUTHORIZED');
+    const challenge = `Bearer realm="${tokens.url}oauth2/token",service="acme.azurecr.io"`;
+    return { ...answer, headers: { ...answer.headers, 'www-authenticate': challenge } };
+  };
+  await helper.gives('<token>', 'identity-s3cret');
+  await using core = await start();
+  assert.equal(await statusOf(core), 200);
+  const form = 'service=acme.azurecr.io&scope=repository%3Aacme%2Fapp%3Apull&client_id=hubgate';
+  assert.ok(
+    forms.includes(
+      `POST /oauth2/token undefined grant_type=refresh_token&${form}&refresh_token=identity-s3cret`,
+    ),
+    forms.join('\n'),
+  );
+  assert.doesNotMatch(JSON.stringify(registry.requests), /identity-s3cret/);
+  refuseOthers(401);
+  core.now += 120_000;
+  await core.ask('acme/app/manifests/2', { grant: 'private', upstream: HOST });
+  assert.doesNotMatch(JSON.stringify([registry.requests, log]), /identity-s3cret|PHRva2Vu/);
+});
+
 test('a login that says when it ends is exchanged before, and one that does not after a while', async () => {
   refuseOthers(401);
   await using core = await start();
@@ -136,7 +169,6 @@ test('a helper that fails, prints rubbish or is not there is named, without what
     ['printf "a\\033[31mred"; exit 1', /fails: a\\u001b\[31mred$/],
     ['echo "AWS s3cret"', /what the credential helper docker-credential-test prints is no JSON$/],
     ['echo \'{"Username":"s3cret"}\'', /prints no Username and Secret$/],
-    ['echo \'{"Username":"<token>","Secret":"s3cret"}\'', /gives an identity token, which is not supported$/],
     ['echo null', /prints no Username and Secret$/],
     ['while :; do echo s3crets3crets3crets3crets3crets3crets3crets3cret; done', /prints more than 64 KiB$/],
   ];
