@@ -8,6 +8,7 @@ const HEADER_TESTS = ['test/gateway/proxy-header.test.ts'];
 const WITHOUT_TLS = 'src/gateway/routes/without-tls.ts';
 const APPLICATION = 'src/gateway/routes/application.ts';
 const PLAIN_TESTS = ['test/gateway/without-tls.test.ts'];
+const FILES_TESTS = ['test/commands/doctor/client-files.test.ts'];
 const BALANCER_TESTS = ['test/gateway/load-balancer.test.ts'];
 
 /** The defences of how the mirror is reached: balancers, and what they say of their clients. */
@@ -138,5 +139,26 @@ export const reachedMutants: readonly Mutant[] = [
     find: '[listen.port, admin.port].includes(plain.port)',
     replace: 'false',
     tests: ['test/config/load-config.test.ts'],
+  },
+  {
+    defence: 'doctor finds a registry mirror that dockerd does not start with',
+    file: 'src/commands/doctor/client/dockerd.ts',
+    find: 'if (isHttp && isBare) return [];',
+    replace: 'if (isHttp) return [];',
+    tests: FILES_TESTS,
+  },
+  {
+    defence: 'doctor finds a location that makes podman ask for another image',
+    file: 'src/commands/doctor/client/podman.ts',
+    find: "if (below !== '' && below !== 'docker.io') {",
+    replace: 'if (false) {',
+    tests: FILES_TESTS,
+  },
+  {
+    defence: 'doctor asks where containerd asks',
+    file: 'src/commands/doctor/client/visit.ts',
+    find: 'target: manifestOf(mirror, route.base),',
+    replace: 'target: manifestOf(mirror),',
+    tests: FILES_TESTS,
   },
 ];

@@ -30,6 +30,8 @@ export interface Surroundings {
   /** What enters a namespace, before the daemon's command. */
   readonly entrance?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** The daemon.json; absent: the machine's. */
+  readonly configFile?: string;
 }
 
 /**
@@ -39,7 +41,7 @@ export interface Surroundings {
 export async function startDocker(
   directory: string,
   mirror?: string,
-  { entrance = [], env: more = {} }: Surroundings = {},
+  { entrance = [], env: more = {}, configFile }: Surroundings = {},
 ): Promise<Docker> {
   const at = (name: string) => path.join(directory, name);
   await mkdir(at('cli'), { recursive: true });
@@ -59,6 +61,7 @@ export async function startDocker(
       `--pidfile=${at('docker.pid')}`,
       `--host=${host}`,
       ...(mirror === undefined ? [] : [`--registry-mirror=${mirror}`]),
+      ...(configFile === undefined ? [] : [`--config-file=${configFile}`]),
     ],
     {
       env: more,
@@ -75,7 +78,7 @@ export async function startDocker(
 }
 
 export interface Containerd extends AsyncDisposable {
-  ctr(args: readonly string[]): Promise<Result>;
+  ctr(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Result>;
 }
 
 /** A containerd of the suite's own. Its hosts directory trusts the mirror's CA. */
@@ -100,7 +103,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
       ),
   });
   return {
-    ctr: (args) => run('ctr', ['--address', at('containerd.sock'), ...args]),
+    ctr: (args, env = {}) => run('ctr', ['--address', at('containerd.sock'), ...args], { env }),
     [Symbol.asyncDispose]: () => daemon.stop(),
   };
 }

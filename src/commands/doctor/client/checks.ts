@@ -129,7 +129,11 @@ function whatStopped(step: Step, visits: readonly Visit[] | undefined): Looked {
   const subjects = visits.flatMap(({ route, subject }) =>
     subject === undefined ? [] : [`${route.program} is ${subject} to the mirror`],
   );
-  return { findings, ...(step === 'identity' && subjects.length > 0 && { said: subjects.join('; ') }) };
+  const unverified = visits.flatMap(({ route }) =>
+    route.isUnverified === true ? [`${route.program} does not verify the mirror’s certificate`] : [],
+  );
+  const said = { identity: subjects, trust: unverified, 'client certificate': [], pull: [] }[step];
+  return { findings, ...(said.length > 0 && { said: said.join('; ') }) };
 }
 
 /** What asks the Hub when the mirror refuses or fails, and could be told not to. */

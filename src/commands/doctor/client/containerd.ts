@@ -14,25 +14,39 @@ export async function readContainerd(files: HostFiles, mirror: Mirror): Promise<
   const directories = (registry.at('config_path').text ?? '').split(':').filter((one) => one !== '');
   const hosts = await readHosts(files, directories.length > 0 ? directories : [CERTS], mirror);
   const endpoints = registry.at('mirrors', 'docker.io', 'endpoint').texts;
+  const endpoint = endpoints.find((one) => isMirror(mirror, one));
+  const access = registry.at('configs', mirror.authority);
+  const authorization = loginOf(access);
   const byEndpoint: Route = {
     program: 'containerd',
     file: CONFIG,
     authorities: await machineAuthorities(files),
     trustedIn: 'the machine’s trust store (update-ca-certificates), and restart containerd',
+    ...(access.at('tls', 'insecure_skip_verify').value === true && { isUnverified: true }),
+    ...(authorization !== undefined && { authorization }),
+    base: URL.parse(endpoint ?? '')?.pathname.replace(/\/$/, '') || '/v2',
     mayLogIn: true,
     closeBy: `a hosts.toml below ${CERTS} in the place of its mirrors, with server = "${mirror.origin}"`,
   };
-  const route = hosts.route ?? (endpoints.some((one) => isMirror(mirror, one)) ? byEndpoint : undefined);
+  const route = hosts.route ?? (endpoint === undefined ? undefined : byEndpoint);
   const isUsed = await files.has('/usr/bin/kubelet', '/usr/local/bin/kubelet', '/var/lib/kubelet', CERTS);
   const isAlone = !(await files.has('/usr/bin/dockerd', '/usr/sbin/dockerd', '/usr/local/bin/dockerd'));
   const isThere = await files.has('/usr/bin/containerd', '/usr/local/bin/containerd', CONFIG);
   return {
     name: 'containerd',
-    isHere: isUsed || directories.length > 0 || (isThere && isAlone),
+    // A file that names the mirror is meant to be used.
+    isHere: isUsed || directories.length > 0 || endpoint !== undefined || (isThere && isAlone),
     routes: route === undefined ? [] : [route],
     findings: [...hosts.findings, ...unread(hosts, directories, config)],
     mend: `write ${CERTS}/docker.io/hosts.toml, with [host."${mirror.origin}"]`,
   };
+}
+
+function loginOf(access: Settings): string | undefined {
+  const { text: name } = access.at('auth', 'username');
+  const { text: password } = access.at('auth', 'password');
+  if (name === undefined || password === undefined) return undefined;
+  return `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
 }
 
 /** Its place has changed with the versions of the plugin. */

@@ -1,6 +1,7 @@
-import type { Finding } from '../checks.ts';
+import { parseNetwork } from '../../../platform/network.ts';
+import { type Finding, wrong } from '../checks.ts';
 import { readCertsDirectory } from './certs-d.ts';
-import type { HostFiles } from './host-files.ts';
+import type { HostFiles, Settings } from './host-files.ts';
 import { readHostsToml } from './hosts-toml.ts';
 import { isMirror, type Mirror } from './mirror.ts';
 import { machineAuthorities, type Program, type Route } from './route.ts';
@@ -14,7 +15,9 @@ const HOSTS = '/etc/docker/certs.d/docker.io/hosts.toml';
  */
 export async function readDockerd(files: HostFiles, mirror: Mirror): Promise<Program> {
   const daemon = await files.json(DAEMON);
-  const isMirrored = daemon.at('registry-mirrors').texts.some((one) => isMirror(mirror, one));
+  const mirrors = daemon.at('registry-mirrors').texts;
+  const isMirrored = mirrors.some((one) => isMirror(mirror, one));
+  const unusable = mirrors.flatMap(faultOf);
   const isContainerd = daemon.at('features', 'containerd-snapshotter').value === true;
   const own = await readCertsDirectory(files, `/etc/docker/certs.d/${mirror.authority}`);
   const hub = await readCertsDirectory(files, '/etc/docker/certs.d/docker.io');
@@ -28,12 +31,16 @@ export async function readDockerd(files: HostFiles, mirror: Mirror): Promise<Pro
       ? 'the machine’s trust store (update-ca-certificates), and restart dockerd'
       : `/etc/docker/certs.d/${mirror.authority}/ca.crt`,
     ...(certs.certificate && { certificate: certs.certificate }),
+    ...(isInsecure(daemon, mirror) && { isUnverified: true }),
     mayLogIn: false,
   };
   // With hosts.toml the containerd store does not look at registry-mirrors.
   const usesMirrors =
-    isMirrored && !(isContainerd && hosts.route !== undefined) && certs.findings.length === 0;
-  const findings: readonly Finding[] = [...own.findings, ...hub.findings, ...hosts.findings];
+    isMirrored &&
+    unusable.length === 0 &&
+    !(isContainerd && hosts.route !== undefined) &&
+    certs.findings.length === 0;
+  const findings: readonly Finding[] = [...unusable, ...own.findings, ...hub.findings, ...hosts.findings];
   return {
     name: 'dockerd',
     isHere: await files.has('/usr/bin/dockerd', '/usr/sbin/dockerd', '/usr/local/bin/dockerd', DAEMON),
@@ -41,4 +48,23 @@ export async function readDockerd(files: HostFiles, mirror: Mirror): Promise<Pro
     findings,
     mend: `write "registry-mirrors": ["${mirror.origin}"] into ${DAEMON} and reload dockerd; with the containerd store, better ${HOSTS}`,
   };
+}
+
+/** dockerd does not start with a mirror that is more than scheme, host and port. */
+function faultOf(text: string): Finding[] {
+  const url = URL.parse(text);
+  const isHttp = url?.protocol === 'https:' || url?.protocol === 'http:';
+  const isBare = url?.pathname === '/' && `${url.search}${url.hash}${url.username}${url.password}` === '';
+  if (isHttp && isBare) return [];
+  const meant = isHttp ? `"${url?.origin}"` : 'the address of the mirror, such as "https://mirror.corp"';
+  const what = 'has an entry in registry-mirrors that is more than scheme, host and port, or another scheme';
+  return [wrong(DAEMON, `${what}: dockerd does not start with it`, `write ${meant} in its place`)];
+}
+
+/** `insecure-registries` holds hosts, with their ports or without, and networks. */
+function isInsecure(daemon: Settings, { authority, host }: Mirror): boolean {
+  const listed = daemon.at('insecure-registries').texts;
+  return listed.some(
+    (one) => one === authority || one === host || parseNetwork([one])?.contains(host) === true,
+  );
 }

@@ -22,9 +22,10 @@ export async function readHostsToml(
 ): Promise<ReadHostsToml> {
   const toml = await files.toml(file);
   const isServer = isMirror(mirror, toml.at('server').text);
-  const [, host] = toml.at('host').entries.find(([url]) => isMirror(mirror, url)) ?? [];
+  const [url, host] = toml.at('host').entries.find(([url]) => isMirror(mirror, url)) ?? [];
   const entry = host ?? (isServer ? toml : undefined);
   if (entry === undefined) return { findings: [] };
+  const address = host === undefined ? toml.at('server').text : url;
   const certificate = clientOf(entry, file);
   const authorization = headerOf(entry);
   const route: Route = {
@@ -34,10 +35,18 @@ export async function readHostsToml(
     trustedIn: `ca = … of ${file}`,
     ...(certificate && { certificate }),
     ...(authorization !== undefined && { authorization }),
+    ...(entry.at('skip_verify').value === true && { isUnverified: true }),
+    base: baseOf(address ?? '', entry.at('override_path').value === true),
     mayLogIn: true,
     ...(!isServer && { closeBy: `server = "${mirror.origin}" as the first line of ${file}` }),
   };
   return { route, findings: lackingCapabilities(entry, file) };
+}
+
+/** As containerd makes it: `/v2` follows a path that does not end so, except with `override_path`. */
+function baseOf(address: string, isWhole: boolean): string {
+  const path = URL.parse(address)?.pathname.replace(/\/$/, '') ?? '';
+  return isWhole || path.endsWith('/v2') ? path : `${path}/v2`;
 }
 
 function lackingCapabilities(entry: Settings, file: string): Finding[] {

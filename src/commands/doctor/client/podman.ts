@@ -1,3 +1,4 @@
+import { type Finding, wrong } from '../checks.ts';
 import { type CertsDirectory, readCertsDirectory } from './certs-d.ts';
 import type { HostFiles, Settings } from './host-files.ts';
 import { isMirror, type Mirror } from './mirror.ts';
@@ -9,7 +10,7 @@ const DIRECTORY = '/etc/containers/registries.conf.d';
 /** podman, buildah and CRI-O, which all go by registries.conf. */
 export async function readPodman(files: HostFiles, mirror: Mirror): Promise<Program> {
   const names = (await files.names(DIRECTORY)).filter((name) => name.endsWith('.conf'));
-  const routes: Route[] = [];
+  let found: Route | Finding | undefined;
   // Of the two directories the first that is there counts, alone.
   const own = `/etc/containers/certs.d/${mirror.authority}`;
   const dockers = `/etc/docker/certs.d/${mirror.authority}`;
@@ -18,14 +19,15 @@ export async function readPodman(files: HostFiles, mirror: Mirror): Promise<Prog
   for (const file of [CONFIG, ...names.map((name) => `${DIRECTORY}/${name}`)]) {
     const registry = (await files.toml(file)).at('registry').list.find(isOfHub);
     if (registry === undefined) continue;
-    const route = await routeOf(registry, file, certs, files, mirror);
-    routes.splice(0, routes.length, ...(route === undefined ? [] : [route]));
+    found = await routeOf(registry, file, certs, files, mirror);
   }
+  const isWrong = found !== undefined && 'level' in found;
+  const findings = [...certs.findings, ...(isWrong ? [found as Finding] : [])];
   return {
     name: 'podman',
     isHere: await files.has('/usr/bin/podman', '/usr/bin/buildah', '/usr/bin/crio', '/usr/local/bin/crio'),
-    routes: certs.findings.length > 0 ? [] : routes,
-    findings: certs.findings,
+    routes: findings.length > 0 || found === undefined || 'level' in found ? [] : [found],
+    findings,
     mend: `write a [[registry]] with prefix = "docker.io" and location = "${mirror.authority}/docker.io" into ${DIRECTORY}/mirror.conf`,
   };
 }
@@ -40,16 +42,25 @@ async function routeOf(
   { authorities, certificate }: CertsDirectory,
   files: HostFiles,
   mirror: Mirror,
-): Promise<Route | undefined> {
+): Promise<Route | Finding | undefined> {
   const isLocation = isMirror(mirror, registry.at('location').text);
-  const isMirrored = registry.at('mirror').list.some((one) => isMirror(mirror, one.at('location').text));
-  if (!isLocation && !isMirrored) return undefined;
+  const used = isLocation
+    ? registry
+    : registry.at('mirror').list.find((one) => isMirror(mirror, one.at('location').text));
+  if (used === undefined) return undefined;
+  const below = used.at('location').text?.slice(mirror.authority.length + 1) ?? '';
+  if (below !== '' && below !== 'docker.io') {
+    const what = `makes podman ask the mirror for ${below}/${mirror.repository}, which is another image`;
+    return wrong(file, what, `write location = "${mirror.authority}/docker.io"`);
+  }
   return {
     program: 'podman',
     file,
     authorities: [...(await machineAuthorities(files)), ...authorities],
     trustedIn: `/etc/containers/certs.d/${mirror.authority}/ca.crt`,
     ...(certificate && { certificate }),
+    ...(used.at('insecure').value === true && { isUnverified: true }),
+    ...(below !== '' && { base: `/v2/${below}` }),
     mayLogIn: true,
     ...(!isLocation && {
       closeBy: `location = "${mirror.authority}/docker.io" in ${file}, and no [[registry.mirror]]`,

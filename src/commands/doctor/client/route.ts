@@ -10,6 +10,10 @@ export interface Route {
   readonly file: string;
   /** By whom the mirror's certificate may be signed, as PEM, the machine's own store among them. */
   readonly authorities: readonly string[];
+  /** True if the program takes whatever certificate the mirror shows. */
+  readonly isUnverified?: boolean;
+  /** What its requests begin with, before the repository; absent: `/v2`. */
+  readonly base?: string;
   /** Where an authority is to be put. */
   readonly trustedIn: string;
   readonly certificate?: ClientCertificateFiles;

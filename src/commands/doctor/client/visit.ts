@@ -38,11 +38,12 @@ const LEFT = 14 * DAY;
 /** Nothing that is secret is shown to a peer that this host does not trust. */
 export async function visit(route: Route, options: VisitOptions): Promise<Visit> {
   const stop = (at: Step, finding: Finding): Visit => ({ route, stopped: { at, finding } });
-  const untrusted = await isTrusted(route, options.mirror);
+  const untrusted = route.isUnverified === true ? undefined : await isTrusted(route, options.mirror);
   if (untrusted !== undefined) return stop('trust', untrusted);
   const pair = await readPair(route, options);
   if ('level' in pair) return stop('client certificate', pair);
-  const shown: Shown = { authorities: route.authorities, ...pair };
+  // What the program shows to a peer that it does not verify is no secret any more.
+  const shown: Shown = { ...(route.isUnverified !== true && { authorities: route.authorities }), ...pair };
   const authorization = route.authorization === undefined ? {} : { authorization: route.authorization };
   const unadmitted = await isAdmitted(route, options.mirror, shown, authorization);
   if (unadmitted !== undefined) return stop('identity', unadmitted);
@@ -102,13 +103,13 @@ async function readPair(
  * certificate alone.
  */
 async function isAdmitted(
-  { program, certificate, authorization }: Route,
+  { program, certificate, authorization, base }: Route,
   mirror: Mirror,
   shown: Shown,
   headers: Readonly<Record<string, string>>,
 ): Promise<Finding | undefined> {
   const isByCertificate = certificate !== undefined && authorization === undefined;
-  const target = isByCertificate ? manifestOf(mirror) : '/v2/';
+  const target = isByCertificate ? manifestOf(mirror, base) : '/v2/';
   const { status } = await ask(mirror, { method: 'HEAD', target, headers, ...shown });
   if (status === 200 || (isByCertificate && status !== 401)) return undefined;
   if (status !== 401)
@@ -142,8 +143,8 @@ async function fetchToken(
   return typeof token === 'string' ? token : undefined;
 }
 
-function manifestOf({ repository, tag }: Mirror): string {
-  return `/v2/${repository}/manifests/${tag}?ns=docker.io`;
+function manifestOf({ repository, tag }: Mirror, base = '/v2'): string {
+  return `${base}/${repository}/manifests/${tag}?ns=docker.io`;
 }
 
 async function doesPull(
@@ -155,7 +156,7 @@ async function doesPull(
   const { repository, tag } = mirror;
   const asked = {
     method: 'HEAD',
-    target: manifestOf(mirror),
+    target: manifestOf(mirror, route.base),
     headers: { accept: ACCEPT, ...headers },
     ...shown,
   } as const;

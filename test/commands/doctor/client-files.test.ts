@@ -1,0 +1,102 @@
+/** What doctor says of files as people have them; test/e2e/client-files.e2e.ts asks the programs themselves. */
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import type { Checked } from '../../../src/commands/doctor/checks.ts';
+import { doctor } from '../../../src/commands/doctor/doctor.ts';
+import { FakeHub } from '../../support/fake-hub.ts';
+import { CLIENT_FILES, type ClientFile, clientFile } from '../../support/fixtures/client-files.ts';
+import { imageOf } from '../../support/image.ts';
+import { ACCOUNT } from '../../support/test-core.ts';
+import { freePort, TestHubgate } from '../../support/test-hubgate.ts';
+import { run } from '../support/terminal.ts';
+
+const PLACES: Readonly<Record<ClientFile['program'], string>> = {
+  dockerd: '/etc/docker/daemon.json',
+  containerd: '/etc/containerd/certs.d/docker.io/hosts.toml',
+  podman: '/etc/containers/registries.conf',
+};
+/** The checks of which each can say that a program pulls nothing. */
+const STEPS = new Set(['mirror', 'programs', 'trust', 'client certificate', 'identity', 'pull']);
+
+let hub: FakeHub;
+let hubgate: TestHubgate;
+let mirror: string;
+let root: string;
+let closed: number;
+
+before(async () => {
+  hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  hub.push('library/alpine', 'latest', imageOf());
+  hubgate = await TestHubgate.start(hub, { policy: 'allow: [{ pull: library/**, to: [anonymous, ana] }]' });
+  mirror = `localhost:${hubgate.port}`;
+  closed = await freePort();
+});
+
+after(async () => {
+  await hubgate[Symbol.asyncDispose]();
+  await hub[Symbol.asyncDispose]();
+});
+
+beforeEach(async () => {
+  root = await mkdtemp(path.join(tmpdir(), 'hubgate-host-'));
+});
+
+afterEach(() => rm(root, { recursive: true }));
+
+async function plant(file: string, text: string): Promise<void> {
+  await mkdir(path.dirname(path.join(root, file)), { recursive: true });
+  await writeFile(path.join(root, file), text);
+}
+
+async function examine() {
+  const surroundings = { clock: Date.now, root, hub: [{ host: 'localhost', port: closed }] };
+  const options = { home: root, json: true, fromClient: mirror, image: 'alpine' };
+  const { stdout } = await run((terminal) => doctor(options, {}, terminal, surroundings));
+  const { checks } = JSON.parse(stdout) as { checks: Checked[] };
+  return checks;
+}
+
+/** Does the program pull through the mirror, going by what doctor finds wrong? */
+function verdict(checks: readonly Checked[], program: string): boolean {
+  const relevant = checks.filter(({ name }) => name === program || STEPS.has(name));
+  return relevant.every(({ outcome }) => outcome === 'ok');
+}
+
+for (const { name, program, isTrusted, pulls } of CLIENT_FILES)
+  test(`doctor says that ${program} ${pulls ? 'pulls' : 'does not pull'} by ${name}, where the mirror is ${isTrusted ? 'trusted' : 'not trusted'}`, async () => {
+    await plant(`/usr/bin/${program}`, '');
+    await plant(PLACES[program], await clientFile(name, mirror));
+    await plant('/etc/ssl/certs/ca-certificates.crt', isTrusted ? hubgate.ca : '');
+    const checks = await examine();
+    assert.equal(verdict(checks, program), pulls, JSON.stringify(checks, undefined, 2));
+  });
+
+test('doctor says what is wrong with a mirror that dockerd does not start with, and not its password', async () => {
+  await plant('/etc/docker/daemon.json', await clientFile('daemon-user.json', mirror));
+  const found = JSON.stringify(await examine());
+  assert.match(found, /more than scheme, host and port.*dockerd does not start with it/);
+  assert.doesNotMatch(found, /word/);
+});
+
+test('doctor says which image podman asks for by a wrong location', async () => {
+  await plant('/usr/bin/podman', '');
+  await plant('/etc/containers/registries.conf', await clientFile('registries-path.conf', mirror));
+  assert.match(JSON.stringify(await examine()), /makes podman ask the mirror for hub\/library\/alpine/);
+});
+
+test('doctor reads mirrors in containerd’s own file also beside dockerd, and their login', async () => {
+  await plant('/usr/bin/dockerd', '');
+  const text = await clientFile('containerd-legacy-config.toml', mirror);
+  await plant('/etc/containerd/config.toml', text.replace('"word"', '"correct horse battery staple"'));
+  const checks = await examine();
+  const [own, identity, trust] = ['containerd', 'identity', 'trust'].map((one) =>
+    checks.find(({ name }) => name === one),
+  );
+  assert.equal(own?.outcome, 'ok');
+  assert.match(JSON.stringify(identity), /containerd is user:ana to the mirror/);
+  assert.match(JSON.stringify(trust), /containerd does not verify the mirror’s certificate/);
+});
