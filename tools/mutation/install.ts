@@ -67,7 +67,7 @@ export const installMutants: readonly Mutant[] = [
     file: 'src/commands/client-config/kit.ts',
     find: "'withPair' in content || ",
     replace: '',
-    tests: ['test/commands/client-config.test.ts'],
+    tests: CLUSTER_KITS,
   },
   {
     defence: 'k3s with --strict asks the mirror alone',
