@@ -17,9 +17,13 @@ export const HUB_NAMES = [
   'pkg-containers.githubusercontent.com',
 ] as const;
 
-/** What runs the command after it in a new network, where there is nothing but these addresses. */
+/**
+ * What runs the command after it in a new network, where there is nothing but these addresses. It has process ids of its own too, so
+ * that the kernel ends every daemon when the tests end, however they end.
+ */
 export const NEW_NETWORK: readonly string[] = [
-  ...['unshare', '--net', '--mount', '--propagation', 'private', 'sh', '-ec'],
+  ...['unshare', '--net', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child'],
+  ...['--mount-proc', 'sh', '-ec'],
   [
     'busybox ip link set lo up',
     ...Object.values(ADDRESSES).map((address) => `busybox ip addr add ${address}/32 dev lo`),
