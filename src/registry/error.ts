@@ -9,6 +9,19 @@ export const ERRORS = {
   INSUFFICIENT_SCOPE: { status: 401, code: 'DENIED', message: 'requested access to the resource is denied' },
   DENIED: { status: 403, code: 'DENIED', message: 'requested access to the resource is denied' },
   NAME_UNKNOWN: { status: 404, code: 'NAME_UNKNOWN', message: 'repository name not known to this mirror' },
+  NAME_INVALID: { status: 400, code: 'NAME_INVALID', message: 'no repository can have this name' },
+  DIGEST_INVALID: {
+    status: 400,
+    code: 'DIGEST_INVALID',
+    message:
+      'this is no digest; a digest is sha256: with 64 hexadecimal digits in lower case, or sha512: with 128',
+  },
+  TAG_INVALID: {
+    status: 400,
+    code: 'TAG_INVALID',
+    message:
+      'no tag can be written so; a tag has at most 128 letters, digits, _, . and -, and begins with none of the last two',
+  },
   MANIFEST_UNKNOWN: { status: 404, code: 'MANIFEST_UNKNOWN', message: 'manifest unknown' },
   NOT_MIRRORED: {
     status: 404,

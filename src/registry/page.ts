@@ -6,8 +6,11 @@ export interface Page {
   readonly last?: string;
 }
 
+/** The longest page, in entries. */
+const MAX_LENGTH = 99_999;
+
 /**
- * `n` is bounded, so that no answer is built to a caller's measure. `isEntry`: can a list hold this? Undefined where a
+ * A longer page than any list has is cut, so that no answer is built to a caller's measure. `isEntry`: can a list hold this? Undefined where a
  * parameter is malformed.
  */
 export function parsePage(
@@ -16,9 +19,9 @@ export function parsePage(
 ): Page | undefined {
   const n = query.get('n');
   const last = query.get('last');
-  if (n !== null && !/^[0-9]{1,5}$/.test(n)) return undefined;
+  if (n !== null && !/^[0-9]{1,20}$/.test(n)) return undefined;
   if (last !== null && !isEntry(last)) return undefined;
-  return { ...(n !== null && { n: Number(n) }), ...(last !== null && { last }) };
+  return { ...(n !== null && { n: Math.min(Number(n), MAX_LENGTH) }), ...(last !== null && { last }) };
 }
 
 /**

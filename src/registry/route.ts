@@ -27,10 +27,12 @@ export type RepositoryRoute = Extract<Route, { repository: Repository }>;
 export type ParsedTarget = { readonly route: Route } | { readonly refusal: ErrorName };
 
 /**
- * The bytes that a path may hold. `%` is not among them, nor are `\`, spaces, controls, non-ASCII: nothing here is
- * decoded or normalised, so that what was permitted is letter by letter what is fetched.
+ * The bytes that a path may hold. `%` is not among them, nor are `\`, spaces, controls, non-ASCII: except for the colon of a
+ * digest nothing here is decoded or normalised, so that what was permitted is letter by letter what is fetched.
  */
 const PATH_BYTES = /^\/[A-Za-z0-9._:@/+-]*$/;
+/** The colon of a digest at the end of a path, as `encodeURIComponent` writes it. Nothing else is decoded. */
+const ENCODED_COLON = /(?<=\/sha(?:256|512))%3[Aa](?=[0-9a-f]{64,128}$)/;
 const BEFORE_V2 = /^\/([^/]+)(\/v2(?:\/.*)?)$/;
 const TAGS = '/tags/list';
 const UPLOAD = '/blobs/uploads/';
@@ -46,7 +48,7 @@ const UNKNOWN: ParsedTarget = { refusal: 'NAME_UNKNOWN' };
  */
 export function parseTarget(target: string, names: UpstreamNames): ParsedTarget {
   const mark = target.indexOf('?');
-  const path = mark < 0 ? target : target.slice(0, mark);
+  const path = (mark < 0 ? target : target.slice(0, mark)).replace(ENCODED_COLON, ':');
   if (!PATH_BYTES.test(path)) return UNKNOWN;
   const query = new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1));
   const ns = query.getAll('ns').filter((host) => !names.self.has(host));
@@ -91,18 +93,31 @@ function parseResource(
   if (`${resource}/`.indexOf(UPLOAD) > 0) return { route: { kind: 'upload' } };
   const [name, kind, last] = splitResource(resource);
   const repository = resolve(name);
-  if (repository === undefined) return UNKNOWN;
+  if (repository === undefined) return isMalformed(name) ? { refusal: 'NAME_INVALID' } : UNKNOWN;
   if (kind === 'tags/list') {
     const page = parsePage(query);
     return page === undefined ? { refusal: 'BAD_REQUEST' } : { route: { kind: 'tags', repository, page } };
   }
   if (kind === 'manifests') {
     const reference = parseReference(last);
-    return reference === undefined ? UNKNOWN : { route: { kind: 'manifest', repository, reference } };
+    return reference === undefined
+      ? { refusal: whyNoReference(last) }
+      : { route: { kind: 'manifest', repository, reference } };
   }
+  if (kind !== 'blobs' && kind !== 'referrers') return UNKNOWN;
   const digest = parseDigest(last);
-  if (digest === undefined || (kind !== 'blobs' && kind !== 'referrers')) return UNKNOWN;
+  if (digest === undefined) return { refusal: 'DIGEST_INVALID' };
   return { route: { kind: kind === 'blobs' ? 'blob' : 'referrers', repository, digest } };
+}
+
+/** True if no repository can have the name. A path with empty or dotted segments is none at all, and so unknown. */
+function isMalformed(name: string): boolean {
+  return !isRepositoryPath(name) && !name.split('/').some((segment) => ['', '.', '..'].includes(segment));
+}
+
+function whyNoReference(text: string): ErrorName {
+  if (text === '') return 'MANIFEST_UNKNOWN';
+  return text.includes(':') ? 'DIGEST_INVALID' : 'TAG_INVALID';
 }
 
 /** `<name>/tags/list`, or `<name>/<kind>/<last>`. The last segments decide, because a name may hold the same words. */

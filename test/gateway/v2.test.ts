@@ -243,6 +243,35 @@ test('pushing is refused by name, whoever tries', async () => {
   }
 });
 
+test('OPTIONS says which methods there are, to everybody and of everything', async () => {
+  for (const target of [
+    '/v2/',
+    '/v2/library/alpine/manifests/latest',
+    '/v2/acme/secret/tags/list',
+    '/v2/NONE',
+  ])
+    for (const caller of [{}, { user: 'ana' }]) {
+      const answer = await hubgate.ask(target, { ...caller, method: 'OPTIONS' });
+      assert.deepEqual(
+        [answer.status, answer.headers.allow, answer.body.length],
+        [204, 'GET, HEAD, OPTIONS', 0],
+      );
+    }
+});
+
+test('a digest is found with its colon encoded, and a malformed name or reference is called so', async () => {
+  const encoded = `/v2/library/alpine/manifests/${encodeURIComponent(alpine.digest)}`;
+  assert.equal((await hubgate.ask(encoded, { user: 'ana' })).headers['docker-content-digest'], alpine.digest);
+  for (const [target, code] of [
+    ['/v2/library/Alpine/manifests/latest', 'NAME_INVALID'],
+    ['/v2/library/alpine/manifests/1.0+build', 'TAG_INVALID'],
+    ['/v2/library/alpine/blobs/latest', 'DIGEST_INVALID'],
+  ] as const) {
+    const { status, body } = await hubgate.ask(target, { user: 'ana' });
+    assert.deepEqual([status, JSON.parse(body.toString()).errors[0].code], [400, code], target);
+  }
+});
+
 test('the catalog is not served, and what is neither API nor service is unknown', async () => {
   for (const target of ['/v2/_catalog', '/', '/index.html', '/v1/_ping', '/metrics', '/readyz']) {
     assert.equal((await hubgate.ask(target, { user: 'ana' })).status, 404, target);

@@ -4,6 +4,8 @@ const CERTIFICATE_TESTS = ['test/gateway/client-certificate.test.ts'];
 const MATRIX = ['test/gateway/matrix.test.ts'];
 const CHALLENGES = ['test/core/upstream/challenges.test.ts'];
 const ANSWERS = ['test/core/upstream/answers.test.ts'];
+const TAGS = ['test/core/pull/tags.test.ts'];
+const ROUTES = ['test/registry/route.test.ts'];
 const KIT_TESTS = ['test/commands/client-config.test.ts'];
 
 /** The defences of what a refusal says, and of who asks where a login and a certificate come together. */
@@ -218,5 +220,54 @@ export const answersMutants: readonly Mutant[] = [
     find: "if (!response.redirected && isPage(response)) return unfit(repository, 'a page is no blob');\n      return",
     replace: 'return',
     tests: ANSWERS,
+  },
+  {
+    defence: 'a page that the upstream refuses for its length is asked for in a shorter one',
+    file: 'src/core/pull/ask-tags.ts',
+    find: "if (answer.kind !== 'yes' && !isFinal(answer)) continue;",
+    replace: '',
+    tests: TAGS,
+  },
+  {
+    defence: 'the length that an upstream takes is remembered',
+    file: 'src/core/pull/ask-tags.ts',
+    find: "if (answer.kind === 'yes' && at > 0) this.#longest.set(upstream, { n }, LENGTH_REMEMBERED_FOR);",
+    replace: '',
+    tests: TAGS,
+  },
+  {
+    defence: 'a page is no longer than was asked for, and begins where it should',
+    file: 'src/core/pull/ask-tags.ts',
+    find: 'if (!isCut && !isLong) return answer;',
+    replace: 'return answer;',
+    tests: TAGS,
+  },
+  {
+    defence: 'a list of which only a part is known is not served as the whole',
+    file: 'src/core/pull/pull-document.ts',
+    find: 'if (part.tags.length === 0 && !isWhole)',
+    replace: 'if (false)',
+    tests: TAGS,
+  },
+  {
+    defence: 'a page leaves what is known behind it',
+    file: 'src/core/pull/tag-list.ts',
+    find: 'return end < begin',
+    replace: 'return end < begin || true',
+    tests: TAGS,
+  },
+  {
+    defence: 'nothing but the colon of a digest is decoded',
+    file: 'src/registry/route.ts',
+    find: '(?=[0-9a-f]{64,128}$)',
+    replace: '',
+    tests: ROUTES,
+  },
+  {
+    defence: 'a path with dotted segments is no malformed name',
+    file: 'src/registry/route.ts',
+    find: "['', '.', '..'].includes(segment)",
+    replace: "segment === ''",
+    tests: ['test/gateway/v2.test.ts'],
   },
 ];

@@ -1,14 +1,15 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Grant } from '../../registry/core-api.ts';
-import { nextPage, type Page, writePage } from '../../registry/page.ts';
+import type { Page } from '../../registry/page.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { judgeFreshness } from '../freshness/freshness.ts';
-import type { IndexStore } from '../store/index-store.ts';
+import type { DocumentEntry, IndexStore } from '../store/index-store.ts';
 import type { Refused } from '../upstream/answer.ts';
-import { askDocument, type DocumentAsking, storedAs } from './ask-document.ts';
-import { unfitTags } from './manifest-document.ts';
+import { type DocumentAsking, storedAs } from './ask-document.ts';
+import { type AskedTags, parseTags, TagsAsking } from './ask-tags.ts';
 import { readerFor } from './membership.ts';
 import { type Outcome, refusalOf } from './outcome.ts';
+import { mergePage, pageOf } from './tag-list.ts';
 
 /** A list of tags, or what refers to a manifest. Both are asked for each time; the last answer stays for when that cannot be. */
 export interface PulledDocument {
@@ -28,32 +29,41 @@ export interface DocumentPullOptions extends DocumentAsking {
 
 /** Bytes. A longer list is not kept. */
 const MAX_KEPT = 1024 * 1024;
+/** What stands in the place of a link if the stored list is not the whole one. */
+const MORE = 'more';
 
 export class DocumentPull {
   readonly #options: DocumentPullOptions;
+  readonly #asking: TagsAsking;
 
   constructor(options: DocumentPullOptions) {
     this.#options = options;
+    this.#asking = new TagsAsking(options);
   }
 
   async tags(repository: Repository, page: Page, grant: Grant): Promise<Outcome<PulledDocument>> {
-    const { index, clock } = this.#options;
-    const query = writePage(page);
-    const resource = query === '' ? 'tags/list' : `tags/list?${query}`;
-    const answer = await askDocument(this.#options, {
-      repository,
-      resource,
-      name: resource,
-      grant,
-      unfit: unfitTags,
-    });
-    const key = storedAs(resource, grant);
+    const answer = await this.#asking.ask(repository, page, grant);
+    const key = storedAs('tags/list', grant);
     if (answer.kind === 'no') await this.#takeBack(repository, key, grant);
-    if (answer.kind !== 'yes') return this.#stale(repository, key, grant, answer);
-    const { bytes, link } = answer.value;
-    if (bytes.length <= MAX_KEPT)
-      await index.putDocument(repository.name, key, { bytes, link, readAt: clock() });
-    return { kind: 'found', cache: 'fill', ...listed(bytes, link) };
+    if (answer.kind !== 'yes') return this.#stale(repository, page, grant, answer);
+    await this.#keep(repository, key, answer.value);
+    const { bytes, next } = answer.value;
+    return { kind: 'found', cache: 'fill', bytes, ...(next && { next }) };
+  }
+
+  /** Keeps what is known of the whole list, so that any page of it can be served while the upstream does not answer. */
+  async #keep(repository: Repository, key: string, page: AskedTags): Promise<void> {
+    const { index, clock } = this.#options;
+    const stored = await index.document(repository.name, key);
+    const before = stored !== undefined && this.#isUsable(stored) ? stored : undefined;
+    const known = before && { ...parseTags(before.bytes), isWhole: before.link === undefined };
+    const merged = mergePage(known, page);
+    if (merged === undefined) return;
+    const bytes = Buffer.from(JSON.stringify({ name: parseTags(page.bytes).name, tags: merged.tags }));
+    if (bytes.length > MAX_KEPT) return;
+    const isNew = page.last === undefined && merged.tags.length === page.tags.length;
+    const readAt = isNew ? clock() : (before?.readAt ?? clock());
+    await index.putDocument(repository.name, key, { bytes, link: merged.isWhole ? undefined : MORE, readAt });
   }
 
   /** Removes the stored list after the upstream refused it. The refusal can concern the whole repository. */
@@ -66,24 +76,30 @@ export class DocumentPull {
 
   async #stale(
     repository: Repository,
-    key: string,
+    page: Page,
     grant: Grant,
     answer: Refused,
   ): Promise<Outcome<PulledDocument>> {
-    const { index, memberships, clock, staleIfError } = this.#options;
+    const { index, memberships, clock } = this.#options;
+    const key = storedAs('tags/list', grant);
     const kept = answer.kind === 'no' ? undefined : await index.document(repository.name, key);
-    const rules = { freshFor: 0, staleFor: staleIfError };
     const isUsable =
       kept !== undefined &&
-      judgeFreshness(kept.readAt, clock(), rules) !== 'expired' &&
+      this.#isUsable(kept) &&
       (await memberships.visibility(repository, grant)).visible !== 'unknown';
     if (!isUsable) return refusalOf(answer, 'NAME_UNKNOWN');
+    const { name, tags } = parseTags(kept.bytes);
+    const isWhole = kept.link === undefined;
+    const part = pageOf({ tags, isWhole }, page);
+    // Beyond what is known there may be more.
+    if (part.tags.length === 0 && !isWhole) return refusalOf(answer, 'NAME_UNKNOWN');
+    const bytes = Buffer.from(JSON.stringify({ name, tags: part.tags }));
     const age = Math.round((clock() - kept.readAt) / 1000);
-    return { kind: 'found', cache: 'stale', ...listed(kept.bytes, kept.link), age };
+    return { kind: 'found', cache: 'stale', bytes, ...(part.next && { next: part.next }), age };
   }
-}
 
-function listed(bytes: Uint8Array, link: string | undefined): PulledDocument {
-  const next = nextPage(link ?? '');
-  return { bytes, ...(next && { next }) };
+  #isUsable({ readAt }: DocumentEntry): boolean {
+    const { clock, staleIfError } = this.#options;
+    return judgeFreshness(readAt, clock(), { freshFor: 0, staleFor: staleIfError }) !== 'expired';
+  }
 }

@@ -102,6 +102,8 @@ export interface BlobBody extends BlobHead {
 export interface AskDocumentOptions extends AskOptions {
   /** The statuses that mean the same as 404 here. */
   readonly absentBy?: readonly number[];
+  /** False: the caller asks in another way then. Nothing remembers or logs such a refusal. */
+  readonly isFinal?: (answer: Refused) => boolean;
 }
 
 export interface RegistryDocument {
@@ -207,13 +209,14 @@ class HttpRegistryClient implements RegistryClient {
     resource: string,
     ask: AskDocumentOptions,
   ): Promise<Answer<RegistryDocument>> {
-    const { absentBy } = ask;
+    const { absentBy, isFinal } = ask;
     const request: ResourceRequest = {
       repository,
       method: 'GET',
       resource,
       ask,
       ...(absentBy && { absentBy }),
+      ...(isFinal && { isFinal }),
     };
     return this.#upstreams.ask(request, async ({ headers, body }) => {
       const bytes = await readBody(body, MAX_DOCUMENT_SIZE);

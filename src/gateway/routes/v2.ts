@@ -64,6 +64,7 @@ export async function answerV2(
   const started = performance.now();
   const address = rooms.addressOf(request);
   const { method } = request;
+  if (method === 'OPTIONS') return answerOptions(response);
   const parsed = parseTarget(request.url ?? '', rooms.names);
   if ('refusal' in parsed) return refuse(response, { error: parsed.refusal });
   const { route } = parsed;
@@ -80,6 +81,12 @@ export async function answerV2(
     { ...asking, response, method, route, permit: rooms.permitNow(), notes: {} },
     rooms,
   );
+}
+
+/** Says which methods there are (RFC 9110 §9.3.7), and so the same of every target. */
+function answerOptions(response: ServerResponse): void {
+  respond(response, 204, { allow: 'GET, HEAD, OPTIONS' });
+  response.end();
 }
 
 async function listCatalog(response: ServerResponse, asked: CatalogRequest, rooms: V2Rooms): Promise<void> {

@@ -469,7 +469,7 @@ test('a list of tags that was read before stands in while the upstream is gone, 
   const stale = await core.ask(list);
   assert.deepEqual([stale.status, stale.headers['hubgate-cache'], stale.headers.age], [200, 'stale', '3600']);
   assert.deepEqual(stale.body, read.body);
-  assert.equal((await core.ask('library/alpine/tags/list?n=6')).status, 502);
+  assert.equal((await core.ask('library/alpine/tags/list?n=6')).status, 200);
   core.now += 8 * 24 * 3_600_000;
   assert.equal((await core.ask(list)).status, 502);
 });

@@ -1,0 +1,135 @@
+import type { Clock } from '../../platform/clock.ts';
+import { ExpiringCache } from '../../platform/expiring-cache.ts';
+import type { Grant } from '../../registry/core-api.ts';
+import { nextPage, nextQuery, type Page, writePage } from '../../registry/page.ts';
+import type { Repository } from '../../registry/repository.ts';
+import { MAX_DOCUMENT_SIZE } from '../limits.ts';
+import { type Answer, cannot, type Refused, yes } from '../upstream/answer.ts';
+import { askDocument, type DocumentAsking } from './ask-document.ts';
+import { unfitTags } from './manifest-document.ts';
+import { pageOf, type TagsPage } from './tag-list.ts';
+
+/** One page of a list as the upstream gave it. */
+export interface AskedTags extends TagsPage {
+  readonly bytes: Buffer;
+  readonly next?: Page;
+}
+
+/** Page lengths that upstreams take. ECR refuses more than 1,000, some registries more than 100. */
+const LENGTHS = [1_000, 100] as const;
+/** How registries refuse the length of a page. ECR answers 405. */
+const REFUSES_LENGTH: readonly (number | undefined)[] = [400, 405, 413, 414, 416, 422, 501];
+const LENGTH_REMEMBERED_FOR = 60 * 60_000;
+const MAX_UPSTREAMS = 1_000;
+/** The most pages of a list that can be had only as a whole. */
+const MAX_PAGES = 100;
+
+/** Asks upstreams for lists of tags, in pages as long as they allow. */
+export class TagsAsking {
+  readonly #options: DocumentAsking;
+  /** The longest page that an upstream takes, if it has refused a longer one. */
+  readonly #longest: ExpiringCache<{ readonly n: number | undefined }>;
+
+  constructor(options: DocumentAsking & { readonly clock: Clock }) {
+    this.#options = options;
+    this.#longest = new ExpiringCache(MAX_UPSTREAMS, options.clock);
+  }
+
+  /** Asks for one page. If the upstream refuses its length, a shorter one is asked for, and at last one of the upstream's own. */
+  async ask(repository: Repository, page: Page, grant: Grant): Promise<Answer<AskedTags>> {
+    const { upstream } = repository;
+    const lengths = this.#lengths(repository, page.n);
+    for (const [at, n] of lengths.entries()) {
+      const isFinal = (answer: Refused) => at === lengths.length - 1 || !isOfLength(answer);
+      const answer = await this.#askPage(repository, { ...page, n }, grant, isFinal);
+      if (answer.kind !== 'yes' && !isFinal(answer)) continue;
+      if (answer.kind === 'yes' && at > 0) this.#longest.set(upstream, { n }, LENGTH_REMEMBERED_FOR);
+      return answer.kind === 'yes' ? yes(cut(answer.value, page)) : answer;
+    }
+    throw new Error('a list was asked for in no length');
+  }
+
+  /** The lengths to ask for, one after another. */
+  #lengths({ upstream }: Repository, n: number | undefined): readonly (number | undefined)[] {
+    if (n === undefined) return [undefined];
+    const longest = this.#longest.get(upstream);
+    const allowed = longest === undefined ? LENGTHS : LENGTHS.filter((length) => length <= (longest.n ?? 0));
+    return [...new Set([...allowed.map((length) => Math.min(length, n)), undefined])];
+  }
+
+  async #askPage(
+    repository: Repository,
+    page: { readonly n: number | undefined; readonly last?: string },
+    grant: Grant,
+    isFinal: (answer: Refused) => boolean,
+  ): Promise<Answer<AskedTags>> {
+    const { n, last } = page;
+    const query = writePage({ ...(n !== undefined && { n }), ...(last !== undefined && { last }) });
+    const answer = await this.#askDocument(repository, query === '' ? '' : `?${query}`, grant, isFinal);
+    if (answer.kind !== 'yes') return answer;
+    const { bytes, link = '' } = answer.value;
+    const { name, tags } = parseTags(bytes);
+    const next = nextPage(link);
+    const rest = next === undefined ? nextQuery(link) : undefined;
+    if (rest === undefined)
+      return yes({ bytes, tags, last, isWhole: next === undefined, ...(next && { next }) });
+    return this.#askRest(repository, { name, tags }, rest, grant);
+  }
+
+  /** Reads a list to its end if its pages are named by tokens (Quay), which no client could continue with here. */
+  async #askRest(
+    repository: Repository,
+    first: { readonly name: unknown; readonly tags: readonly string[] },
+    rest: string,
+    grant: Grant,
+  ): Promise<Answer<AskedTags>> {
+    const tags = [...first.tags];
+    let left = MAX_DOCUMENT_SIZE;
+    let query: string | undefined = rest;
+    for (let pages = 1; query !== undefined; pages++) {
+      if (pages > MAX_PAGES || left < 0)
+        return cannot('unfit', `${repository.name}: its list of tags is too long`);
+      const page = await this.#askDocument(repository, query, grant, () => true);
+      if (page.kind !== 'yes') return page;
+      left -= page.value.bytes.length;
+      tags.push(...parseTags(page.value.bytes).tags);
+      query = nextQuery(page.value.link ?? '');
+    }
+    const bytes = Buffer.from(JSON.stringify({ name: first.name, tags }));
+    return yes({ bytes, tags, last: undefined, isWhole: true });
+  }
+
+  #askDocument(repository: Repository, query: string, grant: Grant, isFinal: (answer: Refused) => boolean) {
+    const resource = `tags/list${query}`;
+    const asked = { repository, resource, name: 'tags/list', grant, unfit: unfitTags, isFinal };
+    return askDocument(this.#options, asked);
+  }
+}
+
+/** A fit list of tags. */
+export function parseTags(bytes: Uint8Array): { readonly name: unknown; readonly tags: readonly string[] } {
+  const { name, tags } = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  return { name, tags: tags ?? [] };
+}
+
+/** An upstream may send more than was asked for: a list that it does not divide, or that was read to its end. */
+function cut(answer: AskedTags, page: Page): AskedTags {
+  const { tags, bytes, isWhole } = answer;
+  const isCut = page.last !== undefined && tags.includes(page.last);
+  const isLong = page.n !== undefined && tags.length > page.n;
+  if (!isCut && !isLong) return answer;
+  const part = pageOf({ tags, isWhole }, isCut ? page : { ...(page.n !== undefined && { n: page.n }) });
+  const written = Buffer.from(JSON.stringify({ name: parseTags(bytes).name, tags: part.tags }));
+  return {
+    ...answer,
+    bytes: written,
+    tags: part.tags,
+    last: page.last,
+    isWhole: part.next === undefined,
+    ...(part.next && { next: part.next }),
+  };
+}
+
+function isOfLength(answer: Refused): boolean {
+  return answer.kind === 'cannot' && REFUSES_LENGTH.includes(answer.trouble.status);
+}
