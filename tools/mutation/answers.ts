@@ -175,7 +175,7 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'a "no" to HEAD is checked by GET',
     file: 'src/core/upstream/head-habits.ts',
-    find: "answer.kind === 'no' ? habit === 'honest' || answer.reason === 'unsupported' : !isOfHead(answer)",
+    find: "answer.kind === 'no' ? habit === 'honest' || isCertain(answer) : !isOfHead(answer)",
     replace: 'true',
     tests: ANSWERS,
   },
@@ -269,5 +269,19 @@ export const answersMutants: readonly Mutant[] = [
     find: "['', '.', '..'].includes(segment)",
     replace: "segment === ''",
     tests: ['test/gateway/v2.test.ts'],
+  },
+  {
+    defence: 'a word of the policy is nobody’s name, in capitals neither',
+    file: 'src/access/subject.ts',
+    find: '!RESERVED.has(text.toLowerCase())',
+    replace: '!RESERVED.has(text)',
+    tests: ['test/access/subject.test.ts'],
+  },
+  {
+    defence: 'a name of an import has no blanks or byte order mark',
+    file: 'src/auth/identity/htpasswd.ts',
+    find: "text.replace(/^\\uFEFF/, '')",
+    replace: 'text',
+    tests: ['test/auth/htpasswd.test.ts'],
   },
 ];

@@ -2,7 +2,12 @@
 export type Answer<T> = { readonly kind: 'yes'; readonly value: T } | Refused;
 
 export type Refused =
-  | { readonly kind: 'no'; readonly reason: 'unauthorized' | 'not-found' }
+  | {
+      readonly kind: 'no';
+      readonly reason: 'unauthorized' | 'not-found';
+      /** True if no challenge came with it, so that another credential would not help. */
+      readonly isForbidden?: true;
+    }
   /** The content exists, as a manifest of a type that is not mirrored. */
   | { readonly kind: 'no'; readonly reason: 'unsupported'; readonly mediaType: string }
   | { readonly kind: 'cannot'; readonly trouble: Trouble };

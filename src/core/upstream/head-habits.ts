@@ -43,7 +43,7 @@ export class HeadHabits {
     const habit = this.#habits.get(key)?.head;
     if (habit === 'useless') return get();
     const isFinal = (answer: Refused) =>
-      answer.kind === 'no' ? habit === 'honest' || answer.reason === 'unsupported' : !isOfHead(answer);
+      answer.kind === 'no' ? habit === 'honest' || isCertain(answer) : !isOfHead(answer);
     const said = await head(isFinal);
     if (said.kind === 'yes' && said.value !== undefined && !isFickle) this.#set(key, 'honest');
     if (said.kind === 'yes' ? said.value !== undefined : isFinal(said)) return said as Answer<T>;
@@ -58,6 +58,11 @@ export class HeadHabits {
     if (head === 'useless')
       this.#log.info({ of: key }, 'the upstream answers HEAD wrongly or not at all, so it is asked by GET');
   }
+}
+
+/** True if no registry says so to HEAD alone: that a credential is missing, or that the type is another. */
+function isCertain(answer: Refused & { kind: 'no' }): boolean {
+  return answer.reason === 'unsupported' || (answer.reason === 'unauthorized' && !('isForbidden' in answer));
 }
 
 /** True if the registry has answered the HEAD, but neither yes nor no, so that a GET may have a better answer. */

@@ -123,7 +123,8 @@ async function readPassword(
   file: string,
 ): Promise<{ readonly password: string } | { readonly problem: string }> {
   try {
-    const password = (await readRegularFile(file)).toString('utf8').trimEnd();
+    // `trim` takes a byte order mark away, too, which some editors write.
+    const password = (await readRegularFile(file)).toString('utf8').trim();
     return password === '' ? { problem: 'is empty' } : { password };
   } catch (error) {
     return {

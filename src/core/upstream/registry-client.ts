@@ -248,7 +248,8 @@ class HttpRegistryClient implements RegistryClient {
 
 /** Of one namespace all repositories are served by the same program: a project of Harbor, a repository of Artifactory. */
 function namespaceOf({ upstream, path }: Repository): string {
-  return `${upstream}/${path.split('/', 1)[0]}`;
+  const [namespace = ''] = path.split('/', 1);
+  return `${upstream}/${namespace}`;
 }
 
 /** Some registries leave the digest, the length or the type out of a HEAD; then `undefined`, because only the manifest can tell. */

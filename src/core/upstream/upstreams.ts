@@ -418,7 +418,10 @@ async function refusalOf(
     discard(response);
     return answeredBy(status, `${host}: ${status}`, retryAfter);
   }
-  if (await isRefusalOfRegistry(response, method)) return no(status === 404 ? 'not-found' : 'unauthorized');
+  if (await isRefusalOfRegistry(response, method)) {
+    if (status === 403) return { kind: 'no', reason: 'unauthorized', isForbidden: true };
+    return no(status === 404 ? 'not-found' : 'unauthorized');
+  }
   const what = shownType(typeOf(response)) ?? 'no valid type';
   return answeredBy(status, `${host}: ${status} with ${what}, which is not how a registry refuses`);
 }
