@@ -265,7 +265,7 @@ function mendOfName(text: string): string {
   if (isWordForEverybody(text)) return '';
   const names = text.split(/[\s,;]+/).filter((one) => one !== '');
   if (names.length > 1 && names.every(isName)) return `; write a list: [${names.join(', ')}]`;
-  const plain = text.toLowerCase().replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, '');
+  const plain = text.replace(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, '');
   return plain !== text && isName(plain) ? `; write "${plain}"` : '';
 }
 

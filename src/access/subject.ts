@@ -30,23 +30,25 @@ export function nameOf(subject: Subject): string | undefined {
 }
 
 /**
- * The names that users and services can have. They stand in `to:`, in `${user}` and in `docker login`, so they may not
- * hold a colon, a slash, a wildcard or an upper-case letter.
+ * The names that users and services can have, as directories, registries and CI systems write them: `Ana`, `CORP\ana`,
+ * `robot$shop+ci`, `_json_key`. They stand in `to:`, in `${user}` and in `docker login`, so they may not hold a colon, a slash, a
+ * wildcard, a bracket, a quote or white space. Capitals count: `Ana` and `ana` are two users.
  */
-const NAME = /^[a-z0-9](?:[a-z0-9._@-]{0,62}[a-z0-9])?$/;
+const NAME = /^[A-Za-z0-9_](?:[A-Za-z0-9._@+$\\-]{0,62}[A-Za-z0-9_$])?$/;
 
 /** Words that mean something else where a name can stand. */
 const RESERVED: ReadonlySet<string> = new Set(['anonymous', 'authenticated', 'everything', 'oidc']);
 
 export function isName(text: string): boolean {
-  return NAME.test(text) && !RESERVED.has(text);
+  return NAME.test(text) && !RESERVED.has(text.toLowerCase());
 }
 
-const NAME_RULE = 'lower-case letters, digits and ._@- between them, at most 64';
+const NAME_RULE = 'letters, digits and _, between them also . @ + - $ and \\, at most 64';
 
 /** Returns why no subject can have this name, in whatever file it stands; undefined if one can. */
 export function whyNoName(text: string): string | undefined {
-  if (RESERVED.has(text)) return `"${text}" means something else in a policy, so no user can be called that`;
+  if (RESERVED.has(text.toLowerCase()))
+    return `"${text}" means something else in a policy, so no user can be called that`;
   return isName(text) ? undefined : `"${text}" is no user name: ${NAME_RULE}`;
 }
 

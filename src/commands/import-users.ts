@@ -11,7 +11,10 @@ import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 /** The limit in bytes. */
 const MOST = 8 * 2 ** 20;
 
-/** Takes the users of an htpasswd file, or of docker_auth's configuration, over, with their hashes as they are: all of them, or none. */
+/**
+ * Takes the users of an htpasswd file, or of docker_auth's configuration, over, with their hashes as they are. Lines with which
+ * something is wrong are named and left out.
+ */
 export async function importUsers(
   file: string,
   { home }: { readonly home: string },
@@ -19,32 +22,32 @@ export async function importUsers(
 ): Promise<ExitCode> {
   const bytes = await readNamedFile(file, MOST).catch((error: Error) => error);
   if (bytes instanceof Error)
-    return refuse([{ source: file, message: `cannot be read: ${reasonOf(bytes)}` }], terminal, 2);
+    return refuse([{ source: file, message: `cannot be read: ${reasonOf(bytes)}` }], terminal);
   const text = bytes.toString('utf8');
-  const parsed = parseStaticUsers(file, text) ?? parseHtpasswd(file, text);
-  if ('faults' in parsed) return refuse(parsed.faults, terminal, 1);
-  let faults: readonly Fault[] = [];
+  const { value, faults = [] } = parseStaticUsers(file, text) ?? parseHtpasswd(file, text);
+  let conflicts: readonly Fault[] = [];
   let added: UserEdits = new Map();
   try {
     await editUsers(pathsIn(home).users, (users) => {
-      faults = parsed.value.flatMap((user) => conflictOf(user, users, file));
-      if (faults.length > 0) return 'some are there already';
-      const missing = parsed.value.filter(({ name }) => !users.has(name));
+      conflicts = value.flatMap((user) => conflictOf(user, users, file));
+      const missing = value.filter(({ name }) => !users.has(name));
       added = new Map(missing.map(({ name, hash }) => [name, { passwordHash: hash }]));
       return added;
     });
   } catch (error) {
     if (!(error instanceof FaultsError)) throw error;
-    return refuse(error.faults, terminal, 2);
+    return refuse(error.faults, terminal);
   }
-  if (faults.length > 0) return refuse(faults, terminal, 1);
-  const before = parsed.value.length - added.size;
-  const more = before > 0 ? `, ${before} there already` : '';
-  printLine(
-    terminal.stdout,
-    `users imported: ${added.size}${more}; each is hashed anew at its next right login`,
-  );
-  return 0;
+  const wrong = [...faults, ...conflicts].toSorted((one, other) => (one.line ?? 0) - (other.line ?? 0));
+  printFaults(wrong, terminal);
+  const before = value.length - conflicts.length - added.size;
+  const counts = [
+    `users imported: ${added.size}`,
+    ...(before > 0 ? [`${before} there already`] : []),
+    ...(wrong.length > 0 ? [`left out: ${wrong.length}`] : []),
+  ];
+  printLine(terminal.stdout, `${counts.join(', ')}; each is hashed anew at its next right login`);
+  return wrong.length > 0 ? 1 : 0;
 }
 
 function conflictOf({ name, hash, line }: HtpasswdUser, users: Users, source: string): Fault[] {
@@ -59,8 +62,8 @@ function conflictOf({ name, hash, line }: HtpasswdUser, users: Users, source: st
   ];
 }
 
-function refuse(faults: readonly Fault[], terminal: Terminal, code: ExitCode): ExitCode {
+function refuse(faults: readonly Fault[], terminal: Terminal): ExitCode {
   printFaults(faults, terminal);
   printLine(terminal.stderr, 'hubgate: nothing is imported');
-  return code;
+  return 2;
 }

@@ -225,9 +225,9 @@ function faulty(faults: readonly Fault[], terminal: Terminal, home: string): Exi
 
 type Given = string | { readonly wrong: string };
 
-/** One line end at the end is the shell's and not the password's. */
+/** One line end at the end is the shell's and not the password's, and so is a byte order mark, which PowerShell writes. */
 async function readPassword({ stdin }: Terminal): Promise<Given> {
-  const password = (await text(stdin)).replace(/\r?\n$/, '');
+  const password = (await text(stdin)).replace(/^\uFEFF|\r?\n$/g, '');
   if (password === '') return { wrong: 'the password on standard input is empty' };
   return newPassword(password);
 }

@@ -129,7 +129,7 @@ test('a file without its last line is taken for half-written, at every length', 
 test('what is wrong is said all at once, where it stands', () => {
   const text = `version: 2
 groups:
-  a: [ana, group:b, Ana]
+  a: [ana, group:b, a/b]
 allow:
   - { id: x, pull: $nothing, to: group:none }
   - { id: y, pull: "acme/*", to: anonymous, from: 10.0.0.0/33 }
@@ -144,7 +144,7 @@ dney: []
   assert.deepEqual(faultsOf(text), [
     'access.yaml:1:10: version: found 2, expected 1, the version of this format',
     'access.yaml:3:12: "group:b" is a group, and a group cannot hold a group; list both in the rule\'s "to"',
-    'access.yaml:3:21: "Ana" is no user name: lower-case letters, digits and ._@- between them, at most 64; write "ana"',
+    'access.yaml:3:21: "a/b" is no user name: letters, digits and _, between them also . @ + - $ and \\, at most 64',
     'access.yaml:5:20: there is no set "nothing"; there is none',
     'access.yaml:5:34: there is no group "none"; there are a',
     'access.yaml:6:51: from of rule "y": found "10.0.0.0/33", expected a network such as 10.0.0.0/8: the number of bits behind the slash is at most 32',

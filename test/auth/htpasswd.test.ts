@@ -15,6 +15,14 @@ test('bcrypt lines are users, and comments and empty lines are none', () => {
   });
 });
 
+test('blanks around a line and a byte order mark are no part of it, and names are as directories write them', () => {
+  const names = ['Ana', 'CORP\\ana', 'ci+bot@corp.example', 'robot$proj+ci', '_json_key', 'HOST$'];
+  const text = `\uFEFF${names.map((name) => `  ${name}:${HASH} \t\r`).join('\n')}`;
+  const { value, faults } = parseHtpasswd('htpasswd', text);
+  assert.deepEqual([value.map(({ name }) => name), faults], [names, undefined]);
+  assert.ok(value.every(({ hash }) => hash === HASH));
+});
+
 test('what is no bcrypt, of too high a cost, not whole, twice there or no name is said by its line, without hashes', () => {
   const lines = [
     'md:$apr1$abc$SECRETHASH',
@@ -25,7 +33,7 @@ test('what is no bcrypt, of too high a cost, not whole, twice there or no name i
     `cut:${HASH.slice(0, 40)}`,
     `long:${HASH}:SECRETHASH`,
     'SECRETHASH',
-    `Ana:${HASH}`,
+    `a b:${HASH}`,
     `jin:${HASH}`,
     `jin:${HASH}`,
   ];
@@ -40,7 +48,7 @@ test('what is no bcrypt, of too high a cost, not whole, twice there or no name i
     /^htpasswd:6: the password of cut is bcrypt, but the hash is not whole$/,
     /^htpasswd:7: the password of long is bcrypt, but the hash is not whole$/,
     /^htpasswd:8: expected a name, a colon and a hash$/,
-    /^htpasswd:9: "Ana" is no user name/,
+    /^htpasswd:9: "a b" is no user name/,
     /^htpasswd:11: jin is in line 10 already$/,
   ];
   assert.equal(faults.length, expected.length);

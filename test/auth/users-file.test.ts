@@ -127,7 +127,7 @@ test('a user without a hash, with something else for one, or of an odd name is a
 users:
   ana: {}
   bo: { password: hunter2 }
-  Jin: { password: "${HASH}" }
+  "a b": { password: "${HASH}" }
   authenticated: { password: "${HASH}" }
   zoe: { password: "${HASH}", admin: true }
   eve: { password: ${HASH} }
@@ -135,7 +135,7 @@ users:
   assert.deepEqual(faults(text), [
     'users.yaml:3:3: ana has no password, and is no service',
     'users.yaml:4:19: users.bo.password: found something else, expected an argon2id or bcrypt hash, as `hubgate user` writes it',
-    'users.yaml:5:3: "Jin" is no user name: lower-case letters, digits and ._@- between them, at most 64',
+    'users.yaml:5:3: "a b" is no user name: letters, digits and _, between them also . @ + - $ and \\, at most 64',
     'users.yaml:6:3: "authenticated" means something else in a policy, so no user can be called that',
     `users.yaml:7:${24 + HASH.length}: unknown key "users.zoe.admin"; known here: password, service, disabled, id`,
     'users.yaml:8:20: users.eve.password: found something else, expected an argon2id or bcrypt hash, as `hubgate user` writes it',

@@ -69,7 +69,7 @@ test('a name that is a word of the policy here, or a condition that no rule has,
   const entry = (match: string, actions = '[pull]') => `  - { match: ${match}, actions: ${actions} }\n`;
   const left = [
     ...['authenticated', 'anonymous', 'everything', 'oidc'].map((name) => `{ account: ${name} }`),
-    ...['group:ops', 'cert:node-7', 'oidc:github:acme/pay', 'user:ana', 'Ana'].map(
+    ...['group:ops', 'cert:node-7', 'oidc:github:acme/pay', 'user:ana', 'a b'].map(
       (name) => `{ account: "${name}" }`,
     ),
     '{ account: ana, service: other }',

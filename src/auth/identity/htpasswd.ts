@@ -1,5 +1,5 @@
 import { whyNoName } from '../../access/subject.ts';
-import type { Fault, Parsed } from '../../platform/fault.ts';
+import type { Fault } from '../../platform/fault.ts';
 import { costOfBcrypt, isBcryptHash, MOST_BCRYPT_COST } from './bcrypt.ts';
 
 export interface HtpasswdUser {
@@ -10,14 +10,27 @@ export interface HtpasswdUser {
 
 const INSTEAD = 'give a new password with `htpasswd -B`, or with `hubgate user add`';
 
-/** The users of an htpasswd file whose passwords are bcrypt; everything else in it is a fault. No fault shows a hash. */
-export function parseHtpasswd(source: string, text: string): Parsed<readonly HtpasswdUser[]> {
+/** The users that can be taken over, and what is wrong with the others. */
+export interface ImportedUsers {
+  readonly value: readonly HtpasswdUser[];
+  /** Absent if nothing is wrong. */
+  readonly faults?: readonly Fault[];
+}
+
+/**
+ * The users of an htpasswd file whose passwords are bcrypt; everything else in it is a fault. No fault shows a hash. Blanks around
+ * a line and a byte order mark are no part of a name or a hash.
+ */
+export function parseHtpasswd(source: string, text: string): ImportedUsers {
   const users = new Map<string, HtpasswdUser>();
   const faults: Fault[] = [];
-  for (const [index, written] of text.split('\n').entries()) {
+  for (const [index, written] of text
+    .replace(/^\uFEFF/, '')
+    .split('\n')
+    .entries()) {
     const line = index + 1;
-    const entry = written.replace(/\r$/, '');
-    if (entry.trim() === '' || entry.startsWith('#')) continue;
+    const entry = written.trim();
+    if (entry === '' || entry.startsWith('#')) continue;
     const read = parseEntry(entry, line);
     const earlier = typeof read === 'string' ? undefined : users.get(read.name);
     if (typeof read === 'string') faults.push({ source, line, message: read });
@@ -25,7 +38,7 @@ export function parseHtpasswd(source: string, text: string): Parsed<readonly Htp
       faults.push({ source, line, message: `${read.name} is in line ${earlier.line} already` });
     else users.set(read.name, read);
   }
-  return faults.length > 0 ? { faults } : { value: [...users.values()] };
+  return { value: [...users.values()], ...(faults.length > 0 && { faults }) };
 }
 
 /** What is wrong with it, as text. */

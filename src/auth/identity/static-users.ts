@@ -1,6 +1,6 @@
-import type { Fault, Parsed } from '../../platform/fault.ts';
+import type { Fault } from '../../platform/fault.ts';
 import { readYaml } from '../../platform/yaml-document.ts';
-import { type HtpasswdUser, readHashedUser } from './htpasswd.ts';
+import { type HtpasswdUser, type ImportedUsers, readHashedUser } from './htpasswd.ts';
 
 /** The `users` of a docker_auth configuration. */
 export interface StaticUsers {
@@ -25,7 +25,7 @@ export function readStaticUsers(users: Readonly<Record<string, unknown>>): Stati
 }
 
 /** The users of a docker_auth configuration as those of an htpasswd file are read; undefined: it is no such configuration. */
-export function parseStaticUsers(source: string, text: string): Parsed<readonly HtpasswdUser[]> | undefined {
+export function parseStaticUsers(source: string, text: string): ImportedUsers | undefined {
   const read = readYaml(source, text);
   if ('faults' in read) return undefined;
   const users = (read.yaml.data as { readonly users?: unknown } | null)?.users;
@@ -33,6 +33,6 @@ export function parseStaticUsers(source: string, text: string): Parsed<readonly 
   const { importable, others } = readStaticUsers(users as Record<string, unknown>);
   const at = (name: string) => read.yaml.faultAt(['users', name], '', 'key');
   const faults = others.map(({ name, why }): Fault => ({ ...at(name), message: why }));
-  if (faults.length > 0) return { faults };
-  return { value: importable.map((user) => ({ ...user, line: at(user.name).line ?? 1 })) };
+  const value = importable.map((user) => ({ ...user, line: at(user.name).line ?? 1 }));
+  return { value, ...(faults.length > 0 && { faults }) };
 }

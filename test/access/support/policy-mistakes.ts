@@ -268,19 +268,19 @@ export const POLICY_MISTAKES: readonly PolicyMistake[] = [
     fix: [', group:payments', ''],
   },
   {
-    mistake: 'an upper-case user',
-    edit: ['[ana, jin]', '[Ana, jin]'],
+    mistake: 'a user in a path',
+    edit: ['[ana, jin]', '[acme/ana, jin]'],
     at: '3:14',
     message:
-      '"Ana" is no user name: lower-case letters, digits and ._@- between them, at most 64; write "ana"',
-    fix: ['Ana', 'ana'],
+      '"acme/ana" is no user name: letters, digits and _, between them also . @ + - $ and \\, at most 64',
+    fix: ['acme/ana', 'ana'],
   },
   {
     mistake: 'users in one text',
     edit: ['[ana, jin]', 'ana, jin'],
     at: '3:13',
     message:
-      '"ana, jin" is no user name: lower-case letters, digits and ._@- between them, at most 64; write a list: [ana, jin]',
+      '"ana, jin" is no user name: letters, digits and _, between them also . @ + - $ and \\, at most 64; write a list: [ana, jin]',
     fix: ['ana, jin', '[ana, jin]'],
   },
   {
