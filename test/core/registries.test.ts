@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -12,7 +13,13 @@ import { loadConfig } from '../../src/config/load-config.ts';
 import { formatFault } from '../../src/platform/fault.ts';
 import { HelperProgram } from '../support/helper-program.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
-import { redirect, standInRegistry, standInStore, standInTokens } from '../support/registry-handlers.ts';
+import {
+  redirect,
+  sendJson,
+  standInRegistry,
+  standInStore,
+  standInTokens,
+} from '../support/registry-handlers.ts';
 import { TestCore } from '../support/test-core.ts';
 import { basic } from '../support/test-hubgate.ts';
 import { type LoggedLine, testLog } from '../support/test-log.ts';
@@ -423,10 +430,114 @@ const CASES: readonly RegistryCase[] = [
     }),
     refused: /^vanity\.example: the host that it redirects to, target\.example, answers 401$/,
   },
+  {
+    kind: 'Quay, whose challenge names no service',
+    source: 'https://github.com/quay/quay/issues/1603',
+    upstream: 'quay.example',
+    settings: '',
+    repository: 'acme/tool',
+    hosts: (image) => ({
+      'https://quay.example': either('/v2/auth', {
+        below: standInTokens(TOKEN, { scope: 'repository:acme/tool:pull' }),
+        otherwise: standInRegistry({
+          image,
+          at: '/v2/acme/tool',
+          authorization: BEARER,
+          challenge: 'Bearer realm="https://quay.example/v2/auth"',
+        }),
+      }),
+    }),
+  },
+  {
+    kind: 'GHCR, whose challenge names a scope that stands for none',
+    source: 'https://github.com/cloudflare/serverless-registry/issues/148',
+    upstream: 'ghcr.example',
+    settings: '',
+    repository: 'acme/tool',
+    hosts: (image) => ({
+      'https://ghcr.example': either('/token', {
+        below: standInTokens(TOKEN, { scope: 'repository:acme/tool:pull' }),
+        otherwise: standInRegistry({
+          image,
+          at: '/v2/acme/tool',
+          authorization: BEARER,
+          challenge:
+            'Bearer realm="https://ghcr.example/token",service="ghcr.io",scope="repository:user/image:pull"',
+        }),
+      }),
+    }),
+  },
+  {
+    kind: 'registry.k8s.io, which redirects manifests and blobs to other hosts',
+    source: 'https://github.com/kubernetes/registry.k8s.io/blob/main/cmd/archeio/docs/request-handling.md',
+    upstream: 'k8s.example',
+    settings: '',
+    repository: 'pause',
+    hosts: (image) => ({
+      'https://k8s.example': (request, response) =>
+        redirect(
+          response,
+          307,
+          `https://pkg.example/v2/k8s-artifacts-prod/images${request.url?.slice('/v2'.length)}`,
+        ),
+      'https://pkg.example': standInRegistry({ image, at: '/v2/k8s-artifacts-prod/images/pause' }),
+    }),
+  },
+  {
+    kind: 'A registry that refuses HEAD of manifests with 405',
+    source: 'https://github.com/distribution/distribution/issues/1485',
+    upstream: 'registry.example',
+    settings: '',
+    repository: 'acme/tool',
+    hosts: (image) => ({
+      'https://registry.example': exceptHead(
+        /\/manifests\//,
+        standInRegistry({ image, at: '/v2/acme/tool' }),
+        (response) => response.writeHead(405).end(),
+      ),
+    }),
+  },
+  {
+    kind: 'Artifactory, which labels the HEAD of a manifest `application/json`',
+    source: 'https://github.com/moby/moby/issues/19400',
+    upstream: 'registry.example',
+    settings: '',
+    repository: 'acme/tool',
+    hosts: (image) => ({
+      'https://registry.example': exceptHead(
+        /\/manifests\//,
+        standInRegistry({ image, at: '/v2/acme/tool' }),
+        (response) =>
+          response
+            .writeHead(200, { 'content-type': 'application/json', 'content-length': image.bytes.length })
+            .end(),
+      ),
+    }),
+  },
+  {
+    kind: 'Harbor, a proxy cache that answers 404 to HEAD of a layer that it has not cached',
+    source: 'https://github.com/goharbor/harbor/issues/22609',
+    upstream: 'registry.example',
+    settings: '',
+    repository: 'acme/tool',
+    hosts: (image) => ({
+      'https://registry.example': exceptHead(
+        /\/blobs\//,
+        standInRegistry({ image, at: '/v2/acme/tool' }),
+        (response) => sendJson(response, 404, { errors: [{ code: 'NOT_FOUND' }] }),
+      ),
+    }),
+  },
 ];
 
 function either(prefix: string, { below, otherwise }: { below: Handler; otherwise: Handler }): Handler {
   return (request, response) => (request.url?.startsWith(prefix) ? below : otherwise)(request, response);
+}
+
+/** Answers HEAD in another way where the path matches. */
+function exceptHead(path: RegExp, otherwise: Handler, head: (response: ServerResponse) => void): Handler {
+  return (request, response) =>
+    request.method === 'HEAD' && path.test(request.url ?? '') ? head(response) : otherwise(request, response);
 }
 
 function gitlabAt(origin: string, image: TestImage): Handler {
@@ -506,11 +617,14 @@ async function pull(one: RegistryCase, home: string): Promise<void> {
   const blobs = [image.config, ...image.layers];
   if (refused === undefined) {
     assert.deepEqual(manifest.body, image.bytes, JSON.stringify(log));
-    for (const digest of blobs)
+    for (const digest of blobs) {
+      const head = await core.ask(`${repository}/blobs/${digest}`, { ...asked, method: 'HEAD' });
+      assert.equal(head.status, 200, JSON.stringify(log));
       assert.deepEqual(
         await core.blob(`${repository}/blobs/${digest}`, 'private', upstream),
         image.blobs.get(digest),
       );
+    }
   } else {
     const blob = await core.ask(`${repository}/blobs/${blobs[0]}`, asked);
     assert.ok(manifest.status === 502 || blob.status === 502, `${manifest.status} ${blob.status}`);
