@@ -19,6 +19,10 @@ const HELP: Readonly<Record<string, Help>> = {
   prepare: { page: 'operations.md', examples: ['prepare --home /var/lib/hubgate', 'prepare --role gateway'] },
   check: { page: 'configuration.md', examples: ['check', 'check --json'] },
   upstream: { page: 'cache.md', examples: ['upstream', 'upstream --json'] },
+  'upstream check': {
+    page: 'upstreams.md',
+    examples: ['upstream check docker.io', 'upstream check ghcr.io acme/app:1.4 --json'],
+  },
   warm: {
     page: 'cache.md',
     examples: ['warm alpine:3.22 ghcr.io/acme/app:1.4', 'warm --platform linux/amd64,linux/arm64 images.txt'],

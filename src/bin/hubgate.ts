@@ -85,12 +85,26 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     ['json'],
     async (options) => (await import('../commands/check.ts')).check(options, process.env, process),
   );
-  verb<Printed>(
+  const upstream = verb<Printed>(
     hubgate,
     'upstream',
     'whether the upstreams answer, take the credential, and how much quota is left',
     ['json'],
     async (options) => (await import('../commands/upstream.ts')).showUpstreams(options, process),
+  );
+  verb<Printed>(
+    upstream,
+    'check <host> [image]',
+    'go the whole way to one upstream and say what happens at each step; an image costs a pull there',
+    ['json'],
+    async (options, host = '', image) =>
+      (await import('../commands/check-upstream.ts')).checkUpstream(
+        host,
+        image,
+        options,
+        process.env,
+        process,
+      ),
   );
   verb<Printed & { platform?: string[] }>(
     hubgate,

@@ -16,6 +16,8 @@ interface CoreQuestion<Schema extends z.ZodType> {
   readonly path: string;
   readonly body?: object;
   readonly schema: Schema;
+  /** Milliseconds, where the usual ones are too few. */
+  readonly deadline?: number;
 }
 
 /** Longer than the core takes for a question to an upstream that hangs. */
@@ -40,14 +42,14 @@ export async function askCore<Schema extends z.ZodType>(
 /** Asks the role that listens on `socket`, if one does. */
 export async function askRole<Schema extends z.ZodType>(
   socket: string,
-  { method, path, body, schema }: CoreQuestion<Schema>,
+  { method, path, body, schema, deadline = DEADLINE }: CoreQuestion<Schema>,
 ): Promise<Answered<Schema>> {
   // Whoever asks over it waits for one that is just being started; a command has no reason to.
   if (!isThere(socket)) return 'silent';
   await using client = openSocketClient(socket);
   try {
     const sent = body === undefined ? {} : { body: JSON.stringify(body) };
-    const answer = await askPeer(client, socket, { method, path, ...sent, deadline: DEADLINE });
+    const answer = await askPeer(client, socket, { method, path, ...sent, deadline });
     return answer.statusCode === 404 ? 'none' : { answer: parseAnswer(socket, answer, schema) };
   } catch (error) {
     if (!(error instanceof PeerUnreachable)) throw error;

@@ -29,7 +29,14 @@ export async function runRole(
       const upstreams = await upstreamOptions(config);
       const way = describeEgress(config.egress);
       if (way !== '') log.info({ proxy: way }, 'upstreams are reached by a proxy');
-      return startCore({ socket: paths.coreSocket, ...config.cache, upstreams, ...egress, log });
+      return startCore({
+        socket: paths.coreSocket,
+        ...config.cache,
+        upstreams,
+        ...egress,
+        lookAtUpstreams: true,
+        log,
+      });
     }
     case 'auth': {
       const { startAuth } = await import('../auth/auth.ts');

@@ -30,6 +30,7 @@ import { openStore } from './store/store.ts';
 import { createRegistryClient } from './upstream/registry-client.ts';
 import { createTransport } from './upstream/transport.ts';
 import type { UpstreamOptions } from './upstream/upstream.ts';
+import { lookAtUpstream } from './upstream-steps.ts';
 
 export interface CoreOptions {
   /** Where the core's unix socket is to be. */
@@ -50,6 +51,8 @@ export interface CoreOptions {
    */
   readonly keepDeleted?: number;
   readonly log: Logger;
+  /** True if the log is to say at once which upstreams cannot be reached. The core starts all the same. */
+  readonly lookAtUpstreams?: boolean;
   readonly clock?: Clock;
   readonly limits?: CoreLimits;
 }
@@ -143,6 +146,8 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       names,
       onStale,
       clock,
+      egress: options.egress,
+      limits,
       staleIfError,
     }),
     metrics: meters,
@@ -154,6 +159,12 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   stack.use(transport);
   stack.defer(() => blobs.abandon());
   stack.defer(() => stopping.abort());
+  if (options.lookAtUpstreams === true) {
+    const { egress } = options;
+    const signal = stopping.signal;
+    for (const upstream of upstreams)
+      void lookAtUpstream({ upstream, egress, transport, client, limits, signal }, log);
+  }
   const running = stack.move();
   return {
     reload: () => client.reload(),

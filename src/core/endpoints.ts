@@ -23,8 +23,10 @@ import {
   type Purged,
   parseGrant,
   SERVED,
+  UPSTREAM_STEPS_QUESTION,
   type UpstreamChecks,
   type UpstreamCost,
+  type UpstreamStep,
 } from '../registry/core-api.ts';
 import { ERRORS, errorBody } from '../registry/error.ts';
 import { writePage } from '../registry/page.ts';
@@ -67,6 +69,8 @@ export interface Operations {
   /** Undefined where the names are none. */
   purge(repository: string, reference: string | null): Promise<Purged | undefined>;
   check(): Promise<UpstreamChecks>;
+  /** The way to one upstream; undefined if there is no such upstream or no such image. */
+  steps(host: string, image: string | null): Promise<readonly UpstreamStep[] | undefined>;
 }
 
 const MAX_BODY = 4 * 1024;
@@ -259,6 +263,14 @@ async function answerOperator(context: Context, { operations, metrics }: CoreRoo
       const purged = await operations.purge(repository, reference);
       if (purged === undefined) context.status = 404;
       else context.body = purged;
+      return;
+    }
+    case 'POST /upstreams/steps': {
+      const body = await readBody(context.req, MAX_BODY);
+      const { host, image } = UPSTREAM_STEPS_QUESTION.parse(JSON.parse(body?.toString('utf8') ?? ''));
+      const steps = await operations.steps(host, image);
+      if (steps === undefined) context.status = 404;
+      else context.body = steps;
       return;
     }
     case 'POST /upstreams/check':

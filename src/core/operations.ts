@@ -1,16 +1,18 @@
 import type { Clock } from '../platform/clock.ts';
+import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
 import type { CacheState } from '../registry/core-api.ts';
 import { parseReference } from '../registry/reference.ts';
 import { resolveRepository, type UpstreamNames } from '../registry/repository.ts';
 import type { Operations } from './endpoints.ts';
 import type { CacheLimit } from './eviction/cache-limit.ts';
-import { VISIBILITY_FRESH_FOR } from './limits.ts';
+import { type CoreLimits, VISIBILITY_FRESH_FOR } from './limits.ts';
 import type { CacheWrites } from './pull/cache-writes.ts';
 import { purge } from './store/purge.ts';
 import type { Store } from './store/store.ts';
 import type { RegistryClient } from './upstream/registry-client.ts';
 import type { Transport } from './upstream/transport.ts';
 import type { UpstreamOptions } from './upstream/upstream.ts';
+import { allSteps, wantedManifest } from './upstream-steps.ts';
 
 export interface OperationsOptions {
   readonly store: Store;
@@ -21,6 +23,8 @@ export interface OperationsOptions {
   readonly upstreams: readonly UpstreamOptions[];
   readonly names: UpstreamNames;
   readonly clock: Clock;
+  readonly egress: EgressOptions | undefined;
+  readonly limits: CoreLimits;
   /** Milliseconds. */
   readonly staleIfError: number;
   /** Told of each answer that is stale. Seconds. */
@@ -81,6 +85,12 @@ export function createOperations(options: OperationsOptions): Operations {
       const parsed = reference === null ? undefined : parseReference(reference);
       if (repository === undefined || (reference !== null && parsed === undefined)) return undefined;
       return purge(store, repository.name, parsed);
+    },
+    async steps(host, image) {
+      const upstream = upstreams.find((one) => one.host === host);
+      const wanted = image === null ? undefined : wantedManifest(image, host, names);
+      if (upstream === undefined || (image !== null && wanted === undefined)) return undefined;
+      return allSteps({ ...options, upstream }, wanted);
     },
     check() {
       return Promise.all(

@@ -202,3 +202,31 @@ export const UPSTREAM_CHECKS = z.array(
   }),
 );
 export type UpstreamChecks = Readonly<z.output<typeof UPSTREAM_CHECKS>>;
+
+/** `POST /upstreams/steps`: the way to one upstream, step by step. The body is an `UPSTREAM_STEPS_QUESTION`. */
+export const UPSTREAM_STEPS = z.array(
+  z.object({
+    step: z.enum([
+      ...([
+        'proxy',
+        'DNS',
+        'address',
+        'TLS',
+        '/v2/',
+        'challenge',
+        'token',
+        'HEAD',
+        'GET',
+        'redirect',
+      ] as const),
+      'first bytes',
+    ]),
+    result: z.enum(['ok', 'failed', 'skipped']),
+    detail: z.string(),
+    /** The setting that mends it; null if nothing has failed. */
+    mend: z.string().nullable(),
+  }),
+);
+export type UpstreamStep = Readonly<z.output<typeof UPSTREAM_STEPS>[number]>;
+/** `image`: a whole name with a tag or a digest; null: up to the token. */
+export const UPSTREAM_STEPS_QUESTION = z.object({ host: z.string(), image: z.string().nullable() });

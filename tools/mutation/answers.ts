@@ -6,6 +6,7 @@ const CHALLENGES = ['test/core/upstream/challenges.test.ts'];
 const ANSWERS = ['test/core/upstream/answers.test.ts'];
 const TAGS = ['test/core/pull/tags.test.ts'];
 const ROUTES = ['test/registry/route.test.ts'];
+const CHECK = ['test/commands/check-upstream.test.ts'];
 const KIT_TESTS = ['test/commands/client-config.test.ts'];
 
 /** The defences of what a refusal says, and of who asks where a login and a certificate come together. */
@@ -147,7 +148,7 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'the first Bearer challenge that can be met is met',
     file: 'src/core/upstream/authorization.ts',
-    find: "bearers.find(({ kind }) => kind === 'yes') ?? bearers[0]",
+    find: "bearers.find(isOwn) ?? bearers.find(({ kind }) => kind === 'yes') ?? bearers[0]",
     replace: 'bearers[0]',
     tests: CHALLENGES,
   },
@@ -283,5 +284,34 @@ export const answersMutants: readonly Mutant[] = [
     find: "text.replace(/^\\uFEFF/, '')",
     replace: 'text',
     tests: ['test/auth/htpasswd.test.ts'],
+  },
+  {
+    defence: 'a check of an upstream ends at the step that fails',
+    file: 'src/core/upstream-steps.ts',
+    find: 'mend: mendOf(step, upstream.host, detail) });\n      break;',
+    replace: 'mend: mendOf(step, upstream.host, detail) });',
+    tests: CHECK,
+  },
+  {
+    defence: 'a check without an image costs no pull',
+    file: 'src/core/upstream-steps.ts',
+    find: 'const taken = await takeSteps(options, steps);',
+    replace:
+      'const taken = await takeSteps(options, [...steps, ...stepsOfImage(options, wantedManifest("acme/app:1", options.upstream.host, { upstreams: new Set([options.upstream.host]), self: new Set() }) as WantedManifest)]);',
+    tests: CHECK,
+  },
+  {
+    defence: 'the running core goes the way to an upstream',
+    file: 'src/commands/check-upstream.ts',
+    find: "asked === 'silent' ? await goFromHere(host, image, config) : asked.answer",
+    replace: 'await goFromHere(host, image, config)',
+    tests: CHECK,
+  },
+  {
+    defence: 'a start says that an upstream cannot be reached',
+    file: 'src/core/core.ts',
+    find: 'options.lookAtUpstreams === true',
+    replace: 'false',
+    tests: CHECK,
   },
 ];

@@ -97,6 +97,8 @@ export interface AskPartOptions extends AskOptions {
 export interface BlobBody extends BlobHead {
   readonly from: number;
   readonly body: UpstreamResponse['body'];
+  /** The host that sends it. */
+  readonly host?: string;
 }
 
 export interface AskDocumentOptions extends AskOptions {
@@ -305,7 +307,7 @@ function readBlobBody(
     return unfit(repository, 'another part of a blob than was asked for');
   if (size !== undefined && part.total !== undefined && part.total !== size)
     return unfit(repository, 'a blob has another size than it had before');
-  return yes({ from: part.begins, size: part.total, body: response.body });
+  return yes({ from: part.begins, size: part.total, body: response.body, host: response.host });
 }
 
 /** @throws if the body breaks off or takes longer than the deadline. */

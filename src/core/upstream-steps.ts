@@ -1,0 +1,352 @@
+/**
+ * The way to one registry, step by step, as the core goes it: for operators, who learn at which step it ends and which setting
+ * mends that. It shows no credential, and no more of an address than its host.
+ */
+import { lookup } from 'node:dns/promises';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { Deadline, unlessAborted } from '../platform/deadline.ts';
+import { type EgressOptions, proxyFor } from '../platform/egress/proxy-rules.ts';
+import type { Logger } from '../platform/log.ts';
+import { trusting } from '../platform/trusted-authorities.ts';
+import { readChallenges } from '../registry/challenge.ts';
+import type { UpstreamStep } from '../registry/core-api.ts';
+import type { Digest } from '../registry/digest.ts';
+import { parseImage } from '../registry/image.ts';
+import { type Reference, type Tag, writeReference } from '../registry/reference.ts';
+import type { Repository, UpstreamNames } from '../registry/repository.ts';
+import type { CoreLimits } from './limits.ts';
+import { childrenOf, unfitManifest } from './pull/manifest-document.ts';
+import type { Answer } from './upstream/answer.ts';
+import { apiRoot } from './upstream/api-url.ts';
+import type { Manifest, RegistryClient } from './upstream/registry-client.ts';
+import { discard, type Transport } from './upstream/transport.ts';
+import type { UpstreamOptions } from './upstream/upstream.ts';
+
+export interface StepsOptions {
+  readonly upstream: UpstreamOptions;
+  readonly egress: EgressOptions | undefined;
+  readonly transport: Transport;
+  readonly client: RegistryClient;
+  readonly limits: Pick<CoreLimits, 'connect' | 'headers'>;
+  /** Ends the waiting for the network. */
+  readonly signal?: AbortSignal;
+}
+
+export interface WantedManifest {
+  readonly repository: Repository;
+  readonly reference: Reference;
+}
+
+/** What people write behind the host, or the whole name; undefined if it is no image there. */
+export function wantedManifest(
+  image: string,
+  host: string,
+  names: UpstreamNames,
+): WantedManifest | undefined {
+  const prefix = `${host}/`;
+  const whole = image.startsWith(prefix) ? image : `${prefix}${image}`;
+  const { repository, digest, tag = LATEST } = parseImage(whole, names) ?? {};
+  if (repository?.upstream !== host) return undefined;
+  return { repository, reference: digest === undefined ? { kind: 'tag', tag } : { kind: 'digest', digest } };
+}
+
+/** What `docker pull` takes where no tag is written. */
+const LATEST = 'latest' as Tag;
+
+type StepName = UpstreamStep['step'];
+
+/** What a step found, or null if there was nothing to do; a thrown error is why it failed. */
+type Step = readonly [name: StepName, take: () => Promise<string | null>];
+
+const MORE_STEPS: readonly StepName[] = ['HEAD', 'GET', 'redirect', 'first bytes'];
+
+/** The steps up to the answer of the registry. They cost one request, and no pull. */
+function networkSteps(options: StepsOptions): Promise<readonly UpstreamStep[]> {
+  return takeSteps(options, stepsToRegistry(options, {}));
+}
+
+/**
+ * All steps. Without an image the last one is the token, because each GET of a manifest is a pull. The first step that fails is
+ * the last one.
+ */
+export async function allSteps(
+  options: StepsOptions,
+  image: WantedManifest | undefined,
+): Promise<readonly UpstreamStep[]> {
+  const found: Found = {};
+  const steps: Step[] = [...stepsToRegistry(options, found), ...stepsOfAccount(options, found)];
+  if (image !== undefined) return takeSteps(options, [...steps, ...stepsOfImage(options, image)]);
+  const skipped = MORE_STEPS.map((step) => skip(step, 'name an image to go on; that costs a pull'));
+  const taken = await takeSteps(options, steps);
+  return taken.some(({ result }) => result === 'failed') ? taken : [...taken, ...skipped];
+}
+
+/** Says in the log if an upstream cannot be reached. */
+export async function lookAtUpstream(options: StepsOptions, log: Logger): Promise<void> {
+  const failed = (await networkSteps(options)).find(({ result }) => result === 'failed');
+  if (failed === undefined || options.signal?.aborted === true) return;
+  const { step, detail, mend } = failed;
+  const { host } = options.upstream;
+  log.error(
+    { upstream: host, step, problem: detail, mend },
+    `the upstream cannot be reached; what is cached is served; to see each step: hubgate upstream check ${host}`,
+  );
+}
+
+/** What one step finds for a later one. */
+interface Found {
+  challenges?: ReturnType<typeof readChallenges>;
+}
+
+async function takeSteps(
+  { upstream }: StepsOptions,
+  steps: readonly Step[],
+): Promise<readonly UpstreamStep[]> {
+  const taken: UpstreamStep[] = [];
+  for (const [step, take] of steps) {
+    try {
+      const detail = await take();
+      taken.push(detail === null ? skip(step, 'not needed') : { step, result: 'ok', detail, mend: null });
+    } catch (error) {
+      const detail = whyFailed(error as NodeJS.ErrnoException);
+      taken.push({ step, result: 'failed', detail, mend: mendOf(step, upstream.host, detail) });
+      break;
+    }
+  }
+  return taken;
+}
+
+function skip(step: StepName, detail: string): UpstreamStep {
+  return { step, result: 'skipped', detail, mend: null };
+}
+
+function stepsToRegistry(options: StepsOptions, found: Found): readonly Step[] {
+  const { upstream, egress, transport, limits, signal } = options;
+  const { url } = upstream;
+  const proxy = proxyFor(url, egress);
+  const near = proxy === undefined ? url : new URL(proxy.url);
+  const host = near.hostname.replace(/^\[|\]$/g, '');
+  const port = Number(near.port) || (near.protocol === 'https:' ? 443 : 80);
+  return [
+    ['proxy', async () => (proxy === undefined ? 'none, it is connected to directly' : near.origin)],
+    ['DNS', async () => (isIP(host) === 0 ? addressesOf(host, limits.connect, signal) : null)],
+    ['address', () => connected(host, port, limits.connect, signal)],
+    [
+      'TLS',
+      async () =>
+        url.protocol === 'https:' && proxy === undefined
+          ? certificateOf(upstream, { host, port, timeout: limits.connect, ...(signal && { signal }) })
+          : null,
+    ],
+    [
+      '/v2/',
+      async () => {
+        using deadline = new Deadline(limits.headers);
+        const asked = { method: 'GET', url: apiRoot(url), upstream, follows: true } as const;
+        const response = unwrap(await transport.send({ ...asked, signal: deadline.signal }));
+        discard(response);
+        const { statusCode: status, headers, host: answered } = response;
+        if (status !== 200 && status !== 401) throw new Error(`answers ${status}`);
+        found.challenges = readChallenges(headers['www-authenticate'] ?? '');
+        if (status === 401 && found.challenges.length === 0)
+          throw new Error('answers 401 without a challenge that can be met');
+        return answered === url.host
+          ? `answers ${status}`
+          : `redirects to ${answered}, which answers ${status}`;
+      },
+    ],
+  ];
+}
+
+function stepsOfAccount({ upstream, client }: StepsOptions, found: Found): readonly Step[] {
+  return [
+    [
+      'challenge',
+      async () => {
+        const all = (found.challenges ?? []).map(({ scheme, parameters }) => {
+          const realm = URL.parse(parameters.get('realm') ?? '')?.host;
+          return scheme === 'bearer' ? `Bearer, by the token service on ${realm ?? 'no host'}` : 'Basic';
+        });
+        return all.length === 0 ? null : all.join('; ');
+      },
+    ],
+    [
+      'token',
+      async () => {
+        const { trouble, credential } = await client.check(upstream.host);
+        if (trouble !== null) throw new Error(trouble);
+        if (credential === 'refused') throw new Error('the credential is refused');
+        return credential === 'none'
+          ? 'anonymous; no credential is configured'
+          : `the credential is ${credential}`;
+      },
+    ],
+  ];
+}
+
+function stepsOfImage(
+  { upstream, client }: StepsOptions,
+  { repository, reference }: WantedManifest,
+): readonly Step[] {
+  const ask = { as: 'account' } as const;
+  let manifest: Manifest | undefined;
+  let host: string | undefined;
+  let bytes = '';
+  return [
+    [
+      'HEAD',
+      async () => {
+        const { digest, size } = unwrap(await client.headManifest(repository, reference, ask));
+        return `${writeReference(reference)} is ${digest}, ${size} bytes`;
+      },
+    ],
+    [
+      'GET',
+      async () => {
+        manifest = checkedManifest(unwrap(await client.getManifest(repository, reference, ask)));
+        const { mediaType } = manifest;
+        const child = childrenOf(manifest.bytes)[0];
+        if (/index|list/.test(mediaType) && child !== undefined)
+          manifest = checkedManifest(
+            unwrap(await client.getManifest(repository, { kind: 'digest', digest: child }, ask)),
+          );
+        return mediaType;
+      },
+    ],
+    [
+      'redirect',
+      async () => {
+        const digest = blobOf(manifest);
+        if (digest === undefined) return null;
+        const blob = unwrap(await client.getBlob(repository, digest, ask));
+        host = blob.host;
+        for await (const chunk of blob.body) {
+          bytes = `${chunk.length} bytes of ${digest}`;
+          break;
+        }
+        return host === upstream.url.host
+          ? 'none; the registry sends blobs itself'
+          : `blobs are sent by ${host}`;
+      },
+    ],
+    [
+      'first bytes',
+      async () => {
+        if (bytes === '' && host !== undefined) throw new Error('the blob is empty');
+        return bytes === '' ? null : bytes;
+      },
+    ],
+  ];
+}
+
+function checkedManifest(manifest: Manifest): Manifest {
+  const why = unfitManifest(manifest.bytes, manifest.mediaType);
+  if (why !== undefined) throw new Error(`the manifest is refused: ${why}`);
+  return manifest;
+}
+
+/** Any blob will do; the config is the smallest as a rule, and stands last. */
+function blobOf(manifest: Manifest | undefined): Digest | undefined {
+  return manifest === undefined ? undefined : childrenOf(manifest.bytes).at(-1);
+}
+
+function unwrap<T>(answer: Answer<T>): T {
+  if (answer.kind === 'yes') return answer.value;
+  if (answer.kind === 'cannot') throw new Error(answer.trouble.detail);
+  if (answer.reason === 'unsupported')
+    throw new Error(`manifests of type ${answer.mediaType} are not mirrored`);
+  throw new Error(
+    answer.reason === 'not-found' ? 'there is no such image' : 'the registry refuses the image',
+  );
+}
+
+async function addressesOf(host: string, timeout: number, signal: AbortSignal | undefined): Promise<string> {
+  using deadline = new Deadline(timeout);
+  const signals = [deadline.signal, ...(signal ? [signal] : [])];
+  const addresses = await unlessAborted(lookup(host, { all: true }), AbortSignal.any(signals));
+  return addresses.map(({ address }) => address).join(', ');
+}
+
+async function connected(
+  host: string,
+  port: number,
+  timeout: number,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const socket = connectTcp({ host, port, ...(signal && { signal }) });
+  try {
+    await settled(socket, 'connect', timeout);
+    return `${socket.remoteAddress} port ${port}`;
+  } finally {
+    socket.destroy();
+  }
+}
+
+interface TlsTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly timeout: number;
+  readonly signal?: AbortSignal;
+}
+
+async function certificateOf({ authorities = [] }: UpstreamOptions, target: TlsTarget): Promise<string> {
+  const { host, port, timeout, signal } = target;
+  const socket: TLSSocket = connectTls({
+    ...{ host, port, ALPNProtocols: ['http/1.1'], ...(signal && { signal }) },
+    ...(isIP(host) === 0 && { servername: host }),
+    ...(authorities.length > 0 && { secureContext: trusting(authorities) }),
+  });
+  try {
+    await settled(socket, 'secureConnect', timeout);
+    const { valid_to: until, issuer } = socket.getPeerCertificate();
+    return `${socket.getProtocol()}, issued by ${issuer.O ?? issuer.CN}, good until ${until}`;
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** @throws why the socket did not get so far */
+async function settled(socket: Socket, event: 'connect' | 'secureConnect', timeout: number): Promise<void> {
+  using deadline = new Deadline(timeout);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  socket.once(event, resolve).on('error', reject);
+  await deadline.bound(promise);
+}
+
+function whyFailed({
+  name,
+  code,
+  message,
+  errors,
+}: NodeJS.ErrnoException & { readonly errors?: readonly Error[] }): string {
+  if (name === 'DeadlineError') return 'it does not answer in time';
+  // Of a host with several addresses each attempt has its own error.
+  const { message: first = message } = errors?.[0] ?? {};
+  return code !== undefined && !first.includes(code) ? `${first} (${code})` : first;
+}
+
+const MEND: Readonly<Record<StepName, (host: string) => string>> = {
+  proxy: () => 'see to egress.proxy and egress.noProxy',
+  DNS: (host) =>
+    `see to the DNS of this machine; if only a proxy reaches that host, set egress.proxy; if it has another name, upstreams.${host}.url`,
+  address: (host) =>
+    `open the firewall for it; if only a proxy reaches it, set egress.proxy; if it is elsewhere, upstreams.${host}.url`,
+  TLS: (host) =>
+    `if the certificate is right, name its authority in upstreams.${host}.ca, or in egress.ca if a proxy inspects TLS`,
+  '/v2/': (host) => `is that the address of a registry? A path belongs into upstreams.${host}.url`,
+  challenge: (host) => `see to upstreams.${host}.tokenServices`,
+  token: (host) => `see to upstreams.${host}.username and passwordFile`,
+  HEAD: (host) => `is the image there, and may the account of upstreams.${host}.username read it?`,
+  GET: (host) => `is the image there, and may the account of upstreams.${host}.username read it?`,
+  redirect: () => 'see to the firewall and the proxy for that host: blobs come from there',
+  'first bytes': () => 'see to the firewall and the proxy for the host that sends blobs',
+};
+
+/** What the failure names is better than a guess. */
+function mendOf(step: StepName, host: string, detail: string): string {
+  const [key] = /upstreams\.[\w.:-]+\.[a-zA-Z]+/.exec(detail) ?? [];
+  if (key !== undefined) return `see to ${key}`;
+  if (/the proxy /.test(detail)) return 'see to that proxy, to egress.proxy and egress.noProxy';
+  return /certificate/.test(detail) ? MEND.TLS(host) : MEND[step](host);
+}
