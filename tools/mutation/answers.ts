@@ -281,8 +281,8 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'a name of an import has no blanks or byte order mark',
     file: 'src/auth/identity/htpasswd.ts',
-    find: "text.replace(/^\\uFEFF/, '')",
-    replace: 'text',
+    find: ".replace(/^\\uFEFF/, '')",
+    replace: '',
     tests: ['test/auth/htpasswd.test.ts'],
   },
   {
@@ -313,5 +313,12 @@ export const answersMutants: readonly Mutant[] = [
     find: 'options.lookAtUpstreams === true',
     replace: 'false',
     tests: CHECK,
+  },
+  {
+    defence: 'a byte order mark and blanks are no part of a password in a file',
+    file: 'src/core/upstream/live-credential.ts',
+    find: ".toString('utf8').trim();",
+    replace: ".toString('utf8');",
+    tests: ['test/core/upstream/registry-client.test.ts'],
   },
 ];

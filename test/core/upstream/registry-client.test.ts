@@ -289,7 +289,7 @@ test('the password file is read when a token is fetched, whatever is in it', asy
   const reading = clientWith({ username: ACCOUNT.username, passwordFile });
   const missing = await reading.headManifest(ALPINE, LATEST, AS_ACCOUNT);
   assert.equal(missing.kind === 'cannot' && missing.trouble.cause, 'failed');
-  await writeFile(passwordFile, `${ACCOUNT.password}\n`);
+  await writeFile(passwordFile, `\uFEFF ${ACCOUNT.password} \r\n`);
   assert.equal((await reading.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'yes');
 });
 
