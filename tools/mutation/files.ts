@@ -47,8 +47,8 @@ export const filesMutants: readonly Mutant[] = [
   {
     defence: 'a directory of policies that cannot be listed is a fault',
     file: 'src/access/load-policy.ts',
-    find: 'return (await isAbsent(directory, error)) ? [] : (error as Error);',
-    replace: 'return [];',
+    find: 'return (await isAbsent(directory, error)) ? { real: directory, names: [] } : (error as Error);',
+    replace: 'return { real: directory, names: [] };',
     tests: ['test/access/live-policy.test.ts', 'test/commands/unreadable-files.test.ts'],
   },
   {

@@ -82,8 +82,8 @@ export const referrersMutants: readonly Mutant[] = [
   {
     defence: 'an upstream that has no endpoint for referrers is no trouble, whatever its status',
     file: 'src/core/upstream/upstreams.ts',
-    find: 'return !redirected && absentBy.includes(statusCode) ? 404 : statusCode;',
-    replace: 'return redirected && absentBy.includes(statusCode) ? 404 : statusCode;',
+    find: 'return !redirected && absentBy.includes(statusCode)',
+    replace: 'return redirected && absentBy.includes(statusCode)',
     tests: REFERRERS,
   },
   {

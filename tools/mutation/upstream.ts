@@ -101,7 +101,7 @@ export const upstreamMutants: readonly Mutant[] = [
   {
     defence: 'an idle connection is given up before a firewall cuts it',
     file: 'src/core/upstream/connections.ts',
-    find: ', keepAliveMaxTimeout: this.#limits.idle',
+    find: '        keepAliveMaxTimeout,\n',
     replace: '',
     tests: REPEATED,
   },
@@ -185,8 +185,8 @@ export const upstreamMutants: readonly Mutant[] = [
   {
     defence: 'the log repeats no media type that is none',
     file: 'src/core/upstream/registry-client.ts',
-    find: "const [name] = MEDIA_TYPE.exec(String(type ?? '')) ?? [];",
-    replace: 'const name = String(type);',
+    find: 'const name = shownType(type);',
+    replace: 'const name = type;',
     tests: ['test/core/upstream/hostile-answers.test.ts'],
   },
   {
