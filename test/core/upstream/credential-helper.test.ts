@@ -101,8 +101,10 @@ test('invariant 5: an identity token is exchanged at the token service, and is s
   );
   assert.doesNotMatch(JSON.stringify(registry.requests), /identity-s3cret/);
   refuseOthers(401);
-  core.now += 120_000;
-  await core.ask('acme/app/manifests/2', { grant: 'private', upstream: HOST });
+  good = 'none';
+  await using basicCore = await start();
+  assert.equal(await statusOf(basicCore), 502);
+  assert.match(JSON.stringify(log), /an identity token is no login/);
   assert.doesNotMatch(JSON.stringify([registry.requests, log]), /identity-s3cret|PHRva2Vu/);
 });
 
