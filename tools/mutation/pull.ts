@@ -58,7 +58,7 @@ export const pullMutants: readonly Mutant[] = [
   },
   {
     defence: 'a list of tags is one before it is sent',
-    file: 'src/core/pull/pull-document.ts',
+    file: 'src/core/pull/ask-tags.ts',
     find: 'unfit: unfitTags,',
     replace: 'unfit: () => undefined,',
     tests: JUDGED,
