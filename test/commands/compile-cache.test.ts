@@ -1,21 +1,31 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { getCompileCacheDir } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { useCompileCache } from '../../src/commands/compile-cache.ts';
+import { promisify } from 'node:util';
+
+const MODULE = path.join(import.meta.dirname, '../../src/commands/compile-cache.ts');
 
 test('a supervisor runs no code that gateways can write, and keeps what it compiled where they cannot', async () => {
   const home = await mkdtemp(path.join(tmpdir(), 'hubgate-compile-cache-'));
-  const before = process.umask();
   try {
-    useCompileCache(home, 'gateway');
-    assert.equal(getCompileCacheDir(), undefined);
-    useCompileCache(home, undefined);
-    assert.ok(getCompileCacheDir()?.startsWith(path.join(home, 'run/supervisor/compile-cache')));
+    assert.equal(await cacheOf(home, "'gateway'"), '');
+    assert.ok((await cacheOf(home, 'undefined')).startsWith(path.join(home, 'run/supervisor/compile-cache')));
   } finally {
-    process.umask(before);
     await rm(home, { recursive: true });
   }
 });
+
+/** The directory of the compile cache that a process of its own uses; empty if it uses none. */
+async function cacheOf(home: string, role: string): Promise<string> {
+  const code = `
+    import { getCompileCacheDir } from 'node:module';
+    import { useCompileCache } from ${JSON.stringify(MODULE)};
+    useCompileCache(${JSON.stringify(home)}, ${role});
+    process.stdout.write(getCompileCacheDir() ?? '');`;
+  const { NODE_COMPILE_CACHE: _, ...env } = process.env;
+  const flags = ['--input-type=module', '--eval', code];
+  return (await promisify(execFile)(process.execPath, flags, { env })).stdout;
+}
