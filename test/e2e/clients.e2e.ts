@@ -123,8 +123,14 @@ test('docker stores an identity token in the place of the password, and pulls wi
   assert.match(identitytoken, /^hubgate_login_/);
   assert.ok(!stored.includes(Buffer.from(`ana:${PASSWORD}`).toString('base64')));
   await pull(`${mirror}/library/alpine`);
-  const used = /login {2}ana {2}expires: .* last used: 20/;
-  await waitFor(async () => used.test(await hubgate.run('token', 'list')));
+  await waitFor(async () => {
+    const tokens: { kind: string; owner: string; lastUsed: string | null }[] = JSON.parse(
+      await hubgate.run('token', 'list', '--json'),
+    );
+    return tokens.some(
+      ({ kind, owner, lastUsed }) => kind === 'login' && owner === 'ana' && lastUsed !== null,
+    );
+  });
 });
 
 test('a service token is a password, and ends when it is revoked', async () => {
