@@ -35,6 +35,8 @@ export async function attack(job: AttackJob): Promise<AsyncDisposable> {
   await once(child, 'message');
   return {
     async [Symbol.asyncDispose]() {
+      // An attack whose connections were all closed has ended by itself.
+      if (child.exitCode !== null || child.signalCode !== null) return;
       const exited = once(child, 'exit');
       child.kill();
       await exited;
