@@ -281,8 +281,8 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'a name of an import has no blanks or byte order mark',
     file: 'src/auth/identity/htpasswd.ts',
-    find: ".replace(/^\\uFEFF/, '')",
-    replace: '',
+    find: 'const entry = written.trim();',
+    replace: 'const entry = written;',
     tests: ['test/auth/htpasswd.test.ts'],
   },
   {

@@ -24,11 +24,9 @@ export interface ImportedUsers {
 export function parseHtpasswd(source: string, text: string): ImportedUsers {
   const users = new Map<string, HtpasswdUser>();
   const faults: Fault[] = [];
-  for (const [index, written] of text
-    .replace(/^\uFEFF/, '')
-    .split('\n')
-    .entries()) {
+  for (const [index, written] of text.split('\n').entries()) {
     const line = index + 1;
+    // A byte order mark is a blank to trim().
     const entry = written.trim();
     if (entry === '' || entry.startsWith('#')) continue;
     const read = parseEntry(entry, line);
