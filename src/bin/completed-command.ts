@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { CompletedCommand, CompletedValue } from '../commands/completion/completion.ts';
 
-/** What a shell needs to know of `command` and of all commands below it. */
+/** Returns what a shell must know about `command` and about all commands below it. */
 export function completedCommand(command: Command): CompletedCommand {
   const help = command.createHelp();
   const options = [...help.visibleOptions(command), ...help.visibleGlobalOptions(command)];

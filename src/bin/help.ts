@@ -9,7 +9,7 @@ interface Help {
   readonly examples: readonly string[];
 }
 
-/** What `--help` of each verb adds, by the verb's words. */
+/** The text that `--help` adds for each verb. The key consists of the verb's words. */
 const HELP: Readonly<Record<string, Help>> = {
   '': {
     page: 'operations.md',

@@ -1,6 +1,9 @@
 import type { Command } from 'commander';
 
-/** What other programs call our verbs, the likeliest first. Commander itself suggests verbs that are spelt alike. */
+/**
+ * The names that other programs have for our verbs, with the likeliest verb first. Commander itself suggests verbs that are
+ * spelt alike.
+ */
 const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   add: ['create', 'issue'],
   create: ['add', 'issue'],

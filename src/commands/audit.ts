@@ -93,7 +93,7 @@ export async function showAudit(
 }
 
 const HEADING = ['TIME', 'DECISION', 'STATUS', 'SUBJECT', 'FROM', 'ACTION', 'IMAGE', 'DETAILS'];
-/** What most cells need. Lines are printed as they are read, so the longest is not known beforehand. */
+/** These widths suffice for most cells. Lines are printed as they are read, so the longest is not known beforehand. */
 const WIDTHS = [24, 8, 6, 16, 15, 9, 32];
 
 function nothingFound(file: string, { from, to }: Wanted): string {

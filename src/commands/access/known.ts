@@ -26,8 +26,8 @@ async function cachedRepositories({ coreSocket }: HomePaths): Promise<CachedRepo
 }
 
 /**
- * Which parts of a question exist here. A policy decides about all names alike, so its answer does not show
- * that. Null means that it cannot be determined.
+ * These are the parts of a question that exist here. A policy decides about all names alike, so its answer does not show
+ * what exists. Null means that it cannot be determined.
  */
 export interface Known {
   readonly user: boolean | null;

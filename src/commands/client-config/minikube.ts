@@ -5,7 +5,10 @@ import { type Asked, auditLine, HUB_HOSTS, type Kit } from './kit.ts';
 /** minikube copies what lies here to the same path of its node at each start: minikube's handbook, "File Sync". */
 const FILES = '.minikube/files';
 
-/** For both runtimes of a minikube: containerd reads hosts.toml, Docker the directory of the mirror and a flag. */
+/**
+ * The kit serves both runtimes of a minikube: containerd reads hosts.toml; Docker reads the directory of the mirror and a
+ * flag.
+ */
 export function minikubeKit(asked: Asked): Kit {
   const { mirror, name, strict } = asked;
   return {

@@ -1,7 +1,7 @@
 import type { CompletedCommand, CompletedValue } from './completion.ts';
 import { placesIn, quoted, valuesAt } from './places.ts';
 
-/** For bash, from 3.2 on. It does without the package bash-completion. */
+/** Writes the script for bash, from 3.2 on. It does not need the package bash-completion. */
 export function bashCompletion(root: CompletedCommand): string {
   const places = placesIn(root);
   const values = valuesAt(places);

@@ -1,7 +1,7 @@
 import type { CompletedCommand, CompletedOption, CompletedValue } from './completion.ts';
 import { type Place, placesIn, valuesAt } from './places.ts';
 
-/** For fish: a file hubgate.fish in ~/.config/fish/completions, or text for `source`. */
+/** Writes the script for fish. It is a file hubgate.fish in ~/.config/fish/completions, or text for `source`. */
 export function fishCompletion(root: CompletedCommand): string {
   const places = placesIn(root);
   const words = (list: readonly { readonly words: string }[]) =>

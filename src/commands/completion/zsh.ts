@@ -1,7 +1,7 @@
 import type { CompletedCommand, CompletedValue } from './completion.ts';
 import { placesIn, quoted, valuesAt } from './places.ts';
 
-/** For zsh: a file _hubgate in a directory of $fpath, or text for `source`. */
+/** Writes the script for zsh. It is a file _hubgate in a directory of $fpath, or text for `source`. */
 export function zshCompletion(root: CompletedCommand): string {
   const places = placesIn(root);
   const values = valuesAt(places);
@@ -44,7 +44,7 @@ function candidatesOf({ commands, options, arguments: values }: CompletedCommand
   return `if [[ $PREFIX = -* ]]; then options=(${flags.join(' ')}); _describe -o option options; else ${others}; fi`;
 }
 
-/** As _describe reads it: a colon ends the name. */
+/** Formats a name and its description for _describe, which ends the name at a colon. */
 function described(name: string, description: string): string {
   return quoted(`${name.replaceAll(':', '\\:')}:${description}`);
 }
