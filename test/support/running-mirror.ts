@@ -99,11 +99,13 @@ export class RunningMirror implements AsyncDisposable {
     return pids.filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`--role\0${role}`));
   }
 
-  /** Another command in the same home, with what it prints. */
+  /** Runs another command in the same home. Returns what that command alone printed; the mirror itself may print at the same time. */
   async run(...args: string[]): Promise<{ readonly code: unknown; readonly output: string }> {
-    const before = this.output.length;
-    const [code] = await once(this.#spawn(args), 'close');
-    return { code, output: this.output.slice(before) };
+    const child = this.#spawn(args);
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
+    const [code] = await once(child, 'close');
+    return { code, output };
   }
 
   /** One request of the public listener, on a connection of its own. */
