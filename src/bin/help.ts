@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Command } from 'commander';
+import { withGreedyOptions } from './greedy-options.ts';
 import { withSynonym } from './synonyms.ts';
 
 interface Help {
@@ -120,7 +121,9 @@ export function addHelp(command: Command, words: readonly string[] = []): void {
   const name = words.join(' ');
   const advice = ['hubgate', ...words, '--help'].join(' ');
   command.showHelpAfterError(`(see ${advice})`);
-  command.configureOutput({ outputError: (text, write) => write(withSynonym(text, command)) });
+  command.configureOutput({
+    outputError: (text, write) => write(withGreedyOptions(withSynonym(text, command), command)),
+  });
   command.addHelpText('after', () => textOf(HELP[name]));
   for (const below of command.commands) addHelp(below, [...words, below.name()]);
 }

@@ -132,6 +132,10 @@ test('a misspelt verb gets a suggestion, and errors name the help of the verb', 
       ["missing required argument 'name'", '(see hubgate user add --help)'],
     ],
     [
+      ['token', 'create', '--pull', 'acme/a', 'acme/b', 'ci-pay'],
+      ["missing required argument 'owner'", '(--pull takes every word that follows; write OWNER before it)'],
+    ],
+    [
       ['client-config', 'nope'],
       ['Allowed choices are docker, dockerd,', '(see hubgate client-config --help)'],
     ],

@@ -91,4 +91,11 @@ export const mistakesMutants: readonly Mutant[] = [
     replace: "typeof id === 'number'",
     tests: POLICY_TESTS,
   },
+  {
+    defence: 'an option that took the last argument is named',
+    file: 'src/bin/greedy-options.ts',
+    find: 'if (greedy.length === 0) return error;',
+    replace: 'return error;',
+    tests: ['test/commands/command-line.test.ts'],
+  },
 ];
