@@ -4,6 +4,7 @@ import type { Environment } from '../config/environment.ts';
 import { systemClock } from '../platform/clock.ts';
 import { parseImage } from '../registry/image.ts';
 import { auditedLines } from './audited-lines.ts';
+import { inOrderOfTime } from './audited-order.ts';
 import { parseSince, parseUntil, whyNoTime } from './audited-time.ts';
 import { pathsIn } from './home.ts';
 import { loadOrPrint } from './load.ts';
@@ -67,7 +68,7 @@ interface Wanted {
   readonly filter: (line: Line | Counted, pulls: ReadonlySet<string>) => boolean;
 }
 
-/** Prints what the audit log has, the oldest first. 0, also where there is nothing; 2: bad usage. */
+/** Prints what the audit log has, in the order of time. 0, also where there is nothing; 2: bad usage. */
 export async function showAudit(
   options: AuditOptions,
   environment: Environment,
@@ -120,11 +121,18 @@ async function* wantedLines(
   { from, to, filter }: Wanted,
 ): AsyncGenerator<Entry<Line | Counted>> {
   const pulls = new Set<string>();
+  for await (const entry of inOrderOfTime(linesBetween(file, from, to))) {
+    const { read } = entry;
+    if (!filter(read, pulls)) continue;
+    if ('pull' in read && read.pull !== undefined) pulls.add(read.pull);
+    yield entry;
+  }
+}
+
+async function* linesBetween(file: string, from: number, to: number): AsyncGenerator<Entry<Line | Counted>> {
   for await (const text of auditedLines(file, from)) {
-    const line = readLine(text);
-    if (line === undefined || !isBetween(line.time, from, to) || !filter(line, pulls)) continue;
-    if ('pull' in line && line.pull !== undefined) pulls.add(line.pull);
-    yield { text, read: line };
+    const read = readLine(text);
+    if (read !== undefined && isBetween(read.time, from, to)) yield { text, read };
   }
 }
 

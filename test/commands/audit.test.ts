@@ -189,7 +189,7 @@ test('what was rotated is read too, as far as it was written to since then', asy
   await put('audit.log.1', 2, line('user:before', 30), line('user:one', 3));
   await put('audit.log-20260101.gz', 4, line('user:zipped', 5));
   // Not looked into: it cannot hold anything that is wanted.
-  await put('audit.log.3', 25, line('user:old', 1));
+  await put('audit.log.3', 25, line('user:old', 2));
   await put('audit.log.bak', 1, line('user:other', 1));
   const subjects = async (since: string) =>
     (await audit({ json: true, since })).stdout
@@ -197,7 +197,7 @@ test('what was rotated is read too, as far as it was written to since then', asy
       .split('\n')
       .map((text) => JSON.parse(text).subject);
   assert.deepEqual(await subjects('24h'), ['user:zipped', 'user:one', 'user:now']);
-  assert.deepEqual(await subjects('3d'), ['user:old', 'user:zipped', 'user:before', 'user:one', 'user:now']);
+  assert.deepEqual(await subjects('3d'), ['user:zipped', 'user:before', 'user:one', 'user:old', 'user:now']);
 });
 
 test('days and times bound what is printed: a day from its beginning, and to its end', async () => {
@@ -226,5 +226,28 @@ test('days and times bound what is printed: a day from its beginning, and to its
     const { code, stderr } = await audit(options);
     assert.equal(code, 2);
     assert.match(stderr, message);
+  }
+});
+
+test('lines that several gateways wrote are printed in the order of their times', async () => {
+  const began = Date.now() - 3_600_000;
+  const times = [2, 0, 4, 3, 1, 30, 29, 90, 5, 91].map((seconds) => began + seconds * 1_000);
+  const texts = times.map((time, index) =>
+    JSON.stringify({ ...LINES[1], time: new Date(time).toISOString(), subject: `user:u${index}` }),
+  );
+  await writeFile(path.join(home, 'state/audit.log'), `${texts.join('\n')}\n`);
+  // A line that comes more than ten seconds too late stays where it is.
+  const wanted = [1, 4, 0, 3, 2, 6, 5, 8, 7, 9].map((index) => `user:u${index}`);
+  const { stdout } = await audit({ json: true });
+  assert.deepEqual(
+    stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).subject),
+    wanted,
+  );
+  for (const requests of [false, true]) {
+    const printed = await audit({ requests });
+    assert.deepEqual(printed.stdout.match(/user:u\d/g), wanted);
   }
 });

@@ -156,4 +156,11 @@ export const auditMutants: readonly Mutant[] = [
     replace: 'options.out === undefined && directory === undefined',
     tests: ['test/commands/cert.test.ts'],
   },
+  {
+    defence: 'lines of several gateways are printed in the order of their times',
+    file: 'src/commands/audited-order.ts',
+    find: 'one.at <= at) + 1',
+    replace: 'one.at <= Number.POSITIVE_INFINITY) + 1',
+    tests: ['test/commands/audit.test.ts'],
+  },
 ];
