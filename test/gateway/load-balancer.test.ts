@@ -79,7 +79,10 @@ test('the address of a PROXY header decides what a client may pull, and is recor
     [{ header: 'PROXY TCP6 ::ffff:192.0.2.7 ::1 50123 443\r\n', inPieces: true }, '192.0.2.7', 200],
     [{ header: proxyV2({ source: '192.0.2.7' }) }, '192.0.2.7', 200],
     [{ header: proxyV2({ source: '192.0.2.7', more: Buffer.alloc(500) }), inPieces: true }, '192.0.2.7', 200],
+    [{ header: proxyV2({ source: '2001:db8:7::9' }) }, '2001:db8:7::9', 200],
     [{ header: proxyV2({ source: '2001:db8:8::9' }) }, '2001:db8:8::9', 401],
+    [{ header: proxyV2({ source: '::ffff:192.0.2.7' }) }, '192.0.2.7', 200],
+    [{ header: proxyV2({ source: '::ffff:192.0.3.7' }) }, '192.0.3.7', 401],
     // The balancer speaks for itself.
     [{ header: 'PROXY UNKNOWN\r\n' }, '127.0.0.1', 401],
     [{ header: proxyV2({ source: '192.0.2.7', command: 0x20 }) }, '127.0.0.1', 401],
@@ -165,6 +168,9 @@ test('X-Forwarded-For of a trusted proxy decides what a client may pull, and is 
     ['203.0.113.9, 192.0.2.7, 127.0.0.1', '192.0.2.7', 200],
     ['192.0.2.7, 203.0.113.9', '203.0.113.9', 401],
     ['::ffff:192.0.2.7', '192.0.2.7', 200],
+    ['2001:db8:7::9', '2001:db8:7::9', 200],
+    ['[2001:db8:7::9]:50123, ::ffff:127.0.0.1', '2001:db8:7::9', 200],
+    ['192.0.2.7, 2001:db8:8::9', '2001:db8:8::9', 401],
     ['unknown', '127.0.0.1', 401],
   ] as const)
     assert.deepEqual(await audited(forwarded, () => forward(chain)), { status, address }, chain);
@@ -173,6 +179,25 @@ test('X-Forwarded-For of a trusted proxy decides what a client may pull, and is 
 test('X-Forwarded-For of any other peer does not count', async () => {
   const asked = () => forward('192.0.2.7', { address: STRANGER });
   assert.deepEqual(await audited(forwarded, asked), { status: 401, address: STRANGER });
+});
+
+test('balancers and proxies that are listed by an address of IPv6 speak for their clients, and no others', async () => {
+  const lists = { proxyProtocol: ['::1', '::ffff:127.0.0.1'], trustedProxies: ['::1'] };
+  await using listed = await TestHubgate.start(hub, { policy: POLICY, ...lists });
+  const asked = async (peer: '::1' | '127.0.0.1', address: string, headers: Record<string, string> = {}) => {
+    const header = proxyV2({ source: address });
+    await using balancer = await startBalancer({ header, port: listed.port, address: peer });
+    const send = () => listed.send({ path: ALPINE, headers, agent: false, family: 4, port: balancer.port });
+    return await audited(listed, send);
+  };
+  for (const peer of ['::1', '127.0.0.1'] as const) {
+    assert.deepEqual(await asked(peer, '2001:db8:7::9'), { status: 200, address: '2001:db8:7::9' });
+    assert.deepEqual(await asked(peer, '::ffff:192.0.3.7'), { status: 401, address: '192.0.3.7' });
+  }
+  // The peer of the request is whom the PROXY header names, and only ::1 is trusted.
+  const headers = { 'x-forwarded-for': '2001:db8:7::9' };
+  assert.deepEqual(await asked('::1', '::1', headers), { status: 200, address: '2001:db8:7::9' });
+  assert.deepEqual(await asked('::1', '127.0.0.1', headers), { status: 401, address: '127.0.0.1' });
 });
 
 test('two lines of X-Forwarded-For are one list', async () => {

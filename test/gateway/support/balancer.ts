@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { type AddressInfo, createConnection, createServer, isIPv6, type Socket } from 'node:net';
 
 export interface BalancerOptions {
   /** What is written before a client's first bytes, and in one packet with them. */
@@ -40,7 +40,8 @@ async function pass(client: Socket, first: Buffer, options: BalancerOptions): Pr
   const { port, address = '127.0.0.1', inPieces = false } = options;
   client.pause();
   const header = Buffer.from(options.header);
-  const mirror = createConnection({ host: '127.0.0.1', port, localAddress: address, noDelay: true });
+  const host = isIPv6(address) ? '::1' : '127.0.0.1';
+  const mirror = createConnection({ host, port, localAddress: address, noDelay: true });
   mirror.on('error', () => client.destroy());
   mirror.on('close', () => client.destroy());
   client.on('close', () => mirror.destroy());
