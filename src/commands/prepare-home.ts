@@ -27,7 +27,7 @@ export async function prepareHome(
     ...(options.role && { role: options.role }),
     isAskedFor: true,
   });
-  if (firstPassword !== undefined) printFirstPassword(firstPassword, terminal);
+  if (firstPassword !== undefined) await printFirstPassword(firstPassword, paths, terminal);
   printLine(
     terminal.stdout,
     `${paths.home}: nothing is missing${options.role ? ` for ${options.role}` : ''}`,

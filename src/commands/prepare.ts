@@ -1,4 +1,5 @@
 import { constants, copyFile, mkdir } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import path from 'node:path';
 import { stateOfPolicy } from '../access/load-policy.ts';
 import type { Config } from '../config/config.ts';
@@ -9,6 +10,7 @@ import { isDiskFailure } from '../platform/disk-failure.ts';
 import { makeDirectory } from '../platform/make-directory.ts';
 import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import { type HomePaths, inHome, ROLES, type Role } from './home.ts';
+import { ownCommand } from './own-command.ts';
 import { isPairConfigured } from './server-certificate.ts';
 import { printLine, type Terminal } from './terminal.ts';
 
@@ -110,8 +112,14 @@ async function exists(file: string): Promise<boolean> {
   return (await stateOfFile(file)) !== ABSENT;
 }
 
-export function printFirstPassword(password: string, { stdout }: Terminal): void {
+export async function printFirstPassword(
+  password: string,
+  { home }: HomePaths,
+  { stdout }: Terminal,
+): Promise<void> {
+  const user = () => userInfo().username;
+  const command = await ownCommand({ searchPath: process.env.PATH, home, user });
   printLine(stdout);
   printLine(stdout, `First start. The user admin has the password  ${password}`);
-  printLine(stdout, 'It is shown this once; to set another one: npx hubgate user passwd admin');
+  printLine(stdout, `It is shown this once; to set another one: ${command} user passwd admin`);
 }

@@ -55,7 +55,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   // As soon as somebody sees the password, they may end the mirror, and it must end in good order.
   using interruption = new Interruption();
   // Before anything can fail: it exists from now on, and is not shown again.
-  if (prepared.firstPassword !== undefined) printFirstPassword(prepared.firstPassword, terminal);
+  if (prepared.firstPassword !== undefined) await printFirstPassword(prepared.firstPassword, paths, terminal);
   // This follows the renewal of certificates that were due.
   const { refusals, warnings } = await examineHome(config, paths, { role: options.role, isStart: true });
   printWarnings([...refusals, ...warnings], terminal);

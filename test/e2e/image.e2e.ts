@@ -88,6 +88,7 @@ test('the image is built, and runs as a user without rights on a read-only root:
   const running = await startProcess(command, args, { ready: (output) => output.includes('docker pull') });
   t.after(() => running.stop('SIGKILL').catch(() => {}));
   await waitFor(async () => (await ask({ host: '127.0.0.1', port: admin, path: '/readyz' })).status === 200);
+  assert.match(running.output(), /to set another one: hubgate user passwd admin$/m);
   const [, password = ''] = /The user admin has the password {2}(\S+)/.exec(running.output()) ?? [];
   for (const target of ['manifests/latest', `blobs/${content.layers[0]}`]) {
     const { status } = await ask({

@@ -27,7 +27,9 @@ test('one command installs and upgrades the service, which runs the Node that it
   assert.match(await machine.mustRun('/opt/hubgate/bin/node', '--version'), /^v26\./);
   const user = ['setpriv', '--reuid=hubgate', '--regid=hubgate', '--clear-groups'] as const;
   assert.match(await machine.mustRun(...user, 'hubgate', 'user', 'list'), /^admin /m);
-  assert.match(await machine.mustRun('journalctl', '-u', 'hubgate', '--no-pager'), /admin has the password/);
+  const journal = await machine.mustRun('journalctl', '-u', 'hubgate', '--no-pager');
+  assert.match(journal, /admin has the password/);
+  assert.match(journal, /to set another one: sudo -u hubgate hubgate user passwd admin$/m);
 
   // Again, as for an upgrade: another process serves, with the same home.
   await machine.mustRun(INSTALL);

@@ -111,4 +111,11 @@ export const installMutants: readonly Mutant[] = [
     replace: '  :',
     tests: ['test/e2e/installed.e2e.ts'],
   },
+  {
+    defence: 'the first words of a service name a command that its people have',
+    file: 'src/commands/own-command.ts',
+    find: 'if (!script.includes(BIN)) continue;',
+    replace: 'continue;',
+    tests: ['test/commands/own-command.test.ts'],
+  },
 ];
