@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -283,7 +284,44 @@ test('--json with --out says what was issued and where it lies, and no secret', 
   assert.deepEqual(credential?.id, (await issued()).certificates[0]?.fingerprint);
   const key = files.find(({ secret }) => secret);
   assert.deepEqual([key?.mode, key?.content, key?.note !== null], ['0600', null, true]);
-  assert.match(install ?? '', /--keep-old-files/);
+  assert.match(install ?? '', /--skip-old-files/);
+});
+
+/** Runs the printed command with a directory in the place of the machine. */
+function installIn(root: string, install: string) {
+  const line = install.replaceAll('ssh root@NODE ', '').replaceAll('-C / ', `-C ${root} `);
+  return spawnSync('sh', ['-c', line], { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' } });
+}
+
+test('kits that share a file go to one machine; a file with other contents is kept and named', async () => {
+  const root = at('node');
+  await mkdir(root);
+  const installed = new Map<string, string>();
+  let shared = 0;
+  for (const [client, name] of [
+    ...['dockerd', 'buildkit', 'containerd', 'podman', 'skopeo', 'cri-o', 'k3s', 'rke2'].map(
+      (one) => [one, 'node-7'] as const,
+    ),
+    ...['docker', 'crane', 'regctl'].map((one) => [one, 'ana'] as const),
+  ]) {
+    const out = at(`out-${client}`);
+    const { files, install } = await list(client, name, { out });
+    if (install === null) continue;
+    const differing: string[] = [];
+    for (const { path: file } of files.filter((one) => one.path.startsWith('/'))) {
+      const text = await readFile(path.join(out, file), 'utf8');
+      const there = installed.get(file);
+      if (there === undefined) installed.set(file, text);
+      else if (there === text) shared++;
+      else differing.push(`${file.slice(1)}: FAILED`);
+    }
+    const { status, stdout, stderr } = installIn(root, install);
+    assert.equal(status, differing.length === 0 ? 0 : 1, `${client}: ${stderr}`);
+    assert.deepEqual(stdout.trim().split('\n').filter(Boolean).sort(), differing.sort(), client);
+  }
+  assert.ok(shared > 0, 'no two kits share a file');
+  for (const [file, text] of installed)
+    assert.equal(await readFile(path.join(root, file), 'utf8'), text, file);
 });
 
 test('--show-secrets issues and prints, since it was asked for', async () => {

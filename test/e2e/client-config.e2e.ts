@@ -94,7 +94,7 @@ async function makeMachine(name: string): Promise<Machine> {
       const out = path.join(directory, `${subject}-${client}-files`);
       const asked = ['client-config', client, '--for', subject, '--out', out, '--json', ...flags];
       const kit = JSON.parse(await hubgate.run(...asked));
-      const copied = await run('sh', ['-c', kit.install.replace('ssh root@NODE', entrance.join(' '))]);
+      const copied = await run('sh', ['-c', kit.install.replaceAll('ssh root@NODE', entrance.join(' '))]);
       assert.equal(copied.code, 0, copied.output);
       return kit;
     },

@@ -27,6 +27,9 @@ const HEADINGS: Readonly<Record<keyof Notes, string>> = {
   fallback: 'The way around',
 };
 
+const INSTALL_HEADING =
+  'Put in place; a file that is there is kept, and called FAILED if its contents are others';
+
 const NOT_MADE = 'made and written with --out DIRECTORY; --show-secrets makes and prints it';
 const NOT_SHOWN = 'secret: it is written, and not shown';
 
@@ -42,7 +45,7 @@ export function printKit(result: Result, options: PrintOptions, { stdout }: Term
   const lines = [
     ...files.flatMap((file) => fileLines(file, options)),
     ...credentialLines(result),
-    ...(install === undefined ? [] : ['', 'Put in place; what is there is kept, and named', `  ${install}`]),
+    ...(install === undefined ? [] : ['', INSTALL_HEADING, `  ${install}`]),
     ...noteLines(result.kit),
   ];
   printText(stdout, lines.join('\n'));
@@ -87,8 +90,13 @@ function shown(file: ClientFile, { texts }: Result, { out, showSecrets }: PrintO
   };
 }
 
-/** Keeps what is there on the machine, owners and modes of its directories among it. Undefined: nothing has a place there. */
+/**
+ * Undefined if no file has a place on the machine. tar keeps every file that is there, and the owners and modes of directories. Two kits
+ * share files, such as `ca.crt`. Therefore a file that is there is no fault: sha256sum names those whose contents differ.
+ */
 function installLine({ files }: Kit, out: string | undefined): string | undefined {
   if (out === undefined || !files.some(({ path }) => path.startsWith('/'))) return undefined;
-  return `tar -C ${out} -cf - etc | ssh root@NODE tar -C / -xpf - --keep-old-files --no-same-owner`;
+  const unpack = `tar -C ${out} -cf - etc | ssh root@NODE tar -C / -xpf - --skip-old-files --no-same-owner`;
+  const compare = `(cd ${out} && find etc -type f -exec sha256sum {} +) | ssh root@NODE env -C / sha256sum -c --quiet`;
+  return `${unpack} && ${compare}`;
 }

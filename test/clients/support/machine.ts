@@ -78,7 +78,7 @@ export interface PrintedKit {
 /** Puts the files of a kit in place with the command that the kit prints. */
 export async function installKit({ entrance }: Machine, { install }: PrintedKit): Promise<void> {
   if (install === null) return;
-  const { code, output } = await run('sh', ['-c', install.replace('ssh root@NODE', entrance.join(' '))]);
+  const { code, output } = await run('sh', ['-c', install.replaceAll('ssh root@NODE', entrance.join(' '))]);
   assert.equal(code, 0, output);
 }
 
