@@ -16,17 +16,18 @@ interface CoreQuestion<Schema extends z.ZodType> {
   readonly path: string;
   readonly body?: object;
   readonly schema: Schema;
-  /** Milliseconds, where the usual ones are too few. */
+  /** A time-out in milliseconds, if the usual one is too short. */
   readonly deadline?: number;
 }
 
-/** Longer than the core takes for a question to an upstream that hangs. */
+/** In milliseconds. It is longer than the core takes for a question to an upstream that hangs. */
 const DEADLINE = 20_000;
 
 type Answered<Schema extends z.ZodType> = { readonly answer: z.output<Schema> } | 'none' | 'silent';
 
 /**
- * Asks the running core of a home. `none`: it says that there is no such thing. `silent`: none runs, and that was said.
+ * Asks the running core of a home. Returns `none` if the core has no such thing, and `silent` after printing
+ * that no core runs.
  */
 export async function askCore<Schema extends z.ZodType>(
   { home }: CoreCommandOptions,
@@ -39,12 +40,12 @@ export async function askCore<Schema extends z.ZodType>(
   return said;
 }
 
-/** Asks the role that listens on `socket`, if one does. */
+/** Asks the role that listens on `socket`. Returns `silent` if none does. */
 export async function askRole<Schema extends z.ZodType>(
   socket: string,
   { method, path, body, schema, deadline = DEADLINE }: CoreQuestion<Schema>,
 ): Promise<Answered<Schema>> {
-  // Whoever asks over it waits for one that is just being started; a command has no reason to.
+  // The client waits for a role that is just being started; a command has no reason to wait.
   if (!isThere(socket)) return 'silent';
   await using client = openSocketClient(socket);
   try {
@@ -53,14 +54,14 @@ export async function askRole<Schema extends z.ZodType>(
     return answer.statusCode === 404 ? 'none' : { answer: parseAnswer(socket, answer, schema) };
   } catch (error) {
     if (!(error instanceof PeerUnreachable)) throw error;
-    // The role may well run, but this user may not ask it.
+    // The role may be running, but this user may not ask it.
     const failure = systemFailure(error);
     if (failure !== undefined && isPermissionDenied(failure)) throw Object.assign(failure, { path: socket });
     return 'silent';
   }
 }
 
-/** @throws if this user may not determine it. */
+/** @throws if this user may not see whether the socket exists */
 function isThere(socket: string): boolean {
   return lstatSync(socket, { throwIfNoEntry: false }) !== undefined;
 }

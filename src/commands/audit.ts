@@ -19,11 +19,11 @@ export interface AuditOptions {
   readonly subject?: string;
   readonly repository?: string;
   readonly denied: boolean;
-  /** A line for each request rather than for each pull. */
+  /** True to print a line for each request instead of one for each pull. */
   readonly requests: boolean;
 }
 
-/** As the gateway writes it; fields that are not looked at are printed as they are with `--json`. */
+/** A line as the gateway writes it. Fields that are not read here are printed unchanged with `--json`. */
 const LINE = z.looseObject({
   time: z.string(),
   action: z.enum(['pull', 'tags', 'referrers', 'catalog', 'token']),
@@ -61,14 +61,17 @@ interface Entry<Read> {
 }
 
 interface Wanted {
-  /** Milliseconds since the epoch: the first that counts, and the first after it that does not. */
+  /** The beginning and the end of the period, in milliseconds since the epoch. The end itself is excluded. */
   readonly from: number;
   readonly to: number;
-  /** `pulls`: of which something was wanted. */
+  /** `pulls` has the ids of the pulls of which a line was already wanted. */
   readonly filter: (line: Line | Counted, pulls: ReadonlySet<string>) => boolean;
 }
 
-/** Prints what the audit log has, in the order of time. 0, also where there is nothing; 2: bad usage. */
+/**
+ * Prints the lines of the audit log, in the order of time. Returns 0, even if there are none, and 2 after bad
+ * usage.
+ */
 export async function showAudit(
   options: AuditOptions,
   environment: Environment,
@@ -83,7 +86,7 @@ export async function showAudit(
   if (config === undefined) return 2;
   let isHeadingDue = !options.json;
   for await (const text of printed(wantedLines(config.log.audit, wanted), options)) {
-    // The reader has stopped reading, and the rest of the log may be long.
+    // The reader has closed the pipe, and the rest of the log may be long.
     if (terminal.stdout.destroyed) break;
     if (isHeadingDue) printLine(terminal.stdout, formatRow(HEADING, WIDTHS));
     isHeadingDue = false;
@@ -94,7 +97,7 @@ export async function showAudit(
 }
 
 const HEADING = ['TIME', 'DECISION', 'STATUS', 'SUBJECT', 'FROM', 'ACTION', 'IMAGE', 'DETAILS'];
-/** These widths suffice for most cells. Lines are printed as they are read, so the longest is not known beforehand. */
+/** These widths suffice for most cells. The longest is unknown, because lines are printed as they are read. */
 const WIDTHS = [24, 8, 6, 16, 15, 9, 32];
 
 function nothingFound(file: string, { from, to }: Wanted): string {
@@ -172,14 +175,14 @@ function filterOf(options: AuditOptions): Wanted | { readonly wrong: string[] } 
 }
 
 /**
- * Tells whether missing lines could match. Lost lines may belong to any subject. Omitted refusals belong to
- * unknown but anonymous clients.
+ * True if the missing lines could match. Lost lines may belong to any subject. Omitted refusals belong to
+ * anonymous clients whose repository is unknown.
  */
 function isCountWanted({ action }: Counted, { subject, repository }: AuditOptions): boolean {
   return action === 'lost' || (repository === undefined && (subject ?? 'anonymous') === 'anonymous');
 }
 
-/** A line that a crash has cut is passed over. */
+/** Returns undefined for a line that a crash has cut. */
 function readLine(text: string): Line | Counted | undefined {
   try {
     return z.union([LINE, COUNTED]).safeParse(JSON.parse(text)).data;
@@ -188,11 +191,11 @@ function readLine(text: string): Line | Counted | undefined {
   }
 }
 
-/** A pull, or a request that is part of none. */
+/** A pull, or a request that belongs to no pull. */
 interface Summary {
   readonly first: Line;
   requests: number;
-  /** Milliseconds since the epoch. */
+  /** In milliseconds since the epoch. */
   began: number;
   ended: number;
   status: number;
@@ -201,10 +204,13 @@ interface Summary {
   readonly caches: Set<string>;
 }
 
-/** Milliseconds after which nothing more is expected of a pull: what the core remembers one for. */
+/** In milliseconds. After this time a pull gets no more requests, because the core forgets it. */
 const PULL_ENDS_AFTER = 30 * 60_000;
 
-/** The requests of each pull as one, in the order in which they began; and no more in memory than those under way. */
+/**
+ * Yields one summary for each pull, in the order in which the pulls began. Only the pulls that are under way
+ * are in memory.
+ */
 async function* summaries(lines: AsyncIterable<Entry<Line | Counted>>): AsyncGenerator<string> {
   const open = new Map<unknown, Summary | CountedThen>();
   for await (const { read } of lines) {
@@ -220,7 +226,7 @@ async function* summaries(lines: AsyncIterable<Entry<Line | Counted>>): AsyncGen
   for (const one of open.values()) yield writeOne(one);
 }
 
-/** A count of missing lines, at its place among the pulls. */
+/** A count of missing lines, which is printed at its place among the pulls. */
 interface CountedThen {
   readonly ended: number;
   readonly counted: Counted;
@@ -264,7 +270,7 @@ function summaryOf(line: Line): Summary {
   };
 }
 
-/** The status is the first, or that of a failure. */
+/** Adds a request to its pull. The status of the pull is that of its first request, or that of a failure. */
 function add(to: Summary, next: Summary): void {
   to.requests++;
   to.began = Math.min(to.began, next.began);

@@ -5,15 +5,18 @@ import { createInterface } from 'node:readline';
 import { createGunzip } from 'node:zlib';
 
 /**
- * The lines of the audit log, as text, the oldest file first: those of `file` and of what was rotated from it and has been
- * written to since `since`, in milliseconds. A file that is not there yet holds none.
+ * Yields the lines of the audit log as text, the oldest file first. They come from `file` and from the
+ * rotated files that were written to since `since`, which is in milliseconds. A file that does not exist yet
+ * has no lines.
  */
 export async function* auditedLines(file: string, since = 0): AsyncGenerator<string> {
   for (const one of await rotated(file, since)) yield* linesOf(one);
   yield* linesOf(file);
 }
 
-/** As logrotate names them: `audit.log.1`, `audit.log-20261122`, either with `.gz`. */
+/**
+ * Returns the rotated files, which logrotate names `audit.log.1` or `audit.log-20261122`, either with `.gz`.
+ */
 async function rotated(file: string, since: number): Promise<string[]> {
   const { dir, base } = path.parse(file);
   const names = await readdir(dir).catch(ignoreMissing<string[]>([]));
@@ -39,7 +42,7 @@ async function* linesOf(file: string): AsyncGenerator<string> {
   try {
     yield* createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
   } catch (error) {
-    // Moved on since it was seen, or not there yet.
+    // The file was rotated since it was listed, or does not exist yet.
     ignoreMissing(undefined)(error as NodeJS.ErrnoException);
   }
 }

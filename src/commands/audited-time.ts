@@ -1,13 +1,22 @@
-/** `--since` and `--until`: a duration before now, a day, or a time. Days begin and end in UTC, as the audit log's times do. */
+/**
+ * Parses `--since` and `--until`: a duration before now, a day, or a time. Days begin and end in UTC, as the
+ * times of the audit log do.
+ */
 import { parseMoment } from '../access/policy-schema.ts';
 import { duration } from '../config/values.ts';
 
-/** Milliseconds since the epoch; undefined if `text` is no time. A day counts from its beginning. */
+/**
+ * Returns the first millisecond since the epoch that counts, or undefined if `text` is not a time. A day
+ * counts from its beginning.
+ */
 export function parseSince(text: string, now: number): number | undefined {
   return before(text, now) ?? parseMoment(text)?.begins;
 }
 
-/** Milliseconds since the epoch, the first that no longer counts; undefined if `text` is no time. A day counts to its end. */
+/**
+ * Returns the first millisecond since the epoch that no longer counts, or undefined if `text` is not a time.
+ * A day counts to its end.
+ */
 export function parseUntil(text: string, now: number): number | undefined {
   return before(text, now) ?? parseMoment(text)?.ends;
 }

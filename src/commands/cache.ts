@@ -40,7 +40,7 @@ export async function cacheList(options: CoreCommandOptions, terminal: Terminal)
   return 0;
 }
 
-/** `what` is a repository, `repository:tag` or `repository@digest`. */
+/** Purges `what`, which is a repository, `repository:tag` or `repository@digest`. */
 export async function cachePurge(
   what: string,
   options: CoreCommandOptions,
@@ -59,7 +59,7 @@ export async function cachePurge(
   return 0;
 }
 
-/** A colon before a slash belongs to a host's port. */
+/** Splits the name from the tag or digest. A colon before a slash belongs to the port of a host. */
 function readTarget(what: string): { repository: string; reference: string | null } {
   const [, repository = what, digest] = /^([^@]+)@(.+)$/.exec(what) ?? [];
   if (digest !== undefined) return { repository, reference: digest };

@@ -13,12 +13,12 @@ import { loadOrPrint } from './load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 import { egressOptions, upstreamOptions } from './upstream-options.ts';
 
-/** All steps together can take so long. */
+/** The time in milliseconds that all steps together may take. */
 const DEADLINE = 90_000;
 
 /**
- * Goes the whole way to one registry and prints each step. The core goes it if one runs, because it has the credential and the
- * network that count; otherwise this process does. Exit code 1 where a step fails.
+ * Makes a whole pull from one registry and prints each step. A running core does it, because it has the
+ * credential and the network that count; otherwise this process does. Returns 1 if a step fails.
  */
 export async function checkUpstream(
   host: string,
@@ -82,7 +82,7 @@ async function goFromHere(
   using client = createRegistryClient({ upstreams, transport, limits, clock: systemClock, log });
   const names = namesOf(upstreams.map((one) => one.host));
   const wanted = image === undefined ? undefined : wantedManifest(image, host, names);
-  // Awaited here, because the connections end with this function.
+  // The call is awaited here, because the connections end with this function.
   return await allSteps({ upstream, egress, transport, client, limits }, wanted);
 }
 

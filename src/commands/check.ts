@@ -24,7 +24,7 @@ export interface CheckOptions {
   readonly json: boolean;
 }
 
-/** Finds everything that is wrong with the hand-written files, and changes nothing. */
+/** Reports everything that is wrong with the hand-written files, and changes nothing. */
 export async function check(
   options: CheckOptions,
   environment: Environment,
@@ -65,7 +65,7 @@ export async function check(
   return faults.length === 0 ? 0 : 2;
 }
 
-/** Adds the mistakes that only show beside the configuration. */
+/** Adds the mistakes that can only be seen together with the configuration. */
 async function checkedPolicy(
   paths: HomePaths,
   config: Parsed<Config>,
@@ -104,7 +104,7 @@ function sorted(faults: readonly Fault[], paths: HomePaths): Fault[] {
   return faults.map((fault) => ({ ...fault, source: inHome(fault.source, paths) })).sort(byPosition);
 }
 
-/** Why the running mirror goes on with an older policy; null where it does not, or none runs here. */
+/** Returns why the running mirror keeps an older policy; null if it does not, or if none runs here. */
 async function refusedByMirror({ authSocket }: HomePaths): Promise<readonly string[] | null> {
   const said = await askRole(authSocket, { method: 'GET', path: '/status', schema: AUTH_STATUS });
   return typeof said === 'string' ? null : said.answer.policy.refused;
@@ -114,7 +114,7 @@ interface Found {
   readonly faults: readonly Fault[];
   readonly warnings: readonly Fault[];
   readonly refused: readonly string[] | null;
-  /** Empty if there is none. */
+  /** Empty if there is no proxy. */
   readonly proxy: string;
 }
 

@@ -3,14 +3,18 @@ import { enableCompileCache } from 'node:module';
 import path from 'node:path';
 import { type HomePaths, pathsIn, type Role } from './home.ts';
 
-/** Where a process keeps what V8 and type stripping have made of the code that it loads, below what it alone may write. */
+/**
+ * Returns the directory in which a process stores the compiled form of the code that it loads (V8's and that
+ * of type stripping). It is below a directory that only this process may write.
+ */
 export function compileCacheIn(runtime: string): string {
   return path.join(runtime, 'compile-cache');
 }
 
 /**
- * Has a start load what an earlier one has compiled, for half of what it costs is compiling. The supervisor of the gateways
- * alone does without: the directory of that user is the gateways' to write, and they speak with strangers.
+ * Makes a start load what an earlier one has compiled, because half of its cost is compiling. Only the
+ * supervisor of the gateways does without: the gateways may write the directory of that user, and they speak
+ * with strangers.
  */
 export function useCompileCache(home: string, role: Role | undefined): void {
   if (role === 'gateway') return;

@@ -7,25 +7,30 @@ import type { HomePaths, Role } from './home.ts';
 /** The checkout, or the installed package. */
 const ROOT = path.join(import.meta.dirname, '../..');
 
-/** Where its packages are; beside it, not below it, where it is one of somebody else's. */
+/**
+ * The directory of its packages. It is beside the root, not below it, if Hubgate is itself a package in
+ * another program.
+ */
 const MODULES = fileURLToPath(import.meta.resolve('pino')).replace(
   /(?<=.*\/node_modules\/)(?!.*\/node_modules\/).*/,
   '*',
 );
 
 /**
- * MiB of the space for young objects, of which V8 would take three times 16. It is memory that is never given back; with less than
- * this the gateway and auth spend more time on their garbage, with more no less.
+ * The sizes in MiB of the space for young objects; V8 would take three times 16. This memory is never
+ * returned. With less than this, the gateway and auth spend more time on garbage collection; with more, they
+ * save none.
  */
 const YOUNG: Readonly<Record<Role, number>> = { core: 2, auth: 4, gateway: 8 };
 
 /**
- * The flags of Node for a role's process. `kill -USR1` starts no debugger in any. The gateway, which speaks with strangers, is
- * held to its files by Node's permission model besides: no child processes, threads, native code or SQLite.
+ * Returns the flags of Node for the process of a role. `kill -USR1` starts no debugger in any role. The
+ * gateway speaks with strangers, so Node's permission model also restricts it to its files: it has no child
+ * processes, threads, native code or SQLite.
  *
- * The others cannot be. In Node 26 that model takes fsync(2) and fchmod(2) away altogether, without which nothing is written
- * durably; SQLite goes past it; and argon2 is native code, which is free of it. The network is one permission, unix
- * sockets included, so nobody can be without it.
+ * The other roles cannot be restricted so. In Node 26 that model disables fsync(2) and fchmod(2) altogether,
+ * without which nothing is written durably; SQLite bypasses it; and argon2 is native code, to which it does
+ * not apply. The network is one permission that includes unix sockets, so no role can be without it.
  */
 export function nodeFlags(role: Role, config: Config, paths: HomePaths): string[] {
   const flags = [`--max-semi-space-size=${YOUNG[role]}`, ...process.execArgv, '--disable-sigusr1'];
@@ -51,7 +56,7 @@ export function nodeFlags(role: Role, config: Config, paths: HomePaths): string[
     ...flags,
     '--permission',
     '--allow-net',
-    // That --allow-net is experimental.
+    // The flag suppresses the warning that --allow-net is experimental.
     '--disable-warning=ExperimentalWarning',
     '--no-experimental-sqlite',
     ...[...reads, ...writes].map((file) => `--allow-fs-read=${file}`),
@@ -60,13 +65,14 @@ export function nodeFlags(role: Role, config: Config, paths: HomePaths): string[
 }
 
 /**
- * No memory of this process, and of those that it starts, gets into a core dump: core(5). Where there is no such file, as
- * outside of Linux and in some containers, the limit of whoever starts it (LimitCORE=0, --ulimit core=0) is what helps.
+ * Keeps the memory of this process, and of those that it starts, out of core dumps: core(5). If there is no
+ * such file, as outside of Linux and in some containers, the limit of the caller (LimitCORE=0, --ulimit
+ * core=0) is needed.
  */
 export function leaveNoMemory(): void {
   try {
     writeFileSync('/proc/self/coredump_filter', '0');
   } catch {
-    // Nothing that a start should fail for.
+    // A start must not fail because of this.
   }
 }

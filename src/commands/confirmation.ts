@@ -26,7 +26,7 @@ export interface InForceNow {
   readonly revokedCertificates: ReadonlySet<string>;
 }
 
-/** Milliseconds. A change holds within one second on a mirror that is well. */
+/** In milliseconds. A healthy mirror applies a change within one second. */
 const PATIENCE = 3_000;
 const PEER = 'auth';
 
@@ -77,7 +77,7 @@ async function confirm(withdrawal: Withdrawal, paths: HomePaths): Promise<Confir
 
 const NO_ANSWER = 'auth does not answer; see hubgate doctor';
 
-/** @throws if this user may not determine it. */
+/** @throws if this user may not determine whether the role listens */
 async function isServed(socket: string): Promise<boolean> {
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
   const connection = connect(socketAddress(socket), () => resolve(true));

@@ -1,6 +1,6 @@
 /**
- * Examines whether Hubgate can run in this home. The answer comes before anything is created in it, depends
- * on the files as they are, and changes nothing.
+ * Examines whether Hubgate can run in this home. The examination comes before anything is created, reads the
+ * files as they are, and changes nothing.
  */
 import type { Config } from '../config/config.ts';
 import type { Fault } from '../platform/fault.ts';

@@ -23,14 +23,14 @@ const ATTEMPTS: Readonly<Record<string, string>> = {
 /** The names of the files beside a file that is being replaced or locked. Users do not know them. */
 const TEMPORARY = /(?:\.lock)?(?:\.[0-9a-f]{12,16})?\.(?:tmp|stale|new)$|\.lock$/;
 
-/** SQLite's "unable to open database file", which it also says where permission is denied. */
+/** SQLite's code for "unable to open database file", which it also reports if permission is denied. */
 const CANNOT_OPEN = 14;
 
 export function explainError(error: unknown, home: string): string {
   const failure = systemFailure(error);
   if (failure === undefined) return explainDatabase(error, home) ?? (error as Error).message;
   const { path: at, syscall = '' } = failure;
-  // An earlier message named the file and what failed.
+  // An earlier message has named the file and the failed operation.
   if (at === undefined) return `${(error as Error).message}${adviceFor(error, home)}`;
   const file = at.replace(TEMPORARY, '');
   const attempt = file === at ? (ATTEMPTS[syscall] ?? 'used') : 'written';

@@ -3,10 +3,10 @@ import path from 'node:path';
 /** A process that can be started alone, as a user of its own. */
 export type Role = (typeof ROLES)[number];
 
-/** Those first that others need. */
+/** The roles on which others depend come first. */
 export const ROLES = ['core', 'auth', 'gateway'] as const;
 
-/** The files of a home directory that are where they are, whatever the configuration says. */
+/** The files of a home directory whose place no setting changes. */
 export interface HomePaths {
   readonly home: string;
   readonly policy: string;
@@ -17,17 +17,19 @@ export interface HomePaths {
   readonly signingKey: string;
   /** The embedded database of auth. */
   readonly authState: string;
-  /** The last policy that was good. */
+  /** The last valid policy. */
   readonly lastPolicy: string;
-  /** For each role a directory of its own: what it runs and answers by is no other's to write. */
+  /**
+   * A directory for each role, which holds its sockets and its compiled code. No other role may write there.
+   */
   readonly runtime: Readonly<Record<Role, string>>;
-  /** The same for the supervisor of all of them. */
+  /** The directory for the supervisor of all roles. */
   readonly supervisorRuntime: string;
   readonly authSocket: string;
   readonly coreSocket: string;
 }
 
-/** A file as people would name it who stand in the home. */
+/** Returns the name of a file relative to the home. */
 export function inHome(file: string, { home }: Pick<HomePaths, 'home'>): string {
   return file.startsWith(`${home}/`) ? file.slice(home.length + 1) : file;
 }

@@ -12,8 +12,8 @@ import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 const MOST = 8 * 2 ** 20;
 
 /**
- * Takes the users of an htpasswd file, or of docker_auth's configuration, over, with their hashes as they are. Lines with which
- * something is wrong are named and left out.
+ * Imports the users of an htpasswd file, or of docker_auth's configuration, with their hashes unchanged.
+ * Lines with a mistake are named and skipped.
  */
 export async function importUsers(
   file: string,

@@ -1,11 +1,12 @@
 import type { Config } from '../config/config.ts';
 
-/** The first file descriptor that sd_listen_fds(3) speaks of. */
+/** The first file descriptor that a service manager passes: sd_listen_fds(3). */
 const FIRST = 3;
 
 /**
- * The listening sockets that a service manager opened for this process, by sd_listen_fds(3): of the public listener, of the
- * admin listener where there is a second, and of the plain listener where there is a third. They make a gateway possible that has no network but them.
+ * Returns the listening sockets that a service manager opened for this process, by sd_listen_fds(3). The
+ * first is for the public listener, the second for the admin listener, and the third for the plain listener.
+ * With them a gateway can run that has no other network.
  */
 export function inheritedSockets({ LISTEN_PID, LISTEN_FDS }: NodeJS.ProcessEnv): readonly number[] {
   if (LISTEN_PID !== String(process.pid)) return [];
@@ -16,12 +17,15 @@ export function inheritedSockets({ LISTEN_PID, LISTEN_FDS }: NodeJS.ProcessEnv):
   );
 }
 
-/** Of a worker: its channel to the supervisor is between these and the standard ones. */
+/**
+ * Returns the stdio of a worker. The channel to the supervisor is between the standard streams and the
+ * sockets.
+ */
 export function stdioWith(sockets: readonly number[]): ('inherit' | 'ipc' | number)[] {
   return ['inherit', 'inherit', 'inherit', 'ipc', ...sockets];
 }
 
-/** The same configuration, for workers that were given `sockets` by `stdioWith`. */
+/** Returns the configuration for workers that got `sockets` by `stdioWith`. */
 export function listeningOn(config: Config, sockets: readonly number[]): Config {
   const [listen, admin, plain] = sockets.map((_, index) => stdioWith([]).length + index);
   const { server } = config;

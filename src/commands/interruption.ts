@@ -1,4 +1,7 @@
-/** Ctrl-C, and SIGTERM, while a command works: the first aborts `signal`, so that it ends in good order; a second ends it at once. */
+/**
+ * Handles Ctrl-C and SIGTERM while a command works. The first aborts `signal`, so that the command ends in
+ * good order; a second ends it at once.
+ */
 export class Interruption implements Disposable {
   readonly #controller = new AbortController();
   readonly #abort = () => this.#controller.abort();
@@ -11,7 +14,7 @@ export class Interruption implements Disposable {
     return this.#controller.signal;
   }
 
-  /** Interrupts as Ctrl-C does. */
+  /** Does what the first Ctrl-C does. */
   interrupt(): void {
     this.#abort();
   }

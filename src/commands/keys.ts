@@ -2,7 +2,9 @@ import { rotateSigningKey } from '../auth/token/signing-key-file.ts';
 import { pathsIn } from './home.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
-/** Has tokens signed with a new key from now on; those that are out stay good to their end. */
+/**
+ * Makes auth sign tokens with a new key from now on. Tokens that were issued before stay valid to their end.
+ */
 export async function rotateKeys({ home }: { readonly home: string }, terminal: Terminal): Promise<ExitCode> {
   const { signingKey } = pathsIn(home);
   try {

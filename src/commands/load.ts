@@ -8,17 +8,20 @@ import type { HomePaths, Role } from './home.ts';
 import { secretFilesOf } from './secret-files.ts';
 import { printLine, type Terminal } from './terminal.ts';
 
-/** What of a home the caller goes by, and must therefore find in order. */
+/** The parts of a home that the caller uses, and that must therefore be in order. */
 interface Scope {
   readonly readsSecrets: boolean;
   readonly servesClients: boolean;
-  /** Whose secret files are looked at. */
+  /** The role whose secret files are checked. */
   readonly secretsOf?: Role | 'all';
 }
 
 const NOTHING_MORE: Scope = { readsSecrets: false, servesClients: false };
 
-/** The configuration, or undefined after printing everything that is wrong with it, and with the modes of secret files. */
+/**
+ * Loads the configuration. Returns undefined after printing everything that is wrong with it, and with the
+ * modes of secret files.
+ */
 export async function loadOrPrint(
   paths: HomePaths,
   environment: Environment,

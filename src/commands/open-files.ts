@@ -1,4 +1,7 @@
-/** The fewest open files with which a mirror serves anybody; a gateway that nobody uses takes some thirty. */
+/**
+ * A mirror needs at least this many open files to serve anybody. A gateway that nobody uses has some thirty
+ * open.
+ */
 const FEWEST_OPEN_FILES = 256;
 
 /**
@@ -11,7 +14,9 @@ export function openFilesLimit(): number {
   return typeof soft === 'number' ? soft : Number.POSITIVE_INFINITY;
 }
 
-/** The part of Node's report that is read here, https://nodejs.org/api/report.html; `unlimited` is a text. */
+/**
+ * The part of Node's report that is read here, https://nodejs.org/api/report.html. `unlimited` is a string.
+ */
 interface Report {
   readonly userLimits?: { readonly open_files?: { readonly soft?: number | string } };
 }

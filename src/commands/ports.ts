@@ -4,10 +4,11 @@ import type { Config } from '../config/config.ts';
 import type { ListenAddress } from '../config/values.ts';
 
 /**
- * The configuration with ports that nobody else listens on: several gateways listen on the same port each for itself, and then the
- * kernel would let another process of this user listen there too. A port 0 becomes one that all of them use.
+ * Returns the configuration with ports that nobody else listens on. Each of several gateways listens on the
+ * same port for itself, and then the kernel would let another process of this user listen there too. A port 0
+ * becomes one port that all of them use.
  *
- * @throws where a port is in use, or may not be used
+ * @throws if a port is in use, or may not be used
  */
 export async function withFreePorts(config: Config): Promise<Config> {
   const { server } = config;

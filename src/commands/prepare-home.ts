@@ -6,13 +6,13 @@ import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
 export interface PrepareOptions {
   readonly home: string;
-  /** Only this role's part of the home; without it, all of them. */
+  /** The role whose part of the home is made; if it is absent, all parts are. */
   readonly role?: Role;
 }
 
 /**
- * Makes what is missing in a home, as a start does. For roles that may not make it themselves: the gateway's user need not
- * write `certs/`, nor read the key of the local CA.
+ * Makes what is missing in a home, as a start does. It is for roles that may not make it themselves: the
+ * gateway's user needs neither to write `certs/` nor to read the key of the local CA.
  */
 export async function prepareHome(
   options: PrepareOptions,

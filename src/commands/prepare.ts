@@ -15,9 +15,9 @@ import { isPairConfigured } from './server-certificate.ts';
 import { printLine, type Terminal } from './terminal.ts';
 
 export interface Prepared {
-  /** The local CA's certificate, where it issued the server's. */
+  /** The local CA's certificate, if that CA issued the server's. */
   readonly ca?: string;
-  /** Of the user `admin`, where this start made it. */
+  /** The password of the user `admin`, if this start made that user. */
   readonly firstPassword?: string;
 }
 
@@ -27,13 +27,13 @@ const FIRST_POLICY = path.join(import.meta.dirname, 'first-policy/access.yaml');
 const POLICY_SCHEMA = 'access.schema.json';
 
 export interface PrepareScope {
-  /** Prepares only this role's part of the home; without it, the whole home. */
+  /** The role whose part of the home is prepared; if it is absent, the whole home is. */
   readonly role?: Role;
   /** True if a user asked for the missing files; false if a start did. */
   readonly isAskedFor?: boolean;
 }
 
-/** Makes what is missing in a home, or in one role's part of it, and touches nothing that is there. */
+/** Makes what is missing in a home, or in one role's part of it, and changes nothing that exists. */
 export async function prepare(config: Config, paths: HomePaths, scope: PrepareScope = {}): Promise<Prepared> {
   const { role } = scope;
   const wanted = (one: Role) => role === undefined || role === one;
@@ -46,7 +46,7 @@ export async function prepare(config: Config, paths: HomePaths, scope: PrepareSc
   return { ...(ca !== undefined && { ca }), ...(firstPassword !== undefined && { firstPassword }) };
 }
 
-/** A cache that cannot be written stops no start: the core says so, and tries again. */
+/** A cache that cannot be written stops no start: the core reports it, and tries again. */
 async function makeCacheDirectory(directory: string): Promise<void> {
   try {
     await makeDirectory(directory, 0o750);
@@ -55,7 +55,10 @@ async function makeCacheDirectory(directory: string): Promise<void> {
   }
 }
 
-/** What hashes is loaded when there is something to hash: the supervisor that calls this lives on. */
+/**
+ * Loads the code for hashing only if there is something to hash, because the supervisor that calls this runs
+ * for a long time.
+ */
 async function prepareAuth({ passwords }: Config, paths: HomePaths): Promise<string | undefined> {
   const { ensureSigningKey } = await import('../auth/token/signing-key-file.ts');
   await ensureSigningKey(paths.signingKey);
@@ -83,8 +86,9 @@ async function prepareGateway(
 }
 
 /**
- * True if a missing pair is a mistake. It is if the configuration names the pair, because a typing mistake
- * must not lead to another certificate. A user who asks for the missing files also means those in `certs/`.
+ * True if a missing pair is a mistake. It is one if the configuration names the pair, because a typing
+ * mistake must not lead to another certificate. A user who asks for the missing files also means those in
+ * `certs/`.
  */
 function mustBeThere({ tls }: Config, paths: HomePaths, { isAskedFor = false }: PrepareScope): boolean {
   const isInCerts = [tls.certificate, tls.key].every((file) => inHome(file, paths).startsWith('certs/'));
@@ -92,8 +96,8 @@ function mustBeThere({ tls }: Config, paths: HomePaths, { isAskedFor = false }: 
 }
 
 /**
- * A policy that is gone is not a fresh install: where there was one, or other files of one, the default one would allow
- * what they did not.
+ * Writes the first policy only in a fresh install. If there was a policy before, or if other files of one
+ * exist, the default policy would allow what they did not.
  */
 async function preparePolicy({ policy, lastPolicy }: HomePaths): Promise<void> {
   const isFresh = (await stateOfPolicy(policy)) === '' && !(await exists(lastPolicy));

@@ -1,15 +1,15 @@
 /**
- * What a command shows on a terminal while it works: some lines at the bottom, drawn again as they change, below those
- * that stay. Where nobody looks on, only those that stay are printed.
+ * Draws the progress of a command on a terminal: lines at the bottom that are drawn again as they change,
+ * below lines that stay. Without a terminal only the lines that stay are printed.
  */
 import { escapeControls } from '../platform/escape-controls.ts';
 import { writeSize } from '../platform/size.ts';
 import { type Output, printLine, type Terminal } from './terminal.ts';
 
-/** Milliseconds. More often is not seen, and costs. */
+/** In milliseconds. Nobody would see more frequent drawing, and it would cost more. */
 const DRAW_EVERY = 100;
 const WIDTH = 80;
-/** Up by so many lines, to their beginning, and clear all from there on. */
+/** Moves the cursor up by so many lines, to the beginning of a line, and clears all that follows. */
 const clearAbove = (lines: number) => `\x1b[${lines}A\r\x1b[J`;
 
 export class Progress implements Disposable {
@@ -18,7 +18,9 @@ export class Progress implements Disposable {
   #timer: NodeJS.Timeout | undefined;
   #drawn = 0;
 
-  /** Draws what `lines` says on the terminal's stderr, so that what is printed to stdout can go elsewhere. */
+  /**
+   * Draws the result of `lines` on the terminal's stderr, so that what is printed to stdout can go elsewhere.
+   */
   constructor({ stderr }: Terminal, lines: () => readonly string[]) {
     this.#output = stderr;
     this.#lines = lines;
@@ -28,7 +30,7 @@ export class Progress implements Disposable {
   draw(): void {
     if (this.#timer === undefined) return;
     const width = (this.#output.columns ?? WIDTH) - 1;
-    // What is written by others reaches a terminal here: a control character of theirs would not stay in its line.
+    // Text from other parties reaches a terminal here. A control character in it could leave its line.
     const lines = this.#lines().map((line) => `${escapeControls(line).slice(0, width)}\n`);
     this.#output.write(`${this.#clearing()}${lines.join('')}`);
     this.#drawn = lines.length;
@@ -50,7 +52,7 @@ export class Progress implements Disposable {
     return this.#drawn === 0 ? '' : clearAbove(this.#drawn);
   }
 
-  /** Takes the lines away. */
+  /** Removes the drawn lines. */
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
@@ -60,23 +62,23 @@ export class Progress implements Disposable {
 
 const BAR = 24;
 
-/** `[######------------------]`, empty where it is not known how much there is. */
+/** Draws `[######------------------]`; the bar is empty if the total is not known. */
 export function writeBar(done: number, all: number | undefined): string {
   const share = all === undefined ? 0 : all === 0 ? 1 : Math.min(1, done / all);
   const full = Math.floor(share * BAR);
   return `[${'#'.repeat(full)}${'-'.repeat(BAR - full)}]`;
 }
 
-/** Milliseconds over which a rate is taken: short enough to follow, long enough to be read. */
+/** In milliseconds. A rate is measured over this time: short enough to follow, and long enough to be read. */
 const RATE_OVER = 5_000;
 
-/** How fast something comes, of late. */
+/** The recent rate at which bytes arrive. */
 export class Rate {
   readonly #now: () => number;
   readonly #seen: { readonly at: number; readonly bytes: number }[];
   #bytes = 0;
 
-  /** `now` in milliseconds, from any beginning. */
+  /** @param now a clock in milliseconds, with any origin */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
     this.#seen = [{ at: now(), bytes: 0 }];
@@ -86,7 +88,7 @@ export class Rate {
     this.#bytes += bytes;
   }
 
-  /** `12.3 MiB/s`. Called whenever it is shown, for that is when it looks. */
+  /** Returns the rate as `12.3 MiB/s`. It must be called at each drawing, because it measures then. */
   write(): string {
     const at = this.#now();
     this.#seen.push({ at, bytes: this.#bytes });

@@ -2,8 +2,9 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 /**
- * Gives back what a start has needed once: V8 keeps what it has taken for as long as nobody needs memory, a third of it
- * empty. It takes some tens of milliseconds, and is for the end of a start, before anybody is served.
+ * Returns the memory that only the start needed. Otherwise V8 keeps it, a third of it empty, until somebody
+ * else needs memory. This takes some tens of milliseconds, so it is for the end of a start, before anybody is
+ * served.
  */
 export function returnMemory(): void {
   setFlagsFromString('--expose-gc');

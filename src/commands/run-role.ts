@@ -8,11 +8,14 @@ import { openFilesLimit } from './open-files.ts';
 import { egressOptions, upstreamOptions } from './upstream-options.ts';
 
 export interface RunningRole extends AsyncDisposable {
-  /** Reads anew what is read from files by hand, changed or not. */
+  /** Reads the hand-written files again, whether they have changed or not. */
   reload?(): Promise<void>;
 }
 
-/** Starts one role in this process. What it does not need is not even loaded. `place`: of one gateway among several. */
+/**
+ * Starts one role in this process, and loads only the code that the role needs. `place` says which of several
+ * gateways it is.
+ */
 export async function runRole(
   role: Role,
   config: Config,

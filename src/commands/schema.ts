@@ -3,7 +3,7 @@ import { POLICY_FILE } from '../access/policy-schema.ts';
 import { configSchema } from '../config/json-schema.ts';
 import { type ExitCode, printJson, type Terminal } from './terminal.ts';
 
-/** The files that editors may be told of. */
+/** The files for which there is a schema. */
 export type SchemaName = 'access' | 'config';
 
 /** Prints the JSON Schema of `access.yaml` or `hubgate.yaml`, for editors. */
@@ -17,7 +17,10 @@ export function policySchema(): object {
   return { ...schema, title: 'The access policy of a Hubgate mirror' };
 }
 
-/** Where a list may stand, its one element may: that is made a list before it is judged, which JSON Schema cannot say. */
+/**
+ * Adds to the schema that a list of one element may be written as the element alone. The loader makes it a
+ * list before it validates, which JSON Schema cannot express.
+ */
 function oneOrMany({
   zodSchema,
   jsonSchema,

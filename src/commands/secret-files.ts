@@ -2,8 +2,8 @@ import { previousKeyFile } from '../auth/token/signing-key-file.ts';
 import type { HomePaths, Role } from './home.ts';
 
 /**
- * The files of a home that are secrets of a role, or of all. Those that the configuration names, for the server's key and the
- * accounts at upstreams, are judged where it is read.
+ * Returns the files of a home that are secrets of a role, or of all roles. The files that the configuration
+ * names, for the server's key and the accounts at upstreams, are checked when the configuration is read.
  */
 export function secretFilesOf(role: Role | 'all', paths: HomePaths): string[] {
   const wanted = (one: Role) => role === 'all' || role === one;

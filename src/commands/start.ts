@@ -26,18 +26,18 @@ import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
 export interface StartOptions {
   readonly home: string;
-  /** Only this role; without it, all of them. */
+  /** The one role to start; if it is absent, all roles are started. */
   readonly role?: Role;
 }
 
 const ROLE_BIN = path.join(import.meta.dirname, '../bin/role.ts');
 
-/** Starts Hubgate, or one role of it, and returns when it has ended after a signal. */
+/** Starts Hubgate, or one role of it, and returns after a signal has ended it. */
 export async function start(options: StartOptions, terminal: Terminal): Promise<ExitCode> {
-  // Files are for this user, and to be read by the group that the roles may share.
+  // Files belong to this user, and the group that the roles may share can read them.
   process.umask(0o027);
   leaveNoMemory();
-  // Without a listener it would start Node's debugger.
+  // Without a listener, the signal would start Node's debugger.
   process.on('SIGUSR1', () => {});
   const tooFew = tooFewOpenFiles();
   if (tooFew !== undefined) throw new Error(tooFew);
@@ -54,9 +54,9 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   const prepared = await prepare(config, paths, options.role && { role: options.role });
   // As soon as somebody sees the password, they may end the mirror, and it must end in good order.
   using interruption = new Interruption();
-  // Before anything can fail: it exists from now on, and is not shown again.
+  // The password is printed before anything can fail, because it exists from now on and is never shown again.
   if (prepared.firstPassword !== undefined) await printFirstPassword(prepared.firstPassword, paths, terminal);
-  // This follows the renewal of certificates that were due.
+  // This check comes after the renewal of certificates that were due.
   const { refusals, warnings } = await examineHome(config, paths, { role: options.role, isStart: true });
   printWarnings([...refusals, ...warnings], terminal);
   if (options.role === 'core' || options.role === 'auth')
@@ -67,11 +67,11 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   const gateway = await withFreePorts(listeningOn(settingsFor('gateway', config), sockets));
   const starting = supervise(plans({ config, gateway, paths, only: options.role, sockets }), log).catch(
     (error) => {
-      // Ctrl-C also reaches the roles, before they can tell it from a failure.
+      // Ctrl-C also reaches the roles, and they end before they can tell it from a failure.
       if (!signal.aborted) throw error;
     },
   );
-  // While the roles start there is nothing else to do.
+  // There is nothing else to do while the roles start.
   returnMemory();
   const supervision = await starting;
   if (supervision === undefined) return 0;
@@ -100,14 +100,17 @@ async function runHere(
 
 interface Plans {
   readonly config: Config;
-  /** The same configuration, as gateways need it. */
+  /** The configuration with the changes that gateways need. */
   readonly gateway: Config;
   readonly paths: HomePaths;
   readonly only: Role | undefined;
   readonly sockets: readonly number[];
 }
 
-/** The roles as processes, those first that others need. All are given what was read once: a later edit is for a later start. */
+/**
+ * Returns the processes of the roles, beginning with those on which others depend. All get the configuration
+ * that was read once; a later edit counts for a later start.
+ */
 function plans({ config, gateway, paths, only, sockets }: Plans): RolePlan[] {
   const plan = (role: Role, settings: Config, name: string = role): RolePlan => ({
     name,
@@ -140,7 +143,7 @@ function gatewayCount({ server: { workers } }: Config): number {
 /** The platforms that support `reusePort`, https://nodejs.org/api/net.html#serverlistenoptions-callback. */
 const SHARES_PORTS: ReadonlySet<NodeJS.Platform> = new Set(['linux', 'freebsd']);
 
-/** Lets each gateway listen for itself: see decision 7. */
+/** Makes each gateway listen for itself: see decision 7. */
 function sharingPorts(config: Config): Config {
   const { server } = config;
   const listen = { ...server.listen, reusePort: true };
@@ -150,10 +153,11 @@ function sharingPorts(config: Config): Config {
 }
 
 /**
- * Handles SIGHUP from now on, because without a handler it would end the process: it reloads, or ends the mirror if its
- * terminal has gone. A signal that comes during the start is served as soon as there is something to reload.
+ * Handles SIGHUP from now on, because without a handler it would end the process: it reloads, or ends the
+ * mirror if its terminal has gone. A signal during the start is handled as soon as there is something to
+ * reload.
  *
- * @returns what takes the reload.
+ * @returns a function that sets what a reload does
  */
 function takeHangups(interruption: Interruption): (reload: () => void) => void {
   const hasTerminal = process.stdout.isTTY === true;
@@ -182,7 +186,7 @@ async function aborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, 'abort');
 }
 
-/** Within the working directory as people would type it. */
+/** Returns the shortest name of a file, relative to the working directory if the file is in it. */
 function shortest(file: string): string {
   const relative = path.relative(process.cwd(), file);
   return relative.startsWith('..') ? file : relative;

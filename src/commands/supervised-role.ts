@@ -8,15 +8,15 @@ import { runRole } from './run-role.ts';
 import type { ExitCode } from './terminal.ts';
 
 /**
- * A role in a process that a supervisor started: it is told its settings, reports, and ends when the supervisor says
- * so or has gone. Signals are not for it: Ctrl-C and service managers send them to all processes at once, and then the
- * roles would end in no order.
+ * Runs a role in a process that a supervisor started. The role receives its settings, reports, and ends when
+ * the supervisor says so or has gone. It ignores signals: Ctrl-C and service managers send them to all
+ * processes at once, and the roles would end in no particular order.
  */
 export async function startSupervised(role: Role, home: string): Promise<ExitCode> {
   process.umask(0o027);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});
   const supervisor = followSupervisor();
-  // The same program wrote it, from what it had read and checked.
+  // The same program has checked and sent this configuration.
   const config = (await supervisor.settings) as Config & { readonly place?: WorkerPlace };
   try {
     await using running = await runRole(role, config, pathsIn(home), config.place);

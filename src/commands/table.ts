@@ -4,7 +4,7 @@ import { type Output, printLine } from './terminal.ts';
 export interface Table {
   readonly heading: readonly string[];
   readonly rows: readonly (readonly string[])[];
-  /** The line that says that there are no rows. Without it nothing is printed. */
+  /** The line that is printed if there are no rows. If it is absent, nothing is printed. */
   readonly empty?: string;
 }
 
@@ -19,7 +19,7 @@ export function printTable(stdout: Output, { heading, rows, empty }: Table): voi
   for (const cells of lines) printLine(stdout, formatRow(cells, widths));
 }
 
-/** The cells of one row. A cell that is wider than its column moves the rest of its row. */
+/** Formats the cells of one row. A cell that is wider than its column moves the rest of its row. */
 export function formatRow(cells: readonly string[], widths: readonly number[]): string {
   return cells
     .map((cell, column) => cell.padEnd(widths[column] ?? 0))

@@ -4,22 +4,22 @@ import { escapeControls, escapeControlsInLines } from '../platform/escape-contro
 /** Standard output or error; a terminal says how wide it is. */
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
-/** Where a command reads and prints, so that a test can stand in for a terminal. */
+/** The streams that a command reads and prints to. A test can stand in for a terminal. */
 export interface Terminal {
   readonly stdin: Readable & { readonly isTTY?: boolean };
   readonly stdout: Output;
   readonly stderr: Output;
 }
 
-/** 0: done. 1: refused, or found wrong. 2: bad usage or configuration. */
+/** 0: done. 1: refused, or something was found wrong. 2: bad usage or configuration. */
 export type ExitCode = 0 | 1 | 2;
 
-/** Prints one line. Whatever it contains, no control character reaches the terminal, and it stays one line. */
+/** Prints one line. It stays one line, because no control character reaches the terminal. */
 export function printLine(stream: Writable, line = ''): void {
   stream.write(`${escapeControls(line)}\n`);
 }
 
-/** Prints a text of several lines. No other control character than their ends reaches the terminal. */
+/** Prints a text of several lines. Except for the line ends, no control character reaches the terminal. */
 export function printText(stream: Writable, text: string): void {
   stream.write(`${escapeControlsInLines(text)}\n`);
 }

@@ -30,7 +30,10 @@ export interface CreateTokenOptions extends TokenOptions {
   readonly from?: readonly string[];
 }
 
-/** Makes a service token for a user or a service of the users file, and prints its secret: this once. */
+/**
+ * Makes a service token for a user or a service of the users file, and prints its secret, which cannot be
+ * shown again.
+ */
 export async function createToken(
   owner: string,
   options: CreateTokenOptions,
@@ -68,7 +71,7 @@ export interface IssuedToken {
 
 export type TokenOwner = Pick<User, 'name' | 'id'>;
 
-/** It is written down before anybody has it, so that it can be revoked. */
+/** Issues a token. It is recorded before anybody receives it, so that it can be revoked. */
 export async function issueToken(
   owner: TokenOwner,
   { lifetime, pull, from }: Wishes,
@@ -92,7 +95,7 @@ export async function issueToken(
 }
 
 interface Wishes {
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly lifetime: number;
   readonly pull: readonly string[] | null;
   readonly from: readonly string[] | null;
@@ -128,7 +131,7 @@ function printToken(owner: string, made: IssuedToken, { stdout }: Terminal) {
   printLine(stdout, `id: ${made.id}  expires: ${made.expires}  to end it: hubgate token revoke ${made.id}`);
 }
 
-/** Lists service tokens and remembered logins: whose they are, when they were used, and when they end. */
+/** Lists service tokens and remembered logins: their owners, when they were used, and when they end. */
 export async function listTokens(options: TokenOptions, { stdout }: Terminal): Promise<ExitCode> {
   await using state = openAuthState(pathsIn(options.home).authState);
   const tokens = (await state.tokens()).map((token) => ({

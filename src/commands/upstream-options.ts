@@ -3,7 +3,7 @@ import type { UpstreamOptions } from '../core/upstream/upstream.ts';
 import { readAuthorities } from '../platform/authority-file.ts';
 import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
 
-/** The upstreams as the core is given them, with the files of authorities read. */
+/** Returns the upstreams in the form that the core needs, after reading the files of their authorities. */
 export function upstreamOptions({ upstreams }: Config): Promise<readonly UpstreamOptions[]> {
   return Promise.all(upstreams.map(optionsOf));
 }
@@ -16,7 +16,10 @@ async function optionsOf({ url, ca, ...upstream }: Upstream): Promise<UpstreamOp
   };
 }
 
-/** The way out as a role is given it, with the file of authorities read; undefined if there is nothing special about it. */
+/**
+ * Returns the egress in the form that a role needs, after reading the file of its authorities; undefined if
+ * nothing is configured.
+ */
 export async function egressOptions({ egress }: Config): Promise<EgressOptions | undefined> {
   const { ca, ...proxies } = egress;
   if (ca === undefined && proxies.https === undefined && proxies.http === undefined) return undefined;

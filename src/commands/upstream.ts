@@ -2,12 +2,12 @@ import { CORE_STATUS, type CoreStatus, UPSTREAM_CHECKS, type UpstreamChecks } fr
 import { askCore, type CoreCommandOptions } from './ask-role.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
-/** What each upstream answers now, and what the core knows of it. Exit code 1 where one is not well. */
+/** Prints what each upstream answers now, and what the core knows of it. Returns 1 if one has a problem. */
 export async function showUpstreams(options: CoreCommandOptions, terminal: Terminal): Promise<ExitCode> {
   const check = { method: 'POST', path: '/upstreams/check', schema: UPSTREAM_CHECKS } as const;
   const checked = await askCore(options, check, terminal);
   if (typeof checked === 'string') return 1;
-  // After the check, which is an answer too that can tell of the quota.
+  // The status is asked after the check, because the upstream's answer to the check can report the quota.
   const status = await askCore(options, { method: 'GET', path: '/status', schema: CORE_STATUS }, terminal);
   if (typeof status === 'string') return 1;
   const upstreams = checked.answer.map((one): Shown => {

@@ -31,7 +31,7 @@ export interface AddOptions extends PasswordOptions {
   readonly service: boolean;
 }
 
-/** Why something cannot be done with the users as they are. */
+/** Returns why something cannot be done with the users as they are. */
 type Objection = (users: Users) => string | undefined;
 
 export async function addUser(
@@ -101,16 +101,16 @@ function confirmRefused(
   return confirmWithdrawal({ done, refused: `${name}’s logins and tokens`, isWithdrawn }, home, terminal);
 }
 
-/** The ids of a user's or service's credentials that are in force. */
+/** Returns the ids of a user's or service's credentials that are in force. */
 function credentialsOf(name: string, { subjects }: InForceNow): readonly string[] {
   const own = (['user', 'service'] as const).map((kind) => writeSubject({ kind, name }));
   return [...subjects].flatMap(([id, subject]) => (own.includes(subject) ? [id] : []));
 }
 
-/** Somebody else may be given the name some day. */
+/** Removes the credentials of a removed user, because somebody else may get the name later. */
 async function removeCredentials(name: string, { home }: UserOptions): Promise<void> {
   const { authState } = pathsIn(home);
-  // Where there has never been a mirror or a token there is nothing to remove.
+  // If there has never been a mirror or a token, there is nothing to remove.
   if ((await stateOfFile(authState)) === ABSENT) return;
   await using state = openAuthState(authState);
   for (const { id, owner } of await state.tokens()) if (owner === name) await state.removeToken(id);
@@ -162,7 +162,7 @@ interface Change {
   readonly finish: Finish;
 }
 
-/** Prints what was done, once it is done. */
+/** Prints what was done, after it is done. */
 type Finish = (terminal: Terminal, edit: UserEdit) => ExitCode | Promise<ExitCode>;
 
 function printing(done: string): Finish {
@@ -172,7 +172,10 @@ function printing(done: string): Finish {
   };
 }
 
-/** What is objected is asked at the very moment of the change: other processes change users too. */
+/**
+ * Applies a change. The objection is evaluated at the very moment of the change, because other processes
+ * change users too.
+ */
 async function apply(
   { name, objection, finish }: Change,
   edit: UserEdit | 'remove',
@@ -198,7 +201,7 @@ async function storePassword(
   const paths = pathsIn(options.home);
   const config = await loadOrPrint(paths, environment, terminal);
   if (config === undefined) return 2;
-  // Before anybody is asked for a password that would be of no use.
+  // This comes before anybody has to type a password that would be useless.
   const refused = await objected(change, paths, terminal);
   if (refused !== undefined) return refused;
   const { passwordStdin } = options;
@@ -225,7 +228,10 @@ function faulty(faults: readonly Fault[], terminal: Terminal, home: string): Exi
 
 type Given = string | { readonly wrong: string };
 
-/** One line end at the end is the shell's and not the password's, and so is a byte order mark, which PowerShell writes. */
+/**
+ * Reads the password. One line end at the end comes from the shell and is removed, and so is a byte order
+ * mark, which PowerShell writes.
+ */
 async function readPassword({ stdin }: Terminal): Promise<Given> {
   const password = (await text(stdin)).replace(/^\uFEFF|\r?\n$/g, '');
   if (password === '') return { wrong: 'the password on standard input is empty' };

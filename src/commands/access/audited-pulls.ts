@@ -9,7 +9,7 @@ export interface AuditedPull extends RecordedPull {
   readonly status: number;
 }
 
-/** The pulls in the audit log since `since`, in milliseconds. */
+/** Yields the pulls that the audit log has since `since`, which is in milliseconds. */
 export async function* auditedPulls(file: string, since = 0): AsyncGenerator<AuditedPull, void> {
   for await (const line of auditedLines(file, since)) {
     const pull = readPull(line);
@@ -17,12 +17,12 @@ export async function* auditedPulls(file: string, since = 0): AsyncGenerator<Aud
   }
 }
 
-/** What the rules for a repository decide. */
+/** The kinds of request that the rules for a repository decide. */
 const DECIDED: readonly unknown[] = ['pull', 'tags', 'referrers'];
 
 const ANY_UPSTREAM = { upstreams: { has: () => true }, self: new Set<string>() };
 
-/** A line that a crash has cut, or that records something else, is passed over. */
+/** Returns undefined for a line that a crash has cut, and for one that records something else. */
 function readPull(line: string): AuditedPull | undefined {
   const { action, subject: who, repository: name, tag, decision, address, time, status } = readJson(line);
   const subject = typeof who === 'string' ? parseSubject(who) : undefined;

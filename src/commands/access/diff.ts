@@ -20,13 +20,14 @@ import { type AccessOptions, policyOf, valueOrPrint } from './policy.ts';
 import { everythingKnown } from './population.ts';
 
 export interface DiffOptions extends AccessOptions {
-  /** Compares all known users and repositories, whether they were pulled or not. */
+  /** True if all known users and repositories are compared, whether they were pulled or not. */
   readonly all?: boolean;
 }
 
 /**
- * Says what an edit would newly allow or deny, for every subject and repository in the audit log, or for all that are known. `edited` takes the place
- * of the file of its name, else of `access.yaml`; or it is a directory as `config` is. 0: nothing, 1: something.
+ * Prints what an edit would newly allow or deny, for every subject and repository in the audit log, or for
+ * all that are known. `edited` replaces the policy file of the same name, or `access.yaml` if there is none;
+ * or it is a directory like `config`. Returns 0 if nothing changes, and 1 if something does.
  */
 export async function diffAccess(
   edited: string,

@@ -14,11 +14,14 @@ import { type AccessOptions, openPolicy, readTime, shownRule, writeContent, writ
 export interface ExplainOptions extends AccessOptions {
   readonly from?: string;
   readonly at?: string;
-  /** True if the pull is of private content. A grant of public content alone does not allow it. */
+  /** True if the pull is of private content. Read access to public content alone does not allow it. */
   readonly private?: boolean;
 }
 
-/** Says why a pull is allowed or denied. 0: allowed, with `private` private content too; 1: denied. */
+/**
+ * Prints why a pull is allowed or denied. Returns 0 if it is allowed (with `private`, for private content
+ * too), and 1 if it is denied.
+ */
 export async function explainAccess(
   who: string,
   what: string,
@@ -140,7 +143,7 @@ function written(rule: RuleData, paths: HomePaths): string {
   return `${rule.effect} ${writeRule(rule, paths)}${because}`;
 }
 
-/** What comes of a grant that does not reach private content. */
+/** What happens if the read access does not include private content. */
 const GUARD: Readonly<Record<Known['visibility'], string>> = {
   public: 'it is public, as the mirror last saw it',
   private:

@@ -26,14 +26,14 @@ async function cachedRepositories({ coreSocket }: HomePaths): Promise<CachedRepo
 }
 
 /**
- * These are the parts of a question that exist here. A policy decides about all names alike, so its answer does not show
- * what exists. Null means that it cannot be determined.
+ * The parts of a question that exist on this mirror. A policy decides about all names alike, so its answer
+ * does not show what exists. A part is null if it cannot be determined.
  */
 export interface Known {
   readonly user: boolean | null;
   readonly upstream: boolean;
   readonly tag: boolean | null;
-  /** What the mirror knows about the repository. */
+  /** The last known visibility of the repository. */
   readonly visibility: 'public' | 'private' | 'unknown';
 }
 
@@ -61,7 +61,7 @@ export async function findKnown(
   };
 }
 
-/** Null for subjects that are not users, and if the users file cannot be read. */
+/** Returns null for subjects that are not users, and if the users file cannot be read. */
 async function isKnownUser(subject: Subject | undefined, { users }: HomePaths): Promise<boolean | null> {
   const name = subject && nameOf(subject);
   if (name === undefined) return null;
@@ -80,7 +80,7 @@ export function unknownIn(known: Known, { repository, tag }: Image, subject?: Su
   ];
 }
 
-/** `; a is not known; b is not known`, or nothing. */
+/** Formats the clauses as `; a is not known; b is not known`; the result is empty if there are none. */
 export function writeUnknown(clauses: readonly string[]): string {
   return clauses.map((clause) => `; ${clause}`).join('');
 }

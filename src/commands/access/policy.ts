@@ -23,7 +23,7 @@ interface OpenedPolicy extends ReadPolicy {
   readonly config: Config;
 }
 
-/** The policy of a home as its files say it, or undefined after printing everything that is wrong with them. */
+/** Reads the policy of a home. Returns undefined after printing everything that is wrong with its files. */
 export async function openPolicy(
   paths: HomePaths,
   environment: Environment,
@@ -36,7 +36,7 @@ export async function openPolicy(
   return read && { ...read, config };
 }
 
-/** The same of texts, as they would be read in a home. */
+/** Parses texts as if they were the files of a home's policy. */
 export function policyOf(
   sources: readonly PolicySource[],
   forms: SubjectForms,
@@ -56,23 +56,26 @@ export function valueOrPrint<T>(parsed: Parsed<T>, paths: HomePaths, terminal: T
   return undefined;
 }
 
-/** Where somebody finds a rule. */
+/** Returns the file and line of a rule. */
 function placeOf({ source, line }: RuleData, paths: HomePaths): string {
   return `${inHome(path.resolve(source), paths)}:${line}`;
 }
 
-/** Says which content a grant covers. */
+/** Says which content the read access covers. */
 export function writeContent(reachesPrivate: boolean): string {
   return reachesPrivate ? 'private content too' : 'public content only';
 }
 
-/** A rule's name and where it stands; one without a name is called by its place anyway. */
+/**
+ * Formats a rule's name and place. The name of a rule without a name is its place, which is then not
+ * repeated.
+ */
 export function writeRule(rule: RuleData, paths: HomePaths): string {
   const place = placeOf(rule, paths);
   return place.endsWith(`/${rule.id}`) ? place : `${rule.id} ${place}`;
 }
 
-/** A rule as JSON. */
+/** Returns a rule as it is printed in JSON. */
 export function shownRule(rule: RuleData, paths: HomePaths) {
   const { id, effect, because, private: reachesPrivate } = rule;
   return {
@@ -84,7 +87,7 @@ export function shownRule(rule: RuleData, paths: HomePaths) {
   };
 }
 
-/** Milliseconds; undefined after saying that `text` is no time. */
+/** Returns the time in milliseconds, or undefined after saying that `text` is not a time. */
 export function readTime(text: string | undefined, { stderr }: Terminal): number | undefined {
   const moment = text === undefined ? systemClock() : parseMoment(text)?.begins;
   if (moment === undefined)

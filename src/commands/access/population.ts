@@ -20,9 +20,10 @@ interface Everything {
 }
 
 /**
- * Everybody and everything that is known: users, whomever the policies name, and who has pulled; repositories that are cached,
- * that were pulled, that a policy names in full, or that its tests ask for. Each from every network that a policy names,
- * and from elsewhere.
+ * Returns everybody and everything that is known. The subjects are the users, those that the policies name,
+ * and those who have pulled. The repositories are those that are cached, that were pulled, that a policy
+ * names in full, or that its tests ask for. Each subject asks from every network that a policy names, and
+ * from outside them.
  */
 export function everythingKnown({ policies, users, pulls, repositories }: Everything): Population {
   const named = policies.flatMap(({ policy }) => namedIn(policy));
@@ -48,7 +49,8 @@ export function everythingKnown({ policies, users, pulls, repositories }: Everyt
 }
 
 /**
- * The subjects that the files name. A pattern such as `cert:prod-*` represents all subjects that it matches.
+ * Returns the subjects that the files name. A pattern such as `cert:prod-*` represents all subjects that it
+ * matches.
  */
 function namedIn({ data }: Policy): string[] {
   const inRules = data.rules.flatMap(({ to }) => to);

@@ -10,7 +10,10 @@ import { loadOrPrint } from '../load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
 import { type AccessOptions, valueOrPrint } from './policy.ts';
 
-/** Runs the tests of a home's policy, or of `files`, which are read as one. 1: one fails, 2: a file is no policy. */
+/**
+ * Runs the tests of a home's policy, or of `files`, which are read as one policy. Returns 1 if a test fails,
+ * and 2 if a file is not a policy.
+ */
 export async function testAccess(
   files: readonly string[],
   options: AccessOptions,

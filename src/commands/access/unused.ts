@@ -29,7 +29,7 @@ export async function listUnusedRules(
   if (read === undefined) return 2;
   const pulls = [];
   for await (const pull of auditedPulls(read.config.log.audit, since)) pulls.push(pull);
-  // With an empty record every rule would be unused.
+  // If nothing was recorded, every rule would seem unused.
   const unused = pulls.length === 0 ? [] : unusedRules(read.policy, pulls);
   if (options.json) {
     printJson(terminal.stdout, {

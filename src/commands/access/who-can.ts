@@ -24,7 +24,7 @@ export interface WhoCanOptions extends AccessOptions {
   readonly private?: boolean;
 }
 
-/** Says who may pull a repository, or one tag of it. 0: somebody, 1: nobody. */
+/** Prints who may pull a repository, or one tag of it. Returns 0 if somebody may, and 1 if nobody may. */
 export async function whoCanPull(
   what: string,
   options: WhoCanOptions,
@@ -80,7 +80,7 @@ interface Shown {
   readonly terminal: Terminal;
 }
 
-/** Whoever is named and may do no more and no less than everybody else is not worth a line. */
+/** Prints one line for each answer. A subject who may do exactly what everybody may is left out. */
 function printAnswers(
   found: readonly Answerable[],
   { isMissing, unknown, paths, terminal: { stdout } }: Shown,

@@ -14,15 +14,18 @@ import { type CertOptions, recordIssued, refuse, withState } from './stored.ts';
 export interface IssueOptions extends CertOptions {
   readonly out?: string;
   readonly days: string;
-  /** A file with a request for a key that is held elsewhere. */
+  /** A file with a signing request for a key that is kept elsewhere. */
   readonly csr?: string;
 }
 
 export const CERTIFICATE_NAME_RULE = 'letters, digits and ._- after the first, at most 64';
-/** Longer than that nobody should trust a file that lies on a node. */
+/** Nobody should trust a file on a node for longer than this. */
 const MAX_DAYS = 825;
 
-/** Issues what `/etc/docker/certs.d/<host>/` wants. It is written down before it is anywhere, so that it can be revoked. */
+/**
+ * Issues the files for `/etc/docker/certs.d/<host>/`. The certificate is recorded before it is written
+ * anywhere, so that it can be revoked.
+ */
 export async function issueCert(name: string, options: IssueOptions, terminal: Terminal): Promise<ExitCode> {
   if (!isCertificateName(name)) return refuse(terminal, `"${name}" is no name: ${CERTIFICATE_NAME_RULE}`, 2);
   const days = /^\d{1,4}$/.test(options.days) ? Number(options.days) : 0;
@@ -53,7 +56,10 @@ export async function issueCert(name: string, options: IssueOptions, terminal: T
   return 0;
 }
 
-/** A directory that nobody named must be for this alone: a certificate's name may be that of a directory with sources. */
+/**
+ * True if the directory is absent or empty. A directory that nobody named must hold this certificate alone:
+ * the name of a certificate may also be that of a directory with sources.
+ */
 async function isFree(directory: string): Promise<boolean> {
   try {
     return (await readdir(directory)).length === 0;
@@ -69,7 +75,7 @@ async function readRequest(
   return text === undefined ? { refusal: 'there is no such file' } : readSigningRequest(text);
 }
 
-/** Undefined: there is no such file. */
+/** Returns undefined if there is no such file. */
 async function textOf(file: string): Promise<string | undefined> {
   try {
     return (await readIfPresent(file))?.toString('utf8');
@@ -78,7 +84,7 @@ async function textOf(file: string): Promise<string | undefined> {
   }
 }
 
-/** Nothing is overwritten, also not what somebody else has written meanwhile. */
+/** Writes all files. It overwrites nothing, not even a file that somebody else has written meanwhile. */
 async function writeAll(
   directory: string,
   { certificate, key, ca }: IssuedClientCertificate,

@@ -6,7 +6,10 @@ import { confirmWithdrawal, type Withdrawal } from '../confirmation.ts';
 import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
 import { type CertOptions, fingerprintOf, refuse, toStored, withState } from './stored.ts';
 
-/** Revokes all certificates of a name, or the one of a fingerprint or in a file, which may be another authority's. */
+/**
+ * Revokes all certificates of a name, the one with a fingerprint, or the one in a file. The one in a file may
+ * be from another authority.
+ */
 export async function revokeCert(which: string, options: CertOptions, terminal: Terminal): Promise<ExitCode> {
   return withState(options, async (state) => {
     const known = await state.certificates();
@@ -31,7 +34,10 @@ export async function revokeCert(which: string, options: CertOptions, terminal: 
   });
 }
 
-/** The twin of an issued certificate, whose signature somebody has changed, is the issued one. */
+/**
+ * Returns the certificate in a file. If somebody has changed only the signature of an issued certificate, the
+ * issued one is returned.
+ */
 async function fromFile(
   file: string,
   known: readonly StoredCertificate[],

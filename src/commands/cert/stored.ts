@@ -16,7 +16,7 @@ export async function withState<T>({ home }: CertOptions, act: (state: AuthState
   return await act(state);
 }
 
-/** What is recorded is what can be revoked. */
+/** Records a certificate, because only a recorded certificate can be revoked. */
 export async function recordIssued(
   { certificate }: IssuedClientCertificate,
   name: string,
@@ -37,7 +37,7 @@ export function toStored(certificate: X509Certificate, name: string, issuedAt: n
   };
 }
 
-/** As the state has it, from how OpenSSL prints it. */
+/** Returns a fingerprint as the state stores it, from the form that OpenSSL prints. */
 export function fingerprintOf(text: string): string {
   return text.replaceAll(':', '').toLowerCase();
 }

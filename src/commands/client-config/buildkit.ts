@@ -3,7 +3,10 @@ import { type Asked, auditLine, HUB_HOSTS, type Kit, mirrorAddress } from './kit
 
 const ROOT = '/etc/buildkit';
 
-/** For buildkitd, and for builders of `docker buildx create`, into which buildx copies what the file names. */
+/**
+ * Makes the kit for buildkitd and for builders of `docker buildx create`. buildx copies the files that the
+ * configuration names into the builder.
+ */
 export function buildkitKit(asked: Asked): Kit {
   const { mirror, name } = asked;
   const directory = `${ROOT}/certs.d/${mirror.host}`;
@@ -48,8 +51,9 @@ export function buildkitKit(asked: Asked): Kit {
 }
 
 /**
- * The pair belongs to the mirror's name with its port, where names of images have none: names that begin with the mirror's then
- * go by the login of who builds. The port is the same, but BuildKit compares the text.
+ * The certificate belongs to the mirror's name with its port. Names of images do not have the port, so names
+ * that begin with the mirror's name use the login of the person who builds. The port is the same, but
+ * BuildKit compares the text.
  */
 function settings({ mirror }: Asked, { ca, certificate, key }: ReturnType<typeof certificatePaths>): string {
   const { host, upstreams } = mirror;

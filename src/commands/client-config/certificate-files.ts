@@ -1,10 +1,10 @@
 import type { ClientFile, Mirror } from './kit.ts';
 
-/** Where the files of a client certificate lie. */
+/** The paths of the files of a client certificate. */
 export interface CertificatePaths {
   readonly certificate: string;
   readonly key: string;
-  /** Absent where the machine's own trust has to do. */
+  /** Absent if the machine's own trust store must do. */
   readonly ca?: string;
 }
 
@@ -16,7 +16,10 @@ function pairPaths(directory: string): Pick<CertificatePaths, 'certificate' | 'k
   return { certificate: `${directory}/client.cert`, key: `${directory}/client.key` };
 }
 
-/** The layout of `certs.d/<host>`, which dockerd, containerd and podman share: the endings tell them what is what. */
+/**
+ * Returns the files in the layout of `certs.d/<host>`, which dockerd, containerd and podman share. Their
+ * extensions say what they are.
+ */
 export function certificateFiles(mirror: Mirror, directory: string): ClientFile[] {
   return [...caFile(mirror, directory), ...pairFiles(directory)];
 }
@@ -34,18 +37,18 @@ export function caFile({ ca }: Mirror, directory: string): ClientFile[] {
 }
 
 /**
- * The command that tests the certificate. It does not ask for `/v2/` itself, where the mirror answers 401 to
- * a certificate alone because it asks for a login there.
+ * Returns the command that tests the certificate. It does not ask for `/v2/` itself, because the mirror
+ * answers 401 there to a certificate alone, to ask for a login.
  */
 export function curlLine({ url, upstreams }: Mirror, { ca, certificate, key }: CertificatePaths): string {
   const trust = ca === undefined ? '' : `--cacert ${ca} `;
-  // To curl, what follows a colon is a passphrase.
+  // curl takes the text after a colon as a passphrase.
   const escaped = certificate.includes(':') ? `'${certificate.replaceAll(':', '\\:')}'` : certificate;
   const repository = `${upstreams.includes('docker.io') ? '' : `${upstreams[0]}/`}library/alpine`;
   return `curl -sS -o /dev/null -w '%{http_code}\\n' ${trust}--cert ${escaped} --key ${key} ${url}/v2/${repository}/manifests/latest   prints 200, or 403 or 404 where the node may not have this image; 401: the certificate does not count`;
 }
 
-/** For what has no setting of its own for an authority. */
+/** Returns the lines for clients that have no setting of their own for an authority. */
 export function trustStoreLines(ca: string): string[] {
   return [
     `Debian, Ubuntu: cp ${ca} /usr/local/share/ca-certificates/hubgate.crt && update-ca-certificates`,

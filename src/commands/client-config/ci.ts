@@ -6,27 +6,27 @@ import { type Account, type Asked, explicitAuditLine, type Kit, type Mirror, typ
 
 export type Provider = 'github' | 'gitlab';
 
-/** Where a job keeps what is not federated. */
+/** The variable in which a job keeps its token if it is not federated. */
 export const TOKEN_VARIABLE = 'HUBGATE_TOKEN';
 const TOKEN_FILE = 'hubgate-token';
 
-/** What there is to say of a job, however it logs in. */
+/** What is known of a job, whatever its login. */
 export interface Job {
-  /** The workflow's file. */
+  /** The path of the workflow's file. */
   readonly path: string;
   readonly text: (login: Login) => string;
-  /** What makes the job's docker trust the mirror, where the workflow does not do it itself. */
+  /** What makes the job's docker trust the mirror, if the workflow does not do it itself. */
   readonly trust: { readonly files: Kit['files']; readonly lines: readonly string[] };
-  /** How the token of a service account gets to the job. */
+  /** The lines that say how the token of a service account gets to the job. */
   readonly keep: readonly string[];
-  /** What a claim of a job of this project is on its main branch. */
+  /** The claims that a job of this project has on its main branch. */
   readonly claims: Readonly<Record<string, string>>;
 }
 
-/** A JWT for an audience, or the token of a service account, which lies in a variable of the CI's. */
+/** The login is a JWT for an audience, or the token of a service account in a variable of the CI. */
 export type Login = { readonly audience: string } | { readonly user: string };
 
-/** The federation of this CI: by its issuer, by its name, or by the claims that only this CI makes. */
+/** Finds the federation of this CI: by its issuer, by its name, or by the claims that only this CI makes. */
 export function federationOf(provider: Provider, federations: readonly Federation[]): Federation | undefined {
   const preset: FederationPreset = PRESETS[provider];
   const other: FederationPreset = PRESETS[provider === 'github' ? 'gitlab' : 'github'];
@@ -41,7 +41,10 @@ export function federationOf(provider: Provider, federations: readonly Federatio
 
 const PROJECT = /^[A-Za-z0-9][A-Za-z0-9._-]*(?:\/[A-Za-z0-9._-]+)+$/;
 
-/** Jobs log in by a JWT that their CI makes; nothing secret is kept. `name` is the project. */
+/**
+ * Makes the kit for jobs that log in with a JWT of their CI, so that no secret is stored. `name` is the
+ * project.
+ */
 export function federatedKit({ mirror, name }: Asked, job: Job, federation: Federation): Kit | Refusal {
   if (!PROJECT.test(name))
     return {
@@ -74,7 +77,7 @@ export function federatedKit({ mirror, name }: Asked, job: Job, federation: Fede
   };
 }
 
-/** Jobs log in with the token of a service account, which the CI keeps. */
+/** Makes the kit for jobs that log in with the token of a service account, which the CI stores. */
 export function tokenKit(
   { mirror, name }: Asked,
   job: Job,
@@ -108,7 +111,7 @@ export function tokenKit(
   };
 }
 
-/** What is not known of the project stays as it is written. */
+/** Fills the claims into the template. A part for which no claim is known stays as it is. */
 function fillIn(template: SubjectTemplate, claims: Job['claims']): string {
   return template
     .map((part) => {

@@ -1,6 +1,7 @@
 /**
- * The face of the kits: it gathers what a client is to be given, issues what that needs, and writes or prints it. What a file
- * of a client holds is that client's own file to say; here nothing is known of any of them.
+ * The entry point of the kits: it collects what a client needs, issues the credential, and writes or prints
+ * the files. Each client has its own file, which says what its kit contains; nothing is known of any client
+ * here.
  */
 import { isCertificateName } from '../../access/subject.ts';
 import { readUsers } from '../../auth/identity/users-file.ts';
@@ -25,12 +26,15 @@ export interface ClientConfigOptions {
   /** The node, account or person that the client pulls as. It is required. */
   readonly for?: string;
   readonly strict: boolean;
-  /** Where the files go; without it they are printed. */
+  /** The directory for the files. If it is absent, they are printed. */
   readonly out?: string;
   readonly showSecrets: boolean;
 }
 
-/** 0: printed or written. 1: it cannot be issued, or something is there already. 2: bad usage or configuration. */
+/**
+ * Returns 0 if the kit was printed or written, 1 if it cannot be issued or a file exists already, and 2 after
+ * bad usage or configuration.
+ */
 export async function clientConfig(
   client: string,
   options: ClientConfigOptions,
@@ -94,7 +98,7 @@ async function kitFor(
   return { ...kit, notes: { ...kit.notes, notReached } };
 }
 
-/** A credential is issued only where it goes somewhere: into files, or onto the screen because that was asked for. */
+/** Issues a credential only if somebody gets it: in files, or on the screen because that was asked for. */
 async function make(
   kit: Kit,
   { out, showSecrets }: ClientConfigOptions,
@@ -121,7 +125,7 @@ async function make(
   return { credential, texts };
 }
 
-/** What can be said without a credential. */
+/** Returns the files that can be written without a credential, by their paths. */
 function known({ files }: Kit): ReadonlyMap<string, string> {
   return new Map(files.flatMap(({ path, content }) => ('text' in content ? [[path, content.text]] : [])));
 }

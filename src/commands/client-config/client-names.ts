@@ -1,4 +1,7 @@
-/** The clients that `client-config` knows, apart from what makes their files: the command line loads no more than the names. */
+/**
+ * The names of the clients that `client-config` knows. They are in a file of their own, so that the command
+ * line does not load the code of the kits.
+ */
 export const CLIENT_NAMES = [
   'docker',
   'dockerd',

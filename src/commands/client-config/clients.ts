@@ -18,9 +18,9 @@ import { regctlKit } from './regctl.ts';
 import { skopeoKit } from './skopeo.ts';
 import { talosKit } from './talos.ts';
 
-/** What else a kit may depend on. */
+/** What a kit may depend on besides the client's name. */
 export interface Known {
-  /** What the users file has by the name; undefined: nothing. */
+  /** The account of this name in the users file; undefined if there is none. */
   readonly account: Account | undefined;
   readonly federations: readonly Federation[];
 }

@@ -11,7 +11,7 @@ const PAIR = '/etc/containerd/hubgate';
 
 const PUSH = 'A push to these registries fails, and says so: the mirror serves pulls only.';
 
-/** Configures the kubelet's pulls and ctr. */
+/** Makes the kit for the pulls of the kubelet and of ctr. */
 export function containerdKit({ mirror, name, strict }: Asked): Kit {
   const directory = `${ROOT}/${mirror.host}`;
   const paths = certificatePaths(mirror, directory, PAIR);

@@ -6,22 +6,25 @@ import type { HomePaths } from '../home.ts';
 import { issueToken, type TokenOwner } from '../token.ts';
 import type { Content, CredentialKind } from './kit.ts';
 
-/** As `hubgate cert issue` and `hubgate token create` have it without more words. */
+/** The defaults of `hubgate cert issue` and `hubgate token create`. */
 const DAYS = 365;
 const DAY = 24 * 60 * 60 * 1000;
 const TOKEN_LIFETIME = 90 * DAY;
 
 export interface IssuedCredential {
   readonly kind: CredentialKind;
-  /** By which it can be revoked; null: nothing was issued. */
+  /** The id by which it can be revoked; null if nothing was issued. */
   readonly id: string | null;
   readonly expires: string | null;
   readonly fill: (content: Content) => string;
-  /** For when nobody can have got it. */
+  /** Revokes the credential. It is for a credential that nobody can have received. */
   readonly withdraw: () => Promise<void>;
 }
 
-/** Issues what a kit needs. It is recorded before it is anywhere, so that it can be revoked. */
+/**
+ * Issues what a kit needs. The credential is recorded before it is written anywhere, so that it can be
+ * revoked.
+ */
 export async function issueCredential(
   kind: CredentialKind,
   owner: TokenOwner,
@@ -82,7 +85,7 @@ interface Parts {
   readonly token?: string;
 }
 
-/** @throws where a kit wants another credential than it said. */
+/** @throws if a kit uses another credential than the one that it declared */
 function fillIn(content: Content, parts: Parts): string {
   if ('text' in content) return content.text;
   const { certificate, key } = parts;

@@ -2,7 +2,7 @@ import { caFile, trustStoreLines } from './certificate-files.ts';
 import { dockerAuth, explicitName } from './docker-auth.ts';
 import { type Account, type Asked, explicitAuditLine, type Kit, type Notes } from './kit.ts';
 
-/** For the docker CLI: a login, and names that begin with the mirror's. */
+/** Makes the kit for the docker CLI: a login for names that begin with the mirror's name. */
 export function dockerKit({ mirror, name }: Asked, account: Account): Kit {
   const notes: Notes = {
     merge: mergeLines(account),
@@ -22,7 +22,10 @@ export function dockerKit({ mirror, name }: Asked, account: Account): Kit {
   return { credential: credentialOf(account), subject: subjectOf(name, account), files, notes };
 }
 
-/** For crane, which reads docker's `config.json`, and neither mirrors nor directories of certificates. */
+/**
+ * Makes the kit for crane. It reads docker's `config.json`, but knows neither mirrors nor directories of
+ * certificates.
+ */
 export function craneKit({ mirror, name }: Asked, account: Account): Kit {
   const ca = `${certsOf(mirror)}/ca.crt`;
   return {

@@ -4,7 +4,9 @@ import { type Asked, auditLine, HUB_HOSTS, type Kit, type Refusal } from './kit.
 
 const ROOT = '/etc/docker/certs.d';
 
-/** For both of dockerd's stores: a fleet has both, because an upgraded daemon keeps the one that it had. */
+/**
+ * Makes the kit for both stores of dockerd. A fleet has both, because an upgraded daemon keeps its old store.
+ */
 export function dockerdKit({ mirror, name, strict }: Asked): Kit | Refusal {
   if (!mirror.upstreams.includes('docker.io'))
     return { refusal: 'dockerd knows mirrors of docker.io alone, which is not among the upstreams here' };

@@ -29,7 +29,7 @@ ${'audience' in login ? federated(host, login.audience) : withSecret(host, login
 `;
 }
 
-/** Runners of GitHub's are new for each job, so the job itself has to bring the CA. */
+/** GitHub's own runners are new for each job, so the job itself must install the CA. */
 function trust({ host, ca }: Mirror): string {
   if (ca === undefined) return '';
   const directory = `/etc/docker/certs.d/${host}`;
@@ -44,7 +44,10 @@ ${lines.map((line) => `            ${line}`).join('\n')}
 `;
 }
 
-/** The audience is a part of a URL, inside of quotes of the shell's: encoded, nothing in it means anything to either. */
+/**
+ * The audience is a part of a URL inside quotes of the shell. It is encoded, so that no character of it has a
+ * meaning in either.
+ */
 function federated(host: string, audience: string): string {
   return `        run: |
           curl -sSf -H "Authorization: Bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" \\

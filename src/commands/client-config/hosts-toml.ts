@@ -2,14 +2,16 @@ import type { CertificatePaths } from './certificate-files.ts';
 import type { ClientFile, Mirror } from './kit.ts';
 
 /**
- * One `hosts.toml` for each registry that is mirrored, under `root`: containerd's way to say it, which dockerd from 28 reads too.
- * What `server` names is asked last. containerd 1.6 takes a file without a table `host` for a broken one, and then asks the registry
- * itself: so where the mirror is all that is to be asked, it stands there twice.
+ * Returns one `hosts.toml` below `root` for each mirrored registry. It is containerd's format, which dockerd
+ * reads too from version 28 on. The registry that `server` names is asked last. containerd 1.6 takes a file
+ * without a table `host` for broken and then asks the registry itself, so if only the mirror is to be asked,
+ * the file names it twice.
  *
- * The mirror has no line `capabilities`, which means all of them in every version. docker 29.1 and later asks the registry itself
- * for the referrers of an image where the mirror lacks the capability `referrers`, and containerd before 2.2 drops a file that
- * names it. A push then goes to the mirror, which refuses it with a message; with no host for it docker reports success and pushes
- * nothing. A table of the registry for pushes alone, before the mirror's, is no way out: containerd 1.6 pulls from it too.
+ * The mirror has no line `capabilities`, which means all of them in every version. docker 29.1 and later asks
+ * the registry itself for the referrers of an image if the mirror lacks the capability `referrers`, and
+ * containerd before 2.2 drops a file that names it. A push then goes to the mirror, which refuses it with a
+ * message; with no host for it, docker reports success and pushes nothing. A table of the registry for pushes
+ * alone, before the mirror's, does not help: containerd 1.6 pulls from it too.
  */
 export function hostsFiles(
   mirror: Mirror,
@@ -29,8 +31,8 @@ export function hostsFiles(
 }
 
 /**
- * The file for names that begin with the mirror's own name. Without it a daemon that reads `hosts.toml`
- * presents for these names the pair in the same directory, and never the login.
+ * Returns the file for names that begin with the mirror's own name. Without it, a daemon that reads
+ * `hosts.toml` presents the certificate in the same directory for these names, and never the login.
  */
 export function ownHostsFile(mirror: Mirror, root: string, paths: CertificatePaths): ClientFile {
   const settings = caLines(paths);

@@ -2,12 +2,15 @@ import { type Asked, auditLine, HUB_HOSTS, type Kit } from './kit.ts';
 import { nodeFiles, ownNameLine, registriesYaml } from './registries-yaml.ts';
 
 const FILE = 'hubgate-k3d.yaml';
-/** On the machine that runs k3d. */
+/** The directory on the machine that runs k3d. */
 const DIRECTORY = 'hubgate';
-/** On the nodes. */
+/** The directory on the nodes. */
 const MOUNTED = '/etc/rancher/hubgate';
 
-/** A cluster of k3s in containers. k3d takes `registries.yaml` as text in its own file (k3d-io/k3d, pkg/config/v1alpha5/schema.json). */
+/**
+ * Makes the kit for a cluster of k3s in containers. k3d takes `registries.yaml` as text in its own file
+ * (k3d-io/k3d, pkg/config/v1alpha5/schema.json).
+ */
 export function k3dKit({ mirror, name, strict }: Asked): Kit {
   const create = `k3d cluster create --config ${FILE} --volume "$PWD/${DIRECTORY}:${MOUNTED}@all"`;
   const registries = registriesYaml(mirror, MOUNTED).trimEnd().split('\n');

@@ -3,12 +3,15 @@ import { hostsFiles, ownHostsFile } from './hosts-toml.ts';
 import { type Asked, auditLine, type ClientFile, HUB_HOSTS, type Kit } from './kit.ts';
 
 const FILE = 'hubgate-kind.yaml';
-/** On the machine that runs kind. kind takes a relative path from the directory in which it is called. */
+/**
+ * The directory on the machine that runs kind. kind resolves a relative path in the directory in which it is
+ * called.
+ */
 const DIRECTORY = 'hubgate';
 const ROOT = '/etc/containerd/certs.d';
 const PAIR = '/etc/containerd/hubgate';
 
-/** The files of a containerd in a node that is a container or a virtual machine. */
+/** Returns the files for a containerd in a node that is a container or a virtual machine. */
 export function containerdFiles({ mirror, strict }: Asked): ClientFile[] {
   const paths = certificatePaths(mirror, `${ROOT}/${mirror.host}`, PAIR);
   return [
@@ -19,12 +22,12 @@ export function containerdFiles({ mirror, strict }: Asked): ClientFile[] {
   ];
 }
 
-/** The files as they lie below `directory`. */
+/** Returns the files with their paths below `directory`. */
 export function below(directory: string, files: readonly ClientFile[]): ClientFile[] {
   return files.map((file) => ({ ...file, path: `${directory}${file.path}` }));
 }
 
-/** A cluster in containers: kubernetes-sigs/kind, pkg/apis/config/v1alpha4/types.go. */
+/** Makes the kit for a cluster in containers (kubernetes-sigs/kind, pkg/apis/config/v1alpha4/types.go). */
 export function kindKit(asked: Asked): Kit {
   const { name, strict, mirror } = asked;
   return {
@@ -57,7 +60,7 @@ export function kindKit(asked: Asked): Kit {
   };
 }
 
-/** Nodes of kind 0.27 and later read the directory without the patch; it does them no harm. */
+/** Nodes of kind 0.27 and later read the directory without the patch, which does them no harm. */
 const CLUSTER = `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 containerdConfigPatches:

@@ -1,29 +1,35 @@
-/** What one client is given: files by the paths that they have on its machine, and what there is to say of them. */
+/** A kit is what one client gets: files with their paths on its machine, and notes for its administrator. */
 
-/** What a client has to know of the mirror. */
+/** What a client has to know about the mirror. */
 export interface Mirror {
-  /** An origin. */
+  /** The origin of the mirror. */
   readonly url: string;
-  /** As names of images have it: `mirror.corp`, with a port where it is not 443. */
+  /** The host as names of images have it: `mirror.corp`, with a port if it is not 443. */
   readonly host: string;
-  /** Of the registries that it mirrors. */
+  /** The hosts of the mirrored registries. */
   readonly upstreams: readonly string[];
-  /** The local CA's certificate as PEM; absent: the server's is from elsewhere, and the machine has to trust that. */
+  /**
+   * The local CA's certificate as PEM; absent if the server's certificate is from another authority, which
+   * the machine must then trust.
+   */
   readonly ca?: string;
 }
 
 export interface Asked {
   readonly mirror: Mirror;
-  /** Of the subject: a node, a service account, a person, or a CI's project. */
+  /** The name of the subject: a node, a service account, a person, or a project of a CI. */
   readonly name: string;
-  /** Is the way around the mirror to be closed, where the client can? */
+  /** True if the client must ask the mirror alone, as far as the client can be set up so. */
   readonly strict: boolean;
 }
 
-/** A certificate is a daemon's or a node's, a token a service account's; `none`: nothing is kept, or a person's own password. */
+/**
+ * A daemon or a node has a certificate, and a service account a token. With `none`, nothing is stored, or a
+ * person uses their own password.
+ */
 export type CredentialKind = 'certificate' | 'token' | 'none';
 
-/** What the users file has by a name. */
+/** The kind of account that the users file has for a name. */
 export type Account = 'service' | 'person';
 
 export type Content =
@@ -39,20 +45,23 @@ export interface Pair {
 }
 
 export interface ClientFile {
-  /** Absolute: where it lies on the client's machine. Relative: wherever it is wanted. */
+  /**
+   * An absolute path is that on the client's machine. A relative path is for a file whose place the user
+   * chooses.
+   */
   readonly path: string;
   readonly mode: 0o644 | 0o600;
   readonly content: Content;
 }
 
-/** Lines for people, in the order in which they are needed. */
+/** Lines for people, in the order in which they need them. */
 export interface Notes {
-  /** What may be there already, and has to be put together by hand. */
+  /** What may exist already and must be merged by hand. */
   readonly merge: readonly string[];
   readonly reload: readonly string[];
-  /** Commands, and what they print when all is well. */
+  /** Commands, and what they print if all is well. */
   readonly check: readonly string[];
-  /** Which clients and pulls it does not reach. */
+  /** The clients and pulls that the kit does not reach. */
   readonly notReached: readonly string[];
   /** What happens when the mirror refuses. */
   readonly fallback: readonly string[];
@@ -60,7 +69,7 @@ export interface Notes {
 
 export interface Kit {
   readonly credential: CredentialKind;
-  /** As the policy and the record name who asks. */
+  /** The subject as the policy and the audit log name it. */
   readonly subject: string;
   readonly files: readonly ClientFile[];
   readonly notes: Notes;
@@ -68,7 +77,7 @@ export interface Kit {
 
 export interface Refusal {
   readonly refusal: string;
-  /** 2 where the call itself is wrong; else 1. */
+  /** 2 if the call itself is wrong; otherwise 1. */
   readonly code?: 2;
 }
 
@@ -77,22 +86,23 @@ export function isSecret({ content }: ClientFile): boolean {
 }
 
 /**
- * The mirror's host with its port, also where that is 443. To clients that compare the text this is another registry than the one
- * in names that begin with the mirror's own name: the certificate belongs to the first one, and such names go by their own login.
+ * Returns the mirror's host with its port, even if that is 443. For clients that compare the text, this is
+ * another registry than the one in names that begin with the mirror's own name: the certificate belongs to
+ * the first, and such names use their own login.
  */
 export function mirrorAddress({ host }: Pick<Mirror, 'host'>): string {
   return /:\d+$/.test(host) ? host : `${host}:443`;
 }
 
-/** The two hosts without which nobody pulls from Docker Hub. */
+/** The two hosts that a pull from Docker Hub needs. */
 export const HUB_HOSTS = 'registry-1.docker.io and auth.docker.io';
 
-/** The proof that a pull came here, as the right subject. */
+/** The line that proves that a pull came to the mirror, as the right subject. */
 export function auditLine(subject: string): string {
   return `${explicitAuditLine(subject)}; if not, it went to Docker Hub`;
 }
 
-/** The same, where there is nowhere else to go. */
+/** The same line for a client that can ask nothing but the mirror. */
 export function explicitAuditLine(subject: string): string {
   return `on the mirror: hubgate audit --since 5m --subject ${subject}   shows the pull`;
 }

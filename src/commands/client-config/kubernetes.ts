@@ -4,7 +4,10 @@ import { type Asked, explicitAuditLine, type Kit } from './kit.ts';
 
 const SECRET = 'hubgate-pull-secret.yaml';
 
-/** For pods that name their images as the mirror's. What they name without it is pulled by their node, as `containerd` says. */
+/**
+ * Makes the kit for pods whose images have names that begin with the mirror's name. Other images are pulled
+ * by the node, as the kit `containerd` says.
+ */
 export function kubernetesKit({ mirror, name }: Asked): Kit {
   const { host } = mirror;
   return {
@@ -48,7 +51,7 @@ export function kubernetesKit({ mirror, name }: Asked): Kit {
   };
 }
 
-/** base64 has no character that means something in YAML. */
+/** base64 has no character that has a meaning in YAML. */
 function secret(auths: string): string {
   return `apiVersion: v1
 kind: Secret

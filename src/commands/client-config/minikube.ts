@@ -2,12 +2,15 @@ import { certificateFiles } from './certificate-files.ts';
 import { below, containerdFiles } from './kind.ts';
 import { type Asked, auditLine, HUB_HOSTS, type Kit } from './kit.ts';
 
-/** minikube copies what lies here to the same path of its node at each start: minikube's handbook, "File Sync". */
+/**
+ * At each start, minikube copies the files below this directory to the same paths of its node: minikube's
+ * handbook, "File Sync".
+ */
 const FILES = '.minikube/files';
 
 /**
- * The kit serves both runtimes of a minikube: containerd reads hosts.toml; Docker reads the directory of the mirror and a
- * flag.
+ * Makes a kit for both runtimes of minikube. containerd reads hosts.toml; Docker reads the directory of the
+ * mirror and a flag.
  */
 export function minikubeKit(asked: Asked): Kit {
   const { mirror, name, strict } = asked;

@@ -7,7 +7,7 @@ import { readAuthorities } from '../../platform/authority-file.ts';
 import type { HomePaths } from '../home.ts';
 import type { Mirror, Refusal } from './kit.ts';
 
-/** The mirror as clients see it: by the address that is configured, and by the certificate that is there. */
+/** Returns the mirror as clients see it: by the configured address and the certificate that exists. */
 export async function mirrorOf(config: Config, { ca }: HomePaths): Promise<Mirror | Refusal> {
   const { url } = config.server;
   const isThere = await readFile(config.tls.certificate).then(
@@ -30,7 +30,7 @@ export async function mirrorOf(config: Config, { ca }: HomePaths): Promise<Mirro
   };
 }
 
-/** Why a certificate of the local CA would count for nothing; undefined: it counts. */
+/** Returns why the mirror would not accept a certificate of the local CA; undefined if it would. */
 export async function uncounted({ tls }: Config, { ca }: HomePaths): Promise<Refusal | undefined> {
   if (tls.clientCa === undefined) return undefined;
   const authorities = await readAuthorities(tls.clientCa);
@@ -43,7 +43,7 @@ export async function uncounted({ tls }: Config, { ca }: HomePaths): Promise<Ref
   };
 }
 
-/** What no file can mend. */
+/** Returns the lines about a loopback address, a problem that no file can solve. */
 export function loopbackLines({ url }: Mirror): string[] {
   if (!isLoopback(new URL(url).hostname)) return [];
   return [

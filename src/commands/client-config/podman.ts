@@ -2,7 +2,7 @@ import { certificateFiles, certificatePaths, curlLine } from './certificate-file
 import { type Asked, auditLine, HUB_HOSTS, type Kit } from './kit.ts';
 import { registriesDropIn } from './registries-conf.ts';
 
-/** For podman, buildah and CRI-O, which share one library and its files. */
+/** Makes the kit for podman, buildah and CRI-O, which share one library and its files. */
 export function podmanKit({ mirror, name, strict }: Asked): Kit {
   const directory = `/etc/containers/certs.d/${mirror.host}`;
   return {

@@ -6,9 +6,9 @@ import { placeIn } from './write-kit.ts';
 export interface Result {
   readonly client: string;
   readonly kit: Kit;
-  /** Null: nothing was issued, because nobody could have had it. */
+  /** Null if nothing was issued, because nobody would have received it. */
   readonly credential: Pick<IssuedCredential, 'kind' | 'id' | 'expires'> | null;
-  /** What is known of the files, by their paths. */
+  /** The texts of the files that are known, by their paths. */
   readonly texts: ReadonlyMap<string, string>;
 }
 
@@ -91,8 +91,9 @@ function shown(file: ClientFile, { texts }: Result, { out, showSecrets }: PrintO
 }
 
 /**
- * Undefined if no file has a place on the machine. tar keeps every file that is there, and the owners and modes of directories. Two kits
- * share files, such as `ca.crt`. Therefore a file that is there is no fault: sha256sum names those whose contents differ.
+ * Returns the command that installs the files; undefined if no file has an absolute path. tar keeps every file
+ * that exists, and the owners and modes of existing directories. Two kits share files, such as `ca.crt`, so an
+ * existing file is not a fault: sha256sum names those whose contents differ.
  */
 function installLine({ files }: Kit, out: string | undefined): string | undefined {
   if (out === undefined || !files.some(({ path }) => path.startsWith('/'))) return undefined;

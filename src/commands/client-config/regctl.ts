@@ -5,8 +5,8 @@ const TOKEN_FILE = 'hubgate-token';
 const CA_DIRECTORY = '/etc/regctl';
 
 /**
- * Configures regctl. It keeps its own settings, knows mirrors, and presents to a mirror the login for that
- * mirror.
+ * Makes the kit for regctl. It keeps its own settings, knows mirrors, and presents to a mirror the login for
+ * that mirror.
  */
 export function regctlKit({ mirror, name, strict }: Asked, account: Account): Kit | Refusal {
   if (!mirror.upstreams.includes('docker.io'))

@@ -1,6 +1,9 @@
 import type { ClientFile, Mirror } from './kit.ts';
 
-/** A drop-in of containers-registries.conf(5). With the mirror as the location itself, there is nowhere else to ask. */
+/**
+ * Returns a drop-in of containers-registries.conf(5). With `strict`, the mirror itself is the location, so
+ * that the client asks nothing else.
+ */
 export function registriesDropIn({ host, upstreams }: Mirror, strict: boolean): ClientFile {
   const blocks = upstreams.map((upstream) => {
     const location = (of: string) => `location = "${of}"`;

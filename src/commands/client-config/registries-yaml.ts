@@ -2,11 +2,12 @@ import { caFile, certificatePaths, pairFiles } from './certificate-files.ts';
 import { type ClientFile, type Mirror, mirrorAddress } from './kit.ts';
 
 /**
- * `registries.yaml` of k3s, RKE2 and k3d. Its keys are those of the type `Registry` in rancher/wharfie, pkg/registries/endpoint.go.
- * The files of the certificate lie in `directory` on the node.
+ * Returns `registries.yaml` for k3s, RKE2 and k3d. Its keys are those of the type `Registry` in
+ * rancher/wharfie, pkg/registries/endpoint.go. The files of the certificate are in `directory` on the node.
  *
- * k3s makes a `hosts.toml` of each mirror and of each registry in `configs` (k3s-io/k3s, pkg/agent/containerd/config.go) and finds the
- * certificate of an endpoint by the host in its URL, with the port if there is one.
+ * k3s makes a `hosts.toml` of each mirror and of each registry in `configs` (k3s-io/k3s,
+ * pkg/agent/containerd/config.go). It finds the certificate of an endpoint by the host in its URL, with the
+ * port if there is one.
  */
 export function registriesYaml(mirror: Mirror, directory: string): string {
   const { host, upstreams } = mirror;
@@ -31,7 +32,7 @@ export function nodeFiles(mirror: Mirror, directory: string): ClientFile[] {
   return [...caFile(mirror, directory), ...pairFiles(directory)];
 }
 
-/** How names that begin with the mirror's own name are pulled. */
+/** Says how names that begin with the mirror's own name are pulled. */
 export function ownNameLine(mirror: Mirror): string {
   return mirrorAddress(mirror) === mirror.host
     ? `Names that begin with ${mirror.host}/: they show the certificate too, and no login of a pod.`

@@ -3,7 +3,7 @@ import { type Asked, auditLine, type Kit } from './kit.ts';
 import { fallbackLines } from './podman.ts';
 import { registriesDropIn } from './registries-conf.ts';
 
-/** skopeo reads podman's files; what is said of it is other. */
+/** Makes the kit for skopeo. It reads podman's files; only the notes differ. */
 export function skopeoKit({ mirror, name, strict }: Asked): Kit {
   const { host } = mirror;
   const directory = `/etc/containers/certs.d/${host}`;

@@ -4,9 +4,9 @@ import { ownNameLine } from './registries-yaml.ts';
 const FILE = 'hubgate-talos.yaml';
 
 /**
- * A patch of the machine's configuration. `machine.registries` is read by every release; Talos 1.12 brought documents of their own
- * (RegistryMirrorConfig, RegistryTLSConfig), which earlier ones refuse. Its schema: siderolabs/talos,
- * pkg/machinery/config/schemas/config.schema.json.
+ * Makes a patch of the machine's configuration. Every release reads `machine.registries`; Talos 1.12 added
+ * documents of their own (RegistryMirrorConfig, RegistryTLSConfig), which earlier releases refuse. The schema
+ * is in siderolabs/talos, pkg/machinery/config/schemas/config.schema.json.
  */
 export function talosKit(asked: Asked): Kit {
   const { mirror, name, strict } = asked;
@@ -35,7 +35,7 @@ export function talosKit(asked: Asked): Kit {
   };
 }
 
-/** Certificates and keys stand there as base64 of their PEM. */
+/** Makes the text of the patch, in which certificates and keys are base64 of their PEM. */
 function patchOf({ mirror, strict }: Asked, { certificate, key }: Pair): string {
   const address = mirrorAddress(mirror);
   const caLine = mirror.ca === undefined ? [] : [`          ca: ${base64(mirror.ca)}`];

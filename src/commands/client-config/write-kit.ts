@@ -1,25 +1,28 @@
 import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 
-/** A file of a kit, as it is to lie under the directory that was asked for. */
+/** A file of a kit, as it will be below the directory that was asked for. */
 export interface FilledFile {
   readonly path: string;
   readonly mode: number;
   readonly text: string;
 }
 
-/** Under `directory`, where the client's own path goes on. */
+/** Appends the client's own path to `directory`. */
 export function placeIn(directory: string, file: string): string {
   return path.join(directory, file);
 }
 
-/** Is there something else in its place already? Nothing is ever overwritten; the same bytes need not be written. */
+/**
+ * True if another file is already there. Nothing is ever overwritten; a file with the same bytes is left as
+ * it is.
+ */
 export async function isTaken(file: string, text: string | undefined): Promise<boolean> {
   const there = await textOf(file);
   return there !== undefined && there !== text;
 }
 
-/** Writes all of them or none: where one fails, those that were written are taken away again. */
+/** Writes all files or none: if one fails, those that were written are removed again. */
 export async function writeKit(directory: string, files: readonly FilledFile[]): Promise<void> {
   const made: string[] = [];
   try {
@@ -30,7 +33,7 @@ export async function writeKit(directory: string, files: readonly FilledFile[]):
       if (first !== undefined) made.push(first);
       await using handle = await open(file, 'wx', mode);
       made.push(file);
-      // Whatever the umask takes away: the daemon's user has to read it too.
+      // The mode must hold whatever the umask is, because the daemon's user has to read the file too.
       await handle.chmod(mode);
       await handle.writeFile(text);
     }
@@ -40,7 +43,7 @@ export async function writeKit(directory: string, files: readonly FilledFile[]):
   }
 }
 
-/** Undefined: there is no such file. */
+/** Returns undefined if there is no such file. */
 async function textOf(file: string): Promise<string | undefined> {
   return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;

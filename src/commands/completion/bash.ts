@@ -35,7 +35,7 @@ function alternatives(words: readonly string[]): string {
   return words.map(quoted).join('|');
 }
 
-/** Options where a word begins with a dash; else verbs, or what the arguments may be. */
+/** Returns the options if the word begins with a dash; otherwise the verbs, or the possible arguments. */
 function candidatesOf({ commands, options, arguments: values }: CompletedCommand): string {
   const flags = options.flatMap((option) => option.flags);
   const [value = { kind: 'text' }] = values;

@@ -4,7 +4,7 @@ import { fishCompletion } from './fish.ts';
 import type { Shell } from './shells.ts';
 import { zshCompletion } from './zsh.ts';
 
-/** A command as a shell knows it. */
+/** A command as the completion of a shell knows it. */
 export interface CompletedCommand {
   readonly name: string;
   readonly description: string;
@@ -14,10 +14,10 @@ export interface CompletedCommand {
 }
 
 export interface CompletedOption {
-  /** With their dashes, the long one first. */
+  /** The flags with their dashes, the long one first. */
   readonly flags: readonly string[];
   readonly description: string;
-  /** Absent: the option takes none. */
+  /** Absent if the option takes no value. */
   readonly value?: CompletedValue;
 }
 

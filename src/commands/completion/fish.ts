@@ -1,7 +1,9 @@
 import type { CompletedCommand, CompletedOption, CompletedValue } from './completion.ts';
 import { type Place, placesIn, valuesAt } from './places.ts';
 
-/** Writes the script for fish. It is a file hubgate.fish in ~/.config/fish/completions, or text for `source`. */
+/**
+ * Writes the script for fish. It is a file hubgate.fish in ~/.config/fish/completions, or text for `source`.
+ */
 export function fishCompletion(root: CompletedCommand): string {
   const places = placesIn(root);
   const words = (list: readonly { readonly words: string }[]) =>
@@ -58,7 +60,7 @@ function candidates(value: CompletedValue): string {
   }
 }
 
-/** Within single quotes fish knows no other escapes than these. */
+/** Quotes a word for fish, which knows no other escapes within single quotes than these. */
 function fishWord(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }

@@ -14,7 +14,7 @@ export function placesIn(command: CompletedCommand, above: readonly string[] = [
   ];
 }
 
-/** Each option that takes a value, with the words before it, such as `hubgate start --role`. */
+/** Returns each option that takes a value, with the words before it, such as `hubgate start --role`. */
 export function valuesAt(
   places: readonly Place[],
 ): { readonly words: string; readonly value: CompletedValue }[] {
@@ -25,7 +25,7 @@ export function valuesAt(
   );
 }
 
-/** A text as one word of a shell. */
+/** Quotes a text as one word of a shell. */
 export function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,4 +1,7 @@
-/** The shells that `completion` knows, apart from what makes their scripts: the command line loads no more than the names. */
+/**
+ * The names of the shells that `completion` knows. They are in a file of their own, so that the command line
+ * does not load the code of the scripts.
+ */
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
 export type Shell = (typeof SHELLS)[number];

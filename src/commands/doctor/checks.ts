@@ -1,25 +1,25 @@
 import { Deadline, DeadlineError } from '../../platform/deadline.ts';
 import { reasonOf } from '../../platform/reason.ts';
 
-/** Something that is not as it should be, or, at level `unknown`, that could not be told. */
+/** Something that is wrong, or, at level `unknown`, that could not be determined. */
 export interface Finding {
   readonly level: 'wrong' | 'unknown';
-  /** The file, the setting, or who was asked. */
+  /** The file, the setting, or the peer that was asked. */
   readonly where: string;
-  /** Goes on from `where` as a sentence. */
+  /** What is wrong, as a clause whose subject is `where`. */
   readonly what: string;
   /** What to do about it. */
   readonly mend: string;
 }
 
-/** What came of looking at one thing. */
+/** The result of one check. */
 export type Looked =
   | {
       readonly findings: readonly Finding[];
-      /** What is worth knowing besides, where all is well. */
+      /** What else is worth knowing if all is well. */
       readonly said?: string;
     }
-  /** There is nothing to look at, or another check says why nobody can. */
+  /** There is nothing to check, or another check says why it is impossible. */
   | { readonly skipped: string };
 
 export interface Check {
@@ -36,10 +36,10 @@ export type Checked = { readonly name: string } & (
   | { readonly outcome: 'skipped'; readonly why: string }
 );
 
-/** Milliseconds. More than what a role takes for a question to an upstream that hangs. */
+/** In milliseconds. It is longer than a role takes for a question to an upstream that hangs. */
 const LONGEST = 25_000;
 
-/** What is wrong, where, and what to do. */
+/** Makes a finding of what is wrong, where, and what to do. */
 export function wrong(where: string, what: string, mend: string): Finding {
   return { level: 'wrong', where, what, mend };
 }
@@ -52,7 +52,10 @@ export function runAll(checks: readonly Check[], longest = LONGEST): Promise<rea
   return Promise.all(checks.map((check) => run(check, longest)));
 }
 
-/** A check that fails, as where this user may not read a file, is no reason to keep silent about the others. */
+/**
+ * Runs one check. If it fails, for example because this user may not read a file, the others are still
+ * reported.
+ */
 async function run({ name, look }: Check, longest: number): Promise<Checked> {
   using deadline = new Deadline(longest);
   try {

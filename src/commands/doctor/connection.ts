@@ -13,15 +13,15 @@ export interface Peer {
   readonly header?: string;
 }
 
-/** What a connection shows, and by whom the peer's certificate must be signed. */
+/** What a connection presents, and which authorities may sign the peer's certificate. */
 export type Shown = Pick<SecureContextOptions, 'cert' | 'key'> & {
-  /** As PEM; absent: whatever certificate the peer has is taken. */
+  /** The authorities as PEM; if they are absent, every certificate of the peer is accepted. */
   readonly authorities?: readonly string[];
 };
 
 export interface HttpsRequest extends Shown {
   readonly method: 'GET' | 'HEAD';
-  /** Path and query. */
+  /** The path and query. */
   readonly target: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -32,12 +32,18 @@ export interface HttpsResponse {
   readonly body: string;
 }
 
-/** Milliseconds for a handshake, and for a whole answer: a pull from an upstream that hangs has its own end before that. */
+/**
+ * In milliseconds, for a handshake and for a whole answer. The mirror ends a pull from an upstream that hangs
+ * before that.
+ */
 const HANDSHAKE = 3_000;
 const ANSWER = 15_000;
 const MAX_BODY = 64 * 1024;
 
-/** The certificate that the peer shows. @throws where there is no TLS connection, or none that is trusted. */
+/**
+ * Returns the certificate that the peer presents. @throws if there is no TLS connection, or none that is
+ * trusted
+ */
 export async function handshake(peer: Peer, shown: Shown = {}): Promise<X509Certificate | undefined> {
   using deadline = new Deadline(HANDSHAKE);
   const { promise, resolve, reject } = Promise.withResolvers<X509Certificate | undefined>();
@@ -57,7 +63,7 @@ export async function handshake(peer: Peer, shown: Shown = {}): Promise<X509Cert
   }
 }
 
-/** One question to an HTTPS server. @throws as `handshake`, and where no answer comes in time. */
+/** Sends one request to an HTTPS server. @throws as `handshake` does, and if no answer comes in time */
 export async function ask(
   peer: Peer,
   { method, target, headers = {}, ...shown }: HttpsRequest,
@@ -91,7 +97,7 @@ function tlsOptions({ host }: Peer, { authorities, cert, key }: Shown) {
   };
 }
 
-/** What went wrong with a connection, for people. */
+/** Explains to people what went wrong with a connection. */
 export function whyNot(error: unknown): string {
   const { name, code, message } = error as NodeJS.ErrnoException;
   return name === 'DeadlineError' ? 'no answer in time' : (code ?? message);

@@ -1,6 +1,6 @@
 /**
- * What is wrong with this mirror, or on a host that should pull through it? Each check looks at one thing and changes
- * nothing; each finding says what to do.
+ * Finds what is wrong with this mirror, or on a host that should pull through one. Each check looks at one
+ * thing and changes nothing; each finding says what to do.
  */
 import type { Environment } from '../../config/environment.ts';
 import { type Clock, systemClock } from '../../platform/clock.ts';
@@ -14,18 +14,18 @@ import { serverChecks } from './server/checks.ts';
 export interface DoctorOptions {
   readonly home: string;
   readonly json: boolean;
-  /** The mirror, where this is a host that should pull through it. */
+  /** The address of the mirror, if this is a host that should pull through it. */
   readonly fromClient?: string;
-  /** What is tried to pull there. */
+  /** The image whose pull is tried there. */
   readonly image: string;
 }
 
-/** Where the doctor is; another place is for tests. */
+/** The place that the doctor examines. Tests give another one. */
 export interface Surroundings {
   readonly clock: Clock;
-  /** Below which the files of a client host are. */
+  /** The directory that stands for `/` of a client host. */
   readonly root: string;
-  /** Of Docker Hub. */
+  /** The servers of Docker Hub. */
   readonly hub: readonly Peer[];
 }
 
@@ -38,7 +38,7 @@ const HERE: Surroundings = {
   ],
 };
 
-/** 1: something is wrong. 2: what was asked makes no sense. */
+/** Returns 1 if something is wrong, and 2 if the question makes no sense. */
 export async function doctor(
   options: DoctorOptions,
   environment: Environment,

@@ -6,7 +6,7 @@ import { parseNetwork } from '../../platform/network.ts';
 import { shellFile } from './shell-word.ts';
 import { yamlText } from './yaml-text.ts';
 
-/** The parts of a docker_auth configuration that mean something here. Everything else is not looked at. */
+/** The parts of a docker_auth configuration that mean something here. Everything else is ignored. */
 const TEXT = z.union([z.string(), z.number().transform(String)]);
 export const DOCKER_AUTH = z.looseObject({
   users: z.record(z.string(), z.unknown()).optional(),
@@ -20,7 +20,7 @@ export const DOCKER_AUTH = z.looseObject({
 });
 export type DockerAuth = z.output<typeof DOCKER_AUTH>;
 
-/** A rule of ours, or why an entry has none. */
+/** A rule of ours, or the reason why an entry has none. */
 export interface Migrated {
   readonly effect: 'allow' | 'deny';
   readonly rule?: string;
@@ -29,12 +29,12 @@ export interface Migrated {
 
 /** The conditions that a rule can have. Any other condition would be lost, and the rule would allow more. */
 const KNOWN = new Set(['account', 'name', 'ip', 'type', 'service']);
-/** Matches every text but the empty one, in the ways in which people write that. */
+/** Matches the expressions that people write for "every text except the empty one". */
 const ANYBODY = /^\/(?:\^?\.\+\$?|\^?\.|\.\$)\/$/;
-/** Matches every text, the empty one too. */
+/** Matches the expressions for "every text, even the empty one". */
 const ANYTHING = /^\/\^?\.\*\$?\/$/;
 
-/** Its other ways to know people and to decide. */
+/** The other ways in which docker_auth knows people and decides. */
 const WITHOUT_EQUAL: Readonly<Record<string, string>> = {
   google_auth: 'people log in by a name and a password of users.yaml',
   github_auth: 'people log in by a name and a password of users.yaml; GitHub Actions by federation',
@@ -58,7 +58,7 @@ export function withoutEqual(config: DockerAuth): string[] {
     .map(([key, why]) => `${key} has no equal: ${why}`);
 }
 
-/** How its users become ours; no password and no hash is shown. */
+/** Returns the steps that turn its users into ours. They contain no password and no hash. */
 export function stepsForUsers({ users = {} }: DockerAuth, file: string): string[] {
   const { importable, others } = readStaticUsers(users);
   const add = others.map(({ name, why }) => (isName(name) ? `hubgate user add ${name}: ${why}` : why));
@@ -118,7 +118,7 @@ function reasonOf(part: Part): string {
 
 interface Circumstances {
   readonly effect: Migrated['effect'];
-  /** True if docker_auth admits clients without a login. It does if it has a user without a name. */
+  /** True if docker_auth admits clients without a login, which it does if it has a user without a name. */
   readonly hasAnonymous: boolean;
 }
 
@@ -159,7 +159,7 @@ type Part =
     }
   | { readonly wrong: string };
 
-/** A deny may also match clients who cannot log in there; an allow must not admit them. */
+/** A deny may also match clients who cannot log in to docker_auth; an allow must not admit them. */
 function toOf(account: unknown, { effect, hasAnonymous }: Circumstances): Part {
   if (account === undefined || (typeof account === 'string' && ANYTHING.test(account))) {
     return hasAnonymous || effect === 'deny'
@@ -174,7 +174,7 @@ function toOf(account: unknown, { effect, hasAnonymous }: Circumstances): Part {
   if (typeof account !== 'string') return { wrong: 'its account is no text' };
   if (ANYBODY.test(account)) return { text: 'authenticated' };
   if (/[/*?[\]$\\]/.test(account)) return { wrong: `its account is the pattern ${account}` };
-  // A user there may have a name that means everybody here, or a group.
+  // A user of docker_auth may have a name that means everybody here, or a group.
   const why = whyNoName(account);
   if (why !== undefined) return { wrong: `its account is ${why}` };
   return { text: yamlText(isWordForEverybody(account) ? `user:${account}` : account) };
@@ -198,7 +198,7 @@ function pullOf(name: unknown): Part {
   }
   if (name.replace(/\$\{[a-z:]*\}/g, '').includes(':'))
     return { wrong: `its name ${name} holds a colon, and no name does` };
-  // There, any number of stars stays within one part of a name.
+  // In docker_auth, any number of stars stays within one part of a name.
   const pattern = name.replaceAll('${account}', '${user}').replaceAll(/\*+/g, '*');
   if (pattern === '*') {
     const note = 'its name "*" matches names of one part, which here are official images: library/*';

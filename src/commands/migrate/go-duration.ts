@@ -15,8 +15,8 @@ const WRITTEN = [
 ] as const;
 
 /**
- * `proxy.ttl`, which Go writes as `168h` or `1h30m`, and as a number counts in nanoseconds, as a duration of ours.
- * Undefined: it is none. 0 means never in both.
+ * Converts `proxy.ttl` to one of our durations. Go writes it as `168h` or `1h30m`, or as a number of
+ * nanoseconds. Undefined if it is not a duration. 0 means never in both.
  */
 export function expiryOf(ttl: unknown): string | undefined {
   if (ttl === undefined || ttl === null) return DEFAULT;

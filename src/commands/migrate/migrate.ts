@@ -9,8 +9,9 @@ import { DOCKER_AUTH, type DockerAuth, migrateAcl, stepsForUsers, withoutEqual }
 import { type MigratedRegistry, migrateRegistry, REGISTRY } from './registry.ts';
 
 /**
- * Prints the `access.yaml` that equals docker_auth's rules, or the `hubgate.yaml` that equals a registry's configuration, as far
- * as they can be carried over; what cannot stands in comments. 1: something is left to do by hand, 2: it is no such file.
+ * Prints the `access.yaml` that equals docker_auth's rules, or the `hubgate.yaml` that equals a registry's
+ * configuration. What cannot be carried over is in comments. Returns 1 if something is left to do by hand,
+ * and 2 if the file is neither of them.
  */
 export async function migrate(file: string, terminal: Terminal): Promise<ExitCode> {
   let text: string;
@@ -36,7 +37,7 @@ export async function migrate(file: string, terminal: Terminal): Promise<ExitCod
   return 2;
 }
 
-/** In which order a hubgate.yaml is read. */
+/** The order of the sections in a hubgate.yaml. */
 const SECTIONS = ['server', 'tls', 'upstreams', 'cache', 'log'];
 
 function printRegistry({ sections, notes, left }: MigratedRegistry, { stdout }: Terminal): ExitCode {
@@ -55,7 +56,7 @@ function printRegistry({ sections, notes, left }: MigratedRegistry, { stdout }: 
   return left.length === 0 ? 0 : 1;
 }
 
-/** A line of somebody else's file must not end the comment. */
+/** Writes a comment. A line from another program's file must not end it. */
 function comment(text: string): string {
   return `# ${text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ')}`;
 }

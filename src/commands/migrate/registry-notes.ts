@@ -30,7 +30,7 @@ export const WITHOUT_EQUAL: readonly (readonly [path: string, why: string])[] = 
   ['log.fields', 'the lines of the log have no fields of your own'],
 ];
 
-/** Settings that are not needed here, with why. */
+/** Settings that are not needed here, with the reason. */
 export const NOT_NEEDED: readonly (readonly [path: string, why: string])[] = [
   ['http.secret', 'nothing is uploaded, so nothing is signed with it'],
   ['http.relativeurls', 'what needs an address has it from server.url'],

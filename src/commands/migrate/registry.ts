@@ -8,22 +8,25 @@ import { NOT_NEEDED, WITHOUT_EQUAL } from './registry-notes.ts';
 import { shellFile } from './shell-word.ts';
 import { yamlText } from './yaml-text.ts';
 
-/** A `registry`'s own configuration, of 2.x or 3.x. Every value is looked at with care, for a secret may stand in any. */
+/**
+ * The configuration of a `registry` 2.x or 3.x. Every value is checked, because any of them may contain a
+ * secret.
+ */
 export const REGISTRY = z.looseObject({ version: z.unknown() }).refine((config) => {
   return config.version !== undefined && ['storage', 'proxy', 'http', 'auth'].some((key) => key in config);
 });
 
-/** A `hubgate.yaml`, and what is to be said of it. */
+/** A `hubgate.yaml`, with notes about it. */
 export interface MigratedRegistry {
-  /** Section by section, the lines of each. */
+  /** The lines of each section. */
   readonly sections: ReadonlyMap<string, readonly string[]>;
-  /** What is different here, or is to be done. */
+  /** What differs here, or must be done. */
   readonly notes: readonly string[];
   /** What of the file is not carried over. */
   readonly left: readonly string[];
 }
 
-/** Collects what a `hubgate.yaml` says. */
+/** Collects the content of a `hubgate.yaml`. */
 class Collector implements MigratedRegistry {
   readonly sections = new Map<string, string[]>();
   readonly notes: string[] = [];
@@ -34,14 +37,14 @@ class Collector implements MigratedRegistry {
     this.config = config;
   }
 
-  /** What stands at a path such as `http.tls.key`. */
+  /** Returns the value at a path such as `http.tls.key`. */
   get(dotted: string): unknown {
     return dotted
       .split('.')
       .reduce<unknown>((value, key) => (isMap(value) ? value[key] : undefined), this.config);
   }
 
-  /** The text at a path, where there is one. */
+  /** Returns the text at a path; undefined if there is none. */
   text(dotted: string): string | undefined {
     const value = this.get(dotted);
     return typeof value === 'string' && value !== '' ? value : undefined;
@@ -51,7 +54,7 @@ class Collector implements MigratedRegistry {
     this.sections.set(section, [...(this.sections.get(section) ?? []), ...lines]);
   }
 
-  /** `key: value`, if the loader of hubgate.yaml takes it; else it is left to be done by hand. */
+  /** Adds `key: value` if the loader of hubgate.yaml accepts it; otherwise it is left to be done by hand. */
   set<Section extends keyof typeof SECTIONS>(
     section: Section,
     key: keyof (typeof SECTIONS)[Section] & string,
@@ -109,7 +112,7 @@ function migrateServer(from: Collector): void {
   );
 }
 
-/** Below the home, so that it is found there whatever the registry's working directory was. */
+/** The path is below the home, so that the file is found whatever the registry's working directory was. */
 const CLIENT_AUTHORITIES = 'certs/client-ca.pem';
 
 function migrateTls(from: Collector): void {
@@ -156,13 +159,16 @@ function migrateClientAuthorities(from: Collector): void {
   );
 }
 
-/** True if that registry serves nobody without a certificate: what `clientcas` means unless `clientauth` says otherwise. */
+/**
+ * True if that registry serves nobody without a certificate. `clientcas` means this unless `clientauth` says
+ * otherwise.
+ */
 function wantsClientCertificate(from: Collector): boolean {
   const mode = from.text('http.tls.clientauth') ?? 'require-and-verify-client-cert';
   return textsIn(from.get('http.tls.clientcas')).length > 0 && mode === 'require-and-verify-client-cert';
 }
 
-/** By all of these people mean Docker Hub. */
+/** The names by which people mean Docker Hub. */
 const HUB_HOSTS = new Set([
   'registry-1.docker.io',
   'index.docker.io',
@@ -273,7 +279,7 @@ function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Is something said there, and not just switched off? */
+/** True if the setting exists and is not just switched off. */
 function isThere(value: unknown): boolean {
   if (value === undefined || value === null || value === false || value === '') return false;
   if (!isMap(value)) return true;

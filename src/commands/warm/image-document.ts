@@ -12,24 +12,27 @@ const DESCRIPTOR = z.object({
 });
 export type Descriptor = Readonly<z.output<typeof DESCRIPTOR>>;
 
-/** An index has `manifests`, an image the rest. */
+/** An index has `manifests`; an image has `config` and `layers`. */
 const DOCUMENT = z.object({
   manifests: z.array(DESCRIPTOR).default([]),
   config: DESCRIPTOR.optional(),
   layers: z.array(DESCRIPTOR).default([]),
 });
 
-/** Layers that lie elsewhere than in the registry, as Windows' base layers did. */
+/** Matches layers that are not in the registry, as Windows' base layers were. */
 const FOREIGN = /\.foreign\.|\.nondistributable\./;
 
 export interface ImageDocument {
-  /** Of an index. */
+  /** The manifests of an index. */
   readonly manifests: readonly Descriptor[];
-  /** Config and layers, of an image. */
+  /** The config and layers of an image. */
   readonly blobs: readonly Descriptor[];
 }
 
-/** The image for which BuildKit has put an attestation into the same index; undefined for any other manifest. */
+/**
+ * Returns the image for which BuildKit has put an attestation into the same index; undefined for any other
+ * manifest.
+ */
 export function attestedBy({ annotations = {} }: Descriptor): string | undefined {
   return annotations['vnd.docker.reference.type'] === 'attestation-manifest'
     ? annotations['vnd.docker.reference.digest']
@@ -41,7 +44,7 @@ export function isSignature({ artifactType = '' }: Descriptor): boolean {
   return artifactType.startsWith('application/vnd.dev.sigstore.bundle.');
 }
 
-/** What a manifest names; undefined where it cannot be read. */
+/** Returns the content that a manifest names; undefined if the manifest cannot be read. */
 export function readImageDocument(bytes: Buffer): ImageDocument | undefined {
   const read = DOCUMENT.safeParse(JSON.parse(bytes.toString('utf8')));
   if (!read.success) return undefined;

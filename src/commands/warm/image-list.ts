@@ -11,19 +11,19 @@ import type { Repository } from '../../registry/repository.ts';
 export interface WantedImage {
   readonly repository: Repository;
   readonly reference: Reference;
-  /** The whole name: `docker.io/library/alpine:3`. */
+  /** The full name: `docker.io/library/alpine:3`. */
   readonly name: string;
 }
 
 export interface ListOptions {
-  /** The hosts that are mirrored. */
+  /** The hosts of the mirrored registries. */
   readonly upstreams: ReadonlySet<string>;
   /** The mirror's own host, which people write before an image. */
   readonly self: string;
   readonly stdin: Readable;
 }
 
-/** What `docker pull` takes where no tag is written. */
+/** The tag that `docker pull` takes if none is written. */
 const LATEST = 'latest' as Tag;
 
 /** Where a name was written. */
@@ -31,8 +31,8 @@ type Place = Omit<Fault, 'message'>;
 type Written = Place & { readonly name: string };
 
 /**
- * The images that `args` name: each is one, or a file of them, one a line, `-` being the standard input. Each image is there
- * once, in the order in which it first comes.
+ * Returns the images that `args` name. An argument is an image, or a file with one image on each line; `-` is
+ * the standard input. Each image is in the list once, in the order in which it first comes.
  */
 export async function readImageList(
   args: readonly string[],
@@ -68,7 +68,10 @@ async function readArgument(
   }
 }
 
-/** An image may be called as a directory here is; and a pipe that a shell opened is as good as a file. */
+/**
+ * True if the argument is a file. An image may have the name of a directory here, so a directory does not
+ * count; a pipe that a shell opened does.
+ */
 async function isFile(arg: string): Promise<boolean> {
   if (arg.endsWith('.txt')) return true;
   return stat(arg).then(
@@ -77,7 +80,7 @@ async function isFile(arg: string): Promise<boolean> {
   );
 }
 
-/** `#` begins a comment: no name has one. */
+/** Returns the lines without comments. `#` begins a comment, because no name contains it. */
 function linesOf(source: string, content: string): readonly Written[] {
   return content
     .replace(/^\uFEFF/, '')
@@ -86,7 +89,7 @@ function linesOf(source: string, content: string): readonly Written[] {
     .filter(({ name }) => name !== '');
 }
 
-/** The image, or what is wrong with its name. */
+/** Returns the image, or what is wrong with its name. */
 function readImage(written: string, { upstreams, self }: ListOptions): WantedImage | string {
   const name = written.startsWith(`${self}/`) ? written.slice(self.length + 1) : written;
   const image = parseImage(name);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Parsed } from '../../platform/fault.ts';
 
-/** For whom an image is built: as the OCI image index says it, and as `--platform` is written. */
+/** The platform of an image, as the OCI image index and `--platform` write it. */
 export const PLATFORM = z.object({
   os: z.string(),
   architecture: z.string(),
@@ -9,12 +9,12 @@ export const PLATFORM = z.object({
 });
 export type Platform = Readonly<z.output<typeof PLATFORM>>;
 
-/** Where nobody says: what most nodes are. Each platform of an image costs a pull of the quota. */
+/** The default is what most nodes are. Each platform of an image costs a pull of the quota. */
 const DEFAULT_PLATFORM: Platform = { os: 'linux', architecture: 'amd64' };
 
 const WRITTEN = /^(?<os>[a-z0-9]+)\/(?<architecture>[a-z0-9_]+)(?:\/(?<variant>[a-z0-9.]+))?$/;
 
-/** `os/arch` or `os/arch/variant`. */
+/** Parses `os/arch` or `os/arch/variant`. */
 function parsePlatform(text: string): Platform | undefined {
   return PLATFORM.safeParse(WRITTEN.exec(text)?.groups).data;
 }
@@ -23,10 +23,10 @@ function writePlatform({ os, architecture, variant }: Platform): string {
   return [os, architecture, variant].filter((part) => part !== undefined).join('/');
 }
 
-/** What an image is that names no variant: as containerd takes it. */
+/** The variant of an image that names none, as containerd assumes it. */
 const VARIANTS: Readonly<Record<string, string>> = { arm64: 'v8', arm: 'v7', amd64: 'v1' };
 
-/** Is an image for `platform` what is wanted? Without a variant every one of them is. */
+/** True if an image for `platform` is wanted. If no variant is wanted, every variant matches. */
 function isWanted(platform: Platform, { os, architecture, variant }: Platform): boolean {
   return (
     platform.os === os &&
@@ -35,22 +35,25 @@ function isWanted(platform: Platform, { os, architecture, variant }: Platform): 
   );
 }
 
-/** Which of the manifests that an index names are fetched. */
+/** Decides which of the manifests in an index are fetched. */
 export class PlatformChoice {
-  /** Empty: all, attestations too. */
+  /** If it is empty, all are wanted, including attestations. */
   readonly #wanted: readonly Platform[];
 
   constructor(wanted: readonly Platform[]) {
     this.#wanted = wanted;
   }
 
-  /** What names no platform may be for any. */
+  /** A manifest without a platform may be for any platform. */
   includes(platform: Platform | undefined): boolean {
     if (platform === undefined || this.#wanted.length === 0) return true;
     return this.#wanted.some((one) => isWanted(platform, one));
   }
 
-  /** The wanted ones that are not among those of an index; an image without an index is for whom it is. */
+  /**
+   * Returns the wanted platforms that an index lacks. An image without an index does not say its platform, so
+   * nothing is missing.
+   */
   missing(built: readonly Platform[]): readonly string[] {
     if (built.length === 0) return [];
     return this.#wanted
@@ -67,7 +70,7 @@ export function writePlatforms(platforms: readonly Platform[]): string {
   return platforms.map(writePlatform).join(', ');
 }
 
-/** What `--platform` says: none, some, or `all`. */
+/** Parses `--platform`: none, some, or `all`. */
 export function readPlatforms(written: readonly string[]): Parsed<PlatformChoice> {
   if (written.includes('all')) return { value: new PlatformChoice([]) };
   const platforms = written.map(parsePlatform);

@@ -5,29 +5,33 @@ import type { UpstreamHost } from '../../registry/repository.ts';
 
 type Quota = NonNullable<CoreStatus['upstreams'][number]['quota']>;
 
-/** So large a part of the quota, and so many pulls at least, are for everybody else; but never more than half of it. */
+/**
+ * The reserve for everybody else: this part of the quota, and at least this many pulls, but never more than
+ * half of it.
+ */
 const RESERVE = { part: 0.1, least: 10, mostPart: 0.5 };
 
 export interface QuotaGuardOptions {
-  /** The core's status. */
+  /** Asks for the core's status. */
   readonly status: () => Promise<object>;
   readonly clock?: Clock;
 }
 
-/** What was fetched; or why nothing was. */
+/** The result of the fetch, or the reason why nothing was fetched. */
 export type Admitted<T> = { readonly fetched: T } | { readonly held: string };
 
 /**
- * Leaves something of an upstream's pull quota to everybody else. What counts are GETs of manifests that are not cached;
- * they go one at a time, for only then is it known before each what the ones before have left.
+ * Leaves a part of an upstream's pull quota to everybody else. Only GETs of manifests that are not cached
+ * count. They go one at a time, because only then is it known before each how much the earlier ones have
+ * left.
  */
 export class QuotaGuard {
   readonly #status: () => Promise<object>;
   readonly #clock: Clock;
   readonly #one = pLimit(1);
-  /** The hosts that have been asked, and so would have said what quota they have. */
+  /** The hosts that have been asked, and would thus have reported a quota if they had one. */
   readonly #asked = new Set<UpstreamHost>();
-  /** The hosts that are not asked for manifests any more, and why. */
+  /** The hosts that are no longer asked for manifests, and why. */
   readonly #held = new Map<UpstreamHost, string>();
 
   constructor({ status, clock = systemClock }: QuotaGuardOptions) {
@@ -36,8 +40,8 @@ export class QuotaGuard {
   }
 
   /**
-   * Calls `get` where that costs nothing or enough is left. `isCached` asks the upstream with a HEAD where it is not: that
-   * is free, and the answer says what is left now.
+   * Calls `get` if that costs nothing or if enough is left. If the manifest is not cached, `isCached` sends a
+   * HEAD to the upstream: that is free, and the answer says what is left now.
    */
   admit<T>(
     host: UpstreamHost,
@@ -52,7 +56,10 @@ export class QuotaGuard {
     });
   }
 
-  /** The upstream has said that there were too many, and to come back after so many seconds. */
+  /**
+   * Records that the upstream has refused a pull because of its limit, and asked to come back after so many
+   * seconds.
+   */
   limited(host: UpstreamHost, retryAfter: number | undefined): string {
     const wait = retryAfter === undefined ? '' : `, and says to try again in ${retryAfter} s`;
     return this.#hold(host, `${host} refuses for now, because it limits the pulls of this mirror${wait}`);
@@ -77,7 +84,7 @@ export class QuotaGuard {
     return reason;
   }
 
-  /** Undefined where none is known, or the one that is known is over. */
+  /** Returns undefined if no quota is known, or if the period of the known one is over. */
   async #quota(host: UpstreamHost): Promise<Quota | undefined> {
     const { upstreams } = CORE_STATUS.parse(await this.#status());
     const quota = upstreams.find((one) => one.host === host)?.quota ?? undefined;

@@ -8,29 +8,34 @@ export interface BlobOptions {
   readonly core: Core;
   readonly repository: Repository;
   readonly digest: Digest;
-  /** True if it is asked for with a grant of private content. */
+  /** True if the request has read access to private content. */
   readonly private: boolean;
-  /** Told how many bytes more are here; `fills`: by a download that is under way. */
+  /**
+   * Receives the number of bytes that have arrived. `fills` is true if they come from a download under way.
+   */
   readonly came: (bytes: number, fills: boolean) => void;
 }
 
 export type WarmedBlob =
-  /** `filled`: it was not here, or not all of it. */
+  /** `filled` is true if some of the bytes were not cached before. */
   | { readonly kind: 'here'; readonly filled: boolean }
-  /** The core gives the bytes to its callers, and cannot keep them. */
+  /** The core streams the bytes to its callers, but cannot cache them. */
   | { readonly kind: 'unwritable' }
   | Extract<CoreAnswer, { kind: 'refused' }>;
 
-/** How often one blob survives that its fill is interrupted, as by a core that is started again. */
+/** The most attempts for one blob. A fill is interrupted if, for example, the core is restarted. */
 const ATTEMPTS = 4;
-/** Milliseconds, times the attempts so far. A core that is ending answers still, and fetches nothing any more. */
+/**
+ * In milliseconds, multiplied by the attempts so far. A core that is ending still answers, but fetches
+ * nothing any more.
+ */
 const ASK_AGAIN_AFTER = 500;
 
 /**
- * Has the core fetch a blob, and follows how far it has come. No byte of it comes here. Its bytes are right then, and the
- * core writes them to the disk for good by itself.
+ * Makes the core fetch a blob, and follows its progress. No byte of it comes here. At the end the bytes are
+ * verified, and the core makes them durable on its own.
  *
- * @throws where it cannot be had to its end.
+ * @throws if the blob cannot be fetched completely
  */
 export async function warmBlob({
   core,
@@ -40,7 +45,7 @@ export async function warmBlob({
   private: reachesPrivate,
 }: BlobOptions): Promise<WarmedBlob> {
   let here = 0;
-  // A fill that is asked for again begins where it was, as does what is told of it.
+  // A repeated fill resumes where it was, and only the bytes after that are reported.
   const at = (position: number, fills: boolean) => {
     came(Math.max(0, position - here), fills);
     here = Math.max(here, position);
@@ -62,7 +67,7 @@ export async function warmBlob({
   }
 }
 
-/** Follows a blob to its end; false where it has to be asked for again. */
+/** Follows a blob to its end. Returns false if it has to be asked for again. */
 async function follow(
   source: BlobSource,
   at: (position: number, fills: boolean) => void,
@@ -78,7 +83,7 @@ async function follow(
   }
 }
 
-/** How far a blob has come, whenever it has, to its end. */
+/** Yields how far a blob has come, each time that it grows, to its end. */
 async function* positions(source: BlobSource): AsyncGenerator<number, void> {
   for (let at = 0; ; ) {
     const available = await source.available(at);

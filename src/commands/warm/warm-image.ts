@@ -9,21 +9,24 @@ import { type Platform, type PlatformChoice, writePlatforms } from './platform.t
 import type { QuotaGuard } from './quota-guard.ts';
 import { warmBlob } from './warm-blob.ts';
 
-/** What came of one image. */
+/** The result for one image. */
 export interface WarmedImage {
   readonly image: string;
-  /** `cached`: it was here already. `left`: it was not fetched, to spare the quota or because there is no core any more. */
+  /**
+   * `cached`: it was cached already. `left`: it was not fetched, to spare the quota or because the core has
+   * gone.
+   */
   readonly status: 'fetched' | 'cached' | 'failed' | 'left';
-  /** What its tag names. */
+  /** The digest that its tag names. */
   readonly digest?: Digest;
-  /** Of its configs and layers, and what of it was not here. */
+  /** The size of its configs and layers, and how much of it was not cached before. */
   readonly bytes: number;
   readonly fetchedBytes: number;
-  /** Those of the wanted platforms for which it is not built. */
+  /** The wanted platforms for which it is not built. */
   readonly missingPlatforms: readonly string[];
-  /** The tag is what it was when the upstream could last be asked. */
+  /** True if the upstream cannot be asked, so that the tag is what it was before. */
   readonly stale: boolean;
-  /** The core knows what refers to it, such as signatures, or that nothing does. */
+  /** True if the core knows what refers to the image, such as signatures, or that nothing does. */
   readonly referrersKnown: boolean;
   /** Why it is not done. */
   readonly reason?: string;
@@ -32,10 +35,13 @@ export interface WarmedImage {
 export interface WarmOptions {
   readonly core: Core;
   readonly guard: QuotaGuard;
-  /** Bounds the blobs under way, of all images together. */
+  /** Limits the blobs under way, of all images together. */
   readonly blobs: LimitFunction;
   readonly platforms: PlatformChoice;
-  /** Told when the manifests are read, and when bytes are here; `fills`: by a download that is under way. */
+  /**
+   * Called when the manifests are read, and when bytes have arrived. `fills` is true for bytes of a download
+   * that is under way.
+   */
   readonly sized: (bytes: number) => void;
   readonly came: (bytes: number, fills: boolean) => void;
 }
@@ -45,15 +51,18 @@ type Stop = { readonly status: 'failed' | 'left'; readonly reason: string };
 type Manifest = Extract<CoreAnswer, { kind: 'manifest' }>;
 type Refused = Extract<CoreAnswer, { kind: 'refused' }>;
 
-/** Indexes within each other; more than any that was seen. */
+/** How deep indexes may be nested; no known image is deeper. */
 const MAX_DEPTH = 4;
 
-/** cosign looks for signatures and attestations under these tags too: `sha256-<hex>` with one of them behind it. */
+/**
+ * The endings of the tags `sha256-<hex>.sig` and `sha256-<hex>.att`, under which cosign looks for signatures
+ * and attestations too.
+ */
 const COSIGN_SUFFIXES = ['.sig', '.att'];
 
 /**
- * Has the core fetch one image: its index, the manifests of the wanted platforms with their configs and layers, their
- * attestations, and the signatures of both. docker 29.1 and later asks for all of these.
+ * Makes the core fetch one image: its index, the manifests of the wanted platforms with their configs and
+ * layers, their attestations, and the signatures of both. docker 29.1 and later asks for all of these.
  */
 export async function warmImage(image: WantedImage, options: WarmOptions): Promise<WarmedImage> {
   const warming = new Warming(image, options);
@@ -69,14 +78,17 @@ class Warming {
   readonly #image: WantedImage;
   readonly #options: WarmOptions;
   readonly #blobs = new Map<Digest, number>();
-  /** Those of them that were fetched. */
+  /** The digests of the blobs that were fetched. */
   readonly #here = new Set<Digest>();
-  /** The platforms that its indexes name. */
+  /** The platforms that the image's indexes name. */
   readonly #built: Platform[] = [];
   #top: Manifest | undefined;
   /** The manifests of attestations. */
   readonly #attestations: Digest[] = [];
-  /** True if anonymous can read it at the upstream. Only what is asked for as anonymous is served to everybody later. */
+  /**
+   * True if the upstream lets everybody read it. Only what is fetched without the account is served to
+   * everybody later.
+   */
   #isOpen = false;
   #isReferrersKnown = true;
   #hasFetched = false;
@@ -111,7 +123,7 @@ class Warming {
       return failed(
         `it is not built for ${platforms.missing(this.#built).join(', ')}, but for ${writePlatforms(this.#built)}`,
       );
-    // Trouble with referrers must not keep the image itself away.
+    // A failure with referrers must not stop the image itself.
     return (await this.#fetchBlobs()) ?? (await this.#walkReferrers()) ?? (await this.#fetchBlobs());
   }
 
@@ -130,8 +142,9 @@ class Warming {
   }
 
   /**
-   * What its tag names; a HEAD costs no pull. Asked as the whole world could first: the core then knows a public repository for
-   * one, and can serve it to everybody while the upstream is away.
+   * Returns the manifest that the tag names; a HEAD costs no pull. The first request uses no credential: the
+   * core then learns that a public repository is public, and can serve it to everybody while the upstream is
+   * unreachable.
    */
   async #head(): Promise<Manifest | Stop> {
     const { reference } = this.#image;
@@ -140,7 +153,7 @@ class Warming {
     return open.kind === 'manifest' ? open : this.#manifestOr(await this.#ask('HEAD', reference, true));
   }
 
-  /** Fetches a manifest, and those below it; `digest` is what it will be. */
+  /** Fetches a manifest, and those below it. `digest` is the expected digest. */
   async #walk(reference: Reference, digest: Digest, depth: number): Promise<Stop | undefined> {
     const manifest = await this.#fetchManifest(reference, digest);
     if ('status' in manifest) return manifest;
@@ -148,13 +161,13 @@ class Warming {
     const document = manifest.bytes === undefined ? undefined : readImageDocument(manifest.bytes);
     if (document === undefined || depth > MAX_DEPTH) return failed(`${manifest.digest} cannot be read`);
     for (const blob of document.blobs) this.#blobs.set(blob.digest, blob.size);
-    // Attestations are of no platform, and say that it is unknown.
+    // Attestations have no platform; their index entries say `unknown`.
     for (const child of document.manifests)
       if (child.platform !== undefined && child.platform.os !== 'unknown') this.#built.push(child.platform);
     return this.#walkAll(this.#wantedOf(document.manifests), depth + 1);
   }
 
-  /** The manifests of the wanted platforms, and the attestations of these. */
+  /** Returns the manifests of the wanted platforms, and the attestations of these. */
   #wantedOf(manifests: readonly Descriptor[]): readonly Descriptor[] {
     const { platforms } = this.#options;
     const images = new Set<string>(
@@ -176,8 +189,8 @@ class Warming {
   }
 
   /**
-   * Has the core learn what refers to the image and to its attestations, and fetches the signatures. The core remembers
-   * an answer for each kind of grant.
+   * Makes the core learn what refers to the image and to its attestations, and fetches the signatures. The
+   * core caches an answer for each kind of read access.
    */
   async #walkReferrers(): Promise<Stop | undefined> {
     const top = this.#top?.digest;
@@ -206,7 +219,7 @@ class Warming {
     return this.#walkAll((readImageDocument(answer.bytes)?.manifests ?? []).filter(isSignature), 1);
   }
 
-  /** A tag that stands for a list of referrers, or for a signature. */
+  /** Fetches what a tag names that stands for a list of referrers, or for a signature. */
   async #walkTag(digest: Digest, suffix = ''): Promise<Stop | undefined> {
     const tag = parseTag(`${digest.replace(':', '-')}${suffix}`);
     if (tag === undefined) return undefined;
@@ -217,25 +230,31 @@ class Warming {
     return undefined;
   }
 
-  /** Asks as the whole world, if it may read the image, and as the account. Returns what the account gets. */
+  /**
+   * Asks without the account if everybody may read the image, and then with the account. Returns the answer
+   * for the account.
+   */
   async #askForAll(ask: (reachesPrivate: boolean) => Promise<CoreAnswer>): Promise<CoreAnswer> {
     if (this.#isOpen) await ask(false);
     return ask(true);
   }
 
-  /** An image is usable without what refers to it, so trouble with that does not make it fail. */
+  /** An image is usable without what refers to it, so a failure with that does not make it fail. */
   #unknownFor(refused: Refused): Stop | undefined {
     if (refused.error === 'TOO_MANY_PULLS') return this.#stopFor(refused);
     this.#isReferrersKnown = false;
     return undefined;
   }
 
-  /** By its tag where it has one: that the tag names this manifest is then known with the manifest. */
+  /**
+   * Fetches a manifest by its tag if it has one, so that the core also learns that the tag names this
+   * manifest.
+   */
   async #fetchManifest(reference: Reference, digest: Digest): Promise<Manifest | Stop> {
     const admitted = await this.#options.guard.admit(
       this.#image.repository.upstream,
       async () => {
-        // Only what the account is told says what is left of its quota.
+        // Only an answer to the account says what is left of the account's quota.
         const head = await this.#ask('HEAD', { kind: 'digest', digest }, true);
         return head.kind === 'manifest' && head.cache === 'hit';
       },

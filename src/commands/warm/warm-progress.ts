@@ -1,19 +1,19 @@
 import { writeSize } from '../../platform/size.ts';
 import { Rate, writeBar } from '../progress.ts';
 
-/** `1023.9 MiB of 1023.9 MiB` */
+/** The width of `1023.9 MiB of 1023.9 MiB`. */
 const SIZE_WIDTH = 24;
 
 /** An image under way. */
 export interface ImageProgress {
   readonly name: string;
-  /** Of its configs and layers; undefined until its manifests are read. */
+  /** The size of its configs and layers; undefined until its manifests are read. */
   bytes: number | undefined;
-  /** Those of them that are here. */
+  /** How many of these bytes have arrived. */
   here: number;
 }
 
-/** What is under way, as lines for whoever looks on. */
+/** Formats what is under way as lines for a terminal. */
 export class WarmProgress {
   readonly #images: number;
   readonly #underWay = new Set<ImageProgress>();
@@ -41,7 +41,7 @@ export class WarmProgress {
   }
 
   lines(): readonly string[] {
-    // What is cut off on a narrow terminal is the end of a name.
+    // A narrow terminal cuts off the end of a name.
     const images = [...this.#underWay].map(({ name, bytes, here }) => {
       const size = bytes === undefined ? '' : `${writeSize(here)} of ${writeSize(bytes)}`;
       return `${writeBar(here, bytes)}  ${size.padEnd(SIZE_WIDTH)}  ${name}`;

@@ -2,7 +2,7 @@ import { writeSize } from '../../platform/size.ts';
 import { printLine, type Terminal } from '../terminal.ts';
 import type { WarmedImage } from './warm-image.ts';
 
-/** The line of an image that is through. */
+/** Formats the line of an image that is done. */
 export function writeImage(warmed: WarmedImage): string {
   const { image, status, bytes, fetchedBytes, missingPlatforms, stale, referrersKnown, reason = '' } = warmed;
   const notes = [
@@ -19,7 +19,7 @@ export function writeImage(warmed: WarmedImage): string {
     case 'failed':
       return `${image}  failed: ${reason}`;
     case 'left':
-      // Said once, at the end: it is the same for many.
+      // The reason is printed once, at the end, because it is the same for many images.
       return `${image}  is left for later`;
   }
 }
@@ -29,7 +29,10 @@ function writeFetched(fetched: number, all: number): string {
   return part === whole ? whole : `${part} of ${whole}`;
 }
 
-/** What came of all of them, and why not of all. `unwritten`: answers that the core could not cache meanwhile. */
+/**
+ * Prints the result for all images, and why some are not done. `unwritten` counts the answers that the core
+ * could not cache meanwhile.
+ */
 export function printSummary(
   done: readonly WarmedImage[],
   unwritten: number,

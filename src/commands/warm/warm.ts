@@ -22,18 +22,21 @@ import { printSummary, writeImage } from './warm-report.ts';
 export interface WarmCommandOptions {
   readonly home: string;
   readonly json: boolean;
-  /** As written. */
+  /** The platforms as the user wrote them. */
   readonly platform?: readonly string[];
 }
 
-/** Images under way at a time: enough that a large layer does not keep the small ones waiting. */
+/** The images under way at a time. There are several, so that a large layer does not hold up small images. */
 const CONCURRENT_IMAGES = 3;
-/** Downloads at a time, of all of them: what one client takes, so that others' fills are not starved. */
+/**
+ * The downloads at a time, of all images together. A single client uses as many, so other people's fills are
+ * not starved.
+ */
 const CONCURRENT_BLOBS = 4;
 
 /**
- * Has the running core fetch images ahead. 0: all are here. 1: some are not, and it was said why; calling again goes on.
- * 2: bad usage, of which nothing was fetched.
+ * Makes the running core fetch images ahead. Returns 0 if all are cached. Returns 1 if some are not, after
+ * saying why; another call continues. Returns 2 after bad usage, and then nothing is fetched.
  */
 export async function warm(
   args: readonly string[],
@@ -72,7 +75,7 @@ interface Wanted {
   readonly platforms: PlatformChoice;
 }
 
-/** Undefined after printing everything that is wrong with them. */
+/** Returns undefined after printing everything that is wrong with the arguments. */
 async function readArguments(
   args: readonly string[],
   { platform = [] }: WarmCommandOptions,
@@ -88,7 +91,7 @@ async function readArguments(
   return undefined;
 }
 
-/** The images of one call, on their way. */
+/** The images of one call, while they are fetched. */
 class Batch {
   readonly done: WarmedImage[] = [];
   readonly wanted: Wanted;
@@ -98,7 +101,7 @@ class Batch {
   readonly #guard: QuotaGuard;
   readonly #blobs = pLimit(CONCURRENT_BLOBS);
   readonly #underWay: WarmProgress;
-  /** The core does not answer any more. */
+  /** True if the core does not answer any more. */
   #isGone = false;
 
   constructor(wanted: Wanted, core: Core, json: boolean, terminal: Terminal) {
@@ -110,7 +113,7 @@ class Batch {
     this.#underWay = new WarmProgress(wanted.images.length);
   }
 
-  /** Ends where it is when `signal` is aborted: what the core fetches by then it goes on to fetch. */
+  /** Stops at once when `signal` is aborted. The core continues the fetches that it has begun. */
   async run(signal: AbortSignal): Promise<void> {
     const { images, platforms } = this.wanted;
     const { stdout } = this.#terminal;
@@ -162,7 +165,10 @@ function isHere({ status }: WarmedImage): boolean {
   return status === 'fetched' || status === 'cached';
 }
 
-/** Answers that the core could not cache meanwhile. A core that has gone could not either. */
+/**
+ * Counts the answers that the core could not cache meanwhile. If the core has gone, the count is 1, because
+ * it could not cache either.
+ */
 async function unwrittenSince(before: CoreStatus, core: Core): Promise<number> {
   const now = await core.status().catch(() => undefined);
   return now === undefined ? 1 : CORE_STATUS.parse(now).cache.unwritten - before.cache.unwritten;

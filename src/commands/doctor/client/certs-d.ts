@@ -3,11 +3,14 @@ import { type Finding, wrong } from '../checks.ts';
 import type { HostFiles } from './host-files.ts';
 import { blocksIn, type ClientCertificateFiles } from './route.ts';
 
-/** What Docker's directories of certificates hold for one registry: `*.crt`, and pairs of `*.cert` and `*.key`. */
+/**
+ * What one of Docker's directories of certificates contains for a registry: `*.crt`, and pairs of `*.cert`
+ * and `*.key`.
+ */
 export interface CertsDirectory {
   readonly authorities: readonly string[];
   readonly certificate?: ClientCertificateFiles;
-  /** Where there are any, whoever reads it pulls nothing at all. */
+  /** With any of these findings, a program that reads the directory pulls nothing at all. */
   readonly findings: readonly Finding[];
 }
 

@@ -12,9 +12,9 @@ import { type Step, type Visit, visit } from './visit.ts';
 
 export interface ClientOptions {
   readonly mirror: Mirror;
-  /** Below which the files of the host are. */
+  /** The directory that stands for `/` of the host. */
   readonly root: string;
-  /** Of Docker Hub. */
+  /** The servers of Docker Hub. */
   readonly hub: readonly Peer[];
   readonly clock: Clock;
 }
@@ -25,10 +25,10 @@ const PROGRAMS: Readonly<Record<string, ReadProgram>> = {
   podman: readPodman,
 };
 
-/** What the mirror says to whoever shows nothing. */
+/** The mirror's answer to a request without credentials. */
 type Greeting = { readonly trouble: Finding } | { readonly tokens?: string; readonly finding?: Finding };
 
-/** The checks of a host whose programs should pull through the mirror. */
+/** Returns the checks of a host whose programs should pull through the mirror. */
 export async function clientChecks(options: ClientOptions): Promise<readonly Check[]> {
   const files = new HostFiles(options.root);
   const names = Object.keys(PROGRAMS);
@@ -36,7 +36,7 @@ export async function clientChecks(options: ClientOptions): Promise<readonly Che
   const programs = Promise.all(read.values());
   const greeting = greet(options.mirror);
   const visits = visitAll(programs, greeting, files, options);
-  // Whoever waits for them says so when they fail.
+  // The checks that wait for these promises report a failure.
   for (const promise of [...read.values(), programs, greeting, visits]) promise.catch(() => {});
   const step = (name: Step): Check => ({ name, look: async () => whatStopped(name, await visits) });
   return [
@@ -49,7 +49,7 @@ export async function clientChecks(options: ClientOptions): Promise<readonly Che
   ];
 }
 
-/** A file that its program cannot read either is the whole of what is wrong with it. */
+/** Reads the files of one program. If the program itself cannot read a file, that is the only finding. */
 async function readOrSay(name: string, files: HostFiles, mirror: Mirror): Promise<Program> {
   try {
     const read = PROGRAMS[name];
@@ -83,7 +83,7 @@ async function greet(mirror: Mirror): Promise<Greeting> {
   }
 }
 
-/** Undefined where the mirror is not there. */
+/** Returns undefined if the mirror does not answer. */
 async function visitAll(
   programs: Promise<readonly Program[]>,
   greeting: Promise<Greeting>,
@@ -97,7 +97,7 @@ async function visitAll(
   return Promise.all(routes.map((route) => visit(route, go).catch((error) => unfinished(route, error))));
 }
 
-/** As where a connection breaks, or this user may not read a key. */
+/** Reports a visit that failed, for example because a connection broke or this user may not read a key. */
 function unfinished(route: Route, error: unknown): Visit {
   const mend = 'look again, as root';
   const what = `could not be followed to the mirror: ${whyNot(error)}`;
@@ -136,7 +136,7 @@ function whatStopped(step: Step, visits: readonly Visit[] | undefined): Looked {
   return { findings, ...(said.length > 0 && { said: said.join('; ') }) };
 }
 
-/** What asks the Hub when the mirror refuses or fails, and could be told not to. */
+/** Finds programs that ask the Hub when the mirror refuses or fails, and that could be told not to. */
 function fallback(programs: readonly Program[]): Looked {
   const routes = programs.filter(({ isHere }) => isHere).flatMap((program) => program.routes);
   const findings = routes.flatMap(({ program, file, closeBy }) =>
@@ -147,7 +147,10 @@ function fallback(programs: readonly Program[]): Looked {
   return { findings };
 }
 
-/** A refusal of the mirror is a refusal only where there is no other way. */
+/**
+ * Checks whether this host reaches the Hub. A refusal of the mirror stops a pull only if there is no other
+ * way.
+ */
 async function wayAround({ hub }: ClientOptions): Promise<Looked> {
   const reached = await Promise.all(
     hub.map(async (peer) => {

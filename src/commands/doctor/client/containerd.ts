@@ -7,7 +7,10 @@ import { machineAuthorities, type Program, type Route } from './route.ts';
 const CONFIG = '/etc/containerd/config.toml';
 const CERTS = '/etc/containerd/certs.d';
 
-/** containerd for itself, as kubelet and nerdctl use it. The one below dockerd is nobody's to configure. */
+/**
+ * Reads the configuration of a containerd of its own, as kubelet and nerdctl use it. Nobody configures the
+ * one below dockerd.
+ */
 export async function readContainerd(files: HostFiles, mirror: Mirror): Promise<Program> {
   const config = await files.toml(CONFIG);
   const registry = registryOf(config);
@@ -34,7 +37,7 @@ export async function readContainerd(files: HostFiles, mirror: Mirror): Promise<
   const isThere = await files.has('/usr/bin/containerd', '/usr/local/bin/containerd', CONFIG);
   return {
     name: 'containerd',
-    // A file that names the mirror is meant to be used.
+    // If a file names the mirror, somebody means the file to be used.
     isHere: isUsed || directories.length > 0 || endpoint !== undefined || (isThere && isAlone),
     routes: route === undefined ? [] : [route],
     findings: [...hosts.findings, ...unread(hosts, directories, config)],
@@ -49,7 +52,7 @@ function loginOf(access: Settings): string | undefined {
   return `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
 }
 
-/** Its place has changed with the versions of the plugin. */
+/** Finds the settings of registries, whose place has changed with the versions of the plugin. */
 function registryOf(config: Settings): Settings {
   const plugins = ['io.containerd.cri.v1.images', 'io.containerd.grpc.v1.cri', 'cri'];
   const found = plugins.map((plugin) => config.at('plugins', plugin, 'registry'));
@@ -70,7 +73,10 @@ async function readHosts(
   return { findings: [] };
 }
 
-/** Before version 3 of its configuration the CRI plugin reads no directory that it is not told of. */
+/**
+ * Before version 3 of its configuration, the CRI plugin reads only the directories that the configuration
+ * names.
+ */
 function unread({ route }: ReadHostsToml, directories: readonly string[], config: Settings): Finding[] {
   const version = config.at('version').value;
   if (route === undefined || directories.length > 0 || version === undefined || version === 3) return [];

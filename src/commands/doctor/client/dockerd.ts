@@ -10,8 +10,9 @@ const DAEMON = '/etc/docker/daemon.json';
 const HOSTS = '/etc/docker/certs.d/docker.io/hosts.toml';
 
 /**
- * The classic store goes by `registry-mirrors`, and shows the mirror the certificates for the mirror; the containerd store
- * goes by `hosts.toml`, or by `registry-mirrors` with the certificates for docker.io and the machine's trust store alone.
+ * The classic store uses `registry-mirrors`, and presents to the mirror the certificates for the mirror. The
+ * containerd store uses `hosts.toml`, or `registry-mirrors` with only the certificates for docker.io and the
+ * machine's trust store.
  */
 export async function readDockerd(files: HostFiles, mirror: Mirror): Promise<Program> {
   const daemon = await files.json(DAEMON);
@@ -34,7 +35,7 @@ export async function readDockerd(files: HostFiles, mirror: Mirror): Promise<Pro
     ...(isInsecure(daemon, mirror) && { isUnverified: true }),
     mayLogIn: false,
   };
-  // With hosts.toml the containerd store does not look at registry-mirrors.
+  // If there is a hosts.toml, the containerd store ignores registry-mirrors.
   const usesMirrors =
     isMirrored &&
     unusable.length === 0 &&
@@ -50,7 +51,7 @@ export async function readDockerd(files: HostFiles, mirror: Mirror): Promise<Pro
   };
 }
 
-/** dockerd does not start with a mirror that is more than scheme, host and port. */
+/** dockerd does not start if a mirror has more than scheme, host and port. */
 function faultOf(text: string): Finding[] {
   const url = URL.parse(text);
   const isHttp = url?.protocol === 'https:' || url?.protocol === 'http:';
@@ -61,7 +62,7 @@ function faultOf(text: string): Finding[] {
   return [wrong(DAEMON, `${what}: dockerd does not start with it`, `write ${meant} in its place`)];
 }
 
-/** `insecure-registries` holds hosts, with their ports or without, and networks. */
+/** `insecure-registries` contains networks, and hosts with or without a port. */
 function isInsecure(daemon: Settings, { authority, host }: Mirror): boolean {
   const listed = daemon.at('insecure-registries').texts;
   return listed.some(

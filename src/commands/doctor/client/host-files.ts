@@ -3,7 +3,9 @@ import path from 'node:path';
 import { parse } from 'smol-toml';
 import { reasonOf } from '../../../platform/reason.ts';
 
-/** The files of a client host below `root`. Names of files are absolute, as its programs know them. */
+/**
+ * Reads the files of a client host below `root`. File names are absolute, as the host's programs know them.
+ */
 export class HostFiles {
   readonly #root: string;
 
@@ -16,7 +18,7 @@ export class HostFiles {
     return found.some((stats) => stats !== undefined);
   }
 
-  /** Undefined: there is no such file. */
+  /** Returns undefined if there is no such file. */
   text(file: string): Promise<string | undefined> {
     return readFile(this.#at(file), 'utf8').catch(orAbsent);
   }
@@ -25,19 +27,19 @@ export class HostFiles {
     return ((await readdir(this.#at(directory)).catch(orAbsent)) ?? []).sort();
   }
 
-  /** The texts of the files of a directory whose names end so. */
+  /** Returns the texts of the files in a directory whose names end in `end`. */
   async texts(directory: string, end: string): Promise<readonly string[]> {
     const names = (await this.names(directory)).filter((name) => name.endsWith(end));
     const texts = await Promise.all(names.map((name) => this.text(path.join(directory, name))));
     return texts.filter((text) => text !== undefined);
   }
 
-  /** Empty where there is none. @throws UnreadableSettings */
+  /** The settings are empty if there is no file. @throws UnreadableSettings */
   json(file: string): Promise<Settings> {
     return this.#settings(file, (text) => new Settings(JSON.parse(text)));
   }
 
-  /** Empty where there is none. @throws UnreadableSettings */
+  /** The settings are empty if there is no file. @throws UnreadableSettings */
   toml(file: string): Promise<Settings> {
     return this.#settings(file, (text) => new Settings(parse(text)));
   }
@@ -56,7 +58,7 @@ export class HostFiles {
   }
 }
 
-/** Thrown where a configuration file is none of its kind. */
+/** Thrown if a configuration file cannot be parsed. */
 export class UnreadableSettings extends Error {
   override readonly name = 'UnreadableSettings';
   readonly file: string;
@@ -67,7 +69,7 @@ export class UnreadableSettings extends Error {
   }
 }
 
-/** What somebody else's program is configured with, of which nothing is certain. */
+/** The configuration of another program, of which no key or type is certain. */
 export class Settings {
   readonly #value: unknown;
 

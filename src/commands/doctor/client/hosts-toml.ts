@@ -10,7 +10,8 @@ export interface ReadHostsToml {
 }
 
 /**
- * The `hosts.toml` of Docker Hub, if it leads to the mirror. `server` is asked after all hosts; without it, that is the Hub.
+ * Reads the `hosts.toml` of Docker Hub, if it leads to the mirror. The registry in `server` is asked after
+ * all hosts; without `server`, that is the Hub.
  *
  * https://github.com/containerd/containerd/blob/main/docs/hosts.md
  */
@@ -43,7 +44,10 @@ export async function readHostsToml(
   return { route, findings: lackingCapabilities(entry, file) };
 }
 
-/** As containerd makes it: `/v2` follows a path that does not end so, except with `override_path`. */
+/**
+ * Returns the base path as containerd makes it: `/v2` is added unless the path ends in it or `override_path`
+ * is set.
+ */
 function baseOf(address: string, isWhole: boolean): string {
   const path = URL.parse(address)?.pathname.replace(/\/$/, '') ?? '';
   return isWhole || path.endsWith('/v2') ? path : `${path}/v2`;
@@ -58,7 +62,7 @@ function lackingCapabilities(entry: Settings, file: string): Finding[] {
   return [wrong(file, `does not let the mirror ${lacking.join(' and ')}`, mend)];
 }
 
-/** `client` is a file with both, a list of such, or a list of pairs. */
+/** `client` is a file that contains both, a list of such files, or a list of pairs. */
 function clientOf(entry: Settings, file: string): ClientCertificateFiles | undefined {
   const first = entry.at('client').list[0];
   const [certificate, key = certificate] = first?.texts ?? [];
@@ -66,7 +70,7 @@ function clientOf(entry: Settings, file: string): ClientCertificateFiles | undef
   return { certificate: beside(file, certificate), key: beside(file, key) };
 }
 
-/** Names of headers are the same in whatever case they are written. */
+/** Finds the login. The case of a header's name does not matter. */
 function headerOf(entry: Settings): string | undefined {
   const [, header] =
     entry.at('header').entries.find(([name]) => name.toLowerCase() === 'authorization') ?? [];

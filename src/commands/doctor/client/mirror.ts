@@ -1,13 +1,16 @@
 import { parseImage } from '../../../registry/image.ts';
 import type { Peer } from '../connection.ts';
 
-/** The mirror as clients know it, and what is tried to pull from it. */
+/** The mirror as clients know it, and the image whose pull is tried. */
 export interface Mirror extends Peer {
-  /** `https://mirror.corp:8443`. */
+  /** The origin, such as `https://mirror.corp:8443`. */
   readonly origin: string;
-  /** Host and port as image names and directories of certificates have them; without the port where it is 443. */
+  /**
+   * The host and port as image names and directories of certificates have them, without the port if it is
+   * 443.
+   */
   readonly authority: string;
-  /** Of Docker Hub: `library/alpine`. */
+  /** The repository of Docker Hub, such as `library/alpine`. */
   readonly repository: string;
   readonly tag: string;
 }
@@ -33,7 +36,10 @@ export function readMirror(text: string, image: string): Mirror | { readonly ref
   };
 }
 
-/** Does a setting name the mirror? With a scheme, as daemons have it, or as the beginning of an image's name. */
+/**
+ * True if a setting names the mirror: with a scheme, as daemons have it, or as the beginning of an image's
+ * name.
+ */
 export function isMirror({ origin, authority }: Mirror, setting: unknown): boolean {
   if (typeof setting !== 'string') return false;
   return setting.includes('://')

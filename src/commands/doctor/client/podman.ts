@@ -7,15 +7,15 @@ import { machineAuthorities, type Program, type Route } from './route.ts';
 const CONFIG = '/etc/containers/registries.conf';
 const DIRECTORY = '/etc/containers/registries.conf.d';
 
-/** podman, buildah and CRI-O, which all go by registries.conf. */
+/** Reads the configuration of podman, buildah and CRI-O, which all use registries.conf. */
 export async function readPodman(files: HostFiles, mirror: Mirror): Promise<Program> {
   const names = (await files.names(DIRECTORY)).filter((name) => name.endsWith('.conf'));
   let found: Route | Finding | undefined;
-  // Of the two directories the first that is there counts, alone.
+  // Only the first of the two directories that exists is used.
   const own = `/etc/containers/certs.d/${mirror.authority}`;
   const dockers = `/etc/docker/certs.d/${mirror.authority}`;
   const certs = await readCertsDirectory(files, (await files.has(own)) ? own : dockers);
-  // What is read later replaces what was said before of the same prefix.
+  // A file that is read later replaces what earlier files say about the same prefix.
   for (const file of [CONFIG, ...names.map((name) => `${DIRECTORY}/${name}`)]) {
     const registry = (await files.toml(file)).at('registry').list.find(isOfHub);
     if (registry === undefined) continue;

@@ -2,26 +2,32 @@ import type { Finding } from '../checks.ts';
 import type { HostFiles } from './host-files.ts';
 import type { Mirror } from './mirror.ts';
 
-/** One way on which a program of this host comes to the mirror for an image of Docker Hub, as its files say. */
+/**
+ * A way in which a program of this host gets to the mirror for an image of Docker Hub, according to its
+ * files.
+ */
 export interface Route {
-  /** Whose: `dockerd`, or `dockerd, by hosts.toml`. */
+  /** The name of the program: `dockerd`, or `dockerd, by hosts.toml`. */
   readonly program: string;
-  /** That says so. */
+  /** The file that sets up this route. */
   readonly file: string;
-  /** By whom the mirror's certificate may be signed, as PEM, the machine's own store among them. */
+  /** The authorities that may sign the mirror's certificate, as PEM. They include the machine's own store. */
   readonly authorities: readonly string[];
-  /** True if the program takes whatever certificate the mirror shows. */
+  /** True if the program accepts every certificate of the mirror. */
   readonly isUnverified?: boolean;
-  /** What its requests begin with, before the repository; absent: `/v2`. */
+  /** The path before the repository in its requests; absent: `/v2`. */
   readonly base?: string;
-  /** Where an authority is to be put. */
+  /** Where an authority has to be added. */
   readonly trustedIn: string;
   readonly certificate?: ClientCertificateFiles;
   /** The value of the header `Authorization`. */
   readonly authorization?: string;
-  /** Can logins come along that are in no file of the machine, such as a pod's or a user's own? */
+  /** True if there may be logins that are in no file of the machine, such as a pod's or a user's own. */
   readonly mayLogIn: boolean;
-  /** What to do for that it asks nobody else; absent where it does not, or where nothing can be done. */
+  /**
+   * What to write so that the program asks only the mirror; absent if it already does, or if nothing can be
+   * done.
+   */
   readonly closeBy?: string;
 }
 
@@ -30,21 +36,24 @@ export interface ClientCertificateFiles {
   readonly key: string;
 }
 
-/** What the files of one program come to. */
+/** What the files of one program say. */
 export interface Program {
   readonly name: string;
-  /** Is it on this host at all? */
+  /** True if the program is on this host. */
   readonly isHere: boolean;
   readonly routes: readonly Route[];
   /** What is wrong with the files themselves. */
   readonly findings: readonly Finding[];
-  /** How it is pointed at the mirror. */
+  /** How to configure the program for the mirror. */
   readonly mend: string;
 }
 
 export type ReadProgram = (files: HostFiles, mirror: Mirror) => Promise<Program>;
 
-/** Where Go looks for the machine's trust store: the first of them counts. https://go.dev/src/crypto/x509/root_linux.go */
+/**
+ * The paths where Go looks for the machine's trust store. It uses the first that exists.
+ * https://go.dev/src/crypto/x509/root_linux.go
+ */
 const STORES = [
   '/etc/ssl/certs/ca-certificates.crt',
   '/etc/pki/tls/certs/ca-bundle.crt',

@@ -9,12 +9,12 @@ import type { HostFiles } from './host-files.ts';
 import type { Mirror } from './mirror.ts';
 import type { Route } from './route.ts';
 
-/** How far somebody came who went to the mirror on a route as its program does. */
+/** How far a pull through the mirror came on a route, made as the program would make it. */
 export interface Visit {
   readonly route: Route;
-  /** Who that is to the mirror, where it came to say. */
+  /** The subject that the mirror sees, if the visit came that far. */
   readonly subject?: string;
-  /** The step that ended it, and why. */
+  /** The step that ended the visit, and why. */
   readonly stopped?: { readonly at: Step; readonly finding: Finding };
 }
 
@@ -23,7 +23,7 @@ export type Step = 'trust' | 'client certificate' | 'identity' | 'pull';
 export interface VisitOptions {
   readonly mirror: Mirror;
   readonly files: HostFiles;
-  /** Where tokens are to be had: its path and query, where that is the mirror itself. */
+  /** The path and query of the token endpoint, if it is on the mirror itself. */
   readonly tokens: string | undefined;
   readonly clock: Clock;
 }
@@ -31,18 +31,18 @@ export interface VisitOptions {
 const ACCEPT =
   'application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json';
 
-/** Milliseconds. */
+/** In milliseconds. */
 const DAY = 24 * 60 * 60 * 1000;
 const LEFT = 14 * DAY;
 
-/** Nothing that is secret is shown to a peer that this host does not trust. */
+/** Visits the mirror on a route. No secret is presented to a peer that this host does not trust. */
 export async function visit(route: Route, options: VisitOptions): Promise<Visit> {
   const stop = (at: Step, finding: Finding): Visit => ({ route, stopped: { at, finding } });
   const untrusted = route.isUnverified === true ? undefined : await isTrusted(route, options.mirror);
   if (untrusted !== undefined) return stop('trust', untrusted);
   const pair = await readPair(route, options);
   if ('level' in pair) return stop('client certificate', pair);
-  // What the program shows to a peer that it does not verify is no secret any more.
+  // The program itself presents its credentials to an unverified peer, so they are no longer secret.
   const shown: Shown = { ...(route.isUnverified !== true && { authorities: route.authorities }), ...pair };
   const authorization = route.authorization === undefined ? {} : { authorization: route.authorization };
   const unadmitted = await isAdmitted(route, options.mirror, shown, authorization);
@@ -50,7 +50,7 @@ export async function visit(route: Route, options: VisitOptions): Promise<Visit>
   const token = await fetchToken(options, shown, authorization);
   const subject = token === undefined ? undefined : readTokenClaims(token)?.sub;
   const who = { route, ...(subject !== undefined && { subject }) };
-  // What shows nothing on the connection has to fetch a token.
+  // Without a credential on the connection, the pull needs a token.
   const isBare = pair.cert === undefined && route.authorization === undefined;
   const bearer = isBare && token !== undefined ? { authorization: `Bearer ${token}` } : authorization;
   const refused = await doesPull(who, options.mirror, shown, bearer);
@@ -74,7 +74,7 @@ async function isTrusted({ program, authorities, trustedIn }: Route, mirror: Mir
   }
 }
 
-/** Nothing where nothing is configured. */
+/** Returns nothing if no certificate is configured. */
 async function readPair(
   { certificate: pair }: Route,
   { files, clock }: VisitOptions,
@@ -99,8 +99,8 @@ async function readPair(
 }
 
 /**
- * True if the mirror accepts the credential. It answers 401 without a credential, and at `/v2/` also to a
- * certificate alone.
+ * Returns why the mirror does not accept the credential; undefined if it does. It answers 401 without a
+ * credential, and at `/v2/` also to a certificate alone.
  */
 async function isAdmitted(
   { program, certificate, authorization, base }: Route,
@@ -128,7 +128,7 @@ async function isAdmitted(
   return wrong(`the header Authorization of ${program}`, 'is not taken by the mirror', mend);
 }
 
-/** Undefined where the mirror gives none. */
+/** Returns undefined if the mirror issues no token. */
 async function fetchToken(
   { mirror, tokens }: VisitOptions,
   shown: Shown,

@@ -9,15 +9,18 @@ import { type Check, type Finding, type Looked, unknown, wrong } from '../checks
 import type { Server } from './checks.ts';
 
 const DAY = 24 * 60 * 60 * 1000;
-/** What is left must be more than this, or than a quarter of a short life: by then ACME clients have renewed. */
+/**
+ * A certificate must be valid for longer than this, or than a quarter of a short life. ACME clients have
+ * renewed it by then.
+ */
 const LEFT = 30 * DAY;
-/** In the names of a certificate that is made here; of another, nobody expects them. */
+/** Names that a certificate made here contains. Nobody expects them in another certificate. */
 const MACHINE_NAMES = new Set([hostname(), 'localhost', '127.0.0.1', '::1']);
 
 interface Certificates {
   readonly server: X509Certificate;
   readonly ca: X509Certificate | undefined;
-  /** Was it made here, so that a start makes another one? */
+  /** True if the certificate was made here, so that a start makes another one. */
   readonly isOurs: boolean;
 }
 
@@ -39,7 +42,7 @@ export function certificateChecks(context: Server): readonly Check[] {
   ];
 }
 
-/** That the server's can be read at all is for `pair` to say. */
+/** The check `pair` reports a certificate that cannot be read; the others skip it. */
 async function readCertificates({ paths, config }: Server): Promise<Certificates | { skipped: string }> {
   const server = await readCertificate(config.tls.certificate).catch(() => undefined);
   if (server === undefined) return { skipped: 'there is no certificate that can be read' };
@@ -51,7 +54,7 @@ async function readCertificates({ paths, config }: Server): Promise<Certificates
   };
 }
 
-/** Undefined: there is no such file. */
+/** Returns undefined if there is no such file. */
 async function readCertificate(file: string): Promise<X509Certificate | undefined> {
   const bytes = await readIfPresent(file);
   return bytes && new X509Certificate(bytes);
@@ -120,7 +123,10 @@ function livesOn(
   return [wrong(file, `ends in ${Math.floor((to - now) / DAY)} days, at ${validToDate.toISOString()}`, mend)];
 }
 
-/** Who issued one that was brought from elsewhere is between its owner and the clients. */
+/**
+ * Checks the issuer of a certificate that was made here. The issuer of any other is a matter between its
+ * owner and the clients.
+ */
 function issuer(file: string, { server, ca, isOurs }: Certificates): Finding[] {
   if (!isOurs || (ca !== undefined && server.verify(ca.publicKey))) return [];
   const what =

@@ -18,17 +18,17 @@ import { askRoles, doRolesRun } from './roles.ts';
 import { upstreamChecks } from './upstreams.ts';
 import { users } from './users.ts';
 
-/** What the checks of a mirror go by. */
+/** The facts on which the checks of a mirror rely. */
 export interface Server {
   readonly paths: HomePaths;
   readonly config: Config;
   readonly clock: Clock;
-  /** What the roles say of themselves; undefined where nothing answers. */
+  /** The status that each role reports; undefined if the role does not answer. */
   readonly auth: AuthStatus | undefined;
   readonly core: CoreStatus | undefined;
 }
 
-/** The checks of the mirror whose home this is, whether it runs or not. */
+/** Returns the checks of the mirror with this home, whether it runs or not. */
 export async function serverChecks(
   home: string,
   environment: Environment,
@@ -36,7 +36,7 @@ export async function serverChecks(
 ): Promise<readonly Check[]> {
   const paths = pathsIn(home);
   const roles = await askRoles(paths);
-  // A core that runs has its credential; it may have come from an environment that is not this one.
+  // A running core has its credential, which may come from another environment than this one.
   const readsSecrets = roles.core === undefined;
   const loaded = await loadConfig({ directory: paths.home, environment, readsSecrets, servesClients: true });
   const configuration: Check = {

@@ -5,7 +5,7 @@ import { inHome } from '../../home.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 
-/** Bytes, and files: for users, tokens, the audit log, and fills that are under way. */
+/** The free bytes and files that users, tokens, the audit log and running fills need. */
 const LEAST_SPACE = 256 * 2 ** 20;
 const LEAST_INODES = 5_000;
 
@@ -18,7 +18,10 @@ export function diskChecks(server: Server): readonly Check[] {
   ];
 }
 
-/** A cache that cannot be written stops no pull, so nobody notices that each pull costs a download of its own. */
+/**
+ * A cache that cannot be written stops no pull, so nobody would notice that each pull costs a download of its
+ * own.
+ */
 async function cacheWrites({ paths, config: { cache, coreUrl }, core }: Server): Promise<Looked> {
   if (coreUrl !== undefined) return { skipped: 'the cache is that of the registry at core.url' };
   if (core === undefined || core.cache.writable) return { findings: [] };
@@ -27,7 +30,7 @@ async function cacheWrites({ paths, config: { cache, coreUrl }, core }: Server):
   return { findings: [wrong(inHome(cache.directory, paths), what, mend)] };
 }
 
-/** What is free and what the cache has already must be as much as it may become. */
+/** The free space and the size of the cache together must be as much as the cache may become. */
 async function roomForCache({ paths, config: { cache, coreUrl }, core }: Server): Promise<Looked> {
   if (coreUrl !== undefined) return { skipped: 'the cache is that of the registry at core.url' };
   if (cache.maxSize === 'auto') return { findings: exceeded(core, inHome(cache.directory, paths)) };
@@ -73,13 +76,13 @@ async function leastSpace({ paths, config: { cache, log } }: Server): Promise<Lo
 
 async function inodes({ config: { cache } }: Server): Promise<Looked> {
   const { files, freeFiles } = await diskOf(cache.directory);
-  // Of file systems that make inodes as they are needed there is nothing to count.
+  // Some file systems make inodes as they are needed, and have no count of them.
   if (files === 0 || freeFiles >= LEAST_INODES) return { findings: [] };
   const mend = 'make a file system with more inodes there, or remove files: each blob is one';
   return { findings: [wrong(cache.directory, `has ${freeFiles} inodes left on its disk`, mend)] };
 }
 
-/** Of the disk on which a directory is, or will be. */
+/** Returns the space of the disk on which a directory is, or will be. */
 function diskOf(directory: string): Promise<DiskSpace> {
   return diskSpace(directory).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;

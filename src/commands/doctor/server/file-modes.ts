@@ -5,17 +5,17 @@ import { inHome } from '../../home.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 
-/** What others than the owner may do, by file. */
+/** The permission bits that a file must not have. */
 type Modes = readonly (readonly [file: string, forbidden: number])[];
 
-/** Secrets are their owner's alone. */
+/** Only the owner may read secrets. */
 const SECRET = 0o077;
-/** The rest is for the group that the roles may share, which writes nothing but sockets. */
+/** Other files are readable for the group that the roles may share. The group may write only to sockets. */
 const SHARED = 0o027;
 const SOCKET = 0o007;
 
 export async function fileModes(server: Server): Promise<Looked> {
-  // The gateway may be another user than the key's owner, and reads it by its group.
+  // The gateway may run as another user than the key's owner, and then reads the key through its group.
   const serverKey = await modeOfServerKey(server.config.tls).catch(() => 0o600);
   const found = await Promise.all(
     modesOf(server, serverKey).map(([file, forbidden]) => tooOpen(file, forbidden, server)),

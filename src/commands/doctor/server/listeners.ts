@@ -14,17 +14,17 @@ import { handshake, type Peer, whyNot } from '../connection.ts';
 import { pair } from './certificate.ts';
 import type { Server } from './checks.ts';
 
-/** Milliseconds. */
+/** In milliseconds. */
 const CONNECT = 2_000;
 const READY = 5_000;
 
-/** Does the mirror answer where it should, and is that all? */
+/** Checks whether the mirror answers where it should, and only there. */
 export async function listeners(server: Server): Promise<Looked> {
   const own = await pair(server);
   if ('findings' in own && own.findings.some(({ level }) => level === 'wrong'))
     return { skipped: 'with which certificate it would answer is not known' };
   const findings = await publicListener(server);
-  // Where the gateway does not have its one port, it has none.
+  // If the gateway lacks its public port, it also lacks the admin port.
   return { findings: findings.length > 0 ? findings : await adminListener(server) };
 }
 
@@ -33,7 +33,7 @@ async function publicListener({ paths, config, auth }: Server): Promise<Finding[
   const where = `server.listen (port ${listen.port})`;
   const peer = peerOf(listen);
   if (!(await isOpen(peer))) {
-    // Of a mirror that does not run at all, another check has said so.
+    // If the mirror does not run at all, another check reports that.
     if (auth === undefined) return [];
     const mend =
       'no gateway runs, or with another configuration than this; the log of hubgate start says why';
@@ -71,7 +71,10 @@ async function adminListener({ config, auth }: Server): Promise<Finding[]> {
 /** The part of a gateway's answer to /readyz that is read here. */
 const READINESS = z.object({ listener: z.object({ connections: z.object({ most: z.int() }) }) });
 
-/** Connections of a gateway. Every docker that pulls keeps some open, for two minutes. */
+/**
+ * The connections that a gateway should be able to have. Every docker that pulls keeps some open for two
+ * minutes.
+ */
 const ENOUGH_CONNECTIONS = 1_000;
 
 /** Checks whether the limit of open files leaves enough connections. Only a gateway knows its own limit. */
@@ -87,7 +90,7 @@ async function openFiles({ host, port }: Peer, listenPort: number): Promise<Find
   return [wrong(`server.listen (port ${listenPort})`, what, `${RAISE_OPEN_FILES}, and start it again`)];
 }
 
-/** As this machine itself can reach what listens there. */
+/** Returns the address at which this machine itself can reach the listener. */
 export function peerOf({ host, port }: ListenAddress): Peer {
   const own = host === undefined || host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   return { host: own, port };

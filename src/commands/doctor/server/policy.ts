@@ -7,10 +7,10 @@ import { type Looked, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 import { askRoles } from './roles.ts';
 
-/** Milliseconds. A change holds within a second. */
+/** In milliseconds. A change is in force within a second. */
 const SETTLED = 1_500;
 
-/** Is what lies in the files also what holds? */
+/** Checks whether the policy in the files is the one in force. */
 export async function policy(server: Server): Promise<Looked> {
   const { paths, clock, auth, config } = server;
   const where = inHome(paths.policy, paths);
@@ -34,7 +34,7 @@ export async function policy(server: Server): Promise<Looked> {
   return { findings: [wrong(where, what, mend)] };
 }
 
-/** What auth says when an edit of this very moment has had its time. */
+/** Returns what auth reports after an edit of this very moment has had time to take effect. */
 async function settledStatus({ paths }: Server): Promise<Server['auth']> {
   await delay(SETTLED);
   return (await askRoles(paths)).auth;

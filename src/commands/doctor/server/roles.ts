@@ -9,7 +9,10 @@ import { type HomePaths, inHome } from '../../home.ts';
 import { type Looked, unknown, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 
-/** What auth and the core of a home say of themselves; undefined of one that does not answer, or with an error. */
+/**
+ * Returns what auth and the core of a home report about themselves; undefined for one that does not answer,
+ * or answers with an error.
+ */
 export async function askRoles({ authSocket, coreSocket }: HomePaths) {
   const [auth, core] = await Promise.all([
     statusOf(authSocket, AUTH_STATUS),

@@ -17,13 +17,13 @@ import { egressOptions, upstreamOptions } from '../../upstream-options.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 
-/** Of one upstream, what it answers now. */
+/** What one upstream answers now. */
 type Examined = Omit<UpstreamChecks[number], 'milliseconds'> &
   Pick<CoreStatus['upstreams'][number], 'quota'> & { readonly hasCredential: boolean };
 
-/** Milliseconds by which clocks may differ: JWTs and certificates are judged with little more. */
+/** In milliseconds. Clocks may differ by this much; JWTs and certificates allow little more. */
 const SKEW = 60_000;
-/** Less than this part of the quota left is as good as none. */
+/** If less than this part of the quota is left, it is as good as used up. */
 const LITTLE = 0.05;
 const CORE_DEADLINE = 10_000;
 
@@ -39,7 +39,7 @@ export function upstreamChecks(server: Server): readonly Check[] {
       return { findings: (await examined).flatMap(find), ...(said !== '' && { said }) };
     },
   });
-  // Of an upstream that is not reachable the first of them says so, and the others have nothing to say.
+  // If an upstream is not reachable, the first check says so, and the others have nothing to report.
   const reached = (find: (upstream: Examined) => readonly Finding[]) => (upstream: Examined) =>
     upstream.trouble === null ? find(upstream) : [];
   return [
@@ -51,7 +51,10 @@ export function upstreamChecks(server: Server): readonly Check[] {
   ];
 }
 
-/** By the core where one runs, for it has the credential and the network that count; else from here. */
+/**
+ * Asks the core if one runs, because it has the credential and the network that count. Otherwise this process
+ * examines the upstreams.
+ */
 async function examine(server: Server): Promise<readonly Examined[]> {
   const { paths, config } = server;
   const hasCredential = (host: string) =>
@@ -80,7 +83,7 @@ async function examineHere({ config, clock }: Server): Promise<readonly Examined
     const checked = await client.check(host);
     return { host, ...checked, quota: client.quota(host) ?? null, hasCredential };
   };
-  // Awaited here: the connections end with this function.
+  // The result is awaited here, because the connections end with this function.
   return await Promise.all(
     upstreams.map(({ host, credential }) => examineOne(host, credential !== undefined)),
   );
@@ -112,7 +115,7 @@ function isReachable({ host, trouble }: Examined, proxy: string): Finding[] {
   return [wrong(`upstream ${host}`, `cannot be reached: ${trouble}`, mend)];
 }
 
-/** What the trouble names is better than a guess. */
+/** Advice that fits the failure is better than a guess. */
 function mendOf(host: string, trouble: string, proxy: string): string {
   if (trouble.includes('certificate'))
     return `if it is right, put the certificate of its authority into a file, and name that in upstreams.${host}.ca, or in egress.ca if a proxy inspects TLS`;
