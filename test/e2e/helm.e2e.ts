@@ -42,7 +42,7 @@ const VALUES = { 'the default values': {}, 'every value': FULL };
 const stack = new AsyncDisposableStack();
 const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-helm-'));
 stack.defer(() => rm(directory, { recursive: true, force: true }));
-const found = await findHelm(directory);
+const found = await findHelm();
 const skip = typeof found === 'string' ? found : false;
 const helm = found as Helm;
 

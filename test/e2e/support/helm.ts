@@ -1,10 +1,11 @@
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
+import { binariesOf, buildProgram } from '../../clients/support/programs.ts';
 import { mustRun, run } from './process.ts';
 
 const CHART = path.join(import.meta.dirname, '../../../deploy/helm/hubgate');
-/** What `go install` builds where there is no helm; Debian has none. */
-const HELM = 'helm.sh/helm/v3/cmd/helm@v3.22.0';
+/** A test file has five minutes. */
+const BUILD_SECONDS = 240;
 /** A helm that was built so takes itself to be of an old one. */
 const KUBERNETES = ['--kube-version', '1.33.0'];
 
@@ -21,13 +22,10 @@ export interface Helm {
   template(values?: object): Promise<Manifest[]>;
 }
 
-/** The machine's helm, else one built by its Go into `directory`; a text says why there is none. */
-export async function findHelm(directory: string): Promise<Helm | string> {
-  const has = async (program: string) => (await run('sh', ['-c', `command -v ${program}`])).code === 0;
-  if (await has('helm')) return helm('helm');
-  if (!(await has('go'))) return 'there is no helm on this machine, and no go to build one';
-  const { code, output } = await run('go', ['install', HELM], { env: { GOBIN: directory } });
-  return code === 0 ? helm(path.join(directory, 'helm')) : `helm cannot be built here: ${output.slice(-500)}`;
+/** The machine's helm, else the one of `npm run test:clients`, which is built if it is not there. A text says why there is none. */
+export async function findHelm(): Promise<Helm | string> {
+  if ((await run('sh', ['-c', 'command -v helm'])).code === 0) return helm('helm');
+  return (await buildProgram('helm', BUILD_SECONDS)) ?? helm(path.join(binariesOf('helm'), 'helm'));
 }
 
 function helm(program: string): Helm {
