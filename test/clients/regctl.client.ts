@@ -84,7 +84,10 @@ test('regctl goes to the Hub when the mirror refuses, and by the mirror’s name
   await configure(machine, kit);
   const login = (password: string) =>
     regctl(machine, 'regctl registry login mirror.corp -u ana --pass-stdin', password);
-  assert.notEqual((await login('wrong')).code, 0);
+  const wrong = await login('wrong');
+  assert.notEqual(wrong.code, 0);
+  assert.match(wrong.output, /credentials were still stored/);
+  assert.notEqual((await regctl(machine, 'regctl image digest mirror.corp/library/alpine')).code, 0);
   assert.equal((await login(PASSWORD)).code, 0);
   const around = await regctl(machine, 'regctl image digest ended');
   assert.equal(around.code, 0, around.output);

@@ -30,6 +30,7 @@ export function regctlKit({ mirror, name, strict }: Asked, account: Account): Ki
           : [`  regctl registry set ${host} --cacert "$(cat ${CA_DIRECTORY}/ca.crt)"`]),
         `  regctl registry login ${host} -u ${name} ${isService ? `--pass-stdin < ${TOKEN_FILE}` : ''}`.trimEnd(),
         `  regctl registry set docker.io --mirror ${host} --skip-check`,
+        'If the login fails, repeat it: regctl stores a password before it checks it, so it keeps a wrong one.',
       ],
       reload: ['nothing'],
       check: ['regctl image digest alpine   prints sha256:…', auditLine(subject)],
