@@ -5,8 +5,10 @@ import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { CLIENT_FILES, type ClientFile, clientFile } from '../support/fixtures/client-files.ts';
+import { PASSWORD } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { type Containerd, installClients, startContainerd, startDocker } from './support/clients.ts';
+import { startCri } from './support/cri.ts';
 import { type RunningHubgate, startHubgate, WORKERS } from './support/hubgate.ts';
 import { writeLayout } from './support/oci-layout.ts';
 import { run } from './support/process.ts';
@@ -18,7 +20,12 @@ const ADDRESS =
   Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
     .find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '';
-const POLICY = 'version: 1\nallow:\n  - { pull: library/alpine, to: anonymous }\n...\n';
+const POLICY = `version: 1
+allow:
+  - { pull: library/alpine, to: anonymous }
+  - { pull: library/nginx, to: ana }
+...
+`;
 
 const stack = new AsyncDisposableStack();
 let directory: string;
@@ -37,7 +44,7 @@ before(async () => {
   proxy = stack.use(await startRecordingProxy());
   const upstream = stack.use(await startUpstream(at('upstream')));
   await writeLayout(at('alpine'), 'v1', 'the first one\n');
-  await upstream.push(at('alpine'), 'v1', 'library/alpine:latest');
+  for (const name of ['alpine', 'nginx']) await upstream.push(at('alpine'), 'v1', `library/${name}:latest`);
   await mkdir(at('home/config'), { recursive: true });
   await writeFile(at('home/config/access.yaml'), POLICY);
   hubgate = stack.use(
@@ -51,6 +58,7 @@ log: { format: json }
     ),
   );
   mirror = `${ADDRESS}:${hubgate.port}`;
+  await hubgate.addUser('ana', PASSWORD);
   containerd = stack.use(await startContainerd(at('containerd')));
   await writeFile(at('none.crt'), '');
   await mkdir(at('no-certificates'));
@@ -68,6 +76,11 @@ async function granted(): Promise<number> {
   const text = await readFile(at('home/state/audit.log'), 'utf8').catch(() => '');
   const isPull = /"action":"pull".*"repository":"docker\.io\/library\/alpine".*"decision":"allow"/;
   return text.split('\n').filter((line) => isPull.test(line)).length;
+}
+
+async function pullByCri(text: string, isTrusted: boolean, image: string): Promise<string | undefined> {
+  await using cri = await startCri(await mkdtemp(at('cri-')), text, environment(isTrusted));
+  return await cri.pull(`docker.io/library/${image}:latest`);
 }
 
 const PULLS: Readonly<Record<ClientFile['program'], (text: string, trusted: boolean) => Promise<boolean>>> = {
@@ -97,6 +110,7 @@ const PULLS: Readonly<Record<ClientFile['program'], (text: string, trusted: bool
     const pulled = await containerd.ctr(['images', 'pull', ...flags, image], environment(isTrusted));
     return pulled.code === 0;
   },
+  kubelet: async (text, isTrusted) => (await pullByCri(text, isTrusted, 'alpine')) === undefined,
   async podman(text, isTrusted) {
     const own = await mkdtemp(at('podman-'));
     const file = path.join(own, 'registries.conf');
@@ -112,9 +126,15 @@ const PULLS: Readonly<Record<ClientFile['program'], (text: string, trusted: bool
 for (const { name, program, isTrusted, pulls } of CLIENT_FILES)
   test(`${program} ${pulls ? 'pulls' : 'does not pull'} through the mirror by ${name}, where the mirror is ${isTrusted ? 'trusted' : 'not trusted'}`, async () => {
     const before = await granted();
-    const pulled = await PULLS[program](await clientFile(name, mirror), isTrusted);
+    const pulled = await PULLS[program](await clientFile(name, mirror, PASSWORD), isTrusted);
     assert.equal(pulled, pulls);
     // The line of a pull is written a moment after its end.
     if (pulls) await waitFor(async () => (await granted()) > before);
     else assert.equal(await granted(), before);
   });
+
+test('kubelet’s containerd logs in to the mirror by the login in its own file, and pulls nothing by a wrong one', async () => {
+  const file = 'containerd-legacy-config.toml';
+  assert.equal(await pullByCri(await clientFile(file, mirror, PASSWORD), false, 'nginx'), undefined);
+  assert.match(String(await pullByCri(await clientFile(file, mirror), false, 'nginx')), /401|authoriz/i);
+});

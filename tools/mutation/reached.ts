@@ -161,4 +161,11 @@ export const reachedMutants: readonly Mutant[] = [
     replace: 'target: manifestOf(mirror),',
     tests: FILES_TESTS,
   },
+  {
+    defence: 'doctor asks where containerd’s own file sends kubelet’s pulls',
+    file: 'src/commands/doctor/client/containerd.ts',
+    find: "URL.parse(endpoint ?? '')?.pathname.replace(/\\/$/, '') || '/v2'",
+    replace: "'/v2'",
+    tests: FILES_TESTS,
+  },
 ];

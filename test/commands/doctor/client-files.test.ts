@@ -10,14 +10,17 @@ import { FakeHub } from '../../support/fake-hub.ts';
 import { CLIENT_FILES, type ClientFile, clientFile } from '../../support/fixtures/client-files.ts';
 import { imageOf } from '../../support/image.ts';
 import { ACCOUNT } from '../../support/test-core.ts';
-import { freePort, TestHubgate } from '../../support/test-hubgate.ts';
+import { freePort, PASSWORD, TestHubgate } from '../../support/test-hubgate.ts';
 import { run } from '../support/terminal.ts';
 
 const PLACES: Readonly<Record<ClientFile['program'], string>> = {
   dockerd: '/etc/docker/daemon.json',
   containerd: '/etc/containerd/certs.d/docker.io/hosts.toml',
+  kubelet: '/etc/containerd/config.toml',
   podman: '/etc/containers/registries.conf',
 };
+/** What doctor calls them. */
+const NAMES: Readonly<Partial<Record<ClientFile['program'], string>>> = { kubelet: 'containerd' };
 /** The checks of which each can say that a program pulls nothing. */
 const STEPS = new Set(['mirror', 'programs', 'trust', 'client certificate', 'identity', 'pull']);
 
@@ -68,11 +71,12 @@ function verdict(checks: readonly Checked[], program: string): boolean {
 
 for (const { name, program, isTrusted, pulls } of CLIENT_FILES)
   test(`doctor says that ${program} ${pulls ? 'pulls' : 'does not pull'} by ${name}, where the mirror is ${isTrusted ? 'trusted' : 'not trusted'}`, async () => {
-    await plant(`/usr/bin/${program}`, '');
-    await plant(PLACES[program], await clientFile(name, mirror));
+    const called = NAMES[program] ?? program;
+    await plant(`/usr/bin/${called}`, '');
+    await plant(PLACES[program], await clientFile(name, mirror, PASSWORD));
     await plant('/etc/ssl/certs/ca-certificates.crt', isTrusted ? hubgate.ca : '');
     const checks = await examine();
-    assert.equal(verdict(checks, program), pulls, JSON.stringify(checks, undefined, 2));
+    assert.equal(verdict(checks, called), pulls, JSON.stringify(checks, undefined, 2));
   });
 
 test('doctor says what is wrong with a mirror that dockerd does not start with, and not its password', async () => {
@@ -90,8 +94,8 @@ test('doctor says which image podman asks for by a wrong location', async () => 
 
 test('doctor reads mirrors in containerd’s own file also beside dockerd, and their login', async () => {
   await plant('/usr/bin/dockerd', '');
-  const text = await clientFile('containerd-legacy-config.toml', mirror);
-  await plant('/etc/containerd/config.toml', text.replace('"word"', '"correct horse battery staple"'));
+  const text = await clientFile('containerd-legacy-config.toml', mirror, PASSWORD);
+  await plant('/etc/containerd/config.toml', text);
   const checks = await examine();
   const [own, identity, trust] = ['containerd', 'identity', 'trust'].map((one) =>
     checks.find(({ name }) => name === one),
@@ -99,4 +103,11 @@ test('doctor reads mirrors in containerd’s own file also beside dockerd, and t
   assert.equal(own?.outcome, 'ok');
   assert.match(JSON.stringify(identity), /containerd is user:ana to the mirror/);
   assert.match(JSON.stringify(trust), /containerd does not verify the mirror’s certificate/);
+});
+
+test('doctor says that the login in containerd’s own file is refused', async () => {
+  await plant('/usr/bin/containerd', '');
+  await plant('/etc/containerd/config.toml', await clientFile('containerd-legacy-config.toml', mirror));
+  const identity = (await examine()).find(({ name }) => name === 'identity');
+  assert.equal(identity?.outcome, 'wrong', JSON.stringify(identity));
 });

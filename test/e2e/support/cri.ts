@@ -1,0 +1,72 @@
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect } from 'node:net';
+import path from 'node:path';
+import { startProcess } from './process.ts';
+
+const CRI = 'plugins."io.containerd.grpc.v1.cri"';
+
+/** A containerd that pulls images as kubelet lets it: by its CRI plugin, which alone reads the registries in config.toml. */
+export interface Cri extends AsyncDisposable {
+  /** Pulls an image, and returns why it could not; undefined if it could. */
+  pull(image: string): Promise<string | undefined>;
+}
+
+/** Starts it with `text` in its config.toml, where that says nothing of directories and sockets. */
+export async function startCri(
+  directory: string,
+  text: string,
+  env: Readonly<Record<string, string>>,
+): Promise<Cri> {
+  const at = (name: string) => path.join(directory, name);
+  await mkdir(directory, { recursive: true });
+  const before = [`root = "${at('root')}"`, `state = "${at('state')}"`];
+  const after = [
+    ...['[grpc]', `address = "${at('containerd.sock')}"`],
+    ...['[plugins."io.containerd.internal.v1.opt"]', `path = "${at('opt')}"`],
+    ...[`[${CRI}.containerd]`, 'snapshotter = "native"'],
+    ...[`[${CRI}.cni]`, `conf_dir = "${at('cni')}"`],
+  ];
+  await writeFile(at('config.toml'), [...before, text, ...after, ''].join('\n'));
+  const daemon = await startProcess('containerd', ['--config', at('config.toml')], {
+    env,
+    ready: (output) => output.includes('containerd successfully booted'),
+  });
+  return {
+    pull: (image) => pullImage(at('containerd.sock'), image),
+    [Symbol.asyncDispose]: () => daemon.stop(),
+  };
+}
+
+/** One call of gRPC, https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto. */
+async function pullImage(socket: string, image: string): Promise<string | undefined> {
+  // PullImageRequest.image is an ImageSpec, and ImageSpec.image is the name; both are fields of number 1.
+  const message = field(1, field(1, Buffer.from(image)));
+  const length = Buffer.alloc(5);
+  length.writeUInt32BE(message.length, 1);
+  const session = connectHttp2('http://localhost', { createConnection: () => connect(socket) });
+  try {
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/runtime.v1.ImageService/PullImage',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    let status: Record<string, unknown> = {};
+    for (const event of ['response', 'trailers'])
+      stream.on(event, (headers) => {
+        status = { ...status, ...headers };
+      });
+    stream.end(Buffer.concat([length, message]));
+    await once(stream.resume(), 'close');
+    return status['grpc-status'] === '0' ? undefined : String(status['grpc-message']);
+  } finally {
+    session.close();
+  }
+}
+
+/** A field of a message of protobuf that holds bytes, fewer than 128. */
+function field(number: number, bytes: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([(number << 3) | 2, bytes.length]), bytes]);
+}
