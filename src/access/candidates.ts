@@ -6,17 +6,18 @@ export interface RulePattern {
   readonly pattern: Pattern;
 }
 
-/** Of so many, each is looked at: that costs no more than finding out which ones mean the subject. */
+/** Up to this number, all patterns are checked in turn, which costs no more than a lookup by subject. */
 const FEW = 8;
 
 /**
- * Patterns of rules that begin alike and end alike, in the order of precedence. Where there are many, as where each
- * user has a rule for the same repositories, they are found by whom their rules mean.
+ * The patterns that share a literal beginning and ending, in the order of precedence. If there are many, for
+ * example because each user has a rule for the same repositories, they are found by the subjects of their
+ * rules.
  */
 export class Candidates {
   readonly #all: RulePattern[] = [];
   readonly #byKey = new Map<string, RulePattern[]>();
-  /** Those whose rule means somebody who is not to be found by a key. */
+  /** The patterns whose rule has a subject pattern without a key. */
   readonly #others: RulePattern[] = [];
 
   get all(): readonly RulePattern[] {
@@ -41,7 +42,9 @@ export class Candidates {
     }
   }
 
-  /** Lists of those of many that may mean a subject with these keys, each in the order of precedence. */
+  /**
+   * Returns the lists of patterns that may mean a subject with these keys, each in the order of precedence.
+   */
   for(keys: readonly string[]): readonly (readonly RulePattern[])[] {
     const found: (readonly RulePattern[])[] = [this.#others];
     for (const key of keys) {

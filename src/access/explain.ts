@@ -1,16 +1,16 @@
 import { type Condition, decide, type Policy, type Question, type Rule, unmet } from './policy.ts';
 import type { RuleData } from './policy-data.ts';
 
-/** Why a question is decided as it is. */
+/** The reasons for a decision. */
 export interface Explanation {
   readonly decision: 'allow' | 'deny';
-  /** Does the grant reach private content? */
+  /** True if the read access includes private content. */
   readonly private: boolean;
-  /** The rule that decides; undefined where none matches. */
+  /** The rule that decides; undefined if none matches. */
   readonly rule?: RuleData;
-  /** Every rule that matches, the one that decides among them. */
+  /** Every rule that matches, including the one that decides. */
   readonly matched: readonly RuleData[];
-  /** The allow rules that fail by one condition alone: the shortest ways to another answer. */
+  /** The allow rules that fail one condition only: the smallest edits that would allow the pull. */
   readonly nearly: readonly NearRule[];
 }
 
@@ -35,7 +35,7 @@ export function explain(policy: Policy, question: Question): Explanation {
 function nearly(rule: Rule, question: Question): NearRule[] {
   const conditions = unmet(rule, question);
   const [only] = conditions;
-  // A rule for other repositories is no way to this one.
+  // A rule for other repositories is left out, because it says nothing about this one.
   return rule.data.effect === 'allow' &&
     conditions.length === 1 &&
     only !== undefined &&

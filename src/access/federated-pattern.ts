@@ -1,6 +1,7 @@
 /**
- * Patterns of federated subjects, `oidc:github:acme/**@refs/heads/main`. They are matched claim by claim, so that a wildcard of
- * one claim never reaches into another one: a branch may be called `topic@refs/heads/main`.
+ * Compiles patterns of federated subjects, such as `oidc:github:acme/**@refs/heads/main`. They are matched
+ * claim by claim, so that a wildcard in one claim never reaches into another: a branch may be called
+ * `topic@refs/heads/main`.
  */
 import { compilePattern, matchesPattern, type Pattern } from './pattern.ts';
 
@@ -22,7 +23,7 @@ interface ClaimPatterns {
   readonly isOpen: boolean;
 }
 
-/** Tells whether the pattern matches a subject's name, which is the text after `oidc:`. */
+/** Returns true if the pattern matches a subject's name, which is the text after `oidc:`. */
 export type MatchFederated = (name: string) => boolean;
 
 /**
@@ -38,7 +39,7 @@ export function compileFederated(text: string, forms: SubjectForms): MatchFedera
   const patterns = read.claims.map(compilePattern);
   const beginning = `${federation}:`;
   return (name) => {
-    // `hubgate access who-can` asks for whom a pattern means by the pattern.
+    // `hubgate access who-can` asks who is meant with the text of the pattern itself.
     if (name === text) return true;
     const claims = name.startsWith(beginning) ? splitClaims(name.slice(beginning.length), form) : undefined;
     return claims !== undefined && matchesClaims(patterns, claims, isOpen);

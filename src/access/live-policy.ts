@@ -18,36 +18,36 @@ import { type ToldPolicy, writePolicy } from './told-policy.ts';
 const MAX_KEPT = 256 * 2 ** 20;
 
 export interface FollowPolicyOptions {
-  /** `access.yaml`; what lies in `access.d` beside it is read with it. */
+  /** The path of `access.yaml`. The files in `access.d` beside it are read with it. */
   readonly file: string;
-  /** Where the last policy that was good is kept, for a start that finds none. */
+  /** The file that stores the last valid policy, for a start without one. */
   readonly lastGood: string;
-  /** How the configuration writes federated subjects. */
+  /** The forms in which the configuration writes federated subjects. */
   readonly forms: SubjectForms;
   readonly log: Logger;
   readonly clock: Clock;
 }
 
-/** What became of the files when they were read last. */
+/** The result of the last reading of the files. */
 export interface PolicyStatus {
   readonly version: string;
   /** How often the files were refused since the start. */
   readonly refusals: number;
-  /** Why they are refused now; null where they are what holds. */
+  /** Why the files are refused now; null if they are in force. */
   readonly refused: readonly string[] | null;
 }
 
 export interface FollowedPolicy extends Followed<Policy> {
-  /** The same, as others are told it. */
+  /** The same policy in its serialized form. */
   readonly told: Live<string>;
   readonly status: PolicyStatus;
 }
 
 /**
- * Follows the policy's files. Where they are torn or wrong, or fail their own tests, the last good policy goes on to hold,
- * over a start too, and the log says what is wrong.
+ * Watches the policy's files. If they are torn or invalid, or fail their own tests, the last valid policy
+ * stays in force, even after a restart, and the log says what is wrong.
  *
- * @throws FaultsError where they are wrong and there has never been a good one.
+ * @throws FaultsError if they are invalid and there has never been a valid policy
  */
 export async function followPolicy(options: FollowPolicyOptions): Promise<FollowedPolicy> {
   const { file, log } = options;
@@ -104,7 +104,7 @@ class PolicyKeeper implements Disposable {
     return { refusals: this.#refusals, refused: this.#refused };
   }
 
-  /** Undefined where the files are refused. */
+  /** Returns undefined if the files are refused. */
   async read(): Promise<ToldPolicy | undefined> {
     const read = await this.#parse();
     if ('faults' in read) {
@@ -155,7 +155,7 @@ class PolicyKeeper implements Disposable {
     }
   }
 
-  /** A disk that cannot be written is no reason to refuse an edit. */
+  /** Stores the policy for the next start. A disk that cannot be written must not make an edit fail. */
   async keep({ told }: ToldPolicy): Promise<void> {
     const { lastGood, log } = this.#options;
     try {

@@ -7,9 +7,9 @@ import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import type { SubjectForms } from './federated-pattern.ts';
 import { type PolicySource, parsePolicy, type ReadPolicy } from './policy-file.ts';
 
-/** Bytes. A larger file is not even read. */
+/** The limit in bytes. A larger file is not read at all. */
 const MAX_SIZE = 1024 * 1024;
-/** How often files are read that change meanwhile. */
+/** How often the files are read again if they change meanwhile. */
 const ATTEMPTS = 5;
 
 /** The directory beside `access.yaml` whose files are read with it: `access.d`. */
@@ -17,7 +17,7 @@ export function directoryOf(file: string): string {
   return path.join(path.dirname(file), `${path.basename(file, '.yaml')}.d`);
 }
 
-/** What the files of a policy are now: which ones there are, where they lie, and the state of each. */
+/** Describes the files of a policy at this moment: their names, their real paths, and the state of each. */
 export async function stateOfPolicy(file: string): Promise<string> {
   return writeState(await look(file));
 }
@@ -60,8 +60,8 @@ function writeState(found: readonly Found[]): string {
 }
 
 /**
- * The policy of `file` and of what lies in the directory beside it, read as one, its tests held. Files that change while
- * they are read are not used.
+ * Reads the policy from `file` and the files in the directory beside it, as one policy, and runs its tests.
+ * Files that change while they are read are not used.
  */
 export async function readPolicy(
   file: string,
@@ -72,10 +72,11 @@ export async function readPolicy(
   return 'faults' in sources ? sources : parsePolicy(sources.value, now, forms);
 }
 
-/** The texts of the files of a policy, of one moment. */
+/** Returns the texts of the files of a policy, all from the same moment. */
 export async function readSources(file: string): Promise<Parsed<readonly PolicySource[]>> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    // All are read from where they lay at one moment: a link that is exchanged meanwhile, and exchanged back, mixes nothing.
+    // All files are read from the paths where they were at one moment, so that a link that is replaced and
+    // restored meanwhile mixes nothing.
     const before = await look(file);
     if (before.length === 0)
       return fault(file, 'there is no policy; the first `hubgate start` puts the default one here');
@@ -85,7 +86,7 @@ export async function readSources(file: string): Promise<Parsed<readonly PolicyS
   return fault(file, 'the policy changes again and again while it is read');
 }
 
-/** The texts of files that were named on a command line; `root` is what their labels are relative to. */
+/** Returns the texts of files that were named on a command line. Their labels are relative to `root`. */
 export function readFiles(files: readonly string[], root: string): Promise<Parsed<readonly PolicySource[]>> {
   return readFound(
     files.map((file) => ({ file, real: file })),
@@ -105,9 +106,9 @@ async function readFound(
 }
 
 /**
- * The files in the directory, of which there may be none, and the path to which the directory's own links lead; an error
- * where it is there and cannot be listed. Links are followed once, so that all files are of one directory even if a link is
- * exchanged meanwhile.
+ * Lists the files in the directory, which may be absent, and the path to which the directory's own links
+ * lead. Returns an error if the directory exists and cannot be listed. Links are followed once, so that all
+ * files are from one directory even if a link is replaced meanwhile.
  */
 async function list(
   directory: string,

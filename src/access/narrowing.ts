@@ -2,11 +2,11 @@ import { networkOf } from '../platform/network.ts';
 import type { Repository } from '../registry/repository.ts';
 import { compilePattern, matchesPattern, type Pattern } from './pattern.ts';
 
-/** What a credential is less than the one whose it is: it can narrow what the policy grants, and never widens it. */
+/** The restriction of a credential. It can take away from what the policy grants, and never adds to it. */
 export interface NarrowingData {
   /** Canonical patterns; absent: every repository. */
   readonly pull?: readonly string[] | undefined;
-  /** Networks; absent: from everywhere. */
+  /** Networks; absent: every address. */
   readonly from?: readonly string[] | undefined;
 }
 
@@ -14,7 +14,7 @@ export interface Narrowing {
   allows(repository: Repository, address: string): boolean;
 }
 
-/** @throws where a network is none: whoever wrote it down had checked it. */
+/** @throws if a network is invalid, because the networks were checked before they were stored */
 export function compileNarrowing({ pull, from }: NarrowingData): Narrowing {
   const patterns = pull?.map(compilePattern);
   const network = from === undefined ? undefined : networkOf(from);

@@ -6,7 +6,10 @@ import type { WrittenPolicy } from './parse-worker.ts';
 import { type PolicySource, parsePolicy } from './policy-file.ts';
 import { readingPolicy, type ToldPolicy, writePolicy } from './told-policy.ts';
 
-/** Parses policies, as `parsePolicy` says; long ones in a thread of its own, for they take up to a second or two. */
+/**
+ * Parses policies like `parsePolicy`. Long ones are parsed in a worker, because they take up to a second or
+ * two.
+ */
 export class PolicyParser implements Disposable {
   readonly #thread = new KeptThread<WrittenPolicy, Parsed<string>>(
     new URL('./parse-worker.ts', import.meta.url),
@@ -18,7 +21,7 @@ export class PolicyParser implements Disposable {
     this.#forms = forms;
   }
 
-  /** `now` in milliseconds. */
+  /** @param now in milliseconds */
   async parse(sources: readonly PolicySource[], now: number): Promise<Parsed<ToldPolicy>> {
     const length = sources.reduce((sum, { text }) => sum + text.length, 0);
     if (length <= SHORT_FILE) return toldOf(parsePolicy(sources, now, this.#forms));

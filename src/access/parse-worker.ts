@@ -1,4 +1,4 @@
-/** A thread that parses policies, says what they are or what is wrong with them, and remembers their entries. */
+/** A worker that parses policies, returns them or what is wrong with them, and caches their entries. */
 import type { Parsed } from '../platform/fault.ts';
 import { answerQuestions } from '../platform/kept-thread.ts';
 import { RememberedYaml } from '../platform/remembered-yaml.ts';
@@ -8,7 +8,7 @@ import { writePolicy } from './told-policy.ts';
 
 export interface WrittenPolicy {
   readonly sources: readonly PolicySource[];
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly now: number;
   readonly forms: SubjectForms;
 }

@@ -1,18 +1,19 @@
 /**
- * Finds those of many patterns that a name may match without a look at the others: by what a name begins with, by the
- * caller's own name where that comes next, and by what it ends with. What it costs grows with how many different lengths
- * these have, which the length of a name bounds, and not with how many patterns there are.
+ * Finds the patterns that a name may match, without a look at the others. They are found by the beginning of
+ * the name, by the caller's own name if it comes next, and by the end of the name. The cost grows with the
+ * number of different lengths of these texts, which the length of a name limits, and not with the number of
+ * patterns.
  */
 import type { Pattern } from './pattern.ts';
 
 interface Beginning<Alike> {
   readonly literal: string;
   readonly endings: Affixes<Alike>;
-  /** Where `${user}` comes next: by what comes after that. */
+  /** The patterns in which `${user}` comes next, by the text after it. */
   readonly own: Affixes<Affixes<Alike>>;
 }
 
-/** What belongs to patterns that begin alike and end alike is kept together, as `Alike`. */
+/** An index with one value for all patterns that share a literal beginning and ending. */
 export class PatternIndex<Alike> {
   readonly #beginnings = new Affixes<Beginning<Alike>>('beginning');
   readonly #make: () => Alike;
@@ -21,7 +22,7 @@ export class PatternIndex<Alike> {
     this.#make = make;
   }
 
-  /** Where what belongs to this pattern is to be kept. */
+  /** Returns the value for this pattern. */
   at({ literal, afterUser, ending }: Pattern): Alike {
     const { endings, own } = this.#beginnings.at(literal, () => ({
       literal,
@@ -32,7 +33,10 @@ export class PatternIndex<Alike> {
     return among.at(ending, this.#make);
   }
 
-  /** All that patterns belong to that match, and some whose patterns do not; `user` as for `matchesPattern`. */
+  /**
+   * Returns the values of all patterns that match, and of some that do not. `user` is as for
+   * `matchesPattern`.
+   */
   find(name: string, user: string | undefined): readonly Alike[] {
     const found: Alike[] = [];
     for (const { literal, endings, own } of this.#beginnings.ofBeginning(name, 0)) {
@@ -47,18 +51,18 @@ export class PatternIndex<Alike> {
 interface Affix<Value> {
   readonly text: string;
   readonly value: Value;
-  /** Another one with the same hash. */
+  /** The next affix with the same hash. */
   readonly next: Affix<Value> | undefined;
 }
 
 /**
- * Values by a text that a name may begin or end with. For all lengths together a name is hashed once, as a `Map` of texts
- * would do for each anew.
+ * Values by a text that a name may begin or end with. A name is hashed once for all lengths together; with a
+ * `Map` of texts, it would be hashed again for each length.
  */
 class Affixes<Value> {
   readonly #byHash = new Map<number, Affix<Value>>();
   readonly #fromEnd: boolean;
-  /** Of the texts, the shortest first. */
+  /** The lengths of the texts, the shortest first. */
   #lengths: readonly number[] = [];
 
   constructor(where: 'beginning' | 'ending') {
@@ -81,7 +85,7 @@ class Affixes<Value> {
     return value;
   }
 
-  /** What `name` begins with from there on. */
+  /** Returns the values of the texts with which `name` continues at `from`. */
   ofBeginning(name: string, from: number): readonly Value[] {
     const found: Value[] = [];
     let hash = 0;

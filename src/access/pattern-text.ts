@@ -7,12 +7,12 @@ import {
   type UpstreamHost,
 } from '../registry/repository.ts';
 
-/** A pattern as it is compiled, or why it can match nothing. */
+/** A pattern that can be compiled, or the reason why it can match nothing. */
 export type PatternText = { readonly pattern: string } | { readonly wrong: string };
 
 /**
- * A written pattern of repositories, over canonical names. Without a host it means Docker Hub, and one segment alone an
- * official image there, both as in `docker pull`.
+ * Converts a written pattern into one over canonical names. As in `docker pull`, a pattern without a host
+ * means Docker Hub, and a single segment means an official image there.
  */
 export function canonicalPattern(text: string): PatternText {
   if (text === 'everything') return { pattern: '**' };
@@ -42,7 +42,7 @@ export function canonicalPattern(text: string): PatternText {
 /** Words that people use for every repository. No official image has such a name. */
 const MEANS_EVERYTHING: ReadonlySet<string> = new Set(['all', 'any', 'anything', 'everywhere']);
 
-/** `; write "acme/**"`, if that is a pattern. */
+/** Suggests a correction as `; write "acme/**"`, if that is a valid pattern. */
 function mendedBy(text: string, mended: string, otherwise = ''): string {
   return mended !== '' && mended !== text && 'pattern' in canonicalPattern(mended)
     ? `; write "${mended}"`
@@ -51,7 +51,7 @@ function mendedBy(text: string, mended: string, otherwise = ''): string {
 
 const WILDCARDS = 'wildcards are *, ** and ${user}';
 
-/** Why no name has these characters; undefined if names can have all of them. */
+/** Returns why no name has these characters; undefined if names can have all of them. */
 function whyOutside(text: string): string | undefined {
   const outside = /[^a-z0-9._/:*-]/.exec(text.replaceAll('${user}', ''))?.[0];
   if (/[\^\\()|+]|\.[*+]|^\/.*\/$/.test(text))
@@ -110,12 +110,12 @@ function patternAt(host: UpstreamHost, text: string, segments: readonly string[]
   return { pattern: `${host}/library/${only}` };
 }
 
-/** A letter is what a wildcard can stand for with the least offence. */
+/** True if a name can match. A letter stands in for each wildcard, because it is allowed everywhere. */
 function isPossible(host: UpstreamHost, path: string): boolean {
   return repositoryAt(host, path.replaceAll('${user}', 'a').replaceAll(/\*+/g, 'a')) !== undefined;
 }
 
-/** A written pattern of tags; a slash is in none, so `*` and `**` are the same. */
+/** Parses a written pattern of tags. Tags contain no slash, so `*` and `**` are the same. */
 export function tagPattern(text: string): PatternText {
   return /^[A-Za-z0-9_*][A-Za-z0-9._*-]{0,127}$/.test(text)
     ? { pattern: text }

@@ -1,29 +1,35 @@
 /**
- * Patterns of the policy: `*` is one path segment or part of one, `**` any depth, `${user}` the caller's own name as a
- * literal. They match whole names, never parts, in time linear in the name's length: all positions that the pattern
- * can be in are carried along together, so there is nothing to back-track.
+ * A pattern of the policy. `*` matches one path segment or a part of one, `**` any depth, and `${user}` the
+ * caller's own name as a literal. A pattern matches whole names, never parts, in time linear in the name's
+ * length: all positions that the pattern can be in are advanced together, so there is no backtracking.
  */
 export interface Pattern {
   readonly text: string;
-  /** What every match begins with: most patterns of a policy are done with after a look at it. */
+  /** The literal beginning of every match. A look at it decides for most patterns of a policy. */
   readonly literal: string;
-  /** What every match ends with: most of the others, such as those that begin with **, are done with after a look at it. */
+  /**
+   * The literal ending of every match. A look at it decides for most of the others, such as those that begin
+   * with **.
+   */
   readonly ending: string;
-  /** Where `${user}` comes after `literal`: what every match has after the caller's name. */
+  /** If `${user}` comes after `literal`, the text that every match has after the caller's name. */
   readonly afterUser?: string;
-  /** What comes after `literal`, the ending included. */
+  /** The steps after `literal`, including the ending. */
   readonly steps: readonly Step[];
 }
 
 type Step =
   | { readonly kind: 'character'; readonly character: string }
-  /** `*`: stays on anything but a slash, or goes on. */
+  /** `*`: it stays here at any character except a slash, or goes on. */
   | { readonly kind: 'segment' }
-  /** `**`: stays on anything, or goes on. */
+  /** `**`: it stays here at any character, or goes on. */
   | { readonly kind: 'any' }
-  /** `**` as a whole segment in front of others: past itself and `directory` (no depth at all), or into `directory`. */
+  /**
+   * `**` as a whole segment before others: it skips itself and `directory` (no depth at all), or enters
+   * `directory`.
+   */
   | { readonly kind: 'directories' }
-  /** Stays on anything, and goes on at a slash. */
+  /** It stays here at any character, and goes on after a slash. */
   | { readonly kind: 'directory' }
   | { readonly kind: 'user' };
 
@@ -44,7 +50,7 @@ export function compilePattern(text: string): Pattern {
   };
 }
 
-/** From there on; what stands before it says whether `**` begins a segment. */
+/** Returns the steps from there on. The text before `from` decides whether `**` begins a segment. */
 function stepsOf(text: string, from: number): Step[] {
   const steps: Step[] = [];
   TOKEN.lastIndex = from;
@@ -71,11 +77,14 @@ function lettersOf(steps: readonly Step[]): string {
   return steps.map((step) => (step.kind === 'character' ? step.character : '')).join('');
 }
 
-/** `user` undefined: a pattern with `${user}` matches nothing, for there is no name that it could stand for. */
+/**
+ * If `user` is undefined, a pattern with `${user}` matches nothing, because there is no name that it could
+ * stand for.
+ */
 export function matchesPattern(pattern: Pattern, name: string, user: string | undefined): boolean {
   const { literal, ending, steps } = pattern;
   if (!name.startsWith(literal) || !name.endsWith(ending)) return false;
-  // Up to the first wildcard there is one way only to read the name.
+  // Up to the first wildcard there is only one way to read the name.
   let wild = 0;
   let position = literal.length;
   for (; wild < steps.length; wild++) {
@@ -86,14 +95,17 @@ export function matchesPattern(pattern: Pattern, name: string, user: string | un
   }
   const left = steps.length - wild;
   if (left === 0) return name.length === position;
-  // Nearly all patterns end like this.
+  // Nearly all patterns end in one of these wildcards.
   const kind = steps[wild]?.kind;
   if (left === 1 && kind === 'any') return true;
   if (left === 1 && kind === 'segment') return !name.includes('/', position);
   return matchesSteps(spellOut(wild === 0 ? steps : steps.slice(wild), user), name.slice(position));
 }
 
-/** What a step stands for, where that is known; undefined for a wildcard, and for a name that the caller has not. */
+/**
+ * Returns the text that a step stands for. Undefined for a wildcard, and for the name of a caller who has
+ * none.
+ */
 function textOf(step: Step | undefined, user: string | undefined): string | undefined {
   if (step?.kind === 'character') return step.character;
   return step?.kind === 'user' ? user : undefined;
@@ -107,7 +119,7 @@ function spellOut(steps: readonly Step[], user: string | undefined): readonly St
 }
 
 function matchesSteps(steps: readonly Step[], rest: string): boolean {
-  // Whether each position is one that the pattern can be in; the last one is its end.
+  // Each element says whether the pattern can be in that position; the last one is its end.
   let positions = new Uint8Array(steps.length + 1);
   let next = new Uint8Array(steps.length + 1);
   positions[0] = 1;
@@ -123,7 +135,10 @@ function matchesSteps(steps: readonly Step[], rest: string): boolean {
   return positions[steps.length] === 1;
 }
 
-/** Adds the positions that are reached without reading a character: all of them lie ahead, so one walk finds them. */
+/**
+ * Adds the positions that are reached without reading a character. All of them come later, so one pass finds
+ * them.
+ */
 function settle(steps: readonly Step[], positions: Uint8Array): void {
   for (let position = 0; position < steps.length; position++) {
     if (positions[position] !== 1) continue;

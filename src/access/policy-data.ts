@@ -1,42 +1,46 @@
 import { z } from 'zod';
 
 /**
- * A policy as plain data: what `access.yaml` says, with every name resolved that needs no request to resolve. Auth reads
- * the files and gives this to the gateways, so that all of them decide by the same policy and none of them parses YAML.
+ * A policy as plain data: the content of `access.yaml`, with every name resolved that can be resolved without
+ * a request. Auth reads the files and sends this data to the gateways, so that all of them decide by the same
+ * policy and none of them parses YAML.
  */
 export const RULE_DATA = z.object({
   id: z.string(),
   effect: z.enum(['allow', 'deny']),
-  /** The file, and the line in it, counted from 1. */
+  /** The file, and the line and column in it, counted from 1. */
   source: z.string(),
   line: z.int(),
   column: z.int().optional(),
   /** Patterns over canonical names. */
   pull: z.array(z.string()).readonly(),
-  /** As in the file: `ana`, `group:platform`, `cert:prod-*`, `authenticated`. */
+  /** Subjects as in the file: `ana`, `group:platform`, `cert:prod-*`, `authenticated`. */
   to: z.array(z.string()).readonly(),
-  /** CIDRs; absent: from everywhere. */
+  /** CIDRs; absent: every address. */
   from: z.array(z.string()).readonly().optional(),
   /** Patterns; absent: every tag. */
   tags: z.array(z.string()).readonly().optional(),
-  /** Milliseconds; from this time on the rule is gone. */
+  /** In milliseconds. From this time on the rule has no effect. */
   until: z.number().optional(),
-  /** Does it reach repositories that cannot be read anonymously upstream? Of an `allow` rule only. */
+  /**
+   * True if the rule includes repositories that cannot be read anonymously upstream. Only an `allow` rule has
+   * it.
+   */
   private: z.boolean(),
   because: z.string().optional(),
 });
 export type RuleData = Readonly<z.output<typeof RULE_DATA>>;
 
 export const POLICY_DATA = z.object({
-  /** Differs where the text of a file differs. */
+  /** A hash that differs if the text of a file differs. */
   version: z.string(),
-  /** Of each group its members, as in the files. */
+  /** The members of each group, as in the files. */
   groups: z.record(z.string(), z.array(z.string()).readonly()),
   rules: z.array(RULE_DATA).readonly(),
-  /** How the subjects of federations are written, see `SubjectForms`. */
+  /** The forms of the subjects of each federation, see `SubjectForms`. */
   federations: z.record(z.string(), z.array(z.string()).readonly()).default({}),
 });
 export type PolicyData = Readonly<z.output<typeof POLICY_DATA>>;
 
-/** All but the rules, which can be so many that each is read in a step of its own. */
+/** Everything except the rules, which can be so many that each is read in a step of its own. */
 export const POLICY_BUT_RULES = POLICY_DATA.extend({ rules: z.array(z.unknown()) });

@@ -8,24 +8,24 @@ import { lintPolicy } from './policy-lint.ts';
 import { type PolicyFile, readRules } from './policy-reader.ts';
 import { failingTests, type PolicyTest } from './policy-test.ts';
 
-/** A file of a policy as it was read. */
+/** A file of a policy, as it was read. */
 export interface PolicySource {
-  /** How faults name it. */
+  /** The name of the file in faults. */
   readonly source: string;
-  /** How it is called among the files of its policy: `access.yaml`, `access.d/team.yaml`. */
+  /** The name of the file within its policy: `access.yaml`, `access.d/team.yaml`. */
   readonly label: string;
   readonly text: string;
 }
 
-/** A policy that may be used, and the tests that it passed or was not yet asked to. */
+/** A valid policy, and its tests. */
 export interface ReadPolicy {
   readonly policy: Policy;
   readonly tests: readonly PolicyTest[];
 }
 
 /**
- * The policy in `sources`, which are read as one, or everything that is wrong with it, the tests that it fails among
- * that. `now` in milliseconds; `forms`: how federated subjects are written.
+ * Parses `sources` as one policy. Returns the policy, or everything that is wrong with it, including the
+ * tests that it fails. `now` is in milliseconds; `forms` are the forms of federated subjects.
  */
 export function parsePolicy(
   sources: readonly PolicySource[],
@@ -42,7 +42,10 @@ export function parsePolicy(
     : { value: parsed.value, warnings: lintPolicy(policy, now) };
 }
 
-/** The same of a policy of which most was read before, by this memory. What is wrong with it is said by whoever reads it as a whole. */
+/**
+ * Parses a policy of which `memory` has cached most entries. If anything is wrong, the policy is parsed again
+ * as a whole, which reports all faults.
+ */
 export function parsePolicyAgain(
   sources: readonly PolicySource[],
   now: number,
@@ -61,7 +64,7 @@ export function parsePolicyAgain(
 
 type OpenYaml = (source: string, text: string) => Parsed<PartReader>;
 
-/** A policy without asking whether its tests hold. */
+/** Parses a policy without running its tests. */
 export function parseRules(
   sources: readonly PolicySource[],
   forms: SubjectForms,
@@ -74,7 +77,7 @@ export function parseRules(
     if ('faults' in opened) faults.push(...opened.faults);
     else files.push({ source, label, parts: opened.value });
   }
-  // What the others lack may stand in the one that cannot be read.
+  // A name that seems to be missing may be in the file that cannot be read.
   if (faults.length > 0) return { faults };
   const { groups, rules, tests } = readRules(files, forms);
   faults.push(...files.flatMap(({ parts }) => parts.faults));
@@ -96,7 +99,7 @@ function openPolicyFile(source: string, text: string, open: OpenYaml): Parsed<Pa
   return { faults: [{ source, line: text.trimEnd().split('\n').length, column: 1, message }] };
 }
 
-/** `@web` is how other programs write a group. */
+/** Corrects the message if `@web` is meant as a group, as other programs write it. */
 function meantAsGroup(fault: Fault, text: string): Fault {
   const line = text.split('\n')[(fault.line ?? 0) - 1] ?? '';
   const [, name] = /^@([\w.-]+)/.exec(line.slice((fault.column ?? 1) - 1)) ?? [];
@@ -108,7 +111,7 @@ function meantAsGroup(fault: Fault, text: string): Fault {
       };
 }
 
-/** Where files are called differently their rules may be, so their labels count too. */
+/** Computes the version. The labels count too, because the names of rules may contain them. */
 function versionOf(sources: readonly PolicySource[]): string {
   const hash = createHash('sha256');
   for (const { label, text } of sources) hash.update(JSON.stringify([label, text]));

@@ -4,7 +4,10 @@ import { matchesPattern, type Pattern } from './pattern.ts';
 import type { Policy, Rule } from './policy.ts';
 import type { PolicyData, RuleData } from './policy-data.ts';
 
-/** What is not wrong but can have no effect: rules that are gone, and rules that a deny leaves nothing of. */
+/**
+ * Finds rules that are valid but have no effect: those that have expired, and those that a deny covers
+ * completely.
+ */
 export function lintPolicy(policy: Policy, now: number): Fault[] {
   return policy.rules.flatMap((rule): Fault[] => {
     const nobody = lintFederated(rule.data, policy);
@@ -26,7 +29,7 @@ export function lintPolicy(policy: Policy, now: number): Fault[] {
   });
 }
 
-/** Federated subjects that nobody can have, because of how that federation writes them. */
+/** Finds federated subjects that nobody can have, because that federation writes its subjects differently. */
 function lintFederated(rule: RuleData, { data: { groups, federations } }: Policy): Fault[] {
   return federatedIn(rule, groups).flatMap((text) => {
     const why = whyNoFederatedSubject(text.slice(OIDC.length), federations);
@@ -34,7 +37,7 @@ function lintFederated(rule: RuleData, { data: { groups, federations } }: Policy
   });
 }
 
-/** Federated subjects of federations that are not configured, so that nobody can log in by them. */
+/** Finds federated subjects of federations that are not configured, so that nobody can log in with them. */
 export function lintFederations(
   { data: { rules, groups } }: Policy,
   configured: ReadonlySet<string>,
@@ -55,7 +58,10 @@ function federatedIn({ to }: RuleData, groups: PolicyData['groups']): string[] {
   return [...new Set(all)].filter((who) => who.startsWith(OIDC));
 }
 
-/** The denies that may cover the rule, in the order of the files: those that match something of it, for one whom it means. */
+/**
+ * Returns the denies that may cover the rule, in the order of the files. They match some of its repositories
+ * and some of its subjects.
+ */
 function deniesNear({ pull, to }: Rule, { patterns, subjects }: Policy): Rule[] {
   const [pattern] = pull;
   const [who] = to;
@@ -65,7 +71,7 @@ function deniesNear({ pull, to }: Rule, { patterns, subjects }: Policy): Rule[] 
   for (const candidates of patterns.find(sampleOf(pattern.text, MIDDLING), USER)) {
     for (const list of candidates.areFew ? [candidates.all] : candidates.for(keys)) {
       for (const { rule } of list) {
-        // Denies come before all others.
+        // Denies come before all other rules.
         if (rule.data.effect !== 'deny') break;
         near.add(rule);
       }
@@ -87,7 +93,7 @@ function covers({ pull, data: deny }: Rule, { data: rule }: Rule, policy: Policy
     rule.pull.every((pattern) => pull.some((wider) => coversPattern(wider, pattern))) &&
     rule.to.every((who) => coversSubject(deny.to, who, policy)) &&
     (deny.from === undefined || isSame(deny.from, rule.from)) &&
-    // A pull by digest is granted by an allow of some tags, and not refused by a deny of them.
+    // A pull by digest is granted by an allow of some tags, but is not refused by a deny of some tags.
     deny.tags === undefined &&
     (deny.until === undefined || (rule.until !== undefined && rule.until <= deny.until))
   );
@@ -97,17 +103,17 @@ function isSame(some: readonly string[], others: readonly string[] | undefined):
   return others?.every((one) => some.includes(one)) === true;
 }
 
-/** What no name holds: only a wildcard can match it. */
+/** A character that no name contains, so that only a wildcard can match it. */
 const ANY = '\u0001';
 const USER = '\u0002';
-/** What wildcards may stand for. `*` does not stand for a slash. */
+/** Examples of what wildcards match. `*` does not match a slash. */
 interface Sample {
   readonly segment: string;
   readonly any: string;
 }
 
 const MIDDLING: Sample = { segment: ANY, any: ANY };
-/** From nothing to much. */
+/** The samples go from the shortest match to a long one. */
 const SAMPLES: readonly Sample[] = [
   { segment: '', any: '' },
   MIDDLING,
@@ -115,7 +121,7 @@ const SAMPLES: readonly Sample[] = [
   { segment: ANY, any: `${ANY}/${ANY}/${ANY}` },
 ];
 
-/** Does `wider` match whatever `pattern` matches? */
+/** True if `wider` matches everything that `pattern` matches. */
 function coversPattern(wider: Pattern, pattern: string): boolean {
   return SAMPLES.every((sample) => matchesPattern(wider, sampleOf(pattern, sample), USER));
 }

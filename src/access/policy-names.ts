@@ -36,8 +36,8 @@ interface Mention {
 }
 
 /**
- * Names in a policy without faults that most likely are not what its author meant: they name nobody and nothing that is
- * known. None of them is wrong for sure, because a user or a repository may come later.
+ * Finds names in a valid policy that most likely are not what its author meant, because nobody and nothing
+ * known has them. None of them is certainly wrong, because a user or a repository may come later.
  */
 export function lintNames(sources: readonly PolicySource[], known: KnownNames): Fault[] {
   const opened = sources.flatMap(({ source, text }) => {
@@ -112,7 +112,7 @@ function doubtPattern({ text, isDeny }: Mention, known: AllNames): string | unde
   const [host = '', ...segments] = pattern.split('/');
   if (host.includes('*')) return undefined;
   if (!known.upstreams.has(host)) return doubtHost(text, host, segments, known);
-  // The name that will stand for the user is not known here.
+  // The name that will replace `${user}` is not known here.
   if (pattern.includes('${user}') || matchesAny(pattern, known.repositories)) return undefined;
   const why = host === DOCKER_HUB ? doubtHubName(text, segments) : undefined;
   const isNamed = matchesAny(pattern, known.named);

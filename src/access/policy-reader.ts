@@ -21,10 +21,10 @@ import { isName, isWordForEverybody, whyNoName } from './subject.ts';
 
 type Path = readonly PropertyKey[];
 
-/** A file of a policy, opened. */
+/** A file of a policy whose YAML is parsed. */
 export interface PolicyFile {
   readonly source: string;
-  /** How rules without an id are called: by this and their line. */
+  /** The name of a rule without an id consists of this and its line. */
   readonly label: string;
   readonly parts: PartReader;
 }
@@ -35,7 +35,10 @@ export interface ReadRules {
   readonly tests: readonly PolicyTest[];
 }
 
-/** Reads files as one policy: every part of each, so that what is wrong is collected in their readers all at once. */
+/**
+ * Reads files as one policy. It reads every part of each file, so that their readers collect all faults at
+ * once.
+ */
 export function readRules(files: readonly PolicyFile[], forms: SubjectForms): ReadRules {
   const names = { groups: new Names<string>('group'), sets: new Names<string>('set') };
   for (const file of files) {
@@ -53,7 +56,7 @@ export function readRules(files: readonly PolicyFile[], forms: SubjectForms): Re
 /** The most names that one message lists. */
 const MOST_LISTED = 12;
 
-/** Groups or sets, over all files. */
+/** The groups or sets of all files. */
 class Names<T> {
   readonly #what: string;
   readonly #entries = new Map<string, readonly T[]>();
@@ -240,7 +243,7 @@ function checked(parts: PartReader, text: PatternText, path: Path): readonly str
   return 'pattern' in text ? [text.pattern] : fault(parts, path, text.wrong);
 }
 
-/** A member of a group, or an entry of a rule's `to`. Users and services share one space of names. */
+/** Parses a member of a group, or an entry of a rule's `to`. Users and services share one namespace. */
 function member(parts: PartReader, text: string, path: Path, forms: SubjectForms): readonly string[] {
   const [, kind, value = ''] = /^(user|service|cert|oidc|group):(.*)$/s.exec(text) ?? ['', 'name', text];
   switch (kind) {

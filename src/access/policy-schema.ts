@@ -1,6 +1,6 @@
 /**
- * What may stand in `access.yaml`, as schemas: for the reader, and for editors by `hubgate schema access`. Their messages say
- * only what was expected.
+ * The content of `access.yaml` as schemas, for the reader, and for editors by `hubgate schema access`. Their
+ * messages say only what was expected.
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
@@ -83,7 +83,7 @@ export const POLICY_TEST = section({
 });
 
 const ANYTHING = z.unknown().optional();
-/** The keys of a file, whatever stands under them: each part is read on its own, so that no mistake hides another. */
+/** The keys of a file, with any content: each part is read on its own, so that no mistake hides another. */
 export const POLICY_KEYS = section({
   version: ANYTHING,
   groups: ANYTHING,
@@ -99,7 +99,7 @@ export const LIST = z.array(ANYTHING, 'a list').optional();
 export const MEMBERS = oneOrMany(MEMBER);
 export const PATTERNS = oneOrMany(PULL);
 
-/** A file as a whole. */
+/** The schema of a whole file. */
 export const POLICY_FILE = section({
   version: VERSION,
   groups: z.record(ID, MEMBERS).optional().describe('Names for users that belong together.'),
@@ -118,12 +118,12 @@ export const POLICY_FILE = section({
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:\d{2})$/;
 
-/** Milliseconds; a date is the whole day, in UTC. */
+/** Parses a date or a time. The result is in milliseconds; a date is the whole day, in UTC. */
 export function parseMoment(text: string): { readonly begins: number; readonly ends: number } | undefined {
   const isDate = DATE.test(text);
   if (!isDate && !TIME.test(text)) return undefined;
   const begins = Date.parse(text);
-  // What a month does not have, `Date` moves to the next one.
+  // `Date` moves a day that the month does not have to the next month.
   if (Number.isNaN(begins) || (isDate && !new Date(begins).toISOString().startsWith(text))) return undefined;
   return { begins, ends: isDate ? begins + 24 * 60 * 60_000 : begins };
 }
@@ -152,7 +152,7 @@ function whyNoMoment(text: string): string | undefined {
   return `a time such as ${day}T${hour.padStart(2, '0')}:${minute}:${second}Z: a time needs T and a zone`;
 }
 
-/** `31.03.2027`, `2027/3/31` or `03/31/2027` as `2027-03-31`, whether there is such a day or not. */
+/** Converts `31.03.2027`, `2027/3/31` or `03/31/2027` to `2027-03-31`, even if there is no such day. */
 function isoDay(text: string): string | undefined {
   const parts = text.match(DIGITS) ?? [];
   if (parts.length !== 3 || !/^\d+[-./]\d+[-./]\d+$/.test(text)) return undefined;
@@ -167,7 +167,7 @@ function iso(year: string, month: string, day: string): string {
   return `${year}-${month.padStart(2, '0')}-${day.padStart(2, '0')}`;
 }
 
-/** The last day of the month of a day; undefined if there is no such month. */
+/** Returns the last day of the month of a day; undefined if there is no such month. */
 function lastDayOf(day: string): string | undefined {
   const month = Number(day.slice(5, 7));
   if (month < 1 || month > 12) return undefined;
@@ -186,7 +186,7 @@ function whyNoNetwork(text: string): string {
   return '';
 }
 
-/** `255.255.0.0` is 16 bits. */
+/** Returns the number of bits of a mask, such as 16 for `255.255.0.0`. */
 function maskBits(mask: string): number | undefined {
   if (isIP(mask) !== 4) return undefined;
   const bits = mask

@@ -5,16 +5,16 @@ import { type Decision, decide, type Policy } from './policy.ts';
 import { type POLICY_TEST, parseMoment } from './policy-schema.ts';
 import { readSubject, type Subject } from './subject.ts';
 
-/** One entry of `tests`: what must hold. */
+/** One entry of `tests`: an expected decision. */
 export interface PolicyTest {
   readonly place: Fault;
   readonly subject: Subject;
   readonly image: Image;
-  /** Absent: from nowhere in particular, so that no rule with `from` matches. */
+  /** Absent: no particular address, so that no rule with `from` matches. */
   readonly address?: string;
-  /** Milliseconds; absent: at the time of the test. */
+  /** In milliseconds; absent: the time at which the test runs. */
   readonly at?: number;
-  /** `public`: public content and nothing more; `private`: private content too; `allow`: either. */
+  /** `public`: only public content is allowed; `private`: private content is allowed too; `allow`: either. */
   readonly expect: 'allow' | 'deny' | 'public' | 'private';
 }
 
@@ -35,7 +35,7 @@ export function parseTest({ who, pull, from, at, expect }: z.output<typeof POLIC
   };
 }
 
-/** The tests that fail, as faults where they stand. `now` in milliseconds. */
+/** Returns the tests that fail, as faults with their place. `now` is in milliseconds. */
 export function failingTests(policy: Policy, tests: readonly PolicyTest[], now: number): Fault[] {
   return tests.flatMap((test): Fault[] => {
     const { subject, image, address = '', at = now } = test;

@@ -1,6 +1,7 @@
 /**
- * May this subject pull this? The whole answer, from a policy that was read before: pure, so that a gateway can ask it at
- * every request and `hubgate access` can explain it. It knows nothing of tokens, caches or what exists.
+ * Decides whether a subject may pull something, from a policy that was read before. It is pure, so that a
+ * gateway can ask it at every request and `hubgate access` can explain it. It knows nothing of tokens, caches
+ * or what exists.
  */
 
 import { type Network, parseNetwork } from '../platform/network.ts';
@@ -16,7 +17,7 @@ import { compileSubjects, type SubjectPattern, type SubjectPatterns } from './su
 
 export interface Policy {
   readonly data: PolicyData;
-  /** In the order of the files, which means nothing but where to look. */
+  /** The rules in the order of the files, which only helps people to find them. */
   readonly rules: readonly Rule[];
   /** The patterns of all rules. */
   readonly patterns: PatternIndex<Candidates>;
@@ -26,7 +27,7 @@ export interface Policy {
 /** A rule whose patterns are compiled. */
 export interface Rule {
   readonly data: RuleData;
-  /** Of those that match, the rule with the lowest one decides. */
+  /** The rule with the lowest precedence of all that match decides. */
   readonly precedence: number;
   readonly pull: readonly Pattern[];
   readonly to: readonly SubjectPattern[];
@@ -34,15 +35,15 @@ export interface Rule {
   readonly tags?: readonly Pattern[];
 }
 
-/** A pull to be decided. */
+/** A pull that must be decided. */
 export interface Question {
   readonly subject: Subject;
-  /** The TCP peer's, as the socket says it: never from a header. */
+  /** The address of the TCP peer as the socket reports it, never from a header. */
   readonly address: string;
   readonly repository: Repository;
-  /** The tag that is to be resolved; absent for everything else, which is judged by its repository. */
+  /** The tag to be resolved. It is absent for everything else, which is judged by its repository. */
   readonly tag?: Tag;
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly at: number;
 }
 
@@ -54,7 +55,7 @@ export function compilePolicy(data: PolicyData): Policy {
   return runAtOnce(compilingPolicy(data));
 }
 
-/** The same in steps, between which others have their turn. */
+/** Compiles a policy in steps, between which other work can run. */
 export function* compilingPolicy(data: PolicyData): Generator<void, Policy> {
   const subjects = compileSubjects(data.groups, data.federations);
   const rules: Rule[] = [];
@@ -101,7 +102,10 @@ export function decide(policy: Policy, question: Question): Decision {
     : { decision: 'deny', rule: id, ...(because !== undefined && { because }) };
 }
 
-/** The first deny in the files, else the first allow that reaches private content, else the first allow. */
+/**
+ * Returns the first deny in the files that matches, else the first allow of private content, else the first
+ * allow.
+ */
 function decidingRule({ patterns, subjects }: Policy, question: Question): Rule | undefined {
   const { name } = question.repository;
   const user = nameOf(question.subject);
@@ -118,7 +122,7 @@ function decidingRule({ patterns, subjects }: Policy, question: Question): Rule 
   return deciding;
 }
 
-/** The first that matches of those that come before `other`; if none does, `other`. */
+/** Returns the first rule that matches among those that come before `other`; if none does, `other`. */
 function firstOf(
   list: readonly RulePattern[],
   question: Question,
@@ -127,7 +131,7 @@ function firstOf(
 ): Rule | undefined {
   for (const { rule, pattern } of list) {
     if (other !== undefined && other.precedence <= rule.precedence) return other;
-    // What costs least is asked first.
+    // The cheaper test comes first.
     if (appliesTo(rule, question) && matchesPattern(pattern, question.repository.name, user)) return rule;
   }
   return other;
@@ -139,12 +143,13 @@ function rank({ effect, private: reachesPrivate }: RuleData): number {
   return effect === 'deny' ? 0 : reachesPrivate ? 1 : 2;
 }
 
-/** What a rule asks for, each with its test. */
+/** The conditions of a rule, each with its test. */
 const CONDITIONS = {
   subject: ({ to }: Rule, { subject }: Question) => to.some((pattern) => pattern.matches(subject)),
   network: ({ from }: Rule, { address }: Question) => from === undefined || from.contains(address),
   time: ({ data: { until } }: Rule, { at }: Question) => until === undefined || at < until,
-  // A pull by digest is judged by its repository: an `allow` of some tags grants it, and a `deny` of some does not refuse it.
+  // A pull by digest is judged by its repository: an `allow` of some tags grants it, and a `deny` of some
+  // tags does not refuse it.
   tag: ({ tags, data: { effect } }: Rule, { tag }: Question) => {
     if (tags === undefined) return true;
     if (tag === undefined) return effect === 'allow';
@@ -163,7 +168,7 @@ function appliesTo(rule: Rule, question: Question): boolean {
 
 export type Condition = 'repository' | keyof typeof CONDITIONS;
 
-/** What of a rule the question does not meet. None: the rule matches. */
+/** Returns the conditions of a rule that the question does not meet. If there are none, the rule matches. */
 export function unmet(rule: Rule, question: Question): readonly Condition[] {
   const conditions: Condition[] = [];
   if (!reaches(rule, question)) conditions.push('repository');

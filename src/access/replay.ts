@@ -1,10 +1,10 @@
-/** Policies asked about pulls that were recorded: what an edit would change, and which rules nobody needs. */
+/** Asks policies about recorded pulls: what an edit would change, and which rules nobody needs. */
 import { parseNetwork } from '../platform/network.ts';
 import { type Decision, decide, type Policy, type Question, unmet } from './policy.ts';
 import type { RuleData } from './policy-data.ts';
 import { type Subject, writeSubject } from './subject.ts';
 
-/** A pull that was decided, as the record has it. */
+/** A pull with the decision that was recorded. */
 export interface RecordedPull extends Question {
   readonly decision: 'allow' | 'deny';
 }
@@ -12,7 +12,7 @@ export interface RecordedPull extends Question {
 export interface Change {
   readonly subject: Subject;
   readonly pull: Pick<Question, 'repository' | 'tag'>;
-  /** One of those from which the subject asked; absent where it makes no difference. */
+  /** One of the addresses from which the subject asked; absent if all addresses give the same result. */
   readonly address?: string;
   readonly before: Decision;
   readonly after: Decision;
@@ -20,15 +20,15 @@ export interface Change {
 
 type Target = Pick<Question, 'repository' | 'tag'>;
 
-/** Who may ask, from which addresses, and for which repositories. */
+/** The subjects that may ask, their addresses, and the repositories. */
 export interface Population {
   readonly subjects: Iterable<{ readonly subject: Subject; readonly addresses: Iterable<string> }>;
   readonly targets: Iterable<Target>;
 }
 
 /**
- * What differs between two policies at one time, for every subject and every repository and tag among `pulls`, whoever
- * pulled what.
+ * Returns the differences between two policies at one time, for every subject combined with every repository
+ * and tag in `pulls`, no matter who pulled what.
  */
 export function compare(before: Policy, after: Policy, pulls: Iterable<Question>, at: number): Change[] {
   const subjects = new Map<string, { subject: Subject; addresses: Set<string> }>();
@@ -49,7 +49,7 @@ export function compareFor(before: Policy, after: Policy, population: Population
   const networks = networksOf(before, after);
   const targets = [...population.targets];
   return [...population.subjects].flatMap(({ subject, addresses: all }) => {
-    // Addresses that are in the same networks make no difference.
+    // Addresses in the same networks get the same decision.
     const distinct = new Map<string, string>();
     for (const address of all)
       distinct.set(networks.map((network) => network?.contains(address)).join(), address);
@@ -89,11 +89,13 @@ function isSame(before: Decision, after: Decision): boolean {
 
 export interface UnusedRule {
   readonly rule: RuleData;
-  /** `unmatched`: no pull. `redundant`: other rules allow all the same. */
+  /** `unmatched`: the rule matches no pull. `redundant`: other rules allow the same pulls. */
   readonly why: 'unmatched' | 'redundant';
 }
 
-/** The rules without which every one of `pulls` would have been decided as it is now, each for itself. */
+/**
+ * Returns the rules that could be removed, each for itself, without changing the decision on any of `pulls`.
+ */
 export function unusedRules(policy: Policy, pulls: Iterable<RecordedPull>): UnusedRule[] {
   const matched = new Set<string>();
   const needed = new Set<string>();
@@ -108,10 +110,10 @@ export function unusedRules(policy: Policy, pulls: Iterable<RecordedPull>): Unus
   });
 }
 
-/** Those of the rules that match one pull without which it would be decided otherwise. */
+/** Returns which of the rules that match a pull are needed for its decision. */
 function neededOf(rules: readonly RuleData[]): string[] {
   const denies = rules.filter(({ effect }) => effect === 'deny');
-  // Two that deny the same may both be meant: which one is too many is not to be told from the record.
+  // Two rules that deny the same may both be meant: the record does not show which one is redundant.
   if (denies.length > 0) return denies.map(({ id }) => id);
   const [only, ...others] = rules;
   const reaching = rules.filter((rule) => rule.private);

@@ -2,24 +2,27 @@ import { compileFederated, type SubjectForms } from './federated-pattern.ts';
 import { compilePattern, matchesPattern } from './pattern.ts';
 import { type Subject, writeSubject } from './subject.ts';
 
-/** Whom an entry of a rule's `to` means. */
+/** The compiled form of an entry of a rule's `to`. */
 export interface SubjectPattern {
-  /** As in the file. */
+  /** The text as in the file. */
   readonly text: string;
-  /** Whom it means has it among his keys, see `SubjectPatterns`; undefined: only `matches` tells. */
+  /**
+   * Every subject that matches has this key, see `SubjectPatterns`. If it is undefined, only `matches` can
+   * tell.
+   */
   readonly key?: string;
   matches(subject: Subject): boolean;
 }
 
-/** The entries of `to` of one policy. */
+/** The entries of `to` in one policy. */
 export interface SubjectPatterns {
-  /** Each group is compiled once, however many rules name it. */
+  /** Compiles an entry. Each group is compiled once, no matter how many rules name it. */
   compile(text: string): SubjectPattern;
-  /** What the keys of all patterns are among that mean this subject. */
+  /** Returns the keys of a subject. Every pattern with a key that matches the subject has one of them. */
   keysOf(subject: Subject): readonly string[];
-  /** The same for one of those whom a text of a `to` means. */
+  /** Returns the keys of one of the subjects that a text of a `to` means. */
   keysOfAny(text: string): readonly string[];
-  /** The groups, as they stand in a `to`, that have this member. */
+  /** Returns the groups that have this member, as they are written in a `to`. */
   groupsOf(member: string): readonly string[];
 }
 
@@ -62,7 +65,7 @@ function compileGroup(name: string, members: readonly string[], forms: SubjectFo
   };
 }
 
-/** Users and services share one space of names. */
+/** True for users and services, which share one namespace. */
 function isNamed(subject: Subject): subject is Subject & { readonly kind: 'user' | 'service' } {
   return subject.kind === 'user' || subject.kind === 'service';
 }
@@ -79,7 +82,7 @@ function compileOne(text: string, forms: SubjectForms): SubjectPattern {
     throw new Error(`"${text}" does not fit how the subjects of that federation are written`);
   return {
     text,
-    // Whole names are keys.
+    // A name without wildcards is its own key.
     ...(pattern.steps.length === 0 && { key: text }),
     matches: (subject) =>
       subject.kind !== 'anonymous' &&

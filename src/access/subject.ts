@@ -1,4 +1,7 @@
-/** Who asks, as policy, tokens and the audit log name it: `user:alice`, `cert:node-7`, `anonymous`. */
+/**
+ * The subject of a request, as policy, tokens and the audit log name it: `user:alice`, `cert:node-7`,
+ * `anonymous`.
+ */
 export type Subject =
   | { readonly kind: 'user' | 'service' | 'cert' | 'oidc'; readonly name: string }
   | { readonly kind: 'anonymous' };
@@ -16,7 +19,7 @@ export function parseSubject(text: string): Subject | undefined {
   return { kind: match[1] as 'user' | 'service' | 'cert' | 'oidc', name: match[2] };
 }
 
-/** As people write it: a name alone is a user's, or a service's, which share one space of names. */
+/** Parses a subject as people write it. A name alone means a user or a service, which share one namespace. */
 export function readSubject(text: string): Subject | undefined {
   const subject = parseSubject(isName(text) ? `user:${text}` : text);
   return subject !== undefined && nameOf(subject) !== undefined && !isName(nameOf(subject) ?? '')
@@ -24,19 +27,20 @@ export function readSubject(text: string): Subject | undefined {
     : subject;
 }
 
-/** What `${user}` stands for; only users and services have such a name. */
+/** Returns the name that `${user}` stands for. Only users and services have one. */
 export function nameOf(subject: Subject): string | undefined {
   return subject.kind === 'user' || subject.kind === 'service' ? subject.name : undefined;
 }
 
 /**
- * The names that users and services can have, as directories, registries and CI systems write them: `Ana`, `CORP\ana`,
- * `robot$shop+ci`, `_json_key`. They stand in `to:`, in `${user}` and in `docker login`, so they may not hold a colon, a slash, a
- * wildcard, a bracket, a quote or white space. Capitals count: `Ana` and `ana` are two users.
+ * The names that users and services can have, as directories, registries and CI systems write them: `Ana`,
+ * `CORP\ana`, `robot$shop+ci`, `_json_key`. They are used in `to:`, in `${user}` and in `docker login`, so
+ * they may not contain a colon, a slash, a wildcard, a bracket, a quote or white space. Case matters: `Ana`
+ * and `ana` are two users.
  */
 const NAME = /^[A-Za-z0-9_](?:[A-Za-z0-9._@+$\\-]{0,62}[A-Za-z0-9_$])?$/;
 
-/** Words that mean something else where a name can stand. */
+/** Words that have another meaning in the place of a name. */
 const RESERVED: ReadonlySet<string> = new Set(['anonymous', 'authenticated', 'everything', 'oidc']);
 
 export function isName(text: string): boolean {
@@ -45,14 +49,17 @@ export function isName(text: string): boolean {
 
 const NAME_RULE = 'letters, digits and _, between them also . @ + - $ and \\, at most 64';
 
-/** Returns why no subject can have this name, in whatever file it stands; undefined if one can. */
+/** Returns why no subject can have this name, whatever file contains it; undefined if one can. */
 export function whyNoName(text: string): string | undefined {
   if (RESERVED.has(text.toLowerCase()))
     return `"${text}" means something else in a policy, so no user can be called that`;
   return isName(text) ? undefined : `"${text}" is no user name: ${NAME_RULE}`;
 }
 
-/** The common names that name a client certificate's subject, as of hosts; RFC 5280 bounds them to 64 characters. */
+/**
+ * True if a common name can name the subject of a client certificate. The form is that of host names; RFC
+ * 5280 limits it to 64 characters.
+ */
 export function isCertificateName(text: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text);
 }

@@ -1,13 +1,13 @@
 import { compilingPolicy, type Policy } from './policy.ts';
 import { POLICY_BUT_RULES, type PolicyData, RULE_DATA, type RuleData } from './policy-data.ts';
 
-/** A policy, and how others are told it. */
+/** A policy and its serialized form. */
 export interface ToldPolicy {
   readonly policy: Policy;
   readonly told: string;
 }
 
-/** JSON, of which each rule stands on a line of its own: so it can be read in steps, none of which takes long. */
+/** Serializes a policy as JSON with each rule on a line of its own, so that it can be read in short steps. */
 export function writePolicy({ rules, ...others }: PolicyData): string {
   const begin = JSON.stringify({ ...others, rules: [] }).slice(0, -CLOSING.length);
   return `${begin}\n${rules.map((rule) => JSON.stringify(rule)).join(',\n')}\n${CLOSING}`;
@@ -15,7 +15,7 @@ export function writePolicy({ rules, ...others }: PolicyData): string {
 
 const CLOSING = ']}';
 
-/** The policy that was written so, in steps. */
+/** Parses a policy that `writePolicy` has written, in steps. */
 export function* readingPolicy(told: string): Generator<void, Policy> {
   const begin = told.indexOf('\n');
   const others = POLICY_BUT_RULES.parse(JSON.parse(told.slice(0, begin) + CLOSING));

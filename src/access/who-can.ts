@@ -2,24 +2,29 @@ import { type Policy, type Question, type Rule, unmet } from './policy.ts';
 import type { RuleData } from './policy-data.ts';
 import { parseSubject, readSubject, type Subject } from './subject.ts';
 
-/** One who may pull something, or whom a deny keeps from it. */
+/** A subject who may pull something, or who could if a deny did not refuse it. */
 export interface Answerable {
-  /** As the policy writes subjects; `authenticated` is everybody who is not named, and `cert:prod-*` all of these. */
+  /**
+   * The subject as the policy writes it. `authenticated` is everybody who is not named, and `cert:prod-*` is
+   * all of these.
+   */
   readonly who: string;
-  /** Does it reach private content? */
+  /** True if the read access includes private content. */
   readonly private: boolean;
   readonly rules: readonly RuleData[];
-  /** Networks; absent: from everywhere. */
+  /** Networks; absent: every address. */
   readonly from?: readonly string[];
-  /** Networks from which a deny refuses it. */
+  /** The networks from which a deny refuses the pull. */
   readonly notFrom?: readonly string[];
-  /** The deny that refuses it everywhere. */
+  /** The deny that refuses the pull from everywhere. */
   readonly deniedBy?: RuleData;
 }
 
 export type PullQuestion = Pick<Question, 'repository' | 'tag' | 'at'>;
 
-/** Who may pull this: of `users`, of those whom the policy names, and of everybody else. */
+/**
+ * Returns the subjects that may pull this: those of `users`, those that the policy names, and everybody else.
+ */
 export function whoCan(policy: Policy, question: PullQuestion, users: readonly string[]): Answerable[] {
   const named = policy.rules.flatMap(({ data }) => data.to.filter((text) => !text.startsWith('group:')));
   const members = Object.values(policy.data.groups).flat();
@@ -47,7 +52,7 @@ function answerFor(policy: Policy, question: PullQuestion, who: string): Answera
   ];
 }
 
-/** Whatever the network is. */
+/** True if the rule applies to the subject, whatever the network is. */
 function means(rule: Rule, question: PullQuestion, who: string): boolean {
   const subject = subjectOf(who);
   const asked = { ...question, address: '', subject };
@@ -56,7 +61,10 @@ function means(rule: Rule, question: PullQuestion, who: string): boolean {
   return rule.data.to.includes(who) && others.every((condition) => condition === 'subject');
 }
 
-/** A pattern stands for those whom it means: it matches itself, and what is wider. Nobody is called `authenticated`. */
+/**
+ * A pattern represents the subjects that it means: it matches itself, and wider patterns match it. Nobody is
+ * called `authenticated`.
+ */
 function subjectOf(who: string): Subject {
   return readSubject(who) ?? parseSubject(who) ?? { kind: 'oidc', name: who };
 }

@@ -20,7 +20,7 @@ export function completedCommand(command: Command): CompletedCommand {
   };
 }
 
-/** The placeholder says what a value is. */
+/** Derives the kind of a value from its placeholder. */
 function completedValue(placeholder: string, choices: readonly string[] | undefined): CompletedValue {
   if (choices !== undefined) return { kind: 'choices', choices };
   if (/<directory>/.test(placeholder)) return { kind: 'directory' };

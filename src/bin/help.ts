@@ -4,9 +4,9 @@ import { withGreedyOptions } from './greedy-options.ts';
 import { withSynonym } from './synonyms.ts';
 
 interface Help {
-  /** The page of `docs` that tells more. */
+  /** The page of `docs` with the details. */
   readonly page: string;
-  /** Commands without the leading `hubgate`. */
+  /** The commands without the leading `hubgate`. */
   readonly examples: readonly string[];
 }
 
@@ -116,7 +116,10 @@ const HELP: Readonly<Record<string, Help>> = {
 
 const DOCS = path.join(import.meta.dirname, '../../docs');
 
-/** Adds to `command` and all commands below it what their help and their errors say beyond Commander's own words. */
+/**
+ * Adds to `command`, and to all commands below it, the help and error texts that Commander does not write
+ * itself.
+ */
 export function addHelp(command: Command, words: readonly string[] = []): void {
   const name = words.join(' ');
   const advice = ['hubgate', ...words, '--help'].join(' ');

@@ -22,7 +22,10 @@ interface Password extends Home {
   readonly passwordStdin: boolean;
 }
 
-/** Each verb's file is loaded when it is called: a start of a role should cost no more than that role. */
+/**
+ * Makes the command line. The file of each verb is loaded when the verb is called, so that a start of a role
+ * loads only what that role needs.
+ */
 export function program(end: (code: ExitCode) => void, inHome: (home: string) => void = () => {}): Command {
   const hubgate = new Command('hubgate')
     .description(packageJson.description)
@@ -39,7 +42,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
       writeErr: (text) => printText(process.stderr, text.trimEnd()),
     });
 
-  /** A verb that is run in a home. `run` is given the options and the arguments. */
+  /** Adds a verb that runs in a home. `run` receives the options and the arguments. */
   const verb = <Options extends Home>(
     parent: Command,
     usage: string,
@@ -49,7 +52,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
   ) => {
     const command = parent.command(usage).description(description);
     for (const name of options) command.addOption(OPTIONS[name]());
-    // Commander gives the arguments, the options, and the command itself.
+    // Commander passes the arguments, the options, and the command itself.
     return command.action(async (...given: unknown[]) => {
       const names = given.slice(0, -2).flat() as string[];
       const options = command.optsWithGlobals<Options>();

@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 
-/** The options of the verbs, each made anew for the verb that has it. */
+/** The options of the verbs. Each verb that has an option gets a new object. */
 export const OPTIONS = {
   json: () => new Option('--json', 'print data for programs').default(false),
   passwordStdin: () => new Option('--password-stdin', 'take the password from standard input').default(false),

@@ -1,6 +1,6 @@
 /**
- * One role, in a process that `hubgate start` has started: `role.ts --role ROLE --home DIRECTORY`. Apart from the verbs,
- * so that no role loads what those need.
+ * Runs one role in a process that `hubgate start` has started: `role.ts --role ROLE --home DIRECTORY`. It is
+ * separate from the verbs, so that no role loads what those need.
  */
 import { parseArgs } from 'node:util';
 import { ROLES } from '../commands/home.ts';

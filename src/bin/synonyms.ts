@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 
 /**
- * The names that other programs have for our verbs, with the likeliest verb first. Commander itself suggests verbs that are
- * spelt alike.
+ * The names that other programs have for our verbs, with the likeliest verb first. Commander itself suggests
+ * verbs with a similar spelling.
  */
 const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   add: ['create', 'issue'],
@@ -27,7 +27,7 @@ const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   version: ['--version'],
 };
 
-/** The error that says that `command` has no such verb, with the verb that may have been meant. */
+/** Returns the error that `command` has no such verb, and names the verb that was probably meant. */
 export function withSynonym(error: string, command: Command): string {
   const [, unknown = ''] = /^error: unknown command '([^']*)'\n?$/.exec(error) ?? [];
   const names = [...command.commands.map((verb) => verb.name()), ...command.options.map(({ long }) => long)];

@@ -1,6 +1,7 @@
 /**
- * What hubgate.yaml comes to, defaults and environment included. The rooms are given plain values from it; only this
- * room and `bin` know of relative paths and of the environment. It is plain data, for it goes to the roles as JSON.
+ * The configuration after hubgate.yaml, the defaults and the environment have been combined. The modules get
+ * plain values from it; only this module and `bin` know of relative paths and of the environment. It is plain
+ * data, because it is sent to the roles as JSON.
  */
 import type { AuditOnFull } from '../platform/audit-on-full.ts';
 import type { LogOptions } from '../platform/log.ts';
@@ -11,27 +12,29 @@ import type { ListenAddress } from './values.ts';
 
 export interface Config {
   readonly server: {
-    /** What clients type: an origin. Realm, service and certificate follow from it. */
+    /** The origin that clients use. Realm, service and certificate follow from it. */
     readonly url: string;
-    /** Every name and address that the certificate must cover, the URL's own among them. */
+    /** Every name and address that the certificate must cover, including that of the URL. */
     readonly names: readonly string[];
     readonly listen: ListenAddress;
     readonly admin: ListenAddress;
     /** The networks of balancers that write a PROXY header. */
     readonly proxyProtocol: readonly string[];
-    /** The networks of proxies whose `X-Forwarded-For` counts. */
+    /** The networks of proxies whose `X-Forwarded-For` is trusted. */
     readonly trustedProxies: readonly string[];
-    /** Where HTTP is served without TLS; absent: nowhere. */
+    /** The address for HTTP without TLS; absent if there is none. */
     readonly plain?: ListenAddress;
-    /** Is `_catalog` served? */
+    /** True if `_catalog` is served. */
     readonly catalog: boolean;
-    /** Gateway processes. */
+    /** The number of gateway processes. */
     readonly workers: number | 'auto';
   };
   readonly tls: {
     readonly certificate: string;
     readonly key: string;
-    /** Who may issue client certificates; absent: the local CA, where there is one. */
+    /**
+     * The file of the authorities that may issue client certificates; absent: the local CA, if there is one.
+     */
     readonly clientCa?: string;
   };
   readonly upstreams: readonly Upstream[];
@@ -40,29 +43,29 @@ export interface Config {
   readonly coreUrl?: string;
   readonly cache: {
     readonly directory: string;
-    /** Bytes. */
+    /** In bytes. */
     readonly maxSize: number | 'auto';
-    /** Milliseconds after which content goes that nobody has used; 0: never. */
+    /** In milliseconds. Content that nobody has used for this time is removed; 0: never. */
     readonly unusedFor: number;
-    /** Milliseconds for which a tag is answered without asking the upstream. */
+    /** In milliseconds. For this time a tag is answered without asking the upstream. */
     readonly tagFreshness: number;
-    /** Milliseconds for which a tag goes on being answered while the upstream cannot be asked. */
+    /** In milliseconds. For this time a tag is still answered while the upstream cannot be asked. */
     readonly staleIfError: number;
     /**
-     * Milliseconds for which the cache keeps content that an upstream has deleted; if absent, it keeps the
-     * content as long as it is used.
+     * In milliseconds. For this time the cache keeps content that an upstream has deleted; if absent, it
+     * keeps the content as long as it is used.
      */
     readonly keepDeleted?: number;
   };
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly tokenLifetime: number;
   /** The longest lifetime of a new service token, in milliseconds. */
   readonly longestToken: number;
-  /** Milliseconds for which a client may renew a login without the password; absent: it may not. */
+  /** In milliseconds. For this time a client may renew a login without the password; absent: it may not. */
   readonly refreshLifetime?: number;
-  /** What new password hashes cost, by argon2id. */
+  /** The cost of new password hashes (argon2id). */
   readonly passwords: {
-    /** Bytes. */
+    /** In bytes. */
     readonly memory: number;
     readonly passes: number;
   };
@@ -72,26 +75,29 @@ export interface Config {
 
 export interface Upstream {
   readonly host: UpstreamHost;
-  /** It may have a path. */
+  /** The URL of the registry, which may have a path. */
   readonly url: string;
   readonly insecure: boolean;
-  /** The file of authorities that are trusted for it beside the usual ones. */
+  /** The file of authorities that are trusted for it in addition to the usual ones. */
   readonly ca?: string;
-  /** Origins. */
+  /** The origins of the token services. */
   readonly tokenServices?: readonly string[];
   readonly credential?: Credential;
 }
 
-/** Held or read by the core alone. */
+/** Only the core has or reads it. */
 export type Credential =
   | ({ readonly username: string } & ({ readonly password: string } | { readonly passwordFile: string }))
-  /** A program that is asked for a login, and its environment. */
+  /** A credential helper, which is a program that is asked for a login, and its environment. */
   | { readonly helper: string; readonly environment: Readonly<Record<string, string>> };
 
-/** What auth is given, and the gateways: the credentials of upstreams are the core's alone. */
+/**
+ * Returns the configuration for auth or a gateway. It has no upstream credentials, because only the core may
+ * have them.
+ */
 export function settingsFor(role: 'auth' | 'gateway', config: Config): Config {
   const upstreams = config.upstreams.map(({ credential: _, ...upstream }) => upstream);
-  // Auth asks the issuers of federations; the gateways ask nobody outside.
+  // Auth connects to the issuers of federations; the gateways connect to nobody outside.
   const isAsking = role === 'auth' && config.federations.length > 0;
   return { ...config, upstreams, egress: isAsking ? config.egress : NO_EGRESS };
 }

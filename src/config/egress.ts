@@ -8,25 +8,25 @@ import { parseProxy } from './values.ts';
 export interface Egress {
   readonly https?: Proxy;
   readonly http?: Proxy;
-  /** Hosts that are connected to directly. */
+  /** The hosts to which connections are direct. */
   readonly noProxy: readonly string[];
-  /** A file of authorities that are trusted beside the usual ones. */
+  /** A file of authorities that are trusted in addition to the usual ones. */
   readonly ca?: string;
 }
 
 export interface Proxy extends ProxyOptions {
-  /** The key or the variable that names it. */
+  /** The key or the variable that sets it. */
   readonly setBy: string;
 }
 
-/** In the order of Go's programs, docker among them: the first that is set counts. */
+/** The variables in the order of Go's programs, including docker: the first that is set counts. */
 const VARIABLES = {
   https: ['HTTPS_PROXY', 'https_proxy'],
   http: ['HTTP_PROXY', 'http_proxy'],
   noProxy: ['NO_PROXY', 'no_proxy'],
 } as const;
 
-/** The settings of `egress` over the variables of the environment. */
+/** Reads the settings of `egress`, which override the variables of the environment. */
 export function readEgress(
   parts: PartReader,
   given: EgressSettings,
@@ -69,7 +69,7 @@ function proxyIn(
   const found = firstOf(environment, variables);
   if (found === undefined) return undefined;
   const proxy = parseProxy(found.value);
-  // Its value may hold a password.
+  // The message omits the value, which may contain a password.
   if (proxy !== undefined) return { ...proxy, setBy: found.variable };
   const message =
     'it is not the address of an HTTP proxy, such as http://proxy.corp:3128; correct it, or set egress.proxy';
@@ -85,7 +85,7 @@ function firstOf(environment: Environment, variables: readonly string[]) {
   return undefined;
 }
 
-/** The proxies, as people are told of them: without their logins. Empty if there are none. */
+/** Describes the proxies for people, without their logins. Empty if there are none. */
 export function describeEgress({ https, http, noProxy }: Egress): string {
   const one = https?.url === http?.url;
   const names = [
@@ -96,5 +96,5 @@ export function describeEgress({ https, http, noProxy }: Egress): string {
   return `${names.join(', ')}${noProxy.length === 0 ? '' : `, except for ${noProxy.join(', ')}`}`;
 }
 
-/** The same without proxies, for roles that connect to nobody outside. */
+/** An egress without proxies, for roles that connect to nobody outside. */
 export const NO_EGRESS: Egress = { noProxy: [] };

@@ -11,24 +11,24 @@ type Path = readonly string[];
 
 const PREFIX = 'HUBGATE_';
 
-/** Names the home, as `--home` does, for every verb. It is no setting of the file in that home. */
+/** Names the home, as `--home` does, for every verb. It is not a setting of the file in that home. */
 const HOME_VARIABLE = 'HUBGATE_HOME';
 
-/** The variables of the `registry` image in proxy mode, for those who come from it. */
+/** The variables of the `registry` image in proxy mode, for people who migrate from it. */
 const REGISTRY_VARIABLES: Readonly<Record<string, Path>> = {
   REGISTRY_PROXY_REMOTEURL: ['upstreams', DOCKER_HUB, 'url'],
   REGISTRY_PROXY_USERNAME: ['upstreams', DOCKER_HUB, 'username'],
   REGISTRY_PROXY_PASSWORD: ['upstreams', DOCKER_HUB, 'password'],
 };
 
-/** Does this variable set something of Hubgate's? */
+/** True if this variable sets something of Hubgate's. */
 function isSetting(variable: string): boolean {
   return (variable.startsWith(PREFIX) && variable !== HOME_VARIABLE) || variable in REGISTRY_VARIABLES;
 }
 
 /**
- * The document with the environment laid over it: `HUBGATE_CACHE_TAG_FRESHNESS` stands for `cache.tagFreshness`, and a
- * fault in such a value names the variable instead of a line.
+ * Returns the document with the values of the environment in it. `HUBGATE_CACHE_TAG_FRESHNESS` stands for
+ * `cache.tagFreshness`, and a fault in such a value names the variable instead of a line.
  */
 export function overlay(
   yaml: WritableYaml,
@@ -52,7 +52,7 @@ export function overlay(
       yaml.document.setIn(path, value);
       sources.set(path.join('\0'), variable);
     } catch {
-      // The file holds something else where the section should be, which is a fault of its own.
+      // The file has something else in place of the section, which is reported as another fault.
     }
   }
   if (sources.size === 0) return { yaml, faults };
@@ -63,13 +63,16 @@ export function overlay(
   return { yaml: { ...yaml, data: yaml.document.toJS(), faultAt }, faults };
 }
 
-/** What Kubernetes puts into every container beside a service that is called `hubgate` or `hubgate-…`. */
+/**
+ * True for a variable that Kubernetes sets in every container beside a service named `hubgate` or
+ * `hubgate-…`.
+ */
 function isOfKubernetes(variable: string, value: string): boolean {
   if (/_PORT$/.test(variable) && /^(?:tcp|udp|sctp):/.test(value)) return true;
   return /^HUBGATE_(?:\w+_)?(?:SERVICE_(?:HOST|PORT\w*)|PORT_\d+_\w+)$/.test(variable);
 }
 
-/** Those of the keys that can be set by a variable: a list has no form as one. */
+/** Returns the keys that a variable can set. A list cannot be written in a variable. */
 export function scalarsOf(keys: Readonly<Record<string, z.ZodType>>): string[] {
   return Object.keys(keys).filter((key) => !(keys[key]?.safeParse([]).success ?? false));
 }
@@ -89,7 +92,10 @@ function variablesFor(
   ]);
 }
 
-/** `['cache', 'tagFreshness']` → `HUBGATE_CACHE_TAG_FRESHNESS`; a host's dots and colons become underscores too. */
+/**
+ * Returns the variable of a key: `['cache', 'tagFreshness']` → `HUBGATE_CACHE_TAG_FRESHNESS`. The dots and
+ * colons of a host become underscores too.
+ */
 export function variableOf(path: Path): string {
   const words = path.map((part) => part.replace(/(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]/g, '_').toUpperCase());
   return PREFIX + words.join('_');

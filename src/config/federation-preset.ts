@@ -1,18 +1,19 @@
-/** What is known of the issuers that most projects are built by. */
+/** What is known about the issuers that most projects use. */
 export interface FederationPreset {
   readonly issuer: string;
   readonly subject: string;
-  /** The claims of which only one project, or one owner of projects, can have a certain value. */
+  /** The claims of which a certain value belongs to only one project, or to one owner of projects. */
   readonly identifying: ReadonlySet<string>;
-  /** All others that it makes. */
+  /** All other claims of the issuer. */
   readonly others: ReadonlySet<string>;
 }
 
 const STANDARD = ['iss', 'aud', 'exp', 'iat', 'nbf', 'jti'];
 
 /**
- * A repository's name holds no `@`, and `ref` says in full whether it is a branch or a tag. A branch's name can hold `@`, and is
- * the last claim, so that the first `@` is always the template's. `job_workflow_ref` is of a workflow that any repository may call.
+ * The name of a repository contains no `@`, and `ref` says in full whether it is a branch or a tag. The name
+ * of a branch can contain `@`, but it is the last claim, so the first `@` is always the template's.
+ * `job_workflow_ref` is that of a workflow that any repository may call.
  *
  * https://docs.github.com/actions/reference/openid-connect-reference
  */
@@ -27,11 +28,13 @@ const GITHUB: FederationPreset = {
 };
 
 /**
- * GitLab's `ref` is a short name, which a tag can share with a branch, so `ref_type` belongs to it; a path of a project holds no
- * `@`. `project_path` is of the project whose code runs, also where a merge request from a fork is built in the project that it is
- * for; `job_project_path` is of the latter, and says nothing of the code.
+ * GitLab's `ref` is a short name that a tag and a branch can share, so `ref_type` is needed too; the path of
+ * a project contains no `@`. `project_path` is the project whose code runs, even if a merge request from a
+ * fork is built in the target project; `job_project_path` is the target project, and says nothing about the
+ * code.
  *
- * https://docs.gitlab.com/ci/secrets/id_token_authentication, https://gitlab.com/gitlab-org/gitlab/-/issues/563038
+ * https://docs.gitlab.com/ci/secrets/id_token_authentication,
+ * https://gitlab.com/gitlab-org/gitlab/-/issues/563038
  */
 const GITLAB: FederationPreset = {
   issuer: 'https://gitlab.com',
@@ -52,7 +55,7 @@ export const PRESETS: Readonly<Record<(typeof PRESET_NAMES)[number], FederationP
   gitlab: GITLAB,
 };
 
-/** Claims that identify no project, whoever makes them. */
+/** Claims that identify no project, whatever the issuer. */
 export const COMMON_CLAIMS: ReadonlySet<string> = new Set([...GITHUB.others, ...GITLAB.others]);
 
 function words(text: string): ReadonlySet<string> {

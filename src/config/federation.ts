@@ -6,10 +6,10 @@ import { optional } from './schema.ts';
 import { claimsOf, literalsOf, readTemplate, type SubjectTemplate, UNFIT } from './subject-template.ts';
 import { isLoopback } from './values.ts';
 
-/** Somebody elsewhere whose JWTs are logins here: their subjects are `oidc:NAME:…`. */
+/** An external issuer whose JWTs are logins here. Their subjects are `oidc:NAME:…`. */
 export interface Federation {
   readonly name: string;
-  /** Letter by letter what its JWTs say in `iss`. */
+  /** The exact text of `iss` in its JWTs. */
   readonly issuer: string;
   readonly audience: string;
   readonly subject: SubjectTemplate;
@@ -43,7 +43,10 @@ export const FEDERATION_KEYS = {
 
 const FEDERATIONS = z.record(z.string(), z.unknown(), 'a map of federations by name').nullish();
 const FEDERATION = section(FEDERATION_KEYS);
-/** A colon would make the subjects of one federation begin like another's name. */
+/**
+ * The name may not contain a colon, because the subjects of one federation would then begin like those of
+ * another.
+ */
 const NAME = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
 
 function isIssuer(text: string): boolean {
@@ -115,7 +118,7 @@ function withPreset({ preset: name, issuer, subject }: z.output<typeof FEDERATIO
   return { issuer: issuer ?? PRESETS[name].issuer, subject: subject ?? PRESETS[name].subject, preset };
 }
 
-/** What of a template is not wrong, but lets in more than it looks like. */
+/** Finds what is valid in a template, but lets in more than its author may think. */
 function lintTemplate(template: SubjectTemplate, preset: FederationPreset | undefined): string[] {
   const identifies = (claim: string) => preset?.identifying.has(claim) ?? !COMMON_CLAIMS.has(claim);
   const claims = claimsOf(template);
@@ -139,7 +142,7 @@ function lintTemplate(template: SubjectTemplate, preset: FederationPreset | unde
   return warnings;
 }
 
-/** Is what stands between this claim and the next one such that a name of a project can hold it? */
+/** True if the text between this claim and the next one can be a part of a project's name. */
 function isBlurred(template: SubjectTemplate, index: number): boolean {
   const next = template[index + 1];
   if (next === undefined || 'claim' in next) return false;

@@ -3,7 +3,7 @@ import { section } from '../platform/yaml-schema.ts';
 import { FEDERATION_KEYS } from './federation.ts';
 import { ABOUT, SECTIONS, UPSTREAM_KEYS } from './schema.ts';
 
-/** The JSON Schema of hubgate.yaml, for editors. */
+/** Returns the JSON Schema of hubgate.yaml, for editors. */
 export function configSchema(): object {
   const about = (key: keyof typeof ABOUT) => ({ description: ABOUT[key] });
   const named = <Entry extends z.ZodType>(entry: Entry, key: 'upstreams' | 'federation') =>
@@ -23,7 +23,8 @@ export function configSchema(): object {
     io: 'input',
     unrepresentable: 'any',
     override: ({ jsonSchema }) => {
-      // What holds where nobody says is no keyword of JSON Schema, where it cannot be written as a value.
+      // `without` is our own keyword for a default that cannot be written as a value; JSON Schema does not
+      // have it.
       delete jsonSchema.without;
       if (jsonSchema.description !== undefined) jsonSchema.description = withoutLinks(jsonSchema.description);
     },
@@ -31,7 +32,7 @@ export function configSchema(): object {
   return { ...json, title: 'The configuration of a Hubgate mirror' };
 }
 
-/** The links are those of a page in `docs`. */
+/** Replaces the links, which are relative to a page in `docs`. */
 function withoutLinks(text: string): string {
   return text.replace(/\[([^\]]+)\]\([^)]+\)/g, 'docs/$1');
 }

@@ -19,14 +19,14 @@ import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
 import { isLoopback } from './values.ts';
 
 export interface Home {
-  /** Absolute. */
+  /** An absolute path. */
   readonly directory: string;
   readonly environment: Environment;
-  /** Are the secret files this process' to read? Only then is one that cannot be read a fault. */
+  /** True if this process reads the secret files. Only then is an unreadable one a fault. */
   readonly readsSecrets: boolean;
-  /** Does this process serve clients? Only then is a missing `tls.clientCa` a fault. */
+  /** True if this process serves clients. Only then is a missing `tls.clientCa` a fault. */
   readonly servesClients?: boolean;
-  /** Is a secret file that is open to others a fault? For a start it is. */
+  /** True if a secret file that others can access is a fault, which it is for a start. */
   readonly judgesModes?: boolean;
 }
 
@@ -45,7 +45,10 @@ const UPSTREAM = section(UPSTREAM_KEYS, {
   pass: 'password',
 });
 
-/** Reads `config/hubgate.yaml` under `home`, which need not exist. All faults of the file and the environment at once. */
+/**
+ * Reads `config/hubgate.yaml` in `home`; the file may be absent. All faults of the file and the environment
+ * are reported at once.
+ */
 export async function loadConfig(home: Home): Promise<Parsed<Config>> {
   const source = path.join('config', 'hubgate.yaml');
   const file = path.join(home.directory, source);
@@ -59,7 +62,7 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
   const config = { ...build(parts, home), federations };
   if (home.readsSecrets) await checkAuthorities(parts, config);
   if (home.readsSecrets) await checkSecretFiles(parts, config, home.judgesModes ?? false);
-  // Of the file alone: what is set in the environment is not in it.
+  // Only the file is checked, because it does not contain the values of the environment.
   const why =
     home.readsSecrets && home.judgesModes && holdsPassword(read.yaml.data)
       ? await whyTooOpen(file)
@@ -128,7 +131,7 @@ function build(
 function readSections(parts: PartReader) {
   const read = <Key extends keyof typeof SECTIONS>(key: Key) => {
     const schema = section(SECTIONS[key]);
-    // After a fault the defaults, for what else is wrong is to be found too.
+    // After a fault the defaults are used, so that the other faults are found too.
     return parts.read([key], schema.nullish()) ?? schema.parse({});
   };
   return {
@@ -143,7 +146,7 @@ function readSections(parts: PartReader) {
   };
 }
 
-/** What upstreams may say depends on. */
+/** The facts on which the valid settings of upstreams depend. */
 interface Circumstances {
   readonly externalCore: boolean;
   readonly readsSecrets: boolean;
@@ -151,7 +154,9 @@ interface Circumstances {
   readonly environment: Environment;
 }
 
-/** Docker Hub is always among them, except in front of an external core that mirrors something else. */
+/**
+ * Docker Hub is always among the upstreams, except in front of an external core that mirrors something else.
+ */
 function readUpstreams(parts: PartReader, circumstances: Circumstances): readonly Upstream[] {
   const { externalCore } = circumstances;
   const hosts = Object.keys(parts.read(['upstreams'], UPSTREAMS) ?? {});
@@ -224,7 +229,7 @@ function judgeCredential(
   { externalCore, readsSecrets }: Circumstances,
 ): void {
   const secrets = [password, passwordFile].filter((secret) => secret !== undefined);
-  // The other roles may be without an environment that holds the secret.
+  // The other roles may run without the environment that contains the secret.
   const isElsewhere = !readsSecrets && secrets.length === 0;
   const hasHelper = credentialHelper !== undefined;
   const hasLogin = username !== undefined || secrets.length > 0;
@@ -265,10 +270,10 @@ function credentialOf(
   return password === undefined ? undefined : { username, password };
 }
 
-/** What every credential helper is given. */
+/** The variables that every credential helper receives. */
 const HELPER_VARIABLES = ['PATH', 'HOME'];
 
-/** Of an upstream or the proxy, as it is written. */
+/** True if an upstream or the proxy has a password in the file. */
 function holdsPassword(data: unknown): boolean {
   const { proxy } = Object((data as { egress?: unknown } | null)?.egress);
   if (typeof proxy === 'string' && proxy.includes('@')) return true;
@@ -305,7 +310,7 @@ async function checkSecretFiles(parts: PartReader, config: Config, judgesModes: 
   }
 }
 
-/** Asked without reading it, for what it holds is the core's alone. */
+/** Checks a secret file without reading it, because only the core may read it. */
 async function problemOf(file: string): Promise<string | undefined> {
   try {
     await whileAnswering(file, () => access(file, constants.R_OK));

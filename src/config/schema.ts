@@ -1,6 +1,7 @@
 /**
- * The keys of hubgate.yaml: what each may hold, what it is where nobody says, and what it does. Every key is optional. Editors
- * (`hubgate schema config`) and docs/configuration.md are told from here, so none of them can say anything else.
+ * The keys of hubgate.yaml: their valid values, their defaults, and what they do. Every key is optional. The
+ * schema for editors (`hubgate schema config`) and docs/configuration.md are made from this file, so that
+ * they cannot differ from it.
  */
 import { z } from 'zod';
 import { AUDIT_ON_FULL } from '../platform/audit-on-full.ts';
@@ -20,7 +21,7 @@ import {
 
 const TEXT = z.string('a text').min(1, 'a text');
 const FILE = z.string('a path').min(1, 'a path');
-/** Milliseconds; off: clients renew no login without the password. */
+/** In milliseconds. With `off`, clients cannot renew a login without the password. */
 const REFRESH = z.union(
   [z.literal('off').transform(() => undefined), duration(60_000)],
   'off, or a duration such as 90d',
@@ -33,13 +34,13 @@ const TOKEN_SERVICE = origin(['https:', 'http:'], 'a token service, such as http
 
 const PROCESSES = 'auto, or a number of processes from 1 to 64';
 
-/** A key that is `usual`, as people write it, where nobody says. */
+/** Defines a key whose default is `usual`, as people write it. */
 function setting<Schema extends z.ZodType>(schema: Schema, usual: z.input<Schema>, does: string) {
-  // Not `undefined`: a default that is written as one would be none.
+  // `usual` is never undefined, because an undefined default would be no default.
   return schema.prefault(usual as never).meta({ description: does });
 }
 
-/** A key that may be missing; `without` says what holds then. */
+/** Defines a key that may be missing; `without` describes what happens then. */
 export function optional<Schema extends z.ZodType>(schema: Schema, without: string, does: string) {
   return schema.optional().meta({ description: does, without });
 }
@@ -87,7 +88,7 @@ export const UPSTREAM_KEYS = {
   ),
 };
 
-/** The sections whose keys are all scalars, so that each can be set from the environment. */
+/** The sections whose keys are all scalars, so that each can be set by the environment. */
 export const SECTIONS = {
   server: {
     url: optional(
@@ -195,7 +196,8 @@ export const SECTIONS = {
       'For so long content that the upstream has deleted can still be pulled by its digest, see [cache.md](cache.md#what-was-deleted-upstream). `0`: not at all.',
     ),
   },
-  // Clients take 60 s for the least that a token lives; and what a token says is true for as long as it lives.
+  // Clients assume that a token lives for at least 60 s. What a token grants stays valid for its whole
+  // lifetime.
   token: {
     lifetime: setting(
       duration(60_000, 300_000, ' between 60s and 5m'),
@@ -213,7 +215,7 @@ export const SECTIONS = {
       'For so long `docker login` may renew a login without the password, see [operations.md](operations.md#remembered-logins).',
     ),
   },
-  // The floor is OWASP's for argon2id; above the ceiling two logins at once would hold up everybody else's.
+  // The minimum is OWASP's for argon2id; above the maximum, two logins at once would block everybody else's.
   passwords: {
     memory: setting(
       sizeBetween('19MiB', '1GiB'),

@@ -1,19 +1,23 @@
 /**
- * How a federation makes a subject of a JWT's claims: `${repository}@${ref}`. A name between the braces is a claim's; `/` leads
- * into a claim that is a map, so that Kubernetes' are `${kubernetes.io/namespace}`, and every other character is the name's own.
+ * The way in which a federation makes a subject from the claims of a JWT: `${repository}@${ref}`. The name
+ * between the braces is that of a claim; `/` leads into a claim that is a map, so that
+ * `${kubernetes.io/namespace}` is a claim of Kubernetes. Every other character belongs to the name.
  */
 export type TemplatePart =
   | { readonly text: string }
-  /** The way to it: a claim, or what lies in claims that are maps. */
+  /** The path to the value: a claim, or a key inside claims that are maps. */
   | { readonly claim: readonly string[] };
 
 export type SubjectTemplate = readonly TemplatePart[];
 
-/** Plain data, or what is wrong with the text. */
+/** The template as plain data, or what is wrong with the text. */
 export type ReadTemplate = { readonly template: SubjectTemplate } | { readonly wrong: string };
 
 const PART = /\$\{([^{}$]*)\}|([^$]+)/gy;
-/** What no part of a subject holds: nobody could tell such subjects apart by looking, or write them into a policy. */
+/**
+ * Characters that no part of a subject may contain, because nobody could distinguish such subjects by
+ * looking, or write them into a policy.
+ */
 export const UNFIT = /[\s\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 
 export function readTemplate(text: string): ReadTemplate {

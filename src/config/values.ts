@@ -2,12 +2,14 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseNetwork } from '../platform/network.ts';
 
-/** The scalars of hubgate.yaml. A number or a truth value may be quoted, because from the environment it is text. */
+/**
+ * The scalars of hubgate.yaml. A number or a boolean may be quoted, because it is text in the environment.
+ */
 
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 type Unit = keyof typeof UNITS;
 
-/** Milliseconds. `0` needs no unit. */
+/** Parses a duration to milliseconds. `0` needs no unit. */
 export function duration(least = 0, most = Number.POSITIVE_INFINITY, range = '') {
   const expected = `a duration such as 60s, 5m, 12h or 7d${range}`;
   return z
@@ -25,7 +27,7 @@ export function writeDuration(milliseconds: number): string {
 
 const SIZE_UNITS = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
 
-/** Bytes. */
+/** Parses a size to bytes. */
 function size(expected: string) {
   return z
     .string(expected)
@@ -65,7 +67,7 @@ export interface ListenAddress {
   /** Absent: every address of the machine, IPv6 and IPv4. */
   readonly host?: string;
   readonly port: number;
-  /** A listening socket that the process which serves is given, in the place of both; no setting. */
+  /** A listening socket that the serving process receives, and uses instead of both. It is not a setting. */
   readonly fd?: number;
   /** True if several processes listen there, each for itself. The configuration file has no such setting. */
   readonly reusePort?: boolean;
@@ -84,7 +86,10 @@ export const LISTEN_ADDRESS = z.string(LISTEN).transform((text, context): Listen
   return z.NEVER;
 });
 
-/** The origin of a server: anything beyond scheme, host and port would be silently lost. */
+/**
+ * Parses the origin of a server. It refuses anything beyond scheme, host and port, which would be silently
+ * lost.
+ */
 export function origin(schemes: readonly string[], expected: string) {
   return z.string(expected).transform((text, context): URL => {
     const url = URL.parse(text);
@@ -97,12 +102,12 @@ export function origin(schemes: readonly string[], expected: string) {
 }
 
 export interface ParsedProxy {
-  /** An origin, without the login. */
+  /** The origin, without the login. */
   readonly url: string;
   readonly login?: { readonly username: string; readonly password: string };
 }
 
-/** The address of an HTTP proxy, as `HTTPS_PROXY` has it: with a login, or without a scheme. */
+/** Parses the address of an HTTP proxy as `HTTPS_PROXY` has it: with a login, or without a scheme. */
 export function parseProxy(text: string): ParsedProxy | undefined {
   const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
   if (url === null || !['http:', 'https:'].includes(url.protocol) || url.hostname === '') return undefined;
@@ -126,7 +131,7 @@ export const PROXY = z.string(A_PROXY).transform((text, context): ParsedProxy =>
 
 const PATH_SEGMENT = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
-/** The address of a registry, which may have a path. */
+/** Parses the address of a registry, which may have a path. */
 export function registryUrl(expected: string) {
   return z.string(expected).transform((text, context): URL => {
     const url = URL.parse(text);
@@ -150,7 +155,10 @@ function whyNoRegistry(url: URL): string | undefined {
   return bad === undefined ? undefined : `; "${bad}" cannot be a part of its path`;
 }
 
-/** `localhost`, 127/8 and ::1: bytes to them do not leave the machine. Takes a URL's `hostname`. */
+/**
+ * True for `localhost`, 127/8 and ::1: data sent there does not leave the machine. The parameter is a URL's
+ * `hostname`.
+ */
 export function isLoopback(hostname: string): boolean {
   return (
     hostname === 'localhost' || hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'))

@@ -6,7 +6,7 @@ const { asn1, pki } = forge;
 const { UNIVERSAL, CONTEXT_SPECIFIC } = asn1.Class;
 const { SEQUENCE, INTEGER, OID, BITSTRING, OCTETSTRING, UTCTIME, GENERALIZEDTIME } = asn1.Type;
 
-/** ecdsa-with-SHA256, RFC 5758 §3.2: the identifier has no parameters. */
+/** The identifier of ecdsa-with-SHA256 has no parameters: RFC 5758 §3.2. */
 const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2';
 const SUBJECT_KEY_IDENTIFIER = '2.5.29.14';
 const AUTHORITY_KEY_IDENTIFIER = '2.5.29.35';
@@ -28,8 +28,8 @@ export interface CertificateRequest {
 }
 
 /**
- * An X.509 v3 certificate (RFC 5280) from an issuer with a P-256 key, as PEM. node-forge builds the structure; because
- * it signs with RSA only, node:crypto signs.
+ * Issues an X.509 v3 certificate (RFC 5280) by an issuer with a P-256 key, as PEM. node-forge builds the
+ * structure; node:crypto signs, because node-forge signs with RSA only.
  */
 export function issueCertificate(request: CertificateRequest): string {
   const algorithm = sequence(primitive(OID, asn1.oidToDer(ECDSA_WITH_SHA256).getBytes()));
@@ -76,14 +76,15 @@ function extensions({ publicKey, issuer, use }: CertificateRequest): forge.asn1.
       value: der(sequence(asn1.create(CONTEXT_SPECIFIC, 0, false, keyIdentifier(issuer.publicKey)))),
     },
   ]);
-  // Missing from the package's types: the extensions in their `[3]` envelope, as the TBSCertificate wants them.
+  // The package's types lack this function, which makes the extensions in their `[3]` envelope, as a
+  // TBSCertificate has them.
   const { certificateExtensionsToAsn1 } = pki as unknown as {
     certificateExtensionsToAsn1(extensions: readonly unknown[]): forge.asn1.Asn1;
   };
   return certificateExtensionsToAsn1(draft.extensions);
 }
 
-/** GeneralName of RFC 5280 §4.2.1.6: 7 is an IP address, 2 a DNS name. */
+/** Makes a GeneralName of RFC 5280 §4.2.1.6: 7 is an IP address, 2 a DNS name. */
 function alternativeName(name: string): { type: number; ip?: string; value?: string } {
   return isIP(name) === 0 ? { type: 2, value: name } : { type: 7, ip: name };
 }
@@ -94,21 +95,24 @@ function distinguishedName(commonName: string): forge.asn1.Asn1 {
   return pki.distinguishedNameToAsn1(draft.subject);
 }
 
-/** RFC 5280 §4.1.2.5: UTCTime through 2049, GeneralizedTime after. */
+/** Writes a time by RFC 5280 §4.1.2.5: UTCTime through 2049, GeneralizedTime after. */
 function time(date: Date): forge.asn1.Asn1 {
   return date.getUTCFullYear() < 2050
     ? primitive(UTCTIME, asn1.dateToUtcTime(date))
     : primitive(GENERALIZEDTIME, asn1.dateToGeneralizedTime(date));
 }
 
-/** 127 bits from the system's generator behind a fixed one, which keeps the integer positive and of one length. */
+/** Makes a serial number. A fixed bit before 127 random bits keeps the integer positive and of one length. */
 function randomSerial(): string {
   const bytes = randomBytes(16);
   bytes[0] = 0x40 | ((bytes[0] ?? 0) & 0x3f);
   return bytes.toString('latin1');
 }
 
-/** RFC 5280 §4.2.1.2 wants a value that stands for the key alone, and leaves open which: 160 bits of its SHA-256. */
+/**
+ * Makes a key identifier: 160 bits of the key's SHA-256. RFC 5280 §4.2.1.2 demands a value that represents
+ * the key, and leaves open which.
+ */
 function keyIdentifier(key: KeyObject): string {
   return createHash('sha256')
     .update(subjectPublicKeyInfo(key), 'latin1')

@@ -4,24 +4,24 @@ import { type CertificateFiles, CLOCK_SKEW, ensureCa, issue } from './local-ca.t
 
 export interface ClientCertificateOptions {
   readonly ca: CertificateFiles;
-  /** Becomes the common name. */
+  /** The common name of the certificate. */
   readonly name: string;
   readonly days: number;
-  /** Of a key that is held elsewhere; without it, one is made. */
+  /** The public part of a key that is kept elsewhere; if it is absent, a key is made. */
   readonly publicKey?: KeyObject;
   readonly clock: Clock;
 }
 
 export interface IssuedClientCertificate {
   readonly certificate: X509Certificate;
-  /** As PEM, where it was made here. */
+  /** The key as PEM, if it was made here. */
   readonly key?: string;
   readonly ca: X509Certificate;
 }
 
 const DAY = 24 * 60 * 60 * 1000;
 
-/** Issues a client certificate by the local CA. It ends with the CA's at the latest. */
+/** Issues a client certificate by the local CA. It ends with the CA's certificate at the latest. */
 export async function issueClientCertificate({
   ca,
   name,

@@ -1,6 +1,7 @@
 /**
- * The local certificate authority: it makes the server's certificate where nobody brought one. It answers "is there a
- * certificate that fits?", depends on the file system and node-forge, and must not know who connects.
+ * The local certificate authority makes the server's certificate if nobody has provided one. It answers
+ * whether there is a certificate that fits, depends on the file system and node-forge, and must not know who
+ * connects.
  */
 import {
   createPrivateKey,
@@ -31,7 +32,7 @@ export interface CertificateFiles {
 export interface ServerCertificateOptions {
   readonly ca: CertificateFiles;
   readonly server: CertificateFiles;
-  /** Host names and IP addresses under which clients reach the server. */
+  /** The host names and IP addresses by which clients reach the server. */
   readonly names: readonly string[];
   readonly clock: Clock;
   /**
@@ -43,22 +44,25 @@ export interface ServerCertificateOptions {
 
 const DAY = 24 * 60 * 60 * 1000;
 const CA_DAYS = 3650;
-/** Apple's platforms refuse server certificates that live longer than 825 days; public authorities stop at 398. */
+/**
+ * In days. Apple's platforms refuse server certificates that live longer than 825 days; public authorities
+ * stop at 398.
+ */
 const SERVER_DAYS = 397;
 const RENEW_BEFORE_DAYS = 30;
-/** By this a certificate is older than it is, for clocks that are behind. */
+/** In milliseconds. Certificates are dated back by this, for clients whose clocks are slow. */
 export const CLOCK_SKEW = 60 * 60 * 1000;
 
 /** The name that `createCa` gives to its authorities. */
 export const LOCAL_CA_NAME = 'Hubgate local CA ';
 
 /**
- * Sees to it that the server has a certificate. One that the local CA did not issue is somebody's own, and is left
- * alone whatever it says; one of the CA's is issued anew, for the same key, when names are missing, when it ends within 30
- * days, and when it is not good yet.
+ * Ensures that the server has a certificate. A certificate that the local CA did not issue belongs to
+ * somebody else and is never changed. One of the CA's is issued again, for the same key, if names are
+ * missing, if it ends within 30 days, or if it is not valid yet.
  *
- * @returns the CA's certificate as PEM where it issued the server's, else undefined.
- * @throws where a part of the pair is missing and the pair is not to be made.
+ * @returns the CA's certificate as PEM if it issued the server's, else undefined
+ * @throws if a part of the pair is missing and the pair may not be made
  */
 export async function ensureServerCertificate(
   options: ServerCertificateOptions,
@@ -77,8 +81,8 @@ export async function ensureServerCertificate(
 }
 
 /**
- * Why a pair of which something is missing is not made here; undefined where it is whole, or may be made. Nothing is ever
- * written over a key or a certificate that somebody has put there.
+ * Returns why an incomplete pair is not made here; undefined if it is complete, or may be made. A key or a
+ * certificate that somebody has put there is never overwritten.
  */
 export async function whyIncomplete(
   { certificate, key }: CertificateFiles,
@@ -100,7 +104,7 @@ export async function whyIncomplete(
   return { source: certificate, message: `does not exist, and neither does ${key}; ${mend}` };
 }
 
-/** The local CA's certificate as PEM, where it is the issuer of the server's. */
+/** Returns the local CA's certificate as PEM if it is the issuer of the server's. */
 export async function localCaOf({
   ca,
   server,
@@ -139,7 +143,8 @@ async function issueServerCertificate(
 ): Promise<string> {
   const issuer = await ensureCa(ca, clock);
   return issue({
-    // For people to read; clients look at the alternative names. RFC 5280 bounds it to 64 characters.
+    // The common name is for people; clients check the alternative names. RFC 5280 limits it to 64
+    // characters.
     commonName: (names[0] ?? 'localhost').slice(0, 64),
     publicKey,
     issuer,
@@ -150,15 +155,15 @@ async function issueServerCertificate(
 }
 
 /**
- * Who gives a directory the setgid bit has chosen the group of what is in it: the gateway's, so that it reads the key of its
- * certificate and can write nothing there.
+ * Returns the mode of the server's key. Whoever sets the setgid bit of a directory chooses the group of its
+ * files: here the gateway's, so that the gateway can read the key of its certificate and write nothing there.
  */
 export async function modeOfServerKey({ key }: Pick<CertificateFiles, 'key'>): Promise<number> {
   const { mode } = await stat(path.dirname(key));
   return (mode & SETGID) === 0 ? 0o600 : 0o640;
 }
 
-/** The local CA, made where there is none. */
+/** Returns the local CA, and makes it if there is none. */
 export async function ensureCa(files: CertificateFiles, clock: Clock) {
   const why = await whyIncomplete(files);
   if (why !== undefined) throw new FaultsError([why]);
@@ -214,13 +219,16 @@ function issueCa(commonName: string, privateKey: KeyObject, now: number, end: nu
   });
 }
 
-/** What builds certificates is loaded when one is built: a process that merely looks at them is spared its memory. */
+/**
+ * Issues a certificate. The code that builds certificates is loaded only here, so that a process that merely
+ * looks at them does not need its memory.
+ */
 export async function issue(request: CertificateRequest): Promise<string> {
   const { issueCertificate } = await import('./certificate.ts');
   return issueCertificate(request);
 }
 
-/** The key first: a certificate on disk always has its key beside it. */
+/** Writes the key first, so that a certificate on disk always has its key beside it. */
 async function createPair(
   { certificate, key }: CertificateFiles,
   issued: string,
@@ -235,7 +243,7 @@ async function createPair(
   ]);
 }
 
-/** @throws if the key does not belong to the certificate. */
+/** @throws if the key does not belong to the certificate */
 async function readKey({ certificate, key }: CertificateFiles): Promise<KeyObject> {
   const privateKey = createPrivateKey(await readRegularFile(key));
   const issued = new X509Certificate(await readRegularFile(certificate));

@@ -1,6 +1,6 @@
 /**
- * Examines whether clients can connect with the server's certificate and key as they are. It answers before a
- * start, when OpenSSL would answer with a number. It must not know which client connects.
+ * Examines whether clients can connect with the server's certificate and key as they are. It does so before a
+ * start, at which OpenSSL would only report a number. It must not know which client connects.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext, rootCertificates } from 'node:tls';

@@ -5,7 +5,9 @@ const { asn1 } = forge;
 
 export type SigningRequest = { readonly publicKey: KeyObject } | { readonly refusal: string };
 
-/** The digest that each signature algorithm is of; null: it brings its own. RFC 5758, RFC 8017, RFC 8410. */
+/**
+ * The digest of each signature algorithm; null if the algorithm includes one. RFC 5758, RFC 8017, RFC 8410.
+ */
 const DIGESTS: Readonly<Record<string, string | null>> = {
   '1.2.840.10045.4.3.2': 'sha256',
   '1.2.840.10045.4.3.3': 'sha384',
@@ -22,8 +24,8 @@ const NO_REQUEST = { refusal: 'it is no certificate request (PKCS #10, as PEM)' 
 const KEYS = 'P-256, P-384, Ed25519, and RSA of 2048 bits or more';
 
 /**
- * The public key of a certificate request (RFC 2986), once its signature has shown that whoever asks holds the private
- * one. The names and extensions that it asks for count for nothing.
+ * Returns the public key of a certificate request (RFC 2986), if the signature proves that the requester has
+ * the private key. The names and extensions in the request are ignored.
  */
 export function readSigningRequest(pem: string): SigningRequest {
   const parts = pem.length > MAX_REQUEST ? undefined : parse(pem);
@@ -38,9 +40,9 @@ export function readSigningRequest(pem: string): SigningRequest {
 }
 
 interface Parts {
-  /** DER of what is signed. */
+  /** The signed part of the request, as DER. */
   readonly info: Buffer;
-  /** As an object identifier. */
+  /** The algorithm as an object identifier. */
   readonly algorithm: string;
   readonly signature: Buffer;
   readonly publicKey: KeyObject;
@@ -48,7 +50,7 @@ interface Parts {
 
 function parse(pem: string): Parts | undefined {
   try {
-    // What a BIT STRING holds is left as it is. The option is missing from the package’s types.
+    // The content of a BIT STRING is not decoded. The option is missing from the package’s types.
     const options = { decodeBitStrings: false } as never;
     const request = asn1.fromDer(forge.util.createBuffer(bodyOf(pem).toString('latin1')), options);
     const [info, algorithm, signature] = membersOf(request);
@@ -57,7 +59,7 @@ function parse(pem: string): Parts | undefined {
     return {
       info: derOf(info),
       algorithm: asn1.derToOid(textOf(identifier)),
-      // The first byte says how many bits of the last are unused: none.
+      // The first byte is the number of unused bits in the last one, which is 0.
       signature: Buffer.from(textOf(signature), 'latin1').subarray(1),
       publicKey: createPublicKey({ key: derOf(key), format: 'der', type: 'spki' }),
     };
@@ -66,7 +68,10 @@ function parse(pem: string): Parts | undefined {
   }
 }
 
-/** The first block of a request; empty if there is none. forge’s own reader of PEM backtracks over long runs of spaces. */
+/**
+ * Returns the first block of a request; empty if there is none. forge’s own PEM reader backtracks over long
+ * runs of spaces.
+ */
 function bodyOf(pem: string): Buffer {
   for (const label of ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST']) {
     const [, rest] = pem.split(`-----BEGIN ${label}-----`, 2);
@@ -99,7 +104,10 @@ function isStrong({ asymmetricKeyType: type, asymmetricKeyDetails: details }: Ke
   return type === 'ec' && ['prime256v1', 'secp384r1'].includes(details?.namedCurve ?? '');
 }
 
-/** An algorithm and a key that do not fit are a wrong signature, though OpenSSL throws. */
+/**
+ * Verifies the signature. If the algorithm does not fit the key, OpenSSL throws; that counts as a wrong
+ * signature.
+ */
 function isSigned(digest: string | null, info: Buffer, publicKey: KeyObject, signature: Buffer): boolean {
   try {
     return verify(digest, info, publicKey, signature);

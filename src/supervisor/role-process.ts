@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { z } from 'zod';
 
-/** What a supervisor says to a role over the channel between them, and what it hears. */
+/** The messages from a supervisor to a role over the channel between them (`Order`), and back (`Report`). */
 type Order =
   | { readonly settings: unknown }
   | { readonly stop: true }
@@ -22,10 +22,11 @@ const REPORT = z.union([
   z.object({ pong: z.literal(true) }),
 ]);
 
-/** Milliseconds. A role that has said nothing by then hangs. */
+/** In milliseconds. A role that has reported nothing by then hangs. */
 const READY_DEADLINE = 60_000;
 /**
- * Milliseconds between two pings. A role that answers none of three in a row hangs, even on a busy machine.
+ * The milliseconds between two pings. A role that answers none of three in a row hangs, even on a busy
+ * machine.
  */
 const PING_EVERY = 10_000;
 const UNANSWERED_AT_MOST = 3;
@@ -33,31 +34,31 @@ const UNANSWERED_AT_MOST = 3;
 /** A role in a process of its own, from its start to its end. */
 export interface RoleProcess {
   readonly pid: number | undefined;
-  /** Resolves when it serves; rejects with its own words where it ends before. */
+  /** Resolves when the role serves; rejects with the role's own message if it ends before. */
   readonly ready: Promise<void>;
-  /** Resolves when it has ended, with how. */
+  /** Resolves when the role has ended, with a text that says how. */
   readonly ended: Promise<string>;
-  /** Asks it to drain and end. */
+  /** Asks the role to drain and end. */
   stop(): void;
-  /** Asks it to read its files anew. */
+  /** Asks the role to read its files again. */
   reload(): void;
   kill(): void;
 }
 
 /**
- * Wraps a child that was just started. Its settings, which are JSON, reach it over the channel: an environment can be read
- * by others.
+ * Wraps a child that was just started. It receives its settings, which are JSON, over the channel, because
+ * others can read an environment.
  */
 export function roleProcess(child: ChildProcess, settings: unknown, pingEvery = PING_EVERY): RoleProcess {
   const order = (message: Order) => {
-    // A child that is gone already says so by its exit.
+    // The exit of a child that has ended says everything.
     if (child.connected) child.send(message, () => {});
   };
   order({ settings });
   const ended = Promise.withResolvers<string>();
   let hung = '';
   child.once('exit', (code, signal) => ended.resolve(`${hung}${signal ?? `exit code ${code}`}`));
-  // A process that cannot be made has no exit; where it could, the exit follows.
+  // A process that cannot be made has no exit; if it could be made, the exit follows.
   child.once('error', (error) => {
     if (child.pid === undefined) ended.resolve(error.message);
   });
@@ -120,7 +121,7 @@ export interface Supervisor {
   readonly settings: Promise<unknown>;
   /** Resolves when the supervisor wants the role to end, or has ended itself. */
   readonly stopped: Promise<void>;
-  /** Called when the role is to read its files anew. */
+  /** Called when the role must read its files again. */
   onReload: () => void;
   report(report: Report): void;
 }
@@ -140,7 +141,7 @@ export function followSupervisor(): Supervisor {
     settings: settings.promise,
     stopped: stopped.promise,
     onReload: () => {},
-    // Who has lost its supervisor meanwhile ends for that.
+    // A role that has lost its supervisor meanwhile ends because of that.
     report: (report) => process.send?.(report, () => {}),
   };
   return supervisor;

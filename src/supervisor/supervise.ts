@@ -1,6 +1,6 @@
 /**
- * Starts the roles, starts again what dies, and ends them in an order in which nobody is left without what it needs.
- * It knows processes; it must not know what a role does.
+ * Starts the roles, restarts those that die, and ends them in an order in which none loses a role that it
+ * needs. It knows processes; it must not know what a role does.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../platform/log.ts';
@@ -12,28 +12,28 @@ export interface RolePlan {
 }
 
 export interface Supervision {
-  /** Ends all roles: the last ones of the plan first. */
+  /** Ends all roles, beginning with the last ones of the plan. */
   stop(): Promise<void>;
-  /** Has all roles read their files anew. */
+  /** Makes all roles read their files again. */
   reload(): void;
 }
 
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 10_000;
-/** A role that ran for so long did not fail for how it starts. */
+/** In milliseconds. A role that ran for so long did not fail because of its start. */
 const STABLE_AFTER = 5_000;
-/** Longer than the gateway takes to drain. */
+/** In milliseconds. It is longer than the gateway takes to drain. */
 const STOP_DEADLINE = 35_000;
 
 /**
- * Starts the roles of `plans`, which are listed with those first that others need.
+ * Starts the roles of `plans`, in which a role comes after those that it needs.
  *
- * @throws where one of them cannot be started for the first time; then none is left running.
+ * @throws if one of them cannot be started for the first time; then none is left running
  */
 export async function supervise(plans: readonly RolePlan[], log: Logger): Promise<Supervision> {
   const keepers = plans.map((plan) => new Keeper(plan, log));
   const stop = async () => {
-    // All know first, so that none starts again what ends on its own meanwhile.
+    // All keepers are told first, so that none restarts a role that ends on its own meanwhile.
     for (const keeper of keepers) keeper.giveUp();
     for (const keeper of keepers.toReversed()) await keeper.stop();
   };
@@ -109,7 +109,7 @@ class Keeper {
   async stop(): Promise<void> {
     const running = this.#process;
     if (running === undefined) return;
-    // One that was never ready may be waiting for another that cannot start.
+    // A role that was never ready may be waiting for another one that cannot start.
     if (this.#kept === undefined) running.kill();
     else running.stop();
     const late = setTimeout(() => running.kill(), STOP_DEADLINE);
