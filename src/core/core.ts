@@ -1,6 +1,6 @@
 /**
- * The core: have it, or get it. It alone holds the upstreams' credentials and writes the cache. It is told a grant with
- * each request and knows nothing of users, tokens or policy.
+ * The core has content or gets it. It alone has the upstreams' credentials and writes the cache. It receives
+ * a grant with each request, and knows nothing of users, tokens or policy.
  */
 import { type Clock, systemClock } from '../platform/clock.ts';
 import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
@@ -33,17 +33,17 @@ import type { UpstreamOptions } from './upstream/upstream.ts';
 import { lookAtUpstream } from './upstream-steps.ts';
 
 export interface CoreOptions {
-  /** Where the core's unix socket is to be. */
+  /** The path of the core's unix socket. */
   readonly socket: string;
-  /** The cache. */
+  /** The directory of the cache. */
   readonly directory: string;
   readonly upstreams: readonly UpstreamOptions[];
   readonly egress?: EgressOptions;
-  /** Milliseconds, both. */
+  /** Both in milliseconds. */
   readonly tagFreshness: number;
   readonly staleIfError: number;
   readonly maxSize: MaxSize;
-  /** Milliseconds; 0: for ever. */
+  /** In milliseconds; 0 means for ever. */
   readonly unusedFor: number;
   /**
    * Milliseconds for which the cache keeps content that an upstream has deleted; if absent, it keeps the
@@ -58,7 +58,7 @@ export interface CoreOptions {
 }
 
 export interface Core extends AsyncDisposable {
-  /** Reads the credentials anew. */
+  /** Reads the credentials again. */
   reload(): Promise<void>;
 }
 
@@ -154,7 +154,8 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     log,
   });
   stack.use(await serveOnSocket(options.socket, app.callback()));
-  // These end first: without connections to upstreams the fills end at once, and with them those who wait for them.
+  // These end first: without connections to upstreams the fills end at once, and so do the requests that wait
+  // for them.
   stack.use(blobs);
   stack.use(transport);
   stack.defer(() => blobs.abandon());

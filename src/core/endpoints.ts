@@ -44,7 +44,7 @@ import type { Remembered } from './remembered.ts';
 import { atTheCostOf, Cost } from './upstream/cost.ts';
 import type { BlobHead } from './upstream/registry-client.ts';
 
-/** What the core serves on its socket: the distribution API, with a grant beside each request. */
+/** The services of the core on its socket: the distribution API, with a grant in each request. */
 export interface CoreRooms {
   readonly names: UpstreamNames;
   readonly manifests: ManifestPull;
@@ -56,17 +56,17 @@ export interface CoreRooms {
   readonly operations: Operations;
   readonly metrics: Pick<Meters, 'tell'>;
   readonly log: Logger;
-  /** Ends the waiting of those who follow the state. */
+  /** Ends the long polls for the cache generation. */
   readonly stopping: AbortSignal;
 }
 
-/** What operators ask, beside the pulls of gateways. */
+/** The operations for operators, beside the pulls of gateways. */
 export interface Operations {
-  /** Counts an answer. `age`: of a stale one, in seconds. */
+  /** Counts an answer. `age` is the age of a stale answer in seconds. */
   answered(cache: CacheState, age?: number): void;
   status(): Promise<CoreStatus>;
   repositories(): Promise<CachedRepositories>;
-  /** Undefined where the names are none. */
+  /** Resolves to undefined if a name is invalid. */
   purge(repository: string, reference: string | null): Promise<Purged | undefined>;
   check(): Promise<UpstreamChecks>;
   /** The way to one upstream; undefined if there is no such upstream or no such image. */
@@ -78,7 +78,7 @@ const MAX_BODY = 4 * 1024;
 export function coreApplication(rooms: CoreRooms): Koa {
   const app = new Koa();
   const state = followedAnswer(rooms.remembered.state, JSON.stringify, rooms.stopping);
-  // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
+  // Koa's own handler would print to stderr. An error that reaches it is a fault of ours.
   app.silent = true;
   let questions = 0;
   app.use(async (context, next) => {
@@ -125,7 +125,8 @@ async function answer(context: Context, rooms: CoreRooms, state: FollowedAnswer)
     refuse(context, { kind: 'refused', error: 'BAD_REQUEST' });
   } else {
     const cost = new Cost();
-    // Of before anything is looked up: what is withdrawn meanwhile makes it another.
+    // The generation is read before anything is looked up, so an invalidation in the meantime makes it
+    // another one.
     context.set(CORE_HEADERS.state, rooms.remembered.state.current);
     const asked: Asked = {
       route: parsed.route,
@@ -138,7 +139,7 @@ async function answer(context: Context, rooms: CoreRooms, state: FollowedAnswer)
     try {
       await workFor(asked.closing, () => atTheCostOf(cost, () => pull(context, rooms, asked)));
     } finally {
-      // Also where it failed.
+      // This is done after a failure too.
       if (!context.res.headersSent) sayCost(context, cost);
     }
   }
@@ -149,7 +150,7 @@ interface Asked {
   readonly method: 'GET' | 'HEAD';
   readonly grant: Grant;
   readonly cost: Cost;
-  /** Empty where it is not said. */
+  /** Empty if the gateway does not name a caller. */
   readonly caller: string;
   /** Aborted when the gateway no longer waits for the answer. */
   readonly closing: AbortSignal;
@@ -197,7 +198,7 @@ function closingOf({ res }: Context): AbortSignal {
   return closing.signal;
 }
 
-/** A tag that came to nothing belongs to no pull. */
+/** A tag that did not resolve belongs to no pull. */
 function pullOf(
   { recent }: CoreRooms,
   { method, caller }: Asked,
@@ -220,7 +221,10 @@ function sayCost(context: Context, cost: Cost): void {
   if (countedPulls > 0) context.set(CORE_HEADERS.countedPulls, String(countedPulls));
 }
 
-/** One request of a gateway for as long as both run: what it gave out, and to which pulls that belongs, line by line. */
+/**
+ * Answers one request of a gateway that lasts as long as both run. Each line of the request reports cache
+ * hits, and each line of the response names the pulls that they belong to.
+ */
 async function answerServed(
   context: Context,
   { remembered, operations, stopping }: CoreRooms,
@@ -338,7 +342,10 @@ function sendBlob(context: Context, pulled: PulledBlob, cost: Cost): void {
   }
 }
 
-/** One line where the file is, then one whenever the fill has come further, to the end. A reader may leave at any time. */
+/**
+ * Yields a line with the place of the file, and then a line whenever the fill has come further, to its end. A
+ * reader may leave at any time.
+ */
 async function* progressLines(fill: Fill, cost: Cost): AsyncGenerator<string> {
   const { id, file, size = null } = fill;
   yield writeLine({ id, file, size } satisfies FillStart);

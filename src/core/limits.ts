@@ -1,33 +1,39 @@
 /**
- * Every wait and every bound of the core that is a matter of judgement, with its reason. How many entries a memory holds
- * stands beside that memory.
+ * All time-outs and bounds of the core that are a matter of judgement, with their reasons. The size of each
+ * memory cache is stated beside that cache.
  */
 
 import type { JsonBounds } from '../platform/json-bounds.ts';
 
-/** Those of the upstreams, which tests shorten. Times in milliseconds. */
+/** The limits for upstreams, which tests shorten. All times are in milliseconds. */
 export interface CoreLimits {
   readonly connect: number;
-  /** Until the headers of one answer are there. */
+  /** The time until the headers of one response arrive. */
   readonly headers: number;
   /**
    * The longest life of an idle connection, whatever the host offers. Firewalls and load balancers drop idle
    * connections after 30 s or more, some of them silently, and then only a time-out would reveal it.
    */
   readonly idle: number;
-  /** Between two pieces of a body. */
+  /** The time between two pieces of a body. */
   readonly bodyIdle: number;
-  /** Requests that wait for a connection to one origin. Further ones are refused at once. */
+  /** The most requests that wait for a connection to one origin. Further ones are refused at once. */
   readonly waiting: number;
-  /** For a token, from the asking to the end of the answer. */
+  /** The time for a token, from the request to the end of the response. */
   readonly token: number;
-  /** For a whole question: waiting for a connection, connecting, the token, redirects, and the answer if it is small. */
+  /**
+   * The time for a whole request: waiting for a connection, connecting, the token, redirects, and the
+   * response if it is small.
+   */
   readonly question: number;
-  /** For one whose answer only confirms what is cached: nobody waits longer for what they could have at once. */
+  /**
+   * The time for a request that only confirms cached content: nobody waits longer for what the cache could
+   * answer at once.
+   */
   readonly revalidation: number;
-  /** How often one fill goes on where it broke off. */
+  /** The number of times that one fill is resumed. */
   readonly resumptions: number;
-  /** The pause before the first of them; each further one is twice as long. */
+  /** The pause before the first resumption. Each further one is twice as long. */
   readonly resumeAfter: number;
   /**
    * The number of repositories for which a host must fail within `breakWithin`, without a success in between,
@@ -38,7 +44,7 @@ export interface CoreLimits {
   /** The pause before a host that is left alone is tried again; each further one is twice as long. */
   readonly probeAfter: number;
   readonly probeAtMost: number;
-  /** Between two looks at whether something must go from the cache. */
+  /** The time between two sweeps of the cache. */
   readonly sweepEvery: number;
   /** The time from the publication of content to the next sweep. */
   readonly sweepAfterGrowth: number;
@@ -55,11 +61,13 @@ export const STANDARD_LIMITS: CoreLimits = {
   // well within `question`.
   waiting: 256,
   token: 5_000,
-  // Well below the 30 s after which containerd gives up on response headers, for a HEAD and the GET that follows it.
+  // Well below the 30 s after which containerd gives up waiting for response headers, because a pull sends a
+  // HEAD and then a GET.
   question: 13_000,
   revalidation: 3_000,
   resumptions: 5,
-  // 0.25, 0.5, 1, 2 and 4 s: about as long as a client waits for the next byte without a complaint.
+  // The pauses are 0.25, 0.5, 1, 2 and 4 s: about as long as a client waits for the next byte without a
+  // complaint.
   resumeAfter: 250,
   breakAfter: 5,
   breakWithin: 10_000,
@@ -70,25 +78,31 @@ export const STANDARD_LIMITS: CoreLimits = {
   probeCacheEvery: 5_000,
 };
 
-/** For how long a refusal of an upstream is repeated without asking again. Milliseconds. */
+/** How long an upstream's refusal is repeated without asking again, in milliseconds. */
 export const REFUSED_FOR = {
   notFound: 30_000,
   unauthorized: 60_000,
   /** Docker Hub locks an account out after too many failed logins. */
   credential: 60_000,
-  /** Without a `Retry-After`: the abuse limit of Docker Hub names as much. */
+  /** Used if there is no `Retry-After`. The abuse limit of Docker Hub names this time. */
   limited: 60_000,
-  /** A longer `Retry-After` is asked about again: a window can end early, and a paid account has none. */
+  /**
+   * After a longer `Retry-After` the upstream is asked earlier, because a window can end early, and a paid
+   * account has none.
+   */
   limitedAtMost: 300_000,
 };
 
-/** Milliseconds for a credential helper. Well below `question`, which waits for it. */
+/** The milliseconds for a credential helper. It is well below `question`, whose time includes it. */
 export const HELPER_DEADLINE = 8_000;
 
-/** The part of its life for which a token of an upstream is used: clocks differ, and requests take their time. */
+/**
+ * The part of its lifetime for which an upstream's token is used, because clocks differ and requests take
+ * time.
+ */
 export const TOKEN_USED_FOR = 0.8;
 
-/** Milliseconds for which it is believed that a repository is public. */
+/** The milliseconds for which a repository is believed to be public. */
 export const VISIBILITY_FRESH_FOR = 10 * 60_000;
 
 /**
@@ -101,10 +115,10 @@ export const VISIBILITY_RECENT_FOR = 60_000;
 /** Milliseconds after which the core asks whether the upstream has deleted content, if that matters. */
 export const DELETED_RECHECK_AFTER = 24 * 60 * 60_000;
 
-/** Milliseconds for which a gateway may give an answer again without asking, at most. */
+/** The most milliseconds for which a gateway may use an answer again without asking. */
 export const ANSWER_HOLDS_FOR = 5 * 60_000;
 
-/** Bytes of a manifest, which is the bound of Docker Hub too, and of any other JSON document. */
+/** The most bytes of a manifest, which is also Docker Hub's limit, and of any other JSON document. */
 export const MAX_DOCUMENT_SIZE = 4 * 1024 * 1024;
 
 /** The most pages of one list of referrers that are read. Registries send 50 to 100 referrers on a page. */
@@ -116,15 +130,15 @@ export const MAX_REFERRERS_PAGES = 100;
  */
 export const DOCUMENT_BOUNDS: JsonBounds = { depth: 32, nodes: 30_000, elements: 200_000 };
 
-/** Milliseconds after which a fill that broke off is not gone on with. */
+/** The milliseconds after which an interrupted fill is no longer resumed. */
 export const KEEP_PARTIAL_FOR = 24 * 60 * 60_000;
 
-/** Milliseconds for which a pull goes on though nothing is asked for: large layers take their time. */
+/** The milliseconds without a request after which a pull counts as ended. Large layers take their time. */
 export const PULL_REMEMBERED_FOR = 30 * 60_000;
 
-/** When and how far the cache is emptied. */
+/** When and how far the cache is emptied by eviction. */
 export const EVICTION = {
-  /** Parts of `cache.maxSize`: above the first, content goes until no more than the second is left. */
+  /** Two parts of `cache.maxSize`: if the cache exceeds the first, content is evicted down to the second. */
   highWater: 0.95,
   lowWater: 0.85,
   /**
@@ -193,13 +207,16 @@ export const DISK_FLOOR = {
   most: 64 * 2 ** 20,
 };
 
-/** How fast content is compared with its digest in the background. */
+/** The rates at which content is compared with its digest in the background. */
 export const SCRUB = {
-  /** Bytes a second: about 80 GiB a day, at a rate that nobody notices. */
+  /** In bytes per second. It is about 80 GiB a day, a rate that nobody notices. */
   pace: 1024 * 1024,
-  /** After an unclean stop, until all is checked that was there: what a power cut did should not wait for a day. */
+  /**
+   * In bytes per second. It is used after an unclean stop until all content from before is checked, because
+   * damage by a power cut should not stay for a day.
+   */
   urgentPace: 64 * 1024 * 1024,
-  /** Milliseconds. */
+  /** In milliseconds. */
   recheckAfter: 30 * 24 * 60 * 60_000,
   /** Milliseconds to the next look when there is nothing to check. */
   idle: 60_000,
@@ -208,7 +225,7 @@ export const SCRUB = {
 };
 
 /**
- * The most questions of gateways that the core works on at a time, without fills. Eight gateways ask no more
- * than that.
+ * The most requests of gateways that the core works on at a time, not counting fills. Eight gateways send no
+ * more than that.
  */
 export const MAX_QUESTIONS = 4_096;

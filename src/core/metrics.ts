@@ -1,6 +1,6 @@
 /**
- * What the core measures. Upstreams are labels, for the configuration names them; the hosts that they redirect to are not,
- * nor is anything that a client asked for.
+ * The metrics of the core. Upstreams are labels, because the configuration names them. The hosts that they
+ * redirect to are not, and neither is anything that a client requested.
  */
 import { diskSpace } from '../platform/disk-space.ts';
 import type { Meters, Reading } from '../platform/metrics.ts';
@@ -14,15 +14,15 @@ import type { RegistryClient } from './upstream/registry-client.ts';
 import type { ObserveSent, SentRequest, Transport } from './upstream/transport.ts';
 import type { UpstreamOptions } from './upstream/upstream.ts';
 
-/** Seconds. */
+/** In seconds. */
 const LATENCIES = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const HOUR = 3600;
 const AGES = [60, 600, HOUR, 6 * HOUR, 24 * HOUR, 3 * 24 * HOUR, 7 * 24 * HOUR];
 
-/** Statuses that mean something of their own; the others are told by their class. */
+/** The statuses that have a meaning of their own. Others are counted by their class. */
 const TELLING = new Set([401, 403, 404, 429]);
 
-/** Counts what is asked of upstreams, of their token services, and of the storage that they redirect to. */
+/** Counts the requests to upstreams, to their token services, and to the storage that they redirect to. */
 export function countUpstreamRequests(meters: Meters): ObserveSent {
   const requests = meters.counter(
     'hubgate_upstream_requests_total',
@@ -47,7 +47,7 @@ function askedPart({ request: { upstream, isForToken }, redirected }: SentReques
   readonly part: 'registry' | 'token' | 'storage';
 } {
   if (isForToken === true) return { upstream: upstream.host, part: 'token' };
-  // Where it led does not matter: it is asked for what the upstream was asked for.
+  // The target of the redirect does not matter, because the request is part of a request to the upstream.
   return { upstream: upstream.host, part: redirected ? 'storage' : 'registry' };
 }
 
@@ -75,7 +75,7 @@ export function countStale(meters: Meters): (seconds: number) => void {
 }
 
 export interface MeasuredCore {
-  /** The cache. */
+  /** The directory of the cache. */
   readonly directory: string;
   readonly limit: Pick<CacheLimit, 'bytes'>;
   readonly upstreams: readonly UpstreamOptions[];
@@ -86,7 +86,7 @@ export interface MeasuredCore {
   readonly blobs: BlobPull;
 }
 
-/** What is read when somebody asks. */
+/** Registers the values that are read when somebody asks. */
 export function measureCore(meters: Meters, core: MeasuredCore): void {
   measureCache(meters, core);
   measureDisk(meters, core.directory);

@@ -25,13 +25,13 @@ export interface OperationsOptions {
   readonly clock: Clock;
   readonly egress: EgressOptions | undefined;
   readonly limits: CoreLimits;
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly staleIfError: number;
-  /** Told of each answer that is stale. Seconds. */
+  /** Called for each stale answer, with its age in seconds. */
   readonly onStale: (age: number) => void;
 }
 
-/** What the core tells operators, and does for them. */
+/** Creates the operations of the core for operators. */
 export function createOperations(options: OperationsOptions): Operations {
   const { store, limit, client, transport, writes, upstreams, names, onStale, clock, staleIfError } = options;
   const answers: Record<CacheState, number> = {

@@ -1,6 +1,6 @@
 /**
- * The gateway: the front door. It knows who asks and what they may, hands over to the core and records. It holds no
- * secret but its TLS key. This is the only file that knows all of its rooms.
+ * The gateway is the front door. It knows who asks and what they may do, asks the core, and records. Its only
+ * secret is its TLS key. This is the only file that knows all of its modules.
  */
 import { createServer } from 'node:http';
 import type { AuditOnFull } from '../platform/audit-on-full.ts';
@@ -51,20 +51,23 @@ export interface GatewayOptions {
   readonly proxyProtocol?: readonly string[];
   /** The networks of proxies whose `X-Forwarded-For` counts. */
   readonly trustedProxies?: readonly string[];
-  /** What clients type. Tokens are issued for it, and challenges lead to it. */
+  /** The URL that clients type. It is the issuer and the audience of tokens, and challenges point to it. */
   readonly url: URL;
   readonly names: UpstreamNames;
   readonly certificate: string;
   readonly key: string;
   /** Returns what is wrong with the certificate and key, and what to do. */
   readonly explainPair?: () => Promise<string | undefined>;
-  /** The certificates of those who may issue client certificates; where there is no such file, nobody may. */
+  /**
+   * The file with the certificates of the authorities that may issue client certificates. If there is no such
+   * file, nobody may.
+   */
   readonly clientCa: string;
-  /** The local CA's certificate as PEM, where it issued the server's. */
+  /** The certificate of the local CA as PEM, if the local CA issued the server's certificate. */
   readonly ca?: string;
-  /** Where HTTP is served without TLS; absent: nowhere. */
+  /** The address on which HTTP is served without TLS; absent if it is not. */
   readonly plain?: ListenOn;
-  /** Is `_catalog` served? */
+  /** True if `_catalog` is served. */
   readonly catalog: boolean;
   readonly auditFile: string;
   /** The behaviour while the audit log cannot be written. */
@@ -73,27 +76,30 @@ export interface GatewayOptions {
   readonly core: { readonly socket: string; readonly directory: string } | { readonly url: URL };
   /** The most files and connections that this process may have open; absent if there is no limit. */
   readonly openFiles?: number;
-  /** Which of several gateways this is, and where they tell each other what they measure; absent: the only one. */
+  /**
+   * The place of this gateway among several, and the directory where they exchange their metrics. Absent if
+   * this is the only one.
+   */
   readonly worker?: { readonly place: WorkerPlace; readonly directory: string } | undefined;
   readonly log: Logger;
   readonly clock?: Clock;
-  /** Tests set other limits. */
+  /** Only tests set other limits. */
   readonly limits?: GatewayLimits;
 }
 
-/** Milliseconds, for whoever just asks how it is. */
+/** In milliseconds, for clients that only ask about the state. */
 const ADMIN_DRAIN = 1_000;
 
 export interface Gateway extends AsyncDisposable {
   readonly port: number;
-  /** Opens the audit log anew, after somebody has renamed it. */
+  /** Reopens the audit log after somebody has renamed it. */
   reload(): Promise<void>;
 }
 
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { log, url, names, clock = systemClock, limits = GATEWAY_LIMITS } = options;
   await using stack = new AsyncDisposableStack();
-  // It ends last: what was answered from memory is recorded when the core has said to which pull it belongs.
+  // It ends last, because a cache hit is recorded when the core has reported to which pull it belongs.
   const record = stack.use(openAudit({ file: options.auditFile, onFull: options.auditOnFull, log, clock }));
   const auth = stack.use(openAuthClient(options.authSocket, limits.authQuestions));
   const chunks = new ChunkCache();
@@ -145,7 +151,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     listener === undefined ? 'silent' : reachListener({ ...options, port: listener.port, workers: place });
   const readiness = createReadiness({ auth, core, policy, audit, listener: () => listener, reach });
   stack.use(await listenAdmin(options.admin, { readiness, metrics, reach, names: namesOf(options) }));
-  // Each listener has its own connections, and the process the open files of both.
+  // Each listener bounds its own connections. The open files of the process are shared by both listeners.
   const connections = Math.floor(openFiles.connections / (options.plain === undefined ? 1 : 2));
   const common = { connections, times: limits.times, proxied, log };
   if (options.plain !== undefined) {
@@ -164,7 +170,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   };
 }
 
-/** Undefined if nobody is in it, so that nobody's address need be compared. */
+/** Returns undefined if the list is empty, so that no address need be compared. */
 function someNetwork(cidrs: readonly string[] = []): Network | undefined {
   return cidrs.length > 0 ? networkOf(cidrs) : undefined;
 }

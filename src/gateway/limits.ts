@@ -38,18 +38,18 @@ export interface GatewayLimits {
   readonly inFlight: { readonly ofAddress: number; readonly ofSubject: number };
   readonly times: ConnectionTimes;
   /**
-   * Milliseconds for which auth’s last answer stays valid while auth is silent. After that nothing is served, not even
-   * what anonymous may pull, because the policy comes from auth too and may have changed.
+   * The milliseconds for which auth’s last answer stays valid while auth is silent. After that nothing is
+   * served, not even what anonymous may pull, because the policy comes from auth too and may have changed.
    */
   readonly authSilence: number;
   /**
-   * The questions that the gateway asks auth for clients. They are counted by address, because only auth's
+   * The requests that the gateway sends to auth for clients. They are counted by address, because only auth's
    * answer names the subject.
    */
   readonly authQuestions: QueueLimits;
   /**
-   * The questions that the gateway asks the core for clients. They are counted by subject, or by address for
-   * `anonymous`.
+   * The requests that the gateway sends to the core for clients. They are counted by subject, or by address
+   * for `anonymous`.
    */
   readonly coreQuestions: QueueLimits;
 }
@@ -76,7 +76,7 @@ export const GATEWAY_LIMITS: GatewayLimits = {
   },
   times: {
     handshake: 10_000,
-    // A balancer writes it with its first packet.
+    // A balancer writes the header with its first packet.
     proxyHeader: 5_000,
     requestHeaders: 15_000,
     request: 30_000,
@@ -87,8 +87,8 @@ export const GATEWAY_LIMITS: GatewayLimits = {
     drain: 30_000,
     check: 5_000,
   },
-  // A hanging role is ended after forty seconds and takes a few more to start. Withdrawn credentials stay
-  // valid until then.
+  // A hanging role is ended after forty seconds and takes a few more to start. Revoked credentials stay valid
+  // until then.
   authSilence: LONGEST_SILENCE,
   authQuestions: {
     // Auth delays at most some 300 logins, to hash them and to slow down guesses. It answers all others
@@ -103,15 +103,15 @@ export const GATEWAY_LIMITS: GatewayLimits = {
     waitingEach: 512,
   },
   coreQuestions: {
-    // Clients' questions get half of the connections to the core. The others are for the fills that are
-    // followed, one each.
+    // Clients' requests get half of the connections to the core. The others are for the progress of fills,
+    // which takes one connection each.
     concurrent: 512,
     // Two gateways can thus keep all 64 connections of the core to an upstream busy for one caller. A cached
     // answer occupies a place for milliseconds only.
     concurrentEach: 32,
     waiting: 4_096,
     // 170 machines with three layers each can wait. A subject that asks for thousands of cold tags is told to
-    // try again later. Waiting counts toward the 28 s of a question.
+    // try again later. Waiting counts toward the 28 s of a request.
     waitingEach: 512,
   },
 };

@@ -2,7 +2,7 @@ import { diskSpace } from '../../platform/disk-space.ts';
 import { DISK_RESERVE } from '../limits.ts';
 import type { Store } from '../store/store.ts';
 
-/** `cache.maxSize`: bytes, or as much as the disk has beyond a reserve. */
+/** The value of `cache.maxSize`: a number of bytes, or the whole disk except a reserve. */
 export type MaxSize = number | 'auto';
 
 export interface CacheLimitOptions {
@@ -12,8 +12,9 @@ export interface CacheLimitOptions {
 }
 
 /**
- * How many bytes the cache may hold now. With `auto` that is what it holds and what is free, less the reserve, so it does not
- * shrink because the cache grows, and does shrink when something else takes the disk.
+ * Computes how many bytes the cache may take now. With `auto` that is the sum of its size and the free space,
+ * less the reserve. So the limit does not shrink because the cache grows, but it does when something else
+ * takes the disk.
  */
 export class CacheLimit {
   readonly #options: CacheLimitOptions;

@@ -21,14 +21,17 @@ export class NoSpace extends Error {
 
 /** The space that one fill may take. */
 export interface Reservation extends Disposable {
-  /** Call after each write. @throws NoSpace if the fill may not go on. */
+  /**
+   * The fill calls this after each write.
+   * @throws NoSpace if the fill may not go on.
+   */
   wrote(bytes: number): Promise<void>;
 }
 
 export interface MeasuredSpace {
   /** Bytes that fills may take from the disk. */
   readonly free: number;
-  /** Bytes that the cache may hold. */
+  /** The bytes that the cache may take. */
   readonly most: number;
 }
 
@@ -76,8 +79,8 @@ export class CacheSpace {
   }
 
   /**
-   * Makes room. Returns undefined if the blob does not fit and must be passed on without caching. @throws if
-   * the disk is full.
+   * Makes room. Returns undefined if the blob does not fit and must be passed on without caching.
+   * @throws if the disk is full.
    */
   async reserve(wanted: WantedSpace): Promise<Reservation | undefined> {
     const { log, makeRoom } = this.#options;

@@ -1,10 +1,10 @@
 import { EVICTION } from '../limits.ts';
 
-/** What must go? Pure: of sizes, times and the settings. */
+/** Decides what must be evicted. This module is pure: it depends only on sizes, times and settings. */
 export interface EvictionRules {
-  /** Bytes. */
+  /** In bytes. */
   readonly maxSize: number;
-  /** Milliseconds; 0: never. */
+  /** In milliseconds; 0 means never. */
   readonly unusedFor: number;
 }
 

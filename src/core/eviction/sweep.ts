@@ -32,7 +32,7 @@ const BATCH = 100;
 /** Milliseconds between two warnings that the cache is too small. */
 const BETWEEN_COMPLAINTS = 3_600_000;
 
-/** Evicts again and again what the rules say must go. A file that is read goes on to be readable by who reads it. */
+/** Evicts periodically what the rules name. A file that is being read stays readable for its readers. */
 export function sweep(options: SweepOptions): Sweep {
   return new CacheSweep(options);
 }
@@ -100,7 +100,10 @@ class CacheSweep implements Sweep {
     return evicted;
   }
 
-  /** Warns when the cache becomes too small, and at most once an hour, because a busy cache is so again every few seconds. */
+  /**
+   * Warns when the cache becomes too small, at most once an hour, because a busy cache becomes so every few
+   * seconds.
+   */
   #complain(isTooSmall: boolean, maxSize: number): void {
     const now = this.#options.clock();
     if (isTooSmall && Math.abs(now - this.#complainedAt) >= BETWEEN_COMPLAINTS) {

@@ -1,8 +1,11 @@
-/** Is what was learnt from an upstream still to be believed? Pure: of two times and the settings. */
+/**
+ * Decides whether an answer of an upstream may still be used. This module is pure: it depends only on two
+ * times and settings.
+ */
 export interface FreshnessRules {
-  /** Milliseconds for which an answer holds without asking again. */
+  /** The milliseconds for which an answer is used without asking again. */
   readonly freshFor: number;
-  /** Milliseconds beyond that for which it stands in while the upstream cannot be asked. */
+  /** The milliseconds beyond `freshFor` for which an answer is used while the upstream cannot be asked. */
   readonly staleFor: number;
 }
 
@@ -14,7 +17,7 @@ export function judgeFreshness(
   { freshFor, staleFor }: FreshnessRules,
 ): Freshness {
   const age = now - checkedAt;
-  // A clock that was set back makes ages negative; then nothing is known of how old the answer is.
+  // If the clock was set back, the age is negative, and then the real age is unknown.
   if (age >= 0 && age < freshFor) return 'fresh';
   return age < freshFor + staleFor ? 'stale' : 'expired';
 }

@@ -18,13 +18,13 @@ export interface DocumentQuestion extends Omit<AskDocumentOptions, 'as'> {
   /** The part of the resource that may be logged. */
   readonly name: string;
   readonly grant: Grant;
-  /** Returns why the bytes are not the document that was asked for; undefined if they are. */
+  /** Returns why the bytes are not the requested document; undefined if they are. */
   readonly unfit: (bytes: Buffer) => string | undefined;
 }
 
 /**
- * Fetches a document. A wrong document counts as trouble: an error page proves nothing, and clients must not
- * get it as JSON.
+ * Fetches a document. An invalid document counts as an upstream failure: an error page proves nothing, and
+ * clients must not get it as JSON.
  */
 export async function askDocument(
   { client, memberships, log }: DocumentAsking,
@@ -44,7 +44,10 @@ export async function askDocument(
   return answer;
 }
 
-/** The name under which a document is stored. What the account has read is for grants of private content only. */
+/**
+ * Returns the name under which a document is stored. A document that was read with the account's credential
+ * is for private grants only.
+ */
 export function storedAs(resource: string, grant: Grant): string {
   return grant === 'private' ? `${resource} as account` : resource;
 }

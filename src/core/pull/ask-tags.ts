@@ -9,25 +9,25 @@ import { askDocument, type DocumentAsking } from './ask-document.ts';
 import { unfitTags } from './manifest-document.ts';
 import { pageOf, type TagsPage } from './tag-list.ts';
 
-/** One page of a list as the upstream gave it. */
+/** One page of a list as the upstream sent it. */
 export interface AskedTags extends TagsPage {
   readonly bytes: Buffer;
   readonly next?: Page;
 }
 
-/** Page lengths that upstreams take. ECR refuses more than 1,000, some registries more than 100. */
+/** The page lengths that upstreams accept. ECR refuses more than 1,000, some registries more than 100. */
 const LENGTHS = [1_000, 100] as const;
-/** How registries refuse the length of a page. ECR answers 405. */
+/** The statuses with which registries refuse the length of a page. ECR answers 405. */
 const REFUSES_LENGTH: readonly (number | undefined)[] = [400, 405, 413, 414, 416, 422, 501];
 const LENGTH_REMEMBERED_FOR = 60 * 60_000;
 const MAX_UPSTREAMS = 1_000;
-/** The most pages of a list that can be had only as a whole. */
+/** The most pages of a list that can be read only as a whole. */
 const MAX_PAGES = 100;
 
-/** Asks upstreams for lists of tags, in pages as long as they allow. */
+/** Fetches lists of tags from upstreams, in pages as long as they allow. */
 export class TagsAsking {
   readonly #options: DocumentAsking;
-  /** The longest page that an upstream takes, if it has refused a longer one. */
+  /** The longest page length that an upstream accepts, if it has refused a longer one. */
   readonly #longest: ExpiringCache<{ readonly n: number | undefined }>;
 
   constructor(options: DocumentAsking & { readonly clock: Clock }) {
@@ -35,7 +35,10 @@ export class TagsAsking {
     this.#longest = new ExpiringCache(MAX_UPSTREAMS, options.clock);
   }
 
-  /** Asks for one page. If the upstream refuses its length, a shorter one is asked for, and at last one of the upstream's own. */
+  /**
+   * Fetches one page. If the upstream refuses the length, a shorter page is requested, and at last one of the
+   * upstream's own length.
+   */
   async ask(repository: Repository, page: Page, grant: Grant): Promise<Answer<AskedTags>> {
     const { upstream } = repository;
     const lengths = this.#lengths(repository, page.n);
@@ -49,7 +52,7 @@ export class TagsAsking {
     throw new Error('a list was asked for in no length');
   }
 
-  /** The lengths to ask for, one after another. */
+  /** Returns the lengths to request, one after another. */
   #lengths({ upstream }: Repository, n: number | undefined): readonly (number | undefined)[] {
     if (n === undefined) return [undefined];
     const longest = this.#longest.get(upstream);
@@ -106,13 +109,16 @@ export class TagsAsking {
   }
 }
 
-/** A fit list of tags. */
+/** Parses a valid list of tags. */
 export function parseTags(bytes: Uint8Array): { readonly name: unknown; readonly tags: readonly string[] } {
   const { name, tags } = JSON.parse(Buffer.from(bytes).toString('utf8'));
   return { name, tags: tags ?? [] };
 }
 
-/** An upstream may send more than was asked for: a list that it does not divide, or that was read to its end. */
+/**
+ * Cuts a list that is longer than was requested: one that the upstream does not divide, or that was read to
+ * its end.
+ */
 function cut(answer: AskedTags, page: Page): AskedTags {
   const { tags, bytes, isWhole } = answer;
   const isCut = page.last !== undefined && tags.includes(page.last);

@@ -1,7 +1,7 @@
 import type { Logger } from '../../platform/log.ts';
 
 export interface CacheWritesOptions {
-  /** Writes a file to the cache and removes it again. Rejects if that fails. */
+  /** Writes a file to the cache and removes it. Rejects if that fails. */
   readonly probe: () => Promise<void>;
   /** Milliseconds from a failure to the next probe. */
   readonly probeEvery: number;
@@ -9,9 +9,9 @@ export interface CacheWritesOptions {
 }
 
 /**
- * Knows whether the cache can be written. After the first failure nothing is written to the cache except a probe now and
- * then, because each download that cannot be written has to be repeated past the cache. Only a probe that succeeds ends
- * that: a small write can succeed on a disk that is too full for a blob.
+ * Knows whether the cache can be written. After the first failure nothing is written to the cache except a
+ * periodic probe, because each download that cannot be written has to be repeated past the cache. Only a
+ * successful probe ends that, because a small write can succeed on a disk that is too full for a blob.
  */
 export class CacheWrites implements AsyncDisposable {
   readonly #options: CacheWritesOptions;
@@ -25,7 +25,7 @@ export class CacheWrites implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Answers that could not be cached since the start. */
+  /** The number of answers that could not be cached since the start. */
   get unwritten(): number {
     return this.#unwritten;
   }

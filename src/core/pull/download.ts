@@ -12,7 +12,7 @@ import type { ReceiveOptions } from './receive-blob.ts';
 
 export interface DownloadOptions {
   readonly digest: Digest;
-  /** Opens the bytes that an earlier fill has left. */
+  /** Opens the partial file of an earlier fill. */
   readonly begin: () => Promise<PartialContent>;
   /** Tells whether any repository contains the digest. */
   readonly isLinked: () => Promise<boolean>;
@@ -37,9 +37,9 @@ interface Beginning {
 const UNWRITABLE = { kind: 'unwritable' } as const;
 
 /**
- * The download of one digest, from the first question to the end of its fill. Several repositories can be asked for the digest
- * at the same time, each under its own scope. A refusal belongs to the repository that it was asked for; the first that says
- * yes begins the fill, and from then on the others share its bytes.
+ * The download of one digest, from the first request to the end of its fill. Several repositories can be
+ * asked for the digest at the same time, each under its own scope. A refusal belongs to the repository that
+ * it was asked for. The first confirmation begins the fill, and from then on the others share its bytes.
  */
 export class Download {
   /** Settles when another download of this digest may begin: after the fill, if there was one. */
@@ -143,7 +143,7 @@ export class Download {
     return this.#fill;
   }
 
-  /** A disk whose free space cannot be read is not written to. */
+  /** Nothing is written to a disk whose free space cannot be read. */
   #measure(): Promise<MeasuredSpace | undefined> {
     const { space, writes } = this.#options;
     return space.measure().catch((error: Error) => {
@@ -195,7 +195,7 @@ export class Download {
   }
 }
 
-/** Another repository was faster, and its bytes are the same. */
+/** Drops a body, because another repository was faster and its bytes are the same. */
 function letGo({ body }: BlobBody): void {
   body.on('error', () => {}).destroy();
 }

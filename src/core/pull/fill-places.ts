@@ -21,8 +21,9 @@ export interface FillPlacesOptions {
 type Grant = (taken: TakenPlace) => void;
 
 /**
- * Shares the downloads that may run from one upstream at a time between callers. Nobody has all of them, and a place that
- * becomes free goes to the waiting caller who has the fewest, so that many requests of one do not delay those of another.
+ * Divides the downloads that may run from one upstream at a time between callers. Nobody has all of them. A
+ * place that becomes free goes to the waiting caller that has the fewest, so that many requests of one caller
+ * do not delay those of another.
  */
 export class FillPlaces {
   readonly #options: FillPlacesOptions;
@@ -44,7 +45,10 @@ export class FillPlaces {
     return this.#length > 0;
   }
 
-  /** `full`: too many wait already. `late`: none became free in time, or the client has gone. */
+  /**
+   * Resolves to `full` if too many requests wait already, and to `late` if no place became free in time or
+   * the client has gone.
+   */
   async take({ caller, signal }: TakePlaceOptions): Promise<TakenPlace> {
     if (signal.aborted) return 'late';
     if (this.#canTake(caller)) return this.#place(caller);

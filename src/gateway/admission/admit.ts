@@ -25,11 +25,11 @@ type AdmissionKind =
   | {
       readonly kind: 'admitted';
       readonly subject: Subject;
-      /** The id of what was shown. */
+      /** The id of the presented credential. */
       readonly credential: string;
-      /** Of a token: the repositories that it was issued for. Of a login: it has no such bounds. */
+      /** The repositories that a token was issued for. Undefined for a login, which has no such bounds. */
       readonly repositories?: ReadonlySet<string> | undefined;
-      /** What the credential is less than its subject. */
+      /** The restriction of the credential: it may do less than its subject. Undefined if there is none. */
       readonly narrowing?: Narrowing | undefined;
     }
   | { readonly kind: 'anonymous'; readonly subject: typeof ANONYMOUS }

@@ -38,14 +38,14 @@ export interface AuthClient extends AsyncDisposable {
   authenticate(request: AskedLogin, client: Client): Promise<Identity | Refused>;
   token(request: AskedToken, client: Client): Promise<IssuedToken | Refused>;
   readonly keys: Ask<JSONWebKeySet>;
-  /** The same keys, for a client that prefers to have them. */
+  /** Reads the same keys once, for one client. */
   keysFor(client: Client): Promise<JSONWebKeySet>;
   readonly credentials: Ask<ToldCredentials>;
   readonly policy: Ask<Policy>;
   status(): Promise<AuthStatus>;
-  /** Resolves when auth answers, which may be starting just now; rejects where it has not for ten seconds. */
+  /** Resolves when auth, which may just be starting, answers. Rejects if it does not within ten seconds. */
   answers(): Promise<void>;
-  /** What auth measures. */
+  /** Reads the metrics of auth. */
   metrics(): Promise<ToldMetrics>;
 }
 
@@ -55,7 +55,7 @@ export interface AuthClient extends AsyncDisposable {
  */
 export type Client = Required<Pick<HttpRequest, 'caller' | 'signal'>>;
 
-/** Who somebody is, and the id of what proved it. */
+/** The subject, and the id of the credential that proved it. */
 export interface Identity {
   readonly subject: Subject;
   readonly credential: string;
@@ -65,13 +65,13 @@ export type AskedLogin = AuthenticateRequest & { readonly address: ClientAddress
 
 export type AskedToken = Omit<TokenRequest, 'certificate'> & {
   readonly address: ClientAddress;
-  /** Whom the verified client certificate names. */
+  /** The subject of the verified client certificate. */
   readonly certificate: Identity | undefined;
 };
 
 export interface IssuedToken extends Identity {
   readonly token: string;
-  /** Seconds. */
+  /** In seconds. */
   readonly expiresIn: number;
   readonly scope: string;
   readonly refreshToken?: string | undefined;
@@ -81,7 +81,10 @@ export interface Refused {
   readonly refused: LoginRefusal;
 }
 
-/** Hashing is slow on purpose, and whoever guesses waits for 8 s before it; clients give up on a token after 15 s. */
+/**
+ * In milliseconds. Hashing is slow on purpose, and somebody who guesses passwords waits for up to 8 s before
+ * it. Clients give up waiting for a token after 15 s.
+ */
 const LOGIN_DEADLINE = 14_000;
 const DEADLINE = 2_000;
 /** Auth answers at least this often, in milliseconds, so that a gateway notices when it hangs. */
@@ -90,9 +93,9 @@ const SIGN_OF_LIFE = 3_000;
 const PEER = 'auth';
 /** The status with which auth refuses a login. */
 const REFUSED = 400;
-/** Milliseconds. A machine that is slow takes seconds to start a role. */
+/** In milliseconds. A slow machine takes seconds to start a role. */
 const START_PATIENCE = 10_000;
-/** Milliseconds. The start of the whole mirror waits for this answer. */
+/** In milliseconds. The start of the whole mirror waits for this answer. */
 const START_PAUSE = 50;
 
 export function openAuthClient(socket: string, questions = GATEWAY_LIMITS.authQuestions): AuthClient {
@@ -101,7 +104,7 @@ export function openAuthClient(socket: string, questions = GATEWAY_LIMITS.authQu
 
 class SocketAuthClient implements AuthClient {
   readonly #http: HttpClient;
-  /** The name by which auth knows which gateways hold its answer. */
+  /** The name by which auth knows which gateways have its last answer. */
   readonly #name = randomUUID();
 
   constructor(http: HttpClient) {

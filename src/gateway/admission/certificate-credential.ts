@@ -1,6 +1,6 @@
 const PREFIX = 'crt_';
 
-/** The id of the credential that a client certificate is, from its `tbsHash`. */
+/** Returns the credential id of a client certificate, from its `tbsHash`. */
 export function certificateCredential(tbsHash: string): string {
   return PREFIX + tbsHash.slice(0, 20);
 }

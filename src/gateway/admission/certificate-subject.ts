@@ -17,21 +17,24 @@ export function certificateSubject(certificate: X509Certificate): Subject | unde
 }
 
 /**
- * Matches also a URI that is no valid SPIFFE ID: one in quotes, because it contains a comma, or one with an
- * upper-case scheme.
+ * Also matches a URI that is not a valid SPIFFE ID: one in quotes, because it contains a comma, or one with
+ * an upper-case scheme.
  */
 const A_SPIFFE_URI = /^"?spiffe:/i;
 
-/** SPIFFE-ID §2, with the path that X509-SVID §5.2 wants of a leaf. */
+/** A SPIFFE ID (SPIFFE-ID §2) with a path, which X509-SVID §5.2 requires of a leaf certificate. */
 const SPIFFE_ID = /^(?=.{1,2048}$)spiffe:\/\/[a-z0-9._-]{1,255}(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+$/;
 
-/** Node writes the alternative names as one text, and quotes and escapes a value with a comma of its own. */
+/** Node formats the alternative names as one text. It quotes and escapes a value that contains a comma. */
 function urisOf({ subjectAltName = '' }: X509Certificate): string[] {
   const names = subjectAltName.split(', ').filter((name) => name.startsWith('URI:'));
   return names.map((name) => name.slice('URI:'.length));
 }
 
-/** Node writes the subject's parts in lines, and a line end in a value as an escape. Of several, none counts. */
+/**
+ * Node formats the subject with one attribute per line, and escapes a line end in a value. If there are
+ * several common names, none counts.
+ */
 function commonName({ subject }: X509Certificate): string | undefined {
   const names = (subject ?? '').split('\n').filter((line) => line.startsWith('CN='));
   return names.length === 1 ? names[0]?.slice('CN='.length) : undefined;

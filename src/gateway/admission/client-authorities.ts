@@ -9,10 +9,13 @@ import {
   watchedSlowly,
 } from '../../platform/watched-files.ts';
 
-/** Whose client certificates count, as the file says it now. Another list each time that it changes. */
+/**
+ * The current certificates of the authorities whose client certificates count. A change of the file gives
+ * another list.
+ */
 export type ClientAuthorities = Followed<readonly X509Certificate[]>;
 
-/** A missing file is one without authorities: then no certificate counts. */
+/** A missing file contains no authorities: then no client certificate counts. */
 export function followClientAuthorities(file: string, log: Logger): Promise<ClientAuthorities> {
   const read = async () => ((await stateOfFile(file)) === ABSENT ? { value: [] } : readAuthorities(file));
   return followFile('file of client authorities', file, read, log, watchedSlowly([file]));

@@ -1,6 +1,7 @@
 /**
- * Whom does the client certificate of a connection name? Asked at every request: connections outlive certificates and what
- * is revoked. It depends on the authorities of the moment, and must not know what else a request shows.
+ * Identifies the client of a connection by its certificate. This is decided at every request, because a
+ * connection can outlive a certificate, or its revocation. This module depends on the current authorities,
+ * and must not know what else a request presents.
  */
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
@@ -13,7 +14,7 @@ import { certificateCredential } from './certificate-credential.ts';
 import { certificateSubject } from './certificate-subject.ts';
 import type { LiveCredentials } from './credentials-in-force.ts';
 
-/** A connection with TLS, or one without, which presents nothing. */
+/** A connection with TLS, or a connection without TLS, which presents no certificate. */
 type CertifiedSocket = Partial<Pick<TLSSocket, 'authorized' | 'getPeerX509Certificate'>>;
 
 export interface IdentifyByCertificate {
@@ -34,7 +35,7 @@ export interface ClientCertificateOptions {
   readonly clock: Clock;
 }
 
-/** Extended key usage of RFC 5280 §4.2.1.12: TLS client authentication. */
+/** The extended key usage "TLS client authentication" (RFC 5280 §4.2.1.12). */
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 
 export function createIdentifyByCertificate({
@@ -42,7 +43,8 @@ export function createIdentifyByCertificate({
   credentials,
   clock,
 }: ClientCertificateOptions): IdentifyByCertificate {
-  // A connection's certificate never changes (renegotiation is off), so what is costly is done once for each list of authorities.
+  // The certificate of a connection never changes, because renegotiation is off. So the costly checks are
+  // done once for each list of authorities.
   const remembered = new WeakMap<object, Remembered>();
   const verifiedOf = (socket: CertifiedSocket) => {
     const by = authorities.current;
@@ -71,10 +73,13 @@ export function createIdentifyByCertificate({
   return Object.assign(identify, { faultOf });
 }
 
-/** A certificate that is what it should be, except for its time, its revocation and what OpenSSL says of it. */
+/**
+ * A certificate that passes every check except those of its validity period, of its revocation, and of
+ * OpenSSL.
+ */
 interface Verified {
   readonly certificate: X509Certificate;
-  /** Several where an authority's own certificate was renewed. */
+  /** There are several if the certificate of an authority itself was renewed. */
   readonly issuers: readonly X509Certificate[];
   readonly subject: Subject;
   readonly tbsHash: string;
@@ -86,14 +91,15 @@ interface Remembered {
 }
 
 /**
- * `authorized` alone says nothing: after a resumption it is true of a client without a certificate (nodejs/node#64584), and
- * on an open connection it is of the authorities of its beginning. It is asked for what OpenSSL judges beside this, such as
- * name constraints.
+ * Checks what `authorized` does not. `authorized` alone proves nothing: after a resumption it is true for a
+ * client without a certificate (nodejs/node#64584), and on an open connection it reflects the authorities at
+ * the time of the handshake. It is still required, because OpenSSL also checks other things, such as name
+ * constraints.
  */
 function verify(socket: CertifiedSocket, authorities: readonly X509Certificate[]): Verified | undefined {
   const certificate = socket.getPeerX509Certificate?.();
   if (certificate === undefined) return undefined;
-  // Of X509Certificate, `keyUsage` is the extended one.
+  // The `keyUsage` of an X509Certificate is the extended key usage.
   const isClients = !certificate.ca && certificate.keyUsage?.includes(CLIENT_AUTH) === true;
   const issuers = authorities.filter(
     (authority) => certificate.checkIssued(authority) && certificate.verify(authority.publicKey),

@@ -7,21 +7,23 @@ import type { AuthClient } from './auth-client.ts';
 import { isCertificateCredential } from './certificate-credential.ts';
 import type { CredentialInForce } from './told-credentials.ts';
 
-/** Is a credential still in force? So a token dies with the password that it was issued for, within a second. */
+/**
+ * Tells whether a credential is still in force. So a token becomes invalid within a second after the password
+ * that it was issued for.
+ */
 export interface LiveCredentials extends Disposable {
-  /** Undefined: it is not, or it is not that subject's. */
+  /** Resolves to undefined if the credential is not in force, or belongs to another subject. */
   find(identity: ShownIdentity): Promise<CredentialInForce | undefined>;
   /**
-   * Auth may have withdrawn any credential since its last answer.
-   *
+   * Auth may have revoked any credential since its last answer.
    * @throws PeerUnreachable if that answer is too old
    */
   throwIfStale(): void;
-  /** Is a certificate revoked? By its `tbsHash`. */
+  /** Tells whether the certificate with this `tbsHash` is revoked. */
   isRevoked(certificate: string): boolean;
 }
 
-/** Who somebody claims to be, and the id of what proved it. */
+/** The subject that a client claims to be, and the id of the credential that proved it. */
 export interface ShownIdentity {
   readonly subject: Subject;
   readonly credential: string;
@@ -35,7 +37,7 @@ export async function followCredentials(
 ): Promise<LiveCredentials> {
   const followed = await follow((options) => auth.credentials(options), { name: 'auth', log });
   const known = ({ credential, subject }: ShownIdentity): CredentialInForce | undefined => {
-    // A token that was issued for a certificate: of these only the revoked ones are known here.
+    // For a token that was issued for a certificate: auth reports only the revoked certificates.
     if (isCertificateCredential(credential))
       return subject.kind === 'cert' && !followed.current.revokedIds.has(credential) ? {} : undefined;
     const found = followed.current.inForce.get(credential);
@@ -48,8 +50,8 @@ export async function followCredentials(
     async find(identity) {
       const found = known(identity);
       if (found !== undefined) return found;
-      // Auth signed the token, so it may know of a credential that is younger than what it said last; and what it is
-      // just being asked may have been asked before that one was made.
+      // Auth signed the token, so it may know a credential that is newer than its last answer. A request to
+      // auth that is already running may be older than the credential too, hence the second try.
       await followed.refresh();
       if (known(identity) === undefined) await followed.refresh();
       return known(identity);

@@ -1,20 +1,24 @@
 import type { Login } from '../../registry/auth-api.ts';
 
-/** What a request shows in its `Authorization` header. */
+/** The credentials that a request presents in its `Authorization` header. */
 export type Shown =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'token'; readonly token: string }
   | { readonly kind: 'login'; readonly login: Login }
-  /** Something, in no way that is known here: it proves nobody. */
+  /** The header has an unknown form: it proves nobody. */
   | { readonly kind: 'unreadable' };
 
 /**
- * The lengths, in characters, of the longest user name and of the longest secret, which is a federated JWT.
+ * The greatest length of a user name, and below it of a secret, in characters. The longest secret is a
+ * federated JWT.
  */
 const MAX_USERNAME = 255;
 export const MAX_SECRET = 16 * 1024;
 
-/** A login that is too long for any user is wrong, so auth is asked about a short one instead. */
+/**
+ * A login that is too long for any user is wrong, so it is replaced by a short wrong one before auth is
+ * asked.
+ */
 export function boundLogin({ username, password }: Login): Login {
   const fits = username.length <= MAX_USERNAME && password.length <= MAX_SECRET;
   return fits ? { username, password } : { username: '', password: '' };
@@ -28,7 +32,7 @@ export function readShown(authorization: string | undefined): Shown {
   return login === undefined ? { kind: 'unreadable' } : { kind: 'login', login };
 }
 
-/** RFC 7617: the name ends at the first colon; what follows is the password, colons and all. */
+/** The user name ends at the first colon (RFC 7617). The rest is the password, which may contain colons. */
 function readBasic(authorization: string): Login | undefined {
   const encoded = /^Basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization)?.[1];
   const decoded = Buffer.from(encoded ?? '', 'base64').toString('utf8');

@@ -2,11 +2,11 @@ import { compileNarrowing, type Narrowing } from '../../access/narrowing.ts';
 import { CREDENTIAL, CREDENTIALS } from '../../registry/auth-api.ts';
 import { certificateCredential } from './certificate-credential.ts';
 
-/** What auth said of credentials, as it is looked up at every request. */
+/** A snapshot of auth's credentials in the form in which every request looks them up. */
 export interface ToldCredentials {
-  /** By their ids. */
+  /** The credentials by their ids. */
   readonly inForce: ReadonlyMap<string, InForce>;
-  /** Certificates, by their `tbsHash`; and the ids of what they were. */
+  /** The `tbsHash` of each revoked certificate, and below it their credential ids. */
   readonly revoked: ReadonlySet<string>;
   readonly revokedIds: ReadonlySet<string>;
 }
@@ -14,7 +14,7 @@ export interface ToldCredentials {
 export interface InForce {
   readonly subject: string;
   readonly isPrefix: boolean;
-  /** Milliseconds. */
+  /** In milliseconds since the epoch. */
   readonly until: number;
   readonly credential: CredentialInForce;
 }
@@ -24,9 +24,9 @@ export interface CredentialInForce {
 }
 
 /**
- * Reads what auth answers, in steps: those of ten thousand users at once would hold up everybody.
- *
- * @throws where it is none
+ * Parses auth's answer in steps, because the credentials of ten thousand users at once would block the event
+ * loop.
+ * @throws if the answer is invalid
  */
 export function* readingCredentials(body: string): Generator<void, ToldCredentials> {
   const { inForce, revokedCertificates } = CREDENTIALS.parse(JSON.parse(body));

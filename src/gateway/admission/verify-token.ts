@@ -8,15 +8,17 @@ import { follow } from '../../platform/follow.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { AuthClient } from './auth-client.ts';
 
-/** What a token of ours says, once it is known to be ours and in its time. */
+/** The claims of a valid token of ours. */
 export interface TokenClaims {
   readonly subject: Subject;
   readonly credential: string;
-  /** Canonical names of the repositories for which pulling was granted when it was issued. */
+  /** The canonical names of the repositories for which pulling was granted when the token was issued. */
   readonly repositories: ReadonlySet<string>;
 }
 
-/** Undefined for whatever is not a valid token of ours; why does not matter to who shows it. */
+/**
+ * Resolves to undefined for anything that is not a valid token of ours. The client does not learn the reason.
+ */
 export interface VerifyToken extends Disposable {
   (token: string): Promise<TokenClaims | undefined>;
   /** Tells whether a token claims to be ours. It verifies nothing. */
@@ -31,13 +33,16 @@ export interface VerifyOptions {
   readonly clock: Clock;
 }
 
-/** Clients' clocks count for nothing here, but the gateway's and auth's may differ where they run apart. */
+/**
+ * In seconds. Clients' clocks do not matter here, but the clocks of the gateway and of auth may differ if
+ * they run on different machines.
+ */
 const CLOCK_TOLERANCE = 60;
-/** The longest life that a configuration may give a token. */
+/** The longest token lifetime that a configuration may set, in seconds. */
 const MAX_AGE = 300;
 const MAX_TOKEN_LENGTH = 8 * 1024;
 const MAX_REMEMBERED = 20_000;
-/** Milliseconds. Whoever makes up key ids cannot make a gateway ask auth more often. */
+/** In milliseconds. A client that invents key ids cannot make a gateway ask auth more often. */
 const RENEW_KEYS_EVERY = 3_000;
 
 const CLAIMS = z.object({
@@ -50,8 +55,8 @@ const CLAIMS = z.object({
 });
 
 /**
- * Verifies a token once, and remembers what it says until it expires. Remembered by a hash of the token's bytes: a
- * token can be written in several ways, and each of them is verified for itself.
+ * Verifies a token once, and caches its claims until it expires. The cache key is a hash of the token's
+ * bytes: a token can be encoded in several ways, and each of them is verified by itself.
  */
 export async function createVerifyToken(options: VerifyOptions): Promise<VerifyToken> {
   const { issuer, audience, clock } = options;
@@ -105,7 +110,7 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
   });
 }
 
-/** Returns undefined if the token is no JWT. */
+/** Returns undefined if the token is not a JWT. */
 function issuerOf(token: string): string | undefined {
   try {
     return decodeJwt(token).iss;
@@ -117,11 +122,14 @@ function issuerOf(token: string): string | undefined {
 
 interface Keys extends Disposable {
   readonly current: JWTVerifyGetKey;
-  /** Asks auth, which may have been given another key; at most once in a few seconds, however many want it. */
+  /**
+   * Asks auth, which may have another key by now. It does so at most once in a few seconds, however many
+   * callers want it.
+   */
   renew(): Promise<void>;
 }
 
-/** Followed, so that a key that is given up verifies nothing from then on. */
+/** Subscribes to the keys, so that a key that auth has given up verifies nothing from then on. */
 async function followKeys({ auth, log, clock }: VerifyOptions): Promise<Keys> {
   const followed = await follow(
     async (options) => {
@@ -138,7 +146,7 @@ async function followKeys({ auth, log, clock }: VerifyOptions): Promise<Keys> {
     },
     async renew() {
       const isRecent = Math.abs(clock() - askedAt) < RENEW_KEYS_EVERY;
-      // Who comes while somebody asks waits for that answer.
+      // A caller that comes while a request is running waits for its answer.
       if (!isRecent) asking = followed.refresh();
       if (!isRecent) askedAt = clock();
       await asking;

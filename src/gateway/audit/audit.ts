@@ -1,6 +1,6 @@
 /**
- * The record: one JSON line for each decided request, with what an operator needs to account for it. It is told named
- * fields and nothing else, so that no header, body or credential can get into it.
+ * The record: one JSON line for each decided request, with the fields that an operator needs to account for
+ * it. A line has only named fields, so that no header, body or credential can get into it.
  */
 import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
 import type { AuditOnFull } from '../../platform/audit-on-full.ts';
@@ -13,33 +13,40 @@ import { LineFile } from './line-file.ts';
 import { type OmittedRefusals, RefusalBudget } from './refusal-budget.ts';
 
 export interface AuditLine {
-  /** `pull`: of a manifest or a blob. `tags`, `referrers`, `catalog`: of such a list. `token`: of a token of ours. */
+  /**
+   * `pull` is a request for a manifest or a blob; `tags`, `referrers` and `catalog` are requests for such a
+   * list; `token` is a request for a token of ours.
+   */
   readonly action: 'pull' | 'tags' | 'referrers' | 'catalog' | 'token';
-  /** The same for the requests that are one pull. Of what the core was not asked for there is none. */
+  /** The id that all requests of one pull share. Absent if the core was not asked. */
   readonly pull?: string;
-  /** As the policy calls it; `anonymous` too for whoever showed nothing that is valid. */
+  /** The subject as the policy names it. It is also `anonymous` for a client that presented nothing valid. */
   readonly subject: string;
-  /** The id of what was shown. */
+  /** The id of the presented credential. */
   readonly credential?: string;
   readonly address: ClientAddress;
   readonly agent?: string;
   readonly method: string;
   readonly repository?: string;
-  /** That was asked for. */
+  /** The requested tag. */
   readonly tag?: string;
-  /** That was asked for, or that the tag came to. */
+  /** The requested digest, or the digest that the tag resolved to. */
   readonly digest?: string;
-  /** Of a token: what was granted. */
+  /** The granted scope of a token. */
   readonly scope?: string;
   readonly rule?: string;
   readonly decision: 'allow' | 'deny';
   readonly status: number;
   readonly bytes?: number;
-  /** How the core came to it: `hit`, `revalidated`, `fill`, `joined`, `stale`; `bypass` for an external core. */
+  /**
+   * How the core found the answer: `hit`, `revalidated`, `fill`, `joined` or `stale`; `bypass` for an
+   * external core.
+   */
   readonly cache?: string;
   /**
-   * What the core asked of upstreams for this request and for no other: requests, those for tokens and to where they
-   * redirect included, and the pulls that a quota counts. Absent where no core was asked, or one that does not tell.
+   * The requests that the core sent to upstreams for this request alone, including those for tokens and to
+   * redirect targets; and below it the pulls that a quota counts. Absent if no core was asked, or if the core
+   * does not report them.
    */
   readonly upstreamRequests?: number;
   readonly countedPulls?: number;
@@ -67,7 +74,7 @@ export interface Audit extends AsyncDisposable {
    * first, or is refused.
    */
   admits(): boolean | Promise<boolean>;
-  /** Opens the file anew, which somebody has renamed. */
+  /** Reopens the file after somebody has renamed it. */
   reopen(): void;
   state(): AuditState;
 }
@@ -84,13 +91,16 @@ const MAX_AGENT = 200;
 
 /** The most bytes of lines that wait for a full or slow disk. */
 const MAX_WAITING = 4 * 1024 * 1024;
-/** From this size on no request begins. The rest is for the lines of requests that have begun. */
+/**
+ * At this size no further request may begin. The rest of the room is for the lines of requests that have
+ * begun.
+ */
 const FULL = MAX_WAITING / 2;
 /** If requests are refused, only requests that have begun add lines, and none of these lines may be lost. */
 const MAX_WAITING_REFUSING = 4 * MAX_WAITING;
 /** Milliseconds without progress after which requests stop waiting. */
 const PATIENCE = 5_000;
-/** Milliseconds. */
+/** In milliseconds. */
 const SUMMARIZE_EVERY = 60_000;
 
 /**
@@ -168,7 +178,10 @@ function writeLine(line: object, time: string): string {
   return escapeControlsInLines(`{"level":30,"time":"${time}",${JSON.stringify(line).slice(1)}`);
 }
 
-/** Formats milliseconds since the epoch by ISO 8601. Many lines have the same time, which is formatted once. */
+/**
+ * Formats milliseconds since the epoch by ISO 8601. Many lines have the same time, so it is formatted only
+ * once.
+ */
 function isoTimes(): (milliseconds: number) => string {
   let last = Number.NaN;
   let text = '';
@@ -186,7 +199,10 @@ function isPlain(text: string): boolean {
   return text.length <= MAX_AGENT && /^[ -~]+$/.test(text);
 }
 
-/** Free text of a client's, made safe to be printed: no control characters, none that turn the direction of reading. */
+/**
+ * Makes free text of a client safe to print: it replaces control characters and characters that change the
+ * direction of the text.
+ */
 function plain(text: string): string {
   return text.slice(0, MAX_AGENT).replace(/[\p{Cc}\p{Cf}]/gu, '?');
 }

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../platform/clock.ts';
 
-/** Refusals without a line of their own. */
+/** Refusals that have no line of their own. */
 export interface OmittedRefusals {
   /**
    * The client's address. It is absent if the refusals belong to addresses beyond the number that have their
@@ -34,7 +34,7 @@ const MAX_COUNTED = 100;
 export class RefusalBudget {
   readonly #clock: Clock;
   readonly #total: Bucket;
-  /** The buckets by address, the most recently used last. */
+  /** The buckets by address. The most recently used bucket is the last one. */
   readonly #buckets = new Map<string, Bucket>();
   #omitted = new Map<string | undefined, { count: number; readonly since: number }>();
   #omittedCount = 0;

@@ -1,26 +1,27 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { SharedChunk } from './chunk-cache.ts';
 
-/** A blob as a file that is whole, or that still grows. */
+/** A blob as a file that is complete, or that still grows. */
 export interface BlobSource extends AsyncDisposable {
-  /** Is it a fill under way? Then its bytes come at the upstream's pace. */
+  /** True while a fill is under way. Then the bytes come at the upstream's pace. */
   readonly filling: boolean;
-  /** Undefined while a fill is under way whose upstream does not say. */
+  /** Undefined while a fill is under way if the upstream does not announce the size. */
   readonly size: number | undefined;
   /**
-   * The offset up to which bytes may be read and sent: more than `position`, or equal to it at the end of the blob.
-   * Rejects when the rest will never come; with `FillInterrupted` when it has to be asked for again.
+   * Resolves to the offset up to which bytes may be read and sent: more than `position`, or equal to it at
+   * the end of the blob. Rejects if the rest will never come; rejects with `FillInterrupted` if it must be
+   * requested again.
    */
   available(position: number): Promise<number>;
   read(buffer: Buffer, position: number, length: number): Promise<number>;
   /**
-   * The bytes from `position` to the end of the chunk that it is in, for several readers together. They may be more than are
-   * available. Undefined where the chunk is not whole yet.
+   * Resolves to the bytes from `position` to the end of its chunk, which several readers share. They may be
+   * more than are available. Undefined if the chunk is not complete yet.
    */
   chunk?(position: number, size: number): Promise<SharedChunk> | undefined;
 }
 
-/** Thrown where a fill does not go on for a reason of the mirror's own: its core has gone, or cannot write. */
+/** Thrown if a fill stops for a reason of the mirror itself: its core has gone, or cannot write. */
 export class FillInterrupted extends Error {
   override readonly name = 'FillInterrupted';
 
@@ -30,10 +31,13 @@ export class FillInterrupted extends Error {
   }
 }
 
-/** Bytes at the end of a blob that wait until it is verified, so that nobody completes a wrong one. */
+/**
+ * The number of bytes at the end of a blob that wait until it is verified, so that no client completes a
+ * wrong blob.
+ */
 export const HELD_BACK = 64 * 1024;
 
-/** A blob that is whole and verified. */
+/** Opens a blob that is complete and verified. */
 export async function openStoredBlob(file: string, size: number): Promise<BlobSource> {
   const handle = await open(file);
   const { size: found } = await handle.stat();
@@ -50,7 +54,7 @@ export async function openStoredBlob(file: string, size: number): Promise<BlobSo
   };
 }
 
-/** `read` of a source, from its open file. */
+/** Returns the `read` of a source, which reads from an open file. */
 export function reading(handle: FileHandle): Pick<BlobSource, 'read'> {
   return {
     read: async (buffer, position, length) => (await handle.read(buffer, 0, length, position)).bytesRead,

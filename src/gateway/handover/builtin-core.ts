@@ -41,21 +41,24 @@ import { SharedFills } from './shared-fill.ts';
 
 export interface BuiltinCoreOptions {
   readonly socket: string;
-  /** The cache, as this process sees it. */
+  /** The directory of the cache, as this process sees it. */
   readonly directory: string;
-  /** What readers of the same blob share. */
+  /** The chunks that readers of the same blob share. */
   readonly chunks?: ChunkCache;
-  /** The bounds on questions that the gateway asks for clients. */
+  /** The bounds on requests that the gateway sends for clients. */
   readonly questions?: QueueLimits;
 }
 
-/** The core's own deadlines for a token and two requests, and a little more; below what clients wait for headers. */
+/**
+ * In milliseconds: the core's own deadlines for a token and two requests, and a little more. It is less than
+ * clients wait for headers.
+ */
 const DEADLINE = 28_000;
-/** For whoever just asks how it is. */
+/** In milliseconds, for requests about the state. */
 const STATUS_DEADLINE = 2_000;
 /**
- * An answer can be outdated by the time its file is opened, because a fill was published or a file evicted;
- * and it can be cut off.
+ * The number of attempts. An answer can be outdated before its file is opened, because a fill was published
+ * or a file evicted; and an answer can be cut off.
  */
 const ATTEMPTS = 3;
 /** The deadline of the core for accepting a report, in milliseconds. */
@@ -63,13 +66,13 @@ const REPORT_DEADLINE = 2_000;
 /** The name of the other side in errors and in the log. */
 const PEER = 'the core';
 
-/** A core that says for how long its answers hold, and follows what is given out again. */
+/** A core that reports the max age of its answers, and accounts for cache hits. */
 export interface RememberableCore extends Core {
-  /** Of the cache: while it is the same, answers hold as they say. */
+  /** The generation of the cache. While it is the same, answers stay valid for their max age. */
   state(options: AskOptions): Promise<TaggedValue<string> | undefined>;
   /**
-   * Reports what was given out of memory; the ids of the pulls that they belong to, in that order. One report waits for the
-   * answer to the one before.
+   * Reports cache hits. It resolves to the ids of the pulls that they belong to, in the same order. Each
+   * report waits for the answer to the one before.
    */
   served(served: readonly Served[]): Promise<readonly (string | null)[]>;
 }
@@ -109,7 +112,7 @@ class BuiltinCore implements RememberableCore {
   ): Promise<CoreAnswer> {
     const grant: Grant = reachesPrivate ? 'private' : 'public';
     const response = await this.#http.request({
-      // A document's length is known with its bytes only.
+      // The length of a document is known only together with its bytes.
       method: route.kind === 'manifest' || route.kind === 'blob' ? method : 'GET',
       path: `${HANDOVER}${resourceOf(route)}`,
       headers: {
@@ -216,7 +219,10 @@ function readHolding({ headers }: HttpResponse): { readonly holds?: Holding } {
   return holds === undefined ? {} : { holds: { for: Number(holds), state: String(state) } };
 }
 
-/** Asked more than once, a core adds to what it said; the pull is the one that it said first. */
+/**
+ * A core that is asked again adds to the cost that it reported. The pull id is the first one that it
+ * reported.
+ */
 function takeNotes(notes: CoreNotes, { headers }: HttpResponse): void {
   const pull = headers[CORE_HEADERS.pull];
   if (typeof pull === 'string') notes.pull ??= pull;

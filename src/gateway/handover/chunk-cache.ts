@@ -1,26 +1,26 @@
 import { LRUCache } from 'lru-cache';
 import { giveBack, takeBuffer } from './spare-buffers.ts';
 
-/** Bytes of a blob that several responses may be sending at the same time. Not to be written to. */
+/** Bytes of a blob that several responses may be sending at the same time. Nobody may write to them. */
 export interface SharedChunk {
   readonly bytes: Buffer;
-  /** To be called once, when they are sent. */
+  /** The caller calls this once, when the bytes are sent. */
   release(): void;
 }
 
-/** Reads from the disk into `buffer`: as many bytes as there are. */
+/** Reads from the disk into `buffer`, and resolves to the number of bytes. */
 export type ReadChunk = (buffer: Buffer) => Promise<number>;
 
 /**
- * Bytes that are kept after they are sent, in each gateway. With more, of large blobs whose readers are far apart, every chunk is
- * read into memory that the processor's caches have forgotten.
+ * The number of bytes that each gateway caches after they are sent. With a larger cache, and large blobs
+ * whose readers are far apart, every chunk is read into memory that the processor's caches have dropped.
  */
 const KEPT = 16 * 1024 * 1024;
 
 interface Entry {
   readonly buffer: Buffer;
   length: number;
-  /** Responses that send it; and the cache, while it keeps it. */
+  /** The number of responses that send the chunk, plus one while it is cached. */
   users: number;
 }
 
@@ -30,8 +30,8 @@ interface Reading {
 }
 
 /**
- * The chunks of blobs that were sent last. Who comes a little later for the same blob costs no read, and buffers are used
- * again when nobody sends them any more.
+ * The chunks of blobs that were sent last. A client that comes a little later for the same blob causes no
+ * read, and a buffer is used again when no response sends it any more.
  */
 export class ChunkCache {
   readonly #kept = new LRUCache<string, Entry>({
@@ -40,10 +40,10 @@ export class ChunkCache {
     dispose: (entry) => this.#leave(entry),
   });
   readonly #reading = new Map<string, Reading>();
-  /** How many read the blob of that name. */
+  /** The number of readers of each blob, by its name. */
   readonly #readers = new Map<string, number>();
 
-  /** Counts a reader of the blob of that name, until what it returns is called. */
+  /** Counts a reader of the blob of that name until the returned function is called. */
   enter(name: string): () => void {
     this.#readers.set(name, this.#readersOf(name) + 1);
     return () => {
@@ -53,7 +53,10 @@ export class ChunkCache {
     };
   }
 
-  /** Do several read that blob now? For one alone a buffer that is used again and again costs less than chunks that are kept. */
+  /**
+   * True if several responses read that blob now. For a single one, a buffer that is used again and again
+   * costs less than cached chunks.
+   */
   isShared(name: string): boolean {
     return this.#readersOf(name) > 1;
   }
@@ -63,8 +66,8 @@ export class ChunkCache {
   }
 
   /**
-   * The bytes from `position` to the end of the chunk that it is in, read where they are not here: by `read` into the buffer,
-   * from an offset on. Another content has another name.
+   * Returns the bytes from `position` to the end of its chunk. A chunk that is not cached is read by `read`
+   * into the buffer, from the given offset. Different contents must have different names.
    */
   async takeAt(
     name: string,
@@ -80,7 +83,10 @@ export class ChunkCache {
     return { bytes: bytes.subarray(position - start), release };
   }
 
-  /** The chunk of that name, read where it is not here. Another content has another name. */
+  /**
+   * Returns the chunk of that name, and reads it if it is not cached. Different contents must have different
+   * names.
+   */
   async take(name: string, size: number, read: ReadChunk): Promise<SharedChunk> {
     const kept = this.#kept.get(name);
     if (kept !== undefined) return this.#share(kept);

@@ -1,6 +1,6 @@
 /**
- * To the core: a fresh request, built from a parsed route and a grant. No header and no URL of a client crosses. It
- * answers with what the core has; it depends on the core's HTTP, and must not know who asked or why they may.
+ * The interface to the core: a request to it is built from a parsed route and a grant. No header and no URL
+ * of a client crosses. This module depends on the core's HTTP, and must not know who asked or why they may.
  */
 import type { Readable } from 'node:stream';
 import type { ToldMetrics } from '../../platform/metrics.ts';
@@ -13,46 +13,48 @@ import type { BlobSource } from './blob-source.ts';
 
 export interface Core extends AsyncDisposable {
   pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer>;
-  /** The repositories of which something is cached; undefined of a core that does not tell. */
+  /**
+   * Resolves to the repositories of which something is cached; to undefined if the core does not report them.
+   */
   repositories(client: Pick<PullOptions, 'share' | 'signal'>): Promise<CachedRepositories | undefined>;
-  /** What the core says of itself, for readiness. Rejects where it does not answer. */
+  /** Resolves to the core's own report for readiness. Rejects if the core does not answer. */
   status(): Promise<object>;
-  /** What the core measures; undefined of one that does not tell. */
+  /** Resolves to the metrics of the core; to undefined if it does not report them. */
   metrics(): Promise<ToldMetrics | undefined>;
 }
 
 export interface PullOptions {
   readonly method: 'GET' | 'HEAD';
-  /** Does the grant reach private content? */
+  /** True if the grant reaches private content. */
   readonly private: boolean;
   /** An opaque text that is the same for all requests of one caller. */
   readonly caller?: string;
   /**
-   * The share of the places for questions that the request takes: a subject, or the address of `anonymous`.
-   * If absent, the request needs no place.
+   * The caller in whose share of the places for requests this one counts: a subject, or the address of
+   * `anonymous`. If absent, the request needs no place.
    */
   readonly share?: string;
-  /** Aborted when the client has gone, so that questions not yet sent are dropped. */
+  /** Aborted when the client has gone, so that requests not yet sent are dropped. */
   readonly signal?: AbortSignal;
-  /** The single range that is wanted of a blob, such as `bytes=0-9`. */
+  /** The single requested range of a blob, such as `bytes=0-9`. */
   readonly range?: string | undefined;
-  /** Where the core's notes are put. */
+  /** The object that receives the core's accounting. */
   readonly notes?: CoreNotes;
 }
 
 /**
- * What a core says besides its answer, for the record: some of it with the headers, the rest with the last bytes of a fill.
- * Nothing of one that does not tell.
+ * What the core reports besides its answer, for the record: some of it comes with the headers, the rest with
+ * the last bytes of a fill. It stays empty if the core reports nothing.
  */
 export interface CoreNotes {
-  /** The id that the requests of one pull have in common. */
+  /** The id that the requests of one pull share. */
   pull?: string | Promise<string | undefined>;
   cost?: UpstreamCost;
 }
 
-/** For how long an answer may be given again, and in which state of the cache. */
+/** The max age of an answer, and the generation of the cache that it belongs to. */
 export interface Holding {
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly for: number;
   readonly state: string;
 }
@@ -65,7 +67,7 @@ export type CoreAnswer =
       readonly digest: Digest;
       readonly size: number;
       readonly bytes?: Buffer;
-      /** Seconds, of a stale answer. */
+      /** The age of a stale answer in seconds. */
       readonly age?: number;
       readonly holds?: Holding;
     }
@@ -84,9 +86,12 @@ export type CoreAnswer =
       readonly size: number;
       readonly bytes: Buffer;
     }
-  /** Of a HEAD. */
+  /** The answer to a HEAD. */
   | { readonly kind: 'blob-head'; readonly cache: string; readonly size: number | undefined }
-  /** Bytes that come through the core, not verified: of one that is not ours, or that cannot write its cache. */
+  /**
+   * Unverified bytes that come through the core: from a core that is not ours, or that cannot write its
+   * cache.
+   */
   | {
       readonly kind: 'blob-stream';
       readonly cache: string;
@@ -98,7 +103,7 @@ export type CoreAnswer =
       readonly cache: string;
       readonly bytes: Buffer;
       readonly next?: Page;
-      /** Seconds, of a stale answer. */
+      /** The age of a stale answer in seconds. */
       readonly age?: number;
     }
   | {

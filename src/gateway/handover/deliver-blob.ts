@@ -15,26 +15,26 @@ export interface Delivered {
   readonly status: number;
   /** The bytes of the body that were sent. */
   readonly bytes: number;
-  /** Why the answer was cut short, where it was. */
+  /** Why the answer was cut short; absent if it was not. */
   readonly failure?: Error;
 }
 
-/** In this gateway; from then on chunks are small, and smaller. */
+/** The numbers of readers in this gateway above which chunks become small, and smaller. */
 const MANY_READERS = 64;
 const CROWD = 128;
 
 let readers = 0;
 
-/** To whom a blob goes. */
+/** The request and response that a blob is sent to. */
 export interface BlobRecipient {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly digest: Digest;
-  /** Asks the core once more, where it has interrupted a fill. */
+  /** Asks the core again if it has interrupted a fill. */
   readonly again: () => Promise<CoreAnswer>;
 }
 
-/** Sends a blob from its file, whole or the one range that is asked for, at the pace at which the file grows. */
+/** Sends a blob from its file, whole or in the requested ranges, at the pace at which the file grows. */
 export async function deliverBlob(to: BlobRecipient, source: BlobSource): Promise<Delivered> {
   const { request, response, digest } = to;
   const { size } = source;
@@ -71,7 +71,9 @@ export function blobHeaders(digest: Digest, size: number | undefined) {
   } as const;
 }
 
-/** What goes wrong after the headers ends the connection: nothing but the blob's own bytes may follow them. */
+/**
+ * A failure after the headers ends the connection, because nothing but the blob's own bytes may follow them.
+ */
 async function sendBody(
   response: ServerResponse,
   send: (body: ResponseBody) => Promise<void>,
@@ -87,14 +89,17 @@ async function sendBody(
   }
 }
 
-/** What is to be sent still: from `position` to before `end`; what was sent already began at `start`. */
+/**
+ * The rest that must still be sent: from `position` to before `end`. The bytes from `start` to `position`
+ * were sent.
+ */
 interface Rest {
   readonly start: number;
   position: number;
   readonly end: number;
 }
 
-/** How often one answer survives that its fill is interrupted, as by a core that is started again. */
+/** The number of interruptions of its fill that one answer survives, such as a restart of the core. */
 const ATTEMPTS = 3;
 
 async function sendBlob(
@@ -120,8 +125,8 @@ async function sendBlob(
 }
 
 /**
- * What was sent came from a fill that nobody verified to its end, and what is sent from now on is verified with bytes of
- * its own: so the two must be the same.
+ * Checks that the sent bytes equal those of the next source. They came from a fill that was never verified to
+ * its end, and the bytes that are sent from now on are verified as part of another one.
  */
 async function checkSent({ start, position }: Rest, sent: BlobSource, next: BlobSource): Promise<void> {
   const buffer = Buffer.allocUnsafe(Math.min(CHUNK, position - start));
@@ -155,13 +160,14 @@ async function sendFile(body: ResponseBody, rest: Rest, source: BlobSource): Pro
       if (bytes.length === 0) throw new Error('the file is shorter than it should be');
       const next = rest.position + bytes.length;
       const isLast = next === rest.end;
-      // With others there is always something to do while a chunk is read, and more chunks at a time are more to keep in the caches.
+      // With other readers there is always something to do while a chunk is read, and more chunks at a time
+      // would take more room in the processor's caches.
       const isAlone = readers === 1;
       ahead = isAlone && next < until ? takeChunk(source, next, until) : undefined;
-      // It is for whoever takes the chunk.
+      // The error is for the caller that takes the chunk.
       ahead?.catch(() => {});
       await (isLast ? body.end(bytes) : body.write(bytes));
-      // Not where that failed: what was not sent may still be waiting in the connection.
+      // This is skipped after a failure, because unsent bytes may still wait in the connection.
       release();
       rest.position += bytes.length;
       if (isLast) return;
@@ -171,13 +177,13 @@ async function sendFile(body: ResponseBody, rest: Rest, source: BlobSource): Pro
   }
 }
 
-/** The end of a blob whose size nobody announced; or of one that is shorter than was announced, which is none. */
+/** Ends a blob whose size nobody announced. A blob that is shorter than was announced is an error. */
 async function endShort(body: ResponseBody, { position, end }: Rest): Promise<void> {
   if (Number.isFinite(end) && position < end) throw new Error('the blob is shorter than was announced');
   await body.end(Buffer.alloc(0));
 }
 
-/** Bytes from `position` on, none of them at or after `until`. */
+/** Returns bytes from `position` on, and none at or after `until`. */
 async function takeChunk(source: BlobSource, position: number, until: number): Promise<SharedChunk> {
   const size = chunkSize();
   const shared = source.chunk?.(position, size);
@@ -195,7 +201,7 @@ function chunkSize(): number {
   return readers > MANY_READERS ? CHUNK_FOR_MANY : CHUNK;
 }
 
-/** Sends a blob that comes as a stream from a core that verifies nothing. */
+/** Sends a blob that comes as an unverified stream from a core. */
 export async function deliverStream(
   response: ServerResponse,
   digest: Digest,
@@ -208,10 +214,9 @@ export async function deliverStream(
 }
 
 /**
- * Sends what is left of a blob out of a stream of the whole: hashed on the way, its last bytes held back until the
- * digest is right. `sent` holds what was sent before, where something was.
- *
- * @throws where it is not, or where the stream breaks off.
+ * Sends the rest of a blob from a stream of the whole blob. The bytes are hashed on the way, and the last of
+ * them are held back until the digest is right. `sent` holds the bytes that were sent before, if any.
+ * @throws if the digest is wrong, or if the stream breaks off.
  */
 async function sendStream(
   body: ResponseBody,
@@ -224,7 +229,7 @@ async function sendStream(
   const hash = startHash(digest);
   let tail = Buffer.alloc(0);
   let received = 0;
-  /** `bytes` end at the offset `until` of the blob. */
+  /** Cuts the wanted bytes out of `bytes`, which end at the offset `until` of the blob. */
   const wanted = (bytes: Buffer, until: number) => {
     const begin = until - bytes.length;
     return bytes.subarray(Math.max(0, rest.position - begin), Math.max(0, rest.end - begin));

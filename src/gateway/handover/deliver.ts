@@ -8,16 +8,16 @@ import { refuse, respond } from '../http/respond.ts';
 import type { CoreAnswer } from './core.ts';
 import { blobHeaders, type Delivered, deliverBlob, deliverStream } from './deliver-blob.ts';
 
-/** To whom an answer of the core goes, and for what. */
+/** The request and response that an answer of the core is sent to. */
 export interface Recipient {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly route: RepositoryRoute;
-  /** Asks the core once more, where it has interrupted a fill. */
+  /** Asks the core again if it has interrupted a fill. */
   readonly again: () => Promise<CoreAnswer>;
 }
 
-/** Sends what the core answered. */
+/** Sends the answer of the core. */
 export async function deliver(to: Recipient, answer: CoreAnswer): Promise<Delivered> {
   const { request, response, route, again } = to;
   switch (answer.kind) {
@@ -83,7 +83,7 @@ function deliverManifest(
   return { status: 200, bytes: bytes?.length ?? 0 };
 }
 
-/** RFC 9111 made `Warning` obsolete and put nothing in its place; a stale answer should say that it is one. */
+/** RFC 9111 made `Warning` obsolete without a replacement, but a stale answer should say that it is stale. */
 function staleness(age: number | undefined) {
   return age === undefined ? {} : { age: String(age), warning: '111 hubgate "Revalidation Failed"' };
 }

@@ -14,15 +14,18 @@ import { GATEWAY_LIMITS } from '../limits.ts';
 import type { Core, CoreAnswer, PullOptions } from './core.ts';
 
 /**
- * A registry that somebody runs as a pull-through cache (`registry:2`, `registry:3`), in the core's place. It speaks
- * the distribution API, holds the upstream's credential, and knows of no grants: whoever may pull a repository at all
- * gets what that registry gives, private content included.
+ * An external registry that runs as a pull-through cache (`registry:2`, `registry:3`) and takes the core's
+ * place. It speaks the distribution API, has the upstream's credential, and knows nothing of grants: a client
+ * that may pull a repository at all gets everything that the registry gives, private content included.
  */
 export function openExternalCore(url: URL, questions = GATEWAY_LIMITS.coreQuestions): Core {
   return new ExternalCore(openUrlClient(url, questions));
 }
 
-/** It downloads a cold blob before it answers, or hangs with its upstream; clients wait 30 s for headers. */
+/**
+ * In milliseconds. The registry downloads a cold blob before it answers, or hangs with its upstream. Clients
+ * wait 30 s for headers.
+ */
 const DEADLINE = 28_000;
 const MAX_DOCUMENT = 4 * 1024 * 1024;
 
@@ -40,7 +43,7 @@ class ExternalCore implements Core {
       case 'blob':
         return this.#ask(route, options, (response) => readBlob(response, options.method));
       default:
-        // A document's length is known with its bytes only.
+        // The length of a document is known only together with its bytes.
         return this.#ask(route, { ...options, method: 'GET' }, readDocument);
     }
   }
@@ -81,7 +84,7 @@ class ExternalCore implements Core {
     return undefined;
   }
 
-  /** It measures in words of its own, where it is asked directly. */
+  /** The registry has metrics with names of its own, which Prometheus can read from it directly. */
   async metrics(): Promise<undefined> {
     await this.status();
     return undefined;
@@ -106,7 +109,10 @@ const UNKNOWN: Readonly<Record<RepositoryRoute['kind'], ErrorName>> = {
   referrers: 'MANIFEST_UNKNOWN',
 };
 
-/** A redirect to the registry's own storage is not ours to follow or to hand on: that is a failure like others. */
+/**
+ * A redirect to the registry's own storage counts as a failure: the gateway neither follows it nor passes it
+ * on.
+ */
 async function readRefusal(
   { statusCode, headers, body }: HttpResponse,
   route: RepositoryRoute,
@@ -123,7 +129,7 @@ async function readRefusal(
   };
 }
 
-/** Undefined where the registry leaves out what only the manifest itself can tell then. */
+/** Returns undefined if the registry omits a header, because then only the manifest itself has the value. */
 async function readManifestHead({ headers, body }: HttpResponse): Promise<CoreAnswer | undefined> {
   await body.dump();
   const mediaType = parseManifestMediaType(String(headers['content-type']));

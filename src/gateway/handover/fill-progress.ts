@@ -2,7 +2,7 @@ import type { Lines } from '../../platform/json-lines.ts';
 import { PROGRESS, type Progress, type UpstreamCost } from '../../registry/core-api.ts';
 import { FillInterrupted, HELD_BACK } from './blob-source.ts';
 
-/** How far a fill has come, for all who read it here. */
+/** The progress of a fill, for all readers in this gateway. */
 export class FillProgress {
   readonly #size: number | undefined;
   readonly #announcements: Lines;
@@ -10,7 +10,10 @@ export class FillProgress {
   #written = 0;
   #available = 0;
   #ended = false;
-  /** The reading of the next announcement, for all who wait for it; or of the one with which it broke off, for all to come. */
+  /**
+   * The read of the next announcement, for all that wait for it. If it failed, it is kept for all that come
+   * later.
+   */
   #advancing: Promise<void> | undefined;
   #hasBroken = false;
 
@@ -25,12 +28,12 @@ export class FillProgress {
     return this.#available;
   }
 
-  /** Is the chunk of that size, in which `position` is, written to its end? */
+  /** True if the chunk of that size which contains `position` is completely written. */
   hasChunk(position: number, size: number): boolean {
     return this.#ended || position - (position % size) + size <= this.#written;
   }
 
-  /** Will the rest of it never come? */
+  /** True if the rest of the fill will never come. */
   get hasBroken(): boolean {
     return this.#hasBroken;
   }
@@ -73,7 +76,7 @@ export class FillProgress {
     }
   }
 
-  /** Where the size is not announced, any byte may be of the last ones. */
+  /** If the size is not announced, every byte may belong to the last ones. */
   #unverified(written: number): number {
     const last = (this.#size ?? written) - HELD_BACK;
     return Math.max(0, Math.min(written, last));

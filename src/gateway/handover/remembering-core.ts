@@ -15,23 +15,26 @@ export interface RememberingOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly chunks: ChunkCache;
-  /** The most blobs that stay open. */
+  /** The most cached blobs that stay open. */
   readonly blobs: number;
 }
 
-/** Bytes of manifests in each gateway, and of the largest that is worth it. */
+/** The most bytes of cached manifests in each gateway, and of one manifest that is cached. */
 const MANIFESTS_SIZE = 16 * 1024 * 1024;
 const LARGEST_MANIFEST = 256 * 1024;
-/** What an entry takes besides the manifest itself. */
+/** The bytes that an entry takes besides the manifest itself. */
 const ENTRY_SIZE = 512;
-/** Milliseconds for which a question waits for the answer to the same one. Out of the cache it comes in a few. */
+/**
+ * In milliseconds: how long a request waits for the answer to an identical one. A cached answer comes within
+ * a few.
+ */
 const MOMENT = 1_000;
 
 type Manifest = CoreAnswer & { readonly kind: 'manifest' };
-/** Of what answers are remembered. */
+/** The routes whose answers are cached. */
 type Remembered = RepositoryRoute & { readonly kind: 'manifest' | 'blob' };
 
-/** The small answers of a core, given again for as long as it said that they hold: a question costs more than the answer. */
+/** Caches the small answers of a core for their max age, because a request costs more than its answer. */
 export async function rememberAnswers(
   core: RememberableCore,
   { log, ...options }: RememberingOptions,
@@ -49,11 +52,11 @@ class RememberingCore implements Core {
   readonly #manifests: LRUCache<string, Manifest>;
   readonly #blobs: LRUCache<string, SharedBlob>;
   /**
-   * The questions that were sent to the core. Each promise resolves when its question is answered, when it is
+   * The requests that were sent to the core. Each promise resolves when its request is answered, when it is
    * given up because the client has gone, or after a moment.
    */
   readonly #asking = new Map<string, Promise<'answered' | 'given up'>>();
-  /** To which what is remembered belongs. */
+  /** The cache generation that the entries belong to. */
   #rememberedIn = '';
 
   constructor(
@@ -65,7 +68,8 @@ class RememberingCore implements Core {
     this.#state = state;
     this.#chunks = chunks;
     this.#reports = new ServedReports(core);
-    // Every look-up asks the clock anew: lru-cache would otherwise ask at most once a millisecond, by a timer.
+    // Every lookup reads the clock again. By default lru-cache reads it at most once a millisecond, and uses
+    // a timer.
     const lifetimes = { ttl: 1, perf: { now: clock }, ttlResolution: 0 };
     this.#manifests = new LRUCache({
       ...lifetimes,
@@ -81,7 +85,8 @@ class RememberingCore implements Core {
     let remembered = this.#recall(key);
     const asking = this.#asking.get(key);
     if (remembered === undefined && asking !== undefined) {
-      // A crowd that comes for one thing asks once, and reads one opening of a blob in the same chunks.
+      // Requests that come together for the same thing send one request, and read one opening of a blob in
+      // the same chunks.
       if ((await asking) === 'given up') return this.pull(route, options);
       remembered = this.#recall(key);
     }
@@ -116,7 +121,7 @@ class RememberingCore implements Core {
     if ((answer.kind !== 'manifest' && answer.kind !== 'blob') || answer.holds === undefined) return answer;
     this.#forgetOtherStates();
     const { state, for: ttl } = answer.holds;
-    // What was looked up before something was withdrawn may be just that.
+    // An answer that was found before an invalidation may be the one that was invalidated.
     if (state !== this.#rememberedIn) return answer;
     if (answer.kind === 'manifest') {
       if (answer.size <= LARGEST_MANIFEST) this.#manifests.set(key, answer, { ttl });
@@ -167,7 +172,7 @@ class RememberingCore implements Core {
   }
 }
 
-/** A grant of public content and one of private content lead to answers of their own. */
+/** The key contains the grant, because public and private grants lead to different answers. */
 function keyOf(route: RepositoryRoute, { method, private: reachesPrivate }: PullOptions): string {
   return `${reachesPrivate ? 'private' : 'public'} ${method} ${route.repository.name} ${resourceOf(route)}`;
 }

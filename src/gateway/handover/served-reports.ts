@@ -2,10 +2,13 @@ import { setTimeout as delay, setImmediate as immediate } from 'node:timers/prom
 import type { Served } from '../../registry/core-api.ts';
 import type { RememberableCore } from './builtin-core.ts';
 
-/** How many are sent at once, and milliseconds from one time to the next: a report costs more than what is in it. */
+/**
+ * The most hits in one report, and the least number of milliseconds from one report to the next. A report
+ * costs more than what is in it.
+ */
 const MAX_BATCH = 1_000;
 const PAUSE = 5;
-/** Beyond that the core does not keep up; the record can do without. */
+/** With more waiting hits than this, the core does not keep up. The record does not need the rest. */
 const MAX_WAITING = 20_000;
 
 interface Report {
@@ -14,14 +17,14 @@ interface Report {
 }
 
 /**
- * Tells the core what was given out of memory, and hears to which pull it belongs: at once where little is asked, and many
- * together where much is.
+ * Reports cache hits to the core, and receives the pulls that they belong to. A hit is reported at once if
+ * there are few requests, and many are reported together if there are many.
  */
 export class ServedReports implements AsyncDisposable {
   readonly #core: Pick<RememberableCore, 'served'>;
   #waiting: Report[] = [];
   #sending: Promise<void> | undefined;
-  /** By the monotonic clock. */
+  /** The time of the last report, by the monotonic clock. */
   #sentAt = Number.NEGATIVE_INFINITY;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -29,7 +32,7 @@ export class ServedReports implements AsyncDisposable {
     this.#core = core;
   }
 
-  /** The id of its pull; undefined where the core does not tell. */
+  /** Resolves to the id of the pull; to undefined if the core does not report it. */
   add(served: Served): Promise<string | undefined> {
     if (this.#waiting.length >= MAX_WAITING) return Promise.resolve(undefined);
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
@@ -42,7 +45,7 @@ export class ServedReports implements AsyncDisposable {
   async #sendAll(): Promise<void> {
     while (this.#waiting.length > 0) {
       const early = this.#sentAt + PAUSE - performance.now();
-      // What comes up in the same turn goes along.
+      // Hits of the same turn of the event loop go into the same report.
       await (early > 0 ? delay(early) : immediate());
       this.#sentAt = performance.now();
       await this.#send(this.#waiting.splice(0, MAX_BATCH));
@@ -55,7 +58,10 @@ export class ServedReports implements AsyncDisposable {
     for (const [index, { done }] of batch.entries()) done(pulls[index] ?? undefined);
   }
 
-  /** Resolves when the core has been told everything so far: a request that is asked of it then does not overtake an earlier one. */
+  /**
+   * Resolves when everything so far has been reported to the core, so that a request that is sent then does
+   * not overtake an earlier hit.
+   */
   async told(): Promise<void> {
     await this.#last;
   }

@@ -4,22 +4,22 @@ import { CHUNK } from './spare-buffers.ts';
 
 let count = 0;
 
-/** A whole blob that several read at the same time, from one open file and in chunks that they share. */
+/** A complete blob that several responses read at the same time, from one open file and in shared chunks. */
 export class SharedBlob {
   readonly #source: BlobSource;
   readonly #chunks: ChunkCache;
-  /** Of this opening of it: the file may have other bytes when it is opened again. */
+  /** The id of this opening of the blob, because the file may have other bytes when it is opened again. */
   readonly #id = `blob ${count++}`;
-  /** Whoever remembers it is one. */
+  /** The number of users. The cache that keeps the blob is one of them. */
   #users = 1;
 
-  /** Takes over `source`. */
+  /** Takes ownership of `source`. */
   constructor(source: BlobSource, chunks: ChunkCache) {
     this.#source = source;
     this.#chunks = chunks;
   }
 
-  /** For one reader, who disposes of it. */
+  /** Returns a source for one reader, who disposes of it. */
   open(): BlobSource {
     this.#users++;
     const leave = this.#chunks.enter(this.#id);
@@ -45,13 +45,13 @@ export class SharedBlob {
     };
   }
 
-  /** It is remembered no longer: the file is closed when the last reader has left. */
+  /** Called when the blob is no longer cached. The file is closed when the last reader has left. */
   release(): void {
-    // A file that was only read from: that it cannot be closed loses nothing.
+    // The file was only read, so a failure to close it loses nothing.
     this.#leave().catch(() => {});
   }
 
-  /** A blob of one chunk is kept for whoever comes next. */
+  /** True if the chunks are shared. A blob of one chunk is kept for the next reader. */
   #isShared(): boolean {
     return this.#chunks.isShared(this.#id) || (this.#source.size ?? 0) <= CHUNK;
   }

@@ -9,15 +9,15 @@ export interface FillReading {
   readonly id: string;
   readonly file: string;
   readonly size: number | undefined;
-  /** The core's, of how far the file can be read. */
+  /** The core's announcements of how far the file can be read. */
   readonly announcements: Lines;
-  /** Where the last announcement names one. */
+  /** Called if the last announcement reports a cost. */
   readonly onCost: (cost: UpstreamCost) => void;
-  /** Was it begun for another? Then what it costs is told to that one. */
+  /** True if the fill was begun for another request. Then its cost is reported to that one. */
   readonly joined: boolean;
 }
 
-/** A fill that is followed here, for as long as somebody reads it. */
+/** A fill whose announcements are read here as long as somebody reads the blob. */
 interface Followed {
   readonly progress: FillProgress;
   readonly opened: Promise<OpenFill>;
@@ -26,21 +26,27 @@ interface Followed {
 
 interface OpenFill {
   readonly handle: FileHandle;
-  /** Of its chunks. */
+  /** The name of its chunks in the cache. */
   readonly name: string;
 }
 
-/** The fills that are read here: each is followed once, however many read it, from one open file and in chunks that they share. */
+/**
+ * The fills that are read in this gateway. The announcements of each are read once, however many readers it
+ * has. They read from one open file and in shared chunks.
+ */
 export class SharedFills {
   readonly #chunks: ChunkCache;
-  /** By their ids. */
+  /** The fills by their ids. */
   readonly #followed = new Map<string, Followed>();
 
   constructor(chunks: ChunkCache) {
     this.#chunks = chunks;
   }
 
-  /** For one reader, whom the core has sent there. Takes over `announcements`. */
+  /**
+   * Opens a source for one reader, whom the core has sent to this fill. It takes ownership of
+   * `announcements`.
+   */
   async open(fill: FillReading): Promise<BlobSource> {
     const followed = this.#follow(fill);
     followed.readers++;
@@ -97,6 +103,7 @@ export class SharedFills {
 
 async function openFile(id: string, file: string): Promise<OpenFill> {
   const handle = await open(file);
-  // Where that fill has just ended, the file can be the next one's.
+  // If that fill has just ended, the file may already belong to the next one, so the inode is part of the
+  // name.
   return { handle, name: `fill ${id} ${(await handle.stat()).ino}` };
 }

@@ -1,11 +1,17 @@
-/** What blobs are read in: less costs a thread's hop and a TLS record's overhead too often. */
+/**
+ * The number of bytes in which blobs are read. Smaller chunks cause thread switches and TLS records too
+ * often.
+ */
 export const CHUNK = 256 * 1024;
-/** With many readers at once, most of whom are slow, the chunks in flight are what memory goes into. */
+/** With many readers at once, most of which are slow, the chunks in flight are what takes the memory. */
 export const CHUNK_FOR_MANY = 64 * 1024;
-/** When their connections can be written to, they can at the same time: what the kernel then takes is one turn of the event loop. */
+/**
+ * Many connections often become writable at the same time, and one turn of the event loop then encrypts what
+ * the kernel accepts of them all.
+ */
 export const CHUNK_FOR_CROWD = 32 * 1024;
 
-/** Bytes of free buffers of each size: to make them anew costs more than to fill them. */
+/** The most bytes of free buffers of each size. Allocating a buffer costs more than filling it. */
 const KEPT = 16 * 1024 * 1024;
 
 const spare = new Map<number, Buffer[]>([
@@ -14,13 +20,15 @@ const spare = new Map<number, Buffer[]>([
   [CHUNK_FOR_CROWD, []],
 ]);
 
-/** A buffer for at least so many bytes, of a chunk at most. What is in it is of no meaning. */
+/**
+ * Returns a buffer for at least `length` bytes, of the size of a chunk at most. Its content has no meaning.
+ */
 export function takeBuffer(length: number): Buffer {
   const size = length > CHUNK_FOR_MANY ? CHUNK : length;
   return spare.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size);
 }
 
-/** For the next who takes one: nobody may read it any more. */
+/** Releases a buffer for the next use. Nobody may read it any more. */
 export function giveBack(buffer: Buffer): void {
   const same = spare.get(buffer.length);
   if (same !== undefined && same.length * buffer.length < KEPT) same.push(buffer);

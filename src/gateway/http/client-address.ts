@@ -1,6 +1,7 @@
 /**
- * The only module that decides which address a client has. Rules with `from`, login delays, bounds per address and
- * the audit log take a `ClientAddress`, and nothing else makes one, so none of them can use the address of a balancer.
+ * This is the only module that decides which address a client has. Rules with `from`, login delays, bounds
+ * per address and the audit log take a `ClientAddress`, and nothing else makes one, so none of them can use
+ * the address of a balancer.
  */
 import type { IncomingMessage } from 'node:http';
 import { isIP, type Socket } from 'node:net';
@@ -8,7 +9,9 @@ import ipaddr from 'ipaddr.js';
 import type { Network } from '../../platform/network.ts';
 import type { Brand } from '../../registry/brand.ts';
 
-/** An IP address; one that IPv6 maps from IPv4 is written as IPv4. Empty if the client has gone already. */
+/**
+ * An IP address. An IPv4-mapped IPv6 address is written as IPv4. It is empty if the client has gone already.
+ */
 export type ClientAddress = Brand<string, 'ClientAddress'>;
 
 export type AddressOf = (request: Pick<IncomingMessage, 'socket' | 'headers'>) => ClientAddress;
@@ -16,24 +19,32 @@ export type AddressOf = (request: Pick<IncomingMessage, 'socket' | 'headers'>) =
 type Peer = Pick<Socket, 'remoteAddress'>;
 
 export interface AddressOptions {
-  /** The proxies whose `X-Forwarded-For` counts; absent: it never does. */
+  /** The proxies whose `X-Forwarded-For` counts. If absent, it never counts. */
   readonly trustedProxies?: Network | undefined;
-  /** The other end of a connection, which a PROXY header may have named; absent: the TCP peer. */
+  /**
+   * Returns the other end of a connection, which a PROXY header may have named. If absent, it is the TCP
+   * peer.
+   */
   readonly peerOf?: ((socket: Socket) => ClientAddress) | undefined;
 }
 
 const MAPPED = '::ffff:';
 const FORWARDED = 'x-forwarded-for';
-/** The most addresses of `X-Forwarded-For` that are read, from the right. No request passes so many proxies. */
+/**
+ * The most addresses of `X-Forwarded-For` that are parsed, from the right. No request passes so many proxies.
+ */
 const MOST_PROXIES = 32;
 
-/** The TCP peer's address, of an IPv4 client on a dual-stack listener as IPv4: `10.1.2.3`, not `::ffff:10.1.2.3`. */
+/**
+ * Returns the address of the TCP peer. The address of an IPv4 client on a dual-stack listener is written as
+ * IPv4: `10.1.2.3`, not `::ffff:10.1.2.3`.
+ */
 export function peerAddress({ remoteAddress: address = '' }: Peer): ClientAddress {
   const plain = address.startsWith(MAPPED) && address.includes('.') ? address.slice(MAPPED.length) : address;
   return plain as ClientAddress;
 }
 
-/** An address as a proxy writes it. A zone (`fe80::1%eth0`) means something on the proxy's machine only. */
+/** Parses an address that a proxy sent. A zone (`fe80::1%eth0`) has a meaning only on the proxy's machine. */
 export function parseClientAddress(text: string): ClientAddress | undefined {
   const family = isIP(text);
   if (family === 0 || text.includes('%')) return undefined;
@@ -55,9 +66,10 @@ export function createAddressOf({ trustedProxies, peerOf = peerAddress }: Addres
 }
 
 /**
- * The right-most address that is not a trusted proxy's, because each proxy adds its own client at the right: what
- * stands further left is a claim of that client. If a proxy wrote something else than an address (`unknown`), the
- * last known one is that proxy's own. If all of them are trusted, the left-most is where the request began.
+ * Returns the right-most address that is not a trusted proxy's. Each proxy adds its own client at the right,
+ * so everything further left is a claim of that client. If a proxy wrote something else than an address
+ * (`unknown`), the last known address is that proxy's own. If all addresses are trusted, the request began at
+ * the left-most one.
  */
 function forwardedAddress(header: string, peer: ClientAddress, trustedProxies: Network): ClientAddress {
   let address = peer;

@@ -1,11 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 
-/** Headers of which two could be read differently by two readers. Node keeps the first of each, silently. */
+/**
+ * Headers that two readers could interpret differently if they occur twice. Node silently keeps the first of
+ * each.
+ */
 const SINGLE: ReadonlySet<string> = new Set(['host', 'authorization', 'content-length', 'content-type']);
 
 /**
- * Why a request's framing is ambiguous, or undefined where it is not. Node's parser refuses most of what request
- * smuggling is made of; these it lets through.
+ * Returns why the framing of a request is ambiguous, or undefined if it is not. Node's parser refuses most
+ * requests that smuggling is made of, except these.
  */
 export function ambiguousFraming(request: IncomingMessage): string | undefined {
   const { method, headers, rawHeaders, httpVersion } = request;

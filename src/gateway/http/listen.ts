@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import { type Server, Socket } from 'node:net';
 
 export interface ListenOn {
-  /** Absent: every address of the machine. */
+  /** If absent, the server listens on every address of the machine. */
   readonly host?: string;
   readonly port: number;
-  /** A listening socket that this process was given, in the place of both. */
+  /** A listening socket that this process was given. It replaces host and port. */
   readonly fd?: number;
-  /** True if other processes of this user listen on the same port, each for itself. */
+  /** True if other processes of this user listen on the same port. */
   readonly reusePort?: boolean;
 }
 

@@ -16,9 +16,9 @@ export interface ListenerOptions {
   readonly listen: ListenOn;
   readonly certificate: string;
   readonly key: string;
-  /** Returns what is wrong with the certificate and key, and what to do, in more helpful words than OpenSSL's. */
+  /** Returns what is wrong with the certificate and key, and what to do, more helpfully than OpenSSL. */
   readonly explainPair?: () => Promise<string | undefined>;
-  /** Whose client certificates are asked for. */
+  /** The authorities whose client certificates are requested. */
   readonly authorities: Live<readonly X509Certificate[]>;
   /** The most connections at a time. Further ones are closed at once. */
   readonly connections: number;
@@ -30,18 +30,18 @@ export interface ListenerOptions {
 
 export interface Listener extends AsyncDisposable {
   readonly port: number;
-  /** Does it take connections? Not any more while it drains. */
+  /** True if it accepts connections. It does not while it drains. */
   readonly isOpen: boolean;
   /** The number of connections that it has, and the most that it may have. */
   readonly connections: { readonly open: number; readonly most: number };
-  /** When the certificate that it shows ends. Milliseconds since the epoch. */
+  /** The time at which the presented certificate ends, in milliseconds since the epoch. */
   readonly certificateEnds: number;
 }
 
 /** Milliseconds between two log messages about the same problem. */
 const LOG_EVERY = 60_000;
 
-/** AEAD suites with forward secrecy only; TLS 1.3 has no others. */
+/** Only AEAD suites with forward secrecy. TLS 1.3 has no others. */
 const CIPHERS = [
   'TLS_AES_128_GCM_SHA256',
   'TLS_AES_256_GCM_SHA384',
@@ -55,9 +55,9 @@ const CIPHERS = [
 ].join(':');
 
 /**
- * Of every secure context: one that is set anew inherits nothing from the one before. No session is resumed: without
- * tickets there is only a cache of sessions, and Node has none where nobody listens for `resumeSession`. A ticket would
- * outlive the revocation of the certificate that it stands for.
+ * These options belong to every secure context, because a new one inherits nothing from the one before. No
+ * session is resumed: without tickets there would only be a session cache, and Node has none unless somebody
+ * listens for `resumeSession`. A ticket would outlive the revocation of the certificate that it stands for.
  */
 const TLS = {
   minVersion: 'TLSv1.2',
@@ -66,17 +66,21 @@ const TLS = {
     constants.SSL_OP_NO_RENEGOTIATION |
     constants.SSL_OP_CIPHER_SERVER_PREFERENCE |
     constants.SSL_OP_NO_TICKET,
-  // An authority below another may stand alone in the file.
+  // The file may contain an intermediate authority without its root.
   allowPartialTrustChain: true,
 } as const;
 
-/** The public listener: TLS 1.2 and 1.3, HTTP/1.1. A certificate that changes on disk serves the next connection. */
+/**
+ * The public listener: TLS 1.2 and 1.3, HTTP/1.1. A certificate that changes on disk is used from the next
+ * connection on.
+ */
 export async function listenTls(options: ListenerOptions, handler: RequestListener): Promise<Listener> {
   const { log, listen, times } = options;
   const server = createServer(
     {
       ALPNProtocols: ['http/1.1'],
-      // A connection without a certificate, or with one that does not count, is let in: admission judges it.
+      // A connection without a certificate, or with one that does not count, is accepted: authentication
+      // judges it.
       requestCert: true,
       rejectUnauthorized: false,
       handshakeTimeout: times.handshake,
@@ -111,7 +115,7 @@ export type PlainListenerOptions = Pick<
   'listen' | 'connections' | 'times' | 'proxied' | 'log'
 >;
 
-/** The listener without TLS: HTTP/1.1, with the same limits. */
+/** The listener without TLS: HTTP/1.1 with the same limits. */
 export async function listenPlain(
   options: PlainListenerOptions,
   handler: RequestListener,
@@ -131,7 +135,7 @@ function requestTimes(times: ConnectionTimes) {
   };
 }
 
-/** Bounds the connections of a server that is new, and ends them in good order. */
+/** Bounds the connections of a new server, and ends them gracefully. */
 function takeConnections(server: HttpServer, options: PlainListenerOptions) {
   const { connections, times, proxied } = options;
   proxied?.serve(server);
@@ -169,12 +173,15 @@ function logDropped(server: HttpServer, { connections, log }: PlainListenerOptio
   });
 }
 
-/** A pair that does not fit, as when one of its files was replaced a moment before the other, changes nothing. */
+/**
+ * A certificate and a key that do not match change nothing. This happens when one of the files was replaced a
+ * moment before the other.
+ */
 async function followCertificate(
   server: Server,
   { certificate, key, authorities, explainPair, log }: ListenerOptions,
 ): Promise<{ readonly watch: Watch; readonly ends: number }> {
-  // The pair is two files, of which either may be replaced last.
+  // The pair consists of two files, and either may be replaced last.
   const state = async () => (await Promise.all([certificate, key].map(stateOfFile))).join(' ');
   const seen = await state();
   let loaded: string | undefined;
@@ -187,7 +194,7 @@ async function followCertificate(
       const all = [cert, secret, ...ca].join('\n');
       if (all === loaded) return;
       const shown = new X509Certificate(cert);
-      // Node takes a key that is empty for none, and no handshake would succeed.
+      // Node treats an empty key as no key, and then no handshake would succeed.
       if (!shown.checkPrivateKey(createPrivateKey(secret))) throw new Error(`${key} is not its key`);
       server.setSecureContext({ ...TLS, cert, key: secret, ca });
       ends = Date.parse(shown.validTo);

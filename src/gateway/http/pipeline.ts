@@ -14,9 +14,9 @@ export interface PipelineLimits {
 }
 
 /**
- * Handles one request of a connection at a time. A client may send the next ones without waiting for the answer (RFC 9112
- * §9.3.2), and Node would begin all of them at once. They are answered in order, and while several wait the connection is not
- * read, so TCP holds the client back.
+ * Handles one request of a connection at a time. A client may send the next ones without waiting for the
+ * answer (RFC 9112 §9.3.2), and Node would begin all of them at once. They are answered in order. While
+ * several wait, the connection is not read, so TCP holds the client back.
  */
 export function oneAtATime(handler: RequestListener, limits: PipelineLimits): RequestListener {
   const pipelines = new WeakMap<Socket, Pipeline>();

@@ -7,7 +7,7 @@ import { parseProxyHeader } from './proxy-header.ts';
 export interface ProxiedOptions {
   /** The peers whose connections must begin with a PROXY header. */
   readonly peers: Network;
-  /** Milliseconds for the header to come. */
+  /** The milliseconds that the header may take to arrive. */
   readonly deadline: number;
   readonly log: Logger;
 }
@@ -16,12 +16,15 @@ export interface ProxiedOptions {
 const LOG_EVERY = 60_000;
 
 /**
- * The connections of servers behind balancers that write a PROXY header. A connection of another peer is read as the
- * client's own, so a PROXY header there is no TLS and no HTTP, and ends it.
+ * The connections of servers behind balancers that write a PROXY header. The bytes of any other peer are read
+ * as the client's own, so a PROXY header there is neither TLS nor HTTP and ends the connection.
  */
 export class ProxiedConnections {
   readonly #options: ProxiedOptions;
-  /** By the TCP connection. It has an entry before its first byte is read as TLS or HTTP. */
+  /**
+   * The addresses by their TCP connections. A connection has an entry before its first byte is read as TLS or
+   * HTTP.
+   */
   readonly #addresses = new WeakMap<Socket, ClientAddress>();
   #loggedAt = Number.NEGATIVE_INFINITY;
   #refused = 0;
@@ -30,7 +33,10 @@ export class ProxiedConnections {
     this.#options = options;
   }
 
-  /** Reads the headers of the connections of `server`, which must be new: the listeners that it has are Node's own. */
+  /**
+   * Reads the headers of the connections of `server`, which must be new, so that its only listeners are
+   * Node's own.
+   */
   serve(server: Server): void {
     const begin = server.listeners('connection');
     server.removeAllListeners('connection');
@@ -46,7 +52,10 @@ export class ProxiedConnections {
     });
   }
 
-  /** The other end of a connection. @throws if the connection did not pass here: no address is better than a wrong one. */
+  /**
+   * Returns the other end of a connection.
+   * @throws if the connection was not seen here, because no address is better than a wrong one
+   */
   readonly addressOf = (socket: Socket): ClientAddress => {
     const address = this.#addresses.get(socket) ?? this.#addresses.get(tcpConnectionOf(socket));
     if (address === undefined) throw new Error('the address of a connection is not known');
@@ -68,8 +77,9 @@ export class ProxiedConnections {
 }
 
 /**
- * The TCP connection below a TLS connection. Node has no public name for it (`_parent` is set by the constructor of
- * `TLSSocket`). A Node without it serves nobody, see `addressOf`.
+ * Returns the TCP connection below a TLS connection. Node has no public name for it: the constructor of
+ * `TLSSocket` sets `_parent`. With a version of Node that does not set it, no connection is served, see
+ * `addressOf`.
  */
 function tcpConnectionOf(socket: Socket): Socket {
   const { _parent: parent } = socket as Socket & { readonly _parent?: unknown };

@@ -1,6 +1,6 @@
 /**
- * The PROXY protocol, versions 1 and 2: what a balancer writes before a client's first byte to say who the client is.
- * https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt
+ * The PROXY protocol, versions 1 and 2: a balancer sends a header before a client's first byte to say who the
+ * client is. https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import { type ClientAddress, parseClientAddress } from './client-address.ts';
@@ -11,27 +11,30 @@ export type ProxyHeader =
   | { readonly kind: 'invalid'; readonly reason: string }
   | {
       readonly kind: 'complete';
-      /** Bytes. What follows them is the client's. */
+      /** In bytes. The bytes that follow are the client's. */
       readonly length: number;
-      /** Absent: the balancer speaks for itself, for example to check this server's health. */
+      /** Absent if the balancer speaks for itself, for example to check this server's health. */
       readonly source?: ClientAddress;
     };
 
-/** The header of a connection that was made to look at this server, and not for a client. */
+/** The header of a connection that was made to test this server, and not for a client. */
 export const HEADER_WITHOUT_CLIENT = 'PROXY UNKNOWN\r\n';
 
 /** The longest header of version 1, with its line end. */
 const MOST_V1 = 107;
-/** Version 2 allows 64 KiB. The addresses take 52 bytes, and what balancers add to them (TLVs) some hundred. */
+/**
+ * The most bytes of a header that are accepted. Version 2 allows 64 KiB, but the addresses take 52 bytes, and
+ * the fields that balancers add (TLVs) take some hundred.
+ */
 export const MOST_PROXY_HEADER = 4_096;
 
 const START_V1 = Buffer.from('PROXY ');
 const START_V2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
-/** The start, the command, the family, and the length of the rest. */
+/** The bytes before the addresses: the signature, the command, the family and the length of the rest. */
 const FIXED_V2 = 16;
 const TCP4 = 0x11;
 const TCP6 = 0x21;
-/** An address of no kind that is known, and of a unix socket. */
+/** The families without an IP address: unspecified, and unix sockets. */
 const NO_ADDRESS: ReadonlySet<number> = new Set([0x00, 0x31]);
 
 export function parseProxyHeader(bytes: Buffer): ProxyHeader {
@@ -46,7 +49,7 @@ function invalid(reason: string): ProxyHeader {
   return { kind: 'invalid', reason };
 }
 
-/** True as long as what has come may still become `start`. */
+/** True as long as the received bytes may still become `start`. */
 function startsLike(bytes: Buffer, start: Buffer): boolean {
   const length = Math.min(bytes.length, start.length);
   return bytes.compare(start, 0, length, 0, length) === 0;
@@ -58,7 +61,7 @@ function parseV1(bytes: Buffer): ProxyHeader {
     return bytes.length < MOST_V1 ? INCOMPLETE : invalid(`its PROXY line is longer than ${MOST_V1} bytes`);
   const line = bytes.toString('latin1', 0, end);
   const length = end + 2;
-  // The rest of such a line means nothing, says the specification.
+  // The specification says that the rest of such a line has no meaning.
   if (line === 'PROXY UNKNOWN' || line.startsWith('PROXY UNKNOWN ')) return { kind: 'complete', length };
   const [, family, source = '', destination = '', ...ports] = line.split(' ');
   const isAddress = family === 'TCP4' ? isIPv4 : family === 'TCP6' ? isIPv6 : undefined;
@@ -83,7 +86,10 @@ function parseV2(bytes: Buffer): ProxyHeader {
   return withSource(sourceOfV2(bytes.subarray(FIXED_V2, length), family), length);
 }
 
-/** Empty if there is none. The block holds the addresses of client and balancer and their ports, in this order. */
+/**
+ * Returns the client's address, or an empty text if there is none. The block contains the addresses of client
+ * and balancer, and then their ports.
+ */
 function sourceOfV2(block: Buffer, family: number): string {
   if (family === TCP4 && block.length >= 12) return block.subarray(0, 4).join('.');
   if (family !== TCP6 || block.length < 36) return '';

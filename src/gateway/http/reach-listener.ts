@@ -7,16 +7,19 @@ import { parseNetwork } from '../../platform/network.ts';
 import type { ListenOn } from './listen.ts';
 import { HEADER_WITHOUT_CLIENT } from './proxy-header.ts';
 
-/** In a probe: the start whose gateways answer with their numbers. */
+/** The header of a probe. It names the start whose gateways answer with their numbers. */
 export const PROBE_HEADER = 'hubgate-probe';
-/** In the answer to it: the number of the gateway. */
+/** The header of the answer to a probe. It is the number of the gateway. */
 export const GATEWAY_HEADER = 'hubgate-gateway';
 
 export interface ReachOptions {
   readonly listen: ListenOn;
   /** The port on which the gateways listen. */
   readonly port: number;
-  /** The gateways that listen on it, and the start that they have in common; absent: there is one. */
+  /**
+   * The number of gateways that listen on the port, and the start that they share. If absent, there is one
+   * gateway.
+   */
   readonly workers?: { readonly count: number; readonly start: string } | undefined;
   /** The networks whose connections must begin with a PROXY header. This machine may be in one of them. */
   readonly proxyProtocol?: readonly string[];
@@ -28,21 +31,25 @@ export interface ReachOptions {
  */
 export type Reached = 'answers' | 'refused' | 'silent';
 
-/** What came of one connection: the number of the gateway that answered, or why none did. */
+/** The result of one connection: the number of the gateway that answered, or why none did. */
 type Tried = string | Exclude<Reached, 'answers'>;
 
-/** Milliseconds. */
+/** In milliseconds. */
 const DEADLINE = 3_000;
-/** The kernel chooses a gateway for each connection. So many tries miss a given one in one of 1,000 cases, and not less. */
+/**
+ * The kernel chooses a gateway for each connection. With this factor, the tries miss a given gateway in one
+ * of 1,000 cases.
+ */
 const MISSED = 7;
 
 /**
- * Tests whether the public listener answers a client that connects as clients do. It tries until every gateway has answered. One
- * that does not listen at all, as while it starts, gets no connections and is not missed by clients.
+ * Tests whether the public listener answers a client that connects as clients do. It tries until every
+ * gateway has answered. A gateway that does not listen at all, such as one that is starting, gets no
+ * connections, so no client misses it.
  */
 export async function reachListener(options: ReachOptions): Promise<Reached> {
   const { listen, port, workers, proxyProtocol = [] } = options;
-  // A gateway that was given its sockets may have no other network.
+  // The process may have no network besides the sockets that it was given.
   if (listen.fd !== undefined) return 'answers';
   const own = ownAddress(listen);
   const mustIntroduce = parseNetwork(proxyProtocol)?.contains(own) ?? false;
@@ -59,7 +66,7 @@ export async function reachListener(options: ReachOptions): Promise<Reached> {
   return 'answers';
 }
 
-/** Where a client on this machine connects. */
+/** Returns the address to which a client on this machine connects. */
 function ownAddress({ host }: ListenOn): string {
   if (host === undefined || host === '0.0.0.0') return '127.0.0.1';
   return host === '::' ? '::1' : host;

@@ -3,8 +3,8 @@ import { type BearerChallenge, writeChallenge } from '../../registry/challenge.t
 import { ERRORS, type ErrorName, errorBody } from '../../registry/error.ts';
 
 /**
- * The only headers that a response of `/v2/` can carry, besides Node's own for the connection. What an upstream or the
- * core sent beyond them stays here.
+ * The only headers that a response of `/v2/` can carry, besides Node's own for the connection. All other
+ * headers of an upstream or of the core are dropped here.
  */
 export type ResponseHeaders = {
   readonly 'accept-ranges'?: 'bytes';
@@ -23,23 +23,27 @@ export type ResponseHeaders = {
 
 export interface Refused {
   readonly error: ErrorName;
-  /** Instead of the standard words. */
+  /** Replaces the standard message. */
   readonly message?: string;
   readonly challenge?: BearerChallenge;
-  /** Seconds. */
+  /** In seconds. */
   readonly retryAfter?: number;
   /** Additional headers of a 416, a 405 or a stale answer. */
   readonly headers?: Pick<ResponseHeaders, 'age' | 'allow' | 'content-range' | 'warning'>;
 }
 
 export function respond(response: ServerResponse, status: number, headers: ResponseHeaders): void {
-  // The API version is not needed by any current client; old ones take its absence for a registry of version 1.
+  // No current client needs the API version, but old ones conclude from its absence that this is a registry
+  // of version 1.
   response.writeHead(status, { 'docker-distribution-api-version': 'registry/2.0', ...STANDARD, ...headers });
 }
 
 const STANDARD = { 'x-content-type-options': 'nosniff' };
 
-/** A refusal is the same to the byte, whatever exists: it is made of nothing but its name, the policy and the settings. */
+/**
+ * A refusal has the same bytes whatever exists, because it is made only of its name, the policy and the
+ * settings.
+ */
 export function refuse(
   response: ServerResponse,
   { error, message, challenge, retryAfter, headers }: Refused,

@@ -1,18 +1,18 @@
 import type { ServerResponse } from 'node:http';
 import { inTurn } from '../../platform/turns.ts';
 
-/** Thrown to whoever writes to a client that has gone: nothing is wrong on our side. */
+/** Thrown to the writer if the client has gone. It is not a fault of the gateway. */
 export class ClientGone extends Error {
   override readonly name = 'ClientGone';
 }
 
 /**
- * Writes a body chunk by chunk, one in flight: a chunk's buffer is free again when its write has returned. A write encrypts its
- * chunk, so hundreds of them are not for one turn of the event loop.
+ * Writes a body chunk by chunk, with one chunk in flight: the buffer of a chunk is free again when its write
+ * has returned. A write encrypts its chunk, so the event loop must not do hundreds of writes in one turn.
  */
 export class ResponseBody {
   readonly #response: ServerResponse;
-  /** Of the write that is in flight. */
+  /** Rejects the write that is in flight. */
   #abandon: ((error: Error) => void) | undefined;
   #gone: boolean;
   /** The bytes that were given to the system. Bytes that a closed connection still held back do not count. */
@@ -32,7 +32,7 @@ export class ResponseBody {
     return inTurn(() => this.#send((done) => this.#response.write(chunk, done), chunk.length));
   }
 
-  /** The last chunk, in one go with the end. */
+  /** Writes the last chunk together with the end. */
   end(chunk: Uint8Array): Promise<void> {
     return inTurn(() => this.#send((done) => this.#response.end(chunk, () => done()), chunk.length));
   }

@@ -1,6 +1,6 @@
 /**
- * What the admin listener shows to Prometheus: the gateways' own meters, added up, and what auth and the core tell of
- * theirs. A role that is down or hangs costs the scrape its part and no more.
+ * The metrics that the admin listener serves to Prometheus: the sum of the gateways' metrics, and the
+ * snapshots of auth and the core. If a role is down or hangs, only its part is missing from a scrape.
  */
 import { Deadline } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
@@ -12,21 +12,24 @@ import { openWorkers, type WorkerPlace } from './workers.ts';
 
 export interface Metrics extends RequestMeters, AsyncDisposable {
   readonly contentType: string;
-  /** In Prometheus' text format. */
+  /** Resolves to Prometheus' text format. */
   text(): Promise<string>;
 }
 
 export interface MetricsOptions {
   readonly auth: AuthClient;
   readonly core: Core;
-  /** Absent: this gateway is alone. */
+  /** Absent if this gateway is the only one. */
   readonly worker?: { readonly place: WorkerPlace; readonly directory: string } | undefined;
-  /** When the server's certificate ends, in milliseconds; undefined while none is shown. */
+  /**
+   * Returns when the server's certificate ends, in milliseconds since the epoch; undefined while there is
+   * none.
+   */
   readonly certificateEnds: () => number | undefined;
   readonly log: Logger;
 }
 
-/** Milliseconds for a role to tell. Prometheus gives up on a scrape after 10 s. */
+/** The milliseconds for a role to answer. Prometheus gives up on a scrape after 10 s. */
 const DEADLINE = 2_000;
 
 export async function createMetrics(options: MetricsOptions): Promise<Metrics> {

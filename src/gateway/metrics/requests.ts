@@ -1,6 +1,7 @@
 /**
- * What one gateway measures of its requests: of all of them, what HTTP shows; of those that are decided, what their audit
- * line says. A label is a word of a closed list: no name, tag or address of a client becomes one.
+ * The metrics of one gateway's requests: what HTTP shows for all of them, and what the audit line says for
+ * the decided ones. Every label is a word of a closed list, and never a name, a tag or an address of a
+ * client.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Meters } from '../../platform/metrics.ts';
@@ -8,7 +9,7 @@ import { CACHE_STATES } from '../../registry/core-api.ts';
 import type { Audit, AuditLine } from '../audit/audit.ts';
 
 export interface RequestMeters {
-  /** Counts a request from now on, to the end of its answer. */
+  /** Counts a request from now to the end of its answer. */
   request(request: IncomingMessage, response: ServerResponse): void;
   /** Counts requests by the audit lines, and reports the state of the audit log. */
   audited(audit: Audit): Audit;
@@ -16,7 +17,7 @@ export interface RequestMeters {
 
 type Kind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'catalog' | 'ping' | 'token' | 'other';
 
-/** Seconds, to the last byte: a manifest takes milliseconds, a large blob a minute. */
+/** In seconds, to the last byte. A manifest takes milliseconds, a large blob a minute. */
 const DURATIONS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
 
 const METHODS = new Set(['GET', 'HEAD', 'POST']);
@@ -105,7 +106,7 @@ function countLines(meters: Meters): (line: AuditLine) => void {
     ['cache'],
   );
   const bytes = meters.counter('hubgate_sent_bytes_total', 'Bytes that were sent of these', ['cache']);
-  // What has not happened yet is a zero, so that Prometheus sees the first time too.
+  // Counters begin at zero, so that Prometheus also sees their first increase.
   for (const action of ['pull', 'tags', 'token'])
     for (const decision of ['allow', 'deny']) decisions.inc({ action, decision }, 0);
   for (const counter of [pulls, bytes]) for (const cache of CACHES) counter.inc({ cache }, 0);
@@ -124,7 +125,7 @@ const LEAVES: Readonly<Record<string, Kind>> = {
   referrers: 'referrers',
 };
 
-/** By the shape of the target alone, for what cannot be parsed is counted too. */
+/** Uses only the shape of the target, because targets that cannot be parsed are counted too. */
 function kindOf(target: string): Kind {
   const end = target.indexOf('?');
   const path = end === -1 ? target : target.slice(0, end);

@@ -1,7 +1,7 @@
 /**
- * The gateways of one mirror as one: whichever is asked asks the others, and adds up what they tell. What a gateway that
- * died had counted is carried on by the one in its place, because a sum that falls looks to Prometheus like a restart,
- * after which all that is left of it would be counted a second time.
+ * Combines the metrics of all gateways of a mirror: the one that is scraped asks the others, and adds up
+ * their snapshots. The successor of a gateway that died continues its counts, because Prometheus takes a
+ * falling sum for a restart, and would then count the rest a second time.
  */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -21,29 +21,31 @@ import {
 import { SingleFlight } from '../../platform/single-flight.ts';
 import { serveOnSocket } from '../../platform/unix-socket.ts';
 
-/** Which of the workers of one start this is. */
+/** The place of a worker among the workers of one start. */
 export interface WorkerPlace {
-  /** From 1 to `count`; one that is started in the place of another has its number. */
+  /** From 1 to `count`. A worker that replaces another one has its number. */
   readonly number: number;
   readonly count: number;
-  /** The same for all workers of a start, and for no other start. */
+  /** The unique id of the start that all its workers share. */
   readonly start: string;
 }
 
 export interface WorkersOptions {
   readonly meters: Meters;
   readonly place: WorkerPlace;
-  /** Where their sockets are. */
+  /** The directory of their sockets. */
   readonly directory: string;
   readonly log: Logger;
 }
 
 export interface Workers extends AsyncDisposable {
-  /** What each of them tells; of one that does not answer, what it had counted when it was last asked. */
+  /** Resolves to the snapshot of each worker. For one that does not answer, it is its last saved snapshot. */
   tell(): Promise<{ readonly told: readonly ToldMetrics[]; readonly answering: number }>;
 }
 
-/** Milliseconds, for another worker: less than a scrape may take, and it is on the same machine. */
+/**
+ * The milliseconds for another worker to answer: less than a scrape may take, and it is on the same machine.
+ */
 const DEADLINE = 1_000;
 const PEER = 'another gateway';
 
@@ -62,7 +64,7 @@ export async function openWorkers(options: WorkersOptions): Promise<Workers> {
       others.push({ file, client: stack.use(openSocketClient(`${file}.sock`)) });
     }
   } catch (error) {
-    // Pulls do not depend on it.
+    // Pulls do not depend on the metrics.
     log.error({ error: (error as Error).message }, 'the metrics of the gateways cannot be added up');
   }
   const opened = stack.move();
@@ -77,14 +79,17 @@ export async function openWorkers(options: WorkersOptions): Promise<Workers> {
 }
 
 interface Other {
-  /** Without its ending. */
+  /** The path of the worker's files without their extension. */
   readonly file: string;
   readonly client: HttpClient;
 }
 
 type TellOwn = () => Promise<{ readonly told: ToldMetrics }>;
 
-/** What this worker tells is kept before it is told, so that it is never less the next time. */
+/**
+ * Returns a function that takes this worker's snapshot. It is saved before it is reported, so that it is
+ * never less the next time.
+ */
 async function openOwn({ meters, place, directory, log }: WorkersOptions): Promise<TellOwn> {
   const file = `${fileOf(directory, place.number)}.json`;
   const before = await readKept(file, place);
@@ -93,7 +98,7 @@ async function openOwn({ meters, place, directory, log }: WorkersOptions): Promi
     try {
       const kept: z.output<typeof KEPT> = { start: place.start, counted: countersOf(told) };
       await writeFile(`${file}.new`, JSON.stringify(kept), { mode: 0o640 });
-      // No power cut matters: another start begins with nothing.
+      // A power cut does not matter, because another start begins with nothing.
       await rename(`${file}.new`, file);
     } catch (error) {
       log.warn({ file, error: (error as Error).message }, 'what a gateway counted cannot be kept');
@@ -132,7 +137,7 @@ async function askOther(
   }
 }
 
-/** Nothing where there is nothing, or of another start. */
+/** Resolves to nothing if there is no snapshot, or if it belongs to another start. */
 async function readKept(file: string, { start }: WorkerPlace): Promise<ToldMetrics> {
   try {
     const kept = KEPT.parse(JSON.parse(await readFile(file, 'utf8')));

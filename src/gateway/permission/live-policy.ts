@@ -3,12 +3,15 @@ import { follow } from '../../platform/follow.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { AuthClient } from '../admission/auth-client.ts';
 
-/** The policy of this moment: asked for at every request, never kept. */
+/** The current policy. Each request reads it, and nobody keeps it. */
 export interface LivePolicy extends Disposable {
   readonly current: Policy;
 }
 
-/** The policy as auth says it: it alone reads the files, so that all gateways decide by the same one. */
+/**
+ * Subscribes to the policy of auth. Only auth reads the files, so that all gateways decide by the same
+ * policy.
+ */
 export function followPolicy(auth: AuthClient, log: Logger): Promise<LivePolicy> {
   return follow(
     async (options) => {

@@ -1,6 +1,7 @@
 /**
- * May they? A token's scope ∩ the policy of this very moment. Decided before anything is looked up, so that a refusal
- * never depends on what exists. It depends on `access`, and must not know the core.
+ * Authorizes a request by the intersection of the token's scope and the current policy. It decides before
+ * anything is looked up, so that a refusal never depends on what exists. This module depends on `access`, and
+ * must not know the core.
  */
 import { type Decision, decide, type Policy } from '../../access/policy.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -18,7 +19,7 @@ export type Permission =
   | {
       readonly kind: 'refused';
       readonly error: ErrorName;
-      /** Of a 401: what a token would need. */
+      /** The scope that a token would need. It belongs to a 401. */
       readonly scope?: string;
       /** The rule that denies, for the audit line, and its reason, for the caller. */
       readonly rule?: string;
@@ -29,12 +30,15 @@ export type Permit = (admission: Admission, asked: Asked) => Permission;
 
 export interface Asked {
   readonly repository: Repository;
-  /** The tag that is to be resolved, where that is what is asked for. */
+  /** The tag that the request resolves; absent if it does not resolve one. */
   readonly tag?: Tag;
   readonly address: ClientAddress;
 }
 
-/** By the policy of the moment at which it is called: one request is decided by one version, however long it takes. */
+/**
+ * Takes the policy of the moment at which it is called: one request is decided by one version, however long
+ * it takes.
+ */
 export type PermitNow = () => Permit;
 
 export function createPermit(policy: LivePolicy, clock: Clock): PermitNow {

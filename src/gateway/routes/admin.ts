@@ -14,12 +14,12 @@ export interface AdminRooms {
 
 const MISDIRECTED = 421;
 
-/** What the admin listener says: is this process alive, can it serve, and how does it? */
+/** The admin listener tells whether this process is alive and can serve, and its metrics. */
 export function adminApplication({ readiness, metrics, reach, names }: AdminRooms): Koa {
   const app = new Koa();
   app.use(async (context, next) => {
     const { url, headers } = context.req;
-    // The URL parser throws if the target is no URL.
+    // The URL parser throws if the target is not a URL.
     if (!isOriginForm(url)) context.status = 404;
     else if (isOwnHost(headers.host, names)) await next();
     else {

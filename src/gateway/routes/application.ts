@@ -1,5 +1,5 @@
 /**
- * What the gateway does with a request before and after its routes: bounds, framing, the audit log's room, and failures.
+ * The steps before and after the gateway's routes: bounds, framing, the room of the audit log, and failures.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type Router from '@koa/router';
@@ -53,7 +53,7 @@ export function createBounds({ metrics, addressOf, inFlight, place }: Bounds) {
     };
 }
 
-/** Decides by the TCP peer, because that is whom the request came from without TLS. */
+/** Decides by the TCP peer, because without TLS it is what sent the request. */
 export function byTrust(
   trustedProxies: Network | undefined,
   { trusted, others }: Readonly<Record<'trusted' | 'others', RequestListener>>,
@@ -69,7 +69,7 @@ type WithoutTls = Pick<WithoutTlsOptions, 'url' | 'clock'> & {
   readonly ca: string | undefined;
 };
 
-/** What a peer that is no trusted proxy is served without TLS: what `anonymous` may pull. */
+/** Serves a peer that is not a trusted proxy without TLS: it gets what `anonymous` may pull. */
 export function createApplicationWithoutTls(rooms: V2Rooms, options: WithoutTls): RequestListener {
   const { url, credentials, ca } = options;
   const { challenge: _, ...others } = rooms;
@@ -81,7 +81,7 @@ export function createApplicationWithoutTls(rooms: V2Rooms, options: WithoutTls)
 
 export function createApplication(rooms: V2Rooms, services: Router): RequestListener {
   const app = new Koa();
-  // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
+  // Koa's own handler would print to stderr. An error that reaches it is a fault of ours.
   app.silent = true;
   app.use(async ({ req, res }, next) => {
     try {
@@ -101,7 +101,7 @@ export function createApplication(rooms: V2Rooms, services: Router): RequestList
     context.respond = false;
     return answerV2(context.req, context.res, rooms);
   };
-  // Most targets begin so, and need no search among the other services.
+  // Most targets begin like this, and need no search among the other services.
   app.use((context, next) => (context.req.url?.startsWith('/v2/') ? answer(context) : next()));
   app.use(services.routes());
   app.use(answer);
@@ -110,7 +110,7 @@ export function createApplication(rooms: V2Rooms, services: Router): RequestList
 
 /** The paths that need no authorization decision. */
 const UNDECIDED = new Set(['/healthz', '/ca.crt', '/.well-known/jwks.json']);
-/** Seconds. */
+/** In seconds. */
 const RETRY_AFTER = 5;
 const UNRECORDED = 'the mirror cannot record requests at the moment, and therefore answers none; try again';
 

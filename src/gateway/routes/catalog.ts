@@ -16,10 +16,10 @@ export interface CatalogRequest extends Asking {
   readonly page: Page;
 }
 
-/** Entries of a page where the caller does not say. */
+/** The number of entries of a page if the client does not choose one. */
 const PAGE = 100;
 
-/** The cached repositories that this caller may pull at this moment, and no others, whatever there is besides. */
+/** Lists the cached repositories that this client may pull at this moment, and no others. */
 export async function answerCatalog(
   response: ServerResponse,
   { request, admission, address, page }: CatalogRequest,

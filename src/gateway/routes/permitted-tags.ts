@@ -6,14 +6,16 @@ import type { Permission } from '../permission/permit.ts';
 
 const LIST = z.object({ name: z.string().optional(), tags: z.array(z.string()).nullable() });
 
-/** A registry in the core's place passes on what its upstream sends. The built-in core allows no longer list than this either. */
+/**
+ * An external core passes on what its upstream sends. The built-in core does not allow a longer list either.
+ */
 const BOUNDS: JsonBounds = { depth: 32, nodes: 30_000, elements: 200_000 };
 
 export interface TagRules {
   readonly permitTag: (tag: Tag) => Permission;
-  /** Was the list read by a grant that reaches private content? */
+  /** True if the list was read with a grant that reaches private content. */
   readonly reachesPrivate: boolean;
-  /** Can it be read without? */
+  /** Resolves to true if the list can be read without such a grant. */
   readonly isPublic: () => Promise<boolean>;
 }
 
@@ -29,7 +31,7 @@ export async function permittedTags(
   if (!read.success) return undefined;
   const { name, tags } = read.data;
   const permitted = await runInSlices(permittedOf(tags ?? [], permitTag));
-  // A rule of its own can reach further for one tag than for another.
+  // A rule for one tag can grant private content that the rule for another tag does not.
   const all = !reachesPrivate || permitted.every((one) => one.private) || (await isPublic());
   const shown = permitted.filter((one) => all || one.private).map(({ tag }) => tag);
   return Buffer.from(JSON.stringify({ name, tags: shown }));

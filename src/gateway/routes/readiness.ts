@@ -11,12 +11,12 @@ export interface ReadinessRooms {
   readonly core: Core;
   readonly policy: LivePolicy;
   readonly audit: Pick<Audit, 'state'>;
-  /** Undefined while there is none yet. */
+  /** Returns undefined while there is no listener yet. */
   readonly listener: () => Pick<Listener, 'isOpen' | 'connections'> | undefined;
   readonly reach: () => Promise<Reached>;
 }
 
-/** A part, and what it says of itself. */
+/** The state of one part. */
 interface Part {
   readonly ready: boolean;
   readonly error?: string;
@@ -25,10 +25,13 @@ interface Part {
 
 export type Readiness = () => Promise<{ readonly ready: boolean } & Readonly<Record<string, Part | boolean>>>;
 
-/** Milliseconds for a part to say how it is; more than it takes to be started again. */
+/** The milliseconds for a part to report its state. A restart of the part takes less. */
 const DEADLINE = 3_000;
 
-/** Can pulls be served, by this gateway and those whom it needs? All of them must, and each says why not. */
+/**
+ * Tells whether this gateway and the parts that it needs can serve pulls. All of them must be able to, and
+ * each says why it cannot.
+ */
 export function createReadiness({ auth, core, policy, audit, listener, reach }: ReadinessRooms): Readiness {
   return async () => {
     const [ofAuth, ofCore, ofListener] = await Promise.all([

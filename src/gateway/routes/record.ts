@@ -8,16 +8,16 @@ import type { CoreAnswer, CoreNotes } from '../handover/core.ts';
 import { addressKey, type ClientAddress } from '../http/client-address.ts';
 import type { Permission } from '../permission/permit.ts';
 
-/** Who asks, of what is to be recorded. */
+/** A request of which something is to be recorded, and its sender. */
 export interface Asking {
   readonly request: IncomingMessage;
   readonly admission: Admission;
   readonly address: ClientAddress;
-  /** By the monotonic clock. */
+  /** The time by the monotonic clock. */
   readonly started: number;
 }
 
-/** A request about a repository, as far as it is known when it has been answered. */
+/** A request about a repository, with what is known of it when it has been answered. */
 export interface AskedRepository extends Asking {
   readonly route: RepositoryRoute;
   readonly notes: CoreNotes;
@@ -25,7 +25,10 @@ export interface AskedRepository extends Asking {
 
 type Result = Pick<AuditLine, 'status'> & Partial<Pick<AuditLine, 'bytes' | 'cache' | 'digest'>>;
 
-/** The line of a request that was decided by the policy. `result.digest` is what a tag came to. */
+/**
+ * Returns the line of a request that the policy has decided. `result.digest` is the digest that a tag
+ * resolved to.
+ */
 export function repositoryLine(
   asked: AskedRepository,
   permission: Permission,
@@ -44,7 +47,7 @@ export function repositoryLine(
   };
 }
 
-/** What every line of the distribution API has. */
+/** Returns the fields that every line of the distribution API has. */
 export function callerLine({
   request,
   admission,
@@ -71,8 +74,8 @@ export function howItCame(answer: CoreAnswer): Partial<Pick<AuditLine, 'cache' |
 }
 
 /**
- * Whom the core takes for one caller: a subject, at an address, with one client. It need not know them, and a text of its own
- * length cannot fill its memory.
+ * Returns what the core takes for one caller: a subject at an address with one client. It is a hash, so that
+ * the core need not know them, and so that a long text cannot fill its memory.
  */
 export function callerOf({ admission, address, request }: Asking): string {
   const agent = request.headers['user-agent'] ?? '';

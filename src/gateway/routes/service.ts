@@ -3,11 +3,11 @@ import { addressKey } from '../http/client-address.ts';
 import { answerToken, type TokenRooms } from './token.ts';
 
 export interface ServiceRooms extends TokenRooms {
-  /** The local CA's certificate as PEM, where it issued the server's. */
+  /** The certificate of the local CA as PEM, if the local CA issued the server's certificate. */
   readonly ca: string | undefined;
 }
 
-/** What stands beside the distribution API, and says nothing about who asks. */
+/** Serves the paths beside the distribution API that say nothing about who asks. */
 export function publicRoutes({ ca }: Pick<ServiceRooms, 'ca'>): Router {
   const router = new Router({ sensitive: true, strict: true });
   router.get('/healthz', (context) => {
@@ -21,7 +21,7 @@ export function publicRoutes({ ca }: Pick<ServiceRooms, 'ca'>): Router {
   return router;
 }
 
-/** What stands beside the distribution API on the public listener. */
+/** Serves the paths beside the distribution API on the public listener. */
 export function serviceRoutes(rooms: ServiceRooms): Router {
   const router = publicRoutes(rooms);
   router.get('/.well-known/jwks.json', async (context) => {

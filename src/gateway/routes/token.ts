@@ -23,12 +23,12 @@ export interface TokenRooms {
 }
 
 const MAX_BODY = 64 * 1024;
-/** The client chooses this name itself. */
+/** The client chooses this name itself, so its length is bounded. */
 const MAX_CLIENT_ID = 255;
 
 /**
- * The token specification's endpoint: GET with Basic, and the OAuth2 POST. Both ask for the same. There is no challenge
- * in a 401 from here, for it could only name this endpoint again.
+ * The endpoint of the token specification: a GET with Basic, or the OAuth2 POST. Both request the same. A 401
+ * from here has no challenge, because it could only name this endpoint again.
  */
 export async function answerToken(context: Context, rooms: TokenRooms): Promise<void> {
   const started = performance.now();
@@ -74,7 +74,7 @@ export async function answerToken(context: Context, rooms: TokenRooms): Promise<
   });
 }
 
-/** The name that a refused login gave is not written down: it can be a mistyped password. */
+/** The name of a refused login is not recorded, because it can be a mistyped password. */
 function whoFrom(
   answer: IssuedToken | Refused,
 ): Pick<AuditLine, 'subject' | 'credential' | 'scope' | 'decision'> {
@@ -92,8 +92,9 @@ async function readParameters(context: Context): Promise<URLSearchParams | undef
 }
 
 /**
- * No login: nobody. Undefined: in a way that is not known. A header counts before a form, because containerd sends
- * both where a static header is configured beside other credentials.
+ * Returns undefined if the credentials have an unknown form. If `login` is null, nobody is logged in. A
+ * header counts before a form, because containerd sends both if a static header is configured beside other
+ * credentials.
  */
 function readCredentials(
   authorization: string | undefined,
@@ -101,7 +102,7 @@ function readCredentials(
 ): ShownCredentials | undefined {
   const shown = readShown(authorization);
   if (shown.kind === 'login') return { login: shown.login, refreshToken: null };
-  // What is no login is a wrong one.
+  // A header that is not a login counts as a wrong login.
   if (shown.kind !== 'nothing') return { login: { username: '', password: '' }, refreshToken: null };
   const grantType = parameters.get('grant_type');
   if (grantType === null) return { login: null, refreshToken: null };
@@ -117,13 +118,16 @@ function readCredentials(
 
 type ShownCredentials = Pick<TokenRequest, 'login' | 'refreshToken'>;
 
-/** Who would like a refresh token: `offline_token` is docker's word in a GET, `access_type` OAuth2's in a POST. */
+/**
+ * Returns the name of the client if it wants a refresh token. In a GET that is docker's `offline_token`, in a
+ * POST OAuth2's `access_type`.
+ */
 function offlineClient(parameters: URLSearchParams): string | null {
   const isWanted = parameters.get('offline_token') === 'true' || parameters.get('access_type') === 'offline';
   return isWanted ? (parameters.get('client_id') ?? '').slice(0, MAX_CLIENT_ID) : null;
 }
 
-/** No `issued_at`: clients measure it against their own clocks. */
+/** Sends no `issued_at`, because clients compare it with their own clocks. */
 function sendToken(response: ServerResponse, { token, expiresIn, scope, refreshToken }: IssuedToken): void {
   const body = JSON.stringify({
     ...{ token, access_token: token, expires_in: expiresIn, scope },

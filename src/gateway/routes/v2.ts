@@ -37,25 +37,31 @@ export interface V2Rooms {
   readonly core: Core;
   readonly audit: Audit;
   readonly log: Logger;
-  /** Where tokens are issued, and for whom; absent if nobody can log in, so that nobody is challenged. */
+  /**
+   * The place where tokens are issued, and their audience. Absent if nobody can log in, so that nobody is
+   * challenged.
+   */
   readonly challenge?: Pick<BearerChallenge, 'realm' | 'service'>;
-  /** Is `_catalog` served? */
+  /** True if `_catalog` is served. */
   readonly catalog: boolean;
   /** The requests in flight of known subjects. */
   readonly subjects: InFlight;
 }
 
-/** What clients ask a token for that is to list repositories: `registry` is docker's own type for it. */
+/** The scope that clients request to list repositories. `registry` is docker's own type for it. */
 const CATALOG_SCOPE = 'registry:catalog:*';
 
-/** A request of the distribution API, as far as it is known on its way. */
+/** A request of the distribution API, with what is known of it so far. */
 interface Pull extends AskedRepository {
   readonly response: ServerResponse;
   readonly method: 'GET' | 'HEAD';
   readonly permit: Permit;
 }
 
-/** A pull from its raw target to its audit line: parse, admit, permit, hand over, deliver, record. */
+/**
+ * Handles a pull from its raw target to its audit line: parse, authenticate, authorize, ask the core,
+ * deliver, record.
+ */
 export async function answerV2(
   request: IncomingMessage,
   response: ServerResponse,
@@ -83,7 +89,7 @@ export async function answerV2(
   );
 }
 
-/** Says which methods there are (RFC 9110 §9.3.7), and so the same of every target. */
+/** Answers with the methods that are served (RFC 9110 §9.3.7). The answer is the same for every target. */
 function answerOptions(response: ServerResponse): void {
   respond(response, 204, { allow: 'GET, HEAD, OPTIONS' });
   response.end();
@@ -132,13 +138,13 @@ function unlessGone(error: unknown): CoreAnswer {
   throw error;
 }
 
-/** The core says to which pull a request belongs; where it was not asked for the answer, it says so a moment later. */
+/** The core reports to which pull a request belongs. For a cache hit it does so a moment later. */
 async function recordPull(line: AuditLine, { notes }: Pull, { audit }: V2Rooms): Promise<void> {
   const pull = await notes.pull;
   audit(pull === undefined ? line : { ...line, pull });
 }
 
-/** A tag is what is to be resolved; everything else is judged by its repository. */
+/** Returns the tag if the request resolves one. Every other request is decided by its repository alone. */
 function whatIsPulled(route: RepositoryRoute): Pick<Asked, 'repository' | 'tag'> {
   const { repository } = route;
   return route.kind === 'manifest' && route.reference.kind === 'tag'
@@ -147,9 +153,10 @@ function whatIsPulled(route: RepositoryRoute): Pick<Asked, 'repository' | 'tag'>
 }
 
 /**
- * Docker logs in by asking here: whoever shows nothing is challenged, also where anonymous may pull something, and also with a
- * client certificate. Without the challenge docker and podman would never present their login, and `docker login` would take
- * any password. Without a login they fetch a token here, which is the certificate's.
+ * Docker logs in through this endpoint. A client that presents no login is challenged here, even if anonymous
+ * may pull something, and even if it has a client certificate. Without the challenge docker and podman would
+ * never present their login, and `docker login` would accept any password. A client without a login fetches a
+ * token for the subject of its certificate here.
  */
 function answerPing(response: ServerResponse, admission: Admission, rooms: V2Rooms): void {
   if (admission.kind === 'admitted' || rooms.challenge === undefined) {
@@ -210,7 +217,7 @@ function advice(
   };
 }
 
-/** What the core has, as far as it is for this caller: of a list of tags, those that may be resolved. */
+/** Asks the core, and takes out of a list of tags those that the caller may not resolve. */
 async function answerOf(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms): Promise<CoreAnswer> {
   const answer = await handOver(pull, reachesPrivate, rooms, oneRange(pull));
   const { admission, permit, address, route } = pull;

@@ -1,6 +1,6 @@
 /**
- * Requests that come without TLS from a peer that is no trusted proxy. Anybody on the way can read them, so they are
- * answered as those of `anonymous`, and no credential is read.
+ * Requests without TLS from a peer that is not a trusted proxy. Anybody on the network path can read them, so
+ * they are answered as requests of `anonymous`, and no credential is read.
  */
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { ANONYMOUS } from '../../access/subject.ts';
@@ -18,7 +18,7 @@ import type { PermitNow } from '../permission/permit.ts';
 const LOG_EVERY = 60_000;
 const MOST_ADDRESSES = 1_000;
 
-/** Takes every client for `anonymous`. It looks at nothing in the request. */
+/** Treats every client as `anonymous`. It reads nothing in the request. */
 export function admitAnonymous(credentials: Pick<LiveCredentials, 'throwIfStale'>): Admit {
   return async () => {
     credentials.throwIfStale();
@@ -26,7 +26,7 @@ export function admitAnonymous(credentials: Pick<LiveCredentials, 'throwIfStale'
   };
 }
 
-/** Says 403 where a login would help, because a client must not send one here. */
+/** Turns a 401 into a 403, because a client must not send a login here. */
 export function permitWithoutLogin(permitNow: PermitNow, url: URL): PermitNow {
   const because = `without TLS only what anybody may pull is served here; use ${url.origin}`;
   return () => {
@@ -59,13 +59,16 @@ export function refuseCredentials(handler: RequestListener, options: WithoutTlsO
     if (logged.get(key) === undefined)
       log.warn({ address }, 'a request to server.plain carries a credential without TLS, and is refused');
     logged.set(key, {}, LOG_EVERY);
-    // A body is not read, and the connection ends with it.
+    // The body is not read, so the connection ends with the response.
     response.setHeader('connection', 'close');
     refuse(response, { error: 'DENIED', message });
   };
 }
 
-/** True if there may be one. The endpoint of tokens is asked for nothing else, and reads its body. */
+/**
+ * True if the request may carry a credential. A request to the token endpoint always may, because its body
+ * can.
+ */
 function carriesCredential({ headers, url = '' }: IncomingMessage): boolean {
   if (headers.authorization !== undefined || headers['proxy-authorization'] !== undefined) return true;
   return url === '/token' || url.startsWith('/token?');
