@@ -1,6 +1,7 @@
 /**
- * What gateways may remember of the core's answers: until when is told with each, and all of it ends when something is
- * withdrawn. What they give out of their memory is reported here, and counts as if it had been asked of the core.
+ * The part of the core that lets gateways cache its answers. Each answer comes with its max age, and an
+ * invalidation ends all of them. Gateways report their cache hits here, and a hit counts as a request to the
+ * core.
  */
 import { randomBytes } from 'node:crypto';
 import type { Live } from '../platform/live.ts';
@@ -18,9 +19,9 @@ export interface RememberedOptions {
 }
 
 export interface Remembered {
-  /** Of the cache. One that a core before this one told is never told again. */
+  /** The generation of the cache. It is never the same as one of an earlier run of the core. */
   readonly state: Live<string>;
-  /** Records what was given out: the id of the pull that it belongs to, where that can be told. */
+  /** Records a cache hit. Returns the id of the pull that it belongs to; undefined if that is unknown. */
   served(one: Served): string | undefined;
 }
 

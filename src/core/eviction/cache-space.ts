@@ -51,7 +51,10 @@ const REMEMBERED = 1_000;
  */
 const LOOK_EVERY = 16 * 2 ** 20;
 
-/** Decides before and during a fill whether there is space for it, and counts what the fills under way have still to write. */
+/**
+ * Decides before and during a fill whether there is space for it. It counts the bytes that the fills under
+ * way have still to write.
+ */
 export class CacheSpace {
   readonly #options: CacheSpaceOptions;
   readonly #tooLarge = new LRUCache<Digest, number>({ max: REMEMBERED });

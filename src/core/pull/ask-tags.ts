@@ -79,7 +79,9 @@ export class TagsAsking {
     return this.#askRest(repository, { name, tags }, rest, grant);
   }
 
-  /** Reads a list to its end if its pages are named by tokens (Quay), which no client could continue with here. */
+  /**
+   * Reads a list to its end if tokens name its pages (Quay), because no client could continue with them here.
+   */
   async #askRest(
     repository: Repository,
     first: { readonly name: unknown; readonly tags: readonly string[] },

@@ -30,7 +30,10 @@ export class CacheWrites implements AsyncDisposable {
     return this.#unwritten;
   }
 
-  /** Why the cache cannot be written, such as `ENOSPC: no space left on device, write`; undefined if it can. */
+  /**
+   * Why the cache cannot be written, for example `ENOSPC: no space left on device, write`. Undefined if it
+   * can.
+   */
   get failure(): string | undefined {
     return this.#failure;
   }

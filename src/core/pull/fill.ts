@@ -11,7 +11,7 @@ import { type ReceiveOptions, RepositoryRefused, receiveBlob } from './receive-b
 
 export interface FillOptions extends ReceiveOptions {
   readonly digest: Digest;
-  /** What is there already, and takes what comes. */
+  /** The partial content, which has the bytes of an earlier fill and receives the rest. */
   readonly partial: PartialContent;
   /** The answer to the request for the rest. */
   readonly first: BlobBody;
@@ -37,13 +37,14 @@ class WrongBytes extends Error {
 }
 
 /**
- * One download of one digest into the cache. It belongs to the cache and to no reader: readers come late and leave
- * early, and it goes on all the same. Bytes are hashed once, in order, and the cache owns them only if they are right.
+ * One download of one digest into the cache. It belongs to the cache and to no reader: readers come late and
+ * leave early, and it continues. Bytes are hashed once, in order, and the cache owns them only if the digest
+ * is right.
  */
 export class Fill {
   readonly id = randomUUID();
   readonly digest: Digest;
-  /** Relative to the cache's directory. */
+  /** The path relative to the cache's directory. */
   readonly file: string;
   /** Settles when the fill has ended, either way. */
   readonly ended: Promise<void>;
@@ -78,7 +79,7 @@ export class Fill {
     return progress.kind === 'filling' ? progress.written : 0;
   }
 
-  /** Undefined while only an upstream that does not announce it could tell. */
+  /** Undefined while the size is unknown, because the upstream does not announce it. */
   get size(): number | undefined {
     return this.#progress.kind === 'verified' ? this.#progress.size : this.#options.first.size;
   }
@@ -107,7 +108,7 @@ export class Fill {
     this.#givingWay.abort();
   }
 
-  /** The progress now, and again whenever it has changed since the reader last looked, to the end. */
+  /** Yields the progress now, and again whenever it has changed since the reader last looked, to the end. */
   async *progress(): AsyncGenerator<Progress, void> {
     let seen: Progress | undefined;
     for (;;) {
@@ -132,7 +133,8 @@ export class Fill {
     );
     this.#options.first.body.destroy();
     this.#options.reservation[Symbol.dispose]();
-    // An upstream that announces too much breaks off where the blob is whole. What could not be written is hashed all the same.
+    // If an upstream announces too large a size, the download breaks off although the blob is complete. Bytes
+    // that could not be written are hashed too, hence the first condition.
     if (!isOfCache(brokeOff) && matchesDigest(hash, this.digest)) await this.#publish();
     else await this.#fail(brokeOff ?? new WrongBytes('the bytes are not what their digest says'));
   }
@@ -144,7 +146,7 @@ export class Fill {
       const appended = partial.append(bytes).catch((error: Error) => {
         throw new CacheFault(error);
       });
-      // Meanwhile another thread writes them.
+      // Another thread writes them meanwhile.
       hash.update(bytes);
       await appended;
       await this.#options.reservation.wrote(bytes.length).catch((error: Error) => {
@@ -156,9 +158,9 @@ export class Fill {
 
   async #publish(): Promise<void> {
     const { partial, first, writes } = this.#options;
-    // Those who were told of another size cannot be given this one; the next ones can.
+    // Readers that were told another size cannot get this blob. Later ones can.
     const isAsAnnounced = first.size === undefined || first.size === partial.size;
-    // The readers need no more than right bytes; that these also outlive a power cut is the cache's own affair.
+    // The readers need only verified bytes. Whether the bytes survive a power cut concerns the cache alone.
     this.#advance(isAsAnnounced ? { kind: 'verified', size: partial.size } : { kind: 'failed' });
     try {
       await partial.publish();

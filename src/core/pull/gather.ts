@@ -1,14 +1,20 @@
 import { finished, type Readable } from 'node:stream';
 
-/** Where pieces end, in bytes: with smaller ones, the hops between threads and the announcements cost more than the bytes. */
+/**
+ * The size of a piece in bytes. With smaller ones, the thread switches and the announcements cost more than
+ * the bytes.
+ */
 const PIECE = 512 * 1024;
-/** Milliseconds after which what has come is a piece: nobody waits for what a slow upstream has not sent yet. */
+/**
+ * The milliseconds after which the received bytes are a piece, because nobody waits for bytes that a slow
+ * upstream has not sent yet.
+ */
 const LINGER = 10;
 
 /**
- * The bytes of `body`, which begins at `from` of a blob, in few large pieces instead of many small ones, in order; what came
- * before it broke off comes before the error. It is read on while a piece is used. A piece is good until the next is asked
- * for: its memory is used again.
+ * Yields the bytes of `body`, which begins at the offset `from` of a blob, in few large pieces instead of
+ * many small ones, and in order. Bytes that came before an error are yielded before it. The body is read on
+ * while a piece is used. A piece is valid until the next one is requested, because its memory is used again.
  */
 export async function* gather(body: Readable, from: number): AsyncGenerator<Buffer, void> {
   using gathering = new Gathering(body, from);
@@ -32,8 +38,9 @@ function join(chunks: readonly Buffer[], memory: Buffer): Buffer {
 }
 
 /**
- * Frees the memory of a chunk that is used up. To wait for the garbage collector costs a collection for every 16 MiB, a
- * quarter of what a fill costs in all. A chunk that is a part of a buffer shares that with others, who may not be done.
+ * Frees the memory of a used chunk. Leaving that to the garbage collector costs a collection for every 16
+ * MiB, a quarter of the whole cost of a fill. A chunk that is a part of a buffer is not freed, because others
+ * may still use that buffer.
  */
 function letGo({ buffer, byteLength }: Buffer): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
@@ -49,11 +56,11 @@ class Gathering implements Disposable {
   readonly #linger: NodeJS.Timeout;
   #chunks: Buffer[] = [];
   #length = 0;
-  /** To the end of the piece: readers get whole chunks, which end where pieces do. */
+  /** The bytes to the end of the piece. Readers get whole chunks, which end where pieces do. */
   #room: number;
   #hasEnded = false;
   #error: Error | undefined;
-  /** Settles when there is a piece, or the end. */
+  /** Settles when there is a piece, or at the end. */
   #due = Promise.withResolvers<void>();
 
   constructor(body: Readable, from: number) {
@@ -70,7 +77,7 @@ class Gathering implements Disposable {
     });
   }
 
-  /** Nothing at the end. */
+  /** Resolves to no chunks at the end. */
   async take(): Promise<Gathered> {
     await this.#due.promise;
     const chunks = this.#chunks;

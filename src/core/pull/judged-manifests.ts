@@ -6,27 +6,25 @@ import type { FoundContent } from '../store/recorded-content.ts';
 import type { Store } from '../store/store.ts';
 import { childrenOf, unfitManifest } from './manifest-document.ts';
 
-/** The stored content of a digest, judged as a manifest of one type; undefined if the store has none. */
+/** The stored content of a digest, checked as a manifest of one type; undefined if the store has none. */
 export type JudgedManifest =
   | { readonly kind: 'fit'; readonly bytes: Buffer }
   | { readonly kind: 'unfit'; readonly why: string }
   | undefined;
 
-/**
- * The most judgements that are remembered here because they found unfit content. The index records the
- * others.
- */
+/** The most results that are cached here because they found invalid content. The index records the others. */
 const MAX_UNFIT = 1_000;
 
 /**
- * The stored content that may be sent as a manifest. A digest says nothing of what its content is: it can have come as a
- * blob, or as a manifest of another type. So only what was judged as a manifest of the very type is sent as one.
+ * The stored content that may be sent as a manifest. A digest does not tell what its content is: it can have
+ * come as a blob, or as a manifest of another type. So content is sent as a manifest only after it was
+ * checked as one of exactly that type.
  */
 export class JudgedManifests {
   readonly #store: Store;
   /**
-   * The reasons by digest and type. Unfit content stays unfit, so a repeated request costs no further
-   * judgement.
+   * The reasons by digest and type. Invalid content stays invalid, so a repeated request needs no other
+   * check.
    */
   readonly #unfit = new LRUCache<string, string>({ max: MAX_UNFIT });
 
@@ -34,7 +32,7 @@ export class JudgedManifests {
     this.#store = store;
   }
 
-  /** Judges stored content. `stored` is what the store has found already. */
+  /** Checks stored content. `stored` is the content that the store has found already. */
   async read(digest: Digest, mediaType: ManifestMediaType, stored?: FoundContent): Promise<JudgedManifest> {
     const { content } = this.#store;
     const found = stored ?? (await content.find(digest));

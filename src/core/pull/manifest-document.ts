@@ -11,8 +11,9 @@ const INDEX_TYPES: ReadonlySet<string> = new Set<ManifestMediaType>([
 const INDEX_TYPE: ManifestMediaType = 'application/vnd.oci.image.index.v1+json';
 
 /**
- * Why these bytes must not be taken for a manifest of this type, or undefined where they may. A document that can be
- * read as an index and as an image (CVE-2021-41190) means different things to different clients under one digest.
+ * Returns why these bytes are not a valid manifest of this type, or undefined if they are. A document that
+ * can be read both as an index and as an image (CVE-2021-41190) means different things to different clients
+ * under one digest.
  */
 export function unfitManifest(bytes: Buffer, mediaType: ManifestMediaType): string | undefined {
   const document = readDocument(bytes);
@@ -29,12 +30,15 @@ export function unfitManifest(bytes: Buffer, mediaType: ManifestMediaType): stri
   return isReadable ? undefined : 'the digest of a descriptor is not text';
 }
 
-/** Why these bytes must not be taken for the answer to a question for referrers, or undefined where they may. */
+/** Returns why these bytes are not a valid list of referrers, or undefined if they are. */
 export function unfitReferrers(bytes: Buffer): string | undefined {
   return unfitManifest(bytes, INDEX_TYPE);
 }
 
-/** Why these bytes must not be taken for a list of tags, or undefined where they may. A list without tags can be null. */
+/**
+ * Returns why these bytes are not a valid list of tags, or undefined if they are. A list without tags can be
+ * null.
+ */
 export function unfitTags(bytes: Buffer): string | undefined {
   const document = readDocument(bytes);
   if (typeof document === 'string') return document;
@@ -60,9 +64,7 @@ function readDocument(bytes: Buffer): Record<string, unknown> | string {
   return document as Record<string, unknown>;
 }
 
-/**
- * True if this fit manifest belongs to an attestation, as BuildKit writes it beside the images of an index.
- */
+/** True if this valid manifest is an attestation, which BuildKit puts beside the images of an index. */
 export function isAttestation(bytes: Buffer): boolean {
   const { layers } = JSON.parse(bytes.toString('utf8'));
   return Array.isArray(layers) && layers.length > 0 && layers.every((layer) => isStatement(layer));
@@ -72,7 +74,7 @@ function isStatement(layer: unknown): boolean {
   return (layer as { mediaType?: unknown } | null)?.mediaType === 'application/vnd.in-toto+json';
 }
 
-/** Merges several fit indexes into one. A single index stays as it is. */
+/** Merges several valid indexes into one. A single index stays as it is. */
 export function joinIndexes(pages: readonly Buffer[]): Buffer {
   const [first] = pages;
   if (first !== undefined && pages.length === 1) return first;
@@ -80,7 +82,7 @@ export function joinIndexes(pages: readonly Buffer[]): Buffer {
   return Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: INDEX_TYPE, manifests }));
 }
 
-/** The digests that a fit manifest names. */
+/** Returns the digests that a valid manifest names. */
 export function childrenOf(bytes: Buffer): readonly Digest[] {
   return digestsIn(JSON.parse(bytes.toString('utf8'))).flatMap((text) => {
     const digest = typeof text === 'string' ? parseDigest(text) : undefined;

@@ -46,7 +46,7 @@ export interface KnownVisibility {
   readonly visible: Visible;
   /** Milliseconds since the upstream last confirmed it. */
   readonly age: number;
-  /** Milliseconds for which the repository stays visible without another question. */
+  /** The milliseconds for which the repository stays visible without another request. */
   readonly holds: number;
 }
 
@@ -63,12 +63,15 @@ export interface Known extends KnownVisibility {
   readonly mayFetch: boolean;
 }
 
-/** What a HEAD said in passing. */
+/** The information that a HEAD carried besides its status. */
 export interface ContentHead {
   readonly size: number | undefined;
 }
 
-/** `stale`: it was public when last asked, too long ago to rely on it without asking again. */
+/**
+ * `stale` means that the repository was public when the upstream was last asked, but too long ago to rely on
+ * it without asking again.
+ */
 export type Visible = 'visible' | 'stale' | 'unknown';
 
 export interface MembershipOptions {
@@ -82,7 +85,7 @@ export interface MembershipOptions {
    * it is used.
    */
   readonly keepDeleted: number;
-  /** Milliseconds for a question whose answer only confirms what is cached. */
+  /** The milliseconds for a request that only confirms cached content. */
   readonly revalidationDeadline: number;
 }
 
@@ -97,7 +100,10 @@ interface Question {
   readonly isProof: boolean;
 }
 
-/** `kept`: the upstream has deleted it, and its copy stays. `refused`: no copy may stand in for that. */
+/**
+ * `kept` means that the upstream has deleted the content, and its copy stays. `refused` means that no copy
+ * may be served instead.
+ */
 type Asked =
   | Answer<ManifestHead | ContentHead>
   | { readonly kind: 'kept'; readonly link: Link }
@@ -123,7 +129,7 @@ export class Memberships {
     this.#answered = new ExpiringCache(MAX_ANSWERED, options.clock);
   }
 
-  /** What is known of a repository's visibility, without asking anybody. */
+  /** Returns what is known of a repository's visibility without asking the upstream. */
   async visibility(repository: Repository, grant: Grant): Promise<KnownVisibility> {
     if (grant === 'private') return KNOWN_TO_ALL;
     const { index, clock, staleIfError } = this.#options;
@@ -141,7 +147,7 @@ export class Memberships {
     const found = await this.#options.index.link(repository.name, kind, digest);
     const visibility = await this.visibility(repository, grant);
     const link = found !== undefined && this.#counts(found, grant) ? found : undefined;
-    // A previous answer must not permit fetching content that was pushed after the repository became private.
+    // An older answer must not permit fetching content that was pushed after the repository became private.
     const isRecent = link !== undefined || visibility.age <= VISIBILITY_RECENT_FOR;
     const mayFetch = visibility.visible === 'visible' && isRecent;
     return { ...visibility, link, isDue: link !== undefined && this.#isDue(link), mayFetch };
@@ -164,9 +170,10 @@ export class Memberships {
   }
 
   /**
-   * The membership of a digest: as it is known, or else as a HEAD under the repository's scope confirms it. Where the
-   * content is not here, fetching it under that scope confirms as much, and a caller may do that instead. `isProof`: is
-   * something given or learnt by it? Then a redirect alone does not confirm a blob.
+   * Decides the membership of a digest: by what is known, or else by a HEAD under the repository's scope. If
+   * the content is not cached, fetching it under that scope confirms as much, and a caller may do that
+   * instead. `isProof` is true if content is served or a link is stored because of the answer. Then a
+   * redirect alone does not confirm a blob.
    */
   async confirm(
     repository: Repository,
@@ -196,7 +203,7 @@ export class Memberships {
       : { kind: 'refused', answer };
   }
 
-  /** One upstream HEAD under this repository's scope, however many ask. */
+  /** Sends one upstream HEAD under this repository's scope for all callers that ask at the same time. */
   async #ask(question: Question): Promise<Asked> {
     const { repository, kind, digest, as, known } = question;
     const { client, index, clock, revalidationDeadline } = this.#options;
@@ -255,8 +262,8 @@ export class Memberships {
 
   /**
    * Asks for the repository's tags to learn whether it can be read at all. The registry itself must answer: a
-   * redirect is followed, and an answer that is no list of tags does not count. `isDoubted`: content has
-   * disappeared, so nothing counts as public until the upstream confirms it.
+   * redirect is followed, and an answer that is not a list of tags does not count. `isDoubted` means that
+   * content has disappeared, so nothing counts as public until the upstream confirms it.
    */
   review(repository: Repository, as: Identity, { isDoubted = false } = {}): Promise<Answer<unknown>> {
     return this.#reviewing.run(`${as} ${isDoubted} ${repository.name}`, async () => {
@@ -282,9 +289,9 @@ export class Memberships {
   }
 
   /**
-   * Takes what an upstream answered for what it says of the repository: what anonymous may read is public, what it may
-   * not is private; and what even the account may not read any longer is forgotten. A "yes" must be the registry's own, or
-   * that of a redirect that was followed.
+   * Learns from an upstream's answer about the repository. A repository that anonymous may read is public,
+   * and one that it may not read is private. A repository that even the account may no longer read is
+   * forgotten. A positive answer must be the registry's own, or that of a redirect that was followed.
    */
   async learn(repository: Repository, as: Identity, answer: Answer<unknown>): Promise<void> {
     const { index, clock } = this.#options;

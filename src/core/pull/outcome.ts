@@ -5,7 +5,7 @@ import type { Refused } from '../upstream/answer.ts';
 export interface Refusal {
   readonly kind: 'refused';
   readonly error: ErrorName;
-  /** Seconds. */
+  /** In seconds. */
   readonly retryAfter?: number;
   /** The type of a manifest that is not mirrored. */
   readonly mediaType?: string;
@@ -13,14 +13,17 @@ export interface Refusal {
   readonly age?: number;
 }
 
-/** `holds`: milliseconds for which the same question has the same answer, unless something is withdrawn. */
+/**
+ * `holds` is the max age in milliseconds: for that time the same request has the same answer, unless there is
+ * an invalidation.
+ */
 export type Outcome<T> =
   | ({ readonly kind: 'found'; readonly cache: CacheState; readonly holds?: number } & T)
   | Refusal;
 
 /**
- * The refusal that an upstream's answer comes to. "No" is `unknown`, whether it is missing or hidden, so that a repository that
- * one may not see looks like one that is not there; and trouble is never called unknown.
+ * Converts an upstream's answer to a refusal. A denial becomes `unknown`, whether the content is missing or
+ * hidden, so that a hidden repository looks like a missing one. An upstream failure never becomes `unknown`.
  */
 export function refusalOf(answer: Refused, unknown: ErrorName): Refusal {
   if (answer.kind === 'no')

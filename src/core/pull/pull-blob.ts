@@ -21,7 +21,7 @@ import { PartPull, type PulledPart } from './pull-part.ts';
 import { type OpenBlob, type ReceiveOptions, receiveBlob } from './receive-blob.ts';
 
 export type PulledBlob =
-  /** Whole and verified. */
+  /** A complete and verified blob. */
   | {
       readonly blob: 'stored';
       readonly file: string;
@@ -31,7 +31,7 @@ export type PulledBlob =
     }
   | { readonly blob: 'filling'; readonly fill: Fill }
   | PulledPart
-  /** Past a cache that cannot be written: this caller's own bytes, not verified. */
+  /** Unverified bytes for this caller alone, past a cache that cannot be written. */
   | { readonly blob: 'bytes'; readonly size: number | undefined; readonly body: Readable };
 
 export interface BlobPullOptions {
@@ -45,7 +45,7 @@ export interface BlobPullOptions {
   readonly log: Logger;
 }
 
-/** Who asks for a blob, and for which part of it. */
+/** The caller that asks for a blob, and the part that it wants. */
 export interface BlobAsking {
   /** The share of the upstream on which the download is counted. */
   readonly share?: string | undefined;
@@ -89,7 +89,7 @@ export class BlobPull implements AsyncDisposable {
     this.#parts = new PartPull(options.client);
   }
 
-  /** Fills since the start, of which the last ones have not ended. */
+  /** The number of fills since the start: those under way, and those that have ended either way. */
   get fills(): { readonly underWay: number; readonly whole: number; readonly broken: number } {
     return { underWay: this.#downloads.size, ...this.#ended };
   }
@@ -133,7 +133,7 @@ export class BlobPull implements AsyncDisposable {
     return { kind: 'found', cache: 'hit', holds, blob: 'stored', ...stored };
   }
 
-  /** Starts no fill: a HEAD moves no bytes. */
+  /** Starts no fill, because a HEAD moves no bytes. */
   async head(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<BlobHead>> {
     const { store, client, memberships } = this.#options;
     const known = await memberships.known(repository, 'blob', digest, grant);
@@ -169,8 +169,8 @@ export class BlobPull implements AsyncDisposable {
   }
 
   /**
-   * The fill of this digest: the one under way, or a new one. Only where the repository has confirmed the digest already is a
-   * fill of another repository joined without asking.
+   * Joins the fill of this digest that is under way, or begins one. A fill of another repository is joined
+   * without asking the upstream only if this repository has confirmed the digest already.
    */
   async #join(
     repository: Repository,
@@ -181,7 +181,7 @@ export class BlobPull implements AsyncDisposable {
     const { name } = repository;
     const running = this.#downloads.get(digest);
     if (running?.isClosed === true) {
-      // It is being cleared away: who comes now is owed another try.
+      // The download is being cleared away, so this caller tries again.
       await running.ended;
       return this.#join(repository, digest, joining, place);
     }
@@ -266,7 +266,7 @@ export class BlobPull implements AsyncDisposable {
     return download;
   }
 
-  /** Each caller's own download: nothing that could be shared can be kept. */
+  /** Gives each caller its own download, because nothing that could be shared can be stored. */
   async #passBy(
     repository: Repository,
     digest: Digest,
@@ -289,12 +289,15 @@ export class BlobPull implements AsyncDisposable {
     return { kind: 'found', cache: 'bypass', blob: 'bytes', size: first.value.size, body };
   }
 
-  /** How the bytes are had: as the account, and what the upstream says of the repository in passing is learnt. */
+  /**
+   * Returns how the bytes are received: as the account. The upstream's answers also tell something about the
+   * repository, which is learnt.
+   */
   #receive(repository: Repository, digest: Digest, grant: Grant): ReceiveOptions {
     const { store, client, memberships, limits, clock } = this.#options;
     const open: OpenBlob = async (from, size) => {
       const ask = { as: 'account', from, ...(size !== undefined && { size }) } as const;
-      // A fill goes on whoever has left, and so does its opening.
+      // A fill continues even if its callers have left, and so does its opening.
       const answer = await workForAll(() => client.getBlob(repository, digest, ask));
       if (answer.kind === 'no') {
         await memberships.learn(repository, 'account', answer);
@@ -312,7 +315,7 @@ export class BlobPull implements AsyncDisposable {
     return { open, limits, signal: this.#ending.signal };
   }
 
-  /** Ends the fills under way; what they have stays for the next start. */
+  /** Ends the fills under way. Their partial files stay for the next start. */
   abandon(): void {
     this.#ending.abort();
   }
@@ -323,7 +326,7 @@ export class BlobPull implements AsyncDisposable {
   }
 }
 
-/** Nobody reads what arrives too late. */
+/** Drops an answer that arrives too late, because nobody reads it. */
 function letGo(outcome: Outcome<PulledBlob>): void {
   if (outcome.kind === 'found' && outcome.blob === 'bytes') outcome.body.destroy();
 }
@@ -336,7 +339,7 @@ function found(cache: CacheState, size: number | undefined): Outcome<BlobHead> {
   return { kind: 'found', cache, size };
 }
 
-/** A stream keeps what it was given until it is read. */
+/** Copies the pieces, because a stream keeps them until they are read, and their memory is used again. */
 async function* copies(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
   for await (const piece of pieces) yield Buffer.from(piece);
 }

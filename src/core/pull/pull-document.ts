@@ -11,25 +11,28 @@ import { readerFor } from './membership.ts';
 import { type Outcome, refusalOf } from './outcome.ts';
 import { mergePage, pageOf } from './tag-list.ts';
 
-/** A list of tags, or what refers to a manifest. Both are asked for each time; the last answer stays for when that cannot be. */
+/**
+ * A list of tags or of referrers. Each request asks the upstream. Its last answer is used while it cannot be
+ * asked.
+ */
 export interface PulledDocument {
   readonly bytes: Uint8Array;
-  /** Where the next page of a list begins. */
+  /** The page that follows, if there is one. */
   readonly next?: Page;
-  /** Seconds since the upstream last said so; of a `stale` answer. */
+  /** The seconds since the upstream's answer; only for a `stale` answer. */
   readonly age?: number;
 }
 
 export interface DocumentPullOptions extends DocumentAsking {
   readonly index: IndexStore;
   readonly clock: Clock;
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly staleIfError: number;
 }
 
-/** Bytes. A longer list is not kept. */
+/** In bytes. A longer list is not stored. */
 const MAX_KEPT = 1024 * 1024;
-/** What stands in the place of a link if the stored list is not the whole one. */
+/** Replaces the link if the stored list is incomplete. */
 const MORE = 'more';
 
 export class DocumentPull {
@@ -51,7 +54,10 @@ export class DocumentPull {
     return { kind: 'found', cache: 'fill', bytes, ...(next && { next }) };
   }
 
-  /** Keeps what is known of the whole list, so that any page of it can be served while the upstream does not answer. */
+  /**
+   * Stores what is known of the whole list, so that any page of it can be served while the upstream does not
+   * answer.
+   */
   async #keep(repository: Repository, key: string, page: AskedTags): Promise<void> {
     const { index, clock } = this.#options;
     const stored = await index.document(repository.name, key);
@@ -91,7 +97,7 @@ export class DocumentPull {
     const { name, tags } = parseTags(kept.bytes);
     const isWhole = kept.link === undefined;
     const part = pageOf({ tags, isWhole }, page);
-    // Beyond what is known there may be more.
+    // There may be more tags than are known.
     if (part.tags.length === 0 && !isWhole) return refusalOf(answer, 'NAME_UNKNOWN');
     const bytes = Buffer.from(JSON.stringify({ name, tags: part.tags }));
     const age = Math.round((clock() - kept.readAt) / 1000);

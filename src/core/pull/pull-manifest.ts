@@ -22,9 +22,9 @@ import { type Outcome, type Refusal, refusalOf } from './outcome.ts';
 import { type ReferrersMemory, subjectOf } from './referrers-memory.ts';
 
 export interface PulledManifest extends ManifestHead {
-  /** Absent where only the head was asked for. */
+  /** Absent if only the head was requested. */
   readonly bytes?: Buffer;
-  /** Seconds since the upstream last said so; of a `stale` answer. */
+  /** The seconds since the upstream's answer; only for a `stale` answer. */
   readonly age?: number;
 }
 
@@ -36,10 +36,13 @@ export interface ManifestPullOptions {
   readonly referrers: ReferrersMemory;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Milliseconds, all of them. */
+  /** All times are in milliseconds. */
   readonly tagFreshness: number;
   readonly staleIfError: number;
-  /** Who has a cached answer in hand does not wait for a slow upstream as long as who has none. */
+  /**
+   * A request that a cached answer could satisfy waits less long for a slow upstream than one without a
+   * cached answer.
+   */
   readonly revalidationDeadline: number;
 }
 
@@ -61,13 +64,15 @@ interface ToldTag {
   readonly isFresh: boolean;
 }
 
-/** Milliseconds; after a restart a tag may seem to have been confirmed so much earlier. */
+/**
+ * In milliseconds. After a restart, the time at which a tag was last confirmed may seem earlier by this much.
+ */
 const WRITE_CONFIRMED_AFTER = 60 * 60_000;
 const MAX_CONFIRMED = 50_000;
 
 export class ManifestPull {
   readonly #options: ManifestPullOptions;
-  /** When tags were last confirmed, beyond what the index says. */
+  /** The latest confirmations of tags, which the index does not contain. */
   readonly #confirmed: ExpiringCache<TagEntry>;
   readonly #revalidating = new SingleFlight<Answer<ManifestHead>>();
   readonly #fetching = new SingleFlight<Answer<Manifest>>();
@@ -79,7 +84,10 @@ export class ManifestPull {
     this.#confirmed = new ExpiringCache(MAX_CONFIRMED, options.clock);
   }
 
-  /** The manifest under a tag or a digest. A HEAD moves no manifest, and so costs no pull of the upstream's quota. */
+  /**
+   * Pulls the manifest of a tag or a digest. A HEAD moves no manifest, and so costs no pull of the upstream's
+   * quota.
+   */
   pull(
     repository: Repository,
     reference: Reference,
@@ -116,7 +124,7 @@ export class ManifestPull {
     if (outcome.kind === 'found' && isFresh) return this.#holding(outcome, holds, latest.checkedAt);
     if (outcome.kind === 'found' || outcome.error === 'MANIFEST_UNKNOWN') return outcome;
     if (entry === undefined) return (await this.#withoutReferrers(repository, tag, grant)) ?? outcome;
-    // The tag stays what it was until what it names now can be had.
+    // The tag keeps its value until the manifest that it names now can be fetched.
     const isUsable = entry !== undefined && counts(entry, grant) && visible !== 'unknown';
     return !isUsable || this.#judge(entry) === 'expired'
       ? outcome
@@ -154,8 +162,8 @@ export class ManifestPull {
   }
 
   /**
-   * What the upstream last said that a tag names: as written down, or as confirmed since. Of a tag that was taken back
-   * nothing is remembered either.
+   * Returns the upstream's last answer about a tag: the stored entry, or a later confirmation. A tag that was
+   * removed has no confirmation either.
    */
   #latest(repository: Repository, tag: Tag, entry: TagEntry | undefined): TagEntry | undefined {
     const confirmed = this.#confirmed.get(`${repository.name}:${tag}`);
@@ -178,7 +186,8 @@ export class ManifestPull {
     const isSame = entry?.digest === head.digest;
     const cache = isSame ? (isFresh ? 'hit' : 'revalidated') : 'fill';
     const delivered = await this.#deliver(repository, head, { method, grant, cache });
-    // After a HEAD it is not known whether the manifest can be had; where there was none before, nothing is lost.
+    // After a HEAD it is unknown whether the manifest can be fetched. If there was no manifest before,
+    // nothing is lost.
     const isKept = delivered.kind === 'found' && (method === 'GET' || entry === undefined || isSame);
     const isPublic = grant === 'public' || (isSame && entry?.public === true);
     if (isKept) await this.#putTag(repository, tag, entry, { ...head, public: isPublic });
@@ -196,7 +205,9 @@ export class ManifestPull {
       : stale;
   }
 
-  /** A tag that has not moved is written down again only now and then: that it was confirmed is worth no write. */
+  /**
+   * Stores a tag that has not moved only from time to time, because its confirmation is not worth a write.
+   */
   async #putTag(
     repository: Repository,
     tag: Tag,
@@ -304,7 +315,7 @@ export class ManifestPull {
     return this.#holding(delivered, holds);
   }
 
-  /** A hit with how long it holds; one by a tag that was confirmed at `checkedAt`, as long as that is fresh. */
+  /** Adds the max age to a hit. A tag that was confirmed at `checkedAt` is also bounded by its freshness. */
   #holding(
     outcome: Outcome<PulledManifest>,
     visibleFor: number,
@@ -315,13 +326,13 @@ export class ManifestPull {
     return { ...outcome, holds: Math.min(visibleFor, checkedAt + tagFreshness - clock()) };
   }
 
-  /** A manifest that the caller may have: from the store, or else fetched. */
+  /** Delivers a manifest that the caller may have: from the store, or else by a fetch. */
   async #deliver(
     repository: Repository,
     { digest, mediaType, size }: ManifestHead,
     { method, grant, cache, stored }: Delivery,
   ): Promise<Outcome<PulledManifest>> {
-    // An upstream can name the digest of any content that is cached here.
+    // An upstream can name the digest of any content that is in the cache.
     if (size > MAX_DOCUMENT_SIZE) return this.#refuse(repository, digest, 'larger than 4 MiB');
     if (method === 'HEAD') return { kind: 'found', cache, digest, mediaType, size };
     const judged = await this.#judged.read(digest, mediaType, stored);
@@ -340,7 +351,7 @@ export class ManifestPull {
     return cannot('unfit', `${name}@${digest}: ${unfit}`);
   }
 
-  /** Fetches by digest, as the account: one GET, however many ask. */
+  /** Fetches by digest, as the account. It sends one GET for all callers that ask at the same time. */
   async #fetch(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledManifest>> {
     const key = `${repository.name}@${digest}`;
     const cache = this.#fetching.isRunning(key) ? 'joined' : 'fill';

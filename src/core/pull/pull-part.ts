@@ -5,7 +5,10 @@ import { BLOB_PART } from '../limits.ts';
 import type { RegistryClient } from '../upstream/registry-client.ts';
 import type { Fill } from './fill.ts';
 
-/** A part of a blob that is not here yet. It is not verified, because only a whole blob can be (docs/decisions/0009). */
+/**
+ * A part of a blob that is not in the cache yet. It is not verified, because only a whole blob can be
+ * (docs/decisions/0009).
+ */
 export interface PulledPart {
   readonly blob: 'part';
   readonly start: number;
@@ -17,8 +20,8 @@ export interface PulledPart {
 }
 
 /**
- * Small parts of blobs that are far beyond what their fills have, as the table of contents at the end of an eStargz layer. They are
- * asked of the upstream beside the fill, and the cache owns nothing of them.
+ * Fetches small parts of blobs that are far beyond the progress of their fills, such as the table of contents
+ * at the end of an eStargz layer. They come from the upstream beside the fill, and are not cached.
  */
 export class PartPull {
   readonly #client: RegistryClient;

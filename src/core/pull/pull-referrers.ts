@@ -19,8 +19,8 @@ export interface ReferrersPullOptions extends DocumentAsking {
 }
 
 /**
- * Statuses with which registries say that they have no such endpoint. Clients look at the tag `sha256-<hex>` then, but only
- * after a 404.
+ * The statuses with which registries say that they do not have this endpoint. Clients then look at the tag
+ * `sha256-<hex>`, but only after a 404.
  */
 const WITHOUT_ENDPOINT: readonly number[] = [400, 404, 405, 406, 501];
 

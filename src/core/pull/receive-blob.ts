@@ -6,32 +6,38 @@ import { isUndecodable } from '../upstream/decode-content.ts';
 import type { BlobBody } from '../upstream/registry-client.ts';
 import { gather } from './gather.ts';
 
-/** Asks the upstream for the bytes of one blob from `from` on; `size` is that of the whole, where it is known. */
+/**
+ * Requests the bytes of one blob from the offset `from` on. `size` is the size of the whole blob, if it is
+ * known.
+ */
 export type OpenBlob = (from: number, size: number | undefined) => Promise<Answer<BlobBody>>;
 
 export interface ReceiveOptions {
   readonly open: OpenBlob;
   readonly limits: Pick<CoreLimits, 'resumptions' | 'resumeAfter'>;
-  /** Aborted where nobody wants the bytes any more. */
+  /** Aborted when nobody wants the bytes any more. */
   readonly signal: AbortSignal;
 }
 
-/** Thrown where a blob cannot be had to its end. */
+/** Thrown if a blob cannot be received to its end. */
 class BrokenOff extends Error {
   override readonly name: string = 'BrokenOff';
 }
 
-/** The repository that sends the bytes has refused. Its refusal says nothing about any other repository. */
+/**
+ * Thrown if the repository that sends the bytes has refused. Its refusal says nothing about any other
+ * repository.
+ */
 export class RepositoryRefused extends BrokenOff {
   override readonly name = 'RepositoryRefused';
 }
 
 /**
- * The bytes of a blob from `position` on, in order, out of `first` and of as many further answers as it takes: an upstream
- * that stalls, resets or ends too early is asked for what is missing, and each time by the registry's own redirect, for
- * signed URLs expire. Bytes are good until the next are asked for.
- *
- * @throws BrokenOff where it cannot be mended.
+ * Yields the bytes of a blob from `position` on, in order. They come from `first` and from as many further
+ * answers as necessary: if the upstream stalls, resets the connection or ends too early, the missing bytes
+ * are requested from it. Each time the registry redirects anew, because signed URLs expire. Bytes are valid
+ * until the next ones are requested.
+ * @throws BrokenOff if a resumption does not help.
  */
 export async function* receiveBlob(
   first: BlobBody,
@@ -59,7 +65,10 @@ export async function* receiveBlob(
   }
 }
 
-/** @throws BrokenOff if asking once more does not help. */
+/**
+ * Returns why the body broke off.
+ * @throws BrokenOff if asking again does not help.
+ */
 function whatCanBeMended(error: Error, at: number): string {
   if (error instanceof BrokenOff) throw error;
   if (isUndecodable(error)) throw new BrokenOff(`at ${at} bytes: ${error.message}`);
@@ -78,7 +87,7 @@ async function* bytesFrom(
   }
   const { body, from } = answer.value;
   addAbortSignal(signal, body);
-  // An upstream that takes no ranges sends what is here already once more.
+  // An upstream without range support sends the bytes that are already here again.
   let superfluous = position - from;
   for await (const bytes of gather(body, from)) {
     if (superfluous < bytes.length) yield bytes.subarray(superfluous);

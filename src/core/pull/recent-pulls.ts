@@ -8,46 +8,47 @@ import type { Repository } from '../../registry/repository.ts';
 import { PULL_REMEMBERED_FOR } from '../limits.ts';
 import { childrenOf } from './manifest-document.ts';
 
-/** A request for a manifest, and what came of it. */
+/** A request for a manifest, and its result. */
 export interface AskedManifest {
   readonly reference: Reference;
   readonly method: 'GET' | 'HEAD';
-  /** That was asked for, or that the tag came to. */
+  /** The requested digest, or the digest that the tag resolved to. */
   readonly digest: Digest;
-  /** The manifest's own, where it was read. */
+  /** The bytes of the manifest, if they were read. */
   readonly bytes: Buffer | undefined;
 }
 
-/** From the first request for its root, which is the manifest that a tag or a digest names. */
+/** A pull, from the first request for its root on. The root is the manifest that a tag or a digest names. */
 interface RecentPull {
   readonly id: string;
   readonly root: Digest;
   readonly tag: Tag | undefined;
-  /** How the root was asked for: `HEAD tag`. */
+  /** The ways in which the root was requested, such as `HEAD tag`. */
   readonly began: Set<string>;
-  /** Those that were asked for, the root among them. */
+  /** The requested manifests, including the root. */
   readonly manifests: Set<Digest>;
-  /** Was anything else than the root asked for? */
+  /** True if anything except the root was requested. */
   hasGoneOn: boolean;
   usedAt: number;
 }
 
-/** Callers, each in one repository, and for each of them this many pulls with this many manifests. */
+/** The most pairs of a caller and a repository, the most pulls of each, and the most manifests of a pull. */
 const MAX_CALLERS = 5_000;
 const MAX_PULLS = 4;
 const MAX_MANIFESTS = 64;
-/** Digests that manifests name, all together. */
+/** The most digests that the cached manifests name, in total. */
 const MAX_NAMED = 100_000;
 
 /**
- * Which requests are one pull: of one caller in one repository, a tag or a digest and then what its manifests name. Here
- * because there is one core: a client's connections end in several gateways, tokens are shared by pulls or not there at
- * all, and no client says. A caller is an opaque text. What is asked for by a caller twice at the same time can not be told
- * apart, and after a restart a pull under way goes on as another.
+ * Determines which requests belong to one pull: one caller in one repository requests a tag or a digest, and
+ * then the content that its manifests name. The core does this because there is only one core. The
+ * connections of a client end in several gateways, pulls share a token or have none, and no client says which
+ * pull a request belongs to. A caller is an opaque text. Two pulls of one caller for the same thing at the
+ * same time cannot be distinguished, and after a restart a pull under way continues as another one.
  */
 export class RecentPulls {
   readonly #clock: Clock;
-  /** The latest first. */
+  /** The pulls of each caller, the latest first. */
   readonly #pulls: ExpiringCache<RecentPull[]>;
   readonly #named = new LRUCache<Digest, ReadonlySet<Digest>>({
     maxSize: MAX_NAMED,
@@ -59,7 +60,7 @@ export class RecentPulls {
     this.#pulls = new ExpiringCache(MAX_CALLERS, clock);
   }
 
-  /** The id of the pull that a request for a manifest belongs to. */
+  /** Returns the id of the pull that a request for a manifest belongs to. */
   ofManifest(caller: string, repository: Repository, asked: AskedManifest): string {
     const { reference, digest, bytes } = asked;
     if (bytes !== undefined && !this.#named.has(digest)) this.#named.set(digest, namesIn(bytes));
@@ -75,7 +76,10 @@ export class RecentPulls {
     return this.#keep(caller, repository, pulls, pull);
   }
 
-  /** Of a blob; one that no manifest of a recent pull names is taken for a part of the last pull. */
+  /**
+   * Returns the id of the pull that a request for a blob belongs to. If no manifest of a recent pull names
+   * the blob, it is the last pull.
+   */
   ofBlob(caller: string, repository: Repository, digest: Digest): string {
     const pulls = this.#recent(caller, repository);
     const pull = pulls.find((one) => this.#names(one, digest)) ?? pulls[0] ?? begin(pulls, digest, undefined);
@@ -104,7 +108,10 @@ export class RecentPulls {
   }
 }
 
-/** A client asks for the root in each way once, first by the tag: once more is another pull. */
+/**
+ * True if the request is another way to request the root. A client requests it once in each way, first by the
+ * tag, so a repetition begins another pull.
+ */
 function isBeginning(pull: RecentPull, reference: Reference, digest: Digest, how: string): boolean {
   const { root, tag, began, hasGoneOn } = pull;
   if (root !== digest || hasGoneOn || began.has(how)) return false;
@@ -119,7 +126,7 @@ function begin(pulls: RecentPull[], root: Digest, tag: Tag | undefined): RecentP
   return begun;
 }
 
-/** What was put into the cache as a blob can be asked for as a manifest, and need not be one. */
+/** A client can request any blob of the cache as a manifest, and then the bytes need not be one. */
 function namesIn(bytes: Buffer): ReadonlySet<Digest> {
   try {
     return new Set(childrenOf(bytes));

@@ -33,8 +33,8 @@ const MAX_STORED = 256 * 1024;
 const WRITE_AGAIN_AFTER = 60_000;
 
 /**
- * Tags that name what refers to a manifest: `sha256-<hex>` at registries without the endpoint (OCI distribution spec, "Referrers
- * Tag Schema"), and cosign's own.
+ * Tags that name the referrers of a manifest: `sha256-<hex>` at registries without the endpoint (OCI
+ * distribution spec, "Referrers Tag Schema"), and cosign's own tags.
  */
 const REFERRERS_TAG = /^(sha256)-([0-9a-f]{64})(?:\.(?:sig|att|sbom))?$/;
 
@@ -45,7 +45,7 @@ export function subjectOf(tag: Tag): Digest | undefined {
 }
 
 /**
- * Remembers upstreams' answers about referrers, including that there are none, for times when they cannot be
+ * Stores upstreams' answers about referrers, including that there are none, for times when they cannot be
  * asked. Clients ask for referrers before they run an image, and any answer except a list or a 404 makes
  * their whole pull fail.
  */

@@ -14,8 +14,8 @@ export interface TagsPage extends KnownTags {
 }
 
 /**
- * Puts a page into the list that is known. It replaces what lies between its ends, and what is known behind it stays. Undefined if
- * the page does not join the list.
+ * Merges a page into the known list. It replaces the tags between its ends, and the known tags after it stay.
+ * Returns undefined if the page does not join the list.
  */
 export function mergePage(known: KnownTags | undefined, page: TagsPage): KnownTags | undefined {
   const before = known?.tags ?? [];
@@ -29,7 +29,9 @@ export function mergePage(known: KnownTags | undefined, page: TagsPage): KnownTa
     : { tags: [...tags, ...before.slice(end + 1)], isWhole: known?.isWhole === true };
 }
 
-/** One page of a list: what comes after `last`, at most `n` tags. `next` is the page after it, if there is one. */
+/**
+ * Returns one page of a list: at most `n` tags after `last`. `next` is the page after it, if there is one.
+ */
 export function pageOf(
   { tags, isWhole }: KnownTags,
   { n, last }: Page,
@@ -41,7 +43,10 @@ export function pageOf(
   return end === undefined || isEnd ? { tags: page } : { tags: page, next: { ...(n && { n }), last: end } };
 }
 
-/** A registry sorts tags by its own rule; a tag that has gone is where its characters say. */
+/**
+ * A registry sorts tags by its own rule. If `last` has disappeared, its position is found by the order of its
+ * characters.
+ */
 function positionAfter(tags: readonly string[], last: string): number {
   const at = tags.indexOf(last);
   if (at >= 0) return at + 1;

@@ -1,30 +1,30 @@
 import type { Digest } from '../../registry/digest.ts';
 
 /**
- * The first face of the store: verified content by its digest, whichever repository it was learnt in. It knows nothing
- * of repositories; whether a caller may have a digest is the index' to say.
+ * The first interface of the store: verified content by its digest, whichever repository it was learnt in. It
+ * knows nothing of repositories. The index decides whether a caller may have a digest.
  */
 export interface ContentStore {
-  /** Undefined where the content is not here. */
+  /** Resolves to undefined if the content is not in the store. */
   find(digest: Digest): Promise<StoredContent | undefined>;
-  /** For content that is small by its kind: manifests. */
+  /** Reads small content, such as a manifest. */
   read(digest: Digest): Promise<Buffer | undefined>;
   /** Publishes bytes that the caller has verified against the digest. */
   publish(digest: Digest, bytes: Uint8Array): Promise<void>;
   /**
-   * The partial content of a digest: what an earlier fill has left, or nothing yet. To be filled by one at a time, and then
-   * published, left or discarded.
+   * Opens the partial content of a digest, which may be empty. Only one fill may use it at a time, and must
+   * then publish, leave or discard it.
    */
   begin(digest: Digest): Promise<PartialContent>;
   /** Writes a file and removes it again. Rejects if nothing can be written. */
   probe(): Promise<void>;
-  /** Every content that there is, in no order. */
+  /** Lists all content, in no particular order. */
   list(): AsyncIterable<ListedContent>;
-  /** Takes it from the cache. Who reads it goes on to read. */
+  /** Removes content from the cache. Its current readers can continue to read. */
   remove(digest: Digest): Promise<void>;
-  /** Clears away what broke off so long ago that no fill goes on with it. */
+  /** Removes partial content that is too old to be resumed. */
   clearPartials(): Promise<void>;
-  /** Takes bytes that are not their digest's from the cache, and keeps them for whoever wants to know why. */
+  /** Moves bytes that do not match their digest into quarantine, for somebody who wants to examine them. */
   setAside(digest: Digest): Promise<void>;
 }
 
@@ -34,26 +34,32 @@ export interface ListedContent {
 }
 
 export interface StoredContent {
-  /** Relative to the cache's directory. */
+  /** The path relative to the cache's directory. */
   readonly file: string;
   readonly size: number;
 }
 
-/** Content that is not whole yet. Its file can be read while it grows. */
+/** Incomplete content. Its file can be read while it grows. */
 export interface PartialContent {
-  /** Relative to the cache's directory; gone after `publish` and `discard`, while open descriptors go on to work. */
+  /**
+   * The path relative to the cache's directory. After `publish` and `discard` it is gone, but open
+   * descriptors still work.
+   */
   readonly file: string;
-  /** Bytes that an earlier fill has left; they are not verified. */
+  /** The number of bytes from an earlier fill. They are not verified. */
   readonly left: number;
   readonly size: number;
-  /** What was left, in order. */
+  /** Yields the bytes from the earlier fill, in order. */
   leftover(): AsyncIterable<Uint8Array>;
   append(bytes: Uint8Array): Promise<void>;
-  /** Makes it the content of its digest, which the caller has verified. It survives a power cut from then on. */
+  /**
+   * Makes this the content of its digest, which the caller has verified. From then on it survives a power
+   * cut.
+   */
   publish(): Promise<void>;
-  /** Takes back what was left. */
+  /** Removes the bytes from the earlier fill. */
   clear(): Promise<void>;
-  /** Closes it, for a later fill to go on with. */
+  /** Closes it, so that a later fill can resume. */
   leave(): Promise<void>;
   discard(): Promise<void>;
 }
