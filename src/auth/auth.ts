@@ -1,6 +1,7 @@
 /**
- * Auth: who are you, and here is proof. It alone holds password hashes and the signing key, and hashes where that can
- * hold up no pull. It knows nothing of caches and upstreams beyond their names.
+ * Auth identifies users and issues proof of it. It alone has password hashes and the signing key, and it
+ * hashes in a process of its own, where hashing delays no pull. It knows nothing of caches, and only the
+ * names of upstreams.
  */
 import { followPolicy } from '../access/live-policy.ts';
 import { type Federation, subjectForms } from '../config/federation.ts';
@@ -27,35 +28,35 @@ import { createRefreshTokens } from './token/refresh.ts';
 import { followSigningKeys } from './token/signing-key.ts';
 
 export interface AuthOptions {
-  /** Where auth's unix socket is to be. */
+  /** The path of auth's unix socket. */
   readonly socket: string;
   readonly usersFile: string;
-  /** The embedded database. */
+  /** The file of the embedded database. */
   readonly stateFile: string;
   readonly policyFile: string;
-  /** Where the last policy that was good is kept. */
+  /** The file of the last valid policy. */
   readonly lastPolicyFile: string;
   readonly keyFile: string;
-  /** What clients type: it issues the tokens, and they are for it. */
+  /** The URL that clients type. It is the issuer of the tokens and their audience. */
   readonly url: URL;
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly tokenLifetime: number;
-  /** Milliseconds for which a client may renew a login without the password; absent: it may not. */
+  /** The milliseconds for which a client may renew a login without the password. If absent, it may not. */
   readonly refreshLifetime?: number;
-  /** What new password hashes cost. */
+  /** The cost parameters of new password hashes. */
   readonly passwords: PasswordParameters;
   readonly federations: readonly Federation[];
-  /** How issuers of federations are asked. */
+  /** The way to the issuers of federations. */
   readonly egress?: EgressOptions;
   readonly names: UpstreamNames;
-  /** Other ones are for tests. */
+  /** Only tests set other delays. */
   readonly delays?: DelayLimits;
   readonly log: Logger;
   readonly clock?: Clock;
 }
 
 export interface Auth extends AsyncDisposable {
-  /** Reads the users and the policy anew, changed or not. */
+  /** Reads the users and the policy again, whether or not they changed. */
   reload(): Promise<void>;
 }
 

@@ -26,7 +26,7 @@ import { type IssuerOptions, issueToken } from './token/issue-token.ts';
 import type { RefreshTokens } from './token/refresh.ts';
 import { tokenLifetime } from './token/token-lifetime.ts';
 
-/** What auth serves on its socket, to gateways alone. */
+/** The services of auth on its socket, which only gateways use. */
 export interface AuthRooms {
   readonly authenticate: Authenticate;
   readonly refreshTokens: RefreshTokens;
@@ -37,7 +37,7 @@ export interface AuthRooms {
   readonly metrics: Pick<Meters, 'tell'>;
   readonly issuer: IssuerOptions;
   readonly log: Logger;
-  /** Aborted where nobody who waits is to be kept waiting. */
+  /** Aborted when auth stops, so that long polls end. */
   readonly stopping: AbortSignal;
 }
 
@@ -62,7 +62,7 @@ export function authApplication(rooms: AuthRooms): Koa {
     policy: followedAnswer(policy.told, (told) => told, stopping),
     keys: followedAnswer(issuer.keys, ({ verifying }) => JSON.stringify({ keys: verifying }), stopping),
   };
-  // Koa's own handler would print to stderr; everything that reaches it is a fault of ours.
+  // Koa's own handler would print to stderr. An error that reaches it is a fault of ours.
   app.silent = true;
   app.use(async (context) => {
     try {
@@ -149,7 +149,10 @@ async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
   } satisfies IssuedToken;
 }
 
-/** Where none can be kept, as on a full disk, none is given: the login is good without it. */
+/**
+ * If a refresh token cannot be stored, for example on a full disk, none is given. The login is valid without
+ * it.
+ */
 async function giveRefreshToken(
   { offline }: TokenRequest,
   identified: Identified,
@@ -165,10 +168,11 @@ async function giveRefreshToken(
 }
 
 /**
- * Who asks for a token. A classic dockerd sends its Docker Hub login to every mirror, so with a scope a login that is
- * unknown here is taken for none where a certificate names somebody or the network alone is granted something, and so is
- * the Hub's own refresh token; without a scope it is somebody who logs in here, and is told. What is taken for none is
- * held against nobody.
+ * Identifies the client that asks for a token. A classic dockerd sends its Docker Hub login to every mirror.
+ * So if the request has a scope, an unknown login counts as no login, provided that a certificate names a
+ * subject or that anonymous is granted something. The same holds for the Hub's own refresh token. A request
+ * without a scope is a login to this mirror, and gets the refusal. A login that counts as none does not count
+ * as a wrong guess.
  */
 async function identify(
   request: TokenRequest,
@@ -187,7 +191,8 @@ async function identify(
     signal,
   });
   if (verdict.kind === 'authenticated') return verdict;
-  // Not yet judged is not unknown: somebody who may more would be given the token of nobody.
+  // A login that was not judged yet must not count as unknown: a client that may do more would get the token
+  // of anonymous.
   if (verdict.kind === 'busy') return 'TOO_MANY_LOGINS';
   return otherwise ?? 'BAD_CREDENTIALS';
 }

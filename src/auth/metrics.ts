@@ -1,4 +1,4 @@
-/** What auth measures. Nobody's name is a label, and no credential's id. */
+/** The metrics of auth. No label contains the name of a user or the id of a credential. */
 import type { FollowedPolicy } from '../access/live-policy.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Meters, Reading } from '../platform/metrics.ts';
@@ -16,14 +16,17 @@ export interface LoginCounts {
   readonly refreshTokens: (refreshTokens: RefreshTokens) => RefreshTokens;
 }
 
-/** Wraps what judges logins, so that they are counted by what was shown and what came of it. */
+/**
+ * Wraps the functions that judge logins, so that logins are counted by the presented credential and the
+ * result.
+ */
 export function countLogins(meters: Meters): LoginCounts {
   const logins = meters.counter(
     'hubgate_logins_total',
     'Logins by what was shown and what came of it; stray: of another registry, held against nobody',
     ['by', 'outcome'],
   );
-  // What has not happened yet is a zero, so that Prometheus sees the first time too.
+  // Counters begin at zero, so that Prometheus also sees their first increase.
   for (const by of ['password', 'token', 'refresh', 'federation'])
     for (const outcome of ['right', 'wrong']) logins.inc({ by, outcome }, 0);
   return {
@@ -59,7 +62,7 @@ export interface MeasuredAuth {
   readonly clock: Clock;
 }
 
-/** What is read when somebody asks. */
+/** Registers the values that are read when somebody asks. */
 export function measureAuth(meters: Meters, { policy, state, hashing, delays, clock }: MeasuredAuth): void {
   meters.readGauge(
     'hubgate_policy_info',

@@ -1,6 +1,7 @@
 /**
- * The way to one registry, step by step, as the core goes it: for operators, who learn at which step it ends and which setting
- * mends that. It shows no credential, and no more of an address than its host.
+ * Goes the way to one registry step by step, as the core does, for operators. They learn at which step it
+ * fails and which setting fixes that. The report contains no credential, and of an address no more than its
+ * host.
  */
 import { lookup } from 'node:dns/promises';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
@@ -29,7 +30,7 @@ export interface StepsOptions {
   readonly transport: Transport;
   readonly client: RegistryClient;
   readonly limits: Pick<CoreLimits, 'connect' | 'headers'>;
-  /** Ends the waiting for the network. */
+  /** Aborts the waits for the network. */
   readonly signal?: AbortSignal;
 }
 
@@ -38,7 +39,7 @@ export interface WantedManifest {
   readonly reference: Reference;
 }
 
-/** What people write behind the host, or the whole name; undefined if it is no image there. */
+/** Parses an image without its host, or with it. Returns undefined if it is not an image of that host. */
 export function wantedManifest(
   image: string,
   host: string,
@@ -51,24 +52,24 @@ export function wantedManifest(
   return { repository, reference: digest === undefined ? { kind: 'tag', tag } : { kind: 'digest', digest } };
 }
 
-/** What `docker pull` takes where no tag is written. */
+/** The tag that `docker pull` uses if none is written. */
 const LATEST = 'latest' as Tag;
 
 type StepName = UpstreamStep['step'];
 
-/** What a step found, or null if there was nothing to do; a thrown error is why it failed. */
+/** A step resolves to its finding, or to null if it was not needed. It throws why it failed. */
 type Step = readonly [name: StepName, take: () => Promise<string | null>];
 
 const MORE_STEPS: readonly StepName[] = ['HEAD', 'GET', 'redirect', 'first bytes'];
 
-/** The steps up to the answer of the registry. They cost one request, and no pull. */
+/** Takes the steps up to the answer of the registry. They cost one request, and no pull. */
 function networkSteps(options: StepsOptions): Promise<readonly UpstreamStep[]> {
   return takeSteps(options, stepsToRegistry(options, {}));
 }
 
 /**
- * All steps. Without an image the last one is the token, because each GET of a manifest is a pull. The first step that fails is
- * the last one.
+ * Takes all steps. Without an image the token is the last one, because each GET of a manifest is a pull. The
+ * first step that fails is the last one.
  */
 export async function allSteps(
   options: StepsOptions,
@@ -82,7 +83,7 @@ export async function allSteps(
   return taken.some(({ result }) => result === 'failed') ? taken : [...taken, ...skipped];
 }
 
-/** Says in the log if an upstream cannot be reached. */
+/** Logs an error if an upstream cannot be reached. */
 export async function lookAtUpstream(options: StepsOptions, log: Logger): Promise<void> {
   const failed = (await networkSteps(options)).find(({ result }) => result === 'failed');
   if (failed === undefined || options.signal?.aborted === true) return;
@@ -94,7 +95,7 @@ export async function lookAtUpstream(options: StepsOptions, log: Logger): Promis
   );
 }
 
-/** What one step finds for a later one. */
+/** The findings of a step that a later step needs. */
 interface Found {
   challenges?: ReturnType<typeof readChallenges>;
 }
@@ -246,7 +247,10 @@ function checkedManifest(manifest: Manifest): Manifest {
   return manifest;
 }
 
-/** Any blob will do; the config is the smallest as a rule, and stands last. */
+/**
+ * Returns one blob of the manifest. Any blob will do. The config is usually the smallest, and is the last
+ * one.
+ */
 function blobOf(manifest: Manifest | undefined): Digest | undefined {
   return manifest === undefined ? undefined : childrenOf(manifest.bytes).at(-1);
 }
@@ -306,7 +310,7 @@ async function certificateOf({ authorities = [] }: UpstreamOptions, target: TlsT
   }
 }
 
-/** @throws why the socket did not get so far */
+/** @throws why the socket did not connect */
 async function settled(socket: Socket, event: 'connect' | 'secureConnect', timeout: number): Promise<void> {
   using deadline = new Deadline(timeout);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -321,7 +325,7 @@ function whyFailed({
   errors,
 }: NodeJS.ErrnoException & { readonly errors?: readonly Error[] }): string {
   if (name === 'DeadlineError') return 'it does not answer in time';
-  // Of a host with several addresses each attempt has its own error.
+  // For a host with several addresses each attempt has its own error.
   const { message: first = message } = errors?.[0] ?? {};
   return code !== undefined && !first.includes(code) ? `${first} (${code})` : first;
 }
@@ -343,7 +347,7 @@ const MEND: Readonly<Record<StepName, (host: string) => string>> = {
   'first bytes': () => 'see to the firewall and the proxy for the host that sends blobs',
 };
 
-/** What the failure names is better than a guess. */
+/** A setting that the failure names is better than a guess. */
 function mendOf(step: StepName, host: string, detail: string): string {
   const [key] = /upstreams\.[\w.:-]+\.[a-zA-Z]+/.exec(detail) ?? [];
   if (key !== undefined) return `see to ${key}`;

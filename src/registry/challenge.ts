@@ -1,4 +1,7 @@
-/** `WWW-Authenticate` in both directions: RFC 9110 §11.6.1, and the token specification's `Bearer` parameters. */
+/**
+ * Formats and parses `WWW-Authenticate` (RFC 9110 §11.6.1) with the token specification's `Bearer`
+ * parameters.
+ */
 export interface BearerChallenge {
   readonly realm: string;
   readonly service?: string;
@@ -18,8 +21,8 @@ export interface BearerChallenge {
 const LONGEST_DESCRIPTION = 300;
 
 /**
- * Our own challenge. Parameters without a value are left out, because an empty one (`scope=""`) ends the parsing in
- * docker, skopeo and go-containerregistry, and the realm is lost.
+ * Formats our own challenge. Parameters without a value are left out, because an empty one (`scope=""`) ends
+ * the parsing in docker, skopeo and go-containerregistry, and the realm is lost.
  */
 export function writeChallenge({ realm, service, scope, error, description }: BearerChallenge): string {
   const error_description = description === undefined ? undefined : writeDescription(description);
@@ -35,8 +38,9 @@ const TYPOGRAPHIC: Readonly<Record<string, string>> = {
 };
 
 /**
- * Text in the characters that RFC 6750 §3 allows in `error_description`: visible ASCII and the space, without `"` and `\`. A
- * letter loses its accents, white space is a space, and any other character is a question mark. Undefined where nothing is left.
+ * Converts text to the characters that RFC 6750 §3 allows in `error_description`: visible ASCII and the
+ * space, without `"` and `\`. A letter loses its accents, white space becomes a space, and any other
+ * character a question mark. Returns undefined if nothing is left.
  */
 function writeDescription(text: string): string | undefined {
   const plain = text
@@ -60,13 +64,15 @@ const BARE = /[^\s",]+/y;
 const SPACE = /[ \t]*/y;
 const SEPARATORS = /[ \t,]*/y;
 
-/** The best of an upstream's challenges: a token is worth more than the credential itself at each request. */
+/**
+ * Returns the best of an upstream's challenges. A token is better than the credential itself at each request.
+ */
 export function readChallenge(headers: string | readonly string[]): UpstreamChallenge | undefined {
   const challenges = readChallenges(headers);
   return challenges.find(({ scheme }) => scheme === 'bearer') ?? challenges[0];
 }
 
-/** All challenges of the schemes that are known here, in all headers, in their order. */
+/** Returns all challenges of known schemes, in all headers, in their order. */
 export function readChallenges(headers: string | readonly string[]): readonly UpstreamChallenge[] {
   return [headers].flat().flatMap((header) => [...challengesIn(header)].filter(isKnown));
 }
@@ -85,9 +91,10 @@ function isKnownScheme(scheme: string): scheme is UpstreamChallenge['scheme'] {
 }
 
 /**
- * The challenges of one header. Each expression is tried at one position and repeats one class of characters, so that reading
- * takes time in proportion to the header's length. A name without a value begins another challenge if a comma stands before it
- * or its scheme is known; else it is the rest of a value that should stand in quotes.
+ * Parses the challenges of one header. Each expression is tried at one position and repeats one class of
+ * characters, so that the time is proportional to the header's length. A name without a value begins another
+ * challenge if a comma stands before it or its scheme is known; otherwise it is the rest of a value that
+ * should be in quotes.
  */
 function challengesIn(header: string): readonly ReadChallenge[] {
   const reader = new HeaderReader(header);

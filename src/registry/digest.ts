@@ -1,7 +1,10 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { Brand } from './brand.ts';
 
-/** `sha256:<64 hex>` or `sha512:<128 hex>`, lower case: the two registered algorithms of the OCI image spec. */
+/**
+ * A digest is `sha256:<64 hex>` or `sha512:<128 hex>` in lower case: the two registered algorithms of the OCI
+ * image spec.
+ */
 export type Digest = Brand<string, 'Digest'>;
 
 export type DigestAlgorithm = 'sha256' | 'sha512';
@@ -20,7 +23,7 @@ export function hexOf(digest: Digest): string {
   return digest.slice(7);
 }
 
-/** A running hash of the digest's own algorithm; `matchesDigest` compares its end with the digest. */
+/** Starts a hash with the digest's own algorithm. `matchesDigest` compares the result with the digest. */
 export function startHash(digest: Digest): Hash {
   return createHash(algorithmOf(digest));
 }

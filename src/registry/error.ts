@@ -1,6 +1,7 @@
 /**
- * Every refusal that Hubgate can give, with its status, its code on the wire (OCI distribution spec, "Error Codes")
- * and its words. The words never depend on whether anything exists: a refused and a missing repository look alike.
+ * Every refusal that Hubgate can give, with its status, its code (OCI distribution spec, "Error Codes") and
+ * its message. The message never depends on whether anything exists: a refused and a missing repository look
+ * alike.
  */
 export const ERRORS = {
   UNAUTHORIZED: { status: 401, code: 'UNAUTHORIZED', message: 'authentication required' },
@@ -71,7 +72,10 @@ export const ERRORS = {
 
 export type ErrorName = keyof typeof ERRORS;
 
-/** The body that the distribution spec prescribes; `message` replaces the table's words, not its code. */
+/**
+ * Returns the body that the distribution spec prescribes. `message` replaces the table's message, not its
+ * code.
+ */
 export function errorBody(name: ErrorName, message?: string): string {
   const { code, message: standard } = ERRORS[name];
   return `${JSON.stringify({ errors: [{ code, message: message ?? standard }] })}\n`;

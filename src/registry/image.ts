@@ -2,18 +2,21 @@ import { type Digest, parseDigest } from './digest.ts';
 import { parseTag, type Tag } from './reference.ts';
 import { type Repository, resolveRepository, type UpstreamNames } from './repository.ts';
 
-/** What people write behind `docker pull`. */
+/** An image in the form that people write after `docker pull`. */
 export interface Image {
   readonly repository: Repository;
-  /** Absent where none is written, or a digest is. */
+  /** Absent if no tag is written, or if there is a digest. */
   readonly tag?: Tag;
   readonly digest?: Digest;
 }
 
-/** Every host is an upstream: for those who read a name where no configuration is at hand. */
+/** Every host counts as an upstream, for callers that have no configuration. */
 const ANY: UpstreamNames = { upstreams: { has: () => true }, self: new Set() };
 
-/** `repository`, `repository:tag` or `repository@digest`. A colon before a slash belongs to a host's port. */
+/**
+ * Parses `repository`, `repository:tag` or `repository@digest`. A colon before a slash belongs to a host's
+ * port.
+ */
 export function parseImage(text: string, names: UpstreamNames = ANY): Image | undefined {
   const [, name = text, digest] = /^([^@]+)@(.+)$/.exec(text) ?? [];
   const pinned = digest === undefined ? undefined : parseDigest(digest);

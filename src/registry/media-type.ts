@@ -1,6 +1,6 @@
 /**
- * The four image types that are mirrored. Schema 1 is not among them: its digest does not cover the whole document,
- * so nothing that it names could be verified.
+ * The four image types that are mirrored. Schema 1 is not one of them: its digest does not cover the whole
+ * document, so nothing that it names could be verified.
  */
 export const MANIFEST_MEDIA_TYPES = [
   'application/vnd.oci.image.index.v1+json',
@@ -11,7 +11,7 @@ export const MANIFEST_MEDIA_TYPES = [
 
 export type ManifestMediaType = (typeof MANIFEST_MEDIA_TYPES)[number];
 
-/** Reads a Content-Type header; its parameters carry nothing for a manifest. */
+/** Parses a Content-Type header. Its parameters have no meaning for a manifest. */
 export function parseManifestMediaType(header: string): ManifestMediaType | undefined {
   const essence = header.split(';', 1)[0]?.trim().toLowerCase();
   return MANIFEST_MEDIA_TYPES.find((type) => type === essence);
@@ -21,8 +21,8 @@ export function parseManifestMediaType(header: string): ManifestMediaType | unde
 const OWN_TYPE = /^application\/vnd\.[a-z0-9.+-]{1,100}$/;
 
 /**
- * Reads the type of a manifest that registries have and this mirror does not serve: schema 1, and the artifact manifests that
- * came before OCI 1.1.
+ * Parses the type of a manifest that registries have and this mirror does not serve: schema 1, and the
+ * artifact manifests from before OCI 1.1.
  */
 export function parseUnmirroredMediaType(header: string): string | undefined {
   const essence = header.split(';', 1)[0]?.trim().toLowerCase() ?? '';

@@ -1,6 +1,6 @@
 import { parseTag } from './reference.ts';
 
-/** Where a page of a list begins and how long it may be: the distribution spec's `n` and `last`. */
+/** The begin of a page of a list and its greatest length: the distribution spec's `last` and `n`. */
 export interface Page {
   readonly n?: number;
   readonly last?: string;
@@ -10,7 +10,8 @@ export interface Page {
 const MAX_LENGTH = 99_999;
 
 /**
- * A longer page than any list has is cut, so that no answer is built to a caller's measure. `isEntry`: can a list hold this? Undefined where a
+ * Parses the parameters of a page. A longer page than any list has is shortened, so that a caller cannot
+ * choose the size of an answer. `isEntry` tells whether a list can contain the text. Returns undefined if a
  * parameter is malformed.
  */
 export function parsePage(
@@ -30,7 +31,10 @@ export function parsePage(
  */
 const MAX_QUERY = 2_048;
 
-/** As a query, without its question mark; empty for the first page of the upstream's own length. */
+/**
+ * Formats a page as a query without its question mark. It is empty for the first page of the upstream's own
+ * length.
+ */
 export function writePage({ n, last }: Page): string {
   const query = new URLSearchParams();
   if (n !== undefined) query.set('n', String(n));
@@ -38,7 +42,10 @@ export function writePage({ n, last }: Page): string {
   return query.toString();
 }
 
-/** The page after this one, from a registry's `Link: <…?n=100&last=x>; rel="next"`; of its URL nothing else is used. */
+/**
+ * Parses the page after this one from a registry's `Link: <…?n=100&last=x>; rel="next"`. No other part of the
+ * URL is used.
+ */
 export function nextPage(link: string): Page | undefined {
   const url = URL.parse(targetOf(link, 'next') ?? '', 'https://registry.invalid');
   const page = url === null ? undefined : parsePage(url.searchParams);

@@ -1,12 +1,12 @@
-/** The bytes of a representation that a request wants. `end` is the offset after the last byte. */
+/** The requested bytes of a representation. `end` is the offset after the last byte. */
 export interface ByteRange {
   readonly start: number;
   readonly end: number;
 }
 
 /**
- * RFC 9110 §14.2: what cannot be read as one range of bytes is ignored, several ranges among it: they have a reader of their own,
- * because one part of several, sent as if it were the only one, would be taken for corruption by podman.
+ * Parses a single range of bytes. Everything else is ignored (RFC 9110 §14.2). Several ranges have another
+ * parser, because podman would take one of several parts, sent as if it were the only one, for corruption.
  */
 export function readRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | undefined {
   const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '');
@@ -38,8 +38,9 @@ const MOST_RANGES = 100;
 const MOST_TEXT = MOST_RANGES * 34;
 
 /**
- * Several ranges, in the order of the request; undefined where the header has only one, or is to be ignored. RFC 9110 §14.2 lets a
- * server ignore ranges that overlap and very many of them, by which a small request would cost a large answer.
+ * Parses several ranges, in the order of the request. Returns undefined if the header has only one, or must
+ * be ignored. RFC 9110 §14.2 lets a server ignore ranges that overlap and very many of them, because a small
+ * request would then cost a large answer.
  */
 export function readRanges(
   header: string | undefined,

@@ -3,7 +3,7 @@ import { type Digest, parseDigest } from './digest.ts';
 
 export type Tag = Brand<string, 'Tag'>;
 
-/** What stands after `/manifests/`: OCI distribution spec, "Pulling manifests". */
+/** The reference after `/manifests/` (OCI distribution spec, "Pulling manifests"). */
 export type Reference =
   | { readonly kind: 'tag'; readonly tag: Tag }
   | { readonly kind: 'digest'; readonly digest: Digest };

@@ -1,42 +1,45 @@
 import type { Brand } from './brand.ts';
 
-/** The one name of a repository inside Hubgate, upstream included: `docker.io/library/alpine`. */
+/** The only name of a repository inside Hubgate, with its upstream: `docker.io/library/alpine`. */
 export type RepositoryName = Brand<string, 'RepositoryName'>;
 
-/** The key of `upstreams` in the configuration: a host, with a port where it has one. */
+/** The key of `upstreams` in the configuration: a host, with its port if it has one. */
 export type UpstreamHost = Brand<string, 'UpstreamHost'>;
 
 export interface Repository {
   readonly upstream: UpstreamHost;
-  /** As the upstream itself calls it: `library/alpine`. */
+  /** The name that the upstream itself uses: `library/alpine`. */
   readonly path: string;
   readonly name: RepositoryName;
 }
 
-/** Which hosts can be the first part of a name. Everything else there is unknown, and unknown is 404. */
+/** The hosts that can be the first part of a name. Any other host there is unknown, and unknown is 404. */
 export interface UpstreamNames {
   readonly upstreams: Pick<ReadonlySet<string>, 'has'>;
-  /** The names under which clients reach this mirror: `?ns=` with one of them says nothing. */
+  /** The names under which clients reach this mirror. A `?ns=` with one of them has no meaning. */
   readonly self: ReadonlySet<string>;
 }
 
 export const DOCKER_HUB = 'docker.io' as UpstreamHost;
 
-/** The other names of Docker Hub in the wild: the reference grammar's default domain, and the API's own host. */
+/**
+ * The other names of Docker Hub that clients use: the reference grammar's default domain, and the API's own
+ * host.
+ */
 const HUB_ALIASES: ReadonlySet<string> = new Set(['index.docker.io', 'registry-1.docker.io']);
 
 const HOST = /^(?:[a-z0-9]+(?:[.-]+[a-z0-9]+)*)(?::[0-9]{1,5})?$/;
 
-/** `<name>` of the OCI distribution spec: path components joined by slashes. */
+/** The `<name>` of the OCI distribution spec: path components joined by slashes. */
 const PATH = (() => {
   const component = '[a-z0-9]+(?:(?:\\.|__?|-+)[a-z0-9]+)*';
   return new RegExp(`^${component}(?:/${component})*$`);
 })();
 
-/** The distribution spec advises that clients limit host and name together to this. */
+/** In characters. The distribution spec advises that clients limit host and name together to this. */
 const MAX_NAME_LENGTH = 255;
 
-/** Is it a name as repositories have them, with or without a host in front? */
+/** True if a repository can have this name, with or without a host before it. */
 export function isRepositoryPath(text: string): boolean {
   const [first = '', ...rest] = text.split('/');
   const path = looksLikeHost(first) && HOST.test(first) ? rest.join('/') : text;
@@ -44,34 +47,37 @@ export function isRepositoryPath(text: string): boolean {
 }
 
 /**
- * Matches a host that can precede a name. A single label without a port cannot, because it means a path of
- * Docker Hub there.
+ * Parses a host that can precede a name. A single label without a port cannot, because there it means a path
+ * of Docker Hub.
  */
 export function parseUpstreamHost(text: string): UpstreamHost | undefined {
   return HOST.test(text) && looksLikeHost(text) ? (text as UpstreamHost) : undefined;
 }
 
 /**
- * Does the first component of a written name stand for a host? The rule is that of Docker's reference grammar: only
- * what has a dot or a port, or is `localhost`, and is followed by a slash.
+ * True if the first component of a written name is a host. By Docker's reference grammar it is one only if it
+ * has a dot or a port, or is `localhost`, and if a slash follows.
  */
 export function looksLikeHost(component: string): boolean {
   return component === 'localhost' || component.includes('.') || component.includes(':');
 }
 
-/** The one name of a host that has several. */
+/** Returns the canonical name of a host that has several. */
 export function canonicalHost(host: UpstreamHost): UpstreamHost {
   return HUB_ALIASES.has(host) ? DOCKER_HUB : host;
 }
 
-/** The upstream that a written host means; undefined for one that is not mirrored. */
+/** Returns the upstream that a written host means; undefined if it is not mirrored. */
 export function resolveUpstream(written: string, names: UpstreamNames): UpstreamHost | undefined {
   const host = parseUpstreamHost(written);
   const canonical = host === undefined ? undefined : canonicalHost(host);
   return canonical !== undefined && names.upstreams.has(canonical) ? canonical : undefined;
 }
 
-/** The repository at `path` of `upstream`; Docker Hub's official images get the `library/` that clients leave out. */
+/**
+ * Returns the repository at `path` of `upstream`. Docker Hub's official images get the `library/` that
+ * clients leave out.
+ */
 export function repositoryAt(upstream: UpstreamHost, path: string): Repository | undefined {
   const full = upstream === DOCKER_HUB && !path.includes('/') ? `library/${path}` : path;
   const name = `${upstream}/${full}`;
@@ -80,9 +86,10 @@ export function repositoryAt(upstream: UpstreamHost, path: string): Repository |
 }
 
 /**
- * One repository for every form in which clients write it: `alpine`, `library/alpine`, `docker.io/library/alpine`,
- * and with the upstream beside the name (`beside`: the values of `?ns=` and of a path before `/v2/`). Undefined
- * where the name is none, where the upstream is not mirrored, or where two upstreams are named that disagree.
+ * Returns one repository for every form in which clients write it: `alpine`, `library/alpine`,
+ * `docker.io/library/alpine`, and with the upstream beside the name (`beside` has the values of `?ns=` and of
+ * a path before `/v2/`). Returns undefined if the name is invalid, if the upstream is not mirrored, or if two
+ * upstreams are named that differ.
  */
 export function resolveRepository(
   written: string,
@@ -102,8 +109,9 @@ export function resolveRepository(
 }
 
 /**
- * The repository at exactly this path of exactly this upstream, as one process hands it to another: neither of the two is
- * interpreted. Undefined if the upstream is not mirrored or the path is not the one by which a repository is known here.
+ * Returns the repository at exactly this path of exactly this upstream. One process sends both to another,
+ * and neither is interpreted. Returns undefined if the upstream is not mirrored or the path is not the
+ * canonical one.
  */
 export function repositoryOf(
   upstream: string,
@@ -116,8 +124,8 @@ export function repositoryOf(
 }
 
 /**
- * How people write it: without a host for Docker Hub, as in `docker pull`. A path that begins like a host keeps the host,
- * because without it the name would mean a repository of another upstream.
+ * Returns the name that people write: without a host for Docker Hub, as in `docker pull`. A path that begins
+ * like a host keeps the host, because without it the name would mean a repository of another upstream.
  */
 export function familiarName({ upstream, path, name }: Repository): string {
   const [first = ''] = path.split('/');

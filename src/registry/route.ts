@@ -10,7 +10,7 @@ import {
   type UpstreamNames,
 } from './repository.ts';
 
-/** What a request on `/v2/` asks for. The only way from a request target to a repository leads through here. */
+/** The parsed target of a request on `/v2/`. This is the only way from a request target to a repository. */
 export type Route =
   | { readonly kind: 'ping' }
   | { readonly kind: 'manifest'; readonly repository: Repository; readonly reference: Reference }
@@ -18,17 +18,18 @@ export type Route =
   | { readonly kind: 'tags'; readonly repository: Repository; readonly page: Page }
   | { readonly kind: 'referrers'; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: 'catalog'; readonly page: Page }
-  /** The beginning of a push: it can only be refused, so it need not name a repository that exists. */
+  /** The beginning of a push. It can only be refused, so it need not name a repository that exists. */
   | { readonly kind: 'upload' };
 
-/** A route that is about one repository, and so is the policy's to decide. */
+/** A route that concerns one repository, so that the policy decides about it. */
 export type RepositoryRoute = Extract<Route, { repository: Repository }>;
 
 export type ParsedTarget = { readonly route: Route } | { readonly refusal: ErrorName };
 
 /**
- * The bytes that a path may hold. `%` is not among them, nor are `\`, spaces, controls, non-ASCII: except for the colon of a
- * digest nothing here is decoded or normalised, so that what was permitted is letter by letter what is fetched.
+ * The bytes that a path may contain. `%` is not one of them, and neither are `\`, spaces, controls and
+ * non-ASCII. Except for the colon of a digest nothing here is decoded or normalised, so that the authorized
+ * name is literally the one that is fetched.
  */
 const PATH_BYTES = /^\/[A-Za-z0-9._:@/+-]*$/;
 /** The colon of a digest at the end of a path, as `encodeURIComponent` writes it. Nothing else is decoded. */
@@ -43,8 +44,9 @@ export const HANDOVER = '/pull/';
 const UNKNOWN: ParsedTarget = { refusal: 'NAME_UNKNOWN' };
 
 /**
- * Reads a raw request target (`req.url`) by the distribution spec's grammar and the mirror's own forms:
- * `/v2/<name>/…`, `/v2/<upstream>/<name>/…`, `/<upstream>/v2/<name>/…`, each with or without `?ns=<upstream>`.
+ * Parses a raw request target (`req.url`) by the distribution spec's grammar and the mirror's own forms:
+ * `/v2/<name>/…`, `/v2/<upstream>/<name>/…`, `/<upstream>/v2/<name>/…`, each with or without
+ * `?ns=<upstream>`.
  */
 export function parseTarget(target: string, names: UpstreamNames): ParsedTarget {
   const mark = target.indexOf('?');
@@ -110,7 +112,10 @@ function parseResource(
   return { route: { kind: kind === 'blobs' ? 'blob' : 'referrers', repository, digest } };
 }
 
-/** True if no repository can have the name. A path with empty or dotted segments is none at all, and so unknown. */
+/**
+ * True if no repository can have the name. A path with empty or dotted segments is not a name at all, and
+ * therefore unknown.
+ */
 function isMalformed(name: string): boolean {
   return !isRepositoryPath(name) && !name.split('/').some((segment) => ['', '.', '..'].includes(segment));
 }
@@ -120,7 +125,10 @@ function whyNoReference(text: string): ErrorName {
   return text.includes(':') ? 'DIGEST_INVALID' : 'TAG_INVALID';
 }
 
-/** `<name>/tags/list`, or `<name>/<kind>/<last>`. The last segments decide, because a name may hold the same words. */
+/**
+ * Splits `<name>/tags/list`, or `<name>/<kind>/<last>`. The last segments decide, because a name may contain
+ * the same words.
+ */
 function splitResource(resource: string): [name: string, kind: string, last: string] {
   if (resource.endsWith(TAGS)) return [resource.slice(0, -TAGS.length), 'tags/list', ''];
   const last = resource.lastIndexOf('/');
@@ -137,7 +145,7 @@ function parseCatalog(query: URLSearchParams): ParsedTarget {
   return page === undefined ? { refusal: 'BAD_REQUEST' } : { route: { kind: 'catalog', page } };
 }
 
-/** The distribution API's path of a route, below its repository. */
+/** Returns the distribution API's path of a route, below its repository. */
 export function resourceOf(route: RepositoryRoute): string {
   switch (route.kind) {
     case 'manifest':

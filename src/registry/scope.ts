@@ -1,6 +1,6 @@
 /**
- * One `scope` of the token specification: `repository:library/alpine:pull`. The resource name may hold colons (a
- * host's port), so the type ends at the first colon and the actions begin after the last one.
+ * One `scope` of the token specification: `repository:library/alpine:pull`. The resource name may contain
+ * colons (a host's port), so the type ends at the first colon and the actions begin after the last one.
  */
 export interface Scope {
   readonly type: string;
@@ -33,7 +33,10 @@ export function boundScopes(scopes: readonly string[]): string[] {
   return scopes.filter((scope) => READABLE.test(scope)).slice(0, MAX_SCOPES);
 }
 
-/** Clients repeat the parameter (GET) or separate scopes by spaces (POST); both are read in either place. */
+/**
+ * Splits scopes. Clients repeat the parameter (GET) or separate scopes by spaces (POST). Both forms are
+ * accepted in either place.
+ */
 export function splitScopes(values: readonly string[]): string[] {
   return values.flatMap((value) => value.split(' ')).filter((scope) => scope !== '');
 }

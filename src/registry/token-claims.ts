@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * What a token of the token specification says, for whoever was given it: nothing of it is verified, so nothing is to be
- * decided by it.
+ * The claims of a token, for a client that has received it. Nothing is verified, so nothing may be decided by
+ * them.
  */
 export interface TokenClaims {
   readonly sub?: string | undefined;
@@ -14,7 +14,7 @@ const CLAIMS: z.ZodType<TokenClaims> = z.object({
   access: z.array(z.object({ name: z.string(), actions: z.array(z.string()) })).optional(),
 });
 
-/** Undefined of what is no JWT: a token may be anything. */
+/** Returns undefined if the token is not a JWT, because a token may be anything. */
 export function readTokenClaims(token: string): TokenClaims | undefined {
   try {
     const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString();
@@ -24,7 +24,7 @@ export function readTokenClaims(token: string): TokenClaims | undefined {
   }
 }
 
-/** What the token allows on the repository; none where it does not say. */
+/** Returns the actions that the token allows on the repository; none if it does not tell. */
 export function grantedActions(token: string, repository: string): readonly string[] {
   const access = readTokenClaims(token)?.access ?? [];
   return access.filter(({ name }) => name === repository).flatMap(({ actions }) => actions);

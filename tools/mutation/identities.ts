@@ -143,8 +143,8 @@ export const identitiesMutants: readonly Mutant[] = [
   {
     defence: 'a federated JWT is for this mirror',
     file: JWT,
-    find: '    audience,\n    // It must say',
-    replace: '    // It must say',
+    find: '    audience,\n    // This option',
+    replace: '    // This option',
     tests: ['test/auth/federated-login.test.ts'],
   },
   {

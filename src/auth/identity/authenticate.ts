@@ -17,20 +17,24 @@ export type Verdict =
   | {
       readonly kind: 'authenticated';
       readonly subject: Subject;
-      /** The id of what was shown. */
+      /** The id of the presented credential. */
       readonly credential: string;
-      /** What that is less than its subject. */
+      /** The restriction of the credential: it may do less than its subject. Absent if there is none. */
       readonly narrowing?: Narrowing;
-      /** Milliseconds; what is issued for it ends then too. Absent: no end is known. */
+      /**
+       * The end of the credential, in milliseconds since the epoch. Everything that is issued for it ends
+       * then too. Absent if no end is known.
+       */
       readonly until?: number;
     }
   | { readonly kind: 'wrong' }
-  /** More wait to be hashed than can be in good time. */
+  /** More passwords wait than can be hashed in time. */
   | { readonly kind: 'busy' };
 
 /**
- * Who are you? Answers by name and password or token, in the same time whether or not the name is known. `isStray`: it may
- * well be the login of another registry, and is held against nobody. `signal`: aborted when nobody wants the verdict any more.
+ * Identifies a user by name and password or token. It takes the same time whether or not the name is known.
+ * `isStray` means that the login may belong to another registry, and then its failure counts against nobody.
+ * `signal` is aborted when nobody wants the verdict any more.
  */
 export type Authenticate = (
   login: Login,
@@ -54,7 +58,7 @@ export function createAuthenticate({
   clock,
 }: AuthenticateOptions): Authenticate {
   return async (login, address, { isStray = false, signal } = {}) => {
-    // Nobody's account: there is nobody whom wrong ones could be held against.
+    // This name is nobody's account, so wrong attempts count against nobody.
     if (login.username === FEDERATED_NAME) return federatedLogin(login.password);
     if (login.password.length > MAX_PASSWORD_LENGTH) return { kind: 'wrong' };
     const shown = parseServiceToken(login.password);
@@ -70,7 +74,7 @@ export function createAuthenticate({
   };
 }
 
-/** By a token that is its owner's, in its time, and shown from where it may be. */
+/** Accepts a token that belongs to its owner, has not expired, and is presented from a permitted network. */
 async function byServiceToken(
   shown: ServiceToken,
   name: string,

@@ -1,4 +1,4 @@
-/** A thread that verifies one bcrypt hash, says whether it fits, and ends. */
+/** This worker verifies one bcrypt hash, reports whether it matches, and ends. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { compare } from 'bcryptjs';
 

@@ -1,7 +1,10 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 
-/** What `htpasswd -B` writes, of a cost that does not hold up others for seconds: each step doubles it, 14 is a second or so. */
+/**
+ * Matches a hash that `htpasswd -B` writes. The cost is bounded, so that a hash does not delay others for
+ * seconds: each step doubles it, and 14 takes about a second.
+ */
 const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
 const LEAST_COST = 4;
 export const MOST_BCRYPT_COST = 14;
@@ -11,7 +14,7 @@ export function isBcryptHash(text: string): boolean {
   return cost !== undefined && cost >= LEAST_COST && cost <= MOST_BCRYPT_COST;
 }
 
-/** Undefined for what is no bcrypt hash at all. */
+/** Returns undefined if the text is not a bcrypt hash. */
 export function costOfBcrypt(text: string): number | undefined {
   const cost = BCRYPT.exec(text)?.[1];
   return cost === undefined ? undefined : Number(cost);
@@ -20,13 +23,14 @@ export function costOfBcrypt(text: string): number | undefined {
 const WORKER = new URL('./bcrypt-worker.ts', import.meta.url);
 
 /**
- * In a thread of its own: on the event loop it would hold up what gateways ask, and on one of libuv's threads the file
- * system. It is done once or twice for each imported user, so the thread is not kept.
+ * Verifies a hash in a worker: on the event loop it would delay the requests of gateways, and on one of
+ * libuv's threads the file system. This happens once or twice for each imported user, so the worker ends
+ * after it.
  */
 export async function verifyBcrypt(hash: string, password: string): Promise<boolean> {
   const worker = new Worker(WORKER, { workerData: { hash, password }, env: {} });
   try {
-    // Rejects with what the thread throws.
+    // This rejects with the error that the worker throws.
     const [fits] = await once(worker, 'message');
     return fits === true;
   } finally {

@@ -11,11 +11,11 @@ import { loginNetwork } from './login-network.ts';
 import { hashPassword, isWeakerThan, type PasswordParameters, verifyPassword } from './password.ts';
 import type { User, Users } from './users-file.ts';
 
-/** Is this the password of that user? Takes as long where there is no such user. */
+/** Checks the password of a user. It takes as long if there is no such user. */
 export type CheckPassword = (attempt: PasswordAttempt) => Promise<PasswordVerdict>;
 
 export interface HashingQueue {
-  /** Passwords that wait to be hashed. */
+  /** Returns the number of passwords that wait to be hashed. */
   waiting(): number;
 }
 
@@ -26,15 +26,18 @@ export interface PasswordAttempt extends Attempt {
 export type PasswordVerdict =
   | { readonly kind: 'right'; readonly user: User; readonly hash: string }
   | { readonly kind: 'wrong' }
-  /** More wait than can be judged in good time. */
+  /** More passwords wait than can be checked in time. */
   | { readonly kind: 'busy' };
 
-/** Puts another hash of the same password into the file. What it comes to is the hash that holds then. */
+/**
+ * Replaces the stored hash by another hash of the same password. It resolves to the hash that is now in the
+ * file.
+ */
 export type RenewHash = (name: string, from: string, to: string) => Promise<string>;
 
 export interface CheckPasswordOptions {
   readonly users: Live<Users>;
-  /** Of new hashes. */
+  /** The parameters of new hashes. */
   readonly parameters: PasswordParameters;
   readonly delays: LoginDelays;
   readonly renewHash: RenewHash;
@@ -44,7 +47,7 @@ export interface CheckPasswordOptions {
 }
 
 /**
- * Hashes are queued by the client's network: whoever floods auth from one network delays only the logins from
+ * Hashes are queued by the client's network: a flood of logins from one network delays only the logins from
  * that network.
  */
 const HASHES: QueueLimits = {
@@ -60,15 +63,16 @@ const HASHES: QueueLimits = {
 /** The longest wait for a hash, in milliseconds. */
 const DEADLINE = 5_000;
 /**
- * Milliseconds for all the waiting of one login: for its turn after wrong guesses, for the hash, and for a better hash. Gateways
- * give up on a login after 14 s, and a hash takes some 30 ms, or a second on a slow machine.
+ * In milliseconds: all the waiting of one login, for its turn after wrong guesses, for the hash, and for a
+ * better hash. Gateways give up on a login after 14 s, and a hash takes some 30 ms, or a second on a slow
+ * machine.
  */
 const LONGEST = 12_000;
-/** A pull of ten layers asks for a token again and again; it need hash only once. */
+/** In milliseconds. A pull of ten layers asks for a token repeatedly, and needs only one hash. */
 const REMEMBER_FOR = 60_000;
 const MAX_REMEMBERED = 10_000;
 
-/** The hash that holds, where the password is right. */
+/** The verdict on a password. If it is right, `hash` is the hash that is now in force. */
 type Judged = { readonly right: true; readonly hash: string } | { readonly right: false };
 
 export async function createCheckPassword(
@@ -78,15 +82,18 @@ export async function createCheckPassword(
   const queue = new FairQueue(HASHES);
   const remembered = new ExpiringCache<Judged>(MAX_REMEMBERED, clock);
   const judging = new SingleFlight<Judged | 'given up' | undefined>();
-  // Of no use to anybody who reads it in memory: it is made anew at each start.
+  // The key is useless to somebody who reads it in memory, because each start makes another one.
   const key = randomBytes(32);
   const decoyFor = createDecoys(await hashPassword('', parameters), key);
-  /** A hash is part of it, so that a changed password forgets the verdicts on the old one. */
+  /**
+   * Returns the cache key. The hash is a part of it, so that verdicts on the old password do not apply after
+   * a change.
+   */
   const memoryOf = (...parts: readonly string[]) =>
     createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64');
 
   const verify = async ({ username, password }: PasswordAttempt): Promise<Judged> => {
-    // Read after every wait: what is in force can be another by now.
+    // The user is read after every wait, because the entry may have changed.
     const user = users.current.get(username);
     const hash = user?.passwordHash ?? decoyFor(username, users.current);
     const fits = await verifyPassword(hash, password);
@@ -119,7 +126,8 @@ export async function createCheckPassword(
   const judgeOnce = async (attempt: PasswordAttempt): Promise<Judged | undefined> => {
     const { username, password } = attempt;
     const user = users.current.get(username);
-    // What is wrong while a user is disabled is not wrong any more when they are enabled.
+    // A password that is wrong while its user is disabled may be right when the user is enabled, hence the
+    // empty hash.
     const hash = (user?.isDisabled ? undefined : user?.passwordHash) ?? '';
     const memory = memoryOf(username, hash, password);
     const known = remembered.get(memory);
@@ -132,7 +140,7 @@ export async function createCheckPassword(
       return judged === undefined && attempt.signal?.aborted ? 'given up' : judged;
     });
     if (answer !== 'given up') return answer;
-    // The client that asked the same question first has gone, but another client still waits.
+    // The client that sent the same password first has gone, but another client still waits.
     return attempt.signal?.aborted ? undefined : judgeOnce(attempt);
   };
 
@@ -140,7 +148,7 @@ export async function createCheckPassword(
     const judged = await judgeOnce(attempt);
     if (judged === undefined) return { kind: 'busy' };
     const user = users.current.get(attempt.username);
-    // Judged by a hash that is gone: it is the password of before.
+    // If the hash has changed, the verdict is about an earlier password.
     if (!judged.right || user === undefined || user.isDisabled || user.passwordHash !== judged.hash)
       return { kind: 'wrong' };
     return { kind: 'right', user, hash: judged.hash };

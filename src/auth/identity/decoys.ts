@@ -2,13 +2,16 @@ import { createHmac } from 'node:crypto';
 import { costOf, decoyOf } from './password.ts';
 import type { Users } from './users-file.ts';
 
-/** For a name without a hash: one that nothing fits, and that costs as much as somebody's. */
+/**
+ * Returns a hash for a name without one. It matches no password, and costs as much as the hash of some user.
+ */
 export type DecoyFor = (name: string, users: Users) => string;
 
 /**
- * Verifying a decoy takes as long as verifying a hash. Imported hashes cost other than our own, so unknown names are spread
- * over the costs that there are, each name always the same one: what a name costs tells nothing of whether it is known.
- * `example` is a hash as new ones are; `key` hides which name costs what.
+ * Creates decoys. Verifying a decoy takes as long as verifying a hash. Imported hashes have other costs than
+ * our own, so unknown names are spread over the existing costs, and each name always has the same one. So the
+ * cost of a name does not tell whether it is known. `example` is a new hash; `key` hides which name has which
+ * cost.
  */
 export function createDecoys(example: string, key: Buffer): DecoyFor {
   const decoys = new Map([[costOf(example), decoyOf(example)]]);

@@ -10,16 +10,16 @@ export interface DeletedOwnersOptions {
   readonly usersFile: string;
   readonly state: Pick<AuthState, 'tokens' | 'removeToken'>;
   readonly log: Logger;
-  /** Milliseconds between two looks. */
+  /** The milliseconds between two looks. */
   readonly interval?: number;
 }
 
 const INTERVAL = 2_000;
 
 /**
- * Ends the service tokens of entries that had no id and were deleted. No id tells such an entry from a later one of the same
- * name, so its tokens would be good again. An entry counts as deleted if two looks miss it, because an editor may write the
- * file in several steps.
+ * Ends the service tokens of entries that had no id and were deleted. Without an id such an entry cannot be
+ * distinguished from a later one with the same name, so its tokens would become valid again. An entry counts
+ * as deleted if two looks miss it, because an editor may write the file in several steps.
  */
 export function endTokensOfDeletedOwners(options: DeletedOwnersOptions): AsyncDisposable {
   const { users, usersFile, state, log, interval = INTERVAL } = options;
@@ -29,7 +29,7 @@ export function endTokensOfDeletedOwners(options: DeletedOwnersOptions): AsyncDi
     if (users.current === seen && missed.size === 0) return;
     const before = missed;
     missed = new Set();
-    // A file that is missing, or that is being written, deletes nobody.
+    // A file that is missing, or that is being written, does not count as a deletion.
     const written = await stateOfFile(usersFile);
     await users.look();
     const { current } = users;

@@ -3,18 +3,18 @@ import { every } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { AuthState, StoredToken } from '../state/auth-state.ts';
 
-/** Milliseconds: two weeks, in which whoever runs the program that uses it can be found. */
+/** In milliseconds: two weeks, in which the operator of the program that uses the token can be found. */
 const WARN_BEFORE = 14 * 24 * 60 * 60_000;
 const LOOK_EVERY = 60 * 60_000;
 const REMIND_AFTER = 24 * 60 * 60_000;
 
-/** The service tokens that end soon, and have not ended yet. */
+/** Returns the service tokens that end soon, and have not ended yet. */
 export async function expiringTokens(state: AuthState, now: number): Promise<StoredToken[]> {
   const tokens = await state.tokens();
   return tokens.filter(({ expiresAt }) => expiresAt > now && expiresAt - now <= WARN_BEFORE);
 }
 
-/** Warns once a day about each token that ends soon, however often auth is started. */
+/** Warns once a day about each token that ends soon, even if auth restarts often. */
 export function warnOfExpiry(state: AuthState, clock: Clock, log: Logger): AsyncDisposable {
   const warnedAt = new Map<string, number>();
   const warn = async () => {

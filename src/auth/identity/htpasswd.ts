@@ -10,23 +10,24 @@ export interface HtpasswdUser {
 
 const INSTEAD = 'give a new password with `htpasswd -B`, or with `hubgate user add`';
 
-/** The users that can be taken over, and what is wrong with the others. */
+/** The users that can be imported, and the faults of the others. */
 export interface ImportedUsers {
   readonly value: readonly HtpasswdUser[];
-  /** Absent if nothing is wrong. */
+  /** Absent if there are none. */
   readonly faults?: readonly Fault[];
 }
 
 /**
- * The users of an htpasswd file whose passwords are bcrypt; everything else in it is a fault. No fault shows a hash. Blanks around
- * a line and a byte order mark are no part of a name or a hash.
+ * Parses the users of an htpasswd file. Only bcrypt passwords can be imported; everything else in it is a
+ * fault. No fault contains a hash. Blanks around a line and a byte order mark are not part of a name or a
+ * hash.
  */
 export function parseHtpasswd(source: string, text: string): ImportedUsers {
   const users = new Map<string, HtpasswdUser>();
   const faults: Fault[] = [];
   for (const [index, written] of text.split('\n').entries()) {
     const line = index + 1;
-    // A byte order mark is a blank to trim().
+    // trim() also removes a byte order mark.
     const entry = written.trim();
     if (entry === '' || entry.startsWith('#')) continue;
     const read = parseEntry(entry, line);
@@ -39,14 +40,14 @@ export function parseHtpasswd(source: string, text: string): ImportedUsers {
   return { value: [...users.values()], ...(faults.length > 0 && { faults }) };
 }
 
-/** What is wrong with it, as text. */
+/** Returns the fault as text if the entry is invalid. */
 function parseEntry(entry: string, line: number): HtpasswdUser | string {
   const colon = entry.indexOf(':');
   if (colon < 0) return 'expected a name, a colon and a hash';
   return readHashedUser(entry.slice(0, colon), entry.slice(colon + 1), line);
 }
 
-/** The user, or what is wrong with them, as text. */
+/** Returns the user, or the fault as text. */
 export function readHashedUser(name: string, hash: string, line: number): HtpasswdUser | string {
   const why = whyNoName(name);
   if (why !== undefined) return why;

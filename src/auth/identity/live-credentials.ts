@@ -13,15 +13,20 @@ import { ownerOf } from './token-owner.ts';
 import { subjectOf } from './user-subject.ts';
 import type { User, Users } from './users-file.ts';
 
-/** The credential of whoever shows none. */
+/** The credential id of clients that present no credential. */
 export const ANONYMOUS_CREDENTIAL = 'anonymous';
 
 export interface LiveCredentials extends Live<Credentials>, Disposable {
-  /** Reads them now: somebody was just told of one that may be younger than the last look. */
+  /**
+   * Reads the credentials now, because somebody has just received one that may be newer than the last look.
+   */
   refresh(): Promise<void>;
 }
 
-/** Every credential that is in force: gateways ask it at every request whether what was shown still counts. */
+/**
+ * All credentials that are in force. Gateways use them at every request to decide whether the presented
+ * credential still counts.
+ */
 export async function followCredentials(
   users: LiveUsers,
   state: AuthState,
@@ -32,12 +37,12 @@ export async function followCredentials(
   const live = new LiveValue(await read());
   const learn = async () => {
     const next = await read();
-    // Whoever waits for a change is not to be woken by none.
+    // Subscribers must not be woken if nothing has changed.
     if (JSON.stringify(next) !== JSON.stringify(live.current)) live.set(next);
   };
   let isOver = false;
   let looking = Promise.resolve();
-  /** One after the other: what was read last is what holds. */
+  /** Reads one after the other, so that the last result is the current one. */
   const refresh = () => {
     looking = looking.then(async () => {
       try {
@@ -50,7 +55,7 @@ export async function followCredentials(
   };
   const follow = async () => {
     while (!isOver) {
-      // Taken before what they tell of is read, so that nothing that changes meanwhile is missed.
+      // The promises are created before the state is read, so that no change in the meantime is missed.
       const changed = Promise.race([users.changed(), state.changes.changed()]);
       await refresh();
       await changed;
@@ -77,13 +82,13 @@ async function credentialsOf(
   const certificates = await state.certificates();
   const logins = await state.logins();
   const tokens = await state.tokens();
-  // Ids are hashes: those of ten thousand users take longer than others should wait.
+  // Ids are hashes. Those of ten thousand users take longer than other requests should wait.
   const passwords = new Map(await runInSlices(passwordEntries(users)));
   return {
     inForce: Object.fromEntries([
       [ANONYMOUS_CREDENTIAL, { subject: writeSubject(ANONYMOUS) }],
       ...passwords,
-      // One ends with the password for which it was given.
+      // A login ends with the password that it was given for.
       ...logins.filter(({ credential }) => passwords.has(credential)).map(loginEntry),
       ...tokens.flatMap((token) => tokenEntry(token, ownerOf(token, users))),
       ...federations.map(federationEntry),
@@ -120,7 +125,7 @@ function tokenEntry({ id, expiresAt, pull, from }: StoredToken, owner: User | un
   return [[tokenCredential(id), { subject, until: expiresAt, ...(pull && { pull }), ...(from && { from }) }]];
 }
 
-/** One for all of its subjects, which are not known before they log in. */
+/** Returns one entry for all subjects of a federation, which are unknown before they log in. */
 function federationEntry(federation: Federation): Entry {
   const subject = `${FEDERATED_NAME}:${federation.name}:`;
   return [federationCredential(federation), { subject, isPrefix: true }];

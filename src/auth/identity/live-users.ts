@@ -5,7 +5,7 @@ import { type Followed, followFile } from '../../platform/watched-files.ts';
 import { parseUsers, readUsersText, type Users } from './users-file.ts';
 import type { WrittenUsers } from './users-worker.ts';
 
-/** The users as the file says it now. */
+/** The current users of the file. */
 export type LiveUsers = Followed<Users>;
 
 export async function followUsers(file: string, log: Logger): Promise<LiveUsers> {

@@ -1,6 +1,6 @@
 /**
- * Whoever guesses at one name from one network waits longer and longer. Nobody is locked out: from elsewhere the name is as
- * quick as before, and from there too a right password is taken, after the wait.
+ * Slows down guesses at one name from one network more and more. Nobody is locked out: from elsewhere the
+ * name is as quick as before, and a right password is accepted after the wait even from there.
  */
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,16 +9,16 @@ import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import { loginNetwork } from './login-network.ts';
 
 export interface DelayLimits {
-  /** Wrong passwords that cost nothing. */
+  /** The number of wrong passwords without a delay. */
   readonly free: number;
-  /** Milliseconds that the next attempt waits; each further one twice as long as the one before. */
+  /** The milliseconds of the first delay. Each further one is twice as long. */
   readonly first: number;
   readonly longest: number;
-  /** Milliseconds after the last wrong one. */
+  /** In milliseconds since the last wrong password. */
   readonly forgottenAfter: number;
-  /** Pairs of a name and a network. */
+  /** The most pairs of a name and a network. */
   readonly maxRemembered: number;
-  /** Who may wait at a time, in all and for one pair. */
+  /** The most attempts that wait at a time, in total and for one pair. */
   readonly maxWaiting: number;
   readonly maxWaitingEach: number;
 }
@@ -33,7 +33,7 @@ export const DELAY_LIMITS: DelayLimits = {
   maxWaitingEach: 4,
 };
 
-/** Resolves after so many milliseconds, and rejects where the signal is aborted before. */
+/** Resolves after this many milliseconds, and rejects if the signal is aborted before. */
 export type Wait = (milliseconds: number, signal: AbortSignal) => Promise<void>;
 
 export const wait: Wait = (milliseconds, signal) => delay(milliseconds, undefined, { signal });
@@ -42,7 +42,7 @@ export interface DelaysOptions {
   readonly clock: Clock;
   readonly wait: Wait;
   readonly limits: DelayLimits;
-  /** Aborted where nobody who waits is to be kept waiting. */
+  /** Aborted when auth stops, so that the delays end. */
   readonly stopping: AbortSignal;
 }
 
@@ -50,19 +50,22 @@ export interface DelaysOptions {
 export interface Attempt {
   readonly username: string;
   readonly address: string;
-  /** Is it held against the pair where it is wrong? */
+  /** True if a wrong attempt counts against the pair. */
   readonly counts: boolean;
   /** Aborted when nobody waits for the verdict any more. The check is then not begun. */
   readonly signal?: AbortSignal | undefined;
 }
 
 interface Pair {
-  /** Attempts that were wrong, or are under way: those that come all at once are not free either. */
+  /**
+   * The attempts that were wrong or are under way, because attempts that come at the same time must not be
+   * free either.
+   */
   wrong: number;
   waiting: number;
 }
 
-/** Of an attempt: how it ended. `unknown`: it was not judged. */
+/** The result of an attempt. `unknown` means that it was not judged. */
 export type Outcome = 'right' | 'wrong' | 'unknown';
 
 export class LoginDelays {
@@ -75,12 +78,12 @@ export class LoginDelays {
     this.#pairs = new ExpiringCache(options.limits.maxRemembered, options.clock);
   }
 
-  /** Attempts whose turn has not come. */
+  /** The number of attempts whose turn has not come. */
   get waiting(): number {
     return this.#waiting;
   }
 
-  /** Runs `judge` when it is this attempt's turn. Undefined: too many wait already. */
+  /** Runs `judge` when it is this attempt's turn. Resolves to undefined if too many wait already. */
   async delayed<T>(
     attempt: Attempt,
     judge: () => Promise<T>,
@@ -130,12 +133,15 @@ export class LoginDelays {
   }
 }
 
-/** Milliseconds. */
+/** Returns the delay in milliseconds. */
 export function delayAfter(wrong: number, { free, first, longest }: DelayLimits): number {
   return wrong < free ? 0 : Math.min(longest, first * 2 ** (wrong - free));
 }
 
-/** Short, however long the name is; and not the name, which can be a password typed into the wrong field. */
+/**
+ * Returns a short key, however long the name is. It is a hash, because the name can be a password that was
+ * typed into the wrong field.
+ */
 function keyOf({ username, address }: Attempt): string {
   return createHash('sha256')
     .update(JSON.stringify([username, loginNetwork(address)]))

@@ -2,8 +2,8 @@ import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 /**
- * The network that somebody logs in from: /24 of IPv4, also where it is mapped into IPv6, and /64 of IPv6, which is what
- * one customer has at the least. Networks are the same where this is.
+ * Returns the network of a client: the /24 of IPv4, even if it is mapped into IPv6, and the /64 of IPv6,
+ * because one customer has at least that. Two addresses are in the same network if the result is the same.
  */
 export function loginNetwork(address: string): string {
   if (isIP(address) === 0) return '';

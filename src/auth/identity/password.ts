@@ -2,21 +2,23 @@ import { createHash, randomBytes } from 'node:crypto';
 import argon2 from 'argon2';
 import { costOfBcrypt, isBcryptHash, verifyBcrypt } from './bcrypt.ts';
 
-/** What a new argon2id hash costs. */
+/** The cost of a new argon2id hash. */
 export interface PasswordParameters {
-  /** Bytes. */
+  /** In bytes. */
   readonly memory: number;
   readonly passes: number;
 }
 
-/** OWASP's first choice for argon2id: 19 MiB, two passes, one lane; 16–40 ms on one core of a server. */
+/**
+ * OWASP's first choice for argon2id: 19 MiB, two passes, one lane. It takes 16–40 ms on one core of a server.
+ */
 const LEAST: PasswordParameters = { memory: 19 * 2 ** 20, passes: 2 };
 const KIB = 1024;
 
-/** The PHC string of an argon2id hash. */
+/** Matches the PHC string of an argon2id hash. */
 const PHC = /^(\$argon2id\$v=19\$m=\d{1,7}(?:,[tp]=\d{1,3}){2})\$([A-Za-z0-9+/]{11,})\$([A-Za-z0-9+/]{22,})$/;
 
-/** The two forms that users.yaml may hold. */
+/** True for the two kinds of hashes that users.yaml may contain. */
 export function isPasswordHash(text: string): boolean {
   return PHC.test(text) || isBcryptHash(text);
 }
@@ -34,19 +36,19 @@ export function verifyPassword(hash: string, password: string): Promise<boolean>
   return costOfBcrypt(hash) === undefined ? argon2.verify(hash, password) : verifyBcrypt(hash, password);
 }
 
-/** Is it easier to guess by than a new one would be? */
+/** True if guessing against this hash costs less than against a new one. */
 export function isWeakerThan(hash: string, { memory, passes }: PasswordParameters): boolean {
   if (!PHC.test(hash)) return true;
   const parameter = (name: 'm' | 't') => Number(new RegExp(`[$,]${name}=(\\d+)`).exec(hash)?.[1] ?? 0);
   return parameter('m') * KIB < memory || parameter('t') < passes;
 }
 
-/** What a hash costs to verify: the same text for hashes of the same cost. */
+/** Returns the cost of verifying a hash. It is the same text for hashes of the same cost. */
 export function costOf(hash: string): string {
   return PHC.exec(hash)?.[1] ?? hash.slice(0, '$2y$10$'.length);
 }
 
-/** A hash of the same cost that no password is known for. */
+/** Returns a hash of the same cost for which no password is known. */
 export function decoyOf(hash: string): string {
   const match = PHC.exec(hash);
   if (match === null) return costOf(hash) + randomText(BCRYPT_LETTERS, 53);
@@ -62,7 +64,10 @@ function randomText(letters: string, length: number): string {
   return Array.from(randomBytes(length), (byte) => letters[byte % letters.length]).join('');
 }
 
-/** Characters. NIST SP 800-63B wants at least 8; wrong logins are slowed down, so that 10 cannot be guessed over the network. */
+/**
+ * In characters. NIST SP 800-63B requires at least 8. Wrong logins are slowed down, so that 10 cannot be
+ * guessed over the network.
+ */
 const LEAST_LENGTH = 10;
 /**
  * The limit is longer than anybody's password. It exists because the cost of a hash grows with the length.
@@ -82,17 +87,17 @@ export function whyNoPassword(password: string): string | undefined {
     : undefined;
 }
 
-/** Letters and digits, without those that a reader takes for one another. */
+/** Letters and digits, except those that a reader could confuse. */
 const LEGIBLE = 'abcdefghijkmnpqrstuvwxyz23456789';
 
-/** A password that nobody needs to remember, of 120 bits. */
+/** Returns a password of 120 bits that nobody needs to remember. */
 export function randomPassword(): string {
   return randomText(LEGIBLE, 24);
 }
 
 /**
- * The id of the credential that a user's password is: it changes with the password, and tells nothing of it. A token carries
- * it, so that a token dies with the password that it was issued for.
+ * Returns the credential id of a user's password. It changes with the password, and tells nothing about it. A
+ * token contains it, so that a token becomes invalid with the password that it was issued for.
  */
 export function passwordCredential(name: string, hash: string): string {
   return `${PASSWORD_PREFIX}${createHash('sha256').update(`${name}:${hash}`).digest('hex').slice(0, 20)}`;

@@ -15,8 +15,8 @@ export interface RenewOptions {
 }
 
 /**
- * The id of a credential changes with its hash, so gateways are told the new one before anything is issued for it. Where
- * the file cannot be written the old hash goes on to hold, and so does the login.
+ * Renews a hash. The id of a credential changes with its hash, so gateways learn the new id before anything
+ * is issued for it. If the file cannot be written, the old hash stays in force, and the login succeeds.
  */
 export function createRenewHash({ file, users, credentials, state, log }: RenewOptions): RenewHash {
   return async (name, from, to) => {
@@ -38,7 +38,7 @@ export function createRenewHash({ file, users, credentials, state, log }: RenewO
   };
 }
 
-/** It is the same password, so what was given for it goes on to hold: refresh tokens on the user's other machines. */
+/** Moves refresh tokens on the user's other machines to the new hash, because the password is the same. */
 async function rebindLogins(
   state: AuthState,
   name: string,

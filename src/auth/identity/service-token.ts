@@ -2,9 +2,9 @@ import { createHash, randomInt, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 /**
- * A service token as text: `hubgate_`, an id of 10 letters and digits, a secret of 30 (178 bits), and a checksum of 6. The
- * beginning and the checksum are for programs that look for leaked secrets. A refresh token is the same behind
- * `hubgate_login_`.
+ * A service token as text: `hubgate_`, an id of 10 letters and digits, a secret of 30 (178 bits), and a
+ * checksum of 6. The prefix and the checksum are for programs that search for leaked secrets. A refresh token
+ * has the same form with the prefix `hubgate_login_`.
  */
 export interface ServiceToken {
   readonly id: string;
@@ -28,7 +28,10 @@ export function writeServiceToken({ id, secret }: ServiceToken, kind: Kind = 'to
   return `${PREFIXES[kind]}${id}${secret}${checksum(id + secret)}`;
 }
 
-/** Undefined for what is none: a password may begin in any way, but has no right checksum by chance. */
+/**
+ * Returns undefined if the text is not a token: a password may begin in any way, but does not have the right
+ * checksum by chance.
+ */
 export function parseServiceToken(text: string, kind: Kind = 'token'): ServiceToken | undefined {
   const rest = text.slice(PREFIXES[kind].length);
   if (!text.startsWith(PREFIXES[kind]) || !REST.test(rest)) return undefined;
@@ -37,7 +40,7 @@ export function parseServiceToken(text: string, kind: Kind = 'token'): ServiceTo
   return rest.slice(-CHECKSUM_LENGTH) === checksum(id + secret) ? { id, secret } : undefined;
 }
 
-/** As hex. A secret that is random and long needs no slow hash: there is nothing to guess. */
+/** Returns the hash as hex. A long random secret needs no slow hash, because it cannot be guessed. */
 export function hashOfSecret(secret: string): string {
   return createHash('sha256').update(secret).digest('hex');
 }
@@ -46,12 +49,12 @@ export function isSecret(secret: string, hash: string): boolean {
   return timingSafeEqual(Buffer.from(hashOfSecret(secret)), Buffer.from(hash));
 }
 
-/** The id of the credential that a service token is. */
+/** Returns the credential id of a service token. */
 export function tokenCredential(id: string): string {
   return `st_${id}`;
 }
 
-/** The id of the credential that a remembered login is. */
+/** Returns the credential id of a login that a refresh token renews. */
 export function loginCredential(id: string): string {
   return `rl_${id}`;
 }

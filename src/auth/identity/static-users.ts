@@ -5,11 +5,11 @@ import { type HtpasswdUser, type ImportedUsers, readHashedUser } from './htpassw
 /** The `users` of a docker_auth configuration. */
 export interface StaticUsers {
   readonly importable: readonly HtpasswdUser[];
-  /** Those whose password cannot be taken over, and why. */
+  /** The users whose password cannot be imported, and why. */
   readonly others: readonly { readonly name: string; readonly why: string }[];
 }
 
-/** The name "" stands for whoever does not log in, and is no user. */
+/** Reads the users. The name "" stands for clients that do not log in, and is not a user. */
 export function readStaticUsers(users: Readonly<Record<string, unknown>>): StaticUsers {
   const importable: HtpasswdUser[] = [];
   const others: { name: string; why: string }[] = [];
@@ -24,7 +24,10 @@ export function readStaticUsers(users: Readonly<Record<string, unknown>>): Stati
   return { importable, others };
 }
 
-/** The users of a docker_auth configuration as those of an htpasswd file are read; undefined: it is no such configuration. */
+/**
+ * Parses the users of a docker_auth configuration into the same form as those of an htpasswd file. Returns
+ * undefined if the text is not such a configuration.
+ */
 export function parseStaticUsers(source: string, text: string): ImportedUsers | undefined {
   const read = readYaml(source, text);
   if ('faults' in read) return undefined;

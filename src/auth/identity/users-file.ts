@@ -20,9 +20,11 @@ export interface User {
    * an older version.
    */
   readonly id?: string;
-  /** argon2id, as a PHC string, or an imported one of bcrypt; absent: by tokens alone. */
+  /**
+   * An argon2id hash as a PHC string, or an imported bcrypt hash. Absent if the user logs in only by tokens.
+   */
   readonly passwordHash?: string;
-  /** A service account: no person, and a subject of another kind. */
+  /** True for a service account. It is not a person, and its subject is of another kind. */
   readonly isService: boolean;
   readonly isDisabled: boolean;
 }
@@ -33,7 +35,7 @@ const HEADER = ` Users of this mirror. Written by \`hubgate user\`, which keeps 
  A hash here is as good as a password to whoever has time: keep this file to yourself.
  Service tokens belong to the entry with the id that it had when they were made: leave ids as they are.`;
 
-/** Ten thousand users with a hash each take more than one. */
+/** The most MiB of the file. Ten thousand users with a hash each need more than one. */
 const MOST_MIB = 8;
 const HASH = 'an argon2id or bcrypt hash, as `hubgate user` writes it';
 const ANYTHING = z.unknown().optional();
@@ -52,7 +54,10 @@ const USER = section({
     .optional(),
 });
 
-/** The users in `text`, or all that is wrong with it. With a memory, only those are read that were not in it before. */
+/**
+ * Parses the users in `text`, or returns everything that is wrong with it. With a memory, only entries that
+ * were not in it before are parsed.
+ */
 export function parseUsers(source: string, text: string, memory?: RememberedYaml): Parsed<Users> {
   const parts = memory?.open(source, text, MOST_MIB);
   memory?.forget();
@@ -93,13 +98,13 @@ function readParts(parts: PartReader): Parsed<Users> {
   return parts.result(users);
 }
 
-/** Its text; a missing file is one without users. */
+/** Reads the text of the file. A missing file has no users. */
 export async function readUsersText(file: string): Promise<Parsed<string>> {
   const text = await readText(file);
   return typeof text === 'string' ? { value: text } : { faults: [text] };
 }
 
-/** The users in it. */
+/** Reads the users of the file. */
 export async function readUsers(file: string): Promise<Parsed<Users>> {
   const text = await readUsersText(file);
   return 'faults' in text ? text : parseUsers(file, text.value);
@@ -118,7 +123,7 @@ function emptyFile(): string {
   return `${HEADER.replace(/^ /gm, '# ')}\nversion: 1\nusers: {}\n`;
 }
 
-/** What becomes of some users: `remove`, or what is set; what is not named stays as it is. */
+/** The changes to users: `remove`, or new values. Everything else stays as it is. */
 export type UserEdits = ReadonlyMap<string, UserEdit | 'remove'>;
 
 export interface UserEdit {
@@ -128,19 +133,18 @@ export interface UserEdit {
 }
 
 /**
- * Writes the file as a whole; comments and order stay. `decide` is given the users as they are while no other process may
- * change them, and says why nothing is to be changed, or what is.
- *
+ * Writes the whole file, and keeps comments and order. `decide` gets the current users while no other process
+ * may change them, and returns the changes, or why there are none.
  * @returns why nothing is changed.
- * @throws FaultsError where the file as it is cannot be read.
- * @throws LockedError where somebody else is changing it for too long.
+ * @throws FaultsError if the current file cannot be parsed.
+ * @throws LockedError if another process is changing it for too long.
  */
 export async function editUsers<Refusal extends string>(
   file: string,
   decide: (users: Users) => UserEdits | Refusal,
 ): Promise<Refusal | undefined> {
   await mkdir(path.dirname(file), { recursive: true, mode: 0o750 });
-  // A file has one lock, whichever link leads to it.
+  // All links to a file share one lock.
   return withFileLock(await behindLinks(file), async () => {
     const text = await readText(file);
     if (typeof text !== 'string') throw new FaultsError([text]);
@@ -181,7 +185,7 @@ function applyEdit(document: Document, name: string, edit: UserEdit | 'remove'):
   if (isDisabled === false) document.deleteIn(['users', name, 'disabled']);
 }
 
-/** Sets the password of a user, new or known. */
+/** Sets the password of a new or existing user. */
 export async function setPassword(file: string, name: string, passwordHash: string): Promise<void> {
   await editUsers(file, () => new Map([[name, { passwordHash }]]));
 }
@@ -190,7 +194,10 @@ export async function removeUser(file: string, name: string): Promise<void> {
   await editUsers(file, () => new Map([[name, 'remove']]));
 }
 
-/** Another hash of the same password; false where the user has another password, or none, by now. */
+/**
+ * Replaces a hash by another one of the same password. Resolves to false if the user has another password, or
+ * none, by now.
+ */
 export async function replaceHash(file: string, name: string, from: string, to: string): Promise<boolean> {
   const why = await editUsers(file, (users) =>
     users.get(name)?.passwordHash === from ? new Map([[name, { passwordHash: to }]]) : 'another hash',

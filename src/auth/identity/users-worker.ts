@@ -1,4 +1,4 @@
-/** A thread that parses users files, and remembers their entries. */
+/** This worker parses users files, and caches their entries. */
 import type { Parsed } from '../../platform/fault.ts';
 import { answerQuestions } from '../../platform/kept-thread.ts';
 import { RememberedYaml } from '../../platform/remembered-yaml.ts';

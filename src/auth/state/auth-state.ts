@@ -1,50 +1,51 @@
 /**
- * What auth remembers beside the users file: service tokens, remembered logins, client certificates. It is changed by the
- * running auth and by commands at the same time. It knows nothing of how any of them is shown or verified.
+ * The state of auth besides the users file: service tokens, refresh tokens and client certificates. The
+ * running auth and commands change it at the same time. It does not know how any of them is presented or
+ * verified.
  */
 import type { Live } from '../../platform/live.ts';
 
-/** A service token. Its secret is not here, only what a secret can be compared with. */
+/** A service token. It contains no secret, only a hash that a secret can be compared with. */
 export interface StoredToken {
   readonly id: string;
-  /** The user or service that it is a credential of. */
+  /** The user or service that owns the token. */
   readonly owner: string;
   /** The id of the owner's entry in the users file when the token was made; null if that entry had none. */
   readonly ownerId: string | null;
-  /** SHA-256 of the secret, as hex: a secret of 128 random bits needs no slow hash. */
+  /** The SHA-256 of the secret as hex. A secret of 128 random bits needs no slow hash. */
   readonly hash: string;
-  /** Milliseconds, all of them. */
+  /** All times are in milliseconds since the epoch. */
   readonly createdAt: number;
   readonly expiresAt: number;
-  /** Canonical patterns to which it narrows what its owner may pull; null: it does not. */
+  /** The canonical patterns to which the token restricts the pulls of its owner; null if it does not. */
   readonly pull: readonly string[] | null;
-  /** Networks from which alone it is good; null: everywhere. */
+  /** The only networks from which the token is valid; null if it is valid everywhere. */
   readonly from: readonly string[] | null;
   readonly lastUsedAt: number | null;
   readonly lastUsedFrom: string | null;
-  /** The time at which the log last said that the token ends soon. */
+  /** The time of the last log message that the token ends soon. */
   readonly warnedAt: number | null;
 }
 
-/** A login that a client may renew without the password: what a refresh token stands for. */
+/** A login that a client may renew without the password by a refresh token. */
 export interface StoredLogin {
   readonly id: string;
   readonly user: string;
   readonly hash: string;
-  /** The id of the password that it was given for: it ends with that. */
+  /** The credential id of the password that it was given for. It ends with that password. */
   readonly credential: string;
-  /** What the client called itself. */
+  /** The name that the client gave itself. */
   readonly client: string;
   readonly createdAt: number;
   readonly expiresAt: number;
   readonly lastUsedAt: number | null;
 }
 
-/** A client certificate that was issued here, or that was only ever revoked here. */
+/** A client certificate that was issued here, or that was only revoked here. */
 export interface StoredCertificate {
-  /** SHA-256 of its DER encoding, as lower-case hex. */
+  /** The SHA-256 of its DER encoding, as lower-case hex. */
   readonly fingerprint: string;
-  /** SHA-256 of what its issuer signed, by which it is revoked: see `tbsHash`. */
+  /** The SHA-256 of the part that its issuer signed. It is revoked by this, see `tbsHash`. */
   readonly tbsHash: string;
   readonly name: string;
   readonly serial: string;
@@ -54,20 +55,20 @@ export interface StoredCertificate {
 }
 
 export interface AuthState extends AsyncDisposable {
-  /** Tells when anything has changed, by whomever. */
+  /** Changes whenever this or another process has changed anything. */
   readonly changes: Live<number>;
   tokens(): Promise<readonly StoredToken[]>;
-  /** As it is at this moment: what another process has changed counts at once. */
+  /** Reads the current token, so that a change by another process counts at once. */
   token(id: string): Promise<StoredToken | undefined>;
   putToken(token: StoredToken): Promise<void>;
-  /** Was there one? */
+  /** Resolves to true if there was one. */
   removeToken(id: string): Promise<boolean>;
   /**
-   * Writes down that a token was used, within a second, for it is used at every pull; that is no change, and where it cannot be
-   * written nobody is kept waiting.
+   * Records the use of a token within a second, because a token is used at every pull. It does not count as a
+   * change, and if it cannot be written, nobody has to wait.
    */
   useToken(id: string, at: number, from: string): Promise<void>;
-  /** Records that the log said that the token ends soon. Like a use, it is written later. */
+  /** Records the log message that the token ends soon. Like a use, it is written later. */
   warnedOfToken(id: string, at: number): Promise<void>;
   logins(): Promise<readonly StoredLogin[]>;
   login(id: string): Promise<StoredLogin | undefined>;
@@ -76,6 +77,6 @@ export interface AuthState extends AsyncDisposable {
   useLogin(id: string, at: number): Promise<void>;
   certificates(): Promise<readonly StoredCertificate[]>;
   putCertificate(certificate: StoredCertificate): Promise<void>;
-  /** Was there one, and was it not revoked yet? */
+  /** Resolves to true if there was one that was not revoked yet. */
   revokeCertificate(fingerprint: string, at: number): Promise<boolean>;
 }

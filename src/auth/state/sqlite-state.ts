@@ -38,16 +38,16 @@ const ADDITIONS = `
  */
 const BUSY_TIMEOUT = 5_000;
 const LOOK_EVERY = 500;
-/** Milliseconds. Each write is synced, so that one for each use would be what issuing a token costs. */
+/** In milliseconds. Each write is synced, so a write for each use would cost as much as issuing a token. */
 const WRITE_USES_AFTER = 1_000;
 /** In milliseconds: the delay before a checkpoint is tried again that a reader or a full disk prevented. */
 const CHECKPOINT_AGAIN_AFTER = 1_000;
 
 /**
- * Opens the state in one SQLite file, or makes it. Several processes may have it open: each change is a transaction of its
- * own, synced before it counts.
- *
- * @throws where the file cannot be used. It is not begun anew: what was revoked would be good again.
+ * Opens the state in one SQLite file, or creates it. Several processes may have it open. Each change is a
+ * transaction of its own, which is synced before it counts.
+ * @throws if the file cannot be used. No new file replaces it, because revoked credentials would then be
+ * valid again.
  */
 export function openAuthState(file: string, busyTimeout = BUSY_TIMEOUT): AuthState {
   mkdirSync(path.dirname(file), { recursive: true, mode: 0o750 });
@@ -76,7 +76,7 @@ class SqliteState implements AuthState {
   readonly #changes = new LiveValue(0);
   readonly #polling: Disposable;
   readonly #statements = new Map<string, StatementSync>();
-  /** The last use of each credential that is not written down yet. */
+  /** The last use of each credential, until it is written. */
   readonly #uses = new Map<string, Use>();
   #writing: NodeJS.Timeout | undefined;
   #checkpointing: NodeJS.Timeout | undefined;
@@ -96,8 +96,8 @@ class SqliteState implements AuthState {
       this.#database.close();
       throw error;
     }
-    // A killed process may have left a write-ahead log. PASSIVE, because other readers would take a TRUNCATE
-    // for a change.
+    // A killed process may have left a write-ahead log. The mode is PASSIVE, because other readers would take
+    // a TRUNCATE for a change.
     this.#isCheckpointed('PASSIVE');
     this.#seen = this.#dataVersion();
     // A change by another process is written to this file first.
@@ -150,7 +150,7 @@ class SqliteState implements AuthState {
 
   async putLogin(login: StoredLogin): Promise<void> {
     const { id, user, hash, credential, client, createdAt, expiresAt, lastUsedAt } = login;
-    // This write needs no checkpoint: whoever loses a remembered login gives the password again.
+    // This write needs no checkpoint: if a login is lost, its client presents the password again.
     this.#write(
       'INSERT INTO login VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
       ...[id, user, hash, credential, client, createdAt, expiresAt, lastUsedAt],
@@ -221,7 +221,7 @@ class SqliteState implements AuthState {
     this.#writing ??= setTimeout(() => this.#writeUses(), WRITE_USES_AFTER).unref();
   }
 
-  /** What is only worth knowing: a disk that is full is no reason to refuse a login. */
+  /** Writes uses, which only inform. A full disk is not a reason to refuse a login. */
   #writeUses(): void {
     clearTimeout(this.#writing);
     this.#writing = undefined;
@@ -233,7 +233,7 @@ class SqliteState implements AuthState {
       for (const { sql, values } of uses) this.#run(sql, ...values);
       this.#database.exec('COMMIT');
     } catch {
-      // Said by whatever else cannot be written there.
+      // A write that matters reports the same problem.
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
     }
   }
@@ -245,8 +245,8 @@ class SqliteState implements AuthState {
   }
 
   /**
-   * Writes a change that must not be lost, because its loss would make a withdrawn credential valid, or a
-   * valid one invalid.
+   * Writes a change that must not be lost, because its loss would make a revoked credential valid, or a valid
+   * one invalid.
    */
   #change(sql: string, ...values: SQLInputValue[]): boolean {
     const done = this.#write(sql, ...values);
@@ -255,8 +255,9 @@ class SqliteState implements AuthState {
   }
 
   /**
-   * Moves what is in the write-ahead log into the database file, so that a copy of that file alone misses no change: by itself
-   * SQLite does it after 1,000 pages only, which can take weeks. The change holds already, so a failure is no reason to refuse it.
+   * Copies the write-ahead log into the database file, so that a copy of that file alone contains every
+   * change. By itself SQLite does that only after 1,000 pages, which can take weeks. The change is in force
+   * already, so a failure here does not refuse it.
    */
   #checkpoint(): void {
     clearTimeout(this.#checkpointing);
@@ -272,7 +273,10 @@ class SqliteState implements AuthState {
     }
   }
 
-  /** Differs when another connection has written; uses are writes too, which costs whoever follows a look. */
+  /**
+   * Differs when another connection has written. Uses are writes too, so they make subscribers look without a
+   * change.
+   */
   #dataVersion(): unknown {
     return this.#statement('PRAGMA data_version').get()?.data_version;
   }

@@ -8,21 +8,23 @@ import type { Access } from './issue-token.ts';
 export interface Asker {
   readonly subject: Subject;
   readonly address: string;
-  /** Milliseconds. */
+  /** In milliseconds since the epoch. */
   readonly at: number;
-  /** What the credential that was shown is less than its subject. */
+  /**
+   * The restriction of the presented credential: it may do less than its subject. Absent if there is none.
+   */
   readonly narrowing?: Narrowing;
 }
 
 export interface GrantedScopes {
   readonly access: readonly Access[];
-  /** The granted ones as they were asked for, for the answer's `scope`. */
+  /** The granted scopes in the form of the request, for the `scope` of the answer. */
   readonly scope: string;
 }
 
 /**
- * What was asked ∩ what the policy grants. By the token specification, a scope that is unknown or not granted is left
- * out, and is no error.
+ * Intersects the requested scopes with what the policy grants. By the token specification, a scope that is
+ * unknown or not granted is left out, and is not an error.
  */
 export function grantScopes(
   asked: readonly string[],

@@ -6,15 +6,15 @@ import type { SigningKeys } from './signing-key.ts';
 /** One entry of the token specification's `access` claim. */
 export interface Access {
   readonly type: 'repository';
-  /** Canonical: `docker.io/library/alpine`. */
+  /** The canonical name, such as `docker.io/library/alpine`. */
   readonly name: string;
   readonly actions: readonly ['pull'];
 }
 
 export interface TokenContent {
-  /** As `writeSubject` has it. */
+  /** The subject as `writeSubject` formats it. */
   readonly subject: string;
-  /** The id of the credential that was shown for it. */
+  /** The id of the presented credential. */
   readonly credential: string;
   readonly access: readonly Access[];
 }
@@ -23,14 +23,14 @@ export interface IssuerOptions {
   readonly keys: Live<SigningKeys>;
   readonly issuer: string;
   readonly audience: string;
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly lifetime: number;
   readonly clock: Clock;
 }
 
 /**
- * A JWS in compact form (RFC 7515, section 7.1). Signed here and now: by WebCrypto, which is what jose signs with, each
- * signature would go to another thread and back, at nearly twice the CPU time.
+ * Creates a JWS in compact form (RFC 7515, section 7.1). It is signed synchronously: WebCrypto, which jose
+ * uses, moves each signature to another thread and back, at nearly twice the CPU time.
  */
 export function issueToken({ subject, credential, access }: TokenContent, options: IssuerOptions): string {
   const now = Math.floor(options.clock() / 1000);
@@ -43,7 +43,7 @@ export function issueToken({ subject, credential, access }: TokenContent, option
     jti: randomUUID(),
   };
   const signed = `${base64url(header)}.${base64url(claims)}`;
-  // RFC 7518, section 3.4: R and S beside each other, not in DER.
+  // R and S are concatenated, and not in DER (RFC 7518, section 3.4).
   const signature = sign('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' });
   return `${signed}.${signature.toString('base64url')}`;
 }

@@ -16,11 +16,17 @@ import type { AuthState } from '../state/auth-state.ts';
 
 type Identified = Omit<Verdict & { kind: 'authenticated' }, 'kind'>;
 
-/** Refresh tokens: a person's login that a client may renew without knowing the password, as `docker login` stores it. */
+/**
+ * Refresh tokens: a client may renew a person's login without knowing the password. `docker login` stores
+ * such a token.
+ */
 export interface RefreshTokens {
-  /** Undefined where none is given: to a service, for a token or a federated login, or to nobody at all. */
+  /**
+   * Resolves to undefined if no refresh token is given: to a service, for a token or a federated login, or if
+   * they are off.
+   */
   give(identified: Identified, client: string): Promise<string | undefined>;
-  /** Whose it is; undefined where it is none, or not any more. */
+  /** Resolves to the owner; to undefined if it is not a refresh token, or not valid any more. */
   redeem(text: string): Promise<Identified | undefined>;
 }
 
@@ -28,14 +34,14 @@ export interface RefreshOptions {
   readonly users: Live<Users>;
   readonly state: AuthState;
   readonly clock: Clock;
-  /** Milliseconds; undefined: none are given, and those that were are good no more. */
+  /** In milliseconds. If undefined, none are given, and existing ones are no longer valid. */
   readonly lifetime: number | undefined;
 }
 
-/** Milliseconds. */
+/** In milliseconds. */
 const CLOCK_TOLERANCE = 60_000;
 const MAX_CLIENT = 100;
-/** Of each user: a program that logs in again and again gives back the oldest. */
+/** The most logins of each user. A program that logs in repeatedly replaces its oldest ones. */
 const MAX_LOGINS = 50;
 
 export function createRefreshTokens({ users, state, clock, lifetime }: RefreshOptions): RefreshTokens {
@@ -63,7 +69,7 @@ export function createRefreshTokens({ users, state, clock, lifetime }: RefreshOp
       if (shown === undefined || lifetime === undefined) return undefined;
       const login = await state.login(shown.id);
       if (login === undefined || !isSecret(shown.secret, login.hash)) return undefined;
-      // A token that was issued while the clock was ahead would otherwise live longer.
+      // A token that was issued while the clock was ahead would live too long.
       if (login.createdAt > clock() + CLOCK_TOLERANCE) return undefined;
       const user = users.current.get(login.user);
       if (user === undefined || login.expiresAt <= clock() || passwordOf(user) !== login.credential)
@@ -81,7 +87,7 @@ async function makeRoom(state: AuthState, user: string, now: number): Promise<vo
     if (login.expiresAt <= now || surplus.includes(login)) await state.removeLogin(login.id);
 }
 
-/** What a client calls itself is shown in lists. */
+/** Makes the name of a client safe to print, because lists display it. */
 function plain(client: string): string {
   return client.slice(0, MAX_CLIENT).replace(/[\p{Cc}\p{Cf}]/gu, '?');
 }

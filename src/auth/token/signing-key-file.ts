@@ -4,12 +4,12 @@ import path from 'node:path';
 import { createFiles, writeFileAtomically } from '../../platform/atomic-file.ts';
 import { readIfPresent, readRegularFile } from '../../platform/regular-file.ts';
 
-/** The key before the one in `file`, which goes on to verify what it has signed. */
+/** Returns the file of the previous key, which still verifies the tokens that it has signed. */
 export function previousKeyFile(file: string): string {
   return `${file.replace(/\.pem$/, '')}.previous.pem`;
 }
 
-/** Makes the key with which tokens are signed, if there is none: ES256, readable by its owner alone. */
+/** Creates the key that signs tokens, if there is none. It is ES256, and only its owner can read it. */
 export async function ensureSigningKey(file: string): Promise<void> {
   if ((await readIfPresent(file)) !== undefined) return;
   await mkdir(path.dirname(file), { recursive: true, mode: 0o750 });
@@ -17,10 +17,9 @@ export async function ensureSigningKey(file: string): Promise<void> {
 }
 
 /**
- * Puts a new key in the place of the one in `file`, which is kept beside it first: at no moment is a key that has signed
- * unknown.
- *
- * @throws where there is none yet.
+ * Replaces the key in `file`. The old key is first copied to the file beside it, so that a key that has
+ * signed is never unknown.
+ * @throws if there is no key yet.
  */
 export async function rotateSigningKey(file: string): Promise<void> {
   await writeFileAtomically(previousKeyFile(file), await readRegularFile(file), 0o600);

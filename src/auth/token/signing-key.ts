@@ -11,18 +11,20 @@ import { previousKeyFile } from './signing-key-file.ts';
 export interface SigningKey {
   readonly id: string;
   readonly privateKey: KeyObject;
-  /** The public half, for whoever verifies. */
+  /** The public half for verification. */
   readonly jwk: JWK;
 }
 
 export interface SigningKeys {
-  /** With which tokens are signed. */
+  /** The key that signs tokens. */
   readonly signing: SigningKey;
-  /** By which they are verified: the one of before too, for as long as a token of its can live. */
+  /**
+   * The keys that verify tokens. The previous key is one of them as long as a token that it signed can live.
+   */
   readonly verifying: readonly JWK[];
 }
 
-/** Milliseconds: the longest life of a token, and the tolerance of clocks. */
+/** In milliseconds: the longest lifetime of a token, and the tolerance of clocks. */
 const OVERLAP = 360_000;
 
 /** How much longer the previous key is accepted, in milliseconds. */
@@ -36,8 +38,9 @@ export class KeyOverlap {
   }
 
   /**
-   * It is counted from the time of the key's file. The clock may have been ahead when that was written, so the key counts no longer
-   * than the overlap after this process has first seen it, whatever the clock says.
+   * Returns the time left in milliseconds. It is counted from the modification time of the key's file. The
+   * clock may have been ahead at that time, so the key does not count for longer than the overlap after this
+   * process has first seen it, whatever the clock says.
    */
   left(mtimeMs: number, now: number): number {
     const left = Math.min(OVERLAP, mtimeMs + OVERLAP - now);
@@ -49,10 +52,10 @@ export class KeyOverlap {
 }
 
 /**
- * The keys of `file` and of the one of before beside it. A file that holds no key changes nothing. Keys are changed when one
- * may be known to others, so the one of before is given up at its end, and not at the next start.
- *
- * @throws where it holds none now.
+ * Subscribes to the keys in `file` and in the file of the previous key. A file without a valid key changes
+ * nothing. Keys are replaced when somebody else may know one, so the previous key is dropped at its end, and
+ * not only at the next start.
+ * @throws if `file` contains no valid key now.
  */
 export async function followSigningKeys(
   file: string,
@@ -95,7 +98,7 @@ export async function followSigningKeys(
   };
 }
 
-/** `endsIn`: milliseconds until the key of before is given up, where there is one. */
+/** `endsIn` is the milliseconds until the previous key is dropped, if there is one. */
 async function readKeys(
   file: string,
   left: (mtimeMs: number) => number,
@@ -112,7 +115,10 @@ async function readKeys(
   return { keys: { signing, verifying: [signing.jwk, previous.jwk] }, endsIn };
 }
 
-/** The id is the key's thumbprint (RFC 7638), so that it needs no storing and no two keys share one. */
+/**
+ * Reads a key. Its id is its thumbprint (RFC 7638), so that the id need not be stored and no two keys share
+ * one.
+ */
 async function readSigningKey(file: string): Promise<SigningKey> {
   const privateKey = createPrivateKey(await readRegularFile(file));
   if (privateKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1')

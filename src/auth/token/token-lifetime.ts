@@ -1,6 +1,6 @@
 /**
- * Milliseconds that a token lives which is issued now: no longer than what was shown for it. Whole seconds, as tokens count
- * them, and at least one.
+ * Returns the lifetime of a token that is issued now, in milliseconds. It is not longer than that of the
+ * presented credential. It is in whole seconds, as in tokens, and at least one.
  */
 export function tokenLifetime(longest: number, until: number | undefined, now: number): number {
   if (until === undefined) return longest;

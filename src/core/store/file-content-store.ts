@@ -29,7 +29,7 @@ import {
   partialFile,
 } from './layout.ts';
 
-/** The gateway, which may be another user of the same group, reads; nobody else does. */
+/** Only the gateway, which may be another user of the same group, also reads the files. */
 const FILE_MODE = 0o640;
 const DIRECTORY_MODE = 0o750;
 const READ_SIZE = 1024 * 1024;
@@ -39,11 +39,14 @@ const READ_SIZE = 1024 * 1024;
  */
 const PROBE_SIZE = 1024 * 1024;
 
-/** The content store in a local directory. Fills that broke off a day ago are cleared away. */
+/** The content store in a local directory. Fills that broke off a day ago are removed. */
 export class FileContentStore implements ContentStore {
   readonly #root: string;
   readonly #clock: Clock;
-  /** A name is there before it is safe: whoever looks for it waits until it would outlive a power cut. */
+  /**
+   * The digests whose files have their names before they would survive a power cut. A lookup waits until they
+   * do.
+   */
   readonly #publishing: Publishing = new Map();
 
   constructor(root: string, clock: Clock) {
@@ -69,7 +72,8 @@ export class FileContentStore implements ContentStore {
   }
 
   async publish(digest: Digest, bytes: Uint8Array): Promise<void> {
-    // A file of its own, because the same bytes can come twice at once, by way of two repositories.
+    // The bytes have a file of their own, because the same bytes can come through two repositories at the
+    // same time.
     const partial = await this.#open(digest, `${partialFile(digest)}.${randomUUID()}`);
     try {
       await partial.append(bytes);
@@ -93,7 +97,7 @@ export class FileContentStore implements ContentStore {
     }
   }
 
-  /** A fill under way writes at least now and then, so its file is young. */
+  /** The file of a fill under way is young, because the fill writes from time to time. */
   async clearPartials(): Promise<void> {
     const directory = path.join(this.#root, PARTIAL_DIRECTORY);
     for (const name of (await readdir(directory).catch(absent)) ?? []) {
@@ -124,7 +128,7 @@ export class FileContentStore implements ContentStore {
         await handle.close();
       }
     } finally {
-      // The reason for which the write failed is more useful than this one.
+      // The reason why the write failed is more useful than this error.
       await unlink(file).catch(() => {});
     }
   }
@@ -189,7 +193,7 @@ class PartialFile implements PartialContent {
   }
 
   async append(bytes: Uint8Array): Promise<void> {
-    // writeFile on a handle writes on after a short write.
+    // writeFile on a handle continues after a short write.
     await this.#handle.writeFile(bytes);
     this.size += bytes.length;
   }
@@ -232,7 +236,7 @@ async function makeDirectory(directory: string): Promise<void> {
   if (made !== undefined) await syncDirectory(path.dirname(directory));
 }
 
-/** Neither is there anything where a file stands in the place of a directory. */
+/** A file in the place of a directory also means that nothing is there. */
 function absent(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
 }

@@ -5,11 +5,11 @@ import type { Tag } from '../../registry/reference.ts';
 import type { RepositoryName } from '../../registry/repository.ts';
 
 /**
- * The second face of the store: what is known of repositories. It can be lost without losing content, which is then
- * linked again as the upstream confirms it.
+ * The second interface of the store: the knowledge about repositories. It can be lost without losing content,
+ * which is then linked again as the upstream confirms it.
  */
 export interface IndexStore extends AsyncDisposable {
-  /** Did it know of no content when it was opened? Then there may be some all the same. */
+  /** True if the index knew no content when it was opened. The store may have content nevertheless. */
   readonly isNew: boolean;
 
   /** Why writes do not outlive this process; undefined if they do. */
@@ -20,14 +20,15 @@ export interface IndexStore extends AsyncDisposable {
   probe(): Promise<void>;
 
   /**
-   * Counts what was taken back of what could be read here: links, content, a tag that names another manifest, a repository that
-   * is public no longer. Who remembers an answer forgets it then.
+   * Counts invalidations: removed links, removed content, a tag that names another manifest, a repository
+   * that is no longer public. Whoever caches an answer drops it then.
    */
   readonly withdrawals: Live<number>;
 
   /**
-   * The link from `repository` to `digest`: the upstream confirmed, under that repository's scope, that it contains
-   * the digest. Knowing a digest is not a right, and a link in one repository is none in another.
+   * Resolves to the link from `repository` to `digest`. The upstream has confirmed, under that repository's
+   * scope, that it contains the digest. Knowing a digest is not a right, and a link in one repository is not
+   * a link in another.
    */
   link(repository: RepositoryName, kind: LinkKind, digest: Digest): Promise<Link | undefined>;
   putLink(repository: RepositoryName, digest: Digest, link: Link): Promise<void>;
@@ -38,23 +39,24 @@ export interface IndexStore extends AsyncDisposable {
 
   visibility(repository: RepositoryName): Promise<VisibilityEntry | undefined>;
   /**
-   * That a repository is private is kept only where more is known of it: otherwise whoever asks for names that nobody
-   * has would fill the index with them.
+   * Stores that a repository is private only if more is known of it. Otherwise a client that requests
+   * invented names would fill the index with them.
    */
   putVisibility(repository: RepositoryName, entry: VisibilityEntry): Promise<void>;
 
   /**
-   * The document last stored at `resource` below the repository. Each repository has a bounded number of
-   * them. No bytes mean that nothing exists there; that is stored only for a repository about which more is
-   * known.
+   * Resolves to the document last stored at `resource` below the repository. Each repository has a bounded
+   * number of them. An entry without bytes means that nothing exists there. It is stored only for a
+   * repository about which more is known.
    */
   document(repository: RepositoryName, resource: string): Promise<DocumentEntry | undefined>;
   putDocument(repository: RepositoryName, resource: string, entry: DocumentEntry): Promise<void>;
   removeDocument(repository: RepositoryName, resource: string): Promise<void>;
 
   /**
-   * Takes back everything that was learnt of a repository: its links, its tags, its documents and its visibility. That holds at
-   * once. Clearing it all away takes as long as there is much of it; `unlinked` is told meanwhile which digests it had.
+   * Forgets everything that was learnt of a repository: its links, its tags, its documents and its
+   * visibility. That takes effect at once. The removal of the rows takes longer if there are many. Meanwhile
+   * `unlinked` is called with the digests that the repository had.
    */
   forget(repository: RepositoryName, unlinked?: Unlinked): Promise<void>;
   removeLink(repository: RepositoryName, digest: Digest): Promise<void>;
@@ -66,34 +68,40 @@ export interface IndexStore extends AsyncDisposable {
   /** Records that content was judged to be a manifest of this type. */
   putManifestType(digest: Digest, mediaType: ManifestMediaType): Promise<void>;
   removeContent(digest: Digest): Promise<void>;
-  /** What a manifest names: where it is used, so are they. */
+  /** Stores which digests a manifest names. A use of the manifest counts as a use of them. */
   putChildren(parent: Digest, children: readonly Digest[]): Promise<void>;
-  /** Records uses by their times; also of what the used manifests name, and so on downwards. */
+  /**
+   * Records uses by their times. They also count for the digests that the used manifests name, and so on
+   * downwards.
+   */
   touch(uses: ReadonlyMap<Digest, number>): Promise<void>;
-  /** Content that was last used before `before`, the longest unused first, at most `limit` of it. */
+  /**
+   * Resolves to content that was last used before `before`: the longest unused first, and at most `limit` of
+   * it.
+   */
   unusedSince(before: number, limit: number): Promise<readonly UnusedContent[]>;
-  /** Of the content whose bytes were checked last before `before`, the one for which that is longest ago. */
+  /** Resolves to the content whose last check is longest ago, if it was checked before `before`. */
   uncheckedSince(before: number): Promise<Digest | undefined>;
   putChecked(digest: Digest, at: number): Promise<void>;
   stats(): Promise<IndexStats>;
 }
 
-/** Is waited for. Each digest comes once. */
+/** The index waits for the returned promise. Each digest comes once. */
 export type Unlinked = (digests: readonly Digest[]) => Promise<void>;
 
 export interface DocumentEntry {
   readonly bytes: Uint8Array;
-  /** The `Link` header that came with it. */
+  /** The `Link` header of the document. */
   readonly link: string | undefined;
-  /** Milliseconds since the epoch. */
+  /** In milliseconds since the epoch. */
   readonly readAt: number;
 }
 
 export interface ContentEntry {
   readonly size: number;
-  /** Milliseconds since the epoch, both. */
+  /** Both in milliseconds since the epoch. */
   readonly usedAt: number;
-  /** When its bytes were last compared with the digest. */
+  /** The time when its bytes were last compared with the digest. */
   readonly checkedAt: number;
   /** The type of manifest that the bytes were judged to be; undefined until they are judged. */
   readonly manifestType?: ManifestMediaType;
@@ -109,13 +117,13 @@ export interface RepositoryEntry {
   readonly visibility: 'public' | 'private' | undefined;
   /** When the upstream last confirmed the visibility, in milliseconds since the epoch. */
   readonly visibilityCheckedAt?: number;
-  /** Links. */
+  /** The number of links. */
   readonly digests: number;
   readonly tags: number;
 }
 
 export interface IndexStats {
-  /** Manifests and blobs, and their bytes. */
+  /** The number of manifests and blobs, and their bytes. */
   readonly blobs: number;
   readonly bytes: number;
   readonly repositories: number;

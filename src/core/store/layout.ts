@@ -1,13 +1,13 @@
 import { algorithmOf, type Digest, hexOf, parseDigest } from '../../registry/digest.ts';
 
 /**
- * Where things lie under the cache's directory. This is the only file that knows:
+ * The paths under the cache's directory. This is the only file that knows them:
  *
- *     VERSION                        of this layout
- *     blobs/sha256/ab/abcdef…        verified content, manifests and blobs alike
- *     partial/sha256-abcdef…         fills under way, or broken off and to be gone on with
- *     aside/sha256-abcdef…           what was found to be wrong
- *     RUNNING                        while a core runs
+ *     VERSION                        the version of this layout
+ *     blobs/sha256/ab/abcdef…        verified content, both manifests and blobs
+ *     partial/sha256-abcdef…         fills under way, or interrupted and to be resumed
+ *     aside/sha256-abcdef…           wrong content in quarantine
+ *     RUNNING                        exists while a core runs
  *     index.db                       links, tags, visibility, sizes, last uses
  *
  * All paths are relative, because the gateway may see the directory under another path than the core.
@@ -15,14 +15,17 @@ import { algorithmOf, type Digest, hexOf, parseDigest } from '../../registry/dig
 export const VERSION = '1';
 export const VERSION_FILE = 'VERSION';
 export const INDEX_FILE = 'index.db';
-/** Is there while a core runs: one that finds it knows that the last one did not end well. */
+/**
+ * This file exists while a core runs. A core that finds it at its start knows that the last one did not end
+ * properly.
+ */
 export const RUNNING_FILE = 'RUNNING';
 export const PARTIAL_DIRECTORY = 'partial';
 /** The file that is written and removed to learn whether the disk can be written. */
 export const PROBE_FILE = `${PARTIAL_DIRECTORY}/probe`;
 const ASIDE_DIRECTORY = 'aside';
 export const BLOB_DIRECTORIES = ['blobs/sha256', 'blobs/sha512'];
-/** Those that are there from the start; each after the one that it is in. */
+/** The directories that exist from the start. Each comes after its parent. */
 export const DIRECTORIES = [PARTIAL_DIRECTORY, ASIDE_DIRECTORY, 'blobs', ...BLOB_DIRECTORIES];
 
 /** The first two digits make 256 directories, so that none grows too large to be listed. */
@@ -34,7 +37,7 @@ export function blobFile(digest: Digest): string {
   return `${blobDirectory(digest)}/${hexOf(digest)}`;
 }
 
-/** The digest whose content a file below `BLOB_DIRECTORIES` is named for. */
+/** Returns the digest after which a file below `BLOB_DIRECTORIES` is named. */
 export function digestOfBlob(algorithm: string, name: string): Digest | undefined {
   return parseDigest(`${algorithm}:${name}`);
 }

@@ -6,8 +6,8 @@ import type { IndexStore } from './index-store.ts';
 import type { Store } from './store.ts';
 
 /**
- * Takes a repository from the cache, or one tag with its manifest, or one digest. Content goes with its last link: what
- * another repository contains too stays for that one.
+ * Removes a repository from the cache, or one tag with its manifest, or one digest. Content is removed with
+ * its last link: content that another repository contains too stays for that one.
  */
 export async function purge(
   store: Store,
@@ -40,7 +40,7 @@ async function isLinkedIn(index: IndexStore, repository: RepositoryName, digest:
   return links.some((link) => link !== undefined);
 }
 
-/** The bytes that went. */
+/** Removes content without links, and resolves to the number of removed bytes. */
 async function removeUnlinked({ index, content }: Store, digest: Digest): Promise<number> {
   if (await index.isLinked(digest)) return 0;
   const bytes = (await content.peek(digest))?.size ?? 0;

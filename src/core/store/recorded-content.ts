@@ -6,13 +6,13 @@ import type { ContentStore, ListedContent, PartialContent, StoredContent } from 
 import type { IndexStore } from './index-store.ts';
 
 export interface FoundContent extends StoredContent {
-  /** The type of manifest that it was judged to be; undefined until it is judged. */
+  /** The type of manifest that the bytes were judged to be; undefined until they are judged. */
   readonly manifestType?: ManifestMediaType;
 }
 
 /**
- * Content with a record of it in the index: its size, against which it is checked whenever it is asked for, and its last
- * use. Uses are written down in batches, so that a hit costs no write.
+ * Content with a record of it in the index: its size, with which it is compared at each request, and its last
+ * use. Uses are stored in batches, so that a hit costs no write.
  */
 export class RecordedContent implements ContentStore {
   readonly #content: ContentStore;
@@ -44,12 +44,12 @@ export class RecordedContent implements ContentStore {
     return entry?.manifestType === undefined ? found : { ...found, manifestType: entry.manifestType };
   }
 
-  /** It was used by somebody who knows where it is. */
+  /** Records a use by somebody who knows the place of the content. */
   used(digest: Digest): void {
     this.#uses.set(digest, this.#clock());
   }
 
-  /** Where it is, without that being a use. */
+  /** Finds content without counting that as a use. */
   peek(digest: Digest): Promise<StoredContent | undefined> {
     return this.#content.find(digest);
   }
@@ -116,7 +116,10 @@ export class RecordedContent implements ContentStore {
     return this.#content.clearPartials();
   }
 
-  /** Writes the uses down that there were since the last time. Then all are written down, also those that another was at. */
+  /**
+   * Stores the uses since the last call. When it resolves, all uses are stored, including those of an earlier
+   * call that was still running.
+   */
   flushUses(): Promise<void> {
     const flush = async () => {
       const uses = this.#uses;
@@ -127,7 +130,7 @@ export class RecordedContent implements ContentStore {
     return this.#flushing;
   }
 
-  /** Learns of content that the index does not know, as after it was lost. */
+  /** Records content that the index does not know, for example after the index was lost. */
   async relearn(signal: AbortSignal): Promise<void> {
     for await (const listed of this.#content.list()) {
       if (signal.aborted) return;

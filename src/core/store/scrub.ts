@@ -16,7 +16,10 @@ export interface ScrubOptions {
 
 const READ_SIZE = 1024 * 1024;
 
-/** Compares content with its digest in the background, what was not compared for longest first, and sets aside what is wrong. */
+/**
+ * Compares content with its digest in the background, beginning with content whose last check is longest ago.
+ * Wrong content goes into quarantine.
+ */
 export function scrub({ store, directory, clock, log }: ScrubOptions): AsyncDisposable {
   const startedAt = clock();
   let urgent = store.wasUnclean;
@@ -47,7 +50,7 @@ export function scrub({ store, directory, clock, log }: ScrubOptions): AsyncDisp
   );
 }
 
-/** The bytes that were read for it. */
+/** Resolves to the number of bytes that were read. */
 async function check(digest: Digest, store: Store, directory: string, signal: AbortSignal): Promise<number> {
   const hash = startHash(digest);
   const found = await store.content.peek(digest);
@@ -59,7 +62,7 @@ async function check(digest: Digest, store: Store, directory: string, signal: Ab
   try {
     for await (const bytes of file) hash.update(bytes);
   } catch (error) {
-    // Evicted meanwhile.
+    // The content was evicted meanwhile.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
     throw error;
   }

@@ -15,14 +15,15 @@ import { diskFailure } from '../../platform/disk-failure.ts';
 import type { Logger } from '../../platform/log.ts';
 import { UPGRADES } from './sqlite-statements.ts';
 
-/** Primary result codes of SQLite; an extended code holds its primary one in its lowest byte. */
+/** Primary result codes of SQLite. An extended code has its primary code in the lowest byte. */
 const BUSY = 5;
 const CORRUPT = 11;
 const NOT_A_DATABASE = 26;
 
 /**
- * Pages in the journal, of 4 KiB, after which they are carried over into the file. That happens on the event loop, within the
- * commit that is one too many: SQLite's own 1,000 hold it up for 20 ms, and much fewer cost more syncs than they save.
+ * The number of pages of 4 KiB in the journal after which SQLite copies them into the file. It does so on the
+ * event loop, within the commit that reaches the number. With SQLite's own 1,000 that blocks the event loop
+ * for 20 ms, and with far fewer the additional syncs cost more than they save.
  */
 const CHECKPOINT_AFTER = 250;
 
@@ -44,12 +45,13 @@ const IN_MEMORY = ':memory:';
 function openDatabase(file: string): DatabaseSync {
   const database = new DatabaseSync(file);
   try {
-    // Who reads blobs through the group is not told which repositories they are of; SQLite gives its journal the same mode.
+    // A process that may read blobs through the group must not learn their repositories. SQLite gives its
+    // journal the same mode.
     if (file !== IN_MEMORY) chmodSync(file, 0o600);
-    // WAL without a sync at each commit: what a power cut can take is the last links, never the file.
+    // The journal is not synced at each commit: a power cut can lose the last links, but never the file.
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
     database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_AFTER}`);
-    // A row that is replaced is one that is removed only where triggers are recursive.
+    // A replaced row fires the delete triggers only if triggers are recursive.
     database.exec('PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; BEGIN IMMEDIATE');
     const { user_version: version } = database.prepare('PRAGMA user_version').get() as {
       user_version: number;
@@ -65,9 +67,9 @@ function openDatabase(file: string): DatabaseSync {
 }
 
 /**
- * Opens the index. If the disk cannot be written, what is there is used from a copy, or nothing if it cannot be copied.
- *
- * @throws where the file is in use by another core, or belongs to somebody else.
+ * Opens the index. If the disk cannot be written, a copy of the index is used, or an empty index if it cannot
+ * be copied.
+ * @throws if the file is in use by another core, or belongs to another user.
  */
 export function openIndexFile(file: string, log: Logger): OpenIndexFile {
   try {
@@ -79,7 +81,10 @@ export function openIndexFile(file: string, log: Logger): OpenIndexFile {
   }
 }
 
-/** Begins a new index in the place of one that cannot be used. On a disk that cannot be written, outside of it. */
+/**
+ * Begins a new index in the place of an unusable one. If the disk cannot be written, the new index is in
+ * memory.
+ */
 export function replaceUnusable(file: string, error: Error, log: Logger): OpenIndexFile {
   try {
     setAside(file, error, log);
@@ -92,14 +97,15 @@ export function replaceUnusable(file: string, error: Error, log: Logger): OpenIn
 }
 
 /**
- * Makes what a substitute holds the index again.
- *
- * @throws while the disk cannot be written, or if the file is in use by another core. Then nothing has changed.
+ * Makes the content of a substitute the index again.
+ * @throws while the disk cannot be written, or if the file is in use by another core. Then nothing has
+ * changed.
  */
 export function writeSubstitute(substitute: DatabaseSync, file: string, log: Logger): DatabaseSync {
   const complete = `${file}.new`;
   rmSync(complete, { force: true });
-  // SQLite takes a file that is empty; this one is nobody else's to read from the beginning.
+  // SQLite accepts an empty file as a new database. Creating it here ensures that no other user can ever read
+  // it.
   closeSync(openSync(complete, 'wx', 0o600));
   substitute.prepare('VACUUM INTO ?').run(complete);
   const descriptor = openSync(complete, 'r+');
@@ -108,7 +114,8 @@ export function writeSubstitute(substitute: DatabaseSync, file: string, log: Log
   } finally {
     closeSync(descriptor);
   }
-  // Whether another core uses it, SQLite says; and what is in its journal must not be taken for a part of the new file.
+  // Opening the old file tells whether another core uses it, and empties its journal, which must not be taken
+  // for a part of the new file.
   openOrBeginAnew(file, log).close();
   rmSync(`${file}-wal`, { force: true });
   renameSync(complete, file);
@@ -134,7 +141,7 @@ function openSubstitute(file: string, log: Logger): DatabaseSync {
   }
 }
 
-/** The copy has no name: it is gone when it is closed, however this process ends. */
+/** Opens a copy that has no name, so that it disappears when it is closed, however this process ends. */
 function openCopy(file: string): DatabaseSync {
   const directory = mkdtempSync(path.join(tmpdir(), 'hubgate-index-'));
   try {
@@ -154,7 +161,7 @@ function copyIfPresent(from: string, to: string): void {
   }
 }
 
-/** @throws where the file is in use by another core, or can be neither used nor replaced. */
+/** @throws if the file is in use by another core, or can be neither used nor replaced. */
 function openOrBeginAnew(file: string, log: Logger): DatabaseSync {
   try {
     return openDatabase(file);
@@ -171,7 +178,7 @@ function codeOf(error: unknown): number | undefined {
   return errcode === undefined ? undefined : errcode & 0xff;
 }
 
-/** Is the file itself to blame? */
+/** True if the file itself is the cause. */
 export function isUnusable(error: unknown): boolean {
   const code = codeOf(error);
   return error instanceof ForeignVersion || code === CORRUPT || code === NOT_A_DATABASE;

@@ -37,14 +37,14 @@ import { type OpenDatabase, prepare } from './sqlite-statements.ts';
  */
 const DOCUMENTS_KEPT = { tags: 20, others: 500 };
 
-/** Rows that are read at once where there can be very many. */
+/** The rows that are read at once if there may be very many. */
 const BATCH = 500;
 
 /**
- * The index in one SQLite file. A file that is torn, or of another version, is set aside and a new one begun: it is a
- * memory, not a reason not to start. The file is locked for as long as it is open, so a second core is refused.
- *
- * @throws where the file can be neither used nor replaced.
+ * The index in one SQLite file. A file that is torn, or of another version, is renamed and a new one begun:
+ * losing the index costs only requests, and is not a reason not to start. The file is locked as long as it is
+ * open, so a second core is refused.
+ * @throws if the file can be neither used nor replaced.
  */
 export function openSqliteIndex(file: string, log: Logger): IndexStore {
   const index = new SqliteIndex(behindLink(file), log);
@@ -52,7 +52,7 @@ export function openSqliteIndex(file: string, log: Logger): IndexStore {
   return index;
 }
 
-/** SQLite puts the journal beside the file itself, wherever a link to it is. */
+/** Resolves a symbolic link, because SQLite puts the journal beside the real file. */
 function behindLink(file: string): string {
   return existsSync(file) ? realpathSync(file) : file;
 }
@@ -67,7 +67,7 @@ class SqliteIndex implements IndexStore {
   /** Why the open database is a substitute for the file. */
   #failure: Error | undefined;
   #failing = false;
-  /** What should be forgotten and could not be: nothing is known of it meanwhile. */
+  /** The repositories that should be forgotten and could not be. Nothing is known of them meanwhile. */
   readonly #withdrawn = new Set<RepositoryName>();
 
   constructor(file: string, log: Logger) {
@@ -201,7 +201,7 @@ class SqliteIndex implements IndexStore {
     if (this.#forget(repository) && row !== undefined) await this.#clear(row.id as number, unlinked);
   }
 
-  /** Clears away what a run before has forgotten, and had no time to clear away. */
+  /** Removes the rows of repositories that an earlier run has forgotten and had no time to remove. */
   async finishForgetting(): Promise<void> {
     const rows = this.#try(({ select }) => select.forgotten.all()) ?? [];
     for (const { id } of rows) await this.#clear(id as number, async () => {});
@@ -323,7 +323,9 @@ class SqliteIndex implements IndexStore {
     return this.#try(select);
   }
 
-  /** A write that takes something back. What cannot be taken back may be believed no longer all the same. */
+  /**
+   * Runs a write that removes something. Even if the write fails, what it should remove counts as invalid.
+   */
   #take(task: (open: OpenDatabase) => StatementResultingChanges): boolean {
     let changes: number | bigint = 1;
     const done = this.#write((open) => {
@@ -333,7 +335,10 @@ class SqliteIndex implements IndexStore {
     return done;
   }
 
-  /** Takes away the rows of a repository that is forgotten. What cannot be taken away now is when the index is opened next. */
+  /**
+   * Removes the rows of a repository that is forgotten. Rows that cannot be removed now are removed when the
+   * index is opened next.
+   */
   async #clear(id: number, unlinked: Unlinked): Promise<void> {
     for (;;) {
       const rows = this.#try(({ select }) => select.linksOf.all(id, BATCH));
@@ -355,8 +360,8 @@ class SqliteIndex implements IndexStore {
   }
 
   /**
-   * Does all steps of a long change, each slice of them as a transaction, and lets the event loop do between two of them what
-   * waits there. Did it?
+   * Runs all steps of a long change, each slice of them as a transaction. Between two slices the event loop
+   * does other work. Resolves to true if everything was written.
    */
   async #inSlices(steps: Iterator<void, void>): Promise<boolean> {
     for (;;) {
@@ -386,7 +391,7 @@ class SqliteIndex implements IndexStore {
     return done;
   }
 
-  /** Did it? A link that is lost costs a HEAD some day. */
+  /** Returns true if the write succeeded. A lost link costs only a HEAD later. */
   #write(task: (open: OpenDatabase) => unknown): boolean {
     const done = this.#try((open) => {
       task(open);
@@ -396,7 +401,9 @@ class SqliteIndex implements IndexStore {
     return done === true;
   }
 
-  /** Runs `task`. Undefined where that fails, as on a full disk: that is no reason not to serve. */
+  /**
+   * Runs `task`. Returns undefined if it fails, for example on a full disk, because the core can still serve.
+   */
   #try<T>(task: (open: OpenDatabase) => T): T | undefined {
     try {
       return task(this.#open);

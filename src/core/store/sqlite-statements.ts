@@ -3,8 +3,8 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 const SCHEMA_VERSION = 5;
 
 /**
- * What begins the name of a repository that is forgotten and still has rows: no repository's own does, and it sorts after all
- * that do.
+ * The prefix of the names of forgotten repositories that still have rows. No real name begins with it, and it
+ * sorts after all of them.
  */
 const FORGOTTEN = '~';
 
@@ -55,7 +55,7 @@ const TABLES = `
   ) STRICT, WITHOUT ROWID;
 `;
 
-/** Kept by SQLite itself, and not by whoever changes what they count: counting a million rows holds the event loop up. */
+/** SQLite itself updates these counts by triggers, because counting a million rows blocks the event loop. */
 const COUNTS = `
   CREATE TABLE total (blobs INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
   INSERT INTO total SELECT count(*), coalesce(sum(size), 0) FROM content;
@@ -79,8 +79,8 @@ const COUNTS = `
 const JUDGEMENTS = 'ALTER TABLE content ADD COLUMN manifest_type TEXT;';
 
 /**
- * Knowledge about a public repository was given to everybody before, and stays so. A stored list of tags does
- * not say who read it, so it is read again.
+ * Before this version, everybody got the knowledge about a public repository, and that stays so. A stored
+ * list of tags does not say who read it, so it is read again.
  */
 const PUBLICITY = `
   ALTER TABLE link ADD COLUMN public INTEGER NOT NULL DEFAULT 0;
@@ -94,7 +94,7 @@ const PUBLICITY = `
 
 const VERSION = `PRAGMA user_version = ${SCHEMA_VERSION};`;
 
-/** What makes a file of each version one of this. */
+/** The statements that upgrade a file of each version to this one. */
 export const UPGRADES: ReadonlyMap<number, string> = new Map([
   [0, TABLES + COUNTS + JUDGEMENTS + PUBLICITY + VERSION],
   [2, COUNTS + JUDGEMENTS + PUBLICITY + VERSION],
@@ -143,7 +143,7 @@ const CHANGE = {
     AND resource NOT IN (SELECT resource FROM document
     WHERE repository = (SELECT id FROM repository WHERE name = ?1) AND (resource LIKE 'tags/%') = ?3
     ORDER BY read_at DESC LIMIT ?2)`,
-  /** Whatever hangs on it is found no more, however much that is. */
+  /** After this no row of the repository is found any more, however many it has. */
   forget: `UPDATE repository SET name = '${FORGOTTEN}' || id, visibility = NULL WHERE name = ?`,
   unlink: 'DELETE FROM link WHERE repository = ? AND digest = ?',
   removeRepository: 'DELETE FROM repository WHERE id = ?',

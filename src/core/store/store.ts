@@ -1,6 +1,6 @@
 /**
- * What the cache holds: content by digest, and what is known of repositories. It depends on the disk, and must not know
- * why something is wanted, by whom, or where it comes from.
+ * The content of the cache by digest, and the knowledge about repositories. This module depends on the disk,
+ * and must not know why or by whom something is wanted, or where it comes from.
  */
 import { readFile, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -19,7 +19,7 @@ import { openSqliteIndex } from './sqlite-index.ts';
 export interface Store extends AsyncDisposable {
   readonly content: RecordedContent;
   readonly index: IndexStore;
-  /** Did the run before end without saying so, as by a power cut? */
+  /** True if the earlier run did not end properly, for example because of a power cut. */
   readonly wasUnclean: boolean;
   /** Why the cache could not be written when it was opened; undefined if it could. */
   readonly failure: Error | undefined;
@@ -31,8 +31,9 @@ const FLUSH_EVERY = 10_000;
 const CLEAR_EVERY = 60 * 60_000;
 
 /**
- * Opens the store under `directory`, which is made where it is missing. A second one on the same directory is refused. A disk that
- * cannot be written does not stop it: what can be read is there, and `probe` makes the rest when the disk can be written again.
+ * Opens the store under `directory`, and creates the directory if it is missing. A second store on the same
+ * directory is refused. If the disk cannot be written, the existing content can still be read, and `probe`
+ * creates the rest when the disk can be written again.
  */
 export async function openStore(directory: string, log: Logger, clock: Clock): Promise<Store> {
   const files = new FileContentStore(directory, clock);
@@ -80,13 +81,13 @@ async function unlessUnwritable(directory: string, task: () => Promise<void>): P
   }
 }
 
-/** Was it marked already? */
+/** Resolves to true if the cache was marked already. */
 async function markRunning(file: string): Promise<boolean> {
   try {
     await writeFile(file, '', { flag: 'wx', mode: 0o640 });
     return false;
   } catch (error) {
-    // A disk that is full is no reason not to start.
+    // The core can start on a full disk.
     return (error as NodeJS.ErrnoException).code === 'EEXIST';
   }
 }

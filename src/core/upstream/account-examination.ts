@@ -10,10 +10,16 @@ import { type Quota, readQuota } from './quota.ts';
 import { discard, type UpstreamRequest, type UpstreamResponse } from './transport.ts';
 import type { UpstreamOptions } from './upstream.ts';
 
-/** https://docs.docker.com/docker-hub/usage/pulls/ */
+/**
+ * The repository that Docker names for reading the quota, see
+ * https://docs.docker.com/docker-hub/usage/pulls/.
+ */
 const QUOTA_REPOSITORY = 'ratelimitpreview/test';
 
-/** Docker's own way to ask for the quota: a HEAD of this manifest is not counted as a pull. Undefined: nothing was said. */
+/**
+ * Asks for the quota in Docker's own way: a HEAD of this manifest does not count as a pull. Resolves to
+ * undefined if the answer does not tell.
+ */
 export async function askForQuota(
   upstream: UpstreamOptions,
   send: (request: UpstreamRequest, scope: string) => Promise<Answer<UpstreamResponse>>,
@@ -29,7 +35,10 @@ export async function askForQuota(
   return readQuota(answer.value.headers, clock());
 }
 
-/** Would a token be given by which something can be pushed? None is used: what it would grant stands in it, or null. */
+/**
+ * Resolves to true if the token service would grant a push. The token is not used: it only shows what it
+ * would allow. Resolves to null if that is unknown.
+ */
 export async function mayPush(
   { credential, url }: UpstreamOptions,
   authorization: Authorization,

@@ -12,34 +12,34 @@ export interface AccountOptions {
   readonly upstream: UpstreamOptions;
   readonly transport: SendsForToken;
   readonly clock: Clock;
-  /** Milliseconds for a token. */
+  /** The milliseconds for a token. */
   readonly deadline: number;
   readonly log: Logger;
-  /** Called when another password holds. */
+  /** Called when the password has changed. */
   readonly onChange: () => void;
 }
 
-/** What was learnt of an upstream with one credential: its tokens, and what it refused. */
+/** The knowledge about an upstream with one credential: its tokens, and its refusals. */
 export interface Session {
   readonly authorization: Authorization;
   readonly refusals: Refusals;
-  /** The upstream took the credential, or refused it. */
+  /** Called when the upstream has accepted or refused the credential. */
   judged(verdict: 'accepted' | 'refused'): void;
 }
 
 /**
- * As whom an upstream is asked: its credential as it is now, and whether the upstream takes it. Another password begins
- * another session, so that neither a token of the old one nor a refusal of it outlives it; a request that is under way
- * ends in the session that it began in, and what comes of it is no word on the new password.
+ * The current credential for an upstream, and whether the upstream accepts it. A new password begins a new
+ * session, so that no token and no refusal of the old one outlives it. A request under way ends in the
+ * session that it began in, and its result says nothing about the new password.
  */
 export class Account implements Disposable {
   readonly #options: AccountOptions;
   readonly #credential: LiveCredential | undefined;
-  /** Passwords so far. */
+  /** The number of passwords so far. */
   #epoch = 0;
   #session: Session;
   #state: CredentialState;
-  /** Has the log said that it is refused, and not yet that it is well again? */
+  /** True if the log reports a refusal, and not yet that it is over. */
   #refusalTold = false;
 
   constructor(options: AccountOptions) {
@@ -59,7 +59,7 @@ export class Account implements Disposable {
     return this.#state;
   }
 
-  /** One that knows nothing yet; nobody else uses it. */
+  /** Opens a session without any knowledge, which nobody else uses. */
   openSession(): Session {
     const { upstream, transport, clock, deadline } = this.#options;
     const epoch = this.#epoch;
@@ -71,7 +71,7 @@ export class Account implements Disposable {
     return { authorization, refusals: createRefusals(clock), judged };
   }
 
-  /** Reads the credential's file now. */
+  /** Reads the file of the credential now. */
   async look(): Promise<void> {
     await this.#credential?.look();
   }
@@ -96,7 +96,7 @@ export class Account implements Disposable {
       );
     } else if (this.#refusalTold) {
       this.#refusalTold = false;
-      // Also what was refused a moment ago is worth asking for now.
+      // A new session has no refusals, because content that was refused a moment ago may be allowed now.
       this.#session = this.openSession();
       log.info({ upstream: upstream.host }, 'the upstream takes the credential again');
     }

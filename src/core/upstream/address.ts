@@ -3,7 +3,10 @@ import { lookup } from 'node:dns/promises';
 import type { LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
-/** Where an address leads. `other` are those that no registry has: link-local (cloud metadata), multicast, tunnels. */
+/**
+ * The part of the network that an address belongs to. `other` are addresses that no registry has: link-local
+ * (cloud metadata), multicast, tunnels.
+ */
 export type AddressKind = 'loopback' | 'private' | 'public' | 'other';
 
 const KINDS: Readonly<Record<string, AddressKind>> = {
@@ -16,7 +19,8 @@ const KINDS: Readonly<Record<string, AddressKind>> = {
 
 export function kindOfAddress(address: string): AddressKind {
   if (!ipaddr.isValid(address)) return 'other';
-  // `process` unwraps IPv4 in IPv6. The ranges by which IPv6 reaches IPv4 otherwise (6to4, NAT64) are `other`.
+  // `process` unwraps IPv4-mapped IPv6 addresses. The other ranges in which IPv6 embeds IPv4 (6to4, NAT64)
+  // are `other`.
   return KINDS[ipaddr.process(address).range()] ?? 'other';
 }
 
@@ -30,8 +34,9 @@ export function withoutBrackets(hostname: string): string {
 }
 
 /**
- * A `lookup` for sockets that yields addresses of these kinds only. Judged at the very look-up that connects, so that a
- * name cannot resolve to one address for the check and to another for the connection.
+ * Returns a `lookup` for sockets that yields only addresses of these kinds. The lookup that connects is
+ * itself checked, so that a name cannot resolve to one address for the check and to another one for the
+ * connection.
  */
 export function lookupOnly(kinds: readonly AddressKind[]): LookupFunction {
   return (hostname, options, callback) => {

@@ -1,4 +1,6 @@
-/** What came of asking an upstream. "No" is believed; "can't" is answered from the cache where that is possible. */
+/**
+ * The result of a request to an upstream. A denial is believed. On a failure the cache answers if possible.
+ */
 export type Answer<T> = { readonly kind: 'yes'; readonly value: T } | Refused;
 
 export type Refused =
@@ -14,17 +16,21 @@ export type Refused =
 
 export interface Trouble {
   /**
-   * `limited`: 429. `credential`: the upstream refuses the configured one. `unfit`: what it sent cannot be used
-   * (too large, of a wrong digest or type). `busy`: too many requests wait for a connection of ours, so it was not asked.
+   * `limited` is a 429. `credential` means that the upstream refuses the configured credential. `unfit` means
+   * that its answer cannot be used (too large, or of a wrong digest or type). `busy` means that too many
+   * requests wait for a connection of ours, so the upstream was not asked.
    */
   readonly cause: 'timeout' | 'unreachable' | 'failed' | 'limited' | 'credential' | 'unfit' | 'busy';
-  /** For the log: never a URL's query, a header or a body, which can hold secrets. */
+  /**
+   * The text for the log. It never contains a URL's query, a header or a body, because those can hold
+   * secrets.
+   */
   readonly detail: string;
-  /** Seconds, where the upstream named them. */
+  /** In seconds, if the upstream named them. */
   readonly retryAfter?: number;
-  /** Was it said before, and is only repeated? */
+  /** True if this is a repetition of an earlier answer, and the upstream was not asked. */
   readonly known?: boolean;
-  /** The status of an answer that is neither a yes nor a "no" in a registry's own words. */
+  /** The status of an answer that is neither a success nor a denial in a registry's own words. */
   readonly status?: number;
 }
 
@@ -44,7 +50,7 @@ export function cannot(
   return { kind: 'cannot', trouble: { cause, detail, ...(retryAfter !== undefined && { retryAfter }) } };
 }
 
-/** A status that says neither yes nor no about what was asked for. */
+/** Returns the failure for a status that says neither yes nor no about the requested content. */
 export function answeredBy(
   status: number,
   detail: string,

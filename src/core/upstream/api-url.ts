@@ -1,12 +1,13 @@
 /**
- * Where an upstream serves the distribution API. The path of its URL precedes the name of every repository:
- * `https://harbor.corp/hub` serves `library/alpine` as `/v2/hub/library/alpine`. If the path contains the segment `v2`, what
- * stands before it precedes the API: `https://nexus.corp/repository/hub/v2` serves it as `/repository/hub/v2/library/alpine`.
+ * The path under which an upstream serves the distribution API. The path of its URL precedes the name of
+ * every repository: `https://harbor.corp/hub` serves `library/alpine` as `/v2/hub/library/alpine`. If the
+ * path contains the segment `v2`, the part before it precedes the API: `https://nexus.corp/repository/hub/v2`
+ * serves it as `/repository/hub/v2/library/alpine`.
  */
 interface ApiPath {
-  /** `/v2/` */
+  /** The root of the API, such as `/v2/`. */
   readonly root: string;
-  /** Empty, or `hub/` */
+  /** The prefix of every name, such as `hub/`, or empty. */
   readonly prefix: string;
 }
 
@@ -23,12 +24,12 @@ function apiPathOf(url: URL): ApiPath {
   };
 }
 
-/** The root of the API, which answers whether a login is good. */
+/** Returns the root of the API, which answers whether a login is valid. */
 export function apiRoot(url: URL): URL {
   return new URL(apiPathOf(url).root, url);
 }
 
-/** `path` as the upstream names the repository: in its URLs, and in the scopes of its tokens. */
+/** Returns the name that the upstream uses for the repository in its URLs and in the scopes of its tokens. */
 export function nameThere(url: URL, path: string): string {
   return `${apiPathOf(url).prefix}${path}`;
 }
@@ -37,7 +38,10 @@ export function resourceUrl(url: URL, path: string, resource: string): URL {
   return new URL(`${apiPathOf(url).root}${nameThere(url, path)}/${resource}`, url);
 }
 
-/** What precedes the name of each repository there, without a slash at its end; empty for most upstreams. */
+/**
+ * Returns the prefix of every repository's name there, without a slash at its end. It is empty for most
+ * upstreams.
+ */
 export function prefixThere(url: URL): string {
   return apiPathOf(url).prefix.replace(/\/$/, '');
 }

@@ -8,8 +8,8 @@ import type { FetchedToken, TokenCache, TokenRequest } from './token-cache.ts';
 import type { Identity, UpstreamOptions } from './upstream.ts';
 
 /**
- * The scheme that an upstream challenged with: learnt from a 401 and used unasked from then on, for as long as its token service
- * answers.
+ * The scheme of the upstream's challenge. It is learnt from a 401, and from then on used without a challenge
+ * as long as the upstream's token service answers.
  */
 type Scheme = BearerScheme | { readonly kind: 'basic' };
 
@@ -25,10 +25,10 @@ function isOwn(answer: Answer<BearerScheme>): boolean {
   return answer.kind === 'yes' && answer.value.isElsewhere !== true;
 }
 
-/** What a request carries, or nothing while the upstream has not asked for anything. */
+/** The header of a request. It has no value as long as the upstream has not sent a challenge. */
 export interface AuthorizationHeader {
   readonly value: string | undefined;
-  /** Was its token fetched for this very request? */
+  /** True if its token was fetched for this request. */
   readonly fresh: boolean;
   /**
    * Why the request carries no authorization: the known token service could not be asked. The upstream may
@@ -44,10 +44,13 @@ export type UpstreamChallenges = string | readonly string[] | undefined;
 
 /** Answers one upstream's challenges, as its configured account or anonymously. */
 export interface Authorization {
-  /** Does the upstream want the credential itself at each request? */
+  /** True if the upstream wants the credential itself with each request. */
   readonly isBasic: boolean;
   header(scope: string, identity: Identity): Promise<Answer<AuthorizationHeader>>;
-  /** After a 401 to a request that carried `refused`: another header to try once, or undefined where the 401 stands. */
+  /**
+   * Returns another header to try once after a 401 to a request that carried `refused`; undefined if the 401
+   * is final.
+   */
   retry(
     challenge: UpstreamChallenges,
     scope: string,
@@ -55,19 +58,19 @@ export interface Authorization {
     refused: AuthorizationHeader,
   ): Promise<Answer<AuthorizationHeader | undefined>>;
   /**
-   * Returns the trouble if a 401 concerns only the token. By RFC 6750 §3.1 only `insufficient_scope`, or no
+   * Returns the failure if a 401 concerns only the token. By RFC 6750 §3.1 only `insufficient_scope`, or no
    * error at all, concerns the requested content. A registry that does not accept a new token yet says
    * nothing about a repository.
    */
   tokenTrouble(challenge: UpstreamChallenges, refused: AuthorizationHeader): Refused | undefined;
   /**
-   * After a 401 of a registry that a redirect leads to: the header with its anonymous token, or undefined where there is
-   * none. The credential is not for that registry.
+   * Returns the header with an anonymous token after a 401 of a registry that a redirect leads to; undefined
+   * if there is none. The credential is not for that registry.
    */
   headerElsewhere(challenges: UpstreamChallenges): Promise<string | undefined>;
 }
 
-/** `judged` is told what the token service makes of the credential. */
+/** `judged` is called with the token service's verdict on the credential. */
 export function createAuthorization(
   upstream: UpstreamOptions,
   credential: LiveCredential | undefined,
@@ -126,7 +129,7 @@ class ChallengeAuthorization implements Authorization {
     }
   }
 
-  /** A token that was there already says nothing new. */
+  /** A cached token is not a new verdict. */
   #judge(answer: Answer<FetchedToken>): void {
     if (answer.kind === 'yes' && answer.value.fresh) this.#judged('accepted');
     if (answer.kind === 'cannot' && answer.trouble.cause === 'credential') this.#judged('refused');
@@ -170,14 +173,15 @@ class ChallengeAuthorization implements Authorization {
     const { credential: _, ...anonymous } = this.#upstream;
     if (typeof judgeRealm(realm, anonymous) === 'object') return undefined;
     const service = read.parameters.get('service');
-    // The name of the repository is that registry's to say.
+    // That registry decides the name of the repository.
     const [scope = ''] = boundScopes([read.parameters.get('scope') ?? '']);
     const answer = await this.#tokens.get({ realm, service, scope, account: undefined, isElsewhere: true });
     return answer.kind === 'yes' ? `Bearer ${answer.value.token}` : undefined;
   }
 
   /**
-   * The scheme of the best challenge that can be met. A 401 without a challenge, to a request that met one, leaves it as it was.
+   * Returns the scheme of the best challenge that can be met. A 401 without a challenge, to a request that
+   * met one, changes nothing.
    */
   #schemeIn(headers: UpstreamChallenges, { value }: AuthorizationHeader, identity: Identity): Answer<Scheme> {
     if (headers === undefined && value !== undefined && this.#scheme !== undefined) return yes(this.#scheme);

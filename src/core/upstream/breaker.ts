@@ -21,9 +21,10 @@ export interface FailedRequest {
 }
 
 /**
- * Leaves a host alone that fails again and again, so that those who would ask it know at once what the first ones had to
- * wait for. A failure speaks against what was asked for first: the host is left alone if it fails for many repositories
- * without a success in between, or if it does not answer a probe, which one suspicious failure is enough to cause.
+ * Stops requests to a host that fails repeatedly, so that further callers learn at once what the first ones
+ * had to wait for. A failure may concern only the requested repository. So the breaker opens if the host
+ * fails for many repositories without a success in between, or if it does not answer a probe, which one
+ * suspicious failure can trigger.
  */
 export class Breaker implements Disposable {
   readonly #options: BreakerOptions;
@@ -42,7 +43,7 @@ export class Breaker implements Disposable {
     this.#options = options;
   }
 
-  /** Why the host is left alone, where it is. */
+  /** Why the breaker is open; undefined if it is closed. */
   get trouble(): Trouble | undefined {
     return this.#trouble;
   }

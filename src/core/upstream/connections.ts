@@ -25,7 +25,10 @@ const MAX_FRESH_CONNECTIONS = 16;
 
 type ConnectionLimits = Pick<CoreLimits, 'connect' | 'idle' | 'bodyIdle'>;
 
-/** All connections to upstreams, by the kinds of address that they may lead to and by the authorities that are trusted. */
+/**
+ * All connections to upstreams, by the kinds of addresses that they may lead to and by the trusted
+ * authorities.
+ */
 export class UpstreamConnections implements AsyncDisposable {
   readonly #limits: ConnectionLimits;
   readonly #sets = new Map<string, Connections>();
@@ -43,15 +46,16 @@ export class UpstreamConnections implements AsyncDisposable {
   }
 
   /**
-   * Returns the connections for a redirect of an upstream, and for a token service that is not its own. They lead
-   * over https to public addresses and to addresses of the upstream's own kind, because whoever runs a private registry has a
-   * place in that network already; without TLS they lead to the upstream's own kind only. A proxy resolves names itself, so that
-   * of a target behind it only an address that is written out can be judged here.
+   * Returns the connections for a redirect of an upstream, and for a token service that is not its own. With
+   * https they lead to public addresses and to addresses of the upstream's own kind, because the operator of
+   * a private registry has access to that network already. Without TLS they lead only to the upstream's own
+   * kind. A proxy resolves names itself, so a target behind it can be judged here only if it is written as an
+   * address.
    */
   towards(target: URL, upstream: UpstreamOptions): Connections | { readonly refused: string } {
     const { url, authorities } = upstream;
     if (target.origin === url.origin) return this.direct(upstream);
-    // What a proxy leads to is outside of the private network.
+    // A target that is reached through a proxy is outside of the private network.
     const own = proxyFor(url, this.#egress) === undefined ? this.#kinds.of(url.origin) : 'public';
     const isEncrypted = target.protocol === 'https:';
     const kinds: readonly AddressKind[] = [
@@ -64,7 +68,7 @@ export class UpstreamConnections implements AsyncDisposable {
     return this.#open(kinds, authorities);
   }
 
-  /** The most requests that wait for a connection. */
+  /** The number of requests that wait for a connection. */
   get waiting(): number {
     const pools = this.#agents().flatMap(({ stats }) => Object.values(stats));
     return pools.reduce((sum, stats) => sum + ('queued' in stats ? Number(stats.queued) : 0), 0);
@@ -94,7 +98,7 @@ export class UpstreamConnections implements AsyncDisposable {
         connect: connector({ allowH2: false }),
         bodyTimeout,
         connections: MAX_FRESH_CONNECTIONS,
-        // Without pipelining undici keeps no connection. HTTP/2 would put several requests on one.
+        // With 0, undici reuses no connection. HTTP/2 would put several requests on one.
         pipelining: 0,
         allowH2: false,
       }),

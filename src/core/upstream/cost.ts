@@ -1,12 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { UpstreamCost } from '../../registry/core-api.ts';
 
-/** What one request to the core has cost at upstreams. */
+/** The cost of one request to the core at upstreams. */
 export class Cost {
   #upstreamRequests = 0;
   #countedPulls = 0;
 
-  /** What was added since it was taken last. */
+  /** Returns the cost that was added since the last call. */
   take(): UpstreamCost {
     const taken = { upstreamRequests: this.#upstreamRequests, countedPulls: this.#countedPulls };
     this.#upstreamRequests = 0;
@@ -26,20 +26,21 @@ export class Cost {
 const bearing = new AsyncLocalStorage<Cost>();
 
 /**
- * Whatever `work` asks of upstreams is added to `cost`. It follows the calls rather than their parameters: what several
- * wait for runs as the call of the one who began it, and is that one's alone; a fill is so to its end, whoever has left
- * by then. What nobody asked for, such as a probe, is added nowhere.
+ * Adds every upstream request of `work` to `cost`. The cost follows the asynchronous calls and not their
+ * parameters: a shared operation runs as a call of the caller that began it, and counts for that caller
+ * alone. This holds for a fill to its end, even if the caller has left. An operation that no caller began,
+ * such as a probe, is not counted.
  */
 export function atTheCostOf<T>(cost: Cost, work: () => T): T {
   return bearing.run(cost, work);
 }
 
-/** One request that is sent to an upstream, its token service or where it redirects to. */
+/** Counts one request to an upstream, to its token service or to a redirect target. */
 export function countRequest(): void {
   bearing.getStore()?.addRequest();
 }
 
-/** One pull of a quota. */
+/** Counts one pull of a quota. */
 export function countPull(): void {
   bearing.getStore()?.addPull();
 }

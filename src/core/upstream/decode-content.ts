@@ -14,9 +14,10 @@ const DECODERS: Readonly<Record<string, () => Transform>> = {
 const MAX_ENCODINGS = 2;
 
 /**
- * A response without its `Content-Encoding`. No request asks for one, but some CDNs compress all the same, and clients read
- * that. A name that is no compression, such as `aws-chunked`, changes nothing; the digest tells whether the bytes are right.
- * A part of a compressed body cannot be read by itself, and stays as it is.
+ * Removes the `Content-Encoding` of a response. No request asks for one, but some CDNs compress nevertheless,
+ * and clients accept that. A name that is not a compression, such as `aws-chunked`, changes nothing; the
+ * digest tells whether the bytes are right. A part of a compressed body cannot be read by itself, and stays
+ * as it is.
  */
 export function decodeContent(response: UpstreamResponse, method: 'GET' | 'HEAD'): UpstreamResponse {
   if (response.statusCode === 206 || !isEncoded(response)) return response;
@@ -32,7 +33,10 @@ export function isEncoded(response: Pick<UpstreamResponse, 'headers'>): boolean 
   return decodersOf(response).length > 0;
 }
 
-/** True if the bytes are not compressed as the response said. What ends too early is no such error, because the rest may come. */
+/**
+ * True if the bytes are not compressed as the response said. A body that ends too early is not such an error,
+ * because the rest may come.
+ */
 export function isUndecodable(error: unknown): boolean {
   const code = String((error as NodeJS.ErrnoException).code);
   return /^(?:Z_|ERR_BROTLI|ERR__ERROR|ZSTD_)/.test(code) && code !== 'Z_BUF_ERROR';

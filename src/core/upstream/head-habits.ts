@@ -4,30 +4,32 @@ import type { Logger } from '../../platform/log.ts';
 import type { Answer, Refused } from './answer.ts';
 
 /**
- * `honest`: HEAD has said yes, or GET has confirmed its "no". `doubted`: GET has contradicted a "no". `useless`: only GET tells.
+ * `honest` means that a HEAD has succeeded, or that a GET has confirmed its denial. `doubted` means that a
+ * GET has contradicted a denial. `useless` means that only a GET tells.
  */
 interface Habit {
   readonly head: 'honest' | 'doubted' | 'useless';
 }
 
 const MAX_HABITS = 20_000;
-/** Milliseconds. A registry changes what it answers to HEAD only with another version or configuration. */
+/** In milliseconds. The answers of a registry to HEAD change only with its version or configuration. */
 const REMEMBERED_FOR = 60 * 60_000;
 
 export interface HeadAsking<T> {
-  /** Whose habits these are, such as the manifests of one namespace. */
+  /** The group that shares a habit, such as the manifests of one namespace. */
   readonly key: string;
-  /** Can a registry that answers HEAD well for some of these answer it wrongly for others? */
+  /** True if a registry that answers HEAD well for some of these can answer it wrongly for others. */
   readonly isFickle: boolean;
-  /** `isFinal`: is this refusal the answer? If not, nobody may remember or report it. */
+  /** `isFinal` tells whether this refusal is the answer. If it is not, nobody may cache or report it. */
   readonly head: (isFinal: (answer: Refused) => boolean) => Promise<Answer<T | undefined>>;
   readonly get: () => Promise<Answer<T>>;
 }
 
 /**
- * How registries answer HEAD. Several refuse it, or say less than to GET, for content that they have: Harbor says 404 of a layer
- * that its proxy has not cached yet, Artifactory `application/json` of a manifest. So a "no" is checked by one GET before it
- * counts, and what comes of it is remembered. Registries that answer HEAD well cost no further request.
+ * Learns how registries answer HEAD. Several refuse it, or say less than to a GET, for content that they
+ * have: Harbor answers 404 for a layer that its proxy has not cached yet, Artifactory `application/json` for
+ * a manifest. So one GET checks a denial before it counts, and its result is cached. Registries that answer
+ * HEAD well need no further request.
  */
 export class HeadHabits {
   readonly #habits: ExpiringCache<Habit>;
@@ -38,7 +40,7 @@ export class HeadHabits {
     this.#log = log;
   }
 
-  /** Asks by HEAD, and by GET where HEAD says no or too little, which `undefined` stands for. */
+  /** Asks by HEAD, and then by GET if HEAD denies or says too little. `undefined` means too little. */
   async ask<T>({ key, isFickle, head, get }: HeadAsking<T>): Promise<Answer<T>> {
     const habit = this.#habits.get(key)?.head;
     if (habit === 'useless') return get();
@@ -60,12 +62,18 @@ export class HeadHabits {
   }
 }
 
-/** True if no registry says so to HEAD alone: that a credential is missing, or that the type is another. */
+/**
+ * True if the answer is certain, because no registry gives it to HEAD alone: that a credential is missing, or
+ * that the type is another one.
+ */
 function isCertain(answer: Refused & { kind: 'no' }): boolean {
   return answer.reason === 'unsupported' || (answer.reason === 'unauthorized' && !('isForbidden' in answer));
 }
 
-/** True if the registry has answered the HEAD, but neither yes nor no, so that a GET may have a better answer. */
+/**
+ * True if the registry has answered the HEAD neither with a success nor with a denial, so that a GET may have
+ * a better answer.
+ */
 function isOfHead({ trouble: { status } }: Refused & { kind: 'cannot' }): boolean {
   return status !== undefined && status !== 429 && (status < 500 || status === 501);
 }

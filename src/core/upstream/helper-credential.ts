@@ -7,26 +7,35 @@ import { type HelperOptions, type Login, runHelper } from './run-helper.ts';
 export interface HelperCredentialOptions extends HelperOptions {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Called when the program gave another login than before. */
+  /** Called when the program gives another login than before. */
   readonly onChange: () => void;
 }
 
-/** Milliseconds for which a login is used whose end is not known: a program that caches for itself is quick to ask. */
+/**
+ * The milliseconds for which a login is used if its end is unknown. A program that has a cache of its own
+ * answers quickly.
+ */
 const USED_FOR = 10 * 60_000;
-/** A login is exchanged so long before its end. */
+/** The milliseconds before its end at which a login is replaced. */
 const MARGIN = 60_000;
-/** Between two runs of the program: neither a failure nor a refusal has it run for each pull. */
+/**
+ * The milliseconds between two runs of the program, so that neither a failure nor a refusal runs it for each
+ * pull.
+ */
 const PAUSE = 5_000;
 
 interface Known {
   readonly login: Login;
-  /** Until this time the program is not asked for another one. */
+  /** The time until which the program is not asked for another login. */
   readonly until: number;
-  /** Undefined if it is not known. */
+  /** The time when the login ends; undefined if it is unknown. */
   readonly end: number | undefined;
 }
 
-/** A login that a program gives, which is asked again when the login ends, or when the upstream refuses it. */
+/**
+ * A login that a program gives. The program is asked again when the login ends, or when the upstream refuses
+ * it.
+ */
 export class HelperCredential implements LiveCredential {
   readonly #options: HelperCredentialOptions;
   readonly #running = new SingleFlight<Login>();
@@ -42,7 +51,7 @@ export class HelperCredential implements LiveCredential {
     const known = this.#known;
     const now = this.#options.clock();
     if (known !== undefined && now < known.until) return known.login;
-    // While the program fails, the login that it gave last is as good as it was.
+    // While the program fails, its last login is still used.
     const isUsable = known !== undefined && (known.end === undefined || now < known.end);
     if (this.#failure !== undefined && this.#isRecent(now)) {
       if (isUsable) return known.login;
@@ -51,7 +60,7 @@ export class HelperCredential implements LiveCredential {
     return isUsable ? this.#ask().catch(() => known.login) : this.#ask();
   }
 
-  /** After a refusal. The program is asked unless it was asked a moment ago. */
+  /** Called after a refusal. It asks the program, unless that was done a moment ago. */
   async look(): Promise<void> {
     if (this.#running.isRunning('login') || !this.#isRecent(this.#options.clock()))
       await this.#ask().catch(() => {});
@@ -94,8 +103,9 @@ export class HelperCredential implements LiveCredential {
 }
 
 /**
- * When a login ends, in milliseconds, if it says so: ACR's is a JWT; ECR's is JSON in base64 with `expiration`, see
- * https://github.com/CircleCI-Public/aws-ecr-orb/issues/265. Google's says nothing.
+ * Returns when a login ends, in milliseconds since the epoch, if it contains that time: ACR's is a JWT; ECR's
+ * is JSON in base64 with `expiration`, see https://github.com/CircleCI-Public/aws-ecr-orb/issues/265.
+ * Google's does not contain it.
  */
 function endOf(secret: string): number | undefined {
   const [, claims] = secret.split('.');

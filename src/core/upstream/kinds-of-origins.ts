@@ -3,13 +3,16 @@ import type { Connector } from '../../platform/undici.ts';
 import { type AddressKind, kindOfAddress } from './address.ts';
 
 /**
- * The kind of address that each origin was reached at: a redirect came over a connection to that address. What its name
- * resolves to by then may have been changed by whoever sent the redirect.
+ * The kinds of the addresses at which each origin was reached, because a redirect came over a connection to
+ * such an address. The sender of the redirect may have changed what the name resolves to by now.
  */
 export class KindsOfOrigins {
   readonly #kinds = new Map<string, { kind: AddressKind; open: number }>();
 
-  /** `other` if connections to addresses of several kinds are open, or the origin was never reached. */
+  /**
+   * Returns `other` if connections to addresses of several kinds are open, or if the origin was never
+   * reached.
+   */
   of(origin: string): AddressKind {
     return this.#kinds.get(origin)?.kind ?? 'other';
   }

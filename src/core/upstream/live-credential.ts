@@ -8,11 +8,11 @@ import { HelperCredential } from './helper-credential.ts';
 import type { Login } from './run-helper.ts';
 import type { UpstreamCredential, UpstreamOptions } from './upstream.ts';
 
-/** The credential of one upstream, as it is now. */
+/** The current credential of one upstream. */
 export interface LiveCredential extends Disposable {
-  /** Rejects while its file has never been good, or its helper gives none. */
+  /** Rejects as long as its file has never been valid, or while its helper gives no login. */
   login(): Promise<Login>;
-  /** Reads its file or asks its helper now. */
+  /** Reads the file or asks the helper now. */
   look(): Promise<void>;
 }
 
@@ -20,7 +20,7 @@ export interface FollowOptions {
   readonly upstream: UpstreamOptions;
   readonly log: Logger;
   readonly clock: Clock;
-  /** Called as soon as another password holds. */
+  /** Called when the password has changed. */
   readonly onChange: () => void;
 }
 
@@ -30,7 +30,7 @@ export function followCredential(
 ): LiveCredential {
   if ('helper' in credential) {
     const { helper: name, environment } = credential;
-    // Docker's own name of the Hub; all others are asked for by their host.
+    // Docker has a name of its own for the Hub. All other registries are named by their hosts.
     const server = host === DOCKER_HUB ? 'https://index.docker.io/v1/' : url.host;
     const deadline = HELPER_DEADLINE;
     return new HelperCredential({ name, environment, server, deadline, clock, log, onChange });
@@ -44,12 +44,15 @@ export function followCredential(
   };
 }
 
-/** The value of a Basic header (RFC 7617). */
+/** Returns the value of a Basic header (RFC 7617). */
 export function basicAuthorization({ username, password }: Login): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
-/** A password in a file. One that is missing, empty or unreadable changes nothing: the last good one goes on to hold. */
+/**
+ * A password in a file. A file that is missing, empty or unreadable changes nothing: the last valid password
+ * stays.
+ */
 class CredentialFile implements LiveCredential {
   readonly #username: string;
   readonly #file: string;
@@ -84,7 +87,7 @@ class CredentialFile implements LiveCredential {
 
   async login(): Promise<Login> {
     await this.#first;
-    // It may have been put there a moment ago.
+    // The file may have been written a moment ago.
     if (this.#password === undefined) await this.look();
     if (this.#password === undefined) throw new Error(`the secret file ${this.#problem}`);
     return { username: this.#username, password: this.#password };
@@ -108,7 +111,7 @@ class CredentialFile implements LiveCredential {
     this.#problem = undefined;
     this.#password = read.password;
     if (before.problem !== undefined) this.#log.info(place, 'the credential’s file can be used again');
-    // What is read at the start is no change, unless somebody has asked in vain before.
+    // The first password is not a change, unless it was requested in vain before.
     if (read.password === before.password || (before.password ?? before.problem) === undefined) return;
     this.#log.info(place, 'the credential changed');
     this.#onChange();
@@ -123,7 +126,7 @@ async function readPassword(
   file: string,
 ): Promise<{ readonly password: string } | { readonly problem: string }> {
   try {
-    // `trim` takes a byte order mark away, too, which some editors write.
+    // `trim` also removes a byte order mark, which some editors write.
     const password = (await readRegularFile(file)).toString('utf8').trim();
     return password === '' ? { problem: 'is empty' } : { password };
   } catch (error) {

@@ -2,7 +2,7 @@ import { exceededBound } from '../../platform/json-bounds.ts';
 import { type ManifestMediaType, parseManifestMediaType } from '../../registry/media-type.ts';
 import { DOCUMENT_BOUNDS } from '../limits.ts';
 
-/** The labels of registries and CDNs that do not know, or do not say, what a manifest is. */
+/** The `Content-Type`s of registries and CDNs that do not say that a document is a manifest. */
 const SAYS_NOTHING: ReadonlySet<string | undefined> = new Set([
   undefined,
   'application/json',
@@ -12,9 +12,10 @@ const SAYS_NOTHING: ReadonlySet<string | undefined> = new Set([
 ]);
 
 /**
- * The type of a manifest whose `Content-Type` says nothing about it, as clients find it: by its own `mediaType`, or else by what
- * it contains (OCI image spec). Docker's types require the `mediaType`. Undefined if the label is another, or the document is no
- * manifest of a type that is mirrored.
+ * Returns the type of a manifest whose `Content-Type` says nothing about it. Clients find it in the same way:
+ * by its own `mediaType`, or else by its content (OCI image spec). Docker's types require the `mediaType`.
+ * Returns undefined if the `Content-Type` is another one, or if the document is not a manifest of a mirrored
+ * type.
  */
 export function manifestTypeOf(label: string | undefined, bytes: Buffer): ManifestMediaType | undefined {
   const document = SAYS_NOTHING.has(label) ? readManifest(bytes) : undefined;

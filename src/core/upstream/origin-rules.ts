@@ -3,8 +3,9 @@ import { isLoopback } from '../../config/values.ts';
 import type { UpstreamOptions } from './upstream.ts';
 
 /**
- * May the token service of a realm be asked, on the word of an upstream's challenge? `own`: it may also be shown the
- * credential. `elsewhere`: it is asked anonymously, and only at an address to which a redirect may lead.
+ * Tells whether the token service that an upstream's challenge names may be asked. `own` means that it may
+ * also get the credential. `elsewhere` means that it is asked anonymously, and only at an address to which a
+ * redirect may lead.
  */
 export type RealmVerdict = 'own' | 'elsewhere' | { readonly refused: string };
 
@@ -27,14 +28,15 @@ export function judgeRealm(realm: URL, upstream: UpstreamOptions): RealmVerdict 
 function isOwn(realm: URL, url: URL): boolean {
   if (realm.hostname === url.hostname) return true;
   if (isLoopback(url.hostname)) return isLoopback(realm.hostname);
-  // registry-1.docker.io and auth.docker.io. Private suffixes count, so that a.github.io vouches for no b.github.io.
+  // An example is registry-1.docker.io and auth.docker.io. Private suffixes count, so that a.github.io does
+  // not vouch for b.github.io.
   const domain = getDomain(url.hostname, { allowPrivateDomains: true });
   return domain !== null && domain === getDomain(realm.hostname, { allowPrivateDomains: true });
 }
 
 /**
- * Why a redirect of `upstream` is not followed to `target`, as far as the URL says; undefined if it may be. The addresses to
- * which the connection may lead are judged when it is made.
+ * Returns why a redirect of `upstream` is not followed to `target`, as far as the URL tells; undefined if it
+ * may be. The addresses to which the connection may lead are checked when it is made.
  */
 export function whyNoRedirect(target: URL, upstream: UpstreamOptions): string | undefined {
   if (target.username !== '' || target.password !== '') return 'with a login in the address';
@@ -45,7 +47,7 @@ export function whyNoRedirect(target: URL, upstream: UpstreamOptions): string | 
     : 'which is not asked by HTTP';
 }
 
-/** May the token service and the redirects of an upstream be without TLS? */
+/** True if the token service and the redirects of an upstream may be without TLS. */
 function mayBeWithoutTls({ url, insecure = false }: UpstreamOptions): boolean {
   return insecure || url.protocol === 'http:';
 }

@@ -4,15 +4,14 @@ import { readChallenge } from '../../registry/challenge.ts';
 import { DOCUMENT_BOUNDS } from '../limits.ts';
 import type { UpstreamResponse } from './transport.ts';
 
-/** Bytes. A refusal in a registry's own words is short. */
+/** In bytes. A refusal in a registry's own words is short. */
 const MAX_REFUSAL = 64 * 1024;
 const JSON_TYPE = /^application\/(?:[a-z0-9.-]{1,100}\+)?json$/;
 
 /**
- * True if a refusal is in a registry's own words: JSON with `errors` (OCI distribution spec, "Error Codes"), of a HEAD only that
- * type, or the challenge of a 401. Firewalls, proxies and CDNs refuse with pages of their own, which say nothing about a
- * repository. The body is read or let go.
- *
+ * True if a refusal is in a registry's own words: JSON with `errors` (OCI distribution spec, "Error Codes"),
+ * for a HEAD only that type, or the challenge of a 401. Firewalls, proxies and CDNs refuse with pages of
+ * their own, which say nothing about a repository. The body is read or dropped.
  * @throws if the body breaks off or takes longer than the deadline.
  */
 export async function isRefusalOfRegistry(
@@ -27,7 +26,10 @@ export async function isRefusalOfRegistry(
   return Array.isArray(errors) && errors.length > 0;
 }
 
-/** The same for a token service. No specification says how it refuses, except that it is not a page for people. */
+/**
+ * True if a refusal is in a token service's own words. No specification says how it refuses, except that it
+ * does not answer with a page for people.
+ */
 export async function isRefusalOfTokenService(
   response: Pick<UpstreamResponse, 'statusCode' | 'headers' | 'body'>,
 ): Promise<boolean> {
@@ -42,7 +44,9 @@ export function isPage(response: Pick<UpstreamResponse, 'headers'>): boolean {
   return ['text/html', 'application/xhtml+xml'].includes(typeOf(response) ?? '');
 }
 
-/** The media type of a response, in lower case and without its parameters; undefined if it says none. */
+/**
+ * Returns the media type of a response in lower case and without its parameters; undefined if there is none.
+ */
 export function typeOf({ headers }: Pick<UpstreamResponse, 'headers'>): string | undefined {
   const type = headers['content-type'];
   return typeof type === 'string' ? type.split(';', 1)[0]?.trim().toLowerCase() || undefined : undefined;
@@ -51,7 +55,7 @@ export function typeOf({ headers }: Pick<UpstreamResponse, 'headers'>): string |
 /** Matches a media type (RFC 9110 §8.3.1). No other part of the header is repeated. */
 const MEDIA_TYPE = /^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}$/;
 
-/** A media type, if it is one that may be shown in a log. */
+/** Returns a media type if it may appear in a log. */
 export function shownType(type: string | undefined): string | undefined {
   return type !== undefined && MEDIA_TYPE.test(type) ? type : undefined;
 }

@@ -1,12 +1,15 @@
-/** Docker Hub's pull quota, as its headers on manifest answers say. Without the headers there is no limit. */
+/**
+ * The pull quota of Docker Hub, from its headers on manifest responses. Without the headers there is no
+ * limit.
+ */
 export interface Quota {
   readonly limit: number;
   readonly remaining: number;
-  /** Seconds. Not constant: 21,600 as documented, 3,600 has been measured. */
+  /** In seconds. It is not constant: 21,600 is documented, and 3,600 was measured. */
   readonly window: number;
-  /** Whom the Hub counts: an account or an address. */
+  /** The account or the address that the Hub counts. */
   readonly source?: string;
-  /** Milliseconds since the epoch. */
+  /** In milliseconds since the epoch. */
   readonly readAt: number;
 }
 
@@ -29,13 +32,13 @@ export function readQuota(headers: Headers, now: number): Quota | undefined {
   };
 }
 
-/** `76;w=21600` */
+/** Parses a value such as `76;w=21600`. */
 function readCounter(header: string | string[] | undefined): { count: number; window: number } | undefined {
   const match = /^(\d{1,9});w=(\d{1,9})$/.exec(String(header));
   return match === null ? undefined : { count: Number(match[1]), window: Number(match[2]) };
 }
 
-/** `Retry-After` in seconds (RFC 9110 §10.2.3); its form as a date counts from `now`. */
+/** Parses `Retry-After` to seconds (RFC 9110 §10.2.3). A date counts from `now`. */
 export function readRetryAfter(header: string | string[] | undefined, now: number): number | undefined {
   if (typeof header !== 'string') return undefined;
   if (/^\d{1,9}$/.test(header)) return Number(header);

@@ -6,10 +6,11 @@ import { cannot, no, type Refused } from './answer.ts';
 import type { Identity } from './upstream.ts';
 
 /**
- * Remembers for a little while that an upstream said no, so that asking again and again for what is not there costs it
- * nothing: 404, and what is not mirrored, for 30 s; 401 and 403 for 60 s and for the whole repository; 429 until `Retry-After` and for requests of
- * the same kind, because Docker Hub limits GETs of manifests long before it limits anything else; and for 60 s that it
- * refuses the configured credential, because the Hub locks an account out after too many failed logins.
+ * Caches refusals of an upstream for a short time, so that repeated requests for missing content cost
+ * nothing: 404 and unmirrored types for 30 s; 401 and 403 for 60 s and for the whole repository; 429 until
+ * `Retry-After` and for requests of the same kind, because Docker Hub limits GETs of manifests long before
+ * anything else; and a refusal of the configured credential for 60 s, because the Hub locks an account out
+ * after too many failed logins.
  */
 export interface Refusals {
   find(question: Question): Refused | undefined;
@@ -19,7 +20,7 @@ export interface Refusals {
 export interface Question {
   readonly repository: Repository;
   readonly method: 'GET' | 'HEAD';
-  /** Below the repository: `manifests/latest`. */
+  /** The path below the repository, such as `manifests/latest`. */
   readonly resource: string;
   readonly as: Identity;
 }
@@ -63,7 +64,10 @@ export function createRefusals(clock: Clock): Refusals {
   };
 }
 
-/** By what a refusal holds, from the whole upstream down to the one resource; never for another identity. */
+/**
+ * Returns the keys under which a refusal is cached, from the whole upstream to the single resource. A key
+ * belongs to one identity.
+ */
 function keysOf({ repository: { upstream, name }, method, resource, as }: Question) {
   return {
     upstream: `${as} ${upstream}`,

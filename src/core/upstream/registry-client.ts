@@ -1,6 +1,6 @@
 /**
- * Upstream registries, asked as the distribution spec and Docker Hub want it. It answers what one upstream says to one
- * question; it depends on the network, and must not know what is cached or who wants it.
+ * Sends requests to upstream registries as the distribution spec and Docker Hub require. It answers what one
+ * upstream says to one request. It depends on the network, and must not know what is cached or who wants it.
  */
 import { readBody } from '../../platform/read-body.ts';
 import type { CredentialState } from '../../registry/core-api.ts';
@@ -37,15 +37,15 @@ export interface RegistryClient extends Disposable {
     options: AskOptions,
   ): Promise<Answer<ManifestHead>>;
   getManifest(repository: Repository, reference: Reference, options: AskOptions): Promise<Answer<Manifest>>;
-  /** Is it there? Its size may cost a second request, so that has to be wanted. */
+  /** Tells whether the blob exists. Its size may cost a second request, so the caller must ask for it. */
   headBlob(
     repository: Repository,
     digest: Digest,
     options: AskOptions & { readonly wantSize?: boolean },
   ): Promise<Answer<BlobHead>>;
   /**
-   * The bytes from `from` on, of a blob of `size` bytes where that is known. They are not verified. Whoever asked must
-   * read or destroy the body.
+   * Fetches the bytes from `from` on, of a blob of `size` bytes if that is known. They are not verified. The
+   * caller must read or destroy the body.
    */
   getBlob(repository: Repository, digest: Digest, options: AskBlobOptions): Promise<Answer<BlobBody>>;
   /**
@@ -53,14 +53,16 @@ export interface RegistryClient extends Disposable {
    * verified.
    */
   getBlobPart(repository: Repository, digest: Digest, options: AskPartOptions): Promise<Answer<Buffer>>;
-  /** A small JSON document below the repository: its tags, or what refers to one of its manifests. */
+  /**
+   * Fetches a small JSON document below the repository: its tags, or the referrers of one of its manifests.
+   */
   getDocument(
     repository: Repository,
     resource: string,
     options: AskDocumentOptions,
   ): Promise<Answer<RegistryDocument>>;
   quota(upstream: UpstreamHost): Quota | undefined;
-  /** What the upstream made of the credential when it was last shown to it. */
+  /** Returns the upstream's verdict when it was last presented with the credential. */
   credential(upstream: UpstreamHost): CredentialState;
   /** Reads the files of credentials now. */
   reload(): Promise<void>;
@@ -78,7 +80,7 @@ export interface Manifest extends ManifestHead {
 }
 
 export interface BlobHead {
-  /** Undefined where the upstream does not say. */
+  /** Undefined if the upstream does not tell. */
   readonly size: number | undefined;
 }
 
@@ -93,7 +95,10 @@ export interface AskPartOptions extends AskOptions {
   readonly size: number;
 }
 
-/** Of the whole blob `size`; the body begins at `from`, which is 0 where the upstream takes no ranges. */
+/**
+ * The body of a blob. `size` is the size of the whole blob. The body begins at `from`, which is 0 if the
+ * upstream does not support ranges.
+ */
 export interface BlobBody extends BlobHead {
   readonly from: number;
   readonly body: UpstreamResponse['body'];
@@ -104,13 +109,13 @@ export interface BlobBody extends BlobHead {
 export interface AskDocumentOptions extends AskOptions {
   /** The statuses that mean the same as 404 here. */
   readonly absentBy?: readonly number[];
-  /** False: the caller asks in another way then. Nothing remembers or logs such a refusal. */
+  /** Returns false if the caller asks in another way then. Such a refusal is neither cached nor logged. */
   readonly isFinal?: (answer: Refused) => boolean;
 }
 
 export interface RegistryDocument {
   readonly bytes: Buffer;
-  /** The `Link` header, for the next page. */
+  /** The `Link` header, which names the next page. */
   readonly link: string | undefined;
 }
 
@@ -118,7 +123,7 @@ export function createRegistryClient(options: UpstreamsOptions): RegistryClient 
   return new HttpRegistryClient(new Upstreams(options), new HeadHabits(options.clock, options.log));
 }
 
-/** All four types at every manifest request: without them the Hub has answered schema 1. */
+/** Every manifest request accepts all four types, because without them the Hub has answered with schema 1. */
 const ACCEPT_MANIFESTS = { accept: MANIFEST_MEDIA_TYPES.join(', ') };
 
 class HttpRegistryClient implements RegistryClient {
@@ -152,7 +157,7 @@ class HttpRegistryClient implements RegistryClient {
     const resource = `manifests/${writeReference(reference)}`;
     const request: ResourceRequest = { repository, method: 'GET', resource, ask, headers: ACCEPT_MANIFESTS };
     return this.#upstreams.ask(request, (response) => {
-      // An account without a limit, and a registry that has none, send no such headers.
+      // A registry without a limit, or for an account without one, sends no such headers.
       if (readQuota(response.headers, 0) !== undefined) countPull();
       return readManifest(response, repository, reference);
     });
@@ -192,7 +197,7 @@ class HttpRegistryClient implements RegistryClient {
         return body;
       },
     );
-    // Only the whole of a compressed blob can be read.
+    // A compressed blob can be decoded only as a whole.
     return isPartOfEncoded ? this.getBlob(repository, digest, { ...ask, from: 0 }) : answer;
   }
 
@@ -248,13 +253,19 @@ class HttpRegistryClient implements RegistryClient {
   }
 }
 
-/** Of one namespace all repositories are served by the same program: a project of Harbor, a repository of Artifactory. */
+/**
+ * Returns the group of repositories that one program serves: a project of Harbor, or a repository of
+ * Artifactory.
+ */
 function namespaceOf({ upstream, path }: Repository): string {
   const [namespace = ''] = path.split('/', 1);
   return `${upstream}/${namespace}`;
 }
 
-/** Some registries leave the digest, the length or the type out of a HEAD; then `undefined`, because only the manifest can tell. */
+/**
+ * Reads a HEAD. Some registries omit the digest, the length or the type. Then the result is `undefined`,
+ * because only the manifest can tell.
+ */
 function readHead(
   response: UpstreamResponse,
   repository: Repository,
@@ -274,7 +285,7 @@ function readHead(
   return yes(digest === undefined || !size ? undefined : { digest, mediaType, size });
 }
 
-/** @throws where the body breaks off, or outlives the deadline. */
+/** @throws if the body breaks off or takes longer than the deadline. */
 async function readManifest(
   response: UpstreamResponse,
   repository: Repository,
@@ -302,7 +313,7 @@ function readBlobBody(
     return unfit(repository, 'a part of a compressed blob');
   const part = response.statusCode === 206 ? partIn(response) : { begins: 0, total: sizeIn(response) };
   if (part === undefined) return unfit(repository, 'a part of a blob, without saying which');
-  // From the beginning is what an upstream sends that takes no ranges.
+  // An upstream that does not support ranges sends the blob from its beginning.
   if (part.begins !== 0 && part.begins !== from)
     return unfit(repository, 'another part of a blob than was asked for');
   if (size !== undefined && part.total !== undefined && part.total !== size)
@@ -336,7 +347,7 @@ function digestIn({ headers }: UpstreamResponse): Digest | undefined {
   return parseDigest(String(headers['docker-content-digest']));
 }
 
-/** The size of the whole blob, from the headers of any answer that says that it is there. */
+/** Returns the size of the whole blob from the headers of any successful response. */
 function sizeOfBlob(response: UpstreamResponse): number | undefined {
   if (isEncoded(response)) return undefined;
   if (response.statusCode === 206) return partIn(response)?.total;
@@ -350,7 +361,7 @@ function sizeIn({ headers }: UpstreamResponse): number | undefined {
 
 /**
  * Refuses an answer of another type: a manifest of a type that is not mirrored is `unsupported`, and a page
- * of HTML is unfit.
+ * of HTML is invalid.
  */
 function unsupportedType(repository: Repository, type: string | undefined): Refused {
   const mediaType = parseUnmirroredMediaType(type ?? '');

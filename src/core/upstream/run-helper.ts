@@ -1,42 +1,45 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { escapeControls } from '../../platform/escape-controls.ts';
 
-/** A login, as a registry or its token service is shown it. */
+/** A login, as it is presented to a registry or its token service. */
 export interface Login {
   readonly username: string;
   readonly password: string;
 }
 
 export interface HelperOptions {
-  /** `ecr-login` for the program `docker-credential-ecr-login`. */
+  /** The name of the helper: `ecr-login` stands for the program `docker-credential-ecr-login`. */
   readonly name: string;
-  /** All that the program is given of an environment. */
+  /** The whole environment of the program. */
   readonly environment: Readonly<Record<string, string>>;
-  /** What the login is for, as docker names it. */
+  /** The registry that the login is for, as docker names it. */
   readonly server: string;
-  /** Milliseconds for the program to end. */
+  /** The milliseconds for the program to end. */
   readonly deadline: number;
 }
 
-/** By Docker's protocol a login with this name is a token to be exchanged at the token service, as Microsoft's helpers give it. */
+/**
+ * True if the login is an identity token. By Docker's protocol this user name marks a token that the token
+ * service exchanges. Microsoft's helpers give such tokens.
+ */
 export function isIdentityToken({ username }: Login): boolean {
   return username === '<token>';
 }
 
-/** Bytes. */
+/** In bytes. */
 const MAX_OUTPUT = 64 * 1024;
-/** Characters of what a program says about its failure. */
+/** The most characters of a program's own message about its failure. */
 const MAX_REASON = 300;
 
 /**
- * Asks a program for a login by Docker's protocol: the server on standard input, JSON on standard output; if it fails, a
- * message there. https://docs.docker.com/reference/cli/docker/login/#credential-helper-protocol
- *
- * @throws an error that names the program, and nothing of what may be a secret
+ * Asks a program for a login by Docker's protocol: the server on standard input, JSON on standard output. If
+ * the program fails, its message is on standard output. See
+ * https://docs.docker.com/reference/cli/docker/login/#credential-helper-protocol
+ * @throws an error that names the program, and nothing that may be a secret
  */
 export async function runHelper({ name, environment, server, deadline }: HelperOptions): Promise<Login> {
   const program = `docker-credential-${name}`;
-  // A group of its own, so that what it starts ends with it.
+  // The program has a process group of its own, so that its children end with it.
   const child = spawn(program, ['get'], { env: environment, stdio: 'pipe', detached: true });
   child.stdin.on('error', () => {});
   child.stdin.end(`${server}\n`);
@@ -82,18 +85,18 @@ function ended(child: ChildProcess, program: string): Promise<Ended> {
   return promise;
 }
 
-/** Ends what the program may have left behind. */
+/** Ends the processes that the program may have left behind. */
 function endGroup(child: ChildProcess): void {
   for (const stream of child.stdio) stream?.destroy();
   if (child.pid === undefined) return;
   try {
     process.kill(-child.pid, 'SIGKILL');
   } catch {
-    // All of it has ended.
+    // The whole group has ended.
   }
 }
 
-/** What is printed is not repeated, because a part of it may be the secret. */
+/** Errors do not repeat the output, because a part of it may be the secret. */
 function parseLogin(output: string, program: string): Login {
   let parsed: { readonly Username?: unknown; readonly Secret?: unknown };
   try {

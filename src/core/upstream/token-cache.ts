@@ -19,43 +19,52 @@ import {
   type UpstreamResponse,
 } from './transport.ts';
 
-/** Which token is wanted: they are cached by all of this. */
+/** The properties of a token, which are also its key in the cache. */
 export interface TokenRequest {
   readonly realm: URL;
   readonly service: string | undefined;
   readonly scope: string;
-  /** True if the realm is not the upstream's own, but one that it named: it is asked only where a redirect may lead. */
+  /**
+   * True if the realm is not the upstream's own. Then it is asked only at an address to which a redirect may
+   * lead.
+   */
   readonly isElsewhere?: boolean;
-  /** Undefined: anonymously. */
+  /** Undefined for an anonymous token. */
   readonly account: Pick<LiveCredential, 'login'> | undefined;
 }
 
 export interface TokenCache {
   get(request: TokenRequest): Promise<Answer<FetchedToken>>;
-  /** After the upstream refused `token`: the next `get` fetches another one. */
+  /** Called after the upstream refused `token`. The next `get` fetches another one. */
   drop(request: TokenRequest, token: string): void;
 }
 
 export interface FetchedToken {
   readonly token: string;
-  /** Was it fetched for this very call? Then another one would not be any better. */
+  /** True if it was fetched for this call. Then another one would not be better. */
   readonly fresh: boolean;
 }
 
 const MAX_BODY = 64 * 1024;
-/** The token specification: what is assumed where `expires_in` is missing. */
+/** The lifetime in seconds if there is no `expires_in`, by the token specification. */
 const DEFAULT_LIFETIME = 60;
-/** A token of the Hub's is some 3 KB long. */
+/** A token of the Hub has some 3 KB. */
 const MAX_TOKENS = 2_000;
 
 export interface TokenCacheOptions {
   readonly transport: SendsForToken;
   readonly clock: Clock;
-  /** Milliseconds for a token. A bound of its own, because others may wait for the same token with more time left. */
+  /**
+   * The milliseconds for a token. It has a bound of its own, because callers that wait for the same token may
+   * have more time left.
+   */
   readonly deadline: number;
 }
 
-/** Tokens of upstreams' token services: one request however many ask at once, renewed at 80 % of their life. */
+/**
+ * Caches tokens of upstreams' token services. It sends one request for all callers that ask at the same time,
+ * and renews a token at 80 % of its lifetime.
+ */
 export function createTokenCache({ transport, clock, deadline }: TokenCacheOptions): TokenCache {
   const tokens = new ExpiringCache<{ readonly token: string }>(MAX_TOKENS, clock);
   const fetching = new SingleFlight<Answer<FetchedToken>>();
@@ -85,7 +94,7 @@ function keyOf({ realm, service, scope, account }: TokenRequest): string {
 
 interface IssuedToken {
   readonly token: string;
-  /** Seconds. */
+  /** In seconds. */
   readonly lifetime: number;
 }
 
@@ -123,7 +132,7 @@ async function fetchToken(
 
 type Question = Pick<UpstreamRequest, 'method' | 'url' | 'headers' | 'body'>;
 
-/** By the token specification's GET; with an identity token by its OAuth 2.0 form. */
+/** Returns the token specification's GET; with an identity token its OAuth 2.0 form. */
 function questionFor({ realm, service, scope }: TokenRequest, login: Login | undefined): Question {
   const parameters = {
     ...(service !== undefined && { service }),
@@ -169,7 +178,7 @@ function parseToken(body: Buffer | undefined): IssuedToken | undefined {
   try {
     const { token, access_token: accessToken, expires_in: lifetime } = JSON.parse(String(body));
     const value: unknown = token ?? accessToken;
-    // A header takes visible characters only; anything else there would be an injection.
+    // A header may contain only visible characters. Anything else would be an injection.
     if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value)) return undefined;
     return {
       token: value,

@@ -16,70 +16,76 @@ import { whyNoRedirect } from './origin-rules.ts';
 import type { UpstreamOptions } from './upstream.ts';
 
 /**
- * Requests to upstreams, each with deadlines. Redirects are followed only where the caller says so, only as the rules
- * allow, and never with a credential. A proxy is one of the settings, never of the environment; no compression, no cache.
+ * Sends requests to upstreams, each with deadlines. Redirects are followed only if the caller says so, only
+ * as the rules allow, and never with a credential. A proxy comes from the settings, never from the
+ * environment. There is no compression and no cache.
  */
 export interface Transport extends AsyncDisposable {
   send(request: UpstreamRequest): Promise<Answer<UpstreamResponse>>;
-  /** Why the host of `url` is left alone, where it is. */
+  /** Returns why the breaker for the host of `url` is open; undefined if it is closed. */
   trouble(url: URL): Trouble | undefined;
-  /** Requests that wait for a connection. */
+  /** The number of requests that wait for a connection. */
   readonly waiting: number;
 }
 
 export interface UpstreamRequest {
   readonly method: 'GET' | 'HEAD' | 'POST';
-  /** Of a POST, which a token service is sent. Like every request here it can be repeated. */
+  /** The body of a POST to a token service. Like every request here it can be repeated. */
   readonly body?: string;
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
-  /** The upstream for which this is asked. */
+  /** The upstream that the request belongs to. */
   readonly upstream: UpstreamOptions;
   /** True if redirects are followed; otherwise a redirect is the answer. */
   readonly follows?: boolean;
   /**
-   * Answers the 401 of a host that a redirect leads to, with the value of an `Authorization` header. The one of the request
-   * itself is not sent there.
+   * Answers the 401 of a host that a redirect leads to. It resolves to the value of an `Authorization`
+   * header. The header of the request itself is not sent there.
    */
   readonly authorizeElsewhere?: (refusal: UpstreamResponse) => Promise<string | undefined>;
-  /** True if the URL is one that the upstream named: it is asked only where a redirect may lead. */
+  /**
+   * True if the upstream named the URL. Then it is requested only at an address to which a redirect may lead.
+   */
   readonly isElsewhere?: boolean;
-  /** Ends the request, the reading of its body included. */
+  /** Ends the request, including the reading of its body. */
   readonly signal: AbortSignal;
   /** True if a token service is asked. */
   readonly isForToken?: boolean;
   /** The repository that is blamed for a failure before the host is. */
   readonly about?: string;
-  /** True if only a new connection will do, because an answer over another one was cut short. */
+  /** True if the request needs a new connection, because an answer over another one was cut short. */
   readonly fresh?: true;
 }
 
-/** What became of one request to one host; redirects that are followed are further ones. */
+/** The result of one request to one host. Redirects that are followed are further requests. */
 export interface SentRequest {
   readonly request: UpstreamRequest;
-  /** Was it a redirect that led there? */
+  /** True if a redirect led there. */
   readonly redirected: boolean;
   /** The status, or why there is none. */
   readonly outcome: number | Trouble['cause'];
-  /** Until the headers were there. */
+  /** The time until the headers arrived. */
   readonly milliseconds: number;
 }
 
 export type ObserveSent = (sent: SentRequest) => void;
 
 export interface UpstreamResponse extends Pick<Dispatcher.ResponseData, 'statusCode' | 'headers'> {
-  /** As it came, or decoded. */
+  /** The body as it arrived, or decoded. */
   readonly body: Readable & Partial<Pick<Dispatcher.ResponseData['body'], 'dump'>>;
-  /** Did another host answer than the one that was asked? Then its refusals say nothing about the repository. */
+  /**
+   * True if another host answered than the one that was asked. Then its refusals say nothing about the
+   * repository.
+   */
   readonly redirected: boolean;
   /** The host that answered. */
   readonly host: string;
 }
 
-/** As many as Go's HTTP client follows, which most container tools use. */
+/** Go's HTTP client, which most container tools use, follows as many. */
 const MAX_REDIRECTS = 10;
 const MAX_ORIGINS = 1_000;
-/** Bytes of a body that are taken in one go where they come faster than they are used. */
+/** The bytes of a body that are buffered if they arrive faster than they are used. */
 const BODY_BUFFER = 256 * 1024;
 const USER_AGENT = 'hubgate';
 
@@ -94,7 +100,7 @@ export function createTransport(options: TransportOptions): Transport {
   return new UndiciTransport(options);
 }
 
-/** The same for whoever asks for tokens of one upstream. */
+/** Returns a transport for the token requests of one upstream. */
 export function askingTokensOf(upstream: UpstreamOptions, transport: Transport): SendsForToken {
   return { send: (request) => transport.send({ ...request, upstream, isForToken: true }) };
 }
@@ -107,7 +113,7 @@ export interface SendsForToken {
 class UndiciTransport implements Transport {
   readonly #connections: UpstreamConnections;
   readonly #limits: CoreLimits;
-  /** One for each origin that was asked. */
+  /** The breakers by origin. */
   readonly #breakers = new LRUCache<string, Breaker>({
     max: MAX_ORIGINS,
     dispose: (breaker) => breaker[Symbol.dispose](),
@@ -162,7 +168,8 @@ class UndiciTransport implements Transport {
       if (visited.has(target.href)) return cannot('failed', `${from}, and that in a circle`);
       visited.add(target.href);
       const connections = this.#mayFollow(target, upstream);
-      // The target's host is said, its path and query are not: a signed URL is a capability.
+      // The message names the target's host, but not its path and query, because a signed URL is a
+      // capability.
       if ('refused' in connections) return cannot('failed', `${from}, ${connections.refused}`);
       try {
         current = await this.#visit(connections, target, headers, request);
@@ -176,7 +183,10 @@ class UndiciTransport implements Transport {
     return cannot('failed', `${upstream.url.host} redirects more than ${MAX_REDIRECTS} times`);
   }
 
-  /** Asks the target of a redirect, and once more if it is a registry that wants a token of its own. */
+  /**
+   * Requests the target of a redirect, and repeats that if the target is a registry that wants a token of its
+   * own.
+   */
   async #visit(
     connections: Connections,
     target: URL,
@@ -198,9 +208,7 @@ class UndiciTransport implements Transport {
     return refused === undefined ? this.#connections.towards(target, upstream) : { refused };
   }
 
-  /**
-   * Sends one request to one host, unless the host is left alone. Its result counts for or against the host.
-   */
+  /** Sends one request to one host, unless its breaker is open. The result counts for or against the host. */
   async #request(
     connections: Connections,
     url: URL,
@@ -282,7 +290,9 @@ class UndiciTransport implements Transport {
     return breaker;
   }
 
-  /** Any answer but one of trouble will do: what it says is not for a probe to judge. It is at nobody's cost. */
+  /**
+   * Probes a host. Any answer below 500 counts as success, whatever it says. The request is at nobody's cost.
+   */
   async #isThere(url: URL, dispatcher: Agent): Promise<boolean> {
     using deadline = new Deadline(this.#limits.revalidation);
     try {
@@ -306,7 +316,7 @@ class UndiciTransport implements Transport {
     headers: Readonly<Record<string, string>>,
     { method, body: form, signal }: Pick<UpstreamRequest, 'method' | 'body' | 'signal'>,
   ): Promise<Omit<UpstreamResponse, 'redirected'>> {
-    // By RFC 9112 §3.2.2 a proxy is sent the whole URL; for https there is a tunnel.
+    // A proxy gets the whole URL (RFC 9112 §3.2.2). For https there is a tunnel.
     const proxy = url.protocol === 'http:' ? proxyFor(url, this.#egress) : undefined;
     const login = proxy && (await proxyAuthorization(proxy));
     const sent = dispatcher.request({
@@ -324,7 +334,8 @@ class UndiciTransport implements Transport {
       highWaterMark: BODY_BUFFER,
       signal,
     });
-    // undici looks at the signal only when it has a connection for the request, and 64 others may be in front of it.
+    // undici reads the signal only when it has a connection for the request, and 64 other requests may be
+    // before it.
     const { statusCode, headers: received, body } = await unlessAborted(sent, signal, discard);
     if (proxy === undefined || statusCode !== 407)
       return { statusCode, headers: received, body, host: url.host };
@@ -338,7 +349,7 @@ class UndiciTransport implements Transport {
   }
 }
 
-/** A storage has no token service, and what it asks for is not answered. */
+/** True if the target is a registry. A storage has no token service, and its challenges are not answered. */
 function isOfRegistry({ pathname }: URL): boolean {
   return pathname.startsWith('/v2/');
 }
@@ -357,7 +368,7 @@ class HostDown extends Error {
   }
 }
 
-/** `host`: the host that failed, or how it was come to. */
+/** `host` is the host that failed, or the way that led to it. */
 function refusalOfError(error: unknown, host: string): Refused & { kind: 'cannot' } {
   return error instanceof HostDown ? { kind: 'cannot', trouble: error.trouble } : troubleOf(error, host);
 }
@@ -373,7 +384,7 @@ export function isCut(error: unknown): boolean {
   );
 }
 
-/** Do requests wait for a connection of ours? Then it is not the host that lets them wait. */
+/** True if requests wait for a connection of ours. Then it is not the host that lets them wait. */
 function isCrowded(dispatcher: Agent, { origin }: URL): boolean {
   return queuedFor(dispatcher, { origin }) > 0;
 }
@@ -387,9 +398,10 @@ function tooManyWait({ host }: URL): Trouble {
   return { cause: 'busy', detail: `${host}: too many requests wait for a connection` };
 }
 
-/** What a failure comes to of a connection, or of reading what came over it. */
+/** Converts an error of a connection, or of reading from it, to an upstream failure. */
 export function troubleOf(error: unknown, host: string): Refused & { kind: 'cannot' } {
-  // Docker Hub's limit against abuse has been seen with header lines that end in a bare LF, which no strict parser takes.
+  // Docker Hub's abuse limit has been seen with header lines that end in a bare LF, which no strict parser
+  // accepts.
   if (
     error instanceof errors.HTTPParserError &&
     /HAP429|Too Many Requests/.test(String((error as { data?: unknown }).data))
@@ -411,7 +423,7 @@ export function troubleOf(error: unknown, host: string): Refused & { kind: 'cann
 const UNTRUSTED =
   'its certificate is not of an authority that is trusted here; upstreams.<host>.ca adds one, and egress.ca that of a proxy which inspects TLS';
 
-/** What is wrong with a certificate, by OpenSSL's and Node's codes. */
+/** The problems of certificates, by OpenSSL's and Node's codes. */
 const CERTIFICATE_TROUBLE: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
   UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,
@@ -423,7 +435,7 @@ const CERTIFICATE_TROUBLE: Readonly<Record<string, string>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
 };
 
-/** Lets go of an answer whose body is not wanted, and keeps the connection where that costs little. */
+/** Drops an answer whose body nobody wants, and keeps the connection if that costs little. */
 export function discard({ body }: Pick<UpstreamResponse, 'body'>): void {
   if (body.dump === undefined) body.on('error', () => {}).destroy();
   else body.dump({ limit: 64 * 1024 }).catch(() => {});

@@ -1,15 +1,15 @@
 import type { UpstreamHost } from '../../registry/repository.ts';
 
-/** An upstream as the core is given it. */
+/** The configuration of an upstream in the core. */
 export interface UpstreamOptions {
   readonly host: UpstreamHost;
-  /** Where it is. A path precedes the name of every repository, see `api-url.ts`. */
+  /** The URL of the registry. Its path precedes the name of every repository, see `api-url.ts`. */
   readonly url: URL;
-  /** May its token service and its redirects be without TLS? For an `http:` URL they may. */
+  /** True if its token service and its redirects may be without TLS. For an `http:` URL they always may. */
   readonly insecure?: boolean;
-  /** Certificates of authorities, as PEM, which are trusted for it beside the usual ones. */
+  /** The certificates of additional trusted authorities, as PEM. */
   readonly authorities?: readonly string[];
-  /** Origins of token services outside of its registrable domain that may be shown the credential. */
+  /** The origins of token services outside of its registrable domain that may get the credential. */
   readonly tokenServices?: readonly string[];
   readonly credential?: UpstreamCredential;
 }
@@ -20,7 +20,7 @@ export type UpstreamCredential =
   | { readonly helper: string; readonly environment: Readonly<Record<string, string>> };
 
 /**
- * As whom an upstream is asked. What `anonymous` may read is public; `account` is the configured credential where there
- * is one, and anonymous too where there is none.
+ * The identity with which an upstream is asked. Content that `anonymous` may read is public. `account` is the
+ * configured credential; without one it is anonymous too.
  */
 export type Identity = 'anonymous' | 'account';

@@ -1,6 +1,6 @@
 /**
- * The configured upstreams, asked one question at a time: with the header that each wants, within one deadline, and
- * not again too soon where they refused. It knows no resource and reads no body; the `read` that it is given does.
+ * Sends requests to the configured upstreams: with the header that each wants, within one deadline, and not
+ * again too soon after a refusal. It knows no resources and reads no bodies: the caller's `read` does that.
  */
 import type { Clock } from '../../platform/clock.ts';
 import { Deadline } from '../../platform/deadline.ts';
@@ -42,34 +42,40 @@ export interface UpstreamsOptions {
 export interface UpstreamCheck {
   readonly trouble: string | null;
   readonly credential: CredentialState;
-  /** May the credential change what is there? Null where the upstream does not say. */
+  /** True if the credential may change content there. Null if the upstream does not tell. */
   readonly mayPush: boolean | null;
-  /** Milliseconds by which this clock is ahead of the upstream's; null where that does not say its time. */
+  /**
+   * The milliseconds by which this clock is ahead of the upstream's. Null if the upstream does not send its
+   * time.
+   */
   readonly ahead: number | null;
 }
 
 export interface AskOptions {
   readonly as: Identity;
-  /** Milliseconds for the whole question, where the standard ones are too many. */
+  /** The milliseconds for the whole request, if the standard deadline is too long. */
   readonly deadline?: number;
 }
 
-/** What is asked of one upstream, and how the answer is to be had. */
+/** A request to one upstream, and how its answer is obtained. */
 export interface ResourceRequest {
   readonly repository: Repository;
   readonly method: 'GET' | 'HEAD';
   readonly resource: string;
   readonly ask: AskOptions;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Of a HEAD: a redirect says yes, and is not followed. */
+  /** True if a redirect of a HEAD means yes, and is not followed. */
   readonly redirectIsYes?: boolean;
   /** The registry's own statuses that mean the same as a 404 in its own words here. */
   readonly absentBy?: readonly number[];
-  /** False: this refusal is not the answer, because the caller asks in another way then. Nothing remembers or logs it. */
+  /**
+   * Returns false if this refusal is not the answer, because the caller asks in another way then. Such a
+   * refusal is neither cached nor logged.
+   */
   readonly isFinal?: (answer: Refused) => boolean;
 }
 
-/** What an answer says. It reads or destroys the body, and may find the answer unfit. */
+/** Reads an answer. It reads or destroys the body, and may find the answer invalid. */
 export type Read<T> = (response: UpstreamResponse) => Promise<Answer<T>>;
 
 interface UpstreamState {
@@ -92,7 +98,7 @@ export class Upstreams implements Disposable {
     this.#log = log;
     this.#upstreams = new Map(
       upstreams.map((options) => {
-        // Whoever put a new password there learns at once whether it is taken.
+        // Checks a new password, so that its author learns at once whether the upstream accepts it.
         const onChange = () => void workForAll(() => this.#checkCredential(options.host));
         const { token: deadline } = limits;
         const asking = askingTokensOf(options, transport);
@@ -103,9 +109,8 @@ export class Upstreams implements Disposable {
   }
 
   /**
-   * One question from the look at what was refused before to the end of `read`, under one deadline: whoever waits for
-   * a connection, a token, redirects and an answer that drips waits no longer than that for all of them.
-   *
+   * Runs one request, from the lookup of cached refusals to the end of `read`, under one deadline. The
+   * deadline bounds the sum of the waits for a connection, a token, redirects and a slow answer.
    * @throws NobodyWaits before a further request that nobody waits for
    */
   async ask<T>(request: ResourceRequest, read: Read<T>): Promise<Answer<T>> {
@@ -121,7 +126,7 @@ export class Upstreams implements Disposable {
     using deadline = new Deadline(ask.deadline ?? this.#limits.question);
     let answer = await this.#answer(upstream, session, request, as, deadline, read);
     if (isOfCredential(answer)) {
-      // Another password may lie there that nobody has told of yet.
+      // The file may contain another password that has not been read yet.
       await deadline.bound(account.look()).catch(() => {});
       if (account.session !== session) {
         session = account.session;
@@ -129,7 +134,7 @@ export class Upstreams implements Disposable {
       }
     }
     if (answer.kind === 'yes' || request.isFinal?.(answer) === false) return answer;
-    // What the credential has to do with is told once, and not at each request.
+    // Failures of the credential are logged once, and not at each request.
     if (answer.kind === 'cannot' && answer.trouble.known !== true && !isOfCredential(answer))
       this.#log.warn({ repository: repository.name, ...answer.trouble }, 'upstream trouble');
     if (answer.kind === 'no' && answer.reason === 'unsupported')
@@ -141,12 +146,15 @@ export class Upstreams implements Disposable {
     return answer;
   }
 
-  /** What the upstream last said of its pull quota, to the account or, without one, to this address. */
+  /**
+   * Returns the pull quota that the upstream last reported, for the account or, without one, for this
+   * address.
+   */
   quota(upstream: UpstreamHost): Quota | undefined {
     return this.#upstreams.get(upstream)?.quota;
   }
 
-  /** What the upstream made of the credential when it was last shown to it. */
+  /** Returns the upstream's verdict when it was last presented with the credential. */
   credential(upstream: UpstreamHost): CredentialState {
     return this.#upstreams.get(upstream)?.account.state ?? 'none';
   }
@@ -156,7 +164,7 @@ export class Upstreams implements Disposable {
     await Promise.all([...this.#upstreams.values()].map(({ account }) => account.look()));
   }
 
-  /** What the upstream says of itself and of the credential. Asked now, as the account, and without a token of before. */
+  /** Checks the upstream and the credential now, as the account, and without a cached token. */
   async check(host: UpstreamHost): Promise<UpstreamCheck> {
     const upstream = this.#configured(host);
     const { options, account } = upstream;
@@ -180,7 +188,7 @@ export class Upstreams implements Disposable {
     await this.#verdict(upstream, upstream.account.openSession(), deadline);
   }
 
-  /** Is it there, and does it take the credential? */
+  /** Tells whether the upstream answers, and whether it accepts the credential. */
   async #verdict(
     { options }: UpstreamState,
     session: Session,
@@ -235,7 +243,7 @@ export class Upstreams implements Disposable {
     };
     const asked = requestTo(upstream, request, deadline);
     try {
-      // Here only the reading of the body throws.
+      // Only the reading of the body throws here.
       return await attempt(asked).catch((error: unknown) => {
         if (!isCut(error) || deadline.signal.aborted) throw error;
         return attempt({ ...asked, fresh: true });
@@ -260,7 +268,8 @@ export class Upstreams implements Disposable {
     const { statusCode: status } = answer.value;
     if (status < 400) session.judged('accepted');
     if (!mayBeOfLogin(status, request.upstream)) return answer;
-    // By Basic a 401 can mean the repository or the credential; the root of the API is open to whoever may log in.
+    // With Basic a 401 can concern the repository or the credential. The root of the API is open to everybody
+    // who may log in.
     const { upstream, signal } = request;
     const root = { method: 'GET', url: apiRoot(upstream.url), upstream, signal } as const;
     const asked =
@@ -274,7 +283,7 @@ export class Upstreams implements Disposable {
     return cannot('credential', `${request.url.host} refuses the configured credential`);
   }
 
-  /** Sends with the header that the upstream wants; once more where it refuses that one. */
+  /** Sends with the header that the upstream wants, and once more if the upstream refuses that one. */
   async #sendAuthorized(
     authorization: Authorization,
     request: UpstreamRequest,
@@ -306,7 +315,7 @@ export class Upstreams implements Disposable {
     return trouble;
   }
 
-  /** The three-way verdict on an answer. A body that is not wanted is let go. */
+  /** Judges an answer: a success, a denial or a failure. A body that nobody wants is dropped. */
   async #judge(
     upstream: UpstreamState,
     response: UpstreamResponse,
@@ -322,10 +331,10 @@ export class Upstreams implements Disposable {
     if (status === 200 || (request.redirectIsYes === true && isRedirect(response))) return yes(response);
     if (status === 206 && request.headers?.range !== undefined) return yes(response);
     const ofBlob = request.resource.startsWith('blobs/');
-    // What a redirect has led to is there; but a URL that was signed for GET may refuse the HEAD.
+    // A redirect leads to existing content, but a URL that was signed for GET may refuse the HEAD.
     if (redirected && ofBlob && request.method === 'HEAD') return yes(response);
     if (status === 416) return refuse(response, 'unfit', `${host}: the blob ends before the range begins`);
-    // A storage that lost an object says nothing of the repository that names it.
+    // A storage that lost an object says nothing about the repository that names it.
     if (redirected && status !== 429 && (ofBlob || status !== 404))
       return refuse(
         response,
@@ -354,15 +363,15 @@ function challengeIn({ headers }: UpstreamResponse): UpstreamChallenges {
   return headers['www-authenticate'];
 }
 
-/** True if the registry says in a way of its own that there is no such resource. */
+/** True if the registry says in its own way that there is no such resource. */
 function isAbsent(response: UpstreamResponse, { absentBy = [] }: ResourceRequest): boolean {
   const { statusCode, redirected } = response;
   return !redirected && absentBy.includes(statusCode) && !(statusCode === 404 && isPage(response));
 }
 
 /**
- * May a status say that the login is no good, rather than something about the repository? ECR answers 403 to a login that has
- * ended: https://github.com/docker/docker-py/issues/1170
+ * True if a status may mean that the login is invalid, rather than say something about the repository. ECR
+ * answers 403 to a login that has ended: https://github.com/docker/docker-py/issues/1170
  */
 function mayBeOfLogin(status: number, { credential }: UpstreamOptions): boolean {
   return status === 401 || (status === 403 && credential !== undefined && 'helper' in credential);

@@ -9,9 +9,9 @@ export type ExpandedSubject =
   | { readonly ambiguous: string };
 
 /**
- * Fills the template with these claims. A claim is inserted letter by letter: `*` in it is no wildcard,
- * because subjects are never read as patterns. A claim that contains the text which follows it in the
- * template is refused, because nobody could tell where the claim ends.
+ * Fills the template with these claims. A claim is inserted literally: `*` in it is not a wildcard, because
+ * subjects are never read as patterns. A claim that contains the text which follows it in the template is
+ * refused, because nobody could tell where the claim ends.
  */
 export function expandSubject(
   template: SubjectTemplate,

@@ -1,6 +1,6 @@
 /**
- * Who is it that shows a JWT of somebody else's? It depends on the issuers that are configured and asks them for their keys; it
- * must not know users and passwords.
+ * Identifies the bearer of a JWT of another issuer. This module depends on the configured issuers and fetches
+ * their keys. It must not know users and passwords.
  */
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type { Subject } from '../../../access/subject.ts';
@@ -14,7 +14,7 @@ import { expandSubject } from './expand-subject.ts';
 import { followIssuer } from './issuer-keys.ts';
 import { addressedTo, verifyJwt } from './verify-jwt.ts';
 
-/** Who logs in by a JWT gives this for a name; no user can have it. */
+/** The user name of a login by a JWT. No user can have it. */
 export const FEDERATED_NAME = 'oidc';
 
 export type FederatedVerdict =
@@ -22,7 +22,7 @@ export type FederatedVerdict =
       readonly kind: 'authenticated';
       readonly subject: Subject;
       readonly credential: string;
-      /** Milliseconds; the JWT's own end, which nothing that is issued for it outlives. */
+      /** The end of the JWT, in milliseconds since the epoch. Nothing that is issued for it outlives it. */
       readonly until: number;
     }
   | { readonly kind: 'wrong' }
@@ -35,13 +35,13 @@ export interface FederatedLoginOptions {
   readonly egress?: EgressOptions | undefined;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Milliseconds that asking an issuer may take; 5 s by default. */
+  /** The milliseconds for a request to an issuer; 5 s by default. */
   readonly deadline?: number;
 }
 
 const MAX_JWT_LENGTH = 16 * 1024;
 const DEADLINE = 5_000;
-/** A pull shows the same JWT again and again. */
+/** In milliseconds. A pull presents the same JWT repeatedly. */
 const REMEMBER_FOR = 60_000;
 const MAX_REMEMBERED = 10_000;
 const WRONG = { kind: 'wrong' } as const;
@@ -53,7 +53,7 @@ export function createFederatedLogin(options: FederatedLoginOptions): FederatedL
   );
   const remembered = new ExpiringCache<FederatedVerdict>(MAX_REMEMBERED, clock);
   const judging = new SingleFlight<FederatedVerdict>();
-  // Of no use to anybody who reads it in memory: it is made anew at each start.
+  // The key is useless to somebody who reads it in memory, because each start makes another one.
   const key = randomBytes(32);
 
   const refuse = ({ name }: Federation, reason: string, level: 'debug' | 'warn' = 'debug') => {
@@ -70,7 +70,7 @@ export function createFederatedLogin(options: FederatedLoginOptions): FederatedL
     if ('refused' in verified) return refuse(federation, verified.refused);
     const expanded = expandSubject(federation.subject, verified.claims);
     if ('unfit' in expanded) return refuse(federation, expanded.unfit);
-    // Only a different template admits such a job, so the log tells the operator who configured this one.
+    // Only another template accepts such a job, so the log tells the operator who configured this one.
     if ('ambiguous' in expanded) return refuse(federation, expanded.ambiguous, 'warn');
     return {
       kind: 'authenticated',
@@ -95,8 +95,8 @@ export function createFederatedLogin(options: FederatedLoginOptions): FederatedL
 }
 
 /**
- * The id of the credential that all JWTs of a federation are: it changes with what is configured, so that what was issued for
- * another issuer, audience or template ends with that.
+ * Returns the credential id that all JWTs of a federation share. It changes with the configuration, so that
+ * tokens for another issuer, audience or template end with a change.
  */
 export function federationCredential({ name, ...configured }: Federation): string {
   const hash = createHash('sha256').update(JSON.stringify(configured)).digest('hex');

@@ -7,34 +7,34 @@ import type { Logger } from '../../../platform/log.ts';
 import { SingleFlight } from '../../../platform/single-flight.ts';
 import { IssuerTrouble, readKeys } from './read-keys.ts';
 
-/** The keys of one issuer, as it published them last. */
+/** The last published keys of one issuer. */
 export interface IssuerKeys {
-  /** Asks where they are old. */
+  /** Asks the issuer if the keys are old. */
   current(): Promise<AskedKeys>;
-  /** Asks where it has not been asked just now: for a key that is not among them. */
+  /** Asks the issuer unless it was asked a moment ago. It is for a key that is not among the current ones. */
   renewed(): Promise<AskedKeys>;
 }
 
-/** `busy`: more wait for the issuer's answer than can in good time. */
+/** `busy` means that too many requests wait for the issuer's answer already. */
 export type AskedKeys = JWTVerifyGetKey | 'none' | 'busy';
 
 export interface IssuerKeysOptions {
   readonly issuer: string;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Milliseconds, for everything that asking once takes. */
+  /** The milliseconds for one request with everything that belongs to it. */
   readonly deadline: number;
   readonly egress?: EgressOptions | undefined;
 }
 
 const FRESH_FOR = 60 * 60_000;
-/** While the issuer cannot be asked. */
+/** In milliseconds: how long the keys are used while the issuer cannot be asked. */
 const KEPT_FOR = 24 * 60 * 60_000;
-/** Whoever makes up key ids cannot have an issuer asked more often. */
+/** In milliseconds. A client that invents key ids cannot cause more frequent requests to an issuer. */
 const PAUSE = 30_000;
-/** Nobody of that issuer can log in meanwhile. */
+/** In milliseconds. During this pause nobody of that issuer can log in. */
 const PAUSE_WITHOUT_KEYS = 5_000;
-/** They hold connections of the gateways that all others log in by. */
+/** The requests that wait occupy connections of the gateways, which all other logins need too. */
 const MAX_WAITING = 32;
 
 export function followIssuer({ issuer, clock, log, deadline, egress }: IssuerKeysOptions): IssuerKeys {
@@ -42,7 +42,7 @@ export function followIssuer({ issuer, clock, log, deadline, egress }: IssuerKey
   let known: { readonly keys: JWTVerifyGetKey; readonly at: number } | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
   let waiting = 0;
-  // A clock can be set back.
+  // The clock may be set back.
   const age = (at: number) => Math.abs(clock() - at);
 
   const askOnce = async () => {

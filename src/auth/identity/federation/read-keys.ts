@@ -8,7 +8,7 @@ import { readBody } from '../../../platform/read-body.ts';
 import { trusting } from '../../../platform/trusted-authorities.ts';
 import { Agent, buildConnector } from '../../../platform/undici.ts';
 
-/** The issuer answers, but not with what can be used. */
+/** Thrown if the issuer's answer cannot be used. */
 export class IssuerTrouble extends Error {
   override readonly name = 'IssuerTrouble';
 }
@@ -18,7 +18,7 @@ const MAX_BODY = 256 * 1024;
 const DISCOVERY = z.object({ issuer: z.string(), jwks_uri: z.string() });
 const KEY_SET = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) });
 
-/** An issuer's public keys, by OpenID Connect Discovery 1.0, section 4, within so many milliseconds. */
+/** Fetches an issuer's public keys within `milliseconds` (OpenID Connect Discovery 1.0, section 4). */
 export async function readKeys(
   issuer: string,
   milliseconds: number,
@@ -32,7 +32,7 @@ export async function readKeys(
   try {
     return await readWith((url) => readJson(url, agent, deadline.signal), issuer);
   } finally {
-    // An issuer is asked once an hour.
+    // The agent is not kept, because an issuer is asked once an hour.
     agent.destroy().catch(() => {});
   }
 }
@@ -40,20 +40,23 @@ export async function readKeys(
 async function readWith(read: (url: string) => Promise<unknown>, issuer: string): Promise<JSONWebKeySet> {
   const discovery = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const found = DISCOVERY.parse(await read(discovery));
-  // Section 4.3: or else one issuer could speak for another.
+  // Section 4.3 requires this check, because otherwise one issuer could speak for another.
   if (found.issuer !== issuer) throw new IssuerTrouble('it says that it is another issuer');
   if (!mayHoldKeys(found.jwks_uri, issuer)) throw new IssuerTrouble('its keys are not behind https');
   return KEY_SET.parse(await read(found.jwks_uri));
 }
 
-/** Without TLS only on this machine, for an issuer that is there without TLS too. */
+/**
+ * True if keys may come from this URL. Without TLS they may only come from this machine, for an issuer that
+ * is also there without TLS.
+ */
 function mayHoldKeys(text: string, issuer: string): boolean {
   const url = URL.parse(text);
   if (url?.protocol === 'https:') return true;
   return url?.protocol === 'http:' && isLoopback(url.hostname) && issuer.startsWith('http:');
 }
 
-/** A redirect is no answer: it could lead past what was configured. */
+/** Reads JSON. A redirect counts as a failure, because it could lead away from the configured issuer. */
 async function readJson(text: string, agent: Agent, signal: AbortSignal): Promise<unknown> {
   const url = new URL(text);
   const headers = { accept: 'application/json', 'accept-encoding': 'identity', 'user-agent': 'hubgate' };

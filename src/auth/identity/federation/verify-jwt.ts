@@ -2,21 +2,23 @@ import { decodeJwt, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } f
 import type { Federation } from '../../../config/federation.ts';
 import type { AskedKeys, IssuerKeys } from './issuer-keys.ts';
 
-/** What a JWT says, once it is known to be the issuer's, for us and in its time; or why it counts for nothing. */
+/**
+ * The claims of a JWT that is valid, of the issuer, for this mirror and not expired; or why it is refused.
+ */
 export type VerifiedJwt =
   | { readonly claims: JWTPayload /** Milliseconds. */; readonly until: number }
   | { readonly refused: string };
 
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'EdDSA'];
-/** Seconds by which an issuer's clock may be ahead. Nothing lives longer for it. */
+/** In seconds. An issuer's clock may be ahead by this much. Nothing lives longer because of it. */
 const CLOCK_TOLERANCE = 60;
 const MAX_AGE = 24 * 60 * 60;
-/** RFC 7519, section 5.1, and RFC 9068: other kinds of JWT are not for logging in. */
+/** Other kinds of JWT are not for logging in (RFC 7519, section 5.1, and RFC 9068). */
 const TYPES = /^(?:application\/)?(?:at\+)?jwt$/i;
 
 /**
- * The federation that a JWT says it is from; where there are several of one issuer, that which it is for. Nothing of it is known
- * to be true yet.
+ * Returns the federation that a JWT claims to come from. If several have the same issuer, the audience
+ * decides. Nothing is verified yet.
  */
 export function addressedTo(jwt: string, federations: readonly Federation[]): Federation | undefined {
   try {
@@ -55,7 +57,7 @@ async function verifyWith(
     const { payload, protectedHeader } = await verified(jwt, keys, { issuer, audience, now });
     const { typ } = protectedHeader;
     if (typ !== undefined && !TYPES.test(typ)) return { refused: 'typ' };
-    // It must say when it ends; a second that has begun counts for none.
+    // A JWT without an end is refused. A second that has begun does not count.
     const until = Math.floor(payload.exp ?? 0) * 1000;
     return until <= now ? { refused: 'expired' } : { claims: payload, until };
   } catch (error) {
@@ -72,14 +74,17 @@ function verified(
     algorithms: ALGORITHMS,
     issuer,
     audience,
-    // It must say when it was issued, too.
+    // This option also requires the time of issue.
     maxTokenAge: MAX_AGE,
     clockTolerance: CLOCK_TOLERANCE,
     currentDate: new Date(now),
   });
 }
 
-/** A word of the library's or of ours: nothing of what the JWT says. What is not the JWT's fault is the key's. */
+/**
+ * Returns a word of the library's or of ours, and nothing that the JWT contains. An error that is not about
+ * the JWT is about the key.
+ */
 function reasonOf(error: unknown): string {
   if (error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTExpired)
     return `${error.code} ${error.claim}`;
