@@ -9,7 +9,7 @@ export class PeerFailed extends Error {
   override readonly name = 'PeerFailed';
 }
 
-/** A complete answer as text. Its status is intended by the other side, and does not mean a failure. */
+/** A complete answer as text. The other side has chosen its status, so no status means a failure here. */
 export interface PeerAnswer {
   readonly statusCode: number;
   readonly headers: HttpResponse['headers'];
@@ -23,11 +23,11 @@ export interface PeerAnswer {
 const ATTEMPTS = 3;
 
 /**
- * Asks another process of ours, which `peer` names, and reads the whole answer. Where the answer is cut off, a request that changes
- * nothing is sent again.
+ * Sends a request to another process of ours, which `peer` names, and reads the whole answer. If the answer
+ * is cut off, a request that changes nothing is sent again.
  *
- * @throws PeerUnreachable where it cannot be asked, or its answer is cut off
- * @throws PeerFailed where it says that it has failed
+ * @throws PeerUnreachable if the process cannot be asked, or its answer is cut off
+ * @throws PeerFailed if the process answers that it has failed
  */
 export async function askPeer(http: HttpClient, peer: string, request: HttpRequest): Promise<PeerAnswer> {
   const attempts = request.method === 'POST' ? 1 : ATTEMPTS;
@@ -63,7 +63,8 @@ export function parseAnswer<Schema extends z.ZodType>(
 
 async function readAnswer({ statusCode, headers, body }: HttpResponse): Promise<PeerAnswer> {
   const text = await body.text();
-  // Node's server sends this when it gives up a connection, whatever the request was.
+  // Node's server sends this status when it closes a connection because of a time-out, whatever the request
+  // was.
   if (statusCode === REQUEST_TIMEOUT) throw new Error('the connection was given up');
   return { statusCode, headers, text };
 }

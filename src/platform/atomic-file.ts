@@ -4,9 +4,10 @@ import path from 'node:path';
 import { isAbsent } from './regular-file.ts';
 
 /**
- * Replaces a file as a whole: whoever reads it, also after a power cut, finds the old bytes or the new ones. The mode
- * holds from the first byte on, whatever the umask lets through. The owner stays who it was, or is the directory's: what
- * root writes for a service must stay the service's to read. A symbolic link stays, and the file behind it is replaced.
+ * Replaces a file as a whole: a reader finds the old bytes or the new ones, even after a power cut. The mode
+ * is set before the first byte is written, whatever the umask is. The owner stays the same, or is that of the
+ * directory: a file that root writes for a service must still belong to the service. A symbolic link stays,
+ * and the file behind it is replaced.
  */
 export async function writeFileAtomically(
   file: string,
@@ -25,10 +26,11 @@ export async function writeFileAtomically(
 }
 
 /**
- * The file to which symbolic links lead; itself, where there is no file of this name. What replaced a link would leave the
- * file behind it as it was, and that is the one that somebody keeps, as in git.
+ * Returns the file to which symbolic links lead, or the name itself if there is no such file. If the link
+ * were replaced, the file behind it would stay as it was, and that is the one that somebody maintains, for
+ * example in git.
  *
- * @throws where a link leads to nothing.
+ * @throws if a link leads to nothing
  */
 export async function behindLinks(file: string): Promise<string> {
   try {
@@ -46,9 +48,10 @@ export interface NewFile {
 }
 
 /**
- * Writes files that do not exist yet: all of them or none, and never over what somebody else has put there meanwhile.
+ * Writes files that do not exist yet. It writes all of them or none, and never overwrites a file that
+ * somebody else has created meanwhile.
  *
- * @throws with the code EEXIST where one of them is there.
+ * @throws with the code EEXIST if one of them exists
  */
 export async function createFiles(files: readonly NewFile[]): Promise<void> {
   const temporaries: string[] = [];
@@ -93,7 +96,7 @@ async function writeTemporary({ file, bytes, mode }: NewFile): Promise<string> {
 async function keepOwner(handle: FileHandle, file: string): Promise<void> {
   const { uid, gid } = await stat(file).catch(() => stat(path.dirname(file)));
   const own = await handle.stat();
-  // Only root may give files away, and only root's would be anybody else's.
+  // Only root may change the owner, and only a file of root's could have the wrong one.
   if (own.uid === 0 && (uid !== own.uid || gid !== own.gid)) await handle.chown(uid, gid);
 }
 

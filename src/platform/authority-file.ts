@@ -5,7 +5,10 @@ import { readRegularFile } from './regular-file.ts';
 
 const BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** The certificates of authorities in a PEM file, of which it may hold several; what stands between them is for people. */
+/**
+ * Returns the certificates of authorities in a PEM file, which may contain several. Text between them is
+ * ignored.
+ */
 export async function readAuthorities(file: string): Promise<Parsed<readonly X509Certificate[]>> {
   try {
     const blocks = (await readRegularFile(file)).toString('latin1').match(BLOCK) ?? [];

@@ -1,4 +1,4 @@
-/** Milliseconds since the epoch. Rooms are given one, so that a test can hold time still. */
+/** Returns the milliseconds since the epoch. Modules receive a clock, so that a test can stop the time. */
 export type Clock = () => number;
 
 export const systemClock: Clock = () => Date.now();

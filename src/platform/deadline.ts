@@ -1,11 +1,13 @@
-/** Thrown to whoever waits beyond a deadline. */
+/** Thrown when a wait exceeds its deadline. */
 export class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
 }
 
-/** A bound on everything that one question takes. Disposing of it lifts the bound: what goes on after goes on unbounded. */
+/**
+ * A limit on the total time of one request. Disposing of it lifts the limit for what continues afterwards.
+ */
 export class Deadline implements Disposable {
-  /** Aborted when the time is over, with a `DeadlineError`. */
+  /** Aborted with a `DeadlineError` when the time is over. */
   readonly signal: AbortSignal;
   readonly #timer: NodeJS.Timeout;
 
@@ -15,7 +17,10 @@ export class Deadline implements Disposable {
     this.#timer = setTimeout(() => controller.abort(new DeadlineError()), milliseconds);
   }
 
-  /** What `promise` comes to, or a rejection when the time is over; `promise` then goes on for others who wait for it. */
+  /**
+   * Settles as `promise` does, or rejects when the time is over; `promise` then continues for others who wait
+   * for it.
+   */
   bound<T>(promise: Promise<T>): Promise<T> {
     return unlessAborted(promise, this.signal);
   }
@@ -25,7 +30,10 @@ export class Deadline implements Disposable {
   }
 }
 
-/** What `promise` comes to, or a rejection as soon as `signal` is aborted; what it comes to after that is for `release`. */
+/**
+ * Settles as `promise` does, or rejects as soon as `signal` is aborted. A result that comes later is passed
+ * to `release`.
+ */
 export async function unlessAborted<T>(
   promise: Promise<T>,
   signal: AbortSignal,

@@ -13,7 +13,7 @@ const OF_A_DISK = new Set(['EROFS', 'ENOSPC', 'EDQUOT', 'EIO']);
 const CANNOT_OPEN = 14;
 const RESULT_CODES = new Set([8, 10, 13, CANNOT_OPEN]);
 
-/** Tells whether a write failed because of the disk. */
+/** True if a write failed because of the disk. */
 export function isDiskFailure(error: unknown): boolean {
   return OF_A_DISK.has(systemFailure(error)?.code ?? '');
 }

@@ -9,8 +9,8 @@ export interface HttpServer extends Server {
 }
 
 /**
- * Makes `server` end as a service should: it takes no new connections, lets the requests end that are under way, for at
- * most `deadline` milliseconds, and then cuts what is left, for the most part connections that nothing is asked on.
+ * Makes `server` end gracefully. It accepts no new connections, lets requests that are under way end for at
+ * most `deadline` milliseconds, and then closes all remaining connections, most of which are idle.
  */
 export function drained(server: HttpServer, deadline: number): AsyncDisposable {
   const requests = new Requests();
@@ -31,7 +31,7 @@ export function drained(server: HttpServer, deadline: number): AsyncDisposable {
   };
 }
 
-/** Counts the requests under way, and tells when there are none. */
+/** Counts the requests under way, and reports when there are none. */
 class Requests {
   #underWay = 0;
   #ended = Promise.withResolvers<void>();

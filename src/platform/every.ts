@@ -2,8 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from './log.ts';
 
 /**
- * Runs `task` again and again, with a pause of `milliseconds` after each run, or of as many as it returns. What it throws
- * is logged. Disposing of it waits for a run that is under way; `signal` tells that run.
+ * Runs `task` periodically, with a pause after each run: `milliseconds`, or the number that the run returns.
+ * Errors are logged. Disposing of it aborts `signal` and waits for a run that is under way.
  */
 export function every(
   milliseconds: number,
@@ -21,7 +21,7 @@ export function every(
       try {
         pause = (await task(signal)) ?? milliseconds;
       } catch (error) {
-        // What ends because it was told to has not failed.
+        // A task that ends because its signal was aborted has not failed.
         if (!signal.aborted) log.error({ error: (error as Error).stack }, 'a periodic task failed');
       }
     }
@@ -35,7 +35,7 @@ export function every(
   };
 }
 
-/** Runs `task` once, in the background; disposing of it tells it to end, and waits. */
+/** Runs `task` once, in the background. Disposing of it aborts the task's signal, and waits. */
 export function once(task: (signal: AbortSignal) => Promise<void>, log: Logger): AsyncDisposable {
   const stop = new AbortController();
   const { signal } = stop;

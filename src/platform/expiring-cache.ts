@@ -1,17 +1,21 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from './clock.ts';
 
-/** The clock may be set back by this many milliseconds before the cache forgets its entries. */
+/** In milliseconds. If the clock is set back by more than this, the cache forgets its entries. */
 const CLOCK_TOLERANCE = 60_000;
 
-/** Remembers at most so many entries, each for its own time by the given clock; the least used go first. */
+/**
+ * Caches at most a certain number of entries, each for its own time by the given clock. The least recently
+ * used are evicted first.
+ */
 export class ExpiringCache<Value extends object> {
   readonly #entries: LRUCache<string, Value>;
   readonly #clock: Clock;
   #latest = Number.NEGATIVE_INFINITY;
 
   constructor(max: number, clock: Clock) {
-    // Every look-up asks the clock anew: lru-cache would otherwise ask at most once a millisecond, by a timer.
+    // Every look-up asks the clock. Otherwise lru-cache would use a timer and ask at most once in a
+    // millisecond.
     this.#entries = new LRUCache({ max, ttl: 1, perf: { now: clock }, ttlResolution: 0 });
     this.#clock = clock;
   }
@@ -21,14 +25,14 @@ export class ExpiringCache<Value extends object> {
     return this.#entries.get(key);
   }
 
-  /** `lifetime` in milliseconds; nothing is remembered for none. */
+  /** @param lifetime in milliseconds; if it is not positive, the value is not cached */
   set(key: string, value: Value, lifetime: number): void {
     this.#forgetTheFuture();
     if (lifetime > 0) this.#entries.set(key, value, { ttl: lifetime });
     else this.#entries.delete(key);
   }
 
-  /** Milliseconds that an entry has left. */
+  /** Returns how many milliseconds an entry has left. */
   remaining(key: string): number {
     this.#forgetTheFuture();
     return Math.max(0, this.#entries.getRemainingTTL(key));

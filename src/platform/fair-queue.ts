@@ -26,7 +26,10 @@ interface Caller {
   readonly waiting: (() => void)[];
 }
 
-/** Runs a bounded number of tasks at a time. The callers whose tasks wait take turns, so one who has many delays only itself. */
+/**
+ * Runs a limited number of tasks at a time. The callers whose tasks wait take turns, so a caller with many
+ * tasks delays only itself.
+ */
 export class FairQueue {
   readonly #limits: QueueLimits;
   readonly #callers = new Map<string, Caller>();
@@ -44,8 +47,8 @@ export class FairQueue {
   }
 
   /**
-   * @throws QueueFullError where too many wait already, DeadlineError after the deadline, and the reason of `signal` where that
-   * is aborted before the task has begun
+   * @throws QueueFullError if too many wait already, DeadlineError after the deadline, and the reason of
+   * `signal` if it is aborted before the task has begun
    */
   async run<T>(key: string, options: QueueOptions, task: () => Promise<T>): Promise<T> {
     options.signal?.throwIfAborted();

@@ -1,14 +1,14 @@
-/** Something wrong in a file or a setting that somebody wrote by hand; said so that they can go and mend it. */
+/** A mistake in a hand-written file or setting, reported so that its author can find and correct it. */
 export interface Fault {
   /** The file as its reader knows it, or the name of an environment variable. */
   readonly source: string;
-  /** Counted from 1, as editors do; absent where the whole file is meant. */
+  /** Counted from 1, as editors do; absent if the whole file is meant. */
   readonly line?: number;
   readonly column?: number;
   readonly message: string;
 }
 
-/** What a reader of hand-written input returns: the value, or everything that is wrong with it at once. */
+/** The result of reading hand-written input: the value, or everything that is wrong with it at once. */
 export type Parsed<T> =
   | { readonly value: T; readonly warnings?: readonly Fault[] }
   | { readonly faults: readonly Fault[] };
@@ -23,7 +23,7 @@ export function byPosition(a: Fault, b: Fault): number {
   );
 }
 
-/** Thrown where faulty input leaves nothing to go on with: at a start. */
+/** Thrown at a start if the input has faults and there is nothing else to use. */
 export class FaultsError extends Error {
   override readonly name = 'FaultsError';
   readonly faults: readonly Fault[];

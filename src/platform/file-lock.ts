@@ -3,20 +3,21 @@ import { link, readFile, unlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Milliseconds. Whoever holds a lock reads and writes one small file. */
+/** In milliseconds. The holder of a lock only reads and writes one small file. */
 const PATIENCE = 5_000;
 const LOOK_AGAIN_AFTER = 20;
 
-/** Thrown to whoever has waited for a lock in vain. */
+/** Thrown after a wait for a lock in vain. */
 class LockedError extends Error {
   override readonly name = 'LockedError';
 }
 
 /**
- * Runs `act` while no other process is in here for the same file. The lock is a file beside it that names its holder; that
- * of a process which has died is taken over. One of another machine, or container, cannot be judged, and is waited for.
+ * Runs `act` while no other process does so for the same file. The lock is a file beside it that names its
+ * holder. The lock of a dead process is taken over. Whether a process on another machine, or in another
+ * container, is dead cannot be determined, so its lock is waited for.
  *
- * @throws LockedError where somebody else holds it for longer than `patience` milliseconds.
+ * @throws LockedError if another process holds the lock for longer than `patience` milliseconds
  */
 export async function withFileLock<T>(file: string, act: () => Promise<T>, patience = PATIENCE): Promise<T> {
   const lock = `${file}.lock`;
@@ -35,10 +36,13 @@ export async function withFileLock<T>(file: string, act: () => Promise<T>, patie
   }
 }
 
-/** By link(2), which like O_EXCL is for one alone, but shows nobody a lock that does not name its holder yet. */
+/**
+ * Takes the lock by link(2). Only one process succeeds, as with O_EXCL, but nobody ever sees a lock that does
+ * not name its holder yet.
+ */
 async function take(lock: string, mine: string): Promise<boolean> {
   const named = `${lock}.${randomBytes(6).toString('hex')}.tmp`;
-  // Others may read it: there is nothing in it, and they need to know whether its holder lives.
+  // Others may read the file: it contains no secret, and they need to know whether its holder lives.
   await writeFile(named, mine, { flag: 'wx', mode: 0o644 });
   try {
     await link(named, lock);
@@ -51,7 +55,7 @@ async function take(lock: string, mine: string): Promise<boolean> {
   }
 }
 
-/** Undefined: it has gone. */
+/** Returns undefined if the lock has gone. */
 async function read(lock: string): Promise<string | undefined> {
   return readFile(lock, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
@@ -66,14 +70,14 @@ function isDead(holder: string): boolean {
     process.kill(Number(pid), 0);
     return false;
   } catch (error) {
-    // EPERM: it lives, and is another user's.
+    // With EPERM, the process lives and belongs to another user.
     return (error as NodeJS.ErrnoException).code === 'ESRCH';
   }
 }
 
 /**
- * Of several who find a dead holder's lock, one may remove it: whoever removes what another has seen could remove the
- * lock that a third has taken meanwhile.
+ * Removes a dead holder's lock. Only one of several processes that find it may do so, because the others
+ * might remove a lock that was taken meanwhile.
  */
 async function takeAway(lock: string, holder: string): Promise<void> {
   const right = `${lock}.${holder.split(' ').at(-1)}.stale`;

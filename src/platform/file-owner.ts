@@ -19,8 +19,9 @@ const GROUP_WRITE = 0o020;
 const OTHERS_WRITE = 0o002;
 
 /**
- * This user, root, and the owner of each of these directories, where it exists: who owns the home can replace everything in
- * it anyway. Of groups those that this process has been given, among them the group of a volume (`fsGroup`).
+ * Trusts this user, root, and the owners of the directories that exist: the owner of the home can replace
+ * everything in it anyway. The trusted groups are those of the directories and of this process, such as the
+ * group of a volume (`fsGroup`).
  */
 export async function trustedIds(directories: readonly string[]): Promise<TrustedIds> {
   const found = await Promise.all(directories.map((one) => stat(one).catch(() => undefined)));
@@ -53,8 +54,9 @@ export async function untrustedFault(
 }
 
 /**
- * True if the file lies below a directory that a trusted group may write, and belongs to that group, as where the roles of
- * a pod run as users of their own: each member of the group can replace what is there, so the owner is as trusted as it.
+ * True if the file is below a directory that a trusted group may write, and belongs to that group, for
+ * example because the roles of a pod run as different users. Each member of the group can replace the file,
+ * so its owner is as trusted as the group.
  */
 async function isSharedByGroup(file: string, { gid }: Stats, { groups }: TrustedIds): Promise<boolean> {
   if (gid === 0 || !groups.has(gid)) return false;

@@ -6,27 +6,27 @@ import type { HttpClient } from './http-client.ts';
 import type { Logger } from './log.ts';
 import { SingleFlight } from './single-flight.ts';
 
-/** Something that another role tells, with the tag by which it is told that this is known. */
+/** A value from another role, with the ETag by which the next request says that it is known. */
 export interface TaggedValue<T> {
   readonly etag: string;
   readonly value: T;
 }
 
 export interface AskOptions {
-  /** Of what is known. */
+  /** The ETag of the known value. */
   readonly etag?: string | undefined;
-  /** Wait until there is something else? */
+  /** True to wait until the value has changed. */
   readonly wait: boolean;
 }
 
-/** Undefined: what is known holds. */
+/** Returns undefined if the known value is current. */
 export type Ask<T> = (options: AskOptions) => Promise<TaggedValue<T> | undefined>;
 
-/** Milliseconds for an answer, not counting the time for which the question asks the role to wait. */
+/** In milliseconds, not counting the time for which the request asks the role to wait. */
 const DEADLINE = 2_000;
 
 /**
- * The question of `Ask`, over a socket of `peer`, about what it tells at `path`.
+ * Sends the request of `Ask` for `path` over a socket of `peer`.
  *
  * @throws PeerUnreachable, PeerFailed
  */
@@ -42,9 +42,9 @@ export async function askTagged<T>(
     readonly peer: string;
     readonly path: string;
     readonly read: (text: string) => T | Promise<T>;
-    /** The longest time, in milliseconds, for which the role may hold the question back. */
+    /** The longest time, in milliseconds, for which the role may delay its answer. */
     readonly longestWait?: number;
-    /** The name by which the role knows the holder of the answer. */
+    /** The name by which the role knows who has the answer. */
     readonly follower?: string;
   },
   { etag, wait }: AskOptions,
@@ -67,32 +67,34 @@ export async function askTagged<T>(
   }
 }
 
-/** What the other role said last. */
+/** The last value from the other role. */
 export interface Followed<T> extends Disposable {
   readonly current: T;
   /** Milliseconds since the role's last answer. */
   readonly silentFor: number;
-  /** Asks now. */
+  /** Asks the role now. */
   refresh(): Promise<void>;
 }
 
 export interface FollowOptions<T> {
-  /** Of the role, for the log. */
+  /** The name of the role, for the log. */
   readonly name: string;
   readonly log: Logger;
-  /** What holds until the role has answered; without it, the first answer is waited for. */
+  /** The value until the role has answered; without it, the first answer is awaited. */
   readonly first?: TaggedValue<T>;
 }
 
-/** Milliseconds between two questions where the role cannot be asked, or does not wait as it should. */
+/**
+ * In milliseconds: the pause between two requests if the role cannot be asked, or does not wait as it should.
+ */
 const RETRY_AFTER = 300;
 
 /**
- * Follows what another role says: a question always waits there for a change, so that it is known here at once. While the role
- * cannot be asked, what it said last holds. Of auth: no token is issued meanwhile either, so that ends with the life of those
- * that there are.
+ * Subscribes to a value of another role by long polling: one request always waits there for a change, so that
+ * the change is known here at once. While the role cannot be asked, its last value is used. In the case of
+ * auth no token is issued meanwhile either, so this ends when the existing tokens expire.
  *
- * @throws PeerUnreachable where the role does not answer the first time, and there is no `first`.
+ * @throws PeerUnreachable if the role does not answer the first time, and there is no `first`
  */
 export async function follow<T>(ask: Ask<T>, { name, log, first }: FollowOptions<T>): Promise<Followed<T>> {
   const begun = first ?? (await ask({ wait: false }));
@@ -105,7 +107,7 @@ export async function follow<T>(ask: Ask<T>, { name, log, first }: FollowOptions
     const before = known;
     const next = await ask({ etag: before.etag, wait });
     heardAt = performance.now();
-    // Two questions can be under way: an answer does not replace one that may be younger.
+    // Two requests can be under way: an answer does not replace one that may be newer.
     if (next !== undefined && known === before) known = next;
   };
   const keepAsking = async () => {

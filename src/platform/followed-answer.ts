@@ -4,10 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { FOLLOWER, type FollowerCount, Followers } from './followers.ts';
 import type { Live } from './live.ts';
 
-/** Milliseconds for which a question waits here before it is answered that nothing has changed. */
+/** In milliseconds. A request waits this long before it is answered that nothing has changed. */
 export const LONGEST_WAIT = 10_000;
 
-/** A request, and what becomes its answer; Koa's context is one. */
+/** A request and its answer, such as Koa's context. */
 interface Question {
   readonly res: ServerResponse;
   readonly query: object;
@@ -17,17 +17,25 @@ interface Question {
   set(header: string, value: string): void;
 }
 
-/** Something that other roles follow: they say what they know of it, and wait until there is something else. */
+/**
+ * A value to which other roles subscribe by long polling: they send the version that they have, and wait for
+ * another one.
+ */
 export interface FollowedAnswer {
-  /** Answers when there is something new, if that is what is wanted. */
+  /**
+   * Answers at once if the value has changed, or if the request does not ask to wait; otherwise when it
+   * changes.
+   */
   answer(question: Question): Promise<void>;
-  /** Waits as `?wait=` requests, until all followers hold the current answer. */
+  /** Waits, for the time in `?wait=`, until all followers have the current answer. */
   followers(question: Question): Promise<FollowerCount>;
 }
 
 /**
- * `write` makes the answer's body of it: once for each value, for every follower asks. `stopping` ends the waiting. `forgetAfter`:
- * milliseconds without a question after which a follower does nothing any more by what it holds.
+ * @param write makes the body of the answer, once for each value, because every follower asks
+ * @param stopping ends the waiting
+ * @param forgetAfter the time in milliseconds without a request after which a follower no longer acts on the
+ * value that it has
  */
 export function followedAnswer<T>(
   live: Live<T>,
@@ -59,7 +67,7 @@ export function followedAnswer<T>(
 }
 
 interface TaggedAnswer {
-  /** Differs where the body does. */
+  /** Differs if the body does. */
   readonly etag: string;
   readonly body: string;
 }

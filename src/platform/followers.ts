@@ -1,10 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** The header that identifies a follower, whichever connection carries its questions. */
+/** The header that identifies a follower, whichever connection its requests use. */
 export const FOLLOWER = 'follower';
 
-/** How many followers hold the current answer, and how many are not known to hold it. */
+/** How many followers have the current answer, and how many may not have it. */
 export interface FollowerCount {
   readonly current: number;
   readonly behind: number;
@@ -13,15 +13,15 @@ export interface FollowerCount {
 interface Follower {
   readonly etag: string;
   readonly askedAt: number;
-  /** The response to its last question. */
+  /** The response to the follower's last request. */
   readonly response: ServerResponse;
 }
 
-/** Milliseconds within which every follower asks a role that has just started. */
+/** In milliseconds. Every follower asks a role that has just started within this time. */
 const ALL_ASK_WITHIN = 1_000;
 
 /**
- * Knows who follows an answer, and which version each follower holds: its next question carries the tag of
+ * Records who follows an answer, and which version each follower has: its next request carries the tag of
  * that version.
  */
 export class Followers {
@@ -30,17 +30,20 @@ export class Followers {
   readonly #begun = performance.now();
   #asked = Promise.withResolvers<void>();
 
-  /** @param forgetAfter Milliseconds without a question after which nothing depends on what a follower holds. */
+  /**
+   * @param forgetAfter the time in milliseconds without a request after which nothing depends on what a
+   * follower has
+   */
   constructor(forgetAfter: number) {
     this.#forgetAfter = forgetAfter;
   }
 
-  /** Notes that a follower which holds the answer of `etag` asks for the next one. */
+  /** Records that a follower which has the answer of `etag` asks for the next one. */
   note(name: string, etag: string, response: ServerResponse): void {
     if (name === '') return;
     this.#followers.set(name, { etag, askedAt: performance.now(), response });
     response.once('close', () => {
-      // A follower that dropped its question has ended. One that hangs has not dropped it, and may continue
+      // A follower that dropped its request has ended. One that hangs has not dropped it, and may continue
       // for some time.
       const hasGone = !response.writableFinished;
       if (hasGone && this.#followers.get(name)?.response === response) this.#followers.delete(name);
@@ -50,7 +53,7 @@ export class Followers {
   }
 
   /**
-   * Waits until there are followers and all hold the answer of `etag`, at most for the given milliseconds.
+   * Waits until there are followers and all have the answer of `etag`, at most for the given milliseconds.
    */
   async whenCurrent(etag: () => string, milliseconds: number, stopping: AbortSignal): Promise<FollowerCount> {
     const end = performance.now() + milliseconds;

@@ -5,14 +5,17 @@ import { FairQueue, type QueueLimits } from './fair-queue.ts';
 import { type Dispatcher, Pool } from './undici.ts';
 import { socketAddress } from './unix-socket.ts';
 
-/** Thrown where the other side cannot be asked, or does not answer in time. */
+/** Thrown if the other side cannot be asked, or does not answer in time. */
 export class PeerUnreachable extends Error {
   override readonly name = 'PeerUnreachable';
 }
 
-/** Requests to another process of ours, or to a core that somebody runs. */
+/** Sends requests to another process of ours, or to an external core. */
 export interface HttpClient extends AsyncDisposable {
-  /** @throws PeerUnreachable; of a request of a caller also what `FairQueue` throws, and the reason of its signal */
+  /**
+   * @throws PeerUnreachable, and for the request of a caller also what `FairQueue` throws, and the reason of
+   * its signal
+   */
   request(request: HttpRequest): Promise<HttpResponse>;
 }
 
@@ -20,7 +23,7 @@ export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** A stream is made anew for each try. */
+  /** The body. A stream is made again for each attempt. */
   readonly body?: string | (() => Readable);
   /** Milliseconds until the headers must arrive, including the wait for a place and for a connection. */
   readonly deadline: number;
@@ -31,23 +34,25 @@ export interface HttpRequest {
   readonly caller?: string | undefined;
   /** Aborted when the caller has gone. A response whose headers have arrived continues. */
   readonly signal?: AbortSignal | undefined;
-  /** Milliseconds between two tries where there is nobody yet, at most: for one who alone waits for a start. */
+  /** The longest pause in milliseconds between two attempts while the other side does not listen yet. */
   readonly pause?: number;
 }
 
 export type HttpResponse = Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'>;
 
 const CONNECT_TIMEOUT = 2_000;
-/** Bytes that stop coming for so long will not come any more. */
+/** In milliseconds. If the bytes of a body stop for this long, no more will come. */
 const BODY_TIMEOUT = 60_000;
-/** One for each response that is being read at a time, fills among them, with room to spare. */
+/**
+ * Each response that is being read needs a connection, including those of fills; this leaves some to spare.
+ */
 const MAX_CONNECTIONS = 1024;
-/** Longer than the supervisor takes to start a role again that died, on a machine that is busy too. */
+/** In milliseconds. It is longer than the supervisor takes to restart a dead role, even on a busy machine. */
 const PATIENCE = 5_000;
 const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 400;
 
-/** `limits` bounds the requests of callers that have no answer yet. */
+/** `limits` restricts the requests of callers that have no answer yet. */
 export function openSocketClient(socket: string, limits?: QueueLimits): HttpClient {
   const pool = new Pool('http://socket.invalid', { ...OPTIONS, socketPath: socketAddress(socket) });
   return new PooledClient(pool, limits);
@@ -68,7 +73,7 @@ const OPTIONS: ConstructorParameters<typeof Pool>[1] = {
 
 class PooledClient implements HttpClient {
   readonly #pool: Pool;
-  /** Undici's own queue in front of the pool is unbounded. */
+  /** The queue is needed because undici's own queue for the pool has no limit. */
   readonly #queue: FairQueue;
 
   constructor(pool: Pool, limits = OWN_ONLY) {
@@ -121,7 +126,7 @@ class PooledClient implements HttpClient {
         headersTimeout: 0,
         signal: ending.signal,
       });
-      // undici heeds the signal only once it has a connection for the request.
+      // undici only looks at the signal when it has a connection for the request.
       return await unlessAborted(sent, ending.signal, ({ body }) => body.destroy());
     } finally {
       clearTimeout(late);

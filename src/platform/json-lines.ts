@@ -1,13 +1,13 @@
 import type { Readable } from 'node:stream';
 
-/** A body of JSON lines, one at a time. */
+/** Reads a body of JSON lines, one at a time. */
 export interface Lines {
-  /** Undefined at the end; rejects where the body breaks off. */
+  /** Resolves to undefined at the end; rejects if the body breaks off. */
   next(): Promise<unknown>;
   close(): void;
 }
 
-/** Characters. No line of ours is longer. */
+/** The limit in characters. No line of ours is longer. */
 const LONGEST = 8 * 1024 * 1024;
 
 export function readLines(body: Readable): Lines {

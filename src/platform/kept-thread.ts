@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { parentPort, Worker } from 'node:worker_threads';
 
-/** Characters of a file. What is shorter is parsed sooner than a thread has begun. */
+/** In characters. A shorter file is parsed sooner than a worker starts. */
 export const SHORT_FILE = 64 * 1024;
 
 /**
- * A thread that answers questions, one after the other. It is started by the first one and kept for the others, for which it
- * has its code compiled and what it remembers.
+ * A worker that answers questions one after the other. The first question starts it, and it persists for the
+ * others, because its code is then compiled and its cache filled.
  */
 export class KeptThread<Question, Answer> implements Disposable {
   readonly #file: URL;
@@ -14,12 +14,15 @@ export class KeptThread<Question, Answer> implements Disposable {
   #worker: Worker | undefined;
   #asking: Promise<unknown> = Promise.resolve();
 
-  /** `file` calls `answerQuestions`. */
+  /** @param file the worker's module, which calls `answerQuestions` */
   constructor(file: URL) {
     this.#file = file;
   }
 
-  /** Rejects with what the thread throws, which ends it: the next question is asked of another one. */
+  /**
+   * Rejects with an error that the worker throws. The error ends the worker, and the next question starts
+   * another one.
+   */
   ask(question: Question): Promise<Answer> {
     const asked = this.#asking.then(() => this.#ask(question));
     this.#asking = asked.catch(() => {});
@@ -33,7 +36,7 @@ export class KeptThread<Question, Answer> implements Disposable {
     const worker = this.#worker;
     try {
       worker.postMessage(question);
-      // While nobody waits for it, it keeps no process alive.
+      // While nobody waits for an answer, the worker does not keep the process alive.
       worker.ref();
       const [answer] = (await once(worker, 'message', { signal })) as [Answer];
       worker.unref();
@@ -51,7 +54,7 @@ export class KeptThread<Question, Answer> implements Disposable {
   }
 }
 
-/** The thread's side. */
+/** Answers the questions, on the worker's side. */
 export function answerQuestions<Question, Answer>(answer: (question: Question) => Answer): void {
   parentPort?.on('message', (question: Question) => parentPort?.postMessage(answer(question)));
 }

@@ -5,7 +5,7 @@ import { type Lines, readLines, writeLine } from './json-lines.ts';
 
 export interface LineExchangeOptions {
   readonly path: string;
-  /** Milliseconds for an answer. */
+  /** The time-out of an answer in milliseconds. */
   readonly deadline: number;
 }
 
@@ -15,8 +15,9 @@ interface Exchange {
 }
 
 /**
- * Questions to another role that come one after the other, as the lines of one request; each is answered by a line. A request
- * for each would cost both sides several times as much. It may end at any time, and the next question begins another.
+ * Sends questions to another role, one after the other, as the lines of one request; each is answered by a
+ * line. A request for each question would cost both sides several times as much. The request may end at any
+ * time, and the next question begins another one.
  */
 export class LineExchange implements Disposable {
   readonly #http: HttpClient;
@@ -29,10 +30,10 @@ export class LineExchange implements Disposable {
   }
 
   /**
-   * To be asked when the question before is answered. What is asked as an exchange ends is asked again in the next one, so
-   * the other side may hear it twice.
+   * Asks a question. It may only be called after the previous question is answered. A question that is sent
+   * as an exchange ends is repeated in the next exchange, so the other side may receive it twice.
    *
-   * @throws where it is not answered
+   * @throws if the question is not answered
    */
   async ask(question: unknown): Promise<unknown> {
     const line = writeLine(question);
@@ -40,7 +41,7 @@ export class LineExchange implements Disposable {
     return answer === undefined ? this.#begin(line) : answer;
   }
 
-  /** Undefined where there is no exchange, or it has ended. */
+  /** Returns undefined if there is no exchange, or if it has ended. */
   async #goOn(line: string): Promise<unknown> {
     if (this.#exchange === undefined) return undefined;
     const { up, down } = this.#exchange;
@@ -63,7 +64,7 @@ export class LineExchange implements Disposable {
       up.write(line);
       return up;
     };
-    // The client's own deadline for headers begins when all of the body is sent.
+    // The client's own deadline for headers begins only when the whole body is sent.
     const late = setTimeout(() => up.destroy(new Error(`no answer within ${deadline} ms`)), deadline);
     try {
       const response = await this.#http.request({ method: 'POST', path, body, deadline });

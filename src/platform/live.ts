@@ -1,11 +1,11 @@
-/** A value that changes, and tells when it does: asked for whenever it is needed, never kept. */
+/** An observable value. Callers read it whenever they need it, and never store it. */
 export interface Live<T> {
   readonly current: T;
-  /** Resolves when there is another one. */
+  /** Resolves when the value has changed. */
   changed(): Promise<void>;
 }
 
-/** The side of it that sets the value. */
+/** The side that sets the value. */
 export class LiveValue<T> implements Live<T> {
   #current: T;
   #changed = Promise.withResolvers<void>();

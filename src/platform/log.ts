@@ -11,13 +11,13 @@ export const LOG_FORMATS = ['auto', 'json', 'text'] as const;
 
 export interface LogOptions {
   readonly level: (typeof LOG_LEVELS)[number];
-  /** `auto`: text on a terminal, else one JSON object a line. */
+  /** `auto` is text on a terminal, and otherwise one JSON object on each line. */
   readonly format: (typeof LOG_FORMATS)[number];
 }
 
 /**
- * A process' log on its standard output. What is logged are named fields that the caller chose: never a request, a
- * header or an options object as a whole, because those can hold secrets.
+ * Makes a process's log on its standard output. Callers log named fields that they chose, never a request, a
+ * header or an options object as a whole, because those can contain secrets.
  */
 export function createLogger(name: string, { level, format: wanted }: LogOptions): Logger {
   const text = wanted === 'text' || (wanted === 'auto' && process.stdout.isTTY === true);
@@ -36,8 +36,9 @@ export function createLogger(name: string, { level, format: wanted }: LogOptions
 const MAX_WAITING = 1024 * 1024;
 
 /**
- * A log that cannot be written, as on a full disk, ends no role: its lines wait. What is lost beyond a bound is counted, and
- * said as soon as it can be.
+ * Opens the output so that no role ends because the log cannot be written, for example because the disk is
+ * full. Lines then wait. Those that are dropped beyond a limit are counted, and their number is logged as
+ * soon as possible.
  */
 function openStandardOutput(sayLost: (lines: number) => void) {
   const destination = pino.destination({ fd: 1, sync: true, maxLength: MAX_WAITING });
@@ -63,14 +64,14 @@ function prettyOn(output: ReturnType<typeof openStandardOutput>) {
       done();
     },
   });
-  // Loaded where there is somebody to read it: a service is spared its memory.
+  // The package is loaded only if somebody reads the text, because a service should not need its memory.
   const pretty: typeof pinoPretty = createRequire(import.meta.url)('pino-pretty');
   return pretty({
     destination,
     sync: true,
     translateTime: 'SYS:HH:MM:ss',
     ignore: 'pid,hostname',
-    // What stands in a line and in which order is `writeText`'s to say.
+    // `writeText` decides what a line contains, and in which order.
     hideObject: true,
     messageFormat: writeText,
   });
@@ -79,12 +80,13 @@ function prettyOn(output: ReturnType<typeof openStandardOutput>) {
 /** pino escapes only the characters that JSON requires, which are those of C0. */
 const SAFE_LINES = { streamWrite: escapeControlsInLines };
 
-/** Fields that a line has otherwise, or first. */
+/** The fields that `writeText` does not print as `name=value`. */
 const ELSEWHERE: ReadonlySet<string> = new Set(['level', 'time', 'process', 'msg']);
 
 /**
- * `core: upstream trouble  cause=timeout detail="no answer"`; of lists and of what has several lines, each on one of its
- * own. What others wrote stays in its line, and is no command to a terminal.
+ * Formats a line: `core: upstream trouble cause=timeout detail="no answer"`. Each element of a list, and each
+ * line of a longer text, gets a line of its own. Text from other parties stays in its line, and cannot
+ * contain commands for a terminal.
  */
 export function writeText(line: Readonly<Record<string, unknown>>, messageKey: string): string {
   const fields = Object.entries(line).filter(([name]) => !ELSEWHERE.has(name));

@@ -1,14 +1,17 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 
-/** The directory and those above it, where they are missing. On a read-only disk Node says of that only that something is absent. */
+/**
+ * Makes the directory and those above it, if they are missing. On a read-only disk, Node only says that
+ * something is absent.
+ */
 export async function makeDirectory(directory: string, mode: number): Promise<string | undefined> {
   try {
     return await mkdir(directory, { recursive: true, mode });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     const made = await makeDirectory(path.dirname(directory), mode);
-    // mkdir without `recursive` names the actual error.
+    // Without `recursive`, mkdir reports the actual error.
     await mkdir(directory, { mode });
     return made ?? directory;
   }

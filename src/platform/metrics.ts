@@ -1,15 +1,15 @@
 /**
- * What a process measures, in Prometheus' terms. Each role has its own `Meters`, and tells them as JSON to the gateway that
- * is asked; that one prints all of them as one text.
+ * The measurements of a process, in Prometheus' terms. Each role has its own `Meters`, and sends a snapshot
+ * as JSON to the gateway that is scraped, which prints the snapshots of all roles as one text.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type Aggregator, AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { z } from 'zod';
 
-/** How values of several processes with the same labels come to one; absent: they are added. */
+/** How values of several processes with the same labels are combined; if absent, they are added. */
 type Together = Extract<Aggregator, 'sum' | 'min' | 'max'>;
 
-/** What a process says of its meters. */
+/** The snapshot of a process's meters. */
 export const TOLD_METRICS = z.array(
   z.object({
     name: z.string(),
@@ -29,7 +29,7 @@ export type ToldMetrics = z.output<typeof TOLD_METRICS>;
 
 export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
-/** Values that are read when somebody asks, with the labels of each. */
+/** Reads values, each with its labels, at each scrape. */
 type Read = () => readonly Reading[] | Promise<readonly Reading[]>;
 
 export interface Reading {
@@ -44,7 +44,10 @@ interface MeterOptions {
 
 const NANOSECONDS = 1e9;
 
-/** The meters of one process. Labels are to be few and known beforehand: each combination of them is kept for ever. */
+/**
+ * The meters of one process. Labels must be few and known beforehand, because each combination of them is
+ * stored for ever.
+ */
 export class Meters implements Disposable {
   readonly #registry = new Registry();
   readonly #readers: (() => Promise<void>)[] = [];
@@ -54,7 +57,7 @@ export class Meters implements Disposable {
    */
   readonly #loopDelay = monitorEventLoopDelay({ samplePerIteration: true });
 
-  /** `role`: whose process this is, as a label of what every process has. */
+  /** @param role the role of this process, which is a label of the process metrics */
   constructor(role: string) {
     this.#loopDelay.enable();
     // The turn in which the histogram is enabled would count the time spent waiting for work.
@@ -72,7 +75,7 @@ export class Meters implements Disposable {
     });
   }
 
-  /** `bounds`: of its buckets, ascending. */
+  /** @param bounds the upper bounds of the buckets, in ascending order */
   histogram(
     name: string,
     help: string,
@@ -84,13 +87,13 @@ export class Meters implements Disposable {
     });
   }
 
-  /** A gauge that is read when somebody asks. What cannot be read is left out. */
+  /** Adds a gauge that is read at each scrape. A value that cannot be read is left out. */
   readGauge(name: string, help: string, read: Read, options: MeterOptions = {}): void {
     const gauge = this.gauge(name, help, options);
     this.#readers.push(() => readInto(gauge, read, (labels, value) => gauge.set(labels, value)));
   }
 
-  /** A counter that others count, read when somebody asks. */
+  /** Adds a counter that is read at each scrape, because something else counts it. */
   readCounter(name: string, help: string, read: Read, labels: readonly string[] = []): void {
     const counter = this.counter(name, help, labels);
     this.#readers.push(() => readInto(counter, read, (of, value) => counter.inc(of, value)));
@@ -138,7 +141,7 @@ export class Meters implements Disposable {
   }
 }
 
-/** One that cannot be read must not cost those who ask all the others. */
+/** Reads a meter. One that cannot be read must not make the scrape of the others fail. */
 async function readInto(
   meter: Counter | Gauge,
   read: Read,
@@ -146,19 +149,22 @@ async function readInto(
 ): Promise<void> {
   const readings = await Promise.try(read).catch(() => []);
   meter.reset();
-  // Without labels there would be a zero.
+  // A meter without labels would show a zero.
   meter.remove({});
   for (const { value, labels = {} } of readings) set(labels, value);
 }
 
-/** What several processes told as one: values of the same name and labels are put together as their meter says. */
+/**
+ * Combines the snapshots of several processes into one. Values of the same name and labels are combined as
+ * their meter says.
+ */
 export function putTogether(told: readonly ToldMetrics[]): Promise<ToldMetrics> {
   return aggregated(told)
     .getMetricsAsJSON()
     .then((metrics) => TOLD_METRICS.parse(metrics));
 }
 
-/** The same in the text format of Prometheus. */
+/** Combines the snapshots in the text format of Prometheus. */
 export function printTogether(told: readonly ToldMetrics[]): Promise<string> {
   return aggregated(told).metrics();
 }
@@ -167,7 +173,7 @@ function aggregated(told: readonly ToldMetrics[]): Registry {
   return AggregatorRegistry.aggregate([...told]);
 }
 
-/** What only ever grows; the rest is of the moment at which it was told. */
+/** Returns the metrics that only ever grow. The others are only meaningful at the moment of the snapshot. */
 export function countersOf(told: ToldMetrics): ToldMetrics {
   return told.filter(({ type }) => type !== 'gauge');
 }

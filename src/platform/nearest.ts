@@ -5,7 +5,7 @@ const MAX_LENGTH = 80;
 export function nearest(text: string, known: Iterable<string>): string | undefined {
   if (text.length > MAX_LENGTH) return undefined;
   let best: string | undefined;
-  // A short name is near too many others.
+  // A short name is similar to too many others.
   let most = text.length <= 3 ? 1 : text.length <= 5 ? 2 : 3;
   for (const name of known) {
     if (name === text || name.length > MAX_LENGTH || Math.abs(name.length - text.length) > most) continue;
@@ -42,7 +42,7 @@ function distance(one: string, other: string): number {
   return last[other.length] ?? 0;
 }
 
-/** Returns `; did you mean …?`, or nothing. */
+/** Returns `; did you mean …?`; empty if no name is near. */
 export function didYouMean(text: string, known: Iterable<string>, write = (name: string) => name): string {
   const near = nearest(text, known);
   return near === undefined ? '' : `; did you mean "${write(near)}"?`;

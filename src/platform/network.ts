@@ -1,11 +1,14 @@
 import { BlockList, isIP } from 'node:net';
 
-/** A set of IP networks; addresses of IPv4 clients on a dual-stack listener (`::ffff:10.1.2.3`) count as IPv4. */
+/**
+ * A set of IP networks. The addresses of IPv4 clients on a dual-stack listener (`::ffff:10.1.2.3`) count as
+ * IPv4.
+ */
 export interface Network {
   contains(address: string): boolean;
 }
 
-/** `10.0.0.0/8`, `2001:db8::/32` or a single address; undefined where one of them is none. */
+/** Parses `10.0.0.0/8`, `2001:db8::/32` or single addresses; undefined if one of them is invalid. */
 export function parseNetwork(cidrs: readonly string[]): Network | undefined {
   const subnets: Subnet[] = [];
   for (const cidr of cidrs) {
@@ -13,7 +16,8 @@ export function parseNetwork(cidrs: readonly string[]): Network | undefined {
     if (subnet === undefined) return undefined;
     subnets.push(subnet);
   }
-  // Made when they are asked for the first time: that costs more than all else of a rule, and most are never asked.
+  // The lists are made at the first question: that costs more than the rest of a rule, and most rules are
+  // never asked.
   let networks: Networks | undefined;
   return {
     contains(address) {
@@ -28,7 +32,7 @@ export function parseNetwork(cidrs: readonly string[]): Network | undefined {
   };
 }
 
-/** @throws where one of them is none: whoever wrote them down had checked them. */
+/** @throws if one of them is invalid, because they were checked before they were stored */
 export function networkOf(cidrs: readonly string[]): Network {
   const network = parseNetwork(cidrs);
   if (network === undefined) throw new Error(`${cidrs.join(', ')} are no networks`);
@@ -38,18 +42,18 @@ export function networkOf(cidrs: readonly string[]): Network {
 interface Subnet {
   readonly address: string;
   readonly family: 'ipv4' | 'ipv6';
-  /** Bits. */
+  /** The length of the prefix in bits. */
   readonly length: number;
 }
 
-/** Apart, for `BlockList` takes every IPv4 address for one of `::/0` too. */
+/** The lists are separate, because `BlockList` takes every IPv4 address as one of `::/0` too. */
 interface Networks {
   readonly ipv4: BlockList;
   readonly ipv6: BlockList;
 }
 
 function parseSubnet(cidr: string): Subnet | undefined {
-  // A zone is this machine's own, and no part of what a peer's address is compared with.
+  // A zone only has a meaning on this machine, and is not part of a peer's address.
   if (cidr.includes('%')) return undefined;
   const [address = '', prefix, ...rest] = cidr.split('/');
   const family = isIP(address);
@@ -60,12 +64,15 @@ function parseSubnet(cidr: string): Subnet | undefined {
   return { address, family: family === 4 ? 'ipv4' : 'ipv6', length };
 }
 
-/** The address that a network is written with. */
+/** Returns the address in a network's text. */
 export function addressIn(cidr: string): string {
   return cidr.split('/', 1)[0] ?? cidr;
 }
 
-/** The network that an address with a prefix length lies in, if bits beyond the prefix are set; undefined if none is. */
+/**
+ * Returns the network of an address with a prefix length if bits beyond the prefix are set; undefined if none
+ * is.
+ */
 export function withoutHostBits(cidr: string): string | undefined {
   const subnet = cidr.includes('/') ? parseSubnet(cidr) : undefined;
   if (subnet === undefined) return undefined;
@@ -82,7 +89,7 @@ export function withoutHostBits(cidr: string): string | undefined {
   return `${new URL(`http://[${written}]`).hostname.slice(1, -1)}/${length}`;
 }
 
-/** The eight words of an IPv6 address in any of its spellings. */
+/** Returns the eight words of an IPv6 address in any of its spellings. */
 function wordsOf(address: string): number[] {
   const [before = '', after] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::');
   const words = (text: string) =>
@@ -103,7 +110,10 @@ function networksOf(subnets: readonly Subnet[]): Networks {
 const MAPPED = new BlockList();
 MAPPED.addSubnet('::ffff:0:0', 96, 'ipv6');
 
-/** In any of its spellings: `::ffff:10.1.2.3`, `::ffff:a01:203`, `0:0:0:0:0:ffff:a01:203`. */
+/**
+ * True for an IPv4-mapped address in any spelling: `::ffff:10.1.2.3`, `::ffff:a01:203`,
+ * `0:0:0:0:0:ffff:a01:203`.
+ */
 function isMapped(address: string): boolean {
   return MAPPED.check(address, 'ipv6');
 }

@@ -1,4 +1,4 @@
-/** The whole of a body, or undefined where it is longer than `most` bytes; its stream is then given up. */
+/** Reads a whole body. Returns undefined if it is longer than `most` bytes; the rest is then not read. */
 export async function readBody(body: AsyncIterable<Uint8Array>, most: number): Promise<Buffer | undefined> {
   const chunks: Uint8Array[] = [];
   let size = 0;

@@ -17,8 +17,8 @@ class UnfitFileError extends Error {
 }
 
 /**
- * The content of a file that a person may have written. It neither waits for a writer (a FIFO) nor reads without end (a
- * device): only a regular file is read, of at most `most` bytes, and within a deadline.
+ * Reads a file that a person may have written. It neither waits for a writer (a FIFO) nor reads without end
+ * (a device): it reads only a regular file, of at most `most` bytes, and within a deadline.
  */
 export function readRegularFile(file: string, most = MIB): Promise<Buffer> {
   return whileAnswering(file, async () => {
@@ -31,8 +31,8 @@ export function readRegularFile(file: string, most = MIB): Promise<Buffer> {
 }
 
 /**
- * The content of a file that somebody named on a command line. It may also be a pipe, because shells write `<(command)` so,
- * and whoever waits for that can end the command. At most `most` bytes are read.
+ * Reads a file that was named on a command line. It may also be a pipe, because shells pass `<(command)` as
+ * one, and a person who waits for it can end the command. At most `most` bytes are read.
  */
 export async function readNamedFile(file: string, most = MIB): Promise<Buffer> {
   const stats = await whileAnswering(file, () => stat(file));

@@ -3,9 +3,9 @@ import { readYaml, type YamlDocument } from './yaml-document.ts';
 import { tellApart, type WrittenEntries, type WrittenEntry } from './yaml-entries.ts';
 import { PartReader } from './yaml-schema.ts';
 
-/** What an entry says, and where in it that begins. */
+/** The content of an entry, and the place where it begins. */
 interface ReadEntry {
-  /** Of a map's. */
+  /** The key of an entry of a map. */
   readonly key: string | undefined;
   readonly data: unknown;
   /** Counted from 1. */
@@ -16,15 +16,18 @@ interface ReadEntry {
 const MIB = 1024 * 1024;
 
 /**
- * Reads long YAML files again and again, and of each only the entries that were not in it before: reading one takes fifty
- * times as long as to see that it is the same. It reads what is as it should be, and nothing else: a file with anything
- * wrong is to be read as a whole, by `openYaml`, which says what.
+ * Reads long YAML files repeatedly, and parses only the entries that are new, because parsing one takes fifty
+ * times as long as to see that it is the same. It reads only valid files: a file with any fault must be read
+ * as a whole by `openYaml`, which reports the fault.
  */
 export class RememberedYaml {
   #known = new Map<string, ReadEntry>();
   #used = new Map<string, ReadEntry>();
 
-  /** Undefined where there is a fault, or may be one. Of what the reader finds wrong the place is not known. */
+  /**
+   * Returns undefined if there is a fault, or may be one. For a fault that the reader finds, it does not know
+   * the exact place.
+   */
   open(source: string, text: string, mostMiB = 1): PartReader | undefined {
     if (Buffer.byteLength(text) > mostMiB * MIB) return undefined;
     const told = tellApart(text);
@@ -43,7 +46,7 @@ export class RememberedYaml {
     return new PartReader(documentOf(source, data, places));
   }
 
-  /** To be called when all files were opened: what was in none of them is forgotten. */
+  /** Forgets the entries that were in none of the files. It must be called after all files were opened. */
   forget(): void {
     this.#known = this.#used;
     this.#used = new Map();
@@ -73,9 +76,9 @@ function readEntry(kind: WrittenEntries['kind'], text: string): ReadEntry | unde
   return { key: kind === 'list' ? undefined : key, data: value, line, column };
 }
 
-/** Undefined where a key stands there twice. */
+/** Returns undefined if a key is repeated. */
 function mapOf(read: readonly ReadEntry[]): Record<string, unknown> | undefined {
-  // Not by assignment, for which `__proto__` is no key like others.
+  // Object.fromEntries treats `__proto__` like any other key; an assignment would not.
   const map = Object.fromEntries(read.map(({ key, data }) => [key, data]));
   return Object.keys(map).length === read.length ? map : undefined;
 }

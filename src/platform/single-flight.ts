@@ -6,8 +6,8 @@ interface Flight<T> {
 }
 
 /**
- * Runs one task a key at a time: whoever asks for a key whose task is under way gets its result. The task goes on as long as
- * one of them waits for it.
+ * Runs one task for a key at a time: a caller that asks for a key whose task is under way gets its result.
+ * The task continues as long as one of the callers waits for it.
  */
 export class SingleFlight<T> {
   readonly #running = new Map<string, Flight<T>>();
@@ -35,7 +35,7 @@ export class SingleFlight<T> {
       return await result;
     } catch (error) {
       if (!(error instanceof NobodyWaits)) throw error;
-      // It was given up just before this caller joined.
+      // The task was abandoned just before this caller joined.
       throwIfNobodyWaits();
       return this.run(key, task);
     }

@@ -1,4 +1,4 @@
-/** Bytes as people read them: `3.5 MiB`. */
+/** Formats bytes as people read them: `3.5 MiB`. */
 export function writeSize(bytes: number): string {
   const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
   const power = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));

@@ -1,9 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises';
 
-/** Milliseconds. Long work gives others a turn so often. */
+/** In milliseconds. Long work lets other work run after each slice. */
 const SLICE = 5;
 
-/** Does all steps of long work, and between some of them lets the event loop do what waits there. */
+/** Runs all steps of long work, and lets the event loop run between some of them. */
 export async function runInSlices<T>(steps: Iterator<void, T>): Promise<T> {
   for (;;) {
     const last = runSlice(steps);
@@ -12,7 +12,9 @@ export async function runInSlices<T>(steps: Iterator<void, T>): Promise<T> {
   }
 }
 
-/** Does as many steps of long work as others can wait for. Is it done? Then what it came to. */
+/**
+ * Runs the steps of long work for one slice of time. Returns the result if the work is done, else undefined.
+ */
 export function runSlice<T>(steps: Iterator<void, T>): { readonly value: T } | undefined {
   const end = performance.now() + SLICE;
   do {
@@ -22,7 +24,7 @@ export function runSlice<T>(steps: Iterator<void, T>): { readonly value: T } | u
   return undefined;
 }
 
-/** Does all steps now. */
+/** Runs all steps without a pause. */
 export function runAtOnce<T>(steps: Iterator<void, T>): T {
   for (;;) {
     const step = steps.next();

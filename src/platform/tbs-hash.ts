@@ -1,9 +1,10 @@
 import { createHash, type X509Certificate } from 'node:crypto';
 
 /**
- * SHA-256 of what the issuer signed (the TBSCertificate of RFC 5280 §4.1), as lower-case hex. A revocation goes by this and
- * not by the certificate's fingerprint: whoever holds a certificate with an ECDSA signature (r, s) can make it one with
- * (r, n - s), which is as valid and has another fingerprint.
+ * Returns the SHA-256 of the signed part of a certificate (the TBSCertificate of RFC 5280 §4.1), as
+ * lower-case hex. A revocation uses this hash and not the certificate's fingerprint: the holder of a
+ * certificate with an ECDSA signature (r, s) can change it to (r, n - s), which is equally valid and has
+ * another fingerprint.
  */
 export function tbsHash({ raw }: X509Certificate): string {
   const start = contentOf(raw, 0).start;
@@ -12,7 +13,9 @@ export function tbsHash({ raw }: X509Certificate): string {
     .digest('hex');
 }
 
-/** Where the content of the DER element at `offset` starts and ends; OpenSSL has parsed it already. */
+/**
+ * Returns where the content of the DER element at `offset` starts and ends. OpenSSL has parsed it already.
+ */
 function contentOf(der: Buffer, offset: number): { readonly start: number; readonly end: number } {
   const first = der.readUInt8(offset + 1);
   const size = first < 0x80 ? 0 : first & 0x7f;

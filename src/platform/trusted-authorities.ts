@@ -1,6 +1,6 @@
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 
-/** For connections that trust these authorities, as PEM, beside those that Node trusts. */
+/** Makes a context that trusts these authorities, as PEM, in addition to those that Node trusts. */
 export function trusting(authorities: readonly string[]): SecureContext {
   return createSecureContext({ ca: [...getCACertificates('default'), ...authorities] });
 }

@@ -1,13 +1,14 @@
-/** Milliseconds of one turn of the event loop, for the tasks of all. */
+/** In milliseconds. All tasks together may use this much of one turn of the event loop. */
 const SHARE = 2;
 
-/** When this turn has been long enough, by the monotonic clock; undefined until there is a task in it. */
+/** The end of this turn's share, by the monotonic clock; undefined until the turn has a task. */
 let ends: number | undefined;
 const waiting: (() => void)[] = [];
 
 /**
- * Does a short task of which hundreds may come up at the same time, such as a write to a connection, and which together would be one
- * long turn of the event loop: at once while this turn is young, else in one of the next, in the order of the calls.
+ * Runs a short task, such as a write to a connection, of which hundreds may come at the same time and would
+ * together be one long turn of the event loop. The task runs at once while this turn has time left, and
+ * otherwise in one of the next turns, in the order of the calls.
  */
 export function inTurn<T>(task: () => Promise<T>): Promise<T> {
   if (waiting.length === 0 && isYoung()) return task();
@@ -31,7 +32,7 @@ function beginNext(): void {
 async function goOn(): Promise<void> {
   while (waiting.length > 0 && isYoung()) {
     waiting.shift()?.();
-    // What follows from it without waiting is done in this turn too.
+    // What follows from the task without waiting runs in this turn too.
     await undefined;
   }
 }

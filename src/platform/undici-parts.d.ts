@@ -1,4 +1,4 @@
-// undici declares its index alone.
+// undici has types for its index only.
 declare module 'undici/lib/api/index.js' {
   const api: object;
   export = api;

@@ -1,6 +1,7 @@
 /**
- * Of undici what is used here. Its index loads fetch, WebSockets, caches and mocks besides, which take some 12 MiB of every
- * process; what follows puts the rest together as that index does (undici 8, index.js), whose version is pinned.
+ * The parts of undici that are used here. Its index also loads fetch, WebSockets, caches and mocks, which
+ * take some 12 MiB in every process. The code below combines the other parts as that index does (undici 8,
+ * index.js); the version is pinned.
  */
 import type * as undici from 'undici';
 import api from 'undici/lib/api/index.js';
@@ -17,7 +18,7 @@ export const Agent: typeof undici.Agent = agent;
 export type Agent = undici.Agent;
 export const Pool: typeof undici.Pool = pool;
 export type Pool = undici.Pool;
-/** Opens connections as undici does by itself. */
+/** Opens connections as undici does by default. */
 export const buildConnector: typeof undici.buildConnector = connect;
 export type Connector = undici.buildConnector.connector;
 export const errors: typeof undici.errors = errorClasses;

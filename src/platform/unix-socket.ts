@@ -4,15 +4,15 @@ import { connect } from 'node:net';
 import path from 'node:path';
 import { drained } from './drain.ts';
 
-/** Milliseconds. Who asks over a socket is a role of ours, and asks again when this one is back. */
+/** In milliseconds. Only roles of ours ask over a socket, and they ask again when this one is back. */
 const DRAIN = 5_000;
 
-/** `sun_path` of unix(7) holds 108 bytes, the last one zero. */
+/** `sun_path` of unix(7) has 108 bytes, and the last one is zero. */
 const MAX_SOCKET_PATH = 107;
 
 /**
- * The shorter of a socket's absolute path and its path from the working directory: a home may lie deeper than a socket
- * path may be long.
+ * Returns the shorter of a socket's absolute path and its path from the working directory, because the path
+ * of a home may be longer than a socket path may be.
  */
 export function socketAddress(file: string): string {
   const why = whyTooLong(file);
@@ -36,8 +36,8 @@ function shortestPath(file: string): string {
 }
 
 /**
- * Serves HTTP on a unix socket for this user and group alone. A socket that a dead process left behind is replaced;
- * one that answers belongs to somebody, and is an error.
+ * Serves HTTP on a unix socket for this user and group alone. A socket that a dead process left behind is
+ * replaced; one that answers belongs to another process, and is an error.
  */
 export async function serveOnSocket(file: string, listener: RequestListener): Promise<AsyncDisposable> {
   const address = socketAddress(file);

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** Thrown where work would go on although nobody waits for its result any more. */
+/** Thrown where work would continue although nobody waits for its result any more. */
 export class NobodyWaits extends Error {
   override readonly name = 'NobodyWaits';
 }
@@ -9,7 +9,7 @@ type IsWaitedFor = () => boolean;
 
 const ALWAYS: IsWaitedFor = () => true;
 
-/** Follows the calls rather than their parameters, as `atTheCostOf` does. */
+/** The value follows the calls, not their parameters, as that of `atTheCostOf` does. */
 const waiting = new AsyncLocalStorage<IsWaitedFor>();
 
 function current(): IsWaitedFor {
@@ -21,17 +21,17 @@ export function workFor<T>(gone: AbortSignal, work: () => T): T {
   return waiting.run(() => !gone.aborted, work);
 }
 
-/** Runs work that goes on whoever has left. */
+/** Runs work that continues even if all clients have left. */
 export function workForAll<T>(work: () => T): T {
   return waiting.run(ALWAYS, work);
 }
 
-/** Call this between two steps of work, before the next one costs something. */
+/** Throws if nobody waits. It is called between two steps of work, before the next one costs something. */
 export function throwIfNobodyWaits(): void {
   if (!current()()) throw new NobodyWaits('nobody waits for the answer any more');
 }
 
-/** Those who wait for the same work. It goes on as long as one of them waits. */
+/** The callers that wait for the same work. The work continues as long as one of them waits. */
 export class Waiters {
   readonly #all: IsWaitedFor[] = [];
 

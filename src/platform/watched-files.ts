@@ -8,11 +8,11 @@ import { pollAndWatch } from './poll-and-watch.ts';
 import { isAbsent, whileAnswering } from './regular-file.ts';
 
 export interface WatchOptions {
-  /** What the files are now, as one text: differs where their content may differ. */
+  /** Describes the files at this moment. The text differs if their content may differ. */
   readonly state: () => Promise<string>;
-  /** What `state` said before they were read, so that a write in between is seen. */
+  /** The result of `state` before the files were read, so that a write in between is noticed. */
   readonly seen: string;
-  /** Reads them anew. What it throws is logged, and the next change is another chance. */
+  /** Reads the files again. Errors are logged, and the next change causes another attempt. */
   readonly load: () => Promise<void>;
   /**
    * The directories in which changes are noticed at once. One that cannot be watched is only checked from
@@ -25,28 +25,38 @@ export interface WatchOptions {
 }
 
 export interface Watch extends Disposable {
-  /** Reads the files now, changed or not. */
+  /** Reads the files now, whether they have changed or not. */
   look(): Promise<void>;
 }
 
-/** How soon a change is seen where nothing tells. Half of the second that it may take, so that reading fits in too. */
+/**
+ * In milliseconds: the interval if the file system reports no changes. It is half of the second that a change
+ * may take, so that there is time for reading.
+ */
 const INTERVAL = 500;
 /**
  * The interval in milliseconds for files whose changes may take longer than a second if the file system
  * reports none.
  */
 export const SLOW_INTERVAL = 2_500;
-/** Whoever writes in place writes in several steps: a file is read when it has kept still for so long. */
+/**
+ * In milliseconds. Writing in place takes several steps, so a file is read when it has not changed for this
+ * long.
+ */
 const SETTLE = 30;
-/** One that never keeps still is read all the same, and is refused if it is torn. */
+/**
+ * The number of such pauses. A file that never stops changing is read all the same, and is refused if it is
+ * torn.
+ */
 const SETTLE_AT_MOST = 10;
 
 /**
- * Calls `load` whenever the files may have changed, in whatever way they were written: in place,
- * renamed over, or by a symbolic link that points elsewhere now. A missing file is a state like any other.
+ * Calls `load` whenever the files may have changed, in whatever way they were written: in place, by a rename,
+ * or by a symbolic link that now points elsewhere. A missing file is a state like any other.
  *
- * A watch on a file goes deaf with the first rename over it, and on a directory with the exchange of a symbolic link that
- * leads to it; so directories are watched, to be quick, and the file system is asked at short intervals, to be sure.
+ * A watch on a file ends with the first rename over it, and a watch on a directory ends when a symbolic link
+ * to it is replaced. So the directories are watched for speed, and the file system is polled at short
+ * intervals for certainty.
  */
 export function watchFiles(options: WatchOptions): Watch {
   return new Watcher(options);
@@ -89,7 +99,7 @@ class Watcher implements Watch {
     await this.#load();
   }
 
-  /** One after the other: what was read last is what holds. */
+  /** The files are loaded one after the other, so that the last loading decides. */
   #load(): Promise<void> {
     const { load, log } = this.#options;
     this.#loading = this.#loading.then(load).catch((error: Error) => {
@@ -129,14 +139,14 @@ export async function stateOfFile(file: string): Promise<string> {
 /** The state of an absent file. */
 export const ABSENT = 'absent';
 
-/** What a hand-written file says now. */
+/** The current content of a hand-written file. */
 export interface Followed<T> extends Live<T>, Watch {}
 
 /**
- * Follows a hand-written file. One that is torn or wrong changes nothing: the last good one goes on to hold, and the log
- * says what is wrong. `what` is how the log calls the file.
+ * Watches a hand-written file. A torn or invalid file changes nothing: the last valid content is still used,
+ * and the log says what is wrong. `what` is the name of the file in the log.
  *
- * @throws FaultsError where it is wrong now, for then there is no last good one.
+ * @throws FaultsError if the file is invalid now, because there is then no last valid content
  */
 export async function followFile<T>(
   what: string,

@@ -17,17 +17,17 @@ import {
 import type { Fault } from './fault.ts';
 import { firstMistake } from './yaml-syntax.ts';
 
-/** One hand-written YAML file: its plain data, and where in the text each part of it stands. */
+/** A hand-written YAML file: its plain data, and the place of each part in the text. */
 export interface YamlDocument {
   readonly data: unknown;
-  /** The fault `message` at `path`, or at the nearest ancestor that the text holds. */
+  /** Makes a fault at `path`, or at the nearest ancestor that the text contains. */
   faultAt(path: readonly PropertyKey[], message: string, at?: 'key' | 'value'): Fault;
-  /** A scalar as it is written, which can be more than its value: `1.20` is a number. */
+  /** Returns a scalar as it is written, which can be more than its value: `1.20` is a number. */
   textAt(path: readonly PropertyKey[]): string | undefined;
 }
 
 export interface WritableYaml extends YamlDocument {
-  /** The document itself, for a writer that keeps comments and order. */
+  /** The document itself, for a writer that preserves comments and order. */
   readonly document: Document;
 }
 
@@ -38,13 +38,16 @@ const MAX_DEPTH = 32;
 const MAX_INDENTATION = 4 * MAX_DEPTH;
 /** Dashes, question marks and colons open a level each, too. */
 const INDENTATION = /^(?:[ \t]|[-?:](?=[ \t]))*/;
-/** What no text holds: control characters, and what decoders put in the place of bytes that are no UTF-8. */
+/**
+ * The characters that no text may contain: control characters, and the one that decoders put in place of
+ * bytes that are not UTF-8.
+ */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffd]/;
 
 /**
- * Reads one YAML 1.2 document, strictly: duplicate keys, anchors, aliases, tags, a second document and everything that
- * the parser merely warns of are faults. `source` is how faults name the file.
+ * Reads one YAML 1.2 document strictly: duplicate keys, anchors, aliases, tags, a second document and every
+ * warning of the parser are faults. `source` is the name of the file in faults.
  */
 export function readYaml(source: string, text: string, mostMiB = 1): YamlRead {
   const unfit = unfitForParser(text, mostMiB);
@@ -55,7 +58,7 @@ export function readYaml(source: string, text: string, mostMiB = 1): YamlRead {
     schema: 'core',
     lineCounter: lines,
     prettyErrors: false,
-    // It compares each key with all others of its map; `repeatedKeys` does not.
+    // The parser compares each key with all others of its map; `repeatedKeys` does not.
     uniqueKeys: false,
   });
   const at = (offset: number) => {
@@ -95,10 +98,10 @@ export function readYaml(source: string, text: string, mostMiB = 1): YamlRead {
 }
 
 /**
- * What must not reach the parser: yaml 2.9.1 aborts the whole process on some deeply nested texts of 1 KB (a regular
- * expression is compiled while the stack is nearly full, and V8 gives up), so depth is judged before. The lexer tells a
- * bracket from one in a text or a comment, and does not recurse; a level of block style takes at least one column of
- * indentation.
+ * Finds what must not reach the parser. yaml 2.9.1 aborts the whole process on some deeply nested texts of 1
+ * KB (a regular expression is compiled while the stack is nearly full, and V8 gives up), so the depth is
+ * checked first. The lexer distinguishes a bracket from one in a text or a comment, and does not recurse. A
+ * level of block style takes at least one column of indentation.
  */
 function unfitForParser(text: string, mostMiB: number): Omit<Fault, 'source'> | undefined {
   if (Buffer.byteLength(text) > mostMiB * MIB) return { message: `the file is larger than ${mostMiB} MiB` };
@@ -119,10 +122,10 @@ function lineAt(text: string, index: number): number {
   return text.slice(0, index).split('\n').length;
 }
 
-/** What the lexer puts before the text of a plain, quoted or block scalar. */
+/** The token that the lexer puts before the text of a plain, quoted or block scalar. */
 const SCALAR = '\u001f';
 
-/** The line of the first bracket beyond the depth that may be. */
+/** Returns the line of the first bracket that exceeds the depth. */
 function tooDeepBracket(text: string): number | undefined {
   let depth = 0;
   let offset = 0;
@@ -132,14 +135,17 @@ function tooDeepBracket(text: string): number | undefined {
     if (isBracket && (token === '[' || token === '{')) depth++;
     if (isBracket && (token === ']' || token === '}')) depth = Math.max(0, depth - 1);
     if (depth > MAX_DEPTH) return lineAt(text, offset);
-    // Control characters are the lexer's own marks, and stand nowhere in the text.
+    // Control characters are the lexer's own marks, and are not in the text.
     if (!CONTROL.test(token)) offset += token.length;
     previous = token;
   }
   return undefined;
 }
 
-/** Alias, anchor and tag make a file mean something else than it shows; none is needed here. */
+/**
+ * Finds aliases, anchors and tags. They make a file mean something else than it shows, and none is needed
+ * here.
+ */
 function refusedNodes(
   document: Document,
   place: (offset: number) => string,
@@ -195,10 +201,10 @@ function offsetIn(node: unknown): number {
   return isNode(node) ? (node.range?.[0] ?? 0) : 0;
 }
 
-/** What reads as a key and was not meant as one. Of its text no more is said than stands before the colon. */
+/** Explains a key that was not meant as one. The message repeats only the text before the colon. */
 function refusedKey(key: unknown): string | undefined {
   if (isCollection(key)) return 'a list or a map cannot be a key; keys are plain words';
-  // Digits are a host's port.
+  // Digits after the colon are the port of a host.
   const glued = isScalar(key) && /^([\w-]+):(?!\d+$)["'[{$*\w]/.exec(String(key.value))?.[1];
   return glued ? `"${glued}:" and what follows it read as one key; put a space after the colon` : undefined;
 }

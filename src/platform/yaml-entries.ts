@@ -1,13 +1,16 @@
 /**
- * Tells the entries of a long YAML file apart without reading them, so that only those need be read that are new. It knows
- * where an entry begins, and nothing of what is in it; of a file that is laid out in any other way than most are it says
+ * Splits a long YAML file into its entries without parsing them, so that only new entries need be parsed. It
+ * knows where an entry begins, and nothing of its content. If the layout of a file is unusual, it returns
  * nothing at all.
  */
 
-/** An entry of a list or a map under a key of the file, as it is written; what stands between it and the next one included. */
+/**
+ * An entry of a list or a map under a key of the file, as it is written, including the text between it and
+ * the next entry.
+ */
 export interface WrittenEntry {
   readonly text: string;
-  /** Of its beginning, counted from 1. */
+  /** The line of its beginning, counted from 1. */
   readonly line: number;
 }
 
@@ -18,31 +21,32 @@ export interface WrittenEntries {
 }
 
 export interface ToldApart {
-  /** The file without them: their keys have no value here. */
+  /** The file without the entries: their keys have no value here. */
   readonly frame: string;
   readonly parts: readonly WrittenEntries[];
 }
 
 type Kind = 'list' | 'map';
 
-/** How an entry begins. A key stands on one line, and is none of those that need a `?`. */
+/** The beginnings of entries. A key is on one line, and is not one that needs a `?`. */
 const BEGINNINGS: Readonly<Record<Kind, RegExp>> = {
   list: /-(?=[ \t\r\n]|$)/y,
   map: /(?:[A-Za-z0-9][\w.@-]*|"[^"\\\n]*"|'[^'\n]*'):(?=[ \t\r\n]|$)/y,
 };
 const KEY = /[A-Za-z][\w-]*:(?=[ \t\r\n]|$)/y;
-/** Nothing but, perhaps, a comment. */
+/** Matches the rest of a line without content, except perhaps a comment. */
 const NOTHING = /[ \t]*(?:[ \t]#.*)?\r?(?:\n|$)/y;
 const EMPTY = / *(?:#|\r?(?:\n|$))/y;
-/** What begins a document, and what ends the last one. */
+/** Matches the beginning of a document, and the end of the last one. */
 const MARK = /---[ \t]*\r?(?:\n|$)|\.\.\.\s*$/y;
 
 /**
- * Undefined where the lines of the file do not say for sure where its entries begin.
+ * Splits the entries. Returns undefined if the lines of the file do not certainly show where its entries
+ * begin.
  *
- * Within a block collection, a line at the very column of its first entry begins the next one, or ends the collection: YAML
- * wants what belongs to an entry further to the right, be it a text of several lines or a bracket that is still open.
- * Where it does not keep to that, the entry is none when it is read alone.
+ * In a block collection, a line at the column of its first entry begins the next entry, or ends the
+ * collection: YAML requires that the content of an entry is further to the right, even in a text of several
+ * lines or an open bracket. Where a text violates this, the entry is invalid when it is parsed alone.
  */
 export function tellApart(text: string): ToldApart | undefined {
   return new Teller(text).tell();
@@ -51,7 +55,7 @@ export function tellApart(text: string): ToldApart | undefined {
 interface OpenEntries {
   readonly key: string;
   readonly kind: Kind;
-  /** Of the first character of each. */
+  /** The column of the first character of each entry. */
   readonly column: number;
   readonly entries: WrittenEntry[];
 }
@@ -60,10 +64,10 @@ class Teller {
   readonly #text: string;
   readonly #frame: string[] = [];
   readonly #parts: OpenEntries[] = [];
-  /** Where what is being collected begins, and the line of that if it is an entry. */
+  /** The beginning of the current part, and its line if it is an entry. */
   #from = 0;
   #line: number | undefined;
-  /** What entries may come under. */
+  /** The key under which entries may follow. */
   #key: string | undefined;
   #open: OpenEntries | undefined;
 
@@ -82,9 +86,9 @@ class Teller {
     return { frame: this.#frame.join(''), parts: this.#parts };
   }
 
-  /** False where it cannot be told what the line is. */
+  /** Returns false if it is unclear what the line is. */
   #take(start: number, line: number): boolean {
-    // It belongs to what comes before it.
+    // An empty line belongs to what comes before it.
     if (this.#is(EMPTY, start)) return true;
     const column = this.#columnAt(start);
     if (this.#open !== undefined && column > this.#open.column) return true;
@@ -105,14 +109,14 @@ class Teller {
     return true;
   }
 
-  /** A list may stand under its key without being indented. */
+  /** Begins a collection under the key. A list may be under its key without indentation. */
   #openAt(start: number, column: number): OpenEntries | undefined {
     if (this.#key === undefined) return undefined;
     const kind = this.#is(BEGINNINGS.list, start + column) ? 'list' : 'map';
     return kind === 'map' && column === 0 ? undefined : { key: this.#key, kind, column, entries: [] };
   }
 
-  /** A key of the file, or its beginning or end. */
+  /** Handles a key of the file, or the file's beginning or end. */
   #takeKey(start: number): boolean {
     const isKey = this.#is(KEY, start);
     const end = KEY.lastIndex;

@@ -7,8 +7,8 @@ import { readYaml, type WritableYaml, type YamlDocument } from './yaml-document.
 export type OtherNames = Readonly<Record<string, string>>;
 
 /**
- * A map with exactly these keys. Its messages, and those of all schemas read here, say only what was expected: what
- * was found, and where, is added from the document.
+ * Makes a schema for a map with exactly these keys. Its messages, and those of all schemas that are read
+ * here, say only what was expected: what was found, and where, is added from the document.
  */
 export function section<Shape extends z.core.$ZodLooseShape>(
   shape: Shape,
@@ -36,7 +36,7 @@ function hintFor(key: string, known: readonly string[], otherNames: OtherNames):
   return known.includes(other) ? `did you mean "${other}"?` : other;
 }
 
-/** `x` or a list of `x`, as a list. */
+/** Accepts `x` or a list of `x`, and returns a list. */
 export function oneOrMany<Item extends z.ZodType>(item: Item) {
   return z.preprocess(
     (value) => (Array.isArray(value) ? value : [value]),
@@ -45,8 +45,8 @@ export function oneOrMany<Item extends z.ZodType>(item: Item) {
 }
 
 /**
- * Reads the parts of a document one by one, so that what is wrong with one of them does not hide what is wrong with
- * another. `faults` collects everything that was said.
+ * Reads the parts of a document one by one, so that a mistake in one of them does not hide a mistake in
+ * another. `faults` collects all of them.
  */
 export class PartReader<Yaml extends YamlDocument = YamlDocument> {
   readonly faults: Fault[] = [];
@@ -56,7 +56,7 @@ export class PartReader<Yaml extends YamlDocument = YamlDocument> {
     this.yaml = yaml;
   }
 
-  /** What stands at `path`, or undefined after a fault. */
+  /** Returns the value at `path`, or undefined after a fault. */
   read<Schema extends z.ZodType>(path: readonly PropertyKey[], schema: Schema): z.output<Schema> | undefined {
     const value = valueAt(this.yaml.data, path);
     const result = schema.safeParse(path.length === 0 ? (value ?? {}) : value);
@@ -80,13 +80,13 @@ export class PartReader<Yaml extends YamlDocument = YamlDocument> {
     this.faults.push(this.yaml.faultAt(path, message, at));
   }
 
-  /** `value`, unless there were faults. */
+  /** Returns `value`, or the faults if there are any. */
   result<T>(value: T): Parsed<T> {
     return this.faults.length > 0 ? { faults: this.faults.toSorted(byPosition) } : { value };
   }
 }
 
-/** Opens YAML text for reading in parts; or says why it is no YAML that may be read. */
+/** Parses YAML text to be read in parts, or returns why it is not valid. */
 export function openYaml(source: string, text: string, mostMiB?: number): Parsed<PartReader<WritableYaml>> {
   const read = readYaml(source, text, mostMiB);
   return 'faults' in read ? read : { value: new PartReader(read.yaml) };
@@ -113,7 +113,7 @@ function faultsOf(issue: z.core.$ZodIssue, yaml: YamlDocument, mend: string): Fa
     return issue.keys.map((key, index) => {
       const path = [...issue.path, key];
       const { keys, of } = placeOf(path, yaml.data);
-      // What does not look like a key can be a piece of a secret that a comma or a colon has split.
+      // A text that does not look like a key can be a piece of a secret that a comma or a colon has split.
       const shown = /^[\w-]{1,40}$/.test(key) ? keys.join('.') : `${keys.slice(0, -1).join('.')}…`;
       return yaml.faultAt(path, `unknown key "${shown}"${of}; ${hints[index]}`, 'key');
     });
@@ -201,19 +201,22 @@ function withValueAt(data: unknown, path: readonly PropertyKey[], value: unknown
   return { ...map, [key]: withValueAt(map[key], rest, value) };
 }
 
-/** `oneOrMany` made a list of what may be a scalar in the text: that has no element 0 there. */
+/**
+ * Returns the path in the text. `oneOrMany` may have made a list of a scalar, which has no element 0 in the
+ * text.
+ */
 function pathInText(data: unknown, path: readonly PropertyKey[]): readonly PropertyKey[] {
   const parent = path.slice(0, -1);
   return path.at(-1) === 0 && !Array.isArray(valueAt(data, parent)) ? parent : path;
 }
 
 const OF = ' of ';
-/** What may be repeated of an id. */
+/** Matches an id that a message may repeat. */
 const ID = /^[\w.-]{1,64}$/;
 
 /**
- * Describes a path as people find it: its last keys, and the entry of a list that they are of. A rule has an id, and other entries
- * are counted from 1.
+ * Describes a path as people look for it: its last keys, and the list entry that contains them. A rule has an
+ * id; other entries are counted from 1.
  */
 function placeOf(
   path: readonly PropertyKey[],
@@ -244,13 +247,13 @@ function isSecret(path: readonly PropertyKey[]): boolean {
   return path.at(-1) === 'password' || path.at(-1) === 'proxy';
 }
 
-/** What was found, short; nothing at all of a value under a key that can hold a secret. */
+/** Describes a found value briefly. It says nothing about a value under a key that can contain a secret. */
 function show(value: unknown, path: readonly PropertyKey[]): string {
   if (value === null) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a map';
   if (isSecret(path)) return 'something else';
-  // A URL may have a password in it.
+  // A URL may contain a password.
   const text = JSON.stringify(value).replace(/(\/\/[^/:@]*):[^/@]*@/, '$1:…@');
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

@@ -76,8 +76,8 @@ const gluedDash: Finder = (text, { offset }) => {
 };
 
 /**
- * Handles a quote that is not closed on its line. It takes in text up to the next quote, and the parser
- * reports an error there.
+ * Finds a quote that is not closed on its line. It takes in text up to the next quote, and the parser reports
+ * an error there.
  */
 const openQuote: Finder = (text, { offset, message }) => {
   const open = scan(text, message.startsWith('Missing closing') ? text.length : offset).quote;
@@ -121,8 +121,7 @@ function explainBrackets(
 }
 
 /**
- * Handles a bracket in the middle of a text, as in `acme/${user}`, which YAML takes for the beginning of a
- * map.
+ * Finds a bracket in the middle of a text, as in `acme/${user}`, which YAML takes for the beginning of a map.
  */
 function gluedBrace(text: string, offset: number): SyntaxMistake | undefined {
   const { begin, line } = lineAt(text, offset);
@@ -138,7 +137,7 @@ function gluedBrace(text: string, offset: number): SyntaxMistake | undefined {
   return undefined;
 }
 
-/** Handles two texts or pairs with nothing between them. The second one is a key, or text after a quote. */
+/** Finds two texts or pairs with nothing between them. The second one is a key, or text after a quote. */
 function missingComma(text: string, offset: number): SyntaxMistake {
   const { begin, line } = lineAt(text, offset);
   const rest = line.slice(offset - begin);
@@ -196,8 +195,7 @@ function explainRest(text: string, { message, offset }: SyntaxComplaint): Syntax
 }
 
 /**
- * Handles `groups` alone, or `version:1`, which the parser reads as a text, so that the next line is an
- * error.
+ * Finds `groups` alone, or `version:1`, which the parser reads as a text, so that the next line is an error.
  */
 function colonlessAbove(text: string, begin: number): SyntaxMistake | undefined {
   let at = begin;
@@ -317,7 +315,7 @@ function wordOf(text: string, begin: number, written: string): string {
   return `"${written.length > 32 ? `${written.slice(0, 30)}…` : written}"`;
 }
 
-/** Tells whether the text belongs to a key that holds a secret, in its own line or in the line above. */
+/** True if the text belongs to a key with a secret, in its own line or in the line above. */
 function mayHoldSecret(text: string, begin: number): boolean {
   const above = begin === 0 ? '' : lineAt(text, begin - 1).line;
   return /pass|secret|token|hash/i.test(`${above}\n${lineAt(text, begin).line}`);

@@ -5,17 +5,17 @@ import { type EgressOptions, type ProxyOptions, proxyFor } from './proxy-rules.t
 
 export interface ByProxyOptions {
   readonly egress: EgressOptions | undefined;
-  /** Connects to what needs no proxy. */
+  /** Connects to hosts that need no proxy. */
   readonly direct: Connector;
-  /** Milliseconds for the proxy to connect, and as many for TLS to the target. */
+  /** In milliseconds: for the proxy to connect, and again for TLS to the target. */
   readonly timeout: number;
   readonly secureContext?: SecureContext;
   readonly allowH2?: boolean;
 }
 
 /**
- * Connects by the proxy where one is configured for the target: with TLS through a tunnel, and for `http:` to the proxy itself,
- * which then is sent the whole URL.
+ * Connects through the proxy that is configured for the target, if there is one. TLS goes through a tunnel.
+ * For `http:` the connection is to the proxy itself, which is then sent the whole URL.
  */
 export function connectByProxy(options: ByProxyOptions): Connector {
   const { egress, direct, timeout, secureContext, allowH2 } = options;

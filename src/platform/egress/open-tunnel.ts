@@ -21,13 +21,13 @@ export class ProxyError extends Error {
 export interface TunnelOptions {
   readonly proxy: ProxyOptions;
   readonly target: Target;
-  /** Milliseconds until the proxy has connected. */
+  /** The time-out in milliseconds until the proxy has connected. */
   readonly timeout: number;
   /** For a proxy that is itself reached by TLS. */
   readonly secureContext?: SecureContext;
 }
 
-/** A connection to a target by CONNECT (RFC 9110 §9.3.6). @throws ProxyError */
+/** Opens a connection to a target by CONNECT (RFC 9110 §9.3.6). @throws ProxyError */
 export async function openTunnel({ proxy, target, timeout, secureContext }: TunnelOptions): Promise<Socket> {
   const authority = authorityOf(target);
   const { protocol, hostname, port } = new URL(proxy.url);
@@ -57,7 +57,7 @@ function connected(
   const timer = setTimeout(() => request.destroy(late), timeout);
   request.once('connect', ({ statusCode = 0 }, socket, head) => {
     clearTimeout(timer);
-    // Nobody listens to it yet.
+    // The socket has no other listener yet.
     if (statusCode >= 200 && statusCode < 300) {
       if (head.length > 0) socket.unshift(head);
       return resolve(socket as Socket);
@@ -73,7 +73,9 @@ function connected(
   return promise;
 }
 
-/** What a proxy's status means; a status of the target has the same numbers, so this is for answers of a proxy only. */
+/**
+ * Explains a proxy's status. A target's status has the same numbers, so this is only for answers of a proxy.
+ */
 export function whyRefused(proxy: ProxyOptions, status: number, what: string): string {
   if (status === 407)
     return `the proxy ${proxy.url} ${proxy.login === undefined ? 'wants a login' : 'refuses the login'} (407); see egress.username and egress.passwordFile`;
@@ -86,7 +88,10 @@ function unreachableProxy(proxy: ProxyOptions, error: NodeJS.ErrnoException): Pr
   });
 }
 
-/** The value of `Proxy-Authorization`. A file is read each time, because its password may have been changed. */
+/**
+ * Returns the value of `Proxy-Authorization`. A password file is read each time, because the password may
+ * have changed.
+ */
 export async function proxyAuthorization({ url, login }: ProxyOptions): Promise<string | undefined> {
   if (login === undefined) return undefined;
   const password = 'password' in login ? login.password : await passwordIn(url, login);

@@ -2,17 +2,17 @@ import { BlockList, isIP } from 'node:net';
 
 /** How connections leave the company's network. */
 export interface EgressOptions {
-  /** For `https:` URLs, and for `http:` ones. */
+  /** The proxies for `https:` URLs and for `http:` URLs. */
   readonly https?: ProxyOptions;
   readonly http?: ProxyOptions;
-  /** Hosts that are connected to directly. */
+  /** The hosts to which connections are direct. */
   readonly noProxy: readonly string[];
-  /** Certificates of authorities, as PEM, which are trusted beside the usual ones. */
+  /** Certificates of authorities, as PEM, which are trusted in addition to the usual ones. */
   readonly authorities?: readonly string[];
 }
 
 export interface ProxyOptions {
-  /** An origin, without a login. */
+  /** The origin of the proxy, without a login. */
   readonly url: string;
   readonly login?: ProxyLogin;
 }
@@ -22,16 +22,19 @@ export type ProxyLogin = { readonly username: string } & (
   | { readonly passwordFile: string }
 );
 
-/** What is connected to; a URL is one. */
+/** The target of a connection, such as a URL. */
 export interface Target {
   readonly protocol: string;
-  /** An IPv6 address may be in brackets. */
+  /** The host name; an IPv6 address may be in brackets. */
   readonly hostname: string;
-  /** Empty: the usual one of the protocol. */
+  /** Empty if it is the default port of the protocol. */
   readonly port: string;
 }
 
-/** The proxy for a target; undefined if it is connected to directly. This machine is never looked for behind a proxy. */
+/**
+ * Returns the proxy for a target; undefined if the connection is direct. This machine itself is never reached
+ * through a proxy.
+ */
 export function proxyFor(target: Target, egress: EgressOptions | undefined): ProxyOptions | undefined {
   const proxy = target.protocol === 'https:' ? egress?.https : egress?.http;
   if (egress === undefined || proxy === undefined) return undefined;
@@ -49,9 +52,10 @@ LOOPBACK.addSubnet('127.0.0.0', 8);
 LOOPBACK.addAddress('::1', 'ipv6');
 
 /**
- * As Go's programs, docker and containerd among them, read `NO_PROXY`: `*`; an address or a CIDR, for hosts that are written as
- * addresses; `corp.example` for itself and what is below it; `.corp.example` and `*.corp.example` for what is below it. A port
- * may follow. https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config
+ * Matches an entry of `NO_PROXY` as Go's programs do, docker and containerd among them. An entry is `*`; an
+ * address or a CIDR, for hosts that are written as addresses; `corp.example` for this host and those below
+ * it; or `.corp.example` or `*.corp.example` for those below it. A port may follow.
+ * https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config
  */
 function matches(entry: string, host: string, port: string): boolean {
   if (entry === '*') return true;
