@@ -26,7 +26,7 @@ image set \`url\`, \`username\` and \`password\` of docker.io.
 Durations: \`60s\`, \`5m\`, \`12h\`, \`7d\`; sizes: \`512MiB\`, \`100GiB\`.
 `;
 
-/** In the order in which the example in \`config/hubgate.yaml\` has them. */
+/** The order of the sections in the example `config/hubgate.yaml`. */
 const ORDER: readonly (keyof typeof ABOUT)[] = [
   'server',
   'tls',
@@ -40,7 +40,7 @@ const ORDER: readonly (keyof typeof ABOUT)[] = [
   'log',
 ];
 
-/** docs/configuration.md, but for the width of its tables. */
+/** Returns docs/configuration.md, except for the width of its tables. */
 export function configurationPage(): string {
   return [HEAD, ...ORDER.map(sectionText)].join('\n');
 }
@@ -52,7 +52,7 @@ function sectionText(name: keyof typeof ABOUT): string {
   return table(name, ABOUT[name], SECTIONS[name], [name]);
 }
 
-/** `variables`: the path whose variables are shown. */
+/** @param variables the path whose variables are listed */
 function table(title: string, about: string, keys: Keys, variables: readonly string[]): string {
   const scalars = scalarsOf(keys);
   const rows = Object.entries(keys).map(([key, schema]) => {
@@ -75,14 +75,14 @@ function table(title: string, about: string, keys: Keys, variables: readonly str
   );
 }
 
-/** What a fault says that was expected. */
+/** Returns what a fault says was expected. */
 function typeOf(schema: z.ZodType): string {
   const message = schema.safeParse(new Map()).error?.issues[0]?.message;
   if (message === undefined) throw new Error('a key takes anything');
   return message;
 }
 
-/** What holds where nobody says. */
+/** Returns the value if the key is not set. */
 function usualOf(schema: z.ZodType): string {
   const { without } = z.globalRegistry.get(schema) ?? {};
   if (typeof without === 'string') return without;

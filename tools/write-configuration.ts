@@ -1,4 +1,7 @@
-/** Writes what is made of the schema of hubgate.yaml: the page for people, and the schema for editors. */
+/**
+ * Writes the files that are made from the schema of hubgate.yaml: the page for people, and the schema for
+ * editors.
+ */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { configSchema } from '../src/config/json-schema.ts';

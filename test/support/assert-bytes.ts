@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 
-/** `deepEqual` would write out how two buffers differ, which takes the square of their length: 300 KB end the machine. */
+/**
+ * Compares two buffers. `deepEqual` would describe their difference, which takes the square of their length:
+ * 300 KB stop the machine.
+ */
 export function assertBytes(
   actual: unknown,
   expected: Buffer | undefined,

@@ -8,10 +8,10 @@ export interface TestPair {
   readonly key: string;
 }
 
-/** What a certificate is to say; by default it is a client’s, and good today. */
+/** The content of a certificate. By default it is that of a client, and valid today. */
 export interface TestLeaf {
   readonly commonName: string;
-  /** A second one. */
+  /** A second common name. */
   readonly otherName?: string;
   /** GeneralNames: 6 is a URI, 2 a DNS name. */
   readonly altNames?: readonly { type: number; value: string }[];
@@ -29,7 +29,7 @@ const DAY = 24 * 60 * 60 * 1000;
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const LEAF_KEY = privateKey.export({ type: 'pkcs1', format: 'pem' }) as string;
 
-/** Another authority than the local one, with RSA as most have, which issues whatever is wanted. */
+/** Makes another authority than the local one, with RSA, as most have, which issues whatever is wanted. */
 export function makeAuthority(
   commonName: string,
   { to = new Date(Date.now() + DAY), key = rsaKey() }: { to?: Date; key?: string } = {},
@@ -65,15 +65,18 @@ function publicKeyOf(key: string) {
   return pki.setRsaPublicKey(n, e);
 }
 
-/** Of the curve P-256. */
+/** The order of the curve P-256. */
 const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 
-/** The same certificate with the other signature (r, n - s), which needs no key to make and is as valid. */
+/**
+ * Returns the same certificate with the other signature (r, n - s), which needs no key to make and is equally
+ * valid.
+ */
 export function twinOf(pem: string): string {
   const { asn1 } = forge;
   const certificate = parse(new X509Certificate(pem).raw.toString('latin1'));
   const [, , signature] = membersOf(certificate);
-  // The first byte says how many bits of the last are unused: none.
+  // The first byte is the number of unused bits in the last one, which is 0.
   const pair = parse(String(signature?.value).slice(1));
   const [, s] = membersOf(pair);
   if (s === undefined || signature === undefined) throw new Error('no ECDSA signature');
@@ -90,7 +93,7 @@ function membersOf({ value }: forge.asn1.Asn1): forge.asn1.Asn1[] {
   return value as forge.asn1.Asn1[];
 }
 
-/** Positive, in as few bytes as DER wants. */
+/** Encodes a positive integer in as few bytes as DER requires. */
 function integer(value: bigint): string {
   const hex = value.toString(16);
   const bytes = Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex').toString('latin1');

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 
-/** A service of a compose file, as far as the suite looks at it. Lists and maps that are not there are empty. */
+/** A service of a compose file, as far as the suite looks at it. Missing lists and maps are empty. */
 export interface Service {
   readonly user?: string;
-  /** Beside the user's own: numbers with commas between them. */
+  /** The groups in addition to the user's own: numbers with commas between them. */
   readonly groups?: string;
   readonly command: readonly string[];
   readonly entrypoint: readonly string[];
@@ -12,7 +12,7 @@ export interface Service {
   readonly secrets: readonly string[];
   readonly configs: readonly { readonly source: string; readonly target: string }[];
   readonly mounts: readonly Mount[];
-  /** Where there is one, and its options. */
+  /** The mount points of tmpfs, with their options. */
   readonly tmpfs: ReadonlyMap<string, string>;
   readonly networks: readonly string[];
   readonly network_mode?: string;
@@ -28,7 +28,7 @@ export interface Service {
 }
 
 export interface Mount {
-  /** A volume's name, or a path. */
+  /** The name of a volume, or a path. */
   readonly source: string;
   readonly target: string;
   readonly readOnly: boolean;
@@ -48,7 +48,7 @@ export const EMPTY_SERVICE = {
   depends_on: {},
 };
 
-/** The services of a compose file whose volumes, secrets and tmpfs are in their short forms. */
+/** Returns the services of a compose file whose volumes, secrets and tmpfs are in their short forms. */
 export async function readServices(file: string): Promise<ReadonlyMap<string, Service>> {
   const { services } = parse(await readFile(file, 'utf8'), { merge: true });
   return new Map(

@@ -4,7 +4,10 @@ export const UNPRINTABLE = /[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/u;
 const range = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, at) => String.fromCodePoint(from + at)).join('');
 
-/** C0 without NUL, which no argument of a process can have; DEL and C1; what separates lines and turns their direction. */
+/**
+ * C0 without NUL, which no argument of a process can contain; DEL and C1; the separators of lines; and the
+ * characters that change their direction.
+ */
 export const ALL_CONTROLS = [
   range(0x01, 0x1f),
   range(0x7f, 0x9f),

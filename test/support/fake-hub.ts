@@ -1,6 +1,6 @@
 /**
- * A stand-in for Docker Hub: a registry, a token service and a CDN, each on an origin of its own, that behave as the
- * Hub is documented and observed to. Tests read its log, and plant faults.
+ * A stand-in for Docker Hub: a registry, a token service and a CDN, each on its own origin, that behave as
+ * the Hub is documented and observed to. Tests read its log, and inject faults.
  */
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -12,14 +12,14 @@ import { type LocalServer, serveLocally } from './local-server.ts';
 
 export type HubServer = 'registry' | 'token' | 'cdn';
 
-/** One request as the Hub saw it. */
+/** A request as the Hub saw it. */
 export interface LogEntry {
   readonly server: HubServer;
   readonly method: string;
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: IncomingMessage['headers'];
-  /** Bytes of body that were handed to the socket. */
+  /** The bytes of the body that were written to the socket. */
   bytes: number;
   status: number;
 }
@@ -29,11 +29,14 @@ export interface Account {
   readonly password: string;
   /** The private repositories that it can read. */
   readonly repositories: readonly string[];
-  /** Is it more than a read-only access token? */
+  /** True if it is more than a read-only access token. */
   readonly mayPush?: boolean;
 }
 
-/** How the token service and the CDN are called in answers, if a proxy in front of them gives them other names. */
+/**
+ * The origins of the token service and the CDN in answers, if a proxy in front of them gives them other
+ * names.
+ */
 interface PublicOrigins {
   readonly token?: URL;
   readonly cdn?: URL;
@@ -48,7 +51,7 @@ interface HubRepository {
 
 interface HubToken {
   readonly repository: string;
-  /** Undefined: anonymous. */
+  /** Undefined for anonymous. */
   readonly username: string | undefined;
 }
 
@@ -57,13 +60,13 @@ const SERVICE = 'registry.docker.io';
 export class FakeHub implements AsyncDisposable {
   readonly log: LogEntry[] = [];
   readonly accounts: Account[] = [];
-  /** Manifest GETs left in the window, for each caller. */
+  /** The manifest GETs that each caller has left in the window. */
   remaining = 100;
   /**
    * The number of descriptors on one page of a list of referrers; undefined if the Hub has no such endpoint.
    */
   referrersPerPage: number | undefined;
-  /** Milliseconds by which its clock is ahead. */
+  /** In milliseconds: how far its clock is ahead. */
   ahead = 0;
   readonly #faults: Fault[] = [];
   readonly #repositories = new Map<string, HubRepository>();
@@ -95,19 +98,19 @@ export class FakeHub implements AsyncDisposable {
     return this.#publicOrigins.cdn ?? this.#cdn.url;
   }
 
-  /** Where one of its servers listens, whatever the server is called in answers. */
+  /** Returns the address on which one of its servers listens, whatever its name is in answers. */
   listeningAt(server: HubServer): URL {
     return { registry: this.#registry, token: this.#token, cdn: this.#cdn }[server].url;
   }
 
-  /** What a request for `path` without a token that opens it is answered with. */
+  /** Returns the challenge for a request for `path` without a sufficient token. */
   challenge(path: string, realm = new URL('/token', this.tokenUrl)): string {
     const parameters = [`realm="${realm.href}"`, `service="${SERVICE}"`];
     if (path !== '') parameters.push(`scope="repository:${path}:pull"`);
     return `Bearer ${parameters.join(',')}`;
   }
 
-  /** Puts an image under a tag; the repository is made as `private` says, if it is not there. */
+  /** Puts an image under a tag. If the repository does not exist, it is created as `private` says. */
   push(path: string, tag: string, image: TestImage, options: { private?: boolean } = {}): void {
     const repository = this.#repositories.get(path) ?? {
       private: options.private ?? false,
@@ -130,7 +133,10 @@ export class FakeHub implements AsyncDisposable {
     if (repository !== undefined) this.#repositories.set(path, { ...repository, private: isPrivate });
   }
 
-  /** Plants a fault: requests that match it are answered as `behaviour` says, `times` times (default: always). */
+  /**
+   * Injects a fault: requests that match it are answered as `behaviour` says, `times` times (default:
+   * always).
+   */
   plant(on: HubServer, match: RegExp, behaviour: Behaviour, times = Number.POSITIVE_INFINITY): void {
     this.#faults.push({ on, match, behaviour, left: times });
   }
@@ -139,12 +145,12 @@ export class FakeHub implements AsyncDisposable {
     this.#faults.length = 0;
   }
 
-  /** What was asked since the last call, as `GET registry /v2/…` lines. */
+  /** Returns the requests since the last call, as `GET registry /v2/…` lines. */
   takeRequests(): string[] {
     return this.log.splice(0).map(({ server, method, path }) => `${method} ${server} ${path}`);
   }
 
-  /** As if the Hub had gone: connections are refused from now on, until `start` on the same ports again. */
+  /** Stops the Hub: connections are refused until `start` on the same ports. */
   async stop(): Promise<void> {
     await Promise.all([this.#registry, this.#token, this.#cdn].map((server) => server.stop()));
   }
@@ -201,12 +207,14 @@ export class FakeHub implements AsyncDisposable {
     const claims = Buffer.from(JSON.stringify({ sub: account?.username ?? '', access }));
     const token = `${Buffer.from('{}').toString('base64url')}.${claims.toString('base64url')}.${randomUUID()}`;
     this.#tokens.set(token, { repository, username: account?.username });
-    // The Hub never says no here: what is missing or private gets a token that opens nothing.
+    // The Hub never refuses a token: for a missing or private repository, the token allows nothing.
     const answer = { token, access_token: token, expires_in: 300, issued_at: new Date().toISOString() };
     sendBytes(request, response, 'application/json', Buffer.from(JSON.stringify(answer)));
   }
 
-  /** As far as the account's token goes, also where there is no such repository of its own yet. */
+  /**
+   * Returns the actions that the account's token allows. They apply even if it has no such repository yet.
+   */
   #grant(token: HubToken, actions: readonly string[]): string[] {
     const repository = this.#repositories.get(token.repository);
     const account = this.accounts.find(({ username }) => username === token.username);
@@ -275,7 +283,7 @@ export class FakeHub implements AsyncDisposable {
     const accepted = MANIFEST_MEDIA_TYPES.every((type) => request.headers.accept?.includes(type));
     response.setHeader('docker-content-digest', manifest.digest);
     response.setHeader('etag', `"${manifest.digest}"`);
-    // Whoever leaves types out of Accept has been given schema 1.
+    // A client that leaves types out of Accept gets schema 1.
     const type = accepted ? manifest.mediaType : 'application/vnd.docker.distribution.manifest.v1+prettyjws';
     sendBytes(request, response, type, manifest.bytes);
   }
@@ -326,7 +334,7 @@ export class FakeHub implements AsyncDisposable {
     if (digest === undefined || url.searchParams.get('verify') !== this.#sign(path, digest)) {
       return json(response, 403, { error: 'signature' });
     }
-    // Object stores refuse a request that is signed in two ways.
+    // Object stores refuse a request with two signatures.
     if (request.headers.authorization !== undefined)
       return json(response, 400, { error: 'two authorizations' });
     sendBytes(
@@ -342,14 +350,14 @@ export class FakeHub implements AsyncDisposable {
   }
 }
 
-/** How a list of referrers describes a manifest (distribution spec, listing referrers). */
+/** Describes a manifest as a list of referrers does (distribution spec, listing referrers). */
 function descriptorOf({ digest, mediaType, bytes }: TestManifest): object {
   const { artifactType, config, annotations } = JSON.parse(bytes.toString());
   const described = { artifactType: artifactType ?? config?.mediaType, annotations };
   return { mediaType, digest, size: bytes.length, ...described };
 }
 
-/** The digest of the manifest that this one refers to. */
+/** Returns the digest of the manifest that this one refers to. */
 function subjectOf({ bytes }: TestManifest): unknown {
   return JSON.parse(bytes.toString()).subject?.digest;
 }

@@ -1,6 +1,6 @@
 /**
- * A stand-in for an OpenID issuer such as GitHub's or a Kubernetes cluster's: discovery, keys that rotate, and JWTs that it
- * signs. Tests read what it was asked, and plant faults.
+ * A stand-in for an OpenID issuer such as GitHub's or a Kubernetes cluster's: discovery, keys that rotate,
+ * and JWTs that it signs. Tests read its requests, and inject faults.
  */
 import type { ServerResponse } from 'node:http';
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
@@ -19,20 +19,20 @@ export type IssuerFault =
 
 export interface IssuerKey {
   readonly privateKey: CryptoKey;
-  /** The public half. */
+  /** The public half of the key. */
   readonly jwk: JWK;
 }
 
-/** Also what none should hold. */
+/** The claims of a JWT, including ones that none should have. */
 export type Claims = Readonly<Record<string, unknown>>;
 
 const DISCOVERY = '/.well-known/openid-configuration';
 const KEYS = '/keys';
 
 export class FakeIssuer implements AsyncDisposable {
-  /** The paths that were asked for. */
+  /** The paths of the requests. */
   readonly asked: string[] = [];
-  /** What `/keys` publishes. */
+  /** The keys that `/keys` publishes. */
   readonly keys: JWK[] = [];
   readonly #faults = new Map<string, IssuerFault>();
   #server!: LocalServer;
@@ -49,21 +49,24 @@ export class FakeIssuer implements AsyncDisposable {
     return this.#server.url.origin;
   }
 
-  /** A federation with it, as the configuration would come to. */
+  /** Returns a federation with this issuer, as the configuration would contain it. */
   federation(name: string, subject: string, audience = 'mirror.corp'): Federation {
     const read = readTemplate(subject);
     if ('wrong' in read) throw new Error(read.wrong);
     return { name, issuer: this.url, audience, subject: read.template };
   }
 
-  /** From now on it signs with another key, and publishes that too. */
+  /** Makes it sign with another key from now on, and publish that too. */
   async rotate(kid: string, alg = 'RS256'): Promise<IssuerKey> {
     this.#signing = await makeKey(kid, alg);
     this.keys.push(this.#signing.jwk);
     return this.#signing;
   }
 
-  /** A JWT in its time for `mirror.corp`, with these claims; one that is undefined is left out. */
+  /**
+   * Signs a JWT for `mirror.corp` that is valid now, with these claims. A claim that is undefined is left
+   * out.
+   */
   sign(claims: Claims, header: Claims = {}, { privateKey, jwk }: IssuerKey = this.#signing): Promise<string> {
     const now = Math.floor(Date.now() / 1000);
     const times = { iat: now, nbf: now, exp: now + 600 };
@@ -72,7 +75,7 @@ export class FakeIssuer implements AsyncDisposable {
       .sign(privateKey);
   }
 
-  /** Plants a fault where it is asked for its discovery, or for its keys. */
+  /** Injects a fault into the answers for its discovery document, or for its keys. */
   plant(fault: IssuerFault, on: 'discovery' | 'keys' = 'discovery'): void {
     this.#faults.set(on === 'discovery' ? DISCOVERY : KEYS, fault);
   }
@@ -97,7 +100,7 @@ export class FakeIssuer implements AsyncDisposable {
         response.writeHead(302, { location: path === DISCOVERY ? '/moved' : '/moved-keys' }).end();
         return;
       case 'status 500':
-        // With what would do, if the status did not matter.
+        // The body would be valid if the status did not matter.
         response.writeHead(500).end(JSON.stringify(body));
         return;
       case 'no JSON':

@@ -1,6 +1,7 @@
 /**
- * One cell of the fault matrix: a core and a Hub of its own, content that is cached or not, a fault at one place, and one
- * question. What comes of it is one line of text, so that a table of such lines can be read as the specification.
+ * Checks one cell of the fault matrix: a core and a Hub, content that is cached or not, a fault at one place,
+ * and one request. The result is one line of text, so that a table of such lines can be read as the
+ * specification.
  */
 import assert from 'node:assert/strict';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -15,26 +16,29 @@ import { imageOf, type TestImage } from './image.ts';
 import { ACCOUNT, SHORT_LIMITS, TestCore } from './test-core.ts';
 import { waitFor } from './wait-for.ts';
 
-/** `storage` is where a blob's bytes are, behind the registry's redirect. */
+/** `storage` is the place of a blob's bytes, behind the registry's redirect. */
 export type Target = 'tag' | 'digest' | 'blob' | 'storage' | 'token';
 /**
- * `cached`: a tag is past its freshness. `moved`: it also names something else by now, and only the GET of that is faulty.
- * `aged`: so long ago that the upstream is asked again whether the repository is still public.
+ * `cached`: a tag is no longer fresh. `moved`: it also names something else by now, and only the GET of that
+ * is faulty. `aged`: so long ago that the upstream is asked again whether the repository is still public.
  */
 export type State = 'not cached' | 'cached' | 'moved' | 'aged';
-/** `404 BLOB_UNKNOWN · 1`: the answer, and how many requests reached the upstream. */
+/** The answer, and how many requests reached the upstream, such as `404 BLOB_UNKNOWN · 1`. */
 export type Expectation = `${string} · ${'' | '≤ '}${number}`;
 
 export interface Cell {
   readonly target: Target;
   readonly state: State;
   readonly fault: FaultName;
-  /** How often the fault strikes; always, where it is not said. */
+  /** How often the fault occurs; absent: always. */
   readonly times?: number;
   readonly grant?: 'public' | 'private';
 }
 
-/** Where two of them could end a wait, they are further apart than it may be late, so that a test can tell which one did. */
+/**
+ * The limits of the core. Two limits that could end the same wait differ by more than a wait may be late, so
+ * that a test can tell which one ended it.
+ */
 const LIMITS: CoreLimits = {
   ...SHORT_LIMITS,
   headers: 3000,
@@ -43,13 +47,15 @@ const LIMITS: CoreLimits = {
   question: 4500,
   revalidation: 1500,
 };
-/** How far a wait may be over its deadline. */
+/** In milliseconds: how much a wait may exceed its deadline. */
 const LATE = 1000;
 
 const REPOSITORY = 'library/alpine';
 const LAYER_SIZE = 100_000;
 const MINUTE = 60_000;
-/** A slow drip takes half as long again as any question may, and its pieces are closer together than `bodyIdle`. */
+/**
+ * A slow drip takes 1.5 times as long as any request may, and its pieces are closer together than `bodyIdle`.
+ */
 const PIECES = 40;
 const EVERY = Math.ceil((LIMITS.question * 1.5) / PIECES);
 
@@ -57,7 +63,7 @@ interface Place {
   readonly hub: FakeHub;
   readonly server: HubServer;
   readonly match: RegExp;
-  /** Of the body there; less, where it varies. */
+  /** The size of the body, or less if it varies. */
   readonly size: number;
 }
 
@@ -82,12 +88,12 @@ const BEHAVIOURS = {
   'length too small': () => ({ kind: 'length', by: -50 }),
   'wrong first byte': () => ({ kind: 'corrupt', at: 0 }),
   'wrong last byte': () => ({ kind: 'corrupt', at: -1 }),
-  // Of the size of a manifest's last layer: only the digest can tell.
+  // The manifest's last layer keeps its size, so that only the digest can tell.
   'wrong digit': () => ({ kind: 'corrupt', at: -4 }),
   'slow drip': ({ size }) => ({ kind: 'drip', bytes: Math.ceil(size / PIECES), every: EVERY }),
   '429 with Retry-After': () => ({ kind: 'status', status: 429, headers: { 'retry-after': '120' } }),
   '429 without Retry-After': () => ({ kind: 'status', status: 429 }),
-  // As the Hub limits abuse: no JSON, and lines of the header that end in a bare LF.
+  // This is how the Hub limits abuse: without JSON, and with header lines that end in a bare LF.
   '429 for abuse': () => ({
     kind: 'raw',
     bytes:
@@ -110,17 +116,19 @@ const BEHAVIOURS = {
   '503': () => ({ kind: 'status', status: 503 }),
 } satisfies Record<string, (place: Place) => Behaviour>;
 
-/** Where a server is looked for in vain. Nobody listens on port 1. */
+/** Addresses at which no server answers. Nobody listens on port 1. */
 const ADDRESSES = {
   'connection refused': () => new URL('http://127.0.0.1:1'),
-  // A label longer than DNS allows: every resolver fails at once, and asks nobody.
+  // The label is longer than DNS allows: every resolver fails at once, and asks nobody.
   'DNS failure': () => new URL(`http://${'n'.repeat(64)}.invalid`),
   'TLS failure': (server: URL) => new URL(`https://${server.host}`),
 } satisfies Record<string, (server: URL) => URL>;
 
 export type FaultName = keyof typeof BEHAVIOURS | keyof typeof ADDRESSES;
 
-/** Asks in the cell, and fails where what comes of it is not what is expected, or comes too late, or is wrong. */
+/**
+ * Sends the request of the cell. Fails if the result is not the expected one, or comes too late, or is wrong.
+ */
 export async function checkCell(cell: Cell, expected: Expectation): Promise<void> {
   await using hub = await FakeHub.start();
   hub.accounts.push({ ...ACCOUNT, repositories: [] });
@@ -132,14 +140,14 @@ export async function checkCell(cell: Cell, expected: Expectation): Promise<void
   await plant(cell, core, hub, image);
   hub.takeRequests();
 
-  // A machine that stands still is no wait of the core's.
+  // Time in which the machine stands still is not a wait of the core.
   const standstill = monitorEventLoopDelay();
   standstill.enable();
   const begun = performance.now();
   const response = await core.ask(targetOf(cell, image), { grant: cell.grant ?? 'public' });
   const took = performance.now() - begun - standstill.max / 1e6;
   standstill.disable();
-  // An upstream that has failed may be probed beside what is asked of it.
+  // An upstream that has failed may be probed in addition to the expected requests.
   const asked = hub.log.filter(({ path }) => path !== '/v2/').length;
   const answer = isBlob(cell) ? await readBlob(response, core, image) : readManifest(response, image);
 
@@ -157,14 +165,14 @@ function assertExpected(observed: string, expected: Expectation): void {
   assert.ok(observed.startsWith(answer) && asked <= Number(most), `${observed}, and not ${expected}`);
 }
 
-/** A blob is asked for as pulls do, after the manifest that names it. */
+/** Prepares the state. A blob is requested as pulls do it, after the manifest that names it. */
 async function prepare(cell: Cell, core: TestCore, image: TestImage): Promise<void> {
   const { state, target, grant = 'public' } = cell;
   if (state === 'not cached' && !isBlob(cell)) return;
   assert.equal((await core.ask(`${REPOSITORY}/manifests/3.20`, { grant })).status, 200);
   if (state === 'not cached') return;
   if (isBlob(cell)) assert.ok(Buffer.isBuffer(await core.blob(targetOf(cell, image), grant)));
-  // Past the freshness of a tag and, where a new token is to be wanted, past the life of the old one.
+  // The clock passes the freshness of a tag and, if a new token is to be needed, the life of the old one.
   core.now += state === 'aged' ? 11 * MINUTE : target === 'token' ? 5 * MINUTE : MINUTE + 1;
 }
 
@@ -214,14 +222,14 @@ function layerOf(image: TestImage): Digest {
   return image.layers[0] ?? assert.fail();
 }
 
-/** How long the caller may have to wait in this cell. */
+/** Returns how long the caller may have to wait in this cell. */
 function deadlineOf({ target, state, fault, times }: Cell): number {
   if (state === 'moved') return LIMITS.revalidation + LIMITS.question;
   if (state !== 'not cached') return LIMITS.revalidation;
   if (target === 'token' && times === undefined) return LIMITS.token;
   if (target !== 'storage') return LIMITS.question;
   if (fault === 'slow drip') return LIMITS.question + PIECES * EVERY;
-  // Each resumption is a wait of its own, and may be late for itself.
+  // Each resumption is a wait of its own, and may be late by itself.
   const { resumptions, resumeAfter, bodyIdle, question } = LIMITS;
   const pauses = Array.from(
     { length: Math.min(times ?? resumptions, resumptions) },
@@ -239,7 +247,7 @@ function readManifest(response: TestResponse, image: TestImage): string {
   return outcomeOf(response);
 }
 
-/** Of a blob's answer also how it ends, read as the gateway reads it. */
+/** Describes the answer for a blob and how it ends, read as the gateway reads it. */
 async function readBlob(response: TestResponse, core: TestCore, image: TestImage): Promise<string> {
   if (response.status !== 200) return outcomeOf(response);
   const digest = layerOf(image);

@@ -1,51 +1,56 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** How a faulty server answers. */
+/** The way in which a faulty server answers. */
 export type Behaviour =
-  /** Never. */
+  /** It never answers. */
   | { readonly kind: 'hang' }
   /** The server resets the connection before the first byte of the answer. */
   | { readonly kind: 'cut' }
-  /** With a status of its own. A refusal without a body is in a registry's own words. */
+  /** It answers with a given status. A refusal without a body is in a registry's own words. */
   | {
       readonly kind: 'status';
       readonly status: number;
       readonly headers?: Record<string, string>;
       readonly body?: string;
     }
-  /** Rightly, but the connection is cut after so many bytes of body. */
+  /** The answer is right, but the connection is cut after this many bytes of the body. */
   | { readonly kind: 'drop'; readonly at: number }
-  /** As `drop`, and the other side is told so with a TCP reset. */
+  /** As `drop`, but the other side receives a TCP reset. */
   | { readonly kind: 'reset'; readonly at: number }
-  /** Rightly, but the connection is closed in good order after so many bytes of body; `unsized`: as if these were all. */
+  /**
+   * The answer is right, but the connection is closed properly after this many bytes of the body; `unsized`:
+   * as if there were no more.
+   */
   | { readonly kind: 'truncate'; readonly at: number; readonly unsized?: boolean }
-  /** Rightly, but its Content-Length is off by so much. */
+  /** The answer is right, but its Content-Length is wrong by this number. */
   | { readonly kind: 'length'; readonly by: number }
-  /** Rightly, but so many bytes of body at a time, with so many milliseconds between them. */
+  /**
+   * The answer is right, but it comes in pieces of this many bytes, with this many milliseconds between them.
+   */
   | { readonly kind: 'drip'; readonly bytes: number; readonly every: number }
-  /** Rightly, so many bytes of body at a time, each when `take` lets them go. */
+  /** The answer is right, and each piece of the body comes when `take` lets it go. */
   | {
       readonly kind: 'metered';
       readonly bytes: number;
       readonly take: (bytes: number) => Promise<void> | undefined;
     }
-  /** Rightly, but with one bit of the body flipped; counted from the end where `at` is negative. */
+  /** The answer is right, but one bit of the body is flipped; a negative `at` counts from the end. */
   | { readonly kind: 'corrupt'; readonly at: number }
-  /** Rightly, but the body stops after so many bytes until `gate` opens. */
+  /** The answer is right, but the body stops after this many bytes until `gate` opens. */
   | { readonly kind: 'pause'; readonly at: number; readonly gate: Promise<unknown> }
-  /** Rightly, but without saying how long the body is. */
+  /** The answer is right, but does not say how long the body is. */
   | { readonly kind: 'unsized' }
-  /** Rightly, but the whole, whatever range is asked for. */
+  /** The answer is right, but it is the whole body, whatever range is requested. */
   | { readonly kind: 'whole' }
-  /** With bytes that no HTTP parser accepts. */
+  /** It answers with bytes that no HTTP parser accepts. */
   | { readonly kind: 'raw'; readonly bytes: string }
-  /** Rightly, after something else has happened. */
+  /** The answer is right, but comes after another action. */
   | { readonly kind: 'after'; readonly action: () => void | Promise<void> };
 
 export interface Fault {
   readonly on: string;
-  /** Tested against `GET /path`. */
+  /** The expression is tested against `GET /path`. */
   readonly match: RegExp;
   readonly behaviour: Behaviour;
   left: number;
@@ -53,7 +58,7 @@ export interface Fault {
 
 const behaviours = new WeakMap<ServerResponse, Behaviour>();
 
-/** Answers as `behaviour` says, falling back on `answer` for the right part of it. */
+/** Answers as `behaviour` says, and uses `answer` for the right part of it. */
 export function misbehave(
   response: ServerResponse,
   behaviour: Behaviour | undefined,
@@ -97,7 +102,7 @@ function sendStatus(response: ServerResponse, behaviour: Behaviour & { kind: 'st
 const CHUNK = 16 * 1024;
 const MOST_CHUNKS = 1000;
 
-/** Sends bytes as a registry or an object store does, with a single range where one is asked for. */
+/** Sends bytes as a registry or an object store does, with a single range if one is requested. */
 export function sendBytes(
   request: IncomingMessage,
   response: ServerResponse,
@@ -125,7 +130,7 @@ export function sendBytes(
 function announceLength(response: ServerResponse, length: number, behaviour: Behaviour | undefined): void {
   if (behaviour?.kind === 'unsized') return;
   if (behaviour?.kind === 'truncate' && behaviour.unsized === true) {
-    // Neither a length nor chunks: the end of the connection is the end of the body (RFC 9112 §6.3).
+    // There is neither a length nor chunks: the end of the connection is the end of the body (RFC 9112 §6.3).
     response.removeHeader('transfer-encoding');
     return;
   }

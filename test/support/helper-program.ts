@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-/** A directory for `PATH` with a credential helper in it: `docker-credential-test`. */
+/** A directory for `PATH` that contains a credential helper: `docker-credential-test`. */
 export class HelperProgram implements AsyncDisposable {
   readonly directory: string;
 
@@ -17,7 +17,7 @@ export class HelperProgram implements AsyncDisposable {
     this.directory = directory;
   }
 
-  /** What it does from now on; `$DIRECTORY` is its own. Each run adds a line to the file `runs`. */
+  /** Replaces the script; `$DIRECTORY` is its own directory. Each run adds a line to the file `runs`. */
   async rewrite(script: string): Promise<void> {
     const file = path.join(this.directory, 'docker-credential-test');
     const lines = [
@@ -30,7 +30,7 @@ export class HelperProgram implements AsyncDisposable {
     await chmod(file, 0o755);
   }
 
-  /** It gives this login. */
+  /** Makes it print this login. */
   gives(username: string, password: string): Promise<void> {
     return this.rewrite(`echo '${JSON.stringify({ ServerURL: 'x', Username: username, Secret: password })}'`);
   }

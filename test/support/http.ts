@@ -11,7 +11,10 @@ export interface TestResponse {
 export type TestRequest = RequestOptions &
   TlsRequestOptions & { readonly tls?: boolean; readonly send?: string };
 
-/** One request by Node's own client, the target unchanged: `..` and `%2e` go out as they are written. */
+/**
+ * Sends one request with Node's own client. The target is not changed: `..` and `%2e` are sent as they are
+ * written.
+ */
 export function ask({ tls = false, send, ...options }: TestRequest): Promise<TestResponse> {
   const { promise, resolve, reject } = Promise.withResolvers<TestResponse>();
   const request = tls ? requestHttps(options) : requestHttp(options);

@@ -24,7 +24,10 @@ export function manifestOf(document: object, mediaType: ManifestMediaType): Test
   return { digest: sha256Of(bytes), mediaType, bytes };
 }
 
-/** An image of the given layers, or of one random layer of `size` bytes. `isRootfs`: the layers are archives that docker unpacks. */
+/**
+ * Makes an image of the given layers, or of one random layer of `size` bytes. With `isRootfs`, the layers are
+ * archives that docker unpacks.
+ */
 export function imageOf({
   layers,
   size = 1000,
@@ -67,8 +70,8 @@ export function imageOf({
 }
 
 /**
- * One index over several images, of several `platforms` (`linux/arm64`) where they are named. `attests` says for a
- * position in the index which other one it is the attestation of.
+ * Makes one index over several images, with their `platforms` (`linux/arm64`) if they are given. `attests`
+ * says for a position in the index which other image it attests.
  */
 export function indexOf(
   images: readonly TestImage[],
@@ -98,7 +101,7 @@ export function indexOf(
   };
 }
 
-/** The annotations that BuildKit gives an attestation of an image. */
+/** Returns the annotations that BuildKit gives an attestation of an image. */
 function attestedOf(image: TestImage | undefined): object {
   if (image === undefined) return {};
   return {
@@ -109,7 +112,7 @@ function attestedOf(image: TestImage | undefined): object {
   };
 }
 
-/** A manifest without layers of its own that refers to another one, such as a signature. */
+/** Makes a manifest without layers that refers to another one, such as a signature. */
 export function referrerOf(subject: TestManifest, name: string): TestImage {
   const config = Buffer.from('{}');
   const { digest, mediaType, bytes } = subject;
@@ -129,7 +132,7 @@ export function referrerOf(subject: TestManifest, name: string): TestImage {
   return { ...manifest, manifests: [manifest], config: sha256Of(config), layers: [], blobs };
 }
 
-/** The manifest of an attestation, as BuildKit puts it beside the images of an index. */
+/** Makes the manifest of an attestation, as BuildKit puts it beside the images of an index. */
 export function attestationOf(statement: string): TestImage {
   const layer = Buffer.from(statement);
   const image = imageOf({ layers: [layer] });

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** An HTTP server on a free port of 127.0.0.1, which can go away and come back on the same port. */
+/** An HTTP server on a free port of 127.0.0.1, which can stop and start again on the same port. */
 export interface LocalServer {
   readonly url: URL;
   stop(): Promise<void>;

@@ -1,4 +1,4 @@
-/** Parts of a registry that answers as some public one does, for hosts of `test-network.ts`. */
+/** Parts of registries that answer as certain public ones do, for hosts of `test-network.ts`. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TestImage } from './image.ts';
 import type { Handler } from './test-network.ts';
@@ -7,9 +7,9 @@ export interface StandInRegistry {
   /** The path of the image's repository in URLs, with what precedes it: `/v2/hub/library/alpine`. */
   readonly at: string;
   readonly image: TestImage;
-  /** What a request must carry in `Authorization`; by default nothing is needed. */
+  /** The `Authorization` that a request must have; absent: none is needed. */
   readonly authorization?: string;
-  /** The challenge to a request that does not. */
+  /** The challenge to a request without it. */
   readonly challenge?: string;
   /** The URL to which a request for a blob is redirected, without the digest; by default the bytes are sent. */
   readonly blobsAt?: string;
@@ -59,7 +59,7 @@ function sendBlob(
   send(request, response, 'application/octet-stream', blob);
 }
 
-/** A store of blobs, which wants no authorization and refuses any. */
+/** Makes a store of blobs, which needs no authorization and refuses any. */
 export function standInStore(image: TestImage): Handler {
   return (request, response) => {
     if (request.headers.authorization !== undefined) return sendJson(response, 400, {});
@@ -69,7 +69,10 @@ export function standInStore(image: TestImage): Handler {
   };
 }
 
-/** A token service. `login`: the `Authorization` that it wants; by default none. `scope`: the only one that it knows. */
+/**
+ * Makes a token service. `login` is the required `Authorization`; absent: none is needed. `scope` is the only
+ * scope that it knows.
+ */
 export function standInTokens(token: string, options: { login?: string; scope?: string } = {}): Handler {
   return (request, response) => {
     const url = new URL(request.url ?? '/', 'https://tokens.invalid');

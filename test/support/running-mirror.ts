@@ -12,7 +12,7 @@ const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
 
 export interface RunningMirrorOptions {
   readonly workers?: number;
-  /** For the number of open files, hard and soft. */
+  /** The limit of open files, hard and soft. */
   readonly openFiles?: number;
   /** The test itself determines whether the mirror starts. */
   readonly mayFail?: boolean;
@@ -21,7 +21,7 @@ export interface RunningMirrorOptions {
   readonly config?: string;
 }
 
-/** `hubgate start`, in a home of its own, in front of an upstream that does not answer. */
+/** `hubgate start` in a home of its own, with an upstream that does not answer. */
 export class RunningMirror implements AsyncDisposable {
   readonly home: string;
   readonly port: number;
@@ -45,7 +45,7 @@ export class RunningMirror implements AsyncDisposable {
       });
       if (isUp || options.mayFail === true) return mirror;
       await mirror[Symbol.asyncDispose]();
-      // Another test was given the same port.
+      // Another test has received the same port.
       if (attempt === 3 || !mirror.output.includes('is in use')) throw new Error(mirror.output);
     }
   }
@@ -99,7 +99,10 @@ export class RunningMirror implements AsyncDisposable {
     return pids.filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`--role\0${role}`));
   }
 
-  /** Runs another command in the same home. Returns what that command alone printed; the mirror itself may print at the same time. */
+  /**
+   * Runs another command in the same home. Returns what that command alone printed, because the mirror may
+   * print at the same time.
+   */
   async run(...args: string[]): Promise<{ readonly code: unknown; readonly output: string }> {
     const child = this.#spawn(args);
     let output = '';
@@ -108,13 +111,13 @@ export class RunningMirror implements AsyncDisposable {
     return { code, output };
   }
 
-  /** One request of the public listener, on a connection of its own. */
+  /** Sends one request to the public listener, on a new connection. */
   async ask(target: string, request: TestRequest = {}): Promise<TestResponse> {
     const ca = await readFile(path.join(this.home, 'certs/ca.crt'), 'utf8');
     return ask({ tls: true, host: 'localhost', port: this.port, ca, agent: false, path: target, ...request });
   }
 
-  /** One request of the admin listener. */
+  /** Sends one request to the admin listener. */
   admin(target: string): Promise<TestResponse> {
     return ask({ host: '127.0.0.1', port: this.adminPort, path: target, agent: false });
   }
@@ -123,7 +126,7 @@ export class RunningMirror implements AsyncDisposable {
     this.#child?.kill(signal);
   }
 
-  /** The exit code. */
+  /** Stops the mirror, and returns the exit code. */
   async stop(): Promise<unknown> {
     this.signal('SIGTERM');
     return (await this.#exit)?.[0];
@@ -138,7 +141,7 @@ export class RunningMirror implements AsyncDisposable {
   }
 }
 
-/** How often the main thread of a process went to sleep to wait for something. */
+/** Returns how often the main thread of a process went to sleep to wait for something. */
 export async function sleepsOf(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)?.[1]);

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { ask } from './http.ts';
 
-/** One scrape, read as Prometheus reads it. */
+/** One scrape, parsed as Prometheus does. */
 export interface Scrape {
   readonly text: string;
   /** The type of each metric, by its name. */
   readonly types: ReadonlyMap<string, string>;
-  /** Values by their names with their labels, as they are written. */
+  /** The values by name with labels, as they are written. */
   readonly series: ReadonlyMap<string, number>;
-  /** The labels that have been seen on each metric, of a histogram without `le`. */
+  /** Returns the labels that a metric has; without `le` for a histogram. */
   labelsOf(metric: string): readonly string[];
-  /** The sum of all series of that name whose labels are these, among others; undefined where there are none. */
+  /** Returns the sum of all series with this name and at least these labels; undefined if there are none. */
   value(name: string, labels?: Readonly<Record<string, string>>): number | undefined;
 }
 

@@ -10,7 +10,9 @@ const ALGORITHMS: Readonly<Record<string, readonly [oid: string, digest: string 
   ed25519: ['1.3.101.112', null],
 };
 
-/** A PKCS #10 request for a key, as PEM; `signer` signs it in its place, in the way that is named. */
+/**
+ * Makes a PKCS #10 request for a key, as PEM. `signer` signs it instead of the key, with the named algorithm.
+ */
 export function signingRequest(
   key: KeyObject,
   {

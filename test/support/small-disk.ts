@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { MountNamespace } from '../crash/support/mount-namespace.ts';
 
-/** A file system in memory, of its own and of few bytes, which can be filled and freed. Mounting takes root. */
+/** A small file system in memory, which can be filled and freed. Only root can mount it. */
 export class SmallDisk implements AsyncDisposable {
   /** The path of the file system, for this process. */
   readonly directory: string;

@@ -2,17 +2,17 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, request as requestHttp } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 
-/** How a proxy treats a CONNECT: it connects, answers with a status, or says nothing. */
+/** What a proxy does with a CONNECT: it connects, answers with a status, or never answers. */
 export type ProxyBehaviour = 'connects' | 'hangs' | { readonly status: number };
 
 /** An HTTP proxy on a free port of 127.0.0.1, behind which every host is a server of the test. */
 export class StandInProxy implements AsyncDisposable {
-  /** What it was asked for: `CONNECT hub.example:443`, `GET http://hub.example/v2/`. */
+  /** The requests that it received: `CONNECT hub.example:443`, `GET http://hub.example/v2/`. */
   readonly asked: string[] = [];
   behaviour: ProxyBehaviour = 'connects';
-  /** The `Proxy-Authorization` that it wants. */
+  /** The `Proxy-Authorization` that it requires. */
   login: string | undefined;
-  /** The port of 127.0.0.1 that every CONNECT leads to, and that of every request without TLS. */
+  /** The ports of 127.0.0.1 to which every CONNECT leads, and every request without TLS. */
   readonly #secure: number;
   readonly #plain: number;
   readonly #server = createServer();

@@ -1,6 +1,6 @@
 /**
- * A registry that serves images to everybody and answers well, except where a test says otherwise. Tests use it to answer
- * as one particular kind of registry does.
+ * A registry that serves images to everybody and answers correctly, unless a test says otherwise. Tests use
+ * it to answer as one particular kind of registry does.
  */
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Digest } from '../../src/registry/digest.ts';
@@ -17,13 +17,13 @@ export interface StandInRequest {
 
 export interface StandInAnswer {
   readonly status: number;
-  /** One that is empty is not sent. */
+  /** A header with an empty value is not sent. */
   readonly headers?: Readonly<Record<string, string | string[]>>;
-  /** Absent: an empty one. A HEAD gets none. */
+  /** Absent: empty. The answer to a HEAD has no body. */
   readonly body?: Uint8Array | string;
 }
 
-/** Answers a request as this kind of registry does; `usual` is the answer of one that answers well. */
+/** Answers a request as this kind of registry does; `usual` is the correct answer. */
 export type StandInBehaviour = (request: StandInRequest, usual: StandInAnswer) => StandInAnswer;
 
 const MANIFEST = /^\/v2\/.+\/manifests\/([^/]+)$/;
@@ -35,7 +35,7 @@ export class StandInRegistry implements AsyncDisposable {
   readonly tags = new Map<string, Digest>();
   readonly manifests = new Map<string, TestManifest>();
   readonly blobs = new Map<string, Buffer>();
-  /** How it answers from now on. */
+  /** The behaviour from now on. */
   behave: StandInBehaviour;
   #server!: LocalServer;
 
@@ -64,7 +64,7 @@ export class StandInRegistry implements AsyncDisposable {
     for (const [digest, bytes] of image.blobs) this.blobs.set(digest, bytes);
   }
 
-  /** What was asked since the last call, as `GET /v2/…`. */
+  /** Returns the requests since the last call, as `GET /v2/…`. */
   takeRequests(): string[] {
     return this.requests.splice(0).map(({ method, path }) => `${method} ${path}`);
   }
@@ -108,7 +108,7 @@ export class StandInRegistry implements AsyncDisposable {
   }
 }
 
-/** A "no" in a registry's own words. */
+/** Makes a refusal in a registry's own words. */
 export function refusal(status: number, code: string): StandInAnswer {
   return json(status, { errors: [{ code, message: STATUS_CODES[status] ?? '' }] });
 }
@@ -121,7 +121,7 @@ export function json(status: number, body: object): StandInAnswer & { headers: R
   };
 }
 
-/** A page that no registry writes: of a firewall, a proxy or a CDN. */
+/** Makes a page that no registry writes, but a firewall, a proxy or a CDN does. */
 export function page(status: number, type = 'text/html'): StandInAnswer {
   return {
     status,

@@ -3,8 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 const TASKS = '/proc/self/task';
 
 /**
- * Milliseconds for which the threads of this process were ready to run and had no CPU, because others had it: proc(5),
- * schedstat. On a quiet machine it does not grow. What a test allows a program beside its bound is what this grew by.
+ * Returns the milliseconds for which the threads of this process were ready to run and got no CPU because
+ * others had it: proc(5), schedstat. On a quiet machine it does not grow. A test adds the growth to the time
+ * that it allows a program.
  */
 export function starvedFor(): number {
   let nanoseconds = 0;

@@ -40,7 +40,9 @@ export const SHORT_LIMITS: CoreLimits = {
 
 export const ACCOUNT = { username: 'acme-mirror', password: 'hub-p4ss:w%rd' };
 
-/** A request to the core for `library/alpine/manifests/latest` of an upstream, as a gateway hands it over. */
+/**
+ * Makes a request to the core for `library/alpine/manifests/latest` of an upstream, as a gateway sends it.
+ */
 export function handedOver(target: string, grant: string, upstream = 'docker.io') {
   const [, repository = '', resource = ''] =
     /^(.+)\/((?:manifests|blobs|referrers)\/[^/]+|tags\/list.*)$/.exec(target) ?? [];
@@ -48,10 +50,10 @@ export function handedOver(target: string, grant: string, upstream = 'docker.io'
   return { path: `/pull/${resource}`, headers };
 }
 
-/** A core in this process, in front of a stand-in Hub, with a clock of the test's own. */
+/** A core in this process, with a stand-in Hub and a clock of the test. */
 export class TestCore implements AsyncDisposable {
   readonly directory: string;
-  /** Milliseconds; moved by the test. */
+  /** In milliseconds. The test changes it. */
   now = Date.parse('2026-11-22T12:00:00Z');
   #options: CoreOptions;
   #running: AsyncDisposable;
@@ -89,7 +91,7 @@ export class TestCore implements AsyncDisposable {
     return ask({ socketPath: this.#options.socket, method, ...handedOver(target, grant, upstream) });
   }
 
-  /** Reports what a gateway has given out of its memory; the pulls that it belongs to. */
+  /** Reports a gateway's cache hits, and returns the pulls to which they belong. */
   async served(served: readonly Served[]): Promise<readonly (string | null)[]> {
     const send = writeLine(served);
     const { body } = await ask({ socketPath: this.#options.socket, path: '/served', method: 'POST', send });
@@ -109,7 +111,10 @@ export class TestCore implements AsyncDisposable {
     return JSON.parse(body.toString());
   }
 
-  /** A blob's bytes, read as the gateway reads them: from where the answer says, once it is whole. */
+  /**
+   * Returns a blob's bytes, read as the gateway reads them: from the place in the answer, when it is
+   * complete.
+   */
   async blob(target: string, grant = 'public', upstream = 'docker.io'): Promise<Buffer | number> {
     const { status, body } = await this.ask(target, { grant, upstream });
     if (status !== 200) return status;
@@ -129,7 +134,7 @@ export class TestCore implements AsyncDisposable {
     return this.content(digest);
   }
 
-  /** Asks, and has the answer as soon as its headers are there. */
+  /** Sends a request, and returns the answer as soon as its headers have arrived. */
   async open(target: string, grant = 'public'): Promise<IncomingMessage> {
     const started = request({ socketPath: this.#options.socket, ...handedOver(target, grant) });
     started.end();
@@ -137,20 +142,20 @@ export class TestCore implements AsyncDisposable {
     return response;
   }
 
-  /** Asks, and leaves as soon as the answer has begun. */
+  /** Sends a request, and disconnects as soon as the answer has begun. */
   async leave(target: string): Promise<void> {
     const response = await this.open(target);
     await once(response, 'data');
     response.destroy();
   }
 
-  /** The content of a digest, straight from the disk. */
+  /** Returns the content of a digest, straight from the disk. */
   content(text: string): Promise<Buffer> {
     const hex = text.split(':').at(-1) ?? '';
     return readFile(path.join(this.#options.directory, 'blobs/sha256', hex.slice(0, 2), hex));
   }
 
-  /** Ends, and starts again on the same cache. */
+  /** Stops the core, and starts it again on the same cache. */
   async restart(options: Partial<CoreOptions> = {}): Promise<void> {
     await this.#running[Symbol.asyncDispose]();
     this.#options = { ...this.#options, ...options };

@@ -27,7 +27,7 @@ import { ask, type TestRequest, type TestResponse } from './http.ts';
 import { ACCOUNT, SHORT_LIMITS } from './test-core.ts';
 import { type LoggedLine, testLog } from './test-log.ts';
 
-/** Of every user of the test. */
+/** The password of every user of the test. */
 export const PASSWORD = 'correct horse battery staple';
 const HASH = hashPassword(PASSWORD);
 
@@ -37,14 +37,14 @@ export interface TestHubgateOptions {
   /** The rules of access.yaml, without its first and last line. */
   readonly policy: string;
   readonly users?: readonly string[];
-  /** For docker.io. */
+  /** The credential for docker.io. */
   readonly credential?: UpstreamCredential;
-  /** Further upstreams than docker.io. */
+  /** The upstreams besides docker.io. */
   readonly upstreams?: Readonly<Record<string, URL>>;
-  /** In the place of the built-in core. */
+  /** The URL of a core in place of the built-in one. */
   readonly coreUrl?: URL;
   readonly auditFile?: string;
-  /** The directory of the cache; by default in the home. */
+  /** The directory of the cache; by default it is in the home. */
   readonly cache?: string;
   readonly core?: Partial<CoreOptions>;
   readonly auditOnFull?: AuditOnFull;
@@ -53,9 +53,9 @@ export interface TestHubgateOptions {
   readonly trustedProxies?: readonly string[];
   /** The port of a listener without TLS. */
   readonly plain?: number;
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly refreshLifetime?: number;
-  /** Of those who guess at passwords. */
+  /** The delays for those who guess passwords. */
   readonly delays?: DelayLimits;
   readonly federations?: readonly Federation[];
   /** The limits of the gateway, if they differ from the standard ones. */
@@ -63,7 +63,7 @@ export interface TestHubgateOptions {
 }
 
 export interface Caller {
-  /** A user, by Basic. */
+  /** The user of a Basic login. */
   readonly user?: string;
   readonly password?: string;
   readonly token?: string;
@@ -71,13 +71,13 @@ export interface Caller {
   readonly headers?: Record<string, string>;
 }
 
-/** All three roles in this process, in front of a stand-in Hub, in a home of their own. */
+/** All three roles in this process, with a stand-in Hub and a home of their own. */
 export class TestHubgate implements AsyncDisposable {
   readonly home: string;
   readonly port: number;
   readonly adminPort: number;
   readonly ca: string;
-  /** Milliseconds by which the roles' clock is ahead. */
+  /** In milliseconds: how far the roles' clock is ahead. */
   ahead = 0;
   /** What the roles logged. */
   readonly log: LoggedLine[] = [];
@@ -184,7 +184,7 @@ export class TestHubgate implements AsyncDisposable {
     this.#roles.use(this.#gateway);
   }
 
-  /** A further gateway of the same mirror, at a port of its own. */
+  /** Starts another gateway of the same mirror, on a port of its own. */
   async addGateway(): Promise<number> {
     const gateway = await this.#startGateway?.(await freePort(), await freePort());
     if (gateway === undefined) throw new Error('there is no gateway yet');
@@ -193,12 +193,12 @@ export class TestHubgate implements AsyncDisposable {
     return gateway.port;
   }
 
-  /** As SIGTERM does. */
+  /** Stops them as SIGTERM does. */
   async stopAddedGateways(): Promise<void> {
     for (const gateway of this.#added.splice(0)) await gateway[Symbol.asyncDispose]();
   }
 
-  /** One request of the public listener, its target as it is written. */
+  /** Sends one request to the public listener, with the target as it is written. */
   ask(
     target: string,
     { user, password = PASSWORD, token, method = 'GET', headers = {} }: Caller = {},
@@ -223,7 +223,7 @@ export class TestHubgate implements AsyncDisposable {
     });
   }
 
-  /** A token as docker gets one. */
+  /** Gets a token as docker does. */
   async token(user: string | undefined, ...repositories: string[]): Promise<string> {
     const scopes = repositories.map((name) => `scope=${encodeURIComponent(`repository:${name}:pull`)}`);
     const target = `/token?service=localhost&${scopes.join('&')}`;
@@ -232,7 +232,7 @@ export class TestHubgate implements AsyncDisposable {
     return JSON.parse(body.toString()).token;
   }
 
-  /** Replaces the policy as editors do: by renaming over it. */
+  /** Replaces the policy as editors do: by renaming a file over it. */
   async setPolicy(rules: string): Promise<void> {
     await this.writePolicy(policyText(rules));
   }
@@ -243,7 +243,7 @@ export class TestHubgate implements AsyncDisposable {
     await rename(`${file}.new`, file);
   }
 
-  /** A client certificate of the local CA. */
+  /** Issues a client certificate by the local CA. */
   async issueCertificate(name: string, days = 1): Promise<{ readonly cert: string; readonly key: string }> {
     const ca = { certificate: path.join(this.home, 'ca.crt'), key: path.join(this.home, 'ca.key') };
     const { certificate, key = '' } = await issueClientCertificate({ ca, name, days, clock: Date.now });
@@ -254,12 +254,12 @@ export class TestHubgate implements AsyncDisposable {
     return setPassword(path.join(this.home, 'users.yaml'), user, hash);
   }
 
-  /** What auth and commands share. */
+  /** Opens the state that auth and the commands share. */
   openState(): AuthState {
     return openAuthState(path.join(this.home, 'auth.db'));
   }
 
-  /** A service token of `owner`, as text. */
+  /** Makes a service token of `owner`, as text. */
   async giveToken(owner: string, more: Partial<StoredToken> = {}): Promise<{ id: string; text: string }> {
     const { id, secret } = makeServiceToken();
     const now = Date.now() + this.ahead;
@@ -296,17 +296,17 @@ export class TestHubgate implements AsyncDisposable {
     return removeUser(path.join(this.home, 'users.yaml'), user);
   }
 
-  /** As SIGHUP does. */
+  /** Does what SIGHUP does. */
   async reloadGateway(): Promise<void> {
     await this.#gateway?.reload();
   }
 
-  /** As SIGTERM does. */
+  /** Stops it as SIGTERM does. */
   async stopGateway(): Promise<void> {
     await this.#gateway?.[Symbol.asyncDispose]();
   }
 
-  /** As SIGHUP does. */
+  /** Does what SIGHUP does. */
   async reloadCore(): Promise<void> {
     await this.#core?.reload();
   }
@@ -325,7 +325,7 @@ export class TestHubgate implements AsyncDisposable {
     await this.#auth?.[Symbol.asyncDispose]();
   }
 
-  /** With other federations than before, where they are given, as after an edit of hubgate.yaml. */
+  /** Restarts auth, with other federations if they are given, as after an edit of hubgate.yaml. */
   async restartAuth(federations?: readonly Federation[]): Promise<void> {
     await this.stopAuth();
     this.#auth = await this.#startAuth?.(federations);
@@ -355,7 +355,10 @@ export function basic(user: string, password: string): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 }
 
-/** The realm must be known before the gateway listens, so a port is chosen before it is used. */
+/**
+ * Returns a free port. The realm must be known before the gateway listens, so the port is chosen before it is
+ * used.
+ */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0);
   await once(server, 'listening');

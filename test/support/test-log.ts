@@ -3,13 +3,13 @@ import pino from 'pino';
 import type { Logger } from '../../src/platform/log.ts';
 
 export interface LoggedLine {
-  /** As pino numbers them: 40 is a warning, 50 an error. */
+  /** The level as pino numbers it: 40 is a warning, 50 an error. */
   readonly level: number;
   readonly msg: string;
   readonly [field: string]: unknown;
 }
 
-/** A log whose lines a test can read, in `lines`. */
+/** Makes a log whose lines a test can read in `lines`. */
 export function testLog(lines: LoggedLine[]): Logger {
   const destination = new Writable({
     write(line: Buffer, _encoding, done) {

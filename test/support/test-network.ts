@@ -1,6 +1,7 @@
 /**
- * A network of its own for a file of tests, in which names lead to public and private addresses of this machine. Hosts there
- * serve HTTPS on port 443: those at public addresses by an authority that Node trusts, the others by one that it does not.
+ * A separate network for a file of tests, in which names lead to public and private addresses of this
+ * machine. Hosts there serve HTTPS on port 443. Those at public addresses have certificates of an authority
+ * that Node trusts; the others do not.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -16,7 +17,7 @@ import { makeAuthority } from './certificates.ts';
 const PUBLIC_ADDRESS = '93.184.216.34';
 const PRIVATE_ADDRESS = '10.9.8.7';
 
-/** Names below it are at a private address, all others of a test at a public one. */
+/** Names below it have a private address; all other names of a test have a public one. */
 const COMPANY = '.corp.example';
 
 const SETUP = `
@@ -31,7 +32,7 @@ const INSIDE = 'HUBGATE_TEST_NETWORK';
 /** Answers requests of one host. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** Why there can be no such network here. In CI nothing is skipped. */
+/** Returns why there can be no such network here. In CI nothing is skipped. */
 export async function whyNoNetwork(): Promise<string | false> {
   if (process.env.CI !== undefined) return false;
   const enter = ['--net', '--mount', 'ip', 'link', 'set', 'lo', 'up'];
@@ -39,12 +40,12 @@ export async function whyNoNetwork(): Promise<string | false> {
   return code !== 0 && 'only root can make the network that this test needs';
 }
 
-/** Is this process in such a network? */
+/** True if this process is in such a network. */
 export function isInNetwork(): boolean {
   return process.env[INSIDE] !== undefined;
 }
 
-/** Runs a file of tests in a network of its own, where `hosts` can be found. */
+/** Runs a file of tests in a separate network, in which `hosts` can be found. */
 export async function testInNetwork(file: string, hosts: readonly string[]): Promise<void> {
   const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-network-'));
   try {
@@ -57,7 +58,7 @@ export async function testInNetwork(file: string, hosts: readonly string[]): Pro
     }
     const enter = ['unshare', '--net', '--mount', '--propagation', 'private', 'sh', '-ec', SETUP, directory];
     const variables = [`${INSIDE}=${directory}`, `NODE_EXTRA_CA_CERTS=${path.join(directory, 'public.crt')}`];
-    // Without this variable the file runs its tests as a process of its own, and says what failed.
+    // Without this variable, the file runs its tests as a separate process and prints what failed.
     const command = ['-u', 'NODE_TEST_CONTEXT', ...variables, ...enter, process.execPath, file];
     const { code, output } = await run('env', command);
     assert.equal(code, 0, output);
@@ -70,7 +71,7 @@ function addressOf(host: string): string {
   return host.endsWith(COMPANY) ? PRIVATE_ADDRESS : PUBLIC_ADDRESS;
 }
 
-/** The file of the authority that the hosts at private addresses are certified by. */
+/** Returns the file of the authority that certifies the hosts at private addresses. */
 export function companyAuthority(): string {
   return path.join(process.env[INSIDE] ?? '', 'company.crt');
 }

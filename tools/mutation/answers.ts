@@ -9,7 +9,7 @@ const ROUTES = ['test/registry/route.test.ts'];
 const CHECK = ['test/commands/check-upstream.test.ts'];
 const KIT_TESTS = ['test/commands/client-config.test.ts'];
 
-/** The defences of what a refusal says, and of who asks where a login and a certificate come together. */
+/** The defences of the text of refusals, and of the subject if a login and a certificate come together. */
 export const answersMutants: readonly Mutant[] = [
   {
     defence: 'a broken pair that arrives while the mirror runs is named, with what to do',

@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts';
 
-/** The defences of the kits against clients that go around the mirror. */
+/** The defences of the kits against clients that bypass the mirror. */
 export const clientsMutants: readonly Mutant[] = [
   {
     defence: 'the kit of regctl configures it without a request to the Hub',

@@ -7,7 +7,7 @@ const HELPER = ['test/core/upstream/credential-helper.test.ts'];
 const PROXY = ['test/core/upstream/proxy.test.ts'];
 const REGISTRIES = ['test/core/registries.test.ts'];
 
-/** The defences on the way out: to upstreams, their token services and where these lead. */
+/** The defences of outgoing connections: to upstreams, to their token services, and to redirect targets. */
 export const egressMutants: readonly Mutant[] = [
   {
     defence: 'a token service elsewhere is not shown the credential if nobody listed it',

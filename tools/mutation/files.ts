@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts';
 
-/** The defences of files that people write: what is read, what is trusted, and what is never written over. */
+/** The defences of hand-written files: what is read, what is trusted, and what is never overwritten. */
 export const filesMutants: readonly Mutant[] = [
   {
     defence: 'only a regular file is read',

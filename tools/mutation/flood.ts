@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts';
 
-/** The defences against floods, and against what an unbounded client could hold or cause. */
+/** The defences against floods, and against the memory and work that a client without limits could cause. */
 export const floodMutants: readonly Mutant[] = [
   {
     defence: 'one request of a connection is handled at a time',

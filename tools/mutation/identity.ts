@@ -8,7 +8,7 @@ const MIGRATE = 'src/commands/migrate/docker-auth.ts';
 const MIGRATE_TESTS = ['test/commands/migrate.test.ts'];
 const FEDERATED_TESTS = ['test/access/federated-pattern.test.ts'];
 
-/** The defences of what names somebody, of how long a credential is good, and of what is written down of it. */
+/** The defences of names of subjects, of the lifetime of credentials, and of what is recorded about them. */
 export const identityMutants: readonly Mutant[] = [
   {
     defence: 'a certificate with a SPIFFE URI and another URI names nobody',

@@ -5,7 +5,7 @@ const SYNTAX = 'src/platform/yaml-syntax.ts';
 const POLICY_TESTS = ['test/access/mistakes.test.ts'];
 const CONFIG_TESTS = ['test/config/mistakes.test.ts'];
 
-/** The defences against what an author did not mean. */
+/** The defences against mistakes of authors. */
 export const mistakesMutants: readonly Mutant[] = [
   {
     defence: 'a bare name that is the name of a group is refused',

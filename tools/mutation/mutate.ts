@@ -104,7 +104,7 @@ async function judge(
 
 async function copyOfCheckout(): Promise<string> {
   const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-mutation-'));
-  // Some tests run a command as another user, and are skipped where that one may not read the checkout.
+  // Some tests run a command as another user, and are skipped if that user may not read the checkout.
   await chmod(directory, 0o755);
   for (const name of COPIED) await cp(path.join(ROOT, name), path.join(directory, name), { recursive: true });
   await symlink(path.join(ROOT, 'node_modules'), path.join(directory, 'node_modules'));

@@ -9,7 +9,7 @@ const GATEWAY_TESTS = [
   'test/gateway/credential.test.ts',
 ];
 
-/** The defences of the policy: what a rule asks for, and what a token adds to it. */
+/** The defences of the policy: the conditions of a rule, and the restriction by a token. */
 export const policyMutants: readonly Mutant[] = [
   {
     defence: 'a deny wins over every allow',

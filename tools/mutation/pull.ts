@@ -5,7 +5,7 @@ const VISIBILITY = ['test/core/pull/visibility.test.ts'];
 const MEMBERSHIP = 'src/core/pull/membership.ts';
 const JUDGED = ['test/core/pull/judged-manifests.test.ts'];
 
-/** The defences of what is pulled: whose answer counts for whom, and what is served as what. */
+/** The defences of pulls: whose answer counts for whom, and what is served under which name. */
 export const pullMutants: readonly Mutant[] = [
   {
     defence: 'a refusal belongs to the repository that it was asked for',

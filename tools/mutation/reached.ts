@@ -11,7 +11,7 @@ const PLAIN_TESTS = ['test/gateway/without-tls.test.ts'];
 const FILES_TESTS = ['test/commands/doctor/client-files.test.ts'];
 const BALANCER_TESTS = ['test/gateway/load-balancer.test.ts'];
 
-/** The defences of how the mirror is reached: balancers, and what they say of their clients. */
+/** The defences of the listeners: balancers, and what they say about their clients. */
 export const reachedMutants: readonly Mutant[] = [
   {
     defence: 'X-Forwarded-For of a peer that is not a trusted proxy does not count',

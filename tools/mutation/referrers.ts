@@ -7,7 +7,10 @@ const WARM = ['test/commands/warm/warm.test.ts'];
 const PULL = 'src/core/pull/pull-referrers.ts';
 const MEMORY = 'src/core/pull/referrers-memory.ts';
 
-/** The defences of what refers to a manifest: nothing is called unsigned that may be signed, and no pull fails for want of it. */
+/**
+ * The defences of referrers: no image that may be signed is reported as unsigned, and no pull fails because
+ * its referrers are missing.
+ */
 export const referrersMutants: readonly Mutant[] = [
   {
     defence: 'the last list of referrers stands in for an upstream that cannot be asked',

@@ -5,7 +5,7 @@ const REPEATED = ['test/core/upstream/repeated-requests.test.ts'];
 const TOKENS = ['test/core/upstream/refused-tokens.test.ts'];
 const BREAKER = ['test/core/upstream/breaker.test.ts', 'test/core/upstream/breaker-times.test.ts'];
 
-/** The defences against what upstreams send, and against what becomes of the ways to them. */
+/** The defences against what upstreams send, and against what happens to connections to them. */
 export const upstreamMutants: readonly Mutant[] = [
   {
     defence: 'a document that is nested too deeply is refused before it is parsed',

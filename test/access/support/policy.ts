@@ -10,13 +10,13 @@ import { parseImage } from '../../../src/registry/image.ts';
 export const FORMS = subjectForms([]);
 export const NOW = Date.parse('2026-11-22T12:00:00Z');
 
-/** The files of a policy by their labels, each as it stands in its file. */
+/** Parses the files of a policy by their labels, each as it is in its file. */
 export function parseFiles(files: Readonly<Record<string, string>>, now = NOW) {
   const sources = Object.entries(files).map(([label, text]) => ({ source: label, label, text }));
   return parsePolicy(sources, now, FORMS);
 }
 
-/** The policy of `access.yaml` without its first and last line. */
+/** Parses the policy of `access.yaml`, given without its first and last line. */
 export function policyOf(rules: string, now = NOW): Policy {
   const parsed = parseFiles({ 'access.yaml': `version: 1\n${rules}\n...\n` }, now);
   assert.ok('value' in parsed, 'faults' in parsed ? parsed.faults.map(formatFault).join('\n') : '');
@@ -34,7 +34,7 @@ export function warningsOf(rules: string): string[] {
   return (parsed.warnings ?? []).map(formatFault);
 }
 
-/** As `hubgate access explain` takes it. */
+/** Asks a policy as `hubgate access explain` does. */
 export function ask(
   policy: Policy,
   who: string,

@@ -11,7 +11,7 @@ export interface Daemon extends AsyncDisposable {
   readonly programs: readonly string[];
 }
 
-/** The lines of a kit that are indented below this one. */
+/** Returns the lines of a kit that are indented below this heading. */
 function linesBelow({ notes }: PrintedKit, heading: string): string {
   const begin = notes.merge.findIndex((line) => line.endsWith(heading)) + 1;
   assert.notEqual(begin, 0, `the kit does not say "${heading}"`);
@@ -19,7 +19,7 @@ function linesBelow({ notes }: PrintedKit, heading: string): string {
   return notes.merge.slice(begin, length === -1 ? undefined : begin + length).join('\n');
 }
 
-/** containerd 2.4 with its CRI, configured as the kit says. */
+/** Starts containerd 2.4 with its CRI, configured as the kit says. */
 export async function startContainerdWith(machine: Machine, kit: PrintedKit): Promise<Daemon> {
   const at = (name: string) => path.join(machine.root, 'c', name);
   await mkdir(at(''));
@@ -82,7 +82,7 @@ const SETTINGS: Readonly<Record<Dockerd, object>> = {
   'of Debian': { 'storage-driver': 'vfs' },
 };
 
-/** It goes by the `daemon.json` of the machine, to which the store is added. */
+/** Starts dockerd with the `daemon.json` of the machine, to which the store is added. */
 export async function startDockerd(machine: Machine, which: Dockerd): Promise<Daemon> {
   // The directory is short because its sockets may have no more than 107 characters.
   const at = (name: string) => path.join(machine.root, 'd', name);
@@ -107,7 +107,7 @@ export async function startDockerd(machine: Machine, which: Dockerd): Promise<Da
   };
 }
 
-/** BuildKit by itself, configured by the file of its kit. */
+/** Starts a separate BuildKit, configured by the file of its kit. */
 export async function startBuildkitd(machine: Machine): Promise<Daemon> {
   const at = (name: string) => path.join(machine.root, 'b', name);
   await mkdir(at(''));

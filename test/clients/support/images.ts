@@ -4,18 +4,18 @@ import { attestationOf, imageOf, manifestOf, type TestImage } from '../../suppor
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';
 
-/** An image that docker unpacks, of two layers. */
+/** Makes an image of two layers that docker can unpack. */
 export async function smallImage(name: string): Promise<TestImage> {
   const layers = await Promise.all(['first', 'second'].map((file) => fileLayer(file, name)));
   return imageOf({ layers, isRootfs: true });
 }
 
-/** The manifest of an image's attestation, which docker 29.1 and later asks for the referrers of. */
+/** An image with the manifest of its attestation, for whose referrers docker 29.1 and later asks. */
 export interface AttestedImage extends TestImage {
   readonly attestation: TestImage;
 }
 
-/** An index with an image and its attestation, as BuildKit writes it by default. */
+/** Makes an index with an image and its attestation, as BuildKit writes it by default. */
 export async function attestedImage(name: string): Promise<AttestedImage> {
   const image = await smallImage(name);
   const attestation = attestationOf(JSON.stringify({ _type: 'https://in-toto.io/Statement/v1', name }));
@@ -53,7 +53,7 @@ export function pushReferrer(hub: FakeHub, repository: string, referrer: TestIma
   hub.removeTag(repository, 'referrer');
 }
 
-/** The index that clients keep under the tag `sha256-<hex>` if a registry lists no referrers. */
+/** Makes the index that clients keep under the tag `sha256-<hex>` if a registry lists no referrers. */
 export function indexOfReferrers(referrers: readonly TestImage[]): TestImage {
   const index = manifestOf(
     {

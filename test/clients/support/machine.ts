@@ -5,9 +5,9 @@ import { MountNamespace } from '../../crash/support/mount-namespace.ts';
 import { type Result, run } from '../../e2e/support/process.ts';
 import { hostsFile } from './network.ts';
 
-/** A machine as far as its `/etc` and its trust go, on which nobody has configured a mirror yet. */
+/** A machine with its own `/etc` and trust store, on which nobody has configured a mirror yet. */
 export interface Machine extends AsyncDisposable {
-  /** A directory of its own, which is the home of its user too. */
+  /** A directory of its own, which is also the home of its user. */
   readonly root: string;
   readonly entrance: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -16,7 +16,7 @@ export interface Machine extends AsyncDisposable {
 }
 
 export interface ShellOptions {
-  /** Directories whose programs come before those of the machine. */
+  /** The directories whose programs come before those of the machine. */
   readonly programs?: readonly string[];
   readonly stdin?: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -24,13 +24,13 @@ export interface ShellOptions {
 
 export interface MachineOptions {
   readonly root: string;
-  /** Where the Hub is for this machine. */
+  /** The address of the Hub for this machine. */
   readonly hub: string;
   /** The authority of the Hub, which every machine trusts. */
   readonly authority: string;
 }
 
-/** No command of a test needs as long, even if the machine is busy. */
+/** The time limit of a command. No command of a test needs as long, even if the machine is busy. */
 const SECONDS = 100;
 
 export async function makeMachine({ root, hub, authority }: MachineOptions): Promise<Machine> {
@@ -60,7 +60,7 @@ export async function makeMachine({ root, hub, authority }: MachineOptions): Pro
   };
 }
 
-/** A search path with these directories first. */
+/** Returns a search path with these directories first. */
 export function pathWith(directories: readonly string[]): string {
   return [...directories, process.env.PATH].join(':');
 }
@@ -82,7 +82,7 @@ export async function installKit({ entrance }: Machine, { install }: PrintedKit)
   assert.equal(code, 0, output);
 }
 
-/** The command of a line of a kit, without what it says of the output. */
+/** Returns the command in a line of a kit, without what the line says about the output. */
 export function commandOf(line: string): string {
   return line.trim().split('   ')[0] ?? '';
 }

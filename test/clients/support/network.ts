@@ -18,8 +18,8 @@ export const HUB_NAMES = [
 ] as const;
 
 /**
- * What runs the command after it in a new network, where there is nothing but these addresses. It has process ids of its own too, so
- * that the kernel ends every daemon when the tests end, however they end.
+ * The command that runs the command after it in a new network, where there is nothing but these addresses. It
+ * has its own process ids too, so that the kernel ends every daemon when the tests end, however they end.
  */
 export const NEW_NETWORK: readonly string[] = [
   ...['unshare', '--net', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child'],
@@ -32,7 +32,7 @@ export const NEW_NETWORK: readonly string[] = [
   'sh',
 ];
 
-/** What /etc/hosts has on a machine for which the Hub is at `hub`. */
+/** Returns the /etc/hosts of a machine for which the Hub is at `hub`. */
 export function hostsFile(hub: string): string {
   return `127.0.0.1 localhost\n${ADDRESSES.mirror} ${MIRROR}\n${hub} ${HUB_NAMES.join(' ')}\n`;
 }

@@ -7,9 +7,9 @@ import type { Machine, PrintedKit } from './machine.ts';
 export interface Node extends AsyncDisposable {
   readonly machine: Machine;
   run(line: string, options?: LineOptions): Promise<Result>;
-  /** @returns its output. */
+  /** @returns the command's output */
   mustRun(line: string, options?: LineOptions): Promise<string>;
-  /** @returns its output. */
+  /** @returns the command's output */
   mustFail(line: string, options?: LineOptions): Promise<string>;
 }
 
@@ -49,7 +49,7 @@ export function nodeOf(machine: Machine, { env, programs: own, ...daemon }: Daem
   };
 }
 
-/** The programs and the environment of commands that need no daemon. */
+/** Returns the programs and the environment of commands that need no daemon. */
 export function withoutDaemon(
   programs: readonly string[],
   env: Readonly<Record<string, string>> = {},

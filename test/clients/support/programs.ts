@@ -50,7 +50,7 @@ const TOOLS = {
     packages: ['cmd/dockerd'],
     minutes: 20,
   },
-  // The version that this dockerd contains, because then most of it is compiled already.
+  // This is the version that this dockerd contains, because then most of it is compiled already.
   buildkit: {
     version: 'v0.33.0',
     module: 'github.com/moby/buildkit',
@@ -62,24 +62,26 @@ const TOOLS = {
 
 export type ToolName = keyof typeof TOOLS;
 
-/** All builds together. CI has 90 minutes for everything. */
+/** The time limit of all builds together. CI has 90 minutes for everything. */
 const MINUTES_IN_ALL = 35;
 
 /** The variable by which the tests know why a client is missing: an object of reasons, as JSON. */
 const REASONS = 'CLIENTS_MISSING';
 
-/** Where built clients are kept, one directory for each version, from run to run. */
+/** Returns the directory that keeps built clients from run to run, with one directory for each version. */
 function cacheDirectory(): string {
   const { CLIENTS_DIR: chosen, XDG_CACHE_HOME: caches } = process.env;
   return chosen ?? path.join(caches || path.join(homedir(), '.cache'), 'hubgate-clients');
 }
 
-/** The directory with the programs of a client. */
+/** Returns the directory with the programs of a client. */
 export function binariesOf(name: ToolName): string {
   return path.join(cacheDirectory(), `${name}@${TOOLS[name].version}`);
 }
 
-/** Builds what is not there yet, and says in the environment of the tests what could not be built, and why. */
+/**
+ * Builds the missing clients. Returns the environment that tells the tests what could not be built, and why.
+ */
 export async function buildPrograms(print: (line: string) => void): Promise<Record<string, string>> {
   const end = performance.now() + MINUTES_IN_ALL * 60_000;
   const reasons: Record<string, string> = {};
@@ -106,7 +108,9 @@ export async function buildProgram(name: ToolName, seconds: number): Promise<str
   return reason && `${name} ${tool.version} cannot be built here: ${reason}`;
 }
 
-/** False if the clients are there; otherwise the reason for which a test that needs them is skipped. */
+/**
+ * Returns false if the clients are there; otherwise the reason for which a test that needs them is skipped.
+ */
 export async function whyMissing(...names: readonly ToolName[]): Promise<string | false> {
   const reasons: Record<string, string> = JSON.parse(process.env[REASONS] ?? '{}');
   for (const name of names) {
@@ -123,7 +127,10 @@ function isThere(file: string): Promise<boolean> {
   );
 }
 
-/** The directory appears when everything in it is there. A second run that wants the same waits, and then finds it. */
+/**
+ * Builds a client. The directory appears when everything in it is complete. A second run that wants the same
+ * client waits, and then finds it.
+ */
 const SCRIPT = `
 [ -d "$TARGET" ] && exit 0
 rm -rf "$TARGET.partial"

@@ -5,7 +5,7 @@ import { type Digest, parseDigest, sha256Of } from '../../../src/registry/digest
 import { parseManifestMediaType } from '../../../src/registry/media-type.ts';
 import type { FakeHub } from '../../support/fake-hub.ts';
 
-/** Takes pushes (distribution spec, pushing) for a stand-in that serves pulls only. It looks at no token. */
+/** Accepts pushes (distribution spec, pushing) for a stand-in that serves pulls only. It checks no token. */
 export class PushedContent {
   readonly #uploads = new Map<string, Buffer>();
   readonly #blobs = new Map<Digest, Buffer>();

@@ -11,11 +11,11 @@ export interface StandInHub extends AsyncDisposable {
   readonly docker: FakeHub;
   /** A registry without an endpoint for referrers. */
   readonly github: FakeHub;
-  /** What signed the certificates of these names, as PEM. */
+  /** The authority that signed the certificates of these names, as PEM. */
   readonly authority: string;
-  /** As the mirror reaches it. */
+  /** The entrance that the mirror reaches. */
   readonly forMirror: Entrance;
-  /** As every other machine reaches it: a request here has gone around the mirror. */
+  /** The entrance that every other machine reaches: a request here has bypassed the mirror. */
   readonly direct: Entrance;
 }
 
@@ -55,7 +55,7 @@ export async function startHub(): Promise<StandInHub> {
 
 type Routes = (host: string, path: string) => readonly [FakeHub, HubServer];
 
-/** One address of the Hub, and what was asked there. */
+/** One address of the Hub, which records the requests there. */
 export class Entrance implements AsyncDisposable {
   readonly #server: Server;
   readonly #routes: Routes;
@@ -87,7 +87,7 @@ export class Entrance implements AsyncDisposable {
     server.on('request', (request, response) => void this.#answer(request, response));
   }
 
-  /** As if a firewall stood before it, or it had gone: every connection is reset. */
+  /** Resets every connection, as if a firewall stood before the Hub or it had gone. */
   cutOff(): void {
     this.#isReachable = false;
     this.#server.closeAllConnections();
@@ -97,7 +97,10 @@ export class Entrance implements AsyncDisposable {
     this.#isReachable = true;
   }
 
-  /** What was asked since the last call, as `GET auth.docker.io/token`; and each connection, while it was cut off. */
+  /**
+   * Returns the requests since the last call, as `GET auth.docker.io/token`, and each connection while it was
+   * cut off.
+   */
   takeRequests(): string[] {
     return this.#seen.splice(0);
   }
@@ -109,13 +112,16 @@ export class Entrance implements AsyncDisposable {
     this.#seen.push(`${method} ${host}${path}`);
     const [hub, server] = this.#routes(host, path);
     const isPush = server === 'registry' && ['POST', 'PATCH', 'PUT'].includes(method);
-    // It issues tokens by GET alone.
+    // The token service issues tokens by GET only.
     if (server === 'token' && method !== 'GET') response.writeHead(405).end();
     else if (isPush) await this.#pushed.answer(request, response, hub);
     else forward(request, response, hub.listeningAt(server), this.#acceptOf(request));
   }
 
-  /** The Hub that tests use elsewhere is strict with a mirror that leaves types out; other clients may ask for one type. */
+  /**
+   * Returns the types that the Hub sees. The Hub of other tests is strict with a mirror that leaves types
+   * out; other clients may ask for one type.
+   */
   #acceptOf({ headers }: IncomingMessage): string | undefined {
     return headers['user-agent']?.startsWith('hubgate') ? headers.accept : undefined;
   }

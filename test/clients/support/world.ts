@@ -16,10 +16,10 @@ export const HUB_USER = 'hubuser';
 
 export const REASON = 'ended is at its end; see go/base-images';
 
-/** How long the mirror answers for a tag without asking. */
+/** How long the mirror answers for a tag without asking the Hub. */
 const FRESHNESS_MS = 1000;
 
-/** What everybody may pull, what only ana may, and what nobody may, with a reason. */
+/** The policy says what everybody may pull, what only ana may, and what nobody may, with a reason. */
 const POLICY = `version: 1
 allow:
   - { pull: ["library/**", "hubuser/**", "ghcr.io/acme/**"], to: authenticated }
@@ -29,7 +29,7 @@ deny:
 ...
 `;
 
-/** A line of the record that is of a pull, or of a list of tags or referrers. */
+/** A line of the audit log about a pull, or about a list of tags or referrers. */
 export interface AuditedPull {
   readonly action: 'pull' | 'tags' | 'referrers';
   readonly subject: string;
@@ -38,7 +38,7 @@ export interface AuditedPull {
   readonly status: number;
 }
 
-/** The mirror, as it is run, between the Hub and machines with clients. */
+/** The mirror as it runs in production, between the Hub and machines with clients. */
 export interface World extends AsyncDisposable {
   readonly hub: StandInHub;
   readonly hubgate: RunningHubgate;
@@ -48,17 +48,19 @@ export interface World extends AsyncDisposable {
   writtenKit(client: string, name: string, ...flags: string[]): Promise<PrintedKit>;
   /** Writes the kit of a client, and puts its files in place on the machine. */
   kit(machine: Machine, client: string, name: string, ...flags: string[]): Promise<PrintedKit>;
-  /** The pulls that have begun since the machine was made, or since the last assertion about pulls. */
+  /**
+   * Returns the pulls that have begun since the machine was made, or since the last assertion about pulls.
+   */
   pulls(): Promise<AuditedPull[]>;
-  /** Leaves the pulls so far out of account. */
+  /** Ignores the pulls so far. */
   forgetPulls(): void;
   /** Takes the Hub away from everybody, the mirror included, until the end of the block. */
   hubDown(): Disposable;
-  /** Takes the Hub away from everybody but the mirror, as an administrator does. */
+  /** Takes the Hub away from everybody except the mirror, as an administrator does. */
   hubBlocked(): Disposable;
-  /** Resolves when the mirror has to ask the Hub again for what it knows of tags. */
+  /** Resolves when the cached tags are no longer fresh, so that the mirror must ask the Hub again. */
   pastFreshness(): Promise<void>;
-  /** Nobody has asked the Hub but the mirror, and the mirror knew who asked. */
+  /** Asserts that only the mirror has asked the Hub, and that the mirror knew who asked. */
   assertMirrorOnly(subject: string): Promise<void>;
 }
 

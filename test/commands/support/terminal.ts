@@ -2,7 +2,9 @@ import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { ExitCode, Terminal } from '../../../src/commands/terminal.ts';
 
-/** Runs a command on a terminal of the test's own; its stderr is one in truth where `columns` says how wide it is. */
+/**
+ * Runs a command on a terminal of the test. Its stderr is a real terminal if `columns` says how wide it is.
+ */
 export async function run(
   command: (terminal: Terminal) => Promise<ExitCode>,
   { typed = '', columns }: { readonly typed?: string; readonly columns?: number } = {},
@@ -16,7 +18,7 @@ export async function run(
   return { code, stdout: await text(stdout), stderr: await text(stderr) };
 }
 
-/** A table with two spaces between its columns, however wide they are. */
+/** Reduces the space between the columns of a table to two blanks. */
 export function withoutPadding(table: string): string {
   return table.replaceAll(/ {2,}/g, '  ');
 }

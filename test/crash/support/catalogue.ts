@@ -9,7 +9,7 @@ import type { Random } from './random.ts';
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** An image and where it is to be had. */
+/** An image and its place. */
 export interface Listing {
   readonly repository: Repository;
   readonly tag: Tag;
@@ -17,14 +17,14 @@ export interface Listing {
   readonly image: TestImage;
 }
 
-/** Everything that there is to pull, with the bytes that are right. */
+/** Everything that can be pulled, with the right bytes. */
 export interface Catalogue {
   readonly listings: readonly Listing[];
-  /** Manifests and blobs. */
+  /** The bytes of manifests and blobs. */
   readonly contents: ReadonlyMap<Digest, Buffer>;
 }
 
-/** Images of random sizes, of about so many bytes together. */
+/** Makes images of random sizes, with about this many bytes together. */
 export function makeCatalogue(random: Random, bytes: number): Catalogue {
   const listings: Listing[] = [];
   const contents = new Map<Digest, Buffer>();
@@ -56,7 +56,7 @@ function makeImage(random: Random): TestImage {
   return imageOf({ layers });
 }
 
-/** A Hub that has all of it, and knows the core's account. */
+/** Starts a Hub that has all of it, and knows the core's account. */
 export async function startHub({ listings }: Catalogue): Promise<FakeHub> {
   const hub = await FakeHub.start();
   hub.remaining = 1e9;

@@ -16,7 +16,7 @@ export interface CoreSurroundings {
   /** A command that runs the command after it, in its own process. */
   readonly within?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
-  /** Where the program is kept compiled. */
+  /** The directory of the compile cache. */
   readonly compiled?: string;
 }
 
@@ -28,7 +28,7 @@ export class CoreProcess implements AsyncDisposable {
   readonly #exited: Promise<unknown>;
   #output = '';
 
-  /** Loads the program, which is most of what a start takes, and starts nothing yet. */
+  /** Loads the program, which is most of the cost of a start, and starts nothing yet. */
   static async load(surroundings: CoreSurroundings): Promise<CoreProcess> {
     const core = new CoreProcess(surroundings);
     await core.#said('loaded');
@@ -51,19 +51,19 @@ export class CoreProcess implements AsyncDisposable {
     }
   }
 
-  /** Resolves when it is ready. */
+  /** Starts the core. Resolves when it is ready. */
   async start(settings: CoreSettings): Promise<void> {
     this.#child.send(settings, () => {});
     await this.#said('ready');
   }
 
-  /** As the kernel does it that is out of memory. */
+  /** Kills the core as the kernel does when it is out of memory. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.#exited;
   }
 
-  /** Ends it in peace, so that it leaves the compiled program to the next. */
+  /** Ends the core gracefully, so that it leaves the compiled program to the next one. */
   async leave(): Promise<void> {
     this.#child.disconnect();
     await this.#exited;
@@ -81,7 +81,7 @@ export class CoreProcess implements AsyncDisposable {
   }
 }
 
-/** Compiles the program once, for all that are loaded with the same directory. */
+/** Compiles the program once, for all cores that are loaded with the same directory. */
 export async function compileCore(surroundings: CoreSurroundings): Promise<void> {
   const core = await CoreProcess.load(surroundings);
   await core.leave();

@@ -4,13 +4,14 @@ import { MountNamespace } from './mount-namespace.ts';
 
 const MIB = 1024 * 1024;
 const DISK_SIZE = 256 * MIB;
-/** A little larger than the disk's image, which lies there. */
+/** The shelf is a little larger than the disk's image on it. */
 const SHELF_SIZE = 320 * MIB;
 
 /**
- * A disk whose power can be cut: an ext4 in an image. What the image holds has reached the disk; what ext4 has not
- * written back is in memory alone, and in no copy of the image. A power cut is one moment, and so is the copy: the image
- * lies on a shelf, a file system of its own, which is frozen meanwhile, and what is written to the disk waits.
+ * A disk whose power can be cut: an ext4 in an image. The content of the image has reached the disk. What
+ * ext4 has not written back is only in memory, and in no copy of the image. A power cut is one moment, and so
+ * is the copy: the image is on a file system of its own (the shelf), which is frozen during the copy, and
+ * writes to the disk wait.
  */
 export class Disk {
   readonly #namespace: MountNamespace;
@@ -35,14 +36,14 @@ export class Disk {
     return path.join(this.#directory, 'shelf');
   }
 
-  /** Where it is mounted, in the namespace. */
+  /** The mount point in the namespace. */
   get mounted(): string {
     return path.join(this.#directory, 'disk');
   }
 
-  /** Writes to `image` what has reached the disk by now. The disk goes on. */
+  /** Writes to `image` what has reached the disk by now. The disk continues. */
   async cut(image: string): Promise<void> {
-    // One command, so that nothing stays frozen should this process end meanwhile.
+    // It is one command, so that nothing stays frozen if this process ends meanwhile.
     const script =
       'trap "fsfreeze --unfreeze $0" EXIT; fsfreeze --freeze $0; cp --sparse=always $0/disk.img $1';
     await this.#namespace.run('sh', '-ec', script, this.#shelf, image);
@@ -61,11 +62,11 @@ export async function makeImage(namespace: MountNamespace, image: string, size: 
 
 export async function mountImage(namespace: MountNamespace, image: string, point: string): Promise<void> {
   await mkdir(point, { recursive: true });
-  // By default ext4 writes its journal every 5 s: what nobody has synced would seem safe soon.
+  // By default ext4 writes its journal every 5 s, so that unsynced data would soon seem safe.
   await namespace.run('mount', '-o', 'loop,commit=300', image, point);
 }
 
-/** Why there can be no such disk here; undefined where there can. */
+/** Returns why there can be no such disk here; undefined if there can. */
 export async function whyNoDisk(directory: string): Promise<string | undefined> {
   try {
     await using namespace = await MountNamespace.make();

@@ -6,12 +6,15 @@ const BUFFER = 1024 * 1024;
 
 export interface Inspection {
   readonly right: ReadonlySet<Digest>;
-  /** Paths of files that are not what they are called. */
+  /** The paths of files whose content does not have their name's digest. */
   readonly corrupt: readonly string[];
   readonly bytes: number;
 }
 
-/** Compares everything that is published in the cache in `directory`, which nobody writes meanwhile, with what is right. */
+/**
+ * Compares everything that is published in the cache in `directory` with the right bytes. Nobody writes to
+ * the cache meanwhile.
+ */
 export async function inspect(directory: string, contents: ReadonlyMap<Digest, Buffer>): Promise<Inspection> {
   const right = new Set<Digest>();
   const corrupt: string[] = [];
@@ -31,7 +34,7 @@ export async function inspect(directory: string, contents: ReadonlyMap<Digest, B
 export async function filesBelow(directory: string): Promise<string[]> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch(
     (error: NodeJS.ErrnoException) => {
-      // A core that was killed while it made its directories.
+      // The core was killed while it made its directories.
       if (error.code !== 'ENOENT') throw error;
       return [];
     },

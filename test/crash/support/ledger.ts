@@ -1,11 +1,14 @@
 import { EventEmitter } from 'node:events';
 import type { Digest } from '../../../src/registry/digest.ts';
 
-/** What the core has promised to keep: it answered with a place in its cache, or it was found there. */
+/**
+ * The blobs that the core has promised to keep: it answered with a place in its cache, or the blob was found
+ * there.
+ */
 export class Ledger extends EventEmitter<{ promised: []; filled: [] }> {
-  /** In the order in which they were. */
+  /** The digests in the order of the promises. */
   readonly #promised = new Set<Digest>();
-  /** The Hub gave wrong bytes of these, or too few: their pulls may fail. */
+  /** The digests of which the Hub gave wrong bytes, or too few. Their pulls may fail. */
   readonly troubled = new Set<Digest>();
 
   get promised(): ReadonlySet<Digest> {
@@ -18,7 +21,7 @@ export class Ledger extends EventEmitter<{ promised: []; filled: [] }> {
     this.emit('promised');
   }
 
-  /** A reader has the last bytes of a fill: it is verified, and about to be published. */
+  /** Records that a reader has the last bytes of a fill. The fill is verified, and about to be published. */
   filled(): void {
     this.emit('filled');
   }

@@ -19,10 +19,10 @@ import { pullEverything } from './pull-everything.ts';
 import type { Random } from './random.ts';
 import type { Tally } from './tally.ts';
 
-/** Milliseconds. */
+/** In milliseconds. */
 const LONGEST_RUN = 400;
 const LONGEST_START = 80;
-/** Kills: what is left to fetch by then takes longer than a core lives. */
+/** The number of kills. What is left to fetch by then takes longer than a core lives. */
 const LONGEST_LIFE = 40;
 const CLIENTS = 6;
 const MIB = 1024 * 1024;
@@ -32,11 +32,11 @@ export interface LifeOptions {
   readonly surroundings: CoreSurroundings;
   readonly random: Random;
   readonly tally: Tally;
-  /** Is it enough? */
+  /** Returns true if the life may end. */
   readonly over: () => boolean;
 }
 
-/** The life of one cache, with a Hub of its own: from empty to full, while its core is killed again and again. */
+/** The life of one cache with its own Hub: from empty to full, while its core is killed again and again. */
 export class Life implements AsyncDisposable {
   readonly #options: LifeOptions;
   readonly #directory: string;
@@ -103,7 +103,7 @@ export class Life implements AsyncDisposable {
     const { random } = this.#options;
     const options = { ...this.#options, core, ledger: this.#ledger, random: random.fork() };
     const load = new Load(options, CLIENTS);
-    // Its clients may be waiting to ask once more; the next core need not wait for them.
+    // The clients may be waiting to ask once more; the next core does not wait for them.
     this.#ending.push(load.ended);
     await anyMoment(random, this.#ledger, { longest: LONGEST_RUN, event: 'filled', often: 0.3 });
     load.stop();
@@ -127,7 +127,10 @@ export class Life implements AsyncDisposable {
     }
   }
 
-  /** While nothing runs: what was published is there, is right, and was not fetched again. */
+  /**
+   * Checks, while nothing runs, that everything that was published exists, is right, and was not fetched
+   * again.
+   */
   async #inspect(promisedBefore: ReadonlySet<Digest>): Promise<void> {
     const { catalogue, tally } = this.#options;
     const { right, corrupt, bytes } = await inspect(this.#settings.directory, catalogue.contents);
@@ -145,7 +148,7 @@ export class Life implements AsyncDisposable {
     for (const digest of right) this.#ledger.promise(digest);
   }
 
-  /** The Hub is well: whatever the crashes have left behind, everything can be had. */
+  /** Checks that everything can be pulled while the Hub works, whatever the crashes have left. */
   async #fill(): Promise<void> {
     const { tally } = this.#options;
     this.#hub.heal();
@@ -157,7 +160,7 @@ export class Life implements AsyncDisposable {
     await this.#inspect(before);
   }
 
-  /** The Hub is gone: everything that was published is served. */
+  /** Checks that everything that was published is served while the Hub is gone. */
   async #serveAlone(): Promise<void> {
     const { tally } = this.#options;
     await this.#hub.stop();

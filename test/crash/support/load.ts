@@ -14,16 +14,19 @@ export interface PullerOptions {
   readonly ledger: Ledger;
   readonly tally: Tally;
   readonly random: Random;
-  /** Does it read every blob to its end? */
+  /** True if it reads every blob to its end. */
   readonly patient?: boolean;
 }
 
-/** Each takes a millisecond or two; until a fill is published even by a slow disk. */
+/**
+ * The most requests for one blob. Each takes a millisecond or two, so they last until even a slow disk has
+ * published a fill.
+ */
 const MANY_ASKS = 500;
 const READ_SIZE = 256 * 1024;
 const MIB = 1024 * 1024;
 
-/** Clients that pull one image after the other until they are told to stop. */
+/** Clients that pull one image after the other until `stop` is called. */
 export class Load {
   readonly ended: Promise<unknown>;
   #stopped = false;
@@ -41,7 +44,7 @@ export class Load {
     this.ended = Promise.all(Array.from({ length: clients }, () => work(options.random.fork())));
   }
 
-  /** Before the core is killed: what fails from now on is no wonder. */
+  /** Stops the load before the core is killed, because failures from now on are expected. */
   stop(): void {
     this.#stopped = true;
   }
@@ -53,7 +56,7 @@ function isPromised({ image }: Listing, { promised }: Ledger): boolean {
   );
 }
 
-/** One client. It knows the right bytes, and what may go wrong. */
+/** One client. It knows the right bytes, and which failures are allowed. */
 export class Puller {
   readonly #options: PullerOptions;
   readonly #stopped: () => boolean;
@@ -64,7 +67,7 @@ export class Puller {
     this.#stopped = stopped;
   }
 
-  /** An image as docker pulls it; and some blobs again and again, until the first moment at which the core has them. */
+  /** Pulls an image as docker does, and some blobs again and again until the core has them. */
   async pull(listing: Listing): Promise<void> {
     const { random } = this.#options;
     const { manifests, blobs } = listing.image;
@@ -85,7 +88,7 @@ export class Puller {
       if (!(await this.blob(listing, digest, 'at its place'))) return;
   }
 
-  /** Is it there, and right? */
+  /** Returns true if the manifest is there and right. */
   manifest(listing: Listing, digest: Digest, by: Reference['kind']): Promise<boolean> {
     const { core, catalogue, ledger, tally } = this.#options;
     const { repository, tag, private: reachesPrivate } = listing;
@@ -103,7 +106,10 @@ export class Puller {
     });
   }
 
-  /** Was it read to its end, and right? What is not in its place yet need not be read again. */
+  /**
+   * Returns true if the blob was read to its end and is right. A blob that is not yet in its place need not
+   * be read again.
+   */
   blob(
     { repository, private: reachesPrivate }: Listing,
     digest: Digest,
@@ -134,7 +140,7 @@ export class Puller {
 
   #judge({ right, complete }: BlobRead, { filling }: BlobSource, digest: Digest): boolean {
     const { ledger, tally } = this.#options;
-    // Of what the Hub has given wrongly, a reader may have got wrong bytes; but never the last ones.
+    // If the Hub has given a blob wrongly, a reader may have received wrong bytes, but never the last ones.
     if (!right && (complete || !ledger.troubled.has(digest)))
       tally.fault(`${digest}: wrong bytes were served${complete ? ' to the end' : ''}`);
     if (complete && filling) ledger.filled();

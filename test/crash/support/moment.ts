@@ -4,14 +4,14 @@ import type { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
 
 export interface Moment {
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly longest: number;
-  /** The moment is often that of this event, if it comes before. */
+  /** The event at which the moment often is, if it comes before. */
   readonly event: 'promised' | 'filled';
   readonly often: number;
 }
 
-/** Any time from now on; or the worst one. */
+/** Waits for a random moment, or for the worst one, which is that of the event. */
 export async function anyMoment(
   random: Random,
   ledger: Ledger,

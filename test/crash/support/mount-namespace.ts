@@ -3,13 +3,14 @@ import { once } from 'node:events';
 import { mustRun } from '../../e2e/support/process.ts';
 
 /**
- * A mount namespace of the suite's own, kept by a process that reads from this one. When this one ends, however it ends,
- * the keeper ends too, and the kernel unmounts what was mounted here and detaches the loop devices.
+ * A mount namespace for the suite, kept by a process that reads from this one. When this process ends,
+ * however it ends, the keeper ends too, and the kernel unmounts what was mounted here and detaches the loop
+ * devices.
  */
 export class MountNamespace implements AsyncDisposable {
   readonly #keeper: ChildProcess;
 
-  /** @throws where it is not permitted. */
+  /** @throws if this process may not make one */
   static async make(): Promise<MountNamespace> {
     const keeper = spawn('unshare', ['--mount', '--propagation', 'private', 'cat'], {
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -28,12 +29,12 @@ export class MountNamespace implements AsyncDisposable {
     this.#keeper = keeper;
   }
 
-  /** Runs the command after it in the namespace. */
+  /** The command that runs the command after it in the namespace. */
   get entrance(): string[] {
     return ['nsenter', `--mount=/proc/${this.#keeper.pid}/ns/mnt`, '--'];
   }
 
-  /** How a path of the namespace is called outside. */
+  /** Returns the path by which a file of the namespace is reached from outside. */
   outside(file: string): string {
     return `/proc/${this.#keeper.pid}/root${file}`;
   }

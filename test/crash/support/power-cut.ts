@@ -17,12 +17,12 @@ import { pullEverything } from './pull-everything.ts';
 import type { Random } from './random.ts';
 import type { Tally } from './tally.ts';
 
-/** Milliseconds. */
+/** In milliseconds. */
 const LONGEST_PAUSE = 1_000;
 
 export interface PowerOptions {
   readonly namespace: MountNamespace;
-  /** For images, mounts and the socket. */
+  /** The directory for images, mounts and the socket. */
   readonly directory: string;
   readonly catalogue: Catalogue;
   readonly surroundings: CoreSurroundings;
@@ -31,14 +31,17 @@ export interface PowerOptions {
   readonly clients: number;
 }
 
-/** What a power cut left of a disk. */
+/** The state of a disk after a power cut. */
 export interface Cut {
   readonly image: string;
-  /** What the core had promised before. */
+  /** The digests that the core had promised before. */
   readonly promised: ReadonlySet<Digest>;
 }
 
-/** Runs the core on a new disk under load, and cuts the power `times` times, or until there is nothing left to write. */
+/**
+ * Runs the core on a new disk under load, and cuts the power `times` times, or until there is nothing left to
+ * write.
+ */
 export async function cutPower(options: PowerOptions, times: number): Promise<Cut[]> {
   const { namespace, directory, catalogue, random, tally } = options;
   await using hub = await startHub(catalogue);
@@ -49,10 +52,10 @@ export async function cutPower(options: PowerOptions, times: number): Promise<Cu
     const loading = started.then(
       () => new Load({ ...options, core, ledger, random: random.fork() }, options.clients),
     );
-    // Where it does not start, that is said when there was time for it.
+    // If the core does not start, the failure is reported later, when it had time to start.
     loading.catch(() => {});
     while (cuts.length < times && ledger.promised.size < catalogue.contents.size) {
-      // The first one may come while the core starts.
+      // The first cut may come while the core starts.
       await anyMoment(random, ledger, { longest: LONGEST_PAUSE, event: 'promised', often: 0.7 });
       const promised = new Set(ledger.promised);
       const image = path.join(directory, `cut-${cuts.length}.img`);
@@ -68,7 +71,7 @@ export async function cutPower(options: PowerOptions, times: number): Promise<Cu
   return cuts;
 }
 
-/** Runs `task` on what a cut left, after ext4 has read its journal, and throws it away. */
+/** Runs `task` on the disk after a cut, when ext4 has replayed its journal, and then removes the disk. */
 export async function afterCut(
   { namespace, directory }: PowerOptions,
   { image }: Cut,
@@ -84,7 +87,7 @@ export async function afterCut(
   }
 }
 
-/** Counts what was promised and is not there, and what is there and is wrong. */
+/** Counts what was promised and is missing, and what exists and is wrong. */
 export async function countDamage(options: PowerOptions, { promised }: Cut, data: string): Promise<void> {
   const { namespace, catalogue, tally } = options;
   const outside = namespace.outside(data);
@@ -96,7 +99,7 @@ export async function countDamage(options: PowerOptions, { promised }: Cut, data
   tally.count('lost', [...promised].filter((digest) => !right.has(digest)).length);
 }
 
-/** The core starts on what was left, has what it promised, and gets the rest. */
+/** Starts the core on what was left, and checks that it has what it promised, and can fetch the rest. */
 export async function serveAgain(options: PowerOptions, { promised }: Cut, data: string): Promise<void> {
   const { catalogue, tally } = options;
   await using hub = await startHub(catalogue);

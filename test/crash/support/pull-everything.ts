@@ -1,10 +1,10 @@
 import type { Digest } from '../../../src/registry/digest.ts';
 import { Puller, type PullerOptions } from './load.ts';
 
-/** A fill may fail for what the Hub gave wrongly, and for what a crash left of it; but not for ever. */
+/** A fill may fail because of what the Hub gave wrongly or what a crash left, but not for ever. */
 const ATTEMPTS = 3;
 
-/** Pulls what there is, or `only` that; and returns what cannot be had. */
+/** Pulls everything, or the content in `only`, and returns what cannot be pulled. */
 export async function pullEverything(
   options: Omit<PullerOptions, 'patient'>,
   only?: ReadonlySet<Digest>,

@@ -1,6 +1,6 @@
 import { createCipheriv } from 'node:crypto';
 
-/** Choices that are made again in the same way for the same seed. */
+/** Makes random choices that are the same for the same seed. */
 export class Random {
   #state: number;
 
@@ -8,7 +8,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** At least 0, below 1: the generator mulberry32. */
+  /** Returns a number of at least 0 and below 1, by the generator mulberry32. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let mixed = this.#state;
@@ -25,7 +25,7 @@ export class Random {
     return this.next() < probability;
   }
 
-  /** As sizes of files are: each order of magnitude as often as any other. */
+  /** Returns a random size, of which each order of magnitude is equally likely, as with files. */
   size(smallest: number, largest: number): number {
     return Math.floor(smallest * (largest / smallest) ** this.next());
   }
@@ -49,13 +49,13 @@ export class Random {
     return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(length));
   }
 
-  /** For a party that makes its choices in its own time. */
+  /** Returns a generator for a party that makes its choices at its own times. */
   fork(): Random {
     return new Random(this.below(2 ** 32));
   }
 }
 
-/** `CRASH_SEED`, to make the choices of another run again; or a new one. */
+/** Returns `CRASH_SEED`, which repeats the choices of another run, or a new seed. */
 export function chooseSeed(): number {
   return Number(process.env.CRASH_SEED ?? Math.floor(Math.random() * 2 ** 32));
 }

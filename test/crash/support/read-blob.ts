@@ -3,11 +3,14 @@ import type { BlobSource } from '../../../src/gateway/handover/blob-source.ts';
 export interface BlobRead {
   readonly bytes: number;
   readonly right: boolean;
-  /** Did it get to the end, or leave before? */
+  /** True if the reader came to the end; false if it left before. */
   readonly complete: boolean;
 }
 
-/** Reads a blob as the gateway delivers it, and compares each byte. Rejects where the gateway would cut the connection. */
+/**
+ * Reads a blob as the gateway delivers it, and compares each byte. Rejects where the gateway would cut the
+ * connection.
+ */
 export async function readBlob(
   source: BlobSource,
   expected: Buffer,

@@ -19,10 +19,10 @@ export type Counted =
   | 'lost'
   | 'corrupt';
 
-/** After so many, more say nothing new. */
+/** After this many faults, more say nothing new. */
 const ENOUGH = 20;
 
-/** What a run did, for its summary, and what went wrong in it. */
+/** Counts what a run did, for its summary, and what went wrong in it. */
 export class Tally {
   readonly faults: string[] = [];
   readonly #counts = new Map<Counted, number>();

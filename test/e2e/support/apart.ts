@@ -9,12 +9,12 @@ import { mustRun, type RunningProcess, run, startProcess } from './process.ts';
 const ROOT = path.join(import.meta.dirname, '../../..');
 const INTRUDER = path.join(import.meta.dirname, '../../support/fixtures/intruder.mjs');
 
-/** Numbers that no system gives to anybody. Each has a group of the same number, and no other. */
+/** Ids that no system assigns. Each user has a group with the same number, and no other group. */
 export const USERS = { core: 61_001, auth: 61_002, gateway: 61_003, stranger: 61_004 } as const;
 export type UserName = keyof typeof USERS;
 type RoleName = Exclude<UserName, 'stranger'>;
 
-/** A program and a home where the three roles have users of their own, laid out as docs/operations.md says. */
+/** A program and a home whose three roles run as users of their own, as docs/operations.md says. */
 export class Apart implements AsyncDisposable {
   readonly root: string;
   readonly port: number;
@@ -43,13 +43,13 @@ export class Apart implements AsyncDisposable {
     return path.join(this.root, 'home');
   }
 
-  /** A copy that every user can reach, wherever the checkout lies. */
+  /** Installs a copy that every user can reach, wherever the checkout is. */
   async #install(): Promise<void> {
     const program = path.join(this.root, 'program');
     await mkdir(program, { mode: 0o755 });
     for (const part of ['src', 'package.json'])
       await cp(path.join(ROOT, part), path.join(program, part), { recursive: true });
-    // The packages are hundreds of megabytes: linked where that is possible.
+    // The packages have hundreds of megabytes, so they are linked if possible.
     const modules = [path.join(ROOT, 'node_modules'), path.join(program, 'node_modules')];
     const linked = await run('cp', ['--archive', '--link', ...modules]);
     if (linked.code !== 0) await mustRun('cp', ['--archive', '--force', ...modules]);
@@ -86,7 +86,7 @@ export class Apart implements AsyncDisposable {
     await chmod(at, mode);
   }
 
-  /** One of its verbs, as a user of the machine. */
+  /** Runs one of its verbs as a user of the machine. */
   hubgate(user: UserName | 'root', args: readonly string[], stdin = ''): Promise<string> {
     const command = [...this.#as(user), ...this.#program(args)];
     return mustRun(command[0] ?? '', command.slice(1), { stdin });
@@ -100,8 +100,8 @@ export class Apart implements AsyncDisposable {
   }
 
   /**
-   * The gateway in a network namespace of its own, in which there is nothing, not even a loopback that is up. It is given its
-   * two listening sockets as sd_listen_fds(3) says.
+   * Starts the gateway in a network namespace of its own that contains nothing, not even a loopback that is
+   * up. It receives its two listening sockets as sd_listen_fds(3) says.
    */
   async startWithoutNetwork(ready: () => boolean | Promise<boolean>): Promise<RunningProcess> {
     const sockets = await Promise.all([this.port, this.adminPort].map(listeningAt));
@@ -109,7 +109,7 @@ export class Apart implements AsyncDisposable {
     const script = 'LISTEN_PID=$$ LISTEN_FDS=2 exec unshare --net "$0" "$@"';
     const running = await startProcess('/bin/sh', ['-c', script, ...command], {
       ready: () => {
-        // Passed on by now; whoever else has them open would take connections too.
+        // The sockets have been passed on. Any other process that has them open would accept connections too.
         for (const { close } of sockets) close();
         return ready();
       },
@@ -119,7 +119,7 @@ export class Apart implements AsyncDisposable {
     return running;
   }
 
-  /** What comes of attempts such as `read FILE` or `signal PID`, each `done` or an error's code. */
+  /** Makes attempts such as `read FILE` or `signal PID`, and returns for each `done` or an error's code. */
   async attempt(user: UserName, attempts: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const [command = '', ...args] = this.#as(user);
     const script = [path.join(this.root, 'node'), path.join(this.root, 'intruder.mjs')];

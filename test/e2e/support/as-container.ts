@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Service } from '../../support/compose-file.ts';
 import type { Image } from './image.ts';
 
-/** What stands on this machine for what a service names: a file or a directory each. */
+/** The files and directories on this machine that stand for what a service names. */
 export interface Places {
   /** Volumes by name, and paths of the host as the file writes them. */
   readonly sources: Readonly<Record<string, string>>;
@@ -11,13 +11,14 @@ export interface Places {
   readonly secrets: Readonly<Record<string, string>>;
 }
 
-/** Of the base image: what shells, `install` and Node's libraries are. */
+/** The parts of the base image: what shells, `install` and Node's libraries need. */
 const SYSTEM = ['bin', 'sbin', 'lib', 'lib64'];
 
 /**
- * A service of a compose file as a command line, for no container engine is part of the suite: the same image, mounts, user,
- * capabilities, root file system and absence of a network, by the kernel's own means. Whatever comes in `command`, else
- * the service's own, runs in there in the place of this very process, so that signals reach it.
+ * Converts a service of a compose file to a command line, because no container engine is part of the suite.
+ * The command gives it the same image, mounts, user, capabilities, root file system and absence of a network,
+ * by the kernel's own means. It runs `command`, or else the service's own command, in place of this very
+ * process, so that signals reach it.
  */
 export function asCommand(
   service: Service,
@@ -76,7 +77,10 @@ function mountScript(service: Service, root: string, { sources, configs, secrets
   ].join('\n');
 }
 
-/** Makes the image's root one that can be entered: its base image has a system of its own, and here it is this machine's. */
+/**
+ * Completes the image's root so that it can be entered: in its base image it has its own system, and here it
+ * gets this machine's.
+ */
 export async function furnish(root: string): Promise<void> {
   for (const name of SYSTEM) await symlink(`usr/${name}`, path.join(root, name));
   await mkdir(path.join(root, 'etc'), { recursive: true });

@@ -8,7 +8,7 @@ const MODULES = '/usr/lib/nginx/modules';
 
 export type BalancerKind = 'haproxy' | 'nginx';
 
-/** Installs HAProxy and nginx from Debian where they are not there. The suite starts its own. */
+/** Installs HAProxy and nginx from Debian if they are missing. The suite starts its own. */
 export async function installBalancers(): Promise<void> {
   const isThere = await run('sh', [
     '-c',
@@ -22,7 +22,7 @@ export async function installBalancers(): Promise<void> {
   for (const service of ['haproxy', 'nginx']) await run('systemctl', ['stop', service]);
 }
 
-/** The configuration that docs/load-balancers.md gives below a heading. */
+/** Returns the configuration that docs/load-balancers.md gives below a heading. */
 export async function recipe(heading: string, kind: BalancerKind): Promise<string> {
   const page = await readFile(PAGE, 'utf8');
   const [, section = ''] = page.split(`\n## ${heading}\n`);
@@ -42,7 +42,7 @@ export interface BalancerOptions {
   readonly certificates: string;
 }
 
-/** Starts a balancer by a recipe, whose addresses and files are replaced by those of the test. */
+/** Starts a balancer by a recipe in which the addresses and files are replaced by those of the test. */
 export async function startBalancer(
   kind: BalancerKind,
   { directory, recipe: text, port, address, mirror, certificates }: BalancerOptions,

@@ -5,11 +5,11 @@ import { ensurePackages } from './packages.ts';
 import { mustRun, run } from './process.ts';
 
 const ROOT = path.join(import.meta.dirname, '../../..');
-/** What the Dockerfile builds on. */
+/** The base image of the Dockerfile. */
 const BASE = 'node:26-slim';
 const IMAGE = 'hubgate';
 
-/** The image as buildah builds it from the Dockerfile, without a daemon and without pulling anything. */
+/** The image as buildah builds it from the Dockerfile, without a daemon and without a pull. */
 export interface BuiltImage {
   /** The root file system of the last stage. */
   readonly root: string;
@@ -23,7 +23,7 @@ export interface BuiltImage {
   };
 }
 
-/** Builds below `directory`, which then holds the store of buildah. */
+/** Builds below `directory`, which then contains the store of buildah. */
 export class Buildah implements AsyncDisposable {
   readonly #directory: string;
   readonly #flags: readonly string[];
@@ -49,7 +49,10 @@ export class Buildah implements AsyncDisposable {
     return (await mustRun('buildah', [...this.#flags, ...args])).trim();
   }
 
-  /** A base of the name that the Dockerfile wants: Node and npm of this machine, the libraries that Node loads, and busybox. */
+  /**
+   * Makes a base image with the name that the Dockerfile uses: Node and npm of this machine, the libraries
+   * that Node loads, and busybox.
+   */
   async #makeBase(): Promise<void> {
     const base = path.join(this.#directory, 'base');
     const at = (name: string) => path.join(base, name);
@@ -88,7 +91,7 @@ export class Buildah implements AsyncDisposable {
     return this.run(['build', ...flags, ...given], [ROOT]);
   }
 
-  /** The image that was built, as a directory to which a container may write. */
+  /** Returns the built image as a directory to which a container may write. */
   async mount(): Promise<BuiltImage> {
     const container = await this.#mustRun('from', '--pull-never', `localhost/${IMAGE}`);
     const root = await this.#mustRun('mount', container);
@@ -102,7 +105,10 @@ export class Buildah implements AsyncDisposable {
   }
 }
 
-/** Certificates that this machine trusts and Node does not, as those of a proxy that inspects TLS; as PEM. */
+/**
+ * Returns the certificates that this machine trusts and Node does not, such as those of a proxy that inspects
+ * TLS; as PEM.
+ */
 export function additionalAuthorities(bundle: string): string {
   const known = new Set(rootCertificates.map(bare));
   const all = bundle.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];

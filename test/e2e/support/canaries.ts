@@ -1,17 +1,19 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 
-/** A place that was looked into, and what stood there. */
+/** A place that was searched, and its content. */
 export interface Place {
   readonly name: string;
   readonly content: string;
 }
 
-/** Secrets, by what they are called, and where they may not turn up. */
+/** Secrets by their names, and a search for them in places where they may not be. */
 export class Canaries {
   readonly #secrets = new Map<string, string>();
 
-  /** Of a secret with several lines, as a key in PEM has, each long one counts for itself. */
+  /**
+   * Adds a secret. Each long line of a secret with several lines, such as a key in PEM, counts for itself.
+   */
   add(name: string, secret: string): void {
     const lines = secret.split('\n').filter((line) => line.length >= 16 && !line.startsWith('-----'));
     const parts = lines.length > 1 ? lines : [secret.trim()];
@@ -21,19 +23,22 @@ export class Canaries {
     }
   }
 
-  /** Of a JWT only the signature is secret: who, what and until when is also said elsewhere. */
+  /** Adds a JWT. Only its signature is secret: subject, scope and expiry are also said elsewhere. */
   addJwt(name: string, jwt: string): void {
     this.add(name, jwt.split('.').at(-1) ?? '');
   }
 
-  /** The names of those that stand in `content`: as they are, in base64, encoded for a URL, or escaped in JSON. */
+  /**
+   * Returns the names of the secrets in `content`: as they are, in base64, encoded for a URL, or escaped in
+   * JSON.
+   */
   in(content: string): string[] {
     return [...this.#secrets]
       .filter(([, secret]) => writtenForms(secret).some((form) => content.includes(form)))
       .map(([name]) => name);
   }
 
-  /** What was found, as `secret: place`. */
+  /** Returns what was found, as `secret: place`. */
   lookInto(places: readonly Place[]): string[] {
     return places.flatMap(({ name, content }) => this.in(content).map((secret) => `${secret}: ${name}`));
   }
@@ -49,7 +54,10 @@ function writtenForms(secret: string): string[] {
   ];
 }
 
-/** What of a text's base64 is the same wherever in a longer text it stands, as in `user:password`. */
+/**
+ * Returns the parts of a text's base64 that do not depend on its position in a longer text, as in
+ * `user:password`.
+ */
 function inBase64(secret: string, encoding: 'base64' | 'base64url'): string[] {
   return [0, 1, 2].map((before) => {
     const encoded = Buffer.from(`${'x'.repeat(before)}${secret}`)
@@ -59,7 +67,7 @@ function inBase64(secret: string, encoding: 'base64' | 'base64url'): string[] {
   });
 }
 
-/** Every file below a directory that others than its owner's group may read. */
+/** Returns every file below a directory that users outside its owner's group may read. */
 export async function openFiles(directory: string): Promise<Place[]> {
   const found: Place[] = [];
   for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
@@ -70,7 +78,7 @@ export async function openFiles(directory: string): Promise<Place[]> {
   return found;
 }
 
-/** What stands in a process's arguments and, which only its own user can read, in its environment. */
+/** Returns the arguments of a process and its environment, which only its own user can read. */
 export async function processPlaces(name: string, pid: number): Promise<Place[]> {
   const read = (file: string) => readFile(`/proc/${pid}/${file}`, 'latin1');
   return [

@@ -13,7 +13,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   busybox: 'busybox-static',
 };
 
-/** Installs from Debian what of the real clients and servers is not there. */
+/** Installs the real clients and servers that are missing from Debian. */
 export async function installClients(): Promise<void> {
   await ensurePackages(PACKAGES);
   // Debian starts the registry as a service; the suite starts its own.
@@ -21,13 +21,13 @@ export async function installClients(): Promise<void> {
 }
 
 export interface Docker extends AsyncDisposable {
-  /** The docker CLI, against this daemon, with a configuration directory of the suite's. */
+  /** The docker CLI with this daemon and a configuration directory of the suite. */
   (args: readonly string[], options?: { readonly stdin?: string }): Promise<Result>;
 }
 
-/** Where a daemon runs. */
+/** The environment in which a daemon runs. */
 export interface Surroundings {
-  /** What enters a namespace, before the daemon's command. */
+  /** The command that enters a namespace, before the daemon's command. */
   readonly entrance?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** The daemon.json; absent: the machine's. */
@@ -35,8 +35,8 @@ export interface Surroundings {
 }
 
 /**
- * A dockerd of the suite's own: its own data, sockets and process id, no network rules, and `mirror` for Docker Hub; without it
- * the one of its `daemon.json`.
+ * Starts a dockerd for the suite, with its own data, sockets and process id, without network rules, and with
+ * `mirror` for Docker Hub, or else the one of its `daemon.json`.
  */
 export async function startDocker(
   directory: string,
@@ -81,7 +81,7 @@ export interface Containerd extends AsyncDisposable {
   ctr(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Result>;
 }
 
-/** A containerd of the suite's own. Its hosts directory trusts the mirror's CA. */
+/** Starts a containerd for the suite. Its hosts directory trusts the mirror's CA. */
 export async function startContainerd(directory: string): Promise<Containerd> {
   const at = (name: string) => path.join(directory, name);
   await mkdir(directory, { recursive: true });

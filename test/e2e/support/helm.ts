@@ -6,10 +6,10 @@ import { mustRun, run } from './process.ts';
 const CHART = path.join(import.meta.dirname, '../../../deploy/helm/hubgate');
 /** A test file has five minutes. */
 const BUILD_SECONDS = 240;
-/** A helm that was built so takes itself to be of an old one. */
+/** A helm that is built in this way takes itself for an old version. */
 const KUBERNETES = ['--kube-version', '1.33.0'];
 
-/** A rendered object of Kubernetes'. */
+/** A rendered Kubernetes object. */
 export interface Manifest {
   readonly kind: string;
   readonly metadata: { readonly name: string };
@@ -36,7 +36,7 @@ function helm(program: string): Helm {
     template: async (values = {}) => {
       const flags = [...KUBERNETES, '--namespace', 'mirrors', '--values', '-'];
       const text = await mustRun(program, ['template', 'hubgate', CHART, ...flags], given(values));
-      // As Kubernetes reads it: 0440 is octal.
+      // The text is parsed as Kubernetes does it: 0440 is octal.
       return parseAllDocuments(text, { version: '1.1' }).map((document) => document.toJS());
     },
   };

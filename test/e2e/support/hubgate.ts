@@ -9,25 +9,25 @@ import { mustRun, type RunningProcess, startProcess } from './process.ts';
 const ROOT = path.join(import.meta.dirname, '../../..');
 const BIN = path.join(ROOT, 'src/bin/hubgate.ts');
 
-/** Gateways; configurations of the suite say so. */
+/** The number of gateways. The suite's configurations set it. */
 export const WORKERS = 2;
 
-/** Hubgate as it is run: its own processes, in a home of the suite's. */
+/** Hubgate as it runs in production: its own processes, in a home of the suite. */
 export interface RunningHubgate extends AsyncDisposable {
-  /** Of its supervisor. */
+  /** The process id of its supervisor. */
   readonly pid: number;
   readonly home: string;
   readonly port: number;
   /** Everything that its processes have printed. */
   output(): string;
   addUser(name: string, password: string): Promise<void>;
-  /** One of its verbs, and what it prints. */
+  /** Runs one of its verbs, and returns what it prints. */
   run(...args: string[]): Promise<string>;
-  /** Resolves when every process that goes by the policy has read it. */
+  /** Resolves when every process that uses the policy has read it. */
   setPolicy(rules: string): Promise<void>;
 }
 
-/** Where it listens and how it is started, if that is not on a free port of this machine. */
+/** The address and the way of starting, if it is not on a free port of this machine. */
 export interface HubgateOptions extends Surroundings {
   readonly address?: { readonly host: string; readonly port: number };
 }

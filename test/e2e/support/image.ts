@@ -11,19 +11,20 @@ interface Instruction {
 }
 
 /**
- * What the Dockerfile makes. No container engine that could build is part of the suite, so its very steps are run in an empty
- * folder for each stage that stands for the image's root: each absolute path of the image is a path below it.
+ * The image of the Dockerfile. No container engine that could build it is part of the suite, so each step
+ * runs in an empty folder for each stage that stands for the image's root: each absolute path of the image is
+ * a path below it.
  */
 export interface Image {
-  /** Of the last stage. */
+  /** The root of the last stage. */
   readonly root: string;
-  /** The last one of this name. */
+  /** Returns the last instruction with this name. */
   instruction(name: string): string;
-  /** A path, or a text with paths of the image in it. */
+  /** Converts a path, or a text with paths of the image, into one with paths below the root. */
   inRoot(text: string): string;
 }
 
-/** Builds the image below `directory`, where any user may go. */
+/** Builds the image below `directory`, which any user may enter. */
 export async function buildImage(directory: string): Promise<Image> {
   const instructions = await readDockerfile();
   const stages = new Map<string, Stage>();
@@ -65,7 +66,9 @@ interface Stage {
   work: string;
 }
 
-/** The base image, as far as it matters: a Node, which is the one of this suite, and something that stands for its npm. */
+/**
+ * Makes the base image, as far as it matters: the Node of this suite, and something that stands for its npm.
+ */
 async function startStage(root: string): Promise<Stage> {
   const node = path.join(root, 'usr/local/bin/node');
   await mkdir(path.dirname(node), { recursive: true });
@@ -88,7 +91,7 @@ async function step(
     await copy(value, stage, stages);
   } else if (name === 'RUN') {
     const command = below(root, value);
-    // It runs as root, on this machine.
+    // The command runs as root on this machine.
     const elsewhere = command.match(/(?<=^|[\s"'=])\/[^\s"']*/g)?.filter((file) => !file.startsWith(root));
     assert.deepEqual(elsewhere ?? [], [], `RUN ${value} names what is not below the image's root`);
     const PATH = `${path.join(root, 'usr/local/bin')}:${process.env.PATH}`;
@@ -103,7 +106,7 @@ async function copy(value: string, { work }: Stage, stages: ReadonlyMap<string, 
     : undefined;
   const target = path.join(work, parts.pop() ?? '');
   for (const part of parts) {
-    // Docker's COPY leaves out the directories of what it copies into one.
+    // If Docker's COPY copies several files into one directory, it drops their own directories.
     const to = parts.length > 1 || value.endsWith('/') ? path.join(target, path.basename(part)) : target;
     await cp(from === undefined ? path.join(ROOT, part) : below(from.root, part), to, {
       recursive: true,

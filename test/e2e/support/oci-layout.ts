@@ -6,10 +6,10 @@ import { gzipSync } from 'node:zlib';
 import { mustRun } from './process.ts';
 
 /**
- * An OCI image layout (image-layout.md of the image spec) with one image for two platforms: Debian's static busybox in
- * one layer, and further layers of random size, so that pulling it takes several blobs.
+ * Writes an OCI image layout (image-layout.md of the image spec) with one image for two platforms: Debian's
+ * static busybox in one layer, and more layers of random size, so that a pull takes several blobs.
  *
- * @returns the digest of the index.
+ * @returns the digest of the index
  */
 export async function writeLayout(directory: string, reference: string, salt: string): Promise<string> {
   await mkdir(path.join(directory, 'blobs/sha256'), { recursive: true });
@@ -64,7 +64,7 @@ async function busyboxLayer(): Promise<Buffer> {
   });
 }
 
-/** An archive of one file. */
+/** Makes an archive with one file. */
 export function fileLayer(name: string, content: string): Promise<Buffer> {
   return tarOf((root) => writeFile(path.join(root, name), content));
 }

@@ -68,7 +68,7 @@ export interface PodSpec {
   readonly [other: string]: unknown;
 }
 
-/** By the name of a config map or secret, what it holds. */
+/** The content of config maps and secrets, by their names. */
 export type Contents = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 export function podOf(manifests: readonly Manifest[]): PodSpec {
@@ -77,7 +77,7 @@ export function podOf(manifests: readonly Manifest[]): PodSpec {
   return (set.spec as { template: { spec: PodSpec } }).template.spec;
 }
 
-/** The files of a config map or of secrets, at their paths. */
+/** Returns the files of a config map or of secrets, by their paths. */
 function filesOf({ name, secretName, items }: Source, contents: Contents): [string, string][] {
   const data = contents[name ?? secretName ?? ''] ?? assert.fail(`nothing is called ${name ?? secretName}`);
   const wanted = items ?? Object.keys(data).map((key) => ({ key, path: key }));
@@ -87,7 +87,10 @@ function filesOf({ name, secretName, items }: Source, contents: Contents): [stri
   ]);
 }
 
-/** Writes a volume as kubelet does, anew too: its files are links through `..data`, which is exchanged as a whole. */
+/**
+ * Writes a volume, or rewrites it, as kubelet does: its files are links through `..data`, which is replaced
+ * as a whole.
+ */
 export async function writeVolume(
   directory: string,
   volume: Volume,
@@ -118,7 +121,10 @@ export async function writeVolume(
   if (before !== undefined) await rm(before, { recursive: true });
 }
 
-/** A container of a pod as a service whose sources are paths below `volumes`, where kubelet would have them. */
+/**
+ * Converts a container of a pod to a service whose sources are paths below `volumes`, where kubelet would
+ * have them.
+ */
 export async function asService(
   container: Container,
   pod: PodSpec,
@@ -151,7 +157,10 @@ export async function asService(
   };
 }
 
-/** Kubelet makes a missing `subPath` with the volume's own mode; one that is a file is bound as it is now. */
+/**
+ * Returns the source of a mount. Kubelet makes a missing `subPath` with the volume's own mode; one that is a
+ * file is bound as it is now.
+ */
 async function sourceOf(volume: string, subPath: string | undefined, group: number): Promise<string> {
   if (subPath === undefined) return volume;
   const source = path.join(volume, subPath);

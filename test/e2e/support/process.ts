@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 /** A server that was started for the suite, and is stopped by its process id. */
 export interface RunningProcess extends AsyncDisposable {
   readonly pid: number;
-  /** Everything it has printed. */
+  /** Returns everything that it has printed. */
   output(): string;
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
@@ -13,9 +13,9 @@ export interface RunningProcess extends AsyncDisposable {
 export interface ProcessOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** Open files that it is given, as its third and following ones. */
+  /** Open files that the process receives as its descriptors from 3 on. */
   readonly pass?: readonly number[];
-  /** Does it serve? Asked again and again until it does. */
+  /** Returns true if it serves. It is called again and again until then. */
   readonly ready: (output: string) => boolean | Promise<boolean>;
 }
 
@@ -60,7 +60,7 @@ function runningProcess(child: ChildProcess, output: () => string): RunningProce
 
 export interface Result {
   readonly code: number;
-  /** Standard output and error, as they came. */
+  /** Standard output and error, in the order in which they came. */
   readonly output: string;
 }
 
@@ -83,7 +83,7 @@ export async function run(
   return { code: code ?? -1, output };
 }
 
-/** The same, where anything but success is a failure of the suite. */
+/** Runs a command to its end; anything except success is a failure of the suite. */
 export async function mustRun(...args: Parameters<typeof run>): Promise<string> {
   const { code, output } = await run(...args);
   if (code !== 0) throw new Error(`${args[0]} ${args[1].join(' ')} ends with ${code}:\n${output}`);

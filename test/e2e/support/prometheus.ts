@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { mustRun } from './process.ts';
 
-/** Prometheus' programs from Debian's package, unpacked and not installed: an installed one is a service that starts. */
+/**
+ * Prometheus' programs from Debian's package. It is unpacked and not installed, because an installed one
+ * starts as a service.
+ */
 export class PrometheusPackage implements AsyncDisposable {
   readonly directory: string;
 

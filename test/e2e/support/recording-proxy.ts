@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** The only way out that a client is given: it lets nothing through, and remembers what was asked for. */
+/** The only way out for a client: it lets nothing through, and records the requests. */
 export interface RecordingProxy extends AsyncDisposable {
-  /** A client's environment, with which it goes past the proxy to `host` alone. */
+  /** Returns a client's environment in which only `host` bypasses the proxy. */
   environmentFor(host: string): Readonly<Record<string, string>>;
-  /** Each as `host:port`, since the last call. */
+  /** Returns the requested hosts since the last call, each as `host:port`. */
   takeAsked(): string[];
 }
 

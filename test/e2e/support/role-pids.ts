@@ -6,7 +6,7 @@ export interface RolePid {
   readonly pid: number;
 }
 
-/** The roles that a supervisor runs now, read from /proc. */
+/** Returns the roles that a supervisor runs now, read from /proc. */
 export async function roleProcesses(supervisor: number): Promise<RolePid[]> {
   const children = await readFile(`/proc/${supervisor}/task/${supervisor}/children`, 'utf8');
   const found: RolePid[] = [];
@@ -18,7 +18,7 @@ export async function roleProcesses(supervisor: number): Promise<RolePid[]> {
   return found;
 }
 
-/** The ports of the clients whose connections to `port` a process holds. */
+/** Returns the ports of the clients whose connections to `port` a process has open. */
 export async function peersOf(pid: number, port: number): Promise<Set<number>> {
   const inodes = new Set<string>();
   for (const descriptor of await readdir(`/proc/${pid}/fd`)) {
@@ -28,7 +28,8 @@ export async function peersOf(pid: number, port: number): Promise<Set<number>> {
   }
   const peers = new Set<number>();
   for (const table of ['tcp', 'tcp6']) {
-    // proc_pid_net(5): sl local_address rem_address st … inode; addresses in hexadecimal.
+    // The columns are those of proc_pid_net(5): sl local_address rem_address st … inode, with addresses in
+    // hexadecimal.
     for (const line of (await readFile(`/proc/${pid}/net/${table}`, 'utf8')).split('\n').slice(1)) {
       const [, local, remote, , , , , , , inode] = line.trim().split(/\s+/);
       if (inode === undefined || !inodes.has(inode) || portOf(local) !== port) continue;

@@ -10,22 +10,25 @@ import { asService, type Container, type Contents, podOf, writeVolume } from './
 import { mustRun, type Result, run, startProcess } from './process.ts';
 
 export interface PodOptions {
-  /** Where its volumes are. */
+  /** The directory of its volumes. */
   readonly directory: string;
   /** The secrets and config maps that the chart does not make. */
   readonly contents: Contents;
-  /** In the place of the chart's, for all pods have this machine's network. */
+  /** The port in place of the chart's, because all pods share this machine's network. */
   readonly port: number;
 }
 
 export interface RunningPod extends AsyncDisposable {
-  /** Brings what is in secrets and config maps now into a volume. */
+  /** Writes the current secrets and config maps into a volume. */
   write(volume: string, contents: Contents): Promise<void>;
-  /** What a command does in a container, as `kubectl exec` runs it. */
+  /** Runs a command in a container, as `kubectl exec` does. */
   inside(container: string, command: readonly string[], stdin?: string): Promise<Result>;
 }
 
-/** The pod that a chart renders, by hand: volumes as kubelet writes them, its containers in their order. */
+/**
+ * Runs the pod that a chart renders without Kubernetes: volumes as kubelet writes them, and its containers in
+ * their order.
+ */
 export async function startPod(
   image: Image,
   manifests: readonly Manifest[],

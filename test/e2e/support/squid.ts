@@ -6,10 +6,13 @@ import { ensurePackages } from './packages.ts';
 import { mustRun, run, startProcess } from './process.ts';
 
 export interface SquidOptions {
-  /** The only hosts that it connects to, all of which are this machine. */
+  /** The only hosts to which it connects, all of which are this machine. */
   readonly hosts: readonly string[];
   readonly login: { readonly username: string; readonly password: string };
-  /** The certificate and the key of the authority by which it inspects TLS, and the file of those that it trusts. */
+  /**
+   * The certificate and the key of the authority with which it inspects TLS, and the file of those that it
+   * trusts.
+   */
   readonly inspects?: { readonly pem: string; readonly trusted: string };
 }
 
@@ -20,7 +23,7 @@ export interface Squid extends AsyncDisposable {
 
 const LIBRARY = '/usr/lib/squid';
 
-/** Debian's squid, with a login, a configuration and files of the suite's own. */
+/** Debian's squid with a login, and with its own configuration and files. */
 export async function startSquid({ hosts, login, inspects }: SquidOptions): Promise<Squid> {
   await ensurePackages({ squid: 'squid-openssl', openssl: 'openssl' });
   // Debian starts it as a service; the suite starts its own.

@@ -7,34 +7,37 @@ import type { TLSSocket } from 'node:tls';
 export interface LoadRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Of the answer's body. */
+  /** The length of the answer's body. */
   readonly length: number;
 }
 
 export interface Failure {
   readonly path: string;
   readonly reason: string;
-  /** Of the client's side of the connection: what the server's side is known by. */
+  /** The port on the client's side, by which the server's side is identified. */
   readonly port: number | undefined;
-  /** Had the connection come to its end of the handshake? */
+  /** True if the TLS handshake had ended. */
   readonly secure: boolean;
-  /** By the monotonic clock. */
+  /** The time by the monotonic clock. */
   readonly at: number;
 }
 
 export interface LoadOptions {
   readonly port: number;
   readonly ca: string;
-  /** Each second. */
+  /** The number of requests in each second. */
   readonly rate: number;
   readonly requests: () => readonly LoadRequest[];
 }
 
-/** As long as docker waits for an answer to a ping. */
+/** In milliseconds. Docker waits this long for an answer to a ping. */
 const DEADLINE = 15_000;
 const TICK = 5;
 
-/** Asks at an even rate whatever the answers do: one in four on a new connection, the others on kept ones. */
+/**
+ * Sends requests at an even rate, whatever the answers are: one in four on a new connection, the others on
+ * open connections.
+ */
 export class SteadyLoad implements AsyncDisposable {
   readonly failures: Failure[] = [];
   sent = 0;
@@ -105,7 +108,7 @@ export class SteadyLoad implements AsyncDisposable {
       if (socket.localPort !== undefined) connection.local = socket.localPort;
     };
     know();
-    // A kept connection has its handshake behind it.
+    // On a reused connection the handshake is over.
     if ((socket as TLSSocket).getCipher?.()?.name !== undefined && !socket.connecting) {
       connection.secure = true;
       return;

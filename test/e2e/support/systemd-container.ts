@@ -8,8 +8,9 @@ import { mustRun, type RunningProcess, run, startProcess } from './process.ts';
 const ROOT = path.join(import.meta.dirname, '../../..');
 
 /**
- * This machine's system, started again by a systemd of its own in a container: with a network of its own, and with a copy of every
- * file that it writes, so that nothing of this machine changes. No service of this machine runs in it.
+ * This machine's system, started a second time by a systemd in a container. It has its own network, and a
+ * copy of every file that it writes, so that nothing on this machine changes. No service of this machine runs
+ * in it.
  */
 export class SystemdContainer implements AsyncDisposable {
   readonly #directory: string;
@@ -60,7 +61,7 @@ export class SystemdContainer implements AsyncDisposable {
     return mustRun('nsenter', [...enter(this.#init), command, ...args]);
   }
 
-  /** Resolves when the mirror in it says that it is ready. */
+  /** Resolves when the mirror in it reports that it is ready. */
   ready(): Promise<void> {
     const probe = ['-sS', '-o', '/dev/null', '-w', '%{http_code}', 'http://127.0.0.1:9090/readyz'];
     return waitFor(async () => (await this.run('curl', ...probe)).output.endsWith('200'));
@@ -77,7 +78,10 @@ function enter(init: string): string[] {
   return ['--target', init, '--mount', '--uts', '--ipc', '--net', '--pid', '--'];
 }
 
-/** The process that is the first one of the system below `root`: its parent is the systemd-nspawn that names this directory. */
+/**
+ * Finds the first process of the system below `root`: its parent is the systemd-nspawn that names this
+ * directory.
+ */
 async function initBelow(root: string): Promise<string | undefined> {
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');

@@ -12,13 +12,14 @@ export const ISSUER = 'upstream token service';
 export const SERVICE = 'upstream registry';
 
 export interface TokenService extends LocalServer {
-  /** What the registry trusts, as PEM. */
+  /** The certificate that the registry trusts, as PEM. */
   readonly certificate: string;
 }
 
 /**
- * The upstream's own token service, for a real registry: it says no to nobody, and puts into a token what the caller
- * may. Anonymous may pull what is public; the account may pull everything, and push, so that the suite can fill it.
+ * Starts the upstream's own token service, for a real registry. It refuses nobody, and writes into a token
+ * what the caller may do. Anonymous may pull public repositories; the account may pull everything, and push,
+ * so that the suite can fill it.
  */
 export async function startTokenService(
   account: UpstreamAccount,

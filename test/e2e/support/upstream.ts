@@ -4,10 +4,13 @@ import { freePort } from '../../support/test-hubgate.ts';
 import { mustRun, type RunningProcess, startProcess } from './process.ts';
 import { ISSUER, SERVICE, startTokenService, type UpstreamAccount } from './token-service.ts';
 
-/** Debian's `docker-registry`, which plays Docker Hub: with a token service of its own, public and private repositories. */
+/**
+ * Debian's `docker-registry`, which plays Docker Hub, with its own token service and with public and private
+ * repositories.
+ */
 export interface Upstream extends AsyncDisposable {
   readonly url: URL;
-  /** The requests that it saw since the last call, as `GET /v2/…`; pushes by the suite itself left out. */
+  /** Returns the requests since the last call, as `GET /v2/…`, without the suite's own pushes. */
   takeRequests(): string[];
   push(layout: string, reference: string, to: string): Promise<void>;
   stop(): Promise<void>;

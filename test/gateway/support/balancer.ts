@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, isIPv6, type Socket } from 'node:net';
 
 export interface BalancerOptions {
-  /** What is written before a client's first bytes, and in one packet with them. */
+  /** What is written before a client's first bytes, in one packet with them. */
   readonly header: Buffer | string;
-  /** True if each byte of the header goes on its own. */
+  /** True if each byte of the header is sent separately. */
   readonly inPieces?: boolean;
   /** The port of the mirror. */
   readonly port: number;
@@ -16,7 +16,7 @@ export interface Balancer extends AsyncDisposable {
   readonly port: number;
 }
 
-/** A balancer that passes TCP connections on, with a PROXY header before them. */
+/** Starts a balancer that passes TCP connections on, with a PROXY header before them. */
 export async function startBalancer(options: BalancerOptions): Promise<Balancer> {
   const open = new Set<Socket>();
   const server = createServer((client) => {

@@ -4,15 +4,15 @@ import ipaddr from 'ipaddr.js';
 export interface HeaderOptions {
   /** The client's address; absent: the header has none. */
   readonly source?: string;
-  /** Version and command: 0x21 is PROXY, 0x20 is LOCAL. */
+  /** The version and command: 0x21 is PROXY, 0x20 is LOCAL. */
   readonly command?: number;
-  /** By default that of the address, with TCP. */
+  /** The family; by default that of the address, with TCP. */
   readonly family?: number;
-  /** What follows the addresses. */
+  /** The bytes after the addresses. */
   readonly more?: Buffer;
 }
 
-/** A header of version 2 of the PROXY protocol, as a balancer writes it. */
+/** Makes a header of version 2 of the PROXY protocol, as a balancer writes it. */
 export function proxyV2({ source, command = 0x21, family, more = Buffer.alloc(0) }: HeaderOptions): Buffer {
   const isV6 = source !== undefined && isIPv6(source);
   const address = source === undefined ? [] : ipaddr.parse(source).toByteArray();

@@ -7,41 +7,41 @@ import type { Claims, FakeIssuer } from '../../support/fake-issuer.ts';
 import { basic, PASSWORD, type TestHubgate } from '../../support/test-hubgate.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
-/** What somebody shows comes to one of these, wherever they show it. */
+/** The result of presented credentials, in whatever way they are presented. */
 export type Standing =
-  /** Somebody whom the policy grants the repository. */
+  /** The subject may pull the repository by the policy. */
   | 'granted'
-  /** Somebody, and not this. */
+  /** There is a subject, but it may not pull this. */
   | 'denied'
-  /** Nobody, but the network is granted it. */
+  /** There is no subject, but the network may pull it. */
   | 'network'
-  /** Nobody. */
+  /** There is no subject, and no permission. */
   | 'nobody'
-  /** A login that is wrong. */
+  /** The login is wrong. */
   | 'wrong login'
-  /** A token that is none of ours, or not any more. */
+  /** The token is not one of ours, or no longer valid. */
   | 'bad token'
-  /** A token of ours, for something else. */
+  /** The token is ours, but for something else. */
   | 'other scope';
 
 export interface Shown {
   readonly standing: Standing;
-  /** At `/v2/`, where that is something else: a certificate does not count there. */
+  /** The result at `/v2/` if it differs: a certificate does not count there. */
   readonly ping?: Standing;
   readonly headers: Record<string, string>;
   /** A client certificate. */
   readonly pair?: TestPair;
-  /** At the token endpoint, with a scope. */
+  /** The status of the token endpoint for a request with a scope. */
   readonly exchange: 200 | 401;
-  /** Does the token that is issued there hold the scope? Only where it is not as `standing` has it. */
+  /** True if the token that is issued there has the scope. It is given only if it differs from `standing`. */
   readonly isGiven?: boolean;
-  /** Without a scope, where that is something else. */
+  /** The status without a scope, if it differs. */
   readonly login?: 200 | 401;
 }
 
 const MANIFEST = '/v2/library/alpine/manifests/latest';
 
-/** Every way in which a request can say who it is from. */
+/** Returns every way in which a request can say who it is from. */
 export async function everythingShown(
   hubgate: TestHubgate,
   issuer: FakeIssuer,
@@ -119,7 +119,10 @@ export async function everythingShown(
   };
 }
 
-/** With those that do not count beside nothing else, so that they are nobody. */
+/**
+ * Returns the presented certificates, including those that count for nothing alone, so that the request has
+ * no subject.
+ */
 async function certificatesShown(hubgate: TestHubgate): Promise<Record<string, Shown>> {
   const authority = makeAuthority('corporate CA');
   const revoked = authority.issue({ commonName: 'node-7' });
@@ -148,7 +151,10 @@ async function certificatesShown(hubgate: TestHubgate): Promise<Record<string, S
   };
 }
 
-/** What is ours says who asks, whatever certificate it comes with; what is not ours is ignored. */
+/**
+ * Combines credentials with certificates. Our own credentials decide the subject, whatever certificate comes
+ * with them; others are ignored.
+ */
 async function shownBesideCertificates(
   hubgate: TestHubgate,
   { expired, ofRevoked }: { readonly expired: string; readonly ofRevoked: string },
