@@ -39,7 +39,7 @@ export interface AuthOptions {
   readonly keyFile: string;
   /** The URL that clients type. It is the issuer of the tokens and their audience. */
   readonly url: URL;
-  /** In milliseconds. */
+  /** The lifetime in milliseconds. */
   readonly tokenLifetime: number;
   /** The milliseconds for which a client may renew a login without the password. If absent, it may not. */
   readonly refreshLifetime?: number;

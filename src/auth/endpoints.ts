@@ -150,8 +150,8 @@ async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
 }
 
 /**
- * If a refresh token cannot be stored, for example on a full disk, none is given. The login is valid without
- * it.
+ * Issues a refresh token. None is issued if it cannot be stored, for example on a full disk. The login is
+ * valid without it.
  */
 async function giveRefreshToken(
   { offline }: TokenRequest,

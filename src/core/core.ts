@@ -43,7 +43,7 @@ export interface CoreOptions {
   readonly tagFreshness: number;
   readonly staleIfError: number;
   readonly maxSize: MaxSize;
-  /** In milliseconds; 0 means for ever. */
+  /** The time in milliseconds; 0 means for ever. */
   readonly unusedFor: number;
   /**
    * Milliseconds for which the cache keeps content that an upstream has deleted; if absent, it keeps the
@@ -51,7 +51,7 @@ export interface CoreOptions {
    */
   readonly keepDeleted?: number;
   readonly log: Logger;
-  /** True if the log is to say at once which upstreams cannot be reached. The core starts all the same. */
+  /** True if the log must say at once which upstreams cannot be reached. The core starts nevertheless. */
   readonly lookAtUpstreams?: boolean;
   readonly clock?: Clock;
   readonly limits?: CoreLimits;

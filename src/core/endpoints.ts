@@ -69,7 +69,7 @@ export interface Operations {
   /** Resolves to undefined if a name is invalid. */
   purge(repository: string, reference: string | null): Promise<Purged | undefined>;
   check(): Promise<UpstreamChecks>;
-  /** The way to one upstream; undefined if there is no such upstream or no such image. */
+  /** Goes the way to one upstream. Resolves to undefined if there is no such upstream or no such image. */
   steps(host: string, image: string | null): Promise<readonly UpstreamStep[] | undefined>;
 }
 

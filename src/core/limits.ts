@@ -78,7 +78,7 @@ export const STANDARD_LIMITS: CoreLimits = {
   probeCacheEvery: 5_000,
 };
 
-/** How long an upstream's refusal is repeated without asking again, in milliseconds. */
+/** The milliseconds for which an upstream's refusal is repeated without asking again. */
 export const REFUSED_FOR = {
   notFound: 30_000,
   unauthorized: 60_000,
@@ -87,8 +87,8 @@ export const REFUSED_FOR = {
   /** Used if there is no `Retry-After`. The abuse limit of Docker Hub names this time. */
   limited: 60_000,
   /**
-   * After a longer `Retry-After` the upstream is asked earlier, because a window can end early, and a paid
-   * account has none.
+   * The longest time for which `Retry-After` counts. Then the upstream is asked again, because a window can
+   * end early, and a paid account has none.
    */
   limitedAtMost: 300_000,
 };
@@ -136,7 +136,7 @@ export const KEEP_PARTIAL_FOR = 24 * 60 * 60_000;
 /** The milliseconds without a request after which a pull counts as ended. Large layers take their time. */
 export const PULL_REMEMBERED_FOR = 30 * 60_000;
 
-/** When and how far the cache is emptied by eviction. */
+/** The rules by which eviction empties the cache. */
 export const EVICTION = {
   /** Two parts of `cache.maxSize`: if the cache exceeds the first, content is evicted down to the second. */
   highWater: 0.95,
@@ -164,7 +164,7 @@ export const DISK_RESERVE = {
   most: 20 * 2 ** 30,
 };
 
-/** How the downloads of blobs from one upstream are shared. */
+/** The rules by which callers share the downloads of blobs from one upstream. */
 export const FILL_PLACES = {
   /** The downloads at a time. The rest of the 64 connections to an origin are for manifests and tokens. */
   places: 48,
@@ -209,14 +209,14 @@ export const DISK_FLOOR = {
 
 /** The rates at which content is compared with its digest in the background. */
 export const SCRUB = {
-  /** In bytes per second. It is about 80 GiB a day, a rate that nobody notices. */
+  /** The rate in bytes per second. It is about 80 GiB a day, which nobody notices. */
   pace: 1024 * 1024,
   /**
-   * In bytes per second. It is used after an unclean stop until all content from before is checked, because
+   * The rate in bytes per second after an unclean stop, until all content from before is checked, because
    * damage by a power cut should not stay for a day.
    */
   urgentPace: 64 * 1024 * 1024,
-  /** In milliseconds. */
+  /** The time in milliseconds. */
   recheckAfter: 30 * 24 * 60 * 60_000,
   /** Milliseconds to the next look when there is nothing to check. */
   idle: 60_000,

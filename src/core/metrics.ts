@@ -14,7 +14,7 @@ import type { RegistryClient } from './upstream/registry-client.ts';
 import type { ObserveSent, SentRequest, Transport } from './upstream/transport.ts';
 import type { UpstreamOptions } from './upstream/upstream.ts';
 
-/** In seconds. */
+/** The buckets in seconds. */
 const LATENCIES = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const HOUR = 3600;
 const AGES = [60, 600, HOUR, 6 * HOUR, 24 * HOUR, 3 * 24 * HOUR, 7 * 24 * HOUR];

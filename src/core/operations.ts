@@ -25,7 +25,7 @@ export interface OperationsOptions {
   readonly clock: Clock;
   readonly egress: EgressOptions | undefined;
   readonly limits: CoreLimits;
-  /** In milliseconds. */
+  /** The time in milliseconds. */
   readonly staleIfError: number;
   /** Called for each stale answer, with its age in seconds. */
   readonly onStale: (age: number) => void;

@@ -87,7 +87,7 @@ export interface GatewayOptions {
   readonly limits?: GatewayLimits;
 }
 
-/** In milliseconds, for clients that only ask about the state. */
+/** The milliseconds for clients that only ask about the state. */
 const ADMIN_DRAIN = 1_000;
 
 export interface Gateway extends AsyncDisposable {

@@ -13,9 +13,9 @@
  * A refused login is answered by 400 and a `REFUSAL`. 500 means that auth has failed.
  *
  * Keys, credentials and policy are answered by 304 while they are those of `If-None-Match`. With `?wait`, the
- * answer comes only when they have changed, or after `LONGEST_WAIT` (platform/followed-answer.ts), or after as
- * many milliseconds as `?wait=` says. `/gateways?wait=` is answered when all gateways have the credentials, or
- * after that many milliseconds.
+ * answer comes only when they have changed, or after `LONGEST_WAIT` (platform/followed-answer.ts), or after
+ * as many milliseconds as `?wait=` says. `/gateways?wait=` is answered when all gateways have the
+ * credentials, or after that many milliseconds.
  */
 import { z } from 'zod';
 
@@ -55,7 +55,7 @@ export type TokenRequest = Readonly<z.output<typeof TOKEN_REQUEST>>;
 
 export const ISSUED_TOKEN = IDENTITY.extend({
   token: z.string(),
-  /** In seconds. */
+  /** The lifetime in seconds. */
   expiresIn: z.int(),
   scope: z.string(),
   /** The token with which the client can ask again without the password. */

@@ -8,20 +8,20 @@ import { z } from 'zod';
 export const CORE_HEADERS = {
   grant: 'hubgate-grant',
   /**
-   * In a request: the repository. Both values are taken literally, so that the core fetches what was
+   * The repository of a request. Both values are taken literally, so that the core fetches what was
    * authorized.
    */
   upstream: 'hubgate-upstream',
   path: 'hubgate-path',
-  /** In a request for a blob: the single requested range. The answer may be only that range. */
+  /** The single requested range of a blob. The answer may be only that range. */
   range: 'hubgate-range',
   cache: 'hubgate-cache',
-  /** In a refusal: its name in `ERRORS`. */
+  /** The name of a refusal in `ERRORS`. */
   error: 'hubgate-error',
-  /** In a list: the query of its next page. */
+  /** The query of the next page of a list. */
   next: 'hubgate-next',
   /**
-   * In a request: an opaque text that is the same for all requests of one caller. If it is absent, `pull` is
+   * An opaque text in a request that is the same for all requests of one caller. If it is absent, `pull` is
    * absent too. The text up to the first `.` names the share of the upstream on which the request is counted.
    * Several callers can have the same share.
    */
@@ -56,10 +56,10 @@ export function parseGrant(header: string): Grant | undefined {
 }
 
 /**
- * How an answer was obtained, for the audit line. `hit` is from the cache alone. `revalidated` means that the
- * upstream confirmed what was cached. `fill` was fetched for this caller, `joined` for another one at the
- * same time. `stale` is from the cache, because the upstream could not be asked. `bypass` went past a cache
- * that cannot be written.
+ * The way in which an answer was obtained, for the audit line. `hit` is from the cache alone. `revalidated`
+ * means that the upstream confirmed what was cached. `fill` was fetched for this caller, `joined` for another
+ * one at the same time. `stale` is from the cache, because the upstream could not be asked. `bypass` went
+ * past a cache that cannot be written.
  */
 export const CACHE_STATES = ['hit', 'revalidated', 'fill', 'joined', 'stale', 'bypass'] as const;
 export type CacheState = (typeof CACHE_STATES)[number];
@@ -140,10 +140,10 @@ export const CORE_STATUS = z.object({
         .object({
           limit: z.int(),
           remaining: z.int(),
-          /** In seconds. */
+          /** The length in seconds. */
           window: z.int(),
           source: z.string().optional(),
-          /** In milliseconds since the epoch. */
+          /** The time in milliseconds since the epoch. */
           readAt: z.int(),
         })
         .nullable(),

@@ -36,7 +36,10 @@ const PATH = (() => {
   return new RegExp(`^${component}(?:/${component})*$`);
 })();
 
-/** In characters. The distribution spec advises that clients limit host and name together to this. */
+/**
+ * The greatest length in characters. The distribution spec advises that clients limit host and name together
+ * to this.
+ */
 const MAX_NAME_LENGTH = 255;
 
 /** True if a repository can have this name, with or without a host before it. */

@@ -63,12 +63,15 @@ const HASHES: QueueLimits = {
 /** The longest wait for a hash, in milliseconds. */
 const DEADLINE = 5_000;
 /**
- * In milliseconds: all the waiting of one login, for its turn after wrong guesses, for the hash, and for a
- * better hash. Gateways give up on a login after 14 s, and a hash takes some 30 ms, or a second on a slow
+ * The milliseconds for all the waiting of one login: for its turn after wrong guesses, for the hash, and for
+ * a better hash. Gateways give up on a login after 14 s, and a hash takes some 30 ms, or a second on a slow
  * machine.
  */
 const LONGEST = 12_000;
-/** In milliseconds. A pull of ten layers asks for a token repeatedly, and needs only one hash. */
+/**
+ * The milliseconds for which a verdict is cached. A pull of ten layers asks for a token repeatedly, and needs
+ * only one hash.
+ */
 const REMEMBER_FOR = 60_000;
 const MAX_REMEMBERED = 10_000;
 

@@ -3,7 +3,7 @@ import { every } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { AuthState, StoredToken } from '../state/auth-state.ts';
 
-/** In milliseconds: two weeks, in which the operator of the program that uses the token can be found. */
+/** The milliseconds of two weeks, in which the operator of the program that uses the token can be found. */
 const WARN_BEFORE = 14 * 24 * 60 * 60_000;
 const LOOK_EVERY = 60 * 60_000;
 const REMIND_AFTER = 24 * 60 * 60_000;
@@ -23,7 +23,7 @@ export function warnOfExpiry(state: AuthState, clock: Clock, log: Logger): Async
       // The recorded time may come from a clock that was ahead.
       const last = warnedAt.get(id) ?? token.warnedAt ?? Number.NEGATIVE_INFINITY;
       if (Math.abs(now - last) < REMIND_AFTER) continue;
-      // The time is kept in both places because a full disk stores nothing.
+      // The time is stored in both places, because nothing can be written to a full disk.
       warnedAt.set(id, now);
       await state.warnedOfToken(id, now);
       log.warn({ id, owner, expires: new Date(expiresAt).toISOString() }, 'a service token ends soon');

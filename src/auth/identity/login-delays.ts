@@ -14,7 +14,7 @@ export interface DelayLimits {
   /** The milliseconds of the first delay. Each further one is twice as long. */
   readonly first: number;
   readonly longest: number;
-  /** In milliseconds since the last wrong password. */
+  /** The milliseconds since the last wrong password. */
   readonly forgottenAfter: number;
   /** The most pairs of a name and a network. */
   readonly maxRemembered: number;

@@ -4,7 +4,7 @@ import { costOfBcrypt, isBcryptHash, verifyBcrypt } from './bcrypt.ts';
 
 /** The cost of a new argon2id hash. */
 export interface PasswordParameters {
-  /** In bytes. */
+  /** The memory in bytes. */
   readonly memory: number;
   readonly passes: number;
 }
@@ -65,8 +65,8 @@ function randomText(letters: string, length: number): string {
 }
 
 /**
- * In characters. NIST SP 800-63B requires at least 8. Wrong logins are slowed down, so that 10 cannot be
- * guessed over the network.
+ * The least number of characters. NIST SP 800-63B requires at least 8. Wrong logins are slowed down, so that
+ * 10 cannot be guessed over the network.
  */
 const LEAST_LENGTH = 10;
 /**

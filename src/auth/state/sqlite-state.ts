@@ -33,14 +33,17 @@ const ADDITIONS = `
 `;
 
 /**
- * In milliseconds: how long a writer waits for another one, and how soon another process's change is noticed
- * if the file system reports none.
+ * Two times in milliseconds: how long a writer waits for another one, and how soon another process's change
+ * is noticed if the file system reports none.
  */
 const BUSY_TIMEOUT = 5_000;
 const LOOK_EVERY = 500;
-/** In milliseconds. Each write is synced, so a write for each use would cost as much as issuing a token. */
+/**
+ * The delay in milliseconds. Each write is synced, so a write for each use would cost as much as issuing a
+ * token.
+ */
 const WRITE_USES_AFTER = 1_000;
-/** In milliseconds: the delay before a checkpoint is tried again that a reader or a full disk prevented. */
+/** The milliseconds before a checkpoint is tried again that a reader or a full disk prevented. */
 const CHECKPOINT_AGAIN_AFTER = 1_000;
 
 /**

@@ -8,7 +8,7 @@ import type { Access } from './issue-token.ts';
 export interface Asker {
   readonly subject: Subject;
   readonly address: string;
-  /** In milliseconds since the epoch. */
+  /** The time in milliseconds since the epoch. */
   readonly at: number;
   /**
    * The restriction of the presented credential: it may do less than its subject. Absent if there is none.

@@ -23,7 +23,7 @@ export interface IssuerOptions {
   readonly keys: Live<SigningKeys>;
   readonly issuer: string;
   readonly audience: string;
-  /** In milliseconds. */
+  /** The lifetime in milliseconds. */
   readonly lifetime: number;
   readonly clock: Clock;
 }

@@ -34,11 +34,11 @@ export interface RefreshOptions {
   readonly users: Live<Users>;
   readonly state: AuthState;
   readonly clock: Clock;
-  /** In milliseconds. If undefined, none are given, and existing ones are no longer valid. */
+  /** The lifetime in milliseconds. If undefined, none are given, and existing ones are no longer valid. */
   readonly lifetime: number | undefined;
 }
 
-/** In milliseconds. */
+/** The tolerance in milliseconds. */
 const CLOCK_TOLERANCE = 60_000;
 const MAX_CLIENT = 100;
 /** The most logins of each user. A program that logs in repeatedly replaces its oldest ones. */

@@ -24,10 +24,10 @@ export interface SigningKeys {
   readonly verifying: readonly JWK[];
 }
 
-/** In milliseconds: the longest lifetime of a token, and the tolerance of clocks. */
+/** The sum of the longest lifetime of a token and the tolerance of clocks, in milliseconds. */
 const OVERLAP = 360_000;
 
-/** How much longer the previous key is accepted, in milliseconds. */
+/** Counts how much longer the previous key is accepted. */
 export class KeyOverlap {
   readonly #monotonic: Clock;
   #mtimeMs: number | undefined;

@@ -23,7 +23,7 @@ export class NoSpace extends Error {
 export interface Reservation extends Disposable {
   /**
    * The fill calls this after each write.
-   * @throws NoSpace if the fill may not go on.
+   * @throws NoSpace if the fill may not continue.
    */
   wrote(bytes: number): Promise<void>;
 }
@@ -44,7 +44,7 @@ export interface WantedSpace {
   readonly left: number;
 }
 
-/** The number of blobs that are remembered as too large, because an upstream need not announce sizes. */
+/** The number of blobs that are cached as too large, because an upstream need not announce sizes. */
 const REMEMBERED = 1_000;
 /**
  * The bytes between two checks of the disk during a fill, because something else may fill the disk meanwhile.

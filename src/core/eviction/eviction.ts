@@ -2,9 +2,9 @@ import { EVICTION } from '../limits.ts';
 
 /** Decides what must be evicted. This module is pure: it depends only on sizes, times and settings. */
 export interface EvictionRules {
-  /** In bytes. */
+  /** The size in bytes. */
   readonly maxSize: number;
-  /** In milliseconds; 0 means never. */
+  /** The time in milliseconds; 0 means never. */
   readonly unusedFor: number;
 }
 

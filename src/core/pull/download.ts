@@ -22,8 +22,8 @@ export interface DownloadOptions {
 }
 
 /**
- * The result of an opening. `unwritable`: the cache cannot be written or has no space for the blob, so there
- * is no fill.
+ * The result of an opening. `unwritable` means that the cache cannot be written or has no space for the blob,
+ * so there is no fill.
  */
 export type Opened = Answer<Fill> | { readonly kind: 'unwritable' };
 
@@ -108,7 +108,7 @@ export class Download {
     return opened;
   }
 
-  /** Holds the place until the opening is refused, or until the fill that it began has ended. */
+  /** Keeps the place until the opening is refused, or until the fill that it began has ended. */
   async #holdPlace(repository: RepositoryName, opened: Promise<Opened>, place: FillPlace): Promise<void> {
     const answer = await opened.catch(() => undefined);
     if (answer?.kind === 'yes' && this.#filledFor === repository) await answer.value.ended;

@@ -66,7 +66,8 @@ export class Fill {
   }
 
   /**
-   * True if no further reader can begin. Whoever asks for the digest then waits for `ended` and asks again.
+   * True if no further reader can begin. A caller that asks for the digest then waits for `ended` and asks
+   * again.
    */
   get hasFailed(): boolean {
     return this.#isUnpublished || this.#progress.kind === 'failed' || this.#progress.kind === 'interrupted';
@@ -158,7 +159,7 @@ export class Fill {
 
   async #publish(): Promise<void> {
     const { partial, first, writes } = this.#options;
-    // Readers that were told another size cannot get this blob. Later ones can.
+    // Readers that know another size cannot get this blob. Later ones can.
     const isAsAnnounced = first.size === undefined || first.size === partial.size;
     // The readers need only verified bytes. Whether the bytes survive a power cut concerns the cache alone.
     this.#advance(isAsAnnounced ? { kind: 'verified', size: partial.size } : { kind: 'failed' });

@@ -19,13 +19,13 @@ import type { Identity } from '../upstream/upstream.ts';
 import { unfitTags } from './manifest-document.ts';
 
 /**
- * Whether a repository contains a digest, and whether a caller with this grant may know it. The
- * private-repository guard and the rule that a digest is served only where it was learnt are both here and
- * nowhere else.
+ * The relation of a repository and a digest: does the repository contain the digest, and may a caller with
+ * this grant know it? The private-repository guard and the rule that a digest is served only where it was
+ * learnt are both here and nowhere else.
  *
  * For a grant of public content the core asks anonymously, so that only content which everybody can read is
  * confirmed, whatever the service account can read. For such a grant a missing and a private repository take
- * the same steps to the same answer. Docs/decisions/0008 explains what a "no" means.
+ * the same steps to the same answer. See docs/decisions/0008 for what a denial means.
  */
 export type Membership =
   | {
@@ -50,7 +50,7 @@ export interface KnownVisibility {
   readonly holds: number;
 }
 
-/** What is known of a digest in a repository without asking anybody. */
+/** The knowledge about a digest in a repository without a request to the upstream. */
 export interface Known extends KnownVisibility {
   /**
    * The link of the digest. For a grant of public content it is present only if the upstream has confirmed it

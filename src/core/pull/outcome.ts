@@ -5,7 +5,7 @@ import type { Refused } from '../upstream/answer.ts';
 export interface Refusal {
   readonly kind: 'refused';
   readonly error: ErrorName;
-  /** In seconds. */
+  /** The time to wait in seconds. */
   readonly retryAfter?: number;
   /** The type of a manifest that is not mirrored. */
   readonly mediaType?: string;

@@ -150,8 +150,8 @@ export class BlobPull implements AsyncDisposable {
   }
 
   /**
-   * Joins within one deadline, which includes the wait for a place. An opening that takes longer goes on for
-   * callers that joined later.
+   * Joins within one deadline, which includes the wait for a place. An opening that takes longer continues
+   * for callers that joined later.
    */
   async #joinInTime(
     repository: Repository,

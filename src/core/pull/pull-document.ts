@@ -26,11 +26,11 @@ export interface PulledDocument {
 export interface DocumentPullOptions extends DocumentAsking {
   readonly index: IndexStore;
   readonly clock: Clock;
-  /** In milliseconds. */
+  /** The time in milliseconds. */
   readonly staleIfError: number;
 }
 
-/** In bytes. A longer list is not stored. */
+/** The most bytes of a stored list. A longer one is not stored. */
 const MAX_KEPT = 1024 * 1024;
 /** Replaces the link if the stored list is incomplete. */
 const MORE = 'more';

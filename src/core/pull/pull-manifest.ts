@@ -48,7 +48,7 @@ export interface ManifestPullOptions {
 
 type Method = 'GET' | 'HEAD';
 
-/** How the core obtains and answers a manifest. */
+/** The way in which the core obtains and answers a manifest. */
 interface Delivery {
   readonly method: Method;
   readonly grant: Grant;
@@ -64,9 +64,7 @@ interface ToldTag {
   readonly isFresh: boolean;
 }
 
-/**
- * In milliseconds. After a restart, the time at which a tag was last confirmed may seem earlier by this much.
- */
+/** The time in milliseconds. The last confirmation of a tag may seem earlier by this much after a restart. */
 const WRITE_CONFIRMED_AFTER = 60 * 60_000;
 const MAX_CONFIRMED = 50_000;
 
@@ -224,8 +222,8 @@ export class ManifestPull {
   }
 
   /**
-   * Sends one upstream HEAD for all callers and remembers the answer. If the tag is gone, it is removed for
-   * the identity that asked.
+   * Sends one upstream HEAD for all callers and caches the answer. If the tag is gone, it is removed for the
+   * identity that asked.
    */
   #revalidate(
     repository: Repository,

@@ -80,8 +80,8 @@ export class ReferrersPull {
   }
 
   /**
-   * Reads all pages into one index. An incomplete list is no answer, because the wanted signature can be on a
-   * missing page.
+   * Reads all pages into one index. An incomplete list is not an answer, because the wanted signature can be
+   * on a missing page.
    */
   async #askAll(repository: Repository, resource: string, grant: Grant): Promise<Answer<Buffer>> {
     const pages: Buffer[] = [];

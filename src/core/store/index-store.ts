@@ -21,7 +21,7 @@ export interface IndexStore extends AsyncDisposable {
 
   /**
    * Counts invalidations: removed links, removed content, a tag that names another manifest, a repository
-   * that is no longer public. Whoever caches an answer drops it then.
+   * that is no longer public. Everything that caches an answer must then drop it.
    */
   readonly withdrawals: Live<number>;
 
@@ -93,7 +93,7 @@ export interface DocumentEntry {
   readonly bytes: Uint8Array;
   /** The `Link` header of the document. */
   readonly link: string | undefined;
-  /** In milliseconds since the epoch. */
+  /** The time in milliseconds since the epoch. */
   readonly readAt: number;
 }
 
@@ -115,7 +115,7 @@ export interface UnusedContent {
 export interface RepositoryEntry {
   readonly name: RepositoryName;
   readonly visibility: 'public' | 'private' | undefined;
-  /** When the upstream last confirmed the visibility, in milliseconds since the epoch. */
+  /** The time when the upstream last confirmed the visibility, in milliseconds since the epoch. */
   readonly visibilityCheckedAt?: number;
   /** The number of links. */
   readonly digests: number;
@@ -135,11 +135,15 @@ export type Link = LinkFacts &
   ({ readonly kind: 'manifest'; readonly mediaType: ManifestMediaType } | { readonly kind: 'blob' });
 
 interface LinkFacts {
-  /** True if the upstream has shown it to anonymous. An answer to the service account never revokes that. */
+  /**
+   * True if the upstream has confirmed it to anonymous. An answer to the service account never revokes that.
+   */
   readonly public?: boolean;
-  /** When the upstream was last asked about it, in milliseconds since the epoch. */
+  /** The time when the upstream was last asked about it, in milliseconds since the epoch. */
   readonly checkedAt?: number;
-  /** When the upstream first said that it has deleted the digest, in milliseconds since the epoch. */
+  /**
+   * The time when the upstream first said that it has deleted the digest, in milliseconds since the epoch.
+   */
   readonly deletedAt?: number;
 }
 
@@ -147,7 +151,7 @@ export interface TagEntry {
   readonly digest: Digest;
   readonly mediaType: ManifestMediaType;
   readonly size: number;
-  /** When the upstream last said so, in milliseconds since the epoch. */
+  /** The time when the upstream last said so, in milliseconds since the epoch. */
   readonly checkedAt: number;
   /** True if the upstream gave this answer to anonymous. */
   readonly public?: boolean;

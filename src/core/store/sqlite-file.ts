@@ -114,8 +114,8 @@ export function writeSubstitute(substitute: DatabaseSync, file: string, log: Log
   } finally {
     closeSync(descriptor);
   }
-  // Opening the old file tells whether another core uses it, and empties its journal, which must not be taken
-  // for a part of the new file.
+  // Opening the old file tells whether another core uses it. Its journal is removed, because it must not be
+  // taken for a part of the new file.
   openOrBeginAnew(file, log).close();
   rmSync(`${file}-wal`, { force: true });
   renameSync(complete, file);

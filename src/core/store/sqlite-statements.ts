@@ -79,8 +79,8 @@ const COUNTS = `
 const JUDGEMENTS = 'ALTER TABLE content ADD COLUMN manifest_type TEXT;';
 
 /**
- * Before this version, everybody got the knowledge about a public repository, and that stays so. A stored
- * list of tags does not say who read it, so it is read again.
+ * Everybody got the knowledge about a public repository before this version, and that stays so. A stored list
+ * of tags does not say who read it, so it is read again.
  */
 const PUBLICITY = `
   ALTER TABLE link ADD COLUMN public INTEGER NOT NULL DEFAULT 0;
@@ -143,7 +143,7 @@ const CHANGE = {
     AND resource NOT IN (SELECT resource FROM document
     WHERE repository = (SELECT id FROM repository WHERE name = ?1) AND (resource LIKE 'tags/%') = ?3
     ORDER BY read_at DESC LIMIT ?2)`,
-  /** After this no row of the repository is found any more, however many it has. */
+  /** No row of the repository is found any more after this, however many it has. */
   forget: `UPDATE repository SET name = '${FORGOTTEN}' || id, visibility = NULL WHERE name = ?`,
   unlink: 'DELETE FROM link WHERE repository = ? AND digest = ?',
   removeRepository: 'DELETE FROM repository WHERE id = ?',
@@ -156,7 +156,7 @@ const CHANGE = {
   removeChildren: 'DELETE FROM child WHERE parent = ?',
   touch: 'UPDATE content SET used_at = ?2 WHERE digest = ?1 AND used_at < ?2',
   putChecked: 'UPDATE content SET checked_at = ? WHERE digest = ?',
-  /** A statement that changes nothing but is written to disk all the same. */
+  /** This statement changes nothing, but is written to disk nevertheless. */
   probe: 'UPDATE total SET blobs = blobs',
   begin: 'BEGIN IMMEDIATE',
   commit: 'COMMIT',

@@ -26,7 +26,7 @@ export interface Trouble {
    * secrets.
    */
   readonly detail: string;
-  /** In seconds, if the upstream named them. */
+  /** The time to wait in seconds, if the upstream named it. */
   readonly retryAfter?: number;
   /** True if this is a repetition of an earlier answer, and the upstream was not asked. */
   readonly known?: boolean;

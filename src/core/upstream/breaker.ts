@@ -32,7 +32,7 @@ export class Breaker implements Disposable {
   readonly #failures = new Map<string, number>();
   #failuresInARow = 0;
   #lastSuccess = Number.NEGATIVE_INFINITY;
-  /** Until this time an answered probe outweighs failures, whatever they concern. */
+  /** The time until which an answered probe outweighs failures, whatever they concern. */
   #vouchedUntil = Number.NEGATIVE_INFINITY;
   #trouble: Trouble | undefined;
   #timer: NodeJS.Timeout | undefined;

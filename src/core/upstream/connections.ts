@@ -8,7 +8,7 @@ import { KindsOfOrigins } from './kinds-of-origins.ts';
 import type { UpstreamOptions } from './upstream.ts';
 
 /**
- * The connections to hosts: `kept` connections serve one request after another, `fresh` ones serve a single
+ * The connections to hosts: `kept` connections serve one request after another, and `fresh` ones a single
  * request.
  */
 export interface Connections {
@@ -55,7 +55,7 @@ export class UpstreamConnections implements AsyncDisposable {
   towards(target: URL, upstream: UpstreamOptions): Connections | { readonly refused: string } {
     const { url, authorities } = upstream;
     if (target.origin === url.origin) return this.direct(upstream);
-    // A target that is reached through a proxy is outside of the private network.
+    // An upstream that is reached through a proxy is outside of the private network.
     const own = proxyFor(url, this.#egress) === undefined ? this.#kinds.of(url.origin) : 'public';
     const isEncrypted = target.protocol === 'https:';
     const kinds: readonly AddressKind[] = [

@@ -12,7 +12,10 @@ interface Habit {
 }
 
 const MAX_HABITS = 20_000;
-/** In milliseconds. The answers of a registry to HEAD change only with its version or configuration. */
+/**
+ * The milliseconds for which a habit is cached. The answers of a registry to HEAD change only with its
+ * version or configuration.
+ */
 const REMEMBERED_FOR = 60 * 60_000;
 
 export interface HeadAsking<T> {

@@ -4,7 +4,7 @@ import { readChallenge } from '../../registry/challenge.ts';
 import { DOCUMENT_BOUNDS } from '../limits.ts';
 import type { UpstreamResponse } from './transport.ts';
 
-/** In bytes. A refusal in a registry's own words is short. */
+/** The most bytes of a refusal. One in a registry's own words is short. */
 const MAX_REFUSAL = 64 * 1024;
 const JSON_TYPE = /^application\/(?:[a-z0-9.-]{1,100}\+)?json$/;
 

@@ -5,11 +5,11 @@
 export interface Quota {
   readonly limit: number;
   readonly remaining: number;
-  /** In seconds. It is not constant: 21,600 is documented, and 3,600 was measured. */
+  /** The length in seconds. It is not constant: 21,600 is documented, and 3,600 was measured. */
   readonly window: number;
   /** The account or the address that the Hub counts. */
   readonly source?: string;
-  /** In milliseconds since the epoch. */
+  /** The time in milliseconds since the epoch. */
   readonly readAt: number;
 }
 

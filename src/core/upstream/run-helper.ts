@@ -26,7 +26,7 @@ export function isIdentityToken({ username }: Login): boolean {
   return username === '<token>';
 }
 
-/** In bytes. */
+/** The most bytes of output. */
 const MAX_OUTPUT = 64 * 1024;
 /** The most characters of a program's own message about its failure. */
 const MAX_REASON = 300;

@@ -94,7 +94,7 @@ function keyOf({ realm, service, scope, account }: TokenRequest): string {
 
 interface IssuedToken {
   readonly token: string;
-  /** In seconds. */
+  /** The time in seconds. */
   readonly lifetime: number;
 }
 

@@ -71,7 +71,7 @@ export type AskedToken = Omit<TokenRequest, 'certificate'> & {
 
 export interface IssuedToken extends Identity {
   readonly token: string;
-  /** In seconds. */
+  /** The lifetime in seconds. */
   readonly expiresIn: number;
   readonly scope: string;
   readonly refreshToken?: string | undefined;
@@ -82,8 +82,8 @@ export interface Refused {
 }
 
 /**
- * In milliseconds. Hashing is slow on purpose, and somebody who guesses passwords waits for up to 8 s before
- * it. Clients give up waiting for a token after 15 s.
+ * The milliseconds for a login. Hashing is slow on purpose, and somebody who guesses passwords waits for up
+ * to 8 s before it. Clients give up waiting for a token after 15 s.
  */
 const LOGIN_DEADLINE = 14_000;
 const DEADLINE = 2_000;
@@ -93,9 +93,9 @@ const SIGN_OF_LIFE = 3_000;
 const PEER = 'auth';
 /** The status with which auth refuses a login. */
 const REFUSED = 400;
-/** In milliseconds. A slow machine takes seconds to start a role. */
+/** The milliseconds to wait for auth's start. A slow machine takes seconds to start a role. */
 const START_PATIENCE = 10_000;
-/** In milliseconds. The start of the whole mirror waits for this answer. */
+/** The milliseconds between two tries. The start of the whole mirror waits for this answer. */
 const START_PAUSE = 50;
 
 export function openAuthClient(socket: string, questions = GATEWAY_LIMITS.authQuestions): AuthClient {

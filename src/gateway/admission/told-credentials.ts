@@ -14,7 +14,7 @@ export interface ToldCredentials {
 export interface InForce {
   readonly subject: string;
   readonly isPrefix: boolean;
-  /** In milliseconds since the epoch. */
+  /** The time in milliseconds since the epoch. */
   readonly until: number;
   readonly credential: CredentialInForce;
 }

@@ -34,15 +34,18 @@ export interface VerifyOptions {
 }
 
 /**
- * In seconds. Clients' clocks do not matter here, but the clocks of the gateway and of auth may differ if
- * they run on different machines.
+ * The tolerance in seconds. Clients' clocks do not matter here, but the clocks of the gateway and of auth may
+ * differ if they run on different machines.
  */
 const CLOCK_TOLERANCE = 60;
 /** The longest token lifetime that a configuration may set, in seconds. */
 const MAX_AGE = 300;
 const MAX_TOKEN_LENGTH = 8 * 1024;
 const MAX_REMEMBERED = 20_000;
-/** In milliseconds. A client that invents key ids cannot make a gateway ask auth more often. */
+/**
+ * The milliseconds between two requests for the keys. A client that invents key ids cannot make a gateway ask
+ * auth more often.
+ */
 const RENEW_KEYS_EVERY = 3_000;
 
 const CLAIMS = z.object({

@@ -39,8 +39,8 @@ export interface AuditLine {
   readonly status: number;
   readonly bytes?: number;
   /**
-   * How the core found the answer: `hit`, `revalidated`, `fill`, `joined` or `stale`; `bypass` for an
-   * external core.
+   * The way in which the core found the answer: `hit`, `revalidated`, `fill`, `joined` or `stale`; `bypass`
+   * for an external core.
    */
   readonly cache?: string;
   /**
@@ -92,15 +92,18 @@ const MAX_AGENT = 200;
 /** The most bytes of lines that wait for a full or slow disk. */
 const MAX_WAITING = 4 * 1024 * 1024;
 /**
- * At this size no further request may begin. The rest of the room is for the lines of requests that have
+ * No further request may begin at this size. The rest of the room is for the lines of requests that have
  * begun.
  */
 const FULL = MAX_WAITING / 2;
-/** If requests are refused, only requests that have begun add lines, and none of these lines may be lost. */
+/**
+ * This limit applies if requests are refused. Then only requests that have begun add lines, and none of these
+ * lines may be lost.
+ */
 const MAX_WAITING_REFUSING = 4 * MAX_WAITING;
 /** Milliseconds without progress after which requests stop waiting. */
 const PATIENCE = 5_000;
-/** In milliseconds. */
+/** The period in milliseconds. */
 const SUMMARIZE_EVERY = 60_000;
 
 /**

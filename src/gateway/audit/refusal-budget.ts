@@ -25,9 +25,7 @@ interface Rate {
 
 const PER_ADDRESS: Rate = { rate: 5, burst: 60 };
 const IN_TOTAL: Rate = { rate: 50, burst: 300 };
-/**
- * The most addresses whose last lines are remembered, and below it the most addresses with their own count.
- */
+/** The most addresses whose last lines are counted, and below it the most addresses with their own count. */
 const MAX_ADDRESSES = 4096;
 const MAX_COUNTED = 100;
 

@@ -50,11 +50,11 @@ export interface BuiltinCoreOptions {
 }
 
 /**
- * In milliseconds: the core's own deadlines for a token and two requests, and a little more. It is less than
- * clients wait for headers.
+ * The deadline in milliseconds: the core's own deadlines for a token and two requests, and a little more. It
+ * is less than clients wait for headers.
  */
 const DEADLINE = 28_000;
-/** In milliseconds, for requests about the state. */
+/** The milliseconds for requests about the state. */
 const STATUS_DEADLINE = 2_000;
 /**
  * The number of attempts. An answer can be outdated before its file is opened, because a fill was published

@@ -43,8 +43,8 @@ export interface PullOptions {
 }
 
 /**
- * What the core reports besides its answer, for the record: some of it comes with the headers, the rest with
- * the last bytes of a fill. It stays empty if the core reports nothing.
+ * The core's report besides its answer, for the record: some of it comes with the headers, the rest with the
+ * last bytes of a fill. It stays empty if the core reports nothing.
  */
 export interface CoreNotes {
   /** The id that the requests of one pull share. */
@@ -54,7 +54,7 @@ export interface CoreNotes {
 
 /** The max age of an answer, and the generation of the cache that it belongs to. */
 export interface Holding {
-  /** In milliseconds. */
+  /** The max age in milliseconds. */
   readonly for: number;
   readonly state: string;
 }

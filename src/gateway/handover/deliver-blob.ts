@@ -215,7 +215,8 @@ export async function deliverStream(
 
 /**
  * Sends the rest of a blob from a stream of the whole blob. The bytes are hashed on the way, and the last of
- * them are held back until the digest is right. `sent` holds the bytes that were sent before, if any.
+ * them are held back until the digest is right. `sent` is the source of the bytes that were sent before, if
+ * any.
  * @throws if the digest is wrong, or if the stream breaks off.
  */
 async function sendStream(

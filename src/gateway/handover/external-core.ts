@@ -23,8 +23,8 @@ export function openExternalCore(url: URL, questions = GATEWAY_LIMITS.coreQuesti
 }
 
 /**
- * In milliseconds. The registry downloads a cold blob before it answers, or hangs with its upstream. Clients
- * wait 30 s for headers.
+ * The deadline in milliseconds. The registry downloads a cold blob before it answers, or hangs with its
+ * upstream. Clients wait 30 s for headers.
  */
 const DEADLINE = 28_000;
 const MAX_DOCUMENT = 4 * 1024 * 1024;

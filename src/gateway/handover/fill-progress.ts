@@ -76,7 +76,9 @@ export class FillProgress {
     }
   }
 
-  /** If the size is not announced, every byte may belong to the last ones. */
+  /**
+   * Returns the bytes that may be sent. Every byte may belong to the last ones if the size is not announced.
+   */
   #unverified(written: number): number {
     const last = (this.#size ?? written) - HELD_BACK;
     return Math.max(0, Math.min(written, last));

@@ -25,8 +25,8 @@ const LARGEST_MANIFEST = 256 * 1024;
 /** The bytes that an entry takes besides the manifest itself. */
 const ENTRY_SIZE = 512;
 /**
- * In milliseconds: how long a request waits for the answer to an identical one. A cached answer comes within
- * a few.
+ * The milliseconds that a request waits for the answer to an identical one. A cached answer comes within a
+ * few.
  */
 const MOMENT = 1_000;
 

@@ -8,7 +8,7 @@ import type { RememberableCore } from './builtin-core.ts';
  */
 const MAX_BATCH = 1_000;
 const PAUSE = 5;
-/** With more waiting hits than this, the core does not keep up. The record does not need the rest. */
+/** The core does not keep up if more hits wait. The record does not need the rest. */
 const MAX_WAITING = 20_000;
 
 interface Report {

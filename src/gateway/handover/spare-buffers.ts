@@ -3,7 +3,10 @@
  * often.
  */
 export const CHUNK = 256 * 1024;
-/** With many readers at once, most of which are slow, the chunks in flight are what takes the memory. */
+/**
+ * The size for many readers at once. Most of them are slow, so the chunks in flight are what takes the
+ * memory.
+ */
 export const CHUNK_FOR_MANY = 64 * 1024;
 /**
  * Many connections often become writable at the same time, and one turn of the event loop then encrypts what

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type Server, Socket } from 'node:net';
 
 export interface ListenOn {
-  /** If absent, the server listens on every address of the machine. */
+  /** The address to listen on; absent for every address of the machine. */
   readonly host?: string;
   readonly port: number;
   /** A listening socket that this process was given. It replaces host and port. */

@@ -2,13 +2,13 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Socket } from 'node:net';
 
 export interface PipelineLimits {
-  /** When a connection has this many waiting requests, the gateway stops reading it. */
+  /** The number of waiting requests at which the gateway stops reading the connection. */
   readonly pauseAt: number;
-  /** When a connection has more waiting requests, it is closed. */
+  /** The most waiting requests of a connection. With more, it is closed. */
   readonly each: number;
   /**
-   * When all connections together have more waiting requests, the connection that sends another one is
-   * closed.
+   * The most waiting requests of all connections together. With more, the connection that sends another one
+   * is closed.
    */
   readonly total: number;
 }

@@ -11,7 +11,7 @@ export type ProxyHeader =
   | { readonly kind: 'invalid'; readonly reason: string }
   | {
       readonly kind: 'complete';
-      /** In bytes. The bytes that follow are the client's. */
+      /** The length in bytes. The bytes that follow are the client's. */
       readonly length: number;
       /** Absent if the balancer speaks for itself, for example to check this server's health. */
       readonly source?: ClientAddress;

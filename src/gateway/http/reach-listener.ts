@@ -34,7 +34,7 @@ export type Reached = 'answers' | 'refused' | 'silent';
 /** The result of one connection: the number of the gateway that answered, or why none did. */
 type Tried = string | Exclude<Reached, 'answers'>;
 
-/** In milliseconds. */
+/** The deadline in milliseconds. */
 const DEADLINE = 3_000;
 /**
  * The kernel chooses a gateway for each connection. With this factor, the tries miss a given gateway in one

@@ -26,7 +26,7 @@ export interface Refused {
   /** Replaces the standard message. */
   readonly message?: string;
   readonly challenge?: BearerChallenge;
-  /** In seconds. */
+  /** The time to wait in seconds. */
   readonly retryAfter?: number;
   /** Additional headers of a 416, a 405 or a stale answer. */
   readonly headers?: Pick<ResponseHeaders, 'age' | 'allow' | 'content-range' | 'warning'>;

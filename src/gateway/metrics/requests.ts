@@ -17,7 +17,7 @@ export interface RequestMeters {
 
 type Kind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'catalog' | 'ping' | 'token' | 'other';
 
-/** In seconds, to the last byte. A manifest takes milliseconds, a large blob a minute. */
+/** The buckets in seconds to the last byte. A manifest takes milliseconds, a large blob a minute. */
 const DURATIONS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
 
 const METHODS = new Set(['GET', 'HEAD', 'POST']);

@@ -23,7 +23,7 @@ import { serveOnSocket } from '../../platform/unix-socket.ts';
 
 /** The place of a worker among the workers of one start. */
 export interface WorkerPlace {
-  /** From 1 to `count`. A worker that replaces another one has its number. */
+  /** A number from 1 to `count`. A worker that replaces another one has its number. */
   readonly number: number;
   readonly count: number;
   /** The unique id of the start that all its workers share. */

@@ -61,7 +61,7 @@ function permitBy(policy: Policy, at: number): Permit {
   };
 }
 
-/** The holder of the certificate's key is told this reason, which mentions no repository. */
+/** Only the holder of the certificate's key gets this reason, which mentions no repository. */
 function faultReason({ certificateFault }: Admission): { readonly because?: string } {
   return certificateFault === undefined ? {} : { because: certificateFaultText(certificateFault) };
 }

@@ -110,7 +110,7 @@ export function createApplication(rooms: V2Rooms, services: Router): RequestList
 
 /** The paths that need no authorization decision. */
 const UNDECIDED = new Set(['/healthz', '/ca.crt', '/.well-known/jwks.json']);
-/** In seconds. */
+/** The time to wait in seconds. */
 const RETRY_AFTER = 5;
 const UNRECORDED = 'the mirror cannot record requests at the moment, and therefore answers none; try again';
 

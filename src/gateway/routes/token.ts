@@ -92,9 +92,9 @@ async function readParameters(context: Context): Promise<URLSearchParams | undef
 }
 
 /**
- * Returns undefined if the credentials have an unknown form. If `login` is null, nobody is logged in. A
- * header counts before a form, because containerd sends both if a static header is configured beside other
- * credentials.
+ * Returns undefined if the credentials have an unknown form. If both values are null, there are no
+ * credentials. A header counts before a form, because containerd sends both if a static header is configured
+ * beside other credentials.
  */
 function readCredentials(
   authorization: string | undefined,

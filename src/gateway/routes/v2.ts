@@ -199,7 +199,7 @@ interface Advised {
 
 /**
  * A 401 has exactly one challenge, never Basic. A challenge with an error code stops clients from retrying
- * the same credential. Its description says no more than the body, which many clients do not show.
+ * the same credential. Its description says no more than the body, which many clients do not display.
  */
 function advice(
   error: ErrorName,

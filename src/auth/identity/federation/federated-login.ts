@@ -41,7 +41,7 @@ export interface FederatedLoginOptions {
 
 const MAX_JWT_LENGTH = 16 * 1024;
 const DEADLINE = 5_000;
-/** In milliseconds. A pull presents the same JWT repeatedly. */
+/** The milliseconds for which a verdict is cached. A pull presents the same JWT repeatedly. */
 const REMEMBER_FOR = 60_000;
 const MAX_REMEMBERED = 10_000;
 const WRONG = { kind: 'wrong' } as const;

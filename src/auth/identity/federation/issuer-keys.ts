@@ -28,11 +28,16 @@ export interface IssuerKeysOptions {
 }
 
 const FRESH_FOR = 60 * 60_000;
-/** In milliseconds: how long the keys are used while the issuer cannot be asked. */
+/** The milliseconds for which the keys are used while the issuer cannot be asked. */
 const KEPT_FOR = 24 * 60 * 60_000;
-/** In milliseconds. A client that invents key ids cannot cause more frequent requests to an issuer. */
+/**
+ * The milliseconds between two requests. A client that invents key ids cannot cause more frequent requests to
+ * an issuer.
+ */
 const PAUSE = 30_000;
-/** In milliseconds. During this pause nobody of that issuer can log in. */
+/**
+ * The milliseconds between two requests while there are no keys. Nobody of that issuer can log in meanwhile.
+ */
 const PAUSE_WITHOUT_KEYS = 5_000;
 /** The requests that wait occupy connections of the gateways, which all other logins need too. */
 const MAX_WAITING = 32;

@@ -10,7 +10,9 @@ export type VerifiedJwt =
   | { readonly refused: string };
 
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'EdDSA'];
-/** In seconds. An issuer's clock may be ahead by this much. Nothing lives longer because of it. */
+/**
+ * The tolerance in seconds. An issuer's clock may be ahead by this much. Nothing lives longer because of it.
+ */
 const CLOCK_TOLERANCE = 60;
 const MAX_AGE = 24 * 60 * 60;
 /** Other kinds of JWT are not for logging in (RFC 7519, section 5.1, and RFC 9068). */
