@@ -1,4 +1,4 @@
-/** What cases are given: the servers, the content, and a way to measure that is the same for all. */
+/** What every case uses: the servers, the content, and a way to measure that is the same for all. */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -14,39 +14,42 @@ import { startUpstream, type Upstream } from './servers/upstream.ts';
 
 export interface BenchSettings {
   readonly quick: boolean;
-  /** Instead of each group's own. */
+  /** The number of rounds, in place of each group's own. */
   readonly rounds: number | undefined;
-  /** Of one measurement. */
+  /** The duration of one measurement. */
   readonly seconds: number;
-  /** Those that are there, in the order of tables. */
+  /** The kinds of servers that are installed, in the order of the tables. */
   readonly kinds: readonly ServerKind[];
-  /** Once it is aborted, nothing more is started or measured: what would be next throws. */
+  /** When it is aborted, nothing more is started or measured: the next step throws. */
   readonly stopping: AbortSignal;
 }
 
 export interface CaseGroup {
   readonly name: string;
   readonly title: string;
-  /** How often each server is measured: so many times that a whole run takes an hour, and a quick one three minutes. */
+  /** How often each server is measured. A whole run takes an hour, and a quick one three minutes. */
   readonly rounds: { readonly full: number; readonly quick: number };
   run(bench: Bench): Promise<void>;
 }
 
 export interface Cost {
   readonly cpuSeconds: number;
-  /** Bytes. */
+  /** In bytes. */
   readonly peakMemory: number;
-  /** How late event loops were, where the server says so. */
+  /** How late the event loops were, if the server reports it. */
   readonly loop: Sample;
 }
 
-/** Looking costs the kernel a walk through the page tables of all processes of the tree. */
+/** In milliseconds. Each look makes the kernel walk through the page tables of all processes of the tree. */
 const LOOK_EVERY = 500;
-/** Further ones are noise. */
+/** Further digits are noise. */
 const DIGITS = 5;
-/** Requests. The first ten thousand of a kind cost V8 two to three times what the later ones do, in each of two gateways. */
+/**
+ * The number of requests. The first ten thousand of a kind cost V8 two to three times as much as later ones,
+ * in each of two gateways.
+ */
 const WARM_UP = 20_000;
-/** Seconds after which a server is warm enough. */
+/** In seconds. After this time a server is warm enough. */
 const WARM_UP_AT_MOST = 8;
 const QUICK_WARM_UP_AT_MOST = 1;
 
@@ -96,21 +99,21 @@ export class Bench implements AsyncDisposable {
     this.upstream = upstream;
   }
 
-  /** An image that the stand-in Hub has from now on. */
+  /** Makes an image that the stand-in Hub has from now on. */
   async image(tag: string, layers: readonly Layer[]): Promise<BenchImage> {
     const image = makeImage(this.pool, tag, layers);
     await this.upstream.push(image);
     return image;
   }
 
-  /** Where a file for each digest of the images is. */
+  /** Returns the directory with a file for each digest of the images. */
   async files(images: readonly BenchImage[]): Promise<string> {
     const directory = path.join(this.directory, 'content');
     await writeContent(directory, images);
     return directory;
   }
 
-  /** What a server of any kind is started with, in a directory of its own. */
+  /** Returns the options with which a server of any kind is started, in a directory of its own. */
   async options(images: readonly BenchImage[] | undefined): Promise<StartOptions> {
     const directory = path.join(this.directory, `server-${++this.#started}`);
     await mkdir(directory);
@@ -119,7 +122,7 @@ export class Bench implements AsyncDisposable {
     return { directory, contentDirectory, images, ...shared };
   }
 
-  /** Servers side by side that hold the images; they end with the stack. */
+  /** Starts servers side by side that have the images. They end with the stack. */
   async startAll(
     images: readonly BenchImage[],
     stack: AsyncDisposableStack,
@@ -142,7 +145,10 @@ export class Bench implements AsyncDisposable {
     return stack.use(await kind.start(options));
   }
 
-  /** Rounds over the servers, each time from another one on, so that none always runs in the wake of the same. */
+  /**
+   * Runs rounds over the servers. Each round begins with another server, so that none always runs after the
+   * same one.
+   */
   async interleave<T>(
     all: readonly T[],
     measure: (one: T) => Promise<void>,
@@ -155,15 +161,15 @@ export class Bench implements AsyncDisposable {
     }
   }
 
-  /** What follows is measured in rows of its own, as often as the group wants it. */
+  /** Begins a group: its measurements get their own rows, and as many rounds as it wants. */
   begin({ rounds }: CaseGroup): void {
     this.rows = new Rows();
     this.rounds = this.settings.rounds ?? (this.settings.quick ? rounds.quick : rounds.full);
   }
 
   /**
-   * The same short load for each, which nobody measures: a server that is asked thousands of times a second has run for weeks,
-   * and not for seconds.
+   * Puts the same short load on each server, without measuring it, because a server that gets thousands of
+   * requests a second has usually run for weeks, and not for seconds.
    */
   async warmUp<T>(
     all: readonly T[],
@@ -179,7 +185,7 @@ export class Bench implements AsyncDisposable {
     }
   }
 
-  /** Runs a load, and says what it has cost the server's whole tree. */
+  /** Runs a load, and returns what it has cost the server's whole tree. */
   async cost<T>(server: BenchServer, load: () => Promise<T>): Promise<[T, Cost]> {
     this.settings.stopping.throwIfAborted();
     await takeLoopDelay(server);

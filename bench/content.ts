@@ -1,6 +1,7 @@
 /**
- * What is pulled: images whose layers are windows into one pool of bytes, so that three hundred different blobs take no more
- * memory than one. Every process that knows a layer's size and offset can make its bytes.
+ * The content of pulls: images whose layers are windows into one pool of bytes, so that three hundred
+ * different blobs take no more memory than one. Every process that knows a layer's size and offset can make
+ * its bytes.
  */
 import { createCipheriv } from 'node:crypto';
 import { link, mkdir, writeFile } from 'node:fs/promises';
@@ -9,15 +10,15 @@ import type { Digest } from '../src/registry/digest.ts';
 import { imageOf, type TestImage } from '../test/support/image.ts';
 
 export const REPOSITORY = 'library/bench';
-/** Registries of the old generation give OCI manifests only to those that name the type. */
+/** Registries of the old generation return OCI manifests only if the request names the type. */
 export const ACCEPT = 'application/vnd.oci.image.manifest.v1+json, */*';
 export const MIB = 2 ** 20;
 export const KIB = 2 ** 10;
 
 export interface Layer {
-  /** Bytes. */
+  /** In bytes. */
   readonly size: number;
-  /** Which of those of its size; under 1,024. */
+  /** The number of this layer among those of its size; less than 1,024. */
   readonly index: number;
 }
 
@@ -27,11 +28,11 @@ export interface BenchImage {
   readonly layers: readonly Layer[];
 }
 
-/** An image as one process tells another of it. */
+/** An image in the form in which processes send it to each other. */
 export interface ToldImage {
   readonly tag: string;
   readonly mediaType: string;
-  /** Base64, both. */
+  /** Both are base64. */
   readonly manifest: string;
   readonly config: string;
   readonly layers: readonly Layer[];
@@ -43,7 +44,7 @@ const SLACK = 1024 * STEP;
 export class Pool {
   #bytes = Buffer.alloc(0);
 
-  /** Bytes that no filter of a file system or a network makes smaller, and that are the same in every process. */
+  /** Returns bytes that no file system or network can compress, and that are the same in every process. */
   of({ size, index }: Layer): Buffer {
     if (this.#bytes.length < size + SLACK) {
       const cipher = createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16));
@@ -55,7 +56,8 @@ export class Pool {
 }
 
 export function makeImage(pool: Pool, tag: string, layers: readonly Layer[]): BenchImage {
-  // The largest first: the pool grows once, and windows into a smaller one would keep that alive.
+  // The largest layer comes first: the pool grows once, and windows into a smaller pool would keep it in
+  // memory.
   pool.of(layers.reduce((one, other) => (other.size > one.size ? other : one)));
   return { tag, image: imageOf({ layers: layers.map((layer) => pool.of(layer)) }), layers };
 }
@@ -66,7 +68,10 @@ export function tell({ tag, image, layers }: BenchImage): ToldImage {
   return { tag, mediaType: image.mediaType, layers, ...text };
 }
 
-/** One file each for those that serve files: registries and web servers link to it, so that all share the page cache. */
+/**
+ * Writes one file for each digest for servers of files. Registries and web servers link to it, so that all
+ * share the page cache.
+ */
 export async function writeContent(directory: string, images: readonly BenchImage[]): Promise<void> {
   await mkdir(directory, { recursive: true });
   for (const { image } of images) {
@@ -79,7 +84,7 @@ export function fileOf(directory: string, digest: Digest): string {
   return path.join(directory, digest.slice('sha256:'.length));
 }
 
-/** A hard link, in a directory that is made where it is missing. */
+/** Makes a hard link, and its directory if it is missing. */
 export async function linkTo(source: string, target: string): Promise<void> {
   await mkdir(path.dirname(target), { recursive: true });
   await link(source, target).catch((error: NodeJS.ErrnoException) => {

@@ -5,12 +5,12 @@ import type { BenchServer } from './servers/server.ts';
 const DELAY = /^hubgate_event_loop_delay_seconds\{([^}]*)\} (\S+)$/gm;
 
 export interface LoopDelay {
-  /** Milliseconds, of the role that was latest. */
+  /** In milliseconds, of the role with the greatest delay. */
   readonly p99: number;
   readonly max: number;
 }
 
-/** How late the event loops of Hubgate's roles were since this was asked last, by its own metrics. */
+/** Returns how late the event loops of Hubgate's roles were since the last call, from its own metrics. */
 export async function takeLoopDelays({ adminPort }: HubgateServer): Promise<Map<string, LoopDelay>> {
   const { body } = await ask({ host: '127.0.0.1', port: adminPort, path: '/metrics' });
   const delays = new Map<string, LoopDelay>();
@@ -23,7 +23,10 @@ export async function takeLoopDelays({ adminPort }: HubgateServer): Promise<Map<
   return delays;
 }
 
-/** Those of the role that was latest; undefined of other servers, and of a Hubgate that does not show it. */
+/**
+ * Returns the delay of the role that was latest; undefined for other servers, and for a Hubgate that does not
+ * report it.
+ */
 export async function takeLoopDelay(server: BenchServer): Promise<LoopDelay | undefined> {
   if (!('adminPort' in server)) return undefined;
   const delays = [...(await takeLoopDelays(server as HubgateServer)).values()];

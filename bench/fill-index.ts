@@ -7,25 +7,29 @@ import { QUIET } from '../test/support/test-core.ts';
 import { type BenchImage, fileOf, linkTo, REPOSITORY } from './content.ts';
 
 const REPOSITORIES = 1000;
-/** Of the digests that are linked; the others are such that one manifest names many. */
+/** One in this many of the linked digests is a manifest, which names the others. */
 const PARENTS = 10;
 
-/** Multiples of ten, of the digests that come first: so a manifest goes together with what it names. */
+/**
+ * The numbers are multiples of ten and count digests from the first, so that a manifest goes together with
+ * what it names.
+ */
 export interface Filling {
   readonly links: number;
   /** How many of them nobody has used for `UNUSED_FOR`. */
   readonly unused?: number;
 }
 
-/** Milliseconds: longer than what is unused stays by default. */
+/** In milliseconds: longer than unused content stays by default. */
 export const UNUSED_FOR = 31 * 24 * 60 * 60 * 1000;
 
 /**
- * Makes an index of so many links under a cache's directory: content that was used and checked just now, in a thousand
- * repositories, one in ten of it a manifest that names the others. There are no bytes: nobody asks for them.
+ * Makes an index with this many links in a cache's directory: content that was used and checked just now, in
+ * a thousand repositories, one in ten of it a manifest that names the others. There are no bytes, because
+ * nobody asks for them.
  */
 export async function fillIndex(directory: string, { links, unused = 0 }: Filling): Promise<void> {
-  // By the store itself, so that the tables are what it makes them.
+  // The store itself makes the tables, so that they are like those of a real cache.
   await (await openStore(directory, QUIET, Date.now))[Symbol.asyncDispose]();
   const database = new DatabaseSync(path.join(directory, 'index.db'));
   const now = Date.now();
@@ -47,7 +51,7 @@ export async function fillIndex(directory: string, { links, unused = 0 }: Fillin
   database.close();
 }
 
-/** An image that an index knows as pulled just now, with its bytes where the store has them. */
+/** Adds an image to an index as if it was pulled just now, with its bytes in the store. */
 export async function holdImage(
   directory: string,
   contentDirectory: string,

@@ -1,6 +1,7 @@
 /**
- * Does a flood of wrong logins slow pulls? Starts the mirror as it runs in production, pulls a cached blob again and again in
- * quiet, then while 200 logins a second fail, from one name and from many, and compares the 99th percentiles.
+ * Measures whether a flood of wrong logins slows pulls. It starts the mirror as it runs in production, pulls
+ * a cached blob repeatedly, first undisturbed and then while 200 logins a second fail, from one name and from
+ * many, and compares the 99th percentiles.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -62,7 +63,7 @@ const bearer = `Bearer ${JSON.parse(body.toString()).token}`;
 const layer = `/v2/library/alpine/blobs/${image.layers[0]}`;
 await send(layer, bearer);
 
-/** Milliseconds of each pull, for so many seconds, by four clients. */
+/** Returns the milliseconds of each pull that four clients make in this many seconds. */
 async function pulls(seconds: number): Promise<number[]> {
   const times: number[] = [];
   const until = performance.now() + seconds * 1000;
@@ -78,7 +79,7 @@ async function pulls(seconds: number): Promise<number[]> {
   return times.sort((a, b) => a - b);
 }
 
-/** Wrong logins until it is aborted; how many came to what. */
+/** Sends wrong logins until it is aborted, and returns how often each status came. */
 async function flood(name: (turn: number) => string, signal: AbortSignal): Promise<Map<number, number>> {
   const statuses = new Map<number, number>();
   const begun = performance.now();
@@ -96,7 +97,7 @@ async function flood(name: (turn: number) => string, signal: AbortSignal): Promi
       while (turn < due) logIn();
     }
   } catch {
-    // It is over.
+    // The flood is over.
   }
   return statuses;
 }

@@ -2,7 +2,7 @@ import { cpus, release, totalmem } from 'node:os';
 import { run } from '../test/e2e/support/process.ts';
 import { inPeers } from './servers/peers.ts';
 
-/** What the figures were measured on, and with. */
+/** The machine and the versions with which the figures were measured. */
 export interface Machine {
   readonly cpu: string;
   readonly memory: string;

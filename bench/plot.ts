@@ -1,4 +1,4 @@
-/** Bars of what the servers do in the cases that matter most, as SVG written by hand: one panel a case. */
+/** Draws bars for the most important cases as hand-written SVG, with one panel for each case. */
 import { type GroupResult, medians } from './results.ts';
 
 interface Panel {

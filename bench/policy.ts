@@ -1,6 +1,7 @@
 /**
- * What a decision costs, with 1,000 rules and 10,000 users in 100 groups: `npm run bench:policy`. Each decision of a round
- * is timed alone, less what the clock itself costs, so that rare slow ones are seen beside the median.
+ * Measures the cost of a decision with 1,000 rules and 10,000 users in 100 groups: `npm run bench:policy`.
+ * Each decision of a round is timed alone, minus the cost of the clock itself, so that rare slow ones are
+ * seen beside the median.
  */
 import { performance } from 'node:perf_hooks';
 import { decide, type Policy, type Question } from '../src/access/policy.ts';
@@ -16,7 +17,7 @@ const ROUNDS = 5;
 const DECISIONS = 200_000;
 const NAMES = { upstreams: new Set(['docker.io', 'ghcr.io']), self: new Set<string>() };
 
-/** As many of each shape as there are rules by ten of it. */
+/** The shapes of rules; a tenth of the rules has each of them. */
 const SHAPES: readonly ((index: number) => string)[] = [
   (index) => `pull: "team-${index}/**", to: group:g${index % GROUPS}, private: true`,
   (index) => `pull: "acme/app-${index}-*", to: [group:g${index % GROUPS}, u${index}]`,
@@ -35,11 +36,13 @@ export interface PolicySize {
   /** A multiple of ten. */
   readonly rules: number;
   readonly users: number;
-  /** One more that grants, as it is written in a file. */
+  /** One more rule that grants, as it is written in a file. */
   readonly more?: string;
 }
 
-/** Groups and rules as in access.yaml, without its first and last line. Of `SHAPES`, the last one refuses. */
+/**
+ * Writes groups and rules as in access.yaml, without its first and last line. The last of `SHAPES` denies.
+ */
 export function policyRules({ rules, users, more }: PolicySize): string {
   const lines = ['groups:'];
   for (let group = 0; group < GROUPS; group++) {
@@ -76,7 +79,10 @@ const WRITTEN: readonly ((index: number, user: string) => string)[] = [
   (index) => `acme/unknown/of-all-${index}`,
 ];
 
-/** Half of those that ask are in a group that the repository's rule names, so that hits and misses mix. */
+/**
+ * Makes a question. Half of the subjects are in a group that the repository's rule names, so that hits and
+ * misses are mixed.
+ */
 function question(index: number, { rules, users }: PolicySize): Question {
   const rule = (index * 31) % (rules / SHAPES.length);
   const user = `u${index % 2 === 0 ? rule : (index * 7919) % users}`;
@@ -96,7 +102,7 @@ function questions(size: PolicySize): Question[] {
   return Array.from({ length: 9_973 }, (_, index) => question(index, size));
 }
 
-/** Microseconds of each of `DECISIONS` calls, from the quickest. */
+/** Returns the microseconds of each of `DECISIONS` calls, the quickest first. */
 function timed(asked: readonly Question[], call: (question: Question) => unknown): Float64Array {
   const times = new Float64Array(DECISIONS);
   for (let index = 0; index < DECISIONS; index++) {
@@ -116,7 +122,7 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** Milliseconds, and the policy. */
+/** Returns the milliseconds, and the policy. */
 function timeParsing(size: PolicySize): [number, Policy] {
   const text = `version: 1\n${policyRules(size)}\n...\n`;
   const begin = performance.now();
@@ -125,12 +131,12 @@ function timeParsing(size: PolicySize): [number, Policy] {
 }
 
 export interface DecisionCost {
-  /** Microseconds, less what the clock itself costs. */
+  /** In microseconds, minus the cost of the clock itself. */
   readonly median: number;
   readonly p99: number;
 }
 
-/** Rounds of decisions of a policy of this size, after one that warms up. */
+/** Times rounds of decisions of a policy of this size, after one round that warms up. */
 function timeDecisions(policy: Policy, size: PolicySize, rounds: number): DecisionCost[] {
   const asked = questions(size);
   timed(asked, (one) => decide(policy, one));
@@ -144,7 +150,7 @@ function timeDecisions(policy: Policy, size: PolicySize, rounds: number): Decisi
   });
 }
 
-/** What one policy costs to be read, and then to be asked. */
+/** Measures the cost of parsing one policy and of its decisions. */
 export function timePolicy(size: PolicySize, rounds: number) {
   const [parsing, policy] = timeParsing(size);
   return { parsing, decisions: timeDecisions(policy, size, rounds) };

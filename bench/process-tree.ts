@@ -1,4 +1,7 @@
-/** What a server costs: the CPU time and the memory of its process and all below it, read from /proc. */
+/**
+ * Measures the cost of a server: the CPU time and the memory of its process and of all below it, read from
+ * /proc.
+ */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
@@ -6,13 +9,15 @@ const TICKS = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
 
 export interface ProcessMemory {
   readonly pid: number;
-  /** What it is, as far as its arguments tell. */
+  /** The name of the process, as far as its arguments show it. */
   readonly name: string;
-  /** Proportional set size, in bytes: shared pages count in part for each that shares them. */
+  /**
+   * The proportional set size in bytes: a part of each shared page counts for each process that shares it.
+   */
   readonly pss: number;
 }
 
-/** The fields of proc_pid_stat(5) after the name, which may hold blanks and brackets. */
+/** Returns the fields of proc_pid_stat(5) after the name, which may contain blanks and brackets. */
 function statOf(pid: number | 'self'): string[] {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -35,7 +40,7 @@ function processTree(root: number): number[] {
   return tree;
 }
 
-/** Seconds of CPU that a tree has used, those of its ended and reaped processes included. */
+/** Returns the seconds of CPU time that a tree has used, including its ended and reaped processes. */
 export function cpuSeconds(root: number): number {
   return processTree(root).reduce((total, pid) => total + ownCpuSeconds(pid), 0);
 }
@@ -45,7 +50,10 @@ function ownCpuSeconds(pid: number): number {
   return ((utime ?? 0) + (stime ?? 0) + (cutime ?? 0) + (cstime ?? 0)) / TICKS;
 }
 
-/** Bytes that a tree's processes have had the disk read, and not the page cache (proc_pid_io(5)). */
+/**
+ * Returns the bytes that a tree's processes have read from the disk, and not from the page cache
+ * (proc_pid_io(5)).
+ */
 export function readFromDisk(root: number): number {
   return processTree(root).reduce((total, pid) => total + diskReadsOf(pid), 0);
 }
@@ -58,7 +66,10 @@ function diskReadsOf(pid: number): number {
   }
 }
 
-/** Of this process's ended children: what a load generator has used, where nothing else ended meanwhile. */
+/**
+ * Returns the CPU time of this process's ended children, which is that of a load generator if nothing else
+ * ended meanwhile.
+ */
 export function reapedCpuSeconds(): number {
   const [cutime, cstime] = statOf('self').slice(13, 15).map(Number);
   return ((cutime ?? 0) + (cstime ?? 0)) / TICKS;
@@ -78,7 +89,7 @@ export function memoryOf(root: number): ProcessMemory[] {
 
 function nameOf(pid: number): string {
   const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-  // nginx writes a title of its own where its arguments were.
+  // nginx writes a title in place of its arguments.
   const title = /^nginx: [a-z]+/.exec(words[0] ?? '');
   if (title !== null) return title[0];
   const role = words.indexOf('--role');
@@ -90,7 +101,7 @@ export function totalMemory(root: number): number {
   return memoryOf(root).reduce((total, { pss }) => total + pss, 0);
 }
 
-/** Looks at a tree's memory from time to time, and remembers the most. */
+/** Looks at a tree's memory periodically, and records the maximum. */
 export class MemoryWatch implements Disposable {
   #most = 0;
   readonly #root: number;
@@ -102,7 +113,7 @@ export class MemoryWatch implements Disposable {
     this.#look();
   }
 
-  /** Bytes. */
+  /** In bytes. */
   peak(): number {
     this.#look();
     return this.#most;

@@ -1,7 +1,8 @@
 /**
- * Can a caller tell by the clock whether a repository that is refused exists? Asks a gateway for one that is cached and for
- * one that is nowhere, by turns, and compares the times by Welch's t. Beyond 4.5 the two are taken to differ, as in
- * Reparaz, Balasch and Verbauwhede, "Dude, is my code constant time?" (2017).
+ * Measures whether a caller can tell by the time of a refusal whether the repository exists. It asks a
+ * gateway in turn for a repository that is cached and for one that does not exist, and compares the times by
+ * Welch's t. Beyond 4.5 they count as different, as in Reparaz, Balasch and Verbauwhede, "Dude, is my code
+ * constant time?" (2017).
  */
 import { Agent } from 'node:https';
 import { FakeHub } from '../test/support/fake-hub.ts';
@@ -21,10 +22,10 @@ await using hubgate = await TestHubgate.start(hub, {
   users: ['ana', 'jin'],
 });
 const agent = new Agent({ keepAlive: true, maxSockets: 1, ca: hubgate.ca });
-// It exists, and is in the cache.
+// The repository exists, and is in the cache.
 await hubgate.ask('/v2/acme/secret/manifests/latest', { user: 'jin' });
 
-/** Microseconds. */
+/** Returns the time of one request in microseconds. */
 async function time(repository: string): Promise<number> {
   const headers = { authorization: basic('ana', PASSWORD) };
   const begun = performance.now();
@@ -39,7 +40,7 @@ function print(line: string): void {
 
 const times = { existing: [] as number[], missing: [] as number[] };
 for (let turn = -WARM_UP; turn < REQUESTS; turn++) {
-  // Neither is always the first of a pair.
+  // Neither kind is always the first of a pair.
   const order = turn % 2 === 0 ? (['existing', 'missing'] as const) : (['missing', 'existing'] as const);
   for (const kind of order) {
     const taken = await time(kind === 'existing' ? 'acme/secret' : 'acme/nowher');
@@ -49,7 +50,7 @@ for (let turn = -WARM_UP; turn < REQUESTS; turn++) {
 agent.destroy();
 
 function describe(values: readonly number[]) {
-  // What the machine did meanwhile is in the longest ones.
+  // The longest times show only what the machine did meanwhile.
   const kept = values.toSorted((a, b) => a - b).slice(0, Math.floor(values.length * 0.99));
   const mean = kept.reduce((sum, value) => sum + value, 0) / kept.length;
   const variance = kept.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (kept.length - 1);

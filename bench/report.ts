@@ -1,4 +1,4 @@
-/** What the figures say: the table of targets, the tables of docs/performance.md, and its plot. */
+/** Writes the report: the table of targets, the tables of docs/performance.md, and its plot. */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { mustRun } from '../test/e2e/support/process.ts';
@@ -14,12 +14,12 @@ const BEGIN = '<!-- what follows is written by npm run bench -->';
 const END = '<!-- until here -->';
 const OURS = 'hubgate';
 const PEERS = ['docker-registry', 'registry3', 'zot', 'nginx', 'nginx-64k'];
-/** What servers are compared by, and how: less is better where it is not what is done in a second. */
+/** The figures by which servers are compared. For those that are not a rate, less is better. */
 const COMPARED = ['MB/s', 'requests/s', 'seconds', 'MiB above idle', 'tree MiB'];
 
 type Figures = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
-/** Medians, by case and server. */
+/** Returns the medians by case and server. */
 function figuresOf(results: readonly GroupResult[]): Figures {
   const rows = results.flatMap((result) => result.rows);
   return new Map(rows.map((row) => [keyOf(row.case, row.server), medians(row)]));
@@ -32,7 +32,7 @@ function keyOf(what: string, server: string): string {
 interface Verdict {
   readonly target: Target;
   readonly ours: number;
-  /** What it is compared with; undefined: with the target itself. */
+  /** The figure that it is compared with; undefined if it is compared with the target itself. */
   readonly theirs: number | undefined;
   readonly ratio: number;
   readonly met: boolean;
@@ -44,7 +44,7 @@ function judge(target: Target, figures: Figures): Verdict | undefined {
   const theirs = comparedWith(target, figures);
   if (theirs === undefined && target.of !== undefined) return undefined;
   const ratio = theirs === undefined ? ours : ours / theirs;
-  // A byte that was resent at the edge of a measurement is no second download.
+  // Bytes that were sent again at the edge of a measurement are not a second download.
   const slack = target.factor * 0.001;
   const met = target.at === 'least' ? ratio >= target.factor - slack : ratio <= target.factor + slack;
   return { target, ours, theirs, ratio, met };
@@ -56,7 +56,7 @@ function comparedWith({ case: what, metric, of }: Target, figures: Figures): num
   return figures.get(keyOf(of.case, OURS))?.get(of.metric);
 }
 
-/** Only those that these results can say something of. */
+/** Writes the targets for which these results contain figures. */
 export function writeTargets(results: readonly GroupResult[]): string {
   const figures = figuresOf(results);
   const verdicts = TARGETS.flatMap((target) => judge(target, figures) ?? []);
@@ -82,7 +82,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-/** A group's cases: each server's figures, and what Hubgate's main figure is of a peer's. */
+/** Writes a group's cases: each server's figures, and the ratio of Hubgate's main figure to a peer's. */
 function writeGroup(result: GroupResult): string {
   const { title, rows } = result;
   const metrics = [...new Set(rows.flatMap((row) => [...medians(row).keys()]))];
@@ -125,7 +125,7 @@ function writeMachine(results: readonly GroupResult[]): string {
   return facts.map((fact) => `- ${fact}`).join('\n');
 }
 
-/** Between its marks; what people wrote around them stays. */
+/** Writes the tables between the marks of the page. The text that people wrote around them stays. */
 export async function writePage(results: readonly GroupResult[]): Promise<void> {
   if (results.length === 0) return;
   await writeFile(PLOT, drawPlot(results, PEERS));
@@ -139,7 +139,7 @@ export async function writePage(results: readonly GroupResult[]): Promise<void> 
     `## Figures\n\n${results.map(writeGroup).join('\n\n')}`,
   ];
   await writeFile(PAGE, `${page.slice(0, before)}${BEGIN}\n\n${parts.join('\n\n')}\n\n${page.slice(after)}`);
-  // The linter's own layout of tables and JSON: what is committed must pass it.
+  // The linter formats tables and JSON, because committed files must pass it.
   const files = [PAGE, path.join(ROOT, 'bench/results')];
   await mustRun(path.join(ROOT, 'node_modules/.bin/biome'), ['format', '--write', ...files]);
 }

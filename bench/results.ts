@@ -2,24 +2,24 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describeMachine, type Machine } from './machine.ts';
 
-/** What one measurement came to: numbers by what they count, with their unit in the name. */
+/** The result of one measurement: numbers by name, with their unit in the name. */
 export type Sample = Readonly<Record<string, number>>;
 
 export interface Row {
   readonly case: string;
   readonly server: string;
-  /** Of each round. */
+  /** One sample for each round. */
   readonly samples: readonly Sample[];
 }
 
 export interface GroupResult {
   readonly group: string;
   readonly title: string;
-  /** By ISO 8601. */
+  /** The time in ISO 8601. */
   readonly at: string;
   readonly quick: boolean;
   readonly rounds: number;
-  /** How long the group took; those that were measured before that was noted have none. */
+  /** The duration of the group; older results do not have it. */
   readonly seconds?: number;
   readonly machine: Machine;
   readonly rows: readonly Row[];
@@ -47,7 +47,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-/** Of every number that a row has. */
+/** Returns the median of every number that a row has. */
 export function medians({ samples }: Row): Map<string, number> {
   const names = new Set(samples.flatMap((sample) => Object.keys(sample)));
   return new Map(

@@ -1,4 +1,6 @@
-/** `npm run bench`: measures Hubgate and its peers side by side on this machine. `-- --help` says what can be chosen. */
+/**
+ * `npm run bench` measures Hubgate and its peers side by side on this machine. `-- --help` lists the options.
+ */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Bench, type BenchSettings, type CaseGroup } from './bench.ts';
@@ -24,15 +26,15 @@ import { DOCKER_REGISTRY, REGISTRY_3 } from './servers/registry.ts';
 import type { ServerKind } from './servers/server.ts';
 import { ZOT } from './servers/zot.ts';
 
-/** In the order of what matters most. */
+/** The groups in order of importance. */
 const GROUPS: readonly CaseGroup[] = [
   ...[BLOBS, MANIFESTS, TOKENS, COLD, SLOW_READERS, CROWD],
   ...[DISK, LINKS_GROUP, POLICY, EDITS, IDLE, GROWTH, HOSTILE],
 ];
-/** What three minutes are enough for. */
+/** The groups for which three minutes are enough. */
 const QUICK_GROUPS = [BLOBS, MANIFESTS, TOKENS, COLD, LINKS_GROUP, POLICY, HOSTILE];
 const KINDS: readonly ServerKind[] = [HUBGATE, DOCKER_REGISTRY, REGISTRY_3, ZOT, NGINX, NGINX_64K];
-/** As Debian brings it, nginx is slower than with larger buffers, and no target is about it. */
+/** nginx with Debian's settings is slower than with larger buffers, and no target refers to it. */
 const DEFAULT_KINDS = KINDS.filter((kind) => kind !== NGINX);
 const RESULTS = path.join(import.meta.dirname, 'results');
 
@@ -65,7 +67,7 @@ const { values } = parseArgs({
   },
 });
 
-/** Those of `all` that are named, or all of them. */
+/** Returns those of `all` that are named, or all of them if none is. */
 function chosen<T extends { readonly name: string }>(
   all: readonly T[],
   names: string | undefined,
@@ -104,7 +106,10 @@ async function run(): Promise<void> {
   await report(groups);
 }
 
-/** A peer that does not serve what it is given is a finding too, and better made now than after half an hour. */
+/**
+ * Finds the peers that work. If one does not serve its content, it is better to know now than after half an
+ * hour.
+ */
 async function working(settings: BenchSettings): Promise<ServerKind[]> {
   await using bench = await Bench.start(settings);
   const image = await bench.image('trial', [{ size: KIB, index: 0 }]);
@@ -142,7 +147,7 @@ async function measure(bench: Bench, group: CaseGroup): Promise<void> {
   await writeResult(directory, { group: name, title, quick, rounds, seconds, rows: rows.all() });
 }
 
-/** Of the whole run as far as it got; the page has what was measured at length alone. */
+/** Reports the whole run as far as it got. The page has only the figures of full measurements. */
 async function report(groups: readonly CaseGroup[]): Promise<void> {
   const directory = values.quick ? path.join(RESULTS, 'quick') : RESULTS;
   const order = GROUPS.map(({ name }) => name);
@@ -154,7 +159,7 @@ async function report(groups: readonly CaseGroup[]): Promise<void> {
   if (!values.quick || values.page) await writePage(results);
 }
 
-// The measurement under way comes to its end; then everything that was started is stopped, as at any other end.
+// The current measurement ends, and then everything that was started is stopped as usual.
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stopping.abort());
 

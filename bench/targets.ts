@@ -1,17 +1,20 @@
-/** What Hubgate is to reach, as comparisons of figures: each target is one row of a table. */
+/** The targets of Hubgate as comparisons of figures. Each target is one row of a table. */
 
-/** Which figure of which row. */
+/** Names a figure and its row. */
 export interface FigureName {
   readonly case: string;
   readonly metric: string;
 }
 
 export interface Target extends FigureName {
-  /** The target in words, as far as the figures do not say it. */
+  /** The target in words, as far as the figures do not express it. */
   readonly about?: string;
   readonly at: 'least' | 'most';
   readonly factor: number;
-  /** The factor is of a peer's figure, or of another figure of Hubgate's own; undefined: it is the figure itself. */
+  /**
+   * The factor applies to a peer's figure, or to another figure of Hubgate's own; undefined: it is the figure
+   * itself.
+   */
   readonly of?: { readonly server: string } | FigureName;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The stand-in Hub in a process of its own, so that what it costs is not counted as a server's. It is told by messages what
- * to hold and how fast to be.
+ * The stand-in Hub in a process of its own, so that its cost is not counted as a server's. Messages tell it
+ * its content and its speed.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -13,17 +13,17 @@ import { MIB, Pool, REPOSITORY, type ToldImage } from './content.ts';
 
 export type UpstreamOrder =
   | { readonly kind: 'push'; readonly image: ToldImage }
-  /** Bytes per second of all downloads of blobs together; null: as fast as they are taken. */
+  /** In bytes per second of all downloads of blobs together; null: unlimited. */
   | { readonly kind: 'rate'; readonly rate: number | null }
   | { readonly kind: 'take-traffic' };
 
-/** What was asked of the Hub since the last time. */
+/** The requests to the Hub since the last time. */
 export interface Traffic {
   readonly blobRequests: number;
   readonly blobBytes: number;
 }
 
-/** Few writes for much content: the Hub is not to be what a cold pull waits for. */
+/** The Hub sends much content with few writes, so that a cold pull does not wait for it. */
 const PIECE = MIB;
 const METERED_PIECE = MIB / 4;
 
@@ -70,8 +70,8 @@ function takeTraffic(): Traffic {
 }
 
 /**
- * The Hub with its token service on one origin: a current registry believes no other realm of a local upstream. Redirects to
- * the CDN go through unfollowed, so no blob comes by here.
+ * Serves the Hub with its token service on one origin, because a current registry accepts no other realm of a
+ * local upstream. Redirects to the CDN are passed on and not followed, so no blob passes here.
  */
 async function pass({ url = '/', method = 'GET', headers }: IncomingMessage, response: ServerResponse) {
   const { accept = '*/*', authorization } = headers;

@@ -1,6 +1,7 @@
 /**
- * Tells within seconds whether npm can reach its registry, and why not: `node tools/check-registry.mjs`. npm itself asks for ever
- * if a proxy refuses a connection (npm 11) and prints nothing. It needs no packages, and no newer Node than 18.
+ * Reports within seconds whether npm can reach its registry, and if not, why: `node tools/check-registry.mjs`.
+ * npm itself asks for ever if a proxy refuses a connection (npm 11), and prints nothing. This program needs no
+ * packages, and works with Node 18 or newer.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -16,7 +17,10 @@ function npmSetting(name) {
   return value === '' || value === 'null' || value === 'undefined' ? undefined : value;
 }
 
-/** As npm does: its own setting, which reads the variables of either case, unless the host is exempt. */
+/**
+ * Finds the proxy as npm does, by its own setting, which reads the variables of either case. There is none for
+ * an exempt host.
+ */
 function proxyFor(url) {
   const exempt = (npmSetting('noproxy') ?? process.env.NO_PROXY ?? process.env.no_proxy ?? '').split(
     /[\s,]+/,
@@ -30,13 +34,13 @@ function proxyFor(url) {
   return proxy === undefined || proxy === '' ? undefined : new URL(proxy);
 }
 
-/** The authorities that npm trusts: those of its `cafile` in the place of Node's own. */
+/** Returns the authorities that npm trusts: those of its `cafile` replace Node's own. */
 function authorities() {
   const file = npmSetting('cafile');
   return file === undefined ? {} : { ca: readFileSync(file) };
 }
 
-/** A connection through the proxy to the registry. */
+/** Opens a connection to the registry through the proxy. */
 function tunnel(proxy, url) {
   return new Promise((resolve, reject) => {
     const login = decodeURIComponent(`${proxy.username}:${proxy.password}`);

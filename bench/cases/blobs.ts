@@ -12,7 +12,7 @@ const QUICK_CLIENTS = [8];
 const PATIENCE = 60;
 const WARM_UP_CLIENTS = 8;
 
-/** Cached blobs of three sizes, by few and by many clients. */
+/** Measures cached blobs of three sizes, with few and with many clients. */
 export const BLOBS: CaseGroup = {
   name: 'blobs',
   title: 'Cached blobs',
@@ -30,7 +30,7 @@ export const BLOBS: CaseGroup = {
       const targets = new Map<BenchServer, Target>();
       for (const server of servers)
         targets.set(server, await checkLayer(server, images[0] as BenchImage, index));
-      // Of larger ones it is bytes that cost, and not requests.
+      // For larger blobs the bytes determine the cost, and not the requests.
       if (size < MIB)
         await bench.warmUp(servers, (server, seconds) =>
           read(server, targets.get(server) as Target, WARM_UP_CLIENTS, seconds),
@@ -44,7 +44,7 @@ export const BLOBS: CaseGroup = {
   },
 };
 
-/** The manifest too: it is what makes the layer known in the repository. */
+/** Fetches the manifest too, because it makes the layer known in the repository. */
 export async function checkLayer(
   server: BenchServer,
   { tag, image }: BenchImage,

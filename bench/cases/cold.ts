@@ -17,10 +17,13 @@ const CROWD = 200;
 const PULLERS = 50;
 const IMAGE_LAYERS = 10;
 const UPSTREAM_RATE = 200e6;
-/** In a throttled crowd the last may wait long for their first bytes. */
+/** In seconds. In a throttled crowd, the last clients may wait long for their first bytes. */
 const PATIENCE = 60;
 
-/** Pulls of what nobody has cached yet. Each measurement has a server of its own, with an empty cache. */
+/**
+ * Measures pulls of content that nobody has cached yet. Each measurement has a server of its own, with an
+ * empty cache.
+ */
 export const COLD: CaseGroup = {
   name: 'cold',
   title: 'Cold pulls',
@@ -30,7 +33,7 @@ export const COLD: CaseGroup = {
     const mirrors = bench.settings.kinds.filter((kind) => kind.mirrors);
     const large = await bench.image('large', [{ size: LARGE, index: 0 }]);
     const small = await bench.image('small', [{ size: SMALL, index: 0 }]);
-    // In quick, the rate that shows most: unbounded, the CPUs are what limits.
+    // A quick run has only the rate that shows most: without a limit, the CPUs are the bottleneck.
     for (const rate of quick ? [UPSTREAM_RATE] : [null, UPSTREAM_RATE]) {
       await bench.upstream.setRate(rate);
       const named = rate === null ? '' : ', upstream at 200 MB/s';
@@ -56,7 +59,7 @@ function imageLayers() {
   }));
 }
 
-/** How long the upstream itself takes, by plain HTTP, its redirect included. */
+/** Measures how long the upstream itself takes, by plain HTTP, including its redirect. */
 async function direct(bench: Bench, image: BenchImage, named: string): Promise<void> {
   const { tokenUrl, url } = bench.upstream;
   const scope = `repository:${REPOSITORY}:pull`;
@@ -77,12 +80,15 @@ async function blob(bench: Bench, kind: ServerKind, image: BenchImage, what: str
   await pull(bench, server, what, clients, [target], target.length);
   const digest = image.image.layers[0] ?? '';
   const { path, length: size } = target;
-  // What the cache holds now is what the upstream has.
+  // The cached content is now the same as that of the upstream.
   const cached = await fetchVerified(server, { path, digest, size });
   if (clients === CROWD && kind === HUBGATE) await sameBytes(bench, server, cached, clients);
 }
 
-/** The header's length is not known beforehand, and a probe would fill the cache: the last record is the last either way. */
+/**
+ * The header's length is unknown before, and a probe would fill the cache. The last record is the same in any
+ * case.
+ */
 function coldTarget({ image }: BenchImage, index: number): Target {
   const digest = image.layers[index];
   if (digest === undefined) throw new Error(`there is no layer ${index}`);
@@ -132,7 +138,7 @@ async function withAuthorization(server: BenchServer, targets: readonly Target[]
   return targets.map((target) => ({ ...target, ...(authorization !== undefined && { authorization }) }));
 }
 
-/** As much as the crowd took together, to one client, from the cache: what TLS alone costs. */
+/** Sends the bytes of the whole crowd to one client from the cache, which shows the cost of TLS alone. */
 async function sameBytes(bench: Bench, server: BenchServer, target: Target, times: number): Promise<void> {
   const list = Array.from({ length: times }, () => target);
   const job = { port: server.port, lists: [list], connections: 1, patience: PATIENCE };
@@ -144,7 +150,10 @@ async function sameBytes(bench: Bench, server: BenchServer, target: Target, time
   });
 }
 
-/** Each of the clients asks for the manifest and then for one layer after the other; then all again, from the cache. */
+/**
+ * Makes each client ask for the manifest and then for one layer after the other; then for all again, from the
+ * cache.
+ */
 async function wholeImage(bench: Bench, kind: ServerKind, { tag, image }: BenchImage): Promise<void> {
   await using server = await startCold(bench, kind);
   const layers = image.layers.map((digest) => {

@@ -10,7 +10,7 @@ const QUICK_CLIENTS = [500];
 const SIZE = 5 * MIB;
 const PATIENCE = 60;
 
-/** Very many clients at once, each with one pull of a cached blob, as fast as it comes. */
+/** Measures very many clients at once, each with one pull of a cached blob at full speed. */
 export const CROWD: CaseGroup = {
   name: 'crowd',
   title: 'Many clients at once',

@@ -16,13 +16,13 @@ const SIZE = 256 * MIB;
 const CLIENTS = 8;
 const PATIENCE = 120;
 
-/** Cached blobs that no memory holds any more: the disk is read, and nothing else may wait for it. */
+/** Measures cached blobs that are no longer in memory: the disk is read, and nothing else may wait for it. */
 export const DISK: CaseGroup = {
   name: 'disk',
   title: 'Cached blobs, read from disk',
   rounds: { full: 3, quick: 1 },
   async run(bench) {
-    // It is the disk that takes the time, and a small one would say nothing.
+    // The time is that of the disk, and a small run would show nothing.
     if (bench.settings.quick) return;
     await using stack = new AsyncDisposableStack();
     const layers = Array.from({ length: BLOBS }, (_, index) => ({ size: SIZE, index }));
@@ -52,7 +52,7 @@ async function measure(bench: Bench, server: BenchServer, image: BenchImage, tar
   bench.record('blobs 256 MiB × 8, from disk', server.name, {
     'MB/s': result.bytes / 1e6 / result.seconds,
     'CPU s/GB': cost.cpuSeconds / gigabytes,
-    // Two clients take each blob: half of what is sent, where all of it came from the disk once.
+    // Two clients fetch each blob, so half of the sent bytes come from the disk if each byte is read once.
     'disk GB': disk / 1e9,
     'sent GB': gigabytes,
     'peak MiB': cost.peakMemory / MIB,
@@ -61,13 +61,16 @@ async function measure(bench: Bench, server: BenchServer, image: BenchImage, tar
   });
 }
 
-/** Hubgate has fetched its own; the others link to the bench's. */
+/** Returns the file of a digest. Hubgate has fetched its own; the other servers link to that of the bench. */
 function fileFor(bench: Bench, server: BenchServer, digest: Digest): string {
   if ('home' in server) return path.join((server as HubgateServer).home, 'data', blobFile(digest));
   return fileOf(path.join(bench.directory, 'content'), digest);
 }
 
-/** Out of the page cache: coreutils' dd asks the kernel to (posix_fadvise(2), POSIX_FADV_DONTNEED). */
+/**
+ * Removes a file from the page cache: coreutils' dd asks the kernel to (posix_fadvise(2),
+ * POSIX_FADV_DONTNEED).
+ */
 async function forget(file: string): Promise<void> {
   await mustRun('sync', [file]);
   await mustRun('dd', [`if=${file}`, 'iflag=nocache', 'count=0', 'status=none']);

@@ -7,17 +7,20 @@ import { takeLoopDelays } from '../event-loops.ts';
 import { cpuSeconds } from '../process-tree.ts';
 import { HUBGATE, type HubgateServer, policyText, startBenchHubgate, USER } from '../servers/hubgate.ts';
 
-/** Of rules, and of users. */
+/** The numbers of rules and of users. */
 const SIZES = [1_000, 10_000];
 const QUICK_SIZES = [1_000];
-/** Milliseconds between two questions, each by a connection of its own: more of them would be what is measured. */
+/**
+ * In milliseconds. Each request has its own connection, so more requests would become the load that is
+ * measured.
+ */
 const ASK_EVERY = 25;
-/** So many answers one after the other come of both gateways. */
+/** After this many answers in a row, both gateways have answered. */
 const IN_A_ROW = 12;
-/** Milliseconds. */
+/** In milliseconds. */
 const GIVE_UP = 60_000;
 
-/** A file as it is written, and how an answer reads that knows of it. */
+/** A file to write, and the answer of a mirror that has read it. */
 interface Edit {
   readonly name: string;
   readonly file: 'access.yaml' | 'users.yaml';
@@ -26,7 +29,7 @@ interface Edit {
   readonly shows: RegExp;
 }
 
-/** How long after it is written does an edit hold, and whom does it hold up? */
+/** Measures how long after a write an edit takes effect, and whom it delays. */
 export const EDITS: CaseGroup = {
   name: 'edits',
   title: 'Edits of many rules, and of many users',
@@ -44,14 +47,15 @@ async function measureEdits(bench: Bench, size: number): Promise<void> {
   const users = manyUsers(await readFile(fileOf(server, 'users.yaml'), 'utf8'), size);
   await writeFile(fileOf(server, 'users.yaml'), users);
   const authorization = (await server.authorization()) ?? '';
-  // The first round is read by code that no compiler has seen, as once after a start.
+  // The first round runs code that is not compiled yet, which happens once after a start.
   for (let round = 0; round <= bench.rounds; round++) {
     const first = round === 0 ? ', the first' : '';
     for (const edit of [...editsOfPolicy(policy, round), disabling(users)]) {
       const name = `${edit.name} of ${size.toLocaleString('en')}${first}`;
       bench.record(name, server.name, await measure(bench, server, edit, authorization));
     }
-    // Not recorded: a gateway asks auth at once about a credential that it does not know, so this is no wait for news.
+    // The result is not recorded: a gateway asks auth at once about an unknown credential, so this does not
+    // measure the wait for a change.
     await measure(bench, server, enabling(users), authorization);
   }
 }
@@ -78,7 +82,7 @@ function enabling(users: string): Edit {
   return { name: 'the same user again', file: 'users.yaml', target: '/v2/', text: users, shows: /^\{\}$/ };
 }
 
-/** All with the password of the one that there is. */
+/** Adds users who all have the password of the existing one. */
 function manyUsers(text: string, count: number): string {
   const [, entry = ''] = new RegExp(`\\n  ${USER}:\\n((?:    .*\\n)+)`).exec(text) ?? [];
   const names = Array.from({ length: count }, (_, index) => `u${index}`);

@@ -12,7 +12,7 @@ interface Size {
   readonly users: number;
 }
 
-/** A server that has grown so far, and what it is asked for. */
+/** A server that has grown to a certain size, and the requests to it. */
 interface Grown {
   readonly server: HubgateServer;
   readonly named: string;
@@ -26,12 +26,13 @@ const MANY_RULES = 10_000;
 const QUICK_MANY_RULES = 1_000;
 const CONNECTIONS = 32;
 const BLOB = 4 * KIB;
-/** Four times what a gateway remembers: by turns, each request asks the core, and that its index. */
+/** Four times as many as a gateway caches. In turn, each request asks the core, which asks its index. */
 const BLOBS = 1000;
 
 /**
- * Does a request cost more where there is more? The same Hubgate, with few and many links, few and many rules. A manifest is
- * given out of a gateway's memory, after the policy was asked; a blob is looked up in the index.
+ * Measures whether a request costs more if there is more: the same Hubgate with few and many links, few and
+ * many rules. A manifest comes from a gateway's memory after the policy was asked; a blob is looked up in the
+ * index.
  */
 export const GROWTH: CaseGroup = {
   name: 'growth',
@@ -69,7 +70,10 @@ export const GROWTH: CaseGroup = {
   },
 };
 
-/** One size that it cannot bear is a finding, and no reason not to measure the others. */
+/**
+ * Starts a server, or reports that it cannot start with this size. Such a result does not stop the other
+ * measurements.
+ */
 async function startOrSay(options: HubgateOptions, named: string): Promise<HubgateServer | undefined> {
   try {
     return await startBenchHubgate(options);

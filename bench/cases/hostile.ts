@@ -12,7 +12,7 @@ import { checkLayer } from './blobs.ts';
 const SECONDS = 10;
 const QUICK_SECONDS = 3;
 const CLIENTS = 4;
-/** Milliseconds between two probes. */
+/** In milliseconds between two probes. */
 const PROBE_EVERY = 50;
 const UNREAD_SIZE = 3 * MIB;
 
@@ -62,7 +62,7 @@ interface Victim {
   readonly paths: readonly string[];
 }
 
-/** Milliseconds. */
+/** In milliseconds. */
 interface Measured {
   readonly p99: number;
   readonly probe: number;

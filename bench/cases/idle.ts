@@ -3,11 +3,11 @@ import type { CaseGroup } from '../bench.ts';
 import { MIB } from '../content.ts';
 import { memoryOf } from '../process-tree.ts';
 
-/** Long enough for what a start leaves behind to settle. */
+/** In milliseconds. After this time, the after-effects of a start have settled. */
 const SETTLE = 10_000;
 const QUICK_SETTLE = 2_000;
 
-/** Memory of servers that have just been started and are asked nothing, process by process. */
+/** Measures the memory of servers that have just been started and get no requests, process by process. */
 export const IDLE: CaseGroup = {
   name: 'idle',
   title: 'Idle memory',

@@ -16,14 +16,14 @@ import { HUBGATE, startBenchHubgate } from '../servers/hubgate.ts';
 const LINKS = [100, 1_000_000];
 const QUICK_LINKS = [100_000];
 const LOOKUPS = 20_000;
-/** Of which so many are different. */
+/** The number of different links among the look-ups. */
 const SAMPLE = 1000;
-/** Milliseconds. */
+/** In milliseconds. */
 const HOUR = 3_600_000;
-/** Of what nobody has used for long: one in a hundred, of so many at most. */
+/** The unused blobs to evict: a tenth of the links, but at most this many. */
 const EVICTED = 1000;
 
-/** A cache that knows of very much: starting, looking up, choosing what goes. */
+/** Measures a cache with very much content: starting, looking up, and choosing what to evict. */
 export const LINKS_GROUP: CaseGroup = {
   name: 'links',
   title: 'A large index',
@@ -32,7 +32,7 @@ export const LINKS_GROUP: CaseGroup = {
     if (!bench.settings.kinds.includes(HUBGATE)) return;
     for (const links of bench.settings.quick ? QUICK_LINKS : LINKS) {
       const options = await bench.options([]);
-      // The second start is what a restart is: the users are made, the compiler's cache is filled.
+      // The second start is the usual restart: the users exist, and the compile cache is filled.
       await (await startBenchHubgate(options))[Symbol.asyncDispose]();
       const data = path.join(options.directory, 'data');
       const unused = Math.min(EVICTED, links / 10);
@@ -52,7 +52,7 @@ export const LINKS_GROUP: CaseGroup = {
   },
 };
 
-/** In this process, of the store itself: links that are there, in a random order. */
+/** Measures look-ups of existing links in random order, in this process, with the store itself. */
 async function timeLookups(directory: string): Promise<Sample> {
   const known = someLinks(directory);
   await using store = await openStore(directory, QUIET, Date.now);
@@ -68,7 +68,10 @@ async function timeLookups(directory: string): Promise<Sample> {
   return { 'lookup µs': median(times) };
 }
 
-/** One whole pass, that takes what is unused and looks for more; and for how long it lets nothing else run. */
+/**
+ * Measures one whole pass of eviction, which takes what is unused and looks for more, and for how long it
+ * blocks other work.
+ */
 async function timeEviction(directory: string, expected: number): Promise<Sample> {
   await using store = await openStore(directory, QUIET, Date.now);
   const pass = Promise.withResolvers<Evicted>();

@@ -6,16 +6,16 @@ import { fetchVerified } from '../load/verified.ts';
 import { runWrk } from '../load/wrk.ts';
 import type { BenchServer } from '../servers/server.ts';
 
-/** As many as make a manifest of about 2 KB. */
+/** So many layers make a manifest of about 2 KB. */
 const LAYERS = 10;
 const CONNECTIONS = [1, 32, 128];
 const QUICK_CONNECTIONS = [32];
-/** Clients that open one connection after the other. */
+/** The number of clients that open one connection after the other. */
 const NEW = [1, 32, 128];
 const QUICK_NEW = [32];
 const WARM_UP_CONNECTIONS = 32;
 
-/** Manifests by digest and by a tag that is fresh, over kept connections and over new ones. */
+/** Measures manifests by digest and by a fresh tag, over open connections and over new ones. */
 export const MANIFESTS: CaseGroup = {
   name: 'manifests',
   title: 'Cached manifests',

@@ -8,7 +8,7 @@ const SIZES = [
 ];
 const QUICK_SIZES = 2;
 
-/** What a decision costs; in this process, by the policy itself. */
+/** Measures the cost of a decision, in this process, with the policy itself. */
 export const POLICY: CaseGroup = {
   name: 'policy',
   title: 'Decisions of the policy',

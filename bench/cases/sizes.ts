@@ -1,6 +1,6 @@
 import { KIB, MIB } from '../content.ts';
 
-/** As people write it. */
+/** Writes a size as people do. */
 export function writeSize(bytes: number): string {
   return bytes >= MIB ? `${bytes / MIB} MiB` : `${bytes / KIB} KiB`;
 }

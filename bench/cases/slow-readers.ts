@@ -8,19 +8,19 @@ import type { BenchServer } from '../servers/server.ts';
 
 const READERS = 300;
 const QUICK_READERS = 40;
-/** More than the kernel's buffers take of it in advance. */
+/** More than the kernel's buffers accept in advance. */
 const SIZE = 8 * MIB;
-/** Bytes per second of each. */
+/** In bytes per second for each. */
 const RATE = 64 * KIB;
 const SECONDS = 15;
 const QUICK_SECONDS = 4;
 const PATIENCE = 60;
 
-/** Many clients on slow lines: what a server keeps in memory for each of them. */
+/** Measures how much memory a server needs for each of many clients on slow lines. */
 export const SLOW_READERS: CaseGroup = {
   name: 'slow-readers',
   title: 'Slow readers',
-  // Garbage of an earlier round would be in the memory of the next.
+  // There is one round, because the garbage of an earlier one would be in the memory of the next.
   rounds: { full: 1, quick: 1 },
   async run(bench) {
     await using stack = new AsyncDisposableStack();
@@ -30,7 +30,7 @@ export const SLOW_READERS: CaseGroup = {
     const servers = await bench.startAll([image], stack);
     for (const server of servers) {
       const targets = await checkAll(server, image);
-      // What the first leaves behind is not idle for the second.
+      // The state after the first client is not idle, so it cannot be the base for the second.
       const idle = totalMemory(server.pid);
       const first = targets.slice(0, 1);
       await read(bench, server, `${readers} slow readers of one blob`, first, readers, idle);

@@ -16,7 +16,10 @@ interface Login {
   readonly body?: string;
 }
 
-/** Tokens, and the ping before them. Hubgate alone: the registries have no token service of their own. */
+/**
+ * Measures tokens, and the ping before them. Only Hubgate is measured, because the registries have no token
+ * service of their own.
+ */
 export const TOKENS: CaseGroup = {
   name: 'tokens',
   title: 'Tokens and logins',

@@ -1,4 +1,7 @@
-/** A hostile client, in a process of its own that takes the CPU time which others leave: in life it would use its own. */
+/**
+ * A hostile client in a process of its own with the lowest priority, so that it only takes CPU time which
+ * others leave: in reality it would use its own CPU.
+ */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setPriority } from 'node:os';
@@ -54,7 +57,10 @@ function connection(port: number): TLSSocket {
   return socket;
 }
 
-/** Connections that ask for one thing after the other, each when the one before is answered, and anew when they are closed. */
+/**
+ * Opens connections that send one request after the other, each when the previous one is answered. A closed
+ * connection is opened again.
+ */
 function askOn(port: number, connections: number, next: () => string): void {
   const begin = () => {
     const socket = connection(port);

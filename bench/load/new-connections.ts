@@ -6,17 +6,21 @@ import type { Target } from './sealed-reader.ts';
 export interface NewConnectionsResult {
   readonly requests: number;
   readonly seconds: number;
-  /** Answers that were too short. */
+  /** The number of answers that were too short. */
   readonly errors: number;
   readonly cpuSeconds: number;
 }
 
-/** It verifies nothing here, and reading what the machine trusts takes each of a hundred processes 30 ms of a CPU. */
+/**
+ * The client verifies nothing here, and reading the trust store would take each of a hundred processes 30 ms
+ * of CPU time.
+ */
 const NO_AUTHORITIES = { SSL_CERT_FILE: '/dev/null', SSL_CERT_DIR: '/dev/null' };
 
 /**
- * One request for each new connection, with a full handshake, as classic dockerd does it. wrk would resume sessions; openssl's
- * own s_time does not, and its path can carry a header, since it writes it into the request as it is.
+ * Sends one request on each new connection, with a full handshake, as classic dockerd does. wrk would resume
+ * sessions; openssl's own s_time does not, and its path can contain a header, because it is written into the
+ * request unchanged.
  */
 export async function runNewConnections(
   port: number,

@@ -1,9 +1,11 @@
 /**
- * A client that costs next to nothing, so that what is measured is the server. It makes a TLS connection as any other does,
- * and then reads records without opening them: their headers say how much content each carries (RFC 8446 §5.2), which is all
- * that a measurement needs. Whether the content is right is checked before, by a client that decrypts.
+ * A client that costs almost nothing, so that the measurement is that of the server. It makes a normal TLS
+ * connection, and then reads records without decrypting them: their headers say how much content each
+ * contains (RFC 8446 §5.2), which is all that a measurement needs. A client that decrypts has checked the
+ * content before.
  *
- * A process of its own: one `ReaderJob` comes as a message, one `ReaderResult` goes back.
+ * It runs as a process of its own: it receives one `ReaderJob` as a message, and sends one `ReaderResult`
+ * back.
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -15,53 +17,61 @@ import { ACCEPT } from '../content.ts';
 export interface Target {
   readonly path: string;
   readonly authorization?: string;
-  /** Of the body, and of the header before it. */
+  /** The length of the body, and of the header before it. */
   readonly length: number;
   readonly header: number;
 }
 
 export interface ReaderJob {
   readonly port: number;
-  /** What each connection asks for, one after the other. Connection n takes list n modulo their number. */
+  /** The requests of each connection, one after the other. Connection n takes list n modulo their number. */
   readonly lists: readonly (readonly Target[])[];
   readonly connections: number;
-  /** Seconds of reading the lists again and again; undefined: each list once, to its end. */
+  /**
+   * In seconds: for this time the lists are read repeatedly; undefined: each list is read once, to its end.
+   */
   readonly seconds?: number;
-  /** Bytes per second of each connection; undefined: as fast as it comes. */
+  /** In bytes per second for each connection; undefined: at full speed. */
   readonly rate?: number;
-  /** Seconds after which a connection that gets nothing has failed. */
+  /** In seconds. A connection that receives nothing for this time has failed. */
   readonly patience: number;
 }
 
 export interface ReaderResult {
-  /** Of content. */
+  /** The bytes of content. */
   readonly bytes: number;
   readonly requests: number;
   readonly seconds: number;
-  /** From the request to the last byte, in seconds, of the connections that came to their end. */
+  /** In seconds, from the request to the last byte, of the connections that came to their end. */
   readonly times: readonly number[];
-  /** From the request to the first bytes of its answer. */
+  /** In seconds, from the request to the first bytes of its answer. */
   readonly firstBytes: readonly number[];
   readonly errors: readonly string[];
-  /** Of this process, in the measured time. */
+  /** The CPU time of this process while it measured. */
   readonly cpuSeconds: number;
 }
 
-/** Of a record that TLS_AES_128_GCM_SHA256 made: the type of its content and the tag (RFC 8446 §5.2). */
+/**
+ * The bytes that TLS_AES_128_GCM_SHA256 adds to a record: the type of its content and the tag (RFC 8446
+ * §5.2).
+ */
 const SEAL = 17;
 const RECORD_HEADER = 5;
 const APPLICATION_DATA = 23;
 const SUITE = 'TLS_AES_128_GCM_SHA256';
 const BUFFER = Buffer.allocUnsafe(2 ** 20);
-/** Within this, session tickets have come, which would pass for the first bytes of an answer. */
+/**
+ * In milliseconds. Within this time the session tickets arrive, which would be taken for the first bytes of
+ * an answer.
+ */
 const TICKETS = 200;
-/** Milliseconds between two reads of a slow reader. */
+/** In milliseconds between two reads of a slow reader. */
 const TICK = 100;
 
-/** Counts the content of records as their bytes come by. */
+/** Counts the content of records as their bytes arrive. */
 class RecordCounter {
   content = 0;
-  /** Of a record's header that came in two pieces. */
+  /** The header of a record that came in two pieces. */
   #header = Buffer.alloc(RECORD_HEADER);
   #have = 0;
   #left = 0;
@@ -101,7 +111,7 @@ class Connection {
   #tls!: TLSSocket;
   #isOpen = false;
   #ended = false;
-  /** Content at which the answer under way is complete. */
+  /** The amount of content at which the current answer is complete. */
   #complete = Number.POSITIVE_INFINITY;
   #askedAt = 0;
   #isFirst = false;
@@ -122,14 +132,14 @@ class Connection {
     });
     const callback = (count: number, buffer: Uint8Array<ArrayBuffer>) =>
       this.#read(Buffer.from(buffer.buffer, buffer.byteOffset, count), carrier);
-    // What one read takes is what a slow reader may have between two ticks.
+    // A slow reader may read this much between two ticks, so no read is larger.
     const most = this.#job.rate === undefined ? BUFFER.length : Math.ceil((this.#job.rate * TICK) / 1000);
     const onread = { buffer: BUFFER.subarray(0, most), callback: callback as never };
     this.#socket = connect({ host: '127.0.0.1', port: this.#job.port, noDelay: true, onread });
     this.#socket.on('error', (error) => this.#fail(error.message));
     this.#socket.on('close', () => this.#fail(`closed after ${this.#counter.content} bytes`));
     await Promise.race([once(this.#socket, 'connect'), this.#finished.promise]);
-    // It is the bench's own certificate, on loopback.
+    // The certificate is the bench's own, on loopback.
     this.#tls = secure({ socket: carrier, rejectUnauthorized: false, ciphers: SUITE, minVersion: 'TLSv1.3' });
     this.#tls.on('error', (error) => this.#fail(error.message));
     await Promise.race([once(this.#tls, 'secureConnect'), this.#finished.promise]);
@@ -137,19 +147,19 @@ class Connection {
     if (this.#tls.getCipher().standardName !== SUITE) throw new Error('another suite');
   }
 
-  /** Resolves when its list is read, where that is all it is to do. */
+  /** Resolves when the list has been read, if it is read only once. */
   start(): Promise<void> {
     this.#ask();
     return this.#finished.promise;
   }
 
-  /** A slow reader reads on. */
+  /** Lets a slow reader continue. */
   allow(bytes: number): void {
     this.#allowance = bytes;
     this.#socket.resume();
   }
 
-  /** Has nothing come for too long? */
+  /** True if nothing has arrived for too long. */
   isStuck(): boolean {
     return !this.#ended && performance.now() - this.#heardAt > this.#job.patience * 1000;
   }
@@ -174,7 +184,8 @@ class Connection {
   #read(bytes: Buffer, carrier: Duplex): boolean {
     this.#heardAt = performance.now();
     if (!this.#isOpen) {
-      // What comes with the end of the handshake is session tickets; it is never an answer, for nothing was asked.
+      // The bytes that come with the end of the handshake are session tickets. They are never an answer,
+      // because there was no request.
       carrier.push(Buffer.from(bytes));
       return true;
     }
@@ -182,7 +193,7 @@ class Connection {
     this.#counter.count(bytes);
     if (this.#complete !== Number.POSITIVE_INFINITY) this.bytes += this.#counter.content - before;
     if (this.#isFirst) this.#noteFirstByte();
-    // A ticket that came late makes this a few hundred bytes too early, which hurts nobody.
+    // A late ticket makes this a few hundred bytes too early, which does no harm.
     if (!this.#ended && this.#counter.content >= this.#complete) this.#completed();
     this.#allowance -= bytes.length;
     return this.#allowance > 0;
@@ -203,7 +214,8 @@ class Connection {
   #ask(): void {
     const target = this.#list[this.requests % this.#list.length] as Target;
     const { path, authorization, length, header } = target;
-    // All that has come belongs to what was asked before: an answer that is longer than expected must not add up.
+    // All bytes so far belong to earlier requests: if an answer is longer than expected, the difference must
+    // not accumulate.
     this.#complete = this.#counter.content + length + header;
     this.#askedAt = performance.now();
     this.#isFirst = true;
@@ -223,7 +235,7 @@ async function read(job: ReaderJob): Promise<ReaderResult> {
     for (const connection of connections) if (connection.isStuck()) connection.giveUp();
   }, 500);
   const note = (error: Error) => void errors.push(error.message);
-  // Handshakes are not what is measured here; those of a thousand clients would be a second or two of it.
+  // Handshakes are not measured here; those of a thousand clients would be a second or two of the time.
   const open = (await Promise.all(connections.map((one) => one.open().then(() => one, note)))).filter(
     (one) => one !== undefined,
   );

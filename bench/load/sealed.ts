@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import type { ReaderJob, ReaderResult } from './sealed-reader.ts';
 
-/** Reads as a job says, in a process of its own, with records left sealed. */
+/** Reads as a job says, in a process of its own, without decrypting the records. */
 export async function readSealed(job: ReaderJob): Promise<ReaderResult> {
   const child = fork(path.join(import.meta.dirname, 'sealed-reader.ts'));
   const exited = once(child, 'exit');

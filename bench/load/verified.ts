@@ -15,8 +15,8 @@ export interface Expected {
 /**
  * Fetches something once with a client that decrypts, and compares its bytes with their digest.
  *
- * @returns what a measurement has to know of the answer.
- * @throws where it is not what it should be.
+ * @returns what a measurement must know about the answer
+ * @throws if the answer is not the expected one
  */
 export async function fetchVerified(server: BenchServer, { path, digest, size }: Expected): Promise<Target> {
   const authorization = await server.authorization();
@@ -24,7 +24,7 @@ export async function fetchVerified(server: BenchServer, { path, digest, size }:
     accept: ACCEPT,
     ...(authorization !== undefined && { authorization }),
   };
-  // An answer on a connection that is kept has other headers than the last one.
+  // An answer on a connection that stays open has other headers than the last one.
   const agent = new Agent({ keepAlive: true });
   const options = { host: '127.0.0.1', port: server.port, path, headers, agent };
   const asked = request({ ...options, rejectUnauthorized: false });
@@ -46,8 +46,8 @@ export async function fetchVerified(server: BenchServer, { path, digest, size }:
   return { path, length, header, ...(authorization !== undefined && { authorization }) };
 }
 
-/** On the wire. */
+/** Returns the length of the header on the wire. */
 function headerLength({ rawHeaders, statusCode, statusMessage }: IncomingMessage): number {
-  // Behind a name there is as much as behind a value: a colon and a space, or the end of the line.
+  // After a name there are as many bytes as after a value: a colon and a space, or the end of the line.
   return `HTTP/1.1 ${statusCode} ${statusMessage}\r\n\r\n`.length + rawHeaders.join('::').length + 2;
 }

@@ -1,4 +1,4 @@
--- Prints what wrk has measured as one line of JSON.
+-- Prints the results of wrk as one line of JSON.
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
@@ -7,7 +7,7 @@ done = function(summary, latency, requests)
     e.connect, e.read, e.write, e.status, e.timeout))
 end
 
--- Asks for one path after the other. Requests are made before the first is sent.
+-- Requests one path after the other. All requests are made before the first one is sent.
 ask_by_turns = function(paths)
   local requests, turn = {}, 0
   init = function()

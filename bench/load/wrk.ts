@@ -5,30 +5,30 @@ import { reapedCpuSeconds } from '../process-tree.ts';
 
 export interface WrkJob {
   readonly port: number;
-  /** Asked for by turns. */
+  /** The paths, which are requested in turn. */
   readonly paths: readonly [string, ...string[]];
   readonly headers: Readonly<Record<string, string>>;
   readonly connections: number;
   readonly seconds: number;
-  /** Makes it a POST. */
+  /** If it is given, the request is a POST. */
   readonly body?: string;
-  /** For what it needs on disk. */
+  /** The directory for its files. */
   readonly directory: string;
 }
 
 export interface WrkResult {
   readonly requests: number;
   readonly seconds: number;
-  /** Seconds. */
+  /** In seconds. */
   readonly p50: number;
   readonly p99: number;
-  /** Connections that broke, time-outs, and answers other than 2xx and 3xx. */
+  /** The number of broken connections, time-outs, and answers other than 2xx and 3xx. */
   readonly errors: number;
   readonly cpuSeconds: number;
 }
 
 const REPORT = path.join(import.meta.dirname, 'wrk-report.lua');
-/** wrk cannot be told a suite; OpenSSL, of which it is made, can. */
+/** wrk has no option for the cipher suite, but OpenSSL, which it uses, has a configuration file. */
 const OPENSSL = `openssl_conf = init
 [init]
 ssl_conf = ssl
@@ -39,7 +39,7 @@ MinProtocol = TLSv1.3
 Ciphersuites = TLS_AES_128_GCM_SHA256
 `;
 
-/** Requests over connections that are kept. */
+/** Sends requests over connections that stay open. */
 export async function runWrk(job: WrkJob): Promise<WrkResult> {
   const { port, paths, headers, connections, seconds, directory } = job;
   const at = (name: string) => path.join(directory, name);
@@ -63,7 +63,10 @@ export async function runWrk(job: WrkJob): Promise<WrkResult> {
   };
 }
 
-/** In wrk's own language. Requests are made once: what it would make for each is not the server's. */
+/**
+ * Writes the script in Lua, which wrk runs. The requests are made only once, because the cost of making them
+ * is not the server's.
+ */
 function scriptOf({ paths, body }: WrkJob): string {
   const quote = (text: string) => JSON.stringify(text);
   const lines = [`dofile(${quote(REPORT)})`];

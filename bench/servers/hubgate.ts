@@ -1,4 +1,7 @@
-/** Hubgate as it runs in production: its own processes, two gateways, TLS, tokens, a policy of rules, audit on. */
+/**
+ * Hubgate as it runs in production: its own processes, two gateways, TLS, tokens, a policy with rules, and
+ * audit on.
+ */
 import { cp, lstat, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { startHubgate, WORKERS } from '../../test/e2e/support/hubgate.ts';
@@ -16,17 +19,17 @@ const RULES = 100;
 export interface HubgateServer extends BenchServer {
   readonly home: string;
   readonly adminPort: number;
-  /** Seconds, from its start until it said that it serves. */
+  /** In seconds, from its start until it reported that it serves. */
   readonly startSeconds: number;
-  /** One of its verbs, and what it prints. */
+  /** Runs one of its verbs, and returns what it prints. */
   run(...args: string[]): Promise<string>;
 }
 
 export interface HubgateOptions extends StartOptions {
-  /** Of the policy. */
+  /** The number of rules in the policy. */
   readonly rules?: number;
   readonly users?: number;
-  /** In a home that has been one before. */
+  /** True if the home was used before. */
   readonly again?: boolean;
 }
 
@@ -38,7 +41,10 @@ export const HUBGATE: ServerKind = {
   start: startBenchHubgate,
 };
 
-/** Content comes to it by pulls, as it would in life: whoever checks digests first has filled it. */
+/**
+ * Starts Hubgate. Its content comes from pulls, as in production: the client that checks the digests first
+ * has filled it.
+ */
 export async function startBenchHubgate(options: HubgateOptions): Promise<HubgateServer> {
   const { directory: home, rules = RULES, users = 1000 } = options;
   if (!options.again) await prepare(options);
@@ -72,12 +78,12 @@ log: { format: json }
 `;
 }
 
-/** By the bench's certificate: one home for each bench. */
+/** One prepared home for each bench, which is identified by its certificate. */
 const firstHomes = new Map<string, Promise<string>>();
 
 /**
- * A first start compiles; what is measured is a mirror that has been started before, as it usually has. That takes seconds and is
- * done once: each home is a copy of the first, but for the cache.
+ * Prepares the home. A first start compiles, but a mirror has usually been started before. The first start
+ * takes seconds and is done once: each home is a copy of the first one, without the cache.
  */
 async function prepare(options: StartOptions): Promise<void> {
   const { certificate } = options.tls;
@@ -98,7 +104,7 @@ async function startFirst(options: StartOptions, home: string): Promise<string> 
   return home;
 }
 
-/** What grants the content that is measured is one more rule. */
+/** Writes a policy in which one more rule grants the content that is measured. */
 export function policyText(size: Omit<PolicySize, 'more'>): string {
   return `version: 1\n${policyRules({ ...size, more: '{ pull: "library/**", to: authenticated }' })}\n...\n`;
 }

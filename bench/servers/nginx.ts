@@ -1,4 +1,7 @@
-/** nginx with the same files: no authentication, no policy, no record. What a web server can do here. */
+/**
+ * nginx with the same files, without authentication, policy or audit log. It shows what a web server can do
+ * here.
+ */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { startProcess } from '../../test/e2e/support/process.ts';
@@ -54,7 +57,10 @@ async function startNginx(name: ServerName, tuning: string, options: StartOption
   };
 }
 
-/** Two workers, as Hubgate has; with sendfile, TLS in nginx reads through its own buffers all the same. */
+/**
+ * Writes the configuration, with two workers, as Hubgate has. Even with sendfile, TLS in nginx reads through
+ * its own buffers.
+ */
 function configuration({ directory, tls }: StartOptions, port: number, tuning: string): string {
   const user = process.getuid?.() === 0 ? 'user root;' : '';
   const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']

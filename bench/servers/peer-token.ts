@@ -3,7 +3,10 @@ import { ACCOUNT } from '../../test/support/test-core.ts';
 import { basic } from '../../test/support/test-hubgate.ts';
 import { REPOSITORY } from '../content.ts';
 
-/** What a registry with token auth is asked with: a token of the bench's own service, signed by its key. */
+/**
+ * Returns a token for a registry with token authentication. The bench's own service issues it, signed with
+ * its key.
+ */
 export async function tokenOf(url: URL): Promise<string> {
   const { username, password } = ACCOUNT;
   const { body } = await ask({

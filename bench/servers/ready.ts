@@ -1,7 +1,7 @@
 import { run } from '../../test/e2e/support/process.ts';
 import { ask } from '../../test/support/http.ts';
 
-/** Does anything speak HTTP over TLS there? */
+/** True if anything answers with HTTP over TLS there. */
 export function answers(port: number): Promise<boolean> {
   const options = {
     tls: true,

@@ -1,4 +1,4 @@
-/** CNCF distribution, of two generations: as a registry that holds the content, or as a pull-through cache. */
+/** CNCF distribution in two generations, as a registry with the content or as a pull-through cache. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { run, startProcess } from '../../test/e2e/support/process.ts';
@@ -50,7 +50,7 @@ async function startRegistry(name: ServerName, program: string, options: StartOp
   };
 }
 
-/** As its image comes, but for what would slow it down: it logs no requests. */
+/** Writes the configuration of its image without what would slow it down: it logs no requests. */
 function configuration({ directory, tls, tokens, upstream, images }: StartOptions, port: number): object {
   const at = (file: string) => path.join(directory, file);
   const trusts = { issuer: ISSUER, rootcertbundle: at('tokens.crt') };
@@ -65,7 +65,7 @@ function configuration({ directory, tls, tokens, upstream, images }: StartOption
   };
 }
 
-/** As a push leaves it (storage/paths.go of distribution). */
+/** Puts an image into the storage as a push leaves it (storage/paths.go of distribution). */
 async function putInto(root: string, contentDirectory: string, { tag, image }: BenchImage): Promise<void> {
   const data = path.join(root, 'docker/registry/v2');
   const repository = path.join(data, 'repositories', REPOSITORY);

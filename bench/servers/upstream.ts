@@ -4,14 +4,14 @@ import path from 'node:path';
 import { type BenchImage, tell } from '../content.ts';
 import type { Traffic, UpstreamOrder } from '../upstream-process.ts';
 
-/** The stand-in Hub, as the bench speaks to it. */
+/** The bench's side of the stand-in Hub. */
 export interface Upstream extends AsyncDisposable {
   readonly url: URL;
   readonly tokenUrl: URL;
-  /** The same with its token service on one origin, which some demand. */
+  /** The same Hub with its token service on the same origin, which some servers demand. */
   readonly frontUrl: URL;
   push(image: BenchImage): Promise<void>;
-  /** Bytes per second of all blobs together; null: unbounded. */
+  /** Sets the bytes per second of all blobs together; null: unlimited. */
   setRate(rate: number | null): Promise<void>;
   takeTraffic(): Promise<Traffic>;
 }

@@ -1,4 +1,4 @@
-/** zot, as a registry that holds the content: each repository is an OCI image layout. */
+/** zot, as a registry with the content: each repository is an OCI image layout. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { startProcess } from '../../test/e2e/support/process.ts';
@@ -13,7 +13,8 @@ import type { ServerKind, StartOptions } from './server.ts';
 export const ZOT: ServerKind = {
   name: 'zot',
   about: 'a current zot, from PEERS_DIR',
-  // Its `sync` fetches whole images when a manifest is asked for: a blob that is asked for first is not found.
+  // Its `sync` fetches whole images when a manifest is requested, so a blob that is requested first is not
+  // found.
   mirrors: false,
   missing: () => missingProgram(inPeers('zot')),
   start: startZot,
@@ -38,7 +39,10 @@ async function startZot(options: StartOptions) {
   };
 }
 
-/** Without what would slow it down: it logs no requests, and neither collects garbage nor looks for doubles. */
+/**
+ * Writes the configuration without what would slow it down: it logs no requests, collects no garbage and does
+ * not look for duplicates.
+ */
 function configuration({ directory, tls, tokens }: StartOptions, port: number): object {
   const at = (file: string) => path.join(directory, file);
   const bearer = { realm: `${tokens.url.origin}/token`, service: SERVICE, cert: at('tokens.crt') };
@@ -55,7 +59,7 @@ function configuration({ directory, tls, tokens }: StartOptions, port: number): 
   };
 }
 
-/** As a push leaves it: an image layout (image-spec, image-layout.md). */
+/** Puts an image into the storage as a push leaves it: an image layout (image-spec, image-layout.md). */
 async function putInto(repository: string, contentDirectory: string, images: readonly BenchImage[]) {
   await mkdir(path.join(repository, 'blobs/sha256'), { recursive: true });
   const manifests = images.map(({ tag, image: { mediaType, digest, bytes } }) => {

@@ -31,7 +31,7 @@ export interface FollowPolicyOptions {
 /** The result of the last reading of the files. */
 export interface PolicyStatus {
   readonly version: string;
-  /** How often the files were refused since the start. */
+  /** The number of refusals of the files since the start. */
   readonly refusals: number;
   /** Why the files are refused now; null if they are in force. */
   readonly refused: readonly string[] | null;

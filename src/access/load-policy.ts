@@ -9,7 +9,7 @@ import { type PolicySource, parsePolicy, type ReadPolicy } from './policy-file.t
 
 /** The limit in bytes. A larger file is not read at all. */
 const MAX_SIZE = 1024 * 1024;
-/** How often the files are read again if they change meanwhile. */
+/** The most attempts to read the files if they change meanwhile. */
 const ATTEMPTS = 5;
 
 /** The directory beside `access.yaml` whose files are read with it: `access.d`. */

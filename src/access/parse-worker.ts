@@ -8,7 +8,7 @@ import { writePolicy } from './told-policy.ts';
 
 export interface WrittenPolicy {
   readonly sources: readonly PolicySource[];
-  /** In milliseconds. */
+  /** The time in milliseconds. */
   readonly now: number;
   readonly forms: SubjectForms;
 }

@@ -12,7 +12,7 @@ export interface Pattern {
    * with **.
    */
   readonly ending: string;
-  /** If `${user}` comes after `literal`, the text that every match has after the caller's name. */
+  /** The text that every match has after the caller's name, if `${user}` comes after `literal`. */
   readonly afterUser?: string;
   /** The steps after `literal`, including the ending. */
   readonly steps: readonly Step[];
@@ -78,8 +78,8 @@ function lettersOf(steps: readonly Step[]): string {
 }
 
 /**
- * If `user` is undefined, a pattern with `${user}` matches nothing, because there is no name that it could
- * stand for.
+ * Matches a name. A pattern with `${user}` matches nothing if `user` is undefined, because there is no name
+ * that it could stand for.
  */
 export function matchesPattern(pattern: Pattern, name: string, user: string | undefined): boolean {
   const { literal, ending, steps } = pattern;

@@ -20,7 +20,7 @@ export const RULE_DATA = z.object({
   from: z.array(z.string()).readonly().optional(),
   /** Patterns; absent: every tag. */
   tags: z.array(z.string()).readonly().optional(),
-  /** In milliseconds. From this time on the rule has no effect. */
+  /** The time in milliseconds from which on the rule has no effect. */
   until: z.number().optional(),
   /**
    * True if the rule includes repositories that cannot be read anonymously upstream. Only an `allow` rule has

@@ -12,7 +12,7 @@ export interface PolicyTest {
   readonly image: Image;
   /** Absent: no particular address, so that no rule with `from` matches. */
   readonly address?: string;
-  /** In milliseconds; absent: the time at which the test runs. */
+  /** The time in milliseconds; absent: the time at which the test runs. */
   readonly at?: number;
   /** `public`: only public content is allowed; `private`: private content is allowed too; `allow`: either. */
   readonly expect: 'allow' | 'deny' | 'public' | 'private';

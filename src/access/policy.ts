@@ -43,7 +43,7 @@ export interface Question {
   readonly repository: Repository;
   /** The tag to be resolved. It is absent for everything else, which is judged by its repository. */
   readonly tag?: Tag;
-  /** In milliseconds. */
+  /** The time in milliseconds. */
   readonly at: number;
 }
 
@@ -92,7 +92,9 @@ function networkOf(cidrs: readonly string[]): Network {
   return network;
 }
 
-/** Any matching deny wins; otherwise any matching allow grants; otherwise nothing does. Order never matters. */
+/**
+ * Any matching deny wins; otherwise any matching allow grants; otherwise nothing does. Order never matters.
+ */
 export function decide(policy: Policy, question: Question): Decision {
   const rule = decidingRule(policy, question);
   if (rule === undefined) return { decision: 'deny' };

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 
-/** If an option with several values took a missing argument, adds that to the error. */
+/** Adds to an error about a missing argument that an option with several values took it, if one did. */
 export function withGreedyOptions(error: string, command: Command): string {
   if (!error.startsWith('error: missing required argument')) return error;
   const greedy = command.options.filter(

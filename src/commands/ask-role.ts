@@ -20,7 +20,9 @@ interface CoreQuestion<Schema extends z.ZodType> {
   readonly deadline?: number;
 }
 
-/** In milliseconds. It is longer than the core takes for a question to an upstream that hangs. */
+/**
+ * The time-out in milliseconds. It is longer than the core takes for a question to an upstream that hangs.
+ */
 const DEADLINE = 20_000;
 
 type Answered<Schema extends z.ZodType> = { readonly answer: z.output<Schema> } | 'none' | 'silent';

@@ -97,7 +97,9 @@ export async function showAudit(
 }
 
 const HEADING = ['TIME', 'DECISION', 'STATUS', 'SUBJECT', 'FROM', 'ACTION', 'IMAGE', 'DETAILS'];
-/** These widths suffice for most cells. The longest is unknown, because lines are printed as they are read. */
+/**
+ * These widths suffice for most cells. The longest is unknown, because lines are printed as they are read.
+ */
 const WIDTHS = [24, 8, 6, 16, 15, 9, 32];
 
 function nothingFound(file: string, { from, to }: Wanted): string {
@@ -195,7 +197,7 @@ function readLine(text: string): Line | Counted | undefined {
 interface Summary {
   readonly first: Line;
   requests: number;
-  /** In milliseconds since the epoch. */
+  /** The times in milliseconds since the epoch. */
   began: number;
   ended: number;
   status: number;
@@ -204,7 +206,7 @@ interface Summary {
   readonly caches: Set<string>;
 }
 
-/** In milliseconds. After this time a pull gets no more requests, because the core forgets it. */
+/** The time in milliseconds after which a pull gets no more requests, because the core forgets it. */
 const PULL_ENDS_AFTER = 30 * 60_000;
 
 /**

@@ -11,9 +11,9 @@ import { type HomePaths, pathsIn } from './home.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
 export interface Withdrawal {
-  /** What was done, as the beginning of a sentence: "ana is disabled". */
+  /** The change that was made, as the beginning of a sentence: "ana is disabled". */
   readonly done: string;
-  /** What is refused from now on: "ana’s logins and tokens". */
+  /** The credentials that are refused from now on: "ana’s logins and tokens". */
   readonly refused: string;
   /** True if these credentials, which auth reports as in force, no longer contain the withdrawn one. */
   readonly isWithdrawn: (credentials: InForceNow) => boolean;
@@ -26,7 +26,7 @@ export interface InForceNow {
   readonly revokedCertificates: ReadonlySet<string>;
 }
 
-/** In milliseconds. A healthy mirror applies a change within one second. */
+/** The time-out in milliseconds. A healthy mirror applies a change within one second. */
 const PATIENCE = 3_000;
 const PEER = 'auth';
 

@@ -6,7 +6,7 @@ import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { isPermissionDenied, reasonOf, systemFailure } from '../platform/reason.ts';
 
-/** What each system call does with a file. */
+/** The operation of each system call on a file. */
 const ATTEMPTS: Readonly<Record<string, string>> = {
   open: 'opened',
   read: 'read',

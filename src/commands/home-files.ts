@@ -9,7 +9,7 @@ import { whyTooLong } from '../platform/unix-socket.ts';
 import { type HomePaths, ROLES, type Role } from './home.ts';
 import { secretFilesOf } from './secret-files.ts';
 
-/** Which files are examined, and for which purpose. */
+/** The files to examine, and the purpose. */
 export interface FilesScope {
   /** Only the files of this role; undefined for all roles. */
   readonly role: Role | undefined;
@@ -40,7 +40,9 @@ function longSockets({ coreUrl }: Config, { authSocket, coreSocket }: HomePaths)
   });
 }
 
-/** Examines the files and directories that roles write, and the secret files that auth reads, if they exist. */
+/**
+ * Examines the files and directories that roles write, and the secret files that auth reads, if they exist.
+ */
 async function inaccessible(
   { cache, log }: Config,
   paths: HomePaths,
@@ -92,7 +94,8 @@ async function untrusted(config: Config, paths: HomePaths, { role, isStart }: Fi
   ];
   const found = await Promise.all([
     ...files.map((file) => untrustedFault(file, trusted)),
-    // One that root has made is a mount, as an emptyDir of Kubernetes, which everybody in the container may write.
+    // One that root has made is a mount, as an emptyDir of Kubernetes, which everybody in the container may
+    // write.
     ...(isStart ? runtimes(paths, role) : []).map((file) =>
       untrustedFault(file, trusted, { ofRootIsGood: true }),
     ),

@@ -7,17 +7,20 @@ export interface Surroundings {
   /** The variable PATH. */
   readonly searchPath: string | undefined;
   readonly home: string;
-  /** The name of the user of this process. It throws if the user has none, which can happen in a container. */
+  /**
+   * The name of the user of this process. It throws if the user has none, which can happen in a container.
+   */
   readonly user: () => string;
 }
 
 /**
- * The command with which somebody runs a verb of this program in this home: `hubgate` where the image has it, the same as the user
- * of the service where deploy/systemd/install.sh installed it, and otherwise `npx hubgate`, as in a checkout.
+ * Returns the command with which a person runs a verb of this program in this home. It is `hubgate` in the
+ * image; the same as the user of the service if deploy/systemd/install.sh installed it; and otherwise `npx
+ * hubgate`, as in a checkout.
  */
 export async function ownCommand({ searchPath = '', home, user }: Surroundings): Promise<string> {
   for (const directory of searchPath.split(path.delimiter)) {
-    // npm puts such a directory there for the time of one command.
+    // npm adds such a directory for the time of one command.
     if (directory === '' || directory.endsWith('node_modules/.bin')) continue;
     const file = path.join(directory, 'hubgate');
     if ((await realpath(file).catch(() => undefined)) === BIN) return 'hubgate';

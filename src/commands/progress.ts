@@ -6,7 +6,7 @@ import { escapeControls } from '../platform/escape-controls.ts';
 import { writeSize } from '../platform/size.ts';
 import { type Output, printLine, type Terminal } from './terminal.ts';
 
-/** In milliseconds. Nobody would see more frequent drawing, and it would cost more. */
+/** The interval in milliseconds. Nobody would see more frequent drawing, and it would cost more. */
 const DRAW_EVERY = 100;
 const WIDTH = 80;
 /** Moves the cursor up by so many lines, to the beginning of a line, and clears all that follows. */
@@ -69,7 +69,7 @@ export function writeBar(done: number, all: number | undefined): string {
   return `[${'#'.repeat(full)}${'-'.repeat(BAR - full)}]`;
 }
 
-/** In milliseconds. A rate is measured over this time: short enough to follow, and long enough to be read. */
+/** The milliseconds over which a rate is measured: short enough to follow, and long enough to be read. */
 const RATE_OVER = 5_000;
 
 /** The recent rate at which bytes arrive. */

@@ -95,7 +95,7 @@ export async function issueToken(
 }
 
 interface Wishes {
-  /** In milliseconds. */
+  /** The lifetime in milliseconds. */
   readonly lifetime: number;
   readonly pull: readonly string[] | null;
   readonly from: readonly string[] | null;

@@ -43,29 +43,31 @@ export interface Config {
   readonly coreUrl?: string;
   readonly cache: {
     readonly directory: string;
-    /** In bytes. */
+    /** The size in bytes. */
     readonly maxSize: number | 'auto';
-    /** In milliseconds. Content that nobody has used for this time is removed; 0: never. */
+    /** The time in milliseconds after which content that nobody has used is removed; 0: never. */
     readonly unusedFor: number;
-    /** In milliseconds. For this time a tag is answered without asking the upstream. */
+    /** The time in milliseconds for which a tag is answered without asking the upstream. */
     readonly tagFreshness: number;
-    /** In milliseconds. For this time a tag is still answered while the upstream cannot be asked. */
+    /** The time in milliseconds for which a tag is still answered while the upstream cannot be asked. */
     readonly staleIfError: number;
     /**
-     * In milliseconds. For this time the cache keeps content that an upstream has deleted; if absent, it
+     * The time in milliseconds for which the cache keeps content that an upstream has deleted; if absent, it
      * keeps the content as long as it is used.
      */
     readonly keepDeleted?: number;
   };
-  /** In milliseconds. */
+  /** The lifetime in milliseconds. */
   readonly tokenLifetime: number;
   /** The longest lifetime of a new service token, in milliseconds. */
   readonly longestToken: number;
-  /** In milliseconds. For this time a client may renew a login without the password; absent: it may not. */
+  /**
+   * The time in milliseconds for which a client may renew a login without the password; absent: it may not.
+   */
   readonly refreshLifetime?: number;
   /** The cost of new password hashes (argon2id). */
   readonly passwords: {
-    /** In bytes. */
+    /** The size in bytes. */
     readonly memory: number;
     readonly passes: number;
   };

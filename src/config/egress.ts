@@ -4,7 +4,7 @@ import type { Environment } from './environment.ts';
 import type { EgressSettings } from './schema.ts';
 import { parseProxy } from './values.ts';
 
-/** How connections leave the company's network. */
+/** The way in which connections leave the company's network. */
 export interface Egress {
   readonly https?: Proxy;
   readonly http?: Proxy;

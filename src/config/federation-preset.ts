@@ -1,4 +1,4 @@
-/** What is known about the issuers that most projects use. */
+/** The known facts about an issuer that most projects use. */
 export interface FederationPreset {
   readonly issuer: string;
   readonly subject: string;

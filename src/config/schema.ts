@@ -21,7 +21,7 @@ import {
 
 const TEXT = z.string('a text').min(1, 'a text');
 const FILE = z.string('a path').min(1, 'a path');
-/** In milliseconds. With `off`, clients cannot renew a login without the password. */
+/** The time in milliseconds. With `off`, clients cannot renew a login without the password. */
 const REFRESH = z.union(
   [z.literal('off').transform(() => undefined), duration(60_000)],
   'off, or a duration such as 90d',
@@ -250,7 +250,7 @@ export const SECTIONS = {
 
 export type EgressSettings = z.output<z.ZodObject<typeof SECTIONS.egress>>;
 
-/** What each section, and each entry of the maps beside them, is about. */
+/** The descriptions of the sections, and of the entries of the maps beside them. */
 export const ABOUT = {
   server: 'The front door.',
   tls: 'The certificates of the front door.',

@@ -45,12 +45,12 @@ export interface ServerCertificateOptions {
 const DAY = 24 * 60 * 60 * 1000;
 const CA_DAYS = 3650;
 /**
- * In days. Apple's platforms refuse server certificates that live longer than 825 days; public authorities
- * stop at 398.
+ * The lifetime in days. Apple's platforms refuse server certificates that live longer than 825 days; public
+ * authorities stop at 398.
  */
 const SERVER_DAYS = 397;
 const RENEW_BEFORE_DAYS = 30;
-/** In milliseconds. Certificates are dated back by this, for clients whose clocks are slow. */
+/** The milliseconds by which certificates are dated back, for clients whose clocks are slow. */
 export const CLOCK_SKEW = 60 * 60 * 1000;
 
 /** The name that `createCa` gives to its authorities. */

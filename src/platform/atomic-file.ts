@@ -100,7 +100,10 @@ async function keepOwner(handle: FileHandle, file: string): Promise<void> {
   if (own.uid === 0 && (uid !== own.uid || gid !== own.gid)) await handle.chown(uid, gid);
 }
 
-/** Makes a rename or a new name in `directory` survive a power cut: fsync(2) of a file does not cover its entry. */
+/**
+ * Makes a rename or a new name in `directory` survive a power cut: fsync(2) of a file does not cover its
+ * entry.
+ */
 export async function syncDirectory(directory: string): Promise<void> {
   const handle = await open(directory, 'r');
   try {

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from './clock.ts';
 
-/** In milliseconds. If the clock is set back by more than this, the cache forgets its entries. */
+/** The milliseconds by which the clock may be set back before the cache forgets its entries. */
 const CLOCK_TOLERANCE = 60_000;
 
 /**

@@ -3,7 +3,7 @@ import { link, readFile, unlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** In milliseconds. The holder of a lock only reads and writes one small file. */
+/** The time-out in milliseconds. The holder of a lock only reads and writes one small file. */
 const PATIENCE = 5_000;
 const LOOK_AGAIN_AFTER = 20;
 

@@ -22,7 +22,7 @@ export interface AskOptions {
 /** Returns undefined if the known value is current. */
 export type Ask<T> = (options: AskOptions) => Promise<TaggedValue<T> | undefined>;
 
-/** In milliseconds, not counting the time for which the request asks the role to wait. */
+/** The time-out in milliseconds, without the time for which the request asks the role to wait. */
 const DEADLINE = 2_000;
 
 /**
@@ -84,9 +84,7 @@ export interface FollowOptions<T> {
   readonly first?: TaggedValue<T>;
 }
 
-/**
- * In milliseconds: the pause between two requests if the role cannot be asked, or does not wait as it should.
- */
+/** The milliseconds between two requests if the role cannot be asked, or does not wait as it should. */
 const RETRY_AFTER = 300;
 
 /**

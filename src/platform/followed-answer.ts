@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { FOLLOWER, type FollowerCount, Followers } from './followers.ts';
 import type { Live } from './live.ts';
 
-/** In milliseconds. A request waits this long before it is answered that nothing has changed. */
+/** The milliseconds that a request waits before it is answered that nothing has changed. */
 export const LONGEST_WAIT = 10_000;
 
 /** A request and its answer, such as Koa's context. */

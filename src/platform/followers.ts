@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 /** The header that identifies a follower, whichever connection its requests use. */
 export const FOLLOWER = 'follower';
 
-/** How many followers have the current answer, and how many may not have it. */
+/** The number of followers that have the current answer, and of those that may not have it. */
 export interface FollowerCount {
   readonly current: number;
   readonly behind: number;
@@ -17,7 +17,7 @@ interface Follower {
   readonly response: ServerResponse;
 }
 
-/** In milliseconds. Every follower asks a role that has just started within this time. */
+/** The milliseconds within which every follower asks a role that has just started. */
 const ALL_ASK_WITHIN = 1_000;
 
 /**

@@ -41,13 +41,16 @@ export interface HttpRequest {
 export type HttpResponse = Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'>;
 
 const CONNECT_TIMEOUT = 2_000;
-/** In milliseconds. If the bytes of a body stop for this long, no more will come. */
+/** The time-out in milliseconds. If the bytes of a body stop for this long, no more will come. */
 const BODY_TIMEOUT = 60_000;
 /**
  * Each response that is being read needs a connection, including those of fills; this leaves some to spare.
  */
 const MAX_CONNECTIONS = 1024;
-/** In milliseconds. It is longer than the supervisor takes to restart a dead role, even on a busy machine. */
+/**
+ * The time in milliseconds. It is longer than the supervisor takes to restart a dead role, even on a busy
+ * machine.
+ */
 const PATIENCE = 5_000;
 const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 400;

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { parentPort, Worker } from 'node:worker_threads';
 
-/** In characters. A shorter file is parsed sooner than a worker starts. */
+/** The length in characters. A shorter file is parsed sooner than a worker starts. */
 export const SHORT_FILE = 64 * 1024;
 
 /**

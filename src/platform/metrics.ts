@@ -6,7 +6,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type Aggregator, AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { z } from 'zod';
 
-/** How values of several processes with the same labels are combined; if absent, they are added. */
+/** The way in which values of several processes with the same labels are combined; absent: they are added. */
 type Together = Extract<Aggregator, 'sum' | 'min' | 'max'>;
 
 /** The snapshot of a process's meters. */

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 
-/** In milliseconds. Long work lets other work run after each slice. */
+/** The length in milliseconds. Long work lets other work run after each slice. */
 const SLICE = 5;
 
 /** Runs all steps of long work, and lets the event loop run between some of them. */

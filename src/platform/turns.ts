@@ -1,4 +1,4 @@
-/** In milliseconds. All tasks together may use this much of one turn of the event loop. */
+/** The milliseconds that all tasks together may use of one turn of the event loop. */
 const SHARE = 2;
 
 /** The end of this turn's share, by the monotonic clock; undefined until the turn has a task. */

@@ -4,7 +4,10 @@ import { connect } from 'node:net';
 import path from 'node:path';
 import { drained } from './drain.ts';
 
-/** In milliseconds. Only roles of ours ask over a socket, and they ask again when this one is back. */
+/**
+ * The time-out in milliseconds. Only roles of ours ask over a socket, and they ask again when this one is
+ * back.
+ */
 const DRAIN = 5_000;
 
 /** `sun_path` of unix(7) has 108 bytes, and the last one is zero. */

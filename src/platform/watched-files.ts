@@ -30,7 +30,7 @@ export interface Watch extends Disposable {
 }
 
 /**
- * In milliseconds: the interval if the file system reports no changes. It is half of the second that a change
+ * The interval in milliseconds if the file system reports no changes. It is half of the second that a change
  * may take, so that there is time for reading.
  */
 const INTERVAL = 500;
@@ -40,8 +40,8 @@ const INTERVAL = 500;
  */
 export const SLOW_INTERVAL = 2_500;
 /**
- * In milliseconds. Writing in place takes several steps, so a file is read when it has not changed for this
- * long.
+ * The pause in milliseconds. Writing in place takes several steps, so a file is read when it has not changed
+ * for this long.
  */
 const SETTLE = 30;
 /**

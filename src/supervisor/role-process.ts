@@ -22,7 +22,7 @@ const REPORT = z.union([
   z.object({ pong: z.literal(true) }),
 ]);
 
-/** In milliseconds. A role that has reported nothing by then hangs. */
+/** The time-out in milliseconds. A role that has reported nothing by then hangs. */
 const READY_DEADLINE = 60_000;
 /**
  * The milliseconds between two pings. A role that answers none of three in a row hangs, even on a busy

@@ -20,9 +20,9 @@ export interface Supervision {
 
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 10_000;
-/** In milliseconds. A role that ran for so long did not fail because of its start. */
+/** The time in milliseconds. A role that ran for so long did not fail because of its start. */
 const STABLE_AFTER = 5_000;
-/** In milliseconds. It is longer than the gateway takes to drain. */
+/** The time-out in milliseconds. It is longer than the gateway takes to drain. */
 const STOP_DEADLINE = 35_000;
 
 /**

@@ -11,7 +11,9 @@ export interface StandInRegistry {
   readonly authorization?: string;
   /** The challenge to a request without it. */
   readonly challenge?: string;
-  /** The URL to which a request for a blob is redirected, without the digest; by default the bytes are sent. */
+  /**
+   * The URL to which a request for a blob is redirected, without the digest; by default the bytes are sent.
+   */
   readonly blobsAt?: string;
 }
 

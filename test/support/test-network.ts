@@ -76,7 +76,10 @@ export function companyAuthority(): string {
   return path.join(process.env[INSIDE] ?? '', 'company.crt');
 }
 
-/** Serves these hosts, by URL: `https://hub.example` on port 443, `http://minio.corp.example:9000` without TLS. */
+/**
+ * Serves these hosts, by URL: `https://hub.example` on port 443, `http://minio.corp.example:9000` without
+ * TLS.
+ */
 export async function serveHosts(hosts: Readonly<Record<string, Handler>>): Promise<AsyncDisposable> {
   const handlers = new Map(Object.entries(hosts).map(([url, handler]) => [new URL(url).host, handler]));
   const listener: Handler = (request, response) => {

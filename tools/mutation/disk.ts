@@ -6,7 +6,9 @@ const FAIR = ['test/core/pull/fair-fills.test.ts'];
 const UNWRITABLE = ['test/gateway/unwritable-disk.test.ts'];
 const FULL_DISK = ['test/gateway/full-disk.test.ts'];
 
-/** The defences of pulls against a disk that is full or cannot be written, and of the disk against the cache. */
+/**
+ * The defences of pulls against a disk that is full or cannot be written, and of the disk against the cache.
+ */
 export const diskMutants: readonly Mutant[] = [
   {
     defence: 'while the cache cannot be written no fill begins',

@@ -1,6 +1,6 @@
 /**
- * Removes one listed defence at a time in a copy of the checkout, runs the tests that should notice, and prints which test
- * did. A defence that no test notices survives, and makes the exit code 1.
+ * Removes one listed defence at a time in a copy of the checkout, runs the tests that should notice, and
+ * prints which test did. A defence that no test notices survives, and makes the exit code 1.
  *
  *   npm run mutate                 all defences
  *   npm run mutate -- pull disk    the defences of these areas, or those whose text contains a word

@@ -143,7 +143,7 @@ function written(rule: RuleData, paths: HomePaths): string {
   return `${rule.effect} ${writeRule(rule, paths)}${because}`;
 }
 
-/** What happens if the read access does not include private content. */
+/** Says what happens if the read access does not include private content. */
 const GUARD: Readonly<Record<Known['visibility'], string>> = {
   public: 'it is public, as the mirror last saw it',
   private:

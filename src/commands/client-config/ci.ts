@@ -10,12 +10,14 @@ export type Provider = 'github' | 'gitlab';
 export const TOKEN_VARIABLE = 'HUBGATE_TOKEN';
 const TOKEN_FILE = 'hubgate-token';
 
-/** What is known of a job, whatever its login. */
+/** The facts about a job, whatever its login. */
 export interface Job {
   /** The path of the workflow's file. */
   readonly path: string;
   readonly text: (login: Login) => string;
-  /** What makes the job's docker trust the mirror, if the workflow does not do it itself. */
+  /**
+   * The files and lines that make the job's docker trust the mirror, if the workflow does not do it itself.
+   */
   readonly trust: { readonly files: Kit['files']; readonly lines: readonly string[] };
   /** The lines that say how the token of a service account gets to the job. */
   readonly keep: readonly string[];

@@ -18,7 +18,7 @@ import { regctlKit } from './regctl.ts';
 import { skopeoKit } from './skopeo.ts';
 import { talosKit } from './talos.ts';
 
-/** What a kit may depend on besides the client's name. */
+/** The facts on which a kit may depend besides the client's name. */
 export interface Known {
   /** The account of this name in the users file; undefined if there is none. */
   readonly account: Account | undefined;

@@ -1,6 +1,6 @@
 /** A kit is what one client gets: files with their paths on its machine, and notes for its administrator. */
 
-/** What a client has to know about the mirror. */
+/** The facts about the mirror that a client has to know. */
 export interface Mirror {
   /** The origin of the mirror. */
   readonly url: string;
@@ -56,14 +56,14 @@ export interface ClientFile {
 
 /** Lines for people, in the order in which they need them. */
 export interface Notes {
-  /** What may exist already and must be merged by hand. */
+  /** The settings that may exist already and must be merged by hand. */
   readonly merge: readonly string[];
   readonly reload: readonly string[];
   /** Commands, and what they print if all is well. */
   readonly check: readonly string[];
   /** The clients and pulls that the kit does not reach. */
   readonly notReached: readonly string[];
-  /** What happens when the mirror refuses. */
+  /** The lines that say what happens when the mirror refuses. */
   readonly fallback: readonly string[];
 }
 

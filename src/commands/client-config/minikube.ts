@@ -3,8 +3,8 @@ import { below, containerdFiles } from './kind.ts';
 import { type Asked, auditLine, HUB_HOSTS, type Kit } from './kit.ts';
 
 /**
- * At each start, minikube copies the files below this directory to the same paths of its node: minikube's
- * handbook, "File Sync".
+ * The directory whose files minikube copies at each start to the same paths of its node: minikube's handbook,
+ * "File Sync".
  */
 const FILES = '.minikube/files';
 

@@ -91,9 +91,9 @@ function shown(file: ClientFile, { texts }: Result, { out, showSecrets }: PrintO
 }
 
 /**
- * Returns the command that installs the files; undefined if no file has an absolute path. tar keeps every file
- * that exists, and the owners and modes of existing directories. Two kits share files, such as `ca.crt`, so an
- * existing file is not a fault: sha256sum names those whose contents differ.
+ * Returns the command that installs the files; undefined if no file has an absolute path. tar keeps every
+ * file that exists, and the owners and modes of existing directories. Two kits share files, such as `ca.crt`,
+ * so an existing file is not a fault: sha256sum names those whose contents differ.
  */
 function installLine({ files }: Kit, out: string | undefined): string | undefined {
   if (out === undefined || !files.some(({ path }) => path.startsWith('/'))) return undefined;

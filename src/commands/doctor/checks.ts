@@ -6,9 +6,9 @@ export interface Finding {
   readonly level: 'wrong' | 'unknown';
   /** The file, the setting, or the peer that was asked. */
   readonly where: string;
-  /** What is wrong, as a clause whose subject is `where`. */
+  /** The mistake, as a clause whose subject is `where`. */
   readonly what: string;
-  /** What to do about it. */
+  /** The advice on how to correct it. */
   readonly mend: string;
 }
 
@@ -16,7 +16,7 @@ export interface Finding {
 export type Looked =
   | {
       readonly findings: readonly Finding[];
-      /** What else is worth knowing if all is well. */
+      /** A fact that is also worth knowing if all is well. */
       readonly said?: string;
     }
   /** There is nothing to check, or another check says why it is impossible. */
@@ -36,7 +36,7 @@ export type Checked = { readonly name: string } & (
   | { readonly outcome: 'skipped'; readonly why: string }
 );
 
-/** In milliseconds. It is longer than a role takes for a question to an upstream that hangs. */
+/** The time-out in milliseconds. It is longer than a role takes for a question to an upstream that hangs. */
 const LONGEST = 25_000;
 
 /** Makes a finding of what is wrong, where, and what to do. */

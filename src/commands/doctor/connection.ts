@@ -9,11 +9,11 @@ import { readBody } from '../../platform/read-body.ts';
 export interface Peer {
   readonly host: string;
   readonly port: number;
-  /** What the peer expects before the TLS handshake. */
+  /** The bytes that the peer expects before the TLS handshake. */
   readonly header?: string;
 }
 
-/** What a connection presents, and which authorities may sign the peer's certificate. */
+/** The credentials that a connection presents, and the authorities that may sign the peer's certificate. */
 export type Shown = Pick<SecureContextOptions, 'cert' | 'key'> & {
   /** The authorities as PEM; if they are absent, every certificate of the peer is accepted. */
   readonly authorities?: readonly string[];
@@ -33,8 +33,8 @@ export interface HttpsResponse {
 }
 
 /**
- * In milliseconds, for a handshake and for a whole answer. The mirror ends a pull from an upstream that hangs
- * before that.
+ * The time-outs in milliseconds for a handshake and for a whole answer. The mirror ends a pull from an
+ * upstream that hangs before that.
  */
 const HANDSHAKE = 3_000;
 const ANSWER = 15_000;

@@ -20,9 +20,9 @@ export const REGISTRY = z.looseObject({ version: z.unknown() }).refine((config) 
 export interface MigratedRegistry {
   /** The lines of each section. */
   readonly sections: ReadonlyMap<string, readonly string[]>;
-  /** What differs here, or must be done. */
+  /** The differences here, and the steps to do by hand. */
   readonly notes: readonly string[];
-  /** What of the file is not carried over. */
+  /** The settings of the file that are not carried over. */
   readonly left: readonly string[];
 }
 

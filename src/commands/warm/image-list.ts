@@ -26,7 +26,7 @@ export interface ListOptions {
 /** The tag that `docker pull` takes if none is written. */
 const LATEST = 'latest' as Tag;
 
-/** Where a name was written. */
+/** The place where a name was written. */
 type Place = Omit<Fault, 'message'>;
 type Written = Place & { readonly name: string };
 

@@ -37,7 +37,7 @@ function isWanted(platform: Platform, { os, architecture, variant }: Platform): 
 
 /** Decides which of the manifests in an index are fetched. */
 export class PlatformChoice {
-  /** If it is empty, all are wanted, including attestations. */
+  /** The wanted platforms. An empty list means all, including attestations. */
   readonly #wanted: readonly Platform[];
 
   constructor(wanted: readonly Platform[]) {

@@ -26,8 +26,8 @@ export type WarmedBlob =
 /** The most attempts for one blob. A fill is interrupted if, for example, the core is restarted. */
 const ATTEMPTS = 4;
 /**
- * In milliseconds, multiplied by the attempts so far. A core that is ending still answers, but fetches
- * nothing any more.
+ * The pause in milliseconds, multiplied by the attempts so far. A core that is ending still answers, but
+ * fetches nothing any more.
  */
 const ASK_AGAIN_AFTER = 500;
 

@@ -51,7 +51,7 @@ type Stop = { readonly status: 'failed' | 'left'; readonly reason: string };
 type Manifest = Extract<CoreAnswer, { kind: 'manifest' }>;
 type Refused = Extract<CoreAnswer, { kind: 'refused' }>;
 
-/** How deep indexes may be nested; no known image is deeper. */
+/** The most levels of nested indexes; no known image has more. */
 const MAX_DEPTH = 4;
 
 /**

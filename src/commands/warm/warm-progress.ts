@@ -9,7 +9,7 @@ export interface ImageProgress {
   readonly name: string;
   /** The size of its configs and layers; undefined until its manifests are read. */
   bytes: number | undefined;
-  /** How many of these bytes have arrived. */
+  /** The number of these bytes that have arrived. */
   here: number;
 }
 

@@ -7,7 +7,7 @@ export interface ByProxyOptions {
   readonly egress: EgressOptions | undefined;
   /** Connects to hosts that need no proxy. */
   readonly direct: Connector;
-  /** In milliseconds: for the proxy to connect, and again for TLS to the target. */
+  /** The time-out in milliseconds for the proxy to connect, and again for TLS to the target. */
   readonly timeout: number;
   readonly secureContext?: SecureContext;
   readonly allowH2?: boolean;

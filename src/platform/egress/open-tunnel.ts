@@ -23,7 +23,7 @@ export interface TunnelOptions {
   readonly target: Target;
   /** The time-out in milliseconds until the proxy has connected. */
   readonly timeout: number;
-  /** For a proxy that is itself reached by TLS. */
+  /** The context of a proxy that is itself reached by TLS. */
   readonly secureContext?: SecureContext;
 }
 

@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 
-/** How connections leave the company's network. */
+/** The way in which connections leave the company's network. */
 export interface EgressOptions {
   /** The proxies for `https:` URLs and for `http:` URLs. */
   readonly https?: ProxyOptions;

@@ -1,7 +1,7 @@
 /**
- * The addresses of the suite's own network. Two of them are the Hub's: the mirror's machine resolves the Hub's names to one, and
- * the clients' machines resolve them to the other, so that each request shows who sent it. They are public addresses because
- * Hubgate follows redirects to such only.
+ * The addresses of the suite's own network. Two of them are the Hub's: the mirror's machine resolves the
+ * Hub's names to one, and the clients' machines resolve them to the other, so that each request shows who
+ * sent it. They are public addresses because Hubgate follows redirects to such only.
  */
 export const ADDRESSES = { mirror: '10.99.0.3', upstream: '52.1.0.8', direct: '52.1.0.9' } as const;
 

@@ -7,7 +7,9 @@ import { run } from '../../e2e/support/process.ts';
 interface Tool {
   readonly version: string;
   readonly module: string;
-  /** The directories of its main packages within the module; the last part of each is the name of a program. */
+  /**
+   * The directories of its main packages within the module; the last part of each is the name of a program.
+   */
   readonly packages: readonly string[];
   /** The time limit for the build. */
   readonly minutes: number;
@@ -100,7 +102,7 @@ export async function buildPrograms(print: (line: string) => void): Promise<Reco
   return { [REASONS]: JSON.stringify(reasons) };
 }
 
-/** Builds a client if it is not there yet. @returns why it cannot be built. */
+/** Builds a client if it is missing. @returns why it cannot be built; undefined if it can */
 export async function buildProgram(name: ToolName, seconds: number): Promise<string | undefined> {
   const tool: Tool = TOOLS[name];
   await mkdir(cacheDirectory(), { recursive: true });

@@ -6,7 +6,10 @@ import { FakeHub, type HubServer } from '../../support/fake-hub.ts';
 import { ADDRESSES, HUB_NAMES } from './network.ts';
 import { PushedContent } from './pushed-content.ts';
 
-/** Docker Hub and ghcr.io under their own names, at one address for the mirror and at another one for everybody else. */
+/**
+ * Docker Hub and ghcr.io under their own names, at one address for the mirror and at another one for
+ * everybody else.
+ */
 export interface StandInHub extends AsyncDisposable {
   readonly docker: FakeHub;
   /** A registry without an endpoint for referrers. */

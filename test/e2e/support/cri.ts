@@ -7,13 +7,16 @@ import { startProcess } from './process.ts';
 
 const CRI = 'plugins."io.containerd.grpc.v1.cri"';
 
-/** A containerd that pulls images as kubelet lets it: by its CRI plugin, which alone reads the registries in config.toml. */
+/**
+ * A containerd that pulls images as it does for kubelet: by its CRI plugin, which alone reads the registries
+ * in config.toml.
+ */
 export interface Cri extends AsyncDisposable {
   /** Pulls an image, and returns why it could not; undefined if it could. */
   pull(image: string): Promise<string | undefined>;
 }
 
-/** Starts it with `text` in its config.toml, where that says nothing of directories and sockets. */
+/** Starts containerd with `text` in its config.toml, which says nothing about directories and sockets. */
 export async function startCri(
   directory: string,
   text: string,
@@ -39,7 +42,9 @@ export async function startCri(
   };
 }
 
-/** One call of gRPC, https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto. */
+/**
+ * Makes one call of gRPC, https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto.
+ */
 async function pullImage(socket: string, image: string): Promise<string | undefined> {
   // PullImageRequest.image is an ImageSpec, and ImageSpec.image is the name; both are fields of number 1.
   const message = field(1, field(1, Buffer.from(image)));
@@ -66,7 +71,7 @@ async function pullImage(socket: string, image: string): Promise<string | undefi
   }
 }
 
-/** A field of a message of protobuf that holds bytes, fewer than 128. */
+/** Encodes a field of a protobuf message that contains fewer than 128 bytes. */
 function field(number: number, bytes: Buffer): Buffer {
   return Buffer.concat([Buffer.from([(number << 3) | 2, bytes.length]), bytes]);
 }

@@ -4,7 +4,7 @@ import { binariesOf, buildProgram } from '../../clients/support/programs.ts';
 import { mustRun, run } from './process.ts';
 
 const CHART = path.join(import.meta.dirname, '../../../deploy/helm/hubgate');
-/** A test file has five minutes. */
+/** The time limit of the build, because a test file has only five minutes. */
 const BUILD_SECONDS = 240;
 /** A helm that is built in this way takes itself for an old version. */
 const KUBERNETES = ['--kube-version', '1.33.0'];
@@ -22,7 +22,10 @@ export interface Helm {
   template(values?: object): Promise<Manifest[]>;
 }
 
-/** The machine's helm, else the one of `npm run test:clients`, which is built if it is not there. A text says why there is none. */
+/**
+ * Returns the machine's helm, or else that of `npm run test:clients`, which is built if it is missing. A text
+ * says why there is none.
+ */
 export async function findHelm(): Promise<Helm | string> {
   if ((await run('sh', ['-c', 'command -v helm'])).code === 0) return helm('helm');
   return (await buildProgram('helm', BUILD_SECONDS)) ?? helm(path.join(binariesOf('helm'), 'helm'));

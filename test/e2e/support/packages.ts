@@ -1,6 +1,8 @@
 import { mustRun, run } from './process.ts';
 
-/** Installs those of Debian's packages whose program is missing. `packages` names the package of each program. */
+/**
+ * Installs those of Debian's packages whose program is missing. `packages` names the package of each program.
+ */
 export async function ensurePackages(packages: Readonly<Record<string, string>>): Promise<void> {
   const missing: string[] = [];
   for (const [program, name] of Object.entries(packages)) {

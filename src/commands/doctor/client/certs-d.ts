@@ -4,13 +4,13 @@ import type { HostFiles } from './host-files.ts';
 import { blocksIn, type ClientCertificateFiles } from './route.ts';
 
 /**
- * What one of Docker's directories of certificates contains for a registry: `*.crt`, and pairs of `*.cert`
+ * The content of one of Docker's directories of certificates for a registry: `*.crt`, and pairs of `*.cert`
  * and `*.key`.
  */
 export interface CertsDirectory {
   readonly authorities: readonly string[];
   readonly certificate?: ClientCertificateFiles;
-  /** With any of these findings, a program that reads the directory pulls nothing at all. */
+  /** A program that reads a directory with any of these findings pulls nothing at all. */
   readonly findings: readonly Finding[];
 }
 

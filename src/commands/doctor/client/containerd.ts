@@ -74,8 +74,8 @@ async function readHosts(
 }
 
 /**
- * Before version 3 of its configuration, the CRI plugin reads only the directories that the configuration
- * names.
+ * Finds hosts.toml files that are not read. The CRI plugin reads only the directories that the configuration
+ * names, before version 3 of the configuration.
  */
 function unread({ route }: ReadHostsToml, directories: readonly string[], config: Settings): Finding[] {
   const version = config.at('version').value;

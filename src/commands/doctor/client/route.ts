@@ -17,7 +17,7 @@ export interface Route {
   readonly isUnverified?: boolean;
   /** The path before the repository in its requests; absent: `/v2`. */
   readonly base?: string;
-  /** Where an authority has to be added. */
+  /** The place where an authority has to be added. */
   readonly trustedIn: string;
   readonly certificate?: ClientCertificateFiles;
   /** The value of the header `Authorization`. */
@@ -25,7 +25,7 @@ export interface Route {
   /** True if there may be logins that are in no file of the machine, such as a pod's or a user's own. */
   readonly mayLogIn: boolean;
   /**
-   * What to write so that the program asks only the mirror; absent if it already does, or if nothing can be
+   * The line that makes the program ask only the mirror; absent if it already does, or if nothing can be
    * done.
    */
   readonly closeBy?: string;
@@ -36,15 +36,15 @@ export interface ClientCertificateFiles {
   readonly key: string;
 }
 
-/** What the files of one program say. */
+/** The result of reading the files of one program. */
 export interface Program {
   readonly name: string;
   /** True if the program is on this host. */
   readonly isHere: boolean;
   readonly routes: readonly Route[];
-  /** What is wrong with the files themselves. */
+  /** The mistakes in the files themselves. */
   readonly findings: readonly Finding[];
-  /** How to configure the program for the mirror. */
+  /** The advice on how to configure the program for the mirror. */
   readonly mend: string;
 }
 

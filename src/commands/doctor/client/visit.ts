@@ -9,7 +9,7 @@ import type { HostFiles } from './host-files.ts';
 import type { Mirror } from './mirror.ts';
 import type { Route } from './route.ts';
 
-/** How far a pull through the mirror came on a route, made as the program would make it. */
+/** The result of a pull through the mirror on a route, made as the program would make it. */
 export interface Visit {
   readonly route: Route;
   /** The subject that the mirror sees, if the visit came that far. */
@@ -31,7 +31,7 @@ export interface VisitOptions {
 const ACCEPT =
   'application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json';
 
-/** In milliseconds. */
+/** The length in milliseconds. */
 const DAY = 24 * 60 * 60 * 1000;
 const LEFT = 14 * DAY;
 

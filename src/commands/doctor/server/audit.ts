@@ -6,7 +6,7 @@ import { type Finding, type Looked, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 import { peerOf } from './listeners.ts';
 
-/** In milliseconds. A scrape takes 2 s at the longest. */
+/** The time-out in milliseconds. A scrape takes 2 s at the longest. */
 const ANSWER = 5_000;
 
 /**

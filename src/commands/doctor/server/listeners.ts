@@ -14,7 +14,7 @@ import { handshake, type Peer, whyNot } from '../connection.ts';
 import { pair } from './certificate.ts';
 import type { Server } from './checks.ts';
 
-/** In milliseconds. */
+/** The time-outs in milliseconds. */
 const CONNECT = 2_000;
 const READY = 5_000;
 

@@ -7,7 +7,7 @@ import { type Looked, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 import { askRoles } from './roles.ts';
 
-/** In milliseconds. A change is in force within a second. */
+/** A time in milliseconds. A change is in force within a second. */
 const SETTLED = 1_500;
 
 /** Checks whether the policy in the files is the one in force. */

@@ -17,13 +17,13 @@ import { egressOptions, upstreamOptions } from '../../upstream-options.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
 import type { Server } from './checks.ts';
 
-/** What one upstream answers now. */
+/** The current answer of one upstream. */
 type Examined = Omit<UpstreamChecks[number], 'milliseconds'> &
   Pick<CoreStatus['upstreams'][number], 'quota'> & { readonly hasCredential: boolean };
 
-/** In milliseconds. Clocks may differ by this much; JWTs and certificates allow little more. */
+/** The milliseconds by which clocks may differ. JWTs and certificates allow little more. */
 const SKEW = 60_000;
-/** If less than this part of the quota is left, it is as good as used up. */
+/** The part of the quota that is as good as nothing if no more is left. */
 const LITTLE = 0.05;
 const CORE_DEADLINE = 10_000;
 
