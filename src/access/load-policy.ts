@@ -12,7 +12,7 @@ const MAX_SIZE = 1024 * 1024;
 /** The most attempts to read the files if they change meanwhile. */
 const ATTEMPTS = 5;
 
-/** The directory beside `access.yaml` whose files are read with it: `access.d`. */
+/** Returns the directory beside `access.yaml` whose files are read with it: `access.d`. */
 export function directoryOf(file: string): string {
   return path.join(path.dirname(file), `${path.basename(file, '.yaml')}.d`);
 }

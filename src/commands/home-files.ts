@@ -94,8 +94,8 @@ async function untrusted(config: Config, paths: HomePaths, { role, isStart }: Fi
   ];
   const found = await Promise.all([
     ...files.map((file) => untrustedFault(file, trusted)),
-    // One that root has made is a mount, as an emptyDir of Kubernetes, which everybody in the container may
-    // write.
+    // A directory that root has made is a mount, such as an emptyDir of Kubernetes, which everybody in the
+    // container may write.
     ...(isStart ? runtimes(paths, role) : []).map((file) =>
       untrustedFault(file, trusted, { ofRootIsGood: true }),
     ),
@@ -117,7 +117,7 @@ function runtimes(paths: HomePaths, role: Role | undefined): string[] {
     : [paths.runtime[role]];
 }
 
-/** Keys and passwords. The code that reads secret files judges their modes. */
+/** Returns the files of keys and passwords. The code that reads secret files judges their modes. */
 function keysOf({ tls, upstreams }: Config, paths: HomePaths, role: Role | undefined): string[] {
   const passwords = upstreams.flatMap(({ credential }) =>
     credential !== undefined && 'passwordFile' in credential ? [credential.passwordFile] : [],

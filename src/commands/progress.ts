@@ -9,7 +9,7 @@ import { type Output, printLine, type Terminal } from './terminal.ts';
 /** The interval in milliseconds. Nobody would see more frequent drawing, and it would cost more. */
 const DRAW_EVERY = 100;
 const WIDTH = 80;
-/** Moves the cursor up by so many lines, to the beginning of a line, and clears all that follows. */
+/** Moves the cursor up by this number of lines, to the beginning of a line, and clears all that follows. */
 const clearAbove = (lines: number) => `\x1b[${lines}A\r\x1b[J`;
 
 export class Progress implements Disposable {

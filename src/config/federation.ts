@@ -56,8 +56,8 @@ function isIssuer(text: string): boolean {
 }
 
 /**
- * The subject forms of these federations, and those of the presets, because a policy may name a preset before
- * it is configured.
+ * Returns the subject forms of these federations, and those of the presets, because a policy may name a
+ * preset before it is configured.
  */
 export function subjectForms(federations: readonly Federation[]): Record<string, string[]> {
   const presets = Object.entries(PRESETS).map(([name, { subject }]) => {

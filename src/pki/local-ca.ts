@@ -192,7 +192,7 @@ async function createCa(files: CertificateFiles, clock: Clock): Promise<void> {
 }
 
 /**
- * Issues the CA's certificate anew with the same name and key, so that the certificates that it issued stay
+ * Issues the CA's certificate again with the same name and key, so that the certificates that it issued stay
  * valid. It ends no earlier than before, because this clock may be wrong.
  */
 async function renewCa(

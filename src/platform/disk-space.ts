@@ -5,7 +5,7 @@ export interface DiskSpace {
   readonly total: number;
   /** The bytes that this process may still write. */
   readonly free: number;
-  /** 0 for file systems that create inodes on demand. */
+  /** The number of inodes; 0 for file systems that create inodes on demand. */
   readonly files: number;
   readonly freeFiles: number;
 }

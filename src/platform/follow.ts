@@ -70,7 +70,7 @@ export async function askTagged<T>(
 /** The last value from the other role. */
 export interface Followed<T> extends Disposable {
   readonly current: T;
-  /** Milliseconds since the role's last answer. */
+  /** The milliseconds since the role's last answer. */
   readonly silentFor: number;
   /** Asks the role now. */
   refresh(): Promise<void>;

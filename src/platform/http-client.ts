@@ -25,7 +25,7 @@ export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** The body. A stream is made again for each attempt. */
   readonly body?: string | (() => Readable);
-  /** Milliseconds until the headers must arrive, including the wait for a place and for a connection. */
+  /** The milliseconds until the headers must arrive, including the wait for a place and for a connection. */
   readonly deadline: number;
   /**
    * The key of the caller for whom the request is made. Callers share the places for requests. If absent, the

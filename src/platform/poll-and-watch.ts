@@ -7,7 +7,9 @@ export interface PollOptions {
    * once.
    */
   readonly watched: readonly string[];
-  /** Milliseconds between two runs if the file system reports no changes, as some network file systems do. */
+  /**
+   * The milliseconds between two runs if the file system reports no changes, as some network file systems do.
+   */
   readonly interval: number;
   readonly task: () => Promise<void>;
 }
@@ -15,7 +17,7 @@ export interface PollOptions {
 /** The shortest time between two runs, in milliseconds. */
 const TOO_SOON = 50;
 
-/** Runs a task again and again, one run after the other. Errors that it throws are not caught. */
+/** Runs a task repeatedly, one run after the other. Errors that it throws are not caught. */
 export function pollAndWatch(options: PollOptions): Disposable {
   return new Poller(options);
 }

@@ -19,7 +19,9 @@ export interface WatchOptions {
    * time to time. A file can be listed instead if its directory may not be read.
    */
   readonly directories: readonly string[];
-  /** Milliseconds between two checks; if absent, short enough for a change to take effect within a second. */
+  /**
+   * The milliseconds between two checks; if absent, short enough for a change to take effect within a second.
+   */
   readonly interval?: number;
   readonly log: Logger;
 }
@@ -114,8 +116,8 @@ class Watcher implements Watch {
 }
 
 /**
- * Options for files whose changes may take longer than a second on a file system that reports none. A gateway
- * may read these files but not their directories, which also contain secrets.
+ * Returns options for files whose changes may take longer than a second on a file system that reports none. A
+ * gateway may read these files but not their directories, which also contain secrets.
  */
 export function watchedSlowly(files: readonly string[]): Pick<WatchOptions, 'directories' | 'interval'> {
   const directories = new Set(files.map((file) => path.dirname(file)));

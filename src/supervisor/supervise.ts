@@ -20,7 +20,7 @@ export interface Supervision {
 
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 10_000;
-/** The time in milliseconds. A role that ran for so long did not fail because of its start. */
+/** The time in milliseconds. A role that ran for this long did not fail because of its start. */
 const STABLE_AFTER = 5_000;
 /** The time-out in milliseconds. It is longer than the gateway takes to drain. */
 const STOP_DEADLINE = 35_000;
@@ -33,7 +33,7 @@ const STOP_DEADLINE = 35_000;
 export async function supervise(plans: readonly RolePlan[], log: Logger): Promise<Supervision> {
   const keepers = plans.map((plan) => new Keeper(plan, log));
   const stop = async () => {
-    // All keepers are told first, so that none restarts a role that ends on its own meanwhile.
+    // All keepers give up first, so that none restarts a role that ends on its own meanwhile.
     for (const keeper of keepers) keeper.giveUp();
     for (const keeper of keepers.toReversed()) await keeper.stop();
   };

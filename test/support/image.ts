@@ -8,7 +8,7 @@ export interface TestManifest {
   readonly bytes: Buffer;
 }
 
-/** An image as a registry holds it: documents and blobs by digest. */
+/** An image as a registry stores it: documents and blobs by digest. */
 export interface TestImage extends TestManifest {
   readonly manifests: readonly TestManifest[];
   readonly config: Digest;

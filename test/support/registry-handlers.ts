@@ -17,7 +17,7 @@ export interface StandInRegistry {
   readonly blobsAt?: string;
 }
 
-/** A registry with one image, under the tag `latest`. */
+/** Makes a registry with one image, under the tag `latest`. */
 export function standInRegistry(options: StandInRegistry): Handler {
   const { at, authorization, challenge } = options;
   const root = `${at.slice(0, at.indexOf('/v2/'))}/v2/`;

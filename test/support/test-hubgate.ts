@@ -79,7 +79,7 @@ export class TestHubgate implements AsyncDisposable {
   readonly ca: string;
   /** In milliseconds: how far the roles' clock is ahead. */
   ahead = 0;
-  /** What the roles logged. */
+  /** The lines that the roles logged. */
   readonly log: LoggedLine[] = [];
   readonly #roles = new AsyncDisposableStack();
   #startCore: (() => Promise<Core>) | undefined;

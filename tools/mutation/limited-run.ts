@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 
-/** How long the test files of one mutant may take, in milliseconds. An endless loop counts as a failure. */
+/** The time limit for the test files of one mutant, in milliseconds. An endless loop counts as a failure. */
 const LONGEST = 180_000;
-/** How much memory the test processes of one mutant may hold together, in bytes. */
+/** The memory limit for all test processes of one mutant together, in bytes. */
 const MOST_MEMORY = 3 * 2 ** 30;
 const MEMORY_INTERVAL = 500;
 

@@ -1,6 +1,6 @@
 /** One defence and the edit that removes it. */
 export interface Mutant {
-  /** What the defence guarantees, as a sentence or a noun phrase. */
+  /** The guarantee of the defence, as a sentence or a noun phrase. */
   readonly defence: string;
   /** The source file, relative to the checkout. */
   readonly file: string;

@@ -57,8 +57,8 @@ export class QuotaGuard {
   }
 
   /**
-   * Records that the upstream has refused a pull because of its limit, and asked to come back after so many
-   * seconds.
+   * Records that the upstream has refused a pull because of its limit, and asked to come back after this
+   * number of seconds.
    */
   limited(host: UpstreamHost, retryAfter: number | undefined): string {
     const wait = retryAfter === undefined ? '' : `, and says to try again in ${retryAfter} s`;

@@ -54,7 +54,7 @@ export interface World extends AsyncDisposable {
   pulls(): Promise<AuditedPull[]>;
   /** Ignores the pulls so far. */
   forgetPulls(): void;
-  /** Takes the Hub away from everybody, the mirror included, until the end of the block. */
+  /** Takes the Hub away from everybody, including the mirror, until the end of the block. */
   hubDown(): Disposable;
   /** Takes the Hub away from everybody except the mirror, as an administrator does. */
   hubBlocked(): Disposable;

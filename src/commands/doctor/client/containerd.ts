@@ -74,8 +74,8 @@ async function readHosts(
 }
 
 /**
- * Finds hosts.toml files that are not read. The CRI plugin reads only the directories that the configuration
- * names, before version 3 of the configuration.
+ * Reports a hosts.toml that is not read: before version 3 of its configuration, the CRI plugin reads only the
+ * directories that the configuration names.
  */
 function unread({ route }: ReadHostsToml, directories: readonly string[], config: Settings): Finding[] {
   const version = config.at('version').value;

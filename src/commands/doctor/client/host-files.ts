@@ -94,7 +94,7 @@ export class Settings {
     return map.map(([key, value]) => [key, new Settings(value)]);
   }
 
-  /** The elements of a list; a single value is a list of one, as these formats often allow. */
+  /** Returns the elements of a list. A single value is a list of one, as these formats often allow. */
   get list(): readonly Settings[] {
     if (this.#value === undefined) return [];
     return (Array.isArray(this.#value) ? this.#value : [this.#value]).map((value) => new Settings(value));
