@@ -12,10 +12,11 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setInterval } from 'node:timers/promises';
 import { FakeHub } from '../test/support/fake-hub.ts';
+import { freePort } from '../test/support/free-port.ts';
 import { ask } from '../test/support/http.ts';
 import { imageOf } from '../test/support/image.ts';
 import { ACCOUNT } from '../test/support/test-core.ts';
-import { basic, freePort } from '../test/support/test-hubgate.ts';
+import { basic } from '../test/support/test-hubgate.ts';
 
 const SECONDS = Number(process.argv[2] ?? 30);
 const LOGINS_A_SECOND = 200;

@@ -5,9 +5,10 @@
 import { cp, lstat, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { startHubgate, WORKERS } from '../../test/e2e/support/hubgate.ts';
+import { freePort } from '../../test/support/free-port.ts';
 import { ask } from '../../test/support/http.ts';
 import { ACCOUNT } from '../../test/support/test-core.ts';
-import { basic, freePort } from '../../test/support/test-hubgate.ts';
+import { basic } from '../../test/support/test-hubgate.ts';
 import { REPOSITORY } from '../content.ts';
 import { type PolicySize, policyRules } from '../policy.ts';
 import type { BenchServer, ServerKind, StartOptions } from './server.ts';

@@ -5,7 +5,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { startProcess } from '../../test/e2e/support/process.ts';
-import { freePort } from '../../test/support/test-hubgate.ts';
+import { freePort } from '../../test/support/free-port.ts';
 import { blobPath, fileOf, linkTo, manifestPath } from '../content.ts';
 import { answers, onPath } from './ready.ts';
 import type { ServerKind, ServerName, StartOptions } from './server.ts';

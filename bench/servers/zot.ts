@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { startProcess } from '../../test/e2e/support/process.ts';
 import { SERVICE } from '../../test/e2e/support/token-service.ts';
-import { freePort } from '../../test/support/test-hubgate.ts';
+import { freePort } from '../../test/support/free-port.ts';
 import { type BenchImage, fileOf, linkTo, REPOSITORY } from '../content.ts';
 import { tokenOf } from './peer-token.ts';
 import { inPeers, missingProgram } from './peers.ts';

@@ -5,7 +5,7 @@ import { CLIENT_NAMES } from '../commands/client-config/client-names.ts';
 import { SHELLS, type Shell } from '../commands/completion/shells.ts';
 import type { Role } from '../commands/home.ts';
 import type { SchemaName } from '../commands/schema.ts';
-import { type ExitCode, letReaderLeave, printText } from '../commands/terminal.ts';
+import { type ExitCode, letReaderLeave, printText, type Terminal } from '../commands/terminal.ts';
 import { completedCommand } from './completed-command.ts';
 import { addHelp } from './help.ts';
 import { OPTIONS } from './options.ts';
@@ -22,11 +22,21 @@ interface Password extends Home {
   readonly passwordStdin: boolean;
 }
 
+/** What a verb reads and writes besides the home. */
+export interface Surroundings {
+  readonly terminal: Terminal;
+  readonly environment: Readonly<NodeJS.ProcessEnv>;
+}
+
 /**
  * Makes the command line. The file of each verb is loaded when the verb is called, so that a start of a role
  * loads only what that role needs.
  */
-export function program(end: (code: ExitCode) => void, inHome: (home: string) => void = () => {}): Command {
+export function program(
+  end: (code: ExitCode) => void,
+  inHome: (home: string) => void = () => {},
+  { terminal, environment }: Surroundings = { terminal: process, environment: process.env },
+): Command {
   const hubgate = new Command('hubgate')
     .description(packageJson.description)
     .version(packageJson.version)
@@ -38,8 +48,8 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
-      writeOut: (text) => printText(process.stdout, text.trimEnd()),
-      writeErr: (text) => printText(process.stderr, text.trimEnd()),
+      writeOut: (text) => printText(terminal.stdout, text.trimEnd()),
+      writeErr: (text) => printText(terminal.stderr, text.trimEnd()),
     });
 
   /** Adds a verb that runs in a home. `run` receives the options and the arguments. */
@@ -70,7 +80,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
       const { useCompileCache } = await import('../commands/compile-cache.ts');
       useCompileCache(home, role);
       const { start } = await import('../commands/start.ts');
-      return start({ home, ...(role && { role }) }, process);
+      return start({ home, ...(role && { role }) }, terminal);
     },
   );
   verb<Home & { role?: Role }>(
@@ -79,21 +89,21 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     'make what a start would make, and start nothing',
     ['role'],
     async (options) =>
-      (await import('../commands/prepare-home.ts')).prepareHome(options, process.env, process),
+      (await import('../commands/prepare-home.ts')).prepareHome(options, environment, terminal),
   );
   verb<Printed>(
     hubgate,
     'check',
     'say everything that is wrong with hubgate.yaml, access.yaml and users.yaml',
     ['json'],
-    async (options) => (await import('../commands/check.ts')).check(options, process.env, process),
+    async (options) => (await import('../commands/check.ts')).check(options, environment, terminal),
   );
   const upstream = verb<Printed>(
     hubgate,
     'upstream',
     'whether the upstreams answer, take the credential, and how much quota is left',
     ['json'],
-    async (options) => (await import('../commands/upstream.ts')).showUpstreams(options, process),
+    async (options) => (await import('../commands/upstream.ts')).showUpstreams(options, terminal),
   );
   verb<Printed>(
     upstream,
@@ -105,8 +115,8 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
         host,
         image,
         options,
-        process.env,
-        process,
+        environment,
+        terminal,
       ),
   );
   verb<Printed & { platform?: string[] }>(
@@ -115,7 +125,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     'fetch images ahead, or those that files name (*.txt, - for standard input); goes on where it was when called again',
     ['platform', 'json'],
     async (options, ...images) =>
-      (await import('../commands/warm/warm.ts')).warm(images, options, process.env, process),
+      (await import('../commands/warm/warm.ts')).warm(images, options, environment, terminal),
   );
   verb<
     Printed & {
@@ -131,14 +141,14 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     'audit',
     'who pulled what, and what came of it',
     ['sinceADay', 'until', 'subject', 'repository', 'denied', 'requests', 'json'],
-    async (options) => (await import('../commands/audit.ts')).showAudit(options, process.env, process),
+    async (options) => (await import('../commands/audit.ts')).showAudit(options, environment, terminal),
   );
   verb<Printed & { fromClient?: string; image: string }>(
     hubgate,
     'doctor',
     'find what is wrong with the mirror, or on a host that should pull through it, and say what to do',
     ['fromClient', 'image', 'json'],
-    async (options) => (await import('../commands/doctor/doctor.ts')).doctor(options, process.env, process),
+    async (options) => (await import('../commands/doctor/doctor.ts')).doctor(options, environment, terminal),
   );
   verb<Printed & { for?: string; strict: boolean; out?: string; showSecrets: boolean }>(
     hubgate,
@@ -147,7 +157,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     ['for', 'strict', 'outTree', 'showSecrets', 'json'],
     async (options, client = '') => {
       const { clientConfig } = await import('../commands/client-config/client-config.ts');
-      return clientConfig(client, options, process.env, process);
+      return clientConfig(client, options, environment, terminal);
     },
   ).addArgument(new Argument('<client>', 'the kind of client').choices(CLIENT_NAMES));
   hubgate
@@ -155,7 +165,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     .description('print the JSON Schema of a file, for editors')
     .addArgument(new Argument('<file>', 'which of the two').choices(['access', 'config']))
     .action(async (name: SchemaName) =>
-      end((await import('../commands/schema.ts')).printSchema(name, process)),
+      end((await import('../commands/schema.ts')).printSchema(name, terminal)),
     );
 
   hubgate
@@ -164,7 +174,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
       'print the access.yaml that equals docker_auth’s rules, or the hubgate.yaml that equals a registry’s config.yml',
     )
     .action(async (file: string) =>
-      end(await (await import('../commands/migrate/migrate.ts')).migrate(file, process)),
+      end(await (await import('../commands/migrate/migrate.ts')).migrate(file, terminal)),
     );
 
   hubgate
@@ -173,7 +183,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     .addArgument(new Argument('<shell>', 'the shell').choices(SHELLS))
     .action(async (shell: Shell) => {
       const { printCompletion } = await import('../commands/completion/completion.ts');
-      end(printCompletion(shell, completedCommand(hubgate), process));
+      end(printCompletion(shell, completedCommand(hubgate), terminal));
     });
 
   const user = hubgate.command('user').description('the people who may log in');
@@ -183,7 +193,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     'add a user, or a service account',
     ['passwordStdin', 'service'],
     async (options, name = '') => {
-      return (await import('../commands/user.ts')).addUser(name, options, process.env, process);
+      return (await import('../commands/user.ts')).addUser(name, options, environment, terminal);
     },
   );
   verb<Password>(
@@ -192,7 +202,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     'set another password',
     ['passwordStdin'],
     async (options, name = '') => {
-      return (await import('../commands/user.ts')).changePassword(name, options, process.env, process);
+      return (await import('../commands/user.ts')).changePassword(name, options, environment, terminal);
     },
   );
   verb<Home>(
@@ -201,11 +211,11 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     'refuse a user from now on; it takes effect within a second',
     [],
     async (options, name = '') => {
-      return (await import('../commands/user.ts')).disableUser(name, options, process);
+      return (await import('../commands/user.ts')).disableUser(name, options, terminal);
     },
   );
   verb<Home>(user, 'enable <name>', 'admit a disabled user again', [], async (options, name = '') => {
-    return (await import('../commands/user.ts')).enableUser(name, options, process);
+    return (await import('../commands/user.ts')).enableUser(name, options, terminal);
   });
   verb<Home>(
     user,
@@ -213,11 +223,11 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     'add the users of an htpasswd file (bcrypt), all of them or none',
     [],
     async (options, file = '') => {
-      return (await import('../commands/import-users.ts')).importUsers(file, options, process);
+      return (await import('../commands/import-users.ts')).importUsers(file, options, terminal);
     },
   );
   verb<Printed>(user, 'list', 'list the users', ['json'], async (options) => {
-    return (await import('../commands/user.ts')).listUsers(options, process);
+    return (await import('../commands/user.ts')).listUsers(options, terminal);
   });
   verb<Home>(
     user,
@@ -225,7 +235,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     'remove a user; it takes effect within a second',
     [],
     async (options, name = '') => {
-      return (await import('../commands/user.ts')).deleteUser(name, options, process);
+      return (await import('../commands/user.ts')).deleteUser(name, options, terminal);
     },
   );
 
@@ -236,18 +246,18 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     'make a token, the password of docker login -u OWNER; prints it once',
     ['expires', 'pull', 'fromNetworks', 'json'],
     async (options, owner = '') =>
-      (await import('../commands/token.ts')).createToken(owner, options, process.env, process),
+      (await import('../commands/token.ts')).createToken(owner, options, environment, terminal),
   );
   verb<Printed>(token, 'list', 'list tokens and remembered logins', ['json'], async (options) => {
-    return (await import('../commands/token.ts')).listTokens(options, process);
+    return (await import('../commands/token.ts')).listTokens(options, terminal);
   });
   verb<Home>(token, 'revoke <id>', 'end a token or a remembered login', [], async (options, id = '') => {
-    return (await import('../commands/token.ts')).revokeToken(id, options, process);
+    return (await import('../commands/token.ts')).revokeToken(id, options, terminal);
   });
 
   const keys = hubgate.command('keys').description('the keys with which tokens are signed');
   verb<Home>(keys, 'rotate', 'sign with a new one from now on', [], async (options) => {
-    return (await import('../commands/keys.ts')).rotateKeys(options, process);
+    return (await import('../commands/keys.ts')).rotateKeys(options, terminal);
   });
 
   const cert = hubgate.command('cert').description('client certificates, for daemons and nodes');
@@ -257,11 +267,11 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     'issue client.cert, client.key and ca.crt, for /etc/docker/certs.d/<host>/',
     ['out', 'days', 'csr'],
     async (options, name = '') => {
-      return (await import('../commands/cert/issue.ts')).issueCert(name, options, process);
+      return (await import('../commands/cert/issue.ts')).issueCert(name, options, terminal);
     },
   );
   verb<Printed>(cert, 'list', 'list what was issued or revoked', ['json'], async (options) => {
-    return (await import('../commands/cert/list.ts')).listCerts(options, process);
+    return (await import('../commands/cert/list.ts')).listCerts(options, terminal);
   });
   verb<Home>(
     cert,
@@ -269,7 +279,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     'revoke a name, a fingerprint, or the certificate in a file; it takes effect within a second',
     [],
     async (options, which = '') => {
-      return (await import('../commands/cert/revoke.ts')).revokeCert(which, options, process);
+      return (await import('../commands/cert/revoke.ts')).revokeCert(which, options, terminal);
     },
   );
 
@@ -284,8 +294,8 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
         who,
         what,
         options,
-        process.env,
-        process,
+        environment,
+        terminal,
       );
     },
   );
@@ -295,7 +305,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     'who may pull a repository or repository:tag; exit code 1: nobody',
     ['private', 'json'],
     async (options, what = '') => {
-      return (await import('../commands/access/who-can.ts')).whoCanPull(what, options, process.env, process);
+      return (await import('../commands/access/who-can.ts')).whoCanPull(what, options, environment, terminal);
     },
   );
   verb<Printed>(
@@ -304,7 +314,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     'run the tests of the policy, or of these files as one; exit code 1: one fails',
     ['json'],
     async (options, ...files) => {
-      return (await import('../commands/access/test.ts')).testAccess(files, options, process.env, process);
+      return (await import('../commands/access/test.ts')).testAccess(files, options, environment, terminal);
     },
   );
   verb<Printed & { all: boolean }>(
@@ -314,7 +324,7 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     ['all', 'json'],
     async (options, edited = '') => {
       const { diffAccess } = await import('../commands/access/diff.ts');
-      return diffAccess(edited, options, process.env, process);
+      return diffAccess(edited, options, environment, terminal);
     },
   );
   verb<Printed & { since: string }>(
@@ -324,23 +334,23 @@ export function program(end: (code: ExitCode) => void, inHome: (home: string) =>
     ['since', 'json'],
     async (options) => {
       const { listUnusedRules } = await import('../commands/access/unused.ts');
-      return listUnusedRules(options, process.env, process);
+      return listUnusedRules(options, environment, terminal);
     },
   );
 
   const cache = hubgate.command('cache').description('what a running mirror keeps');
   verb<Printed>(cache, 'stats', 'how much there is', ['json'], async (options) => {
-    return (await import('../commands/cache.ts')).cacheStats(options, process);
+    return (await import('../commands/cache.ts')).cacheStats(options, terminal);
   });
   verb<Printed>(cache, 'list', 'of which repositories', ['json'], async (options) => {
-    return (await import('../commands/cache.ts')).cacheList(options, process);
+    return (await import('../commands/cache.ts')).cacheList(options, terminal);
   });
   verb<Printed>(
     cache,
     'purge <image>',
     'take a repository, repository:tag or repository@digest from the cache',
     ['json'],
-    async (options, what = '') => (await import('../commands/cache.ts')).cachePurge(what, options, process),
+    async (options, what = '') => (await import('../commands/cache.ts')).cachePurge(what, options, terminal),
   );
   addHelp(hubgate);
   return hubgate;
@@ -355,7 +365,10 @@ async function main(): Promise<void> {
 }
 
 /** Runs the command that the arguments name, and prints the error that it throws. */
-export async function runProgram(args: readonly string[]): Promise<ExitCode> {
+export async function runProgram(
+  args: readonly string[],
+  surroundings: Surroundings = { terminal: process, environment: process.env },
+): Promise<ExitCode> {
   let code: ExitCode = 0;
   let home = process.cwd();
   const end = (ended: ExitCode) => {
@@ -365,12 +378,12 @@ export async function runProgram(args: readonly string[]): Promise<ExitCode> {
     home = directory;
   };
   try {
-    await program(end, inHome).parseAsync([...args], { from: 'user' });
+    await program(end, inHome, surroundings).parseAsync([...args], { from: 'user' });
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     const { explainError } = await import('../commands/explain-error.ts');
-    printText(process.stderr, `hubgate: ${explainError(error, home)}`);
+    printText(surroundings.terminal.stderr, `hubgate: ${explainError(error, home)}`);
     return 1;
   }
 }

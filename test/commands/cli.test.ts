@@ -6,13 +6,16 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, type TestContext, test } from 'node:test';
+import { COMPILED, shareCompiled } from '../support/compiled.ts';
 import { FakeHub } from '../support/fake-hub.ts';
+import { freePort } from '../support/free-port.ts';
 import { ask } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
 import { scrape } from '../support/scrape.ts';
 import { ACCOUNT } from '../support/test-core.ts';
-import { basic, freePort } from '../support/test-hubgate.ts';
+import { basic } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { runVerb } from './support/terminal.ts';
 
 const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
 const ROLE_BIN = path.join(import.meta.dirname, '../../src/bin/role.ts');
@@ -21,23 +24,21 @@ let home: string;
 
 beforeEach(async () => {
   home = await mkdtemp(path.join(tmpdir(), 'hubgate-home-'));
+  process.chdir(home);
 });
 
-afterEach(() => rm(home, { recursive: true }));
+afterEach(() => {
+  process.chdir(import.meta.dirname);
+  return rm(home, { recursive: true });
+});
 
 function hubgate(args: string[], environment: Record<string, string> = {}): ChildProcessWithoutNullStreams {
   const { HOME, PATH } = process.env;
-  return spawn(process.execPath, [BIN, ...args], { cwd: home, env: { HOME, PATH, ...environment } });
+  const env = { HOME, PATH, ...COMPILED, ...environment };
+  return spawn(process.execPath, [BIN, ...args], { cwd: home, env });
 }
 
-async function run(
-  args: string[],
-  { stdin = '', ...environment }: Record<string, string> & { stdin?: string } = {},
-) {
-  const child = hubgate(args, environment);
-  child.stdin.end(stdin);
-  return ended(child);
-}
+const run = (args: string[], { stdin = '' } = {}) => runVerb(args, { typed: stdin });
 
 async function ended(child: ChildProcessWithoutNullStreams) {
   const exit = once(child, 'exit');
@@ -47,7 +48,9 @@ async function ended(child: ChildProcessWithoutNullStreams) {
 }
 
 test('users are added, listed, given another password and removed', async () => {
-  const added = await run(['user', 'add', 'ana', '--password-stdin'], { stdin: 's3cret-of-ana\n' });
+  const adding = hubgate(['user', 'add', 'ana', '--password-stdin']);
+  adding.stdin.end('s3cret-of-ana\n');
+  const added = await ended(adding);
   assert.deepEqual(added, {
     code: 0,
     stdout: 'ana is added; a running mirror knows within a second\n',
@@ -140,11 +143,12 @@ test('check finds every error in the three files at once', async () => {
     column: 13,
     message: 'there is no set "none"; there is none',
   });
-  assert.equal((await run(['start'])).code, 2);
+  assert.equal((await ended(hubgate(['start']))).code, 2);
 });
 
 /** Starts the whole mirror, and resolves when it has said that it runs. */
 async function startMirror(t: TestContext, environment: Record<string, string>) {
+  await shareCompiled(home);
   const child = hubgate(['start'], environment);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
@@ -249,6 +253,7 @@ test('a first start makes what is missing and shows a password once; a second ke
 });
 
 test('Ctrl-C and SIGTERM while it starts end it in good order', async (t) => {
+  await shareCompiled(home);
   const [port, hub] = [await freePort(), 'http://127.0.0.1:1'];
   const child = hubgate(['start'], {
     HUBGATE_SERVER_LISTEN: `127.0.0.1:${port}`,
@@ -350,7 +355,7 @@ test('a port that is taken is said so, and nothing is left running', async () =>
     HUBGATE_SERVER_LISTEN: `127.0.0.1:${hub.url.port}`,
     HUBGATE_SERVER_ADMIN: '127.0.0.1:0',
   };
-  const { code, stderr } = await run(['start'], environment);
+  const { code, stderr } = await ended(hubgate(['start'], environment));
   await hub[Symbol.asyncDispose]();
   assert.equal(code, 1);
   assert.match(stderr, /^hubgate: port \d+ \(server\.listen\) is in use/);

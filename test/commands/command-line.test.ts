@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { program } from '../../src/bin/hubgate.ts';
+import { COMPILED } from '../support/compiled.ts';
+import { runVerb } from './support/terminal.ts';
 
 const COMMANDS = path.join(import.meta.dirname, '../../src/commands');
 const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
@@ -27,12 +29,12 @@ before(async () => {
 
 after(() => rm(home, { recursive: true }));
 
-/** Runs a command elsewhere than in the home. */
-function hubgate(args: readonly string[], environment: Record<string, string> = {}) {
+/** Runs a command in a process of its own, elsewhere than in the home. */
+function spawned(args: readonly string[], environment: Record<string, string> = {}) {
   const { PATH } = process.env;
   return spawnSync(process.execPath, [BIN, ...args], {
     cwd: tmpdir(),
-    env: { PATH, ...environment },
+    env: { PATH, ...COMPILED, ...environment },
     encoding: 'utf8',
   });
 }
@@ -92,25 +94,25 @@ function acceptedBy(example: string): boolean {
   return accepted;
 }
 
-test('the home is named before the verb, after it, or by HUBGATE_HOME, which is no setting', () => {
+test('the home is named before the verb, after it, or by HUBGATE_HOME, which is no setting', async () => {
   for (const args of [
     ['--home', home, 'user', 'list', '--json'],
     ['user', '--home', home, 'list', '--json'],
     ['user', 'list', '--json', '--home', home],
     [`--home=${home}`, 'user', 'list', '--json'],
   ]) {
-    const { stdout, stderr } = hubgate(args);
+    const { stdout, stderr } = await runVerb(args);
     assert.deepEqual([JSON.parse(stdout)[0].name, stderr], ['ci-pay', ''], args.join(' '));
   }
   const environment = { HUBGATE_HOME: home };
-  assert.equal(JSON.parse(hubgate(['user', 'list', '--json'], environment).stdout)[0].name, 'ci-pay');
-  const check = hubgate(['check'], environment);
+  assert.equal(JSON.parse(spawned(['user', 'list', '--json'], environment).stdout)[0].name, 'ci-pay');
+  const check = spawned(['check'], environment);
   assert.deepEqual([check.status, check.stderr], [0, '']);
-  const elsewhere = hubgate(['user', 'list', '--home', path.join(home, 'config')], environment);
+  const elsewhere = spawned(['user', 'list', '--home', path.join(home, 'config')], environment);
   assert.equal(elsewhere.stdout, 'there are no users yet; to add one: hubgate user add NAME\n');
 });
 
-test('a misspelt verb gets a suggestion, and errors name the help of the verb', () => {
+test('a misspelt verb gets a suggestion, and errors name the help of the verb', async () => {
   const cases: [args: string[], said: string[]][] = [
     [['chekc'], ["unknown command 'chekc'", '(Did you mean check?)', '(see hubgate --help)']],
     [
@@ -143,24 +145,24 @@ test('a misspelt verb gets a suggestion, and errors name the help of the verb', 
     [['toString'], ["unknown command 'toString'"]],
   ];
   for (const [args, said] of cases) {
-    const { status, stderr } = hubgate(args);
-    assert.equal(status, 2, args.join(' '));
+    const { code, stderr } = await runVerb(args);
+    assert.equal(code, 2, args.join(' '));
     for (const text of said) assert.ok(stderr.includes(text), `${args.join(' ')}: ${stderr}`);
   }
 });
 
 /** What bash offers after `typed`, whose last word is being typed. It splits words at = as readline does. */
-function offeredByBash(typed: string): string[] {
+function offeredByBash(typed: string, completion: string): string[] {
   const words = typed.split(/ |(?<==)|(?==)/).filter((word, at, all) => word !== '' || at === all.length - 1);
   const script = `
-source <("$NODE" "$BIN" completion bash)
+source <(printf %s "$COMPLETION")
 COMP_WORDS=("$@")
 COMP_CWORD=$(($# - 1))
 $(complete -p hubgate | sed 's/.*-F \\([^ ]*\\).*/\\1/')
 printf '%s\\n' "\${COMPREPLY[@]}"`;
   const { stdout, stderr } = spawnSync('bash', ['--noprofile', '--norc', '-c', script, 'bash', ...words], {
     cwd: path.join(import.meta.dirname, '../..'),
-    env: { PATH: process.env.PATH, NODE: process.execPath, BIN },
+    env: { PATH: process.env.PATH, COMPLETION: completion },
     encoding: 'utf8',
   });
   assert.equal(stderr, '', typed);
@@ -168,27 +170,29 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
 }
 
 test('bash completes verbs, sub-commands, options, their values, and files', () => {
+  const { stdout } = spawned(['completion', 'bash']);
+  const offered = (typed: string) => offeredByBash(typed, stdout);
   const directories = ['src', 'deploy'].map((name) => [`hubgate --home ${name.slice(0, 2)}`, name] as const);
-  for (const [typed, name] of directories) assert.ok(offeredByBash(typed).includes(name), typed);
-  const verbs = offeredByBash('hubgate ');
+  for (const [typed, name] of directories) assert.ok(offered(typed).includes(name), typed);
+  const verbs = offered('hubgate ');
   for (const { name } of program(() => {}).commands.map((command) => ({ name: command.name() })))
     assert.ok(verbs.includes(name), name);
-  assert.deepEqual(offeredByBash('hubgate us'), ['user']);
-  assert.deepEqual(offeredByBash('hubgate user re'), ['remove']);
-  assert.deepEqual(offeredByBash('hubgate --home user token re'), ['revoke']);
-  assert.deepEqual(offeredByBash('hubgate --home=user token re'), ['revoke']);
-  assert.deepEqual(offeredByBash('hubgate start --role co'), ['core']);
-  assert.deepEqual(offeredByBash('hubgate start --role=co'), ['core']);
-  assert.deepEqual(offeredByBash('hubgate user add ana --pass'), ['--password-stdin']);
-  assert.deepEqual(offeredByBash('hubgate user add ana --ho'), ['--home']);
-  assert.deepEqual(offeredByBash('hubgate schema a'), ['access']);
-  assert.deepEqual(offeredByBash('hubgate client-config containe'), ['containerd']);
-  assert.deepEqual(offeredByBash('hubgate completion '), ['bash', 'zsh', 'fish']);
-  assert.deepEqual(offeredByBash('hubgate migrate package.js'), ['package.json']);
-  assert.deepEqual(offeredByBash('hubgate token create ci --expires '), []);
+  assert.deepEqual(offered('hubgate us'), ['user']);
+  assert.deepEqual(offered('hubgate user re'), ['remove']);
+  assert.deepEqual(offered('hubgate --home user token re'), ['revoke']);
+  assert.deepEqual(offered('hubgate --home=user token re'), ['revoke']);
+  assert.deepEqual(offered('hubgate start --role co'), ['core']);
+  assert.deepEqual(offered('hubgate start --role=co'), ['core']);
+  assert.deepEqual(offered('hubgate user add ana --pass'), ['--password-stdin']);
+  assert.deepEqual(offered('hubgate user add ana --ho'), ['--home']);
+  assert.deepEqual(offered('hubgate schema a'), ['access']);
+  assert.deepEqual(offered('hubgate client-config containe'), ['containerd']);
+  assert.deepEqual(offered('hubgate completion '), ['bash', 'zsh', 'fish']);
+  assert.deepEqual(offered('hubgate migrate package.js'), ['package.json']);
+  assert.deepEqual(offered('hubgate token create ci --expires '), []);
 });
 
-test('every verb that lists is a table with a heading, and says so when there is nothing', () => {
+test('every verb that lists is a table with a heading, and says so when there is nothing', async () => {
   const lists = [
     { args: ['token', 'list'], empty: /^there are no tokens and no remembered logins/ },
     { args: ['cert', 'list'], empty: /^no client certificate was issued or revoked/ },
@@ -196,12 +200,12 @@ test('every verb that lists is a table with a heading, and says so when there is
     { args: ['access', 'unused'], empty: /^nothing has been audited since/ },
   ];
   for (const { args, empty } of lists) {
-    assert.match(hubgate(args, { HUBGATE_HOME: home }).stdout, empty, args.join(' '));
-    const { stdout } = hubgate([...args, '--json'], { HUBGATE_HOME: home });
+    assert.match((await runVerb([...args, '--home', home])).stdout, empty, args.join(' '));
+    const { stdout } = await runVerb([...args, '--json', '--home', home]);
     assert.doesNotMatch(stdout, empty, args.join(' '));
   }
   assert.equal(
-    hubgate(['user', 'list'], { HUBGATE_HOME: home }).stdout,
+    (await runVerb(['user', 'list', '--home', home])).stdout,
     'NAME    KIND     STATE\nci-pay  service  active\n',
   );
   const listing = globSync('**/*.ts', { cwd: COMMANDS }).filter((name) =>

@@ -9,7 +9,8 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { nodeFlags } from '../../src/commands/confinement.ts';
 import { pathsIn } from '../../src/commands/home.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
-import { freePort } from '../support/test-hubgate.ts';
+import { COMPILED, shareCompiled } from '../support/compiled.ts';
+import { freePort } from '../support/free-port.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
@@ -98,12 +99,13 @@ test(
 async function startMirror() {
   const { HOME, PATH } = process.env;
   const env = {
-    ...{ HOME, PATH, ...SECRETS },
+    ...{ HOME, PATH, ...SECRETS, ...COMPILED },
     HUBGATE_UPSTREAMS_DOCKER_IO_USERNAME: 'acme',
     HUBGATE_SERVER_LISTEN: `127.0.0.1:${await freePort()}`,
     HUBGATE_SERVER_ADMIN: '127.0.0.1:0',
     HUBGATE_SERVER_WORKERS: '1',
   };
+  await shareCompiled(home);
   const child: ChildProcessWithoutNullStreams = spawn(process.execPath, [BIN, 'start', '--home', home], {
     env,
   });

@@ -6,7 +6,8 @@ import { mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { freePort } from '../support/test-hubgate.ts';
+import { COMPILED, shareCompiled } from '../support/compiled.ts';
+import { freePort } from '../support/free-port.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
@@ -16,12 +17,14 @@ test('SIGHUP in a terminal opens the audit log anew, and ends the mirror only wh
   skip: !(process.platform === 'linux' && existsSync(SCRIPT)) && 'there is no script(1) to make a terminal',
 }, async () => {
   const home = await mkdtemp(path.join(tmpdir(), 'hubgate-home-'));
+  await shareCompiled(home);
   const command = `${process.execPath} ${BIN} start --home ${home}`;
   const terminal = spawn(SCRIPT, ['-qfec', `echo pid $$; exec ${command}`, '/dev/null'], {
     cwd: home,
     stdio: ['pipe', 'pipe', 'inherit'],
     env: {
       ...process.env,
+      ...COMPILED,
       HUBGATE_SERVER_LISTEN: `127.0.0.1:${await freePort()}`,
       HUBGATE_SERVER_ADMIN: '127.0.0.1:0',
       HUBGATE_SERVER_WORKERS: '1',

@@ -8,6 +8,7 @@ import { check } from '../../src/commands/check.ts';
 import { doctor } from '../../src/commands/doctor/doctor.ts';
 import { prepareHome } from '../../src/commands/prepare-home.ts';
 import { trustedIds, untrustedFault } from '../../src/platform/file-owner.ts';
+import { COMPILED } from '../support/compiled.ts';
 import { run } from './support/terminal.ts';
 
 const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
@@ -30,7 +31,7 @@ const prepared = () => run((terminal) => prepareHome({ home }, {}, terminal));
 function start(directory = home) {
   const { HOME, PATH } = process.env;
   const args = [BIN, 'start', '--home', directory];
-  return spawnSync(process.execPath, args, { env: { HOME, PATH }, encoding: 'utf8' });
+  return spawnSync(process.execPath, args, { env: { HOME, PATH, ...COMPILED }, encoding: 'utf8' });
 }
 
 function examined() {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { freePort } from '../support/free-port.ts';
 import { ask } from '../support/http.ts';
 import { RunningMirror } from '../support/running-mirror.ts';
-import { freePort } from '../support/test-hubgate.ts';
 
 test('a mirror whose address is one of IPv6 is named by it everywhere', async () => {
   const port = await freePort();

@@ -4,6 +4,8 @@ import { chmod, mkdir, mkdtemp, rename, rm, stat, symlink, writeFile } from 'nod
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { COMPILED } from '../support/compiled.ts';
+import { runVerb } from './support/terminal.ts';
 
 const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
 
@@ -23,20 +25,22 @@ const OF_ROLE: Readonly<Record<string, readonly string[]>> = {
 
 let home: string;
 
-function hubgate(...args: string[]) {
+const hubgate = (verb: 'prepare' | 'check') => runVerb([verb, '--home', home]);
+
+function start(...args: string[]) {
   const { HOME, PATH } = process.env;
-  const { status, stdout, stderr } = spawnSync(process.execPath, [BIN, ...args, '--home', home], {
-    env: { HOME, PATH },
+  const { status, stderr } = spawnSync(process.execPath, [BIN, 'start', ...args, '--home', home], {
+    env: { HOME, PATH, ...COMPILED },
     encoding: 'utf8',
     timeout: 20_000,
   });
-  return { status, stdout, stderr };
+  return { code: status, stderr };
 }
 
 beforeEach(async () => {
   home = await mkdtemp(path.join(tmpdir(), 'hubgate-home-'));
   assert.match(
-    hubgate('prepare').stdout,
+    (await hubgate('prepare')).stdout,
     /First start\. The user admin has the password .*nothing is missing\n$/s,
   );
   await writeFile(path.join(home, 'config/hub-token'), 's3cret', { mode: 0o600 });
@@ -49,8 +53,8 @@ beforeEach(async () => {
 afterEach(() => rm(home, { recursive: true }));
 
 test('a home as it is prepared is in order, by the modes that a start asks for', async () => {
-  assert.deepEqual(hubgate('check'), {
-    status: 0,
+  assert.deepEqual(await hubgate('check'), {
+    code: 0,
     stdout: 'hubgate.yaml, access.yaml and users.yaml: nothing is wrong\n',
     stderr: '',
   });
@@ -60,25 +64,24 @@ test('a home as it is prepared is in order, by the modes that a start asks for',
 
 test('secrets that are open to others are refused at a start, all at once, each with the chmod to type', async () => {
   for (const secret of SECRETS) await chmod(path.join(home, secret), 0o644);
-  for (const verb of ['start', 'check']) {
-    const { status, stderr } = hubgate(verb);
-    assert.equal(status, 2, stderr);
+  for (const { code, stderr } of [start(), await hubgate('check')]) {
+    assert.equal(code, 2, stderr);
     for (const secret of SECRETS)
       assert.ok(stderr.includes(`chmod g-w,o-rwx '${path.join(home, secret)}'`), secret);
     assert.equal(stderr.trimEnd().split('\n').length, SECRETS.length);
     assert.doesNotMatch(stderr, /s3cret/);
   }
   // What is to be typed is what helps.
-  for (const [, command = ''] of hubgate('check').stderr.matchAll(/type: (chmod .*)$/gm))
+  for (const [, command = ''] of (await hubgate('check')).stderr.matchAll(/type: (chmod .*)$/gm))
     execFileSync('/bin/sh', ['-c', command]);
-  assert.equal(hubgate('check').status, 0);
+  assert.equal((await hubgate('check')).code, 0);
 });
 
 test('a role started alone asks for its own secrets in order, and not for those of others', async () => {
   for (const [role, own] of Object.entries(OF_ROLE)) {
     for (const secret of SECRETS) await chmod(path.join(home, secret), 0o666);
-    const { status, stderr } = hubgate('start', '--role', role);
-    assert.equal(status, 2);
+    const { code, stderr } = start('--role', role);
+    assert.equal(code, 2);
     for (const secret of SECRETS)
       assert.equal(
         stderr.includes(`'${path.join(home, secret)}'`),
@@ -94,10 +97,10 @@ test('of a secret as Kubernetes mounts it the mode of the file counts, and its g
   await rename(token, path.join(home, 'config/..data/hub-token'));
   await symlink('..data/hub-token', token);
   await chmod(token, 0o440);
-  assert.equal(hubgate('check').status, 0);
+  assert.equal((await hubgate('check')).code, 0);
   await chmod(token, 0o444);
   assert.match(
-    hubgate('check').stderr,
+    (await hubgate('check')).stderr,
     /has the mode 0444: .*\(for a volume of Kubernetes: defaultMode: 0440\)$/m,
   );
 });

@@ -7,6 +7,8 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, test } from 'node:test';
 import bcrypt from 'bcryptjs';
+import { COMPILED } from '../support/compiled.ts';
+import { runVerb } from './support/terminal.ts';
 
 const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
 const HASH = bcrypt.hashSync('right', 4).replace('$2b', '$2y');
@@ -15,12 +17,19 @@ let home: string;
 
 beforeEach(async () => {
   home = await mkdtemp(path.join(tmpdir(), 'hubgate-home-'));
+  process.chdir(home);
 });
 
-afterEach(() => rm(home, { recursive: true }));
+afterEach(() => {
+  process.chdir(import.meta.dirname);
+  return rm(home, { recursive: true });
+});
 
-async function user(...args: string[]) {
-  const child = spawn(process.execPath, [BIN, 'user', ...args], { cwd: home, env: {} });
+const user = (...args: string[]) => runVerb(['user', ...args], { typed: 's3cret-of-ana' });
+
+/** In a process of its own. */
+async function spawned(...args: string[]) {
+  const child = spawn(process.execPath, [BIN, 'user', ...args], { cwd: home, env: COMPILED });
   child.stdin.end('s3cret-of-ana');
   const exit = once(child, 'exit');
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
@@ -130,10 +139,10 @@ test('commands that change users at once do not lose each other’s changes, and
   await user('add', 'ana', '--password-stdin');
   const names = Array.from({ length: 8 }, (_, index) => `ci-${index}`);
   const added = await Promise.all([
-    ...names.map((name) => user('add', name, '--service')),
-    user('disable', 'ana'),
-    user('add', 'ci', '--service'),
-    user('add', 'ci', '--service'),
+    ...names.map((name) => spawned('add', name, '--service')),
+    spawned('disable', 'ana'),
+    spawned('add', 'ci', '--service'),
+    spawned('add', 'ci', '--service'),
   ]);
   assert.deepEqual(added.map(({ code }) => code).sort(), [...Array(10).fill(0), 1]);
   const list = (await listed()) as { name: string; disabled: boolean }[];

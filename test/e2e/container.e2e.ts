@@ -3,8 +3,8 @@ import { access, chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { freePort } from '../support/free-port.ts';
 import { ask } from '../support/http.ts';
-import { freePort } from '../support/test-hubgate.ts';
 import { buildImage, type Image } from './support/image.ts';
 import { mustRun, type RunningProcess, run, startProcess } from './support/process.ts';
 

@@ -3,7 +3,7 @@ import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { freePort } from '../support/test-hubgate.ts';
+import { freePort } from '../support/free-port.ts';
 import { installClients } from './support/clients.ts';
 import { type RunningHubgate, startHubgate, WORKERS } from './support/hubgate.ts';
 import { writeLayout } from './support/oci-layout.ts';

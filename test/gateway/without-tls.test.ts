@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { FakeHub } from '../support/fake-hub.ts';
+import { freePort } from '../support/free-port.ts';
 import { ask, type TestRequest } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
-import { basic, freePort, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { startBalancer } from './support/balancer.ts';
 import { proxyV2 } from './support/proxy-v2.ts';

@@ -4,8 +4,9 @@ import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { COMPILED, shareCompiled } from './compiled.ts';
+import { freePort } from './free-port.ts';
 import { ask, type TestRequest, type TestResponse } from './http.ts';
-import { freePort } from './test-hubgate.ts';
 import { waitFor } from './wait-for.ts';
 
 const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
@@ -34,6 +35,7 @@ export class RunningMirror implements AsyncDisposable {
   static async start(options: RunningMirrorOptions = {}): Promise<RunningMirror> {
     for (let attempt = 1; ; attempt++) {
       const home = await mkdtemp(path.join(tmpdir(), 'hubgate-home-'));
+      await shareCompiled(home);
       if (options.config !== undefined) {
         await mkdir(path.join(home, 'config'));
         await writeFile(path.join(home, 'config/hubgate.yaml'), options.config, { mode: 0o600 });
@@ -74,6 +76,7 @@ export class RunningMirror implements AsyncDisposable {
       env: {
         HOME,
         PATH,
+        ...COMPILED,
         HUBGATE_SERVER_LISTEN: `127.0.0.1:${this.port}`,
         HUBGATE_SERVER_ADMIN: `127.0.0.1:${this.adminPort}`,
         HUBGATE_SERVER_WORKERS: String(workers),

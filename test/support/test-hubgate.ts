@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { startAuth } from '../../src/auth/auth.ts';
@@ -23,6 +21,7 @@ import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
 import type { AuditOnFull } from '../../src/platform/audit-on-full.ts';
 import type { UpstreamHost } from '../../src/registry/repository.ts';
 import type { FakeHub } from './fake-hub.ts';
+import { freePort } from './free-port.ts';
 import { ask, type TestRequest, type TestResponse } from './http.ts';
 import { ACCOUNT, SHORT_LIMITS } from './test-core.ts';
 import { type LoggedLine, testLog } from './test-log.ts';
@@ -353,17 +352,4 @@ function policyText(rules: string): string {
 
 export function basic(user: string, password: string): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
-}
-
-/**
- * Returns a free port. The realm must be known before the gateway listens, so the port is chosen before it is
- * used.
- */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0);
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }

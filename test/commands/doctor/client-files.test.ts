@@ -8,9 +8,10 @@ import type { Checked } from '../../../src/commands/doctor/checks.ts';
 import { doctor } from '../../../src/commands/doctor/doctor.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
 import { CLIENT_FILES, type ClientFile, clientFile } from '../../support/fixtures/client-files.ts';
+import { freePort } from '../../support/free-port.ts';
 import { imageOf } from '../../support/image.ts';
 import { ACCOUNT } from '../../support/test-core.ts';
-import { freePort, PASSWORD, TestHubgate } from '../../support/test-hubgate.ts';
+import { PASSWORD, TestHubgate } from '../../support/test-hubgate.ts';
 import { run } from '../support/terminal.ts';
 
 const PLACES: Readonly<Record<ClientFile['program'], string>> = {

@@ -8,8 +8,9 @@ import { toStored } from '../../../src/commands/cert/stored.ts';
 import type { Checked } from '../../../src/commands/doctor/checks.ts';
 import { doctor } from '../../../src/commands/doctor/doctor.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
+import { freePort } from '../../support/free-port.ts';
 import { imageOf } from '../../support/image.ts';
-import { basic, freePort, TestHubgate } from '../../support/test-hubgate.ts';
+import { basic, TestHubgate } from '../../support/test-hubgate.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { run } from '../support/terminal.ts';
 

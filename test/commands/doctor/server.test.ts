@@ -12,12 +12,13 @@ import { type Check, type Checked, runAll } from '../../../src/commands/doctor/c
 import { doctor } from '../../../src/commands/doctor/doctor.ts';
 import { issueCertificate } from '../../../src/pki/certificate.ts';
 import { ensureCa, ensureServerCertificate } from '../../../src/pki/local-ca.ts';
+import { COMPILED, shareCompiled } from '../../support/compiled.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
+import { freePort } from '../../support/free-port.ts';
 import { makeFullFifo } from '../../support/full-fifo.ts';
 import { ask } from '../../support/http.ts';
 import { imageOf } from '../../support/image.ts';
 import { ACCOUNT, handedOver } from '../../support/test-core.ts';
-import { freePort } from '../../support/test-hubgate.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { run } from '../support/terminal.ts';
 
@@ -49,6 +50,7 @@ before(async () => {
     '',
   ].join('\n');
   await mkdir(at('config'));
+  await shareCompiled(home);
   await writeFile(at('config/hubgate.yaml'), config);
   await writeFile(at('hub-token'), ACCOUNT.password, { mode: 0o600 });
   await startMirror();
@@ -64,7 +66,7 @@ after(async () => {
 async function startMirror(): Promise<void> {
   const { HOME, PATH } = process.env;
   mirror = spawn(process.execPath, [BIN, 'start', '--home', home], {
-    env: { HOME, PATH },
+    env: { HOME, PATH, ...COMPILED },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const { stdout } = mirror;
@@ -143,7 +145,7 @@ test('on a healthy mirror one line says that nothing is wrong, and everything wa
       'listeners',
     ].map((name) => `${name}: ok`),
   );
-  const child = spawn(process.execPath, [BIN, 'doctor', '--home', home], { env: {} });
+  const child = spawn(process.execPath, [BIN, 'doctor', '--home', home], { env: COMPILED });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
   assert.deepEqual(await once(child, 'close'), [0, null]);

@@ -3,7 +3,7 @@ import { chmod, chown, copyFile, cp, mkdir, mkdtemp, rm, writeFile } from 'node:
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { freePort } from '../../support/test-hubgate.ts';
+import { freePort } from '../../support/free-port.ts';
 import { mustRun, type RunningProcess, run, startProcess } from './process.ts';
 
 const ROOT = path.join(import.meta.dirname, '../../..');

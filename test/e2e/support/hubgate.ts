@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { freePort } from '../../support/free-port.ts';
 import { ask } from '../../support/http.ts';
-import { basic, freePort } from '../../support/test-hubgate.ts';
+import { basic } from '../../support/test-hubgate.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import type { Surroundings } from './clients.ts';
 import { mustRun, type RunningProcess, startProcess } from './process.ts';

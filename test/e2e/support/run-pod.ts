@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { chmod, mkdtemp } from 'node:fs/promises';
 import path from 'node:path';
 import type { Service } from '../../support/compose-file.ts';
-import { freePort } from '../../support/test-hubgate.ts';
+import { freePort } from '../../support/free-port.ts';
 import { asCommand } from './as-container.ts';
 import type { Manifest } from './helm.ts';
 import type { Image } from './image.ts';

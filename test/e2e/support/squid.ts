@@ -1,7 +1,7 @@
 import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { freePort } from '../../support/test-hubgate.ts';
+import { freePort } from '../../support/free-port.ts';
 import { ensurePackages } from './packages.ts';
 import { mustRun, run, startProcess } from './process.ts';
 

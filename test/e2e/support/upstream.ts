@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { freePort } from '../../support/test-hubgate.ts';
+import { freePort } from '../../support/free-port.ts';
 import { mustRun, type RunningProcess, startProcess } from './process.ts';
 import { ISSUER, SERVICE, startTokenService, type UpstreamAccount } from './token-service.ts';
 
