@@ -14,9 +14,13 @@ export class ExpiringCache<Value extends object> {
   #latest = Number.NEGATIVE_INFINITY;
 
   constructor(max: number, clock: Clock) {
-    // Every look-up asks the clock. Otherwise lru-cache would use a timer and ask at most once in a
-    // millisecond.
-    this.#entries = new LRUCache({ max, ttl: 1, perf: { now: clock }, ttlResolution: 0 });
+    this.#entries = new LRUCache({
+      // With `max`, lru-cache would at once allocate memory for that many entries.
+      ...{ maxSize: max, sizeCalculation: () => 1 },
+      // Every look-up asks the clock. Otherwise lru-cache would use a timer and ask at most once in a
+      // millisecond.
+      ...{ ttl: 1, perf: { now: clock }, ttlResolution: 0 },
+    });
     this.#clock = clock;
   }
 

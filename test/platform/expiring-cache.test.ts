@@ -22,3 +22,21 @@ test('a clock that is set back makes nothing live longer than it was remembered 
   now += 2;
   assert.equal(cache.get('c'), undefined);
 });
+
+test('it remembers no more than it may, and the least used goes first', () => {
+  const cache = new ExpiringCache<{ readonly name: string }>(3, () => 0);
+  for (const name of ['a', 'b', 'c']) cache.set(name, { name }, 60_000);
+  cache.get('a');
+  cache.set('c', { name: 'other' }, 60_000);
+  cache.set('d', { name: 'd' }, 60_000);
+  const names = ['a', 'b', 'c', 'd'].map((name) => cache.get(name)?.name);
+  assert.deepEqual(names, ['a', undefined, 'other', 'd']);
+});
+
+test('an empty one takes no memory for what it may remember', () => {
+  const used = () => process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers;
+  const before = used();
+  const caches = Array.from({ length: 10 }, () => new ExpiringCache<object>(100_000, () => 0));
+  assert.ok(used() - before < 5 * 2 ** 20, `${used() - before} bytes`);
+  assert.equal(caches.length, 10);
+});

@@ -189,4 +189,18 @@ export const pullMutants: readonly Mutant[] = [
     replace: '?4',
     tests: ['test/core/store/large-index.test.ts'],
   },
+  {
+    defence: 'what is remembered for a time is bounded',
+    file: 'src/platform/expiring-cache.ts',
+    find: 'maxSize: max,',
+    replace: 'maxSize: 10 * max,',
+    tests: ['test/platform/expiring-cache.test.ts'],
+  },
+  {
+    defence: 'memory is taken for what is remembered, and not for what may be',
+    file: 'src/platform/expiring-cache.ts',
+    find: '...{ maxSize: max,',
+    replace: '...{ max, maxSize: max,',
+    tests: ['test/platform/expiring-cache.test.ts'],
+  },
 ];
