@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
+import { after, afterEach, beforeEach, test } from 'node:test';
 import { type Authenticate, createAuthenticate } from '../../src/auth/identity/authenticate.ts';
 import { createCheckPassword } from '../../src/auth/identity/check-password.ts';
+import { HashingThreads } from '../../src/auth/identity/hashing-threads.ts';
 import { DELAY_LIMITS, LoginDelays, wait } from '../../src/auth/identity/login-delays.ts';
 import { hashPassword } from '../../src/auth/identity/password.ts';
 import {
@@ -24,6 +25,9 @@ import { waitFor } from '../support/wait-for.ts';
 const NOW = 1_000_000;
 const ADDRESS = '10.1.2.3';
 const HASH = hashPassword('right');
+
+const threads = new HashingThreads();
+after(() => threads[Symbol.dispose]());
 
 let directory: string;
 let state: AuthState;
@@ -47,6 +51,7 @@ beforeEach(async () => {
     users: live,
     parameters: { memory: 19 * 2 ** 20, passes: 2 },
     delays: new LoginDelays({ clock, wait, limits, stopping }),
+    threads,
     renewHash: async (_, from) => from,
     clock,
   });
