@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { freePort } from './free-port.ts';
 
 /** An HTTP server on a free port of 127.0.0.1, which can stop and start again on the same port. */
 export interface LocalServer {
@@ -10,7 +11,7 @@ export interface LocalServer {
 }
 
 export async function serveLocally(listener: RequestListener): Promise<LocalServer> {
-  let server = await listen(listener, 0);
+  let server = await listen(listener, await freePort());
   const { port } = server.address() as AddressInfo;
   return {
     url: new URL(`http://127.0.0.1:${port}`),
