@@ -7,7 +7,8 @@ import { lookup } from 'node:dns/promises';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { Deadline, unlessAborted } from '../platform/deadline.ts';
-import { type EgressOptions, proxyFor } from '../platform/egress/proxy-rules.ts';
+import { openTunnel } from '../platform/egress/open-tunnel.ts';
+import { type EgressOptions, type ProxyOptions, proxyFor } from '../platform/egress/proxy-rules.ts';
 import type { Logger } from '../platform/log.ts';
 import { trusting } from '../platform/trusted-authorities.ts';
 import { readChallenges } from '../registry/challenge.ts';
@@ -18,6 +19,7 @@ import { type Reference, type Tag, writeReference } from '../registry/reference.
 import type { Repository, UpstreamNames } from '../registry/repository.ts';
 import type { CoreLimits } from './limits.ts';
 import { childrenOf, unfitManifest } from './pull/manifest-document.ts';
+import { mendOf, type StepName, whyFailed } from './step-failure.ts';
 import type { Answer } from './upstream/answer.ts';
 import { apiRoot } from './upstream/api-url.ts';
 import type { Manifest, RegistryClient } from './upstream/registry-client.ts';
@@ -54,8 +56,6 @@ export function wantedManifest(
 
 /** The tag that `docker pull` uses if none is written. */
 const LATEST = 'latest' as Tag;
-
-type StepName = UpstreamStep['step'];
 
 /** A step resolves to its finding, or to null if it was not needed. It throws why it failed. */
 type Step = readonly [name: StepName, take: () => Promise<string | null>];
@@ -133,13 +133,7 @@ function stepsToRegistry(options: StepsOptions, found: Found): readonly Step[] {
     ['proxy', async () => (proxy === undefined ? 'none, it is connected to directly' : near.origin)],
     ['DNS', async () => (isIP(host) === 0 ? addressesOf(host, limits.connect, signal) : null)],
     ['address', () => connected(host, port, limits.connect, signal)],
-    [
-      'TLS',
-      async () =>
-        url.protocol === 'https:' && proxy === undefined
-          ? certificateOf(upstream, { host, port, timeout: limits.connect, ...(signal && { signal }) })
-          : null,
-    ],
+    ['TLS', async () => (url.protocol === 'https:' ? certificateOf(options, proxy) : null)],
     [
       '/v2/',
       async () => {
@@ -287,19 +281,20 @@ async function connected(
   }
 }
 
-interface TlsTarget {
-  readonly host: string;
-  readonly port: number;
-  readonly timeout: number;
-  readonly signal?: AbortSignal;
-}
-
-async function certificateOf({ authorities = [] }: UpstreamOptions, target: TlsTarget): Promise<string> {
-  const { host, port, timeout, signal } = target;
+/** Begins TLS as a request would: through the tunnel of the proxy, if there is one. */
+async function certificateOf(options: StepsOptions, proxy: ProxyOptions | undefined): Promise<string> {
+  const { upstream, egress, limits, signal } = options;
+  const { url } = upstream;
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const trusted = [...(egress?.authorities ?? []), ...(upstream.authorities ?? [])];
+  const secure = trusted.length > 0 && { secureContext: trusting(trusted) };
+  const timeout = limits.connect;
+  const tunnel = proxy && (await openTunnel({ proxy, target: url, timeout, ...secure }));
   const socket: TLSSocket = connectTls({
-    ...{ host, port, ALPNProtocols: ['http/1.1'], ...(signal && { signal }) },
-    ...(isIP(host) === 0 && { servername: host }),
-    ...(authorities.length > 0 && { secureContext: trusting(authorities) }),
+    ...(tunnel === undefined ? { host, port: Number(url.port) || 443 } : { socket: tunnel }),
+    ...{ ALPNProtocols: ['http/1.1'], ...(signal && { signal }) },
+    ...(isIP(host) === 0 ? { servername: host } : { host }),
+    ...secure,
   });
   try {
     await settled(socket, 'secureConnect', timeout);
@@ -307,6 +302,7 @@ async function certificateOf({ authorities = [] }: UpstreamOptions, target: TlsT
     return `${socket.getProtocol()}, issued by ${issuer.O ?? issuer.CN}, good until ${until}`;
   } finally {
     socket.destroy();
+    tunnel?.destroy();
   }
 }
 
@@ -316,41 +312,4 @@ async function settled(socket: Socket, event: 'connect' | 'secureConnect', timeo
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   socket.once(event, resolve).on('error', reject);
   await deadline.bound(promise);
-}
-
-function whyFailed({
-  name,
-  code,
-  message,
-  errors,
-}: NodeJS.ErrnoException & { readonly errors?: readonly Error[] }): string {
-  if (name === 'DeadlineError') return 'it does not answer in time';
-  // For a host with several addresses each attempt has its own error.
-  const { message: first = message } = errors?.[0] ?? {};
-  return code !== undefined && !first.includes(code) ? `${first} (${code})` : first;
-}
-
-const MEND: Readonly<Record<StepName, (host: string) => string>> = {
-  proxy: () => 'see to egress.proxy and egress.noProxy',
-  DNS: (host) =>
-    `see to the DNS of this machine; if only a proxy reaches that host, set egress.proxy; if it has another name, upstreams.${host}.url`,
-  address: (host) =>
-    `open the firewall for it; if only a proxy reaches it, set egress.proxy; if it is elsewhere, upstreams.${host}.url`,
-  TLS: (host) =>
-    `if the certificate is right, name its authority in upstreams.${host}.ca, or in egress.ca if a proxy inspects TLS`,
-  '/v2/': (host) => `is that the address of a registry? A path belongs into upstreams.${host}.url`,
-  challenge: (host) => `see to upstreams.${host}.tokenServices`,
-  token: (host) => `see to upstreams.${host}.username and passwordFile`,
-  HEAD: (host) => `is the image there, and may the account of upstreams.${host}.username read it?`,
-  GET: (host) => `is the image there, and may the account of upstreams.${host}.username read it?`,
-  redirect: () => 'see to the firewall and the proxy for that host: blobs come from there',
-  'first bytes': () => 'see to the firewall and the proxy for the host that sends blobs',
-};
-
-/** A setting that the failure names is better than a guess. */
-function mendOf(step: StepName, host: string, detail: string): string {
-  const [key] = /upstreams\.[\w.:-]+\.[a-zA-Z]+/.exec(detail) ?? [];
-  if (key !== undefined) return `see to ${key}`;
-  if (/the proxy /.test(detail)) return 'see to that proxy, to egress.proxy and egress.noProxy';
-  return /certificate/.test(detail) ? MEND.TLS(host) : MEND[step](host);
 }

@@ -1,6 +1,10 @@
 /** Tests that `hubgate upstream check` says at which step the way to a registry ends, and which setting mends that. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -9,7 +13,9 @@ import { pathsIn } from '../../src/commands/home.ts';
 import { startCore } from '../../src/core/core.ts';
 import type { UpstreamStep } from '../../src/registry/core-api.ts';
 import { DOCKER_HUB } from '../../src/registry/repository.ts';
+import { makeAuthority } from '../support/certificates.ts';
 import { imageOf, indexOf } from '../support/image.ts';
+import { StandInProxy } from '../support/stand-in-proxy.ts';
 import { json, page, refusal, StandInRegistry } from '../support/stand-in-registry.ts';
 import { ACCOUNT, QUIET, SHORT_LIMITS } from '../support/test-core.ts';
 import { type LoggedLine, testLog } from '../support/test-log.ts';
@@ -34,8 +40,9 @@ afterEach(async () => {
   await rm(home, { recursive: true });
 });
 
-async function configure(upstream: string): Promise<void> {
-  await writeFile(path.join(home, 'config/hubgate.yaml'), `upstreams: { docker.io: { ${upstream} } }\n`);
+async function configure(upstream: string, more = ''): Promise<void> {
+  const text = `upstreams: { docker.io: { ${upstream} } }\n${more}\n`;
+  await writeFile(path.join(home, 'config/hubgate.yaml'), text);
 }
 
 async function check(host: string, image?: string, asJson = true) {
@@ -98,13 +105,130 @@ test('a failure names its step and its setting, and is the last step', async () 
   for (const [upstream, step, detail, mend] of [
     ['url: "https://registry.invalid"', 'DNS', /ENOTFOUND|EAI_AGAIN/, /egress\.proxy/],
     [`url: "${origin}"`, 'address', /ECONNREFUSED/, /firewall/],
-    [`url: "https://127.0.0.1:${port}"`, 'TLS', /./, /upstreams\.docker\.io\.ca/],
+    [`url: "https://127.0.0.1:${port}"`, 'TLS', /does not speak TLS/, /upstreams\.docker\.io\.insecure/],
   ] as const) {
     await configure(upstream);
     const { code, failed, steps } = await check('docker.io', 'acme/app:1');
     assert.deepEqual([code, failed?.step, steps.at(-1)], [1, step, failed]);
     assert.match(failed?.detail ?? '', detail);
     assert.match(failed?.mend ?? '', mend);
+  }
+});
+
+/** What answers on the port of a registry, and why TLS fails there. */
+const TLS_FAILURES: readonly {
+  readonly what: string;
+  readonly start: () => Server;
+  readonly detail: RegExp;
+  readonly mend: RegExp;
+}[] = [
+  {
+    what: 'a certificate of an unknown authority',
+    start: () => servedWith(makeAuthority('unknown').issue(LEAF)),
+    detail: /not of an authority that is trusted here/,
+    mend: /upstreams\.docker\.io\.ca.*egress\.ca/,
+  },
+  {
+    what: 'a certificate that has expired',
+    start: () => servedWith(authority.issue({ ...LEAF, to: new Date(Date.now() - 1_000) })),
+    detail: /has expired, by the clock of this machine/,
+    mend: /renewed.*clock/,
+  },
+  {
+    what: 'a certificate for another name',
+    start: () => servedWith(authority.issue({ ...LEAF, altNames: [{ type: 2, value: 'other.example' }] })),
+    detail: /is for another name/,
+    mend: /upstreams\.docker\.io\.url/,
+  },
+  {
+    what: 'plain HTTP',
+    start: () => createHttpServer(),
+    detail: /does not speak TLS/,
+    mend: /http:\/\/.*upstreams\.docker\.io\.url.*upstreams\.docker\.io\.insecure/,
+  },
+  {
+    what: 'what takes connections and says nothing',
+    start: () => createServer((socket) => socket.resume().on('error', () => {})),
+    detail: /does not answer in time/,
+    mend: /egress\.proxy/,
+  },
+  {
+    what: 'what closes connections',
+    start: () => createServer((socket) => socket.on('error', () => {}).once('data', () => socket.destroy())),
+    detail: /ECONNRESET/,
+    mend: /egress\.proxy/,
+  },
+];
+
+const HOST = 'registry.corp.example';
+const LEAF = {
+  commonName: HOST,
+  altNames: [
+    { type: 2, value: 'localhost' },
+    { type: 2, value: HOST },
+  ],
+  usage: { serverAuth: true },
+};
+const authority = makeAuthority('company');
+
+function servedWith(pair: { cert: string; key: string }): Server {
+  return createHttpsServer(pair, (_, response) => response.writeHead(200).end('{}'));
+}
+
+/** Serves on a free port of this machine for as long as the test takes. */
+async function serve(server: Server): Promise<AsyncDisposable & { readonly port: number }> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => sockets.add(socket));
+  await once(server.listen(0, 'localhost'), 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, 'close');
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+for (const { what, start, detail, mend } of TLS_FAILURES)
+  test(`TLS with ${what} fails at its step, directly and by a proxy, and the line names what mends it`, async () => {
+    await using server = await serve(start());
+    await using proxy = await StandInProxy.start({ secure: server.port });
+    await writeFile(path.join(home, 'ca.crt'), authority.cert);
+    const ca = `ca: ${path.join(home, 'ca.crt')}`;
+    for (const by of ['directly', 'proxy']) {
+      const url = `https://${by === 'proxy' ? HOST : 'localhost'}:${server.port}`;
+      await configure(`url: "${url}", ${ca}`, by === 'proxy' ? `egress: { proxy: "${proxy.url}" }` : '');
+      const { code, failed, steps, stdout } = await check('docker.io', 'acme/app:1');
+      const before = steps.slice(0, -1);
+      assert.deepEqual([code, failed?.step, steps.at(-1)], [1, 'TLS', failed], stdout);
+      assert.ok(before.every(({ result }) => result !== 'failed'));
+      assert.match(failed?.detail ?? '', detail, by);
+      assert.match(failed?.mend ?? '', mend, by);
+      assert.doesNotMatch(`${failed?.detail}`, /\n/);
+      if (by === 'proxy') continue;
+      // What people read: the steps before, and then one line with a sign and one that mends.
+      const read = await check('docker.io', 'acme/app:1', false);
+      assert.match(read.stdout, /^(?:[✓–] .*\n)+✗ TLS .*\n +→ .*\n$/, by);
+    }
+  });
+
+test('TLS is shown behind a proxy, and by the authority of a proxy that inspects it', async () => {
+  await using server = await serve(servedWith(authority.issue(LEAF)));
+  await using proxy = await StandInProxy.start({ secure: server.port });
+  await writeFile(path.join(home, 'ca.crt'), authority.cert);
+  const ca = path.join(home, 'ca.crt');
+  for (const [url, egress] of [
+    [`https://${HOST}`, `egress: { proxy: "${proxy.url}", ca: ${ca} }`],
+    [`https://localhost:${server.port}`, `egress: { ca: ${ca} }`],
+  ] as const) {
+    await configure(`url: "${url}"`, egress);
+    const { steps } = await check('docker.io');
+    const { result, detail } = steps.find(({ step }) => step === 'TLS') ?? assert.fail(url);
+    assert.equal(result, 'ok', detail);
+    assert.match(detail, /^TLSv1\.3, issued by company, good until /);
+    assert.equal(steps.find(({ step }) => step === '/v2/')?.result, 'ok');
   }
 });
 

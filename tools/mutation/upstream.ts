@@ -253,4 +253,18 @@ export const upstreamMutants: readonly Mutant[] = [
     replace: 'await client.getBlob(repository, digest, ask);',
     tests: ['test/core/pull/gone-clients.test.ts'],
   },
+  {
+    defence: 'a failure of TLS names the setting that mends it',
+    file: 'src/core/step-failure.ts',
+    find: 'if (ofTls !== undefined) return ofTls(host);',
+    replace: '',
+    tests: ['test/commands/check-upstream.test.ts'],
+  },
+  {
+    defence: 'upstream check begins TLS through the tunnel of the proxy',
+    file: 'src/core/upstream-steps.ts',
+    find: "url.protocol === 'https:' ? certificateOf(options, proxy) : null",
+    replace: "url.protocol === 'https:' && proxy === undefined ? certificateOf(options, proxy) : null",
+    tests: ['test/commands/check-upstream.test.ts'],
+  },
 ];

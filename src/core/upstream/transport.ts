@@ -424,7 +424,7 @@ const UNTRUSTED =
   'its certificate is not of an authority that is trusted here; upstreams.<host>.ca adds one, and egress.ca that of a proxy which inspects TLS';
 
 /** The problems of certificates, by OpenSSL's and Node's codes. */
-const CERTIFICATE_TROUBLE: Readonly<Record<string, string>> = {
+export const CERTIFICATE_TROUBLE: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
   UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,

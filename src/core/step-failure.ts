@@ -1,0 +1,67 @@
+/** Why a step on the way to a registry failed, and which setting mends that. */
+import type { UpstreamStep } from '../registry/core-api.ts';
+import { CERTIFICATE_TROUBLE } from './upstream/transport.ts';
+
+export type StepName = UpstreamStep['step'];
+
+export function whyFailed({
+  name,
+  code,
+  message,
+  errors,
+}: NodeJS.ErrnoException & { readonly errors?: readonly Error[] }): string {
+  if (name === 'DeadlineError') return 'it does not answer in time';
+  const certificate = CERTIFICATE_TROUBLE[code ?? ''];
+  if (certificate !== undefined) return `${certificate} (${code})`;
+  if (NO_TLS.test(`${code} ${message}`)) return NO_TLS_THERE;
+  // For a host with several addresses each attempt has its own error.
+  const { message: first = message } = errors?.[0] ?? {};
+  return code !== undefined && !first.includes(code) ? `${first} (${code})` : first;
+}
+
+/** What OpenSSL makes of an answer that is no TLS. */
+const NO_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|wrong version number|packet length too long/;
+const NO_TLS_THERE = 'what answers there does not speak TLS';
+
+const MEND: Readonly<Record<StepName, (host: string) => string>> = {
+  proxy: () => 'see to egress.proxy and egress.noProxy',
+  DNS: (host) =>
+    `see to the DNS of this machine; if only a proxy reaches that host, set egress.proxy; if it has another name, upstreams.${host}.url`,
+  address: (host) =>
+    `open the firewall for it; if only a proxy reaches it, set egress.proxy; if it is elsewhere, upstreams.${host}.url`,
+  TLS: (host) =>
+    `does a firewall let no TLS through? If only a proxy reaches that host, set egress.proxy; if it is elsewhere, upstreams.${host}.url`,
+  '/v2/': (host) => `is that the address of a registry? A path belongs into upstreams.${host}.url`,
+  challenge: (host) => `see to upstreams.${host}.tokenServices`,
+  token: (host) => `see to upstreams.${host}.username and passwordFile`,
+  HEAD: (host) => `is the image there, and may the account of upstreams.${host}.username read it?`,
+  GET: (host) => `is the image there, and may the account of upstreams.${host}.username read it?`,
+  redirect: () => 'see to the firewall and the proxy for that host: blobs come from there',
+  'first bytes': () => 'see to the firewall and the proxy for the host that sends blobs',
+};
+
+/** What is to be done about a failure of TLS, by what `whyFailed` says. */
+const MEND_TLS: readonly (readonly [detail: RegExp, mend: (host: string) => string])[] = [
+  [
+    /not of an authority/,
+    (host) =>
+      `if the certificate is right, name its authority in upstreams.${host}.ca, or in egress.ca if a proxy inspects TLS`,
+  ],
+  [/for another name/, (host) => `write a name that its certificate has into upstreams.${host}.url`],
+  [/expired|not valid yet/, () => 'have that certificate renewed, or set the clock of this machine'],
+  [
+    new RegExp(NO_TLS_THERE),
+    (host) =>
+      `if it is a registry without TLS, write http:// into upstreams.${host}.url, and set upstreams.${host}.insecure`,
+  ],
+];
+
+/** A setting that the failure names is better than a guess. */
+export function mendOf(step: StepName, host: string, detail: string): string {
+  const [, ofTls] = MEND_TLS.find(([pattern]) => pattern.test(detail)) ?? [];
+  if (ofTls !== undefined) return ofTls(host);
+  const [key] = /upstreams\.[\w.:-]+\.[a-zA-Z]+/.exec(detail) ?? [];
+  if (key !== undefined) return `see to ${key}`;
+  if (/the proxy /.test(detail)) return 'see to that proxy, to egress.proxy and egress.noProxy';
+  return MEND[step](host);
+}
