@@ -1,11 +1,12 @@
 import type { Config } from '../config/config.ts';
 import { describeEgress } from '../config/egress.ts';
 import type { WorkerPlace } from '../gateway/metrics/workers.ts';
-import { createLogger } from '../platform/log.ts';
+import { createLogger, type Logger } from '../platform/log.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import type { HomePaths, Role } from './home.ts';
 import { openFilesLimit } from './open-files.ts';
 import { egressOptions, upstreamOptions } from './upstream-options.ts';
+import { watchAuthorities } from './watch-authorities.ts';
 
 export interface RunningRole extends AsyncDisposable {
   /** Reads the hand-written files again, whether they have changed or not. */
@@ -22,7 +23,24 @@ export async function runRole(
   paths: HomePaths,
   place?: WorkerPlace,
 ): Promise<RunningRole> {
+  await using stack = new AsyncDisposableStack();
   const log = createLogger(role, config.log);
+  stack.use(await watchAuthorities(role, config, log));
+  const running = stack.use(await startRole(role, config, paths, log, place));
+  const ending = stack.move();
+  return {
+    ...(running.reload && { reload: () => running.reload?.() ?? Promise.resolve() }),
+    [Symbol.asyncDispose]: () => ending.disposeAsync(),
+  };
+}
+
+async function startRole(
+  role: Role,
+  config: Config,
+  paths: HomePaths,
+  log: Logger,
+  place?: WorkerPlace,
+): Promise<RunningRole> {
   const names = namesOf(config);
   const options = await egressOptions(config);
   const egress = { ...(options && { egress: options }) };

@@ -156,4 +156,11 @@ export const egressMutants: readonly Mutant[] = [
     replace: 'if (login.username !== this.#upstream.host) return yes(',
     tests: HELPER,
   },
+  {
+    defence: 'a changed file of authorities is noticed',
+    file: 'src/commands/watch-authorities.ts',
+    find: 'stack.use(watchFiles({ state, seen, load, ...watchedSlowly([file]), log }));',
+    replace: 'void { seen, load };',
+    tests: ['test/commands/watch-authorities.test.ts'],
+  },
 ];
