@@ -59,7 +59,7 @@ const BEARER = `Bearer ${TOKEN}`;
 const CASES: readonly RegistryCase[] = [
   {
     kind: 'Harbor, a project that is a proxy cache of Docker Hub',
-    source: 'https://goharbor.io/docs/2.13.0/administration/configure-proxy-cache/',
+    source: 'https://goharbor.io/docs/latest/administration/configure-proxy-cache/',
     upstream: 'docker.io',
     settings: `url: https://harbor.corp.example/hub, ca: CA, ${CREDENTIAL}`,
     repository: 'library/alpine',
@@ -153,7 +153,7 @@ const CASES: readonly RegistryCase[] = [
   },
   {
     kind: 'Google Artifact Registry, with an access token',
-    source: 'https://cloud.google.com/artifact-registry/docs/docker/authentication',
+    source: 'https://docs.cloud.google.com/artifact-registry/docs/docker/authentication',
     upstream: 'europe-docker.pkg.dev',
     settings: CREDENTIAL,
     repository: 'acme/images/tool',
@@ -349,7 +349,8 @@ const CASES: readonly RegistryCase[] = [
   },
   {
     kind: 'A private registry that redirects to a public CDN',
-    source: 'https://docs.gitlab.com/administration/packages/container_registry/#use-object-storage',
+    source:
+      'https://docs.gitlab.com/administration/packages/container_registry/#disable-redirect-for-storage-driver',
     upstream: 'gitlab.corp.example:5050',
     settings: 'url: "https://gitlab.corp.example", ca: CA',
     repository: 'acme/tool',
