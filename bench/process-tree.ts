@@ -113,7 +113,7 @@ export class MemoryWatch implements Disposable {
     this.#look();
   }
 
-  /** In bytes. */
+  /** Returns the maximum in bytes. */
   peak(): number {
     this.#look();
     return this.#most;

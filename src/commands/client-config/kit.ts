@@ -97,12 +97,12 @@ export function mirrorAddress({ host }: Pick<Mirror, 'host'>): string {
 /** The two hosts that a pull from Docker Hub needs. */
 export const HUB_HOSTS = 'registry-1.docker.io and auth.docker.io';
 
-/** The line that proves that a pull came to the mirror, as the right subject. */
+/** Returns the line that proves that a pull came to the mirror, as the right subject. */
 export function auditLine(subject: string): string {
   return `${explicitAuditLine(subject)}; if not, it went to Docker Hub`;
 }
 
-/** The same line for a client that can ask nothing but the mirror. */
+/** Returns the same line for a client that can ask nothing but the mirror. */
 export function explicitAuditLine(subject: string): string {
   return `on the mirror: hubgate audit --since 5m --subject ${subject}   shows the pull`;
 }

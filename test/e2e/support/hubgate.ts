@@ -19,7 +19,7 @@ export interface RunningHubgate extends AsyncDisposable {
   readonly pid: number;
   readonly home: string;
   readonly port: number;
-  /** Everything that its processes have printed. */
+  /** Returns everything that its processes have printed. */
   output(): string;
   addUser(name: string, password: string): Promise<void>;
   /** Runs one of its verbs, and returns what it prints. */

@@ -23,7 +23,7 @@ export interface Squid extends AsyncDisposable {
 
 const LIBRARY = '/usr/lib/squid';
 
-/** Debian's squid with a login, and with its own configuration and files. */
+/** Starts Debian's squid with a login, and with its own configuration and files. */
 export async function startSquid({ hosts, login, inspects }: SquidOptions): Promise<Squid> {
   await ensurePackages({ squid: 'squid-openssl', openssl: 'openssl' });
   // Debian starts it as a service; the suite starts its own.

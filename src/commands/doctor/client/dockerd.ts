@@ -10,9 +10,9 @@ const DAEMON = '/etc/docker/daemon.json';
 const HOSTS = '/etc/docker/certs.d/docker.io/hosts.toml';
 
 /**
- * The classic store uses `registry-mirrors`, and presents to the mirror the certificates for the mirror. The
- * containerd store uses `hosts.toml`, or `registry-mirrors` with only the certificates for docker.io and the
- * machine's trust store.
+ * Reads the configuration of dockerd. The classic store uses `registry-mirrors`, and presents to the mirror
+ * the certificates for the mirror. The containerd store uses `hosts.toml`, or `registry-mirrors` with only
+ * the certificates for docker.io and the machine's trust store.
  */
 export async function readDockerd(files: HostFiles, mirror: Mirror): Promise<Program> {
   const daemon = await files.json(DAEMON);
@@ -51,7 +51,9 @@ export async function readDockerd(files: HostFiles, mirror: Mirror): Promise<Pro
   };
 }
 
-/** dockerd does not start if a mirror has more than scheme, host and port. */
+/**
+ * Reports an invalid mirror, because dockerd does not start if a mirror has more than scheme, host and port.
+ */
 function faultOf(text: string): Finding[] {
   const url = URL.parse(text);
   const isHttp = url?.protocol === 'https:' || url?.protocol === 'http:';
@@ -62,7 +64,9 @@ function faultOf(text: string): Finding[] {
   return [wrong(DAEMON, `${what}: dockerd does not start with it`, `write ${meant} in its place`)];
 }
 
-/** `insecure-registries` contains networks, and hosts with or without a port. */
+/**
+ * True if the mirror is in `insecure-registries`, which contains networks, and hosts with or without a port.
+ */
 function isInsecure(daemon: Settings, { authority, host }: Mirror): boolean {
   const listed = daemon.at('insecure-registries').texts;
   return listed.some(

@@ -62,7 +62,10 @@ function lackingCapabilities(entry: Settings, file: string): Finding[] {
   return [wrong(file, `does not let the mirror ${lacking.join(' and ')}`, mend)];
 }
 
-/** `client` is a file that contains both, a list of such files, or a list of pairs. */
+/**
+ * Finds the files of the client certificate. `client` is a file that contains both, a list of such files, or
+ * a list of pairs.
+ */
 function clientOf(entry: Settings, file: string): ClientCertificateFiles | undefined {
   const first = entry.at('client').list[0];
   const [certificate, key = certificate] = first?.texts ?? [];

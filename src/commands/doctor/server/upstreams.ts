@@ -115,7 +115,7 @@ function isReachable({ host, trouble }: Examined, proxy: string): Finding[] {
   return [wrong(`upstream ${host}`, `cannot be reached: ${trouble}`, mend)];
 }
 
-/** Advice that fits the failure is better than a guess. */
+/** Returns the advice for a failure. Advice that fits the message is better than a guess. */
 function mendOf(host: string, trouble: string, proxy: string): string {
   if (trouble.includes('certificate'))
     return `if it is right, put the certificate of its authority into a file, and name that in upstreams.${host}.ca, or in egress.ca if a proxy inspects TLS`;
