@@ -46,7 +46,7 @@ export async function askDocument(
 
 /**
  * Returns the name under which a document is stored. A document that was read with the account's credential
- * is for private grants only.
+ * is for private read access only.
  */
 export function storedAs(resource: string, grant: Grant): string {
   return grant === 'private' ? `${resource} as account` : resource;

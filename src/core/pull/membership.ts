@@ -20,11 +20,11 @@ import { unfitTags } from './manifest-document.ts';
 
 /**
  * The relation of a repository and a digest: does the repository contain the digest, and may a caller with
- * this grant know it? The private-repository guard and the rule that a digest is served only where it was
- * learnt are both here and nowhere else.
+ * this read access know it? The private-repository guard and the rule that a digest is served only where it
+ * was learnt are both here and nowhere else.
  *
- * For a grant of public content the core asks anonymously, so that only content which everybody can read is
- * confirmed, whatever the service account can read. For such a grant a missing and a private repository take
+ * For public read access the core asks anonymously, so that only content which everybody can read is
+ * confirmed, whatever the service account can read. For such access a missing and a private repository take
  * the same steps to the same answer. See docs/decisions/0008 for what a denial means.
  */
 export type Membership =
@@ -53,8 +53,8 @@ export interface KnownVisibility {
 /** The knowledge about a digest in a repository without a request to the upstream. */
 export interface Known extends KnownVisibility {
   /**
-   * The link of the digest. For a grant of public content it is present only if the upstream has confirmed it
-   * to anonymous.
+   * The link of the digest. For public read access it is present only if the upstream has confirmed it to
+   * anonymous.
    */
   readonly link: Link | undefined;
   /** True if it is time to ask whether the upstream has deleted the digest. */
@@ -170,10 +170,10 @@ export class Memberships {
   }
 
   /**
-   * Decides the membership of a digest: by what is known, or else by a HEAD under the repository's scope. If
-   * the content is not cached, fetching it under that scope confirms as much, and a caller may do that
-   * instead. `isProof` is true if content is served or a link is stored because of the answer. Then a
-   * redirect alone does not confirm a blob.
+   * Decides whether a repository contains a digest: by what is known, or else by a HEAD under the
+   * repository's scope. If the content is not cached, fetching it under that scope confirms as much, and a
+   * caller may do that instead. `isProof` is true if content is served or a link is stored because of the
+   * answer. Then a redirect alone does not confirm a blob.
    */
   async confirm(
     repository: Repository,

@@ -303,7 +303,7 @@ export class BlobPull implements AsyncDisposable {
         await memberships.learn(repository, 'account', answer);
         await store.index.removeLink(repository.name, digest);
       }
-      // A caller with a grant of public content comes here only if the repository is known to be public.
+      // A caller with public read access comes here only if the repository is known to be public.
       if (answer.kind === 'yes')
         await store.index.putLink(repository.name, digest, {
           kind: 'blob',

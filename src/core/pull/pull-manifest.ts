@@ -251,7 +251,7 @@ export class ManifestPull {
   }
 
   /**
-   * Removes a tag that has disappeared: it was deleted, or the repository is hidden, which another question
+   * Removes a tag that has disappeared: it was deleted, or the repository is hidden, which another request
    * determines. A tag that is hidden from anonymous stays for the account. A tag that now names an unmirrored
    * manifest has lost its earlier value, too.
    */
@@ -373,7 +373,7 @@ export class ManifestPull {
       await store.content.publish(digest, bytes, mediaType).catch((error) => writes.failed(error));
     if (writes.isFailing) writes.passed();
     await store.index.putChildren(digest, children);
-    // A caller with a grant of public content comes here only if the repository is known to be public.
+    // A caller with public read access comes here only if the repository is known to be public.
     const facts = { public: grant === 'public', checkedAt: clock() };
     await store.index.putLink(repository.name, digest, { kind: 'manifest', mediaType, ...facts });
     return answer;
@@ -381,7 +381,7 @@ export class ManifestPull {
 }
 
 /**
- * True if the entry counts for the grant. A grant of public content needs an answer that the upstream gave to
+ * True if the entry counts for the read access. Public access needs an answer that the upstream gave to
  * anonymous.
  */
 function counts({ public: isPublic }: TagEntry, grant: Grant): boolean {

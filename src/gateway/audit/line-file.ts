@@ -27,7 +27,7 @@ const WRITE_EVERY = 5;
 /** Milliseconds between two attempts, because a file that accepts no more must not be tried continuously. */
 const FIRST_PAUSE = 10;
 const LONGEST_PAUSE = 1_000;
-/** Milliseconds without progress after which the file is in trouble, even if no write has failed. */
+/** Milliseconds without progress after which the file counts as not writable, even if no write has failed. */
 const STUCK_AFTER = 1_000;
 /** Milliseconds to wait for the remaining lines when the process ends. */
 const END_PATIENCE = 5_000;
@@ -127,7 +127,10 @@ export class LineFile implements AsyncDisposable {
     clearTimeout(late);
   }
 
-  /** All lines of one turn of the event loop are written together, and all lines of some turns if there are many. */
+  /**
+   * All lines of one turn of the event loop are written together, and all lines of some turns if there are
+   * many.
+   */
   #schedule(): void {
     if (this.#running !== undefined || this.#isScheduled) return;
     this.#isScheduled = true;

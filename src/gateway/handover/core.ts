@@ -1,6 +1,7 @@
 /**
- * The interface to the core: a request to it is built from a parsed route and a grant. No header and no URL
- * of a client crosses. This module depends on the core's HTTP, and must not know who asked or why they may.
+ * The interface to the core: a request to it is built from a parsed route and a read access. No header and no
+ * URL of a client crosses. This module depends on the core's HTTP, and must not know who asked or why they
+ * may.
  */
 import type { Readable } from 'node:stream';
 import type { ToldMetrics } from '../../platform/metrics.ts';
@@ -25,7 +26,7 @@ export interface Core extends AsyncDisposable {
 
 export interface PullOptions {
   readonly method: 'GET' | 'HEAD';
-  /** True if the grant reaches private content. */
+  /** True if the read access includes private content. */
   readonly private: boolean;
   /** An opaque text that is the same for all requests of one caller. */
   readonly caller?: string;

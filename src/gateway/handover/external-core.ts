@@ -15,8 +15,9 @@ import type { Core, CoreAnswer, PullOptions } from './core.ts';
 
 /**
  * An external registry that runs as a pull-through cache (`registry:2`, `registry:3`) and takes the core's
- * place. It speaks the distribution API, has the upstream's credential, and knows nothing of grants: a client
- * that may pull a repository at all gets everything that the registry gives, private content included.
+ * place. It speaks the distribution API, has the upstream's credential, and does not know public and private
+ * read access: a client that may pull a repository at all gets everything that the registry gives, private
+ * content included.
  */
 export function openExternalCore(url: URL, questions = GATEWAY_LIMITS.coreQuestions): Core {
   return new ExternalCore(openUrlClient(url, questions));

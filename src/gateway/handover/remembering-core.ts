@@ -172,7 +172,7 @@ class RememberingCore implements Core {
   }
 }
 
-/** The key contains the grant, because public and private grants lead to different answers. */
+/** The key contains the read access, because public and private access lead to different answers. */
 function keyOf(route: RepositoryRoute, { method, private: reachesPrivate }: PullOptions): string {
   return `${reachesPrivate ? 'private' : 'public'} ${method} ${route.repository.name} ${resourceOf(route)}`;
 }

@@ -13,9 +13,9 @@ const BOUNDS: JsonBounds = { depth: 32, nodes: 30_000, elements: 200_000 };
 
 export interface TagRules {
   readonly permitTag: (tag: Tag) => Permission;
-  /** True if the list was read with a grant that reaches private content. */
+  /** True if the list was read with access to private content. */
   readonly reachesPrivate: boolean;
-  /** Resolves to true if the list can be read without such a grant. */
+  /** Resolves to true if the list can be read without access to private content. */
   readonly isPublic: () => Promise<boolean>;
 }
 
@@ -31,7 +31,7 @@ export async function permittedTags(
   if (!read.success) return undefined;
   const { name, tags } = read.data;
   const permitted = await runInSlices(permittedOf(tags ?? [], permitTag));
-  // A rule for one tag can grant private content that the rule for another tag does not.
+  // A rule for one tag can allow private content that the rule for another tag does not.
   const all = !reachesPrivate || permitted.every((one) => one.private) || (await isPublic());
   const shown = permitted.filter((one) => all || one.private).map(({ tag }) => tag);
   return Buffer.from(JSON.stringify({ name, tags: shown }));
