@@ -1,7 +1,7 @@
 /**
- * Auth identifies users and issues proof of it. It alone has password hashes and the signing key, and it
- * hashes in a process of its own, where hashing delays no pull. It knows nothing of caches, and only the
- * names of upstreams.
+ * Auth identifies users and issues proof of it. It alone has password hashes and the signing key. It is a
+ * process of its own, so that hashing delays no pull. It knows nothing of caches, and only the names of
+ * upstreams.
  */
 import { followPolicy } from '../access/live-policy.ts';
 import { type Federation, subjectForms } from '../config/federation.ts';

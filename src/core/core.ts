@@ -1,6 +1,6 @@
 /**
  * The core has content or gets it. It alone has the upstreams' credentials and writes the cache. It receives
- * a read access with each request, and knows nothing of users, tokens or policy.
+ * the read access with each request, and knows nothing of users, tokens or policy.
  */
 import { type Clock, systemClock } from '../platform/clock.ts';
 import type { EgressOptions } from '../platform/egress/proxy-rules.ts';

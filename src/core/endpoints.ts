@@ -44,7 +44,7 @@ import type { Remembered } from './remembered.ts';
 import { atTheCostOf, Cost } from './upstream/cost.ts';
 import type { BlobHead } from './upstream/registry-client.ts';
 
-/** The services of the core on its socket: the distribution API, with a read access in each request. */
+/** The services of the core on its socket: the distribution API, with the read access in each request. */
 export interface CoreRooms {
   readonly names: UpstreamNames;
   readonly manifests: ManifestPull;

@@ -61,8 +61,8 @@ export const STANDARD_LIMITS: CoreLimits = {
   // well within `question`.
   waiting: 256,
   token: 5_000,
-  // Well below the 30 s after which containerd gives up waiting for response headers, because a pull sends a
-  // HEAD and then a GET.
+  // The time is well below the 30 s after which containerd gives up waiting for response headers, because a
+  // pull sends a HEAD and then a GET.
   question: 13_000,
   revalidation: 3_000,
   resumptions: 5,

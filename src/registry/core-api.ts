@@ -1,7 +1,7 @@
 /**
  * The messages between a gateway and the core. A pull is `GET /pull/manifests/latest` (the distribution API's
- * path below its repository), with the repository's upstream and path and a read access in headers. An answer
- * says how it was obtained, and for a blob it gives the place of the bytes instead of the bytes.
+ * path below its repository), with the repository's upstream and path and the read access in headers. An
+ * answer says how it was obtained, and for a blob it gives the place of the bytes instead of the bytes.
  */
 import { z } from 'zod';
 

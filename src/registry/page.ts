@@ -1,6 +1,6 @@
 import { parseTag } from './reference.ts';
 
-/** The begin of a page of a list and its greatest length: the distribution spec's `last` and `n`. */
+/** The start of a page of a list and its greatest length: the distribution spec's `last` and `n`. */
 export interface Page {
   readonly n?: number;
   readonly last?: string;

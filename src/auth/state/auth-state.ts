@@ -12,7 +12,7 @@ export interface StoredToken {
   readonly owner: string;
   /** The id of the owner's entry in the users file when the token was made; null if that entry had none. */
   readonly ownerId: string | null;
-  /** The SHA-256 of the secret as hex. A secret of 128 random bits needs no slow hash. */
+  /** The SHA-256 of the secret as hex. A random secret of 178 bits needs no slow hash. */
   readonly hash: string;
   /** All times are in milliseconds since the epoch. */
   readonly createdAt: number;

@@ -89,7 +89,7 @@ export class BlobPull implements AsyncDisposable {
     this.#parts = new PartPull(options.client);
   }
 
-  /** The number of fills since the start: those under way, and those that have ended either way. */
+  /** The numbers of fills since the start: those that are under way, and those that have ended either way. */
   get fills(): { readonly underWay: number; readonly whole: number; readonly broken: number } {
     return { underWay: this.#downloads.size, ...this.#ended };
   }

@@ -1,6 +1,6 @@
 /**
- * The interface to the core: a request to it is built from a parsed route and a read access. No header and no
- * URL of a client crosses. This module depends on the core's HTTP, and must not know who asked or why they
+ * The interface to the core: a request to it is built from a parsed route and the read access. No header and
+ * no URL of a client crosses. This module depends on the core's HTTP, and must not know who asked or why they
  * may.
  */
 import type { Readable } from 'node:stream';

@@ -23,7 +23,7 @@ export interface ListenerOptions {
   /** The most connections at a time. Further ones are closed at once. */
   readonly connections: number;
   readonly times: ConnectionTimes;
-  /** Reads the PROXY headers of balancers; absent: there are none. */
+  /** Reads the PROXY headers of balancers. If absent, there are none. */
   readonly proxied?: ProxiedConnections | undefined;
   readonly log: Logger;
 }

@@ -26,8 +26,8 @@ export interface ReachOptions {
 }
 
 /**
- * `refused`: connections end without an answer, because the listener is full. `silent`: a connection gets no
- * answer in time.
+ * `refused` means that connections end without an answer, because the listener is full. `silent` means that a
+ * connection gets no answer in time.
  */
 export type Reached = 'answers' | 'refused' | 'silent';
 

@@ -69,7 +69,7 @@ type WithoutTls = Pick<WithoutTlsOptions, 'url' | 'clock'> & {
   readonly ca: string | undefined;
 };
 
-/** Serves a peer that is not a trusted proxy without TLS: it gets what `anonymous` may pull. */
+/** Serves a peer that is not a trusted proxy and comes without TLS. It gets what `anonymous` may pull. */
 export function createApplicationWithoutTls(rooms: V2Rooms, options: WithoutTls): RequestListener {
   const { url, credentials, ca } = options;
   const { challenge: _, ...others } = rooms;
