@@ -21,24 +21,34 @@ function linesBelow({ notes }: PrintedKit, heading: string): string {
 
 /** Starts containerd 2.4 with its CRI, configured as the kit says. */
 export async function startContainerdWith(machine: Machine, kit: PrintedKit): Promise<Daemon> {
+  const registries = linesBelow(kit, 'containerd 2.x (version = 3):');
+  return startContainerd(machine, `${containerdConfig(machine)}${registries}\n`);
+}
+
+/** How the containerd of a machine is configured before anybody has a mirror. */
+export function containerdConfig(machine: Machine): string {
   const at = (name: string) => path.join(machine.root, 'c', name);
-  await mkdir(at(''));
-  const socket = at('containerd.sock');
-  const config = [
+  const lines = [
     'version = 3',
     `root = "${at('root')}"`,
     `state = "${at('state')}"`,
     'disabled_plugins = ["io.containerd.nri.v1.nri"]',
     '[grpc]',
-    `  address = "${socket}"`,
+    `  address = "${at('containerd.sock')}"`,
     '[plugins."io.containerd.cri.v1.images"]',
     '  snapshotter = "native"',
     '[[plugins."io.containerd.transfer.v1.local".unpack_config]]',
     '  platform = "linux/amd64"',
     '  snapshotter = "native"',
-    linesBelow(kit, 'containerd 2.x (version = 3):'),
   ];
-  await writeFile(at('config.toml'), `${config.join('\n')}\n`);
+  return `${lines.join('\n')}\n`;
+}
+
+export async function startContainerd(machine: Machine, config: string): Promise<Daemon> {
+  const at = (name: string) => path.join(machine.root, 'c', name);
+  await mkdir(at(''));
+  const socket = at('containerd.sock');
+  await writeFile(at('config.toml'), config);
   const programs = [binariesOf('containerd'), binariesOf('crictl')];
   const daemon = await startOn(machine, programs, ['containerd', '--config', at('config.toml')], socket);
   const endpoint = `unix://${socket}`;

@@ -8,7 +8,8 @@ interface Tool {
   readonly version: string;
   readonly module: string;
   /**
-   * The directories of its main packages within the module; the last part of each is the name of a program.
+   * The directories of its main packages within the module; empty for the module's own. The last part of each package is the
+   * name of a program.
    */
   readonly packages: readonly string[];
   /** The time limit for the build. */
@@ -60,6 +61,7 @@ const TOOLS = {
     minutes: 10,
     inOwnModule: true,
   },
+  kind: { version: 'v0.33.0', module: 'sigs.k8s.io/kind', packages: [''], minutes: 5 },
 } as const satisfies Record<string, Tool>;
 
 export type ToolName = keyof typeof TOOLS;
@@ -158,7 +160,7 @@ async function build(name: ToolName, tool: Tool, seconds: number): Promise<strin
   if ((await run('sh', ['-c', 'command -v go'])).code !== 0) return 'there is no go on this machine';
   const target = binariesOf(name);
   const { inOwnModule = false, module, packages, version } = tool;
-  const wanted = packages.map((one) => `${module}/${one}${inOwnModule ? '' : `@${version}`}`);
+  const wanted = packages.map((one) => `${path.posix.join(module, one)}${inOwnModule ? '' : `@${version}`}`);
   const env = {
     CGO_ENABLED: '0',
     TARGET: target,
