@@ -3,7 +3,7 @@
  * /proc.
  */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 const TICKS = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
@@ -99,6 +99,32 @@ function nameOf(pid: number): string {
 
 export function totalMemory(root: number): number {
   return memoryOf(root).reduce((total, { pss }) => total + pss, 0);
+}
+
+/**
+ * How much a process grows. The kernel keeps the peak of its resident set (proc_pid_status(5)), so nobody has to look while
+ * something is measured.
+ */
+export class PeakMemory {
+  readonly #pid: number;
+  readonly #before: number;
+
+  constructor(pid: number) {
+    // proc_pid_clear_refs(5): the peak begins anew.
+    writeFileSync(`/proc/${pid}/clear_refs`, '5');
+    this.#pid = pid;
+    this.#before = this.#read('VmRSS');
+  }
+
+  /** Bytes. */
+  growth(): number {
+    return this.#read('VmHWM') - this.#before;
+  }
+
+  #read(field: 'VmRSS' | 'VmHWM'): number {
+    const status = readFileSync(`/proc/${this.#pid}/status`, 'utf8');
+    return 1024 * Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1]);
+  }
 }
 
 /** Looks at a tree's memory periodically, and records the maximum. */

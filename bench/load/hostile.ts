@@ -5,6 +5,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setPriority } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { connect, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { basic } from '../../test/support/test-hubgate.ts';
@@ -22,7 +23,7 @@ export interface AttackJob {
 
 /** The source address, which differs from that of the other clients. */
 const ADDRESS = '127.0.0.2';
-const LOWEST_PRIORITY = 19;
+export const LOWEST_PRIORITY = 19;
 const PIPELINED = 60_000;
 const LOGIN_CONNECTIONS = 64;
 const COLD_TAGS = 5_000;
@@ -31,12 +32,30 @@ const UNREAD_CONNECTIONS = 100;
 const UNREAD_PIPELINES = 3;
 const UNREAD_PIPELINED = 3_000;
 
+export interface RunningAttack extends AsyncDisposable {
+  /** The number of answers that came so far, where the attackers read any. */
+  readonly answers: number;
+}
+
+/** Milliseconds between two messages with the number of answers. */
+const COUNT_EVERY = 100;
+/** Milliseconds. */
+const CONNECT_PATIENCE = 3_000;
+const CONNECT_LOOK = 20;
+
 /** Attacks until it is disposed of. Resolves when the attack has begun. */
-export async function attack(job: AttackJob): Promise<AsyncDisposable> {
+export async function attack(job: AttackJob): Promise<RunningAttack> {
   const child = fork(fileURLToPath(import.meta.url));
   child.send(job);
   await once(child, 'message');
+  let answers = 0;
+  child.on('message', (count: number) => {
+    answers = count;
+  });
   return {
+    get answers() {
+      return answers;
+    },
     async [Symbol.asyncDispose]() {
       // An attack whose connections were all closed has ended by itself.
       if (child.exitCode !== null || child.signalCode !== null) return;
@@ -47,14 +66,33 @@ export async function attack(job: AttackJob): Promise<AsyncDisposable> {
   };
 }
 
+const STATUS_LINE = 'HTTP/1.1 ';
+
+/** The number of answers so far. */
+let answers = 0;
+
 const request = (target: string, authorization?: string) =>
   `GET ${target} HTTP/1.1\r\nHost: localhost\r\n${authorization === undefined ? '' : `Authorization: ${authorization}\r\n`}\r\n`;
+
+/** The connections that are being opened. */
+let opening = 0;
 
 function connection(port: number): TLSSocket {
   const from = { host: '127.0.0.1', port, localAddress: ADDRESS };
   const socket = connect({ ...from, rejectUnauthorized: false });
+  const opened = () => void opening--;
+  opening++;
+  socket.once('secureConnect', () => socket.off('close', opened));
+  socket.once('secureConnect', opened);
+  socket.once('close', opened);
   socket.on('error', () => {});
   return socket;
+}
+
+/** Resolves when the first connections are open, or some seconds have passed. */
+async function connected(): Promise<void> {
+  const end = performance.now() + CONNECT_PATIENCE;
+  while (opening > 0 && performance.now() < end) await delay(CONNECT_LOOK);
 }
 
 /**
@@ -67,7 +105,10 @@ function askOn(port: number, connections: number, next: () => string): void {
     const ask = () => socket.write(next());
     socket.on('secureConnect', ask);
     // Each answer is short, so it comes in one piece.
-    socket.on('data', ask);
+    socket.on('data', () => {
+      answers++;
+      ask();
+    });
     socket.on('close', begin);
   };
   for (let count = 0; count < connections; count++) begin();
@@ -78,7 +119,9 @@ function pipeline(port: number): void {
   const begin = () => {
     const socket = connection(port);
     socket.on('secureConnect', () => socket.write(text));
-    socket.resume();
+    socket.on('data', (chunk) => {
+      answers += chunk.toString('latin1').split(STATUS_LINE).length - 1;
+    });
     socket.on('close', begin);
   };
   begin();
@@ -113,9 +156,13 @@ function begin(job: AttackJob): void {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  setPriority(LOWEST_PRIORITY);
-  process.once('message', (job: AttackJob) => {
+  process.once('disconnect', () => process.exit());
+  process.once('message', async (job: AttackJob) => {
     begin(job);
-    process.send?.('begun');
+    // At the lowest priority the handshakes of hundreds of connections would take longer than the measurement.
+    await connected();
+    setPriority(LOWEST_PRIORITY);
+    process.send?.(answers);
+    setInterval(() => process.send?.(answers), COUNT_EVERY);
   });
 }

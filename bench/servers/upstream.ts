@@ -6,6 +6,7 @@ import type { Traffic, UpstreamOrder } from '../upstream-process.ts';
 
 /** The bench's side of the stand-in Hub. */
 export interface Upstream extends AsyncDisposable {
+  readonly pid: number;
   readonly url: URL;
   readonly tokenUrl: URL;
   /** The same Hub with its token service on the same origin, which some servers demand. */
@@ -25,6 +26,7 @@ export async function startUpstream(): Promise<Upstream> {
     return (await answered)[0];
   };
   return {
+    pid: child.pid ?? 0,
     url: new URL(url ?? ''),
     tokenUrl: new URL(tokenUrl ?? ''),
     frontUrl: new URL(frontUrl ?? ''),
