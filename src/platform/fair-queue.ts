@@ -9,9 +9,14 @@ export interface QueueLimits {
   readonly waitingEach: number;
 }
 
-export interface QueueOptions {
+export interface QueueOptions<T = unknown> {
   /** The longest wait in milliseconds. */
   readonly deadline: number;
+  /**
+   * The milliseconds for which the place of the caller stays occupied after this result. It costs no other caller anything, and
+   * bounds how often one caller gets such a result.
+   */
+  readonly restAfter?: ((result: T) => number) | undefined;
   /** Aborted when nobody wants the task any more. The task is then not begun. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -50,16 +55,22 @@ export class FairQueue {
    * @throws QueueFullError if too many wait already, DeadlineError after the deadline, and the reason of
    * `signal` if it is aborted before the task has begun
    */
-  async run<T>(key: string, options: QueueOptions, task: () => Promise<T>): Promise<T> {
+  async run<T>(key: string, options: QueueOptions<T>, task: () => Promise<T>): Promise<T> {
     options.signal?.throwIfAborted();
     const caller = this.#callers.get(key) ?? { running: 0, waiting: [] };
     this.#callers.set(key, caller);
     if (this.#mayBegin(caller)) this.#begin(caller);
     else await this.#wait(caller, options);
+    let rest = 0;
     try {
-      return await task();
+      const result = await task();
+      rest = options.restAfter?.(result) ?? 0;
+      return result;
     } finally {
-      this.#end(key, caller);
+      this.#running--;
+      if (rest > 0) setTimeout(() => this.#end(key, caller), rest).unref();
+      else this.#end(key, caller);
+      this.#beginNext();
     }
   }
 
@@ -73,7 +84,7 @@ export class FairQueue {
     caller.running++;
   }
 
-  #wait(caller: Caller, { deadline, signal }: QueueOptions): Promise<void> {
+  #wait(caller: Caller, { deadline, signal }: Omit<QueueOptions, 'restAfter'>): Promise<void> {
     const { waiting, waitingEach } = this.#limits;
     if (this.#waiting >= waiting || caller.waiting.length >= waitingEach) throw new QueueFullError();
     return new Promise((resolve, reject) => {
@@ -102,10 +113,15 @@ export class FairQueue {
     });
   }
 
+  /** Frees a place of a caller. */
   #end(key: string, caller: Caller): void {
-    this.#running--;
     caller.running--;
     this.#line(caller);
+    if (caller.running === 0 && caller.waiting.length === 0) this.#callers.delete(key);
+    this.#beginNext();
+  }
+
+  #beginNext(): void {
     for (const next of this.#turns) {
       if (this.#running >= this.#limits.concurrent) break;
       // From now on this caller is the last one in the order.
@@ -113,7 +129,6 @@ export class FairQueue {
       next.waiting.shift()?.();
       this.#line(next);
     }
-    if (caller.running === 0 && caller.waiting.length === 0) this.#callers.delete(key);
   }
 
   /** Adds a caller to the order of those who may begin, or removes it. */

@@ -32,6 +32,8 @@ export interface HttpRequest {
    * request is our own and needs no place.
    */
   readonly caller?: string | undefined;
+  /** The milliseconds for which a response with this status keeps the caller's place, as in `FairQueue`. */
+  readonly restAfter?: ((statusCode: number) => number) | undefined;
   /** Aborted when the caller has gone. A response whose headers have arrived continues. */
   readonly signal?: AbortSignal | undefined;
   /** The longest pause in milliseconds between two attempts while the other side does not listen yet. */
@@ -85,11 +87,12 @@ class PooledClient implements HttpClient {
   }
 
   async request(request: HttpRequest): Promise<HttpResponse> {
-    const { caller, deadline, signal } = request;
+    const { caller, deadline, signal, restAfter } = request;
     const end = performance.now() + deadline;
     if (caller === undefined) return this.#try(request, end);
     try {
-      return await this.#queue.run(caller, { deadline, signal }, () => this.#try(request, end));
+      const options = { deadline, signal, restAfter: restAfter && answerRest(restAfter) };
+      return await this.#queue.run(caller, options, () => this.#try(request, end));
     } catch (error) {
       throw error instanceof DeadlineError ? unreachable(error, request) : error;
     }
@@ -140,6 +143,10 @@ class PooledClient implements HttpClient {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool.destroy();
   }
+}
+
+function answerRest(restAfter: (statusCode: number) => number) {
+  return ({ statusCode }: HttpResponse) => restAfter(statusCode);
 }
 
 function unreachable(error: unknown, { method, path, deadline }: HttpRequest): PeerUnreachable {

@@ -178,3 +178,24 @@ test('invariant 14: who guesses from one address keeps nobody elsewhere waiting 
   assert.ok(statuses.includes(401), statuses.join());
   assert.equal((await right).status, 200);
 });
+
+test('invariant 16: a refused login keeps its place for a while, so that a flood of them costs little', async () => {
+  const begun = performance.now();
+  const guess = (address: string, name: string) => from(address, '/token?service=x', basic(name, 'wrong'));
+  const { concurrentEach } = LIMITS.authQuestions;
+  for (let count = 0; count < concurrentEach; count++)
+    assert.equal((await guess('127.0.0.4', `one-${count}`)).status, 401);
+  const next = guess('127.0.0.4', 'next').then(() => performance.now() - begun);
+  assert.equal((await guess('127.0.0.5', 'elsewhere')).status, 401);
+  assert.ok((await next) > 500);
+});
+
+test('invariant 16: a missing tag keeps the place of its question for a while', async () => {
+  const ana = `Bearer ${tokens.ana}`;
+  const begun = performance.now();
+  const count = 5;
+  // Only one question of a subject runs at a time.
+  for (let tag = 0; tag < count; tag++)
+    assert.equal((await from('127.0.0.1', slow(`missing-${tag}`), ana)).status, 404);
+  assert.ok(performance.now() - begun > 90 * (count - 1));
+});

@@ -15,7 +15,7 @@ function queueOfTasks(context: TestContext, limits = LIMITS) {
   const run = (
     caller: string,
     name: string,
-    options: Partial<typeof OPTIONS> & { signal?: AbortSignal } = {},
+    options: Partial<typeof OPTIONS> & { signal?: AbortSignal; restAfter?: () => number } = {},
   ) =>
     queue.run(caller, { ...OPTIONS, ...options }, () => {
       begun.push(name);
@@ -76,4 +76,26 @@ test('a task is not begun after its deadline, or when nobody wants it any more',
   await end('a1');
   assert.deepEqual(begun, ['a1', 'a2', 'wanted']);
   await assert.rejects(run('b', 'abandoned before', { signal: gone.signal }), /gone/);
+});
+
+test('a result can keep the place of its caller for a while, and of nobody else', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const limits = { concurrent: 1, concurrentEach: 1, waiting: 10, waitingEach: 10 };
+  const { begun, run, end } = queueOfTasks(context, limits);
+  void run('a', 'a1', { restAfter: () => 1_000 });
+  for (const name of ['a2', 'a3']) void run('a', name);
+  void run('b', 'b1');
+  await end('a1');
+  await end('b1');
+  assert.deepEqual(begun, ['a1', 'b1']);
+  const pass = async (milliseconds: number) => {
+    context.mock.timers.tick(milliseconds);
+    await new Promise(setImmediate);
+  };
+  await pass(999);
+  assert.deepEqual(begun, ['a1', 'b1']);
+  await pass(1);
+  assert.deepEqual(begun, ['a1', 'b1', 'a2']);
+  await end('a2');
+  assert.deepEqual(begun, ['a1', 'b1', 'a2', 'a3']);
 });

@@ -52,6 +52,27 @@ export const floodMutants: readonly Mutant[] = [
     tests: ['test/platform/fair-queue.test.ts'],
   },
   {
+    defence: 'a result can keep the place of its caller',
+    file: 'src/platform/fair-queue.ts',
+    find: 'if (rest > 0) setTimeout(',
+    replace: 'if (rest < 0) setTimeout(',
+    tests: ['test/platform/fair-queue.test.ts'],
+  },
+  {
+    defence: 'a refused login keeps its place for a while',
+    file: 'src/gateway/admission/auth-client.ts',
+    find: 'return statusCode === REFUSED ? REFUSAL_REST : 0;',
+    replace: 'return statusCode === REFUSED ? 0 * REFUSAL_REST : 0;',
+    tests: ['test/gateway/flood.test.ts'],
+  },
+  {
+    defence: 'a missing tag keeps the place of its question for a while',
+    file: 'src/gateway/handover/builtin-core.ts',
+    find: 'return statusCode >= 400 ? REFUSAL_REST : 0;',
+    replace: 'return statusCode >= 400 ? 0 * REFUSAL_REST : 0;',
+    tests: ['test/gateway/flood.test.ts'],
+  },
+  {
     defence: 'a task that nobody wants any more is not begun',
     file: 'src/platform/fair-queue.ts',
     find: "      signal?.addEventListener('abort', abort, { once: true });",

@@ -186,7 +186,10 @@ class SocketAuthClient implements AuthClient {
     schema: Schema,
   ): Promise<(Omit<z.output<Schema>, 'subject'> & Identity) | Refused> {
     const body = JSON.stringify(content);
-    const request: HttpRequest = { method: 'POST', path, body, deadline: LOGIN_DEADLINE, ...client };
+    const request: HttpRequest = {
+      ...{ method: 'POST', path, body, deadline: LOGIN_DEADLINE, ...client },
+      restAfter: restAfterRefusal,
+    };
     const answer = await askPeer(this.#http, PEER, request);
     if (answer.statusCode === REFUSED) return { refused: parseRefusal(answer) };
     const identity = parseAnswer(PEER, answer, schema);
@@ -198,6 +201,16 @@ class SocketAuthClient implements AuthClient {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#http[Symbol.asyncDispose]();
   }
+}
+
+/**
+ * Milliseconds. A refused login occupies one of the places of its address for so long, so that one address gets at most some 250
+ * refusals a second, however often it asks. This also counts logins that were wrong in a way that costs auth little.
+ */
+const REFUSAL_REST = 500;
+
+function restAfterRefusal(statusCode: number): number {
+  return statusCode === REFUSED ? REFUSAL_REST : 0;
 }
 
 function parseRefusal(answer: PeerAnswer): LoginRefusal {

@@ -123,6 +123,7 @@ class BuiltinCore implements RememberableCore {
         ...(range !== undefined && { [CORE_HEADERS.range]: range }),
       },
       caller: share,
+      restAfter: restAfterRefusal,
       signal,
       deadline: DEADLINE,
     });
@@ -238,6 +239,16 @@ function addCost(notes: CoreNotes, { upstreamRequests, countedPulls }: UpstreamC
     upstreamRequests: upstreamRequests + (cost?.upstreamRequests ?? 0),
     countedPulls: countedPulls + (cost?.countedPulls ?? 0),
   };
+}
+
+/**
+ * Milliseconds. The place of a question that was refused, as for a tag that does not exist, stays occupied for so long. An upstream
+ * takes as much to answer, so a cold pull does not notice it. A subject that asks for thousands of missing tags does.
+ */
+const REFUSAL_REST = 100;
+
+function restAfterRefusal(statusCode: number): number {
+  return statusCode >= 400 ? REFUSAL_REST : 0;
 }
 
 async function readRefusal({ statusCode, headers, body }: HttpResponse): Promise<CoreAnswer> {
