@@ -1,7 +1,7 @@
 import { readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import type { Fault, Parsed } from '../platform/fault.ts';
-import { reasonOf } from '../platform/reason.ts';
+import { asError, reasonOf } from '../platform/reason.ts';
 import { isAbsent, readNamedFile, readRegularFile, whileAnswering } from '../platform/regular-file.ts';
 import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import type { SubjectForms } from './federated-pattern.ts';
@@ -119,7 +119,7 @@ async function list(
     const files = names.filter((name) => !name.startsWith('.') && /\.ya?ml$/.test(name)).sort();
     return { real, names: files.map((name) => path.join(directory, name)) };
   } catch (error) {
-    return (await isAbsent(directory, error)) ? { real: directory, names: [] } : (error as Error);
+    return (await isAbsent(directory, error)) ? { real: directory, names: [] } : asError(error);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Fault } from '../platform/fault.ts';
 import { didYouMean, nearest } from '../platform/nearest.ts';
 import { withoutHostBits } from '../platform/network.ts';
+import { propertyOf } from '../platform/object-properties.ts';
 import { openYaml } from '../platform/yaml-schema.ts';
 import { DOCKER_HUB } from '../registry/repository.ts';
 import { OFFICIAL_IMAGES } from './official-images.ts';
@@ -55,21 +56,15 @@ export function lintNames(sources: readonly PolicySource[], known: KnownNames): 
 }
 
 function mentionsIn(data: unknown): Mention[] {
-  const file = Object(data) as Readonly<Record<string, unknown>>;
   const rules = (['allow', 'deny'] as const).flatMap((effect) =>
-    listOf(file[effect]).flatMap((rule, index) =>
+    listOf(propertyOf(data, effect)).flatMap((rule, index) =>
       (['to', 'pull', 'from'] as const).flatMap((kind) =>
-        textsAt(
-          (Object(rule) as Record<string, unknown>)[kind],
-          [effect, index, kind],
-          kind,
-          effect === 'deny',
-        ),
+        textsAt(propertyOf(rule, kind), [effect, index, kind], kind, effect === 'deny'),
       ),
     ),
   );
   const named = (key: 'groups' | 'sets', kind: Kind) =>
-    Object.entries(Object(file[key]) as object).flatMap(([name, value]) =>
+    Object.entries(Object(propertyOf(data, key))).flatMap(([name, value]) =>
       textsAt(value, [key, name], kind, false),
     );
   return [...named('groups', 'to'), ...named('sets', 'pull'), ...rules];

@@ -1,9 +1,11 @@
+const SUBJECT_KINDS = ['user', 'service', 'cert', 'oidc'] as const;
+
 /**
  * The subject of a request, as policy, tokens and the audit log name it: `user:alice`, `cert:node-7`,
  * `anonymous`.
  */
 export type Subject =
-  | { readonly kind: 'user' | 'service' | 'cert' | 'oidc'; readonly name: string }
+  | { readonly kind: (typeof SUBJECT_KINDS)[number]; readonly name: string }
   | { readonly kind: 'anonymous' };
 
 export const ANONYMOUS: Subject = { kind: 'anonymous' };
@@ -14,9 +16,9 @@ export function writeSubject(subject: Subject): string {
 
 export function parseSubject(text: string): Subject | undefined {
   if (text === 'anonymous') return ANONYMOUS;
-  const match = /^(user|service|cert|oidc):(.+)$/.exec(text);
-  if (match?.[1] === undefined || match[2] === undefined) return undefined;
-  return { kind: match[1] as 'user' | 'service' | 'cert' | 'oidc', name: match[2] };
+  const [, written, name] = /^(\w+):(.+)$/.exec(text) ?? [];
+  const kind = SUBJECT_KINDS.find((one) => one === written);
+  return kind === undefined || name === undefined ? undefined : { kind, name };
 }
 
 /** Parses a subject as people write it. A name alone means a user or a service, which share one namespace. */

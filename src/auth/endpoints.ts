@@ -6,6 +6,7 @@ import { type FollowedAnswer, followedAnswer, LONGEST_WAIT } from '../platform/f
 import type { Logger } from '../platform/log.ts';
 import type { Meters } from '../platform/metrics.ts';
 import { readBody } from '../platform/read-body.ts';
+import { asError, messageOf } from '../platform/reason.ts';
 import {
   AUTHENTICATE,
   type AuthStatus,
@@ -73,7 +74,7 @@ export function authApplication(rooms: AuthRooms): Koa {
         context.status = 422;
         return;
       }
-      rooms.log.error({ error: (error as Error).stack }, 'auth failed');
+      rooms.log.error({ error: asError(error).stack }, 'auth failed');
       context.status = 500;
     }
   });
@@ -162,7 +163,7 @@ async function giveRefreshToken(
   try {
     return await refreshTokens.give(identified, offline);
   } catch (error) {
-    log.error({ error: (error as Error).message }, 'a refresh token cannot be kept');
+    log.error({ error: messageOf(error) }, 'a refresh token cannot be kept');
     return undefined;
   }
 }

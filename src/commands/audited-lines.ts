@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { createGunzip } from 'node:zlib';
+import { isErrno } from '../platform/reason.ts';
 
 /**
  * Yields the lines of the audit log as text, the oldest file first. They come from `file` and from the
@@ -43,13 +44,13 @@ async function* linesOf(file: string): AsyncGenerator<string> {
     yield* createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
   } catch (error) {
     // The file was rotated since it was listed, or does not exist yet.
-    ignoreMissing(undefined)(error as NodeJS.ErrnoException);
+    ignoreMissing(undefined)(error);
   }
 }
 
-function ignoreMissing<T>(instead: T): (error: NodeJS.ErrnoException) => T {
+function ignoreMissing<T>(instead: T): (error: unknown) => T {
   return (error) => {
-    if (error.code === 'ENOENT') return instead;
+    if (isErrno(error, 'ENOENT')) return instead;
     throw error;
   };
 }

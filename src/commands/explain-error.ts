@@ -4,7 +4,8 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { isPermissionDenied, reasonOf, systemFailure } from '../platform/reason.ts';
+import { sqliteResultCode } from '../platform/disk-failure.ts';
+import { isPermissionDenied, messageOf, reasonOf, systemFailure } from '../platform/reason.ts';
 
 /** The operation of each system call on a file. */
 const ATTEMPTS: Readonly<Record<string, string>> = {
@@ -28,10 +29,10 @@ const CANNOT_OPEN = 14;
 
 export function explainError(error: unknown, home: string): string {
   const failure = systemFailure(error);
-  if (failure === undefined) return explainDatabase(error, home) ?? (error as Error).message;
+  if (failure === undefined) return explainDatabase(error, home) ?? messageOf(error);
   const { path: at, syscall = '' } = failure;
   // An earlier message has named the file and the failed operation.
-  if (at === undefined) return `${(error as Error).message}${adviceFor(error, home)}`;
+  if (at === undefined) return `${messageOf(error)}${adviceFor(error, home)}`;
   const file = at.replace(TEMPORARY, '');
   const attempt = file === at ? (ATTEMPTS[syscall] ?? 'used') : 'written';
   return `${file} cannot be ${attempt}: ${reasonOf(failure)}${adviceFor(error, home)}`;
@@ -39,8 +40,7 @@ export function explainError(error: unknown, home: string): string {
 
 function explainDatabase(error: unknown, home: string): string | undefined {
   for (let at = error; at instanceof Error; at = at.cause)
-    if ('errcode' in at && (Number(at.errcode) & 0xff) === CANNOT_OPEN)
-      return `${(error as Error).message}; ${whoMustRun(home)}`;
+    if (sqliteResultCode(at) === CANNOT_OPEN) return `${messageOf(error)}; ${whoMustRun(home)}`;
   return undefined;
 }
 

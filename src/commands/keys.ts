@@ -1,4 +1,5 @@
 import { rotateSigningKey } from '../auth/token/signing-key-file.ts';
+import { isErrno } from '../platform/reason.ts';
 import { pathsIn } from './home.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
@@ -10,7 +11,7 @@ export async function rotateKeys({ home }: { readonly home: string }, terminal: 
   try {
     await rotateSigningKey(signingKey);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (!isErrno(error, 'ENOENT')) throw error;
     printLine(terminal.stderr, `hubgate: there is no key yet: ${signingKey}; the first start makes it`);
     return 1;
   }

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import type { Config } from '../config/config.ts';
 import type { ListenAddress } from '../config/values.ts';
+import { isErrno, messageOf } from '../platform/reason.ts';
 
 /**
  * Returns the configuration with ports that nobody else listens on. Each of several gateways listens on the
@@ -28,9 +29,8 @@ async function freePort(
   try {
     await once(server, 'listening');
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const what = code === 'EADDRINUSE' ? 'is in use' : 'cannot be used';
-    throw new Error(`port ${port} (${key}) ${what}: ${message}`, { cause: error });
+    const what = isErrno(error, 'EADDRINUSE') ? 'is in use' : 'cannot be used';
+    throw new Error(`port ${port} (${key}) ${what}: ${messageOf(error)}`, { cause: error });
   }
   const { port: found } = server.address() as AddressInfo;
   server.close();

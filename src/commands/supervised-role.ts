@@ -1,6 +1,7 @@
 import { flushCompileCache } from 'node:module';
 import type { Config } from '../config/config.ts';
 import type { WorkerPlace } from '../gateway/metrics/workers.ts';
+import { isErrno, messageOf } from '../platform/reason.ts';
 import { followSupervisor } from '../supervisor/role-process.ts';
 import { pathsIn, type Role } from './home.ts';
 import { returnMemory } from './return-memory.ts';
@@ -27,13 +28,13 @@ export async function startSupervised(role: Role, home: string): Promise<ExitCod
     await supervisor.stopped;
     return 0;
   } catch (error) {
-    supervisor.report({ failed: explain(error as NodeJS.ErrnoException, config) });
+    supervisor.report({ failed: explain(error, config) });
     return 1;
   }
 }
 
-function explain(error: NodeJS.ErrnoException, { server: { listen, admin, plain } }: Config): string {
-  if (error.code !== 'EADDRINUSE') return error.message;
+function explain(error: unknown, { server: { listen, admin, plain } }: Config): string {
+  if (!isErrno(error, 'EADDRINUSE')) return messageOf(error);
   const last = plain === undefined ? '' : ` or ${plain.port} (server.plain)`;
-  return `port ${listen.port} (server.listen) or ${admin.port} (server.admin)${last} is in use: ${error.message}`;
+  return `port ${listen.port} (server.listen) or ${admin.port} (server.admin)${last} is in use: ${messageOf(error)}`;
 }

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Fault } from '../platform/fault.ts';
+import { isObject, propertyOf } from '../platform/object-properties.ts';
 import type { WritableYaml, YamlDocument } from '../platform/yaml-document.ts';
 import { DOCKER_HUB } from '../registry/repository.ts';
 import { FEDERATION_KEYS } from './federation.ts';
@@ -106,6 +107,6 @@ function upstreamsIn(data: unknown): string[] {
 }
 
 function namesUnder(data: unknown, key: string): string[] {
-  const named = (data as Record<string, unknown> | null)?.[key];
-  return typeof named === 'object' && named !== null ? Object.keys(named) : [];
+  const named = propertyOf(data, key);
+  return isObject(named) ? Object.keys(named) : [];
 }

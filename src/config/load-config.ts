@@ -5,6 +5,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { readAuthorities } from '../platform/authority-file.ts';
 import { byPosition, type Parsed } from '../platform/fault.ts';
+import { propertyOf } from '../platform/object-properties.ts';
 import { reasonOf } from '../platform/reason.ts';
 import { readIfPresent, whileAnswering } from '../platform/regular-file.ts';
 import { tooOpen, whyTooOpen } from '../platform/secret-file.ts';
@@ -185,8 +186,8 @@ function whyNoUpstream(text: string): string {
     .toLowerCase()
     .replace(/^[a-z]+:\/\//, '')
     .replace(/\/.*$/, '');
-  if (bare !== text && parseUpstreamHost(bare) !== undefined)
-    return `"${text}" is no host; write ${canonicalHost(bare as UpstreamHost)}`;
+  const within = bare === text ? undefined : parseUpstreamHost(bare);
+  if (within !== undefined) return `"${text}" is no host; write ${canonicalHost(within)}`;
   if (parseUpstreamHost(`${text}:443`) === undefined)
     return `"${text}" is no host; expected one such as ghcr.io or registry.corp:5000`;
   return (
@@ -275,9 +276,9 @@ const HELPER_VARIABLES = ['PATH', 'HOME'];
 
 /** True if an upstream or the proxy has a password in the file. */
 function holdsPassword(data: unknown): boolean {
-  const { proxy } = Object((data as { egress?: unknown } | null)?.egress);
+  const { proxy } = Object(propertyOf(data, 'egress'));
   if (typeof proxy === 'string' && proxy.includes('@')) return true;
-  const upstreams = UPSTREAMS.safeParse((data as { upstreams?: unknown } | null)?.upstreams).data ?? {};
+  const upstreams = UPSTREAMS.safeParse(propertyOf(data, 'upstreams')).data ?? {};
   return Object.values(upstreams).some((upstream) => Object.hasOwn(Object(upstream), 'password'));
 }
 

@@ -1,21 +1,19 @@
 /** Why a step on the way to a registry failed, and which setting mends that. */
 import type { UpstreamStep } from '../registry/core-api.ts';
 import { CERTIFICATE_TROUBLE } from './upstream/transport.ts';
+import { errorCode, messageOf } from '../platform/reason.ts';
 
 export type StepName = UpstreamStep['step'];
 
-export function whyFailed({
-  name,
-  code,
-  message,
-  errors,
-}: NodeJS.ErrnoException & { readonly errors?: readonly Error[] }): string {
-  if (name === 'DeadlineError') return 'it does not answer in time';
+export function whyFailed(error: unknown): string {
+  if (error instanceof Error && error.name === 'DeadlineError') return 'it does not answer in time';
+  const code = errorCode(error);
   const certificate = CERTIFICATE_TROUBLE[code ?? ''];
   if (certificate !== undefined) return `${certificate} (${code})`;
-  if (NO_TLS.test(`${code} ${message}`)) return NO_TLS_THERE;
+  if (NO_TLS.test(`${code} ${messageOf(error)}`)) return NO_TLS_THERE;
   // For a host with several addresses each attempt has its own error.
-  const { message: first = message } = errors?.[0] ?? {};
+  const [attempt = error]: unknown[] = error instanceof AggregateError ? error.errors : [];
+  const first = messageOf(attempt);
   return code !== undefined && !first.includes(code) ? `${first} (${code})` : first;
 }
 

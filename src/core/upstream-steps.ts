@@ -110,7 +110,7 @@ async function takeSteps(
       const detail = await take();
       taken.push(detail === null ? skip(step, 'not needed') : { step, result: 'ok', detail, mend: null });
     } catch (error) {
-      const detail = whyFailed(error as NodeJS.ErrnoException);
+      const detail = whyFailed(error);
       taken.push({ step, result: 'failed', detail, mend: mendOf(step, upstream.host, detail) });
       break;
     }

@@ -30,16 +30,17 @@ export async function issueClientCertificate({
   clock,
 }: ClientCertificateOptions): Promise<IssuedClientCertificate> {
   const { certificate: authority, ...issuer } = await ensureCa(ca, clock);
-  const made = publicKey === undefined ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : undefined;
+  const made = publicKey === undefined ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : { publicKey };
   const end = Math.min(clock() + days * DAY, authority.validToDate.getTime());
   const certificate = await issue({
     commonName: name,
-    publicKey: publicKey ?? (made?.publicKey as KeyObject),
+    publicKey: made.publicKey,
     issuer,
     notBefore: new Date(clock() - CLOCK_SKEW),
     notAfter: new Date(end),
     use: { kind: 'client' },
   });
-  const key = made?.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string | undefined;
+  const key =
+    'privateKey' in made ? String(made.privateKey.export({ type: 'pkcs8', format: 'pem' })) : undefined;
   return { certificate: new X509Certificate(certificate), ...(key !== undefined && { key }), ca: authority };
 }

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { type HttpClient, type HttpRequest, type HttpResponse, PeerUnreachable } from './http-client.ts';
+import { isErrno, messageOf } from './reason.ts';
 
 /**
  * Thrown if another process of ours answers that it failed, or sends an invalid answer. That process logs the
@@ -72,14 +73,12 @@ async function readAnswer({ statusCode, headers, body }: HttpResponse): Promise<
 const REQUEST_TIMEOUT = 408;
 
 function cutOff({ method, path }: HttpRequest, cause: unknown): PeerUnreachable {
-  const { message } = cause as Error;
-  return new PeerUnreachable(`${method} ${path}: the answer was cut off: ${message}`, { cause });
+  return new PeerUnreachable(`${method} ${path}: the answer was cut off: ${messageOf(cause)}`, { cause });
 }
 
 /** True if an answer broke off while its body was read. */
 export function isCutOff(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'UND_ERR_SOCKET' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
+  return isErrno(error, 'UND_ERR_SOCKET', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH');
 }
 
 /** Returns undefined if the text is not JSON. */

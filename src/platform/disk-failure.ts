@@ -4,7 +4,7 @@
  */
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import path from 'node:path';
-import { reasonOf, systemFailure } from './reason.ts';
+import { messageOf, reasonOf, systemFailure } from './reason.ts';
 
 /** The codes of a disk that is read-only, full, over a quota, or broken. */
 const OF_A_DISK = new Set(['EROFS', 'ENOSPC', 'EDQUOT', 'EIO']);
@@ -24,7 +24,7 @@ export function diskFailure(file: string, error: unknown): string | undefined {
   if (failure !== undefined && !isDiskFailure(failure)) return undefined;
   if (failure !== undefined)
     return (failure.code === 'ENOSPC' ? whatIsLacking(file) : undefined) ?? reasonOf(failure);
-  if (!RESULT_CODES.has(codeOf(error) ?? 0)) return undefined;
+  if (!RESULT_CODES.has(sqliteResultCode(error) ?? 0)) return undefined;
   // SQLite uses one code for a full disk and for a file that it may not open; the file system distinguishes
   // them.
   for (const one of [isThere(path.dirname(file)), isThere(file)]) {
@@ -32,7 +32,7 @@ export function diskFailure(file: string, error: unknown): string | undefined {
     if (refusal !== undefined) return diskFailure(file, refusal);
   }
   // If the disk can be written, the file cannot be opened for another reason.
-  const other = codeOf(error) === CANNOT_OPEN ? undefined : (error as Error).message;
+  const other = sqliteResultCode(error) === CANNOT_OPEN ? undefined : messageOf(error);
   return whatIsLacking(file) ?? other;
 }
 
@@ -40,18 +40,19 @@ export function diskFailure(file: string, error: unknown): string | undefined {
  * The file is not opened for this check, because closing it would release the locks that this process holds
  * on it.
  */
-function whyNotWritable(file: string): NodeJS.ErrnoException | undefined {
+function whyNotWritable(file: string): unknown {
   try {
     accessSync(file, constants.W_OK);
     return undefined;
   } catch (error) {
-    return error as NodeJS.ErrnoException;
+    return error;
   }
 }
 
-function codeOf(error: unknown): number | undefined {
-  const { errcode } = error as { errcode?: number };
-  return errcode === undefined ? undefined : errcode & 0xff;
+/** Returns the primary result code of SQLite, which is the lowest byte of an extended one. */
+export function sqliteResultCode(error: unknown): number | undefined {
+  const isOfSqlite = error instanceof Error && 'errcode' in error && typeof error.errcode === 'number';
+  return isOfSqlite ? Number(error.errcode) & 0xff : undefined;
 }
 
 /** Returns the file, or the nearest existing directory above it. */

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from './log.ts';
+import { asError } from './reason.ts';
 
 /**
  * Runs `task` periodically, with a pause after each run: `milliseconds`, or the number that the run returns.
@@ -22,7 +23,7 @@ export function every(
         pause = (await task(signal)) ?? milliseconds;
       } catch (error) {
         // A task that ends because its signal was aborted has not failed.
-        if (!signal.aborted) log.error({ error: (error as Error).stack }, 'a periodic task failed');
+        if (!signal.aborted) log.error({ error: asError(error).stack }, 'a periodic task failed');
       }
     }
   };

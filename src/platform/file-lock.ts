@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { link, readFile, unlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isErrno } from './reason.ts';
 
 /** The time-out in milliseconds. The holder of a lock only reads and writes one small file. */
 const PATIENCE = 5_000;
@@ -48,7 +49,7 @@ async function take(lock: string, mine: string): Promise<boolean> {
     await link(named, lock);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (!isErrno(error, 'EEXIST')) throw error;
     return false;
   } finally {
     await unlink(named);
@@ -71,7 +72,7 @@ function isDead(holder: string): boolean {
     return false;
   } catch (error) {
     // With EPERM, the process lives and belongs to another user.
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+    return isErrno(error, 'ESRCH');
   }
 }
 
@@ -84,7 +85,7 @@ async function takeAway(lock: string, holder: string): Promise<void> {
   try {
     await writeFile(right, '', { flag: 'wx' });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (!isErrno(error, 'EEXIST')) throw error;
     await delay(LOOK_AGAIN_AFTER);
     return;
   }

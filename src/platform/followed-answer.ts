@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FOLLOWER, type FollowerCount, Followers } from './followers.ts';
 import type { Live } from './live.ts';
+import { propertyOf } from './object-properties.ts';
 
 /** The milliseconds that a request waits before it is answered that nothing has changed. */
 export const LONGEST_WAIT = 10_000;
@@ -74,7 +75,7 @@ interface TaggedAnswer {
 
 /** Reads `?wait=MILLISECONDS`. The default is the longest possible wait. */
 function waitOf(query: object): number {
-  const { wait } = query as { readonly wait?: unknown };
+  const wait = propertyOf(query, 'wait');
   const asked = typeof wait === 'string' && /^\d{1,6}$/.test(wait) ? Number(wait) : LONGEST_WAIT;
   return Math.min(asked, LONGEST_WAIT);
 }

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DeadlineError, unlessAborted } from './deadline.ts';
 import { FairQueue, type QueueLimits } from './fair-queue.ts';
+import { errorCode, messageOf } from './reason.ts';
 import { type Dispatcher, Pool } from './undici.ts';
 import { socketAddress } from './unix-socket.ts';
 
@@ -150,8 +151,10 @@ function answerRest(restAfter: (statusCode: number) => number) {
 }
 
 function unreachable(error: unknown, { method, path, deadline }: HttpRequest): PeerUnreachable {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const why = error instanceof DeadlineError ? `no answer within ${deadline} ms` : (code ?? message);
+  const why =
+    error instanceof DeadlineError
+      ? `no answer within ${deadline} ms`
+      : (errorCode(error) ?? messageOf(error));
   return new PeerUnreachable(`${method} ${path}: ${why}`, { cause: error });
 }
 
@@ -161,6 +164,5 @@ const CONNECTION_LOST: ReadonlySet<string> = new Set([
 ]);
 
 function isConnectionLost(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return CONNECTION_LOST.has(code ?? '');
+  return CONNECTION_LOST.has(errorCode(error) ?? '');
 }

@@ -20,9 +20,31 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** Returns the reason without the file's name, which the caller knows. */
 export function reasonOf(error: unknown): string {
-  const { code, message, syscall } = error as NodeJS.ErrnoException;
-  if (code === undefined || syscall === undefined) return message;
+  const message = messageOf(error);
+  const code = errorCode(error);
+  if (code === undefined || !(error instanceof Error && isSystemFailure(error))) return message;
   return REASONS[code] ?? /^\w+: (.*?), /.exec(message)?.[1] ?? message;
+}
+
+/** Returns the message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Returns whatever was thrown as an error. */
+export function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+/** Returns the code that Node or a package gave an error, such as `ENOENT` or `UND_ERR_SOCKET`. */
+export function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** Tells whether an error has one of these codes. */
+export function isErrno(error: unknown, ...codes: readonly string[]): boolean {
+  const code = errorCode(error);
+  return code !== undefined && codes.includes(code);
 }
 
 /** Returns the failed system call that caused an error, if there is one. */

@@ -2,6 +2,7 @@ import { constants, type Stats } from 'node:fs';
 import { type FileHandle, lstat, open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Deadline, DeadlineError } from './deadline.ts';
+import { isErrno } from './reason.ts';
 
 /**
  * The deadline in milliseconds. A disk that takes longer counts as not answering, for example a network mount
@@ -56,7 +57,7 @@ export async function readIfPresent(file: string, most?: number): Promise<Buffer
  * fault. So is a symbolic link to nothing, because somebody has created the link.
  */
 export async function isAbsent(file: string, error: unknown): Promise<boolean> {
-  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return false;
+  if (!isErrno(error, 'ENOENT')) return false;
   const linked = await whileAnswering(file, () => lstat(file)).catch((why: NodeJS.ErrnoException) => why);
   return 'code' in linked && linked.code === 'ENOENT';
 }

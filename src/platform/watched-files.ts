@@ -5,6 +5,7 @@ import { FaultsError, formatFault, type Parsed } from './fault.ts';
 import { type Live, LiveValue } from './live.ts';
 import type { Logger } from './log.ts';
 import { pollAndWatch } from './poll-and-watch.ts';
+import { messageOf } from './reason.ts';
 import { isAbsent, whileAnswering } from './regular-file.ts';
 
 export interface WatchOptions {
@@ -134,7 +135,7 @@ export async function stateOfFile(file: string): Promise<string> {
     const { dev, ino, size, mtimeNs, ctimeNs } = stats;
     return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
   } catch (error) {
-    return (await isAbsent(file, error)) ? ABSENT : `cannot be seen: ${(error as Error).message}`;
+    return (await isAbsent(file, error)) ? ABSENT : `cannot be seen: ${messageOf(error)}`;
   }
 }
 

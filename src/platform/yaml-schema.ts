@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { byPosition, type Fault, type Parsed } from './fault.ts';
 import { nearest } from './nearest.ts';
+import { propertyOf } from './object-properties.ts';
 import { readYaml, type WritableYaml, type YamlDocument } from './yaml-document.ts';
 
 /** Words that people write instead of a key, with the key that they mean or a sentence about it. */
@@ -197,8 +198,7 @@ function withValueAt(data: unknown, path: readonly PropertyKey[], value: unknown
   if (key === undefined) return value;
   if (Array.isArray(data))
     return data.map((one, index) => (index === key ? withValueAt(one, rest, value) : one));
-  const map = data as Record<PropertyKey, unknown>;
-  return { ...map, [key]: withValueAt(map[key], rest, value) };
+  return { ...Object(data), [key]: withValueAt(propertyOf(data, key), rest, value) };
 }
 
 /**
@@ -229,7 +229,7 @@ function placeOf(
       keys.push(String(key));
       continue;
     }
-    const { id } = (valueAt(data, path.slice(0, depth + 1)) ?? {}) as { readonly id?: unknown };
+    const id = propertyOf(valueAt(data, path.slice(0, depth + 1)), 'id');
     of =
       typeof id === 'string' && ID.test(id)
         ? `${OF}rule "${id}"`
@@ -240,7 +240,7 @@ function placeOf(
 }
 
 function valueAt(data: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce((value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key], data);
+  return path.reduce(propertyOf, data);
 }
 
 function isSecret(path: readonly PropertyKey[]): boolean {

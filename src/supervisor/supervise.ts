@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../platform/log.ts';
+import { messageOf } from '../platform/reason.ts';
 import type { RoleProcess } from './role-process.ts';
 
 export interface RolePlan {
@@ -67,7 +68,7 @@ class Keeper {
     try {
       await this.#process.ready;
     } catch (error) {
-      throw new Error(`${this.#plan.name} cannot start: ${(error as Error).message}`, { cause: error });
+      throw new Error(`${this.#plan.name} cannot start: ${messageOf(error)}`, { cause: error });
     }
     this.#kept = this.#keep(this.#process);
   }

@@ -33,7 +33,7 @@ export const filesMutants: readonly Mutant[] = [
   {
     defence: 'only ENOENT means that a file is absent',
     file: 'src/platform/regular-file.ts',
-    find: "if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return false;",
+    find: "if (!isErrno(error, 'ENOENT')) return false;",
     replace: 'return true;',
     tests: ['test/platform/regular-file.test.ts'],
   },
@@ -47,7 +47,7 @@ export const filesMutants: readonly Mutant[] = [
   {
     defence: 'a directory of policies that cannot be listed is a fault',
     file: 'src/access/load-policy.ts',
-    find: 'return (await isAbsent(directory, error)) ? { real: directory, names: [] } : (error as Error);',
+    find: 'return (await isAbsent(directory, error)) ? { real: directory, names: [] } : asError(error);',
     replace: 'return { real: directory, names: [] };',
     tests: ['test/access/live-policy.test.ts', 'test/commands/unreadable-files.test.ts'],
   },

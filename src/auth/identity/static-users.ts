@@ -1,4 +1,5 @@
 import type { Fault } from '../../platform/fault.ts';
+import { isObject, propertyOf } from '../../platform/object-properties.ts';
 import { readYaml } from '../../platform/yaml-document.ts';
 import { type HtpasswdUser, type ImportedUsers, readHashedUser } from './htpasswd.ts';
 
@@ -15,7 +16,7 @@ export function readStaticUsers(users: Readonly<Record<string, unknown>>): Stati
   const others: { name: string; why: string }[] = [];
   for (const [name, said] of Object.entries(users)) {
     if (name === '') continue;
-    const password = (said as { readonly password?: unknown } | null)?.password;
+    const password = propertyOf(said, 'password');
     const read =
       typeof password === 'string' ? readHashedUser(name, password, 0) : `${name} has no password there`;
     if (typeof read === 'string') others.push({ name, why: read });
@@ -31,9 +32,9 @@ export function readStaticUsers(users: Readonly<Record<string, unknown>>): Stati
 export function parseStaticUsers(source: string, text: string): ImportedUsers | undefined {
   const read = readYaml(source, text);
   if ('faults' in read) return undefined;
-  const users = (read.yaml.data as { readonly users?: unknown } | null)?.users;
-  if (typeof users !== 'object' || users === null || Array.isArray(users)) return undefined;
-  const { importable, others } = readStaticUsers(users as Record<string, unknown>);
+  const users = propertyOf(read.yaml.data, 'users');
+  if (!isObject(users) || Array.isArray(users)) return undefined;
+  const { importable, others } = readStaticUsers(users);
   const at = (name: string) => read.yaml.faultAt(['users', name], '', 'key');
   const faults = others.map(({ name, why }): Fault => ({ ...at(name), message: why }));
   const value = importable.map((user) => ({ ...user, line: at(user.name).line ?? 1 }));

@@ -1,9 +1,12 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { z } from 'zod';
 import { diskFailure } from '../../platform/disk-failure.ts';
 import { type Live, LiveValue } from '../../platform/live.ts';
 import { pollAndWatch } from '../../platform/poll-and-watch.ts';
+import { asError } from '../../platform/reason.ts';
+import { prepareQuery, type Query, schemaVersion } from '../../platform/sqlite-query.ts';
 import type { AuthState, StoredCertificate, StoredLogin, StoredToken } from './auth-state.ts';
 
 const SCHEMA_VERSION = 2;
@@ -57,7 +60,7 @@ export function openAuthState(file: string, busyTimeout = BUSY_TIMEOUT): AuthSta
   try {
     return new SqliteState(file, busyTimeout);
   } catch (error) {
-    throw new Error(`${file} cannot be used: ${whyUnusable(file, error as Error)}`, { cause: error });
+    throw new Error(`${file} cannot be used: ${whyUnusable(file, asError(error))}`, { cause: error });
   }
 }
 
@@ -67,7 +70,60 @@ function whyUnusable(file: string, error: Error): string {
   return `${reason}; make room on the disk of ${path.dirname(file)}, or make it writable: users cannot be authenticated without this file`;
 }
 
-type Row = Readonly<Record<string, unknown>>;
+interface TokenRow {
+  readonly id: string;
+  readonly owner: string;
+  readonly hash: string;
+  readonly created_at: number;
+  readonly expires_at: number;
+  readonly pull: string | null;
+  readonly networks: string | null;
+  readonly last_used_at: number | null;
+  readonly last_used_from: string | null;
+  readonly owner_id: string | null;
+  readonly warned_at: number | null;
+}
+
+interface LoginRow {
+  readonly id: string;
+  readonly user: string;
+  readonly hash: string;
+  readonly credential: string;
+  readonly client: string;
+  readonly created_at: number;
+  readonly expires_at: number;
+  readonly last_used_at: number | null;
+}
+
+interface CertificateRow {
+  readonly fingerprint: string;
+  readonly tbs_hash: string;
+  readonly name: string;
+  readonly serial: string;
+  readonly issued_at: number;
+  readonly expires_at: number;
+  readonly revoked_at: number | null;
+}
+
+interface Queries {
+  readonly tokens: Query<TokenRow>;
+  readonly token: Query<TokenRow>;
+  readonly logins: Query<LoginRow>;
+  readonly login: Query<LoginRow>;
+  readonly certificates: Query<CertificateRow>;
+  readonly dataVersion: Query<{ readonly data_version: number }>;
+}
+
+function prepareQueries(database: DatabaseSync): Queries {
+  return {
+    tokens: prepareQuery(database, 'SELECT * FROM token ORDER BY created_at, id'),
+    token: prepareQuery(database, 'SELECT * FROM token WHERE id = ?'),
+    logins: prepareQuery(database, 'SELECT * FROM login ORDER BY created_at, id'),
+    login: prepareQuery(database, 'SELECT * FROM login WHERE id = ?'),
+    certificates: prepareQuery(database, 'SELECT * FROM certificate ORDER BY issued_at, fingerprint'),
+    dataVersion: prepareQuery(database, 'PRAGMA data_version'),
+  };
+}
 
 interface Use {
   readonly sql: string;
@@ -77,6 +133,7 @@ interface Use {
 class SqliteState implements AuthState {
   readonly #database: DatabaseSync;
   readonly #changes = new LiveValue(0);
+  readonly #queries: Queries;
   readonly #polling: Disposable;
   readonly #statements = new Map<string, StatementSync>();
   /** The last use of each credential, until it is written. */
@@ -90,7 +147,7 @@ class SqliteState implements AuthState {
     try {
       chmodSync(file, 0o600);
       this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE');
-      const { user_version: version } = this.#database.prepare('PRAGMA user_version').get() as Row;
+      const version = schemaVersion(this.#database);
       if (version === 0) this.#database.exec(SCHEMA);
       else if (version === 1) this.#database.exec(ADDITIONS);
       else if (version !== SCHEMA_VERSION) throw new Error(`its version is ${version}`);
@@ -102,6 +159,7 @@ class SqliteState implements AuthState {
     // A killed process may have left a write-ahead log. The mode is PASSIVE, because other readers would take
     // a TRUNCATE for a change.
     this.#isCheckpointed('PASSIVE');
+    this.#queries = prepareQueries(this.#database);
     this.#seen = this.#dataVersion();
     // A change by another process is written to this file first.
     const watched = [`${file}-wal`];
@@ -113,11 +171,11 @@ class SqliteState implements AuthState {
   }
 
   async tokens(): Promise<readonly StoredToken[]> {
-    return this.#all('SELECT * FROM token ORDER BY created_at, id').map(tokenIn);
+    return this.#queries.tokens.all().map(tokenIn);
   }
 
   async token(id: string): Promise<StoredToken | undefined> {
-    const row = this.#statement('SELECT * FROM token WHERE id = ?').get(id);
+    const row = this.#queries.token.get(id);
     return row && tokenIn(row);
   }
 
@@ -143,11 +201,11 @@ class SqliteState implements AuthState {
   }
 
   async logins(): Promise<readonly StoredLogin[]> {
-    return this.#all('SELECT * FROM login ORDER BY created_at, id').map(loginIn);
+    return this.#queries.logins.all().map(loginIn);
   }
 
   async login(id: string): Promise<StoredLogin | undefined> {
-    const row = this.#statement('SELECT * FROM login WHERE id = ?').get(id);
+    const row = this.#queries.login.get(id);
     return row && loginIn(row);
   }
 
@@ -169,14 +227,14 @@ class SqliteState implements AuthState {
   }
 
   async certificates(): Promise<readonly StoredCertificate[]> {
-    return this.#all('SELECT * FROM certificate ORDER BY issued_at, fingerprint').map((row) => ({
-      fingerprint: row.fingerprint as string,
-      tbsHash: row.tbs_hash as string,
-      name: row.name as string,
-      serial: row.serial as string,
-      issuedAt: row.issued_at as number,
-      expiresAt: row.expires_at as number,
-      revokedAt: row.revoked_at as number | null,
+    return this.#queries.certificates.all().map((row) => ({
+      fingerprint: row.fingerprint,
+      tbsHash: row.tbs_hash,
+      name: row.name,
+      serial: row.serial,
+      issuedAt: row.issued_at,
+      expiresAt: row.expires_at,
+      revokedAt: row.revoked_at,
     }));
   }
 
@@ -209,10 +267,6 @@ class SqliteState implements AuthState {
     const statement = this.#database.prepare(sql);
     this.#statements.set(sql, statement);
     return statement;
-  }
-
-  #all(sql: string): Row[] {
-    return this.#statement(sql).all();
   }
 
   #run(sql: string, ...values: SQLInputValue[]): boolean {
@@ -281,7 +335,7 @@ class SqliteState implements AuthState {
    * change.
    */
   #dataVersion(): unknown {
-    return this.#statement('PRAGMA data_version').get()?.data_version;
+    return this.#queries.dataVersion.get()?.data_version;
   }
 
   #look(): void {
@@ -292,39 +346,41 @@ class SqliteState implements AuthState {
   }
 }
 
-function tokenIn(row: Row): StoredToken {
+function tokenIn(row: TokenRow): StoredToken {
   return {
-    id: row.id as string,
-    owner: row.owner as string,
-    hash: row.hash as string,
-    createdAt: row.created_at as number,
-    expiresAt: row.expires_at as number,
+    id: row.id,
+    owner: row.owner,
+    hash: row.hash,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
     pull: listIn(row.pull),
     from: listIn(row.networks),
-    lastUsedAt: row.last_used_at as number | null,
-    lastUsedFrom: row.last_used_from as string | null,
-    ownerId: row.owner_id as string | null,
-    warnedAt: row.warned_at as number | null,
+    lastUsedAt: row.last_used_at,
+    lastUsedFrom: row.last_used_from,
+    ownerId: row.owner_id,
+    warnedAt: row.warned_at,
   };
 }
 
-function loginIn(row: Row): StoredLogin {
+function loginIn(row: LoginRow): StoredLogin {
   return {
-    id: row.id as string,
-    user: row.user as string,
-    hash: row.hash as string,
-    credential: row.credential as string,
-    client: row.client as string,
-    createdAt: row.created_at as number,
-    expiresAt: row.expires_at as number,
-    lastUsedAt: row.last_used_at as number | null,
+    id: row.id,
+    user: row.user,
+    hash: row.hash,
+    credential: row.credential,
+    client: row.client,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    lastUsedAt: row.last_used_at,
   };
 }
+
+const LIST = z.array(z.string());
 
 function textOf(list: readonly string[] | null): string | null {
   return list === null ? null : JSON.stringify(list);
 }
 
-function listIn(text: unknown): readonly string[] | null {
-  return typeof text === 'string' ? (JSON.parse(text) as string[]) : null;
+function listIn(text: string | null): readonly string[] | null {
+  return text === null ? null : LIST.parse(JSON.parse(text));
 }

@@ -4,6 +4,7 @@ import { calculateJwkThumbprint, exportJWK, type JWK } from 'jose';
 import type { Clock } from '../../platform/clock.ts';
 import { LiveValue } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
+import { messageOf } from '../../platform/reason.ts';
 import { isAbsent, readRegularFile, whileAnswering } from '../../platform/regular-file.ts';
 import { type Followed, SLOW_INTERVAL, stateOfFile, watchFiles } from '../../platform/watched-files.ts';
 import { previousKeyFile } from './signing-key-file.ts';
@@ -78,7 +79,7 @@ export async function followSigningKeys(
       live.set(await read());
       if (live.current.signing.id !== id) log.info({ kid: live.current.signing.id }, 'signing key changed');
     } catch (error) {
-      log.error({ file, error: (error as Error).message }, 'signing key refused; the last good one holds');
+      log.error({ file, error: messageOf(error) }, 'signing key refused; the last good one holds');
     }
   };
   const live = new LiveValue(await read());

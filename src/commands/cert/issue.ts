@@ -5,7 +5,7 @@ import { isCertificateName } from '../../access/subject.ts';
 import { type IssuedClientCertificate, issueClientCertificate } from '../../pki/client-certificate.ts';
 import { readSigningRequest } from '../../pki/signing-request.ts';
 import { systemClock } from '../../platform/clock.ts';
-import { reasonOf } from '../../platform/reason.ts';
+import { isErrno, reasonOf } from '../../platform/reason.ts';
 import { readIfPresent } from '../../platform/regular-file.ts';
 import { pathsIn } from '../home.ts';
 import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
@@ -64,7 +64,7 @@ async function isFree(directory: string): Promise<boolean> {
   try {
     return (await readdir(directory)).length === 0;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+    return isErrno(error, 'ENOENT');
   }
 }
 

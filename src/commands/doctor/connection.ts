@@ -5,6 +5,7 @@ import { createConnection, isIP } from 'node:net';
 import { connect, type SecureContextOptions, type TLSSocket } from 'node:tls';
 import { Deadline } from '../../platform/deadline.ts';
 import { readBody } from '../../platform/read-body.ts';
+import { errorCode, messageOf } from '../../platform/reason.ts';
 
 export interface Peer {
   readonly host: string;
@@ -99,6 +100,6 @@ function tlsOptions({ host }: Peer, { authorities, cert, key }: Shown) {
 
 /** Explains to people what went wrong with a connection. */
 export function whyNot(error: unknown): string {
-  const { name, code, message } = error as NodeJS.ErrnoException;
-  return name === 'DeadlineError' ? 'no answer in time' : (code ?? message);
+  const isLate = error instanceof Error && error.name === 'DeadlineError';
+  return isLate ? 'no answer in time' : (errorCode(error) ?? messageOf(error));
 }

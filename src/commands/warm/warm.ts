@@ -5,6 +5,7 @@ import { openBuiltinCore } from '../../gateway/handover/builtin-core.ts';
 import type { Core } from '../../gateway/handover/core.ts';
 import { unlessAborted } from '../../platform/deadline.ts';
 import { PeerUnreachable } from '../../platform/http-client.ts';
+import { messageOf } from '../../platform/reason.ts';
 import { CORE_STATUS, type CoreStatus } from '../../registry/core-api.ts';
 import { askCore } from '../ask-role.ts';
 import { pathsIn } from '../home.ts';
@@ -149,7 +150,7 @@ class Batch {
       });
     } catch (error) {
       if (error instanceof PeerUnreachable) this.#isGone = true;
-      return notDone(image, 'failed', (error as Error).message);
+      return notDone(image, 'failed', messageOf(error));
     } finally {
       this.#underWay.end(underWay);
     }

@@ -1,4 +1,5 @@
 import type { Logger } from '../../platform/log.ts';
+import { asError } from '../../platform/reason.ts';
 
 export interface CacheWritesOptions {
   /** Writes a file to the cache and removes it. Rejects if that fails. */
@@ -70,7 +71,7 @@ export class CacheWrites implements AsyncDisposable {
     try {
       await this.#options.probe();
     } catch (error) {
-      return this.failed(error as Error);
+      return this.failed(asError(error));
     }
     this.#failure = undefined;
     this.#options.log.info('the cache can be written again');

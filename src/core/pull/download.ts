@@ -1,4 +1,5 @@
 import type { Logger } from '../../platform/log.ts';
+import { asError } from '../../platform/reason.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { RepositoryName } from '../../registry/repository.ts';
 import type { CacheSpace, MeasuredSpace, Reservation } from '../eviction/cache-space.ts';
@@ -164,7 +165,7 @@ export class Download {
       const wanted = { digest, size: first.size, left: partial.left };
       reservation = space.reserveOf(measured, wanted) ?? (await space.reserve(wanted));
     } catch (error) {
-      writes.failed(error as Error);
+      writes.failed(asError(error));
     }
     if (reservation === undefined) {
       letGo(first);

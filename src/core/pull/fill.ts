@@ -1,5 +1,6 @@
 import { type Hash, randomUUID } from 'node:crypto';
 import type { Logger } from '../../platform/log.ts';
+import { asError } from '../../platform/reason.ts';
 import type { Progress } from '../../registry/core-api.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
 import { NoSpace, type Reservation } from '../eviction/cache-space.ts';
@@ -167,7 +168,7 @@ export class Fill {
       await partial.publish();
     } catch (error) {
       this.#isUnpublished = true;
-      writes.failed(error as Error);
+      writes.failed(asError(error));
       writes.passed();
       await partial.discard();
     }
@@ -197,6 +198,6 @@ async function* orCacheFault<T>(items: AsyncIterable<T>): AsyncGenerator<T, void
   try {
     yield* items;
   } catch (error) {
-    throw new CacheFault(error as Error);
+    throw new CacheFault(asError(error));
   }
 }

@@ -1,4 +1,5 @@
 import { exceededBound } from '../../platform/json-bounds.ts';
+import { isObject, propertyOf } from '../../platform/object-properties.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
 import { DOCUMENT_BOUNDS } from '../limits.ts';
@@ -59,9 +60,8 @@ function readDocument(bytes: Buffer): Record<string, unknown> | string {
   } catch {
     return 'not JSON';
   }
-  if (typeof document !== 'object' || document === null || Array.isArray(document))
-    return 'not a JSON object';
-  return document as Record<string, unknown>;
+  if (!isObject(document) || Array.isArray(document)) return 'not a JSON object';
+  return document;
 }
 
 /** True if this valid manifest is an attestation, which BuildKit puts beside the images of an index. */
@@ -71,7 +71,7 @@ export function isAttestation(bytes: Buffer): boolean {
 }
 
 function isStatement(layer: unknown): boolean {
-  return (layer as { mediaType?: unknown } | null)?.mediaType === 'application/vnd.in-toto+json';
+  return propertyOf(layer, 'mediaType') === 'application/vnd.in-toto+json';
 }
 
 /** Merges several valid indexes into one. A single index stays as it is. */
@@ -92,5 +92,5 @@ export function childrenOf(bytes: Buffer): readonly Digest[] {
 
 function digestsIn({ manifests, layers, config }: Record<string, unknown>): readonly unknown[] {
   const descriptors: unknown[] = [manifests, layers, config].flat();
-  return descriptors.map((descriptor) => (descriptor as { digest?: unknown } | null | undefined)?.digest);
+  return descriptors.map((descriptor) => propertyOf(descriptor, 'digest'));
 }

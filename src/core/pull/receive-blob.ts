@@ -1,5 +1,6 @@
 import { addAbortSignal } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { asError } from '../../platform/reason.ts';
 import type { CoreLimits } from '../limits.ts';
 import { type Answer, yes } from '../upstream/answer.ts';
 import { isUndecodable } from '../upstream/decode-content.ts';
@@ -56,7 +57,7 @@ export async function* receiveBlob(
       }
       if (size === undefined || at >= size) return;
     } catch (error) {
-      trouble = whatCanBeMended(error as Error, at);
+      trouble = whatCanBeMended(asError(error), at);
     }
     if (resumption === limits.resumptions || signal.aborted)
       throw new BrokenOff(`at ${at} bytes: ${trouble}`);

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
 import { every } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
+import { isErrno } from '../../platform/reason.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
 import { SCRUB } from '../limits.ts';
 import type { Store } from './store.ts';
@@ -63,7 +64,7 @@ async function check(digest: Digest, store: Store, directory: string, signal: Ab
     for await (const bytes of file) hash.update(bytes);
   } catch (error) {
     // The content was evicted meanwhile.
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+    if (isErrno(error, 'ENOENT')) return 0;
     throw error;
   }
   if (!matchesDigest(hash, digest)) await store.content.setAside(digest);

@@ -11,8 +11,10 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { diskFailure } from '../../platform/disk-failure.ts';
+import { diskFailure, sqliteResultCode } from '../../platform/disk-failure.ts';
 import type { Logger } from '../../platform/log.ts';
+import { asError, isErrno, messageOf } from '../../platform/reason.ts';
+import { schemaVersion } from '../../platform/sqlite-query.ts';
 import { UPGRADES } from './sqlite-statements.ts';
 
 /** Primary result codes of SQLite. An extended code has its primary code in the lowest byte. */
@@ -53,9 +55,7 @@ function openDatabase(file: string): DatabaseSync {
     database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_AFTER}`);
     // A replaced row fires the delete triggers only if triggers are recursive.
     database.exec('PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; BEGIN IMMEDIATE');
-    const { user_version: version } = database.prepare('PRAGMA user_version').get() as {
-      user_version: number;
-    };
+    const version = schemaVersion(database);
     const upgrade = UPGRADES.get(version);
     if (upgrade === undefined) throw new ForeignVersion(`its version is ${version}`);
     database.exec(`${upgrade}; COMMIT`);
@@ -134,7 +134,7 @@ function openSubstitute(file: string, log: Logger): DatabaseSync {
     return openCopy(file);
   } catch (error) {
     log.error(
-      { file, error: (error as Error).message },
+      { file, error: messageOf(error) },
       'the index can be neither written nor copied; what is cached is confirmed upstream again',
     );
     return openDatabase(IN_MEMORY);
@@ -157,7 +157,7 @@ function copyIfPresent(from: string, to: string): void {
   try {
     copyFileSync(from, to);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (!isErrno(error, 'ENOENT')) throw error;
   }
 }
 
@@ -166,21 +166,17 @@ function openOrBeginAnew(file: string, log: Logger): DatabaseSync {
   try {
     return openDatabase(file);
   } catch (error) {
-    if (codeOf(error) === BUSY) throw new Error(`${file} is in use by another core`, { cause: error });
+    if (sqliteResultCode(error) === BUSY)
+      throw new Error(`${file} is in use by another core`, { cause: error });
     if (!isUnusable(error)) throw error;
-    setAside(file, error as Error, log);
+    setAside(file, asError(error), log);
     return openDatabase(file);
   }
 }
 
-function codeOf(error: unknown): number | undefined {
-  const { errcode } = error as { errcode?: number };
-  return errcode === undefined ? undefined : errcode & 0xff;
-}
-
 /** True if the file itself is the cause. */
 export function isUnusable(error: unknown): boolean {
-  const code = codeOf(error);
+  const code = sqliteResultCode(error);
   return error instanceof ForeignVersion || code === CORRUPT || code === NOT_A_DATABASE;
 }
 

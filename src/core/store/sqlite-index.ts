@@ -1,8 +1,9 @@
 import { existsSync, realpathSync } from 'node:fs';
-import type { SQLOutputValue, StatementResultingChanges } from 'node:sqlite';
+import type { StatementResultingChanges } from 'node:sqlite';
 import { setImmediate as turn } from 'node:timers/promises';
 import { LiveValue } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
+import { asError, messageOf } from '../../platform/reason.ts';
 import { runSlice } from '../../platform/steps.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
@@ -104,12 +105,11 @@ class SqliteIndex implements IndexStore {
     if (row === undefined) return undefined;
     const facts = {
       ...(row.public === 1 && { public: true }),
-      ...(row.checked_at !== null && { checkedAt: row.checked_at as number }),
-      ...(row.deleted_at !== null && { deletedAt: row.deleted_at as number }),
+      ...(row.checked_at !== null && { checkedAt: row.checked_at }),
+      ...(row.deleted_at !== null && { deletedAt: row.deleted_at }),
     };
-    return kind === 'blob'
-      ? { kind, ...facts }
-      : { kind, mediaType: row.media_type as ManifestMediaType, ...facts };
+    if (kind === 'blob') return { kind, ...facts };
+    return row.media_type === null ? undefined : { kind, mediaType: row.media_type, ...facts };
   }
 
   async putLink(repository: RepositoryName, digest: Digest, link: Link): Promise<void> {
@@ -126,10 +126,10 @@ class SqliteIndex implements IndexStore {
     const row = this.#find(repository, ({ select }) => select.tag.get(repository, tag));
     if (row === undefined) return undefined;
     return {
-      digest: row.digest as Digest,
-      mediaType: row.media_type as ManifestMediaType,
-      size: row.size as number,
-      checkedAt: row.checked_at as number,
+      digest: row.digest,
+      mediaType: row.media_type,
+      size: row.size,
+      checkedAt: row.checked_at,
       ...(row.public === 1 && { public: true }),
     };
   }
@@ -153,8 +153,8 @@ class SqliteIndex implements IndexStore {
     const row = this.#find(repository, ({ select }) => select.visibility.get(repository));
     if (row === undefined) return undefined;
     return {
-      visibility: row.visibility as VisibilityEntry['visibility'],
-      checkedAt: row.visibility_checked_at as number,
+      visibility: row.visibility,
+      checkedAt: row.visibility_checked_at,
     };
   }
 
@@ -172,9 +172,9 @@ class SqliteIndex implements IndexStore {
     if (row === undefined) return undefined;
     const { bytes, link, read_at: readAt } = row;
     return {
-      bytes: bytes as Uint8Array,
-      link: (link ?? undefined) as string | undefined,
-      readAt: readAt as number,
+      bytes: bytes,
+      link: link ?? undefined,
+      readAt: readAt,
     };
   }
 
@@ -198,13 +198,13 @@ class SqliteIndex implements IndexStore {
 
   async forget(repository: RepositoryName, unlinked: Unlinked = async () => {}): Promise<void> {
     const row = this.#try(({ select }) => select.repository.get(repository));
-    if (this.#forget(repository) && row !== undefined) await this.#clear(row.id as number, unlinked);
+    if (this.#forget(repository) && row !== undefined) await this.#clear(row.id, unlinked);
   }
 
   /** Removes the rows of repositories that an earlier run has forgotten and had no time to remove. */
   async finishForgetting(): Promise<void> {
     const rows = this.#try(({ select }) => select.forgotten.all()) ?? [];
-    for (const { id } of rows) await this.#clear(id as number, async () => {});
+    for (const { id } of rows) await this.#clear(id, async () => {});
   }
 
   async removeLink(repository: RepositoryName, digest: Digest): Promise<void> {
@@ -222,11 +222,11 @@ class SqliteIndex implements IndexStore {
       const rows = this.#try(({ select }) => select.repositories.all(last, BATCH)) ?? [];
       for (const { name, visibility, visibility_checked_at: checkedAt, links, tags } of rows)
         entries.push({
-          name: name as RepositoryName,
-          visibility: (visibility ?? undefined) as RepositoryEntry['visibility'],
-          ...(visibility !== null && { visibilityCheckedAt: checkedAt as number }),
-          digests: links as number,
-          tags: tags as number,
+          name: name,
+          visibility: visibility ?? undefined,
+          ...(visibility !== null && { visibilityCheckedAt: checkedAt }),
+          digests: links,
+          tags: tags,
         });
       if (rows.length < BATCH) return entries;
       await turn();
@@ -236,11 +236,11 @@ class SqliteIndex implements IndexStore {
   async content(digest: Digest): Promise<ContentEntry | undefined> {
     const row = this.#try(({ select }) => select.content.get(digest));
     if (row === undefined) return undefined;
-    const manifestType = row.manifest_type as ManifestMediaType | null;
+    const manifestType = row.manifest_type;
     return {
-      size: row.size as number,
-      usedAt: row.used_at as number,
-      checkedAt: row.checked_at as number,
+      size: row.size,
+      usedAt: row.used_at,
+      checkedAt: row.checked_at,
       ...(manifestType !== null && { manifestType }),
     };
   }
@@ -287,19 +287,21 @@ class SqliteIndex implements IndexStore {
   *#childrenOf(parent: Digest): Generator<Digest, void> {
     for (let last = ''; ; ) {
       const rows = this.#open.select.children.all(parent, last, BATCH);
-      for (const { child } of rows) yield child as Digest;
+      for (const { child } of rows) {
+        yield child;
+        last = child;
+      }
       if (rows.length < BATCH) return;
-      last = rows.at(-1)?.child as string;
     }
   }
 
   async unusedSince(before: number, limit: number): Promise<readonly UnusedContent[]> {
     const rows = this.#try(({ select }) => select.unused.all(before, limit)) ?? [];
-    return rows.map(({ digest, size }) => ({ digest: digest as Digest, size: size as number }));
+    return rows.map(({ digest, size }) => ({ digest: digest, size: size }));
   }
 
   async uncheckedSince(before: number): Promise<Digest | undefined> {
-    return this.#try(({ select }) => select.unchecked.get(before))?.digest as Digest | undefined;
+    return this.#try(({ select }) => select.unchecked.get(before))?.digest;
   }
 
   async putChecked(digest: Digest, at: number): Promise<void> {
@@ -307,18 +309,14 @@ class SqliteIndex implements IndexStore {
   }
 
   async stats(): Promise<IndexStats> {
-    const row = this.#try(({ select }) => select.stats.get()) as Record<string, number> | undefined;
-    return { blobs: row?.blobs ?? 0, bytes: row?.bytes ?? 0, repositories: row?.repositories ?? 0 };
+    return this.#try(({ select }) => select.stats.get()) ?? { blobs: 0, bytes: 0, repositories: 0 };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#open.database.close();
   }
 
-  #find(
-    repository: RepositoryName,
-    select: (open: OpenDatabase) => Record<string, SQLOutputValue> | undefined,
-  ): Record<string, SQLOutputValue> | undefined {
+  #find<Row>(repository: RepositoryName, select: (open: OpenDatabase) => Row | undefined): Row | undefined {
     if (this.#withdrawn.has(repository) && !this.#forget(repository)) return undefined;
     return this.#try(select);
   }
@@ -343,7 +341,7 @@ class SqliteIndex implements IndexStore {
     for (;;) {
       const rows = this.#try(({ select }) => select.linksOf.all(id, BATCH));
       if (rows === undefined) return;
-      const digests = new Set(rows.map(({ digest }) => digest as Digest));
+      const digests = new Set(rows.map(({ digest }) => digest));
       if (digests.size === 0) break;
       if (!(await this.#inSlices(this.#unlinking(id, digests)))) return;
       await unlinked([...digests]);
@@ -408,10 +406,10 @@ class SqliteIndex implements IndexStore {
     try {
       return task(this.#open);
     } catch (error) {
-      if (isUnusable(error)) this.#beginAnew(error as Error);
+      if (isUnusable(error)) this.#beginAnew(asError(error));
       else if (!this.#failing) {
         this.#failing = true;
-        this.#log.error({ file: this.#file, error: (error as Error).message }, 'the index fails');
+        this.#log.error({ file: this.#file, error: messageOf(error) }, 'the index fails');
         const failure = whyUnwritable(this.#file, error);
         if (failure !== undefined) this.onFailure?.(failure);
       }

@@ -1,4 +1,8 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { prepareQuery, type Query } from '../../platform/sqlite-query.ts';
+import type { Digest } from '../../registry/digest.ts';
+import type { ManifestMediaType } from '../../registry/media-type.ts';
+import type { RepositoryName } from '../../registry/repository.ts';
 
 const SCHEMA_VERSION = 5;
 
@@ -163,22 +167,72 @@ const CHANGE = {
   rollback: 'ROLLBACK',
 };
 
+/** The columns of each query. The index stores only values that were parsed before. */
+interface Rows {
+  readonly link: {
+    readonly media_type: ManifestMediaType | null;
+    readonly public: number;
+    readonly checked_at: number | null;
+    readonly deleted_at: number | null;
+  };
+  readonly tag: {
+    readonly digest: Digest;
+    readonly media_type: ManifestMediaType;
+    readonly size: number;
+    readonly checked_at: number;
+    readonly public: number;
+  };
+  readonly visibility: {
+    readonly visibility: 'public' | 'private';
+    readonly visibility_checked_at: number;
+  };
+  readonly document: {
+    readonly bytes: Uint8Array;
+    readonly link: string | null;
+    readonly read_at: number;
+  };
+  readonly repositories: {
+    readonly name: RepositoryName;
+    readonly visibility: 'public' | 'private' | null;
+    readonly visibility_checked_at: number;
+    readonly links: number;
+    readonly tags: number;
+  };
+  readonly linked: object;
+  readonly repository: { readonly id: number };
+  readonly forgotten: { readonly id: number };
+  readonly linksOf: { readonly digest: Digest };
+  readonly content: {
+    readonly size: number;
+    readonly used_at: number;
+    readonly checked_at: number;
+    readonly manifest_type: ManifestMediaType | null;
+  };
+  readonly unused: { readonly digest: Digest; readonly size: number };
+  readonly unchecked: { readonly digest: Digest };
+  readonly anyContent: object;
+  readonly children: { readonly child: Digest };
+  readonly stats: { readonly blobs: number; readonly bytes: number; readonly repositories: number };
+}
+
+type Queries = { readonly [Name in keyof Rows]: Query<Rows[Name]> };
 type Statements<Texts> = { readonly [Name in keyof Texts]: StatementSync };
 
 export interface OpenDatabase {
   readonly database: DatabaseSync;
-  readonly select: Statements<typeof SELECT>;
+  readonly select: Queries;
   readonly change: Statements<typeof CHANGE>;
 }
 
 export function prepare(database: DatabaseSync): OpenDatabase {
-  return { database, select: prepareAll(database, SELECT), change: prepareAll(database, CHANGE) };
+  const select = mapValues(SELECT, (sql) => prepareQuery<never>(database, sql));
+  return { database, select, change: mapValues(CHANGE, (sql) => database.prepare(sql)) };
 }
 
-function prepareAll<Texts extends Record<string, string>>(
-  database: DatabaseSync,
+function mapValues<Texts extends Record<string, string>, Value>(
   texts: Texts,
-): Statements<Texts> {
-  const statements = Object.entries(texts).map(([name, text]) => [name, database.prepare(text)]);
-  return Object.fromEntries(statements) as Statements<Texts>;
+  make: (text: string) => Value,
+): { readonly [Name in keyof Texts]: Value } {
+  const values = Object.entries(texts).map(([name, text]) => [name, make(text)] as const);
+  return Object.fromEntries(values) as { readonly [Name in keyof Texts]: Value };
 }

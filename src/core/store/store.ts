@@ -10,6 +10,7 @@ import { diskFailure } from '../../platform/disk-failure.ts';
 import { every, once } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
 import { makeDirectory } from '../../platform/make-directory.ts';
+import { isErrno } from '../../platform/reason.ts';
 import { FileContentStore } from './file-content-store.ts';
 import type { IndexStore } from './index-store.ts';
 import { INDEX_FILE, RUNNING_FILE, VERSION, VERSION_FILE } from './layout.ts';
@@ -88,7 +89,7 @@ async function markRunning(file: string): Promise<boolean> {
     return false;
   } catch (error) {
     // The core can start on a full disk.
-    return (error as NodeJS.ErrnoException).code === 'EEXIST';
+    return isErrno(error, 'EEXIST');
   }
 }
 

@@ -7,6 +7,7 @@ import { constants, type FileHandle, mkdir, open, stat } from 'node:fs/promises'
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../platform/log.ts';
+import { asError, isErrno, messageOf } from '../../platform/reason.ts';
 
 export interface LineFileOptions {
   readonly file: string;
@@ -165,9 +166,8 @@ export class LineFile implements AsyncDisposable {
         if (this.#waiting < BATCH) return;
         pause = FIRST_PAUSE;
       } catch (error) {
-        const { code } = error as NodeJS.ErrnoException;
         // The file is full for now. That is a problem only if it lasts.
-        if (code !== 'EAGAIN') this.#error = error as Error;
+        if (!isErrno(error, 'EAGAIN')) this.#error = asError(error);
         // Other processes write the same file, and may also fail in the middle of a line.
         this.#isTorn = true;
         this.#sayTrouble();
@@ -186,7 +186,7 @@ export class LineFile implements AsyncDisposable {
       this.#handle = await open(file, FLAGS, MODE);
     } catch (error) {
       if (before === undefined) throw error;
-      log.error({ file, error: (error as Error).message }, 'the audit log cannot be written');
+      log.error({ file, error: messageOf(error) }, 'the audit log cannot be written');
       return;
     }
     await before?.close();

@@ -12,6 +12,7 @@ import {
 import { readLines } from '../../platform/json-lines.ts';
 import { LineExchange } from '../../platform/line-exchange.ts';
 import { TOLD_METRICS, type ToldMetrics } from '../../platform/metrics.ts';
+import { isErrno } from '../../platform/reason.ts';
 import {
   BYTES_TYPE,
   CACHE_STATE,
@@ -100,7 +101,7 @@ class BuiltinCore implements RememberableCore {
       try {
         return await this.#pullOnce(route, options);
       } catch (error) {
-        const isOutdated = (error as NodeJS.ErrnoException).code === 'ENOENT';
+        const isOutdated = isErrno(error, 'ENOENT');
         if (!(isOutdated || isCutOff(error)) || attempt === ATTEMPTS) throw error;
       }
     }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
+import { asError } from '../../platform/reason.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
 import { readRange, readRanges } from '../../registry/range.ts';
 import { refuse, respond } from '../http/respond.ts';
@@ -85,7 +86,7 @@ async function sendBody(
     return { status, bytes: body.written };
   } catch (error) {
     response.destroy();
-    return { status, bytes: body.written, failure: error as Error };
+    return { status, bytes: body.written, failure: asError(error) };
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Lines } from '../../platform/json-lines.ts';
+import { messageOf } from '../../platform/reason.ts';
 import { PROGRESS, type Progress, type UpstreamCost } from '../../registry/core-api.ts';
 import { FillInterrupted, HELD_BACK } from './blob-source.ts';
 
@@ -89,7 +90,7 @@ export class FillProgress {
     try {
       line = await this.#announcements.next();
     } catch (error) {
-      throw new FillInterrupted((error as Error).message);
+      throw new FillInterrupted(messageOf(error));
     }
     if (line === undefined) throw new FillInterrupted('the announcements end');
     return PROGRESS.parse(line);

@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { drained, type HttpServer } from '../../platform/drain.ts';
 import type { Live } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
+import { messageOf } from '../../platform/reason.ts';
 import { readRegularFile } from '../../platform/regular-file.ts';
 import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platform/watched-files.ts';
 import type { ConnectionTimes } from '../limits.ts';
@@ -204,7 +205,7 @@ async function followCertificate(
       if (loaded === undefined) throw error;
       const why = await explainPair?.().catch(() => undefined);
       log.error(
-        { certificate, key, error: why ?? (error as Error).message },
+        { certificate, key, error: why ?? messageOf(error) },
         'certificate refused; the last good one holds',
       );
     }

@@ -9,6 +9,7 @@ import { QueueFullError } from '../../platform/fair-queue.ts';
 import { PeerUnreachable } from '../../platform/http-client.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Network } from '../../platform/network.ts';
+import { asError } from '../../platform/reason.ts';
 import { inTurn } from '../../platform/turns.ts';
 import { type AddressOf, addressKey, peerAddress } from '../http/client-address.ts';
 import { ambiguousFraming } from '../http/framing.ts';
@@ -127,7 +128,7 @@ function answerFailure(
   if (error instanceof ClientGone || (signal.aborted && error === signal.reason)) return;
   if (error instanceof QueueFullError) return refuse(response, { error: 'TOO_MANY_REQUESTS', retryAfter: 1 });
   const isPeers = error instanceof PeerUnreachable || error instanceof PeerFailed;
-  if (!isPeers) log.error({ error: (error as Error).stack }, 'the gateway failed');
+  if (!isPeers) log.error({ error: asError(error).stack }, 'the gateway failed');
   else if (error instanceof PeerFailed) log.error({ error: error.message }, 'a part of the mirror failed');
   else log.error({ error: error.message }, 'a part of the mirror does not answer');
   if (response.headersSent) response.destroy();

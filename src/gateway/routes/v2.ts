@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { QueueFullError } from '../../platform/fair-queue.ts';
 import type { Logger } from '../../platform/log.ts';
+import { messageOf } from '../../platform/reason.ts';
 import type { BearerChallenge } from '../../registry/challenge.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { isOneRange } from '../../registry/range.ts';
@@ -256,7 +257,7 @@ async function handOver(
     if (error instanceof QueueFullError)
       return { kind: 'refused', error: 'TOO_MANY_REQUESTS', retryAfter: 1 };
     rooms.log.error(
-      { repository: route.repository.name, error: (error as Error).message },
+      { repository: route.repository.name, error: messageOf(error) },
       'the core does not answer',
     );
     return { kind: 'refused', error: 'UNAVAILABLE' };

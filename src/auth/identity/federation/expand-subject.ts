@@ -1,4 +1,5 @@
 import { type SubjectTemplate, UNFIT } from '../../../config/subject-template.ts';
+import { isObject } from '../../../platform/object-properties.ts';
 
 const MAX_CLAIM_LENGTH = 255;
 
@@ -40,8 +41,8 @@ export function expandSubject(
 function claimAt(claims: unknown, way: readonly string[]): unknown {
   let value = claims;
   for (const name of way) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
-    value = (value as Record<string, unknown>)[name];
+    if (!isObject(value) || !Object.hasOwn(value, name)) return undefined;
+    value = value[name];
   }
   return value;
 }

@@ -21,8 +21,7 @@ export async function readPodman(files: HostFiles, mirror: Mirror): Promise<Prog
     if (registry === undefined) continue;
     found = await routeOf(registry, file, certs, files, mirror);
   }
-  const isWrong = found !== undefined && 'level' in found;
-  const findings = [...certs.findings, ...(isWrong ? [found as Finding] : [])];
+  const findings = [...certs.findings, ...(found !== undefined && 'level' in found ? [found] : [])];
   return {
     name: 'podman',
     isHere: await files.has('/usr/bin/podman', '/usr/bin/buildah', '/usr/bin/crio', '/usr/local/bin/crio'),

@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { Clock } from '../../../platform/clock.ts';
-import { reasonOf } from '../../../platform/reason.ts';
+import { propertyOf } from '../../../platform/object-properties.ts';
+import { isErrno, reasonOf } from '../../../platform/reason.ts';
 import { pullScope } from '../../../registry/scope.ts';
 import { readTokenClaims } from '../../../registry/token-claims.ts';
 import { type Finding, unknown, wrong } from '../checks.ts';
@@ -62,8 +63,7 @@ async function isTrusted({ program, authorities, trustedIn }: Route, mirror: Mir
     await handshake(mirror, { authorities });
     return undefined;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    if (isErrno(error, 'ERR_TLS_CERT_ALTNAME_INVALID'))
       return wrong(
         `the certificate of ${mirror.origin}`,
         `is not good for ${mirror.host}`,
@@ -139,7 +139,7 @@ async function fetchToken(
   const target = `${tokens}${tokens.includes('?') ? '&' : '?'}scope=${scope}`;
   const { status, body } = await ask(mirror, { method: 'GET', target, headers, ...shown });
   if (status !== 200) return undefined;
-  const { token } = JSON.parse(body) as { token?: unknown };
+  const token = propertyOf(JSON.parse(body), 'token');
   return typeof token === 'string' ? token : undefined;
 }
 
