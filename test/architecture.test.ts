@@ -64,6 +64,26 @@ test('rooms import only what lies below them', () => {
   }
 });
 
+test('no files import one another in a circle, not even for types', () => {
+  const imports = new Map(
+    FILES.map((file) => [
+      file,
+      importsOf(file)
+        .filter((one) => one.startsWith('.'))
+        .map((one) => path.join(path.dirname(file), one)),
+    ]),
+  );
+  const checked = new Set<string>();
+  const follow = (file: string, way: readonly string[]): void => {
+    const begin = way.indexOf(file);
+    assert.ok(begin === -1, `${[...way.slice(begin), file].join(' → ')} is a circle`);
+    if (checked.has(file)) return;
+    for (const next of imports.get(file) ?? []) follow(next, [...way, file]);
+    checked.add(file);
+  };
+  for (const file of FILES) follow(file, []);
+});
+
 test('packages are imported in their homes only', () => {
   for (const file of FILES) {
     for (const specifier of importsOf(file)) {

@@ -1,5 +1,5 @@
 import type { Pattern } from './pattern.ts';
-import type { Rule } from './policy.ts';
+import type { Rule } from './rule.ts';
 
 export interface RulePattern {
   readonly rule: Rule;

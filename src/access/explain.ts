@@ -1,5 +1,6 @@
-import { type Condition, decide, type Policy, type Question, type Rule, unmet } from './policy.ts';
+import { type Condition, decide, type Policy, type Question, unmet } from './policy.ts';
 import type { RuleData } from './policy-data.ts';
+import type { Rule } from './rule.ts';
 
 /** The reasons for a decision. */
 export interface Explanation {

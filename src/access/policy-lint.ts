@@ -1,8 +1,9 @@
 import type { Fault } from '../platform/fault.ts';
 import { whyNoFederatedSubject } from './federated-pattern.ts';
 import { matchesPattern, type Pattern } from './pattern.ts';
-import type { Policy, Rule } from './policy.ts';
+import type { Policy } from './policy.ts';
 import type { PolicyData, RuleData } from './policy-data.ts';
+import type { Rule } from './rule.ts';
 
 /**
  * Finds rules that are valid but have no effect: those that have expired, and those that a deny covers

@@ -9,11 +9,12 @@ import { runAtOnce } from '../platform/steps.ts';
 import type { Tag } from '../registry/reference.ts';
 import type { Repository } from '../registry/repository.ts';
 import { Candidates, type RulePattern } from './candidates.ts';
-import { compilePattern, matchesPattern, type Pattern } from './pattern.ts';
+import { compilePattern, matchesPattern } from './pattern.ts';
 import { PatternIndex } from './pattern-index.ts';
 import type { PolicyData, RuleData } from './policy-data.ts';
+import type { Rule } from './rule.ts';
 import { nameOf, type Subject } from './subject.ts';
-import { compileSubjects, type SubjectPattern, type SubjectPatterns } from './subject-pattern.ts';
+import { compileSubjects, type SubjectPatterns } from './subject-pattern.ts';
 
 export interface Policy {
   readonly data: PolicyData;
@@ -22,17 +23,6 @@ export interface Policy {
   /** The patterns of all rules. */
   readonly patterns: PatternIndex<Candidates>;
   readonly subjects: SubjectPatterns;
-}
-
-/** A rule whose patterns are compiled. */
-export interface Rule {
-  readonly data: RuleData;
-  /** The rule with the lowest precedence of all that match decides. */
-  readonly precedence: number;
-  readonly pull: readonly Pattern[];
-  readonly to: readonly SubjectPattern[];
-  readonly from?: Network;
-  readonly tags?: readonly Pattern[];
 }
 
 /** A pull that must be decided. */

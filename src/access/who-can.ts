@@ -1,5 +1,6 @@
-import { type Policy, type Question, type Rule, unmet } from './policy.ts';
+import { type Policy, type Question, unmet } from './policy.ts';
 import type { RuleData } from './policy-data.ts';
+import type { Rule } from './rule.ts';
 import { parseSubject, readSubject, type Subject } from './subject.ts';
 
 /** A subject who may pull something, or who could if a deny did not refuse it. */

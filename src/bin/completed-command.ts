@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { CompletedCommand, CompletedValue } from '../commands/completion/completion.ts';
+import type { CompletedCommand, CompletedValue } from '../commands/completion/completed-command.ts';
 
 /** Returns what a shell must know about `command` and about all commands below it. */
 export function completedCommand(command: Command): CompletedCommand {

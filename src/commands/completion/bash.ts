@@ -1,4 +1,4 @@
-import type { CompletedCommand, CompletedValue } from './completion.ts';
+import type { CompletedCommand, CompletedValue } from './completed-command.ts';
 import { placesIn, quoted, valuesAt } from './places.ts';
 
 /** Writes the script for bash, from 3.2 on. It does not need the package bash-completion. */

@@ -1,4 +1,4 @@
-import type { CompletedCommand, CompletedOption, CompletedValue } from './completion.ts';
+import type { CompletedCommand, CompletedOption, CompletedValue } from './completed-command.ts';
 import { type Place, placesIn, valuesAt } from './places.ts';
 
 /**

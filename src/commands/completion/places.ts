@@ -1,4 +1,4 @@
-import type { CompletedCommand, CompletedValue } from './completion.ts';
+import type { CompletedCommand, CompletedValue } from './completed-command.ts';
 
 /** A command and the words that lead to it, such as `hubgate user add`. */
 export interface Place {

@@ -1,4 +1,4 @@
-import type { CompletedCommand, CompletedValue } from './completion.ts';
+import type { CompletedCommand, CompletedValue } from './completed-command.ts';
 import { placesIn, quoted, valuesAt } from './places.ts';
 
 /** Writes the script for zsh. It is a file _hubgate in a directory of $fpath, or text for `source`. */

@@ -7,8 +7,9 @@ import type { Answer } from './answer.ts';
 import { nameThere, prefixThere, resourceUrl } from './api-url.ts';
 import type { Authorization } from './authorization.ts';
 import { type Quota, readQuota } from './quota.ts';
-import { discard, type UpstreamRequest, type UpstreamResponse } from './transport.ts';
+import { discard, type UpstreamRequest } from './transport.ts';
 import type { UpstreamOptions } from './upstream.ts';
+import type { UpstreamResponse } from './upstream-response.ts';
 
 /**
  * The repository that Docker names for reading the quota, see

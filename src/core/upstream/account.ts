@@ -2,11 +2,12 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { CredentialState } from '../../registry/core-api.ts';
 import { type Authorization, createAuthorization } from './authorization.ts';
-import { followCredential, type LiveCredential } from './live-credential.ts';
+import { followCredential } from './live-credential.ts';
 import { createRefusals, type Refusals } from './refusals.ts';
 import { createTokenCache } from './token-cache.ts';
 import type { SendsForToken } from './transport.ts';
 import type { UpstreamOptions } from './upstream.ts';
+import type { LiveCredential } from './upstream-login.ts';
 
 export interface AccountOptions {
   readonly upstream: UpstreamOptions;

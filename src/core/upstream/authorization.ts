@@ -1,11 +1,12 @@
 import { readChallenge, readChallenges, type UpstreamChallenge } from '../../registry/challenge.ts';
 import { boundScopes } from '../../registry/scope.ts';
 import { type Answer, answeredBy, cannot, type Refused, yes } from './answer.ts';
-import { basicAuthorization, type LiveCredential } from './live-credential.ts';
+import { basicAuthorization } from './live-credential.ts';
 import { judgeRealm } from './origin-rules.ts';
 import { isIdentityToken } from './run-helper.ts';
 import type { FetchedToken, TokenCache, TokenRequest } from './token-cache.ts';
 import type { Identity, UpstreamOptions } from './upstream.ts';
+import type { LiveCredential } from './upstream-login.ts';
 
 /**
  * The scheme of the upstream's challenge. It is learnt from a 401, and from then on used without a challenge

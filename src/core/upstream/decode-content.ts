@@ -1,6 +1,6 @@
 import { pipeline, type Readable, type Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
-import type { UpstreamResponse } from './transport.ts';
+import type { UpstreamResponse } from './upstream-response.ts';
 
 const OPTIONS = { chunkSize: 256 * 1024 };
 const DECODERS: Readonly<Record<string, () => Transform>> = {

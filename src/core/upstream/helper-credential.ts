@@ -1,8 +1,8 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { SingleFlight } from '../../platform/single-flight.ts';
-import type { LiveCredential } from './live-credential.ts';
 import { type HelperOptions, type Login, runHelper } from './run-helper.ts';
+import type { LiveCredential } from './upstream-login.ts';
 
 export interface HelperCredentialOptions extends HelperOptions {
   readonly clock: Clock;

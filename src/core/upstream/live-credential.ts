@@ -7,14 +7,7 @@ import { HELPER_DEADLINE } from '../limits.ts';
 import { HelperCredential } from './helper-credential.ts';
 import type { Login } from './run-helper.ts';
 import type { UpstreamCredential, UpstreamOptions } from './upstream.ts';
-
-/** The current credential of one upstream. */
-export interface LiveCredential extends Disposable {
-  /** Rejects as long as its file has never been valid, or while its helper gives no login. */
-  login(): Promise<Login>;
-  /** Reads the file or asks the helper now. */
-  look(): Promise<void>;
-}
+import type { LiveCredential } from './upstream-login.ts';
 
 export interface FollowOptions {
   readonly upstream: UpstreamOptions;

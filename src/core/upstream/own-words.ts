@@ -2,7 +2,7 @@ import { exceededBound } from '../../platform/json-bounds.ts';
 import { readBody } from '../../platform/read-body.ts';
 import { readChallenge } from '../../registry/challenge.ts';
 import { DOCUMENT_BOUNDS } from '../limits.ts';
-import type { UpstreamResponse } from './transport.ts';
+import type { UpstreamResponse } from './upstream-response.ts';
 
 /** The most bytes of a refusal. One in a registry's own words is short. */
 const MAX_REFUSAL = 64 * 1024;

@@ -21,7 +21,8 @@ import { HeadHabits } from './head-habits.ts';
 import { manifestTypeOf } from './manifest-type.ts';
 import { isPage, shownType, typeOf } from './own-words.ts';
 import { type Quota, readQuota } from './quota.ts';
-import { discard, type UpstreamResponse } from './transport.ts';
+import { discard } from './transport.ts';
+import type { UpstreamResponse } from './upstream-response.ts';
 import {
   type AskOptions,
   type ResourceRequest,

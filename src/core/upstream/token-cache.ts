@@ -6,18 +6,13 @@ import { SingleFlight } from '../../platform/single-flight.ts';
 import { TOKEN_USED_FOR } from '../limits.ts';
 import { type Answer, cannot, no, yes } from './answer.ts';
 import { decodeContent } from './decode-content.ts';
-import { basicAuthorization, type LiveCredential } from './live-credential.ts';
+import { basicAuthorization } from './live-credential.ts';
 import { isRefusalOfTokenService } from './own-words.ts';
 import { readRetryAfter } from './quota.ts';
 import { isIdentityToken, type Login } from './run-helper.ts';
-import {
-  discard,
-  isCut,
-  type SendsForToken,
-  troubleOf,
-  type UpstreamRequest,
-  type UpstreamResponse,
-} from './transport.ts';
+import { discard, isCut, type SendsForToken, troubleOf, type UpstreamRequest } from './transport.ts';
+import type { LiveCredential } from './upstream-login.ts';
+import type { UpstreamResponse } from './upstream-response.ts';
 
 /** The properties of a token, which are also its key in the cache. */
 export interface TokenRequest {

@@ -1,10 +1,9 @@
-import type { Readable } from 'node:stream';
 import { LRUCache } from 'lru-cache';
 import { Deadline, DeadlineError, unlessAborted } from '../../platform/deadline.ts';
 import { ProxyError, proxyAuthorization, whyRefused } from '../../platform/egress/open-tunnel.ts';
 import { type EgressOptions, proxyFor } from '../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../platform/log.ts';
-import { type Agent, type Dispatcher, errors } from '../../platform/undici.ts';
+import { type Agent, errors } from '../../platform/undici.ts';
 import { NobodyWaits, throwIfNobodyWaits } from '../../platform/waiters.ts';
 import type { CoreLimits } from '../limits.ts';
 import { type Answer, cannot, type Refused, type Trouble, yes } from './answer.ts';
@@ -14,6 +13,7 @@ import { countRequest } from './cost.ts';
 import { isUndecodable } from './decode-content.ts';
 import { whyNoRedirect } from './origin-rules.ts';
 import type { UpstreamOptions } from './upstream.ts';
+import type { UpstreamResponse } from './upstream-response.ts';
 
 /**
  * Sends requests to upstreams, each with deadlines. Redirects are followed only if the caller says so, only
@@ -69,18 +69,6 @@ export interface SentRequest {
 }
 
 export type ObserveSent = (sent: SentRequest) => void;
-
-export interface UpstreamResponse extends Pick<Dispatcher.ResponseData, 'statusCode' | 'headers'> {
-  /** The body as it arrived, or decoded. */
-  readonly body: Readable & Partial<Pick<Dispatcher.ResponseData['body'], 'dump'>>;
-  /**
-   * True if another host answered than the one that was asked. Then its refusals say nothing about the
-   * repository.
-   */
-  readonly redirected: boolean;
-  /** The host that answered. */
-  readonly host: string;
-}
 
 /** Go's HTTP client, which most container tools use, follows as many. */
 const MAX_REDIRECTS = 10;

@@ -27,9 +27,9 @@ import {
   type Transport,
   troubleOf,
   type UpstreamRequest,
-  type UpstreamResponse,
 } from './transport.ts';
 import type { Identity, UpstreamOptions } from './upstream.ts';
+import type { UpstreamResponse } from './upstream-response.ts';
 
 export interface UpstreamsOptions {
   readonly upstreams: readonly UpstreamOptions[];

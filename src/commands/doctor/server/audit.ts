@@ -3,8 +3,8 @@ import { Deadline } from '../../../platform/deadline.ts';
 import { openUrlClient } from '../../../platform/http-client.ts';
 import { inHome } from '../../home.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
-import type { Server } from './checks.ts';
 import { peerOf } from './listeners.ts';
+import type { Server } from './server.ts';
 
 /** The time-out in milliseconds. A scrape takes 2 s at the longest. */
 const ANSWER = 5_000;

@@ -6,7 +6,7 @@ import { readIfPresent } from '../../../platform/regular-file.ts';
 import { inHome } from '../../home.ts';
 import { examineServerPair } from '../../server-certificate.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
-import type { Server } from './checks.ts';
+import type { Server } from './server.ts';
 
 const DAY = 24 * 60 * 60 * 1000;
 /**

@@ -1,11 +1,8 @@
-import type { Config } from '../../../config/config.ts';
 import type { Environment } from '../../../config/environment.ts';
 import { loadConfig } from '../../../config/load-config.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import { formatFault } from '../../../platform/fault.ts';
-import type { AuthStatus } from '../../../registry/auth-api.ts';
-import type { CoreStatus } from '../../../registry/core-api.ts';
-import { type HomePaths, pathsIn } from '../../home.ts';
+import { pathsIn } from '../../home.ts';
 import { type Check, type Looked, wrong } from '../checks.ts';
 import { auditLog } from './audit.ts';
 import { certificateChecks } from './certificate.ts';
@@ -15,18 +12,9 @@ import { fileOwners } from './file-owners.ts';
 import { listeners } from './listeners.ts';
 import { policy } from './policy.ts';
 import { askRoles, doRolesRun } from './roles.ts';
+import type { Server } from './server.ts';
 import { upstreamChecks } from './upstreams.ts';
 import { users } from './users.ts';
-
-/** The facts on which the checks of a mirror rely. */
-export interface Server {
-  readonly paths: HomePaths;
-  readonly config: Config;
-  readonly clock: Clock;
-  /** The status that each role reports; undefined if the role does not answer. */
-  readonly auth: AuthStatus | undefined;
-  readonly core: CoreStatus | undefined;
-}
 
 /** Returns the checks of the mirror with this home, whether it runs or not. */
 export async function serverChecks(

@@ -3,7 +3,7 @@ import { type DiskSpace, diskSpace } from '../../../platform/disk-space.ts';
 import { writeSize } from '../../../platform/size.ts';
 import { inHome } from '../../home.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
-import type { Server } from './checks.ts';
+import type { Server } from './server.ts';
 
 /** The free bytes and files that users, tokens, the audit log and running fills need. */
 const LEAST_SPACE = 256 * 2 ** 20;

@@ -3,7 +3,7 @@ import { previousKeyFile } from '../../../auth/token/signing-key-file.ts';
 import { modeOfServerKey } from '../../../pki/local-ca.ts';
 import { inHome } from '../../home.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
-import type { Server } from './checks.ts';
+import type { Server } from './server.ts';
 
 /** The permission bits that a file must not have. */
 type Modes = readonly (readonly [file: string, forbidden: number])[];

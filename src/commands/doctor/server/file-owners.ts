@@ -1,7 +1,7 @@
 import { inHome } from '../../home.ts';
 import { examineFiles } from '../../home-files.ts';
 import { type Looked, wrong } from '../checks.ts';
-import type { Server } from './checks.ts';
+import type { Server } from './server.ts';
 
 /**
  * Checks whether this user can run a mirror here, and whether nobody else can change the files that it relies

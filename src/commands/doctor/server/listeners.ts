@@ -12,7 +12,7 @@ import { RAISE_OPEN_FILES } from '../../open-files.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
 import { handshake, type Peer, whyNot } from '../connection.ts';
 import { pair } from './certificate.ts';
-import type { Server } from './checks.ts';
+import type { Server } from './server.ts';
 
 /** The time-outs in milliseconds. */
 const CONNECT = 2_000;

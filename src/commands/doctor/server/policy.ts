@@ -4,8 +4,8 @@ import { subjectForms } from '../../../config/federation.ts';
 import { formatFault } from '../../../platform/fault.ts';
 import { inHome } from '../../home.ts';
 import { type Looked, wrong } from '../checks.ts';
-import type { Server } from './checks.ts';
 import { askRoles } from './roles.ts';
+import type { Server } from './server.ts';
 
 /** A time in milliseconds. A change is in force within a second. */
 const SETTLED = 1_500;

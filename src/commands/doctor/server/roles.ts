@@ -7,7 +7,7 @@ import { askRole } from '../../ask-role.ts';
 import { whoMustRun } from '../../explain-error.ts';
 import { type HomePaths, inHome } from '../../home.ts';
 import { type Looked, unknown, wrong } from '../checks.ts';
-import type { Server } from './checks.ts';
+import type { Server } from './server.ts';
 
 /**
  * Returns what auth and the core of a home report about themselves; undefined for one that does not answer,

@@ -15,7 +15,7 @@ import type { UpstreamHost } from '../../../registry/repository.ts';
 import { askRole } from '../../ask-role.ts';
 import { egressOptions, upstreamOptions } from '../../upstream-options.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
-import type { Server } from './checks.ts';
+import type { Server } from './server.ts';
 
 /** The current answer of one upstream. */
 type Examined = Omit<UpstreamChecks[number], 'milliseconds'> &

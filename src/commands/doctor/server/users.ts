@@ -2,7 +2,7 @@ import { readUsers } from '../../../auth/identity/users-file.ts';
 import { formatFault } from '../../../platform/fault.ts';
 import { inHome } from '../../home.ts';
 import { type Looked, wrong } from '../checks.ts';
-import type { Server } from './checks.ts';
+import type { Server } from './server.ts';
 
 /**
  * Checks whether the users file can be read. While it cannot, a running mirror keeps the users that it read
