@@ -5,7 +5,8 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext, rootCertificates } from 'node:tls';
 import type { Clock } from '../platform/clock.ts';
-import { reasonOf } from '../platform/reason.ts';
+import { propertyOf } from '../platform/object-properties.ts';
+import { messageOf, reasonOf } from '../platform/reason.ts';
 import { readIfPresent, readRegularFile } from '../platform/regular-file.ts';
 import { type CertificateFiles, LOCAL_CA_NAME } from './local-ca.ts';
 
@@ -165,10 +166,10 @@ function tryContext(
     });
     return undefined;
   } catch (error) {
-    const { reason, message } = error as Error & { readonly reason?: string };
+    const reason = propertyOf(error, 'reason') ?? messageOf(error);
     return unusable(
       certificate,
-      `cannot be used for TLS (${reason ?? message})`,
+      `cannot be used for TLS (${reason})`,
       'have another one issued: ECDSA P-256 or RSA 2048, signed with SHA-256',
     );
   }

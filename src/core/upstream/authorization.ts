@@ -1,3 +1,4 @@
+import { messageOf } from '../../platform/reason.ts';
 import { readChallenge, readChallenges, type UpstreamChallenge } from '../../registry/challenge.ts';
 import { boundScopes } from '../../registry/scope.ts';
 import { type Answer, answeredBy, cannot, type Refused, yes } from './answer.ts';
@@ -126,7 +127,7 @@ class ChallengeAuthorization implements Authorization {
       if (!isIdentityToken(login)) return yes({ value: basicAuthorization(login), fresh: false });
       return cannot('failed', `${this.#upstream.host} wants Basic, for which an identity token is no login`);
     } catch (error) {
-      return cannot('failed', (error as Error).message);
+      return cannot('failed', messageOf(error));
     }
   }
 

@@ -1,5 +1,6 @@
 import { pipeline, type Readable, type Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
+import { errorCode } from '../../platform/reason.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
 
 const OPTIONS = { chunkSize: 256 * 1024 };
@@ -38,7 +39,7 @@ export function isEncoded(response: Pick<UpstreamResponse, 'headers'>): boolean 
  * because the rest may come.
  */
 export function isUndecodable(error: unknown): boolean {
-  const code = String((error as NodeJS.ErrnoException).code);
+  const code = errorCode(error) ?? '';
   return /^(?:Z_|ERR_BROTLI|ERR__ERROR|ZSTD_)/.test(code) && code !== 'Z_BUF_ERROR';
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
+import { asError } from '../../platform/reason.ts';
 import { SingleFlight } from '../../platform/single-flight.ts';
 import { type HelperOptions, type Login, runHelper } from './run-helper.ts';
 import type { LiveCredential } from './upstream-login.ts';
@@ -90,7 +91,7 @@ export class HelperCredential implements LiveCredential {
         }
         return login;
       } catch (error) {
-        this.#failure = error as Error;
+        this.#failure = asError(error);
         log.error({ helper: name, problem: this.#failure.message }, 'the credential helper gives no login');
         throw error;
       } finally {

@@ -1,5 +1,6 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
+import { errorCode, messageOf } from '../../platform/reason.ts';
 import { readRegularFile } from '../../platform/regular-file.ts';
 import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platform/watched-files.ts';
 import { DOCKER_HUB } from '../../registry/repository.ts';
@@ -124,7 +125,7 @@ async function readPassword(
     return password === '' ? { problem: 'is empty' } : { password };
   } catch (error) {
     return {
-      problem: `cannot be read: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`,
+      problem: `cannot be read: ${errorCode(error) ?? messageOf(error)}`,
     };
   }
 }

@@ -1,4 +1,5 @@
 import { exceededBound } from '../../platform/json-bounds.ts';
+import { isObject } from '../../platform/object-properties.ts';
 import { type ManifestMediaType, parseManifestMediaType } from '../../registry/media-type.ts';
 import { DOCUMENT_BOUNDS } from '../limits.ts';
 
@@ -31,9 +32,7 @@ function readManifest(bytes: Buffer): Record<string, unknown> | undefined {
   if (exceededBound(bytes, DOCUMENT_BOUNDS) !== undefined) return undefined;
   try {
     const document: unknown = JSON.parse(bytes.toString('utf8'));
-    return typeof document === 'object' && document !== null
-      ? (document as Record<string, unknown>)
-      : undefined;
+    return isObject(document) ? document : undefined;
   } catch {
     return undefined;
   }

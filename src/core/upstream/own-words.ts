@@ -1,4 +1,5 @@
 import { exceededBound } from '../../platform/json-bounds.ts';
+import { isObject } from '../../platform/object-properties.ts';
 import { readBody } from '../../platform/read-body.ts';
 import { readChallenge } from '../../registry/challenge.ts';
 import { DOCUMENT_BOUNDS } from '../limits.ts';
@@ -64,9 +65,7 @@ function readObject(body: Buffer | undefined): Record<string, unknown> | undefin
   if (body === undefined || exceededBound(body, DOCUMENT_BOUNDS) !== undefined) return undefined;
   try {
     const document: unknown = JSON.parse(body.toString('utf8'));
-    return typeof document === 'object' && document !== null && !Array.isArray(document)
-      ? (document as Record<string, unknown>)
-      : undefined;
+    return isObject(document) && !Array.isArray(document) ? document : undefined;
   } catch {
     return undefined;
   }

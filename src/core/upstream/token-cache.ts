@@ -2,6 +2,7 @@ import type { Clock } from '../../platform/clock.ts';
 import { Deadline } from '../../platform/deadline.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import { readBody } from '../../platform/read-body.ts';
+import { messageOf } from '../../platform/reason.ts';
 import { SingleFlight } from '../../platform/single-flight.ts';
 import { TOKEN_USED_FOR } from '../limits.ts';
 import { type Answer, cannot, no, yes } from './answer.ts';
@@ -105,7 +106,7 @@ async function fetchToken(
   try {
     login = await account?.login();
   } catch (error) {
-    return cannot('failed', (error as Error).message);
+    return cannot('failed', messageOf(error));
   }
   const sent = {
     ...questionFor(request, login),

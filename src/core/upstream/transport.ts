@@ -3,6 +3,8 @@ import { Deadline, DeadlineError, unlessAborted } from '../../platform/deadline.
 import { ProxyError, proxyAuthorization, whyRefused } from '../../platform/egress/open-tunnel.ts';
 import { type EgressOptions, proxyFor } from '../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../platform/log.ts';
+import { propertyOf } from '../../platform/object-properties.ts';
+import { errorCode, messageOf } from '../../platform/reason.ts';
 import { type Agent, errors } from '../../platform/undici.ts';
 import { NobodyWaits, throwIfNobodyWaits } from '../../platform/waiters.ts';
 import type { CoreLimits } from '../limits.ts';
@@ -366,7 +368,7 @@ function refusalOfError(error: unknown, host: string): Refused & { kind: 'cannot
  * session ended.
  */
 export function isCut(error: unknown): boolean {
-  const code = String((error as NodeJS.ErrnoException).code);
+  const code = errorCode(error) ?? '';
   return (
     ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_INFO'].includes(code) || code.startsWith('ERR_HTTP2_')
   );
@@ -392,7 +394,7 @@ export function troubleOf(error: unknown, host: string): Refused & { kind: 'cann
   // accepts.
   if (
     error instanceof errors.HTTPParserError &&
-    /HAP429|Too Many Requests/.test(String((error as { data?: unknown }).data))
+    /HAP429|Too Many Requests/.test(String(propertyOf(error, 'data')))
   )
     return cannot('limited', `${host}: 429`);
   const timedOut =
@@ -401,11 +403,11 @@ export function troubleOf(error: unknown, host: string): Refused & { kind: 'cann
     error instanceof errors.HeadersTimeoutError ||
     error instanceof errors.BodyTimeoutError ||
     (error instanceof ProxyError && error.isLate);
-  const { code, message } = error as NodeJS.ErrnoException;
+  const code = errorCode(error);
   if (isUndecodable(error)) return cannot('unfit', `${host}: a compressed answer cannot be decoded: ${code}`);
   const why = CERTIFICATE_TROUBLE[code ?? ''];
   if (why !== undefined) return cannot('unreachable', `${host}: ${why} (${code})`);
-  return cannot(timedOut ? 'timeout' : 'unreachable', `${host}: ${code ?? message}`);
+  return cannot(timedOut ? 'timeout' : 'unreachable', `${host}: ${code ?? messageOf(error)}`);
 }
 
 const UNTRUSTED =
