@@ -29,7 +29,7 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   koa: ['gateway', 'core/endpoints.ts', 'auth/endpoints.ts'],
   '@koa/router': ['gateway/routes'],
   'node-forge': ['pki'],
-  'node:sqlite': ['core/store', 'auth/state'],
+  'node:sqlite': ['core/store', 'auth/state', 'platform/sqlite-query.ts'],
   'prom-client': ['platform/metrics.ts'],
   pino: ['platform/log.ts'],
   'smol-toml': ['commands/doctor/client/host-files.ts'],

@@ -6,7 +6,7 @@ import { diskFailure } from '../../platform/disk-failure.ts';
 import { type Live, LiveValue } from '../../platform/live.ts';
 import { pollAndWatch } from '../../platform/poll-and-watch.ts';
 import { asError } from '../../platform/reason.ts';
-import { prepareQuery, type Query, schemaVersion } from '../../platform/sqlite-query.ts';
+import { prepareQuery, schemaVersion } from '../../platform/sqlite-query.ts';
 import type { AuthState, StoredCertificate, StoredLogin, StoredToken } from './auth-state.ts';
 
 const SCHEMA_VERSION = 2;
@@ -105,23 +105,26 @@ interface CertificateRow {
   readonly revoked_at: number | null;
 }
 
-interface Queries {
-  readonly tokens: Query<TokenRow>;
-  readonly token: Query<TokenRow>;
-  readonly logins: Query<LoginRow>;
-  readonly login: Query<LoginRow>;
-  readonly certificates: Query<CertificateRow>;
-  readonly dataVersion: Query<{ readonly data_version: number }>;
+/** The queries, each of which is prepared when it is first used. */
+type Queries = ReturnType<typeof queriesOf>;
+
+function queriesOf(database: DatabaseSync) {
+  const query = <Row>(sql: string) => lazy(() => prepareQuery<Row>(database, sql));
+  return {
+    tokens: query<TokenRow>('SELECT * FROM token ORDER BY created_at, id'),
+    token: query<TokenRow>('SELECT * FROM token WHERE id = ?'),
+    logins: query<LoginRow>('SELECT * FROM login ORDER BY created_at, id'),
+    login: query<LoginRow>('SELECT * FROM login WHERE id = ?'),
+    certificates: query<CertificateRow>('SELECT * FROM certificate ORDER BY issued_at, fingerprint'),
+    dataVersion: query<{ readonly data_version: number }>('PRAGMA data_version'),
+  };
 }
 
-function prepareQueries(database: DatabaseSync): Queries {
-  return {
-    tokens: prepareQuery(database, 'SELECT * FROM token ORDER BY created_at, id'),
-    token: prepareQuery(database, 'SELECT * FROM token WHERE id = ?'),
-    logins: prepareQuery(database, 'SELECT * FROM login ORDER BY created_at, id'),
-    login: prepareQuery(database, 'SELECT * FROM login WHERE id = ?'),
-    certificates: prepareQuery(database, 'SELECT * FROM certificate ORDER BY issued_at, fingerprint'),
-    dataVersion: prepareQuery(database, 'PRAGMA data_version'),
+function lazy<Value>(make: () => Value): () => Value {
+  let made: Value | undefined;
+  return () => {
+    made ??= make();
+    return made;
   };
 }
 
@@ -159,7 +162,7 @@ class SqliteState implements AuthState {
     // A killed process may have left a write-ahead log. The mode is PASSIVE, because other readers would take
     // a TRUNCATE for a change.
     this.#isCheckpointed('PASSIVE');
-    this.#queries = prepareQueries(this.#database);
+    this.#queries = queriesOf(this.#database);
     this.#seen = this.#dataVersion();
     // A change by another process is written to this file first.
     const watched = [`${file}-wal`];
@@ -171,11 +174,11 @@ class SqliteState implements AuthState {
   }
 
   async tokens(): Promise<readonly StoredToken[]> {
-    return this.#queries.tokens.all().map(tokenIn);
+    return this.#queries.tokens().all().map(tokenIn);
   }
 
   async token(id: string): Promise<StoredToken | undefined> {
-    const row = this.#queries.token.get(id);
+    const row = this.#queries.token().get(id);
     return row && tokenIn(row);
   }
 
@@ -201,11 +204,11 @@ class SqliteState implements AuthState {
   }
 
   async logins(): Promise<readonly StoredLogin[]> {
-    return this.#queries.logins.all().map(loginIn);
+    return this.#queries.logins().all().map(loginIn);
   }
 
   async login(id: string): Promise<StoredLogin | undefined> {
-    const row = this.#queries.login.get(id);
+    const row = this.#queries.login().get(id);
     return row && loginIn(row);
   }
 
@@ -227,15 +230,18 @@ class SqliteState implements AuthState {
   }
 
   async certificates(): Promise<readonly StoredCertificate[]> {
-    return this.#queries.certificates.all().map((row) => ({
-      fingerprint: row.fingerprint,
-      tbsHash: row.tbs_hash,
-      name: row.name,
-      serial: row.serial,
-      issuedAt: row.issued_at,
-      expiresAt: row.expires_at,
-      revokedAt: row.revoked_at,
-    }));
+    return this.#queries
+      .certificates()
+      .all()
+      .map((row) => ({
+        fingerprint: row.fingerprint,
+        tbsHash: row.tbs_hash,
+        name: row.name,
+        serial: row.serial,
+        issuedAt: row.issued_at,
+        expiresAt: row.expires_at,
+        revokedAt: row.revoked_at,
+      }));
   }
 
   async putCertificate(certificate: StoredCertificate): Promise<void> {
@@ -335,7 +341,7 @@ class SqliteState implements AuthState {
    * change.
    */
   #dataVersion(): unknown {
-    return this.#queries.dataVersion.get()?.data_version;
+    return this.#queries.dataVersion().get()?.data_version;
   }
 
   #look(): void {
