@@ -5,7 +5,6 @@ import type { Clock } from '../platform/clock.ts';
 import { type Fault, FaultsError, formatFault, type Parsed } from '../platform/fault.ts';
 import { type Live, LiveValue } from '../platform/live.ts';
 import type { Logger } from '../platform/log.ts';
-import { messageOf } from '../platform/reason.ts';
 import { isAbsent, readRegularFile } from '../platform/regular-file.ts';
 import { type Followed, watchFiles } from '../platform/watched-files.ts';
 import type { SubjectForms } from './federated-pattern.ts';
@@ -151,7 +150,7 @@ class PolicyKeeper implements Disposable {
       return compilePolicy({ ...data, federations: forms });
     } catch (error) {
       if (!(await isAbsent(lastGood, error)))
-        log.warn({ file: lastGood, error: messageOf(error) }, 'the last good policy cannot be read');
+        log.warn({ file: lastGood, err: error }, 'the last good policy cannot be read');
       return undefined;
     }
   }
@@ -163,7 +162,7 @@ class PolicyKeeper implements Disposable {
       await mkdir(path.dirname(lastGood), { recursive: true, mode: 0o750 });
       await writeFileAtomically(lastGood, told, 0o640);
     } catch (error) {
-      log.error({ file: lastGood, error: messageOf(error) }, 'the policy cannot be kept for the next start');
+      log.error({ file: lastGood, err: error }, 'the policy cannot be kept for the next start');
     }
   }
 

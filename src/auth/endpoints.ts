@@ -6,7 +6,6 @@ import { type FollowedAnswer, followedAnswer, LONGEST_WAIT } from '../platform/f
 import type { Logger } from '../platform/log.ts';
 import type { Meters } from '../platform/metrics.ts';
 import { readBody } from '../platform/read-body.ts';
-import { asError, messageOf } from '../platform/reason.ts';
 import {
   AUTHENTICATE,
   type AuthStatus,
@@ -70,11 +69,11 @@ export function authApplication(rooms: AuthRooms): Koa {
       await answer(context, rooms, followed);
     } catch (error) {
       if (error instanceof BadRequest) {
-        rooms.log.error({ error: error.message }, 'a gateway asks auth for what it cannot');
+        rooms.log.error({ reason: error.message }, 'a gateway asks auth for what it cannot');
         context.status = 422;
         return;
       }
-      rooms.log.error({ error: asError(error).stack }, 'auth failed');
+      rooms.log.error({ err: error }, 'auth failed');
       context.status = 500;
     }
   });
@@ -163,7 +162,7 @@ async function giveRefreshToken(
   try {
     return await refreshTokens.give(identified, offline);
   } catch (error) {
-    log.error({ error: messageOf(error) }, 'a refresh token cannot be kept');
+    log.error({ err: error }, 'a refresh token cannot be kept');
     return undefined;
   }
 }

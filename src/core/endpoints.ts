@@ -5,7 +5,6 @@ import { readLines, writeLine } from '../platform/json-lines.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Meters } from '../platform/metrics.ts';
 import { readBody } from '../platform/read-body.ts';
-import { asError } from '../platform/reason.ts';
 import { NobodyWaits, workFor } from '../platform/waiters.ts';
 import {
   BYTES_TYPE,
@@ -100,7 +99,7 @@ export function coreApplication(rooms: CoreRooms): Koa {
       await answer(context, rooms, state);
     } catch (error) {
       if (error instanceof NobodyWaits) return void context.res.destroy();
-      rooms.log.error({ error: asError(error).stack }, 'the core failed');
+      rooms.log.error({ err: error }, 'the core failed');
       if (context.res.headersSent) context.res.destroy();
       else refuse(context, { kind: 'refused', error: 'INTERNAL' });
     }

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from './log.ts';
-import { asError } from './reason.ts';
 
 /**
  * Runs `task` periodically, with a pause after each run: `milliseconds`, or the number that the run returns.
@@ -23,7 +22,7 @@ export function every(
         pause = (await task(signal)) ?? milliseconds;
       } catch (error) {
         // A task that ends because its signal was aborted has not failed.
-        if (!signal.aborted) log.error({ error: asError(error).stack }, 'a periodic task failed');
+        if (!signal.aborted) log.error({ err: error }, 'a periodic task failed');
       }
     }
   };
@@ -41,7 +40,7 @@ export function once(task: (signal: AbortSignal) => Promise<void>, log: Logger):
   const stop = new AbortController();
   const { signal } = stop;
   const running = task(signal).catch((error: Error) => {
-    if (!signal.aborted) log.error({ error: error.stack }, 'a task failed');
+    if (!signal.aborted) log.error({ err: error }, 'a task failed');
   });
   return {
     [Symbol.asyncDispose]: async () => {

@@ -114,7 +114,7 @@ export async function follow<T>(ask: Ask<T>, { name, log, first }: FollowOptions
       const before = known;
       const asked = performance.now();
       await learn(true).catch((error: Error) => {
-        if (!signal.aborted) log.warn({ error: error.message }, `${name} cannot be asked`);
+        if (!signal.aborted) log.warn({ reason: error.message }, `${name} cannot be asked`);
       });
       const isIdle = known === before && performance.now() - asked < RETRY_AFTER;
       if (isIdle) await delay(RETRY_AFTER, undefined, { signal, ref: false }).catch(() => {});
@@ -130,7 +130,7 @@ export async function follow<T>(ask: Ask<T>, { name, log, first }: FollowOptions
     },
     refresh: () =>
       asking.run('refresh', () =>
-        learn(false).catch((error: Error) => log.warn({ error: error.message }, `${name} cannot be asked`)),
+        learn(false).catch((error: Error) => log.warn({ reason: error.message }, `${name} cannot be asked`)),
       ),
     [Symbol.dispose]: () => stop.abort(),
   };

@@ -3,6 +3,8 @@ import { Writable } from 'node:stream';
 import pino, { type Logger } from 'pino';
 import type pinoPretty from 'pino-pretty';
 import { escapeControls, escapeControlsInLines } from './escape-controls.ts';
+import { asError, errorCode } from './reason.ts';
+import { isObject } from './object-properties.ts';
 
 export type { Logger } from 'pino';
 
@@ -24,6 +26,7 @@ export function createLogger(name: string, { level, format: wanted }: LogOptions
   const options = {
     ...{ level, base: { process: name }, timestamp: pino.stdTimeFunctions.isoTime },
     hooks: SAFE_LINES,
+    serializers: { err: serializeError },
   };
   const destination = openStandardOutput((lost) =>
     logger.error({ lost }, 'log lines were lost, because standard output could not be written'),
@@ -80,6 +83,25 @@ function prettyOn(output: ReturnType<typeof openStandardOutput>) {
 /** pino escapes only the characters that JSON requires, which are those of C0. */
 const SAFE_LINES = { streamWrite: escapeControlsInLines };
 
+/** An error in the log, with the stacks of its causes. */
+interface LoggedError {
+  readonly type: string;
+  readonly message: string;
+  readonly code?: string;
+  readonly stack: string;
+}
+
+/**
+ * Returns the part of an error that is logged. Its other properties are left out, because they can contain a
+ * request, an answer or the output of a program, and thereby a secret.
+ */
+export function serializeError(thrown: unknown): LoggedError {
+  const error = asError(thrown);
+  const code = errorCode(error);
+  const { stack } = pino.stdSerializers.err(error);
+  return { type: error.name, message: error.message, ...(code !== undefined && { code }), stack };
+}
+
 /** The fields that `writeText` does not print as `name=value`. */
 const ELSEWHERE: ReadonlySet<string> = new Set(['level', 'time', 'process', 'msg']);
 
@@ -89,7 +111,9 @@ const ELSEWHERE: ReadonlySet<string> = new Set(['level', 'time', 'process', 'msg
  * contain commands for a terminal.
  */
 export function writeText(line: Readonly<Record<string, unknown>>, messageKey: string): string {
-  const fields = Object.entries(line).filter(([name]) => !ELSEWHERE.has(name));
+  const fields = Object.entries(line)
+    .filter(([name]) => !ELSEWHERE.has(name))
+    .flatMap((field) => errorFields(field) ?? [field]);
   const long = ([, value]: [string, unknown]) => Array.isArray(value) || String(value).includes('\n');
   const short = fields.filter((field) => !long(field)).map(([name, value]) => `${name}=${writeValue(value)}`);
   const lines = fields
@@ -99,6 +123,13 @@ export function writeText(line: Readonly<Record<string, unknown>>, messageKey: s
     .filter(Boolean)
     .join('  ');
   return [first, ...lines.map((one) => `    ${escapeControls(asText(one))}`)].join('\n');
+}
+
+/** Returns the message of a logged error and, if it has more than one line, its stack. */
+function errorFields([name, value]: readonly [string, unknown]): [string, unknown][] | undefined {
+  if (name !== 'err' || !isObject(value)) return undefined;
+  const hasFrames = typeof value.stack === 'string' && value.stack.includes('\n');
+  return [['err', value.message], ...(hasFrames ? [['stack', value.stack] satisfies [string, unknown]] : [])];
 }
 
 function writeValue(value: unknown): string {

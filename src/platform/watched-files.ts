@@ -106,7 +106,7 @@ class Watcher implements Watch {
   #load(): Promise<void> {
     const { load, log } = this.#options;
     this.#loading = this.#loading.then(load).catch((error: Error) => {
-      log.error({ error: error.message }, 'a file cannot be read anew');
+      log.error({ err: error }, 'a file cannot be read anew');
     });
     return this.#loading;
   }

@@ -94,7 +94,7 @@ class Keeper {
       ready.then(
         () => this.#log.info({ role: this.#plan.name, pid }, 'the role serves again'),
         (error: Error) =>
-          this.#log.error({ role: this.#plan.name, error: error.message }, 'a role cannot start'),
+          this.#log.error({ role: this.#plan.name, reason: error.message }, 'a role cannot start'),
       );
     }
   }

@@ -5,7 +5,7 @@ import { open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { writeText } from '../../src/platform/log.ts';
+import { serializeError, writeText } from '../../src/platform/log.ts';
 import { ALL_CONTROLS, UNPRINTABLE } from '../support/controls.ts';
 import { SmallDisk } from '../support/small-disk.ts';
 
@@ -85,4 +85,20 @@ test('a full disk under the log ends no process; its lines wait, and those that 
     assert.ok(Number(lost) > 0);
     assert.equal(logged.length + Number(lost), 4003);
   }
+});
+
+test('an error is logged with its cause and both stacks, and without what else it carries', () => {
+  const cause = Object.assign(new Error('no space'), { code: 'ENOSPC', stdout: 'a secret' });
+  const error = Object.assign(new Error('not written', { cause }), { code: 'EIO', headers: 'a secret' });
+  const logged = serializeError(error);
+  assert.deepEqual(Object.keys(logged), ['type', 'message', 'code', 'stack']);
+  assert.equal(logged.message, 'not written');
+  assert.match(logged.stack, /^Error: not written\n {4}at .*caused by: Error: no space\n {4}at /s);
+  assert.doesNotMatch(JSON.stringify(logged), /secret/);
+  const [first, ...stack] = write({ file: 'index.db', err: logged }).split('\n');
+  assert.equal(first, 'core: it happened  file=index.db err="not written"');
+  assert.deepEqual(
+    stack,
+    logged.stack.split('\n').map((line) => `    ${line}`),
+  );
 });

@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import pino from 'pino';
-import type { Logger } from '../../src/platform/log.ts';
+import { type Logger, serializeError } from '../../src/platform/log.ts';
 
 export interface LoggedLine {
   /** The level as pino numbers it: 40 is a warning, 50 an error. */
@@ -17,5 +17,5 @@ export function testLog(lines: LoggedLine[]): Logger {
       done();
     },
   });
-  return pino({ level: 'debug' }, destination);
+  return pino({ level: 'debug', serializers: { err: serializeError } }, destination);
 }

@@ -14,8 +14,8 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'a broken pair that arrives while the mirror runs is named, with what to do',
     file: 'src/gateway/http/listener.ts',
-    find: 'error: why ?? messageOf(error)',
-    replace: 'error: messageOf(error)',
+    find: 'reason: why ?? messageOf(error)',
+    replace: 'reason: messageOf(error)',
     tests: ['test/gateway/certificate.test.ts'],
   },
   {

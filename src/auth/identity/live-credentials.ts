@@ -2,7 +2,6 @@ import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
 import type { Federation } from '../../config/federation.ts';
 import { type Live, LiveValue } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
-import { messageOf } from '../../platform/reason.ts';
 import { runInSlices } from '../../platform/steps.ts';
 import type { Credentials } from '../../registry/auth-api.ts';
 import type { AuthState, StoredLogin, StoredToken } from '../state/auth-state.ts';
@@ -49,7 +48,7 @@ export async function followCredentials(
       try {
         await learn();
       } catch (error) {
-        if (!isOver) log.error({ error: messageOf(error) }, 'the credentials cannot be read');
+        if (!isOver) log.error({ err: error }, 'the credentials cannot be read');
       }
     });
     return looking;

@@ -1,5 +1,4 @@
 import type { Logger } from '../../platform/log.ts';
-import { messageOf } from '../../platform/reason.ts';
 import type { AuthState } from '../state/auth-state.ts';
 import type { RenewHash } from './check-password.ts';
 import type { LiveCredentials } from './live-credentials.ts';
@@ -30,7 +29,7 @@ export function createRenewHash({ file, users, credentials, state, log }: RenewO
       if (holds) log.info({ user: name }, 'the password of a user is hashed anew');
       return holds ? to : from;
     } catch (error) {
-      log.warn({ user: name, error: messageOf(error) }, 'the password of a user cannot be hashed anew');
+      log.warn({ user: name, err: error }, 'the password of a user cannot be hashed anew');
       return from;
     }
   };

@@ -79,7 +79,7 @@ export async function followSigningKeys(
       live.set(await read());
       if (live.current.signing.id !== id) log.info({ kid: live.current.signing.id }, 'signing key changed');
     } catch (error) {
-      log.error({ file, error: messageOf(error) }, 'signing key refused; the last good one holds');
+      log.error({ file, reason: messageOf(error) }, 'signing key refused; the last good one holds');
     }
   };
   const live = new LiveValue(await read());

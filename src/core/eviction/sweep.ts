@@ -1,7 +1,6 @@
 import type { Clock } from '../../platform/clock.ts';
 import { every } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
-import { messageOf } from '../../platform/reason.ts';
 import { writeSize } from '../../platform/size.ts';
 import type { Store } from '../store/store.ts';
 import type { CacheLimit } from './cache-limit.ts';
@@ -78,7 +77,7 @@ class CacheSweep implements Sweep {
       this.#isFailing = false;
     } catch (error) {
       // This is logged once, because on a read-only disk it fails every time.
-      if (!this.#isFailing) log.error({ error: messageOf(error) }, 'nothing can be evicted');
+      if (!this.#isFailing) log.error({ err: error }, 'nothing can be evicted');
       this.#isFailing = true;
     }
   }

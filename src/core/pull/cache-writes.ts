@@ -48,13 +48,13 @@ export class CacheWrites implements AsyncDisposable {
     this.#unwritten++;
   }
 
-  failed({ message }: Error): void {
+  failed(error: Error): void {
     if (this.#failure === undefined)
       this.#options.log.error(
-        { error: message },
+        { err: error },
         'the cache cannot be written: nothing more is cached, and each client gets its own download',
       );
-    this.#failure = message;
+    this.#failure = error.message;
     this.#probeLater();
   }
 

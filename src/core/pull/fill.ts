@@ -181,7 +181,7 @@ export class Fill {
   async #fail(error: Error): Promise<void> {
     const { partial, signal, log, writes } = this.#options;
     if (error instanceof CacheFault) writes.failed(error);
-    else if (!signal.aborted) log.error({ digest: this.digest, error: error.message }, 'a fill failed');
+    else if (!signal.aborted) log.error({ digest: this.digest, reason: error.message }, 'a fill failed');
     // Readers from other repositories ask again, each under their own scope.
     const goesOnElsewhere = isOfCache(error) || error instanceof RepositoryRefused || signal.aborted;
     this.#advance({ kind: goesOnElsewhere ? 'interrupted' : 'failed' });

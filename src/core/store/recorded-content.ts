@@ -1,6 +1,5 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
-import { messageOf } from '../../platform/reason.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
 import type { ContentStore, ListedContent, PartialContent, StoredContent } from './content-store.ts';
@@ -69,7 +68,7 @@ export class RecordedContent implements ContentStore {
     try {
       return await task;
     } catch (error) {
-      this.#log.error({ digest, error: messageOf(error) }, 'content in the cache cannot be used');
+      this.#log.error({ digest, err: error }, 'content in the cache cannot be used');
       return undefined;
     }
   }

@@ -35,7 +35,7 @@ export function scrub({ store, directory, clock, log }: ScrubOptions): AsyncDisp
       const size = await check(digest, store, directory, signal).catch((error: Error) => {
         if (!signal.aborted)
           log.error(
-            { digest, error: error.message },
+            { digest, err: error },
             'content in the cache cannot be compared with its digest',
           );
         return undefined;

@@ -13,7 +13,7 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { diskFailure, sqliteResultCode } from '../../platform/disk-failure.ts';
 import type { Logger } from '../../platform/log.ts';
-import { asError, isErrno, messageOf } from '../../platform/reason.ts';
+import { asError, isErrno } from '../../platform/reason.ts';
 import { schemaVersion } from '../../platform/sqlite-query.ts';
 import { UPGRADES } from './sqlite-statements.ts';
 
@@ -134,7 +134,7 @@ function openSubstitute(file: string, log: Logger): DatabaseSync {
     return openCopy(file);
   } catch (error) {
     log.error(
-      { file, error: messageOf(error) },
+      { file, err: error },
       'the index can be neither written nor copied; what is cached is confirmed upstream again',
     );
     return openDatabase(IN_MEMORY);
@@ -182,7 +182,7 @@ export function isUnusable(error: unknown): boolean {
 
 function setAside(file: string, error: Error, log: Logger): void {
   const aside = `${file}.broken`;
-  log.warn({ file, aside, error: error.message }, 'the index cannot be used; beginning a new one');
+  log.warn({ file, aside, err: error }, 'the index cannot be used; beginning a new one');
   renameSync(file, aside);
   for (const suffix of ['-wal', '-shm']) rmSync(file + suffix, { force: true });
 }

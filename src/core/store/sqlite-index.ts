@@ -3,7 +3,7 @@ import type { StatementResultingChanges } from 'node:sqlite';
 import { setImmediate as turn } from 'node:timers/promises';
 import { LiveValue } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
-import { asError, messageOf } from '../../platform/reason.ts';
+import { asError } from '../../platform/reason.ts';
 import { runSlice } from '../../platform/steps.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
@@ -409,7 +409,7 @@ class SqliteIndex implements IndexStore {
       if (isUnusable(error)) this.#beginAnew(asError(error));
       else if (!this.#failing) {
         this.#failing = true;
-        this.#log.error({ file: this.#file, error: messageOf(error) }, 'the index fails');
+        this.#log.error({ file: this.#file, err: error }, 'the index fails');
         const failure = whyUnwritable(this.#file, error);
         if (failure !== undefined) this.onFailure?.(failure);
       }

@@ -7,7 +7,7 @@ import { constants, type FileHandle, mkdir, open, stat } from 'node:fs/promises'
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../platform/log.ts';
-import { asError, isErrno, messageOf } from '../../platform/reason.ts';
+import { asError, isErrno } from '../../platform/reason.ts';
 
 export interface LineFileOptions {
   readonly file: string;
@@ -186,7 +186,7 @@ export class LineFile implements AsyncDisposable {
       this.#handle = await open(file, FLAGS, MODE);
     } catch (error) {
       if (before === undefined) throw error;
-      log.error({ file, error: messageOf(error) }, 'the audit log cannot be written');
+      log.error({ file, err: error }, 'the audit log cannot be written');
       return;
     }
     await before?.close();
@@ -242,7 +242,7 @@ export class LineFile implements AsyncDisposable {
     const { trouble } = this;
     if (trouble === undefined || this.#troubleIsSaid) return;
     this.#troubleIsSaid = true;
-    this.#options.log.error({ file: this.#options.file, error: trouble }, 'the audit log cannot be written');
+    this.#options.log.error({ file: this.#options.file, reason: trouble }, 'the audit log cannot be written');
   }
 
   #lose(count: number): void {

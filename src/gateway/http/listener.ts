@@ -90,7 +90,7 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
     handler,
   );
   const connections = takeConnections(server, options);
-  server.on('tlsClientError', (error) => log.debug({ error: error.message }, 'a TLS handshake failed'));
+  server.on('tlsClientError', (error) => log.debug({ reason: error.message }, 'a TLS handshake failed'));
   const certificate = await followCertificate(server, options);
   await listenOn(server, listen);
   return {
@@ -205,7 +205,7 @@ async function followCertificate(
       if (loaded === undefined) throw error;
       const why = await explainPair?.().catch(() => undefined);
       log.error(
-        { certificate, key, error: why ?? messageOf(error) },
+        { certificate, key, reason: why ?? messageOf(error) },
         'certificate refused; the last good one holds',
       );
     }

@@ -18,7 +18,6 @@ import {
   TOLD_METRICS,
   type ToldMetrics,
 } from '../../platform/metrics.ts';
-import { messageOf } from '../../platform/reason.ts';
 import { SingleFlight } from '../../platform/single-flight.ts';
 import { serveOnSocket } from '../../platform/unix-socket.ts';
 
@@ -66,7 +65,7 @@ export async function openWorkers(options: WorkersOptions): Promise<Workers> {
     }
   } catch (error) {
     // Pulls do not depend on the metrics.
-    log.error({ error: messageOf(error) }, 'the metrics of the gateways cannot be added up');
+    log.error({ err: error }, 'the metrics of the gateways cannot be added up');
   }
   const opened = stack.move();
   return {
@@ -102,7 +101,7 @@ async function openOwn({ meters, place, directory, log }: WorkersOptions): Promi
       // A power cut does not matter, because another start begins with nothing.
       await rename(`${file}.new`, file);
     } catch (error) {
-      log.warn({ file, error: messageOf(error) }, 'what a gateway counted cannot be kept');
+      log.warn({ file, err: error }, 'what a gateway counted cannot be kept');
     }
   };
   return () =>

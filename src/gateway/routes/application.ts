@@ -9,7 +9,6 @@ import { QueueFullError } from '../../platform/fair-queue.ts';
 import { PeerUnreachable } from '../../platform/http-client.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Network } from '../../platform/network.ts';
-import { asError } from '../../platform/reason.ts';
 import { inTurn } from '../../platform/turns.ts';
 import { type AddressOf, addressKey, peerAddress } from '../http/client-address.ts';
 import { ambiguousFraming } from '../http/framing.ts';
@@ -128,9 +127,9 @@ function answerFailure(
   if (error instanceof ClientGone || (signal.aborted && error === signal.reason)) return;
   if (error instanceof QueueFullError) return refuse(response, { error: 'TOO_MANY_REQUESTS', retryAfter: 1 });
   const isPeers = error instanceof PeerUnreachable || error instanceof PeerFailed;
-  if (!isPeers) log.error({ error: asError(error).stack }, 'the gateway failed');
-  else if (error instanceof PeerFailed) log.error({ error: error.message }, 'a part of the mirror failed');
-  else log.error({ error: error.message }, 'a part of the mirror does not answer');
+  if (!isPeers) log.error({ err: error }, 'the gateway failed');
+  else if (error instanceof PeerFailed) log.error({ err: error }, 'a part of the mirror failed');
+  else log.error({ reason: error.message }, 'a part of the mirror does not answer');
   if (response.headersSent) response.destroy();
   else refuse(response, { error: isPeers ? 'UNAVAILABLE' : 'INTERNAL' });
 }

@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { QueueFullError } from '../../platform/fair-queue.ts';
 import type { Logger } from '../../platform/log.ts';
-import { messageOf } from '../../platform/reason.ts';
 import type { BearerChallenge } from '../../registry/challenge.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { isOneRange } from '../../registry/range.ts';
@@ -29,6 +28,7 @@ import {
   repositoryLine,
   shareOf,
 } from './record.ts';
+import { PeerUnreachable } from '../../platform/http-client.ts';
 
 export interface V2Rooms {
   readonly names: UpstreamNames;
@@ -257,7 +257,10 @@ async function handOver(
     if (error instanceof QueueFullError)
       return { kind: 'refused', error: 'TOO_MANY_REQUESTS', retryAfter: 1 };
     rooms.log.error(
-      { repository: route.repository.name, error: messageOf(error) },
+      {
+        repository: route.repository.name,
+        ...(error instanceof PeerUnreachable ? { reason: error.message } : { err: error }),
+      },
       'the core does not answer',
     );
     return { kind: 'refused', error: 'UNAVAILABLE' };
@@ -266,5 +269,5 @@ async function handOver(
 
 function logFailure({ route }: Pull, failure: Error, { log }: V2Rooms): void {
   if (failure instanceof ClientGone) return;
-  log.error({ repository: route.repository.name, error: failure.message }, 'an answer was cut short');
+  log.error({ repository: route.repository.name, reason: failure.message }, 'an answer was cut short');
 }
