@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { gather } from '../../../src/core/pull/gather.ts';
+import { Agent } from '../../../src/platform/undici.ts';
 
 const KIB = 1024;
 const PIECE = 512 * KIB;
@@ -79,4 +82,29 @@ test('what came before a body broke off comes before the error', async () => {
   const pieces = gather(Readable.from(breaking()), 0);
   assert.equal(String((await pieces.next()).value), 'right');
   await assert.rejects(pieces.next(), /broken off/);
+});
+
+test('undici has no more use for a chunk that it has handed out, so its memory can be freed', async () => {
+  const bytes = Buffer.from(Array.from({ length: 4096 }, (_, index) => (index * 7) % 251));
+  const all = Buffer.concat(Array.from({ length: 1024 }, () => bytes));
+  const server = createServer((_request, response) => response.end(all)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const agent = new Agent();
+  try {
+    const origin = `http://127.0.0.1:${address.port}`;
+    const { body } = await agent.request({ origin, path: '/', method: 'GET', highWaterMark: 2 * PIECE });
+    const pieces = gathered(body);
+    const chunks: Buffer[] = [];
+    body.on('data', (chunk: Buffer) => chunks.push(chunk));
+    assert.ok(Buffer.concat(await pieces).equals(all));
+    assert.ok(
+      chunks.some(({ length }) => length === 0),
+      'no chunk’s memory was freed',
+    );
+  } finally {
+    await agent.destroy();
+    server.close();
+  }
 });
