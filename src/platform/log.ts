@@ -3,8 +3,8 @@ import { Writable } from 'node:stream';
 import pino, { type Logger } from 'pino';
 import type pinoPretty from 'pino-pretty';
 import { escapeControls, escapeControlsInLines } from './escape-controls.ts';
-import { asError, errorCode } from './reason.ts';
 import { isObject } from './object-properties.ts';
+import { asError, errorCode } from './reason.ts';
 
 export type { Logger } from 'pino';
 

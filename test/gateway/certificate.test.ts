@@ -52,7 +52,9 @@ test('a pair that is broken while the mirror runs is named, with what to do, as 
   await using hubgate = await TestHubgate.start(hub, { policy: 'allow: []' });
   const at = (name: string) => path.join(hubgate.home, name);
   const said = () =>
-    hubgate.log.filter(({ msg }) => msg.startsWith('certificate refused')).map(({ reason }) => String(reason));
+    hubgate.log
+      .filter(({ msg }) => msg.startsWith('certificate refused'))
+      .map(({ reason }) => String(reason));
   const broken = [
     [
       'server.key',

@@ -34,10 +34,7 @@ export function scrub({ store, directory, clock, log }: ScrubOptions): AsyncDisp
       }
       const size = await check(digest, store, directory, signal).catch((error: Error) => {
         if (!signal.aborted)
-          log.error(
-            { digest, err: error },
-            'content in the cache cannot be compared with its digest',
-          );
+          log.error({ digest, err: error }, 'content in the cache cannot be compared with its digest');
         return undefined;
       });
       // This also happens after a failure, because content that cannot be read or quarantined must not delay

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { QueueFullError } from '../../platform/fair-queue.ts';
+import { PeerUnreachable } from '../../platform/http-client.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { BearerChallenge } from '../../registry/challenge.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
@@ -28,7 +29,6 @@ import {
   repositoryLine,
   shareOf,
 } from './record.ts';
-import { PeerUnreachable } from '../../platform/http-client.ts';
 
 export interface V2Rooms {
   readonly names: UpstreamNames;
