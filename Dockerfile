@@ -11,7 +11,7 @@ COPY package.json package-lock.json .npmrc tools/check-registry.mjs ./
 # Behind a proxy: --build-arg HTTPS_PROXY=http://proxy.corp:3128. Docker passes HTTPS_PROXY, HTTP_PROXY and NO_PROXY to each RUN and
 # keeps them out of the image. If the proxy inspects TLS: --build-arg CA="$(cat proxy-ca.pem)"; it stays in this stage.
 ARG CA=""
-# No install script runs, because no package needs one. npm would try for ever where a proxy refuses.
+# No install script runs: argon2 ships its binary, and nothing else has one. npm would try for ever where a proxy refuses.
 RUN if [ -n "$CA" ]; then printf '%s\n' "$CA" > ca.pem; export NODE_EXTRA_CA_CERTS="$PWD/ca.pem"; fi; \
   node check-registry.mjs && npm ci --omit=dev --ignore-scripts
 

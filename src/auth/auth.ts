@@ -17,7 +17,6 @@ import { createCheckPassword } from './identity/check-password.ts';
 import { endTokensOfDeletedOwners } from './identity/deleted-owners.ts';
 import { warnOfExpiry } from './identity/expiring-tokens.ts';
 import { createFederatedLogin } from './identity/federation/federated-login.ts';
-import { HashingThreads } from './identity/hashing-threads.ts';
 import { followCredentials } from './identity/live-credentials.ts';
 import { followUsers } from './identity/live-users.ts';
 import { DELAY_LIMITS, type DelayLimits, LoginDelays, wait } from './identity/login-delays.ts';
@@ -92,7 +91,6 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     users,
     parameters: options.passwords,
     delays,
-    threads: stack.use(new HashingThreads()),
     renewHash: createRenewHash({ file: options.usersFile, users, credentials, state, log }),
     clock,
   });

@@ -29,8 +29,8 @@ const YOUNG: Readonly<Record<Role, number>> = { core: 2, auth: 4, gateway: 8 };
  * processes, threads, native code or SQLite.
  *
  * The other roles cannot be restricted so. In Node 26 that model disables fsync(2) and fchmod(2) altogether,
- * without which nothing is written durably, and SQLite bypasses it. The network is one permission that includes
- * unix sockets, so no role can be without it.
+ * without which nothing is written durably; SQLite bypasses it; and argon2 is native code, to which it does
+ * not apply. The network is one permission that includes unix sockets, so no role can be without it.
  */
 export function nodeFlags(role: Role, config: Config, paths: HomePaths): string[] {
   const flags = [`--max-semi-space-size=${YOUNG[role]}`, ...process.execArgv, '--disable-sigusr1'];

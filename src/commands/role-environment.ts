@@ -35,7 +35,7 @@ export function environmentOf(role: Role, paths: HomePaths): NodeJS.ProcessEnv {
 /**
  * glibc's malloc maps blocks larger than this many bytes, and unmaps them when they are freed. Without the
  * setting, the first hash of a password raises the limit, and the memory of one hash (19 MiB) stays in each
- * thread that hashes: mallopt(3). Only auth has it: in a role that often needs large blocks, such as the
+ * of libuv's four threads: mallopt(3). Only auth has it: in a role that often needs large blocks, such as the
  * core, mapping costs more than it saves.
  */
 const GIVING_BACK = { MALLOC_MMAP_THRESHOLD_: String(2 ** 20) };

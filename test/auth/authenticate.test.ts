@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, afterEach, beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, test } from 'node:test';
 import { type Authenticate, createAuthenticate } from '../../src/auth/identity/authenticate.ts';
 import { createCheckPassword } from '../../src/auth/identity/check-password.ts';
-import { HashingThreads } from '../../src/auth/identity/hashing-threads.ts';
 import { DELAY_LIMITS, LoginDelays, wait } from '../../src/auth/identity/login-delays.ts';
 import { hashPassword } from '../../src/auth/identity/password.ts';
 import {
@@ -25,9 +24,6 @@ import { waitFor } from '../support/wait-for.ts';
 const NOW = 1_000_000;
 const ADDRESS = '10.1.2.3';
 const HASH = hashPassword('right');
-
-const threads = new HashingThreads();
-after(() => threads[Symbol.dispose]());
 
 let directory: string;
 let state: AuthState;
@@ -51,7 +47,6 @@ beforeEach(async () => {
     users: live,
     parameters: { memory: 19 * 2 ** 20, passes: 2 },
     delays: new LoginDelays({ clock, wait, limits, stopping }),
-    threads,
     renewHash: async (_, from) => from,
     clock,
   });

@@ -10,7 +10,7 @@ import {
   isPasswordHash,
   isWeakerThan,
   randomPassword,
-  verifyNow,
+  verifyPassword,
 } from '../../src/auth/identity/password.ts';
 import {
   editUsers,
@@ -147,8 +147,8 @@ users:
 test('a hash verifies its password and no other, and is what the file may hold', async () => {
   const hash = await hashPassword('pä$$ word:*');
   assert.ok(isPasswordHash(hash));
-  assert.ok(verifyNow(hash, 'pä$$ word:*'));
-  assert.ok(!verifyNow(hash, 'pä$$ word:'));
+  assert.ok(await verifyPassword(hash, 'pä$$ word:*'));
+  assert.ok(!(await verifyPassword(hash, 'pä$$ word:')));
   assert.ok(!isPasswordHash('$2y$05$abcdefghijklmnopqrstuv'));
 });
 
@@ -163,8 +163,8 @@ test('a bcrypt hash in its three spellings verifies, up to a cost that can be af
   for (const version of ['$2a', '$2b', '$2y']) {
     const spelt = hash.replace(/^\$2./, version);
     assert.ok(isPasswordHash(spelt), version);
-    assert.ok(verifyNow(spelt, 'pä$$ word:*'), version);
-    assert.ok(!verifyNow(spelt, 'pä$$ word:'), version);
+    assert.ok(await verifyPassword(spelt, 'pä$$ word:*'), version);
+    assert.ok(!(await verifyPassword(spelt, 'pä$$ word:')), version);
   }
   for (const cost of ['03', '15', '31']) assert.ok(!isPasswordHash(hash.replace('$04$', `$${cost}$`)), cost);
   assert.ok(!isPasswordHash(hash.replace(/^\$2./, '$2x')));
@@ -176,7 +176,7 @@ test('a decoy is a hash that costs the same, and nothing fits', async () => {
     assert.ok(isPasswordHash(decoy), decoy);
     assert.equal(decoy.slice(0, 7), hash.slice(0, 7));
     assert.equal(decoy.length, hash.length);
-    assert.ok(!verifyNow(decoy, 'right'));
+    assert.ok(!(await verifyPassword(decoy, 'right')));
     assert.notEqual(decoyOf(hash), decoy);
   }
 });

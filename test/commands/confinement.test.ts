@@ -40,7 +40,7 @@ test('the gateway’s flags let it have its own files, and nothing else that a p
   await writeFile(path.join(home, 'data/blob'), 'bytes');
   const addon = path.join(
     import.meta.dirname,
-    '../../node_modules/@oxc-resolver/binding-linux-x64-gnu/resolver.linux-x64-gnu.node',
+    '../../node_modules/argon2/prebuilds/linux-x64/argon2.glibc.node',
   );
   const args = [FIXTURE, paths.users, path.join(home, 'data/blob'), loaded.value.log.audit, addon];
   const attempt = (role: 'gateway' | 'core') => {

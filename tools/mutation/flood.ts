@@ -220,27 +220,6 @@ export const floodMutants: readonly Mutant[] = [
     tests: ['test/auth/check-password.test.ts'],
   },
   {
-    defence: 'passwords are hashed at a low priority',
-    file: 'src/auth/identity/hashing-thread.ts',
-    find: 'setPriority(0, Math.min(LOWEST_PRIORITY, getPriority(0) + NICER));',
-    replace: 'void [setPriority, getPriority, LOWEST_PRIORITY, NICER];',
-    tests: ['test/auth/hashing-threads.test.ts'],
-  },
-  {
-    defence: 'two passwords are hashed at a time',
-    file: 'src/auth/identity/hashing-threads.ts',
-    find: 'this.#idle.pop() ?? this.#begin()',
-    replace: 'this.#all[0] ?? this.#begin()',
-    tests: ['test/auth/hashing-threads.test.ts'],
-  },
-  {
-    defence: 'another password does not fit a hash',
-    file: 'src/auth/identity/password.ts',
-    find: 'return timingSafeEqual(found, expected);',
-    replace: 'return found.length === expected.length;',
-    tests: ['test/auth/users-file.test.ts'],
-  },
-  {
     defence: 'requests that wait for an upstream are bounded',
     file: 'src/core/upstream/transport.ts',
     find: 'if (queuedFor(connections.kept, url) >= this.#limits.waiting)',

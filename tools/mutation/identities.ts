@@ -101,8 +101,8 @@ export const identitiesMutants: readonly Mutant[] = [
   {
     defence: 'an unknown user costs as much as a known one',
     file: PASSWORD,
-    find: 'const fits = await threads.verify(hash, password);',
-    replace: 'const fits = user !== undefined && (await threads.verify(hash, password));',
+    find: 'const fits = await verifyPassword(hash, password);',
+    replace: 'const fits = user !== undefined && (await verifyPassword(hash, password));',
     tests: ['test/auth/check-password.test.ts'],
   },
   {

@@ -6,10 +6,9 @@ import { FairQueue, QueueFullError, type QueueLimits } from '../../platform/fair
 import type { Live } from '../../platform/live.ts';
 import { SingleFlight } from '../../platform/single-flight.ts';
 import { createDecoys } from './decoys.ts';
-import type { HashingThreads } from './hashing-threads.ts';
 import type { Attempt, LoginDelays, Outcome } from './login-delays.ts';
 import { loginNetwork } from './login-network.ts';
-import { hashNow, isWeakerThan, type PasswordParameters } from './password.ts';
+import { hashPassword, isWeakerThan, type PasswordParameters, verifyPassword } from './password.ts';
 import type { User, Users } from './users-file.ts';
 
 /** Checks the password of a user. It takes as long if there is no such user. */
@@ -41,7 +40,6 @@ export interface CheckPasswordOptions {
   /** The parameters of new hashes. */
   readonly parameters: PasswordParameters;
   readonly delays: LoginDelays;
-  readonly threads: Pick<HashingThreads, 'hash' | 'verify'>;
   readonly renewHash: RenewHash;
   readonly clock: Clock;
   /** The clock that measures waiting. Tests pass another one. */
@@ -53,7 +51,7 @@ export interface CheckPasswordOptions {
  * that network.
  */
 const HASHES: QueueLimits = {
-  // A hash occupies a thread and one core.
+  // A hash occupies one of libuv's four threads and one core. The file system needs the other threads.
   concurrent: 2,
   // With two cores, a flood from one network therefore leaves one core to the others.
   concurrentEach: 1,
@@ -83,21 +81,13 @@ type Judged = { readonly right: true; readonly hash: string } | { readonly right
 export async function createCheckPassword(
   options: CheckPasswordOptions,
 ): Promise<CheckPassword & HashingQueue> {
-  const {
-    users,
-    parameters,
-    delays,
-    threads,
-    renewHash,
-    clock,
-    monotonic = () => performance.now(),
-  } = options;
+  const { users, parameters, delays, renewHash, clock, monotonic = () => performance.now() } = options;
   const queue = new FairQueue(HASHES);
   const remembered = new ExpiringCache<Judged>(MAX_REMEMBERED, clock);
   const judging = new SingleFlight<Judged | 'given up' | undefined>();
   // The key is useless to somebody who reads it in memory, because each start makes another one.
   const key = randomBytes(32);
-  const decoyFor = createDecoys(hashNow('', parameters), key);
+  const decoyFor = createDecoys(await hashPassword('', parameters), key);
   /**
    * Returns the cache key. The hash is a part of it, so that verdicts on the old password do not apply after
    * a change.
@@ -109,7 +99,7 @@ export async function createCheckPassword(
     // The user is read after every wait, because the entry may have changed.
     const user = users.current.get(username);
     const hash = user?.passwordHash ?? decoyFor(username, users.current);
-    const fits = await threads.verify(hash, password);
+    const fits = await verifyPassword(hash, password);
     const isRight = fits && user?.passwordHash !== undefined && !user.isDisabled;
     return isRight ? { right: true, hash } : { right: false };
   };
@@ -131,7 +121,7 @@ export async function createCheckPassword(
   const judge = async (attempt: PasswordAttempt, end: number): Promise<Judged | undefined> => {
     const judged = await hashing(attempt, end, () => verify(attempt));
     if (!judged?.right || !isWeakerThan(judged.hash, parameters)) return judged;
-    const better = await hashing(attempt, end, () => threads.hash(attempt.password, parameters));
+    const better = await hashing(attempt, end, () => hashPassword(attempt.password, parameters));
     if (better === undefined) return judged;
     return { right: true, hash: await renewHash(attempt.username, judged.hash, better) };
   };

@@ -1,4 +1,5 @@
-import { argon2Sync, createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import argon2 from 'argon2';
 import { costOfBcrypt, isBcryptHash, verifyBcrypt } from './bcrypt.ts';
 
 /** The cost of a new argon2id hash. */
@@ -22,52 +23,17 @@ export function isPasswordHash(text: string): boolean {
   return PHC.test(text) || isBcryptHash(text);
 }
 
-const SALT_LENGTH = 16;
-const DIGEST_LENGTH = 32;
-
-/** For verbs. Auth has threads for it, because it takes tens of milliseconds. */
-export async function hashPassword(password: string, parameters = LEAST): Promise<string> {
-  return hashNow(password, parameters);
-}
-
-export function hashNow(password: string, { memory, passes }: PasswordParameters): string {
-  const cost = { memory: memory / KIB, passes, parallelism: 1 };
-  const salt = randomBytes(SALT_LENGTH);
-  const digest = argon2id(password, { ...cost, salt, length: DIGEST_LENGTH });
-  const start = `$argon2id$v=19$m=${cost.memory},t=${passes},p=${cost.parallelism}`;
-  return [start, unpadded(salt), unpadded(digest)].join('$');
-}
-
-/** Is this the password? Throws if the hash is none. */
-export function verifyNow(hash: string, password: string): boolean {
-  if (costOfBcrypt(hash) !== undefined) return verifyBcrypt(hash, password);
-  const [, cost = '', salt = '', digest = ''] = PHC.exec(hash) ?? [];
-  const expected = Buffer.from(digest, 'base64');
-  const parameter = (name: string) => Number(new RegExp(`[$,]${name}=(\\d+)`).exec(cost)?.[1]);
-  const found = argon2id(password, {
-    ...{ memory: parameter('m'), passes: parameter('t'), parallelism: parameter('p') },
-    salt: Buffer.from(salt, 'base64'),
-    length: expected.length,
+export function hashPassword(password: string, { memory, passes } = LEAST): Promise<string> {
+  return argon2.hash(password, {
+    type: argon2.argon2id,
+    memoryCost: memory / KIB,
+    timeCost: passes,
+    parallelism: 1,
   });
-  return timingSafeEqual(found, expected);
 }
 
-interface Argon2idParameters {
-  /** KiB. */
-  readonly memory: number;
-  readonly passes: number;
-  readonly parallelism: number;
-  readonly salt: Buffer;
-  readonly length: number;
-}
-
-function argon2id(password: string, { salt, length, ...cost }: Argon2idParameters): Buffer {
-  return argon2Sync('argon2id', { ...cost, message: password, nonce: salt, tagLength: length });
-}
-
-/** PHC strings have no padding. */
-function unpadded(bytes: Buffer): string {
-  return bytes.toString('base64').replaceAll('=', '');
+export function verifyPassword(hash: string, password: string): Promise<boolean> {
+  return costOfBcrypt(hash) === undefined ? argon2.verify(hash, password) : verifyBcrypt(hash, password);
 }
 
 /** True if guessing against this hash costs less than against a new one. */
