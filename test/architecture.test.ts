@@ -5,19 +5,33 @@ import { test } from 'node:test';
 
 const ROOT = path.join(import.meta.dirname, '..');
 
-/** For each room of `src`, those that it may import. A room that is not here fails the test: give it its place. */
+const BELOW_LAUNCH = [
+  'registry',
+  'platform',
+  'protocol',
+  'config',
+  'access',
+  'pki',
+  'core',
+  'auth',
+  'gateway',
+];
+
+/** The modules that each module of `src` may import. A module that is missing here fails the test. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   registry: [],
   platform: [],
+  protocol: ['registry', 'platform'],
   config: ['registry', 'platform'],
   access: ['registry', 'platform'],
   pki: ['platform'],
-  core: ['registry', 'platform', 'config', 'access'],
-  auth: ['registry', 'platform', 'config', 'access'],
-  gateway: ['registry', 'platform', 'config', 'access'],
+  core: ['registry', 'platform', 'protocol'],
+  auth: ['registry', 'platform', 'protocol', 'config', 'access'],
+  gateway: ['registry', 'platform', 'protocol', 'access'],
   supervisor: ['platform'],
-  commands: ['registry', 'platform', 'config', 'access', 'pki', 'core', 'auth', 'gateway', 'supervisor'],
-  bin: ['commands'],
+  launch: [...BELOW_LAUNCH, 'supervisor'],
+  commands: [...BELOW_LAUNCH, 'supervisor', 'launch'],
+  bin: ['config', 'launch', 'commands'],
 };
 
 /** Where a package that matters may be imported. Packages that are not here may be imported anywhere. */
@@ -26,7 +40,7 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   bcryptjs: ['auth/identity'],
   commander: ['bin'],
   'ipaddr.js': ['core/upstream', 'auth/identity/login-network.ts', 'gateway/http/client-address.ts'],
-  jose: ['auth', 'gateway/admission'],
+  jose: ['auth', 'gateway/authentication', 'gateway/clients'],
   koa: ['gateway', 'core/endpoints.ts', 'auth/endpoints.ts'],
   '@koa/router': ['gateway/routes'],
   'node-forge': ['pki'],
@@ -36,7 +50,7 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   'smol-toml': ['commands/doctor/client/host-files.ts'],
   tldts: ['core/upstream'],
   undici: ['platform/undici.ts', 'platform/undici-parts.d.ts'],
-  yaml: ['platform/yaml-document.ts', 'auth/identity/users-file.ts'],
+  yaml: ['platform/yaml/yaml-document.ts', 'auth/identity/users-file.ts'],
 };
 
 const FILES = globSync('src/**/*.ts', { cwd: ROOT });
@@ -46,17 +60,17 @@ function importsOf(file: string): string[] {
   return [...text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'([^']+)'/g)].map(([, specifier]) => specifier ?? '');
 }
 
-function roomOf(file: string): string {
+function moduleOf(file: string): string {
   return path.relative('src', file).split(path.sep)[0] ?? '';
 }
 
-test('rooms import only what lies below them', () => {
+test('modules import only what lies below them', () => {
   for (const file of FILES) {
     for (const specifier of importsOf(file).filter((one) => one.startsWith('.'))) {
       const target = path.join(path.dirname(file), specifier);
       if (!target.startsWith('src')) continue;
-      const [from, to] = [roomOf(file), roomOf(target)];
-      assert.ok(from in MAY_IMPORT, `${file}: the room ${from} has no place in MAY_IMPORT`);
+      const [from, to] = [moduleOf(file), moduleOf(target)];
+      assert.ok(from in MAY_IMPORT, `${file}: the module ${from} has no place in MAY_IMPORT`);
       assert.ok(
         from === to || MAY_IMPORT[from]?.includes(to),
         `${file}: ${from} must not import ${to} (${specifier})`,
@@ -98,16 +112,16 @@ test('packages are imported in their homes only', () => {
   }
 });
 
-test('only bin, commands and config read the environment', () => {
+test('only bin, commands, config and launch read the environment', () => {
   for (const file of FILES) {
     const text = readFileSync(path.join(ROOT, file), 'utf8');
-    if (['bin', 'commands', 'config'].includes(roomOf(file))) continue;
+    if (['bin', 'commands', 'config', 'launch'].includes(moduleOf(file))) continue;
     assert.doesNotMatch(text, /process\.env/, file);
   }
 });
 
 test('text reaches a terminal or a log only where its control characters are escaped', () => {
-  const homes = ['commands/terminal.ts', 'commands/progress.ts', 'bin/role.ts'];
+  const homes = ['launch/terminal.ts', 'commands/progress.ts', 'bin/role.ts'];
   for (const file of FILES.filter((one) => !homes.includes(path.relative('src', one)))) {
     const text = readFileSync(path.join(ROOT, file), 'utf8');
     assert.doesNotMatch(text, /\bconsole\.|\b(?:stdout|stderr|terminal)\??\.write\(/, file);
@@ -122,7 +136,7 @@ test('auth asks nobody on the network but the issuers of federations', () => {
 
 test('only the policy’s loaders do I/O in access', () => {
   for (const file of FILES.filter(
-    (one) => roomOf(one) === 'access' && !/\/(?:live|load)-policy\.ts$/.test(one),
+    (one) => moduleOf(one) === 'access' && !/\/(?:policy-watcher|load-policy)\.ts$/.test(one),
   )) {
     for (const specifier of importsOf(file)) assert.doesNotMatch(specifier, /^node:(?:fs|http|child)/, file);
   }

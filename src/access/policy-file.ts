@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { byPosition, type Fault, type Parsed } from '../platform/fault.ts';
-import type { RememberedYaml } from '../platform/remembered-yaml.ts';
-import { openYaml, type PartReader } from '../platform/yaml-schema.ts';
+import type { RememberedYaml } from '../platform/yaml/yaml-entry-cache.ts';
+import { openYaml, type PartReader } from '../platform/yaml/yaml-schema.ts';
 import type { SubjectForms } from './federated-pattern.ts';
 import { compilePolicy, type Policy } from './policy.ts';
 import { lintPolicy } from './policy-lint.ts';

@@ -2,7 +2,7 @@ import type { Fault } from '../platform/fault.ts';
 import { didYouMean, nearest } from '../platform/nearest.ts';
 import { withoutHostBits } from '../platform/network.ts';
 import { propertyOf } from '../platform/object-properties.ts';
-import { openYaml } from '../platform/yaml-schema.ts';
+import { openYaml } from '../platform/yaml/yaml-schema.ts';
 import { DOCKER_HUB } from '../registry/repository.ts';
 import { OFFICIAL_IMAGES } from './official-images.ts';
 import { compilePattern, matchesPattern } from './pattern.ts';

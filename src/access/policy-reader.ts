@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { didYouMean, nearest } from '../platform/nearest.ts';
-import type { PartReader } from '../platform/yaml-schema.ts';
+import type { PartReader } from '../platform/yaml/yaml-schema.ts';
 import { type SubjectForms, whyNoFederatedPattern } from './federated-pattern.ts';
 import { canonicalPattern, type PatternText, tagPattern } from './pattern-text.ts';
 import type { RuleData } from './policy-data.ts';

@@ -5,7 +5,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseNetwork } from '../platform/network.ts';
-import { type OtherNames, oneOrMany, section } from '../platform/yaml-schema.ts';
+import { type OtherNames, oneOrMany, section } from '../platform/yaml/yaml-schema.ts';
 
 const TEXT = z.string('a text');
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;

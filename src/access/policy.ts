@@ -5,10 +5,10 @@
  */
 
 import { type Network, parseNetwork } from '../platform/network.ts';
-import { runAtOnce } from '../platform/steps.ts';
+import { runAtOnce } from '../platform/scheduling/time-slicing.ts';
 import type { Tag } from '../registry/reference.ts';
 import type { Repository } from '../registry/repository.ts';
-import { Candidates, type RulePattern } from './candidates.ts';
+import { Candidates, type RulePattern } from './candidate-rules.ts';
 import { compilePattern, matchesPattern } from './pattern.ts';
 import { PatternIndex } from './pattern-index.ts';
 import type { PolicyData, RuleData } from './policy-data.ts';

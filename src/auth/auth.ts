@@ -3,25 +3,25 @@
  * process of its own, so that hashing delays no pull. It knows nothing of caches, and only the names of
  * upstreams.
  */
-import { followPolicy } from '../access/live-policy.ts';
+import { followPolicy } from '../access/policy-watcher.ts';
 import { type Federation, subjectForms } from '../config/federation.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
+import { serveOnSocket } from '../platform/ipc/unix-socket.ts';
 import type { Logger } from '../platform/log.ts';
 import { Meters } from '../platform/metrics.ts';
-import { serveOnSocket } from '../platform/unix-socket.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { authApplication } from './endpoints.ts';
 import { createAuthenticate } from './identity/authenticate.ts';
 import { createCheckPassword } from './identity/check-password.ts';
+import { followCredentials } from './identity/credential-registry.ts';
 import { endTokensOfDeletedOwners } from './identity/deleted-owners.ts';
 import { warnOfExpiry } from './identity/expiring-tokens.ts';
 import { createFederatedLogin } from './identity/federation/federated-login.ts';
-import { followCredentials } from './identity/live-credentials.ts';
-import { followUsers } from './identity/live-users.ts';
 import { DELAY_LIMITS, type DelayLimits, LoginDelays, wait } from './identity/login-delays.ts';
 import type { PasswordParameters } from './identity/password.ts';
-import { createRenewHash } from './identity/renew-hash.ts';
+import { createRenewHash } from './identity/rehash-password.ts';
+import { followUsers } from './identity/users-watcher.ts';
 import { countLogins, measureAuth } from './metrics.ts';
 import { openAuthState } from './state/sqlite-state.ts';
 import { createRefreshTokens } from './token/refresh.ts';

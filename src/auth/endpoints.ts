@@ -1,8 +1,8 @@
 import Koa, { type Context } from 'koa';
 import type { z } from 'zod';
-import type { FollowedPolicy } from '../access/live-policy.ts';
+import type { FollowedPolicy } from '../access/policy-watcher.ts';
 import { ANONYMOUS, parseSubject, writeSubject } from '../access/subject.ts';
-import { type FollowedAnswer, followedAnswer, LONGEST_WAIT } from '../platform/followed-answer.ts';
+import { type FollowedAnswer, followedAnswer, LONGEST_WAIT } from '../platform/ipc/long-poll-endpoint.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Meters } from '../platform/metrics.ts';
 import { readBody } from '../platform/read-body.ts';
@@ -15,11 +15,11 @@ import {
   type LoginRefusal,
   TOKEN_REQUEST,
   type TokenRequest,
-} from '../registry/auth-api.ts';
+} from '../protocol/auth-api.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import type { Authenticate, Verdict } from './identity/authenticate.ts';
+import { ANONYMOUS_CREDENTIAL, type LiveCredentials } from './identity/credential-registry.ts';
 import { expiringTokens } from './identity/expiring-tokens.ts';
-import { ANONYMOUS_CREDENTIAL, type LiveCredentials } from './identity/live-credentials.ts';
 import type { AuthState } from './state/auth-state.ts';
 import { type GrantedScopes, grantScopes } from './token/grant-scopes.ts';
 import { type IssuerOptions, issueToken } from './token/issue-token.ts';

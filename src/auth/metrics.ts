@@ -1,5 +1,5 @@
 /** The metrics of auth. No label contains the name of a user or the id of a credential. */
-import type { FollowedPolicy } from '../access/live-policy.ts';
+import type { FollowedPolicy } from '../access/policy-watcher.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Meters, Reading } from '../platform/metrics.ts';
 import type { Authenticate } from './identity/authenticate.ts';

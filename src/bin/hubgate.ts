@@ -3,9 +3,9 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { CLIENT_NAMES } from '../commands/client-config/client-names.ts';
 import { SHELLS, type Shell } from '../commands/completion/shells.ts';
-import type { Role } from '../commands/home.ts';
 import type { SchemaName } from '../commands/schema.ts';
-import { type ExitCode, letReaderLeave, printText, type Terminal } from '../commands/terminal.ts';
+import type { Role } from '../config/home.ts';
+import { type ExitCode, letReaderLeave, printText, type Terminal } from '../launch/terminal.ts';
 import { completedCommand } from './completed-command.ts';
 import { addHelp } from './help.ts';
 import { OPTIONS } from './options.ts';
@@ -77,7 +77,7 @@ export function program(
     'start the mirror; makes what is missing on the way',
     ['role'],
     async ({ home, role }) => {
-      const { useCompileCache } = await import('../commands/compile-cache.ts');
+      const { useCompileCache } = await import('../launch/compile-cache.ts');
       useCompileCache(home, role);
       const { start } = await import('../commands/start.ts');
       return start({ home, ...(role && { role }) }, terminal);
@@ -89,7 +89,7 @@ export function program(
     'make what a start would make, and start nothing',
     ['role'],
     async (options) =>
-      (await import('../commands/prepare-home.ts')).prepareHome(options, environment, terminal),
+      (await import('../launch/prepare-home.ts')).prepareHome(options, environment, terminal),
   );
   verb<Printed>(
     hubgate,
@@ -382,7 +382,7 @@ export async function runProgram(
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    const { explainError } = await import('../commands/explain-error.ts');
+    const { explainError } = await import('../launch/explain-error.ts');
     printText(surroundings.terminal.stderr, `hubgate: ${explainError(error, home)}`);
     return 1;
   }

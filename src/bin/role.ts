@@ -3,8 +3,8 @@
  * separate from the verbs, so that no role loads what those need.
  */
 import { parseArgs } from 'node:util';
-import { ROLES } from '../commands/home.ts';
-import { startSupervised } from '../commands/supervised-role.ts';
+import { ROLES } from '../config/home.ts';
+import { startSupervised } from '../launch/supervised-role.ts';
 
 const { values } = parseArgs({ options: { role: { type: 'string' }, home: { type: 'string' } } });
 const role = ROLES.find((one) => one === values.role);

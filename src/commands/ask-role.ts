@@ -1,10 +1,10 @@
 import { lstatSync } from 'node:fs';
 import type { z } from 'zod';
-import { askPeer, parseAnswer } from '../platform/ask-peer.ts';
-import { openSocketClient, PeerUnreachable } from '../platform/http-client.ts';
+import { pathsIn } from '../config/home.ts';
+import { printLine, type Terminal } from '../launch/terminal.ts';
+import { askPeer, parseAnswer } from '../platform/ipc/ask-peer.ts';
+import { openSocketClient, PeerUnreachable } from '../platform/ipc/http-client.ts';
 import { isPermissionDenied, systemFailure } from '../platform/reason.ts';
-import { pathsIn } from './home.ts';
-import { printLine, type Terminal } from './terminal.ts';
 
 export interface CoreCommandOptions {
   readonly home: string;

@@ -1,15 +1,15 @@
 import { z } from 'zod';
 import { readSubject, writeSubject } from '../access/subject.ts';
 import type { Environment } from '../config/environment.ts';
+import { pathsIn } from '../config/home.ts';
+import { loadOrPrint } from '../launch/load.ts';
+import { type ExitCode, printLine, type Terminal } from '../launch/terminal.ts';
 import { systemClock } from '../platform/clock.ts';
 import { parseImage } from '../registry/image.ts';
 import { auditedLines } from './audited-lines.ts';
 import { inOrderOfTime } from './audited-order.ts';
 import { parseSince, parseUntil, whyNoTime } from './audited-time.ts';
-import { pathsIn } from './home.ts';
-import { loadOrPrint } from './load.ts';
 import { formatRow } from './table.ts';
-import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
 export interface AuditOptions {
   readonly home: string;

@@ -1,8 +1,8 @@
+import { type ExitCode, printJson, printLine, type Terminal } from '../launch/terminal.ts';
 import { writeSize } from '../platform/size.ts';
-import { CACHED_REPOSITORIES, CORE_STATUS, PURGED } from '../registry/core-api.ts';
+import { CACHED_REPOSITORIES, CORE_STATUS, PURGED } from '../protocol/core-api.ts';
 import { askCore, type CoreCommandOptions } from './ask-role.ts';
 import { printTable } from './table.ts';
-import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
 export async function cacheStats(options: CoreCommandOptions, terminal: Terminal): Promise<ExitCode> {
   const said = await askCore(options, { method: 'GET', path: '/status', schema: CORE_STATUS }, terminal);

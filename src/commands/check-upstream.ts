@@ -1,17 +1,17 @@
 import type { Config } from '../config/config.ts';
 import type { Environment } from '../config/environment.ts';
+import { pathsIn } from '../config/home.ts';
 import { STANDARD_LIMITS } from '../core/limits.ts';
 import { createRegistryClient } from '../core/upstream/registry-client.ts';
 import { createTransport } from '../core/upstream/transport.ts';
-import { allSteps, wantedManifest } from '../core/upstream-steps.ts';
+import { allSteps, wantedManifest } from '../core/upstream-check.ts';
+import { loadOrPrint } from '../launch/load.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from '../launch/terminal.ts';
+import { egressOptions, upstreamOptions } from '../launch/upstream-options.ts';
 import { systemClock } from '../platform/clock.ts';
 import { createLogger } from '../platform/log.ts';
-import { UPSTREAM_STEPS, type UpstreamStep } from '../registry/core-api.ts';
+import { UPSTREAM_STEPS, type UpstreamStep } from '../protocol/core-api.ts';
 import { askRole, type CoreCommandOptions } from './ask-role.ts';
-import { pathsIn } from './home.ts';
-import { loadOrPrint } from './load.ts';
-import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
-import { egressOptions, upstreamOptions } from './upstream-options.ts';
 
 /** The time in milliseconds that all steps together may take. */
 const DEADLINE = 90_000;

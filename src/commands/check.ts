@@ -6,18 +6,18 @@ import type { Config } from '../config/config.ts';
 import { describeEgress } from '../config/egress.ts';
 import type { Environment } from '../config/environment.ts';
 import { subjectForms } from '../config/federation.ts';
+import { type HomePaths, inHome, pathsIn } from '../config/home.ts';
 import { loadConfig } from '../config/load-config.ts';
+import { examineHome } from '../launch/examine-home.ts';
+import { printFaults, printWarnings } from '../launch/load.ts';
+import { secretFilesOf } from '../launch/secret-files.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from '../launch/terminal.ts';
 import { systemClock } from '../platform/clock.ts';
 import { byPosition, type Fault, type Parsed } from '../platform/fault.ts';
 import { tooOpen } from '../platform/secret-file.ts';
-import { AUTH_STATUS } from '../registry/auth-api.ts';
+import { AUTH_STATUS } from '../protocol/auth-api.ts';
 import { knownRepositories } from './access/known.ts';
 import { askRole } from './ask-role.ts';
-import { examineHome } from './examine-home.ts';
-import { type HomePaths, inHome, pathsIn } from './home.ts';
-import { printFaults, printWarnings } from './load.ts';
-import { secretFilesOf } from './secret-files.ts';
-import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
 export interface CheckOptions {
   readonly home: string;

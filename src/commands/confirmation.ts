@@ -1,14 +1,14 @@
 /** Asks the running mirror whether it refuses a credential that a command has withdrawn. */
 import { connect } from 'node:net';
-import { askPeer, PeerFailed, parseAnswer } from '../platform/ask-peer.ts';
-import { askTagged } from '../platform/follow.ts';
-import { type HttpClient, openSocketClient, PeerUnreachable } from '../platform/http-client.ts';
+import { type HomePaths, pathsIn } from '../config/home.ts';
+import { whoMustRun } from '../launch/explain-error.ts';
+import { type ExitCode, printLine, type Terminal } from '../launch/terminal.ts';
+import { askPeer, PeerFailed, parseAnswer } from '../platform/ipc/ask-peer.ts';
+import { type HttpClient, openSocketClient, PeerUnreachable } from '../platform/ipc/http-client.ts';
+import { askTagged } from '../platform/ipc/long-poll-client.ts';
+import { socketAddress } from '../platform/ipc/unix-socket.ts';
 import { isPermissionDenied } from '../platform/reason.ts';
-import { socketAddress } from '../platform/unix-socket.ts';
-import { CREDENTIAL, CREDENTIALS, GATEWAYS } from '../registry/auth-api.ts';
-import { whoMustRun } from './explain-error.ts';
-import { type HomePaths, pathsIn } from './home.ts';
-import { type ExitCode, printLine, type Terminal } from './terminal.ts';
+import { CREDENTIAL, CREDENTIALS, GATEWAYS } from '../protocol/auth-api.ts';
 
 export interface Withdrawal {
   /** The change that was made, as the beginning of a sentence: "ana is disabled". */

@@ -1,12 +1,12 @@
 import { type HtpasswdUser, parseHtpasswd } from '../auth/identity/htpasswd.ts';
 import { parseStaticUsers } from '../auth/identity/static-users.ts';
 import { editUsers, type UserEdits, type Users } from '../auth/identity/users-file.ts';
+import { pathsIn } from '../config/home.ts';
+import { printFaults } from '../launch/load.ts';
+import { type ExitCode, printLine, type Terminal } from '../launch/terminal.ts';
 import { type Fault, FaultsError } from '../platform/fault.ts';
 import { reasonOf } from '../platform/reason.ts';
 import { readNamedFile } from '../platform/regular-file.ts';
-import { pathsIn } from './home.ts';
-import { printFaults } from './load.ts';
-import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
 /** The limit in bytes. */
 const MOST = 8 * 2 ** 20;

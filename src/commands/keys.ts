@@ -1,7 +1,7 @@
 import { rotateSigningKey } from '../auth/token/signing-key-file.ts';
+import { pathsIn } from '../config/home.ts';
+import { type ExitCode, printLine, type Terminal } from '../launch/terminal.ts';
 import { isErrno } from '../platform/reason.ts';
-import { pathsIn } from './home.ts';
-import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
 /**
  * Makes auth sign tokens with a new key from now on. Tokens that were issued before stay valid to their end.

@@ -2,9 +2,10 @@
  * Draws the progress of a command on a terminal: lines at the bottom that are drawn again as they change,
  * below lines that stay. Without a terminal only the lines that stay are printed.
  */
+
+import { type Output, printLine, type Terminal } from '../launch/terminal.ts';
 import { escapeControls } from '../platform/escape-controls.ts';
 import { writeSize } from '../platform/size.ts';
-import { type Output, printLine, type Terminal } from './terminal.ts';
 
 /** The interval in milliseconds. Nobody would see more frequent drawing, and it would cost more. */
 const DRAW_EVERY = 100;

@@ -1,7 +1,6 @@
-import { z } from 'zod';
-import { POLICY_FILE } from '../access/policy-schema.ts';
+import { policySchema } from '../access/policy-json-schema.ts';
 import { configSchema } from '../config/json-schema.ts';
-import { type ExitCode, printJson, type Terminal } from './terminal.ts';
+import { type ExitCode, printJson, type Terminal } from '../launch/terminal.ts';
 
 /** The files for which there is a schema. */
 export type SchemaName = 'access' | 'config';
@@ -10,32 +9,4 @@ export type SchemaName = 'access' | 'config';
 export function printSchema(name: SchemaName, terminal: Terminal): ExitCode {
   printJson(terminal.stdout, name === 'access' ? policySchema() : configSchema());
   return 0;
-}
-
-export function policySchema(): object {
-  const schema = z.toJSONSchema(POLICY_FILE, { io: 'input', unrepresentable: 'any', override: oneOrMany });
-  return { ...schema, title: 'The access policy of a Hubgate mirror' };
-}
-
-/**
- * Adds to the schema that a list of one element may be written as the element alone. The loader makes it a
- * list before it validates, which JSON Schema cannot express.
- */
-function oneOrMany({
-  zodSchema,
-  jsonSchema,
-}: {
-  zodSchema: z.core.$ZodType;
-  jsonSchema: z.core.JSONSchema.JSONSchema;
-}) {
-  const { def } = zodSchema._zod as { readonly def: z.core.$ZodTypeDef & { readonly in?: z.core.$ZodType } };
-  const { items, minItems } = jsonSchema;
-  if (def.in?._zod.def.type !== 'transform' || items === undefined) return;
-  delete jsonSchema.type;
-  delete jsonSchema.items;
-  delete jsonSchema.minItems;
-  jsonSchema.anyOf = [
-    items as z.core.JSONSchema.JSONSchema,
-    { type: 'array', items, ...(minItems !== undefined && { minItems }) },
-  ];
 }

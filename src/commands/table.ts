@@ -1,5 +1,5 @@
+import { type Output, printLine } from '../launch/terminal.ts';
 import { escapeControls } from '../platform/escape-controls.ts';
-import { type Output, printLine } from './terminal.ts';
 
 export interface Table {
   readonly heading: readonly string[];

@@ -10,14 +10,14 @@ import { readUsers, type User } from '../auth/identity/users-file.ts';
 import type { AuthState } from '../auth/state/auth-state.ts';
 import { openAuthState } from '../auth/state/sqlite-state.ts';
 import type { Environment } from '../config/environment.ts';
+import { pathsIn } from '../config/home.ts';
 import { duration, writeDuration } from '../config/values.ts';
+import { loadOrPrint, printFaults } from '../launch/load.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from '../launch/terminal.ts';
 import { systemClock } from '../platform/clock.ts';
 import { parseNetwork } from '../platform/network.ts';
 import { confirmWithdrawal, type Withdrawal } from './confirmation.ts';
-import { pathsIn } from './home.ts';
-import { loadOrPrint, printFaults } from './load.ts';
 import { printTable } from './table.ts';
-import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
 export interface TokenOptions {
   readonly home: string;

@@ -1,6 +1,6 @@
-import { CORE_STATUS, type CoreStatus, UPSTREAM_CHECKS, type UpstreamChecks } from '../registry/core-api.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from '../launch/terminal.ts';
+import { CORE_STATUS, type CoreStatus, UPSTREAM_CHECKS, type UpstreamChecks } from '../protocol/core-api.ts';
 import { askCore, type CoreCommandOptions } from './ask-role.ts';
-import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
 /** Prints what each upstream answers now, and what the core knows of it. Returns 1 if one has a problem. */
 export async function showUpstreams(options: CoreCommandOptions, terminal: Terminal): Promise<ExitCode> {

@@ -10,14 +10,14 @@ import {
 import { editUsers, readUsers, type User, type UserEdit, type Users } from '../auth/identity/users-file.ts';
 import { openAuthState } from '../auth/state/sqlite-state.ts';
 import type { Environment } from '../config/environment.ts';
+import { type HomePaths, pathsIn } from '../config/home.ts';
+import { loadOrPrint, printFaults } from '../launch/load.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from '../launch/terminal.ts';
 import { escapeControls } from '../platform/escape-controls.ts';
 import { type Fault, FaultsError } from '../platform/fault.ts';
 import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
 import { confirmWithdrawal, type InForceNow } from './confirmation.ts';
-import { type HomePaths, pathsIn } from './home.ts';
-import { loadOrPrint, printFaults } from './load.ts';
 import { printTable } from './table.ts';
-import { type ExitCode, printJson, printLine, type Terminal } from './terminal.ts';
 
 export interface UserOptions {
   readonly home: string;

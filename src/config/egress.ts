@@ -1,5 +1,5 @@
 import type { ProxyOptions } from '../platform/egress/proxy-rules.ts';
-import type { PartReader } from '../platform/yaml-schema.ts';
+import type { PartReader } from '../platform/yaml/yaml-schema.ts';
 import type { Environment } from './environment.ts';
 import type { EgressSettings } from './schema.ts';
 import { parseProxy } from './values.ts';

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { Fault } from '../platform/fault.ts';
 import { isObject, propertyOf } from '../platform/object-properties.ts';
-import type { WritableYaml, YamlDocument } from '../platform/yaml-document.ts';
+import type { WritableYaml, YamlDocument } from '../platform/yaml/yaml-document.ts';
 import { DOCKER_HUB } from '../registry/repository.ts';
 import { FEDERATION_KEYS } from './federation.ts';
 import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';

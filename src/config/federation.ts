@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { Fault } from '../platform/fault.ts';
-import { type PartReader, section } from '../platform/yaml-schema.ts';
+import { isLoopback } from '../platform/network.ts';
+import { type PartReader, section } from '../platform/yaml/yaml-schema.ts';
 import { COMMON_CLAIMS, type FederationPreset, PRESET_NAMES, PRESETS } from './federation-preset.ts';
 import { optional } from './schema.ts';
 import { claimsOf, literalsOf, readTemplate, type SubjectTemplate, UNFIT } from './subject-template.ts';
-import { isLoopback } from './values.ts';
 
 /** An external issuer whose JWTs are logins here. Their subjects are `oidc:NAME:…`. */
 export interface Federation {

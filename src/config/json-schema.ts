@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { section } from '../platform/yaml-schema.ts';
+import { section } from '../platform/yaml/yaml-schema.ts';
 import { FEDERATION_KEYS } from './federation.ts';
 import { ABOUT, SECTIONS, UPSTREAM_KEYS } from './schema.ts';
 

@@ -5,19 +5,19 @@ import path from 'node:path';
 import { z } from 'zod';
 import { readAuthorities } from '../platform/authority-file.ts';
 import { byPosition, type Parsed } from '../platform/fault.ts';
+import { isLoopback } from '../platform/network.ts';
 import { propertyOf } from '../platform/object-properties.ts';
 import { reasonOf } from '../platform/reason.ts';
 import { readIfPresent, whileAnswering } from '../platform/regular-file.ts';
 import { tooOpen, whyTooOpen } from '../platform/secret-file.ts';
-import { readYaml } from '../platform/yaml-document.ts';
-import { PartReader, section } from '../platform/yaml-schema.ts';
+import { readYaml } from '../platform/yaml/yaml-document.ts';
+import { PartReader, section } from '../platform/yaml/yaml-schema.ts';
 import { canonicalHost, DOCKER_HUB, parseUpstreamHost, type UpstreamHost } from '../registry/repository.ts';
 import type { Config, Credential, Upstream } from './config.ts';
 import { readEgress } from './egress.ts';
 import { type Environment, overlay } from './environment.ts';
 import { readFederations } from './federation.ts';
 import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
-import { isLoopback } from './values.ts';
 
 export interface Home {
   /** An absolute path. */

@@ -154,13 +154,3 @@ function whyNoRegistry(url: URL): string | undefined {
   const bad = segmentsOf(url).find((segment) => !PATH_SEGMENT.test(segment));
   return bad === undefined ? undefined : `; "${bad}" cannot be a part of its path`;
 }
-
-/**
- * True for `localhost`, 127/8 and ::1: data sent there does not leave the machine. The parameter is a URL's
- * `hostname`.
- */
-export function isLoopback(hostname: string): boolean {
-  return (
-    hostname === 'localhost' || hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'))
-  );
-}

@@ -4,33 +4,33 @@
  */
 import { type Clock, systemClock } from '../platform/clock.ts';
 import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
+import { serveOnSocket } from '../platform/ipc/unix-socket.ts';
 import type { Logger } from '../platform/log.ts';
 import { Meters } from '../platform/metrics.ts';
 import { writeSize } from '../platform/size.ts';
-import { serveOnSocket } from '../platform/unix-socket.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { coreApplication } from './endpoints.ts';
 import { CacheLimit, type MaxSize } from './eviction/cache-limit.ts';
 import { CacheSpace } from './eviction/cache-space.ts';
 import { sweep } from './eviction/sweep.ts';
+import { createRemembered } from './gateway-caches.ts';
 import { type CoreLimits, STANDARD_LIMITS } from './limits.ts';
 import { countEvicted, countStale, countUpstreamRequests, measureCore } from './metrics.ts';
 import { createOperations } from './operations.ts';
 import { CacheWrites } from './pull/cache-writes.ts';
-import { Memberships } from './pull/membership.ts';
 import { BlobPull } from './pull/pull-blob.ts';
 import { DocumentPull } from './pull/pull-document.ts';
 import { ManifestPull } from './pull/pull-manifest.ts';
 import { ReferrersPull } from './pull/pull-referrers.ts';
 import { RecentPulls } from './pull/recent-pulls.ts';
-import { ReferrersMemory } from './pull/referrers-memory.ts';
-import { createRemembered } from './remembered.ts';
+import { ReferrersMemory } from './pull/referrers-cache.ts';
+import { Memberships } from './pull/repository-links.ts';
 import { scrub } from './store/scrub.ts';
 import { openStore } from './store/store.ts';
 import { createRegistryClient } from './upstream/registry-client.ts';
 import { createTransport } from './upstream/transport.ts';
 import type { UpstreamOptions } from './upstream/upstream.ts';
-import { lookAtUpstream } from './upstream-steps.ts';
+import { lookAtUpstream } from './upstream-check.ts';
 
 export interface CoreOptions {
   /** The path of the core's unix socket. */

@@ -1,11 +1,11 @@
 import { addAbortSignal, Readable } from 'node:stream';
 import Koa, { type Context } from 'koa';
-import { type FollowedAnswer, followedAnswer } from '../platform/followed-answer.ts';
-import { readLines, writeLine } from '../platform/json-lines.ts';
+import { readLines, writeLine } from '../platform/ipc/json-lines.ts';
+import { type FollowedAnswer, followedAnswer } from '../platform/ipc/long-poll-endpoint.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Meters } from '../platform/metrics.ts';
 import { readBody } from '../platform/read-body.ts';
-import { NobodyWaits, workFor } from '../platform/waiters.ts';
+import { NobodyWaits, workFor } from '../platform/scheduling/waiters.ts';
 import {
   BYTES_TYPE,
   type CachedRepositories,
@@ -27,11 +27,12 @@ import {
   type UpstreamChecks,
   type UpstreamCost,
   type UpstreamStep,
-} from '../registry/core-api.ts';
+} from '../protocol/core-api.ts';
 import { ERRORS, errorBody } from '../registry/error.ts';
 import { writePage } from '../registry/page.ts';
 import { repositoryOf, type UpstreamNames } from '../registry/repository.ts';
 import { HANDOVER, parseHandover, type RepositoryRoute } from '../registry/route.ts';
+import type { Remembered } from './gateway-caches.ts';
 import { MAX_QUESTIONS } from './limits.ts';
 import type { Fill } from './pull/fill.ts';
 import type { Outcome, Refusal } from './pull/outcome.ts';
@@ -40,7 +41,6 @@ import type { DocumentPull, PulledDocument } from './pull/pull-document.ts';
 import type { ManifestPull, PulledManifest } from './pull/pull-manifest.ts';
 import type { ReferrersPull } from './pull/pull-referrers.ts';
 import type { RecentPulls } from './pull/recent-pulls.ts';
-import type { Remembered } from './remembered.ts';
 import { atTheCostOf, Cost } from './upstream/cost.ts';
 import type { BlobHead } from './upstream/registry-client.ts';
 

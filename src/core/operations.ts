@@ -1,6 +1,6 @@
 import type { Clock } from '../platform/clock.ts';
 import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
-import type { CacheState } from '../registry/core-api.ts';
+import type { CacheState } from '../protocol/core-api.ts';
 import { parseReference } from '../registry/reference.ts';
 import { resolveRepository, type UpstreamNames } from '../registry/repository.ts';
 import type { Operations } from './endpoints.ts';
@@ -12,7 +12,7 @@ import type { Store } from './store/store.ts';
 import type { RegistryClient } from './upstream/registry-client.ts';
 import type { Transport } from './upstream/transport.ts';
 import type { UpstreamOptions } from './upstream/upstream.ts';
-import { allSteps, wantedManifest } from './upstream-steps.ts';
+import { allSteps, wantedManifest } from './upstream-check.ts';
 
 export interface OperationsOptions {
   readonly store: Store;

@@ -3,8 +3,8 @@
  * beside the cache. Each gateway counts for itself, so a mirror with four workers grants up to four times as
  * much.
  */
-import type { QueueLimits } from '../platform/fair-queue.ts';
-import { LONGEST_SILENCE } from '../registry/auth-api.ts';
+import type { QueueLimits } from '../platform/scheduling/fair-queue.ts';
+import { LONGEST_SILENCE } from '../protocol/auth-api.ts';
 import type { PipelineLimits } from './http/pipeline.ts';
 
 /** Time limits of a connection to the public listener, in milliseconds. */

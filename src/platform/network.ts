@@ -117,3 +117,13 @@ MAPPED.addSubnet('::ffff:0:0', 96, 'ipv6');
 function isMapped(address: string): boolean {
   return MAPPED.check(address, 'ipv6');
 }
+
+/**
+ * True for `localhost`, 127/8 and ::1: data sent there does not leave the machine. The parameter is a URL's
+ * `hostname`.
+ */
+export function isLoopback(hostname: string): boolean {
+  return (
+    hostname === 'localhost' || hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'))
+  );
+}

@@ -1,8 +1,8 @@
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, lstat, open, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { Deadline, DeadlineError } from './deadline.ts';
 import { isErrno } from './reason.ts';
+import { Deadline, DeadlineError } from './scheduling/deadline.ts';
 
 /**
  * The deadline in milliseconds. A disk that takes longer counts as not answering, for example a network mount

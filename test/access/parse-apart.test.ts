@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { PolicyParser } from '../../src/access/parse-apart.ts';
 import { parsePolicy } from '../../src/access/policy-file.ts';
-import { readingPolicy } from '../../src/access/told-policy.ts';
-import { runAtOnce } from '../../src/platform/steps.ts';
+import { PolicyParser } from '../../src/access/policy-parser.ts';
+import { readingPolicy } from '../../src/access/serialized-policy.ts';
+import { runAtOnce } from '../../src/platform/scheduling/time-slicing.ts';
 import { FORMS, NOW } from './support/policy.ts';
 
 const parser = new PolicyParser(FORMS);

@@ -17,7 +17,7 @@ import {
 import type { User } from '../../src/auth/identity/users-file.ts';
 import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
-import { LiveValue } from '../../src/platform/live.ts';
+import { LiveValue } from '../../src/platform/observable-value.ts';
 import { DOCKER_HUB, repositoryAt } from '../../src/registry/repository.ts';
 import { waitFor } from '../support/wait-for.ts';
 

@@ -3,11 +3,11 @@ import { beforeEach, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import bcrypt from 'bcryptjs';
 import { type CheckPassword, createCheckPassword } from '../../src/auth/identity/check-password.ts';
-import { createDecoys } from '../../src/auth/identity/decoys.ts';
+import { createDecoys } from '../../src/auth/identity/decoy-hashes.ts';
 import { DELAY_LIMITS, LoginDelays } from '../../src/auth/identity/login-delays.ts';
 import { costOf, decoyOf, hashPassword, verifyPassword } from '../../src/auth/identity/password.ts';
 import type { User, Users } from '../../src/auth/identity/users-file.ts';
-import { LiveValue } from '../../src/platform/live.ts';
+import { LiveValue } from '../../src/platform/observable-value.ts';
 
 const PARAMETERS = { memory: 19 * 2 ** 20, passes: 2 };
 const HASH = hashPassword('right', PARAMETERS);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { endTokensOfDeletedOwners } from '../../src/auth/identity/deleted-owners.ts';
-import { followUsers } from '../../src/auth/identity/live-users.ts';
+import { followUsers } from '../../src/auth/identity/users-watcher.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { type LoggedLine, testLog } from '../support/test-log.ts';
 import { waitFor } from '../support/wait-for.ts';

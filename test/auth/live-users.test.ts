@@ -3,8 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { followUsers } from '../../src/auth/identity/live-users.ts';
 import { parseUsers } from '../../src/auth/identity/users-file.ts';
+import { followUsers } from '../../src/auth/identity/users-watcher.ts';
 import { type LoggedLine, testLog } from '../support/test-log.ts';
 import { waitFor } from '../support/wait-for.ts';
 

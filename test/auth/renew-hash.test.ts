@@ -3,11 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { followCredentials } from '../../src/auth/identity/live-credentials.ts';
-import { followUsers } from '../../src/auth/identity/live-users.ts';
+import { followCredentials } from '../../src/auth/identity/credential-registry.ts';
 import { decoyOf, hashPassword, passwordCredential } from '../../src/auth/identity/password.ts';
-import { createRenewHash } from '../../src/auth/identity/renew-hash.ts';
+import { createRenewHash } from '../../src/auth/identity/rehash-password.ts';
 import { setPassword } from '../../src/auth/identity/users-file.ts';
+import { followUsers } from '../../src/auth/identity/users-watcher.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { testLog } from '../support/test-log.ts';
 

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { issueCert } from '../../src/commands/cert/issue.ts';
 import { listCerts } from '../../src/commands/cert/list.ts';
 import { revokeCert } from '../../src/commands/cert/revoke.ts';
-import type { ExitCode, Terminal } from '../../src/commands/terminal.ts';
+import type { ExitCode, Terminal } from '../../src/launch/terminal.ts';
 import { makeAuthority, twinOf } from '../support/certificates.ts';
 import { signingRequest } from '../support/signing-request.ts';
 

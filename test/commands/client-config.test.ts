@@ -11,7 +11,7 @@ import { editUsers, setPassword } from '../../src/auth/identity/users-file.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { type ClientConfigOptions, clientConfig } from '../../src/commands/client-config/client-config.ts';
 import { writeKit } from '../../src/commands/client-config/write-kit.ts';
-import { pathsIn } from '../../src/commands/home.ts';
+import { pathsIn } from '../../src/config/home.ts';
 import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
 import { makeAuthority } from '../support/certificates.ts';
 import { run } from './support/terminal.ts';

@@ -7,7 +7,7 @@ import { parse as parseToml } from 'smol-toml';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { clientConfig } from '../../src/commands/client-config/client-config.ts';
-import { pathsIn } from '../../src/commands/home.ts';
+import { pathsIn } from '../../src/config/home.ts';
 import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
 import { run } from './support/terminal.ts';
 

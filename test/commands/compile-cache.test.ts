@@ -6,7 +6,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 
-const MODULE = path.join(import.meta.dirname, '../../src/commands/compile-cache.ts');
+const MODULE = path.join(import.meta.dirname, '../../src/launch/compile-cache.ts');
 
 test('a supervisor runs no code that gateways can write, and keeps what it compiled where they cannot', async () => {
   const home = await mkdtemp(path.join(tmpdir(), 'hubgate-compile-cache-'));

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { readPolicy } from '../../src/access/load-policy.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
-const FIRST = path.join(ROOT, 'src/commands/first-policy/access.yaml');
+const FIRST = path.join(ROOT, 'src/launch/first-policy/access.yaml');
 
 test('a new home gets the default policy, and not the one that was edited where the program lies', async (t) => {
   const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-first-'));

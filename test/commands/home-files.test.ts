@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { check } from '../../src/commands/check.ts';
 import { doctor } from '../../src/commands/doctor/doctor.ts';
-import { prepareHome } from '../../src/commands/prepare-home.ts';
+import { prepareHome } from '../../src/launch/prepare-home.ts';
 import { trustedIds, untrustedFault } from '../../src/platform/file-owner.ts';
 import { COMPILED } from '../support/compiled.ts';
 import { run } from './support/terminal.ts';

@@ -12,7 +12,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
-import { explainError } from '../../src/commands/explain-error.ts';
+import { explainError } from '../../src/launch/explain-error.ts';
 
 const RUN = path.join(import.meta.dirname, 'support/terminal.ts');
 /** The users `daemon` and `nobody`, which every Linux has. */

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { ownCommand } from '../../src/commands/own-command.ts';
+import { ownCommand } from '../../src/launch/own-command.ts';
 
 const BIN = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { returnMemory } from '../../src/commands/return-memory.ts';
+import { returnMemory } from '../../src/launch/return-memory.ts';
 
 test('returning memory collects garbage, and leaves no way to do so behind', async () => {
   const reference = new WeakRef({ unused: true });

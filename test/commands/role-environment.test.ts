@@ -3,8 +3,8 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { test } from 'node:test';
-import { pathsIn } from '../../src/commands/home.ts';
-import { environmentOf } from '../../src/commands/role-environment.ts';
+import { pathsIn } from '../../src/config/home.ts';
+import { environmentOf } from '../../src/launch/role-environment.ts';
 
 const MIB = 2 ** 20;
 const LINUX_ONLY = { skip: process.platform !== 'linux' && 'there is no /proc to look into' };

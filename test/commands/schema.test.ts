@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { policySchema } from '../../src/commands/schema.ts';
+import { policySchema } from '../../src/access/policy-json-schema.ts';
 
 const CONFIG = path.join(import.meta.dirname, '../../config');
 

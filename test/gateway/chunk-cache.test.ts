@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ChunkCache, type SharedChunk } from '../../src/gateway/handover/chunk-cache.ts';
-import { CHUNK } from '../../src/gateway/handover/spare-buffers.ts';
+import { CHUNK } from '../../src/gateway/delivery/buffer-pool.ts';
+import { ChunkCache, type SharedChunk } from '../../src/gateway/delivery/chunk-cache.ts';
 
 /** More than are kept. */
 const MANY = 300;

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
 import { toStored } from '../../src/commands/cert/stored.ts';
-import { openAuthClient } from '../../src/gateway/admission/auth-client.ts';
+import { openAuthClient } from '../../src/gateway/clients/auth-client.ts';
 import type { ClientAddress } from '../../src/gateway/http/client-address.ts';
 import { makeAuthority, type TestPair, twinOf } from '../support/certificates.ts';
 import { FakeHub } from '../support/fake-hub.ts';

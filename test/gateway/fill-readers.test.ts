@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { after, before, beforeEach, test } from 'node:test';
-import { FillInterrupted, HELD_BACK } from '../../src/gateway/handover/blob-source.ts';
-import { ChunkCache } from '../../src/gateway/handover/chunk-cache.ts';
-import { SharedFills } from '../../src/gateway/handover/shared-fill.ts';
-import { CHUNK } from '../../src/gateway/handover/spare-buffers.ts';
-import { readLines } from '../../src/platform/json-lines.ts';
-import type { Progress, UpstreamCost } from '../../src/registry/core-api.ts';
+import { FillInterrupted, HELD_BACK } from '../../src/gateway/delivery/blob-reader.ts';
+import { CHUNK } from '../../src/gateway/delivery/buffer-pool.ts';
+import { ChunkCache } from '../../src/gateway/delivery/chunk-cache.ts';
+import { SharedFills } from '../../src/gateway/delivery/shared-fill.ts';
+import { readLines } from '../../src/platform/ipc/json-lines.ts';
+import type { Progress, UpstreamCost } from '../../src/protocol/core-api.ts';
 
 const SIZE = 4 * CHUNK;
 

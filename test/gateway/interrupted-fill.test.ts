@@ -8,10 +8,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { after, before, test } from 'node:test';
-import { ChunkCache } from '../../src/gateway/handover/chunk-cache.ts';
-import { deliverBlob } from '../../src/gateway/handover/deliver-blob.ts';
-import { SharedFills } from '../../src/gateway/handover/shared-fill.ts';
-import { readLines } from '../../src/platform/json-lines.ts';
+import { ChunkCache } from '../../src/gateway/delivery/chunk-cache.ts';
+import { deliverBlob } from '../../src/gateway/delivery/deliver-blob.ts';
+import { SharedFills } from '../../src/gateway/delivery/shared-fill.ts';
+import { readLines } from '../../src/platform/ipc/json-lines.ts';
 import { sha256Of } from '../../src/registry/digest.ts';
 
 const BLOB = randomBytes(300_000);

@@ -12,13 +12,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { exportJWK, type JWTHeaderParameters, SignJWT } from 'jose';
-import { openAuthClient } from '../../src/gateway/admission/auth-client.ts';
 import {
   createVerifyToken,
   type TokenClaims,
   type VerifyToken,
-} from '../../src/gateway/admission/verify-token.ts';
-import { serveOnSocket } from '../../src/platform/unix-socket.ts';
+} from '../../src/gateway/authentication/bearer-token.ts';
+import { openAuthClient } from '../../src/gateway/clients/auth-client.ts';
+import { serveOnSocket } from '../../src/platform/ipc/unix-socket.ts';
 import { QUIET } from '../support/test-core.ts';
 
 const ISSUER = 'https://mirror.corp';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Permission } from '../../src/gateway/permission/permit.ts';
+import type { Permission } from '../../src/gateway/authorization/authorize.ts';
 import { permittedTags, type TagRules } from '../../src/gateway/routes/permitted-tags.ts';
 
 const GRANTED = { kind: 'granted', private: false } as Permission;

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { setImmediate as immediate } from 'node:timers/promises';
-import { type Delivered, deliverBlob } from '../../src/gateway/handover/deliver-blob.ts';
+import { type Delivered, deliverBlob } from '../../src/gateway/delivery/deliver-blob.ts';
 import { sha256Of } from '../../src/registry/digest.ts';
 
 /** More than the buffers of a connection take. */

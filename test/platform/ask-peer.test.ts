@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { askPeer, PeerFailed, parseAnswer } from '../../src/platform/ask-peer.ts';
-import { askTagged } from '../../src/platform/follow.ts';
-import { openSocketClient, PeerUnreachable } from '../../src/platform/http-client.ts';
+import { askPeer, PeerFailed, parseAnswer } from '../../src/platform/ipc/ask-peer.ts';
+import { openSocketClient, PeerUnreachable } from '../../src/platform/ipc/http-client.ts';
+import { askTagged } from '../../src/platform/ipc/long-poll-client.ts';
 
 const WHOLE = 'HTTP/1.1 200 OK\r\netag: "1"\r\ncontent-length: 9\r\n\r\n{"a":"b"}';
 const CUT_OFF = {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { FairQueue, QueueFullError } from '../../src/platform/fair-queue.ts';
+import { FairQueue, QueueFullError } from '../../src/platform/scheduling/fair-queue.ts';
 
 const LIMITS = { concurrent: 4, concurrentEach: 2, waiting: 6, waitingEach: 4 };
 const OPTIONS = { deadline: 60_000 };

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { Followers } from '../../src/platform/followers.ts';
+import { Followers } from '../../src/platform/ipc/followers.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const NEVER = new AbortController().signal;

@@ -7,8 +7,8 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { QueueFullError } from '../../src/platform/fair-queue.ts';
-import { openSocketClient, PeerUnreachable } from '../../src/platform/http-client.ts';
+import { openSocketClient, PeerUnreachable } from '../../src/platform/ipc/http-client.ts';
+import { QueueFullError } from '../../src/platform/scheduling/fair-queue.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 async function temporaryDirectory(stack: AsyncDisposableStack): Promise<string> {

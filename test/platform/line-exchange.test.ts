@@ -4,10 +4,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { openSocketClient } from '../../src/platform/http-client.ts';
-import { type Lines, readLines, writeLine } from '../../src/platform/json-lines.ts';
-import { LineExchange } from '../../src/platform/line-exchange.ts';
-import { serveOnSocket } from '../../src/platform/unix-socket.ts';
+import { openSocketClient } from '../../src/platform/ipc/http-client.ts';
+import { type Lines, readLines, writeLine } from '../../src/platform/ipc/json-lines.ts';
+import { LineExchange } from '../../src/platform/ipc/line-exchange.ts';
+import { serveOnSocket } from '../../src/platform/ipc/unix-socket.ts';
 
 /** What the other side does with an exchange. */
 type Serve = (lines: Lines, response: ServerResponse, request: IncomingMessage) => Promise<void>;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SingleFlight } from '../../src/platform/single-flight.ts';
-import { NobodyWaits, throwIfNobodyWaits, workFor } from '../../src/platform/waiters.ts';
+import { SingleFlight } from '../../src/platform/scheduling/single-flight.ts';
+import { NobodyWaits, throwIfNobodyWaits, workFor } from '../../src/platform/scheduling/waiters.ts';
 
 /** A task of two steps, the second of which is not begun if nobody waits. */
 function flightOf(gate: Promise<void>, settled: Promise<void> = Promise.resolve()) {

@@ -3,7 +3,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { serveOnSocket } from '../../src/platform/unix-socket.ts';
+import { serveOnSocket } from '../../src/platform/ipc/unix-socket.ts';
 
 test('a socket is for this user and group alone, whatever the umask', async () => {
   const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-socket-'));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
 import { formatFault, type Parsed } from '../../src/platform/fault.ts';
-import { oneOrMany, openYaml, section } from '../../src/platform/yaml-schema.ts';
+import { oneOrMany, openYaml, section } from '../../src/platform/yaml/yaml-schema.ts';
 
 const SCHEMA = section({
   server: section({

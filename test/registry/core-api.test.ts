@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FILL, LOCATION } from '../../src/registry/core-api.ts';
+import { FILL, LOCATION } from '../../src/protocol/core-api.ts';
 
 test('the core sends a reader into the cache, and nowhere else in the file system', () => {
   for (const file of ['blobs/sha256/ab/abcd', 'partial/sha256-abcd.1']) {

@@ -9,13 +9,13 @@ import { editUsers, readUsers, removeUser, setPassword } from '../../src/auth/id
 import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { ensureSigningKey, rotateSigningKey } from '../../src/auth/token/signing-key-file.ts';
-import { pathsIn } from '../../src/commands/home.ts';
-import { explainPair } from '../../src/commands/server-certificate.ts';
 import type { Federation } from '../../src/config/federation.ts';
+import { pathsIn } from '../../src/config/home.ts';
 import { type Core, type CoreOptions, startCore } from '../../src/core/core.ts';
 import type { UpstreamCredential } from '../../src/core/upstream/upstream.ts';
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
 import { GATEWAY_LIMITS, type GatewayLimits } from '../../src/gateway/limits.ts';
+import { explainPair } from '../../src/launch/server-certificate.ts';
 import { issueClientCertificate } from '../../src/pki/client-certificate.ts';
 import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
 import type { AuditOnFull } from '../../src/platform/audit-on-full.ts';

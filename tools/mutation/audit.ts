@@ -4,14 +4,14 @@ import type { Mutant } from './mutant.ts';
 export const auditMutants: readonly Mutant[] = [
   {
     defence: 'a line that a command prints has no control characters',
-    file: 'src/commands/terminal.ts',
+    file: 'src/launch/terminal.ts',
     find: '`${escapeControls(line)}\\n`',
     replace: '`${line}\\n`',
     tests: ['test/commands/output.test.ts'],
   },
   {
     defence: 'a text that a command prints has no control characters',
-    file: 'src/commands/terminal.ts',
+    file: 'src/launch/terminal.ts',
     find: '`${escapeControlsInLines(text)}\\n`',
     replace: '`${text}\\n`',
     tests: ['test/commands/output.test.ts'],
@@ -39,7 +39,7 @@ export const auditMutants: readonly Mutant[] = [
   },
   {
     defence: 'a reader that leaves is no failure',
-    file: 'src/commands/terminal.ts',
+    file: 'src/launch/terminal.ts',
     find: "'EPIPE', ",
     replace: '',
     tests: ['test/commands/output.test.ts'],
@@ -130,7 +130,7 @@ export const auditMutants: readonly Mutant[] = [
   },
   {
     defence: 'no message has the name of a temporary file',
-    file: 'src/commands/explain-error.ts',
+    file: 'src/launch/explain-error.ts',
     find: "at.replace(TEMPORARY, '')",
     replace: 'at',
     tests: ['test/commands/other-user.test.ts'],
@@ -144,7 +144,7 @@ export const auditMutants: readonly Mutant[] = [
   },
   {
     defence: 'whoever may not run a verb is told who must',
-    file: 'src/commands/explain-error.ts',
+    file: 'src/launch/explain-error.ts',
     find: 'return isPermissionDenied(error) ?',
     replace: 'return false ?',
     tests: ['test/commands/other-user.test.ts'],

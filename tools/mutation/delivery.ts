@@ -6,7 +6,7 @@ const BLOB_TESTS = ['test/gateway/blob.test.ts', 'test/gateway/fill-readers.test
 export const deliveryMutants: readonly Mutant[] = [
   {
     defence: 'the last bytes of a blob are held back until its digest is right',
-    file: 'src/gateway/handover/fill-progress.ts',
+    file: 'src/gateway/delivery/fill-progress.ts',
     find: '(this.#size ?? written) - HELD_BACK',
     replace: '(this.#size ?? written)',
     tests: BLOB_TESTS,

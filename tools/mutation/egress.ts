@@ -46,7 +46,7 @@ export const egressMutants: readonly Mutant[] = [
   },
   {
     defence: 'the kind of an upstream is that of the addresses it was reached at, and none if they differ',
-    file: 'src/core/upstream/kinds-of-origins.ts',
+    file: 'src/core/upstream/origin-kinds.ts',
     find: "known.open === 0 || known.kind === kind ? kind : 'other'",
     replace: 'kind',
     tests: ['test/core/upstream/kinds-of-origins.test.ts'],
@@ -88,14 +88,14 @@ export const egressMutants: readonly Mutant[] = [
   },
   {
     defence: 'the proxy’s password is in no fault of the configuration',
-    file: 'src/platform/yaml-schema.ts',
+    file: 'src/platform/yaml/yaml-schema.ts',
     find: " || path.at(-1) === 'proxy'",
     replace: '',
     tests: ['test/config/load-config.test.ts'],
   },
   {
     defence: 'the password in a URL is in no fault of the configuration',
-    file: 'src/platform/yaml-schema.ts',
+    file: 'src/platform/yaml/yaml-schema.ts',
     find: ".replace(/(\\/\\/[^/:@]*):[^/@]*@/, '$1:…@')",
     replace: '',
     tests: ['test/config/load-config.test.ts'],
@@ -109,7 +109,7 @@ export const egressMutants: readonly Mutant[] = [
   },
   {
     defence: 'no role has the proxy of the environment in its own environment',
-    file: 'src/commands/role-environment.ts',
+    file: 'src/launch/role-environment.ts',
     find: 'if (!PASSED_ON.test(name)) delete',
     replace: "if (!PASSED_ON.test(name) && !name.endsWith('PROXY')) delete",
     tests: ['test/commands/egress.test.ts'],
@@ -158,7 +158,7 @@ export const egressMutants: readonly Mutant[] = [
   },
   {
     defence: 'a changed file of authorities is noticed',
-    file: 'src/commands/watch-authorities.ts',
+    file: 'src/launch/watch-authorities.ts',
     find: 'stack.use(watchFiles({ state, seen, load, ...watchedSlowly([file]), log }));',
     replace: 'void { seen, load };',
     tests: ['test/commands/watch-authorities.test.ts'],

@@ -109,7 +109,7 @@ export const filesMutants: readonly Mutant[] = [
   },
   {
     defence: 'a new home gets the default policy of the program',
-    file: 'src/commands/prepare.ts',
+    file: 'src/launch/prepare.ts',
     find: "path.join(import.meta.dirname, 'first-policy/access.yaml')",
     replace: "path.join(import.meta.dirname, '../../config/access.yaml')",
     tests: ['test/commands/first-policy.test.ts'],
@@ -137,7 +137,7 @@ export const filesMutants: readonly Mutant[] = [
   },
   {
     defence: 'a home that is too long for its sockets is refused before anything is made',
-    file: 'src/commands/home-files.ts',
+    file: 'src/launch/home-files.ts',
     find: '    ...longSockets(config, paths),\n',
     replace: '',
     tests: ['test/commands/home-files.test.ts'],

@@ -1,15 +1,15 @@
 import type { Mutant } from './mutant.ts';
 
-const TOKEN = 'src/gateway/admission/verify-token.ts';
-const CERTIFICATE = 'src/gateway/admission/client-certificate.ts';
+const TOKEN = 'src/gateway/authentication/bearer-token.ts';
+const CERTIFICATE = 'src/gateway/authentication/client-certificate.ts';
 const PASSWORD = 'src/auth/identity/check-password.ts';
 const AUTHENTICATE = 'src/auth/identity/authenticate.ts';
 const JWT = 'src/auth/identity/federation/verify-jwt.ts';
 const CERTIFICATE_TESTS = [
-  'test/gateway/admission/client-certificate.test.ts',
+  'test/gateway/authentication/client-certificate.test.ts',
   'test/gateway/client-certificate.test.ts',
 ];
-const TOKEN_TESTS = ['test/gateway/verify-token.test.ts', 'test/gateway/jwt-corpus.test.ts'];
+const TOKEN_TESTS = ['test/gateway/bearer-token.test.ts', 'test/gateway/jwt-corpus.test.ts'];
 const PASSWORD_TESTS = ['test/auth/check-password.test.ts', 'test/auth/authenticate.test.ts'];
 
 /** The defences of tokens, certificates, passwords and federated logins. */

@@ -2,7 +2,7 @@ import type { Mutant } from './mutant.ts';
 
 const STATE = 'src/auth/state/sqlite-state.ts';
 const STATE_TESTS = ['test/auth/state/auth-state.test.ts'];
-const CERTIFICATE = 'src/gateway/admission/certificate-subject.ts';
+const CERTIFICATE = 'src/gateway/authentication/certificate-subject.ts';
 
 const MIGRATE = 'src/commands/migrate/docker-auth.ts';
 const MIGRATE_TESTS = ['test/commands/migrate.test.ts'];
@@ -15,14 +15,14 @@ export const identityMutants: readonly Mutant[] = [
     file: CERTIFICATE,
     find: 'others.length === 0 && ',
     replace: '',
-    tests: ['test/gateway/admission/client-certificate.test.ts'],
+    tests: ['test/gateway/authentication/client-certificate.test.ts'],
   },
   {
     defence: 'a SPIFFE URI in quotes or upper case does not let the common name count',
     file: CERTIFICATE,
     find: '/^"?spiffe:/i',
     replace: '/^spiffe:/',
-    tests: ['test/gateway/admission/client-certificate.test.ts'],
+    tests: ['test/gateway/authentication/client-certificate.test.ts'],
   },
   {
     defence: 'what is remembered is forgotten when the clock is set back',

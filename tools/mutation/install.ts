@@ -113,7 +113,7 @@ export const installMutants: readonly Mutant[] = [
   },
   {
     defence: 'the first words of a service name a command that its people have',
-    file: 'src/commands/own-command.ts',
+    file: 'src/launch/own-command.ts',
     find: 'if (!script.includes(BIN)) continue;',
     replace: 'continue;',
     tests: ['test/commands/own-command.test.ts'],

@@ -1,7 +1,7 @@
 import type { Mutant } from './mutant.ts';
 
 const READER = 'src/access/policy-reader.ts';
-const SYNTAX = 'src/platform/yaml-syntax.ts';
+const SYNTAX = 'src/platform/yaml/yaml-syntax.ts';
 const POLICY_TESTS = ['test/access/mistakes.test.ts'];
 const CONFIG_TESTS = ['test/config/mistakes.test.ts'];
 
@@ -23,21 +23,21 @@ export const mistakesMutants: readonly Mutant[] = [
   },
   {
     defence: 'one syntax mistake gives one message',
-    file: 'src/platform/yaml-document.ts',
+    file: 'src/platform/yaml/yaml-document.ts',
     find: 'if (complaints.length > 0) {',
     replace: 'if (complaints.length > 1e9) {',
     tests: POLICY_TESTS,
   },
   {
     defence: 'a key that is misspelt is not said to be missing too',
-    file: 'src/platform/yaml-schema.ts',
+    file: 'src/platform/yaml/yaml-schema.ts',
     find: ' || isMisspelt(issue, issues, value)',
     replace: '',
     tests: POLICY_TESTS,
   },
   {
     defence: 'what is advised is accepted',
-    file: 'src/platform/yaml-schema.ts',
+    file: 'src/platform/yaml/yaml-schema.ts',
     find: "if (typeof found !== 'string' && isAccepted(text))",
     replace: "if (typeof found !== 'string')",
     tests: CONFIG_TESTS,
@@ -86,7 +86,7 @@ export const mistakesMutants: readonly Mutant[] = [
   },
   {
     defence: 'a message names a rule by its id, and counts other entries from 1',
-    file: 'src/platform/yaml-schema.ts',
+    file: 'src/platform/yaml/yaml-schema.ts',
     find: "typeof id === 'string' && ID.test(id)",
     replace: "typeof id === 'number'",
     tests: POLICY_TESTS,

@@ -1,7 +1,7 @@
 import type { Mutant } from './mutant.ts';
 
 const POLICY = 'src/access/policy.ts';
-const PERMIT = 'src/gateway/permission/permit.ts';
+const PERMIT = 'src/gateway/authorization/authorize.ts';
 const POLICY_TESTS = ['test/access/policy.test.ts', 'test/access/oracle.test.ts'];
 const GATEWAY_TESTS = [
   'test/gateway/v2.test.ts',

@@ -2,7 +2,7 @@ import type { Mutant } from './mutant.ts';
 
 const SHARED = ['test/core/pull/shared-download.test.ts'];
 const VISIBILITY = ['test/core/pull/visibility.test.ts'];
-const MEMBERSHIP = 'src/core/pull/membership.ts';
+const MEMBERSHIP = 'src/core/pull/repository-links.ts';
 const JUDGED = ['test/core/pull/judged-manifests.test.ts'];
 
 /** The defences of pulls: whose answer counts for whom, and what is served under which name. */
@@ -30,14 +30,14 @@ export const pullMutants: readonly Mutant[] = [
   },
   {
     defence: 'stored content is sent as a manifest only after it was judged as one of that type',
-    file: 'src/core/pull/judged-manifests.ts',
+    file: 'src/core/pull/validated-manifests.ts',
     find: 'const isJudged = found.manifestType === mediaType;',
     replace: 'const isJudged = true;',
     tests: JUDGED,
   },
   {
     defence: 'stored content that is too large for a manifest is not read as one',
-    file: 'src/core/pull/judged-manifests.ts',
+    file: 'src/core/pull/validated-manifests.ts',
     find: "if (found.size > MAX_DOCUMENT_SIZE) return { kind: 'unfit', why: 'larger than 4 MiB' };",
     replace: "if (found.size > MAX_DOCUMENT_SIZE) return { kind: 'fit', bytes: Buffer.alloc(0) };",
     tests: JUDGED,
@@ -51,7 +51,7 @@ export const pullMutants: readonly Mutant[] = [
   },
   {
     defence: 'a manifest is published only if the digests that it names can be read',
-    file: 'src/core/pull/manifest-document.ts',
+    file: 'src/core/pull/validate-document.ts',
     find: "digest === undefined || typeof digest === 'string'",
     replace: 'digest !== null',
     tests: JUDGED,

@@ -5,7 +5,7 @@ const UNMIRRORED = ['test/core/pull/unmirrored.test.ts'];
 const RANGE = ['test/gateway/range.test.ts'];
 const WARM = ['test/commands/warm/warm.test.ts'];
 const PULL = 'src/core/pull/pull-referrers.ts';
-const MEMORY = 'src/core/pull/referrers-memory.ts';
+const MEMORY = 'src/core/pull/referrers-cache.ts';
 
 /**
  * The defences of referrers: no image that may be signed is reported as unsigned, and no pull fails because
@@ -105,7 +105,7 @@ export const referrersMutants: readonly Mutant[] = [
   },
   {
     defence: 'a 404 out of the cache says that it is stale',
-    file: 'src/gateway/handover/deliver.ts',
+    file: 'src/gateway/delivery/deliver.ts',
     find: 'headers: staleness(answer.age)',
     replace: 'headers: {}',
     tests: ['test/gateway/v2.test.ts'],
@@ -140,7 +140,7 @@ export const referrersMutants: readonly Mutant[] = [
   },
   {
     defence: 'the type of a manifest that is not mirrored is said to the client',
-    file: 'src/gateway/handover/builtin-core.ts',
+    file: 'src/gateway/clients/local-core-client.ts',
     find: '{ message: unmirroredMessage(mediaType) }',
     replace: '{}',
     tests: ['test/gateway/v2.test.ts'],
@@ -148,7 +148,7 @@ export const referrersMutants: readonly Mutant[] = [
   {
     defence:
       'a registry in the place of the core is believed that a manifest is of a type that is not mirrored',
-    file: 'src/gateway/handover/external-core.ts',
+    file: 'src/gateway/clients/registry-core-client.ts',
     find: 'if (unmirrored !== undefined)',
     replace: "if (unmirrored === '')",
     tests: ['test/gateway/external-core.test.ts'],

@@ -4,21 +4,21 @@ import type { Mutant } from './mutant.ts';
 export const supervisionMutants: readonly Mutant[] = [
   {
     defence: 'a failure of another process is no answer',
-    file: 'src/platform/ask-peer.ts',
+    file: 'src/platform/ipc/ask-peer.ts',
     find: 'if (answer.statusCode < 500) return answer;',
     replace: 'return answer;',
     tests: ['test/platform/ask-peer.test.ts', 'test/gateway/service-token.test.ts'],
   },
   {
     defence: 'an answer that is cut off is asked for again',
-    file: 'src/platform/ask-peer.ts',
+    file: 'src/platform/ipc/ask-peer.ts',
     find: 'if (attempt < attempts) continue;',
     replace: '',
     tests: ['test/platform/ask-peer.test.ts'],
   },
   {
     defence: 'what another role is followed for is taken from a 200 alone',
-    file: 'src/platform/follow.ts',
+    file: 'src/platform/ipc/long-poll-client.ts',
     find: 'if (statusCode !== 200)',
     replace: 'if (statusCode === 0)',
     tests: ['test/platform/ask-peer.test.ts'],
@@ -39,7 +39,7 @@ export const supervisionMutants: readonly Mutant[] = [
   },
   {
     defence: 'a port that another mirror shares is refused',
-    file: 'src/commands/ports.ts',
+    file: 'src/launch/ports.ts',
     find: 'const { host, port } = address;',
     replace: 'const { host, port } = { ...address, port: 0 };',
     tests: ['test/supervisor/open-files.test.ts'],
@@ -60,7 +60,7 @@ export const supervisionMutants: readonly Mutant[] = [
   },
   {
     defence: 'a socket is for this user and group alone',
-    file: 'src/platform/unix-socket.ts',
+    file: 'src/platform/ipc/unix-socket.ts',
     find: 'await chmod(address, 0o660);',
     replace: '',
     tests: ['test/platform/unix-socket.test.ts'],
@@ -95,21 +95,21 @@ export const supervisionMutants: readonly Mutant[] = [
   },
   {
     defence: 'a change is confirmed only when every gateway has it',
-    file: 'src/platform/followers.ts',
+    file: 'src/platform/ipc/followers.ts',
     find: 'return { current, behind: all.length - current };',
     replace: 'return { current: all.length, behind: 0 };',
     tests: ['test/platform/followers.test.ts'],
   },
   {
     defence: 'a gateway that hangs counts as one that has not confirmed',
-    file: 'src/platform/followers.ts',
+    file: 'src/platform/ipc/followers.ts',
     find: 'const hasGone = !response.writableFinished;',
     replace: 'const hasGone = true;',
     tests: ['test/platform/followers.test.ts'],
   },
   {
     defence: 'an auth that has just started waits for all gateways before it confirms',
-    file: 'src/platform/followers.ts',
+    file: 'src/platform/ipc/followers.ts',
     find: ' && now >= complete',
     replace: '',
     tests: ['test/platform/followers.test.ts'],
@@ -130,7 +130,7 @@ export const supervisionMutants: readonly Mutant[] = [
   },
   {
     defence: 'nothing is served by what auth said too long ago',
-    file: 'src/gateway/admission/admit.ts',
+    file: 'src/gateway/authentication/authenticate-client.ts',
     find: '    credentials.throwIfStale();\n',
     replace: '',
     tests: ['test/gateway/auth-silence.test.ts'],

@@ -234,14 +234,14 @@ export const upstreamMutants: readonly Mutant[] = [
   },
   {
     defence: 'work that others wait for goes on when one of them has gone',
-    file: 'src/platform/waiters.ts',
+    file: 'src/platform/scheduling/waiters.ts',
     find: 'this.#all.some(',
     replace: 'this.#all.every(',
     tests: ['test/platform/single-flight.test.ts'],
   },
   {
     defence: 'who joins work that was just given up begins it again',
-    file: 'src/platform/single-flight.ts',
+    file: 'src/platform/scheduling/single-flight.ts',
     find: 'return this.run(key, task);',
     replace: 'throw error;',
     tests: ['test/platform/single-flight.test.ts'],
@@ -262,7 +262,7 @@ export const upstreamMutants: readonly Mutant[] = [
   },
   {
     defence: 'upstream check begins TLS through the tunnel of the proxy',
-    file: 'src/core/upstream-steps.ts',
+    file: 'src/core/upstream-check.ts',
     find: "url.protocol === 'https:' ? certificateOf(options, proxy) : null",
     replace: "url.protocol === 'https:' && proxy === undefined ? certificateOf(options, proxy) : null",
     tests: ['test/commands/check-upstream.test.ts'],

@@ -1,9 +1,9 @@
-import { compileNarrowing, type Narrowing } from '../../access/narrowing.ts';
 import type { Subject } from '../../access/subject.ts';
+import { compileNarrowing, type Narrowing } from '../../access/token-restriction.ts';
 import type { Clock } from '../../platform/clock.ts';
-import type { Live } from '../../platform/live.ts';
 import { parseNetwork } from '../../platform/network.ts';
-import type { Login } from '../../registry/auth-api.ts';
+import type { Live } from '../../platform/observable-value.ts';
+import type { Login } from '../../protocol/auth-api.ts';
 import type { AuthState } from '../state/auth-state.ts';
 import type { CheckPassword } from './check-password.ts';
 import { FEDERATED_NAME, type FederatedLogin } from './federation/federated-login.ts';

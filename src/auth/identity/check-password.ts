@@ -1,11 +1,11 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { Clock } from '../../platform/clock.ts';
-import { DeadlineError } from '../../platform/deadline.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
-import { FairQueue, QueueFullError, type QueueLimits } from '../../platform/fair-queue.ts';
-import type { Live } from '../../platform/live.ts';
-import { SingleFlight } from '../../platform/single-flight.ts';
-import { createDecoys } from './decoys.ts';
+import type { Live } from '../../platform/observable-value.ts';
+import { DeadlineError } from '../../platform/scheduling/deadline.ts';
+import { FairQueue, QueueFullError, type QueueLimits } from '../../platform/scheduling/fair-queue.ts';
+import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
+import { createDecoys } from './decoy-hashes.ts';
 import type { Attempt, LoginDelays, Outcome } from './login-delays.ts';
 import { loginNetwork } from './login-network.ts';
 import { hashPassword, isWeakerThan, type PasswordParameters, verifyPassword } from './password.ts';

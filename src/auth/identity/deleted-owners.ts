@@ -1,9 +1,9 @@
-import { every } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
+import { every } from '../../platform/scheduling/periodic-task.ts';
 import { ABSENT, stateOfFile } from '../../platform/watched-files.ts';
 import type { AuthState } from '../state/auth-state.ts';
-import type { LiveUsers } from './live-users.ts';
 import type { Users } from './users-file.ts';
+import type { LiveUsers } from './users-watcher.ts';
 
 export interface DeletedOwnersOptions {
   readonly users: Pick<LiveUsers, 'current' | 'look'>;

@@ -1,6 +1,6 @@
 import type { Clock } from '../../platform/clock.ts';
-import { every } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
+import { every } from '../../platform/scheduling/periodic-task.ts';
 import type { AuthState, StoredToken } from '../state/auth-state.ts';
 
 /** The milliseconds of two weeks, in which the operator of the program that uses the token can be found. */

@@ -1,6 +1,6 @@
 import type { Fault } from '../../platform/fault.ts';
 import { isObject, propertyOf } from '../../platform/object-properties.ts';
-import { readYaml } from '../../platform/yaml-document.ts';
+import { readYaml } from '../../platform/yaml/yaml-document.ts';
 import { type HtpasswdUser, type ImportedUsers, readHashedUser } from './htpasswd.ts';
 
 /** The `users` of a docker_auth configuration. */

@@ -9,8 +9,8 @@ import { type Fault, FaultsError, type Parsed } from '../../platform/fault.ts';
 import { withFileLock } from '../../platform/file-lock.ts';
 import { reasonOf } from '../../platform/reason.ts';
 import { readIfPresent } from '../../platform/regular-file.ts';
-import type { RememberedYaml } from '../../platform/remembered-yaml.ts';
-import { openYaml, type PartReader, section } from '../../platform/yaml-schema.ts';
+import type { RememberedYaml } from '../../platform/yaml/yaml-entry-cache.ts';
+import { openYaml, type PartReader, section } from '../../platform/yaml/yaml-schema.ts';
 import { isPasswordHash } from './password.ts';
 
 export interface User {

@@ -1,7 +1,7 @@
 /** This worker parses users files, and caches their entries. */
 import type { Parsed } from '../../platform/fault.ts';
-import { answerQuestions } from '../../platform/kept-thread.ts';
-import { RememberedYaml } from '../../platform/remembered-yaml.ts';
+import { answerQuestions } from '../../platform/scheduling/persistent-worker.ts';
+import { RememberedYaml } from '../../platform/yaml/yaml-entry-cache.ts';
 import { parseUsers, type Users } from './users-file.ts';
 
 export interface WrittenUsers {

@@ -3,7 +3,7 @@
  * running auth and commands change it at the same time. It does not know how any of them is presented or
  * verified.
  */
-import type { Live } from '../../platform/live.ts';
+import type { Live } from '../../platform/observable-value.ts';
 
 /** A service token. It contains no secret, only a hash that a secret can be compared with. */
 export interface StoredToken {

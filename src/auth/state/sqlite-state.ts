@@ -3,7 +3,7 @@ import path from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { z } from 'zod';
 import { diskFailure } from '../../platform/disk-failure.ts';
-import { type Live, LiveValue } from '../../platform/live.ts';
+import { type Live, LiveValue } from '../../platform/observable-value.ts';
 import { pollAndWatch } from '../../platform/poll-and-watch.ts';
 import { asError } from '../../platform/reason.ts';
 import { prepareQuery, schemaVersion } from '../../platform/sqlite-query.ts';

@@ -1,6 +1,6 @@
-import type { Narrowing } from '../../access/narrowing.ts';
 import { decide, type Policy } from '../../access/policy.ts';
 import type { Subject } from '../../access/subject.ts';
+import type { Narrowing } from '../../access/token-restriction.ts';
 import { resolveRepository, type UpstreamNames } from '../../registry/repository.ts';
 import { MAX_SCOPES, parseScope } from '../../registry/scope.ts';
 import type { Access } from './issue-token.ts';

@@ -1,6 +1,6 @@
 import { randomUUID, sign } from 'node:crypto';
 import type { Clock } from '../../platform/clock.ts';
-import type { Live } from '../../platform/live.ts';
+import type { Live } from '../../platform/observable-value.ts';
 import type { SigningKeys } from './signing-key.ts';
 
 /** One entry of the token specification's `access` claim. */

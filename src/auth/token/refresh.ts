@@ -1,5 +1,5 @@
 import type { Clock } from '../../platform/clock.ts';
-import type { Live } from '../../platform/live.ts';
+import type { Live } from '../../platform/observable-value.ts';
 import type { Verdict } from '../identity/authenticate.ts';
 import { passwordCredential } from '../identity/password.ts';
 import {

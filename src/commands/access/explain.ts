@@ -4,10 +4,10 @@ import type { Condition, Policy, Question } from '../../access/policy.ts';
 import type { RuleData } from '../../access/policy-data.ts';
 import { readSubject, writeSubject } from '../../access/subject.ts';
 import type { Environment } from '../../config/environment.ts';
+import { type HomePaths, pathsIn } from '../../config/home.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from '../../launch/terminal.ts';
 import { parseNetwork } from '../../platform/network.ts';
 import { parseImage } from '../../registry/image.ts';
-import { type HomePaths, pathsIn } from '../home.ts';
-import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
 import { findKnown, type Known, unknownIn, writeUnknown } from './known.ts';
 import { type AccessOptions, openPolicy, readTime, shownRule, writeContent, writeRule } from './policy.ts';
 

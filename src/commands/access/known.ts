@@ -1,11 +1,11 @@
 import { nameOf, type Subject, writeSubject } from '../../access/subject.ts';
 import { readUsers } from '../../auth/identity/users-file.ts';
 import type { Config } from '../../config/config.ts';
-import { CACHED_REPOSITORIES, type CachedRepositories } from '../../registry/core-api.ts';
+import type { HomePaths } from '../../config/home.ts';
+import { CACHED_REPOSITORIES, type CachedRepositories } from '../../protocol/core-api.ts';
 import type { Image } from '../../registry/image.ts';
 import { familiarName } from '../../registry/repository.ts';
 import { askRole } from '../ask-role.ts';
-import type { HomePaths } from '../home.ts';
 import { auditedPulls } from './audited-pulls.ts';
 
 /**

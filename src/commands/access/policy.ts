@@ -7,11 +7,11 @@ import { parseMoment } from '../../access/policy-schema.ts';
 import type { Config } from '../../config/config.ts';
 import type { Environment } from '../../config/environment.ts';
 import { subjectForms } from '../../config/federation.ts';
+import { type HomePaths, inHome } from '../../config/home.ts';
+import { loadOrPrint, printFaults } from '../../launch/load.ts';
+import { printLine, type Terminal } from '../../launch/terminal.ts';
 import { systemClock } from '../../platform/clock.ts';
 import type { Fault, Parsed } from '../../platform/fault.ts';
-import { type HomePaths, inHome } from '../home.ts';
-import { loadOrPrint, printFaults } from '../load.ts';
-import { printLine, type Terminal } from '../terminal.ts';
 
 export interface AccessOptions {
   readonly home: string;

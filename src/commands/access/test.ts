@@ -3,11 +3,11 @@ import { parseRules } from '../../access/policy-file.ts';
 import { failingTests } from '../../access/policy-test.ts';
 import type { Environment } from '../../config/environment.ts';
 import { subjectForms } from '../../config/federation.ts';
+import { inHome, pathsIn } from '../../config/home.ts';
+import { loadOrPrint } from '../../launch/load.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from '../../launch/terminal.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { formatFault } from '../../platform/fault.ts';
-import { inHome, pathsIn } from '../home.ts';
-import { loadOrPrint } from '../load.ts';
-import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
 import { type AccessOptions, valueOrPrint } from './policy.ts';
 
 /**

@@ -1,10 +1,10 @@
 import { unusedRules } from '../../access/replay.ts';
 import type { Environment } from '../../config/environment.ts';
+import { pathsIn } from '../../config/home.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from '../../launch/terminal.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { parseSince, whyNoTime } from '../audited-time.ts';
-import { pathsIn } from '../home.ts';
 import { printTable } from '../table.ts';
-import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
 import { auditedPulls } from './audited-pulls.ts';
 import { type AccessOptions, openPolicy, shownRule, writeRule } from './policy.ts';
 

@@ -2,9 +2,9 @@ import { isName } from '../../access/subject.ts';
 import { type Answerable, whoCan } from '../../access/who-can.ts';
 import { readUsers } from '../../auth/identity/users-file.ts';
 import type { Environment } from '../../config/environment.ts';
+import { type HomePaths, pathsIn } from '../../config/home.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from '../../launch/terminal.ts';
 import { parseImage } from '../../registry/image.ts';
-import { type HomePaths, pathsIn } from '../home.ts';
-import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
 import { findKnown, unknownIn, writeUnknown } from './known.ts';
 import {
   type AccessOptions,

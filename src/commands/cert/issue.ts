@@ -2,13 +2,13 @@ import type { KeyObject } from 'node:crypto';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isCertificateName } from '../../access/subject.ts';
+import { pathsIn } from '../../config/home.ts';
+import { type ExitCode, printLine, type Terminal } from '../../launch/terminal.ts';
 import { type IssuedClientCertificate, issueClientCertificate } from '../../pki/client-certificate.ts';
 import { readSigningRequest } from '../../pki/signing-request.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { isErrno, reasonOf } from '../../platform/reason.ts';
 import { readIfPresent } from '../../platform/regular-file.ts';
-import { pathsIn } from '../home.ts';
-import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
 import { type CertOptions, recordIssued, refuse, withState } from './stored.ts';
 
 export interface IssueOptions extends CertOptions {

@@ -1,6 +1,6 @@
 import type { StoredCertificate } from '../../auth/state/auth-state.ts';
+import { type ExitCode, printJson, type Terminal } from '../../launch/terminal.ts';
 import { printTable } from '../table.ts';
-import { type ExitCode, printJson, type Terminal } from '../terminal.ts';
 import { type CertOptions, withState } from './stored.ts';
 
 export async function listCerts(

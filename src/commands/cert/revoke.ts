@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import type { AuthState, StoredCertificate } from '../../auth/state/auth-state.ts';
+import { type ExitCode, printLine, type Terminal } from '../../launch/terminal.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { readRegularFile } from '../../platform/regular-file.ts';
 import { confirmWithdrawal, type Withdrawal } from '../confirmation.ts';
-import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
 import { type CertOptions, fingerprintOf, refuse, toStored, withState } from './stored.ts';
 
 /**

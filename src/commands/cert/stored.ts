@@ -1,11 +1,11 @@
 import type { X509Certificate } from 'node:crypto';
 import type { AuthState, StoredCertificate } from '../../auth/state/auth-state.ts';
 import { openAuthState } from '../../auth/state/sqlite-state.ts';
+import { pathsIn } from '../../config/home.ts';
+import { type ExitCode, printLine, type Terminal } from '../../launch/terminal.ts';
 import type { IssuedClientCertificate } from '../../pki/client-certificate.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { tbsHash } from '../../platform/tbs-hash.ts';
-import { pathsIn } from '../home.ts';
-import { type ExitCode, printLine, type Terminal } from '../terminal.ts';
 
 export interface CertOptions {
   readonly home: string;

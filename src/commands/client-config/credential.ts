@@ -1,8 +1,8 @@
 import { openAuthState } from '../../auth/state/sqlite-state.ts';
+import type { HomePaths } from '../../config/home.ts';
 import { issueClientCertificate } from '../../pki/client-certificate.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { fingerprintOf, recordIssued } from '../cert/stored.ts';
-import type { HomePaths } from '../home.ts';
 import { issueToken, type TokenOwner } from '../token.ts';
 import type { Content, CredentialKind } from './kit.ts';
 

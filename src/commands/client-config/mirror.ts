@@ -1,10 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Config } from '../../config/config.ts';
-import { isLoopback } from '../../config/values.ts';
+import type { HomePaths } from '../../config/home.ts';
 import { localCaOf } from '../../pki/local-ca.ts';
 import { readAuthorities } from '../../platform/authority-file.ts';
-import type { HomePaths } from '../home.ts';
+import { isLoopback } from '../../platform/network.ts';
 import type { Mirror, Refusal } from './kit.ts';
 
 /** Returns the mirror as clients see it: by the configured address and the certificate that exists. */

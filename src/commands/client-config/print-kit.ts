@@ -1,4 +1,4 @@
-import { printJson, printText, type Terminal } from '../terminal.ts';
+import { printJson, printText, type Terminal } from '../../launch/terminal.ts';
 import type { IssuedCredential } from './credential.ts';
 import { type ClientFile, isSecret, type Kit, type Notes } from './kit.ts';
 import { placeIn } from './write-kit.ts';

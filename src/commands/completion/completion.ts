@@ -1,4 +1,4 @@
-import { type ExitCode, printText, type Terminal } from '../terminal.ts';
+import { type ExitCode, printText, type Terminal } from '../../launch/terminal.ts';
 import { bashCompletion } from './bash.ts';
 import type { CompletedCommand } from './completed-command.ts';
 import { fishCompletion } from './fish.ts';

@@ -1,5 +1,5 @@
-import { Deadline, DeadlineError } from '../../platform/deadline.ts';
 import { reasonOf } from '../../platform/reason.ts';
+import { Deadline, DeadlineError } from '../../platform/scheduling/deadline.ts';
 
 /** Something that is wrong, or, at level `unknown`, that could not be determined. */
 export interface Finding {

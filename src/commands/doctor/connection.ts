@@ -3,9 +3,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { request } from 'node:https';
 import { createConnection, isIP } from 'node:net';
 import { connect, type SecureContextOptions, type TLSSocket } from 'node:tls';
-import { Deadline } from '../../platform/deadline.ts';
 import { readBody } from '../../platform/read-body.ts';
 import { errorCode, messageOf } from '../../platform/reason.ts';
+import { Deadline } from '../../platform/scheduling/deadline.ts';
 
 export interface Peer {
   readonly host: string;

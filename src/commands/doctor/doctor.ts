@@ -3,8 +3,8 @@
  * thing and changes nothing; each finding says what to do.
  */
 import type { Environment } from '../../config/environment.ts';
+import { type ExitCode, printJson, printLine, type Terminal } from '../../launch/terminal.ts';
 import { type Clock, systemClock } from '../../platform/clock.ts';
-import { type ExitCode, printJson, printLine, type Terminal } from '../terminal.ts';
 import { type Checked, type Finding, runAll } from './checks.ts';
 import { clientChecks } from './client/checks.ts';
 import { type Mirror, readMirror } from './client/mirror.ts';

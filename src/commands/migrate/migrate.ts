@@ -1,10 +1,10 @@
 import { parseRules } from '../../access/policy-file.ts';
+import { printFaults } from '../../launch/load.ts';
+import { type ExitCode, printLine, printText, type Terminal } from '../../launch/terminal.ts';
 import { formatFault } from '../../platform/fault.ts';
 import { reasonOf } from '../../platform/reason.ts';
 import { readNamedFile } from '../../platform/regular-file.ts';
-import { readYaml } from '../../platform/yaml-document.ts';
-import { printFaults } from '../load.ts';
-import { type ExitCode, printLine, printText, type Terminal } from '../terminal.ts';
+import { readYaml } from '../../platform/yaml/yaml-document.ts';
 import { DOCKER_AUTH, type DockerAuth, migrateAcl, stepsForUsers, withoutEqual } from './docker-auth.ts';
 import { type MigratedRegistry, migrateRegistry, REGISTRY } from './registry.ts';
 

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { SECTIONS } from '../../config/schema.ts';
-import { isLoopback } from '../../config/values.ts';
+import { isLoopback } from '../../platform/network.ts';
 import { DOCKER_HUB, parseUpstreamHost } from '../../registry/repository.ts';
 import { expiryOf } from './go-duration.ts';
 import { NOT_NEEDED, WITHOUT_EQUAL } from './registry-notes.ts';

@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { type Clock, systemClock } from '../../platform/clock.ts';
-import { CORE_STATUS, type CoreStatus } from '../../registry/core-api.ts';
+import { CORE_STATUS, type CoreStatus } from '../../protocol/core-api.ts';
 import type { UpstreamHost } from '../../registry/repository.ts';
 
 type Quota = NonNullable<CoreStatus['upstreams'][number]['quota']>;

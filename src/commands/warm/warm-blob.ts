@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type BlobSource, FillInterrupted } from '../../gateway/handover/blob-source.ts';
-import type { Core, CoreAnswer } from '../../gateway/handover/core.ts';
+import type { Core, CoreAnswer } from '../../gateway/clients/core-client.ts';
+import { type BlobSource, FillInterrupted } from '../../gateway/delivery/blob-reader.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
 

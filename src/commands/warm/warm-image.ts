@@ -1,5 +1,5 @@
 import type { LimitFunction } from 'p-limit';
-import type { Core, CoreAnswer } from '../../gateway/handover/core.ts';
+import type { Core, CoreAnswer } from '../../gateway/clients/core-client.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { ERRORS } from '../../registry/error.ts';
 import { parseTag, type Reference } from '../../registry/reference.ts';

@@ -1,5 +1,5 @@
+import { printLine, type Terminal } from '../../launch/terminal.ts';
 import { writeSize } from '../../platform/size.ts';
-import { printLine, type Terminal } from '../terminal.ts';
 import type { WarmedImage } from './warm-image.ts';
 
 /** Formats the line of an image that is done. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../../platform/clock.ts';
-import { every } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
+import { every } from '../../platform/scheduling/periodic-task.ts';
 import { writeSize } from '../../platform/size.ts';
 import type { Store } from '../store/store.ts';
 import type { CacheLimit } from './cache-limit.ts';

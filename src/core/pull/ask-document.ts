@@ -1,9 +1,9 @@
 import type { Logger } from '../../platform/log.ts';
-import type { Grant } from '../../registry/core-api.ts';
+import type { Grant } from '../../protocol/core-api.ts';
 import type { Repository } from '../../registry/repository.ts';
-import { type Answer, cannot } from '../upstream/answer.ts';
 import type { AskDocumentOptions, RegistryClient, RegistryDocument } from '../upstream/registry-client.ts';
-import { type Memberships, readerFor } from './membership.ts';
+import { type Answer, cannot } from '../upstream/upstream-result.ts';
+import { type Memberships, readerFor } from './repository-links.ts';
 
 export interface DocumentAsking {
   readonly client: RegistryClient;

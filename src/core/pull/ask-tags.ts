@@ -1,13 +1,13 @@
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
-import type { Grant } from '../../registry/core-api.ts';
+import type { Grant } from '../../protocol/core-api.ts';
 import { nextPage, nextQuery, type Page, writePage } from '../../registry/page.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { MAX_DOCUMENT_SIZE } from '../limits.ts';
-import { type Answer, cannot, type Refused, yes } from '../upstream/answer.ts';
+import { type Answer, cannot, type Refused, yes } from '../upstream/upstream-result.ts';
 import { askDocument, type DocumentAsking } from './ask-document.ts';
-import { unfitTags } from './manifest-document.ts';
 import { pageOf, type TagsPage } from './tag-list.ts';
+import { unfitTags } from './validate-document.ts';
 
 /** One page of a list as the upstream sent it. */
 export interface AskedTags extends TagsPage {

@@ -1,7 +1,7 @@
 import { type Hash, randomUUID } from 'node:crypto';
 import type { Logger } from '../../platform/log.ts';
 import { asError } from '../../platform/reason.ts';
-import type { Progress } from '../../registry/core-api.ts';
+import type { Progress } from '../../protocol/core-api.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
 import { NoSpace, type Reservation } from '../eviction/cache-space.ts';
 import { FILL_PLACES } from '../limits.ts';

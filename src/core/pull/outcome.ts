@@ -1,6 +1,6 @@
-import type { CacheState } from '../../registry/core-api.ts';
+import type { CacheState } from '../../protocol/core-api.ts';
 import type { ErrorName } from '../../registry/error.ts';
-import type { Refused } from '../upstream/answer.ts';
+import type { Refused } from '../upstream/upstream-result.ts';
 
 export interface Refusal {
   readonly kind: 'refused';

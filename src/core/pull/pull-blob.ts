@@ -1,24 +1,24 @@
 import { Readable } from 'node:stream';
 import type { Clock } from '../../platform/clock.ts';
-import { Deadline, unlessAborted } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
-import { workForAll } from '../../platform/waiters.ts';
-import type { CacheState, Grant } from '../../registry/core-api.ts';
+import { Deadline, unlessAborted } from '../../platform/scheduling/deadline.ts';
+import { workForAll } from '../../platform/scheduling/waiters.ts';
+import type { CacheState, Grant } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import type { CacheSpace } from '../eviction/cache-space.ts';
 import type { CoreLimits } from '../limits.ts';
 import type { Store } from '../store/store.ts';
-import type { Answer } from '../upstream/answer.ts';
 import type { BlobBody, BlobHead, RegistryClient } from '../upstream/registry-client.ts';
+import type { Answer } from '../upstream/upstream-result.ts';
 import type { CacheWrites } from './cache-writes.ts';
 import { Download, type Opened } from './download.ts';
 import type { Fill } from './fill.ts';
 import { type FillPlace, FillPlaces } from './fill-places.ts';
-import { type Memberships, readerFor } from './membership.ts';
 import { type Outcome, type Refusal, refusalOf } from './outcome.ts';
 import { PartPull, type PulledPart } from './pull-part.ts';
 import { type OpenBlob, type ReceiveOptions, receiveBlob } from './receive-blob.ts';
+import { type Memberships, readerFor } from './repository-links.ts';
 
 export type PulledBlob =
   /** A complete and verified blob. */

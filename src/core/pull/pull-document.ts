@@ -1,14 +1,14 @@
 import type { Clock } from '../../platform/clock.ts';
-import type { Grant } from '../../registry/core-api.ts';
+import type { Grant } from '../../protocol/core-api.ts';
 import type { Page } from '../../registry/page.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { judgeFreshness } from '../freshness/freshness.ts';
 import type { DocumentEntry, IndexStore } from '../store/index-store.ts';
-import type { Refused } from '../upstream/answer.ts';
+import type { Refused } from '../upstream/upstream-result.ts';
 import { type DocumentAsking, storedAs } from './ask-document.ts';
 import { type AskedTags, parseTags, TagsAsking } from './ask-tags.ts';
-import { readerFor } from './membership.ts';
 import { type Outcome, refusalOf } from './outcome.ts';
+import { readerFor } from './repository-links.ts';
 import { mergePage, pageOf } from './tag-list.ts';
 
 /**

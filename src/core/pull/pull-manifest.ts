@@ -1,8 +1,8 @@
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Logger } from '../../platform/log.ts';
-import { SingleFlight } from '../../platform/single-flight.ts';
-import type { CacheState, Grant } from '../../registry/core-api.ts';
+import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
+import type { CacheState, Grant } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Reference, Tag } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
@@ -11,15 +11,15 @@ import { MAX_DOCUMENT_SIZE } from '../limits.ts';
 import type { TagEntry } from '../store/index-store.ts';
 import type { FoundContent } from '../store/recorded-content.ts';
 import type { Store } from '../store/store.ts';
-import { type Answer, cannot, type Refused, yes } from '../upstream/answer.ts';
 import type { Manifest, ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
 import type { Identity } from '../upstream/upstream.ts';
+import { type Answer, cannot, type Refused, yes } from '../upstream/upstream-result.ts';
 import type { CacheWrites } from './cache-writes.ts';
-import { JudgedManifests } from './judged-manifests.ts';
-import { childrenOf, unfitManifest } from './manifest-document.ts';
-import { type KnownVisibility, type Membership, type Memberships, readerFor } from './membership.ts';
 import { type Outcome, type Refusal, refusalOf } from './outcome.ts';
-import { type ReferrersMemory, subjectOf } from './referrers-memory.ts';
+import { type ReferrersMemory, subjectOf } from './referrers-cache.ts';
+import { type KnownVisibility, type Membership, type Memberships, readerFor } from './repository-links.ts';
+import { childrenOf, unfitManifest } from './validate-document.ts';
+import { JudgedManifests } from './validated-manifests.ts';
 
 export interface PulledManifest extends ManifestHead {
   /** Absent if only the head was requested. */

@@ -1,16 +1,16 @@
-import { SingleFlight } from '../../platform/single-flight.ts';
-import type { Grant } from '../../registry/core-api.ts';
+import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
+import type { Grant } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { nextQuery } from '../../registry/page.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { MAX_DOCUMENT_SIZE, MAX_REFERRERS_PAGES } from '../limits.ts';
-import { type Answer, cannot, yes } from '../upstream/answer.ts';
+import { type Answer, cannot, yes } from '../upstream/upstream-result.ts';
 import { askDocument, type DocumentAsking } from './ask-document.ts';
-import { joinIndexes, unfitReferrers } from './manifest-document.ts';
-import { readerFor } from './membership.ts';
 import { type Outcome, refusalOf } from './outcome.ts';
 import type { PulledDocument } from './pull-document.ts';
-import type { ReferrersMemory } from './referrers-memory.ts';
+import type { ReferrersMemory } from './referrers-cache.ts';
+import { readerFor } from './repository-links.ts';
+import { joinIndexes, unfitReferrers } from './validate-document.ts';
 
 export interface ReferrersPullOptions extends DocumentAsking {
   readonly memory: ReferrersMemory;

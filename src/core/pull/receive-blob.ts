@@ -2,10 +2,10 @@ import { addAbortSignal } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { asError } from '../../platform/reason.ts';
 import type { CoreLimits } from '../limits.ts';
-import { type Answer, yes } from '../upstream/answer.ts';
 import { isUndecodable } from '../upstream/decode-content.ts';
 import type { BlobBody } from '../upstream/registry-client.ts';
-import { gather } from './gather.ts';
+import { type Answer, yes } from '../upstream/upstream-result.ts';
+import { gather } from './coalesce-chunks.ts';
 
 /**
  * Requests the bytes of one blob from the offset `from` on. `size` is the size of the whole blob, if it is

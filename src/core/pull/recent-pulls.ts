@@ -6,7 +6,7 @@ import type { Digest } from '../../registry/digest.ts';
 import type { Reference, Tag } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { PULL_REMEMBERED_FOR } from '../limits.ts';
-import { childrenOf } from './manifest-document.ts';
+import { childrenOf } from './validate-document.ts';
 
 /** A request for a manifest, and its result. */
 export interface AskedManifest {

@@ -1,4 +1,4 @@
-import type { Live } from '../../platform/live.ts';
+import type { Live } from '../../platform/observable-value.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
 import type { Tag } from '../../registry/reference.ts';

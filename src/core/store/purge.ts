@@ -1,4 +1,4 @@
-import type { Purged } from '../../registry/core-api.ts';
+import type { Purged } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Reference } from '../../registry/reference.ts';
 import type { RepositoryName } from '../../registry/repository.ts';

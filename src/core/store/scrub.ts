@@ -1,9 +1,9 @@
 import { createReadStream } from 'node:fs';
 import path from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
-import { every } from '../../platform/every.ts';
 import type { Logger } from '../../platform/log.ts';
 import { isErrno } from '../../platform/reason.ts';
+import { every } from '../../platform/scheduling/periodic-task.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
 import { SCRUB } from '../limits.ts';
 import type { Store } from './store.ts';

@@ -1,10 +1,10 @@
 import { existsSync, realpathSync } from 'node:fs';
 import type { StatementResultingChanges } from 'node:sqlite';
 import { setImmediate as turn } from 'node:timers/promises';
-import { LiveValue } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
+import { LiveValue } from '../../platform/observable-value.ts';
 import { asError } from '../../platform/reason.ts';
-import { runSlice } from '../../platform/steps.ts';
+import { runSlice } from '../../platform/scheduling/time-slicing.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
 import type { Tag } from '../../registry/reference.ts';

@@ -1,6 +1,6 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { CredentialState } from '../../registry/core-api.ts';
+import type { CredentialState } from '../../protocol/core-api.ts';
 import { type Authorization, createAuthorization } from './authorization.ts';
 import { followCredential } from './live-credential.ts';
 import { createRefusals, type Refusals } from './refusals.ts';

@@ -1,13 +1,13 @@
 import { messageOf } from '../../platform/reason.ts';
 import { readChallenge, readChallenges, type UpstreamChallenge } from '../../registry/challenge.ts';
 import { boundScopes } from '../../registry/scope.ts';
-import { type Answer, answeredBy, cannot, type Refused, yes } from './answer.ts';
 import { basicAuthorization } from './live-credential.ts';
 import { judgeRealm } from './origin-rules.ts';
 import { isIdentityToken } from './run-helper.ts';
 import type { FetchedToken, TokenCache, TokenRequest } from './token-cache.ts';
 import type { Identity, UpstreamOptions } from './upstream.ts';
 import type { LiveCredential } from './upstream-login.ts';
+import { type Answer, answeredBy, cannot, type Refused, yes } from './upstream-result.ts';
 
 /**
  * The scheme of the upstream's challenge. It is learnt from a 401, and from then on used without a challenge

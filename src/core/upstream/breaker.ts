@@ -1,5 +1,5 @@
 import type { CoreLimits } from '../limits.ts';
-import type { Trouble } from './answer.ts';
+import type { Trouble } from './upstream-result.ts';
 
 export interface BreakerOptions {
   readonly limits: Pick<CoreLimits, 'breakAfter' | 'breakWithin' | 'probeAfter' | 'probeAtMost'>;

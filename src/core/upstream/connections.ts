@@ -4,7 +4,7 @@ import { trusting } from '../../platform/trusted-authorities.ts';
 import { Agent, buildConnector } from '../../platform/undici.ts';
 import type { CoreLimits } from '../limits.ts';
 import { type AddressKind, isAddress, kindOfAddress, lookupOnly, withoutBrackets } from './address.ts';
-import { KindsOfOrigins } from './kinds-of-origins.ts';
+import { KindsOfOrigins } from './origin-kinds.ts';
 import type { UpstreamOptions } from './upstream.ts';
 
 /**

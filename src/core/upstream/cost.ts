@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { UpstreamCost } from '../../registry/core-api.ts';
+import type { UpstreamCost } from '../../protocol/core-api.ts';
 
 /** The cost of one request to the core at upstreams. */
 export class Cost {

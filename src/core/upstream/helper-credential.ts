@@ -1,7 +1,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { asError } from '../../platform/reason.ts';
-import { SingleFlight } from '../../platform/single-flight.ts';
+import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
 import { type HelperOptions, type Login, runHelper } from './run-helper.ts';
 import type { LiveCredential } from './upstream-login.ts';
 

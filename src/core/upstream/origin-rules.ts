@@ -1,5 +1,5 @@
 import { getDomain } from 'tldts';
-import { isLoopback } from '../../config/values.ts';
+import { isLoopback } from '../../platform/network.ts';
 import type { UpstreamOptions } from './upstream.ts';
 
 /**

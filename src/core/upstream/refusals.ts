@@ -2,8 +2,8 @@ import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { REFUSED_FOR } from '../limits.ts';
-import { cannot, no, type Refused } from './answer.ts';
 import type { Identity } from './upstream.ts';
+import { cannot, no, type Refused } from './upstream-result.ts';
 
 /**
  * Caches refusals of an upstream for a short time, so that repeated requests for missing content cost

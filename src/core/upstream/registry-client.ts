@@ -3,7 +3,7 @@
  * upstream says to one request. It depends on the network, and must not know what is cached or who wants it.
  */
 import { readBody } from '../../platform/read-body.ts';
-import type { CredentialState } from '../../registry/core-api.ts';
+import type { CredentialState } from '../../protocol/core-api.ts';
 import { type Digest, matchesDigest, parseDigest, sha256Of, startHash } from '../../registry/digest.ts';
 import {
   MANIFEST_MEDIA_TYPES,
@@ -14,15 +14,15 @@ import {
 import { type Reference, writeReference } from '../../registry/reference.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { MAX_DOCUMENT_SIZE } from '../limits.ts';
-import { type Answer, cannot, type Refused, yes } from './answer.ts';
 import { countPull } from './cost.ts';
 import { isEncoded } from './decode-content.ts';
-import { HeadHabits } from './head-habits.ts';
+import { HeadHabits } from './head-support.ts';
 import { manifestTypeOf } from './manifest-type.ts';
-import { isPage, shownType, typeOf } from './own-words.ts';
 import { type Quota, readQuota } from './quota.ts';
+import { isPage, shownType, typeOf } from './registry-refusal.ts';
 import { discard } from './transport.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
+import { type Answer, cannot, type Refused, yes } from './upstream-result.ts';
 import {
   type AskOptions,
   type ResourceRequest,

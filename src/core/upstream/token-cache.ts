@@ -1,19 +1,19 @@
 import type { Clock } from '../../platform/clock.ts';
-import { Deadline } from '../../platform/deadline.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import { readBody } from '../../platform/read-body.ts';
 import { messageOf } from '../../platform/reason.ts';
-import { SingleFlight } from '../../platform/single-flight.ts';
+import { Deadline } from '../../platform/scheduling/deadline.ts';
+import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
 import { TOKEN_USED_FOR } from '../limits.ts';
-import { type Answer, cannot, no, yes } from './answer.ts';
 import { decodeContent } from './decode-content.ts';
 import { basicAuthorization } from './live-credential.ts';
-import { isRefusalOfTokenService } from './own-words.ts';
 import { readRetryAfter } from './quota.ts';
+import { isRefusalOfTokenService } from './registry-refusal.ts';
 import { isIdentityToken, type Login } from './run-helper.ts';
 import { discard, isCut, type SendsForToken, troubleOf, type UpstreamRequest } from './transport.ts';
 import type { LiveCredential } from './upstream-login.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
+import { type Answer, cannot, no, yes } from './upstream-result.ts';
 
 /** The properties of a token, which are also its key in the cache. */
 export interface TokenRequest {

@@ -1,14 +1,13 @@
 import { LRUCache } from 'lru-cache';
-import { Deadline, DeadlineError, unlessAborted } from '../../platform/deadline.ts';
 import { ProxyError, proxyAuthorization, whyRefused } from '../../platform/egress/open-tunnel.ts';
 import { type EgressOptions, proxyFor } from '../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../platform/log.ts';
 import { propertyOf } from '../../platform/object-properties.ts';
 import { errorCode, messageOf } from '../../platform/reason.ts';
+import { Deadline, DeadlineError, unlessAborted } from '../../platform/scheduling/deadline.ts';
+import { NobodyWaits, throwIfNobodyWaits } from '../../platform/scheduling/waiters.ts';
 import { type Agent, errors } from '../../platform/undici.ts';
-import { NobodyWaits, throwIfNobodyWaits } from '../../platform/waiters.ts';
 import type { CoreLimits } from '../limits.ts';
-import { type Answer, cannot, type Refused, type Trouble, yes } from './answer.ts';
 import { Breaker } from './breaker.ts';
 import { type Connections, UpstreamConnections } from './connections.ts';
 import { countRequest } from './cost.ts';
@@ -16,6 +15,7 @@ import { isUndecodable } from './decode-content.ts';
 import { whyNoRedirect } from './origin-rules.ts';
 import type { UpstreamOptions } from './upstream.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
+import { type Answer, cannot, type Refused, type Trouble, yes } from './upstream-result.ts';
 
 /**
  * Sends requests to upstreams, each with deadlines. Redirects are followed only if the caller says so, only

@@ -3,22 +3,21 @@
  * again too soon after a refusal. It knows no resources and reads no bodies: the caller's `read` does that.
  */
 import type { Clock } from '../../platform/clock.ts';
-import { Deadline } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
-import { NobodyWaits, throwIfNobodyWaits, workForAll } from '../../platform/waiters.ts';
-import type { CredentialState } from '../../registry/core-api.ts';
+import { Deadline } from '../../platform/scheduling/deadline.ts';
+import { NobodyWaits, throwIfNobodyWaits, workForAll } from '../../platform/scheduling/waiters.ts';
+import type { CredentialState } from '../../protocol/core-api.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
 import type { CoreLimits } from '../limits.ts';
 import { Account, type Session } from './account.ts';
-import { askForQuota, mayPush } from './account-examination.ts';
-import { type Answer, answeredBy, cannot, no, type Refused, yes } from './answer.ts';
 import { apiRoot, nameThere, resourceUrl } from './api-url.ts';
 import type { Authorization, AuthorizationHeader, UpstreamChallenges } from './authorization.ts';
+import { askForQuota, mayPush } from './credential-check.ts';
 import { decodeContent } from './decode-content.ts';
-import { isPage, isRefusalOfRegistry, shownType, typeOf } from './own-words.ts';
 import { type Quota, readQuota, readRetryAfter } from './quota.ts';
 import type { Question } from './refusals.ts';
+import { isPage, isRefusalOfRegistry, shownType, typeOf } from './registry-refusal.ts';
 import {
   askingTokensOf,
   discard,
@@ -30,6 +29,7 @@ import {
 } from './transport.ts';
 import type { Identity, UpstreamOptions } from './upstream.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
+import { type Answer, answeredBy, cannot, no, type Refused, yes } from './upstream-result.ts';
 
 export interface UpstreamsOptions {
   readonly upstreams: readonly UpstreamOptions[];

@@ -3,8 +3,8 @@ import { createServer as createHttpServer, type RequestListener } from 'node:htt
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { drained, type HttpServer } from '../../platform/drain.ts';
-import type { Live } from '../../platform/live.ts';
 import type { Logger } from '../../platform/log.ts';
+import type { Live } from '../../platform/observable-value.ts';
 import { messageOf } from '../../platform/reason.ts';
 import { readRegularFile } from '../../platform/regular-file.ts';
 import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platform/watched-files.ts';

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { inTurn } from '../../platform/turns.ts';
+import { inTurn } from '../../platform/scheduling/event-loop-budget.ts';
 
 /** Thrown to the writer if the client has gone. It is not a fault of the gateway. */
 export class ClientGone extends Error {

@@ -2,11 +2,12 @@
  * The metrics that the admin listener serves to Prometheus: the sum of the gateways' metrics, and the
  * snapshots of auth and the core. If a role is down or hangs, only its part is missing from a scrape.
  */
-import { Deadline } from '../../platform/deadline.ts';
+
 import type { Logger } from '../../platform/log.ts';
 import { METRICS_CONTENT_TYPE, Meters, printTogether, type ToldMetrics } from '../../platform/metrics.ts';
-import type { AuthClient } from '../admission/auth-client.ts';
-import type { Core } from '../handover/core.ts';
+import { Deadline } from '../../platform/scheduling/deadline.ts';
+import type { AuthClient } from '../clients/auth-client.ts';
+import type { Core } from '../clients/core-client.ts';
 import { measureRequests, type RequestMeters } from './requests.ts';
 import { openWorkers, type WorkerPlace } from './workers.ts';
 

@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Meters } from '../../platform/metrics.ts';
-import { CACHE_STATES } from '../../registry/core-api.ts';
+import { CACHE_STATES } from '../../protocol/core-api.ts';
 import type { Audit, AuditLine } from '../audit/audit.ts';
 
 export interface RequestMeters {

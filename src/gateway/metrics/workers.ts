@@ -7,9 +7,9 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import Koa from 'koa';
 import { z } from 'zod';
-import { askPeer, parseAnswer } from '../../platform/ask-peer.ts';
-import { Deadline } from '../../platform/deadline.ts';
-import { type HttpClient, openSocketClient } from '../../platform/http-client.ts';
+import { askPeer, parseAnswer } from '../../platform/ipc/ask-peer.ts';
+import { type HttpClient, openSocketClient } from '../../platform/ipc/http-client.ts';
+import { serveOnSocket } from '../../platform/ipc/unix-socket.ts';
 import type { Logger } from '../../platform/log.ts';
 import {
   countersOf,
@@ -18,8 +18,8 @@ import {
   TOLD_METRICS,
   type ToldMetrics,
 } from '../../platform/metrics.ts';
-import { SingleFlight } from '../../platform/single-flight.ts';
-import { serveOnSocket } from '../../platform/unix-socket.ts';
+import { Deadline } from '../../platform/scheduling/deadline.ts';
+import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
 
 /** The place of a worker among the workers of one start. */
 export interface WorkerPlace {

@@ -4,12 +4,12 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type Router from '@koa/router';
 import Koa, { type Context } from 'koa';
-import { PeerFailed } from '../../platform/ask-peer.ts';
-import { QueueFullError } from '../../platform/fair-queue.ts';
-import { PeerUnreachable } from '../../platform/http-client.ts';
+import { PeerFailed } from '../../platform/ipc/ask-peer.ts';
+import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Network } from '../../platform/network.ts';
-import { inTurn } from '../../platform/turns.ts';
+import { inTurn } from '../../platform/scheduling/event-loop-budget.ts';
+import { QueueFullError } from '../../platform/scheduling/fair-queue.ts';
 import { type AddressOf, addressKey, peerAddress } from '../http/client-address.ts';
 import { ambiguousFraming } from '../http/framing.ts';
 import { InFlight } from '../http/in-flight.ts';

@@ -1,10 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import { type Page, writePage } from '../../registry/page.ts';
 import { familiarName, resolveRepository, type UpstreamNames } from '../../registry/repository.ts';
-import type { Core } from '../handover/core.ts';
+import { type Asking, shareOf } from '../audit/audit-record.ts';
+import type { PermitNow } from '../authorization/authorize.ts';
+import type { Core } from '../clients/core-client.ts';
 import { refuse, respond } from '../http/respond.ts';
-import type { PermitNow } from '../permission/permit.ts';
-import { type Asking, shareOf } from './record.ts';
 
 export interface CatalogRooms {
   readonly names: UpstreamNames;

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { exceededBound, type JsonBounds } from '../../platform/json-bounds.ts';
-import { runInSlices } from '../../platform/steps.ts';
+import { runInSlices } from '../../platform/scheduling/time-slicing.ts';
 import { parseTag, type Tag } from '../../registry/reference.ts';
-import type { Permission } from '../permission/permit.ts';
+import type { Permission } from '../authorization/authorize.ts';
 
 const LIST = z.object({ name: z.string().optional(), tags: z.array(z.string()).nullable() });
 

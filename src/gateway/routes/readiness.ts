@@ -1,10 +1,10 @@
-import { Deadline } from '../../platform/deadline.ts';
-import type { AuthClient } from '../admission/auth-client.ts';
+import { Deadline } from '../../platform/scheduling/deadline.ts';
 import type { Audit, AuditState } from '../audit/audit.ts';
-import type { Core } from '../handover/core.ts';
+import type { LivePolicy } from '../authorization/policy-subscription.ts';
+import type { AuthClient } from '../clients/auth-client.ts';
+import type { Core } from '../clients/core-client.ts';
 import type { Listener } from '../http/listener.ts';
 import type { Reached } from '../http/reach-listener.ts';
-import type { LivePolicy } from '../permission/live-policy.ts';
 
 export interface ReadinessRooms {
   readonly auth: AuthClient;

@@ -1,25 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { QueueFullError } from '../../platform/fair-queue.ts';
-import { PeerUnreachable } from '../../platform/http-client.ts';
+import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
 import type { Logger } from '../../platform/log.ts';
+import { QueueFullError } from '../../platform/scheduling/fair-queue.ts';
 import type { BearerChallenge } from '../../registry/challenge.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { isOneRange } from '../../registry/range.ts';
 import type { Tag } from '../../registry/reference.ts';
 import type { UpstreamNames } from '../../registry/repository.ts';
 import { parseTarget, type RepositoryRoute } from '../../registry/route.ts';
-import type { Admission, Admit } from '../admission/admit.ts';
 import type { Audit, AuditLine } from '../audit/audit.ts';
-import type { Core, CoreAnswer } from '../handover/core.ts';
-import { deliver } from '../handover/deliver.ts';
-import { wantedRange } from '../handover/wanted-range.ts';
-import type { AddressOf } from '../http/client-address.ts';
-import type { InFlight } from '../http/in-flight.ts';
-import { refuse, respond } from '../http/respond.ts';
-import { ClientGone } from '../http/response-body.ts';
-import type { Asked, Permission, Permit, PermitNow } from '../permission/permit.ts';
-import { answerCatalog, type CatalogRequest } from './catalog.ts';
-import { permittedTags } from './permitted-tags.ts';
 import {
   type AskedRepository,
   type Asking,
@@ -28,7 +17,18 @@ import {
   howItCame,
   repositoryLine,
   shareOf,
-} from './record.ts';
+} from '../audit/audit-record.ts';
+import type { Admission, Admit } from '../authentication/authenticate-client.ts';
+import type { Asked, Permission, Permit, PermitNow } from '../authorization/authorize.ts';
+import type { Core, CoreAnswer } from '../clients/core-client.ts';
+import { deliver } from '../delivery/deliver.ts';
+import { wantedRange } from '../delivery/requested-range.ts';
+import type { AddressOf } from '../http/client-address.ts';
+import type { InFlight } from '../http/in-flight.ts';
+import { refuse, respond } from '../http/respond.ts';
+import { ClientGone } from '../http/response-body.ts';
+import { answerCatalog, type CatalogRequest } from './catalog.ts';
+import { permittedTags } from './permitted-tags.ts';
 
 export interface V2Rooms {
   readonly names: UpstreamNames;

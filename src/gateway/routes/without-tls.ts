@@ -8,11 +8,11 @@ import { type Clock, systemClock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Logger } from '../../platform/log.ts';
 import { ERRORS } from '../../registry/error.ts';
-import type { Admit } from '../admission/admit.ts';
-import type { LiveCredentials } from '../admission/credentials-in-force.ts';
+import type { LiveCredentials } from '../authentication/active-credentials.ts';
+import type { Admit } from '../authentication/authenticate-client.ts';
+import type { PermitNow } from '../authorization/authorize.ts';
 import { type AddressOf, addressKey } from '../http/client-address.ts';
 import { refuse } from '../http/respond.ts';
-import type { PermitNow } from '../permission/permit.ts';
 
 /** Milliseconds between two log messages about one address. */
 const LOG_EVERY = 60_000;

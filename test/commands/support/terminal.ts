@@ -1,8 +1,8 @@
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { runProgram } from '../../../src/bin/hubgate.ts';
-import type { ExitCode, Terminal } from '../../../src/commands/terminal.ts';
 import type { Environment } from '../../../src/config/environment.ts';
+import type { ExitCode, Terminal } from '../../../src/launch/terminal.ts';
 
 interface Given {
   /** Standard input. */

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { gather } from '../../../src/core/pull/gather.ts';
+import { gather } from '../../../src/core/pull/coalesce-chunks.ts';
 import { Agent } from '../../../src/platform/undici.ts';
 
 const KIB = 1024;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { CORE_HEADERS } from '../../../src/registry/core-api.ts';
+import { CORE_HEADERS } from '../../../src/protocol/core-api.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
 import { imageOf, type TestImage } from '../../support/image.ts';
 import { ACCOUNT, TestCore } from '../../support/test-core.ts';

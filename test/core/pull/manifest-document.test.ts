@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { unfitManifest } from '../../../src/core/pull/manifest-document.ts';
+import { unfitManifest } from '../../../src/core/pull/validate-document.ts';
 
 const IMAGE = 'application/vnd.oci.image.manifest.v1+json';
 const INDEX = 'application/vnd.oci.image.index.v1+json';

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { createTransport } from '../../../src/core/upstream/transport.ts';
 import type { UpstreamOptions } from '../../../src/core/upstream/upstream.ts';
-import { Deadline } from '../../../src/platform/deadline.ts';
+import { Deadline } from '../../../src/platform/scheduling/deadline.ts';
 import type { UpstreamHost } from '../../../src/registry/repository.ts';
 import { makeAuthority } from '../../support/certificates.ts';
 import { QUIET, SHORT_LIMITS } from '../../support/test-core.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { test } from 'node:test';
-import { KindsOfOrigins } from '../../../src/core/upstream/kinds-of-origins.ts';
+import { KindsOfOrigins } from '../../../src/core/upstream/origin-kinds.ts';
 
 const ORIGIN = 'https://registry.example';
 

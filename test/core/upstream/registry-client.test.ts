@@ -8,7 +8,7 @@ import pino from 'pino';
 import { createRegistryClient, type RegistryClient } from '../../../src/core/upstream/registry-client.ts';
 import { createTransport, type Transport } from '../../../src/core/upstream/transport.ts';
 import type { UpstreamCredential } from '../../../src/core/upstream/upstream.ts';
-import { Deadline } from '../../../src/platform/deadline.ts';
+import { Deadline } from '../../../src/platform/scheduling/deadline.ts';
 import type { Tag } from '../../../src/registry/reference.ts';
 import { DOCKER_HUB, repositoryAt } from '../../../src/registry/repository.ts';
 import { FakeHub } from '../../support/fake-hub.ts';

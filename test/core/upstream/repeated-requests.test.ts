@@ -4,7 +4,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 import { createTransport, type Transport } from '../../../src/core/upstream/transport.ts';
-import { Deadline } from '../../../src/platform/deadline.ts';
+import { Deadline } from '../../../src/platform/scheduling/deadline.ts';
 import { DOCKER_HUB } from '../../../src/registry/repository.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
 import { imageOf } from '../../support/image.ts';

@@ -1,5 +1,5 @@
-import type { BlobSource } from '../../../src/gateway/handover/blob-source.ts';
-import type { Core, CoreAnswer } from '../../../src/gateway/handover/core.ts';
+import type { Core, CoreAnswer } from '../../../src/gateway/clients/core-client.ts';
+import type { BlobSource } from '../../../src/gateway/delivery/blob-reader.ts';
 import type { Digest } from '../../../src/registry/digest.ts';
 import type { Reference } from '../../../src/registry/reference.ts';
 import type { Catalogue, Listing } from './catalogue.ts';

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { openBuiltinCore } from '../../../src/gateway/handover/builtin-core.ts';
+import { openBuiltinCore } from '../../../src/gateway/clients/local-core-client.ts';
 import type { Digest } from '../../../src/registry/digest.ts';
 import type { FakeHub } from '../../support/fake-hub.ts';
 import { ACCOUNT } from '../../support/test-core.ts';

@@ -1,4 +1,4 @@
-import type { BlobSource } from '../../../src/gateway/handover/blob-source.ts';
+import type { BlobSource } from '../../../src/gateway/delivery/blob-reader.ts';
 
 export interface BlobRead {
   readonly bytes: number;

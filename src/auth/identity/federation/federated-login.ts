@@ -9,7 +9,7 @@ import type { Clock } from '../../../platform/clock.ts';
 import type { EgressOptions } from '../../../platform/egress/proxy-rules.ts';
 import { ExpiringCache } from '../../../platform/expiring-cache.ts';
 import type { Logger } from '../../../platform/log.ts';
-import { SingleFlight } from '../../../platform/single-flight.ts';
+import { SingleFlight } from '../../../platform/scheduling/single-flight.ts';
 import { expandSubject } from './expand-subject.ts';
 import { followIssuer } from './issuer-keys.ts';
 import { addressedTo, verifyJwt } from './verify-jwt.ts';

@@ -4,7 +4,7 @@ import type { Clock } from '../../../platform/clock.ts';
 import { ProxyError } from '../../../platform/egress/open-tunnel.ts';
 import type { EgressOptions } from '../../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../../platform/log.ts';
-import { SingleFlight } from '../../../platform/single-flight.ts';
+import { SingleFlight } from '../../../platform/scheduling/single-flight.ts';
 import { IssuerTrouble, readKeys } from './read-keys.ts';
 
 /** The last published keys of one issuer. */

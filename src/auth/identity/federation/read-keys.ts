@@ -1,10 +1,10 @@
 import type { JSONWebKeySet } from 'jose';
 import { z } from 'zod';
-import { isLoopback } from '../../../config/values.ts';
-import { Deadline, unlessAborted } from '../../../platform/deadline.ts';
 import { connectByProxy } from '../../../platform/egress/connect-by-proxy.ts';
 import type { EgressOptions } from '../../../platform/egress/proxy-rules.ts';
+import { isLoopback } from '../../../platform/network.ts';
 import { readBody } from '../../../platform/read-body.ts';
+import { Deadline, unlessAborted } from '../../../platform/scheduling/deadline.ts';
 import { trusting } from '../../../platform/trusted-authorities.ts';
 import { Agent, buildConnector } from '../../../platform/undici.ts';
 

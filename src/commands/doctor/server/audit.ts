@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { Deadline } from '../../../platform/deadline.ts';
-import { openUrlClient } from '../../../platform/http-client.ts';
-import { inHome } from '../../home.ts';
+import { inHome } from '../../../config/home.ts';
+import { openUrlClient } from '../../../platform/ipc/http-client.ts';
+import { Deadline } from '../../../platform/scheduling/deadline.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
 import { peerOf } from './listeners.ts';
 import type { Server } from './server.ts';

@@ -1,10 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
+import { inHome } from '../../../config/home.ts';
+import { examineServerPair } from '../../../launch/server-certificate.ts';
 import { LOCAL_CA_NAME } from '../../../pki/local-ca.ts';
 import { readIfPresent } from '../../../platform/regular-file.ts';
-import { inHome } from '../../home.ts';
-import { examineServerPair } from '../../server-certificate.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
 import type { Server } from './server.ts';
 

@@ -1,8 +1,8 @@
 import type { Environment } from '../../../config/environment.ts';
+import { pathsIn } from '../../../config/home.ts';
 import { loadConfig } from '../../../config/load-config.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import { formatFault } from '../../../platform/fault.ts';
-import { pathsIn } from '../../home.ts';
 import { type Check, type Looked, wrong } from '../checks.ts';
 import { auditLog } from './audit.ts';
 import { certificateChecks } from './certificate.ts';

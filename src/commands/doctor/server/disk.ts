@@ -1,7 +1,7 @@
 import path from 'node:path';
+import { inHome } from '../../../config/home.ts';
 import { type DiskSpace, diskSpace } from '../../../platform/disk-space.ts';
 import { writeSize } from '../../../platform/size.ts';
-import { inHome } from '../../home.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
 import type { Server } from './server.ts';
 

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { previousKeyFile } from '../../../auth/token/signing-key-file.ts';
+import { inHome } from '../../../config/home.ts';
 import { modeOfServerKey } from '../../../pki/local-ca.ts';
-import { inHome } from '../../home.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
 import type { Server } from './server.ts';
 

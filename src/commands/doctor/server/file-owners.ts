@@ -1,5 +1,5 @@
-import { inHome } from '../../home.ts';
-import { examineFiles } from '../../home-files.ts';
+import { inHome } from '../../../config/home.ts';
+import { examineFiles } from '../../../launch/home-files.ts';
 import { type Looked, wrong } from '../checks.ts';
 import type { Server } from './server.ts';
 

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { readPolicy } from '../../../access/load-policy.ts';
 import { subjectForms } from '../../../config/federation.ts';
+import { inHome } from '../../../config/home.ts';
 import { formatFault } from '../../../platform/fault.ts';
-import { inHome } from '../../home.ts';
 import { type Looked, wrong } from '../checks.ts';
 import { askRoles } from './roles.ts';
 import type { Server } from './server.ts';

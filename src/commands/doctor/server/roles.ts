@@ -1,11 +1,11 @@
 import { accessSync, constants } from 'node:fs';
 import type { z } from 'zod';
+import { type HomePaths, inHome } from '../../../config/home.ts';
+import { whoMustRun } from '../../../launch/explain-error.ts';
 import { isPermissionDenied } from '../../../platform/reason.ts';
-import { AUTH_STATUS } from '../../../registry/auth-api.ts';
-import { CORE_STATUS } from '../../../registry/core-api.ts';
+import { AUTH_STATUS } from '../../../protocol/auth-api.ts';
+import { CORE_STATUS } from '../../../protocol/core-api.ts';
 import { askRole } from '../../ask-role.ts';
-import { whoMustRun } from '../../explain-error.ts';
-import { type HomePaths, inHome } from '../../home.ts';
 import { type Looked, unknown, wrong } from '../checks.ts';
 import type { Server } from './server.ts';
 

@@ -1,8 +1,8 @@
 import type { Config } from '../../../config/config.ts';
+import type { HomePaths } from '../../../config/home.ts';
 import type { Clock } from '../../../platform/clock.ts';
-import type { AuthStatus } from '../../../registry/auth-api.ts';
-import type { CoreStatus } from '../../../registry/core-api.ts';
-import type { HomePaths } from '../../home.ts';
+import type { AuthStatus } from '../../../protocol/auth-api.ts';
+import type { CoreStatus } from '../../../protocol/core-api.ts';
 
 /** The facts on which the checks of a mirror rely. */
 export interface Server {

@@ -2,7 +2,8 @@ import { describeEgress } from '../../../config/egress.ts';
 import { STANDARD_LIMITS } from '../../../core/limits.ts';
 import { createRegistryClient } from '../../../core/upstream/registry-client.ts';
 import { createTransport } from '../../../core/upstream/transport.ts';
-import { openUrlClient } from '../../../platform/http-client.ts';
+import { egressOptions, upstreamOptions } from '../../../launch/upstream-options.ts';
+import { openUrlClient } from '../../../platform/ipc/http-client.ts';
 import { createLogger } from '../../../platform/log.ts';
 import { reasonOf } from '../../../platform/reason.ts';
 import {
@@ -10,10 +11,9 @@ import {
   type CoreStatus,
   UPSTREAM_CHECKS,
   type UpstreamChecks,
-} from '../../../registry/core-api.ts';
+} from '../../../protocol/core-api.ts';
 import type { UpstreamHost } from '../../../registry/repository.ts';
 import { askRole } from '../../ask-role.ts';
-import { egressOptions, upstreamOptions } from '../../upstream-options.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
 import type { Server } from './server.ts';
 

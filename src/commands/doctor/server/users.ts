@@ -1,6 +1,6 @@
 import { readUsers } from '../../../auth/identity/users-file.ts';
+import { inHome } from '../../../config/home.ts';
 import { formatFault } from '../../../platform/fault.ts';
-import { inHome } from '../../home.ts';
 import { type Looked, wrong } from '../checks.ts';
 import type { Server } from './server.ts';
 

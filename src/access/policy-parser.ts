@@ -1,0 +1,43 @@
+import type { Parsed } from '../platform/fault.ts';
+import { KeptThread, SHORT_FILE } from '../platform/scheduling/persistent-worker.ts';
+import { runInSlices } from '../platform/scheduling/time-slicing.ts';
+import type { SubjectForms } from './federated-pattern.ts';
+import { type PolicySource, parsePolicy } from './policy-file.ts';
+import type { WrittenPolicy } from './policy-parser-worker.ts';
+import { readingPolicy, type ToldPolicy, writePolicy } from './serialized-policy.ts';
+
+/**
+ * Parses policies like `parsePolicy`. Long ones are parsed in a worker, because they take up to a second or
+ * two.
+ */
+export class PolicyParser implements Disposable {
+  readonly #thread = new KeptThread<WrittenPolicy, Parsed<string>>(
+    new URL('./policy-parser-worker.ts', import.meta.url),
+  );
+
+  readonly #forms: SubjectForms;
+
+  constructor(forms: SubjectForms) {
+    this.#forms = forms;
+  }
+
+  /** @param now in milliseconds */
+  async parse(sources: readonly PolicySource[], now: number): Promise<Parsed<ToldPolicy>> {
+    const length = sources.reduce((sum, { text }) => sum + text.length, 0);
+    if (length <= SHORT_FILE) return toldOf(parsePolicy(sources, now, this.#forms));
+    const parsed = await this.#thread.ask({ sources, now, forms: this.#forms });
+    if ('faults' in parsed) return parsed;
+    const { value: told, ...others } = parsed;
+    return { ...others, value: { policy: await runInSlices(readingPolicy(told)), told } };
+  }
+
+  [Symbol.dispose](): void {
+    this.#thread[Symbol.dispose]();
+  }
+}
+
+function toldOf(parsed: ReturnType<typeof parsePolicy>): Parsed<ToldPolicy> {
+  if ('faults' in parsed) return parsed;
+  const { policy } = parsed.value;
+  return { ...parsed, value: { policy, told: writePolicy(policy.data) } };
+}

@@ -1,0 +1,108 @@
+import { hash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
+import type { RepositoryRoute } from '../../registry/route.ts';
+import type { Admission } from '../authentication/authenticate-client.ts';
+import type { Permission } from '../authorization/authorize.ts';
+import type { CoreAnswer, CoreNotes } from '../clients/core-client.ts';
+import { addressKey, type ClientAddress } from '../http/client-address.ts';
+import type { AuditLine } from './audit.ts';
+
+/** A request of which something is to be recorded, and its sender. */
+export interface Asking {
+  readonly request: IncomingMessage;
+  readonly admission: Admission;
+  readonly address: ClientAddress;
+  /** The time by the monotonic clock. */
+  readonly started: number;
+}
+
+/** A request about a repository, with what is known of it when it has been answered. */
+export interface AskedRepository extends Asking {
+  readonly route: RepositoryRoute;
+  readonly notes: CoreNotes;
+}
+
+type Result = Pick<AuditLine, 'status'> & Partial<Pick<AuditLine, 'bytes' | 'cache' | 'digest'>>;
+
+/**
+ * Returns the line of a request that the policy has decided. `result.digest` is the digest that a tag
+ * resolved to.
+ */
+export function repositoryLine(
+  asked: AskedRepository,
+  permission: Permission,
+  { digest, ...result }: Result,
+): AuditLine {
+  const { route, notes } = asked;
+  return {
+    action: route.kind === 'tags' || route.kind === 'referrers' ? route.kind : 'pull',
+    ...callerLine(asked),
+    repository: route.repository.name,
+    ...whatWasAsked(route, digest),
+    ...(permission.rule !== undefined && { rule: permission.rule }),
+    decision: permission.kind === 'granted' ? 'allow' : 'deny',
+    ...result,
+    ...notes.cost,
+  };
+}
+
+/** Returns the fields that every line of the distribution API has. */
+export function callerLine({
+  request,
+  admission,
+  address,
+  started,
+}: Asking): Pick<AuditLine, 'subject' | 'credential' | 'address' | 'agent' | 'method' | 'milliseconds'> {
+  const agent = request.headers['user-agent'];
+  return {
+    subject: subjectOf(admission),
+    ...(admission.kind === 'admitted' && { credential: admission.credential }),
+    address,
+    ...(agent !== undefined && { agent }),
+    method: request.method ?? '',
+    milliseconds: Math.round(performance.now() - started),
+  };
+}
+
+export function howItCame(answer: CoreAnswer): Partial<Pick<AuditLine, 'cache' | 'digest'>> {
+  return {
+    ...('cache' in answer && { cache: answer.cache }),
+    ...(answer.kind === 'refused' && answer.age !== undefined && { cache: 'stale' }),
+    ...(answer.kind === 'manifest' && { digest: answer.digest }),
+  };
+}
+
+/**
+ * Returns what the core takes for one caller: a subject at an address with one client. It is a hash, so that
+ * the core need not know them, and so that a long text cannot fill its memory.
+ */
+export function callerOf({ admission, address, request }: Asking): string {
+  const agent = request.headers['user-agent'] ?? '';
+  const caller = hash('sha256', JSON.stringify([subjectOf(admission), address, agent]), 'base64url');
+  // The client chooses its name, so the name must not give it another share.
+  return `${hash('sha256', shareOf(admission, address), 'base64url')}.${caller}`;
+}
+
+/**
+ * Returns whose share of a bounded resource a request takes: the subject's, or the address's for clients
+ * without an identity.
+ */
+export function shareOf(admission: Admission, address: ClientAddress): string {
+  return admission.kind === 'admitted' ? writeSubject(admission.subject) : addressKey(address);
+}
+
+function subjectOf(admission: Admission): string {
+  return writeSubject(admission.kind === 'rejected' ? ANONYMOUS : admission.subject);
+}
+
+function whatWasAsked(
+  route: RepositoryRoute,
+  resolved: string | undefined,
+): Pick<AuditLine, 'tag' | 'digest'> {
+  if (route.kind === 'tags') return {};
+  if (route.kind !== 'manifest') return { digest: route.digest };
+  const { reference } = route;
+  if (reference.kind === 'digest') return { digest: reference.digest };
+  return { tag: reference.tag, ...(resolved !== undefined && { digest: resolved }) };
+}

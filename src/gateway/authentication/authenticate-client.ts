@@ -1,0 +1,119 @@
+/**
+ * Identifies the client of a request: by a valid credential of ours in it, a token or a login; otherwise by
+ * its client certificate; otherwise it is anonymous. A login or a token of another registry is ignored beside
+ * a certificate, because clients send those along. This module depends on auth, and must not know what the
+ * request asks for.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import { ANONYMOUS, type Subject } from '../../access/subject.ts';
+import type { Narrowing } from '../../access/token-restriction.ts';
+import type { Login, LoginRefusal } from '../../protocol/auth-api.ts';
+import type { AuthClient, Client } from '../clients/auth-client.ts';
+import { type AddressOf, addressKey } from '../http/client-address.ts';
+import type { LiveCredentials } from './active-credentials.ts';
+import { readShown, type Shown } from './authorization-header.ts';
+import type { VerifyToken } from './bearer-token.ts';
+import type { CertificateFault, IdentifyByCertificate } from './client-certificate.ts';
+
+export type Admission = AdmissionKind & {
+  /** Why the client certificate does not count, for a client that is otherwise anonymous. */
+  readonly certificateFault?: CertificateFault;
+};
+
+type AdmissionKind =
+  | {
+      readonly kind: 'admitted';
+      readonly subject: Subject;
+      /** The id of the presented credential. */
+      readonly credential: string;
+      /** The repositories that a token was issued for. Undefined for a login, which has no such bounds. */
+      readonly repositories?: ReadonlySet<string> | undefined;
+      /** The restriction of the credential: it may do less than its subject. Undefined if there is none. */
+      readonly narrowing?: Narrowing | undefined;
+    }
+  | { readonly kind: 'anonymous'; readonly subject: typeof ANONYMOUS }
+  | { readonly kind: 'rejected'; readonly error: 'INVALID_TOKEN' | LoginRefusal };
+
+export type Admit = (request: IncomingMessage, options?: AdmitRequestOptions) => Promise<Admission>;
+
+export interface AdmitRequestOptions {
+  /** True if the client must be challenged although its certificate identifies it. */
+  readonly ignoreCertificate?: boolean;
+}
+
+export interface AdmitOptions {
+  readonly auth: AuthClient;
+  readonly addressOf: AddressOf;
+  readonly byCertificate: IdentifyByCertificate;
+  readonly verifyToken: VerifyToken;
+  readonly credentials: LiveCredentials;
+}
+
+export function createAdmit(options: AdmitOptions): Admit {
+  const { auth, addressOf, byCertificate, verifyToken, credentials } = options;
+  const byToken = async (token: string): Promise<Admission> => {
+    const claims = await verifyToken(token);
+    const inForce = claims && (await credentials.find(claims));
+    return claims === undefined || inForce === undefined
+      ? { kind: 'rejected', error: 'INVALID_TOKEN' }
+      : { kind: 'admitted', ...claims, ...inForce };
+  };
+
+  const byLogin = async (login: Login, isStray: boolean, request: IncomingMessage): Promise<Admission> => {
+    const address = addressOf(request);
+    const client: Client = { caller: addressKey(address), signal: request.signal };
+    const identity = await auth.authenticate({ login, address, isStray }, client);
+    if ('refused' in identity) return { kind: 'rejected', error: identity.refused };
+    const inForce = await credentials.find(identity);
+    return inForce === undefined
+      ? { kind: 'rejected', error: 'BAD_CREDENTIALS' }
+      : { kind: 'admitted', ...identity, ...inForce };
+  };
+
+  const byShown = async (
+    shown: Shown,
+    isBesideCertificate: boolean,
+    request: IncomingMessage,
+  ): Promise<Admission> => {
+    switch (shown.kind) {
+      case 'nothing':
+        return { kind: 'anonymous', subject: ANONYMOUS };
+      case 'token':
+        return byToken(shown.token);
+      case 'login':
+        return byLogin(shown.login, isBesideCertificate, request);
+      case 'unreadable':
+        return { kind: 'rejected', error: 'BAD_CREDENTIALS' };
+    }
+  };
+
+  return async (request, { ignoreCertificate = false } = {}) => {
+    credentials.throwIfStale();
+    const certified = ignoreCertificate ? undefined : byCertificate(request.socket as TLSSocket);
+    const shown = readShown(request.headers.authorization);
+    const admission = await byShown(shown, certified !== undefined, request);
+    if (certified !== undefined && provesNobody(shown, admission, verifyToken.isOurs))
+      return { kind: 'admitted', ...certified };
+    const certificateFault =
+      certified === undefined && !isSomebody(admission)
+        ? byCertificate.faultOf(request.socket as TLSSocket)
+        : undefined;
+    return certificateFault === undefined ? admission : { ...admission, certificateFault };
+  };
+}
+
+function isSomebody(admission: Admission): boolean {
+  return admission.kind === 'admitted' && admission.subject.kind !== 'anonymous';
+}
+
+/**
+ * True if a certificate may identify the client instead of the presented credential. A rejected token of ours
+ * excludes that: after a 401 the client fetches another token, and otherwise its pull would continue as
+ * another subject.
+ */
+function provesNobody(shown: Shown, admission: Admission, isOurs: VerifyToken['isOurs']): boolean {
+  if (admission.kind !== 'rejected') return admission.subject.kind === 'anonymous';
+  if (admission.error === 'BAD_CREDENTIALS') return true;
+  return shown.kind === 'token' && !isOurs(shown.token);
+}

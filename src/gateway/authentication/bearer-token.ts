@@ -1,0 +1,159 @@
+import { hash } from 'node:crypto';
+import { createLocalJWKSet, decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { z } from 'zod';
+import { parseSubject, type Subject } from '../../access/subject.ts';
+import type { Clock } from '../../platform/clock.ts';
+import { ExpiringCache } from '../../platform/expiring-cache.ts';
+import { follow } from '../../platform/ipc/long-poll-client.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { AuthClient } from '../clients/auth-client.ts';
+
+/** The claims of a valid token of ours. */
+export interface TokenClaims {
+  readonly subject: Subject;
+  readonly credential: string;
+  /** The canonical names of the repositories for which pulling was granted when the token was issued. */
+  readonly repositories: ReadonlySet<string>;
+}
+
+/**
+ * Resolves to undefined for anything that is not a valid token of ours. The client does not learn the reason.
+ */
+export interface VerifyToken extends Disposable {
+  (token: string): Promise<TokenClaims | undefined>;
+  /** Tells whether a token claims to be ours. It verifies nothing. */
+  isOurs(token: string): boolean;
+}
+
+export interface VerifyOptions {
+  readonly auth: Pick<AuthClient, 'keys'>;
+  readonly log: Logger;
+  readonly issuer: string;
+  readonly audience: string;
+  readonly clock: Clock;
+}
+
+/**
+ * The tolerance in seconds. Clients' clocks do not matter here, but the clocks of the gateway and of auth may
+ * differ if they run on different machines.
+ */
+const CLOCK_TOLERANCE = 60;
+/** The longest token lifetime that a configuration may set, in seconds. */
+const MAX_AGE = 300;
+const MAX_TOKEN_LENGTH = 8 * 1024;
+const MAX_REMEMBERED = 20_000;
+/**
+ * The milliseconds between two requests for the keys. A client that invents key ids cannot make a gateway ask
+ * auth more often.
+ */
+const RENEW_KEYS_EVERY = 3_000;
+
+const CLAIMS = z.object({
+  sub: z.string(),
+  cred: z.string(),
+  exp: z.int(),
+  access: z.array(
+    z.object({ type: z.literal('repository'), name: z.string(), actions: z.array(z.string()) }),
+  ),
+});
+
+/**
+ * Verifies a token once, and caches its claims until it expires. The cache key is a hash of the token's
+ * bytes: a token can be encoded in several ways, and each of them is verified by itself.
+ */
+export async function createVerifyToken(options: VerifyOptions): Promise<VerifyToken> {
+  const { issuer, audience, clock } = options;
+  const remembered = new ExpiringCache<TokenClaims>(MAX_REMEMBERED, clock);
+  const keys = await followKeys(options);
+
+  const verify = (token: string, key: JWTVerifyGetKey) =>
+    jwtVerify(token, key, {
+      algorithms: ['ES256'],
+      typ: 'JWT',
+      issuer,
+      audience,
+      requiredClaims: ['sub', 'exp', 'nbf', 'iat', 'jti', 'cred', 'access'],
+      maxTokenAge: MAX_AGE,
+      clockTolerance: CLOCK_TOLERANCE,
+      currentDate: new Date(clock()),
+    });
+
+  const verifyWithFreshKeys = async (token: string) => {
+    try {
+      return await verify(token, keys.current);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+      await keys.renew();
+      return verify(token, keys.current);
+    }
+  };
+
+  const verifyToken = async (token: string) => {
+    if (token.length > MAX_TOKEN_LENGTH) return undefined;
+    const memory = hash('sha256', token, 'base64');
+    const known = remembered.get(memory);
+    if (known !== undefined) return known;
+    try {
+      const { payload } = await verifyWithFreshKeys(token);
+      const { sub, cred, exp, access } = CLAIMS.parse(payload);
+      const subject = parseSubject(sub);
+      if (subject === undefined) return undefined;
+      const pulls = access.filter(({ actions }) => actions.includes('pull')).map(({ name }) => name);
+      const claims = { subject, credential: cred, repositories: new Set(pulls) };
+      remembered.set(memory, claims, (exp + CLOCK_TOLERANCE) * 1000 - clock());
+      return claims;
+    } catch (error) {
+      if (error instanceof errors.JOSEError || error instanceof z.ZodError) return undefined;
+      throw error;
+    }
+  };
+  return Object.assign(verifyToken, {
+    isOurs: (token: string) => token.length <= MAX_TOKEN_LENGTH && issuerOf(token) === issuer,
+    [Symbol.dispose]: () => keys[Symbol.dispose](),
+  });
+}
+
+/** Returns undefined if the token is not a JWT. */
+function issuerOf(token: string): string | undefined {
+  try {
+    return decodeJwt(token).iss;
+  } catch (error) {
+    if (error instanceof errors.JOSEError) return undefined;
+    throw error;
+  }
+}
+
+interface Keys extends Disposable {
+  readonly current: JWTVerifyGetKey;
+  /**
+   * Asks auth, which may have another key by now. It does so at most once in a few seconds, however many
+   * callers want it.
+   */
+  renew(): Promise<void>;
+}
+
+/** Subscribes to the keys, so that a key that auth has given up verifies nothing from then on. */
+async function followKeys({ auth, log, clock }: VerifyOptions): Promise<Keys> {
+  const followed = await follow(
+    async (options) => {
+      const answer = await auth.keys(options);
+      return answer && { etag: answer.etag, value: createLocalJWKSet(answer.value) };
+    },
+    { name: 'auth', log },
+  );
+  let askedAt = Number.NEGATIVE_INFINITY;
+  let asking: Promise<void> | undefined;
+  return {
+    get current() {
+      return followed.current;
+    },
+    async renew() {
+      const isRecent = Math.abs(clock() - askedAt) < RENEW_KEYS_EVERY;
+      // A caller that comes while a request is running waits for its answer.
+      if (!isRecent) asking = followed.refresh();
+      if (!isRecent) askedAt = clock();
+      await asking;
+    },
+    [Symbol.dispose]: () => followed[Symbol.dispose](),
+  };
+}

@@ -1,0 +1,86 @@
+/**
+ * Authorizes a request by the intersection of the token's scope and the current policy. It decides before
+ * anything is looked up, so that a refusal never depends on what exists. This module depends on `access`, and
+ * must not know the core.
+ */
+import { type Decision, decide, type Policy } from '../../access/policy.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { ErrorName } from '../../registry/error.ts';
+import type { Tag } from '../../registry/reference.ts';
+import { familiarName, type Repository } from '../../registry/repository.ts';
+import { pullScope } from '../../registry/scope.ts';
+import type { Admission } from '../authentication/authenticate-client.ts';
+import { certificateFaultText } from '../authentication/certificate-fault.ts';
+import type { ClientAddress } from '../http/client-address.ts';
+import type { LivePolicy } from './policy-subscription.ts';
+
+export type Permission =
+  | { readonly kind: 'granted'; readonly rule: string; readonly private: boolean }
+  | {
+      readonly kind: 'refused';
+      readonly error: ErrorName;
+      /** The scope that a token would need. It belongs to a 401. */
+      readonly scope?: string;
+      /** The rule that denies, for the audit line, and its reason, for the caller. */
+      readonly rule?: string;
+      readonly because?: string;
+    };
+
+export type Permit = (admission: Admission, asked: Asked) => Permission;
+
+export interface Asked {
+  readonly repository: Repository;
+  /** The tag that the request resolves; absent if it does not resolve one. */
+  readonly tag?: Tag;
+  readonly address: ClientAddress;
+}
+
+/**
+ * Takes the policy of the moment at which it is called: one request is decided by one version, however long
+ * it takes.
+ */
+export type PermitNow = () => Permit;
+
+export function createPermit(policy: LivePolicy, clock: Clock): PermitNow {
+  return () => permitBy(policy.current, clock());
+}
+
+function permitBy(policy: Policy, at: number): Permit {
+  return (admission, asked) => {
+    const { repository } = asked;
+    const scope = pullScope(familiarName(repository));
+    if (admission.kind === 'rejected')
+      return { kind: 'refused', error: admission.error, scope, ...faultReason(admission) };
+    if (admission.kind === 'admitted' && admission.narrowing?.allows(repository, asked.address) === false)
+      return { kind: 'refused', error: 'DENIED' };
+    const decision = decide(policy, { ...asked, subject: admission.subject, at });
+    if (decision.decision === 'deny') return refusal(admission, decision, scope);
+    if (admission.kind === 'admitted' && admission.repositories?.has(repository.name) === false)
+      return { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope };
+    return { kind: 'granted', rule: decision.rule, private: decision.private };
+  };
+}
+
+/** Only the holder of the certificate's key gets this reason, which mentions no repository. */
+function faultReason({ certificateFault }: Admission): { readonly because?: string } {
+  return certificateFault === undefined ? {} : { because: certificateFaultText(certificateFault) };
+}
+
+/**
+ * A 401 is sent only if a login or another token could help: a client that reads 401 drops the body, and asks
+ * its user to log in.
+ */
+function refusal(
+  admission: Exclude<Admission, { kind: 'rejected' }>,
+  { decision: _, ...reason }: Decision & { decision: 'deny' },
+  scope: string,
+): Permission {
+  const why = { ...faultReason(admission), ...reason };
+  if (admission.kind === 'anonymous') return { kind: 'refused', error: 'UNAUTHORIZED', scope, ...why };
+  // A client that fetched its token with a certificate that does not count has no login, so the body of a 403
+  // gives the reason.
+  if (admission.certificateFault !== undefined) return { kind: 'refused', error: 'DENIED', ...why };
+  return admission.subject.kind === 'anonymous'
+    ? { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope, ...reason }
+    : { kind: 'refused', error: 'DENIED', ...reason };
+}

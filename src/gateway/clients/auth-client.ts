@@ -1,0 +1,223 @@
+import { randomUUID } from 'node:crypto';
+import type { JSONWebKeySet } from 'jose';
+import type { z } from 'zod';
+import type { Policy } from '../../access/policy.ts';
+import { readingPolicy } from '../../access/serialized-policy.ts';
+import { parseSubject, type Subject, writeSubject } from '../../access/subject.ts';
+import { askPeer, type PeerAnswer, PeerFailed, parseAnswer } from '../../platform/ipc/ask-peer.ts';
+import {
+  type HttpClient,
+  type HttpRequest,
+  openSocketClient,
+  PeerUnreachable,
+} from '../../platform/ipc/http-client.ts';
+import {
+  type Ask,
+  type AskOptions,
+  askTagged,
+  type TaggedValue,
+} from '../../platform/ipc/long-poll-client.ts';
+import { TOLD_METRICS, type ToldMetrics } from '../../platform/metrics.ts';
+import { runInSlices } from '../../platform/scheduling/time-slicing.ts';
+import {
+  AUTH_STATUS,
+  type AuthenticateRequest,
+  type AuthStatus,
+  IDENTITY,
+  ISSUED_TOKEN,
+  KEYS,
+  type LoginRefusal,
+  REFUSAL,
+  type TokenRequest,
+  type Identity as WrittenIdentity,
+} from '../../protocol/auth-api.ts';
+import { readingCredentials, type ToldCredentials } from '../authentication/credential-snapshot.ts';
+import type { ClientAddress } from '../http/client-address.ts';
+import { GATEWAY_LIMITS } from '../limits.ts';
+
+/**
+ * The gateway's client for auth's socket. Each call rejects with `PeerUnreachable` if auth does not answer,
+ * and with `PeerFailed` if auth answers that it failed.
+ */
+export interface AuthClient extends AsyncDisposable {
+  authenticate(request: AskedLogin, client: Client): Promise<Identity | Refused>;
+  token(request: AskedToken, client: Client): Promise<IssuedToken | Refused>;
+  readonly keys: Ask<JSONWebKeySet>;
+  /** Reads the same keys once, for one client. */
+  keysFor(client: Client): Promise<JSONWebKeySet>;
+  readonly credentials: Ask<ToldCredentials>;
+  readonly policy: Ask<Policy>;
+  status(): Promise<AuthStatus>;
+  /** Resolves when auth, which may just be starting, answers. Rejects if it does not within ten seconds. */
+  answers(): Promise<void>;
+  /** Reads the metrics of auth. */
+  metrics(): Promise<ToldMetrics>;
+}
+
+/**
+ * The client for which the gateway asks auth. A call throws the errors of `HttpClient` if there is no place
+ * for the client, or if it has gone.
+ */
+export type Client = Required<Pick<HttpRequest, 'caller' | 'signal'>>;
+
+/** The subject, and the id of the credential that proved it. */
+export interface Identity {
+  readonly subject: Subject;
+  readonly credential: string;
+}
+
+export type AskedLogin = AuthenticateRequest & { readonly address: ClientAddress };
+
+export type AskedToken = Omit<TokenRequest, 'certificate'> & {
+  readonly address: ClientAddress;
+  /** The subject of the verified client certificate. */
+  readonly certificate: Identity | undefined;
+};
+
+export interface IssuedToken extends Identity {
+  readonly token: string;
+  /** The lifetime in seconds. */
+  readonly expiresIn: number;
+  readonly scope: string;
+  readonly refreshToken?: string | undefined;
+}
+
+export interface Refused {
+  readonly refused: LoginRefusal;
+}
+
+/**
+ * The milliseconds for a login. Hashing is slow on purpose, and somebody who guesses passwords waits for up
+ * to 8 s before it. Clients give up waiting for a token after 15 s.
+ */
+const LOGIN_DEADLINE = 14_000;
+const DEADLINE = 2_000;
+/** Auth answers at least this often, in milliseconds, so that a gateway notices when it hangs. */
+const SIGN_OF_LIFE = 3_000;
+/** The name of the other side in errors and in the log. */
+const PEER = 'auth';
+/** The status with which auth refuses a login. */
+const REFUSED = 400;
+/** The milliseconds to wait for auth's start. A slow machine takes seconds to start a role. */
+const START_PATIENCE = 10_000;
+/** The milliseconds between two tries. The start of the whole mirror waits for this answer. */
+const START_PAUSE = 50;
+
+export function openAuthClient(socket: string, questions = GATEWAY_LIMITS.authQuestions): AuthClient {
+  return new SocketAuthClient(openSocketClient(socket, questions));
+}
+
+class SocketAuthClient implements AuthClient {
+  readonly #http: HttpClient;
+  /** The name by which auth knows which gateways have its last answer. */
+  readonly #name = randomUUID();
+
+  constructor(http: HttpClient) {
+    this.#http = http;
+  }
+
+  authenticate(request: AskedLogin, client: Client): Promise<Identity | Refused> {
+    return this.#post('/authenticate', request, client, IDENTITY);
+  }
+
+  token({ certificate, ...request }: AskedToken, client: Client): Promise<IssuedToken | Refused> {
+    const certified = certificate && { ...certificate, subject: writeSubject(certificate.subject) };
+    const content: TokenRequest = { ...request, certificate: certified ?? null };
+    return this.#post('/token', content, client, ISSUED_TOKEN);
+  }
+
+  keys(options: AskOptions): Promise<TaggedValue<JSONWebKeySet> | undefined> {
+    return this.#tagged('/keys', options, (body) => KEYS.parse(JSON.parse(body)));
+  }
+
+  keysFor(client: Client): Promise<JSONWebKeySet> {
+    return this.#get('/keys', KEYS, client);
+  }
+
+  credentials(options: AskOptions): Promise<TaggedValue<ToldCredentials> | undefined> {
+    const read = (body: string) => runInSlices(readingCredentials(body));
+    return askTagged(
+      this.#http,
+      { peer: PEER, path: '/credentials', read, longestWait: SIGN_OF_LIFE, follower: this.#name },
+      options,
+    );
+  }
+
+  policy(options: AskOptions): Promise<TaggedValue<Policy> | undefined> {
+    return this.#tagged('/policy', options, (body) => runInSlices(readingPolicy(body)));
+  }
+
+  async status(pause?: number): Promise<AuthStatus> {
+    return this.#get('/status', AUTH_STATUS, pause === undefined ? {} : { pause });
+  }
+
+  async answers(): Promise<void> {
+    const end = performance.now() + START_PATIENCE;
+    for (;;) {
+      try {
+        await this.status(START_PAUSE);
+        return;
+      } catch (error) {
+        if (!(error instanceof PeerUnreachable) || performance.now() > end) throw error;
+      }
+    }
+  }
+
+  async metrics(): Promise<ToldMetrics> {
+    return this.#get('/metrics', TOLD_METRICS);
+  }
+
+  #tagged<T>(
+    path: string,
+    options: AskOptions,
+    read: (body: string) => T | Promise<T>,
+  ): Promise<TaggedValue<T> | undefined> {
+    return askTagged(this.#http, { peer: PEER, path, read }, options);
+  }
+
+  async #get<Schema extends z.ZodType>(
+    path: string,
+    schema: Schema,
+    more: Partial<HttpRequest> = {},
+  ): Promise<z.output<Schema>> {
+    const answer = await askPeer(this.#http, PEER, { method: 'GET', path, deadline: DEADLINE, ...more });
+    return parseAnswer(PEER, answer, schema);
+  }
+
+  async #post<Schema extends z.ZodType<WrittenIdentity>>(
+    path: string,
+    content: object,
+    client: Client,
+    schema: Schema,
+  ): Promise<(Omit<z.output<Schema>, 'subject'> & Identity) | Refused> {
+    const body = JSON.stringify(content);
+    const request: HttpRequest = {
+      ...{ method: 'POST', path, body, deadline: LOGIN_DEADLINE, ...client },
+      restAfter: restAfterRefusal,
+    };
+    const answer = await askPeer(this.#http, PEER, request);
+    if (answer.statusCode === REFUSED) return { refused: parseRefusal(answer) };
+    const identity = parseAnswer(PEER, answer, schema);
+    const subject = parseSubject(identity.subject);
+    if (subject === undefined) throw new PeerFailed('auth failed: it names no subject');
+    return { ...identity, subject };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#http[Symbol.asyncDispose]();
+  }
+}
+
+/**
+ * Milliseconds. A refused login occupies one of the places of its address for so long, so that one address gets at most some 250
+ * refusals a second, however often it asks. This also counts logins that were wrong in a way that costs auth little.
+ */
+const REFUSAL_REST = 500;
+
+function restAfterRefusal(statusCode: number): number {
+  return statusCode === REFUSED ? REFUSAL_REST : 0;
+}
+
+function parseRefusal(answer: PeerAnswer): LoginRefusal {
+  return parseAnswer(PEER, { ...answer, statusCode: 200 }, REFUSAL).error;
+}

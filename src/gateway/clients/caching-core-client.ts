@@ -1,0 +1,178 @@
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../../platform/clock.ts';
+import { type Followed, follow } from '../../platform/ipc/long-poll-client.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { CachedRepositories } from '../../protocol/core-api.ts';
+import { writeReference } from '../../registry/reference.ts';
+import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
+import type { ChunkCache } from '../delivery/chunk-cache.ts';
+import { SharedBlob } from '../delivery/shared-blob.ts';
+import type { Core, CoreAnswer, PullOptions } from './core-client.ts';
+import { ServedReports } from './hit-reporter.ts';
+import type { RememberableCore } from './local-core-client.ts';
+
+export interface RememberingOptions {
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly chunks: ChunkCache;
+  /** The most cached blobs that stay open. */
+  readonly blobs: number;
+}
+
+/** The most bytes of cached manifests in each gateway, and of one manifest that is cached. */
+const MANIFESTS_SIZE = 16 * 1024 * 1024;
+const LARGEST_MANIFEST = 256 * 1024;
+/** The bytes that an entry takes besides the manifest itself. */
+const ENTRY_SIZE = 512;
+/**
+ * The milliseconds that a request waits for the answer to an identical one. A cached answer comes within a
+ * few.
+ */
+const MOMENT = 1_000;
+
+type Manifest = CoreAnswer & { readonly kind: 'manifest' };
+/** The routes whose answers are cached. */
+type Remembered = RepositoryRoute & { readonly kind: 'manifest' | 'blob' };
+
+/** Caches the small answers of a core for their max age, because a request costs more than its answer. */
+export async function rememberAnswers(
+  core: RememberableCore,
+  { log, ...options }: RememberingOptions,
+): Promise<Core> {
+  const first = { etag: '', value: '' };
+  const state = await follow((options) => core.state(options), { name: 'the core', log, first });
+  return new RememberingCore(core, state, options);
+}
+
+class RememberingCore implements Core {
+  readonly #core: RememberableCore;
+  readonly #state: Followed<string>;
+  readonly #chunks: ChunkCache;
+  readonly #reports: ServedReports;
+  readonly #manifests: LRUCache<string, Manifest>;
+  readonly #blobs: LRUCache<string, SharedBlob>;
+  /**
+   * The requests that were sent to the core. Each promise resolves when its request is answered, when it is
+   * given up because the client has gone, or after a moment.
+   */
+  readonly #asking = new Map<string, Promise<'answered' | 'given up'>>();
+  /** The cache generation that the entries belong to. */
+  #rememberedIn = '';
+
+  constructor(
+    core: RememberableCore,
+    state: Followed<string>,
+    { clock, chunks, blobs }: Omit<RememberingOptions, 'log'>,
+  ) {
+    this.#core = core;
+    this.#state = state;
+    this.#chunks = chunks;
+    this.#reports = new ServedReports(core);
+    // Every lookup reads the clock again. By default lru-cache reads it at most once a millisecond, and uses
+    // a timer.
+    const lifetimes = { ttl: 1, perf: { now: clock }, ttlResolution: 0 };
+    this.#manifests = new LRUCache({
+      ...lifetimes,
+      maxSize: MANIFESTS_SIZE,
+      sizeCalculation: ({ bytes }) => ENTRY_SIZE + (bytes?.length ?? 0),
+    });
+    this.#blobs = new LRUCache({ ...lifetimes, max: blobs, dispose: (blob) => blob.release() });
+  }
+
+  async pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer> {
+    if (route.kind !== 'manifest' && route.kind !== 'blob') return this.#core.pull(route, options);
+    const key = keyOf(route, options);
+    let remembered = this.#recall(key);
+    const asking = this.#asking.get(key);
+    if (remembered === undefined && asking !== undefined) {
+      // Requests that come together for the same thing send one request, and read one opening of a blob in
+      // the same chunks.
+      if ((await asking) === 'given up') return this.pull(route, options);
+      remembered = this.#recall(key);
+    }
+    if (remembered === undefined) return this.#ask(key, route, options);
+    this.#report(route, options, remembered);
+    return remembered;
+  }
+
+  async #ask(key: string, route: Remembered, options: PullOptions): Promise<CoreAnswer> {
+    const { promise, resolve } = Promise.withResolvers<'answered' | 'given up'>();
+    const late = setTimeout(resolve, MOMENT, 'answered');
+    this.#asking.set(key, promise);
+    try {
+      await this.#reports.told();
+      return this.#remember(key, await this.#core.pull(route, options));
+    } finally {
+      clearTimeout(late);
+      this.#asking.delete(key);
+      resolve(options.signal?.aborted ? 'given up' : 'answered');
+    }
+  }
+
+  #recall(key: string): CoreAnswer | undefined {
+    this.#forgetOtherStates();
+    const manifest = this.#manifests.get(key);
+    if (manifest !== undefined) return manifest;
+    const blob = this.#blobs.get(key);
+    return blob && { kind: 'blob', cache: 'hit', source: blob.open() };
+  }
+
+  #remember(key: string, answer: CoreAnswer): CoreAnswer {
+    if ((answer.kind !== 'manifest' && answer.kind !== 'blob') || answer.holds === undefined) return answer;
+    this.#forgetOtherStates();
+    const { state, for: ttl } = answer.holds;
+    // An answer that was found before an invalidation may be the one that was invalidated.
+    if (state !== this.#rememberedIn) return answer;
+    if (answer.kind === 'manifest') {
+      if (answer.size <= LARGEST_MANIFEST) this.#manifests.set(key, answer, { ttl });
+      return answer;
+    }
+    const blob = new SharedBlob(answer.source, this.#chunks);
+    const source = blob.open();
+    this.#blobs.set(key, blob, { ttl });
+    return { ...answer, source };
+  }
+
+  #forgetOtherStates(): void {
+    if (this.#state.current === this.#rememberedIn) return;
+    this.#manifests.clear();
+    this.#blobs.clear();
+    this.#rememberedIn = this.#state.current;
+  }
+
+  #report(route: Remembered, { method, caller = '', notes = {} }: PullOptions, answer: CoreAnswer): void {
+    const { kind } = route;
+    const { upstream, path } = route.repository;
+    const asked =
+      kind === 'blob'
+        ? { reference: route.digest, digest: route.digest }
+        : { reference: writeReference(route.reference), digest: (answer as Manifest).digest };
+    notes.cost ??= { upstreamRequests: 0, countedPulls: 0 };
+    notes.pull ??= this.#reports.add({ caller, upstream, path, kind, method, ...asked });
+  }
+
+  repositories(client: Pick<PullOptions, 'share' | 'signal'>): Promise<CachedRepositories | undefined> {
+    return this.#core.repositories(client);
+  }
+
+  metrics(): ReturnType<Core['metrics']> {
+    return this.#core.metrics();
+  }
+
+  status(): Promise<object> {
+    return this.#core.status();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#state[Symbol.dispose]();
+    this.#manifests.clear();
+    this.#blobs.clear();
+    await this.#reports[Symbol.asyncDispose]();
+    await this.#core[Symbol.asyncDispose]();
+  }
+}
+
+/** The key contains the read access, because public and private access lead to different answers. */
+function keyOf(route: RepositoryRoute, { method, private: reachesPrivate }: PullOptions): string {
+  return `${reachesPrivate ? 'private' : 'public'} ${method} ${route.repository.name} ${resourceOf(route)}`;
+}

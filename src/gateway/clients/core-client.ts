@@ -1,0 +1,118 @@
+/**
+ * The interface to the core: a request to it is built from a parsed route and the read access. No header and
+ * no URL of a client crosses. This module depends on the core's HTTP, and must not know who asked or why they
+ * may.
+ */
+import type { Readable } from 'node:stream';
+import type { ToldMetrics } from '../../platform/metrics.ts';
+import type { CachedRepositories, UpstreamCost } from '../../protocol/core-api.ts';
+import type { Digest } from '../../registry/digest.ts';
+import type { ErrorName } from '../../registry/error.ts';
+import type { Page } from '../../registry/page.ts';
+import type { RepositoryRoute } from '../../registry/route.ts';
+import type { BlobSource } from '../delivery/blob-reader.ts';
+
+export interface Core extends AsyncDisposable {
+  pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer>;
+  /**
+   * Resolves to the repositories of which something is cached; to undefined if the core does not report them.
+   */
+  repositories(client: Pick<PullOptions, 'share' | 'signal'>): Promise<CachedRepositories | undefined>;
+  /** Resolves to the core's own report for readiness. Rejects if the core does not answer. */
+  status(): Promise<object>;
+  /** Resolves to the metrics of the core; to undefined if it does not report them. */
+  metrics(): Promise<ToldMetrics | undefined>;
+}
+
+export interface PullOptions {
+  readonly method: 'GET' | 'HEAD';
+  /** True if the read access includes private content. */
+  readonly private: boolean;
+  /** An opaque text that is the same for all requests of one caller. */
+  readonly caller?: string;
+  /**
+   * The caller in whose share of the places for requests this one counts: a subject, or the address of
+   * `anonymous`. If absent, the request needs no place.
+   */
+  readonly share?: string;
+  /** Aborted when the client has gone, so that requests not yet sent are dropped. */
+  readonly signal?: AbortSignal;
+  /** The single requested range of a blob, such as `bytes=0-9`. */
+  readonly range?: string | undefined;
+  /** The object that receives the core's accounting. */
+  readonly notes?: CoreNotes;
+}
+
+/**
+ * The core's report besides its answer, for the record: some of it comes with the headers, the rest with the
+ * last bytes of a fill. It stays empty if the core reports nothing.
+ */
+export interface CoreNotes {
+  /** The id that the requests of one pull share. */
+  pull?: string | Promise<string | undefined>;
+  cost?: UpstreamCost;
+}
+
+/** The max age of an answer, and the generation of the cache that it belongs to. */
+export interface Holding {
+  /** The max age in milliseconds. */
+  readonly for: number;
+  readonly state: string;
+}
+
+export type CoreAnswer =
+  | {
+      readonly kind: 'manifest';
+      readonly cache: string;
+      readonly mediaType: string;
+      readonly digest: Digest;
+      readonly size: number;
+      readonly bytes?: Buffer;
+      /** The age of a stale answer in seconds. */
+      readonly age?: number;
+      readonly holds?: Holding;
+    }
+  | {
+      readonly kind: 'blob';
+      readonly cache: string;
+      readonly source: BlobSource;
+      readonly holds?: Holding;
+    }
+  /** The wanted range of a blob that is not cached yet. It is not verified. */
+  | {
+      readonly kind: 'blob-part';
+      readonly cache: string;
+      readonly start: number;
+      readonly end: number;
+      readonly size: number;
+      readonly bytes: Buffer;
+    }
+  /** The answer to a HEAD. */
+  | { readonly kind: 'blob-head'; readonly cache: string; readonly size: number | undefined }
+  /**
+   * Unverified bytes that come through the core: from a core that is not ours, or that cannot write its
+   * cache.
+   */
+  | {
+      readonly kind: 'blob-stream';
+      readonly cache: string;
+      readonly size: number | undefined;
+      readonly body: Readable;
+    }
+  | {
+      readonly kind: 'document';
+      readonly cache: string;
+      readonly bytes: Buffer;
+      readonly next?: Page;
+      /** The age of a stale answer in seconds. */
+      readonly age?: number;
+    }
+  | {
+      readonly kind: 'refused';
+      readonly error: ErrorName;
+      readonly retryAfter?: number;
+      /** Replaces the standard message. */
+      readonly message?: string;
+      /** The age of a stale answer in seconds. */
+      readonly age?: number;
+    };

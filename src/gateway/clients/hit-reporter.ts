@@ -1,0 +1,72 @@
+import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises';
+import type { Served } from '../../protocol/core-api.ts';
+import type { RememberableCore } from './local-core-client.ts';
+
+/**
+ * The most hits in one report, and the least number of milliseconds from one report to the next. A report
+ * costs more than what is in it.
+ */
+const MAX_BATCH = 1_000;
+const PAUSE = 5;
+/** The core does not keep up if more hits wait. The record does not need the rest. */
+const MAX_WAITING = 20_000;
+
+interface Report {
+  readonly served: Served;
+  readonly done: (pull: string | undefined) => void;
+}
+
+/**
+ * Reports cache hits to the core, and receives the pulls that they belong to. A hit is reported at once if
+ * there are few requests, and many are reported together if there are many.
+ */
+export class ServedReports implements AsyncDisposable {
+  readonly #core: Pick<RememberableCore, 'served'>;
+  #waiting: Report[] = [];
+  #sending: Promise<void> | undefined;
+  /** The time of the last report, by the monotonic clock. */
+  #sentAt = Number.NEGATIVE_INFINITY;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(core: Pick<RememberableCore, 'served'>) {
+    this.#core = core;
+  }
+
+  /** Resolves to the id of the pull; to undefined if the core does not report it. */
+  add(served: Served): Promise<string | undefined> {
+    if (this.#waiting.length >= MAX_WAITING) return Promise.resolve(undefined);
+    const { promise, resolve } = Promise.withResolvers<string | undefined>();
+    this.#waiting.push({ served, done: resolve });
+    this.#sending ??= this.#sendAll();
+    this.#last = promise;
+    return promise;
+  }
+
+  async #sendAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const early = this.#sentAt + PAUSE - performance.now();
+      // Hits of the same turn of the event loop go into the same report.
+      await (early > 0 ? delay(early) : immediate());
+      this.#sentAt = performance.now();
+      await this.#send(this.#waiting.splice(0, MAX_BATCH));
+    }
+    this.#sending = undefined;
+  }
+
+  async #send(batch: readonly Report[]): Promise<void> {
+    const pulls = await this.#core.served(batch.map(({ served }) => served)).catch(() => []);
+    for (const [index, { done }] of batch.entries()) done(pulls[index] ?? undefined);
+  }
+
+  /**
+   * Resolves when everything so far has been reported to the core, so that a request that is sent then does
+   * not overtake an earlier hit.
+   */
+  async told(): Promise<void> {
+    await this.#last;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#sending;
+  }
+}

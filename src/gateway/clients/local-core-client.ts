@@ -1,0 +1,309 @@
+import path from 'node:path';
+import { z } from 'zod';
+import { askPeer, isCutOff, PeerFailed, parseAnswer } from '../../platform/ipc/ask-peer.ts';
+import {
+  type HttpClient,
+  type HttpRequest,
+  type HttpResponse,
+  openSocketClient,
+} from '../../platform/ipc/http-client.ts';
+import { readLines } from '../../platform/ipc/json-lines.ts';
+import { LineExchange } from '../../platform/ipc/line-exchange.ts';
+import { type AskOptions, askTagged, type TaggedValue } from '../../platform/ipc/long-poll-client.ts';
+import { TOLD_METRICS, type ToldMetrics } from '../../platform/metrics.ts';
+import { isErrno } from '../../platform/reason.ts';
+import type { QueueLimits } from '../../platform/scheduling/fair-queue.ts';
+import {
+  BYTES_TYPE,
+  CACHE_STATE,
+  CACHED_REPOSITORIES,
+  type CachedRepositories,
+  CORE_HEADERS,
+  FILL,
+  type Grant,
+  LOCATION,
+  LOCATION_TYPE,
+  PART_RANGE,
+  PART_TYPE,
+  PULL_IDS,
+  type Served,
+  type UpstreamCost,
+} from '../../protocol/core-api.ts';
+import { parseDigest } from '../../registry/digest.ts';
+import { ERRORS, type ErrorName } from '../../registry/error.ts';
+import { unmirroredMessage } from '../../registry/media-type.ts';
+import { parsePage } from '../../registry/page.ts';
+import { HANDOVER, type RepositoryRoute, resourceOf } from '../../registry/route.ts';
+import { openStoredBlob } from '../delivery/blob-reader.ts';
+import { ChunkCache } from '../delivery/chunk-cache.ts';
+import { SharedFills } from '../delivery/shared-fill.ts';
+import { GATEWAY_LIMITS } from '../limits.ts';
+import type { Core, CoreAnswer, CoreNotes, Holding, PullOptions } from './core-client.ts';
+
+export interface BuiltinCoreOptions {
+  readonly socket: string;
+  /** The directory of the cache, as this process sees it. */
+  readonly directory: string;
+  /** The chunks that readers of the same blob share. */
+  readonly chunks?: ChunkCache;
+  /** The bounds on requests that the gateway sends for clients. */
+  readonly questions?: QueueLimits;
+}
+
+/**
+ * The deadline in milliseconds: the core's own deadlines for a token and two requests, and a little more. It
+ * is less than clients wait for headers.
+ */
+const DEADLINE = 28_000;
+/** The milliseconds for requests about the state. */
+const STATUS_DEADLINE = 2_000;
+/**
+ * The number of attempts. An answer can be outdated before its file is opened, because a fill was published
+ * or a file evicted; and an answer can be cut off.
+ */
+const ATTEMPTS = 3;
+/** The deadline of the core for accepting a report, in milliseconds. */
+const REPORT_DEADLINE = 2_000;
+/** The name of the other side in errors and in the log. */
+const PEER = 'the core';
+
+/** A core that reports the max age of its answers, and accounts for cache hits. */
+export interface RememberableCore extends Core {
+  /** The generation of the cache. While it is the same, answers stay valid for their max age. */
+  state(options: AskOptions): Promise<TaggedValue<string> | undefined>;
+  /**
+   * Reports cache hits. It resolves to the ids of the pulls that they belong to, in the same order. Each
+   * report waits for the answer to the one before.
+   */
+  served(served: readonly Served[]): Promise<readonly (string | null)[]>;
+}
+
+export function openBuiltinCore(options: BuiltinCoreOptions): RememberableCore {
+  const { socket, directory, chunks = new ChunkCache(), questions = GATEWAY_LIMITS.coreQuestions } = options;
+  return new BuiltinCore(openSocketClient(socket, questions), directory, chunks);
+}
+
+class BuiltinCore implements RememberableCore {
+  readonly #http: HttpClient;
+  readonly #directory: string;
+  readonly #fills: SharedFills;
+  readonly #served: LineExchange;
+
+  constructor(http: HttpClient, directory: string, chunks: ChunkCache) {
+    this.#http = http;
+    this.#served = new LineExchange(http, { path: '/served', deadline: REPORT_DEADLINE });
+    this.#directory = directory;
+    this.#fills = new SharedFills(chunks);
+  }
+
+  async pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#pullOnce(route, options);
+      } catch (error) {
+        const isOutdated = isErrno(error, 'ENOENT');
+        if (!(isOutdated || isCutOff(error)) || attempt === ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async #pullOnce(
+    route: RepositoryRoute,
+    { method, private: reachesPrivate, caller, share, signal, range, notes = {} }: PullOptions,
+  ): Promise<CoreAnswer> {
+    const grant: Grant = reachesPrivate ? 'private' : 'public';
+    const response = await this.#http.request({
+      // The length of a document is known only together with its bytes.
+      method: route.kind === 'manifest' || route.kind === 'blob' ? method : 'GET',
+      path: `${HANDOVER}${resourceOf(route)}`,
+      headers: {
+        [CORE_HEADERS.upstream]: route.repository.upstream,
+        [CORE_HEADERS.path]: route.repository.path,
+        [CORE_HEADERS.grant]: grant,
+        ...(caller !== undefined && { [CORE_HEADERS.caller]: caller }),
+        ...(range !== undefined && { [CORE_HEADERS.range]: range }),
+      },
+      caller: share,
+      restAfter: restAfterRefusal,
+      signal,
+      deadline: DEADLINE,
+    });
+    takeNotes(notes, response);
+    if (response.statusCode !== 200) return readRefusal(response);
+    const cache = String(response.headers[CORE_HEADERS.cache]);
+    const holds = readHolding(response);
+    if (route.kind === 'manifest') return { ...(await readManifest(response, method, cache)), ...holds };
+    if (route.kind === 'blob') return { ...(await this.#readBlob(response, method, cache, notes)), ...holds };
+    return readDocument(response, cache);
+  }
+
+  async #readBlob(
+    response: HttpResponse,
+    method: string,
+    cache: string,
+    notes: CoreNotes,
+  ): Promise<CoreAnswer> {
+    const { headers, body } = response;
+    if (method === 'HEAD') {
+      await body.dump();
+      const length = headers['content-length'];
+      return { kind: 'blob-head', cache, size: length === undefined ? undefined : Number(length) };
+    }
+    if (headers['content-type'] === LOCATION_TYPE) {
+      const { file, size } = LOCATION.parse(await body.json());
+      return { kind: 'blob', cache, source: await openStoredBlob(path.join(this.#directory, file), size) };
+    }
+    if (headers['content-type'] === PART_TYPE) return readPart(response, cache);
+    if (headers['content-type'] === BYTES_TYPE) {
+      const length = headers['content-length'];
+      return { kind: 'blob-stream', cache, size: length === undefined ? undefined : Number(length), body };
+    }
+    const lines = readLines(body);
+    try {
+      const { id, file, size } = FILL.parse(await lines.next());
+      const source = await this.#fills.open({
+        id,
+        file: path.join(this.#directory, file),
+        size: size ?? undefined,
+        announcements: lines,
+        onCost: (cost) => addCost(notes, cost),
+        joined: cache === 'joined',
+      });
+      return { kind: 'blob', cache, source };
+    } catch (error) {
+      lines.close();
+      throw error;
+    }
+  }
+
+  state(options: AskOptions): Promise<TaggedValue<string> | undefined> {
+    const read = (text: string) => CACHE_STATE.parse(JSON.parse(text));
+    return askTagged(this.#http, { peer: PEER, path: '/state', read }, options);
+  }
+
+  async served(served: readonly Served[]): Promise<readonly (string | null)[]> {
+    return PULL_IDS.parse(await this.#served.ask(served));
+  }
+
+  async repositories(client: Pick<PullOptions, 'share' | 'signal'>): Promise<CachedRepositories> {
+    return this.#ask('/cache', CACHED_REPOSITORIES, { deadline: DEADLINE, ...client });
+  }
+
+  async status(): Promise<object> {
+    return this.#ask('/status', z.looseObject({}));
+  }
+
+  async metrics(): Promise<ToldMetrics> {
+    return this.#ask('/metrics', TOLD_METRICS);
+  }
+
+  async #ask<Schema extends z.ZodType>(
+    path: string,
+    schema: Schema,
+    {
+      deadline = STATUS_DEADLINE,
+      share,
+      signal,
+    }: Pick<PullOptions, 'share' | 'signal'> & { deadline?: number } = {},
+  ): Promise<z.output<Schema>> {
+    const request: HttpRequest = { method: 'GET', path, deadline, caller: share, signal };
+    return parseAnswer(PEER, await askPeer(this.#http, PEER, request), schema);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#served[Symbol.dispose]();
+    await this.#http[Symbol.asyncDispose]();
+  }
+}
+
+function readHolding({ headers }: HttpResponse): { readonly holds?: Holding } {
+  const [holds, state] = [headers[CORE_HEADERS.holds], headers[CORE_HEADERS.state]];
+  return holds === undefined ? {} : { holds: { for: Number(holds), state: String(state) } };
+}
+
+/**
+ * A core that is asked again adds to the cost that it reported. The pull id is the first one that it
+ * reported.
+ */
+function takeNotes(notes: CoreNotes, { headers }: HttpResponse): void {
+  const pull = headers[CORE_HEADERS.pull];
+  if (typeof pull === 'string') notes.pull ??= pull;
+  addCost(notes, {
+    upstreamRequests: Number(headers[CORE_HEADERS.upstreamRequests] ?? 0),
+    countedPulls: Number(headers[CORE_HEADERS.countedPulls] ?? 0),
+  });
+}
+
+function addCost(notes: CoreNotes, { upstreamRequests, countedPulls }: UpstreamCost): void {
+  const { cost } = notes;
+  notes.cost = {
+    upstreamRequests: upstreamRequests + (cost?.upstreamRequests ?? 0),
+    countedPulls: countedPulls + (cost?.countedPulls ?? 0),
+  };
+}
+
+/**
+ * Milliseconds. The place of a question that was refused, as for a tag that does not exist, stays occupied for so long. An upstream
+ * takes as much to answer, so a cold pull does not notice it. A subject that asks for thousands of missing tags does.
+ */
+const REFUSAL_REST = 100;
+
+function restAfterRefusal(statusCode: number): number {
+  return statusCode >= 400 ? REFUSAL_REST : 0;
+}
+
+async function readRefusal({ statusCode, headers, body }: HttpResponse): Promise<CoreAnswer> {
+  await body.dump();
+  const error = String(headers[CORE_HEADERS.error]);
+  const retryAfter = headers['retry-after'];
+  const mediaType = headers[CORE_HEADERS.mediaType];
+  if (!(error in ERRORS) || error === 'INTERNAL')
+    throw new PeerFailed(`${PEER} failed: it answers ${statusCode} to a pull`);
+  return {
+    kind: 'refused',
+    error: error as ErrorName,
+    ...(retryAfter !== undefined && { retryAfter: Number(retryAfter) }),
+    ...(headers.age !== undefined && { age: Number(headers.age) }),
+    ...(typeof mediaType === 'string' && { message: unmirroredMessage(mediaType) }),
+  };
+}
+
+async function readPart({ headers, body }: HttpResponse, cache: string): Promise<CoreAnswer> {
+  const [, first, last, size] = PART_RANGE.exec(String(headers['content-range'])) ?? [];
+  const bytes = Buffer.from(await body.arrayBuffer());
+  const [start, end] = [Number(first), Number(last) + 1];
+  if (bytes.length !== end - start) throw new Error('the core answers with another part than it says');
+  return { kind: 'blob-part', cache, start, end, size: Number(size), bytes };
+}
+
+async function readManifest(
+  { headers, body }: HttpResponse,
+  method: string,
+  cache: string,
+): Promise<CoreAnswer> {
+  const bytes = Buffer.from(await body.arrayBuffer());
+  const digest = parseDigest(String(headers['docker-content-digest']));
+  if (digest === undefined) throw new Error('the core names no digest');
+  const { age } = headers;
+  return {
+    kind: 'manifest',
+    cache,
+    mediaType: String(headers['content-type']),
+    digest,
+    size: Number(headers['content-length']),
+    ...(method === 'GET' && { bytes }),
+    ...(age !== undefined && { age: Number(age) }),
+  };
+}
+
+async function readDocument({ headers, body }: HttpResponse, cache: string): Promise<CoreAnswer> {
+  const next = headers[CORE_HEADERS.next];
+  const page = next === undefined ? undefined : parsePage(new URLSearchParams(String(next)));
+  return {
+    kind: 'document',
+    cache,
+    bytes: Buffer.from(await body.arrayBuffer()),
+    ...(page && { next: page }),
+    ...(headers.age !== undefined && { age: Number(headers.age) }),
+  };
+}

@@ -1,0 +1,132 @@
+import { LRUCache } from 'lru-cache';
+import { giveBack, takeBuffer } from './buffer-pool.ts';
+
+/** Bytes of a blob that several responses may be sending at the same time. Nobody may write to them. */
+export interface SharedChunk {
+  readonly bytes: Buffer;
+  /** The caller calls this once, when the bytes are sent. */
+  release(): void;
+}
+
+/** Reads from the disk into `buffer`, and resolves to the number of bytes. */
+export type ReadChunk = (buffer: Buffer) => Promise<number>;
+
+/**
+ * The number of bytes that each gateway caches after they are sent. With a larger cache, and large blobs
+ * whose readers are far apart, every chunk is read into memory that the processor's caches have dropped.
+ */
+const KEPT = 16 * 1024 * 1024;
+
+interface Entry {
+  readonly buffer: Buffer;
+  length: number;
+  /** The number of responses that send the chunk, plus one while it is cached. */
+  users: number;
+}
+
+interface Reading {
+  readonly entry: Entry;
+  readonly length: Promise<number>;
+}
+
+/**
+ * The chunks of blobs that were sent last. A client that comes a little later for the same blob causes no
+ * read, and a buffer is used again when no response sends it any more.
+ */
+export class ChunkCache {
+  readonly #kept = new LRUCache<string, Entry>({
+    maxSize: KEPT,
+    sizeCalculation: ({ buffer }) => buffer.length,
+    dispose: (entry) => this.#leave(entry),
+  });
+  readonly #reading = new Map<string, Reading>();
+  /** The number of readers of each blob, by its name. */
+  readonly #readers = new Map<string, number>();
+
+  /** Counts a reader of the blob of that name until the returned function is called. */
+  enter(name: string): () => void {
+    this.#readers.set(name, this.#readersOf(name) + 1);
+    return () => {
+      const left = this.#readersOf(name) - 1;
+      if (left > 0) this.#readers.set(name, left);
+      else this.#readers.delete(name);
+    };
+  }
+
+  /**
+   * True if several responses read that blob now. For a single one, a buffer that is used again and again
+   * costs less than cached chunks.
+   */
+  isShared(name: string): boolean {
+    return this.#readersOf(name) > 1;
+  }
+
+  #readersOf(name: string): number {
+    return this.#readers.get(name) ?? 0;
+  }
+
+  /**
+   * Returns the bytes from `position` to the end of its chunk. A chunk that is not cached is read by `read`
+   * into the buffer, from the given offset. Different contents must have different names.
+   */
+  async takeAt(
+    name: string,
+    position: number,
+    size: number,
+    read: (buffer: Buffer, from: number) => Promise<number>,
+  ): Promise<SharedChunk> {
+    const index = Math.floor(position / size);
+    const start = index * size;
+    const { bytes, release } = await this.take(`${name} ${size} ${index}`, size, (buffer) =>
+      read(buffer, start),
+    );
+    return { bytes: bytes.subarray(position - start), release };
+  }
+
+  /**
+   * Returns the chunk of that name, and reads it if it is not cached. Different contents must have different
+   * names.
+   */
+  async take(name: string, size: number, read: ReadChunk): Promise<SharedChunk> {
+    const kept = this.#kept.get(name);
+    if (kept !== undefined) return this.#share(kept);
+    const running = this.#reading.get(name) ?? this.#begin(name, size, read);
+    const shared = this.#share(running.entry);
+    try {
+      running.entry.length = await running.length;
+    } catch (error) {
+      shared.release();
+      throw error;
+    }
+    return shared;
+  }
+
+  #begin(name: string, size: number, read: ReadChunk): Reading {
+    const buffer = takeBuffer(size);
+    const entry: Entry = { buffer, length: 0, users: 1 };
+    const length = read(buffer);
+    const reading: Reading = { entry, length };
+    this.#reading.set(name, reading);
+    length
+      .then(
+        () => this.#kept.set(name, entry),
+        () => this.#leave(entry),
+      )
+      .finally(() => this.#reading.delete(name));
+    return reading;
+  }
+
+  #share(entry: Entry): SharedChunk {
+    entry.users++;
+    return {
+      get bytes() {
+        return entry.buffer.subarray(0, entry.length);
+      },
+      release: () => this.#leave(entry),
+    };
+  }
+
+  #leave(entry: Entry): void {
+    if (--entry.users === 0) giveBack(entry.buffer);
+  }
+}

@@ -1,0 +1,256 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+import { asError } from '../../platform/reason.ts';
+import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
+import { readRange, readRanges } from '../../registry/range.ts';
+import type { CoreAnswer } from '../clients/core-client.ts';
+import { refuse, respond } from '../http/respond.ts';
+import { ResponseBody } from '../http/response-body.ts';
+import { type BlobSource, FillInterrupted, HELD_BACK } from './blob-reader.ts';
+import { CHUNK, CHUNK_FOR_CROWD, CHUNK_FOR_MANY, giveBack, takeBuffer } from './buffer-pool.ts';
+import type { SharedChunk } from './chunk-cache.ts';
+import { partsOf } from './deliver-parts.ts';
+import { wantedRange } from './requested-range.ts';
+
+export interface Delivered {
+  readonly status: number;
+  /** The bytes of the body that were sent. */
+  readonly bytes: number;
+  /** Why the answer was cut short; absent if it was not. */
+  readonly failure?: Error;
+}
+
+/** The numbers of readers in this gateway above which chunks become small, and smaller. */
+const MANY_READERS = 64;
+const CROWD = 128;
+
+let readers = 0;
+
+/** The request and response that a blob is sent to. */
+export interface BlobRecipient {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly digest: Digest;
+  /** Asks the core again if it has interrupted a fill. */
+  readonly again: () => Promise<CoreAnswer>;
+}
+
+/** Sends a blob from its file, whole or in the requested ranges, at the pace at which the file grows. */
+export async function deliverBlob(to: BlobRecipient, source: BlobSource): Promise<Delivered> {
+  const { request, response, digest } = to;
+  const { size } = source;
+  const wanted = wantedRange(request, digest);
+  const range = size === undefined ? undefined : readRange(wanted, size);
+  // Several ranges of a fill would wait for its end, and the whole blob arrives sooner.
+  const ranges = size === undefined || source.filling ? undefined : readRanges(wanted, size);
+  if (range === 'unsatisfiable' || ranges === 'unsatisfiable') {
+    refuse(response, { error: 'RANGE_INVALID', headers: { 'content-range': `bytes */${size}` } });
+    return { status: 416, bytes: 0 };
+  }
+  if (size !== undefined && ranges !== undefined) {
+    const parts = partsOf(source, size, ranges);
+    respond(response, 206, { ...blobHeaders(digest, parts.length), 'content-type': parts.type });
+    return sendBody(response, (body) => parts.send(body, takeChunk));
+  }
+  respond(response, range === undefined ? 200 : 206, {
+    ...blobHeaders(digest, range === undefined ? size : range.end - range.start),
+    ...(range && { 'content-range': `bytes ${range.start}-${range.end - 1}/${size}` }),
+  });
+  // Clients wait 30 s for headers, and the first bytes of a slow fill can take longer.
+  if (source.filling) response.flushHeaders();
+  const { start, end } = range ?? { start: 0, end: size ?? Number.POSITIVE_INFINITY };
+  return sendBody(response, (body) => sendBlob(body, { start, position: start, end }, source, to));
+}
+
+export function blobHeaders(digest: Digest, size: number | undefined) {
+  return {
+    'content-type': 'application/octet-stream',
+    'docker-content-digest': digest,
+    etag: `"${digest}"`,
+    'accept-ranges': 'bytes',
+    ...(size !== undefined && { 'content-length': size }),
+  } as const;
+}
+
+/**
+ * A failure after the headers ends the connection, because nothing but the blob's own bytes may follow them.
+ */
+async function sendBody(
+  response: ServerResponse,
+  send: (body: ResponseBody) => Promise<void>,
+): Promise<Delivered> {
+  const body = new ResponseBody(response);
+  const { statusCode: status } = response;
+  try {
+    await send(body);
+    return { status, bytes: body.written };
+  } catch (error) {
+    response.destroy();
+    return { status, bytes: body.written, failure: asError(error) };
+  }
+}
+
+/**
+ * The rest that must still be sent: from `position` to before `end`. The bytes from `start` to `position`
+ * were sent.
+ */
+interface Rest {
+  readonly start: number;
+  position: number;
+  readonly end: number;
+}
+
+/** The number of interruptions of its fill that one answer survives, such as a restart of the core. */
+const ATTEMPTS = 3;
+
+async function sendBlob(
+  body: ResponseBody,
+  rest: Rest,
+  source: BlobSource,
+  { digest, again }: Pick<BlobRecipient, 'digest' | 'again'>,
+  attempts = ATTEMPTS,
+): Promise<void> {
+  try {
+    return await sendFile(body, rest, source);
+  } catch (error) {
+    if (!(error instanceof FillInterrupted) || attempts === 0) throw error;
+  }
+  const answer = await again();
+  if (answer.kind === 'blob-stream') return sendStream(body, rest, digest, answer.body, source);
+  if (answer.kind === 'refused') throw new Error(`the core refuses the rest of the blob: ${answer.error}`);
+  if (answer.kind !== 'blob')
+    throw new Error('the core answers with something else than the rest of the blob');
+  await using next = answer.source;
+  await checkSent(rest, source, next);
+  await sendBlob(body, rest, next, { digest, again }, attempts - 1);
+}
+
+/**
+ * Checks that the sent bytes equal those of the next source. They came from a fill that was never verified to
+ * its end, and the bytes that are sent from now on are verified as part of another one.
+ */
+async function checkSent({ start, position }: Rest, sent: BlobSource, next: BlobSource): Promise<void> {
+  const buffer = Buffer.allocUnsafe(Math.min(CHUNK, position - start));
+  for (let at = start; at < position; ) {
+    const until = Math.min(position, await next.available(at));
+    if (until <= at) throw new Error('the blob is shorter than what was sent of it');
+    const length = await next.read(buffer, at, Math.min(buffer.length, until - at));
+    await compareSent(sent, at, buffer.subarray(0, length));
+    at += length;
+  }
+}
+
+async function compareSent(sent: BlobSource, at: number, bytes: Buffer): Promise<void> {
+  const buffer = Buffer.allocUnsafe(bytes.length);
+  for (let have = 0; have < bytes.length; ) {
+    const length = await sent.read(buffer.subarray(have), at + have, bytes.length - have);
+    if (length === 0) throw new Error('what was sent cannot be read any more');
+    have += length;
+  }
+  if (!buffer.equals(bytes)) throw new Error('the bytes that were sent are others than those that come now');
+}
+
+async function sendFile(body: ResponseBody, rest: Rest, source: BlobSource): Promise<void> {
+  readers++;
+  let ahead: Promise<SharedChunk> | undefined;
+  try {
+    for (;;) {
+      const until = Math.min(rest.end, await source.available(rest.position));
+      if (until <= rest.position) return await endShort(body, rest);
+      const { bytes, release } = await (ahead ?? takeChunk(source, rest.position, until));
+      if (bytes.length === 0) throw new Error('the file is shorter than it should be');
+      const next = rest.position + bytes.length;
+      const isLast = next === rest.end;
+      // With other readers there is always something to do while a chunk is read, and more chunks at a time
+      // would take more room in the processor's caches.
+      const isAlone = readers === 1;
+      ahead = isAlone && next < until ? takeChunk(source, next, until) : undefined;
+      // The error is for the caller that takes the chunk.
+      ahead?.catch(() => {});
+      await (isLast ? body.end(bytes) : body.write(bytes));
+      // This is skipped after a failure, because unsent bytes may still wait in the connection.
+      release();
+      rest.position += bytes.length;
+      if (isLast) return;
+    }
+  } finally {
+    readers--;
+  }
+}
+
+/** Ends a blob whose size nobody announced. A blob that is shorter than was announced is an error. */
+async function endShort(body: ResponseBody, { position, end }: Rest): Promise<void> {
+  if (Number.isFinite(end) && position < end) throw new Error('the blob is shorter than was announced');
+  await body.end(Buffer.alloc(0));
+}
+
+/** Returns bytes from `position` on, and none at or after `until`. */
+async function takeChunk(source: BlobSource, position: number, until: number): Promise<SharedChunk> {
+  const size = chunkSize();
+  const shared = source.chunk?.(position, size);
+  if (shared !== undefined) {
+    const { bytes, release } = await shared;
+    return { bytes: bytes.subarray(0, until - position), release };
+  }
+  const buffer = takeBuffer(Math.min(until - position, size));
+  const length = await source.read(buffer, position, Math.min(until - position, buffer.length));
+  return { bytes: buffer.subarray(0, length), release: () => giveBack(buffer) };
+}
+
+function chunkSize(): number {
+  if (readers > CROWD) return CHUNK_FOR_CROWD;
+  return readers > MANY_READERS ? CHUNK_FOR_MANY : CHUNK;
+}
+
+/** Sends a blob that comes as an unverified stream from a core. */
+export async function deliverStream(
+  response: ServerResponse,
+  digest: Digest,
+  size: number | undefined,
+  stream: Readable,
+): Promise<Delivered> {
+  respond(response, 200, blobHeaders(digest, size));
+  const rest = { start: 0, position: 0, end: size ?? Number.POSITIVE_INFINITY };
+  return sendBody(response, (body) => sendStream(body, rest, digest, stream));
+}
+
+/**
+ * Sends the rest of a blob from a stream of the whole blob. The bytes are hashed on the way, and the last of
+ * them are held back until the digest is right. `sent` is the source of the bytes that were sent before, if
+ * any.
+ * @throws if the digest is wrong, or if the stream breaks off.
+ */
+async function sendStream(
+  body: ResponseBody,
+  rest: Rest,
+  digest: Digest,
+  stream: Readable,
+  sent?: BlobSource,
+): Promise<void> {
+  const resumedAt = rest.position;
+  const hash = startHash(digest);
+  let tail = Buffer.alloc(0);
+  let received = 0;
+  /** Cuts the wanted bytes out of `bytes`, which end at the offset `until` of the blob. */
+  const wanted = (bytes: Buffer, until: number) => {
+    const begin = until - bytes.length;
+    return bytes.subarray(Math.max(0, rest.position - begin), Math.max(0, rest.end - begin));
+  };
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    const before = chunk.subarray(Math.max(0, rest.start - received), Math.max(0, resumedAt - received));
+    if (sent !== undefined) await compareSent(sent, Math.max(rest.start, received), before);
+    received += chunk.length;
+    const pending = Buffer.concat([tail, chunk]);
+    const ready = Math.max(0, pending.length - HELD_BACK);
+    tail = pending.subarray(ready);
+    const bytes = wanted(pending.subarray(0, ready), received - tail.length);
+    if (bytes.length > 0) await body.write(bytes);
+    rest.position += bytes.length;
+  }
+  if (!matchesDigest(hash, digest)) throw new Error('the bytes are not what their digest says');
+  const last = wanted(tail, received);
+  if (Number.isFinite(rest.end) && rest.position + last.length < rest.end)
+    throw new Error('the blob is shorter than was announced');
+  await body.end(last);
+}

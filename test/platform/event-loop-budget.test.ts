@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { inTurn } from '../../src/platform/scheduling/event-loop-budget.ts';
+
+const TASKS = 50;
+/** Milliseconds of each: some of them fit into a turn, and not nearly all. */
+const TASK = 1;
+
+function work(): void {
+  const end = performance.now() + TASK;
+  while (performance.now() < end);
+}
+
+test('many tasks at once are done in order, and the event loop goes on between them', async () => {
+  let turn = 0;
+  const count = () => {
+    turn++;
+    counting = setImmediate(count);
+  };
+  let counting = setImmediate(count);
+  const done: number[] = [];
+  const turns = new Set<number>();
+  const task = (number: number) => async () => {
+    work();
+    done.push(number);
+    turns.add(turn);
+  };
+  await Promise.all(Array.from({ length: TASKS }, (_, number) => inTurn(task(number))));
+  clearImmediate(counting);
+  assert.deepEqual(
+    done,
+    Array.from({ length: TASKS }, (_, number) => number),
+  );
+  assert.ok(turns.size > 3, `all were done in ${turns.size} turns`);
+});
+
+test('who comes while others wait does not pass them by', async () => {
+  const order: string[] = [];
+  const late: Promise<unknown>[] = [];
+  const early = Array.from({ length: TASKS }, () =>
+    inTurn(async () => {
+      work();
+      order.push('early');
+      late.push(inTurn(async () => order.push('late')));
+    }),
+  );
+  await Promise.all(early);
+  await Promise.all(late);
+  // Those of the first turn find nobody who waits.
+  const others = order.slice(order.indexOf('late', 20));
+  assert.ok(order.indexOf('late', 20) >= TASKS && others.every((one) => one === 'late'), order.join(' '));
+});
+
+test('a task that comes alone is done at once, and fails for itself', async () => {
+  await new Promise(setImmediate);
+  let isDone = false;
+  const doing = inTurn(async () => {
+    isDone = true;
+  });
+  assert.ok(isDone);
+  await doing;
+  const fail = async () => {
+    throw new Error('no');
+  };
+  const all = await Promise.allSettled([
+    inTurn(async () => work()),
+    inTurn(fail),
+    ...Array.from({ length: TASKS }, () => inTurn(async () => work())),
+    inTurn(fail),
+  ]);
+  assert.equal(all.filter(({ status }) => status === 'rejected').length, 2);
+});
