@@ -4,7 +4,7 @@
  * seen beside the median.
  */
 import { performance } from 'node:perf_hooks';
-import { decide, type Policy, type Question } from '../src/access/policy.ts';
+import { type AccessQuestion, decide, type Policy } from '../src/access/policy.ts';
 import { parsePolicy } from '../src/access/policy-file.ts';
 import { formatFault } from '../src/platform/fault.ts';
 import { parseTag } from '../src/registry/reference.ts';
@@ -83,7 +83,7 @@ const WRITTEN: readonly ((index: number, user: string) => string)[] = [
  * Makes a question. Half of the subjects are in a group that the repository's rule names, so that hits and
  * misses are mixed.
  */
-function question(index: number, { rules, users }: PolicySize): Question {
+function question(index: number, { rules, users }: PolicySize): AccessQuestion {
   const rule = (index * 31) % (rules / SHAPES.length);
   const user = `u${index % 2 === 0 ? rule : (index * 7919) % users}`;
   const repository = resolveRepository(WRITTEN[index % WRITTEN.length]?.(rule, user) ?? '', [], NAMES);
@@ -98,15 +98,15 @@ function question(index: number, { rules, users }: PolicySize): Question {
   };
 }
 
-function questions(size: PolicySize): Question[] {
+function questions(size: PolicySize): AccessQuestion[] {
   return Array.from({ length: 9_973 }, (_, index) => question(index, size));
 }
 
 /** Returns the microseconds of each of `DECISIONS` calls, the quickest first. */
-function timed(asked: readonly Question[], call: (question: Question) => unknown): Float64Array {
+function timed(asked: readonly AccessQuestion[], call: (question: AccessQuestion) => unknown): Float64Array {
   const times = new Float64Array(DECISIONS);
   for (let index = 0; index < DECISIONS; index++) {
-    const one = asked[index % asked.length] as Question;
+    const one = asked[index % asked.length] as AccessQuestion;
     const begin = process.hrtime.bigint();
     call(one);
     times[index] = Number(process.hrtime.bigint() - begin) / 1_000;

@@ -53,6 +53,9 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   yaml: ['platform/yaml/yaml-document.ts', 'auth/identity/users-file.ts'],
 };
 
+/** A declaration that a module exports. */
+const EXPORTED = /^export (?:async )?(?:function\*?|class|interface|type|const) (\w+)/gm;
+
 const FILES = globSync('src/**/*.ts', { cwd: ROOT });
 
 function importsOf(file: string): string[] {
@@ -140,6 +143,19 @@ test('only the policy’s loaders do I/O in access', () => {
   )) {
     for (const specifier of importsOf(file)) assert.doesNotMatch(specifier, /^node:(?:fs|http|child)/, file);
   }
+});
+
+test('an exported name is declared once in src', () => {
+  const declared = new Map<string, string[]>();
+  for (const file of FILES) {
+    const text = readFileSync(path.join(ROOT, file), 'utf8');
+    for (const [, name = ''] of text.matchAll(EXPORTED)) {
+      // A schema and the type that it validates may have one name each in one file, not in two.
+      declared.set(name, [...new Set([...(declared.get(name) ?? []), file])]);
+    }
+  }
+  const twice = [...declared].filter(([, files]) => files.length > 1);
+  assert.deepEqual(twice, []);
 });
 
 test('there are no barrels and no drawers', () => {

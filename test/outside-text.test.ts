@@ -7,17 +7,17 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseHtpasswd } from '../src/auth/identity/htpasswd.ts';
 import { DOCUMENT_BOUNDS, MAX_DOCUMENT_SIZE } from '../src/core/limits.ts';
-import { childrenOf, unfitManifest } from '../src/core/pull/validate-document.ts';
+import { childrenOf, whyInvalidManifest } from '../src/core/pull/validate-document.ts';
 import { readQuota, readRetryAfter } from '../src/core/upstream/quota.ts';
-import { readShown } from '../src/gateway/authentication/authorization-header.ts';
+import { parseAuthorization } from '../src/gateway/authentication/authorization-header.ts';
 import { readSigningRequest } from '../src/pki/signing-request.ts';
 import { exceededBound } from '../src/platform/json-bounds.ts';
-import { readTokenClaims } from '../src/protocol/unverified-token.ts';
-import { readChallenge } from '../src/registry/challenge.ts';
+import { parseUnverifiedToken } from '../src/protocol/unverified-token.ts';
+import { parseChallenge } from '../src/registry/challenge.ts';
 import { parseImage } from '../src/registry/image.ts';
 import { parseManifestMediaType } from '../src/registry/media-type.ts';
 import { nextPage, parsePage } from '../src/registry/page.ts';
-import { readRange } from '../src/registry/range.ts';
+import { parseRange } from '../src/registry/range.ts';
 import { parseReference } from '../src/registry/reference.ts';
 import { resolveRepository } from '../src/registry/repository.ts';
 import { parseTarget } from '../src/registry/route.ts';
@@ -76,13 +76,13 @@ const PARSERS: readonly Parser[] = [
     name: 'an Authorization header',
     size: HEADER,
     fragments: ['Bearer', 'Basic', ' ', 'YWxh', '=', ':', '\t'],
-    parse: readShown,
+    parse: parseAuthorization,
   },
   {
     name: 'a Range header',
     size: HEADER,
     fragments: ['bytes=', '0', '-', ',', ' '],
-    parse: (text) => readRange(text, 100),
+    parse: (text) => parseRange(text, 100),
   },
   {
     name: 'scopes',
@@ -100,7 +100,7 @@ const PARSERS: readonly Parser[] = [
     name: 'a challenge',
     size: HEADER,
     fragments: ['Bearer ', ', Basic', 'realm', '=', '"', '\\', '\\"', ',', ' ', '\t', 'a'],
-    parse: (text) => readChallenge(`Bearer ${text}`),
+    parse: (text) => parseChallenge(`Bearer ${text}`),
   },
   {
     name: 'a Link header',
@@ -128,8 +128,8 @@ const PARSERS: readonly Parser[] = [
     size: FORM,
     fragments: ['.', 'e30', 'W10', '=', '[', '{"access":['],
     parse: (text) => [
-      readTokenClaims(text),
-      readTokenClaims(`.${Buffer.from(text.slice(0, text.length / 2)).toString('base64url')}.`),
+      parseUnverifiedToken(text),
+      parseUnverifiedToken(`.${Buffer.from(text.slice(0, text.length / 2)).toString('base64url')}.`),
     ],
   },
   {
@@ -225,7 +225,7 @@ for (const { name, size, fragments, parse } of PARSERS) {
 test('invariant 18: the judgement of a manifest costs at most 20 ms, whatever it says', () => {
   fc.assert(
     fc.property(worstCases(JSON_FRAGMENTS, MAX_DOCUMENT_SIZE / 2), (text) => {
-      assertCheap(Buffer.from(text), (bytes) => unfitManifest(bytes, IMAGE_TYPE));
+      assertCheap(Buffer.from(text), (bytes) => whyInvalidManifest(bytes, IMAGE_TYPE));
     }),
     { numRuns: 40 },
   );
@@ -252,13 +252,13 @@ for (const [name, text] of Object.entries(AT_THE_BOUNDS)) {
     const bytes = Buffer.from(text);
     assert.ok(bytes.length <= MAX_DOCUMENT_SIZE);
     assert.equal(exceededBound(bytes, DOCUMENT_BOUNDS), undefined);
-    assertCheap(bytes, () => unfitManifest(bytes, IMAGE_TYPE));
+    assertCheap(bytes, () => whyInvalidManifest(bytes, IMAGE_TYPE));
     assertCheap(bytes, () => childrenOf(bytes));
   });
 }
 
 test('a manifest with more structure than any real one is refused before it is parsed', () => {
-  const judge = (text: string) => unfitManifest(Buffer.from(text), IMAGE_TYPE);
+  const judge = (text: string) => whyInvalidManifest(Buffer.from(text), IMAGE_TYPE);
   const { nodes, elements } = DOCUMENT_BOUNDS;
   assert.equal(judge(`{"layers":[${'{},'.repeat(nodes)}{}]}`), `more than ${nodes} nodes`);
   assert.equal(judge(`{${'"a":1,'.repeat(nodes)}"a":1}`), `more than ${nodes} nodes`);

@@ -14,7 +14,7 @@ const FEW = 8;
  * example because each user has a rule for the same repositories, they are found by the subjects of their
  * rules.
  */
-export class Candidates {
+export class CandidateRules {
   readonly #all: RulePattern[] = [];
   readonly #byKey = new Map<string, RulePattern[]>();
   /** The patterns whose rule has a subject pattern without a key. */

@@ -1,4 +1,4 @@
-import { type Condition, decide, type Policy, type Question, unmet } from './policy.ts';
+import { type AccessQuestion, type Condition, decide, type Policy, unmet } from './policy.ts';
 import type { RuleData } from './policy-data.ts';
 import type { Rule } from './rule.ts';
 
@@ -20,7 +20,7 @@ export interface NearRule {
   readonly unmet: Condition;
 }
 
-export function explain(policy: Policy, question: Question): Explanation {
+export function explain(policy: Policy, question: AccessQuestion): Explanation {
   const decision = decide(policy, question);
   const matched = policy.rules.filter((rule) => unmet(rule, question).length === 0);
   const deciding = matched.find(({ data }) => data.id === decision.rule)?.data;
@@ -33,7 +33,7 @@ export function explain(policy: Policy, question: Question): Explanation {
   };
 }
 
-function nearly(rule: Rule, question: Question): NearRule[] {
+function nearly(rule: Rule, question: AccessQuestion): NearRule[] {
   const conditions = unmet(rule, question);
   const [only] = conditions;
   // A rule for other repositories is left out, because it says nothing about this one.

@@ -26,7 +26,7 @@ export async function stateOfPolicy(file: string): Promise<string> {
  * One file of a policy and the path to which its symbolic links lead; or the directory, if it cannot be
  * listed.
  */
-interface Found {
+interface FoundPolicy {
   readonly file: string;
   readonly real: string;
   readonly state: string;
@@ -34,13 +34,13 @@ interface Found {
   readonly problem?: string;
 }
 
-async function look(file: string): Promise<readonly Found[]> {
+async function look(file: string): Promise<readonly FoundPolicy[]> {
   const directory = directoryOf(file);
   const [listed, state] = await Promise.all([list(directory), stateOfFile(file)]);
   const own = state === ABSENT ? [] : [file];
   const files = [...own, ...(listed instanceof Error ? [] : listed.names)];
   const found = await Promise.all(
-    files.map(async (one): Promise<Found> => {
+    files.map(async (one): Promise<FoundPolicy> => {
       const isListed = !(listed instanceof Error) && one !== file;
       const real = await realPath(isListed ? path.join(listed.real, path.basename(one)) : one);
       return { file: one, real, state: await stateOfFile(real) };
@@ -55,7 +55,7 @@ function realPath(file: string): Promise<string> {
   return whileAnswering(file, () => realpath(file)).catch(() => file);
 }
 
-function writeState(found: readonly Found[]): string {
+function writeState(found: readonly FoundPolicy[]): string {
   return found.map(({ file, real, state }) => `${file} ${real} ${state}`).join('\n');
 }
 
@@ -96,7 +96,7 @@ export function readFiles(files: readonly string[], root: string): Promise<Parse
 }
 
 async function readFound(
-  found: readonly Omit<Found, 'state'>[],
+  found: readonly Omit<FoundPolicy, 'state'>[],
   root: string,
   readFile = readRegularFile,
 ): Promise<Parsed<readonly PolicySource[]>> {
@@ -124,7 +124,7 @@ async function list(
 }
 
 async function readSource(
-  { file, real, problem }: Omit<Found, 'state'>,
+  { file, real, problem }: Omit<FoundPolicy, 'state'>,
   root: string,
   readFile: typeof readRegularFile,
 ): Promise<PolicySource | Fault> {

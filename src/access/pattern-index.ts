@@ -6,7 +6,7 @@
  */
 import type { Pattern } from './pattern.ts';
 
-interface Beginning<Alike> {
+interface PatternPrefix<Alike> {
   readonly literal: string;
   readonly endings: Affixes<Alike>;
   /** The patterns in which `${user}` comes next, by the text after it. */
@@ -15,7 +15,7 @@ interface Beginning<Alike> {
 
 /** An index with one value for all patterns that share a literal beginning and ending. */
 export class PatternIndex<Alike> {
-  readonly #beginnings = new Affixes<Beginning<Alike>>('beginning');
+  readonly #beginnings = new Affixes<PatternPrefix<Alike>>('beginning');
   readonly #make: () => Alike;
 
   constructor(make: () => Alike) {

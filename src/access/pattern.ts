@@ -15,10 +15,10 @@ export interface Pattern {
   /** The text that every match has after the caller's name, if `${user}` comes after `literal`. */
   readonly afterUser?: string;
   /** The steps after `literal`, including the ending. */
-  readonly steps: readonly Step[];
+  readonly steps: readonly PatternStep[];
 }
 
-type Step =
+type PatternStep =
   | { readonly kind: 'character'; readonly character: string }
   /** `*`: it stays here at any character except a slash, or goes on. */
   | { readonly kind: 'segment' }
@@ -51,8 +51,8 @@ export function compilePattern(text: string): Pattern {
 }
 
 /** Returns the steps from there on. The text before `from` decides whether `**` begins a segment. */
-function stepsOf(text: string, from: number): Step[] {
-  const steps: Step[] = [];
+function stepsOf(text: string, from: number): PatternStep[] {
+  const steps: PatternStep[] = [];
   TOKEN.lastIndex = from;
   for (const [token] of text.matchAll(TOKEN)) {
     if (token === '*') steps.push({ kind: 'segment' });
@@ -64,16 +64,16 @@ function stepsOf(text: string, from: number): Step[] {
   return steps;
 }
 
-function isWild({ kind }: Step): boolean {
+function isWild({ kind }: PatternStep): boolean {
   return kind !== 'character';
 }
 
-function untilWild(steps: readonly Step[]): readonly Step[] {
+function untilWild(steps: readonly PatternStep[]): readonly PatternStep[] {
   const wild = steps.findIndex(isWild);
   return wild < 0 ? steps : steps.slice(0, wild);
 }
 
-function lettersOf(steps: readonly Step[]): string {
+function lettersOf(steps: readonly PatternStep[]): string {
   return steps.map((step) => (step.kind === 'character' ? step.character : '')).join('');
 }
 
@@ -106,19 +106,19 @@ export function matchesPattern(pattern: Pattern, name: string, user: string | un
  * Returns the text that a step stands for. Undefined for a wildcard, and for the name of a caller who has
  * none.
  */
-function textOf(step: Step | undefined, user: string | undefined): string | undefined {
+function textOf(step: PatternStep | undefined, user: string | undefined): string | undefined {
   if (step?.kind === 'character') return step.character;
   return step?.kind === 'user' ? user : undefined;
 }
 
-function spellOut(steps: readonly Step[], user: string | undefined): readonly Step[] {
+function spellOut(steps: readonly PatternStep[], user: string | undefined): readonly PatternStep[] {
   if (user === undefined || !steps.some(({ kind }) => kind === 'user')) return steps;
   return steps.flatMap((step) =>
     step.kind === 'user' ? [...user].map((character) => ({ kind: 'character', character }) as const) : [step],
   );
 }
 
-function matchesSteps(steps: readonly Step[], rest: string): boolean {
+function matchesSteps(steps: readonly PatternStep[], rest: string): boolean {
   // Each element says whether the pattern can be in that position; the last one is its end.
   let positions = new Uint8Array(steps.length + 1);
   let next = new Uint8Array(steps.length + 1);
@@ -139,7 +139,7 @@ function matchesSteps(steps: readonly Step[], rest: string): boolean {
  * Adds the positions that are reached without reading a character. All of them come later, so one pass finds
  * them.
  */
-function settle(steps: readonly Step[], positions: Uint8Array): void {
+function settle(steps: readonly PatternStep[], positions: Uint8Array): void {
   for (let position = 0; position < steps.length; position++) {
     if (positions[position] !== 1) continue;
     const kind = steps[position]?.kind;
@@ -148,7 +148,7 @@ function settle(steps: readonly Step[], positions: Uint8Array): void {
   }
 }
 
-function advance(step: Step | undefined, position: number, character: string, next: Uint8Array): void {
+function advance(step: PatternStep | undefined, position: number, character: string, next: Uint8Array): void {
   switch (step?.kind) {
     case 'character':
       if (step.character === character) next[position + 1] = 1;

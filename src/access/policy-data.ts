@@ -43,4 +43,4 @@ export const POLICY_DATA = z.object({
 export type PolicyData = Readonly<z.output<typeof POLICY_DATA>>;
 
 /** Everything except the rules, which can be so many that each is read in a step of its own. */
-export const POLICY_BUT_RULES = POLICY_DATA.extend({ rules: z.array(z.unknown()) });
+export const POLICY_WITHOUT_RULES = POLICY_DATA.extend({ rules: z.array(z.unknown()) });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { byPosition, type Fault, type Parsed } from '../platform/fault.ts';
-import type { RememberedYaml } from '../platform/yaml/yaml-entry-cache.ts';
+import type { YamlEntryCache } from '../platform/yaml/yaml-entry-cache.ts';
 import { openYaml, type PartReader } from '../platform/yaml/yaml-schema.ts';
 import type { SubjectForms } from './federated-pattern.ts';
 import { compilePolicy, type Policy } from './policy.ts';
@@ -50,7 +50,7 @@ export function parsePolicyAgain(
   sources: readonly PolicySource[],
   now: number,
   forms: SubjectForms,
-  memory: RememberedYaml,
+  memory: YamlEntryCache,
 ): Parsed<ReadPolicy> {
   const parsed = parsePolicy(sources, now, forms, (source, text) => {
     const parts = memory.open(source, text);

@@ -11,7 +11,7 @@ import type { PolicySource } from './policy-file.ts';
 import { isName } from './subject.ts';
 
 /** The names that exist, as far as this process knows them. */
-export interface KnownNames {
+export interface NameContext {
   /** The users and services. */
   readonly users: ReadonlySet<string>;
   readonly upstreams: ReadonlySet<string>;
@@ -21,18 +21,18 @@ export interface KnownNames {
   readonly repositories: ReadonlySet<string>;
 }
 
-interface AllNames extends KnownNames {
+interface AllNames extends NameContext {
   /** The repositories that an allow names in full. */
   readonly named: ReadonlySet<string>;
 }
 
-type Path = readonly PropertyKey[];
-type Kind = 'to' | 'pull' | 'from';
+type NamePath = readonly PropertyKey[];
+type NameKind = 'to' | 'pull' | 'from';
 
 interface Mention {
-  readonly kind: Kind;
+  readonly kind: NameKind;
   readonly text: string;
-  readonly path: Path;
+  readonly path: NamePath;
   readonly isDeny: boolean;
 }
 
@@ -40,7 +40,7 @@ interface Mention {
  * Finds names in a valid policy that most likely are not what its author meant, because nobody and nothing
  * known has them. None of them is certainly wrong, because a user or a repository may come later.
  */
-export function lintNames(sources: readonly PolicySource[], known: KnownNames): Fault[] {
+export function lintNames(sources: readonly PolicySource[], known: NameContext): Fault[] {
   const opened = sources.flatMap(({ source, text }) => {
     const read = openYaml(source, text);
     return 'value' in read ? [read.value.yaml] : [];
@@ -63,15 +63,15 @@ function mentionsIn(data: unknown): Mention[] {
       ),
     ),
   );
-  const named = (key: 'groups' | 'sets', kind: Kind) =>
+  const named = (key: 'groups' | 'sets', kind: NameKind) =>
     Object.entries(Object(propertyOf(data, key))).flatMap(([name, value]) =>
       textsAt(value, [key, name], kind, false),
     );
   return [...named('groups', 'to'), ...named('sets', 'pull'), ...rules];
 }
 
-function textsAt(value: unknown, path: Path, kind: Kind, isDeny: boolean): Mention[] {
-  const mention = (text: unknown, at: Path): Mention[] =>
+function textsAt(value: unknown, path: NamePath, kind: NameKind, isDeny: boolean): Mention[] {
+  const mention = (text: unknown, at: NamePath): Mention[] =>
     typeof text === 'string' ? [{ kind, text, path: at, isDeny }] : [];
   return Array.isArray(value)
     ? value.flatMap((text, index) => mention(text, [...path, index]))
@@ -87,7 +87,7 @@ function doubt(mention: Mention, known: AllNames): string | undefined {
   return mention.kind === 'from' ? doubtNetwork(mention.text) : doubtPattern(mention, known);
 }
 
-function doubtUser(text: string, { users }: KnownNames): string | undefined {
+function doubtUser(text: string, { users }: NameContext): string | undefined {
   const name = text.replace(/^user:/, '');
   if (!isName(name) || users.has(name)) return undefined;
   const meant = didYouMean(name, users);
@@ -119,7 +119,7 @@ function matchesAny(pattern: string, names: ReadonlySet<string>): boolean {
   return [...names].some((name) => matchesPattern(compiled, name, undefined));
 }
 
-function doubtHost(text: string, host: string, segments: readonly string[], known: KnownNames): string {
+function doubtHost(text: string, host: string, segments: readonly string[], known: NameContext): string {
   const rest = segments.join('/');
   if (known.mirror.has(host) || known.mirror.has(host.replace(/:\d+$/, '')))
     return `"${text}" can match no repository: ${host} is this mirror itself; write "${rest}"`;

@@ -1,17 +1,17 @@
 import type { Parsed } from '../platform/fault.ts';
-import { KeptThread, SHORT_FILE } from '../platform/scheduling/persistent-worker.ts';
+import { PersistentWorker, SHORT_TEXT } from '../platform/scheduling/persistent-worker.ts';
 import { runInSlices } from '../platform/scheduling/time-slicing.ts';
 import type { SubjectForms } from './federated-pattern.ts';
 import { type PolicySource, parsePolicy } from './policy-file.ts';
-import type { WrittenPolicy } from './policy-parser-worker.ts';
-import { readingPolicy, type ToldPolicy, writePolicy } from './serialized-policy.ts';
+import type { PolicyParserAnswer } from './policy-parser-worker.ts';
+import { deserializingPolicy, type SerializedPolicy, serializePolicy } from './serialized-policy.ts';
 
 /**
  * Parses policies like `parsePolicy`. Long ones are parsed in a worker, because they take up to a second or
  * two.
  */
 export class PolicyParser implements Disposable {
-  readonly #thread = new KeptThread<WrittenPolicy, Parsed<string>>(
+  readonly #thread = new PersistentWorker<PolicyParserAnswer, Parsed<string>>(
     new URL('./policy-parser-worker.ts', import.meta.url),
   );
 
@@ -22,13 +22,13 @@ export class PolicyParser implements Disposable {
   }
 
   /** @param now in milliseconds */
-  async parse(sources: readonly PolicySource[], now: number): Promise<Parsed<ToldPolicy>> {
+  async parse(sources: readonly PolicySource[], now: number): Promise<Parsed<SerializedPolicy>> {
     const length = sources.reduce((sum, { text }) => sum + text.length, 0);
-    if (length <= SHORT_FILE) return toldOf(parsePolicy(sources, now, this.#forms));
+    if (length <= SHORT_TEXT) return toldOf(parsePolicy(sources, now, this.#forms));
     const parsed = await this.#thread.ask({ sources, now, forms: this.#forms });
     if ('faults' in parsed) return parsed;
     const { value: told, ...others } = parsed;
-    return { ...others, value: { policy: await runInSlices(readingPolicy(told)), told } };
+    return { ...others, value: { policy: await runInSlices(deserializingPolicy(told)), told } };
   }
 
   [Symbol.dispose](): void {
@@ -36,8 +36,8 @@ export class PolicyParser implements Disposable {
   }
 }
 
-function toldOf(parsed: ReturnType<typeof parsePolicy>): Parsed<ToldPolicy> {
+function toldOf(parsed: ReturnType<typeof parsePolicy>): Parsed<SerializedPolicy> {
   if ('faults' in parsed) return parsed;
   const { policy } = parsed.value;
-  return { ...parsed, value: { policy, told: writePolicy(policy.data) } };
+  return { ...parsed, value: { policy, told: serializePolicy(policy.data) } };
 }

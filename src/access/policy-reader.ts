@@ -13,13 +13,13 @@ import {
   PATTERNS,
   POLICY_KEYS,
   POLICY_TEST,
+  POLICY_VERSION,
   parseMoment,
-  VERSION,
 } from './policy-schema.ts';
 import { type PolicyTest, parseTest } from './policy-test.ts';
 import { isName, isWordForEverybody, whyNoName } from './subject.ts';
 
-type Path = readonly PropertyKey[];
+type YamlPath = readonly PropertyKey[];
 
 /** A file of a policy whose YAML is parsed. */
 export interface PolicyFile {
@@ -43,7 +43,7 @@ export function readRules(files: readonly PolicyFile[], forms: SubjectForms): Re
   const names = { groups: new Names<string>('group'), sets: new Names<string>('set') };
   for (const file of files) {
     file.parts.read([], POLICY_KEYS);
-    file.parts.read(['version'], VERSION);
+    file.parts.read(['version'], POLICY_VERSION);
     names.groups.read(file.parts, 'groups', MEMBERS, (text, path) => member(file.parts, text, path, forms));
     names.sets.read(file.parts, 'sets', PATTERNS, (text, path) => pattern(file.parts, text, path));
   }
@@ -71,7 +71,7 @@ class Names<T> {
     parts: PartReader,
     key: 'groups' | 'sets',
     schema: typeof MEMBERS,
-    resolve: (text: string, path: Path) => readonly T[],
+    resolve: (text: string, path: YamlPath) => readonly T[],
   ): void {
     const before = parts.faults.length;
     const named = parts.read([key], NAMED) ?? {};
@@ -186,13 +186,13 @@ class RuleReader {
     ];
   }
 
-  #pull(parts: PartReader, text: string, path: Path): readonly string[] {
+  #pull(parts: PartReader, text: string, path: YamlPath): readonly string[] {
     if (!text.startsWith('$') || text.startsWith('${')) return pattern(parts, text, path);
     const name = text.slice(1);
     return this.#names.sets.get(name) ?? missing(parts, path, this.#names.sets, name, '$');
   }
 
-  #subject(parts: PartReader, text: string, path: Path): readonly string[] {
+  #subject(parts: PartReader, text: string, path: YamlPath): readonly string[] {
     if (text === 'authenticated' || text === 'anonymous') return [text];
     const { groups } = this.#names;
     if (!text.startsWith('group:')) {
@@ -204,7 +204,7 @@ class RuleReader {
   }
 }
 
-function missing(parts: PartReader, path: Path, names: Names<string>, name: string, sign: string): [] {
+function missing(parts: PartReader, path: YamlPath, names: Names<string>, name: string, sign: string): [] {
   return names.areKnown ? fault(parts, path, names.missing(name, sign)) : [];
 }
 
@@ -235,16 +235,16 @@ function readTests({ parts }: PolicyFile, groups: Names<string>): PolicyTest[] {
   });
 }
 
-function pattern(parts: PartReader, text: string, path: Path): readonly string[] {
+function pattern(parts: PartReader, text: string, path: YamlPath): readonly string[] {
   return checked(parts, canonicalPattern(text), path);
 }
 
-function checked(parts: PartReader, text: PatternText, path: Path): readonly string[] {
+function checked(parts: PartReader, text: PatternText, path: YamlPath): readonly string[] {
   return 'pattern' in text ? [text.pattern] : fault(parts, path, text.wrong);
 }
 
 /** Parses a member of a group, or an entry of a rule's `to`. Users and services share one namespace. */
-function member(parts: PartReader, text: string, path: Path, forms: SubjectForms): readonly string[] {
+function member(parts: PartReader, text: string, path: YamlPath, forms: SubjectForms): readonly string[] {
   const [, kind, value = ''] = /^(user|service|cert|oidc|group):(.*)$/s.exec(text) ?? ['', 'name', text];
   switch (kind) {
     case 'group':
@@ -272,12 +272,12 @@ function mendOfName(text: string): string {
   return plain !== text && isName(plain) ? `; write "${plain}"` : '';
 }
 
-function writePlace(parts: PartReader, path: Path, at: 'key' | 'value' = 'value'): string {
+function writePlace(parts: PartReader, path: YamlPath, at: 'key' | 'value' = 'value'): string {
   const { source, line, column } = parts.yaml.faultAt(path, '', at);
   return [source, line, column].filter((part) => part !== undefined).join(':');
 }
 
-function fault(parts: PartReader, path: Path, message: string): [] {
+function fault(parts: PartReader, path: YamlPath, message: string): [] {
   parts.fault(path, message);
   return [];
 }

@@ -93,7 +93,7 @@ export const POLICY_KEYS = section({
   tests: ANYTHING,
 });
 
-export const VERSION = z.literal(1, '1, the version of this format');
+export const POLICY_VERSION = z.literal(1, '1, the version of this format');
 export const NAMED = z.record(ID, ANYTHING, 'a map of names').optional();
 export const LIST = z.array(ANYTHING, 'a list').optional();
 export const MEMBERS = oneOrMany(MEMBER);
@@ -101,7 +101,7 @@ export const PATTERNS = oneOrMany(PULL);
 
 /** The schema of a whole file. */
 export const POLICY_FILE = section({
-  version: VERSION,
+  version: POLICY_VERSION,
   groups: z.record(ID, MEMBERS).optional().describe('Names for users that belong together.'),
   sets: z.record(ID, PATTERNS).optional().describe('Names for patterns that belong together: $name.'),
   allow: z

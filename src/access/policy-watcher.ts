@@ -4,20 +4,20 @@ import { writeFileAtomically } from '../platform/atomic-file.ts';
 import type { Clock } from '../platform/clock.ts';
 import { type Fault, FaultsError, formatFault, type Parsed } from '../platform/fault.ts';
 import type { Logger } from '../platform/log.ts';
-import { type Live, LiveValue } from '../platform/observable-value.ts';
+import { MutableValue, type ObservableValue } from '../platform/observable-value.ts';
 import { isAbsent, readRegularFile } from '../platform/regular-file.ts';
-import { type Followed, watchFiles } from '../platform/watched-files.ts';
+import { type WatchedFile, watchFiles } from '../platform/watched-files.ts';
 import type { SubjectForms } from './federated-pattern.ts';
 import { directoryOf, readSources, stateOfPolicy } from './load-policy.ts';
 import { compilePolicy, type Policy } from './policy.ts';
 import { POLICY_DATA } from './policy-data.ts';
 import { PolicyParser } from './policy-parser.ts';
-import { type ToldPolicy, writePolicy } from './serialized-policy.ts';
+import { type SerializedPolicy, serializePolicy } from './serialized-policy.ts';
 
 /** The limit in bytes. A policy may consist of many files. */
 const MAX_KEPT = 256 * 2 ** 20;
 
-export interface FollowPolicyOptions {
+export interface WatchPolicyOptions {
   /** The path of `access.yaml`. The files in `access.d` beside it are read with it. */
   readonly file: string;
   /** The file that stores the last valid policy, for a start without one. */
@@ -37,9 +37,9 @@ export interface PolicyStatus {
   readonly refused: readonly string[] | null;
 }
 
-export interface FollowedPolicy extends Followed<Policy> {
+export interface WatchedPolicy extends WatchedFile<Policy> {
   /** The same policy in its serialized form. */
-  readonly told: Live<string>;
+  readonly told: ObservableValue<string>;
   readonly status: PolicyStatus;
 }
 
@@ -49,13 +49,13 @@ export interface FollowedPolicy extends Followed<Policy> {
  *
  * @throws FaultsError if they are invalid and there has never been a valid policy
  */
-export async function followPolicy(options: FollowPolicyOptions): Promise<FollowedPolicy> {
+export async function watchPolicy(options: WatchPolicyOptions): Promise<WatchedPolicy> {
   const { file, log } = options;
   const state = () => stateOfPolicy(file);
   const seen = await state();
   using stack = new DisposableStack();
   const keeper = stack.use(new PolicyKeeper(options));
-  const live = new LiveValue(await keeper.first());
+  const live = new MutableValue(await keeper.first());
   const load = async () => {
     const next = await keeper.read();
     if (next === undefined) return;
@@ -90,12 +90,12 @@ export async function followPolicy(options: FollowPolicyOptions): Promise<Follow
 }
 
 class PolicyKeeper implements Disposable {
-  readonly #options: FollowPolicyOptions;
+  readonly #options: WatchPolicyOptions;
   readonly #parser: PolicyParser;
   #refusals = 0;
   #refused: readonly string[] | null = null;
 
-  constructor(options: FollowPolicyOptions) {
+  constructor(options: WatchPolicyOptions) {
     this.#options = options;
     this.#parser = new PolicyParser(options.forms);
   }
@@ -105,7 +105,7 @@ class PolicyKeeper implements Disposable {
   }
 
   /** Returns undefined if the files are refused. */
-  async read(): Promise<ToldPolicy | undefined> {
+  async read(): Promise<SerializedPolicy | undefined> {
     const read = await this.#parse();
     if ('faults' in read) {
       this.#refuse(read.faults);
@@ -117,7 +117,7 @@ class PolicyKeeper implements Disposable {
     return read.value;
   }
 
-  async first(): Promise<ToldPolicy> {
+  async first(): Promise<SerializedPolicy> {
     const read = await this.#parse();
     if ('value' in read) {
       await this.keep(read.value);
@@ -126,10 +126,10 @@ class PolicyKeeper implements Disposable {
     const kept = await this.#lastGood();
     if (kept === undefined) throw new FaultsError(read.faults);
     this.#refuse(read.faults);
-    return { policy: kept, told: writePolicy(kept.data) };
+    return { policy: kept, told: serializePolicy(kept.data) };
   }
 
-  async #parse(): Promise<Parsed<ToldPolicy>> {
+  async #parse(): Promise<Parsed<SerializedPolicy>> {
     const { file, clock } = this.#options;
     const sources = await readSources(file);
     return 'faults' in sources ? sources : this.#parser.parse(sources.value, clock());
@@ -156,7 +156,7 @@ class PolicyKeeper implements Disposable {
   }
 
   /** Stores the policy for the next start. A disk that cannot be written must not make an edit fail. */
-  async keep({ told }: ToldPolicy): Promise<void> {
+  async keep({ told }: SerializedPolicy): Promise<void> {
     const { lastGood, log } = this.#options;
     try {
       await mkdir(path.dirname(lastGood), { recursive: true, mode: 0o750 });

@@ -8,7 +8,7 @@ import { type Network, parseNetwork } from '../platform/network.ts';
 import { runAtOnce } from '../platform/scheduling/time-slicing.ts';
 import type { Tag } from '../registry/reference.ts';
 import type { Repository } from '../registry/repository.ts';
-import { Candidates, type RulePattern } from './candidate-rules.ts';
+import { CandidateRules, type RulePattern } from './candidate-rules.ts';
 import { compilePattern, matchesPattern } from './pattern.ts';
 import { PatternIndex } from './pattern-index.ts';
 import type { PolicyData, RuleData } from './policy-data.ts';
@@ -21,12 +21,12 @@ export interface Policy {
   /** The rules in the order of the files, which only helps people to find them. */
   readonly rules: readonly Rule[];
   /** The patterns of all rules. */
-  readonly patterns: PatternIndex<Candidates>;
+  readonly patterns: PatternIndex<CandidateRules>;
   readonly subjects: SubjectPatterns;
 }
 
 /** A pull that must be decided. */
-export interface Question {
+export interface AccessQuestion {
   readonly subject: Subject;
   /** The address of the TCP peer as the socket reports it, never from a header. */
   readonly address: string;
@@ -42,11 +42,11 @@ export type Decision =
   | { readonly decision: 'deny'; readonly rule?: string; readonly because?: string };
 
 export function compilePolicy(data: PolicyData): Policy {
-  return runAtOnce(compilingPolicy(data));
+  return runAtOnce(compilingPolicySteps(data));
 }
 
 /** Compiles a policy in steps, between which other work can run. */
-export function* compilingPolicy(data: PolicyData): Generator<void, Policy> {
+export function* compilingPolicySteps(data: PolicyData): Generator<void, Policy> {
   const subjects = compileSubjects(data.groups, data.federations);
   const rules: Rule[] = [];
   for (const rule of data.rules) {
@@ -54,7 +54,7 @@ export function* compilingPolicy(data: PolicyData): Generator<void, Policy> {
     rules.push(compileRule(rule, precedence, subjects));
     yield;
   }
-  const patterns = new PatternIndex(() => new Candidates());
+  const patterns = new PatternIndex(() => new CandidateRules());
   for (const ranked of RANKS) {
     for (const rule of rules) {
       if (rank(rule.data) !== ranked) continue;
@@ -85,7 +85,7 @@ function networkOf(cidrs: readonly string[]): Network {
 /**
  * Any matching deny wins; otherwise any matching allow grants; otherwise nothing does. Order never matters.
  */
-export function decide(policy: Policy, question: Question): Decision {
+export function decide(policy: Policy, question: AccessQuestion): Decision {
   const rule = decidingRule(policy, question);
   if (rule === undefined) return { decision: 'deny' };
   const { id, effect, because } = rule.data;
@@ -98,7 +98,7 @@ export function decide(policy: Policy, question: Question): Decision {
  * Returns the first deny in the files that matches, else the first allow of private content, else the first
  * allow.
  */
-function decidingRule({ patterns, subjects }: Policy, question: Question): Rule | undefined {
+function decidingRule({ patterns, subjects }: Policy, question: AccessQuestion): Rule | undefined {
   const { name } = question.repository;
   const user = nameOf(question.subject);
   let keys: readonly string[] | undefined;
@@ -117,7 +117,7 @@ function decidingRule({ patterns, subjects }: Policy, question: Question): Rule 
 /** Returns the first rule that matches among those that come before `other`; if none does, `other`. */
 function firstOf(
   list: readonly RulePattern[],
-  question: Question,
+  question: AccessQuestion,
   user: string | undefined,
   other: Rule | undefined,
 ): Rule | undefined {
@@ -137,19 +137,19 @@ function rank({ effect, private: reachesPrivate }: RuleData): number {
 
 /** The conditions of a rule, each with its test. */
 const CONDITIONS = {
-  subject: ({ to }: Rule, { subject }: Question) => to.some((pattern) => pattern.matches(subject)),
-  network: ({ from }: Rule, { address }: Question) => from === undefined || from.contains(address),
-  time: ({ data: { until } }: Rule, { at }: Question) => until === undefined || at < until,
+  subject: ({ to }: Rule, { subject }: AccessQuestion) => to.some((pattern) => pattern.matches(subject)),
+  network: ({ from }: Rule, { address }: AccessQuestion) => from === undefined || from.contains(address),
+  time: ({ data: { until } }: Rule, { at }: AccessQuestion) => until === undefined || at < until,
   // A pull by digest is judged by its repository: an `allow` of some tags grants it, and a `deny` of some
   // tags does not refuse it.
-  tag: ({ tags, data: { effect } }: Rule, { tag }: Question) => {
+  tag: ({ tags, data: { effect } }: Rule, { tag }: AccessQuestion) => {
     if (tags === undefined) return true;
     if (tag === undefined) return effect === 'allow';
     return tags.some((pattern) => matchesPattern(pattern, tag, undefined));
   },
 } as const;
 
-function appliesTo(rule: Rule, question: Question): boolean {
+function appliesTo(rule: Rule, question: AccessQuestion): boolean {
   return (
     CONDITIONS.time(rule, question) &&
     CONDITIONS.subject(rule, question) &&
@@ -161,7 +161,7 @@ function appliesTo(rule: Rule, question: Question): boolean {
 export type Condition = 'repository' | keyof typeof CONDITIONS;
 
 /** Returns the conditions of a rule that the question does not meet. If there are none, the rule matches. */
-export function unmet(rule: Rule, question: Question): readonly Condition[] {
+export function unmet(rule: Rule, question: AccessQuestion): readonly Condition[] {
   const conditions: Condition[] = [];
   if (!reaches(rule, question)) conditions.push('repository');
   for (const [name, isMet] of Object.entries(CONDITIONS))
@@ -169,6 +169,6 @@ export function unmet(rule: Rule, question: Question): readonly Condition[] {
   return conditions;
 }
 
-function reaches({ pull }: Rule, { repository, subject }: Question): boolean {
+function reaches({ pull }: Rule, { repository, subject }: AccessQuestion): boolean {
   return pull.some((pattern) => matchesPattern(pattern, repository.name, nameOf(subject)));
 }

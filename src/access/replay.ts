@@ -1,40 +1,45 @@
 /** Asks policies about recorded pulls: what an edit would change, and which rules nobody needs. */
 import { parseNetwork } from '../platform/network.ts';
-import { type Decision, decide, type Policy, type Question, unmet } from './policy.ts';
+import { type AccessQuestion, type Decision, decide, type Policy, unmet } from './policy.ts';
 import type { RuleData } from './policy-data.ts';
-import { type Subject, writeSubject } from './subject.ts';
+import { formatSubject, type Subject } from './subject.ts';
 
 /** A pull with the decision that was recorded. */
-export interface RecordedPull extends Question {
+export interface RecordedPull extends AccessQuestion {
   readonly decision: 'allow' | 'deny';
 }
 
-export interface Change {
+export interface DecisionChange {
   readonly subject: Subject;
-  readonly pull: Pick<Question, 'repository' | 'tag'>;
+  readonly pull: Pick<AccessQuestion, 'repository' | 'tag'>;
   /** One of the addresses from which the subject asked; absent if all addresses give the same result. */
   readonly address?: string;
   readonly before: Decision;
   readonly after: Decision;
 }
 
-type Target = Pick<Question, 'repository' | 'tag'>;
+type PullTarget = Pick<AccessQuestion, 'repository' | 'tag'>;
 
 /** The subjects that may ask, their addresses, and the repositories. */
 export interface Population {
   readonly subjects: Iterable<{ readonly subject: Subject; readonly addresses: Iterable<string> }>;
-  readonly targets: Iterable<Target>;
+  readonly targets: Iterable<PullTarget>;
 }
 
 /**
  * Returns the differences between two policies at one time, for every subject combined with every repository
  * and tag in `pulls`, no matter who pulled what.
  */
-export function compare(before: Policy, after: Policy, pulls: Iterable<Question>, at: number): Change[] {
+export function compare(
+  before: Policy,
+  after: Policy,
+  pulls: Iterable<AccessQuestion>,
+  at: number,
+): DecisionChange[] {
   const subjects = new Map<string, { subject: Subject; addresses: Set<string> }>();
-  const targets = new Map<string, Target>();
+  const targets = new Map<string, PullTarget>();
   for (const { subject, address, repository, tag } of pulls) {
-    const known = subjects.getOrInsertComputed(writeSubject(subject), () => ({
+    const known = subjects.getOrInsertComputed(formatSubject(subject), () => ({
       subject,
       addresses: new Set(),
     }));
@@ -45,7 +50,12 @@ export function compare(before: Policy, after: Policy, pulls: Iterable<Question>
 }
 
 /** Compares the decisions of two policies for all subjects, addresses and repositories of a population. */
-export function compareFor(before: Policy, after: Policy, population: Population, at: number): Change[] {
+export function compareFor(
+  before: Policy,
+  after: Policy,
+  population: Population,
+  at: number,
+): DecisionChange[] {
   const networks = networksOf(before, after);
   const targets = [...population.targets];
   return [...population.subjects].flatMap(({ subject, addresses: all }) => {
@@ -55,7 +65,7 @@ export function compareFor(before: Policy, after: Policy, population: Population
       distinct.set(networks.map((network) => network?.contains(address)).join(), address);
     const addresses = [...distinct.values()];
     return targets.flatMap((pull) => {
-      const changes = addresses.flatMap((address): Change[] => {
+      const changes = addresses.flatMap((address): DecisionChange[] => {
         const question = { subject, address, ...pull, at };
         const decisions = { before: decide(before, question), after: decide(after, question) };
         return isSame(decisions.before, decisions.after) ? [] : [{ subject, pull, address, ...decisions }];
@@ -66,10 +76,13 @@ export function compareFor(before: Policy, after: Policy, population: Population
 }
 
 /** Merges a change that is the same from every address into one change without an address. */
-function withoutNeedlessAddress(changes: readonly Change[], addresses: number): readonly Change[] {
+function withoutNeedlessAddress(
+  changes: readonly DecisionChange[],
+  addresses: number,
+): readonly DecisionChange[] {
   const [first] = changes;
   if (first === undefined || changes.length < addresses) return changes;
-  const outcome = ({ before, after }: Change) => JSON.stringify([before, after]);
+  const outcome = ({ before, after }: DecisionChange) => JSON.stringify([before, after]);
   if (changes.some((change) => outcome(change) !== outcome(first))) return changes;
   const { address: _, ...anywhere } = first;
   return [anywhere];

@@ -1,14 +1,14 @@
-import { compilingPolicy, type Policy } from './policy.ts';
-import { POLICY_BUT_RULES, type PolicyData, RULE_DATA, type RuleData } from './policy-data.ts';
+import { compilingPolicySteps, type Policy } from './policy.ts';
+import { POLICY_WITHOUT_RULES, type PolicyData, RULE_DATA, type RuleData } from './policy-data.ts';
 
 /** A policy and its serialized form. */
-export interface ToldPolicy {
+export interface SerializedPolicy {
   readonly policy: Policy;
   readonly told: string;
 }
 
 /** Serializes a policy as JSON with each rule on a line of its own, so that it can be read in short steps. */
-export function writePolicy({ rules, ...others }: PolicyData): string {
+export function serializePolicy({ rules, ...others }: PolicyData): string {
   const begin = JSON.stringify({ ...others, rules: [] }).slice(0, -CLOSING.length);
   return `${begin}\n${rules.map((rule) => JSON.stringify(rule)).join(',\n')}\n${CLOSING}`;
 }
@@ -16,9 +16,9 @@ export function writePolicy({ rules, ...others }: PolicyData): string {
 const CLOSING = ']}';
 
 /** Parses a policy that `writePolicy` has written, in steps. */
-export function* readingPolicy(told: string): Generator<void, Policy> {
+export function* deserializingPolicy(told: string): Generator<void, Policy> {
   const begin = told.indexOf('\n');
-  const others = POLICY_BUT_RULES.parse(JSON.parse(told.slice(0, begin) + CLOSING));
+  const others = POLICY_WITHOUT_RULES.parse(JSON.parse(told.slice(0, begin) + CLOSING));
   const rules: RuleData[] = [];
   for (let from = begin + 1, to: number; ; from = to + 1) {
     to = told.indexOf('\n', from);
@@ -27,5 +27,5 @@ export function* readingPolicy(told: string): Generator<void, Policy> {
     if (line !== '') rules.push(RULE_DATA.parse(JSON.parse(line.replace(/,$/, ''))));
     yield;
   }
-  return yield* compilingPolicy({ ...others, rules });
+  return yield* compilingPolicySteps({ ...others, rules });
 }

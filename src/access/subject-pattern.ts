@@ -1,6 +1,6 @@
 import { compileFederated, type SubjectForms } from './federated-pattern.ts';
 import { compilePattern, matchesPattern } from './pattern.ts';
-import { type Subject, writeSubject } from './subject.ts';
+import { formatSubject, type Subject } from './subject.ts';
 
 /** The compiled form of an entry of a rule's `to`. */
 export interface SubjectPattern {
@@ -43,7 +43,7 @@ export function compileSubjects(
     compile: (text) => compiled.get(text) ?? compileOne(text, forms),
     keysOf(subject) {
       if (subject.kind === 'anonymous') return ['anonymous'];
-      return keysOf(isNamed(subject) ? subject.name : writeSubject(subject));
+      return keysOf(isNamed(subject) ? subject.name : formatSubject(subject));
     },
     keysOfAny(text) {
       const [member] = text.startsWith('group:') ? (groups[text.slice('group:'.length)] ?? []) : [];

@@ -10,7 +10,7 @@ export type Subject =
 
 export const ANONYMOUS: Subject = { kind: 'anonymous' };
 
-export function writeSubject(subject: Subject): string {
+export function formatSubject(subject: Subject): string {
   return subject.kind === 'anonymous' ? 'anonymous' : `${subject.kind}:${subject.name}`;
 }
 

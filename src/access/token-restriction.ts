@@ -3,19 +3,19 @@ import type { Repository } from '../registry/repository.ts';
 import { compilePattern, matchesPattern, type Pattern } from './pattern.ts';
 
 /** The restriction of a credential. It can take away from what the policy grants, and never adds to it. */
-export interface NarrowingData {
+export interface TokenRestrictionData {
   /** Canonical patterns; absent: every repository. */
   readonly pull?: readonly string[] | undefined;
   /** Networks; absent: every address. */
   readonly from?: readonly string[] | undefined;
 }
 
-export interface Narrowing {
+export interface TokenRestriction {
   allows(repository: Repository, address: string): boolean;
 }
 
 /** @throws if a network is invalid, because the networks were checked before they were stored */
-export function compileNarrowing({ pull, from }: NarrowingData): Narrowing {
+export function compileTokenRestriction({ pull, from }: TokenRestrictionData): TokenRestriction {
   const patterns = pull?.map(compilePattern);
   const network = from === undefined ? undefined : networkOf(from);
   return {

@@ -1,4 +1,4 @@
-import { type Policy, type Question, unmet } from './policy.ts';
+import { type AccessQuestion, type Policy, unmet } from './policy.ts';
 import type { RuleData } from './policy-data.ts';
 import type { Rule } from './rule.ts';
 import { parseSubject, readSubject, type Subject } from './subject.ts';
@@ -21,7 +21,7 @@ export interface Answerable {
   readonly deniedBy?: RuleData;
 }
 
-export type PullQuestion = Pick<Question, 'repository' | 'tag' | 'at'>;
+export type PullQuestion = Pick<AccessQuestion, 'repository' | 'tag' | 'at'>;
 
 /**
  * Returns the subjects that may pull this: those of `users`, those that the policy names, and everybody else.

@@ -3,7 +3,7 @@
  * process of its own, so that hashing delays no pull. It knows nothing of caches, and only the names of
  * upstreams.
  */
-import { followPolicy } from '../access/policy-watcher.ts';
+import { watchPolicy } from '../access/policy-watcher.ts';
 import { type Federation, subjectForms } from '../config/federation.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
@@ -14,14 +14,14 @@ import type { UpstreamNames } from '../registry/repository.ts';
 import { authApplication } from './endpoints.ts';
 import { createAuthenticate } from './identity/authenticate.ts';
 import { createCheckPassword } from './identity/check-password.ts';
-import { followCredentials } from './identity/credential-registry.ts';
+import { openCredentialRegistry } from './identity/credential-registry.ts';
 import { endTokensOfDeletedOwners } from './identity/deleted-owners.ts';
 import { warnOfExpiry } from './identity/expiring-tokens.ts';
 import { createFederatedLogin } from './identity/federation/federated-login.ts';
 import { DELAY_LIMITS, type DelayLimits, LoginDelays, wait } from './identity/login-delays.ts';
 import type { PasswordParameters } from './identity/password.ts';
-import { createRenewHash } from './identity/rehash-password.ts';
-import { followUsers } from './identity/users-watcher.ts';
+import { createRehashPassword } from './identity/rehash-password.ts';
+import { watchUsers } from './identity/users-watcher.ts';
 import { countLogins, measureAuth } from './metrics.ts';
 import { openAuthState } from './state/sqlite-state.ts';
 import { createRefreshTokens } from './token/refresh.ts';
@@ -65,9 +65,9 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   await using stack = new AsyncDisposableStack();
   const stopping = new AbortController();
   const keys = stack.use(await followSigningKeys(options.keyFile, log, clock));
-  const users = stack.use(await followUsers(options.usersFile, log));
+  const users = stack.use(await watchUsers(options.usersFile, log));
   const policy = stack.use(
-    await followPolicy({
+    await watchPolicy({
       file: options.policyFile,
       lastGood: options.lastPolicyFile,
       forms: subjectForms(federations),
@@ -76,7 +76,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     }),
   );
   const state = stack.use(openAuthState(options.stateFile));
-  const credentials = stack.use(await followCredentials(users, state, federations, log));
+  const credentials = stack.use(await openCredentialRegistry(users, state, federations, log));
   stack.use(warnOfExpiry(state, clock, log));
   stack.use(endTokensOfDeletedOwners({ users, usersFile: options.usersFile, state, log }));
   const meters = stack.use(new Meters('auth'));
@@ -91,7 +91,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     users,
     parameters: options.passwords,
     delays,
-    renewHash: createRenewHash({ file: options.usersFile, users, credentials, state, log }),
+    renewHash: createRehashPassword({ file: options.usersFile, users, credentials, state, log }),
     clock,
   });
   const authenticate = createAuthenticate({

@@ -1,40 +1,44 @@
 import Koa, { type Context } from 'koa';
 import type { z } from 'zod';
-import type { FollowedPolicy } from '../access/policy-watcher.ts';
-import { ANONYMOUS, parseSubject, writeSubject } from '../access/subject.ts';
-import { type FollowedAnswer, followedAnswer, LONGEST_WAIT } from '../platform/ipc/long-poll-endpoint.ts';
+import type { WatchedPolicy } from '../access/policy-watcher.ts';
+import { ANONYMOUS, formatSubject, parseSubject } from '../access/subject.ts';
+import {
+  createLongPollEndpoint,
+  LONGEST_WAIT,
+  type LongPollEndpoint,
+} from '../platform/ipc/long-poll-endpoint.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Meters } from '../platform/metrics.ts';
 import { readBody } from '../platform/read-body.ts';
 import {
   AUTHENTICATE,
   type AuthStatus,
-  type Identity,
   type IssuedToken,
   LONGEST_SILENCE,
   type LoginRefusal,
+  type SerializedIdentity,
   TOKEN_REQUEST,
   type TokenRequest,
 } from '../protocol/auth-api.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import type { Authenticate, Verdict } from './identity/authenticate.ts';
-import { ANONYMOUS_CREDENTIAL, type LiveCredentials } from './identity/credential-registry.ts';
+import { ANONYMOUS_CREDENTIAL, type CredentialRegistry } from './identity/credential-registry.ts';
 import { expiringTokens } from './identity/expiring-tokens.ts';
 import type { AuthState } from './state/auth-state.ts';
 import { type GrantedScopes, grantScopes } from './token/grant-scopes.ts';
-import { type IssuerOptions, issueToken } from './token/issue-token.ts';
+import { type IssuerOptions, signToken } from './token/issue-token.ts';
 import type { RefreshTokens } from './token/refresh.ts';
 import { tokenLifetime } from './token/token-lifetime.ts';
 
 /** The services of auth on its socket, which only gateways use. */
-export interface AuthRooms {
+export interface AuthDependencies {
   readonly authenticate: Authenticate;
   readonly refreshTokens: RefreshTokens;
-  readonly credentials: LiveCredentials;
-  readonly policy: FollowedPolicy;
+  readonly credentials: CredentialRegistry;
+  readonly policy: WatchedPolicy;
   readonly state: AuthState;
   readonly names: UpstreamNames;
-  readonly metrics: Pick<Meters, 'tell'>;
+  readonly metrics: Pick<Meters, 'snapshot'>;
   readonly issuer: IssuerOptions;
   readonly log: Logger;
   /** Aborted when auth stops, so that long polls end. */
@@ -52,50 +56,63 @@ class BadRequest extends Error {
   override readonly name = 'BadRequest';
 }
 
-type Identified = Omit<Verdict & { kind: 'authenticated' }, 'kind'>;
+type AuthenticatedSubject = Omit<Verdict & { kind: 'authenticated' }, 'kind'>;
 
-export function authApplication(rooms: AuthRooms): Koa {
+export function authApplication(dependencies: AuthDependencies): Koa {
   const app = new Koa();
-  const { credentials, policy, issuer, stopping } = rooms;
-  const followed: Followed = {
-    credentials: followedAnswer(credentials, JSON.stringify, stopping, LONGEST_SILENCE + LONGEST_WAIT),
-    policy: followedAnswer(policy.told, (told) => told, stopping),
-    keys: followedAnswer(issuer.keys, ({ verifying }) => JSON.stringify({ keys: verifying }), stopping),
+  const { credentials, policy, issuer, stopping } = dependencies;
+  const followed: FollowedSources = {
+    credentials: createLongPollEndpoint(
+      credentials,
+      JSON.stringify,
+      stopping,
+      LONGEST_SILENCE + LONGEST_WAIT,
+    ),
+    policy: createLongPollEndpoint(policy.told, (told) => told, stopping),
+    keys: createLongPollEndpoint(
+      issuer.keys,
+      ({ verifying }) => JSON.stringify({ keys: verifying }),
+      stopping,
+    ),
   };
   // Koa's own handler would print to stderr. An error that reaches it is a fault of ours.
   app.silent = true;
   app.use(async (context) => {
     try {
-      await answer(context, rooms, followed);
+      await answer(context, dependencies, followed);
     } catch (error) {
       if (error instanceof BadRequest) {
-        rooms.log.error({ reason: error.message }, 'a gateway asks auth for what it cannot');
+        dependencies.log.error({ reason: error.message }, 'a gateway asks auth for what it cannot');
         context.status = 422;
         return;
       }
-      rooms.log.error({ err: error }, 'auth failed');
+      dependencies.log.error({ err: error }, 'auth failed');
       context.status = 500;
     }
   });
   return app;
 }
 
-interface Followed {
-  readonly credentials: FollowedAnswer;
-  readonly policy: FollowedAnswer;
-  readonly keys: FollowedAnswer;
+interface FollowedSources {
+  readonly credentials: LongPollEndpoint;
+  readonly policy: LongPollEndpoint;
+  readonly keys: LongPollEndpoint;
 }
 
-async function answer(context: Context, rooms: AuthRooms, followed: Followed): Promise<void> {
+async function answer(
+  context: Context,
+  dependencies: AuthDependencies,
+  followed: FollowedSources,
+): Promise<void> {
   switch (`${context.method} ${context.path}`) {
     case 'POST /authenticate':
-      return answerAuthenticate(context, rooms);
+      return answerAuthenticate(context, dependencies);
     case 'POST /token':
-      return answerToken(context, rooms);
+      return answerToken(context, dependencies);
     case 'GET /keys':
       return followed.keys.answer(context);
     case 'GET /credentials':
-      if (!('wait' in context.query)) await rooms.credentials.refresh();
+      if (!('wait' in context.query)) await dependencies.credentials.refresh();
       return followed.credentials.answer(context);
     case 'GET /policy':
       return followed.policy.answer(context);
@@ -103,17 +120,17 @@ async function answer(context: Context, rooms: AuthRooms, followed: Followed): P
       context.body = await followed.credentials.followers(context);
       return;
     case 'GET /status':
-      context.body = await statusOf(rooms);
+      context.body = await statusOf(dependencies);
       return;
     case 'GET /metrics':
-      context.body = await rooms.metrics.tell();
+      context.body = await dependencies.metrics.snapshot();
       return;
     default:
       context.status = 404;
   }
 }
 
-async function statusOf({ policy, state, issuer }: AuthRooms): Promise<AuthStatus> {
+async function statusOf({ policy, state, issuer }: AuthDependencies): Promise<AuthStatus> {
   const tokens = await expiringTokens(state, issuer.clock());
   return {
     policy: policy.status,
@@ -121,28 +138,28 @@ async function statusOf({ policy, state, issuer }: AuthRooms): Promise<AuthStatu
   };
 }
 
-async function answerAuthenticate(context: Context, { authenticate }: AuthRooms): Promise<void> {
+async function answerAuthenticate(context: Context, { authenticate }: AuthDependencies): Promise<void> {
   const { login, address, isStray } = await readJson(context, AUTHENTICATE);
   // The gateway ends its request when the client has gone.
   const verdict = await authenticate(login, address, { isStray, signal: context.req.signal });
   if (verdict.kind !== 'authenticated')
     return refuse(context, verdict.kind === 'busy' ? 'TOO_MANY_LOGINS' : 'BAD_CREDENTIALS');
   context.body = {
-    subject: writeSubject(verdict.subject),
+    subject: formatSubject(verdict.subject),
     credential: verdict.credential,
-  } satisfies Identity;
+  } satisfies SerializedIdentity;
 }
 
-async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
+async function answerToken(context: Context, dependencies: AuthDependencies): Promise<void> {
   const request = await readJson(context, TOKEN_REQUEST);
-  const identified = await identify(request, rooms, context.req.signal);
+  const identified = await identify(request, dependencies, context.req.signal);
   if (typeof identified === 'string') return refuse(context, identified);
-  const { access, scope } = granted(request, identified, rooms);
-  const who = { subject: writeSubject(identified.subject), credential: identified.credential };
-  const { issuer } = rooms;
+  const { access, scope } = granted(request, identified, dependencies);
+  const who = { subject: formatSubject(identified.subject), credential: identified.credential };
+  const { issuer } = dependencies;
   const lifetime = tokenLifetime(issuer.lifetime, identified.until, issuer.clock());
-  const token = issueToken({ ...who, access }, { ...issuer, lifetime });
-  const refreshToken = await giveRefreshToken(request, identified, rooms);
+  const token = signToken({ ...who, access }, { ...issuer, lifetime });
+  const refreshToken = await giveRefreshToken(request, identified, dependencies);
   context.body = {
     ...{ ...who, token, expiresIn: lifetime / 1000, scope },
     ...(refreshToken !== undefined && { refreshToken }),
@@ -155,8 +172,8 @@ async function answerToken(context: Context, rooms: AuthRooms): Promise<void> {
  */
 async function giveRefreshToken(
   { offline }: TokenRequest,
-  identified: Identified,
-  { refreshTokens, log }: AuthRooms,
+  identified: AuthenticatedSubject,
+  { refreshTokens, log }: AuthDependencies,
 ): Promise<string | undefined> {
   if (offline === null) return undefined;
   try {
@@ -176,17 +193,17 @@ async function giveRefreshToken(
  */
 async function identify(
   request: TokenRequest,
-  rooms: AuthRooms,
+  dependencies: AuthDependencies,
   signal: AbortSignal,
-): Promise<Identified | LoginRefusal> {
-  const nobody: Identified = { subject: ANONYMOUS, credential: ANONYMOUS_CREDENTIAL };
+): Promise<AuthenticatedSubject | LoginRefusal> {
+  const nobody: AuthenticatedSubject = { subject: ANONYMOUS, credential: ANONYMOUS_CREDENTIAL };
   const certified = byCertificate(request);
-  const isGranted = granted(request, nobody, rooms).access.length > 0;
+  const isGranted = granted(request, nobody, dependencies).access.length > 0;
   const otherwise = request.scopes.length === 0 ? undefined : (certified ?? (isGranted ? nobody : undefined));
   if (request.refreshToken !== null)
-    return (await rooms.refreshTokens.redeem(request.refreshToken)) ?? otherwise ?? 'BAD_CREDENTIALS';
+    return (await dependencies.refreshTokens.redeem(request.refreshToken)) ?? otherwise ?? 'BAD_CREDENTIALS';
   if (request.login === null) return certified ?? nobody;
-  const verdict = await rooms.authenticate(request.login, request.address, {
+  const verdict = await dependencies.authenticate(request.login, request.address, {
     isStray: otherwise !== undefined,
     signal,
   });
@@ -197,7 +214,7 @@ async function identify(
   return otherwise ?? 'BAD_CREDENTIALS';
 }
 
-function byCertificate({ certificate }: TokenRequest): Identified | undefined {
+function byCertificate({ certificate }: TokenRequest): AuthenticatedSubject | undefined {
   if (certificate === null) return undefined;
   const subject = parseSubject(certificate.subject);
   return subject && { subject, credential: certificate.credential };
@@ -205,12 +222,12 @@ function byCertificate({ certificate }: TokenRequest): Identified | undefined {
 
 function granted(
   { scopes, address }: TokenRequest,
-  { subject, narrowing }: Identified,
-  { policy, names, issuer }: AuthRooms,
+  { subject, restriction }: AuthenticatedSubject,
+  { policy, names, issuer }: AuthDependencies,
 ): GrantedScopes {
   return grantScopes(
     scopes,
-    { subject, address, at: issuer.clock(), ...(narrowing && { narrowing }) },
+    { subject, address, at: issuer.clock(), ...(restriction && { restriction }) },
     policy.current,
     names,
   );

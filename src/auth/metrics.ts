@@ -1,7 +1,7 @@
 /** The metrics of auth. No label contains the name of a user or the id of a credential. */
-import type { FollowedPolicy } from '../access/policy-watcher.ts';
+import type { WatchedPolicy } from '../access/policy-watcher.ts';
 import type { Clock } from '../platform/clock.ts';
-import type { Meters, Reading } from '../platform/metrics.ts';
+import type { Meters, MetricValue } from '../platform/metrics.ts';
 import type { Authenticate } from './identity/authenticate.ts';
 import type { HashingQueue } from './identity/check-password.ts';
 import { expiringTokens } from './identity/expiring-tokens.ts';
@@ -55,7 +55,7 @@ function shownBy({ username, password }: Parameters<Authenticate>[0]): string {
 }
 
 export interface MeasuredAuth {
-  readonly policy: FollowedPolicy;
+  readonly policy: WatchedPolicy;
   readonly state: AuthState;
   readonly hashing: HashingQueue;
   readonly delays: LoginDelays;
@@ -99,6 +99,6 @@ export function measureAuth(meters: Meters, { policy, state, hashing, delays, cl
   );
 }
 
-function one(value: number): readonly Reading[] {
+function one(value: number): readonly MetricValue[] {
   return [{ value }];
 }

@@ -10,15 +10,15 @@ import { completedCommand } from './completed-command.ts';
 import { addHelp } from './help.ts';
 import { OPTIONS } from './options.ts';
 
-interface Home {
+interface HomeOption {
   readonly home: string;
 }
 
-interface Printed extends Home {
+interface Printed extends HomeOption {
   readonly json: boolean;
 }
 
-interface Password extends Home {
+interface Password extends HomeOption {
   readonly passwordStdin: boolean;
 }
 
@@ -53,7 +53,7 @@ export function program(
     });
 
   /** Adds a verb that runs in a home. `run` receives the options and the arguments. */
-  const verb = <Options extends Home>(
+  const verb = <Options extends HomeOption>(
     parent: Command,
     usage: string,
     description: string,
@@ -71,7 +71,7 @@ export function program(
     });
   };
 
-  verb<Home & { role?: Role }>(
+  verb<HomeOption & { role?: Role }>(
     hubgate,
     'start',
     'start the mirror; makes what is missing on the way',
@@ -83,7 +83,7 @@ export function program(
       return start({ home, ...(role && { role }) }, terminal);
     },
   );
-  verb<Home & { role?: Role }>(
+  verb<HomeOption & { role?: Role }>(
     hubgate,
     'prepare',
     'make what a start would make, and start nothing',
@@ -205,7 +205,7 @@ export function program(
       return (await import('../commands/user.ts')).changePassword(name, options, environment, terminal);
     },
   );
-  verb<Home>(
+  verb<HomeOption>(
     user,
     'disable <name>',
     'refuse a user from now on; it takes effect within a second',
@@ -214,10 +214,10 @@ export function program(
       return (await import('../commands/user.ts')).disableUser(name, options, terminal);
     },
   );
-  verb<Home>(user, 'enable <name>', 'admit a disabled user again', [], async (options, name = '') => {
+  verb<HomeOption>(user, 'enable <name>', 'admit a disabled user again', [], async (options, name = '') => {
     return (await import('../commands/user.ts')).enableUser(name, options, terminal);
   });
-  verb<Home>(
+  verb<HomeOption>(
     user,
     'import <file>',
     'add the users of an htpasswd file (bcrypt), all of them or none',
@@ -229,7 +229,7 @@ export function program(
   verb<Printed>(user, 'list', 'list the users', ['json'], async (options) => {
     return (await import('../commands/user.ts')).listUsers(options, terminal);
   });
-  verb<Home>(
+  verb<HomeOption>(
     user,
     'remove <name>',
     'remove a user; it takes effect within a second',
@@ -251,17 +251,23 @@ export function program(
   verb<Printed>(token, 'list', 'list tokens and remembered logins', ['json'], async (options) => {
     return (await import('../commands/token.ts')).listTokens(options, terminal);
   });
-  verb<Home>(token, 'revoke <id>', 'end a token or a remembered login', [], async (options, id = '') => {
-    return (await import('../commands/token.ts')).revokeToken(id, options, terminal);
-  });
+  verb<HomeOption>(
+    token,
+    'revoke <id>',
+    'end a token or a remembered login',
+    [],
+    async (options, id = '') => {
+      return (await import('../commands/token.ts')).revokeToken(id, options, terminal);
+    },
+  );
 
   const keys = hubgate.command('keys').description('the keys with which tokens are signed');
-  verb<Home>(keys, 'rotate', 'sign with a new one from now on', [], async (options) => {
+  verb<HomeOption>(keys, 'rotate', 'sign with a new one from now on', [], async (options) => {
     return (await import('../commands/keys.ts')).rotateKeys(options, terminal);
   });
 
   const cert = hubgate.command('cert').description('client certificates, for daemons and nodes');
-  verb<Home & { out?: string; days: string; csr?: string }>(
+  verb<HomeOption & { out?: string; days: string; csr?: string }>(
     cert,
     'issue <name>',
     'issue client.cert, client.key and ca.crt, for /etc/docker/certs.d/<host>/',
@@ -273,7 +279,7 @@ export function program(
   verb<Printed>(cert, 'list', 'list what was issued or revoked', ['json'], async (options) => {
     return (await import('../commands/cert/list.ts')).listCerts(options, terminal);
   });
-  verb<Home>(
+  verb<HomeOption>(
     cert,
     'revoke <which>',
     'revoke a name, a fingerprint, or the certificate in a file; it takes effect within a second',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { readSubject, writeSubject } from '../access/subject.ts';
+import { formatSubject, readSubject } from '../access/subject.ts';
 import type { Environment } from '../config/environment.ts';
 import { pathsIn } from '../config/home.ts';
 import { loadOrPrint } from '../launch/load.ts';
@@ -11,7 +11,7 @@ import { inOrderOfTime } from './audited-order.ts';
 import { parseSince, parseUntil, whyNoTime } from './audited-time.ts';
 import { formatRow } from './table.ts';
 
-export interface AuditOptions {
+export interface ShowAuditOptions {
   readonly home: string;
   readonly json: boolean;
   readonly since: string;
@@ -55,12 +55,12 @@ const COUNTED = z.object({
 });
 type Counted = z.output<typeof COUNTED>;
 
-interface Entry<Read> {
+interface AuditEntry<Read> {
   readonly text: string;
   readonly read: Read;
 }
 
-interface Wanted {
+interface AuditFilter {
   /** The beginning and the end of the period, in milliseconds since the epoch. The end itself is excluded. */
   readonly from: number;
   readonly to: number;
@@ -73,7 +73,7 @@ interface Wanted {
  * usage.
  */
 export async function showAudit(
-  options: AuditOptions,
+  options: ShowAuditOptions,
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
@@ -102,14 +102,14 @@ const HEADING = ['TIME', 'DECISION', 'STATUS', 'SUBJECT', 'FROM', 'ACTION', 'IMA
  */
 const WIDTHS = [24, 8, 6, 16, 15, 9, 32];
 
-function nothingFound(file: string, { from, to }: Wanted): string {
+function nothingFound(file: string, { from, to }: AuditFilter): string {
   const until = Number.isFinite(to) ? ` until ${new Date(to).toISOString()}` : '';
   return `nothing that matches was audited since ${new Date(from).toISOString()}${until} (${file})`;
 }
 
 async function* printed(
   lines: ReturnType<typeof wantedLines>,
-  { json, requests }: AuditOptions,
+  { json, requests }: ShowAuditOptions,
 ): AsyncGenerator<string> {
   if (json) {
     for await (const { text } of lines) yield text;
@@ -123,8 +123,8 @@ async function* printed(
 
 async function* wantedLines(
   file: string,
-  { from, to, filter }: Wanted,
-): AsyncGenerator<Entry<Line | Counted>> {
+  { from, to, filter }: AuditFilter,
+): AsyncGenerator<AuditEntry<Line | Counted>> {
   const pulls = new Set<string>();
   for await (const entry of inOrderOfTime(linesBetween(file, from, to))) {
     const { read } = entry;
@@ -134,7 +134,11 @@ async function* wantedLines(
   }
 }
 
-async function* linesBetween(file: string, from: number, to: number): AsyncGenerator<Entry<Line | Counted>> {
+async function* linesBetween(
+  file: string,
+  from: number,
+  to: number,
+): AsyncGenerator<AuditEntry<Line | Counted>> {
   for await (const text of auditedLines(file, from)) {
     const read = readLine(text);
     if (read !== undefined && isBetween(read.time, from, to)) yield { text, read };
@@ -146,7 +150,7 @@ function isBetween(time: string, from: number, to: number): boolean {
   return at >= from && at < to;
 }
 
-function filterOf(options: AuditOptions): Wanted | { readonly wrong: string[] } {
+function filterOf(options: ShowAuditOptions): AuditFilter | { readonly wrong: string[] } {
   const { since, until, subject, repository, denied } = options;
   const now = systemClock();
   const from = parseSince(since, now);
@@ -166,7 +170,7 @@ function filterOf(options: AuditOptions): Wanted | { readonly wrong: string[] } 
     filter: (line, pulls) => {
       if (isCounted(line)) return isCountWanted(line, options);
       return (
-        (who === undefined || line.subject === writeSubject(who)) &&
+        (who === undefined || line.subject === formatSubject(who)) &&
         (image === undefined || line.repository === image.repository.name) &&
         // Only the first request of a pull names its tag.
         (image?.tag === undefined || line.tag === image.tag || pulls.has(line.pull ?? '')) &&
@@ -180,7 +184,7 @@ function filterOf(options: AuditOptions): Wanted | { readonly wrong: string[] } 
  * True if the missing lines could match. Lost lines may belong to any subject. Omitted refusals belong to
  * anonymous clients whose repository is unknown.
  */
-function isCountWanted({ action }: Counted, { subject, repository }: AuditOptions): boolean {
+function isCountWanted({ action }: Counted, { subject, repository }: ShowAuditOptions): boolean {
   return action === 'lost' || (repository === undefined && (subject ?? 'anonymous') === 'anonymous');
 }
 
@@ -213,7 +217,7 @@ const PULL_ENDS_AFTER = 30 * 60_000;
  * Yields one summary for each pull, in the order in which the pulls began. Only the pulls that are under way
  * are in memory.
  */
-async function* summaries(lines: AsyncIterable<Entry<Line | Counted>>): AsyncGenerator<string> {
+async function* summaries(lines: AsyncIterable<AuditEntry<Line | Counted>>): AsyncGenerator<string> {
   const open = new Map<unknown, Summary | CountedThen>();
   for await (const { read } of lines) {
     const ended = Date.parse(read.time);

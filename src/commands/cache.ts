@@ -1,5 +1,5 @@
 import { type ExitCode, printJson, printLine, type Terminal } from '../launch/terminal.ts';
-import { writeSize } from '../platform/size.ts';
+import { formatSize } from '../platform/size.ts';
 import { CACHED_REPOSITORIES, CORE_STATUS, PURGED } from '../protocol/core-api.ts';
 import { askCore, type CoreCommandOptions } from './ask-role.ts';
 import { printTable } from './table.ts';
@@ -13,7 +13,7 @@ export async function cacheStats(options: CoreCommandOptions, terminal: Terminal
   else {
     printLine(
       stdout,
-      `manifests and blobs: ${blobs}  size: ${writeSize(bytes)} of ${writeSize(maxSize)}  repositories: ${repositories}`,
+      `manifests and blobs: ${blobs}  size: ${formatSize(bytes)} of ${formatSize(maxSize)}  repositories: ${repositories}`,
     );
     if (error !== null) printLine(stdout, `nothing is cached at present, because writing fails: ${error}`);
     if (unwritten > 0) printLine(stdout, `answers that could not be cached since the start: ${unwritten}`);
@@ -55,7 +55,7 @@ export async function cachePurge(
   }
   const { digests, bytes } = said.answer;
   if (options.json) printJson(terminal.stdout, said.answer);
-  else printLine(terminal.stdout, `purged: digests: ${digests}  content: ${writeSize(bytes)}`);
+  else printLine(terminal.stdout, `purged: digests: ${digests}  content: ${formatSize(bytes)}`);
   return 0;
 }
 

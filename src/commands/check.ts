@@ -110,7 +110,7 @@ async function refusedByMirror({ authSocket }: HomePaths): Promise<readonly stri
   return typeof said === 'string' ? null : said.answer.policy.refused;
 }
 
-interface Found {
+interface CheckFindings {
   readonly faults: readonly Fault[];
   readonly warnings: readonly Fault[];
   readonly refused: readonly string[] | null;
@@ -118,7 +118,7 @@ interface Found {
   readonly proxy: string;
 }
 
-function print({ faults, warnings, refused, proxy }: Found, terminal: Terminal): void {
+function print({ faults, warnings, refused, proxy }: CheckFindings, terminal: Terminal): void {
   printFaults(faults, terminal);
   printWarnings(warnings, terminal);
   if (refused !== null)

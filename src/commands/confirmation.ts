@@ -5,7 +5,7 @@ import { whoMustRun } from '../launch/explain-error.ts';
 import { type ExitCode, printLine, type Terminal } from '../launch/terminal.ts';
 import { askPeer, PeerFailed, parseAnswer } from '../platform/ipc/ask-peer.ts';
 import { type HttpClient, openSocketClient, PeerUnreachable } from '../platform/ipc/http-client.ts';
-import { askTagged } from '../platform/ipc/long-poll-client.ts';
+import { longPoll } from '../platform/ipc/long-poll-client.ts';
 import { socketAddress } from '../platform/ipc/unix-socket.ts';
 import { isPermissionDenied } from '../platform/reason.ts';
 import { CREDENTIAL, CREDENTIALS, GATEWAYS } from '../protocol/auth-api.ts';
@@ -94,7 +94,7 @@ async function askAuth({ isWithdrawn }: Withdrawal, auth: HttpClient): Promise<C
   let etag: string | undefined;
   for (;;) {
     const question = { peer: PEER, path: '/credentials', read: readInForce, longestWait: left() };
-    const told = await askTagged(auth, question, { etag, wait: etag !== undefined });
+    const told = await longPoll(auth, question, { etag, wait: etag !== undefined });
     if (told !== undefined && isWithdrawn(told.value)) break;
     if (left() === 0)
       return { missing: 'auth has not read the change; its log says why, and so does hubgate check' };

@@ -5,7 +5,7 @@
 
 import { type Output, printLine, type Terminal } from '../launch/terminal.ts';
 import { escapeControls } from '../platform/escape-controls.ts';
-import { writeSize } from '../platform/size.ts';
+import { formatSize } from '../platform/size.ts';
 
 /** The interval in milliseconds. Nobody would see more frequent drawing, and it would cost more. */
 const DRAW_EVERY = 100;
@@ -13,7 +13,7 @@ const WIDTH = 80;
 /** Moves the cursor up by this number of lines, to the beginning of a line, and clears all that follows. */
 const clearAbove = (lines: number) => `\x1b[${lines}A\r\x1b[J`;
 
-export class Progress implements Disposable {
+export class TransferProgress implements Disposable {
   readonly #output: Output;
   readonly #lines: () => readonly string[];
   #timer: NodeJS.Timeout | undefined;
@@ -74,7 +74,7 @@ export function writeBar(done: number, all: number | undefined): string {
 const RATE_OVER = 5_000;
 
 /** The recent rate at which bytes arrive. */
-export class Rate {
+export class TransferRate {
   readonly #now: () => number;
   readonly #seen: { readonly at: number; readonly bytes: number }[];
   #bytes = 0;
@@ -96,6 +96,6 @@ export class Rate {
     while (this.#seen.length > 2 && (this.#seen[1]?.at ?? at) <= at - RATE_OVER) this.#seen.shift();
     const first = this.#seen[0] ?? { at, bytes: 0 };
     const seconds = Math.max(at - first.at, 1) / 1000;
-    return `${writeSize((this.#bytes - first.bytes) / seconds)}/s`;
+    return `${formatSize((this.#bytes - first.bytes) / seconds)}/s`;
   }
 }

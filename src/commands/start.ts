@@ -15,7 +15,7 @@ import { Interruption } from '../launch/interruption.ts';
 import { loadOrPrint, printFaults, printWarnings } from '../launch/load.ts';
 import { tooFewOpenFiles } from '../launch/open-files.ts';
 import { withFreePorts } from '../launch/ports.ts';
-import { prepare, printFirstPassword } from '../launch/prepare.ts';
+import { prepareStart, printFirstPassword } from '../launch/prepare.ts';
 import { returnMemory } from '../launch/return-memory.ts';
 import { environmentOf, takeEnvironment } from '../launch/role-environment.ts';
 import { runRole } from '../launch/run-role.ts';
@@ -51,7 +51,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   const { faults } = await examineHome(config, paths, { role: options.role, isStart: true });
   printFaults(faults, terminal);
   if (faults.length > 0) return 2;
-  const prepared = await prepare(config, paths, options.role && { role: options.role });
+  const prepared = await prepareStart(config, paths, options.role && { role: options.role });
   // As soon as somebody sees the password, they may end the mirror, and it must end in good order.
   using interruption = new Interruption();
   // The password is printed before anything can fail, because it exists from now on and is never shown again.

@@ -1,17 +1,17 @@
 import { canonicalPattern } from '../access/pattern-text.ts';
 import {
+  formatServiceToken,
   hashOfSecret,
   loginCredential,
   makeServiceToken,
   tokenCredential,
-  writeServiceToken,
 } from '../auth/identity/service-token.ts';
 import { readUsers, type User } from '../auth/identity/users-file.ts';
 import type { AuthState } from '../auth/state/auth-state.ts';
 import { openAuthState } from '../auth/state/sqlite-state.ts';
 import type { Environment } from '../config/environment.ts';
 import { pathsIn } from '../config/home.ts';
-import { duration, writeDuration } from '../config/values.ts';
+import { duration, formatDuration } from '../config/values.ts';
 import { loadOrPrint, printFaults } from '../launch/load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../launch/terminal.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -57,13 +57,13 @@ export async function createToken(
       terminal,
     );
   await using state = openAuthState(paths.authState);
-  const made = await issueToken(user, wanted, state);
+  const made = await createServiceToken(user, wanted, state);
   if (options.json) printJson(terminal.stdout, made);
   else printToken(owner, made, terminal);
   return 0;
 }
 
-export interface IssuedToken {
+export interface CreatedToken {
   readonly id: string;
   readonly token: string;
   readonly expires: string;
@@ -72,11 +72,11 @@ export interface IssuedToken {
 export type TokenOwner = Pick<User, 'name' | 'id'>;
 
 /** Issues a token. It is recorded before anybody receives it, so that it can be revoked. */
-export async function issueToken(
+export async function createServiceToken(
   owner: TokenOwner,
   { lifetime, pull, from }: Wishes,
   state: AuthState,
-): Promise<IssuedToken> {
+): Promise<CreatedToken> {
   const { id, secret } = makeServiceToken();
   const now = systemClock();
   const expiresAt = now + lifetime;
@@ -91,7 +91,7 @@ export async function issueToken(
     },
     ...{ pull, from, lastUsedAt: null, lastUsedFrom: null, warnedAt: null },
   });
-  return { id, token: writeServiceToken({ id, secret }), expires: writeTime(expiresAt) };
+  return { id, token: formatServiceToken({ id, secret }), expires: writeTime(expiresAt) };
 }
 
 interface Wishes {
@@ -121,11 +121,11 @@ function readWishes(
 }
 
 function tooLong(expires: string, longest: number): string {
-  const most = writeDuration(longest);
+  const most = formatDuration(longest);
   return `--expires ${expires} is longer than ${most}, which is what token.longest in hubgate.yaml allows; ask for at most ${most}, or change that setting`;
 }
 
-function printToken(owner: string, made: IssuedToken, { stdout }: Terminal) {
+function printToken(owner: string, made: CreatedToken, { stdout }: Terminal) {
   printLine(stdout, made.token);
   printLine(stdout, `It is shown this once. It is the password of: docker login -u ${owner}`);
   printLine(stdout, `id: ${made.id}  expires: ${made.expires}  to end it: hubgate token revoke ${made.id}`);
@@ -164,7 +164,7 @@ export async function listTokens(options: TokenOptions, { stdout }: Terminal): P
   return 0;
 }
 
-interface Entry {
+interface ListedToken {
   readonly id: string;
   readonly kind: string;
   readonly owner: string;
@@ -175,7 +175,7 @@ interface Entry {
   readonly from?: readonly string[] | null;
 }
 
-function rowOf({ id, kind, owner, expires, lastUsed, lastUsedFrom, pull, from }: Entry): string[] {
+function rowOf({ id, kind, owner, expires, lastUsed, lastUsedFrom, pull, from }: ListedToken): string[] {
   const hasExpired = Date.parse(expires) <= systemClock();
   const limits = [
     ...(pull == null ? [] : [`pull ${pull.join(', ')}`]),

@@ -10,7 +10,7 @@ export async function showUpstreams(options: CoreCommandOptions, terminal: Termi
   // The status is asked after the check, because the upstream's answer to the check can report the quota.
   const status = await askCore(options, { method: 'GET', path: '/status', schema: CORE_STATUS }, terminal);
   if (typeof status === 'string') return 1;
-  const upstreams = checked.answer.map((one): Shown => {
+  const upstreams = checked.answer.map((one): ListedUpstream => {
     const known = status.answer.upstreams.find(({ host }) => host === one.host);
     return { ...one, leftAlone: known?.trouble ?? null, quota: known?.quota ?? null };
   });
@@ -19,12 +19,12 @@ export async function showUpstreams(options: CoreCommandOptions, terminal: Termi
   return upstreams.every(({ trouble, credential }) => trouble === null && credential !== 'refused') ? 0 : 1;
 }
 
-type Shown = UpstreamChecks[number] & {
+type ListedUpstream = UpstreamChecks[number] & {
   readonly leftAlone: string | null;
   readonly quota: CoreStatus['upstreams'][number]['quota'];
 };
 
-const CREDENTIALS: Readonly<Record<Shown['credential'], string>> = {
+const CREDENTIALS: Readonly<Record<ListedUpstream['credential'], string>> = {
   none: 'none is configured',
   accepted: 'accepted',
   refused: 'refused: see upstreams in hubgate.yaml',
@@ -32,7 +32,7 @@ const CREDENTIALS: Readonly<Record<Shown['credential'], string>> = {
 };
 
 function printUpstream(
-  { host, trouble, credential, milliseconds, leftAlone, quota }: Shown,
+  { host, trouble, credential, milliseconds, leftAlone, quota }: ListedUpstream,
   { stdout }: Terminal,
 ) {
   printLine(stdout, host);

@@ -1,6 +1,6 @@
 import { text } from 'node:stream/consumers';
 import { read } from 'read';
-import { whyNoName, writeSubject } from '../access/subject.ts';
+import { formatSubject, whyNoName } from '../access/subject.ts';
 import {
   hashPassword,
   isPasswordCredential,
@@ -42,7 +42,7 @@ export async function addUser(
 ): Promise<ExitCode> {
   const wrong = whyNoName(name);
   if (wrong !== undefined) return refuse(terminal, wrong, 2);
-  const change: Change = {
+  const change: UserChange = {
     name,
     objection: (users) =>
       users.has(name)
@@ -103,7 +103,7 @@ function confirmRefused(
 
 /** Returns the ids of a user's or service's credentials that are in force. */
 function credentialsOf(name: string, { subjects }: InForceNow): readonly string[] {
-  const own = (['user', 'service'] as const).map((kind) => writeSubject({ kind, name }));
+  const own = (['user', 'service'] as const).map((kind) => formatSubject({ kind, name }));
   return [...subjects].flatMap(([id, subject]) => (own.includes(subject) ? [id] : []));
 }
 
@@ -156,7 +156,7 @@ function rowOf({ name, isService, isDisabled }: User): string[] {
   return [name, isService ? 'service' : 'person', isDisabled ? 'disabled' : 'active'];
 }
 
-interface Change {
+interface UserChange {
   readonly name: string;
   readonly objection: Objection;
   readonly finish: Finish;
@@ -177,7 +177,7 @@ function printing(done: string): Finish {
  * change users too.
  */
 async function apply(
-  { name, objection, finish }: Change,
+  { name, objection, finish }: UserChange,
   edit: UserEdit | 'remove',
   { home }: UserOptions,
   terminal: Terminal,
@@ -193,7 +193,7 @@ async function apply(
 }
 
 async function storePassword(
-  change: Change,
+  change: UserChange,
   options: PasswordOptions,
   environment: Environment,
   terminal: Terminal,
@@ -211,7 +211,7 @@ async function storePassword(
 }
 
 async function objected(
-  { objection }: Change,
+  { objection }: UserChange,
   paths: HomePaths,
   terminal: Terminal,
 ): Promise<ExitCode | undefined> {

@@ -84,11 +84,11 @@ export interface Upstream {
   readonly ca?: string;
   /** The origins of the token services. */
   readonly tokenServices?: readonly string[];
-  readonly credential?: Credential;
+  readonly credential?: UpstreamCredentialConfig;
 }
 
 /** Only the core has or reads it. */
-export type Credential =
+export type UpstreamCredentialConfig =
   | ({ readonly username: string } & ({ readonly password: string } | { readonly passwordFile: string }))
   /** A credential helper, which is a program that is asked for a login, and its environment. */
   | { readonly helper: string; readonly environment: Readonly<Record<string, string>> };

@@ -8,7 +8,7 @@ import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-type Path = readonly string[];
+type SettingPath = readonly string[];
 
 const PREFIX = 'HUBGATE_';
 
@@ -16,7 +16,7 @@ const PREFIX = 'HUBGATE_';
 const HOME_VARIABLE = 'HUBGATE_HOME';
 
 /** The variables of the `registry` image in proxy mode, for people who migrate from it. */
-const REGISTRY_VARIABLES: Readonly<Record<string, Path>> = {
+const REGISTRY_VARIABLES: Readonly<Record<string, SettingPath>> = {
   REGISTRY_PROXY_REMOTEURL: ['upstreams', DOCKER_HUB, 'url'],
   REGISTRY_PROXY_USERNAME: ['upstreams', DOCKER_HUB, 'username'],
   REGISTRY_PROXY_PASSWORD: ['upstreams', DOCKER_HUB, 'password'],
@@ -81,14 +81,14 @@ export function scalarsOf(keys: Readonly<Record<string, z.ZodType>>): string[] {
 function variablesFor(
   upstreams: readonly string[],
   federations: readonly string[],
-): ReadonlyMap<string, Path> {
-  const paths: Path[] = [
+): ReadonlyMap<string, SettingPath> {
+  const paths: SettingPath[] = [
     ...Object.entries(SECTIONS).flatMap(([name, keys]) => scalarsOf(keys).map((key) => [name, key])),
     ...upstreams.flatMap((host) => scalarsOf(UPSTREAM_KEYS).map((key) => ['upstreams', host, key])),
     ...federations.flatMap((name) => Object.keys(FEDERATION_KEYS).map((key) => ['federation', name, key])),
   ];
   return new Map([
-    ...paths.map((path): [string, Path] => [variableOf(path), path]),
+    ...paths.map((path): [string, SettingPath] => [variableOf(path), path]),
     ...Object.entries(REGISTRY_VARIABLES),
   ]);
 }
@@ -97,7 +97,7 @@ function variablesFor(
  * Returns the variable of a key: `['cache', 'tagFreshness']` → `HUBGATE_CACHE_TAG_FRESHNESS`. The dots and
  * colons of a host become underscores too.
  */
-export function variableOf(path: Path): string {
+export function variableOf(path: SettingPath): string {
   const words = path.map((part) => part.replace(/(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]/g, '_').toUpperCase());
   return PREFIX + words.join('_');
 }

@@ -13,7 +13,7 @@ import { tooOpen, whyTooOpen } from '../platform/secret-file.ts';
 import { readYaml } from '../platform/yaml/yaml-document.ts';
 import { PartReader, section } from '../platform/yaml/yaml-schema.ts';
 import { canonicalHost, DOCKER_HUB, parseUpstreamHost, type UpstreamHost } from '../registry/repository.ts';
-import type { Config, Credential, Upstream } from './config.ts';
+import type { Config, Upstream, UpstreamCredentialConfig } from './config.ts';
 import { readEgress } from './egress.ts';
 import { type Environment, overlay } from './environment.ts';
 import { readFederations } from './federation.ts';
@@ -148,7 +148,7 @@ function readSections(parts: PartReader) {
 }
 
 /** The facts on which the valid settings of upstreams depend. */
-interface Circumstances {
+interface LoadContext {
   readonly externalCore: boolean;
   readonly readsSecrets: boolean;
   readonly at: (file: string) => string;
@@ -158,7 +158,7 @@ interface Circumstances {
 /**
  * Docker Hub is always among the upstreams, except in front of an external core that mirrors something else.
  */
-function readUpstreams(parts: PartReader, circumstances: Circumstances): readonly Upstream[] {
+function readUpstreams(parts: PartReader, circumstances: LoadContext): readonly Upstream[] {
   const { externalCore } = circumstances;
   const hosts = Object.keys(parts.read(['upstreams'], UPSTREAMS) ?? {});
   if (externalCore && hosts.length > 1) {
@@ -196,7 +196,7 @@ function whyNoUpstream(text: string): string {
   );
 }
 
-function readUpstream(parts: PartReader, host: UpstreamHost, circumstances: Circumstances): Upstream {
+function readUpstream(parts: PartReader, host: UpstreamHost, circumstances: LoadContext): Upstream {
   const path = ['upstreams', host];
   const given = parts.read(path, UPSTREAM.nullish()) ?? UPSTREAM.parse({});
   const url = given.url ?? new URL(`https://${host === DOCKER_HUB ? 'registry-1.docker.io' : host}`);
@@ -227,7 +227,7 @@ function judgeCredential(
   parts: PartReader,
   path: readonly string[],
   { username, password, passwordFile, credentialHelper, credentialEnvironment }: z.output<typeof UPSTREAM>,
-  { externalCore, readsSecrets }: Circumstances,
+  { externalCore, readsSecrets }: LoadContext,
 ): void {
   const secrets = [password, passwordFile].filter((secret) => secret !== undefined);
   // The other roles may run without the environment that contains the secret.
@@ -255,8 +255,8 @@ function judgeCredential(
 
 function credentialOf(
   given: z.output<typeof UPSTREAM>,
-  { at, environment, readsSecrets }: Circumstances,
-): Credential | undefined {
+  { at, environment, readsSecrets }: LoadContext,
+): UpstreamCredentialConfig | undefined {
   const { username, password, passwordFile, credentialHelper: helper, credentialEnvironment = [] } = given;
   if (helper !== undefined) {
     const variables = readsSecrets ? [...HELPER_VARIABLES, ...credentialEnvironment] : [];

@@ -19,7 +19,7 @@ export function duration(least = 0, most = Number.POSITIVE_INFINITY, range = '')
 }
 
 /** Writes milliseconds in the largest unit that divides them, as people do. */
-export function writeDuration(milliseconds: number): string {
+export function formatDuration(milliseconds: number): string {
   const units = Object.entries(UNITS).toReversed();
   const [unit, length] = units.find(([, length]) => milliseconds % length === 0) ?? ['s', UNITS.s];
   return `${Math.floor(milliseconds / length)}${unit}`;

@@ -7,13 +7,13 @@ import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
 import { serveOnSocket } from '../platform/ipc/unix-socket.ts';
 import type { Logger } from '../platform/log.ts';
 import { Meters } from '../platform/metrics.ts';
-import { writeSize } from '../platform/size.ts';
+import { formatSize } from '../platform/size.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { coreApplication } from './endpoints.ts';
 import { CacheLimit, type MaxSize } from './eviction/cache-limit.ts';
 import { CacheSpace } from './eviction/cache-space.ts';
 import { sweep } from './eviction/sweep.ts';
-import { createRemembered } from './gateway-caches.ts';
+import { createGatewayCaches } from './gateway-caches.ts';
 import { type CoreLimits, STANDARD_LIMITS } from './limits.ts';
 import { countEvicted, countStale, countUpstreamRequests, measureCore } from './metrics.ts';
 import { createOperations } from './operations.ts';
@@ -23,8 +23,8 @@ import { DocumentPull } from './pull/pull-document.ts';
 import { ManifestPull } from './pull/pull-manifest.ts';
 import { ReferrersPull } from './pull/pull-referrers.ts';
 import { RecentPulls } from './pull/recent-pulls.ts';
-import { ReferrersMemory } from './pull/referrers-cache.ts';
-import { Memberships } from './pull/repository-links.ts';
+import { ReferrersCache } from './pull/referrers-cache.ts';
+import { RepositoryLinks } from './pull/repository-links.ts';
 import { scrub } from './store/scrub.ts';
 import { openStore } from './store/store.ts';
 import { createRegistryClient } from './upstream/registry-client.ts';
@@ -57,12 +57,12 @@ export interface CoreOptions {
   readonly limits?: CoreLimits;
 }
 
-export interface Core extends AsyncDisposable {
+export interface RunningCore extends AsyncDisposable {
   /** Reads the credentials again. */
   reload(): Promise<void>;
 }
 
-export async function startCore(options: CoreOptions): Promise<Core> {
+export async function startCore(options: CoreOptions): Promise<RunningCore> {
   const { log, clock = systemClock, upstreams, tagFreshness, staleIfError } = options;
   await using stack = new AsyncDisposableStack();
   const store = stack.use(await openStore(options.directory, log, clock));
@@ -75,7 +75,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     ...(options.egress && { egress: options.egress }),
   });
   const client = stack.use(createRegistryClient({ upstreams, transport, limits, clock, log }));
-  const memberships = new Memberships({
+  const memberships = new RepositoryLinks({
     index: store.index,
     client,
     clock,
@@ -87,7 +87,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const limit = new CacheLimit({ maxSize: options.maxSize, directory: options.directory, store });
   log.info(
     { maxSize: options.maxSize, directory: options.directory },
-    `the cache may grow to ${writeSize(await limit.reported())}`,
+    `the cache may grow to ${formatSize(await limit.reported())}`,
   );
   const sweeping = stack.use(
     sweep({
@@ -113,9 +113,9 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   if (store.failure !== undefined) writes.failed(store.failure);
   store.index.onFailure = (error) => writes.failed(error);
   stack.use(scrub({ store, directory: options.directory, clock, log }));
-  const rooms = { store, client, memberships, writes, space, limits, clock, log };
-  const blobs = new BlobPull(rooms);
-  const referrers = new ReferrersMemory({ store, memberships, clock, staleIfError });
+  const dependencies = { store, client, memberships, writes, space, limits, clock, log };
+  const blobs = new BlobPull(dependencies);
+  const referrers = new ReferrersCache({ store, memberships, clock, staleIfError });
   const names: UpstreamNames = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set() };
   measureCore(meters, { ...options, limit, store, client, transport, writes, blobs });
   const onStale = countStale(meters);
@@ -124,7 +124,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const app = coreApplication({
     names,
     manifests: new ManifestPull({
-      ...rooms,
+      ...dependencies,
       referrers,
       tagFreshness,
       staleIfError,
@@ -134,7 +134,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     documents: new DocumentPull({ index: store.index, client, memberships, clock, log, staleIfError }),
     referrers: new ReferrersPull({ client, memberships, log, memory: referrers, deadline: limits.question }),
     recent,
-    remembered: createRemembered({ store, recent, names }),
+    gatewayCaches: createGatewayCaches({ store, recent, names }),
     stopping: stopping.signal,
     operations: createOperations({
       store,

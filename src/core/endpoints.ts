@@ -1,41 +1,41 @@
 import { addAbortSignal, Readable } from 'node:stream';
 import Koa, { type Context } from 'koa';
 import { readLines, writeLine } from '../platform/ipc/json-lines.ts';
-import { type FollowedAnswer, followedAnswer } from '../platform/ipc/long-poll-endpoint.ts';
+import { createLongPollEndpoint, type LongPollEndpoint } from '../platform/ipc/long-poll-endpoint.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Meters } from '../platform/metrics.ts';
 import { readBody } from '../platform/read-body.ts';
 import { NobodyWaits, workFor } from '../platform/scheduling/waiters.ts';
 import {
   BYTES_TYPE,
+  CACHE_HITS,
   type CachedRepositories,
   type CacheState,
   CORE_HEADERS,
   type CoreStatus,
   FILL_TYPE,
+  type FillProgressLine,
   type FillStart,
-  type Grant,
   LOCATION_TYPE,
   type Location,
   PART_TYPE,
-  type Progress,
   PURGE,
   type Purged,
-  parseGrant,
-  SERVED,
+  parseReadAccess,
+  type ReadAccess,
   UPSTREAM_STEPS_QUESTION,
   type UpstreamChecks,
   type UpstreamCost,
   type UpstreamStep,
 } from '../protocol/core-api.ts';
 import { ERRORS, errorBody } from '../registry/error.ts';
-import { writePage } from '../registry/page.ts';
+import { formatPage } from '../registry/page.ts';
 import { repositoryOf, type UpstreamNames } from '../registry/repository.ts';
-import { HANDOVER, parseHandover, type RepositoryRoute } from '../registry/route.ts';
-import type { Remembered } from './gateway-caches.ts';
+import { CORE_PULL_PATH, parseCorePull, type RepositoryRoute } from '../registry/route.ts';
+import type { GatewayCaches } from './gateway-caches.ts';
 import { MAX_QUESTIONS } from './limits.ts';
 import type { Fill } from './pull/fill.ts';
-import type { Outcome, Refusal } from './pull/outcome.ts';
+import type { PullOutcome, PullRefusal } from './pull/outcome.ts';
 import type { BlobPull, PulledBlob } from './pull/pull-blob.ts';
 import type { DocumentPull, PulledDocument } from './pull/pull-document.ts';
 import type { ManifestPull, PulledManifest } from './pull/pull-manifest.ts';
@@ -45,16 +45,16 @@ import { atTheCostOf, Cost } from './upstream/cost.ts';
 import type { BlobHead } from './upstream/registry-client.ts';
 
 /** The services of the core on its socket: the distribution API, with the read access in each request. */
-export interface CoreRooms {
+export interface CoreDependencies {
   readonly names: UpstreamNames;
   readonly manifests: ManifestPull;
   readonly blobs: BlobPull;
   readonly documents: DocumentPull;
   readonly referrers: ReferrersPull;
   readonly recent: RecentPulls;
-  readonly remembered: Remembered;
+  readonly gatewayCaches: GatewayCaches;
   readonly operations: Operations;
-  readonly metrics: Pick<Meters, 'tell'>;
+  readonly metrics: Pick<Meters, 'snapshot'>;
   readonly log: Logger;
   /** Ends the long polls for the cache generation. */
   readonly stopping: AbortSignal;
@@ -75,14 +75,18 @@ export interface Operations {
 
 const MAX_BODY = 4 * 1024;
 
-export function coreApplication(rooms: CoreRooms): Koa {
+export function coreApplication(dependencies: CoreDependencies): Koa {
   const app = new Koa();
-  const state = followedAnswer(rooms.remembered.state, JSON.stringify, rooms.stopping);
+  const state = createLongPollEndpoint(
+    dependencies.gatewayCaches.generation,
+    JSON.stringify,
+    dependencies.stopping,
+  );
   // Koa's own handler would print to stderr. An error that reaches it is a fault of ours.
   app.silent = true;
   let questions = 0;
   app.use(async (context, next) => {
-    if (!context.path.startsWith(HANDOVER)) return next();
+    if (!context.path.startsWith(CORE_PULL_PATH)) return next();
     // The gateway has given up its request.
     if (context.req.socket.destroyed) return;
     if (questions >= MAX_QUESTIONS)
@@ -96,10 +100,10 @@ export function coreApplication(rooms: CoreRooms): Koa {
   });
   app.use(async (context) => {
     try {
-      await answer(context, rooms, state);
+      await answer(context, dependencies, state);
     } catch (error) {
       if (error instanceof NobodyWaits) return void context.res.destroy();
-      rooms.log.error({ err: error }, 'the core failed');
+      dependencies.log.error({ err: error }, 'the core failed');
       if (context.res.headersSent) context.res.destroy();
       else refuse(context, { kind: 'refused', error: 'INTERNAL' });
     }
@@ -107,18 +111,22 @@ export function coreApplication(rooms: CoreRooms): Koa {
   return app;
 }
 
-async function answer(context: Context, rooms: CoreRooms, state: FollowedAnswer): Promise<void> {
-  if (context.path === '/state') return state.answer(context);
-  if (context.path === '/served') return answerServed(context, rooms);
-  if (!context.path.startsWith(HANDOVER)) return answerOperator(context, rooms);
+async function answer(
+  context: Context,
+  dependencies: CoreDependencies,
+  state: LongPollEndpoint,
+): Promise<void> {
+  if (context.path === '/generation') return state.answer(context);
+  if (context.path === '/hits') return recordHits(context, dependencies);
+  if (!context.path.startsWith(CORE_PULL_PATH)) return answerOperator(context, dependencies);
   const { method } = context;
-  const grant = parseGrant(context.get(CORE_HEADERS.grant));
+  const grant = parseReadAccess(context.get(CORE_HEADERS.grant));
   const repository = repositoryOf(
     context.get(CORE_HEADERS.upstream),
     context.get(CORE_HEADERS.path),
-    rooms.names,
+    dependencies.names,
   );
-  const parsed = parseHandover(context.req.url ?? '', repository);
+  const parsed = parseCorePull(context.req.url ?? '', repository);
   if ('refusal' in parsed) {
     refuse(context, { kind: 'refused', error: parsed.refusal });
   } else if (grant === undefined || (method !== 'GET' && method !== 'HEAD')) {
@@ -127,7 +135,7 @@ async function answer(context: Context, rooms: CoreRooms, state: FollowedAnswer)
     const cost = new Cost();
     // The generation is read before anything is looked up, so an invalidation in the meantime makes it
     // another one.
-    context.set(CORE_HEADERS.state, rooms.remembered.state.current);
+    context.set(CORE_HEADERS.generation, dependencies.gatewayCaches.generation.current);
     const asked: Asked = {
       route: parsed.route,
       method,
@@ -137,7 +145,7 @@ async function answer(context: Context, rooms: CoreRooms, state: FollowedAnswer)
       closing: closingOf(context),
     };
     try {
-      await workFor(asked.closing, () => atTheCostOf(cost, () => pull(context, rooms, asked)));
+      await workFor(asked.closing, () => atTheCostOf(cost, () => pull(context, dependencies, asked)));
     } finally {
       // This is done after a failure too.
       if (!context.res.headersSent) sayCost(context, cost);
@@ -148,7 +156,7 @@ async function answer(context: Context, rooms: CoreRooms, state: FollowedAnswer)
 interface Asked {
   readonly route: RepositoryRoute;
   readonly method: 'GET' | 'HEAD';
-  readonly grant: Grant;
+  readonly grant: ReadAccess;
   readonly cost: Cost;
   /** Empty if the gateway does not name a caller. */
   readonly caller: string;
@@ -156,19 +164,19 @@ interface Asked {
   readonly closing: AbortSignal;
 }
 
-async function pull(context: Context, rooms: CoreRooms, asked: Asked): Promise<void> {
-  const { manifests, blobs, documents, referrers, operations } = rooms;
+async function pull(context: Context, dependencies: CoreDependencies, asked: Asked): Promise<void> {
+  const { manifests, blobs, documents, referrers, operations } = dependencies;
   const { route, method, grant, cost, caller, closing } = asked;
   const { repository } = route;
   switch (route.kind) {
     case 'manifest': {
       const outcome = await manifests.pull(repository, route.reference, method, grant);
-      sayPull(context, pullOf(rooms, asked, route, outcome));
+      sayPull(context, pullOf(dependencies, asked, route, outcome));
       send(context, operations, outcome, sendManifest);
       break;
     }
     case 'blob':
-      if (caller !== '') sayPull(context, rooms.recent.ofBlob(caller, repository, route.digest));
+      if (caller !== '') sayPull(context, dependencies.recent.ofBlob(caller, repository, route.digest));
       if (method === 'HEAD')
         send(context, operations, await blobs.head(repository, route.digest, grant), sendBlobHead);
       else
@@ -200,10 +208,10 @@ function closingOf({ res }: Context): AbortSignal {
 
 /** A tag that did not resolve belongs to no pull. */
 function pullOf(
-  { recent }: CoreRooms,
+  { recent }: CoreDependencies,
   { method, caller }: Asked,
   { repository, reference }: RepositoryRoute & { kind: 'manifest' },
-  outcome: Outcome<PulledManifest>,
+  outcome: PullOutcome<PulledManifest>,
 ): string | undefined {
   const found = outcome.kind === 'found' ? outcome : undefined;
   const digest = found?.digest ?? (reference.kind === 'digest' ? reference.digest : undefined);
@@ -225,9 +233,9 @@ function sayCost(context: Context, cost: Cost): void {
  * Answers one request of a gateway that lasts as long as both run. Each line of the request reports cache
  * hits, and each line of the response names the pulls that they belong to.
  */
-async function answerServed(
+async function recordHits(
   context: Context,
-  { remembered, operations, stopping }: CoreRooms,
+  { gatewayCaches, operations, stopping }: CoreDependencies,
 ): Promise<void> {
   const { req, res } = context;
   addAbortSignal(stopping, req);
@@ -241,22 +249,22 @@ async function answerServed(
       throw error;
     });
     if (line === undefined) break;
-    const pulls = SERVED.parse(line).map((one) => {
+    const pulls = CACHE_HITS.parse(line).map((one) => {
       operations.answered('hit');
-      return remembered.served(one) ?? null;
+      return gatewayCaches.recordHit(one) ?? null;
     });
     res.write(writeLine(pulls));
   }
   res.end();
 }
 
-async function answerOperator(context: Context, { operations, metrics }: CoreRooms): Promise<void> {
+async function answerOperator(context: Context, { operations, metrics }: CoreDependencies): Promise<void> {
   switch (`${context.method} ${context.path}`) {
     case 'GET /status':
       context.body = await operations.status();
       return;
     case 'GET /metrics':
-      context.body = await metrics.tell();
+      context.body = await metrics.snapshot();
       return;
     case 'GET /cache':
       context.body = await operations.repositories();
@@ -288,7 +296,7 @@ async function answerOperator(context: Context, { operations, metrics }: CoreRoo
 function send<T extends object>(
   context: Context,
   operations: Operations,
-  outcome: Outcome<T>,
+  outcome: PullOutcome<T>,
   sendFound: (context: Context, found: T) => void,
 ): void {
   if (outcome.kind === 'refused') {
@@ -299,8 +307,8 @@ function send<T extends object>(
   operations.answered(outcome.cache, 'age' in outcome ? Number(outcome.age) : undefined);
   context.status = 200;
   context.set(CORE_HEADERS.cache, outcome.cache);
-  if (outcome.holds !== undefined && outcome.holds > 0)
-    context.set(CORE_HEADERS.holds, String(Math.floor(outcome.holds)));
+  if (outcome.maxAgeMs !== undefined && outcome.maxAgeMs > 0)
+    context.set(CORE_HEADERS.maxAgeMs, String(Math.floor(outcome.maxAgeMs)));
   sendFound(context, outcome);
 }
 
@@ -353,7 +361,10 @@ async function* progressLines(fill: Fill, cost: Cost): AsyncGenerator<string> {
     yield writeLine(progress.kind === 'filling' ? progress : withCost(progress, cost.take()));
 }
 
-function withCost(last: Exclude<Progress, { kind: 'filling' }>, cost: UpstreamCost): Progress {
+function withCost(
+  last: Exclude<FillProgressLine, { kind: 'filling' }>,
+  cost: UpstreamCost,
+): FillProgressLine {
   return cost.upstreamRequests === 0 ? last : { ...last, cost };
 }
 
@@ -361,10 +372,10 @@ function sendDocument(context: Context, { bytes, next, age }: PulledDocument): v
   context.body = Buffer.from(bytes);
   if (age !== undefined) context.set('age', String(age));
   context.set('content-type', 'application/json');
-  if (next !== undefined) context.set(CORE_HEADERS.next, writePage(next));
+  if (next !== undefined) context.set(CORE_HEADERS.next, formatPage(next));
 }
 
-function refuse(context: Context, { error, retryAfter, age, mediaType }: Refusal): void {
+function refuse(context: Context, { error, retryAfter, age, mediaType }: PullRefusal): void {
   context.status = ERRORS[error].status;
   context.body = errorBody(error);
   context.set({ 'content-type': 'application/json', [CORE_HEADERS.error]: error });

@@ -4,38 +4,38 @@
  * core.
  */
 import { randomBytes } from 'node:crypto';
-import type { Live } from '../platform/observable-value.ts';
-import type { Served } from '../protocol/core-api.ts';
+import type { ObservableValue } from '../platform/observable-value.ts';
+import type { CacheHit } from '../protocol/core-api.ts';
 import { parseDigest } from '../registry/digest.ts';
 import { parseReference } from '../registry/reference.ts';
 import { repositoryOf, type UpstreamNames } from '../registry/repository.ts';
 import type { RecentPulls } from './pull/recent-pulls.ts';
 import type { Store } from './store/store.ts';
 
-export interface RememberedOptions {
+export interface GatewayCachesOptions {
   readonly store: Store;
   readonly recent: RecentPulls;
   readonly names: UpstreamNames;
 }
 
-export interface Remembered {
+export interface GatewayCaches {
   /** The generation of the cache. It is never the same as one of an earlier run of the core. */
-  readonly state: Live<string>;
+  readonly generation: ObservableValue<string>;
   /** Records a cache hit. Returns the id of the pull that it belongs to; undefined if that is unknown. */
-  served(one: Served): string | undefined;
+  recordHit(one: CacheHit): string | undefined;
 }
 
-export function createRemembered({ store, recent, names }: RememberedOptions): Remembered {
+export function createGatewayCaches({ store, recent, names }: GatewayCachesOptions): GatewayCaches {
   const run = randomBytes(8).toString('hex');
-  const { withdrawals } = store.index;
+  const { invalidations } = store.index;
   return {
-    state: {
+    generation: {
       get current() {
-        return `${run}.${withdrawals.current}`;
+        return `${run}.${invalidations.current}`;
       },
-      changed: () => withdrawals.changed(),
+      changed: () => invalidations.changed(),
     },
-    served({ caller, upstream, path, kind, method, ...written }) {
+    recordHit({ caller, upstream, path, kind, method, ...written }) {
       const repository = repositoryOf(upstream, path, names);
       const reference = parseReference(written.reference);
       const digest = parseDigest(written.digest);

@@ -116,7 +116,7 @@ export const VISIBILITY_RECENT_FOR = 60_000;
 export const DELETED_RECHECK_AFTER = 24 * 60 * 60_000;
 
 /** The most milliseconds for which a gateway may use an answer again without asking. */
-export const ANSWER_HOLDS_FOR = 5 * 60_000;
+export const ANSWER_MAX_AGE = 5 * 60_000;
 
 /** The most bytes of a manifest, which is also Docker Hub's limit, and of any other JSON document. */
 export const MAX_DOCUMENT_SIZE = 4 * 1024 * 1024;
@@ -134,7 +134,7 @@ export const DOCUMENT_BOUNDS: JsonBounds = { depth: 32, nodes: 30_000, elements:
 export const KEEP_PARTIAL_FOR = 24 * 60 * 60_000;
 
 /** The milliseconds without a request after which a pull counts as ended. Large layers take their time. */
-export const PULL_REMEMBERED_FOR = 30 * 60_000;
+export const RECENT_PULL_TTL = 30 * 60_000;
 
 /** The rules by which eviction empties the cache. */
 export const EVICTION = {

@@ -3,7 +3,7 @@
  * redirect to are not, and neither is anything that a client requested.
  */
 import { diskSpace } from '../platform/disk-space.ts';
-import type { Meters, Reading } from '../platform/metrics.ts';
+import type { Meters, MetricValue } from '../platform/metrics.ts';
 import type { CacheLimit } from './eviction/cache-limit.ts';
 import type { Evicted } from './eviction/sweep.ts';
 import type { CacheWrites } from './pull/cache-writes.ts';
@@ -181,6 +181,6 @@ function measureUpstreams(meters: Meters, { upstreams, client, transport }: Meas
   );
 }
 
-function one(value: number): readonly Reading[] {
+function one(value: number): readonly MetricValue[] {
   return [{ value }];
 }

@@ -12,19 +12,19 @@ import type { Logger } from '../platform/log.ts';
 import { Deadline, unlessAborted } from '../platform/scheduling/deadline.ts';
 import { trusting } from '../platform/trusted-authorities.ts';
 import type { UpstreamStep } from '../protocol/core-api.ts';
-import { readChallenges } from '../registry/challenge.ts';
+import { parseChallenges } from '../registry/challenge.ts';
 import type { Digest } from '../registry/digest.ts';
 import { parseImage } from '../registry/image.ts';
-import { type Reference, type Tag, writeReference } from '../registry/reference.ts';
+import { formatReference, type Reference, type Tag } from '../registry/reference.ts';
 import type { Repository, UpstreamNames } from '../registry/repository.ts';
 import type { CoreLimits } from './limits.ts';
-import { childrenOf, unfitManifest } from './pull/validate-document.ts';
+import { childrenOf, whyInvalidManifest } from './pull/validate-document.ts';
 import { mendOf, type StepName, whyFailed } from './step-failure.ts';
 import { apiRoot } from './upstream/api-url.ts';
-import type { Manifest, RegistryClient } from './upstream/registry-client.ts';
+import type { RegistryClient, UpstreamManifest } from './upstream/registry-client.ts';
 import { discard, type Transport } from './upstream/transport.ts';
 import type { UpstreamOptions } from './upstream/upstream.ts';
-import type { Answer } from './upstream/upstream-result.ts';
+import type { UpstreamResult } from './upstream/upstream-result.ts';
 
 export interface StepsOptions {
   readonly upstream: UpstreamOptions;
@@ -58,7 +58,7 @@ export function wantedManifest(
 const LATEST = 'latest' as Tag;
 
 /** A step resolves to its finding, or to null if it was not needed. It throws why it failed. */
-type Step = readonly [name: StepName, take: () => Promise<string | null>];
+type CheckStep = readonly [name: StepName, take: () => Promise<string | null>];
 
 const MORE_STEPS: readonly StepName[] = ['HEAD', 'GET', 'redirect', 'first bytes'];
 
@@ -75,8 +75,8 @@ export async function allSteps(
   options: StepsOptions,
   image: WantedManifest | undefined,
 ): Promise<readonly UpstreamStep[]> {
-  const found: Found = {};
-  const steps: Step[] = [...stepsToRegistry(options, found), ...stepsOfAccount(options, found)];
+  const found: FoundUpstream = {};
+  const steps: CheckStep[] = [...stepsToRegistry(options, found), ...stepsOfAccount(options, found)];
   if (image !== undefined) return takeSteps(options, [...steps, ...stepsOfImage(options, image)]);
   const skipped = MORE_STEPS.map((step) => skip(step, 'name an image to go on; that costs a pull'));
   const taken = await takeSteps(options, steps);
@@ -96,13 +96,13 @@ export async function lookAtUpstream(options: StepsOptions, log: Logger): Promis
 }
 
 /** The findings of a step that a later step needs. */
-interface Found {
-  challenges?: ReturnType<typeof readChallenges>;
+interface FoundUpstream {
+  challenges?: ReturnType<typeof parseChallenges>;
 }
 
 async function takeSteps(
   { upstream }: StepsOptions,
-  steps: readonly Step[],
+  steps: readonly CheckStep[],
 ): Promise<readonly UpstreamStep[]> {
   const taken: UpstreamStep[] = [];
   for (const [step, take] of steps) {
@@ -122,7 +122,7 @@ function skip(step: StepName, detail: string): UpstreamStep {
   return { step, result: 'skipped', detail, mend: null };
 }
 
-function stepsToRegistry(options: StepsOptions, found: Found): readonly Step[] {
+function stepsToRegistry(options: StepsOptions, found: FoundUpstream): readonly CheckStep[] {
   const { upstream, egress, transport, limits, signal } = options;
   const { url } = upstream;
   const proxy = proxyFor(url, egress);
@@ -143,7 +143,7 @@ function stepsToRegistry(options: StepsOptions, found: Found): readonly Step[] {
         discard(response);
         const { statusCode: status, headers, host: answered } = response;
         if (status !== 200 && status !== 401) throw new Error(`answers ${status}`);
-        found.challenges = readChallenges(headers['www-authenticate'] ?? '');
+        found.challenges = parseChallenges(headers['www-authenticate'] ?? '');
         if (status === 401 && found.challenges.length === 0)
           throw new Error('answers 401 without a challenge that can be met');
         return answered === url.host
@@ -154,7 +154,7 @@ function stepsToRegistry(options: StepsOptions, found: Found): readonly Step[] {
   ];
 }
 
-function stepsOfAccount({ upstream, client }: StepsOptions, found: Found): readonly Step[] {
+function stepsOfAccount({ upstream, client }: StepsOptions, found: FoundUpstream): readonly CheckStep[] {
   return [
     [
       'challenge',
@@ -183,9 +183,9 @@ function stepsOfAccount({ upstream, client }: StepsOptions, found: Found): reado
 function stepsOfImage(
   { upstream, client }: StepsOptions,
   { repository, reference }: WantedManifest,
-): readonly Step[] {
+): readonly CheckStep[] {
   const ask = { as: 'account' } as const;
-  let manifest: Manifest | undefined;
+  let manifest: UpstreamManifest | undefined;
   let host: string | undefined;
   let bytes = '';
   return [
@@ -193,7 +193,7 @@ function stepsOfImage(
       'HEAD',
       async () => {
         const { digest, size } = unwrap(await client.headManifest(repository, reference, ask));
-        return `${writeReference(reference)} is ${digest}, ${size} bytes`;
+        return `${formatReference(reference)} is ${digest}, ${size} bytes`;
       },
     ],
     [
@@ -235,8 +235,8 @@ function stepsOfImage(
   ];
 }
 
-function checkedManifest(manifest: Manifest): Manifest {
-  const why = unfitManifest(manifest.bytes, manifest.mediaType);
+function checkedManifest(manifest: UpstreamManifest): UpstreamManifest {
+  const why = whyInvalidManifest(manifest.bytes, manifest.mediaType);
   if (why !== undefined) throw new Error(`the manifest is refused: ${why}`);
   return manifest;
 }
@@ -245,13 +245,13 @@ function checkedManifest(manifest: Manifest): Manifest {
  * Returns one blob of the manifest. Any blob will do. The config is usually the smallest, and is the last
  * one.
  */
-function blobOf(manifest: Manifest | undefined): Digest | undefined {
+function blobOf(manifest: UpstreamManifest | undefined): Digest | undefined {
   return manifest === undefined ? undefined : childrenOf(manifest.bytes).at(-1);
 }
 
-function unwrap<T>(answer: Answer<T>): T {
-  if (answer.kind === 'yes') return answer.value;
-  if (answer.kind === 'cannot') throw new Error(answer.trouble.detail);
+function unwrap<T>(answer: UpstreamResult<T>): T {
+  if (answer.kind === 'ok') return answer.value;
+  if (answer.kind === 'unavailable') throw new Error(answer.failure.detail);
   if (answer.reason === 'unsupported')
     throw new Error(`manifests of type ${answer.mediaType} are not mirrored`);
   throw new Error(

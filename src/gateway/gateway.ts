@@ -10,17 +10,17 @@ import type { Logger } from '../platform/log.ts';
 import { type Network, networkOf } from '../platform/network.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { openAudit } from './audit/audit.ts';
-import { followCredentials } from './authentication/active-credentials.ts';
-import { createAdmit } from './authentication/authenticate-client.ts';
+import { followActiveCredentials } from './authentication/active-credentials.ts';
+import { createAuthenticateClient } from './authentication/authenticate-client.ts';
 import { createVerifyToken } from './authentication/bearer-token.ts';
 import { followClientAuthorities } from './authentication/client-ca.ts';
 import { createIdentifyByCertificate } from './authentication/client-certificate.ts';
-import { createPermit } from './authorization/authorize.ts';
-import { followPolicy } from './authorization/policy-subscription.ts';
+import { createAuthorize } from './authorization/authorize.ts';
+import { subscribeToPolicy } from './authorization/policy-subscription.ts';
 import { openAuthClient } from './clients/auth-client.ts';
-import { rememberAnswers } from './clients/caching-core-client.ts';
-import { openBuiltinCore } from './clients/local-core-client.ts';
-import { openExternalCore } from './clients/registry-core-client.ts';
+import { cacheAnswers } from './clients/caching-core-client.ts';
+import { openLocalCoreClient } from './clients/local-core-client.ts';
+import { openRegistryCoreClient } from './clients/registry-core-client.ts';
 import { ChunkCache } from './delivery/chunk-cache.ts';
 import { createAddressOf } from './http/client-address.ts';
 import { InFlight } from './http/in-flight.ts';
@@ -33,7 +33,7 @@ import { type Reached, reachListener } from './http/reach-listener.ts';
 import { GATEWAY_LIMITS, type GatewayLimits } from './limits.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import type { WorkerPlace } from './metrics/workers.ts';
-import { type AdminRooms, adminApplication } from './routes/admin.ts';
+import { type AdminDependencies, adminApplication } from './routes/admin.ts';
 import {
   byTrust,
   createApplication,
@@ -42,7 +42,7 @@ import {
 } from './routes/application.ts';
 import { createReadiness } from './routes/readiness.ts';
 import { serviceRoutes } from './routes/service.ts';
-import type { V2Rooms } from './routes/v2.ts';
+import type { V2Dependencies } from './routes/v2.ts';
 
 export interface GatewayOptions {
   readonly listen: ListenOn;
@@ -106,13 +106,16 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const openFiles = shareOpenFiles(options.openFiles ?? Number.POSITIVE_INFINITY);
   const core = stack.use(
     'url' in options.core
-      ? openExternalCore(options.core.url, limits.coreQuestions)
-      : await rememberAnswers(openBuiltinCore({ ...options.core, chunks, questions: limits.coreQuestions }), {
-          log,
-          clock,
-          chunks,
-          blobs: openFiles.blobs,
-        }),
+      ? openRegistryCoreClient(options.core.url, limits.coreQuestions)
+      : await cacheAnswers(
+          openLocalCoreClient({ ...options.core, chunks, questions: limits.coreQuestions }),
+          {
+            log,
+            clock,
+            chunks,
+            blobs: openFiles.blobs,
+          },
+        ),
   );
   await auth.answers();
   const proxied = proxiedConnections(options);
@@ -124,18 +127,18 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     await createMetrics({ auth, core, worker: options.worker, certificateEnds, log }),
   );
   const audit = metrics.audited(record);
-  const credentials = stack.use(await followCredentials(auth, log, clock, limits.authSilence));
-  const policy = stack.use(await followPolicy(auth, log));
+  const credentials = stack.use(await followActiveCredentials(auth, log, clock, limits.authSilence));
+  const policy = stack.use(await subscribeToPolicy(auth, log));
   const verifyToken = stack.use(
     await createVerifyToken({ auth, log, issuer: url.origin, audience: url.host, clock }),
   );
   const authorities = stack.use(await followClientAuthorities(options.clientCa, log));
   const byCertificate = createIdentifyByCertificate({ authorities, credentials, clock });
-  const rooms: V2Rooms = {
+  const dependencies: V2Dependencies = {
     names,
     addressOf,
-    admit: createAdmit({ auth, addressOf, byCertificate, verifyToken, credentials }),
-    permitNow: createPermit(policy, clock),
+    authenticate: createAuthenticateClient({ auth, addressOf, byCertificate, verifyToken, credentials }),
+    authorizeNow: createAuthorize(policy, clock),
     core,
     audit,
     log,
@@ -146,7 +149,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const services = serviceRoutes({ auth, addressOf, byCertificate, audit, ca: options.ca });
   const place = options.worker?.place;
   const bounded = createBounds({ metrics, addressOf, inFlight: limits.inFlight, place });
-  const everything = createApplication(rooms, services);
+  const everything = createApplication(dependencies, services);
   const reach = async (): Promise<Reached> =>
     listener === undefined ? 'silent' : reachListener({ ...options, port: listener.port, workers: place });
   const readiness = createReadiness({ auth, core, policy, audit, listener: () => listener, reach });
@@ -155,7 +158,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const connections = Math.floor(openFiles.connections / (options.plain === undefined ? 1 : 2));
   const common = { connections, times: limits.times, proxied, log };
   if (options.plain !== undefined) {
-    const anonymous = createApplicationWithoutTls(rooms, { url, credentials, clock, ca: options.ca });
+    const anonymous = createApplicationWithoutTls(dependencies, { url, credentials, clock, ca: options.ca });
     const plain = bounded(byTrust(trustedProxies, { trusted: everything, others: anonymous }));
     stack.use(await listenPlain({ ...common, listen: options.plain }, oneAtATime(plain, limits.pipeline)));
   }
@@ -186,8 +189,11 @@ function namesOf({ url, names, admin }: GatewayOptions): ReadonlySet<string> {
   return new Set(all.map((name) => name.toLowerCase().replace(/:\d+$/, '')));
 }
 
-async function listenAdmin(listen: GatewayOptions['admin'], rooms: AdminRooms): Promise<AsyncDisposable> {
-  const server = createServer(adminApplication(rooms).callback());
+async function listenAdmin(
+  listen: GatewayOptions['admin'],
+  dependencies: AdminDependencies,
+): Promise<AsyncDisposable> {
+  const server = createServer(adminApplication(dependencies).callback());
   const drain = drained(server, ADMIN_DRAIN);
   await listenOn(server, listen);
   return drain;

@@ -9,14 +9,14 @@ import { secretFilesOf } from './secret-files.ts';
 import { printLine, type Terminal } from './terminal.ts';
 
 /** The parts of a home that the caller uses, and that must therefore be in order. */
-interface Scope {
+interface LoadScope {
   readonly readsSecrets: boolean;
   readonly servesClients: boolean;
   /** The role whose secret files are checked. */
   readonly secretsOf?: Role | 'all';
 }
 
-const NOTHING_MORE: Scope = { readsSecrets: false, servesClients: false };
+const NOTHING_MORE: LoadScope = { readsSecrets: false, servesClients: false };
 
 /**
  * Loads the configuration. Returns undefined after printing everything that is wrong with it, and with the
@@ -26,7 +26,7 @@ export async function loadOrPrint(
   paths: HomePaths,
   environment: Environment,
   terminal: Terminal,
-  { secretsOf, ...scope }: Scope = NOTHING_MORE,
+  { secretsOf, ...scope }: LoadScope = NOTHING_MORE,
 ): Promise<Config | undefined> {
   const loaded = await loadConfig({
     directory: paths.home,

@@ -9,7 +9,7 @@ const FEWEST_OPEN_FILES = 256;
  * hard one.
  */
 export function openFilesLimit(): number {
-  const { userLimits } = process.report.getReport() as Report;
+  const { userLimits } = process.report.getReport() as LimitReport;
   const { soft } = userLimits?.open_files ?? {};
   return typeof soft === 'number' ? soft : Number.POSITIVE_INFINITY;
 }
@@ -17,7 +17,7 @@ export function openFilesLimit(): number {
 /**
  * The part of Node's report that is read here, https://nodejs.org/api/report.html. `unlimited` is a string.
  */
-interface Report {
+interface LimitReport {
   readonly userLimits?: { readonly open_files?: { readonly soft?: number | string } };
 }
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 
 const BIN = path.join(import.meta.dirname, '../bin/hubgate.ts');
 
-export interface Surroundings {
+export interface RunEnvironment {
   /** The variable PATH. */
   readonly searchPath: string | undefined;
   readonly home: string;
@@ -18,7 +18,7 @@ export interface Surroundings {
  * image; the same as the user of the service if deploy/systemd/install.sh installed it; and otherwise `npx
  * hubgate`, as in a checkout.
  */
-export async function ownCommand({ searchPath = '', home, user }: Surroundings): Promise<string> {
+export async function ownCommand({ searchPath = '', home, user }: RunEnvironment): Promise<string> {
   for (const directory of searchPath.split(path.delimiter)) {
     // npm adds such a directory for the time of one command.
     if (directory === '' || directory.endsWith('node_modules/.bin')) continue;

@@ -1,7 +1,7 @@
 import type { Environment } from '../config/environment.ts';
 import { pathsIn, type Role } from '../config/home.ts';
 import { loadOrPrint } from './load.ts';
-import { prepare, printFirstPassword } from './prepare.ts';
+import { prepareStart, printFirstPassword } from './prepare.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
 export interface PrepareOptions {
@@ -23,7 +23,7 @@ export async function prepareHome(
   const paths = pathsIn(options.home);
   const config = await loadOrPrint(paths, environment, terminal);
   if (config === undefined) return 2;
-  const { firstPassword } = await prepare(config, paths, {
+  const { firstPassword } = await prepareStart(config, paths, {
     ...(options.role && { role: options.role }),
     isAskedFor: true,
   });

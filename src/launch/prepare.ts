@@ -34,7 +34,11 @@ export interface PrepareScope {
 }
 
 /** Makes what is missing in a home, or in one role's part of it, and changes nothing that exists. */
-export async function prepare(config: Config, paths: HomePaths, scope: PrepareScope = {}): Promise<Prepared> {
+export async function prepareStart(
+  config: Config,
+  paths: HomePaths,
+  scope: PrepareScope = {},
+): Promise<Prepared> {
   const { role } = scope;
   const wanted = (one: Role) => role === undefined || role === one;
   for (const one of ROLES.filter(wanted)) await mkdir(paths.runtime[one], { recursive: true, mode: 0o750 });

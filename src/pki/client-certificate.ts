@@ -2,7 +2,7 @@ import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypt
 import type { Clock } from '../platform/clock.ts';
 import { type CertificateFiles, CLOCK_SKEW, ensureCa, issue } from './local-ca.ts';
 
-export interface ClientCertificateOptions {
+export interface IssueClientCertificateOptions {
   readonly ca: CertificateFiles;
   /** The common name of the certificate. */
   readonly name: string;
@@ -28,7 +28,7 @@ export async function issueClientCertificate({
   days,
   publicKey,
   clock,
-}: ClientCertificateOptions): Promise<IssuedClientCertificate> {
+}: IssueClientCertificateOptions): Promise<IssuedClientCertificate> {
   const { certificate: authority, ...issuer } = await ensureCa(ca, clock);
   const made = publicKey === undefined ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : { publicKey };
   const end = Math.min(clock() + days * DAY, authority.validToDate.getTime());

@@ -39,7 +39,7 @@ export function readSigningRequest(pem: string): SigningRequest {
     : { refusal: 'its signature is not that of its key' };
 }
 
-interface Parts {
+interface RequestParts {
   /** The signed part of the request, as DER. */
   readonly info: Buffer;
   /** The algorithm as an object identifier. */
@@ -48,7 +48,7 @@ interface Parts {
   readonly publicKey: KeyObject;
 }
 
-function parse(pem: string): Parts | undefined {
+function parse(pem: string): RequestParts | undefined {
   try {
     // The content of a BIT STRING is not decoded. The option is missing from the package’s types.
     const options = { decodeBitStrings: false } as never;

@@ -76,7 +76,7 @@ function prettyOn(output: ReturnType<typeof openStandardOutput>) {
     ignore: 'pid,hostname',
     // `writeText` decides what a line contains, and in which order.
     hideObject: true,
-    messageFormat: writeText,
+    messageFormat: formatText,
   });
 }
 
@@ -110,7 +110,7 @@ const ELSEWHERE: ReadonlySet<string> = new Set(['level', 'time', 'process', 'msg
  * line of a longer text, gets a line of its own. Text from other parties stays in its line, and cannot
  * contain commands for a terminal.
  */
-export function writeText(line: Readonly<Record<string, unknown>>, messageKey: string): string {
+export function formatText(line: Readonly<Record<string, unknown>>, messageKey: string): string {
   const fields = Object.entries(line)
     .filter(([name]) => !ELSEWHERE.has(name))
     .flatMap((field) => errorFields(field) ?? [field]);

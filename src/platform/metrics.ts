@@ -10,7 +10,7 @@ import { z } from 'zod';
 type Together = Extract<Aggregator, 'sum' | 'min' | 'max'>;
 
 /** The snapshot of a process's meters. */
-export const TOLD_METRICS = z.array(
+export const METRICS_SNAPSHOT = z.array(
   z.object({
     name: z.string(),
     help: z.string(),
@@ -25,14 +25,14 @@ export const TOLD_METRICS = z.array(
     ),
   }),
 );
-export type ToldMetrics = z.output<typeof TOLD_METRICS>;
+export type MetricsSnapshot = z.output<typeof METRICS_SNAPSHOT>;
 
 export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
 /** Reads values, each with its labels, at each scrape. */
-type Read = () => readonly Reading[] | Promise<readonly Reading[]>;
+type ReadValues = () => readonly MetricValue[] | Promise<readonly MetricValue[]>;
 
-export interface Reading {
+export interface MetricValue {
   readonly value: number;
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -88,20 +88,20 @@ export class Meters implements Disposable {
   }
 
   /** Adds a gauge that is read at each scrape. A value that cannot be read is left out. */
-  readGauge(name: string, help: string, read: Read, options: MeterOptions = {}): void {
+  readGauge(name: string, help: string, read: ReadValues, options: MeterOptions = {}): void {
     const gauge = this.gauge(name, help, options);
     this.#readers.push(() => readInto(gauge, read, (labels, value) => gauge.set(labels, value)));
   }
 
   /** Adds a counter that is read at each scrape, because something else counts it. */
-  readCounter(name: string, help: string, read: Read, labels: readonly string[] = []): void {
+  readCounter(name: string, help: string, read: ReadValues, labels: readonly string[] = []): void {
     const counter = this.counter(name, help, labels);
     this.#readers.push(() => readInto(counter, read, (of, value) => counter.inc(of, value)));
   }
 
-  async tell(): Promise<ToldMetrics> {
+  async snapshot(): Promise<MetricsSnapshot> {
     await Promise.all(this.#readers.map((read) => read()));
-    return TOLD_METRICS.parse(await this.#registry.getMetricsAsJSON());
+    return METRICS_SNAPSHOT.parse(await this.#registry.getMetricsAsJSON());
   }
 
   #measureProcess(role: string): void {
@@ -144,7 +144,7 @@ export class Meters implements Disposable {
 /** Reads a meter. One that cannot be read must not make the scrape of the others fail. */
 async function readInto(
   meter: Counter | Gauge,
-  read: Read,
+  read: ReadValues,
   set: (labels: Record<string, string>, value: number) => void,
 ): Promise<void> {
   const readings = await Promise.try(read).catch(() => []);
@@ -158,22 +158,22 @@ async function readInto(
  * Combines the snapshots of several processes into one. Values of the same name and labels are combined as
  * their meter says.
  */
-export function putTogether(told: readonly ToldMetrics[]): Promise<ToldMetrics> {
+export function putTogether(told: readonly MetricsSnapshot[]): Promise<MetricsSnapshot> {
   return aggregated(told)
     .getMetricsAsJSON()
-    .then((metrics) => TOLD_METRICS.parse(metrics));
+    .then((metrics) => METRICS_SNAPSHOT.parse(metrics));
 }
 
 /** Combines the snapshots in the text format of Prometheus. */
-export function printTogether(told: readonly ToldMetrics[]): Promise<string> {
+export function printTogether(told: readonly MetricsSnapshot[]): Promise<string> {
   return aggregated(told).metrics();
 }
 
-function aggregated(told: readonly ToldMetrics[]): Registry {
+function aggregated(told: readonly MetricsSnapshot[]): Registry {
   return AggregatorRegistry.aggregate([...told]);
 }
 
 /** Returns the metrics that only ever grow. The others are only meaningful at the moment of the snapshot. */
-export function countersOf(told: ToldMetrics): ToldMetrics {
+export function countersOf(told: MetricsSnapshot): MetricsSnapshot {
   return told.filter(({ type }) => type !== 'gauge');
 }

@@ -1,12 +1,12 @@
 /** An observable value. Callers read it whenever they need it, and never store it. */
-export interface Live<T> {
+export interface ObservableValue<T> {
   readonly current: T;
   /** Resolves when the value has changed. */
   changed(): Promise<void>;
 }
 
 /** The side that sets the value. */
-export class LiveValue<T> implements Live<T> {
+export class MutableValue<T> implements ObservableValue<T> {
   #current: T;
   #changed = Promise.withResolvers<void>();
 

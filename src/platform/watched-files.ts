@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FaultsError, formatFault, type Parsed } from './fault.ts';
 import type { Logger } from './log.ts';
-import { type Live, LiveValue } from './observable-value.ts';
+import { MutableValue, type ObservableValue } from './observable-value.ts';
 import { pollAndWatch } from './poll-and-watch.ts';
 import { messageOf } from './reason.ts';
 import { isAbsent, whileAnswering } from './regular-file.ts';
@@ -143,7 +143,7 @@ export async function stateOfFile(file: string): Promise<string> {
 export const ABSENT = 'absent';
 
 /** The current content of a hand-written file. */
-export interface Followed<T> extends Live<T>, Watch {}
+export interface WatchedFile<T> extends ObservableValue<T>, Watch {}
 
 /**
  * Watches a hand-written file. A torn or invalid file changes nothing: the last valid content is still used,
@@ -151,18 +151,18 @@ export interface Followed<T> extends Live<T>, Watch {}
  *
  * @throws FaultsError if the file is invalid now, because there is then no last valid content
  */
-export async function followFile<T>(
+export async function watchFile<T>(
   what: string,
   file: string,
   read: (file: string) => Promise<Parsed<T>>,
   log: Logger,
   watched: Pick<WatchOptions, 'directories' | 'interval'> = { directories: [path.dirname(file)] },
-): Promise<Followed<T>> {
+): Promise<WatchedFile<T>> {
   const state = () => stateOfFile(file);
   const seen = await state();
   const first = await read(file);
   if ('faults' in first) throw new FaultsError(first.faults);
-  const live = new LiveValue(first.value);
+  const live = new MutableValue(first.value);
   const load = async () => {
     const next = await read(file);
     if ('faults' in next) {

@@ -19,11 +19,11 @@
  */
 import { z } from 'zod';
 
-export const LOGIN = z.strictObject({ username: z.string(), password: z.string() });
-export type Login = Readonly<z.output<typeof LOGIN>>;
+export const LOGIN_PASSWORD = z.strictObject({ username: z.string(), password: z.string() });
+export type LoginPassword = Readonly<z.output<typeof LOGIN_PASSWORD>>;
 
 export const AUTHENTICATE = z.strictObject({
-  login: LOGIN,
+  login: LOGIN_PASSWORD,
   /** The client's address, as the gateway determined it. */
   address: z.string(),
   /** True if the login may belong to another registry. Its failure then counts against nobody. */
@@ -32,12 +32,12 @@ export const AUTHENTICATE = z.strictObject({
 export type AuthenticateRequest = Readonly<z.output<typeof AUTHENTICATE>>;
 
 /** A subject, and the id of the credential that proved it. The subject is written as policies write it. */
-export const IDENTITY = z.object({ subject: z.string(), credential: z.string() });
-export type Identity = Readonly<z.output<typeof IDENTITY>>;
+export const SERIALIZED_IDENTITY = z.object({ subject: z.string(), credential: z.string() });
+export type SerializedIdentity = Readonly<z.output<typeof SERIALIZED_IDENTITY>>;
 
 export const TOKEN_REQUEST = z.strictObject({
   /** The presented login; null if there is none. */
-  login: LOGIN.nullable(),
+  login: LOGIN_PASSWORD.nullable(),
   /** A refresh token that was presented instead of a login. */
   refreshToken: z.string().nullable(),
   /** The name of the client that wants a refresh token. */
@@ -46,14 +46,14 @@ export const TOKEN_REQUEST = z.strictObject({
    * The subject of the client certificate. The gateway has verified it, because auth sees no connection. Null
    * if there is none.
    */
-  certificate: IDENTITY.extend({ subject: z.string().startsWith('cert:') }).nullable(),
+  certificate: SERIALIZED_IDENTITY.extend({ subject: z.string().startsWith('cert:') }).nullable(),
   scopes: z.array(z.string()).readonly(),
   /** The client's address, as the gateway determined it. */
   address: z.string(),
 });
 export type TokenRequest = Readonly<z.output<typeof TOKEN_REQUEST>>;
 
-export const ISSUED_TOKEN = IDENTITY.extend({
+export const ISSUED_TOKEN = SERIALIZED_IDENTITY.extend({
   token: z.string(),
   /** The lifetime in seconds. */
   expiresIn: z.int(),

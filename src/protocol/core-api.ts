@@ -37,8 +37,8 @@ export const CORE_HEADERS = {
    * The max age of the answer in milliseconds, and the generation of the cache that it belongs to. In another
    * generation it is not valid any more.
    */
-  holds: 'hubgate-holds',
-  state: 'hubgate-state',
+  maxAgeMs: 'hubgate-max-age-ms',
+  generation: 'hubgate-generation',
 } as const;
 
 /**
@@ -49,9 +49,9 @@ export const UPSTREAM_COST = z.object({ upstreamRequests: z.int(), countedPulls:
 export type UpstreamCost = Readonly<z.output<typeof UPSTREAM_COST>>;
 
 /** The read access that the policy grants: to public content only, or to private content too. */
-export type Grant = 'public' | 'private';
+export type ReadAccess = 'public' | 'private';
 
-export function parseGrant(header: string): Grant | undefined {
+export function parseReadAccess(header: string): ReadAccess | undefined {
   return header === 'public' || header === 'private' ? header : undefined;
 }
 
@@ -94,14 +94,14 @@ export type FillStart = z.output<typeof FILL>;
 /** `cost` is the cost for this caller since the headers; absent if there was none. */
 const LAST_LINE = { cost: UPSTREAM_COST.optional() };
 
-export const PROGRESS = z.discriminatedUnion('kind', [
+export const FILL_PROGRESS_LINE = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('filling'), written: z.int() }),
   z.object({ kind: z.literal('verified'), size: z.int(), ...LAST_LINE }),
   /** The fill stops for a reason of the mirror itself. Another request leads to the rest. */
   z.object({ kind: z.literal('interrupted'), ...LAST_LINE }),
   z.object({ kind: z.literal('failed'), ...LAST_LINE }),
 ]);
-export type Progress = Readonly<z.output<typeof PROGRESS>>;
+export type FillProgressLine = Readonly<z.output<typeof FILL_PROGRESS_LINE>>;
 
 /**
  * The upstream's verdict when it was last presented with the configured credential. `unknown` means that
@@ -173,14 +173,14 @@ export type Purged = Readonly<z.output<typeof PURGED>>;
  * answer is 304 while it is that of `If-None-Match`; with `?wait`, it comes only when it has changed or after
  * `LONGEST_WAIT` (platform/followed-answer.ts).
  */
-export const CACHE_STATE = z.string();
+export const CACHE_GENERATION = z.string();
 
 /**
  * `POST /served` reports a gateway's cache hits, so that they count as uses. The answer is the id of the pull
  * that each belongs to. Both are JSON lines of one request that stays open: each line is answered by one
  * line.
  */
-export const SERVED = z.array(
+export const CACHE_HITS = z.array(
   z.object({
     caller: z.string(),
     upstream: z.string(),
@@ -192,7 +192,7 @@ export const SERVED = z.array(
     digest: z.string(),
   }),
 );
-export type Served = Readonly<z.output<typeof SERVED>[number]>;
+export type CacheHit = Readonly<z.output<typeof CACHE_HITS>[number]>;
 export const PULL_IDS = z.array(z.string().nullable());
 
 /** `POST /upstreams/check` returns what each upstream answers now. */

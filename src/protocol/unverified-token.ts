@@ -4,18 +4,18 @@ import { z } from 'zod';
  * The claims of a token, for a client that has received it. Nothing is verified, so nothing may be decided by
  * them.
  */
-export interface TokenClaims {
+export interface UnverifiedToken {
   readonly sub?: string | undefined;
   readonly access?: readonly { readonly name: string; readonly actions: readonly string[] }[] | undefined;
 }
 
-const CLAIMS: z.ZodType<TokenClaims> = z.object({
+const CLAIMS: z.ZodType<UnverifiedToken> = z.object({
   sub: z.string().optional(),
   access: z.array(z.object({ name: z.string(), actions: z.array(z.string()) })).optional(),
 });
 
 /** Returns undefined if the token is not a JWT, because a token may be anything. */
-export function readTokenClaims(token: string): TokenClaims | undefined {
+export function parseUnverifiedToken(token: string): UnverifiedToken | undefined {
   try {
     const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString();
     return CLAIMS.safeParse(JSON.parse(payload)).data;
@@ -26,6 +26,6 @@ export function readTokenClaims(token: string): TokenClaims | undefined {
 
 /** Returns the actions that the token allows on the repository; none if it does not tell. */
 export function grantedActions(token: string, repository: string): readonly string[] {
-  const access = readTokenClaims(token)?.access ?? [];
+  const access = parseUnverifiedToken(token)?.access ?? [];
   return access.filter(({ name }) => name === repository).flatMap(({ actions }) => actions);
 }

@@ -24,7 +24,7 @@ const LONGEST_DESCRIPTION = 300;
  * Formats our own challenge. Parameters without a value are left out, because an empty one (`scope=""`) ends
  * the parsing in docker, skopeo and go-containerregistry, and the realm is lost.
  */
-export function writeChallenge({ realm, service, scope, error, description }: BearerChallenge): string {
+export function formatChallenge({ realm, service, scope, error, description }: BearerChallenge): string {
   const error_description = description === undefined ? undefined : writeDescription(description);
   const parameters = Object.entries({ realm, service, scope, error, error_description }).filter(
     ([, value]) => value !== undefined,
@@ -67,13 +67,13 @@ const SEPARATORS = /[ \t,]*/y;
 /**
  * Returns the best of an upstream's challenges. A token is better than the credential itself at each request.
  */
-export function readChallenge(headers: string | readonly string[]): UpstreamChallenge | undefined {
-  const challenges = readChallenges(headers);
+export function parseChallenge(headers: string | readonly string[]): UpstreamChallenge | undefined {
+  const challenges = parseChallenges(headers);
   return challenges.find(({ scheme }) => scheme === 'bearer') ?? challenges[0];
 }
 
 /** Returns all challenges of known schemes, in all headers, in their order. */
-export function readChallenges(headers: string | readonly string[]): readonly UpstreamChallenge[] {
+export function parseChallenges(headers: string | readonly string[]): readonly UpstreamChallenge[] {
   return [headers].flat().flatMap((header) => [...challengesIn(header)].filter(isKnown));
 }
 

@@ -35,7 +35,7 @@ const MAX_QUERY = 2_048;
  * Formats a page as a query without its question mark. It is empty for the first page of the upstream's own
  * length.
  */
-export function writePage({ n, last }: Page): string {
+export function formatPage({ n, last }: Page): string {
   const query = new URLSearchParams();
   if (n !== undefined) query.set('n', String(n));
   if (last !== undefined) query.set('last', last);

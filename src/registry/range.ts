@@ -8,7 +8,10 @@ export interface ByteRange {
  * Parses a single range of bytes. Everything else is ignored (RFC 9110 §14.2). Several ranges have another
  * parser, because podman would take one of several parts, sent as if it were the only one, for corruption.
  */
-export function readRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | undefined {
+export function parseRange(
+  header: string | undefined,
+  size: number,
+): ByteRange | 'unsatisfiable' | undefined {
   const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '');
   const [, first = '', last = ''] = match ?? [];
   if (match === null || (first === '' && last === '')) return undefined;
@@ -42,7 +45,7 @@ const MOST_TEXT = MOST_RANGES * 34;
  * be ignored. RFC 9110 §14.2 lets a server ignore ranges that overlap and very many of them, because a small
  * request would then cost a large answer.
  */
-export function readRanges(
+export function parseRanges(
   header: string | undefined,
   size: number,
 ): readonly ByteRange[] | 'unsatisfiable' | undefined {
@@ -51,7 +54,7 @@ export function readRanges(
   if (texts.length < 2 || texts.length > MOST_RANGES) return undefined;
   const ranges: ByteRange[] = [];
   for (const text of texts) {
-    const range = readRange(`bytes=${text.trim()}`, size);
+    const range = parseRange(`bytes=${text.trim()}`, size);
     if (range === undefined) return undefined;
     if (range !== 'unsatisfiable') ranges.push(range);
   }

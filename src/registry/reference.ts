@@ -21,6 +21,6 @@ export function parseReference(text: string): Reference | undefined {
   return tag === undefined ? undefined : { kind: 'tag', tag };
 }
 
-export function writeReference(reference: Reference): string {
+export function formatReference(reference: Reference): string {
   return reference.kind === 'tag' ? reference.tag : reference.digest;
 }

@@ -1,7 +1,7 @@
 import { type Digest, parseDigest } from './digest.ts';
 import type { ErrorName } from './error.ts';
-import { type Page, parsePage, writePage } from './page.ts';
-import { parseReference, type Reference, writeReference } from './reference.ts';
+import { formatPage, type Page, parsePage } from './page.ts';
+import { formatReference, parseReference, type Reference } from './reference.ts';
 import {
   isRepositoryPath,
   type Repository,
@@ -39,7 +39,7 @@ const TAGS = '/tags/list';
 const UPLOAD = '/blobs/uploads/';
 
 /** The prefix of the resource in the target of a request to the core. */
-export const HANDOVER = '/pull/';
+export const CORE_PULL_PATH = '/pull/';
 
 const UNKNOWN: ParsedTarget = { refusal: 'NAME_UNKNOWN' };
 
@@ -66,12 +66,12 @@ export function parseTarget(target: string, names: UpstreamNames): ParsedTarget 
  * Parses a request that a gateway sends to the core: the repository, as two values that were decided before
  * and are not interpreted again, and the resource below it (`resourceOf`) in the target.
  */
-export function parseHandover(
+export function parseCorePull(
   target: string,
   repository: Repository | undefined,
 ): { readonly route: RepositoryRoute } | { readonly refusal: ErrorName } {
-  if (repository === undefined || !target.startsWith(HANDOVER)) return { refusal: 'NAME_UNKNOWN' };
-  const [resource = '', query = ''] = target.slice(HANDOVER.length).split('?', 2);
+  if (repository === undefined || !target.startsWith(CORE_PULL_PATH)) return { refusal: 'NAME_UNKNOWN' };
+  const [resource = '', query = ''] = target.slice(CORE_PULL_PATH.length).split('?', 2);
   const parsed = parseResource(`/${resource}`, new URLSearchParams(query), (name) =>
     name === '' ? repository : undefined,
   );
@@ -149,13 +149,13 @@ function parseCatalog(query: URLSearchParams): ParsedTarget {
 export function resourceOf(route: RepositoryRoute): string {
   switch (route.kind) {
     case 'manifest':
-      return `manifests/${writeReference(route.reference)}`;
+      return `manifests/${formatReference(route.reference)}`;
     case 'blob':
       return `blobs/${route.digest}`;
     case 'referrers':
       return `referrers/${route.digest}`;
     case 'tags': {
-      const query = writePage(route.page);
+      const query = formatPage(route.page);
       return query === '' ? 'tags/list' : `tags/list?${query}`;
     }
   }

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { promisify } from 'node:util';
 import { readPolicy } from '../../src/access/load-policy.ts';
-import { type FollowedPolicy, followPolicy } from '../../src/access/policy-watcher.ts';
+import { type WatchedPolicy, watchPolicy } from '../../src/access/policy-watcher.ts';
 import { FaultsError } from '../../src/platform/fault.ts';
 import { type LoggedLine, testLog } from '../support/test-log.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -15,7 +15,7 @@ import { FORMS, NOW } from './support/policy.ts';
 let home: string;
 let file: string;
 let log: LoggedLine[];
-let followed: FollowedPolicy | undefined;
+let followed: WatchedPolicy | undefined;
 
 beforeEach(async () => {
   home = await mkdtemp(path.join(tmpdir(), 'hubgate-policy-'));
@@ -31,14 +31,14 @@ afterEach(async () => {
 const rules = (...ids: string[]) =>
   `version: 1\nallow:\n${ids.map((id) => `  - { id: ${id}, pull: acme/${id}, to: ana }\n`).join('')}...\n`;
 
-async function follow(): Promise<FollowedPolicy> {
+async function follow(): Promise<WatchedPolicy> {
   followed?.[Symbol.dispose]();
   const lastGood = path.join(home, 'state/last-good-policy.json');
-  followed = await followPolicy({ file, lastGood, forms: FORMS, log: testLog(log), clock: () => NOW });
+  followed = await watchPolicy({ file, lastGood, forms: FORMS, log: testLog(log), clock: () => NOW });
   return followed;
 }
 
-const idsOf = ({ current }: FollowedPolicy) => current.data.rules.map(({ id }) => id).join();
+const idsOf = ({ current }: WatchedPolicy) => current.data.rules.map(({ id }) => id).join();
 
 test('every way of writing is seen: in place, renamed over, and by a symbolic link that leads elsewhere', async () => {
   const inPlace = (text: string) => writeFile(file, text);

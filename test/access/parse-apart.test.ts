@@ -3,7 +3,7 @@ import { after, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { parsePolicy } from '../../src/access/policy-file.ts';
 import { PolicyParser } from '../../src/access/policy-parser.ts';
-import { readingPolicy } from '../../src/access/serialized-policy.ts';
+import { deserializingPolicy } from '../../src/access/serialized-policy.ts';
 import { runAtOnce } from '../../src/platform/scheduling/time-slicing.ts';
 import { FORMS, NOW } from './support/policy.ts';
 
@@ -32,7 +32,7 @@ test('a long policy says the same when it is read apart, warnings included, howe
     assert.equal(apart.warnings?.length, more.includes(GONE) ? 1 : 0);
     assert.deepEqual(apart.warnings, here.warnings);
     const { told } = apart.value;
-    assert.deepEqual(runAtOnce(readingPolicy(told)).data, here.value.policy.data);
+    assert.deepEqual(runAtOnce(deserializingPolicy(told)).data, here.value.policy.data);
     assert.deepEqual(JSON.parse(told), here.value.policy.data);
   }
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isName, parseSubject, readSubject, whyNoName, writeSubject } from '../../src/access/subject.ts';
+import { formatSubject, isName, parseSubject, readSubject, whyNoName } from '../../src/access/subject.ts';
 
 test('names are as directories, registries and CI systems write them', () => {
   const names = [
@@ -17,7 +17,7 @@ test('names are as directories, registries and CI systems write them', () => {
   for (const name of [...names, 'a'.repeat(64)]) {
     assert.equal(whyNoName(name), undefined, name);
     assert.deepEqual(readSubject(name), { kind: 'user', name });
-    assert.deepEqual(parseSubject(writeSubject({ kind: 'service', name })), { kind: 'service', name });
+    assert.deepEqual(parseSubject(formatSubject({ kind: 'service', name })), { kind: 'service', name });
   }
 });
 

@@ -8,16 +8,16 @@ import { createCheckPassword } from '../../src/auth/identity/check-password.ts';
 import { DELAY_LIMITS, LoginDelays, wait } from '../../src/auth/identity/login-delays.ts';
 import { hashPassword } from '../../src/auth/identity/password.ts';
 import {
+  formatServiceToken,
   hashOfSecret,
   makeServiceToken,
   parseServiceToken,
   type ServiceToken,
-  writeServiceToken,
 } from '../../src/auth/identity/service-token.ts';
 import type { User } from '../../src/auth/identity/users-file.ts';
 import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
-import { LiveValue } from '../../src/platform/observable-value.ts';
+import { MutableValue } from '../../src/platform/observable-value.ts';
 import { DOCKER_HUB, repositoryAt } from '../../src/registry/repository.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -39,7 +39,7 @@ beforeEach(async () => {
     { name: 'ci-pay', isService: true, isDisabled: false },
     { name: 'ci-old', isService: true, isDisabled: true },
   ];
-  const live = new LiveValue(new Map(users.map((user) => [user.name, user])));
+  const live = new MutableValue(new Map(users.map((user) => [user.name, user])));
   const clock = () => NOW;
   const limits = { ...DELAY_LIMITS, first: 1, longest: 2 };
   const stopping = new AbortController().signal;
@@ -98,7 +98,7 @@ test('a disabled user, and one without a password, are nobody', async () => {
 
 test('a service token is the password of its owner, in its time, from where it may be, and of nobody else', async () => {
   const token = await give('ci-pay');
-  const text = writeServiceToken(token);
+  const text = formatServiceToken(token);
   const verdict = await login('ci-pay', text);
   assert.deepEqual(verdict.kind === 'authenticated' && [verdict.subject, verdict.credential], [
     { kind: 'service', name: 'ci-pay' },
@@ -106,11 +106,11 @@ test('a service token is the password of its owner, in its time, from where it m
   ]);
   await waitFor(async () => (await state.token(token.id))?.lastUsedAt === NOW);
   assert.equal((await state.token(token.id))?.lastUsedFrom, ADDRESS);
-  const expired = writeServiceToken(await give('ci-pay', { expiresAt: NOW }));
-  const elsewhere = writeServiceToken(await give('ci-pay', { from: ['10.9.0.0/16'] }));
-  const disabled = writeServiceToken(await give('ci-old'));
-  const gone = writeServiceToken(await give('ci-gone'));
-  const forged = writeServiceToken({ ...token, secret: makeServiceToken().secret });
+  const expired = formatServiceToken(await give('ci-pay', { expiresAt: NOW }));
+  const elsewhere = formatServiceToken(await give('ci-pay', { from: ['10.9.0.0/16'] }));
+  const disabled = formatServiceToken(await give('ci-old'));
+  const gone = formatServiceToken(await give('ci-gone'));
+  const forged = formatServiceToken({ ...token, secret: makeServiceToken().secret });
   for (const [user, shown] of [
     ['ana', text],
     ['ci-pay', expired],
@@ -118,25 +118,25 @@ test('a service token is the password of its owner, in its time, from where it m
     ['ci-old', disabled],
     ['ci-gone', gone],
     ['ci-pay', forged],
-    ['ci-pay', writeServiceToken(makeServiceToken())],
+    ['ci-pay', formatServiceToken(makeServiceToken())],
   ] as const)
     assert.equal((await login(user, shown)).kind, 'wrong', user);
   assert.equal((await login('ci-pay', elsewhere, '10.9.1.1')).kind, 'authenticated');
 });
 
 test('a service token can narrow what its owner may pull', async () => {
-  const verdict = await login('ana', writeServiceToken(await give('ana', { pull: ['docker.io/acme/**'] })));
+  const verdict = await login('ana', formatServiceToken(await give('ana', { pull: ['docker.io/acme/**'] })));
   assert.ok(verdict.kind === 'authenticated');
   const allows = (name: string) => {
     const repository = repositoryAt(DOCKER_HUB, name) ?? assert.fail(name);
-    return verdict.narrowing?.allows(repository, ADDRESS);
+    return verdict.restriction?.allows(repository, ADDRESS);
   };
   assert.deepEqual([allows('acme/app'), allows('library/nginx')], [true, false]);
 });
 
 test('a service token has a prefix to be found by, and a checksum against chance', () => {
   const token = makeServiceToken();
-  const text = writeServiceToken(token);
+  const text = formatServiceToken(token);
   assert.match(text, /^hubgate_[0-9A-Za-z]{46}$/);
   assert.deepEqual(parseServiceToken(text), token);
   for (let at = 8; at < text.length; at++) {
@@ -145,5 +145,5 @@ test('a service token has a prefix to be found by, and a checksum against chance
   }
   for (const none of ['', 'hubgate_', text.slice(1), `${text}0`, text.toLowerCase()])
     assert.equal(parseServiceToken(none), undefined);
-  assert.notEqual(writeServiceToken(makeServiceToken()), text);
+  assert.notEqual(formatServiceToken(makeServiceToken()), text);
 });

@@ -3,17 +3,17 @@ import { beforeEach, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import bcrypt from 'bcryptjs';
 import { type CheckPassword, createCheckPassword } from '../../src/auth/identity/check-password.ts';
-import { createDecoys } from '../../src/auth/identity/decoy-hashes.ts';
+import { createDecoyHashes } from '../../src/auth/identity/decoy-hashes.ts';
 import { DELAY_LIMITS, LoginDelays } from '../../src/auth/identity/login-delays.ts';
 import { costOf, decoyOf, hashPassword, verifyPassword } from '../../src/auth/identity/password.ts';
 import type { User, Users } from '../../src/auth/identity/users-file.ts';
-import { LiveValue } from '../../src/platform/observable-value.ts';
+import { MutableValue } from '../../src/platform/observable-value.ts';
 
 const PARAMETERS = { memory: 19 * 2 ** 20, passes: 2 };
 const HASH = hashPassword('right', PARAMETERS);
 const BCRYPT = bcrypt.hash('right', 4);
 
-let users: LiveValue<Users>;
+let users: MutableValue<Users>;
 let renewed: string[];
 let waits: number[];
 /** Can users.yaml be written? */
@@ -36,7 +36,7 @@ function person(name: string, passwordHash: string, isDisabled = false): User {
 
 /** Waits of no length, but counted; a file of users that is a map. */
 async function check(...all: User[]): Promise<CheckPassword> {
-  users = new LiveValue<Users>(new Map(all.map((user) => [user.name, user])));
+  users = new MutableValue<Users>(new Map(all.map((user) => [user.name, user])));
   const clock = () => 1_000_000;
   return createCheckPassword({
     users,
@@ -159,7 +159,7 @@ test('invariant 14: a name that is unknown costs what some known one costs, and 
   const people = new Map(
     ['ana', 'jin', 'zoe'].map((name) => [name, person(name, name === 'zoe' ? other : own)]),
   );
-  const decoyFor = createDecoys(own, Buffer.from('a key'));
+  const decoyFor = createDecoyHashes(own, Buffer.from('a key'));
   const names = Array.from({ length: 300 }, (_, index) => `nobody-${index}`);
   const costs = names.map((name) => costOf(decoyFor(name, people)));
   assert.deepEqual(

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { endTokensOfDeletedOwners } from '../../src/auth/identity/deleted-owners.ts';
-import { followUsers } from '../../src/auth/identity/users-watcher.ts';
+import { watchUsers } from '../../src/auth/identity/users-watcher.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { type LoggedLine, testLog } from '../support/test-log.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -33,7 +33,7 @@ test('a token of an entry without an id ends when the entry is deleted, and stay
   await put('of-cd', 'cd', null);
   await put('with-id', 'ci', 'u1234');
   const ids = async () => (await state.tokens()).map(({ id }) => id);
-  using users = await followUsers(usersFile, log);
+  using users = await watchUsers(usersFile, log);
   let looks = 0;
   const counted = {
     get current() {

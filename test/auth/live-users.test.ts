@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { parseUsers } from '../../src/auth/identity/users-file.ts';
-import { followUsers } from '../../src/auth/identity/users-watcher.ts';
+import { watchUsers } from '../../src/auth/identity/users-watcher.ts';
 import { type LoggedLine, testLog } from '../support/test-log.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -21,7 +21,7 @@ test('invariant 13: many users are followed as few are: an edit holds, a mistake
   const log: LoggedLine[] = [];
   const many = usersText(2_000);
   await writeFile(file, many);
-  const users = await followUsers(file, testLog(log));
+  const users = await watchUsers(file, testLog(log));
   try {
     const write = async (text: string) => {
       const parsed = parseUsers(file, text);

@@ -5,7 +5,7 @@ import {
   type DelayLimits,
   delayAfter,
   LoginDelays,
-  type Outcome,
+  type LoginOutcome,
 } from '../../src/auth/identity/login-delays.ts';
 import { loginNetwork } from '../../src/auth/identity/login-network.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -52,7 +52,11 @@ interface Tried {
   readonly counts?: boolean;
 }
 
-function attempt(room: LoginDelays, outcome: Outcome, tried: Tried = {}): Promise<Outcome | undefined> {
+function attempt(
+  room: LoginDelays,
+  outcome: LoginOutcome,
+  tried: Tried = {},
+): Promise<LoginOutcome | undefined> {
   const asked = { username: 'ana', address: HERE, counts: true, ...tried };
   return room.delayed(
     asked,
@@ -162,7 +166,7 @@ test('invariant 16: who waits is bounded, for a pair and in all, and is told at 
 });
 
 test('what is remembered is bounded: the pairs that were tried longest ago go first', async () => {
-  const room = delays({ maxRemembered: 2 });
+  const room = delays({ maxCached: 2 });
   await wrong(room, 3);
   await wrong(room, 3, { username: 'jin' });
   await wrong(room, 3, { username: 'zoe' });

@@ -3,11 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { followCredentials } from '../../src/auth/identity/credential-registry.ts';
+import { openCredentialRegistry } from '../../src/auth/identity/credential-registry.ts';
 import { decoyOf, hashPassword, passwordCredential } from '../../src/auth/identity/password.ts';
-import { createRenewHash } from '../../src/auth/identity/rehash-password.ts';
+import { createRehashPassword } from '../../src/auth/identity/rehash-password.ts';
 import { setPassword } from '../../src/auth/identity/users-file.ts';
-import { followUsers } from '../../src/auth/identity/users-watcher.ts';
+import { watchUsers } from '../../src/auth/identity/users-watcher.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { testLog } from '../support/test-log.ts';
 
@@ -20,9 +20,9 @@ test('when a hash has been renewed gateways are told its credential, remembered 
   const [to, third] = [decoyOf(from), decoyOf(from)];
   await setPassword(file, 'ana', from);
   await using state = openAuthState(path.join(directory, 'auth.db'));
-  using users = await followUsers(file, log);
-  using credentials = await followCredentials(users, state, [], log);
-  const renewHash = createRenewHash({ file, users, credentials, state, log });
+  using users = await watchUsers(file, log);
+  using credentials = await openCredentialRegistry(users, state, [], log);
+  const renewHash = createRehashPassword({ file, users, credentials, state, log });
   const login = (id: string, credential: string) => {
     const times = { createdAt: 0, expiresAt: Date.now() + 60_000, lastUsedAt: null };
     return state.putLogin({ id, user: 'ana', hash: 'x', credential, client: 'docker', ...times });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
-import { Progress, Rate, writeBar } from '../../src/commands/progress.ts';
+import { TransferProgress, TransferRate, writeBar } from '../../src/commands/progress.ts';
 
 function terminal(columns?: number) {
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
@@ -18,7 +18,7 @@ function terminal(columns?: number) {
 test('lines are drawn over the ones before, below those that stay, and taken away at the end', () => {
   const screen = terminal(12);
   let lines = ['one', 'a line that is too long'];
-  const progress = new Progress(screen, () => lines);
+  const progress = new TransferProgress(screen, () => lines);
   progress.draw();
   assert.equal(screen.shown(), 'one\na line that\n');
   lines = ['two\x1b\u202e'];
@@ -33,7 +33,7 @@ test('lines are drawn over the ones before, below those that stay, and taken awa
 
 test('where nobody looks on nothing is drawn', () => {
   const log = terminal();
-  using progress = new Progress(log, () => ['under way']);
+  using progress = new TransferProgress(log, () => ['under way']);
   progress.draw();
   progress.print(log.stderr, 'done');
   assert.equal(log.shown(), 'done\n');
@@ -44,7 +44,7 @@ test('a bar is as full as what is done, and a rate that of the last seconds', ()
   assert.equal(writeBar(1, 4), `[${'#'.repeat(6)}${'-'.repeat(18)}]`);
   assert.equal(writeBar(9, 4), `[${'#'.repeat(24)}]`);
   let now = 0;
-  const rate = new Rate(() => now);
+  const rate = new TransferRate(() => now);
   const after = (seconds: number, bytes: number) => {
     now += seconds * 1000;
     rate.add(bytes);

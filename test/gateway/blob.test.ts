@@ -8,7 +8,7 @@ import { request } from 'node:https';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { connect } from 'node:tls';
-import { readRange } from '../../src/registry/range.ts';
+import { parseRange } from '../../src/registry/range.ts';
 import { assertBytes } from '../support/assert-bytes.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
@@ -103,12 +103,12 @@ test('a single range is a part, on a hit and on a fill', async () => {
 });
 
 test('ranges are read as RFC 9110 has them', () => {
-  assert.deepEqual(readRange('bytes=0-0', 10), { start: 0, end: 1 });
-  assert.deepEqual(readRange('bytes=3-', 10), { start: 3, end: 10 });
-  assert.deepEqual(readRange('bytes=-20', 10), { start: 0, end: 10 });
-  assert.deepEqual(readRange('bytes=5-99', 10), { start: 5, end: 10 });
-  assert.equal(readRange('bytes=10-', 10), 'unsatisfiable');
-  assert.equal(readRange('bytes=-0', 10), 'unsatisfiable');
+  assert.deepEqual(parseRange('bytes=0-0', 10), { start: 0, end: 1 });
+  assert.deepEqual(parseRange('bytes=3-', 10), { start: 3, end: 10 });
+  assert.deepEqual(parseRange('bytes=-20', 10), { start: 0, end: 10 });
+  assert.deepEqual(parseRange('bytes=5-99', 10), { start: 5, end: 10 });
+  assert.equal(parseRange('bytes=10-', 10), 'unsatisfiable');
+  assert.equal(parseRange('bytes=-0', 10), 'unsatisfiable');
   for (const ignored of [
     undefined,
     '',
@@ -120,7 +120,7 @@ test('ranges are read as RFC 9110 has them', () => {
     'bytes=0-1,3-4',
     'bytes 0-1',
   ]) {
-    assert.equal(readRange(ignored, 10), undefined, String(ignored));
+    assert.equal(parseRange(ignored, 10), undefined, String(ignored));
   }
 });
 

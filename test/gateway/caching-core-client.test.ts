@@ -4,9 +4,9 @@ import { createServer, request } from 'node:http';
 import path from 'node:path';
 import { pipeline } from 'node:stream';
 import { test } from 'node:test';
-import { rememberAnswers } from '../../src/gateway/clients/caching-core-client.ts';
-import type { CoreAnswer, CoreNotes } from '../../src/gateway/clients/core-client.ts';
-import { openBuiltinCore } from '../../src/gateway/clients/local-core-client.ts';
+import { cacheAnswers } from '../../src/gateway/clients/caching-core-client.ts';
+import type { CoreAnswer, PullAccounting } from '../../src/gateway/clients/core-client.ts';
+import { openLocalCoreClient } from '../../src/gateway/clients/local-core-client.ts';
 import { CHUNK } from '../../src/gateway/delivery/buffer-pool.ts';
 import { ChunkCache } from '../../src/gateway/delivery/chunk-cache.ts';
 import { CORE_HEADERS } from '../../src/protocol/core-api.ts';
@@ -74,16 +74,16 @@ async function start() {
   const core = stack.use(await TestCore.start(hub));
   const way = stack.use(await slowWayTo(core));
   const chunks = new ChunkCache();
-  const direct = openBuiltinCore({
+  const direct = openLocalCoreClient({
     socket: way.socket,
     directory: path.join(core.directory, 'data'),
     chunks,
   });
   const options = { log: QUIET, clock: () => core.now, chunks, blobs: 256 };
-  const remembering = stack.use(await rememberAnswers(direct, options));
+  const remembering = stack.use(await cacheAnswers(direct, options));
   const close = stack.move();
-  const pull = (notes: CoreNotes = {}) =>
-    remembering.pull(LATEST, { method: 'GET', private: false, caller: 'ana', notes });
+  const pull = (notes: PullAccounting = {}) =>
+    remembering.pull(LATEST, { method: 'GET', private: false, caller: 'ana', accounting: notes });
   const asked = () => way.asked.filter((one) => one.includes('/manifests/')).length;
   await waitFor(async () => {
     const before = asked();
@@ -121,13 +121,13 @@ test('what is asked of the core does not overtake the report of what was given b
   const { way, image, remembering, pull } = parts;
   const gate = Promise.withResolvers<void>();
   way.holdReports = gate.promise;
-  const given: CoreNotes = {};
+  const given: PullAccounting = {};
   await pull(given);
   const digest = image.config ?? assert.fail();
-  const notes: CoreNotes = {};
+  const notes: PullAccounting = {};
   const pulling = remembering.pull(
     { kind: 'blob', repository: REPOSITORY, digest },
-    { method: 'HEAD', private: false, caller: 'ana', notes },
+    { method: 'HEAD', private: false, caller: 'ana', accounting: notes },
   );
   // Were the blob asked for at once, the core would hear of it before this.
   await remembering.repositories({});

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { test } from 'node:test';
-import { openBuiltinCore } from '../../src/gateway/clients/local-core-client.ts';
-import type { BlobSource } from '../../src/gateway/delivery/blob-reader.ts';
+import { openLocalCoreClient } from '../../src/gateway/clients/local-core-client.ts';
+import type { BlobReader } from '../../src/gateway/delivery/blob-reader.ts';
 import { type Digest, sha256Of } from '../../src/registry/digest.ts';
 import { DOCKER_HUB, repositoryAt } from '../../src/registry/repository.ts';
 import { FakeHub } from '../support/fake-hub.ts';
@@ -15,7 +15,7 @@ const READERS = 200;
 const ROUNDS = 5;
 
 /** As the gateway reads it: in pieces, at the pace of the fill. */
-async function read(source: BlobSource): Promise<Buffer> {
+async function read(source: BlobReader): Promise<Buffer> {
   const pieces: Buffer[] = [];
   for (let position = 0; ; ) {
     const until = await source.available(position);
@@ -35,7 +35,7 @@ test('with everything evicted again and again, 200 readers get no short body', a
   hub.push('library/alpine', 'latest', image);
   const limits = { ...SHORT_LIMITS, sweepEvery: 20 };
   await using core = await TestCore.start(hub, { limits, maxSize: SIZE, unusedFor: 1 });
-  await using client = openBuiltinCore({
+  await using client = openLocalCoreClient({
     socket: path.join(core.directory, 'core.sock'),
     directory: path.join(core.directory, 'data'),
   });

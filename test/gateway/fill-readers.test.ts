@@ -9,7 +9,7 @@ import { CHUNK } from '../../src/gateway/delivery/buffer-pool.ts';
 import { ChunkCache } from '../../src/gateway/delivery/chunk-cache.ts';
 import { SharedFills } from '../../src/gateway/delivery/shared-fill.ts';
 import { readLines } from '../../src/platform/ipc/json-lines.ts';
-import type { Progress, UpstreamCost } from '../../src/protocol/core-api.ts';
+import type { FillProgressLine, UpstreamCost } from '../../src/protocol/core-api.ts';
 
 const SIZE = 4 * CHUNK;
 
@@ -36,7 +36,7 @@ async function reader({ id = 'fill', isSized = true, joined = false } = {}) {
   const onCost = (cost: UpstreamCost) => void costs.push(cost);
   const size = isSized ? SIZE : undefined;
   const source = await fills.open({ id, file, size, announcements, onCost, joined });
-  const say = (progress: Progress) => void lines.write(`${JSON.stringify(progress)}\n`);
+  const say = (progress: FillProgressLine) => void lines.write(`${JSON.stringify(progress)}\n`);
   return { source, say, lines, costs };
 }
 

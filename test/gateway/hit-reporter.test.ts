@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { ServedReports } from '../../src/gateway/clients/hit-reporter.ts';
-import { openBuiltinCore } from '../../src/gateway/clients/local-core-client.ts';
+import { HitReporter } from '../../src/gateway/clients/hit-reporter.ts';
+import { openLocalCoreClient } from '../../src/gateway/clients/local-core-client.ts';
 import { readLines, writeLine } from '../../src/platform/ipc/json-lines.ts';
 import { serveOnSocket } from '../../src/platform/ipc/unix-socket.ts';
 import { FakeHub } from '../support/fake-hub.ts';
@@ -44,8 +44,8 @@ test('invariant 16: a core that does not keep up is told no more than so much, a
       response.end();
     }),
   );
-  const core = stack.use(openBuiltinCore({ socket, directory }));
-  const reports = stack.use(new ServedReports(core));
+  const core = stack.use(openLocalCoreClient({ socket, directory }));
+  const reports = stack.use(new HitReporter(core));
   void reports.add(SERVED);
   await waitFor(() => asked === 1);
   const waiting = Array.from({ length: 20_000 }, () => reports.add(SERVED));
@@ -62,11 +62,11 @@ test('a core ends with an exchange of reports open, and the next one is told', {
   await using hub = await FakeHub.start();
   await using core = await TestCore.start(hub);
   const { directory } = core;
-  await using way = openBuiltinCore({ socket: path.join(directory, 'core.sock'), directory });
-  const [before] = await way.served([SERVED]);
+  await using way = openLocalCoreClient({ socket: path.join(directory, 'core.sock'), directory });
+  const [before] = await way.reportHits([SERVED]);
   assert.match(String(before), /^[0-9a-f]{16}$/);
   await core.restart();
-  const [after] = await way.served([SERVED]);
+  const [after] = await way.reportHits([SERVED]);
   assert.match(String(after), /^[0-9a-f]{16}$/);
   assert.notEqual(after, before);
 });
@@ -77,8 +77,8 @@ test('that a gateway or the core ends is no fault of the core', async () => {
   await using core = await TestCore.start(hub, { log: testLog(log) });
   const { directory } = core;
   for (const ends of ['gateway', 'core']) {
-    await using way = openBuiltinCore({ socket: path.join(directory, 'core.sock'), directory });
-    await way.served([SERVED]);
+    await using way = openLocalCoreClient({ socket: path.join(directory, 'core.sock'), directory });
+    await way.reportHits([SERVED]);
     if (ends === 'core') await core.restart();
   }
   await core.restart();

@@ -14,7 +14,7 @@ import { after, before, test } from 'node:test';
 import { exportJWK, type JWTHeaderParameters, SignJWT } from 'jose';
 import {
   createVerifyToken,
-  type TokenClaims,
+  type VerifiedToken,
   type VerifyToken,
 } from '../../src/gateway/authentication/bearer-token.ts';
 import { openAuthClient } from '../../src/gateway/clients/auth-client.ts';
@@ -151,7 +151,7 @@ test('100,000 mutations: none is accepted that says anything else', { timeout: 1
   assert.ok(accepted < 10_000, `${accepted} were accepted`);
 });
 
-function claimsOf(claims: TokenClaims | undefined): string {
+function claimsOf(claims: VerifiedToken | undefined): string {
   return JSON.stringify({ ...claims, repositories: [...(claims?.repositories ?? [])] });
 }
 

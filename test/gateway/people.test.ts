@@ -36,7 +36,7 @@ beforeEach(async () => {
       first: 60_000,
       longest: 60_000,
       forgottenAfter: 60_000,
-      maxRemembered: 100,
+      maxCached: 100,
       maxWaiting: 0,
       maxWaitingEach: 0,
     },

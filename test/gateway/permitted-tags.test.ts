@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Permission } from '../../src/gateway/authorization/authorize.ts';
+import type { AccessDecision } from '../../src/gateway/authorization/authorize.ts';
 import { permittedTags, type TagRules } from '../../src/gateway/routes/permitted-tags.ts';
 
-const GRANTED = { kind: 'granted', private: false } as Permission;
+const GRANTED = { kind: 'granted', private: false } as AccessDecision;
 
 function rules(permitTag: TagRules['permitTag'] = () => GRANTED): TagRules {
   return { permitTag, reachesPrivate: false, isPublic: async () => true };

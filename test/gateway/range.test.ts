@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, test } from 'node:test';
-import { readRanges } from '../../src/registry/range.ts';
+import { parseRanges } from '../../src/registry/range.ts';
 import { assertBytes } from '../support/assert-bytes.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import type { TestResponse } from '../support/http.ts';
@@ -166,12 +166,12 @@ test('ranges that would cost more than the whole are ignored', async () => {
 });
 
 test('several ranges are read as RFC 9110 has them', () => {
-  assert.equal(readRanges('bytes=0-1', 10), undefined);
-  assert.equal(readRanges(undefined, 10), undefined);
-  assert.equal(readRanges('items=0-1,3-4', 10), undefined);
-  assert.deepEqual(readRanges('bytes=-1, 0-1', 10), [
+  assert.equal(parseRanges('bytes=0-1', 10), undefined);
+  assert.equal(parseRanges(undefined, 10), undefined);
+  assert.equal(parseRanges('items=0-1,3-4', 10), undefined);
+  assert.deepEqual(parseRanges('bytes=-1, 0-1', 10), [
     { start: 9, end: 10 },
     { start: 0, end: 2 },
   ]);
-  assert.equal(readRanges(`bytes=${'0-1,'.repeat(10_000)}`, 10), undefined);
+  assert.equal(parseRanges(`bytes=${'0-1,'.repeat(10_000)}`, 10), undefined);
 });

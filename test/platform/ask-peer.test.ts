@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { z } from 'zod';
 import { askPeer, PeerFailed, parseAnswer } from '../../src/platform/ipc/ask-peer.ts';
 import { openSocketClient, PeerUnreachable } from '../../src/platform/ipc/http-client.ts';
-import { askTagged } from '../../src/platform/ipc/long-poll-client.ts';
+import { longPoll } from '../../src/platform/ipc/long-poll-client.ts';
 
 const WHOLE = 'HTTP/1.1 200 OK\r\netag: "1"\r\ncontent-length: 9\r\n\r\n{"a":"b"}';
 const CUT_OFF = {
@@ -84,9 +84,9 @@ test('what another role is followed for is taken from a 200 alone', async () => 
   const followed = { peer: 'auth', path: '/a', read };
   for (const status of ['400 Bad Request', '404 Not Found', '500 Internal Server Error']) {
     await using peer = await peerThatSends(WHOLE.replace('200 OK', status));
-    await assert.rejects(askTagged(peer.http, followed, { wait: false }), PeerFailed, status);
+    await assert.rejects(longPoll(peer.http, followed, { wait: false }), PeerFailed, status);
   }
   await using whole = await peerThatSends(WHOLE);
-  const told = await askTagged(whole.http, followed, { wait: false });
+  const told = await longPoll(whole.http, followed, { wait: false });
   assert.deepEqual(told, { etag: '"1"', value: { a: 'b' } });
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { inTurn } from '../../src/platform/scheduling/event-loop-budget.ts';
+import { withinLoopBudget } from '../../src/platform/scheduling/event-loop-budget.ts';
 
 const TASKS = 50;
 /** Milliseconds of each: some of them fit into a turn, and not nearly all. */
@@ -25,7 +25,7 @@ test('many tasks at once are done in order, and the event loop goes on between t
     done.push(number);
     turns.add(turn);
   };
-  await Promise.all(Array.from({ length: TASKS }, (_, number) => inTurn(task(number))));
+  await Promise.all(Array.from({ length: TASKS }, (_, number) => withinLoopBudget(task(number))));
   clearImmediate(counting);
   assert.deepEqual(
     done,
@@ -38,10 +38,10 @@ test('who comes while others wait does not pass them by', async () => {
   const order: string[] = [];
   const late: Promise<unknown>[] = [];
   const early = Array.from({ length: TASKS }, () =>
-    inTurn(async () => {
+    withinLoopBudget(async () => {
       work();
       order.push('early');
-      late.push(inTurn(async () => order.push('late')));
+      late.push(withinLoopBudget(async () => order.push('late')));
     }),
   );
   await Promise.all(early);
@@ -54,7 +54,7 @@ test('who comes while others wait does not pass them by', async () => {
 test('a task that comes alone is done at once, and fails for itself', async () => {
   await new Promise(setImmediate);
   let isDone = false;
-  const doing = inTurn(async () => {
+  const doing = withinLoopBudget(async () => {
     isDone = true;
   });
   assert.ok(isDone);
@@ -63,10 +63,10 @@ test('a task that comes alone is done at once, and fails for itself', async () =
     throw new Error('no');
   };
   const all = await Promise.allSettled([
-    inTurn(async () => work()),
-    inTurn(fail),
-    ...Array.from({ length: TASKS }, () => inTurn(async () => work())),
-    inTurn(fail),
+    withinLoopBudget(async () => work()),
+    withinLoopBudget(fail),
+    ...Array.from({ length: TASKS }, () => withinLoopBudget(async () => work())),
+    withinLoopBudget(fail),
   ]);
   assert.equal(all.filter(({ status }) => status === 'rejected').length, 2);
 });

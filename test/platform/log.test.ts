@@ -5,12 +5,12 @@ import { open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { serializeError, writeText } from '../../src/platform/log.ts';
+import { formatText, serializeError } from '../../src/platform/log.ts';
 import { ALL_CONTROLS, UNPRINTABLE } from '../support/controls.ts';
 import { SmallDisk } from '../support/small-disk.ts';
 
 const write = (fields: object) =>
-  writeText({ level: 40, time: '…', process: 'core', msg: 'it happened', ...fields }, 'msg');
+  formatText({ level: 40, time: '…', process: 'core', msg: 'it happened', ...fields }, 'msg');
 
 /** A process that logs to `file`. */
 async function logging(format: 'json' | 'text', file: string) {

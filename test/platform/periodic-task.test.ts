@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once as onceEmitted } from 'node:events';
 import { test } from 'node:test';
 import pino from 'pino';
-import { every, once } from '../../src/platform/scheduling/periodic-task.ts';
+import { runInBackground, runPeriodically } from '../../src/platform/scheduling/periodic-task.ts';
 
 test('a task that fails is logged and run again; one that ends because it was told to has not failed', async () => {
   const lines: string[] = [];
@@ -15,10 +15,10 @@ test('a task that fails is logged and run again; one that ends because it was to
     await onceEmitted(signal, 'abort');
     throw signal.reason;
   };
-  const periodic = every(0, task as (signal: AbortSignal) => Promise<undefined>, log);
+  const periodic = runPeriodically(0, task as (signal: AbortSignal) => Promise<undefined>, log);
   await waiting.promise;
   await periodic[Symbol.asyncDispose]();
-  const single = once(async (signal) => {
+  const single = runInBackground(async (signal) => {
     await onceEmitted(signal, 'abort');
     throw signal.reason;
   }, log);

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { KeptThread } from '../../src/platform/scheduling/persistent-worker.ts';
+import { PersistentWorker } from '../../src/platform/scheduling/persistent-worker.ts';
 
 const FILE = new URL('./fixtures/doubling-thread.ts', import.meta.url);
 
-const open = () => new KeptThread<number, { doubled: number; asked: number }>(FILE);
+const open = () => new PersistentWorker<number, { doubled: number; asked: number }>(FILE);
 
 test('one thread answers all questions, each to whoever asked it', async () => {
   using thread = open();

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { readYaml } from '../../src/platform/yaml/yaml-document.ts';
-import { tellApart } from '../../src/platform/yaml/yaml-entries.ts';
-import { RememberedYaml } from '../../src/platform/yaml/yaml-entry-cache.ts';
+import { splitEntries } from '../../src/platform/yaml/yaml-entries.ts';
+import { YamlEntryCache } from '../../src/platform/yaml/yaml-entry-cache.ts';
 import { Random } from '../crash/support/random.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -60,7 +60,7 @@ const TEXTS = [
   ),
 ];
 
-function assertSame(text: string, memory: RememberedYaml): boolean {
+function assertSame(text: string, memory: YamlEntryCache): boolean {
   const parts = memory.open('f', text);
   if (parts === undefined) return false;
   const whole = readYaml('f', text);
@@ -70,7 +70,7 @@ function assertSame(text: string, memory: RememberedYaml): boolean {
     if (!Array.isArray(value)) continue;
     for (const index of value.keys()) {
       const at = [key, index];
-      if (tellApart(text)?.parts.some((part) => part.key === key))
+      if (splitEntries(text)?.parts.some((part) => part.key === key))
         assert.deepEqual(parts.yaml.faultAt(at, 'x'), whole.yaml.faultAt(at, 'x'), text);
     }
   }
@@ -79,10 +79,10 @@ function assertSame(text: string, memory: RememberedYaml): boolean {
 
 test('files as people write them are told apart, and say the same as when they are read as a whole', () => {
   for (const text of TEXTS) {
-    assert.ok(assertSame(text, new RememberedYaml()), text);
-    assert.ok(assertSame(text.replaceAll('\n', '\r\n'), new RememberedYaml()));
+    assert.ok(assertSame(text, new YamlEntryCache()), text);
+    assert.ok(assertSame(text.replaceAll('\n', '\r\n'), new YamlEntryCache()));
   }
-  const told = tellApart(LAYOUTS);
+  const told = splitEntries(LAYOUTS);
   const counts = told?.parts.map(({ key, entries }) => [key, entries.length]);
   assert.deepEqual(counts, [
     ['groups', 3],
@@ -93,7 +93,7 @@ test('files as people write them are told apart, and say the same as when they a
 });
 
 test('what was read before is not read again, and what is gone is forgotten', () => {
-  const memory = new RememberedYaml();
+  const memory = new YamlEntryCache();
   const entriesOf = (text: string) => {
     const { data } = memory.open('f', text)?.yaml ?? assert.fail(text);
     memory.forget();
@@ -137,7 +137,7 @@ test('where lines do not say for sure what belongs together, or something is wro
     'text: "a\nallow:\n  - b"\n',
     `list:\n  - ${'['.repeat(40)}${']'.repeat(40)}\n`,
   ])
-    assert.equal(new RememberedYaml().open('f', text), undefined, text);
+    assert.equal(new YamlEntryCache().open('f', text), undefined, text);
 });
 
 /** What changes the meaning of lines around it, more often than letters do. */
@@ -176,7 +176,7 @@ test('invariant 13: however a file is damaged, what is told apart says what the 
       const piece = random.below(4) === 0 ? '' : (PIECES[random.below(PIECES.length)] ?? '');
       text = text.slice(0, at) + piece + text.slice(at + removed);
     }
-    if (assertSame(text, new RememberedYaml())) taken++;
+    if (assertSame(text, new YamlEntryCache())) taken++;
   }
   // It is no use to compare nothing.
   assert.ok(taken > MUTATIONS / 10, `${taken} of ${MUTATIONS}`);

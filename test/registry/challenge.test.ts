@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readChallenge, writeChallenge } from '../../src/registry/challenge.ts';
+import { formatChallenge, parseChallenge } from '../../src/registry/challenge.ts';
 
 const CHALLENGE = {
   realm: 'https://mirror.corp/token',
@@ -11,8 +11,8 @@ const CHALLENGE = {
 const ALLOWED = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
 
 function described(description: string): string | undefined {
-  const header = writeChallenge({ ...CHALLENGE, description });
-  return readChallenge(header)?.parameters.get('error_description');
+  const header = formatChallenge({ ...CHALLENGE, description });
+  return parseChallenge(header)?.parameters.get('error_description');
 }
 
 test('a description is written in the characters that its parameter may have, and leaves the others as they are', () => {
@@ -33,6 +33,6 @@ test('a description has an end, and where nothing is to be said there is none', 
   const long = described('x'.repeat(100_000)) ?? '';
   assert.equal(long.length, 300);
   assert.ok(long.endsWith('x...'));
-  assert.equal(writeChallenge({ ...CHALLENGE, description: ' \n' }), writeChallenge(CHALLENGE));
+  assert.equal(formatChallenge({ ...CHALLENGE, description: ' \n' }), formatChallenge(CHALLENGE));
   assert.equal(described('\ud83d'.repeat(500))?.length, 300);
 });

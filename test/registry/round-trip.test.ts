@@ -18,8 +18,8 @@ import {
   type UpstreamNames,
 } from '../../src/registry/repository.ts';
 import {
-  HANDOVER,
-  parseHandover,
+  CORE_PULL_PATH,
+  parseCorePull,
   parseTarget,
   type RepositoryRoute,
   resourceOf,
@@ -118,7 +118,10 @@ test('invariant 17: what a request target was authorized as is what the core is 
       fc.pre('route' in parsed && 'repository' in parsed.route);
       const { route } = parsed as { route: RepositoryRoute };
       const { upstream, path: inside } = route.repository;
-      const handed = parseHandover(`${HANDOVER}${resourceOf(route)}`, repositoryOf(upstream, inside, names));
+      const handed = parseCorePull(
+        `${CORE_PULL_PATH}${resourceOf(route)}`,
+        repositoryOf(upstream, inside, names),
+      );
       assert.deepEqual(handed, { route });
     }),
     { numRuns: 2000 },

@@ -7,7 +7,7 @@ import { type CoreOptions, startCore } from '../../src/core/core.ts';
 import type { CoreLimits } from '../../src/core/limits.ts';
 import { writeLine } from '../../src/platform/ipc/json-lines.ts';
 import { createLogger } from '../../src/platform/log.ts';
-import type { CachedRepositories, Served } from '../../src/protocol/core-api.ts';
+import type { CachedRepositories, CacheHit } from '../../src/protocol/core-api.ts';
 import type { UpstreamHost } from '../../src/registry/repository.ts';
 import type { FakeHub } from './fake-hub.ts';
 import { ask, type TestResponse } from './http.ts';
@@ -92,7 +92,7 @@ export class TestCore implements AsyncDisposable {
   }
 
   /** Reports a gateway's cache hits, and returns the pulls to which they belong. */
-  async served(served: readonly Served[]): Promise<readonly (string | null)[]> {
+  async served(served: readonly CacheHit[]): Promise<readonly (string | null)[]> {
     const send = writeLine(served);
     const { body } = await ask({ socketPath: this.#options.socket, path: '/served', method: 'POST', send });
     return JSON.parse(body.toString());

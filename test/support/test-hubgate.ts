@@ -4,14 +4,14 @@ import path from 'node:path';
 import { startAuth } from '../../src/auth/auth.ts';
 import type { DelayLimits } from '../../src/auth/identity/login-delays.ts';
 import { hashPassword } from '../../src/auth/identity/password.ts';
-import { hashOfSecret, makeServiceToken, writeServiceToken } from '../../src/auth/identity/service-token.ts';
+import { formatServiceToken, hashOfSecret, makeServiceToken } from '../../src/auth/identity/service-token.ts';
 import { editUsers, readUsers, removeUser, setPassword } from '../../src/auth/identity/users-file.ts';
 import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { ensureSigningKey, rotateSigningKey } from '../../src/auth/token/signing-key-file.ts';
 import type { Federation } from '../../src/config/federation.ts';
 import { pathsIn } from '../../src/config/home.ts';
-import { type Core, type CoreOptions, startCore } from '../../src/core/core.ts';
+import { type CoreOptions, type RunningCore, startCore } from '../../src/core/core.ts';
 import type { UpstreamCredential } from '../../src/core/upstream/upstream.ts';
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
 import { GATEWAY_LIMITS, type GatewayLimits } from '../../src/gateway/limits.ts';
@@ -81,8 +81,8 @@ export class TestHubgate implements AsyncDisposable {
   /** The lines that the roles logged. */
   readonly log: LoggedLine[] = [];
   readonly #roles = new AsyncDisposableStack();
-  #startCore: (() => Promise<Core>) | undefined;
-  #core: Core | undefined;
+  #startCore: (() => Promise<RunningCore>) | undefined;
+  #core: RunningCore | undefined;
   #auth: AsyncDisposable | undefined;
   #startAuth: ((federations?: readonly Federation[]) => Promise<AsyncDisposable>) | undefined;
   #gateway: Gateway | undefined;
@@ -275,7 +275,7 @@ export class TestHubgate implements AsyncDisposable {
       ...times,
       ...more,
     });
-    return { id, text: writeServiceToken({ id, secret }) };
+    return { id, text: formatServiceToken({ id, secret }) };
   }
 
   async #idOf(user: string): Promise<string | null> {

@@ -84,8 +84,8 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'the login of another registry beside a certificate is held against nobody',
     file: 'src/gateway/authentication/authenticate-client.ts',
-    find: 'auth.authenticate({ login, address, isStray }, client)',
-    replace: 'auth.authenticate({ login, address, isStray: false }, client)',
+    find: 'auth.authenticate({ login, address, isStray: mayBeForeignLogin }, client)',
+    replace: 'auth.authenticate({ login, address, mayBeForeignLogin: false }, client)',
     tests: CERTIFICATE_TESTS,
   },
   {
@@ -148,7 +148,7 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'the first Bearer challenge that can be met is met',
     file: 'src/core/upstream/authorization.ts',
-    find: "bearers.find(isOwn) ?? bearers.find(({ kind }) => kind === 'yes') ?? bearers[0]",
+    find: "bearers.find(isOwn) ?? bearers.find(({ kind }) => kind === 'ok') ?? bearers[0]",
     replace: 'bearers[0]',
     tests: CHALLENGES,
   },
@@ -176,14 +176,14 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'a "no" to HEAD is checked by GET',
     file: 'src/core/upstream/head-support.ts',
-    find: "answer.kind === 'no' ? habit === 'honest' || isCertain(answer) : !isOfHead(answer)",
+    find: "answer.kind === 'denied' ? habit === 'honest' || isCertain(answer) : !isOfHead(answer)",
     replace: 'true',
     tests: ANSWERS,
   },
   {
     defence: 'a registry that answers HEAD well is believed without a GET',
     file: 'src/core/upstream/head-support.ts',
-    find: "if (said.kind === 'yes' && said.value !== undefined && !isFickle) this.#set(key, 'honest');",
+    find: "if (said.kind === 'ok' && said.value !== undefined && !isFickle) this.#set(key, 'honest');",
     replace: '',
     tests: ANSWERS,
   },
@@ -197,7 +197,7 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'what is remembered of HEAD ends',
     file: 'src/core/upstream/head-support.ts',
-    find: 'this.#habits.set(key, { head }, REMEMBERED_FOR);',
+    find: 'this.#habits.set(key, { head }, CACHED_FOR);',
     replace: 'this.#habits.set(key, { head }, 1e12);',
     tests: ANSWERS,
   },
@@ -225,14 +225,14 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'a page that the upstream refuses for its length is asked for in a shorter one',
     file: 'src/core/pull/ask-tags.ts',
-    find: "if (answer.kind !== 'yes' && !isFinal(answer)) continue;",
+    find: "if (answer.kind !== 'ok' && !isFinal(answer)) continue;",
     replace: '',
     tests: TAGS,
   },
   {
     defence: 'the length that an upstream takes is remembered',
     file: 'src/core/pull/ask-tags.ts',
-    find: "if (answer.kind === 'yes' && at > 0) this.#longest.set(upstream, { n }, LENGTH_REMEMBERED_FOR);",
+    find: "if (answer.kind === 'ok' && at > 0) this.#longest.set(upstream, { n }, LENGTH_TTL);",
     replace: '',
     tests: TAGS,
   },

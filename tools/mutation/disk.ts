@@ -217,8 +217,8 @@ export const diskMutants: readonly Mutant[] = [
   {
     defence: 'content that cannot be set aside is fetched again',
     file: 'src/core/store/recorded-content.ts',
-    find: 'await this.#unlessBroken(digest, this.setAside(digest));',
-    replace: 'await this.setAside(digest);',
+    find: 'await this.#unlessBroken(digest, this.quarantine(digest));',
+    replace: 'await this.quarantine(digest);',
     tests: ['test/core/store/content.test.ts'],
   },
   {

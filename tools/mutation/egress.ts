@@ -152,8 +152,8 @@ export const egressMutants: readonly Mutant[] = [
   {
     defence: 'an identity token is not sent to a registry',
     file: 'src/core/upstream/authorization.ts',
-    find: 'if (!isIdentityToken(login)) return yes(',
-    replace: 'if (login.username !== this.#upstream.host) return yes(',
+    find: 'if (!isIdentityToken(login)) return ok(',
+    replace: 'if (login.username !== this.#upstream.host) return ok(',
     tests: HELPER,
   },
   {

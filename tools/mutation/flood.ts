@@ -103,8 +103,8 @@ export const floodMutants: readonly Mutant[] = [
   {
     defence: 'requests in flight of one subject are bounded',
     file: 'src/gateway/routes/v2.ts',
-    find: "if (admission.kind === 'admitted' && !rooms.subjects",
-    replace: 'if (false && !rooms.subjects',
+    find: "if (admission.kind === 'admitted' && !dependencies.subjects",
+    replace: 'if (false && !dependencies.subjects',
     tests: ['test/gateway/flood.test.ts'],
   },
   {

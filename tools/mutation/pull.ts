@@ -24,8 +24,8 @@ export const pullMutants: readonly Mutant[] = [
   {
     defence: 'what a fill has left stays where another repository says no',
     file: 'src/core/pull/download.ts',
-    find: "kind !== 'no' || (await this.#options.isLinked())",
-    replace: "kind !== 'no'",
+    find: "kind !== 'denied' || (await this.#options.isLinked())",
+    replace: "kind !== 'denied'",
     tests: SHARED,
   },
   {
@@ -59,14 +59,14 @@ export const pullMutants: readonly Mutant[] = [
   {
     defence: 'a list of tags is one before it is sent',
     file: 'src/core/pull/ask-tags.ts',
-    find: 'unfit: unfitTags,',
+    find: 'unfit: whyInvalidTags,',
     replace: 'unfit: () => undefined,',
     tests: JUDGED,
   },
   {
     defence: 'an answer to a question for referrers is an index before it is sent as one',
     file: 'src/core/pull/pull-referrers.ts',
-    find: 'unfit: unfitReferrers,',
+    find: 'unfit: whyInvalidReferrers,',
     replace: 'unfit: () => undefined,',
     tests: JUDGED,
   },
@@ -87,22 +87,22 @@ export const pullMutants: readonly Mutant[] = [
   {
     defence: 'a repository that cannot be read any more is not public any more',
     file: MEMBERSHIP,
-    find: "if (answer.kind === 'no' || (isDoubted && answer.kind === 'cannot'))",
-    replace: "if (isDoubted && answer.kind === 'cannot')",
+    find: "if (answer.kind === 'denied' || (isDoubted && answer.kind === 'unavailable'))",
+    replace: "if (isDoubted && answer.kind === 'unavailable')",
     tests: VISIBILITY,
   },
   {
     defence: 'a repository counts as private while something is gone and the upstream cannot say more',
     file: MEMBERSHIP,
-    find: "if (answer.kind === 'no' || (isDoubted && answer.kind === 'cannot'))",
-    replace: "if (answer.kind === 'no')",
+    find: "if (answer.kind === 'denied' || (isDoubted && answer.kind === 'unavailable'))",
+    replace: "if (answer.kind === 'denied')",
     tests: VISIBILITY,
   },
   {
     defence: 'no copy stands in where the upstream has said that something is gone',
     file: MEMBERSHIP,
-    find: "if (readable.kind !== 'yes') return { kind: 'refused', answer: readable };",
-    replace: "if (readable.kind !== 'yes') return readable;",
+    find: "if (readable.kind !== 'ok') return { kind: 'refused', answer: readable };",
+    replace: "if (readable.kind !== 'ok') return readable;",
     tests: VISIBILITY,
   },
   {
@@ -157,15 +157,15 @@ export const pullMutants: readonly Mutant[] = [
   {
     defence: 'a list of tags that is gone does not come back with later trouble',
     file: 'src/core/pull/pull-document.ts',
-    find: "if (answer.kind === 'no') await this.#takeBack(repository, key, grant);",
+    find: "if (answer.kind === 'denied') await this.#takeBack(repository, key, grant);",
     replace: '',
     tests: VISIBILITY,
   },
   {
     defence: 'a private repository that is cached takes the steps of a missing one',
     file: 'src/core/pull/pull-manifest.ts',
-    find: "entry !== undefined && (as === 'account' || entry.public === true)",
-    replace: 'entry !== undefined',
+    find: "(as === 'account' || entry.public === true)",
+    replace: 'true',
     tests: VISIBILITY,
   },
   {

@@ -64,8 +64,8 @@ export const referrersMutants: readonly Mutant[] = [
   {
     defence: 'a part of the pages is no answer',
     file: PULL,
-    find: "if (page.kind === 'no' && pages.length > 0)",
-    replace: "if (page.kind === 'no' && pages.length < 0)",
+    find: "if (page.kind === 'denied' && pages.length > 0)",
+    replace: "if (page.kind === 'denied' && pages.length < 0)",
     tests: REFERRERS,
   },
   {

@@ -171,7 +171,7 @@ export const upstreamMutants: readonly Mutant[] = [
   {
     defence: 'a token service that does not answer does not take the place of one that does',
     file: 'src/core/upstream/authorization.ts',
-    find: "if (header.kind === 'yes' || !isUnanswered(header)) this.#scheme = scheme;",
+    find: "if (header.kind === 'ok' || !isUnanswered(header)) this.#scheme = scheme;",
     replace: 'this.#scheme = scheme;',
     tests: TOKENS,
   },
@@ -185,7 +185,7 @@ export const upstreamMutants: readonly Mutant[] = [
   {
     defence: 'the log repeats no media type that is none',
     file: 'src/core/upstream/registry-client.ts',
-    find: 'const name = shownType(type);',
+    find: 'const name = displayedType(type);',
     replace: 'const name = type;',
     tests: ['test/core/upstream/hostile-answers.test.ts'],
   },
@@ -214,15 +214,15 @@ export const upstreamMutants: readonly Mutant[] = [
   {
     defence: 'after a token nothing is asked for a client that has gone',
     file: 'src/core/upstream/upstreams.ts',
-    find: "if (first.kind !== 'yes') return first;\n    throwIfNobodyWaits();",
-    replace: "if (first.kind !== 'yes') return first;",
+    find: "if (first.kind !== 'ok') return first;\n    throwIfNobodyWaits();",
+    replace: "if (first.kind !== 'ok') return first;",
     tests: ['test/core/pull/gone-clients.test.ts'],
   },
   {
     defence: 'after one question nothing further is asked for a client that has gone',
     file: 'src/core/upstream/upstreams.ts',
-    find: 'if (remembered !== undefined) return remembered;\n    throwIfNobodyWaits();',
-    replace: 'if (remembered !== undefined) return remembered;',
+    find: 'if (cached !== undefined) return cached;\n    throwIfNobodyWaits();',
+    replace: 'if (cached !== undefined) return cached;',
     tests: ['test/core/pull/gone-clients.test.ts'],
   },
   {

@@ -1,16 +1,16 @@
 import type { Subject } from '../../access/subject.ts';
-import { compileNarrowing, type Narrowing } from '../../access/token-restriction.ts';
+import { compileTokenRestriction, type TokenRestriction } from '../../access/token-restriction.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { parseNetwork } from '../../platform/network.ts';
-import type { Live } from '../../platform/observable-value.ts';
-import type { Login } from '../../protocol/auth-api.ts';
+import type { ObservableValue } from '../../platform/observable-value.ts';
+import type { LoginPassword } from '../../protocol/auth-api.ts';
 import type { AuthState } from '../state/auth-state.ts';
 import type { CheckPassword } from './check-password.ts';
 import { FEDERATED_NAME, type FederatedLogin } from './federation/federated-login.ts';
 import { MAX_PASSWORD_LENGTH, passwordCredential } from './password.ts';
-import { isSecret, parseServiceToken, type ServiceToken, tokenCredential } from './service-token.ts';
+import { isTokenSecret, parseServiceToken, type ServiceToken, tokenCredential } from './service-token.ts';
 import { ownerOf } from './token-owner.ts';
-import { subjectOf } from './user-subject.ts';
+import { subjectOfUser } from './user-subject.ts';
 import type { Users } from './users-file.ts';
 
 export type Verdict =
@@ -20,7 +20,7 @@ export type Verdict =
       /** The id of the presented credential. */
       readonly credential: string;
       /** The restriction of the credential: it may do less than its subject. Absent if there is none. */
-      readonly narrowing?: Narrowing;
+      readonly restriction?: TokenRestriction;
       /**
        * The end of the credential, in milliseconds since the epoch. Everything that is issued for it ends
        * then too. Absent if no end is known.
@@ -37,13 +37,13 @@ export type Verdict =
  * `signal` is aborted when nobody wants the verdict any more.
  */
 export type Authenticate = (
-  login: Login,
+  login: LoginPassword,
   address: string,
   options?: { readonly isStray?: boolean; readonly signal?: AbortSignal },
 ) => Promise<Verdict>;
 
 export interface AuthenticateOptions {
-  readonly users: Live<Users>;
+  readonly users: ObservableValue<Users>;
   readonly state: AuthState;
   readonly checkPassword: CheckPassword;
   readonly federatedLogin: FederatedLogin;
@@ -68,7 +68,7 @@ export function createAuthenticate({
     const { user, hash } = checked;
     return {
       kind: 'authenticated',
-      subject: subjectOf(user),
+      subject: subjectOfUser(user),
       credential: passwordCredential(user.name, hash),
     };
   };
@@ -82,18 +82,18 @@ async function byServiceToken(
   { users, state, clock }: Pick<AuthenticateOptions, 'users' | 'state' | 'clock'>,
 ): Promise<Verdict> {
   const token = await state.token(shown.id);
-  if (token === undefined || !isSecret(shown.secret, token.hash)) return { kind: 'wrong' };
+  if (token === undefined || !isTokenSecret(shown.secret, token.hash)) return { kind: 'wrong' };
   const owner = ownerOf(token, users.current);
   if (owner === undefined || owner.isDisabled || owner.name !== name) return { kind: 'wrong' };
   if (token.expiresAt <= clock()) return { kind: 'wrong' };
   const { pull, from } = token;
   if (from !== null && parseNetwork(from)?.contains(address) !== true) return { kind: 'wrong' };
   await state.useToken(token.id, clock(), address);
-  const narrowing = compileNarrowing({ pull: pull ?? undefined, from: from ?? undefined });
+  const restriction = compileTokenRestriction({ pull: pull ?? undefined, from: from ?? undefined });
   return {
     kind: 'authenticated',
-    subject: subjectOf(owner),
+    subject: subjectOfUser(owner),
     credential: tokenCredential(token.id),
-    narrowing,
+    restriction,
   };
 }

@@ -1,12 +1,12 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
-import type { Live } from '../../platform/observable-value.ts';
+import type { ObservableValue } from '../../platform/observable-value.ts';
 import { DeadlineError } from '../../platform/scheduling/deadline.ts';
 import { FairQueue, QueueFullError, type QueueLimits } from '../../platform/scheduling/fair-queue.ts';
 import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
-import { createDecoys } from './decoy-hashes.ts';
-import type { Attempt, LoginDelays, Outcome } from './login-delays.ts';
+import { createDecoyHashes } from './decoy-hashes.ts';
+import type { Attempt, LoginDelays, LoginOutcome } from './login-delays.ts';
 import { loginNetwork } from './login-network.ts';
 import { hashPassword, isWeakerThan, type PasswordParameters, verifyPassword } from './password.ts';
 import type { User, Users } from './users-file.ts';
@@ -33,14 +33,14 @@ export type PasswordVerdict =
  * Replaces the stored hash by another hash of the same password. It resolves to the hash that is now in the
  * file.
  */
-export type RenewHash = (name: string, from: string, to: string) => Promise<string>;
+export type RehashPassword = (name: string, from: string, to: string) => Promise<string>;
 
 export interface CheckPasswordOptions {
-  readonly users: Live<Users>;
+  readonly users: ObservableValue<Users>;
   /** The parameters of new hashes. */
   readonly parameters: PasswordParameters;
   readonly delays: LoginDelays;
-  readonly renewHash: RenewHash;
+  readonly renewHash: RehashPassword;
   readonly clock: Clock;
   /** The clock that measures waiting. Tests pass another one. */
   readonly monotonic?: Clock;
@@ -72,8 +72,8 @@ const LONGEST = 12_000;
  * The milliseconds for which a verdict is cached. A pull of ten layers asks for a token repeatedly, and needs
  * only one hash.
  */
-const REMEMBER_FOR = 60_000;
-const MAX_REMEMBERED = 10_000;
+const CACHE_TTL = 60_000;
+const MAX_CACHED = 10_000;
 
 /** The verdict on a password. If it is right, `hash` is the hash that is now in force. */
 type Judged = { readonly right: true; readonly hash: string } | { readonly right: false };
@@ -83,11 +83,11 @@ export async function createCheckPassword(
 ): Promise<CheckPassword & HashingQueue> {
   const { users, parameters, delays, renewHash, clock, monotonic = () => performance.now() } = options;
   const queue = new FairQueue(HASHES);
-  const remembered = new ExpiringCache<Judged>(MAX_REMEMBERED, clock);
+  const cached = new ExpiringCache<Judged>(MAX_CACHED, clock);
   const judging = new SingleFlight<Judged | 'given up' | undefined>();
   // The key is useless to somebody who reads it in memory, because each start makes another one.
   const key = randomBytes(32);
-  const decoyFor = createDecoys(await hashPassword('', parameters), key);
+  const decoyFor = createDecoyHashes(await hashPassword('', parameters), key);
   /**
    * Returns the cache key. The hash is a part of it, so that verdicts on the old password do not apply after
    * a change.
@@ -133,13 +133,13 @@ export async function createCheckPassword(
     // empty hash.
     const hash = (user?.isDisabled ? undefined : user?.passwordHash) ?? '';
     const memory = memoryOf(username, hash, password);
-    const known = remembered.get(memory);
+    const known = cached.get(memory);
     if (known !== undefined) return known;
     const answer = await judging.run(memory, async () => {
       const end = monotonic() + LONGEST;
       const judged = await delays.delayed(attempt, () => judge(attempt, end), outcomeOf);
-      if (judged !== undefined) remembered.set(memory, judged, REMEMBER_FOR);
-      if (judged?.right) remembered.set(memoryOf(username, judged.hash, password), judged, REMEMBER_FOR);
+      if (judged !== undefined) cached.set(memory, judged, CACHE_TTL);
+      if (judged?.right) cached.set(memoryOf(username, judged.hash, password), judged, CACHE_TTL);
       return judged === undefined && attempt.signal?.aborted ? 'given up' : judged;
     });
     if (answer !== 'given up') return answer;
@@ -159,7 +159,7 @@ export async function createCheckPassword(
   return Object.assign(check, { waiting: () => queue.waiting });
 }
 
-function outcomeOf(judged: Judged | undefined): Outcome {
+function outcomeOf(judged: Judged | undefined): LoginOutcome {
   if (judged === undefined) return 'unknown';
   return judged.right ? 'right' : 'wrong';
 }

@@ -1,7 +1,7 @@
-import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
+import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
 import type { Federation } from '../../config/federation.ts';
 import type { Logger } from '../../platform/log.ts';
-import { type Live, LiveValue } from '../../platform/observable-value.ts';
+import { MutableValue, type ObservableValue } from '../../platform/observable-value.ts';
 import { runInSlices } from '../../platform/scheduling/time-slicing.ts';
 import type { Credentials } from '../../protocol/auth-api.ts';
 import type { AuthState, StoredLogin, StoredToken } from '../state/auth-state.ts';
@@ -9,14 +9,14 @@ import { FEDERATED_NAME, federationCredential } from './federation/federated-log
 import { passwordCredential } from './password.ts';
 import { loginCredential, tokenCredential } from './service-token.ts';
 import { ownerOf } from './token-owner.ts';
-import { subjectOf } from './user-subject.ts';
+import { subjectOfUser } from './user-subject.ts';
 import type { User, Users } from './users-file.ts';
-import type { LiveUsers } from './users-watcher.ts';
+import type { WatchedUsers } from './users-watcher.ts';
 
 /** The credential id of clients that present no credential. */
 export const ANONYMOUS_CREDENTIAL = 'anonymous';
 
-export interface LiveCredentials extends Live<Credentials>, Disposable {
+export interface CredentialRegistry extends ObservableValue<Credentials>, Disposable {
   /**
    * Reads the credentials now, because somebody has just received one that may be newer than the last look.
    */
@@ -27,14 +27,14 @@ export interface LiveCredentials extends Live<Credentials>, Disposable {
  * All credentials that are in force. Gateways use them at every request to decide whether the presented
  * credential still counts.
  */
-export async function followCredentials(
-  users: LiveUsers,
+export async function openCredentialRegistry(
+  users: WatchedUsers,
   state: AuthState,
   federations: readonly Federation[],
   log: Logger,
-): Promise<LiveCredentials> {
+): Promise<CredentialRegistry> {
   const read = async () => credentialsOf(users.current, state, federations);
-  const live = new LiveValue(await read());
+  const live = new MutableValue(await read());
   const learn = async () => {
     const next = await read();
     // Subscribers must not be woken if nothing has changed.
@@ -86,7 +86,7 @@ async function credentialsOf(
   const passwords = new Map(await runInSlices(passwordEntries(users)));
   return {
     inForce: Object.fromEntries([
-      [ANONYMOUS_CREDENTIAL, { subject: writeSubject(ANONYMOUS) }],
+      [ANONYMOUS_CREDENTIAL, { subject: formatSubject(ANONYMOUS) }],
       ...passwords,
       // A login ends with the password that it was given for.
       ...logins.filter(({ credential }) => passwords.has(credential)).map(loginEntry),
@@ -99,8 +99,8 @@ async function credentialsOf(
   };
 }
 
-function* passwordEntries(users: Users): Generator<void, Entry[]> {
-  const entries: Entry[] = [];
+function* passwordEntries(users: Users): Generator<void, RegisteredCredential[]> {
+  const entries: RegisteredCredential[] = [];
   for (const user of users.values()) {
     if (!user.isDisabled) entries.push(...passwordEntry(user));
     yield;
@@ -108,25 +108,30 @@ function* passwordEntries(users: Users): Generator<void, Entry[]> {
   return entries;
 }
 
-type Entry = [id: string, Credentials['inForce'][string]];
+type RegisteredCredential = [id: string, Credentials['inForce'][string]];
 
-function passwordEntry(user: User): Entry[] {
+function passwordEntry(user: User): RegisteredCredential[] {
   if (user.passwordHash === undefined) return [];
-  return [[passwordCredential(user.name, user.passwordHash), { subject: writeSubject(subjectOf(user)) }]];
+  return [
+    [passwordCredential(user.name, user.passwordHash), { subject: formatSubject(subjectOfUser(user)) }],
+  ];
 }
 
-function loginEntry({ id, user, expiresAt }: StoredLogin): Entry {
-  return [loginCredential(id), { subject: writeSubject({ kind: 'user', name: user }), until: expiresAt }];
+function loginEntry({ id, user, expiresAt }: StoredLogin): RegisteredCredential {
+  return [loginCredential(id), { subject: formatSubject({ kind: 'user', name: user }), until: expiresAt }];
 }
 
-function tokenEntry({ id, expiresAt, pull, from }: StoredToken, owner: User | undefined): Entry[] {
+function tokenEntry(
+  { id, expiresAt, pull, from }: StoredToken,
+  owner: User | undefined,
+): RegisteredCredential[] {
   if (owner === undefined || owner.isDisabled) return [];
-  const subject = writeSubject(subjectOf(owner));
+  const subject = formatSubject(subjectOfUser(owner));
   return [[tokenCredential(id), { subject, until: expiresAt, ...(pull && { pull }), ...(from && { from }) }]];
 }
 
 /** Returns one entry for all subjects of a federation, which are unknown before they log in. */
-function federationEntry(federation: Federation): Entry {
+function federationEntry(federation: Federation): RegisteredCredential {
   const subject = `${FEDERATED_NAME}:${federation.name}:`;
   return [federationCredential(federation), { subject, isPrefix: true }];
 }

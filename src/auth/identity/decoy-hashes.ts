@@ -13,7 +13,7 @@ export type DecoyFor = (name: string, users: Users) => string;
  * cost of a name does not tell whether it is known. `example` is a new hash; `key` hides which name has which
  * cost.
  */
-export function createDecoys(example: string, key: Buffer): DecoyFor {
+export function createDecoyHashes(example: string, key: Buffer): DecoyFor {
   const decoys = new Map([[costOf(example), decoyOf(example)]]);
   let last: { readonly of: Users; readonly hashes: readonly string[] } | undefined;
   const hashesOf = (users: Users): readonly string[] => {

@@ -1,12 +1,12 @@
 import type { Logger } from '../../platform/log.ts';
-import { every } from '../../platform/scheduling/periodic-task.ts';
+import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import { ABSENT, stateOfFile } from '../../platform/watched-files.ts';
 import type { AuthState } from '../state/auth-state.ts';
 import type { Users } from './users-file.ts';
-import type { LiveUsers } from './users-watcher.ts';
+import type { WatchedUsers } from './users-watcher.ts';
 
 export interface DeletedOwnersOptions {
-  readonly users: Pick<LiveUsers, 'current' | 'look'>;
+  readonly users: Pick<WatchedUsers, 'current' | 'look'>;
   readonly usersFile: string;
   readonly state: Pick<AuthState, 'tokens' | 'removeToken'>;
   readonly log: Logger;
@@ -45,5 +45,5 @@ export function endTokensOfDeletedOwners(options: DeletedOwnersOptions): AsyncDi
     }
     seen = current;
   };
-  return every(interval, look, log);
+  return runPeriodically(interval, look, log);
 }

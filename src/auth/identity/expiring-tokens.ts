@@ -1,6 +1,6 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
-import { every } from '../../platform/scheduling/periodic-task.ts';
+import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { AuthState, StoredToken } from '../state/auth-state.ts';
 
 /** The milliseconds of two weeks, in which the operator of the program that uses the token can be found. */
@@ -30,5 +30,5 @@ export function warnOfExpiry(state: AuthState, clock: Clock, log: Logger): Async
     }
     return LOOK_EVERY;
   };
-  return every(0, warn, log);
+  return runPeriodically(0, warn, log);
 }

@@ -17,7 +17,7 @@ export interface DelayLimits {
   /** The milliseconds since the last wrong password. */
   readonly forgottenAfter: number;
   /** The most pairs of a name and a network. */
-  readonly maxRemembered: number;
+  readonly maxCached: number;
   /** The most attempts that wait at a time, in total and for one pair. */
   readonly maxWaiting: number;
   readonly maxWaitingEach: number;
@@ -28,7 +28,7 @@ export const DELAY_LIMITS: DelayLimits = {
   first: 250,
   longest: 8_000,
   forgottenAfter: 15 * 60_000,
-  maxRemembered: 10_000,
+  maxCached: 10_000,
   maxWaiting: 256,
   maxWaitingEach: 4,
 };
@@ -56,7 +56,7 @@ export interface Attempt {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface Pair {
+interface AddressAndUser {
   /**
    * The attempts that were wrong or are under way, because attempts that come at the same time must not be
    * free either.
@@ -66,16 +66,16 @@ interface Pair {
 }
 
 /** The result of an attempt. `unknown` means that it was not judged. */
-export type Outcome = 'right' | 'wrong' | 'unknown';
+export type LoginOutcome = 'right' | 'wrong' | 'unknown';
 
 export class LoginDelays {
   readonly #options: DelaysOptions;
-  readonly #pairs: ExpiringCache<Pair>;
+  readonly #pairs: ExpiringCache<AddressAndUser>;
   #waiting = 0;
 
   constructor(options: DelaysOptions) {
     this.#options = options;
-    this.#pairs = new ExpiringCache(options.limits.maxRemembered, options.clock);
+    this.#pairs = new ExpiringCache(options.limits.maxCached, options.clock);
   }
 
   /** The number of attempts whose turn has not come. */
@@ -87,13 +87,13 @@ export class LoginDelays {
   async delayed<T>(
     attempt: Attempt,
     judge: () => Promise<T>,
-    outcomeOf: (judged: T) => Outcome,
+    outcomeOf: (judged: T) => LoginOutcome,
   ): Promise<T | undefined> {
     const key = keyOf(attempt);
     const pair = this.#pairs.get(key) ?? { wrong: 0, waiting: 0 };
     const milliseconds = delayAfter(pair.wrong, this.#options.limits);
     if (attempt.counts) this.#count(key, pair, 1);
-    let outcome: Outcome = 'unknown';
+    let outcome: LoginOutcome = 'unknown';
     try {
       if (milliseconds > 0 && !(await this.#wait(pair, milliseconds, attempt.signal))) return undefined;
       const judged = await judge();
@@ -105,17 +105,17 @@ export class LoginDelays {
     }
   }
 
-  #count(key: string, pair: Pair, by: number): void {
+  #count(key: string, pair: AddressAndUser, by: number): void {
     pair.wrong += by;
     this.#pairs.set(key, pair, this.#options.limits.forgottenAfter);
   }
 
-  #forget(key: string, pair: Pair): void {
+  #forget(key: string, pair: AddressAndUser): void {
     pair.wrong = 0;
     if (pair.waiting === 0) this.#pairs.delete(key);
   }
 
-  async #wait(pair: Pair, milliseconds: number, signal?: AbortSignal): Promise<boolean> {
+  async #wait(pair: AddressAndUser, milliseconds: number, signal?: AbortSignal): Promise<boolean> {
     const { limits, stopping, wait } = this.#options;
     if (this.#waiting >= limits.maxWaiting || pair.waiting >= limits.maxWaitingEach) return false;
     this.#waiting++;

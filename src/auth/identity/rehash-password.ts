@@ -1,15 +1,15 @@
 import type { Logger } from '../../platform/log.ts';
 import type { AuthState } from '../state/auth-state.ts';
-import type { RenewHash } from './check-password.ts';
-import type { LiveCredentials } from './credential-registry.ts';
+import type { RehashPassword } from './check-password.ts';
+import type { CredentialRegistry } from './credential-registry.ts';
 import { passwordCredential } from './password.ts';
 import { replaceHash } from './users-file.ts';
-import type { LiveUsers } from './users-watcher.ts';
+import type { WatchedUsers } from './users-watcher.ts';
 
-export interface RenewOptions {
+export interface RehashOptions {
   readonly file: string;
-  readonly users: LiveUsers;
-  readonly credentials: LiveCredentials;
+  readonly users: WatchedUsers;
+  readonly credentials: CredentialRegistry;
   readonly state: AuthState;
   readonly log: Logger;
 }
@@ -18,7 +18,13 @@ export interface RenewOptions {
  * Renews a hash. The id of a credential changes with its hash, so gateways learn the new id before anything
  * is issued for it. If the file cannot be written, the old hash stays in force, and the login succeeds.
  */
-export function createRenewHash({ file, users, credentials, state, log }: RenewOptions): RenewHash {
+export function createRehashPassword({
+  file,
+  users,
+  credentials,
+  state,
+  log,
+}: RehashOptions): RehashPassword {
   return async (name, from, to) => {
     try {
       if (!(await replaceHash(file, name, from, to))) return from;

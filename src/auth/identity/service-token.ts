@@ -12,7 +12,7 @@ export interface ServiceToken {
 }
 
 const PREFIXES = { token: 'hubgate_', login: 'hubgate_login_' } as const;
-type Kind = keyof typeof PREFIXES;
+type TokenKind = keyof typeof PREFIXES;
 const ID_LENGTH = 10;
 const SECRET_LENGTH = 30;
 const CHECKSUM_LENGTH = 6;
@@ -24,7 +24,7 @@ export function makeServiceToken(): ServiceToken {
   return { id: text(ID_LENGTH), secret: text(SECRET_LENGTH) };
 }
 
-export function writeServiceToken({ id, secret }: ServiceToken, kind: Kind = 'token'): string {
+export function formatServiceToken({ id, secret }: ServiceToken, kind: TokenKind = 'token'): string {
   return `${PREFIXES[kind]}${id}${secret}${checksum(id + secret)}`;
 }
 
@@ -32,7 +32,7 @@ export function writeServiceToken({ id, secret }: ServiceToken, kind: Kind = 'to
  * Returns undefined if the text is not a token: a password may begin in any way, but does not have the right
  * checksum by chance.
  */
-export function parseServiceToken(text: string, kind: Kind = 'token'): ServiceToken | undefined {
+export function parseServiceToken(text: string, kind: TokenKind = 'token'): ServiceToken | undefined {
   const rest = text.slice(PREFIXES[kind].length);
   if (!text.startsWith(PREFIXES[kind]) || !REST.test(rest)) return undefined;
   const id = rest.slice(0, ID_LENGTH);
@@ -45,7 +45,7 @@ export function hashOfSecret(secret: string): string {
   return createHash('sha256').update(secret).digest('hex');
 }
 
-export function isSecret(secret: string, hash: string): boolean {
+export function isTokenSecret(secret: string, hash: string): boolean {
   return timingSafeEqual(Buffer.from(hashOfSecret(secret)), Buffer.from(hash));
 }
 

@@ -9,7 +9,7 @@ import { type Fault, FaultsError, type Parsed } from '../../platform/fault.ts';
 import { withFileLock } from '../../platform/file-lock.ts';
 import { reasonOf } from '../../platform/reason.ts';
 import { readIfPresent } from '../../platform/regular-file.ts';
-import type { RememberedYaml } from '../../platform/yaml/yaml-entry-cache.ts';
+import type { YamlEntryCache } from '../../platform/yaml/yaml-entry-cache.ts';
 import { openYaml, type PartReader, section } from '../../platform/yaml/yaml-schema.ts';
 import { isPasswordHash } from './password.ts';
 
@@ -58,7 +58,7 @@ const USER = section({
  * Parses the users in `text`, or returns everything that is wrong with it. With a memory, only entries that
  * were not in it before are parsed.
  */
-export function parseUsers(source: string, text: string, memory?: RememberedYaml): Parsed<Users> {
+export function parseUsers(source: string, text: string, memory?: YamlEntryCache): Parsed<Users> {
   const parts = memory?.open(source, text, MOST_MIB);
   memory?.forget();
   const again = parts && readParts(parts);

@@ -1,14 +1,14 @@
 /** This worker parses users files, and caches their entries. */
 import type { Parsed } from '../../platform/fault.ts';
-import { answerQuestions } from '../../platform/scheduling/persistent-worker.ts';
-import { RememberedYaml } from '../../platform/yaml/yaml-entry-cache.ts';
+import { serveWorker } from '../../platform/scheduling/persistent-worker.ts';
+import { YamlEntryCache } from '../../platform/yaml/yaml-entry-cache.ts';
 import { parseUsers, type Users } from './users-file.ts';
 
-export interface WrittenUsers {
+export interface UsersParserAnswer {
   readonly file: string;
   readonly text: string;
 }
 
-const memory = new RememberedYaml();
+const memory = new YamlEntryCache();
 
-answerQuestions(({ file, text }: WrittenUsers): Parsed<Users> => parseUsers(file, text, memory));
+serveWorker(({ file, text }: UsersParserAnswer): Parsed<Users> => parseUsers(file, text, memory));

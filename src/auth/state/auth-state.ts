@@ -3,7 +3,7 @@
  * running auth and commands change it at the same time. It does not know how any of them is presented or
  * verified.
  */
-import type { Live } from '../../platform/observable-value.ts';
+import type { ObservableValue } from '../../platform/observable-value.ts';
 
 /** A service token. It contains no secret, only a hash that a secret can be compared with. */
 export interface StoredToken {
@@ -56,7 +56,7 @@ export interface StoredCertificate {
 
 export interface AuthState extends AsyncDisposable {
   /** Changes whenever this or another process has changed anything. */
-  readonly changes: Live<number>;
+  readonly changes: ObservableValue<number>;
   tokens(): Promise<readonly StoredToken[]>;
   /** Reads the current token, so that a change by another process counts at once. */
   token(id: string): Promise<StoredToken | undefined>;

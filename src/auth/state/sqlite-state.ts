@@ -3,7 +3,7 @@ import path from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { z } from 'zod';
 import { diskFailure } from '../../platform/disk-failure.ts';
-import { type Live, LiveValue } from '../../platform/observable-value.ts';
+import { MutableValue, type ObservableValue } from '../../platform/observable-value.ts';
 import { pollAndWatch } from '../../platform/poll-and-watch.ts';
 import { asError } from '../../platform/reason.ts';
 import { prepareQuery, schemaVersion } from '../../platform/sqlite-query.ts';
@@ -106,7 +106,7 @@ interface CertificateRow {
 }
 
 /** The queries, each of which is prepared when it is first used. */
-type Queries = ReturnType<typeof queriesOf>;
+type StateQueries = ReturnType<typeof queriesOf>;
 
 function queriesOf(database: DatabaseSync) {
   const query = <Row>(sql: string) => lazy(() => prepareQuery<Row>(database, sql));
@@ -135,8 +135,8 @@ interface Use {
 
 class SqliteState implements AuthState {
   readonly #database: DatabaseSync;
-  readonly #changes = new LiveValue(0);
-  readonly #queries: Queries;
+  readonly #changes = new MutableValue(0);
+  readonly #queries: StateQueries;
   readonly #polling: Disposable;
   readonly #statements = new Map<string, StatementSync>();
   /** The last use of each credential, until it is written. */
@@ -169,7 +169,7 @@ class SqliteState implements AuthState {
     this.#polling = pollAndWatch({ watched, interval: LOOK_EVERY, task: async () => this.#look() });
   }
 
-  get changes(): Live<number> {
+  get changes(): ObservableValue<number> {
     return this.#changes;
   }
 

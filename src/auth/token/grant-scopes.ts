@@ -1,9 +1,9 @@
 import { decide, type Policy } from '../../access/policy.ts';
 import type { Subject } from '../../access/subject.ts';
-import type { Narrowing } from '../../access/token-restriction.ts';
+import type { TokenRestriction } from '../../access/token-restriction.ts';
 import { resolveRepository, type UpstreamNames } from '../../registry/repository.ts';
 import { MAX_SCOPES, parseScope } from '../../registry/scope.ts';
-import type { Access } from './issue-token.ts';
+import type { GrantedAccess } from './issue-token.ts';
 
 export interface Asker {
   readonly subject: Subject;
@@ -13,11 +13,11 @@ export interface Asker {
   /**
    * The restriction of the presented credential: it may do less than its subject. Absent if there is none.
    */
-  readonly narrowing?: Narrowing;
+  readonly restriction?: TokenRestriction;
 }
 
 export interface GrantedScopes {
-  readonly access: readonly Access[];
+  readonly access: readonly GrantedAccess[];
   /** The granted scopes in the form of the request, for the `scope` of the answer. */
   readonly scope: string;
 }
@@ -32,7 +32,7 @@ export function grantScopes(
   policy: Policy,
   names: UpstreamNames,
 ): GrantedScopes {
-  const access = new Map<string, Access>();
+  const access = new Map<string, GrantedAccess>();
   const scopes: string[] = [];
   for (const text of asked.slice(0, MAX_SCOPES)) {
     const scope = parseScope(text);
@@ -40,7 +40,7 @@ export function grantScopes(
       continue;
     const repository = resolveRepository(scope.name, [], names);
     if (repository === undefined) continue;
-    if (asker.narrowing?.allows(repository, asker.address) === false) continue;
+    if (asker.restriction?.allows(repository, asker.address) === false) continue;
     if (decide(policy, { ...asker, repository }).decision !== 'allow') continue;
     access.set(repository.name, { type: 'repository', name: repository.name, actions: ['pull'] });
     scopes.push(`repository:${scope.name}:pull`);

@@ -1,10 +1,10 @@
 import { randomUUID, sign } from 'node:crypto';
 import type { Clock } from '../../platform/clock.ts';
-import type { Live } from '../../platform/observable-value.ts';
+import type { ObservableValue } from '../../platform/observable-value.ts';
 import type { SigningKeys } from './signing-key.ts';
 
 /** One entry of the token specification's `access` claim. */
-export interface Access {
+export interface GrantedAccess {
   readonly type: 'repository';
   /** The canonical name, such as `docker.io/library/alpine`. */
   readonly name: string;
@@ -16,11 +16,11 @@ export interface TokenContent {
   readonly subject: string;
   /** The id of the presented credential. */
   readonly credential: string;
-  readonly access: readonly Access[];
+  readonly access: readonly GrantedAccess[];
 }
 
 export interface IssuerOptions {
-  readonly keys: Live<SigningKeys>;
+  readonly keys: ObservableValue<SigningKeys>;
   readonly issuer: string;
   readonly audience: string;
   /** The lifetime in milliseconds. */
@@ -32,7 +32,7 @@ export interface IssuerOptions {
  * Creates a JWS in compact form (RFC 7515, section 7.1). It is signed synchronously: WebCrypto, which jose
  * uses, moves each signature to another thread and back, at nearly twice the CPU time (docs/decisions/0010-tokens-are-signed-without-jose.md).
  */
-export function issueToken({ subject, credential, access }: TokenContent, options: IssuerOptions): string {
+export function signToken({ subject, credential, access }: TokenContent, options: IssuerOptions): string {
   const now = Math.floor(options.clock() / 1000);
   const { id: kid, privateKey: key } = options.keys.current.signing;
   const header = { alg: 'ES256', typ: 'JWT', kid };

@@ -1,20 +1,20 @@
 import type { Clock } from '../../platform/clock.ts';
-import type { Live } from '../../platform/observable-value.ts';
+import type { ObservableValue } from '../../platform/observable-value.ts';
 import type { Verdict } from '../identity/authenticate.ts';
 import { passwordCredential } from '../identity/password.ts';
 import {
+  formatServiceToken,
   hashOfSecret,
-  isSecret,
+  isTokenSecret,
   loginCredential,
   makeServiceToken,
   parseServiceToken,
-  writeServiceToken,
 } from '../identity/service-token.ts';
-import { subjectOf } from '../identity/user-subject.ts';
+import { subjectOfUser } from '../identity/user-subject.ts';
 import type { User, Users } from '../identity/users-file.ts';
 import type { AuthState } from '../state/auth-state.ts';
 
-type Identified = Omit<Verdict & { kind: 'authenticated' }, 'kind'>;
+type RefreshedSubject = Omit<Verdict & { kind: 'authenticated' }, 'kind'>;
 
 /**
  * Refresh tokens: a client may renew a person's login without knowing the password. `docker login` stores
@@ -25,13 +25,13 @@ export interface RefreshTokens {
    * Resolves to undefined if no refresh token is given: to a service, for a token or a federated login, or if
    * they are off.
    */
-  give(identified: Identified, client: string): Promise<string | undefined>;
+  give(identified: RefreshedSubject, client: string): Promise<string | undefined>;
   /** Resolves to the owner; to undefined if it is not a refresh token, or not valid any more. */
-  redeem(text: string): Promise<Identified | undefined>;
+  redeem(text: string): Promise<RefreshedSubject | undefined>;
 }
 
 export interface RefreshOptions {
-  readonly users: Live<Users>;
+  readonly users: ObservableValue<Users>;
   readonly state: AuthState;
   readonly clock: Clock;
   /** The lifetime in milliseconds. If undefined, none are given, and existing ones are no longer valid. */
@@ -62,20 +62,20 @@ export function createRefreshTokens({ users, state, clock, lifetime }: RefreshOp
         ...{ id, user: subject.name, hash: hashOfSecret(secret), credential, client: plain(client) },
         ...{ createdAt: now, expiresAt: now + lifetime, lastUsedAt: null },
       });
-      return writeServiceToken({ id, secret }, 'login');
+      return formatServiceToken({ id, secret }, 'login');
     },
     async redeem(text) {
       const shown = parseServiceToken(text, 'login');
       if (shown === undefined || lifetime === undefined) return undefined;
       const login = await state.login(shown.id);
-      if (login === undefined || !isSecret(shown.secret, login.hash)) return undefined;
+      if (login === undefined || !isTokenSecret(shown.secret, login.hash)) return undefined;
       // A token that was issued while the clock was ahead would live too long.
       if (login.createdAt > clock() + CLOCK_TOLERANCE) return undefined;
       const user = users.current.get(login.user);
       if (user === undefined || login.expiresAt <= clock() || passwordOf(user) !== login.credential)
         return undefined;
       await state.useLogin(login.id, clock());
-      return { subject: subjectOf(user), credential: loginCredential(login.id) };
+      return { subject: subjectOfUser(user), credential: loginCredential(login.id) };
     },
   };
 }

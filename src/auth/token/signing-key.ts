@@ -3,10 +3,10 @@ import { stat } from 'node:fs/promises';
 import { calculateJwkThumbprint, exportJWK, type JWK } from 'jose';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
-import { LiveValue } from '../../platform/observable-value.ts';
+import { MutableValue } from '../../platform/observable-value.ts';
 import { messageOf } from '../../platform/reason.ts';
 import { isAbsent, readRegularFile, whileAnswering } from '../../platform/regular-file.ts';
-import { type Followed, SLOW_INTERVAL, stateOfFile, watchFiles } from '../../platform/watched-files.ts';
+import { SLOW_INTERVAL, stateOfFile, type WatchedFile, watchFiles } from '../../platform/watched-files.ts';
 import { previousKeyFile } from './signing-key-file.ts';
 
 export interface SigningKey {
@@ -63,7 +63,7 @@ export async function followSigningKeys(
   log: Logger,
   clock: Clock,
   overlap = new KeyOverlap(),
-): Promise<Followed<SigningKeys>> {
+): Promise<WatchedFile<SigningKeys>> {
   const state = async () => (await Promise.all([file, previousKeyFile(file)].map(stateOfFile))).join(' ');
   const seen = await state();
   let ending: NodeJS.Timeout | undefined;
@@ -82,7 +82,7 @@ export async function followSigningKeys(
       log.error({ file, reason: messageOf(error) }, 'signing key refused; the last good one holds');
     }
   };
-  const live = new LiveValue(await read());
+  const live = new MutableValue(await read());
   // Its directory is not watched: the audit log grows there all the time, and the key file is all that
   // matters here.
   const watching = watchFiles({ state, seen, load, directories: [file], interval: SLOW_INTERVAL, log });

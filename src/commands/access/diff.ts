@@ -3,8 +3,8 @@ import path from 'node:path';
 import { readFiles, readSources } from '../../access/load-policy.ts';
 import type { Decision } from '../../access/policy.ts';
 import type { PolicySource } from '../../access/policy-file.ts';
-import { type Change, compare, compareFor, type RecordedPull } from '../../access/replay.ts';
-import { writeSubject } from '../../access/subject.ts';
+import { compare, compareFor, type DecisionChange, type RecordedPull } from '../../access/replay.ts';
+import { formatSubject } from '../../access/subject.ts';
 import { readUsers } from '../../auth/identity/users-file.ts';
 import type { Environment } from '../../config/environment.ts';
 import { subjectForms } from '../../config/federation.ts';
@@ -83,13 +83,13 @@ async function readEdited(
   };
 }
 
-function nameOf({ repository, tag }: Change['pull']): string {
+function nameOf({ repository, tag }: DecisionChange['pull']): string {
   return `${repository.name}${tag === undefined ? '' : `:${tag}`}`;
 }
 
-function asJson({ subject, pull, address, before, after }: Change) {
+function asJson({ subject, pull, address, before, after }: DecisionChange) {
   return {
-    subject: writeSubject(subject),
+    subject: formatSubject(subject),
     repository: pull.repository.name,
     tag: pull.tag ?? null,
     from: address === '' ? 'elsewhere' : (address ?? null),
@@ -98,11 +98,11 @@ function asJson({ subject, pull, address, before, after }: Change) {
   };
 }
 
-function printChanges(changes: readonly Change[], pulls: number, { stdout }: Terminal): void {
+function printChanges(changes: readonly DecisionChange[], pulls: number, { stdout }: Terminal): void {
   printTable(stdout, {
     heading: ['CHANGE', 'SUBJECT', 'IMAGE', 'FROM', 'RULES'],
     rows: changes.map(({ subject, pull, address, before, after }) => [
-      ...[kindOf(before, after), writeSubject(subject), nameOf(pull), writeAddress(address)],
+      ...[kindOf(before, after), formatSubject(subject), nameOf(pull), writeAddress(address)],
       `${write(before)} → ${write(after)}`,
     ]),
   });

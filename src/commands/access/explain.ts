@@ -1,15 +1,22 @@
 import { type Explanation, explain } from '../../access/explain.ts';
 import { whyNoFederatedSubject } from '../../access/federated-pattern.ts';
-import type { Condition, Policy, Question } from '../../access/policy.ts';
+import type { AccessQuestion, Condition, Policy } from '../../access/policy.ts';
 import type { RuleData } from '../../access/policy-data.ts';
-import { readSubject, writeSubject } from '../../access/subject.ts';
+import { formatSubject, readSubject } from '../../access/subject.ts';
 import type { Environment } from '../../config/environment.ts';
 import { type HomePaths, pathsIn } from '../../config/home.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../../launch/terminal.ts';
 import { parseNetwork } from '../../platform/network.ts';
 import { parseImage } from '../../registry/image.ts';
-import { findKnown, type Known, unknownIn, writeUnknown } from './known.ts';
-import { type AccessOptions, openPolicy, readTime, shownRule, writeContent, writeRule } from './policy.ts';
+import { findKnown, formatUnknown, type KnownTarget, unknownIn } from './known.ts';
+import {
+  type AccessOptions,
+  displayedRule,
+  formatContent,
+  formatRule,
+  openPolicy,
+  readTime,
+} from './policy.ts';
 
 export interface ExplainOptions extends AccessOptions {
   readonly from?: string;
@@ -48,7 +55,7 @@ export async function explainAccess(
 }
 
 /** Refuses a subject that no login can have, because an explanation would suggest that somebody has it. */
-function whyNobody({ subject }: Question, { data }: Policy): string | undefined {
+function whyNobody({ subject }: AccessQuestion, { data }: Policy): string | undefined {
   return subject.kind === 'oidc' ? whyNoFederatedSubject(subject.name, data.federations) : undefined;
 }
 
@@ -57,7 +64,7 @@ function readQuestion(
   what: string,
   { from = '', at }: ExplainOptions,
   terminal: Terminal,
-): Question | undefined {
+): AccessQuestion | undefined {
   const subject = readSubject(who);
   const image = parseImage(what);
   const time = readTime(at, terminal);
@@ -74,42 +81,42 @@ function readQuestion(
 
 function asJson(
   { decision, private: reachesPrivate, rule, matched, nearly }: Explanation,
-  { subject, repository, tag, address, at }: Question,
-  known: Known,
+  { subject, repository, tag, address, at }: AccessQuestion,
+  known: KnownTarget,
   paths: HomePaths,
 ) {
   return {
     decision,
     rule: rule?.id ?? null,
     private: reachesPrivate,
-    content: decision === 'allow' ? writeContent(reachesPrivate) : null,
+    content: decision === 'allow' ? formatContent(reachesPrivate) : null,
     ...(rule?.because !== undefined && { because: rule.because }),
-    subject: writeSubject(subject),
+    subject: formatSubject(subject),
     repository: repository.name,
     tag: tag ?? null,
     from: address === '' ? null : address,
     at: new Date(at).toISOString(),
     visibility: known.visibility,
     known: { user: known.user, upstream: known.upstream, tag: known.tag },
-    matched: matched.map((one) => shownRule(one, paths)),
-    nearly: nearly.map(({ rule: one, unmet }) => ({ ...shownRule(one, paths), unmet })),
+    matched: matched.map((one) => displayedRule(one, paths)),
+    nearly: nearly.map(({ rule: one, unmet }) => ({ ...displayedRule(one, paths), unmet })),
   };
 }
 
-interface Shown {
-  readonly question: Question;
-  readonly known: Known;
+interface ExplainedDecision {
+  readonly question: AccessQuestion;
+  readonly known: KnownTarget;
   readonly asksPrivate: boolean;
   readonly paths: HomePaths;
   readonly terminal: Terminal;
 }
 
-function printExplanation(explanation: Explanation, shown: Shown): void {
+function printExplanation(explanation: Explanation, shown: ExplainedDecision): void {
   const { question, known, paths, terminal } = shown;
   const { rule, matched, nearly } = explanation;
   const print = (text: string) => printLine(terminal.stdout, text);
   const unknown = unknownIn(known, question, question.subject);
-  print(verdictOf(explanation, shown) + writeUnknown(unknown));
+  print(verdictOf(explanation, shown) + formatUnknown(unknown));
   if (rule === undefined) print('  no rule allows it');
   else print(`  decided by  ${written(rule, paths)}`);
   for (const other of matched.filter(({ id }) => id !== rule?.id))
@@ -127,24 +134,24 @@ function printExplanation(explanation: Explanation, shown: Shown): void {
 
 function verdictOf(
   { decision, private: reachesPrivate }: Explanation,
-  { question, asksPrivate }: Shown,
+  { question, asksPrivate }: ExplainedDecision,
 ): string {
   const { subject, repository, tag } = question;
-  const who = writeSubject(subject);
+  const who = formatSubject(subject);
   const image = `${repository.name}${tag === undefined ? '' : `:${tag}`}`;
   if (decision === 'deny') return `deny: ${who} may not pull ${image}`;
   if (asksPrivate && !reachesPrivate)
-    return `deny: ${who} may not pull private content of ${image}, ${writeContent(false)}`;
-  return `allow: ${who} may pull ${image}, ${writeContent(reachesPrivate)}`;
+    return `deny: ${who} may not pull private content of ${image}, ${formatContent(false)}`;
+  return `allow: ${who} may pull ${image}, ${formatContent(reachesPrivate)}`;
 }
 
 function written(rule: RuleData, paths: HomePaths): string {
   const because = rule.because === undefined ? '' : `  (${rule.because})`;
-  return `${rule.effect} ${writeRule(rule, paths)}${because}`;
+  return `${rule.effect} ${formatRule(rule, paths)}${because}`;
 }
 
 /** Says what happens if the read access does not include private content. */
-const GUARD: Readonly<Record<Known['visibility'], string>> = {
+const GUARD: Readonly<Record<KnownTarget['visibility'], string>> = {
   public: 'it is public, as the mirror last saw it',
   private:
     'but it is private, and the rule lacks private: true: it is answered as if there were no such repository',

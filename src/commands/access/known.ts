@@ -1,4 +1,4 @@
-import { nameOf, type Subject, writeSubject } from '../../access/subject.ts';
+import { formatSubject, nameOf, type Subject } from '../../access/subject.ts';
 import { readUsers } from '../../auth/identity/users-file.ts';
 import type { Config } from '../../config/config.ts';
 import type { HomePaths } from '../../config/home.ts';
@@ -29,7 +29,7 @@ async function cachedRepositories({ coreSocket }: HomePaths): Promise<CachedRepo
  * The parts of a question that exist on this mirror. A policy decides about all names alike, so its answer
  * does not show what exists. A part is null if it cannot be determined.
  */
-export interface Known {
+export interface KnownTarget {
   readonly user: boolean | null;
   readonly upstream: boolean;
   readonly tag: boolean | null;
@@ -42,7 +42,7 @@ export async function findKnown(
   subject: Subject | undefined,
   config: Config,
   paths: HomePaths,
-): Promise<Known> {
+): Promise<KnownTarget> {
   const cached = await cachedRepositories(paths);
   let hasAudit = false;
   let isAudited = false;
@@ -70,9 +70,9 @@ async function isKnownUser(subject: Subject | undefined, { users }: HomePaths): 
 }
 
 /** Lists the unknown parts, each as a clause. */
-export function unknownIn(known: Known, { repository, tag }: Image, subject?: Subject): string[] {
+export function unknownIn(known: KnownTarget, { repository, tag }: Image, subject?: Subject): string[] {
   return [
-    ...(known.user === false && subject ? [`${writeSubject(subject)} is not in users.yaml`] : []),
+    ...(known.user === false && subject ? [`${formatSubject(subject)} is not in users.yaml`] : []),
     ...(known.upstream ? [] : [`${repository.upstream} is no upstream of hubgate.yaml`]),
     ...(known.tag === false
       ? [`the tag ${tag} of ${familiarName(repository)} has not been pulled here`]
@@ -81,6 +81,6 @@ export function unknownIn(known: Known, { repository, tag }: Image, subject?: Su
 }
 
 /** Formats the clauses as `; a is not known; b is not known`; the result is empty if there are none. */
-export function writeUnknown(clauses: readonly string[]): string {
+export function formatUnknown(clauses: readonly string[]): string {
   return clauses.map((clause) => `; ${clause}`).join('');
 }

@@ -62,7 +62,7 @@ function placeOf({ source, line }: RuleData, paths: HomePaths): string {
 }
 
 /** Says which content the read access covers. */
-export function writeContent(reachesPrivate: boolean): string {
+export function formatContent(reachesPrivate: boolean): string {
   return reachesPrivate ? 'private content too' : 'public content only';
 }
 
@@ -70,13 +70,13 @@ export function writeContent(reachesPrivate: boolean): string {
  * Formats a rule's name and place. The name of a rule without a name is its place, which is then not
  * repeated.
  */
-export function writeRule(rule: RuleData, paths: HomePaths): string {
+export function formatRule(rule: RuleData, paths: HomePaths): string {
   const place = placeOf(rule, paths);
   return place.endsWith(`/${rule.id}`) ? place : `${rule.id} ${place}`;
 }
 
 /** Returns a rule as it is printed in JSON. */
-export function shownRule(rule: RuleData, paths: HomePaths) {
+export function displayedRule(rule: RuleData, paths: HomePaths) {
   const { id, effect, because, private: reachesPrivate } = rule;
   return {
     id,

@@ -1,7 +1,7 @@
 import type { Policy } from '../../access/policy.ts';
 import type { ReadPolicy } from '../../access/policy-file.ts';
 import type { Population, RecordedPull } from '../../access/replay.ts';
-import { ANONYMOUS, isName, parseSubject, type Subject, writeSubject } from '../../access/subject.ts';
+import { ANONYMOUS, formatSubject, isName, parseSubject, type Subject } from '../../access/subject.ts';
 import type { User } from '../../auth/identity/users-file.ts';
 import { addressIn } from '../../platform/network.ts';
 import { parseTag } from '../../registry/reference.ts';
@@ -34,11 +34,11 @@ export function everythingKnown({ policies, users, pulls, repositories }: Everyt
     ...[...users].map(({ name, isService }): Subject => ({ kind: isService ? 'service' : 'user', name })),
     ...pulls.map(({ subject }) => subject),
   ])
-    subjects.set(writeSubject(subject), subject);
+    subjects.set(formatSubject(subject), subject);
   for (const text of named) {
     const isKnown = isName(text) && (subjects.has(`user:${text}`) || subjects.has(`service:${text}`));
     const subject: Subject | undefined = isName(text) ? { kind: 'user', name: text } : parseSubject(text);
-    if (subject !== undefined && !isKnown) subjects.set(writeSubject(subject), subject);
+    if (subject !== undefined && !isKnown) subjects.set(formatSubject(subject), subject);
   }
   const from = policies.flatMap(({ policy }) => policy.rules.flatMap(({ data }) => data.from ?? []));
   const addresses = ['', ...new Set(from.map(addressIn)), ...new Set(pulls.map(({ address }) => address))];

@@ -6,7 +6,7 @@ import { systemClock } from '../../platform/clock.ts';
 import { parseSince, whyNoTime } from '../audited-time.ts';
 import { printTable } from '../table.ts';
 import { auditedPulls } from './audited-pulls.ts';
-import { type AccessOptions, openPolicy, shownRule, writeRule } from './policy.ts';
+import { type AccessOptions, displayedRule, formatRule, openPolicy } from './policy.ts';
 
 export interface UnusedOptions extends AccessOptions {
   readonly since: string;
@@ -35,7 +35,7 @@ export async function listUnusedRules(
     printJson(terminal.stdout, {
       pulls: pulls.length,
       audited: pulls.length > 0,
-      unused: unused.map(({ rule, why }) => ({ ...shownRule(rule, paths), why })),
+      unused: unused.map(({ rule, why }) => ({ ...displayedRule(rule, paths), why })),
     });
     return 0;
   }
@@ -49,7 +49,7 @@ export async function listUnusedRules(
   printTable(terminal.stdout, {
     heading: ['RULE', 'WHY'],
     rows: unused.map(({ rule, why }) => [
-      writeRule(rule, paths),
+      formatRule(rule, paths),
       why === 'redundant' ? 'others allow the same' : 'no pull matched it',
     ]),
   });

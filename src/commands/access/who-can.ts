@@ -5,15 +5,15 @@ import type { Environment } from '../../config/environment.ts';
 import { type HomePaths, pathsIn } from '../../config/home.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../../launch/terminal.ts';
 import { parseImage } from '../../registry/image.ts';
-import { findKnown, unknownIn, writeUnknown } from './known.ts';
+import { findKnown, formatUnknown, unknownIn } from './known.ts';
 import {
   type AccessOptions,
+  displayedRule,
+  formatContent,
+  formatRule,
   openPolicy,
   readTime,
-  shownRule,
   valueOrPrint,
-  writeContent,
-  writeRule,
 } from './policy.ts';
 
 export interface WhoCanOptions extends AccessOptions {
@@ -58,7 +58,7 @@ export async function whoCanPull(
         },
       })),
     );
-  else printAnswers(found, { isMissing, unknown: writeUnknown(unknownIn(known, image)), paths, terminal });
+  else printAnswers(found, { isMissing, unknown: formatUnknown(unknownIn(known, image)), paths, terminal });
   return able.length === 0 ? 1 : 0;
 }
 
@@ -67,12 +67,14 @@ function asJson({ who, rules, deniedBy, ...rest }: Answerable, paths: HomePaths)
     who,
     decision: deniedBy === undefined ? 'allow' : 'deny',
     ...rest,
-    content: deniedBy === undefined ? writeContent(rest.private) : null,
-    rules: [...rules, ...(deniedBy === undefined ? [] : [deniedBy])].map((rule) => shownRule(rule, paths)),
+    content: deniedBy === undefined ? formatContent(rest.private) : null,
+    rules: [...rules, ...(deniedBy === undefined ? [] : [deniedBy])].map((rule) =>
+      displayedRule(rule, paths),
+    ),
   };
 }
 
-interface Shown {
+interface ListedAnswer {
   readonly isMissing: (who: string) => boolean;
   /** The unknown parts of the image, for the first line. */
   readonly unknown: string;
@@ -83,7 +85,7 @@ interface Shown {
 /** Prints one line for each answer. A subject who may do exactly what everybody may is left out. */
 function printAnswers(
   found: readonly Answerable[],
-  { isMissing, unknown, paths, terminal: { stdout } }: Shown,
+  { isMissing, unknown, paths, terminal: { stdout } }: ListedAnswer,
 ): void {
   const everybody = found.find(({ who }) => who === 'authenticated');
   const shown = found.filter((one) => one === everybody || !isSame(one, everybody));
@@ -104,10 +106,10 @@ function writeAnswer({ who, rules, from, notFrom, deniedBy, ...one }: Answerable
   const name = who === 'authenticated' ? 'everybody who has logged in' : who;
   const deciding = deniedBy === undefined ? rules : [deniedBy];
   const parts = [
-    deniedBy === undefined ? `may, ${writeContent(one.private)}` : 'may not',
+    deniedBy === undefined ? `may, ${formatContent(one.private)}` : 'may not',
     ...(from === undefined ? [] : [`from ${from.join(', ')}`]),
     ...(notFrom === undefined || deniedBy !== undefined ? [] : [`not from ${notFrom.join(', ')}`]),
   ];
-  const places = deciding.map((rule) => writeRule(rule, paths));
+  const places = deciding.map((rule) => formatRule(rule, paths));
   return `${name}  ${parts.join(', ')}  (${places.join('; ')})`;
 }

@@ -9,7 +9,7 @@ import { readSigningRequest } from '../../pki/signing-request.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { isErrno, reasonOf } from '../../platform/reason.ts';
 import { readIfPresent } from '../../platform/regular-file.ts';
-import { type CertOptions, recordIssued, refuse, withState } from './stored.ts';
+import { type CertOptions, recordIssued, refuseCertificate, withState } from './stored.ts';
 
 export interface IssueOptions extends CertOptions {
   readonly out?: string;
@@ -27,20 +27,21 @@ const MAX_DAYS = 825;
  * anywhere, so that it can be revoked.
  */
 export async function issueCert(name: string, options: IssueOptions, terminal: Terminal): Promise<ExitCode> {
-  if (!isCertificateName(name)) return refuse(terminal, `"${name}" is no name: ${CERTIFICATE_NAME_RULE}`, 2);
+  if (!isCertificateName(name))
+    return refuseCertificate(terminal, `"${name}" is no name: ${CERTIFICATE_NAME_RULE}`, 2);
   const days = /^\d{1,4}$/.test(options.days) ? Number(options.days) : 0;
   if (days < 1 || days > MAX_DAYS)
-    return refuse(terminal, `--days is a number from 1 to ${MAX_DAYS}, not "${options.days}"`, 2);
+    return refuseCertificate(terminal, `--days is a number from 1 to ${MAX_DAYS}, not "${options.days}"`, 2);
   const asked = options.csr === undefined ? {} : await readRequest(options.csr);
-  if ('refusal' in asked) return refuse(terminal, `${options.csr}: ${asked.refusal}`);
+  if ('refusal' in asked) return refuseCertificate(terminal, `${options.csr}: ${asked.refusal}`);
   const directory = options.out ?? name;
   const mine = ['client.cert', ...(options.csr === undefined ? ['client.key'] : [])];
   for (const file of mine) {
     const there = path.join(directory, file);
-    if ((await textOf(there)) !== undefined) return refuse(terminal, `${there} is there already`);
+    if ((await textOf(there)) !== undefined) return refuseCertificate(terminal, `${there} is there already`);
   }
   if (options.out === undefined && !(await isFree(directory)))
-    return refuse(
+    return refuseCertificate(
       terminal,
       `./${directory} is there already, and is not empty; name another directory with --out`,
     );
@@ -48,7 +49,10 @@ export async function issueCert(name: string, options: IssueOptions, terminal: T
   const issued = await issueClientCertificate({ ca, name, days, ...asked, clock: systemClock });
   const authority = await textOf(path.join(directory, 'ca.crt'));
   if (authority !== undefined && authority.trim() !== issued.ca.toString().trim())
-    return refuse(terminal, `${path.join(directory, 'ca.crt')} is there already, and is another authority’s`);
+    return refuseCertificate(
+      terminal,
+      `${path.join(directory, 'ca.crt')} is there already, and is another authority’s`,
+    );
   await withState(options, (state) => recordIssued(issued, name, state));
   await writeAll(directory, issued, authority === undefined);
   const end = issued.certificate.validToDate.toISOString().slice(0, 10);

@@ -4,7 +4,7 @@ import { type ExitCode, printLine, type Terminal } from '../../launch/terminal.t
 import { systemClock } from '../../platform/clock.ts';
 import { readRegularFile } from '../../platform/regular-file.ts';
 import { confirmWithdrawal, type Withdrawal } from '../confirmation.ts';
-import { type CertOptions, fingerprintOf, refuse, toStored, withState } from './stored.ts';
+import { type CertOptions, fingerprintOf, refuseCertificate, toStored, withState } from './stored.ts';
 
 /**
  * Revokes all certificates of a name, the one with a fingerprint, or the one in a file. The one in a file may
@@ -18,7 +18,10 @@ export async function revokeCert(which: string, options: CertOptions, terminal: 
     });
     const certificates = meant.length > 0 ? meant : await fromFile(which, known);
     if (certificates === undefined)
-      return refuse(terminal, `no certificate was issued to, has the fingerprint, or lies in ${which}`);
+      return refuseCertificate(
+        terminal,
+        `no certificate was issued to, has the fingerprint, or lies in ${which}`,
+      );
     for (const certificate of certificates) {
       const { name, fingerprint } = certificate;
       const isNew = await revoke(certificate, state, known);

@@ -42,7 +42,7 @@ export function fingerprintOf(text: string): string {
   return text.replaceAll(':', '').toLowerCase();
 }
 
-export function refuse({ stderr }: Terminal, why: string, code: ExitCode = 1): ExitCode {
+export function refuseCertificate({ stderr }: Terminal, why: string, code: ExitCode = 1): ExitCode {
   printLine(stderr, `hubgate: ${why}`);
   return code;
 }

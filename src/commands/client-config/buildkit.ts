@@ -1,5 +1,5 @@
 import { certificateFiles, certificatePaths, curlLine, trustStoreLines } from './certificate-files.ts';
-import { type Asked, auditLine, HUB_HOSTS, type Kit, mirrorAddress } from './kit.ts';
+import { auditLine, type ClientKit, HUB_HOSTS, type KitRequest, mirrorAddress } from './kit.ts';
 
 const ROOT = '/etc/buildkit';
 
@@ -7,7 +7,7 @@ const ROOT = '/etc/buildkit';
  * Makes the kit for buildkitd and for builders of `docker buildx create`. buildx copies the files that the
  * configuration names into the builder.
  */
-export function buildkitKit(asked: Asked): Kit {
+export function buildkitKit(asked: KitRequest): ClientKit {
   const { mirror, name } = asked;
   const directory = `${ROOT}/certs.d/${mirror.host}`;
   const paths = certificatePaths(mirror, directory);
@@ -55,7 +55,10 @@ export function buildkitKit(asked: Asked): Kit {
  * that begin with the mirror's name use the login of the person who builds. The port is the same, but
  * BuildKit compares the text.
  */
-function settings({ mirror }: Asked, { ca, certificate, key }: ReturnType<typeof certificatePaths>): string {
+function settings(
+  { mirror }: KitRequest,
+  { ca, certificate, key }: ReturnType<typeof certificatePaths>,
+): string {
   const { host, upstreams } = mirror;
   const address = mirrorAddress({ host });
   const caLines = ca === undefined ? [] : [`  ca = ["${ca}"]`];

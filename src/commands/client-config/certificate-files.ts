@@ -1,4 +1,4 @@
-import type { ClientFile, Mirror } from './kit.ts';
+import type { ClientFile, KitMirror } from './kit.ts';
 
 /** The paths of the files of a client certificate. */
 export interface CertificatePaths {
@@ -8,7 +8,7 @@ export interface CertificatePaths {
   readonly ca?: string;
 }
 
-export function certificatePaths({ ca }: Mirror, directory: string, pair = directory): CertificatePaths {
+export function certificatePaths({ ca }: KitMirror, directory: string, pair = directory): CertificatePaths {
   return { ...pairPaths(pair), ...(ca !== undefined && { ca: `${directory}/ca.crt` }) };
 }
 
@@ -20,7 +20,7 @@ function pairPaths(directory: string): Pick<CertificatePaths, 'certificate' | 'k
  * Returns the files in the layout of `certs.d/<host>`, which dockerd, containerd and podman share. Their
  * extensions say what they are.
  */
-export function certificateFiles(mirror: Mirror, directory: string): ClientFile[] {
+export function certificateFiles(mirror: KitMirror, directory: string): ClientFile[] {
   return [...caFile(mirror, directory), ...pairFiles(directory)];
 }
 
@@ -32,7 +32,7 @@ export function pairFiles(directory: string): ClientFile[] {
   ];
 }
 
-export function caFile({ ca }: Mirror, directory: string): ClientFile[] {
+export function caFile({ ca }: KitMirror, directory: string): ClientFile[] {
   return ca === undefined ? [] : [{ path: `${directory}/ca.crt`, mode: 0o644, content: { text: ca } }];
 }
 
@@ -40,7 +40,7 @@ export function caFile({ ca }: Mirror, directory: string): ClientFile[] {
  * Returns the command that tests the certificate. It does not ask for `/v2/` itself, because the mirror
  * answers 401 there to a certificate alone, to ask for a login.
  */
-export function curlLine({ url, upstreams }: Mirror, { ca, certificate, key }: CertificatePaths): string {
+export function curlLine({ url, upstreams }: KitMirror, { ca, certificate, key }: CertificatePaths): string {
   const trust = ca === undefined ? '' : `--cacert ${ca} `;
   // curl takes the text after a colon as a passphrase.
   const escaped = certificate.includes(':') ? `'${certificate.replaceAll(':', '\\:')}'` : certificate;

@@ -2,7 +2,14 @@ import type { Federation } from '../../config/federation.ts';
 import { type FederationPreset, PRESETS } from '../../config/federation-preset.ts';
 import { claimsOf, type SubjectTemplate } from '../../config/subject-template.ts';
 import { explicitName } from './docker-auth.ts';
-import { type Account, type Asked, explicitAuditLine, type Kit, type Mirror, type Refusal } from './kit.ts';
+import {
+  type ClientKit,
+  explicitAuditLine,
+  type KitAccount,
+  type KitMirror,
+  type KitRefusal,
+  type KitRequest,
+} from './kit.ts';
 
 export type Provider = 'github' | 'gitlab';
 
@@ -14,11 +21,11 @@ const TOKEN_FILE = 'hubgate-token';
 export interface Job {
   /** The path of the workflow's file. */
   readonly path: string;
-  readonly text: (login: Login) => string;
+  readonly text: (login: CiLogin) => string;
   /**
    * The files and lines that make the job's docker trust the mirror, if the workflow does not do it itself.
    */
-  readonly trust: { readonly files: Kit['files']; readonly lines: readonly string[] };
+  readonly trust: { readonly files: ClientKit['files']; readonly lines: readonly string[] };
   /** The lines that say how the token of a service account gets to the job. */
   readonly keep: readonly string[];
   /** The claims that a job of this project has on its main branch. */
@@ -26,7 +33,7 @@ export interface Job {
 }
 
 /** The login is a JWT for an audience, or the token of a service account in a variable of the CI. */
-export type Login = { readonly audience: string } | { readonly user: string };
+export type CiLogin = { readonly audience: string } | { readonly user: string };
 
 /** Finds the federation of this CI: by its issuer, by its name, or by the claims that only this CI makes. */
 export function federationOf(provider: Provider, federations: readonly Federation[]): Federation | undefined {
@@ -47,7 +54,11 @@ const PROJECT = /^[A-Za-z0-9][A-Za-z0-9._-]*(?:\/[A-Za-z0-9._-]+)+$/;
  * Makes the kit for jobs that log in with a JWT of their CI, so that no secret is stored. `name` is the
  * project.
  */
-export function federatedKit({ mirror, name }: Asked, job: Job, federation: Federation): Kit | Refusal {
+export function federatedKit(
+  { mirror, name }: KitRequest,
+  job: Job,
+  federation: Federation,
+): ClientKit | KitRefusal {
   if (!PROJECT.test(name))
     return {
       refusal: `"${name}" is no project such as acme/payments: with the federation ${federation.name} a job is known by its project, and needs no account`,
@@ -81,11 +92,11 @@ export function federatedKit({ mirror, name }: Asked, job: Job, federation: Fede
 
 /** Makes the kit for jobs that log in with the token of a service account, which the CI stores. */
 export function tokenKit(
-  { mirror, name }: Asked,
+  { mirror, name }: KitRequest,
   job: Job,
   provider: Provider,
-  account: Account | undefined,
-): Kit | Refusal {
+  account: KitAccount | undefined,
+): ClientKit | KitRefusal {
   if (account !== 'service')
     return {
       refusal:
@@ -124,7 +135,7 @@ function fillIn(template: SubjectTemplate, claims: Job['claims']): string {
     .join('');
 }
 
-function explicitLines(mirror: Mirror): string[] {
+function explicitLines(mirror: KitMirror): string[] {
   return [
     `Images that are named without ${mirror.host}/, as in FROM alpine: write ${explicitName(mirror)}, or configure the runner’s daemon.`,
   ];

@@ -11,13 +11,13 @@ import { type HomePaths, pathsIn } from '../../config/home.ts';
 import { loadOrPrint, printFaults } from '../../launch/load.ts';
 import type { ExitCode, Terminal } from '../../launch/terminal.ts';
 import { CERTIFICATE_NAME_RULE } from '../cert/issue.ts';
-import { refuse } from '../cert/stored.ts';
+import { refuseCertificate } from '../cert/stored.ts';
 import type { TokenOwner } from '../token.ts';
 import { CLIENTS } from './clients.ts';
 import { issueCredential } from './credential.ts';
-import type { Account, Asked, Kit, Refusal } from './kit.ts';
+import type { ClientKit, KitAccount, KitRefusal, KitRequest } from './kit.ts';
 import { loopbackLines, mirrorOf, uncounted } from './mirror.ts';
-import { printKit, type Result } from './print-kit.ts';
+import { type KitResult, printKit } from './print-kit.ts';
 import { isTaken, placeIn, writeKit } from './write-kit.ts';
 
 export interface ClientConfigOptions {
@@ -42,9 +42,17 @@ export async function clientConfig(
   terminal: Terminal,
 ): Promise<ExitCode> {
   if (!CLIENTS.has(client))
-    return refuse(terminal, `"${client}" is no client that is known: ${[...CLIENTS.keys()].join(', ')}`, 2);
+    return refuseCertificate(
+      terminal,
+      `"${client}" is no client that is known: ${[...CLIENTS.keys()].join(', ')}`,
+      2,
+    );
   if (options.for === undefined)
-    return refuse(terminal, 'say with --for NAME which node, account or person the client pulls as', 2);
+    return refuseCertificate(
+      terminal,
+      'say with --for NAME which node, account or person the client pulls as',
+      2,
+    );
   return clientConfigFor(options.for, client, options, environment, terminal);
 }
 
@@ -66,24 +74,24 @@ async function clientConfigFor(
   const user = users.value.get(name);
   const account = user === undefined ? undefined : user.isService ? 'service' : 'person';
   const kit = await kitFor(client, { name, strict: options.strict }, { config, paths, account });
-  if ('refusal' in kit) return refuse(terminal, kit.refusal, kit.code);
+  if ('refusal' in kit) return refuseCertificate(terminal, kit.refusal, kit.code);
   const made = await make(kit, options, { config, paths, owner: user ?? { name } });
-  if ('refusal' in made) return refuse(terminal, made.refusal, made.code);
+  if ('refusal' in made) return refuseCertificate(terminal, made.refusal, made.code);
   printKit({ client, kit, ...made }, options, terminal);
   return 0;
 }
 
-interface Circumstances {
+interface KitContext {
   readonly config: Config;
   readonly paths: HomePaths;
-  readonly account: Account | undefined;
+  readonly account: KitAccount | undefined;
 }
 
 async function kitFor(
   client: string,
-  { name, strict }: Pick<Asked, 'name' | 'strict'>,
-  { config, paths, account }: Circumstances,
-): Promise<Kit | Refusal> {
+  { name, strict }: Pick<KitRequest, 'name' | 'strict'>,
+  { config, paths, account }: KitContext,
+): Promise<ClientKit | KitRefusal> {
   const mirror = await mirrorOf(config, paths);
   if ('refusal' in mirror) return mirror;
   const kit = CLIENTS.get(client)?.({ mirror, name, strict }, { account, federations: config.federations });
@@ -100,10 +108,10 @@ async function kitFor(
 
 /** Issues a credential only if somebody gets it: in files, or on the screen because that was asked for. */
 async function make(
-  kit: Kit,
+  kit: ClientKit,
   { out, showSecrets }: ClientConfigOptions,
-  { config, paths, owner }: Pick<Circumstances, 'config' | 'paths'> & { readonly owner: TokenOwner },
-): Promise<Pick<Result, 'credential' | 'texts'> | Refusal> {
+  { config, paths, owner }: Pick<KitContext, 'config' | 'paths'> & { readonly owner: TokenOwner },
+): Promise<Pick<KitResult, 'credential' | 'texts'> | KitRefusal> {
   if (out !== undefined) {
     const taken = await takenIn(out, kit);
     if (taken.length > 0)
@@ -126,11 +134,11 @@ async function make(
 }
 
 /** Returns the files that can be written without a credential, by their paths. */
-function known({ files }: Kit): ReadonlyMap<string, string> {
+function known({ files }: ClientKit): ReadonlyMap<string, string> {
   return new Map(files.flatMap(({ path, content }) => ('text' in content ? [[path, content.text]] : [])));
 }
 
-async function takenIn(out: string, { files }: Kit): Promise<string[]> {
+async function takenIn(out: string, { files }: ClientKit): Promise<string[]> {
   const taken: string[] = [];
   for (const { path, content } of files) {
     const file = placeIn(out, path);

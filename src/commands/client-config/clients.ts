@@ -10,7 +10,7 @@ import { gitlabJob } from './gitlab.ts';
 import { k3dKit } from './k3d.ts';
 import { k3sKit, rke2Kit } from './k3s.ts';
 import { kindKit } from './kind.ts';
-import type { Account, Asked, Kit, Refusal } from './kit.ts';
+import type { ClientKit, KitAccount, KitRefusal, KitRequest } from './kit.ts';
 import { kubernetesKit } from './kubernetes.ts';
 import { minikubeKit } from './minikube.ts';
 import { podmanKit } from './podman.ts';
@@ -19,13 +19,13 @@ import { skopeoKit } from './skopeo.ts';
 import { talosKit } from './talos.ts';
 
 /** The facts on which a kit may depend besides the client's name. */
-export interface Known {
+export interface KnownClient {
   /** The account of this name in the users file; undefined if there is none. */
-  readonly account: Account | undefined;
+  readonly account: KitAccount | undefined;
   readonly federations: readonly Federation[];
 }
 
-type KitOf = (asked: Asked, known: Known) => Kit | Refusal;
+type KitOf = (asked: KitRequest, known: KnownClient) => ClientKit | KitRefusal;
 
 const KITS: Readonly<Record<ClientName, KitOf>> = {
   docker: withAccount(dockerKit),
@@ -50,7 +50,7 @@ const KITS: Readonly<Record<ClientName, KitOf>> = {
 
 export const CLIENTS: ReadonlyMap<string, KitOf> = new Map(Object.entries(KITS));
 
-function withAccount(kit: (asked: Asked, account: Account) => Kit | Refusal): KitOf {
+function withAccount(kit: (asked: KitRequest, account: KitAccount) => ClientKit | KitRefusal): KitOf {
   return (asked, { account }) => {
     if (account !== undefined) return kit(asked, account);
     const { name } = asked;
@@ -60,7 +60,7 @@ function withAccount(kit: (asked: Asked, account: Account) => Kit | Refusal): Ki
   };
 }
 
-function withService(kit: (asked: Asked) => Kit): KitOf {
+function withService(kit: (asked: KitRequest) => ClientKit): KitOf {
   return (asked, { account }) => {
     if (account === 'service') return kit(asked);
     const { name } = asked;
@@ -72,7 +72,7 @@ function withService(kit: (asked: Asked) => Kit): KitOf {
   };
 }
 
-function ofJob(provider: Provider, jobOf: (asked: Asked) => Job): KitOf {
+function ofJob(provider: Provider, jobOf: (asked: KitRequest) => Job): KitOf {
   return (asked, { account, federations }) => {
     const federation = federationOf(provider, federations);
     return federation === undefined

@@ -1,6 +1,6 @@
 import { caFile, certificatePaths, curlLine, pairFiles } from './certificate-files.ts';
 import { hostsFiles } from './hosts-toml.ts';
-import { type Asked, auditLine, HUB_HOSTS, type Kit } from './kit.ts';
+import { auditLine, type ClientKit, HUB_HOSTS, type KitRequest } from './kit.ts';
 
 const ROOT = '/etc/containerd/certs.d';
 /**
@@ -12,7 +12,7 @@ const PAIR = '/etc/containerd/hubgate';
 const PUSH = 'A push to these registries fails, and says so: the mirror serves pulls only.';
 
 /** Makes the kit for the pulls of the kubelet and of ctr. */
-export function containerdKit({ mirror, name, strict }: Asked): Kit {
+export function containerdKit({ mirror, name, strict }: KitRequest): ClientKit {
   const directory = `${ROOT}/${mirror.host}`;
   const paths = certificatePaths(mirror, directory, PAIR);
   return {

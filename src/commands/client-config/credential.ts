@@ -3,7 +3,7 @@ import type { HomePaths } from '../../config/home.ts';
 import { issueClientCertificate } from '../../pki/client-certificate.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { fingerprintOf, recordIssued } from '../cert/stored.ts';
-import { issueToken, type TokenOwner } from '../token.ts';
+import { createServiceToken, type TokenOwner } from '../token.ts';
 import type { Content, CredentialKind } from './kit.ts';
 
 /** The defaults of `hubgate cert issue` and `hubgate token create`. */
@@ -68,7 +68,7 @@ async function issueServiceToken(
 ): Promise<IssuedCredential> {
   await using state = openAuthState(paths.authState);
   const wishes = { lifetime: Math.min(TOKEN_LIFETIME, longest), pull: null, from: null };
-  const { id, token, expires } = await issueToken(owner, wishes, state);
+  const { id, token, expires } = await createServiceToken(owner, wishes, state);
   return {
     ...{ kind: 'token', id, expires },
     fill: (content) => fillIn(content, { token }),
@@ -79,14 +79,14 @@ async function issueServiceToken(
   };
 }
 
-interface Parts {
+interface CredentialParts {
   readonly certificate?: string;
   readonly key?: string | undefined;
   readonly token?: string;
 }
 
 /** @throws if a kit uses another credential than the one that it declared */
-function fillIn(content: Content, parts: Parts): string {
+function fillIn(content: Content, parts: CredentialParts): string {
   if ('text' in content) return content.text;
   const { certificate, key } = parts;
   if ('withPair' in content && certificate !== undefined && key !== undefined)

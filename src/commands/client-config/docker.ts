@@ -1,9 +1,9 @@
 import { caFile, trustStoreLines } from './certificate-files.ts';
 import { dockerAuth, explicitName } from './docker-auth.ts';
-import { type Account, type Asked, explicitAuditLine, type Kit, type Notes } from './kit.ts';
+import { type ClientKit, explicitAuditLine, type KitAccount, type KitRequest, type Notes } from './kit.ts';
 
 /** Makes the kit for the docker CLI: a login for names that begin with the mirror's name. */
-export function dockerKit({ mirror, name }: Asked, account: Account): Kit {
+export function dockerKit({ mirror, name }: KitRequest, account: KitAccount): ClientKit {
   const notes: Notes = {
     merge: mergeLines(account),
     reload: ['nothing'],
@@ -26,7 +26,7 @@ export function dockerKit({ mirror, name }: Asked, account: Account): Kit {
  * Makes the kit for crane. It reads docker's `config.json`, but knows neither mirrors nor directories of
  * certificates.
  */
-export function craneKit({ mirror, name }: Asked, account: Account): Kit {
+export function craneKit({ mirror, name }: KitRequest, account: KitAccount): ClientKit {
   const ca = `${certsOf(mirror)}/ca.crt`;
   return {
     credential: credentialOf(account),
@@ -51,25 +51,28 @@ export function craneKit({ mirror, name }: Asked, account: Account): Kit {
   };
 }
 
-function certsOf({ host }: Asked['mirror']): string {
+function certsOf({ host }: KitRequest['mirror']): string {
   return `/etc/docker/certs.d/${host}`;
 }
 
-function credentialOf(account: Account): Kit['credential'] {
+function credentialOf(account: KitAccount): ClientKit['credential'] {
   return account === 'service' ? 'token' : 'none';
 }
 
-function subjectOf(name: string, account: Account): string {
+function subjectOf(name: string, account: KitAccount): string {
   return `${account === 'service' ? 'service' : 'user'}:${name}`;
 }
 
-function loginFiles({ mirror, name }: Pick<Asked, 'mirror' | 'name'>, account: Account): Kit['files'] {
+function loginFiles(
+  { mirror, name }: Pick<KitRequest, 'mirror' | 'name'>,
+  account: KitAccount,
+): ClientKit['files'] {
   if (account === 'person') return [];
   const withToken = (token: string) => `${dockerAuth(mirror, name, token)}\n`;
   return [{ path: 'config.json', mode: 0o600, content: { withToken } }];
 }
 
-function mergeLines(account: Account): string[] {
+function mergeLines(account: KitAccount): string[] {
   return account === 'person'
     ? []
     : [

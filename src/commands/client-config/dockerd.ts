@@ -1,13 +1,13 @@
 import { certificateFiles, certificatePaths, curlLine, trustStoreLines } from './certificate-files.ts';
 import { hostsFiles, ownHostsFile } from './hosts-toml.ts';
-import { type Asked, auditLine, HUB_HOSTS, type Kit, type Refusal } from './kit.ts';
+import { auditLine, type ClientKit, HUB_HOSTS, type KitRefusal, type KitRequest } from './kit.ts';
 
 const ROOT = '/etc/docker/certs.d';
 
 /**
  * Makes the kit for both stores of dockerd. A fleet has both, because an upgraded daemon keeps its old store.
  */
-export function dockerdKit({ mirror, name, strict }: Asked): Kit | Refusal {
+export function dockerdKit({ mirror, name, strict }: KitRequest): ClientKit | KitRefusal {
   if (!mirror.upstreams.includes('docker.io'))
     return { refusal: 'dockerd knows mirrors of docker.io alone, which is not among the upstreams here' };
   const directory = `${ROOT}/${mirror.host}`;

@@ -1,8 +1,8 @@
-import { type Job, type Login, TOKEN_VARIABLE } from './ci.ts';
+import { type CiLogin, type Job, TOKEN_VARIABLE } from './ci.ts';
 import { explicitName } from './docker-auth.ts';
-import type { Asked, Mirror } from './kit.ts';
+import type { KitMirror, KitRequest } from './kit.ts';
 
-export function githubJob({ mirror, name }: Asked): Job {
+export function githubJob({ mirror, name }: KitRequest): Job {
   return {
     path: '.github/workflows/hubgate.yml',
     trust: { files: [], lines: [] },
@@ -12,7 +12,7 @@ export function githubJob({ mirror, name }: Asked): Job {
   };
 }
 
-function workflow(mirror: Mirror, login: Login): string {
+function workflow(mirror: KitMirror, login: CiLogin): string {
   const { host } = mirror;
   const permissions = 'audience' in login ? '\n      id-token: write # the job may ask for its JWT' : '';
   return `name: Pull from the mirror
@@ -30,7 +30,7 @@ ${'audience' in login ? federated(host, login.audience) : withSecret(host, login
 }
 
 /** GitHub's own runners are new for each job, so the job itself must install the CA. */
-function trust({ host, ca }: Mirror): string {
+function trust({ host, ca }: KitMirror): string {
   if (ca === undefined) return '';
   const directory = `/etc/docker/certs.d/${host}`;
   const lines = ca.trimEnd().split('\n');

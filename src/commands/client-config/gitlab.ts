@@ -1,9 +1,9 @@
 import { caFile } from './certificate-files.ts';
-import { type Job, type Login, TOKEN_VARIABLE } from './ci.ts';
+import { type CiLogin, type Job, TOKEN_VARIABLE } from './ci.ts';
 import { explicitName } from './docker-auth.ts';
-import type { Asked } from './kit.ts';
+import type { KitRequest } from './kit.ts';
 
-export function gitlabJob({ mirror, name }: Asked): Job {
+export function gitlabJob({ mirror, name }: KitRequest): Job {
   return {
     path: 'hubgate.gitlab-ci.yml',
     trust: {
@@ -28,7 +28,7 @@ export function gitlabJob({ mirror, name }: Asked): Job {
   };
 }
 
-function job(host: string, image: string, login: Login): string {
+function job(host: string, image: string, login: CiLogin): string {
   const idTokens =
     'audience' in login
       ? `  id_tokens:\n    ${TOKEN_VARIABLE}: { aud: ${JSON.stringify(login.audience)} }\n`

@@ -1,5 +1,5 @@
 import type { CertificatePaths } from './certificate-files.ts';
-import type { ClientFile, Mirror } from './kit.ts';
+import type { ClientFile, KitMirror } from './kit.ts';
 
 /**
  * Returns one `hosts.toml` below `root` for each mirrored registry. It is containerd's format, which dockerd
@@ -14,7 +14,7 @@ import type { ClientFile, Mirror } from './kit.ts';
  * alone, before the mirror's, does not help: containerd 1.6 pulls from it too.
  */
 export function hostsFiles(
-  mirror: Mirror,
+  mirror: KitMirror,
   root: string,
   paths: CertificatePaths,
   strict: boolean,
@@ -34,13 +34,13 @@ export function hostsFiles(
  * Returns the file for names that begin with the mirror's own name. Without it, a daemon that reads
  * `hosts.toml` presents the certificate in the same directory for these names, and never the login.
  */
-export function ownHostsFile(mirror: Mirror, root: string, paths: CertificatePaths): ClientFile {
+export function ownHostsFile(mirror: KitMirror, root: string, paths: CertificatePaths): ClientFile {
   const settings = caLines(paths);
   const lines = [`server = "${mirror.url}"`, ...settings, '', ...hostLines(mirror, settings)];
   return { path: `${root}/${mirror.host}/hosts.toml`, mode: 0o644, content: { text: lines.join('\n') } };
 }
 
-function hostLines({ url }: Mirror, settings: readonly string[]): string[] {
+function hostLines({ url }: KitMirror, settings: readonly string[]): string[] {
   return [`[host."${url}"]`, ...settings.map((line) => `  ${line}`), ''];
 }
 

@@ -1,4 +1,4 @@
-import { type Asked, auditLine, HUB_HOSTS, type Kit } from './kit.ts';
+import { auditLine, type ClientKit, HUB_HOSTS, type KitRequest } from './kit.ts';
 import { nodeFiles, ownNameLine, registriesYaml } from './registries-yaml.ts';
 
 const FILE = 'hubgate-k3d.yaml';
@@ -11,7 +11,7 @@ const MOUNTED = '/etc/rancher/hubgate';
  * Makes the kit for a cluster of k3s in containers. k3d takes `registries.yaml` as text in its own file
  * (k3d-io/k3d, pkg/config/v1alpha5/schema.json).
  */
-export function k3dKit({ mirror, name, strict }: Asked): Kit {
+export function k3dKit({ mirror, name, strict }: KitRequest): ClientKit {
   const create = `k3d cluster create --config ${FILE} --volume "$PWD/${DIRECTORY}:${MOUNTED}@all"`;
   const registries = registriesYaml(mirror, MOUNTED).trimEnd().split('\n');
   const text = [

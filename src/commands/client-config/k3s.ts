@@ -1,5 +1,5 @@
 import { certificatePaths, curlLine } from './certificate-files.ts';
-import { type Asked, auditLine, HUB_HOSTS, type Kit } from './kit.ts';
+import { auditLine, type ClientKit, HUB_HOSTS, type KitRequest } from './kit.ts';
 import { nodeFiles, ownNameLine, registriesYaml } from './registries-yaml.ts';
 
 /** k3s and RKE2 differ in the names of their directory and of their services. */
@@ -9,12 +9,12 @@ interface Distribution {
   readonly crictl: string;
 }
 
-export function k3sKit(asked: Asked): Kit {
+export function k3sKit(asked: KitRequest): ClientKit {
   const services = ['k3s', 'k3s-agent'];
   return kitOf(asked, { directory: '/etc/rancher/k3s', services, crictl: 'k3s crictl' });
 }
 
-export function rke2Kit(asked: Asked): Kit {
+export function rke2Kit(asked: KitRequest): ClientKit {
   const services = ['rke2-server', 'rke2-agent'];
   return kitOf(asked, {
     directory: '/etc/rancher/rke2',
@@ -23,7 +23,10 @@ export function rke2Kit(asked: Asked): Kit {
   });
 }
 
-function kitOf({ mirror, name, strict }: Asked, { directory, services, crictl }: Distribution): Kit {
+function kitOf(
+  { mirror, name, strict }: KitRequest,
+  { directory, services, crictl }: Distribution,
+): ClientKit {
   const certificates = `${directory}/hubgate`;
   const file = `${directory}/registries.yaml`;
   const settings = `${directory}/config.yaml.d/hubgate.yaml`;

@@ -1,6 +1,6 @@
 import { caFile, certificatePaths, pairFiles } from './certificate-files.ts';
 import { hostsFiles, ownHostsFile } from './hosts-toml.ts';
-import { type Asked, auditLine, type ClientFile, HUB_HOSTS, type Kit } from './kit.ts';
+import { auditLine, type ClientFile, type ClientKit, HUB_HOSTS, type KitRequest } from './kit.ts';
 
 const FILE = 'hubgate-kind.yaml';
 /**
@@ -12,7 +12,7 @@ const ROOT = '/etc/containerd/certs.d';
 const PAIR = '/etc/containerd/hubgate';
 
 /** Returns the files for a containerd in a node that is a container or a virtual machine. */
-export function containerdFiles({ mirror, strict }: Asked): ClientFile[] {
+export function containerdFiles({ mirror, strict }: KitRequest): ClientFile[] {
   const paths = certificatePaths(mirror, `${ROOT}/${mirror.host}`, PAIR);
   return [
     ...hostsFiles(mirror, ROOT, paths, strict),
@@ -28,7 +28,7 @@ export function below(directory: string, files: readonly ClientFile[]): ClientFi
 }
 
 /** Makes the kit for a cluster in containers (kubernetes-sigs/kind, pkg/apis/config/v1alpha4/types.go). */
-export function kindKit(asked: Asked): Kit {
+export function kindKit(asked: KitRequest): ClientKit {
   const { name, strict, mirror } = asked;
   return {
     credential: 'certificate',

@@ -1,7 +1,7 @@
 /** A kit is what one client gets: files with their paths on its machine, and notes for its administrator. */
 
 /** The facts about the mirror that a client has to know. */
-export interface Mirror {
+export interface KitMirror {
   /** The origin of the mirror. */
   readonly url: string;
   /** The host as names of images have it: `mirror.corp`, with a port if it is not 443. */
@@ -15,8 +15,8 @@ export interface Mirror {
   readonly ca?: string;
 }
 
-export interface Asked {
-  readonly mirror: Mirror;
+export interface KitRequest {
+  readonly mirror: KitMirror;
   /** The name of the subject: a node, a service account, a person, or a project of a CI. */
   readonly name: string;
   /** True if the client must ask the mirror alone, as far as the client can be set up so. */
@@ -30,16 +30,16 @@ export interface Asked {
 export type CredentialKind = 'certificate' | 'token' | 'none';
 
 /** The kind of account that the users file has for a name. */
-export type Account = 'service' | 'person';
+export type KitAccount = 'service' | 'person';
 
 export type Content =
   | { readonly text: string }
   | { readonly of: 'certificate' | 'key' }
   | { readonly withToken: (token: string) => string }
-  | { readonly withPair: (pair: Pair) => string };
+  | { readonly withPair: (pair: KeyPairFiles) => string };
 
 /** A client certificate and its key, as PEM. */
-export interface Pair {
+export interface KeyPairFiles {
   readonly certificate: string;
   readonly key: string;
 }
@@ -67,7 +67,7 @@ export interface Notes {
   readonly fallback: readonly string[];
 }
 
-export interface Kit {
+export interface ClientKit {
   readonly credential: CredentialKind;
   /** The subject as the policy and the audit log name it. */
   readonly subject: string;
@@ -75,13 +75,13 @@ export interface Kit {
   readonly notes: Notes;
 }
 
-export interface Refusal {
+export interface KitRefusal {
   readonly refusal: string;
   /** 2 if the call itself is wrong; otherwise 1. */
   readonly code?: 2;
 }
 
-export function isSecret({ content }: ClientFile): boolean {
+export function holdsSecret({ content }: ClientFile): boolean {
   return 'withToken' in content || 'withPair' in content || ('of' in content && content.of === 'key');
 }
 
@@ -90,7 +90,7 @@ export function isSecret({ content }: ClientFile): boolean {
  * another registry than the one in names that begin with the mirror's own name: the certificate belongs to
  * the first, and such names use their own login.
  */
-export function mirrorAddress({ host }: Pick<Mirror, 'host'>): string {
+export function mirrorAddress({ host }: Pick<KitMirror, 'host'>): string {
   return /:\d+$/.test(host) ? host : `${host}:443`;
 }
 

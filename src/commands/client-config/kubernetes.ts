@@ -1,6 +1,6 @@
 import { caFile } from './certificate-files.ts';
 import { dockerAuth, explicitName } from './docker-auth.ts';
-import { type Asked, explicitAuditLine, type Kit } from './kit.ts';
+import { type ClientKit, explicitAuditLine, type KitRequest } from './kit.ts';
 
 const SECRET = 'hubgate-pull-secret.yaml';
 
@@ -8,7 +8,7 @@ const SECRET = 'hubgate-pull-secret.yaml';
  * Makes the kit for pods whose images have names that begin with the mirror's name. Other images are pulled
  * by the node, as the kit `containerd` says.
  */
-export function kubernetesKit({ mirror, name }: Asked): Kit {
+export function kubernetesKit({ mirror, name }: KitRequest): ClientKit {
   const { host } = mirror;
   return {
     credential: 'token',

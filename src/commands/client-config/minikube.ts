@@ -1,6 +1,6 @@
 import { certificateFiles } from './certificate-files.ts';
 import { below, containerdFiles } from './kind.ts';
-import { type Asked, auditLine, HUB_HOSTS, type Kit } from './kit.ts';
+import { auditLine, type ClientKit, HUB_HOSTS, type KitRequest } from './kit.ts';
 
 /**
  * The directory whose files minikube copies at each start to the same paths of its node: minikube's handbook,
@@ -12,7 +12,7 @@ const FILES = '.minikube/files';
  * Makes a kit for both runtimes of minikube. containerd reads hosts.toml; Docker reads the directory of the
  * mirror and a flag.
  */
-export function minikubeKit(asked: Asked): Kit {
+export function minikubeKit(asked: KitRequest): ClientKit {
   const { mirror, name, strict } = asked;
   return {
     credential: 'certificate',

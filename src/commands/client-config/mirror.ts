@@ -5,10 +5,10 @@ import type { HomePaths } from '../../config/home.ts';
 import { localCaOf } from '../../pki/local-ca.ts';
 import { readAuthorities } from '../../platform/authority-file.ts';
 import { isLoopback } from '../../platform/network.ts';
-import type { Mirror, Refusal } from './kit.ts';
+import type { KitMirror, KitRefusal } from './kit.ts';
 
 /** Returns the mirror as clients see it: by the configured address and the certificate that exists. */
-export async function mirrorOf(config: Config, { ca }: HomePaths): Promise<Mirror | Refusal> {
+export async function mirrorOf(config: Config, { ca }: HomePaths): Promise<KitMirror | KitRefusal> {
   const { url } = config.server;
   const isThere = await readFile(config.tls.certificate).then(
     () => true,
@@ -31,7 +31,7 @@ export async function mirrorOf(config: Config, { ca }: HomePaths): Promise<Mirro
 }
 
 /** Returns why the mirror would not accept a certificate of the local CA; undefined if it would. */
-export async function uncounted({ tls }: Config, { ca }: HomePaths): Promise<Refusal | undefined> {
+export async function uncounted({ tls }: Config, { ca }: HomePaths): Promise<KitRefusal | undefined> {
   if (tls.clientCa === undefined) return undefined;
   const authorities = await readAuthorities(tls.clientCa);
   const text = await readFile(ca.certificate, 'utf8').catch(() => undefined);
@@ -44,7 +44,7 @@ export async function uncounted({ tls }: Config, { ca }: HomePaths): Promise<Ref
 }
 
 /** Returns the lines about a loopback address, a problem that no file can solve. */
-export function loopbackLines({ url }: Mirror): string[] {
+export function loopbackLines({ url }: KitMirror): string[] {
   if (!isLoopback(new URL(url).hostname)) return [];
   return [
     `Any other machine: ${url} is this one’s own. Set server.url to a name that clients know, and do this again.`,

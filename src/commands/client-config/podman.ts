@@ -1,9 +1,9 @@
 import { certificateFiles, certificatePaths, curlLine } from './certificate-files.ts';
-import { type Asked, auditLine, HUB_HOSTS, type Kit } from './kit.ts';
+import { auditLine, type ClientKit, HUB_HOSTS, type KitRequest } from './kit.ts';
 import { registriesDropIn } from './registries-conf.ts';
 
 /** Makes the kit for podman, buildah and CRI-O, which share one library and its files. */
-export function podmanKit({ mirror, name, strict }: Asked): Kit {
+export function podmanKit({ mirror, name, strict }: KitRequest): ClientKit {
   const directory = `/etc/containers/certs.d/${mirror.host}`;
   return {
     credential: 'certificate',

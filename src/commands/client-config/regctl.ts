@@ -1,5 +1,12 @@
 import { caFile } from './certificate-files.ts';
-import { type Account, type Asked, auditLine, HUB_HOSTS, type Kit, type Refusal } from './kit.ts';
+import {
+  auditLine,
+  type ClientKit,
+  HUB_HOSTS,
+  type KitAccount,
+  type KitRefusal,
+  type KitRequest,
+} from './kit.ts';
 
 const TOKEN_FILE = 'hubgate-token';
 const CA_DIRECTORY = '/etc/regctl';
@@ -8,7 +15,7 @@ const CA_DIRECTORY = '/etc/regctl';
  * Makes the kit for regctl. It keeps its own settings, knows mirrors, and presents to a mirror the login for
  * that mirror.
  */
-export function regctlKit({ mirror, name, strict }: Asked, account: Account): Kit | Refusal {
+export function regctlKit({ mirror, name, strict }: KitRequest, account: KitAccount): ClientKit | KitRefusal {
   if (!mirror.upstreams.includes('docker.io'))
     return { refusal: 'this kit is for a mirror of docker.io, which is not among the upstreams here' };
   const { host } = mirror;

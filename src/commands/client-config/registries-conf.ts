@@ -1,10 +1,10 @@
-import type { ClientFile, Mirror } from './kit.ts';
+import type { ClientFile, KitMirror } from './kit.ts';
 
 /**
  * Returns a drop-in of containers-registries.conf(5). With `strict`, the mirror itself is the location, so
  * that the client asks nothing else.
  */
-export function registriesDropIn({ host, upstreams }: Mirror, strict: boolean): ClientFile {
+export function registriesDropIn({ host, upstreams }: KitMirror, strict: boolean): ClientFile {
   const blocks = upstreams.map((upstream) => {
     const location = (of: string) => `location = "${of}"`;
     const head = ['[[registry]]', `prefix = "${upstream}"`];

@@ -1,5 +1,5 @@
 import { caFile, certificatePaths, pairFiles } from './certificate-files.ts';
-import { type ClientFile, type Mirror, mirrorAddress } from './kit.ts';
+import { type ClientFile, type KitMirror, mirrorAddress } from './kit.ts';
 
 /**
  * Returns `registries.yaml` for k3s, RKE2 and k3d. Its keys are those of the type `Registry` in
@@ -9,7 +9,7 @@ import { type ClientFile, type Mirror, mirrorAddress } from './kit.ts';
  * pkg/agent/containerd/config.go). It finds the certificate of an endpoint by the host in its URL, with the
  * port if there is one.
  */
-export function registriesYaml(mirror: Mirror, directory: string): string {
+export function registriesYaml(mirror: KitMirror, directory: string): string {
   const { host, upstreams } = mirror;
   const address = mirrorAddress(mirror);
   const { ca, certificate, key } = certificatePaths(mirror, directory);
@@ -28,12 +28,12 @@ export function registriesYaml(mirror: Mirror, directory: string): string {
   ].join('\n');
 }
 
-export function nodeFiles(mirror: Mirror, directory: string): ClientFile[] {
+export function nodeFiles(mirror: KitMirror, directory: string): ClientFile[] {
   return [...caFile(mirror, directory), ...pairFiles(directory)];
 }
 
 /** Says how names that begin with the mirror's own name are pulled. */
-export function ownNameLine(mirror: Mirror): string {
+export function ownNameLine(mirror: KitMirror): string {
   return mirrorAddress(mirror) === mirror.host
     ? `Names that begin with ${mirror.host}/: they show the certificate too, and no login of a pod.`
     : `Names that begin with ${mirror.host}/: they go by the login of the pod, and without one by nothing.`;

@@ -1,10 +1,10 @@
 import { certificateFiles, certificatePaths, curlLine } from './certificate-files.ts';
-import { type Asked, auditLine, type Kit } from './kit.ts';
+import { auditLine, type ClientKit, type KitRequest } from './kit.ts';
 import { fallbackLines } from './podman.ts';
 import { registriesDropIn } from './registries-conf.ts';
 
 /** Makes the kit for skopeo. It reads podman's files; only the notes differ. */
-export function skopeoKit({ mirror, name, strict }: Asked): Kit {
+export function skopeoKit({ mirror, name, strict }: KitRequest): ClientKit {
   const { host } = mirror;
   const directory = `/etc/containers/certs.d/${host}`;
   return {

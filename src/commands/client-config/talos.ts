@@ -1,4 +1,11 @@
-import { type Asked, auditLine, HUB_HOSTS, type Kit, mirrorAddress, type Pair } from './kit.ts';
+import {
+  auditLine,
+  type ClientKit,
+  HUB_HOSTS,
+  type KeyPairFiles,
+  type KitRequest,
+  mirrorAddress,
+} from './kit.ts';
 import { ownNameLine } from './registries-yaml.ts';
 
 const FILE = 'hubgate-talos.yaml';
@@ -8,7 +15,7 @@ const FILE = 'hubgate-talos.yaml';
  * documents of their own (RegistryMirrorConfig, RegistryTLSConfig), which earlier releases refuse. The schema
  * is in siderolabs/talos, pkg/machinery/config/schemas/config.schema.json.
  */
-export function talosKit(asked: Asked): Kit {
+export function talosKit(asked: KitRequest): ClientKit {
   const { mirror, name, strict } = asked;
   return {
     credential: 'certificate',
@@ -36,7 +43,7 @@ export function talosKit(asked: Asked): Kit {
 }
 
 /** Makes the text of the patch, in which certificates and keys are base64 of their PEM. */
-function patchOf({ mirror, strict }: Asked, { certificate, key }: Pair): string {
+function patchOf({ mirror, strict }: KitRequest, { certificate, key }: KeyPairFiles): string {
   const address = mirrorAddress(mirror);
   const caLine = mirror.ca === undefined ? [] : [`          ca: ${base64(mirror.ca)}`];
   return [

@@ -1,5 +1,5 @@
 import type { CompletedCommand, CompletedOption, CompletedValue } from './completed-command.ts';
-import { type Place, placesIn, valuesAt } from './places.ts';
+import { type CompletionPlace, placesIn, valuesAt } from './places.ts';
 
 /**
  * Writes the script for fish. It is a file hubgate.fish in ~/.config/fish/completions, or text for `source`.
@@ -31,7 +31,7 @@ complete -c hubgate -f
 ${places.flatMap(linesOf).join('\n')}`;
 }
 
-function linesOf({ words, command }: Place): string[] {
+function linesOf({ words, command }: CompletionPlace): string[] {
   const at = `complete -c hubgate -n ${fishWord(`__hubgate_at ${words}`)}`;
   const [value] = command.arguments;
   return [

@@ -1,12 +1,12 @@
 import type { CompletedCommand, CompletedValue } from './completed-command.ts';
 
 /** A command and the words that lead to it, such as `hubgate user add`. */
-export interface Place {
+export interface CompletionPlace {
   readonly words: string;
   readonly command: CompletedCommand;
 }
 
-export function placesIn(command: CompletedCommand, above: readonly string[] = []): Place[] {
+export function placesIn(command: CompletedCommand, above: readonly string[] = []): CompletionPlace[] {
   const words = [...above, command.name];
   return [
     { words: words.join(' '), command },
@@ -16,7 +16,7 @@ export function placesIn(command: CompletedCommand, above: readonly string[] = [
 
 /** Returns each option that takes a value, with the words before it, such as `hubgate start --role`. */
 export function valuesAt(
-  places: readonly Place[],
+  places: readonly CompletionPlace[],
 ): { readonly words: string; readonly value: CompletedValue }[] {
   return places.flatMap(({ words, command }) =>
     command.options.flatMap(({ flags, value }) =>

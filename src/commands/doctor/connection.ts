@@ -7,7 +7,7 @@ import { readBody } from '../../platform/read-body.ts';
 import { errorCode, messageOf } from '../../platform/reason.ts';
 import { Deadline } from '../../platform/scheduling/deadline.ts';
 
-export interface Peer {
+export interface ServerPeer {
   readonly host: string;
   readonly port: number;
   /** The bytes that the peer expects before the TLS handshake. */
@@ -15,12 +15,12 @@ export interface Peer {
 }
 
 /** The credentials that a connection presents, and the authorities that may sign the peer's certificate. */
-export type Shown = Pick<SecureContextOptions, 'cert' | 'key'> & {
+export type ClientLogin = Pick<SecureContextOptions, 'cert' | 'key'> & {
   /** The authorities as PEM; if they are absent, every certificate of the peer is accepted. */
   readonly authorities?: readonly string[];
 };
 
-export interface HttpsRequest extends Shown {
+export interface HttpsRequest extends ClientLogin {
   readonly method: 'GET' | 'HEAD';
   /** The path and query. */
   readonly target: string;
@@ -45,7 +45,10 @@ const MAX_BODY = 64 * 1024;
  * Returns the certificate that the peer presents. @throws if there is no TLS connection, or none that is
  * trusted
  */
-export async function handshake(peer: Peer, shown: Shown = {}): Promise<X509Certificate | undefined> {
+export async function handshake(
+  peer: ServerPeer,
+  shown: ClientLogin = {},
+): Promise<X509Certificate | undefined> {
   using deadline = new Deadline(HANDSHAKE);
   const { promise, resolve, reject } = Promise.withResolvers<X509Certificate | undefined>();
   const below = createConnection(peer);
@@ -66,7 +69,7 @@ export async function handshake(peer: Peer, shown: Shown = {}): Promise<X509Cert
 
 /** Sends one request to an HTTPS server. @throws as `handshake` does, and if no answer comes in time */
 export async function ask(
-  peer: Peer,
+  peer: ServerPeer,
   { method, target, headers = {}, ...shown }: HttpsRequest,
 ): Promise<HttpsResponse> {
   using deadline = new Deadline(ANSWER);
@@ -90,7 +93,7 @@ export async function ask(
   }
 }
 
-function tlsOptions({ host }: Peer, { authorities, cert, key }: Shown) {
+function tlsOptions({ host }: ServerPeer, { authorities, cert, key }: ClientLogin) {
   return {
     ...(isIP(host) === 0 && { servername: host }),
     ...(authorities === undefined ? { rejectUnauthorized: false } : { ca: [...authorities] }),

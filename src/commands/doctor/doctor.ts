@@ -7,8 +7,8 @@ import { type ExitCode, printJson, printLine, type Terminal } from '../../launch
 import { type Clock, systemClock } from '../../platform/clock.ts';
 import { type Checked, type Finding, runAll } from './checks.ts';
 import { clientChecks } from './client/checks.ts';
-import { type Mirror, readMirror } from './client/mirror.ts';
-import type { Peer } from './connection.ts';
+import { type ProbedMirror, readMirror } from './client/mirror.ts';
+import type { ServerPeer } from './connection.ts';
 import { serverChecks } from './server/checks.ts';
 
 export interface DoctorOptions {
@@ -21,15 +21,15 @@ export interface DoctorOptions {
 }
 
 /** The place that the doctor examines. Tests give another one. */
-export interface Surroundings {
+export interface DoctorContext {
   readonly clock: Clock;
   /** The directory that stands for `/` of a client host. */
   readonly root: string;
   /** The servers of Docker Hub. */
-  readonly hub: readonly Peer[];
+  readonly hub: readonly ServerPeer[];
 }
 
-const HERE: Surroundings = {
+const HERE: DoctorContext = {
   clock: systemClock,
   root: '/',
   hub: [
@@ -57,10 +57,10 @@ export async function doctor(
 }
 
 function checksFor(
-  mirror: Mirror | undefined,
+  mirror: ProbedMirror | undefined,
   { home }: DoctorOptions,
   environment: Environment,
-  { clock, root, hub }: Surroundings,
+  { clock, root, hub }: DoctorContext,
 ) {
   return mirror === undefined
     ? serverChecks(home, environment, clock)

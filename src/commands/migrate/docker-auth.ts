@@ -68,7 +68,7 @@ export function stepsForUsers({ users = {} }: DockerAuth, file: string): string[
   return [`hubgate user import ${from}, which takes over with their passwords: ${names}`, ...add];
 }
 
-type Entry = DockerAuth['acl'][number];
+type AclEntry = DockerAuth['acl'][number];
 
 /**
  * Converts each entry of the list into a rule or a note. There, the first matching entry decides, so an entry
@@ -100,29 +100,29 @@ export function migrateAcl({ acl, users = {} }: DockerAuth): Migrated[] {
   });
 }
 
-function pushNotes({ actions }: Entry, number: number, isPull: boolean): string[] {
+function pushNotes({ actions }: AclEntry, number: number, isPull: boolean): string[] {
   return isPull || actions == null || actions.length === 0
     ? []
     : [`entry ${number} allows no pull`, `entry ${number} refuses pulls there, so it is a deny here`];
 }
 
 /** True if the entry matches no repository, for example the catalog. */
-function isOfNoRepository({ match }: Entry): boolean {
+function isOfNoRepository({ match }: AclEntry): boolean {
   const type = match?.type;
   return typeof type === 'string' && /^[a-z]+$/.test(type) && type !== 'repository';
 }
 
-function reasonOf(part: Part): string {
+function reasonOf(part: AclPart): string {
   return 'wrong' in part ? part.wrong : 'it matches no repository';
 }
 
-interface Circumstances {
+interface AclContext {
   readonly effect: Migrated['effect'];
   /** True if docker_auth admits clients without a login, which it does if it has a user without a name. */
   readonly hasAnonymous: boolean;
 }
 
-function migrateEntry({ match, comment }: Entry, circumstances: Circumstances): Part {
+function migrateEntry({ match, comment }: AclEntry, circumstances: AclContext): AclPart {
   const account = toOf(match?.account, circumstances);
   const pull = pullOf(match?.name);
   const unknown = Object.keys(match ?? {}).filter((key) => !KNOWN.has(key));
@@ -151,7 +151,7 @@ function lostConditions({ ip, type, service }: Readonly<Record<string, unknown>>
   return lost;
 }
 
-type Part =
+type AclPart =
   | {
       readonly text: string;
       /** The ways in which this part differs from the original. */
@@ -160,7 +160,7 @@ type Part =
   | { readonly wrong: string };
 
 /** A deny may also match clients who cannot log in to docker_auth; an allow must not admit them. */
-function toOf(account: unknown, { effect, hasAnonymous }: Circumstances): Part {
+function toOf(account: unknown, { effect, hasAnonymous }: AclContext): AclPart {
   if (account === undefined || (typeof account === 'string' && ANYTHING.test(account))) {
     return hasAnonymous || effect === 'deny'
       ? { text: '[authenticated, anonymous]' }
@@ -188,7 +188,7 @@ function meansAll(condition: unknown): boolean {
   );
 }
 
-function pullOf(name: unknown): Part {
+function pullOf(name: unknown): AclPart {
   if (name === undefined) return { text: 'everything' };
   if (typeof name !== 'string') return { wrong: 'its name is no text' };
   if (name.length > 1 && /^\/.*\/$/s.test(name)) {

@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import type { Fault, Parsed } from '../../platform/fault.ts';
 import { reasonOf } from '../../platform/reason.ts';
 import { parseImage } from '../../registry/image.ts';
-import { type Reference, type Tag, writeReference } from '../../registry/reference.ts';
+import { formatReference, type Reference, type Tag } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
 
 /** An image to fetch. */
@@ -27,8 +27,8 @@ export interface ListOptions {
 const LATEST = 'latest' as Tag;
 
 /** The place where a name was written. */
-type Place = Omit<Fault, 'message'>;
-type Written = Place & { readonly name: string };
+type ListPlace = Omit<Fault, 'message'>;
+type Written = ListPlace & { readonly name: string };
 
 /**
  * Returns the images that `args` name. An argument is an image, or a file with one image on each line; `-` is
@@ -56,7 +56,7 @@ export async function readImageList(
 
 async function readArgument(
   arg: string,
-  place: Place,
+  place: ListPlace,
   { stdin }: ListOptions,
 ): Promise<{ readonly written: readonly Written[] } | Fault> {
   if (arg === '-') return { written: linesOf('standard input', await text(stdin)) };
@@ -106,5 +106,5 @@ function readImage(written: string, { upstreams, self }: ListOptions): WantedIma
 
 function wanted(repository: Repository, reference: Reference): WantedImage {
   const separator = reference.kind === 'tag' ? ':' : '@';
-  return { repository, reference, name: `${repository.name}${separator}${writeReference(reference)}` };
+  return { repository, reference, name: `${repository.name}${separator}${formatReference(reference)}` };
 }

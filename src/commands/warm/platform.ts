@@ -62,16 +62,16 @@ export class PlatformChoice {
   }
 
   toString(): string {
-    return this.#wanted.length === 0 ? 'all platforms' : writePlatforms(this.#wanted);
+    return this.#wanted.length === 0 ? 'all platforms' : formatPlatforms(this.#wanted);
   }
 }
 
-export function writePlatforms(platforms: readonly Platform[]): string {
+export function formatPlatforms(platforms: readonly Platform[]): string {
   return platforms.map(writePlatform).join(', ');
 }
 
 /** Parses `--platform`: none, some, or `all`. */
-export function readPlatforms(written: readonly string[]): Parsed<PlatformChoice> {
+export function parsePlatforms(written: readonly string[]): Parsed<PlatformChoice> {
   if (written.includes('all')) return { value: new PlatformChoice([]) };
   const platforms = written.map(parsePlatform);
   const faults = written

@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../../platform/clock.ts';
 import { CORE_STATUS, type CoreStatus } from '../../protocol/core-api.ts';
 import type { UpstreamHost } from '../../registry/repository.ts';
 
-type Quota = NonNullable<CoreStatus['upstreams'][number]['quota']>;
+type GuardedQuota = NonNullable<CoreStatus['upstreams'][number]['quota']>;
 
 /**
  * The reserve for everybody else: this part of the quota, and at least this many pulls, but never more than
@@ -85,7 +85,7 @@ export class QuotaGuard {
   }
 
   /** Returns undefined if no quota is known, or if the period of the known one is over. */
-  async #quota(host: UpstreamHost): Promise<Quota | undefined> {
+  async #quota(host: UpstreamHost): Promise<GuardedQuota | undefined> {
     const { upstreams } = CORE_STATUS.parse(await this.#status());
     const quota = upstreams.find((one) => one.host === host)?.quota ?? undefined;
     return quota !== undefined && quota.readAt + quota.window * 1000 > this.#clock() ? quota : undefined;

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Core, CoreAnswer } from '../../gateway/clients/core-client.ts';
-import { type BlobSource, FillInterrupted } from '../../gateway/delivery/blob-reader.ts';
+import type { CoreAnswer, CoreClient } from '../../gateway/clients/core-client.ts';
+import { type BlobReader, FillInterrupted } from '../../gateway/delivery/blob-reader.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
 
 export interface BlobOptions {
-  readonly core: Core;
+  readonly core: CoreClient;
   readonly repository: Repository;
   readonly digest: Digest;
   /** True if the request has read access to private content. */
@@ -69,7 +69,7 @@ export async function warmBlob({
 
 /** Follows a blob to its end. Returns false if it has to be asked for again. */
 async function follow(
-  source: BlobSource,
+  source: BlobReader,
   at: (position: number, fills: boolean) => void,
   isLast: boolean,
 ): Promise<boolean> {
@@ -84,7 +84,7 @@ async function follow(
 }
 
 /** Yields how far a blob has come, each time that it grows, to its end. */
-async function* positions(source: BlobSource): AsyncGenerator<number, void> {
+async function* positions(source: BlobReader): AsyncGenerator<number, void> {
   for (let at = 0; ; ) {
     const available = await source.available(at);
     if (available === at) return;

@@ -1,11 +1,11 @@
 import type { LimitFunction } from 'p-limit';
-import type { Core, CoreAnswer } from '../../gateway/clients/core-client.ts';
+import type { CoreAnswer, CoreClient } from '../../gateway/clients/core-client.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { ERRORS } from '../../registry/error.ts';
 import { parseTag, type Reference } from '../../registry/reference.ts';
 import { attestedBy, type Descriptor, isSignature, readImageDocument } from './image-document.ts';
 import type { WantedImage } from './image-list.ts';
-import { type Platform, type PlatformChoice, writePlatforms } from './platform.ts';
+import { formatPlatforms, type Platform, type PlatformChoice } from './platform.ts';
 import type { QuotaGuard } from './quota-guard.ts';
 import { warmBlob } from './warm-blob.ts';
 
@@ -33,7 +33,7 @@ export interface WarmedImage {
 }
 
 export interface WarmOptions {
-  readonly core: Core;
+  readonly core: CoreClient;
   readonly guard: QuotaGuard;
   /** Limits the blobs under way, of all images together. */
   readonly blobs: LimitFunction;
@@ -48,7 +48,7 @@ export interface WarmOptions {
 
 /** Why an image is not done. */
 type Stop = { readonly status: 'failed' | 'left'; readonly reason: string };
-type Manifest = Extract<CoreAnswer, { kind: 'manifest' }>;
+type FetchedManifest = Extract<CoreAnswer, { kind: 'manifest' }>;
 type Refused = Extract<CoreAnswer, { kind: 'refused' }>;
 
 /** The most levels of nested indexes; no known image has more. */
@@ -82,7 +82,7 @@ class Warming {
   readonly #here = new Set<Digest>();
   /** The platforms that the image's indexes name. */
   readonly #built: Platform[] = [];
-  #top: Manifest | undefined;
+  #top: FetchedManifest | undefined;
   /** The manifests of attestations. */
   readonly #attestations: Digest[] = [];
   /**
@@ -121,7 +121,7 @@ class Warming {
     const { platforms } = this.#options;
     if (this.#blobs.size === 0 && this.#built.length > 0)
       return failed(
-        `it is not built for ${platforms.missing(this.#built).join(', ')}, but for ${writePlatforms(this.#built)}`,
+        `it is not built for ${platforms.missing(this.#built).join(', ')}, but for ${formatPlatforms(this.#built)}`,
       );
     // A failure with referrers must not stop the image itself.
     return (await this.#fetchBlobs()) ?? (await this.#walkReferrers()) ?? (await this.#fetchBlobs());
@@ -146,7 +146,7 @@ class Warming {
    * core then learns that a public repository is public, and can serve it to everybody while the upstream is
    * unreachable.
    */
-  async #head(): Promise<Manifest | Stop> {
+  async #head(): Promise<FetchedManifest | Stop> {
     const { reference } = this.#image;
     const open = await this.#ask('HEAD', reference, false);
     this.#isOpen = open.kind === 'manifest';
@@ -250,7 +250,7 @@ class Warming {
    * Fetches a manifest by its tag if it has one, so that the core also learns that the tag names this
    * manifest.
    */
-  async #fetchManifest(reference: Reference, digest: Digest): Promise<Manifest | Stop> {
+  async #fetchManifest(reference: Reference, digest: Digest): Promise<FetchedManifest | Stop> {
     const admitted = await this.#options.guard.admit(
       this.#image.repository.upstream,
       async () => {
@@ -272,7 +272,7 @@ class Warming {
     return this.#options.core.pull(route, { method, private: reachesPrivate });
   }
 
-  #manifestOr(answer: CoreAnswer): Manifest | Stop {
+  #manifestOr(answer: CoreAnswer): FetchedManifest | Stop {
     if (answer.kind === 'refused') return this.#stopFor(answer);
     if (answer.kind !== 'manifest') throw new Error(`the core answers with a ${answer.kind} for a manifest`);
     return answer;

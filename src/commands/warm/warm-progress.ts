@@ -1,5 +1,5 @@
-import { writeSize } from '../../platform/size.ts';
-import { Rate, writeBar } from '../progress.ts';
+import { formatSize } from '../../platform/size.ts';
+import { TransferRate, writeBar } from '../progress.ts';
 
 /** The width of `1023.9 MiB of 1023.9 MiB`. */
 const SIZE_WIDTH = 24;
@@ -17,7 +17,7 @@ export interface ImageProgress {
 export class WarmProgress {
   readonly #images: number;
   readonly #underWay = new Set<ImageProgress>();
-  readonly #rate = new Rate();
+  readonly #rate = new TransferRate();
   #ended = 0;
 
   constructor(images: number) {
@@ -43,7 +43,7 @@ export class WarmProgress {
   lines(): readonly string[] {
     // A narrow terminal cuts off the end of a name.
     const images = [...this.#underWay].map(({ name, bytes, here }) => {
-      const size = bytes === undefined ? '' : `${writeSize(here)} of ${writeSize(bytes)}`;
+      const size = bytes === undefined ? '' : `${formatSize(here)} of ${formatSize(bytes)}`;
       return `${writeBar(here, bytes)}  ${size.padEnd(SIZE_WIDTH)}  ${name}`;
     });
     const all = `${this.#ended} of ${this.#images} images  ${this.#rate.write()}`;

@@ -1,9 +1,9 @@
 import { printLine, type Terminal } from '../../launch/terminal.ts';
-import { writeSize } from '../../platform/size.ts';
+import { formatSize } from '../../platform/size.ts';
 import type { WarmedImage } from './warm-image.ts';
 
 /** Formats the line of an image that is done. */
-export function writeImage(warmed: WarmedImage): string {
+export function formatImage(warmed: WarmedImage): string {
   const { image, status, bytes, fetchedBytes, missingPlatforms, stale, referrersKnown, reason = '' } = warmed;
   const notes = [
     missingPlatforms.length > 0 ? `it is not built for ${missingPlatforms.join(', ')}` : [],
@@ -15,7 +15,7 @@ export function writeImage(warmed: WarmedImage): string {
     case 'fetched':
       return `${image}  fetched ${writeFetched(fetchedBytes, bytes)}${note}`;
     case 'cached':
-      return `${image}  is here already, ${writeSize(bytes)}${note}`;
+      return `${image}  is here already, ${formatSize(bytes)}${note}`;
     case 'failed':
       return `${image}  failed: ${reason}`;
     case 'left':
@@ -25,7 +25,7 @@ export function writeImage(warmed: WarmedImage): string {
 }
 
 function writeFetched(fetched: number, all: number): string {
-  const [part, whole] = [writeSize(fetched), writeSize(all)];
+  const [part, whole] = [formatSize(fetched), formatSize(all)];
   return part === whole ? whole : `${part} of ${whole}`;
 }
 
@@ -42,7 +42,7 @@ export function printSummary(
   const count = (wanted: WarmedImage['status']) => done.filter(({ status }) => status === wanted).length;
   const fetched = done.reduce((sum, { fetchedBytes }) => sum + fetchedBytes, 0);
   const parts = [
-    `${count('fetched')} fetched (${writeSize(fetched)})`,
+    `${count('fetched')} fetched (${formatSize(fetched)})`,
     `${count('cached')} here already`,
     `${count('failed')} failed`,
     `${count('left')} left`,

@@ -2,8 +2,8 @@ import pLimit from 'p-limit';
 import type { Config } from '../../config/config.ts';
 import type { Environment } from '../../config/environment.ts';
 import { pathsIn } from '../../config/home.ts';
-import type { Core } from '../../gateway/clients/core-client.ts';
-import { openBuiltinCore } from '../../gateway/clients/local-core-client.ts';
+import type { CoreClient } from '../../gateway/clients/core-client.ts';
+import { openLocalCoreClient } from '../../gateway/clients/local-core-client.ts';
 import { Interruption } from '../../launch/interruption.ts';
 import { loadOrPrint, printFaults } from '../../launch/load.ts';
 import { type ExitCode, printLine, type Terminal } from '../../launch/terminal.ts';
@@ -12,13 +12,13 @@ import { messageOf } from '../../platform/reason.ts';
 import { unlessAborted } from '../../platform/scheduling/deadline.ts';
 import { CORE_STATUS, type CoreStatus } from '../../protocol/core-api.ts';
 import { askCore } from '../ask-role.ts';
-import { Progress } from '../progress.ts';
+import { TransferProgress } from '../progress.ts';
 import { readImageList, type WantedImage } from './image-list.ts';
-import { type PlatformChoice, readPlatforms } from './platform.ts';
+import { type PlatformChoice, parsePlatforms } from './platform.ts';
 import { QuotaGuard } from './quota-guard.ts';
 import { type WarmedImage, warmImage } from './warm-image.ts';
 import { WarmProgress } from './warm-progress.ts';
-import { printSummary, writeImage } from './warm-report.ts';
+import { formatImage, printSummary } from './warm-report.ts';
 
 export interface WarmCommandOptions {
   readonly home: string;
@@ -56,7 +56,7 @@ export async function warm(
   }
   const before = await askCore(options, { method: 'GET', path: '/status', schema: CORE_STATUS }, terminal);
   if (typeof before === 'string') return 1;
-  await using core = openBuiltinCore({ socket: paths.coreSocket, directory: config.cache.directory });
+  await using core = openLocalCoreClient({ socket: paths.coreSocket, directory: config.cache.directory });
   using interruption = new Interruption();
   const batch = new Batch(wanted, core, options.json, terminal);
   try {
@@ -71,7 +71,7 @@ export async function warm(
   return unwritten === 0 && batch.done.every(isHere) ? 0 : 1;
 }
 
-interface Wanted {
+interface WarmedSelection {
   readonly images: readonly WantedImage[];
   readonly platforms: PlatformChoice;
 }
@@ -82,11 +82,11 @@ async function readArguments(
   { platform = [] }: WarmCommandOptions,
   { upstreams, server }: Config,
   terminal: Terminal,
-): Promise<Wanted | undefined> {
+): Promise<WarmedSelection | undefined> {
   const hosts = new Set<string>(upstreams.map(({ host }) => host));
   const self = new URL(server.url).host;
   const list = await readImageList(args, { upstreams: hosts, self, stdin: terminal.stdin });
-  const platforms = readPlatforms(platform);
+  const platforms = parsePlatforms(platform);
   if ('value' in list && 'value' in platforms) return { images: list.value, platforms: platforms.value };
   for (const read of [platforms, list]) if ('faults' in read) printFaults(read.faults, terminal);
   return undefined;
@@ -95,8 +95,8 @@ async function readArguments(
 /** The images of one call, while they are fetched. */
 class Batch {
   readonly done: WarmedImage[] = [];
-  readonly wanted: Wanted;
-  readonly #core: Core;
+  readonly wanted: WarmedSelection;
+  readonly #core: CoreClient;
   readonly #json: boolean;
   readonly #terminal: Terminal;
   readonly #guard: QuotaGuard;
@@ -105,7 +105,7 @@ class Batch {
   /** True if the core does not answer any more. */
   #isGone = false;
 
-  constructor(wanted: Wanted, core: Core, json: boolean, terminal: Terminal) {
+  constructor(wanted: WarmedSelection, core: CoreClient, json: boolean, terminal: Terminal) {
     this.wanted = wanted;
     this.#core = core;
     this.#json = json;
@@ -119,7 +119,7 @@ class Batch {
     const { images, platforms } = this.wanted;
     const { stdout } = this.#terminal;
     if (!this.#json) printLine(stdout, `images: ${images.length}, for ${platforms}`);
-    using progress = new Progress(this.#terminal, () => this.#underWay.lines());
+    using progress = new TransferProgress(this.#terminal, () => this.#underWay.lines());
     signal.addEventListener('abort', () => progress[Symbol.dispose]());
     const one = pLimit(CONCURRENT_IMAGES);
     const warmed = images.map((image) =>
@@ -128,7 +128,7 @@ class Batch {
         const result = await this.#warm(image);
         if (signal.aborted) return;
         this.done.push(result);
-        progress.print(stdout, this.#json ? JSON.stringify(result) : writeImage(result));
+        progress.print(stdout, this.#json ? JSON.stringify(result) : formatImage(result));
       }),
     );
     await Promise.all(warmed);
@@ -170,7 +170,7 @@ function isHere({ status }: WarmedImage): boolean {
  * Counts the answers that the core could not cache meanwhile. If the core has gone, the count is 1, because
  * it could not cache either.
  */
-async function unwrittenSince(before: CoreStatus, core: Core): Promise<number> {
+async function unwrittenSince(before: CoreStatus, core: CoreClient): Promise<number> {
   const now = await core.status().catch(() => undefined);
   return now === undefined ? 1 : CORE_STATUS.parse(now).cache.unwritten - before.cache.unwritten;
 }

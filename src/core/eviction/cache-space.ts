@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { diskSpace } from '../../platform/disk-space.ts';
 import type { Logger } from '../../platform/log.ts';
-import { writeSize } from '../../platform/size.ts';
+import { formatSize } from '../../platform/size.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { DISK_FLOOR } from '../limits.ts';
 import type { CacheLimit } from './cache-limit.ts';
@@ -93,7 +93,7 @@ export class CacheSpace {
     const measured = await this.measure();
     if (size > measured.most) return this.#refuse(digest, size, measured.most);
     if (this.#fits(measured, size - left)) return this.#reservation(wanted, measured.most);
-    log.warn({ digest, size: writeSize(size) }, 'the disk has no space for a blob; it is not cached');
+    log.warn({ digest, size: formatSize(size) }, 'the disk has no space for a blob; it is not cached');
     return undefined;
   }
 
@@ -140,7 +140,7 @@ export class CacheSpace {
   #refuse(digest: Digest, size: number, most: number): undefined {
     if (!this.#tooLarge.has(digest))
       this.#options.log.warn(
-        { digest, maxSize: writeSize(most) },
+        { digest, maxSize: formatSize(most) },
         'a blob is larger than the cache may be; it is not cached',
       );
     this.#tooLarge.set(digest, size);

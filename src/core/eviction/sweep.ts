@@ -1,7 +1,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
-import { every } from '../../platform/scheduling/periodic-task.ts';
-import { writeSize } from '../../platform/size.ts';
+import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
+import { formatSize } from '../../platform/size.ts';
 import type { Store } from '../store/store.ts';
 import type { CacheLimit } from './cache-limit.ts';
 import { type EvictionRules, planEviction } from './eviction.ts';
@@ -50,7 +50,7 @@ class CacheSweep implements Sweep {
     this.#options = options;
     const { store, interval, log } = options;
     store.content.onPublished = () => this.#later();
-    this.#periodic = every(interval, () => this.now().then(() => undefined), log);
+    this.#periodic = runPeriodically(interval, () => this.now().then(() => undefined), log);
   }
 
   now(room = 0): Promise<void> {
@@ -109,7 +109,7 @@ class CacheSweep implements Sweep {
     if (isTooSmall && Math.abs(now - this.#complainedAt) >= BETWEEN_COMPLAINTS) {
       this.#complainedAt = now;
       this.#options.log.warn(
-        { maxSize: writeSize(maxSize) },
+        { maxSize: formatSize(maxSize) },
         'what was used within the last minute is larger than the cache may be, so it is evicted and downloaded again; raise cache.maxSize or enlarge the disk',
       );
     }

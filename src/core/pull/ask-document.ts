@@ -1,13 +1,13 @@
 import type { Logger } from '../../platform/log.ts';
-import type { Grant } from '../../protocol/core-api.ts';
+import type { ReadAccess } from '../../protocol/core-api.ts';
 import type { Repository } from '../../registry/repository.ts';
 import type { AskDocumentOptions, RegistryClient, RegistryDocument } from '../upstream/registry-client.ts';
-import { type Answer, cannot } from '../upstream/upstream-result.ts';
-import { type Memberships, readerFor } from './repository-links.ts';
+import { type UpstreamResult, unavailable } from '../upstream/upstream-result.ts';
+import { identityFor, type RepositoryLinks } from './repository-links.ts';
 
-export interface DocumentAsking {
+export interface DocumentRequest {
   readonly client: RegistryClient;
-  readonly memberships: Memberships;
+  readonly memberships: RepositoryLinks;
   readonly log: Logger;
 }
 
@@ -17,7 +17,7 @@ export interface DocumentQuestion extends Omit<AskDocumentOptions, 'as'> {
   readonly resource: string;
   /** The part of the resource that may be logged. */
   readonly name: string;
-  readonly grant: Grant;
+  readonly grant: ReadAccess;
   /** Returns why the bytes are not the requested document; undefined if they are. */
   readonly unfit: (bytes: Buffer) => string | undefined;
 }
@@ -27,18 +27,18 @@ export interface DocumentQuestion extends Omit<AskDocumentOptions, 'as'> {
  * clients must not get it as JSON.
  */
 export async function askDocument(
-  { client, memberships, log }: DocumentAsking,
+  { client, memberships, log }: DocumentRequest,
   { repository, resource, name, grant, unfit, ...ask }: DocumentQuestion,
-): Promise<Answer<RegistryDocument>> {
-  const as = readerFor(grant);
+): Promise<UpstreamResult<RegistryDocument>> {
+  const as = identityFor(grant);
   const answer = await client.getDocument(repository, resource, { ...ask, as });
-  const why = answer.kind === 'yes' ? unfit(answer.value.bytes) : undefined;
+  const why = answer.kind === 'ok' ? unfit(answer.value.bytes) : undefined;
   if (why !== undefined) {
     log.warn(
       { repository: repository.name, resource: name, unfit: why },
       'a document from the upstream is refused',
     );
-    return cannot('unfit', `${repository.name}/${name}: ${why}`);
+    return unavailable('unfit', `${repository.name}/${name}: ${why}`);
   }
   await memberships.learn(repository, as, answer);
   return answer;
@@ -48,6 +48,6 @@ export async function askDocument(
  * Returns the name under which a document is stored. A document that was read with the account's credential
  * is for private read access only.
  */
-export function storedAs(resource: string, grant: Grant): string {
+export function storedAs(resource: string, grant: ReadAccess): string {
   return grant === 'private' ? `${resource} as account` : resource;
 }

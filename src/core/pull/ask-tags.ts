@@ -1,13 +1,13 @@
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
-import type { Grant } from '../../protocol/core-api.ts';
-import { nextPage, nextQuery, type Page, writePage } from '../../registry/page.ts';
+import type { ReadAccess } from '../../protocol/core-api.ts';
+import { formatPage, nextPage, nextQuery, type Page } from '../../registry/page.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { MAX_DOCUMENT_SIZE } from '../limits.ts';
-import { type Answer, cannot, type Refused, yes } from '../upstream/upstream-result.ts';
-import { askDocument, type DocumentAsking } from './ask-document.ts';
+import { ok, type UpstreamRefusal, type UpstreamResult, unavailable } from '../upstream/upstream-result.ts';
+import { askDocument, type DocumentRequest } from './ask-document.ts';
 import { pageOf, type TagsPage } from './tag-list.ts';
-import { unfitTags } from './validate-document.ts';
+import { whyInvalidTags } from './validate-document.ts';
 
 /** One page of a list as the upstream sent it. */
 export interface AskedTags extends TagsPage {
@@ -19,18 +19,18 @@ export interface AskedTags extends TagsPage {
 const LENGTHS = [1_000, 100] as const;
 /** The statuses with which registries refuse the length of a page. ECR answers 405. */
 const REFUSES_LENGTH: readonly (number | undefined)[] = [400, 405, 413, 414, 416, 422, 501];
-const LENGTH_REMEMBERED_FOR = 60 * 60_000;
+const LENGTH_TTL = 60 * 60_000;
 const MAX_UPSTREAMS = 1_000;
 /** The most pages of a list that can be read only as a whole. */
 const MAX_PAGES = 100;
 
 /** Fetches lists of tags from upstreams, in pages as long as they allow. */
-export class TagsAsking {
-  readonly #options: DocumentAsking;
+export class TagsRequest {
+  readonly #options: DocumentRequest;
   /** The longest page length that an upstream accepts, if it has refused a longer one. */
   readonly #longest: ExpiringCache<{ readonly n: number | undefined }>;
 
-  constructor(options: DocumentAsking & { readonly clock: Clock }) {
+  constructor(options: DocumentRequest & { readonly clock: Clock }) {
     this.#options = options;
     this.#longest = new ExpiringCache(MAX_UPSTREAMS, options.clock);
   }
@@ -39,15 +39,15 @@ export class TagsAsking {
    * Fetches one page. If the upstream refuses the length, a shorter page is requested, and at last one of the
    * upstream's own length.
    */
-  async ask(repository: Repository, page: Page, grant: Grant): Promise<Answer<AskedTags>> {
+  async ask(repository: Repository, page: Page, grant: ReadAccess): Promise<UpstreamResult<AskedTags>> {
     const { upstream } = repository;
     const lengths = this.#lengths(repository, page.n);
     for (const [at, n] of lengths.entries()) {
-      const isFinal = (answer: Refused) => at === lengths.length - 1 || !isOfLength(answer);
+      const isFinal = (answer: UpstreamRefusal) => at === lengths.length - 1 || !isOfLength(answer);
       const answer = await this.#askPage(repository, { ...page, n }, grant, isFinal);
-      if (answer.kind !== 'yes' && !isFinal(answer)) continue;
-      if (answer.kind === 'yes' && at > 0) this.#longest.set(upstream, { n }, LENGTH_REMEMBERED_FOR);
-      return answer.kind === 'yes' ? yes(cut(answer.value, page)) : answer;
+      if (answer.kind !== 'ok' && !isFinal(answer)) continue;
+      if (answer.kind === 'ok' && at > 0) this.#longest.set(upstream, { n }, LENGTH_TTL);
+      return answer.kind === 'ok' ? ok(cut(answer.value, page)) : answer;
     }
     throw new Error('a list was asked for in no length');
   }
@@ -63,19 +63,19 @@ export class TagsAsking {
   async #askPage(
     repository: Repository,
     page: { readonly n: number | undefined; readonly last?: string },
-    grant: Grant,
-    isFinal: (answer: Refused) => boolean,
-  ): Promise<Answer<AskedTags>> {
+    grant: ReadAccess,
+    isFinal: (answer: UpstreamRefusal) => boolean,
+  ): Promise<UpstreamResult<AskedTags>> {
     const { n, last } = page;
-    const query = writePage({ ...(n !== undefined && { n }), ...(last !== undefined && { last }) });
+    const query = formatPage({ ...(n !== undefined && { n }), ...(last !== undefined && { last }) });
     const answer = await this.#askDocument(repository, query === '' ? '' : `?${query}`, grant, isFinal);
-    if (answer.kind !== 'yes') return answer;
+    if (answer.kind !== 'ok') return answer;
     const { bytes, link = '' } = answer.value;
     const { name, tags } = parseTags(bytes);
     const next = nextPage(link);
     const rest = next === undefined ? nextQuery(link) : undefined;
     if (rest === undefined)
-      return yes({ bytes, tags, last, isWhole: next === undefined, ...(next && { next }) });
+      return ok({ bytes, tags, last, isWhole: next === undefined, ...(next && { next }) });
     return this.#askRest(repository, { name, tags }, rest, grant);
   }
 
@@ -86,27 +86,32 @@ export class TagsAsking {
     repository: Repository,
     first: { readonly name: unknown; readonly tags: readonly string[] },
     rest: string,
-    grant: Grant,
-  ): Promise<Answer<AskedTags>> {
+    grant: ReadAccess,
+  ): Promise<UpstreamResult<AskedTags>> {
     const tags = [...first.tags];
     let left = MAX_DOCUMENT_SIZE;
     let query: string | undefined = rest;
     for (let pages = 1; query !== undefined; pages++) {
       if (pages > MAX_PAGES || left < 0)
-        return cannot('unfit', `${repository.name}: its list of tags is too long`);
+        return unavailable('unfit', `${repository.name}: its list of tags is too long`);
       const page = await this.#askDocument(repository, query, grant, () => true);
-      if (page.kind !== 'yes') return page;
+      if (page.kind !== 'ok') return page;
       left -= page.value.bytes.length;
       tags.push(...parseTags(page.value.bytes).tags);
       query = nextQuery(page.value.link ?? '');
     }
     const bytes = Buffer.from(JSON.stringify({ name: first.name, tags }));
-    return yes({ bytes, tags, last: undefined, isWhole: true });
+    return ok({ bytes, tags, last: undefined, isWhole: true });
   }
 
-  #askDocument(repository: Repository, query: string, grant: Grant, isFinal: (answer: Refused) => boolean) {
+  #askDocument(
+    repository: Repository,
+    query: string,
+    grant: ReadAccess,
+    isFinal: (answer: UpstreamRefusal) => boolean,
+  ) {
     const resource = `tags/list${query}`;
-    const asked = { repository, resource, name: 'tags/list', grant, unfit: unfitTags, isFinal };
+    const asked = { repository, resource, name: 'tags/list', grant, unfit: whyInvalidTags, isFinal };
     return askDocument(this.#options, asked);
   }
 }
@@ -138,6 +143,6 @@ function cut(answer: AskedTags, page: Page): AskedTags {
   };
 }
 
-function isOfLength(answer: Refused): boolean {
-  return answer.kind === 'cannot' && REFUSES_LENGTH.includes(answer.trouble.status);
+function isOfLength(answer: UpstreamRefusal): boolean {
+  return answer.kind === 'unavailable' && REFUSES_LENGTH.includes(answer.failure.status);
 }

@@ -16,7 +16,7 @@ const LINGER = 10;
  * many small ones, and in order. Bytes that came before an error are yielded before it. The body is read on
  * while a piece is used. A piece is valid until the next one is requested, because its memory is used again.
  */
-export async function* gather(body: Readable, from: number): AsyncGenerator<Buffer, void> {
+export async function* coalesceChunks(body: Readable, from: number): AsyncGenerator<Buffer, void> {
   using gathering = new Gathering(body, from);
   let memory: Buffer = Buffer.alloc(0);
   for (;;) {

@@ -5,7 +5,7 @@ import type { RepositoryName } from '../../registry/repository.ts';
 import type { CacheSpace, MeasuredSpace, Reservation } from '../eviction/cache-space.ts';
 import type { PartialContent } from '../store/content-store.ts';
 import type { BlobBody } from '../upstream/registry-client.ts';
-import { type Answer, yes } from '../upstream/upstream-result.ts';
+import { ok, type UpstreamResult } from '../upstream/upstream-result.ts';
 import type { CacheWrites } from './cache-writes.ts';
 import { Fill } from './fill.ts';
 import type { FillPlace } from './fill-places.ts';
@@ -26,9 +26,9 @@ export interface DownloadOptions {
  * The result of an opening. `unwritable` means that the cache cannot be written or has no space for the blob,
  * so there is no fill.
  */
-export type Opened = Answer<Fill> | { readonly kind: 'unwritable' };
+export type Opened = UpstreamResult<Fill> | { readonly kind: 'unwritable' };
 
-interface Beginning {
+interface DownloadStart {
   /** True if the earlier fill left more bytes than the blob has. */
   readonly isTooMuch: boolean;
   readonly measured: MeasuredSpace;
@@ -112,17 +112,17 @@ export class Download {
   /** Keeps the place until the opening is refused, or until the fill that it began has ended. */
   async #holdPlace(repository: RepositoryName, opened: Promise<Opened>, place: FillPlace): Promise<void> {
     const answer = await opened.catch(() => undefined);
-    if (answer?.kind === 'yes' && this.#filledFor === repository) await answer.value.ended;
+    if (answer?.kind === 'ok' && this.#filledFor === repository) await answer.value.ended;
     place[Symbol.dispose]();
   }
 
   async #openFor(repository: RepositoryName, receive: ReceiveOptions): Promise<Opened> {
     try {
       const opened = await this.#ask(repository, receive);
-      if (opened.kind !== 'yes') await this.#refused(repository, opened.kind);
+      if (opened.kind !== 'ok') await this.#refused(repository, opened.kind);
       return opened;
     } catch (error) {
-      await this.#refused(repository, 'cannot');
+      await this.#refused(repository, 'unavailable');
       throw error;
     }
   }
@@ -132,10 +132,11 @@ export class Download {
     if (partial === undefined) return UNWRITABLE;
     const measured = await this.#measure();
     if (measured === undefined) return UNWRITABLE;
-    const rest = await receive.open(partial.left, undefined);
-    const isTooMuch = partial.left > 0 && rest.kind === 'cannot' && rest.trouble.cause === 'unfit';
+    const rest = await receive.open(partial.resumeOffset, undefined);
+    const isTooMuch =
+      partial.resumeOffset > 0 && rest.kind === 'unavailable' && rest.failure.cause === 'unfit';
     const answer = isTooMuch ? await receive.open(0, undefined) : rest;
-    if (answer.kind !== 'yes') return answer;
+    if (answer.kind !== 'ok') return answer;
     if (this.#fill !== undefined) letGo(answer.value);
     else {
       this.#filledFor = repository;
@@ -156,13 +157,13 @@ export class Download {
   async #begin(
     partial: PartialContent,
     first: BlobBody,
-    { isTooMuch, measured, receive }: Beginning,
+    { isTooMuch, measured, receive }: DownloadStart,
   ): Promise<Opened> {
     const { digest, writes, space, log } = this.#options;
     let reservation: Reservation | undefined;
     try {
       if (isTooMuch) await partial.clear();
-      const wanted = { digest, size: first.size, left: partial.left };
+      const wanted = { digest, size: first.size, left: partial.resumeOffset };
       reservation = space.reserveOf(measured, wanted) ?? (await space.reserve(wanted));
     } catch (error) {
       writes.failed(asError(error));
@@ -177,21 +178,21 @@ export class Download {
       this.#isClosed = true;
       this.#end.resolve(fill);
     });
-    return yes(fill);
+    return ok(fill);
   }
 
   /**
    * Keeps the bytes of an earlier fill as long as some repository contains the digest, because another
    * repository's refusal says nothing about that.
    */
-  async #refused(repository: RepositoryName, kind: Exclude<Opened['kind'], 'yes'>): Promise<void> {
+  async #refused(repository: RepositoryName, kind: Exclude<Opened['kind'], 'ok'>): Promise<void> {
     this.#openings.delete(repository);
     if (this.#openings.size > 0) return;
     this.#isClosed = true;
     const partial = await this.#partial;
-    const isWanted = kind !== 'no' || (await this.#options.isLinked());
-    const stays = partial !== undefined && partial.left > 0 && isWanted;
-    await (stays ? partial.leave() : partial?.discard())?.catch(() => {});
+    const isWanted = kind !== 'denied' || (await this.#options.isLinked());
+    const stays = partial !== undefined && partial.resumeOffset > 0 && isWanted;
+    await (stays ? partial.suspend() : partial?.discard())?.catch(() => {});
     this.#end.resolve(undefined);
   }
 }

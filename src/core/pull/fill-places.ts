@@ -18,7 +18,7 @@ export interface FillPlacesOptions {
   readonly bounds?: typeof FILL_PLACES;
 }
 
-type Grant = (taken: TakenPlace) => void;
+type GrantPlace = (taken: TakenPlace) => void;
 
 /**
  * Divides the downloads that may run from one upstream at a time between callers. Nobody has all of them. A
@@ -30,7 +30,7 @@ export class FillPlaces {
   readonly #bounds: typeof FILL_PLACES;
   readonly #taken = new Map<string, number>();
   /** The waiting requests of each caller. The callers are in the order in which they were last served. */
-  readonly #waiting = new Map<string, Set<Grant>>();
+  readonly #waiting = new Map<string, Set<GrantPlace>>();
   #free: number;
   #length = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -109,7 +109,7 @@ export class FillPlaces {
     return best;
   }
 
-  #remove(caller: string, grant: Grant): boolean {
+  #remove(caller: string, grant: GrantPlace): boolean {
     const queue = this.#waiting.get(caller);
     if (queue?.delete(grant) !== true) return false;
     if (queue.size === 0) this.#waiting.delete(caller);

@@ -1,7 +1,7 @@
 import { type Hash, randomUUID } from 'node:crypto';
 import type { Logger } from '../../platform/log.ts';
 import { asError } from '../../platform/reason.ts';
-import type { Progress } from '../../protocol/core-api.ts';
+import type { FillProgressLine } from '../../protocol/core-api.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
 import { NoSpace, type Reservation } from '../eviction/cache-space.ts';
 import { FILL_PLACES } from '../limits.ts';
@@ -50,7 +50,7 @@ export class Fill {
   /** Settles when the fill has ended, either way. */
   readonly ended: Promise<void>;
   readonly #options: FillOptions;
-  #progress: Progress;
+  #progress: FillProgressLine;
   #changed = Promise.withResolvers<void>();
   #isUnpublished = false;
   readonly #begunAt = performance.now();
@@ -62,7 +62,7 @@ export class Fill {
     this.digest = digest;
     this.file = partial.file;
     this.#options = { ...options, signal: AbortSignal.any([options.signal, this.#givingWay.signal]) };
-    this.#progress = { kind: 'filling', written: partial.left };
+    this.#progress = { kind: 'filling', written: partial.resumeOffset };
     this.ended = this.#run();
   }
 
@@ -111,8 +111,8 @@ export class Fill {
   }
 
   /** Yields the progress now, and again whenever it has changed since the reader last looked, to the end. */
-  async *progress(): AsyncGenerator<Progress, void> {
-    let seen: Progress | undefined;
+  async *progress(): AsyncGenerator<FillProgressLine, void> {
+    let seen: FillProgressLine | undefined;
     for (;;) {
       if (this.#progress === seen) await this.#changed.promise;
       seen = this.#progress;
@@ -121,7 +121,7 @@ export class Fill {
     }
   }
 
-  #advance(progress: Progress): void {
+  #advance(progress: FillProgressLine): void {
     this.#progress = progress;
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
@@ -143,8 +143,8 @@ export class Fill {
 
   async #receive(hash: Hash): Promise<void> {
     const { partial, first } = this.#options;
-    for await (const bytes of orCacheFault(partial.leftover())) hash.update(bytes);
-    for await (const bytes of receiveBlob(first, partial.left, this.#options)) {
+    for await (const bytes of orCacheFault(partial.readExisting())) hash.update(bytes);
+    for await (const bytes of receiveBlob(first, partial.resumeOffset, this.#options)) {
       const appended = partial.append(bytes).catch((error: Error) => {
         throw new CacheFault(error);
       });
@@ -185,7 +185,7 @@ export class Fill {
     // Readers from other repositories ask again, each under their own scope.
     const goesOnElsewhere = isOfCache(error) || error instanceof RepositoryRefused || signal.aborted;
     this.#advance({ kind: goesOnElsewhere ? 'interrupted' : 'failed' });
-    await (isOfCache(error) || error instanceof WrongBytes ? partial.discard() : partial.leave());
+    await (isOfCache(error) || error instanceof WrongBytes ? partial.discard() : partial.suspend());
   }
 }
 

@@ -1,8 +1,8 @@
 import type { CacheState } from '../../protocol/core-api.ts';
 import type { ErrorName } from '../../registry/error.ts';
-import type { Refused } from '../upstream/upstream-result.ts';
+import type { UpstreamRefusal } from '../upstream/upstream-result.ts';
 
-export interface Refusal {
+export interface PullRefusal {
   readonly kind: 'refused';
   readonly error: ErrorName;
   /** The time to wait in seconds. */
@@ -17,20 +17,20 @@ export interface Refusal {
  * `holds` is the max age in milliseconds: for that time the same request has the same answer, unless there is
  * an invalidation.
  */
-export type Outcome<T> =
-  | ({ readonly kind: 'found'; readonly cache: CacheState; readonly holds?: number } & T)
-  | Refusal;
+export type PullOutcome<T> =
+  | ({ readonly kind: 'found'; readonly cache: CacheState; readonly maxAgeMs?: number } & T)
+  | PullRefusal;
 
 /**
  * Converts an upstream's answer to a refusal. A denial becomes `unknown`, whether the content is missing or
  * hidden, so that a hidden repository looks like a missing one. An upstream failure never becomes `unknown`.
  */
-export function refusalOf(answer: Refused, unknown: ErrorName): Refusal {
-  if (answer.kind === 'no')
+export function refusalOf(answer: UpstreamRefusal, unknown: ErrorName): PullRefusal {
+  if (answer.kind === 'denied')
     return answer.reason === 'unsupported'
       ? { kind: 'refused', error: 'NOT_MIRRORED', mediaType: answer.mediaType }
       : { kind: 'refused', error: unknown };
-  const { cause, retryAfter } = answer.trouble;
+  const { cause, retryAfter } = answer.failure;
   if (cause === 'limited') return { kind: 'refused', error: 'TOO_MANY_PULLS', retryAfter: retryAfter ?? 60 };
   if (cause === 'busy') return { kind: 'refused', error: 'UNAVAILABLE', retryAfter: 1 };
   return { kind: 'refused', error: cause === 'timeout' ? 'UPSTREAM_TIMEOUT' : 'UPSTREAM_FAILED' };

@@ -3,22 +3,22 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { Deadline, unlessAborted } from '../../platform/scheduling/deadline.ts';
 import { workForAll } from '../../platform/scheduling/waiters.ts';
-import type { CacheState, Grant } from '../../protocol/core-api.ts';
+import type { CacheState, ReadAccess } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import type { CacheSpace } from '../eviction/cache-space.ts';
 import type { CoreLimits } from '../limits.ts';
 import type { Store } from '../store/store.ts';
 import type { BlobBody, BlobHead, RegistryClient } from '../upstream/registry-client.ts';
-import type { Answer } from '../upstream/upstream-result.ts';
+import type { UpstreamResult } from '../upstream/upstream-result.ts';
 import type { CacheWrites } from './cache-writes.ts';
 import { Download, type Opened } from './download.ts';
 import type { Fill } from './fill.ts';
 import { type FillPlace, FillPlaces } from './fill-places.ts';
-import { type Outcome, type Refusal, refusalOf } from './outcome.ts';
+import { type PullOutcome, type PullRefusal, refusalOf } from './outcome.ts';
 import { PartPull, type PulledPart } from './pull-part.ts';
 import { type OpenBlob, type ReceiveOptions, receiveBlob } from './receive-blob.ts';
-import { type Memberships, readerFor } from './repository-links.ts';
+import { identityFor, type RepositoryLinks } from './repository-links.ts';
 
 export type PulledBlob =
   /** A complete and verified blob. */
@@ -37,7 +37,7 @@ export type PulledBlob =
 export interface BlobPullOptions {
   readonly store: Store;
   readonly client: RegistryClient;
-  readonly memberships: Memberships;
+  readonly memberships: RepositoryLinks;
   readonly writes: CacheWrites;
   readonly space: CacheSpace;
   readonly limits: CoreLimits;
@@ -46,7 +46,7 @@ export interface BlobPullOptions {
 }
 
 /** The caller that asks for a blob, and the part that it wants. */
-export interface BlobAsking {
+export interface BlobRequest {
   /** The share of the upstream on which the download is counted. */
   readonly share?: string | undefined;
   /** The single wanted range, such as `bytes=0-9`. A small part can arrive before the rest. */
@@ -55,8 +55,8 @@ export interface BlobAsking {
   readonly signal?: AbortSignal;
 }
 
-interface Joining extends BlobAsking {
-  readonly grant: Grant;
+interface Joining extends BlobRequest {
+  readonly grant: ReadAccess;
   readonly isMember: boolean;
   /** Aborted when the time for the answer is over. */
   readonly late: AbortSignal;
@@ -97,9 +97,9 @@ export class BlobPull implements AsyncDisposable {
   async get(
     repository: Repository,
     digest: Digest,
-    grant: Grant,
-    asking: BlobAsking = {},
-  ): Promise<Outcome<PulledBlob>> {
+    grant: ReadAccess,
+    asking: BlobRequest = {},
+  ): Promise<PullOutcome<PulledBlob>> {
     const outcome = await this.#get(repository, digest, grant, asking);
     const isFilling = outcome.kind === 'found' && outcome.blob === 'filling';
     if (!isFilling || asking.range === undefined) return outcome;
@@ -110,9 +110,9 @@ export class BlobPull implements AsyncDisposable {
   async #get(
     repository: Repository,
     digest: Digest,
-    grant: Grant,
-    asking: BlobAsking,
-  ): Promise<Outcome<PulledBlob>> {
+    grant: ReadAccess,
+    asking: BlobRequest,
+  ): Promise<PullOutcome<PulledBlob>> {
     const { store, memberships } = this.#options;
     const known = await memberships.known(repository, 'blob', digest, grant);
     const found = await store.content.find(digest);
@@ -129,12 +129,12 @@ export class BlobPull implements AsyncDisposable {
     const { isAsked, staleFor } = membership;
     if (staleFor !== undefined)
       return { kind: 'found', cache: 'stale', age: seconds(staleFor), blob: 'stored', ...stored };
-    const { holds } = isAsked ? await memberships.visibility(repository, grant) : known;
-    return { kind: 'found', cache: 'hit', holds, blob: 'stored', ...stored };
+    const { maxAgeMs } = isAsked ? await memberships.visibility(repository, grant) : known;
+    return { kind: 'found', cache: 'hit', maxAgeMs, blob: 'stored', ...stored };
   }
 
   /** Starts no fill, because a HEAD moves no bytes. */
-  async head(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<BlobHead>> {
+  async head(repository: Repository, digest: Digest, grant: ReadAccess): Promise<PullOutcome<BlobHead>> {
     const { store, client, memberships } = this.#options;
     const known = await memberships.known(repository, 'blob', digest, grant);
     const stored = await store.content.find(digest);
@@ -145,8 +145,8 @@ export class BlobPull implements AsyncDisposable {
     if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
     if (stored !== undefined) return found(membership.staleFor === undefined ? 'hit' : 'stale', stored.size);
     if (membership.head?.size !== undefined) return found('fill', membership.head.size);
-    const head = await client.headBlob(repository, digest, { as: readerFor(grant), wantSize: true });
-    return head.kind === 'yes' ? found('fill', head.value.size) : refusalOf(head, 'BLOB_UNKNOWN');
+    const head = await client.headBlob(repository, digest, { as: identityFor(grant), wantSize: true });
+    return head.kind === 'ok' ? found('fill', head.value.size) : refusalOf(head, 'BLOB_UNKNOWN');
   }
 
   /**
@@ -157,7 +157,7 @@ export class BlobPull implements AsyncDisposable {
     repository: Repository,
     digest: Digest,
     joining: Omit<Joining, 'late'>,
-  ): Promise<Outcome<PulledBlob>> {
+  ): Promise<PullOutcome<PulledBlob>> {
     using deadline = new Deadline(this.#options.limits.question);
     const { signal: late } = deadline;
     try {
@@ -177,7 +177,7 @@ export class BlobPull implements AsyncDisposable {
     digest: Digest,
     joining: Joining,
     place?: FillPlace,
-  ): Promise<Outcome<PulledBlob>> {
+  ): Promise<PullOutcome<PulledBlob>> {
     const { name } = repository;
     const running = this.#downloads.get(digest);
     if (running?.isClosed === true) {
@@ -206,9 +206,9 @@ export class BlobPull implements AsyncDisposable {
   async #answerOf(
     opened: Opened,
     { repository, digest, joining, download, isOwn }: Opening,
-  ): Promise<Outcome<PulledBlob>> {
+  ): Promise<PullOutcome<PulledBlob>> {
     if (opened.kind === 'unwritable') return this.#passBy(repository, digest, joining);
-    if (opened.kind !== 'yes') return refusalOf(opened, 'BLOB_UNKNOWN');
+    if (opened.kind !== 'ok') return refusalOf(opened, 'BLOB_UNKNOWN');
     if (!isOwn && opened.value.hasFailed) {
       await download.ended;
       return this.#join(repository, digest, joining);
@@ -219,7 +219,7 @@ export class BlobPull implements AsyncDisposable {
   async #takePlace(
     repository: Repository,
     { share = '', signal, late }: Joining,
-  ): Promise<FillPlace | Refusal> {
+  ): Promise<FillPlace | PullRefusal> {
     const taken = await this.#placesOf(repository.upstream).take({
       caller: share,
       signal: AbortSignal.any([late, this.#ending.signal, ...(signal === undefined ? [] : [signal])]),
@@ -272,18 +272,18 @@ export class BlobPull implements AsyncDisposable {
     digest: Digest,
     joining: Joining,
     taken?: FillPlace,
-  ): Promise<Outcome<PulledBlob>> {
+  ): Promise<PullOutcome<PulledBlob>> {
     const place = taken ?? (await this.#takePlace(repository, joining));
     if ('kind' in place) return place;
     this.#options.writes.passed();
     const receive = this.#receive(repository, digest, joining.grant);
-    let first: Answer<BlobBody> | undefined;
+    let first: UpstreamResult<BlobBody> | undefined;
     try {
       first = await receive.open(0, undefined);
     } finally {
-      if (first?.kind !== 'yes') place[Symbol.dispose]();
+      if (first?.kind !== 'ok') place[Symbol.dispose]();
     }
-    if (first.kind !== 'yes') return refusalOf(first, 'BLOB_UNKNOWN');
+    if (first.kind !== 'ok') return refusalOf(first, 'BLOB_UNKNOWN');
     const body = Readable.from(copies(receiveBlob(first.value, 0, receive)), { objectMode: false });
     body.once('close', () => place[Symbol.dispose]());
     return { kind: 'found', cache: 'bypass', blob: 'bytes', size: first.value.size, body };
@@ -293,18 +293,18 @@ export class BlobPull implements AsyncDisposable {
    * Returns how the bytes are received: as the account. The upstream's answers also tell something about the
    * repository, which is learnt.
    */
-  #receive(repository: Repository, digest: Digest, grant: Grant): ReceiveOptions {
+  #receive(repository: Repository, digest: Digest, grant: ReadAccess): ReceiveOptions {
     const { store, client, memberships, limits, clock } = this.#options;
     const open: OpenBlob = async (from, size) => {
       const ask = { as: 'account', from, ...(size !== undefined && { size }) } as const;
       // A fill continues even if its callers have left, and so does its opening.
       const answer = await workForAll(() => client.getBlob(repository, digest, ask));
-      if (answer.kind === 'no') {
+      if (answer.kind === 'denied') {
         await memberships.learn(repository, 'account', answer);
         await store.index.removeLink(repository.name, digest);
       }
       // A caller with public read access comes here only if the repository is known to be public.
-      if (answer.kind === 'yes')
+      if (answer.kind === 'ok')
         await store.index.putLink(repository.name, digest, {
           kind: 'blob',
           public: grant === 'public',
@@ -327,7 +327,7 @@ export class BlobPull implements AsyncDisposable {
 }
 
 /** Drops an answer that arrives too late, because nobody reads it. */
-function letGo(outcome: Outcome<PulledBlob>): void {
+function letGo(outcome: PullOutcome<PulledBlob>): void {
   if (outcome.kind === 'found' && outcome.blob === 'bytes') outcome.body.destroy();
 }
 
@@ -335,7 +335,7 @@ function seconds(milliseconds: number): number {
   return Math.round(milliseconds / 1000);
 }
 
-function found(cache: CacheState, size: number | undefined): Outcome<BlobHead> {
+function found(cache: CacheState, size: number | undefined): PullOutcome<BlobHead> {
   return { kind: 'found', cache, size };
 }
 

@@ -1,14 +1,14 @@
 import type { Clock } from '../../platform/clock.ts';
-import type { Grant } from '../../protocol/core-api.ts';
+import type { ReadAccess } from '../../protocol/core-api.ts';
 import type { Page } from '../../registry/page.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { judgeFreshness } from '../freshness/freshness.ts';
 import type { DocumentEntry, IndexStore } from '../store/index-store.ts';
-import type { Refused } from '../upstream/upstream-result.ts';
-import { type DocumentAsking, storedAs } from './ask-document.ts';
-import { type AskedTags, parseTags, TagsAsking } from './ask-tags.ts';
-import { type Outcome, refusalOf } from './outcome.ts';
-import { readerFor } from './repository-links.ts';
+import type { UpstreamRefusal } from '../upstream/upstream-result.ts';
+import { type DocumentRequest, storedAs } from './ask-document.ts';
+import { type AskedTags, parseTags, TagsRequest } from './ask-tags.ts';
+import { type PullOutcome, refusalOf } from './outcome.ts';
+import { identityFor } from './repository-links.ts';
 import { mergePage, pageOf } from './tag-list.ts';
 
 /**
@@ -23,7 +23,7 @@ export interface PulledDocument {
   readonly age?: number;
 }
 
-export interface DocumentPullOptions extends DocumentAsking {
+export interface DocumentPullOptions extends DocumentRequest {
   readonly index: IndexStore;
   readonly clock: Clock;
   /** The time in milliseconds. */
@@ -37,18 +37,18 @@ const MORE = 'more';
 
 export class DocumentPull {
   readonly #options: DocumentPullOptions;
-  readonly #asking: TagsAsking;
+  readonly #asking: TagsRequest;
 
   constructor(options: DocumentPullOptions) {
     this.#options = options;
-    this.#asking = new TagsAsking(options);
+    this.#asking = new TagsRequest(options);
   }
 
-  async tags(repository: Repository, page: Page, grant: Grant): Promise<Outcome<PulledDocument>> {
+  async tags(repository: Repository, page: Page, grant: ReadAccess): Promise<PullOutcome<PulledDocument>> {
     const answer = await this.#asking.ask(repository, page, grant);
     const key = storedAs('tags/list', grant);
-    if (answer.kind === 'no') await this.#takeBack(repository, key, grant);
-    if (answer.kind !== 'yes') return this.#stale(repository, page, grant, answer);
+    if (answer.kind === 'denied') await this.#takeBack(repository, key, grant);
+    if (answer.kind !== 'ok') return this.#stale(repository, page, grant, answer);
     await this.#keep(repository, key, answer.value);
     const { bytes, next } = answer.value;
     return { kind: 'found', cache: 'fill', bytes, ...(next && { next }) };
@@ -73,22 +73,22 @@ export class DocumentPull {
   }
 
   /** Removes the stored list after the upstream refused it. The refusal can concern the whole repository. */
-  async #takeBack(repository: Repository, key: string, grant: Grant): Promise<void> {
+  async #takeBack(repository: Repository, key: string, grant: ReadAccess): Promise<void> {
     const { index, memberships } = this.#options;
     if ((await index.document(repository.name, key)) === undefined) return;
     await index.removeDocument(repository.name, key);
-    await memberships.review(repository, readerFor(grant), { isDoubted: true });
+    await memberships.review(repository, identityFor(grant), { isDoubted: true });
   }
 
   async #stale(
     repository: Repository,
     page: Page,
-    grant: Grant,
-    answer: Refused,
-  ): Promise<Outcome<PulledDocument>> {
+    grant: ReadAccess,
+    answer: UpstreamRefusal,
+  ): Promise<PullOutcome<PulledDocument>> {
     const { index, memberships, clock } = this.#options;
     const key = storedAs('tags/list', grant);
-    const kept = answer.kind === 'no' ? undefined : await index.document(repository.name, key);
+    const kept = answer.kind === 'denied' ? undefined : await index.document(repository.name, key);
     const isUsable =
       kept !== undefined &&
       this.#isUsable(kept) &&

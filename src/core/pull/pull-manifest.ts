@@ -2,7 +2,7 @@ import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Logger } from '../../platform/log.ts';
 import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
-import type { CacheState, Grant } from '../../protocol/core-api.ts';
+import type { CacheState, ReadAccess } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Reference, Tag } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
@@ -11,15 +11,20 @@ import { MAX_DOCUMENT_SIZE } from '../limits.ts';
 import type { TagEntry } from '../store/index-store.ts';
 import type { FoundContent } from '../store/recorded-content.ts';
 import type { Store } from '../store/store.ts';
-import type { Manifest, ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
-import type { Identity } from '../upstream/upstream.ts';
-import { type Answer, cannot, type Refused, yes } from '../upstream/upstream-result.ts';
+import type { ManifestHead, RegistryClient, UpstreamManifest } from '../upstream/registry-client.ts';
+import type { UpstreamIdentity } from '../upstream/upstream.ts';
+import { ok, type UpstreamRefusal, type UpstreamResult, unavailable } from '../upstream/upstream-result.ts';
 import type { CacheWrites } from './cache-writes.ts';
-import { type Outcome, type Refusal, refusalOf } from './outcome.ts';
-import { type ReferrersMemory, subjectOf } from './referrers-cache.ts';
-import { type KnownVisibility, type Membership, type Memberships, readerFor } from './repository-links.ts';
-import { childrenOf, unfitManifest } from './validate-document.ts';
-import { JudgedManifests } from './validated-manifests.ts';
+import { type PullOutcome, type PullRefusal, refusalOf } from './outcome.ts';
+import { type ReferrersCache, referrersSubject } from './referrers-cache.ts';
+import {
+  type BlobAccess,
+  identityFor,
+  type KnownVisibility,
+  type RepositoryLinks,
+} from './repository-links.ts';
+import { childrenOf, whyInvalidManifest } from './validate-document.ts';
+import { ValidatedManifests } from './validated-manifests.ts';
 
 export interface PulledManifest extends ManifestHead {
   /** Absent if only the head was requested. */
@@ -31,9 +36,9 @@ export interface PulledManifest extends ManifestHead {
 export interface ManifestPullOptions {
   readonly store: Store;
   readonly client: RegistryClient;
-  readonly memberships: Memberships;
+  readonly memberships: RepositoryLinks;
   readonly writes: CacheWrites;
-  readonly referrers: ReferrersMemory;
+  readonly referrers: ReferrersCache;
   readonly clock: Clock;
   readonly log: Logger;
   /** All times are in milliseconds. */
@@ -51,7 +56,7 @@ type Method = 'GET' | 'HEAD';
 /** The way in which the core obtains and answers a manifest. */
 interface Delivery {
   readonly method: Method;
-  readonly grant: Grant;
+  readonly grant: ReadAccess;
   readonly cache: CacheState;
   /** The content that the store has found under the digest. */
   readonly stored?: FoundContent;
@@ -72,13 +77,13 @@ export class ManifestPull {
   readonly #options: ManifestPullOptions;
   /** The latest confirmations of tags, which the index does not contain. */
   readonly #confirmed: ExpiringCache<TagEntry>;
-  readonly #revalidating = new SingleFlight<Answer<ManifestHead>>();
-  readonly #fetching = new SingleFlight<Answer<Manifest>>();
-  readonly #judged: JudgedManifests;
+  readonly #revalidating = new SingleFlight<UpstreamResult<ManifestHead>>();
+  readonly #fetching = new SingleFlight<UpstreamResult<UpstreamManifest>>();
+  readonly #judged: ValidatedManifests;
 
   constructor(options: ManifestPullOptions) {
     this.#options = options;
-    this.#judged = new JudgedManifests(options.store);
+    this.#judged = new ValidatedManifests(options.store);
     this.#confirmed = new ExpiringCache(MAX_CONFIRMED, options.clock);
   }
 
@@ -90,8 +95,8 @@ export class ManifestPull {
     repository: Repository,
     reference: Reference,
     method: Method,
-    grant: Grant,
-  ): Promise<Outcome<PulledManifest>> {
+    grant: ReadAccess,
+  ): Promise<PullOutcome<PulledManifest>> {
     return reference.kind === 'tag'
       ? this.#byTag(repository, reference.tag, method, grant)
       : this.#byDigest(repository, reference.digest, method, grant);
@@ -101,25 +106,25 @@ export class ManifestPull {
     repository: Repository,
     tag: Tag,
     method: Method,
-    grant: Grant,
-  ): Promise<Outcome<PulledManifest>> {
+    grant: ReadAccess,
+  ): Promise<PullOutcome<PulledManifest>> {
     const { store, memberships } = this.#options;
     const entry = await store.index.tag(repository.name, tag);
-    const { visible, holds } = await memberships.visibility(repository, grant);
+    const { visible, maxAgeMs } = await memberships.visibility(repository, grant);
     const latest = this.#latest(repository, tag, entry);
     const isFresh =
       latest !== undefined &&
       counts(latest, grant) &&
       visible === 'visible' &&
       this.#judge(latest) === 'fresh';
-    const answer = isFresh ? yes(latest) : await this.#revalidate(repository, tag, readerFor(grant), entry);
+    const answer = isFresh ? ok(latest) : await this.#revalidate(repository, tag, identityFor(grant), entry);
     await this.#noteReferrers(repository, tag, grant, entry, answer);
-    if (answer.kind === 'no') return refusalOf(answer, 'MANIFEST_UNKNOWN');
+    if (answer.kind === 'denied') return refusalOf(answer, 'MANIFEST_UNKNOWN');
     const outcome =
-      answer.kind === 'yes'
+      answer.kind === 'ok'
         ? await this.#deliverTag(repository, tag, method, { entry, head: answer.value, isFresh, grant })
         : refusalOf(answer, 'MANIFEST_UNKNOWN');
-    if (outcome.kind === 'found' && isFresh) return this.#holding(outcome, holds, latest.checkedAt);
+    if (outcome.kind === 'found' && isFresh) return this.#holding(outcome, maxAgeMs, latest.checkedAt);
     if (outcome.kind === 'found' || outcome.error === 'MANIFEST_UNKNOWN') return outcome;
     if (entry === undefined) return (await this.#withoutReferrers(repository, tag, grant)) ?? outcome;
     // The tag keeps its value until the manifest that it names now can be fetched.
@@ -136,22 +141,26 @@ export class ManifestPull {
   async #noteReferrers(
     repository: Repository,
     tag: Tag,
-    grant: Grant,
+    grant: ReadAccess,
     entry: TagEntry | undefined,
-    answer: Answer<ManifestHead>,
+    answer: UpstreamResult<ManifestHead>,
   ): Promise<void> {
-    if (subjectOf(tag) === undefined) return;
+    if (referrersSubject(tag) === undefined) return;
     const { referrers } = this.#options;
-    if (answer.kind === 'no' && answer.reason === 'not-found')
+    if (answer.kind === 'denied' && answer.reason === 'not-found')
       await referrers.put(repository, `manifests/${tag}`, grant, undefined);
-    else if (answer.kind === 'yes' && entry === undefined)
+    else if (answer.kind === 'ok' && entry === undefined)
       await referrers.remove(repository, `manifests/${tag}`, grant);
   }
 
   /** Answers 404 for a referrers tag if the upstream cannot be asked and the tag is known not to exist. */
-  async #withoutReferrers(repository: Repository, tag: Tag, grant: Grant): Promise<Refusal | undefined> {
+  async #withoutReferrers(
+    repository: Repository,
+    tag: Tag,
+    grant: ReadAccess,
+  ): Promise<PullRefusal | undefined> {
     const { referrers } = this.#options;
-    const subject = subjectOf(tag);
+    const subject = referrersSubject(tag);
     if (subject === undefined) return undefined;
     const none = { kind: 'refused', error: 'MANIFEST_UNKNOWN' } as const;
     const stale = await referrers.recall(repository, `manifests/${tag}`, grant);
@@ -179,8 +188,8 @@ export class ManifestPull {
     repository: Repository,
     tag: Tag,
     method: Method,
-    { entry, head, isFresh, grant }: ToldTag & { readonly grant: Grant },
-  ): Promise<Outcome<PulledManifest>> {
+    { entry, head, isFresh, grant }: ToldTag & { readonly grant: ReadAccess },
+  ): Promise<PullOutcome<PulledManifest>> {
     const isSame = entry?.digest === head.digest;
     const cache = isSame ? (isFresh ? 'hit' : 'revalidated') : 'fill';
     const delivered = await this.#deliver(repository, head, { method, grant, cache });
@@ -196,7 +205,7 @@ export class ManifestPull {
     repository: Repository,
     entry: TagEntry,
     asked: Pick<Delivery, 'method' | 'grant'>,
-  ): Promise<Outcome<PulledManifest>> {
+  ): Promise<PullOutcome<PulledManifest>> {
     const stale = await this.#deliver(repository, entry, { ...asked, cache: 'stale' });
     return stale.kind === 'found'
       ? { ...stale, age: seconds(this.#options.clock() - entry.checkedAt) }
@@ -228,21 +237,25 @@ export class ManifestPull {
   #revalidate(
     repository: Repository,
     tag: Tag,
-    as: Identity,
+    as: UpstreamIdentity,
     entry: TagEntry | undefined,
-  ): Promise<Answer<ManifestHead>> {
+  ): Promise<UpstreamResult<ManifestHead>> {
     const { client, memberships, clock, revalidationDeadline } = this.#options;
     const key = `${repository.name}:${tag}`;
     return this.#revalidating.run(`${as} ${key}`, async () => {
       const deadline = entry === undefined ? {} : { deadline: revalidationDeadline };
       const answer = await client.headManifest(repository, { kind: 'tag', tag }, { as, ...deadline });
       await memberships.learn(repository, as, answer);
-      if (answer.kind === 'yes') {
+      if (answer.kind === 'ok') {
         const { digest, mediaType, size } = answer.value;
         const isPublic = as === 'anonymous' || (entry?.digest === digest && entry.public === true);
         const confirmed = { digest, mediaType, size, checkedAt: clock(), public: isPublic };
         this.#confirmed.set(key, confirmed, WRITE_CONFIRMED_AFTER);
-      } else if (answer.kind === 'no' && entry !== undefined && (as === 'account' || entry.public === true)) {
+      } else if (
+        answer.kind === 'denied' &&
+        entry !== undefined &&
+        (as === 'account' || entry.public === true)
+      ) {
         this.#confirmed.delete(key);
         if (answer.reason !== 'unauthorized') await this.#takeBack(repository, tag, as, answer.reason);
       }
@@ -258,21 +271,21 @@ export class ManifestPull {
   async #takeBack(
     repository: Repository,
     tag: Tag,
-    as: Identity,
+    as: UpstreamIdentity,
     reason: 'not-found' | 'unsupported',
   ): Promise<void> {
     const { store, memberships } = this.#options;
     if (reason === 'unsupported') return store.index.removeTag(repository.name, tag);
     const readable = await memberships.review(repository, as, { isDoubted: true });
-    if (as === 'account' || readable.kind === 'yes') await store.index.removeTag(repository.name, tag);
+    if (as === 'account' || readable.kind === 'ok') await store.index.removeTag(repository.name, tag);
   }
 
   async #byDigest(
     repository: Repository,
     digest: Digest,
     method: Method,
-    grant: Grant,
-  ): Promise<Outcome<PulledManifest>> {
+    grant: ReadAccess,
+  ): Promise<PullOutcome<PulledManifest>> {
     const { store, memberships, client } = this.#options;
     const stored = await store.content.find(digest);
     const known = await memberships.known(repository, 'manifest', digest, grant);
@@ -287,8 +300,12 @@ export class ManifestPull {
       return this.#deliverLinked(repository, { digest, size }, membership, known, delivery);
     }
     if (method === 'GET') return this.#fetch(repository, digest, grant);
-    const asked = await client.headManifest(repository, { kind: 'digest', digest }, { as: readerFor(grant) });
-    return asked.kind === 'yes'
+    const asked = await client.headManifest(
+      repository,
+      { kind: 'digest', digest },
+      { as: identityFor(grant) },
+    );
+    return asked.kind === 'ok'
       ? { kind: 'found', cache: 'fill', ...asked.value }
       : refusalOf(asked, 'MANIFEST_UNKNOWN');
   }
@@ -296,10 +313,10 @@ export class ManifestPull {
   async #deliverLinked(
     repository: Repository,
     { digest, size }: Pick<ManifestHead, 'digest' | 'size'>,
-    { link, isAsked, staleFor }: Membership & { readonly kind: 'linked' },
+    { link, isAsked, staleFor }: BlobAccess & { readonly kind: 'linked' },
     known: KnownVisibility,
     delivery: Delivery,
-  ): Promise<Outcome<PulledManifest>> {
+  ): Promise<PullOutcome<PulledManifest>> {
     if (link.kind !== 'manifest') throw new Error('a manifest has a blob’s link');
     const isStale = delivery.cache === 'hit' && staleFor !== undefined;
     const delivered = await this.#deliver(
@@ -309,19 +326,19 @@ export class ManifestPull {
     );
     if (isStale && delivered.kind === 'found') return { ...delivered, age: seconds(staleFor) };
     const { memberships } = this.#options;
-    const { holds } = isAsked ? await memberships.visibility(repository, delivery.grant) : known;
-    return this.#holding(delivered, holds);
+    const { maxAgeMs } = isAsked ? await memberships.visibility(repository, delivery.grant) : known;
+    return this.#holding(delivered, maxAgeMs);
   }
 
   /** Adds the max age to a hit. A tag that was confirmed at `checkedAt` is also bounded by its freshness. */
   #holding(
-    outcome: Outcome<PulledManifest>,
+    outcome: PullOutcome<PulledManifest>,
     visibleFor: number,
     checkedAt = Number.POSITIVE_INFINITY,
-  ): Outcome<PulledManifest> {
+  ): PullOutcome<PulledManifest> {
     if (outcome.kind !== 'found' || outcome.cache !== 'hit') return outcome;
     const { clock, tagFreshness } = this.#options;
-    return { ...outcome, holds: Math.min(visibleFor, checkedAt + tagFreshness - clock()) };
+    return { ...outcome, maxAgeMs: Math.min(visibleFor, checkedAt + tagFreshness - clock()) };
   }
 
   /** Delivers a manifest that the caller may have: from the store, or else by a fetch. */
@@ -329,7 +346,7 @@ export class ManifestPull {
     repository: Repository,
     { digest, mediaType, size }: ManifestHead,
     { method, grant, cache, stored }: Delivery,
-  ): Promise<Outcome<PulledManifest>> {
+  ): Promise<PullOutcome<PulledManifest>> {
     // An upstream can name the digest of any content that is in the cache.
     if (size > MAX_DOCUMENT_SIZE) return this.#refuse(repository, digest, 'larger than 4 MiB');
     if (method === 'HEAD') return { kind: 'found', cache, digest, mediaType, size };
@@ -340,33 +357,41 @@ export class ManifestPull {
     return { kind: 'found', cache, digest, mediaType, size: bytes.length, bytes };
   }
 
-  #refuse(repository: Repository, digest: Digest, why: string): Refusal {
+  #refuse(repository: Repository, digest: Digest, why: string): PullRefusal {
     return refusalOf(this.#unfit(repository, digest, why), 'MANIFEST_UNKNOWN');
   }
 
-  #unfit({ name }: Repository, digest: Digest, unfit: string): Refused {
+  #unfit({ name }: Repository, digest: Digest, unfit: string): UpstreamRefusal {
     this.#options.log.warn({ repository: name, digest, unfit }, 'a manifest from the upstream is refused');
-    return cannot('unfit', `${name}@${digest}: ${unfit}`);
+    return unavailable('unfit', `${name}@${digest}: ${unfit}`);
   }
 
   /** Fetches by digest, as the account. It sends one GET for all callers that ask at the same time. */
-  async #fetch(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledManifest>> {
+  async #fetch(
+    repository: Repository,
+    digest: Digest,
+    grant: ReadAccess,
+  ): Promise<PullOutcome<PulledManifest>> {
     const key = `${repository.name}@${digest}`;
     const cache = this.#fetching.isRunning(key) ? 'joined' : 'fill';
     const answer = await this.#fetching.run(key, () => this.#fetchAndKeep(repository, digest, grant));
-    return answer.kind === 'yes'
+    return answer.kind === 'ok'
       ? { kind: 'found', cache, ...answer.value }
       : refusalOf(answer, 'MANIFEST_UNKNOWN');
   }
 
-  async #fetchAndKeep(repository: Repository, digest: Digest, grant: Grant): Promise<Answer<Manifest>> {
+  async #fetchAndKeep(
+    repository: Repository,
+    digest: Digest,
+    grant: ReadAccess,
+  ): Promise<UpstreamResult<UpstreamManifest>> {
     const { store, client, memberships, writes, clock } = this.#options;
     const answer = await client.getManifest(repository, { kind: 'digest', digest }, { as: 'account' });
     await memberships.learn(repository, 'account', answer);
-    if (answer.kind === 'no') await store.index.removeLink(repository.name, digest);
-    if (answer.kind !== 'yes') return answer;
+    if (answer.kind === 'denied') await store.index.removeLink(repository.name, digest);
+    if (answer.kind !== 'ok') return answer;
     const { bytes, mediaType } = answer.value;
-    const unfit = unfitManifest(bytes, mediaType);
+    const unfit = whyInvalidManifest(bytes, mediaType);
     if (unfit !== undefined) return this.#unfit(repository, digest, unfit);
     const children = childrenOf(bytes);
     if (!writes.isFailing)
@@ -384,7 +409,7 @@ export class ManifestPull {
  * True if the entry counts for the read access. Public access needs an answer that the upstream gave to
  * anonymous.
  */
-function counts({ public: isPublic }: TagEntry, grant: Grant): boolean {
+function counts({ public: isPublic }: TagEntry, grant: ReadAccess): boolean {
   return grant === 'private' || isPublic === true;
 }
 

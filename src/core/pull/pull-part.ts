@@ -1,5 +1,5 @@
 import type { Digest } from '../../registry/digest.ts';
-import { readRange } from '../../registry/range.ts';
+import { parseRange } from '../../registry/range.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { BLOB_PART } from '../limits.ts';
 import type { RegistryClient } from '../upstream/registry-client.ts';
@@ -42,7 +42,7 @@ export class PartPull {
     // unverified bytes.
     if (range.endsWith('-')) return undefined;
     const { size } = fill;
-    const part = size === undefined ? undefined : readRange(range, size);
+    const part = size === undefined ? undefined : parseRange(range, size);
     if (size === undefined || part === undefined || part === 'unsatisfiable') return undefined;
     const { start, end } = part;
     if (end - start > BLOB_PART.most || start - fill.written < BLOB_PART.beyond) return undefined;
@@ -50,7 +50,7 @@ export class PartPull {
     this.#running++;
     try {
       const answer = await this.#client.getBlobPart(repository, digest, { as: 'account', start, end, size });
-      return answer.kind === 'yes' ? { blob: 'part', start, end, size, bytes: answer.value } : undefined;
+      return answer.kind === 'ok' ? { blob: 'part', start, end, size, bytes: answer.value } : undefined;
     } finally {
       this.#running--;
     }

@@ -1,19 +1,19 @@
 import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
-import type { Grant } from '../../protocol/core-api.ts';
+import type { ReadAccess } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { nextQuery } from '../../registry/page.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { MAX_DOCUMENT_SIZE, MAX_REFERRERS_PAGES } from '../limits.ts';
-import { type Answer, cannot, yes } from '../upstream/upstream-result.ts';
-import { askDocument, type DocumentAsking } from './ask-document.ts';
-import { type Outcome, refusalOf } from './outcome.ts';
+import { ok, type UpstreamResult, unavailable } from '../upstream/upstream-result.ts';
+import { askDocument, type DocumentRequest } from './ask-document.ts';
+import { type PullOutcome, refusalOf } from './outcome.ts';
 import type { PulledDocument } from './pull-document.ts';
-import type { ReferrersMemory } from './referrers-cache.ts';
-import { readerFor } from './repository-links.ts';
-import { joinIndexes, unfitReferrers } from './validate-document.ts';
+import type { ReferrersCache } from './referrers-cache.ts';
+import { identityFor } from './repository-links.ts';
+import { joinIndexes, whyInvalidReferrers } from './validate-document.ts';
 
-export interface ReferrersPullOptions extends DocumentAsking {
-  readonly memory: ReferrersMemory;
+export interface ReferrersPullOptions extends DocumentRequest {
+  readonly memory: ReferrersCache;
   /** The deadline for all pages together, in milliseconds. */
   readonly deadline: number;
 }
@@ -30,13 +30,17 @@ const WITHOUT_ENDPOINT: readonly number[] = [400, 404, 405, 406, 501];
  */
 export class ReferrersPull {
   readonly #options: ReferrersPullOptions;
-  readonly #asking = new SingleFlight<Answer<Buffer>>();
+  readonly #asking = new SingleFlight<UpstreamResult<Buffer>>();
 
   constructor(options: ReferrersPullOptions) {
     this.#options = options;
   }
 
-  async pull(repository: Repository, digest: Digest, grant: Grant): Promise<Outcome<PulledDocument>> {
+  async pull(
+    repository: Repository,
+    digest: Digest,
+    grant: ReadAccess,
+  ): Promise<PullOutcome<PulledDocument>> {
     const { memory } = this.#options;
     const resource = `referrers/${digest}`;
     const key = `${grant} ${repository.name} ${digest}`;
@@ -45,9 +49,9 @@ export class ReferrersPull {
       await this.#remember(repository, resource, grant, asked);
       return asked;
     });
-    if (answer.kind === 'yes') return { kind: 'found', cache: 'fill', bytes: answer.value };
-    const none = refusalOf({ kind: 'no', reason: 'not-found' }, 'MANIFEST_UNKNOWN');
-    if (answer.kind === 'no') return none;
+    if (answer.kind === 'ok') return { kind: 'found', cache: 'fill', bytes: answer.value };
+    const none = refusalOf({ kind: 'denied', reason: 'not-found' }, 'MANIFEST_UNKNOWN');
+    if (answer.kind === 'denied') return none;
     const stale = await memory.recall(repository, resource, grant);
     if (stale?.bytes !== undefined)
       return { kind: 'found', cache: 'stale', bytes: stale.bytes, age: stale.age };
@@ -64,17 +68,17 @@ export class ReferrersPull {
   async #remember(
     repository: Repository,
     resource: string,
-    grant: Grant,
-    answer: Answer<Buffer>,
+    grant: ReadAccess,
+    answer: UpstreamResult<Buffer>,
   ): Promise<void> {
     const { memory, memberships } = this.#options;
-    if (answer.kind === 'cannot') return;
-    if (answer.kind === 'yes') return memory.put(repository, resource, grant, answer.value);
+    if (answer.kind === 'unavailable') return;
+    if (answer.kind === 'ok') return memory.put(repository, resource, grant, answer.value);
     const before = await memory.entry(repository, resource, grant);
     if (before !== undefined && before.bytes.length > 0) {
       await memory.remove(repository, resource, grant);
-      const readable = await memberships.review(repository, readerFor(grant), { isDoubted: true });
-      if (readable.kind !== 'yes') return;
+      const readable = await memberships.review(repository, identityFor(grant), { isDoubted: true });
+      if (readable.kind !== 'ok') return;
     }
     if (answer.reason === 'not-found') await memory.put(repository, resource, grant, undefined);
   }
@@ -83,33 +87,38 @@ export class ReferrersPull {
    * Reads all pages into one index. An incomplete list is not an answer, because the wanted signature can be
    * on a missing page.
    */
-  async #askAll(repository: Repository, resource: string, grant: Grant): Promise<Answer<Buffer>> {
+  async #askAll(
+    repository: Repository,
+    resource: string,
+    grant: ReadAccess,
+  ): Promise<UpstreamResult<Buffer>> {
     const pages: Buffer[] = [];
     const started = performance.now();
     let left = MAX_DOCUMENT_SIZE;
     for (let query: string | undefined = ''; query !== undefined; ) {
       const deadline = Math.ceil(started + this.#options.deadline - performance.now());
       if (pages.length === MAX_REFERRERS_PAGES)
-        return cannot('unfit', `${repository.name}/${resource}: more than ${MAX_REFERRERS_PAGES} pages`);
-      if (deadline <= 0) return cannot('timeout', `${repository.name}/${resource}: its pages take too long`);
+        return unavailable('unfit', `${repository.name}/${resource}: more than ${MAX_REFERRERS_PAGES} pages`);
+      if (deadline <= 0)
+        return unavailable('timeout', `${repository.name}/${resource}: its pages take too long`);
       const page = await askDocument(this.#options, {
         repository,
         resource: resource + query,
         name: resource,
         grant,
-        unfit: unfitReferrers,
+        unfit: whyInvalidReferrers,
         deadline,
         ...(pages.length === 0 && { absentBy: WITHOUT_ENDPOINT }),
       });
       // A missing further page does not mean that the manifest has no referrers.
-      if (page.kind === 'no' && pages.length > 0)
-        return cannot('failed', `${repository.name}/${resource}: a further page is refused`);
-      if (page.kind !== 'yes') return page;
+      if (page.kind === 'denied' && pages.length > 0)
+        return unavailable('failed', `${repository.name}/${resource}: a further page is refused`);
+      if (page.kind !== 'ok') return page;
       left -= page.value.bytes.length;
-      if (left < 0) return cannot('unfit', `${repository.name}/${resource}: larger than 4 MiB`);
+      if (left < 0) return unavailable('unfit', `${repository.name}/${resource}: larger than 4 MiB`);
       pages.push(page.value.bytes);
       query = nextQuery(page.value.link ?? '');
     }
-    return yes(joinIndexes(pages));
+    return ok(joinIndexes(pages));
   }
 }

@@ -4,14 +4,14 @@ import { asError } from '../../platform/reason.ts';
 import type { CoreLimits } from '../limits.ts';
 import { isUndecodable } from '../upstream/decode-content.ts';
 import type { BlobBody } from '../upstream/registry-client.ts';
-import { type Answer, yes } from '../upstream/upstream-result.ts';
-import { gather } from './coalesce-chunks.ts';
+import { ok, type UpstreamResult } from '../upstream/upstream-result.ts';
+import { coalesceChunks } from './coalesce-chunks.ts';
 
 /**
  * Requests the bytes of one blob from the offset `from` on. `size` is the size of the whole blob, if it is
  * known.
  */
-export type OpenBlob = (from: number, size: number | undefined) => Promise<Answer<BlobBody>>;
+export type OpenBlob = (from: number, size: number | undefined) => Promise<UpstreamResult<BlobBody>>;
 
 export interface ReceiveOptions {
   readonly open: OpenBlob;
@@ -47,7 +47,7 @@ export async function* receiveBlob(
 ): AsyncGenerator<Buffer, void> {
   const { size } = first;
   let at = position;
-  let answer = yes(first);
+  let answer = ok(first);
   for (let resumption = 0; ; resumption++) {
     let trouble = 'it ends too early';
     try {
@@ -77,20 +77,20 @@ function whatCanBeMended(error: Error, at: number): string {
 }
 
 async function* bytesFrom(
-  answer: Answer<BlobBody>,
+  answer: UpstreamResult<BlobBody>,
   position: number,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
-  if (answer.kind === 'no') throw new RepositoryRefused(`at ${position} bytes: the upstream says no`);
-  if (answer.kind === 'cannot') {
-    const { cause, detail } = answer.trouble;
+  if (answer.kind === 'denied') throw new RepositoryRefused(`at ${position} bytes: the upstream says no`);
+  if (answer.kind === 'unavailable') {
+    const { cause, detail } = answer.failure;
     throw cause === 'unfit' ? new BrokenOff(detail) : new Error(detail);
   }
   const { body, from } = answer.value;
   addAbortSignal(signal, body);
   // An upstream without range support sends the bytes that are already here again.
   let superfluous = position - from;
-  for await (const bytes of gather(body, from)) {
+  for await (const bytes of coalesceChunks(body, from)) {
     if (superfluous < bytes.length) yield bytes.subarray(superfluous);
     superfluous = Math.max(0, superfluous - bytes.length);
   }

@@ -5,7 +5,7 @@ import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Reference, Tag } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
-import { PULL_REMEMBERED_FOR } from '../limits.ts';
+import { RECENT_PULL_TTL } from '../limits.ts';
 import { childrenOf } from './validate-document.ts';
 
 /** A request for a manifest, and its result. */
@@ -88,13 +88,13 @@ export class RecentPulls {
   }
 
   #recent(caller: string, { name }: Repository): RecentPull[] {
-    const since = this.#clock() - PULL_REMEMBERED_FOR;
+    const since = this.#clock() - RECENT_PULL_TTL;
     return (this.#pulls.get(`${caller} ${name}`) ?? []).filter(({ usedAt }) => usedAt > since);
   }
 
   #keep(caller: string, { name }: Repository, pulls: RecentPull[], pull: RecentPull): string {
     pull.usedAt = this.#clock();
-    this.#pulls.set(`${caller} ${name}`, pulls.slice(0, MAX_PULLS), PULL_REMEMBERED_FOR);
+    this.#pulls.set(`${caller} ${name}`, pulls.slice(0, MAX_PULLS), RECENT_PULL_TTL);
     return pull.id;
   }
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../../platform/clock.ts';
-import type { Grant } from '../../protocol/core-api.ts';
+import type { ReadAccess } from '../../protocol/core-api.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import type { Tag } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
@@ -7,19 +7,19 @@ import { judgeFreshness } from '../freshness/freshness.ts';
 import type { DocumentEntry } from '../store/index-store.ts';
 import type { Store } from '../store/store.ts';
 import { storedAs } from './ask-document.ts';
-import type { Memberships } from './repository-links.ts';
+import type { RepositoryLinks } from './repository-links.ts';
 import { isAttestation } from './validate-document.ts';
 
-export interface ReferrersMemoryOptions {
+export interface ReferrersCacheOptions {
   readonly store: Store;
-  readonly memberships: Memberships;
+  readonly memberships: RepositoryLinks;
   readonly clock: Clock;
   /** The longest age of an answer, in milliseconds. */
   readonly staleIfError: number;
 }
 
 /** The upstream's last answer about referrers. */
-export interface RememberedReferrers {
+export interface CachedReferrers {
   /** Undefined if the upstream answered that there are none. */
   readonly bytes: Uint8Array | undefined;
   /** Seconds since the upstream's answer. */
@@ -39,7 +39,7 @@ const WRITE_AGAIN_AFTER = 60_000;
 const REFERRERS_TAG = /^(sha256)-([0-9a-f]{64})(?:\.(?:sig|att|sbom))?$/;
 
 /** Returns the manifest whose referrers the tag lists; undefined for any other tag. */
-export function subjectOf(tag: Tag): Digest | undefined {
+export function referrersSubject(tag: Tag): Digest | undefined {
   const [, algorithm, hex] = REFERRERS_TAG.exec(tag) ?? [];
   return parseDigest(`${algorithm}:${hex}`);
 }
@@ -49,10 +49,10 @@ export function subjectOf(tag: Tag): Digest | undefined {
  * asked. Clients ask for referrers before they run an image, and any answer except a list or a 404 makes
  * their whole pull fail.
  */
-export class ReferrersMemory {
-  readonly #options: ReferrersMemoryOptions;
+export class ReferrersCache {
+  readonly #options: ReferrersCacheOptions;
 
-  constructor(options: ReferrersMemoryOptions) {
+  constructor(options: ReferrersCacheOptions) {
     this.#options = options;
   }
 
@@ -60,7 +60,7 @@ export class ReferrersMemory {
   async put(
     repository: Repository,
     resource: string,
-    grant: Grant,
+    grant: ReadAccess,
     bytes: Uint8Array | undefined,
   ): Promise<void> {
     const { store, clock } = this.#options;
@@ -74,11 +74,11 @@ export class ReferrersMemory {
   }
 
   /** Returns the stored answer, whatever its age. */
-  entry(repository: Repository, resource: string, grant: Grant): Promise<DocumentEntry | undefined> {
+  entry(repository: Repository, resource: string, grant: ReadAccess): Promise<DocumentEntry | undefined> {
     return this.#options.store.index.document(repository.name, storedAs(resource, grant));
   }
 
-  async remove(repository: Repository, resource: string, grant: Grant): Promise<void> {
+  async remove(repository: Repository, resource: string, grant: ReadAccess): Promise<void> {
     const key = storedAs(resource, grant);
     const { index } = this.#options.store;
     if ((await index.document(repository.name, key)) !== undefined)
@@ -89,8 +89,8 @@ export class ReferrersMemory {
   async recall(
     repository: Repository,
     resource: string,
-    grant: Grant,
-  ): Promise<RememberedReferrers | undefined> {
+    grant: ReadAccess,
+  ): Promise<CachedReferrers | undefined> {
     const { memberships, clock, staleIfError } = this.#options;
     const entry = await this.entry(repository, resource, grant);
     const rules = { freshFor: 0, staleFor: staleIfError };
@@ -105,7 +105,7 @@ export class ReferrersMemory {
    * attestation that it pulls, and continues without them only after a 404. The core calls nothing else
    * unsigned unless the upstream has said so.
    */
-  async isStoredAttestation(repository: Repository, digest: Digest, grant: Grant): Promise<boolean> {
+  async isStoredAttestation(repository: Repository, digest: Digest, grant: ReadAccess): Promise<boolean> {
     const { store, memberships } = this.#options;
     const { link, visible } = await memberships.known(repository, 'manifest', digest, grant);
     if (link === undefined || visible === 'unknown') return false;

@@ -2,21 +2,21 @@ import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Logger } from '../../platform/log.ts';
 import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
-import type { Grant } from '../../protocol/core-api.ts';
+import type { ReadAccess } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { judgeFreshness } from '../freshness/freshness.ts';
 import {
-  ANSWER_HOLDS_FOR,
+  ANSWER_MAX_AGE,
   DELETED_RECHECK_AFTER,
   VISIBILITY_FRESH_FOR,
   VISIBILITY_RECENT_FOR,
 } from '../limits.ts';
 import type { IndexStore, Link, LinkKind } from '../store/index-store.ts';
 import type { ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
-import type { Identity } from '../upstream/upstream.ts';
-import { type Answer, cannot, type Refused } from '../upstream/upstream-result.ts';
-import { unfitTags } from './validate-document.ts';
+import type { UpstreamIdentity } from '../upstream/upstream.ts';
+import { type UpstreamRefusal, type UpstreamResult, unavailable } from '../upstream/upstream-result.ts';
+import { whyInvalidTags } from './validate-document.ts';
 
 /**
  * The relation of a repository and a digest: does the repository contain the digest, and may a caller with
@@ -27,7 +27,7 @@ import { unfitTags } from './validate-document.ts';
  * confirmed, whatever the service account can read. For such access a missing and a private repository take
  * the same steps to the same answer. See docs/decisions/0008 for what a denial means.
  */
-export type Membership =
+export type BlobAccess =
   | {
       readonly kind: 'linked';
       readonly link: Link;
@@ -39,7 +39,7 @@ export type Membership =
        */
       readonly staleFor?: number;
     }
-  | { readonly kind: 'refused'; readonly answer: Refused };
+  | { readonly kind: 'refused'; readonly answer: UpstreamRefusal };
 
 /** The visibility of a repository as far as it is known without asking the upstream. */
 export interface KnownVisibility {
@@ -47,11 +47,11 @@ export interface KnownVisibility {
   /** Milliseconds since the upstream last confirmed it. */
   readonly age: number;
   /** The milliseconds for which the repository stays visible without another request. */
-  readonly holds: number;
+  readonly maxAgeMs: number;
 }
 
 /** The knowledge about a digest in a repository without a request to the upstream. */
-export interface Known extends KnownVisibility {
+export interface KnownLink extends KnownVisibility {
   /**
    * The link of the digest. For public read access it is present only if the upstream has confirmed it to
    * anonymous.
@@ -74,7 +74,7 @@ export interface ContentHead {
  */
 export type Visible = 'visible' | 'stale' | 'unknown';
 
-export interface MembershipOptions {
+export interface RepositoryLinksOptions {
   readonly index: IndexStore;
   readonly client: RegistryClient;
   readonly clock: Clock;
@@ -90,12 +90,12 @@ export interface MembershipOptions {
 }
 
 /** A digest and the identity with which the core asks about it. */
-interface Question {
+interface LinkQuestion {
   readonly repository: Repository;
   readonly kind: LinkKind;
   readonly digest: Digest;
-  readonly as: Identity;
-  readonly known: Known;
+  readonly as: UpstreamIdentity;
+  readonly known: KnownLink;
   /** True if a redirect counts only once the registry is known to let the asker read the repository. */
   readonly isProof: boolean;
 }
@@ -104,33 +104,33 @@ interface Question {
  * `kept` means that the upstream has deleted the content, and its copy stays. `refused` means that no copy
  * may be served instead.
  */
-type Asked =
-  | Answer<ManifestHead | ContentHead>
+type ConfirmedLink =
+  | UpstreamResult<ManifestHead | ContentHead>
   | { readonly kind: 'kept'; readonly link: Link }
-  | { readonly kind: 'refused'; readonly answer: Refused };
+  | { readonly kind: 'refused'; readonly answer: UpstreamRefusal };
 
 const MAX_ANSWERED = 50_000;
-const KNOWN_TO_ALL: KnownVisibility = { visible: 'visible', age: 0, holds: ANSWER_HOLDS_FOR };
-const UNKNOWN: KnownVisibility = { visible: 'unknown', age: Number.POSITIVE_INFINITY, holds: 0 };
+const KNOWN_TO_ALL: KnownVisibility = { visible: 'visible', age: 0, maxAgeMs: ANSWER_MAX_AGE };
+const UNKNOWN: KnownVisibility = { visible: 'unknown', age: Number.POSITIVE_INFINITY, maxAgeMs: 0 };
 
-export function readerFor(grant: Grant): Identity {
+export function identityFor(grant: ReadAccess): UpstreamIdentity {
   return grant === 'public' ? 'anonymous' : 'account';
 }
 
-export class Memberships {
-  readonly #options: MembershipOptions;
-  readonly #confirming = new SingleFlight<Asked>();
-  readonly #reviewing = new SingleFlight<Answer<unknown>>();
+export class RepositoryLinks {
+  readonly #options: RepositoryLinksOptions;
+  readonly #confirming = new SingleFlight<ConfirmedLink>();
+  readonly #reviewing = new SingleFlight<UpstreamResult<unknown>>();
   /** The repositories about which the registry itself has answered the service account. */
   readonly #answered: ExpiringCache<Repository>;
 
-  constructor(options: MembershipOptions) {
+  constructor(options: RepositoryLinksOptions) {
     this.#options = options;
     this.#answered = new ExpiringCache(MAX_ANSWERED, options.clock);
   }
 
   /** Returns what is known of a repository's visibility without asking the upstream. */
-  async visibility(repository: Repository, grant: Grant): Promise<KnownVisibility> {
+  async visibility(repository: Repository, grant: ReadAccess): Promise<KnownVisibility> {
     if (grant === 'private') return KNOWN_TO_ALL;
     const { index, clock, staleIfError } = this.#options;
     const entry = await index.visibility(repository.name);
@@ -139,11 +139,13 @@ export class Memberships {
     const freshness = judgeFreshness(entry.checkedAt, clock(), rules);
     if (freshness === 'expired') return UNKNOWN;
     const age = clock() - entry.checkedAt;
-    const holds = Math.max(0, Math.min(ANSWER_HOLDS_FOR, VISIBILITY_FRESH_FOR - age));
-    return freshness === 'fresh' ? { visible: 'visible', age, holds } : { visible: 'stale', age, holds: 0 };
+    const holds = Math.max(0, Math.min(ANSWER_MAX_AGE, VISIBILITY_FRESH_FOR - age));
+    return freshness === 'fresh'
+      ? { visible: 'visible', age, maxAgeMs: holds }
+      : { visible: 'stale', age, maxAgeMs: 0 };
   }
 
-  async known(repository: Repository, kind: LinkKind, digest: Digest, grant: Grant): Promise<Known> {
+  async known(repository: Repository, kind: LinkKind, digest: Digest, grant: ReadAccess): Promise<KnownLink> {
     const found = await this.#options.index.link(repository.name, kind, digest);
     const visibility = await this.visibility(repository, grant);
     const link = found !== undefined && this.#counts(found, grant) ? found : undefined;
@@ -153,7 +155,7 @@ export class Memberships {
     return { ...visibility, link, isDue: link !== undefined && this.#isDue(link), mayFetch };
   }
 
-  #counts({ public: isPublic, deletedAt }: Link, grant: Grant): boolean {
+  #counts({ public: isPublic, deletedAt }: Link, grant: ReadAccess): boolean {
     const { clock, keepDeleted } = this.#options;
     const isKept = deletedAt === undefined || clock() - deletedAt < keepDeleted;
     return isKept && (grant === 'private' || isPublic === true);
@@ -179,17 +181,17 @@ export class Memberships {
     repository: Repository,
     kind: LinkKind,
     digest: Digest,
-    grant: Grant,
-    known: Known,
+    grant: ReadAccess,
+    known: KnownLink,
     { isProof = true } = {},
-  ): Promise<Membership> {
+  ): Promise<BlobAccess> {
     const { link, visible, age, isDue } = known;
     if (link !== undefined && visible === 'visible' && !isDue)
       return { kind: 'linked', link, isAsked: false };
-    const question = { repository, kind, digest, as: readerFor(grant), known, isProof };
+    const question = { repository, kind, digest, as: identityFor(grant), known, isProof };
     const key = `${question.as} ${isProof} ${repository.name} ${kind} ${digest}`;
     const answer = await this.#confirming.run(key, () => this.#ask(question));
-    if (answer.kind === 'yes') {
+    if (answer.kind === 'ok') {
       const confirmed: Link =
         'mediaType' in answer.value
           ? { kind: 'manifest', mediaType: answer.value.mediaType }
@@ -198,13 +200,13 @@ export class Memberships {
     }
     if (answer.kind === 'refused') return answer;
     if (answer.kind === 'kept') return { kind: 'linked', link: answer.link, isAsked: true };
-    return answer.kind === 'cannot' && link !== undefined && visible !== 'unknown'
+    return answer.kind === 'unavailable' && link !== undefined && visible !== 'unknown'
       ? { kind: 'linked', link, isAsked: true, staleFor: age }
       : { kind: 'refused', answer };
   }
 
   /** Sends one upstream HEAD under this repository's scope for all callers that ask at the same time. */
-  async #ask(question: Question): Promise<Asked> {
+  async #ask(question: LinkQuestion): Promise<ConfirmedLink> {
     const { repository, kind, digest, as, known } = question;
     const { client, index, clock, revalidationDeadline } = this.#options;
     const ask = { as, ...(known.link !== undefined && { deadline: revalidationDeadline }) };
@@ -212,13 +214,13 @@ export class Memberships {
     if (kind === 'manifest') {
       const head = await client.headManifest(repository, { kind: 'digest', digest }, ask);
       await this.learn(repository, as, head);
-      if (head.kind !== 'yes') return this.#refused(question, head);
+      if (head.kind !== 'ok') return this.#refused(question, head);
       const { mediaType } = head.value;
       await index.putLink(repository.name, digest, { kind, mediaType, ...facts });
       return head;
     }
     const head = await client.headBlob(repository, digest, ask);
-    if (head.kind !== 'yes') {
+    if (head.kind !== 'ok') {
       await this.learn(repository, as, head);
       return this.#refused(question, head);
     }
@@ -227,14 +229,14 @@ export class Memberships {
       // A redirect can lead to a login page instead of the storage.
       if (!question.isProof) return head;
       const readable = await this.review(repository, as);
-      if (readable.kind !== 'yes') return readable;
+      if (readable.kind !== 'ok') return readable;
     }
     await index.putLink(repository.name, digest, { kind, ...facts });
     return head;
   }
 
   /** True if the registry itself has recently answered the asker about this repository. */
-  #isReadable({ repository, as, known }: Question): boolean {
+  #isReadable({ repository, as, known }: LinkQuestion): boolean {
     return as === 'account' ? this.#answered.get(repository.name) !== undefined : known.visible === 'visible';
   }
 
@@ -242,12 +244,15 @@ export class Memberships {
    * Handles a refusal. A missing digest says nothing about the repository, so the core asks about the
    * repository itself if the digest was there before.
    */
-  async #refused({ repository, digest, as, known }: Question, answer: Refused): Promise<Asked> {
+  async #refused(
+    { repository, digest, as, known }: LinkQuestion,
+    answer: UpstreamRefusal,
+  ): Promise<ConfirmedLink> {
     const { link } = known;
-    const isDeleted = answer.kind === 'no' && answer.reason === 'not-found';
+    const isDeleted = answer.kind === 'denied' && answer.reason === 'not-found';
     if (!isDeleted || link === undefined) return answer;
     const readable = await this.review(repository, as, { isDoubted: true });
-    if (readable.kind !== 'yes') return { kind: 'refused', answer: readable };
+    if (readable.kind !== 'ok') return { kind: 'refused', answer: readable };
     const { index, clock, keepDeleted, log } = this.#options;
     const { deletedAt = clock() } = link;
     if (clock() - deletedAt >= keepDeleted) {
@@ -265,24 +270,28 @@ export class Memberships {
    * redirect is followed, and an answer that is not a list of tags does not count. `isDoubted` means that
    * content has disappeared, so nothing counts as public until the upstream confirms it.
    */
-  review(repository: Repository, as: Identity, { isDoubted = false } = {}): Promise<Answer<unknown>> {
+  review(
+    repository: Repository,
+    as: UpstreamIdentity,
+    { isDoubted = false } = {},
+  ): Promise<UpstreamResult<unknown>> {
     return this.#reviewing.run(`${as} ${isDoubted} ${repository.name}`, async () => {
       const { client, revalidationDeadline: deadline } = this.#options;
       const read = await client.getDocument(repository, 'tags/list?n=1', { as, deadline });
-      const unfit = read.kind === 'yes' ? unfitTags(read.value.bytes) : undefined;
+      const unfit = read.kind === 'ok' ? whyInvalidTags(read.value.bytes) : undefined;
       const answer =
-        unfit === undefined ? read : cannot('unfit', `${repository.name}: its list of tags is ${unfit}`);
+        unfit === undefined ? read : unavailable('unfit', `${repository.name}: its list of tags is ${unfit}`);
       await this.learn(repository, as, answer);
-      if (answer.kind === 'no' || (isDoubted && answer.kind === 'cannot'))
+      if (answer.kind === 'denied' || (isDoubted && answer.kind === 'unavailable'))
         await this.#unreadable(repository, as, answer);
       return answer;
     });
   }
 
-  async #unreadable({ name }: Repository, as: Identity, answer: Refused): Promise<void> {
+  async #unreadable({ name }: Repository, as: UpstreamIdentity, answer: UpstreamRefusal): Promise<void> {
     const { index, clock } = this.#options;
     if (as === 'anonymous') await index.putVisibility(name, { visibility: 'private', checkedAt: clock() });
-    else if (answer.kind === 'no') {
+    else if (answer.kind === 'denied') {
       this.#answered.delete(name);
       await index.forget(name);
     }
@@ -293,16 +302,16 @@ export class Memberships {
    * and one that it may not read is private. A repository that even the account may no longer read is
    * forgotten. A positive answer must be the registry's own, or that of a redirect that was followed.
    */
-  async learn(repository: Repository, as: Identity, answer: Answer<unknown>): Promise<void> {
+  async learn(repository: Repository, as: UpstreamIdentity, answer: UpstreamResult<unknown>): Promise<void> {
     const { index, clock } = this.#options;
-    const unauthorized = answer.kind === 'no' && answer.reason === 'unauthorized';
+    const unauthorized = answer.kind === 'denied' && answer.reason === 'unauthorized';
     if (as === 'account') {
-      if (answer.kind === 'yes') this.#answered.set(repository.name, repository, VISIBILITY_FRESH_FOR);
+      if (answer.kind === 'ok') this.#answered.set(repository.name, repository, VISIBILITY_FRESH_FOR);
       if (!unauthorized) return;
       this.#answered.delete(repository.name);
       await index.forget(repository.name);
-    } else if (answer.kind === 'yes' || unauthorized) {
-      const visibility = answer.kind === 'yes' ? 'public' : 'private';
+    } else if (answer.kind === 'ok' || unauthorized) {
+      const visibility = answer.kind === 'ok' ? 'public' : 'private';
       await index.putVisibility(repository.name, { visibility, checkedAt: clock() });
     }
   }

@@ -16,7 +16,7 @@ const INDEX_TYPE: ManifestMediaType = 'application/vnd.oci.image.index.v1+json';
  * can be read both as an index and as an image (CVE-2021-41190) means different things to different clients
  * under one digest.
  */
-export function unfitManifest(bytes: Buffer, mediaType: ManifestMediaType): string | undefined {
+export function whyInvalidManifest(bytes: Buffer, mediaType: ManifestMediaType): string | undefined {
   const document = readDocument(bytes);
   if (typeof document === 'string') return document;
   const { schemaVersion, mediaType: said, manifests, layers, config } = document;
@@ -32,15 +32,15 @@ export function unfitManifest(bytes: Buffer, mediaType: ManifestMediaType): stri
 }
 
 /** Returns why these bytes are not a valid list of referrers, or undefined if they are. */
-export function unfitReferrers(bytes: Buffer): string | undefined {
-  return unfitManifest(bytes, INDEX_TYPE);
+export function whyInvalidReferrers(bytes: Buffer): string | undefined {
+  return whyInvalidManifest(bytes, INDEX_TYPE);
 }
 
 /**
  * Returns why these bytes are not a valid list of tags, or undefined if they are. A list without tags can be
  * null.
  */
-export function unfitTags(bytes: Buffer): string | undefined {
+export function whyInvalidTags(bytes: Buffer): string | undefined {
   const document = readDocument(bytes);
   if (typeof document === 'string') return document;
   const { name, tags } = document;

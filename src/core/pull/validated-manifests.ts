@@ -4,10 +4,10 @@ import type { ManifestMediaType } from '../../registry/media-type.ts';
 import { MAX_DOCUMENT_SIZE } from '../limits.ts';
 import type { FoundContent } from '../store/recorded-content.ts';
 import type { Store } from '../store/store.ts';
-import { childrenOf, unfitManifest } from './validate-document.ts';
+import { childrenOf, whyInvalidManifest } from './validate-document.ts';
 
 /** The stored content of a digest, checked as a manifest of one type; undefined if the store has none. */
-export type JudgedManifest =
+export type ValidatedManifest =
   | { readonly kind: 'fit'; readonly bytes: Buffer }
   | { readonly kind: 'unfit'; readonly why: string }
   | undefined;
@@ -20,7 +20,7 @@ const MAX_UNFIT = 1_000;
  * come as a blob, or as a manifest of another type. So content is sent as a manifest only after it was
  * checked as one of exactly that type.
  */
-export class JudgedManifests {
+export class ValidatedManifests {
   readonly #store: Store;
   /**
    * The reasons by digest and type. Invalid content stays invalid, so a repeated request needs no other
@@ -33,7 +33,11 @@ export class JudgedManifests {
   }
 
   /** Checks stored content. `stored` is the content that the store has found already. */
-  async read(digest: Digest, mediaType: ManifestMediaType, stored?: FoundContent): Promise<JudgedManifest> {
+  async read(
+    digest: Digest,
+    mediaType: ManifestMediaType,
+    stored?: FoundContent,
+  ): Promise<ValidatedManifest> {
     const { content } = this.#store;
     const found = stored ?? (await content.find(digest));
     if (found === undefined) return undefined;
@@ -46,8 +50,8 @@ export class JudgedManifests {
     return this.#judge(digest, bytes, mediaType);
   }
 
-  async #judge(digest: Digest, bytes: Buffer, mediaType: ManifestMediaType): Promise<JudgedManifest> {
-    const why = unfitManifest(bytes, mediaType);
+  async #judge(digest: Digest, bytes: Buffer, mediaType: ManifestMediaType): Promise<ValidatedManifest> {
+    const why = whyInvalidManifest(bytes, mediaType);
     if (why !== undefined) {
       this.#unfit.set(`${mediaType} ${digest}`, why);
       return { kind: 'unfit', why };

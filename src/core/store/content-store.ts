@@ -25,7 +25,7 @@ export interface ContentStore {
   /** Removes partial content that is too old to be resumed. */
   clearPartials(): Promise<void>;
   /** Moves bytes that do not match their digest into quarantine, for somebody who wants to examine them. */
-  setAside(digest: Digest): Promise<void>;
+  quarantine(digest: Digest): Promise<void>;
 }
 
 export interface ListedContent {
@@ -47,10 +47,10 @@ export interface PartialContent {
    */
   readonly file: string;
   /** The number of bytes from an earlier fill. They are not verified. */
-  readonly left: number;
+  readonly resumeOffset: number;
   readonly size: number;
   /** Yields the bytes from the earlier fill, in order. */
-  leftover(): AsyncIterable<Uint8Array>;
+  readExisting(): AsyncIterable<Uint8Array>;
   append(bytes: Uint8Array): Promise<void>;
   /**
    * Makes this the content of its digest, which the caller has verified. From then on it survives a power
@@ -60,6 +60,6 @@ export interface PartialContent {
   /** Removes the bytes from the earlier fill. */
   clear(): Promise<void>;
   /** Closes it, so that a later fill can resume. */
-  leave(): Promise<void>;
+  suspend(): Promise<void>;
   discard(): Promise<void>;
 }

@@ -18,7 +18,6 @@ import type { Digest } from '../../registry/digest.ts';
 import { KEEP_PARTIAL_FOR } from '../limits.ts';
 import type { ContentStore, ListedContent, PartialContent, StoredContent } from './content-store.ts';
 import {
-  asideFile,
   BLOB_DIRECTORIES,
   blobDirectory,
   blobFile,
@@ -27,6 +26,7 @@ import {
   PARTIAL_DIRECTORY,
   PROBE_FILE,
   partialFile,
+  quarantineFile,
 } from './layout.ts';
 
 /** Only the gateway, which may be another user of the same group, also reads the files. */
@@ -112,9 +112,9 @@ export class FileContentStore implements ContentStore {
     await unlink(path.join(this.#root, blobFile(digest))).catch(absent);
   }
 
-  async setAside(digest: Digest): Promise<void> {
+  async quarantine(digest: Digest): Promise<void> {
     const from = path.join(this.#root, blobFile(digest));
-    await rename(from, path.join(this.#root, asideFile(digest))).catch(absent);
+    await rename(from, path.join(this.#root, quarantineFile(digest))).catch(absent);
   }
 
   async probe(): Promise<void> {
@@ -165,7 +165,7 @@ interface PartialFileOptions {
 
 class PartialFile implements PartialContent {
   readonly file: string;
-  left: number;
+  resumeOffset: number;
   size: number;
   readonly #root: string;
   readonly #publishing: Publishing;
@@ -178,14 +178,19 @@ class PartialFile implements PartialContent {
     this.file = file;
     this.#digest = digest;
     this.#handle = handle;
-    this.left = left;
+    this.resumeOffset = left;
     this.size = left;
   }
 
-  async *leftover(): AsyncGenerator<Uint8Array, void> {
-    const buffer = Buffer.allocUnsafe(Math.min(READ_SIZE, this.left));
-    for (let at = 0; at < this.left; ) {
-      const { bytesRead } = await this.#handle.read(buffer, 0, Math.min(buffer.length, this.left - at), at);
+  async *readExisting(): AsyncGenerator<Uint8Array, void> {
+    const buffer = Buffer.allocUnsafe(Math.min(READ_SIZE, this.resumeOffset));
+    for (let at = 0; at < this.resumeOffset; ) {
+      const { bytesRead } = await this.#handle.read(
+        buffer,
+        0,
+        Math.min(buffer.length, this.resumeOffset - at),
+        at,
+      );
       if (bytesRead === 0) throw new Error(`${this.file} is shorter than it was`);
       at += bytesRead;
       yield buffer.subarray(0, bytesRead);
@@ -216,11 +221,11 @@ class PartialFile implements PartialContent {
 
   async clear(): Promise<void> {
     await this.#handle.truncate(0);
-    this.left = 0;
+    this.resumeOffset = 0;
     this.size = 0;
   }
 
-  async leave(): Promise<void> {
+  async suspend(): Promise<void> {
     await this.#handle.close().catch(() => {});
   }
 

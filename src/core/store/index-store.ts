@@ -1,4 +1,4 @@
-import type { Live } from '../../platform/observable-value.ts';
+import type { ObservableValue } from '../../platform/observable-value.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
 import type { Tag } from '../../registry/reference.ts';
@@ -23,7 +23,7 @@ export interface IndexStore extends AsyncDisposable {
    * Counts invalidations: removed links, removed content, a tag that names another manifest, a repository
    * that is no longer public. Everything that caches an answer must then drop it.
    */
-  readonly withdrawals: Live<number>;
+  readonly invalidations: ObservableValue<number>;
 
   /**
    * Resolves to the link from `repository` to `digest`. The upstream has confirmed, under that repository's

@@ -12,7 +12,7 @@ import { algorithmOf, type Digest, hexOf, parseDigest } from '../../registry/dig
  *
  * All paths are relative, because the gateway may see the directory under another path than the core.
  */
-export const VERSION = '1';
+export const CACHE_VERSION = '1';
 export const VERSION_FILE = 'VERSION';
 export const INDEX_FILE = 'index.db';
 /**
@@ -23,10 +23,10 @@ export const RUNNING_FILE = 'RUNNING';
 export const PARTIAL_DIRECTORY = 'partial';
 /** The file that is written and removed to learn whether the disk can be written. */
 export const PROBE_FILE = `${PARTIAL_DIRECTORY}/probe`;
-const ASIDE_DIRECTORY = 'aside';
+const QUARANTINE_DIRECTORY = 'aside';
 export const BLOB_DIRECTORIES = ['blobs/sha256', 'blobs/sha512'];
 /** The directories that exist from the start. Each comes after its parent. */
-export const DIRECTORIES = [PARTIAL_DIRECTORY, ASIDE_DIRECTORY, 'blobs', ...BLOB_DIRECTORIES];
+export const DIRECTORIES = [PARTIAL_DIRECTORY, QUARANTINE_DIRECTORY, 'blobs', ...BLOB_DIRECTORIES];
 
 /** The first two digits make 256 directories, so that none grows too large to be listed. */
 export function blobDirectory(digest: Digest): string {
@@ -42,8 +42,8 @@ export function digestOfBlob(algorithm: string, name: string): Digest | undefine
   return parseDigest(`${algorithm}:${name}`);
 }
 
-export function asideFile(digest: Digest): string {
-  return `${ASIDE_DIRECTORY}/${algorithmOf(digest)}-${hexOf(digest)}`;
+export function quarantineFile(digest: Digest): string {
+  return `${QUARANTINE_DIRECTORY}/${algorithmOf(digest)}-${hexOf(digest)}`;
 }
 
 export function partialFile(digest: Digest): string {

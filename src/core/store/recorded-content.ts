@@ -37,7 +37,7 @@ export class RecordedContent implements ContentStore {
     const entry = await this.#index.content(digest);
     if (entry === undefined) await this.#learn({ digest, size: found.size });
     else if (entry.size !== found.size) {
-      await this.#unlessBroken(digest, this.setAside(digest));
+      await this.#unlessBroken(digest, this.quarantine(digest));
       return undefined;
     }
     this.#uses.set(digest, this.#clock());
@@ -103,12 +103,12 @@ export class RecordedContent implements ContentStore {
     await this.#index.removeContent(digest);
   }
 
-  async setAside(digest: Digest): Promise<void> {
+  async quarantine(digest: Digest): Promise<void> {
     this.#log.error(
       { digest },
       'content in the cache is wrong; set aside, and fetched again when it is asked for',
     );
-    await this.#content.setAside(digest);
+    await this.#content.quarantine(digest);
     await this.#index.removeContent(digest);
   }
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { isErrno } from '../../platform/reason.ts';
-import { every } from '../../platform/scheduling/periodic-task.ts';
+import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
 import { SCRUB } from '../limits.ts';
 import type { Store } from './store.ts';
@@ -24,7 +24,7 @@ const READ_SIZE = 1024 * 1024;
 export function scrub({ store, directory, clock, log }: ScrubOptions): AsyncDisposable {
   const startedAt = clock();
   let urgent = store.wasUnclean;
-  return every(
+  return runPeriodically(
     0,
     async (signal) => {
       const digest = await store.index.uncheckedSince(urgent ? startedAt : clock() - SCRUB.recheckAfter);
@@ -64,6 +64,6 @@ async function check(digest: Digest, store: Store, directory: string, signal: Ab
     if (isErrno(error, 'ENOENT')) return 0;
     throw error;
   }
-  if (!matchesDigest(hash, digest)) await store.content.setAside(digest);
+  if (!matchesDigest(hash, digest)) await store.content.quarantine(digest);
   return file.bytesRead;
 }

@@ -2,7 +2,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import type { StatementResultingChanges } from 'node:sqlite';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from '../../platform/log.ts';
-import { LiveValue } from '../../platform/observable-value.ts';
+import { MutableValue } from '../../platform/observable-value.ts';
 import { asError } from '../../platform/reason.ts';
 import { runSlice } from '../../platform/scheduling/time-slicing.ts';
 import type { Digest } from '../../registry/digest.ts';
@@ -30,7 +30,7 @@ import {
   whyUnwritable,
   writeSubstitute,
 } from './sqlite-file.ts';
-import { type OpenDatabase, prepare } from './sqlite-statements.ts';
+import { type OpenDatabase, prepareStatements } from './sqlite-statements.ts';
 
 /**
  * The most documents for each repository. Callers choose the page size of a list of tags, and the digests
@@ -60,7 +60,7 @@ function behindLink(file: string): string {
 
 class SqliteIndex implements IndexStore {
   readonly isNew: boolean;
-  readonly withdrawals = new LiveValue(0);
+  readonly invalidations = new MutableValue(0);
   onFailure: ((error: Error) => void) | undefined;
   readonly #file: string;
   readonly #log: Logger;
@@ -75,7 +75,7 @@ class SqliteIndex implements IndexStore {
     this.#file = file;
     this.#log = log;
     const { database, failure } = openIndexFile(file, log);
-    this.#open = prepare(database);
+    this.#open = prepareStatements(database);
     this.#failure = failure;
     this.isNew = this.#open.select.anyContent.get() === undefined;
   }
@@ -86,7 +86,7 @@ class SqliteIndex implements IndexStore {
 
   async probe(): Promise<void> {
     if (this.#failure !== undefined) {
-      this.#open = prepare(writeSubstitute(this.#open.database, this.#file, this.#log));
+      this.#open = prepareStatements(writeSubstitute(this.#open.database, this.#file, this.#log));
       this.#failure = undefined;
       return;
     }
@@ -379,7 +379,7 @@ class SqliteIndex implements IndexStore {
   }
 
   #withdraw(): void {
-    this.withdrawals.set(this.withdrawals.current + 1);
+    this.invalidations.set(this.invalidations.current + 1);
   }
 
   #forget(repository: RepositoryName): boolean {
@@ -420,7 +420,7 @@ class SqliteIndex implements IndexStore {
   #beginAnew(error: Error): void {
     this.#open.database.close();
     const { database, failure }: OpenIndexFile = replaceUnusable(this.#file, error, this.#log);
-    this.#open = prepare(database);
+    this.#open = prepareStatements(database);
     this.#failure = failure;
     this.#withdraw();
     if (failure !== undefined) this.onFailure?.(failure);

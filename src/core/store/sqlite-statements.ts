@@ -224,7 +224,7 @@ export interface OpenDatabase {
   readonly change: Statements<typeof CHANGE>;
 }
 
-export function prepare(database: DatabaseSync): OpenDatabase {
+export function prepareStatements(database: DatabaseSync): OpenDatabase {
   const select = mapValues(SELECT, (sql) => prepareQuery<never>(database, sql));
   return { database, select, change: mapValues(CHANGE, (sql) => database.prepare(sql)) };
 }

@@ -10,10 +10,10 @@ import { diskFailure } from '../../platform/disk-failure.ts';
 import type { Logger } from '../../platform/log.ts';
 import { makeDirectory } from '../../platform/make-directory.ts';
 import { isErrno } from '../../platform/reason.ts';
-import { every, once } from '../../platform/scheduling/periodic-task.ts';
+import { runInBackground, runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import { FileContentStore } from './file-content-store.ts';
 import type { IndexStore } from './index-store.ts';
-import { INDEX_FILE, RUNNING_FILE, VERSION, VERSION_FILE } from './layout.ts';
+import { CACHE_VERSION, INDEX_FILE, RUNNING_FILE, VERSION_FILE } from './layout.ts';
 import { RecordedContent } from './recorded-content.ts';
 import { openSqliteIndex } from './sqlite-index.ts';
 
@@ -52,9 +52,9 @@ export async function openStore(directory: string, log: Logger, clock: Clock): P
   const wasUnclean = await markRunning(path.join(directory, RUNNING_FILE));
   stack.defer(() => unlink(path.join(directory, RUNNING_FILE)).catch(() => {}));
   stack.defer(() => content.flushUses());
-  stack.use(every(FLUSH_EVERY, async () => void (await content.flushUses()), log));
-  stack.use(every(CLEAR_EVERY, async () => void (await content.clearPartials()), log));
-  if (index.isNew || wasUnclean) stack.use(once((signal) => content.relearn(signal), log));
+  stack.use(runPeriodically(FLUSH_EVERY, async () => void (await content.flushUses()), log));
+  stack.use(runPeriodically(CLEAR_EVERY, async () => void (await content.clearPartials()), log));
+  if (index.isNew || wasUnclean) stack.use(runInBackground((signal) => content.relearn(signal), log));
   const opened = stack.move();
   return {
     content,
@@ -98,8 +98,10 @@ async function checkVersion(file: string): Promise<void> {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
-  if (found === undefined) await writeFileAtomically(file, `${VERSION}\n`, 0o640);
-  else if (found.trim() !== VERSION) {
-    throw new Error(`${file} says version ${found.trim()}, and this Hubgate knows version ${VERSION} only`);
+  if (found === undefined) await writeFileAtomically(file, `${CACHE_VERSION}\n`, 0o640);
+  else if (found.trim() !== CACHE_VERSION) {
+    throw new Error(
+      `${file} says version ${found.trim()}, and this Hubgate knows version ${CACHE_VERSION} only`,
+    );
   }
 }

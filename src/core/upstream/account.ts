@@ -2,7 +2,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { CredentialState } from '../../protocol/core-api.ts';
 import { type Authorization, createAuthorization } from './authorization.ts';
-import { followCredential } from './live-credential.ts';
+import { watchCredential } from './live-credential.ts';
 import { createRefusals, type Refusals } from './refusals.ts';
 import { createTokenCache } from './token-cache.ts';
 import type { SendsForToken } from './transport.ts';
@@ -47,7 +47,7 @@ export class Account implements Disposable {
     this.#options = options;
     const { credential } = options.upstream;
     const onChange = () => this.#changed();
-    this.#credential = credential && followCredential(credential, { ...options, onChange });
+    this.#credential = credential && watchCredential(credential, { ...options, onChange });
     this.#state = credential === undefined ? 'none' : 'unknown';
     this.#session = this.openSession();
   }

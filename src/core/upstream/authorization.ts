@@ -1,13 +1,19 @@
 import { messageOf } from '../../platform/reason.ts';
-import { readChallenge, readChallenges, type UpstreamChallenge } from '../../registry/challenge.ts';
+import { parseChallenge, parseChallenges, type UpstreamChallenge } from '../../registry/challenge.ts';
 import { boundScopes } from '../../registry/scope.ts';
 import { basicAuthorization } from './live-credential.ts';
 import { judgeRealm } from './origin-rules.ts';
 import { isIdentityToken } from './run-helper.ts';
-import type { FetchedToken, TokenCache, TokenRequest } from './token-cache.ts';
-import type { Identity, UpstreamOptions } from './upstream.ts';
+import type { FetchedToken, TokenCache, UpstreamTokenRequest } from './token-cache.ts';
+import type { UpstreamIdentity, UpstreamOptions } from './upstream.ts';
 import type { LiveCredential } from './upstream-login.ts';
-import { type Answer, answeredBy, cannot, type Refused, yes } from './upstream-result.ts';
+import {
+  ok,
+  type UpstreamRefusal,
+  type UpstreamResult,
+  unavailable,
+  unavailableByStatus,
+} from './upstream-result.ts';
 
 /**
  * The scheme of the upstream's challenge. It is learnt from a 401, and from then on used without a challenge
@@ -23,8 +29,8 @@ interface BearerScheme {
   readonly isElsewhere?: boolean;
 }
 
-function isOwn(answer: Answer<BearerScheme>): boolean {
-  return answer.kind === 'yes' && answer.value.isElsewhere !== true;
+function isOwn(answer: UpstreamResult<BearerScheme>): boolean {
+  return answer.kind === 'ok' && answer.value.isElsewhere !== true;
 }
 
 /** The header of a request. It has no value as long as the upstream has not sent a challenge. */
@@ -36,7 +42,7 @@ export interface AuthorizationHeader {
    * Why the request carries no authorization: the known token service could not be asked. The upstream may
    * name another one now.
    */
-  readonly unanswered?: { readonly realm: URL; readonly trouble: Refused };
+  readonly unanswered?: { readonly realm: URL; readonly trouble: UpstreamRefusal };
 }
 
 const NOTHING: AuthorizationHeader = { value: undefined, fresh: false };
@@ -48,7 +54,7 @@ export type UpstreamChallenges = string | readonly string[] | undefined;
 export interface Authorization {
   /** True if the upstream wants the credential itself with each request. */
   readonly isBasic: boolean;
-  header(scope: string, identity: Identity): Promise<Answer<AuthorizationHeader>>;
+  header(scope: string, identity: UpstreamIdentity): Promise<UpstreamResult<AuthorizationHeader>>;
   /**
    * Returns another header to try once after a 401 to a request that carried `refused`; undefined if the 401
    * is final.
@@ -56,15 +62,15 @@ export interface Authorization {
   retry(
     challenge: UpstreamChallenges,
     scope: string,
-    identity: Identity,
+    identity: UpstreamIdentity,
     refused: AuthorizationHeader,
-  ): Promise<Answer<AuthorizationHeader | undefined>>;
+  ): Promise<UpstreamResult<AuthorizationHeader | undefined>>;
   /**
    * Returns the failure if a 401 concerns only the token. By RFC 6750 §3.1 only `insufficient_scope`, or no
    * error at all, concerns the requested content. A registry that does not accept a new token yet says
    * nothing about a repository.
    */
-  tokenTrouble(challenge: UpstreamChallenges, refused: AuthorizationHeader): Refused | undefined;
+  tokenTrouble(challenge: UpstreamChallenges, refused: AuthorizationHeader): UpstreamRefusal | undefined;
   /**
    * Returns the header with an anonymous token after a 401 of a registry that a redirect leads to; undefined
    * if there is none. The credential is not for that registry.
@@ -105,48 +111,55 @@ class ChallengeAuthorization implements Authorization {
     return this.#scheme?.kind === 'basic';
   }
 
-  async header(scope: string, identity: Identity): Promise<Answer<AuthorizationHeader>> {
+  async header(scope: string, identity: UpstreamIdentity): Promise<UpstreamResult<AuthorizationHeader>> {
     const scheme = this.#scheme;
-    if (scheme === undefined) return yes(NOTHING);
+    if (scheme === undefined) return ok(NOTHING);
     const answer = await this.#headerOf(scheme, scope, identity);
-    if (scheme.kind === 'basic' || answer.kind === 'yes' || !isUnanswered(answer)) return answer;
+    if (scheme.kind === 'basic' || answer.kind === 'ok' || !isUnanswered(answer)) return answer;
     if (this.#scheme === scheme) this.#scheme = undefined;
-    return yes({ ...NOTHING, unanswered: { realm: scheme.realm, trouble: answer } });
+    return ok({ ...NOTHING, unanswered: { realm: scheme.realm, trouble: answer } });
   }
 
-  async #headerOf(scheme: Scheme, scope: string, identity: Identity): Promise<Answer<AuthorizationHeader>> {
+  async #headerOf(
+    scheme: Scheme,
+    scope: string,
+    identity: UpstreamIdentity,
+  ): Promise<UpstreamResult<AuthorizationHeader>> {
     if (scheme.kind === 'bearer') {
       const request = this.#tokenRequest(scheme, scope, identity);
       const answer = await this.#tokens.get(request);
       if (request.account !== undefined) this.#judge(answer);
-      return answer.kind === 'yes' ? yes({ ...answer.value, value: `Bearer ${answer.value.token}` }) : answer;
+      return answer.kind === 'ok' ? ok({ ...answer.value, value: `Bearer ${answer.value.token}` }) : answer;
     }
-    if (this.#credential === undefined || identity === 'anonymous') return yes(NOTHING);
+    if (this.#credential === undefined || identity === 'anonymous') return ok(NOTHING);
     try {
       const login = await this.#credential.login();
-      if (!isIdentityToken(login)) return yes({ value: basicAuthorization(login), fresh: false });
-      return cannot('failed', `${this.#upstream.host} wants Basic, for which an identity token is no login`);
+      if (!isIdentityToken(login)) return ok({ value: basicAuthorization(login), fresh: false });
+      return unavailable(
+        'failed',
+        `${this.#upstream.host} wants Basic, for which an identity token is no login`,
+      );
     } catch (error) {
-      return cannot('failed', messageOf(error));
+      return unavailable('failed', messageOf(error));
     }
   }
 
   /** A cached token is not a new verdict. */
-  #judge(answer: Answer<FetchedToken>): void {
-    if (answer.kind === 'yes' && answer.value.fresh) this.#judged('accepted');
-    if (answer.kind === 'cannot' && answer.trouble.cause === 'credential') this.#judged('refused');
+  #judge(answer: UpstreamResult<FetchedToken>): void {
+    if (answer.kind === 'ok' && answer.value.fresh) this.#judged('accepted');
+    if (answer.kind === 'unavailable' && answer.failure.cause === 'credential') this.#judged('refused');
   }
 
   async retry(
     challenge: UpstreamChallenges,
     scope: string,
-    identity: Identity,
+    identity: UpstreamIdentity,
     refused: AuthorizationHeader,
-  ): Promise<Answer<AuthorizationHeader | undefined>> {
+  ): Promise<UpstreamResult<AuthorizationHeader | undefined>> {
     const trouble = this.tokenTrouble(challenge, refused);
-    if (refused.fresh && trouble === undefined) return yes(undefined);
+    if (refused.fresh && trouble === undefined) return ok(undefined);
     const named = this.#schemeIn(challenge, refused, identity);
-    if (named.kind !== 'yes') return named;
+    if (named.kind !== 'ok') return named;
     const scheme = named.value;
     if (scheme.kind === 'bearer' && scheme.realm.href === refused.unanswered?.realm.href)
       return refused.unanswered.trouble;
@@ -154,22 +167,22 @@ class ChallengeAuthorization implements Authorization {
       this.#tokens.drop(this.#tokenRequest(scheme, scope, identity), refused.value.replace(/^Bearer /, ''));
     const header = await this.#headerOf(scheme, scope, identity);
     // An unusual challenge must not replace a token service that answers with one that does not.
-    if (header.kind === 'yes' || !isUnanswered(header)) this.#scheme = scheme;
-    const isSame = header.kind === 'yes' && header.value.value === refused.value;
-    return isSame ? (trouble ?? yes(undefined)) : header;
+    if (header.kind === 'ok' || !isUnanswered(header)) this.#scheme = scheme;
+    const isSame = header.kind === 'ok' && header.value.value === refused.value;
+    return isSame ? (trouble ?? ok(undefined)) : header;
   }
 
-  tokenTrouble(challenge: UpstreamChallenges, { value }: AuthorizationHeader): Refused | undefined {
-    const error = readChallenge(challenge ?? '')?.parameters.get('error');
+  tokenTrouble(challenge: UpstreamChallenges, { value }: AuthorizationHeader): UpstreamRefusal | undefined {
+    const error = parseChallenge(challenge ?? '')?.parameters.get('error');
     if (error === undefined || error === 'insufficient_scope' || value?.startsWith('Bearer ') !== true)
       return undefined;
     const { host } = this.#upstream;
     const name = error === 'invalid_token' ? error : 'an error that is not about the repository';
-    return cannot('failed', `${host} refuses a token of its own token service: ${name}`);
+    return unavailable('failed', `${host} refuses a token of its own token service: ${name}`);
   }
 
   async headerElsewhere(challenges: UpstreamChallenges): Promise<string | undefined> {
-    const read = readChallenge(challenges ?? '');
+    const read = parseChallenge(challenges ?? '');
     const realm = URL.parse(read?.parameters.get('realm') ?? '');
     if (read?.scheme !== 'bearer' || realm === null) return undefined;
     const { credential: _, ...anonymous } = this.#upstream;
@@ -178,32 +191,36 @@ class ChallengeAuthorization implements Authorization {
     // That registry decides the name of the repository.
     const [scope = ''] = boundScopes([read.parameters.get('scope') ?? '']);
     const answer = await this.#tokens.get({ realm, service, scope, account: undefined, isElsewhere: true });
-    return answer.kind === 'yes' ? `Bearer ${answer.value.token}` : undefined;
+    return answer.kind === 'ok' ? `Bearer ${answer.value.token}` : undefined;
   }
 
   /**
    * Returns the scheme of the best challenge that can be met. A 401 without a challenge, to a request that
    * met one, changes nothing.
    */
-  #schemeIn(headers: UpstreamChallenges, { value }: AuthorizationHeader, identity: Identity): Answer<Scheme> {
-    if (headers === undefined && value !== undefined && this.#scheme !== undefined) return yes(this.#scheme);
-    const challenges = readChallenges(headers ?? '');
+  #schemeIn(
+    headers: UpstreamChallenges,
+    { value }: AuthorizationHeader,
+    identity: UpstreamIdentity,
+  ): UpstreamResult<Scheme> {
+    if (headers === undefined && value !== undefined && this.#scheme !== undefined) return ok(this.#scheme);
+    const challenges = parseChallenges(headers ?? '');
     const bearers = challenges.filter(({ scheme }) => scheme === 'bearer').map((one) => this.#bearerIn(one));
-    const bearer = bearers.find(isOwn) ?? bearers.find(({ kind }) => kind === 'yes') ?? bearers[0];
+    const bearer = bearers.find(isOwn) ?? bearers.find(({ kind }) => kind === 'ok') ?? bearers[0];
     const isBasic = bearers.length < challenges.length;
     const mayBeBasic = bearer === undefined || (this.#credential !== undefined && identity === 'account');
-    if (bearer?.kind !== 'yes' && isBasic && mayBeBasic) return yes({ kind: 'basic' });
+    if (bearer?.kind !== 'ok' && isBasic && mayBeBasic) return ok({ kind: 'basic' });
     return bearer ?? this.#unmet();
   }
 
-  #bearerIn({ parameters }: UpstreamChallenge): Answer<BearerScheme> {
+  #bearerIn({ parameters }: UpstreamChallenge): UpstreamResult<BearerScheme> {
     const { host } = this.#upstream;
     const realm = URL.parse(parameters.get('realm') ?? '');
     if (realm === null) return this.#unmet();
     const verdict = judgeRealm(realm, this.#upstream);
-    if (typeof verdict === 'object') return cannot('failed', `${host} ${verdict.refused}`);
+    if (typeof verdict === 'object') return unavailable('failed', `${host} ${verdict.refused}`);
     const service = parameters.get('service');
-    return yes({
+    return ok({
       kind: 'bearer',
       realm,
       ...(service !== undefined && { service }),
@@ -211,11 +228,11 @@ class ChallengeAuthorization implements Authorization {
     });
   }
 
-  #unmet(): Answer<never> {
-    return answeredBy(401, `${this.#upstream.host} answers 401 without a challenge that can be met`);
+  #unmet(): UpstreamResult<never> {
+    return unavailableByStatus(401, `${this.#upstream.host} answers 401 without a challenge that can be met`);
   }
 
-  #tokenRequest(scheme: BearerScheme, scope: string, identity: Identity): TokenRequest {
+  #tokenRequest(scheme: BearerScheme, scope: string, identity: UpstreamIdentity): UpstreamTokenRequest {
     const account = identity === 'anonymous' ? undefined : this.#credential;
     const { realm, service, isElsewhere = false } = scheme;
     return { realm, service, scope, account, isElsewhere };
@@ -226,6 +243,6 @@ class ChallengeAuthorization implements Authorization {
  * True if the token service gives no answer, so that another one may have replaced it. A refusal is an
  * answer.
  */
-function isUnanswered(answer: Refused): boolean {
-  return answer.kind === 'cannot' && !['credential', 'limited'].includes(answer.trouble.cause);
+function isUnanswered(answer: UpstreamRefusal): boolean {
+  return answer.kind === 'unavailable' && !['credential', 'limited'].includes(answer.failure.cause);
 }

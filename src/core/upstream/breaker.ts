@@ -1,5 +1,5 @@
 import type { CoreLimits } from '../limits.ts';
-import type { Trouble } from './upstream-result.ts';
+import type { UpstreamFailure } from './upstream-result.ts';
 
 export interface BreakerOptions {
   readonly limits: Pick<CoreLimits, 'breakAfter' | 'breakWithin' | 'probeAfter' | 'probeAtMost'>;
@@ -8,12 +8,12 @@ export interface BreakerOptions {
    * wait.
    */
   readonly probe: () => Promise<boolean>;
-  readonly onChange: (trouble: Trouble | undefined) => void;
+  readonly onChange: (trouble: UpstreamFailure | undefined) => void;
 }
 
 /** One request that failed. */
 export interface FailedRequest {
-  readonly trouble: Trouble;
+  readonly trouble: UpstreamFailure;
   /** The start of the request, by the monotonic clock. */
   readonly started: number;
   /** The repository, or another cause that may explain the failure without the host. */
@@ -34,7 +34,7 @@ export class Breaker implements Disposable {
   #lastSuccess = Number.NEGATIVE_INFINITY;
   /** The time until which an answered probe outweighs failures, whatever they concern. */
   #vouchedUntil = Number.NEGATIVE_INFINITY;
-  #trouble: Trouble | undefined;
+  #trouble: UpstreamFailure | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isProbing = false;
   #isEnded = false;
@@ -44,7 +44,7 @@ export class Breaker implements Disposable {
   }
 
   /** Why the breaker is open; undefined if it is closed. */
-  get trouble(): Trouble | undefined {
+  get trouble(): UpstreamFailure | undefined {
     return this.#trouble;
   }
 
@@ -70,7 +70,7 @@ export class Breaker implements Disposable {
   }
 
   /** One probe at a time decides whether the host caused the failure. */
-  async #suspect(trouble: Trouble): Promise<void> {
+  async #suspect(trouble: UpstreamFailure): Promise<void> {
     if (this.#isProbing) return;
     this.#isProbing = true;
     const started = performance.now();
@@ -80,7 +80,7 @@ export class Breaker implements Disposable {
     else if (this.#trouble === undefined && this.#lastSuccess < started) this.#open(trouble);
   }
 
-  #open(trouble: Trouble): void {
+  #open(trouble: UpstreamFailure): void {
     if (this.#isEnded) return;
     this.#trouble = { ...trouble, known: true };
     this.#options.onChange(trouble);

@@ -4,7 +4,7 @@ import { trusting } from '../../platform/trusted-authorities.ts';
 import { Agent, buildConnector } from '../../platform/undici.ts';
 import type { CoreLimits } from '../limits.ts';
 import { type AddressKind, isAddress, kindOfAddress, lookupOnly, withoutBrackets } from './address.ts';
-import { KindsOfOrigins } from './origin-kinds.ts';
+import { OriginKinds } from './origin-kinds.ts';
 import type { UpstreamOptions } from './upstream.ts';
 
 /**
@@ -32,7 +32,7 @@ type ConnectionLimits = Pick<CoreLimits, 'connect' | 'idle' | 'bodyIdle'>;
 export class UpstreamConnections implements AsyncDisposable {
   readonly #limits: ConnectionLimits;
   readonly #sets = new Map<string, Connections>();
-  readonly #kinds = new KindsOfOrigins();
+  readonly #kinds = new OriginKinds();
   readonly #egress: EgressOptions | undefined;
 
   constructor(limits: ConnectionLimits, egress?: EgressOptions) {

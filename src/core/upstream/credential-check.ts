@@ -9,7 +9,7 @@ import { type Quota, readQuota } from './quota.ts';
 import { discard, type UpstreamRequest } from './transport.ts';
 import type { UpstreamOptions } from './upstream.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
-import type { Answer } from './upstream-result.ts';
+import type { UpstreamResult } from './upstream-result.ts';
 
 /**
  * The repository that Docker names for reading the quota, see
@@ -21,9 +21,9 @@ const QUOTA_REPOSITORY = 'ratelimitpreview/test';
  * Asks for the quota in Docker's own way: a HEAD of this manifest does not count as a pull. Resolves to
  * undefined if the answer does not tell.
  */
-export async function askForQuota(
+export async function checkCredential(
   upstream: UpstreamOptions,
-  send: (request: UpstreamRequest, scope: string) => Promise<Answer<UpstreamResponse>>,
+  send: (request: UpstreamRequest, scope: string) => Promise<UpstreamResult<UpstreamResponse>>,
   deadline: Deadline,
   clock: Clock,
 ): Promise<Quota | undefined> {
@@ -31,7 +31,7 @@ export async function askForQuota(
   const url = resourceUrl(upstream.url, QUOTA_REPOSITORY, 'manifests/latest');
   const request: UpstreamRequest = { method: 'HEAD', url, upstream, signal: deadline.signal };
   const answer = await send(request, pullScope(nameThere(upstream.url, QUOTA_REPOSITORY)));
-  if (answer.kind !== 'yes') return undefined;
+  if (answer.kind !== 'ok') return undefined;
   discard(answer.value);
   return readQuota(answer.value.headers, clock());
 }
@@ -51,7 +51,7 @@ export async function mayPush(
   if (!isRepositoryPath(repository)) return null;
   const asked = authorization.header(`repository:${repository}:pull,push`, 'account');
   const answer = await deadline.bound(asked).catch(() => undefined);
-  if (answer?.kind !== 'yes') return null;
+  if (answer?.kind !== 'ok') return null;
   const actions = grantedActions(answer.value.value?.replace(/^Bearer /, '') ?? '', repository);
   return actions.length === 0 ? null : actions.some((action) => action !== 'pull');
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { Answer, Refused } from './upstream-result.ts';
+import type { UpstreamRefusal, UpstreamResult } from './upstream-result.ts';
 
 /**
  * `honest` means that a HEAD has succeeded, or that a GET has confirmed its denial. `doubted` means that a
@@ -16,7 +16,7 @@ const MAX_HABITS = 20_000;
  * The milliseconds for which a habit is cached. The answers of a registry to HEAD change only with its
  * version or configuration.
  */
-const REMEMBERED_FOR = 60 * 60_000;
+const CACHED_FOR = 60 * 60_000;
 
 export interface HeadAsking<T> {
   /** The group that shares a habit, such as the manifests of one namespace. */
@@ -24,8 +24,8 @@ export interface HeadAsking<T> {
   /** True if a registry that answers HEAD well for some of these can answer it wrongly for others. */
   readonly isFickle: boolean;
   /** `isFinal` tells whether this refusal is the answer. If it is not, nobody may cache or report it. */
-  readonly head: (isFinal: (answer: Refused) => boolean) => Promise<Answer<T | undefined>>;
-  readonly get: () => Promise<Answer<T>>;
+  readonly head: (isFinal: (answer: UpstreamRefusal) => boolean) => Promise<UpstreamResult<T | undefined>>;
+  readonly get: () => Promise<UpstreamResult<T>>;
 }
 
 /**
@@ -34,7 +34,7 @@ export interface HeadAsking<T> {
  * a manifest. So one GET checks a denial before it counts, and its result is cached. Registries that answer
  * HEAD well need no further request.
  */
-export class HeadHabits {
+export class HeadSupport {
   readonly #habits: ExpiringCache<Habit>;
   readonly #log: Logger;
 
@@ -44,22 +44,23 @@ export class HeadHabits {
   }
 
   /** Asks by HEAD, and then by GET if HEAD denies or says too little. `undefined` means too little. */
-  async ask<T>({ key, isFickle, head, get }: HeadAsking<T>): Promise<Answer<T>> {
+  async ask<T>({ key, isFickle, head, get }: HeadAsking<T>): Promise<UpstreamResult<T>> {
     const habit = this.#habits.get(key)?.head;
     if (habit === 'useless') return get();
-    const isFinal = (answer: Refused) =>
-      answer.kind === 'no' ? habit === 'honest' || isCertain(answer) : !isOfHead(answer);
+    const isFinal = (answer: UpstreamRefusal) =>
+      answer.kind === 'denied' ? habit === 'honest' || isCertain(answer) : !isOfHead(answer);
     const said = await head(isFinal);
-    if (said.kind === 'yes' && said.value !== undefined && !isFickle) this.#set(key, 'honest');
-    if (said.kind === 'yes' ? said.value !== undefined : isFinal(said)) return said as Answer<T>;
+    if (said.kind === 'ok' && said.value !== undefined && !isFickle) this.#set(key, 'honest');
+    if (said.kind === 'ok' ? said.value !== undefined : isFinal(said)) return said as UpstreamResult<T>;
     const got = await get();
-    if (got.kind === 'yes') this.#set(key, said.kind === 'no' && habit !== 'doubted' ? 'doubted' : 'useless');
-    else if (got.kind === 'no' && said.kind === 'no' && !isFickle) this.#set(key, 'honest');
-    return got.kind === 'cannot' && said.kind === 'no' ? said : got;
+    if (got.kind === 'ok')
+      this.#set(key, said.kind === 'denied' && habit !== 'doubted' ? 'doubted' : 'useless');
+    else if (got.kind === 'denied' && said.kind === 'denied' && !isFickle) this.#set(key, 'honest');
+    return got.kind === 'unavailable' && said.kind === 'denied' ? said : got;
   }
 
   #set(key: string, head: Habit['head']): void {
-    this.#habits.set(key, { head }, REMEMBERED_FOR);
+    this.#habits.set(key, { head }, CACHED_FOR);
     if (head === 'useless')
       this.#log.info({ of: key }, 'the upstream answers HEAD wrongly or not at all, so it is asked by GET');
   }
@@ -69,7 +70,7 @@ export class HeadHabits {
  * True if the answer is certain, because no registry gives it to HEAD alone: that a credential is missing, or
  * that the type is another one.
  */
-function isCertain(answer: Refused & { kind: 'no' }): boolean {
+function isCertain(answer: UpstreamRefusal & { kind: 'denied' }): boolean {
   return answer.reason === 'unsupported' || (answer.reason === 'unauthorized' && !('isForbidden' in answer));
 }
 
@@ -77,6 +78,6 @@ function isCertain(answer: Refused & { kind: 'no' }): boolean {
  * True if the registry has answered the HEAD neither with a success nor with a denial, so that a GET may have
  * a better answer.
  */
-function isOfHead({ trouble: { status } }: Refused & { kind: 'cannot' }): boolean {
+function isOfHead({ failure: { status } }: UpstreamRefusal & { kind: 'unavailable' }): boolean {
   return status !== undefined && status !== 429 && (status < 500 || status === 501);
 }

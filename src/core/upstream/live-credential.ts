@@ -6,11 +6,11 @@ import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platfo
 import { DOCKER_HUB } from '../../registry/repository.ts';
 import { HELPER_DEADLINE } from '../limits.ts';
 import { HelperCredential } from './helper-credential.ts';
-import type { Login } from './run-helper.ts';
+import type { HelperLogin } from './run-helper.ts';
 import type { UpstreamCredential, UpstreamOptions } from './upstream.ts';
 import type { LiveCredential } from './upstream-login.ts';
 
-export interface FollowOptions {
+export interface WatchCredentialOptions {
   readonly upstream: UpstreamOptions;
   readonly log: Logger;
   readonly clock: Clock;
@@ -18,9 +18,9 @@ export interface FollowOptions {
   readonly onChange: () => void;
 }
 
-export function followCredential(
+export function watchCredential(
   credential: UpstreamCredential,
-  { upstream: { host, url }, log, clock, onChange }: FollowOptions,
+  { upstream: { host, url }, log, clock, onChange }: WatchCredentialOptions,
 ): LiveCredential {
   if ('helper' in credential) {
     const { helper: name, environment } = credential;
@@ -39,7 +39,7 @@ export function followCredential(
 }
 
 /** Returns the value of a Basic header (RFC 7617). */
-export function basicAuthorization({ username, password }: Login): string {
+export function basicAuthorization({ username, password }: HelperLogin): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
@@ -79,7 +79,7 @@ class CredentialFile implements LiveCredential {
     this.#first = this.look();
   }
 
-  async login(): Promise<Login> {
+  async login(): Promise<HelperLogin> {
     await this.#first;
     // The file may have been written a moment ago.
     if (this.#password === undefined) await this.look();

@@ -6,7 +6,7 @@ import { type AddressKind, kindOfAddress } from './address.ts';
  * The kinds of the addresses at which each origin was reached, because a redirect came over a connection to
  * such an address. The sender of the redirect may have changed what the name resolves to by now.
  */
-export class KindsOfOrigins {
+export class OriginKinds {
   readonly #kinds = new Map<string, { kind: AddressKind; open: number }>();
 
   /**

@@ -2,8 +2,8 @@ import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { REFUSED_FOR } from '../limits.ts';
-import type { Identity } from './upstream.ts';
-import { cannot, no, type Refused } from './upstream-result.ts';
+import type { UpstreamIdentity } from './upstream.ts';
+import { denied, type UpstreamRefusal, unavailable } from './upstream-result.ts';
 
 /**
  * Caches refusals of an upstream for a short time, so that repeated requests for missing content cost
@@ -13,28 +13,28 @@ import { cannot, no, type Refused } from './upstream-result.ts';
  * after too many failed logins.
  */
 export interface Refusals {
-  find(question: Question): Refused | undefined;
-  remember(question: Question, answer: Refused): void;
+  find(question: RefusalKey): UpstreamRefusal | undefined;
+  record(question: RefusalKey, answer: UpstreamRefusal): void;
 }
 
-export interface Question {
+export interface RefusalKey {
   readonly repository: Repository;
   readonly method: 'GET' | 'HEAD';
   /** The path below the repository, such as `manifests/latest`. */
   readonly resource: string;
-  readonly as: Identity;
+  readonly as: UpstreamIdentity;
 }
 
 const MAX_ENTRIES = 50_000;
 
 export function createRefusals(clock: Clock): Refusals {
-  const refusals = new ExpiringCache<Refused>(MAX_ENTRIES, clock);
+  const refusals = new ExpiringCache<UpstreamRefusal>(MAX_ENTRIES, clock);
 
-  const recall = (key: string): Refused | undefined => {
+  const recall = (key: string): UpstreamRefusal | undefined => {
     const answer = refusals.get(key);
-    if (answer?.kind !== 'cannot') return answer;
-    const { cause, detail } = answer.trouble;
-    return cannot(cause, detail, Math.ceil(refusals.remaining(key) / 1000));
+    if (answer?.kind !== 'unavailable') return answer;
+    const { cause, detail } = answer.failure;
+    return unavailable(cause, detail, Math.ceil(refusals.remaining(key) / 1000));
   };
 
   return {
@@ -42,14 +42,14 @@ export function createRefusals(clock: Clock): Refusals {
       const { upstream, repository, kind, resource } = keysOf(question);
       return recall(upstream) ?? recall(kind) ?? recall(repository) ?? recall(resource);
     },
-    remember(question, answer) {
+    record(question, answer) {
       const { upstream, repository, kind, resource } = keysOf(question);
-      if (answer.kind === 'no') {
+      if (answer.kind === 'denied') {
         if (answer.reason === 'unauthorized')
-          refusals.set(repository, no('unauthorized'), REFUSED_FOR.unauthorized);
+          refusals.set(repository, denied('unauthorized'), REFUSED_FOR.unauthorized);
         else refusals.set(resource, answer, REFUSED_FOR.notFound);
-      } else if (answer.trouble.cause === 'limited') {
-        const { retryAfter } = answer.trouble;
+      } else if (answer.failure.cause === 'limited') {
+        const { retryAfter } = answer.failure;
         refusals.set(
           kind,
           answer,
@@ -57,7 +57,7 @@ export function createRefusals(clock: Clock): Refusals {
             ? REFUSED_FOR.limited
             : Math.min(retryAfter * 1000, REFUSED_FOR.limitedAtMost),
         );
-      } else if (answer.trouble.cause === 'credential') {
+      } else if (answer.failure.cause === 'credential') {
         refusals.set(upstream, answer, REFUSED_FOR.credential);
       }
     },
@@ -68,7 +68,7 @@ export function createRefusals(clock: Clock): Refusals {
  * Returns the keys under which a refusal is cached, from the whole upstream to the single resource. A key
  * belongs to one identity.
  */
-function keysOf({ repository: { upstream, name }, method, resource, as }: Question) {
+function keysOf({ repository: { upstream, name }, method, resource, as }: RefusalKey) {
   return {
     upstream: `${as} ${upstream}`,
     kind: `${as} ${upstream} ${method} ${resource.split('/', 1)[0]}`,

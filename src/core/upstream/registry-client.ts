@@ -11,21 +11,21 @@ import {
   parseManifestMediaType,
   parseUnmirroredMediaType,
 } from '../../registry/media-type.ts';
-import { type Reference, writeReference } from '../../registry/reference.ts';
+import { formatReference, type Reference } from '../../registry/reference.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { MAX_DOCUMENT_SIZE } from '../limits.ts';
 import { countPull } from './cost.ts';
 import { isEncoded } from './decode-content.ts';
-import { HeadHabits } from './head-support.ts';
+import { HeadSupport } from './head-support.ts';
 import { manifestTypeOf } from './manifest-type.ts';
 import { type Quota, readQuota } from './quota.ts';
-import { isPage, shownType, typeOf } from './registry-refusal.ts';
+import { displayedType, isPage, typeOf } from './registry-refusal.ts';
 import { discard } from './transport.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
-import { type Answer, cannot, type Refused, yes } from './upstream-result.ts';
+import { ok, type UpstreamRefusal, type UpstreamResult, unavailable } from './upstream-result.ts';
 import {
-  type AskOptions,
   type ResourceRequest,
+  type UpstreamAskOptions,
   type UpstreamCheck,
   Upstreams,
   type UpstreamsOptions,
@@ -35,25 +35,33 @@ export interface RegistryClient extends Disposable {
   headManifest(
     repository: Repository,
     reference: Reference,
-    options: AskOptions,
-  ): Promise<Answer<ManifestHead>>;
-  getManifest(repository: Repository, reference: Reference, options: AskOptions): Promise<Answer<Manifest>>;
+    options: UpstreamAskOptions,
+  ): Promise<UpstreamResult<ManifestHead>>;
+  getManifest(
+    repository: Repository,
+    reference: Reference,
+    options: UpstreamAskOptions,
+  ): Promise<UpstreamResult<UpstreamManifest>>;
   /** Tells whether the blob exists. Its size may cost a second request, so the caller must ask for it. */
   headBlob(
     repository: Repository,
     digest: Digest,
-    options: AskOptions & { readonly wantSize?: boolean },
-  ): Promise<Answer<BlobHead>>;
+    options: UpstreamAskOptions & { readonly wantSize?: boolean },
+  ): Promise<UpstreamResult<BlobHead>>;
   /**
    * Fetches the bytes from `from` on, of a blob of `size` bytes if that is known. They are not verified. The
    * caller must read or destroy the body.
    */
-  getBlob(repository: Repository, digest: Digest, options: AskBlobOptions): Promise<Answer<BlobBody>>;
+  getBlob(repository: Repository, digest: Digest, options: AskBlobOptions): Promise<UpstreamResult<BlobBody>>;
   /**
    * Fetches the bytes from `start` up to, but not including, `end` of a blob of `size` bytes. They are not
    * verified.
    */
-  getBlobPart(repository: Repository, digest: Digest, options: AskPartOptions): Promise<Answer<Buffer>>;
+  getBlobPart(
+    repository: Repository,
+    digest: Digest,
+    options: AskPartOptions,
+  ): Promise<UpstreamResult<Buffer>>;
   /**
    * Fetches a small JSON document below the repository: its tags, or the referrers of one of its manifests.
    */
@@ -61,7 +69,7 @@ export interface RegistryClient extends Disposable {
     repository: Repository,
     resource: string,
     options: AskDocumentOptions,
-  ): Promise<Answer<RegistryDocument>>;
+  ): Promise<UpstreamResult<RegistryDocument>>;
   quota(upstream: UpstreamHost): Quota | undefined;
   /** Returns the upstream's verdict when it was last presented with the credential. */
   credential(upstream: UpstreamHost): CredentialState;
@@ -76,7 +84,7 @@ export interface ManifestHead {
   readonly size: number;
 }
 
-export interface Manifest extends ManifestHead {
+export interface UpstreamManifest extends ManifestHead {
   readonly bytes: Buffer;
 }
 
@@ -85,12 +93,12 @@ export interface BlobHead {
   readonly size: number | undefined;
 }
 
-export interface AskBlobOptions extends AskOptions {
+export interface AskBlobOptions extends UpstreamAskOptions {
   readonly from?: number;
   readonly size?: number;
 }
 
-export interface AskPartOptions extends AskOptions {
+export interface AskPartOptions extends UpstreamAskOptions {
   readonly start: number;
   readonly end: number;
   readonly size: number;
@@ -107,11 +115,11 @@ export interface BlobBody extends BlobHead {
   readonly host?: string;
 }
 
-export interface AskDocumentOptions extends AskOptions {
+export interface AskDocumentOptions extends UpstreamAskOptions {
   /** The statuses that mean the same as 404 here. */
   readonly absentBy?: readonly number[];
   /** Returns false if the caller asks in another way then. Such a refusal is neither cached nor logged. */
-  readonly isFinal?: (answer: Refused) => boolean;
+  readonly isFinal?: (answer: UpstreamRefusal) => boolean;
 }
 
 export interface RegistryDocument {
@@ -121,7 +129,7 @@ export interface RegistryDocument {
 }
 
 export function createRegistryClient(options: UpstreamsOptions): RegistryClient {
-  return new HttpRegistryClient(new Upstreams(options), new HeadHabits(options.clock, options.log));
+  return new HttpRegistryClient(new Upstreams(options), new HeadSupport(options.clock, options.log));
 }
 
 /** Every manifest request accepts all four types, because without them the Hub has answered with schema 1. */
@@ -129,9 +137,9 @@ const ACCEPT_MANIFESTS = { accept: MANIFEST_MEDIA_TYPES.join(', ') };
 
 class HttpRegistryClient implements RegistryClient {
   readonly #upstreams: Upstreams;
-  readonly #heads: HeadHabits;
+  readonly #heads: HeadSupport;
 
-  constructor(upstreams: Upstreams, heads: HeadHabits) {
+  constructor(upstreams: Upstreams, heads: HeadSupport) {
     this.#upstreams = upstreams;
     this.#heads = heads;
   }
@@ -139,9 +147,9 @@ class HttpRegistryClient implements RegistryClient {
   async headManifest(
     repository: Repository,
     reference: Reference,
-    ask: AskOptions,
-  ): Promise<Answer<ManifestHead>> {
-    const resource = `manifests/${writeReference(reference)}`;
+    ask: UpstreamAskOptions,
+  ): Promise<UpstreamResult<ManifestHead>> {
+    const resource = `manifests/${formatReference(reference)}`;
     const request: ResourceRequest = { repository, method: 'HEAD', resource, ask, headers: ACCEPT_MANIFESTS };
     return this.#heads.ask<ManifestHead>({
       key: `manifests of ${namespaceOf(repository)}`,
@@ -154,8 +162,12 @@ class HttpRegistryClient implements RegistryClient {
     });
   }
 
-  getManifest(repository: Repository, reference: Reference, ask: AskOptions): Promise<Answer<Manifest>> {
-    const resource = `manifests/${writeReference(reference)}`;
+  getManifest(
+    repository: Repository,
+    reference: Reference,
+    ask: UpstreamAskOptions,
+  ): Promise<UpstreamResult<UpstreamManifest>> {
+    const resource = `manifests/${formatReference(reference)}`;
     const request: ResourceRequest = { repository, method: 'GET', resource, ask, headers: ACCEPT_MANIFESTS };
     return this.#upstreams.ask(request, (response) => {
       // A registry without a limit, or for an account without one, sends no such headers.
@@ -167,14 +179,14 @@ class HttpRegistryClient implements RegistryClient {
   headBlob(
     repository: Repository,
     digest: Digest,
-    ask: AskOptions & { readonly wantSize?: boolean },
-  ): Promise<Answer<BlobHead>> {
+    ask: UpstreamAskOptions & { readonly wantSize?: boolean },
+  ): Promise<UpstreamResult<BlobHead>> {
     const redirectIsYes = ask.wantSize !== true;
     const request = { repository, resource: `blobs/${digest}`, ask, redirectIsYes };
-    const read = async (response: UpstreamResponse): Promise<Answer<BlobHead>> => {
+    const read = async (response: UpstreamResponse): Promise<UpstreamResult<BlobHead>> => {
       discard(response);
       if (!response.redirected && isPage(response)) return unfit(repository, 'a page is no blob');
-      return yes({ size: sizeOfBlob(response) });
+      return ok({ size: sizeOfBlob(response) });
     };
     return this.#heads.ask({
       key: `blobs of ${repository.name}`,
@@ -184,7 +196,11 @@ class HttpRegistryClient implements RegistryClient {
     });
   }
 
-  async getBlob(repository: Repository, digest: Digest, ask: AskBlobOptions): Promise<Answer<BlobBody>> {
+  async getBlob(
+    repository: Repository,
+    digest: Digest,
+    ask: AskBlobOptions,
+  ): Promise<UpstreamResult<BlobBody>> {
     const { from = 0, size } = ask;
     const headers = from === 0 ? {} : { range: `bytes=${from}-${size === undefined ? '' : size - 1}` };
     const request: ResourceRequest = { repository, method: 'GET', resource: `blobs/${digest}`, ask, headers };
@@ -194,7 +210,7 @@ class HttpRegistryClient implements RegistryClient {
       async (response) => {
         isPartOfEncoded = response.statusCode === 206 && isEncoded(response);
         const body = readBlobBody(response, repository, ask);
-        if (body.kind !== 'yes') discard(response);
+        if (body.kind !== 'ok') discard(response);
         return body;
       },
     );
@@ -202,12 +218,12 @@ class HttpRegistryClient implements RegistryClient {
     return isPartOfEncoded ? this.getBlob(repository, digest, { ...ask, from: 0 }) : answer;
   }
 
-  getBlobPart(repository: Repository, digest: Digest, ask: AskPartOptions): Promise<Answer<Buffer>> {
+  getBlobPart(repository: Repository, digest: Digest, ask: AskPartOptions): Promise<UpstreamResult<Buffer>> {
     const headers = { range: `bytes=${ask.start}-${ask.end - 1}` };
     const request: ResourceRequest = { repository, method: 'GET', resource: `blobs/${digest}`, ask, headers };
     return this.#upstreams.ask(request, async (response) => {
       const answer = await readPart(response, repository, ask);
-      if (answer.kind !== 'yes') discard(response);
+      if (answer.kind !== 'ok') discard(response);
       return answer;
     });
   }
@@ -216,7 +232,7 @@ class HttpRegistryClient implements RegistryClient {
     repository: Repository,
     resource: string,
     ask: AskDocumentOptions,
-  ): Promise<Answer<RegistryDocument>> {
+  ): Promise<UpstreamResult<RegistryDocument>> {
     const { absentBy, isFinal } = ask;
     const request: ResourceRequest = {
       repository,
@@ -229,7 +245,7 @@ class HttpRegistryClient implements RegistryClient {
     return this.#upstreams.ask(request, async ({ headers, body }) => {
       const bytes = await readBody(body, MAX_DOCUMENT_SIZE);
       if (bytes === undefined) return unfit(repository, 'a document is larger than 4 MiB');
-      return yes({ bytes, link: typeof headers.link === 'string' ? headers.link : undefined });
+      return ok({ bytes, link: typeof headers.link === 'string' ? headers.link : undefined });
     });
   }
 
@@ -271,19 +287,19 @@ function readHead(
   response: UpstreamResponse,
   repository: Repository,
   reference: Reference,
-): Answer<ManifestHead | undefined> {
+): UpstreamResult<ManifestHead | undefined> {
   discard(response);
   const type = typeOf(response);
   const mediaType = parseManifestMediaType(type ?? '');
   if (mediaType === undefined) {
     const answer = unsupportedType(repository, type);
-    return answer.kind === 'no' ? answer : yes(undefined);
+    return answer.kind === 'denied' ? answer : ok(undefined);
   }
   const digest = digestIn(response);
   if (reference.kind === 'digest' && digest !== undefined && digest !== reference.digest)
     return unfit(repository, 'asked for one digest, it answers with another');
   const size = sizeIn(response);
-  return yes(digest === undefined || !size ? undefined : { digest, mediaType, size });
+  return ok(digest === undefined || !size ? undefined : { digest, mediaType, size });
 }
 
 /** @throws if the body breaks off or takes longer than the deadline. */
@@ -291,7 +307,7 @@ async function readManifest(
   response: UpstreamResponse,
   repository: Repository,
   reference: Reference,
-): Promise<Answer<Manifest>> {
+): Promise<UpstreamResult<UpstreamManifest>> {
   const bytes = await readBody(response.body, MAX_DOCUMENT_SIZE);
   if (bytes === undefined) return unfit(repository, 'a manifest is larger than 4 MiB');
   const label = typeOf(response);
@@ -301,14 +317,14 @@ async function readManifest(
   const named = reference.kind === 'digest' ? reference.digest : digestIn(response);
   if (named !== undefined && !matchesDigest(startHash(named).update(bytes), named))
     return unfit(repository, 'a manifest is not what its digest says');
-  return yes({ digest: named ?? sha256Of(bytes), mediaType, size: bytes.length, bytes });
+  return ok({ digest: named ?? sha256Of(bytes), mediaType, size: bytes.length, bytes });
 }
 
 function readBlobBody(
   response: UpstreamResponse,
   repository: Repository,
   { from = 0, size }: AskBlobOptions,
-): Answer<BlobBody> {
+): UpstreamResult<BlobBody> {
   if (!response.redirected && isPage(response)) return unfit(repository, 'a page is no blob');
   if (response.statusCode === 206 && isEncoded(response))
     return unfit(repository, 'a part of a compressed blob');
@@ -319,7 +335,7 @@ function readBlobBody(
     return unfit(repository, 'another part of a blob than was asked for');
   if (size !== undefined && part.total !== undefined && part.total !== size)
     return unfit(repository, 'a blob has another size than it had before');
-  return yes({ from: part.begins, size: part.total, body: response.body, host: response.host });
+  return ok({ from: part.begins, size: part.total, body: response.body, host: response.host });
 }
 
 /** @throws if the body breaks off or takes longer than the deadline. */
@@ -327,14 +343,12 @@ async function readPart(
   response: UpstreamResponse,
   repository: Repository,
   { start, end, size }: AskPartOptions,
-): Promise<Answer<Buffer>> {
+): Promise<UpstreamResult<Buffer>> {
   const part = response.statusCode === 206 && !isEncoded(response) ? partIn(response) : undefined;
   if (part?.begins !== start || (part.total ?? size) !== size)
     return unfit(repository, 'another part of a blob than was asked for');
   const bytes = await readBody(response.body, end - start);
-  return bytes?.length === end - start
-    ? yes(bytes)
-    : unfit(repository, 'a part of a blob has another length');
+  return bytes?.length === end - start ? ok(bytes) : unfit(repository, 'a part of a blob has another length');
 }
 
 function partIn({ headers }: UpstreamResponse) {
@@ -364,16 +378,16 @@ function sizeIn({ headers }: UpstreamResponse): number | undefined {
  * Refuses an answer of another type: a manifest of a type that is not mirrored is `unsupported`, and a page
  * of HTML is invalid.
  */
-function unsupportedType(repository: Repository, type: string | undefined): Refused {
+function unsupportedType(repository: Repository, type: string | undefined): UpstreamRefusal {
   const mediaType = parseUnmirroredMediaType(type ?? '');
-  if (mediaType !== undefined) return { kind: 'no', reason: 'unsupported', mediaType };
-  const name = shownType(type);
+  if (mediaType !== undefined) return { kind: 'denied', reason: 'unsupported', mediaType };
+  const name = displayedType(type);
   return unfit(
     repository,
     name === undefined ? 'a manifest has no valid media type' : `${name} is no type of a manifest`,
   );
 }
 
-function unfit({ name }: Repository, why: string): Refused {
-  return cannot('unfit', `${name}: ${why}`);
+function unfit({ name }: Repository, why: string): UpstreamRefusal {
+  return unavailable('unfit', `${name}: ${why}`);
 }

@@ -1,7 +1,7 @@
 import { exceededBound } from '../../platform/json-bounds.ts';
 import { isObject } from '../../platform/object-properties.ts';
 import { readBody } from '../../platform/read-body.ts';
-import { readChallenge } from '../../registry/challenge.ts';
+import { parseChallenge } from '../../registry/challenge.ts';
 import { DOCUMENT_BOUNDS } from '../limits.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
 
@@ -20,7 +20,7 @@ export async function isRefusalOfRegistry(
   method: 'GET' | 'HEAD',
 ): Promise<boolean> {
   const body = await readBody(response.body, MAX_REFUSAL);
-  if (response.statusCode === 401 && readChallenge(response.headers['www-authenticate'] ?? '') !== undefined)
+  if (response.statusCode === 401 && parseChallenge(response.headers['www-authenticate'] ?? '') !== undefined)
     return true;
   if (method === 'HEAD') return JSON_TYPE.test(typeOf(response) ?? '');
   const { errors } = readObject(body) ?? {};
@@ -36,7 +36,7 @@ export async function isRefusalOfTokenService(
 ): Promise<boolean> {
   const body = await readBody(response.body, MAX_REFUSAL);
   return (
-    readChallenge(response.headers['www-authenticate'] ?? '') !== undefined || readObject(body) !== undefined
+    parseChallenge(response.headers['www-authenticate'] ?? '') !== undefined || readObject(body) !== undefined
   );
 }
 
@@ -57,7 +57,7 @@ export function typeOf({ headers }: Pick<UpstreamResponse, 'headers'>): string |
 const MEDIA_TYPE = /^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}$/;
 
 /** Returns a media type if it may appear in a log. */
-export function shownType(type: string | undefined): string | undefined {
+export function displayedType(type: string | undefined): string | undefined {
   return type !== undefined && MEDIA_TYPE.test(type) ? type : undefined;
 }
 

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { escapeControls } from '../../platform/escape-controls.ts';
 
 /** A login, as it is presented to a registry or its token service. */
-export interface Login {
+export interface HelperLogin {
   readonly username: string;
   readonly password: string;
 }
@@ -22,7 +22,7 @@ export interface HelperOptions {
  * True if the login is an identity token. By Docker's protocol this user name marks a token that the token
  * service exchanges. Microsoft's helpers give such tokens.
  */
-export function isIdentityToken({ username }: Login): boolean {
+export function isIdentityToken({ username }: HelperLogin): boolean {
   return username === '<token>';
 }
 
@@ -37,7 +37,12 @@ const MAX_REASON = 300;
  * https://docs.docker.com/reference/cli/docker/login/#credential-helper-protocol
  * @throws an error that names the program, and nothing that may be a secret
  */
-export async function runHelper({ name, environment, server, deadline }: HelperOptions): Promise<Login> {
+export async function runHelper({
+  name,
+  environment,
+  server,
+  deadline,
+}: HelperOptions): Promise<HelperLogin> {
   const program = `docker-credential-${name}`;
   // The program has a process group of its own, so that its children end with it.
   const child = spawn(program, ['get'], { env: environment, stdio: 'pipe', detached: true });
@@ -97,7 +102,7 @@ function endGroup(child: ChildProcess): void {
 }
 
 /** Errors do not repeat the output, because a part of it may be the secret. */
-function parseLogin(output: string, program: string): Login {
+function parseLogin(output: string, program: string): HelperLogin {
   let parsed: { readonly Username?: unknown; readonly Secret?: unknown };
   try {
     parsed = Object(JSON.parse(output));

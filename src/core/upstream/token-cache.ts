@@ -9,14 +9,14 @@ import { decodeContent } from './decode-content.ts';
 import { basicAuthorization } from './live-credential.ts';
 import { readRetryAfter } from './quota.ts';
 import { isRefusalOfTokenService } from './registry-refusal.ts';
-import { isIdentityToken, type Login } from './run-helper.ts';
+import { type HelperLogin, isIdentityToken } from './run-helper.ts';
 import { discard, isCut, type SendsForToken, troubleOf, type UpstreamRequest } from './transport.ts';
 import type { LiveCredential } from './upstream-login.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
-import { type Answer, cannot, no, yes } from './upstream-result.ts';
+import { denied, ok, type UpstreamResult, unavailable } from './upstream-result.ts';
 
 /** The properties of a token, which are also its key in the cache. */
-export interface TokenRequest {
+export interface UpstreamTokenRequest {
   readonly realm: URL;
   readonly service: string | undefined;
   readonly scope: string;
@@ -30,9 +30,9 @@ export interface TokenRequest {
 }
 
 export interface TokenCache {
-  get(request: TokenRequest): Promise<Answer<FetchedToken>>;
+  get(request: UpstreamTokenRequest): Promise<UpstreamResult<FetchedToken>>;
   /** Called after the upstream refused `token`. The next `get` fetches another one. */
-  drop(request: TokenRequest, token: string): void;
+  drop(request: UpstreamTokenRequest, token: string): void;
 }
 
 export interface FetchedToken {
@@ -63,18 +63,18 @@ export interface TokenCacheOptions {
  */
 export function createTokenCache({ transport, clock, deadline }: TokenCacheOptions): TokenCache {
   const tokens = new ExpiringCache<{ readonly token: string }>(MAX_TOKENS, clock);
-  const fetching = new SingleFlight<Answer<FetchedToken>>();
+  const fetching = new SingleFlight<UpstreamResult<FetchedToken>>();
   return {
     async get(request) {
       const key = keyOf(request);
       const cached = tokens.get(key);
-      if (cached !== undefined) return yes({ token: cached.token, fresh: false });
+      if (cached !== undefined) return ok({ token: cached.token, fresh: false });
       return fetching.run(key, async () => {
         using bound = new Deadline(deadline);
         const fetched = await fetchToken(transport, request, clock, bound.signal);
-        if (fetched.kind !== 'yes') return fetched;
+        if (fetched.kind !== 'ok') return fetched;
         tokens.set(key, fetched.value, fetched.value.lifetime * 1000 * TOKEN_USED_FOR);
-        return yes({ token: fetched.value.token, fresh: true });
+        return ok({ token: fetched.value.token, fresh: true });
       });
     },
     drop(request, token) {
@@ -84,11 +84,11 @@ export function createTokenCache({ transport, clock, deadline }: TokenCacheOptio
   };
 }
 
-function keyOf({ realm, service, scope, account }: TokenRequest): string {
+function keyOf({ realm, service, scope, account }: UpstreamTokenRequest): string {
   return JSON.stringify([realm.href, service, scope, account !== undefined]);
 }
 
-interface IssuedToken {
+interface IssuedUpstreamToken {
   readonly token: string;
   /** The time in seconds. */
   readonly lifetime: number;
@@ -96,17 +96,17 @@ interface IssuedToken {
 
 async function fetchToken(
   transport: SendsForToken,
-  request: TokenRequest,
+  request: UpstreamTokenRequest,
   clock: Clock,
   signal: AbortSignal,
   { fresh }: Pick<UpstreamRequest, 'fresh'> = {},
-): Promise<Answer<IssuedToken>> {
+): Promise<UpstreamResult<IssuedUpstreamToken>> {
   const { realm, scope, account, isElsewhere } = request;
-  let login: Login | undefined;
+  let login: HelperLogin | undefined;
   try {
     login = await account?.login();
   } catch (error) {
-    return cannot('failed', messageOf(error));
+    return unavailable('failed', messageOf(error));
   }
   const sent = {
     ...questionFor(request, login),
@@ -116,7 +116,7 @@ async function fetchToken(
     ...(isElsewhere && { isElsewhere }),
   };
   const answer = await transport.send(sent);
-  if (answer.kind !== 'yes') return answer;
+  if (answer.kind !== 'ok') return answer;
   try {
     return await readToken(decodeContent(answer.value, 'GET'), realm, account !== undefined, clock());
   } catch (error) {
@@ -126,10 +126,13 @@ async function fetchToken(
   }
 }
 
-type Question = Pick<UpstreamRequest, 'method' | 'url' | 'headers' | 'body'>;
+type TokenQuestion = Pick<UpstreamRequest, 'method' | 'url' | 'headers' | 'body'>;
 
 /** Returns the token specification's GET; with an identity token its OAuth 2.0 form. */
-function questionFor({ realm, service, scope }: TokenRequest, login: Login | undefined): Question {
+function questionFor(
+  { realm, service, scope }: UpstreamTokenRequest,
+  login: HelperLogin | undefined,
+): TokenQuestion {
   const parameters = {
     ...(service !== undefined && { service }),
     ...(scope !== '' && { scope }),
@@ -153,24 +156,26 @@ async function readToken(
   realm: URL,
   asAccount: boolean,
   now: number,
-): Promise<Answer<IssuedToken>> {
+): Promise<UpstreamResult<IssuedUpstreamToken>> {
   const { statusCode: status, headers } = response;
   if (status !== 200) {
     const isRefusal = (status === 401 || status === 403) && (await isRefusalOfTokenService(response));
     discard(response);
     if (status === 401 && asAccount)
-      return cannot('credential', `${realm.host} refuses the configured credential`);
-    if (isRefusal) return no('unauthorized');
+      return unavailable('credential', `${realm.host} refuses the configured credential`);
+    if (isRefusal) return denied('unauthorized');
     if (status === 429)
-      return cannot('limited', `${realm.host}: 429`, readRetryAfter(headers['retry-after'], now));
-    return cannot('failed', `${realm.host}: ${status}`);
+      return unavailable('limited', `${realm.host}: 429`, readRetryAfter(headers['retry-after'], now));
+    return unavailable('failed', `${realm.host}: ${status}`);
   }
   const body = await readBody(response.body, MAX_BODY);
   const token = parseToken(body);
-  return token === undefined ? cannot('unfit', `${realm.host} sends no token that can be read`) : yes(token);
+  return token === undefined
+    ? unavailable('unfit', `${realm.host} sends no token that can be read`)
+    : ok(token);
 }
 
-function parseToken(body: Buffer | undefined): IssuedToken | undefined {
+function parseToken(body: Buffer | undefined): IssuedUpstreamToken | undefined {
   try {
     const { token, access_token: accessToken, expires_in: lifetime } = JSON.parse(String(body));
     const value: unknown = token ?? accessToken;

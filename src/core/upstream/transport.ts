@@ -15,7 +15,13 @@ import { isUndecodable } from './decode-content.ts';
 import { whyNoRedirect } from './origin-rules.ts';
 import type { UpstreamOptions } from './upstream.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
-import { type Answer, cannot, type Refused, type Trouble, yes } from './upstream-result.ts';
+import {
+  ok,
+  type UpstreamFailure,
+  type UpstreamRefusal,
+  type UpstreamResult,
+  unavailable,
+} from './upstream-result.ts';
 
 /**
  * Sends requests to upstreams, each with deadlines. Redirects are followed only if the caller says so, only
@@ -23,9 +29,9 @@ import { type Answer, cannot, type Refused, type Trouble, yes } from './upstream
  * environment. There is no compression and no cache.
  */
 export interface Transport extends AsyncDisposable {
-  send(request: UpstreamRequest): Promise<Answer<UpstreamResponse>>;
+  send(request: UpstreamRequest): Promise<UpstreamResult<UpstreamResponse>>;
   /** Returns why the breaker for the host of `url` is open; undefined if it is closed. */
-  trouble(url: URL): Trouble | undefined;
+  trouble(url: URL): UpstreamFailure | undefined;
   /** The number of requests that wait for a connection. */
   readonly waiting: number;
 }
@@ -65,7 +71,7 @@ export interface SentRequest {
   /** True if a redirect led there. */
   readonly redirected: boolean;
   /** The status, or why there is none. */
-  readonly outcome: number | Trouble['cause'];
+  readonly outcome: number | UpstreamFailure['cause'];
   /** The time until the headers arrived. */
   readonly milliseconds: number;
 }
@@ -97,7 +103,7 @@ export function askingTokensOf(upstream: UpstreamOptions, transport: Transport):
 
 /** Sends requests to token services. */
 export interface SendsForToken {
-  send(request: Omit<UpstreamRequest, 'upstream'>): Promise<Answer<UpstreamResponse>>;
+  send(request: Omit<UpstreamRequest, 'upstream'>): Promise<UpstreamResult<UpstreamResponse>>;
 }
 
 class UndiciTransport implements Transport {
@@ -120,22 +126,22 @@ class UndiciTransport implements Transport {
     this.#connections = new UpstreamConnections(limits, egress);
   }
 
-  async send(request: UpstreamRequest): Promise<Answer<UpstreamResponse>> {
+  async send(request: UpstreamRequest): Promise<UpstreamResult<UpstreamResponse>> {
     const { url, headers = {}, upstream, follows, isElsewhere } = request;
     const connections =
       isElsewhere === true ? this.#connections.towards(url, upstream) : this.#connections.direct(upstream);
     if ('refused' in connections)
-      return cannot('failed', `${upstream.host} names ${url.host}, ${connections.refused}`);
+      return unavailable('failed', `${upstream.host} names ${url.host}, ${connections.refused}`);
     try {
       const first = { ...(await this.#request(connections, url, headers, request)), redirected: false };
-      return follows === true && isRedirect(first) ? await this.#follow(first, request) : yes(first);
+      return follows === true && isRedirect(first) ? await this.#follow(first, request) : ok(first);
     } catch (error) {
       if (error instanceof NobodyWaits) throw error;
       return refusalOfError(error, url.host);
     }
   }
 
-  trouble(url: URL): Trouble | undefined {
+  trouble(url: URL): UpstreamFailure | undefined {
     return this.#breakers.get(url.origin)?.trouble;
   }
 
@@ -143,7 +149,10 @@ class UndiciTransport implements Transport {
     return this.#connections.waiting;
   }
 
-  async #follow(response: UpstreamResponse, request: UpstreamRequest): Promise<Answer<UpstreamResponse>> {
+  async #follow(
+    response: UpstreamResponse,
+    request: UpstreamRequest,
+  ): Promise<UpstreamResult<UpstreamResponse>> {
     const { authorization: _, ...headers } = request.headers ?? {};
     const { upstream } = request;
     let current = response;
@@ -154,23 +163,23 @@ class UndiciTransport implements Transport {
       throwIfNobodyWaits();
       const target = URL.parse(String(current.headers.location), base);
       const from = `${base.host} redirects to ${target?.host ?? 'no URL'}`;
-      if (target === null) return cannot('failed', from);
-      if (visited.has(target.href)) return cannot('failed', `${from}, and that in a circle`);
+      if (target === null) return unavailable('failed', from);
+      if (visited.has(target.href)) return unavailable('failed', `${from}, and that in a circle`);
       visited.add(target.href);
       const connections = this.#mayFollow(target, upstream);
       // The message names the target's host, but not its path and query, because a signed URL is a
       // capability.
-      if ('refused' in connections) return cannot('failed', `${from}, ${connections.refused}`);
+      if ('refused' in connections) return unavailable('failed', `${from}, ${connections.refused}`);
       try {
         current = await this.#visit(connections, target, headers, request);
       } catch (error) {
         return refusalOfError(error, from);
       }
-      if (!isRedirect(current)) return yes(current);
+      if (!isRedirect(current)) return ok(current);
       base = target;
     }
     discard(current);
-    return cannot('failed', `${upstream.url.host} redirects more than ${MAX_REDIRECTS} times`);
+    return unavailable('failed', `${upstream.url.host} redirects more than ${MAX_REDIRECTS} times`);
   }
 
   /**
@@ -209,7 +218,7 @@ class UndiciTransport implements Transport {
     if (breaker.trouble !== undefined) throw new HostDown(breaker.trouble);
     if (queuedFor(connections.kept, url) >= this.#limits.waiting) throw new HostDown(tooManyWait(url));
     const started = performance.now();
-    const failed = (trouble: Trouble) =>
+    const failed = (trouble: UpstreamFailure) =>
       breaker.failed({ trouble, started, about: request.about ?? url.pathname });
     try {
       const response = await this.#sendAtMostTwice(connections, url, headers, request);
@@ -218,7 +227,7 @@ class UndiciTransport implements Transport {
       else failed({ cause: 'failed', detail: `${url.host}: ${status}` });
       return response;
     } catch (error) {
-      if (!isCrowded(connections.kept, url)) failed(troubleOf(error, url.host).trouble);
+      if (!isCrowded(connections.kept, url)) failed(troubleOf(error, url.host).failure);
       throw error;
     }
   }
@@ -260,7 +269,7 @@ class UndiciTransport implements Transport {
       observe(response.statusCode);
       return response;
     } catch (error) {
-      observe(troubleOf(error, url.host).trouble.cause);
+      observe(troubleOf(error, url.host).failure.cause);
       throw error;
     }
   }
@@ -350,17 +359,17 @@ export function isRedirect({ statusCode, headers }: UpstreamResponse): boolean {
 
 class HostDown extends Error {
   override readonly name = 'HostDown';
-  readonly trouble: Trouble;
+  readonly trouble: UpstreamFailure;
 
-  constructor(trouble: Trouble) {
+  constructor(trouble: UpstreamFailure) {
     super(trouble.detail);
     this.trouble = trouble;
   }
 }
 
 /** `host` is the host that failed, or the way that led to it. */
-function refusalOfError(error: unknown, host: string): Refused & { kind: 'cannot' } {
-  return error instanceof HostDown ? { kind: 'cannot', trouble: error.trouble } : troubleOf(error, host);
+function refusalOfError(error: unknown, host: string): UpstreamRefusal & { kind: 'unavailable' } {
+  return error instanceof HostDown ? { kind: 'unavailable', failure: error.trouble } : troubleOf(error, host);
 }
 
 /**
@@ -384,19 +393,19 @@ function queuedFor(dispatcher: Agent, { origin }: Pick<URL, 'origin'>): number {
   return stats !== undefined && 'queued' in stats ? Number(stats.queued) : 0;
 }
 
-function tooManyWait({ host }: URL): Trouble {
+function tooManyWait({ host }: URL): UpstreamFailure {
   return { cause: 'busy', detail: `${host}: too many requests wait for a connection` };
 }
 
 /** Converts an error of a connection, or of reading from it, to an upstream failure. */
-export function troubleOf(error: unknown, host: string): Refused & { kind: 'cannot' } {
+export function troubleOf(error: unknown, host: string): UpstreamRefusal & { kind: 'unavailable' } {
   // Docker Hub's abuse limit has been seen with header lines that end in a bare LF, which no strict parser
   // accepts.
   if (
     error instanceof errors.HTTPParserError &&
     /HAP429|Too Many Requests/.test(String(propertyOf(error, 'data')))
   )
-    return cannot('limited', `${host}: 429`);
+    return unavailable('limited', `${host}: 429`);
   const timedOut =
     error instanceof DeadlineError ||
     error instanceof errors.ConnectTimeoutError ||
@@ -404,10 +413,11 @@ export function troubleOf(error: unknown, host: string): Refused & { kind: 'cann
     error instanceof errors.BodyTimeoutError ||
     (error instanceof ProxyError && error.isLate);
   const code = errorCode(error);
-  if (isUndecodable(error)) return cannot('unfit', `${host}: a compressed answer cannot be decoded: ${code}`);
+  if (isUndecodable(error))
+    return unavailable('unfit', `${host}: a compressed answer cannot be decoded: ${code}`);
   const why = CERTIFICATE_TROUBLE[code ?? ''];
-  if (why !== undefined) return cannot('unreachable', `${host}: ${why} (${code})`);
-  return cannot(timedOut ? 'timeout' : 'unreachable', `${host}: ${code ?? messageOf(error)}`);
+  if (why !== undefined) return unavailable('unreachable', `${host}: ${why} (${code})`);
+  return unavailable(timedOut ? 'timeout' : 'unreachable', `${host}: ${code ?? messageOf(error)}`);
 }
 
 const UNTRUSTED =

@@ -1,20 +1,20 @@
 /**
  * The result of a request to an upstream. A denial is believed. On a failure the cache answers if possible.
  */
-export type Answer<T> = { readonly kind: 'yes'; readonly value: T } | Refused;
+export type UpstreamResult<T> = { readonly kind: 'ok'; readonly value: T } | UpstreamRefusal;
 
-export type Refused =
+export type UpstreamRefusal =
   | {
-      readonly kind: 'no';
+      readonly kind: 'denied';
       readonly reason: 'unauthorized' | 'not-found';
       /** True if no challenge came with it, so that another credential would not help. */
       readonly isForbidden?: true;
     }
   /** The content exists, as a manifest of a type that is not mirrored. */
-  | { readonly kind: 'no'; readonly reason: 'unsupported'; readonly mediaType: string }
-  | { readonly kind: 'cannot'; readonly trouble: Trouble };
+  | { readonly kind: 'denied'; readonly reason: 'unsupported'; readonly mediaType: string }
+  | { readonly kind: 'unavailable'; readonly failure: UpstreamFailure };
 
-export interface Trouble {
+export interface UpstreamFailure {
   /**
    * `limited` is a 429. `credential` means that the upstream refuses the configured credential. `unfit` means
    * that its answer cannot be used (too large, or of a wrong digest or type). `busy` means that too many
@@ -34,28 +34,28 @@ export interface Trouble {
   readonly status?: number;
 }
 
-export function yes<T>(value: T): Answer<T> {
-  return { kind: 'yes', value };
+export function ok<T>(value: T): UpstreamResult<T> {
+  return { kind: 'ok', value };
 }
 
-export function no(reason: 'unauthorized' | 'not-found'): Refused {
-  return { kind: 'no', reason };
+export function denied(reason: 'unauthorized' | 'not-found'): UpstreamRefusal {
+  return { kind: 'denied', reason };
 }
 
-export function cannot(
-  cause: Trouble['cause'],
+export function unavailable(
+  cause: UpstreamFailure['cause'],
   detail: string,
   retryAfter?: number,
-): Refused & { kind: 'cannot' } {
-  return { kind: 'cannot', trouble: { cause, detail, ...(retryAfter !== undefined && { retryAfter }) } };
+): UpstreamRefusal & { kind: 'unavailable' } {
+  return { kind: 'unavailable', failure: { cause, detail, ...(retryAfter !== undefined && { retryAfter }) } };
 }
 
 /** Returns the failure for a status that says neither yes nor no about the requested content. */
-export function answeredBy(
+export function unavailableByStatus(
   status: number,
   detail: string,
   retryAfter?: number,
-): Refused & { kind: 'cannot' } {
-  const { trouble } = cannot(status === 429 ? 'limited' : 'failed', detail, retryAfter);
-  return { kind: 'cannot', trouble: { ...trouble, status } };
+): UpstreamRefusal & { kind: 'unavailable' } {
+  const { failure } = unavailable(status === 429 ? 'limited' : 'failed', detail, retryAfter);
+  return { kind: 'unavailable', failure: { ...failure, status } };
 }

@@ -23,4 +23,4 @@ export type UpstreamCredential =
  * The identity with which an upstream is asked. Content that `anonymous` may read is public. `account` is the
  * configured credential; without one it is anonymous too.
  */
-export type Identity = 'anonymous' | 'account';
+export type UpstreamIdentity = 'anonymous' | 'account';

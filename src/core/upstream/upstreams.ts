@@ -13,11 +13,11 @@ import type { CoreLimits } from '../limits.ts';
 import { Account, type Session } from './account.ts';
 import { apiRoot, nameThere, resourceUrl } from './api-url.ts';
 import type { Authorization, AuthorizationHeader, UpstreamChallenges } from './authorization.ts';
-import { askForQuota, mayPush } from './credential-check.ts';
+import { checkCredential, mayPush } from './credential-check.ts';
 import { decodeContent } from './decode-content.ts';
 import { type Quota, readQuota, readRetryAfter } from './quota.ts';
-import type { Question } from './refusals.ts';
-import { isPage, isRefusalOfRegistry, shownType, typeOf } from './registry-refusal.ts';
+import type { RefusalKey } from './refusals.ts';
+import { displayedType, isPage, isRefusalOfRegistry, typeOf } from './registry-refusal.ts';
 import {
   askingTokensOf,
   discard,
@@ -27,9 +27,16 @@ import {
   troubleOf,
   type UpstreamRequest,
 } from './transport.ts';
-import type { Identity, UpstreamOptions } from './upstream.ts';
+import type { UpstreamIdentity, UpstreamOptions } from './upstream.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
-import { type Answer, answeredBy, cannot, no, type Refused, yes } from './upstream-result.ts';
+import {
+  denied,
+  ok,
+  type UpstreamRefusal,
+  type UpstreamResult,
+  unavailable,
+  unavailableByStatus,
+} from './upstream-result.ts';
 
 export interface UpstreamsOptions {
   readonly upstreams: readonly UpstreamOptions[];
@@ -51,8 +58,8 @@ export interface UpstreamCheck {
   readonly ahead: number | null;
 }
 
-export interface AskOptions {
-  readonly as: Identity;
+export interface UpstreamAskOptions {
+  readonly as: UpstreamIdentity;
   /** The milliseconds for the whole request, if the standard deadline is too long. */
   readonly deadline?: number;
 }
@@ -62,7 +69,7 @@ export interface ResourceRequest {
   readonly repository: Repository;
   readonly method: 'GET' | 'HEAD';
   readonly resource: string;
-  readonly ask: AskOptions;
+  readonly ask: UpstreamAskOptions;
   readonly headers?: Readonly<Record<string, string>>;
   /** True if a redirect of a HEAD means yes, and is not followed. */
   readonly redirectIsYes?: boolean;
@@ -72,11 +79,11 @@ export interface ResourceRequest {
    * Returns false if this refusal is not the answer, because the caller asks in another way then. Such a
    * refusal is neither cached nor logged.
    */
-  readonly isFinal?: (answer: Refused) => boolean;
+  readonly isFinal?: (answer: UpstreamRefusal) => boolean;
 }
 
 /** Reads an answer. It reads or destroys the body, and may find the answer invalid. */
-export type Read<T> = (response: UpstreamResponse) => Promise<Answer<T>>;
+export type ReadUpstreamResponse<T> = (response: UpstreamResponse) => Promise<UpstreamResult<T>>;
 
 interface UpstreamState {
   readonly options: UpstreamOptions;
@@ -113,15 +120,15 @@ export class Upstreams implements Disposable {
    * deadline bounds the sum of the waits for a connection, a token, redirects and a slow answer.
    * @throws NobodyWaits before a further request that nobody waits for
    */
-  async ask<T>(request: ResourceRequest, read: Read<T>): Promise<Answer<T>> {
+  async ask<T>(request: ResourceRequest, read: ReadUpstreamResponse<T>): Promise<UpstreamResult<T>> {
     const { repository, method, resource, ask } = request;
     const upstream = this.#configured(repository.upstream);
     const { account } = upstream;
     const as = upstream.options.credential === undefined ? 'anonymous' : ask.as;
-    const question: Question = { repository, method, resource, as };
+    const question: RefusalKey = { repository, method, resource, as };
     let { session } = account;
-    const remembered = session.refusals.find(question);
-    if (remembered !== undefined) return remembered;
+    const cached = session.refusals.find(question);
+    if (cached !== undefined) return cached;
     throwIfNobodyWaits();
     using deadline = new Deadline(ask.deadline ?? this.#limits.question);
     let answer = await this.#answer(upstream, session, request, as, deadline, read);
@@ -133,16 +140,16 @@ export class Upstreams implements Disposable {
         answer = await this.#answer(upstream, session, request, as, deadline, read);
       }
     }
-    if (answer.kind === 'yes' || request.isFinal?.(answer) === false) return answer;
+    if (answer.kind === 'ok' || request.isFinal?.(answer) === false) return answer;
     // Failures of the credential are logged once, and not at each request.
-    if (answer.kind === 'cannot' && answer.trouble.known !== true && !isOfCredential(answer))
-      this.#log.warn({ repository: repository.name, ...answer.trouble }, 'upstream trouble');
-    if (answer.kind === 'no' && answer.reason === 'unsupported')
+    if (answer.kind === 'unavailable' && answer.failure.known !== true && !isOfCredential(answer))
+      this.#log.warn({ repository: repository.name, ...answer.failure }, 'upstream trouble');
+    if (answer.kind === 'denied' && answer.reason === 'unsupported')
       this.#log.info(
         { repository: repository.name, type: answer.mediaType },
         'a manifest of this type is not mirrored',
       );
-    session.refusals.remember(question, answer);
+    session.refusals.record(question, answer);
     return answer;
   }
 
@@ -174,7 +181,7 @@ export class Upstreams implements Disposable {
     if (verdict.trouble !== null) return { ...verdict, mayPush: null };
     const send = (request: UpstreamRequest, scope: string) =>
       this.#asAccount(options, session, request, scope, deadline);
-    upstream.quota = (await askForQuota(options, send, deadline, this.#clock)) ?? upstream.quota;
+    upstream.quota = (await checkCredential(options, send, deadline, this.#clock)) ?? upstream.quota;
     const isAccepted = verdict.credential === 'accepted';
     return {
       ...verdict,
@@ -202,7 +209,7 @@ export class Upstreams implements Disposable {
     } as const;
     const answer = await this.#asAccount(options, session, request, '', deadline);
     const none = options.credential === undefined;
-    if (answer.kind !== 'yes')
+    if (answer.kind !== 'ok')
       return { ...verdictOf(answer), ...(none && { credential: 'none' }), ahead: null };
     discard(answer.value);
     const { statusCode: status, headers } = answer.value;
@@ -219,7 +226,7 @@ export class Upstreams implements Disposable {
     request: UpstreamRequest,
     scope: string,
     deadline: Deadline,
-  ): Promise<Answer<UpstreamResponse>> {
+  ): Promise<UpstreamResult<UpstreamResponse>> {
     return this.#authorized(session, request, scope, 'account', deadline).catch((error: unknown) =>
       troubleOf(error, host),
     );
@@ -229,17 +236,17 @@ export class Upstreams implements Disposable {
     upstream: UpstreamState,
     session: Session,
     request: ResourceRequest,
-    as: Identity,
+    as: UpstreamIdentity,
     deadline: Deadline,
-    read: Read<T>,
-  ): Promise<Answer<T>> {
+    read: ReadUpstreamResponse<T>,
+  ): Promise<UpstreamResult<T>> {
     const scope = pullScope(nameThere(upstream.options.url, request.repository.path));
     const attempt = async (asked: UpstreamRequest) => {
       const answer = await this.#authorized(session, asked, scope, as, deadline);
-      if (answer.kind !== 'yes') return answer;
+      if (answer.kind !== 'ok') return answer;
       const response = decodeContent(answer.value, request.method);
       const judged = await this.#judge(upstream, response, request, as);
-      return judged.kind === 'yes' ? await read(judged.value) : judged;
+      return judged.kind === 'ok' ? await read(judged.value) : judged;
     };
     const asked = requestTo(upstream, request, deadline);
     try {
@@ -258,12 +265,12 @@ export class Upstreams implements Disposable {
     session: Session,
     request: UpstreamRequest,
     scope: string,
-    as: Identity,
+    as: UpstreamIdentity,
     deadline: Deadline,
-  ): Promise<Answer<UpstreamResponse>> {
+  ): Promise<UpstreamResult<UpstreamResponse>> {
     const { authorization } = session;
     const answer = await this.#sendAuthorized(authorization, request, scope, as, deadline);
-    if (as === 'anonymous' || !authorization.isBasic || answer.kind !== 'yes' || answer.value.redirected)
+    if (as === 'anonymous' || !authorization.isBasic || answer.kind !== 'ok' || answer.value.redirected)
       return answer;
     const { statusCode: status } = answer.value;
     if (status < 400) session.judged('accepted');
@@ -276,11 +283,11 @@ export class Upstreams implements Disposable {
       request.url.pathname === root.url.pathname
         ? answer
         : await this.#sendAuthorized(authorization, root, '', as, deadline);
-    if (asked.kind === 'yes') discard(asked.value);
-    if (asked.kind !== 'yes' || !mayBeOfLogin(asked.value.statusCode, upstream)) return answer;
+    if (asked.kind === 'ok') discard(asked.value);
+    if (asked.kind !== 'ok' || !mayBeOfLogin(asked.value.statusCode, upstream)) return answer;
     discard(answer.value);
     session.judged('refused');
-    return cannot('credential', `${request.url.host} refuses the configured credential`);
+    return unavailable('credential', `${request.url.host} refuses the configured credential`);
   }
 
   /** Sends with the header that the upstream wants, and once more if the upstream refuses that one. */
@@ -288,27 +295,27 @@ export class Upstreams implements Disposable {
     authorization: Authorization,
     request: UpstreamRequest,
     scope: string,
-    as: Identity,
+    as: UpstreamIdentity,
     deadline: Deadline,
-  ): Promise<Answer<UpstreamResponse>> {
+  ): Promise<UpstreamResult<UpstreamResponse>> {
     const first = await deadline.bound(authorization.header(scope, as));
-    if (first.kind !== 'yes') return first;
+    if (first.kind !== 'ok') return first;
     throwIfNobodyWaits();
     const authorizeElsewhere = (refusal: UpstreamResponse) =>
       authorization.headerElsewhere(challengeIn(refusal));
     const asked = { ...request, authorizeElsewhere };
     const answer = await this.#transport.send(withAuthorization(asked, first.value));
-    if (answer.kind !== 'yes' || answer.value.statusCode !== 401 || answer.value.redirected) return answer;
+    if (answer.kind !== 'ok' || answer.value.statusCode !== 401 || answer.value.redirected) return answer;
     const second = await deadline.bound(
       authorization.retry(challengeIn(answer.value), scope, as, first.value),
     );
-    const header = second.kind === 'yes' ? second.value : first.value;
+    const header = second.kind === 'ok' ? second.value : first.value;
     if (header === undefined) return answer;
     discard(answer.value);
-    if (second.kind !== 'yes') return second;
+    if (second.kind !== 'ok') return second;
     throwIfNobodyWaits();
     const last = await this.#transport.send(withAuthorization(asked, header));
-    if (last.kind !== 'yes' || last.value.statusCode !== 401 || last.value.redirected) return last;
+    if (last.kind !== 'ok' || last.value.statusCode !== 401 || last.value.redirected) return last;
     const trouble = authorization.tokenTrouble(challengeIn(last.value), header);
     if (trouble === undefined) return last;
     discard(last.value);
@@ -320,19 +327,19 @@ export class Upstreams implements Disposable {
     upstream: UpstreamState,
     response: UpstreamResponse,
     request: ResourceRequest,
-    as: Identity,
-  ): Promise<Answer<UpstreamResponse>> {
+    as: UpstreamIdentity,
+  ): Promise<UpstreamResult<UpstreamResponse>> {
     const { host, credential } = upstream.options;
     const { headers, statusCode: status, redirected } = response;
     const now = this.#clock();
     if (as === 'account' || credential === undefined) {
       upstream.quota = readQuota(headers, now) ?? upstream.quota;
     }
-    if (status === 200 || (request.redirectIsYes === true && isRedirect(response))) return yes(response);
-    if (status === 206 && request.headers?.range !== undefined) return yes(response);
+    if (status === 200 || (request.redirectIsYes === true && isRedirect(response))) return ok(response);
+    if (status === 206 && request.headers?.range !== undefined) return ok(response);
     const ofBlob = request.resource.startsWith('blobs/');
     // A redirect leads to existing content, but a URL that was signed for GET may refuse the HEAD.
-    if (redirected && ofBlob && request.method === 'HEAD') return yes(response);
+    if (redirected && ofBlob && request.method === 'HEAD') return ok(response);
     if (status === 416) return refuse(response, 'unfit', `${host}: the blob ends before the range begins`);
     // A storage that lost an object says nothing about the repository that names it.
     if (redirected && status !== 429 && (ofBlob || status !== 404))
@@ -343,7 +350,7 @@ export class Upstreams implements Disposable {
       );
     if (isAbsent(response, request)) {
       discard(response);
-      return no('not-found');
+      return denied('not-found');
     }
     return refusalOf(response, request, host, readRetryAfter(headers['retry-after'], now));
   }
@@ -377,8 +384,8 @@ function mayBeOfLogin(status: number, { credential }: UpstreamOptions): boolean 
   return status === 401 || (status === 403 && credential !== undefined && 'helper' in credential);
 }
 
-function isOfCredential(answer: Answer<unknown>): boolean {
-  return answer.kind === 'cannot' && answer.trouble.cause === 'credential';
+function isOfCredential(answer: UpstreamResult<unknown>): boolean {
+  return answer.kind === 'unavailable' && answer.failure.cause === 'credential';
 }
 
 function requestTo(
@@ -397,9 +404,9 @@ function requestTo(
   };
 }
 
-function verdictOf(answer: Refused): Pick<UpstreamCheck, 'trouble' | 'credential'> {
-  if (answer.kind === 'no') return { trouble: null, credential: 'refused' };
-  const { cause, detail } = answer.trouble;
+function verdictOf(answer: UpstreamRefusal): Pick<UpstreamCheck, 'trouble' | 'credential'> {
+  if (answer.kind === 'denied') return { trouble: null, credential: 'refused' };
+  const { cause, detail } = answer.failure;
   return cause === 'credential'
     ? { trouble: null, credential: 'refused' }
     : { trouble: detail, credential: 'unknown' };
@@ -411,9 +418,13 @@ function withAuthorization(request: UpstreamRequest, header: AuthorizationHeader
     : { ...request, headers: { ...request.headers, authorization: header.value } };
 }
 
-function refuse(response: UpstreamResponse, cause: 'unfit' | 'failed', detail: string): Answer<never> {
+function refuse(
+  response: UpstreamResponse,
+  cause: 'unfit' | 'failed',
+  detail: string,
+): UpstreamResult<never> {
   discard(response);
-  return cannot(cause, detail);
+  return unavailable(cause, detail);
 }
 
 async function refusalOf(
@@ -421,16 +432,16 @@ async function refusalOf(
   { method }: ResourceRequest,
   host: string,
   retryAfter: number | undefined,
-): Promise<Answer<never>> {
+): Promise<UpstreamResult<never>> {
   const { statusCode: status } = response;
   if (![401, 403, 404].includes(status)) {
     discard(response);
-    return answeredBy(status, `${host}: ${status}`, retryAfter);
+    return unavailableByStatus(status, `${host}: ${status}`, retryAfter);
   }
   if (await isRefusalOfRegistry(response, method)) {
-    if (status === 403) return { kind: 'no', reason: 'unauthorized', isForbidden: true };
-    return no(status === 404 ? 'not-found' : 'unauthorized');
+    if (status === 403) return { kind: 'denied', reason: 'unauthorized', isForbidden: true };
+    return denied(status === 404 ? 'not-found' : 'unauthorized');
   }
-  const what = shownType(typeOf(response)) ?? 'no valid type';
-  return answeredBy(status, `${host}: ${status} with ${what}, which is not how a registry refuses`);
+  const what = displayedType(typeOf(response)) ?? 'no valid type';
+  return unavailableByStatus(status, `${host}: ${status} with ${what}, which is not how a registry refuses`);
 }

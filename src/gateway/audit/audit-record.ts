@@ -1,40 +1,40 @@
 import { hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
+import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
 import type { RepositoryRoute } from '../../registry/route.ts';
-import type { Admission } from '../authentication/authenticate-client.ts';
-import type { Permission } from '../authorization/authorize.ts';
-import type { CoreAnswer, CoreNotes } from '../clients/core-client.ts';
+import type { Authentication } from '../authentication/authenticate-client.ts';
+import type { AccessDecision } from '../authorization/authorize.ts';
+import type { CoreAnswer, PullAccounting } from '../clients/core-client.ts';
 import { addressKey, type ClientAddress } from '../http/client-address.ts';
 import type { AuditLine } from './audit.ts';
 
 /** A request of which something is to be recorded, and its sender. */
-export interface Asking {
+export interface ReceivedRequest {
   readonly request: IncomingMessage;
-  readonly admission: Admission;
+  readonly admission: Authentication;
   readonly address: ClientAddress;
   /** The time by the monotonic clock. */
   readonly started: number;
 }
 
 /** A request about a repository, with what is known of it when it has been answered. */
-export interface AskedRepository extends Asking {
+export interface RepositoryRequest extends ReceivedRequest {
   readonly route: RepositoryRoute;
-  readonly notes: CoreNotes;
+  readonly accounting: PullAccounting;
 }
 
-type Result = Pick<AuditLine, 'status'> & Partial<Pick<AuditLine, 'bytes' | 'cache' | 'digest'>>;
+type DeliveryResult = Pick<AuditLine, 'status'> & Partial<Pick<AuditLine, 'bytes' | 'cache' | 'digest'>>;
 
 /**
  * Returns the line of a request that the policy has decided. `result.digest` is the digest that a tag
  * resolved to.
  */
 export function repositoryLine(
-  asked: AskedRepository,
-  permission: Permission,
-  { digest, ...result }: Result,
+  asked: RepositoryRequest,
+  permission: AccessDecision,
+  { digest, ...result }: DeliveryResult,
 ): AuditLine {
-  const { route, notes } = asked;
+  const { route, accounting } = asked;
   return {
     action: route.kind === 'tags' || route.kind === 'referrers' ? route.kind : 'pull',
     ...callerLine(asked),
@@ -43,7 +43,7 @@ export function repositoryLine(
     ...(permission.rule !== undefined && { rule: permission.rule }),
     decision: permission.kind === 'granted' ? 'allow' : 'deny',
     ...result,
-    ...notes.cost,
+    ...accounting.cost,
   };
 }
 
@@ -53,10 +53,13 @@ export function callerLine({
   admission,
   address,
   started,
-}: Asking): Pick<AuditLine, 'subject' | 'credential' | 'address' | 'agent' | 'method' | 'milliseconds'> {
+}: ReceivedRequest): Pick<
+  AuditLine,
+  'subject' | 'credential' | 'address' | 'agent' | 'method' | 'milliseconds'
+> {
   const agent = request.headers['user-agent'];
   return {
-    subject: subjectOf(admission),
+    subject: subjectText(admission),
     ...(admission.kind === 'admitted' && { credential: admission.credential }),
     address,
     ...(agent !== undefined && { agent }),
@@ -77,9 +80,9 @@ export function howItCame(answer: CoreAnswer): Partial<Pick<AuditLine, 'cache' |
  * Returns what the core takes for one caller: a subject at an address with one client. It is a hash, so that
  * the core need not know them, and so that a long text cannot fill its memory.
  */
-export function callerOf({ admission, address, request }: Asking): string {
+export function callerOf({ admission, address, request }: ReceivedRequest): string {
   const agent = request.headers['user-agent'] ?? '';
-  const caller = hash('sha256', JSON.stringify([subjectOf(admission), address, agent]), 'base64url');
+  const caller = hash('sha256', JSON.stringify([subjectText(admission), address, agent]), 'base64url');
   // The client chooses its name, so the name must not give it another share.
   return `${hash('sha256', shareOf(admission, address), 'base64url')}.${caller}`;
 }
@@ -88,12 +91,12 @@ export function callerOf({ admission, address, request }: Asking): string {
  * Returns whose share of a bounded resource a request takes: the subject's, or the address's for clients
  * without an identity.
  */
-export function shareOf(admission: Admission, address: ClientAddress): string {
-  return admission.kind === 'admitted' ? writeSubject(admission.subject) : addressKey(address);
+export function shareOf(admission: Authentication, address: ClientAddress): string {
+  return admission.kind === 'admitted' ? formatSubject(admission.subject) : addressKey(address);
 }
 
-function subjectOf(admission: Admission): string {
-  return writeSubject(admission.kind === 'rejected' ? ANONYMOUS : admission.subject);
+function subjectText(admission: Authentication): string {
+  return formatSubject(admission.kind === 'rejected' ? ANONYMOUS : admission.subject);
 }
 
 function whatWasAsked(

@@ -2,12 +2,12 @@
  * The record: one JSON line for each decided request, with the fields that an operator needs to account for
  * it. A line has only named fields, so that no header, body or credential can get into it.
  */
-import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
+import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
 import type { AuditOnFull } from '../../platform/audit-on-full.ts';
 import { type Clock, systemClock } from '../../platform/clock.ts';
 import { escapeControlsInLines } from '../../platform/escape-controls.ts';
 import type { Logger } from '../../platform/log.ts';
-import { every } from '../../platform/scheduling/periodic-task.ts';
+import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { ClientAddress } from '../http/client-address.ts';
 import { LineFile } from './line-file.ts';
 import { type OmittedRefusals, RefusalBudget } from './refusal-budget.ts';
@@ -86,7 +86,7 @@ export interface AuditOptions {
   readonly clock?: Clock;
 }
 
-const ANONYMOUS_SUBJECT = writeSubject(ANONYMOUS);
+const ANONYMOUS_SUBJECT = formatSubject(ANONYMOUS);
 const MAX_AGENT = 200;
 
 /** The most bytes of lines that wait for a full or slow disk. */
@@ -122,7 +122,7 @@ export function openAudit({ file, onFull, log, clock = systemClock }: AuditOptio
   const summarize = () => {
     for (const omitted of budget.takeOmitted()) append(omittedLine(omitted));
   };
-  const summaries = every(SUMMARIZE_EVERY, async () => void summarize(), log);
+  const summaries = runPeriodically(SUMMARIZE_EVERY, async () => void summarize(), log);
   const audit = (line: AuditLine) => {
     if (isAnonymousRefusal(line) && !budget.take(line.address)) return;
     const { agent } = line;

@@ -16,15 +16,15 @@ export interface OmittedRefusals {
   readonly since: number;
 }
 
-interface Rate {
+interface RefusalRate {
   /** The sustained number of lines per second. */
   readonly rate: number;
   /** The number of lines that may come at once. */
   readonly burst: number;
 }
 
-const PER_ADDRESS: Rate = { rate: 5, burst: 60 };
-const IN_TOTAL: Rate = { rate: 50, burst: 300 };
+const PER_ADDRESS: RefusalRate = { rate: 5, burst: 60 };
+const IN_TOTAL: RefusalRate = { rate: 50, burst: 300 };
 /** The most addresses whose last lines are counted, and below it the most addresses with their own count. */
 const MAX_ADDRESSES = 4096;
 const MAX_COUNTED = 100;
@@ -84,11 +84,11 @@ export class RefusalBudget {
 
 /** A token bucket that fills at a rate, up to a burst. */
 class Bucket {
-  readonly #rate: Rate;
+  readonly #rate: RefusalRate;
   #level: number;
   #at: number;
 
-  constructor(rate: Rate, now: number) {
+  constructor(rate: RefusalRate, now: number) {
     this.#rate = rate;
     this.#level = rate.burst;
     this.#at = now;

@@ -1,19 +1,19 @@
-import { type Subject, writeSubject } from '../../access/subject.ts';
+import { formatSubject, type Subject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
-import { follow } from '../../platform/ipc/long-poll-client.ts';
+import { pollValue } from '../../platform/ipc/long-poll-client.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { AuthClient } from '../clients/auth-client.ts';
 import { isCertificateCredential } from './certificate-credential.ts';
-import type { CredentialInForce } from './credential-snapshot.ts';
+import type { ActiveCredential } from './credential-snapshot.ts';
 
 /**
  * Tells whether a credential is still in force. So a token becomes invalid within a second after the password
  * that it was issued for.
  */
-export interface LiveCredentials extends Disposable {
+export interface ActiveCredentials extends Disposable {
   /** Resolves to undefined if the credential is not in force, or belongs to another subject. */
-  find(identity: ShownIdentity): Promise<CredentialInForce | undefined>;
+  find(identity: PresentedIdentity): Promise<ActiveCredential | undefined>;
   /**
    * Auth may have revoked any credential since its last answer.
    * @throws PeerUnreachable if that answer is too old
@@ -24,24 +24,24 @@ export interface LiveCredentials extends Disposable {
 }
 
 /** The subject that a client claims to be, and the id of the credential that proved it. */
-export interface ShownIdentity {
+export interface PresentedIdentity {
   readonly subject: Subject;
   readonly credential: string;
 }
 
-export async function followCredentials(
+export async function followActiveCredentials(
   auth: AuthClient,
   log: Logger,
   clock: Clock,
   longestSilence: number,
-): Promise<LiveCredentials> {
-  const followed = await follow((options) => auth.credentials(options), { name: 'auth', log });
-  const known = ({ credential, subject }: ShownIdentity): CredentialInForce | undefined => {
+): Promise<ActiveCredentials> {
+  const followed = await pollValue((options) => auth.credentials(options), { name: 'auth', log });
+  const known = ({ credential, subject }: PresentedIdentity): ActiveCredential | undefined => {
     // For a token that was issued for a certificate: auth reports only the revoked certificates.
     if (isCertificateCredential(credential))
       return subject.kind === 'cert' && !followed.current.revokedIds.has(credential) ? {} : undefined;
     const found = followed.current.inForce.get(credential);
-    const written = writeSubject(subject);
+    const written = formatSubject(subject);
     if (found === undefined || found.until <= clock()) return undefined;
     const fits = found.isPrefix ? written.startsWith(found.subject) : written === found.subject;
     return fits ? found.credential : undefined;

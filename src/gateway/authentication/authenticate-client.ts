@@ -7,21 +7,21 @@
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { ANONYMOUS, type Subject } from '../../access/subject.ts';
-import type { Narrowing } from '../../access/token-restriction.ts';
-import type { Login, LoginRefusal } from '../../protocol/auth-api.ts';
-import type { AuthClient, Client } from '../clients/auth-client.ts';
+import type { TokenRestriction } from '../../access/token-restriction.ts';
+import type { LoginPassword, LoginRefusal } from '../../protocol/auth-api.ts';
+import type { AuthClient, RequestingClient } from '../clients/auth-client.ts';
 import { type AddressOf, addressKey } from '../http/client-address.ts';
-import type { LiveCredentials } from './active-credentials.ts';
-import { readShown, type Shown } from './authorization-header.ts';
+import type { ActiveCredentials } from './active-credentials.ts';
+import { type PresentedCredentials, parseAuthorization } from './authorization-header.ts';
 import type { VerifyToken } from './bearer-token.ts';
 import type { CertificateFault, IdentifyByCertificate } from './client-certificate.ts';
 
-export type Admission = AdmissionKind & {
+export type Authentication = AuthenticationKind & {
   /** Why the client certificate does not count, for a client that is otherwise anonymous. */
   readonly certificateFault?: CertificateFault;
 };
 
-type AdmissionKind =
+type AuthenticationKind =
   | {
       readonly kind: 'admitted';
       readonly subject: Subject;
@@ -30,29 +30,32 @@ type AdmissionKind =
       /** The repositories that a token was issued for. Undefined for a login, which has no such bounds. */
       readonly repositories?: ReadonlySet<string> | undefined;
       /** The restriction of the credential: it may do less than its subject. Undefined if there is none. */
-      readonly narrowing?: Narrowing | undefined;
+      readonly restriction?: TokenRestriction | undefined;
     }
   | { readonly kind: 'anonymous'; readonly subject: typeof ANONYMOUS }
   | { readonly kind: 'rejected'; readonly error: 'INVALID_TOKEN' | LoginRefusal };
 
-export type Admit = (request: IncomingMessage, options?: AdmitRequestOptions) => Promise<Admission>;
+export type AuthenticateClient = (
+  request: IncomingMessage,
+  options?: AuthenticateRequestOptions,
+) => Promise<Authentication>;
 
-export interface AdmitRequestOptions {
+export interface AuthenticateRequestOptions {
   /** True if the client must be challenged although its certificate identifies it. */
   readonly ignoreCertificate?: boolean;
 }
 
-export interface AdmitOptions {
+export interface AuthenticateClientOptions {
   readonly auth: AuthClient;
   readonly addressOf: AddressOf;
   readonly byCertificate: IdentifyByCertificate;
   readonly verifyToken: VerifyToken;
-  readonly credentials: LiveCredentials;
+  readonly credentials: ActiveCredentials;
 }
 
-export function createAdmit(options: AdmitOptions): Admit {
+export function createAuthenticateClient(options: AuthenticateClientOptions): AuthenticateClient {
   const { auth, addressOf, byCertificate, verifyToken, credentials } = options;
-  const byToken = async (token: string): Promise<Admission> => {
+  const byToken = async (token: string): Promise<Authentication> => {
     const claims = await verifyToken(token);
     const inForce = claims && (await credentials.find(claims));
     return claims === undefined || inForce === undefined
@@ -60,10 +63,14 @@ export function createAdmit(options: AdmitOptions): Admit {
       : { kind: 'admitted', ...claims, ...inForce };
   };
 
-  const byLogin = async (login: Login, isStray: boolean, request: IncomingMessage): Promise<Admission> => {
+  const byLogin = async (
+    login: LoginPassword,
+    mayBeForeignLogin: boolean,
+    request: IncomingMessage,
+  ): Promise<Authentication> => {
     const address = addressOf(request);
-    const client: Client = { caller: addressKey(address), signal: request.signal };
-    const identity = await auth.authenticate({ login, address, isStray }, client);
+    const client: RequestingClient = { caller: addressKey(address), signal: request.signal };
+    const identity = await auth.authenticate({ login, address, isStray: mayBeForeignLogin }, client);
     if ('refused' in identity) return { kind: 'rejected', error: identity.refused };
     const inForce = await credentials.find(identity);
     return inForce === undefined
@@ -72,10 +79,10 @@ export function createAdmit(options: AdmitOptions): Admit {
   };
 
   const byShown = async (
-    shown: Shown,
+    shown: PresentedCredentials,
     isBesideCertificate: boolean,
     request: IncomingMessage,
-  ): Promise<Admission> => {
+  ): Promise<Authentication> => {
     switch (shown.kind) {
       case 'nothing':
         return { kind: 'anonymous', subject: ANONYMOUS };
@@ -91,7 +98,7 @@ export function createAdmit(options: AdmitOptions): Admit {
   return async (request, { ignoreCertificate = false } = {}) => {
     credentials.throwIfStale();
     const certified = ignoreCertificate ? undefined : byCertificate(request.socket as TLSSocket);
-    const shown = readShown(request.headers.authorization);
+    const shown = parseAuthorization(request.headers.authorization);
     const admission = await byShown(shown, certified !== undefined, request);
     if (certified !== undefined && provesNobody(shown, admission, verifyToken.isOurs))
       return { kind: 'admitted', ...certified };
@@ -103,7 +110,7 @@ export function createAdmit(options: AdmitOptions): Admit {
   };
 }
 
-function isSomebody(admission: Admission): boolean {
+function isSomebody(admission: Authentication): boolean {
   return admission.kind === 'admitted' && admission.subject.kind !== 'anonymous';
 }
 
@@ -112,7 +119,11 @@ function isSomebody(admission: Admission): boolean {
  * excludes that: after a 401 the client fetches another token, and otherwise its pull would continue as
  * another subject.
  */
-function provesNobody(shown: Shown, admission: Admission, isOurs: VerifyToken['isOurs']): boolean {
+function provesNobody(
+  shown: PresentedCredentials,
+  admission: Authentication,
+  isOurs: VerifyToken['isOurs'],
+): boolean {
   if (admission.kind !== 'rejected') return admission.subject.kind === 'anonymous';
   if (admission.error === 'BAD_CREDENTIALS') return true;
   return shown.kind === 'token' && !isOurs(shown.token);

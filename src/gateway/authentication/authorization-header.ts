@@ -1,10 +1,10 @@
-import type { Login } from '../../protocol/auth-api.ts';
+import type { LoginPassword } from '../../protocol/auth-api.ts';
 
 /** The credentials that a request presents in its `Authorization` header. */
-export type Shown =
+export type PresentedCredentials =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'token'; readonly token: string }
-  | { readonly kind: 'login'; readonly login: Login }
+  | { readonly kind: 'login'; readonly login: LoginPassword }
   /** The header has an unknown form: it proves nobody. */
   | { readonly kind: 'unreadable' };
 
@@ -19,12 +19,12 @@ export const MAX_SECRET = 16 * 1024;
  * A login that is too long for any user is wrong, so it is replaced by a short wrong one before auth is
  * asked.
  */
-export function boundLogin({ username, password }: Login): Login {
+export function boundLogin({ username, password }: LoginPassword): LoginPassword {
   const fits = username.length <= MAX_USERNAME && password.length <= MAX_SECRET;
   return fits ? { username, password } : { username: '', password: '' };
 }
 
-export function readShown(authorization: string | undefined): Shown {
+export function parseAuthorization(authorization: string | undefined): PresentedCredentials {
   if (authorization === undefined) return { kind: 'nothing' };
   const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
   if (token !== undefined) return { kind: 'token', token };
@@ -33,7 +33,7 @@ export function readShown(authorization: string | undefined): Shown {
 }
 
 /** The user name ends at the first colon (RFC 7617). The rest is the password, which may contain colons. */
-function readBasic(authorization: string): Login | undefined {
+function readBasic(authorization: string): LoginPassword | undefined {
   const encoded = /^Basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization)?.[1];
   const decoded = Buffer.from(encoded ?? '', 'base64').toString('utf8');
   const colon = decoded.indexOf(':');

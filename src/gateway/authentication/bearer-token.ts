@@ -4,12 +4,12 @@ import { z } from 'zod';
 import { parseSubject, type Subject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
-import { follow } from '../../platform/ipc/long-poll-client.ts';
+import { pollValue } from '../../platform/ipc/long-poll-client.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { AuthClient } from '../clients/auth-client.ts';
 
 /** The claims of a valid token of ours. */
-export interface TokenClaims {
+export interface VerifiedToken {
   readonly subject: Subject;
   readonly credential: string;
   /** The canonical names of the repositories for which pulling was granted when the token was issued. */
@@ -20,7 +20,7 @@ export interface TokenClaims {
  * Resolves to undefined for anything that is not a valid token of ours. The client does not learn the reason.
  */
 export interface VerifyToken extends Disposable {
-  (token: string): Promise<TokenClaims | undefined>;
+  (token: string): Promise<VerifiedToken | undefined>;
   /** Tells whether a token claims to be ours. It verifies nothing. */
   isOurs(token: string): boolean;
 }
@@ -41,7 +41,7 @@ const CLOCK_TOLERANCE = 60;
 /** The longest token lifetime that a configuration may set, in seconds. */
 const MAX_AGE = 300;
 const MAX_TOKEN_LENGTH = 8 * 1024;
-const MAX_REMEMBERED = 20_000;
+const MAX_CACHED = 20_000;
 /**
  * The milliseconds between two requests for the keys. A client that invents key ids cannot make a gateway ask
  * auth more often.
@@ -63,7 +63,7 @@ const CLAIMS = z.object({
  */
 export async function createVerifyToken(options: VerifyOptions): Promise<VerifyToken> {
   const { issuer, audience, clock } = options;
-  const remembered = new ExpiringCache<TokenClaims>(MAX_REMEMBERED, clock);
+  const cached = new ExpiringCache<VerifiedToken>(MAX_CACHED, clock);
   const keys = await followKeys(options);
 
   const verify = (token: string, key: JWTVerifyGetKey) =>
@@ -91,7 +91,7 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
   const verifyToken = async (token: string) => {
     if (token.length > MAX_TOKEN_LENGTH) return undefined;
     const memory = hash('sha256', token, 'base64');
-    const known = remembered.get(memory);
+    const known = cached.get(memory);
     if (known !== undefined) return known;
     try {
       const { payload } = await verifyWithFreshKeys(token);
@@ -100,7 +100,7 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
       if (subject === undefined) return undefined;
       const pulls = access.filter(({ actions }) => actions.includes('pull')).map(({ name }) => name);
       const claims = { subject, credential: cred, repositories: new Set(pulls) };
-      remembered.set(memory, claims, (exp + CLOCK_TOLERANCE) * 1000 - clock());
+      cached.set(memory, claims, (exp + CLOCK_TOLERANCE) * 1000 - clock());
       return claims;
     } catch (error) {
       if (error instanceof errors.JOSEError || error instanceof z.ZodError) return undefined;
@@ -134,7 +134,7 @@ interface Keys extends Disposable {
 
 /** Subscribes to the keys, so that a key that auth has given up verifies nothing from then on. */
 async function followKeys({ auth, log, clock }: VerifyOptions): Promise<Keys> {
-  const followed = await follow(
+  const followed = await pollValue(
     async (options) => {
       const answer = await auth.keys(options);
       return answer && { etag: answer.etag, value: createLocalJWKSet(answer.value) };

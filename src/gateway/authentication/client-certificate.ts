@@ -7,10 +7,10 @@ import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { Subject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
-import type { Live } from '../../platform/observable-value.ts';
+import type { ObservableValue } from '../../platform/observable-value.ts';
 import { tbsHash } from '../../platform/tbs-hash.ts';
-import type { Identity } from '../clients/auth-client.ts';
-import type { LiveCredentials } from './active-credentials.ts';
+import type { ClientIdentity } from '../clients/auth-client.ts';
+import type { ActiveCredentials } from './active-credentials.ts';
 import { certificateCredential } from './certificate-credential.ts';
 import { certificateSubject } from './certificate-subject.ts';
 
@@ -19,7 +19,7 @@ type CertifiedSocket = Partial<Pick<TLSSocket, 'authorized' | 'getPeerX509Certif
 
 export interface IdentifyByCertificate {
   /** Returns undefined if the peer presents no certificate that counts. */
-  (socket: CertifiedSocket): Identity | undefined;
+  (socket: CertifiedSocket): ClientIdentity | undefined;
   /**
    * Returns why a certificate of one of our authorities does not count. Only the holder of its key learns
    * this.
@@ -29,9 +29,9 @@ export interface IdentifyByCertificate {
 
 export type CertificateFault = 'revoked' | 'expired';
 
-export interface ClientCertificateOptions {
-  readonly authorities: Live<readonly X509Certificate[]>;
-  readonly credentials: Pick<LiveCredentials, 'isRevoked'>;
+export interface CertificateIdentityOptions {
+  readonly authorities: ObservableValue<readonly X509Certificate[]>;
+  readonly credentials: Pick<ActiveCredentials, 'isRevoked'>;
   readonly clock: Clock;
 }
 
@@ -42,19 +42,19 @@ export function createIdentifyByCertificate({
   authorities,
   credentials,
   clock,
-}: ClientCertificateOptions): IdentifyByCertificate {
+}: CertificateIdentityOptions): IdentifyByCertificate {
   // The certificate of a connection never changes, because renegotiation is off. So the costly checks are
   // done once for each list of authorities.
-  const remembered = new WeakMap<object, Remembered>();
+  const cached = new WeakMap<object, CachedCertificate>();
   const verifiedOf = (socket: CertifiedSocket) => {
     const by = authorities.current;
-    const known = remembered.get(socket);
+    const known = cached.get(socket);
     const verified = known?.by === by ? known.verified : verify(socket, by);
-    remembered.set(socket, { by, verified });
+    cached.set(socket, { by, verified });
     return verified;
   };
 
-  const identify = (socket: CertifiedSocket): Identity | undefined => {
+  const identify = (socket: CertifiedSocket): ClientIdentity | undefined => {
     const verified = socket.authorized ? verifiedOf(socket) : undefined;
     if (verified === undefined || credentials.isRevoked(verified.tbsHash)) return undefined;
     const now = clock();
@@ -85,7 +85,7 @@ interface Verified {
   readonly tbsHash: string;
 }
 
-interface Remembered {
+interface CachedCertificate {
   readonly by: readonly X509Certificate[];
   readonly verified: Verified | undefined;
 }

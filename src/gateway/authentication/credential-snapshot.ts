@@ -1,26 +1,26 @@
-import { compileNarrowing, type Narrowing } from '../../access/token-restriction.ts';
+import { compileTokenRestriction, type TokenRestriction } from '../../access/token-restriction.ts';
 import { CREDENTIAL, CREDENTIALS } from '../../protocol/auth-api.ts';
 import { certificateCredential } from './certificate-credential.ts';
 
 /** A snapshot of auth's credentials in the form in which every request looks them up. */
-export interface ToldCredentials {
+export interface CredentialSnapshot {
   /** The credentials by their ids. */
-  readonly inForce: ReadonlyMap<string, InForce>;
+  readonly inForce: ReadonlyMap<string, ActiveEntry>;
   /** The `tbsHash` of each revoked certificate, and below it their credential ids. */
   readonly revoked: ReadonlySet<string>;
   readonly revokedIds: ReadonlySet<string>;
 }
 
-export interface InForce {
+export interface ActiveEntry {
   readonly subject: string;
   readonly isPrefix: boolean;
   /** The time in milliseconds since the epoch. */
   readonly until: number;
-  readonly credential: CredentialInForce;
+  readonly credential: ActiveCredential;
 }
 
-export interface CredentialInForce {
-  readonly narrowing?: Narrowing;
+export interface ActiveCredential {
+  readonly restriction?: TokenRestriction;
 }
 
 /**
@@ -28,9 +28,9 @@ export interface CredentialInForce {
  * loop.
  * @throws if the answer is invalid
  */
-export function* readingCredentials(body: string): Generator<void, ToldCredentials> {
+export function* parsingCredentials(body: string): Generator<void, CredentialSnapshot> {
   const { inForce, revokedCertificates } = CREDENTIALS.parse(JSON.parse(body));
-  const credentials = new Map<string, InForce>();
+  const credentials = new Map<string, ActiveEntry>();
   for (const [id, written] of Object.entries(inForce)) {
     credentials.set(id, readCredential(written));
     yield;
@@ -42,18 +42,18 @@ export function* readingCredentials(body: string): Generator<void, ToldCredentia
   };
 }
 
-function readCredential(written: unknown): InForce {
+function readCredential(written: unknown): ActiveEntry {
   const {
     subject,
     isPrefix = false,
     until = Number.POSITIVE_INFINITY,
-    ...narrowing
+    ...restriction
   } = CREDENTIAL.parse(written);
-  const isNarrowed = narrowing.pull !== undefined || narrowing.from !== undefined;
+  const isRestricted = restriction.pull !== undefined || restriction.from !== undefined;
   return {
     subject,
     isPrefix,
     until,
-    credential: isNarrowed ? { narrowing: compileNarrowing(narrowing) } : {},
+    credential: isRestricted ? { restriction: compileTokenRestriction(restriction) } : {},
   };
 }

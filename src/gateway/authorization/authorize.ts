@@ -9,12 +9,12 @@ import type { ErrorName } from '../../registry/error.ts';
 import type { Tag } from '../../registry/reference.ts';
 import { familiarName, type Repository } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
-import type { Admission } from '../authentication/authenticate-client.ts';
+import type { Authentication } from '../authentication/authenticate-client.ts';
 import { certificateFaultText } from '../authentication/certificate-fault.ts';
 import type { ClientAddress } from '../http/client-address.ts';
-import type { LivePolicy } from './policy-subscription.ts';
+import type { PolicySubscription } from './policy-subscription.ts';
 
-export type Permission =
+export type AccessDecision =
   | { readonly kind: 'granted'; readonly rule: string; readonly private: boolean }
   | {
       readonly kind: 'refused';
@@ -26,9 +26,9 @@ export type Permission =
       readonly because?: string;
     };
 
-export type Permit = (admission: Admission, asked: Asked) => Permission;
+export type Authorize = (admission: Authentication, asked: AccessRequest) => AccessDecision;
 
-export interface Asked {
+export interface AccessRequest {
   readonly repository: Repository;
   /** The tag that the request resolves; absent if it does not resolve one. */
   readonly tag?: Tag;
@@ -39,19 +39,19 @@ export interface Asked {
  * Takes the policy of the moment at which it is called: one request is decided by one version, however long
  * it takes.
  */
-export type PermitNow = () => Permit;
+export type AuthorizeNow = () => Authorize;
 
-export function createPermit(policy: LivePolicy, clock: Clock): PermitNow {
-  return () => permitBy(policy.current, clock());
+export function createAuthorize(policy: PolicySubscription, clock: Clock): AuthorizeNow {
+  return () => authorizeBy(policy.current, clock());
 }
 
-function permitBy(policy: Policy, at: number): Permit {
+function authorizeBy(policy: Policy, at: number): Authorize {
   return (admission, asked) => {
     const { repository } = asked;
     const scope = pullScope(familiarName(repository));
     if (admission.kind === 'rejected')
       return { kind: 'refused', error: admission.error, scope, ...faultReason(admission) };
-    if (admission.kind === 'admitted' && admission.narrowing?.allows(repository, asked.address) === false)
+    if (admission.kind === 'admitted' && admission.restriction?.allows(repository, asked.address) === false)
       return { kind: 'refused', error: 'DENIED' };
     const decision = decide(policy, { ...asked, subject: admission.subject, at });
     if (decision.decision === 'deny') return refusal(admission, decision, scope);
@@ -62,7 +62,7 @@ function permitBy(policy: Policy, at: number): Permit {
 }
 
 /** Only the holder of the certificate's key gets this reason, which mentions no repository. */
-function faultReason({ certificateFault }: Admission): { readonly because?: string } {
+function faultReason({ certificateFault }: Authentication): { readonly because?: string } {
   return certificateFault === undefined ? {} : { because: certificateFaultText(certificateFault) };
 }
 
@@ -71,10 +71,10 @@ function faultReason({ certificateFault }: Admission): { readonly because?: stri
  * its user to log in.
  */
 function refusal(
-  admission: Exclude<Admission, { kind: 'rejected' }>,
+  admission: Exclude<Authentication, { kind: 'rejected' }>,
   { decision: _, ...reason }: Decision & { decision: 'deny' },
   scope: string,
-): Permission {
+): AccessDecision {
   const why = { ...faultReason(admission), ...reason };
   if (admission.kind === 'anonymous') return { kind: 'refused', error: 'UNAUTHORIZED', scope, ...why };
   // A client that fetched its token with a certificate that does not count has no login, so the body of a 403

@@ -1,10 +1,10 @@
 import type { Policy } from '../../access/policy.ts';
-import { follow } from '../../platform/ipc/long-poll-client.ts';
+import { pollValue } from '../../platform/ipc/long-poll-client.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { AuthClient } from '../clients/auth-client.ts';
 
 /** The current policy. Each request reads it, and nobody keeps it. */
-export interface LivePolicy extends Disposable {
+export interface PolicySubscription extends Disposable {
   readonly current: Policy;
 }
 
@@ -12,8 +12,8 @@ export interface LivePolicy extends Disposable {
  * Subscribes to the policy of auth. Only auth reads the files, so that all gateways decide by the same
  * policy.
  */
-export function followPolicy(auth: AuthClient, log: Logger): Promise<LivePolicy> {
-  return follow(
+export function subscribeToPolicy(auth: AuthClient, log: Logger): Promise<PolicySubscription> {
+  return pollValue(
     async (options) => {
       const answer = await auth.policy(options);
       const isAnother = answer !== undefined && options.etag !== undefined;

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { JSONWebKeySet } from 'jose';
 import type { z } from 'zod';
 import type { Policy } from '../../access/policy.ts';
-import { readingPolicy } from '../../access/serialized-policy.ts';
-import { parseSubject, type Subject, writeSubject } from '../../access/subject.ts';
+import { deserializingPolicy } from '../../access/serialized-policy.ts';
+import { formatSubject, parseSubject, type Subject } from '../../access/subject.ts';
 import { askPeer, type PeerAnswer, PeerFailed, parseAnswer } from '../../platform/ipc/ask-peer.ts';
 import {
   type HttpClient,
@@ -12,26 +12,26 @@ import {
   PeerUnreachable,
 } from '../../platform/ipc/http-client.ts';
 import {
-  type Ask,
-  type AskOptions,
-  askTagged,
+  type LongPoll,
+  type LongPollOptions,
+  longPoll,
   type TaggedValue,
 } from '../../platform/ipc/long-poll-client.ts';
-import { TOLD_METRICS, type ToldMetrics } from '../../platform/metrics.ts';
+import { METRICS_SNAPSHOT, type MetricsSnapshot } from '../../platform/metrics.ts';
 import { runInSlices } from '../../platform/scheduling/time-slicing.ts';
 import {
   AUTH_STATUS,
   type AuthenticateRequest,
   type AuthStatus,
-  IDENTITY,
   ISSUED_TOKEN,
   KEYS,
   type LoginRefusal,
   REFUSAL,
+  SERIALIZED_IDENTITY,
   type TokenRequest,
-  type Identity as WrittenIdentity,
+  type SerializedIdentity as WrittenIdentity,
 } from '../../protocol/auth-api.ts';
-import { readingCredentials, type ToldCredentials } from '../authentication/credential-snapshot.ts';
+import { type CredentialSnapshot, parsingCredentials } from '../authentication/credential-snapshot.ts';
 import type { ClientAddress } from '../http/client-address.ts';
 import { GATEWAY_LIMITS } from '../limits.ts';
 
@@ -40,41 +40,41 @@ import { GATEWAY_LIMITS } from '../limits.ts';
  * and with `PeerFailed` if auth answers that it failed.
  */
 export interface AuthClient extends AsyncDisposable {
-  authenticate(request: AskedLogin, client: Client): Promise<Identity | Refused>;
-  token(request: AskedToken, client: Client): Promise<IssuedToken | Refused>;
-  readonly keys: Ask<JSONWebKeySet>;
+  authenticate(request: LoginRequest, client: RequestingClient): Promise<ClientIdentity | RefusedLogin>;
+  token(request: ClientTokenRequest, client: RequestingClient): Promise<ClientToken | RefusedLogin>;
+  readonly keys: LongPoll<JSONWebKeySet>;
   /** Reads the same keys once, for one client. */
-  keysFor(client: Client): Promise<JSONWebKeySet>;
-  readonly credentials: Ask<ToldCredentials>;
-  readonly policy: Ask<Policy>;
+  keysFor(client: RequestingClient): Promise<JSONWebKeySet>;
+  readonly credentials: LongPoll<CredentialSnapshot>;
+  readonly policy: LongPoll<Policy>;
   status(): Promise<AuthStatus>;
   /** Resolves when auth, which may just be starting, answers. Rejects if it does not within ten seconds. */
   answers(): Promise<void>;
   /** Reads the metrics of auth. */
-  metrics(): Promise<ToldMetrics>;
+  metrics(): Promise<MetricsSnapshot>;
 }
 
 /**
  * The client for which the gateway asks auth. A call throws the errors of `HttpClient` if there is no place
  * for the client, or if it has gone.
  */
-export type Client = Required<Pick<HttpRequest, 'caller' | 'signal'>>;
+export type RequestingClient = Required<Pick<HttpRequest, 'caller' | 'signal'>>;
 
 /** The subject, and the id of the credential that proved it. */
-export interface Identity {
+export interface ClientIdentity {
   readonly subject: Subject;
   readonly credential: string;
 }
 
-export type AskedLogin = AuthenticateRequest & { readonly address: ClientAddress };
+export type LoginRequest = AuthenticateRequest & { readonly address: ClientAddress };
 
-export type AskedToken = Omit<TokenRequest, 'certificate'> & {
+export type ClientTokenRequest = Omit<TokenRequest, 'certificate'> & {
   readonly address: ClientAddress;
   /** The subject of the verified client certificate. */
-  readonly certificate: Identity | undefined;
+  readonly certificate: ClientIdentity | undefined;
 };
 
-export interface IssuedToken extends Identity {
+export interface ClientToken extends ClientIdentity {
   readonly token: string;
   /** The lifetime in seconds. */
   readonly expiresIn: number;
@@ -82,7 +82,7 @@ export interface IssuedToken extends Identity {
   readonly refreshToken?: string | undefined;
 }
 
-export interface Refused {
+export interface RefusedLogin {
   readonly refused: LoginRefusal;
 }
 
@@ -116,35 +116,38 @@ class SocketAuthClient implements AuthClient {
     this.#http = http;
   }
 
-  authenticate(request: AskedLogin, client: Client): Promise<Identity | Refused> {
-    return this.#post('/authenticate', request, client, IDENTITY);
+  authenticate(request: LoginRequest, client: RequestingClient): Promise<ClientIdentity | RefusedLogin> {
+    return this.#post('/authenticate', request, client, SERIALIZED_IDENTITY);
   }
 
-  token({ certificate, ...request }: AskedToken, client: Client): Promise<IssuedToken | Refused> {
-    const certified = certificate && { ...certificate, subject: writeSubject(certificate.subject) };
+  token(
+    { certificate, ...request }: ClientTokenRequest,
+    client: RequestingClient,
+  ): Promise<ClientToken | RefusedLogin> {
+    const certified = certificate && { ...certificate, subject: formatSubject(certificate.subject) };
     const content: TokenRequest = { ...request, certificate: certified ?? null };
     return this.#post('/token', content, client, ISSUED_TOKEN);
   }
 
-  keys(options: AskOptions): Promise<TaggedValue<JSONWebKeySet> | undefined> {
+  keys(options: LongPollOptions): Promise<TaggedValue<JSONWebKeySet> | undefined> {
     return this.#tagged('/keys', options, (body) => KEYS.parse(JSON.parse(body)));
   }
 
-  keysFor(client: Client): Promise<JSONWebKeySet> {
+  keysFor(client: RequestingClient): Promise<JSONWebKeySet> {
     return this.#get('/keys', KEYS, client);
   }
 
-  credentials(options: AskOptions): Promise<TaggedValue<ToldCredentials> | undefined> {
-    const read = (body: string) => runInSlices(readingCredentials(body));
-    return askTagged(
+  credentials(options: LongPollOptions): Promise<TaggedValue<CredentialSnapshot> | undefined> {
+    const read = (body: string) => runInSlices(parsingCredentials(body));
+    return longPoll(
       this.#http,
       { peer: PEER, path: '/credentials', read, longestWait: SIGN_OF_LIFE, follower: this.#name },
       options,
     );
   }
 
-  policy(options: AskOptions): Promise<TaggedValue<Policy> | undefined> {
-    return this.#tagged('/policy', options, (body) => runInSlices(readingPolicy(body)));
+  policy(options: LongPollOptions): Promise<TaggedValue<Policy> | undefined> {
+    return this.#tagged('/policy', options, (body) => runInSlices(deserializingPolicy(body)));
   }
 
   async status(pause?: number): Promise<AuthStatus> {
@@ -163,16 +166,16 @@ class SocketAuthClient implements AuthClient {
     }
   }
 
-  async metrics(): Promise<ToldMetrics> {
-    return this.#get('/metrics', TOLD_METRICS);
+  async metrics(): Promise<MetricsSnapshot> {
+    return this.#get('/metrics', METRICS_SNAPSHOT);
   }
 
   #tagged<T>(
     path: string,
-    options: AskOptions,
+    options: LongPollOptions,
     read: (body: string) => T | Promise<T>,
   ): Promise<TaggedValue<T> | undefined> {
-    return askTagged(this.#http, { peer: PEER, path, read }, options);
+    return longPoll(this.#http, { peer: PEER, path, read }, options);
   }
 
   async #get<Schema extends z.ZodType>(
@@ -187,9 +190,9 @@ class SocketAuthClient implements AuthClient {
   async #post<Schema extends z.ZodType<WrittenIdentity>>(
     path: string,
     content: object,
-    client: Client,
+    client: RequestingClient,
     schema: Schema,
-  ): Promise<(Omit<z.output<Schema>, 'subject'> & Identity) | Refused> {
+  ): Promise<(Omit<z.output<Schema>, 'subject'> & ClientIdentity) | RefusedLogin> {
     const body = JSON.stringify(content);
     const request: HttpRequest = {
       ...{ method: 'POST', path, body, deadline: LOGIN_DEADLINE, ...client },

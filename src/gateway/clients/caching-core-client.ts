@@ -1,17 +1,17 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../platform/clock.ts';
-import { type Followed, follow } from '../../platform/ipc/long-poll-client.ts';
+import { type PolledValue, pollValue } from '../../platform/ipc/long-poll-client.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { CachedRepositories } from '../../protocol/core-api.ts';
-import { writeReference } from '../../registry/reference.ts';
+import { formatReference } from '../../registry/reference.ts';
 import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
 import type { ChunkCache } from '../delivery/chunk-cache.ts';
 import { SharedBlob } from '../delivery/shared-blob.ts';
-import type { Core, CoreAnswer, PullOptions } from './core-client.ts';
-import { ServedReports } from './hit-reporter.ts';
-import type { RememberableCore } from './local-core-client.ts';
+import type { CoreAnswer, CoreClient, PullOptions } from './core-client.ts';
+import { HitReporter } from './hit-reporter.ts';
+import type { CacheableCoreClient } from './local-core-client.ts';
 
-export interface RememberingOptions {
+export interface CachingCoreOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly chunks: ChunkCache;
@@ -30,26 +30,26 @@ const ENTRY_SIZE = 512;
  */
 const MOMENT = 1_000;
 
-type Manifest = CoreAnswer & { readonly kind: 'manifest' };
+type CachedManifest = CoreAnswer & { readonly kind: 'manifest' };
 /** The routes whose answers are cached. */
-type Remembered = RepositoryRoute & { readonly kind: 'manifest' | 'blob' };
+type CachedAnswer = RepositoryRoute & { readonly kind: 'manifest' | 'blob' };
 
 /** Caches the small answers of a core for their max age, because a request costs more than its answer. */
-export async function rememberAnswers(
-  core: RememberableCore,
-  { log, ...options }: RememberingOptions,
-): Promise<Core> {
+export async function cacheAnswers(
+  core: CacheableCoreClient,
+  { log, ...options }: CachingCoreOptions,
+): Promise<CoreClient> {
   const first = { etag: '', value: '' };
-  const state = await follow((options) => core.state(options), { name: 'the core', log, first });
-  return new RememberingCore(core, state, options);
+  const state = await pollValue((options) => core.generation(options), { name: 'the core', log, first });
+  return new CachingCoreClient(core, state, options);
 }
 
-class RememberingCore implements Core {
-  readonly #core: RememberableCore;
-  readonly #state: Followed<string>;
+class CachingCoreClient implements CoreClient {
+  readonly #core: CacheableCoreClient;
+  readonly #state: PolledValue<string>;
   readonly #chunks: ChunkCache;
-  readonly #reports: ServedReports;
-  readonly #manifests: LRUCache<string, Manifest>;
+  readonly #reports: HitReporter;
+  readonly #manifests: LRUCache<string, CachedManifest>;
   readonly #blobs: LRUCache<string, SharedBlob>;
   /**
    * The requests that were sent to the core. Each promise resolves when its request is answered, when it is
@@ -57,17 +57,17 @@ class RememberingCore implements Core {
    */
   readonly #asking = new Map<string, Promise<'answered' | 'given up'>>();
   /** The cache generation that the entries belong to. */
-  #rememberedIn = '';
+  #cachedIn = '';
 
   constructor(
-    core: RememberableCore,
-    state: Followed<string>,
-    { clock, chunks, blobs }: Omit<RememberingOptions, 'log'>,
+    core: CacheableCoreClient,
+    state: PolledValue<string>,
+    { clock, chunks, blobs }: Omit<CachingCoreOptions, 'log'>,
   ) {
     this.#core = core;
     this.#state = state;
     this.#chunks = chunks;
-    this.#reports = new ServedReports(core);
+    this.#reports = new HitReporter(core);
     // Every lookup reads the clock again. By default lru-cache reads it at most once a millisecond, and uses
     // a timer.
     const lifetimes = { ttl: 1, perf: { now: clock }, ttlResolution: 0 };
@@ -82,25 +82,25 @@ class RememberingCore implements Core {
   async pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer> {
     if (route.kind !== 'manifest' && route.kind !== 'blob') return this.#core.pull(route, options);
     const key = keyOf(route, options);
-    let remembered = this.#recall(key);
+    let cached = this.#recall(key);
     const asking = this.#asking.get(key);
-    if (remembered === undefined && asking !== undefined) {
+    if (cached === undefined && asking !== undefined) {
       // Requests that come together for the same thing send one request, and read one opening of a blob in
       // the same chunks.
       if ((await asking) === 'given up') return this.pull(route, options);
-      remembered = this.#recall(key);
+      cached = this.#recall(key);
     }
-    if (remembered === undefined) return this.#ask(key, route, options);
-    this.#report(route, options, remembered);
-    return remembered;
+    if (cached === undefined) return this.#ask(key, route, options);
+    this.#report(route, options, cached);
+    return cached;
   }
 
-  async #ask(key: string, route: Remembered, options: PullOptions): Promise<CoreAnswer> {
+  async #ask(key: string, route: CachedAnswer, options: PullOptions): Promise<CoreAnswer> {
     const { promise, resolve } = Promise.withResolvers<'answered' | 'given up'>();
     const late = setTimeout(resolve, MOMENT, 'answered');
     this.#asking.set(key, promise);
     try {
-      await this.#reports.told();
+      await this.#reports.flushed();
       return this.#remember(key, await this.#core.pull(route, options));
     } finally {
       clearTimeout(late);
@@ -118,11 +118,12 @@ class RememberingCore implements Core {
   }
 
   #remember(key: string, answer: CoreAnswer): CoreAnswer {
-    if ((answer.kind !== 'manifest' && answer.kind !== 'blob') || answer.holds === undefined) return answer;
+    if ((answer.kind !== 'manifest' && answer.kind !== 'blob') || answer.lifetime === undefined)
+      return answer;
     this.#forgetOtherStates();
-    const { state, for: ttl } = answer.holds;
+    const { generation, maxAgeMs: ttl } = answer.lifetime;
     // An answer that was found before an invalidation may be the one that was invalidated.
-    if (state !== this.#rememberedIn) return answer;
+    if (generation !== this.#cachedIn) return answer;
     if (answer.kind === 'manifest') {
       if (answer.size <= LARGEST_MANIFEST) this.#manifests.set(key, answer, { ttl });
       return answer;
@@ -134,28 +135,32 @@ class RememberingCore implements Core {
   }
 
   #forgetOtherStates(): void {
-    if (this.#state.current === this.#rememberedIn) return;
+    if (this.#state.current === this.#cachedIn) return;
     this.#manifests.clear();
     this.#blobs.clear();
-    this.#rememberedIn = this.#state.current;
+    this.#cachedIn = this.#state.current;
   }
 
-  #report(route: Remembered, { method, caller = '', notes = {} }: PullOptions, answer: CoreAnswer): void {
+  #report(
+    route: CachedAnswer,
+    { method, caller = '', accounting = {} }: PullOptions,
+    answer: CoreAnswer,
+  ): void {
     const { kind } = route;
     const { upstream, path } = route.repository;
     const asked =
       kind === 'blob'
         ? { reference: route.digest, digest: route.digest }
-        : { reference: writeReference(route.reference), digest: (answer as Manifest).digest };
-    notes.cost ??= { upstreamRequests: 0, countedPulls: 0 };
-    notes.pull ??= this.#reports.add({ caller, upstream, path, kind, method, ...asked });
+        : { reference: formatReference(route.reference), digest: (answer as CachedManifest).digest };
+    accounting.cost ??= { upstreamRequests: 0, countedPulls: 0 };
+    accounting.pull ??= this.#reports.add({ caller, upstream, path, kind, method, ...asked });
   }
 
   repositories(client: Pick<PullOptions, 'share' | 'signal'>): Promise<CachedRepositories | undefined> {
     return this.#core.repositories(client);
   }
 
-  metrics(): ReturnType<Core['metrics']> {
+  metrics(): ReturnType<CoreClient['metrics']> {
     return this.#core.metrics();
   }
 

@@ -4,15 +4,15 @@
  * may.
  */
 import type { Readable } from 'node:stream';
-import type { ToldMetrics } from '../../platform/metrics.ts';
+import type { MetricsSnapshot } from '../../platform/metrics.ts';
 import type { CachedRepositories, UpstreamCost } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ErrorName } from '../../registry/error.ts';
 import type { Page } from '../../registry/page.ts';
 import type { RepositoryRoute } from '../../registry/route.ts';
-import type { BlobSource } from '../delivery/blob-reader.ts';
+import type { BlobReader } from '../delivery/blob-reader.ts';
 
-export interface Core extends AsyncDisposable {
+export interface CoreClient extends AsyncDisposable {
   pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer>;
   /**
    * Resolves to the repositories of which something is cached; to undefined if the core does not report them.
@@ -21,7 +21,7 @@ export interface Core extends AsyncDisposable {
   /** Resolves to the core's own report for readiness. Rejects if the core does not answer. */
   status(): Promise<object>;
   /** Resolves to the metrics of the core; to undefined if it does not report them. */
-  metrics(): Promise<ToldMetrics | undefined>;
+  metrics(): Promise<MetricsSnapshot | undefined>;
 }
 
 export interface PullOptions {
@@ -40,24 +40,24 @@ export interface PullOptions {
   /** The single requested range of a blob, such as `bytes=0-9`. */
   readonly range?: string | undefined;
   /** The object that receives the core's accounting. */
-  readonly notes?: CoreNotes;
+  readonly accounting?: PullAccounting;
 }
 
 /**
  * The core's report besides its answer, for the record: some of it comes with the headers, the rest with the
  * last bytes of a fill. It stays empty if the core reports nothing.
  */
-export interface CoreNotes {
+export interface PullAccounting {
   /** The id that the requests of one pull share. */
   pull?: string | Promise<string | undefined>;
   cost?: UpstreamCost;
 }
 
 /** The max age of an answer, and the generation of the cache that it belongs to. */
-export interface Holding {
+export interface CacheLifetime {
   /** The max age in milliseconds. */
-  readonly for: number;
-  readonly state: string;
+  readonly maxAgeMs: number;
+  readonly generation: string;
 }
 
 export type CoreAnswer =
@@ -70,13 +70,13 @@ export type CoreAnswer =
       readonly bytes?: Buffer;
       /** The age of a stale answer in seconds. */
       readonly age?: number;
-      readonly holds?: Holding;
+      readonly lifetime?: CacheLifetime;
     }
   | {
       readonly kind: 'blob';
       readonly cache: string;
-      readonly source: BlobSource;
-      readonly holds?: Holding;
+      readonly source: BlobReader;
+      readonly lifetime?: CacheLifetime;
     }
   /** The wanted range of a blob that is not cached yet. It is not verified. */
   | {

@@ -1,6 +1,6 @@
 import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises';
-import type { Served } from '../../protocol/core-api.ts';
-import type { RememberableCore } from './local-core-client.ts';
+import type { CacheHit } from '../../protocol/core-api.ts';
+import type { CacheableCoreClient } from './local-core-client.ts';
 
 /**
  * The most hits in one report, and the least number of milliseconds from one report to the next. A report
@@ -11,8 +11,8 @@ const PAUSE = 5;
 /** The core does not keep up if more hits wait. The record does not need the rest. */
 const MAX_WAITING = 20_000;
 
-interface Report {
-  readonly served: Served;
+interface PendingReport {
+  readonly served: CacheHit;
   readonly done: (pull: string | undefined) => void;
 }
 
@@ -20,20 +20,20 @@ interface Report {
  * Reports cache hits to the core, and receives the pulls that they belong to. A hit is reported at once if
  * there are few requests, and many are reported together if there are many.
  */
-export class ServedReports implements AsyncDisposable {
-  readonly #core: Pick<RememberableCore, 'served'>;
-  #waiting: Report[] = [];
+export class HitReporter implements AsyncDisposable {
+  readonly #core: Pick<CacheableCoreClient, 'reportHits'>;
+  #waiting: PendingReport[] = [];
   #sending: Promise<void> | undefined;
   /** The time of the last report, by the monotonic clock. */
   #sentAt = Number.NEGATIVE_INFINITY;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(core: Pick<RememberableCore, 'served'>) {
+  constructor(core: Pick<CacheableCoreClient, 'reportHits'>) {
     this.#core = core;
   }
 
   /** Resolves to the id of the pull; to undefined if the core does not report it. */
-  add(served: Served): Promise<string | undefined> {
+  add(served: CacheHit): Promise<string | undefined> {
     if (this.#waiting.length >= MAX_WAITING) return Promise.resolve(undefined);
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
     this.#waiting.push({ served, done: resolve });
@@ -53,8 +53,8 @@ export class ServedReports implements AsyncDisposable {
     this.#sending = undefined;
   }
 
-  async #send(batch: readonly Report[]): Promise<void> {
-    const pulls = await this.#core.served(batch.map(({ served }) => served)).catch(() => []);
+  async #send(batch: readonly PendingReport[]): Promise<void> {
+    const pulls = await this.#core.reportHits(batch.map(({ served }) => served)).catch(() => []);
     for (const [index, { done }] of batch.entries()) done(pulls[index] ?? undefined);
   }
 
@@ -62,7 +62,7 @@ export class ServedReports implements AsyncDisposable {
    * Resolves when everything so far has been reported to the core, so that a request that is sent then does
    * not overtake an earlier hit.
    */
-  async told(): Promise<void> {
+  async flushed(): Promise<void> {
     await this.#last;
   }
 

@@ -9,38 +9,38 @@ import {
 } from '../../platform/ipc/http-client.ts';
 import { readLines } from '../../platform/ipc/json-lines.ts';
 import { LineExchange } from '../../platform/ipc/line-exchange.ts';
-import { type AskOptions, askTagged, type TaggedValue } from '../../platform/ipc/long-poll-client.ts';
-import { TOLD_METRICS, type ToldMetrics } from '../../platform/metrics.ts';
+import { type LongPollOptions, longPoll, type TaggedValue } from '../../platform/ipc/long-poll-client.ts';
+import { METRICS_SNAPSHOT, type MetricsSnapshot } from '../../platform/metrics.ts';
 import { isErrno } from '../../platform/reason.ts';
 import type { QueueLimits } from '../../platform/scheduling/fair-queue.ts';
 import {
   BYTES_TYPE,
-  CACHE_STATE,
+  CACHE_GENERATION,
   CACHED_REPOSITORIES,
   type CachedRepositories,
+  type CacheHit,
   CORE_HEADERS,
   FILL,
-  type Grant,
   LOCATION,
   LOCATION_TYPE,
   PART_RANGE,
   PART_TYPE,
   PULL_IDS,
-  type Served,
+  type ReadAccess,
   type UpstreamCost,
 } from '../../protocol/core-api.ts';
 import { parseDigest } from '../../registry/digest.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { unmirroredMessage } from '../../registry/media-type.ts';
 import { parsePage } from '../../registry/page.ts';
-import { HANDOVER, type RepositoryRoute, resourceOf } from '../../registry/route.ts';
+import { CORE_PULL_PATH, type RepositoryRoute, resourceOf } from '../../registry/route.ts';
 import { openStoredBlob } from '../delivery/blob-reader.ts';
 import { ChunkCache } from '../delivery/chunk-cache.ts';
 import { SharedFills } from '../delivery/shared-fill.ts';
 import { GATEWAY_LIMITS } from '../limits.ts';
-import type { Core, CoreAnswer, CoreNotes, Holding, PullOptions } from './core-client.ts';
+import type { CacheLifetime, CoreAnswer, CoreClient, PullAccounting, PullOptions } from './core-client.ts';
 
-export interface BuiltinCoreOptions {
+export interface LocalCoreClientOptions {
   readonly socket: string;
   /** The directory of the cache, as this process sees it. */
   readonly directory: string;
@@ -68,22 +68,22 @@ const REPORT_DEADLINE = 2_000;
 const PEER = 'the core';
 
 /** A core that reports the max age of its answers, and accounts for cache hits. */
-export interface RememberableCore extends Core {
+export interface CacheableCoreClient extends CoreClient {
   /** The generation of the cache. While it is the same, answers stay valid for their max age. */
-  state(options: AskOptions): Promise<TaggedValue<string> | undefined>;
+  generation(options: LongPollOptions): Promise<TaggedValue<string> | undefined>;
   /**
    * Reports cache hits. It resolves to the ids of the pulls that they belong to, in the same order. Each
    * report waits for the answer to the one before.
    */
-  served(served: readonly Served[]): Promise<readonly (string | null)[]>;
+  reportHits(served: readonly CacheHit[]): Promise<readonly (string | null)[]>;
 }
 
-export function openBuiltinCore(options: BuiltinCoreOptions): RememberableCore {
+export function openLocalCoreClient(options: LocalCoreClientOptions): CacheableCoreClient {
   const { socket, directory, chunks = new ChunkCache(), questions = GATEWAY_LIMITS.coreQuestions } = options;
-  return new BuiltinCore(openSocketClient(socket, questions), directory, chunks);
+  return new LocalCoreClient(openSocketClient(socket, questions), directory, chunks);
 }
 
-class BuiltinCore implements RememberableCore {
+class LocalCoreClient implements CacheableCoreClient {
   readonly #http: HttpClient;
   readonly #directory: string;
   readonly #fills: SharedFills;
@@ -91,7 +91,7 @@ class BuiltinCore implements RememberableCore {
 
   constructor(http: HttpClient, directory: string, chunks: ChunkCache) {
     this.#http = http;
-    this.#served = new LineExchange(http, { path: '/served', deadline: REPORT_DEADLINE });
+    this.#served = new LineExchange(http, { path: '/hits', deadline: REPORT_DEADLINE });
     this.#directory = directory;
     this.#fills = new SharedFills(chunks);
   }
@@ -109,13 +109,13 @@ class BuiltinCore implements RememberableCore {
 
   async #pullOnce(
     route: RepositoryRoute,
-    { method, private: reachesPrivate, caller, share, signal, range, notes = {} }: PullOptions,
+    { method, private: reachesPrivate, caller, share, signal, range, accounting = {} }: PullOptions,
   ): Promise<CoreAnswer> {
-    const grant: Grant = reachesPrivate ? 'private' : 'public';
+    const grant: ReadAccess = reachesPrivate ? 'private' : 'public';
     const response = await this.#http.request({
       // The length of a document is known only together with its bytes.
       method: route.kind === 'manifest' || route.kind === 'blob' ? method : 'GET',
-      path: `${HANDOVER}${resourceOf(route)}`,
+      path: `${CORE_PULL_PATH}${resourceOf(route)}`,
       headers: {
         [CORE_HEADERS.upstream]: route.repository.upstream,
         [CORE_HEADERS.path]: route.repository.path,
@@ -128,12 +128,13 @@ class BuiltinCore implements RememberableCore {
       signal,
       deadline: DEADLINE,
     });
-    takeNotes(notes, response);
+    readAccounting(accounting, response);
     if (response.statusCode !== 200) return readRefusal(response);
     const cache = String(response.headers[CORE_HEADERS.cache]);
-    const holds = readHolding(response);
-    if (route.kind === 'manifest') return { ...(await readManifest(response, method, cache)), ...holds };
-    if (route.kind === 'blob') return { ...(await this.#readBlob(response, method, cache, notes)), ...holds };
+    const lifetime = readHolding(response);
+    if (route.kind === 'manifest') return { ...(await readManifest(response, method, cache)), ...lifetime };
+    if (route.kind === 'blob')
+      return { ...(await this.#readBlob(response, method, cache, accounting)), ...lifetime };
     return readDocument(response, cache);
   }
 
@@ -141,7 +142,7 @@ class BuiltinCore implements RememberableCore {
     response: HttpResponse,
     method: string,
     cache: string,
-    notes: CoreNotes,
+    accounting: PullAccounting,
   ): Promise<CoreAnswer> {
     const { headers, body } = response;
     if (method === 'HEAD') {
@@ -166,7 +167,7 @@ class BuiltinCore implements RememberableCore {
         file: path.join(this.#directory, file),
         size: size ?? undefined,
         announcements: lines,
-        onCost: (cost) => addCost(notes, cost),
+        onCost: (cost) => addCost(accounting, cost),
         joined: cache === 'joined',
       });
       return { kind: 'blob', cache, source };
@@ -176,12 +177,12 @@ class BuiltinCore implements RememberableCore {
     }
   }
 
-  state(options: AskOptions): Promise<TaggedValue<string> | undefined> {
-    const read = (text: string) => CACHE_STATE.parse(JSON.parse(text));
-    return askTagged(this.#http, { peer: PEER, path: '/state', read }, options);
+  generation(options: LongPollOptions): Promise<TaggedValue<string> | undefined> {
+    const read = (text: string) => CACHE_GENERATION.parse(JSON.parse(text));
+    return longPoll(this.#http, { peer: PEER, path: '/generation', read }, options);
   }
 
-  async served(served: readonly Served[]): Promise<readonly (string | null)[]> {
+  async reportHits(served: readonly CacheHit[]): Promise<readonly (string | null)[]> {
     return PULL_IDS.parse(await this.#served.ask(served));
   }
 
@@ -193,8 +194,8 @@ class BuiltinCore implements RememberableCore {
     return this.#ask('/status', z.looseObject({}));
   }
 
-  async metrics(): Promise<ToldMetrics> {
-    return this.#ask('/metrics', TOLD_METRICS);
+  async metrics(): Promise<MetricsSnapshot> {
+    return this.#ask('/metrics', METRICS_SNAPSHOT);
   }
 
   async #ask<Schema extends z.ZodType>(
@@ -216,27 +217,29 @@ class BuiltinCore implements RememberableCore {
   }
 }
 
-function readHolding({ headers }: HttpResponse): { readonly holds?: Holding } {
-  const [holds, state] = [headers[CORE_HEADERS.holds], headers[CORE_HEADERS.state]];
-  return holds === undefined ? {} : { holds: { for: Number(holds), state: String(state) } };
+function readHolding({ headers }: HttpResponse): { readonly lifetime?: CacheLifetime } {
+  const [lifetime, state] = [headers[CORE_HEADERS.maxAgeMs], headers[CORE_HEADERS.generation]];
+  return lifetime === undefined
+    ? {}
+    : { lifetime: { maxAgeMs: Number(lifetime), generation: String(state) } };
 }
 
 /**
  * A core that is asked again adds to the cost that it reported. The pull id is the first one that it
  * reported.
  */
-function takeNotes(notes: CoreNotes, { headers }: HttpResponse): void {
+function readAccounting(accounting: PullAccounting, { headers }: HttpResponse): void {
   const pull = headers[CORE_HEADERS.pull];
-  if (typeof pull === 'string') notes.pull ??= pull;
-  addCost(notes, {
+  if (typeof pull === 'string') accounting.pull ??= pull;
+  addCost(accounting, {
     upstreamRequests: Number(headers[CORE_HEADERS.upstreamRequests] ?? 0),
     countedPulls: Number(headers[CORE_HEADERS.countedPulls] ?? 0),
   });
 }
 
-function addCost(notes: CoreNotes, { upstreamRequests, countedPulls }: UpstreamCost): void {
-  const { cost } = notes;
-  notes.cost = {
+function addCost(accounting: PullAccounting, { upstreamRequests, countedPulls }: UpstreamCost): void {
+  const { cost } = accounting;
+  accounting.cost = {
     upstreamRequests: upstreamRequests + (cost?.upstreamRequests ?? 0),
     countedPulls: countedPulls + (cost?.countedPulls ?? 0),
   };

@@ -11,7 +11,7 @@ import {
 import { nextPage } from '../../registry/page.ts';
 import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
 import { GATEWAY_LIMITS } from '../limits.ts';
-import type { Core, CoreAnswer, PullOptions } from './core-client.ts';
+import type { CoreAnswer, CoreClient, PullOptions } from './core-client.ts';
 
 /**
  * An external registry that runs as a pull-through cache (`registry:2`, `registry:3`) and takes the core's
@@ -19,7 +19,7 @@ import type { Core, CoreAnswer, PullOptions } from './core-client.ts';
  * read access: a client that may pull a repository at all gets everything that the registry gives, private
  * content included.
  */
-export function openExternalCore(url: URL, questions = GATEWAY_LIMITS.coreQuestions): Core {
+export function openRegistryCoreClient(url: URL, questions = GATEWAY_LIMITS.coreQuestions): CoreClient {
   return new ExternalCore(openUrlClient(url, questions));
 }
 
@@ -30,7 +30,7 @@ export function openExternalCore(url: URL, questions = GATEWAY_LIMITS.coreQuesti
 const DEADLINE = 28_000;
 const MAX_DOCUMENT = 4 * 1024 * 1024;
 
-class ExternalCore implements Core {
+class ExternalCore implements CoreClient {
   readonly #http: HttpClient;
 
   constructor(http: HttpClient) {

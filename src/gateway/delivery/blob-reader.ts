@@ -2,7 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { SharedChunk } from './chunk-cache.ts';
 
 /** A blob as a file that is complete, or that still grows. */
-export interface BlobSource extends AsyncDisposable {
+export interface BlobReader extends AsyncDisposable {
   /** True while a fill is under way. Then the bytes come at the upstream's pace. */
   readonly filling: boolean;
   /** Undefined while a fill is under way if the upstream does not announce the size. */
@@ -38,7 +38,7 @@ export class FillInterrupted extends Error {
 export const HELD_BACK = 64 * 1024;
 
 /** Opens a blob that is complete and verified. */
-export async function openStoredBlob(file: string, size: number): Promise<BlobSource> {
+export async function openStoredBlob(file: string, size: number): Promise<BlobReader> {
   const handle = await open(file);
   const { size: found } = await handle.stat();
   if (found !== size) {
@@ -55,7 +55,7 @@ export async function openStoredBlob(file: string, size: number): Promise<BlobSo
 }
 
 /** Returns the `read` of a source, which reads from an open file. */
-export function reading(handle: FileHandle): Pick<BlobSource, 'read'> {
+export function reading(handle: FileHandle): Pick<BlobReader, 'read'> {
   return {
     read: async (buffer, position, length) => (await handle.read(buffer, 0, length, position)).bytesRead,
   };

@@ -26,13 +26,13 @@ const spare = new Map<number, Buffer[]>([
 /**
  * Returns a buffer for at least `length` bytes, of the size of a chunk at most. Its content has no meaning.
  */
-export function takeBuffer(length: number): Buffer {
+export function acquireBuffer(length: number): Buffer {
   const size = length > CHUNK_FOR_MANY ? CHUNK : length;
   return spare.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size);
 }
 
 /** Releases a buffer for the next use. Nobody may read it any more. */
-export function giveBack(buffer: Buffer): void {
+export function releaseBuffer(buffer: Buffer): void {
   const same = spare.get(buffer.length);
   if (same !== undefined && same.length * buffer.length < KEPT) same.push(buffer);
 }

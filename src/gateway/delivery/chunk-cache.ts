@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { giveBack, takeBuffer } from './buffer-pool.ts';
+import { acquireBuffer, releaseBuffer } from './buffer-pool.ts';
 
 /** Bytes of a blob that several responses may be sending at the same time. Nobody may write to them. */
 export interface SharedChunk {
@@ -17,15 +17,15 @@ export type ReadChunk = (buffer: Buffer) => Promise<number>;
  */
 const KEPT = 16 * 1024 * 1024;
 
-interface Entry {
+interface ChunkEntry {
   readonly buffer: Buffer;
   length: number;
   /** The number of responses that send the chunk, plus one while it is cached. */
   users: number;
 }
 
-interface Reading {
-  readonly entry: Entry;
+interface ChunkReading {
+  readonly entry: ChunkEntry;
   readonly length: Promise<number>;
 }
 
@@ -34,12 +34,12 @@ interface Reading {
  * read, and a buffer is used again when no response sends it any more.
  */
 export class ChunkCache {
-  readonly #kept = new LRUCache<string, Entry>({
+  readonly #kept = new LRUCache<string, ChunkEntry>({
     maxSize: KEPT,
     sizeCalculation: ({ buffer }) => buffer.length,
     dispose: (entry) => this.#leave(entry),
   });
-  readonly #reading = new Map<string, Reading>();
+  readonly #reading = new Map<string, ChunkReading>();
   /** The number of readers of each blob, by its name. */
   readonly #readers = new Map<string, number>();
 
@@ -101,11 +101,11 @@ export class ChunkCache {
     return shared;
   }
 
-  #begin(name: string, size: number, read: ReadChunk): Reading {
-    const buffer = takeBuffer(size);
-    const entry: Entry = { buffer, length: 0, users: 1 };
+  #begin(name: string, size: number, read: ReadChunk): ChunkReading {
+    const buffer = acquireBuffer(size);
+    const entry: ChunkEntry = { buffer, length: 0, users: 1 };
     const length = read(buffer);
-    const reading: Reading = { entry, length };
+    const reading: ChunkReading = { entry, length };
     this.#reading.set(name, reading);
     length
       .then(
@@ -116,7 +116,7 @@ export class ChunkCache {
     return reading;
   }
 
-  #share(entry: Entry): SharedChunk {
+  #share(entry: ChunkEntry): SharedChunk {
     entry.users++;
     return {
       get bytes() {
@@ -126,7 +126,7 @@ export class ChunkCache {
     };
   }
 
-  #leave(entry: Entry): void {
-    if (--entry.users === 0) giveBack(entry.buffer);
+  #leave(entry: ChunkEntry): void {
+    if (--entry.users === 0) releaseBuffer(entry.buffer);
   }
 }

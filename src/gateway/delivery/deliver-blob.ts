@@ -2,15 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { asError } from '../../platform/reason.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
-import { readRange, readRanges } from '../../registry/range.ts';
+import { parseRange, parseRanges } from '../../registry/range.ts';
 import type { CoreAnswer } from '../clients/core-client.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { ResponseBody } from '../http/response-body.ts';
-import { type BlobSource, FillInterrupted, HELD_BACK } from './blob-reader.ts';
-import { CHUNK, CHUNK_FOR_CROWD, CHUNK_FOR_MANY, giveBack, takeBuffer } from './buffer-pool.ts';
+import { type BlobReader, FillInterrupted, HELD_BACK } from './blob-reader.ts';
+import { acquireBuffer, CHUNK, CHUNK_FOR_CROWD, CHUNK_FOR_MANY, releaseBuffer } from './buffer-pool.ts';
 import type { SharedChunk } from './chunk-cache.ts';
 import { partsOf } from './deliver-parts.ts';
-import { wantedRange } from './requested-range.ts';
+import { requestedRange } from './requested-range.ts';
 
 export interface Delivered {
   readonly status: number;
@@ -36,13 +36,13 @@ export interface BlobRecipient {
 }
 
 /** Sends a blob from its file, whole or in the requested ranges, at the pace at which the file grows. */
-export async function deliverBlob(to: BlobRecipient, source: BlobSource): Promise<Delivered> {
+export async function deliverBlob(to: BlobRecipient, source: BlobReader): Promise<Delivered> {
   const { request, response, digest } = to;
   const { size } = source;
-  const wanted = wantedRange(request, digest);
-  const range = size === undefined ? undefined : readRange(wanted, size);
+  const wanted = requestedRange(request, digest);
+  const range = size === undefined ? undefined : parseRange(wanted, size);
   // Several ranges of a fill would wait for its end, and the whole blob arrives sooner.
-  const ranges = size === undefined || source.filling ? undefined : readRanges(wanted, size);
+  const ranges = size === undefined || source.filling ? undefined : parseRanges(wanted, size);
   if (range === 'unsatisfiable' || ranges === 'unsatisfiable') {
     refuse(response, { error: 'RANGE_INVALID', headers: { 'content-range': `bytes */${size}` } });
     return { status: 416, bytes: 0 };
@@ -106,7 +106,7 @@ const ATTEMPTS = 3;
 async function sendBlob(
   body: ResponseBody,
   rest: Rest,
-  source: BlobSource,
+  source: BlobReader,
   { digest, again }: Pick<BlobRecipient, 'digest' | 'again'>,
   attempts = ATTEMPTS,
 ): Promise<void> {
@@ -129,7 +129,7 @@ async function sendBlob(
  * Checks that the sent bytes equal those of the next source. They came from a fill that was never verified to
  * its end, and the bytes that are sent from now on are verified as part of another one.
  */
-async function checkSent({ start, position }: Rest, sent: BlobSource, next: BlobSource): Promise<void> {
+async function checkSent({ start, position }: Rest, sent: BlobReader, next: BlobReader): Promise<void> {
   const buffer = Buffer.allocUnsafe(Math.min(CHUNK, position - start));
   for (let at = start; at < position; ) {
     const until = Math.min(position, await next.available(at));
@@ -140,7 +140,7 @@ async function checkSent({ start, position }: Rest, sent: BlobSource, next: Blob
   }
 }
 
-async function compareSent(sent: BlobSource, at: number, bytes: Buffer): Promise<void> {
+async function compareSent(sent: BlobReader, at: number, bytes: Buffer): Promise<void> {
   const buffer = Buffer.allocUnsafe(bytes.length);
   for (let have = 0; have < bytes.length; ) {
     const length = await sent.read(buffer.subarray(have), at + have, bytes.length - have);
@@ -150,7 +150,7 @@ async function compareSent(sent: BlobSource, at: number, bytes: Buffer): Promise
   if (!buffer.equals(bytes)) throw new Error('the bytes that were sent are others than those that come now');
 }
 
-async function sendFile(body: ResponseBody, rest: Rest, source: BlobSource): Promise<void> {
+async function sendFile(body: ResponseBody, rest: Rest, source: BlobReader): Promise<void> {
   readers++;
   let ahead: Promise<SharedChunk> | undefined;
   try {
@@ -185,16 +185,16 @@ async function endShort(body: ResponseBody, { position, end }: Rest): Promise<vo
 }
 
 /** Returns bytes from `position` on, and none at or after `until`. */
-async function takeChunk(source: BlobSource, position: number, until: number): Promise<SharedChunk> {
+async function takeChunk(source: BlobReader, position: number, until: number): Promise<SharedChunk> {
   const size = chunkSize();
   const shared = source.chunk?.(position, size);
   if (shared !== undefined) {
     const { bytes, release } = await shared;
     return { bytes: bytes.subarray(0, until - position), release };
   }
-  const buffer = takeBuffer(Math.min(until - position, size));
+  const buffer = acquireBuffer(Math.min(until - position, size));
   const length = await source.read(buffer, position, Math.min(until - position, buffer.length));
-  return { bytes: buffer.subarray(0, length), release: () => giveBack(buffer) };
+  return { bytes: buffer.subarray(0, length), release: () => releaseBuffer(buffer) };
 }
 
 function chunkSize(): number {
@@ -225,7 +225,7 @@ async function sendStream(
   rest: Rest,
   digest: Digest,
   stream: Readable,
-  sent?: BlobSource,
+  sent?: BlobReader,
 ): Promise<void> {
   const resumedAt = rest.position;
   const hash = startHash(digest);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ByteRange } from '../../registry/range.ts';
 import type { ResponseBody } from '../http/response-body.ts';
-import type { BlobSource } from './blob-reader.ts';
+import type { BlobReader } from './blob-reader.ts';
 import type { SharedChunk } from './chunk-cache.ts';
 
 /** Sends several ranges of one blob as `multipart/byteranges` (RFC 9110 §14.6). */
@@ -13,9 +13,9 @@ export interface ByteRangeParts {
 }
 
 /** Takes bytes of the source from `position` on, and none at or after `until`. */
-export type TakeChunk = (source: BlobSource, position: number, until: number) => Promise<SharedChunk>;
+export type TakeChunk = (source: BlobReader, position: number, until: number) => Promise<SharedChunk>;
 
-export function partsOf(source: BlobSource, size: number, ranges: readonly ByteRange[]): ByteRangeParts {
+export function partsOf(source: BlobReader, size: number, ranges: readonly ByteRange[]): ByteRangeParts {
   const boundary = randomUUID();
   const parts = ranges.map((range, at) => ({ ...range, header: headerOf(range, size, boundary, at === 0) }));
   const end = Buffer.from(`\r\n--${boundary}--\r\n`);
@@ -44,7 +44,7 @@ function headerOf({ start, end }: ByteRange, size: number, boundary: string, isF
 
 async function sendRange(
   body: ResponseBody,
-  source: BlobSource,
+  source: BlobReader,
   { start, end }: ByteRange,
   take: TakeChunk,
 ): Promise<void> {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Digest } from '../../registry/digest.ts';
 import { ERRORS } from '../../registry/error.ts';
-import { writePage } from '../../registry/page.ts';
+import { formatPage } from '../../registry/page.ts';
 import { familiarName } from '../../registry/repository.ts';
 import type { RepositoryRoute } from '../../registry/route.ts';
 import type { CoreAnswer } from '../clients/core-client.ts';
@@ -108,7 +108,7 @@ function deliverDocument(
   respond(response, 200, {
     'content-type': isIndex ? 'application/vnd.oci.image.index.v1+json' : 'application/json',
     'content-length': bytes.length,
-    ...(next && { link: `<${list}?${writePage(next)}>; rel="next"` }),
+    ...(next && { link: `<${list}?${formatPage(next)}>; rel="next"` }),
     ...staleness(age),
   });
   const body = request.method === 'HEAD' ? undefined : bytes;

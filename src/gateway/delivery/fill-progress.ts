@@ -1,6 +1,6 @@
 import type { Lines } from '../../platform/ipc/json-lines.ts';
 import { messageOf } from '../../platform/reason.ts';
-import { PROGRESS, type Progress, type UpstreamCost } from '../../protocol/core-api.ts';
+import { FILL_PROGRESS_LINE, type FillProgressLine, type UpstreamCost } from '../../protocol/core-api.ts';
 import { FillInterrupted, HELD_BACK } from './blob-reader.ts';
 
 /** The progress of a fill, for all readers in this gateway. */
@@ -85,7 +85,7 @@ export class FillProgress {
     return Math.max(0, Math.min(written, last));
   }
 
-  async #next(): Promise<Progress> {
+  async #next(): Promise<FillProgressLine> {
     let line: unknown;
     try {
       line = await this.#announcements.next();
@@ -93,6 +93,6 @@ export class FillProgress {
       throw new FillInterrupted(messageOf(error));
     }
     if (line === undefined) throw new FillInterrupted('the announcements end');
-    return PROGRESS.parse(line);
+    return FILL_PROGRESS_LINE.parse(line);
   }
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Digest } from '../../registry/digest.ts';
 
 /** Returns the `Range` of a request. It is ignored if `If-Range` names anything except this digest. */
-export function wantedRange(
+export function requestedRange(
   { headers }: Pick<IncomingMessage, 'headers'>,
   digest: Digest,
 ): string | undefined {

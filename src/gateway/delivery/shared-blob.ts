@@ -1,4 +1,4 @@
-import type { BlobSource } from './blob-reader.ts';
+import type { BlobReader } from './blob-reader.ts';
 import { CHUNK } from './buffer-pool.ts';
 import type { ChunkCache } from './chunk-cache.ts';
 
@@ -6,7 +6,7 @@ let count = 0;
 
 /** A complete blob that several responses read at the same time, from one open file and in shared chunks. */
 export class SharedBlob {
-  readonly #source: BlobSource;
+  readonly #source: BlobReader;
   readonly #chunks: ChunkCache;
   /** The id of this opening of the blob, because the file may have other bytes when it is opened again. */
   readonly #id = `blob ${count++}`;
@@ -14,13 +14,13 @@ export class SharedBlob {
   #users = 1;
 
   /** Takes ownership of `source`. */
-  constructor(source: BlobSource, chunks: ChunkCache) {
+  constructor(source: BlobReader, chunks: ChunkCache) {
     this.#source = source;
     this.#chunks = chunks;
   }
 
   /** Returns a source for one reader, who disposes of it. */
-  open(): BlobSource {
+  open(): BlobReader {
     this.#users++;
     const leave = this.#chunks.enter(this.#id);
     const source = this.#source;

@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Lines } from '../../platform/ipc/json-lines.ts';
 import type { UpstreamCost } from '../../protocol/core-api.ts';
-import { type BlobSource, reading } from './blob-reader.ts';
+import { type BlobReader, reading } from './blob-reader.ts';
 import type { ChunkCache } from './chunk-cache.ts';
 import { FillProgress } from './fill-progress.ts';
 
@@ -18,7 +18,7 @@ export interface FillReading {
 }
 
 /** A fill whose announcements are read here as long as somebody reads the blob. */
-interface Followed {
+interface FollowedFill {
   readonly progress: FillProgress;
   readonly opened: Promise<OpenFill>;
   readers: number;
@@ -37,7 +37,7 @@ interface OpenFill {
 export class SharedFills {
   readonly #chunks: ChunkCache;
   /** The fills by their ids. */
-  readonly #followed = new Map<string, Followed>();
+  readonly #followed = new Map<string, FollowedFill>();
 
   constructor(chunks: ChunkCache) {
     this.#chunks = chunks;
@@ -47,7 +47,7 @@ export class SharedFills {
    * Opens a source for one reader, whom the core has sent to this fill. It takes ownership of
    * `announcements`.
    */
-  async open(fill: FillReading): Promise<BlobSource> {
+  async open(fill: FillReading): Promise<BlobReader> {
     const followed = this.#follow(fill);
     followed.readers++;
     try {
@@ -58,7 +58,7 @@ export class SharedFills {
     }
   }
 
-  #follow({ id, file, size, announcements, onCost, joined }: FillReading): Followed {
+  #follow({ id, file, size, announcements, onCost, joined }: FillReading): FollowedFill {
     const known = this.#followed.get(id);
     if (joined && known !== undefined && !known.progress.hasBroken) {
       announcements.close();
@@ -70,7 +70,7 @@ export class SharedFills {
     return followed;
   }
 
-  #readerOf({ id, size }: FillReading, followed: Followed, { handle, name }: OpenFill): BlobSource {
+  #readerOf({ id, size }: FillReading, followed: FollowedFill, { handle, name }: OpenFill): BlobReader {
     const { progress } = followed;
     const chunks = this.#chunks;
     const leave = chunks.enter(name);
@@ -92,7 +92,7 @@ export class SharedFills {
     };
   }
 
-  async #leave(id: string, followed: Followed): Promise<void> {
+  async #leave(id: string, followed: FollowedFill): Promise<void> {
     if (--followed.readers > 0) return;
     if (this.#followed.get(id) === followed) this.#followed.delete(id);
     followed.progress.close();

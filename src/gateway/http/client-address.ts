@@ -16,7 +16,7 @@ export type ClientAddress = Brand<string, 'ClientAddress'>;
 
 export type AddressOf = (request: Pick<IncomingMessage, 'socket' | 'headers'>) => ClientAddress;
 
-type Peer = Pick<Socket, 'remoteAddress'>;
+type ConnectionPeer = Pick<Socket, 'remoteAddress'>;
 
 export interface AddressOptions {
   /** The proxies whose `X-Forwarded-For` counts. If absent, it never counts. */
@@ -39,7 +39,7 @@ const MOST_PROXIES = 32;
  * Returns the address of the TCP peer. The address of an IPv4 client on a dual-stack listener is written as
  * IPv4: `10.1.2.3`, not `::ffff:10.1.2.3`.
  */
-export function peerAddress({ remoteAddress: address = '' }: Peer): ClientAddress {
+export function peerAddress({ remoteAddress: address = '' }: ConnectionPeer): ClientAddress {
   const plain = address.startsWith(MAPPED) && address.includes('.') ? address.slice(MAPPED.length) : address;
   return plain as ClientAddress;
 }

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { drained, type HttpServer } from '../../platform/drain.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { Live } from '../../platform/observable-value.ts';
+import type { ObservableValue } from '../../platform/observable-value.ts';
 import { messageOf } from '../../platform/reason.ts';
 import { readRegularFile } from '../../platform/regular-file.ts';
 import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platform/watched-files.ts';
@@ -20,7 +20,7 @@ export interface ListenerOptions {
   /** Returns what is wrong with the certificate and key, and what to do, more helpfully than OpenSSL. */
   readonly explainPair?: () => Promise<string | undefined>;
   /** The authorities whose client certificates are requested. */
-  readonly authorities: Live<readonly X509Certificate[]>;
+  readonly authorities: ObservableValue<readonly X509Certificate[]>;
   /** The most connections at a time. Further ones are closed at once. */
   readonly connections: number;
   readonly times: ConnectionTimes;

@@ -39,7 +39,7 @@ interface Shared {
   waiting: number;
 }
 
-interface Exchange {
+interface PipelinedExchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
 }
@@ -51,7 +51,7 @@ class Pipeline {
   #isBusy = false;
   #isPaused = false;
   #isFollowed = false;
-  #waiting: Exchange[] = [];
+  #waiting: PipelinedExchange[] = [];
 
   constructor(socket: Socket, shared: Shared) {
     this.#socket = socket;
@@ -63,7 +63,7 @@ class Pipeline {
     else this.#begin({ request, response });
   }
 
-  #begin({ request, response }: Exchange): void {
+  #begin({ request, response }: PipelinedExchange): void {
     this.#isBusy = true;
     // Node emits 'close' when the response has ended, and when the connection has been lost.
     response.once('close', () => this.#next());
@@ -86,7 +86,7 @@ class Pipeline {
     }
   }
 
-  #queue(exchange: Exchange): void {
+  #queue(exchange: PipelinedExchange): void {
     const { limits } = this.#shared;
     this.#follow();
     this.#waiting.push(exchange);

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { type BearerChallenge, writeChallenge } from '../../registry/challenge.ts';
+import { type BearerChallenge, formatChallenge } from '../../registry/challenge.ts';
 import { ERRORS, type ErrorName, errorBody } from '../../registry/error.ts';
 
 /**
@@ -21,7 +21,7 @@ export type ResponseHeaders = {
   readonly 'www-authenticate'?: string;
 };
 
-export interface Refused {
+export interface RefusedResponse {
   readonly error: ErrorName;
   /** Replaces the standard message. */
   readonly message?: string;
@@ -46,13 +46,13 @@ const STANDARD = { 'x-content-type-options': 'nosniff' };
  */
 export function refuse(
   response: ServerResponse,
-  { error, message, challenge, retryAfter, headers }: Refused,
+  { error, message, challenge, retryAfter, headers }: RefusedResponse,
 ): void {
   const body = Buffer.from(errorBody(error, message));
   respond(response, ERRORS[error].status, {
     'content-type': 'application/json',
     'content-length': body.length,
-    ...(challenge && { 'www-authenticate': writeChallenge(challenge) }),
+    ...(challenge && { 'www-authenticate': formatChallenge(challenge) }),
     ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
     ...headers,
   });

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { inTurn } from '../../platform/scheduling/event-loop-budget.ts';
+import { withinLoopBudget } from '../../platform/scheduling/event-loop-budget.ts';
 
 /** Thrown to the writer if the client has gone. It is not a fault of the gateway. */
 export class ClientGone extends Error {
@@ -29,12 +29,14 @@ export class ResponseBody {
   }
 
   write(chunk: Uint8Array): Promise<void> {
-    return inTurn(() => this.#send((done) => this.#response.write(chunk, done), chunk.length));
+    return withinLoopBudget(() => this.#send((done) => this.#response.write(chunk, done), chunk.length));
   }
 
   /** Writes the last chunk together with the end. */
   end(chunk: Uint8Array): Promise<void> {
-    return inTurn(() => this.#send((done) => this.#response.end(chunk, () => done()), chunk.length));
+    return withinLoopBudget(() =>
+      this.#send((done) => this.#response.end(chunk, () => done()), chunk.length),
+    );
   }
 
   #send(send: (done: (error?: Error | null) => void) => void, length: number): Promise<void> {

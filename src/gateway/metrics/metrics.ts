@@ -4,10 +4,10 @@
  */
 
 import type { Logger } from '../../platform/log.ts';
-import { METRICS_CONTENT_TYPE, Meters, printTogether, type ToldMetrics } from '../../platform/metrics.ts';
+import { METRICS_CONTENT_TYPE, Meters, type MetricsSnapshot, printTogether } from '../../platform/metrics.ts';
 import { Deadline } from '../../platform/scheduling/deadline.ts';
 import type { AuthClient } from '../clients/auth-client.ts';
-import type { Core } from '../clients/core-client.ts';
+import type { CoreClient } from '../clients/core-client.ts';
 import { measureRequests, type RequestMeters } from './requests.ts';
 import { openWorkers, type WorkerPlace } from './workers.ts';
 
@@ -19,7 +19,7 @@ export interface Metrics extends RequestMeters, AsyncDisposable {
 
 export interface MetricsOptions {
   readonly auth: AuthClient;
-  readonly core: Core;
+  readonly core: CoreClient;
   /** Absent if this gateway is the only one. */
   readonly worker?: { readonly place: WorkerPlace; readonly directory: string } | undefined;
   /**
@@ -54,7 +54,7 @@ export async function createMetrics(options: MetricsOptions): Promise<Metrics> {
     contentType: METRICS_CONTENT_TYPE,
     text: async () => {
       const [gateways, ofAuth, ofCore] = await Promise.all([
-        workers?.tell() ?? meters.tell().then((told) => ({ told: [told], answering: 1 })),
+        workers?.tell() ?? meters.snapshot().then((told) => ({ told: [told], answering: 1 })),
         inTime(auth.metrics()),
         inTime(core.metrics()),
       ]);
@@ -76,6 +76,6 @@ async function inTime<T>(telling: Promise<T>): Promise<T | 'down'> {
   return await deadline.bound(telling).catch(() => 'down' as const);
 }
 
-function gauge(name: string, help: string, value: number): ToldMetrics[number] {
+function gauge(name: string, help: string, value: number): MetricsSnapshot[number] {
   return { name, help, type: 'gauge', aggregator: 'sum', values: [{ value, labels: {} }] };
 }

@@ -15,7 +15,7 @@ export interface RequestMeters {
   audited(audit: Audit): Audit;
 }
 
-type Kind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'catalog' | 'ping' | 'token' | 'other';
+type RequestKind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'catalog' | 'ping' | 'token' | 'other';
 
 /** The buckets in seconds to the last byte. A manifest takes milliseconds, a large blob a minute. */
 const DURATIONS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
@@ -119,14 +119,14 @@ function countLines(meters: Meters): (line: AuditLine) => void {
   };
 }
 
-const LEAVES: Readonly<Record<string, Kind>> = {
+const LEAVES: Readonly<Record<string, RequestKind>> = {
   manifests: 'manifest',
   blobs: 'blob',
   referrers: 'referrers',
 };
 
 /** Uses only the shape of the target, because targets that cannot be parsed are counted too. */
-function kindOf(target: string): Kind {
+function kindOf(target: string): RequestKind {
   const end = target.indexOf('?');
   const path = end === -1 ? target : target.slice(0, end);
   if (path === '/token') return 'token';

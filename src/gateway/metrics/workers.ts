@@ -13,10 +13,10 @@ import { serveOnSocket } from '../../platform/ipc/unix-socket.ts';
 import type { Logger } from '../../platform/log.ts';
 import {
   countersOf,
+  METRICS_SNAPSHOT,
   type Meters,
+  type MetricsSnapshot,
   putTogether,
-  TOLD_METRICS,
-  type ToldMetrics,
 } from '../../platform/metrics.ts';
 import { Deadline } from '../../platform/scheduling/deadline.ts';
 import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
@@ -40,7 +40,7 @@ export interface WorkersOptions {
 
 export interface Workers extends AsyncDisposable {
   /** Resolves to the snapshot of each worker. For one that does not answer, it is its last saved snapshot. */
-  tell(): Promise<{ readonly told: readonly ToldMetrics[]; readonly answering: number }>;
+  tell(): Promise<{ readonly told: readonly MetricsSnapshot[]; readonly answering: number }>;
 }
 
 /**
@@ -49,7 +49,7 @@ export interface Workers extends AsyncDisposable {
 const DEADLINE = 1_000;
 const PEER = 'another gateway';
 
-const KEPT = z.object({ start: z.string(), counted: TOLD_METRICS });
+const KEPT = z.object({ start: z.string(), counted: METRICS_SNAPSHOT });
 
 export async function openWorkers(options: WorkersOptions): Promise<Workers> {
   const { place, directory, log } = options;
@@ -84,7 +84,7 @@ interface Other {
   readonly client: HttpClient;
 }
 
-type TellOwn = () => Promise<{ readonly told: ToldMetrics }>;
+type TellOwn = () => Promise<{ readonly told: MetricsSnapshot }>;
 
 /**
  * Returns a function that takes this worker's snapshot. It is saved before it is reported, so that it is
@@ -93,8 +93,8 @@ type TellOwn = () => Promise<{ readonly told: ToldMetrics }>;
 async function openOwn({ meters, place, directory, log }: WorkersOptions): Promise<TellOwn> {
   const file = `${fileOf(directory, place.number)}.json`;
   const before = await readKept(file, place);
-  const telling = new SingleFlight<{ readonly told: ToldMetrics }>();
-  const keep = async (told: ToldMetrics) => {
+  const telling = new SingleFlight<{ readonly told: MetricsSnapshot }>();
+  const keep = async (told: MetricsSnapshot) => {
     try {
       const kept: z.output<typeof KEPT> = { start: place.start, counted: countersOf(told) };
       await writeFile(`${file}.new`, JSON.stringify(kept), { mode: 0o640 });
@@ -106,7 +106,7 @@ async function openOwn({ meters, place, directory, log }: WorkersOptions): Promi
   };
   return () =>
     telling.run('own', async () => {
-      const told = await putTogether([before, await meters.tell()]);
+      const told = await putTogether([before, await meters.snapshot()]);
       await keep(told);
       return { told };
     });
@@ -124,11 +124,11 @@ async function serve(socket: string, own: TellOwn): Promise<AsyncDisposable> {
 async function askOther(
   { file, client }: Other,
   place: WorkerPlace,
-): Promise<{ readonly told: ToldMetrics } | { readonly kept: ToldMetrics }> {
+): Promise<{ readonly told: MetricsSnapshot } | { readonly kept: MetricsSnapshot }> {
   using deadline = new Deadline(DEADLINE);
   const asking = async () => {
     const answer = await askPeer(client, PEER, { method: 'GET', path: '/metrics', deadline: DEADLINE });
-    return parseAnswer(PEER, answer, TOLD_METRICS);
+    return parseAnswer(PEER, answer, METRICS_SNAPSHOT);
   };
   try {
     return { told: await deadline.bound(asking()) };
@@ -138,7 +138,7 @@ async function askOther(
 }
 
 /** Resolves to nothing if there is no snapshot, or if it belongs to another start. */
-async function readKept(file: string, { start }: WorkerPlace): Promise<ToldMetrics> {
+async function readKept(file: string, { start }: WorkerPlace): Promise<MetricsSnapshot> {
   try {
     const kept = KEPT.parse(JSON.parse(await readFile(file, 'utf8')));
     return kept.start === start ? kept.counted : [];

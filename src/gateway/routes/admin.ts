@@ -4,7 +4,7 @@ import type { Reached } from '../http/reach-listener.ts';
 import { isOriginForm } from '../http/target.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 
-export interface AdminRooms {
+export interface AdminDependencies {
   readonly readiness: () => Promise<{ readonly ready: boolean }>;
   readonly reach: () => Promise<Reached>;
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>;
@@ -15,7 +15,7 @@ export interface AdminRooms {
 const MISDIRECTED = 421;
 
 /** The admin listener tells whether this process is alive and can serve, and its metrics. */
-export function adminApplication({ readiness, metrics, reach, names }: AdminRooms): Koa {
+export function adminApplication({ readiness, metrics, reach, names }: AdminDependencies): Koa {
   const app = new Koa();
   app.use(async (context, next) => {
     const { url, headers } = context.req;

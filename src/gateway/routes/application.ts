@@ -8,7 +8,7 @@ import { PeerFailed } from '../../platform/ipc/ask-peer.ts';
 import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Network } from '../../platform/network.ts';
-import { inTurn } from '../../platform/scheduling/event-loop-budget.ts';
+import { withinLoopBudget } from '../../platform/scheduling/event-loop-budget.ts';
 import { QueueFullError } from '../../platform/scheduling/fair-queue.ts';
 import { type AddressOf, addressKey, peerAddress } from '../http/client-address.ts';
 import { ambiguousFraming } from '../http/framing.ts';
@@ -21,10 +21,10 @@ import type { GatewayLimits } from '../limits.ts';
 import type { RequestMeters } from '../metrics/requests.ts';
 import type { WorkerPlace } from '../metrics/workers.ts';
 import { publicRoutes } from './service.ts';
-import { answerV2, type V2Rooms } from './v2.ts';
+import { answerV2, type V2Dependencies } from './v2.ts';
 import {
-  admitAnonymous,
-  permitWithoutLogin,
+  authenticateAnonymous,
+  authorizeWithoutLogin,
   refuseCredentials,
   type WithoutTlsOptions,
 } from './without-tls.ts';
@@ -65,21 +65,27 @@ export function byTrust(
 }
 
 type WithoutTls = Pick<WithoutTlsOptions, 'url' | 'clock'> & {
-  readonly credentials: Parameters<typeof admitAnonymous>[0];
+  readonly credentials: Parameters<typeof authenticateAnonymous>[0];
   readonly ca: string | undefined;
 };
 
 /** Serves a peer that is not a trusted proxy and comes without TLS. It gets what `anonymous` may pull. */
-export function createApplicationWithoutTls(rooms: V2Rooms, options: WithoutTls): RequestListener {
+export function createApplicationWithoutTls(
+  dependencies: V2Dependencies,
+  options: WithoutTls,
+): RequestListener {
   const { url, credentials, ca } = options;
-  const { challenge: _, ...others } = rooms;
-  const admit = admitAnonymous(credentials);
-  const permitNow = permitWithoutLogin(rooms.permitNow, url);
-  const app = createApplication({ ...others, admit, permitNow, catalog: false }, publicRoutes({ ca }));
-  return refuseCredentials(app, { ...options, ...rooms });
+  const { challenge: _, ...others } = dependencies;
+  const authenticate = authenticateAnonymous(credentials);
+  const authorizeNow = authorizeWithoutLogin(dependencies.authorizeNow, url);
+  const app = createApplication(
+    { ...others, authenticate, authorizeNow, catalog: false },
+    publicRoutes({ ca }),
+  );
+  return refuseCredentials(app, { ...options, ...dependencies });
 }
 
-export function createApplication(rooms: V2Rooms, services: Router): RequestListener {
+export function createApplication(dependencies: V2Dependencies, services: Router): RequestListener {
   const app = new Koa();
   // Koa's own handler would print to stderr. An error that reaches it is a fault of ours.
   app.silent = true;
@@ -87,19 +93,19 @@ export function createApplication(rooms: V2Rooms, services: Router): RequestList
     try {
       const ambiguity = ambiguousFraming(req);
       if (ambiguity === undefined) {
-        const admitted = isRecorded(req) ? rooms.audit.admits() : true;
-        if (admitted === true || (await admitted)) return await inTurn(next);
+        const admitted = isRecorded(req) ? dependencies.audit.admits() : true;
+        if (admitted === true || (await admitted)) return await withinLoopBudget(next);
         return refuse(res, { error: 'UNAVAILABLE', retryAfter: RETRY_AFTER, message: UNRECORDED });
       }
       res.setHeader('connection', 'close');
       refuse(res, { error: 'BAD_REQUEST', message: ambiguity });
     } catch (error) {
-      answerFailure(req, res, error, rooms.log);
+      answerFailure(req, res, error, dependencies.log);
     }
   });
   const answer = (context: Context) => {
     context.respond = false;
-    return answerV2(context.req, context.res, rooms);
+    return answerV2(context.req, context.res, dependencies);
   };
   // Most targets begin like this, and need no search among the other services.
   app.use((context, next) => (context.req.url?.startsWith('/v2/') ? answer(context) : next()));

@@ -1,18 +1,18 @@
 import type { ServerResponse } from 'node:http';
-import { type Page, writePage } from '../../registry/page.ts';
+import { formatPage, type Page } from '../../registry/page.ts';
 import { familiarName, resolveRepository, type UpstreamNames } from '../../registry/repository.ts';
-import { type Asking, shareOf } from '../audit/audit-record.ts';
-import type { PermitNow } from '../authorization/authorize.ts';
-import type { Core } from '../clients/core-client.ts';
+import { type ReceivedRequest, shareOf } from '../audit/audit-record.ts';
+import type { AuthorizeNow } from '../authorization/authorize.ts';
+import type { CoreClient } from '../clients/core-client.ts';
 import { refuse, respond } from '../http/respond.ts';
 
-export interface CatalogRooms {
+export interface CatalogDependencies {
   readonly names: UpstreamNames;
-  readonly permitNow: PermitNow;
-  readonly core: Core;
+  readonly authorizeNow: AuthorizeNow;
+  readonly core: CoreClient;
 }
 
-export interface CatalogRequest extends Asking {
+export interface CatalogRequest extends ReceivedRequest {
   readonly page: Page;
 }
 
@@ -23,17 +23,17 @@ const PAGE = 100;
 export async function answerCatalog(
   response: ServerResponse,
   { request, admission, address, page }: CatalogRequest,
-  rooms: CatalogRooms,
+  dependencies: CatalogDependencies,
 ): Promise<void> {
   const { signal } = request;
-  const cached = await rooms.core.repositories({ share: shareOf(admission, address), signal });
+  const cached = await dependencies.core.repositories({ share: shareOf(admission, address), signal });
   if (cached === undefined)
     return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
   // A token for the catalog names no repositories, so only the policy bounds what is listed.
   const who = admission.kind === 'admitted' ? { ...admission, repositories: undefined } : admission;
-  const permit = rooms.permitNow();
+  const permit = dependencies.authorizeNow();
   const names = cached.flatMap(({ name, visibility }) => {
-    const repository = resolveRepository(name, [], rooms.names);
+    const repository = resolveRepository(name, [], dependencies.names);
     if (repository === undefined) return [];
     const permission = permit(who, { repository, address });
     const isSeen = permission.kind === 'granted' && (permission.private || visibility === 'public');
@@ -48,7 +48,7 @@ export async function answerCatalog(
     'content-type': 'application/json',
     'content-length': body.length,
     ...(end !== undefined &&
-      after.length > n && { link: `</v2/_catalog?${writePage({ n, last: end })}>; rel="next"` }),
+      after.length > n && { link: `</v2/_catalog?${formatPage({ n, last: end })}>; rel="next"` }),
   });
   response.end(body);
 }

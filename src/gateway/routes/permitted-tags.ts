@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { exceededBound, type JsonBounds } from '../../platform/json-bounds.ts';
 import { runInSlices } from '../../platform/scheduling/time-slicing.ts';
 import { parseTag, type Tag } from '../../registry/reference.ts';
-import type { Permission } from '../authorization/authorize.ts';
+import type { AccessDecision } from '../authorization/authorize.ts';
 
 const LIST = z.object({ name: z.string().optional(), tags: z.array(z.string()).nullable() });
 
@@ -12,7 +12,7 @@ const LIST = z.object({ name: z.string().optional(), tags: z.array(z.string()).n
 const BOUNDS: JsonBounds = { depth: 32, nodes: 30_000, elements: 200_000 };
 
 export interface TagRules {
-  readonly permitTag: (tag: Tag) => Permission;
+  readonly permitTag: (tag: Tag) => AccessDecision;
   /** True if the list was read with access to private content. */
   readonly reachesPrivate: boolean;
   /** Resolves to true if the list can be read without access to private content. */

@@ -1,15 +1,15 @@
 import { Deadline } from '../../platform/scheduling/deadline.ts';
 import type { Audit, AuditState } from '../audit/audit.ts';
-import type { LivePolicy } from '../authorization/policy-subscription.ts';
+import type { PolicySubscription } from '../authorization/policy-subscription.ts';
 import type { AuthClient } from '../clients/auth-client.ts';
-import type { Core } from '../clients/core-client.ts';
+import type { CoreClient } from '../clients/core-client.ts';
 import type { Listener } from '../http/listener.ts';
 import type { Reached } from '../http/reach-listener.ts';
 
-export interface ReadinessRooms {
+export interface ReadinessDependencies {
   readonly auth: AuthClient;
-  readonly core: Core;
-  readonly policy: LivePolicy;
+  readonly core: CoreClient;
+  readonly policy: PolicySubscription;
   readonly audit: Pick<Audit, 'state'>;
   /** Returns undefined while there is no listener yet. */
   readonly listener: () => Pick<Listener, 'isOpen' | 'connections'> | undefined;
@@ -17,13 +17,15 @@ export interface ReadinessRooms {
 }
 
 /** The state of one part. */
-interface Part {
+interface ReadinessPart {
   readonly ready: boolean;
   readonly error?: string;
   readonly connections?: Listener['connections'];
 }
 
-export type Readiness = () => Promise<{ readonly ready: boolean } & Readonly<Record<string, Part | boolean>>>;
+export type Readiness = () => Promise<
+  { readonly ready: boolean } & Readonly<Record<string, ReadinessPart | boolean>>
+>;
 
 /** The milliseconds for a part to report its state. A restart of the part takes less. */
 const DEADLINE = 3_000;
@@ -32,7 +34,14 @@ const DEADLINE = 3_000;
  * Tells whether this gateway and the parts that it needs can serve pulls. All of them must be able to, and
  * each says why it cannot.
  */
-export function createReadiness({ auth, core, policy, audit, listener, reach }: ReadinessRooms): Readiness {
+export function createReadiness({
+  auth,
+  core,
+  policy,
+  audit,
+  listener,
+  reach,
+}: ReadinessDependencies): Readiness {
   return async () => {
     const [ofAuth, ofCore, ofListener] = await Promise.all([
       stateOf(auth.status()),
@@ -54,7 +63,7 @@ export function createReadiness({ auth, core, policy, audit, listener, reach }: 
  * An audit log that cannot be written makes the gateway unready only if the configuration refuses requests
  * then.
  */
-function partOfAudit({ waiting, lost, trouble, refuses }: AuditState): Part {
+function partOfAudit({ waiting, lost, trouble, refuses }: AuditState): ReadinessPart {
   const counted = { waiting, lost };
   return { ready: !refuses, ...counted, ...(trouble !== undefined && { error: trouble }) };
 }
@@ -65,9 +74,9 @@ const UNREACHED = {
 };
 
 async function stateOfListener(
-  listener: ReturnType<ReadinessRooms['listener']>,
-  reach: ReadinessRooms['reach'],
-): Promise<Part> {
+  listener: ReturnType<ReadinessDependencies['listener']>,
+  reach: ReadinessDependencies['reach'],
+): Promise<ReadinessPart> {
   if (listener?.isOpen !== true) return { ready: false, error: 'it takes no connections' };
   const { connections } = listener;
   if (connections.open >= connections.most)
@@ -78,7 +87,7 @@ async function stateOfListener(
     : { ready: false, error: UNREACHED[reached], connections };
 }
 
-async function stateOf(detail: Promise<object>): Promise<Part> {
+async function stateOf(detail: Promise<object>): Promise<ReadinessPart> {
   using deadline = new Deadline(DEADLINE);
   return await deadline.bound(detail).then(
     (said) => ({ ready: true, ...said }),

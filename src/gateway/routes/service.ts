@@ -1,14 +1,14 @@
 import Router from '@koa/router';
 import { addressKey } from '../http/client-address.ts';
-import { answerToken, type TokenRooms } from './token.ts';
+import { answerToken, type TokenDependencies } from './token.ts';
 
-export interface ServiceRooms extends TokenRooms {
+export interface ServiceDependencies extends TokenDependencies {
   /** The certificate of the local CA as PEM, if the local CA issued the server's certificate. */
   readonly ca: string | undefined;
 }
 
 /** Serves the paths beside the distribution API that say nothing about who asks. */
-export function publicRoutes({ ca }: Pick<ServiceRooms, 'ca'>): Router {
+export function publicRoutes({ ca }: Pick<ServiceDependencies, 'ca'>): Router {
   const router = new Router({ sensitive: true, strict: true });
   router.get('/healthz', (context) => {
     context.body = 'ok\n';
@@ -22,13 +22,13 @@ export function publicRoutes({ ca }: Pick<ServiceRooms, 'ca'>): Router {
 }
 
 /** Serves the paths beside the distribution API on the public listener. */
-export function serviceRoutes(rooms: ServiceRooms): Router {
-  const router = publicRoutes(rooms);
+export function serviceRoutes(dependencies: ServiceDependencies): Router {
+  const router = publicRoutes(dependencies);
   router.get('/.well-known/jwks.json', async (context) => {
-    const client = { caller: addressKey(rooms.addressOf(context.req)), signal: context.req.signal };
-    context.body = await rooms.auth.keysFor(client);
+    const client = { caller: addressKey(dependencies.addressOf(context.req)), signal: context.req.signal };
+    context.body = await dependencies.auth.keysFor(client);
   });
-  router.get('/token', (context) => answerToken(context, rooms));
-  router.post('/token', (context) => answerToken(context, rooms));
+  router.get('/token', (context) => answerToken(context, dependencies));
+  router.post('/token', (context) => answerToken(context, dependencies));
   return router;
 }

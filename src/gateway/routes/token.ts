@@ -1,21 +1,21 @@
 import type { ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { Context } from 'koa';
-import { ANONYMOUS, writeSubject } from '../../access/subject.ts';
+import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
 import { readBody } from '../../platform/read-body.ts';
 import type { TokenRequest } from '../../protocol/auth-api.ts';
 import { ERRORS } from '../../registry/error.ts';
 import { boundScopes, splitScopes } from '../../registry/scope.ts';
 import type { Audit, AuditLine } from '../audit/audit.ts';
-import { boundLogin, MAX_SECRET, readShown } from '../authentication/authorization-header.ts';
+import { boundLogin, MAX_SECRET, parseAuthorization } from '../authentication/authorization-header.ts';
 import { certificateFaultText } from '../authentication/certificate-fault.ts';
 import type { IdentifyByCertificate } from '../authentication/client-certificate.ts';
-import type { AuthClient, IssuedToken, Refused } from '../clients/auth-client.ts';
+import type { AuthClient, ClientToken, RefusedLogin } from '../clients/auth-client.ts';
 import { type AddressOf, addressKey } from '../http/client-address.ts';
 import { refuse } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
 
-export interface TokenRooms {
+export interface TokenDependencies {
   readonly auth: AuthClient;
   readonly addressOf: AddressOf;
   readonly byCertificate: IdentifyByCertificate;
@@ -30,9 +30,9 @@ const MAX_CLIENT_ID = 255;
  * The endpoint of the token specification: a GET with Basic, or the OAuth2 POST. Both request the same. A 401
  * from here has no challenge, because it could only name this endpoint again.
  */
-export async function answerToken(context: Context, rooms: TokenRooms): Promise<void> {
+export async function answerToken(context: Context, dependencies: TokenDependencies): Promise<void> {
   const started = performance.now();
-  const address = rooms.addressOf(context.req);
+  const address = dependencies.addressOf(context.req);
   context.respond = false;
   const parameters = await readParameters(context);
   if (parameters === undefined)
@@ -46,12 +46,12 @@ export async function answerToken(context: Context, rooms: TokenRooms): Promise<
   }
   const scopes = boundScopes(splitScopes(parameters.getAll('scope')));
   const socket = context.req.socket as TLSSocket;
-  const certificate = rooms.byCertificate(socket);
+  const certificate = dependencies.byCertificate(socket);
   const offline = offlineClient(parameters);
   const client = { caller: addressKey(address), signal: context.req.signal };
-  const answer = await rooms.auth.token({ ...shown, certificate, offline, scopes, address }, client);
+  const answer = await dependencies.auth.token({ ...shown, certificate, offline, scopes, address }, client);
   if ('refused' in answer) {
-    const fault = certificate === undefined ? rooms.byCertificate.faultOf(socket) : undefined;
+    const fault = certificate === undefined ? dependencies.byCertificate.faultOf(socket) : undefined;
     refuse(context.res, {
       error: answer.refused,
       ...(fault !== undefined &&
@@ -63,7 +63,7 @@ export async function answerToken(context: Context, rooms: TokenRooms): Promise<
   } else {
     sendToken(context.res, answer);
   }
-  rooms.audit({
+  dependencies.audit({
     action: 'token',
     ...whoFrom(answer),
     address,
@@ -76,11 +76,11 @@ export async function answerToken(context: Context, rooms: TokenRooms): Promise<
 
 /** The name of a refused login is not recorded, because it can be a mistyped password. */
 function whoFrom(
-  answer: IssuedToken | Refused,
+  answer: ClientToken | RefusedLogin,
 ): Pick<AuditLine, 'subject' | 'credential' | 'scope' | 'decision'> {
-  if ('refused' in answer) return { subject: writeSubject(ANONYMOUS), decision: 'deny' };
+  if ('refused' in answer) return { subject: formatSubject(ANONYMOUS), decision: 'deny' };
   const { subject, credential, scope } = answer;
-  return { subject: writeSubject(subject), credential, scope, decision: 'allow' };
+  return { subject: formatSubject(subject), credential, scope, decision: 'allow' };
 }
 
 async function readParameters(context: Context): Promise<URLSearchParams | undefined> {
@@ -100,7 +100,7 @@ function readCredentials(
   authorization: string | undefined,
   parameters: URLSearchParams,
 ): ShownCredentials | undefined {
-  const shown = readShown(authorization);
+  const shown = parseAuthorization(authorization);
   if (shown.kind === 'login') return { login: shown.login, refreshToken: null };
   // A header that is not a login counts as a wrong login.
   if (shown.kind !== 'nothing') return { login: { username: '', password: '' }, refreshToken: null };
@@ -128,7 +128,7 @@ function offlineClient(parameters: URLSearchParams): string | null {
 }
 
 /** Sends no `issued_at`, because clients compare it with their own clocks. */
-function sendToken(response: ServerResponse, { token, expiresIn, scope, refreshToken }: IssuedToken): void {
+function sendToken(response: ServerResponse, { token, expiresIn, scope, refreshToken }: ClientToken): void {
   const body = JSON.stringify({
     ...{ token, access_token: token, expires_in: expiresIn, scope },
     ...(refreshToken !== undefined && { refresh_token: refreshToken }),

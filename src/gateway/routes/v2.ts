@@ -10,19 +10,19 @@ import type { UpstreamNames } from '../../registry/repository.ts';
 import { parseTarget, type RepositoryRoute } from '../../registry/route.ts';
 import type { Audit, AuditLine } from '../audit/audit.ts';
 import {
-  type AskedRepository,
-  type Asking,
   callerLine,
   callerOf,
   howItCame,
+  type ReceivedRequest,
+  type RepositoryRequest,
   repositoryLine,
   shareOf,
 } from '../audit/audit-record.ts';
-import type { Admission, Admit } from '../authentication/authenticate-client.ts';
-import type { Asked, Permission, Permit, PermitNow } from '../authorization/authorize.ts';
-import type { Core, CoreAnswer } from '../clients/core-client.ts';
+import type { AuthenticateClient, Authentication } from '../authentication/authenticate-client.ts';
+import type { AccessDecision, AccessRequest, Authorize, AuthorizeNow } from '../authorization/authorize.ts';
+import type { CoreAnswer, CoreClient } from '../clients/core-client.ts';
 import { deliver } from '../delivery/deliver.ts';
-import { wantedRange } from '../delivery/requested-range.ts';
+import { requestedRange } from '../delivery/requested-range.ts';
 import type { AddressOf } from '../http/client-address.ts';
 import type { InFlight } from '../http/in-flight.ts';
 import { refuse, respond } from '../http/respond.ts';
@@ -30,12 +30,12 @@ import { ClientGone } from '../http/response-body.ts';
 import { answerCatalog, type CatalogRequest } from './catalog.ts';
 import { permittedTags } from './permitted-tags.ts';
 
-export interface V2Rooms {
+export interface V2Dependencies {
   readonly names: UpstreamNames;
   readonly addressOf: AddressOf;
-  readonly admit: Admit;
-  readonly permitNow: PermitNow;
-  readonly core: Core;
+  readonly authenticate: AuthenticateClient;
+  readonly authorizeNow: AuthorizeNow;
+  readonly core: CoreClient;
   readonly audit: Audit;
   readonly log: Logger;
   /**
@@ -53,10 +53,10 @@ export interface V2Rooms {
 const CATALOG_SCOPE = 'registry:catalog:*';
 
 /** A request of the distribution API, with what is known of it so far. */
-interface Pull extends AskedRepository {
+interface Pull extends RepositoryRequest {
   readonly response: ServerResponse;
   readonly method: 'GET' | 'HEAD';
-  readonly permit: Permit;
+  readonly permit: Authorize;
 }
 
 /**
@@ -66,27 +66,27 @@ interface Pull extends AskedRepository {
 export async function answerV2(
   request: IncomingMessage,
   response: ServerResponse,
-  rooms: V2Rooms,
+  dependencies: V2Dependencies,
 ): Promise<void> {
   const started = performance.now();
-  const address = rooms.addressOf(request);
+  const address = dependencies.addressOf(request);
   const { method } = request;
   if (method === 'OPTIONS') return answerOptions(response);
-  const parsed = parseTarget(request.url ?? '', rooms.names);
+  const parsed = parseTarget(request.url ?? '', dependencies.names);
   if ('refusal' in parsed) return refuse(response, { error: parsed.refusal });
   const { route } = parsed;
   if (route.kind === 'upload' || (method !== 'GET' && method !== 'HEAD')) {
     return refuse(response, { error: 'UNSUPPORTED', headers: { allow: 'GET, HEAD' } });
   }
-  const admission = await rooms.admit(request, { ignoreCertificate: route.kind === 'ping' });
-  if (admission.kind === 'admitted' && !rooms.subjects.enter(shareOf(admission, address), response))
+  const admission = await dependencies.authenticate(request, { ignoreCertificate: route.kind === 'ping' });
+  if (admission.kind === 'admitted' && !dependencies.subjects.enter(shareOf(admission, address), response))
     return refuse(response, { error: 'TOO_MANY_REQUESTS', retryAfter: 1 });
-  if (route.kind === 'ping') return answerPing(response, admission, rooms);
-  const asking: Asking = { request, admission, address, started };
-  if (route.kind === 'catalog') return listCatalog(response, { ...asking, page: route.page }, rooms);
+  if (route.kind === 'ping') return answerPing(response, admission, dependencies);
+  const asking: ReceivedRequest = { request, admission, address, started };
+  if (route.kind === 'catalog') return listCatalog(response, { ...asking, page: route.page }, dependencies);
   return answerRepository(
-    { ...asking, response, method, route, permit: rooms.permitNow(), notes: {} },
-    rooms,
+    { ...asking, response, method, route, permit: dependencies.authorizeNow(), accounting: {} },
+    dependencies,
   );
 }
 
@@ -96,40 +96,44 @@ function answerOptions(response: ServerResponse): void {
   response.end();
 }
 
-async function listCatalog(response: ServerResponse, asked: CatalogRequest, rooms: V2Rooms): Promise<void> {
+async function listCatalog(
+  response: ServerResponse,
+  asked: CatalogRequest,
+  dependencies: V2Dependencies,
+): Promise<void> {
   const { admission } = asked;
-  if (!rooms.catalog)
+  if (!dependencies.catalog)
     return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
-  if (admission.kind === 'admitted') await answerCatalog(response, asked, rooms);
-  else refuseUnknown(response, admission, rooms, CATALOG_SCOPE);
+  if (admission.kind === 'admitted') await answerCatalog(response, asked, dependencies);
+  else refuseUnknown(response, admission, dependencies, CATALOG_SCOPE);
   const decision = admission.kind === 'admitted' ? 'allow' : 'deny';
-  rooms.audit({ action: 'catalog', ...callerLine(asked), decision, status: response.statusCode });
+  dependencies.audit({ action: 'catalog', ...callerLine(asked), decision, status: response.statusCode });
 }
 
-async function answerRepository(pull: Pull, rooms: V2Rooms): Promise<void> {
+async function answerRepository(pull: Pull, dependencies: V2Dependencies): Promise<void> {
   const { admission, route, permit, address } = pull;
   const permission = permit(admission, { ...whatIsPulled(route), address });
   if (permission.kind === 'refused') {
-    refusePull(pull, permission, rooms);
-    return rooms.audit(repositoryLine(pull, permission, { status: ERRORS[permission.error].status }));
+    refusePull(pull, permission, dependencies);
+    return dependencies.audit(repositoryLine(pull, permission, { status: ERRORS[permission.error].status }));
   }
-  const result = await deliverPull(pull, permission.private, rooms);
-  await recordPull(repositoryLine(pull, permission, result), pull, rooms);
+  const result = await deliverPull(pull, permission.private, dependencies);
+  await recordPull(repositoryLine(pull, permission, result), pull, dependencies);
 }
 
 /**
  * Delivers a pull. If the core interrupts a fill, the gateway asks again. If the core then passes the blob on
  * without caching, the record says so.
  */
-async function deliverPull(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms) {
-  const answer = await answerOf(pull, reachesPrivate, rooms).catch(unlessGone);
+async function deliverPull(pull: Pull, reachesPrivate: boolean, dependencies: V2Dependencies) {
+  const answer = await answerOf(pull, reachesPrivate, dependencies).catch(unlessGone);
   let last = answer;
   const again = async () => {
-    last = await handOver(pull, reachesPrivate, rooms);
+    last = await handOver(pull, reachesPrivate, dependencies);
     return last;
   };
   const { failure, ...delivered } = await deliver({ ...pull, again }, answer);
-  if (failure !== undefined) logFailure(pull, failure, rooms);
+  if (failure !== undefined) logFailure(pull, failure, dependencies);
   return { ...delivered, ...howItCame(last.kind === 'blob-stream' ? last : answer) };
 }
 
@@ -140,13 +144,13 @@ function unlessGone(error: unknown): CoreAnswer {
 }
 
 /** The core reports to which pull a request belongs. For a cache hit it does so a moment later. */
-async function recordPull(line: AuditLine, { notes }: Pull, { audit }: V2Rooms): Promise<void> {
-  const pull = await notes.pull;
+async function recordPull(line: AuditLine, { accounting }: Pull, { audit }: V2Dependencies): Promise<void> {
+  const pull = await accounting.pull;
   audit(pull === undefined ? line : { ...line, pull });
 }
 
 /** Returns the tag if the request resolves one. Every other request is decided by its repository alone. */
-function whatIsPulled(route: RepositoryRoute): Pick<Asked, 'repository' | 'tag'> {
+function whatIsPulled(route: RepositoryRoute): Pick<AccessRequest, 'repository' | 'tag'> {
   const { repository } = route;
   return route.kind === 'manifest' && route.reference.kind === 'tag'
     ? { repository, tag: route.reference.tag }
@@ -159,29 +163,34 @@ function whatIsPulled(route: RepositoryRoute): Pick<Asked, 'repository' | 'tag'>
  * never present their login, and `docker login` would accept any password. A client without a login fetches a
  * token for the subject of its certificate here.
  */
-function answerPing(response: ServerResponse, admission: Admission, rooms: V2Rooms): void {
-  if (admission.kind === 'admitted' || rooms.challenge === undefined) {
+function answerPing(response: ServerResponse, admission: Authentication, dependencies: V2Dependencies): void {
+  if (admission.kind === 'admitted' || dependencies.challenge === undefined) {
     respond(response, 200, { 'content-type': 'application/json', 'content-length': 2 });
     response.end('{}');
-  } else refuseUnknown(response, admission, rooms);
+  } else refuseUnknown(response, admission, dependencies);
 }
 
-function refuseUnknown(response: ServerResponse, admission: Admission, rooms: V2Rooms, scope?: string): void {
-  if (rooms.challenge === undefined) return refuse(response, { error: 'DENIED' });
+function refuseUnknown(
+  response: ServerResponse,
+  admission: Authentication,
+  dependencies: V2Dependencies,
+  scope?: string,
+): void {
+  if (dependencies.challenge === undefined) return refuse(response, { error: 'DENIED' });
   const error = admission.kind === 'rejected' ? admission.error : 'UNAUTHORIZED';
-  refuse(response, { error, ...advice(error, { scope }, rooms) });
+  refuse(response, { error, ...advice(error, { scope }, dependencies) });
 }
 
 function refusePull(
   { response, admission }: Pick<Pull, 'response' | 'admission'>,
-  refused: Permission & { kind: 'refused' },
-  rooms: V2Rooms,
+  refused: AccessDecision & { kind: 'refused' },
+  dependencies: V2Dependencies,
 ): void {
   const { error, scope, because } = refused;
   const isOfCertificate = admission.certificateFault !== undefined;
   refuse(response, {
     error,
-    ...advice(error, { scope, because, isOfCertificate }, rooms),
+    ...advice(error, { scope, because, isOfCertificate }, dependencies),
     ...(because !== undefined && { message: because }),
   });
 }
@@ -205,7 +214,7 @@ interface Advised {
 function advice(
   error: ErrorName,
   { scope, because, isOfCertificate }: Advised,
-  { challenge }: V2Rooms,
+  { challenge }: V2Dependencies,
 ): { challenge?: BearerChallenge; retryAfter?: number } {
   if (error === 'TOO_MANY_LOGINS' || error === 'TOO_MANY_REQUESTS') return { retryAfter: 1 };
   if (ERRORS[error].status !== 401 || challenge === undefined) return {};
@@ -219,13 +228,17 @@ function advice(
 }
 
 /** Asks the core, and takes out of a list of tags those that the caller may not resolve. */
-async function answerOf(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms): Promise<CoreAnswer> {
-  const answer = await handOver(pull, reachesPrivate, rooms, oneRange(pull));
+async function answerOf(
+  pull: Pull,
+  reachesPrivate: boolean,
+  dependencies: V2Dependencies,
+): Promise<CoreAnswer> {
+  const answer = await handOver(pull, reachesPrivate, dependencies, oneRange(pull));
   const { admission, permit, address, route } = pull;
   if (route.kind !== 'tags' || answer.kind !== 'document') return answer;
   const { repository } = route;
   const permitTag = (tag: Tag) => permit(admission, { repository, tag, address });
-  const isPublic = async () => (await handOver(pull, false, rooms)).kind === 'document';
+  const isPublic = async () => (await handOver(pull, false, dependencies)).kind === 'document';
   const bytes = await permittedTags(answer.bytes, { permitTag, reachesPrivate, isPublic });
   return bytes === undefined ? { kind: 'refused', error: 'UPSTREAM_FAILED' } : { ...answer, bytes };
 }
@@ -235,28 +248,28 @@ async function answerOf(pull: Pull, reachesPrivate: boolean, rooms: V2Rooms): Pr
  * is wanted.
  */
 function oneRange({ route, request }: Pull): string | undefined {
-  const range = route.kind === 'blob' ? wantedRange(request, route.digest) : undefined;
+  const range = route.kind === 'blob' ? requestedRange(request, route.digest) : undefined;
   return range !== undefined && isOneRange(range) ? range : undefined;
 }
 
 async function handOver(
   pull: Pull,
   reachesPrivate: boolean,
-  rooms: V2Rooms,
+  dependencies: V2Dependencies,
   range?: string,
 ): Promise<CoreAnswer> {
-  const { route, method, notes, admission, address } = pull;
+  const { route, method, accounting, admission, address } = pull;
   const { signal } = pull.request;
   try {
     const caller = callerOf(pull);
     const share = shareOf(admission, address);
-    const asked = { method, private: reachesPrivate, caller, share, signal, notes, range };
-    return await rooms.core.pull(route, asked);
+    const asked = { method, private: reachesPrivate, caller, share, signal, accounting, range };
+    return await dependencies.core.pull(route, asked);
   } catch (error) {
     if (signal.aborted) throw new ClientGone();
     if (error instanceof QueueFullError)
       return { kind: 'refused', error: 'TOO_MANY_REQUESTS', retryAfter: 1 };
-    rooms.log.error(
+    dependencies.log.error(
       {
         repository: route.repository.name,
         ...(error instanceof PeerUnreachable ? { reason: error.message } : { err: error }),
@@ -267,7 +280,7 @@ async function handOver(
   }
 }
 
-function logFailure({ route }: Pull, failure: Error, { log }: V2Rooms): void {
+function logFailure({ route }: Pull, failure: Error, { log }: V2Dependencies): void {
   if (failure instanceof ClientGone) return;
   log.error({ repository: route.repository.name, reason: failure.message }, 'an answer was cut short');
 }

@@ -8,9 +8,9 @@ import { type Clock, systemClock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Logger } from '../../platform/log.ts';
 import { ERRORS } from '../../registry/error.ts';
-import type { LiveCredentials } from '../authentication/active-credentials.ts';
-import type { Admit } from '../authentication/authenticate-client.ts';
-import type { PermitNow } from '../authorization/authorize.ts';
+import type { ActiveCredentials } from '../authentication/active-credentials.ts';
+import type { AuthenticateClient } from '../authentication/authenticate-client.ts';
+import type { AuthorizeNow } from '../authorization/authorize.ts';
 import { type AddressOf, addressKey } from '../http/client-address.ts';
 import { refuse } from '../http/respond.ts';
 
@@ -19,7 +19,9 @@ const LOG_EVERY = 60_000;
 const MOST_ADDRESSES = 1_000;
 
 /** Treats every client as `anonymous`. It reads nothing in the request. */
-export function admitAnonymous(credentials: Pick<LiveCredentials, 'throwIfStale'>): Admit {
+export function authenticateAnonymous(
+  credentials: Pick<ActiveCredentials, 'throwIfStale'>,
+): AuthenticateClient {
   return async () => {
     credentials.throwIfStale();
     return { kind: 'anonymous', subject: ANONYMOUS };
@@ -27,10 +29,10 @@ export function admitAnonymous(credentials: Pick<LiveCredentials, 'throwIfStale'
 }
 
 /** Turns a 401 into a 403, because a client must not send a login here. */
-export function permitWithoutLogin(permitNow: PermitNow, url: URL): PermitNow {
+export function authorizeWithoutLogin(authorizeNow: AuthorizeNow, url: URL): AuthorizeNow {
   const because = `without TLS only what anybody may pull is served here; use ${url.origin}`;
   return () => {
-    const permit = permitNow();
+    const permit = authorizeNow();
     return (admission, asked) => {
       const permission = permit(admission, asked);
       if (permission.kind === 'granted' || ERRORS[permission.error].status !== 401) return permission;

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { reasonOf } from '../reason.ts';
 import { readRegularFile } from '../regular-file.ts';
-import type { ProxyLogin, ProxyOptions, Target } from './proxy-rules.ts';
+import type { ProxiedTarget, ProxyLogin, ProxyOptions } from './proxy-rules.ts';
 
 /** Thrown if a proxy does not connect to a host. Its message names the proxy, and never its password. */
 export class ProxyError extends Error {
@@ -20,7 +20,7 @@ export class ProxyError extends Error {
 
 export interface TunnelOptions {
   readonly proxy: ProxyOptions;
-  readonly target: Target;
+  readonly target: ProxiedTarget;
   /** The time-out in milliseconds until the proxy has connected. */
   readonly timeout: number;
   /** The context of a proxy that is itself reached by TLS. */
@@ -109,7 +109,7 @@ async function passwordIn(
   }
 }
 
-function authorityOf({ protocol, hostname, port }: Target): string {
+function authorityOf({ protocol, hostname, port }: ProxiedTarget): string {
   const host = hostname.includes(':') && !hostname.startsWith('[') ? `[${hostname}]` : hostname;
   return `${host}:${port || (protocol === 'https:' ? 443 : 80)}`;
 }

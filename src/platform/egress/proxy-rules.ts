@@ -23,7 +23,7 @@ export type ProxyLogin = { readonly username: string } & (
 );
 
 /** The target of a connection, such as a URL. */
-export interface Target {
+export interface ProxiedTarget {
   readonly protocol: string;
   /** The host name; an IPv6 address may be in brackets. */
   readonly hostname: string;
@@ -35,7 +35,7 @@ export interface Target {
  * Returns the proxy for a target; undefined if the connection is direct. This machine itself is never reached
  * through a proxy.
  */
-export function proxyFor(target: Target, egress: EgressOptions | undefined): ProxyOptions | undefined {
+export function proxyFor(target: ProxiedTarget, egress: EgressOptions | undefined): ProxyOptions | undefined {
   const proxy = target.protocol === 'https:' ? egress?.https : egress?.http;
   if (egress === undefined || proxy === undefined) return undefined;
   const host = target.hostname

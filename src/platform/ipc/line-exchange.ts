@@ -9,7 +9,7 @@ export interface LineExchangeOptions {
   readonly deadline: number;
 }
 
-interface Exchange {
+interface OpenExchange {
   readonly up: PassThrough;
   readonly down: Lines;
 }
@@ -22,7 +22,7 @@ interface Exchange {
 export class LineExchange implements Disposable {
   readonly #http: HttpClient;
   readonly #options: LineExchangeOptions;
-  #exchange: Exchange | undefined;
+  #exchange: OpenExchange | undefined;
 
   constructor(http: HttpClient, options: LineExchangeOptions) {
     this.#http = http;

@@ -12,7 +12,7 @@ export interface TaggedValue<T> {
   readonly value: T;
 }
 
-export interface AskOptions {
+export interface LongPollOptions {
   /** The ETag of the known value. */
   readonly etag?: string | undefined;
   /** True to wait until the value has changed. */
@@ -20,7 +20,7 @@ export interface AskOptions {
 }
 
 /** Returns undefined if the known value is current. */
-export type Ask<T> = (options: AskOptions) => Promise<TaggedValue<T> | undefined>;
+export type LongPoll<T> = (options: LongPollOptions) => Promise<TaggedValue<T> | undefined>;
 
 /** The time-out in milliseconds, without the time for which the request asks the role to wait. */
 const DEADLINE = 2_000;
@@ -30,7 +30,7 @@ const DEADLINE = 2_000;
  *
  * @throws PeerUnreachable, PeerFailed
  */
-export async function askTagged<T>(
+export async function longPoll<T>(
   http: HttpClient,
   {
     peer,
@@ -47,7 +47,7 @@ export async function askTagged<T>(
     /** The name by which the role knows who has the answer. */
     readonly follower?: string;
   },
-  { etag, wait }: AskOptions,
+  { etag, wait }: LongPollOptions,
 ): Promise<TaggedValue<T> | undefined> {
   const { statusCode, headers, text } = await askPeer(http, peer, {
     method: 'GET',
@@ -68,7 +68,7 @@ export async function askTagged<T>(
 }
 
 /** The last value from the other role. */
-export interface Followed<T> extends Disposable {
+export interface PolledValue<T> extends Disposable {
   readonly current: T;
   /** The milliseconds since the role's last answer. */
   readonly silentFor: number;
@@ -76,7 +76,7 @@ export interface Followed<T> extends Disposable {
   refresh(): Promise<void>;
 }
 
-export interface FollowOptions<T> {
+export interface PollValueOptions<T> {
   /** The name of the role, for the log. */
   readonly name: string;
   readonly log: Logger;
@@ -94,7 +94,10 @@ const RETRY_AFTER = 300;
  *
  * @throws PeerUnreachable if the role does not answer the first time, and there is no `first`
  */
-export async function follow<T>(ask: Ask<T>, { name, log, first }: FollowOptions<T>): Promise<Followed<T>> {
+export async function pollValue<T>(
+  ask: LongPoll<T>,
+  { name, log, first }: PollValueOptions<T>,
+): Promise<PolledValue<T>> {
   const begun = first ?? (await ask({ wait: false }));
   if (begun === undefined) throw new Error(`${name} says that nothing has changed before it said anything`);
   let known = begun;

@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { propertyOf } from '../object-properties.ts';
-import type { Live } from '../observable-value.ts';
+import type { ObservableValue } from '../observable-value.ts';
 import { FOLLOWER, type FollowerCount, Followers } from './followers.ts';
 
 /** The milliseconds that a request waits before it is answered that nothing has changed. */
 export const LONGEST_WAIT = 10_000;
 
 /** A request and its answer, such as Koa's context. */
-interface Question {
+interface PollRequest {
   readonly res: ServerResponse;
   readonly query: object;
   status: number;
@@ -22,14 +22,14 @@ interface Question {
  * A value to which other roles subscribe by long polling: they send the version that they have, and wait for
  * another one.
  */
-export interface FollowedAnswer {
+export interface LongPollEndpoint {
   /**
    * Answers at once if the value has changed, or if the request does not ask to wait; otherwise when it
    * changes.
    */
-  answer(question: Question): Promise<void>;
+  answer(question: PollRequest): Promise<void>;
   /** Waits, for the time in `?wait=`, until all followers have the current answer. */
-  followers(question: Question): Promise<FollowerCount>;
+  followers(question: PollRequest): Promise<FollowerCount>;
 }
 
 /**
@@ -38,12 +38,12 @@ export interface FollowedAnswer {
  * @param forgetAfter the time in milliseconds without a request after which a follower no longer acts on the
  * value that it has
  */
-export function followedAnswer<T>(
-  live: Live<T>,
+export function createLongPollEndpoint<T>(
+  live: ObservableValue<T>,
   write: (value: T) => string,
   stopping: AbortSignal,
   forgetAfter = LONGEST_WAIT,
-): FollowedAnswer {
+): LongPollEndpoint {
   const followers = new Followers(forgetAfter);
   let last: (TaggedAnswer & { readonly of: T }) | undefined;
   const current = (): TaggedAnswer => {
@@ -81,8 +81,8 @@ function waitOf(query: object): number {
 }
 
 async function waitForChange(
-  { res, query }: Question,
-  live: Live<unknown>,
+  { res, query }: PollRequest,
+  live: ObservableValue<unknown>,
   stopping: AbortSignal,
 ): Promise<void> {
   const gone = new AbortController();

@@ -10,7 +10,7 @@ const waiting: (() => void)[] = [];
  * together be one long turn of the event loop. The task runs at once while this turn has time left, and
  * otherwise in one of the next turns, in the order of the calls.
  */
-export function inTurn<T>(task: () => Promise<T>): Promise<T> {
+export function withinLoopBudget<T>(task: () => Promise<T>): Promise<T> {
   if (waiting.length === 0 && isYoung()) return task();
   return new Promise((resolve) => waiting.push(() => resolve(task())));
 }

@@ -5,7 +5,7 @@ import type { Logger } from '../log.ts';
  * Runs `task` periodically, with a pause after each run: `milliseconds`, or the number that the run returns.
  * Errors are logged. Disposing of it aborts `signal` and waits for a run that is under way.
  */
-export function every(
+export function runPeriodically(
   milliseconds: number,
   task: (signal: AbortSignal) => Promise<number | undefined>,
   log: Logger,
@@ -36,7 +36,7 @@ export function every(
 }
 
 /** Runs `task` once, in the background. Disposing of it aborts the task's signal, and waits. */
-export function once(task: (signal: AbortSignal) => Promise<void>, log: Logger): AsyncDisposable {
+export function runInBackground(task: (signal: AbortSignal) => Promise<void>, log: Logger): AsyncDisposable {
   const stop = new AbortController();
   const { signal } = stop;
   const running = task(signal).catch((error: Error) => {

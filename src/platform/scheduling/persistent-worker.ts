@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { parentPort, Worker } from 'node:worker_threads';
 
 /** The length in characters. A shorter file is parsed sooner than a worker starts. */
-export const SHORT_FILE = 64 * 1024;
+export const SHORT_TEXT = 64 * 1024;
 
 /**
  * A worker that answers questions one after the other. The first question starts it, and it persists for the
  * others, because its code is then compiled and its cache filled.
  */
-export class KeptThread<Question, Answer> implements Disposable {
+export class PersistentWorker<Question, Answer> implements Disposable {
   readonly #file: URL;
   readonly #stop = new AbortController();
   #worker: Worker | undefined;
@@ -55,6 +55,6 @@ export class KeptThread<Question, Answer> implements Disposable {
 }
 
 /** Answers the questions, on the worker's side. */
-export function answerQuestions<Question, Answer>(answer: (question: Question) => Answer): void {
+export function serveWorker<Question, Answer>(answer: (question: Question) => Answer): void {
   parentPort?.on('message', (question: Question) => parentPort?.postMessage(answer(question)));
 }

@@ -16,20 +16,20 @@ export interface WrittenEntry {
 
 export interface WrittenEntries {
   readonly key: string;
-  readonly kind: Kind;
+  readonly kind: LineKind;
   readonly entries: readonly WrittenEntry[];
 }
 
-export interface ToldApart {
+export interface SplitEntries {
   /** The file without the entries: their keys have no value here. */
   readonly frame: string;
   readonly parts: readonly WrittenEntries[];
 }
 
-type Kind = 'list' | 'map';
+type LineKind = 'list' | 'map';
 
 /** The beginnings of entries. A key is on one line, and is not one that needs a `?`. */
-const BEGINNINGS: Readonly<Record<Kind, RegExp>> = {
+const BEGINNINGS: Readonly<Record<LineKind, RegExp>> = {
   list: /-(?=[ \t\r\n]|$)/y,
   map: /(?:[A-Za-z0-9][\w.@-]*|"[^"\\\n]*"|'[^'\n]*'):(?=[ \t\r\n]|$)/y,
 };
@@ -48,19 +48,19 @@ const MARK = /---[ \t]*\r?(?:\n|$)|\.\.\.\s*$/y;
  * collection: YAML requires that the content of an entry is further to the right, even in a text of several
  * lines or an open bracket. Where a text violates this, the entry is invalid when it is parsed alone.
  */
-export function tellApart(text: string): ToldApart | undefined {
-  return new Teller(text).tell();
+export function splitEntries(text: string): SplitEntries | undefined {
+  return new EntrySplitter(text).tell();
 }
 
 interface OpenEntries {
   readonly key: string;
-  readonly kind: Kind;
+  readonly kind: LineKind;
   /** The column of the first character of each entry. */
   readonly column: number;
   readonly entries: WrittenEntry[];
 }
 
-class Teller {
+class EntrySplitter {
   readonly #text: string;
   readonly #frame: string[] = [];
   readonly #parts: OpenEntries[] = [];
@@ -75,7 +75,7 @@ class Teller {
     this.#text = text;
   }
 
-  tell(): ToldApart | undefined {
+  tell(): SplitEntries | undefined {
     const text = this.#text;
     for (let start = 0, line = 1; start < text.length; line++) {
       if (!this.#take(start, line)) return undefined;

@@ -1,6 +1,6 @@
 import type { Fault } from '../fault.ts';
 import { readYaml, type YamlDocument } from './yaml-document.ts';
-import { tellApart, type WrittenEntries, type WrittenEntry } from './yaml-entries.ts';
+import { splitEntries, type WrittenEntries, type WrittenEntry } from './yaml-entries.ts';
 import { PartReader } from './yaml-schema.ts';
 
 /** The content of an entry, and the place where it begins. */
@@ -20,7 +20,7 @@ const MIB = 1024 * 1024;
  * times as long as to see that it is the same. It reads only valid files: a file with any fault must be read
  * as a whole by `openYaml`, which reports the fault.
  */
-export class RememberedYaml {
+export class YamlEntryCache {
   #known = new Map<string, ReadEntry>();
   #used = new Map<string, ReadEntry>();
 
@@ -30,7 +30,7 @@ export class RememberedYaml {
    */
   open(source: string, text: string, mostMiB = 1): PartReader | undefined {
     if (Buffer.byteLength(text) > mostMiB * MIB) return undefined;
-    const told = tellApart(text);
+    const told = splitEntries(text);
     if (told === undefined) return undefined;
     const frame = readYaml(source, told.frame, mostMiB);
     if ('faults' in frame) return undefined;

@@ -15,7 +15,7 @@ let file: string;
 let state: AuthState;
 
 beforeEach(async () => {
-  directory = await mkdtemp(path.join(tmpdir(), 'hubgate-state-'));
+  directory = await mkdtemp(path.join(tmpdir(), 'hubgate-generation-'));
   file = path.join(directory, 'auth.db');
   state = openAuthState(file);
 });

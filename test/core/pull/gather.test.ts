@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { gather } from '../../../src/core/pull/coalesce-chunks.ts';
+import { coalesceChunks } from '../../../src/core/pull/coalesce-chunks.ts';
 import { Agent } from '../../../src/platform/undici.ts';
 
 const KIB = 1024;
@@ -22,7 +22,7 @@ function chunksOf(lengths: readonly number[]): Buffer[] {
 
 async function gathered(body: Readable, from = 0): Promise<Buffer[]> {
   const pieces: Buffer[] = [];
-  for await (const piece of gather(body, from)) pieces.push(Buffer.from(piece));
+  for await (const piece of coalesceChunks(body, from)) pieces.push(Buffer.from(piece));
   return pieces;
 }
 
@@ -66,7 +66,7 @@ test('of a slow body there is what has come', async () => {
   const body = new Readable({ read() {} });
   body.push(Buffer.from('a'));
   body.push(Buffer.from('b'));
-  const pieces = gather(body, 0);
+  const pieces = coalesceChunks(body, 0);
   assert.equal(String((await pieces.next()).value), 'ab');
   body.push(Buffer.from('c'));
   assert.equal(String((await pieces.next()).value), 'c');
@@ -79,7 +79,7 @@ test('what came before a body broke off comes before the error', async () => {
     yield Buffer.from('right');
     throw new Error('broken off');
   }
-  const pieces = gather(Readable.from(breaking()), 0);
+  const pieces = coalesceChunks(Readable.from(breaking()), 0);
   assert.equal(String((await pieces.next()).value), 'right');
   await assert.rejects(pieces.next(), /broken off/);
 });

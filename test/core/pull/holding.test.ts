@@ -36,7 +36,7 @@ afterEach(async () => {
 async function holds(target: string, grant = 'public'): Promise<number | undefined> {
   const { status, headers } = await core.ask(target, { grant });
   assert.equal(status, 200);
-  const value = headers[CORE_HEADERS.holds];
+  const value = headers[CORE_HEADERS.maxAgeMs];
   return value === undefined ? undefined : Number(value);
 }
 
@@ -69,5 +69,5 @@ test('what the upstream had to be asked for is not to be given again as if it we
   const { status, headers } = await core.ask(target, { method: 'HEAD' });
   assert.equal(status, 200);
   assert.equal(headers[CORE_HEADERS.cache], 'fill');
-  assert.equal(headers[CORE_HEADERS.holds], undefined);
+  assert.equal(headers[CORE_HEADERS.maxAgeMs], undefined);
 });

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { unfitManifest } from '../../../src/core/pull/validate-document.ts';
+import { whyInvalidManifest } from '../../../src/core/pull/validate-document.ts';
 
 const IMAGE = 'application/vnd.oci.image.manifest.v1+json';
 const INDEX = 'application/vnd.oci.image.index.v1+json';
 
 function judge(document: unknown, mediaType: typeof IMAGE | typeof INDEX = IMAGE): string | undefined {
-  return unfitManifest(
+  return whyInvalidManifest(
     Buffer.from(typeof document === 'string' ? document : JSON.stringify(document)),
     mediaType,
   );

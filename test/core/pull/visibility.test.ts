@@ -214,7 +214,7 @@ test('a copy whose repository the upstream cannot confirm is stale, with its age
   for (const target of [manifest, layer]) {
     const { headers } = await core.ask(target);
     assert.equal(headers['hubgate-cache'], 'stale', target);
-    assert.equal(headers['hubgate-holds'], undefined);
+    assert.equal(headers['hubgate-max-age-ms'], undefined);
   }
   assert.equal((await core.ask(manifest)).headers.age, '3600');
 });

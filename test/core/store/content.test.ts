@@ -55,7 +55,7 @@ test('content that is wrong and cannot be set aside is fetched again all the sam
 });
 
 test('what was removed or set aside is counted no longer', async () => {
-  for (const take of ['remove', 'setAside'] as const) {
+  for (const take of ['remove', 'quarantine'] as const) {
     await store.content.publish(DIGEST, BYTES);
     assert.equal((await store.index.stats()).bytes, BYTES.length);
     await store.content[take](DIGEST);

@@ -67,14 +67,14 @@ test('partial content is no content: it can be read as it grows, and is publishe
 test('what a run before left is gone on with for a day, and then cleared away', async () => {
   const broken = await store.content.begin(DIGEST);
   await broken.append(BYTES.subarray(0, 3));
-  await broken.leave();
+  await broken.suspend();
   await reopen();
   const resumed = await store.content.begin(DIGEST);
-  assert.equal(resumed.left, 3);
-  assert.deepEqual(Buffer.concat(await Array.fromAsync(resumed.leftover())), BYTES.subarray(0, 3));
+  assert.equal(resumed.resumeOffset, 3);
+  assert.deepEqual(Buffer.concat(await Array.fromAsync(resumed.readExisting())), BYTES.subarray(0, 3));
   await resumed.append(BYTES.subarray(3));
   assert.deepEqual(await readFile(path.join(directory, resumed.file)), BYTES);
-  await resumed.leave();
+  await resumed.suspend();
   const yesterday = new Date(Date.now() - 25 * 60 * 60 * 1000);
   await utimes(path.join(directory, resumed.file), yesterday, yesterday);
   await reopen();

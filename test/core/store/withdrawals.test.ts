@@ -50,16 +50,16 @@ const WITHDRAWN: Readonly<Record<string, Change>> = {
   'a public repository is private': (index) =>
     index.putVisibility(ALPINE, { visibility: 'private', checkedAt: 2 }),
   'content is evicted': () => store.content.remove(DIGEST),
-  'content is found wrong': () => store.content.setAside(DIGEST),
+  'content is found wrong': () => store.content.quarantine(DIGEST),
 };
 
 for (const [what, change] of Object.entries(WITHDRAWN)) {
   test(`who remembers answers is told that ${what}`, async () => {
-    const before = store.index.withdrawals.current;
-    const told = store.index.withdrawals.changed();
+    const before = store.index.invalidations.current;
+    const told = store.index.invalidations.changed();
     await change(store.index);
     await told;
-    assert.notEqual(store.index.withdrawals.current, before);
+    assert.notEqual(store.index.invalidations.current, before);
   });
 }
 
@@ -76,8 +76,8 @@ const KEPT: Readonly<Record<string, Change>> = {
 
 for (const [what, change] of Object.entries(KEPT)) {
   test(`nothing is withdrawn where ${what}: callers could empty every memory`, async () => {
-    const before = store.index.withdrawals.current;
+    const before = store.index.invalidations.current;
     await change(store.index);
-    assert.equal(store.index.withdrawals.current, before);
+    assert.equal(store.index.invalidations.current, before);
   });
 }

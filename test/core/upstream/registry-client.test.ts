@@ -96,10 +96,10 @@ test('a token that the upstream no longer takes is replaced once', async () => {
     'www-authenticate': `Bearer realm="${hub.tokenUrl.origin}/token",service="registry.docker.io"`,
   };
   hub.plant('registry', /./, { kind: 'status', status: 401, headers: expired }, 1);
-  assert.equal((await client.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'yes');
+  assert.equal((await client.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'ok');
   assert.equal(tokenRequests().length, 1);
   hub.plant('registry', /./, { kind: 'status', status: 401, headers: expired });
-  assert.equal((await client.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'no');
+  assert.equal((await client.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'denied');
   assert.equal(tokenRequests().length, 2);
 });
 
@@ -107,7 +107,7 @@ test('a 401 to a token that was fetched for the very request stands', async () =
   await client.headManifest(ALPINE, LATEST, AS_ACCOUNT);
   hub.log.length = 0;
   const missing = repositoryAt(DOCKER_HUB, 'library/missing') ?? assert.fail();
-  assert.equal((await client.headManifest(missing, LATEST, AS_ACCOUNT)).kind, 'no');
+  assert.equal((await client.headManifest(missing, LATEST, AS_ACCOUNT)).kind, 'denied');
   assert.deepEqual(hub.takeRequests(), [
     'GET token /token',
     'HEAD registry /v2/library/missing/manifests/latest',
@@ -132,7 +132,7 @@ test('all four manifest types are accepted at every request, and nothing compres
 
 test('invariant 5: a blob’s redirect is followed without the authorization', async () => {
   const answer = await client.getBlob(ALPINE, image.layers[0] ?? assert.fail(), AS_ACCOUNT);
-  assert.ok(answer.kind === 'yes');
+  assert.ok(answer.kind === 'ok');
   assert.equal((await buffer(answer.value.body)).length, 100_000);
   const cdn = hub.log.find(({ server }) => server === 'cdn');
   assert.equal(cdn?.headers.authorization, undefined);
@@ -143,7 +143,7 @@ test('invariant 5: a token service elsewhere is not asked, and the credential st
     const headers = { 'www-authenticate': `Bearer realm="${realm}",service="x"` };
     hub.plant('registry', /./, { kind: 'status', status: 401, headers });
     const answer = await clientWith(ACCOUNT).headManifest(ALPINE, LATEST, AS_ACCOUNT);
-    assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'failed', realm);
+    assert.equal(answer.kind === 'unavailable' && answer.failure.cause, 'failed', realm);
     hub.heal();
   }
   assert.deepEqual(tokenRequests(), []);
@@ -159,7 +159,7 @@ test('invariant 5: a redirect to another kind of address is not followed', async
   ] as const) {
     hub.plant('registry', /blobs/, { kind: 'status', status: 307, headers: { location } });
     const answer = await client.getBlob(ALPINE, layer, AS_ACCOUNT);
-    assert.match(answer.kind === 'cannot' ? answer.trouble.detail : '', reason, location);
+    assert.match(answer.kind === 'unavailable' ? answer.failure.detail : '', reason, location);
     hub.heal();
   }
 });
@@ -168,7 +168,7 @@ test('a token that would end the header that it is put into is none', async () =
   for (const token of ['a\r\nx-evil: 1', 'a b', 'é', '', 5, null]) {
     hub.plant('token', /./, { kind: 'status', status: 200, body: JSON.stringify({ token }) });
     const answer = await clientWith(ACCOUNT).headManifest(ALPINE, LATEST, AS_ACCOUNT);
-    assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'unfit', String(token));
+    assert.equal(answer.kind === 'unavailable' && answer.failure.cause, 'unfit', String(token));
     hub.heal();
   }
 });
@@ -181,23 +181,23 @@ test('a redirect that never ends is given up', async () => {
     headers: { location: `${hub.url.origin}/v2/x/blobs/y` },
   });
   const answer = await client.getBlob(ALPINE, layer, AS_ACCOUNT);
-  assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'failed');
+  assert.equal(answer.kind === 'unavailable' && answer.failure.cause, 'failed');
   assert.ok(hub.log.filter(({ path: target }) => target.includes('blobs')).length <= 5);
 });
 
 test('what the host behind a redirect refuses says nothing about the repository', async () => {
   hub.plant('cdn', /./, { kind: 'status', status: 403 });
   const answer = await client.getBlob(ALPINE, image.layers[0] ?? assert.fail(), AS_ACCOUNT);
-  assert.equal(answer.kind, 'cannot');
-  assert.equal((await client.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'yes');
+  assert.equal(answer.kind, 'unavailable');
+  assert.equal((await client.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'ok');
 });
 
 test('wrong credentials are trouble, and not a missing repository', async () => {
   const wrong = clientWith({ username: ACCOUNT.username, password: 'wrong' });
   const ask = () => wrong.headManifest(ALPINE, LATEST, AS_ACCOUNT);
   const answer = await ask();
-  assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'credential');
-  assert.equal((await wrong.headManifest(ALPINE, LATEST, { as: 'anonymous' })).kind, 'yes');
+  assert.equal(answer.kind === 'unavailable' && answer.failure.cause, 'credential');
+  assert.equal((await wrong.headManifest(ALPINE, LATEST, { as: 'anonymous' })).kind, 'ok');
   const asked = hub.log.length;
   await ask();
   assert.equal(
@@ -224,7 +224,11 @@ test('invariant 16: one deadline bounds a whole question, whatever of it takes s
     await fresh.headManifest(ALPINE, LATEST, { as: 'anonymous' });
     hub.plant(server, /./, behaviour);
     const answer = await fresh.getManifest(ALPINE, LATEST, { ...AS_ACCOUNT, deadline: 50 });
-    assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'timeout', `${server}: ${behaviour.kind}`);
+    assert.equal(
+      answer.kind === 'unavailable' && answer.failure.cause,
+      'timeout',
+      `${server}: ${behaviour.kind}`,
+    );
     hub.heal();
   }
 });
@@ -240,23 +244,26 @@ test('a manifest behind a redirect is followed, as registry.k8s.io has them', as
     body: manifest.bytes.toString(),
   });
   const answer = await client.getManifest(ALPINE, LATEST, AS_ACCOUNT);
-  assert.equal(answer.kind === 'yes' && answer.value.digest, manifest.digest);
+  assert.equal(answer.kind === 'ok' && answer.value.digest, manifest.digest);
 });
 
 test('behind a redirect a manifest that is missing is missing, and one that is refused says nothing', async () => {
   const headers = { location: `${hub.cdnUrl.origin}/manifest` };
   hub.plant('registry', /alpine\/manifests/, { kind: 'status', status: 307, headers });
   hub.plant('cdn', /./, { kind: 'status', status: 403 }, 1);
-  assert.equal((await client.getManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'cannot');
+  assert.equal((await client.getManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'unavailable');
   hub.plant('cdn', /./, { kind: 'status', status: 404 }, 1);
-  assert.deepEqual(await client.getManifest(ALPINE, LATEST, AS_ACCOUNT), { kind: 'no', reason: 'not-found' });
+  assert.deepEqual(await client.getManifest(ALPINE, LATEST, AS_ACCOUNT), {
+    kind: 'denied',
+    reason: 'not-found',
+  });
 });
 
 test('a blob is there whose storage refuses the HEAD: its URL was signed for a GET', async () => {
   hub.plant('cdn', /^HEAD/, { kind: 'status', status: 403 });
   const layer = image.layers[0] ?? assert.fail();
   const answer = await client.headBlob(ALPINE, layer, { ...AS_ACCOUNT, wantSize: true });
-  assert.deepEqual(answer, { kind: 'yes', value: { size: undefined } });
+  assert.deepEqual(answer, { kind: 'ok', value: { size: undefined } });
 });
 
 test('invariant 5: a challenge of the storage behind a redirect is not met', async () => {
@@ -265,7 +272,7 @@ test('invariant 5: a challenge of the storage behind a redirect is not met', asy
   const headers = { 'www-authenticate': `Bearer realm="${hub.tokenUrl.origin}/of-the-storage",service="x"` };
   hub.plant('cdn', /./, { kind: 'status', status: 401, headers });
   const answer = await client.getBlob(ALPINE, image.layers[0] ?? assert.fail(), AS_ACCOUNT);
-  assert.equal(answer.kind, 'cannot');
+  assert.equal(answer.kind, 'unavailable');
   assert.deepEqual(
     hub.takeRequests().map((request) => request.split(' ', 2).join(' ')),
     ['GET registry', 'GET cdn'],
@@ -279,7 +286,7 @@ test('a part that nobody asked for is no answer', async () => {
     headers: { 'content-type': image.mediaType, 'content-range': 'bytes 0-1/1000' },
     body: '{}',
   });
-  assert.equal((await client.getManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'cannot');
+  assert.equal((await client.getManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'unavailable');
 });
 
 test('the password file is read when a token is fetched, whatever is in it', async (t) => {
@@ -288,9 +295,9 @@ test('the password file is read when a token is fetched, whatever is in it', asy
   const passwordFile = path.join(directory, 'token');
   const reading = clientWith({ username: ACCOUNT.username, passwordFile });
   const missing = await reading.headManifest(ALPINE, LATEST, AS_ACCOUNT);
-  assert.equal(missing.kind === 'cannot' && missing.trouble.cause, 'failed');
+  assert.equal(missing.kind === 'unavailable' && missing.failure.cause, 'failed');
   await writeFile(passwordFile, `\uFEFF ${ACCOUNT.password} \r\n`);
-  assert.equal((await reading.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'yes');
+  assert.equal((await reading.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'ok');
 });
 
 test('a manifest that is too large is unfit, and one of a type that is not mirrored is refused', async () => {
@@ -302,7 +309,7 @@ test('a manifest that is too large is unfit, and one of a type that is not mirro
     body,
   });
   const large = await client.getManifest(ALPINE, LATEST, AS_ACCOUNT);
-  assert.equal(large.kind === 'cannot' && large.trouble.cause, 'unfit');
+  assert.equal(large.kind === 'unavailable' && large.failure.cause, 'unfit');
   hub.heal();
   const headers = { 'content-type': 'application/vnd.docker.distribution.manifest.v1+prettyjws' };
   hub.plant('registry', /manifests/, { kind: 'status', status: 200, headers, body: '{}' });
@@ -310,7 +317,7 @@ test('a manifest that is too large is unfit, and one of a type that is not mirro
     await client.getManifest(ALPINE, LATEST, AS_ACCOUNT),
     await client.headManifest(ALPINE, LATEST, AS_ACCOUNT),
   ]) {
-    assert.equal(answer.kind === 'no' && answer.reason, 'unsupported');
+    assert.equal(answer.kind === 'denied' && answer.reason, 'unsupported');
   }
 });
 
@@ -322,8 +329,8 @@ test('what an upstream sends that cannot be used is said in the log', async () =
   hub.plant('registry', /^GET .*manifests/, { kind: 'corrupt', at: 20 });
   hub.plant('cdn', /^GET/, { kind: 'status', status: 206, headers: { 'content-range': 'none' }, body: 'x' });
   const byDigest = { kind: 'digest', digest: image.digest } as const;
-  assert.equal((await logged.getManifest(ALPINE, byDigest, AS_ACCOUNT)).kind, 'cannot');
-  assert.equal((await logged.getBlob(ALPINE, layer, { ...AS_ACCOUNT, from: 10 })).kind, 'cannot');
+  assert.equal((await logged.getManifest(ALPINE, byDigest, AS_ACCOUNT)).kind, 'unavailable');
+  assert.equal((await logged.getBlob(ALPINE, layer, { ...AS_ACCOUNT, from: 10 })).kind, 'unavailable');
   assert.match(
     lines[0] ?? '',
     /"cause":"unfit","detail":"docker.io\/library\/alpine: a manifest is not what/,
@@ -347,9 +354,9 @@ test('of a blob only the part that was asked for is taken, or the whole, and of 
     hub.plant('cdn', /^GET/, { kind: 'status', status: 206, headers, body: 'x' });
     const answer = await client.getBlob(ALPINE, layer, { ...AS_ACCOUNT, from: 10, size: 100_000 });
     hub.heal();
-    if (answer.kind === 'yes') await answer.value.body.dump?.();
-    const verdict = answer.kind === 'cannot' ? answer.trouble.cause : answer.kind;
-    assert.equal(verdict, isTaken ? 'yes' : 'unfit', String(range));
+    if (answer.kind === 'ok') await answer.value.body.dump?.();
+    const verdict = answer.kind === 'unavailable' ? answer.failure.cause : answer.kind;
+    assert.equal(verdict, isTaken ? 'ok' : 'unfit', String(range));
   }
 });
 
@@ -385,12 +392,12 @@ test('a limit holds for requests of its kind until Retry-After, and names what i
   hub.log.length = 0;
   now += 20_000;
   const limited = await client.getManifest(ALPINE, LATEST, AS_ACCOUNT);
-  assert.deepEqual(limited.kind === 'cannot' && [limited.trouble.cause, limited.trouble.retryAfter], [
+  assert.deepEqual(limited.kind === 'unavailable' && [limited.failure.cause, limited.failure.retryAfter], [
     'limited',
     100,
   ]);
   assert.equal(hub.log.length, 0);
-  assert.equal((await client.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'yes');
+  assert.equal((await client.headManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'ok');
 });
 
 test('the quota is the account’s, and not that of an anonymous request', async () => {
@@ -428,12 +435,12 @@ test('what one identity is refused is not refused to the other', async () => {
 test('a limit of manifests is none of blobs, and is asked about again after five minutes', async () => {
   const headers = { 'retry-after': '999999' };
   hub.plant('registry', /^GET .*manifests/, { kind: 'status', status: 429, headers }, 1);
-  assert.equal((await client.getManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'cannot');
+  assert.equal((await client.getManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'unavailable');
   const blob = await client.getBlob(ALPINE, image.layers[0] ?? assert.fail(), AS_ACCOUNT);
-  assert.ok(blob.kind === 'yes');
+  assert.ok(blob.kind === 'ok');
   await blob.value.body.dump?.();
   now += 301_000;
-  assert.equal((await client.getManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'yes');
+  assert.equal((await client.getManifest(ALPINE, LATEST, AS_ACCOUNT)).kind, 'ok');
 });
 
 test('a manifest or its head under another digest than it says is unfit, and so is a document of over 4 MiB', async () => {
@@ -448,7 +455,7 @@ test('a manifest or its head under another digest than it says is unfit, and so 
     await client.getManifest(ALPINE, LATEST, AS_ACCOUNT),
     await client.getDocument(ALPINE, 'tags/list', AS_ACCOUNT),
   ]) {
-    assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'unfit');
+    assert.equal(answer.kind === 'unavailable' && answer.failure.cause, 'unfit');
   }
 });
 
@@ -470,20 +477,20 @@ test('by Basic a 401 is of the credential where the root of the API says 401 too
   hub.plant('registry', /^GET \/v2\/$/, { kind: 'status', status: 200 }, 1);
   hub.plant('registry', /^GET \/v2\/$/, { kind: 'status', status: 401, headers });
   assert.deepEqual(await client.headManifest(ALPINE, LATEST, AS_ACCOUNT), {
-    kind: 'no',
+    kind: 'denied',
     reason: 'unauthorized',
   });
   now += 61_000;
   const answer = await client.headManifest(ALPINE, LATEST, AS_ACCOUNT);
-  assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'credential');
+  assert.equal(answer.kind === 'unavailable' && answer.failure.cause, 'credential');
   assert.equal(client.credential(DOCKER_HUB), 'refused');
 });
 
 test('trouble is told without what is secret in a URL', async () => {
   hub.plant('cdn', /./, { kind: 'status', status: 500 });
   const answer = await client.getBlob(ALPINE, image.layers[0] ?? assert.fail(), AS_ACCOUNT);
-  assert.ok(answer.kind === 'cannot');
-  assert.doesNotMatch(answer.trouble.detail, /verify|\?/);
+  assert.ok(answer.kind === 'unavailable');
+  assert.doesNotMatch(answer.failure.detail, /verify|\?/);
 });
 
 test('invariant 16: who waits for a connection of ours waits no longer than may be, and it is no fault of the host', async (t) => {
@@ -498,7 +505,7 @@ test('invariant 16: who waits for a connection of ours waits no longer than may 
   await waitFor(() => hub.log.length === waiting.length);
   using deadline = new Deadline(20);
   const answer = await send(deadline.signal);
-  assert.equal(answer.kind === 'cannot' && answer.trouble.cause, 'timeout');
+  assert.equal(answer.kind === 'unavailable' && answer.failure.cause, 'timeout');
   assert.equal(patient.trouble(url), undefined);
   ending.abort();
   await Promise.all(waiting);

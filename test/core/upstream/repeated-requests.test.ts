@@ -54,7 +54,7 @@ async function send(transport: Transport): Promise<number | string> {
   const { url } = upstream;
   const options = { host: DOCKER_HUB, url };
   const answer = await transport.send({ method: 'GET', url, upstream: options, signal: deadline.signal });
-  if (answer.kind !== 'yes') return answer.kind === 'cannot' ? answer.trouble.detail : answer.reason;
+  if (answer.kind !== 'ok') return answer.kind === 'unavailable' ? answer.failure.detail : answer.reason;
   await answer.value.body.dump?.();
   return answer.value.statusCode;
 }

@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Core } from '../../../src/gateway/clients/core-client.ts';
-import { openBuiltinCore } from '../../../src/gateway/clients/local-core-client.ts';
+import type { CoreClient } from '../../../src/gateway/clients/core-client.ts';
+import { openLocalCoreClient } from '../../../src/gateway/clients/local-core-client.ts';
 import type { Digest } from '../../../src/registry/digest.ts';
 import type { FakeHub } from '../../support/fake-hub.ts';
 import type { Behaviour } from '../../support/fault.ts';
@@ -86,11 +86,11 @@ export class Life implements AsyncDisposable {
     this.#options.tally.count('kills while it started');
   }
 
-  async #whileItRuns(task: (core: Core) => Promise<void>): Promise<void> {
+  async #whileItRuns(task: (core: CoreClient) => Promise<void>): Promise<void> {
     await using core = await CoreProcess.load(this.#options.surroundings);
     await core.start(this.#settings);
     const { socket, directory } = this.#settings;
-    const client = openBuiltinCore({ socket, directory });
+    const client = openLocalCoreClient({ socket, directory });
     try {
       await task(client);
     } finally {
@@ -99,7 +99,7 @@ export class Life implements AsyncDisposable {
     }
   }
 
-  async #loadUntilKilled(core: Core): Promise<void> {
+  async #loadUntilKilled(core: CoreClient): Promise<void> {
     const { random } = this.#options;
     const options = { ...this.#options, core, ledger: this.#ledger, random: random.fork() };
     const load = new Load(options, CLIENTS);
@@ -172,7 +172,7 @@ export class Life implements AsyncDisposable {
     });
   }
 
-  #pullEverything(core: Core, only?: ReadonlySet<Digest>): Promise<Digest[]> {
+  #pullEverything(core: CoreClient, only?: ReadonlySet<Digest>): Promise<Digest[]> {
     return pullEverything({ ...this.#options, core, ledger: this.#ledger }, only);
   }
 

@@ -1,5 +1,5 @@
-import type { Core, CoreAnswer } from '../../../src/gateway/clients/core-client.ts';
-import type { BlobSource } from '../../../src/gateway/delivery/blob-reader.ts';
+import type { CoreAnswer, CoreClient } from '../../../src/gateway/clients/core-client.ts';
+import type { BlobReader } from '../../../src/gateway/delivery/blob-reader.ts';
 import type { Digest } from '../../../src/registry/digest.ts';
 import type { Reference } from '../../../src/registry/reference.ts';
 import type { Catalogue, Listing } from './catalogue.ts';
@@ -9,7 +9,7 @@ import { type BlobRead, readBlob } from './read-blob.ts';
 import type { Tally } from './tally.ts';
 
 export interface PullerOptions {
-  readonly core: Core;
+  readonly core: CoreClient;
   readonly catalogue: Catalogue;
   readonly ledger: Ledger;
   readonly tally: Tally;
@@ -127,7 +127,7 @@ export class Puller {
     });
   }
 
-  async #read(source: BlobSource, digest: Digest): Promise<boolean> {
+  async #read(source: BlobReader, digest: Digest): Promise<boolean> {
     const { catalogue, tally, random, patient = false } = this.#options;
     const expected = catalogue.contents.get(digest) ?? NOTHING;
     const leaveAt = !patient && random.chance(0.1) ? random.below(expected.length) : Number.POSITIVE_INFINITY;
@@ -138,7 +138,7 @@ export class Puller {
     return this.#judge(read, source, digest);
   }
 
-  #judge({ right, complete }: BlobRead, { filling }: BlobSource, digest: Digest): boolean {
+  #judge({ right, complete }: BlobRead, { filling }: BlobReader, digest: Digest): boolean {
     const { ledger, tally } = this.#options;
     // If the Hub has given a blob wrongly, a reader may have received wrong bytes, but never the last ones.
     if (!right && (complete || !ledger.troubled.has(digest)))

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { openBuiltinCore } from '../../../src/gateway/clients/local-core-client.ts';
+import { openLocalCoreClient } from '../../../src/gateway/clients/local-core-client.ts';
 import type { Digest } from '../../../src/registry/digest.ts';
 import type { FakeHub } from '../../support/fake-hub.ts';
 import { ACCOUNT } from '../../support/test-core.ts';
@@ -120,11 +120,11 @@ async function runCore(
   { namespace, directory, surroundings }: PowerOptions,
   hub: FakeHub,
   data: string,
-  task: (core: ReturnType<typeof openBuiltinCore>, started: Promise<void>) => Promise<void>,
+  task: (core: ReturnType<typeof openLocalCoreClient>, started: Promise<void>) => Promise<void>,
 ): Promise<void> {
   await using process = await CoreProcess.load({ ...surroundings, within: namespace.entrance });
   const socket = path.join(directory, 'core.sock');
-  await using core = openBuiltinCore({ socket, directory: namespace.outside(data) });
+  await using core = openLocalCoreClient({ socket, directory: namespace.outside(data) });
   const started = process.start({ socket, directory: data, hub: hub.url.href, credential: ACCOUNT });
   await task(core, started);
 }

@@ -1,4 +1,4 @@
-import type { BlobSource } from '../../../src/gateway/delivery/blob-reader.ts';
+import type { BlobReader } from '../../../src/gateway/delivery/blob-reader.ts';
 
 export interface BlobRead {
   readonly bytes: number;
@@ -12,7 +12,7 @@ export interface BlobRead {
  * connection.
  */
 export async function readBlob(
-  source: BlobSource,
+  source: BlobReader,
   expected: Buffer,
   { buffer, leaveAt }: { readonly buffer: Buffer; readonly leaveAt: number },
 ): Promise<BlobRead> {

@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { type ConnectionOptions, connect, createServer, type TLSSocket } from 'node:tls';
-import { writeSubject } from '../../../src/access/subject.ts';
+import { formatSubject } from '../../../src/access/subject.ts';
 import { createIdentifyByCertificate } from '../../../src/gateway/authentication/client-certificate.ts';
-import { LiveValue } from '../../../src/platform/observable-value.ts';
+import { MutableValue } from '../../../src/platform/observable-value.ts';
 import { tbsHash } from '../../../src/platform/tbs-hash.ts';
 import { makeAuthority, rsaKey, type TestLeaf } from '../../support/certificates.ts';
 
@@ -14,7 +14,7 @@ const HOUR = 60 * 60 * 1000;
 const CORP = makeAuthority('corporate CA');
 const OTHER = makeAuthority('corporate CA');
 
-const authorities = new LiveValue([new X509Certificate(CORP.cert)]);
+const authorities = new MutableValue([new X509Certificate(CORP.cert)]);
 let now = Date.now();
 const revoked = new Set<string>();
 const identify = createIdentifyByCertificate({
@@ -34,7 +34,7 @@ function issued(leaf: Partial<TestLeaf>, authority = CORP): X509Certificate {
 
 function subjectOf(certificate: X509Certificate | undefined, authorized?: boolean): string | undefined {
   const identity = identify(connectionWith(certificate, authorized));
-  return identity && writeSubject(identity.subject);
+  return identity && formatSubject(identity.subject);
 }
 
 test('a certificate counts if it is a client’s, of an authority, and in its time; each of these is asked', () => {

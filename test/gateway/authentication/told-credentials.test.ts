@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readingCredentials } from '../../../src/gateway/authentication/credential-snapshot.ts';
+import { parsingCredentials } from '../../../src/gateway/authentication/credential-snapshot.ts';
 import { runAtOnce } from '../../../src/platform/scheduling/time-slicing.ts';
 
 test('credentials are read one by one, so that ten thousand are no long turn', () => {
   const inForce = Object.fromEntries(
     Array.from({ length: 100 }, (_, index) => [`id${index}`, { subject: `user:u${index}` }]),
   );
-  const steps = readingCredentials(JSON.stringify({ inForce, revokedCertificates: [] }));
+  const steps = parsingCredentials(JSON.stringify({ inForce, revokedCertificates: [] }));
   let count = 0;
   let last = steps.next();
   for (; !last.done; last = steps.next()) count++;
@@ -17,5 +17,5 @@ test('credentials are read one by one, so that ten thousand are no long turn', (
 
 test('an answer with one credential that is none is no answer', () => {
   const wrong = { inForce: { good: { subject: 'user:ana' }, bad: { subject: 7 } }, revokedCertificates: [] };
-  assert.throws(() => runAtOnce(readingCredentials(JSON.stringify(wrong))), /subject/);
+  assert.throws(() => runAtOnce(parsingCredentials(JSON.stringify(wrong))), /subject/);
 });

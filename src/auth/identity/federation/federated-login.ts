@@ -42,8 +42,8 @@ export interface FederatedLoginOptions {
 const MAX_JWT_LENGTH = 16 * 1024;
 const DEADLINE = 5_000;
 /** The milliseconds for which a verdict is cached. A pull presents the same JWT repeatedly. */
-const REMEMBER_FOR = 60_000;
-const MAX_REMEMBERED = 10_000;
+const CACHE_TTL = 60_000;
+const MAX_CACHED = 10_000;
 const WRONG = { kind: 'wrong' } as const;
 
 export function createFederatedLogin(options: FederatedLoginOptions): FederatedLogin {
@@ -51,7 +51,7 @@ export function createFederatedLogin(options: FederatedLoginOptions): FederatedL
   const issuers = new Map(
     federations.map(({ issuer }) => [issuer, followIssuer({ issuer, clock, log, deadline, egress })]),
   );
-  const remembered = new ExpiringCache<FederatedVerdict>(MAX_REMEMBERED, clock);
+  const cached = new ExpiringCache<FederatedVerdict>(MAX_CACHED, clock);
   const judging = new SingleFlight<FederatedVerdict>();
   // The key is useless to somebody who reads it in memory, because each start makes another one.
   const key = randomBytes(32);
@@ -83,12 +83,12 @@ export function createFederatedLogin(options: FederatedLoginOptions): FederatedL
   return async (jwt) => {
     if (jwt.length > MAX_JWT_LENGTH) return WRONG;
     const memory = createHmac('sha256', key).update(jwt).digest('base64');
-    const known = remembered.get(memory);
+    const known = cached.get(memory);
     if (known !== undefined) return known;
     return judging.run(memory, async () => {
       const verdict = await judge(jwt);
       if (verdict.kind === 'authenticated')
-        remembered.set(memory, verdict, Math.min(REMEMBER_FOR, verdict.until - clock()));
+        cached.set(memory, verdict, Math.min(CACHE_TTL, verdict.until - clock()));
       return verdict;
     });
   };

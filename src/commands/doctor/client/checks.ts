@@ -1,21 +1,21 @@
 import type { Clock } from '../../../platform/clock.ts';
-import { readChallenge } from '../../../registry/challenge.ts';
+import { parseChallenge } from '../../../registry/challenge.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
-import { ask, handshake, type Peer, whyNot } from '../connection.ts';
+import { ask, handshake, type ServerPeer, whyNot } from '../connection.ts';
 import { readContainerd } from './containerd.ts';
 import { readDockerd } from './dockerd.ts';
 import { HostFiles, UnreadableSettings } from './host-files.ts';
-import type { Mirror } from './mirror.ts';
+import type { ProbedMirror } from './mirror.ts';
 import { readPodman } from './podman.ts';
-import type { Program, ReadProgram, Route } from './route.ts';
-import { type Step, type Visit, visit } from './visit.ts';
+import type { Program, PullRoute, ReadProgram } from './route.ts';
+import { type ProbePull, type ProbeStep, probePull } from './visit.ts';
 
 export interface ClientOptions {
-  readonly mirror: Mirror;
+  readonly mirror: ProbedMirror;
   /** The directory that stands for `/` of the host. */
   readonly root: string;
   /** The servers of Docker Hub. */
-  readonly hub: readonly Peer[];
+  readonly hub: readonly ServerPeer[];
   readonly clock: Clock;
 }
 
@@ -38,7 +38,7 @@ export async function clientChecks(options: ClientOptions): Promise<readonly Che
   const visits = visitAll(programs, greeting, files, options);
   // The checks that wait for these promises report a failure.
   for (const promise of [...read.values(), programs, greeting, visits]) promise.catch(() => {});
-  const step = (name: Step): Check => ({ name, look: async () => whatStopped(name, await visits) });
+  const step = (name: ProbeStep): Check => ({ name, look: async () => whatStopped(name, await visits) });
   return [
     { name: 'mirror', look: async () => lookAtGreeting(await greeting) },
     { name: 'programs', look: async () => isAnyHere(await programs) },
@@ -50,7 +50,7 @@ export async function clientChecks(options: ClientOptions): Promise<readonly Che
 }
 
 /** Reads the files of one program. If the program itself cannot read a file, that is the only finding. */
-async function readOrSay(name: string, files: HostFiles, mirror: Mirror): Promise<Program> {
+async function readOrSay(name: string, files: HostFiles, mirror: ProbedMirror): Promise<Program> {
   try {
     const read = PROGRAMS[name];
     if (read === undefined) throw new Error(`no program ${name} is known`);
@@ -63,10 +63,10 @@ async function readOrSay(name: string, files: HostFiles, mirror: Mirror): Promis
   }
 }
 
-async function greet(mirror: Mirror): Promise<Greeting> {
+async function greet(mirror: ProbedMirror): Promise<Greeting> {
   try {
     const { status, headers } = await ask(mirror, { method: 'GET', target: '/v2/' });
-    const challenge = readChallenge(headers['www-authenticate'] ?? '');
+    const challenge = parseChallenge(headers['www-authenticate'] ?? '');
     const realm = URL.parse(challenge?.parameters.get('realm') ?? '');
     if (status !== 401 || challenge?.scheme !== 'bearer' || realm === null) {
       const mend = 'is that its address? A mirror answers 401 with a Bearer challenge';
@@ -89,16 +89,16 @@ async function visitAll(
   greeting: Promise<Greeting>,
   files: HostFiles,
   { mirror, clock }: ClientOptions,
-): Promise<readonly Visit[] | undefined> {
+): Promise<readonly ProbePull[] | undefined> {
   const greeted = await greeting;
   if ('trouble' in greeted) return undefined;
   const routes = (await programs).filter(({ isHere }) => isHere).flatMap((program) => program.routes);
   const go = { mirror, files, tokens: greeted.tokens, clock };
-  return Promise.all(routes.map((route) => visit(route, go).catch((error) => unfinished(route, error))));
+  return Promise.all(routes.map((route) => probePull(route, go).catch((error) => unfinished(route, error))));
 }
 
 /** Reports a visit that failed, for example because a connection broke or this user may not read a key. */
-function unfinished(route: Route, error: unknown): Visit {
+function unfinished(route: PullRoute, error: unknown): ProbePull {
   const mend = 'look again, as root';
   const what = `could not be followed to the mirror: ${whyNot(error)}`;
   return { route, stopped: { at: 'identity', finding: unknown(route.program, what, mend) } };
@@ -122,7 +122,7 @@ function isConfigured(program: Program | undefined): Looked {
   return { findings: [wrong(name, 'is not configured for the mirror, and asks the Hub itself', mend)] };
 }
 
-function whatStopped(step: Step, visits: readonly Visit[] | undefined): Looked {
+function whatStopped(step: ProbeStep, visits: readonly ProbePull[] | undefined): Looked {
   if (visits === undefined) return { skipped: 'the mirror cannot be reached' };
   if (visits.length === 0) return { skipped: 'nothing here leads to the mirror' };
   const findings = visits.flatMap(({ stopped }) => (stopped?.at === step ? [stopped.finding] : []));

@@ -1,8 +1,8 @@
 import { type Finding, wrong } from '../checks.ts';
 import type { HostFiles, Settings } from './host-files.ts';
 import { type ReadHostsToml, readHostsToml } from './hosts-toml.ts';
-import { isMirror, type Mirror } from './mirror.ts';
-import { machineAuthorities, type Program, type Route } from './route.ts';
+import { isMirror, type ProbedMirror } from './mirror.ts';
+import { machineAuthorities, type Program, type PullRoute } from './route.ts';
 
 const CONFIG = '/etc/containerd/config.toml';
 const CERTS = '/etc/containerd/certs.d';
@@ -11,7 +11,7 @@ const CERTS = '/etc/containerd/certs.d';
  * Reads the configuration of a containerd of its own, as kubelet and nerdctl use it. Nobody configures the
  * one below dockerd.
  */
-export async function readContainerd(files: HostFiles, mirror: Mirror): Promise<Program> {
+export async function readContainerd(files: HostFiles, mirror: ProbedMirror): Promise<Program> {
   const config = await files.toml(CONFIG);
   const registry = registryOf(config);
   const directories = (registry.at('config_path').text ?? '').split(':').filter((one) => one !== '');
@@ -20,7 +20,7 @@ export async function readContainerd(files: HostFiles, mirror: Mirror): Promise<
   const endpoint = endpoints.find((one) => isMirror(mirror, one));
   const access = registry.at('configs', mirror.authority);
   const authorization = loginOf(access);
-  const byEndpoint: Route = {
+  const byEndpoint: PullRoute = {
     program: 'containerd',
     file: CONFIG,
     authorities: await machineAuthorities(files),
@@ -62,7 +62,7 @@ function registryOf(config: Settings): Settings {
 async function readHosts(
   files: HostFiles,
   directories: readonly string[],
-  mirror: Mirror,
+  mirror: ProbedMirror,
 ): Promise<ReadHostsToml> {
   for (const directory of directories) {
     for (const host of ['docker.io', '_default']) {

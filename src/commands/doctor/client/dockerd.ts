@@ -3,8 +3,8 @@ import { type Finding, wrong } from '../checks.ts';
 import { readCertsDirectory } from './certs-d.ts';
 import type { HostFiles, Settings } from './host-files.ts';
 import { readHostsToml } from './hosts-toml.ts';
-import { isMirror, type Mirror } from './mirror.ts';
-import { machineAuthorities, type Program, type Route } from './route.ts';
+import { isMirror, type ProbedMirror } from './mirror.ts';
+import { machineAuthorities, type Program, type PullRoute } from './route.ts';
 
 const DAEMON = '/etc/docker/daemon.json';
 const HOSTS = '/etc/docker/certs.d/docker.io/hosts.toml';
@@ -14,7 +14,7 @@ const HOSTS = '/etc/docker/certs.d/docker.io/hosts.toml';
  * the certificates for the mirror. The containerd store uses `hosts.toml`, or `registry-mirrors` with only
  * the certificates for docker.io and the machine's trust store.
  */
-export async function readDockerd(files: HostFiles, mirror: Mirror): Promise<Program> {
+export async function readDockerd(files: HostFiles, mirror: ProbedMirror): Promise<Program> {
   const daemon = await files.json(DAEMON);
   const mirrors = daemon.at('registry-mirrors').texts;
   const isMirrored = mirrors.some((one) => isMirror(mirror, one));
@@ -24,7 +24,7 @@ export async function readDockerd(files: HostFiles, mirror: Mirror): Promise<Pro
   const hub = await readCertsDirectory(files, '/etc/docker/certs.d/docker.io');
   const hosts = await readHostsToml(files, HOSTS, mirror, 'dockerd, by hosts.toml');
   const certs = isContainerd ? hub : own;
-  const byMirrors: Route = {
+  const byMirrors: PullRoute = {
     program: 'dockerd',
     file: DAEMON,
     authorities: [...(await machineAuthorities(files)), ...certs.authorities],
@@ -67,7 +67,7 @@ function faultOf(text: string): Finding[] {
 /**
  * True if the mirror is in `insecure-registries`, which contains networks, and hosts with or without a port.
  */
-function isInsecure(daemon: Settings, { authority, host }: Mirror): boolean {
+function isInsecure(daemon: Settings, { authority, host }: ProbedMirror): boolean {
   const listed = daemon.at('insecure-registries').texts;
   return listed.some(
     (one) => one === authority || one === host || parseNetwork([one])?.contains(host) === true,

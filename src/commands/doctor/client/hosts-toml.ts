@@ -1,11 +1,11 @@
 import path from 'node:path';
 import { type Finding, wrong } from '../checks.ts';
 import type { HostFiles, Settings } from './host-files.ts';
-import { isMirror, type Mirror } from './mirror.ts';
-import { blocksIn, type ClientCertificateFiles, machineAuthorities, type Route } from './route.ts';
+import { isMirror, type ProbedMirror } from './mirror.ts';
+import { blocksIn, type ClientCertificateFiles, machineAuthorities, type PullRoute } from './route.ts';
 
 export interface ReadHostsToml {
-  readonly route?: Route;
+  readonly route?: PullRoute;
   readonly findings: readonly Finding[];
 }
 
@@ -18,7 +18,7 @@ export interface ReadHostsToml {
 export async function readHostsToml(
   files: HostFiles,
   file: string,
-  mirror: Mirror,
+  mirror: ProbedMirror,
   program: string,
 ): Promise<ReadHostsToml> {
   const toml = await files.toml(file);
@@ -29,7 +29,7 @@ export async function readHostsToml(
   const address = host === undefined ? toml.at('server').text : url;
   const certificate = clientOf(entry, file);
   const authorization = headerOf(entry);
-  const route: Route = {
+  const route: PullRoute = {
     program,
     file,
     authorities: [...(await machineAuthorities(files)), ...(await authoritiesOf(entry, files, file))],

@@ -1,8 +1,8 @@
 import { parseImage } from '../../../registry/image.ts';
-import type { Peer } from '../connection.ts';
+import type { ServerPeer } from '../connection.ts';
 
 /** The mirror as clients know it, and the image whose pull is tried. */
-export interface Mirror extends Peer {
+export interface ProbedMirror extends ServerPeer {
   /** The origin, such as `https://mirror.corp:8443`. */
   readonly origin: string;
   /**
@@ -15,7 +15,7 @@ export interface Mirror extends Peer {
   readonly tag: string;
 }
 
-export function readMirror(text: string, image: string): Mirror | { readonly refusal: string } {
+export function readMirror(text: string, image: string): ProbedMirror | { readonly refusal: string } {
   const url = URL.parse(text.includes('://') ? text : `https://${text}`);
   const isBare =
     url !== null && url.pathname === '/' && `${url.search}${url.hash}${url.username}${url.password}` === '';
@@ -40,7 +40,7 @@ export function readMirror(text: string, image: string): Mirror | { readonly ref
  * True if a setting names the mirror: with a scheme, as daemons have it, or as the beginning of an image's
  * name.
  */
-export function isMirror({ origin, authority }: Mirror, setting: unknown): boolean {
+export function isMirror({ origin, authority }: ProbedMirror, setting: unknown): boolean {
   if (typeof setting !== 'string') return false;
   return setting.includes('://')
     ? URL.parse(setting)?.origin === origin

@@ -1,16 +1,16 @@
 import { type Finding, wrong } from '../checks.ts';
 import { type CertsDirectory, readCertsDirectory } from './certs-d.ts';
 import type { HostFiles, Settings } from './host-files.ts';
-import { isMirror, type Mirror } from './mirror.ts';
-import { machineAuthorities, type Program, type Route } from './route.ts';
+import { isMirror, type ProbedMirror } from './mirror.ts';
+import { machineAuthorities, type Program, type PullRoute } from './route.ts';
 
 const CONFIG = '/etc/containers/registries.conf';
 const DIRECTORY = '/etc/containers/registries.conf.d';
 
 /** Reads the configuration of podman, buildah and CRI-O, which all use registries.conf. */
-export async function readPodman(files: HostFiles, mirror: Mirror): Promise<Program> {
+export async function readPodman(files: HostFiles, mirror: ProbedMirror): Promise<Program> {
   const names = (await files.names(DIRECTORY)).filter((name) => name.endsWith('.conf'));
-  let found: Route | Finding | undefined;
+  let found: PullRoute | Finding | undefined;
   // Only the first of the two directories that exists is used.
   const own = `/etc/containers/certs.d/${mirror.authority}`;
   const dockers = `/etc/docker/certs.d/${mirror.authority}`;
@@ -40,8 +40,8 @@ async function routeOf(
   file: string,
   { authorities, certificate }: CertsDirectory,
   files: HostFiles,
-  mirror: Mirror,
-): Promise<Route | Finding | undefined> {
+  mirror: ProbedMirror,
+): Promise<PullRoute | Finding | undefined> {
   const isLocation = isMirror(mirror, registry.at('location').text);
   const used = isLocation
     ? registry

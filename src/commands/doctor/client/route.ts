@@ -1,12 +1,12 @@
 import type { Finding } from '../checks.ts';
 import type { HostFiles } from './host-files.ts';
-import type { Mirror } from './mirror.ts';
+import type { ProbedMirror } from './mirror.ts';
 
 /**
  * A way in which a program of this host gets to the mirror for an image of Docker Hub, according to its
  * files.
  */
-export interface Route {
+export interface PullRoute {
   /** The name of the program: `dockerd`, or `dockerd, by hosts.toml`. */
   readonly program: string;
   /** The file that sets up this route. */
@@ -41,14 +41,14 @@ export interface Program {
   readonly name: string;
   /** True if the program is on this host. */
   readonly isHere: boolean;
-  readonly routes: readonly Route[];
+  readonly routes: readonly PullRoute[];
   /** The mistakes in the files themselves. */
   readonly findings: readonly Finding[];
   /** The advice on how to configure the program for the mirror. */
   readonly mend: string;
 }
 
-export type ReadProgram = (files: HostFiles, mirror: Mirror) => Promise<Program>;
+export type ReadProgram = (files: HostFiles, mirror: ProbedMirror) => Promise<Program>;
 
 /**
  * The paths where Go looks for the machine's trust store. It uses the first that exists.

@@ -2,27 +2,27 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { Clock } from '../../../platform/clock.ts';
 import { propertyOf } from '../../../platform/object-properties.ts';
 import { isErrno, reasonOf } from '../../../platform/reason.ts';
-import { readTokenClaims } from '../../../protocol/unverified-token.ts';
+import { parseUnverifiedToken } from '../../../protocol/unverified-token.ts';
 import { pullScope } from '../../../registry/scope.ts';
 import { type Finding, unknown, wrong } from '../checks.ts';
-import { ask, handshake, type Shown, whyNot } from '../connection.ts';
+import { ask, type ClientLogin, handshake, whyNot } from '../connection.ts';
 import type { HostFiles } from './host-files.ts';
-import type { Mirror } from './mirror.ts';
-import type { Route } from './route.ts';
+import type { ProbedMirror } from './mirror.ts';
+import type { PullRoute } from './route.ts';
 
 /** The result of a pull through the mirror on a route, made as the program would make it. */
-export interface Visit {
-  readonly route: Route;
+export interface ProbePull {
+  readonly route: PullRoute;
   /** The subject that the mirror sees, if the visit came that far. */
   readonly subject?: string;
   /** The step that ended the visit, and why. */
-  readonly stopped?: { readonly at: Step; readonly finding: Finding };
+  readonly stopped?: { readonly at: ProbeStep; readonly finding: Finding };
 }
 
-export type Step = 'trust' | 'client certificate' | 'identity' | 'pull';
+export type ProbeStep = 'trust' | 'client certificate' | 'identity' | 'pull';
 
-export interface VisitOptions {
-  readonly mirror: Mirror;
+export interface ProbePullOptions {
+  readonly mirror: ProbedMirror;
   readonly files: HostFiles;
   /** The path and query of the token endpoint, if it is on the mirror itself. */
   readonly tokens: string | undefined;
@@ -37,19 +37,22 @@ const DAY = 24 * 60 * 60 * 1000;
 const LEFT = 14 * DAY;
 
 /** Visits the mirror on a route. No secret is presented to a peer that this host does not trust. */
-export async function visit(route: Route, options: VisitOptions): Promise<Visit> {
-  const stop = (at: Step, finding: Finding): Visit => ({ route, stopped: { at, finding } });
+export async function probePull(route: PullRoute, options: ProbePullOptions): Promise<ProbePull> {
+  const stop = (at: ProbeStep, finding: Finding): ProbePull => ({ route, stopped: { at, finding } });
   const untrusted = route.isUnverified === true ? undefined : await isTrusted(route, options.mirror);
   if (untrusted !== undefined) return stop('trust', untrusted);
   const pair = await readPair(route, options);
   if ('level' in pair) return stop('client certificate', pair);
   // The program itself presents its credentials to an unverified peer, so they are no longer secret.
-  const shown: Shown = { ...(route.isUnverified !== true && { authorities: route.authorities }), ...pair };
+  const shown: ClientLogin = {
+    ...(route.isUnverified !== true && { authorities: route.authorities }),
+    ...pair,
+  };
   const authorization = route.authorization === undefined ? {} : { authorization: route.authorization };
   const unadmitted = await isAdmitted(route, options.mirror, shown, authorization);
   if (unadmitted !== undefined) return stop('identity', unadmitted);
   const token = await fetchToken(options, shown, authorization);
-  const subject = token === undefined ? undefined : readTokenClaims(token)?.sub;
+  const subject = token === undefined ? undefined : parseUnverifiedToken(token)?.sub;
   const who = { route, ...(subject !== undefined && { subject }) };
   // Without a credential on the connection, the pull needs a token.
   const isBare = pair.cert === undefined && route.authorization === undefined;
@@ -58,7 +61,7 @@ export async function visit(route: Route, options: VisitOptions): Promise<Visit>
   return { ...who, ...(refused && { stopped: { at: 'pull' as const, finding: refused } }) };
 }
 
-async function isTrusted({ program, authorities, trustedIn }: Route, mirror: Mirror) {
+async function isTrusted({ program, authorities, trustedIn }: PullRoute, mirror: ProbedMirror) {
   try {
     await handshake(mirror, { authorities });
     return undefined;
@@ -76,8 +79,8 @@ async function isTrusted({ program, authorities, trustedIn }: Route, mirror: Mir
 
 /** Returns nothing if no certificate is configured. */
 async function readPair(
-  { certificate: pair }: Route,
-  { files, clock }: VisitOptions,
+  { certificate: pair }: PullRoute,
+  { files, clock }: ProbePullOptions,
 ): Promise<{ readonly cert?: string; readonly key?: string } | Finding> {
   if (pair === undefined) return {};
   const mend = 'issue another one on the server (hubgate cert issue NAME), and put it and its key there';
@@ -103,9 +106,9 @@ async function readPair(
  * credential, and at `/v2/` also to a certificate alone.
  */
 async function isAdmitted(
-  { program, certificate, authorization, base }: Route,
-  mirror: Mirror,
-  shown: Shown,
+  { program, certificate, authorization, base }: PullRoute,
+  mirror: ProbedMirror,
+  shown: ClientLogin,
   headers: Readonly<Record<string, string>>,
 ): Promise<Finding | undefined> {
   const isByCertificate = certificate !== undefined && authorization === undefined;
@@ -130,8 +133,8 @@ async function isAdmitted(
 
 /** Returns undefined if the mirror issues no token. */
 async function fetchToken(
-  { mirror, tokens }: VisitOptions,
-  shown: Shown,
+  { mirror, tokens }: ProbePullOptions,
+  shown: ClientLogin,
   headers: Readonly<Record<string, string>>,
 ): Promise<string | undefined> {
   if (tokens === undefined) return undefined;
@@ -143,14 +146,14 @@ async function fetchToken(
   return typeof token === 'string' ? token : undefined;
 }
 
-function manifestOf({ repository, tag }: Mirror, base = '/v2'): string {
+function manifestOf({ repository, tag }: ProbedMirror, base = '/v2'): string {
   return `${base}/${repository}/manifests/${tag}?ns=docker.io`;
 }
 
 async function doesPull(
-  { route, subject = 'anonymous' }: Pick<Visit, 'route' | 'subject'>,
-  mirror: Mirror,
-  shown: Shown,
+  { route, subject = 'anonymous' }: Pick<ProbePull, 'route' | 'subject'>,
+  mirror: ProbedMirror,
+  shown: ClientLogin,
   headers: Readonly<Record<string, string>>,
 ): Promise<Finding | undefined> {
   const { repository, tag } = mirror;

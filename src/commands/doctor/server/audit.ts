@@ -4,7 +4,7 @@ import { openUrlClient } from '../../../platform/ipc/http-client.ts';
 import { Deadline } from '../../../platform/scheduling/deadline.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
 import { peerOf } from './listeners.ts';
-import type { Server } from './server.ts';
+import type { ExaminedServer } from './server.ts';
 
 /** The time-out in milliseconds. A scrape takes 2 s at the longest. */
 const ANSWER = 5_000;
@@ -13,7 +13,7 @@ const ANSWER = 5_000;
  * Checks whether the audit log can be written and has lost lines. The gateways know it, and report it as
  * metrics.
  */
-export async function auditLog(server: Server): Promise<Looked> {
+export async function auditLog(server: ExaminedServer): Promise<Looked> {
   const { paths, config, auth } = server;
   const where = `the audit log ${inHome(config.log.audit, paths)}`;
   const metrics = auth === undefined ? undefined : await scrape(server);
@@ -34,7 +34,7 @@ export async function auditLog(server: Server): Promise<Looked> {
   return { findings };
 }
 
-async function scrape({ config: { server } }: Server): Promise<string | undefined> {
+async function scrape({ config: { server } }: ExaminedServer): Promise<string | undefined> {
   using deadline = new Deadline(ANSWER);
   const { host, port } = peerOf(server.admin);
   const url = new URL(`http://${host.includes(':') ? `[${host}]` : host}:${port}`);

@@ -6,7 +6,7 @@ import { examineServerPair } from '../../../launch/server-certificate.ts';
 import { LOCAL_CA_NAME } from '../../../pki/local-ca.ts';
 import { readIfPresent } from '../../../platform/regular-file.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
-import type { Server } from './server.ts';
+import type { ExaminedServer } from './server.ts';
 
 const DAY = 24 * 60 * 60 * 1000;
 /**
@@ -24,7 +24,7 @@ interface Certificates {
   readonly isOurs: boolean;
 }
 
-export function certificateChecks(context: Server): readonly Check[] {
+export function certificateChecks(context: ExaminedServer): readonly Check[] {
   const { paths, config } = context;
   const file = inHome(config.tls.certificate, paths);
   const each = (name: string, find: (certificates: Certificates) => readonly Finding[]): Check => ({
@@ -43,7 +43,10 @@ export function certificateChecks(context: Server): readonly Check[] {
 }
 
 /** The check `pair` reports a certificate that cannot be read; the others skip it. */
-async function readCertificates({ paths, config }: Server): Promise<Certificates | { skipped: string }> {
+async function readCertificates({
+  paths,
+  config,
+}: ExaminedServer): Promise<Certificates | { skipped: string }> {
   const server = await readCertificate(config.tls.certificate).catch(() => undefined);
   if (server === undefined) return { skipped: 'there is no certificate that can be read' };
   const ca = await readCertificate(paths.ca.certificate);
@@ -64,7 +67,7 @@ async function readCertificate(file: string): Promise<X509Certificate | undefine
  * Checks whether clients can connect with the server's certificate and key. `life` reports when the
  * certificate ends.
  */
-export async function pair({ paths, config, clock }: Server): Promise<Looked> {
+export async function pair({ paths, config, clock }: ExaminedServer): Promise<Looked> {
   const problems = await examineServerPair(config, paths, clock);
   if (problems === undefined) return { skipped: 'there is none yet; the first start makes it' };
   const findings = problems
@@ -78,7 +81,7 @@ export async function pair({ paths, config, clock }: Server): Promise<Looked> {
 
 function names(
   file: string,
-  { url, names }: Server['config']['server'],
+  { url, names }: ExaminedServer['config']['server'],
   { server, isOurs }: Certificates,
 ): Finding[] {
   const covers = (name: string) => (isIP(name) === 0 ? server.checkHost(name) : server.checkIP(name));
@@ -96,7 +99,7 @@ function life(
   file: string,
   caFile: string,
   { server, ca, isOurs }: Certificates,
-  { clock }: Server,
+  { clock }: ExaminedServer,
 ): Finding[] {
   const anew = isOurs
     ? 'start the mirror anew: it issues another one'

@@ -12,7 +12,7 @@ import { fileOwners } from './file-owners.ts';
 import { listeners } from './listeners.ts';
 import { policy } from './policy.ts';
 import { askRoles, doRolesRun } from './roles.ts';
-import type { Server } from './server.ts';
+import type { ExaminedServer } from './server.ts';
 import { upstreamChecks } from './upstreams.ts';
 import { users } from './users.ts';
 
@@ -32,7 +32,7 @@ export async function serverChecks(
     look: async () => lookAtConfiguration(loaded),
   };
   if ('faults' in loaded) return [configuration];
-  const server: Server = { paths, config: loaded.value, clock, ...roles };
+  const server: ExaminedServer = { paths, config: loaded.value, clock, ...roles };
   return [
     configuration,
     { name: 'roles', look: async () => doRolesRun(server) },

@@ -3,7 +3,7 @@ import { previousKeyFile } from '../../../auth/token/signing-key-file.ts';
 import { inHome } from '../../../config/home.ts';
 import { modeOfServerKey } from '../../../pki/local-ca.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
-import type { Server } from './server.ts';
+import type { ExaminedServer } from './server.ts';
 
 /** The permission bits that a file must not have. */
 type Modes = readonly (readonly [file: string, forbidden: number])[];
@@ -14,7 +14,7 @@ const SECRET = 0o077;
 const SHARED = 0o027;
 const SOCKET = 0o007;
 
-export async function fileModes(server: Server): Promise<Looked> {
+export async function fileModes(server: ExaminedServer): Promise<Looked> {
   // The gateway may run as another user than the key's owner, and then reads the key through its group.
   const serverKey = await modeOfServerKey(server.config.tls).catch(() => 0o600);
   const found = await Promise.all(
@@ -23,7 +23,7 @@ export async function fileModes(server: Server): Promise<Looked> {
   return { findings: found.flat() };
 }
 
-function modesOf({ paths, config: { tls, upstreams, log } }: Server, serverKey: number): Modes {
+function modesOf({ paths, config: { tls, upstreams, log } }: ExaminedServer, serverKey: number): Modes {
   const credentials = upstreams.flatMap(({ credential }) =>
     credential !== undefined && 'passwordFile' in credential ? [credential.passwordFile] : [],
   );
@@ -45,7 +45,7 @@ function modesOf({ paths, config: { tls, upstreams, log } }: Server, serverKey: 
   ];
 }
 
-async function tooOpen(file: string, forbidden: number, { paths }: Server): Promise<Finding[]> {
+async function tooOpen(file: string, forbidden: number, { paths }: ExaminedServer): Promise<Finding[]> {
   const mode = await stat(file).then(
     (stats) => stats.mode & 0o777,
     (error: NodeJS.ErrnoException) => {

@@ -10,16 +10,16 @@ import { isLoopback, parseNetwork } from '../../../platform/network.ts';
 import { readRegularFile } from '../../../platform/regular-file.ts';
 import { Deadline } from '../../../platform/scheduling/deadline.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
-import { handshake, type Peer, whyNot } from '../connection.ts';
+import { handshake, type ServerPeer, whyNot } from '../connection.ts';
 import { pair } from './certificate.ts';
-import type { Server } from './server.ts';
+import type { ExaminedServer } from './server.ts';
 
 /** The time-outs in milliseconds. */
 const CONNECT = 2_000;
 const READY = 5_000;
 
 /** Checks whether the mirror answers where it should, and only there. */
-export async function listeners(server: Server): Promise<Looked> {
+export async function listeners(server: ExaminedServer): Promise<Looked> {
   const own = await pair(server);
   if ('findings' in own && own.findings.some(({ level }) => level === 'wrong'))
     return { skipped: 'with which certificate it would answer is not known' };
@@ -28,7 +28,7 @@ export async function listeners(server: Server): Promise<Looked> {
   return { findings: findings.length > 0 ? findings : await adminListener(server) };
 }
 
-async function publicListener({ paths, config, auth }: Server): Promise<Finding[]> {
+async function publicListener({ paths, config, auth }: ExaminedServer): Promise<Finding[]> {
   const { listen, proxyProtocol } = config.server;
   const where = `server.listen (port ${listen.port})`;
   const peer = peerOf(listen);
@@ -52,7 +52,7 @@ async function publicListener({ paths, config, auth }: Server): Promise<Finding[
   return [wrong(where, auth === undefined ? 'is taken by another program' : what, mend)];
 }
 
-async function adminListener({ config, auth }: Server): Promise<Finding[]> {
+async function adminListener({ config, auth }: ExaminedServer): Promise<Finding[]> {
   const { admin } = config.server;
   const where = `server.admin (port ${admin.port})`;
   const { host } = admin;
@@ -78,7 +78,7 @@ const READINESS = z.object({ listener: z.object({ connections: z.object({ most: 
 const ENOUGH_CONNECTIONS = 1_000;
 
 /** Checks whether the limit of open files leaves enough connections. Only a gateway knows its own limit. */
-async function openFiles({ host, port }: Peer, listenPort: number): Promise<Finding[]> {
+async function openFiles({ host, port }: ServerPeer, listenPort: number): Promise<Finding[]> {
   const authority = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
   await using client = openUrlClient(new URL(`http://${authority}`));
   const most = await client
@@ -91,12 +91,12 @@ async function openFiles({ host, port }: Peer, listenPort: number): Promise<Find
 }
 
 /** Returns the address at which this machine itself can reach the listener. */
-export function peerOf({ host, port }: ListenAddress): Peer {
+export function peerOf({ host, port }: ListenAddress): ServerPeer {
   const own = host === undefined || host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   return { host: own, port };
 }
 
-async function isOpen(peer: Peer): Promise<boolean> {
+async function isOpen(peer: ServerPeer): Promise<boolean> {
   using deadline = new Deadline(CONNECT);
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const socket = createConnection(peer, () => resolve(true));

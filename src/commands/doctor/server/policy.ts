@@ -5,13 +5,13 @@ import { inHome } from '../../../config/home.ts';
 import { formatFault } from '../../../platform/fault.ts';
 import { type Looked, wrong } from '../checks.ts';
 import { askRoles } from './roles.ts';
-import type { Server } from './server.ts';
+import type { ExaminedServer } from './server.ts';
 
 /** A time in milliseconds. A change is in force within a second. */
 const SETTLED = 1_500;
 
 /** Checks whether the policy in the files is the one in force. */
-export async function policy(server: Server): Promise<Looked> {
+export async function policy(server: ExaminedServer): Promise<Looked> {
   const { paths, clock, auth, config } = server;
   const where = inHome(paths.policy, paths);
   const read = await readPolicy(paths.policy, clock(), subjectForms(config.federations));
@@ -24,7 +24,7 @@ export async function policy(server: Server): Promise<Looked> {
   }
   if (auth === undefined) return { skipped: 'which policy holds only a running mirror knows' };
   const { version } = read.value.policy.data;
-  const holds = (status: Server['auth']) =>
+  const holds = (status: ExaminedServer['auth']) =>
     status === undefined || (status.policy.version === version && status.policy.refused === null);
   const settled = holds(auth) ? undefined : await settledStatus(server);
   if (settled === undefined || holds(settled)) return { findings: [] };
@@ -35,7 +35,7 @@ export async function policy(server: Server): Promise<Looked> {
 }
 
 /** Returns what auth reports after an edit of this very moment has had time to take effect. */
-async function settledStatus({ paths }: Server): Promise<Server['auth']> {
+async function settledStatus({ paths }: ExaminedServer): Promise<ExaminedServer['auth']> {
   await delay(SETTLED);
   return (await askRoles(paths)).auth;
 }

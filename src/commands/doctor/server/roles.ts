@@ -7,7 +7,7 @@ import { AUTH_STATUS } from '../../../protocol/auth-api.ts';
 import { CORE_STATUS } from '../../../protocol/core-api.ts';
 import { askRole } from '../../ask-role.ts';
 import { type Looked, unknown, wrong } from '../checks.ts';
-import type { Server } from './server.ts';
+import type { ExaminedServer } from './server.ts';
 
 /**
  * Returns what auth and the core of a home report about themselves; undefined for one that does not answer,
@@ -28,7 +28,7 @@ async function statusOf<Schema extends z.ZodType>(socket: string, schema: Schema
   return typeof said === 'string' ? undefined : said.answer;
 }
 
-export function doRolesRun({ paths, config, auth, core }: Server): Looked {
+export function doRolesRun({ paths, config, auth, core }: ExaminedServer): Looked {
   for (const socket of [paths.authSocket, paths.coreSocket])
     try {
       accessSync(socket, constants.W_OK);

@@ -5,7 +5,7 @@ import type { AuthStatus } from '../../../protocol/auth-api.ts';
 import type { CoreStatus } from '../../../protocol/core-api.ts';
 
 /** The facts on which the checks of a mirror rely. */
-export interface Server {
+export interface ExaminedServer {
   readonly paths: HomePaths;
   readonly config: Config;
   readonly clock: Clock;

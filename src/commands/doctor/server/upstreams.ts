@@ -15,7 +15,7 @@ import {
 import type { UpstreamHost } from '../../../registry/repository.ts';
 import { askRole } from '../../ask-role.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
-import type { Server } from './server.ts';
+import type { ExaminedServer } from './server.ts';
 
 /** The current answer of one upstream. */
 type Examined = Omit<UpstreamChecks[number], 'milliseconds'> &
@@ -27,7 +27,7 @@ const SKEW = 60_000;
 const LITTLE = 0.05;
 const CORE_DEADLINE = 10_000;
 
-export function upstreamChecks(server: Server): readonly Check[] {
+export function upstreamChecks(server: ExaminedServer): readonly Check[] {
   const { coreUrl, egress } = server.config;
   const proxy = describeEgress(egress);
   if (coreUrl !== undefined) return [{ name: 'core', look: () => isCoreThere(new URL(coreUrl)) }];
@@ -55,7 +55,7 @@ export function upstreamChecks(server: Server): readonly Check[] {
  * Asks the core if one runs, because it has the credential and the network that count. Otherwise this process
  * examines the upstreams.
  */
-async function examine(server: Server): Promise<readonly Examined[]> {
+async function examine(server: ExaminedServer): Promise<readonly Examined[]> {
   const { paths, config } = server;
   const hasCredential = (host: string) =>
     config.upstreams.some((one) => one.host === host && one.credential !== undefined);
@@ -72,7 +72,7 @@ async function examine(server: Server): Promise<readonly Examined[]> {
   }));
 }
 
-async function examineHere({ config, clock }: Server): Promise<readonly Examined[]> {
+async function examineHere({ config, clock }: ExaminedServer): Promise<readonly Examined[]> {
   const log = createLogger('doctor', config.log);
   log.level = 'silent';
   const egress = await egressOptions(config);
