@@ -184,7 +184,7 @@ async function pull(context: Context, dependencies: CoreDependencies, asked: Ask
           context,
           operations,
           await blobs.get(repository, route.digest, grant, {
-            share: caller.split('.', 1)[0],
+            subjectKey: context.get(CORE_HEADERS.subjectKey),
             signal: closing,
             range: context.get(CORE_HEADERS.range) || undefined,
           }),

@@ -22,10 +22,14 @@ export const CORE_HEADERS = {
   next: 'hubgate-next',
   /**
    * An opaque text in a request that is the same for all requests of one caller. If it is absent, `pull` is
-   * absent too. The text up to the first `.` names the share of the upstream on which the request is counted.
-   * Several callers can have the same share.
+   * absent too.
    */
   caller: 'hubgate-caller',
+  /**
+   * A hash in a request that is the same for all requests of one subject, which can be several callers. The
+   * request counts on the subject's share of the upstream.
+   */
+  subjectKey: 'hubgate-subject-key',
   /** The id that the requests of one pull share. */
   pull: 'hubgate-pull',
   /** The type of a manifest that is not mirrored. */

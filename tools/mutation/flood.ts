@@ -94,6 +94,20 @@ export const floodMutants: readonly Mutant[] = [
     tests: ['test/gateway/flood.test.ts'],
   },
   {
+    defence: 'a client does not get another share of an upstream by another name',
+    file: 'src/gateway/audit/audit-record.ts',
+    find: "return hash('sha256', shareOf(admission, address), 'base64url');",
+    replace: "return hash('sha256', JSON.stringify([subjectText(admission), address]), 'base64url');",
+    tests: ['test/gateway/audit-record.test.ts'],
+  },
+  {
+    defence: 'the downloads of one subject are counted together',
+    file: 'src/core/endpoints.ts',
+    find: 'subjectKey: context.get(CORE_HEADERS.subjectKey)',
+    replace: 'subjectKey: context.get(CORE_HEADERS.caller)',
+    tests: ['test/core/pull/fair-fills.test.ts'],
+  },
+  {
     defence: 'the places for questions to auth are shared between addresses',
     file: 'src/gateway/routes/token.ts',
     find: 'caller: addressKey(address)',

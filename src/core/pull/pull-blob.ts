@@ -47,8 +47,8 @@ export interface BlobPullOptions {
 
 /** The caller that asks for a blob, and the part that it wants. */
 export interface BlobRequest {
-  /** The share of the upstream on which the download is counted. */
-  readonly share?: string | undefined;
+  /** The subject on whose share of the upstream the download is counted. */
+  readonly subjectKey?: string | undefined;
   /** The single wanted range, such as `bytes=0-9`. A small part can arrive before the rest. */
   readonly range?: string | undefined;
   /** Aborted when nobody waits for the answer any more. */
@@ -218,10 +218,10 @@ export class BlobPull implements AsyncDisposable {
 
   async #takePlace(
     repository: Repository,
-    { share = '', signal, late }: Joining,
+    { subjectKey = '', signal, late }: Joining,
   ): Promise<FillPlace | PullRefusal> {
     const taken = await this.#placesOf(repository.upstream).take({
-      caller: share,
+      caller: subjectKey,
       signal: AbortSignal.any([late, this.#ending.signal, ...(signal === undefined ? [] : [signal])]),
     });
     // A core that is stopping does not refuse for lack of a place: the next core serves the caller who asks

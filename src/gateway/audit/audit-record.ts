@@ -82,9 +82,15 @@ export function howItCame(answer: CoreAnswer): Partial<Pick<AuditLine, 'cache' |
  */
 export function callerOf({ admission, address, request }: ReceivedRequest): string {
   const agent = request.headers['user-agent'] ?? '';
-  const caller = hash('sha256', JSON.stringify([subjectText(admission), address, agent]), 'base64url');
-  // The client chooses its name, so the name must not give it another share.
-  return `${hash('sha256', shareOf(admission, address), 'base64url')}.${caller}`;
+  return hash('sha256', JSON.stringify([subjectText(admission), address, agent]), 'base64url');
+}
+
+/**
+ * Returns what the core takes for one subject, whose share of an upstream is bounded. It is a hash too, and it
+ * does not depend on the client's name, because the client chooses that.
+ */
+export function subjectKeyOf({ admission, address }: ReceivedRequest): string {
+  return hash('sha256', shareOf(admission, address), 'base64url');
 }
 
 /**

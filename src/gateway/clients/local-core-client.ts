@@ -109,7 +109,16 @@ class LocalCoreClient implements CacheableCoreClient {
 
   async #pullOnce(
     route: RepositoryRoute,
-    { method, private: reachesPrivate, caller, share, signal, range, accounting = {} }: PullOptions,
+    {
+      method,
+      private: reachesPrivate,
+      caller,
+      subjectKey,
+      share,
+      signal,
+      range,
+      accounting = {},
+    }: PullOptions,
   ): Promise<CoreAnswer> {
     const grant: ReadAccess = reachesPrivate ? 'private' : 'public';
     const response = await this.#http.request({
@@ -121,6 +130,7 @@ class LocalCoreClient implements CacheableCoreClient {
         [CORE_HEADERS.path]: route.repository.path,
         [CORE_HEADERS.grant]: grant,
         ...(caller !== undefined && { [CORE_HEADERS.caller]: caller }),
+        ...(subjectKey !== undefined && { [CORE_HEADERS.subjectKey]: subjectKey }),
         ...(range !== undefined && { [CORE_HEADERS.range]: range }),
       },
       caller: share,

@@ -17,6 +17,7 @@ import {
   type RepositoryRequest,
   repositoryLine,
   shareOf,
+  subjectKeyOf,
 } from '../audit/audit-record.ts';
 import type { AuthenticateClient, Authentication } from '../authentication/authenticate-client.ts';
 import type { AccessDecision, AccessRequest, Authorize, AuthorizeNow } from '../authorization/authorize.ts';
@@ -263,7 +264,8 @@ async function handOver(
   try {
     const caller = callerOf(pull);
     const share = shareOf(admission, address);
-    const asked = { method, private: reachesPrivate, caller, share, signal, accounting, range };
+    const subjectKey = subjectKeyOf(pull);
+    const asked = { method, private: reachesPrivate, caller, subjectKey, share, signal, accounting, range };
     return await dependencies.core.pull(route, asked);
   } catch (error) {
     if (signal.aborted) throw new ClientGone();

@@ -85,7 +85,7 @@ afterEach(async () => {
 
 function begin(target: string, caller: string): ClientRequest {
   const handed = handedOver(target, 'private');
-  const headers = { ...handed.headers, 'hubgate-caller': `${caller}.agent` };
+  const headers = { ...handed.headers, 'hubgate-subject-key': caller };
   const socketPath = path.join(core.directory, 'core.sock');
   const sent = request({ ...handed, socketPath, headers, agent: false });
   sent.on('error', () => {});

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
+import { test } from 'node:test';
+import { ANONYMOUS, parseSubject } from '../../src/access/subject.ts';
+import { callerOf, type ReceivedRequest, subjectKeyOf } from '../../src/gateway/audit/audit-record.ts';
+import { peerAddress } from '../../src/gateway/http/client-address.ts';
+
+function received(name: string | undefined, remoteAddress: string, agent: string): ReceivedRequest {
+  const request = new IncomingMessage(new Socket());
+  request.headers['user-agent'] = agent;
+  const subject = parseSubject(name ?? '');
+  return {
+    request,
+    admission:
+      subject === undefined
+        ? { kind: 'anonymous', subject: ANONYMOUS }
+        : { kind: 'admitted', subject, credential: 'one' },
+    address: peerAddress({ remoteAddress }),
+    started: 0,
+  };
+}
+
+test('a subject has one key at every address and with every client; a caller is one of these', () => {
+  const here = received('user:ana', '10.0.0.1', 'docker');
+  const there = received('user:ana', '10.0.0.2', 'podman');
+  const other = received('user:bo', '10.0.0.1', 'docker');
+  assert.equal(subjectKeyOf(here), subjectKeyOf(there));
+  assert.notEqual(subjectKeyOf(here), subjectKeyOf(other));
+  assert.notEqual(callerOf(here), callerOf(there));
+  assert.notEqual(callerOf(here), callerOf(other));
+});
+
+test('a client without an identity has the key of its address, whatever it calls itself', () => {
+  const one = received(undefined, '10.0.0.1', 'docker');
+  assert.equal(subjectKeyOf(one), subjectKeyOf(received(undefined, '10.0.0.1', 'podman')));
+  assert.notEqual(subjectKeyOf(one), subjectKeyOf(received(undefined, '10.0.0.2', 'docker')));
+});
