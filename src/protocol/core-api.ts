@@ -173,14 +173,14 @@ export const PURGED = z.object({ digests: z.int(), bytes: z.int() });
 export type Purged = Readonly<z.output<typeof PURGED>>;
 
 /**
- * `GET /state` returns the generation of the cache. Another one means that there was an invalidation. The
+ * `GET /generation` returns the generation of the cache. Another one means that there was an invalidation. The
  * answer is 304 while it is that of `If-None-Match`; with `?wait`, it comes only when it has changed or after
  * `LONGEST_WAIT` (platform/followed-answer.ts).
  */
 export const CACHE_GENERATION = z.string();
 
 /**
- * `POST /served` reports a gateway's cache hits, so that they count as uses. The answer is the id of the pull
+ * `POST /hits` reports a gateway's cache hits, so that they count as uses. The answer is the id of the pull
  * that each belongs to. Both are JSON lines of one request that stays open: each line is answered by one
  * line.
  */

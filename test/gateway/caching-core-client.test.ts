@@ -46,7 +46,7 @@ async function slowWayTo(core: TestCore) {
     );
     response.on('close', () => forwarded.destroy());
     forwarded.on('error', () => response.destroy());
-    if (url === '/served') pipeline(asked, heldReports, forwarded, () => {});
+    if (url === '/hits') pipeline(asked, heldReports, forwarded, () => {});
     else asked.pipe(forwarded);
   });
   const socket = path.join(core.directory, 'way.sock');
@@ -102,7 +102,7 @@ test('an answer that was looked up before something was withdrawn is not remembe
   await pull();
   const gate = Promise.withResolvers<void>();
   way.hold = gate.promise;
-  const states = () => way.asked.filter((one) => one.includes('/state')).length;
+  const states = () => way.asked.filter((one) => one.includes('/generation')).length;
   const [before, pulling] = [states(), pull()];
   await core.ask('library/other/manifests/latest');
   assert.equal(await core.purge('docker.io/library/other'), 200);

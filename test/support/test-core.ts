@@ -94,7 +94,7 @@ export class TestCore implements AsyncDisposable {
   /** Reports a gateway's cache hits, and returns the pulls to which they belong. */
   async served(served: readonly CacheHit[]): Promise<readonly (string | null)[]> {
     const send = writeLine(served);
-    const { body } = await ask({ socketPath: this.#options.socket, path: '/served', method: 'POST', send });
+    const { body } = await ask({ socketPath: this.#options.socket, path: '/hits', method: 'POST', send });
     return JSON.parse(body.toString());
   }
 
