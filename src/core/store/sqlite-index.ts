@@ -309,7 +309,8 @@ class SqliteIndex implements IndexStore {
   }
 
   async stats(): Promise<IndexStats> {
-    return this.#try(({ select }) => select.stats.get()) ?? { blobs: 0, bytes: 0, repositories: 0 };
+    const row = this.#try(({ select }) => select.stats.get());
+    return { blobs: row?.blobs ?? 0, bytes: row?.bytes ?? 0, repositories: row?.repositories ?? 0 };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
