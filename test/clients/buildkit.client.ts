@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { startBuildkitd } from './support/daemons.ts';
@@ -10,6 +10,7 @@ import { binariesOf, whyMissing } from './support/programs.ts';
 import { PASSWORD, startWorld, type World } from './support/world.ts';
 
 const skip = await whyMissing('buildkit', 'crane');
+const withoutBuildx = skip || (await whyMissing('buildx'));
 
 let world: World;
 
@@ -53,6 +54,26 @@ test('BuildKit builds as its node, also while the Hub is blocked', { skip }, asy
   await world.assertMirrorOnly(node.kit.subject);
   using _ = world.hubBlocked();
   await node.mustRun('buildctl prune --all');
+  await node.mustRun(build);
+  await world.assertMirrorOnly(node.kit.subject);
+});
+
+test('docker buildx builds as the kit prints it, also while the Hub is blocked', {
+  skip: withoutBuildx,
+}, async () => {
+  await using node = await makeNode('node-buildx');
+  const plugins = path.join(node.machine.root, 'home/.docker/cli-plugins');
+  await mkdir(plugins, { recursive: true });
+  await symlink(path.join(binariesOf('buildx'), 'buildx'), path.join(plugins, 'docker-buildx'));
+  // The kit makes a builder in a container; the program of the builder is the same, and so is its file.
+  await node.mustRun('docker buildx create --use --name mirror --driver remote "$BUILDKIT_HOST"');
+  const build =
+    node.kit.notes.check.map(commandOf).find((line) => line.includes('docker buildx build')) ?? '';
+  world.forgetPulls();
+  await node.mustRun(build);
+  await world.assertMirrorOnly(node.kit.subject);
+  using _ = world.hubBlocked();
+  await node.mustRun('docker buildx prune --all --force');
   await node.mustRun(build);
   await world.assertMirrorOnly(node.kit.subject);
 });

@@ -3,15 +3,17 @@ import assert from 'node:assert/strict';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { parse } from 'yaml';
 import { containerdConfig, type Daemon, startContainerd, startDockerd } from './support/daemons.ts';
 import { attestedImage } from './support/images.ts';
 import type { Machine, PrintedKit } from './support/machine.ts';
-import { type Node, nodeOf } from './support/node.ts';
+import { type Node, nodeOf, withoutDaemon } from './support/node.ts';
 import { binariesOf, whyMissing } from './support/programs.ts';
 import { startWorld, type World } from './support/world.ts';
 
 const skip = await whyMissing('containerd', 'crictl', 'dockerd');
 const withoutKind = skip || (await whyMissing('kind'));
+const withoutWharfie = skip || (await whyMissing('wharfie'));
 
 /** The nodes of minikube, and those of kind since 0.27, have this line of their own. */
 const READS_HOSTS =
@@ -107,4 +109,36 @@ test('kind gives its node the files of the kit, and the node pulls by them', {
   });
   assert.ok(kit);
   await assertPulls(node, kit, 'crictl pull docker.io/library/alpine');
+});
+
+/** Pulls with the library by which k3s and RKE2 read their registries.yaml, and k3s's and RKE2's own program for it. */
+async function assertWharfiePulls(machine: Machine, kit: PrintedKit, file: string): Promise<void> {
+  await using node = nodeOf(machine, withoutDaemon([binariesOf('wharfie')]));
+  await assertPulls(node, kit, `wharfie --private-registry ${file} docker.io/library/alpine:latest ~/alpine`);
+}
+
+for (const client of ['k3s', 'rke2']) {
+  test(`the registries.yaml of ${client} is read, and pulls as its node`, {
+    skip: withoutWharfie,
+  }, async () => {
+    const machine = await world.machine(client);
+    const kit = await world.kit(machine, client, client);
+    await assertWharfiePulls(machine, kit, `/etc/rancher/${client}/registries.yaml`);
+  });
+}
+
+test('the registries.yaml within the file of k3d is read, and pulls as its node', {
+  skip: withoutWharfie,
+}, async () => {
+  const machine = await world.machine('k3d');
+  const kit = await world.writtenKit('k3d', 'k3d');
+  const files = path.join(world.directory, 'k3d-k3d-files');
+  const { registries } = parse(await readFile(path.join(files, 'hubgate-k3d.yaml'), 'utf8'));
+  const [volume = ''] = kit.notes.reload.flatMap((line) => /--volume "([^"]+)@all"/.exec(line)?.[1] ?? []);
+  const [from = '', to = ''] = volume.replace('$PWD', files).split(':');
+  await mustRun(machine, `mkdir -p ${to} && mount --bind ${from} ${to}`);
+  const file = path.join(machine.root, 'etc/rancher/k3s/registries.yaml');
+  await mkdir(path.dirname(file), { recursive: true });
+  await writeFile(file, registries.config);
+  await assertWharfiePulls(machine, kit, '/etc/rancher/k3s/registries.yaml');
 });

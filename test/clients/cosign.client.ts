@@ -7,9 +7,33 @@ import { binariesOf, whyMissing } from './support/programs.ts';
 import { HUB_PASSWORD, HUB_USER, PASSWORD, startWorld, type World } from './support/world.ts';
 
 const skip = await whyMissing('cosign', 'crane');
+const withoutCosign2 = skip || (await whyMissing('cosign2'));
 
-/** How a signature is kept: as a referrer, or under a tag as cosign 2 does. */
-const FORMS = { bundle: '', tag: ' --new-bundle-format=false' } as const;
+/** How a signature is made and kept. */
+interface Form {
+  readonly tool: 'cosign' | 'cosign2';
+  readonly skip: string | false;
+  readonly sign: string;
+  readonly verify: string;
+}
+
+const OLD_FORMAT = ' --new-bundle-format=false';
+const FORMS: Readonly<Record<string, Form>> = {
+  'cosign3-bundle': { tool: 'cosign', skip, sign: ' --use-signing-config=false', verify: '' },
+  'cosign3-tag': {
+    tool: 'cosign',
+    skip,
+    sign: ` --use-signing-config=false${OLD_FORMAT}`,
+    verify: OLD_FORMAT,
+  },
+  'cosign2-tag': { tool: 'cosign2', skip: withoutCosign2, sign: '', verify: '' },
+  'cosign2-referrer': {
+    tool: 'cosign2',
+    skip: withoutCosign2,
+    sign: ' --registry-referrers-mode=oci-1-1',
+    verify: ' --experimental-oci11',
+  },
+};
 const REGISTRIES = { 'docker.io/hubuser': 'with', 'ghcr.io/acme': 'without' } as const;
 
 let world: World;
@@ -19,7 +43,7 @@ before(async () => {
   if (skip !== false) return;
   world = await startWorld();
   node = signer(await world.machine('signer'));
-  await node.mustRun('cd "$HOME" && cosign generate-key-pair');
+  await run('cosign', 'cosign generate-key-pair');
   const login = (registry: string, user: string) =>
     `crane auth login ${registry} -u ${user} --password-stdin`;
   await node.mustRun(login('index.docker.io', HUB_USER), { stdin: HUB_PASSWORD });
@@ -30,12 +54,13 @@ before(async () => {
     [docker, 'hubuser', 'docker.io/hubuser'],
     [github, 'acme', 'ghcr.io/acme'],
   ] as const) {
-    for (const name of ['bundle', 'tag', 'unsigned']) {
+    hub.push(`${owner}/unsigned`, 'v1', await smallImage('unsigned'));
+    for (const [name, form] of Object.entries(FORMS)) {
+      if (form.skip !== false) continue;
       const image = await smallImage(name);
       hub.push(`${owner}/${name}`, 'v1', image);
-      if (name === 'unsigned') continue;
-      const flags = `--key cosign.key --yes --use-signing-config=false --tlog-upload=false${FORMS[name as 'tag']}`;
-      await node.mustRun(`cd "$HOME" && cosign sign ${flags} ${registry}/${name}@${image.digest}`);
+      const flags = `--key cosign.key --yes --tlog-upload=false${form.sign}`;
+      await run(form.tool, `cosign sign ${flags} ${registry}/${name}@${image.digest}`);
     }
   }
 });
@@ -46,46 +71,55 @@ after(async () => {
 });
 
 function signer(machine: Machine): Node {
-  const programs = [binariesOf('cosign'), binariesOf('crane')];
-  return nodeOf(machine, withoutDaemon(programs, { COSIGN_PASSWORD: '' }));
+  // cosign 2 needs the second variable for referrers.
+  const env = { COSIGN_PASSWORD: '', COSIGN_EXPERIMENTAL: '1' };
+  return nodeOf(machine, withoutDaemon([binariesOf('crane')], env));
 }
 
-function verify(repository: string, form: keyof typeof FORMS): string {
-  const flags = `--key cosign.pub --insecure-ignore-tlog=true${FORMS[form]}`;
-  return `cd "$HOME" && cosign verify ${flags} mirror.corp/${repository}:v1`;
+/** Both versions have one name. @returns the output. */
+function run(tool: Form['tool'], line: string): Promise<string> {
+  return node.mustRun(`cd "$HOME" && ${line}`, { programs: [binariesOf(tool)] });
+}
+
+function fail(tool: Form['tool'], line: string): Promise<string> {
+  return node.mustFail(`cd "$HOME" && ${line}`, { programs: [binariesOf(tool)] });
+}
+
+function verify(repository: string, form: Form): string {
+  const flags = `--key cosign.pub --insecure-ignore-tlog=true${form.verify}`;
+  return `cosign verify ${flags} mirror.corp/${repository}:v1`;
 }
 
 for (const [owner, endpoint] of Object.entries(REGISTRIES)) {
-  for (const form of ['bundle', 'tag'] as const) {
-    test(`cosign verifies a ${form} of a registry ${endpoint} an endpoint for referrers, with the Hub up and down`, {
-      skip,
+  for (const [name, form] of Object.entries(FORMS)) {
+    test(`${name} of a registry ${endpoint} an endpoint for referrers is verified, with the Hub up and down`, {
+      skip: form.skip,
     }, async () => {
       world.hub.direct.takeRequests();
       world.forgetPulls();
-      await node.mustRun(verify(`${owner}/${form}`, form));
+      await run(form.tool, verify(`${owner}/${name}`, form));
       using _ = world.hubDown();
       await world.pastFreshness();
-      await node.mustRun(verify(`${owner}/${form}`, form));
+      await run(form.tool, verify(`${owner}/${name}`, form));
       await world.assertMirrorOnly('user:ana');
     });
-  }
 
-  test(`an image of a registry ${endpoint} an endpoint for referrers that was never signed stays "not signed"`, {
-    skip,
-  }, async () => {
-    const unsigned = /no signatures found/;
-    for (const form of ['bundle', 'tag'] as const)
-      assert.match(await node.mustFail(verify(`${owner}/unsigned`, form)), unsigned);
-    using _ = world.hubDown();
-    await world.pastFreshness();
-    for (const form of ['bundle', 'tag'] as const)
-      assert.match(await node.mustFail(verify(`${owner}/unsigned`, form)), unsigned);
-    assert.deepEqual(world.hub.direct.takeRequests(), []);
-  });
+    test(`${name}: an image of a registry ${endpoint} an endpoint for referrers that was never signed stays "not signed"`, {
+      skip: form.skip,
+    }, async () => {
+      const unsigned = /no signatures found/;
+      world.hub.direct.takeRequests();
+      assert.match(await fail(form.tool, verify(`${owner}/unsigned`, form)), unsigned);
+      using _ = world.hubDown();
+      await world.pastFreshness();
+      assert.match(await fail(form.tool, verify(`${owner}/unsigned`, form)), unsigned);
+      assert.deepEqual(world.hub.direct.takeRequests(), []);
+    });
+  }
 }
 
 test('cosign prints that the mirror takes no signatures', { skip }, async () => {
   const flags = '--key cosign.key --yes --use-signing-config=false --tlog-upload=false';
-  const sign = `cd "$HOME" && cosign sign ${flags} mirror.corp/hubuser/unsigned:v1`;
-  assert.match(await node.mustFail(sign), /this mirror serves pulls only/);
+  const sign = `cosign sign ${flags} mirror.corp/hubuser/unsigned:v1`;
+  assert.match(await fail('cosign', sign), /this mirror serves pulls only/);
 });

@@ -62,6 +62,16 @@ const TOOLS = {
     inOwnModule: true,
   },
   kind: { version: 'v0.33.0', module: 'sigs.k8s.io/kind', packages: [''], minutes: 5 },
+  buildx: { version: 'v0.38.2', module: 'github.com/docker/buildx', packages: ['cmd/buildx'], minutes: 10 },
+  // Many still sign with it, and it keeps signatures under tags by default.
+  cosign2: {
+    version: 'v2.6.5',
+    module: 'github.com/sigstore/cosign/v2',
+    packages: ['cmd/cosign'],
+    minutes: 15,
+  },
+  // It reads the registries.yaml of k3s and RKE2 with their code, and pulls by it.
+  wharfie: { version: 'v0.7.1', module: 'github.com/rancher/wharfie', packages: [''], minutes: 10 },
 } as const satisfies Record<string, Tool>;
 
 export type ToolName = keyof typeof TOOLS;
