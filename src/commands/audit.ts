@@ -1,10 +1,15 @@
-import { z } from 'zod';
 import { formatSubject, readSubject } from '../access/subject.ts';
 import type { Environment } from '../config/environment.ts';
 import { pathsIn } from '../config/home.ts';
 import { loadOrPrint } from '../launch/load.ts';
 import { type ExitCode, printLine, type Terminal } from '../launch/terminal.ts';
 import { systemClock } from '../platform/clock.ts';
+import {
+  isAuditCount,
+  parseAuditLine,
+  type StoredAuditCount,
+  type StoredAuditLine,
+} from '../protocol/audit-line.ts';
 import { parseImage } from '../registry/image.ts';
 import { auditedLines } from './audited-lines.ts';
 import { inOrderOfTime } from './audited-order.ts';
@@ -23,41 +28,9 @@ export interface ShowAuditOptions {
   readonly requests: boolean;
 }
 
-/** A line as the gateway writes it. Fields that are not read here are printed unchanged with `--json`. */
-const LINE = z.looseObject({
-  time: z.string(),
-  action: z.enum(['pull', 'tags', 'referrers', 'catalog', 'token']),
-  pull: z.string().optional(),
-  subject: z.string(),
-  decision: z.enum(['allow', 'deny']),
-  status: z.int(),
-  address: z.string(),
-  method: z.string().optional(),
-  repository: z.string().optional(),
-  tag: z.string().optional(),
-  digest: z.string().optional(),
-  rule: z.string().optional(),
-  cache: z.string().optional(),
-  bytes: z.int().optional(),
-  upstreamRequests: z.int().optional(),
-  countedPulls: z.int().optional(),
-  milliseconds: z.number().optional(),
-});
-type Line = z.output<typeof LINE>;
-
-/** A line that replaces several omitted or lost lines; see docs/operations.md. */
-const COUNTED = z.object({
-  time: z.string(),
-  action: z.enum(['omitted', 'lost']),
-  address: z.string().optional(),
-  count: z.int(),
-  since: z.string(),
-});
-type Counted = z.output<typeof COUNTED>;
-
-interface AuditEntry<Read> {
+interface AuditEntry {
   readonly text: string;
-  readonly read: Read;
+  readonly read: StoredAuditLine | StoredAuditCount;
 }
 
 interface AuditFilter {
@@ -65,7 +38,7 @@ interface AuditFilter {
   readonly from: number;
   readonly to: number;
   /** `pulls` has the ids of the pulls of which a line was already wanted. */
-  readonly filter: (line: Line | Counted, pulls: ReadonlySet<string>) => boolean;
+  readonly filter: (line: StoredAuditLine | StoredAuditCount, pulls: ReadonlySet<string>) => boolean;
 }
 
 /**
@@ -115,16 +88,13 @@ async function* printed(
     for await (const { text } of lines) yield text;
   } else if (requests) {
     for await (const { read } of lines)
-      yield isCounted(read) ? writeCounted(read) : writeSummary(summaryOf(read));
+      yield isAuditCount(read) ? writeCounted(read) : writeSummary(summaryOf(read));
   } else {
     yield* summaries(lines);
   }
 }
 
-async function* wantedLines(
-  file: string,
-  { from, to, filter }: AuditFilter,
-): AsyncGenerator<AuditEntry<Line | Counted>> {
+async function* wantedLines(file: string, { from, to, filter }: AuditFilter): AsyncGenerator<AuditEntry> {
   const pulls = new Set<string>();
   for await (const entry of inOrderOfTime(linesBetween(file, from, to))) {
     const { read } = entry;
@@ -134,13 +104,9 @@ async function* wantedLines(
   }
 }
 
-async function* linesBetween(
-  file: string,
-  from: number,
-  to: number,
-): AsyncGenerator<AuditEntry<Line | Counted>> {
+async function* linesBetween(file: string, from: number, to: number): AsyncGenerator<AuditEntry> {
   for await (const text of auditedLines(file, from)) {
-    const read = readLine(text);
+    const read = parseAuditLine(text);
     if (read !== undefined && isBetween(read.time, from, to)) yield { text, read };
   }
 }
@@ -168,7 +134,7 @@ function filterOf(options: ShowAuditOptions): AuditFilter | { readonly wrong: st
   return {
     ...{ from, to },
     filter: (line, pulls) => {
-      if (isCounted(line)) return isCountWanted(line, options);
+      if (isAuditCount(line)) return isCountWanted(line, options);
       return (
         (who === undefined || line.subject === formatSubject(who)) &&
         (image === undefined || line.repository === image.repository.name) &&
@@ -184,22 +150,13 @@ function filterOf(options: ShowAuditOptions): AuditFilter | { readonly wrong: st
  * True if the missing lines could match. Lost lines may belong to any subject. Omitted refusals belong to
  * anonymous clients whose repository is unknown.
  */
-function isCountWanted({ action }: Counted, { subject, repository }: ShowAuditOptions): boolean {
+function isCountWanted({ action }: StoredAuditCount, { subject, repository }: ShowAuditOptions): boolean {
   return action === 'lost' || (repository === undefined && (subject ?? 'anonymous') === 'anonymous');
-}
-
-/** Returns undefined for a line that a crash has cut. */
-function readLine(text: string): Line | Counted | undefined {
-  try {
-    return z.union([LINE, COUNTED]).safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined;
-  }
 }
 
 /** A pull, or a request that belongs to no pull. */
 interface Summary {
-  readonly first: Line;
+  readonly first: StoredAuditLine;
   requests: number;
   /** The times in milliseconds since the epoch. */
   began: number;
@@ -217,7 +174,7 @@ const PULL_ENDS_AFTER = 30 * 60_000;
  * Yields one summary for each pull, in the order in which the pulls began. Only the pulls that are under way
  * are in memory.
  */
-async function* summaries(lines: AsyncIterable<AuditEntry<Line | Counted>>): AsyncGenerator<string> {
+async function* summaries(lines: AsyncIterable<AuditEntry>): AsyncGenerator<string> {
   const open = new Map<unknown, Summary | CountedThen>();
   for await (const { read } of lines) {
     const ended = Date.parse(read.time);
@@ -226,7 +183,7 @@ async function* summaries(lines: AsyncIterable<AuditEntry<Line | Counted>>): Asy
       open.delete(key);
       yield writeOne(one);
     }
-    if (isCounted(read)) open.set(read, { ended, counted: read });
+    if (isAuditCount(read)) open.set(read, { ended, counted: read });
     else take(read, open);
   }
   for (const one of open.values()) yield writeOne(one);
@@ -235,10 +192,10 @@ async function* summaries(lines: AsyncIterable<AuditEntry<Line | Counted>>): Asy
 /** A count of missing lines, which is printed at its place among the pulls. */
 interface CountedThen {
   readonly ended: number;
-  readonly counted: Counted;
+  readonly counted: StoredAuditCount;
 }
 
-function take(line: Line, open: Map<unknown, Summary | CountedThen>): void {
+function take(line: StoredAuditLine, open: Map<unknown, Summary | CountedThen>): void {
   const known = line.pull === undefined ? undefined : open.get(line.pull);
   if (known === undefined || 'counted' in known) open.set(line.pull ?? line, summaryOf(line));
   else add(known, summaryOf(line));
@@ -248,11 +205,7 @@ function writeOne(one: Summary | CountedThen): string {
   return 'counted' in one ? writeCounted(one.counted) : writeSummary(one);
 }
 
-function isCounted(read: Line | Counted): read is Counted {
-  return read.action === 'omitted' || read.action === 'lost';
-}
-
-function writeCounted({ time, action, address, count, since }: Counted): string {
+function writeCounted({ time, action, address, count, since }: StoredAuditCount): string {
   const what =
     action === 'lost'
       ? `${count} lines could not be written`
@@ -261,7 +214,7 @@ function writeCounted({ time, action, address, count, since }: Counted): string 
   return [time, action, what, ...from, `since ${since}`].join('  ');
 }
 
-function summaryOf(line: Line): Summary {
+function summaryOf(line: StoredAuditLine): Summary {
   const { status, bytes, cache, upstreamRequests, countedPulls = 0 } = line;
   const ended = Date.parse(line.time);
   return {
@@ -306,7 +259,7 @@ function writeSummary({ first, requests, began, ended, status, bytes, cost, cach
   return formatRow([...cells, details.join('  ')], WIDTHS);
 }
 
-function imageOf({ repository, tag, digest }: Line): string {
+function imageOf({ repository, tag, digest }: StoredAuditLine): string {
   if (repository === undefined) return '-';
   if (tag !== undefined) return `${repository}:${tag}`;
   return digest === undefined ? repository : `${repository}@${digest}`;

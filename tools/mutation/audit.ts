@@ -163,4 +163,11 @@ export const auditMutants: readonly Mutant[] = [
     replace: 'one.at <= Number.POSITIVE_INFINITY) + 1',
     tests: ['test/commands/audit.test.ts'],
   },
+  {
+    defence: 'a line of an earlier version can be read',
+    file: 'src/protocol/audit-line.ts',
+    find: 'upstreamRequests: z.int().optional()',
+    replace: 'upstreamRequests: z.int()',
+    tests: ['test/protocol/audit-line.test.ts'],
+  },
 ];

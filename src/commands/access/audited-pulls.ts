@@ -1,5 +1,6 @@
 import type { RecordedPull } from '../../access/replay.ts';
 import { parseSubject } from '../../access/subject.ts';
+import { isAuditCount, parseAuditLine } from '../../protocol/audit-line.ts';
 import { parseTag } from '../../registry/reference.ts';
 import { resolveRepository } from '../../registry/repository.ts';
 import { auditedLines } from '../audited-lines.ts';
@@ -18,33 +19,22 @@ export async function* auditedPulls(file: string, since = 0): AsyncGenerator<Aud
 }
 
 /** The kinds of request that the rules for a repository decide. */
-const DECIDED: readonly unknown[] = ['pull', 'tags', 'referrers'];
+const DECIDED: ReadonlySet<string> = new Set(['pull', 'tags', 'referrers']);
 
 const ANY_UPSTREAM = { upstreams: { has: () => true }, self: new Set<string>() };
 
 /** Returns undefined for a line that a crash has cut, and for one that records something else. */
-function readPull(line: string): AuditedPull | undefined {
-  const { action, subject: who, repository: name, tag, decision, address, time, status } = readJson(line);
-  const subject = typeof who === 'string' ? parseSubject(who) : undefined;
-  const repository = typeof name === 'string' ? resolveRepository(name, [], ANY_UPSTREAM) : undefined;
-  if (!DECIDED.includes(action) || subject === undefined || repository === undefined) return undefined;
-  if (decision !== 'allow' && decision !== 'deny') return undefined;
-  const named = typeof tag === 'string' ? parseTag(tag) : undefined;
+function readPull(text: string): AuditedPull | undefined {
+  const line = parseAuditLine(text);
+  if (line === undefined || isAuditCount(line) || !DECIDED.has(line.action)) return undefined;
+  const subject = parseSubject(line.subject);
+  const repository = resolveRepository(line.repository ?? '', [], ANY_UPSTREAM);
+  if (subject === undefined || repository === undefined) return undefined;
+  const tag = line.tag === undefined ? undefined : parseTag(line.tag);
+  const { decision, status, address, time } = line;
   return {
-    subject,
-    repository,
-    decision,
-    status: Number(status),
-    address: String(address),
-    at: Date.parse(String(time)),
-    ...(named !== undefined && { tag: named }),
+    ...{ subject, repository, decision, status, address },
+    at: Date.parse(time),
+    ...(tag !== undefined && { tag }),
   };
-}
-
-function readJson(line: string): Readonly<Record<string, unknown>> {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return {};
-  }
 }

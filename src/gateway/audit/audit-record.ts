@@ -1,12 +1,12 @@
 import { hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
+import type { AuditLine } from '../../protocol/audit-line.ts';
 import type { RepositoryRoute } from '../../registry/route.ts';
 import type { Authentication } from '../authentication/authenticate-client.ts';
 import type { AccessDecision } from '../authorization/authorize.ts';
 import type { CoreAnswer, PullAccounting } from '../clients/core-client.ts';
 import { addressKey, type ClientAddress } from '../http/client-address.ts';
-import type { AuditLine } from './audit.ts';
 
 /** A request of which something is to be recorded, and its sender. */
 export interface ReceivedRequest {

@@ -1,57 +1,13 @@
-/**
- * The record: one JSON line for each decided request, with the fields that an operator needs to account for
- * it. A line has only named fields, so that no header, body or credential can get into it.
- */
+/** The record: one JSON line for each decided request, see protocol/audit-line.ts. */
 import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
 import type { AuditOnFull } from '../../platform/audit-on-full.ts';
 import { type Clock, systemClock } from '../../platform/clock.ts';
 import { escapeControlsInLines } from '../../platform/escape-controls.ts';
 import type { Logger } from '../../platform/log.ts';
 import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
-import type { ClientAddress } from '../http/client-address.ts';
+import type { AuditCount, AuditLine } from '../../protocol/audit-line.ts';
 import { LineFile } from './line-file.ts';
 import { type OmittedRefusals, RefusalBudget } from './refusal-budget.ts';
-
-export interface AuditLine {
-  /**
-   * `pull` is a request for a manifest or a blob; `tags`, `referrers` and `catalog` are requests for such a
-   * list; `token` is a request for a token of ours.
-   */
-  readonly action: 'pull' | 'tags' | 'referrers' | 'catalog' | 'token';
-  /** The id that all requests of one pull share. Absent if the core was not asked. */
-  readonly pull?: string;
-  /** The subject as the policy names it. It is also `anonymous` for a client that presented nothing valid. */
-  readonly subject: string;
-  /** The id of the presented credential. */
-  readonly credential?: string;
-  readonly address: ClientAddress;
-  readonly agent?: string;
-  readonly method: string;
-  readonly repository?: string;
-  /** The requested tag. */
-  readonly tag?: string;
-  /** The requested digest, or the digest that the tag resolved to. */
-  readonly digest?: string;
-  /** The granted scope of a token. */
-  readonly scope?: string;
-  readonly rule?: string;
-  readonly decision: 'allow' | 'deny';
-  readonly status: number;
-  readonly bytes?: number;
-  /**
-   * The way in which the core found the answer: `hit`, `revalidated`, `fill`, `joined` or `stale`; `bypass`
-   * for an external core.
-   */
-  readonly cache?: string;
-  /**
-   * The requests that the core sent to upstreams for this request alone, including those for tokens and to
-   * redirect targets; and below it the pulls that a quota counts. Absent if no core was asked, or if the core
-   * does not report them.
-   */
-  readonly upstreamRequests?: number;
-  readonly countedPulls?: number;
-  readonly milliseconds: number;
-}
 
 /** The state of the audit log. */
 export interface AuditState {
@@ -113,12 +69,12 @@ const SUMMARIZE_EVERY = 60_000;
 export function openAudit({ file, onFull, log, clock = systemClock }: AuditOptions): Audit {
   const capacity = onFull === 'refuse' ? MAX_WAITING_REFUSING : MAX_WAITING;
   const timeOf = isoTimes();
-  const write = (line: object) => writeLine(line, timeOf(clock()));
+  const write = (line: AuditLine | AuditCount) => writeLine(line, timeOf(clock()));
   const lossLine = (count: number, since: number) =>
     write({ action: 'lost', count, since: new Date(since).toISOString() });
   const lines = new LineFile({ file, capacity, lossLine, log });
   const budget = new RefusalBudget(clock);
-  const append = (line: object) => lines.append(write(line));
+  const append = (line: AuditLine | AuditCount) => lines.append(write(line));
   const summarize = () => {
     for (const omitted of budget.takeOmitted()) append(omittedLine(omitted));
   };
@@ -169,7 +125,7 @@ function isAnonymousRefusal({ decision, subject }: Pick<AuditLine, 'decision' | 
 }
 
 /** The line that replaces refusals without a line of their own. */
-function omittedLine({ address, count, since }: OmittedRefusals) {
+function omittedLine({ address, count, since }: OmittedRefusals): AuditCount {
   return {
     ...{ action: 'omitted', subject: ANONYMOUS_SUBJECT, ...(address !== undefined && { address }) },
     ...{ decision: 'deny', count, since: new Date(since).toISOString() },
@@ -177,7 +133,7 @@ function omittedLine({ address, count, since }: OmittedRefusals) {
 }
 
 /** `level` is present because earlier versions wrote it. */
-function writeLine(line: object, time: string): string {
+function writeLine(line: AuditLine | AuditCount, time: string): string {
   return escapeControlsInLines(`{"level":30,"time":"${time}",${JSON.stringify(line).slice(1)}`);
 }
 

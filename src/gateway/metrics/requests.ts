@@ -5,8 +5,9 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Meters } from '../../platform/metrics.ts';
+import type { AuditLine } from '../../protocol/audit-line.ts';
 import { CACHE_STATES } from '../../protocol/core-api.ts';
-import type { Audit, AuditLine } from '../audit/audit.ts';
+import type { Audit } from '../audit/audit.ts';
 
 export interface RequestMeters {
   /** Counts a request from now to the end of its answer. */

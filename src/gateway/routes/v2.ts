@@ -2,13 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
 import type { Logger } from '../../platform/log.ts';
 import { QueueFullError } from '../../platform/scheduling/fair-queue.ts';
+import type { AuditLine } from '../../protocol/audit-line.ts';
 import type { BearerChallenge } from '../../registry/challenge.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { isOneRange } from '../../registry/range.ts';
 import type { Tag } from '../../registry/reference.ts';
 import type { UpstreamNames } from '../../registry/repository.ts';
 import { parseTarget, type RepositoryRoute } from '../../registry/route.ts';
-import type { Audit, AuditLine } from '../audit/audit.ts';
+import type { Audit } from '../audit/audit.ts';
 import {
   callerLine,
   callerOf,

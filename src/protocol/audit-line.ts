@@ -1,0 +1,94 @@
+/**
+ * The lines of the audit log: gateways write them, and the commands and metrics read them. A line has only
+ * named fields, so that no header, body or credential can get into it. Lines of earlier versions stay
+ * readable, so a field that they lack is optional, and unknown fields are ignored.
+ */
+import { z } from 'zod';
+
+const FIELDS = {
+  /**
+   * `pull` is a request for a manifest or a blob; `tags`, `referrers` and `catalog` are requests for such a
+   * list; `token` is a request for a token of ours.
+   */
+  action: z.enum(['pull', 'tags', 'referrers', 'catalog', 'token']),
+  /** The id that all requests of one pull share. Absent if the core was not asked. */
+  pull: z.string().optional(),
+  /** The subject as the policy names it. It is also `anonymous` for a client that presented nothing valid. */
+  subject: z.string(),
+  /** The id of the presented credential. */
+  credential: z.string().optional(),
+  /** The client's address, as the gateway determined it. */
+  address: z.string(),
+  agent: z.string().optional(),
+  method: z.string().optional(),
+  repository: z.string().optional(),
+  /** The requested tag. */
+  tag: z.string().optional(),
+  /** The requested digest, or the digest that the tag resolved to. */
+  digest: z.string().optional(),
+  /** The granted scope of a token. */
+  scope: z.string().optional(),
+  rule: z.string().optional(),
+  decision: z.enum(['allow', 'deny']),
+  status: z.int(),
+  bytes: z.int().optional(),
+  /**
+   * The way in which the core found the answer: `hit`, `revalidated`, `fill`, `joined` or `stale`; `bypass`
+   * for an external core.
+   */
+  cache: z.string().optional(),
+  /**
+   * The requests that the core sent to upstreams for this request alone, including those for tokens and to
+   * redirect targets; and below it the pulls that a quota counts. Absent if no core was asked, or if the core
+   * does not report them.
+   */
+  upstreamRequests: z.int().optional(),
+  countedPulls: z.int().optional(),
+  milliseconds: z.number().optional(),
+};
+
+/** The time at which a line was made, by ISO 8601. */
+const TIME = { time: z.string() };
+
+const AUDIT_FIELDS = z.object(FIELDS);
+const AUDIT_LINE = AUDIT_FIELDS.extend(TIME);
+
+/** One decided request, as a gateway records it. The log adds the time. */
+export type AuditLine = Readonly<
+  z.output<typeof AUDIT_FIELDS> & { readonly method: string; readonly milliseconds: number }
+>;
+/** One decided request, as the log has it. */
+export type StoredAuditLine = Readonly<z.output<typeof AUDIT_LINE>>;
+
+const COUNT_FIELDS = z.object({
+  /** `omitted`: refusals of anonymous clients without a line of their own. `lost`: lines that found no room. */
+  action: z.enum(['omitted', 'lost']),
+  /** The address of the clients; absent if it is not counted by itself, and if lines were lost. */
+  address: z.string().optional(),
+  /** The subject and the decision of the missing lines, if they are the same for all. */
+  subject: z.string().optional(),
+  decision: z.enum(['allow', 'deny']).optional(),
+  count: z.int(),
+  /** The time of the first missing line. */
+  since: z.string(),
+});
+const AUDIT_COUNT = COUNT_FIELDS.extend(TIME);
+
+/** The number of missing lines, in the place of these lines. */
+export type AuditCount = Readonly<z.output<typeof COUNT_FIELDS>>;
+export type StoredAuditCount = Readonly<z.output<typeof AUDIT_COUNT>>;
+
+const STORED = z.discriminatedUnion('action', [AUDIT_LINE, AUDIT_COUNT]);
+
+/** Returns undefined for a line that a crash has cut, and for one that records something else. */
+export function parseAuditLine(text: string): StoredAuditLine | StoredAuditCount | undefined {
+  try {
+    return STORED.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+export function isAuditCount(stored: StoredAuditLine | StoredAuditCount): stored is StoredAuditCount {
+  return stored.action === 'omitted' || stored.action === 'lost';
+}
