@@ -28,7 +28,7 @@ test('what auth may have withdrawn is refused when it has not answered for too l
   for (const ask of ways) assert.equal((await ask()).status, 200);
   await waitFor(async () => (await byToken()).status === 503);
   for (const ask of ways) assert.equal((await ask()).status, 503);
-  assert.ok(hubgate.log.some(({ error }) => String(error).includes('auth has not answered for')));
+  assert.ok(hubgate.log.some(({ reason }) => String(reason).includes('auth has not answered for')));
   await hubgate.restartAuth();
   await waitFor(async () => (await byToken()).status === 200);
   for (const ask of ways) assert.equal((await ask()).status, 200);
