@@ -115,6 +115,14 @@ test('packages are imported in their homes only', () => {
   }
 });
 
+test('in the core, only the store knows where its content is', () => {
+  const places = ['src/core/store/layout.ts', 'src/platform/disk-space.ts'];
+  for (const file of FILES.filter((one) => moduleOf(one) === 'core' && !one.startsWith('src/core/store/'))) {
+    const imports = importsOf(file).map((specifier) => path.join(path.dirname(file), specifier));
+    for (const place of places) assert.ok(!imports.includes(place), `${file} must not import ${place}`);
+  }
+});
+
 test('only bin, commands, config and launch read the environment', () => {
   for (const file of FILES) {
     const text = readFileSync(path.join(ROOT, file), 'utf8');

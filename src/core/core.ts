@@ -84,7 +84,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
     keepDeleted: options.keepDeleted ?? Number.POSITIVE_INFINITY,
     revalidationDeadline: limits.revalidation,
   });
-  const limit = new CacheLimit({ maxSize: options.maxSize, directory: options.directory, store });
+  const limit = new CacheLimit({ maxSize: options.maxSize, store });
   log.info(
     { maxSize: options.maxSize, directory: options.directory },
     `the cache may grow to ${formatSize(await limit.reported())}`,
@@ -102,7 +102,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
     }),
   );
   const makeRoom = (bytes: number) => sweeping.now(bytes);
-  const space = new CacheSpace({ directory: options.directory, limit, makeRoom, log });
+  const space = new CacheSpace({ content: store.content, limit, makeRoom, log });
   const probe = async () => {
     // A full disk may be full of content that can be evicted.
     await sweeping.now();
@@ -112,7 +112,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
   const writes = stack.use(new CacheWrites({ probe, probeEvery: limits.probeCacheEvery, log }));
   if (store.failure !== undefined) writes.failed(store.failure);
   store.index.onFailure = (error) => writes.failed(error);
-  stack.use(scrub({ store, directory: options.directory, clock, log }));
+  stack.use(scrub({ store, clock, log }));
   const dependencies = { store, client, memberships, writes, space, limits, clock, log };
   const blobs = new BlobPull(dependencies);
   const referrers = new ReferrersCache({ store, memberships, clock, staleIfError });

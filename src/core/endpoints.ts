@@ -17,7 +17,6 @@ import {
   type FillProgressLine,
   type FillStart,
   LOCATION_TYPE,
-  type Location,
   PART_TYPE,
   PURGE,
   type Purged,
@@ -324,12 +323,10 @@ function sendBlobHead(context: Context, { size }: BlobHead): void {
 
 function sendBlob(context: Context, pulled: PulledBlob, cost: Cost): void {
   switch (pulled.blob) {
-    case 'stored': {
-      const { file, size } = pulled;
-      context.body = JSON.stringify({ file, size } satisfies Location);
+    case 'stored':
+      context.body = JSON.stringify(pulled.location);
       context.set('content-type', LOCATION_TYPE);
       return;
-    }
     case 'filling':
       // The generator of lines does not do this, because while it waits for progress it learns too late that
       // its reader has gone.
@@ -351,12 +348,12 @@ function sendBlob(context: Context, pulled: PulledBlob, cost: Cost): void {
 }
 
 /**
- * Yields a line with the place of the file, and then a line whenever the fill has come further, to its end. A
+ * Yields a line with the place of the bytes, and then a line whenever the fill has come further, to its end. A
  * reader may leave at any time.
  */
 async function* progressLines(fill: Fill, cost: Cost): AsyncGenerator<string> {
-  const { id, file, size = null } = fill;
-  yield writeLine({ id, file, size } satisfies FillStart);
+  const { id, location, size = null } = fill;
+  yield writeLine({ id, location, size } satisfies FillStart);
   for await (const progress of fill.progress())
     yield writeLine(progress.kind === 'filling' ? progress : withCost(progress, cost.take()));
 }

@@ -2,7 +2,6 @@
  * The metrics of the core. Upstreams are labels, because the configuration names them. The hosts that they
  * redirect to are not, and neither is anything that a client requested.
  */
-import { diskSpace } from '../platform/disk-space.ts';
 import type { Meters, MetricValue } from '../platform/metrics.ts';
 import type { CacheLimit } from './eviction/cache-limit.ts';
 import type { Evicted } from './eviction/sweep.ts';
@@ -75,8 +74,6 @@ export function countStale(meters: Meters): (seconds: number) => void {
 }
 
 export interface MeasuredCore {
-  /** The directory of the cache. */
-  readonly directory: string;
   readonly limit: Pick<CacheLimit, 'bytes'>;
   readonly upstreams: readonly UpstreamOptions[];
   readonly store: Store;
@@ -89,7 +86,7 @@ export interface MeasuredCore {
 /** Registers the values that are read when somebody asks. */
 export function measureCore(meters: Meters, core: MeasuredCore): void {
   measureCache(meters, core);
-  measureDisk(meters, core.directory);
+  measureDisk(meters, core.store);
   measureFills(meters, core.blobs);
   measureUpstreams(meters, core);
 }
@@ -114,8 +111,8 @@ function measureCache(meters: Meters, { store, limit, writes }: MeasuredCore): v
   );
 }
 
-function measureDisk(meters: Meters, directory: string): void {
-  const read = async (bytes: 'free' | 'total') => one((await diskSpace(directory))[bytes]);
+function measureDisk(meters: Meters, { content }: Store): void {
+  const read = async (bytes: 'free' | 'total') => one((await content.space())[bytes]);
   meters.readGauge('hubgate_cache_disk_free_bytes', 'Free for the core on the disk of the cache', () =>
     read('free'),
   );

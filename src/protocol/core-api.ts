@@ -74,10 +74,25 @@ const FILE = z
   .regex(/^(?:blobs|partial)\/[a-z0-9./-]+$/)
   .refine((file) => !file.includes('..'));
 
-/** The place of a complete and verified blob, as one JSON document. */
+/**
+ * The place where a gateway reads a complete and verified blob. A file is named relative to the directory of
+ * the cache, because a gateway may see that directory under another path than the core.
+ */
+export const BLOB_LOCATION = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('file'), file: FILE, size: z.int() }),
+]);
+export type BlobLocation = Readonly<z.output<typeof BLOB_LOCATION>>;
+/** A `BlobLocation` as one JSON document. */
 export const LOCATION_TYPE = 'application/vnd.hubgate.location.v1+json';
-export const LOCATION = z.object({ file: FILE, size: z.int() });
-export type Location = z.output<typeof LOCATION>;
+
+/**
+ * The place where a gateway reads a blob while it grows. It is a type of its own, because not every place of
+ * a complete blob can be read while it is written.
+ */
+export const PARTIAL_LOCATION = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('file'), file: FILE }),
+]);
+export type PartialLocation = Readonly<z.output<typeof PARTIAL_LOCATION>>;
 
 /** The unverified bytes of a blob, past a cache that cannot be written. */
 export const BYTES_TYPE = 'application/octet-stream';
@@ -87,12 +102,15 @@ export const PART_TYPE = 'application/vnd.hubgate.part';
 export const PART_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/;
 
 /**
- * A fill as JSON lines. The first line gives the place of its file, and each further line its progress.
- * `written` bytes can be read from the file. Only `verified` bytes are certainly right.
+ * A fill as JSON lines. The first line gives the place of its bytes, and each further line its progress.
+ * `written` bytes can be read there. Only `verified` bytes are certainly right.
  */
 export const FILL_TYPE = 'application/vnd.hubgate.fill.v1+ndjson';
-/** `id` distinguishes fills of the same file: a fill that resumes where another one ended has another id. */
-export const FILL = z.object({ id: z.string(), file: FILE, size: z.int().nullable() });
+/**
+ * `id` distinguishes fills at the same place: a fill that resumes where another one ended has another id.
+ * `size` is the size of the whole blob; null if the upstream does not announce it.
+ */
+export const FILL = z.object({ id: z.string(), location: PARTIAL_LOCATION, size: z.int().nullable() });
 export type FillStart = z.output<typeof FILL>;
 
 /** `cost` is the cost for this caller since the headers; absent if there was none. */

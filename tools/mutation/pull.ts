@@ -38,7 +38,7 @@ export const pullMutants: readonly Mutant[] = [
   {
     defence: 'stored content that is too large for a manifest is not read as one',
     file: 'src/core/pull/validated-manifests.ts',
-    find: "if (found.size > MAX_DOCUMENT_SIZE) return { kind: 'unfit', why: 'larger than 4 MiB' };",
+    find: "if (found.location.size > MAX_DOCUMENT_SIZE) return { kind: 'unfit', why: 'larger than 4 MiB' };",
     replace: "if (found.size > MAX_DOCUMENT_SIZE) return { kind: 'fit', bytes: Buffer.alloc(0) };",
     tests: JUDGED,
   },

@@ -1,4 +1,3 @@
-import { diskSpace } from '../../platform/disk-space.ts';
 import { DISK_RESERVE } from '../limits.ts';
 import type { Store } from '../store/store.ts';
 
@@ -7,8 +6,7 @@ export type MaxSize = number | 'auto';
 
 export interface CacheLimitOptions {
   readonly maxSize: MaxSize;
-  readonly directory: string;
-  readonly store: Pick<Store, 'index'>;
+  readonly store: Store;
 }
 
 /**
@@ -26,9 +24,9 @@ export class CacheLimit {
 
   /** @throws if the free space of the disk cannot be read. */
   async bytes(): Promise<number> {
-    const { maxSize, directory, store } = this.#options;
+    const { maxSize, store } = this.#options;
     if (maxSize !== 'auto') return maxSize;
-    const [{ bytes }, { total, free }] = await Promise.all([store.index.stats(), diskSpace(directory)]);
+    const [{ bytes }, { total, free }] = await Promise.all([store.index.stats(), store.content.space()]);
     this.#last = autoSize({ used: bytes, free, total });
     return this.#last;
   }

@@ -1,13 +1,13 @@
 import { LRUCache } from 'lru-cache';
-import { diskSpace } from '../../platform/disk-space.ts';
 import type { Logger } from '../../platform/log.ts';
 import { formatSize } from '../../platform/size.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { DISK_FLOOR } from '../limits.ts';
+import type { ContentStore } from '../store/content-store.ts';
 import type { CacheLimit } from './cache-limit.ts';
 
 export interface CacheSpaceOptions {
-  readonly directory: string;
+  readonly content: Pick<ContentStore, 'space'>;
   readonly limit: Pick<CacheLimit, 'bytes'>;
   /** Evicts content until this many more bytes fit. */
   readonly makeRoom: (bytes: number) => Promise<void>;
@@ -33,6 +33,8 @@ export interface MeasuredSpace {
   readonly free: number;
   /** The bytes that the cache may take. */
   readonly most: number;
+  /** The name of the place in messages. */
+  readonly place: string;
 }
 
 /** The space that a fill asks for. */
@@ -69,9 +71,9 @@ export class CacheSpace {
    * reads yet loses the bytes that have arrived.
    */
   async measure(): Promise<MeasuredSpace> {
-    const { directory, limit } = this.#options;
-    const [{ free, total }, most] = await Promise.all([diskSpace(directory), limit.bytes()]);
-    return { free: free - floorOf(total), most };
+    const { content, limit } = this.#options;
+    const [{ free, total, place }, most] = await Promise.all([content.space(), limit.bytes()]);
+    return { free: free - floorOf(total), most, place };
   }
 
   /** Returns undefined if the `measured` space is not enough. */
@@ -99,8 +101,8 @@ export class CacheSpace {
 
   /** @throws if the disk of the cache is full. */
   async check(): Promise<void> {
-    const { free } = await this.measure();
-    if (free < 0) throw new Error(`ENOSPC: too little is free on the disk of ${this.#options.directory}`);
+    const { free, place } = await this.measure();
+    if (free < 0) throw new Error(`ENOSPC: too little is free on the disk of ${place}`);
   }
 
   #known({ digest, size = this.#tooLarge.get(digest) ?? 0, left }: WantedSpace) {

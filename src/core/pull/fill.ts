@@ -1,7 +1,7 @@
 import { type Hash, randomUUID } from 'node:crypto';
 import type { Logger } from '../../platform/log.ts';
 import { asError } from '../../platform/reason.ts';
-import type { FillProgressLine } from '../../protocol/core-api.ts';
+import type { FillProgressLine, PartialLocation } from '../../protocol/core-api.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
 import { NoSpace, type Reservation } from '../eviction/cache-space.ts';
 import { FILL_PLACES } from '../limits.ts';
@@ -45,8 +45,8 @@ class WrongBytes extends Error {
 export class Fill {
   readonly id = randomUUID();
   readonly digest: Digest;
-  /** The path relative to the cache's directory. */
-  readonly file: string;
+  /** The place where readers read its bytes. */
+  readonly location: PartialLocation;
   /** Settles when the fill has ended, either way. */
   readonly ended: Promise<void>;
   readonly #options: FillOptions;
@@ -60,7 +60,7 @@ export class Fill {
   constructor(options: FillOptions) {
     const { digest, partial } = options;
     this.digest = digest;
-    this.file = partial.file;
+    this.location = partial.location;
     this.#options = { ...options, signal: AbortSignal.any([options.signal, this.#givingWay.signal]) };
     this.#progress = { kind: 'filling', written: partial.resumeOffset };
     this.ended = this.#run();

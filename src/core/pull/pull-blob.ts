@@ -3,7 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { Deadline, unlessAborted } from '../../platform/scheduling/deadline.ts';
 import { workForAll } from '../../platform/scheduling/waiters.ts';
-import type { CacheState, ReadAccess } from '../../protocol/core-api.ts';
+import type { BlobLocation, CacheState, ReadAccess } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import type { CacheSpace } from '../eviction/cache-space.ts';
@@ -24,8 +24,7 @@ export type PulledBlob =
   /** A complete and verified blob. */
   | {
       readonly blob: 'stored';
-      readonly file: string;
-      readonly size: number;
+      readonly location: BlobLocation;
       /** Seconds since the repository was last known to be readable; only for a `stale` answer. */
       readonly age?: number;
     }
@@ -123,14 +122,14 @@ export class BlobPull implements AsyncDisposable {
       return this.#joinInTime(repository, digest, { ...asking, grant, isMember: false });
     const membership = await memberships.confirm(repository, 'blob', digest, grant, known);
     if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
-    const stored = found ?? (await store.content.find(digest));
-    if (stored === undefined)
+    const location = found ?? (await store.content.find(digest));
+    if (location === undefined)
       return this.#joinInTime(repository, digest, { ...asking, grant, isMember: true });
     const { isAsked, staleFor } = membership;
     if (staleFor !== undefined)
-      return { kind: 'found', cache: 'stale', age: seconds(staleFor), blob: 'stored', ...stored };
+      return { kind: 'found', cache: 'stale', age: seconds(staleFor), blob: 'stored', location };
     const { maxAgeMs } = isAsked ? await memberships.visibility(repository, grant) : known;
-    return { kind: 'found', cache: 'hit', maxAgeMs, blob: 'stored', ...stored };
+    return { kind: 'found', cache: 'hit', maxAgeMs, blob: 'stored', location };
   }
 
   /** Starts no fill, because a HEAD moves no bytes. */

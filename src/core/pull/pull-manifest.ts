@@ -287,13 +287,13 @@ export class ManifestPull {
     grant: ReadAccess,
   ): Promise<PullOutcome<PulledManifest>> {
     const { store, memberships, client } = this.#options;
-    const stored = await store.content.find(digest);
+    const stored = await store.content.findTyped(digest);
     const known = await memberships.known(repository, 'manifest', digest, grant);
     if (method === 'GET' && stored === undefined && known.mayFetch)
       return this.#fetch(repository, digest, grant);
     const membership = await memberships.confirm(repository, 'manifest', digest, grant, known);
     if (membership.kind === 'refused') return refusalOf(membership.answer, 'MANIFEST_UNKNOWN');
-    const size = membership.head?.size ?? stored?.size;
+    const size = membership.head?.size ?? stored?.location.size;
     if (size !== undefined) {
       const cache = stored === undefined ? 'fill' : 'hit';
       const delivery = { method, grant, cache, ...(stored && { stored }) } as const;

@@ -109,7 +109,7 @@ export class ReferrersCache {
     const { store, memberships } = this.#options;
     const { link, visible } = await memberships.known(repository, 'manifest', digest, grant);
     if (link === undefined || visible === 'unknown') return false;
-    const found = await store.content.find(digest);
+    const found = await store.content.findTyped(digest);
     if (found?.manifestType === undefined) return false;
     const bytes = await store.content.readFound(digest);
     return bytes !== undefined && isAttestation(bytes);

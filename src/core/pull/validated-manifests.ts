@@ -39,9 +39,9 @@ export class ValidatedManifests {
     stored?: FoundContent,
   ): Promise<ValidatedManifest> {
     const { content } = this.#store;
-    const found = stored ?? (await content.find(digest));
+    const found = stored ?? (await content.findTyped(digest));
     if (found === undefined) return undefined;
-    if (found.size > MAX_DOCUMENT_SIZE) return { kind: 'unfit', why: 'larger than 4 MiB' };
+    if (found.location.size > MAX_DOCUMENT_SIZE) return { kind: 'unfit', why: 'larger than 4 MiB' };
     const isJudged = found.manifestType === mediaType;
     const known = isJudged ? undefined : this.#unfit.get(`${mediaType} ${digest}`);
     if (known !== undefined) return { kind: 'unfit', why: known };

@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+import type { BlobLocation, PartialLocation } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 
 /**
@@ -6,9 +8,14 @@ import type { Digest } from '../../registry/digest.ts';
  */
 export interface ContentStore {
   /** Resolves to undefined if the content is not in the store. */
-  find(digest: Digest): Promise<StoredContent | undefined>;
-  /** Reads small content, such as a manifest. */
+  find(digest: Digest): Promise<BlobLocation | undefined>;
+  /** Reads small content, such as a manifest. Resolves to undefined if it is not in the store. */
   read(digest: Digest): Promise<Buffer | undefined>;
+  /**
+   * Opens content of any size. The stream yields all of it, even if the content is removed meanwhile, and
+   * ends with an error when `signal` is aborted. Resolves to undefined if it is not in the store.
+   */
+  open(digest: Digest, signal?: AbortSignal): Promise<Readable | undefined>;
   /** Publishes bytes that the caller has verified against the digest. */
   publish(digest: Digest, bytes: Uint8Array): Promise<void>;
   /**
@@ -16,8 +23,10 @@ export interface ContentStore {
    * then publish, leave or discard it.
    */
   begin(digest: Digest): Promise<PartialContent>;
-  /** Writes a file and removes it again. Rejects if nothing can be written. */
+  /** Writes something and removes it again. Rejects if nothing can be written. */
   probe(): Promise<void>;
+  /** Measures the space of the place where the store has its content. Rejects if that is impossible. */
+  space(): Promise<StoreSpace>;
   /** Lists all content, in no particular order. */
   list(): AsyncIterable<ListedContent>;
   /** Removes content from the cache. Its current readers can continue to read. */
@@ -33,19 +42,22 @@ export interface ListedContent {
   readonly size: number;
 }
 
-export interface StoredContent {
-  /** The path relative to the cache's directory. */
-  readonly file: string;
-  readonly size: number;
+/** The space of a store, in bytes. */
+export interface StoreSpace {
+  readonly total: number;
+  /** The bytes that this process may still write. */
+  readonly free: number;
+  /** The name of the place in messages to operators. */
+  readonly place: string;
 }
 
-/** Incomplete content. Its file can be read while it grows. */
+/** Incomplete content, which can be read while it grows. */
 export interface PartialContent {
   /**
-   * The path relative to the cache's directory. After `publish` and `discard` it is gone, but open
-   * descriptors still work.
+   * The place of the bytes. After `publish` and `discard` nothing is there, and those who have opened it can
+   * continue to read.
    */
-  readonly file: string;
+  readonly location: PartialLocation;
   /** The number of bytes from an earlier fill. They are not verified. */
   readonly resumeOffset: number;
   readonly size: number;

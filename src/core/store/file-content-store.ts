@@ -12,11 +12,14 @@ import {
   unlink,
 } from 'node:fs/promises';
 import path from 'node:path';
+import type { Readable } from 'node:stream';
 import { syncDirectory } from '../../platform/atomic-file.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { diskSpace } from '../../platform/disk-space.ts';
+import type { BlobLocation, PartialLocation } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { KEEP_PARTIAL_FOR } from '../limits.ts';
-import type { ContentStore, ListedContent, PartialContent, StoredContent } from './content-store.ts';
+import type { ContentStore, ListedContent, PartialContent, StoreSpace } from './content-store.ts';
 import {
   BLOB_DIRECTORIES,
   blobDirectory,
@@ -59,16 +62,23 @@ export class FileContentStore implements ContentStore {
     for (const directory of DIRECTORIES) await makeDirectory(path.join(this.#root, directory));
   }
 
-  async find(digest: Digest): Promise<StoredContent | undefined> {
+  async find(digest: Digest): Promise<BlobLocation | undefined> {
     await this.#publishing.get(digest);
     const file = blobFile(digest);
     const stats = await stat(path.join(this.#root, file)).catch(absent);
-    return stats === undefined ? undefined : { file, size: stats.size };
+    return stats === undefined ? undefined : { kind: 'file', file, size: stats.size };
   }
 
   async read(digest: Digest): Promise<Buffer | undefined> {
     await this.#publishing.get(digest);
     return readFile(path.join(this.#root, blobFile(digest))).catch(absent);
+  }
+
+  async open(digest: Digest, signal?: AbortSignal): Promise<Readable | undefined> {
+    await this.#publishing.get(digest);
+    const handle = await open(path.join(this.#root, blobFile(digest))).catch(absent);
+    // The stream closes the file.
+    return handle?.createReadStream({ highWaterMark: READ_SIZE, ...(signal && { signal }) });
   }
 
   async publish(digest: Digest, bytes: Uint8Array): Promise<void> {
@@ -133,6 +143,11 @@ export class FileContentStore implements ContentStore {
     }
   }
 
+  async space(): Promise<StoreSpace> {
+    const { total, free } = await diskSpace(this.#root);
+    return { total, free, place: this.#root };
+  }
+
   begin(digest: Digest): Promise<PartialContent> {
     return this.#open(digest, partialFile(digest));
   }
@@ -164,9 +179,10 @@ interface PartialFileOptions {
 }
 
 class PartialFile implements PartialContent {
-  readonly file: string;
+  readonly location: PartialLocation;
   resumeOffset: number;
   size: number;
+  readonly #path: string;
   readonly #root: string;
   readonly #publishing: Publishing;
   readonly #digest: Digest;
@@ -175,7 +191,8 @@ class PartialFile implements PartialContent {
   constructor({ root, publishing, file, digest, handle, left }: PartialFileOptions) {
     this.#root = root;
     this.#publishing = publishing;
-    this.file = file;
+    this.location = { kind: 'file', file };
+    this.#path = path.join(root, file);
     this.#digest = digest;
     this.#handle = handle;
     this.resumeOffset = left;
@@ -191,7 +208,7 @@ class PartialFile implements PartialContent {
         Math.min(buffer.length, this.resumeOffset - at),
         at,
       );
-      if (bytesRead === 0) throw new Error(`${this.file} is shorter than it was`);
+      if (bytesRead === 0) throw new Error(`${this.#path} is shorter than it was`);
       at += bytesRead;
       yield buffer.subarray(0, bytesRead);
     }
@@ -211,7 +228,7 @@ class PartialFile implements PartialContent {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#publishing.set(this.#digest, promise);
     try {
-      await rename(path.join(this.#root, this.file), path.join(this.#root, blobFile(this.#digest)));
+      await rename(this.#path, path.join(this.#root, blobFile(this.#digest)));
       await syncDirectory(directory);
     } finally {
       this.#publishing.delete(this.#digest);
@@ -232,7 +249,7 @@ class PartialFile implements PartialContent {
   /** Removes the partial file. If that fails, the next fill resumes it, or it is removed a day later. */
   async discard(): Promise<void> {
     await this.#handle.close().catch(() => {});
-    await unlink(path.join(this.#root, this.file)).catch(() => {});
+    await unlink(this.#path).catch(() => {});
   }
 }
 

@@ -1,11 +1,15 @@
+import type { Readable } from 'node:stream';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
+import type { BlobLocation } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
-import type { ContentStore, ListedContent, PartialContent, StoredContent } from './content-store.ts';
+import type { ContentStore, ListedContent, PartialContent, StoreSpace } from './content-store.ts';
 import type { IndexStore } from './index-store.ts';
 
-export interface FoundContent extends StoredContent {
+/** Content in the store, with what the index has recorded about its bytes. */
+export interface FoundContent {
+  readonly location: BlobLocation;
   /** The type of manifest that the bytes were judged to be; undefined until they are judged. */
   readonly manifestType?: ManifestMediaType;
 }
@@ -31,7 +35,12 @@ export class RecordedContent implements ContentStore {
     this.#log = log;
   }
 
-  async find(digest: Digest): Promise<FoundContent | undefined> {
+  async find(digest: Digest): Promise<BlobLocation | undefined> {
+    return (await this.findTyped(digest))?.location;
+  }
+
+  /** Finds content and the type of manifest that it was judged to be. */
+  async findTyped(digest: Digest): Promise<FoundContent | undefined> {
     const found = await this.#unlessBroken(digest, this.#content.find(digest));
     if (found === undefined) return undefined;
     const entry = await this.#index.content(digest);
@@ -41,7 +50,8 @@ export class RecordedContent implements ContentStore {
       return undefined;
     }
     this.#uses.set(digest, this.#clock());
-    return entry?.manifestType === undefined ? found : { ...found, manifestType: entry.manifestType };
+    const manifestType = entry?.manifestType;
+    return { location: found, ...(manifestType && { manifestType }) };
   }
 
   /** Records a use by somebody who knows the place of the content. */
@@ -50,7 +60,7 @@ export class RecordedContent implements ContentStore {
   }
 
   /** Finds content without counting that as a use. */
-  peek(digest: Digest): Promise<StoredContent | undefined> {
+  peek(digest: Digest): Promise<BlobLocation | undefined> {
     return this.#content.find(digest);
   }
 
@@ -58,9 +68,14 @@ export class RecordedContent implements ContentStore {
     return (await this.find(digest)) === undefined ? undefined : this.readFound(digest);
   }
 
-  /** Reads the bytes of content that `find` has just found. */
+  /** Reads the bytes of content that was just found. */
   readFound(digest: Digest): Promise<Buffer | undefined> {
     return this.#unlessBroken(digest, this.#content.read(digest));
+  }
+
+  /** Opens content without counting that as a use. */
+  open(digest: Digest, signal?: AbortSignal): Promise<Readable | undefined> {
+    return this.#content.open(digest, signal);
   }
 
   /** Treats content that cannot be read or quarantined as absent, so that it is fetched again. */
@@ -91,6 +106,10 @@ export class RecordedContent implements ContentStore {
 
   probe(): Promise<void> {
     return this.#content.probe();
+  }
+
+  space(): Promise<StoreSpace> {
+    return this.#content.space();
   }
 
   list(): AsyncIterable<ListedContent> {

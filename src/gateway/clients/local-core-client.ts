@@ -14,6 +14,8 @@ import { METRICS_SNAPSHOT, type MetricsSnapshot } from '../../platform/metrics.t
 import { isErrno } from '../../platform/reason.ts';
 import type { QueueLimits } from '../../platform/scheduling/fair-queue.ts';
 import {
+  BLOB_LOCATION,
+  type BlobLocation,
   BYTES_TYPE,
   CACHE_GENERATION,
   CACHED_REPOSITORIES,
@@ -21,10 +23,10 @@ import {
   type CacheHit,
   CORE_HEADERS,
   FILL,
-  LOCATION,
   LOCATION_TYPE,
   PART_RANGE,
   PART_TYPE,
+  type PartialLocation,
   PULL_IDS,
   type ReadAccess,
   type UpstreamCost,
@@ -161,8 +163,8 @@ class LocalCoreClient implements CacheableCoreClient {
       return { kind: 'blob-head', cache, size: length === undefined ? undefined : Number(length) };
     }
     if (headers['content-type'] === LOCATION_TYPE) {
-      const { file, size } = LOCATION.parse(await body.json());
-      return { kind: 'blob', cache, source: await openStoredBlob(path.join(this.#directory, file), size) };
+      const location = BLOB_LOCATION.parse(await body.json());
+      return { kind: 'blob', cache, source: await openStoredBlob(this.#fileOf(location), location.size) };
     }
     if (headers['content-type'] === PART_TYPE) return readPart(response, cache);
     if (headers['content-type'] === BYTES_TYPE) {
@@ -171,10 +173,10 @@ class LocalCoreClient implements CacheableCoreClient {
     }
     const lines = readLines(body);
     try {
-      const { id, file, size } = FILL.parse(await lines.next());
+      const { id, location, size } = FILL.parse(await lines.next());
       const source = await this.#fills.open({
         id,
-        file: path.join(this.#directory, file),
+        file: this.#fileOf(location),
         size: size ?? undefined,
         announcements: lines,
         onCost: (cost) => addCost(accounting, cost),
@@ -185,6 +187,11 @@ class LocalCoreClient implements CacheableCoreClient {
       lines.close();
       throw error;
     }
+  }
+
+  /** Returns the path of a file of the cache, as this process sees it. */
+  #fileOf({ file }: BlobLocation | PartialLocation): string {
+    return path.join(this.#directory, file);
   }
 
   generation(options: LongPollOptions): Promise<TaggedValue<string> | undefined> {

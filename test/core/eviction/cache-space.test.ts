@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import { CacheSpace, NoSpace } from '../../../src/core/eviction/cache-space.ts';
+import { FileContentStore } from '../../../src/core/store/file-content-store.ts';
 import { diskSpace } from '../../../src/platform/disk-space.ts';
 import { sha256Of } from '../../../src/registry/digest.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
@@ -12,14 +13,15 @@ const MIB = 2 ** 20;
 
 function spaceOf(directory: string, log: LoggedLine[] = []): CacheSpace {
   const limit = { bytes: async () => 2 ** 60 };
-  return new CacheSpace({ directory, limit, makeRoom: async () => {}, log: testLog(log) });
+  const content = new FileContentStore(directory, Date.now);
+  return new CacheSpace({ content, limit, makeRoom: async () => {}, log: testLog(log) });
 }
 
 const wanted = (size: number | undefined, left = 0) => ({ digest: DIGEST, size, left });
 
 test('fills are promised together no more than is free, and what is here of a blob counts', () => {
   const space = spaceOf(tmpdir());
-  const measured = { free: 100, most: 1_000 };
+  const measured = { free: 100, most: 1_000, place: tmpdir() };
   assert.equal(space.reserveOf(measured, wanted(101)), undefined);
   const rest = space.reserveOf(measured, wanted(150, 50));
   assert.ok(rest !== undefined);

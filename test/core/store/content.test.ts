@@ -96,7 +96,7 @@ test('after an unclean stop all content is compared with its digest, and what is
   await writeFile(path.join(directory, FILE), 'CONTENT');
   store = await openStore(directory, testLog(log), () => Date.now() + 1000);
   assert.equal(store.wasUnclean, true);
-  await using _scrubbing = scrub({ store, directory, clock: () => Date.now() + 1000, log: QUIET });
+  await using _scrubbing = scrub({ store, clock: () => Date.now() + 1000, log: QUIET });
   await waitFor(async () => (await aside()).length === 1);
   assert.equal(await store.content.find(DIGEST), undefined);
   assert.deepEqual(await store.content.read(sha256Of(other)), other);
@@ -108,24 +108,15 @@ test('content is compared with its digest again, a month after the last time', a
   await store.content.publish(DIGEST, BYTES);
   await writeFile(path.join(directory, FILE), 'CONTENT');
   now += 31 * 24 * 3_600_000;
-  await using _scrubbing = scrub({ store, directory, clock: () => now, log: QUIET });
+  await using _scrubbing = scrub({ store, clock: () => now, log: QUIET });
   await waitFor(async () => (await aside()).length === 1);
 });
 
-test('what goes while it is compared is no failure, and what has gone is counted no longer', async () => {
-  const later = Date.now() + 31 * 24 * 3_600_000;
-  const clock = () => later;
+test('content that has gone before it is compared is no failure, and is counted no longer', async () => {
   await store.content.publish(DIGEST, BYTES);
-  {
-    // To the scrub the file is gone, although the store still has it: as if it were evicted in between.
-    const elsewhere = path.join(directory, 'elsewhere');
-    await using _scrubbing = scrub({ store, directory: elsewhere, clock, log: testLog(log) });
-    await waitFor(async () => (await store.index.uncheckedSince(later)) === undefined);
-  }
-  assert.deepEqual(log, []);
   await rm(path.join(directory, FILE));
-  const muchLater = () => later + 31 * 24 * 3_600_000;
-  await using _scrubbing = scrub({ store, directory, clock: muchLater, log: testLog(log) });
+  const later = () => Date.now() + 31 * 24 * 3_600_000;
+  await using _scrubbing = scrub({ store, clock: later, log: testLog(log) });
   await waitFor(async () => (await store.index.stats()).blobs === 0);
   assert.deepEqual(log, []);
 });

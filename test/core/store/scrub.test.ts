@@ -49,7 +49,7 @@ async function publishSpoiled(size: number): Promise<Digest> {
 test('the scrub pauses after content for as long as its pace says, so that it takes no disk from pulls', async () => {
   for (let count = 0; count < 2; count++) await publishSpoiled(SIZE);
   const aside = () => readdir(path.join(directory, 'aside'));
-  await using _scrubbing = scrub({ store, directory, clock: () => Date.now() + MONTH, log: testLog(log) });
+  await using _scrubbing = scrub({ store, clock: () => Date.now() + MONTH, log: testLog(log) });
   await waitFor(async () => (await aside()).length > 0);
   await delay(WITHOUT_PAUSE);
   assert.equal((await aside()).length, 1);
@@ -59,7 +59,7 @@ test('the scrub pauses after content that it cannot set aside, so that a broken 
   for (let count = 0; count < 3; count++)
     await mkdir(path.join(asideOf(await publishSpoiled(10)), 'in-the-way'), { recursive: true });
   const failures = () => log.filter(({ msg }) => msg.endsWith('cannot be compared with its digest')).length;
-  await using _scrubbing = scrub({ store, directory, clock: () => Date.now() + MONTH, log: testLog(log) });
+  await using _scrubbing = scrub({ store, clock: () => Date.now() + MONTH, log: testLog(log) });
   await waitFor(() => failures() > 0);
   await delay(WITHOUT_PAUSE);
   assert.equal(failures(), 1);

@@ -41,7 +41,7 @@ test('published content is found by its digest, at the place that the layout say
   await store.content.publish(DIGEST, BYTES);
   const hex = DIGEST.slice('sha256:'.length);
   const file = `blobs/sha256/${hex.slice(0, 2)}/${hex}`;
-  assert.deepEqual(await store.content.find(DIGEST), { file, size: BYTES.length });
+  assert.deepEqual(await store.content.find(DIGEST), { kind: 'file', file, size: BYTES.length });
   assert.deepEqual(await store.content.read(DIGEST), BYTES);
   assert.equal((await stat(path.join(directory, file))).mode & 0o777, 0o640);
   assert.equal((await stat(path.join(directory, 'blobs/sha256', hex.slice(0, 2)))).mode & 0o777, 0o750);
@@ -51,7 +51,7 @@ test('partial content is no content: it can be read as it grows, and is publishe
   const kept = await store.content.begin(DIGEST);
   await kept.append(BYTES.subarray(0, 3));
   assert.equal(await store.content.find(DIGEST), undefined);
-  assert.deepEqual(await readFile(path.join(directory, kept.file)), BYTES.subarray(0, 3));
+  assert.deepEqual(await readFile(path.join(directory, kept.location.file)), BYTES.subarray(0, 3));
   await kept.append(BYTES.subarray(3));
   await kept.publish();
   assert.deepEqual(await store.content.read(DIGEST), BYTES);
@@ -73,10 +73,10 @@ test('what a run before left is gone on with for a day, and then cleared away', 
   assert.equal(resumed.resumeOffset, 3);
   assert.deepEqual(Buffer.concat(await Array.fromAsync(resumed.readExisting())), BYTES.subarray(0, 3));
   await resumed.append(BYTES.subarray(3));
-  assert.deepEqual(await readFile(path.join(directory, resumed.file)), BYTES);
+  assert.deepEqual(await readFile(path.join(directory, resumed.location.file)), BYTES);
   await resumed.suspend();
   const yesterday = new Date(Date.now() - 25 * 60 * 60 * 1000);
-  await utimes(path.join(directory, resumed.file), yesterday, yesterday);
+  await utimes(path.join(directory, resumed.location.file), yesterday, yesterday);
   await reopen();
   assert.deepEqual(await readdir(path.join(directory, 'partial')), []);
 });
