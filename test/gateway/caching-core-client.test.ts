@@ -5,7 +5,7 @@ import path from 'node:path';
 import { pipeline } from 'node:stream';
 import { test } from 'node:test';
 import { cacheAnswers } from '../../src/gateway/clients/caching-core-client.ts';
-import type { CoreAnswer, PullAccounting } from '../../src/gateway/clients/core-client.ts';
+import type { CoreAnswer } from '../../src/gateway/clients/core-client.ts';
 import { openLocalCoreClient } from '../../src/gateway/clients/local-core-client.ts';
 import { CHUNK } from '../../src/gateway/delivery/buffer-pool.ts';
 import { ChunkCache } from '../../src/gateway/delivery/chunk-cache.ts';
@@ -82,8 +82,7 @@ async function start() {
   const options = { log: QUIET, clock: () => core.now, chunks, blobs: 256 };
   const remembering = stack.use(await cacheAnswers(direct, options));
   const close = stack.move();
-  const pull = (notes: PullAccounting = {}) =>
-    remembering.pull(LATEST, { method: 'GET', private: false, caller: 'ana', accounting: notes });
+  const pull = () => remembering.pull(LATEST, { method: 'GET', private: false, caller: 'ana' });
   const asked = () => way.asked.filter((one) => one.includes('/manifests/')).length;
   await waitFor(async () => {
     const before = asked();
@@ -121,19 +120,19 @@ test('what is asked of the core does not overtake the report of what was given b
   const { way, image, remembering, pull } = parts;
   const gate = Promise.withResolvers<void>();
   way.holdReports = gate.promise;
-  const given: PullAccounting = {};
-  await pull(given);
+  const given = await pull();
   const digest = image.config ?? assert.fail();
-  const notes: PullAccounting = {};
   const pulling = remembering.pull(
     { kind: 'blob', repository: REPOSITORY, digest },
-    { method: 'HEAD', private: false, caller: 'ana', accounting: notes },
+    { method: 'HEAD', private: false, caller: 'ana' },
   );
   // Were the blob asked for at once, the core would hear of it before this.
   await remembering.repositories({});
   gate.resolve();
-  assert.equal((await pulling).kind, 'blob-head');
-  assert.equal(notes.pull, await given.pull);
+  const head = await pulling;
+  assert.equal(head.kind, 'blob-head');
+  assert.ok(given.accounting?.pull instanceof Promise, 'it was not answered from the cache');
+  assert.equal(head.accounting?.pull, await given.accounting.pull);
 });
 
 /** A blob that the core has, and of which nobody has asked this memory yet. */

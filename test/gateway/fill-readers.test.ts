@@ -9,7 +9,7 @@ import { CHUNK } from '../../src/gateway/delivery/buffer-pool.ts';
 import { ChunkCache } from '../../src/gateway/delivery/chunk-cache.ts';
 import { SharedFills } from '../../src/gateway/delivery/shared-fill.ts';
 import { readLines } from '../../src/platform/ipc/json-lines.ts';
-import type { FillProgressLine, UpstreamCost } from '../../src/protocol/core-api.ts';
+import type { FillProgressLine } from '../../src/protocol/core-api.ts';
 
 const SIZE = 4 * CHUNK;
 
@@ -32,12 +32,10 @@ after(() => rm(directory, { recursive: true }));
 async function reader({ id = 'fill', isSized = true, joined = false } = {}) {
   const lines = new PassThrough();
   const announcements = readLines(lines);
-  const costs: UpstreamCost[] = [];
-  const onCost = (cost: UpstreamCost) => void costs.push(cost);
   const size = isSized ? SIZE : undefined;
-  const source = await fills.open({ id, file, size, announcements, onCost, joined });
+  const source = await fills.open({ id, file, size, announcements, joined });
   const say = (progress: FillProgressLine) => void lines.write(`${JSON.stringify(progress)}\n`);
-  return { source, say, lines, costs };
+  return { source, say, lines };
 }
 
 test('readers of one fill share its chunks once they are whole; one alone has none', async () => {
@@ -100,7 +98,7 @@ test('what a fill costs is told to whom it was begun for, whoever was here befor
   early.say({ kind: 'verified', size: SIZE });
   owner.say({ kind: 'verified', size: SIZE, cost });
   for (const { source } of [early, owner]) assert.equal(await source.available(0), SIZE);
-  assert.deepEqual([early.costs, owner.costs], [[], [cost]]);
+  assert.deepEqual([early.source.trailingCost(), owner.source.trailingCost()], [undefined, cost]);
   for (const { source } of [early, owner]) await source[Symbol.asyncDispose]();
 });
 

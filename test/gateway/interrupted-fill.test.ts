@@ -42,7 +42,6 @@ async function pullOver(partial: Buffer, stream: Buffer, range?: string) {
       file,
       size: BLOB.length,
       announcements,
-      onCost: () => {},
       joined: false,
     });
     const rest = { kind: 'blob-stream', cache: 'bypass', size: BLOB.length } as const;

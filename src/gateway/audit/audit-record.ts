@@ -5,6 +5,7 @@ import type { AuditLine } from '../../protocol/audit-line.ts';
 import type { RepositoryRoute } from '../../registry/route.ts';
 import type { Authentication } from '../authentication/authenticate-client.ts';
 import type { AccessDecision } from '../authorization/authorize.ts';
+import { sumOf } from '../clients/accounting.ts';
 import type { CoreAnswer, PullAccounting } from '../clients/core-client.ts';
 import { addressKey, type ClientAddress } from '../http/client-address.ts';
 
@@ -20,7 +21,8 @@ export interface ReceivedRequest {
 /** A request about a repository, with what is known of it when it has been answered. */
 export interface RepositoryRequest extends ReceivedRequest {
   readonly route: RepositoryRoute;
-  readonly accounting: PullAccounting;
+  /** The accounting of each request to the core so far. */
+  readonly accountings: readonly PullAccounting[];
 }
 
 type DeliveryResult = Pick<AuditLine, 'status'> & Partial<Pick<AuditLine, 'bytes' | 'cache' | 'digest'>>;
@@ -34,7 +36,7 @@ export function repositoryLine(
   permission: AccessDecision,
   { digest, ...result }: DeliveryResult,
 ): AuditLine {
-  const { route, accounting } = asked;
+  const { route, accountings } = asked;
   return {
     action: route.kind === 'tags' || route.kind === 'referrers' ? route.kind : 'pull',
     ...callerLine(asked),
@@ -43,7 +45,7 @@ export function repositoryLine(
     ...(permission.rule !== undefined && { rule: permission.rule }),
     decision: permission.kind === 'granted' ? 'allow' : 'deny',
     ...result,
-    ...accounting.cost,
+    ...sumOf(accountings).cost,
   };
 }
 

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../platform/clock.ts';
 import { type PolledValue, pollValue } from '../../platform/ipc/long-poll-client.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { CachedRepositories } from '../../protocol/core-api.ts';
+import type { CachedRepositories, UpstreamCost } from '../../protocol/core-api.ts';
 import { formatReference } from '../../registry/reference.ts';
 import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
 import type { ChunkCache } from '../delivery/chunk-cache.ts';
@@ -29,6 +29,8 @@ const ENTRY_SIZE = 512;
  * few.
  */
 const MOMENT = 1_000;
+/** The cost of a cache hit. */
+const NO_COST: UpstreamCost = { upstreamRequests: 0, countedPulls: 0 };
 
 type CachedManifest = CoreAnswer & { readonly kind: 'manifest' };
 /** The routes whose answers are cached. */
@@ -91,8 +93,7 @@ class CachingCoreClient implements CoreClient {
       cached = this.#recall(key);
     }
     if (cached === undefined) return this.#ask(key, route, options);
-    this.#report(route, options, cached);
-    return cached;
+    return { ...cached, accounting: { pull: this.#report(route, options, cached), cost: NO_COST } };
   }
 
   async #ask(key: string, route: CachedAnswer, options: PullOptions): Promise<CoreAnswer> {
@@ -125,7 +126,8 @@ class CachingCoreClient implements CoreClient {
     // An answer that was found before an invalidation may be the one that was invalidated.
     if (generation !== this.#cachedIn) return answer;
     if (answer.kind === 'manifest') {
-      if (answer.size <= LARGEST_MANIFEST) this.#manifests.set(key, answer, { ttl });
+      const { accounting: _, ...manifest } = answer;
+      if (answer.size <= LARGEST_MANIFEST) this.#manifests.set(key, manifest, { ttl });
       return answer;
     }
     const blob = new SharedBlob(answer.source, this.#chunks);
@@ -141,19 +143,19 @@ class CachingCoreClient implements CoreClient {
     this.#cachedIn = this.#state.current;
   }
 
+  /** Reports a cache hit. Resolves to the id of the pull that it belongs to. */
   #report(
     route: CachedAnswer,
-    { method, caller = '', accounting = {} }: PullOptions,
+    { method, caller = '' }: PullOptions,
     answer: CoreAnswer,
-  ): void {
+  ): Promise<string | undefined> {
     const { kind } = route;
     const { upstream, path } = route.repository;
     const asked =
       kind === 'blob'
         ? { reference: route.digest, digest: route.digest }
         : { reference: formatReference(route.reference), digest: (answer as CachedManifest).digest };
-    accounting.cost ??= { upstreamRequests: 0, countedPulls: 0 };
-    accounting.pull ??= this.#reports.add({ caller, upstream, path, kind, method, ...asked });
+    return this.#reports.add({ caller, upstream, path, kind, method, ...asked });
   }
 
   repositories(client: Pick<PullOptions, 'share' | 'signal'>): Promise<CachedRepositories | undefined> {

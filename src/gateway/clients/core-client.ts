@@ -13,6 +13,11 @@ import type { RepositoryRoute } from '../../registry/route.ts';
 import type { BlobReader } from '../delivery/blob-reader.ts';
 
 export interface CoreClient extends AsyncDisposable {
+  /**
+   * Asks for what a route names.
+   *
+   * @throws PullFailed if the core fails after it has accounted for the pull
+   */
   pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer>;
   /**
    * Resolves to the repositories of which something is cached; to undefined if the core does not report them.
@@ -41,18 +46,30 @@ export interface PullOptions {
   readonly signal?: AbortSignal;
   /** The single requested range of a blob, such as `bytes=0-9`. */
   readonly range?: string | undefined;
-  /** The object that receives the core's accounting. */
-  readonly accounting?: PullAccounting;
 }
 
-/**
- * The core's report besides its answer, for the record: some of it comes with the headers, the rest with the
- * last bytes of a fill. It stays empty if the core reports nothing.
- */
+/** The core's report besides its answer, for the record. It is empty if the core reports nothing. */
 export interface PullAccounting {
-  /** The id that the requests of one pull share. */
-  pull?: string | Promise<string | undefined>;
-  cost?: UpstreamCost;
+  /** The id that the requests of one pull share. The core reports that of a cache hit a moment later. */
+  readonly pull?: string | Promise<string | undefined> | undefined;
+  /** The cost until the answer began. */
+  readonly cost?: UpstreamCost | undefined;
+  /**
+   * Returns the cost that came with the last line of a fill, as a trailer does. It is undefined before that
+   * line has been read, and if the fill was begun for another request.
+   */
+  readonly trailingCost?: (() => UpstreamCost | undefined) | undefined;
+}
+
+/** Thrown if a pull fails although the core has accounted for it. The cause is the failure. */
+export class PullFailed extends Error {
+  override readonly name = 'PullFailed';
+  readonly accounting: PullAccounting;
+
+  constructor(accounting: PullAccounting, cause: unknown) {
+    super('the pull failed after the core had accounted for it', { cause });
+    this.accounting = accounting;
+  }
 }
 
 /** The max age of an answer, and the generation of the cache that it belongs to. */
@@ -62,7 +79,11 @@ export interface CacheLifetime {
   readonly generation: string;
 }
 
-export type CoreAnswer =
+/** An answer of the core, with what the core reports about the pull. */
+export type CoreAnswer = AnswerContent & { readonly accounting?: PullAccounting };
+
+/** The content of an answer of the core. */
+export type AnswerContent =
   | {
       readonly kind: 'manifest';
       readonly cache: string;

@@ -29,7 +29,6 @@ import {
   type PartialLocation,
   PULL_IDS,
   type ReadAccess,
-  type UpstreamCost,
 } from '../../protocol/core-api.ts';
 import { parseDigest } from '../../registry/digest.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
@@ -40,7 +39,16 @@ import { openStoredBlob } from '../delivery/blob-reader.ts';
 import { ChunkCache } from '../delivery/chunk-cache.ts';
 import { SharedFills } from '../delivery/shared-fill.ts';
 import { GATEWAY_LIMITS } from '../limits.ts';
-import type { CacheLifetime, CoreAnswer, CoreClient, PullAccounting, PullOptions } from './core-client.ts';
+import { sumOf } from './accounting.ts';
+import {
+  type AnswerContent,
+  type CacheLifetime,
+  type CoreAnswer,
+  type CoreClient,
+  type PullAccounting,
+  PullFailed,
+  type PullOptions,
+} from './core-client.ts';
 
 export interface LocalCoreClientOptions {
   readonly socket: string;
@@ -99,31 +107,26 @@ class LocalCoreClient implements CacheableCoreClient {
   }
 
   async pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer> {
+    let accounting: PullAccounting | undefined;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#pullOnce(route, options);
+        const response = await this.#request(route, options);
+        accounting = accountingIn(response, accounting);
+        return await this.#read(route, options.method, response, accounting);
       } catch (error) {
         const isOutdated = isErrno(error, 'ENOENT');
-        if (!(isOutdated || isCutOff(error)) || attempt === ATTEMPTS) throw error;
+        if ((isOutdated || isCutOff(error)) && attempt < ATTEMPTS) continue;
+        throw accounting === undefined ? error : new PullFailed(accounting, error);
       }
     }
   }
 
-  async #pullOnce(
+  #request(
     route: RepositoryRoute,
-    {
-      method,
-      private: reachesPrivate,
-      caller,
-      subjectKey,
-      share,
-      signal,
-      range,
-      accounting = {},
-    }: PullOptions,
-  ): Promise<CoreAnswer> {
+    { method, private: reachesPrivate, caller, subjectKey, share, signal, range }: PullOptions,
+  ): Promise<HttpResponse> {
     const grant: ReadAccess = reachesPrivate ? 'private' : 'public';
-    const response = await this.#http.request({
+    return this.#http.request({
       // The length of a document is known only together with its bytes.
       method: route.kind === 'manifest' || route.kind === 'blob' ? method : 'GET',
       path: `${CORE_PULL_PATH}${resourceOf(route)}`,
@@ -140,14 +143,21 @@ class LocalCoreClient implements CacheableCoreClient {
       signal,
       deadline: DEADLINE,
     });
-    readAccounting(accounting, response);
-    if (response.statusCode !== 200) return readRefusal(response);
+  }
+
+  async #read(
+    route: RepositoryRoute,
+    method: string,
+    response: HttpResponse,
+    accounting: PullAccounting,
+  ): Promise<CoreAnswer> {
+    if (response.statusCode !== 200) return { ...(await readRefusal(response)), accounting };
     const cache = String(response.headers[CORE_HEADERS.cache]);
-    const lifetime = readHolding(response);
-    if (route.kind === 'manifest') return { ...(await readManifest(response, method, cache)), ...lifetime };
+    const reported = { accounting, ...readLifetime(response) };
+    if (route.kind === 'manifest') return { ...(await readManifest(response, method, cache)), ...reported };
     if (route.kind === 'blob')
-      return { ...(await this.#readBlob(response, method, cache, accounting)), ...lifetime };
-    return readDocument(response, cache);
+      return { ...reported, ...(await this.#readBlob(response, method, cache, accounting)) };
+    return { ...(await readDocument(response, cache)), accounting };
   }
 
   async #readBlob(
@@ -179,10 +189,10 @@ class LocalCoreClient implements CacheableCoreClient {
         file: this.#fileOf(location),
         size: size ?? undefined,
         announcements: lines,
-        onCost: (cost) => addCost(accounting, cost),
         joined: cache === 'joined',
       });
-      return { kind: 'blob', cache, source };
+      const trailingCost = () => source.trailingCost();
+      return { kind: 'blob', cache, source, accounting: { ...accounting, trailingCost } };
     } catch (error) {
       lines.close();
       throw error;
@@ -234,32 +244,24 @@ class LocalCoreClient implements CacheableCoreClient {
   }
 }
 
-function readHolding({ headers }: HttpResponse): { readonly lifetime?: CacheLifetime } {
+function readLifetime({ headers }: HttpResponse): { readonly lifetime?: CacheLifetime } {
   const [lifetime, state] = [headers[CORE_HEADERS.maxAgeMs], headers[CORE_HEADERS.generation]];
   return lifetime === undefined
     ? {}
     : { lifetime: { maxAgeMs: Number(lifetime), generation: String(state) } };
 }
 
-/**
- * A core that is asked again adds to the cost that it reported. The pull id is the first one that it
- * reported.
- */
-function readAccounting(accounting: PullAccounting, { headers }: HttpResponse): void {
+/** Returns the accounting of an answer. `before` is that of an earlier attempt, which cost something too. */
+function accountingIn({ headers }: HttpResponse, before: PullAccounting | undefined): PullAccounting {
   const pull = headers[CORE_HEADERS.pull];
-  if (typeof pull === 'string') accounting.pull ??= pull;
-  addCost(accounting, {
-    upstreamRequests: Number(headers[CORE_HEADERS.upstreamRequests] ?? 0),
-    countedPulls: Number(headers[CORE_HEADERS.countedPulls] ?? 0),
-  });
-}
-
-function addCost(accounting: PullAccounting, { upstreamRequests, countedPulls }: UpstreamCost): void {
-  const { cost } = accounting;
-  accounting.cost = {
-    upstreamRequests: upstreamRequests + (cost?.upstreamRequests ?? 0),
-    countedPulls: countedPulls + (cost?.countedPulls ?? 0),
+  const now: PullAccounting = {
+    pull: typeof pull === 'string' ? pull : undefined,
+    cost: {
+      upstreamRequests: Number(headers[CORE_HEADERS.upstreamRequests] ?? 0),
+      countedPulls: Number(headers[CORE_HEADERS.countedPulls] ?? 0),
+    },
   };
+  return before === undefined ? now : sumOf([before, now]);
 }
 
 /**
@@ -272,7 +274,7 @@ function restAfterRefusal(statusCode: number): number {
   return statusCode >= 400 ? REFUSAL_REST : 0;
 }
 
-async function readRefusal({ statusCode, headers, body }: HttpResponse): Promise<CoreAnswer> {
+async function readRefusal({ statusCode, headers, body }: HttpResponse): Promise<AnswerContent> {
   await body.dump();
   const error = String(headers[CORE_HEADERS.error]);
   const retryAfter = headers['retry-after'];
@@ -300,7 +302,7 @@ async function readManifest(
   { headers, body }: HttpResponse,
   method: string,
   cache: string,
-): Promise<CoreAnswer> {
+): Promise<AnswerContent> {
   const bytes = Buffer.from(await body.arrayBuffer());
   const digest = parseDigest(String(headers['docker-content-digest']));
   if (digest === undefined) throw new Error('the core names no digest');
@@ -316,7 +318,7 @@ async function readManifest(
   };
 }
 
-async function readDocument({ headers, body }: HttpResponse, cache: string): Promise<CoreAnswer> {
+async function readDocument({ headers, body }: HttpResponse, cache: string): Promise<AnswerContent> {
   const next = headers[CORE_HEADERS.next];
   const page = next === undefined ? undefined : parsePage(new URLSearchParams(String(next)));
   return {

@@ -7,7 +7,6 @@ import { FillInterrupted, HELD_BACK } from './blob-reader.ts';
 export class FillProgress {
   readonly #size: number | undefined;
   readonly #announcements: Lines;
-  readonly #onCost: (cost: UpstreamCost) => void;
   #written = 0;
   #available = 0;
   #ended = false;
@@ -17,11 +16,11 @@ export class FillProgress {
    */
   #advancing: Promise<void> | undefined;
   #hasBroken = false;
+  #cost: UpstreamCost | undefined;
 
-  constructor(size: number | undefined, announcements: Lines, onCost: (cost: UpstreamCost) => void) {
+  constructor(size: number | undefined, announcements: Lines) {
     this.#size = size;
     this.#announcements = announcements;
-    this.#onCost = onCost;
   }
 
   async available(position: number): Promise<number> {
@@ -37,6 +36,11 @@ export class FillProgress {
   /** True if the rest of the fill will never come. */
   get hasBroken(): boolean {
     return this.#hasBroken;
+  }
+
+  /** The cost that the last announcement reported; undefined if it has not come, or reported none. */
+  get cost(): UpstreamCost | undefined {
+    return this.#cost;
   }
 
   close(): void {
@@ -58,7 +62,7 @@ export class FillProgress {
 
   async #takeNext(): Promise<void> {
     const progress = await this.#next();
-    if (progress.kind !== 'filling' && progress.cost !== undefined) this.#onCost(progress.cost);
+    if (progress.kind !== 'filling') this.#cost = progress.cost;
     switch (progress.kind) {
       case 'filling':
         this.#written = progress.written;

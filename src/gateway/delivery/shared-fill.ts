@@ -11,10 +11,14 @@ export interface FillReading {
   readonly size: number | undefined;
   /** The core's announcements of how far the file can be read. */
   readonly announcements: Lines;
-  /** Called if the last announcement reports a cost. */
-  readonly onCost: (cost: UpstreamCost) => void;
   /** True if the fill was begun for another request. Then its cost is reported to that one. */
   readonly joined: boolean;
+}
+
+/** A fill as one of its readers sees it. */
+export interface FillReader extends BlobReader {
+  /** Returns the cost that the fill reported at its end, if it was begun for this reader. */
+  trailingCost(): UpstreamCost | undefined;
 }
 
 /** A fill whose announcements are read here as long as somebody reads the blob. */
@@ -47,24 +51,29 @@ export class SharedFills {
    * Opens a source for one reader, whom the core has sent to this fill. It takes ownership of
    * `announcements`.
    */
-  async open(fill: FillReading): Promise<BlobReader> {
-    const followed = this.#follow(fill);
+  async open(fill: FillReading): Promise<FillReader> {
+    const joined = this.#joined(fill);
+    const followed = joined ?? this.#follow(fill);
     followed.readers++;
     try {
-      return this.#readerOf(fill, followed, await followed.opened);
+      const reader = this.#readerOf(fill, followed, await followed.opened);
+      return { ...reader, trailingCost: () => (joined ? undefined : followed.progress.cost) };
     } catch (error) {
       await this.#leave(fill.id, followed);
       throw error;
     }
   }
 
-  #follow({ id, file, size, announcements, onCost, joined }: FillReading): FollowedFill {
+  /** Returns the fill if its announcements are read here already. Then one reading of them is enough. */
+  #joined({ id, announcements, joined }: FillReading): FollowedFill | undefined {
     const known = this.#followed.get(id);
-    if (joined && known !== undefined && !known.progress.hasBroken) {
-      announcements.close();
-      return known;
-    }
-    const progress = new FillProgress(size, announcements, onCost);
+    if (!joined || known === undefined || known.progress.hasBroken) return undefined;
+    announcements.close();
+    return known;
+  }
+
+  #follow({ id, file, size, announcements }: FillReading): FollowedFill {
+    const progress = new FillProgress(size, announcements);
     const followed = { progress, opened: openFile(id, file), readers: 0 };
     this.#followed.set(id, followed);
     return followed;

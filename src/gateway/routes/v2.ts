@@ -22,7 +22,8 @@ import {
 } from '../audit/audit-record.ts';
 import type { AuthenticateClient, Authentication } from '../authentication/authenticate-client.ts';
 import type { AccessDecision, AccessRequest, Authorize, AuthorizeNow } from '../authorization/authorize.ts';
-import type { CoreAnswer, CoreClient } from '../clients/core-client.ts';
+import { sumOf } from '../clients/accounting.ts';
+import { type CoreAnswer, type CoreClient, type PullAccounting, PullFailed } from '../clients/core-client.ts';
 import { deliver } from '../delivery/deliver.ts';
 import { requestedRange } from '../delivery/requested-range.ts';
 import type { AddressOf } from '../http/client-address.ts';
@@ -59,6 +60,7 @@ interface Pull extends RepositoryRequest {
   readonly response: ServerResponse;
   readonly method: 'GET' | 'HEAD';
   readonly permit: Authorize;
+  readonly accountings: PullAccounting[];
 }
 
 /**
@@ -87,7 +89,7 @@ export async function answerV2(
   const asking: ReceivedRequest = { request, admission, address, started };
   if (route.kind === 'catalog') return listCatalog(response, { ...asking, page: route.page }, dependencies);
   return answerRepository(
-    { ...asking, response, method, route, permit: dependencies.authorizeNow(), accounting: {} },
+    { ...asking, response, method, route, permit: dependencies.authorizeNow(), accountings: [] },
     dependencies,
   );
 }
@@ -146,8 +148,8 @@ function unlessGone(error: unknown): CoreAnswer {
 }
 
 /** The core reports to which pull a request belongs. For a cache hit it does so a moment later. */
-async function recordPull(line: AuditLine, { accounting }: Pull, { audit }: V2Dependencies): Promise<void> {
-  const pull = await accounting.pull;
+async function recordPull(line: AuditLine, { accountings }: Pull, { audit }: V2Dependencies): Promise<void> {
+  const pull = await sumOf(accountings).pull;
   audit(pull === undefined ? line : { ...line, pull });
 }
 
@@ -260,15 +262,19 @@ async function handOver(
   dependencies: V2Dependencies,
   range?: string,
 ): Promise<CoreAnswer> {
-  const { route, method, accounting, admission, address } = pull;
+  const { route, method, accountings, admission, address } = pull;
   const { signal } = pull.request;
   try {
     const caller = callerOf(pull);
     const share = shareOf(admission, address);
     const subjectKey = subjectKeyOf(pull);
-    const asked = { method, private: reachesPrivate, caller, subjectKey, share, signal, accounting, range };
-    return await dependencies.core.pull(route, asked);
-  } catch (error) {
+    const asked = { method, private: reachesPrivate, caller, subjectKey, share, signal, range };
+    const answer = await dependencies.core.pull(route, asked);
+    if (answer.accounting !== undefined) accountings.push(answer.accounting);
+    return answer;
+  } catch (thrown) {
+    if (thrown instanceof PullFailed) accountings.push(thrown.accounting);
+    const error = thrown instanceof PullFailed ? thrown.cause : thrown;
     if (signal.aborted) throw new ClientGone();
     if (error instanceof QueueFullError)
       return { kind: 'refused', error: 'TOO_MANY_REQUESTS', retryAfter: 1 };
