@@ -66,6 +66,13 @@ function start(config: string, environment: Record<string, string> = {}): Promis
   });
 }
 
+/** What `upstream check` prints. */
+async function steps(mirror: RunningMirror): Promise<string> {
+  const { output } = await mirror.run('upstream', 'check', 'docker.io', 'library/alpine');
+  assert.doesNotMatch(output, new RegExp(LOGIN.password));
+  return output;
+}
+
 /** Pulls the image, or returns the status of its manifest. */
 async function pull(mirror: RunningMirror): Promise<number> {
   const [, password = ''] = /admin has the password +(\S+)/.exec(mirror.output) ?? [];
@@ -90,6 +97,10 @@ test('an image is pulled by squid, with a login from the environment', async () 
   assert.equal(await pull(mirror), 200);
   assert.ok(mirror.output.includes(`proxy           ${squid.url} (https_proxy)`), mirror.output);
   assert.match((await mirror.run('doctor')).output, /by the proxy http:\/\/127\.0\.0\.1/);
+  const walked = await steps(mirror);
+  assert.ok(walked.includes(`✓ proxy        ${squid.url}`), walked);
+  assert.match(walked, /✓ TLS +TLSv1\.\d, issued by upstreams,/);
+  assert.match(walked, /✓ first bytes/);
   await mirror.stop();
   // Squid logs a tunnel when it ends.
   const asked = (log: string, host: string) => log.includes(`CONNECT ${host}:${port} mirror HIER_DIRECT/`);
@@ -108,9 +119,11 @@ test('an image is pulled by a squid that inspects TLS, whose authority is in egr
   assert.equal(await pull(mirror), 200);
   const log = await readFile(path.join(squid.directory, 'access.log'), 'utf8');
   assert.match(log, /GET https:\/\/hub\.example:\d+\/v2\/library\/alpine\/manifests/, 'squid has read it');
+  assert.match(await steps(mirror), /✓ TLS +TLSv1\.\d, issued by proxy,[^✗]*✓ first bytes/);
   await using untrusting = await start(`egress: { ${settings} }\n`);
   assert.equal(await pull(untrusting), 502);
   assert.match(untrusting.output, /its certificate is not of an authority .* egress\.ca/);
+  assert.match(await steps(untrusting), /✓ address .*\n✗ TLS .*not of an authority.*\n +→ .*egress\.ca/);
 });
 
 test('what squid refuses is in the log, with its name and without its password', async () => {
@@ -122,6 +135,7 @@ test('what squid refuses is in the log, with its name and without its password',
     mirror.output,
     /the proxy http:\/\/127\.0\.0\.1:\d+ refuses to connect to hub\.example:\d+ \(403\)/,
   );
+  assert.match(await steps(mirror), /✗ TLS +the proxy \S+ refuses to connect .*\n +→ see to that proxy/);
   await using known = await startSquid({ hosts: HOSTS, login: { ...LOGIN, password: 'another one' } });
   const wrong = settings.replace(squid.url, known.url);
   await using refused = await start(`egress: { ${wrong} }\n`);
