@@ -23,7 +23,7 @@ import type { UpstreamHost } from '../../src/registry/repository.ts';
 import type { FakeHub } from './fake-hub.ts';
 import { freePort } from './free-port.ts';
 import { ask, type TestRequest, type TestResponse } from './http.ts';
-import { ACCOUNT, SHORT_LIMITS } from './test-core.ts';
+import { ACCOUNT, PATIENT_LIMITS } from './test-core.ts';
 import { type LoggedLine, testLog } from './test-log.ts';
 
 /** The password of every user of the test. */
@@ -135,7 +135,7 @@ export class TestHubgate implements AsyncDisposable {
     const core = { socket: at('core.sock'), directory: options.cache ?? at('data') };
     const rules = { tagFreshness: 60_000, staleIfError: 7 * DAY, maxSize: 2 ** 40, unusedFor: 0 };
     if (options.coreUrl === undefined) {
-      const limits = SHORT_LIMITS;
+      const limits = PATIENT_LIMITS;
       this.#startCore = () =>
         startCore({ ...core, ...rules, upstreams, log, clock, limits, ...options.core });
       this.#core = await this.#startCore();

@@ -223,7 +223,7 @@ test('invariant 16: one deadline bounds a whole question, whatever of it takes s
     const fresh = clientWith(ACCOUNT, patient, limits);
     await fresh.headManifest(ALPINE, LATEST, { as: 'anonymous' });
     hub.plant(server, /./, behaviour);
-    const answer = await fresh.getManifest(ALPINE, LATEST, { ...AS_ACCOUNT, deadline: 50 });
+    const answer = await fresh.getManifest(ALPINE, LATEST, { ...AS_ACCOUNT, deadline: 500 });
     assert.equal(
       answer.kind === 'unavailable' && answer.failure.cause,
       'timeout',
