@@ -30,7 +30,7 @@ import { shareOpenFiles } from './http/open-files.ts';
 import { oneAtATime } from './http/pipeline.ts';
 import { ProxiedConnections } from './http/proxied-connections.ts';
 import { type Reached, reachListener } from './http/reach-listener.ts';
-import { GATEWAY_LIMITS, type GatewayLimits } from './limits.ts';
+import { ADMIN_DRAIN, GATEWAY_LIMITS, type GatewayLimits } from './limits.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import type { WorkerPlace } from './metrics/workers.ts';
 import { type AdminDependencies, adminApplication } from './routes/admin.ts';
@@ -86,9 +86,6 @@ export interface GatewayOptions {
   /** Only tests set other limits. */
   readonly limits?: GatewayLimits;
 }
-
-/** The milliseconds for clients that only ask about the state. */
-const ADMIN_DRAIN = 1_000;
 
 export interface Gateway extends AsyncDisposable {
   readonly port: number;

@@ -1,7 +1,6 @@
 /**
- * All bounds of a gateway on input from outside, with the reasons. The bound of a cache's entries is stated
- * beside the cache. Each gateway counts for itself, so a mirror with four workers grants up to four times as
- * much.
+ * All time-outs and bounds of a gateway, with their reasons. Each gateway counts for itself, so a mirror with
+ * four workers grants up to four times as much.
  */
 import type { QueueLimits } from '../platform/scheduling/fair-queue.ts';
 import { LONGEST_SILENCE } from '../protocol/auth-api.ts';
@@ -114,4 +113,177 @@ export const GATEWAY_LIMITS: GatewayLimits = {
     // try again later. Waiting counts toward the 28 s of a request.
     waitingEach: 512,
   },
+};
+
+/** The milliseconds that running requests to the admin listener get at the end. They only ask about the state. */
+export const ADMIN_DRAIN = 1_000;
+
+/** The milliseconds between two log messages about refused connections, of which a flood makes thousands. */
+export const CONNECTION_LOG_EVERY = 60_000;
+
+/** The division of the files and connections that a gateway may have open. */
+export const OPEN_FILES = {
+  /** The most connections of clients. Each takes memory, whether it sends requests or not. */
+  connections: 10_000,
+  /** The most cached blobs that stay open for the next reader. */
+  blobs: 256,
+  /**
+   * The files for the audit log, the sockets of the other roles and Node itself. Some thirty are open in an
+   * idle gateway.
+   */
+  reserve: 64,
+  /**
+   * The files that each client may need: its connection, the file that is read for it, and a connection to
+   * the core or auth.
+   */
+  forConnection: 3,
+};
+
+/**
+ * The most bytes of a PROXY header that are accepted. Version 2 allows 64 KiB, but the addresses take 52
+ * bytes, and the fields that balancers add (TLVs) take some hundred.
+ */
+export const MAX_PROXY_HEADER = 4_096;
+
+/**
+ * The most addresses of `X-Forwarded-For` that are parsed, from the right. No request passes so many proxies.
+ */
+export const MAX_FORWARDED_ADDRESSES = 32;
+
+/** The bounds on the connections by which a gateway tests whether its listener can be reached. */
+export const LISTENER_PROBE = {
+  /** The milliseconds for one connection, because somebody waits for the answer of `/readyz`. */
+  deadline: 3_000,
+  /**
+   * The kernel chooses a gateway for each connection. Of `n` gateways, `n × (ln n + this)` tries miss a given
+   * one in one of 1,000 cases.
+   */
+  tries: 7,
+};
+
+/** The milliseconds for the answers from which the metrics are made. Prometheus gives up on a scrape after 10 s. */
+export const METRICS_DEADLINES = {
+  role: 2_000,
+  /** The time for another worker is less, because a worker asks no role for it. */
+  worker: 1_000,
+};
+
+/** The bounds on the requests that a gateway sends to the core. All times are in milliseconds. */
+export const CORE_REQUESTS = {
+  /**
+   * The core's own deadlines for a token and two requests, and a little more; an external registry downloads a
+   * cold blob before it answers. Clients wait 30 s for headers.
+   */
+  deadline: 28_000,
+  /** The deadline of a request about the state. */
+  status: 2_000,
+  /** The deadline of the core for accepting a report. */
+  report: 2_000,
+  /**
+   * The number of attempts. An answer can be outdated before its file is opened, because a fill was published
+   * or a file evicted; and an answer can be cut off.
+   */
+  attempts: 3,
+  /**
+   * The time for which a refused request, such as one for a missing tag, still occupies its place. An upstream
+   * takes as much to answer, so a cold pull does not notice it. A subject that asks for thousands of missing
+   * tags does.
+   */
+  afterRefusal: 100,
+  /** The most bytes of a document from an external registry: the limit of the core, and of Docker Hub. */
+  maxDocument: 4 * 1024 * 1024,
+};
+
+/** The bounds on the reports of cache hits to the core. */
+export const HIT_REPORTS = {
+  /** The most hits in one report, because a report costs more than what is in it. */
+  maxBatch: 1_000,
+  /** The least number of milliseconds from one report to the next, for the same reason. */
+  pause: 5,
+  /** The most hits that wait. With more, the core does not keep up, and the record does not need the rest. */
+  maxWaiting: 20_000,
+};
+
+/** The bounds on the requests that a gateway sends to auth. All times are in milliseconds. */
+export const AUTH_REQUESTS = {
+  /**
+   * The deadline of a login. Hashing is slow on purpose, and somebody who guesses passwords waits for up to 8 s
+   * before it. Clients give up waiting for a token after 15 s.
+   */
+  login: 14_000,
+  /** The deadline of all other requests, which auth answers from its memory. */
+  deadline: 2_000,
+  /** Auth answers a long poll at least this often, so that a gateway notices when it hangs. */
+  signOfLife: 3_000,
+  /**
+   * The time for which a refused login still occupies one of the places of its address, so that one address
+   * gets at most some 250 refusals a second, however often it asks. This also counts logins that were wrong in
+   * a way that costs auth little.
+   */
+  afterRefusal: 500,
+  /** The longest wait for auth's start. A slow machine takes seconds to start a role. */
+  startPatience: 10_000,
+  /** The pause between two tries at the start, which the start of the whole mirror waits for. */
+  startPause: 50,
+};
+
+/** The bounds of the cache of the core's answers. */
+export const ANSWER_CACHE = {
+  /** The most bytes of all cached manifests, and of one, so that a few large ones do not displace the others. */
+  maxSize: 16 * 1024 * 1024,
+  maxManifest: 256 * 1024,
+  /** The bytes that an entry takes besides the manifest itself. */
+  entrySize: 512,
+  /**
+   * The milliseconds that a request waits for the answer to an identical one. A cached answer comes within a
+   * few.
+   */
+  joinFor: 1_000,
+};
+
+/** The bounds on the access tokens that clients present. */
+export const ACCESS_TOKENS = {
+  /**
+   * The tolerance in seconds. Clients' clocks do not matter here, but the clocks of the gateway and of auth may
+   * differ if they run on different machines.
+   */
+  clockTolerance: 60,
+  /** The longest lifetime that a configuration may set, in seconds. */
+  maxAge: 300,
+  /** The most characters of a token. A longer one is refused before anything of it is parsed. */
+  maxLength: 8 * 1024,
+  /** The most verified tokens that are cached, because a verification costs more than a request. */
+  maxCached: 20_000,
+  /**
+   * The milliseconds between two requests for the keys. A client that invents key ids cannot make a gateway ask
+   * auth more often.
+   */
+  renewKeysEvery: 3_000,
+};
+
+/** The sizes in bytes, and the bounds, by which blobs are read and sent. */
+export const DELIVERY = {
+  /** The size in which blobs are read. Smaller chunks cause thread switches and TLS records too often. */
+  chunk: 256 * 1024,
+  /**
+   * The size for more than `manyReaders` at once. Most of them are slow, so the chunks in flight are what takes
+   * the memory.
+   */
+  chunkForMany: 64 * 1024,
+  manyReaders: 64,
+  /**
+   * The size for more than `crowd` readers. Many connections often become writable at the same time, and one
+   * turn of the event loop then encrypts what the kernel accepts of them all.
+   */
+  chunkForCrowd: 32 * 1024,
+  crowd: 128,
+  /** The most bytes of free buffers of each size. Allocating a buffer costs more than filling it. */
+  freeBuffers: 16 * 1024 * 1024,
+  /**
+   * The bytes that are cached after they are sent. With a larger cache, and large blobs whose readers are far
+   * apart, every chunk is read into memory that the processor's caches have dropped.
+   */
+  cachedChunks: 16 * 1024 * 1024,
+  /** The number of interruptions of its fill that one response survives, such as a restart of the core. */
+  resumptions: 3,
 };

@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { z } from 'zod';
+import { HANGING } from './limits.ts';
 
 /** The messages from a supervisor to a role over the channel between them (`Order`), and back (`Report`). */
 type Order =
@@ -22,15 +23,6 @@ const REPORT = z.union([
   z.object({ pong: z.literal(true) }),
 ]);
 
-/** The time-out in milliseconds. A role that has reported nothing by then hangs. */
-const READY_DEADLINE = 60_000;
-/**
- * The milliseconds between two pings. A role that answers none of three in a row hangs, even on a busy
- * machine.
- */
-const PING_EVERY = 10_000;
-const UNANSWERED_AT_MOST = 3;
-
 /** A role in a process of its own, from its start to its end. */
 export interface RoleProcess {
   readonly pid: number | undefined;
@@ -49,7 +41,11 @@ export interface RoleProcess {
  * Wraps a child that was just started. It receives its settings, which are JSON, over the channel, because
  * others can read an environment.
  */
-export function roleProcess(child: ChildProcess, settings: unknown, pingEvery = PING_EVERY): RoleProcess {
+export function roleProcess(
+  child: ChildProcess,
+  settings: unknown,
+  pingEvery = HANGING.pingEvery,
+): RoleProcess {
   const order = (message: Order) => {
     // The exit of a child that has ended says everything.
     if (child.connected) child.send(message, () => {});
@@ -65,7 +61,7 @@ export function roleProcess(child: ChildProcess, settings: unknown, pingEvery = 
   const kill = () => child.kill('SIGKILL');
   const ready = readiness(child, ended.promise, kill);
   const onHang = () => {
-    hung = `no answer to ${UNANSWERED_AT_MOST} pings in ${(UNANSWERED_AT_MOST * pingEvery) / 1000} s, therefore `;
+    hung = `no answer to ${HANGING.unanswered} pings in ${(HANGING.unanswered * pingEvery) / 1000} s, therefore `;
     kill();
   };
   ready.then(
@@ -92,7 +88,7 @@ function pingUntilHung(
     unanswered = 0;
   });
   const timer = setInterval(() => {
-    if (unanswered < UNANSWERED_AT_MOST) {
+    if (unanswered < HANGING.unanswered) {
       unanswered++;
       return ping();
     }
@@ -106,7 +102,7 @@ function pingUntilHung(
 async function readiness(child: ChildProcess, ended: Promise<string>, kill: () => void): Promise<void> {
   const report = once(child, 'message').then(([message]) => REPORT.parse(message));
   report.catch(() => {});
-  const late = setTimeout(kill, READY_DEADLINE);
+  const late = setTimeout(kill, HANGING.ready);
   try {
     const first = await Promise.race([report, ended]);
     if (typeof first === 'string') throw new Error(`it ended with ${first}`);

@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../platform/log.ts';
 import { messageOf } from '../platform/reason.ts';
+import { RESTARTS, STOP_DEADLINE } from './limits.ts';
 import type { RoleProcess } from './role-process.ts';
 
 export interface RolePlan {
@@ -18,13 +19,6 @@ export interface Supervision {
   /** Makes all roles read their files again. */
   reload(): void;
 }
-
-const FIRST_PAUSE = 100;
-const LONGEST_PAUSE = 10_000;
-/** The time in milliseconds. A role that ran for this long did not fail because of its start. */
-const STABLE_AFTER = 5_000;
-/** The time-out in milliseconds. It is longer than the gateway takes to drain. */
-const STOP_DEADLINE = 35_000;
 
 /**
  * Starts the roles of `plans`, in which a role comes after those that it needs.
@@ -75,19 +69,19 @@ class Keeper {
 
   async #keep(first: RoleProcess): Promise<void> {
     let running = first;
-    let pause = FIRST_PAUSE;
+    let pause = RESTARTS.firstPause;
     for (;;) {
       const started = performance.now();
       const how = await running.ended;
       if (this.#stopping.signal.aborted) return;
-      pause = performance.now() - started > STABLE_AFTER ? FIRST_PAUSE : pause;
+      pause = performance.now() - started > RESTARTS.stableAfter ? RESTARTS.firstPause : pause;
       this.#log.error(
         { role: this.#plan.name, pid: running.pid, how, pause },
         'a role ended; starting it again',
       );
       await delay(pause, undefined, { signal: this.#stopping.signal }).catch(() => {});
       if (this.#stopping.signal.aborted) return;
-      pause = Math.min(pause * 2, LONGEST_PAUSE);
+      pause = Math.min(pause * 2, RESTARTS.longestPause);
       running = this.#plan.spawn();
       this.#process = running;
       const { ready, pid } = running;

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { type Authenticate, createAuthenticate } from '../../src/auth/identity/authenticate.ts';
 import { createCheckPassword } from '../../src/auth/identity/check-password.ts';
-import { DELAY_LIMITS, LoginDelays, wait } from '../../src/auth/identity/login-delays.ts';
+import { LoginDelays, wait } from '../../src/auth/identity/login-delays.ts';
 import { hashPassword } from '../../src/auth/identity/password.ts';
 import {
   formatServiceToken,
@@ -15,6 +15,7 @@ import {
   type ServiceToken,
 } from '../../src/auth/identity/service-token.ts';
 import type { User } from '../../src/auth/identity/users-file.ts';
+import { DELAY_LIMITS } from '../../src/auth/limits.ts';
 import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { MutableValue } from '../../src/platform/observable-value.ts';

@@ -4,9 +4,10 @@ import { setImmediate } from 'node:timers/promises';
 import bcrypt from 'bcryptjs';
 import { type CheckPassword, createCheckPassword } from '../../src/auth/identity/check-password.ts';
 import { createDecoyHashes } from '../../src/auth/identity/decoy-hashes.ts';
-import { DELAY_LIMITS, LoginDelays } from '../../src/auth/identity/login-delays.ts';
+import { LoginDelays } from '../../src/auth/identity/login-delays.ts';
 import { costOf, decoyOf, hashPassword, verifyPassword } from '../../src/auth/identity/password.ts';
 import type { User, Users } from '../../src/auth/identity/users-file.ts';
+import { DELAY_LIMITS } from '../../src/auth/limits.ts';
 import { MutableValue } from '../../src/platform/observable-value.ts';
 
 const PARAMETERS = { memory: 19 * 2 ** 20, passes: 2 };

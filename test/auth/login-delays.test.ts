@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import {
-  DELAY_LIMITS,
   type DelayLimits,
   delayAfter,
   LoginDelays,
   type LoginOutcome,
 } from '../../src/auth/identity/login-delays.ts';
 import { loginNetwork } from '../../src/auth/identity/login-network.ts';
+import { DELAY_LIMITS } from '../../src/auth/limits.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const HERE = '10.1.2.3';

@@ -7,8 +7,8 @@ import { test } from 'node:test';
 import { cacheAnswers } from '../../src/gateway/clients/caching-core-client.ts';
 import type { CoreAnswer } from '../../src/gateway/clients/core-client.ts';
 import { openLocalCoreClient } from '../../src/gateway/clients/local-core-client.ts';
-import { CHUNK } from '../../src/gateway/delivery/buffer-pool.ts';
 import { ChunkCache } from '../../src/gateway/delivery/chunk-cache.ts';
+import { DELIVERY } from '../../src/gateway/limits.ts';
 import { CORE_HEADERS } from '../../src/protocol/core-api.ts';
 import { parseReference } from '../../src/registry/reference.ts';
 import { DOCKER_HUB, repositoryAt } from '../../src/registry/repository.ts';
@@ -153,7 +153,7 @@ async function cachedBlob({ core, way, image, remembering }: Awaited<ReturnType<
 async function read(answer: CoreAnswer): Promise<Buffer> {
   assert.equal(answer.kind, 'blob');
   await using source = (answer as CoreAnswer & { kind: 'blob' }).source;
-  const chunk = (await source.chunk?.(0, CHUNK)) ?? assert.fail('it is not shared');
+  const chunk = (await source.chunk?.(0, DELIVERY.chunk)) ?? assert.fail('it is not shared');
   return chunk.bytes;
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CHUNK } from '../../src/gateway/delivery/buffer-pool.ts';
 import { ChunkCache, type SharedChunk } from '../../src/gateway/delivery/chunk-cache.ts';
+import { DELIVERY } from '../../src/gateway/limits.ts';
 
 /** More than are kept. */
 const MANY = 300;
@@ -18,24 +18,25 @@ function filledWith(value: number, log: number[] = []) {
 test('a chunk is read once for all who want it at the same time, and not again while it is kept', async () => {
   const chunks = new ChunkCache();
   const reads: number[] = [];
-  const take = () => chunks.take('a', CHUNK, filledWith(1, reads));
+  const take = () => chunks.take('a', DELIVERY.chunk, filledWith(1, reads));
   const taken = await Promise.all([take(), take(), take()]);
   taken.push(await take());
   assert.deepEqual(reads, [1]);
-  for (const { bytes } of taken) assert.ok(bytes.length === CHUNK && bytes.every((byte) => byte === 1));
+  for (const { bytes } of taken)
+    assert.ok(bytes.length === DELIVERY.chunk && bytes.every((byte) => byte === 1));
 });
 
 test('a buffer is not used again while somebody still sends it, however many chunks have come since', async () => {
   const chunks = new ChunkCache();
-  const slow = await chunks.take('slow', CHUNK, filledWith(255));
+  const slow = await chunks.take('slow', DELIVERY.chunk, filledWith(255));
   const [joined, late] = await Promise.all([
-    chunks.take('joined', CHUNK, filledWith(254)),
-    chunks.take('joined', CHUNK, filledWith(0)),
+    chunks.take('joined', DELIVERY.chunk, filledWith(254)),
+    chunks.take('joined', DELIVERY.chunk, filledWith(0)),
   ]);
   joined.release();
   const used = new Set<ArrayBufferLike>();
   for (let number = 0; number < MANY; number++) {
-    const { bytes, release } = await chunks.take(`${number}`, CHUNK, filledWith(number % 200));
+    const { bytes, release } = await chunks.take(`${number}`, DELIVERY.chunk, filledWith(number % 200));
     used.add(bytes.buffer);
     release();
   }
@@ -47,8 +48,11 @@ test('a buffer is not used again while somebody still sends it, however many chu
 test('a chunk that cannot be read is an error for all who want it, and is tried again', async () => {
   const chunks = new ChunkCache();
   const fail = () => Promise.reject(new Error('the disk'));
-  const both = await Promise.allSettled([chunks.take('a', CHUNK, fail), chunks.take('a', CHUNK, fail)]);
+  const both = await Promise.allSettled([
+    chunks.take('a', DELIVERY.chunk, fail),
+    chunks.take('a', DELIVERY.chunk, fail),
+  ]);
   for (const { status } of both) assert.equal(status, 'rejected');
-  const again: SharedChunk = await chunks.take('a', CHUNK, filledWith(7));
+  const again: SharedChunk = await chunks.take('a', DELIVERY.chunk, filledWith(7));
   assert.equal(again.bytes[0], 7);
 });

@@ -5,13 +5,13 @@ import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { after, before, beforeEach, test } from 'node:test';
 import { FillInterrupted, HELD_BACK } from '../../src/gateway/delivery/blob-reader.ts';
-import { CHUNK } from '../../src/gateway/delivery/buffer-pool.ts';
 import { ChunkCache } from '../../src/gateway/delivery/chunk-cache.ts';
 import { SharedFills } from '../../src/gateway/delivery/shared-fill.ts';
+import { DELIVERY } from '../../src/gateway/limits.ts';
 import { readLines } from '../../src/platform/ipc/json-lines.ts';
 import type { FillProgressLine } from '../../src/protocol/core-api.ts';
 
-const SIZE = 4 * CHUNK;
+const SIZE = 4 * DELIVERY.chunk;
 
 let directory: string;
 let file: string;
@@ -41,19 +41,25 @@ async function reader({ id = 'fill', isSized = true, joined = false } = {}) {
 test('readers of one fill share its chunks once they are whole; one alone has none', async () => {
   await writeFile(file, Buffer.alloc(SIZE, 1));
   const one = await reader();
-  one.say({ kind: 'filling', written: CHUNK + 1 });
+  one.say({ kind: 'filling', written: DELIVERY.chunk + 1 });
   await one.source.available(0);
-  assert.equal(one.source.chunk?.(0, CHUNK), undefined);
+  assert.equal(one.source.chunk?.(0, DELIVERY.chunk), undefined);
   const other = await reader({ joined: true });
-  const [first, second] = await Promise.all([one.source.chunk?.(0, CHUNK), other.source.chunk?.(0, CHUNK)]);
+  const [first, second] = await Promise.all([
+    one.source.chunk?.(0, DELIVERY.chunk),
+    other.source.chunk?.(0, DELIVERY.chunk),
+  ]);
   assert.equal(first?.bytes.buffer, second?.bytes.buffer);
-  assert.equal(first?.bytes.length, CHUNK);
-  assert.equal(one.source.chunk?.(CHUNK, CHUNK), undefined, 'one byte of that is there');
-  one.say({ kind: 'filling', written: 2 * CHUNK });
-  await one.source.available(CHUNK + 1);
-  assert.equal((await other.source.chunk?.(CHUNK + 10, CHUNK))?.bytes.length, CHUNK - 10);
+  assert.equal(first?.bytes.length, DELIVERY.chunk);
+  assert.equal(one.source.chunk?.(DELIVERY.chunk, DELIVERY.chunk), undefined, 'one byte of that is there');
+  one.say({ kind: 'filling', written: 2 * DELIVERY.chunk });
+  await one.source.available(DELIVERY.chunk + 1);
+  assert.equal(
+    (await other.source.chunk?.(DELIVERY.chunk + 10, DELIVERY.chunk))?.bytes.length,
+    DELIVERY.chunk - 10,
+  );
   await other.source[Symbol.asyncDispose]();
-  assert.equal(one.source.chunk?.(0, CHUNK), undefined);
+  assert.equal(one.source.chunk?.(0, DELIVERY.chunk), undefined);
   await one.source[Symbol.asyncDispose]();
 });
 
@@ -66,14 +72,14 @@ test('a fill is followed once: who joins it goes by what the first is told, also
     [true, true],
   );
   const waiting = Promise.all(late.map(({ source }) => source.available(0)));
-  first.say({ kind: 'filling', written: CHUNK });
-  assert.deepEqual(await waiting, [CHUNK, CHUNK]);
+  first.say({ kind: 'filling', written: DELIVERY.chunk });
+  assert.deepEqual(await waiting, [DELIVERY.chunk, DELIVERY.chunk]);
   await first.source[Symbol.asyncDispose]();
   assert.ok(!first.lines.destroyed);
   first.say({ kind: 'verified', size: SIZE });
   for (const { source } of late) {
-    assert.equal(await source.available(CHUNK), SIZE);
-    assert.equal(await source.read(Buffer.alloc(10), CHUNK, 10), 10);
+    assert.equal(await source.available(DELIVERY.chunk), SIZE);
+    assert.equal(await source.read(Buffer.alloc(10), DELIVERY.chunk, 10), 10);
     await source[Symbol.asyncDispose]();
   }
   assert.ok(first.lines.destroyed);
@@ -86,8 +92,8 @@ test('where a fill breaks off, it does so for all its readers, and who comes the
   await assert.rejects(first.source.available(0), FillInterrupted);
   await assert.rejects(joined.source.available(0), FillInterrupted);
   const again = await reader({ joined: true });
-  again.say({ kind: 'filling', written: CHUNK });
-  assert.equal(await again.source.available(0), CHUNK);
+  again.say({ kind: 'filling', written: DELIVERY.chunk });
+  assert.equal(await again.source.available(0), DELIVERY.chunk);
   for (const { source } of [first, joined, again]) await source[Symbol.asyncDispose]();
 });
 
@@ -112,7 +118,7 @@ test('a fill that begins anew in the same file shares nothing with the one befor
     readers[0]?.say({ kind: 'filling', written: SIZE });
     for (const { source } of readers) {
       await source.available(0);
-      assert.equal((await source.chunk?.(0, CHUNK))?.bytes[0], value);
+      assert.equal((await source.chunk?.(0, DELIVERY.chunk))?.bytes[0], value);
     }
     for (const { source } of readers) await source[Symbol.asyncDispose]();
   }

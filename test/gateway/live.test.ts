@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { Agent } from 'node:https';
 import { afterEach, beforeEach, test } from 'node:test';
-import { DELAY_LIMITS } from '../../src/auth/identity/login-delays.ts';
 import { hashPassword } from '../../src/auth/identity/password.ts';
+import { DELAY_LIMITS } from '../../src/auth/limits.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';

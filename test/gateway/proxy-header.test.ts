@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { MOST_PROXY_HEADER, parseProxyHeader } from '../../src/gateway/http/proxy-header.ts';
+import { parseProxyHeader } from '../../src/gateway/http/proxy-header.ts';
+import { MAX_PROXY_HEADER } from '../../src/gateway/limits.ts';
 import { proxyV2 } from './support/proxy-v2.ts';
 
 function v1(line: string): Buffer {
@@ -62,7 +63,7 @@ test('what is not exactly a header is none', () => {
     proxyV2({ source: '192.0.2.7', family: 0x12 }),
     proxyV2({ source: '192.0.2.7', family: 0x21 }),
     proxyV2({ family: 0x11, more: Buffer.alloc(11) }),
-    proxyV2({ source: '192.0.2.7', more: Buffer.alloc(MOST_PROXY_HEADER) }),
+    proxyV2({ source: '192.0.2.7', more: Buffer.alloc(MAX_PROXY_HEADER) }),
   );
   for (const header of wrong)
     assert.equal(parseProxyHeader(header).kind, 'invalid', header.subarray(0, 120).toString('latin1'));
@@ -95,9 +96,9 @@ test('10,000 inputs: a header is bounded, and is read the same in whatever piece
     const part = parseProxyHeader(whole.subarray(0, cut % (whole.length + 1)));
     if (read.kind === 'incomplete') {
       assert.equal(part.kind, 'incomplete');
-      assert.ok(whole.length < MOST_PROXY_HEADER);
+      assert.ok(whole.length < MAX_PROXY_HEADER);
     } else if (read.kind === 'complete') {
-      assert.ok(read.length <= whole.length && read.length <= MOST_PROXY_HEADER);
+      assert.ok(read.length <= whole.length && read.length <= MAX_PROXY_HEADER);
       const isWhole = cut % (whole.length + 1) >= read.length;
       assert.deepEqual(part, isWhole ? read : { kind: 'incomplete' });
     } else assert.notEqual(part.kind, 'complete');

@@ -61,15 +61,15 @@ export const floodMutants: readonly Mutant[] = [
   {
     defence: 'a refused login keeps its place for a while',
     file: 'src/gateway/clients/auth-client.ts',
-    find: 'return statusCode === REFUSED ? REFUSAL_REST : 0;',
-    replace: 'return statusCode === REFUSED ? 0 * REFUSAL_REST : 0;',
+    find: 'return statusCode === REFUSED ? AUTH_REQUESTS.afterRefusal : 0;',
+    replace: 'return statusCode === REFUSED ? 0 * AUTH_REQUESTS.afterRefusal : 0;',
     tests: ['test/gateway/flood.test.ts'],
   },
   {
     defence: 'a missing tag keeps the place of its question for a while',
     file: 'src/gateway/clients/local-core-client.ts',
-    find: 'return statusCode >= 400 ? REFUSAL_REST : 0;',
-    replace: 'return statusCode >= 400 ? 0 * REFUSAL_REST : 0;',
+    find: 'return statusCode >= 400 ? CORE_REQUESTS.afterRefusal : 0;',
+    replace: 'return statusCode >= 400 ? 0 * CORE_REQUESTS.afterRefusal : 0;',
     tests: ['test/gateway/flood.test.ts'],
   },
   {
@@ -215,8 +215,8 @@ export const floodMutants: readonly Mutant[] = [
   {
     defence: 'the wait after wrong guesses counts toward the deadline of a login',
     file: 'src/auth/identity/check-password.ts',
-    find: 'Math.max(0, Math.min(DEADLINE, end - monotonic()))',
-    replace: 'DEADLINE',
+    find: 'Math.max(0, Math.min(PASSWORD_CHECK.queued, end - monotonic()))',
+    replace: 'PASSWORD_CHECK.queued',
     tests: ['test/auth/check-password.test.ts'],
   },
   {

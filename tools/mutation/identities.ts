@@ -31,14 +31,14 @@ export const identitiesMutants: readonly Mutant[] = [
   {
     defence: 'a token that is older than tokens live is refused',
     file: TOKEN,
-    find: 'maxTokenAge: MAX_AGE,',
+    find: 'maxTokenAge: ACCESS_TOKENS.maxAge,',
     replace: '',
     tests: TOKEN_TESTS,
   },
   {
     defence: 'a verified token is forgotten when it expires',
     file: TOKEN,
-    find: '(exp + CLOCK_TOLERANCE) * 1000 - clock()',
+    find: '(exp + ACCESS_TOKENS.clockTolerance) * 1000 - clock()',
     replace: '1e12',
     tests: TOKEN_TESTS,
   },
@@ -86,7 +86,7 @@ export const identitiesMutants: readonly Mutant[] = [
   },
   {
     defence: 'passwords wait in a bounded queue',
-    file: PASSWORD,
+    file: 'src/auth/limits.ts',
     find: 'waiting: 64,\n  waitingEach: 32,',
     replace: 'waiting: 1e6,\n  waitingEach: 1e6,',
     tests: PASSWORD_TESTS,

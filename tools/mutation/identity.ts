@@ -52,7 +52,7 @@ export const identityMutants: readonly Mutant[] = [
   {
     defence: 'a checkpoint that was prevented is made later',
     file: STATE,
-    find: 'this.#checkpointing = setTimeout(() => this.#checkpoint(), CHECKPOINT_AGAIN_AFTER).unref();',
+    find: 'this.#checkpointing = setTimeout(() => this.#checkpoint(), STATE_FILE.checkpointAgainAfter).unref();',
     replace: '',
     tests: STATE_TESTS,
   },
@@ -136,7 +136,7 @@ export const identityMutants: readonly Mutant[] = [
   {
     defence: 'a new password has a minimum length',
     file: 'src/auth/identity/password.ts',
-    find: '[...password].length < LEAST_LENGTH',
+    find: '[...password].length < PASSWORD_LENGTH.least',
     replace: 'false',
     tests: ['test/auth/password.test.ts'],
   },

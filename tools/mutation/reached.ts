@@ -44,14 +44,14 @@ export const reachedMutants: readonly Mutant[] = [
   {
     defence: 'a bounded number of proxies is walked through',
     file: ADDRESS,
-    find: 'count < MOST_PROXIES && ',
+    find: 'count < MAX_FORWARDED_ADDRESSES && ',
     replace: '',
     tests: ADDRESS_TESTS,
   },
   {
     defence: 'a PROXY header of version 2 is bounded',
     file: HEADER,
-    find: 'if (length > MOST_PROXY_HEADER)',
+    find: 'if (length > MAX_PROXY_HEADER)',
     replace: 'if (length > 1e9)',
     tests: HEADER_TESTS,
   },

@@ -138,7 +138,7 @@ export const supervisionMutants: readonly Mutant[] = [
   {
     defence: 'the health probe tries until every gateway has answered',
     file: 'src/gateway/http/reach-listener.ts',
-    find: '(Math.log(count) + MISSED)',
+    find: '(Math.log(count) + LISTENER_PROBE.tries)',
     replace: '1',
     tests: ['test/gateway/reach-listener.test.ts'],
   },

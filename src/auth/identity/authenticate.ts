@@ -4,10 +4,11 @@ import type { Clock } from '../../platform/clock.ts';
 import { parseNetwork } from '../../platform/network.ts';
 import type { ObservableValue } from '../../platform/observable-value.ts';
 import type { LoginPassword } from '../../protocol/auth-api.ts';
+import { PASSWORD_LENGTH } from '../limits.ts';
 import type { AuthState } from '../state/auth-state.ts';
 import type { CheckPassword } from './check-password.ts';
 import { FEDERATED_NAME, type FederatedLogin } from './federation/federated-login.ts';
-import { MAX_PASSWORD_LENGTH, passwordCredential } from './password.ts';
+import { passwordCredential } from './password.ts';
 import { isTokenSecret, parseServiceToken, type ServiceToken, tokenCredential } from './service-token.ts';
 import { ownerOf } from './token-owner.ts';
 import { subjectOfUser } from './user-subject.ts';
@@ -60,7 +61,7 @@ export function createAuthenticate({
   return async (login, address, { isStray = false, signal } = {}) => {
     // This name is nobody's account, so wrong attempts count against nobody.
     if (login.username === FEDERATED_NAME) return federatedLogin(login.password);
-    if (login.password.length > MAX_PASSWORD_LENGTH) return { kind: 'wrong' };
+    if (login.password.length > PASSWORD_LENGTH.most) return { kind: 'wrong' };
     const shown = parseServiceToken(login.password);
     if (shown !== undefined) return byServiceToken(shown, login.username, address, { users, state, clock });
     const checked = await checkPassword({ ...login, address, counts: !isStray, signal });

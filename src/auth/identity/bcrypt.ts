@@ -1,17 +1,15 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { BCRYPT_COST } from '../limits.ts';
 
 /**
- * Matches a hash that `htpasswd -B` writes. The cost is bounded, so that a hash does not delay others for
- * seconds: each step doubles it, and 14 takes about a second.
+ * Matches a hash that `htpasswd -B` writes. Its cost must be within bounds too.
  */
 const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
-const LEAST_COST = 4;
-export const MOST_BCRYPT_COST = 14;
 
 export function isBcryptHash(text: string): boolean {
   const cost = costOfBcrypt(text);
-  return cost !== undefined && cost >= LEAST_COST && cost <= MOST_BCRYPT_COST;
+  return cost !== undefined && cost >= BCRYPT_COST.least && cost <= BCRYPT_COST.most;
 }
 
 /** Returns undefined if the text is not a bcrypt hash. */

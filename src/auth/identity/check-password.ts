@@ -3,8 +3,9 @@ import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { ObservableValue } from '../../platform/observable-value.ts';
 import { DeadlineError } from '../../platform/scheduling/deadline.ts';
-import { FairQueue, QueueFullError, type QueueLimits } from '../../platform/scheduling/fair-queue.ts';
+import { FairQueue, QueueFullError } from '../../platform/scheduling/fair-queue.ts';
 import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
+import { HASHES, PASSWORD_CHECK } from '../limits.ts';
 import { createDecoyHashes } from './decoy-hashes.ts';
 import type { Attempt, LoginDelays, LoginOutcome } from './login-delays.ts';
 import { loginNetwork } from './login-network.ts';
@@ -46,35 +47,6 @@ export interface CheckPasswordOptions {
   readonly monotonic?: Clock;
 }
 
-/**
- * Hashes are queued by the client's network: a flood of logins from one network delays only the logins from
- * that network.
- */
-const HASHES: QueueLimits = {
-  // A hash occupies one of libuv's four threads and one core. The file system needs the other threads.
-  concurrent: 2,
-  // With two cores, a flood from one network therefore leaves one core to the others.
-  concurrentEach: 1,
-  // Each hash takes some 30 ms, so the last one in the queue waits for a second, or for three on a slow
-  // machine.
-  waiting: 64,
-  waitingEach: 32,
-};
-/** The longest wait for a hash, in milliseconds. */
-const DEADLINE = 5_000;
-/**
- * The milliseconds for all the waiting of one login: for its turn after wrong guesses, for the hash, and for
- * a better hash. Gateways give up on a login after 14 s, and a hash takes some 30 ms, or a second on a slow
- * machine.
- */
-const LONGEST = 12_000;
-/**
- * The milliseconds for which a verdict is cached. A pull of ten layers asks for a token repeatedly, and needs
- * only one hash.
- */
-const CACHE_TTL = 60_000;
-const MAX_CACHED = 10_000;
-
 /** The verdict on a password. If it is right, `hash` is the hash that is now in force. */
 type Judged = { readonly right: true; readonly hash: string } | { readonly right: false };
 
@@ -83,7 +55,7 @@ export async function createCheckPassword(
 ): Promise<CheckPassword & HashingQueue> {
   const { users, parameters, delays, renewHash, clock, monotonic = () => performance.now() } = options;
   const queue = new FairQueue(HASHES);
-  const cached = new ExpiringCache<Judged>(MAX_CACHED, clock);
+  const cached = new ExpiringCache<Judged>(PASSWORD_CHECK.maxCached, clock);
   const judging = new SingleFlight<Judged | 'given up' | undefined>();
   // The key is useless to somebody who reads it in memory, because each start makes another one.
   const key = randomBytes(32);
@@ -110,7 +82,7 @@ export async function createCheckPassword(
     end: number,
     task: () => Promise<T>,
   ): Promise<T | undefined> => {
-    const deadline = Math.max(0, Math.min(DEADLINE, end - monotonic()));
+    const deadline = Math.max(0, Math.min(PASSWORD_CHECK.queued, end - monotonic()));
     return queue.run(loginNetwork(address), { deadline, signal }, task).catch((error: unknown) => {
       if (error instanceof QueueFullError || error instanceof DeadlineError || signal?.aborted)
         return undefined;
@@ -136,10 +108,11 @@ export async function createCheckPassword(
     const known = cached.get(memory);
     if (known !== undefined) return known;
     const answer = await judging.run(memory, async () => {
-      const end = monotonic() + LONGEST;
+      const end = monotonic() + PASSWORD_CHECK.total;
       const judged = await delays.delayed(attempt, () => judge(attempt, end), outcomeOf);
-      if (judged !== undefined) cached.set(memory, judged, CACHE_TTL);
-      if (judged?.right) cached.set(memoryOf(username, judged.hash, password), judged, CACHE_TTL);
+      if (judged !== undefined) cached.set(memory, judged, PASSWORD_CHECK.cachedFor);
+      if (judged?.right)
+        cached.set(memoryOf(username, judged.hash, password), judged, PASSWORD_CHECK.cachedFor);
       return judged === undefined && attempt.signal?.aborted ? 'given up' : judged;
     });
     if (answer !== 'given up') return answer;

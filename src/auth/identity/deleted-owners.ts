@@ -1,6 +1,7 @@
 import type { Logger } from '../../platform/log.ts';
 import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import { ABSENT, stateOfFile } from '../../platform/watched-files.ts';
+import { DELETED_OWNERS_EVERY } from '../limits.ts';
 import type { AuthState } from '../state/auth-state.ts';
 import type { Users } from './users-file.ts';
 import type { WatchedUsers } from './users-watcher.ts';
@@ -14,15 +15,13 @@ export interface DeletedOwnersOptions {
   readonly interval?: number;
 }
 
-const INTERVAL = 2_000;
-
 /**
  * Ends the service tokens of entries that had no id and were deleted. Without an id such an entry cannot be
  * distinguished from a later one with the same name, so its tokens would become valid again. An entry counts
  * as deleted if two looks miss it, because an editor may write the file in several steps.
  */
 export function endTokensOfDeletedOwners(options: DeletedOwnersOptions): AsyncDisposable {
-  const { users, usersFile, state, log, interval = INTERVAL } = options;
+  const { users, usersFile, state, log, interval = DELETED_OWNERS_EVERY } = options;
   let seen: Users | undefined;
   let missed: ReadonlySet<string> = new Set();
   const look = async (): Promise<undefined> => {

@@ -1,6 +1,7 @@
 import { whyNoName } from '../../access/subject.ts';
 import type { Fault } from '../../platform/fault.ts';
-import { costOfBcrypt, isBcryptHash, MOST_BCRYPT_COST } from './bcrypt.ts';
+import { BCRYPT_COST } from '../limits.ts';
+import { costOfBcrypt, isBcryptHash } from './bcrypt.ts';
 
 export interface HtpasswdUser {
   readonly name: string;
@@ -56,7 +57,7 @@ export function readHashedUser(name: string, hash: string, line: number): Htpass
 
 function whyNot(hash: string): string {
   if (costOfBcrypt(hash) !== undefined)
-    return `is bcrypt of a cost that is not between 4 and ${MOST_BCRYPT_COST}; ${INSTEAD}`;
+    return `is bcrypt of a cost that is not between ${BCRYPT_COST.least} and ${BCRYPT_COST.most}; ${INSTEAD}`;
   if (/^\$2[aby]\$/.test(hash)) return 'is bcrypt, but the hash is not whole';
   if (/^\$(?:apr1|1)\$/.test(hash)) return `is MD5, which is guessed too quickly; ${INSTEAD}`;
   if (/^\{S?SHA\}/i.test(hash)) return `is SHA-1, which is guessed too quickly; ${INSTEAD}`;

@@ -23,16 +23,6 @@ export interface DelayLimits {
   readonly maxWaitingEach: number;
 }
 
-export const DELAY_LIMITS: DelayLimits = {
-  free: 3,
-  first: 250,
-  longest: 8_000,
-  forgottenAfter: 15 * 60_000,
-  maxCached: 10_000,
-  maxWaiting: 256,
-  maxWaitingEach: 4,
-};
-
 /** Resolves after this many milliseconds, and rejects if the signal is aborted before. */
 export type Wait = (milliseconds: number, signal: AbortSignal) => Promise<void>;
 

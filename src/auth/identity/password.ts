@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import argon2 from 'argon2';
+import { PASSWORD_LENGTH } from '../limits.ts';
 import { costOfBcrypt, isBcryptHash, verifyBcrypt } from './bcrypt.ts';
 
 /** The cost of a new argon2id hash. */
@@ -65,25 +66,15 @@ function randomText(letters: string, length: number): string {
 }
 
 /**
- * The least number of characters. NIST SP 800-63B requires at least 8. Wrong logins are slowed down, so that
- * 10 cannot be guessed over the network.
- */
-const LEAST_LENGTH = 10;
-/**
- * The limit is longer than anybody's password. It exists because the cost of a hash grows with the length.
- */
-export const MAX_PASSWORD_LENGTH = 1024;
-
-/**
  * Returns why this text cannot be a new password; undefined if it can. Existing passwords are not judged by
  * this rule.
  */
 export function whyNoPassword(password: string): string | undefined {
   if (password === '') return 'the password is empty';
-  if ([...password].length < LEAST_LENGTH)
-    return `the password is too short: it must have at least ${LEAST_LENGTH} characters`;
-  return password.length > MAX_PASSWORD_LENGTH
-    ? `the password is too long: it may have at most ${MAX_PASSWORD_LENGTH} characters`
+  if ([...password].length < PASSWORD_LENGTH.least)
+    return `the password is too short: it must have at least ${PASSWORD_LENGTH.least} characters`;
+  return password.length > PASSWORD_LENGTH.most
+    ? `the password is too long: it may have at most ${PASSWORD_LENGTH.most} characters`
     : undefined;
 }
 

@@ -11,6 +11,7 @@ import { reasonOf } from '../../platform/reason.ts';
 import { readIfPresent } from '../../platform/regular-file.ts';
 import type { YamlEntryCache } from '../../platform/yaml/yaml-entry-cache.ts';
 import { openYaml, type PartReader, section } from '../../platform/yaml/yaml-schema.ts';
+import { MAX_USERS_MIB } from '../limits.ts';
 import { isPasswordHash } from './password.ts';
 
 export interface User {
@@ -35,8 +36,6 @@ const HEADER = ` Users of this mirror. Written by \`hubgate user\`, which keeps 
  A hash here is as good as a password to whoever has time: keep this file to yourself.
  Service tokens belong to the entry with the id that it had when they were made: leave ids as they are.`;
 
-/** The most MiB of the file. Ten thousand users with a hash each need more than one. */
-const MOST_MIB = 8;
 const HASH = 'an argon2id or bcrypt hash, as `hubgate user` writes it';
 const ANYTHING = z.unknown().optional();
 const KEYS = section({ version: ANYTHING, users: ANYTHING });
@@ -59,7 +58,7 @@ const USER = section({
  * were not in it before are parsed.
  */
 export function parseUsers(source: string, text: string, memory?: YamlEntryCache): Parsed<Users> {
-  const parts = memory?.open(source, text, MOST_MIB);
+  const parts = memory?.open(source, text, MAX_USERS_MIB);
   memory?.forget();
   const again = parts && readParts(parts);
   if (again !== undefined && 'value' in again) return again;
@@ -68,7 +67,7 @@ export function parseUsers(source: string, text: string, memory?: YamlEntryCache
 }
 
 function parse(source: string, text: string): Parsed<{ readonly users: Users; readonly document: Document }> {
-  const opened = openYaml(source, text, MOST_MIB);
+  const opened = openYaml(source, text, MAX_USERS_MIB);
   if ('faults' in opened) return opened;
   const read = readParts(opened.value);
   const { document } = opened.value.yaml;
@@ -112,7 +111,7 @@ export async function readUsers(file: string): Promise<Parsed<Users>> {
 
 async function readText(file: string): Promise<string | Fault> {
   try {
-    const bytes = await readIfPresent(file, MOST_MIB * 2 ** 20);
+    const bytes = await readIfPresent(file, MAX_USERS_MIB * 2 ** 20);
     return bytes?.toString('utf8') ?? emptyFile();
   } catch (error) {
     return { source: file, message: `cannot be read: ${reasonOf(error)}` };

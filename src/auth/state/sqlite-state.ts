@@ -7,6 +7,7 @@ import { MutableValue, type ObservableValue } from '../../platform/observable-va
 import { pollAndWatch } from '../../platform/poll-and-watch.ts';
 import { asError } from '../../platform/reason.ts';
 import { prepareQuery, schemaVersion } from '../../platform/sqlite-query.ts';
+import { STATE_FILE } from '../limits.ts';
 import type { AuthState, StoredCertificate, StoredLogin, StoredToken } from './auth-state.ts';
 
 const SCHEMA_VERSION = 2;
@@ -36,26 +37,12 @@ const ADDITIONS = `
 `;
 
 /**
- * Two times in milliseconds: how long a writer waits for another one, and how soon another process's change
- * is noticed if the file system reports none.
- */
-const BUSY_TIMEOUT = 5_000;
-const LOOK_EVERY = 500;
-/**
- * The delay in milliseconds. Each write is synced, so a write for each use would cost as much as issuing a
- * token.
- */
-const WRITE_USES_AFTER = 1_000;
-/** The milliseconds before a checkpoint is tried again that a reader or a full disk prevented. */
-const CHECKPOINT_AGAIN_AFTER = 1_000;
-
-/**
  * Opens the state in one SQLite file, or creates it. Several processes may have it open. Each change is a
  * transaction of its own, which is synced before it counts.
  * @throws if the file cannot be used. No new file replaces it, because revoked credentials would then be
  * valid again.
  */
-export function openAuthState(file: string, busyTimeout = BUSY_TIMEOUT): AuthState {
+export function openAuthState(file: string, busyTimeout = STATE_FILE.busy): AuthState {
   mkdirSync(path.dirname(file), { recursive: true, mode: 0o750 });
   try {
     return new SqliteState(file, busyTimeout);
@@ -166,7 +153,7 @@ class SqliteState implements AuthState {
     this.#seen = this.#dataVersion();
     // A change by another process is written to this file first.
     const watched = [`${file}-wal`];
-    this.#polling = pollAndWatch({ watched, interval: LOOK_EVERY, task: async () => this.#look() });
+    this.#polling = pollAndWatch({ watched, interval: STATE_FILE.lookEvery, task: async () => this.#look() });
   }
 
   get changes(): ObservableValue<number> {
@@ -281,7 +268,7 @@ class SqliteState implements AuthState {
 
   #use(sql: string, values: readonly SQLInputValue[], id: string): void {
     this.#uses.set(`${sql} ${id}`, { sql, values: [...values, id] });
-    this.#writing ??= setTimeout(() => this.#writeUses(), WRITE_USES_AFTER).unref();
+    this.#writing ??= setTimeout(() => this.#writeUses(), STATE_FILE.writeUsesAfter).unref();
   }
 
   /** Writes uses, which only inform. A full disk is not a reason to refuse a login. */
@@ -325,7 +312,7 @@ class SqliteState implements AuthState {
   #checkpoint(): void {
     clearTimeout(this.#checkpointing);
     if (this.#isCheckpointed('TRUNCATE')) return;
-    this.#checkpointing = setTimeout(() => this.#checkpoint(), CHECKPOINT_AGAIN_AFTER).unref();
+    this.#checkpointing = setTimeout(() => this.#checkpoint(), STATE_FILE.checkpointAgainAfter).unref();
   }
 
   #isCheckpointed(mode: 'PASSIVE' | 'TRUNCATE'): boolean {

@@ -7,6 +7,7 @@ import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import { pollValue } from '../../platform/ipc/long-poll-client.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { AuthClient } from '../clients/auth-client.ts';
+import { ACCESS_TOKENS } from '../limits.ts';
 
 /** The claims of a valid token of ours. */
 export interface VerifiedToken {
@@ -33,21 +34,6 @@ export interface VerifyOptions {
   readonly clock: Clock;
 }
 
-/**
- * The tolerance in seconds. Clients' clocks do not matter here, but the clocks of the gateway and of auth may
- * differ if they run on different machines.
- */
-const CLOCK_TOLERANCE = 60;
-/** The longest token lifetime that a configuration may set, in seconds. */
-const MAX_AGE = 300;
-const MAX_TOKEN_LENGTH = 8 * 1024;
-const MAX_CACHED = 20_000;
-/**
- * The milliseconds between two requests for the keys. A client that invents key ids cannot make a gateway ask
- * auth more often.
- */
-const RENEW_KEYS_EVERY = 3_000;
-
 const CLAIMS = z.object({
   sub: z.string(),
   cred: z.string(),
@@ -63,7 +49,7 @@ const CLAIMS = z.object({
  */
 export async function createVerifyToken(options: VerifyOptions): Promise<VerifyToken> {
   const { issuer, audience, clock } = options;
-  const cached = new ExpiringCache<VerifiedToken>(MAX_CACHED, clock);
+  const cached = new ExpiringCache<VerifiedToken>(ACCESS_TOKENS.maxCached, clock);
   const keys = await followKeys(options);
 
   const verify = (token: string, key: JWTVerifyGetKey) =>
@@ -73,8 +59,8 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
       issuer,
       audience,
       requiredClaims: ['sub', 'exp', 'nbf', 'iat', 'jti', 'cred', 'access'],
-      maxTokenAge: MAX_AGE,
-      clockTolerance: CLOCK_TOLERANCE,
+      maxTokenAge: ACCESS_TOKENS.maxAge,
+      clockTolerance: ACCESS_TOKENS.clockTolerance,
       currentDate: new Date(clock()),
     });
 
@@ -89,7 +75,7 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
   };
 
   const verifyToken = async (token: string) => {
-    if (token.length > MAX_TOKEN_LENGTH) return undefined;
+    if (token.length > ACCESS_TOKENS.maxLength) return undefined;
     const memory = hash('sha256', token, 'base64');
     const known = cached.get(memory);
     if (known !== undefined) return known;
@@ -100,7 +86,7 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
       if (subject === undefined) return undefined;
       const pulls = access.filter(({ actions }) => actions.includes('pull')).map(({ name }) => name);
       const claims = { subject, credential: cred, repositories: new Set(pulls) };
-      cached.set(memory, claims, (exp + CLOCK_TOLERANCE) * 1000 - clock());
+      cached.set(memory, claims, (exp + ACCESS_TOKENS.clockTolerance) * 1000 - clock());
       return claims;
     } catch (error) {
       if (error instanceof errors.JOSEError || error instanceof z.ZodError) return undefined;
@@ -108,7 +94,7 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
     }
   };
   return Object.assign(verifyToken, {
-    isOurs: (token: string) => token.length <= MAX_TOKEN_LENGTH && issuerOf(token) === issuer,
+    isOurs: (token: string) => token.length <= ACCESS_TOKENS.maxLength && issuerOf(token) === issuer,
     [Symbol.dispose]: () => keys[Symbol.dispose](),
   });
 }
@@ -148,7 +134,7 @@ async function followKeys({ auth, log, clock }: VerifyOptions): Promise<Keys> {
       return followed.current;
     },
     async renew() {
-      const isRecent = Math.abs(clock() - askedAt) < RENEW_KEYS_EVERY;
+      const isRecent = Math.abs(clock() - askedAt) < ACCESS_TOKENS.renewKeysEvery;
       // A caller that comes while a request is running waits for its answer.
       if (!isRecent) asking = followed.refresh();
       if (!isRecent) askedAt = clock();

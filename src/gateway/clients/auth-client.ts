@@ -33,7 +33,7 @@ import {
 } from '../../protocol/auth-api.ts';
 import { type CredentialSnapshot, parsingCredentials } from '../authentication/credential-snapshot.ts';
 import type { ClientAddress } from '../http/client-address.ts';
-import { GATEWAY_LIMITS } from '../limits.ts';
+import { AUTH_REQUESTS, GATEWAY_LIMITS } from '../limits.ts';
 
 /**
  * The gateway's client for auth's socket. Each call rejects with `PeerUnreachable` if auth does not answer,
@@ -86,22 +86,10 @@ export interface RefusedLogin {
   readonly refused: LoginRefusal;
 }
 
-/**
- * The milliseconds for a login. Hashing is slow on purpose, and somebody who guesses passwords waits for up
- * to 8 s before it. Clients give up waiting for a token after 15 s.
- */
-const LOGIN_DEADLINE = 14_000;
-const DEADLINE = 2_000;
-/** Auth answers at least this often, in milliseconds, so that a gateway notices when it hangs. */
-const SIGN_OF_LIFE = 3_000;
 /** The name of the other side in errors and in the log. */
 const PEER = 'auth';
 /** The status with which auth refuses a login. */
 const REFUSED = 400;
-/** The milliseconds to wait for auth's start. A slow machine takes seconds to start a role. */
-const START_PATIENCE = 10_000;
-/** The milliseconds between two tries. The start of the whole mirror waits for this answer. */
-const START_PAUSE = 50;
 
 export function openAuthClient(socket: string, questions = GATEWAY_LIMITS.authQuestions): AuthClient {
   return new SocketAuthClient(openSocketClient(socket, questions));
@@ -141,7 +129,7 @@ class SocketAuthClient implements AuthClient {
     const read = (body: string) => runInSlices(parsingCredentials(body));
     return longPoll(
       this.#http,
-      { peer: PEER, path: '/credentials', read, longestWait: SIGN_OF_LIFE, follower: this.#name },
+      { peer: PEER, path: '/credentials', read, longestWait: AUTH_REQUESTS.signOfLife, follower: this.#name },
       options,
     );
   }
@@ -155,10 +143,10 @@ class SocketAuthClient implements AuthClient {
   }
 
   async answers(): Promise<void> {
-    const end = performance.now() + START_PATIENCE;
+    const end = performance.now() + AUTH_REQUESTS.startPatience;
     for (;;) {
       try {
-        await this.status(START_PAUSE);
+        await this.status(AUTH_REQUESTS.startPause);
         return;
       } catch (error) {
         if (!(error instanceof PeerUnreachable) || performance.now() > end) throw error;
@@ -183,7 +171,12 @@ class SocketAuthClient implements AuthClient {
     schema: Schema,
     more: Partial<HttpRequest> = {},
   ): Promise<z.output<Schema>> {
-    const answer = await askPeer(this.#http, PEER, { method: 'GET', path, deadline: DEADLINE, ...more });
+    const answer = await askPeer(this.#http, PEER, {
+      method: 'GET',
+      path,
+      deadline: AUTH_REQUESTS.deadline,
+      ...more,
+    });
     return parseAnswer(PEER, answer, schema);
   }
 
@@ -195,7 +188,7 @@ class SocketAuthClient implements AuthClient {
   ): Promise<(Omit<z.output<Schema>, 'subject'> & ClientIdentity) | RefusedLogin> {
     const body = JSON.stringify(content);
     const request: HttpRequest = {
-      ...{ method: 'POST', path, body, deadline: LOGIN_DEADLINE, ...client },
+      ...{ method: 'POST', path, body, deadline: AUTH_REQUESTS.login, ...client },
       restAfter: restAfterRefusal,
     };
     const answer = await askPeer(this.#http, PEER, request);
@@ -211,14 +204,8 @@ class SocketAuthClient implements AuthClient {
   }
 }
 
-/**
- * Milliseconds. A refused login occupies one of the places of its address for so long, so that one address gets at most some 250
- * refusals a second, however often it asks. This also counts logins that were wrong in a way that costs auth little.
- */
-const REFUSAL_REST = 500;
-
 function restAfterRefusal(statusCode: number): number {
-  return statusCode === REFUSED ? REFUSAL_REST : 0;
+  return statusCode === REFUSED ? AUTH_REQUESTS.afterRefusal : 0;
 }
 
 function parseRefusal(answer: PeerAnswer): LoginRefusal {

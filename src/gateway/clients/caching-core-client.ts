@@ -7,6 +7,7 @@ import { formatReference } from '../../registry/reference.ts';
 import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
 import type { ChunkCache } from '../delivery/chunk-cache.ts';
 import { SharedBlob } from '../delivery/shared-blob.ts';
+import { ANSWER_CACHE } from '../limits.ts';
 import type { CoreAnswer, CoreClient, PullOptions } from './core-client.ts';
 import { HitReporter } from './hit-reporter.ts';
 import type { CacheableCoreClient } from './local-core-client.ts';
@@ -19,16 +20,6 @@ export interface CachingCoreOptions {
   readonly blobs: number;
 }
 
-/** The most bytes of cached manifests in each gateway, and of one manifest that is cached. */
-const MANIFESTS_SIZE = 16 * 1024 * 1024;
-const LARGEST_MANIFEST = 256 * 1024;
-/** The bytes that an entry takes besides the manifest itself. */
-const ENTRY_SIZE = 512;
-/**
- * The milliseconds that a request waits for the answer to an identical one. A cached answer comes within a
- * few.
- */
-const MOMENT = 1_000;
 /** The cost of a cache hit. */
 const NO_COST: UpstreamCost = { upstreamRequests: 0, countedPulls: 0 };
 
@@ -75,8 +66,8 @@ class CachingCoreClient implements CoreClient {
     const lifetimes = { ttl: 1, perf: { now: clock }, ttlResolution: 0 };
     this.#manifests = new LRUCache({
       ...lifetimes,
-      maxSize: MANIFESTS_SIZE,
-      sizeCalculation: ({ bytes }) => ENTRY_SIZE + (bytes?.length ?? 0),
+      maxSize: ANSWER_CACHE.maxSize,
+      sizeCalculation: ({ bytes }) => ANSWER_CACHE.entrySize + (bytes?.length ?? 0),
     });
     this.#blobs = new LRUCache({ ...lifetimes, max: blobs, dispose: (blob) => blob.release() });
   }
@@ -98,7 +89,7 @@ class CachingCoreClient implements CoreClient {
 
   async #ask(key: string, route: CachedAnswer, options: PullOptions): Promise<CoreAnswer> {
     const { promise, resolve } = Promise.withResolvers<'answered' | 'given up'>();
-    const late = setTimeout(resolve, MOMENT, 'answered');
+    const late = setTimeout(resolve, ANSWER_CACHE.joinFor, 'answered');
     this.#asking.set(key, promise);
     try {
       await this.#reports.flushed();
@@ -127,7 +118,7 @@ class CachingCoreClient implements CoreClient {
     if (generation !== this.#cachedIn) return answer;
     if (answer.kind === 'manifest') {
       const { accounting: _, ...manifest } = answer;
-      if (answer.size <= LARGEST_MANIFEST) this.#manifests.set(key, manifest, { ttl });
+      if (answer.size <= ANSWER_CACHE.maxManifest) this.#manifests.set(key, manifest, { ttl });
       return answer;
     }
     const blob = new SharedBlob(answer.source, this.#chunks);

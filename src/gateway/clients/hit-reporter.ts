@@ -1,15 +1,7 @@
 import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises';
 import type { CacheHit } from '../../protocol/core-api.ts';
+import { HIT_REPORTS } from '../limits.ts';
 import type { CacheableCoreClient } from './local-core-client.ts';
-
-/**
- * The most hits in one report, and the least number of milliseconds from one report to the next. A report
- * costs more than what is in it.
- */
-const MAX_BATCH = 1_000;
-const PAUSE = 5;
-/** The core does not keep up if more hits wait. The record does not need the rest. */
-const MAX_WAITING = 20_000;
 
 interface PendingReport {
   readonly served: CacheHit;
@@ -34,7 +26,7 @@ export class HitReporter implements AsyncDisposable {
 
   /** Resolves to the id of the pull; to undefined if the core does not report it. */
   add(served: CacheHit): Promise<string | undefined> {
-    if (this.#waiting.length >= MAX_WAITING) return Promise.resolve(undefined);
+    if (this.#waiting.length >= HIT_REPORTS.maxWaiting) return Promise.resolve(undefined);
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
     this.#waiting.push({ served, done: resolve });
     this.#sending ??= this.#sendAll();
@@ -44,11 +36,11 @@ export class HitReporter implements AsyncDisposable {
 
   async #sendAll(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const early = this.#sentAt + PAUSE - performance.now();
+      const early = this.#sentAt + HIT_REPORTS.pause - performance.now();
       // Hits of the same turn of the event loop go into the same report.
       await (early > 0 ? delay(early) : immediate());
       this.#sentAt = performance.now();
-      await this.#send(this.#waiting.splice(0, MAX_BATCH));
+      await this.#send(this.#waiting.splice(0, HIT_REPORTS.maxBatch));
     }
     this.#sending = undefined;
   }

@@ -38,7 +38,7 @@ import { CORE_PULL_PATH, type RepositoryRoute, resourceOf } from '../../registry
 import { openStoredBlob } from '../delivery/blob-reader.ts';
 import { ChunkCache } from '../delivery/chunk-cache.ts';
 import { SharedFills } from '../delivery/shared-fill.ts';
-import { GATEWAY_LIMITS } from '../limits.ts';
+import { CORE_REQUESTS, GATEWAY_LIMITS } from '../limits.ts';
 import { sumOf } from './accounting.ts';
 import {
   type AnswerContent,
@@ -60,20 +60,6 @@ export interface LocalCoreClientOptions {
   readonly questions?: QueueLimits;
 }
 
-/**
- * The deadline in milliseconds: the core's own deadlines for a token and two requests, and a little more. It
- * is less than clients wait for headers.
- */
-const DEADLINE = 28_000;
-/** The milliseconds for requests about the state. */
-const STATUS_DEADLINE = 2_000;
-/**
- * The number of attempts. An answer can be outdated before its file is opened, because a fill was published
- * or a file evicted; and an answer can be cut off.
- */
-const ATTEMPTS = 3;
-/** The deadline of the core for accepting a report, in milliseconds. */
-const REPORT_DEADLINE = 2_000;
 /** The name of the other side in errors and in the log. */
 const PEER = 'the core';
 
@@ -101,7 +87,7 @@ class LocalCoreClient implements CacheableCoreClient {
 
   constructor(http: HttpClient, directory: string, chunks: ChunkCache) {
     this.#http = http;
-    this.#served = new LineExchange(http, { path: '/hits', deadline: REPORT_DEADLINE });
+    this.#served = new LineExchange(http, { path: '/hits', deadline: CORE_REQUESTS.report });
     this.#directory = directory;
     this.#fills = new SharedFills(chunks);
   }
@@ -115,7 +101,7 @@ class LocalCoreClient implements CacheableCoreClient {
         return await this.#read(route, options.method, response, accounting);
       } catch (error) {
         const isOutdated = isErrno(error, 'ENOENT');
-        if ((isOutdated || isCutOff(error)) && attempt < ATTEMPTS) continue;
+        if ((isOutdated || isCutOff(error)) && attempt < CORE_REQUESTS.attempts) continue;
         throw accounting === undefined ? error : new PullFailed(accounting, error);
       }
     }
@@ -141,7 +127,7 @@ class LocalCoreClient implements CacheableCoreClient {
       caller: share,
       restAfter: restAfterRefusal,
       signal,
-      deadline: DEADLINE,
+      deadline: CORE_REQUESTS.deadline,
     });
   }
 
@@ -214,7 +200,7 @@ class LocalCoreClient implements CacheableCoreClient {
   }
 
   async repositories(client: Pick<PullOptions, 'share' | 'signal'>): Promise<CachedRepositories> {
-    return this.#ask('/cache', CACHED_REPOSITORIES, { deadline: DEADLINE, ...client });
+    return this.#ask('/cache', CACHED_REPOSITORIES, { deadline: CORE_REQUESTS.deadline, ...client });
   }
 
   async status(): Promise<object> {
@@ -229,7 +215,7 @@ class LocalCoreClient implements CacheableCoreClient {
     path: string,
     schema: Schema,
     {
-      deadline = STATUS_DEADLINE,
+      deadline = CORE_REQUESTS.status,
       share,
       signal,
     }: Pick<PullOptions, 'share' | 'signal'> & { deadline?: number } = {},
@@ -264,14 +250,8 @@ function accountingIn({ headers }: HttpResponse, before: PullAccounting | undefi
   return before === undefined ? now : sumOf([before, now]);
 }
 
-/**
- * Milliseconds. The place of a question that was refused, as for a tag that does not exist, stays occupied for so long. An upstream
- * takes as much to answer, so a cold pull does not notice it. A subject that asks for thousands of missing tags does.
- */
-const REFUSAL_REST = 100;
-
 function restAfterRefusal(statusCode: number): number {
-  return statusCode >= 400 ? REFUSAL_REST : 0;
+  return statusCode >= 400 ? CORE_REQUESTS.afterRefusal : 0;
 }
 
 async function readRefusal({ statusCode, headers, body }: HttpResponse): Promise<AnswerContent> {

@@ -10,7 +10,7 @@ import {
 } from '../../registry/media-type.ts';
 import { nextPage } from '../../registry/page.ts';
 import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
-import { GATEWAY_LIMITS } from '../limits.ts';
+import { CORE_REQUESTS, GATEWAY_LIMITS } from '../limits.ts';
 import type { CoreAnswer, CoreClient, PullOptions } from './core-client.ts';
 
 /**
@@ -22,13 +22,6 @@ import type { CoreAnswer, CoreClient, PullOptions } from './core-client.ts';
 export function openRegistryCoreClient(url: URL, questions = GATEWAY_LIMITS.coreQuestions): CoreClient {
   return new ExternalCore(openUrlClient(url, questions));
 }
-
-/**
- * The deadline in milliseconds. The registry downloads a cold blob before it answers, or hangs with its
- * upstream. Clients wait 30 s for headers.
- */
-const DEADLINE = 28_000;
-const MAX_DOCUMENT = 4 * 1024 * 1024;
 
 class ExternalCore implements CoreClient {
   readonly #http: HttpClient;
@@ -76,7 +69,7 @@ class ExternalCore implements CoreClient {
       headers: { accept: MANIFEST_MEDIA_TYPES.join(', '), 'accept-encoding': 'identity' },
       caller: share,
       signal,
-      deadline: DEADLINE,
+      deadline: CORE_REQUESTS.deadline,
     });
     return response.statusCode === 200 ? read(response) : readRefusal(response, route);
   }
@@ -150,7 +143,7 @@ async function readManifest(
   { reference }: RepositoryRoute & { kind: 'manifest' },
 ): Promise<CoreAnswer> {
   const mediaType = parseManifestMediaType(String(headers['content-type']));
-  const bytes = await readBody(body, MAX_DOCUMENT);
+  const bytes = await readBody(body, CORE_REQUESTS.maxDocument);
   const unmirrored = parseUnmirroredMediaType(String(headers['content-type']));
   if (unmirrored !== undefined)
     return { kind: 'refused', error: 'NOT_MIRRORED', message: unmirroredMessage(unmirrored) };
@@ -176,7 +169,7 @@ function sizeIn(headers: HttpResponse['headers']): number | undefined {
 }
 
 async function readDocument({ headers, body }: HttpResponse): Promise<CoreAnswer> {
-  const bytes = await readBody(body, MAX_DOCUMENT);
+  const bytes = await readBody(body, CORE_REQUESTS.maxDocument);
   if (bytes === undefined) return { kind: 'refused', error: 'UPSTREAM_FAILED' };
   const page = nextPage(String(headers.link));
   return { kind: 'document', cache: 'bypass', bytes, ...(page && { next: page }) };

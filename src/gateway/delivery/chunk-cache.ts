@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { DELIVERY } from '../limits.ts';
 import { acquireBuffer, releaseBuffer } from './buffer-pool.ts';
 
 /** Bytes of a blob that several responses may be sending at the same time. Nobody may write to them. */
@@ -10,12 +11,6 @@ export interface SharedChunk {
 
 /** Reads from the disk into `buffer`, and resolves to the number of bytes. */
 export type ReadChunk = (buffer: Buffer) => Promise<number>;
-
-/**
- * The number of bytes that each gateway caches after they are sent. With a larger cache, and large blobs
- * whose readers are far apart, every chunk is read into memory that the processor's caches have dropped.
- */
-const KEPT = 16 * 1024 * 1024;
 
 interface ChunkEntry {
   readonly buffer: Buffer;
@@ -35,7 +30,7 @@ interface ChunkReading {
  */
 export class ChunkCache {
   readonly #kept = new LRUCache<string, ChunkEntry>({
-    maxSize: KEPT,
+    maxSize: DELIVERY.cachedChunks,
     sizeCalculation: ({ buffer }) => buffer.length,
     dispose: (entry) => this.#leave(entry),
   });

@@ -6,8 +6,9 @@ import { parseRange, parseRanges } from '../../registry/range.ts';
 import type { CoreAnswer } from '../clients/core-client.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { ResponseBody } from '../http/response-body.ts';
+import { DELIVERY } from '../limits.ts';
 import { type BlobReader, FillInterrupted, HELD_BACK } from './blob-reader.ts';
-import { acquireBuffer, CHUNK, CHUNK_FOR_CROWD, CHUNK_FOR_MANY, releaseBuffer } from './buffer-pool.ts';
+import { acquireBuffer, releaseBuffer } from './buffer-pool.ts';
 import type { SharedChunk } from './chunk-cache.ts';
 import { partsOf } from './deliver-parts.ts';
 import { requestedRange } from './requested-range.ts';
@@ -19,10 +20,6 @@ export interface Delivered {
   /** Why the answer was cut short; absent if it was not. */
   readonly failure?: Error;
 }
-
-/** The numbers of readers in this gateway above which chunks become small, and smaller. */
-const MANY_READERS = 64;
-const CROWD = 128;
 
 let readers = 0;
 
@@ -100,15 +97,12 @@ interface Rest {
   readonly end: number;
 }
 
-/** The number of interruptions of its fill that one answer survives, such as a restart of the core. */
-const ATTEMPTS = 3;
-
 async function sendBlob(
   body: ResponseBody,
   rest: Rest,
   source: BlobReader,
   { digest, again }: Pick<BlobRecipient, 'digest' | 'again'>,
-  attempts = ATTEMPTS,
+  attempts = DELIVERY.resumptions,
 ): Promise<void> {
   try {
     return await sendFile(body, rest, source);
@@ -130,7 +124,7 @@ async function sendBlob(
  * its end, and the bytes that are sent from now on are verified as part of another one.
  */
 async function checkSent({ start, position }: Rest, sent: BlobReader, next: BlobReader): Promise<void> {
-  const buffer = Buffer.allocUnsafe(Math.min(CHUNK, position - start));
+  const buffer = Buffer.allocUnsafe(Math.min(DELIVERY.chunk, position - start));
   for (let at = start; at < position; ) {
     const until = Math.min(position, await next.available(at));
     if (until <= at) throw new Error('the blob is shorter than what was sent of it');
@@ -198,8 +192,8 @@ async function takeChunk(source: BlobReader, position: number, until: number): P
 }
 
 function chunkSize(): number {
-  if (readers > CROWD) return CHUNK_FOR_CROWD;
-  return readers > MANY_READERS ? CHUNK_FOR_MANY : CHUNK;
+  if (readers > DELIVERY.crowd) return DELIVERY.chunkForCrowd;
+  return readers > DELIVERY.manyReaders ? DELIVERY.chunkForMany : DELIVERY.chunk;
 }
 
 /** Sends a blob that comes as an unverified stream from a core. */

@@ -1,5 +1,5 @@
+import { DELIVERY } from '../limits.ts';
 import type { BlobReader } from './blob-reader.ts';
-import { CHUNK } from './buffer-pool.ts';
 import type { ChunkCache } from './chunk-cache.ts';
 
 let count = 0;
@@ -53,7 +53,7 @@ export class SharedBlob {
 
   /** True if the chunks are shared. A blob of one chunk is kept for the next reader. */
   #isShared(): boolean {
-    return this.#chunks.isShared(this.#id) || (this.#source.size ?? 0) <= CHUNK;
+    return this.#chunks.isShared(this.#id) || (this.#source.size ?? 0) <= DELIVERY.chunk;
   }
 
   async #leave(): Promise<void> {

@@ -8,6 +8,7 @@ import { isIP, type Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { Network } from '../../platform/network.ts';
 import type { Brand } from '../../registry/brand.ts';
+import { MAX_FORWARDED_ADDRESSES } from '../limits.ts';
 
 /**
  * An IP address. An IPv4-mapped IPv6 address is written as IPv4. It is empty if the client has gone already.
@@ -30,10 +31,6 @@ export interface AddressOptions {
 
 const MAPPED = '::ffff:';
 const FORWARDED = 'x-forwarded-for';
-/**
- * The most addresses of `X-Forwarded-For` that are parsed, from the right. No request passes so many proxies.
- */
-const MOST_PROXIES = 32;
 
 /**
  * Returns the address of the TCP peer. The address of an IPv4 client on a dual-stack listener is written as
@@ -74,7 +71,7 @@ export function createAddressOf({ trustedProxies, peerOf = peerAddress }: Addres
 function forwardedAddress(header: string, peer: ClientAddress, trustedProxies: Network): ClientAddress {
   let address = peer;
   let end = header.length;
-  for (let count = 0; count < MOST_PROXIES && end > 0; count++) {
+  for (let count = 0; count < MAX_FORWARDED_ADDRESSES && end > 0; count++) {
     const comma = header.lastIndexOf(',', end - 1);
     const claimed = parseClientAddress(withoutPort(header.slice(comma + 1, end).trim()));
     if (claimed === undefined) return address;

@@ -9,6 +9,7 @@ import { messageOf } from '../../platform/reason.ts';
 import { readRegularFile } from '../../platform/regular-file.ts';
 import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platform/watched-files.ts';
 import type { ConnectionTimes } from '../limits.ts';
+import { CONNECTION_LOG_EVERY } from '../limits.ts';
 import { type ListenOn, listenOn } from './listen.ts';
 import type { ProxiedConnections } from './proxied-connections.ts';
 import { closeStopped } from './stopped-clients.ts';
@@ -38,9 +39,6 @@ export interface Listener extends AsyncDisposable {
   /** The time at which the presented certificate ends, in milliseconds since the epoch. */
   readonly certificateEnds: number;
 }
-
-/** Milliseconds between two log messages about the same problem. */
-const LOG_EVERY = 60_000;
 
 /** Only AEAD suites with forward secrecy. TLS 1.3 has no others. */
 const CIPHERS = [
@@ -165,7 +163,7 @@ function logDropped(server: HttpServer, { connections, log }: PlainListenerOptio
   server.on('drop', () => {
     dropped++;
     const now = performance.now();
-    if (now - loggedAt < LOG_EVERY) return;
+    if (now - loggedAt < CONNECTION_LOG_EVERY) return;
     loggedAt = now;
     log.warn(
       { connections, dropped },

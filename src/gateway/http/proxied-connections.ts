@@ -1,6 +1,7 @@
 import { type Server, Socket } from 'node:net';
 import type { Logger } from '../../platform/log.ts';
 import type { Network } from '../../platform/network.ts';
+import { CONNECTION_LOG_EVERY } from '../limits.ts';
 import { type ClientAddress, peerAddress } from './client-address.ts';
 import { parseProxyHeader } from './proxy-header.ts';
 
@@ -11,9 +12,6 @@ export interface ProxiedOptions {
   readonly deadline: number;
   readonly log: Logger;
 }
-
-/** Milliseconds between two log messages about refused connections. */
-const LOG_EVERY = 60_000;
 
 /**
  * The connections of servers behind balancers that write a PROXY header. The bytes of any other peer are read
@@ -67,7 +65,7 @@ export class ProxiedConnections {
     socket.destroy();
     this.#refused++;
     const now = performance.now();
-    if (now - this.#loggedAt < LOG_EVERY) return;
+    if (now - this.#loggedAt < CONNECTION_LOG_EVERY) return;
     this.#loggedAt = now;
     this.#options.log.warn(
       { peer, reason, refused: this.#refused },

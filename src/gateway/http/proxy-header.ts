@@ -3,6 +3,7 @@
  * client is. https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt
  */
 import { isIPv4, isIPv6 } from 'node:net';
+import { MAX_PROXY_HEADER } from '../limits.ts';
 import { type ClientAddress, parseClientAddress } from './client-address.ts';
 
 export type ProxyHeader =
@@ -22,11 +23,6 @@ export const HEADER_WITHOUT_CLIENT = 'PROXY UNKNOWN\r\n';
 
 /** The longest header of version 1, with its line end. */
 const MOST_V1 = 107;
-/**
- * The most bytes of a header that are accepted. Version 2 allows 64 KiB, but the addresses take 52 bytes, and
- * the fields that balancers add (TLVs) take some hundred.
- */
-export const MOST_PROXY_HEADER = 4_096;
 
 const START_V1 = Buffer.from('PROXY ');
 const START_V2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
@@ -79,8 +75,7 @@ function parseV2(bytes: Buffer): ProxyHeader {
   const length = FIXED_V2 + bytes.readUInt16BE(14);
   if (command !== 0x20 && command !== 0x21)
     return invalid('its PROXY header has a version or a command that is not known');
-  if (length > MOST_PROXY_HEADER)
-    return invalid(`its PROXY header is longer than ${MOST_PROXY_HEADER} bytes`);
+  if (length > MAX_PROXY_HEADER) return invalid(`its PROXY header is longer than ${MAX_PROXY_HEADER} bytes`);
   if (bytes.length < length) return INCOMPLETE;
   if (command === 0x20 || NO_ADDRESS.has(family)) return { kind: 'complete', length };
   return withSource(sourceOfV2(bytes.subarray(FIXED_V2, length), family), length);

@@ -4,6 +4,7 @@ import { request } from 'node:https';
 import { createConnection } from 'node:net';
 import { connect } from 'node:tls';
 import { parseNetwork } from '../../platform/network.ts';
+import { LISTENER_PROBE } from '../limits.ts';
 import type { ListenOn } from './listen.ts';
 import { HEADER_WITHOUT_CLIENT } from './proxy-header.ts';
 
@@ -34,14 +35,6 @@ export type Reached = 'answers' | 'refused' | 'silent';
 /** The result of one connection: the number of the gateway that answered, or why none did. */
 type Tried = string | Exclude<Reached, 'answers'>;
 
-/** The deadline in milliseconds. */
-const DEADLINE = 3_000;
-/**
- * The kernel chooses a gateway for each connection. With this factor, the tries miss a given gateway in one
- * of 1,000 cases.
- */
-const MISSED = 7;
-
 /**
  * Tests whether the public listener answers a client that connects as clients do. It tries until every
  * gateway has answered. A gateway that does not listen at all, such as one that is starting, gets no
@@ -55,7 +48,7 @@ export async function reachListener(options: ReachOptions): Promise<Reached> {
   const mustIntroduce = parseNetwork(proxyProtocol)?.contains(own) ?? false;
   const { count = 1, start = '' } = workers ?? {};
   const probe = { host: own, port, mustIntroduce, start };
-  const most = count === 1 ? 1 : Math.ceil(count * (Math.log(count) + MISSED));
+  const most = count === 1 ? 1 : Math.ceil(count * (Math.log(count) + LISTENER_PROBE.tries));
   const met = new Set<Tried>();
   for (let tries = 0; tries < most && met.size < count; tries += count) {
     for (const tried of await Promise.all(Array.from({ length: count }, () => tryOnce(probe))))
@@ -87,7 +80,7 @@ async function tryOnce({ host, port, mustIntroduce, start }: Probe): Promise<Tri
   const headers = { [PROBE_HEADER]: start };
   const asked = request({ host, port, path: '/healthz', headers, createConnection: createTls });
   socket.on('error', (error) => asked.destroy(error));
-  const late = AbortSignal.timeout(DEADLINE);
+  const late = AbortSignal.timeout(LISTENER_PROBE.deadline);
   asked.end();
   try {
     const [response] = (await once(asked, 'response', { signal: late })) as [IncomingMessage];

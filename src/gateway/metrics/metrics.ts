@@ -8,6 +8,7 @@ import { METRICS_CONTENT_TYPE, Meters, type MetricsSnapshot, printTogether } fro
 import { Deadline } from '../../platform/scheduling/deadline.ts';
 import type { AuthClient } from '../clients/auth-client.ts';
 import type { CoreClient } from '../clients/core-client.ts';
+import { METRICS_DEADLINES } from '../limits.ts';
 import { measureRequests, type RequestMeters } from './requests.ts';
 import { openWorkers, type WorkerPlace } from './workers.ts';
 
@@ -29,9 +30,6 @@ export interface MetricsOptions {
   readonly certificateEnds: () => number | undefined;
   readonly log: Logger;
 }
-
-/** The milliseconds for a role to answer. Prometheus gives up on a scrape after 10 s. */
-const DEADLINE = 2_000;
 
 export async function createMetrics(options: MetricsOptions): Promise<Metrics> {
   const { auth, core, worker, certificateEnds, log } = options;
@@ -72,7 +70,7 @@ export async function createMetrics(options: MetricsOptions): Promise<Metrics> {
 }
 
 async function inTime<T>(telling: Promise<T>): Promise<T | 'down'> {
-  using deadline = new Deadline(DEADLINE);
+  using deadline = new Deadline(METRICS_DEADLINES.role);
   return await deadline.bound(telling).catch(() => 'down' as const);
 }
 

@@ -20,6 +20,7 @@ import {
 } from '../../platform/metrics.ts';
 import { Deadline } from '../../platform/scheduling/deadline.ts';
 import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
+import { METRICS_DEADLINES } from '../limits.ts';
 
 /** The place of a worker among the workers of one start. */
 export interface WorkerPlace {
@@ -43,10 +44,6 @@ export interface Workers extends AsyncDisposable {
   tell(): Promise<{ readonly told: readonly MetricsSnapshot[]; readonly answering: number }>;
 }
 
-/**
- * The milliseconds for another worker to answer: less than a scrape may take, and it is on the same machine.
- */
-const DEADLINE = 1_000;
 const PEER = 'another gateway';
 
 const KEPT = z.object({ start: z.string(), counted: METRICS_SNAPSHOT });
@@ -125,9 +122,13 @@ async function askOther(
   { file, client }: Other,
   place: WorkerPlace,
 ): Promise<{ readonly told: MetricsSnapshot } | { readonly kept: MetricsSnapshot }> {
-  using deadline = new Deadline(DEADLINE);
+  using deadline = new Deadline(METRICS_DEADLINES.worker);
   const asking = async () => {
-    const answer = await askPeer(client, PEER, { method: 'GET', path: '/metrics', deadline: DEADLINE });
+    const answer = await askPeer(client, PEER, {
+      method: 'GET',
+      path: '/metrics',
+      deadline: METRICS_DEADLINES.worker,
+    });
     return parseAnswer(PEER, answer, METRICS_SNAPSHOT);
   };
   try {

@@ -1,7 +1,6 @@
 import { type SubjectTemplate, UNFIT } from '../../../config/subject-template.ts';
 import { isObject } from '../../../platform/object-properties.ts';
-
-const MAX_CLAIM_LENGTH = 255;
+import { FEDERATED_LOGIN } from '../../limits.ts';
 
 export type ExpandedSubject =
   | { readonly subject: string }
@@ -51,6 +50,6 @@ function textOf(claim: unknown): string | undefined {
   if (typeof claim !== 'string' && typeof claim !== 'number' && typeof claim !== 'boolean') return undefined;
   const text = String(claim);
   // Half a pair of surrogates would become the same replacement as any other one.
-  const isFit = text.length <= MAX_CLAIM_LENGTH && text.isWellFormed() && !UNFIT.test(text);
+  const isFit = text.length <= FEDERATED_LOGIN.maxClaim && text.isWellFormed() && !UNFIT.test(text);
   return isFit && text !== '' ? text : undefined;
 }

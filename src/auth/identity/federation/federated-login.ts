@@ -10,6 +10,7 @@ import type { EgressOptions } from '../../../platform/egress/proxy-rules.ts';
 import { ExpiringCache } from '../../../platform/expiring-cache.ts';
 import type { Logger } from '../../../platform/log.ts';
 import { SingleFlight } from '../../../platform/scheduling/single-flight.ts';
+import { FEDERATED_LOGIN } from '../../limits.ts';
 import { expandSubject } from './expand-subject.ts';
 import { followIssuer } from './issuer-keys.ts';
 import { addressedTo, verifyJwt } from './verify-jwt.ts';
@@ -39,19 +40,14 @@ export interface FederatedLoginOptions {
   readonly deadline?: number;
 }
 
-const MAX_JWT_LENGTH = 16 * 1024;
-const DEADLINE = 5_000;
-/** The milliseconds for which a verdict is cached. A pull presents the same JWT repeatedly. */
-const CACHE_TTL = 60_000;
-const MAX_CACHED = 10_000;
 const WRONG = { kind: 'wrong' } as const;
 
 export function createFederatedLogin(options: FederatedLoginOptions): FederatedLogin {
-  const { federations, egress, clock, log, deadline = DEADLINE } = options;
+  const { federations, egress, clock, log, deadline = FEDERATED_LOGIN.deadline } = options;
   const issuers = new Map(
     federations.map(({ issuer }) => [issuer, followIssuer({ issuer, clock, log, deadline, egress })]),
   );
-  const cached = new ExpiringCache<FederatedVerdict>(MAX_CACHED, clock);
+  const cached = new ExpiringCache<FederatedVerdict>(FEDERATED_LOGIN.maxCached, clock);
   const judging = new SingleFlight<FederatedVerdict>();
   // The key is useless to somebody who reads it in memory, because each start makes another one.
   const key = randomBytes(32);
@@ -81,14 +77,14 @@ export function createFederatedLogin(options: FederatedLoginOptions): FederatedL
   };
 
   return async (jwt) => {
-    if (jwt.length > MAX_JWT_LENGTH) return WRONG;
+    if (jwt.length > FEDERATED_LOGIN.maxLength) return WRONG;
     const memory = createHmac('sha256', key).update(jwt).digest('base64');
     const known = cached.get(memory);
     if (known !== undefined) return known;
     return judging.run(memory, async () => {
       const verdict = await judge(jwt);
       if (verdict.kind === 'authenticated')
-        cached.set(memory, verdict, Math.min(CACHE_TTL, verdict.until - clock()));
+        cached.set(memory, verdict, Math.min(FEDERATED_LOGIN.cachedFor, verdict.until - clock()));
       return verdict;
     });
   };

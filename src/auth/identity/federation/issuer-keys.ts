@@ -5,6 +5,7 @@ import { ProxyError } from '../../../platform/egress/open-tunnel.ts';
 import type { EgressOptions } from '../../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../../platform/log.ts';
 import { SingleFlight } from '../../../platform/scheduling/single-flight.ts';
+import { ISSUER_KEYS } from '../../limits.ts';
 import { IssuerTrouble, readKeys } from './read-keys.ts';
 
 /** The last published keys of one issuer. */
@@ -27,21 +28,6 @@ export interface IssuerKeysOptions {
   readonly egress?: EgressOptions | undefined;
 }
 
-const FRESH_FOR = 60 * 60_000;
-/** The milliseconds for which the keys are used while the issuer cannot be asked. */
-const KEPT_FOR = 24 * 60 * 60_000;
-/**
- * The milliseconds between two requests. A client that invents key ids cannot cause more frequent requests to
- * an issuer.
- */
-const PAUSE = 30_000;
-/**
- * The milliseconds between two requests while there are no keys. Nobody of that issuer can log in meanwhile.
- */
-const PAUSE_WITHOUT_KEYS = 5_000;
-/** The requests that wait occupy connections of the gateways, which all other logins need too. */
-const MAX_WAITING = 32;
-
 export function followIssuer({ issuer, clock, log, deadline, egress }: IssuerKeysOptions): IssuerKeys {
   const asking = new SingleFlight<void>();
   let known: { readonly keys: JWTVerifyGetKey; readonly at: number } | undefined;
@@ -58,17 +44,19 @@ export function followIssuer({ issuer, clock, log, deadline, egress }: IssuerKey
     }
     askedAt = clock();
   };
-  const inHand = (): AskedKeys => (known !== undefined && age(known.at) <= KEPT_FOR ? known.keys : 'none');
+  const inHand = (): AskedKeys =>
+    known !== undefined && age(known.at) <= ISSUER_KEYS.usedFor ? known.keys : 'none';
   const ask = async (): Promise<AskedKeys> => {
-    if (age(askedAt) < (known === undefined ? PAUSE_WITHOUT_KEYS : PAUSE)) return inHand();
-    if (waiting >= MAX_WAITING) return 'busy';
+    if (age(askedAt) < (known === undefined ? ISSUER_KEYS.pauseWithoutKeys : ISSUER_KEYS.pause))
+      return inHand();
+    if (waiting >= ISSUER_KEYS.maxWaiting) return 'busy';
     waiting++;
     await asking.run('keys', askOnce).finally(() => waiting--);
     return inHand();
   };
   return {
     async current() {
-      if (known !== undefined && age(known.at) < FRESH_FOR) return known.keys;
+      if (known !== undefined && age(known.at) < ISSUER_KEYS.freshFor) return known.keys;
       const asked = await ask();
       return asked === 'busy' && known !== undefined ? inHand() : asked;
     },

@@ -7,13 +7,12 @@ import { readBody } from '../../../platform/read-body.ts';
 import { Deadline, unlessAborted } from '../../../platform/scheduling/deadline.ts';
 import { trusting } from '../../../platform/trusted-authorities.ts';
 import { Agent, buildConnector } from '../../../platform/undici.ts';
+import { ISSUER_KEYS } from '../../limits.ts';
 
 /** Thrown if the issuer's answer cannot be used. */
 export class IssuerTrouble extends Error {
   override readonly name = 'IssuerTrouble';
 }
-
-const MAX_BODY = 256 * 1024;
 
 const DISCOVERY = z.object({ issuer: z.string(), jwks_uri: z.string() });
 const KEY_SET = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) });
@@ -67,7 +66,7 @@ async function readJson(text: string, agent: Agent, signal: AbortSignal): Promis
     body.on('error', () => {}).destroy();
     throw new IssuerTrouble(`it answers with status ${status}`);
   }
-  const bytes = await readBody(body, MAX_BODY);
+  const bytes = await readBody(body, ISSUER_KEYS.maxBody);
   if (bytes === undefined) throw new IssuerTrouble('it says more than 256 KiB');
   try {
     return JSON.parse(bytes.toString('utf8'));

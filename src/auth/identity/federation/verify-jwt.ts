@@ -1,5 +1,6 @@
 import { decodeJwt, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { Federation } from '../../../config/federation.ts';
+import { FEDERATED_LOGIN } from '../../limits.ts';
 import type { AskedKeys, IssuerKeys } from './issuer-keys.ts';
 
 /**
@@ -10,11 +11,6 @@ export type VerifiedJwt =
   | { readonly refused: string };
 
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'EdDSA'];
-/**
- * The tolerance in seconds. An issuer's clock may be ahead by this much. Nothing lives longer because of it.
- */
-const CLOCK_TOLERANCE = 60;
-const MAX_AGE = 24 * 60 * 60;
 /** Other kinds of JWT are not for logging in (RFC 7519, section 5.1, and RFC 9068). */
 const TYPES = /^(?:application\/)?(?:at\+)?jwt$/i;
 
@@ -77,8 +73,8 @@ function verified(
     issuer,
     audience,
     // This option also requires the time of issue.
-    maxTokenAge: MAX_AGE,
-    clockTolerance: CLOCK_TOLERANCE,
+    maxTokenAge: FEDERATED_LOGIN.maxAge,
+    clockTolerance: FEDERATED_LOGIN.clockTolerance,
     currentDate: new Date(now),
   });
 }

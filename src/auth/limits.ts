@@ -1,0 +1,147 @@
+/** All time-outs and bounds of auth, with their reasons. */
+
+import type { QueueLimits } from '../platform/scheduling/fair-queue.ts';
+import type { DelayLimits } from './identity/login-delays.ts';
+
+/** The delays of guesses, and the bounds on those that wait. All times are in milliseconds. */
+export const DELAY_LIMITS: DelayLimits = {
+  // Somebody who mistypes a password twice is not delayed.
+  free: 3,
+  first: 250,
+  // Together with a hash this is less than the 14 s after which a gateway gives up on a login.
+  longest: 8_000,
+  forgottenAfter: 15 * 60_000,
+  // A flood from more networks forgets the oldest pairs, instead of taking more memory.
+  maxCached: 10_000,
+  // Each waiting login occupies a connection of a gateway, which other logins need too.
+  maxWaiting: 256,
+  maxWaitingEach: 4,
+};
+
+/**
+ * The hashes that are computed, and that wait. They are queued by the client's network: a flood of logins from
+ * one network delays only the logins from that network.
+ */
+export const HASHES: QueueLimits = {
+  // A hash occupies one of libuv's four threads and one core. The file system needs the other threads.
+  concurrent: 2,
+  // With two cores, a flood from one network therefore leaves one core to the others.
+  concurrentEach: 1,
+  // Each hash takes some 30 ms, so the last one in the queue waits for a second, or for three on a slow
+  // machine.
+  waiting: 64,
+  waitingEach: 32,
+};
+
+/** The bounds on the check of a password. All times are in milliseconds. */
+export const PASSWORD_CHECK = {
+  /** The longest wait for a hash. */
+  queued: 5_000,
+  /**
+   * The time for all the waiting of one login: for its turn after wrong guesses, for the hash, and for a better
+   * hash. Gateways give up on a login after 14 s, and a hash takes some 30 ms, or a second on a slow machine.
+   */
+  total: 12_000,
+  /**
+   * The time for which a verdict is cached. A pull of ten layers asks for a token repeatedly, and needs only one
+   * hash.
+   */
+  cachedFor: 60_000,
+  /** The most verdicts that are cached, so that guesses do not fill the memory. */
+  maxCached: 10_000,
+};
+
+/** The bounds on the number of characters of a password. */
+export const PASSWORD_LENGTH = {
+  /**
+   * The least for a new one. NIST SP 800-63B requires at least 8. Wrong logins are slowed down, so that 10
+   * cannot be guessed over the network.
+   */
+  least: 10,
+  /**
+   * This is more than anybody's password has. The limit exists because the cost of a hash grows with the length.
+   */
+  most: 1024,
+};
+
+/**
+ * The costs of a bcrypt hash that is accepted. They are bounded, so that a hash does not delay others for
+ * seconds: each step doubles the time, and 14 takes about a second.
+ */
+export const BCRYPT_COST = { least: 4, most: 14 };
+
+/** The most MiB of the file of users. Ten thousand users with a hash each need more than one. */
+export const MAX_USERS_MIB = 8;
+
+/** The bounds on federated logins. */
+export const FEDERATED_LOGIN = {
+  /** The most characters of a JWT: as many as a gateway accepts as a secret. */
+  maxLength: 16 * 1024,
+  /** The milliseconds for a request to an issuer, with everything that belongs to it. */
+  deadline: 5_000,
+  /** The milliseconds for which a verdict is cached. A pull presents the same JWT repeatedly. */
+  cachedFor: 60_000,
+  /** The most verdicts that are cached, so that invented JWTs do not fill the memory. */
+  maxCached: 10_000,
+  /** The most characters of a claim that becomes part of a subject: as many as a user name may have. */
+  maxClaim: 255,
+  /**
+   * The tolerance in seconds. An issuer's clock may be ahead by this much. Nothing lives longer because of it.
+   */
+  clockTolerance: 60,
+  /** The most seconds since a JWT was issued, however long its issuer lets it live. */
+  maxAge: 24 * 60 * 60,
+};
+
+/** The bounds on the keys of an issuer. All times are in milliseconds. */
+export const ISSUER_KEYS = {
+  /** The time after which the keys are requested again, because an issuer may withdraw one. */
+  freshFor: 60 * 60_000,
+  /** The time for which the keys are used while the issuer cannot be asked. */
+  usedFor: 24 * 60 * 60_000,
+  /**
+   * The pause between two requests. A client that invents key ids cannot cause more frequent requests to an
+   * issuer.
+   */
+  pause: 30_000,
+  /** The pause while there are no keys. Nobody of that issuer can log in meanwhile. */
+  pauseWithoutKeys: 5_000,
+  /**
+   * The most logins that wait for the keys. They occupy connections of the gateways, which all other logins
+   * need too.
+   */
+  maxWaiting: 32,
+  /** The most bytes of an answer, so that an issuer does not fill the memory. */
+  maxBody: 256 * 1024,
+};
+
+/** The times of warnings about service tokens that end soon, in milliseconds. */
+export const EXPIRY_WARNINGS = {
+  /** Within two weeks the operator of the program that uses the token can be found. */
+  before: 14 * 24 * 60 * 60_000,
+  /** The time between two searches. */
+  lookEvery: 60 * 60_000,
+  /** The time after which the warning is repeated. */
+  remindAfter: 24 * 60 * 60_000,
+};
+
+/**
+ * The milliseconds between two searches for service tokens whose owner was deleted. The users change seldom,
+ * and a token of a deleted owner is not accepted in any case.
+ */
+export const DELETED_OWNERS_EVERY = 2_000;
+
+/** The waits of the state's file, in milliseconds. */
+export const STATE_FILE = {
+  /** The longest wait of a writer for another process that writes. */
+  busy: 5_000,
+  /** The time between two looks for changes of other processes, if the file system reports none. */
+  lookEvery: 500,
+  /**
+   * The delay of the records of uses. Each write is synced, so a write for each use would cost as much as
+   * issuing a token.
+   */
+  writeUsesAfter: 1_000,
+  /** The time before a checkpoint is tried again that a reader or a full disk prevented. */
+  checkpointAgainAfter: 1_000,
+};
