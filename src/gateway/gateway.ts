@@ -42,7 +42,7 @@ import {
 } from './routes/application.ts';
 import { createReadiness } from './routes/readiness.ts';
 import { serviceRoutes } from './routes/service.ts';
-import type { V2Dependencies } from './routes/v2.ts';
+import type { V2Dependencies } from './routes/v2-request.ts';
 
 export interface GatewayOptions {
   readonly listen: ListenOn;

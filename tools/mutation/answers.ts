@@ -34,7 +34,7 @@ export const answersMutants: readonly Mutant[] = [
   },
   {
     defence: 'the reason of a deny reaches clients that drop the body of a 401',
-    file: 'src/gateway/routes/v2.ts',
+    file: 'src/gateway/routes/refuse-access.ts',
     find: '...(because !== undefined && (reason || isOfCertificate) && { description: because }),',
     replace: '',
     tests: ['test/gateway/v2.test.ts'],

@@ -40,7 +40,7 @@ export const diskMutants: readonly Mutant[] = [
   },
   {
     defence: 'the audit line states that a pull went past the cache in the middle',
-    file: 'src/gateway/routes/v2.ts',
+    file: 'src/gateway/routes/pull.ts',
     find: "howItCame(last.kind === 'blob-stream' ? last : answer)",
     replace: 'howItCame(answer)',
     tests: FULL_DISK,

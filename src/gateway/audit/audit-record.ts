@@ -25,7 +25,8 @@ export interface RepositoryRequest extends ReceivedRequest {
   readonly accountings: readonly PullAccounting[];
 }
 
-type DeliveryResult = Pick<AuditLine, 'status'> & Partial<Pick<AuditLine, 'bytes' | 'cache' | 'digest'>>;
+export type DeliveryResult = Pick<AuditLine, 'status'> &
+  Partial<Pick<AuditLine, 'bytes' | 'cache' | 'digest'>>;
 
 /**
  * Returns the line of a request that the policy has decided. `result.digest` is the digest that a tag

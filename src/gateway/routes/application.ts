@@ -3,7 +3,7 @@
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type Router from '@koa/router';
-import Koa, { type Context } from 'koa';
+import Koa, { type Context, type Next } from 'koa';
 import { PeerFailed } from '../../platform/ipc/ask-peer.ts';
 import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
 import type { Logger } from '../../platform/log.ts';
@@ -21,7 +21,8 @@ import type { GatewayLimits } from '../limits.ts';
 import type { RequestMeters } from '../metrics/requests.ts';
 import type { WorkerPlace } from '../metrics/workers.ts';
 import { publicRoutes } from './service.ts';
-import { answerV2, type V2Dependencies } from './v2.ts';
+import { v2Steps } from './v2.ts';
+import type { V2Dependencies, V2State } from './v2-request.ts';
 import {
   authenticateAnonymous,
   authorizeWithoutLogin,
@@ -86,7 +87,7 @@ export function createApplicationWithoutTls(
 }
 
 export function createApplication(dependencies: V2Dependencies, services: Router): RequestListener {
-  const app = new Koa();
+  const app = new Koa<V2State>();
   // Koa's own handler would print to stderr. An error that reaches it is a fault of ours.
   app.silent = true;
   app.use(async ({ req, res }, next) => {
@@ -103,15 +104,14 @@ export function createApplication(dependencies: V2Dependencies, services: Router
       answerFailure(req, res, error, dependencies.log);
     }
   });
-  const answer = (context: Context) => {
-    context.respond = false;
-    return answerV2(context.req, context.res, dependencies);
-  };
-  // Most targets begin like this, and need no search among the other services.
-  app.use((context, next) => (context.req.url?.startsWith('/v2/') ? answer(context) : next()));
-  app.use(services.routes());
-  app.use(answer);
+  app.use(unlessV2(services.routes()));
+  for (const step of v2Steps(dependencies)) app.use(step);
   return app.callback();
+}
+
+/** Skips a step for targets of the distribution API. Most targets are such, and need no search among routes. */
+function unlessV2<C extends Pick<Context, 'req'>>(step: (context: C, next: Next) => Promise<unknown>) {
+  return (context: C, next: Next) => (context.req.url?.startsWith('/v2/') ? next() : step(context, next));
 }
 
 /** The paths that need no authorization decision. */

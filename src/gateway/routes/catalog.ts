@@ -1,29 +1,41 @@
 import type { ServerResponse } from 'node:http';
 import { formatPage, type Page } from '../../registry/page.ts';
-import { familiarName, resolveRepository, type UpstreamNames } from '../../registry/repository.ts';
-import { type ReceivedRequest, shareOf } from '../audit/audit-record.ts';
-import type { AuthorizeNow } from '../authorization/authorize.ts';
-import type { CoreClient } from '../clients/core-client.ts';
+import { familiarName, resolveRepository } from '../../registry/repository.ts';
+import { callerLine, type ReceivedRequest, shareOf } from '../audit/audit-record.ts';
 import { refuse, respond } from '../http/respond.ts';
+import { refuseUnauthenticated } from './refuse-access.ts';
+import type { V2Dependencies } from './v2-request.ts';
 
-export interface CatalogDependencies {
-  readonly names: UpstreamNames;
-  readonly authorizeNow: AuthorizeNow;
-  readonly core: CoreClient;
-}
-
-export interface CatalogRequest extends ReceivedRequest {
+interface CatalogRequest extends ReceivedRequest {
   readonly page: Page;
 }
+
+/** The scope that clients request to list repositories. `registry` is docker's own type for it. */
+const CATALOG_SCOPE = 'registry:catalog:*';
 
 /** The number of entries of a page if the client does not choose one. */
 const PAGE = 100;
 
-/** Lists the cached repositories that this client may pull at this moment, and no others. */
+/** Answers a request for the catalog, and records it. */
 export async function answerCatalog(
   response: ServerResponse,
+  asked: CatalogRequest,
+  dependencies: V2Dependencies,
+): Promise<void> {
+  const { admission } = asked;
+  if (!dependencies.catalog)
+    return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
+  if (admission.kind === 'admitted') await listCatalog(response, asked, dependencies);
+  else refuseUnauthenticated(response, admission, dependencies, CATALOG_SCOPE);
+  const decision = admission.kind === 'admitted' ? 'allow' : 'deny';
+  dependencies.audit({ action: 'catalog', ...callerLine(asked), decision, status: response.statusCode });
+}
+
+/** Lists the cached repositories that this client may pull at this moment, and no others. */
+async function listCatalog(
+  response: ServerResponse,
   { request, admission, address, page }: CatalogRequest,
-  dependencies: CatalogDependencies,
+  dependencies: V2Dependencies,
 ): Promise<void> {
   const { signal } = request;
   const cached = await dependencies.core.repositories({ share: shareOf(admission, address), signal });

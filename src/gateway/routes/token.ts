@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { Context } from 'koa';
 import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
@@ -34,7 +33,6 @@ const MAX_CLIENT_ID = 255;
 export async function answerToken(context: Context, dependencies: TokenDependencies): Promise<void> {
   const started = performance.now();
   const address = dependencies.addressOf(context.req);
-  context.respond = false;
   const parameters = await readParameters(context);
   if (parameters === undefined)
     return refuse(context.res, { error: 'BAD_REQUEST', message: 'the form is longer than 64 KiB' });
@@ -62,7 +60,7 @@ export async function answerToken(context: Context, dependencies: TokenDependenc
       ...(answer.refused === 'TOO_MANY_LOGINS' && { retryAfter: 1 }),
     });
   } else {
-    sendToken(context.res, answer);
+    sendToken(context, answer);
   }
   dependencies.audit({
     action: 'token',
@@ -129,15 +127,11 @@ function offlineClient(parameters: URLSearchParams): string | null {
 }
 
 /** Sends no `issued_at`, because clients compare it with their own clocks. */
-function sendToken(response: ServerResponse, { token, expiresIn, scope, refreshToken }: ClientToken): void {
-  const body = JSON.stringify({
+function sendToken(context: Context, { token, expiresIn, scope, refreshToken }: ClientToken): void {
+  context.status = 200;
+  context.set({ 'content-type': 'application/json', 'cache-control': 'no-store' });
+  context.body = JSON.stringify({
     ...{ token, access_token: token, expires_in: expiresIn, scope },
     ...(refreshToken !== undefined && { refresh_token: refreshToken }),
   });
-  response.writeHead(200, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-  });
-  response.end(body);
 }

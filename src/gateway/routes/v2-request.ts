@@ -1,0 +1,61 @@
+import type { Middleware } from 'koa';
+import type { Logger } from '../../platform/log.ts';
+import type { BearerChallenge } from '../../registry/challenge.ts';
+import type { UpstreamNames } from '../../registry/repository.ts';
+import type { Route } from '../../registry/route.ts';
+import type { Audit } from '../audit/audit.ts';
+import type { DeliveryResult, RepositoryRequest } from '../audit/audit-record.ts';
+import type { AuthenticateClient, Authentication } from '../authentication/authenticate-client.ts';
+import type { AccessDecision, Authorize, AuthorizeNow } from '../authorization/authorize.ts';
+import type { CoreAnswer, CoreClient, PullAccounting } from '../clients/core-client.ts';
+import type { AddressOf, ClientAddress } from '../http/client-address.ts';
+import type { InFlight } from '../http/in-flight.ts';
+
+export interface V2Dependencies {
+  readonly names: UpstreamNames;
+  readonly addressOf: AddressOf;
+  readonly authenticate: AuthenticateClient;
+  readonly authorizeNow: AuthorizeNow;
+  readonly core: CoreClient;
+  readonly audit: Audit;
+  readonly log: Logger;
+  /**
+   * The place where tokens are issued, and their audience. Absent if nobody can log in, so that nobody is
+   * challenged.
+   */
+  readonly challenge?: Pick<BearerChallenge, 'realm' | 'service'>;
+  /** True if `_catalog` is served. */
+  readonly catalog: boolean;
+  /** The requests in flight of known subjects. */
+  readonly subjects: InFlight;
+}
+
+/** A request about a repository. */
+export interface Pull extends RepositoryRequest {
+  readonly method: 'GET' | 'HEAD';
+  readonly accountings: PullAccounting[];
+}
+
+/** What the steps so far have learnt about a request. A step reads only what an earlier step has added. */
+export interface V2State {
+  /** Added by `parseRoute`. */
+  started: number;
+  address: ClientAddress;
+  method: 'GET' | 'HEAD';
+  route: Exclude<Route, { kind: 'upload' }>;
+  /** Added by `authenticate`. */
+  admission: Authentication;
+  /** Added by `answerPingOrCatalog`. */
+  pull: Pull;
+  /** Added by `authorize`. `reachesPrivate` is true if the read access includes private content. */
+  permit: Authorize;
+  permission: AccessDecision;
+  reachesPrivate: boolean;
+  /** Added by `fetchFromCore`. */
+  answer: CoreAnswer;
+  /** Added by the step that answers the pull: `authorize` if it refuses, otherwise `deliverAnswer`. */
+  result: DeliveryResult;
+}
+
+/** A step either answers a request, or calls the next step. */
+export type V2Step = Middleware<V2State>;
