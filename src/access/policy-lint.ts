@@ -4,6 +4,7 @@ import { matchesPattern, type Pattern } from './pattern.ts';
 import type { Policy } from './policy.ts';
 import type { PolicyData, RuleData } from './policy-data.ts';
 import type { Rule } from './rule.ts';
+import { groupNameOf, SUBJECT_KINDS, splitSubject } from './subject.ts';
 
 /**
  * Finds rules that are valid but have no effect: those that have expired, and those that a deny covers
@@ -33,7 +34,7 @@ export function lintPolicy(policy: Policy, now: number): Fault[] {
 /** Finds federated subjects that nobody can have, because that federation writes its subjects differently. */
 function lintFederated(rule: RuleData, { data: { groups, federations } }: Policy): Fault[] {
   return federatedIn(rule, groups).flatMap((text) => {
-    const why = whyNoFederatedSubject(text.slice(OIDC.length), federations);
+    const why = whyNoFederatedSubject(splitSubject(text)?.name ?? '', federations);
     return why === undefined ? [] : [warning(rule, `names "${text}", but ${why}`)];
   });
 }
@@ -52,11 +53,14 @@ export function lintFederations(
   );
 }
 
-const OIDC = 'oidc:';
-
 function federatedIn({ to }: RuleData, groups: PolicyData['groups']): string[] {
   const all = to.flatMap((who) => [who, ...(membersOf(who, groups) ?? [])]);
-  return [...new Set(all)].filter((who) => who.startsWith(OIDC));
+  return [...new Set(all)].filter(isFederated);
+}
+
+function isFederated(who: string): boolean {
+  const written = splitSubject(who);
+  return written !== undefined && SUBJECT_KINDS[written.kind] === 'federated';
 }
 
 /**
@@ -143,5 +147,6 @@ function coversSubject(wider: readonly string[], who: string, policy: Policy): b
 }
 
 function membersOf(who: string, groups: PolicyData['groups']): readonly string[] | undefined {
-  return who.startsWith('group:') ? groups[who.slice('group:'.length)] : undefined;
+  const name = groupNameOf(who);
+  return name === undefined ? undefined : groups[name];
 }

@@ -17,7 +17,15 @@ import {
   parseMoment,
 } from './policy-schema.ts';
 import { type PolicyTest, parseTest } from './policy-test.ts';
-import { isName, isWordForEverybody, whyNoName } from './subject.ts';
+import {
+  formatGroup,
+  groupNameOf,
+  isName,
+  isWordForEverybody,
+  SUBJECT_KINDS,
+  splitSubject,
+  whyNoName,
+} from './subject.ts';
 
 type YamlPath = readonly PropertyKey[];
 
@@ -195,12 +203,12 @@ class RuleReader {
   #subject(parts: PartReader, text: string, path: YamlPath): readonly string[] {
     if (text === 'authenticated' || text === 'anonymous') return [text];
     const { groups } = this.#names;
-    if (!text.startsWith('group:')) {
+    const name = groupNameOf(text);
+    if (name === undefined) {
       const why = whyNotMeant(text, groups);
       return why === undefined ? member(parts, text, path, this.#forms) : fault(parts, path, why);
     }
-    const name = text.slice('group:'.length);
-    return groups.get(name) === undefined ? missing(parts, path, groups, name, 'group:') : [text];
+    return groups.get(name) === undefined ? missing(parts, path, groups, name, formatGroup('')) : [text];
   }
 }
 
@@ -245,21 +253,21 @@ function checked(parts: PartReader, text: PatternText, path: YamlPath): readonly
 
 /** Parses a member of a group, or an entry of a rule's `to`. Users and services share one namespace. */
 function member(parts: PartReader, text: string, path: YamlPath, forms: SubjectForms): readonly string[] {
-  const [, kind, value = ''] = /^(user|service|cert|oidc|group):(.*)$/s.exec(text) ?? ['', 'name', text];
-  switch (kind) {
-    case 'group':
-      return fault(
-        parts,
-        path,
-        `"${text}" is a group, and a group cannot hold a group; list both in the rule's "to"`,
-      );
-    case 'oidc': {
+  if (groupNameOf(text) !== undefined)
+    return fault(
+      parts,
+      path,
+      `"${text}" is a group, and a group cannot hold a group; list both in the rule's "to"`,
+    );
+  const { kind, name: value } = splitSubject(text) ?? { kind: 'user', name: text };
+  switch (SUBJECT_KINDS[kind]) {
+    case 'federated': {
       const why = value === '' ? 'it names nobody' : whyNoFederatedPattern(value, forms);
       return why === undefined ? [text] : fault(parts, path, `"${text}": ${why}`);
     }
-    case 'cert':
+    case 'pattern':
       return value === '' ? fault(parts, path, `"${text}" names nobody`) : [text];
-    default:
+    case 'account':
       return isName(value) ? [value] : fault(parts, path, `${whyNoName(value)}${mendOfName(value)}`);
   }
 }

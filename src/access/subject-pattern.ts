@@ -1,6 +1,14 @@
 import { compileFederated, type SubjectForms } from './federated-pattern.ts';
 import { compilePattern, matchesPattern } from './pattern.ts';
-import { formatSubject, type Subject } from './subject.ts';
+import {
+  formatGroup,
+  formatSubject,
+  groupNameOf,
+  nameOf,
+  SUBJECT_KINDS,
+  type Subject,
+  splitSubject,
+} from './subject.ts';
 
 /** The compiled form of an entry of a rule's `to`. */
 export interface SubjectPattern {
@@ -43,10 +51,11 @@ export function compileSubjects(
     compile: (text) => compiled.get(text) ?? compileOne(text, forms),
     keysOf(subject) {
       if (subject.kind === 'anonymous') return ['anonymous'];
-      return keysOf(isNamed(subject) ? subject.name : formatSubject(subject));
+      return keysOf(nameOf(subject) ?? formatSubject(subject));
     },
     keysOfAny(text) {
-      const [member] = text.startsWith('group:') ? (groups[text.slice('group:'.length)] ?? []) : [];
+      const group = groupNameOf(text);
+      const [member] = group === undefined ? [] : (groups[group] ?? []);
       return [...keysOf(text), ...(member === undefined ? [] : keysOf(member))];
     },
     groupsOf: groupsWith,
@@ -56,29 +65,28 @@ export function compileSubjects(
 function compileGroup(name: string, members: readonly string[], forms: SubjectForms): SubjectPattern {
   const names = new Set(members);
   const others = members.filter((text) => text.includes(':')).map((member) => compileOne(member, forms));
-  const text = `group:${name}`;
+  const text = formatGroup(name);
   return {
     text,
     ...(others.every(({ key }) => key !== undefined) && { key: text }),
-    matches: (subject) =>
-      (isNamed(subject) && names.has(subject.name)) || others.some((pattern) => pattern.matches(subject)),
+    matches: (subject) => {
+      const own = nameOf(subject);
+      return (own !== undefined && names.has(own)) || others.some((pattern) => pattern.matches(subject));
+    },
   };
-}
-
-/** True for users and services, which share one namespace. */
-function isNamed(subject: Subject): subject is Subject & { readonly kind: 'user' | 'service' } {
-  return subject.kind === 'user' || subject.kind === 'service';
 }
 
 function compileOne(text: string, forms: SubjectForms): SubjectPattern {
   if (text === 'authenticated') return { text, key: text, matches: ({ kind }) => kind !== 'anonymous' };
   if (text === 'anonymous') return { text, key: text, matches: ({ kind }) => kind === 'anonymous' };
-  const [, kind, value = ''] = /^(cert|oidc):(.*)$/s.exec(text) ?? [];
-  if (kind === undefined)
-    return { text, key: text, matches: (subject) => isNamed(subject) && subject.name === text };
-  const pattern = compilePattern(value);
-  const federated = kind === 'oidc' ? compileFederated(value, forms) : undefined;
-  if (kind === 'oidc' && federated === undefined)
+  const written = splitSubject(text);
+  if (written === undefined || SUBJECT_KINDS[written.kind] === 'account')
+    return { text, key: text, matches: (subject) => nameOf(subject) === text };
+  const { kind, name } = written;
+  const pattern = compilePattern(name);
+  const isFederated = SUBJECT_KINDS[kind] === 'federated';
+  const federated = isFederated ? compileFederated(name, forms) : undefined;
+  if (isFederated && federated === undefined)
     throw new Error(`"${text}" does not fit how the subjects of that federation are written`);
   return {
     text,

@@ -1,12 +1,24 @@
-const SUBJECT_KINDS = ['user', 'service', 'cert', 'oidc'] as const;
+/**
+ * The kinds of subjects, and how a policy names the subjects of each kind:
+ *
+ * - `account`: by the name alone. These kinds share one namespace, and `${user}` stands for the name.
+ * - `pattern`: by the kind, a colon and a pattern of names.
+ * - `federated`: in the same way, but the pattern must fit the subjects of a configured federation.
+ */
+export const SUBJECT_KINDS = {
+  user: 'account',
+  service: 'account',
+  cert: 'pattern',
+  oidc: 'federated',
+} as const;
+
+type SubjectKind = keyof typeof SUBJECT_KINDS;
 
 /**
  * The subject of a request, as policy, tokens and the audit log name it: `user:alice`, `cert:node-7`,
  * `anonymous`.
  */
-export type Subject =
-  | { readonly kind: (typeof SUBJECT_KINDS)[number]; readonly name: string }
-  | { readonly kind: 'anonymous' };
+export type Subject = { readonly kind: SubjectKind; readonly name: string } | { readonly kind: 'anonymous' };
 
 export const ANONYMOUS: Subject = { kind: 'anonymous' };
 
@@ -16,9 +28,34 @@ export function formatSubject(subject: Subject): string {
 
 export function parseSubject(text: string): Subject | undefined {
   if (text === 'anonymous') return ANONYMOUS;
-  const [, written, name] = /^(\w+):(.+)$/.exec(text) ?? [];
-  const kind = SUBJECT_KINDS.find((one) => one === written);
-  return kind === undefined || name === undefined ? undefined : { kind, name };
+  const subject = splitSubject(text);
+  // A name is one line.
+  return subject !== undefined && /^.+$/.test(subject.name) ? subject : undefined;
+}
+
+/**
+ * Splits a text that begins with a kind of subject. The rest is a name or a pattern of names, and may be
+ * empty.
+ */
+export function splitSubject(text: string): (Subject & { readonly kind: SubjectKind }) | undefined {
+  const colon = text.indexOf(':');
+  const kind = text.slice(0, Math.max(colon, 0));
+  return isKind(kind) ? { kind, name: text.slice(colon + 1) } : undefined;
+}
+
+function isKind(text: string): text is SubjectKind {
+  return Object.hasOwn(SUBJECT_KINDS, text);
+}
+
+const GROUP = 'group:';
+
+/** Returns the name of the group that a policy names in the place of a subject; undefined if it names none. */
+export function groupNameOf(text: string): string | undefined {
+  return text.startsWith(GROUP) ? text.slice(GROUP.length) : undefined;
+}
+
+export function formatGroup(name: string): string {
+  return `${GROUP}${name}`;
 }
 
 /** Parses a subject as people write it. A name alone means a user or a service, which share one namespace. */
@@ -29,9 +66,9 @@ export function readSubject(text: string): Subject | undefined {
     : subject;
 }
 
-/** Returns the name that `${user}` stands for. Only users and services have one. */
+/** Returns the name that `${user}` stands for. Only accounts have one. */
 export function nameOf(subject: Subject): string | undefined {
-  return subject.kind === 'user' || subject.kind === 'service' ? subject.name : undefined;
+  return subject.kind !== 'anonymous' && SUBJECT_KINDS[subject.kind] === 'account' ? subject.name : undefined;
 }
 
 /**

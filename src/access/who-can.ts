@@ -1,7 +1,7 @@
 import { type AccessQuestion, type Policy, unmet } from './policy.ts';
 import type { RuleData } from './policy-data.ts';
 import type { Rule } from './rule.ts';
-import { parseSubject, readSubject, type Subject } from './subject.ts';
+import { groupNameOf, parseSubject, readSubject, type Subject } from './subject.ts';
 
 /** A subject who may pull something, or who could if a deny did not refuse it. */
 export interface Answerable {
@@ -27,7 +27,7 @@ export type PullQuestion = Pick<AccessQuestion, 'repository' | 'tag' | 'at'>;
  * Returns the subjects that may pull this: those of `users`, those that the policy names, and everybody else.
  */
 export function whoCan(policy: Policy, question: PullQuestion, users: readonly string[]): Answerable[] {
-  const named = policy.rules.flatMap(({ data }) => data.to.filter((text) => !text.startsWith('group:')));
+  const named = policy.rules.flatMap(({ data }) => data.to.filter((text) => groupNameOf(text) === undefined));
   const members = Object.values(policy.data.groups).flat();
   const everybody = ['authenticated', 'anonymous', ...users, ...named, ...members];
   return [...new Set(everybody)].flatMap((who) => answerFor(policy, question, who));

@@ -217,7 +217,9 @@ async function identify(
 function byCertificate({ certificate }: TokenRequest): AuthenticatedSubject | undefined {
   if (certificate === null) return undefined;
   const subject = parseSubject(certificate.subject);
-  return subject && { subject, credential: certificate.credential };
+  // A gateway may vouch for certificates alone.
+  if (subject?.kind !== 'cert') throw new BadRequest('a request names a certificate of no machine');
+  return { subject, credential: certificate.credential };
 }
 
 function granted(

@@ -1,7 +1,14 @@
 import type { Policy } from '../../access/policy.ts';
 import type { ReadPolicy } from '../../access/policy-file.ts';
 import type { Population, RecordedPull } from '../../access/replay.ts';
-import { ANONYMOUS, formatSubject, isName, parseSubject, type Subject } from '../../access/subject.ts';
+import {
+  ANONYMOUS,
+  formatSubject,
+  groupNameOf,
+  isName,
+  parseSubject,
+  type Subject,
+} from '../../access/subject.ts';
 import type { User } from '../../auth/identity/users-file.ts';
 import { addressIn } from '../../platform/network.ts';
 import { parseTag } from '../../registry/reference.ts';
@@ -55,7 +62,7 @@ export function everythingKnown({ policies, users, pulls, repositories }: Everyt
 function namedIn({ data }: Policy): string[] {
   const inRules = data.rules.flatMap(({ to }) => to);
   return [...inRules, ...Object.values(data.groups).flat()].filter(
-    (text) => text !== 'authenticated' && !text.startsWith('group:'),
+    (text) => text !== 'authenticated' && groupNameOf(text) === undefined,
   );
 }
 
