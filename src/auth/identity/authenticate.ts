@@ -43,6 +43,21 @@ export type Authenticate = (
   options?: { readonly isStray?: boolean; readonly signal?: AbortSignal },
 ) => Promise<Verdict>;
 
+/** A login, and what the answer to it can depend on. */
+export interface LoginAttempt {
+  readonly login: LoginPassword;
+  readonly address: string;
+  readonly isStray: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** One way to prove who somebody is. */
+export interface IdentityProvider {
+  readonly name: string;
+  /** Resolves to `not mine` if another provider must judge the login. */
+  authenticate(attempt: LoginAttempt): Promise<Verdict | 'not mine'>;
+}
+
 export interface AuthenticateOptions {
   readonly users: ObservableValue<Users>;
   readonly state: AuthState;
@@ -51,27 +66,53 @@ export interface AuthenticateOptions {
   readonly clock: Clock;
 }
 
-export function createAuthenticate({
-  users,
-  state,
-  checkPassword,
-  federatedLogin,
-  clock,
-}: AuthenticateOptions): Authenticate {
+/** The first provider whose login it is judges a login. */
+export function createAuthenticate(options: AuthenticateOptions): Authenticate {
+  const providers = [federation(options), serviceTokens(options), passwords(options)];
   return async (login, address, { isStray = false, signal } = {}) => {
-    // This name is nobody's account, so wrong attempts count against nobody.
-    if (login.username === FEDERATED_NAME) return federatedLogin(login.password);
-    if (login.password.length > PASSWORD_LENGTH.most) return { kind: 'wrong' };
-    const shown = parseServiceToken(login.password);
-    if (shown !== undefined) return byServiceToken(shown, login.username, address, { users, state, clock });
-    const checked = await checkPassword({ ...login, address, counts: !isStray, signal });
-    if (checked.kind !== 'right') return checked;
-    const { user, hash } = checked;
-    return {
-      kind: 'authenticated',
-      subject: subjectOfUser(user),
-      credential: passwordCredential(user.name, hash),
-    };
+    for (const provider of providers) {
+      const verdict = await provider.authenticate({ login, address, isStray, signal });
+      if (verdict !== 'not mine') return verdict;
+    }
+    return { kind: 'wrong' };
+  };
+}
+
+/** Its name is nobody's account, so wrong attempts count against nobody. */
+function federation({ federatedLogin }: Pick<AuthenticateOptions, 'federatedLogin'>): IdentityProvider {
+  return {
+    name: 'federation',
+    authenticate: async ({ login }) =>
+      login.username === FEDERATED_NAME ? federatedLogin(login.password) : 'not mine',
+  };
+}
+
+function serviceTokens(options: Pick<AuthenticateOptions, 'users' | 'state' | 'clock'>): IdentityProvider {
+  return {
+    name: 'service token',
+    async authenticate({ login, address }) {
+      if (login.password.length > PASSWORD_LENGTH.most) return 'not mine';
+      const shown = parseServiceToken(login.password);
+      return shown === undefined ? 'not mine' : byServiceToken(shown, login.username, address, options);
+    },
+  };
+}
+
+/** Judges every login, so that it takes the same time for every name. */
+function passwords({ checkPassword }: Pick<AuthenticateOptions, 'checkPassword'>): IdentityProvider {
+  return {
+    name: 'password',
+    async authenticate({ login, address, isStray, signal }) {
+      if (login.password.length > PASSWORD_LENGTH.most) return { kind: 'wrong' };
+      const checked = await checkPassword({ ...login, address, counts: !isStray, signal });
+      if (checked.kind !== 'right') return checked;
+      const { user, hash } = checked;
+      return {
+        kind: 'authenticated',
+        subject: subjectOfUser(user),
+        credential: passwordCredential(user.name, hash),
+      };
+    },
   };
 }
 
