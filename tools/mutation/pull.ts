@@ -3,6 +3,7 @@ import type { Mutant } from './mutant.ts';
 const SHARED = ['test/core/pull/shared-download.test.ts'];
 const VISIBILITY = ['test/core/pull/visibility.test.ts'];
 const MEMBERSHIP = 'src/core/pull/repository-links.ts';
+const LOOKUPS = ['test/core/pull/lookups.test.ts'];
 const JUDGED = ['test/core/pull/judged-manifests.test.ts'];
 
 /** The defences of pulls: whose answer counts for whom, and what is served under which name. */
@@ -202,5 +203,33 @@ export const pullMutants: readonly Mutant[] = [
     find: '...{ maxSize: max,',
     replace: '...{ max, maxSize: max,',
     tests: ['test/platform/expiring-cache.test.ts'],
+  },
+  {
+    defence: 'the visibility that was read for a blob is not read again',
+    file: 'src/core/pull/pull-blob.ts',
+    find: 'isAsked ? await memberships.visibility(repository, grant) : known',
+    replace: 'await memberships.visibility(repository, grant)',
+    tests: LOOKUPS,
+  },
+  {
+    defence: 'a blob that was found is not looked for again',
+    file: 'src/core/pull/pull-blob.ts',
+    find: 'const location = found ?? (await store.content.find(digest));',
+    replace: 'const location = await store.content.find(digest);',
+    tests: LOOKUPS,
+  },
+  {
+    defence: 'the visibility that was read for a manifest is not read again',
+    file: 'src/core/pull/pull-manifest.ts',
+    find: 'isAsked ? await memberships.visibility(repository, delivery.grant) : known',
+    replace: 'await memberships.visibility(repository, delivery.grant)',
+    tests: LOOKUPS,
+  },
+  {
+    defence: 'a manifest that was found is not looked for again',
+    file: 'src/core/pull/validated-manifests.ts',
+    find: 'stored ?? (await content.findTyped(digest))',
+    replace: 'await content.findTyped(digest)',
+    tests: LOOKUPS,
   },
 ];
