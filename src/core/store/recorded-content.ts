@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { BlobLocation } from '../../protocol/core-api.ts';
+import type { BlobLocation, PartialLocation } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
 import type { ContentStore, ListedContent, PartialContent, StoreSpace } from './content-store.ts';
@@ -96,12 +96,7 @@ export class RecordedContent implements ContentStore {
 
   async begin(digest: Digest): Promise<PartialContent> {
     const partial = await this.#content.begin(digest);
-    const publish = partial.publish.bind(partial);
-    partial.publish = async () => {
-      await publish();
-      await this.#published(digest, partial.size);
-    };
-    return partial;
+    return new RecordedPartial(partial, () => this.#published(digest, partial.size));
   }
 
   probe(): Promise<void> {
@@ -166,5 +161,51 @@ export class RecordedContent implements ContentStore {
     const entry = { size, usedAt: now, checkedAt: now, ...(manifestType && { manifestType }) };
     await this.#index.putContent(digest, entry);
     this.onPublished?.();
+  }
+}
+
+/** Partial content that is recorded once it is published. */
+class RecordedPartial implements PartialContent {
+  readonly location: PartialLocation;
+  readonly #partial: PartialContent;
+  readonly #record: () => Promise<void>;
+
+  constructor(partial: PartialContent, record: () => Promise<void>) {
+    this.location = partial.location;
+    this.#partial = partial;
+    this.#record = record;
+  }
+
+  get resumeOffset(): number {
+    return this.#partial.resumeOffset;
+  }
+
+  get size(): number {
+    return this.#partial.size;
+  }
+
+  readExisting(): AsyncIterable<Uint8Array> {
+    return this.#partial.readExisting();
+  }
+
+  append(bytes: Uint8Array): Promise<void> {
+    return this.#partial.append(bytes);
+  }
+
+  async publish(): Promise<void> {
+    await this.#partial.publish();
+    await this.#record();
+  }
+
+  clear(): Promise<void> {
+    return this.#partial.clear();
+  }
+
+  suspend(): Promise<void> {
+    return this.#partial.suspend();
+  }
+
+  discard(): Promise<void> {
+    return this.#partial.discard();
   }
 }

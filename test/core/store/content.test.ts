@@ -3,9 +3,12 @@ import { mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import type { PartialContent } from '../../../src/core/store/content-store.ts';
+import { FileContentStore } from '../../../src/core/store/file-content-store.ts';
+import { RecordedContent } from '../../../src/core/store/recorded-content.ts';
 import { scrub } from '../../../src/core/store/scrub.ts';
 import { openStore, type Store } from '../../../src/core/store/store.ts';
-import { sha256Of } from '../../../src/registry/digest.ts';
+import { type Digest, sha256Of } from '../../../src/registry/digest.ts';
 import { QUIET } from '../../support/test-core.ts';
 import { type LoggedLine, testLog } from '../../support/test-log.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -63,6 +66,24 @@ test('what was removed or set aside is counted no longer', async () => {
     // As when two take it at once.
     await store.content[take](DIGEST);
   }
+});
+
+test('partial content of another store is recorded when it is published, and is not changed', async () => {
+  const partials: PartialContent[] = [];
+  class NotedStore extends FileContentStore {
+    override async begin(digest: Digest): Promise<PartialContent> {
+      const partial = await super.begin(digest);
+      partials.push(partial);
+      return partial;
+    }
+  }
+  const content = new RecordedContent(new NotedStore(directory, Date.now), store.index, Date.now, QUIET);
+  const recorded = await content.begin(DIGEST);
+  assert.ok(partials.length === 1 && partials.every((one) => !Object.hasOwn(one, 'publish')));
+  await recorded.append(BYTES);
+  assert.equal(await store.index.content(DIGEST), undefined);
+  await recorded.publish();
+  assert.equal((await store.index.content(DIGEST))?.size, BYTES.length);
 });
 
 test('an older use of what names it does not take back a newer one', async () => {
