@@ -15,9 +15,9 @@ export const installMutants: readonly Mutant[] = [
   },
   {
     defence: 'every verb knows the home that was named before it',
-    file: 'src/bin/hubgate.ts',
-    find: 'command.optsWithGlobals<Options>()',
-    replace: 'command.opts<Options>()',
+    file: 'src/bin/verb.ts',
+    find: 'command.optsWithGlobals<OptionValues<Names[number]>>()',
+    replace: 'command.opts<OptionValues<Names[number]>>()',
     tests: COMMAND_LINE,
   },
   {

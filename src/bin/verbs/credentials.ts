@@ -1,0 +1,159 @@
+import { type VerbGroup, verb } from '../verb.ts';
+
+/** The verbs about those who may log in, and about what they prove it with. */
+export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
+  {
+    name: 'user',
+    description: 'the people who may log in',
+    verbs: [
+      verb({
+        usage: 'add <name>',
+        description: 'add a user, or a service account',
+        options: ['passwordStdin', 'service'],
+        load: async () => {
+          const { addUser } = await import('../../commands/user.ts');
+          return ({ names: [name = ''], options, environment, terminal }) =>
+            addUser(name, options, environment, terminal);
+        },
+      }),
+      verb({
+        usage: 'passwd <name>',
+        description: 'set another password',
+        options: ['passwordStdin'],
+        load: async () => {
+          const { changePassword } = await import('../../commands/user.ts');
+          return ({ names: [name = ''], options, environment, terminal }) =>
+            changePassword(name, options, environment, terminal);
+        },
+      }),
+      verb({
+        usage: 'disable <name>',
+        description: 'refuse a user from now on; it takes effect within a second',
+        options: [],
+        load: async () => {
+          const { disableUser } = await import('../../commands/user.ts');
+          return ({ names: [name = ''], options, terminal }) => disableUser(name, options, terminal);
+        },
+      }),
+      verb({
+        usage: 'enable <name>',
+        description: 'admit a disabled user again',
+        options: [],
+        load: async () => {
+          const { enableUser } = await import('../../commands/user.ts');
+          return ({ names: [name = ''], options, terminal }) => enableUser(name, options, terminal);
+        },
+      }),
+      verb({
+        usage: 'import <file>',
+        description: 'add the users of an htpasswd file (bcrypt), all of them or none',
+        options: [],
+        load: async () => {
+          const { importUsers } = await import('../../commands/import-users.ts');
+          return ({ names: [file = ''], options, terminal }) => importUsers(file, options, terminal);
+        },
+      }),
+      verb({
+        usage: 'list',
+        description: 'list the users',
+        options: ['json'],
+        load: async () => {
+          const { listUsers } = await import('../../commands/user.ts');
+          return ({ options, terminal }) => listUsers(options, terminal);
+        },
+      }),
+      verb({
+        usage: 'remove <name>',
+        description: 'remove a user; it takes effect within a second',
+        options: [],
+        load: async () => {
+          const { deleteUser } = await import('../../commands/user.ts');
+          return ({ names: [name = ''], options, terminal }) => deleteUser(name, options, terminal);
+        },
+      }),
+    ],
+  },
+  {
+    name: 'token',
+    description: 'passwords for programs: service tokens',
+    verbs: [
+      verb({
+        usage: 'create <owner>',
+        description: 'make a token, the password of docker login -u OWNER; prints it once',
+        options: ['expires', 'pull', 'fromNetworks', 'json'],
+        load: async () => {
+          const { createToken } = await import('../../commands/token.ts');
+          return ({ names: [owner = ''], options, environment, terminal }) =>
+            createToken(owner, options, environment, terminal);
+        },
+      }),
+      verb({
+        usage: 'list',
+        description: 'list tokens and remembered logins',
+        options: ['json'],
+        load: async () => {
+          const { listTokens } = await import('../../commands/token.ts');
+          return ({ options, terminal }) => listTokens(options, terminal);
+        },
+      }),
+      verb({
+        usage: 'revoke <id>',
+        description: 'end a token or a remembered login',
+        options: [],
+        load: async () => {
+          const { revokeToken } = await import('../../commands/token.ts');
+          return ({ names: [id = ''], options, terminal }) => revokeToken(id, options, terminal);
+        },
+      }),
+    ],
+  },
+  {
+    name: 'keys',
+    description: 'the keys with which tokens are signed',
+    verbs: [
+      verb({
+        usage: 'rotate',
+        description: 'sign with a new one from now on',
+        options: [],
+        load: async () => {
+          const { rotateKeys } = await import('../../commands/keys.ts');
+          return ({ options, terminal }) => rotateKeys(options, terminal);
+        },
+      }),
+    ],
+  },
+  {
+    name: 'cert',
+    description: 'client certificates, for daemons and nodes',
+    verbs: [
+      verb({
+        usage: 'issue <name>',
+        description: 'issue client.cert, client.key and ca.crt, for /etc/docker/certs.d/<host>/',
+        options: ['out', 'days', 'csr'],
+        load: async () => {
+          const { issueCert } = await import('../../commands/cert/issue.ts');
+          return ({ names: [name = ''], options, terminal }) => issueCert(name, options, terminal);
+        },
+      }),
+      verb({
+        usage: 'list',
+        description: 'list what was issued or revoked',
+        options: ['json'],
+        load: async () => {
+          const { listCerts } = await import('../../commands/cert/list.ts');
+          return ({ options, terminal }) => listCerts(options, terminal);
+        },
+      }),
+      verb({
+        usage: 'revoke <which>',
+        description:
+          'revoke a name, a fingerprint, or the certificate in a file; it takes effect within a second',
+        options: [],
+        load: async () => {
+          const { revokeCert } = await import('../../commands/cert/revoke.ts');
+          return ({ names: [which = ''], options, terminal }) => revokeCert(which, options, terminal);
+        },
+      }),
+    ],
+  },
+];

@@ -1,0 +1,101 @@
+import { Argument } from 'commander';
+import { CLIENT_NAMES } from '../../commands/client-config/client-names.ts';
+import { type Verb, verb } from '../verb.ts';
+
+/** The verbs about the whole mirror, and about clients. */
+export const MIRROR_VERBS: readonly Verb[] = [
+  verb({
+    usage: 'start',
+    description: 'start the mirror; makes what is missing on the way',
+    options: ['role'],
+    load: async () => {
+      const { useCompileCache } = await import('../../launch/compile-cache.ts');
+      return async ({ options: { home, role }, terminal }) => {
+        // Only what is loaded from now on is compiled with the cache.
+        useCompileCache(home, role);
+        const { start } = await import('../../commands/start.ts');
+        return start({ home, ...(role && { role }) }, terminal);
+      };
+    },
+  }),
+  verb({
+    usage: 'prepare',
+    description: 'make what a start would make, and start nothing',
+    options: ['role'],
+    load: async () => {
+      const { prepareHome } = await import('../../launch/prepare-home.ts');
+      return ({ options, environment, terminal }) => prepareHome(options, environment, terminal);
+    },
+  }),
+  verb({
+    usage: 'check',
+    description: 'say everything that is wrong with hubgate.yaml, access.yaml and users.yaml',
+    options: ['json'],
+    load: async () => {
+      const { check } = await import('../../commands/check.ts');
+      return ({ options, environment, terminal }) => check(options, environment, terminal);
+    },
+  }),
+  verb({
+    usage: 'upstream',
+    description: 'whether the upstreams answer, take the credential, and how much quota is left',
+    options: ['json'],
+    load: async () => {
+      const { showUpstreams } = await import('../../commands/upstream.ts');
+      return ({ options, terminal }) => showUpstreams(options, terminal);
+    },
+    verbs: [
+      verb({
+        usage: 'check <host> [image]',
+        description:
+          'go the whole way to one upstream and say what happens at each step; an image costs a pull there',
+        options: ['json'],
+        load: async () => {
+          const { checkUpstream } = await import('../../commands/check-upstream.ts');
+          return ({ names: [host = '', image], options, environment, terminal }) =>
+            checkUpstream(host, image, options, environment, terminal);
+        },
+      }),
+    ],
+  }),
+  verb({
+    usage: 'warm <images...>',
+    description:
+      'fetch images ahead, or those that files name (*.txt, - for standard input); goes on where it was when called again',
+    options: ['platform', 'json'],
+    load: async () => {
+      const { warm } = await import('../../commands/warm/warm.ts');
+      return ({ names, options, environment, terminal }) => warm(names, options, environment, terminal);
+    },
+  }),
+  verb({
+    usage: 'audit',
+    description: 'who pulled what, and what came of it',
+    options: ['sinceADay', 'until', 'subject', 'repository', 'denied', 'requests', 'json'],
+    load: async () => {
+      const { showAudit } = await import('../../commands/audit.ts');
+      return ({ options, environment, terminal }) => showAudit(options, environment, terminal);
+    },
+  }),
+  verb({
+    usage: 'doctor',
+    description:
+      'find what is wrong with the mirror, or on a host that should pull through it, and say what to do',
+    options: ['fromClient', 'image', 'json'],
+    load: async () => {
+      const { doctor } = await import('../../commands/doctor/doctor.ts');
+      return ({ options, environment, terminal }) => doctor(options, environment, terminal);
+    },
+  }),
+  verb({
+    usage: 'client-config',
+    description: 'issue and write what a client needs',
+    argument: () => new Argument('<client>', 'the kind of client').choices(CLIENT_NAMES),
+    options: ['for', 'strict', 'outTree', 'showSecrets', 'json'],
+    load: async () => {
+      const { clientConfig } = await import('../../commands/client-config/client-config.ts');
+      return ({ names: [client = ''], options, environment, terminal }) =>
+        clientConfig(client, options, environment, terminal);
+    },
+  }),
+];
