@@ -4,8 +4,10 @@ import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isErrno } from './reason.ts';
 
-/** The time-out in milliseconds. The holder of a lock only reads and writes one small file. */
+/** The time-out in milliseconds for one holder of a lock, which only reads and writes one small file. */
 const PATIENCE = 5_000;
+/** The time-out for all holders together, as a multiple of the one for one holder. */
+const HOLDERS = 12;
 const LOOK_AGAIN_AFTER = 20;
 
 /** Thrown after a wait for a lock in vain. */
@@ -18,16 +20,22 @@ class LockedError extends Error {
  * holder. The lock of a dead process is taken over. Whether a process on another machine, or in another
  * container, is dead cannot be determined, so its lock is waited for.
  *
- * @throws LockedError if another process holds the lock for longer than `patience` milliseconds
+ * @throws LockedError if one other process holds the lock for longer than `patience` milliseconds, or several
+ *   processes hold it one after the other for 12 times as long
  */
 export async function withFileLock<T>(file: string, act: () => Promise<T>, patience = PATIENCE): Promise<T> {
   const lock = `${file}.lock`;
   const mine = `${process.pid} ${hostname()} ${randomBytes(8).toString('hex')}`;
-  const end = performance.now() + patience;
+  const last = performance.now() + HOLDERS * patience;
+  let end = performance.now() + patience;
+  let previous: string | undefined;
   while (!(await take(lock, mine))) {
     const holder = await read(lock);
+    const now = performance.now();
+    if (holder !== previous) end = Math.min(now + patience, last);
+    previous = holder;
     if (holder !== undefined && isDead(holder)) await takeAway(lock, holder);
-    else if (performance.now() > end) throw inUse(lock, holder);
+    else if (now > end) throw inUse(lock, holder);
     else if (holder !== undefined) await delay(LOOK_AGAIN_AFTER);
   }
   try {

@@ -144,7 +144,8 @@ test('commands that change users at once do not lose each other’s changes, and
     spawned('add', 'ci', '--service'),
     spawned('add', 'ci', '--service'),
   ]);
-  assert.deepEqual(added.map(({ code }) => code).sort(), [...Array(10).fill(0), 1]);
+  const codes = added.map(({ code }) => code).sort();
+  assert.deepEqual(codes, [...Array(10).fill(0), 1], added.map(({ stderr }) => stderr).join(''));
   const list = (await listed()) as { name: string; disabled: boolean }[];
   assert.deepEqual(list.map(({ name }) => name).sort(), ['ana', 'ci', ...names].sort());
   assert.equal(list.find(({ name }) => name === 'ana')?.disabled, true);

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { withFileLock } from '../../src/platform/file-lock.ts';
+import { withLongerDeadlines } from '../support/with-longer-deadlines.ts';
 
 const COUNTER = path.join(import.meta.dirname, '../support/fixtures/count-under-lock.ts');
 
@@ -57,6 +59,30 @@ test('a lock that is held, here or on a machine that cannot be asked, is an erro
     assert.equal(await readFile(`${file}.lock`, 'utf8'), holder);
   }
 });
+
+/** Waits for a lock that four other holders have, each for half of `patience`. */
+async function waitForHolders(patience: number): Promise<void> {
+  const lock = `${file}.lock`;
+  const hold = async (holder: number) => {
+    await writeFile(`${lock}.next`, `${process.pid} ${hostname()} ${holder}`);
+    await rename(`${lock}.next`, lock);
+  };
+  await hold(0);
+  const waiting = withFileLock(file, async () => 'free', patience);
+  const replacing = (async () => {
+    for (let holder = 1; holder <= 3; holder++) {
+      await delay(patience / 2);
+      await hold(holder);
+    }
+    await delay(patience / 2);
+    await rm(lock);
+  })();
+  const [waited] = await Promise.allSettled([waiting, replacing]);
+  assert.deepEqual(waited, { status: 'fulfilled', value: 'free' });
+}
+
+test('each holder of a lock has the whole time, so that many commands at once wait for each other', () =>
+  withLongerDeadlines(200, waitForHolders));
 
 test('what fails under a lock lets go of it', async () => {
   await assert.rejects(

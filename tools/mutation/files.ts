@@ -142,4 +142,11 @@ export const filesMutants: readonly Mutant[] = [
     replace: '',
     tests: ['test/commands/home-files.test.ts'],
   },
+  {
+    defence: 'each holder of a lock has the whole time',
+    file: 'src/platform/file-lock.ts',
+    find: 'if (holder !== previous) end =',
+    replace: 'if (previous === undefined) end =',
+    tests: ['test/platform/file-lock.test.ts'],
+  },
 ];
