@@ -17,6 +17,7 @@ import { imageOf } from '../support/image.ts';
 import { scrape } from '../support/scrape.ts';
 import { ACCOUNT } from '../support/test-core.ts';
 import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { untilTrue } from '../support/until-true.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const POLICY = `allow:
@@ -202,9 +203,7 @@ test('invariant 13: a certificate that ends or is revoked ends on an open connec
   hubgate.ahead = 0;
   assert.equal(await ask(), 200);
   await revoke(node);
-  const started = performance.now();
-  await waitFor(async () => (await ask()) === 401);
-  assert.ok(performance.now() - started < 1_000);
+  assert.ok((await untilTrue(async () => (await ask()) === 401)) < 1_000);
   assert.equal(await statusOf(node), 401);
 });
 
@@ -261,9 +260,7 @@ test('a token is given for a certificate to whoever asks with a scope, and lives
   assert.equal(decodeJwt(String(own)).sub, 'user:ana');
   const token = await tokenFor(node);
   await revoke(node);
-  const started = performance.now();
-  await waitFor(async () => (await statusOf(undefined, bearer(token))) === 401);
-  assert.ok(performance.now() - started < 1_000);
+  assert.ok((await untilTrue(async () => (await statusOf(undefined, bearer(token))) === 401)) < 1_000);
   assert.equal(decodeJwt(String(await tokenFor(node))).sub, 'anonymous');
   assert.equal(await tokenFor(node, STRAY), 401);
 });
