@@ -170,4 +170,18 @@ export const auditMutants: readonly Mutant[] = [
     replace: 'upstreamRequests: z.int()',
     tests: ['test/protocol/audit-line.test.ts'],
   },
+  {
+    defence: 'a pull that fails keeps the cost that the core accounted for',
+    file: 'src/gateway/clients/local-core-client.ts',
+    find: 'throw accounting === undefined ? error',
+    replace: 'throw accounting !== undefined ? error',
+    tests: ['test/gateway/accounting.test.ts'],
+  },
+  {
+    defence: 'the cost of an attempt that was cut off is added to that of the next one',
+    file: 'src/gateway/clients/local-core-client.ts',
+    find: 'before === undefined ? now',
+    replace: 'before !== undefined ? now',
+    tests: ['test/gateway/accounting.test.ts'],
+  },
 ];
