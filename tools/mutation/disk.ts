@@ -258,7 +258,7 @@ export const diskMutants: readonly Mutant[] = [
   },
   {
     defence: 'the core works on a bounded number of questions at a time',
-    file: 'src/core/endpoints.ts',
+    file: 'src/core/routes/pull.ts',
     find: 'if (questions >= MAX_QUESTIONS)',
     replace: 'if (questions >= MAX_QUESTIONS * 1e6)',
     tests: ['test/core/question-bound.test.ts'],

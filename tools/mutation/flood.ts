@@ -102,7 +102,7 @@ export const floodMutants: readonly Mutant[] = [
   },
   {
     defence: 'the downloads of one subject are counted together',
-    file: 'src/core/endpoints.ts',
+    file: 'src/core/routes/pull.ts',
     find: 'subjectKey: context.get(CORE_HEADERS.subjectKey)',
     replace: 'subjectKey: context.get(CORE_HEADERS.caller)',
     tests: ['test/core/pull/fair-fills.test.ts'],

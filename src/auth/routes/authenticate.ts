@@ -1,0 +1,21 @@
+import type { Context } from 'koa';
+import { formatSubject } from '../../access/subject.ts';
+import { AUTHENTICATE, type SerializedIdentity } from '../../protocol/auth-api.ts';
+import { readJson, refuseLogin } from './request.ts';
+import type { TokenRouteDependencies } from './token.ts';
+
+/** Says who has proved a login that came without a token. */
+export async function answerAuthenticate(
+  context: Context,
+  { authenticate }: Pick<TokenRouteDependencies, 'authenticate'>,
+): Promise<void> {
+  const { login, address, isStray } = await readJson(context, AUTHENTICATE);
+  // The gateway ends its request when the client has gone.
+  const verdict = await authenticate(login, address, { isStray, signal: context.req.signal });
+  if (verdict.kind !== 'authenticated')
+    return refuseLogin(context, verdict.kind === 'busy' ? 'TOO_MANY_LOGINS' : 'BAD_CREDENTIALS');
+  context.body = {
+    subject: formatSubject(verdict.subject),
+    credential: verdict.credential,
+  } satisfies SerializedIdentity;
+}

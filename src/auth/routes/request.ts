@@ -1,0 +1,44 @@
+import type { Context } from 'koa';
+import type { z } from 'zod';
+import { readBody } from '../../platform/read-body.ts';
+import type { LoginRefusal } from '../../protocol/auth-api.ts';
+
+/**
+ * The limit is derived from the bounds that gateways set: a secret of 16 KiB, each character of which may
+ * take six in JSON, and 50 scopes of 512.
+ */
+const MAX_BODY = 256 * 1024;
+
+/** Thrown if a request is not one that a gateway sends. */
+export class BadRequest extends Error {
+  override readonly name = 'BadRequest';
+}
+
+/** Reads the body of a request.
+ *
+ * @throws BadRequest if the body has not the form that a gateway sends
+ */
+export async function readJson<Schema extends z.ZodType>(
+  context: Context,
+  schema: Schema,
+): Promise<z.output<Schema>> {
+  const body = await readBody(context.req, MAX_BODY);
+  if (body === undefined) throw new BadRequest(`a request is longer than ${MAX_BODY} bytes`);
+  const parsed = schema.safeParse(parseJson(body.toString('utf8')));
+  if (!parsed.success) throw new BadRequest('a request is not of the form that auth reads');
+  return parsed.data;
+}
+
+/** Returns undefined if the text is not JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+export function refuseLogin(context: Context, error: LoginRefusal): void {
+  context.status = 400;
+  context.body = { error };
+}

@@ -1,0 +1,174 @@
+import Router from '@koa/router';
+import type { Context, Middleware } from 'koa';
+import { workFor } from '../../platform/scheduling/waiters.ts';
+import { CORE_HEADERS, parseReadAccess, type ReadAccess } from '../../protocol/core-api.ts';
+import { repositoryOf, type UpstreamNames } from '../../registry/repository.ts';
+import { parseCorePull, type RepositoryRoute } from '../../registry/route.ts';
+import type { GatewayCaches } from '../gateway-caches.ts';
+import { MAX_QUESTIONS } from '../limits.ts';
+import type { PullOutcome } from '../pull/outcome.ts';
+import type { BlobPull } from '../pull/pull-blob.ts';
+import type { DocumentPull } from '../pull/pull-document.ts';
+import type { ManifestPull, PulledManifest } from '../pull/pull-manifest.ts';
+import type { ReferrersPull } from '../pull/pull-referrers.ts';
+import type { RecentPulls } from '../pull/recent-pulls.ts';
+import { atTheCostOf, Cost } from '../upstream/cost.ts';
+import type { Operations } from './operations.ts';
+import {
+  answerOutcome,
+  answerRefusal,
+  sendBlob,
+  sendBlobHead,
+  sendDocument,
+  sendManifest,
+} from './pull-answer.ts';
+
+export interface PullRouteDependencies {
+  readonly names: UpstreamNames;
+  readonly manifests: ManifestPull;
+  readonly blobs: BlobPull;
+  readonly documents: DocumentPull;
+  readonly referrers: ReferrersPull;
+  readonly recent: RecentPulls;
+  readonly gatewayCaches: GatewayCaches;
+  readonly operations: Pick<Operations, 'answered'>;
+}
+
+/** Returns the route of the distribution API, with the read access in each request. */
+export function pullRoutes(dependencies: PullRouteDependencies): Router {
+  const router = new Router();
+  router.all(/^\/pull\//, boundQuestions(), (context) => answerPullRequest(context, dependencies));
+  return router;
+}
+
+/** Bounds the pulls that the core works on at a time. */
+function boundQuestions(): Middleware {
+  let questions = 0;
+  return async (context, next) => {
+    // The gateway has given up its request.
+    if (context.req.socket.destroyed) return;
+    if (questions >= MAX_QUESTIONS)
+      return answerRefusal(context, { kind: 'refused', error: 'UNAVAILABLE', retryAfter: 1 });
+    questions++;
+    try {
+      await next();
+    } finally {
+      questions--;
+    }
+  };
+}
+
+async function answerPullRequest(context: Context, dependencies: PullRouteDependencies): Promise<void> {
+  const { method } = context;
+  const grant = parseReadAccess(context.get(CORE_HEADERS.grant));
+  const repository = repositoryOf(
+    context.get(CORE_HEADERS.upstream),
+    context.get(CORE_HEADERS.path),
+    dependencies.names,
+  );
+  const parsed = parseCorePull(context.req.url ?? '', repository);
+  if ('refusal' in parsed) {
+    answerRefusal(context, { kind: 'refused', error: parsed.refusal });
+  } else if (grant === undefined || (method !== 'GET' && method !== 'HEAD')) {
+    answerRefusal(context, { kind: 'refused', error: 'BAD_REQUEST' });
+  } else {
+    const cost = new Cost();
+    // The generation is read before anything is looked up, so an invalidation in the meantime makes it
+    // another one.
+    context.set(CORE_HEADERS.generation, dependencies.gatewayCaches.generation.current);
+    const asked: Asked = {
+      route: parsed.route,
+      method,
+      grant,
+      cost,
+      caller: context.get(CORE_HEADERS.caller),
+      closing: closingOf(context),
+    };
+    try {
+      await workFor(asked.closing, () => atTheCostOf(cost, () => answerPull(context, dependencies, asked)));
+    } finally {
+      // This is done after a failure too.
+      if (!context.res.headersSent) setCost(context, cost);
+    }
+  }
+}
+
+interface Asked {
+  readonly route: RepositoryRoute;
+  readonly method: 'GET' | 'HEAD';
+  readonly grant: ReadAccess;
+  readonly cost: Cost;
+  /** Empty if the gateway does not name a caller. */
+  readonly caller: string;
+  /** Aborted when the gateway no longer waits for the answer. */
+  readonly closing: AbortSignal;
+}
+
+async function answerPull(
+  context: Context,
+  dependencies: PullRouteDependencies,
+  asked: Asked,
+): Promise<void> {
+  const { manifests, blobs, documents, referrers, operations } = dependencies;
+  const { route, method, grant, cost, caller, closing } = asked;
+  const { repository } = route;
+  switch (route.kind) {
+    case 'manifest': {
+      const outcome = await manifests.pull(repository, route.reference, method, grant);
+      setPullId(context, pullIdOf(dependencies, asked, route, outcome));
+      answerOutcome(context, operations, outcome, sendManifest);
+      break;
+    }
+    case 'blob':
+      if (caller !== '') setPullId(context, dependencies.recent.ofBlob(caller, repository, route.digest));
+      if (method === 'HEAD')
+        answerOutcome(context, operations, await blobs.head(repository, route.digest, grant), sendBlobHead);
+      else
+        answerOutcome(
+          context,
+          operations,
+          await blobs.get(repository, route.digest, grant, {
+            subjectKey: context.get(CORE_HEADERS.subjectKey),
+            signal: closing,
+            range: context.get(CORE_HEADERS.range) || undefined,
+          }),
+          (_, pulled) => sendBlob(context, pulled, cost),
+        );
+      break;
+    case 'tags':
+      answerOutcome(context, operations, await documents.tags(repository, route.page, grant), sendDocument);
+      break;
+    case 'referrers':
+      answerOutcome(context, operations, await referrers.pull(repository, route.digest, grant), sendDocument);
+  }
+}
+
+function closingOf({ res }: Context): AbortSignal {
+  const closing = new AbortController();
+  if (res.closed) closing.abort();
+  else res.once('close', () => closing.abort());
+  return closing.signal;
+}
+
+/** A tag that did not resolve belongs to no pull. */
+function pullIdOf(
+  { recent }: PullRouteDependencies,
+  { method, caller }: Asked,
+  { repository, reference }: RepositoryRoute & { kind: 'manifest' },
+  outcome: PullOutcome<PulledManifest>,
+): string | undefined {
+  const found = outcome.kind === 'found' ? outcome : undefined;
+  const digest = found?.digest ?? (reference.kind === 'digest' ? reference.digest : undefined);
+  if (caller === '' || digest === undefined) return undefined;
+  return recent.ofManifest(caller, repository, { reference, method, digest, bytes: found?.bytes });
+}
+
+function setPullId(context: Context, pull: string | undefined): void {
+  if (pull !== undefined) context.set(CORE_HEADERS.pull, pull);
+}
+
+function setCost(context: Context, cost: Cost): void {
+  const { upstreamRequests, countedPulls } = cost.take();
+  if (upstreamRequests > 0) context.set(CORE_HEADERS.upstreamRequests, String(upstreamRequests));
+  if (countedPulls > 0) context.set(CORE_HEADERS.countedPulls, String(countedPulls));
+}
