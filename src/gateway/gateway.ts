@@ -2,7 +2,7 @@
  * The gateway is the front door. It knows who asks and what they may do, asks the core, and records. Its only
  * secret is its TLS key. This is the only file that knows all of its modules.
  */
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import type { AuditOnFull } from '../platform/audit-on-full.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import { drained } from '../platform/drain.ts';
@@ -153,7 +153,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   stack.use(await listenAdmin(options.admin, { readiness, metrics, reach, names: namesOf(options) }));
   // Each listener bounds its own connections. The open files of the process are shared by both listeners.
   const connections = Math.floor(openFiles.connections / (options.plain === undefined ? 1 : 2));
-  const common = { connections, times: limits.times, proxied, log };
+  const common = { connections, times: limits.times, hasSmallBody, proxied, log };
   if (options.plain !== undefined) {
     const anonymous = createApplicationWithoutTls(dependencies, { url, credentials, clock, ca: options.ca });
     const plain = bounded(byTrust(trustedProxies, { trusted: everything, others: anonymous }));
@@ -178,6 +178,11 @@ function someNetwork(cidrs: readonly string[] = []): Network | undefined {
 function proxiedConnections({ proxyProtocol, limits = GATEWAY_LIMITS, log }: GatewayOptions) {
   const peers = someNetwork(proxyProtocol);
   return peers && new ProxiedConnections({ peers, deadline: limits.times.proxyHeader, log });
+}
+
+/** True for a request for a token: its form is small. */
+function hasSmallBody({ url = '' }: IncomingMessage): boolean {
+  return url === '/token' || url.startsWith('/token?');
 }
 
 /** Returns the names without ports. */

@@ -11,9 +11,12 @@ export interface ConnectionTimes {
   readonly handshake: number;
   /** The time for the PROXY header of a balancer, which comes before the TLS handshake. */
   readonly proxyHeader: number;
+  /** The time for the headers of a request. */
   readonly requestHeaders: number;
-  /** The time for a whole request. */
-  readonly request: number;
+  /** The time between two bytes of a body, which may take as long as its bytes keep coming. */
+  readonly bodyIdle: number;
+  /** The time for the whole body of a request to `/token`, and for a body that nobody reads any more. */
+  readonly smallBody: number;
   /** The time between two requests. */
   readonly keepAlive: number;
   /**
@@ -23,7 +26,7 @@ export interface ConnectionTimes {
   readonly inactivity: number;
   /** The time for running downloads after SIGTERM. */
   readonly drain: number;
-  /** The time between two checks of the first three limits. */
+  /** The time between two checks of the headers and the bodies. */
   readonly check: number;
 }
 
@@ -78,7 +81,10 @@ export const GATEWAY_LIMITS: GatewayLimits = {
     // A balancer writes the header with its first packet.
     proxyHeader: 5_000,
     requestHeaders: 15_000,
-    request: 30_000,
+    // A client that sends nothing for so long has gone, or holds the connection on purpose.
+    bodyIdle: 30_000,
+    // A form of at most 64 KiB fits into a few packets.
+    smallBody: 30_000,
     // This is longer than the 120 s for which BuildKit keeps a connection, because the client should close
     // first.
     keepAlive: 130_000,

@@ -19,11 +19,12 @@ before(async () => {
   hub = await FakeHub.start();
   hub.accounts.push({ ...ACCOUNT, repositories: [] });
   hub.push('library/alpine', 'latest', image);
-  // The time for a whole request would end what the one for its headers does not.
   const times = {
     ...GATEWAY_LIMITS.times,
     requestHeaders: 500,
-    request: 600_000,
+    // A body that keeps coming is ended by the time for all of it alone.
+    bodyIdle: 600_000,
+    smallBody: 1_000,
     inactivity: 1_000,
     check: 50,
   };
@@ -62,12 +63,33 @@ test('invariant 16: a client that stops reading is given up', async () => {
   socket.destroy();
 });
 
+/** Writes `text` again and again until the connection ends. Returns what the gateway answered. */
+async function answerWhile(socket: TLSSocket, text: string): Promise<string> {
+  const writing = setInterval(() => socket.writable && socket.write(text), 50);
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  const [answer] = await once(socket, 'data');
+  await closed;
+  clearInterval(writing);
+  return String(answer);
+}
+
 test('invariant 16: a request whose headers do not end is given up', async () => {
   const socket = await connected();
   socket.write('GET /v2/ HTTP/1.1\r\nHost: localhost\r\n');
-  const [answer] = await once(socket, 'data');
-  assert.match(String(answer), /^HTTP\/1\.1 408 /);
-  await once(socket, 'close');
+  assert.match(await answerWhile(socket, ''), /^HTTP\/1\.1 408 /);
+});
+
+test('invariant 16: a request whose headers come slowly is given up', async () => {
+  const socket = await connected();
+  socket.write('GET /v2/ HTTP/1.1\r\nHost: localhost\r\n');
+  assert.match(await answerWhile(socket, 'a: b\r\n'), /^HTTP\/1\.1 408 /);
+});
+
+test('invariant 16: a form that comes slowly is given up', async () => {
+  const socket = await connected();
+  // After the last byte of the form, the answer is another one.
+  socket.write('POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 400\r\n\r\n');
+  assert.match(await answerWhile(socket, 'x'), /^HTTP\/1\.1 408 /);
 });
 
 test('a TLS connection is not negotiated anew', async () => {

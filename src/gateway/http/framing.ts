@@ -11,7 +11,7 @@ const SINGLE: ReadonlySet<string> = new Set(['host', 'authorization', 'content-l
  * requests that smuggling is made of, except these.
  */
 export function ambiguousFraming(request: IncomingMessage): string | undefined {
-  const { method, headers, rawHeaders, httpVersion } = request;
+  const { method, rawHeaders, httpVersion } = request;
   if (httpVersion !== '1.1') return `HTTP/${httpVersion} is not served`;
   const seen = new Set<string>();
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -19,7 +19,10 @@ export function ambiguousFraming(request: IncomingMessage): string | undefined {
     if (SINGLE.has(name) && seen.has(name)) return `the header ${name} stands there twice`;
     seen.add(name);
   }
-  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-  if (hasBody && (method === 'GET' || method === 'HEAD')) return `a ${method} has no body`;
+  if (hasBody(request) && (method === 'GET' || method === 'HEAD')) return `a ${method} has no body`;
   return undefined;
+}
+
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }

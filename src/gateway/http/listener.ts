@@ -1,5 +1,5 @@
 import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
-import { createServer as createHttpServer, type RequestListener } from 'node:http';
+import { createServer as createHttpServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { drained, type HttpServer } from '../../platform/drain.ts';
@@ -10,6 +10,7 @@ import { readRegularFile } from '../../platform/regular-file.ts';
 import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platform/watched-files.ts';
 import type { ConnectionTimes } from '../limits.ts';
 import { CONNECTION_LOG_EVERY } from '../limits.ts';
+import { limitBodies } from './body-deadlines.ts';
 import { type ListenOn, listenOn } from './listen.ts';
 import type { ProxiedConnections } from './proxied-connections.ts';
 import { closeStopped } from './stopped-clients.ts';
@@ -25,6 +26,8 @@ export interface ListenerOptions {
   /** The most connections at a time. Further ones are closed at once. */
   readonly connections: number;
   readonly times: ConnectionTimes;
+  /** True if the body of a request is small, so that it has a deadline as a whole. */
+  readonly hasSmallBody: (request: IncomingMessage) => boolean;
   /** Reads the PROXY headers of balancers. If absent, there are none. */
   readonly proxied?: ProxiedConnections | undefined;
   readonly log: Logger;
@@ -111,7 +114,7 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
 
 export type PlainListenerOptions = Pick<
   ListenerOptions,
-  'listen' | 'connections' | 'times' | 'proxied' | 'log'
+  'listen' | 'connections' | 'times' | 'hasSmallBody' | 'proxied' | 'log'
 >;
 
 /** The listener without TLS: HTTP/1.1 with the same limits. */
@@ -128,7 +131,8 @@ export async function listenPlain(
 function requestTimes(times: ConnectionTimes) {
   return {
     headersTimeout: times.requestHeaders,
-    requestTimeout: times.request,
+    // It would end a slow upload, so bodies have deadlines of their own.
+    requestTimeout: 0,
     keepAliveTimeout: times.keepAlive,
     connectionsCheckingInterval: times.check,
   };
@@ -136,12 +140,13 @@ function requestTimes(times: ConnectionTimes) {
 
 /** Bounds the connections of a new server, and ends them gracefully. */
 function takeConnections(server: HttpServer, options: PlainListenerOptions) {
-  const { connections, times, proxied } = options;
+  const { connections, times, hasSmallBody, proxied } = options;
   proxied?.serve(server);
   const drain = drained(server, times.drain);
   server.maxConnections = connections;
   logDropped(server, options);
   const stopped = closeStopped(server, times.inactivity);
+  const bodies = limitBodies(server, times, hasSmallBody);
   const open = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     open.add(socket);
@@ -151,6 +156,7 @@ function takeConnections(server: HttpServer, options: PlainListenerOptions) {
     open,
     [Symbol.asyncDispose]: async () => {
       stopped[Symbol.dispose]();
+      bodies[Symbol.dispose]();
       await drain[Symbol.asyncDispose]();
     },
   };
