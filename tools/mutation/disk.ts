@@ -263,4 +263,32 @@ export const diskMutants: readonly Mutant[] = [
     replace: 'if (questions >= MAX_QUESTIONS * 1e6)',
     tests: ['test/core/question-bound.test.ts'],
   },
+  {
+    defence: 'a tag is read and moved without another write in between',
+    file: 'src/core/store/sqlite-index.ts',
+    find: 'const before = this.#find(repository, ({ select }) => select.tag.get(repository, tag))?.digest;',
+    replace: 'const before = (await this.tag(repository, tag))?.digest;',
+    tests: ['test/core/store/sqlite-index.test.ts'],
+  },
+  {
+    defence: 'a visibility is read and changed without another write in between',
+    file: 'src/core/store/sqlite-index.ts',
+    find: 'const before = this.#find(repository, ({ select }) => select.visibility.get(repository))?.visibility;',
+    replace: 'const before = (await this.visibility(repository))?.visibility;',
+    tests: ['test/core/store/sqlite-index.test.ts'],
+  },
+  {
+    defence: 'cleared partial content is empty',
+    file: 'src/core/store/file-content-store.ts',
+    find: 'await this.#handle.truncate(0);',
+    replace: '',
+    tests: ['test/core/store/file-content-store.test.ts'],
+  },
+  {
+    defence: 'the scrub does not outlive its core: a stream of content ends with its signal',
+    file: 'src/core/store/file-content-store.ts',
+    find: '...(signal && { signal })',
+    replace: '',
+    tests: ['test/core/store/file-content-store.test.ts'],
+  },
 ];

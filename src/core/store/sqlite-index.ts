@@ -135,14 +135,15 @@ class SqliteIndex implements IndexStore {
   }
 
   async putTag(repository: RepositoryName, tag: Tag, entry: TagEntry): Promise<void> {
-    const before = await this.tag(repository, tag);
+    // This reads without an await before the write, so that no other write comes in between.
+    const before = this.#find(repository, ({ select }) => select.tag.get(repository, tag))?.digest;
     this.#write(({ change }) => {
       change.addRepository.run(repository);
       const { digest, mediaType, size, checkedAt } = entry;
       const isPublic = entry.public === true ? 1 : 0;
       change.putTag.run(tag, digest, mediaType, size, checkedAt, isPublic, repository);
     });
-    if (before !== undefined && before.digest !== entry.digest) this.#withdraw();
+    if (before !== undefined && before !== entry.digest) this.#withdraw();
   }
 
   async removeTag(repository: RepositoryName, tag: Tag): Promise<void> {
@@ -159,12 +160,13 @@ class SqliteIndex implements IndexStore {
   }
 
   async putVisibility(repository: RepositoryName, { visibility, checkedAt }: VisibilityEntry): Promise<void> {
-    const before = await this.visibility(repository);
+    // This reads without an await before the write, so that no other write comes in between.
+    const before = this.#find(repository, ({ select }) => select.visibility.get(repository))?.visibility;
     this.#write(({ change }) => {
       if (visibility === 'public') change.addRepository.run(repository);
       change.putVisibility.run(visibility, checkedAt, repository);
     });
-    if (before?.visibility === 'public' && visibility === 'private') this.#withdraw();
+    if (before === 'public' && visibility === 'private') this.#withdraw();
   }
 
   async document(repository: RepositoryName, resource: string): Promise<DocumentEntry | undefined> {
