@@ -90,6 +90,7 @@ function question(index: number, { rules, users }: PolicySize): AccessQuestion {
   const tag = parseTag(index % 3 === 0 ? 'latest' : '1.2');
   if (repository === undefined || tag === undefined) throw new Error(`question ${index} is none`);
   return {
+    action: 'pull',
     subject: index % 8 === 0 ? { kind: 'anonymous' } : { kind: 'user', name: user },
     address: index % 4 === 0 ? `::ffff:10.${rule % 250}.3.4` : '192.0.2.1',
     repository,

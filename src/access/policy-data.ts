@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ACTIONS } from '../registry/action.ts';
 
 /**
  * A policy as plain data: the content of `access.yaml`, with every name resolved that can be resolved without
@@ -8,6 +9,8 @@ import { z } from 'zod';
 export const RULE_DATA = z.object({
   id: z.string(),
   effect: z.enum(['allow', 'deny']),
+  /** The action that the rule is about; absent: `pull`. */
+  action: z.enum(ACTIONS).optional(),
   /** The file, and the line and column in it, counted from 1. */
   source: z.string(),
   line: z.int(),

@@ -39,7 +39,7 @@ export function parseTest({ who, pull, from, at, expect }: z.output<typeof POLIC
 export function failingTests(policy: Policy, tests: readonly PolicyTest[], now: number): Fault[] {
   return tests.flatMap((test): Fault[] => {
     const { subject, image, address = '', at = now } = test;
-    const decision = decide(policy, { subject, address, ...image, at });
+    const decision = decide(policy, { action: 'pull', subject, address, ...image, at });
     if (isAsExpected(decision, test.expect)) return [];
     const message = `this test expects ${test.expect}, but ${reasonFor(decision, test.expect)}`;
     return [{ ...test.place, message }];

@@ -6,6 +6,7 @@
 
 import { type Network, parseNetwork } from '../platform/network.ts';
 import { runAtOnce } from '../platform/scheduling/time-slicing.ts';
+import type { Action } from '../registry/action.ts';
 import type { Tag } from '../registry/reference.ts';
 import type { Repository } from '../registry/repository.ts';
 import { CandidateRules, type RulePattern } from './candidate-rules.ts';
@@ -25,8 +26,9 @@ export interface Policy {
   readonly subjects: SubjectPatterns;
 }
 
-/** A pull that must be decided. */
+/** A request that must be decided. */
 export interface AccessQuestion {
+  readonly action: Action;
   readonly subject: Subject;
   /** The address of the TCP peer as the socket reports it, never from a header. */
   readonly address: string;
@@ -137,6 +139,7 @@ function rank({ effect, private: reachesPrivate }: RuleData): number {
 
 /** The conditions of a rule, each with its test. */
 const CONDITIONS = {
+  action: ({ data: { action = 'pull' } }: Rule, question: AccessQuestion) => action === question.action,
   subject: ({ to }: Rule, { subject }: AccessQuestion) => to.some((pattern) => pattern.matches(subject)),
   network: ({ from }: Rule, { address }: AccessQuestion) => from === undefined || from.contains(address),
   time: ({ data: { until } }: Rule, { at }: AccessQuestion) => until === undefined || at < until,
@@ -151,6 +154,7 @@ const CONDITIONS = {
 
 function appliesTo(rule: Rule, question: AccessQuestion): boolean {
   return (
+    CONDITIONS.action(rule, question) &&
     CONDITIONS.time(rule, question) &&
     CONDITIONS.subject(rule, question) &&
     CONDITIONS.tag(rule, question) &&

@@ -66,7 +66,7 @@ export function compareFor(
     const addresses = [...distinct.values()];
     return targets.flatMap((pull) => {
       const changes = addresses.flatMap((address): DecisionChange[] => {
-        const question = { subject, address, ...pull, at };
+        const question: AccessQuestion = { action: 'pull', subject, address, ...pull, at };
         const decisions = { before: decide(before, question), after: decide(after, question) };
         return isSame(decisions.before, decisions.after) ? [] : [{ subject, pull, address, ...decisions }];
       });

@@ -56,7 +56,7 @@ function answerFor(policy: Policy, question: PullQuestion, who: string): Answera
 /** True if the rule applies to the subject, whatever the network is. */
 function means(rule: Rule, question: PullQuestion, who: string): boolean {
   const subject = subjectOf(who);
-  const asked = { ...question, address: '', subject };
+  const asked: AccessQuestion = { ...question, action: 'pull', address: '', subject };
   const others = unmet(rule, asked).filter((condition) => condition !== 'network');
   if (who !== 'authenticated') return others.length === 0;
   return rule.data.to.includes(who) && others.every((condition) => condition === 'subject');

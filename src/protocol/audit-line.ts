@@ -4,13 +4,14 @@
  * readable, so a field that they lack is optional, and unknown fields are ignored.
  */
 import { z } from 'zod';
+import { ACTIONS } from '../registry/action.ts';
 
 const FIELDS = {
   /**
-   * `pull` is a request for a manifest or a blob; `tags`, `referrers` and `catalog` are requests for such a
+   * An action of the distribution API, so far only `pull`, a request for a manifest or a blob; `tags`, `referrers` and `catalog` are requests for such a
    * list; `token` is a request for a token of ours.
    */
-  action: z.enum(['pull', 'tags', 'referrers', 'catalog', 'token']),
+  action: z.enum([...ACTIONS, 'tags', 'referrers', 'catalog', 'token']),
   /** The id that all requests of one pull share. Absent if the core was not asked. */
   pull: z.string().optional(),
   /** The subject as the policy names it. It is also `anonymous` for a client that presented nothing valid. */

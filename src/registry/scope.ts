@@ -1,3 +1,5 @@
+import { ACTIONS, type Action } from './action.ts';
+
 /**
  * One `scope` of the token specification: `repository:library/alpine:pull`. The resource name may contain
  * colons (a host's port), so the type ends at the first colon and the actions begin after the last one.
@@ -5,17 +7,19 @@
 export interface Scope {
   readonly type: string;
   readonly name: string;
-  readonly actions: readonly string[];
+  /** The known actions, each once. `*` in a scope means all of them. */
+  readonly actions: readonly Action[];
 }
 
 export function parseScope(text: string): Scope | undefined {
   const first = text.indexOf(':');
   const last = text.lastIndexOf(':');
   if (first <= 0 || last - first < 2 || last === text.length - 1) return undefined;
+  const named = new Set(text.slice(last + 1).split(','));
   return {
     type: text.slice(0, first),
     name: text.slice(first + 1, last),
-    actions: text.slice(last + 1).split(','),
+    actions: ACTIONS.filter((action) => named.has(action) || named.has('*')),
   };
 }
 
@@ -41,6 +45,10 @@ export function splitScopes(values: readonly string[]): string[] {
   return values.flatMap((value) => value.split(' ')).filter((scope) => scope !== '');
 }
 
+export function formatScope({ type, name, actions }: Scope): string {
+  return `${type}:${name}:${actions.join(',')}`;
+}
+
 export function pullScope(repositoryName: string): string {
-  return `repository:${repositoryName}:pull`;
+  return formatScope({ type: 'repository', name: repositoryName, actions: ['pull'] });
 }

@@ -52,7 +52,14 @@ function ask(policy: Policy, { who, address, repository: written, tag: label, at
   assert.ok(subject && repository, `${who} ${written}`);
   assert.equal(repository.name, canonicalName(written));
   const tag = label === undefined ? undefined : parseTag(label);
-  return decide(policy, { subject, address, repository, at, ...(tag === undefined ? {} : { tag }) });
+  return decide(policy, {
+    action: 'pull',
+    subject,
+    address,
+    repository,
+    at,
+    ...(tag === undefined ? {} : { tag }),
+  });
 }
 
 function expected(

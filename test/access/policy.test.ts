@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Decision, decide } from '../../src/access/policy.ts';
+import { compilePolicy, type Decision, decide, type Policy } from '../../src/access/policy.ts';
 import { parseSubject, type Subject } from '../../src/access/subject.ts';
+import { ACTIONS, type Action } from '../../src/registry/action.ts';
 import { type Repository, resolveRepository } from '../../src/registry/repository.ts';
 import { faultsOf, NOW, policyOf } from './support/policy.ts';
 
@@ -39,7 +40,13 @@ deny:
 `);
 
 function ask(who: string, name: string, address = '192.0.2.1'): Decision {
-  return decide(POLICY, { subject: subject(who), address, repository: repository(name), at: NOW });
+  return decide(POLICY, {
+    action: 'pull',
+    subject: subject(who),
+    address,
+    repository: repository(name),
+    at: NOW,
+  });
 }
 
 function allowed(who: string, name: string, address?: string): string | undefined {
@@ -109,7 +116,7 @@ test('a pattern means what docker pull means, in every form of Docker Hub’s na
   ] as const) {
     const policy = policyOf(`allow: [{ pull: "${written}", to: bo }]`);
     const question = { subject: subject('user:bo'), address: '', repository: repository(name), at: NOW };
-    assert.equal(decide(policy, question).decision, 'allow', written);
+    assert.equal(decide(policy, { action: 'pull', ...question }).decision, 'allow', written);
   }
   for (const written of ['docker.io/*', 'acme//x', '/acme/x', 'acme/x/', 'docker.io/', 'docker.io//x']) {
     const faults = faultsOf(`version: 1\nallow: [{ pull: "${written}", to: bo }]\n...\n`);
@@ -187,4 +194,23 @@ test('a test can expect public content and nothing more, or private content too'
     /expects private, but no rule allows it$/,
   );
   assert.match(said('deny', ''), /expects deny, but the rule "pay" says allow$/);
+});
+
+test('a rule is about one action, which is pull unless it names another', () => {
+  const question = { subject: subject('user:bo'), address: '', repository: repository('acme/x'), at: NOW };
+  const pulling = policyOf('allow: [{ id: one, pull: acme/x, to: bo }]');
+  const pushing = compilePolicy({
+    ...pulling.data,
+    rules: pulling.data.rules.map((rule) => ({ ...rule, action: 'push' })),
+  });
+  const allows = (policy: Policy, action: Action) =>
+    decide(policy, { action, ...question }).decision === 'allow';
+  assert.deepEqual(
+    ACTIONS.filter((action) => allows(pulling, action)),
+    ['pull'],
+  );
+  assert.deepEqual(
+    ACTIONS.filter((action) => allows(pushing, action)),
+    ['push'],
+  );
 });

@@ -82,7 +82,7 @@ test('a token of ours is one', async () => {
   const claims = await verify(await sign());
   assert.deepEqual(claims?.subject, { kind: 'user', name: 'ana' });
   assert.ok(await verify(signPlainly(HEADER)));
-  assert.deepEqual([...(claims?.repositories ?? [])], ['docker.io/library/alpine']);
+  assert.deepEqual(claims?.repositories, new Map([['docker.io/library/alpine', new Set(['pull'])]]));
 });
 
 test('what only looks like one is none', async () => {
@@ -152,7 +152,8 @@ test('100,000 mutations: none is accepted that says anything else', { timeout: 1
 });
 
 function claimsOf(claims: VerifiedToken | undefined): string {
-  return JSON.stringify({ ...claims, repositories: [...(claims?.repositories ?? [])] });
+  const granted = [...(claims?.repositories ?? [])].map(([name, actions]) => [name, [...actions]]);
+  return JSON.stringify({ ...claims, repositories: granted });
 }
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=. \n';

@@ -2,7 +2,7 @@ import { decide, type Policy } from '../../access/policy.ts';
 import type { Subject } from '../../access/subject.ts';
 import type { TokenRestriction } from '../../access/token-restriction.ts';
 import { resolveRepository, type UpstreamNames } from '../../registry/repository.ts';
-import { MAX_SCOPES, parseScope } from '../../registry/scope.ts';
+import { formatScope, MAX_SCOPES, parseScope } from '../../registry/scope.ts';
 import type { GrantedAccess } from './issue-token.ts';
 
 export interface Asker {
@@ -36,14 +36,21 @@ export function grantScopes(
   const scopes: string[] = [];
   for (const text of asked.slice(0, MAX_SCOPES)) {
     const scope = parseScope(text);
-    if (scope?.type !== 'repository' || !scope.actions.some((action) => action === 'pull' || action === '*'))
-      continue;
+    if (scope?.type !== 'repository') continue;
     const repository = resolveRepository(scope.name, [], names);
     if (repository === undefined) continue;
     if (asker.restriction?.allows(repository, asker.address) === false) continue;
-    if (decide(policy, { ...asker, repository }).decision !== 'allow') continue;
-    access.set(repository.name, { type: 'repository', name: repository.name, actions: ['pull'] });
-    scopes.push(`repository:${scope.name}:pull`);
+    const actions = scope.actions.filter(
+      (action) => decide(policy, { ...asker, action, repository }).decision === 'allow',
+    );
+    if (actions.length === 0) continue;
+    const before = access.get(repository.name)?.actions ?? [];
+    access.set(repository.name, {
+      type: 'repository',
+      name: repository.name,
+      actions: [...new Set([...before, ...actions])],
+    });
+    scopes.push(formatScope({ ...scope, actions }));
   }
   return { access: [...access.values()], scope: scopes.join(' ') };
 }

@@ -1,6 +1,7 @@
 import { randomUUID, sign } from 'node:crypto';
 import type { Clock } from '../../platform/clock.ts';
 import type { ObservableValue } from '../../platform/observable-value.ts';
+import type { Action } from '../../registry/action.ts';
 import type { SigningKeys } from './signing-key.ts';
 
 /** One entry of the token specification's `access` claim. */
@@ -8,7 +9,7 @@ export interface GrantedAccess {
   readonly type: 'repository';
   /** The canonical name, such as `docker.io/library/alpine`. */
   readonly name: string;
-  readonly actions: readonly ['pull'];
+  readonly actions: readonly Action[];
 }
 
 export interface TokenContent {

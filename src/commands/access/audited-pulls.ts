@@ -1,6 +1,7 @@
 import type { RecordedPull } from '../../access/replay.ts';
 import { parseSubject } from '../../access/subject.ts';
 import { isAuditCount, parseAuditLine } from '../../protocol/audit-line.ts';
+import { ACTIONS, isAction } from '../../registry/action.ts';
 import { parseTag } from '../../registry/reference.ts';
 import { resolveRepository } from '../../registry/repository.ts';
 import { auditedLines } from '../audited-lines.ts';
@@ -19,7 +20,7 @@ export async function* auditedPulls(file: string, since = 0): AsyncGenerator<Aud
 }
 
 /** The kinds of request that the rules for a repository decide. */
-const DECIDED: ReadonlySet<string> = new Set(['pull', 'tags', 'referrers']);
+const DECIDED: ReadonlySet<string> = new Set([...ACTIONS, 'tags', 'referrers']);
 
 const ANY_UPSTREAM = { upstreams: { has: () => true }, self: new Set<string>() };
 
@@ -33,6 +34,8 @@ function readPull(text: string): AuditedPull | undefined {
   const tag = line.tag === undefined ? undefined : parseTag(line.tag);
   const { decision, status, address, time } = line;
   return {
+    // A list is decided as a pull.
+    action: isAction(line.action) ? line.action : 'pull',
     ...{ subject, repository, decision, status, address },
     at: Date.parse(time),
     ...(tag !== undefined && { tag }),

@@ -76,7 +76,7 @@ function readQuestion(
   ].flat();
   for (const message of wrong) printLine(terminal.stderr, `hubgate: ${message}`);
   if (subject === undefined || image === undefined || time === undefined || !isAddress) return undefined;
-  return { subject, ...image, address: from, at: time };
+  return { action: 'pull', subject, ...image, address: from, at: time };
 }
 
 function asJson(
@@ -160,6 +160,7 @@ const GUARD: Readonly<Record<KnownTarget['visibility'], string>> = {
 };
 
 const NEEDED: Readonly<Record<Condition, (rule: RuleData) => string>> = {
+  action: ({ action = 'pull' }) => `another action: it is about ${action}`,
   repository: ({ pull }) => `a repository of ${pull.join(', ')}`,
   subject: ({ to }) => `for ${to.join(', ')}`,
   network: ({ from = [] }) => `from ${from.join(', ')}`,

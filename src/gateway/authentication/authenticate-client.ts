@@ -13,7 +13,7 @@ import type { AuthClient, RequestingClient } from '../clients/auth-client.ts';
 import { type AddressOf, addressKey } from '../http/client-address.ts';
 import type { ActiveCredentials } from './active-credentials.ts';
 import { type PresentedCredentials, parseAuthorization } from './authorization-header.ts';
-import type { VerifyToken } from './bearer-token.ts';
+import type { GrantedActions, VerifyToken } from './bearer-token.ts';
 import type { CertificateFault, IdentifyByCertificate } from './client-certificate.ts';
 
 export type Authentication = AuthenticationKind & {
@@ -27,8 +27,8 @@ type AuthenticationKind =
       readonly subject: Subject;
       /** The id of the presented credential. */
       readonly credential: string;
-      /** The repositories that a token was issued for. Undefined for a login, which has no such bounds. */
-      readonly repositories?: ReadonlySet<string> | undefined;
+      /** What a token was issued for. Undefined for a login, which has no such bounds. */
+      readonly repositories?: GrantedActions | undefined;
       /** The restriction of the credential: it may do less than its subject. Undefined if there is none. */
       readonly restriction?: TokenRestriction | undefined;
     }

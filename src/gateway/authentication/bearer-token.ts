@@ -6,15 +6,18 @@ import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import { pollValue } from '../../platform/ipc/long-poll-client.ts';
 import type { Logger } from '../../platform/log.ts';
+import { type Action, isAction } from '../../registry/action.ts';
 import type { AuthClient } from '../clients/auth-client.ts';
 import { ACCESS_TOKENS } from '../limits.ts';
+
+/** The actions that a token was issued for, by the canonical names of repositories. */
+export type GrantedActions = ReadonlyMap<string, ReadonlySet<Action>>;
 
 /** The claims of a valid token of ours. */
 export interface VerifiedToken {
   readonly subject: Subject;
   readonly credential: string;
-  /** The canonical names of the repositories for which pulling was granted when the token was issued. */
-  readonly repositories: ReadonlySet<string>;
+  readonly repositories: GrantedActions;
 }
 
 /**
@@ -84,8 +87,7 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
       const { sub, cred, exp, access } = CLAIMS.parse(payload);
       const subject = parseSubject(sub);
       if (subject === undefined) return undefined;
-      const pulls = access.filter(({ actions }) => actions.includes('pull')).map(({ name }) => name);
-      const claims = { subject, credential: cred, repositories: new Set(pulls) };
+      const claims = { subject, credential: cred, repositories: grantedBy(access) };
       cached.set(memory, claims, (exp + ACCESS_TOKENS.clockTolerance) * 1000 - clock());
       return claims;
     } catch (error) {
@@ -97,6 +99,16 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
     isOurs: (token: string) => token.length <= ACCESS_TOKENS.maxLength && issuerOf(token) === issuer,
     [Symbol.dispose]: () => keys[Symbol.dispose](),
   });
+}
+
+/** Unknown actions are left out. */
+function grantedBy(access: z.output<typeof CLAIMS>['access']): GrantedActions {
+  const granted = new Map<string, Set<Action>>();
+  for (const { name, actions } of access) {
+    const known = granted.getOrInsertComputed(name, () => new Set());
+    for (const action of actions) if (isAction(action)) known.add(action);
+  }
+  return granted;
 }
 
 /** Returns undefined if the token is not a JWT. */

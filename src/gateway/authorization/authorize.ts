@@ -5,10 +5,11 @@
  */
 import { type Decision, decide, type Policy } from '../../access/policy.ts';
 import type { Clock } from '../../platform/clock.ts';
+import type { Action } from '../../registry/action.ts';
 import type { ErrorName } from '../../registry/error.ts';
 import type { Tag } from '../../registry/reference.ts';
 import { familiarName, type Repository } from '../../registry/repository.ts';
-import { pullScope } from '../../registry/scope.ts';
+import { formatScope } from '../../registry/scope.ts';
 import type { Authentication } from '../authentication/authenticate-client.ts';
 import { certificateFaultText } from '../authentication/certificate-fault.ts';
 import type { ClientAddress } from '../http/client-address.ts';
@@ -29,6 +30,7 @@ export type AccessDecision =
 export type Authorize = (admission: Authentication, asked: AccessRequest) => AccessDecision;
 
 export interface AccessRequest {
+  readonly action: Action;
   readonly repository: Repository;
   /** The tag that the request resolves; absent if it does not resolve one. */
   readonly tag?: Tag;
@@ -47,18 +49,26 @@ export function createAuthorize(policy: PolicySubscription, clock: Clock): Autho
 
 function authorizeBy(policy: Policy, at: number): Authorize {
   return (admission, asked) => {
-    const { repository } = asked;
-    const scope = pullScope(familiarName(repository));
+    const { action, repository } = asked;
+    const scope = formatScope({ type: 'repository', name: familiarName(repository), actions: [action] });
     if (admission.kind === 'rejected')
       return { kind: 'refused', error: admission.error, scope, ...faultReason(admission) };
     if (admission.kind === 'admitted' && admission.restriction?.allows(repository, asked.address) === false)
       return { kind: 'refused', error: 'DENIED' };
     const decision = decide(policy, { ...asked, subject: admission.subject, at });
     if (decision.decision === 'deny') return refusal(admission, decision, scope);
-    if (admission.kind === 'admitted' && admission.repositories?.has(repository.name) === false)
+    if (admission.kind === 'admitted' && !isGranted(admission, asked))
       return { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope };
     return { kind: 'granted', rule: decision.rule, private: decision.private };
   };
+}
+
+/** True if the token was issued for this. A login has no such bounds. */
+function isGranted(
+  { repositories }: Authentication & { kind: 'admitted' },
+  { action, repository }: AccessRequest,
+): boolean {
+  return repositories === undefined || repositories.get(repository.name)?.has(action) === true;
 }
 
 /** Only the holder of the certificate's key gets this reason, which mentions no repository. */

@@ -47,7 +47,7 @@ async function listCatalog(
   const names = cached.flatMap(({ name, visibility }) => {
     const repository = resolveRepository(name, [], dependencies.names);
     if (repository === undefined) return [];
-    const permission = permit(who, { repository, address });
+    const permission = permit(who, { action: 'pull', repository, address });
     const isSeen = permission.kind === 'granted' && (permission.private || visibility === 'public');
     return isSeen ? [familiarName(repository)] : [];
   });

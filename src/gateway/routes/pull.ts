@@ -34,7 +34,7 @@ export function authorize(dependencies: V2Dependencies): V2Step {
   return ({ res, state }, next) => {
     const { admission, route, address } = state.pull;
     state.permit = dependencies.authorizeNow();
-    const permission = state.permit(admission, { ...whatIsPulled(route), address });
+    const permission = state.permit(admission, { action: 'pull', ...whatIsPulled(route), address });
     state.permission = permission;
     if (permission.kind === 'refused') {
       refusePull(res, admission, permission, dependencies);
@@ -76,7 +76,7 @@ async function answerOf(
   const { admission, address, route } = pull;
   if (route.kind !== 'tags' || answer.kind !== 'document') return answer;
   const { repository } = route;
-  const permitTag = (tag: Tag) => permit(admission, { repository, tag, address });
+  const permitTag = (tag: Tag) => permit(admission, { action: 'pull', repository, tag, address });
   const isPublic = async () => (await askCore(pull, false, dependencies)).kind === 'document';
   const bytes = await permittedTags(answer.bytes, { permitTag, reachesPrivate, isPublic });
   return bytes === undefined ? { kind: 'refused', error: 'UPSTREAM_FAILED' } : { ...answer, bytes };

@@ -43,5 +43,5 @@ export function ask(
 ): Decision {
   const subject = readSubject(who) ?? assert.fail(who);
   const image = parseImage(what) ?? assert.fail(what);
-  return decide(policy, { subject, address: from, ...image, at });
+  return decide(policy, { action: 'pull', subject, address: from, ...image, at });
 }
