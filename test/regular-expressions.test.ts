@@ -56,12 +56,15 @@ function unitsOf({ source }: RegExp): readonly string[] {
 const CONTEXT = createContext({ text: '', expression: /./ });
 const SEARCH = new Script('text.replace(expression, "")');
 
-/** Returns the CPU time of a search in milliseconds. A search that takes too long is ended. */
+/**
+ * Returns the CPU time of a search in milliseconds. A search that takes too long is ended, by a limit that a busy
+ * machine does not exceed in the milliseconds that are allowed.
+ */
 function cost(expression: RegExp, text: string): number {
   Object.assign(CONTEXT, { text, expression });
   const begun = process.threadCpuUsage();
   try {
-    SEARCH.runInContext(CONTEXT, { timeout: 500 });
+    SEARCH.runInContext(CONTEXT, { timeout: 5_000 });
   } catch {
     return Number.POSITIVE_INFINITY;
   }

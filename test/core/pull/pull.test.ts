@@ -3,7 +3,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { assertBytes } from '../../support/assert-bytes.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
 import { imageOf, indexOf, manifestOf, type TestImage } from '../../support/image.ts';
-import { ACCOUNT, SHORT_LIMITS, TestCore } from '../../support/test-core.ts';
+import { ACCOUNT, PATIENT_LIMITS, SHORT_LIMITS, TestCore } from '../../support/test-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 let hub: FakeHub;
@@ -180,6 +180,8 @@ test('invariant 12: an upstream that cannot answer is never reported as "not fou
     ],
   ];
   for (const [behaviour, status] of statuses) {
+    // What a host that is left alone said is said again, until it is there again.
+    await core.restart({ limits: behaviour.kind === 'hang' ? SHORT_LIMITS : PATIENT_LIMITS });
     hub.plant('registry', /./, behaviour);
     assert.equal((await core.ask('library/alpine/manifests/3.20')).status, status, JSON.stringify(behaviour));
     assert.equal(
@@ -188,9 +190,8 @@ test('invariant 12: an upstream that cannot answer is never reported as "not fou
       JSON.stringify(behaviour),
     );
     hub.heal();
-    // What a host that is left alone said is said again, until it is there again.
-    await core.restart();
   }
+  await core.restart({ limits: PATIENT_LIMITS });
   hub.plant('token', /./, { kind: 'status', status: 500 });
   assert.equal((await core.ask('library/alpine/manifests/3.20')).status, 502);
 });

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { assertBytes } from '../../support/assert-bytes.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
 import { imageOf, type TestImage } from '../../support/image.ts';
-import { ACCOUNT, TestCore } from '../../support/test-core.ts';
+import { ACCOUNT, PATIENT_LIMITS, TestCore } from '../../support/test-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 /** The layer is in `acme/mine` and `acme/other`, and not in `acme/without`. All of them are public. */
@@ -60,6 +60,7 @@ test('invariant 12: a refusal belongs to the repository that it was asked for', 
 });
 
 test('invariant 12: trouble of one repository is not the answer of another either', async () => {
+  await core.restart({ limits: { ...PATIENT_LIMITS, headers: 3_000 } });
   hub.plant('registry', /acme\/without\/blobs/, { kind: 'hang' });
   const troubled = core.ask(`acme/without/${blob}`);
   await isAsked('without');
