@@ -161,4 +161,11 @@ export const identityMutants: readonly Mutant[] = [
     replace: '',
     tests: ['test/auth/deleted-owners.test.ts'],
   },
+  {
+    defence: 'a certificate is revoked once',
+    file: 'src/auth/state/sqlite-state.ts',
+    find: 'WHERE fingerprint = ? AND revoked_at IS NULL',
+    replace: 'WHERE fingerprint = ?',
+    tests: ['test/auth/state/sqlite-state.test.ts'],
+  },
 ];

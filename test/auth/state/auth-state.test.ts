@@ -171,17 +171,6 @@ test('a change that a reader keeps from the file is in it a little later', async
   await impatient[Symbol.asyncDispose]();
 });
 
-test('changes that several processes make at once do not lose each other', async () => {
-  const writer = path.join(import.meta.dirname, '../../support/fixtures/state-writer.ts');
-  const children = ['a', 'b', 'c'].map((name) => fork(writer, [file, name, '40']));
-  const codes = await Promise.all(children.map((child) => once(child, 'exit')));
-  assert.deepEqual(
-    codes.map(([code]) => code),
-    [0, 0, 0],
-  );
-  assert.equal((await state.tokens()).length, 120);
-});
-
 test('what was put survives a kill at any moment', async () => {
   const writer = path.join(import.meta.dirname, '../../support/fixtures/state-writer.ts');
   for (let turn = 0; turn < 5; turn++) {

@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type {
+  AuthState,
+  StoredCertificate,
+  StoredLogin,
+  StoredToken,
+} from '../../../src/auth/state/auth-state.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+export interface OpenedAuthState extends AsyncDisposable {
+  readonly state: AuthState;
+  /** The same state, opened once more, as a command opens it while auth runs. The caller disposes of it. */
+  openAgain(): AuthState;
+  /** Puts `count` tokens of `owner` in a process of its own. Resolves to its exit code. */
+  putTokensApart(owner: string, count: number): Promise<number>;
+}
+
+function token(id: string, createdAt = 1): StoredToken {
+  return {
+    ...{ id, owner: 'ci-pay', ownerId: null, hash: 'ab', createdAt, expiresAt: 2 },
+    ...{ pull: ['docker.io/acme/**'], from: null, lastUsedAt: null, lastUsedFrom: null, warnedAt: null },
+  };
+}
+
+function login(id: string, createdAt = 1): StoredLogin {
+  const owner = { user: 'ana', hash: 'cd', credential: 'pw_1', client: 'docker' };
+  return { id, ...owner, createdAt, expiresAt: 2, lastUsedAt: null };
+}
+
+function certificate(fingerprint: string): StoredCertificate {
+  const names = { tbsHash: 'ab', name: 'node-7', serial: '01' };
+  return { fingerprint, ...names, issuedAt: 1, expiresAt: 2, revokedAt: null };
+}
+
+/** Registers the tests that every implementation of the state must pass. `open` opens an empty one. */
+export function testAuthState(name: string, open: () => Promise<OpenedAuthState>): void {
+  const check = (what: string, task: (state: AuthState, opened: OpenedAuthState) => Promise<void>) =>
+    test(`${name}: ${what}`, async () => {
+      await using opened = await open();
+      await task(opened.state, opened);
+    });
+
+  check(
+    'everything that was put is there for whoever opens it, in the order of its making',
+    async (state, opened) => {
+      const full = { ...token('t1', 2), ownerId: 'a1', pull: null, from: ['10.0.0.0/8'] };
+      const used = { ...full, lastUsedAt: 3, lastUsedFrom: '10.1.1.1', warnedAt: 4 };
+      await state.putToken(used);
+      await state.putToken(token('t2', 1));
+      await state.putLogin(login('l1', 2));
+      await state.putLogin(login('l2', 1));
+      await state.putCertificate(certificate('ef'));
+      await using again = opened.openAgain();
+      assert.deepEqual(await again.tokens(), [token('t2', 1), used]);
+      assert.deepEqual(await again.token('t1'), used);
+      assert.deepEqual(await again.logins(), [login('l2', 1), login('l1', 2)]);
+      assert.deepEqual(await again.login('l1'), login('l1', 2));
+      assert.deepEqual(await again.certificates(), [certificate('ef')]);
+      assert.deepEqual([await again.token('none'), await again.login('none')], [undefined, undefined]);
+    },
+  );
+
+  check('an id is put once', async (state) => {
+    await state.putToken(token('t1'));
+    await assert.rejects(state.putToken({ ...token('t1'), owner: 'other' }));
+    assert.deepEqual(await state.tokens(), [token('t1')]);
+    await state.putLogin(login('l1'));
+    await assert.rejects(state.putLogin({ ...login('l1'), user: 'other' }));
+    await state.putCertificate(certificate('ef'));
+    await assert.rejects(state.putCertificate({ ...certificate('ef'), name: 'other' }));
+  });
+
+  check('what is removed or revoked is so at once, also elsewhere, and once', async (state, opened) => {
+    await state.putToken(token('t1'));
+    await state.putLogin(login('l1'));
+    await state.putCertificate(certificate('ef'));
+    await using again = opened.openAgain();
+    assert.deepEqual([await again.removeToken('t1'), await state.removeToken('t1')], [true, false]);
+    assert.equal(await state.token('t1'), undefined);
+    assert.deepEqual([await again.removeLogin('l1'), await state.removeLogin('l1')], [true, false]);
+    assert.equal(await state.login('l1'), undefined);
+    assert.equal(await again.revokeCertificate('ef', 7), true);
+    assert.equal(await state.revokeCertificate('ef', 8), false);
+    assert.equal(await state.revokeCertificate('none', 8), false);
+    assert.equal((await state.certificates())[0]?.revokedAt, 7);
+  });
+
+  check('uses are written at the end at the latest, and are no change', async (state, opened) => {
+    await state.putToken(token('t1'));
+    await state.putLogin(login('l1'));
+    const user = opened.openAgain();
+    const before = user.changes.current;
+    await user.useToken('t1', 4, '10.1.1.1');
+    await user.useToken('t1', 5, '10.1.1.2');
+    await user.warnedOfToken('t1', 6);
+    await user.useLogin('l1', 7);
+    await user[Symbol.asyncDispose]();
+    assert.deepEqual(await state.token('t1'), {
+      ...token('t1'),
+      ...{ lastUsedAt: 5, lastUsedFrom: '10.1.1.2', warnedAt: 6 },
+    });
+    assert.equal((await state.login('l1'))?.lastUsedAt, 7);
+    assert.equal(user.changes.current, before);
+    await state.useToken('t1', 8, '10.1.1.3');
+    await waitFor(async () => (await state.token('t1'))?.lastUsedAt === 8);
+  });
+
+  check('each change is noticed, by whomever it was made', async (state, opened) => {
+    await using again = opened.openAgain();
+    const changes: (() => Promise<unknown>)[] = [
+      () => again.putToken(token('t1')),
+      () => again.removeToken('t1'),
+      () => again.putLogin(login('l1')),
+      () => again.removeLogin('l1'),
+      () => again.putCertificate(certificate('ef')),
+      () => again.revokeCertificate('ef', 7),
+    ];
+    for (const change of changes) {
+      const noticed = [state.changes.changed(), again.changes.changed()];
+      await change();
+      await Promise.all(noticed);
+    }
+  });
+
+  check('of two who remove or revoke at once, one has done it', async (state, opened) => {
+    await using again = opened.openAgain();
+    for (let turn = 0; turn < 10; turn++) {
+      const id = `id-${turn}`;
+      await Promise.all([state.putToken(token(id)), again.putLogin(login(id))]);
+      await state.putCertificate(certificate(id));
+      const removed = [state, again].map((one) => [one.removeToken(id), one.removeLogin(id)]);
+      for (const kind of [0, 1]) {
+        const done = await Promise.all(removed.map((one) => one[kind]));
+        assert.deepEqual(done.toSorted(), [false, true]);
+      }
+      const revoked = await Promise.all([state.revokeCertificate(id, 1), again.revokeCertificate(id, 2)]);
+      assert.deepEqual(revoked.toSorted(), [false, true]);
+      const { revokedAt } =
+        (await state.certificates()).find((one) => one.fingerprint === id) ?? assert.fail();
+      assert.equal(revokedAt, revoked[0] ? 1 : 2);
+    }
+  });
+
+  check('of two who put the same id at once, one has it', async (state, opened) => {
+    await using again = opened.openAgain();
+    for (let turn = 0; turn < 10; turn++) {
+      const id = `id-${turn}`;
+      const puts = await Promise.allSettled(
+        [state, again].map((one, index) => one.putToken({ ...token(id), owner: `owner-${index}` })),
+      );
+      const winner = puts.findIndex(({ status }) => status === 'fulfilled');
+      assert.deepEqual(puts.map(({ status }) => status).toSorted(), ['fulfilled', 'rejected']);
+      assert.equal((await state.token(id))?.owner, `owner-${winner}`);
+    }
+  });
+
+  check('a use does not bring back what is removed at the same time', async (state, opened) => {
+    await state.putToken(token('t1'));
+    await state.putLogin(login('l1'));
+    const again = opened.openAgain();
+    await Promise.all([
+      again.useToken('t1', 5, '10.1.1.1'),
+      again.useLogin('l1', 5),
+      state.removeToken('t1'),
+      state.removeLogin('l1'),
+    ]);
+    await again[Symbol.asyncDispose]();
+    assert.deepEqual([await state.tokens(), await state.logins()], [[], []]);
+  });
+
+  check('changes that several processes make at once do not lose each other', async (state, opened) => {
+    const owners = ['a', 'b', 'c'];
+    const codes = await Promise.all(owners.map((owner) => opened.putTokensApart(owner, 40)));
+    assert.deepEqual(codes, [0, 0, 0]);
+    assert.equal((await state.tokens()).length, 120);
+  });
+}
