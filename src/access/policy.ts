@@ -13,6 +13,7 @@ import { CandidateRules, type RulePattern } from './candidate-rules.ts';
 import { compilePattern, matchesPattern } from './pattern.ts';
 import { PatternIndex } from './pattern-index.ts';
 import type { PolicyData, RuleData } from './policy-data.ts';
+import type { Principal } from './principal.ts';
 import type { Rule } from './rule.ts';
 import { nameOf, type Subject } from './subject.ts';
 import { compileSubjects, type SubjectPatterns } from './subject-pattern.ts';
@@ -30,6 +31,8 @@ export interface Policy {
 export interface AccessQuestion {
   readonly action: Action;
   readonly subject: Subject;
+  /** The groups that the principal brings besides those of the policy. */
+  readonly groups?: Principal['groups'];
   /** The address of the TCP peer as the socket reports it, never from a header. */
   readonly address: string;
   readonly repository: Repository;
@@ -110,7 +113,7 @@ function decidingRule({ patterns, subjects }: Policy, question: AccessQuestion):
       deciding = firstOf(candidates.all, question, user, deciding);
       continue;
     }
-    keys ??= subjects.keysOf(question.subject);
+    keys ??= subjects.keysOf(question.subject, question.groups);
     for (const list of candidates.for(keys)) deciding = firstOf(list, question, user, deciding);
   }
   return deciding;
@@ -140,7 +143,8 @@ function rank({ effect, private: reachesPrivate }: RuleData): number {
 /** The conditions of a rule, each with its test. */
 const CONDITIONS = {
   action: ({ data: { action = 'pull' } }: Rule, question: AccessQuestion) => action === question.action,
-  subject: ({ to }: Rule, { subject }: AccessQuestion) => to.some((pattern) => pattern.matches(subject)),
+  subject: ({ to }: Rule, { subject, groups }: AccessQuestion) =>
+    to.some((pattern) => pattern.matches(subject, groups)),
   network: ({ from }: Rule, { address }: AccessQuestion) => from === undefined || from.contains(address),
   time: ({ data: { until } }: Rule, { at }: AccessQuestion) => until === undefined || at < until,
   // A pull by digest is judged by its repository: an `allow` of some tags grants it, and a `deny` of some

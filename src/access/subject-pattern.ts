@@ -19,7 +19,8 @@ export interface SubjectPattern {
    * tell.
    */
   readonly key?: string;
-  matches(subject: Subject): boolean;
+  /** `groups` are those that the subject brings besides the groups of the policy. */
+  matches(subject: Subject, groups?: readonly string[]): boolean;
 }
 
 /** The entries of `to` in one policy. */
@@ -27,7 +28,7 @@ export interface SubjectPatterns {
   /** Compiles an entry. Each group is compiled once, no matter how many rules name it. */
   compile(text: string): SubjectPattern;
   /** Returns the keys of a subject. Every pattern with a key that matches the subject has one of them. */
-  keysOf(subject: Subject): readonly string[];
+  keysOf(subject: Subject, groups?: readonly string[]): readonly string[];
   /** Returns the keys of one of the subjects that a text of a `to` means. */
   keysOfAny(text: string): readonly string[];
   /** Returns the groups that have this member, as they are written in a `to`. */
@@ -49,9 +50,9 @@ export function compileSubjects(
   const keysOf = (own: string) => [own, 'authenticated', ...groupsWith(own)];
   return {
     compile: (text) => compiled.get(text) ?? compileOne(text, forms),
-    keysOf(subject) {
+    keysOf(subject, brought = []) {
       if (subject.kind === 'anonymous') return ['anonymous'];
-      return keysOf(nameOf(subject) ?? formatSubject(subject));
+      return [...keysOf(nameOf(subject) ?? formatSubject(subject)), ...brought.map(formatGroup)];
     },
     keysOfAny(text) {
       const group = groupNameOf(text);
@@ -69,7 +70,8 @@ function compileGroup(name: string, members: readonly string[], forms: SubjectFo
   return {
     text,
     ...(others.every(({ key }) => key !== undefined) && { key: text }),
-    matches: (subject) => {
+    matches: (subject, brought = []) => {
+      if (brought.includes(name)) return true;
       const own = nameOf(subject);
       return (own !== undefined && names.has(own)) || others.some((pattern) => pattern.matches(subject));
     },
@@ -78,6 +80,9 @@ function compileGroup(name: string, members: readonly string[], forms: SubjectFo
 
 function compileOne(text: string, forms: SubjectForms): SubjectPattern {
   if (text === 'authenticated') return { text, key: text, matches: ({ kind }) => kind !== 'anonymous' };
+  const group = groupNameOf(text);
+  // Only a subject can bring a group that the policy does not have.
+  if (group !== undefined) return compileGroup(group, [], forms);
   if (text === 'anonymous') return { text, key: text, matches: ({ kind }) => kind === 'anonymous' };
   const written = splitSubject(text);
   if (written === undefined || SUBJECT_KINDS[written.kind] === 'account')

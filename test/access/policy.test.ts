@@ -214,3 +214,20 @@ test('a rule is about one action, which is pull unless it names another', () => 
     ['push'],
   );
 });
+
+test('a group that the principal brings counts as one of the policy', () => {
+  const many = Array.from({ length: 20 }, (_, at) => `  - { id: r${at}, pull: acme/x, to: u${at} }`).join(
+    '\n',
+  );
+  for (const others of ['', many]) {
+    const policy = policyOf(
+      `groups: { pay: [jin] }\nallow:\n  - { id: one, pull: acme/x, to: group:pay }\n${others}`,
+    );
+    const question = { subject: subject('user:bo'), address: '', repository: repository('acme/x'), at: NOW };
+    const asked = (groups?: string[]) =>
+      decide(policy, { action: 'pull', ...question, ...(groups && { groups }) }).decision;
+    assert.equal(asked(), 'deny');
+    assert.equal(asked(['pay']), 'allow');
+    assert.equal(asked(['payments']), 'deny');
+  }
+});

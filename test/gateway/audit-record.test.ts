@@ -15,7 +15,7 @@ function received(name: string | undefined, remoteAddress: string, agent: string
     admission:
       subject === undefined
         ? { kind: 'anonymous', subject: ANONYMOUS }
-        : { kind: 'admitted', subject, credential: 'one' },
+        : { kind: 'admitted', subject, groups: [], credential: 'one' },
     address: peerAddress({ remoteAddress }),
     started: 0,
   };

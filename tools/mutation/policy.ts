@@ -54,6 +54,20 @@ export const policyMutants: readonly Mutant[] = [
     tests: [...POLICY_TESTS, 'test/gateway/v2.test.ts'],
   },
   {
+    defence: 'a group that the principal brings counts',
+    file: 'src/access/subject-pattern.ts',
+    find: 'if (brought.includes(name)) return true;',
+    replace: '',
+    tests: ['test/access/policy.test.ts'],
+  },
+  {
+    defence: 'a rule of a group that the principal brings is found among many rules',
+    file: POLICY,
+    find: 'subjects.keysOf(question.subject, question.groups)',
+    replace: 'subjects.keysOf(question.subject)',
+    tests: ['test/access/policy.test.ts'],
+  },
+  {
     defence: 'a rule counts for its action',
     file: POLICY,
     find: '    CONDITIONS.action(rule, question) &&\n',

@@ -1,4 +1,4 @@
-import type { Subject } from '../../access/subject.ts';
+import type { Principal } from '../../access/principal.ts';
 import { compileTokenRestriction, type TokenRestriction } from '../../access/token-restriction.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { parseNetwork } from '../../platform/network.ts';
@@ -15,11 +15,8 @@ import { subjectOfUser } from './user-subject.ts';
 import type { Users } from './users-file.ts';
 
 export type Verdict =
-  | {
+  | (Principal & {
       readonly kind: 'authenticated';
-      readonly subject: Subject;
-      /** The id of the presented credential. */
-      readonly credential: string;
       /** The restriction of the credential: it may do less than its subject. Absent if there is none. */
       readonly restriction?: TokenRestriction;
       /**
@@ -27,7 +24,7 @@ export type Verdict =
        * then too. Absent if no end is known.
        */
       readonly until?: number;
-    }
+    })
   | { readonly kind: 'wrong' }
   /** More passwords wait than can be hashed in time. */
   | { readonly kind: 'busy' };
@@ -110,6 +107,7 @@ function passwords({ checkPassword }: Pick<AuthenticateOptions, 'checkPassword'>
       return {
         kind: 'authenticated',
         subject: subjectOfUser(user),
+        groups: [],
         credential: passwordCredential(user.name, hash),
       };
     },
@@ -135,6 +133,7 @@ async function byServiceToken(
   return {
     kind: 'authenticated',
     subject: subjectOfUser(owner),
+    groups: [],
     credential: tokenCredential(token.id),
     restriction,
   };

@@ -75,7 +75,7 @@ async function identify(
   dependencies: TokenRouteDependencies,
   signal: AbortSignal,
 ): Promise<AuthenticatedSubject | LoginRefusal> {
-  const nobody: AuthenticatedSubject = { subject: ANONYMOUS, credential: ANONYMOUS_CREDENTIAL };
+  const nobody: AuthenticatedSubject = { subject: ANONYMOUS, groups: [], credential: ANONYMOUS_CREDENTIAL };
   const certified = byCertificate(request);
   const isGranted = granted(request, nobody, dependencies).access.length > 0;
   const otherwise = request.scopes.length === 0 ? undefined : (certified ?? (isGranted ? nobody : undefined));
@@ -98,17 +98,17 @@ function byCertificate({ certificate }: TokenRequest): AuthenticatedSubject | un
   const subject = parseSubject(certificate.subject);
   // A gateway may vouch for certificates alone.
   if (subject?.kind !== 'cert') throw new BadRequest('a request names a certificate of no machine');
-  return { subject, credential: certificate.credential };
+  return { subject, groups: [], credential: certificate.credential };
 }
 
 function granted(
   { scopes, address }: TokenRequest,
-  { subject, restriction }: AuthenticatedSubject,
+  { subject, groups, restriction }: AuthenticatedSubject,
   { policy, names, issuer }: TokenRouteDependencies,
 ): GrantedScopes {
   return grantScopes(
     scopes,
-    { subject, address, at: issuer.clock(), ...(restriction && { restriction }) },
+    { subject, groups, address, at: issuer.clock(), ...(restriction && { restriction }) },
     policy.current,
     names,
   );

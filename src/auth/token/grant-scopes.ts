@@ -1,12 +1,11 @@
 import { decide, type Policy } from '../../access/policy.ts';
-import type { Subject } from '../../access/subject.ts';
+import type { Principal } from '../../access/principal.ts';
 import type { TokenRestriction } from '../../access/token-restriction.ts';
 import { resolveRepository, type UpstreamNames } from '../../registry/repository.ts';
 import { formatScope, MAX_SCOPES, parseScope } from '../../registry/scope.ts';
 import type { GrantedAccess } from './issue-token.ts';
 
-export interface Asker {
-  readonly subject: Subject;
+export interface Asker extends Omit<Principal, 'credential'> {
   readonly address: string;
   /** The time in milliseconds since the epoch. */
   readonly at: number;

@@ -1,4 +1,5 @@
-import { formatSubject, type Subject } from '../../access/subject.ts';
+import type { Principal } from '../../access/principal.ts';
+import { formatSubject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
 import { pollValue } from '../../platform/ipc/long-poll-client.ts';
@@ -13,7 +14,7 @@ import type { ActiveCredential } from './credential-snapshot.ts';
  */
 export interface ActiveCredentials extends Disposable {
   /** Resolves to undefined if the credential is not in force, or belongs to another subject. */
-  find(identity: PresentedIdentity): Promise<ActiveCredential | undefined>;
+  find(identity: Principal): Promise<ActiveCredential | undefined>;
   /**
    * Auth may have revoked any credential since its last answer.
    * @throws PeerUnreachable if that answer is too old
@@ -23,12 +24,6 @@ export interface ActiveCredentials extends Disposable {
   isRevoked(certificate: string): boolean;
 }
 
-/** The subject that a client claims to be, and the id of the credential that proved it. */
-export interface PresentedIdentity {
-  readonly subject: Subject;
-  readonly credential: string;
-}
-
 export async function followActiveCredentials(
   auth: AuthClient,
   log: Logger,
@@ -36,7 +31,7 @@ export async function followActiveCredentials(
   longestSilence: number,
 ): Promise<ActiveCredentials> {
   const followed = await pollValue((options) => auth.credentials(options), { name: 'auth', log });
-  const known = ({ credential, subject }: PresentedIdentity): ActiveCredential | undefined => {
+  const known = ({ credential, subject }: Principal): ActiveCredential | undefined => {
     // For a token that was issued for a certificate: auth reports only the revoked certificates.
     if (isCertificateCredential(credential))
       return subject.kind === 'cert' && !followed.current.revokedIds.has(credential) ? {} : undefined;

@@ -6,7 +6,8 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import { ANONYMOUS, type Subject } from '../../access/subject.ts';
+import type { Principal } from '../../access/principal.ts';
+import { ANONYMOUS } from '../../access/subject.ts';
 import type { TokenRestriction } from '../../access/token-restriction.ts';
 import type { LoginPassword, LoginRefusal } from '../../protocol/auth-api.ts';
 import type { AuthClient, RequestingClient } from '../clients/auth-client.ts';
@@ -22,16 +23,13 @@ export type Authentication = AuthenticationKind & {
 };
 
 type AuthenticationKind =
-  | {
+  | (Principal & {
       readonly kind: 'admitted';
-      readonly subject: Subject;
-      /** The id of the presented credential. */
-      readonly credential: string;
       /** What a token was issued for. Undefined for a login, which has no such bounds. */
       readonly repositories?: GrantedActions | undefined;
       /** The restriction of the credential: it may do less than its subject. Undefined if there is none. */
       readonly restriction?: TokenRestriction | undefined;
-    }
+    })
   | { readonly kind: 'anonymous'; readonly subject: typeof ANONYMOUS }
   | { readonly kind: 'rejected'; readonly error: 'INVALID_TOKEN' | LoginRefusal };
 

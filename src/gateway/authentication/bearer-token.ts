@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto';
 import { createLocalJWKSet, decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { z } from 'zod';
-import { parseSubject, type Subject } from '../../access/subject.ts';
+import type { Principal } from '../../access/principal.ts';
+import { parseSubject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import { pollValue } from '../../platform/ipc/long-poll-client.ts';
@@ -14,9 +15,7 @@ import { ACCESS_TOKENS } from '../limits.ts';
 export type GrantedActions = ReadonlyMap<string, ReadonlySet<Action>>;
 
 /** The claims of a valid token of ours. */
-export interface VerifiedToken {
-  readonly subject: Subject;
-  readonly credential: string;
+export interface VerifiedToken extends Principal {
   readonly repositories: GrantedActions;
 }
 
@@ -87,7 +86,7 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
       const { sub, cred, exp, access } = CLAIMS.parse(payload);
       const subject = parseSubject(sub);
       if (subject === undefined) return undefined;
-      const claims = { subject, credential: cred, repositories: grantedBy(access) };
+      const claims = { subject, groups: [], credential: cred, repositories: grantedBy(access) };
       cached.set(memory, claims, (exp + ACCESS_TOKENS.clockTolerance) * 1000 - clock());
       return claims;
     } catch (error) {

@@ -5,11 +5,11 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
+import type { Principal } from '../../access/principal.ts';
 import type { Subject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { ObservableValue } from '../../platform/observable-value.ts';
 import { tbsHash } from '../../platform/tbs-hash.ts';
-import type { ClientIdentity } from '../clients/auth-client.ts';
 import type { ActiveCredentials } from './active-credentials.ts';
 import { certificateCredential } from './certificate-credential.ts';
 import { certificateSubject } from './certificate-subject.ts';
@@ -19,7 +19,7 @@ type CertifiedSocket = Partial<Pick<TLSSocket, 'authorized' | 'getPeerX509Certif
 
 export interface IdentifyByCertificate {
   /** Returns undefined if the peer presents no certificate that counts. */
-  (socket: CertifiedSocket): ClientIdentity | undefined;
+  (socket: CertifiedSocket): Principal | undefined;
   /**
    * Returns why a certificate of one of our authorities does not count. Only the holder of its key learns
    * this.
@@ -54,13 +54,15 @@ export function createIdentifyByCertificate({
     return verified;
   };
 
-  const identify = (socket: CertifiedSocket): ClientIdentity | undefined => {
+  const identify = (socket: CertifiedSocket): Principal | undefined => {
     const verified = socket.authorized ? verifiedOf(socket) : undefined;
     if (verified === undefined || credentials.isRevoked(verified.tbsHash)) return undefined;
     const now = clock();
     const { certificate, issuers, subject } = verified;
     const isInTime = isWithin(certificate, now) && issuers.some((issuer) => isWithin(issuer, now));
-    return isInTime ? { subject, credential: certificateCredential(verified.tbsHash) } : undefined;
+    return isInTime
+      ? { subject, groups: [], credential: certificateCredential(verified.tbsHash) }
+      : undefined;
   };
 
   const faultOf = (socket: CertifiedSocket): CertificateFault | undefined => {

@@ -55,7 +55,8 @@ function authorizeBy(policy: Policy, at: number): Authorize {
       return { kind: 'refused', error: admission.error, scope, ...faultReason(admission) };
     if (admission.kind === 'admitted' && admission.restriction?.allows(repository, asked.address) === false)
       return { kind: 'refused', error: 'DENIED' };
-    const decision = decide(policy, { ...asked, subject: admission.subject, at });
+    const groups = admission.kind === 'admitted' ? admission.groups : [];
+    const decision = decide(policy, { ...asked, subject: admission.subject, groups, at });
     if (decision.decision === 'deny') return refusal(admission, decision, scope);
     if (admission.kind === 'admitted' && !isGranted(admission, asked))
       return { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope };

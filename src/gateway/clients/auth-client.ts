@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { JSONWebKeySet } from 'jose';
 import type { z } from 'zod';
 import type { Policy } from '../../access/policy.ts';
+import type { Principal } from '../../access/principal.ts';
 import { deserializingPolicy } from '../../access/serialized-policy.ts';
-import { formatSubject, parseSubject, type Subject } from '../../access/subject.ts';
+import { formatSubject, parseSubject } from '../../access/subject.ts';
 import { askPeer, type PeerAnswer, PeerFailed, parseAnswer } from '../../platform/ipc/ask-peer.ts';
 import {
   type HttpClient,
@@ -40,7 +41,7 @@ import { AUTH_REQUESTS, GATEWAY_LIMITS } from '../limits.ts';
  * and with `PeerFailed` if auth answers that it failed.
  */
 export interface AuthClient extends AsyncDisposable {
-  authenticate(request: LoginRequest, client: RequestingClient): Promise<ClientIdentity | RefusedLogin>;
+  authenticate(request: LoginRequest, client: RequestingClient): Promise<Principal | RefusedLogin>;
   token(request: ClientTokenRequest, client: RequestingClient): Promise<ClientToken | RefusedLogin>;
   readonly keys: LongPoll<JSONWebKeySet>;
   /** Reads the same keys once, for one client. */
@@ -60,21 +61,15 @@ export interface AuthClient extends AsyncDisposable {
  */
 export type RequestingClient = Required<Pick<HttpRequest, 'caller' | 'signal'>>;
 
-/** The subject, and the id of the credential that proved it. */
-export interface ClientIdentity {
-  readonly subject: Subject;
-  readonly credential: string;
-}
-
 export type LoginRequest = AuthenticateRequest & { readonly address: ClientAddress };
 
 export type ClientTokenRequest = Omit<TokenRequest, 'certificate'> & {
   readonly address: ClientAddress;
   /** The subject of the verified client certificate. */
-  readonly certificate: ClientIdentity | undefined;
+  readonly certificate: Principal | undefined;
 };
 
-export interface ClientToken extends ClientIdentity {
+export interface ClientToken extends Principal {
   readonly token: string;
   /** The lifetime in seconds. */
   readonly expiresIn: number;
@@ -104,7 +99,7 @@ class SocketAuthClient implements AuthClient {
     this.#http = http;
   }
 
-  authenticate(request: LoginRequest, client: RequestingClient): Promise<ClientIdentity | RefusedLogin> {
+  authenticate(request: LoginRequest, client: RequestingClient): Promise<Principal | RefusedLogin> {
     return this.#post('/authenticate', request, client, SERIALIZED_IDENTITY);
   }
 
@@ -112,7 +107,10 @@ class SocketAuthClient implements AuthClient {
     { certificate, ...request }: ClientTokenRequest,
     client: RequestingClient,
   ): Promise<ClientToken | RefusedLogin> {
-    const certified = certificate && { ...certificate, subject: formatSubject(certificate.subject) };
+    const certified = certificate && {
+      subject: formatSubject(certificate.subject),
+      credential: certificate.credential,
+    };
     const content: TokenRequest = { ...request, certificate: certified ?? null };
     return this.#post('/token', content, client, ISSUED_TOKEN);
   }
@@ -185,7 +183,7 @@ class SocketAuthClient implements AuthClient {
     content: object,
     client: RequestingClient,
     schema: Schema,
-  ): Promise<(Omit<z.output<Schema>, 'subject'> & ClientIdentity) | RefusedLogin> {
+  ): Promise<(Omit<z.output<Schema>, 'subject'> & Principal) | RefusedLogin> {
     const body = JSON.stringify(content);
     const request: HttpRequest = {
       ...{ method: 'POST', path, body, deadline: AUTH_REQUESTS.login, ...client },
@@ -196,7 +194,7 @@ class SocketAuthClient implements AuthClient {
     const identity = parseAnswer(PEER, answer, schema);
     const subject = parseSubject(identity.subject);
     if (subject === undefined) throw new PeerFailed('auth failed: it names no subject');
-    return { ...identity, subject };
+    return { ...identity, subject, groups: [] };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,7 +3,7 @@
  * their keys. It must not know users and passwords.
  */
 import { createHash, createHmac, randomBytes } from 'node:crypto';
-import type { Subject } from '../../../access/subject.ts';
+import type { Principal } from '../../../access/principal.ts';
 import type { Federation } from '../../../config/federation.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import type { EgressOptions } from '../../../platform/egress/proxy-rules.ts';
@@ -19,13 +19,11 @@ import { addressedTo, verifyJwt } from './verify-jwt.ts';
 export const FEDERATED_NAME = 'oidc';
 
 export type FederatedVerdict =
-  | {
+  | (Principal & {
       readonly kind: 'authenticated';
-      readonly subject: Subject;
-      readonly credential: string;
       /** The end of the JWT, in milliseconds since the epoch. Nothing that is issued for it outlives it. */
       readonly until: number;
-    }
+    })
   | { readonly kind: 'wrong' }
   | { readonly kind: 'busy' };
 
@@ -71,6 +69,7 @@ export function createFederatedLogin(options: FederatedLoginOptions): FederatedL
     return {
       kind: 'authenticated',
       subject: { kind: 'oidc', name: `${federation.name}:${expanded.subject}` },
+      groups: [],
       credential: federationCredential(federation),
       until: verified.until,
     };
