@@ -22,6 +22,7 @@ import { cacheAnswers } from './clients/caching-core-client.ts';
 import { openLocalCoreClient } from './clients/local-core-client.ts';
 import { openRegistryCoreClient } from './clients/registry-core-client.ts';
 import { ChunkCache } from './delivery/chunk-cache.ts';
+import { DeliveryPool } from './delivery/delivery-pool.ts';
 import { createAddressOf } from './http/client-address.ts';
 import { InFlight } from './http/in-flight.ts';
 import { type ListenOn, listenOn } from './http/listen.ts';
@@ -99,7 +100,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   // It ends last, because a cache hit is recorded when the core has reported to which pull it belongs.
   const record = stack.use(openAudit({ file: options.auditFile, onFull: options.auditOnFull, log, clock }));
   const auth = stack.use(openAuthClient(options.authSocket, limits.authQuestions));
-  const chunks = new ChunkCache();
+  const pool = new DeliveryPool();
+  const chunks = new ChunkCache(pool);
   const openFiles = shareOpenFiles(options.openFiles ?? Number.POSITIVE_INFINITY);
   const core = stack.use(
     'url' in options.core
@@ -137,6 +139,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     authenticate: createAuthenticateClient({ auth, addressOf, byCertificate, verifyToken, credentials }),
     authorizeNow: createAuthorize(policy, clock),
     core,
+    pool,
     audit,
     log,
     challenge: { realm: `${url.origin}/token`, service: url.host },

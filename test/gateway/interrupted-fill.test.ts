@@ -10,6 +10,7 @@ import { Readable } from 'node:stream';
 import { after, before, test } from 'node:test';
 import { ChunkCache } from '../../src/gateway/delivery/chunk-cache.ts';
 import { deliverBlob } from '../../src/gateway/delivery/deliver-blob.ts';
+import { DeliveryPool } from '../../src/gateway/delivery/delivery-pool.ts';
 import { SharedFills } from '../../src/gateway/delivery/shared-fill.ts';
 import { readLines } from '../../src/platform/ipc/json-lines.ts';
 import { sha256Of } from '../../src/registry/digest.ts';
@@ -46,7 +47,7 @@ async function pullOver(partial: Buffer, stream: Buffer, range?: string) {
     });
     const rest = { kind: 'blob-stream', cache: 'bypass', size: BLOB.length } as const;
     const again = async () => ({ ...rest, body: Readable.from(inChunks(stream)) });
-    await deliverBlob({ request, response, digest: DIGEST, again }, source);
+    await deliverBlob({ request, response, digest: DIGEST, pool: new DeliveryPool(), again }, source);
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;

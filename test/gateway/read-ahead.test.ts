@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { type Delivered, deliverBlob } from '../../src/gateway/delivery/deliver-blob.ts';
+import { DeliveryPool } from '../../src/gateway/delivery/delivery-pool.ts';
 import { sha256Of } from '../../src/registry/digest.ts';
 
 /** More than the buffers of a connection take. */
@@ -28,10 +29,10 @@ test('a chunk that cannot be read ahead, while the client does not take the one 
       [Symbol.asyncDispose]: async () => {},
     };
     const again = () => assert.fail('nothing was interrupted');
-    deliverBlob({ request, response, digest: sha256Of(Buffer.alloc(0)), again }, source).then(
-      delivered.resolve,
-      delivered.reject,
-    );
+    deliverBlob(
+      { request, response, digest: sha256Of(Buffer.alloc(0)), pool: new DeliveryPool(), again },
+      source,
+    ).then(delivered.resolve, delivered.reject);
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { DELIVERY } from '../limits.ts';
-import { acquireBuffer, releaseBuffer } from './buffer-pool.ts';
+import { DeliveryPool } from './delivery-pool.ts';
 
 /** Bytes of a blob that several responses may be sending at the same time. Nobody may write to them. */
 export interface SharedChunk {
@@ -29,7 +29,10 @@ interface ChunkReading {
  * read, and a buffer is used again when no response sends it any more.
  */
 export class ChunkCache {
-  readonly #kept = new LRUCache<string, ChunkEntry>({
+  readonly #pool: DeliveryPool;
+  /** The number of names that were given out. */
+  #names = 0;
+  readonly #cached = new LRUCache<string, ChunkEntry>({
     maxSize: DELIVERY.cachedChunks,
     sizeCalculation: ({ buffer }) => buffer.length,
     dispose: (entry) => this.#leave(entry),
@@ -37,6 +40,15 @@ export class ChunkCache {
   readonly #reading = new Map<string, ChunkReading>();
   /** The number of readers of each blob, by its name. */
   readonly #readers = new Map<string, number>();
+
+  constructor(pool = new DeliveryPool()) {
+    this.#pool = pool;
+  }
+
+  /** Returns a name that no other blob has. */
+  newName(): string {
+    return `blob ${this.#names++}`;
+  }
 
   /** Counts a reader of the blob of that name until the returned function is called. */
   enter(name: string): () => void {
@@ -83,8 +95,8 @@ export class ChunkCache {
    * names.
    */
   async take(name: string, size: number, read: ReadChunk): Promise<SharedChunk> {
-    const kept = this.#kept.get(name);
-    if (kept !== undefined) return this.#share(kept);
+    const cached = this.#cached.get(name);
+    if (cached !== undefined) return this.#share(cached);
     const running = this.#reading.get(name) ?? this.#begin(name, size, read);
     const shared = this.#share(running.entry);
     try {
@@ -97,14 +109,14 @@ export class ChunkCache {
   }
 
   #begin(name: string, size: number, read: ReadChunk): ChunkReading {
-    const buffer = acquireBuffer(size);
+    const buffer = this.#pool.acquire(size);
     const entry: ChunkEntry = { buffer, length: 0, users: 1 };
     const length = read(buffer);
     const reading: ChunkReading = { entry, length };
     this.#reading.set(name, reading);
     length
       .then(
-        () => this.#kept.set(name, entry),
+        () => this.#cached.set(name, entry),
         () => this.#leave(entry),
       )
       .finally(() => this.#reading.delete(name));
@@ -122,6 +134,6 @@ export class ChunkCache {
   }
 
   #leave(entry: ChunkEntry): void {
-    if (--entry.users === 0) releaseBuffer(entry.buffer);
+    if (--entry.users === 0) this.#pool.release(entry.buffer);
   }
 }

@@ -8,9 +8,9 @@ import { refuse, respond } from '../http/respond.ts';
 import { ResponseBody } from '../http/response-body.ts';
 import { DELIVERY } from '../limits.ts';
 import { type BlobReader, FillInterrupted, HELD_BACK } from './blob-reader.ts';
-import { acquireBuffer, releaseBuffer } from './buffer-pool.ts';
 import type { SharedChunk } from './chunk-cache.ts';
 import { partsOf } from './deliver-parts.ts';
+import type { DeliveryPool } from './delivery-pool.ts';
 import { requestedRange } from './requested-range.ts';
 
 export interface Delivered {
@@ -21,20 +21,19 @@ export interface Delivered {
   readonly failure?: Error;
 }
 
-let readers = 0;
-
 /** The request and response that a blob is sent to. */
 export interface BlobRecipient {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly digest: Digest;
+  readonly pool: DeliveryPool;
   /** Asks the core again if it has interrupted a fill. */
   readonly again: () => Promise<CoreAnswer>;
 }
 
 /** Sends a blob from its file, whole or in the requested ranges, at the pace at which the file grows. */
 export async function deliverBlob(to: BlobRecipient, source: BlobReader): Promise<Delivered> {
-  const { request, response, digest } = to;
+  const { request, response, digest, pool } = to;
   const { size } = source;
   const wanted = requestedRange(request, digest);
   const range = size === undefined ? undefined : parseRange(wanted, size);
@@ -47,7 +46,7 @@ export async function deliverBlob(to: BlobRecipient, source: BlobReader): Promis
   if (size !== undefined && ranges !== undefined) {
     const parts = partsOf(source, size, ranges);
     respond(response, 206, { ...blobHeaders(digest, parts.length), 'content-type': parts.type });
-    return sendBody(response, (body) => parts.send(body, takeChunk));
+    return sendBody(response, (body) => parts.send(body, (...bytes) => takeChunk(pool, ...bytes)));
   }
   respond(response, range === undefined ? 200 : 206, {
     ...blobHeaders(digest, range === undefined ? size : range.end - range.start),
@@ -101,22 +100,22 @@ async function sendBlob(
   body: ResponseBody,
   rest: Rest,
   source: BlobReader,
-  { digest, again }: Pick<BlobRecipient, 'digest' | 'again'>,
+  to: Pick<BlobRecipient, 'digest' | 'again' | 'pool'>,
   attempts = DELIVERY.resumptions,
 ): Promise<void> {
   try {
-    return await sendFile(body, rest, source);
+    return await sendFile(body, rest, source, to.pool);
   } catch (error) {
     if (!(error instanceof FillInterrupted) || attempts === 0) throw error;
   }
-  const answer = await again();
-  if (answer.kind === 'blob-stream') return sendStream(body, rest, digest, answer.body, source);
+  const answer = await to.again();
+  if (answer.kind === 'blob-stream') return sendStream(body, rest, to.digest, answer.body, source);
   if (answer.kind === 'refused') throw new Error(`the core refuses the rest of the blob: ${answer.error}`);
   if (answer.kind !== 'blob')
     throw new Error('the core answers with something else than the rest of the blob');
   await using next = answer.source;
   await checkSent(rest, source, next);
-  await sendBlob(body, rest, next, { digest, again }, attempts - 1);
+  await sendBlob(body, rest, next, to, attempts - 1);
 }
 
 /**
@@ -144,21 +143,25 @@ async function compareSent(sent: BlobReader, at: number, bytes: Buffer): Promise
   if (!buffer.equals(bytes)) throw new Error('the bytes that were sent are others than those that come now');
 }
 
-async function sendFile(body: ResponseBody, rest: Rest, source: BlobReader): Promise<void> {
-  readers++;
+async function sendFile(
+  body: ResponseBody,
+  rest: Rest,
+  source: BlobReader,
+  pool: DeliveryPool,
+): Promise<void> {
+  pool.enter();
   let ahead: Promise<SharedChunk> | undefined;
   try {
     for (;;) {
       const until = Math.min(rest.end, await source.available(rest.position));
       if (until <= rest.position) return await endShort(body, rest);
-      const { bytes, release } = await (ahead ?? takeChunk(source, rest.position, until));
+      const { bytes, release } = await (ahead ?? takeChunk(pool, source, rest.position, until));
       if (bytes.length === 0) throw new Error('the file is shorter than it should be');
       const next = rest.position + bytes.length;
       const isLast = next === rest.end;
       // With other readers there is always something to do while a chunk is read, and more chunks at a time
       // would take more room in the processor's caches.
-      const isAlone = readers === 1;
-      ahead = isAlone && next < until ? takeChunk(source, next, until) : undefined;
+      ahead = pool.isForOne && next < until ? takeChunk(pool, source, next, until) : undefined;
       // The error is for the caller that takes the chunk.
       ahead?.catch(() => {});
       await (isLast ? body.end(bytes) : body.write(bytes));
@@ -168,7 +171,7 @@ async function sendFile(body: ResponseBody, rest: Rest, source: BlobReader): Pro
       if (isLast) return;
     }
   } finally {
-    readers--;
+    pool.leave();
   }
 }
 
@@ -179,21 +182,21 @@ async function endShort(body: ResponseBody, { position, end }: Rest): Promise<vo
 }
 
 /** Returns bytes from `position` on, and none at or after `until`. */
-async function takeChunk(source: BlobReader, position: number, until: number): Promise<SharedChunk> {
-  const size = chunkSize();
+async function takeChunk(
+  pool: DeliveryPool,
+  source: BlobReader,
+  position: number,
+  until: number,
+): Promise<SharedChunk> {
+  const size = pool.chunkSize;
   const shared = source.chunk?.(position, size);
   if (shared !== undefined) {
     const { bytes, release } = await shared;
     return { bytes: bytes.subarray(0, until - position), release };
   }
-  const buffer = acquireBuffer(Math.min(until - position, size));
+  const buffer = pool.acquire(Math.min(until - position, size));
   const length = await source.read(buffer, position, Math.min(until - position, buffer.length));
-  return { bytes: buffer.subarray(0, length), release: () => releaseBuffer(buffer) };
-}
-
-function chunkSize(): number {
-  if (readers > DELIVERY.crowd) return DELIVERY.chunkForCrowd;
-  return readers > DELIVERY.manyReaders ? DELIVERY.chunkForMany : DELIVERY.chunk;
+  return { bytes: buffer.subarray(0, length), release: () => pool.release(buffer) };
 }
 
 /** Sends a blob that comes as an unverified stream from a core. */

@@ -7,19 +7,21 @@ import type { RepositoryRoute } from '../../registry/route.ts';
 import type { CoreAnswer } from '../clients/core-client.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { blobHeaders, type Delivered, deliverBlob, deliverStream } from './deliver-blob.ts';
+import type { DeliveryPool } from './delivery-pool.ts';
 
 /** The request and response that an answer of the core is sent to. */
 export interface Recipient {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly route: RepositoryRoute;
+  readonly pool: DeliveryPool;
   /** Asks the core again if it has interrupted a fill. */
   readonly again: () => Promise<CoreAnswer>;
 }
 
 /** Sends the answer of the core. */
 export async function deliver(to: Recipient, answer: CoreAnswer): Promise<Delivered> {
-  const { request, response, route, again } = to;
+  const { request, response, route, pool, again } = to;
   switch (answer.kind) {
     case 'refused':
       refuse(response, { ...answer, headers: staleness(answer.age) });
@@ -44,7 +46,7 @@ export async function deliver(to: Recipient, answer: CoreAnswer): Promise<Delive
       const digest = digestOf(route);
       return isKnown(request, digest)
         ? notModified(response, digest)
-        : await deliverBlob({ request, response, digest, again }, source);
+        : await deliverBlob({ request, response, digest, pool, again }, source);
     }
   }
 }

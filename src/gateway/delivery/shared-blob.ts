@@ -2,14 +2,12 @@ import { DELIVERY } from '../limits.ts';
 import type { BlobReader } from './blob-reader.ts';
 import type { ChunkCache } from './chunk-cache.ts';
 
-let count = 0;
-
 /** A complete blob that several responses read at the same time, from one open file and in shared chunks. */
 export class SharedBlob {
   readonly #source: BlobReader;
   readonly #chunks: ChunkCache;
   /** The id of this opening of the blob, because the file may have other bytes when it is opened again. */
-  readonly #id = `blob ${count++}`;
+  readonly #id: string;
   /** The number of users. The cache that keeps the blob is one of them. */
   #users = 1;
 
@@ -17,6 +15,7 @@ export class SharedBlob {
   constructor(source: BlobReader, chunks: ChunkCache) {
     this.#source = source;
     this.#chunks = chunks;
+    this.#id = chunks.newName();
   }
 
   /** Returns a source for one reader, who disposes of it. */

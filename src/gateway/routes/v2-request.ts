@@ -8,6 +8,7 @@ import type { DeliveryResult, RepositoryRequest } from '../audit/audit-record.ts
 import type { AuthenticateClient, Authentication } from '../authentication/authenticate-client.ts';
 import type { AccessDecision, Authorize, AuthorizeNow } from '../authorization/authorize.ts';
 import type { CoreAnswer, CoreClient, PullAccounting } from '../clients/core-client.ts';
+import type { DeliveryPool } from '../delivery/delivery-pool.ts';
 import type { AddressOf, ClientAddress } from '../http/client-address.ts';
 import type { InFlight } from '../http/in-flight.ts';
 
@@ -17,6 +18,8 @@ export interface V2Dependencies {
   readonly authenticate: AuthenticateClient;
   readonly authorizeNow: AuthorizeNow;
   readonly core: CoreClient;
+  /** What the responses that send a blob share. */
+  readonly pool: DeliveryPool;
   readonly audit: Audit;
   readonly log: Logger;
   /**

@@ -1,6 +1,7 @@
 /** The milliseconds that all tasks together may use of one turn of the event loop. */
 const SHARE = 2;
 
+// A process has one event loop, so the following state belongs to the process, and not to an object.
 /** The end of this turn's share, by the monotonic clock; undefined until the turn has a task. */
 let ends: number | undefined;
 const waiting: (() => void)[] = [];
