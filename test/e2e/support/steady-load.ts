@@ -33,10 +33,12 @@ export interface LoadOptions {
 /** In milliseconds. Docker waits this long for an answer to a ping. */
 const DEADLINE = 15_000;
 const TICK = 5;
+/** The most requests that wait for an answer. Without a bound, a machine that is too busy would only ever fall behind. */
+const MOST_UNDER_WAY = 100;
 
 /**
- * Sends requests at an even rate, whatever the answers are: one in four on a new connection, the others on
- * open connections.
+ * Sends requests at an even rate, or at a lower one if the machine cannot keep up: one in four on a new
+ * connection, the others on open connections.
  */
 export class SteadyLoad implements AsyncDisposable {
   readonly failures: Failure[] = [];
@@ -69,10 +71,14 @@ export class SteadyLoad implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const started = performance.now();
+    let last = performance.now();
+    let due = 0;
     while (!this.#ending) {
-      const due = ((performance.now() - started) * this.#options.rate) / 1000;
-      while (this.sent < due) {
+      const now = performance.now();
+      due += ((now - last) * this.#options.rate) / 1000;
+      last = now;
+      for (; due >= 1; due--) {
+        if (this.#underWay.size >= MOST_UNDER_WAY) continue;
         const asking = this.#ask(this.sent++).finally(() => this.#underWay.delete(asking));
         this.#underWay.add(asking);
       }
