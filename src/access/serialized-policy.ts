@@ -15,7 +15,7 @@ export function serializePolicy({ rules, ...others }: PolicyData): string {
 
 const CLOSING = ']}';
 
-/** Parses a policy that `writePolicy` has written, in steps. */
+/** Parses a policy that `serializePolicy` has written, in steps. */
 export function* deserializingPolicy(told: string): Generator<void, Policy> {
   const begin = told.indexOf('\n');
   const others = POLICY_WITHOUT_RULES.parse(JSON.parse(told.slice(0, begin) + CLOSING));

@@ -13,7 +13,7 @@
  * A refused login is answered by 400 and a `REFUSAL`. 500 means that auth has failed.
  *
  * Keys, credentials and policy are answered by 304 while they are those of `If-None-Match`. With `?wait`, the
- * answer comes only when they have changed, or after `LONGEST_WAIT` (platform/followed-answer.ts), or after
+ * answer comes only when they have changed, or after `LONGEST_WAIT` (platform/ipc/long-poll-endpoint.ts), or after
  * as many milliseconds as `?wait=` says. `/gateways?wait=` is answered when all gateways have the
  * credentials, or after that many milliseconds.
  */

@@ -193,7 +193,7 @@ export type Purged = Readonly<z.output<typeof PURGED>>;
 /**
  * `GET /generation` returns the generation of the cache. Another one means that there was an invalidation. The
  * answer is 304 while it is that of `If-None-Match`; with `?wait`, it comes only when it has changed or after
- * `LONGEST_WAIT` (platform/followed-answer.ts).
+ * `LONGEST_WAIT` (platform/ipc/long-poll-endpoint.ts).
  */
 export const CACHE_GENERATION = z.string();
 

@@ -13,7 +13,7 @@ export interface GrantedAccess {
 }
 
 export interface TokenContent {
-  /** The subject as `writeSubject` formats it. */
+  /** The subject as `formatSubject` formats it. */
   readonly subject: string;
   /** The id of the presented credential. */
   readonly credential: string;

@@ -14,7 +14,7 @@ export class PersistentWorker<Question, Answer> implements Disposable {
   #worker: Worker | undefined;
   #asking: Promise<unknown> = Promise.resolve();
 
-  /** @param file the worker's module, which calls `answerQuestions` */
+  /** @param file the worker's module, which calls `serveWorker` */
   constructor(file: URL) {
     this.#file = file;
   }
