@@ -255,7 +255,7 @@ test('what cannot be measured is left out, and the rest is told', async () => {
   assert.ok((await scrape(hubgate.adminPort)).value('hubgate_cache_disk_free_bytes') !== undefined);
 });
 
-test('invariant 16: a role that takes questions and never answers, or not to the end, lifetime up no scrape', async (t) => {
+test('invariant 16: a role that takes questions and never answers, or not to the end, holds up no scrape', async (t) => {
   await hubgate.stopCore();
   for (const said of [
     '',

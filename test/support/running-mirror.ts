@@ -63,8 +63,11 @@ export class RunningMirror implements AsyncDisposable {
     const child = this.#spawn(['start']);
     this.#child = child;
     this.#exit = once(child, 'exit');
-    const exit = this.#exit.then(() => false);
-    return Promise.race([waitFor(() => this.output.includes('docker pull')).then(() => true), exit]);
+    let hasEnded = false;
+    // All output has been read by then.
+    child.once('close', () => (hasEnded = true));
+    await waitFor(() => hasEnded || this.output.includes('docker pull'));
+    return !hasEnded;
   }
 
   #spawn(args: readonly string[]) {
