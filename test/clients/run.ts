@@ -21,8 +21,7 @@ if (code === 0) {
   const files = globSync('*.client.ts', { cwd: import.meta.dirname })
     .filter((file) => names.length === 0 || names.includes(file.replace('.client.ts', '')))
     .map((file) => path.join(import.meta.dirname, file));
-  const options = process.env.TEST_OPTIONS?.split(' ') ?? [];
-  const flags = ['--test', ...options, '--test-concurrency=1', '--test-timeout=240000', '--test-force-exit'];
+  const flags = ['--test', '--test-concurrency=1', '--test-timeout=240000', '--test-force-exit'];
   const env = { ...process.env, ...(await buildPrograms(print)) };
   const child = spawn(enter, [...into, process.execPath, ...flags, ...files], { stdio: 'inherit', env });
   const [status] = await once(child, 'exit');
