@@ -1,4 +1,4 @@
-/** What every case uses: the servers, the content, and a way to measure that is the same for all. */
+/** Holds the servers, the content and the way to measure that all cases share. */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

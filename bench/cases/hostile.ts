@@ -106,7 +106,7 @@ interface Attacked extends Measured {
   readonly answers: number;
   /** Bytes of the gateway that grew most. */
   readonly growth: number;
-  /** What the mirror's processes used of one CPU, in percent. */
+  /** The CPU time that the mirror's processes used, in percent of one CPU. */
   readonly cpu: Readonly<Record<string, number>>;
 }
 
@@ -196,7 +196,7 @@ function recordAttack(
   });
 }
 
-/** Of all periods together: the slowest hundredth of one alone is some twenty requests. */
+/** The p99 is taken over all periods, because one period alone has only some twenty requests beyond it. */
 function p99Of(measured: readonly Measured[]): number {
   const times = measured.flatMap((one) => one.times).sort((one, other) => one - other);
   return times[Math.floor(times.length * 0.99)] ?? Number.NaN;

@@ -6,7 +6,7 @@ import { fetchVerified } from '../load/verified.ts';
 import { runWrk } from '../load/wrk.ts';
 import type { BenchServer } from '../servers/server.ts';
 
-/** So many layers make a manifest of about 2 KB. */
+/** This number of layers makes a manifest of about 2 KB. */
 const LAYERS = 10;
 const CONNECTIONS = [1, 32, 128];
 const QUICK_CONNECTIONS = [32];

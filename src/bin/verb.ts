@@ -2,7 +2,7 @@ import type { Argument, Command } from 'commander';
 import type { ExitCode, Terminal } from '../launch/terminal.ts';
 import { OPTIONS, type OptionName, type OptionValues } from './options.ts';
 
-/** What a verb reads and writes besides the home. */
+/** The terminal and the environment that a verb reads and writes, besides the home. */
 export interface Surroundings {
   readonly terminal: Terminal;
   readonly environment: Readonly<NodeJS.ProcessEnv>;
@@ -54,7 +54,7 @@ export function verb<const Names extends readonly OptionName[]>(definition: Verb
   };
 }
 
-/** What the verbs of one command line share. */
+/** The context that the verbs of one command line share. */
 export interface CommandLine extends Surroundings {
   /** Called with the home before a verb runs. */
   readonly inHome: (home: string) => void;

@@ -17,7 +17,7 @@ export function whyFailed(error: unknown): string {
   return code !== undefined && !first.includes(code) ? `${first} (${code})` : first;
 }
 
-/** What OpenSSL makes of an answer that is no TLS. */
+/** The errors that OpenSSL reports for an answer that is not TLS. */
 const NO_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|wrong version number|packet length too long/;
 const NO_TLS_THERE = 'what answers there does not speak TLS';
 
@@ -38,7 +38,7 @@ const MEND: Readonly<Record<StepName, (host: string) => string>> = {
   'first bytes': () => 'see to the firewall and the proxy for the host that sends blobs',
 };
 
-/** What is to be done about a failure of TLS, by what `whyFailed` says. */
+/** The fixes for failures of TLS, by the detail that `whyFailed` gives. */
 const MEND_TLS: readonly (readonly [detail: RegExp, mend: (host: string) => string])[] = [
   [
     /not of an authority/,
