@@ -30,6 +30,14 @@ export const CORE_HEADERS = {
    * request counts on the subject's share of the upstream.
    */
   subjectKey: 'hubgate-subject-key',
+  /** The budgets that the pull is charged to, as `BUDGETS` in JSON. Absent if no limit applies. */
+  budgets: 'hubgate-budgets',
+  /** The part of the upstream's quota that is kept for others, as `RESERVED` in JSON. Absent if none is. */
+  reserved: 'hubgate-reserved',
+  /** Why a pull or a download was refused with 429, as `QUOTA_REFUSAL` in JSON. */
+  quotaRefusal: 'hubgate-quota-refusal',
+  /** Why the answer is an earlier manifest of the tag, as `HELD` says. */
+  held: 'hubgate-held',
   /** The id that the requests of one pull share. */
   pull: 'hubgate-pull',
   /** The type of a manifest that is not mirrored. */
@@ -57,6 +65,68 @@ export type ReadAccess = 'public' | 'private';
 
 export function parseReadAccess(header: string): ReadAccess | undefined {
   return header === 'public' || header === 'private' ? header : undefined;
+}
+
+/** At most `max` of something in any `windowMs` milliseconds. */
+const ALLOWANCE = z.strictObject({ max: z.int().nonnegative(), windowMs: z.int().positive() });
+
+/**
+ * The limits of the policy that apply to a caller, as the core needs them. `limit` is the id of the limit.
+ * Requests with the same `key` are charged to the same budget: to one for all callers of the limit, or to one
+ * for each subject.
+ */
+const BUDGETS = z
+  .array(
+    z.strictObject({
+      limit: z.string(),
+      key: z.string(),
+      pulls: ALLOWANCE.optional(),
+      bytes: ALLOWANCE.optional(),
+    }),
+  )
+  .max(100);
+export type Budget = Readonly<z.output<typeof BUDGETS>[number]>;
+
+/** The share of the upstream's quota that reserves keep for others than the caller, and their ids. */
+const RESERVED = z.strictObject({ share: z.number().min(0).max(1), ids: z.array(z.string()) });
+export type Reserved = Readonly<z.output<typeof RESERVED>>;
+
+/** Parses the header `budgets`; undefined if it is malformed. Without the header there is no budget. */
+export function parseBudgets(header: string): readonly Budget[] | undefined {
+  return header === '' ? [] : parseHeader(BUDGETS, header);
+}
+
+/** Parses the header `reserved`; undefined if it is malformed. Without the header nothing is reserved. */
+export function parseReserved(header: string): Reserved | undefined {
+  return header === '' ? { share: 0, ids: [] } : parseHeader(RESERVED, header);
+}
+
+/**
+ * Why a pull was refused before the upstream was asked: a limit is used up, the subject has used its fair
+ * share of a short quota, the rest of the quota is reserved for others, or the upstream itself refuses.
+ */
+const QUOTA_REFUSAL = z.object({
+  kind: z.enum(['limit', 'share', 'reserve', 'upstream']),
+  /** The id of the limit or of the reserve. */
+  id: z.string().optional(),
+  unit: z.enum(['pulls', 'bytes']),
+  used: z.number().optional(),
+  max: z.number().optional(),
+  windowMs: z.number().optional(),
+  /** The time in milliseconds since the epoch when the next one will be possible. */
+  untilMs: z.number().optional(),
+});
+export type QuotaRefusal = Readonly<z.output<typeof QUOTA_REFUSAL>>;
+
+/** The value of the header `held`. */
+export type Held = `limit:${string}` | `reserve:${string}` | 'share';
+
+function parseHeader<Schema extends z.ZodType>(schema: Schema, header: string): z.output<Schema> | undefined {
+  try {
+    return schema.safeParse(JSON.parse(header)).data;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -98,9 +98,11 @@ export class TestCore implements AsyncDisposable {
 
   ask(
     target: string,
-    { method = 'GET', grant = 'public', upstream = 'docker.io' } = {},
+    { method = 'GET', grant = 'public', upstream = 'docker.io', headers = {} } = {},
   ): Promise<TestResponse> {
-    return ask({ socketPath: this.#options.socket, method, ...handedOver(target, grant, upstream) });
+    const asked = handedOver(target, grant, upstream);
+    const socketPath = this.#options.socket;
+    return ask({ socketPath, method, ...asked, headers: { ...asked.headers, ...headers } });
   }
 
   /** Reports a gateway's cache hits, and returns the pulls to which they belong. */

@@ -1,4 +1,4 @@
-import type { CacheState } from '../../protocol/core-api.ts';
+import type { CacheState, Held, QuotaRefusal } from '../../protocol/core-api.ts';
 import type { ErrorName } from '../../registry/error.ts';
 import type { UpstreamRefusal } from '../upstream/upstream-result.ts';
 
@@ -11,6 +11,8 @@ export interface PullRefusal {
   readonly mediaType?: string;
   /** Seconds since the upstream last confirmed the answer, if it cannot be asked now. */
   readonly age?: number;
+  /** Present if a quota is the reason. */
+  readonly quota?: QuotaRefusal;
 }
 
 /**
@@ -18,7 +20,13 @@ export interface PullRefusal {
  * an invalidation.
  */
 export type PullOutcome<T> =
-  | ({ readonly kind: 'found'; readonly cache: CacheState; readonly maxAgeMs?: number } & T)
+  | ({
+      readonly kind: 'found';
+      readonly cache: CacheState;
+      readonly maxAgeMs?: number;
+      /** Why an earlier manifest of the tag is the answer, if a quota is the reason. */
+      readonly held?: Held;
+    } & T)
   | PullRefusal;
 
 /**

@@ -36,6 +36,7 @@ export function answerOutcome<T extends object>(
   operations.answered(outcome.cache, 'age' in outcome ? Number(outcome.age) : undefined);
   context.status = 200;
   context.set(CORE_HEADERS.cache, outcome.cache);
+  if (outcome.held !== undefined) context.set(CORE_HEADERS.held, outcome.held);
   if (outcome.maxAgeMs !== undefined && outcome.maxAgeMs > 0)
     context.set(CORE_HEADERS.maxAgeMs, String(Math.floor(outcome.maxAgeMs)));
   sendFound(context, outcome);
@@ -105,11 +106,15 @@ export function sendDocument(context: Context, { bytes, next, age }: PulledDocum
   if (next !== undefined) context.set(CORE_HEADERS.next, formatPage(next));
 }
 
-export function answerRefusal(context: Context, { error, retryAfter, age, mediaType }: PullRefusal): void {
+export function answerRefusal(
+  context: Context,
+  { error, retryAfter, age, mediaType, quota }: PullRefusal,
+): void {
   context.status = ERRORS[error].status;
   context.body = errorBody(error);
   context.set({ 'content-type': 'application/json', [CORE_HEADERS.error]: error });
   if (retryAfter !== undefined) context.set('retry-after', String(retryAfter));
   if (mediaType !== undefined) context.set(CORE_HEADERS.mediaType, mediaType);
+  if (quota !== undefined) context.set(CORE_HEADERS.quotaRefusal, JSON.stringify(quota));
   if (age !== undefined) context.set('age', String(age));
 }

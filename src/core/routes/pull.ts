@@ -4,6 +4,7 @@ import { workFor } from '../../platform/scheduling/waiters.ts';
 import { CORE_HEADERS, parseReadAccess, type ReadAccess } from '../../protocol/core-api.ts';
 import { repositoryOf, type UpstreamNames } from '../../registry/repository.ts';
 import { parseCorePull, type RepositoryRoute } from '../../registry/route.ts';
+import { readSpender, type Spender } from '../budget/spender.ts';
 import type { GatewayCaches } from '../gateway-caches.ts';
 import { MAX_QUESTIONS } from '../limits.ts';
 import type { PullOutcome } from '../pull/outcome.ts';
@@ -66,10 +67,11 @@ async function answerPullRequest(context: Context, dependencies: PullRouteDepend
     context.get(CORE_HEADERS.path),
     dependencies.names,
   );
+  const spender = readSpender((name) => context.get(name));
   const parsed = parseCorePull(context.req.url ?? '', repository);
   if ('refusal' in parsed) {
     answerRefusal(context, { kind: 'refused', error: parsed.refusal });
-  } else if (grant === undefined || (method !== 'GET' && method !== 'HEAD')) {
+  } else if (grant === undefined || spender === undefined || (method !== 'GET' && method !== 'HEAD')) {
     answerRefusal(context, { kind: 'refused', error: 'BAD_REQUEST' });
   } else {
     const cost = new Cost();
@@ -81,6 +83,7 @@ async function answerPullRequest(context: Context, dependencies: PullRouteDepend
       method,
       grant,
       cost,
+      spender,
       caller: context.get(CORE_HEADERS.caller),
       closing: closingOf(context),
     };
@@ -98,6 +101,7 @@ interface Asked {
   readonly method: 'GET' | 'HEAD';
   readonly grant: ReadAccess;
   readonly cost: Cost;
+  readonly spender: Spender;
   /** Empty if the gateway does not name a caller. */
   readonly caller: string;
   /** Aborted when the gateway no longer waits for the answer. */
@@ -110,7 +114,7 @@ async function answerPull(
   asked: Asked,
 ): Promise<void> {
   const { manifests, blobs, documents, referrers, operations } = dependencies;
-  const { route, method, grant, cost, caller, closing } = asked;
+  const { route, method, grant, cost, spender, caller, closing } = asked;
   const { repository } = route;
   switch (route.kind) {
     case 'manifest': {
@@ -128,7 +132,7 @@ async function answerPull(
           context,
           operations,
           await blobs.get(repository, route.digest, grant, {
-            subjectKey: context.get(CORE_HEADERS.subjectKey),
+            subjectKey: spender.subjectKey,
             signal: closing,
             range: context.get(CORE_HEADERS.range) || undefined,
           }),

@@ -38,6 +38,9 @@ function shortestPath(file: string): string {
   return Buffer.byteLength(relative) < Buffer.byteLength(file) ? relative : file;
 }
 
+/** The bytes of a request's headers. Budgets of a caller with many limits take more than Node's 16 KiB. */
+const MAX_HEADERS = 64 * 1024;
+
 /**
  * Serves HTTP on a unix socket for this user and group alone. A socket that a dead process left behind is
  * replaced; one that answers belongs to another process, and is an error.
@@ -45,7 +48,7 @@ function shortestPath(file: string): string {
 export async function serveOnSocket(file: string, listener: RequestListener): Promise<AsyncDisposable> {
   const address = socketAddress(file);
   await removeStaleSocket(address);
-  const server = createServer(listener);
+  const server = createServer({ maxHeaderSize: MAX_HEADERS }, listener);
   const drain = drained(server, DRAIN);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
