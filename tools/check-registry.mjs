@@ -73,7 +73,10 @@ async function ask(url, proxy) {
   const isSecure = url.protocol === 'https:';
   const trust = authorities();
   const socket = isSecure && proxy !== undefined ? await tunnel(proxy, url) : undefined;
+  // An agent would ignore `createConnection`, and connect past the proxy.
   const through = socket && {
+    agent: undefined,
+    defaultPort: 443,
     createConnection: () => tls.connect({ socket, servername: url.hostname, ...trust }),
   };
   const plain = !isSecure &&

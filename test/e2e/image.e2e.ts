@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { access, chmod, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { access, chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -9,9 +9,10 @@ import { FakeHub } from '../support/fake-hub.ts';
 import { freePort } from '../support/free-port.ts';
 import { ask } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
+import { InspectingProxy } from '../support/inspecting-proxy.ts';
 import { basic } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { additionalAuthorities, Buildah, type BuiltImage } from './support/buildah.ts';
+import { Buildah, type BuiltImage } from './support/buildah.ts';
 import { mustRun, run, startProcess } from './support/process.ts';
 
 /** The image's user "node". */
@@ -65,11 +66,17 @@ test('behind a proxy that refuses the build fails soon, and names the build argu
   assert.match(output, /--build-arg CA=/);
 });
 
-test('the image is built, and runs as a user without rights on a read-only root: ready, and an image is pulled', async (t) => {
-  const bundle = process.env.NODE_EXTRA_CA_CERTS;
-  const authorities = bundle === undefined ? '' : additionalAuthorities(await readFile(bundle, 'utf8'));
-  const built = await buildah.build(authorities === '' ? {} : { CA: authorities });
+test('behind a proxy that inspects TLS the image is built, and runs as a user without rights on a read-only root: ready, and an image is pulled', async (t) => {
+  const proxy = await InspectingProxy.start();
+  t.after(() => proxy[Symbol.asyncDispose]());
+  const built = await buildah.build({
+    HTTPS_PROXY: proxy.url,
+    https_proxy: proxy.url,
+    CA: proxy.authority.cert,
+  });
   assert.equal(built.code, 0, built.output);
+  // npm trusted the authority that the argument named, and went no other way.
+  assert.ok(proxy.inspected.length > 10, `${proxy.inspected.length} requests went through the proxy`);
   const image = await buildah.mount();
   await assertContents(image);
 

@@ -1,6 +1,5 @@
 import { chmod, copyFile, cp, mkdir, realpath, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { rootCertificates } from 'node:tls';
 import { ensurePackages } from './packages.ts';
 import { mustRun, run } from './process.ts';
 
@@ -103,18 +102,4 @@ export class Buildah implements AsyncDisposable {
     await this.run(['umount', '--all']);
     await this.run(['rm', '--all']);
   }
-}
-
-/**
- * Returns the certificates that this machine trusts and Node does not, such as those of a proxy that inspects
- * TLS; as PEM.
- */
-export function additionalAuthorities(bundle: string): string {
-  const known = new Set(rootCertificates.map(bare));
-  const all = bundle.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  return all.filter((one) => !known.has(bare(one))).join('\n');
-}
-
-function bare(pem: string): string {
-  return pem.replaceAll(/\s/g, '');
 }
