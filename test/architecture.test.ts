@@ -22,7 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   registry: [],
   platform: [],
   protocol: ['registry', 'platform'],
-  config: ['registry', 'platform'],
+  config: ['registry', 'platform', 'access'],
   access: ['registry', 'platform'],
   pki: ['platform'],
   core: ['registry', 'platform', 'protocol'],

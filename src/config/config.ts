@@ -8,7 +8,7 @@ import type { LogOptions } from '../platform/log.ts';
 import type { UpstreamHost } from '../registry/repository.ts';
 import { type Egress, NO_EGRESS } from './egress.ts';
 import type { Federation } from './federation.ts';
-import type { ListenAddress } from './values.ts';
+import type { ListenAddress, PullQuota } from './values.ts';
 
 export interface Config {
   readonly server: {
@@ -84,7 +84,21 @@ export interface Upstream {
   readonly ca?: string;
   /** The origins of the token services. */
   readonly tokenServices?: readonly string[];
+  /** Absent if there is none, or if there are `accounts`. */
   readonly credential?: UpstreamCredentialConfig;
+  /** Several accounts, in place of one credential. Never empty. */
+  readonly accounts?: readonly UpstreamAccountConfig[];
+  /** The pulls of each account, for an upstream that does not report them. */
+  readonly quota?: PullQuota;
+  /** The most bytes of all downloads in a second. */
+  readonly bandwidth?: number;
+}
+
+export interface UpstreamAccountConfig {
+  readonly name: string;
+  readonly credential: UpstreamCredentialConfig;
+  /** The patterns of the repositories that it is used for; absent if it is used for all others. */
+  readonly only?: readonly string[];
 }
 
 /** Only the core has or reads it. */
@@ -93,12 +107,33 @@ export type UpstreamCredentialConfig =
   /** A credential helper, which is a program that is asked for a login, and its environment. */
   | { readonly helper: string; readonly environment: Readonly<Record<string, string>> };
 
+/** Returns the credentials of an upstream, each with the place of its keys below the upstream. */
+export function credentialsOf({ credential, accounts = [] }: Upstream): readonly PlacedCredential[] {
+  const all = accounts.map((account, index) => ({
+    at: ['accounts', index],
+    credential: account.credential,
+  }));
+  return credential === undefined ? all : [{ at: [], credential }, ...all];
+}
+
+interface PlacedCredential {
+  readonly at: readonly PropertyKey[];
+  readonly credential: UpstreamCredentialConfig;
+}
+
+/** Returns the files of the passwords for upstreams. */
+export function passwordFilesOf({ upstreams }: Pick<Config, 'upstreams'>): readonly string[] {
+  return upstreams
+    .flatMap(credentialsOf)
+    .flatMap(({ credential }) => ('passwordFile' in credential ? [credential.passwordFile] : []));
+}
+
 /**
  * Returns the configuration for auth or a gateway. It has no upstream credentials, because only the core may
  * have them.
  */
 export function settingsFor(role: 'auth' | 'gateway', config: Config): Config {
-  const upstreams = config.upstreams.map(({ credential: _, ...upstream }) => upstream);
+  const upstreams = config.upstreams.map(({ credential: _, accounts: _none, ...upstream }) => upstream);
   // Auth connects to the issuers of federations; the gateways connect to nobody outside.
   const isAsking = role === 'auth' && config.federations.length > 0;
   return { ...config, upstreams, egress: isAsking ? config.egress : NO_EGRESS };

@@ -13,11 +13,12 @@ import { tooOpen, whyTooOpen } from '../platform/secret-file.ts';
 import { readYaml } from '../platform/yaml/yaml-document.ts';
 import { PartReader, section } from '../platform/yaml/yaml-schema.ts';
 import { canonicalHost, DOCKER_HUB, parseUpstreamHost, type UpstreamHost } from '../registry/repository.ts';
-import type { Config, Upstream, UpstreamCredentialConfig } from './config.ts';
+import { type Config, credentialsOf, type Upstream } from './config.ts';
 import { readEgress } from './egress.ts';
 import { type Environment, overlay } from './environment.ts';
 import { readFederations } from './federation.ts';
 import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
+import { type LoadContext, readLogins } from './upstream-logins.ts';
 
 export interface Home {
   /** An absolute path. */
@@ -147,14 +148,6 @@ function readSections(parts: PartReader) {
   };
 }
 
-/** The facts on which the valid settings of upstreams depend. */
-interface LoadContext {
-  readonly externalCore: boolean;
-  readonly readsSecrets: boolean;
-  readonly at: (file: string) => string;
-  readonly environment: Environment;
-}
-
 /**
  * Docker Hub is always among the upstreams, except in front of an external core that mirrors something else.
  */
@@ -200,79 +193,29 @@ function readUpstream(parts: PartReader, host: UpstreamHost, circumstances: Load
   const path = ['upstreams', host];
   const given = parts.read(path, UPSTREAM.nullish()) ?? UPSTREAM.parse({});
   const url = given.url ?? new URL(`https://${host === DOCKER_HUB ? 'registry-1.docker.io' : host}`);
-  const { insecure, ca, tokenServices } = given;
+  const { insecure, ca, tokenServices, quota, bandwidth } = given;
   if (url.protocol === 'http:' && !insecure && !isLoopback(url.hostname))
     parts.fault([...path, 'url'], withoutTls(url));
   for (const [index, service] of (tokenServices ?? []).entries())
     if (service.protocol === 'http:' && !insecure && url.protocol === 'https:')
       parts.fault([...path, 'tokenServices', index], withoutTls(service));
-  judgeCredential(parts, path, given, circumstances);
   const { at } = circumstances;
-  const credential = credentialOf(given, circumstances);
+  const logins = readLogins(parts, host, given, circumstances);
   return {
     host,
     url: url.pathname === '/' ? url.origin : url.href,
     insecure,
     ...(ca !== undefined && { ca: at(ca) }),
     ...(tokenServices && { tokenServices: tokenServices.map(({ origin }) => origin) }),
-    ...(credential && { credential }),
+    ...logins,
+    ...(quota && { quota }),
+    ...(bandwidth !== undefined && { bandwidth }),
   };
 }
 
 function withoutTls({ origin }: URL): string {
   return `${origin} would be asked without TLS; use https, or say "insecure: true"`;
 }
-
-function judgeCredential(
-  parts: PartReader,
-  path: readonly string[],
-  { username, password, passwordFile, credentialHelper, credentialEnvironment }: z.output<typeof UPSTREAM>,
-  { externalCore, readsSecrets }: LoadContext,
-): void {
-  const secrets = [password, passwordFile].filter((secret) => secret !== undefined);
-  // The other roles may run without the environment that contains the secret.
-  const isElsewhere = !readsSecrets && secrets.length === 0;
-  const hasHelper = credentialHelper !== undefined;
-  const hasLogin = username !== undefined || secrets.length > 0;
-  if (credentialEnvironment !== undefined && !hasHelper)
-    parts.fault(
-      [...path, 'credentialEnvironment'],
-      'there is no credentialHelper that it could be for',
-      'key',
-    );
-  if (externalCore && (hasLogin || hasHelper)) {
-    parts.fault(path, 'with core.url the credential belongs to that core; remove it here');
-  } else if (hasHelper && hasLogin) {
-    parts.fault(
-      [...path, 'credentialHelper'],
-      'a credential helper gives the username and the password; remove these, or the helper',
-      'key',
-    );
-  } else if (secrets.length !== (username === undefined ? 0 : 1) && !isElsewhere) {
-    parts.fault(path, 'a username needs exactly one of passwordFile and password, and these need a username');
-  }
-}
-
-function credentialOf(
-  given: z.output<typeof UPSTREAM>,
-  { at, environment, readsSecrets }: LoadContext,
-): UpstreamCredentialConfig | undefined {
-  const { username, password, passwordFile, credentialHelper: helper, credentialEnvironment = [] } = given;
-  if (helper !== undefined) {
-    const variables = readsSecrets ? [...HELPER_VARIABLES, ...credentialEnvironment] : [];
-    const found = variables.flatMap((name) => {
-      const value = environment[name];
-      return value === undefined ? [] : [[name, value] as const];
-    });
-    return { helper, environment: Object.fromEntries(found) };
-  }
-  if (username === undefined) return undefined;
-  if (passwordFile !== undefined) return { username, passwordFile: at(passwordFile) };
-  return password === undefined ? undefined : { username, password };
-}
-
-/** The variables that every credential helper receives. */
-const HELPER_VARIABLES = ['PATH', 'HOME'];
 
 /** True if an upstream or the proxy has a password in the file. */
 function holdsPassword(data: unknown): boolean {
@@ -300,7 +243,12 @@ async function checkAuthorities(parts: PartReader, { upstreams, egress }: Config
 
 async function checkSecretFiles(parts: PartReader, config: Config, judgesModes: boolean): Promise<void> {
   const secrets = [
-    ...config.upstreams.map(({ host, credential }) => ({ path: ['upstreams', host], credential })),
+    ...config.upstreams.flatMap((upstream) =>
+      credentialsOf(upstream).map(({ at, credential }) => ({
+        path: ['upstreams', upstream.host, ...at],
+        credential,
+      })),
+    ),
     { path: ['egress'], credential: config.egress.https?.login },
   ];
   for (const { path, credential } of secrets) {

@@ -6,13 +6,16 @@
 import { z } from 'zod';
 import { AUDIT_ON_FULL } from '../platform/audit-on-full.ts';
 import { LOG_FORMATS, LOG_LEVELS } from '../platform/log.ts';
+import { oneOrMany, section } from '../platform/yaml/yaml-schema.ts';
 import {
+  BANDWIDTH,
   BOOLEAN,
   duration,
   LISTEN_ADDRESS,
   NETWORKS_LIST,
   origin,
   PROXY,
+  QUOTA,
   registryUrl,
   SIZE,
   sizeBetween,
@@ -30,6 +33,9 @@ const REFRESH = z.union(
 const A_HELPER = 'the name of a credential helper without docker-credential-, such as ecr-login';
 const A_VARIABLE = 'the name of a variable, such as AWS_REGION';
 
+const AN_ACCOUNT_NAME = 'a name of letters, digits and . _ -, such as main';
+const A_PATTERN = 'a pattern of repositories, such as acme/pay-**';
+
 const TOKEN_SERVICE = origin(['https:', 'http:'], 'a token service, such as https://login.other.example');
 
 const PROCESSES = 'auto, or a number of processes from 1 to 64';
@@ -45,24 +51,9 @@ export function optional<Schema extends z.ZodType>(schema: Schema, without: stri
   return schema.optional().meta({ description: does, without });
 }
 
-export const UPSTREAM_KEYS = {
-  url: optional(
-    registryUrl('the address of a registry, such as https://registry-1.docker.io or https://harbor.corp/hub'),
-    '`https://<host>`; of docker.io `https://registry-1.docker.io`',
-    'Where it is. `http://` on loopback, or with `insecure`. A path precedes the name of each repository, see [upstreams.md](upstreams.md#below-a-path).',
-  ),
-  ca: optional(
-    FILE,
-    'none more',
-    'The certificates of authorities, as PEM, several too, that are trusted for this upstream, its token services and its redirects, beside the usual ones. Read at the start.',
-  ),
-  tokenServices: optional(
-    z.array(TOKEN_SERVICE, 'a list of token services, such as ["https://login.other.example"]'),
-    'none more',
-    'Token services outside of its registrable domain to which the credential is sent. Without a credential none has to be named, see [upstreams.md](upstreams.md#token-services).',
-  ),
+/** The keys of the login to an upstream that need no password in the file itself. */
+const LOGIN_KEYS = {
   username: optional(TEXT, 'none, that is, anonymously', 'Whose account is used there.'),
-  password: optional(TEXT, 'none', 'Its password, which is shown nowhere. `passwordFile` is safer.'),
   passwordFile: optional(
     FILE,
     'none',
@@ -80,6 +71,63 @@ export const UPSTREAM_KEYS = {
     ),
     'none more',
     'The variables of the environment that the helper is given, beside `PATH` and `HOME`. No other process receives them.',
+  ),
+};
+
+const ACCOUNT_KEYS = {
+  name: z
+    .string(AN_ACCOUNT_NAME)
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, AN_ACCOUNT_NAME)
+    .meta({ description: 'What reports, metrics and the audit log call it.' }),
+  ...LOGIN_KEYS,
+  only: optional(
+    oneOrMany(z.string(A_PATTERN).min(1, A_PATTERN)),
+    'all that no other account is named for',
+    'The repositories that it is used for, as patterns: `acme/pay-**`. It is used for nothing else, and no account without `only` is used for them.',
+  ),
+};
+
+export const UPSTREAM_ACCOUNT = section(ACCOUNT_KEYS, {
+  id: 'name',
+  user: 'username',
+  login: 'username',
+  token: 'passwordFile',
+  pass: 'passwordFile',
+  password: 'an account has its password in a file; write passwordFile',
+});
+
+export const UPSTREAM_KEYS = {
+  url: optional(
+    registryUrl('the address of a registry, such as https://registry-1.docker.io or https://harbor.corp/hub'),
+    '`https://<host>`; of docker.io `https://registry-1.docker.io`',
+    'Where it is. `http://` on loopback, or with `insecure`. A path precedes the name of each repository, see [upstreams.md](upstreams.md#below-a-path).',
+  ),
+  ca: optional(
+    FILE,
+    'none more',
+    'The certificates of authorities, as PEM, several too, that are trusted for this upstream, its token services and its redirects, beside the usual ones. Read at the start.',
+  ),
+  tokenServices: optional(
+    z.array(TOKEN_SERVICE, 'a list of token services, such as ["https://login.other.example"]'),
+    'none more',
+    'Token services outside of its registrable domain to which the credential is sent. Without a credential none has to be named, see [upstreams.md](upstreams.md#token-services).',
+  ),
+  ...LOGIN_KEYS,
+  password: optional(TEXT, 'none', 'Its password, which is shown nowhere. `passwordFile` is safer.'),
+  accounts: optional(
+    z.array(UPSTREAM_ACCOUNT, 'a list of accounts, each with a name, a username and a passwordFile'),
+    'one, of `username`',
+    'Several accounts, in place of `username`: each `{ name, username, passwordFile, only }`, or with a `credentialHelper`. See [upstreams.md](upstreams.md#several-accounts).',
+  ),
+  quota: optional(
+    QUOTA,
+    'what the upstream says of one',
+    'The pulls that each account has there, where the upstream does not say it itself, see [upstreams.md](upstreams.md#quota).',
+  ),
+  bandwidth: optional(
+    BANDWIDTH,
+    'none',
+    'The most bytes that all downloads from it take in a second, see [upstreams.md](upstreams.md#bandwidth).',
   ),
   insecure: setting(
     BOOLEAN,

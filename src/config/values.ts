@@ -43,6 +43,36 @@ export function sizeBetween(least: string, most: string) {
   return size(expected).refine((bytes) => bytes >= from && bytes <= to, expected);
 }
 
+export interface PullQuota {
+  readonly pulls: number;
+  readonly windowMs: number;
+}
+
+const A_QUOTA = 'pulls in a time from 1m to 31d, such as 5000/24h';
+const QUOTA_WINDOW = duration(60_000, 31 * UNITS.d);
+
+/** Parses a number of pulls and the window that they are counted in. */
+export const QUOTA = z.string(A_QUOTA).transform((text, context): PullQuota => {
+  const [, pulls = '', written] = /^([1-9]\d{0,8})\/(\d{0,9}[smhd])$/.exec(text) ?? [];
+  // `5000/h` means 5000 in one hour.
+  const window = QUOTA_WINDOW.safeParse(written?.length === 1 ? `1${written}` : written);
+  if (window.success) return { pulls: Number(pulls), windowMs: window.data };
+  context.addIssue({ code: 'custom', message: A_QUOTA });
+  return z.NEVER;
+});
+
+const A_BANDWIDTH = 'bytes in a second, from 64KiB/s on, such as 100MiB/s';
+/** With less than this, one download takes longer than clients wait. */
+const LEAST_BANDWIDTH = 64 * 2 ** 10;
+
+/** Parses a number of bytes in a second. */
+export const BANDWIDTH = z.string(A_BANDWIDTH).transform((text, context): number => {
+  const bytes = SIZE.safeParse(text.replace(/\/s$/, ''));
+  if (text.endsWith('/s') && bytes.success && bytes.data >= LEAST_BANDWIDTH) return bytes.data;
+  context.addIssue({ code: 'custom', message: A_BANDWIDTH });
+  return z.NEVER;
+});
+
 export function wholeNumber(least: number, most: number, expected: string) {
   return z.preprocess(
     (value) => (typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value),

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { access, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { directoryOf } from '../access/load-policy.ts';
-import type { Config } from '../config/config.ts';
+import { type Config, passwordFilesOf } from '../config/config.ts';
 import { type HomePaths, ROLES, type Role } from '../config/home.ts';
 import type { Fault } from '../platform/fault.ts';
 import { trustedIds, untrustedFault } from '../platform/file-owner.ts';
@@ -118,13 +118,10 @@ function runtimes(paths: HomePaths, role: Role | undefined): string[] {
 }
 
 /** Returns the files of keys and passwords. The code that reads secret files judges their modes. */
-function keysOf({ tls, upstreams }: Config, paths: HomePaths, role: Role | undefined): string[] {
-  const passwords = upstreams.flatMap(({ credential }) =>
-    credential !== undefined && 'passwordFile' in credential ? [credential.passwordFile] : [],
-  );
+function keysOf(config: Config, paths: HomePaths, role: Role | undefined): string[] {
   return [
     ...secretFilesOf(role ?? 'all', paths).filter((file) => file !== paths.users),
-    ...(role === undefined || role === 'gateway' ? [tls.key] : []),
-    ...(role === undefined || role === 'core' ? passwords : []),
+    ...(role === undefined || role === 'gateway' ? [config.tls.key] : []),
+    ...(role === undefined || role === 'core' ? passwordFilesOf(config) : []),
   ];
 }

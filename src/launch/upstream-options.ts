@@ -1,5 +1,6 @@
-import type { Config, Upstream } from '../config/config.ts';
-import type { UpstreamOptions } from '../core/upstream/upstream.ts';
+import { compilePattern, matchesPattern } from '../access/pattern.ts';
+import type { Config, Upstream, UpstreamAccountConfig } from '../config/config.ts';
+import type { UpstreamAccount, UpstreamOptions } from '../core/upstream/upstream.ts';
 import { readAuthorities } from '../platform/authority-file.ts';
 import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
 
@@ -8,12 +9,19 @@ export function upstreamOptions({ upstreams }: Config): Promise<readonly Upstrea
   return Promise.all(upstreams.map(optionsOf));
 }
 
-async function optionsOf({ url, ca, ...upstream }: Upstream): Promise<UpstreamOptions> {
+async function optionsOf({ url, ca, accounts, ...upstream }: Upstream): Promise<UpstreamOptions> {
   return {
     ...upstream,
     url: new URL(url),
+    ...(accounts !== undefined && { accounts: accounts.map(accountOf) }),
     ...(ca !== undefined && { authorities: await authoritiesIn(ca) }),
   };
+}
+
+function accountOf({ only, ...account }: UpstreamAccountConfig): UpstreamAccount {
+  if (only === undefined) return account;
+  const patterns = only.map(compilePattern);
+  return { ...account, only: (name) => patterns.some((pattern) => matchesPattern(pattern, name, undefined)) };
 }
 
 /**

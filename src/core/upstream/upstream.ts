@@ -1,4 +1,4 @@
-import type { UpstreamHost } from '../../registry/repository.ts';
+import type { RepositoryName, UpstreamHost } from '../../registry/repository.ts';
 
 /** The configuration of an upstream in the core. */
 export interface UpstreamOptions {
@@ -11,7 +11,26 @@ export interface UpstreamOptions {
   readonly authorities?: readonly string[];
   /** The origins of token services outside of its registrable domain that may get the credential. */
   readonly tokenServices?: readonly string[];
+  /** Absent if there is none, or if there are `accounts`. */
   readonly credential?: UpstreamCredential;
+  /** Several accounts, in place of one credential. */
+  readonly accounts?: readonly UpstreamAccount[];
+  /** The pulls that each account has, if the upstream does not report them. */
+  readonly quota?: StatedQuota;
+  /** The most bytes of all downloads in a second. */
+  readonly bandwidth?: number;
+}
+
+export interface StatedQuota {
+  readonly pulls: number;
+  readonly windowMs: number;
+}
+
+export interface UpstreamAccount {
+  readonly name: string;
+  readonly credential: UpstreamCredential;
+  /** Tells which repositories it is used for, and for nothing else. Absent: for all that remain. */
+  readonly only?: (repository: RepositoryName) => boolean;
 }
 
 export type UpstreamCredential =

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { previousKeyFile } from '../../../auth/token/signing-key-file.ts';
+import { passwordFilesOf } from '../../../config/config.ts';
 import { inHome } from '../../../config/home.ts';
 import { modeOfServerKey } from '../../../pki/local-ca.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
@@ -23,12 +24,10 @@ export async function fileModes(server: ExaminedServer): Promise<Looked> {
   return { findings: found.flat() };
 }
 
-function modesOf({ paths, config: { tls, upstreams, log } }: ExaminedServer, serverKey: number): Modes {
-  const credentials = upstreams.flatMap(({ credential }) =>
-    credential !== undefined && 'passwordFile' in credential ? [credential.passwordFile] : [],
-  );
+function modesOf({ paths, config }: ExaminedServer, serverKey: number): Modes {
+  const { tls, log } = config;
   const secrets = [
-    ...credentials,
+    ...passwordFilesOf(config),
     paths.ca.key,
     paths.users,
     paths.signingKey,
