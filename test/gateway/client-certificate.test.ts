@@ -7,7 +7,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
-import { toStored } from '../../src/commands/cert/stored.ts';
+import { toStored } from '../../src/auth/admin/certificates.ts';
 import { openAuthClient } from '../../src/gateway/clients/auth-client.ts';
 import type { ClientAddress } from '../../src/gateway/http/client-address.ts';
 import { makeAuthority, type TestPair, twinOf } from '../support/certificates.ts';

@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isCertificateName } from '../../access/subject.ts';
+import { recordCertificate } from '../../auth/admin/certificates.ts';
 import { pathsIn } from '../../config/home.ts';
 import { type ExitCode, printLine, type Terminal } from '../../launch/terminal.ts';
 import { type IssuedClientCertificate, issueClientCertificate } from '../../pki/client-certificate.ts';
@@ -9,7 +10,7 @@ import { readSigningRequest } from '../../pki/signing-request.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { isErrno, reasonOf } from '../../platform/reason.ts';
 import { readIfPresent } from '../../platform/regular-file.ts';
-import { type CertOptions, recordIssued, refuseCertificate, withState } from './stored.ts';
+import { type CertOptions, refuseCertificate } from './options.ts';
 
 export interface IssueOptions extends CertOptions {
   readonly out?: string;
@@ -45,15 +46,15 @@ export async function issueCert(name: string, options: IssueOptions, terminal: T
       terminal,
       `./${directory} is there already, and is not empty; name another directory with --out`,
     );
-  const { ca } = pathsIn(options.home);
-  const issued = await issueClientCertificate({ ca, name, days, ...asked, clock: systemClock });
+  const paths = pathsIn(options.home);
+  const issued = await issueClientCertificate({ ca: paths.ca, name, days, ...asked, clock: systemClock });
   const authority = await textOf(path.join(directory, 'ca.crt'));
   if (authority !== undefined && authority.trim() !== issued.ca.toString().trim())
     return refuseCertificate(
       terminal,
       `${path.join(directory, 'ca.crt')} is there already, and is another authority’s`,
     );
-  await withState(options, (state) => recordIssued(issued, name, state));
+  await recordCertificate(paths, issued.certificate, name, systemClock());
   await writeAll(directory, issued, authority === undefined);
   const end = issued.certificate.validToDate.toISOString().slice(0, 10);
   printLine(terminal.stdout, `cert:${name} until ${end}, in ${directory}`);

@@ -1,13 +1,15 @@
+import { recordedCertificates } from '../../auth/admin/certificates.ts';
 import type { StoredCertificate } from '../../auth/state/auth-state.ts';
+import { pathsIn } from '../../config/home.ts';
 import { type ExitCode, printJson, type Terminal } from '../../launch/terminal.ts';
 import { printTable } from '../table.ts';
-import { type CertOptions, withState } from './stored.ts';
+import type { CertOptions } from './options.ts';
 
 export async function listCerts(
   options: CertOptions & { readonly json: boolean },
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const certificates = (await withState(options, (state) => state.certificates())).map(shown);
+  const certificates = (await recordedCertificates(pathsIn(options.home))).map(toListed);
   if (options.json) printJson(terminal.stdout, certificates);
   else
     printTable(terminal.stdout, {
@@ -20,7 +22,7 @@ export async function listCerts(
   return 0;
 }
 
-function shown({ name, serial, fingerprint, issuedAt, expiresAt, revokedAt }: StoredCertificate) {
+function toListed({ name, serial, fingerprint, issuedAt, expiresAt, revokedAt }: StoredCertificate) {
   return {
     name,
     serial,

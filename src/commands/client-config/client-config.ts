@@ -11,7 +11,7 @@ import { type HomePaths, pathsIn } from '../../config/home.ts';
 import { loadOrPrint, printFaults } from '../../launch/load.ts';
 import type { ExitCode, Terminal } from '../../launch/terminal.ts';
 import { CERTIFICATE_NAME_RULE } from '../cert/issue.ts';
-import { refuseCertificate } from '../cert/stored.ts';
+import { refuseCertificate } from '../cert/options.ts';
 import type { TokenOwner } from '../token.ts';
 import { CLIENTS } from './clients.ts';
 import { issueCredential } from './credential.ts';

@@ -1,8 +1,8 @@
+import { recordCertificate, revokeCertificates } from '../../auth/admin/certificates.ts';
 import { openAuthState } from '../../auth/state/sqlite-state.ts';
 import type { HomePaths } from '../../config/home.ts';
 import { issueClientCertificate } from '../../pki/client-certificate.ts';
 import { systemClock } from '../../platform/clock.ts';
-import { fingerprintOf, recordIssued } from '../cert/stored.ts';
 import { createServiceToken, type TokenOwner } from '../token.ts';
 import type { Content, CredentialKind } from './kit.ts';
 
@@ -42,21 +42,16 @@ const NOTHING: IssuedCredential = {
 };
 
 async function issueCertificate(name: string, paths: HomePaths): Promise<IssuedCredential> {
-  const issued = await issueClientCertificate({ ca: paths.ca, name, days: DAYS, clock: systemClock });
-  {
-    await using state = openAuthState(paths.authState);
-    await recordIssued(issued, name, state);
-  }
-  const { certificate, key } = issued;
-  const id = fingerprintOf(certificate.fingerprint256);
+  const asked = { ca: paths.ca, name, days: DAYS, clock: systemClock };
+  const { certificate, key } = await issueClientCertificate(asked);
+  const id = await recordCertificate(paths, certificate, name, systemClock());
   return {
     kind: 'certificate',
     id,
     expires: certificate.validToDate.toISOString(),
     fill: (content) => fillIn(content, { certificate: certificate.toString(), key }),
     async withdraw() {
-      await using state = openAuthState(paths.authState);
-      await state.revokeCertificate(id, systemClock());
+      await revokeCertificates(paths, id, async () => undefined, systemClock());
     },
   };
 }

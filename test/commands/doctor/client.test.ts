@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { toStored } from '../../../src/commands/cert/stored.ts';
+import { toStored } from '../../../src/auth/admin/certificates.ts';
 import type { Checked } from '../../../src/commands/doctor/checks.ts';
 import { doctor } from '../../../src/commands/doctor/doctor.ts';
 import { FakeHub } from '../../support/fake-hub.ts';

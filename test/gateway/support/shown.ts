@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { toStored } from '../../../src/commands/cert/stored.ts';
+import { toStored } from '../../../src/auth/admin/certificates.ts';
 import { makeAuthority, type TestPair } from '../../support/certificates.ts';
 import type { Claims, FakeIssuer } from '../../support/fake-issuer.ts';
 import { basic, PASSWORD, type TestHubgate } from '../../support/test-hubgate.ts';
