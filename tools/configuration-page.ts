@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { scalarsOf, variableOf } from '../src/config/environment.ts';
 import { FEDERATION_KEYS } from '../src/config/federation.ts';
+import { HOSTED_KEYS, NAMESPACE_KEYS } from '../src/config/hosted.ts';
 import { ABOUT, SECTIONS, UPSTREAM_KEYS } from '../src/config/schema.ts';
 import { DOCKER_HUB } from '../src/registry/repository.ts';
 
@@ -34,6 +35,7 @@ const ORDER: readonly (keyof typeof ABOUT)[] = [
   'egress',
   'core',
   'cache',
+  'hosted',
   'token',
   'passwords',
   'federation',
@@ -49,14 +51,23 @@ function sectionText(name: keyof typeof ABOUT): string {
   if (name === 'upstreams') return table('upstreams.<host>', ABOUT[name], UPSTREAM_KEYS, [name, DOCKER_HUB]);
   if (name === 'federation')
     return table('federation.<name>', ABOUT[name], FEDERATION_KEYS, [name, 'github']);
+  if (name === 'hosted')
+    return [
+      table(name, ABOUT[name], HOSTED_KEYS, [name]),
+      table('hosted.namespaces.<namespace>/**', NAMESPACES, NAMESPACE_KEYS),
+    ].join('\n');
   return table(name, ABOUT[name], SECTIONS[name], [name]);
 }
 
-/** @param variables the path whose variables are listed */
-function table(title: string, about: string, keys: Keys, variables: readonly string[]): string {
-  const scalars = scalarsOf(keys);
+const NAMESPACES =
+  'All repositories below a name that no upstream may have: literal segments, then `/**`. Nobody can push elsewhere.';
+
+/** @param variables the path whose variables are listed; absent if there are none */
+function table(title: string, about: string, keys: Keys, variables?: readonly string[]): string {
+  const scalars = variables === undefined ? [] : scalarsOf(keys);
   const rows = Object.entries(keys).map(([key, schema]) => {
-    const variable = scalars.includes(key) ? `\`${variableOf([...variables, key])}\`` : 'a list has none';
+    const own = scalars.includes(key) ? `\`${variableOf([...(variables ?? []), key])}\`` : 'a list has none';
+    const variable = variables === undefined ? 'none' : own;
     return [
       `\`${key}\``,
       typeOf(schema),
@@ -77,7 +88,7 @@ function table(title: string, about: string, keys: Keys, variables: readonly str
 
 /** Returns what a fault says was expected. */
 function typeOf(schema: z.ZodType): string {
-  const message = schema.safeParse(new Map()).error?.issues[0]?.message;
+  const message = schema.safeParse(Symbol('no value of a file')).error?.issues[0]?.message;
   if (message === undefined) throw new Error('a key takes anything');
   return message;
 }

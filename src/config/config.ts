@@ -8,6 +8,7 @@ import type { LogOptions } from '../platform/log.ts';
 import type { UpstreamHost } from '../registry/repository.ts';
 import { type Egress, NO_EGRESS } from './egress.ts';
 import type { Federation } from './federation.ts';
+import type { HostedConfig } from './hosted.ts';
 import type { ListenAddress, PullQuota } from './values.ts';
 
 export interface Config {
@@ -57,6 +58,8 @@ export interface Config {
      */
     readonly keepDeleted?: number;
   };
+  /** The hosted repositories; absent if nothing is hosted. */
+  readonly hosted?: HostedConfig;
   /** The lifetime in milliseconds. */
   readonly tokenLifetime: number;
   /** The longest lifetime of a new service token, in milliseconds. */

@@ -4,6 +4,7 @@ import { isObject, propertyOf } from '../platform/object-properties.ts';
 import type { WritableYaml, YamlDocument } from '../platform/yaml/yaml-document.ts';
 import { DOCKER_HUB } from '../registry/repository.ts';
 import { FEDERATION_KEYS } from './federation.ts';
+import { HOSTED_KEYS } from './hosted.ts';
 import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -84,6 +85,7 @@ function variablesFor(
 ): ReadonlyMap<string, SettingPath> {
   const paths: SettingPath[] = [
     ...Object.entries(SECTIONS).flatMap(([name, keys]) => scalarsOf(keys).map((key) => [name, key])),
+    ...Object.keys(HOSTED_KEYS).map((key) => ['hosted', key]),
     ...upstreams.flatMap((host) => scalarsOf(UPSTREAM_KEYS).map((key) => ['upstreams', host, key])),
     ...federations.flatMap((name) => Object.keys(FEDERATION_KEYS).map((key) => ['federation', name, key])),
   ];

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { section } from '../platform/yaml/yaml-schema.ts';
+import { oneOrManyJson, section } from '../platform/yaml/yaml-schema.ts';
 import { FEDERATION_KEYS } from './federation.ts';
+import { HOSTED_KEYS, NAMESPACE_KEYS } from './hosted.ts';
 import { ABOUT, SECTIONS, UPSTREAM_KEYS } from './schema.ts';
 
 /** Returns the JSON Schema of hubgate.yaml, for editors. */
@@ -17,12 +18,17 @@ export function configSchema(): object {
   const schema = z.strictObject({
     ...Object.fromEntries(sections),
     upstreams: named(section(UPSTREAM_KEYS).nullish(), 'upstreams'),
+    hosted: section({ ...HOSTED_KEYS, namespaces: z.record(z.string(), section(NAMESPACE_KEYS).nullish()) })
+      .nullish()
+      .meta(about('hosted')),
     federation: named(section(FEDERATION_KEYS), 'federation'),
   });
   const json = z.toJSONSchema(schema, {
     io: 'input',
     unrepresentable: 'any',
-    override: ({ jsonSchema }) => {
+    override: (context) => {
+      oneOrManyJson(context);
+      const { jsonSchema } = context;
       // `without` is our own keyword for a default that cannot be written as a value; JSON Schema does not
       // have it.
       delete jsonSchema.without;

@@ -17,6 +17,7 @@ import { type Config, credentialsOf, type Upstream } from './config.ts';
 import { readEgress } from './egress.ts';
 import { type Environment, overlay } from './environment.ts';
 import { readFederations } from './federation.ts';
+import { readHosted } from './hosted.ts';
 import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
 import { type LoadContext, readLogins } from './upstream-logins.ts';
 
@@ -37,6 +38,7 @@ const ANYTHING = z.unknown().optional();
 const KEYS = section({
   ...Object.fromEntries(Object.keys(SECTIONS).map((key) => [key, ANYTHING])),
   upstreams: ANYTHING,
+  hosted: ANYTHING,
   federation: ANYTHING,
 });
 const UPSTREAMS = z.record(z.string(), ANYTHING, 'a map of upstreams by host').nullish();
@@ -92,6 +94,8 @@ function build(
     );
   const url = server.url ?? new URL(`https://localhost:${listen.port}`);
   const at = (file: string) => path.resolve(directory, file);
+  const externalCore = core.url !== undefined;
+  const hosted = readHosted(parts, { externalCore, at });
   return {
     server: {
       ...others,
@@ -114,7 +118,7 @@ function build(
       key: at(tls.key),
       ...(tls.clientCa && { clientCa: at(tls.clientCa) }),
     },
-    upstreams: readUpstreams(parts, { externalCore: core.url !== undefined, readsSecrets, at, environment }),
+    upstreams: readUpstreams(parts, { externalCore, readsSecrets, at, environment }),
     egress: readEgress(parts, egress, environment, at),
     ...(core.url && { coreUrl: core.url.origin }),
     cache: {
@@ -122,6 +126,7 @@ function build(
       directory: at(cache.directory),
       ...(keepDeleted !== undefined && { keepDeleted }),
     },
+    ...(hosted && { hosted }),
     tokenLifetime: token.lifetime,
     longestToken: token.longest,
     ...(token.refresh !== undefined && { refreshLifetime: token.refresh }),

@@ -307,6 +307,8 @@ export const ABOUT = {
   egress: 'The way out of the company’s network.',
   core: 'What stands behind the gate.',
   cache: 'What is kept, see [cache.md](cache.md).',
+  hosted:
+    'The repositories that are pushed here, see [hosted.md](hosted.md). Absent: nothing can be pushed. `namespaces` is a map of them.',
   token: 'The tokens that clients are given.',
   passwords: 'The hashes of people’s passwords.',
   federation:

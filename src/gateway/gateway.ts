@@ -137,7 +137,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     names,
     addressOf,
     authenticate: createAuthenticateClient({ auth, addressOf, byCertificate, verifyToken, credentials }),
-    authorizeNow: createAuthorize(policy, clock),
+    authorizeNow: createAuthorize(policy, names, clock),
     core,
     pool,
     audit,

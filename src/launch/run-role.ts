@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { describeEgress } from '../config/egress.ts';
 import type { HomePaths, Role } from '../config/home.ts';
+import { hostedNames } from '../config/hosted.ts';
 import type { WorkerPlace } from '../gateway/metrics/workers.ts';
 import { createLogger, type Logger } from '../platform/log.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
@@ -112,9 +113,13 @@ async function startRole(
   }
 }
 
-function namesOf({ upstreams, server }: Config): UpstreamNames {
+function namesOf({ upstreams, server, hosted }: Config): UpstreamNames {
   const { names } = server;
   const url = new URL(server.url);
   const self = [url.host, ...names.flatMap((name) => [name, `${name}:${url.port || 443}`])];
-  return { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set(self) };
+  return {
+    upstreams: new Set(upstreams.map(({ host }) => host)),
+    self: new Set(self),
+    hosted: hostedNames(hosted),
+  };
 }

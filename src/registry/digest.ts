@@ -15,6 +15,10 @@ export function parseDigest(text: string): Digest | undefined {
   return DIGEST.test(text) ? (text as Digest) : undefined;
 }
 
+export function parseDigestAlgorithm(text: string): DigestAlgorithm | undefined {
+  return text === 'sha256' || text === 'sha512' ? text : undefined;
+}
+
 export function algorithmOf(digest: Digest): DigestAlgorithm {
   return digest.startsWith('sha256:') ? 'sha256' : 'sha512';
 }

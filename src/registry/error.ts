@@ -30,6 +30,11 @@ export const ERRORS = {
     message: 'manifests of this type are not mirrored; pull this one from the registry itself',
   },
   BLOB_UNKNOWN: { status: 404, code: 'BLOB_UNKNOWN', message: 'blob unknown to this mirror' },
+  BLOB_UPLOAD_UNKNOWN: {
+    status: 404,
+    code: 'BLOB_UPLOAD_UNKNOWN',
+    message: 'blob upload unknown: it has ended, or it was never begun',
+  },
   BAD_REQUEST: { status: 400, code: 'UNSUPPORTED', message: 'the request is malformed' },
   UNSUPPORTED: {
     status: 405,

@@ -18,9 +18,24 @@ export interface UpstreamNames {
   readonly upstreams: Pick<ReadonlySet<string>, 'has'>;
   /** The names under which clients reach this mirror. A `?ns=` with one of them has no meaning. */
   readonly self: ReadonlySet<string>;
+  /** The namespaces of hosted repositories, such as `acme-internal`. Absent if nothing is hosted. */
+  readonly hosted?: Pick<ReadonlySet<string>, 'has'> | undefined;
 }
 
+/** Takes every canonical name, for records that may be older than the configuration. */
+export const ANY_NAME: UpstreamNames = {
+  upstreams: { has: () => true },
+  self: new Set(),
+  hosted: { has: () => true },
+};
+
 export const DOCKER_HUB = 'docker.io' as UpstreamHost;
+
+/**
+ * Takes the place of the upstream in the canonical name of a hosted repository: `hosted/acme-internal/app`. It
+ * is no host, so no upstream can have this name.
+ */
+export const HOSTED = 'hosted' as UpstreamHost;
 
 /**
  * The other names of Docker Hub that clients use: the reference grammar's default domain, and the API's own
@@ -65,6 +80,19 @@ export function looksLikeHost(component: string): boolean {
   return component === 'localhost' || component.includes('.') || component.includes(':');
 }
 
+/** True if the repository is stored here instead of mirrored. */
+export function isHosted({ upstream }: Pick<Repository, 'upstream'>): boolean {
+  return upstream === HOSTED;
+}
+
+/** True if a name without a host is in a namespace of hosted repositories. */
+function isHostedPath(path: string, { hosted }: Pick<UpstreamNames, 'hosted'>): boolean {
+  if (hosted === undefined) return false;
+  for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1))
+    if (hosted.has(path.slice(0, slash))) return true;
+  return false;
+}
+
 /** Returns the canonical name of a host that has several. */
 export function canonicalHost(host: UpstreamHost): UpstreamHost {
   return HUB_ALIASES.has(host) ? DOCKER_HUB : host;
@@ -92,7 +120,8 @@ export function repositoryAt(upstream: UpstreamHost, path: string): Repository |
  * Returns one repository for every form in which clients write it: `alpine`, `library/alpine`,
  * `docker.io/library/alpine`, and with the upstream beside the name (`beside` has the values of `?ns=` and of
  * a path before `/v2/`). Returns undefined if the name is invalid, if the upstream is not mirrored, or if two
- * upstreams are named that differ.
+ * upstreams are named that differ. A name without an upstream that is in a hosted namespace is hosted and
+ * nothing else, whatever exists. With an upstream it means the repository of that upstream.
  */
 export function resolveRepository(
   written: string,
@@ -103,6 +132,7 @@ export function resolveRepository(
   const first = slash < 0 ? '' : written.slice(0, slash);
   const prefixed = looksLikeHost(first);
   const hosts = prefixed ? [first, ...beside] : beside;
+  if (hosts.length === 0 && isHostedPath(written, names)) return repositoryAt(HOSTED, written);
   const upstreams = new Set(hosts.map((host) => resolveUpstream(host, names)));
   if (upstreams.size > 1) return undefined;
   const upstream = hosts.length === 0 ? resolveUpstream(DOCKER_HUB, names) : [...upstreams][0];
@@ -116,21 +146,29 @@ export function resolveRepository(
  * and neither is interpreted. Returns undefined if the upstream is not mirrored or the path is not the
  * canonical one.
  */
-export function repositoryOf(
-  upstream: string,
-  path: string,
-  { upstreams }: UpstreamNames,
-): Repository | undefined {
-  const host = upstreams.has(upstream) ? parseUpstreamHost(upstream) : undefined;
+export function repositoryOf(upstream: string, path: string, names: UpstreamNames): Repository | undefined {
+  if (upstream === HOSTED) return isHostedPath(path, names) ? repositoryAt(HOSTED, path) : undefined;
+  const host = names.upstreams.has(upstream) ? parseUpstreamHost(upstream) : undefined;
   const repository = host === undefined ? undefined : repositoryAt(host, path);
   return repository?.path === path ? repository : undefined;
 }
 
+/** Parses a canonical name, as the records of Hubgate have it. Nobody else writes names so. */
+export function parseRepositoryName(name: string, names: UpstreamNames): Repository | undefined {
+  const slash = name.indexOf('/');
+  return repositoryOf(name.slice(0, Math.max(0, slash)), name.slice(slash + 1), names);
+}
+
 /**
- * Returns the name that people write: without a host for Docker Hub, as in `docker pull`. A path that begins
- * like a host keeps the host, because without it the name would mean a repository of another upstream.
+ * Returns the name that people write: without a host for Docker Hub, as in `docker pull`, and for a hosted
+ * repository. A path of Docker Hub that begins like a host, or that is in a hosted namespace, keeps the host,
+ * because without it the name would mean another repository.
  */
-export function familiarName({ upstream, path, name }: Repository): string {
+export function familiarName(
+  { upstream, path, name }: Repository,
+  names: Pick<UpstreamNames, 'hosted'>,
+): string {
+  if (upstream === HOSTED) return path;
   const [first = ''] = path.split('/');
-  return upstream === DOCKER_HUB && !looksLikeHost(first) ? path : name;
+  return upstream === DOCKER_HUB && !looksLikeHost(first) && !isHostedPath(path, names) ? path : name;
 }

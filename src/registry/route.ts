@@ -1,28 +1,63 @@
-import { type Digest, parseDigest } from './digest.ts';
+import { type Digest, type DigestAlgorithm, parseDigest, parseDigestAlgorithm } from './digest.ts';
 import type { ErrorName } from './error.ts';
 import { formatPage, type Page, parsePage } from './page.ts';
-import { formatReference, parseReference, type Reference } from './reference.ts';
+import { formatReference, parseReference, parseTag, type Reference, type Tag } from './reference.ts';
 import {
+  isHosted,
   isRepositoryPath,
   type Repository,
   resolveRepository,
   resolveUpstream,
   type UpstreamNames,
 } from './repository.ts';
+import { parseUploadId, type UploadId } from './upload-id.ts';
 
 /** The parsed target of a request on `/v2/`. This is the only way from a request target to a repository. */
 export type Route =
   | { readonly kind: 'ping' }
-  | { readonly kind: 'manifest'; readonly repository: Repository; readonly reference: Reference }
+  | {
+      readonly kind: 'manifest';
+      readonly repository: Repository;
+      readonly reference: Reference;
+      /** The tags that a push of a digest sets beside it. Only a target of a hosted repository has them. */
+      readonly tags?: readonly Tag[];
+    }
   | { readonly kind: 'blob'; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: 'tags'; readonly repository: Repository; readonly page: Page }
   | { readonly kind: 'referrers'; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: 'catalog'; readonly page: Page }
-  /** The beginning of a push. It can only be refused, so it need not name a repository that exists. */
-  | { readonly kind: 'upload' };
+  /** The beginning of an upload to a hosted repository. */
+  | {
+      readonly kind: 'uploads';
+      readonly repository: Repository;
+      /** The digest of the body, if the request has the whole blob as its body. */
+      readonly digest?: Digest;
+      /** The algorithm of the digest that the upload will have. */
+      readonly algorithm?: DigestAlgorithm;
+      /** The blob that may be taken from another repository in place of an upload. */
+      readonly mount?: Digest;
+      /** That other repository; absent if none is named, or if the name means none. */
+      readonly from?: Repository;
+    }
+  /** One upload to a hosted repository. */
+  | {
+      readonly kind: 'upload';
+      readonly repository: Repository;
+      readonly id: UploadId;
+      /** The digest of the blob that the request completes. */
+      readonly digest?: Digest;
+    }
+  /**
+   * The beginning of a push to a mirrored repository. It can only be refused, so it need not name a repository
+   * that exists.
+   */
+  | { readonly kind: 'mirrored-upload' };
 
-/** A route that concerns one repository, so that the policy decides about it. */
-export type RepositoryRoute = Extract<Route, { repository: Repository }>;
+/** A route of a pull, so that the policy decides about its repository. */
+export type RepositoryRoute = Extract<Route, { kind: 'manifest' | 'blob' | 'tags' | 'referrers' }>;
+
+/** A route that only a push has. */
+export type UploadRoute = Extract<Route, { kind: 'uploads' | 'upload' }>;
 
 export type ParsedTarget = { readonly route: Route } | { readonly refusal: ErrorName };
 
@@ -36,7 +71,10 @@ const PATH_BYTES = /^\/[A-Za-z0-9._:@/+-]*$/;
 const ENCODED_COLON = /(?<=\/sha(?:256|512))%3[Aa](?=[0-9a-f]{64,128}$)/;
 const BEFORE_V2 = /^\/([^/]+)(\/v2(?:\/.*)?)$/;
 const TAGS = '/tags/list';
-const UPLOAD = '/blobs/uploads/';
+const UPLOADS = '/blobs/uploads/';
+
+/** The most tags that one push sets. */
+const MAX_TAGS = 20;
 
 /** The prefix of the resource in the target of a request to the core. */
 export const CORE_PULL_PATH = '/pull/';
@@ -76,7 +114,11 @@ export function parseCorePull(
     name === '' ? repository : undefined,
   );
   if ('refusal' in parsed) return parsed;
-  return 'repository' in parsed.route ? { route: parsed.route } : { refusal: 'BAD_REQUEST' };
+  return isOfPull(parsed.route) ? { route: parsed.route } : { refusal: 'BAD_REQUEST' };
+}
+
+function isOfPull(route: Route): route is RepositoryRoute {
+  return 'repository' in route && route.kind !== 'uploads' && route.kind !== 'upload';
 }
 
 function splitBeforeV2(path: string): [before: string | undefined, rest: string] {
@@ -92,7 +134,8 @@ function parseResource(
   resolve: (name: string) => Repository | undefined,
 ): ParsedTarget {
   if (resource === '_catalog') return parseCatalog(query);
-  if (`${resource}/`.indexOf(UPLOAD) > 0) return { route: { kind: 'upload' } };
+  const uploads = `${resource}/`.lastIndexOf(UPLOADS);
+  if (uploads > 0) return parseUpload(resource, uploads, query, resolve);
   const [name, kind, last] = splitResource(resource);
   const repository = resolve(name);
   if (repository === undefined) return isMalformed(name) ? { refusal: 'NAME_INVALID' } : UNKNOWN;
@@ -101,15 +144,58 @@ function parseResource(
     return page === undefined ? { refusal: 'BAD_REQUEST' } : { route: { kind: 'tags', repository, page } };
   }
   if (kind === 'manifests') {
-    const reference = parseReference(last);
-    return reference === undefined
-      ? { refusal: whyNoReference(last) }
-      : { route: { kind: 'manifest', repository, reference } };
+    return parseManifest(repository, last, query);
   }
   if (kind !== 'blobs' && kind !== 'referrers') return UNKNOWN;
   const digest = parseDigest(last);
   if (digest === undefined) return { refusal: 'DIGEST_INVALID' };
   return { route: { kind: kind === 'blobs' ? 'blob' : 'referrers', repository, digest } };
+}
+
+function parseManifest(repository: Repository, text: string, query: URLSearchParams): ParsedTarget {
+  const reference = parseReference(text);
+  if (reference === undefined) return { refusal: whyNoReference(text) };
+  const route = { kind: 'manifest', repository, reference } as const;
+  const written = isHosted(repository) ? query.getAll('tag') : [];
+  if (written.length === 0) return { route };
+  const tags = written.slice(0, MAX_TAGS).flatMap((tag) => parseTag(tag) ?? []);
+  return tags.length === written.length ? { route: { ...route, tags } } : { refusal: 'TAG_INVALID' };
+}
+
+/** `at` is the place of `/blobs/uploads/` in `resource`. */
+function parseUpload(
+  resource: string,
+  at: number,
+  query: URLSearchParams,
+  resolve: (name: string) => Repository | undefined,
+): ParsedTarget {
+  const repository = resolve(resource.slice(0, at));
+  if (repository === undefined || !isHosted(repository)) return { route: { kind: 'mirrored-upload' } };
+  const digests = { digest: query.get('digest'), mount: query.get('mount') };
+  const [digest, mount] = [parseOptionalDigest(digests.digest), parseOptionalDigest(digests.mount)];
+  if (digest === 'malformed' || mount === 'malformed') return { refusal: 'DIGEST_INVALID' };
+  const common = { repository, ...(digest && { digest }) };
+  const written = resource.slice(at + UPLOADS.length);
+  if (written !== '') {
+    const id = parseUploadId(written);
+    return id === undefined
+      ? { refusal: 'BLOB_UPLOAD_UNKNOWN' }
+      : { route: { kind: 'upload', ...common, id } };
+  }
+  const algorithm = parseDigestAlgorithm(query.get('digest-algorithm') ?? '');
+  const from = resolve(query.get('from') ?? '');
+  return {
+    route: {
+      ...{ kind: 'uploads', ...common },
+      ...(algorithm && { algorithm }),
+      ...(mount && { mount }),
+      ...(from && { from }),
+    },
+  };
+}
+
+function parseOptionalDigest(text: string | null): Digest | 'malformed' | undefined {
+  return text === null ? undefined : (parseDigest(text) ?? 'malformed');
 }
 
 /**

@@ -89,7 +89,7 @@ test('invariant 17: a formatted name means the repository that it was made of, i
     fc.property(repository, ({ names, repository: one }) => {
       fc.pre(one !== undefined);
       assert.deepEqual(resolveRepository(one.name, [], names), one);
-      assert.deepEqual(resolveRepository(familiarName(one), [], names), one);
+      assert.deepEqual(resolveRepository(familiarName(one, names), [], names), one);
       assert.deepEqual(repositoryOf(one.upstream, one.path, names), one);
     }),
     { numRuns: 2000 },

@@ -64,7 +64,7 @@ test('the beginning of a push is recognised, so that it can be refused by name',
     '/v2/alpine/blobs/uploads/4711',
     '/v2/a/b/blobs/uploads',
   ]) {
-    assert.equal(routeOf(target)?.kind, 'upload', target);
+    assert.equal(routeOf(target)?.kind, 'mirrored-upload', target);
   }
 });
 

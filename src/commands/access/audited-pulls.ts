@@ -3,7 +3,7 @@ import { parseSubject } from '../../access/subject.ts';
 import { isAuditCount, parseAuditLine } from '../../protocol/audit-line.ts';
 import { ACTIONS, isAction } from '../../registry/action.ts';
 import { parseTag } from '../../registry/reference.ts';
-import { resolveRepository } from '../../registry/repository.ts';
+import { ANY_NAME, parseRepositoryName } from '../../registry/repository.ts';
 import { auditedLines } from '../audited-lines.ts';
 
 /** A pull and the HTTP status of its answer. */
@@ -22,14 +22,12 @@ export async function* auditedPulls(file: string, since = 0): AsyncGenerator<Aud
 /** The kinds of request that the rules for a repository decide. */
 const DECIDED: ReadonlySet<string> = new Set([...ACTIONS, 'tags', 'referrers']);
 
-const ANY_UPSTREAM = { upstreams: { has: () => true }, self: new Set<string>() };
-
 /** Returns undefined for a line that a crash has cut, and for one that records something else. */
 function readPull(text: string): AuditedPull | undefined {
   const line = parseAuditLine(text);
   if (line === undefined || isAuditCount(line) || !DECIDED.has(line.action)) return undefined;
   const subject = parseSubject(line.subject);
-  const repository = resolveRepository(line.repository ?? '', [], ANY_UPSTREAM);
+  const repository = parseRepositoryName(line.repository ?? '', ANY_NAME);
   if (subject === undefined || repository === undefined) return undefined;
   const tag = line.tag === undefined ? undefined : parseTag(line.tag);
   const { decision, status, address, time } = line;

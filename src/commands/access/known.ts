@@ -2,9 +2,10 @@ import { formatSubject, nameOf, type Subject } from '../../access/subject.ts';
 import { readUsers } from '../../auth/identity/users-file.ts';
 import type { Config } from '../../config/config.ts';
 import type { HomePaths } from '../../config/home.ts';
+import { hostedNames } from '../../config/hosted.ts';
 import { CACHED_REPOSITORIES, type CachedRepositories } from '../../protocol/core-api.ts';
 import type { Image } from '../../registry/image.ts';
-import { familiarName } from '../../registry/repository.ts';
+import { familiarName, isHosted } from '../../registry/repository.ts';
 import { askRole } from '../ask-role.ts';
 import { auditedPulls } from './audited-pulls.ts';
 
@@ -30,6 +31,8 @@ async function cachedRepositories({ coreSocket }: HomePaths): Promise<CachedRepo
  * does not show what exists. A part is null if it cannot be determined.
  */
 export interface KnownTarget {
+  /** The repository as people write it. */
+  readonly written: string;
   readonly user: boolean | null;
   readonly upstream: boolean;
   readonly tag: boolean | null;
@@ -54,10 +57,13 @@ export async function findKnown(
     }
   }
   return {
+    written: familiarName(repository, { hosted: hostedNames(config.hosted) }),
     user: await isKnownUser(subject, paths),
-    upstream: config.upstreams.some(({ host }) => host === repository.upstream),
+    upstream: isHosted(repository) || config.upstreams.some(({ host }) => host === repository.upstream),
     tag: tag === undefined || (!hasAudit && !isAudited) ? null : isAudited,
-    visibility: cached.find(({ name }) => name === repository.name)?.visibility ?? 'unknown',
+    visibility: isHosted(repository)
+      ? 'private'
+      : (cached.find(({ name }) => name === repository.name)?.visibility ?? 'unknown'),
   };
 }
 
@@ -74,9 +80,7 @@ export function unknownIn(known: KnownTarget, { repository, tag }: Image, subjec
   return [
     ...(known.user === false && subject ? [`${formatSubject(subject)} is not in users.yaml`] : []),
     ...(known.upstream ? [] : [`${repository.upstream} is no upstream of hubgate.yaml`]),
-    ...(known.tag === false
-      ? [`the tag ${tag} of ${familiarName(repository)} has not been pulled here`]
-      : []),
+    ...(known.tag === false ? [`the tag ${tag} of ${known.written} has not been pulled here`] : []),
   ];
 }
 

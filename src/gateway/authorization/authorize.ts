@@ -8,7 +8,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Action } from '../../registry/action.ts';
 import type { ErrorName } from '../../registry/error.ts';
 import type { Tag } from '../../registry/reference.ts';
-import { familiarName, type Repository } from '../../registry/repository.ts';
+import { familiarName, type Repository, type UpstreamNames } from '../../registry/repository.ts';
 import { formatScope } from '../../registry/scope.ts';
 import type { Authentication } from '../authentication/authenticate-client.ts';
 import { certificateFaultText } from '../authentication/certificate-fault.ts';
@@ -43,14 +43,19 @@ export interface AccessRequest {
  */
 export type AuthorizeNow = () => Authorize;
 
-export function createAuthorize(policy: PolicySubscription, clock: Clock): AuthorizeNow {
-  return () => authorizeBy(policy.current, clock());
+export function createAuthorize(
+  policy: PolicySubscription,
+  names: Pick<UpstreamNames, 'hosted'>,
+  clock: Clock,
+): AuthorizeNow {
+  return () => authorizeBy(policy.current, names, clock());
 }
 
-function authorizeBy(policy: Policy, at: number): Authorize {
+function authorizeBy(policy: Policy, names: Pick<UpstreamNames, 'hosted'>, at: number): Authorize {
   return (admission, asked) => {
     const { action, repository } = asked;
-    const scope = formatScope({ type: 'repository', name: familiarName(repository), actions: [action] });
+    const name = familiarName(repository, names);
+    const scope = formatScope({ type: 'repository', name, actions: NEEDED[action] });
     if (admission.kind === 'rejected')
       return { kind: 'refused', error: admission.error, scope, ...faultReason(admission) };
     if (admission.kind === 'admitted' && admission.restriction?.allows(repository, asked.address) === false)
@@ -63,6 +68,13 @@ function authorizeBy(policy: Policy, at: number): Authorize {
     return { kind: 'granted', rule: decision.rule, private: decision.private };
   };
 }
+
+/** The actions of the scope that a client needs. Whoever pushes reads too, because clients look before they push. */
+const NEEDED: Readonly<Record<Action, readonly Action[]>> = {
+  pull: ['pull'],
+  push: ['pull', 'push'],
+  delete: ['delete'],
+};
 
 /** True if the token was issued for this. A login has no such bounds. */
 function isGranted(

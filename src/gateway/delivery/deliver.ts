@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Digest } from '../../registry/digest.ts';
 import { ERRORS } from '../../registry/error.ts';
 import { formatPage } from '../../registry/page.ts';
-import { familiarName } from '../../registry/repository.ts';
+import { familiarName, type UpstreamNames } from '../../registry/repository.ts';
 import type { RepositoryRoute } from '../../registry/route.ts';
 import type { CoreAnswer } from '../clients/core-client.ts';
 import { refuse, respond } from '../http/respond.ts';
@@ -15,6 +15,7 @@ export interface Recipient {
   readonly response: ServerResponse;
   readonly route: RepositoryRoute;
   readonly pool: DeliveryPool;
+  readonly names: Pick<UpstreamNames, 'hosted'>;
   /** Asks the core again if it has interrupted a fill. */
   readonly again: () => Promise<CoreAnswer>;
 }
@@ -102,11 +103,11 @@ function notModified(response: ServerResponse, digest: Digest): Delivered {
 }
 
 function deliverDocument(
-  { request, response, route }: Recipient,
+  { request, response, route, names }: Recipient,
   { bytes, next, age }: CoreAnswer & { kind: 'document' },
 ): Delivered {
   const isIndex = route.kind === 'referrers';
-  const list = `/v2/${familiarName(route.repository)}/tags/list`;
+  const list = `/v2/${familiarName(route.repository, names)}/tags/list`;
   respond(response, 200, {
     'content-type': isIndex ? 'application/vnd.oci.image.index.v1+json' : 'application/json',
     'content-length': bytes.length,

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { formatPage, type Page } from '../../registry/page.ts';
-import { familiarName, resolveRepository } from '../../registry/repository.ts';
+import { familiarName, parseRepositoryName } from '../../registry/repository.ts';
 import { callerLine, type ReceivedRequest, shareOf } from '../audit/audit-record.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { refuseUnauthenticated } from './refuse-access.ts';
@@ -45,11 +45,11 @@ async function listCatalog(
   const who = admission.kind === 'admitted' ? { ...admission, repositories: undefined } : admission;
   const permit = dependencies.authorizeNow();
   const names = cached.flatMap(({ name, visibility }) => {
-    const repository = resolveRepository(name, [], dependencies.names);
+    const repository = parseRepositoryName(name, dependencies.names);
     if (repository === undefined) return [];
     const permission = permit(who, { action: 'pull', repository, address });
     const isSeen = permission.kind === 'granted' && (permission.private || visibility === 'public');
-    return isSeen ? [familiarName(repository)] : [];
+    return isSeen ? [familiarName(repository, dependencies.names)] : [];
   });
   const { n = PAGE, last = '' } = page;
   const after = names.sort().filter((name) => name > last);

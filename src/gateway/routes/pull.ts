@@ -107,7 +107,10 @@ export function deliverAnswer(dependencies: V2Dependencies): V2Step {
       last = await askCore(pull, reachesPrivate, dependencies);
       return last;
     };
-    const to = { request, response, route: pull.route, pool: dependencies.pool, again };
+    const to = {
+      ...{ request, response, route: pull.route, again },
+      ...{ pool: dependencies.pool, names: dependencies.names },
+    };
     const { failure, ...delivered } = await deliver(to, answer);
     if (failure !== undefined) logFailure(pull, failure, dependencies);
     state.result = { ...delivered, ...howItCame(last.kind === 'blob-stream' ? last : answer) };

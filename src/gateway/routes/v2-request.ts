@@ -2,7 +2,7 @@ import type { Middleware } from 'koa';
 import type { Logger } from '../../platform/log.ts';
 import type { BearerChallenge } from '../../registry/challenge.ts';
 import type { UpstreamNames } from '../../registry/repository.ts';
-import type { Route } from '../../registry/route.ts';
+import type { Route, UploadRoute } from '../../registry/route.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { DeliveryResult, RepositoryRequest } from '../audit/audit-record.ts';
 import type { AuthenticateClient, Authentication } from '../authentication/authenticate-client.ts';
@@ -45,7 +45,7 @@ export interface V2State {
   started: number;
   address: ClientAddress;
   method: 'GET' | 'HEAD';
-  route: Exclude<Route, { kind: 'upload' }>;
+  route: Exclude<Route, UploadRoute | { kind: 'mirrored-upload' }>;
   /** Added by `authenticate`. */
   admission: Authentication;
   /** Added by `answerPingOrCatalog`. */

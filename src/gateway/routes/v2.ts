@@ -1,10 +1,10 @@
-import { parseTarget } from '../../registry/route.ts';
+import { parseTarget, type Route } from '../../registry/route.ts';
 import { shareOf } from '../audit/audit-record.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { answerCatalog } from './catalog.ts';
 import { answerPing } from './ping.ts';
 import { authorize, deliverAnswer, fetchFromCore, recordPull } from './pull.ts';
-import type { V2Dependencies, V2Step } from './v2-request.ts';
+import type { V2Dependencies, V2State, V2Step } from './v2-request.ts';
 
 /** Returns the steps of every request of the distribution API, from its raw target to its audit line. */
 export function v2Steps(dependencies: V2Dependencies): readonly V2Step[] {
@@ -36,12 +36,16 @@ function parseRoute({ addressOf, names }: V2Dependencies): V2Step {
     const parsed = parseTarget(req.url ?? '', names);
     if ('refusal' in parsed) return refuse(res, { error: parsed.refusal });
     const { route } = parsed;
-    if (route.kind === 'upload' || (method !== 'GET' && method !== 'HEAD'))
+    if (isUpload(route) || (method !== 'GET' && method !== 'HEAD'))
       return refuse(res, { error: 'UNSUPPORTED', headers: { allow: 'GET, HEAD' } });
     state.route = route;
     state.method = method;
     return next();
   };
+}
+
+function isUpload(route: Route): route is Exclude<Route, V2State['route']> {
+  return route.kind === 'uploads' || route.kind === 'upload' || route.kind === 'mirrored-upload';
 }
 
 function authenticate(dependencies: V2Dependencies): V2Step {

@@ -46,6 +46,29 @@ export function oneOrMany<Item extends z.ZodType>(item: Item) {
 }
 
 /**
+ * Adds to the schema that a list of one element may be written as the element alone. The reader makes it a
+ * list before it validates, which JSON Schema cannot express.
+ */
+export function oneOrManyJson({
+  zodSchema,
+  jsonSchema,
+}: {
+  zodSchema: z.core.$ZodType;
+  jsonSchema: z.core.JSONSchema.JSONSchema;
+}) {
+  const { def } = zodSchema._zod as { readonly def: z.core.$ZodTypeDef & { readonly in?: z.core.$ZodType } };
+  const { items, minItems } = jsonSchema;
+  if (def.in?._zod.def.type !== 'transform' || items === undefined) return;
+  delete jsonSchema.type;
+  delete jsonSchema.items;
+  delete jsonSchema.minItems;
+  jsonSchema.anyOf = [
+    items as z.core.JSONSchema.JSONSchema,
+    { type: 'array', items, ...(minItems !== undefined && { minItems }) },
+  ];
+}
+
+/**
  * Reads the parts of a document one by one, so that a mistake in one of them does not hide a mistake in
  * another. `faults` collects all of them.
  */
