@@ -44,7 +44,7 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   koa: ['gateway', 'core/endpoints.ts', 'core/routes', 'auth/endpoints.ts', 'auth/routes'],
   '@koa/router': ['gateway/routes', 'core/routes', 'auth/endpoints.ts'],
   'node-forge': ['pki'],
-  'node:sqlite': ['core/store', 'auth/state', 'platform/sqlite-query.ts'],
+  'node:sqlite': ['core/store', 'core/budget/budget-file.ts', 'auth/state', 'platform/sqlite-query.ts'],
   'prom-client': ['platform/metrics.ts'],
   pino: ['platform/log.ts'],
   'smol-toml': ['commands/doctor/client/host-files.ts'],

@@ -229,3 +229,19 @@ export const SCRUB = {
  * more than that.
  */
 export const MAX_QUESTIONS = 4_096;
+
+/** The rules by which subjects share a quota, see `core/budget`. */
+export const BUDGET = {
+  /** The length of a window in milliseconds if no quota is known. It is the window of Docker Hub. */
+  windowMs: 6 * 60 * 60_000,
+  /** The part of a quota below which it is short, so that subjects have to share it. */
+  shortBelow: 0.5,
+  /** The part of a window for which a subject that has asked for a pull counts as one that wants more. */
+  wantedFor: 1 / 6,
+  /** The most subjects that are counted each by itself. */
+  subjects: 100_000,
+  /** Milliseconds from a change of the counts until it is written. */
+  writeAfter: 1_000,
+  /** Milliseconds between two searches for counts that their window has left behind. */
+  forgetEvery: 60_000,
+};

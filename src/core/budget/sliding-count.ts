@@ -1,0 +1,111 @@
+/** The sub-buckets of a window. The window slides by one of them at a time. */
+const SUB_BUCKETS = 24;
+
+/** The number of a sub-bucket since the epoch, and the amount that was counted in it. */
+export type CountedBucket = readonly [bucket: number, amount: number];
+
+/**
+ * Counts what happens in a sliding window. Each amount counts from its own sub-bucket to the 24th after it.
+ * So no window of this length ever contains more than `total`, and an amount is forgotten up to one
+ * sub-bucket late.
+ */
+export class SlidingCount {
+  #windowMs: number;
+  /** In ascending order, without empty ones. */
+  #buckets: [bucket: number, amount: number][];
+  #total = 0;
+
+  constructor(windowMs: number, buckets: readonly CountedBucket[] = []) {
+    this.#windowMs = windowMs;
+    this.#buckets = buckets.map(([bucket, amount]) => [bucket, amount]);
+    for (const [, amount] of buckets) this.#total += amount;
+  }
+
+  get windowMs(): number {
+    return this.#windowMs;
+  }
+
+  get buckets(): readonly CountedBucket[] {
+    return this.#buckets;
+  }
+
+  total(now: number): number {
+    const current = this.#bucketAt(now);
+    let forgotten = 0;
+    for (const [bucket, amount] of this.#buckets) {
+      if (bucket >= current - SUB_BUCKETS) break;
+      this.#total -= amount;
+      forgotten++;
+    }
+    if (forgotten > 0) this.#buckets.splice(0, forgotten);
+    // The clock was set back: an amount from the future would count for too long.
+    if ((this.#buckets.at(-1)?.[0] ?? current) > current) this.#moveTo(this.#buckets, now);
+    return this.#total;
+  }
+
+  add(amount: number, now: number): void {
+    this.total(now);
+    const current = this.#bucketAt(now);
+    const last = this.#buckets.at(-1);
+    if (last?.[0] === current) last[1] += amount;
+    else this.#buckets.push([current, amount]);
+    this.#total += amount;
+  }
+
+  /** Takes back an amount that was added at `since`, unless the window has left it behind. */
+  takeBack(amount: number, since: number): void {
+    const bucket = this.#bucketAt(since);
+    const found = this.#buckets.findLast(([one]) => one <= bucket);
+    if (found === undefined) return;
+    const taken = Math.min(amount, found[1]);
+    found[1] -= taken;
+    this.#total -= taken;
+  }
+
+  /** Returns the time at which at most `most` is left of what has been counted so far. */
+  leavesAt(most: number, now: number): number {
+    let rest = this.total(now);
+    let at = now;
+    for (const [bucket, amount] of this.#buckets) {
+      if (rest <= most) break;
+      rest -= amount;
+      at = this.forgottenAt(bucket);
+    }
+    return at;
+  }
+
+  /** Returns the time at which a sub-bucket no longer counts. */
+  forgottenAt(bucket: number): number {
+    return Math.ceil((bucket + SUB_BUCKETS + 1) * this.#width);
+  }
+
+  /** Changes the length of the window. What was counted stays, and counts for no longer than it must. */
+  resize(windowMs: number, now: number): void {
+    if (windowMs === this.#windowMs) return;
+    const ends = this.#buckets.map(([bucket, amount]) => [(bucket + 1) * this.#width - 1, amount] as const);
+    this.#windowMs = windowMs;
+    this.#moveTo(
+      ends.map(([end, amount]) => [this.#bucketAt(Math.min(end, now)), amount]),
+      now,
+    );
+  }
+
+  /** Counts everything again, with what is later than `now` as of now. */
+  #moveTo(buckets: readonly CountedBucket[], now: number): void {
+    const current = this.#bucketAt(now);
+    const sums = new Map<number, number>();
+    for (const [bucket, amount] of buckets) {
+      const moved = Math.min(bucket, current);
+      sums.set(moved, (sums.get(moved) ?? 0) + amount);
+    }
+    this.#buckets = [...sums].sort(([a], [b]) => a - b);
+  }
+
+  get #width(): number {
+    return this.#windowMs / SUB_BUCKETS;
+  }
+
+  #bucketAt(time: number): number {
+    return Math.floor(time / this.#width);
+  }
+}
