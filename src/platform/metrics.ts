@@ -158,22 +158,22 @@ async function readInto(
  * Combines the snapshots of several processes into one. Values of the same name and labels are combined as
  * their meter says.
  */
-export function putTogether(told: readonly MetricsSnapshot[]): Promise<MetricsSnapshot> {
-  return aggregated(told)
+export function mergeSnapshots(snapshots: readonly MetricsSnapshot[]): Promise<MetricsSnapshot> {
+  return aggregated(snapshots)
     .getMetricsAsJSON()
     .then((metrics) => METRICS_SNAPSHOT.parse(metrics));
 }
 
 /** Combines the snapshots in the text format of Prometheus. */
-export function printTogether(told: readonly MetricsSnapshot[]): Promise<string> {
-  return aggregated(told).metrics();
+export function formatSnapshots(snapshots: readonly MetricsSnapshot[]): Promise<string> {
+  return aggregated(snapshots).metrics();
 }
 
-function aggregated(told: readonly MetricsSnapshot[]): Registry {
-  return AggregatorRegistry.aggregate([...told]);
+function aggregated(snapshots: readonly MetricsSnapshot[]): Registry {
+  return AggregatorRegistry.aggregate([...snapshots]);
 }
 
 /** Returns the metrics that only ever grow. The others are only meaningful at the moment of the snapshot. */
-export function countersOf(told: MetricsSnapshot): MetricsSnapshot {
-  return told.filter(({ type }) => type !== 'gauge');
+export function countersOf(snapshot: MetricsSnapshot): MetricsSnapshot {
+  return snapshot.filter(({ type }) => type !== 'gauge');
 }

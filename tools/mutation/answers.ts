@@ -63,14 +63,14 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'a valid credential of ours says who asks, whatever certificate it comes with',
     file: 'src/gateway/authentication/authenticate-client.ts',
-    find: 'certified !== undefined && provesNobody(shown, admission, verifyToken.isOurs)',
+    find: 'certified !== undefined && provesNobody(presented, admission, verifyToken.isOurs)',
     replace: 'certified !== undefined',
     tests: CERTIFICATE_TESTS,
   },
   {
     defence: 'a token of ours that has ended is refused beside a certificate',
     file: 'src/gateway/authentication/authenticate-client.ts',
-    find: '!isOurs(shown.token)',
+    find: '!isOurs(presented.token)',
     replace: 'true',
     tests: CERTIFICATE_TESTS,
   },

@@ -103,7 +103,7 @@ export const floodMutants: readonly Mutant[] = [
   {
     defence: 'the downloads of one subject are counted together',
     file: 'src/core/routes/pull.ts',
-    find: 'subjectKey: context.get(CORE_HEADERS.subjectKey)',
+    find: 'subjectKey: spender.subjectKey',
     replace: 'subjectKey: context.get(CORE_HEADERS.caller)',
     tests: ['test/core/pull/fair-fills.test.ts'],
   },

@@ -136,7 +136,7 @@ export const identitiesMutants: readonly Mutant[] = [
   {
     defence: 'the secret of a service token is compared',
     file: AUTHENTICATE,
-    find: ' || !isTokenSecret(shown.secret, token.hash)',
+    find: ' || !isTokenSecret(presented.secret, token.hash)',
     replace: '',
     tests: ['test/auth/authenticate.test.ts', 'test/gateway/service-token.test.ts'],
   },

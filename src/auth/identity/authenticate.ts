@@ -89,8 +89,10 @@ function serviceTokens(options: Pick<AuthenticateOptions, 'users' | 'state' | 'c
     name: 'service token',
     async authenticate({ login, address }) {
       if (login.password.length > PASSWORD_LENGTH.most) return 'not mine';
-      const shown = parseServiceToken(login.password);
-      return shown === undefined ? 'not mine' : byServiceToken(shown, login.username, address, options);
+      const presented = parseServiceToken(login.password);
+      return presented === undefined
+        ? 'not mine'
+        : byServiceToken(presented, login.username, address, options);
     },
   };
 }
@@ -116,13 +118,13 @@ function passwords({ checkPassword }: Pick<AuthenticateOptions, 'checkPassword'>
 
 /** Accepts a token that belongs to its owner, has not expired, and is presented from a permitted network. */
 async function byServiceToken(
-  shown: ServiceToken,
+  presented: ServiceToken,
   name: string,
   address: string,
   { users, state, clock }: Pick<AuthenticateOptions, 'users' | 'state' | 'clock'>,
 ): Promise<Verdict> {
-  const token = await state.token(shown.id);
-  if (token === undefined || !isTokenSecret(shown.secret, token.hash)) return { kind: 'wrong' };
+  const token = await state.token(presented.id);
+  if (token === undefined || !isTokenSecret(presented.secret, token.hash)) return { kind: 'wrong' };
   const owner = ownerOf(token, users.current);
   if (owner === undefined || owner.isDisabled || owner.name !== name) return { kind: 'wrong' };
   if (token.expiresAt <= clock()) return { kind: 'wrong' };

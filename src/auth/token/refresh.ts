@@ -65,10 +65,10 @@ export function createRefreshTokens({ users, state, clock, lifetime }: RefreshOp
       return formatServiceToken({ id, secret }, 'login');
     },
     async redeem(text) {
-      const shown = parseServiceToken(text, 'login');
-      if (shown === undefined || lifetime === undefined) return undefined;
-      const login = await state.login(shown.id);
-      if (login === undefined || !isTokenSecret(shown.secret, login.hash)) return undefined;
+      const presented = parseServiceToken(text, 'login');
+      if (presented === undefined || lifetime === undefined) return undefined;
+      const login = await state.login(presented.id);
+      if (login === undefined || !isTokenSecret(presented.secret, login.hash)) return undefined;
       // A token that was issued while the clock was ahead would live too long.
       if (login.createdAt > clock() + CLOCK_TOLERANCE) return undefined;
       const user = users.current.get(login.user);

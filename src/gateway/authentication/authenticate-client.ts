@@ -76,18 +76,18 @@ export function createAuthenticateClient(options: AuthenticateClientOptions): Au
       : { kind: 'admitted', ...identity, ...inForce };
   };
 
-  const byShown = async (
-    shown: PresentedCredentials,
+  const byCredentials = async (
+    presented: PresentedCredentials,
     isBesideCertificate: boolean,
     request: IncomingMessage,
   ): Promise<Authentication> => {
-    switch (shown.kind) {
+    switch (presented.kind) {
       case 'nothing':
         return { kind: 'anonymous', subject: ANONYMOUS };
       case 'token':
-        return byToken(shown.token);
+        return byToken(presented.token);
       case 'login':
-        return byLogin(shown.login, isBesideCertificate, request);
+        return byLogin(presented.login, isBesideCertificate, request);
       case 'unreadable':
         return { kind: 'rejected', error: 'BAD_CREDENTIALS' };
     }
@@ -96,9 +96,9 @@ export function createAuthenticateClient(options: AuthenticateClientOptions): Au
   return async (request, { ignoreCertificate = false } = {}) => {
     credentials.throwIfStale();
     const certified = ignoreCertificate ? undefined : byCertificate(request.socket as TLSSocket);
-    const shown = parseAuthorization(request.headers.authorization);
-    const admission = await byShown(shown, certified !== undefined, request);
-    if (certified !== undefined && provesNobody(shown, admission, verifyToken.isOurs))
+    const presented = parseAuthorization(request.headers.authorization);
+    const admission = await byCredentials(presented, certified !== undefined, request);
+    if (certified !== undefined && provesNobody(presented, admission, verifyToken.isOurs))
       return { kind: 'admitted', ...certified };
     const certificateFault =
       certified === undefined && !isSomebody(admission)
@@ -118,11 +118,11 @@ function isSomebody(admission: Authentication): boolean {
  * another subject.
  */
 function provesNobody(
-  shown: PresentedCredentials,
+  presented: PresentedCredentials,
   admission: Authentication,
   isOurs: VerifyToken['isOurs'],
 ): boolean {
   if (admission.kind !== 'rejected') return admission.subject.kind === 'anonymous';
   if (admission.error === 'BAD_CREDENTIALS') return true;
-  return shown.kind === 'token' && !isOurs(shown.token);
+  return presented.kind === 'token' && !isOurs(presented.token);
 }

@@ -4,7 +4,12 @@
  */
 
 import type { Logger } from '../../platform/log.ts';
-import { METRICS_CONTENT_TYPE, Meters, type MetricsSnapshot, printTogether } from '../../platform/metrics.ts';
+import {
+  formatSnapshots,
+  METRICS_CONTENT_TYPE,
+  Meters,
+  type MetricsSnapshot,
+} from '../../platform/metrics.ts';
 import { Deadline } from '../../platform/scheduling/deadline.ts';
 import type { AuthClient } from '../clients/auth-client.ts';
 import type { CoreClient } from '../clients/core-client.ts';
@@ -52,7 +57,7 @@ export async function createMetrics(options: MetricsOptions): Promise<Metrics> {
     contentType: METRICS_CONTENT_TYPE,
     text: async () => {
       const [gateways, ofAuth, ofCore] = await Promise.all([
-        workers?.tell() ?? meters.snapshot().then((told) => ({ told: [told], answering: 1 })),
+        workers?.collect() ?? meters.snapshot().then((own) => ({ snapshots: [own], answering: 1 })),
         inTime(auth.metrics()),
         inTime(core.metrics()),
       ]);
@@ -62,16 +67,16 @@ export async function createMetrics(options: MetricsOptions): Promise<Metrics> {
         gauge('hubgate_gateways_up', 'Gateways that answer', gateways.answering),
         gauge('hubgate_gateways', 'Gateways that there are to be', worker?.place.count ?? 1),
       ];
-      const told = [...gateways.told, up, ofAuth, ofCore];
-      return printTogether(told.filter((one) => typeof one === 'object'));
+      const snapshots = [...gateways.snapshots, up, ofAuth, ofCore];
+      return formatSnapshots(snapshots.filter((one) => typeof one === 'object'));
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
 
-async function inTime<T>(telling: Promise<T>): Promise<T | 'down'> {
+async function inTime<T>(asking: Promise<T>): Promise<T | 'down'> {
   using deadline = new Deadline(METRICS_DEADLINES.role);
-  return await deadline.bound(telling).catch(() => 'down' as const);
+  return await deadline.bound(asking).catch(() => 'down' as const);
 }
 
 function gauge(name: string, help: string, value: number): MetricsSnapshot[number] {

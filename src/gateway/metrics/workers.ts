@@ -16,7 +16,7 @@ import {
   METRICS_SNAPSHOT,
   type Meters,
   type MetricsSnapshot,
-  putTogether,
+  mergeSnapshots,
 } from '../../platform/metrics.ts';
 import { Deadline } from '../../platform/scheduling/deadline.ts';
 import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
@@ -41,12 +41,12 @@ export interface WorkersOptions {
 
 export interface Workers extends AsyncDisposable {
   /** Resolves to the snapshot of each worker. For one that does not answer, it is its last saved snapshot. */
-  tell(): Promise<{ readonly told: readonly MetricsSnapshot[]; readonly answering: number }>;
+  collect(): Promise<{ readonly snapshots: readonly MetricsSnapshot[]; readonly answering: number }>;
 }
 
 const PEER = 'another gateway';
 
-const KEPT = z.object({ start: z.string(), counted: METRICS_SNAPSHOT });
+const SAVED_COUNTERS = z.object({ start: z.string(), counted: METRICS_SNAPSHOT });
 
 export async function openWorkers(options: WorkersOptions): Promise<Workers> {
   const { place, directory, log } = options;
@@ -66,10 +66,10 @@ export async function openWorkers(options: WorkersOptions): Promise<Workers> {
   }
   const opened = stack.move();
   return {
-    tell: async () => {
+    collect: async () => {
       const answers = await Promise.all([own(), ...others.map((other) => askOther(other, place))]);
-      const told = answers.map((answer) => ('kept' in answer ? answer.kept : answer.told));
-      return { told, answering: answers.filter((answer) => 'told' in answer).length };
+      const snapshots = answers.map((answer) => ('saved' in answer ? answer.saved : answer.current));
+      return { snapshots, answering: answers.filter((answer) => 'current' in answer).length };
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
@@ -81,39 +81,39 @@ interface Other {
   readonly client: HttpClient;
 }
 
-type TellOwn = () => Promise<{ readonly told: MetricsSnapshot }>;
+type TakeSnapshot = () => Promise<{ readonly current: MetricsSnapshot }>;
 
 /**
  * Returns a function that takes this worker's snapshot. It is saved before it is reported, so that it is
  * never less the next time.
  */
-async function openOwn({ meters, place, directory, log }: WorkersOptions): Promise<TellOwn> {
+async function openOwn({ meters, place, directory, log }: WorkersOptions): Promise<TakeSnapshot> {
   const file = `${fileOf(directory, place.number)}.json`;
-  const before = await readKept(file, place);
-  const telling = new SingleFlight<{ readonly told: MetricsSnapshot }>();
-  const keep = async (told: MetricsSnapshot) => {
+  const before = await readSaved(file, place);
+  const taking = new SingleFlight<{ readonly current: MetricsSnapshot }>();
+  const save = async (snapshot: MetricsSnapshot) => {
     try {
-      const kept: z.output<typeof KEPT> = { start: place.start, counted: countersOf(told) };
-      await writeFile(`${file}.new`, JSON.stringify(kept), { mode: 0o640 });
+      const saved: z.output<typeof SAVED_COUNTERS> = { start: place.start, counted: countersOf(snapshot) };
+      await writeFile(`${file}.new`, JSON.stringify(saved), { mode: 0o640 });
       // A power cut does not matter, because another start begins with nothing.
       await rename(`${file}.new`, file);
     } catch (error) {
-      log.warn({ file, err: error }, 'what a gateway counted cannot be kept');
+      log.warn({ file, err: error }, 'the counters of a gateway cannot be saved');
     }
   };
   return () =>
-    telling.run('own', async () => {
-      const told = await putTogether([before, await meters.snapshot()]);
-      await keep(told);
-      return { told };
+    taking.run('own', async () => {
+      const snapshot = await mergeSnapshots([before, await meters.snapshot()]);
+      await save(snapshot);
+      return { current: snapshot };
     });
 }
 
-async function serve(socket: string, own: TellOwn): Promise<AsyncDisposable> {
+async function serve(socket: string, own: TakeSnapshot): Promise<AsyncDisposable> {
   const app = new Koa();
   app.silent = true;
   app.use(async (context) => {
-    if (context.path === '/metrics') context.body = (await own()).told;
+    if (context.path === '/metrics') context.body = (await own()).current;
   });
   return serveOnSocket(socket, app.callback());
 }
@@ -121,7 +121,7 @@ async function serve(socket: string, own: TellOwn): Promise<AsyncDisposable> {
 async function askOther(
   { file, client }: Other,
   place: WorkerPlace,
-): Promise<{ readonly told: MetricsSnapshot } | { readonly kept: MetricsSnapshot }> {
+): Promise<{ readonly current: MetricsSnapshot } | { readonly saved: MetricsSnapshot }> {
   using deadline = new Deadline(METRICS_DEADLINES.worker);
   const asking = async () => {
     const answer = await askPeer(client, PEER, {
@@ -132,17 +132,17 @@ async function askOther(
     return parseAnswer(PEER, answer, METRICS_SNAPSHOT);
   };
   try {
-    return { told: await deadline.bound(asking()) };
+    return { current: await deadline.bound(asking()) };
   } catch {
-    return { kept: await readKept(`${file}.json`, place) };
+    return { saved: await readSaved(`${file}.json`, place) };
   }
 }
 
 /** Resolves to nothing if there is no snapshot, or if it belongs to another start. */
-async function readKept(file: string, { start }: WorkerPlace): Promise<MetricsSnapshot> {
+async function readSaved(file: string, { start }: WorkerPlace): Promise<MetricsSnapshot> {
   try {
-    const kept = KEPT.parse(JSON.parse(await readFile(file, 'utf8')));
-    return kept.start === start ? kept.counted : [];
+    const saved = SAVED_COUNTERS.parse(JSON.parse(await readFile(file, 'utf8')));
+    return saved.start === start ? saved.counted : [];
   } catch {
     return [];
   }

@@ -30,13 +30,13 @@ export class YamlEntryCache {
    */
   open(source: string, text: string, mostMiB = 1): PartReader | undefined {
     if (Buffer.byteLength(text) > mostMiB * MIB) return undefined;
-    const told = splitEntries(text);
-    if (told === undefined) return undefined;
-    const frame = readYaml(source, told.frame, mostMiB);
+    const split = splitEntries(text);
+    if (split === undefined) return undefined;
+    const frame = readYaml(source, split.frame, mostMiB);
     if ('faults' in frame) return undefined;
     const data = { ...(frame.yaml.data as Record<string, unknown>) };
     const places = new Map<string, readonly Fault[]>();
-    for (const { key, kind, entries } of told.parts) {
+    for (const { key, kind, entries } of split.parts) {
       const read = this.#readAll({ key, kind, entries });
       if (read === undefined) return undefined;
       data[key] = kind === 'list' ? read.map((one) => one.data) : mapOf(read);
