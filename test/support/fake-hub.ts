@@ -62,6 +62,8 @@ export class FakeHub implements AsyncDisposable {
   readonly accounts: Account[] = [];
   /** The manifest GETs that each caller has left in the window. */
   remaining = 100;
+  /** False for an account without a limit: the Hub then sends no headers about a quota, and limits nothing. */
+  isLimited = true;
   /**
    * The number of descriptors on one page of a list of referrers; undefined if the Hub has no such endpoint.
    */
@@ -271,11 +273,13 @@ export class FakeHub implements AsyncDisposable {
   ): void {
     const digest = repository.tags.get(reference) ?? parseDigest(reference);
     const manifest = digest === undefined ? undefined : repository.manifests.get(digest);
-    response.setHeader('ratelimit-limit', '100;w=21600');
-    response.setHeader('ratelimit-remaining', `${Math.max(0, this.remaining)};w=21600`);
-    response.setHeader('docker-ratelimit-source', '192.0.2.1');
+    if (this.isLimited) {
+      response.setHeader('ratelimit-limit', '100;w=21600');
+      response.setHeader('ratelimit-remaining', `${Math.max(0, this.remaining)};w=21600`);
+      response.setHeader('docker-ratelimit-source', '192.0.2.1');
+    }
     if (manifest === undefined) return json(response, 404, { errors: [{ code: 'MANIFEST_UNKNOWN' }] });
-    if (request.method === 'GET' && this.remaining-- <= 0) {
+    if (request.method === 'GET' && this.isLimited && this.remaining-- <= 0) {
       return json(response, 429, {
         errors: [{ code: 'TOOMANYREQUESTS', message: 'You have reached your pull rate limit.' }],
       });

@@ -102,9 +102,9 @@ export const floodMutants: readonly Mutant[] = [
   },
   {
     defence: 'the downloads of one subject are counted together',
-    file: 'src/core/routes/pull.ts',
-    find: 'subjectKey: spender.subjectKey',
-    replace: 'subjectKey: context.get(CORE_HEADERS.caller)',
+    file: 'src/core/budget/spender.ts',
+    find: 'subjectKey: header(CORE_HEADERS.subjectKey)',
+    replace: 'subjectKey: header(CORE_HEADERS.caller)',
     tests: ['test/core/pull/fair-fills.test.ts'],
   },
   {

@@ -158,7 +158,7 @@ export const pullMutants: readonly Mutant[] = [
   {
     defence: 'a list of tags that is gone does not come back with later trouble',
     file: 'src/core/pull/pull-document.ts',
-    find: "if (answer.kind === 'denied') await this.#takeBack(repository, key, grant);",
+    find: "if (answer.kind === 'denied') await this.#takeBack(repository, key, requester);",
     replace: '',
     tests: VISIBILITY,
   },
@@ -207,8 +207,8 @@ export const pullMutants: readonly Mutant[] = [
   {
     defence: 'the visibility that was read for a blob is not read again',
     file: 'src/core/pull/pull-blob.ts',
-    find: 'isAsked ? await memberships.visibility(repository, grant) : known',
-    replace: 'await memberships.visibility(repository, grant)',
+    find: 'isAsked ? await memberships.visibility(repository, requester.grant) : known',
+    replace: 'await memberships.visibility(repository, requester.grant)',
     tests: LOOKUPS,
   },
   {
@@ -221,8 +221,8 @@ export const pullMutants: readonly Mutant[] = [
   {
     defence: 'the visibility that was read for a manifest is not read again',
     file: 'src/core/pull/pull-manifest.ts',
-    find: 'isAsked ? await memberships.visibility(repository, delivery.grant) : known',
-    replace: 'await memberships.visibility(repository, delivery.grant)',
+    find: 'isAsked ? await memberships.visibility(repository, delivery.requester.grant) : known',
+    replace: 'await memberships.visibility(repository, delivery.requester.grant)',
     tests: LOOKUPS,
   },
   {

@@ -2,6 +2,7 @@ import type { Logger } from '../../platform/log.ts';
 import type { ReadAccess } from '../../protocol/core-api.ts';
 import type { Repository } from '../../registry/repository.ts';
 import type { AskDocumentOptions, RegistryClient, RegistryDocument } from '../upstream/registry-client.ts';
+import type { Requester } from '../upstream/requester.ts';
 import { type UpstreamResult, unavailable } from '../upstream/upstream-result.ts';
 import { identityFor, type RepositoryLinks } from './repository-links.ts';
 
@@ -11,13 +12,13 @@ export interface DocumentRequest {
   readonly log: Logger;
 }
 
-export interface DocumentQuestion extends Omit<AskDocumentOptions, 'as'> {
+export interface DocumentQuestion extends Omit<AskDocumentOptions, 'as' | 'requester'> {
   readonly repository: Repository;
   /** The path below the repository. */
   readonly resource: string;
   /** The part of the resource that may be logged. */
   readonly name: string;
-  readonly grant: ReadAccess;
+  readonly requester: Requester;
   /** Returns why the bytes are not the requested document; undefined if they are. */
   readonly unfit: (bytes: Buffer) => string | undefined;
 }
@@ -28,10 +29,10 @@ export interface DocumentQuestion extends Omit<AskDocumentOptions, 'as'> {
  */
 export async function askDocument(
   { client, memberships, log }: DocumentRequest,
-  { repository, resource, name, grant, unfit, ...ask }: DocumentQuestion,
+  { repository, resource, name, requester, unfit, ...ask }: DocumentQuestion,
 ): Promise<UpstreamResult<RegistryDocument>> {
-  const as = identityFor(grant);
-  const answer = await client.getDocument(repository, resource, { ...ask, as });
+  const as = identityFor(requester.grant);
+  const answer = await client.getDocument(repository, resource, { ...ask, as, requester });
   const why = answer.kind === 'ok' ? unfit(answer.value.bytes) : undefined;
   if (why !== undefined) {
     log.warn(

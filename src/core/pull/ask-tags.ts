@@ -1,9 +1,9 @@
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
-import type { ReadAccess } from '../../protocol/core-api.ts';
 import { formatPage, nextPage, nextQuery, type Page } from '../../registry/page.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { MAX_DOCUMENT_SIZE } from '../limits.ts';
+import type { Requester } from '../upstream/requester.ts';
 import { ok, type UpstreamRefusal, type UpstreamResult, unavailable } from '../upstream/upstream-result.ts';
 import { askDocument, type DocumentRequest } from './ask-document.ts';
 import { pageOf, type TagsPage } from './tag-list.ts';
@@ -39,12 +39,12 @@ export class TagsRequest {
    * Fetches one page. If the upstream refuses the length, a shorter page is requested, and at last one of the
    * upstream's own length.
    */
-  async ask(repository: Repository, page: Page, grant: ReadAccess): Promise<UpstreamResult<AskedTags>> {
+  async ask(repository: Repository, page: Page, requester: Requester): Promise<UpstreamResult<AskedTags>> {
     const { upstream } = repository;
     const lengths = this.#lengths(repository, page.n);
     for (const [at, n] of lengths.entries()) {
       const isFinal = (answer: UpstreamRefusal) => at === lengths.length - 1 || !isOfLength(answer);
-      const answer = await this.#askPage(repository, { ...page, n }, grant, isFinal);
+      const answer = await this.#askPage(repository, { ...page, n }, requester, isFinal);
       if (answer.kind !== 'ok' && !isFinal(answer)) continue;
       if (answer.kind === 'ok' && at > 0) this.#longest.set(upstream, { n }, LENGTH_TTL);
       return answer.kind === 'ok' ? ok(cut(answer.value, page)) : answer;
@@ -63,12 +63,12 @@ export class TagsRequest {
   async #askPage(
     repository: Repository,
     page: { readonly n: number | undefined; readonly last?: string },
-    grant: ReadAccess,
+    requester: Requester,
     isFinal: (answer: UpstreamRefusal) => boolean,
   ): Promise<UpstreamResult<AskedTags>> {
     const { n, last } = page;
     const query = formatPage({ ...(n !== undefined && { n }), ...(last !== undefined && { last }) });
-    const answer = await this.#askDocument(repository, query === '' ? '' : `?${query}`, grant, isFinal);
+    const answer = await this.#askDocument(repository, query === '' ? '' : `?${query}`, requester, isFinal);
     if (answer.kind !== 'ok') return answer;
     const { bytes, link = '' } = answer.value;
     const { name, tags } = parseTags(bytes);
@@ -76,7 +76,7 @@ export class TagsRequest {
     const rest = next === undefined ? nextQuery(link) : undefined;
     if (rest === undefined)
       return ok({ bytes, tags, last, isWhole: next === undefined, ...(next && { next }) });
-    return this.#askRest(repository, { name, tags }, rest, grant);
+    return this.#askRest(repository, { name, tags }, rest, requester);
   }
 
   /**
@@ -86,7 +86,7 @@ export class TagsRequest {
     repository: Repository,
     first: { readonly name: unknown; readonly tags: readonly string[] },
     rest: string,
-    grant: ReadAccess,
+    requester: Requester,
   ): Promise<UpstreamResult<AskedTags>> {
     const tags = [...first.tags];
     let left = MAX_DOCUMENT_SIZE;
@@ -94,7 +94,7 @@ export class TagsRequest {
     for (let pages = 1; query !== undefined; pages++) {
       if (pages > MAX_PAGES || left < 0)
         return unavailable('unfit', `${repository.name}: its list of tags is too long`);
-      const page = await this.#askDocument(repository, query, grant, () => true);
+      const page = await this.#askDocument(repository, query, requester, () => true);
       if (page.kind !== 'ok') return page;
       left -= page.value.bytes.length;
       tags.push(...parseTags(page.value.bytes).tags);
@@ -107,11 +107,11 @@ export class TagsRequest {
   #askDocument(
     repository: Repository,
     query: string,
-    grant: ReadAccess,
+    requester: Requester,
     isFinal: (answer: UpstreamRefusal) => boolean,
   ) {
     const resource = `tags/list${query}`;
-    const asked = { repository, resource, name: 'tags/list', grant, unfit: whyInvalidTags, isFinal };
+    const asked = { repository, resource, name: 'tags/list', requester, unfit: whyInvalidTags, isFinal };
     return askDocument(this.#options, asked);
   }
 }

@@ -3,13 +3,14 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { Deadline, unlessAborted } from '../../platform/scheduling/deadline.ts';
 import { workForAll } from '../../platform/scheduling/waiters.ts';
-import type { BlobLocation, CacheState, ReadAccess } from '../../protocol/core-api.ts';
+import type { BlobLocation, CacheState } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import type { CacheSpace } from '../eviction/cache-space.ts';
 import type { CoreLimits } from '../limits.ts';
 import type { Store } from '../store/store.ts';
 import type { BlobBody, BlobHead, RegistryClient } from '../upstream/registry-client.ts';
+import type { Requester } from '../upstream/requester.ts';
 import type { UpstreamResult } from '../upstream/upstream-result.ts';
 import type { CacheWrites } from './cache-writes.ts';
 import { Download, type Opened } from './download.ts';
@@ -44,10 +45,8 @@ export interface BlobPullOptions {
   readonly log: Logger;
 }
 
-/** The caller that asks for a blob, and the part that it wants. */
+/** The wanted part of a blob, and who waits for it. */
 export interface BlobRequest {
-  /** The subject on whose share of the upstream the download is counted. */
-  readonly subjectKey?: string | undefined;
   /** The single wanted range, such as `bytes=0-9`. A small part can arrive before the rest. */
   readonly range?: string | undefined;
   /** Aborted when nobody waits for the answer any more. */
@@ -55,7 +54,7 @@ export interface BlobRequest {
 }
 
 interface Joining extends BlobRequest {
-  readonly grant: ReadAccess;
+  readonly requester: Requester;
   readonly isMember: boolean;
   /** Aborted when the time for the answer is over. */
   readonly late: AbortSignal;
@@ -96,55 +95,56 @@ export class BlobPull implements AsyncDisposable {
   async get(
     repository: Repository,
     digest: Digest,
-    grant: ReadAccess,
+    requester: Requester,
     asking: BlobRequest = {},
   ): Promise<PullOutcome<PulledBlob>> {
-    const outcome = await this.#get(repository, digest, grant, asking);
+    const outcome = await this.#get(repository, digest, requester, asking);
     const isFilling = outcome.kind === 'found' && outcome.blob === 'filling';
     if (!isFilling || asking.range === undefined) return outcome;
-    const part = await this.#parts.pull(repository, digest, outcome.fill, asking.range);
+    const part = await this.#parts.pull(repository, digest, outcome.fill, asking.range, requester);
     return part === undefined ? outcome : { kind: 'found', cache: 'fill', ...part };
   }
 
   async #get(
     repository: Repository,
     digest: Digest,
-    grant: ReadAccess,
+    requester: Requester,
     asking: BlobRequest,
   ): Promise<PullOutcome<PulledBlob>> {
     const { store, memberships } = this.#options;
-    const known = await memberships.known(repository, 'blob', digest, grant);
+    const known = await memberships.known(repository, 'blob', digest, requester.grant);
     const found = await store.content.find(digest);
     const running = this.#downloads.get(digest);
     // A fetch under the repository's own scope confirms the digest. A fill of another repository does not.
     const isOwn = found === undefined && (running?.fill === undefined || running.isOf(repository.name));
     if (known.mayFetch && isOwn)
-      return this.#joinInTime(repository, digest, { ...asking, grant, isMember: false });
-    const membership = await memberships.confirm(repository, 'blob', digest, grant, known);
+      return this.#joinInTime(repository, digest, { ...asking, requester, isMember: false });
+    const membership = await memberships.confirm(repository, 'blob', digest, requester, known);
     if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
     const location = found ?? (await store.content.find(digest));
     if (location === undefined)
-      return this.#joinInTime(repository, digest, { ...asking, grant, isMember: true });
+      return this.#joinInTime(repository, digest, { ...asking, requester, isMember: true });
     const { isAsked, staleFor } = membership;
     if (staleFor !== undefined)
       return { kind: 'found', cache: 'stale', age: seconds(staleFor), blob: 'stored', location };
-    const { maxAgeMs } = isAsked ? await memberships.visibility(repository, grant) : known;
+    const { maxAgeMs } = isAsked ? await memberships.visibility(repository, requester.grant) : known;
     return { kind: 'found', cache: 'hit', maxAgeMs, blob: 'stored', location };
   }
 
   /** Starts no fill, because a HEAD moves no bytes. */
-  async head(repository: Repository, digest: Digest, grant: ReadAccess): Promise<PullOutcome<BlobHead>> {
+  async head(repository: Repository, digest: Digest, requester: Requester): Promise<PullOutcome<BlobHead>> {
     const { store, client, memberships } = this.#options;
-    const known = await memberships.known(repository, 'blob', digest, grant);
+    const known = await memberships.known(repository, 'blob', digest, requester.grant);
     const stored = await store.content.find(digest);
     // If the content is not cached, the answer reveals nothing beyond what the redirect leads to, so the
     // redirect needs no proof.
     const isProof = stored !== undefined;
-    const membership = await memberships.confirm(repository, 'blob', digest, grant, known, { isProof });
+    const membership = await memberships.confirm(repository, 'blob', digest, requester, known, { isProof });
     if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
     if (stored !== undefined) return found(membership.staleFor === undefined ? 'hit' : 'stale', stored.size);
     if (membership.head?.size !== undefined) return found('fill', membership.head.size);
-    const head = await client.headBlob(repository, digest, { as: identityFor(grant), wantSize: true });
+    const ask = { as: identityFor(requester.grant), requester, wantSize: true };
+    const head = await client.headBlob(repository, digest, ask);
     return head.kind === 'ok' ? found('fill', head.value.size) : refusalOf(head, 'BLOB_UNKNOWN');
   }
 
@@ -196,7 +196,7 @@ export class BlobPull implements AsyncDisposable {
       return this.#passBy(repository, digest, joining, place);
     const download = running ?? this.#begin(repository, digest);
     if (shared !== undefined) place?.[Symbol.dispose]();
-    const receive = this.#receive(repository, digest, joining.grant);
+    const receive = this.#receive(repository, digest, joining.requester);
     const opened = await (shared ?? download.open(name, receive, place ?? NO_PLACE));
     const isOwn = isFirst && shared === undefined && download.filledFor === name;
     return this.#answerOf(opened, { repository, digest, joining, download, isOwn });
@@ -217,10 +217,10 @@ export class BlobPull implements AsyncDisposable {
 
   async #takePlace(
     repository: Repository,
-    { subjectKey = '', signal, late }: Joining,
+    { requester, signal, late }: Joining,
   ): Promise<FillPlace | PullRefusal> {
     const taken = await this.#placesOf(repository.upstream).take({
-      caller: subjectKey,
+      caller: requester.spender.subjectKey,
       signal: AbortSignal.any([late, this.#ending.signal, ...(signal === undefined ? [] : [signal])]),
     });
     // A core that is stopping does not refuse for lack of a place: the next core serves the caller who asks
@@ -275,7 +275,7 @@ export class BlobPull implements AsyncDisposable {
     const place = taken ?? (await this.#takePlace(repository, joining));
     if ('kind' in place) return place;
     this.#options.writes.passed();
-    const receive = this.#receive(repository, digest, joining.grant);
+    const receive = this.#receive(repository, digest, joining.requester);
     let first: UpstreamResult<BlobBody> | undefined;
     try {
       first = await receive.open(0, undefined);
@@ -292,10 +292,10 @@ export class BlobPull implements AsyncDisposable {
    * Returns how the bytes are received: as the account. The upstream's answers also tell something about the
    * repository, which is learnt.
    */
-  #receive(repository: Repository, digest: Digest, grant: ReadAccess): ReceiveOptions {
+  #receive(repository: Repository, digest: Digest, requester: Requester): ReceiveOptions {
     const { store, client, memberships, limits, clock } = this.#options;
     const open: OpenBlob = async (from, size) => {
-      const ask = { as: 'account', from, ...(size !== undefined && { size }) } as const;
+      const ask = { as: 'account', requester, from, ...(size !== undefined && { size }) } as const;
       // A fill continues even if its callers have left, and so does its opening.
       const answer = await workForAll(() => client.getBlob(repository, digest, ask));
       if (answer.kind === 'denied') {
@@ -306,7 +306,7 @@ export class BlobPull implements AsyncDisposable {
       if (answer.kind === 'ok')
         await store.index.putLink(repository.name, digest, {
           kind: 'blob',
-          public: grant === 'public',
+          public: requester.grant === 'public',
           checkedAt: clock(),
         });
       return answer;

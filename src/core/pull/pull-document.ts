@@ -4,11 +4,11 @@ import type { Page } from '../../registry/page.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { judgeFreshness } from '../freshness/freshness.ts';
 import type { DocumentEntry, IndexStore } from '../store/index-store.ts';
+import type { Requester } from '../upstream/requester.ts';
 import type { UpstreamRefusal } from '../upstream/upstream-result.ts';
 import { type DocumentRequest, storedAs } from './ask-document.ts';
 import { type AskedTags, parseTags, TagsRequest } from './ask-tags.ts';
 import { type PullOutcome, refusalOf } from './outcome.ts';
-import { identityFor } from './repository-links.ts';
 import { mergePage, pageOf } from './tag-list.ts';
 
 /**
@@ -44,11 +44,11 @@ export class DocumentPull {
     this.#asking = new TagsRequest(options);
   }
 
-  async tags(repository: Repository, page: Page, grant: ReadAccess): Promise<PullOutcome<PulledDocument>> {
-    const answer = await this.#asking.ask(repository, page, grant);
-    const key = storedAs('tags/list', grant);
-    if (answer.kind === 'denied') await this.#takeBack(repository, key, grant);
-    if (answer.kind !== 'ok') return this.#stale(repository, page, grant, answer);
+  async tags(repository: Repository, page: Page, requester: Requester): Promise<PullOutcome<PulledDocument>> {
+    const answer = await this.#asking.ask(repository, page, requester);
+    const key = storedAs('tags/list', requester.grant);
+    if (answer.kind === 'denied') await this.#takeBack(repository, key, requester);
+    if (answer.kind !== 'ok') return this.#stale(repository, page, requester.grant, answer);
     await this.#keep(repository, key, answer.value);
     const { bytes, next } = answer.value;
     return { kind: 'found', cache: 'fill', bytes, ...(next && { next }) };
@@ -73,11 +73,11 @@ export class DocumentPull {
   }
 
   /** Removes the stored list after the upstream refused it. The refusal can concern the whole repository. */
-  async #takeBack(repository: Repository, key: string, grant: ReadAccess): Promise<void> {
+  async #takeBack(repository: Repository, key: string, requester: Requester): Promise<void> {
     const { index, memberships } = this.#options;
     if ((await index.document(repository.name, key)) === undefined) return;
     await index.removeDocument(repository.name, key);
-    await memberships.review(repository, identityFor(grant), { isDoubted: true });
+    await memberships.review(repository, requester, { isDoubted: true });
   }
 
   async #stale(

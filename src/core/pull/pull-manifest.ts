@@ -12,7 +12,7 @@ import type { TagEntry } from '../store/index-store.ts';
 import type { FoundContent } from '../store/recorded-content.ts';
 import type { Store } from '../store/store.ts';
 import type { ManifestHead, RegistryClient, UpstreamManifest } from '../upstream/registry-client.ts';
-import type { UpstreamIdentity } from '../upstream/upstream.ts';
+import type { Requester } from '../upstream/requester.ts';
 import { ok, type UpstreamRefusal, type UpstreamResult, unavailable } from '../upstream/upstream-result.ts';
 import type { CacheWrites } from './cache-writes.ts';
 import { type PullOutcome, type PullRefusal, refusalOf } from './outcome.ts';
@@ -56,7 +56,7 @@ type Method = 'GET' | 'HEAD';
 /** The way in which the core obtains and answers a manifest. */
 interface Delivery {
   readonly method: Method;
-  readonly grant: ReadAccess;
+  readonly requester: Requester;
   readonly cache: CacheState;
   /** The content that the store has found under the digest. */
   readonly stored?: FoundContent;
@@ -95,20 +95,21 @@ export class ManifestPull {
     repository: Repository,
     reference: Reference,
     method: Method,
-    grant: ReadAccess,
+    requester: Requester,
   ): Promise<PullOutcome<PulledManifest>> {
     return reference.kind === 'tag'
-      ? this.#byTag(repository, reference.tag, method, grant)
-      : this.#byDigest(repository, reference.digest, method, grant);
+      ? this.#byTag(repository, reference.tag, method, requester)
+      : this.#byDigest(repository, reference.digest, method, requester);
   }
 
   async #byTag(
     repository: Repository,
     tag: Tag,
     method: Method,
-    grant: ReadAccess,
+    requester: Requester,
   ): Promise<PullOutcome<PulledManifest>> {
     const { store, memberships } = this.#options;
+    const { grant } = requester;
     const entry = await store.index.tag(repository.name, tag);
     const { visible, maxAgeMs } = await memberships.visibility(repository, grant);
     const latest = this.#latest(repository, tag, entry);
@@ -117,12 +118,12 @@ export class ManifestPull {
       counts(latest, grant) &&
       visible === 'visible' &&
       this.#judge(latest) === 'fresh';
-    const answer = isFresh ? ok(latest) : await this.#revalidate(repository, tag, identityFor(grant), entry);
+    const answer = isFresh ? ok(latest) : await this.#revalidate(repository, tag, requester, entry);
     await this.#noteReferrers(repository, tag, grant, entry, answer);
     if (answer.kind === 'denied') return refusalOf(answer, 'MANIFEST_UNKNOWN');
     const outcome =
       answer.kind === 'ok'
-        ? await this.#deliverTag(repository, tag, method, { entry, head: answer.value, isFresh, grant })
+        ? await this.#deliverTag(repository, tag, method, { entry, head: answer.value, isFresh, requester })
         : refusalOf(answer, 'MANIFEST_UNKNOWN');
     if (outcome.kind === 'found' && isFresh) return this.#holding(outcome, maxAgeMs, latest.checkedAt);
     if (outcome.kind === 'found' || outcome.error === 'MANIFEST_UNKNOWN') return outcome;
@@ -131,7 +132,7 @@ export class ManifestPull {
     const isUsable = entry !== undefined && counts(entry, grant) && visible !== 'unknown';
     return !isUsable || this.#judge(entry) === 'expired'
       ? outcome
-      : this.#deliverStale(repository, entry, { method, grant });
+      : this.#deliverStale(repository, entry, { method, requester });
   }
 
   /**
@@ -188,15 +189,15 @@ export class ManifestPull {
     repository: Repository,
     tag: Tag,
     method: Method,
-    { entry, head, isFresh, grant }: ToldTag & { readonly grant: ReadAccess },
+    { entry, head, isFresh, requester }: ToldTag & { readonly requester: Requester },
   ): Promise<PullOutcome<PulledManifest>> {
     const isSame = entry?.digest === head.digest;
     const cache = isSame ? (isFresh ? 'hit' : 'revalidated') : 'fill';
-    const delivered = await this.#deliver(repository, head, { method, grant, cache });
+    const delivered = await this.#deliver(repository, head, { method, requester, cache });
     // After a HEAD it is unknown whether the manifest can be fetched. If there was no manifest before,
     // nothing is lost.
     const isKept = delivered.kind === 'found' && (method === 'GET' || entry === undefined || isSame);
-    const isPublic = grant === 'public' || (isSame && entry?.public === true);
+    const isPublic = requester.grant === 'public' || (isSame && entry?.public === true);
     if (isKept) await this.#putTag(repository, tag, entry, { ...head, public: isPublic });
     return delivered;
   }
@@ -204,7 +205,7 @@ export class ManifestPull {
   async #deliverStale(
     repository: Repository,
     entry: TagEntry,
-    asked: Pick<Delivery, 'method' | 'grant'>,
+    asked: Pick<Delivery, 'method' | 'requester'>,
   ): Promise<PullOutcome<PulledManifest>> {
     const stale = await this.#deliver(repository, entry, { ...asked, cache: 'stale' });
     return stale.kind === 'found'
@@ -237,14 +238,19 @@ export class ManifestPull {
   #revalidate(
     repository: Repository,
     tag: Tag,
-    as: UpstreamIdentity,
+    requester: Requester,
     entry: TagEntry | undefined,
   ): Promise<UpstreamResult<ManifestHead>> {
+    const as = identityFor(requester.grant);
     const { client, memberships, clock, revalidationDeadline } = this.#options;
     const key = `${repository.name}:${tag}`;
     return this.#revalidating.run(`${as} ${key}`, async () => {
       const deadline = entry === undefined ? {} : { deadline: revalidationDeadline };
-      const answer = await client.headManifest(repository, { kind: 'tag', tag }, { as, ...deadline });
+      const answer = await client.headManifest(
+        repository,
+        { kind: 'tag', tag },
+        { as, requester, ...deadline },
+      );
       await memberships.learn(repository, as, answer);
       if (answer.kind === 'ok') {
         const { digest, mediaType, size } = answer.value;
@@ -257,7 +263,7 @@ export class ManifestPull {
         (as === 'account' || entry.public === true)
       ) {
         this.#confirmed.delete(key);
-        if (answer.reason !== 'unauthorized') await this.#takeBack(repository, tag, as, answer.reason);
+        if (answer.reason !== 'unauthorized') await this.#takeBack(repository, tag, requester, answer.reason);
       }
       return answer;
     });
@@ -271,39 +277,41 @@ export class ManifestPull {
   async #takeBack(
     repository: Repository,
     tag: Tag,
-    as: UpstreamIdentity,
+    requester: Requester,
     reason: 'not-found' | 'unsupported',
   ): Promise<void> {
     const { store, memberships } = this.#options;
     if (reason === 'unsupported') return store.index.removeTag(repository.name, tag);
-    const readable = await memberships.review(repository, as, { isDoubted: true });
-    if (as === 'account' || readable.kind === 'ok') await store.index.removeTag(repository.name, tag);
+    const readable = await memberships.review(repository, requester, { isDoubted: true });
+    if (requester.grant === 'private' || readable.kind === 'ok')
+      await store.index.removeTag(repository.name, tag);
   }
 
   async #byDigest(
     repository: Repository,
     digest: Digest,
     method: Method,
-    grant: ReadAccess,
+    requester: Requester,
   ): Promise<PullOutcome<PulledManifest>> {
     const { store, memberships, client } = this.#options;
     const stored = await store.content.findTyped(digest);
+    const { grant } = requester;
     const known = await memberships.known(repository, 'manifest', digest, grant);
     if (method === 'GET' && stored === undefined && known.mayFetch)
-      return this.#fetch(repository, digest, grant);
-    const membership = await memberships.confirm(repository, 'manifest', digest, grant, known);
+      return this.#fetch(repository, digest, requester);
+    const membership = await memberships.confirm(repository, 'manifest', digest, requester, known);
     if (membership.kind === 'refused') return refusalOf(membership.answer, 'MANIFEST_UNKNOWN');
     const size = membership.head?.size ?? stored?.location.size;
     if (size !== undefined) {
       const cache = stored === undefined ? 'fill' : 'hit';
-      const delivery = { method, grant, cache, ...(stored && { stored }) } as const;
+      const delivery = { method, requester, cache, ...(stored && { stored }) } as const;
       return this.#deliverLinked(repository, { digest, size }, membership, known, delivery);
     }
-    if (method === 'GET') return this.#fetch(repository, digest, grant);
+    if (method === 'GET') return this.#fetch(repository, digest, requester);
     const asked = await client.headManifest(
       repository,
       { kind: 'digest', digest },
-      { as: identityFor(grant) },
+      { as: identityFor(grant), requester },
     );
     return asked.kind === 'ok'
       ? { kind: 'found', cache: 'fill', ...asked.value }
@@ -326,7 +334,7 @@ export class ManifestPull {
     );
     if (isStale && delivered.kind === 'found') return { ...delivered, age: seconds(staleFor) };
     const { memberships } = this.#options;
-    const { maxAgeMs } = isAsked ? await memberships.visibility(repository, delivery.grant) : known;
+    const { maxAgeMs } = isAsked ? await memberships.visibility(repository, delivery.requester.grant) : known;
     return this.#holding(delivered, maxAgeMs);
   }
 
@@ -345,13 +353,13 @@ export class ManifestPull {
   async #deliver(
     repository: Repository,
     { digest, mediaType, size }: ManifestHead,
-    { method, grant, cache, stored }: Delivery,
+    { method, requester, cache, stored }: Delivery,
   ): Promise<PullOutcome<PulledManifest>> {
     // An upstream can name the digest of any content that is in the cache.
     if (size > MAX_DOCUMENT_SIZE) return this.#refuse(repository, digest, 'larger than 4 MiB');
     if (method === 'HEAD') return { kind: 'found', cache, digest, mediaType, size };
     const judged = await this.#judged.read(digest, mediaType, stored);
-    if (judged === undefined) return this.#fetch(repository, digest, grant);
+    if (judged === undefined) return this.#fetch(repository, digest, requester);
     if (judged.kind === 'unfit') return this.#refuse(repository, digest, judged.why);
     const { bytes } = judged;
     return { kind: 'found', cache, digest, mediaType, size: bytes.length, bytes };
@@ -370,11 +378,11 @@ export class ManifestPull {
   async #fetch(
     repository: Repository,
     digest: Digest,
-    grant: ReadAccess,
+    requester: Requester,
   ): Promise<PullOutcome<PulledManifest>> {
     const key = `${repository.name}@${digest}`;
     const cache = this.#fetching.isRunning(key) ? 'joined' : 'fill';
-    const answer = await this.#fetching.run(key, () => this.#fetchAndKeep(repository, digest, grant));
+    const answer = await this.#fetching.run(key, () => this.#fetchAndKeep(repository, digest, requester));
     return answer.kind === 'ok'
       ? { kind: 'found', cache, ...answer.value }
       : refusalOf(answer, 'MANIFEST_UNKNOWN');
@@ -383,10 +391,11 @@ export class ManifestPull {
   async #fetchAndKeep(
     repository: Repository,
     digest: Digest,
-    grant: ReadAccess,
+    requester: Requester,
   ): Promise<UpstreamResult<UpstreamManifest>> {
     const { store, client, memberships, writes, clock } = this.#options;
-    const answer = await client.getManifest(repository, { kind: 'digest', digest }, { as: 'account' });
+    const ask = { as: 'account', requester } as const;
+    const answer = await client.getManifest(repository, { kind: 'digest', digest }, ask);
     await memberships.learn(repository, 'account', answer);
     if (answer.kind === 'denied') await store.index.removeLink(repository.name, digest);
     if (answer.kind !== 'ok') return answer;
@@ -399,7 +408,7 @@ export class ManifestPull {
     if (writes.isFailing) writes.passed();
     await store.index.putChildren(digest, children);
     // A caller with public read access comes here only if the repository is known to be public.
-    const facts = { public: grant === 'public', checkedAt: clock() };
+    const facts = { public: requester.grant === 'public', checkedAt: clock() };
     await store.index.putLink(repository.name, digest, { kind: 'manifest', mediaType, ...facts });
     return answer;
   }

@@ -3,6 +3,7 @@ import { parseRange } from '../../registry/range.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { BLOB_PART } from '../limits.ts';
 import type { RegistryClient } from '../upstream/registry-client.ts';
+import type { Requester } from '../upstream/requester.ts';
 import type { Fill } from './fill.ts';
 
 /**
@@ -37,6 +38,7 @@ export class PartPull {
     digest: Digest,
     fill: Pick<Fill, 'size' | 'written'>,
     range: string,
+    requester: Requester,
   ): Promise<PulledPart | undefined> {
     // A client that resumes a download asks for all remaining bytes. It must not complete its file with
     // unverified bytes.
@@ -49,7 +51,8 @@ export class PartPull {
     if (this.#running >= BLOB_PART.atATime) return undefined;
     this.#running++;
     try {
-      const answer = await this.#client.getBlobPart(repository, digest, { as: 'account', start, end, size });
+      const ask = { as: 'account', requester, start, end, size } as const;
+      const answer = await this.#client.getBlobPart(repository, digest, ask);
       return answer.kind === 'ok' ? { blob: 'part', start, end, size, bytes: answer.value } : undefined;
     } finally {
       this.#running--;

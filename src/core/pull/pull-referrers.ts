@@ -1,15 +1,14 @@
 import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
-import type { ReadAccess } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { nextQuery } from '../../registry/page.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { MAX_DOCUMENT_SIZE, MAX_REFERRERS_PAGES } from '../limits.ts';
+import type { Requester } from '../upstream/requester.ts';
 import { ok, type UpstreamResult, unavailable } from '../upstream/upstream-result.ts';
 import { askDocument, type DocumentRequest } from './ask-document.ts';
 import { type PullOutcome, refusalOf } from './outcome.ts';
 import type { PulledDocument } from './pull-document.ts';
 import type { ReferrersCache } from './referrers-cache.ts';
-import { identityFor } from './repository-links.ts';
 import { joinIndexes, whyInvalidReferrers } from './validate-document.ts';
 
 export interface ReferrersPullOptions extends DocumentRequest {
@@ -39,14 +38,15 @@ export class ReferrersPull {
   async pull(
     repository: Repository,
     digest: Digest,
-    grant: ReadAccess,
+    requester: Requester,
   ): Promise<PullOutcome<PulledDocument>> {
     const { memory } = this.#options;
+    const { grant } = requester;
     const resource = `referrers/${digest}`;
     const key = `${grant} ${repository.name} ${digest}`;
     const answer = await this.#asking.run(key, async () => {
-      const asked = await this.#askAll(repository, resource, grant);
-      await this.#remember(repository, resource, grant, asked);
+      const asked = await this.#askAll(repository, resource, requester);
+      await this.#remember(repository, resource, requester, asked);
       return asked;
     });
     if (answer.kind === 'ok') return { kind: 'found', cache: 'fill', bytes: answer.value };
@@ -68,16 +68,17 @@ export class ReferrersPull {
   async #remember(
     repository: Repository,
     resource: string,
-    grant: ReadAccess,
+    requester: Requester,
     answer: UpstreamResult<Buffer>,
   ): Promise<void> {
     const { memory, memberships } = this.#options;
+    const { grant } = requester;
     if (answer.kind === 'unavailable') return;
     if (answer.kind === 'ok') return memory.put(repository, resource, grant, answer.value);
     const before = await memory.entry(repository, resource, grant);
     if (before !== undefined && before.bytes.length > 0) {
       await memory.remove(repository, resource, grant);
-      const readable = await memberships.review(repository, identityFor(grant), { isDoubted: true });
+      const readable = await memberships.review(repository, requester, { isDoubted: true });
       if (readable.kind !== 'ok') return;
     }
     if (answer.reason === 'not-found') await memory.put(repository, resource, grant, undefined);
@@ -90,7 +91,7 @@ export class ReferrersPull {
   async #askAll(
     repository: Repository,
     resource: string,
-    grant: ReadAccess,
+    requester: Requester,
   ): Promise<UpstreamResult<Buffer>> {
     const pages: Buffer[] = [];
     const started = performance.now();
@@ -105,7 +106,7 @@ export class ReferrersPull {
         repository,
         resource: resource + query,
         name: resource,
-        grant,
+        requester,
         unfit: whyInvalidReferrers,
         deadline,
         ...(pages.length === 0 && { absentBy: WITHOUT_ENDPOINT }),

@@ -14,6 +14,7 @@ import {
 } from '../limits.ts';
 import type { IndexStore, Link, LinkKind } from '../store/index-store.ts';
 import type { ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
+import type { Requester } from '../upstream/requester.ts';
 import type { UpstreamIdentity } from '../upstream/upstream.ts';
 import { type UpstreamRefusal, type UpstreamResult, unavailable } from '../upstream/upstream-result.ts';
 import { whyInvalidTags } from './validate-document.ts';
@@ -95,6 +96,7 @@ interface LinkQuestion {
   readonly kind: LinkKind;
   readonly digest: Digest;
   readonly as: UpstreamIdentity;
+  readonly requester: Requester;
   readonly known: KnownLink;
   /** True if a redirect counts only once the registry is known to let the asker read the repository. */
   readonly isProof: boolean;
@@ -181,15 +183,16 @@ export class RepositoryLinks {
     repository: Repository,
     kind: LinkKind,
     digest: Digest,
-    grant: ReadAccess,
+    requester: Requester,
     known: KnownLink,
     { isProof = true } = {},
   ): Promise<BlobAccess> {
     const { link, visible, age, isDue } = known;
     if (link !== undefined && visible === 'visible' && !isDue)
       return { kind: 'linked', link, isAsked: false };
-    const question = { repository, kind, digest, as: identityFor(grant), known, isProof };
-    const key = `${question.as} ${isProof} ${repository.name} ${kind} ${digest}`;
+    const as = identityFor(requester.grant);
+    const question = { repository, kind, digest, as, requester, known, isProof };
+    const key = `${as} ${isProof} ${repository.name} ${kind} ${digest}`;
     const answer = await this.#confirming.run(key, () => this.#ask(question));
     if (answer.kind === 'ok') {
       const confirmed: Link =
@@ -207,9 +210,9 @@ export class RepositoryLinks {
 
   /** Sends one upstream HEAD under this repository's scope for all callers that ask at the same time. */
   async #ask(question: LinkQuestion): Promise<ConfirmedLink> {
-    const { repository, kind, digest, as, known } = question;
+    const { repository, kind, digest, as, requester, known } = question;
     const { client, index, clock, revalidationDeadline } = this.#options;
-    const ask = { as, ...(known.link !== undefined && { deadline: revalidationDeadline }) };
+    const ask = { as, requester, ...(known.link !== undefined && { deadline: revalidationDeadline }) };
     const facts = { public: as === 'anonymous', checkedAt: clock() };
     if (kind === 'manifest') {
       const head = await client.headManifest(repository, { kind: 'digest', digest }, ask);
@@ -228,7 +231,7 @@ export class RepositoryLinks {
     else if (!this.#isReadable(question)) {
       // A redirect can lead to a login page instead of the storage.
       if (!question.isProof) return head;
-      const readable = await this.review(repository, as);
+      const readable = await this.review(repository, requester);
       if (readable.kind !== 'ok') return readable;
     }
     await index.putLink(repository.name, digest, { kind, ...facts });
@@ -245,13 +248,13 @@ export class RepositoryLinks {
    * repository itself if the digest was there before.
    */
   async #refused(
-    { repository, digest, as, known }: LinkQuestion,
+    { repository, digest, requester, known }: LinkQuestion,
     answer: UpstreamRefusal,
   ): Promise<ConfirmedLink> {
     const { link } = known;
     const isDeleted = answer.kind === 'denied' && answer.reason === 'not-found';
     if (!isDeleted || link === undefined) return answer;
-    const readable = await this.review(repository, as, { isDoubted: true });
+    const readable = await this.review(repository, requester, { isDoubted: true });
     if (readable.kind !== 'ok') return { kind: 'refused', answer: readable };
     const { index, clock, keepDeleted, log } = this.#options;
     const { deletedAt = clock() } = link;
@@ -272,12 +275,13 @@ export class RepositoryLinks {
    */
   review(
     repository: Repository,
-    as: UpstreamIdentity,
+    requester: Requester,
     { isDoubted = false } = {},
   ): Promise<UpstreamResult<unknown>> {
+    const as = identityFor(requester.grant);
     return this.#reviewing.run(`${as} ${isDoubted} ${repository.name}`, async () => {
       const { client, revalidationDeadline: deadline } = this.#options;
-      const read = await client.getDocument(repository, 'tags/list?n=1', { as, deadline });
+      const read = await client.getDocument(repository, 'tags/list?n=1', { as, requester, deadline });
       const unfit = read.kind === 'ok' ? whyInvalidTags(read.value.bytes) : undefined;
       const answer =
         unfit === undefined ? read : unavailable('unfit', `${repository.name}: its list of tags is ${unfit}`);

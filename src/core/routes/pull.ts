@@ -1,10 +1,10 @@
 import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import { workFor } from '../../platform/scheduling/waiters.ts';
-import { CORE_HEADERS, parseReadAccess, type ReadAccess } from '../../protocol/core-api.ts';
+import { CORE_HEADERS, parseReadAccess } from '../../protocol/core-api.ts';
 import { repositoryOf, type UpstreamNames } from '../../registry/repository.ts';
 import { parseCorePull, type RepositoryRoute } from '../../registry/route.ts';
-import { readSpender, type Spender } from '../budget/spender.ts';
+import { readSpender } from '../budget/spender.ts';
 import type { GatewayCaches } from '../gateway-caches.ts';
 import { MAX_QUESTIONS } from '../limits.ts';
 import type { PullOutcome } from '../pull/outcome.ts';
@@ -13,7 +13,8 @@ import type { DocumentPull } from '../pull/pull-document.ts';
 import type { ManifestPull, PulledManifest } from '../pull/pull-manifest.ts';
 import type { ReferrersPull } from '../pull/pull-referrers.ts';
 import type { RecentPulls } from '../pull/recent-pulls.ts';
-import { atTheCostOf, Cost } from '../upstream/cost.ts';
+import { Cost } from '../upstream/cost.ts';
+import type { Requester } from '../upstream/requester.ts';
 import type { Operations } from './operations.ts';
 import {
   answerOutcome,
@@ -81,14 +82,12 @@ async function answerPullRequest(context: Context, dependencies: PullRouteDepend
     const asked: Asked = {
       route: parsed.route,
       method,
-      grant,
-      cost,
-      spender,
+      requester: { grant, cost, spender },
       caller: context.get(CORE_HEADERS.caller),
       closing: closingOf(context),
     };
     try {
-      await workFor(asked.closing, () => atTheCostOf(cost, () => answerPull(context, dependencies, asked)));
+      await workFor(asked.closing, () => answerPull(context, dependencies, asked));
     } finally {
       // This is done after a failure too.
       if (!context.res.headersSent) setCost(context, cost);
@@ -99,9 +98,7 @@ async function answerPullRequest(context: Context, dependencies: PullRouteDepend
 interface Asked {
   readonly route: RepositoryRoute;
   readonly method: 'GET' | 'HEAD';
-  readonly grant: ReadAccess;
-  readonly cost: Cost;
-  readonly spender: Spender;
+  readonly requester: Requester;
   /** Empty if the gateway does not name a caller. */
   readonly caller: string;
   /** Aborted when the gateway no longer waits for the answer. */
@@ -114,11 +111,11 @@ async function answerPull(
   asked: Asked,
 ): Promise<void> {
   const { manifests, blobs, documents, referrers, operations } = dependencies;
-  const { route, method, grant, cost, spender, caller, closing } = asked;
+  const { route, method, requester, caller, closing } = asked;
   const { repository } = route;
   switch (route.kind) {
     case 'manifest': {
-      const outcome = await manifests.pull(repository, route.reference, method, grant);
+      const outcome = await manifests.pull(repository, route.reference, method, requester);
       setPullId(context, pullIdOf(dependencies, asked, route, outcome));
       answerOutcome(context, operations, outcome, sendManifest);
       break;
@@ -126,24 +123,38 @@ async function answerPull(
     case 'blob':
       if (caller !== '') setPullId(context, dependencies.recent.ofBlob(caller, repository, route.digest));
       if (method === 'HEAD')
-        answerOutcome(context, operations, await blobs.head(repository, route.digest, grant), sendBlobHead);
+        answerOutcome(
+          context,
+          operations,
+          await blobs.head(repository, route.digest, requester),
+          sendBlobHead,
+        );
       else
         answerOutcome(
           context,
           operations,
-          await blobs.get(repository, route.digest, grant, {
-            subjectKey: spender.subjectKey,
+          await blobs.get(repository, route.digest, requester, {
             signal: closing,
             range: context.get(CORE_HEADERS.range) || undefined,
           }),
-          (_, pulled) => sendBlob(context, pulled, cost),
+          (_, pulled) => sendBlob(context, pulled, requester.cost),
         );
       break;
     case 'tags':
-      answerOutcome(context, operations, await documents.tags(repository, route.page, grant), sendDocument);
+      answerOutcome(
+        context,
+        operations,
+        await documents.tags(repository, route.page, requester),
+        sendDocument,
+      );
       break;
     case 'referrers':
-      answerOutcome(context, operations, await referrers.pull(repository, route.digest, grant), sendDocument);
+      answerOutcome(
+        context,
+        operations,
+        await referrers.pull(repository, route.digest, requester),
+        sendDocument,
+      );
   }
 }
 

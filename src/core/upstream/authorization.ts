@@ -5,6 +5,7 @@ import { basicAuthorization } from './live-credential.ts';
 import { judgeRealm } from './origin-rules.ts';
 import { isIdentityToken } from './run-helper.ts';
 import type { FetchedToken, TokenCache, UpstreamTokenRequest } from './token-cache.ts';
+import type { OnSend } from './transport.ts';
 import type { UpstreamIdentity, UpstreamOptions } from './upstream.ts';
 import type { LiveCredential } from './upstream-login.ts';
 import {
@@ -47,6 +48,14 @@ export interface AuthorizationHeader {
 
 const NOTHING: AuthorizationHeader = { value: undefined, fresh: false };
 
+/** What a header is for, and as whom the upstream is asked. */
+export interface AuthorizationQuestion {
+  readonly scope: string;
+  readonly as: UpstreamIdentity;
+  /** Called before each request to a token service. */
+  readonly onSend?: OnSend | undefined;
+}
+
 /** The `WWW-Authenticate` headers of a response: none, one, or several. */
 export type UpstreamChallenges = string | readonly string[] | undefined;
 
@@ -54,15 +63,14 @@ export type UpstreamChallenges = string | readonly string[] | undefined;
 export interface Authorization {
   /** True if the upstream wants the credential itself with each request. */
   readonly isBasic: boolean;
-  header(scope: string, identity: UpstreamIdentity): Promise<UpstreamResult<AuthorizationHeader>>;
+  header(question: AuthorizationQuestion): Promise<UpstreamResult<AuthorizationHeader>>;
   /**
    * Returns another header to try once after a 401 to a request that carried `refused`; undefined if the 401
    * is final.
    */
   retry(
     challenge: UpstreamChallenges,
-    scope: string,
-    identity: UpstreamIdentity,
+    question: AuthorizationQuestion,
     refused: AuthorizationHeader,
   ): Promise<UpstreamResult<AuthorizationHeader | undefined>>;
   /**
@@ -75,7 +83,7 @@ export interface Authorization {
    * Returns the header with an anonymous token after a 401 of a registry that a redirect leads to; undefined
    * if there is none. The credential is not for that registry.
    */
-  headerElsewhere(challenges: UpstreamChallenges): Promise<string | undefined>;
+  headerElsewhere(challenges: UpstreamChallenges, onSend?: OnSend): Promise<string | undefined>;
 }
 
 /** `judged` is called with the token service's verdict on the credential. */
@@ -111,10 +119,10 @@ class ChallengeAuthorization implements Authorization {
     return this.#scheme?.kind === 'basic';
   }
 
-  async header(scope: string, identity: UpstreamIdentity): Promise<UpstreamResult<AuthorizationHeader>> {
+  async header(question: AuthorizationQuestion): Promise<UpstreamResult<AuthorizationHeader>> {
     const scheme = this.#scheme;
     if (scheme === undefined) return ok(NOTHING);
-    const answer = await this.#headerOf(scheme, scope, identity);
+    const answer = await this.#headerOf(scheme, question);
     if (scheme.kind === 'basic' || answer.kind === 'ok' || !isUnanswered(answer)) return answer;
     if (this.#scheme === scheme) this.#scheme = undefined;
     return ok({ ...NOTHING, unanswered: { realm: scheme.realm, trouble: answer } });
@@ -122,16 +130,15 @@ class ChallengeAuthorization implements Authorization {
 
   async #headerOf(
     scheme: Scheme,
-    scope: string,
-    identity: UpstreamIdentity,
+    question: AuthorizationQuestion,
   ): Promise<UpstreamResult<AuthorizationHeader>> {
     if (scheme.kind === 'bearer') {
-      const request = this.#tokenRequest(scheme, scope, identity);
+      const request = this.#tokenRequest(scheme, question);
       const answer = await this.#tokens.get(request);
       if (request.account !== undefined) this.#judge(answer);
       return answer.kind === 'ok' ? ok({ ...answer.value, value: `Bearer ${answer.value.token}` }) : answer;
     }
-    if (this.#credential === undefined || identity === 'anonymous') return ok(NOTHING);
+    if (this.#credential === undefined || question.as === 'anonymous') return ok(NOTHING);
     try {
       const login = await this.#credential.login();
       if (!isIdentityToken(login)) return ok({ value: basicAuthorization(login), fresh: false });
@@ -152,20 +159,19 @@ class ChallengeAuthorization implements Authorization {
 
   async retry(
     challenge: UpstreamChallenges,
-    scope: string,
-    identity: UpstreamIdentity,
+    question: AuthorizationQuestion,
     refused: AuthorizationHeader,
   ): Promise<UpstreamResult<AuthorizationHeader | undefined>> {
     const trouble = this.tokenTrouble(challenge, refused);
     if (refused.fresh && trouble === undefined) return ok(undefined);
-    const named = this.#schemeIn(challenge, refused, identity);
+    const named = this.#schemeIn(challenge, refused, question.as);
     if (named.kind !== 'ok') return named;
     const scheme = named.value;
     if (scheme.kind === 'bearer' && scheme.realm.href === refused.unanswered?.realm.href)
       return refused.unanswered.trouble;
     if (scheme.kind === 'bearer' && refused.value !== undefined)
-      this.#tokens.drop(this.#tokenRequest(scheme, scope, identity), refused.value.replace(/^Bearer /, ''));
-    const header = await this.#headerOf(scheme, scope, identity);
+      this.#tokens.drop(this.#tokenRequest(scheme, question), refused.value.replace(/^Bearer /, ''));
+    const header = await this.#headerOf(scheme, question);
     // An unusual challenge must not replace a token service that answers with one that does not.
     if (header.kind === 'ok' || !isUnanswered(header)) this.#scheme = scheme;
     const isSame = header.kind === 'ok' && header.value.value === refused.value;
@@ -181,7 +187,7 @@ class ChallengeAuthorization implements Authorization {
     return unavailable('failed', `${host} refuses a token of its own token service: ${name}`);
   }
 
-  async headerElsewhere(challenges: UpstreamChallenges): Promise<string | undefined> {
+  async headerElsewhere(challenges: UpstreamChallenges, onSend?: OnSend): Promise<string | undefined> {
     const read = parseChallenge(challenges ?? '');
     const realm = URL.parse(read?.parameters.get('realm') ?? '');
     if (read?.scheme !== 'bearer' || realm === null) return undefined;
@@ -190,7 +196,8 @@ class ChallengeAuthorization implements Authorization {
     const service = read.parameters.get('service');
     // That registry decides the name of the repository.
     const [scope = ''] = boundScopes([read.parameters.get('scope') ?? '']);
-    const answer = await this.#tokens.get({ realm, service, scope, account: undefined, isElsewhere: true });
+    const request = { realm, service, scope, account: undefined, isElsewhere: true, onSend };
+    const answer = await this.#tokens.get(request);
     return answer.kind === 'ok' ? `Bearer ${answer.value.token}` : undefined;
   }
 
@@ -232,10 +239,10 @@ class ChallengeAuthorization implements Authorization {
     return unavailableByStatus(401, `${this.#upstream.host} answers 401 without a challenge that can be met`);
   }
 
-  #tokenRequest(scheme: BearerScheme, scope: string, identity: UpstreamIdentity): UpstreamTokenRequest {
-    const account = identity === 'anonymous' ? undefined : this.#credential;
+  #tokenRequest(scheme: BearerScheme, { scope, as, onSend }: AuthorizationQuestion): UpstreamTokenRequest {
+    const account = as === 'anonymous' ? undefined : this.#credential;
     const { realm, service, isElsewhere = false } = scheme;
-    return { realm, service, scope, account, isElsewhere };
+    return { realm, service, scope, account, isElsewhere, onSend };
   }
 }
 

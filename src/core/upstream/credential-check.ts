@@ -49,7 +49,7 @@ export async function mayPush(
     prefixThere(url) || (credential !== undefined && 'username' in credential && credential.username);
   const repository = `${owner || ''}/hubgate-doctor`;
   if (!isRepositoryPath(repository)) return null;
-  const asked = authorization.header(`repository:${repository}:pull,push`, 'account');
+  const asked = authorization.header({ scope: `repository:${repository}:pull,push`, as: 'account' });
   const answer = await deadline.bound(asked).catch(() => undefined);
   if (answer?.kind !== 'ok') return null;
   const actions = grantedActions(answer.value.value?.replace(/^Bearer /, '') ?? '', repository);

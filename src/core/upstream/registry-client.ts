@@ -14,11 +14,10 @@ import {
 import { formatReference, type Reference } from '../../registry/reference.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { MAX_DOCUMENT_SIZE } from '../limits.ts';
-import { countPull } from './cost.ts';
 import { isEncoded } from './decode-content.ts';
 import { HeadSupport } from './head-support.ts';
 import { manifestTypeOf } from './manifest-type.ts';
-import { type Quota, readQuota } from './quota.ts';
+import type { Quota } from './quota.ts';
 import { displayedType, isPage, typeOf } from './registry-refusal.ts';
 import { discard } from './transport.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
@@ -169,11 +168,7 @@ class HttpRegistryClient implements RegistryClient {
   ): Promise<UpstreamResult<UpstreamManifest>> {
     const resource = `manifests/${formatReference(reference)}`;
     const request: ResourceRequest = { repository, method: 'GET', resource, ask, headers: ACCEPT_MANIFESTS };
-    return this.#upstreams.ask(request, (response) => {
-      // A registry without a limit, or for an account without one, sends no such headers.
-      if (readQuota(response.headers, 0) !== undefined) countPull();
-      return readManifest(response, repository, reference);
-    });
+    return this.#upstreams.ask(request, (response) => readManifest(response, repository, reference));
   }
 
   headBlob(

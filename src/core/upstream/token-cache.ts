@@ -10,12 +10,19 @@ import { basicAuthorization } from './live-credential.ts';
 import { readRetryAfter } from './quota.ts';
 import { isRefusalOfTokenService } from './registry-refusal.ts';
 import { type HelperLogin, isIdentityToken } from './run-helper.ts';
-import { discard, isCut, type SendsForToken, troubleOf, type UpstreamRequest } from './transport.ts';
+import {
+  discard,
+  isCut,
+  type OnSend,
+  type SendsForToken,
+  troubleOf,
+  type UpstreamRequest,
+} from './transport.ts';
 import type { LiveCredential } from './upstream-login.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
 import { denied, ok, type UpstreamResult, unavailable } from './upstream-result.ts';
 
-/** The properties of a token, which are also its key in the cache. */
+/** A request for a token. The properties of the token are also its key in the cache. */
 export interface UpstreamTokenRequest {
   readonly realm: URL;
   readonly service: string | undefined;
@@ -27,6 +34,8 @@ export interface UpstreamTokenRequest {
   readonly isElsewhere?: boolean;
   /** Undefined for an anonymous token. */
   readonly account: Pick<LiveCredential, 'login'> | undefined;
+  /** Called before each request that is sent for it. It is no part of the key. */
+  readonly onSend?: OnSend | undefined;
 }
 
 export interface TokenCache {
@@ -101,7 +110,7 @@ async function fetchToken(
   signal: AbortSignal,
   { fresh }: Pick<UpstreamRequest, 'fresh'> = {},
 ): Promise<UpstreamResult<IssuedUpstreamToken>> {
-  const { realm, scope, account, isElsewhere } = request;
+  const { realm, scope, account, isElsewhere, onSend } = request;
   let login: HelperLogin | undefined;
   try {
     login = await account?.login();
@@ -114,6 +123,7 @@ async function fetchToken(
     signal,
     ...(fresh && { fresh }),
     ...(isElsewhere && { isElsewhere }),
+    onSend,
   };
   const answer = await transport.send(sent);
   if (answer.kind !== 'ok') return answer;

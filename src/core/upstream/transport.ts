@@ -10,7 +10,6 @@ import { type Agent, errors } from '../../platform/undici.ts';
 import type { CoreLimits } from '../limits.ts';
 import { Breaker } from './breaker.ts';
 import { type Connections, UpstreamConnections } from './connections.ts';
-import { countRequest } from './cost.ts';
 import { isUndecodable } from './decode-content.ts';
 import { whyNoRedirect } from './origin-rules.ts';
 import type { UpstreamOptions } from './upstream.ts';
@@ -63,7 +62,11 @@ export interface UpstreamRequest {
   readonly about?: string;
   /** True if the request needs a new connection, because an answer over another one was cut short. */
   readonly fresh?: true;
+  /** Called before each request that is sent: this one, its repetitions, and those to redirect targets. */
+  readonly onSend?: OnSend | undefined;
 }
+
+export type OnSend = (request: UpstreamRequest) => void;
 
 /** The result of one request to one host. Redirects that are followed are further requests. */
 export interface SentRequest {
@@ -263,7 +266,7 @@ class UndiciTransport implements Transport {
       const milliseconds = performance.now() - started;
       this.#observe({ request, redirected: url !== request.url, outcome, milliseconds });
     };
-    countRequest();
+    request.onSend?.(request);
     try {
       const response = await this.#dispatch(dispatcher, url, headers, request);
       observe(response.statusCode);

@@ -18,11 +18,13 @@ import { decodeContent } from './decode-content.ts';
 import { type Quota, readQuota, readRetryAfter } from './quota.ts';
 import type { RefusalKey } from './refusals.ts';
 import { displayedType, isPage, isRefusalOfRegistry, typeOf } from './registry-refusal.ts';
+import type { Requester } from './requester.ts';
 import {
   askingTokensOf,
   discard,
   isCut,
   isRedirect,
+  type OnSend,
   type Transport,
   troubleOf,
   type UpstreamRequest,
@@ -60,6 +62,8 @@ export interface UpstreamCheck {
 
 export interface UpstreamAskOptions {
   readonly as: UpstreamIdentity;
+  /** Absent if the request is at nobody's cost. */
+  readonly requester?: Requester;
   /** The milliseconds for the whole request, if the standard deadline is too long. */
   readonly deadline?: number;
 }
@@ -81,6 +85,8 @@ export interface ResourceRequest {
    */
   readonly isFinal?: (answer: UpstreamRefusal) => boolean;
 }
+
+type SentResource = ResourceRequest & Pick<UpstreamRequest, 'onSend'>;
 
 /** Reads an answer. It reads or destroys the body, and may find the answer invalid. */
 export type ReadUpstreamResponse<T> = (response: UpstreamResponse) => Promise<UpstreamResult<T>>;
@@ -130,16 +136,19 @@ export class Upstreams implements Disposable {
     const cached = session.refusals.find(question);
     if (cached !== undefined) return cached;
     throwIfNobodyWaits();
+    const sending = new Sending(ask.requester);
+    const asked = { ...request, onSend: sending.onSend };
     using deadline = new Deadline(ask.deadline ?? this.#limits.question);
-    let answer = await this.#answer(upstream, session, request, as, deadline, read);
+    let answer = await this.#answer(upstream, session, asked, as, deadline, read);
     if (isOfCredential(answer)) {
       // The file may contain another password that has not been read yet.
       await deadline.bound(account.look()).catch(() => {});
       if (account.session !== session) {
         session = account.session;
-        answer = await this.#answer(upstream, session, request, as, deadline, read);
+        answer = await this.#answer(upstream, session, asked, as, deadline, read);
       }
     }
+    if (sending.isSent && isPull(request) && !isRefused(answer)) ask.requester?.cost.addPull();
     if (answer.kind === 'ok' || request.isFinal?.(answer) === false) return answer;
     // Failures of the credential are logged once, and not at each request.
     if (answer.kind === 'unavailable' && answer.failure.known !== true && !isOfCredential(answer))
@@ -235,7 +244,7 @@ export class Upstreams implements Disposable {
   async #answer<T>(
     upstream: UpstreamState,
     session: Session,
-    request: ResourceRequest,
+    request: SentResource,
     as: UpstreamIdentity,
     deadline: Deadline,
     read: ReadUpstreamResponse<T>,
@@ -277,8 +286,8 @@ export class Upstreams implements Disposable {
     if (!mayBeOfLogin(status, request.upstream)) return answer;
     // With Basic a 401 can concern the repository or the credential. The root of the API is open to everybody
     // who may log in.
-    const { upstream, signal } = request;
-    const root = { method: 'GET', url: apiRoot(upstream.url), upstream, signal } as const;
+    const { upstream, signal, onSend } = request;
+    const root = { method: 'GET', url: apiRoot(upstream.url), upstream, signal, onSend } as const;
     const asked =
       request.url.pathname === root.url.pathname
         ? answer
@@ -298,16 +307,17 @@ export class Upstreams implements Disposable {
     as: UpstreamIdentity,
     deadline: Deadline,
   ): Promise<UpstreamResult<UpstreamResponse>> {
-    const first = await deadline.bound(authorization.header(scope, as));
+    const question = { scope, as, onSend: request.onSend };
+    const first = await deadline.bound(authorization.header(question));
     if (first.kind !== 'ok') return first;
     throwIfNobodyWaits();
     const authorizeElsewhere = (refusal: UpstreamResponse) =>
-      authorization.headerElsewhere(challengeIn(refusal));
+      authorization.headerElsewhere(challengeIn(refusal), request.onSend);
     const asked = { ...request, authorizeElsewhere };
     const answer = await this.#transport.send(withAuthorization(asked, first.value));
     if (answer.kind !== 'ok' || answer.value.statusCode !== 401 || answer.value.redirected) return answer;
     const second = await deadline.bound(
-      authorization.retry(challengeIn(answer.value), scope, as, first.value),
+      authorization.retry(challengeIn(answer.value), question, first.value),
     );
     const header = second.kind === 'ok' ? second.value : first.value;
     if (header === undefined) return answer;
@@ -384,13 +394,47 @@ function mayBeOfLogin(status: number, { credential }: UpstreamOptions): boolean 
   return status === 401 || (status === 403 && credential !== undefined && 'helper' in credential);
 }
 
+/** Counts the requests that are sent for one answer, at the cost of the requester. */
+class Sending {
+  readonly #requester: Requester | undefined;
+  #isSent = false;
+
+  constructor(requester: Requester | undefined) {
+    this.#requester = requester;
+  }
+
+  /** True if the upstream itself was asked, and not only its token service. */
+  get isSent(): boolean {
+    return this.#isSent;
+  }
+
+  readonly onSend: OnSend = ({ isForToken }) => {
+    this.#requester?.cost.addRequest();
+    if (isForToken !== true) this.#isSent = true;
+  };
+}
+
+/**
+ * True if the request counts as a pull: Docker Hub counts GETs of manifests, and says so only to accounts with
+ * a limit.
+ */
+function isPull({ method, resource }: ResourceRequest): boolean {
+  return method === 'GET' && resource.startsWith('manifests/');
+}
+
+/** True if the upstream has turned the request away before it was a pull. A failure may have been one. */
+function isRefused(answer: UpstreamResult<unknown>): boolean {
+  if (answer.kind === 'denied') return answer.reason === 'unauthorized';
+  return answer.kind === 'unavailable' && ['limited', 'credential'].includes(answer.failure.cause);
+}
+
 function isOfCredential(answer: UpstreamResult<unknown>): boolean {
   return answer.kind === 'unavailable' && answer.failure.cause === 'credential';
 }
 
 function requestTo(
   { options }: UpstreamState,
-  { repository, method, resource, headers, redirectIsYes }: ResourceRequest,
+  { repository, method, resource, headers, redirectIsYes, onSend }: SentResource,
   { signal }: Deadline,
 ): UpstreamRequest {
   return {
@@ -401,6 +445,7 @@ function requestTo(
     follows: redirectIsYes !== true,
     about: repository.name,
     signal,
+    onSend,
   };
 }
 

@@ -9,7 +9,7 @@ type IsWaitedFor = () => boolean;
 
 const ALWAYS: IsWaitedFor = () => true;
 
-/** The value follows the calls, not their parameters, as that of `atTheCostOf` does. */
+/** The value follows the calls, not their parameters. */
 const waiting = new AsyncLocalStorage<IsWaitedFor>();
 
 function current(): IsWaitedFor {
