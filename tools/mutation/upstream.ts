@@ -59,8 +59,8 @@ export const upstreamMutants: readonly Mutant[] = [
   {
     defence: 'a path of Docker Hub that begins like a host keeps the host in its familiar name',
     file: 'src/registry/repository.ts',
-    find: 'upstream === DOCKER_HUB && !looksLikeHost(first) ?',
-    replace: 'upstream === DOCKER_HUB && first !== undefined ?',
+    find: 'upstream === DOCKER_HUB && !looksLikeHost(first) &&',
+    replace: 'upstream === DOCKER_HUB && first !== undefined &&',
     tests: ['test/registry/round-trip.test.ts'],
   },
   {
@@ -73,8 +73,8 @@ export const upstreamMutants: readonly Mutant[] = [
   {
     defence: 'the core takes the upstream of a repository as it is',
     file: 'src/registry/repository.ts',
-    find: 'const host = upstreams.has(upstream) ? parseUpstreamHost(upstream) : undefined;',
-    replace: 'const host = resolveUpstream(upstream, { upstreams, self: new Set() });',
+    find: 'const host = names.upstreams.has(upstream) ? parseUpstreamHost(upstream) : undefined;',
+    replace: 'const host = resolveUpstream(upstream, { ...names, self: new Set() });',
     tests: ['test/registry/round-trip.test.ts'],
   },
   {
