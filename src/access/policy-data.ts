@@ -34,12 +34,50 @@ export const RULE_DATA = z.object({
 });
 export type RuleData = Readonly<z.output<typeof RULE_DATA>>;
 
+/** At most `max` in any `windowMs` milliseconds. */
+const AMOUNT = z.object({ max: z.number(), windowMs: z.number() }).readonly();
+
+/** An entry of `limits`. Its subjects are written like those of a rule. */
+export const LIMIT_DATA = z.object({
+  id: z.string(),
+  source: z.string(),
+  line: z.int(),
+  column: z.int().optional(),
+  to: z.array(z.string()).readonly(),
+  from: z.array(z.string()).readonly().optional(),
+  except: z.array(z.string()).readonly().optional(),
+  /** True if each subject may have this much; false if all of them share it. */
+  each: z.boolean(),
+  /** The hosts of upstreams; absent: all of them together. */
+  upstream: z.array(z.string()).readonly().optional(),
+  pulls: AMOUNT.optional(),
+  bytes: AMOUNT.optional(),
+  because: z.string().optional(),
+});
+export type LimitData = Readonly<z.output<typeof LIMIT_DATA>>;
+
+/** An entry of `reserve`. */
+export const RESERVE_DATA = z.object({
+  id: z.string(),
+  source: z.string(),
+  line: z.int(),
+  column: z.int().optional(),
+  upstream: z.string(),
+  /** The share of the upstream's quota, above 0 and at most 1. */
+  keep: z.number(),
+  for: z.array(z.string()).readonly(),
+  because: z.string().optional(),
+});
+export type ReserveData = Readonly<z.output<typeof RESERVE_DATA>>;
+
 export const POLICY_DATA = z.object({
   /** A hash that differs if the text of a file differs. */
   version: z.string(),
   /** The members of each group, as in the files. */
   groups: z.record(z.string(), z.array(z.string()).readonly()),
   rules: z.array(RULE_DATA).readonly(),
+  limits: z.array(LIMIT_DATA).readonly().optional(),
+  reserves: z.array(RESERVE_DATA).readonly().optional(),
   /** The forms of the subjects of each federation, see `SubjectForms`. */
   federations: z.record(z.string(), z.array(z.string()).readonly()).default({}),
 });

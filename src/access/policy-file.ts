@@ -79,12 +79,12 @@ export function parseRules(
   }
   // A name that seems to be missing may be in the file that cannot be read.
   if (faults.length > 0) return { faults };
-  const { groups, rules, tests } = readRules(files, forms);
+  const { tests, ...read } = readRules(files, forms);
   faults.push(...files.flatMap(({ parts }) => parts.faults));
   if (faults.length > 0) return { faults: faults.toSorted(byPosition) };
   return {
     value: {
-      policy: compilePolicy({ version: versionOf(sources), groups, rules, federations: forms }),
+      policy: compilePolicy({ version: versionOf(sources), ...read, federations: forms }),
       tests,
     },
   };

@@ -1,4 +1,5 @@
 import type { Fault } from '../platform/fault.ts';
+import { coversSubject, type GroupMembers } from './covered-subject.ts';
 import { whyNoFederatedSubject } from './federated-pattern.ts';
 import { matchesPattern, type Pattern } from './pattern.ts';
 import type { Policy } from './policy.ts';
@@ -11,8 +12,45 @@ import { groupNameOf, SUBJECT_KINDS, splitSubject } from './subject.ts';
  * completely.
  */
 export function lintPolicy(policy: Policy, now: number): Fault[] {
+  const nobody = limitEntries(policy).flatMap((entry) => lintFederated(entry, policy));
+  return [...lintRules(policy, now), ...nobody];
+}
+
+/** An entry of the policy that names subjects. */
+interface SubjectEntry {
+  /** The name and the id of the entry, as a message begins: `the rule "pay"`. */
+  readonly called: string;
+  readonly place: Pick<RuleData, 'source' | 'line' | 'column'>;
+  readonly who: readonly string[];
+}
+
+function ruleEntry({ id, to, ...place }: RuleData): SubjectEntry {
+  return { called: `the rule "${id}"`, place, who: to };
+}
+
+/** Returns the limits and reserves. */
+function limitEntries({ data: { limits = [], reserves = [] } }: Policy): readonly SubjectEntry[] {
+  return [
+    ...limits.map(({ id, to, except = [], ...place }) => {
+      return { called: `the limit "${id}"`, place, who: [...to, ...except] };
+    }),
+    ...reserves.map(({ id, for: who, ...place }) => ({ called: `the reserve "${id}"`, place, who })),
+  ];
+}
+
+/** Finds the limits and reserves of a mirror whose core is a registry of another kind, which counts nothing. */
+export function lintUncounted(policy: Policy): Fault[] {
+  return limitEntries(policy).map((entry) =>
+    warningOf(
+      entry,
+      'has no effect, because "core.url" of hubgate.yaml names another registry as the core, and only the built-in core counts what each subject pulls',
+    ),
+  );
+}
+
+function lintRules(policy: Policy, now: number): Fault[] {
   return policy.rules.flatMap((rule): Fault[] => {
-    const nobody = lintFederated(rule.data, policy);
+    const nobody = lintFederated(ruleEntry(rule.data), policy);
     if (nobody.length > 0) return nobody;
     if (isGone(rule.data, now))
       return [warning(rule.data, 'has been over since its "until"; it can be removed')];
@@ -32,28 +70,26 @@ export function lintPolicy(policy: Policy, now: number): Fault[] {
 }
 
 /** Finds federated subjects that nobody can have, because that federation writes its subjects differently. */
-function lintFederated(rule: RuleData, { data: { groups, federations } }: Policy): Fault[] {
-  return federatedIn(rule, groups).flatMap((text) => {
+function lintFederated(entry: SubjectEntry, { data: { groups, federations } }: Policy): Fault[] {
+  return federatedIn(entry, groups).flatMap((text) => {
     const why = whyNoFederatedSubject(splitSubject(text)?.name ?? '', federations);
-    return why === undefined ? [] : [warning(rule, `names "${text}", but ${why}`)];
+    return why === undefined ? [] : [warningOf(entry, `names "${text}", but ${why}`)];
   });
 }
 
 /** Finds federated subjects of federations that are not configured, so that nobody can log in with them. */
-export function lintFederations(
-  { data: { rules, groups } }: Policy,
-  configured: ReadonlySet<string>,
-): Fault[] {
-  return rules.flatMap((rule) =>
-    federatedIn(rule, groups).flatMap((text) => {
+export function lintFederations(policy: Policy, configured: ReadonlySet<string>): Fault[] {
+  const { rules, groups } = policy.data;
+  return [...rules.map(ruleEntry), ...limitEntries(policy)].flatMap((entry) =>
+    federatedIn(entry, groups).flatMap((text) => {
       const [, federation = ''] = text.split(':');
       if (configured.has(federation) || federation === '**') return [];
-      return [warning(rule, `names "${text}", but hubgate.yaml has no federation "${federation}"`)];
+      return [warningOf(entry, `names "${text}", but hubgate.yaml has no federation "${federation}"`)];
     }),
   );
 }
 
-function federatedIn({ to }: RuleData, groups: PolicyData['groups']): string[] {
+function federatedIn({ who: to }: SubjectEntry, groups: PolicyData['groups']): string[] {
   const all = to.flatMap((who) => [who, ...(membersOf(who, groups) ?? [])]);
   return [...new Set(all)].filter(isFederated);
 }
@@ -89,14 +125,18 @@ function isGone({ until }: RuleData, now: number): boolean {
   return until !== undefined && until <= now;
 }
 
-function warning({ id, source, line, column }: RuleData, message: string): Fault {
-  return { source, line, ...(column !== undefined && { column }), message: `the rule "${id}" ${message}` };
+function warning(rule: RuleData, message: string): Fault {
+  return warningOf(ruleEntry(rule), message);
+}
+
+function warningOf({ called, place: { source, line, column } }: SubjectEntry, message: string): Fault {
+  return { source, line, ...(column !== undefined && { column }), message: `${called} ${message}` };
 }
 
 function covers({ pull, data: deny }: Rule, { data: rule }: Rule, policy: Policy): boolean {
   return (
     rule.pull.every((pattern) => pull.some((wider) => coversPattern(wider, pattern))) &&
-    rule.to.every((who) => coversSubject(deny.to, who, policy)) &&
+    rule.to.every((who) => coversSubject(deny.to, who, groupsIn(policy))) &&
     (deny.from === undefined || isSame(deny.from, rule.from)) &&
     // A pull by digest is granted by an allow of some tags, but is not refused by a deny of some tags.
     deny.tags === undefined &&
@@ -137,13 +177,8 @@ function sampleOf(pattern: string, { segment, any }: Sample): string {
     .replaceAll(/\*\*|\*/g, (wildcard) => (wildcard === '**' ? any : segment));
 }
 
-function coversSubject(wider: readonly string[], who: string, policy: Policy): boolean {
-  if (wider.includes(who)) return true;
-  if (who !== 'anonymous' && wider.includes('authenticated')) return true;
-  const members = membersOf(who, policy.data.groups);
-  if (members !== undefined && members.length > 0)
-    return members.every((member) => coversSubject(wider, member, policy));
-  return policy.subjects.groupsOf(who).some((group) => wider.includes(group));
+function groupsIn({ data: { groups }, subjects }: Policy): GroupMembers {
+  return { membersOf: (group) => groups[group], groupsOf: (member) => subjects.groupsOf(member) };
 }
 
 function membersOf(who: string, groups: PolicyData['groups']): readonly string[] | undefined {

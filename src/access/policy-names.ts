@@ -27,7 +27,7 @@ interface AllNames extends NameContext {
 }
 
 type NamePath = readonly PropertyKey[];
-type NameKind = 'to' | 'pull' | 'from';
+type NameKind = 'to' | 'pull' | 'from' | 'upstream';
 
 interface Mention {
   readonly kind: NameKind;
@@ -55,6 +55,15 @@ export function lintNames(sources: readonly PolicySource[], known: NameContext):
   );
 }
 
+/** The keys of limits and reserves that contain names. */
+const LIMIT_KEYS: readonly (readonly [string, NameKind])[] = [
+  ['to', 'to'],
+  ['except', 'to'],
+  ['for', 'to'],
+  ['from', 'from'],
+  ['upstream', 'upstream'],
+];
+
 function mentionsIn(data: unknown): Mention[] {
   const rules = (['allow', 'deny'] as const).flatMap((effect) =>
     listOf(propertyOf(data, effect)).flatMap((rule, index) =>
@@ -63,11 +72,16 @@ function mentionsIn(data: unknown): Mention[] {
       ),
     ),
   );
+  const limits = (['limits', 'reserve'] as const).flatMap((list) =>
+    listOf(propertyOf(data, list)).flatMap((entry, index) =>
+      LIMIT_KEYS.flatMap(([key, kind]) => textsAt(propertyOf(entry, key), [list, index, key], kind, false)),
+    ),
+  );
   const named = (key: 'groups' | 'sets', kind: NameKind) =>
     Object.entries(Object(propertyOf(data, key))).flatMap(([name, value]) =>
       textsAt(value, [key, name], kind, false),
     );
-  return [...named('groups', 'to'), ...named('sets', 'pull'), ...rules];
+  return [...named('groups', 'to'), ...named('sets', 'pull'), ...rules, ...limits];
 }
 
 function textsAt(value: unknown, path: NamePath, kind: NameKind, isDeny: boolean): Mention[] {
@@ -84,6 +98,7 @@ function listOf(value: unknown): readonly unknown[] {
 
 function doubt(mention: Mention, known: AllNames): string | undefined {
   if (mention.kind === 'to') return doubtUser(mention.text, known);
+  if (mention.kind === 'upstream') return doubtUpstream(mention.text, known);
   return mention.kind === 'from' ? doubtNetwork(mention.text) : doubtPattern(mention, known);
 }
 
@@ -92,6 +107,12 @@ function doubtUser(text: string, { users }: NameContext): string | undefined {
   if (!isName(name) || users.has(name)) return undefined;
   const meant = didYouMean(name, users);
   return `"${text}" is not in users.yaml${meant === '' ? `; add it by: hubgate user add ${name}` : meant}`;
+}
+
+function doubtUpstream(host: string, { upstreams }: NameContext): string | undefined {
+  if (upstreams.has(host)) return undefined;
+  const meant = didYouMean(host, upstreams);
+  return `"${host}" is no upstream of hubgate.yaml${meant === '' ? '; add it under "upstreams", or remove this' : meant}`;
 }
 
 function doubtNetwork(text: string): string | undefined {

@@ -1,9 +1,11 @@
 import type { z } from 'zod';
 import { didYouMean, nearest } from '../platform/nearest.ts';
 import type { PartReader } from '../platform/yaml/yaml-schema.ts';
+import type { GroupMembers } from './covered-subject.ts';
 import { type SubjectForms, whyNoFederatedPattern } from './federated-pattern.ts';
+import { type LimitContext, readLimits, readReserves } from './limit-reader.ts';
 import { canonicalPattern, type PatternText, tagPattern } from './pattern-text.ts';
-import type { RuleData } from './policy-data.ts';
+import type { LimitData, ReserveData, RuleData } from './policy-data.ts';
 import {
   ALLOW_RULE,
   DENY_RULES,
@@ -40,6 +42,8 @@ export interface PolicyFile {
 export interface ReadRules {
   readonly groups: Readonly<Record<string, readonly string[]>>;
   readonly rules: readonly RuleData[];
+  readonly limits: readonly LimitData[];
+  readonly reserves: readonly ReserveData[];
   readonly tests: readonly PolicyTest[];
 }
 
@@ -57,8 +61,21 @@ export function readRules(files: readonly PolicyFile[], forms: SubjectForms): Re
   }
   const reader = new RuleReader(names, forms);
   const rules = files.flatMap((file) => [...reader.rules(file, 'allow'), ...reader.rules(file, 'deny')]);
-  const tests = files.flatMap((file) => readTests(file, names.groups));
-  return { groups: names.groups.all(), rules, tests };
+  const before = countFaults(files);
+  const limits = readLimits(files, reader);
+  const reserves = readReserves(files, reader);
+  const areKnown = countFaults(files) === before && !files.some(hasUnknownKey);
+  const known = { groups: names.groups, limits, reserves, areKnown };
+  const tests = files.flatMap((file) => readTests(file, known));
+  return { groups: names.groups.all(), rules, limits, reserves, tests };
+}
+
+function countFaults(files: readonly PolicyFile[]): number {
+  return files.reduce((sum, { parts }) => sum + parts.faults.length, 0);
+}
+
+function hasUnknownKey({ parts }: PolicyFile): boolean {
+  return Object.keys(Object(parts.yaml.data)).some((key) => !(key in POLICY_KEYS.shape));
 }
 
 /** The most names that one message lists. */
@@ -142,10 +159,10 @@ function isMisspelt(key: string, data: unknown): boolean {
   );
 }
 
-class RuleReader {
+class RuleReader implements LimitContext {
   readonly #names: KnownNames;
   readonly #forms: SubjectForms;
-  /** The place in the policy where each id is defined. */
+  /** What has each id, and where. */
   readonly #ids = new Map<string, string>();
 
   constructor(names: KnownNames, forms: SubjectForms) {
@@ -163,16 +180,9 @@ class RuleReader {
     const schema = effect === 'allow' ? ALLOW_RULE : DENY_RULES;
     const rule: z.output<typeof ALLOW_RULE> | undefined = parts.read(path, schema);
     if (rule === undefined) return [];
-    const other = rule.id === undefined ? undefined : this.#ids.get(rule.id);
-    if (other !== undefined)
-      return fault(
-        parts,
-        [...path, 'id'],
-        `the id "${rule.id}" is taken by the rule at ${other}; choose another`,
-      );
     const { line = 0, column } = parts.yaml.faultAt(path, '');
     const id = rule.id ?? `${label}:${line}`;
-    this.#ids.set(id, writePlace(parts, path));
+    if (!this.takeId(parts, path, id, 'rule')) return [];
     const until = rule.until === undefined ? undefined : parseMoment(rule.until)?.ends;
     return [
       {
@@ -182,7 +192,7 @@ class RuleReader {
         line,
         ...(column !== undefined && { column }),
         pull: rule.pull.flatMap((text, at) => this.#pull(parts, text, [...path, 'pull', at])),
-        to: rule.to.flatMap((text, at) => this.#subject(parts, text, [...path, 'to', at])),
+        to: this.subjects(parts, rule.to, [...path, 'to']),
         ...(rule.from && { from: rule.from }),
         ...(rule.tags && {
           tags: rule.tags.flatMap((text, at) => checked(parts, tagPattern(text), [...path, 'tags', at])),
@@ -192,6 +202,28 @@ class RuleReader {
         ...(rule.because !== undefined && { because: rule.because }),
       },
     ];
+  }
+
+  takeId(parts: PartReader, path: YamlPath, id: string, what: string): boolean {
+    const other = this.#ids.get(id);
+    if (other === undefined) this.#ids.set(id, `${what} at ${writePlace(parts, path)}`);
+    else parts.fault([...path, 'id'], `the id "${id}" is taken by the ${other}; choose another`);
+    return other === undefined;
+  }
+
+  subjects(parts: PartReader, texts: readonly string[], path: YamlPath): readonly string[] {
+    return texts.flatMap((text, at) => this.#subject(parts, text, [...path, at]));
+  }
+
+  get groups(): GroupMembers {
+    const { groups } = this.#names;
+    return {
+      membersOf: (group) => groups.get(group),
+      groupsOf: (member) =>
+        Object.entries(groups.all()).flatMap(([name, members]) =>
+          members.includes(member) ? formatGroup(name) : [],
+        ),
+    };
   }
 
   #pull(parts: PartReader, text: string, path: YamlPath): readonly string[] {
@@ -227,7 +259,15 @@ function whyNotMeant(text: string, groups: Names<string>): string | undefined {
   return `"${text}" would be a user; write authenticated for everybody who has logged in, anonymous for those who have not, or user:${text.toLowerCase()} for a user of that name`;
 }
 
-function readTests({ parts }: PolicyFile, groups: Names<string>): PolicyTest[] {
+interface TestNames {
+  readonly groups: Names<string>;
+  readonly limits: readonly LimitData[];
+  readonly reserves: readonly ReserveData[];
+  /** True if an id can be called missing. It cannot if an entry is wrong, because that is reported instead. */
+  readonly areKnown: boolean;
+}
+
+function readTests({ parts }: PolicyFile, { groups, limits, reserves, areKnown }: TestNames): PolicyTest[] {
   const entries = parts.read(['tests'], LIST) ?? [];
   return entries.flatMap((_, index): PolicyTest[] => {
     const path = ['tests', index];
@@ -237,10 +277,32 @@ function readTests({ parts }: PolicyFile, groups: Names<string>): PolicyTest[] {
     if (why !== undefined)
       return fault(parts, [...path, 'who'], `"${written.who}" is not one subject; a test asks for one`);
     const test = parseTest(written);
-    return 'wrong' in test
-      ? fault(parts, [...path, test.key], test.wrong)
-      : [{ ...test, place: parts.yaml.faultAt(path, '') }];
+    if ('wrong' in test) return fault(parts, [...path, test.key], test.wrong);
+    const before = parts.faults.length;
+    if (areKnown) {
+      checkIds(parts, [...path, 'limits'], written.limits, limits, 'limit');
+      checkIds(parts, [...path, 'reserve'], written.reserve, reserves, 'reserve');
+    }
+    return parts.faults.length > before ? [] : [{ ...test, place: parts.yaml.faultAt(path, '') }];
   });
+}
+
+/** Reports the ids in a test that no entry has. */
+function checkIds(
+  parts: PartReader,
+  path: YamlPath,
+  ids: readonly string[] = [],
+  entries: readonly { readonly id: string }[],
+  what: string,
+): void {
+  const known = entries.map(({ id }) => id);
+  for (const [index, id] of ids.entries()) {
+    if (known.includes(id)) continue;
+    const meant = didYouMean(id, known);
+    const listed =
+      known.length === 0 ? '; there is none' : `; there are ${known.slice(0, MOST_LISTED).join(', ')}`;
+    parts.fault([...path, index], `there is no ${what} "${id}"${meant === '' ? listed : meant}`);
+  }
 }
 
 function pattern(parts: PartReader, text: string, path: YamlPath): readonly string[] {

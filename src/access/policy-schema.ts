@@ -7,16 +7,18 @@ import { z } from 'zod';
 import { parseNetwork } from '../platform/network.ts';
 import { type OtherNames, oneOrMany, section } from '../platform/yaml/yaml-schema.ts';
 
-const TEXT = z.string('a text');
+export const TEXT = z.string('a text');
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-const ID = z.string('a name').regex(NAME, 'a name of letters, digits and ._-');
-const SUBJECT = z.string('a user, group:…, cert:…, oidc:…, authenticated or anonymous');
+export const ID = z.string('a name').regex(NAME, 'a name of letters, digits and ._-');
+export const SUBJECT = z.string('a user, group:…, cert:…, oidc:…, authenticated or anonymous');
 const MEMBER = z.string('a user, cert:… or oidc:…');
 const PULL = z.string('a pattern such as library/**, a $set, or everything');
 const TAG = z.string('a tag or a pattern such as "1.*"');
-const CIDR = z.string('a network such as 10.0.0.0/8').refine((cidr) => parseNetwork([cidr]) !== undefined, {
-  error: ({ input }) => `a network such as 10.0.0.0/8${whyNoNetwork(String(input))}`,
-});
+export const CIDR = z
+  .string('a network such as 10.0.0.0/8')
+  .refine((cidr) => parseNetwork([cidr]) !== undefined, {
+    error: ({ input }) => `a network such as 10.0.0.0/8${whyNoNetwork(String(input))}`,
+  });
 const ADDRESS = z
   .string('an address such as 10.1.2.3')
   .refine((text) => !text.includes('/') && parseNetwork([text]) !== undefined, 'an address such as 10.1.2.3');
@@ -40,8 +42,13 @@ const OTHER_RULE_KEYS: OtherNames = {
   ...Object.fromEntries(
     ['expires', 'expire', 'expiry', 'end', 'ends', 'valid-until', 'to-date'].map((key) => [key, 'until']),
   ),
-  ...Object.fromEntries(['reason', 'comment', 'why', 'description', 'note'].map((key) => [key, 'because'])),
+  ...meaning('because', ['reason', 'comment', 'why', 'description', 'note']),
 };
+
+/** Returns the words that people write instead of a key. */
+export function meaning(key: string, words: readonly string[]): OtherNames {
+  return Object.fromEntries(words.map((word) => [word, key]));
+}
 
 const DENY_RULE = {
   id: ID.optional().describe('A name of its own, for the audit log and `hubgate access explain`.'),
@@ -70,6 +77,12 @@ export const DENY_RULES = section(DENY_RULE, {
   private: 'a deny refuses private content too, so remove it',
 });
 
+/** Several names, which can be none. */
+const NAMES = z.preprocess(
+  (value) => (typeof value === 'string' ? [value] : value),
+  z.array(ID, 'a list of ids'),
+);
+
 export const POLICY_TEST = section({
   who: SUBJECT.describe('A subject, such as ana, cert:prod-7 or anonymous.'),
   pull: z.string('a repository, with a tag or without').describe('A repository, with :tag or without.'),
@@ -80,40 +93,44 @@ export const POLICY_TEST = section({
     .describe(
       'allow, deny; or public: public content and nothing more, private: private content too. allow is either of these.',
     ),
+  limits: NAMES.optional().describe('Exactly these limits apply; [] means none.'),
+  reserve: NAMES.optional().describe('Exactly these reserves are kept for it; [] means none.'),
 });
 
 const ANYTHING = z.unknown().optional();
 /** The keys of a file, with any content: each part is read on its own, so that no mistake hides another. */
-export const POLICY_KEYS = section({
-  version: ANYTHING,
-  groups: ANYTHING,
-  sets: ANYTHING,
-  allow: ANYTHING,
-  deny: ANYTHING,
-  tests: ANYTHING,
-});
+export const POLICY_KEYS = section(
+  {
+    version: ANYTHING,
+    groups: ANYTHING,
+    sets: ANYTHING,
+    allow: ANYTHING,
+    deny: ANYTHING,
+    limits: ANYTHING,
+    reserve: ANYTHING,
+    tests: ANYTHING,
+  },
+  {
+    ...meaning('limits', [
+      'quota',
+      'quotas',
+      'rate',
+      'rates',
+      'rate-limit',
+      'rate-limits',
+      'rateLimits',
+      'budget',
+      'budgets',
+    ]),
+    ...meaning('reserve', ['reserved', 'reservation', 'reservations', 'keep', 'guaranteed']),
+  },
+);
 
 export const POLICY_VERSION = z.literal(1, '1, the version of this format');
 export const NAMED = z.record(ID, ANYTHING, 'a map of names').optional();
 export const LIST = z.array(ANYTHING, 'a list').optional();
 export const MEMBERS = oneOrMany(MEMBER);
 export const PATTERNS = oneOrMany(PULL);
-
-/** The schema of a whole file. */
-export const POLICY_FILE = section({
-  version: POLICY_VERSION,
-  groups: z.record(ID, MEMBERS).optional().describe('Names for users that belong together.'),
-  sets: z.record(ID, PATTERNS).optional().describe('Names for patterns that belong together: $name.'),
-  allow: z
-    .array(ALLOW_RULE)
-    .optional()
-    .describe('Any of these that matches grants, unless a deny matches too.'),
-  deny: z.array(DENY_RULES).optional().describe('Any of these that matches refuses.'),
-  tests: z
-    .array(POLICY_TEST)
-    .optional()
-    .describe('What must hold. A file that fails one of them is not used.'),
-});
 
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:\d{2})$/;

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Fault } from '../platform/fault.ts';
 import { type Image, parseImage } from '../registry/image.ts';
+import { limitsFor, reservesFor } from './limits.ts';
 import { type Decision, decide, type Policy } from './policy.ts';
 import { type POLICY_TEST, parseMoment } from './policy-schema.ts';
 import { readSubject, type Subject } from './subject.ts';
@@ -16,15 +17,27 @@ export interface PolicyTest {
   readonly at?: number;
   /** `public`: only public content is allowed; `private`: private content is allowed too; `allow`: either. */
   readonly expect: 'allow' | 'deny' | 'public' | 'private';
+  /** The ids of exactly those limits that apply; absent: whichever apply. */
+  readonly limits?: readonly string[];
+  /** The ids of exactly those reserves that are kept for the subject; absent: whichever are. */
+  readonly reserve?: readonly string[];
 }
 
-export type ParsedTest = Omit<PolicyTest, 'place'> | { readonly wrong: string; readonly key: 'who' | 'pull' };
+export type ParsedTest =
+  | Omit<PolicyTest, 'place'>
+  | { readonly wrong: string; readonly key: 'who' | 'pull' | 'limits' | 'reserve' };
 
-export function parseTest({ who, pull, from, at, expect }: z.output<typeof POLICY_TEST>): ParsedTest {
+export function parseTest(test: z.output<typeof POLICY_TEST>): ParsedTest {
+  const { who, pull, from, at, expect, limits, reserve } = test;
   const subject = readSubject(who);
   if (subject === undefined) return { wrong: `"${who}" is not one subject; a test asks for one`, key: 'who' };
   const image = parseImage(pull);
   if (image === undefined) return { wrong: `"${pull}" is no repository, with a tag or without`, key: 'pull' };
+  if (expect === 'deny' && (limits ?? reserve) !== undefined)
+    return {
+      wrong: 'a pull that is denied counts on no limit; remove "limits" and "reserve"',
+      key: limits ? 'limits' : 'reserve',
+    };
   const moment = at === undefined ? undefined : parseMoment(at);
   return {
     subject,
@@ -32,18 +45,42 @@ export function parseTest({ who, pull, from, at, expect }: z.output<typeof POLIC
     expect,
     ...(from !== undefined && { address: from }),
     ...(moment && { at: moment.begins }),
+    ...(limits && { limits }),
+    ...(reserve && { reserve }),
   };
 }
 
 /** Returns the tests that fail, as faults with their place. `now` is in milliseconds. */
 export function failingTests(policy: Policy, tests: readonly PolicyTest[], now: number): Fault[] {
   return tests.flatMap((test): Fault[] => {
-    const { subject, image, address = '', at = now } = test;
-    const decision = decide(policy, { action: 'pull', subject, address, ...image, at });
-    if (isAsExpected(decision, test.expect)) return [];
-    const message = `this test expects ${test.expect}, but ${reasonFor(decision, test.expect)}`;
-    return [{ ...test.place, message }];
+    const why = whyFailing(policy, test, now);
+    return why === undefined ? [] : [{ ...test.place, message: `this test expects ${why}` }];
   });
+}
+
+/** Returns what a test expects, and what is true instead; undefined if the test passes. */
+function whyFailing(policy: Policy, test: PolicyTest, now: number): string | undefined {
+  const { subject, image, address = '', at = now, expect } = test;
+  const decision = decide(policy, { action: 'pull', subject, address, ...image, at });
+  if (!isAsExpected(decision, expect)) return `${expect}, but ${reasonFor(decision, expect)}`;
+  const question = { subject, address, upstream: image.repository.upstream };
+  return (
+    whyOthers('limits', test.limits, limitsFor(policy.limits, question)) ??
+    whyOthers('reserve', test.reserve, reservesFor(policy.limits, question).own)
+  );
+}
+
+function whyOthers(
+  key: 'limits' | 'reserve',
+  expected: readonly string[] | undefined,
+  found: readonly { readonly id: string }[],
+): string | undefined {
+  if (expected === undefined) return undefined;
+  const ids = found.map(({ id }) => id);
+  const write = (some: readonly string[]) => `[${some.toSorted().join(', ')}]`;
+  return write(ids) === write([...new Set(expected)])
+    ? undefined
+    : `${key}: ${write(expected)}, but it is ${write(ids)}`;
 }
 
 function isAsExpected(decision: Decision, expected: PolicyTest['expect']): boolean {

@@ -10,6 +10,7 @@ import type { Action } from '../registry/action.ts';
 import type { Tag } from '../registry/reference.ts';
 import type { Repository } from '../registry/repository.ts';
 import { CandidateRules, type RulePattern } from './candidate-rules.ts';
+import { compileLimits, type Limits } from './limits.ts';
 import { compilePattern, matchesPattern } from './pattern.ts';
 import { PatternIndex } from './pattern-index.ts';
 import type { PolicyData, RuleData } from './policy-data.ts';
@@ -25,6 +26,7 @@ export interface Policy {
   /** The patterns of all rules. */
   readonly patterns: PatternIndex<CandidateRules>;
   readonly subjects: SubjectPatterns;
+  readonly limits: Limits;
 }
 
 /** A request that must be decided. */
@@ -67,7 +69,7 @@ export function* compilingPolicySteps(data: PolicyData): Generator<void, Policy>
       yield;
     }
   }
-  return { data, rules, patterns, subjects };
+  return { data, rules, patterns, subjects, limits: compileLimits(data, subjects) };
 }
 
 function compileRule(data: RuleData, precedence: number, subjects: SubjectPatterns): Rule {

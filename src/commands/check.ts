@@ -1,5 +1,5 @@
 import { readPolicy, readSources } from '../access/load-policy.ts';
-import { lintFederations } from '../access/policy-lint.ts';
+import { lintFederations, lintUncounted } from '../access/policy-lint.ts';
 import { lintNames } from '../access/policy-names.ts';
 import { readUsers, type Users } from '../auth/identity/users-file.ts';
 import type { Config } from '../config/config.ts';
@@ -77,7 +77,8 @@ async function checkedPolicy(
   if ('faults' in read || 'faults' in config) return read;
   const unknown = lintFederations(read.value.policy, new Set(federations.map(({ name }) => name)));
   const names = 'value' in users ? await doubtfulNames(paths, config.value, users.value) : [];
-  return { ...read, warnings: [...(read.warnings ?? []), ...unknown, ...names] };
+  const uncounted = config.value.coreUrl === undefined ? [] : lintUncounted(read.value.policy);
+  return { ...read, warnings: [...(read.warnings ?? []), ...unknown, ...names, ...uncounted] };
 }
 
 async function doubtfulNames(paths: HomePaths, config: Config, users: Users): Promise<readonly Fault[]> {

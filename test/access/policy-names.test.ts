@@ -24,6 +24,30 @@ const DOUBTS: readonly (readonly [line: string, doubt: string])[] = [
     '2:28: "ana@corp.com" is not in users.yaml; add it by: hubgate user add ana@corp.com',
   ],
   [
+    'limits: [{ id: ci, to: ci-pya, pulls: 1/6h }]',
+    '2:24: "ci-pya" is not in users.yaml; did you mean "ci-pay"?',
+  ],
+  [
+    'limits: [{ id: ci, to: ci-pay, except: [anna], pulls: 1/6h }]',
+    '2:41: "anna" is not in users.yaml; did you mean "ana"?',
+  ],
+  [
+    'limits: [{ id: ci, to: ana, upstream: [docker.io, ghrc.io], pulls: 1/6h }]',
+    '2:51: "ghrc.io" is no upstream of hubgate.yaml; did you mean "ghcr.io"?',
+  ],
+  [
+    'limits: [{ id: ci, to: ana, from: 10.40.1.0/16, pulls: 1/6h }]',
+    '2:35: "10.40.1.0/16" means all of 10.40.0.0/16; write "10.40.0.0/16", or a longer prefix than /16',
+  ],
+  [
+    'reserve: [{ id: r, upstream: quay.io, keep: 20%, for: ana }]',
+    '2:30: "quay.io" is no upstream of hubgate.yaml; add it under "upstreams", or remove this',
+  ],
+  [
+    'reserve: [{ id: r, upstream: docker.io, keep: 20%, for: anna }]',
+    '2:57: "anna" is not in users.yaml; did you mean "ana"?',
+  ],
+  [
     'allow: [{ pull: ghrc.io/acme/**, to: ana }]',
     '2:17: "ghrc.io/acme/**" can match no repository: ghrc.io is no upstream of hubgate.yaml; did you mean "ghcr.io/acme/**"?',
   ],

@@ -237,6 +237,9 @@ const OF = ' of ';
 /** Matches an id that a message may repeat. */
 const ID = /^[\w.-]{1,64}$/;
 
+/** How an entry with an id is called in lists whose entries are not rules. */
+const ENTRY_NAMES: Readonly<Record<string, string>> = { limits: 'limit', reserve: 'reserve' };
+
 /**
  * Describes a path as people look for it: its last keys, and the list entry that contains them. A rule has an
  * id; other entries are counted from 1.
@@ -255,7 +258,7 @@ function placeOf(
     const id = propertyOf(valueAt(data, path.slice(0, depth + 1)), 'id');
     of =
       typeof id === 'string' && ID.test(id)
-        ? `${OF}rule "${id}"`
+        ? `${OF}${ENTRY_NAMES[String(path[depth - 1])] ?? 'rule'} "${id}"`
         : `${OF}entry ${key + 1}${keys.length === 0 ? '' : OF}${keys.join('.')}${of}`;
     keys = [];
   }

@@ -1,0 +1,73 @@
+import type { Mutant } from './mutant.ts';
+
+const LIMITS = 'src/access/limits.ts';
+const READER = 'src/access/limit-reader.ts';
+const LIMIT_TESTS = ['test/access/limits.test.ts'];
+const MISTAKE_TESTS = ['test/access/mistakes.test.ts'];
+
+/** The defences of limits and reserves: whom they mean, and what an author cannot mean. */
+export const limitsMutants: readonly Mutant[] = [
+  {
+    defence: 'a limit counts the pulls from its upstreams only',
+    file: LIMITS,
+    find: '(data.upstream === undefined || data.upstream.includes(question.upstream)) &&',
+    replace: '',
+    tests: LIMIT_TESTS,
+  },
+  {
+    defence: 'whoever is excepted has no such limit',
+    file: LIMITS,
+    find: '    !isAmong(except, question) &&\n',
+    replace: '',
+    tests: LIMIT_TESTS,
+  },
+  {
+    defence: 'a limit counts the pulls from its networks only',
+    file: LIMITS,
+    find: '(from === undefined || from.contains(question.address))',
+    replace: 'true',
+    tests: LIMIT_TESTS,
+  },
+  {
+    defence: 'a reserve is of one upstream',
+    file: LIMITS,
+    find: 'reserves.filter(({ data }) => data.upstream === question.upstream)',
+    replace: 'reserves',
+    tests: LIMIT_TESTS,
+  },
+  {
+    defence: 'a limit that is for nobody is refused',
+    file: READER,
+    find: 'if (except !== undefined && isCovered(to, except, groups))',
+    replace: 'if (except === to)',
+    tests: MISTAKE_TESTS,
+  },
+  {
+    defence: 'reserves keep no more than there is',
+    file: READER,
+    find: 'if (reserve.keep - (1 - before) < TOLERANCE) return reserve;',
+    replace: 'return reserve;',
+    tests: MISTAKE_TESTS,
+  },
+  {
+    defence: 'the core is asked about no more limits than it takes',
+    file: READER,
+    find: 'const surplus = entries[most];',
+    replace: 'const surplus = entries[most * 1e9];',
+    tests: LIMIT_TESTS,
+  },
+  {
+    defence: 'a window lasts from a minute to 31 days',
+    file: 'src/platform/windowed-amount.ts',
+    find: 'windowMs < SHORTEST || windowMs > LONGEST',
+    replace: 'windowMs < 0',
+    tests: LIMIT_TESTS,
+  },
+  {
+    defence: 'a test of limits names all that apply',
+    file: 'src/access/policy-test.ts',
+    find: "whyOthers('limits', test.limits, limitsFor(policy.limits, question)) ??",
+    replace: '',
+    tests: MISTAKE_TESTS,
+  },
+];
