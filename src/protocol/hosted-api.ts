@@ -1,0 +1,66 @@
+/**
+ * The messages between a gateway and the core about hosted repositories.
+ *
+ * Reads are pulls (`core-api.ts`): `GET /pull/…` with `hosted` as the upstream and the path of the repository
+ * (`acme-internal/app`). The core answers them as it answers those of a mirrored repository. No answer has a
+ * max age, so that the next request after a push or a delete sees it. A blob has a `BlobLocation` of the kind
+ * `hosted-file`, which is relative to the directory of the hosted repositories. `GET
+ * /pull/referrers/<digest>?artifactType=…` is filtered, and says so in `oci-filters-applied`; its next page
+ * is in `hubgate-next`, as that of a list of tags is.
+ *
+ * Writes have the resource of the distribution API after `HOSTED_PATH`, with its method, its query and its
+ * body. The name of the repository is not in the path:
+ *
+ *     POST                  /hosted/blobs/uploads/[?digest=…|?mount=…][&digest-algorithm=…]
+ *     GET PATCH PUT DELETE  /hosted/blobs/uploads/<id>[?digest=…]
+ *     DELETE                /hosted/blobs/<digest>
+ *     PUT DELETE            /hosted/manifests/<reference>[?tag=…&tag=…]
+ *
+ * The gateway has authorized the action, and every tag in the path and in the query. It sends the headers
+ * `hubgate-upstream` and `hubgate-path` of `CORE_HEADERS`, those of `HOSTED_HEADERS`, and the client's own
+ * `HOSTED_REQUEST_HEADERS`. It streams the body, and it ends the request if the right to push is revoked: a
+ * body that does not come to its end publishes nothing.
+ *
+ * An answer has the status, the body and the `HOSTED_RESPONSE_HEADERS` that the client gets. The place of an
+ * upload or of content is in `hubgate-location`: a resource below the repository, such as
+ * `blobs/uploads/<id>`. The gateway puts the name that the client wrote before it. A refusal has its name of
+ * `ERRORS` in `hubgate-error` and a body with its words.
+ */
+
+/** The prefix of the resource in the target of a write. */
+export const HOSTED_PATH = '/hosted/';
+
+export const HOSTED_HEADERS = {
+  /**
+   * An opaque text in a request that is the same for all requests of one subject. An upload belongs to it:
+   * for every other subject the upload does not exist.
+   */
+  subjectKey: 'hubgate-subject-key',
+  /** The name of the subject and the id of its credential, for the history of tags. Both are URI-encoded. */
+  subject: 'hubgate-subject',
+  credential: 'hubgate-credential',
+  /**
+   * The repository named by `from` of a mount, if the caller may pull it: `<upstream> <path> <read access>`,
+   * as in `hosted acme-internal/base public`. If it is absent, the core begins an upload instead.
+   */
+  mountFrom: 'hubgate-mount-from',
+  /** In an answer: the resource that becomes the `Location`. */
+  location: 'hubgate-location',
+  /** In an answer to the PUT of a tag that meant another digest before: that digest, for the audit line. */
+  previous: 'hubgate-previous',
+} as const;
+
+/** The headers of a client that cross to the core in a write. */
+export const HOSTED_REQUEST_HEADERS = ['content-length', 'content-type', 'content-range'] as const;
+
+/** The headers of an answer to a write that a client gets, besides `Location`. */
+export const HOSTED_RESPONSE_HEADERS = [
+  'content-length',
+  'content-type',
+  'docker-content-digest',
+  'docker-upload-uuid',
+  'oci-subject',
+  'oci-tag',
+  'range',
+  'retry-after',
+] as const;
