@@ -44,7 +44,13 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   koa: ['gateway', 'core/endpoints.ts', 'core/routes', 'auth/endpoints.ts', 'auth/routes'],
   '@koa/router': ['gateway/routes', 'core/routes', 'auth/endpoints.ts'],
   'node-forge': ['pki'],
-  'node:sqlite': ['core/store', 'core/budget/budget-file.ts', 'auth/state', 'platform/sqlite-query.ts'],
+  'node:sqlite': [
+    'core/store',
+    'core/hosted',
+    'core/budget/budget-file.ts',
+    'auth/state',
+    'platform/sqlite-query.ts',
+  ],
   'prom-client': ['platform/metrics.ts'],
   pino: ['platform/log.ts'],
   'smol-toml': ['commands/doctor/client/host-files.ts'],
@@ -115,9 +121,10 @@ test('packages are imported in their homes only', () => {
   }
 });
 
-test('in the core, only the store knows where its content is', () => {
+test('in the core, only the stores know where their content is', () => {
   const places = ['src/core/store/layout.ts', 'src/platform/disk-space.ts'];
-  for (const file of FILES.filter((one) => moduleOf(one) === 'core' && !one.startsWith('src/core/store/'))) {
+  const stores = /^src\/core\/(?:store|hosted)\//;
+  for (const file of FILES.filter((one) => moduleOf(one) === 'core' && !stores.test(one))) {
     const imports = importsOf(file).map((specifier) => path.join(path.dirname(file), specifier));
     for (const place of places) assert.ok(!imports.includes(place), `${file} must not import ${place}`);
   }

@@ -14,6 +14,7 @@ import { CacheLimit, type MaxSize } from './eviction/cache-limit.ts';
 import { CacheSpace } from './eviction/cache-space.ts';
 import { sweep } from './eviction/sweep.ts';
 import { createGatewayCaches } from './gateway-caches.ts';
+import { type HostedOptions, openHosted } from './hosted/hosted.ts';
 import { type CoreLimits, STANDARD_LIMITS } from './limits.ts';
 import { countEvicted, countStale, countUpstreamRequests, measureCore } from './metrics.ts';
 import { createOperations } from './operations.ts';
@@ -50,6 +51,8 @@ export interface CoreOptions {
    * content as long as it is used.
    */
   readonly keepDeleted?: number;
+  /** The hosted repositories; absent if nothing is hosted. */
+  readonly hosted?: HostedOptions;
   readonly log: Logger;
   /** True if the log must say at once which upstreams cannot be reached. The core starts nevertheless. */
   readonly lookAtUpstreams?: boolean;
@@ -116,7 +119,12 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
   const dependencies = { store, client, memberships, writes, space, limits, clock, log };
   const blobs = new BlobPull(dependencies);
   const referrers = new ReferrersCache({ store, memberships, clock, staleIfError });
-  const names: UpstreamNames = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set() };
+  const hosted = options.hosted && stack.use(await openHosted(options.hosted, log, clock));
+  const names: UpstreamNames = {
+    upstreams: new Set(upstreams.map(({ host }) => host)),
+    self: new Set(),
+    ...(options.hosted && { hosted: new Set(options.hosted.namespaces.map(({ name }) => name)) }),
+  };
   measureCore(meters, { ...options, limit, store, client, transport, writes, blobs });
   const onStale = countStale(meters);
   const recent = new RecentPulls(clock);
@@ -151,6 +159,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
       staleIfError,
     }),
     metrics: meters,
+    ...(hosted && { hosted }),
     log,
   });
   stack.use(await serveOnSocket(options.socket, app.callback()));

@@ -1,7 +1,10 @@
 import Koa, { type Middleware } from 'koa';
 import type { Logger } from '../platform/log.ts';
 import { NobodyWaits } from '../platform/scheduling/waiters.ts';
+import type { Hosted } from './hosted/hosted.ts';
+import { HostedUnavailable } from './hosted/hosted-database.ts';
 import { type CacheRouteDependencies, cacheRoutes } from './routes/gateway-caches.ts';
+import { answerUnavailable, hostedRoutes } from './routes/hosted.ts';
 import { type OperationDependencies, operationRoutes } from './routes/operations.ts';
 import { type PullRouteDependencies, pullRoutes } from './routes/pull.ts';
 import { answerRefusal } from './routes/pull-answer.ts';
@@ -11,6 +14,8 @@ export interface CoreDependencies
     CacheRouteDependencies,
     OperationDependencies {
   readonly operations: OperationDependencies['operations'];
+  /** The hosted repositories; absent if nothing is hosted. */
+  readonly hosted?: Hosted;
   readonly log: Logger;
 }
 
@@ -21,6 +26,8 @@ export function coreApplication(dependencies: CoreDependencies): Koa {
   app.silent = true;
   app.use(answerFaults(dependencies.log));
   app.use(pullRoutes(dependencies).routes());
+  const { hosted, names } = dependencies;
+  if (hosted !== undefined) app.use(hostedRoutes({ hosted, names }).routes());
   app.use(cacheRoutes(dependencies).routes());
   app.use(operationRoutes(dependencies).routes());
   return app;
@@ -32,6 +39,7 @@ function answerFaults(log: Logger): Middleware {
       await next();
     } catch (error) {
       if (error instanceof NobodyWaits) return void context.res.destroy();
+      if (error instanceof HostedUnavailable) return answerUnavailable(context);
       log.error({ err: error }, 'the core failed');
       if (context.res.headersSent) context.res.destroy();
       else answerRefusal(context, { kind: 'refused', error: 'INTERNAL' });

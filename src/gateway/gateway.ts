@@ -19,7 +19,7 @@ import { createAuthorize } from './authorization/authorize.ts';
 import { subscribeToPolicy } from './authorization/policy-subscription.ts';
 import { openAuthClient } from './clients/auth-client.ts';
 import { cacheAnswers } from './clients/caching-core-client.ts';
-import { openLocalCoreClient } from './clients/local-core-client.ts';
+import { type LocalCoreClientOptions, openLocalCoreClient } from './clients/local-core-client.ts';
 import { openRegistryCoreClient } from './clients/registry-core-client.ts';
 import { ChunkCache } from './delivery/chunk-cache.ts';
 import { DeliveryPool } from './delivery/delivery-pool.ts';
@@ -74,7 +74,7 @@ export interface GatewayOptions {
   /** The behaviour while the audit log cannot be written. */
   readonly auditOnFull: AuditOnFull;
   readonly authSocket: string;
-  readonly core: { readonly socket: string; readonly directory: string } | { readonly url: URL };
+  readonly core: Pick<LocalCoreClientOptions, 'socket' | 'directory' | 'hosted'> | { readonly url: URL };
   /** The most files and connections that this process may have open; absent if there is no limit. */
   readonly openFiles?: number;
   /**

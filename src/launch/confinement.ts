@@ -50,6 +50,7 @@ export function nodeFlags(role: Role, config: Config, paths: HomePaths): string[
       paths.ca.certificate,
     ],
     path.join(config.cache.directory, '*'),
+    ...(config.hosted ? [path.join(config.hosted.directory, '*')] : []),
   ];
   const writes = [audit, path.join(audit, '*'), path.join(paths.runtime.gateway, '*')];
   return [

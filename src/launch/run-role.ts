@@ -54,6 +54,7 @@ async function startRole(
       return startCore({
         socket: paths.coreSocket,
         ...config.cache,
+        ...(config.hosted && { hosted: config.hosted }),
         upstreams,
         ...egress,
         lookAtUpstreams: true,
@@ -104,7 +105,11 @@ async function startRole(
         openFiles: openFilesLimit(),
         core:
           config.coreUrl === undefined
-            ? { socket: paths.coreSocket, directory: config.cache.directory }
+            ? {
+                socket: paths.coreSocket,
+                directory: config.cache.directory,
+                ...(config.hosted && { hosted: config.hosted.directory }),
+              }
             : { url: new URL(config.coreUrl) },
         ...(place !== undefined && { worker: { place, directory: paths.runtime.gateway } }),
         log,

@@ -150,6 +150,8 @@ const FILE = z
  */
 export const BLOB_LOCATION = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('file'), file: FILE, size: z.int() }),
+  /** A blob of a hosted repository, relative to the directory of the hosted repositories. */
+  z.object({ kind: z.literal('hosted-file'), file: FILE, size: z.int() }),
 ]);
 export type BlobLocation = Readonly<z.output<typeof BLOB_LOCATION>>;
 /** A `BlobLocation` as one JSON document. */

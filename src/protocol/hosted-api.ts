@@ -18,13 +18,14 @@
  *
  * The gateway has authorized the action, and every tag in the path and in the query. It sends the headers
  * `hubgate-upstream` and `hubgate-path` of `CORE_HEADERS`, those of `HOSTED_HEADERS`, and the client's own
- * `HOSTED_REQUEST_HEADERS`. It streams the body, and it ends the request if the right to push is revoked: a
- * body that does not come to its end publishes nothing.
+ * `content-length`, `content-type` and `content-range`. It streams the body, and it ends the request if the
+ * right to push is revoked: a body that does not come to its end publishes nothing.
  *
- * An answer has the status, the body and the `HOSTED_RESPONSE_HEADERS` that the client gets. The place of an
- * upload or of content is in `hubgate-location`: a resource below the repository, such as
- * `blobs/uploads/<id>`. The gateway puts the name that the client wrote before it. A refusal has its name of
- * `ERRORS` in `hubgate-error` and a body with its words.
+ * An answer has the status and the body that the client gets, and of its headers `content-type`,
+ * `content-length`, `docker-content-digest`, `docker-upload-uuid`, `oci-subject`, `oci-tag`, `range` and
+ * `retry-after`. The place of an upload or of content is in `hubgate-location`: a resource below the
+ * repository, such as `blobs/uploads/<id>`. The gateway puts the name that the client wrote before it. A
+ * refusal has its name of `ERRORS` in `hubgate-error` and a body with its words.
  */
 
 /** The prefix of the resource in the target of a write. */
@@ -49,18 +50,3 @@ export const HOSTED_HEADERS = {
   /** In an answer to the PUT of a tag that meant another digest before: that digest, for the audit line. */
   previous: 'hubgate-previous',
 } as const;
-
-/** The headers of a client that cross to the core in a write. */
-export const HOSTED_REQUEST_HEADERS = ['content-length', 'content-type', 'content-range'] as const;
-
-/** The headers of an answer to a write that a client gets, besides `Location`. */
-export const HOSTED_RESPONSE_HEADERS = [
-  'content-length',
-  'content-type',
-  'docker-content-digest',
-  'docker-upload-uuid',
-  'oci-subject',
-  'oci-tag',
-  'range',
-  'retry-after',
-] as const;

@@ -19,6 +19,10 @@ export function parseDigestAlgorithm(text: string): DigestAlgorithm | undefined 
   return text === 'sha256' || text === 'sha512' ? text : undefined;
 }
 
+export function isDigest(text: string): text is Digest {
+  return DIGEST.test(text);
+}
+
 export function algorithmOf(digest: Digest): DigestAlgorithm {
   return digest.startsWith('sha256:') ? 'sha256' : 'sha512';
 }

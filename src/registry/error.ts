@@ -35,6 +35,33 @@ export const ERRORS = {
     code: 'BLOB_UPLOAD_UNKNOWN',
     message: 'blob upload unknown: it has ended, or it was never begun',
   },
+  UPLOAD_OUT_OF_ORDER: {
+    status: 416,
+    code: 'BLOB_UPLOAD_INVALID',
+    message: 'this chunk does not begin where the last one ended; the Range header says where that is',
+  },
+  SIZE_INVALID: {
+    status: 400,
+    code: 'SIZE_INVALID',
+    message: 'the length of the body is not that of its Content-Range',
+  },
+  TOO_MANY_UPLOADS: {
+    status: 429,
+    code: 'TOOMANYREQUESTS',
+    message: 'too many uploads are open at once; finish or cancel some of them',
+  },
+  MANIFEST_INVALID: { status: 400, code: 'MANIFEST_INVALID', message: 'the manifest is invalid' },
+  MANIFEST_TOO_LARGE: {
+    status: 413,
+    code: 'MANIFEST_INVALID',
+    message: 'a manifest has at most 4 MiB',
+  },
+  MANIFEST_BLOB_UNKNOWN: {
+    status: 400,
+    code: 'MANIFEST_BLOB_UNKNOWN',
+    message: 'the manifest names content that the repository does not have',
+  },
+  TAG_IMMUTABLE: { status: 409, code: 'DENIED', message: 'this tag is immutable; push another tag' },
   BAD_REQUEST: { status: 400, code: 'UNSUPPORTED', message: 'the request is malformed' },
   UNSUPPORTED: {
     status: 405,

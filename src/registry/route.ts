@@ -24,7 +24,14 @@ export type Route =
     }
   | { readonly kind: 'blob'; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: 'tags'; readonly repository: Repository; readonly page: Page }
-  | { readonly kind: 'referrers'; readonly repository: Repository; readonly digest: Digest }
+  | {
+      readonly kind: 'referrers';
+      readonly repository: Repository;
+      readonly digest: Digest;
+      /** The type by which the list is filtered, and the digest after which its page begins. */
+      readonly artifactType?: string;
+      readonly last?: Digest;
+    }
   | { readonly kind: 'catalog'; readonly page: Page }
   /** The beginning of an upload to a hosted repository. */
   | {
@@ -149,7 +156,21 @@ function parseResource(
   if (kind !== 'blobs' && kind !== 'referrers') return UNKNOWN;
   const digest = parseDigest(last);
   if (digest === undefined) return { refusal: 'DIGEST_INVALID' };
-  return { route: { kind: kind === 'blobs' ? 'blob' : 'referrers', repository, digest } };
+  return kind === 'blobs'
+    ? { route: { kind: 'blob', repository, digest } }
+    : { route: parseReferrers(repository, digest, query) };
+}
+
+/**
+ * Only the lists of hosted repositories are filtered and have pages. Those of upstreams come as a whole, which
+ * the specification allows.
+ */
+function parseReferrers(repository: Repository, digest: Digest, query: URLSearchParams): Route {
+  const route = { kind: 'referrers', repository, digest } as const;
+  if (!isHosted(repository)) return route;
+  const artifactType = query.get('artifactType') ?? '';
+  const last = parseDigest(query.get('last') ?? '');
+  return { ...route, ...(artifactType !== '' && { artifactType }), ...(last && { last }) };
 }
 
 function parseManifest(repository: Repository, text: string, query: URLSearchParams): ParsedTarget {
@@ -238,11 +259,20 @@ export function resourceOf(route: RepositoryRoute): string {
       return `manifests/${formatReference(route.reference)}`;
     case 'blob':
       return `blobs/${route.digest}`;
-    case 'referrers':
-      return `referrers/${route.digest}`;
+    case 'referrers': {
+      const query = formatReferrersQuery(route);
+      return query === '' ? `referrers/${route.digest}` : `referrers/${route.digest}?${query}`;
+    }
     case 'tags': {
       const query = formatPage(route.page);
       return query === '' ? 'tags/list' : `tags/list?${query}`;
     }
   }
+}
+
+function formatReferrersQuery({ artifactType, last }: Extract<Route, { kind: 'referrers' }>): string {
+  const query = new URLSearchParams();
+  if (artifactType !== undefined) query.set('artifactType', artifactType);
+  if (last !== undefined) query.set('last', last);
+  return query.toString();
 }

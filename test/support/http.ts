@@ -11,7 +11,7 @@ export interface TestResponse {
 export type TestRequest = RequestOptions &
   TlsRequestOptions & {
     readonly tls?: boolean;
-    readonly send?: string;
+    readonly send?: string | Uint8Array;
     /** Called when the headers of the answer have arrived. */
     readonly onHeaders?: () => void;
   };

@@ -10,7 +10,7 @@ import { createLogger } from '../../src/platform/log.ts';
 import type { CachedRepositories, CacheHit } from '../../src/protocol/core-api.ts';
 import type { UpstreamHost } from '../../src/registry/repository.ts';
 import type { FakeHub } from './fake-hub.ts';
-import { ask, type TestResponse } from './http.ts';
+import { ask, type TestRequest, type TestResponse } from './http.ts';
 import { waitFor } from './wait-for.ts';
 
 export const QUIET = createLogger('test', { level: 'error', format: 'json' });
@@ -70,7 +70,11 @@ export class TestCore implements AsyncDisposable {
   #options: CoreOptions;
   #running: AsyncDisposable;
 
-  static async start(hub: Pick<FakeHub, 'url'>, options: Partial<CoreOptions> = {}): Promise<TestCore> {
+  /** `options` may depend on the directory of the test. */
+  static async start(
+    hub: Pick<FakeHub, 'url'>,
+    options: Partial<CoreOptions> | ((directory: string) => Partial<CoreOptions>) = {},
+  ): Promise<TestCore> {
     const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-core-'));
     let core: TestCore | undefined;
     const complete: CoreOptions = {
@@ -84,7 +88,7 @@ export class TestCore implements AsyncDisposable {
       log: QUIET,
       clock: () => core?.now ?? 0,
       limits: PATIENT_LIMITS,
-      ...options,
+      ...(typeof options === 'function' ? options(directory) : options),
     };
     core = new TestCore(directory, complete, await startCore(complete));
     return core;
@@ -103,6 +107,11 @@ export class TestCore implements AsyncDisposable {
     const asked = handedOver(target, grant, upstream);
     const socketPath = this.#options.socket;
     return ask({ socketPath, method, ...asked, headers: { ...asked.headers, ...headers } });
+  }
+
+  /** Sends any request over the socket of the core. */
+  send(request: TestRequest): Promise<TestResponse> {
+    return ask({ socketPath: this.#options.socket, ...request });
   }
 
   /** Reports a gateway's cache hits, and returns the pulls to which they belong. */
@@ -169,9 +178,14 @@ export class TestCore implements AsyncDisposable {
     return readFile(path.join(this.#options.directory, 'blobs/sha256', hex.slice(0, 2), hex));
   }
 
-  /** Stops the core, and starts it again on the same cache. */
-  async restart(options: Partial<CoreOptions> = {}): Promise<void> {
+  get socket(): string {
+    return this.#options.socket;
+  }
+
+  /** Stops the core, and starts it again on the same cache, after `meanwhile`. */
+  async restart(options: Partial<CoreOptions> = {}, meanwhile?: () => Promise<void>): Promise<void> {
     await this.#running[Symbol.asyncDispose]();
+    await meanwhile?.();
     this.#options = { ...this.#options, ...options };
     this.#running = await startCore(this.#options);
   }

@@ -19,6 +19,8 @@ export interface PulledDocument {
   readonly bytes: Uint8Array;
   /** The page that follows, if there is one. */
   readonly next?: Page;
+  /** The filter that was applied to the list, if there was one. */
+  readonly filters?: 'artifactType';
   /** The seconds since the upstream's answer; only for a `stale` answer. */
   readonly age?: number;
 }

@@ -99,11 +99,12 @@ function withCost(
   return cost.upstreamRequests === 0 ? last : { ...last, cost };
 }
 
-export function sendDocument(context: Context, { bytes, next, age }: PulledDocument): void {
+export function sendDocument(context: Context, { bytes, next, filters, age }: PulledDocument): void {
   context.body = Buffer.from(bytes);
   if (age !== undefined) context.set('age', String(age));
   context.set('content-type', 'application/json');
   if (next !== undefined) context.set(CORE_HEADERS.next, formatPage(next));
+  if (filters !== undefined) context.set('oci-filters-applied', filters);
 }
 
 export function answerRefusal(

@@ -2,10 +2,11 @@ import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import { workFor } from '../../platform/scheduling/waiters.ts';
 import { CORE_HEADERS, parseReadAccess } from '../../protocol/core-api.ts';
-import { repositoryOf, type UpstreamNames } from '../../registry/repository.ts';
+import { isHosted, repositoryOf, type UpstreamNames } from '../../registry/repository.ts';
 import { parseCorePull, type RepositoryRoute } from '../../registry/route.ts';
 import { readSpender } from '../budget/spender.ts';
 import type { GatewayCaches } from '../gateway-caches.ts';
+import type { Hosted } from '../hosted/hosted.ts';
 import { MAX_QUESTIONS } from '../limits.ts';
 import type { PullOutcome } from '../pull/outcome.ts';
 import type { BlobPull } from '../pull/pull-blob.ts';
@@ -15,6 +16,7 @@ import type { ReferrersPull } from '../pull/pull-referrers.ts';
 import type { RecentPulls } from '../pull/recent-pulls.ts';
 import { Cost } from '../upstream/cost.ts';
 import type { Requester } from '../upstream/requester.ts';
+import { closingOf } from './closing.ts';
 import type { Operations } from './operations.ts';
 import {
   answerOutcome,
@@ -34,6 +36,8 @@ export interface PullRouteDependencies {
   readonly recent: RecentPulls;
   readonly gatewayCaches: GatewayCaches;
   readonly operations: Pick<Operations, 'answered'>;
+  /** The hosted repositories; absent if nothing is hosted. */
+  readonly hosted?: Pick<Hosted, 'pull'>;
 }
 
 /** Returns the route of the distribution API, with the read access in each request. */
@@ -113,6 +117,7 @@ async function answerPull(
   const { manifests, blobs, documents, referrers, operations } = dependencies;
   const { route, method, requester, caller, closing } = asked;
   const { repository } = route;
+  if (isHosted(repository)) return answerHostedPull(context, dependencies, asked);
   switch (route.kind) {
     case 'manifest': {
       const outcome = await manifests.pull(repository, route.reference, method, requester);
@@ -158,11 +163,39 @@ async function answerPull(
   }
 }
 
-function closingOf({ res }: Context): AbortSignal {
-  const closing = new AbortController();
-  if (res.closed) closing.abort();
-  else res.once('close', () => closing.abort());
-  return closing.signal;
+/** Answers from the hosted repositories. Nothing here leads to an upstream. */
+async function answerHostedPull(
+  context: Context,
+  dependencies: PullRouteDependencies,
+  asked: Asked,
+): Promise<void> {
+  const { hosted, operations, recent } = dependencies;
+  const { route, method, requester, caller } = asked;
+  const { path } = route.repository;
+  if (hosted === undefined) return answerRefusal(context, { kind: 'refused', error: 'NAME_UNKNOWN' });
+  switch (route.kind) {
+    case 'manifest': {
+      const outcome = hosted.pull.manifest(path, route.reference, method);
+      setPullId(context, pullIdOf(dependencies, asked, route, outcome));
+      return answerOutcome(context, operations, outcome, sendManifest);
+    }
+    case 'blob':
+      if (caller !== '') setPullId(context, recent.ofBlob(caller, route.repository, route.digest));
+      return method === 'HEAD'
+        ? answerOutcome(context, operations, await hosted.pull.head(path, route.digest), sendBlobHead)
+        : answerOutcome(context, operations, hosted.pull.blob(path, route.digest), (_, pulled) =>
+            sendBlob(context, pulled, requester.cost),
+          );
+    case 'tags':
+      return answerOutcome(context, operations, hosted.pull.tags(path, route.page), sendDocument);
+    case 'referrers':
+      return answerOutcome(
+        context,
+        operations,
+        hosted.pull.referrers(path, route.digest, route.artifactType, route.last),
+        sendDocument,
+      );
+  }
 }
 
 /** A tag that did not resolve belongs to no pull. */

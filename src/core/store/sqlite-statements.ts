@@ -1,5 +1,10 @@
-import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { prepareQuery, type Query } from '../../platform/sqlite-query.ts';
+import type { DatabaseSync } from 'node:sqlite';
+import {
+  prepareChanges,
+  prepareQueries,
+  type Queries,
+  type Statements,
+} from '../../platform/sqlite-query.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
 import type { RepositoryName } from '../../registry/repository.ts';
@@ -215,24 +220,16 @@ interface Rows {
   readonly stats: { readonly blobs: number; readonly bytes: number; readonly repositories: number };
 }
 
-type Queries = { readonly [Name in keyof Rows]: Query<Rows[Name]> };
-type Statements<Texts> = { readonly [Name in keyof Texts]: StatementSync };
-
 export interface OpenDatabase {
   readonly database: DatabaseSync;
-  readonly select: Queries;
+  readonly select: Queries<Rows>;
   readonly change: Statements<typeof CHANGE>;
 }
 
 export function prepareStatements(database: DatabaseSync): OpenDatabase {
-  const select = mapValues(SELECT, (sql) => prepareQuery<never>(database, sql));
-  return { database, select, change: mapValues(CHANGE, (sql) => database.prepare(sql)) };
-}
-
-function mapValues<Texts extends Record<string, string>, Value>(
-  texts: Texts,
-  make: (text: string) => Value,
-): { readonly [Name in keyof Texts]: Value } {
-  const values = Object.entries(texts).map(([name, text]) => [name, make(text)] as const);
-  return Object.fromEntries(values) as { readonly [Name in keyof Texts]: Value };
+  return {
+    database,
+    select: prepareQueries<Rows>(database, SELECT),
+    change: prepareChanges(database, CHANGE),
+  };
 }

@@ -127,6 +127,8 @@ export type AnswerContent =
       readonly cache: string;
       readonly bytes: Buffer;
       readonly next?: Page;
+      /** The filter that was applied to a list of referrers. */
+      readonly filters?: string;
       /** The age of a stale answer in seconds. */
       readonly age?: number;
     }

@@ -30,7 +30,7 @@ import {
   PULL_IDS,
   type ReadAccess,
 } from '../../protocol/core-api.ts';
-import { parseDigest } from '../../registry/digest.ts';
+import { isDigest, parseDigest } from '../../registry/digest.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { unmirroredMessage } from '../../registry/media-type.ts';
 import { parsePage } from '../../registry/page.ts';
@@ -54,6 +54,8 @@ export interface LocalCoreClientOptions {
   readonly socket: string;
   /** The directory of the cache, as this process sees it. */
   readonly directory: string;
+  /** The directory of the hosted repositories, as this process sees it. Absent if nothing is hosted. */
+  readonly hosted?: string;
   /** The chunks that readers of the same blob share. */
   readonly chunks?: ChunkCache;
   /** The bounds on requests that the gateway sends for clients. */
@@ -75,20 +77,26 @@ export interface CacheableCoreClient extends CoreClient {
 }
 
 export function openLocalCoreClient(options: LocalCoreClientOptions): CacheableCoreClient {
-  const { socket, directory, chunks = new ChunkCache(), questions = GATEWAY_LIMITS.coreQuestions } = options;
-  return new LocalCoreClient(openSocketClient(socket, questions), directory, chunks);
+  const { socket, chunks = new ChunkCache(), questions = GATEWAY_LIMITS.coreQuestions } = options;
+  return new LocalCoreClient(openSocketClient(socket, questions), options, chunks);
 }
 
 class LocalCoreClient implements CacheableCoreClient {
   readonly #http: HttpClient;
   readonly #directory: string;
+  readonly #hosted: string | undefined;
   readonly #fills: SharedFills;
   readonly #served: LineExchange;
 
-  constructor(http: HttpClient, directory: string, chunks: ChunkCache) {
+  constructor(
+    http: HttpClient,
+    { directory, hosted }: Pick<LocalCoreClientOptions, 'directory' | 'hosted'>,
+    chunks: ChunkCache,
+  ) {
     this.#http = http;
     this.#served = new LineExchange(http, { path: '/hits', deadline: CORE_REQUESTS.report });
     this.#directory = directory;
+    this.#hosted = hosted;
     this.#fills = new SharedFills(chunks);
   }
 
@@ -143,7 +151,7 @@ class LocalCoreClient implements CacheableCoreClient {
     if (route.kind === 'manifest') return { ...(await readManifest(response, method, cache)), ...reported };
     if (route.kind === 'blob')
       return { ...reported, ...(await this.#readBlob(response, method, cache, accounting)) };
-    return { ...(await readDocument(response, cache)), accounting };
+    return { ...(await readDocument(route, response, cache)), accounting };
   }
 
   async #readBlob(
@@ -185,9 +193,11 @@ class LocalCoreClient implements CacheableCoreClient {
     }
   }
 
-  /** Returns the path of a file of the cache, as this process sees it. */
-  #fileOf({ file }: BlobLocation | PartialLocation): string {
-    return path.join(this.#directory, file);
+  /** Returns the path of a file of the cache or of the hosted repositories, as this process sees it. */
+  #fileOf({ kind, file }: BlobLocation | PartialLocation): string {
+    if (kind === 'file') return path.join(this.#directory, file);
+    if (this.#hosted === undefined) throw new Error('the core hosts repositories, and this gateway does not');
+    return path.join(this.#hosted, file);
   }
 
   generation(options: LongPollOptions): Promise<TaggedValue<string> | undefined> {
@@ -298,14 +308,21 @@ async function readManifest(
   };
 }
 
-async function readDocument({ headers, body }: HttpResponse, cache: string): Promise<AnswerContent> {
+async function readDocument(
+  { kind }: RepositoryRoute,
+  { headers, body }: HttpResponse,
+  cache: string,
+): Promise<AnswerContent> {
   const next = headers[CORE_HEADERS.next];
-  const page = next === undefined ? undefined : parsePage(new URLSearchParams(String(next)));
+  const isEntry = kind === 'referrers' ? isDigest : undefined;
+  const page = next === undefined ? undefined : parsePage(new URLSearchParams(String(next)), isEntry);
+  const filters = headers['oci-filters-applied'];
   return {
     kind: 'document',
     cache,
     bytes: Buffer.from(await body.arrayBuffer()),
     ...(page && { next: page }),
+    ...(typeof filters === 'string' && { filters }),
     ...(headers.age !== undefined && { age: Number(headers.age) }),
   };
 }

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Digest } from '../../registry/digest.ts';
+import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { ERRORS } from '../../registry/error.ts';
-import { formatPage } from '../../registry/page.ts';
+import { formatPage, type Page } from '../../registry/page.ts';
 import { familiarName, type UpstreamNames } from '../../registry/repository.ts';
-import type { RepositoryRoute } from '../../registry/route.ts';
+import { type RepositoryRoute, resourceOf } from '../../registry/route.ts';
 import type { CoreAnswer } from '../clients/core-client.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { blobHeaders, type Delivered, deliverBlob, deliverStream } from './deliver-blob.ts';
@@ -102,16 +102,24 @@ function notModified(response: ServerResponse, digest: Digest): Delivered {
   return { status: 304, bytes: 0 };
 }
 
+/** Returns the resource of the next page of a list. A filter stays. */
+function nextResource(route: RepositoryRoute, next: Page): string {
+  if (route.kind !== 'referrers') return `tags/list?${formatPage(next)}`;
+  const last = parseDigest(next.last ?? '');
+  return resourceOf({ ...route, ...(last && { last }) });
+}
+
 function deliverDocument(
   { request, response, route, names }: Recipient,
-  { bytes, next, age }: CoreAnswer & { kind: 'document' },
+  { bytes, next, filters, age }: CoreAnswer & { kind: 'document' },
 ): Delivered {
   const isIndex = route.kind === 'referrers';
-  const list = `/v2/${familiarName(route.repository, names)}/tags/list`;
+  const link = next && `/v2/${familiarName(route.repository, names)}/${nextResource(route, next)}`;
   respond(response, 200, {
     'content-type': isIndex ? 'application/vnd.oci.image.index.v1+json' : 'application/json',
     'content-length': bytes.length,
-    ...(next && { link: `<${list}?${formatPage(next)}>; rel="next"` }),
+    ...(link && { link: `<${link}>; rel="next"` }),
+    ...(filters !== undefined && { 'oci-filters-applied': filters }),
     ...staleness(age),
   });
   const body = request.method === 'HEAD' ? undefined : bytes;

@@ -1,0 +1,98 @@
+import { type FileHandle, mkdir, open, opendir, readdir, rename, stat, unlink } from 'node:fs/promises';
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { syncDirectory } from '../../platform/atomic-file.ts';
+import { diskSpace } from '../../platform/disk-space.ts';
+import type { Digest } from '../../registry/digest.ts';
+import { BLOB_DIRECTORIES, blobDirectory, blobFile, digestOfBlob } from '../store/layout.ts';
+import { UPLOADS_DIRECTORY, uploadFile } from './layout.ts';
+
+/** Only the gateway, which may be another user of the same group, also reads the files. */
+const FILE_MODE = 0o640;
+const DIRECTORY_MODE = 0o750;
+const READ_SIZE = 1024 * 1024;
+
+/** The files of the hosted repositories: verified blobs by their digest, and uploads by their id. */
+export class HostedFiles {
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /**
+   * Creates all directories and syncs their entries, so that a publication need not, and removes the uploads
+   * of an earlier run.
+   */
+  async prepare(): Promise<void> {
+    const prefixes = Array.from({ length: 256 }, (_, at) => at.toString(16).padStart(2, '0'));
+    for (const directory of [UPLOADS_DIRECTORY, 'blobs', ...BLOB_DIRECTORIES])
+      await makeDirectory(path.join(this.#root, directory));
+    for (const directory of BLOB_DIRECTORIES) {
+      const parent = path.join(this.#root, directory);
+      const existing = new Set(await readdir(parent));
+      const missing = prefixes.filter((prefix) => !existing.has(prefix));
+      for (const prefix of missing) await mkdir(path.join(parent, prefix), { mode: DIRECTORY_MODE });
+      if (missing.length > 0) await syncDirectory(parent);
+    }
+    for (const name of await readdir(path.join(this.#root, UPLOADS_DIRECTORY))) await this.removeUpload(name);
+  }
+
+  createUpload(id: string): Promise<FileHandle> {
+    return open(path.join(this.#root, uploadFile(id)), 'wx+', FILE_MODE);
+  }
+
+  async removeUpload(id: string): Promise<void> {
+    await unlink(path.join(this.#root, uploadFile(id))).catch(ignoreAbsent);
+  }
+
+  /**
+   * Makes an upload the blob of its digest, which the caller has verified. From then on the blob survives a
+   * power cut.
+   */
+  async publish(id: string, handle: FileHandle, digest: Digest): Promise<void> {
+    await handle.sync();
+    await handle.close();
+    await rename(path.join(this.#root, uploadFile(id)), path.join(this.#root, blobFile(digest)));
+    await syncDirectory(path.join(this.#root, blobDirectory(digest)));
+  }
+
+  async remove(digest: Digest): Promise<void> {
+    await unlink(path.join(this.#root, blobFile(digest))).catch(ignoreAbsent);
+  }
+
+  /** Opens a blob. Resolves to undefined if there is none. */
+  async open(digest: Digest): Promise<Readable | undefined> {
+    const handle = await open(path.join(this.#root, blobFile(digest))).catch(ignoreAbsent);
+    // The stream closes the file.
+    return handle?.createReadStream({ highWaterMark: READ_SIZE });
+  }
+
+  /** Lists the digests of the blobs whose files were last written before `time`. */
+  async *listOlder(time: number): AsyncGenerator<Digest, void> {
+    for (const directory of BLOB_DIRECTORIES) {
+      const entries = await opendir(path.join(this.#root, directory), { recursive: true });
+      for await (const entry of entries) {
+        const digest = entry.isFile() ? digestOfBlob(path.basename(directory), entry.name) : undefined;
+        if (digest === undefined) continue;
+        const stats = await stat(path.join(this.#root, blobFile(digest))).catch(ignoreAbsent);
+        if (stats !== undefined && stats.mtimeMs < time) yield digest;
+      }
+    }
+  }
+
+  /** Returns the fraction of the disk that is free, and its free bytes. */
+  async space(): Promise<{ readonly part: number; readonly free: number }> {
+    const { total, free } = await diskSpace(this.#root);
+    return { part: free / Math.max(1, total), free };
+  }
+}
+
+async function makeDirectory(directory: string): Promise<void> {
+  const made = await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+  if (made !== undefined) await syncDirectory(path.dirname(directory));
+}
+
+function ignoreAbsent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+}

@@ -1,0 +1,140 @@
+import type { Clock } from '../../platform/clock.ts';
+import type { Digest } from '../../registry/digest.ts';
+import type { Page } from '../../registry/page.ts';
+import type { Reference } from '../../registry/reference.ts';
+import type { PullOutcome } from '../pull/outcome.ts';
+import type { PulledBlob } from '../pull/pull-blob.ts';
+import type { PulledDocument } from '../pull/pull-document.ts';
+import type { PulledManifest } from '../pull/pull-manifest.ts';
+import { blobFile } from '../store/layout.ts';
+import type { BlobHead } from '../upstream/registry-client.ts';
+import type { HostedDatabase } from './hosted-database.ts';
+import { COLLECTION, MAX_REFERRERS_PAGE, MAX_TAGS_PAGE } from './limits.ts';
+
+export interface HostedPullOptions {
+  readonly database: HostedDatabase;
+  readonly clock: Clock;
+}
+
+/** The referrers of a page, which is read until its size is reached. */
+const REFERRERS_AT_ONCE = 1_000;
+
+/**
+ * Pulls from hosted repositories. What is not here is unknown: no upstream is ever asked. No answer has a max
+ * age, so that the next pull sees a push or a delete.
+ */
+export class HostedPull {
+  readonly #database: HostedDatabase;
+  readonly #clock: Clock;
+
+  constructor({ database, clock }: HostedPullOptions) {
+    this.#database = database;
+    this.#clock = clock;
+  }
+
+  manifest(repository: string, reference: Reference, method: 'GET' | 'HEAD'): PullOutcome<PulledManifest> {
+    return this.#database.read((select) => {
+      const id = select.repository.get(repository)?.id ?? 0;
+      const digest =
+        reference.kind === 'digest' ? reference.digest : select.tag.get(id, reference.tag)?.digest;
+      const found = digest && (method === 'GET' ? select.manifest : select.manifestHead).get(id, digest);
+      if (digest === undefined || found === undefined) return { kind: 'refused', error: 'MANIFEST_UNKNOWN' };
+      return {
+        ...{ kind: 'found', cache: 'hit', digest, mediaType: found.media_type, size: found.size },
+        ...('bytes' in found && { bytes: Buffer.from(found.bytes) }),
+      };
+    });
+  }
+
+  blob(repository: string, digest: Digest): PullOutcome<PulledBlob> {
+    const size = this.#sizeOf(repository, digest);
+    if (size === undefined) return { kind: 'refused', error: 'BLOB_UNKNOWN' };
+    const location = { kind: 'hosted-file', file: blobFile(digest), size } as const;
+    return { kind: 'found', cache: 'hit', blob: 'stored', location };
+  }
+
+  /**
+   * A client that finds a blob does not upload it, so a blob without a manifest gets a new lease. The manifests
+   * of the others keep them, and they get one when the last of those is deleted.
+   */
+  async head(repository: string, digest: Digest): Promise<PullOutcome<BlobHead>> {
+    const now = this.#clock();
+    const renewed = now + COLLECTION.lease;
+    const found = this.#database.read((select) => {
+      const id = select.repository.get(repository)?.id ?? 0;
+      const blob = select.blob.get(id, digest);
+      const isShort = blob !== undefined && blob.leased_until < renewed - COLLECTION.lease / 2;
+      return (
+        blob && { id, size: blob.size, renews: isShort && select.anyParent.get(id, digest) === undefined }
+      );
+    });
+    if (found === undefined) return { kind: 'refused', error: 'BLOB_UNKNOWN' };
+    const isStillThere = !found.renews || (await this.#renew(found.id, digest, found.size, renewed));
+    return isStillThere
+      ? { kind: 'found', cache: 'hit', size: found.size }
+      : { kind: 'refused', error: 'BLOB_UNKNOWN' };
+  }
+
+  tags(repository: string, { n = MAX_TAGS_PAGE, last = '' }: Page): PullOutcome<PulledDocument> {
+    return this.#database.read((select) => {
+      const id = select.repository.get(repository)?.id;
+      if (id === undefined) return { kind: 'refused', error: 'NAME_UNKNOWN' };
+      const most = Math.min(n, MAX_TAGS_PAGE);
+      const found = select.tagsAfter.all(id, last, most + 1);
+      const tags = found.slice(0, most).map((row) => row.name);
+      const end = tags.at(-1);
+      return {
+        ...{ kind: 'found', cache: 'hit', bytes: Buffer.from(JSON.stringify({ name: repository, tags })) },
+        ...(found.length > most && end !== undefined && { next: { n: most, last: end } }),
+      };
+    });
+  }
+
+  /** A digest that nobody has pushed has no referrers, which is not an error. */
+  referrers(
+    repository: string,
+    subject: Digest,
+    artifactType: string | undefined,
+    last: Digest | undefined,
+  ): PullOutcome<PulledDocument> {
+    return this.#database.read((select) => {
+      const id = select.repository.get(repository)?.id ?? 0;
+      const rows = select.referrers.all(id, subject, last ?? '', artifactType ?? null, REFERRERS_AT_ONCE + 1);
+      const manifests: object[] = [];
+      let size = 0;
+      for (const { digest, media_type, artifact_type, annotations, ...row } of rows) {
+        size += 400 + (annotations?.length ?? 0);
+        if (manifests.length === REFERRERS_AT_ONCE || size > MAX_REFERRERS_PAGE) break;
+        manifests.push({
+          ...{ mediaType: media_type, digest, size: row.size },
+          ...(artifact_type !== null && { artifactType: artifact_type }),
+          ...(annotations !== null && { annotations: JSON.parse(annotations) }),
+        });
+      }
+      const end = rows[manifests.length - 1]?.digest;
+      const index = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests };
+      return {
+        ...{ kind: 'found', cache: 'hit', bytes: Buffer.from(JSON.stringify(index)) },
+        ...(artifactType !== undefined && { filters: 'artifactType' as const }),
+        ...(rows.length > manifests.length && end !== undefined && { next: { last: end } }),
+      };
+    });
+  }
+
+  #sizeOf(repository: string, digest: Digest): number | undefined {
+    return this.#database.read((select) => {
+      const id = select.repository.get(repository)?.id ?? 0;
+      return select.blob.get(id, digest)?.size;
+    });
+  }
+
+  /** Resolves to false if the blob was removed meanwhile. */
+  #renew(id: number, digest: Digest, size: number, until: number): Promise<boolean> {
+    return this.#database.change(({ select, change }) => {
+      if (select.blob.get(id, digest) === undefined) return false;
+      change.putBlob.run(id, digest, size, until);
+      change.putCandidate.run(id, digest, until);
+      return true;
+    });
+  }
+}

@@ -1,0 +1,190 @@
+import type { DatabaseSync } from 'node:sqlite';
+import {
+  prepareChanges,
+  prepareQueries,
+  type Queries,
+  type Statements,
+} from '../../platform/sqlite-query.ts';
+import type { Digest } from '../../registry/digest.ts';
+import type { ManifestMediaType } from '../../registry/media-type.ts';
+import type { Tag } from '../../registry/reference.ts';
+
+export const HOSTED_SCHEMA_VERSION = 1;
+
+/**
+ * SQLite itself counts the bytes and tags of a repository by triggers, in the transaction that changes them, so
+ * the counts cannot drift.
+ */
+export const HOSTED_TABLES = `
+  CREATE TABLE repository (
+    id INTEGER PRIMARY KEY,
+    path TEXT NOT NULL UNIQUE,
+    bytes INTEGER NOT NULL DEFAULT 0,
+    tags INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE TABLE blob (
+    repository INTEGER NOT NULL REFERENCES repository (id) ON DELETE CASCADE,
+    digest TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    leased_until INTEGER NOT NULL,
+    PRIMARY KEY (repository, digest)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX blob_digest ON blob (digest);
+  CREATE TABLE manifest (
+    id INTEGER PRIMARY KEY,
+    repository INTEGER NOT NULL REFERENCES repository (id) ON DELETE CASCADE,
+    digest TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    pushed_at INTEGER NOT NULL,
+    used_at INTEGER NOT NULL,
+    subject TEXT,
+    artifact_type TEXT,
+    annotations TEXT,
+    bytes BLOB NOT NULL,
+    UNIQUE (repository, digest)
+  ) STRICT;
+  CREATE INDEX manifest_subject ON manifest (repository, subject, digest) WHERE subject IS NOT NULL;
+  CREATE TABLE child (
+    repository INTEGER NOT NULL REFERENCES repository (id) ON DELETE CASCADE,
+    parent TEXT NOT NULL,
+    child TEXT NOT NULL,
+    PRIMARY KEY (repository, parent, child)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX child_parents ON child (repository, child);
+  CREATE TABLE tag (
+    repository INTEGER NOT NULL REFERENCES repository (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    set_at INTEGER NOT NULL,
+    PRIMARY KEY (repository, name)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX tag_digest ON tag (repository, digest);
+  CREATE TABLE tag_history (
+    id INTEGER PRIMARY KEY,
+    repository INTEGER NOT NULL REFERENCES repository (id) ON DELETE CASCADE,
+    tag TEXT NOT NULL,
+    digest TEXT,
+    previous TEXT,
+    at INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    credential TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX tag_history_tag ON tag_history (repository, tag, id);
+  CREATE INDEX tag_history_previous ON tag_history (repository, previous, at) WHERE previous IS NOT NULL;
+  CREATE TABLE candidate (
+    repository INTEGER NOT NULL REFERENCES repository (id) ON DELETE CASCADE,
+    digest TEXT NOT NULL,
+    review_at INTEGER NOT NULL,
+    PRIMARY KEY (repository, digest)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX candidate_review ON candidate (review_at);
+  CREATE TRIGGER blob_added AFTER INSERT ON blob BEGIN
+    UPDATE repository SET bytes = bytes + new.size WHERE id = new.repository;
+  END;
+  CREATE TRIGGER blob_removed AFTER DELETE ON blob BEGIN
+    UPDATE repository SET bytes = bytes - old.size WHERE id = old.repository;
+  END;
+  CREATE TRIGGER manifest_added AFTER INSERT ON manifest BEGIN
+    UPDATE repository SET bytes = bytes + new.size WHERE id = new.repository;
+  END;
+  CREATE TRIGGER manifest_removed AFTER DELETE ON manifest BEGIN
+    UPDATE repository SET bytes = bytes - old.size WHERE id = old.repository;
+  END;
+  CREATE TRIGGER tag_added AFTER INSERT ON tag BEGIN
+    UPDATE repository SET tags = tags + 1 WHERE id = new.repository;
+  END;
+  CREATE TRIGGER tag_removed AFTER DELETE ON tag BEGIN
+    UPDATE repository SET tags = tags - 1 WHERE id = old.repository;
+  END;
+`;
+
+const SELECT = {
+  repository: 'SELECT id, bytes, tags FROM repository WHERE path = ?',
+  pathOf: 'SELECT path FROM repository WHERE id = ?',
+  /** The names between the slash after a namespace and the character after the slash. */
+  used: `SELECT coalesce(sum(bytes), 0) AS bytes FROM repository WHERE path > ?1 || '/' AND path < ?1 || '0'`,
+  blob: 'SELECT size, leased_until FROM blob WHERE repository = ? AND digest = ?',
+  anyBlob: 'SELECT 1 FROM blob WHERE digest = ? LIMIT 1',
+  manifest: 'SELECT media_type, size, bytes FROM manifest WHERE repository = ? AND digest = ?',
+  manifestHead:
+    'SELECT media_type, size, subject, pushed_at, used_at FROM manifest WHERE repository = ? AND digest = ?',
+  tag: 'SELECT digest, set_at FROM tag WHERE repository = ? AND name = ?',
+  tagsAfter: 'SELECT name FROM tag WHERE repository = ? AND name > ? ORDER BY name LIMIT ?',
+  tagsOf: 'SELECT name, set_at FROM tag WHERE repository = ? AND digest = ?',
+  anyTagOf: 'SELECT name FROM tag WHERE repository = ? AND digest = ? LIMIT 1',
+  anyParent: 'SELECT parent FROM child WHERE repository = ? AND child = ? LIMIT 1',
+  children: 'SELECT child FROM child WHERE repository = ? AND parent = ?',
+  referrers: `SELECT digest, media_type, size, artifact_type, annotations FROM manifest
+    WHERE repository = ?1 AND subject = ?2 AND digest > ?3 AND (?4 IS NULL OR artifact_type = ?4) ORDER BY digest LIMIT ?5`,
+  referrerDigests: 'SELECT digest FROM manifest WHERE repository = ? AND subject = ?',
+  referrerCount: 'SELECT count(*) AS referrers FROM manifest WHERE repository = ? AND subject = ?',
+  lastReplaced: 'SELECT max(at) AS at FROM tag_history WHERE repository = ? AND previous = ?',
+} as const;
+
+const CHANGE = {
+  addRepository: 'INSERT INTO repository (path) VALUES (?) ON CONFLICT DO NOTHING',
+  putBlob: `INSERT INTO blob (repository, digest, size, leased_until) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET leased_until = max(leased_until, excluded.leased_until)`,
+  putManifest: `INSERT INTO manifest (repository, digest, media_type, size, pushed_at, used_at, subject, artifact_type, annotations, bytes)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9)
+    ON CONFLICT (repository, digest) DO UPDATE SET media_type = excluded.media_type, pushed_at = excluded.pushed_at,
+      used_at = excluded.used_at, subject = excluded.subject, artifact_type = excluded.artifact_type, annotations = excluded.annotations`,
+  putChild: 'INSERT OR IGNORE INTO child (repository, parent, child) VALUES (?, ?, ?)',
+  putTag: `INSERT INTO tag (repository, name, digest, set_at) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET digest = excluded.digest, set_at = excluded.set_at`,
+  addHistory:
+    'INSERT INTO tag_history (repository, tag, digest, previous, at, subject, credential) VALUES (?, ?, ?, ?, ?, ?, ?)',
+  putCandidate: `INSERT INTO candidate (repository, digest, review_at) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET review_at = max(review_at, excluded.review_at)`,
+  removeTag: 'DELETE FROM tag WHERE repository = ? AND name = ?',
+  removeManifest: 'DELETE FROM manifest WHERE repository = ? AND digest = ?',
+  removeChildren: 'DELETE FROM child WHERE repository = ? AND parent = ?',
+  removeBlob: 'DELETE FROM blob WHERE repository = ? AND digest = ?',
+} as const;
+
+/** The columns of each query. Only values that were parsed before are stored. */
+interface Rows {
+  readonly repository: { readonly id: number; readonly bytes: number; readonly tags: number };
+  readonly pathOf: { readonly path: string };
+  readonly used: { readonly bytes: number };
+  readonly blob: { readonly size: number; readonly leased_until: number };
+  readonly anyBlob: object;
+  readonly manifest: {
+    readonly media_type: ManifestMediaType;
+    readonly size: number;
+    readonly bytes: Uint8Array;
+  };
+  readonly manifestHead: {
+    readonly media_type: ManifestMediaType;
+    readonly size: number;
+    readonly subject: Digest | null;
+    readonly pushed_at: number;
+    readonly used_at: number;
+  };
+  readonly tag: { readonly digest: Digest; readonly set_at: number };
+  readonly tagsAfter: { readonly name: Tag };
+  readonly tagsOf: { readonly name: Tag; readonly set_at: number };
+  readonly anyTagOf: { readonly name: Tag };
+  readonly anyParent: { readonly parent: Digest };
+  readonly children: { readonly child: Digest };
+  readonly referrers: {
+    readonly digest: Digest;
+    readonly media_type: ManifestMediaType;
+    readonly size: number;
+    readonly artifact_type: string | null;
+    readonly annotations: string | null;
+  };
+  readonly referrerDigests: { readonly digest: Digest };
+  readonly referrerCount: { readonly referrers: number };
+  readonly lastReplaced: { readonly at: number | null };
+}
+
+export interface HostedStatements {
+  readonly select: Queries<Rows>;
+  readonly change: Statements<typeof CHANGE>;
+}
+
+export function prepareHostedStatements(database: DatabaseSync): HostedStatements {
+  return { select: prepareQueries<Rows>(database, SELECT), change: prepareChanges(database, CHANGE) };
+}

@@ -1,0 +1,61 @@
+/**
+ * The hosted repositories: content that is pushed here and that no upstream has. It is no cache. Nothing is
+ * evicted, a change counts only when it survives a power cut, and the database is never begun anew.
+ */
+import { type Clock, systemClock } from '../../platform/clock.ts';
+import type { Logger } from '../../platform/log.ts';
+import { makeDirectory } from '../../platform/make-directory.ts';
+import type { Digest } from '../../registry/digest.ts';
+import { HostedDatabase } from './hosted-database.ts';
+import { HostedFiles } from './hosted-files.ts';
+import { HostedPull } from './hosted-pull.ts';
+import { KeyedLock } from './keyed-lock.ts';
+import { UPLOAD_LIMITS, type UploadLimits } from './limits.ts';
+import type { NamespaceRules } from './namespace.ts';
+import { BlobPush } from './push-blob.ts';
+import { ManifestPush } from './push-manifest.ts';
+import { Quotas } from './quota.ts';
+import { Removal } from './remove.ts';
+import { Uploads } from './uploads.ts';
+
+export interface HostedOptions {
+  /** The directory of the content. Nothing else is in it. */
+  readonly directory: string;
+  readonly namespaces: readonly NamespaceRules[];
+  readonly limits?: UploadLimits;
+}
+
+export interface Hosted extends AsyncDisposable {
+  readonly database: HostedDatabase;
+  readonly pull: HostedPull;
+  readonly uploads: Uploads;
+  readonly blobs: BlobPush;
+  readonly manifests: ManifestPush;
+  readonly removal: Removal;
+}
+
+export async function openHosted(
+  { directory, namespaces, limits = UPLOAD_LIMITS }: HostedOptions,
+  log: Logger,
+  clock: Clock = systemClock,
+): Promise<Hosted> {
+  await using stack = new AsyncDisposableStack();
+  await makeDirectory(directory, 0o750);
+  const files = new HostedFiles(directory);
+  const database = stack.use(await HostedDatabase.open(directory, log));
+  // The database is the lock, so files are only touched after it was opened.
+  if (database.failure === undefined) await files.prepare();
+  const quotas = new Quotas(namespaces);
+  const uploads = stack.use(new Uploads({ database, files, quotas, limits, clock, log }));
+  const locks = new KeyedLock<Digest>();
+  const opened = stack.move();
+  return {
+    database,
+    pull: new HostedPull({ database, clock }),
+    uploads,
+    blobs: new BlobPush({ database, files, locks, uploads, quotas, clock }),
+    manifests: new ManifestPush({ database, quotas, namespaces, clock }),
+    removal: new Removal({ database, namespaces, clock }),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}

@@ -1,0 +1,115 @@
+import type { Clock } from '../../platform/clock.ts';
+import type { Digest } from '../../registry/digest.ts';
+import type { HostedDatabase } from './hosted-database.ts';
+import type { HostedFiles } from './hosted-files.ts';
+import type { HostedStatements } from './hosted-statements.ts';
+import type { KeyedLock } from './keyed-lock.ts';
+import { COLLECTION } from './limits.ts';
+import type { Quotas } from './quota.ts';
+import { type HostedRefusal, orRefusal, RefusedChange, refuseWrite } from './refusal.ts';
+import type { ReceivedBody, Upload } from './upload.ts';
+import type { Uploads } from './uploads.ts';
+
+export interface BlobPushOptions {
+  readonly database: HostedDatabase;
+  readonly files: HostedFiles;
+  /** Held while the file of a digest and the rows that name it do not agree yet. */
+  readonly locks: KeyedLock<Digest>;
+  readonly uploads: Uploads;
+  readonly quotas: Quotas;
+  readonly clock: Clock;
+}
+
+/** A published blob. */
+export interface PublishedBlob {
+  readonly kind: 'published';
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+/** Publishes blobs: by an upload that is complete, or by a link to what another repository has. */
+export class BlobPush {
+  readonly #options: BlobPushOptions;
+
+  constructor(options: BlobPushOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Appends the last bytes, which may be none, compares all with the digest, and publishes them. After a wrong
+   * digest the upload is over; after a chunk out of order it can go on.
+   */
+  async complete(
+    upload: Upload,
+    digest: Digest,
+    last: ReceivedBody,
+    signal: AbortSignal,
+  ): Promise<PublishedBlob | HostedRefusal> {
+    const refusal = await upload.append(last);
+    if (refusal !== undefined) return refusal;
+    if (!(await upload.matches(digest))) {
+      await this.#options.uploads.end(upload);
+      return refuseWrite('DIGEST_INVALID', `the ${upload.offset} bytes that were uploaded are not ${digest}`);
+    }
+    // The right to push may have been revoked while the last bytes arrived.
+    signal.throwIfAborted();
+    return this.#publish(upload, digest);
+  }
+
+  /** Links a blob of another repository. Resolves to undefined if that one does not have it. */
+  async mount(
+    repository: string,
+    from: string,
+    digest: Digest,
+  ): Promise<PublishedBlob | HostedRefusal | undefined> {
+    const { database, quotas } = this.#options;
+    const change = database.change(({ select, change }) => {
+      const source = select.repository.get(from);
+      const blob = source && select.blob.get(source.id, digest);
+      if (blob === undefined) return undefined;
+      this.#link({ select, change }, repository, digest, blob.size, quotas);
+      return { kind: 'published', digest, size: blob.size } as const;
+    });
+    return orRefusal(change);
+  }
+
+  async #publish(upload: Upload, digest: Digest): Promise<PublishedBlob | HostedRefusal> {
+    const { database, files, locks, uploads, quotas } = this.#options;
+    const { repository, offset: size } = upload;
+    return locks.run(digest, async () => {
+      await files.publish(upload.id, upload.handle, digest);
+      const change = database.change((statements) => {
+        quotas.release(repository, upload.takeReserved());
+        this.#link(statements, repository, digest, size, quotas);
+        return { kind: 'published', digest, size } as const;
+      });
+      const published = await orRefusal(change).finally(() => uploads.end(upload));
+      if (published.kind === 'refused') await this.#removeUnlinked(digest);
+      return published;
+    });
+  }
+
+  /** Adds the blob to a repository, with a lease, because its manifest is still to come. */
+  #link(
+    { select, change }: HostedStatements,
+    repository: string,
+    digest: Digest,
+    size: number,
+    quotas: Quotas,
+  ): void {
+    change.addRepository.run(repository);
+    const id = select.repository.get(repository)?.id ?? 0;
+    const full =
+      select.blob.get(id, digest) === undefined ? quotas.whyFull(select, repository, size) : undefined;
+    if (full !== undefined) throw new RefusedChange(full.error, full.message);
+    const lease = this.#options.clock() + COLLECTION.lease;
+    change.putBlob.run(id, digest, size, lease);
+    change.putCandidate.run(id, digest, lease);
+  }
+
+  async #removeUnlinked(digest: Digest): Promise<void> {
+    const { database, files } = this.#options;
+    const isLinked = database.read((select) => select.anyBlob.get(digest)) !== undefined;
+    if (!isLinked) await files.remove(digest);
+  }
+}

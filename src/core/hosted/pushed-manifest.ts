@@ -1,0 +1,79 @@
+import { isObject, propertyOf } from '../../platform/object-properties.ts';
+import { type Digest, parseDigest } from '../../registry/digest.ts';
+import { type ManifestMediaType, parseManifestMediaType } from '../../registry/media-type.ts';
+import { whyInvalidManifest } from '../pull/validate-document.ts';
+import { type HostedRefusal, refuseWrite } from './refusal.ts';
+
+/** What a repository needs to know of a manifest. */
+export interface PushedManifest {
+  readonly kind: 'valid';
+  readonly mediaType: ManifestMediaType;
+  readonly bytes: Buffer;
+  /** The blobs and manifests that must be in the repository. */
+  readonly blobs: readonly Digest[];
+  readonly manifests: readonly Digest[];
+  readonly subject: Digest | undefined;
+  /** The type by which a list of referrers describes and filters it. */
+  readonly artifactType: string | undefined;
+  /** The JSON of its annotations. */
+  readonly annotations: string | undefined;
+}
+
+/** Layers of these types are downloaded from elsewhere, so they need not be in the repository. */
+const NOT_DISTRIBUTABLE = /(?:nondistributable|foreign)/;
+
+/** Parses the body of a push. The type of the manifest is that of the request. */
+export function parsePushedManifest(bytes: Buffer, contentType: string): PushedManifest | HostedRefusal {
+  const mediaType = parseManifestMediaType(contentType);
+  if (mediaType === undefined)
+    return refuseWrite(
+      'MANIFEST_INVALID',
+      'the Content-Type is not one of an image manifest or an image index',
+    );
+  const why = whyInvalidManifest(bytes, mediaType);
+  if (why !== undefined) return refuseWrite('MANIFEST_INVALID', `the manifest is ${why}`);
+  const document: unknown = JSON.parse(bytes.toString('utf8'));
+  const blobs = digestsOf([propertyOf(document, 'config'), ...listOf(document, 'layers')]);
+  const manifests = digestsOf(listOf(document, 'manifests'));
+  const subjectDescriptor = propertyOf(document, 'subject');
+  const [subject] = digestsOf([subjectDescriptor]) ?? [];
+  if (
+    blobs === undefined ||
+    manifests === undefined ||
+    (isObject(subjectDescriptor) && subject === undefined)
+  )
+    return refuseWrite('MANIFEST_INVALID', 'the manifest has a descriptor without a valid digest');
+  const annotations = propertyOf(document, 'annotations');
+  return {
+    kind: 'valid',
+    mediaType,
+    bytes,
+    blobs,
+    manifests,
+    subject,
+    artifactType: textOf(document, 'artifactType') ?? textOf(propertyOf(document, 'config'), 'mediaType'),
+    annotations: isObject(annotations) ? JSON.stringify(annotations) : undefined,
+  };
+}
+
+/** Returns each digest once; undefined if a descriptor has none. */
+function digestsOf(descriptors: readonly unknown[]): readonly Digest[] | undefined {
+  const digests = new Set<Digest>();
+  for (const descriptor of descriptors) {
+    if (descriptor === undefined || descriptor === null) continue;
+    const digest = parseDigest(textOf(descriptor, 'digest') ?? '');
+    if (digest === undefined) return undefined;
+    if (!NOT_DISTRIBUTABLE.test(textOf(descriptor, 'mediaType') ?? '')) digests.add(digest);
+  }
+  return [...digests];
+}
+
+function listOf(document: unknown, name: string): readonly unknown[] {
+  const list = propertyOf(document, name);
+  return Array.isArray(list) ? list : [];
+}
+
+function textOf(value: unknown, name: string): string | undefined {
+  const text = propertyOf(value, name);
+  return typeof text === 'string' && text !== '' ? text : undefined;
+}

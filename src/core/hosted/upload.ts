@@ -1,0 +1,171 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import {
+  algorithmOf,
+  type Digest,
+  type DigestAlgorithm,
+  matchesDigest,
+  startHash,
+} from '../../registry/digest.ts';
+import type { UploadId } from '../../registry/upload-id.ts';
+import { coalesceChunks } from '../pull/coalesce-chunks.ts';
+import { type HostedRefusal, refuseWrite } from './refusal.ts';
+
+/** The bytes of a chunk by `Content-Range`, both inclusive. */
+export interface ChunkRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+export interface UploadOptions {
+  readonly id: UploadId;
+  /** The path of the repository. */
+  readonly repository: string;
+  readonly subjectKey: string;
+  readonly handle: FileHandle;
+  readonly algorithm: DigestAlgorithm;
+  readonly begunAt: number;
+  readonly maxBlob: number;
+  readonly maxChunks: number;
+  /** Reserves space for bytes before they are written. Returns a refusal if there is none. */
+  readonly reserve: (bytes: number) => HostedRefusal | undefined;
+}
+
+export interface ReceivedBody {
+  readonly body: Readable;
+  /** Undefined if the body is streamed without a range. */
+  readonly range: ChunkRange | undefined;
+  /** The length that the request announces, if it does. */
+  readonly length: number | undefined;
+}
+
+const READ_SIZE = 1024 * 1024;
+
+/**
+ * A blob on its way into a repository. Its bytes are hashed while they arrive. Nobody can see them before they
+ * are complete and verified.
+ */
+export class Upload {
+  readonly id: UploadId;
+  readonly repository: string;
+  readonly subjectKey: string;
+  readonly begunAt: number;
+  touchedAt: number;
+  readonly #options: UploadOptions;
+  readonly #hash: Hash;
+  #offset = 0;
+  #chunks = 0;
+  #reserved = 0;
+  #isOver = false;
+  #turns = 0;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: UploadOptions) {
+    this.id = options.id;
+    this.repository = options.repository;
+    this.subjectKey = options.subjectKey;
+    this.begunAt = options.begunAt;
+    this.touchedAt = options.begunAt;
+    this.#options = options;
+    this.#hash = createHash(options.algorithm);
+  }
+
+  get handle(): FileHandle {
+    return this.#options.handle;
+  }
+
+  /** The number of bytes that have arrived. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** Returns the bytes that are reserved in the quota. The caller releases them. */
+  takeReserved(): number {
+    const reserved = this.#reserved;
+    this.#reserved = 0;
+    return reserved;
+  }
+
+  /** True if the upload was published or discarded. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  end(): void {
+    this.#isOver = true;
+  }
+
+  /** Runs the requests of one upload one after the other, because they write one file. */
+  async inTurn<T>(task: () => Promise<T>): Promise<T> {
+    this.#turns++;
+    const turn = this.#last.then(task);
+    this.#last = turn.catch(() => {});
+    try {
+      return await turn;
+    } finally {
+      this.#turns--;
+    }
+  }
+
+  /** True while a request writes to it or waits to do so. */
+  get isBusy(): boolean {
+    return this.#turns > 0;
+  }
+
+  /**
+   * Appends a body. Returns a refusal without reading the body if it does not fit, and a refusal in the
+   * middle if there is no space any more. Rejects if the body breaks off; the bytes until then stay.
+   */
+  async append({ body, range, length }: ReceivedBody): Promise<HostedRefusal | undefined> {
+    const why = this.#whyUnfit(range, length);
+    if (why !== undefined) return why;
+    this.#chunks++;
+    const announced = this.#offset + (length ?? 0);
+    const refusal = this.#reserveTo(announced);
+    if (refusal !== undefined) return refusal;
+    for await (const bytes of coalesceChunks(body, this.#offset)) {
+      const full = this.#reserveTo(this.#offset + bytes.length);
+      if (full !== undefined) return full;
+      const written = this.handle.writeFile(bytes);
+      // Another thread writes them meanwhile.
+      this.#hash.update(bytes);
+      await written;
+      this.#offset += bytes.length;
+    }
+    return undefined;
+  }
+
+  /** Resolves to true if the bytes have this digest. After this, nothing can be appended any more. */
+  async matches(digest: Digest): Promise<boolean> {
+    if (algorithmOf(digest) === this.#options.algorithm) return matchesDigest(this.#hash, digest);
+    const hash = startHash(digest);
+    const buffer = Buffer.allocUnsafe(Math.min(READ_SIZE, Math.max(1, this.#offset)));
+    for (let at = 0; at < this.#offset; ) {
+      const { bytesRead } = await this.handle.read(buffer, 0, buffer.length, at);
+      if (bytesRead === 0) return false;
+      hash.update(buffer.subarray(0, bytesRead));
+      at += bytesRead;
+    }
+    return matchesDigest(hash, digest);
+  }
+
+  #whyUnfit(range: ChunkRange | undefined, length: number | undefined): HostedRefusal | undefined {
+    const { maxChunks } = this.#options;
+    if (this.#chunks >= maxChunks)
+      return refuseWrite('DENIED', `an upload has at most ${maxChunks} chunks; send larger ones`);
+    if (range === undefined) return undefined;
+    if (range.first !== this.#offset) return refuseWrite('UPLOAD_OUT_OF_ORDER');
+    const isWhole = length === range.last - range.first + 1;
+    return isWhole ? undefined : refuseWrite('SIZE_INVALID');
+  }
+
+  #reserveTo(total: number): HostedRefusal | undefined {
+    const { maxBlob, reserve } = this.#options;
+    if (total > maxBlob) return refuseWrite('DENIED', `a blob has at most ${maxBlob} bytes here`);
+    if (total <= this.#reserved) return undefined;
+    const refusal = reserve(total - this.#reserved);
+    if (refusal === undefined) this.#reserved = total;
+    return refusal;
+  }
+}

@@ -1,0 +1,148 @@
+import type { Clock } from '../../platform/clock.ts';
+import type { Logger } from '../../platform/log.ts';
+import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
+import type { DigestAlgorithm } from '../../registry/digest.ts';
+import { newUploadId, type UploadId } from '../../registry/upload-id.ts';
+import type { HostedDatabase } from './hosted-database.ts';
+import type { HostedFiles } from './hosted-files.ts';
+import { HOSTED_DISK_RESERVE, type UploadLimits } from './limits.ts';
+import type { Quotas } from './quota.ts';
+import { type HostedRefusal, refuseWrite } from './refusal.ts';
+import { Upload } from './upload.ts';
+
+export interface UploadsOptions {
+  readonly database: HostedDatabase;
+  readonly files: HostedFiles;
+  readonly quotas: Quotas;
+  readonly limits: UploadLimits;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** The caller that begins or continues an upload. */
+export interface Uploader {
+  /** The path of the repository. */
+  readonly repository: string;
+  /** The same text for all requests of one subject. */
+  readonly subjectKey: string;
+}
+
+/**
+ * The uploads under way. They are in memory, because clients do not continue an upload after this process has
+ * ended: they begin it again. The files of an earlier run are removed at the start.
+ */
+export class Uploads implements AsyncDisposable {
+  readonly #options: UploadsOptions;
+  readonly #open = new Map<UploadId, Upload>();
+  readonly #sweeping: AsyncDisposable;
+  /** The uploads whose files are being created. */
+  #beginning: Uploader[] = [];
+  /** Called when an upload has ended. */
+  readonly #waiting = new Set<() => void>();
+
+  constructor(options: UploadsOptions) {
+    this.#options = options;
+    const { limits, log } = options;
+    this.#sweeping = runPeriodically(limits.sweepEvery, async () => void (await this.sweep()), log);
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Begins an upload. If there are too many, it first waits for the end of another one. */
+  async begin(
+    by: Uploader,
+    algorithm: DigestAlgorithm,
+    signal: AbortSignal,
+  ): Promise<Upload | HostedRefusal> {
+    const { database, files, quotas, limits, clock } = this.#options;
+    const full =
+      database.read((select) => quotas.whyFull(select, by.repository, 0)) ?? (await this.#whyNoDisk());
+    if (full !== undefined) return full;
+    const deadline = performance.now() + limits.waitForPlace;
+    while (this.#isCrowded(by.subjectKey)) {
+      const left = deadline - performance.now();
+      if (left <= 0 || signal.aborted || this.#waiting.size >= limits.open)
+        return { ...refuseWrite('TOO_MANY_UPLOADS'), retryAfter: 5 };
+      await this.#anEnd(left, signal);
+    }
+    this.#beginning.push(by);
+    try {
+      const id = newUploadId();
+      const upload = new Upload({
+        ...by,
+        id,
+        handle: await files.createUpload(id),
+        algorithm,
+        begunAt: clock(),
+        maxBlob: limits.maxBlob,
+        maxChunks: limits.chunks,
+        reserve: (bytes) => database.read((select) => quotas.reserve(select, by.repository, bytes)),
+      });
+      this.#open.set(id, upload);
+      return upload;
+    } finally {
+      this.#beginning = this.#beginning.filter((one) => one !== by);
+    }
+  }
+
+  /** Returns an upload of this caller to this repository. Those of others do not exist. */
+  find(id: UploadId, { repository, subjectKey }: Uploader): Upload | undefined {
+    const upload = this.#open.get(id);
+    const isOwn = upload?.repository === repository && upload.subjectKey === subjectKey;
+    if (!isOwn || upload.isOver) return undefined;
+    upload.touchedAt = this.#options.clock();
+    return upload;
+  }
+
+  /** Ends an upload and removes its bytes, unless they were published. */
+  async end(upload: Upload): Promise<void> {
+    this.#open.delete(upload.id);
+    this.#options.quotas.release(upload.repository, upload.takeReserved());
+    upload.end();
+    for (const wake of this.#waiting) wake();
+    await upload.handle.close().catch(() => {});
+    await this.#options.files.removeUpload(upload.id);
+  }
+
+  /** Removes the abandoned uploads. */
+  async sweep(): Promise<void> {
+    const { limits, clock } = this.#options;
+    const now = clock();
+    for (const upload of this.#open.values()) {
+      const isAbandoned = upload.touchedAt < now - limits.idle && !upload.isBusy;
+      if (isAbandoned || upload.begunAt < now - limits.life) await this.end(upload);
+    }
+  }
+
+  #isCrowded(subjectKey: string): boolean {
+    const { open, openPerSubject } = this.#options.limits;
+    const all = [...this.#open.values(), ...this.#beginning];
+    return all.length >= open || all.filter((one) => one.subjectKey === subjectKey).length >= openPerSubject;
+  }
+
+  async #anEnd(milliseconds: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, milliseconds);
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    this.#waiting.add(resolve);
+    await promise;
+    this.#waiting.delete(resolve);
+    clearTimeout(timer);
+  }
+
+  async #whyNoDisk(): Promise<HostedRefusal | undefined> {
+    const { part } = await this.#options.files.space();
+    if (part > HOSTED_DISK_RESERVE) return undefined;
+    return refuseWrite(
+      'DENIED',
+      'the disk of the hosted repositories is nearly full; tell whoever runs this registry',
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#sweeping[Symbol.asyncDispose]();
+    for (const upload of this.#open.values()) await this.end(upload);
+  }
+}

@@ -1,0 +1,271 @@
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import { readBody } from '../../platform/read-body.ts';
+import { CORE_HEADERS } from '../../protocol/core-api.ts';
+import { HOSTED_HEADERS, HOSTED_PATH } from '../../protocol/hosted-api.ts';
+import { type Digest, parseDigest } from '../../registry/digest.ts';
+import { ERRORS, errorBody } from '../../registry/error.ts';
+import { parseReference, parseTag, type Reference } from '../../registry/reference.ts';
+import { HOSTED, repositoryOf, type UpstreamNames } from '../../registry/repository.ts';
+import { parseUploadId } from '../../registry/upload-id.ts';
+import type { Hosted } from '../hosted/hosted.ts';
+import type { PublishedBlob } from '../hosted/push-blob.ts';
+import type { Author } from '../hosted/push-manifest.ts';
+import { type HostedRefusal, refuseWrite } from '../hosted/refusal.ts';
+import type { ReceivedBody, Upload } from '../hosted/upload.ts';
+import type { Uploader } from '../hosted/uploads.ts';
+import { MAX_DOCUMENT_SIZE } from '../limits.ts';
+import { closingOf } from './closing.ts';
+
+export interface HostedRouteDependencies {
+  readonly hosted: Hosted;
+  readonly names: UpstreamNames;
+}
+
+/** Returns the routes of the writes to hosted repositories, which `protocol/hosted-api.ts` describes. */
+export function hostedRoutes(dependencies: HostedRouteDependencies): Router {
+  const router = new Router();
+  router.all(/^\/hosted\//, (context) => answerWrite(context, dependencies));
+  return router;
+}
+
+/** One write: its context, its caller, and the query of its target. */
+interface Write extends HostedRouteDependencies {
+  readonly context: Context;
+  readonly by: Uploader;
+  readonly query: URLSearchParams;
+}
+
+async function answerWrite(context: Context, dependencies: HostedRouteDependencies): Promise<void> {
+  const { hosted, names } = dependencies;
+  const path = context.get(CORE_HEADERS.path);
+  if (repositoryOf(HOSTED, path, names) === undefined || context.get(CORE_HEADERS.upstream) !== HOSTED)
+    return answerHostedRefusal(context, refuseWrite('NAME_UNKNOWN'));
+  const [resource = '', query = ''] = (context.req.url ?? '').slice(HOSTED_PATH.length).split('?', 2);
+  const by = { repository: path, subjectKey: context.get(HOSTED_HEADERS.subjectKey) };
+  const write = { hosted, names, context, by, query: new URLSearchParams(query) };
+  try {
+    const refusal = await routeWrite(write, resource);
+    if (refusal !== undefined) answerHostedRefusal(context, refusal);
+  } catch (error) {
+    // The gateway has ended the request, because its client has gone or may not push any more.
+    if (context.req.destroyed && !context.req.complete) return void context.res.destroy();
+    throw error;
+  }
+}
+
+/** Answers a request that failed with `HostedUnavailable`. Nothing else of the core is concerned. */
+export function answerUnavailable(context: Context): void {
+  const words = 'the hosted repositories cannot be used now; the log of this registry says why';
+  answerHostedRefusal(context, refuseWrite('UNAVAILABLE', words));
+}
+
+async function routeWrite(write: Write, resource: string): Promise<HostedRefusal | undefined> {
+  const { method } = write.context;
+  const [kind = '', last = '', id] = resource.split('/');
+  if (kind === 'blobs' && last === 'uploads') {
+    if (id === undefined || id === '')
+      return method === 'POST' ? beginUpload(write) : refuseWrite('UNSUPPORTED');
+    return continueUpload(write, id);
+  }
+  if (kind === 'blobs') return method === 'DELETE' ? removeBlob(write, last) : refuseWrite('UNSUPPORTED');
+  const reference = kind === 'manifests' ? parseReference(last) : undefined;
+  if (reference === undefined) return refuseWrite('BAD_REQUEST');
+  if (method === 'PUT') return putManifest(write, reference);
+  return method === 'DELETE' ? deleteManifest(write, reference) : refuseWrite('UNSUPPORTED');
+}
+
+async function beginUpload(write: Write): Promise<HostedRefusal | undefined> {
+  const { hosted, context, by, query } = write;
+  const mounted = await mount(write);
+  if (mounted?.kind === 'refused') return mounted;
+  if (mounted !== undefined) return answerPublished(context, mounted);
+  const written = query.get('digest');
+  const digest = written === null ? undefined : parseDigest(written);
+  if (written !== null && digest === undefined) return refuseWrite('DIGEST_INVALID');
+  const named = digest ?? parseDigest(query.get('mount') ?? '');
+  const isLong = query.get('digest-algorithm') === 'sha512' || named?.startsWith('sha512:');
+  const signal = closingOf(context);
+  const upload = await hosted.uploads.begin(by, isLong ? 'sha512' : 'sha256', signal);
+  if ('error' in upload) return upload;
+  if (digest === undefined) return answerUpload(context, upload, 202);
+  try {
+    return await completeUpload(write, upload, digest, signal);
+  } finally {
+    // Nobody knows the id of this upload, so nobody could continue it.
+    if (!upload.isOver) await hosted.uploads.end(upload);
+  }
+}
+
+/** Resolves to undefined if the client has to upload the blob. */
+async function mount({
+  hosted,
+  names,
+  context,
+  by,
+  query,
+}: Write): Promise<PublishedBlob | HostedRefusal | undefined> {
+  const digest = parseDigest(query.get('mount') ?? '');
+  const [upstream = '', path = ''] = context.get(HOSTED_HEADERS.mountFrom).split(' ');
+  const from = repositoryOf(upstream, path, names);
+  if (digest === undefined || from === undefined) return undefined;
+  return from.upstream === HOSTED ? hosted.blobs.mount(by.repository, from.path, digest) : undefined;
+}
+
+async function continueUpload(write: Write, id: string): Promise<HostedRefusal | undefined> {
+  const { hosted, context, by, query } = write;
+  const parsed = parseUploadId(id);
+  const upload = parsed && hosted.uploads.find(parsed, by);
+  if (upload === undefined) return refuseWrite('BLOB_UPLOAD_UNKNOWN');
+  if (context.method === 'GET') return answerUpload(context, upload, 204);
+  const signal = closingOf(context);
+  return upload.inTurn(async () => {
+    if (upload.isOver) return refuseWrite('BLOB_UPLOAD_UNKNOWN');
+    switch (context.method) {
+      case 'PATCH':
+        return appendToUpload(write, upload);
+      case 'PUT': {
+        const digest = parseDigest(query.get('digest') ?? '');
+        return digest === undefined
+          ? refuseWrite('DIGEST_INVALID')
+          : completeUpload(write, upload, digest, signal);
+      }
+      case 'DELETE':
+        await hosted.uploads.end(upload);
+        answerEmpty(context, 204);
+        return undefined;
+      default:
+        return refuseWrite('UNSUPPORTED');
+    }
+  });
+}
+
+async function appendToUpload({ context }: Write, upload: Upload): Promise<HostedRefusal | undefined> {
+  const received = receivedBody(context);
+  const refusal = received.kind === 'refused' ? received : await upload.append(received);
+  if (refusal !== undefined) return answerUploadRefusal(context, upload, refusal);
+  return answerUpload(context, upload, 202);
+}
+
+async function completeUpload(
+  { hosted, context }: Write,
+  upload: Upload,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<HostedRefusal | undefined> {
+  const received = receivedBody(context);
+  const done =
+    received.kind === 'refused' ? received : await hosted.blobs.complete(upload, digest, received, signal);
+  if (done.kind === 'refused') return answerUploadRefusal(context, upload, done);
+  return answerPublished(context, done);
+}
+
+const CONTENT_RANGE = /^(\d{1,15})-(\d{1,15})$/;
+
+function receivedBody({ req }: Context): (ReceivedBody & { readonly kind: 'body' }) | HostedRefusal {
+  const written = req.headers['content-range'];
+  const [, first, last] = CONTENT_RANGE.exec(written ?? '') ?? [];
+  if (written !== undefined && first === undefined) return refuseWrite('BAD_REQUEST');
+  const length = req.headers['content-length'];
+  return {
+    kind: 'body',
+    body: req,
+    range: first === undefined ? undefined : { first: Number(first), last: Number(last) },
+    length: length === undefined ? undefined : Number(length),
+  };
+}
+
+async function putManifest(
+  { hosted, context, by, query }: Write,
+  reference: Reference,
+): Promise<HostedRefusal | undefined> {
+  const tags = query.getAll('tag').flatMap((tag) => parseTag(tag) ?? []);
+  const isLong = Number(context.req.headers['content-length'] ?? 0) > MAX_DOCUMENT_SIZE;
+  const bytes = isLong ? undefined : await readBody(context.req, MAX_DOCUMENT_SIZE);
+  if (bytes === undefined) return refuseWrite('MANIFEST_TOO_LARGE');
+  const published = await hosted.manifests.put({
+    ...{ repository: by.repository, reference, tags, bytes },
+    ...{ contentType: context.get('content-type'), by: authorOf(context) },
+  });
+  if (published.kind === 'refused') return published;
+  const { digest, subject, previous } = published;
+  answerEmpty(context, 201);
+  context.set({
+    ...{ 'docker-content-digest': digest, [HOSTED_HEADERS.location]: `manifests/${digest}` },
+    ...(subject !== undefined && { 'oci-subject': subject }),
+    ...(previous !== undefined && { [HOSTED_HEADERS.previous]: previous }),
+  });
+  if (tags.length > 0) context.set('oci-tag', tags);
+  return undefined;
+}
+
+async function deleteManifest(
+  { hosted, context, by }: Write,
+  reference: Reference,
+): Promise<HostedRefusal | undefined> {
+  const removed = await hosted.removal.manifest(by.repository, reference, authorOf(context));
+  if (removed.kind === 'refused') return removed;
+  answerEmpty(context, 202);
+  if (removed.previous !== undefined) context.set(HOSTED_HEADERS.previous, removed.previous);
+  return undefined;
+}
+
+async function removeBlob(
+  { hosted, context, by }: Write,
+  written: string,
+): Promise<HostedRefusal | undefined> {
+  const digest = parseDigest(written);
+  if (digest === undefined) return refuseWrite('DIGEST_INVALID');
+  const removed = await hosted.removal.blob(by.repository, digest);
+  if (removed.kind === 'refused') return removed;
+  answerEmpty(context, 202);
+  return undefined;
+}
+
+function authorOf(context: Context): Author {
+  const [subject, credential] = [HOSTED_HEADERS.subject, HOSTED_HEADERS.credential].map((header) =>
+    decodeURIComponent(context.get(header)),
+  );
+  return { subject: subject ?? '', credential: credential ?? '' };
+}
+
+function answerPublished(context: Context, { digest }: PublishedBlob): undefined {
+  answerEmpty(context, 201);
+  context.set({ 'docker-content-digest': digest, [HOSTED_HEADERS.location]: `blobs/${digest}` });
+}
+
+/** Koa would send the words of the status as the body. */
+function answerEmpty(context: Context, status: 201 | 202 | 204): void {
+  context.status = status;
+  context.body = null;
+  context.status = status;
+  if (status !== 204) context.set('content-length', '0');
+}
+
+function answerUpload(context: Context, upload: Upload, status: 202 | 204): undefined {
+  answerEmpty(context, status);
+  setUpload(context, upload);
+}
+
+/** A client whose chunk was refused learns where to go on. */
+function answerUploadRefusal(context: Context, upload: Upload, refusal: HostedRefusal): undefined {
+  answerHostedRefusal(context, refusal);
+  if (!upload.isOver) setUpload(context, upload);
+}
+
+/** An upload without bytes has the range `0-0`, which clients expect. */
+function setUpload(context: Context, { id, offset }: Upload): void {
+  context.set({
+    ...{ range: `0-${Math.max(0, offset - 1)}`, 'docker-upload-uuid': id },
+    ...{ [HOSTED_HEADERS.location]: `blobs/uploads/${id}` },
+  });
+}
+
+/** The rest of a body that is refused is not read, so its connection cannot be used again. */
+function answerHostedRefusal(context: Context, { error, message, retryAfter }: HostedRefusal): void {
+  context.status = ERRORS[error].status;
+  context.body = errorBody(error, message);
+  context.set({ 'content-type': 'application/json', [CORE_HEADERS.error]: error });
+  if (retryAfter !== undefined) context.set('retry-after', String(retryAfter));
+  if (!context.req.complete) context.set('connection', 'close');
+}
