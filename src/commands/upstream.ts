@@ -12,16 +12,30 @@ export async function showUpstreams(options: CoreCommandOptions, terminal: Termi
   if (typeof status === 'string') return 1;
   const upstreams = checked.answer.map((one): ListedUpstream => {
     const known = status.answer.upstreams.find(({ host }) => host === one.host);
-    return { ...one, leftAlone: known?.trouble ?? null, quota: known?.quota ?? null };
+    const accounts = one.accounts?.map((account) => {
+      const quota = known?.accounts?.find(({ name }) => name === account.name)?.quota ?? null;
+      return { ...account, quota };
+    });
+    const { accounts: _, ...rest } = one;
+    const shown = { ...rest, leftAlone: known?.trouble ?? null, quota: known?.quota ?? null };
+    return accounts === undefined ? shown : { ...shown, accounts };
   });
   if (options.json) printJson(terminal.stdout, upstreams);
   else for (const upstream of upstreams) printUpstream(upstream, terminal);
   return upstreams.every(({ trouble, credential }) => trouble === null && credential !== 'refused') ? 0 : 1;
 }
 
-type ListedUpstream = UpstreamChecks[number] & {
+type ReportedQuota = CoreStatus['upstreams'][number]['quota'];
+
+type ListedUpstream = Omit<UpstreamChecks[number], 'accounts'> & {
   readonly leftAlone: string | null;
-  readonly quota: CoreStatus['upstreams'][number]['quota'];
+  readonly quota: ReportedQuota;
+  /** Present if the configuration names several accounts. */
+  readonly accounts?: readonly ListedAccount[];
+};
+
+type ListedAccount = NonNullable<UpstreamChecks[number]['accounts']>[number] & {
+  readonly quota: ReportedQuota;
 };
 
 const CREDENTIALS: Readonly<Record<ListedUpstream['credential'], string>> = {
@@ -32,21 +46,30 @@ const CREDENTIALS: Readonly<Record<ListedUpstream['credential'], string>> = {
 };
 
 function printUpstream(
-  { host, trouble, credential, milliseconds, leftAlone, quota }: ListedUpstream,
+  { host, trouble, credential, milliseconds, leftAlone, quota, accounts }: ListedUpstream,
   { stdout }: Terminal,
 ) {
   printLine(stdout, host);
   printLine(stdout, trouble === null ? `  reachable   in ${milliseconds} ms` : `  unreachable ${trouble}`);
   if (leftAlone !== null)
     printLine(stdout, `  left alone  ${leftAlone}; it is tried again in the background`);
-  printLine(stdout, `  credential  ${CREDENTIALS[credential]}`);
-  if (quota === null) return printLine(stdout, '  quota       nothing was said of one');
+  if (accounts === undefined) {
+    printLine(stdout, `  credential  ${CREDENTIALS[credential]}`);
+    return printLine(stdout, `  quota       ${quotaText(quota)}`);
+  }
+  for (const account of accounts) {
+    printLine(stdout, `  account ${account.name}`);
+    printLine(stdout, `    credential  ${CREDENTIALS[account.credential]}`);
+    printLine(stdout, `    quota       ${quotaText(account.quota)}`);
+  }
+}
+
+function quotaText(quota: ReportedQuota): string {
+  if (quota === null) return 'nothing was said of one';
   const { limit, remaining, window, readAt, source } = quota;
   const hours = `${Math.round(window / 360) / 10} h`;
   const read = new Date(readAt).toISOString();
   const reset = new Date(readAt + window * 1000).toISOString();
-  printLine(
-    stdout,
-    `  quota       ${remaining} of ${limit} pulls in ${hours} were left at ${read}; all are back at ${reset} at the latest${source === undefined ? '' : `, for ${source}`}`,
-  );
+  const whose = source === undefined ? '' : `, for ${source}`;
+  return `${remaining} of ${limit} pulls in ${hours} were left at ${read}; all are back at ${reset} at the latest${whose}`;
 }

@@ -93,6 +93,9 @@ export const REFUSED_FOR = {
   limitedAtMost: 300_000,
 };
 
+/** The milliseconds for which one of several accounts is used before they are compared again. */
+export const ACCOUNT_KEPT_FOR = 60_000;
+
 /** The milliseconds for a credential helper. It is well below `question`, whose time includes it. */
 export const HELPER_DEADLINE = 8_000;
 

@@ -134,6 +134,14 @@ function measureFills(meters: Meters, blobs: BlobPull): void {
 
 function measureUpstreams(meters: Meters, { upstreams, client, transport }: MeasuredCore): void {
   const labels = ['upstream'];
+  const ofAccount = ['upstream', 'account'];
+  // The only account of an upstream has no name, and its metrics have no such label.
+  const accounts = () =>
+    upstreams.flatMap(({ host }) =>
+      client.accounts(host).map(({ name, isNamed, ...account }) => {
+        return { ...account, of: { upstream: host, ...(isNamed && { account: name }) } };
+      }),
+    );
   meters.readGauge(
     'hubgate_upstream_breaker_open',
     '1 while an upstream is left alone, because it failed again and again',
@@ -150,23 +158,21 @@ function measureUpstreams(meters: Meters, { upstreams, client, transport }: Meas
     'hubgate_upstream_credential_ok',
     '1 while an upstream takes the configured credential, 0 while it refuses it; absent while that is not known',
     () =>
-      upstreams.flatMap(({ host }) => {
-        const state = client.credential(host);
-        if (state !== 'accepted' && state !== 'refused') return [];
-        return [{ value: state === 'accepted' ? 1 : 0, labels: { upstream: host } }];
+      accounts().flatMap(({ credential, of }) => {
+        if (credential !== 'accepted' && credential !== 'refused') return [];
+        return [{ value: credential === 'accepted' ? 1 : 0, labels: of }];
       }),
-    { labels },
+    { labels: ofAccount },
   );
   const quota = (name: string, help: string, read: (quota: Quota) => number) =>
     meters.readGauge(
       name,
       help,
       () =>
-        upstreams.flatMap(({ host }) => {
-          const said = client.quota(host);
-          return said === undefined ? [] : [{ value: read(said), labels: { upstream: host } }];
-        }),
-      { labels },
+        accounts().flatMap(({ quota: said, of }) =>
+          said === undefined ? [] : [{ value: read(said), labels: of }],
+        ),
+      { labels: ofAccount },
     );
   quota('hubgate_upstream_quota_limit', 'Pulls that the upstream allows in a window', ({ limit }) => limit);
   quota('hubgate_upstream_quota_remaining', 'Of these, what it said was left', (said) => said.remaining);

@@ -12,6 +12,7 @@ import type { Store } from './store/store.ts';
 import type { RegistryClient } from './upstream/registry-client.ts';
 import type { Transport } from './upstream/transport.ts';
 import type { UpstreamOptions } from './upstream/upstream.ts';
+import { type AccountReport, largestQuota, worstCredential } from './upstream/upstream-accounts.ts';
 import { allSteps, wantedManifest } from './upstream-check.ts';
 
 export interface OperationsOptions {
@@ -61,11 +62,14 @@ export function createOperations(options: OperationsOptions): Operations {
         },
         answers: { ...answers },
         upstreams: upstreams.map(({ host, url }) => {
+          const accounts = client.accounts(host);
+          const named = accounts.filter(({ isNamed }) => isNamed);
           return {
             host,
             trouble: transport.trouble(url)?.detail ?? null,
-            credential: client.credential(host),
-            quota: client.quota(host) ?? null,
+            credential: worstCredential(accounts),
+            quota: largestQuota(accounts) ?? null,
+            ...(named.length > 0 && { accounts: named.map(accountStatus) }),
           };
         }),
       };
@@ -102,4 +106,8 @@ export function createOperations(options: OperationsOptions): Operations {
       );
     },
   };
+}
+
+function accountStatus({ name, credential, quota }: AccountReport) {
+  return { name, credential, quota: quota ?? null };
 }

@@ -25,6 +25,7 @@ import type { RegistryClient, UpstreamManifest } from './upstream/registry-clien
 import { discard, type Transport } from './upstream/transport.ts';
 import type { UpstreamOptions } from './upstream/upstream.ts';
 import type { UpstreamResult } from './upstream/upstream-result.ts';
+import type { AccountCheck } from './upstream/upstreams.ts';
 
 export interface StepsOptions {
   readonly upstream: UpstreamOptions;
@@ -169,15 +170,25 @@ function stepsOfAccount({ upstream, client }: StepsOptions, found: FoundUpstream
     [
       'token',
       async () => {
-        const { trouble, credential } = await client.check(upstream.host);
+        const { trouble, credential, accounts = [] } = await client.check(upstream.host);
         if (trouble !== null) throw new Error(trouble);
+        const refused = accounts.filter((account) => account.credential === 'refused');
+        if (refused.length > 0) throw new Error(`the credential of ${namesIn(refused)} is refused`);
         if (credential === 'refused') throw new Error('the credential is refused');
+        if (accounts.length > 0)
+          return accounts
+            .map((account) => `the credential of ${account.name} is ${account.credential}`)
+            .join(', ');
         return credential === 'none'
           ? 'anonymous; no credential is configured'
           : `the credential is ${credential}`;
       },
     ],
   ];
+}
+
+function namesIn(accounts: readonly AccountCheck[]): string {
+  return accounts.map(({ name }) => name).join(' and ');
 }
 
 function stepsOfImage(

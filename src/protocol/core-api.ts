@@ -204,6 +204,17 @@ export type FillProgressLine = Readonly<z.output<typeof FILL_PROGRESS_LINE>>;
 const CREDENTIAL_STATES = ['none', 'accepted', 'refused', 'unknown'] as const;
 export type CredentialState = (typeof CREDENTIAL_STATES)[number];
 
+/** The quota that an upstream last reported. */
+const REPORTED_QUOTA = z.object({
+  limit: z.int(),
+  remaining: z.int(),
+  /** The length in seconds. */
+  window: z.int(),
+  source: z.string().optional(),
+  /** The time in milliseconds since the epoch. */
+  readAt: z.int(),
+});
+
 /**
  * `GET /status` returns the core's report on itself. `GET /metrics` returns its metrics in the form of
  * `platform/metrics.ts`.
@@ -230,17 +241,18 @@ export const CORE_STATUS = z.object({
       /** Why no requests are sent to it; null if they are. */
       trouble: z.string().nullable(),
       credential: z.enum(CREDENTIAL_STATES),
-      quota: z
-        .object({
-          limit: z.int(),
-          remaining: z.int(),
-          /** The length in seconds. */
-          window: z.int(),
-          source: z.string().optional(),
-          /** The time in milliseconds since the epoch. */
-          readAt: z.int(),
-        })
-        .nullable(),
+      /** With several accounts, that of the account with most pulls left. */
+      quota: REPORTED_QUOTA.nullable(),
+      /** Present if the configuration names several accounts. */
+      accounts: z
+        .array(
+          z.object({
+            name: z.string(),
+            credential: z.enum(CREDENTIAL_STATES),
+            quota: REPORTED_QUOTA.nullable(),
+          }),
+        )
+        .optional(),
     }),
   ),
 });
@@ -303,6 +315,17 @@ export const UPSTREAM_CHECKS = z.array(
      * send its time.
      */
     ahead: z.number().nullable(),
+    /** Present if the configuration names several accounts. */
+    accounts: z
+      .array(
+        z.object({
+          name: z.string(),
+          credential: z.enum(CREDENTIAL_STATES),
+          mayPush: z.boolean().nullable(),
+        }),
+      )
+      .readonly()
+      .optional(),
     /** The duration of the check. */
     milliseconds: z.int(),
   }),

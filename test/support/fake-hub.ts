@@ -31,6 +31,8 @@ export interface Account {
   readonly repositories: readonly string[];
   /** True if it is more than a read-only access token. */
   readonly mayPush?: boolean;
+  /** The manifest GETs that it has left in the window, if it has a count of its own. */
+  remaining?: number;
 }
 
 /**
@@ -243,7 +245,7 @@ export class FakeHub implements AsyncDisposable {
       return this.#refuse(response, path, token === undefined ? undefined : 'insufficient_scope');
     }
     const [kind, reference = ''] = rest.split('/');
-    if (kind === 'manifests') return this.#answerManifest(request, response, repository, reference);
+    if (kind === 'manifests') return this.#answerManifest(request, response, repository, reference, token);
     if (kind === 'blobs') return this.#answerBlob(response, repository, path, reference);
     if (kind === 'tags') return this.#answerTags(response, repository, path, url.searchParams);
     if (this.referrersPerPage === undefined)
@@ -270,16 +272,19 @@ export class FakeHub implements AsyncDisposable {
     response: ServerResponse,
     repository: HubRepository,
     reference: string,
+    { username }: HubToken,
   ): void {
+    const account = this.accounts.find((one) => one.username === username);
+    const count: { remaining: number } = hasOwnCount(account) ? account : this;
     const digest = repository.tags.get(reference) ?? parseDigest(reference);
     const manifest = digest === undefined ? undefined : repository.manifests.get(digest);
     if (this.isLimited) {
       response.setHeader('ratelimit-limit', '100;w=21600');
-      response.setHeader('ratelimit-remaining', `${Math.max(0, this.remaining)};w=21600`);
+      response.setHeader('ratelimit-remaining', `${Math.max(0, count.remaining)};w=21600`);
       response.setHeader('docker-ratelimit-source', '192.0.2.1');
     }
     if (manifest === undefined) return json(response, 404, { errors: [{ code: 'MANIFEST_UNKNOWN' }] });
-    if (request.method === 'GET' && this.isLimited && this.remaining-- <= 0) {
+    if (request.method === 'GET' && this.isLimited && count.remaining-- <= 0) {
       return json(response, 429, {
         errors: [{ code: 'TOOMANYREQUESTS', message: 'You have reached your pull rate limit.' }],
       });
@@ -352,6 +357,10 @@ export class FakeHub implements AsyncDisposable {
   #sign(path: string, digest: Digest): string {
     return createHmac('sha256', this.#signingKey).update(`${path} ${digest}`).digest('base64url');
   }
+}
+
+function hasOwnCount(account: Account | undefined): account is Account & { remaining: number } {
+  return account?.remaining !== undefined;
 }
 
 /** Describes a manifest as a list of referrers does (distribution spec, listing referrers). */

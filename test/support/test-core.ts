@@ -128,6 +128,12 @@ export class TestCore implements AsyncDisposable {
     return (await ask({ socketPath, path: '/cache/purge', method: 'POST', send })).status;
   }
 
+  /** Asks for one of the operations of operators. */
+  async operation(path: string, method = 'GET'): Promise<unknown> {
+    const { body } = await ask({ socketPath: this.#options.socket, path, method });
+    return JSON.parse(body.toString());
+  }
+
   /** Lists the content of the cache. */
   async repositories(): Promise<CachedRepositories> {
     const { body } = await ask({ socketPath: this.#options.socket, path: '/cache' });

@@ -1,5 +1,6 @@
 import type { Mutant } from './mutant.ts';
 
+const ACCOUNTS = ['test/core/upstream/accounts.test.ts'];
 const CONFIG = ['test/config/accounts.test.ts'];
 
 /** The defences of several accounts for one upstream, and of the shares of its connections. */
@@ -38,5 +39,47 @@ export const accountsMutants: readonly Mutant[] = [
     find: 'return credential === undefined ? all :',
     replace: 'return credential === undefined ? [] :',
     tests: CONFIG,
+  },
+  {
+    defence: 'an account with `only` is used for nothing else',
+    file: 'src/core/upstream/upstream-accounts.ts',
+    find: 'accounts.filter(({ only }) => only === undefined)',
+    replace: 'accounts',
+    tests: ACCOUNTS,
+  },
+  {
+    defence: 'for the repositories of an account with `only`, no other account is used',
+    file: 'src/core/upstream/upstream-accounts.ts',
+    find: 'named.length > 0 ? named :',
+    replace: 'named.length > 0 ? accounts :',
+    tests: ACCOUNTS,
+  },
+  {
+    defence: 'an account whose credential is refused is passed over',
+    file: 'src/core/upstream/upstreams.ts',
+    find: 'isOfAccount(answer) ? others : []',
+    replace: '[]',
+    tests: ACCOUNTS,
+  },
+  {
+    defence: 'a refusal of a repository is asked of no other account',
+    file: 'src/core/upstream/upstreams.ts',
+    find: 'for (const account of isOfAccount(answer) ? others : [])',
+    replace: "for (const account of answer.kind !== 'ok' ? others : [])",
+    tests: ACCOUNTS,
+  },
+  {
+    defence: 'an account is kept for a minute, because tokens are cached for each',
+    file: 'src/core/upstream/upstream-accounts.ts',
+    find: 'now < kept.since + ACCOUNT_KEPT_FOR',
+    replace: 'false',
+    tests: ACCOUNTS,
+  },
+  {
+    defence: 'an account with nothing left is passed over',
+    file: 'src/core/upstream/upstream-accounts.ts',
+    find: '!account.isRefused && this.#left(account) > 0',
+    replace: '!account.isRefused',
+    tests: ACCOUNTS,
   },
 ];

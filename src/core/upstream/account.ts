@@ -3,6 +3,7 @@ import type { Logger } from '../../platform/log.ts';
 import type { CredentialState } from '../../protocol/core-api.ts';
 import { type Authorization, createAuthorization } from './authorization.ts';
 import { watchCredential } from './live-credential.ts';
+import type { Quota } from './quota.ts';
 import { createRefusals, type Refusals } from './refusals.ts';
 import { createTokenCache } from './token-cache.ts';
 import type { SendsForToken } from './transport.ts';
@@ -10,6 +11,9 @@ import type { UpstreamOptions } from './upstream.ts';
 import type { LiveCredential } from './upstream-login.ts';
 
 export interface AccountOptions {
+  /** Absent for the only account of an upstream, which needs no name. */
+  readonly name?: string;
+  /** The upstream with the credential of this account alone. */
   readonly upstream: UpstreamOptions;
   readonly transport: SendsForToken;
   readonly clock: Clock;
@@ -28,12 +32,17 @@ export interface Session {
   judged(verdict: 'accepted' | 'refused'): void;
 }
 
+/** The name of the account of an upstream that has only one. */
+const DEFAULT_ACCOUNT = 'default';
+
 /**
  * The current credential for an upstream, and whether the upstream accepts it. A new password begins a new
  * session, so that no token and no refusal of the old one outlives it. A request under way ends in the
  * session that it began in, and its result says nothing about the new password.
  */
 export class Account implements Disposable {
+  /** The quota that the upstream last reported for it. */
+  quota: Quota | undefined;
   readonly #options: AccountOptions;
   readonly #credential: LiveCredential | undefined;
   /** The number of passwords so far. */
@@ -50,6 +59,25 @@ export class Account implements Disposable {
     this.#credential = credential && watchCredential(credential, { ...options, onChange });
     this.#state = credential === undefined ? 'none' : 'unknown';
     this.#session = this.openSession();
+  }
+
+  get name(): string {
+    return this.#options.name ?? DEFAULT_ACCOUNT;
+  }
+
+  /** True if the configuration gives it a name, because the upstream has several accounts. */
+  get isNamed(): boolean {
+    return this.#options.name !== undefined;
+  }
+
+  /** The upstream with the credential of this account alone. */
+  get upstream(): UpstreamOptions {
+    return this.#options.upstream;
+  }
+
+  /** True while the upstream's refusal of the credential counts. */
+  get isRefused(): boolean {
+    return this.#session.refusals.isCredentialRefused(this.upstream.host);
   }
 
   get session(): Session {
@@ -85,21 +113,19 @@ export class Account implements Disposable {
   }
 
   #judge(verdict: 'accepted' | 'refused'): void {
-    const { log, upstream } = this.#options;
+    const { log, upstream, name: account } = this.#options;
+    const place = { upstream: upstream.host, ...(account !== undefined && { account }) };
     const before = this.#state;
     this.#state = verdict;
     if (before === verdict || before === 'none') return;
     if (verdict === 'refused') {
       this.#refusalTold = true;
-      log.error(
-        { upstream: upstream.host },
-        'the upstream refuses the credential; what is cached goes on being served',
-      );
+      log.error(place, 'the upstream refuses the credential; what is cached goes on being served');
     } else if (this.#refusalTold) {
       this.#refusalTold = false;
       // A new session has no refusals, because content that was refused a moment ago may be allowed now.
       this.#session = this.openSession();
-      log.info({ upstream: upstream.host }, 'the upstream takes the credential again');
+      log.info(place, 'the upstream takes the credential again');
     }
   }
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
-import type { Repository } from '../../registry/repository.ts';
+import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { REFUSED_FOR } from '../limits.ts';
 import type { UpstreamIdentity } from './upstream.ts';
 import { denied, type UpstreamRefusal, unavailable } from './upstream-result.ts';
@@ -15,6 +15,8 @@ import { denied, type UpstreamRefusal, unavailable } from './upstream-result.ts'
 export interface Refusals {
   find(question: RefusalKey): UpstreamRefusal | undefined;
   record(question: RefusalKey, answer: UpstreamRefusal): void;
+  /** True while the upstream's refusal of the credential counts. */
+  isCredentialRefused(upstream: UpstreamHost): boolean;
 }
 
 export interface RefusalKey {
@@ -61,6 +63,9 @@ export function createRefusals(clock: Clock): Refusals {
         refusals.set(upstream, answer, REFUSED_FOR.credential);
       }
     },
+    isCredentialRefused(upstream) {
+      return refusals.get(upstreamKey('account', upstream)) !== undefined;
+    },
   };
 }
 
@@ -70,9 +75,13 @@ export function createRefusals(clock: Clock): Refusals {
  */
 function keysOf({ repository: { upstream, name }, method, resource, as }: RefusalKey) {
   return {
-    upstream: `${as} ${upstream}`,
+    upstream: upstreamKey(as, upstream),
     kind: `${as} ${upstream} ${method} ${resource.split('/', 1)[0]}`,
     repository: `${as} ${name}`,
     resource: `${as} ${name} ${resource}`,
   };
+}
+
+function upstreamKey(as: UpstreamIdentity, upstream: UpstreamHost): string {
+  return `${as} ${upstream}`;
 }

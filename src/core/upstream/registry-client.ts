@@ -3,7 +3,6 @@
  * upstream says to one request. It depends on the network, and must not know what is cached or who wants it.
  */
 import { readBody } from '../../platform/read-body.ts';
-import type { CredentialState } from '../../protocol/core-api.ts';
 import { type Digest, matchesDigest, parseDigest, sha256Of, startHash } from '../../registry/digest.ts';
 import {
   MANIFEST_MEDIA_TYPES,
@@ -17,9 +16,9 @@ import { MAX_DOCUMENT_SIZE } from '../limits.ts';
 import { isEncoded } from './decode-content.ts';
 import { HeadSupport } from './head-support.ts';
 import { manifestTypeOf } from './manifest-type.ts';
-import type { Quota } from './quota.ts';
 import { displayedType, isPage, typeOf } from './registry-refusal.ts';
 import { discard } from './transport.ts';
+import type { AccountReport } from './upstream-accounts.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
 import { ok, type UpstreamRefusal, type UpstreamResult, unavailable } from './upstream-result.ts';
 import {
@@ -69,9 +68,8 @@ export interface RegistryClient extends Disposable {
     resource: string,
     options: AskDocumentOptions,
   ): Promise<UpstreamResult<RegistryDocument>>;
-  quota(upstream: UpstreamHost): Quota | undefined;
-  /** Returns the upstream's verdict when it was last presented with the credential. */
-  credential(upstream: UpstreamHost): CredentialState;
+  /** Returns what is known of the accounts of an upstream. */
+  accounts(upstream: UpstreamHost): readonly AccountReport[];
   /** Reads the files of credentials now. */
   reload(): Promise<void>;
   check(upstream: UpstreamHost): Promise<UpstreamCheck>;
@@ -244,12 +242,8 @@ class HttpRegistryClient implements RegistryClient {
     });
   }
 
-  quota(upstream: UpstreamHost): Quota | undefined {
-    return this.#upstreams.quota(upstream);
-  }
-
-  credential(upstream: UpstreamHost): CredentialState {
-    return this.#upstreams.credential(upstream);
+  accounts(upstream: UpstreamHost): readonly AccountReport[] {
+    return this.#upstreams.accounts(upstream);
   }
 
   reload(): Promise<void> {

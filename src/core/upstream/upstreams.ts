@@ -10,12 +10,12 @@ import type { CredentialState } from '../../protocol/core-api.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
 import type { CoreLimits } from '../limits.ts';
-import { Account, type Session } from './account.ts';
+import type { Account, Session } from './account.ts';
 import { apiRoot, nameThere, resourceUrl } from './api-url.ts';
 import type { Authorization, AuthorizationHeader, UpstreamChallenges } from './authorization.ts';
 import { checkCredential, mayPush } from './credential-check.ts';
 import { decodeContent } from './decode-content.ts';
-import { type Quota, readQuota, readRetryAfter } from './quota.ts';
+import { readQuota, readRetryAfter } from './quota.ts';
 import type { RefusalKey } from './refusals.ts';
 import { displayedType, isPage, isRefusalOfRegistry, typeOf } from './registry-refusal.ts';
 import type { Requester } from './requester.ts';
@@ -30,6 +30,12 @@ import {
   type UpstreamRequest,
 } from './transport.ts';
 import type { UpstreamIdentity, UpstreamOptions } from './upstream.ts';
+import {
+  type AccountReport,
+  type PullsLeft,
+  UpstreamAccounts,
+  worstCredential,
+} from './upstream-accounts.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
 import {
   denied,
@@ -46,6 +52,14 @@ export interface UpstreamsOptions {
   readonly limits: Pick<CoreLimits, 'token' | 'question'>;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly pullsLeft?: PullsLeft;
+}
+
+/** What an upstream answers to the credential of one account. */
+export interface AccountCheck {
+  readonly name: string;
+  readonly credential: CredentialState;
+  readonly mayPush: boolean | null;
 }
 
 export interface UpstreamCheck {
@@ -58,6 +72,8 @@ export interface UpstreamCheck {
    * time.
    */
   readonly ahead: number | null;
+  /** The accounts, if the configuration names several. */
+  readonly accounts?: readonly AccountCheck[];
 }
 
 export interface UpstreamAskOptions {
@@ -91,32 +107,26 @@ type SentResource = ResourceRequest & Pick<UpstreamRequest, 'onSend'>;
 /** Reads an answer. It reads or destroys the body, and may find the answer invalid. */
 export type ReadUpstreamResponse<T> = (response: UpstreamResponse) => Promise<UpstreamResult<T>>;
 
-interface UpstreamState {
-  readonly options: UpstreamOptions;
-  readonly account: Account;
-  quota: Quota | undefined;
-}
-
 export class Upstreams implements Disposable {
   readonly #transport: Transport;
   readonly #limits: UpstreamsOptions['limits'];
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #upstreams: ReadonlyMap<UpstreamHost, UpstreamState>;
+  readonly #upstreams: ReadonlyMap<UpstreamHost, UpstreamAccounts>;
 
-  constructor({ upstreams, transport, limits, clock, log }: UpstreamsOptions) {
+  constructor({ upstreams, transport, limits, clock, log, pullsLeft }: UpstreamsOptions) {
     this.#transport = transport;
     this.#limits = limits;
     this.#clock = clock;
     this.#log = log;
     this.#upstreams = new Map(
-      upstreams.map((options) => {
+      upstreams.map((upstream) => {
         // Checks a new password, so that its author learns at once whether the upstream accepts it.
-        const onChange = () => void workForAll(() => this.#checkCredential(options.host));
+        const onChange = (account: Account) => void workForAll(() => this.#checkCredential(account));
         const { token: deadline } = limits;
-        const asking = askingTokensOf(options, transport);
-        const account = new Account({ upstream: options, transport: asking, clock, deadline, log, onChange });
-        return [options.host, { options, account, quota: undefined }];
+        const asking = askingTokensOf(upstream, transport);
+        const options = { upstream, transport: asking, clock, deadline, log, onChange, pullsLeft };
+        return [upstream.host, new UpstreamAccounts(options)];
       }),
     );
   }
@@ -127,10 +137,26 @@ export class Upstreams implements Disposable {
    * @throws NobodyWaits before a further request that nobody waits for
    */
   async ask<T>(request: ResourceRequest, read: ReadUpstreamResponse<T>): Promise<UpstreamResult<T>> {
+    const { repository, ask } = request;
+    const [first, ...others] = this.#configured(repository.upstream).choose(repository.name, ask.as);
+    using deadline = new Deadline(ask.deadline ?? this.#limits.question);
+    const answer = await this.#askAs(first, request, deadline, read);
+    for (const account of isOfAccount(answer) ? others : []) {
+      const next = await this.#askAs(account, request, deadline, read);
+      if (!isOfAccount(next)) return next;
+    }
+    return answer;
+  }
+
+  /** Asks with one account. */
+  async #askAs<T>(
+    account: Account,
+    request: ResourceRequest,
+    deadline: Deadline,
+    read: ReadUpstreamResponse<T>,
+  ): Promise<UpstreamResult<T>> {
     const { repository, method, resource, ask } = request;
-    const upstream = this.#configured(repository.upstream);
-    const { account } = upstream;
-    const as = upstream.options.credential === undefined ? 'anonymous' : ask.as;
+    const as = account.upstream.credential === undefined ? 'anonymous' : ask.as;
     const question: RefusalKey = { repository, method, resource, as };
     let { session } = account;
     const cached = session.refusals.find(question);
@@ -138,14 +164,13 @@ export class Upstreams implements Disposable {
     throwIfNobodyWaits();
     const sending = new Sending(ask.requester);
     const asked = { ...request, onSend: sending.onSend };
-    using deadline = new Deadline(ask.deadline ?? this.#limits.question);
-    let answer = await this.#answer(upstream, session, asked, as, deadline, read);
+    let answer = await this.#answer(account, session, asked, as, deadline, read);
     if (isOfCredential(answer)) {
       // The file may contain another password that has not been read yet.
       await deadline.bound(account.look()).catch(() => {});
       if (account.session !== session) {
         session = account.session;
-        answer = await this.#answer(upstream, session, asked, as, deadline, read);
+        answer = await this.#answer(account, session, asked, as, deadline, read);
       }
     }
     if (sending.isSent && isPull(request) && !isRefused(answer)) ask.requester?.cost.addPull();
@@ -162,51 +187,55 @@ export class Upstreams implements Disposable {
     return answer;
   }
 
-  /**
-   * Returns the pull quota that the upstream last reported, for the account or, without one, for this
-   * address.
-   */
-  quota(upstream: UpstreamHost): Quota | undefined {
-    return this.#upstreams.get(upstream)?.quota;
-  }
-
-  /** Returns the upstream's verdict when it was last presented with the credential. */
-  credential(upstream: UpstreamHost): CredentialState {
-    return this.#upstreams.get(upstream)?.account.state ?? 'none';
+  /** Returns what is known of the accounts of an upstream. */
+  accounts(upstream: UpstreamHost): readonly AccountReport[] {
+    return this.#upstreams.get(upstream)?.report ?? [];
   }
 
   /** Reads the files of credentials now. */
   async reload(): Promise<void> {
-    await Promise.all([...this.#upstreams.values()].map(({ account }) => account.look()));
+    const accounts = [...this.#upstreams.values()].flatMap(({ all }) => all);
+    await Promise.all(accounts.map((account) => account.look()));
   }
 
-  /** Checks the upstream and the credential now, as the account, and without a cached token. */
+  /** Checks the upstream and its credentials now, as each account, and without a cached token. */
   async check(host: UpstreamHost): Promise<UpstreamCheck> {
-    const upstream = this.#configured(host);
-    const { options, account } = upstream;
+    const { all } = this.#configured(host);
+    const checks = await Promise.all(all.map((account) => this.#checkAccount(account)));
+    const { credential, mayPush } = sumOf(checks);
+    const [first] = checks;
+    const trouble = checks.find((check) => check.trouble !== null)?.trouble ?? null;
+    const ahead = first?.ahead ?? null;
+    if (!all[0].isNamed) return { trouble, credential, mayPush, ahead };
+    const accounts = checks.map(({ name, credential, mayPush }) => ({ name, credential, mayPush }));
+    return { trouble, credential, mayPush, ahead, accounts };
+  }
+
+  async #checkAccount(account: Account): Promise<AccountCheck & UpstreamCheck> {
+    const { name, upstream } = account;
     const session = account.openSession();
     using deadline = new Deadline(this.#limits.question);
     const verdict = await this.#verdict(upstream, session, deadline);
-    if (verdict.trouble !== null) return { ...verdict, mayPush: null };
+    if (verdict.trouble !== null) return { name, ...verdict, mayPush: null };
     const send = (request: UpstreamRequest, scope: string) =>
-      this.#asAccount(options, session, request, scope, deadline);
-    upstream.quota = (await checkCredential(options, send, deadline, this.#clock)) ?? upstream.quota;
+      this.#asAccount(upstream, session, request, scope, deadline);
+    account.quota = (await checkCredential(upstream, send, deadline, this.#clock)) ?? account.quota;
     const isAccepted = verdict.credential === 'accepted';
     return {
+      name,
       ...verdict,
-      mayPush: isAccepted ? await mayPush(options, session.authorization, deadline) : null,
+      mayPush: isAccepted ? await mayPush(upstream, session.authorization, deadline) : null,
     };
   }
 
-  async #checkCredential(host: UpstreamHost): Promise<void> {
-    const upstream = this.#configured(host);
+  async #checkCredential(account: Account): Promise<void> {
     using deadline = new Deadline(this.#limits.question);
-    await this.#verdict(upstream, upstream.account.openSession(), deadline);
+    await this.#verdict(account.upstream, account.openSession(), deadline);
   }
 
   /** Tells whether the upstream answers, and whether it accepts the credential. */
   async #verdict(
-    { options }: UpstreamState,
+    options: UpstreamOptions,
     session: Session,
     deadline: Deadline,
   ): Promise<Omit<UpstreamCheck, 'mayPush'>> {
@@ -242,19 +271,20 @@ export class Upstreams implements Disposable {
   }
 
   async #answer<T>(
-    upstream: UpstreamState,
+    account: Account,
     session: Session,
     request: SentResource,
     as: UpstreamIdentity,
     deadline: Deadline,
     read: ReadUpstreamResponse<T>,
   ): Promise<UpstreamResult<T>> {
-    const scope = pullScope(nameThere(upstream.options.url, request.repository.path));
+    const { upstream } = account;
+    const scope = pullScope(nameThere(upstream.url, request.repository.path));
     const attempt = async (asked: UpstreamRequest) => {
       const answer = await this.#authorized(session, asked, scope, as, deadline);
       if (answer.kind !== 'ok') return answer;
       const response = decodeContent(answer.value, request.method);
-      const judged = await this.#judge(upstream, response, request, as);
+      const judged = await this.#judge(account, response, request, as);
       return judged.kind === 'ok' ? await read(judged.value) : judged;
     };
     const asked = requestTo(upstream, request, deadline);
@@ -266,7 +296,7 @@ export class Upstreams implements Disposable {
       });
     } catch (error) {
       if (error instanceof NobodyWaits) throw error;
-      return troubleOf(error, upstream.options.host);
+      return troubleOf(error, upstream.host);
     }
   }
 
@@ -334,16 +364,16 @@ export class Upstreams implements Disposable {
 
   /** Judges an answer: a success, a denial or a failure. A body that nobody wants is dropped. */
   async #judge(
-    upstream: UpstreamState,
+    account: Account,
     response: UpstreamResponse,
     request: ResourceRequest,
     as: UpstreamIdentity,
   ): Promise<UpstreamResult<UpstreamResponse>> {
-    const { host, credential } = upstream.options;
+    const { host, credential } = account.upstream;
     const { headers, statusCode: status, redirected } = response;
     const now = this.#clock();
     if (as === 'account' || credential === undefined) {
-      upstream.quota = readQuota(headers, now) ?? upstream.quota;
+      account.quota = readQuota(headers, now) ?? account.quota;
     }
     if (status === 200 || (request.redirectIsYes === true && isRedirect(response))) return ok(response);
     if (status === 206 && request.headers?.range !== undefined) return ok(response);
@@ -365,14 +395,14 @@ export class Upstreams implements Disposable {
     return refusalOf(response, request, host, readRetryAfter(headers['retry-after'], now));
   }
 
-  #configured(host: UpstreamHost): UpstreamState {
+  #configured(host: UpstreamHost): UpstreamAccounts {
     const upstream = this.#upstreams.get(host);
     if (upstream === undefined) throw new Error(`no upstream ${host} is configured`);
     return upstream;
   }
 
   [Symbol.dispose](): void {
-    for (const { account } of this.#upstreams.values()) account[Symbol.dispose]();
+    for (const accounts of this.#upstreams.values()) accounts[Symbol.dispose]();
   }
 }
 
@@ -432,21 +462,33 @@ function isOfCredential(answer: UpstreamResult<unknown>): boolean {
   return answer.kind === 'unavailable' && answer.failure.cause === 'credential';
 }
 
+/** True if another account may have another answer, because this one is refused or has no pulls left. */
+function isOfAccount(answer: UpstreamResult<unknown>): boolean {
+  return isOfCredential(answer) || (answer.kind === 'unavailable' && answer.failure.cause === 'limited');
+}
+
 function requestTo(
-  { options }: UpstreamState,
+  upstream: UpstreamOptions,
   { repository, method, resource, headers, redirectIsYes, onSend }: SentResource,
   { signal }: Deadline,
 ): UpstreamRequest {
   return {
     method,
-    url: resourceUrl(options.url, repository.path, resource),
+    url: resourceUrl(upstream.url, repository.path, resource),
     ...(headers && { headers }),
-    upstream: options,
+    upstream,
     follows: redirectIsYes !== true,
     about: repository.name,
     signal,
     onSend,
   };
+}
+
+/** Sums up the checks of several accounts: a mirror is well if all of them are. */
+function sumOf(checks: readonly AccountCheck[]): Pick<UpstreamCheck, 'credential' | 'mayPush'> {
+  const pushes = checks.filter(({ credential }) => credential === 'accepted').map(({ mayPush }) => mayPush);
+  const mayPush = pushes.includes(true) || (pushes.includes(null) || pushes.length === 0 ? null : false);
+  return { credential: worstCredential(checks), mayPush };
 }
 
 function verdictOf(answer: UpstreamRefusal): Pick<UpstreamCheck, 'trouble' | 'credential'> {

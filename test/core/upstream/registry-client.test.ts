@@ -402,18 +402,18 @@ test('a limit holds for requests of its kind until Retry-After, and names what i
 
 test('the quota is the account’s, and not that of an anonymous request', async () => {
   await client.headManifest(ALPINE, LATEST, { as: 'anonymous' });
-  assert.equal(client.quota(DOCKER_HUB), undefined);
+  assert.equal(client.accounts(DOCKER_HUB)[0]?.quota, undefined);
   hub.remaining = 42;
   await client.getManifest(ALPINE, LATEST, AS_ACCOUNT);
-  assert.equal(client.quota(DOCKER_HUB)?.remaining, 42);
-  assert.equal(client.quota(DOCKER_HUB)?.window, 21_600);
+  assert.equal(client.accounts(DOCKER_HUB)[0]?.quota?.remaining, 42);
+  assert.equal(client.accounts(DOCKER_HUB)[0]?.quota?.window, 21_600);
 });
 
 test('without a credential the quota is that of this address', async () => {
   const nobody = clientWith(undefined);
   hub.remaining = 42;
   await nobody.headManifest(ALPINE, LATEST, AS_ACCOUNT);
-  assert.equal(nobody.quota(DOCKER_HUB)?.remaining, 42);
+  assert.equal(nobody.accounts(DOCKER_HUB)[0]?.quota?.remaining, 42);
 });
 
 test('what one identity is refused is not refused to the other', async () => {
@@ -483,7 +483,7 @@ test('by Basic a 401 is of the credential where the root of the API says 401 too
   now += 61_000;
   const answer = await client.headManifest(ALPINE, LATEST, AS_ACCOUNT);
   assert.equal(answer.kind === 'unavailable' && answer.failure.cause, 'credential');
-  assert.equal(client.credential(DOCKER_HUB), 'refused');
+  assert.equal(client.accounts(DOCKER_HUB)[0]?.credential, 'refused');
 });
 
 test('trouble is told without what is secret in a URL', async () => {

@@ -1,7 +1,9 @@
+import { credentialsOf } from '../../../config/config.ts';
 import { describeEgress } from '../../../config/egress.ts';
 import { STANDARD_LIMITS } from '../../../core/limits.ts';
 import { createRegistryClient } from '../../../core/upstream/registry-client.ts';
 import { createTransport } from '../../../core/upstream/transport.ts';
+import { largestQuota } from '../../../core/upstream/upstream-accounts.ts';
 import { egressOptions, upstreamOptions } from '../../../launch/upstream-options.ts';
 import { openUrlClient } from '../../../platform/ipc/http-client.ts';
 import { createLogger } from '../../../platform/log.ts';
@@ -44,8 +46,8 @@ export function upstreamChecks(server: ExaminedServer): readonly Check[] {
     upstream.trouble === null ? find(upstream) : [];
   return [
     each('upstreams', (one) => isReachable(one, proxy), proxy && `by the proxy ${proxy}`),
-    each('credentials', reached(isAccepted)),
-    each('read-only credentials', reached(isReadOnly)),
+    each('credentials', reached(areAccepted)),
+    each('read-only credentials', reached(areReadOnly)),
     each('quota', reached(isQuotaLeft)),
     each('clock', isClockRight),
   ];
@@ -58,7 +60,7 @@ export function upstreamChecks(server: ExaminedServer): readonly Check[] {
 async function examine(server: ExaminedServer): Promise<readonly Examined[]> {
   const { paths, config } = server;
   const hasCredential = (host: string) =>
-    config.upstreams.some((one) => one.host === host && one.credential !== undefined);
+    config.upstreams.some((one) => one.host === host && credentialsOf(one).length > 0);
   if (server.core === undefined) return examineHere(server);
   const question = { method: 'POST', path: '/upstreams/check', schema: UPSTREAM_CHECKS } as const;
   const checked = await askRole(paths.coreSocket, question);
@@ -81,11 +83,11 @@ async function examineHere({ config, clock }: ExaminedServer): Promise<readonly 
   using client = createRegistryClient({ upstreams, transport, limits: STANDARD_LIMITS, clock, log });
   const examineOne = async (host: UpstreamHost, hasCredential: boolean): Promise<Examined> => {
     const checked = await client.check(host);
-    return { host, ...checked, quota: client.quota(host) ?? null, hasCredential };
+    return { host, ...checked, quota: largestQuota(client.accounts(host)) ?? null, hasCredential };
   };
   // The result is awaited here, because the connections end with this function.
   return await Promise.all(
-    upstreams.map(({ host, credential }) => examineOne(host, credential !== undefined)),
+    config.upstreams.map((upstream) => examineOne(upstream.host, credentialsOf(upstream).length > 0)),
   );
 }
 
@@ -125,20 +127,36 @@ function mendOf(host: string, trouble: string, proxy: string): string {
   return `see to the network, its DNS and its firewall${ways}, or to upstreams.${host}.url`;
 }
 
-function isAccepted({ host, credential }: Examined): Finding[] {
-  if (credential !== 'refused') return [];
-  const mend = `make another access token there, and put it into upstreams.${host}.passwordFile; no restart is needed for that`;
-  return [wrong(`upstream ${host}`, 'refuses the credential', mend)];
+/** The credential of an upstream, or those of its accounts, each as people call it. */
+function credentialsIn({ accounts, ...upstream }: Examined) {
+  const only = { ...upstream, it: 'the credential', key: '' };
+  if (accounts === undefined) return [only];
+  return accounts.map((account) => {
+    const it = `the credential of the account ${account.name}`;
+    return { ...upstream, ...account, it, key: '.accounts' };
+  });
 }
 
-function isReadOnly({ host, credential, mayPush }: Examined): Finding[] {
-  if (credential !== 'accepted' || mayPush === false) return [];
-  if (mayPush === null) {
-    const mend = 'look there whether it is read-only: its token service does not say what a token grants';
-    return [unknown(`upstream ${host}`, 'may let the credential push', mend)];
-  }
-  const mend = 'make a read-only access token there, and put it in the place of this one';
-  return [wrong(`upstream ${host}`, 'lets the credential push, and a mirror only ever pulls', mend)];
+function areAccepted(upstream: Examined): Finding[] {
+  return credentialsIn(upstream).flatMap(({ host, credential, it, key }) => {
+    if (credential !== 'refused') return [];
+    const place =
+      key === '' ? `upstreams.${host}.passwordFile` : `its passwordFile in upstreams.${host}${key}`;
+    const mend = `make another access token there, and put it into ${place}; no restart is needed for that`;
+    return [wrong(`upstream ${host}`, `refuses ${it}`, mend)];
+  });
+}
+
+function areReadOnly(upstream: Examined): Finding[] {
+  return credentialsIn(upstream).flatMap(({ host, credential, mayPush, it }) => {
+    if (credential !== 'accepted' || mayPush === false) return [];
+    if (mayPush === null) {
+      const mend = 'look there whether it is read-only: its token service does not say what a token grants';
+      return [unknown(`upstream ${host}`, `may let ${it} push`, mend)];
+    }
+    const mend = 'make a read-only access token there, and put it in the place of this one';
+    return [wrong(`upstream ${host}`, `lets ${it} push, and a mirror only ever pulls`, mend)];
+  });
 }
 
 function isQuotaLeft({ host, quota, hasCredential }: Examined): Finding[] {
