@@ -45,6 +45,8 @@ const FIELDS = {
    */
   upstreamRequests: z.int().optional(),
   countedPulls: z.int().optional(),
+  /** The account that the core used at the upstream, if the upstream has several. */
+  account: z.string().optional(),
   milliseconds: z.number().optional(),
 };
 

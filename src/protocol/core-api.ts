@@ -45,6 +45,8 @@ export const CORE_HEADERS = {
   /** The cost of the answer so far, if it is not 0. The further cost of a fill is in its last line. */
   upstreamRequests: 'hubgate-upstream-requests',
   countedPulls: 'hubgate-counted-pulls',
+  /** The account that bears the cost, if the upstream has several. */
+  account: 'hubgate-account',
   /**
    * The max age of the answer in milliseconds, and the generation of the cache that it belongs to. In another
    * generation it is not valid any more.
@@ -57,7 +59,12 @@ export const CORE_HEADERS = {
  * The cost of one caller at upstreams: requests, including those to token services and storage, and the pulls
  * that a quota counts. A shared request counts for the caller that came first.
  */
-export const UPSTREAM_COST = z.object({ upstreamRequests: z.int(), countedPulls: z.int() });
+export const UPSTREAM_COST = z.object({
+  upstreamRequests: z.int(),
+  countedPulls: z.int(),
+  /** The account that was used; absent if the upstream has only one. */
+  account: z.string().optional(),
+});
 export type UpstreamCost = Readonly<z.output<typeof UPSTREAM_COST>>;
 
 /** The read access that the policy grants: to public content only, or to private content too. */

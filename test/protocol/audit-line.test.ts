@@ -12,7 +12,7 @@ const LINE: Required<AuditLine> = {
   ...{ agent: 'docker/28', method: 'GET', repository: 'docker.io/library/alpine', tag: '3.22' },
   ...{ digest: `sha256:${'a'.repeat(64)}`, scope: 'repository:library/alpine:pull', rule: 'base' },
   ...{ decision: 'allow', status: 200, bytes: 528, cache: 'fill' },
-  ...{ upstreamRequests: 3, countedPulls: 1, milliseconds: 12 },
+  ...{ upstreamRequests: 3, countedPulls: 1, account: 'main', milliseconds: 12 },
 };
 
 test('a line that a gateway writes is read with every field', async (context) => {

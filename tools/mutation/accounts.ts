@@ -82,4 +82,11 @@ export const accountsMutants: readonly Mutant[] = [
     replace: '!account.isRefused',
     tests: ACCOUNTS,
   },
+  {
+    defence: 'the audit log names the account that was used',
+    file: 'src/gateway/clients/local-core-client.ts',
+    find: "...(typeof account === 'string' && { account }),",
+    replace: '',
+    tests: ['test/gateway/upstream-accounts.test.ts'],
+  },
 ];

@@ -216,7 +216,8 @@ function setPullId(context: Context, pull: string | undefined): void {
 }
 
 function setCost(context: Context, cost: Cost): void {
-  const { upstreamRequests, countedPulls } = cost.take();
+  const { upstreamRequests, countedPulls, account } = cost.take();
   if (upstreamRequests > 0) context.set(CORE_HEADERS.upstreamRequests, String(upstreamRequests));
   if (countedPulls > 0) context.set(CORE_HEADERS.countedPulls, String(countedPulls));
+  if (account !== undefined) context.set(CORE_HEADERS.account, account);
 }

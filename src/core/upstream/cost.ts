@@ -4,12 +4,19 @@ import type { UpstreamCost } from '../../protocol/core-api.ts';
 export class Cost {
   #upstreamRequests = 0;
   #countedPulls = 0;
+  #account: string | undefined;
 
   /** Returns the cost that was added since the last call. */
   take(): UpstreamCost {
-    const taken = { upstreamRequests: this.#upstreamRequests, countedPulls: this.#countedPulls };
+    const account = this.#account;
+    const taken = {
+      upstreamRequests: this.#upstreamRequests,
+      countedPulls: this.#countedPulls,
+      ...(account !== undefined && { account }),
+    };
     this.#upstreamRequests = 0;
     this.#countedPulls = 0;
+    this.#account = undefined;
     return taken;
   }
 
@@ -21,5 +28,10 @@ export class Cost {
   /** Counts one pull of a quota. */
   addPull(): void {
     this.#countedPulls++;
+  }
+
+  /** Records which of several accounts bears the cost. The last one counts. */
+  useAccount(name: string): void {
+    this.#account = name;
   }
 }

@@ -174,6 +174,7 @@ export class Upstreams implements Disposable {
       }
     }
     if (sending.isSent && isPull(request) && !isRefused(answer)) ask.requester?.cost.addPull();
+    if (sending.isSent && as === 'account' && account.isNamed) ask.requester?.cost.useAccount(account.name);
     if (answer.kind === 'ok' || request.isFinal?.(answer) === false) return answer;
     // Failures of the credential are logged once, and not at each request.
     if (answer.kind === 'unavailable' && answer.failure.known !== true && !isOfCredential(answer))

@@ -14,8 +14,10 @@ export function sumOf(all: readonly PullAccounting[]): Pick<PullAccounting, 'pul
 
 function addCosts(one: UpstreamCost | undefined, other: UpstreamCost | undefined): UpstreamCost | undefined {
   if (one === undefined || other === undefined) return one ?? other;
+  const account = other.account ?? one.account;
   return {
     upstreamRequests: one.upstreamRequests + other.upstreamRequests,
     countedPulls: one.countedPulls + other.countedPulls,
+    ...(account !== undefined && { account }),
   };
 }

@@ -249,12 +249,13 @@ function readLifetime({ headers }: HttpResponse): { readonly lifetime?: CacheLif
 
 /** Returns the accounting of an answer. `before` is that of an earlier attempt, which cost something too. */
 function accountingIn({ headers }: HttpResponse, before: PullAccounting | undefined): PullAccounting {
-  const pull = headers[CORE_HEADERS.pull];
+  const { [CORE_HEADERS.pull]: pull, [CORE_HEADERS.account]: account } = headers;
   const now: PullAccounting = {
     pull: typeof pull === 'string' ? pull : undefined,
     cost: {
       upstreamRequests: Number(headers[CORE_HEADERS.upstreamRequests] ?? 0),
       countedPulls: Number(headers[CORE_HEADERS.countedPulls] ?? 0),
+      ...(typeof account === 'string' && { account }),
     },
   };
   return before === undefined ? now : sumOf([before, now]);
