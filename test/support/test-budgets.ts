@@ -1,9 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { type Budgets, openBudgets, type PullTaken } from '../../src/core/budget/budgets.ts';
 import type { Spender } from '../../src/core/budget/spender.ts';
 import type { StatedQuota } from '../../src/core/upstream/upstream.ts';
+import { prepareQuery } from '../../src/platform/sqlite-query.ts';
 import type { BudgetReport } from '../../src/protocol/budget-report.ts';
 import type { Budget, QuotaRefusal, Reserved } from '../../src/protocol/core-api.ts';
 import { DOCKER_HUB } from '../../src/registry/repository.ts';
@@ -31,16 +33,50 @@ export class TestBudgets implements Disposable {
   now = Date.UTC(2027, 0, 11);
   readonly logged: LoggedLine[] = [];
   readonly #stated: StatedQuota | undefined;
-  readonly #directory = mkdtempSync(path.join(tmpdir(), 'hubgate-budgets-'));
-  readonly file = path.join(this.#directory, 'budget.db');
+  readonly #directory: string;
+  file: string;
   opened: Budgets;
+  /** The number of copies of the file so far. */
+  #copies = 0;
 
-  constructor(stated?: StatedQuota) {
+  constructor(stated?: StatedQuota, file = 'budget.db') {
     this.#stated = stated;
-    this.opened = this.open();
+    this.#directory = mkdtempSync(path.join(tmpdir(), 'hubgate-budgets-'));
+    this.file = path.join(this.#directory, file);
+    this.opened = this.#open(this.file);
   }
 
-  open(file = this.file): Budgets {
+  /** Ends as a core does, and opens the file again. */
+  async restart(between: () => void = () => {}): Promise<void> {
+    await this.opened[Symbol.asyncDispose]();
+    between();
+    this.opened = this.#open(this.file);
+  }
+
+  /** Goes on with what is on the disk at this moment, as after a kill. */
+  kill(): void {
+    const copy = this.#copy();
+    void this.opened[Symbol.asyncDispose]();
+    this.file = copy;
+    this.opened = this.#open(copy);
+  }
+
+  /** Returns the sum of all counts of a kind that are on the disk at this moment. */
+  onDisk(kind: string): number | undefined {
+    using database = new DatabaseSync(this.#copy());
+    const sql = `SELECT sum(bucket.value ->> 1) AS sum FROM counter, json_each(buckets) AS bucket WHERE kind = ?`;
+    return prepareQuery<{ sum: number | null }>(database, sql).get(kind)?.sum ?? undefined;
+  }
+
+  /** Copies what is on the disk, because the file is locked. */
+  #copy(): string {
+    const copy = path.join(this.#directory, `copy-${this.#copies++}.db`);
+    for (const suffix of ['', '-wal'])
+      if (existsSync(this.file + suffix)) copyFileSync(this.file + suffix, copy + suffix);
+    return copy;
+  }
+
+  #open(file: string): Budgets {
     const log = testLog(this.logged);
     const stated = this.#stated && new Map([[DOCKER_HUB, this.#stated]]);
     return openBudgets({ file, clock: () => this.now, log, ...(stated && { stated }) });
@@ -48,13 +84,17 @@ export class TestBudgets implements Disposable {
 
   /** Takes a pull that the upstream has not answered yet. */
   take(by: Spender | undefined): PullTaken {
-    const result = this.opened.takePull(DOCKER_HUB, ACCOUNT, by);
+    const result = this.tryTake(by);
     if (result.kind !== 'taken') throw new Error(`refused: ${result.kind}`);
     return result;
   }
 
+  tryTake(by: Spender | undefined): PullTaken | QuotaRefusal {
+    return this.opened.takePull(DOCKER_HUB, ACCOUNT, by);
+  }
+
   pull(by: Spender | undefined): 'taken' | QuotaRefusal {
-    const result = this.opened.takePull(DOCKER_HUB, ACCOUNT, by);
+    const result = this.tryTake(by);
     if (result.kind !== 'taken') return result;
     result[Symbol.dispose]();
     return 'taken';

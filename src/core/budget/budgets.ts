@@ -187,18 +187,19 @@ class CountedBudgets implements Budgets {
     } catch (error) {
       this.#file?.[Symbol.dispose]();
       this.#file = undefined;
-      this.#notLoaded(error);
+      this.#notLoaded(error, isNew);
     }
   }
 
-  #notLoaded(error: unknown): void {
+  #notLoaded(error: unknown, isNew: boolean): void {
     const { file, log } = this.#options;
-    const reason = diskFailure(file, error);
+    const reason = diskFailure(file, error) ?? (isNew ? messageOf(error) : undefined);
     if (reason !== undefined) {
       this.#isWriteFailing = true;
       log.error({ file, err: error }, `the counts of pulls begin at 0 and are kept in memory: ${reason}`);
       return;
     }
+    this.#accounts.clear();
     this.#failure = `${file} cannot be read: ${messageOf(error)}`;
     log.error(
       { file, err: error },

@@ -74,14 +74,15 @@ export class FairShare {
     const count = this.#pulls.count(key, windowMs, now);
     const used = count.total(now);
     const share = this.share(available);
-    if (used < share || !this.#isWantedByOther(key, share, windowMs, now)) return undefined;
+    if (used < share || !this.#isWanted(share, windowMs, now)) return undefined;
     return { used, share, untilMs: count.leavesAt(share - 1, now) };
   }
 
-  #isWantedByOther(subject: string, share: number, windowMs: number, now: number): boolean {
+  /** Tells whether a subject below its share wants more, which the one that is above it is not. */
+  #isWanted(share: number, windowMs: number, now: number): boolean {
     for (const [other, at] of this.#asked) {
       const wants = at > now - windowMs * BUDGET.wantedFor && this.#pulls.total(other, now) < share;
-      if (wants && other !== subject) return true;
+      if (wants) return true;
       // Each subject is looked at once after it has asked, however often others ask.
       this.#asked.delete(other);
     }
