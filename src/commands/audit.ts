@@ -165,6 +165,8 @@ interface Summary {
   bytes: number | undefined;
   cost: { upstreamRequests: number; countedPulls: number } | undefined;
   readonly caches: Set<string>;
+  /** What a quota did to any of the requests, and the accounts that were used. */
+  readonly quotas: Set<string>;
 }
 
 /** The time in milliseconds after which a pull gets no more requests, because the core forgets it. */
@@ -226,7 +228,16 @@ function summaryOf(line: StoredAuditLine): Summary {
     bytes,
     cost: upstreamRequests === undefined ? undefined : { upstreamRequests, countedPulls },
     caches: new Set(cache === undefined ? [] : [cache]),
+    quotas: new Set(quotasOf(line)),
   };
+}
+
+function quotasOf({ account, limit, held }: StoredAuditLine): string[] {
+  return [
+    ...(account === undefined ? [] : [`account ${account}`]),
+    ...(limit === undefined ? [] : [`refused by ${limit}`]),
+    ...(held === undefined ? [] : [`held by ${held}`]),
+  ];
 }
 
 /** Adds a request to its pull. The status of the pull is that of its first request, or that of a failure. */
@@ -242,9 +253,20 @@ function add(to: Summary, next: Summary): void {
       countedPulls: (to.cost?.countedPulls ?? 0) + next.cost.countedPulls,
     };
   for (const cache of next.caches) to.caches.add(cache);
+  for (const quota of next.quotas) to.quotas.add(quota);
 }
 
-function writeSummary({ first, requests, began, ended, status, bytes, cost, caches }: Summary): string {
+function writeSummary({
+  first,
+  requests,
+  began,
+  ended,
+  status,
+  bytes,
+  cost,
+  caches,
+  quotas,
+}: Summary): string {
   const { time, action, subject, decision, address, rule } = first;
   const details = [
     rule && `rule ${rule}`,
@@ -253,6 +275,7 @@ function writeSummary({ first, requests, began, ended, status, bytes, cost, cach
     requests > 1 && `${requests} requests`,
     cost && `${cost.upstreamRequests} upstream`,
     cost && cost.countedPulls > 0 && `${cost.countedPulls} counted`,
+    ...quotas,
     writeDuration(ended - began),
   ].filter(Boolean);
   const cells = [time, decision, String(status), subject, address, action, imageOf(first)];

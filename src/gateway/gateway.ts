@@ -16,6 +16,7 @@ import { createVerifyToken } from './authentication/bearer-token.ts';
 import { followClientAuthorities } from './authentication/client-ca.ts';
 import { createIdentifyByCertificate } from './authentication/client-certificate.ts';
 import { createAuthorize } from './authorization/authorize.ts';
+import { followPolicyLimits } from './authorization/policy-limits.ts';
 import { subscribeToPolicy } from './authorization/policy-subscription.ts';
 import { openAuthClient } from './clients/auth-client.ts';
 import { cacheAnswers } from './clients/caching-core-client.ts';
@@ -138,6 +139,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     addressOf,
     authenticate: createAuthenticateClient({ auth, addressOf, byCertificate, verifyToken, credentials }),
     authorizeNow: createAuthorize(policy, names, clock),
+    limits: followPolicyLimits(policy),
+    clock,
     core,
     pool,
     audit,

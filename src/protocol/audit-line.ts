@@ -47,6 +47,13 @@ const FIELDS = {
   countedPulls: z.int().optional(),
   /** The account that the core used at the upstream, if the upstream has several. */
   account: z.string().optional(),
+  /**
+   * What refused the pull: the id of a limit or a reserve of the policy; `share` if the subject has used its
+   * fair share of a short quota; `upstream` if the upstream itself refuses.
+   */
+  limit: z.string().optional(),
+  /** Why the answer is an earlier manifest of the tag: `limit:` or `reserve:` with its id, or `share`. */
+  held: z.string().optional(),
   milliseconds: z.number().optional(),
 };
 

@@ -125,6 +125,11 @@ const QUOTA_REFUSAL = z.object({
 });
 export type QuotaRefusal = Readonly<z.output<typeof QUOTA_REFUSAL>>;
 
+/** Parses the header `quotaRefusal`; undefined if it is malformed or absent. */
+export function parseQuotaRefusal(header: string): QuotaRefusal | undefined {
+  return parseHeader(QUOTA_REFUSAL, header);
+}
+
 /** The value of the header `held`. */
 export type Held = `limit:${string}` | `reserve:${string}` | 'share';
 

@@ -97,6 +97,26 @@ test('the record is read line by line, and what is wanted of it is printed', asy
   assert.deepEqual(JSON.parse((await audit({ json: true, repository: 'nginx:latest' })).stdout), LINES[2]);
 });
 
+test('what a quota did is printed, once for all requests of a pull', async () => {
+  const nginx = { ...LINES[1], account: 'pay', pull: 'p1' };
+  const lines = [
+    { ...nginx, held: 'limit:ci', cache: 'stale' },
+    { ...nginx, tag: undefined, status: 429, limit: 'ci', bytes: 0 },
+    { ...nginx, tag: undefined, status: 429, limit: 'ci', bytes: 0 },
+    { ...LINES[3], status: 429, limit: 'share', bytes: 0, cache: undefined },
+  ];
+  await writeFile(
+    path.join(home, 'state/audit.log'),
+    lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
+  );
+  const [, first = '', second = ''] = withoutPadding((await audit()).stdout).split('\n');
+  assert.match(
+    first,
+    /stale\+hit {2}528 bytes {2}3 requests {2}account pay {2}held by limit:ci {2}refused by ci {2}/,
+  );
+  assert.match(second, / {2}429 {2}.* {2}0 bytes {2}refused by share {2}/);
+});
+
 test('lines that stand for others are printed as what they are', async () => {
   const omitted = { level: 30, time: AT, action: 'omitted', subject: 'anonymous', decision: 'deny' };
   const counted = [

@@ -115,6 +115,26 @@ test('an answer that was looked up before something was withdrawn is not remembe
   assert.ok(asked() > late, 'it was remembered');
 });
 
+test('what a pull may spend is looked up only if the core is asked', async () => {
+  await using parts = await start();
+  const { remembering, asked } = parts;
+  let lookedUp = 0;
+  const spending = () => {
+    lookedUp++;
+    return {};
+  };
+  const pull = (reference: string) =>
+    remembering.pull(
+      { ...LATEST, reference: parseReference(reference) ?? assert.fail() },
+      { method: 'GET', private: false, caller: 'ana', spending },
+    );
+  const before = asked();
+  await pull('latest');
+  assert.deepEqual([asked() - before, lookedUp], [0, 0]);
+  await pull('3.20');
+  assert.deepEqual([asked() - before, lookedUp], [1, 1]);
+});
+
 test('what is asked of the core does not overtake the report of what was given before it', async () => {
   await using parts = await start();
   const { way, image, remembering, pull } = parts;

@@ -13,6 +13,7 @@ const LINE: Required<AuditLine> = {
   ...{ digest: `sha256:${'a'.repeat(64)}`, scope: 'repository:library/alpine:pull', rule: 'base' },
   ...{ decision: 'allow', status: 200, bytes: 528, cache: 'fill' },
   ...{ upstreamRequests: 3, countedPulls: 1, account: 'main', milliseconds: 12 },
+  ...{ limit: 'ci', held: 'limit:ci' },
 };
 
 test('a line that a gateway writes is read with every field', async (context) => {

@@ -3,6 +3,7 @@ import type { Mutant } from './mutant.ts';
 const LIMITS = 'src/access/limits.ts';
 const READER = 'src/access/limit-reader.ts';
 const LIMIT_TESTS = ['test/access/limits.test.ts'];
+const MESSAGE_TESTS = ['test/gateway/quota-message.test.ts'];
 const MISTAKE_TESTS = ['test/access/mistakes.test.ts'];
 
 /** The defences of limits and reserves: whom they mean, and what an author cannot mean. */
@@ -69,5 +70,47 @@ export const limitsMutants: readonly Mutant[] = [
     find: "whyOthers('limits', test.limits, limitsFor(policy.limits, question)) ??",
     replace: '',
     tests: MISTAKE_TESTS,
+  },
+  {
+    defence: 'an edit of a limit counts at once',
+    file: 'src/gateway/authorization/policy-limits.ts',
+    find: 'if (keptFor !== policy) kept.clear();',
+    replace: '',
+    tests: MESSAGE_TESTS,
+  },
+  {
+    defence: 'a limit for each subject has a budget for each',
+    file: 'src/gateway/authorization/policy-limits.ts',
+    find: "const key = each ? `${id} ${hash('sha256', who, 'base64url')}` : id;",
+    replace: 'const key = each ? id : who;',
+    tests: MESSAGE_TESTS,
+  },
+  {
+    defence: 'what is reserved is never more than all',
+    file: 'src/gateway/authorization/policy-limits.ts',
+    find: 'share: Math.min(1, Number(sum.toFixed(6)))',
+    replace: 'share: sum + 1e-9',
+    tests: MESSAGE_TESTS,
+  },
+  {
+    defence: 'a client is not told a time before it has come',
+    file: 'src/gateway/routes/quota-message.ts',
+    find: 'Math.ceil(at / MINUTE)',
+    replace: 'Math.floor(at / MINUTE)',
+    tests: MESSAGE_TESTS,
+  },
+  {
+    defence: 'an earlier manifest for one subject is not cached for others',
+    file: 'src/gateway/clients/caching-core-client.ts',
+    find: 'if (answer.held !== undefined) return answer;',
+    replace: '',
+    tests: ['test/gateway/local-core-client.test.ts'],
+  },
+  {
+    defence: 'a client is not asked to wait longer than a minute',
+    file: 'src/gateway/http/respond.ts',
+    find: 'retryAfter <= LONGEST_RETRY_AFTER',
+    replace: 'retryAfter <= LONGEST_RETRY_AFTER * 1e9',
+    tests: ['test/gateway/quota.test.ts'],
   },
 ];

@@ -26,7 +26,7 @@ export interface RepositoryRequest extends ReceivedRequest {
 }
 
 export type DeliveryResult = Pick<AuditLine, 'status'> &
-  Partial<Pick<AuditLine, 'bytes' | 'cache' | 'digest'>>;
+  Partial<Pick<AuditLine, 'bytes' | 'cache' | 'digest' | 'limit' | 'held'>>;
 
 /**
  * Returns the line of a request that the policy has decided. `result.digest` is the digest that a tag
@@ -71,11 +71,13 @@ export function callerLine({
   };
 }
 
-export function howItCame(answer: CoreAnswer): Partial<Pick<AuditLine, 'cache' | 'digest'>> {
+export function howItCame(answer: CoreAnswer): Partial<DeliveryResult> {
   return {
     ...('cache' in answer && { cache: answer.cache }),
     ...(answer.kind === 'refused' && answer.age !== undefined && { cache: 'stale' }),
     ...(answer.kind === 'manifest' && { digest: answer.digest }),
+    ...('held' in answer && { held: answer.held }),
+    ...(answer.kind === 'refused' && answer.quota && { limit: answer.quota.id ?? answer.quota.kind }),
   };
 }
 

@@ -117,6 +117,8 @@ class CachingCoreClient implements CoreClient {
     // An answer that was found before an invalidation may be the one that was invalidated.
     if (generation !== this.#cachedIn) return answer;
     if (answer.kind === 'manifest') {
+      // An earlier manifest is for a subject that has used up its quota, and not for the others.
+      if (answer.held !== undefined) return answer;
       const { accounting: _, ...manifest } = answer;
       if (answer.size <= ANSWER_CACHE.maxManifest) this.#manifests.set(key, manifest, { ttl });
       return answer;

@@ -5,11 +5,12 @@
  */
 import type { Readable } from 'node:stream';
 import type { MetricsSnapshot } from '../../platform/metrics.ts';
-import type { CachedRepositories, UpstreamCost } from '../../protocol/core-api.ts';
+import type { CachedRepositories, QuotaRefusal, UpstreamCost } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ErrorName } from '../../registry/error.ts';
 import type { Page } from '../../registry/page.ts';
 import type { RepositoryRoute } from '../../registry/route.ts';
+import type { SpendingHeaders } from '../authorization/policy-limits.ts';
 import type { BlobReader } from '../delivery/blob-reader.ts';
 
 export interface CoreClient extends AsyncDisposable {
@@ -44,6 +45,8 @@ export interface PullOptions {
   readonly share?: string;
   /** Aborted when the client has gone, so that requests not yet sent are dropped. */
   readonly signal?: AbortSignal;
+  /** Returns what the pull may spend at the upstream. It is called only if the core is really asked. */
+  readonly spending?: () => SpendingHeaders;
   /** The single requested range of a blob, such as `bytes=0-9`. */
   readonly range?: string | undefined;
 }
@@ -94,6 +97,8 @@ export type AnswerContent =
       /** The age of a stale answer in seconds. */
       readonly age?: number;
       readonly lifetime?: CacheLifetime;
+      /** Why this is an earlier manifest of the tag, if a quota is the reason. */
+      readonly held?: string;
     }
   | {
       readonly kind: 'blob';
@@ -138,6 +143,8 @@ export type AnswerContent =
       readonly retryAfter?: number;
       /** Replaces the standard message. */
       readonly message?: string;
+      /** Present if a quota is the reason. */
+      readonly quota?: QuotaRefusal;
       /** The age of a stale answer in seconds. */
       readonly age?: number;
     };

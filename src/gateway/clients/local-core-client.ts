@@ -28,6 +28,7 @@ import {
   PART_TYPE,
   type PartialLocation,
   PULL_IDS,
+  parseQuotaRefusal,
   type ReadAccess,
 } from '../../protocol/core-api.ts';
 import { isDigest, parseDigest } from '../../registry/digest.ts';
@@ -117,9 +118,10 @@ class LocalCoreClient implements CacheableCoreClient {
 
   #request(
     route: RepositoryRoute,
-    { method, private: reachesPrivate, caller, subjectKey, share, signal, range }: PullOptions,
+    { method, private: reachesPrivate, caller, subjectKey, share, signal, range, spending }: PullOptions,
   ): Promise<HttpResponse> {
     const grant: ReadAccess = reachesPrivate ? 'private' : 'public';
+    const { budgets, reserved } = spending?.() ?? {};
     return this.#http.request({
       // The length of a document is known only together with its bytes.
       method: route.kind === 'manifest' || route.kind === 'blob' ? method : 'GET',
@@ -131,6 +133,8 @@ class LocalCoreClient implements CacheableCoreClient {
         ...(caller !== undefined && { [CORE_HEADERS.caller]: caller }),
         ...(subjectKey !== undefined && { [CORE_HEADERS.subjectKey]: subjectKey }),
         ...(range !== undefined && { [CORE_HEADERS.range]: range }),
+        ...(budgets !== undefined && { [CORE_HEADERS.budgets]: budgets }),
+        ...(reserved !== undefined && { [CORE_HEADERS.reserved]: reserved }),
       },
       caller: share,
       restAfter: restAfterRefusal,
@@ -270,6 +274,7 @@ async function readRefusal({ statusCode, headers, body }: HttpResponse): Promise
   const error = String(headers[CORE_HEADERS.error]);
   const retryAfter = headers['retry-after'];
   const mediaType = headers[CORE_HEADERS.mediaType];
+  const quota = parseQuotaRefusal(String(headers[CORE_HEADERS.quotaRefusal] ?? ''));
   if (!(error in ERRORS) || error === 'INTERNAL')
     throw new PeerFailed(`${PEER} failed: it answers ${statusCode} to a pull`);
   return {
@@ -278,6 +283,7 @@ async function readRefusal({ statusCode, headers, body }: HttpResponse): Promise
     ...(retryAfter !== undefined && { retryAfter: Number(retryAfter) }),
     ...(headers.age !== undefined && { age: Number(headers.age) }),
     ...(typeof mediaType === 'string' && { message: unmirroredMessage(mediaType) }),
+    ...(quota && { quota }),
   };
 }
 
@@ -297,7 +303,7 @@ async function readManifest(
   const bytes = Buffer.from(await body.arrayBuffer());
   const digest = parseDigest(String(headers['docker-content-digest']));
   if (digest === undefined) throw new Error('the core names no digest');
-  const { age } = headers;
+  const { age, [CORE_HEADERS.held]: held } = headers;
   return {
     kind: 'manifest',
     cache,
@@ -306,6 +312,7 @@ async function readManifest(
     size: Number(headers['content-length']),
     ...(method === 'GET' && { bytes }),
     ...(age !== undefined && { age: Number(age) }),
+    ...(typeof held === 'string' && { held }),
   };
 }
 

@@ -41,6 +41,12 @@ export function respond(response: ServerResponse, status: number, headers: Respo
 const STANDARD = { 'x-content-type-options': 'nosniff' };
 
 /**
+ * The longest time in seconds that a client is asked to wait. Podman waits that long up to 20 times before it
+ * shows the message, so a longer time is only in the message.
+ */
+const LONGEST_RETRY_AFTER = 60;
+
+/**
  * A refusal has the same bytes whatever exists, because it is made only of its name, the policy and the
  * settings.
  */
@@ -53,7 +59,8 @@ export function refuse(
     'content-type': 'application/json',
     'content-length': body.length,
     ...(challenge && { 'www-authenticate': formatChallenge(challenge) }),
-    ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
+    ...(retryAfter !== undefined &&
+      retryAfter <= LONGEST_RETRY_AFTER && { 'retry-after': String(retryAfter) }),
     ...headers,
   });
   response.end(body);

@@ -12,6 +12,7 @@ import { deliver } from '../delivery/deliver.ts';
 import { requestedRange } from '../delivery/requested-range.ts';
 import { ClientGone } from '../http/response-body.ts';
 import { permittedTags } from './permitted-tags.ts';
+import { quotaMessage } from './quota-message.ts';
 import { refusePull } from './refuse-access.ts';
 import type { Pull, V2Dependencies, V2State, V2Step } from './v2-request.ts';
 
@@ -135,10 +136,18 @@ async function askCore(
     const caller = callerOf(pull);
     const share = shareOf(admission, address);
     const subjectKey = subjectKeyOf(pull);
-    const asked = { method, private: reachesPrivate, caller, subjectKey, share, signal, range };
+    const { limits } = dependencies;
+    const { upstream } = route.repository;
+    const spending = () => limits.headersFor({ admission, address, upstream });
+    const asked = { method, private: reachesPrivate, caller, subjectKey, share, signal, range, spending };
     const answer = await dependencies.core.pull(route, asked);
     if (answer.accounting !== undefined) accountings.push(answer.accounting);
-    return answer;
+    return answer.kind === 'refused' && answer.quota !== undefined
+      ? {
+          ...answer,
+          message: quotaMessage(answer.quota, { admission, upstream, limits, now: dependencies.clock() }),
+        }
+      : answer;
   } catch (thrown) {
     if (thrown instanceof PullFailed) accountings.push(thrown.accounting);
     const error = thrown instanceof PullFailed ? thrown.cause : thrown;

@@ -1,4 +1,5 @@
 import type { Middleware } from 'koa';
+import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { BearerChallenge } from '../../registry/challenge.ts';
 import type { UpstreamNames } from '../../registry/repository.ts';
@@ -7,6 +8,7 @@ import type { Audit } from '../audit/audit.ts';
 import type { DeliveryResult, RepositoryRequest } from '../audit/audit-record.ts';
 import type { AuthenticateClient, Authentication } from '../authentication/authenticate-client.ts';
 import type { AccessDecision, Authorize, AuthorizeNow } from '../authorization/authorize.ts';
+import type { PolicyLimits } from '../authorization/policy-limits.ts';
 import type { CoreAnswer, CoreClient, PullAccounting } from '../clients/core-client.ts';
 import type { DeliveryPool } from '../delivery/delivery-pool.ts';
 import type { AddressOf, ClientAddress } from '../http/client-address.ts';
@@ -17,6 +19,8 @@ export interface V2Dependencies {
   readonly addressOf: AddressOf;
   readonly authenticate: AuthenticateClient;
   readonly authorizeNow: AuthorizeNow;
+  readonly limits: PolicyLimits;
+  readonly clock: Clock;
   readonly core: CoreClient;
   /** What the responses that send a blob share. */
   readonly pool: DeliveryPool;
