@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readdir, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { test } from 'node:test';
+import { digestOf, errorOf, HostedCore, OCI_INDEX } from '../../support/hosted-core.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const KIB = 1024;
+const HOUR = 60 * 60_000;
+
+test('a subject has a bounded number of uploads, and all together have one', async () => {
+  await using core = await HostedCore.start({}, { openPerSubject: 2, open: 3, waitForPlace: 0 });
+  const first = await core.begin();
+  await core.begin();
+  const third = await core.write('POST', 'blobs/uploads/', { body: '' });
+  assert.deepEqual(
+    [third.status, errorOf(third).code, third.headers['retry-after']],
+    [429, 'TOOMANYREQUESTS', '5'],
+  );
+  await core.begin({ subject: 'user:bo' });
+  assert.equal((await core.write('POST', 'blobs/uploads/', { body: '', subject: 'user:cy' })).status, 429);
+  assert.equal((await core.write('DELETE', first)).status, 204);
+  await core.begin({ subject: 'user:cy' });
+});
+
+test('an upload beyond the bound waits for the end of another one', async () => {
+  await using core = await HostedCore.start({}, { openPerSubject: 1 });
+  const first = await core.begin();
+  const second = core.begin();
+  await core.write('DELETE', first);
+  await second;
+});
+
+test('an upload that nobody touches for an hour is removed, and no other', async () => {
+  await using core = await HostedCore.start({}, { sweepEvery: 10 });
+  const idle = await core.begin();
+  const used = await core.begin();
+  core.core.now += HOUR / 2;
+  assert.equal((await core.write('PATCH', used, { body: 'x' })).status, 202);
+  core.core.now += HOUR / 2 + 1;
+  await waitFor(async () => (await readdir(`${core.directory}/uploads`)).length === 1);
+  assert.equal((await core.write('GET', idle)).status, 404);
+  assert.equal((await core.write('GET', used)).status, 204);
+  core.core.now += 24 * HOUR;
+  await waitFor(async () => (await readdir(`${core.directory}/uploads`)).length === 0);
+});
+
+test('a blob larger than the limit is refused with 403, announced or not', async () => {
+  await using core = await HostedCore.start({}, { maxBlob: 10 });
+  const upload = await core.begin();
+  for (const isStreamed of [true, false]) {
+    const refused = await core.write('PATCH', upload, { body: 'eleven byte', isStreamed });
+    assert.deepEqual([refused.status, errorOf(refused).code], [403, 'DENIED']);
+  }
+  assert.equal(
+    (await core.write('PUT', `${upload}?digest=${digestOf('ten bytes.')}`, { body: 'ten bytes.' })).status,
+    201,
+  );
+});
+
+test('the quota counts what is stored and what is being uploaded, and says how much it is', async () => {
+  await using core = await HostedCore.start({ quota: 10 * KIB });
+  const upload = await core.begin();
+  assert.equal((await core.write('PATCH', upload, { body: Buffer.alloc(6 * KIB) })).status, 202);
+  const second = await core.begin();
+  const refused = await core.write('PATCH', second, { body: Buffer.alloc(5 * KIB) });
+  assert.deepEqual([refused.status, errorOf(refused).code], [403, 'DENIED']);
+  assert.match(errorOf(refused).message, /quota of acme\/\*\* is used up: 6\.0 KiB of 10\.0 KiB/);
+  await core.write('DELETE', upload);
+  await core.pushBlob(Buffer.alloc(5 * KIB), { repository: 'acme/other' });
+  await core.pushBlob(Buffer.alloc(4 * KIB, 1));
+  const manifest = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: OCI_INDEX,
+    manifests: [],
+    annotations: { a: 'x'.repeat(2 * KIB) },
+  });
+  assert.equal((await core.pushManifest('a', manifest)).status, 403);
+  await core.write('DELETE', second);
+  await core.pushBlob(Buffer.alloc(KIB, 2));
+  const full = await core.write('POST', 'blobs/uploads/', { body: '' });
+  assert.deepEqual([full.status, errorOf(full).code], [403, 'DENIED']);
+  // The same blob again takes no more space.
+  await core.write('DELETE', `blobs/${digestOf(Buffer.alloc(KIB, 2))}`);
+  await core.pushBlob(Buffer.alloc(KIB, 2));
+});
+
+test('a body that breaks off publishes nothing, and its upload can go on', async () => {
+  await using core = await HostedCore.start();
+  const upload = await core.begin();
+  const bytes = Buffer.alloc(512 * KIB, 7);
+  const sending = request({
+    ...{ socketPath: core.core.socket, method: 'PUT', path: `/hosted/${upload}?digest=${digestOf(bytes)}` },
+    headers: {
+      ...{ 'hubgate-upstream': 'hosted', 'hubgate-path': 'acme/app', 'hubgate-subject-key': 'user:ana' },
+      'content-length': String(bytes.length),
+    },
+  });
+  const failed = once(sending, 'error');
+  sending.write(bytes.subarray(0, 300 * KIB));
+  const range = async () => (await core.write('GET', upload)).headers.range;
+  await waitFor(async () => (await range()) === `0-${300 * KIB - 1}`);
+  sending.destroy(new Error('the client goes away'));
+  await failed;
+  assert.equal((await core.read(`blobs/${digestOf(bytes)}`)).status, 404);
+  const rest = { body: bytes.subarray(300 * KIB) };
+  assert.equal((await core.write('PUT', `${upload}?digest=${digestOf(bytes)}`, rest)).status, 201);
+});
+
+test('what was pushed is there after a restart, and uploads are not', async () => {
+  await using core = await HostedCore.start();
+  const manifest = await core.pushImage('1.0', 'layer');
+  const upload = await core.begin();
+  await core.core.restart();
+  assert.equal((await core.read('manifests/1.0')).body.toString(), manifest);
+  assert.equal((await core.read(`blobs/${digestOf('layer')}`)).status, 200);
+  assert.equal((await core.write('GET', upload)).status, 404);
+  assert.deepEqual(await readdir(`${core.directory}/uploads`), []);
+});
+
+for (const [what, damage] of [
+  ['damaged', (file: string) => writeFile(file, 'this is not a database, and it is longer than a header')],
+  ['empty', (file: string) => writeFile(file, '')],
+] as const)
+  test(`a database that is ${what} is not begun anew: hosted names answer 503 until it is restored`, async () => {
+    await using core = await HostedCore.start();
+    await core.pushImage('1.0', 'layer');
+    const file = `${core.directory}/hosted.db`;
+    await core.core.restart({}, () => damage(file));
+    const answers = [
+      await core.read('manifests/1.0'),
+      await core.read('tags/list'),
+      await core.write('POST', 'blobs/uploads/', { body: '' }),
+      await core.write('DELETE', 'manifests/1.0'),
+    ];
+    for (const answer of answers)
+      assert.deepEqual([answer.status, errorOf(answer).code], [503, 'UNAVAILABLE']);
+    assert.equal((await core.core.send({ path: '/status' })).status, 200);
+    assert.notEqual((await core.core.ask('library/alpine/manifests/latest')).status, 503);
+  });
+
+test('a hosted name is never asked upstream, and a name outside the namespaces is unknown', async () => {
+  await using core = await HostedCore.start();
+  assert.equal((await core.read('manifests/latest')).status, 404);
+  const outside = { repository: 'other/app' };
+  assert.equal((await core.read('manifests/latest', outside)).status, 404);
+  assert.equal((await core.write('POST', 'blobs/uploads/', { ...outside, body: '' })).status, 404);
+});
