@@ -5,6 +5,7 @@ import type { Hosted } from './hosted/hosted.ts';
 import { HostedUnavailable } from './hosted/hosted-database.ts';
 import { type CacheRouteDependencies, cacheRoutes } from './routes/gateway-caches.ts';
 import { answerUnavailable, hostedRoutes } from './routes/hosted.ts';
+import { hostedOperationRoutes } from './routes/hosted-operations.ts';
 import { type OperationDependencies, operationRoutes } from './routes/operations.ts';
 import { type PullRouteDependencies, pullRoutes } from './routes/pull.ts';
 import { answerRefusal } from './routes/pull-answer.ts';
@@ -27,7 +28,10 @@ export function coreApplication(dependencies: CoreDependencies): Koa {
   app.use(answerFaults(dependencies.log));
   app.use(pullRoutes(dependencies).routes());
   const { hosted, names } = dependencies;
-  if (hosted !== undefined) app.use(hostedRoutes({ hosted, names }).routes());
+  if (hosted !== undefined) {
+    app.use(hostedRoutes({ hosted, names }).routes());
+    app.use(hostedOperationRoutes(hosted).routes());
+  }
   app.use(cacheRoutes(dependencies).routes());
   app.use(operationRoutes(dependencies).routes());
   return app;

@@ -28,6 +28,8 @@
  * refusal has its name of `ERRORS` in `hubgate-error` and a body with its words.
  */
 
+import { z } from 'zod';
+
 /** The prefix of the resource in the target of a write. */
 export const HOSTED_PATH = '/hosted/';
 
@@ -50,3 +52,31 @@ export const HOSTED_HEADERS = {
   /** In an answer to the PUT of a tag that meant another digest before: that digest, for the audit line. */
   previous: 'hubgate-previous',
 } as const;
+
+/** `GET /hosted-repositories` returns what is hosted. */
+export const HOSTED_REPOSITORIES = z.object({
+  /** Why hosted names are refused; null if they are not. */
+  failure: z.string().nullable(),
+  uploads: z.int(),
+  namespaces: z.array(z.object({ name: z.string(), bytes: z.int(), quota: z.int().nullable() })),
+  repositories: z.array(z.object({ path: z.string(), bytes: z.int(), tags: z.int() })),
+});
+export type HostedRepositories = Readonly<z.output<typeof HOSTED_REPOSITORIES>>;
+
+/** `POST /hosted-repositories/restore-tag` undoes the last change of a tag. */
+export const RESTORE_TAG = z.strictObject({ repository: z.string(), tag: z.string() });
+
+/** `POST /hosted-repositories/collect` removes what nothing needs, or only says what it would do. */
+export const COLLECT = z.strictObject({ dryRun: z.boolean() });
+export const COLLECTED = z.array(
+  z.object({
+    repository: z.string(),
+    tag: z.string().nullable(),
+    digest: z.string(),
+    action: z.enum(['keep', 'wait', 'remove-tag', 'remove-blob', 'remove-manifest', 'remove-file']),
+    why: z.string(),
+    /** The time in milliseconds since the epoch at which it is judged again, for `wait`. */
+    until: z.int().nullable(),
+  }),
+);
+export type CollectedContent = Readonly<z.output<typeof COLLECTED>[number]>;

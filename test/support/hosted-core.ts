@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import type { CoreOptions } from '../../src/core/core.ts';
+import type { HostedOptions } from '../../src/core/hosted/hosted.ts';
 import { UPLOAD_LIMITS, type UploadLimits } from '../../src/core/hosted/limits.ts';
 import type { NamespaceRules } from '../../src/core/hosted/namespace.ts';
 import type { TestResponse } from './http.ts';
@@ -11,6 +11,18 @@ export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
 
 export function digestOf(bytes: string | Uint8Array, algorithm = 'sha256'): string {
   return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
+}
+
+function hostedOptions(
+  directory: string,
+  rules: Partial<NamespaceRules>,
+  options: Partial<HostedOptions>,
+): HostedOptions {
+  return {
+    directory: `${directory}/hosted`,
+    namespaces: [{ name: 'acme', immutableTags: [], ...rules }],
+    ...options,
+  };
 }
 
 export interface HostedRequest {
@@ -28,24 +40,26 @@ export interface HostedRequest {
 export class HostedCore implements AsyncDisposable {
   readonly core: TestCore;
 
+  readonly #rules: Partial<NamespaceRules>;
+
   static async start(
     rules: Partial<NamespaceRules> = {},
     limits: Partial<UploadLimits> = {},
-    options: Partial<CoreOptions> = {},
   ): Promise<HostedCore> {
     const core = await TestCore.start({ url: new URL('http://127.0.0.1:1') }, (directory) => ({
-      hosted: {
-        directory: `${directory}/hosted`,
-        namespaces: [{ name: 'acme', immutableTags: [], ...rules }],
-        limits: { ...UPLOAD_LIMITS, ...limits },
-      },
-      ...options,
+      hosted: hostedOptions(directory, rules, { limits: { ...UPLOAD_LIMITS, ...limits } }),
     }));
-    return new HostedCore(core);
+    return new HostedCore(core, rules);
   }
 
-  private constructor(core: TestCore) {
+  private constructor(core: TestCore, rules: Partial<NamespaceRules>) {
     this.core = core;
+    this.#rules = rules;
+  }
+
+  /** Stops the core, and starts it again on the same content with other options. */
+  async restart(options: Partial<HostedOptions> = {}): Promise<void> {
+    await this.core.restart({ hosted: hostedOptions(this.core.directory, this.#rules, options) });
   }
 
   get directory(): string {

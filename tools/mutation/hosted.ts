@@ -3,6 +3,9 @@ import type { Mutant } from './mutant.ts';
 const PUSH = ['test/core/hosted/push.test.ts'];
 const TAGS = ['test/core/hosted/tags.test.ts'];
 const LIMITS = ['test/core/hosted/limits.test.ts'];
+const COLLECT = ['test/core/hosted/collect.test.ts'];
+const COLLECTION = 'src/core/hosted/collect.ts';
+const RETENTION = 'src/core/hosted/retention.ts';
 const MANIFESTS = 'src/core/hosted/push-manifest.ts';
 
 /** The defences of hosted repositories: what is accepted, whose it is, and that it stays. */
@@ -102,7 +105,7 @@ export const hostedMutants: readonly Mutant[] = [
     defence: 'a page of referrers has a bounded size',
     file: 'src/core/hosted/hosted-pull.ts',
     find: 'if (manifests.length === REFERRERS_AT_ONCE || size > MAX_REFERRERS_PAGE) break;',
-    replace: 'if (manifests.length === 2) break;',
+    replace: 'if (manifests.length === REFERRERS_AT_ONCE) break;',
     tests: TAGS,
   },
   {
@@ -160,5 +163,68 @@ export const hostedMutants: readonly Mutant[] = [
     find: 'if (found === 0 && version !== undefined)',
     replace: 'if (found < 0)',
     tests: LIMITS,
+  },
+  {
+    defence: 'a blob that a manifest names is not collected',
+    file: COLLECTION,
+    find: 'if (parent !== undefined) return',
+    replace: "if (parent === ('' as Digest)) return",
+    tests: COLLECT,
+  },
+  {
+    defence: 'a blob is not collected before its lease is over',
+    file: COLLECTION,
+    find: 'return until > now\n      ? ',
+    replace: 'return until > Number.MAX_VALUE\n      ? ',
+    tests: COLLECT,
+  },
+  {
+    defence: 'a HEAD that finds a blob renews its lease',
+    file: 'src/core/hosted/hosted-pull.ts',
+    find: 'const isStillThere = !found.renews ||',
+    replace: 'const isStillThere = found.size >= 0 ||',
+    tests: COLLECT,
+  },
+  {
+    defence: 'a file that another repository needs is not removed',
+    file: COLLECTION,
+    find: 'return select.anyBlob.get(digest) === undefined\n',
+    replace: "return digest !== ('' as Digest)\n",
+    tests: COLLECT,
+  },
+  {
+    defence: 'the referrers of a deleted subject become candidates',
+    file: 'src/core/hosted/remove.ts',
+    find: 'change.putCandidate.run(id, referrer, now + COLLECTION.undo);',
+    replace: 'void referrer;',
+    tests: COLLECT,
+  },
+  {
+    defence: 'the children of a deleted manifest become candidates',
+    file: 'src/core/hosted/remove.ts',
+    find: 'change.putCandidate.run(id, child, now + (isBlob ? COLLECTION.lease : COLLECTION.undo));',
+    replace: 'void isBlob;',
+    tests: COLLECT,
+  },
+  {
+    defence: 'retention spares a manifest whose tag can still be restored',
+    file: RETENTION,
+    find: 'replaced < Math.min(before, now - COLLECTION.undo)',
+    replace: 'replaced < before',
+    tests: COLLECT,
+  },
+  {
+    defence: 'retention spares the newest tags',
+    file: RETENTION,
+    find: '.slice(keepLast ?? 0)',
+    replace: '.slice(0)',
+    tests: COLLECT,
+  },
+  {
+    defence: 'retention spares the tags that somebody uses',
+    file: RETENTION,
+    find: 'Math.max(set_at, used_at)',
+    replace: 'set_at',
+    tests: COLLECT,
   },
 ];

@@ -32,6 +32,7 @@ export class HostedPull {
     this.#clock = clock;
   }
 
+  /** Notes about once a day that a manifest is used, for the retention of tags. */
   manifest(repository: string, reference: Reference, method: 'GET' | 'HEAD'): PullOutcome<PulledManifest> {
     return this.#database.read((select) => {
       const id = select.repository.get(repository)?.id ?? 0;
@@ -39,6 +40,7 @@ export class HostedPull {
         reference.kind === 'digest' ? reference.digest : select.tag.get(id, reference.tag)?.digest;
       const found = digest && (method === 'GET' ? select.manifest : select.manifestHead).get(id, digest);
       if (digest === undefined || found === undefined) return { kind: 'refused', error: 'MANIFEST_UNKNOWN' };
+      if (found.used_at < this.#clock() - COLLECTION.noteUseAfter) this.#noteUse(id, digest);
       return {
         ...{ kind: 'found', cache: 'hit', digest, mediaType: found.media_type, size: found.size },
         ...('bytes' in found && { bytes: Buffer.from(found.bytes) }),
@@ -126,6 +128,12 @@ export class HostedPull {
       const id = select.repository.get(repository)?.id ?? 0;
       return select.blob.get(id, digest)?.size;
     });
+  }
+
+  #noteUse(id: number, digest: Digest): void {
+    const now = this.#clock();
+    // A pull does not wait for this, and does not fail with it. The database logs its failures.
+    this.#database.change(({ change }) => void change.touchManifest.run(now, id, digest)).catch(() => {});
   }
 
   /** Resolves to false if the blob was removed meanwhile. */

@@ -106,7 +106,7 @@ const SELECT = {
   used: `SELECT coalesce(sum(bytes), 0) AS bytes FROM repository WHERE path > ?1 || '/' AND path < ?1 || '0'`,
   blob: 'SELECT size, leased_until FROM blob WHERE repository = ? AND digest = ?',
   anyBlob: 'SELECT 1 FROM blob WHERE digest = ? LIMIT 1',
-  manifest: 'SELECT media_type, size, bytes FROM manifest WHERE repository = ? AND digest = ?',
+  manifest: 'SELECT media_type, size, used_at, bytes FROM manifest WHERE repository = ? AND digest = ?',
   manifestHead:
     'SELECT media_type, size, subject, pushed_at, used_at FROM manifest WHERE repository = ? AND digest = ?',
   tag: 'SELECT digest, set_at FROM tag WHERE repository = ? AND name = ?',
@@ -119,6 +119,19 @@ const SELECT = {
     WHERE repository = ?1 AND subject = ?2 AND digest > ?3 AND (?4 IS NULL OR artifact_type = ?4) ORDER BY digest LIMIT ?5`,
   referrerDigests: 'SELECT digest FROM manifest WHERE repository = ? AND subject = ?',
   referrerCount: 'SELECT count(*) AS referrers FROM manifest WHERE repository = ? AND subject = ?',
+  candidates: `SELECT c.repository, r.path, c.digest, c.review_at FROM candidate c JOIN repository r ON r.id = c.repository
+    WHERE c.review_at <= ? ORDER BY c.review_at, c.repository, c.digest LIMIT ?`,
+  repositoriesAfter: `SELECT id, path FROM repository WHERE path > ?1 AND path < ?2 || '0' ORDER BY path LIMIT 1`,
+  allTags: `SELECT t.name, t.digest, t.set_at, m.used_at FROM tag t JOIN manifest m ON m.repository = t.repository AND m.digest = t.digest
+    WHERE t.repository = ? ORDER BY t.set_at DESC, t.name`,
+  untagged: `SELECT digest FROM manifest m WHERE repository = ?1 AND pushed_at < ?2 AND digest > ?3
+    AND NOT EXISTS (SELECT 1 FROM tag t WHERE t.repository = ?1 AND t.digest = m.digest)
+    AND NOT EXISTS (SELECT 1 FROM child c WHERE c.repository = ?1 AND c.child = m.digest)
+    ORDER BY digest LIMIT ?4`,
+  lastChange: 'SELECT previous FROM tag_history WHERE repository = ? AND tag = ? ORDER BY id DESC LIMIT 1',
+  history:
+    'SELECT at, digest, previous, subject, credential FROM tag_history WHERE repository = ? AND tag = ? ORDER BY id DESC LIMIT ?',
+  repositories: 'SELECT path, bytes, tags FROM repository WHERE path > ? ORDER BY path LIMIT ?',
   lastReplaced: 'SELECT max(at) AS at FROM tag_history WHERE repository = ? AND previous = ?',
 } as const;
 
@@ -137,6 +150,9 @@ const CHANGE = {
     'INSERT INTO tag_history (repository, tag, digest, previous, at, subject, credential) VALUES (?, ?, ?, ?, ?, ?, ?)',
   putCandidate: `INSERT INTO candidate (repository, digest, review_at) VALUES (?, ?, ?)
     ON CONFLICT DO UPDATE SET review_at = max(review_at, excluded.review_at)`,
+  postponeCandidate: 'UPDATE candidate SET review_at = ? WHERE repository = ? AND digest = ?',
+  removeCandidate: 'DELETE FROM candidate WHERE repository = ? AND digest = ?',
+  touchManifest: 'UPDATE manifest SET used_at = ? WHERE repository = ? AND digest = ?',
   removeTag: 'DELETE FROM tag WHERE repository = ? AND name = ?',
   removeManifest: 'DELETE FROM manifest WHERE repository = ? AND digest = ?',
   removeChildren: 'DELETE FROM child WHERE repository = ? AND parent = ?',
@@ -153,6 +169,7 @@ interface Rows {
   readonly manifest: {
     readonly media_type: ManifestMediaType;
     readonly size: number;
+    readonly used_at: number;
     readonly bytes: Uint8Array;
   };
   readonly manifestHead: {
@@ -177,6 +194,29 @@ interface Rows {
   };
   readonly referrerDigests: { readonly digest: Digest };
   readonly referrerCount: { readonly referrers: number };
+  readonly candidates: {
+    readonly repository: number;
+    readonly path: string;
+    readonly digest: Digest;
+    readonly review_at: number;
+  };
+  readonly repositoriesAfter: { readonly id: number; readonly path: string };
+  readonly allTags: {
+    readonly name: Tag;
+    readonly digest: Digest;
+    readonly set_at: number;
+    readonly used_at: number;
+  };
+  readonly untagged: { readonly digest: Digest };
+  readonly lastChange: { readonly previous: Digest | null };
+  readonly history: {
+    readonly at: number;
+    readonly digest: Digest | null;
+    readonly previous: Digest | null;
+    readonly subject: string;
+    readonly credential: string;
+  };
+  readonly repositories: { readonly path: string; readonly bytes: number; readonly tags: number };
   readonly lastReplaced: { readonly at: number | null };
 }
 

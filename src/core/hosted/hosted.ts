@@ -6,16 +6,19 @@ import { type Clock, systemClock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { makeDirectory } from '../../platform/make-directory.ts';
 import type { Digest } from '../../registry/digest.ts';
+import { Collection } from './collect.ts';
 import { HostedDatabase } from './hosted-database.ts';
 import { HostedFiles } from './hosted-files.ts';
 import { HostedPull } from './hosted-pull.ts';
 import { KeyedLock } from './keyed-lock.ts';
-import { UPLOAD_LIMITS, type UploadLimits } from './limits.ts';
+import { COLLECTION, UPLOAD_LIMITS, type UploadLimits } from './limits.ts';
 import type { NamespaceRules } from './namespace.ts';
 import { BlobPush } from './push-blob.ts';
 import { ManifestPush } from './push-manifest.ts';
 import { Quotas } from './quota.ts';
 import { Removal } from './remove.ts';
+import { RetentionPass } from './retention.ts';
+import { TagHistory } from './tag-history.ts';
 import { Uploads } from './uploads.ts';
 
 export interface HostedOptions {
@@ -23,6 +26,9 @@ export interface HostedOptions {
   readonly directory: string;
   readonly namespaces: readonly NamespaceRules[];
   readonly limits?: UploadLimits;
+  /** The pauses in milliseconds between two looks for content that can go. Only tests shorten them. */
+  readonly collectEvery?: number;
+  readonly retainEvery?: number;
 }
 
 export interface Hosted extends AsyncDisposable {
@@ -32,13 +38,19 @@ export interface Hosted extends AsyncDisposable {
   readonly blobs: BlobPush;
   readonly manifests: ManifestPush;
   readonly removal: Removal;
+  readonly tags: TagHistory;
+  readonly namespaces: readonly NamespaceRules[];
+  readonly collection: Collection;
+  readonly retention: RetentionPass;
 }
 
 export async function openHosted(
-  { directory, namespaces, limits = UPLOAD_LIMITS }: HostedOptions,
+  options: HostedOptions,
   log: Logger,
   clock: Clock = systemClock,
 ): Promise<Hosted> {
+  const { directory, namespaces, limits = UPLOAD_LIMITS } = options;
+  const { collectEvery = COLLECTION.every, retainEvery = COLLECTION.retainEvery } = options;
   await using stack = new AsyncDisposableStack();
   await makeDirectory(directory, 0o750);
   const files = new HostedFiles(directory);
@@ -48,6 +60,8 @@ export async function openHosted(
   const quotas = new Quotas(namespaces);
   const uploads = stack.use(new Uploads({ database, files, quotas, limits, clock, log }));
   const locks = new KeyedLock<Digest>();
+  const collection = stack.use(new Collection({ database, files, locks, clock, log, every: collectEvery }));
+  const retention = stack.use(new RetentionPass({ database, namespaces, clock, log, every: retainEvery }));
   const opened = stack.move();
   return {
     database,
@@ -56,6 +70,10 @@ export async function openHosted(
     blobs: new BlobPush({ database, files, locks, uploads, quotas, clock }),
     manifests: new ManifestPush({ database, quotas, namespaces, clock }),
     removal: new Removal({ database, namespaces, clock }),
+    tags: new TagHistory(database, clock),
+    namespaces,
+    collection,
+    retention,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }

@@ -63,6 +63,12 @@ export const COLLECTION = {
   undo: 7 * DAY,
   /** The pause between two looks at the queue. */
   every: 60_000,
+  /** The candidates that are read at a time. */
+  batch: 100,
+  /** The pause between two passes of the retention rules. */
+  retainEvery: HOUR,
+  /** The time after which another pull of a manifest is noted as its last use. */
+  noteUseAfter: DAY,
   /** The age after which a file that no row names is removed: a crash came between the row and the file. */
   orphanedAfter: 2 * DAY,
   /** The time between two comparisons of the files with the rows. */

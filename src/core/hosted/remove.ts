@@ -93,7 +93,12 @@ export class Removal {
 }
 
 /** Removes a manifest without tags. What only it has needed becomes a candidate for the collection. */
-function removeManifest({ select, change }: HostedStatements, id: number, digest: Digest, now: number): void {
+export function removeManifest(
+  { select, change }: HostedStatements,
+  id: number,
+  digest: Digest,
+  now: number,
+): void {
   for (const { child } of select.children.all(id, digest)) {
     const isBlob = select.blob.get(id, child) !== undefined;
     change.putCandidate.run(id, child, now + (isBlob ? COLLECTION.lease : COLLECTION.undo));

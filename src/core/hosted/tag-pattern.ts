@@ -17,7 +17,7 @@ function matchesTagPattern(tag: string, pattern: string): boolean {
 }
 
 /** True if one of the patterns matches, and none of those with `!` before them. */
-function matchesTagPatterns(tag: string, patterns: readonly string[]): boolean {
+export function matchesTagPatterns(tag: string, patterns: readonly string[]): boolean {
   const isExcepted = patterns.some((one) => one.startsWith('!') && matchesTagPattern(tag, one.slice(1)));
   return !isExcepted && patterns.some((one) => !one.startsWith('!') && matchesTagPattern(tag, one));
 }

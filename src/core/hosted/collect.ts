@@ -1,0 +1,191 @@
+import type { Clock } from '../../platform/clock.ts';
+import type { Logger } from '../../platform/log.ts';
+import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
+import type { Digest } from '../../registry/digest.ts';
+import type { HostedDatabase } from './hosted-database.ts';
+import type { HostedFiles } from './hosted-files.ts';
+import type { HostedStatements } from './hosted-statements.ts';
+import type { KeyedLock } from './keyed-lock.ts';
+import { COLLECTION } from './limits.ts';
+import { removeManifest } from './remove.ts';
+
+export interface CollectionOptions {
+  readonly database: HostedDatabase;
+  readonly files: HostedFiles;
+  readonly locks: KeyedLock<Digest>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The pause in milliseconds between two looks at the queue. */
+  readonly every: number;
+}
+
+/** Content that may not be needed any more, in one repository. */
+interface Candidate {
+  readonly repository: number;
+  readonly digest: Digest;
+}
+
+/**
+ * What happens to a candidate, and why. `keep` ends its candidacy, because something needs it; that something
+ * makes it a candidate again when it goes. `wait` looks again at a later time.
+ */
+export type CollectionDecision = { readonly why: string } & (
+  | { readonly action: 'keep' | 'remove-blob' | 'remove-manifest' | 'remove-file' }
+  | { readonly action: 'wait'; readonly until: number }
+);
+
+export interface ExplainedCandidate {
+  /** The path of the repository. */
+  readonly repository: string;
+  readonly digest: Digest;
+  readonly decision: CollectionDecision;
+}
+
+/**
+ * Removes content that nothing needs, while pushes go on. Every candidate is judged and removed in one
+ * transaction, so a push comes either before it and keeps the content, or after it and finds it missing. Rows
+ * go before files: a crash in between leaves a file without a row, and never a row without its file.
+ */
+export class Collection implements AsyncDisposable {
+  readonly #options: CollectionOptions;
+  readonly #running: AsyncDisposable;
+
+  constructor(options: CollectionOptions) {
+    this.#options = options;
+    this.#running = runPeriodically(
+      options.every,
+      async (signal) => void (await this.collect(signal)),
+      options.log,
+    );
+  }
+
+  /** Removes what is due. Resolves to the number of removed blobs, manifests and files. */
+  async collect(signal?: AbortSignal): Promise<number> {
+    const { database, clock } = this.#options;
+    if (database.failure !== undefined) return 0;
+    let removed = 0;
+    for (;;) {
+      const due = database.read((select) => select.candidates.all(clock(), COLLECTION.batch));
+      for (const candidate of due) {
+        if (signal?.aborted) return removed;
+        if (await this.#review(candidate)) removed++;
+      }
+      if (due.length < COLLECTION.batch) break;
+    }
+    return removed;
+  }
+
+  /** Says what happens to each candidate, and changes nothing. */
+  explain(until: number, most: number): readonly ExplainedCandidate[] {
+    const { database, clock } = this.#options;
+    return database.read((select) =>
+      select.candidates.all(until, most).map((candidate) => ({
+        repository: candidate.path,
+        digest: candidate.digest,
+        decision: decide(select, candidate, clock()),
+      })),
+    );
+  }
+
+  /** Resolves to true if something was removed. */
+  #review(candidate: Candidate): Promise<boolean> {
+    return this.#options.locks.run(candidate.digest, async () => {
+      const action = await this.#judge(candidate);
+      // The file of a blob goes after its last row, which is another decision.
+      if (action === 'remove-blob') await this.#judge(candidate);
+      return action.startsWith('remove-');
+    });
+  }
+
+  async #judge(candidate: Candidate): Promise<CollectionDecision['action']> {
+    const { database, files, clock, log } = this.#options;
+    const { repository, digest } = candidate;
+    const { action, why } = await database.change((statements) => {
+      const decided = decide(statements.select, candidate, clock());
+      apply(statements, candidate, decided, clock());
+      return decided;
+    });
+    if (action === 'remove-file') {
+      await files.remove(digest);
+      await database.change(({ change }) => void change.removeCandidate.run(repository, digest));
+    }
+    if (action !== 'keep' && action !== 'wait')
+      log.info({ digest, action, reason: why }, 'hosted content was collected');
+    return action;
+  }
+
+  [Symbol.asyncDispose](): PromiseLike<void> {
+    return this.#running[Symbol.asyncDispose]();
+  }
+}
+
+function decide(
+  select: HostedStatements['select'],
+  { repository, digest }: Candidate,
+  now: number,
+): CollectionDecision {
+  const blob = select.blob.get(repository, digest);
+  const manifest = select.manifestHead.get(repository, digest);
+  if (blob === undefined && manifest === undefined)
+    return select.anyBlob.get(digest) === undefined
+      ? { action: 'remove-file', why: 'no repository has it any more' }
+      : { action: 'keep', why: 'another repository has it' };
+  const parent = select.anyParent.get(repository, digest)?.parent;
+  if (parent !== undefined) return { action: 'keep', why: `the manifest ${parent} names it` };
+  if (blob !== undefined) {
+    const until = blob.leased_until;
+    return until > now
+      ? { action: 'wait', until, why: 'its manifest may still come' }
+      : { action: 'remove-blob', why: 'no manifest names it' };
+  }
+  return decideManifest(select, { repository, digest }, now);
+}
+
+/** Judges a manifest that lost its index or its subject. */
+function decideManifest(
+  select: HostedStatements['select'],
+  { repository, digest }: Candidate,
+  now: number,
+): CollectionDecision {
+  const tag = select.anyTagOf.get(repository, digest)?.name;
+  if (tag !== undefined) return { action: 'keep', why: `the tag ${tag} means it` };
+  const { subject, pushed_at } = select.manifestHead.get(repository, digest) ?? {
+    subject: null,
+    pushed_at: 0,
+  };
+  if (subject !== null && select.manifestHead.get(repository, subject) !== undefined)
+    return { action: 'keep', why: `it refers to ${subject}` };
+  const undoable = (select.lastReplaced.get(repository, digest)?.at ?? 0) + COLLECTION.undo;
+  const until = Math.max(undoable, pushed_at + COLLECTION.lease);
+  return until > now
+    ? { action: 'wait', until, why: 'it was pushed, or its tag was moved, a short time ago' }
+    : { action: 'remove-manifest', why: 'no tag, no index and no subject needs it' };
+}
+
+function apply(
+  statements: HostedStatements,
+  { repository, digest }: Candidate,
+  decision: CollectionDecision,
+  now: number,
+): void {
+  const { change } = statements;
+  switch (decision.action) {
+    case 'keep':
+      change.removeCandidate.run(repository, digest);
+      return;
+    case 'wait':
+      change.postponeCandidate.run(decision.until, repository, digest);
+      return;
+    case 'remove-blob':
+      // It stays a candidate: its file goes when no repository has it.
+      change.removeBlob.run(repository, digest);
+      return;
+    case 'remove-manifest':
+      change.removeCandidate.run(repository, digest);
+      removeManifest(statements, repository, digest, now);
+      return;
+    case 'remove-file':
+      // The row of the candidate goes after the file, so that a crash in between repeats this.
+      return;
+  }
+}

@@ -1,0 +1,188 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Clock } from '../../platform/clock.ts';
+import type { Logger } from '../../platform/log.ts';
+import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
+import type { Digest } from '../../registry/digest.ts';
+import type { Tag } from '../../registry/reference.ts';
+import type { HostedDatabase } from './hosted-database.ts';
+import type { HostedStatements } from './hosted-statements.ts';
+import { COLLECTION } from './limits.ts';
+import type { NamespaceRules, RetentionRules } from './namespace.ts';
+import { removeManifest } from './remove.ts';
+import { matchesTagPatterns } from './tag-pattern.ts';
+
+export interface RetentionOptions {
+  readonly database: HostedDatabase;
+  readonly namespaces: readonly NamespaceRules[];
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The pause in milliseconds between two passes. */
+  readonly every: number;
+}
+
+/** What a rule removes. */
+export interface RetentionRemoval {
+  /** The path of the repository. */
+  readonly repository: string;
+  readonly tag?: Tag;
+  readonly digest: Digest;
+  readonly why: string;
+}
+
+interface Place {
+  readonly id: number;
+  readonly path: string;
+}
+
+/** The name under which removed tags are in the history. */
+const AUTHOR = { subject: 'hubgate', credential: 'retention' };
+
+/**
+ * Removes what the rules of the namespaces say: tags that are old or unused, and manifests that have no tag.
+ * An immutable tag goes too, because a rule that spares it would fill the disk. Every removal is judged again
+ * in its own transaction.
+ */
+export class RetentionPass implements AsyncDisposable {
+  readonly #options: RetentionOptions;
+  readonly #running: AsyncDisposable;
+
+  constructor(options: RetentionOptions) {
+    this.#options = options;
+    this.#running = runPeriodically(
+      options.every,
+      async (signal) => void (await this.retain(signal)),
+      options.log,
+    );
+  }
+
+  /** Removes what is due, and resolves to it. */
+  async retain(signal?: AbortSignal): Promise<readonly RetentionRemoval[]> {
+    const { database, clock, log } = this.#options;
+    const removals: RetentionRemoval[] = [];
+    for (const { place, rules } of this.#places()) {
+      for await (const removal of this.#removals(place, rules)) {
+        if (signal?.aborted) return removals;
+        const isDone = await database.change((statements) =>
+          remove(statements, place, removal, rules, clock()),
+        );
+        if (!isDone) continue;
+        removals.push(removal);
+        log.info({ ...removal }, 'retention has removed hosted content');
+      }
+    }
+    return removals;
+  }
+
+  /** Says what is due, and changes nothing. */
+  async explain(): Promise<readonly RetentionRemoval[]> {
+    const removals: RetentionRemoval[] = [];
+    for (const { place, rules } of this.#places())
+      removals.push(...(await Array.fromAsync(this.#removals(place, rules))));
+    return removals;
+  }
+
+  /** Yields the repositories of the namespaces that have rules. */
+  *#places(): Generator<{ readonly place: Place; readonly rules: RetentionRules }> {
+    const { database, namespaces } = this.#options;
+    if (database.failure !== undefined) return;
+    for (const { name, retention: rules } of namespaces) {
+      if (rules === undefined) continue;
+      let after = `${name}/`;
+      for (;;) {
+        const place = database.read((select) => select.repositoriesAfter.get(after, name));
+        if (place === undefined) break;
+        after = place.path;
+        yield { place, rules };
+      }
+    }
+  }
+
+  async *#removals(place: Place, rules: RetentionRules): AsyncGenerator<RetentionRemoval, void> {
+    const { database, clock } = this.#options;
+    yield* database.read((select) => tagRemovals(select, place, rules, clock()));
+    const { untaggedAfter } = rules;
+    if (untaggedAfter === undefined) return;
+    let after = '';
+    for (;;) {
+      const before = clock() - untaggedAfter;
+      const untagged = database.read((select) =>
+        select.untagged.all(place.id, before, after, COLLECTION.batch),
+      );
+      for (const { digest } of untagged) {
+        after = digest;
+        const isDue = database.read((select) => isLongUntagged(select, place.id, digest, before, clock()));
+        if (isDue) yield { repository: place.path, digest, why: 'it has no tag' };
+      }
+      if (untagged.length < COLLECTION.batch) return;
+      // Other work runs between two batches.
+      await turn();
+    }
+  }
+
+  [Symbol.asyncDispose](): PromiseLike<void> {
+    return this.#running[Symbol.asyncDispose]();
+  }
+}
+
+/** The newest tags stay. Of the others, those go that nobody has used, or all if there is no time for that. */
+function tagRemovals(
+  select: HostedStatements['select'],
+  { id, path }: Place,
+  { keepLast, unusedFor, tags: patterns }: RetentionRules,
+  now: number,
+): readonly RetentionRemoval[] {
+  if (keepLast === undefined && unusedFor === undefined) return [];
+  const tags = select.allTags
+    .all(id)
+    .filter(({ name }) => patterns === undefined || matchesTagPatterns(name, patterns));
+  return tags
+    .slice(keepLast ?? 0)
+    .filter(({ set_at, used_at }) => unusedFor === undefined || Math.max(set_at, used_at) < now - unusedFor)
+    .map(({ name, digest }) => ({
+      repository: path,
+      tag: name,
+      digest,
+      why: unusedFor === undefined ? `it is not one of the newest ${keepLast} tags` : 'nobody has used it',
+    }));
+}
+
+/** A referrer goes with its subject, and a manifest whose tag can still be restored stays. */
+function isLongUntagged(
+  select: HostedStatements['select'],
+  id: number,
+  digest: Digest,
+  before: number,
+  now: number,
+): boolean {
+  const head = select.manifestHead.get(id, digest);
+  const replaced = select.lastReplaced.get(id, digest)?.at ?? 0;
+  const isReferrer = head?.subject != null && select.manifestHead.get(id, head.subject) !== undefined;
+  return (
+    head !== undefined &&
+    !isReferrer &&
+    head.pushed_at < Math.min(before, now - COLLECTION.lease) &&
+    replaced < Math.min(before, now - COLLECTION.undo)
+  );
+}
+
+/** Returns false if a push has come before. */
+function remove(
+  statements: HostedStatements,
+  { id }: Place,
+  { tag, digest }: RetentionRemoval,
+  { untaggedAfter = 0 }: RetentionRules,
+  now: number,
+): boolean {
+  const { select, change } = statements;
+  if (tag !== undefined) {
+    if (select.tag.get(id, tag)?.digest !== digest) return false;
+    change.removeTag.run(id, tag);
+    change.addHistory.run(id, tag, null, digest, now, AUTHOR.subject, AUTHOR.credential);
+    return true;
+  }
+  const isNeeded =
+    select.anyTagOf.get(id, digest) !== undefined || select.anyParent.get(id, digest) !== undefined;
+  if (isNeeded || !isLongUntagged(select, id, digest, now - untaggedAfter, now)) return false;
+  removeManifest(statements, id, digest, now);
+  return true;
+}

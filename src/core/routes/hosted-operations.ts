@@ -1,0 +1,87 @@
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import { readBody } from '../../platform/read-body.ts';
+import {
+  COLLECT,
+  type CollectedContent,
+  type HostedRepositories,
+  RESTORE_TAG,
+} from '../../protocol/hosted-api.ts';
+import { parseTag } from '../../registry/reference.ts';
+import type { ExplainedCandidate } from '../hosted/collect.ts';
+import type { Hosted } from '../hosted/hosted.ts';
+import type { RetentionRemoval } from '../hosted/retention.ts';
+
+const MAX_BODY = 4 * 1024;
+/** The most decisions that one answer explains. */
+const MOST_DECISIONS = 10_000;
+/** The most repositories that one answer lists. */
+const MOST_REPOSITORIES = 100_000;
+
+/** Returns the routes for operators of hosted repositories. */
+export function hostedOperationRoutes(hosted: Hosted): Router {
+  const router = new Router({ sensitive: true, strict: true });
+  router.get('/hosted-repositories', (context) => {
+    context.body = listHosted(hosted);
+  });
+  router.get('/hosted-repositories/history', (context) => answerHistory(context, hosted));
+  router.post('/hosted-repositories/restore-tag', (context) => restore(context, hosted));
+  router.post('/hosted-repositories/collect', (context) => collect(context, hosted));
+  return router;
+}
+
+function listHosted({ database, uploads, namespaces }: Hosted): HostedRepositories {
+  const failure = database.failure?.message ?? null;
+  if (failure !== null) return { failure, uploads: 0, namespaces: [], repositories: [] };
+  return database.read((select) => ({
+    failure,
+    uploads: uploads.size,
+    namespaces: namespaces.map(({ name, quota = null }) => ({
+      name,
+      bytes: select.used.get(name)?.bytes ?? 0,
+      quota,
+    })),
+    repositories: select.repositories.all('', MOST_REPOSITORIES),
+  }));
+}
+
+function answerHistory(context: Context, { tags }: Hosted): void {
+  const { repository = '', tag = '' } = context.query;
+  const parsed = parseTag(String(tag));
+  const history = parsed && tags.history(String(repository), parsed);
+  if (history === undefined) context.status = 404;
+  else context.body = history;
+}
+
+async function restore(context: Context, { tags }: Hosted): Promise<void> {
+  const { repository, tag } = RESTORE_TAG.parse(await readJson(context));
+  const parsed = parseTag(tag);
+  if (parsed === undefined) context.status = 404;
+  else context.body = await tags.restore(repository, parsed, { subject: 'hubgate', credential: 'operator' });
+}
+
+async function collect(context: Context, { collection, retention }: Hosted): Promise<void> {
+  const { dryRun } = COLLECT.parse(await readJson(context));
+  const explained = collection.explain(Number.MAX_SAFE_INTEGER, MOST_DECISIONS);
+  const due = await retention.explain();
+  if (!dryRun) {
+    await retention.retain();
+    await collection.collect();
+  }
+  context.body = [...explained.map(describeDecision), ...due.slice(0, MOST_DECISIONS).map(describeRemoval)];
+}
+
+function describeDecision({ repository, digest, decision }: ExplainedCandidate): CollectedContent {
+  const { action, why } = decision;
+  return { repository, tag: null, digest, action, why, until: action === 'wait' ? decision.until : null };
+}
+
+function describeRemoval({ repository, tag, digest, why }: RetentionRemoval): CollectedContent {
+  const action = tag === undefined ? 'remove-manifest' : 'remove-tag';
+  return { repository, tag: tag ?? null, digest, action, why, until: null };
+}
+
+async function readJson({ req }: Context): Promise<unknown> {
+  const body = await readBody(req, MAX_BODY);
+  return JSON.parse(body?.toString('utf8') ?? '');
+}
