@@ -59,7 +59,9 @@ export function policyRules({ rules, users, more }: PolicySize): string {
 }
 
 function parse(text: string): Policy {
-  const parsed = parsePolicy([{ source: 'access.yaml', label: 'access.yaml', text }], Date.now(), {});
+  const parsed = parsePolicy([{ source: 'access.yaml', label: 'access.yaml', text }], Date.now(), {
+    forms: {},
+  });
   if ('faults' in parsed) throw new Error(parsed.faults.map(formatFault).join('\n'));
   return parsed.value.policy;
 }

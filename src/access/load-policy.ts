@@ -4,7 +4,7 @@ import type { Fault, Parsed } from '../platform/fault.ts';
 import { asError, reasonOf } from '../platform/reason.ts';
 import { isAbsent, readNamedFile, readRegularFile, whileAnswering } from '../platform/regular-file.ts';
 import { ABSENT, stateOfFile } from '../platform/watched-files.ts';
-import type { SubjectForms } from './federated-pattern.ts';
+import type { PolicyContext } from './policy-context.ts';
 import { type PolicySource, parsePolicy, type ReadPolicy } from './policy-file.ts';
 
 /** The limit in bytes. A larger file is not read at all. */
@@ -66,10 +66,10 @@ function writeState(found: readonly FoundPolicy[]): string {
 export async function readPolicy(
   file: string,
   now: number,
-  forms: SubjectForms,
+  context: PolicyContext,
 ): Promise<Parsed<ReadPolicy>> {
   const sources = await readSources(file);
-  return 'faults' in sources ? sources : parsePolicy(sources.value, now, forms);
+  return 'faults' in sources ? sources : parsePolicy(sources.value, now, context);
 }
 
 /** Returns the texts of the files of a policy, all from the same moment. */

@@ -1,6 +1,9 @@
+import type { Action } from '../registry/action.ts';
 import {
   canonicalHost,
   DOCKER_HUB,
+  HOSTED,
+  type HostedNamespaces,
   looksLikeHost,
   parseUpstreamHost,
   repositoryAt,
@@ -12,9 +15,14 @@ export type PatternText = { readonly pattern: string } | { readonly wrong: strin
 
 /**
  * Converts a written pattern into one over canonical names. As in `docker pull`, a pattern without a host
- * means Docker Hub, and a single segment means an official image there.
+ * means Docker Hub, and a single segment means an official image there. A pattern that begins with a hosted
+ * namespace means hosted repositories.
  */
-export function canonicalPattern(text: string): PatternText {
+export function canonicalPattern(
+  text: string,
+  hosted?: HostedNamespaces,
+  action: Action = 'pull',
+): PatternText {
   if (text === 'everything') return { pattern: '**' };
   if (MEANS_EVERYTHING.has(text))
     return { wrong: `"${text}" would mean the official image library/${text}; write everything` };
@@ -28,15 +36,43 @@ export function canonicalPattern(text: string): PatternText {
     return { wrong: `"${text}" holds a digest, and a rule is about whole repositories; write "${image}"` };
   const [, name = text, tag] = /^(.+):([^:/]*)$/.exec(text) ?? [];
   if (tag !== undefined && (name.includes('/') || !/^\d+$/.test(tag)))
-    return { wrong: `"${text}" holds a tag; write pull: "${name}", tags: "${tag}"` };
+    return { wrong: `"${text}" holds a tag; write ${action}: "${name}", tags: "${tag}"` };
   const wrong = whyOutside(text) ?? whySlashes(text);
   if (wrong !== undefined) return { wrong: `"${text}" can match no repository: ${wrong}` };
   const segments = text.split('/');
   const [first = ''] = segments;
-  if (segments.length === 1 || !looksLikeHost(first)) return patternAt(DOCKER_HUB, text, segments);
+  if (segments.length === 1 || !looksLikeHost(first))
+    return patternAt(isInNamespace(text, hosted) ? HOSTED : DOCKER_HUB, text, segments);
   const host = parseUpstreamHost(first);
   if (host === undefined) return { wrong: `"${first}" is no host; a host is written in full` };
   return patternAt(canonicalHost(host), text, segments.slice(1));
+}
+
+/** Converts a pattern of a rule that is about writing, so that it can only mean hosted repositories. */
+export function hostedPattern(
+  text: string,
+  hosted: HostedNamespaces = new Set(),
+  action: Action = 'push',
+): PatternText {
+  const canonical = canonicalPattern(text, hosted, action);
+  if ('wrong' in canonical || isHostedPattern(canonical.pattern)) return canonical;
+  return { wrong: `"${text}" is not hosted, and only what is hosted can be written; ${listHosted(hosted)}` };
+}
+
+/** True if a canonical pattern means hosted repositories. */
+export function isHostedPattern(pattern: string): boolean {
+  return pattern.startsWith(`${HOSTED}/`);
+}
+
+function listHosted(hosted: HostedNamespaces): string {
+  const listed = [...hosted].map((name) => `"${name}/**"`).join(', ');
+  return listed === ''
+    ? 'nothing is hosted here, so remove this, or add a namespace under "hosted" of hubgate.yaml'
+    : `write a pattern in one of ${listed}`;
+}
+
+function isInNamespace(text: string, hosted: HostedNamespaces = new Set()): boolean {
+  return [...hosted].some((name) => text.startsWith(`${name}/`));
 }
 
 /** Words that people use for every repository. No official image has such a name. */

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { byPosition, type Fault, type Parsed } from '../platform/fault.ts';
 import type { YamlEntryCache } from '../platform/yaml/yaml-entry-cache.ts';
 import { openYaml, type PartReader } from '../platform/yaml/yaml-schema.ts';
-import type { SubjectForms } from './federated-pattern.ts';
 import { compilePolicy, type Policy } from './policy.ts';
+import type { PolicyContext } from './policy-context.ts';
 import { lintPolicy } from './policy-lint.ts';
 import { type PolicyFile, readRules } from './policy-reader.ts';
 import { failingTests, type PolicyTest } from './policy-test.ts';
@@ -25,15 +25,15 @@ export interface ReadPolicy {
 
 /**
  * Parses `sources` as one policy. Returns the policy, or everything that is wrong with it, including the
- * tests that it fails. `now` is in milliseconds; `forms` are the forms of federated subjects.
+ * tests that it fails. `now` is in milliseconds.
  */
 export function parsePolicy(
   sources: readonly PolicySource[],
   now: number,
-  forms: SubjectForms,
+  context: PolicyContext,
   open: OpenYaml = openYaml,
 ): Parsed<ReadPolicy> {
-  const parsed = parseRules(sources, forms, open);
+  const parsed = parseRules(sources, context, open);
   if ('faults' in parsed) return parsed;
   const { policy, tests } = parsed.value;
   const faults = failingTests(policy, tests, now);
@@ -49,17 +49,17 @@ export function parsePolicy(
 export function parsePolicyAgain(
   sources: readonly PolicySource[],
   now: number,
-  forms: SubjectForms,
+  context: PolicyContext,
   memory: YamlEntryCache,
 ): Parsed<ReadPolicy> {
-  const parsed = parsePolicy(sources, now, forms, (source, text) => {
+  const parsed = parsePolicy(sources, now, context, (source, text) => {
     const parts = memory.open(source, text);
     return parts === undefined
       ? { faults: [{ source, message: 'to be read as a whole' }] }
       : { value: parts };
   });
   memory.forget();
-  return 'faults' in parsed ? parsePolicy(sources, now, forms) : parsed;
+  return 'faults' in parsed ? parsePolicy(sources, now, context) : parsed;
 }
 
 type OpenYaml = (source: string, text: string) => Parsed<PartReader>;
@@ -67,7 +67,7 @@ type OpenYaml = (source: string, text: string) => Parsed<PartReader>;
 /** Parses a policy without running its tests. */
 export function parseRules(
   sources: readonly PolicySource[],
-  forms: SubjectForms,
+  context: PolicyContext,
   open: OpenYaml = openYaml,
 ): Parsed<ReadPolicy> {
   const files: PolicyFile[] = [];
@@ -79,12 +79,12 @@ export function parseRules(
   }
   // A name that seems to be missing may be in the file that cannot be read.
   if (faults.length > 0) return { faults };
-  const { tests, ...read } = readRules(files, forms);
+  const { tests, ...read } = readRules(files, context);
   faults.push(...files.flatMap(({ parts }) => parts.faults));
   if (faults.length > 0) return { faults: faults.toSorted(byPosition) };
   return {
     value: {
-      policy: compilePolicy({ version: versionOf(sources), ...read, federations: forms }),
+      policy: compilePolicy({ version: versionOf(sources), ...read, federations: context.forms }),
       tests,
     },
   };

@@ -135,6 +135,7 @@ function warningOf({ called, place: { source, line, column } }: SubjectEntry, me
 
 function covers({ pull, data: deny }: Rule, { data: rule }: Rule, policy: Policy): boolean {
   return (
+    coversAction(deny, rule) &&
     rule.pull.every((pattern) => pull.some((wider) => coversPattern(wider, pattern))) &&
     rule.to.every((who) => coversSubject(deny.to, who, groupsIn(policy))) &&
     (deny.from === undefined || isSame(deny.from, rule.from)) &&
@@ -142,6 +143,11 @@ function covers({ pull, data: deny }: Rule, { data: rule }: Rule, policy: Policy
     deny.tags === undefined &&
     (deny.until === undefined || (rule.until !== undefined && rule.until <= deny.until))
   );
+}
+
+/** A rule of push allows pulls too, so only a deny of pull refuses all that it allows. */
+function coversAction({ action: denied = 'pull' }: RuleData, { action }: RuleData): boolean {
+  return denied === 'pull' || (denied === 'delete' && action === 'delete');
 }
 
 function isSame(some: readonly string[], others: readonly string[] | undefined): boolean {

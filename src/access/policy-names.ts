@@ -3,10 +3,10 @@ import { didYouMean, nearest } from '../platform/nearest.ts';
 import { withoutHostBits } from '../platform/network.ts';
 import { propertyOf } from '../platform/object-properties.ts';
 import { openYaml } from '../platform/yaml/yaml-schema.ts';
-import { DOCKER_HUB } from '../registry/repository.ts';
+import { DOCKER_HUB, type HostedNamespaces } from '../registry/repository.ts';
 import { OFFICIAL_IMAGES } from './official-images.ts';
 import { compilePattern, matchesPattern } from './pattern.ts';
-import { canonicalPattern } from './pattern-text.ts';
+import { canonicalPattern, isHostedPattern } from './pattern-text.ts';
 import type { PolicySource } from './policy-file.ts';
 import { isName } from './subject.ts';
 
@@ -15,6 +15,8 @@ export interface NameContext {
   /** The users and services. */
   readonly users: ReadonlySet<string>;
   readonly upstreams: ReadonlySet<string>;
+  /** The hosted namespaces. */
+  readonly hosted?: HostedNamespaces | undefined;
   /** The names of this mirror. */
   readonly mirror: ReadonlySet<string>;
   /** The canonical names of repositories that were pulled. Other repositories may exist. */
@@ -122,8 +124,8 @@ function doubtNetwork(text: string): string | undefined {
 }
 
 function doubtPattern({ text, isDeny }: Mention, known: AllNames): string | undefined {
-  const canonical = canonicalPattern(text);
-  if (!('pattern' in canonical)) return undefined;
+  const canonical = canonicalPattern(text, known.hosted);
+  if (!('pattern' in canonical) || isHostedPattern(canonical.pattern)) return undefined;
   const { pattern } = canonical;
   const [host = '', ...segments] = pattern.split('/');
   if (host.includes('*')) return undefined;

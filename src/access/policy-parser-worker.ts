@@ -2,7 +2,7 @@
 import type { Parsed } from '../platform/fault.ts';
 import { serveWorker } from '../platform/scheduling/persistent-worker.ts';
 import { YamlEntryCache } from '../platform/yaml/yaml-entry-cache.ts';
-import type { SubjectForms } from './federated-pattern.ts';
+import type { PolicyContext } from './policy-context.ts';
 import { type PolicySource, parsePolicyAgain } from './policy-file.ts';
 import { serializePolicy } from './serialized-policy.ts';
 
@@ -10,12 +10,12 @@ export interface PolicyParserAnswer {
   readonly sources: readonly PolicySource[];
   /** The time in milliseconds. */
   readonly now: number;
-  readonly forms: SubjectForms;
+  readonly context: PolicyContext;
 }
 
 const memory = new YamlEntryCache();
 
-serveWorker(({ sources, now, forms }: PolicyParserAnswer): Parsed<string> => {
-  const parsed = parsePolicyAgain(sources, now, forms, memory);
+serveWorker(({ sources, now, context }: PolicyParserAnswer): Parsed<string> => {
+  const parsed = parsePolicyAgain(sources, now, context, memory);
   return 'faults' in parsed ? parsed : { ...parsed, value: serializePolicy(parsed.value.policy.data) };
 });

@@ -1,7 +1,7 @@
 import type { Parsed } from '../platform/fault.ts';
 import { PersistentWorker, SHORT_TEXT } from '../platform/scheduling/persistent-worker.ts';
 import { runInSlices } from '../platform/scheduling/time-slicing.ts';
-import type { SubjectForms } from './federated-pattern.ts';
+import type { PolicyContext } from './policy-context.ts';
 import { type PolicySource, parsePolicy } from './policy-file.ts';
 import type { PolicyParserAnswer } from './policy-parser-worker.ts';
 import { deserializingPolicy, type SerializedPolicy, serializePolicy } from './serialized-policy.ts';
@@ -15,17 +15,17 @@ export class PolicyParser implements Disposable {
     new URL('./policy-parser-worker.ts', import.meta.url),
   );
 
-  readonly #forms: SubjectForms;
+  readonly #context: PolicyContext;
 
-  constructor(forms: SubjectForms) {
-    this.#forms = forms;
+  constructor(context: PolicyContext) {
+    this.#context = context;
   }
 
   /** @param now in milliseconds */
   async parse(sources: readonly PolicySource[], now: number): Promise<Parsed<SerializedPolicy>> {
     const length = sources.reduce((sum, { text }) => sum + text.length, 0);
-    if (length <= SHORT_TEXT) return toldOf(parsePolicy(sources, now, this.#forms));
-    const parsed = await this.#thread.ask({ sources, now, forms: this.#forms });
+    if (length <= SHORT_TEXT) return toldOf(parsePolicy(sources, now, this.#context));
+    const parsed = await this.#thread.ask({ sources, now, context: this.#context });
     if ('faults' in parsed) return parsed;
     const { value: told, ...others } = parsed;
     return { ...others, value: { policy: await runInSlices(deserializingPolicy(told)), told } };

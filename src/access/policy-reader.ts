@@ -1,10 +1,18 @@
 import type { z } from 'zod';
 import { didYouMean, nearest } from '../platform/nearest.ts';
 import type { PartReader } from '../platform/yaml/yaml-schema.ts';
+import { ACTIONS, type Action } from '../registry/action.ts';
 import type { GroupMembers } from './covered-subject.ts';
 import { type SubjectForms, whyNoFederatedPattern } from './federated-pattern.ts';
 import { type LimitContext, readLimits, readReserves } from './limit-reader.ts';
-import { canonicalPattern, type PatternText, tagPattern } from './pattern-text.ts';
+import {
+  canonicalPattern,
+  hostedPattern,
+  isHostedPattern,
+  type PatternText,
+  tagPattern,
+} from './pattern-text.ts';
+import type { PolicyContext } from './policy-context.ts';
 import type { LimitData, ReserveData, RuleData } from './policy-data.ts';
 import {
   ALLOW_RULE,
@@ -51,22 +59,25 @@ export interface ReadRules {
  * Reads files as one policy. It reads every part of each file, so that their readers collect all faults at
  * once.
  */
-export function readRules(files: readonly PolicyFile[], forms: SubjectForms): ReadRules {
+export function readRules(files: readonly PolicyFile[], context: PolicyContext): ReadRules {
+  const { forms, hosted } = context;
   const names = { groups: new Names<string>('group'), sets: new Names<string>('set') };
   for (const file of files) {
     file.parts.read([], POLICY_KEYS);
     file.parts.read(['version'], POLICY_VERSION);
     names.groups.read(file.parts, 'groups', MEMBERS, (text, path) => member(file.parts, text, path, forms));
-    names.sets.read(file.parts, 'sets', PATTERNS, (text, path) => pattern(file.parts, text, path));
+    names.sets.read(file.parts, 'sets', PATTERNS, (text, path) =>
+      checked(file.parts, canonicalPattern(text, hosted), path),
+    );
   }
-  const reader = new RuleReader(names, forms);
+  const reader = new RuleReader(names, context);
   const rules = files.flatMap((file) => [...reader.rules(file, 'allow'), ...reader.rules(file, 'deny')]);
   const before = countFaults(files);
   const limits = readLimits(files, reader);
   const reserves = readReserves(files, reader);
   const areKnown = countFaults(files) === before && !files.some(hasUnknownKey);
   const known = { groups: names.groups, limits, reserves, areKnown };
-  const tests = files.flatMap((file) => readTests(file, known));
+  const tests = files.flatMap((file) => readTests(file, known, context));
   return { groups: names.groups.all(), rules, limits, reserves, tests };
 }
 
@@ -161,13 +172,13 @@ function isMisspelt(key: string, data: unknown): boolean {
 
 class RuleReader implements LimitContext {
   readonly #names: KnownNames;
-  readonly #forms: SubjectForms;
+  readonly #context: PolicyContext;
   /** What has each id, and where. */
   readonly #ids = new Map<string, string>();
 
-  constructor(names: KnownNames, forms: SubjectForms) {
+  constructor(names: KnownNames, context: PolicyContext) {
     this.#names = names;
-    this.#forms = forms;
+    this.#context = context;
   }
 
   rules(file: PolicyFile, list: RuleData['effect']): RuleData[] {
@@ -182,8 +193,12 @@ class RuleReader implements LimitContext {
     if (rule === undefined) return [];
     const { line = 0, column } = parts.yaml.faultAt(path, '');
     const id = rule.id ?? `${label}:${line}`;
-    if (!this.takeId(parts, path, id, 'rule')) return [];
+    // Rules without an id can be on one line.
+    if (rule.id !== undefined && !this.takeId(parts, path, id, 'rule')) return [];
     const until = rule.until === undefined ? undefined : parseMoment(rule.until)?.ends;
+    const action = oneAction(parts, path, rule);
+    if (action === undefined) return [];
+    if (effect === 'allow') refuseMeaningless(parts, path, rule, action);
     return [
       {
         id,
@@ -191,7 +206,8 @@ class RuleReader implements LimitContext {
         source,
         line,
         ...(column !== undefined && { column }),
-        pull: rule.pull.flatMap((text, at) => this.#pull(parts, text, [...path, 'pull', at])),
+        ...(action !== 'pull' && { action }),
+        pull: this.#allPatterns(parts, action, rule[action], [...path, action]),
         to: this.subjects(parts, rule.to, [...path, 'to']),
         ...(rule.from && { from: rule.from }),
         ...(rule.tags && {
@@ -226,10 +242,31 @@ class RuleReader implements LimitContext {
     };
   }
 
-  #pull(parts: PartReader, text: string, path: YamlPath): readonly string[] {
-    if (!text.startsWith('$') || text.startsWith('${')) return pattern(parts, text, path);
+  #allPatterns(
+    parts: PartReader,
+    action: Action,
+    texts: readonly string[] = [],
+    path: YamlPath,
+  ): readonly string[] {
+    return texts.flatMap((text, at) => this.#patterns(parts, action, text, [...path, at]));
+  }
+
+  #patterns(parts: PartReader, action: Action, text: string, path: YamlPath): readonly string[] {
+    const { hosted } = this.#context;
+    const read = action === 'pull' ? canonicalPattern : hostedPattern;
+    if (!text.startsWith('$') || text.startsWith('${'))
+      return checked(parts, read(text, hosted, action), path);
     const name = text.slice(1);
-    return this.#names.sets.get(name) ?? missing(parts, path, this.#names.sets, name, '$');
+    const patterns = this.#names.sets.get(name);
+    if (patterns === undefined) return missing(parts, path, this.#names.sets, name, '$');
+    const mirrored = action === 'pull' ? undefined : patterns.find((one) => !isHostedPattern(one));
+    return mirrored === undefined
+      ? patterns
+      : fault(
+          parts,
+          path,
+          `the set "${text}" has ${mirrored}, which is not hosted, and only what is hosted can be written; write a set of hosted repositories`,
+        );
   }
 
   #subject(parts: PartReader, text: string, path: YamlPath): readonly string[] {
@@ -238,7 +275,7 @@ class RuleReader implements LimitContext {
     const name = groupNameOf(text);
     if (name === undefined) {
       const why = whyNotMeant(text, groups);
-      return why === undefined ? member(parts, text, path, this.#forms) : fault(parts, path, why);
+      return why === undefined ? member(parts, text, path, this.#context.forms) : fault(parts, path, why);
     }
     return groups.get(name) === undefined ? missing(parts, path, groups, name, formatGroup('')) : [text];
   }
@@ -267,7 +304,11 @@ interface TestNames {
   readonly areKnown: boolean;
 }
 
-function readTests({ parts }: PolicyFile, { groups, limits, reserves, areKnown }: TestNames): PolicyTest[] {
+function readTests(
+  { parts }: PolicyFile,
+  { groups, limits, reserves, areKnown }: TestNames,
+  { hosted }: PolicyContext,
+): PolicyTest[] {
   const entries = parts.read(['tests'], LIST) ?? [];
   return entries.flatMap((_, index): PolicyTest[] => {
     const path = ['tests', index];
@@ -276,7 +317,9 @@ function readTests({ parts }: PolicyFile, { groups, limits, reserves, areKnown }
     const why = whyNotMeant(written.who, groups);
     if (why !== undefined)
       return fault(parts, [...path, 'who'], `"${written.who}" is not one subject; a test asks for one`);
-    const test = parseTest(written);
+    const action = oneAction(parts, path, written);
+    if (action === undefined) return [];
+    const test = parseTest(written, action, hosted);
     if ('wrong' in test) return fault(parts, [...path, test.key], test.wrong);
     const before = parts.faults.length;
     if (areKnown) {
@@ -305,8 +348,38 @@ function checkIds(
   }
 }
 
-function pattern(parts: PartReader, text: string, path: YamlPath): readonly string[] {
-  return checked(parts, canonicalPattern(text), path);
+/** Returns the key that says what an entry is about. An entry has exactly one. */
+function oneAction(
+  parts: PartReader,
+  path: YamlPath,
+  entry: { readonly [Key in Action]?: unknown },
+): Action | undefined {
+  const [action, second] = ACTIONS.filter((one) => entry[one] !== undefined);
+  if (second !== undefined)
+    parts.fault(
+      [...path, second],
+      `one entry is about one action, and this one has "${action}" already; ${second === 'push' || action === 'push' ? 'push includes pull, so remove one of them' : 'write another entry for it'}`,
+      'key',
+    );
+  return second === undefined ? action : undefined;
+}
+
+/** Refuses what a rule about writing cannot mean. */
+function refuseMeaningless(
+  parts: PartReader,
+  path: YamlPath,
+  { to, private: isPrivate }: Pick<z.output<typeof ALLOW_RULE>, 'to' | 'private'>,
+  action: Action,
+): void {
+  if (action === 'pull') return;
+  if (isPrivate !== undefined)
+    parts.fault([...path, 'private'], 'a hosted repository is private by nature, so remove this', 'key');
+  const anonymous = to.indexOf('anonymous');
+  if (anonymous >= 0)
+    parts.fault(
+      [...path, 'to', anonymous],
+      `nobody can ${action} without a login; write users, groups, or authenticated for everybody who has logged in`,
+    );
 }
 
 function checked(parts: PartReader, text: PatternText, path: YamlPath): readonly string[] {

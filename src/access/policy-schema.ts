@@ -5,14 +5,18 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseNetwork } from '../platform/network.ts';
+import { isObject } from '../platform/object-properties.ts';
 import { type OtherNames, oneOrMany, section } from '../platform/yaml/yaml-schema.ts';
+import { ACTIONS } from '../registry/action.ts';
 
 export const TEXT = z.string('a text');
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export const ID = z.string('a name').regex(NAME, 'a name of letters, digits and ._-');
 export const SUBJECT = z.string('a user, group:…, cert:…, oidc:…, authenticated or anonymous');
 const MEMBER = z.string('a user, cert:… or oidc:…');
-const PULL = z.string('a pattern such as library/**, a $set, or everything');
+const PATTERN_WORDS = 'a pattern such as library/**, a $set, or everything';
+const PULL = z.string(PATTERN_WORDS);
+const HOSTED_PATTERN = z.string('a pattern in a hosted namespace such as acme-internal/**, or a $set');
 const TAG = z.string('a tag or a pattern such as "1.*"');
 export const CIDR = z
   .string('a network such as 10.0.0.0/8')
@@ -31,9 +35,10 @@ const MOMENT = z.string(MOMENT_FORMS).refine((text) => parseMoment(text) !== und
 const OTHER_RULE_KEYS: OtherNames = {
   ...Object.fromEntries(['name', 'rule'].map((key) => [key, 'id'])),
   ...Object.fromEntries(
-    ['repo', 'repos', 'repository', 'repositories', 'image', 'images', 'push', 'allow', 'deny', 'set'].map(
-      (key) => [key, 'pull'],
-    ),
+    ['repo', 'repos', 'repository', 'repositories', 'image', 'images', 'allow', 'deny', 'set'].map((key) => [
+      key,
+      'pull',
+    ]),
   ),
   ...Object.fromEntries(
     ['user', 'users', 'who', 'subject', 'group', 'groups', 'for', 'account'].map((key) => [key, 'to']),
@@ -52,12 +57,20 @@ export function meaning(key: string, words: readonly string[]): OtherNames {
 
 const DENY_RULE = {
   id: ID.optional().describe('A name of its own, for the audit log and `hubgate access explain`.'),
-  pull: oneOrMany(PULL).describe('Which repositories: patterns of whole names, $sets, or everything.'),
+  pull: oneOrMany(PULL)
+    .optional()
+    .describe('Which repositories may be pulled: patterns of whole names, $sets, or everything.'),
+  push: oneOrMany(HOSTED_PATTERN)
+    .optional()
+    .describe('In place of `pull`: which hosted repositories may be pushed, and pulled too.'),
+  delete: oneOrMany(HOSTED_PATTERN)
+    .optional()
+    .describe('In place of `pull`: of which hosted repositories content and tags may be deleted.'),
   to: oneOrMany(SUBJECT).describe('Whom it means.'),
   from: oneOrMany(CIDR).optional().describe('Only from these networks.'),
   tags: oneOrMany(TAG)
     .optional()
-    .describe('Only when one of these tags is resolved; a pull by digest is not.'),
+    .describe('Only when one of these tags is resolved or written; a digest is not a tag.'),
   until: MOMENT.optional().describe('The last day (in UTC), or the time, after which the rule is gone.'),
   because: TEXT.optional().describe('Why. Of a deny, the caller is shown it.'),
 };
@@ -71,11 +84,14 @@ export const ALLOW_RULE = section(
       .describe('true: also repositories that only the service account can read.'),
   },
   OTHER_RULE_KEYS,
-);
+).refine(namesAction, missingAction(PATTERN_WORDS));
 export const DENY_RULES = section(DENY_RULE, {
   ...OTHER_RULE_KEYS,
   private: 'a deny refuses private content too, so remove it',
-});
+}).refine(namesAction, missingAction(PATTERN_WORDS));
+
+const IMAGE_WORDS = 'a repository, with a tag or without';
+const IMAGE = z.string(IMAGE_WORDS);
 
 /** Several names, which can be none. */
 const NAMES = z.preprocess(
@@ -85,7 +101,9 @@ const NAMES = z.preprocess(
 
 export const POLICY_TEST = section({
   who: SUBJECT.describe('A subject, such as ana, cert:prod-7 or anonymous.'),
-  pull: z.string('a repository, with a tag or without').describe('A repository, with :tag or without.'),
+  pull: IMAGE.optional().describe('A repository, with :tag or without.'),
+  push: IMAGE.optional().describe('In place of `pull`: a hosted repository, with :tag or without.'),
+  delete: IMAGE.optional().describe('In place of `pull`: a hosted repository, with :tag or without.'),
   from: ADDRESS.optional().describe('From this address.'),
   at: MOMENT.optional().describe('On this day or at this time.'),
   expect: z
@@ -95,7 +113,17 @@ export const POLICY_TEST = section({
     ),
   limits: NAMES.optional().describe('Exactly these limits apply; [] means none.'),
   reserve: NAMES.optional().describe('Exactly these reserves are kept for it; [] means none.'),
-});
+}).refine(namesAction, missingAction(IMAGE_WORDS));
+
+/** True if an entry says what it is about. Something that is no entry at all has another fault. */
+function namesAction(entry: unknown): boolean {
+  return !isObject(entry) || ACTIONS.some((action) => entry[action] !== undefined);
+}
+
+/** The fault is reported beside the others of the entry. */
+function missingAction(expected: string) {
+  return { error: expected, path: ['pull'], when: () => true };
+}
 
 const ANYTHING = z.unknown().optional();
 /** The keys of a file, with any content: each part is read on its own, so that no mistake hides another. */

@@ -1,6 +1,8 @@
 import type { z } from 'zod';
 import type { Fault } from '../platform/fault.ts';
-import { type Image, parseImage } from '../registry/image.ts';
+import type { Action } from '../registry/action.ts';
+import { ANY_NAMES, type Image, parseImage } from '../registry/image.ts';
+import { type HostedNamespaces, isHosted } from '../registry/repository.ts';
 import { limitsFor, reservesFor } from './limits.ts';
 import { type Decision, decide, type Policy } from './policy.ts';
 import { type POLICY_TEST, parseMoment } from './policy-schema.ts';
@@ -9,6 +11,7 @@ import { readSubject, type Subject } from './subject.ts';
 /** One entry of `tests`: an expected decision. */
 export interface PolicyTest {
   readonly place: Fault;
+  readonly action: Action;
   readonly subject: Subject;
   readonly image: Image;
   /** Absent: no particular address, so that no rule with `from` matches. */
@@ -25,14 +28,21 @@ export interface PolicyTest {
 
 export type ParsedTest =
   | Omit<PolicyTest, 'place'>
-  | { readonly wrong: string; readonly key: 'who' | 'pull' | 'limits' | 'reserve' };
+  | { readonly wrong: string; readonly key: 'who' | 'limits' | 'reserve' | Action };
 
-export function parseTest(test: z.output<typeof POLICY_TEST>): ParsedTest {
-  const { who, pull, from, at, expect, limits, reserve } = test;
+export function parseTest(
+  written: z.output<typeof POLICY_TEST>,
+  action: Action,
+  hosted: HostedNamespaces | undefined,
+): ParsedTest {
+  const { who, from, at, expect, limits, reserve } = written;
+  const what = written[action] ?? '';
   const subject = readSubject(who);
   if (subject === undefined) return { wrong: `"${who}" is not one subject; a test asks for one`, key: 'who' };
-  const image = parseImage(pull);
-  if (image === undefined) return { wrong: `"${pull}" is no repository, with a tag or without`, key: 'pull' };
+  const image = parseImage(what, { ...ANY_NAMES, hosted });
+  if (image === undefined) return { wrong: `"${what}" is no repository, with a tag or without`, key: action };
+  if (action !== 'pull' && !isHosted(image.repository))
+    return { wrong: `"${what}" is not hosted, so nobody can ${action} it`, key: action };
   if (expect === 'deny' && (limits ?? reserve) !== undefined)
     return {
       wrong: 'a pull that is denied counts on no limit; remove "limits" and "reserve"',
@@ -40,6 +50,7 @@ export function parseTest(test: z.output<typeof POLICY_TEST>): ParsedTest {
     };
   const moment = at === undefined ? undefined : parseMoment(at);
   return {
+    action,
     subject,
     image,
     expect,
@@ -60,8 +71,8 @@ export function failingTests(policy: Policy, tests: readonly PolicyTest[], now: 
 
 /** Returns what a test expects, and what is true instead; undefined if the test passes. */
 function whyFailing(policy: Policy, test: PolicyTest, now: number): string | undefined {
-  const { subject, image, address = '', at = now, expect } = test;
-  const decision = decide(policy, { action: 'pull', subject, address, ...image, at });
+  const { action, subject, image, address = '', at = now, expect } = test;
+  const decision = decide(policy, { action, subject, address, ...image, at });
   if (!isAsExpected(decision, expect)) return `${expect}, but ${reasonFor(decision, expect)}`;
   const question = { subject, address, upstream: image.repository.upstream };
   return (

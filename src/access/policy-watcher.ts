@@ -7,9 +7,9 @@ import type { Logger } from '../platform/log.ts';
 import { MutableValue, type ObservableValue } from '../platform/observable-value.ts';
 import { isAbsent, readRegularFile } from '../platform/regular-file.ts';
 import { type WatchedFile, watchFiles } from '../platform/watched-files.ts';
-import type { SubjectForms } from './federated-pattern.ts';
 import { directoryOf, readSources, stateOfPolicy } from './load-policy.ts';
 import { compilePolicy, type Policy } from './policy.ts';
+import type { PolicyContext } from './policy-context.ts';
 import { POLICY_DATA } from './policy-data.ts';
 import { PolicyParser } from './policy-parser.ts';
 import { type SerializedPolicy, serializePolicy } from './serialized-policy.ts';
@@ -22,8 +22,7 @@ export interface WatchPolicyOptions {
   readonly file: string;
   /** The file that stores the last valid policy, for a start without one. */
   readonly lastGood: string;
-  /** The forms in which the configuration writes federated subjects. */
-  readonly forms: SubjectForms;
+  readonly context: PolicyContext;
   readonly log: Logger;
   readonly clock: Clock;
 }
@@ -97,7 +96,7 @@ class PolicyKeeper implements Disposable {
 
   constructor(options: WatchPolicyOptions) {
     this.#options = options;
-    this.#parser = new PolicyParser(options.forms);
+    this.#parser = new PolicyParser(options.context);
   }
 
   get verdict(): Omit<PolicyStatus, 'version'> {
@@ -142,12 +141,12 @@ class PolicyKeeper implements Disposable {
   }
 
   async #lastGood(): Promise<Policy | undefined> {
-    const { lastGood, log, forms } = this.#options;
+    const { lastGood, log, context } = this.#options;
     try {
       const data = POLICY_DATA.parse(JSON.parse(String(await readRegularFile(lastGood, MAX_KEPT))));
       // Today's configuration may differ from the one under which the policy was written, so its forms are
       // used.
-      return compilePolicy({ ...data, federations: forms });
+      return compilePolicy({ ...data, federations: context.forms });
     } catch (error) {
       if (!(await isAbsent(lastGood, error)))
         log.warn({ file: lastGood, err: error }, 'the last good policy cannot be read');

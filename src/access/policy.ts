@@ -1,5 +1,5 @@
 /**
- * Decides whether a subject may pull something, from a policy that was read before. It is pure, so that a
+ * Decides whether a subject may pull, push or delete something, from a policy that was read before. It is pure, so that a
  * gateway can ask it at every request and `hubgate access` can explain it. It knows nothing of tokens, caches
  * or what exists.
  */
@@ -8,11 +8,12 @@ import { type Network, parseNetwork } from '../platform/network.ts';
 import { runAtOnce } from '../platform/scheduling/time-slicing.ts';
 import type { Action } from '../registry/action.ts';
 import type { Tag } from '../registry/reference.ts';
-import type { Repository } from '../registry/repository.ts';
+import { isHosted, type Repository } from '../registry/repository.ts';
 import { CandidateRules, type RulePattern } from './candidate-rules.ts';
 import { compileLimits, type Limits } from './limits.ts';
-import { compilePattern, matchesPattern } from './pattern.ts';
+import { compilePattern, matchesPattern, type Pattern } from './pattern.ts';
 import { PatternIndex } from './pattern-index.ts';
+import { isHostedPattern } from './pattern-text.ts';
 import type { PolicyData, RuleData } from './policy-data.ts';
 import type { Principal } from './principal.ts';
 import type { Rule } from './rule.ts';
@@ -97,7 +98,7 @@ export function decide(policy: Policy, question: AccessQuestion): Decision {
   if (rule === undefined) return { decision: 'deny' };
   const { id, effect, because } = rule.data;
   return effect === 'allow'
-    ? { decision: 'allow', rule: id, private: rule.data.private }
+    ? { decision: 'allow', rule: id, private: rule.data.private || isHosted(question.repository) }
     : { decision: 'deny', rule: id, ...(because !== undefined && { because }) };
 }
 
@@ -131,7 +132,7 @@ function firstOf(
   for (const { rule, pattern } of list) {
     if (other !== undefined && other.precedence <= rule.precedence) return other;
     // The cheaper test comes first.
-    if (appliesTo(rule, question) && matchesPattern(pattern, question.repository.name, user)) return rule;
+    if (appliesTo(rule, question) && reachesRepository(rule, pattern, question.repository, user)) return rule;
   }
   return other;
 }
@@ -144,7 +145,11 @@ function rank({ effect, private: reachesPrivate }: RuleData): number {
 
 /** The conditions of a rule, each with its test. */
 const CONDITIONS = {
-  action: ({ data: { action = 'pull' } }: Rule, question: AccessQuestion) => action === question.action,
+  action: ({ data: { effect, action = 'pull' } }: Rule, question: AccessQuestion) => {
+    if (action === question.action) return true;
+    // Whoever may push may pull, because clients look before they push. Whoever may not pull may not write.
+    return effect === 'allow' ? action === 'push' && question.action === 'pull' : action === 'pull';
+  },
   subject: ({ to }: Rule, { subject, groups }: AccessQuestion) =>
     to.some((pattern) => pattern.matches(subject, groups)),
   network: ({ from }: Rule, { address }: AccessQuestion) => from === undefined || from.contains(address),
@@ -179,6 +184,17 @@ export function unmet(rule: Rule, question: AccessQuestion): readonly Condition[
   return conditions;
 }
 
-function reaches({ pull }: Rule, { repository, subject }: AccessQuestion): boolean {
-  return pull.some((pattern) => matchesPattern(pattern, repository.name, nameOf(subject)));
+function reaches(rule: Rule, { repository, subject }: AccessQuestion): boolean {
+  return rule.pull.some((pattern) => reachesRepository(rule, pattern, repository, nameOf(subject)));
+}
+
+/** An allow reaches a hosted repository only if it names the namespace: `everything` is what is mirrored. */
+function reachesRepository(
+  { data: { effect } }: Rule,
+  pattern: Pattern,
+  repository: Repository,
+  user: string | undefined,
+): boolean {
+  if (effect === 'allow' && isHosted(repository) && !isHostedPattern(pattern.literal)) return false;
+  return matchesPattern(pattern, repository.name, user);
 }

@@ -1,9 +1,10 @@
+import { isHosted } from '../registry/repository.ts';
 import { type AccessQuestion, type Policy, unmet } from './policy.ts';
 import type { RuleData } from './policy-data.ts';
 import type { Rule } from './rule.ts';
 import { groupNameOf, parseSubject, readSubject, type Subject } from './subject.ts';
 
-/** A subject who may pull something, or who could if a deny did not refuse it. */
+/** A subject who may do something, or who could if a deny did not refuse it. */
 export interface Answerable {
   /**
    * The subject as the policy writes it. `authenticated` is everybody who is not named, and `cert:prod-*` is
@@ -21,19 +22,19 @@ export interface Answerable {
   readonly deniedBy?: RuleData;
 }
 
-export type PullQuestion = Pick<AccessQuestion, 'repository' | 'tag' | 'at'>;
+export type WhoCanQuestion = Pick<AccessQuestion, 'action' | 'repository' | 'tag' | 'at'>;
 
 /**
- * Returns the subjects that may pull this: those of `users`, those that the policy names, and everybody else.
+ * Returns the subjects that may do this: those of `users`, those that the policy names, and everybody else.
  */
-export function whoCan(policy: Policy, question: PullQuestion, users: readonly string[]): Answerable[] {
+export function whoCan(policy: Policy, question: WhoCanQuestion, users: readonly string[]): Answerable[] {
   const named = policy.rules.flatMap(({ data }) => data.to.filter((text) => groupNameOf(text) === undefined));
   const members = Object.values(policy.data.groups).flat();
   const everybody = ['authenticated', 'anonymous', ...users, ...named, ...members];
   return [...new Set(everybody)].flatMap((who) => answerFor(policy, question, who));
 }
 
-function answerFor(policy: Policy, question: PullQuestion, who: string): Answerable[] {
+function answerFor(policy: Policy, question: WhoCanQuestion, who: string): Answerable[] {
   const matched = policy.rules.filter((rule) => means(rule, question, who)).map(({ data }) => data);
   const allows = matched.filter(({ effect }) => effect === 'allow');
   const denies = matched.filter(({ effect }) => effect === 'deny');
@@ -44,7 +45,7 @@ function answerFor(policy: Policy, question: PullQuestion, who: string): Answera
   return [
     {
       who,
-      private: allows.some((rule) => rule.private),
+      private: isHosted(question.repository) || allows.some((rule) => rule.private),
       rules: allows,
       ...(!everywhere && { from: allows.flatMap(({ from }) => from ?? []) }),
       ...(notFrom.length > 0 && { notFrom }),
@@ -54,9 +55,9 @@ function answerFor(policy: Policy, question: PullQuestion, who: string): Answera
 }
 
 /** True if the rule applies to the subject, whatever the network is. */
-function means(rule: Rule, question: PullQuestion, who: string): boolean {
+function means(rule: Rule, question: WhoCanQuestion, who: string): boolean {
   const subject = subjectOf(who);
-  const asked: AccessQuestion = { ...question, action: 'pull', address: '', subject };
+  const asked: AccessQuestion = { ...question, address: '', subject };
   const others = unmet(rule, asked).filter((condition) => condition !== 'network');
   if (who !== 'authenticated') return others.length === 0;
   return rule.data.to.includes(who) && others.every((condition) => condition === 'subject');

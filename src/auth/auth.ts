@@ -71,7 +71,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     await watchPolicy({
       file: options.policyFile,
       lastGood: options.lastPolicyFile,
-      forms: subjectForms(federations),
+      context: { forms: subjectForms(federations), hosted: names.hosted },
       log,
       clock,
     }),

@@ -5,9 +5,10 @@ import { readUsers, type Users } from '../auth/identity/users-file.ts';
 import type { Config } from '../config/config.ts';
 import { describeEgress } from '../config/egress.ts';
 import type { Environment } from '../config/environment.ts';
-import { subjectForms } from '../config/federation.ts';
 import { type HomePaths, inHome, pathsIn } from '../config/home.ts';
+import { hostedNames } from '../config/hosted.ts';
 import { loadConfig } from '../config/load-config.ts';
+import { policyContext } from '../config/policy-context.ts';
 import { examineHome } from '../launch/examine-home.ts';
 import { printFaults, printWarnings } from '../launch/load.ts';
 import { secretFilesOf } from '../launch/secret-files.ts';
@@ -73,7 +74,11 @@ async function checkedPolicy(
 ): Promise<Parsed<unknown>> {
   const { policy } = paths;
   const federations = 'value' in config ? config.value.federations : [];
-  const read = await readPolicy(policy, systemClock(), subjectForms(federations));
+  const read = await readPolicy(
+    policy,
+    systemClock(),
+    policyContext({ federations, ...('value' in config && { hosted: config.value.hosted }) }),
+  );
   if ('faults' in read || 'faults' in config) return read;
   const unknown = lintFederations(read.value.policy, new Set(federations.map(({ name }) => name)));
   const names = 'value' in users ? await doubtfulNames(paths, config.value, users.value) : [];
@@ -87,6 +92,7 @@ async function doubtfulNames(paths: HomePaths, config: Config, users: Users): Pr
   return lintNames(sources.value, {
     users: new Set(users.keys()),
     upstreams: new Set(config.upstreams.map(({ host }) => host)),
+    hosted: hostedNames(config.hosted),
     mirror: new Set([...config.server.names, new URL(config.server.url).host]),
     repositories: await knownRepositories(config, paths),
   });

@@ -106,7 +106,7 @@ function readWishes(
   longest: number,
 ): Wishes | { readonly wrong: string[] } {
   const lifetime = duration(1).safeParse(expires).data;
-  const patterns = pull?.map(canonicalPattern) ?? [];
+  const patterns = pull?.map((text) => canonicalPattern(text)) ?? [];
   const wrong = [
     lifetime === undefined ? `"${expires}" is no duration such as 90d` : [],
     lifetime !== undefined && lifetime > longest ? tooLong(expires, longest) : [],

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { oneOrMany, type PartReader, section } from '../platform/yaml/yaml-schema.ts';
-import { HOSTED, looksLikeHost, repositoryAt } from '../registry/repository.ts';
+import { HOSTED, type HostedNamespaces, looksLikeHost, repositoryAt } from '../registry/repository.ts';
 import { optional } from './schema.ts';
 import { BOOLEAN, duration, SIZE, wholeNumber } from './values.ts';
 
@@ -194,6 +194,6 @@ function refuseOverlaps(parts: PartReader, namespaces: readonly HostedNamespace[
 }
 
 /** Returns the names of the namespaces, as the parser of names needs them. Undefined if nothing is hosted. */
-export function hostedNames(hosted: HostedConfig | undefined): ReadonlySet<string> | undefined {
+export function hostedNames(hosted: HostedConfig | undefined): HostedNamespaces | undefined {
   return hosted && new Set(hosted.namespaces.map(({ name }) => name));
 }

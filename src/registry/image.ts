@@ -11,13 +11,13 @@ export interface Image {
 }
 
 /** Every host counts as an upstream, for callers that have no configuration. */
-const ANY: UpstreamNames = { upstreams: { has: () => true }, self: new Set() };
+export const ANY_NAMES: UpstreamNames = { upstreams: { has: () => true }, self: new Set() };
 
 /**
  * Parses `repository`, `repository:tag` or `repository@digest`. A colon before a slash belongs to a host's
  * port.
  */
-export function parseImage(text: string, names: UpstreamNames = ANY): Image | undefined {
+export function parseImage(text: string, names: UpstreamNames = ANY_NAMES): Image | undefined {
   const [, name = text, digest] = /^([^@]+)@(.+)$/.exec(text) ?? [];
   const pinned = digest === undefined ? undefined : parseDigest(digest);
   if (digest !== undefined && pinned === undefined) return undefined;

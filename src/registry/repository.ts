@@ -13,21 +13,17 @@ export interface Repository {
   readonly name: RepositoryName;
 }
 
+/** The names of hosted namespaces: all repositories below `acme-internal` or `team/base`. */
+export type HostedNamespaces = ReadonlySet<string>;
+
 /** The hosts that can be the first part of a name. Any other host there is unknown, and unknown is 404. */
 export interface UpstreamNames {
   readonly upstreams: Pick<ReadonlySet<string>, 'has'>;
   /** The names under which clients reach this mirror. A `?ns=` with one of them has no meaning. */
   readonly self: ReadonlySet<string>;
   /** The namespaces of hosted repositories, such as `acme-internal`. Absent if nothing is hosted. */
-  readonly hosted?: Pick<ReadonlySet<string>, 'has'> | undefined;
+  readonly hosted?: HostedNamespaces | undefined;
 }
-
-/** Takes every canonical name, for records that may be older than the configuration. */
-export const ANY_NAME: UpstreamNames = {
-  upstreams: { has: () => true },
-  self: new Set(),
-  hosted: { has: () => true },
-};
 
 export const DOCKER_HUB = 'docker.io' as UpstreamHost;
 
@@ -153,10 +149,16 @@ export function repositoryOf(upstream: string, path: string, names: UpstreamName
   return repository?.path === path ? repository : undefined;
 }
 
-/** Parses a canonical name, as the records of Hubgate have it. Nobody else writes names so. */
-export function parseRepositoryName(name: string, names: UpstreamNames): Repository | undefined {
+/**
+ * Parses a canonical name, as the records of Hubgate have it. Nobody else writes names so. Records may be older
+ * than the configuration, so its upstreams and namespaces make no difference.
+ */
+export function parseRepositoryName(name: string): Repository | undefined {
   const slash = name.indexOf('/');
-  return repositoryOf(name.slice(0, Math.max(0, slash)), name.slice(slash + 1), names);
+  const first = name.slice(0, Math.max(0, slash));
+  const upstream = first === HOSTED ? HOSTED : parseUpstreamHost(first);
+  const repository = upstream === undefined ? undefined : repositoryAt(upstream, name.slice(slash + 1));
+  return repository?.name === name ? repository : undefined;
 }
 
 /**

@@ -139,7 +139,7 @@ test('a policy has at most 100 limits and 50 reserves', () => {
 test('a long policy that is read again has the same limits', () => {
   const text = `version: 1\nlimits:\n  - { id: ci, to: ana, pulls: 60/6h }\nreserve:\n  - { id: r, upstream: docker.io, keep: 20%, for: ana }\n...\n`;
   const sources = [{ source: 'access.yaml', label: 'access.yaml', text }];
-  const read = parsePolicyAgain(sources, NOW, FORMS, new YamlEntryCache());
+  const read = parsePolicyAgain(sources, NOW, { forms: FORMS }, new YamlEntryCache());
   const whole = parseFiles({ 'access.yaml': text });
   assert.ok('value' in read && 'value' in whole);
   const { data } = read.value.policy;

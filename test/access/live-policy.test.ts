@@ -25,7 +25,8 @@ beforeEach(async () => {
 
 afterEach(async () => {
   followed?.[Symbol.dispose]();
-  await rm(home, { recursive: true });
+  // The last policy may still be stored for the next start.
+  await rm(home, { recursive: true, maxRetries: 20 });
 });
 
 const rules = (...ids: string[]) =>
@@ -34,7 +35,13 @@ const rules = (...ids: string[]) =>
 async function follow(): Promise<WatchedPolicy> {
   followed?.[Symbol.dispose]();
   const lastGood = path.join(home, 'state/last-good-policy.json');
-  followed = await watchPolicy({ file, lastGood, forms: FORMS, log: testLog(log), clock: () => NOW });
+  followed = await watchPolicy({
+    file,
+    lastGood,
+    context: { forms: FORMS },
+    log: testLog(log),
+    clock: () => NOW,
+  });
   return followed;
 }
 
@@ -166,7 +173,7 @@ test('files that are exchanged while they are read are read again: no policy is 
     }
   })();
   const versionsRead = async () => {
-    const read = await readPolicy(file, NOW, FORMS);
+    const read = await readPolicy(file, NOW, { forms: FORMS });
     return 'value' in read ? new Set(read.value.policy.data.rules.map(({ id }) => id[0])).size : 0;
   };
   for (let turn = 0; turn < 100; turn++) assert.ok((await versionsRead()) <= 1);
@@ -186,7 +193,7 @@ test('a file that is another one after it was read is not used, however often it
   })();
   try {
     await waitFor(async () => {
-      const read = await readPolicy(file, NOW, FORMS);
+      const read = await readPolicy(file, NOW, { forms: FORMS });
       return (
         'faults' in read && /changes again and again while it is read/.test(read.faults[0]?.message ?? '')
       );

@@ -38,7 +38,7 @@ function write(policy: PlainPolicy): { text: string; names: ReadonlyMap<PlainRul
 }
 
 function parse(text: string): Policy {
-  const parsed = parsePolicy([{ source: 'access.yaml', label: 'access.yaml', text }], NOW, FORMS);
+  const parsed = parsePolicy([{ source: 'access.yaml', label: 'access.yaml', text }], NOW, { forms: FORMS });
   assert.ok(
     'value' in parsed,
     'faults' in parsed ? `${text}${parsed.faults.map(formatFault).join('\n')}` : '',

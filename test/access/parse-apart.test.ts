@@ -7,7 +7,7 @@ import { deserializingPolicy } from '../../src/access/serialized-policy.ts';
 import { runAtOnce } from '../../src/platform/scheduling/time-slicing.ts';
 import { FORMS, NOW } from './support/policy.ts';
 
-const parser = new PolicyParser(FORMS);
+const parser = new PolicyParser({ forms: FORMS });
 after(() => parser[Symbol.dispose]());
 
 function sourcesOf(...rules: string[]) {
@@ -26,7 +26,7 @@ test('a long policy says the same when it is read apart, warnings included, howe
   for (const more of [[GONE], [], [FULL, GONE], [GONE, FULL], [FULL]]) {
     const sources = sourcesOf(...more);
     const apart = await parser.parse(sources, NOW);
-    const here = parsePolicy(sources, NOW, FORMS);
+    const here = parsePolicy(sources, NOW, { forms: FORMS });
     assert.ok('value' in apart && 'value' in here);
     assert.deepEqual(apart.value.policy.data, here.value.policy.data);
     assert.equal(apart.warnings?.length, more.includes(GONE) ? 1 : 0);
@@ -48,7 +48,7 @@ test('what is wrong with it is said as ever, in its place, and the next one is r
   ]) {
     const apart = await parser.parse(sources, NOW);
     assert.ok('faults' in apart);
-    assert.deepEqual(apart, parsePolicy(sources, NOW, FORMS));
+    assert.deepEqual(apart, parsePolicy(sources, NOW, { forms: FORMS }));
     assert.ok('value' in (await parser.parse(sourcesOf(), NOW)));
   }
 });

@@ -196,7 +196,7 @@ test('a test can expect public content and nothing more, or private content too'
   assert.match(said('deny', ''), /expects deny, but the rule "pay" says allow$/);
 });
 
-test('a rule is about one action, which is pull unless it names another', () => {
+test('a rule is about one action, which is pull unless it names another; push includes pull', () => {
   const question = { subject: subject('user:bo'), address: '', repository: repository('acme/x'), at: NOW };
   const pulling = policyOf('allow: [{ id: one, pull: acme/x, to: bo }]');
   const pushing = compilePolicy({
@@ -211,7 +211,7 @@ test('a rule is about one action, which is pull unless it names another', () => 
   );
   assert.deepEqual(
     ACTIONS.filter((action) => allows(pushing, action)),
-    ['push'],
+    ['pull', 'push'],
   );
 });
 

@@ -19,7 +19,7 @@ const FILES = [
 const POLICIES = FILES.map((file) => ({ file, bytes: readFileSync(path.join(ROOT, file)) }));
 
 function parse(text: string) {
-  return parsePolicy([{ source: 'access.yaml', label: 'access.yaml', text }], NOW, FORMS);
+  return parsePolicy([{ source: 'access.yaml', label: 'access.yaml', text }], NOW, { forms: FORMS });
 }
 
 /** What a file that was read from a disk says; undefined where it is refused. */

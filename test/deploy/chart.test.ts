@@ -66,7 +66,7 @@ test('the default values are a configuration and a policy that a start takes', a
     await writeFile(path.join(home, 'config/access.yaml'), values.access.text);
     const config = await loadConfig({ directory: home, environment: {}, readsSecrets: true });
     assert.ok('value' in config, JSON.stringify(config));
-    const policy = await readPolicy(path.join(home, 'config/access.yaml'), Date.now(), {});
+    const policy = await readPolicy(path.join(home, 'config/access.yaml'), Date.now(), { forms: {} });
     assert.ok('value' in policy, JSON.stringify(policy));
     assert.deepEqual('warnings' in policy ? policy.warnings : [], []);
   } finally {

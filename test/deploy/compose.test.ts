@@ -109,7 +109,7 @@ test('hubgate.yaml of the separate form is read by every role, and the policy be
     const [{ credential } = {}] = loaded.value.upstreams;
     assert.ok(credential !== undefined && 'passwordFile' in credential);
     assert.equal(credential.passwordFile, '/run/secrets/hub-token');
-    const policy = await readPolicy(path.join(home, 'config/access.yaml'), Date.now(), {});
+    const policy = await readPolicy(path.join(home, 'config/access.yaml'), Date.now(), { forms: {} });
     assert.ok('value' in policy, JSON.stringify(policy));
   } finally {
     await rm(home, { recursive: true });

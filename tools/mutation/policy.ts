@@ -49,7 +49,7 @@ export const policyMutants: readonly Mutant[] = [
   {
     defence: 'a rule without private reaches public content only',
     file: POLICY,
-    find: "{ decision: 'allow', rule: id, private: rule.data.private }",
+    find: "{ decision: 'allow', rule: id, private: rule.data.private || isHosted(question.repository) }",
     replace: "{ decision: 'allow', rule: id, private: true }",
     tests: [...POLICY_TESTS, 'test/gateway/v2.test.ts'],
   },

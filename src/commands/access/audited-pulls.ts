@@ -3,7 +3,7 @@ import { parseSubject } from '../../access/subject.ts';
 import { isAuditCount, parseAuditLine } from '../../protocol/audit-line.ts';
 import { ACTIONS, isAction } from '../../registry/action.ts';
 import { parseTag } from '../../registry/reference.ts';
-import { ANY_NAME, parseRepositoryName } from '../../registry/repository.ts';
+import { parseRepositoryName } from '../../registry/repository.ts';
 import { auditedLines } from '../audited-lines.ts';
 
 /** A pull and the HTTP status of its answer. */
@@ -27,7 +27,7 @@ function readPull(text: string): AuditedPull | undefined {
   const line = parseAuditLine(text);
   if (line === undefined || isAuditCount(line) || !DECIDED.has(line.action)) return undefined;
   const subject = parseSubject(line.subject);
-  const repository = parseRepositoryName(line.repository ?? '', ANY_NAME);
+  const repository = parseRepositoryName(line.repository ?? '');
   if (subject === undefined || repository === undefined) return undefined;
   const tag = line.tag === undefined ? undefined : parseTag(line.tag);
   const { decision, status, address, time } = line;

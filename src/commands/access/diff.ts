@@ -7,8 +7,8 @@ import { compare, compareFor, type DecisionChange, type RecordedPull } from '../
 import { formatSubject } from '../../access/subject.ts';
 import { readUsers } from '../../auth/identity/users-file.ts';
 import type { Environment } from '../../config/environment.ts';
-import { subjectForms } from '../../config/federation.ts';
 import { pathsIn } from '../../config/home.ts';
+import { policyContext } from '../../config/policy-context.ts';
 import { loadOrPrint } from '../../launch/load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../../launch/terminal.ts';
 import { systemClock } from '../../platform/clock.ts';
@@ -40,9 +40,9 @@ export async function diffAccess(
   const sources = valueOrPrint(await readSources(paths.policy), paths, terminal);
   const wanted = sources && valueOrPrint(await readEdited(edited, sources), paths, terminal);
   if (config === undefined || sources === undefined || wanted === undefined) return 2;
-  const forms = subjectForms(config.federations);
-  const before = policyOf(sources, forms, paths, terminal);
-  const after = policyOf(wanted, forms, paths, terminal);
+  const context = policyContext(config);
+  const before = policyOf(sources, context, paths, terminal);
+  const after = policyOf(wanted, context, paths, terminal);
   if (before === undefined || after === undefined) return 2;
   const pulls: RecordedPull[] = [];
   for await (const pull of auditedPulls(config.log.audit)) pulls.push(pull);

@@ -1,13 +1,13 @@
 import path from 'node:path';
-import type { SubjectForms } from '../../access/federated-pattern.ts';
 import { readPolicy } from '../../access/load-policy.ts';
+import type { PolicyContext } from '../../access/policy-context.ts';
 import type { RuleData } from '../../access/policy-data.ts';
 import { type PolicySource, parsePolicy, type ReadPolicy } from '../../access/policy-file.ts';
 import { parseMoment } from '../../access/policy-schema.ts';
 import type { Config } from '../../config/config.ts';
 import type { Environment } from '../../config/environment.ts';
-import { subjectForms } from '../../config/federation.ts';
 import { type HomePaths, inHome } from '../../config/home.ts';
+import { policyContext } from '../../config/policy-context.ts';
 import { loadOrPrint, printFaults } from '../../launch/load.ts';
 import { printLine, type Terminal } from '../../launch/terminal.ts';
 import { systemClock } from '../../platform/clock.ts';
@@ -31,19 +31,22 @@ export async function openPolicy(
 ): Promise<OpenedPolicy | undefined> {
   const config = await loadOrPrint(paths, environment, terminal);
   if (config === undefined) return undefined;
-  const forms = subjectForms(config.federations);
-  const read = valueOrPrint(await readPolicy(paths.policy, systemClock(), forms), paths, terminal);
+  const read = valueOrPrint(
+    await readPolicy(paths.policy, systemClock(), policyContext(config)),
+    paths,
+    terminal,
+  );
   return read && { ...read, config };
 }
 
 /** Parses texts as if they were the files of a home's policy. */
 export function policyOf(
   sources: readonly PolicySource[],
-  forms: SubjectForms,
+  context: PolicyContext,
   paths: HomePaths,
   terminal: Terminal,
 ): ReadPolicy | undefined {
-  return valueOrPrint(parsePolicy(sources, systemClock(), forms), paths, terminal);
+  return valueOrPrint(parsePolicy(sources, systemClock(), context), paths, terminal);
 }
 
 export function valueOrPrint<T>(parsed: Parsed<T>, paths: HomePaths, terminal: Terminal): T | undefined {

@@ -12,7 +12,7 @@ import {
 import type { User } from '../../auth/identity/users-file.ts';
 import { addressIn } from '../../platform/network.ts';
 import { parseTag } from '../../registry/reference.ts';
-import { ANY_NAME, parseRepositoryName, type Repository } from '../../registry/repository.ts';
+import { parseRepositoryName, type Repository } from '../../registry/repository.ts';
 
 /** Stands for everybody who has logged in and whom no policy names. */
 const ANYBODY_ELSE: Subject = { kind: 'user', name: '(anybody else)' };
@@ -73,7 +73,7 @@ function targetsOf(
   const literal = rules.flatMap(({ pull }) => pull.filter((pattern) => !/[*$]/.test(pattern)));
   const repositories = new Map<string, Repository>();
   for (const name of [...cached, ...literal]) {
-    const repository = parseRepositoryName(name, ANY_NAME);
+    const repository = parseRepositoryName(name);
     if (repository !== undefined) repositories.set(repository.name, repository);
   }
   const asked = [...pulls, ...policies.flatMap(({ tests }) => tests.map(({ image }) => image))];

@@ -2,8 +2,8 @@ import { readFiles, readSources } from '../../access/load-policy.ts';
 import { parseRules } from '../../access/policy-file.ts';
 import { failingTests } from '../../access/policy-test.ts';
 import type { Environment } from '../../config/environment.ts';
-import { subjectForms } from '../../config/federation.ts';
 import { inHome, pathsIn } from '../../config/home.ts';
+import { policyContext } from '../../config/policy-context.ts';
 import { loadOrPrint } from '../../launch/load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../../launch/terminal.ts';
 import { systemClock } from '../../platform/clock.ts';
@@ -28,7 +28,7 @@ export async function testAccess(
   );
   const config = await loadOrPrint(paths, environment, terminal);
   if (sources === undefined || config === undefined) return 2;
-  const read = valueOrPrint(parseRules(sources, subjectForms(config.federations)), paths, terminal);
+  const read = valueOrPrint(parseRules(sources, policyContext(config)), paths, terminal);
   if (read === undefined) return 2;
   const failed = failingTests(read.policy, read.tests, systemClock()).map((fault) => {
     return { ...fault, source: inHome(fault.source, paths) };

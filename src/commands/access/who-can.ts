@@ -41,7 +41,7 @@ export async function whoCanPull(
   const users = valueOrPrint(await readUsers(paths.users), paths, terminal);
   const at = readTime(undefined, terminal);
   if (read === undefined || users === undefined || at === undefined) return 2;
-  const all = whoCan(read.policy, { ...image, at }, [...users.keys()]);
+  const all = whoCan(read.policy, { action: 'pull', ...image, at }, [...users.keys()]);
   const found = all.filter((one) => options.private !== true || one.private);
   const known = await findKnown(image, undefined, read.config, paths);
   const isMissing = (who: string) => isName(who) && !users.has(who);

@@ -104,7 +104,9 @@ function print({ comments, allow, deny, isComplete }: Migration, terminal: Termi
     '...',
   ];
   const text = lines.join('\n');
-  const parsed = parseRules([{ source: 'the result', label: 'access.yaml', text: `${text}\n` }], {});
+  const parsed = parseRules([{ source: 'the result', label: 'access.yaml', text: `${text}\n` }], {
+    forms: {},
+  });
   printText(terminal.stdout, text);
   if ('value' in parsed) return isComplete ? 0 : 1;
   for (const fault of parsed.faults) printLine(terminal.stderr, formatFault(fault));

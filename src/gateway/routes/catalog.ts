@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { formatPage, type Page } from '../../registry/page.ts';
-import { familiarName, parseRepositoryName } from '../../registry/repository.ts';
+import { familiarName, parseRepositoryName, repositoryOf } from '../../registry/repository.ts';
 import { callerLine, type ReceivedRequest, shareOf } from '../audit/audit-record.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { refuseUnauthenticated } from './refuse-access.ts';
@@ -45,7 +45,8 @@ async function listCatalog(
   const who = admission.kind === 'admitted' ? { ...admission, repositories: undefined } : admission;
   const permit = dependencies.authorizeNow();
   const names = cached.flatMap(({ name, visibility }) => {
-    const repository = parseRepositoryName(name, dependencies.names);
+    const parsed = parseRepositoryName(name);
+    const repository = parsed && repositoryOf(parsed.upstream, parsed.path, dependencies.names);
     if (repository === undefined) return [];
     const permission = permit(who, { action: 'pull', repository, address });
     const isSeen = permission.kind === 'granted' && (permission.private || visibility === 'public');

@@ -11,14 +11,14 @@ export const FORMS = subjectForms([]);
 export const NOW = Date.parse('2026-11-22T12:00:00Z');
 
 /** Parses the files of a policy by their labels, each as it is in its file. */
-export function parseFiles(files: Readonly<Record<string, string>>, now = NOW) {
+export function parseFiles(files: Readonly<Record<string, string>>, now = NOW, hosted?: ReadonlySet<string>) {
   const sources = Object.entries(files).map(([label, text]) => ({ source: label, label, text }));
-  return parsePolicy(sources, now, FORMS);
+  return parsePolicy(sources, now, { forms: FORMS, hosted });
 }
 
 /** Parses the policy of `access.yaml`, given without its first and last line. */
-export function policyOf(rules: string, now = NOW): Policy {
-  const parsed = parseFiles({ 'access.yaml': `version: 1\n${rules}\n...\n` }, now);
+export function policyOf(rules: string, now = NOW, hosted?: ReadonlySet<string>): Policy {
+  const parsed = parseFiles({ 'access.yaml': `version: 1\n${rules}\n...\n` }, now, hosted);
   assert.ok('value' in parsed, 'faults' in parsed ? parsed.faults.map(formatFault).join('\n') : '');
   return parsed.value.policy;
 }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { readPolicy } from '../../../access/load-policy.ts';
-import { subjectForms } from '../../../config/federation.ts';
 import { inHome } from '../../../config/home.ts';
+import { policyContext } from '../../../config/policy-context.ts';
 import { formatFault } from '../../../platform/fault.ts';
 import { type Looked, wrong } from '../checks.ts';
 import { askRoles } from './roles.ts';
@@ -14,7 +14,7 @@ const SETTLED = 1_500;
 export async function policy(server: ExaminedServer): Promise<Looked> {
   const { paths, clock, auth, config } = server;
   const where = inHome(paths.policy, paths);
-  const read = await readPolicy(paths.policy, clock(), subjectForms(config.federations));
+  const read = await readPolicy(paths.policy, clock(), policyContext(config));
   if ('faults' in read) {
     const faults = read.faults.map((fault) => formatFault({ ...fault, source: inHome(fault.source, paths) }));
     const holds = auth === undefined ? '' : '; the last good one holds';
