@@ -57,30 +57,48 @@ async function fillBacklog(path: string, stack: AsyncDisposableStack): Promise<v
   assert.ok(isFull);
 }
 
-test('invariant 16: waiting for a place counts toward the deadline, and a question of a client that has gone ends', async () => {
+for (const way of ['request', 'ask'] as const) {
+  test(`invariant 16: ${way}: waiting for a place counts toward the deadline, and a question of a client that has gone ends`, async () => {
+    await using stack = new AsyncDisposableStack();
+    const directory = await temporaryDirectory(stack);
+    const socket = path.join(directory, 'slow.sock');
+    const held: ServerResponse[] = [];
+    const server = createServer((_, response) => held.push(response)).listen(socket);
+    stack.defer(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    await once(server, 'listening');
+    const limits = { concurrent: 1, concurrentEach: 1, waiting: 1, waitingEach: 1 };
+    const client = stack.use(openSocketClient(socket, limits));
+    const gone = new AbortController();
+    const ask = (deadline: number, signal?: AbortSignal) =>
+      client[way]({ method: 'GET', path: '/', caller: 'ana', deadline, signal });
+    const first = ask(60_000, gone.signal);
+    await waitFor(() => held.length === 1);
+    const late = ask(50);
+    await assert.rejects(ask(60_000), QueueFullError);
+    await assert.rejects(late, PeerUnreachable);
+    assert.equal(held.length, 1);
+    const isClosed = once(held[0] as ServerResponse, 'close');
+    gone.abort();
+    await assert.rejects(first, { name: 'AbortError' });
+    await isClosed;
+  });
+}
+
+test('an answer is read whole, however its bytes are divided', async () => {
   await using stack = new AsyncDisposableStack();
   const directory = await temporaryDirectory(stack);
-  const socket = path.join(directory, 'slow.sock');
-  const held: ServerResponse[] = [];
-  const server = createServer((_, response) => held.push(response)).listen(socket);
-  stack.defer(() => {
-    server.closeAllConnections();
-    server.close();
-  });
+  const socket = path.join(directory, 'parts.sock');
+  const word = Buffer.from('größe');
+  const server = createServer(async (_, response) => {
+    for (const byte of word) await new Promise((written) => response.write(Buffer.of(byte), written));
+    response.end();
+  }).listen(socket);
+  stack.defer(() => void server.close());
   await once(server, 'listening');
-  const limits = { concurrent: 1, concurrentEach: 1, waiting: 1, waitingEach: 1 };
-  const client = stack.use(openSocketClient(socket, limits));
-  const gone = new AbortController();
-  const ask = (deadline: number, signal?: AbortSignal) =>
-    client.request({ method: 'GET', path: '/', caller: 'ana', deadline, signal });
-  const first = ask(60_000, gone.signal);
-  await waitFor(() => held.length === 1);
-  const late = ask(50);
-  await assert.rejects(ask(60_000), QueueFullError);
-  await assert.rejects(late, PeerUnreachable);
-  assert.equal(held.length, 1);
-  const isClosed = once(held[0] as ServerResponse, 'close');
-  gone.abort();
-  await assert.rejects(first, { name: 'AbortError' });
-  await isClosed;
+  const client = stack.use(openSocketClient(socket));
+  const { statusCode, text } = await client.ask({ method: 'GET', path: '/', deadline: 60_000 });
+  assert.deepEqual([statusCode, text], [200, 'größe']);
 });

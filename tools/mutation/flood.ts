@@ -289,4 +289,25 @@ export const floodMutants: readonly Mutant[] = [
     replace: '',
     tests: ['test/platform/http-client.test.ts'],
   },
+  {
+    defence: 'a question for a short answer ends when its client has gone',
+    file: 'src/platform/ipc/text-exchange.ts',
+    find: "    signal?.addEventListener('abort', this.#abort, { once: true });\n",
+    replace: '',
+    tests: ['test/platform/http-client.test.ts'],
+  },
+  {
+    defence: 'a question for a short answer is taken back at the other side',
+    file: 'src/platform/ipc/text-exchange.ts',
+    find: 'this.#controller?.abort(reason);',
+    replace: '',
+    tests: ['test/platform/http-client.test.ts'],
+  },
+  {
+    defence: 'a short answer that is cut off is none',
+    file: 'src/platform/ipc/text-exchange.ts',
+    find: 'this.#reject(this.#statusCode === 0 ? error : cutOff(error));',
+    replace: 'this.onResponseEnd();',
+    tests: ['test/platform/ask-peer.test.ts'],
+  },
 ];

@@ -12,8 +12,8 @@ export const supervisionMutants: readonly Mutant[] = [
   {
     defence: 'an answer that is cut off is asked for again',
     file: 'src/platform/ipc/ask-peer.ts',
-    find: 'if (attempt < attempts) continue;',
-    replace: '',
+    find: 'if (attempt >= attempts || !isAnswerCutOff(error)) throw error;',
+    replace: 'throw error;',
     tests: ['test/platform/ask-peer.test.ts'],
   },
   {

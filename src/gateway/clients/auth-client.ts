@@ -5,7 +5,7 @@ import type { Policy } from '../../access/policy.ts';
 import type { Principal } from '../../access/principal.ts';
 import { deserializingPolicy } from '../../access/serialized-policy.ts';
 import { formatSubject, parseSubject } from '../../access/subject.ts';
-import { askPeer, type PeerAnswer, PeerFailed, parseAnswer } from '../../platform/ipc/ask-peer.ts';
+import { askPeer, PeerFailed, parseAnswer } from '../../platform/ipc/ask-peer.ts';
 import {
   type HttpClient,
   type HttpRequest,
@@ -18,6 +18,7 @@ import {
   longPoll,
   type TaggedValue,
 } from '../../platform/ipc/long-poll-client.ts';
+import type { TextAnswer } from '../../platform/ipc/text-exchange.ts';
 import { METRICS_SNAPSHOT, type MetricsSnapshot } from '../../platform/metrics.ts';
 import { runInSlices } from '../../platform/scheduling/time-slicing.ts';
 import {
@@ -206,6 +207,6 @@ function restAfterRefusal(statusCode: number): number {
   return statusCode === REFUSED ? AUTH_REQUESTS.afterRefusal : 0;
 }
 
-function parseRefusal(answer: PeerAnswer): LoginRefusal {
+function parseRefusal(answer: TextAnswer): LoginRefusal {
   return parseAnswer(PEER, { ...answer, statusCode: 200 }, REFUSAL).error;
 }

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
-import { isErrno, messageOf } from '../reason.ts';
-import { type HttpClient, type HttpRequest, type HttpResponse, PeerUnreachable } from './http-client.ts';
+import { isErrno } from '../reason.ts';
+import { type HttpClient, type HttpRequest, PeerUnreachable } from './http-client.ts';
+import { AnswerCutOff, type TextAnswer } from './text-exchange.ts';
 
 /**
  * Thrown if another process of ours answers that it failed, or sends an invalid answer. That process logs the
@@ -8,13 +9,6 @@ import { type HttpClient, type HttpRequest, type HttpResponse, PeerUnreachable }
  */
 export class PeerFailed extends Error {
   override readonly name = 'PeerFailed';
-}
-
-/** A complete answer as text. The other side has chosen its status, so no status means a failure here. */
-export interface PeerAnswer {
-  readonly statusCode: number;
-  readonly headers: HttpResponse['headers'];
-  readonly text: string;
 }
 
 /**
@@ -30,19 +24,23 @@ const ATTEMPTS = 3;
  * @throws PeerUnreachable if the process cannot be asked, or its answer is cut off
  * @throws PeerFailed if the process answers that it has failed
  */
-export async function askPeer(http: HttpClient, peer: string, request: HttpRequest): Promise<PeerAnswer> {
+export async function askPeer(http: HttpClient, peer: string, request: HttpRequest): Promise<TextAnswer> {
   const attempts = request.method === 'POST' ? 1 : ATTEMPTS;
   for (let attempt = 1; ; attempt++) {
-    const response = await http.request(request);
-    const answer = await readAnswer(response).catch((error: unknown) => cutOff(request, error));
-    if (answer instanceof PeerUnreachable) {
-      if (attempt < attempts) continue;
-      throw answer;
+    try {
+      const answer = await http.ask(request);
+      // The other side has chosen its status, so no status means a failure here.
+      if (answer.statusCode < 500) return answer;
+      const { method, path } = request;
+      throw new PeerFailed(`${peer} failed: it answers ${answer.statusCode} to ${method} ${path}`);
+    } catch (error) {
+      if (attempt >= attempts || !isAnswerCutOff(error)) throw error;
     }
-    if (answer.statusCode < 500) return answer;
-    const { method, path } = request;
-    throw new PeerFailed(`${peer} failed: it answers ${answer.statusCode} to ${method} ${path}`);
   }
+}
+
+function isAnswerCutOff(error: unknown): boolean {
+  return error instanceof PeerUnreachable && error.cause instanceof AnswerCutOff;
 }
 
 /**
@@ -52,7 +50,7 @@ export async function askPeer(http: HttpClient, peer: string, request: HttpReque
  */
 export function parseAnswer<Schema extends z.ZodType>(
   peer: string,
-  { statusCode, text }: PeerAnswer,
+  { statusCode, text }: TextAnswer,
   schema: Schema,
 ): z.output<Schema> {
   if (statusCode !== 200) throw new PeerFailed(`${peer} failed: it answers ${statusCode} in place of 200`);
@@ -60,20 +58,6 @@ export function parseAnswer<Schema extends z.ZodType>(
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
   throw new PeerFailed(`${peer} failed: its answer is not what it should be`, { cause: parsed.error });
-}
-
-async function readAnswer({ statusCode, headers, body }: HttpResponse): Promise<PeerAnswer> {
-  const text = await body.text();
-  // Node's server sends this status when it closes a connection because of a time-out, whatever the request
-  // was.
-  if (statusCode === REQUEST_TIMEOUT) throw new Error('the connection was given up');
-  return { statusCode, headers, text };
-}
-
-const REQUEST_TIMEOUT = 408;
-
-function cutOff({ method, path }: HttpRequest, cause: unknown): PeerUnreachable {
-  return new PeerUnreachable(`${method} ${path}: the answer was cut off: ${messageOf(cause)}`, { cause });
 }
 
 /** True if an answer broke off while its body was read. */

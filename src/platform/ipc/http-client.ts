@@ -4,6 +4,7 @@ import { errorCode, messageOf } from '../reason.ts';
 import { DeadlineError, unlessAborted } from '../scheduling/deadline.ts';
 import { FairQueue, type QueueLimits } from '../scheduling/fair-queue.ts';
 import { type Dispatcher, Pool } from '../undici.ts';
+import { exchangeText, type TextAnswer } from './text-exchange.ts';
 import { socketAddress } from './unix-socket.ts';
 
 /** Thrown if the other side cannot be asked, or does not answer in time. */
@@ -18,6 +19,11 @@ export interface HttpClient extends AsyncDisposable {
    * its signal
    */
   request(request: HttpRequest): Promise<HttpResponse>;
+  /**
+   * Sends a request, and reads the whole answer. This costs much less than `request` if the answer is short.
+   * The cause of its `PeerUnreachable` is an `AnswerCutOff` if the answer broke off after its headers.
+   */
+  ask(request: HttpRequest): Promise<TextAnswer>;
 }
 
 export interface HttpRequest {
@@ -87,13 +93,26 @@ class PooledClient implements HttpClient {
     this.#queue = new FairQueue(limits);
   }
 
-  async request(request: HttpRequest): Promise<HttpResponse> {
+  request(request: HttpRequest): Promise<HttpResponse> {
+    return this.#inTurn(request, (end) => this.#stream(request, end));
+  }
+
+  ask(request: HttpRequest): Promise<TextAnswer> {
+    const { signal } = request;
+    return this.#inTurn(request, (end) => exchangeText(this.#pool, optionsOf(request), { end, signal }));
+  }
+
+  /** Sends a request when it is its caller's turn. */
+  async #inTurn<Answer extends Answered>(
+    request: HttpRequest,
+    send: (end: number) => Promise<Answer>,
+  ): Promise<Answer> {
     const { caller, deadline, signal, restAfter } = request;
     const end = performance.now() + deadline;
-    if (caller === undefined) return this.#try(request, end);
+    if (caller === undefined) return this.#try(request, end, send);
     try {
       const options = { deadline, signal, restAfter: restAfter && answerRest(restAfter) };
-      return await this.#queue.run(caller, options, () => this.#try(request, end));
+      return await this.#queue.run(caller, options, () => this.#try(request, end, send));
     } catch (error) {
       throw error instanceof DeadlineError ? unreachable(error, request) : error;
     }
@@ -103,12 +122,17 @@ class PooledClient implements HttpClient {
    * Tries again if the connection failed before an answer arrived, because the other side may just be
    * starting.
    */
-  async #try(request: HttpRequest, end: number): Promise<HttpResponse> {
+  async #try<Answer>(
+    request: HttpRequest,
+    end: number,
+    send: (end: number) => Promise<Answer>,
+  ): Promise<Answer> {
     const patience = Math.min(performance.now() + PATIENCE, end);
     const longest = request.pause ?? LONGEST_PAUSE;
     for (let pause = Math.min(FIRST_PAUSE, longest); ; pause = Math.min(pause * 2, longest)) {
       try {
-        return await this.#send(request, end);
+        request.signal?.throwIfAborted();
+        return await send(end);
       } catch (error) {
         request.signal?.throwIfAborted();
         if (performance.now() + pause > patience || !isConnectionLost(error))
@@ -118,21 +142,14 @@ class PooledClient implements HttpClient {
     }
   }
 
-  async #send({ method, path, headers, body, signal }: HttpRequest, end: number): Promise<HttpResponse> {
-    signal?.throwIfAborted();
+  async #stream(request: HttpRequest, end: number): Promise<HttpResponse> {
+    const { signal } = request;
     const ending = new AbortController();
     const abort = () => ending.abort(signal?.reason);
     const late = setTimeout(() => ending.abort(new DeadlineError()), Math.max(0, end - performance.now()));
     signal?.addEventListener('abort', abort, { once: true });
     try {
-      const sent = this.#pool.request({
-        method,
-        path,
-        ...(headers && { headers }),
-        ...(body !== undefined && { body: typeof body === 'string' ? body : body() }),
-        headersTimeout: 0,
-        signal: ending.signal,
-      });
+      const sent = this.#pool.request({ ...optionsOf(request), signal: ending.signal });
       // undici only looks at the signal when it has a connection for the request.
       return await unlessAborted(sent, ending.signal, ({ body }) => body.destroy());
     } finally {
@@ -146,8 +163,20 @@ class PooledClient implements HttpClient {
   }
 }
 
+type Answered = Pick<HttpResponse, 'statusCode'>;
+
 function answerRest(restAfter: (statusCode: number) => number) {
-  return ({ statusCode }: HttpResponse) => restAfter(statusCode);
+  return ({ statusCode }: Answered) => restAfter(statusCode);
+}
+
+/** The deadline of a request is not undici's, because undici's time begins when it has a connection. */
+function optionsOf({ method, path, headers, body }: HttpRequest): Dispatcher.DispatchOptions {
+  const content = typeof body === 'function' ? body() : body;
+  return {
+    ...{ method, path, headersTimeout: 0 },
+    ...(headers && { headers }),
+    ...(content !== undefined && { body: content }),
+  };
 }
 
 function unreachable(error: unknown, { method, path, deadline }: HttpRequest): PeerUnreachable {
