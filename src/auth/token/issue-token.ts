@@ -35,15 +35,14 @@ export interface IssuerOptions {
  */
 export function signToken({ subject, credential, access }: TokenContent, options: IssuerOptions): string {
   const now = Math.floor(options.clock() / 1000);
-  const { id: kid, privateKey: key } = options.keys.current.signing;
-  const header = { alg: 'ES256', typ: 'JWT', kid };
+  const { jwsHeader, privateKey: key } = options.keys.current.signing;
   const claims = {
     ...{ access, cred: credential },
     ...{ iss: options.issuer, aud: options.audience, sub: subject },
     ...{ iat: now, nbf: now, exp: now + options.lifetime / 1000 },
     jti: randomUUID(),
   };
-  const signed = `${base64url(header)}.${base64url(claims)}`;
+  const signed = `${jwsHeader}.${base64url(claims)}`;
   // R and S are concatenated, and not in DER (RFC 7518, section 3.4).
   const signature = sign('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' });
   return `${signed}.${signature.toString('base64url')}`;

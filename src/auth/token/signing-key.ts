@@ -14,6 +14,8 @@ export interface SigningKey {
   readonly privateKey: KeyObject;
   /** The public half for verification. */
   readonly jwk: JWK;
+  /** The encoded header of every token that this key signs. */
+  readonly jwsHeader: string;
 }
 
 export interface SigningKeys {
@@ -126,5 +128,9 @@ async function readSigningKey(file: string): Promise<SigningKey> {
     throw new Error(`${file} is no P-256 key`);
   const jwk = await exportJWK(createPublicKey(privateKey));
   const id = await calculateJwkThumbprint(jwk);
-  return { id, privateKey, jwk: { ...jwk, kid: id, alg: 'ES256', use: 'sig' } };
+  const header = JSON.stringify({ alg: 'ES256', typ: 'JWT', kid: id });
+  return {
+    ...{ id, privateKey, jwk: { ...jwk, kid: id, alg: 'ES256', use: 'sig' } },
+    jwsHeader: Buffer.from(header).toString('base64url'),
+  };
 }

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { Context } from 'koa';
 import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
@@ -60,13 +61,14 @@ export async function answerToken(context: Context, dependencies: TokenDependenc
       ...(answer.refused === 'TOO_MANY_LOGINS' && { retryAfter: 1 }),
     });
   } else {
-    sendToken(context, answer);
+    sendToken(context.res, answer);
   }
+  const agent = context.req.headers['user-agent'];
   dependencies.audit({
     action: 'token',
     ...whoFrom(answer),
     address,
-    agent: context.get('user-agent'),
+    ...(agent && { agent }),
     method: context.method,
     status: context.res.statusCode,
     milliseconds: Math.round(performance.now() - started),
@@ -126,12 +128,16 @@ function offlineClient(parameters: URLSearchParams): string | null {
   return isWanted ? (parameters.get('client_id') ?? '').slice(0, MAX_CLIENT_ID) : null;
 }
 
-/** Sends no `issued_at`, because clients compare it with their own clocks. */
-function sendToken(context: Context, { token, expiresIn, scope, refreshToken }: ClientToken): void {
-  context.status = 200;
-  context.set({ 'content-type': 'application/json', 'cache-control': 'no-store' });
-  context.body = JSON.stringify({
+/**
+ * Sends no `issued_at`, because clients compare it with their own clocks. The answer bypasses Koa's body, as that of a
+ * pull does: Koa would determine its type and its length again.
+ */
+function sendToken(response: ServerResponse, { token, expiresIn, scope, refreshToken }: ClientToken): void {
+  const body = JSON.stringify({
     ...{ token, access_token: token, expires_in: expiresIn, scope },
     ...(refreshToken !== undefined && { refresh_token: refreshToken }),
   });
+  const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };
+  response.writeHead(200, { ...headers, 'content-length': Buffer.byteLength(body) });
+  response.end(body);
 }
