@@ -6,7 +6,7 @@ import type { ObservableValue } from '../../platform/observable-value.ts';
 import type { LoginPassword } from '../../protocol/auth-api.ts';
 import { PASSWORD_LENGTH } from '../limits.ts';
 import type { AuthState } from '../state/auth-state.ts';
-import type { CheckPassword } from './check-password.ts';
+import type { CheckPassword, PasswordAttempt } from './check-password.ts';
 import { FEDERATED_NAME, type FederatedLogin } from './federation/federated-login.ts';
 import { passwordCredential } from './password.ts';
 import { isTokenSecret, parseServiceToken, type ServiceToken, tokenCredential } from './service-token.ts';
@@ -32,20 +32,25 @@ export type Verdict =
 /**
  * Identifies a user by name and password or token. It takes the same time whether or not the name is known.
  * `isStray` means that the login may belong to another registry, and then its failure counts against nobody.
- * `signal` is aborted when nobody wants the verdict any more.
+ * `signal` is aborted when nobody wants the verdict any more. Both options are read only if the verdict depends on them,
+ * because Node makes the signal of a request when it is first read.
  */
 export type Authenticate = (
   login: LoginPassword,
   address: string,
-  options?: { readonly isStray?: boolean; readonly signal?: AbortSignal },
+  options?: LoginOptions,
 ) => Promise<Verdict>;
+
+export interface LoginOptions {
+  readonly isStray?: boolean;
+  readonly signal?: AbortSignal;
+}
 
 /** A login, and what the answer to it can depend on. */
 export interface LoginAttempt {
   readonly login: LoginPassword;
   readonly address: string;
-  readonly isStray: boolean;
-  readonly signal: AbortSignal | undefined;
+  readonly options: LoginOptions;
 }
 
 /** One way to prove who somebody is. */
@@ -66,9 +71,9 @@ export interface AuthenticateOptions {
 /** The first provider whose login it is judges a login. */
 export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   const providers = [federation(options), serviceTokens(options), passwords(options)];
-  return async (login, address, { isStray = false, signal } = {}) => {
+  return async (login, address, options = {}) => {
     for (const provider of providers) {
-      const verdict = await provider.authenticate({ login, address, isStray, signal });
+      const verdict = await provider.authenticate({ login, address, options });
       if (verdict !== 'not mine') return verdict;
     }
     return { kind: 'wrong' };
@@ -101,9 +106,9 @@ function serviceTokens(options: Pick<AuthenticateOptions, 'users' | 'state' | 'c
 function passwords({ checkPassword }: Pick<AuthenticateOptions, 'checkPassword'>): IdentityProvider {
   return {
     name: 'password',
-    async authenticate({ login, address, isStray, signal }) {
-      if (login.password.length > PASSWORD_LENGTH.most) return { kind: 'wrong' };
-      const checked = await checkPassword({ ...login, address, counts: !isStray, signal });
+    async authenticate(attempt) {
+      if (attempt.login.password.length > PASSWORD_LENGTH.most) return { kind: 'wrong' };
+      const checked = await checkPassword(new AttemptedPassword(attempt));
       if (checked.kind !== 'right') return checked;
       const { user, hash } = checked;
       return {
@@ -114,6 +119,28 @@ function passwords({ checkPassword }: Pick<AuthenticateOptions, 'checkPassword'>
       };
     },
   };
+}
+
+class AttemptedPassword implements PasswordAttempt {
+  readonly username: string;
+  readonly password: string;
+  readonly address: string;
+  readonly #options: LoginOptions;
+
+  constructor({ login, address, options }: LoginAttempt) {
+    this.username = login.username;
+    this.password = login.password;
+    this.address = address;
+    this.#options = options;
+  }
+
+  get counts(): boolean {
+    return this.#options.isStray !== true;
+  }
+
+  get signal(): AbortSignal | undefined {
+    return this.#options.signal;
+  }
 }
 
 /** Accepts a token that belongs to its owner, has not expired, and is presented from a permitted network. */

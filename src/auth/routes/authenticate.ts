@@ -1,7 +1,7 @@
 import type { Context } from 'koa';
 import { formatSubject } from '../../access/subject.ts';
 import { AUTHENTICATE, type SerializedIdentity } from '../../protocol/auth-api.ts';
-import { readJson, refuseLogin } from './request.ts';
+import { RequestedLogin, readJson, refuseLogin } from './request.ts';
 import type { TokenRouteDependencies } from './token.ts';
 
 /** Says who has proved a login that came without a token. */
@@ -10,8 +10,7 @@ export async function answerAuthenticate(
   { authenticate }: Pick<TokenRouteDependencies, 'authenticate'>,
 ): Promise<void> {
   const { login, address, isStray } = await readJson(context, AUTHENTICATE);
-  // The gateway ends its request when the client has gone.
-  const verdict = await authenticate(login, address, { isStray, signal: context.req.signal });
+  const verdict = await authenticate(login, address, new RequestedLogin(context.req, () => isStray));
   if (verdict.kind !== 'authenticated')
     return refuseLogin(context, verdict.kind === 'busy' ? 'TOO_MANY_LOGINS' : 'BAD_CREDENTIALS');
   context.body = {

@@ -1,7 +1,9 @@
+import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import type { z } from 'zod';
-import { readBody } from '../../platform/read-body.ts';
+import { readRequestBody } from '../../platform/read-body.ts';
 import type { LoginRefusal } from '../../protocol/auth-api.ts';
+import type { LoginOptions } from '../identity/authenticate.ts';
 
 /**
  * The limit is derived from the bounds that gateways set: a secret of 16 KiB, each character of which may
@@ -22,7 +24,7 @@ export async function readJson<Schema extends z.ZodType>(
   context: Context,
   schema: Schema,
 ): Promise<z.output<Schema>> {
-  const body = await readBody(context.req, MAX_BODY);
+  const body = await readRequestBody(context.req, MAX_BODY);
   if (body === undefined) throw new BadRequest(`a request is longer than ${MAX_BODY} bytes`);
   const parsed = schema.safeParse(parseJson(body.toString('utf8')));
   if (!parsed.success) throw new BadRequest('a request is not of the form that auth reads');
@@ -41,4 +43,24 @@ function parseJson(text: string): unknown {
 export function refuseLogin(context: Context, error: LoginRefusal): void {
   context.status = 400;
   context.body = { error };
+}
+
+/** The options of a login that came with a request. They are made when they are read, because most logins need none. */
+export class RequestedLogin implements LoginOptions {
+  readonly #request: IncomingMessage;
+  readonly #isStray: () => boolean;
+
+  constructor(request: IncomingMessage, isStray: () => boolean) {
+    this.#request = request;
+    this.#isStray = isStray;
+  }
+
+  get isStray(): boolean {
+    return this.#isStray();
+  }
+
+  /** The gateway ends its request when the client has gone. */
+  get signal(): AbortSignal {
+    return this.#request.signal;
+  }
 }

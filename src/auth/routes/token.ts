@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import type { WatchedPolicy } from '../../access/policy-watcher.ts';
 import { ANONYMOUS, formatSubject, parseSubject } from '../../access/subject.ts';
@@ -15,7 +16,7 @@ import { type GrantedScopes, grantScopes } from '../token/grant-scopes.ts';
 import { type IssuerOptions, signToken } from '../token/issue-token.ts';
 import type { RefreshTokens } from '../token/refresh.ts';
 import { tokenLifetime } from '../token/token-lifetime.ts';
-import { BadRequest, readJson, refuseLogin } from './request.ts';
+import { BadRequest, RequestedLogin, readJson, refuseLogin } from './request.ts';
 
 export interface TokenRouteDependencies {
   readonly authenticate: Authenticate;
@@ -31,7 +32,7 @@ type AuthenticatedSubject = Omit<Verdict & { kind: 'authenticated' }, 'kind'>;
 /** Issues a token for what the client has proved, and a refresh token if the client wants one. */
 export async function issueToken(context: Context, dependencies: TokenRouteDependencies): Promise<void> {
   const request = await readJson(context, TOKEN_REQUEST);
-  const identified = await identify(request, dependencies, context.req.signal);
+  const identified = await identify(request, dependencies, context.req);
   if (typeof identified === 'string') return refuseLogin(context, identified);
   const { access, scope } = granted(request, identified, dependencies);
   const who = { subject: formatSubject(identified.subject), credential: identified.credential };
@@ -73,24 +74,37 @@ async function giveRefreshToken(
 async function identify(
   request: TokenRequest,
   dependencies: TokenRouteDependencies,
-  signal: AbortSignal,
+  incoming: IncomingMessage,
 ): Promise<AuthenticatedSubject | LoginRefusal> {
   const nobody: AuthenticatedSubject = { subject: ANONYMOUS, groups: [], credential: ANONYMOUS_CREDENTIAL };
   const certified = byCertificate(request);
-  const isGranted = granted(request, nobody, dependencies).access.length > 0;
-  const otherwise = request.scopes.length === 0 ? undefined : (certified ?? (isGranted ? nobody : undefined));
+  const isGranted = () => granted(request, nobody, dependencies).access.length > 0;
+  // Most logins are right, so this is decided only when somebody asks, and then once.
+  const otherwise = once(() =>
+    request.scopes.length === 0 ? undefined : (certified ?? (isGranted() ? nobody : undefined)),
+  );
   if (request.refreshToken !== null)
-    return (await dependencies.refreshTokens.redeem(request.refreshToken)) ?? otherwise ?? 'BAD_CREDENTIALS';
+    return (
+      (await dependencies.refreshTokens.redeem(request.refreshToken)) ?? otherwise() ?? 'BAD_CREDENTIALS'
+    );
   if (request.login === null) return certified ?? nobody;
-  const verdict = await dependencies.authenticate(request.login, request.address, {
-    isStray: otherwise !== undefined,
-    signal,
-  });
+  const { login, address } = request;
+  const options = new RequestedLogin(incoming, () => otherwise() !== undefined);
+  const verdict = await dependencies.authenticate(login, address, options);
   if (verdict.kind === 'authenticated') return verdict;
   // A login that was not judged yet must not count as unknown: a client that may do more would get the token
   // of anonymous.
   if (verdict.kind === 'busy') return 'TOO_MANY_LOGINS';
-  return otherwise ?? 'BAD_CREDENTIALS';
+  return otherwise() ?? 'BAD_CREDENTIALS';
+}
+
+/** Returns a function that decides when it is first called, and gives the same answer ever after. */
+function once<T>(decide: () => T): () => T {
+  let decided: { readonly answer: T } | undefined;
+  return () => {
+    decided ??= { answer: decide() };
+    return decided.answer;
+  };
 }
 
 function byCertificate({ certificate }: TokenRequest): AuthenticatedSubject | undefined {
