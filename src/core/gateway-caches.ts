@@ -38,7 +38,10 @@ export function createGatewayCaches({ store, recent, names }: GatewayCachesOptio
     recordHit({ caller, upstream, path, kind, method, ...written }) {
       const repository = repositoryOf(upstream, path, names);
       const reference = parseReference(written.reference);
-      const digest = parseDigest(written.digest);
+      const digest =
+        reference?.kind === 'digest' && written.digest === written.reference
+          ? reference.digest
+          : parseDigest(written.digest);
       if (repository === undefined || reference === undefined || digest === undefined) return undefined;
       store.content.used(digest);
       if (caller === '') return undefined;

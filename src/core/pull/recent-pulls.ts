@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
+import { RandomIds } from '../../platform/random-ids.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Reference, Tag } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
@@ -32,6 +32,8 @@ interface RecentPull {
   usedAt: number;
 }
 
+/** The bytes of a pull's id. */
+const ID_BYTES = 8;
 /** The most pairs of a caller and a repository, the most pulls of each, and the most manifests of a pull. */
 const MAX_CALLERS = 5_000;
 const MAX_PULLS = 4;
@@ -48,6 +50,7 @@ const MAX_NAMED = 100_000;
  */
 export class RecentPulls {
   readonly #clock: Clock;
+  readonly #ids = new RandomIds(ID_BYTES);
   /** The pulls of each caller, the latest first. */
   readonly #pulls: ExpiringCache<RecentPull[]>;
   readonly #named = new LRUCache<Digest, ReadonlySet<Digest>>({
@@ -69,7 +72,7 @@ export class RecentPulls {
     const pull =
       pulls.find(
         (one) => isBeginning(one, reference, digest, how) || this.#follows(one, reference, digest),
-      ) ?? begin(pulls, digest, reference.kind === 'tag' ? reference.tag : undefined);
+      ) ?? begin(pulls, this.#ids.next(), digest, reference.kind === 'tag' ? reference.tag : undefined);
     if (digest === pull.root) pull.began.add(how);
     else pull.hasGoneOn = true;
     if (pull.manifests.size < MAX_MANIFESTS) pull.manifests.add(digest);
@@ -82,7 +85,10 @@ export class RecentPulls {
    */
   ofBlob(caller: string, repository: Repository, digest: Digest): string {
     const pulls = this.#recent(caller, repository);
-    const pull = pulls.find((one) => this.#names(one, digest)) ?? pulls[0] ?? begin(pulls, digest, undefined);
+    const pull =
+      pulls.find((one) => this.#names(one, digest)) ??
+      pulls[0] ??
+      begin(pulls, this.#ids.next(), digest, undefined);
     pull.hasGoneOn = true;
     return this.#keep(caller, repository, pulls, pull);
   }
@@ -118,8 +124,7 @@ function isBeginning(pull: RecentPull, reference: Reference, digest: Digest, how
   return reference.kind === 'digest' || (tag === reference.tag && how === 'GET tag' && began.size === 1);
 }
 
-function begin(pulls: RecentPull[], root: Digest, tag: Tag | undefined): RecentPull {
-  const id = randomBytes(8).toString('hex');
+function begin(pulls: RecentPull[], id: string, root: Digest, tag: Tag | undefined): RecentPull {
   const pull = { id, root, tag, began: new Set<string>(), manifests: new Set<Digest>() };
   const begun: RecentPull = { ...pull, hasGoneOn: false, usedAt: 0 };
   pulls.unshift(begun);
