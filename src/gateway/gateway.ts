@@ -10,6 +10,7 @@ import type { Logger } from '../platform/log.ts';
 import { type Network, networkOf } from '../platform/network.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { openAudit } from './audit/audit.ts';
+import { createCallerOf } from './audit/audit-record.ts';
 import { followActiveCredentials } from './authentication/active-credentials.ts';
 import { createAuthenticateClient } from './authentication/authenticate-client.ts';
 import { createVerifyToken } from './authentication/bearer-token.ts';
@@ -142,6 +143,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     limits: followPolicyLimits(policy),
     clock,
     core,
+    callerOf: createCallerOf(),
     pool,
     audit,
     log,

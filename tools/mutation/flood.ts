@@ -89,8 +89,8 @@ export const floodMutants: readonly Mutant[] = [
   {
     defence: 'the places for questions to the core are shared between subjects',
     file: 'src/gateway/routes/pull.ts',
-    find: 'const share = shareOf(admission, address);',
-    replace: "const share = 'everybody';",
+    find: 'share: shareOf(admission, address),',
+    replace: "share: 'everybody',",
     tests: ['test/gateway/flood.test.ts'],
   },
   {
@@ -98,6 +98,13 @@ export const floodMutants: readonly Mutant[] = [
     file: 'src/gateway/audit/audit-record.ts',
     find: "return hash('sha256', shareOf(admission, address), 'base64url');",
     replace: "return hash('sha256', JSON.stringify([subjectText(admission), address]), 'base64url');",
+    tests: ['test/gateway/audit-record.test.ts'],
+  },
+  {
+    defence: 'a connection that several users share has several callers',
+    file: 'src/gateway/audit/audit-record.ts',
+    find: 'known?.subject === subject && known.address === address && known.agent === agent',
+    replace: 'known !== undefined',
     tests: ['test/gateway/audit-record.test.ts'],
   },
   {

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
 import type { AuditLine } from '../../protocol/audit-line.ts';
 import type { RepositoryRoute } from '../../registry/route.ts';
@@ -35,17 +36,20 @@ export type DeliveryResult = Pick<AuditLine, 'status'> &
 export function repositoryLine(
   asked: RepositoryRequest,
   permission: AccessDecision,
-  { digest, ...result }: DeliveryResult,
+  result: DeliveryResult,
 ): AuditLine {
   const { route, accountings } = asked;
+  const { status, bytes, cache } = result;
   return {
     action: route.kind === 'tags' || route.kind === 'referrers' ? route.kind : 'pull',
     ...callerLine(asked),
     repository: route.repository.name,
-    ...whatWasAsked(route, digest),
+    ...whatWasAsked(route, result.digest),
     ...(permission.rule !== undefined && { rule: permission.rule }),
     decision: permission.kind === 'granted' ? 'allow' : 'deny',
-    ...result,
+    status,
+    ...(bytes !== undefined && { bytes }),
+    ...(cache !== undefined && { cache }),
     ...sumOf(accountings).cost,
   };
 }
@@ -81,13 +85,31 @@ export function howItCame(answer: CoreAnswer): Partial<DeliveryResult> {
   };
 }
 
+/** Returns what the core takes for one caller: a subject at an address with one client. */
+export type CallerOf = (received: ReceivedRequest) => string;
+
+interface ConnectionCaller {
+  readonly subject: string;
+  readonly address: ClientAddress;
+  readonly agent: string;
+  readonly caller: string;
+}
+
 /**
- * Returns what the core takes for one caller: a subject at an address with one client. It is a hash, so that
- * the core need not know them, and so that a long text cannot fill its memory.
+ * A caller is a hash, so that the core need not know what it is made of, and so that a long text cannot fill its memory.
+ * The last one of each connection is cached, because the requests of a connection usually have the same caller.
  */
-export function callerOf({ admission, address, request }: ReceivedRequest): string {
-  const agent = request.headers['user-agent'] ?? '';
-  return hash('sha256', JSON.stringify([subjectText(admission), address, agent]), 'base64url');
+export function createCallerOf(): CallerOf {
+  const last = new WeakMap<Socket, ConnectionCaller>();
+  return ({ admission, address, request }) => {
+    const agent = request.headers['user-agent'] ?? '';
+    const subject = subjectText(admission);
+    const known = last.get(request.socket);
+    if (known?.subject === subject && known.address === address && known.agent === agent) return known.caller;
+    const caller = hash('sha256', JSON.stringify([subject, address, agent]), 'base64url');
+    last.set(request.socket, { subject, address, agent, caller });
+    return caller;
+  };
 }
 
 /**

@@ -134,8 +134,13 @@ function omittedLine({ address, count, since }: OmittedRefusals): AuditCount {
 
 /** `level` is present because earlier versions wrote it. */
 function writeLine(line: AuditLine | AuditCount, time: string): string {
-  return escapeControlsInLines(`{"level":30,"time":"${time}",${JSON.stringify(line).slice(1)}`);
+  const text = `{"level":30,"time":"${time}",${JSON.stringify(line).slice(1)}`;
+  // Nearly all lines are ASCII, and JSON has escaped every control character of ASCII except this one.
+  const isPlain = Buffer.byteLength(text) === text.length && !text.includes(DELETE);
+  return isPlain ? text : escapeControlsInLines(text);
 }
+
+const DELETE = '\x7f';
 
 /**
  * Formats milliseconds since the epoch by ISO 8601. Many lines have the same time, so it is formatted only

@@ -5,6 +5,7 @@
  * request asks for.
  */
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Principal } from '../../access/principal.ts';
 import { ANONYMOUS } from '../../access/subject.ts';
@@ -14,7 +15,7 @@ import type { AuthClient, RequestingClient } from '../clients/auth-client.ts';
 import { type AddressOf, addressKey } from '../http/client-address.ts';
 import type { ActiveCredentials } from './active-credentials.ts';
 import { type PresentedCredentials, parseAuthorization } from './authorization-header.ts';
-import type { GrantedActions, VerifyToken } from './bearer-token.ts';
+import { type GrantedActions, hashOfToken, type VerifyToken } from './bearer-token.ts';
 import type { CertificateFault, IdentifyByCertificate } from './client-certificate.ts';
 
 export type Authentication = AuthenticationKind & {
@@ -53,8 +54,14 @@ export interface AuthenticateClientOptions {
 
 export function createAuthenticateClient(options: AuthenticateClientOptions): AuthenticateClient {
   const { auth, addressOf, byCertificate, verifyToken, credentials } = options;
-  const byToken = async (token: string): Promise<Authentication> => {
-    const claims = await verifyToken(token);
+  const lastTokens = new WeakMap<Socket, ConnectionToken>();
+  const byToken = async (token: string, socket: Socket): Promise<Authentication> => {
+    let last = lastTokens.get(socket);
+    if (last?.token !== token) {
+      last = { token, hash: hashOfToken(token) };
+      lastTokens.set(socket, last);
+    }
+    const claims = await verifyToken(token, last.hash);
     const inForce = claims && (await credentials.find(claims));
     return claims === undefined || inForce === undefined
       ? { kind: 'rejected', error: 'INVALID_TOKEN' }
@@ -85,7 +92,7 @@ export function createAuthenticateClient(options: AuthenticateClientOptions): Au
       case 'nothing':
         return { kind: 'anonymous', subject: ANONYMOUS };
       case 'token':
-        return byToken(presented.token);
+        return byToken(presented.token, request.socket);
       case 'login':
         return byLogin(presented.login, isBesideCertificate, request);
       case 'unreadable':
@@ -106,6 +113,12 @@ export function createAuthenticateClient(options: AuthenticateClientOptions): Au
         : undefined;
     return certificateFault === undefined ? admission : { ...admission, certificateFault };
   };
+}
+
+/** The last token of a connection. The requests of a connection usually present the same one, and it is hashed once. */
+interface ConnectionToken {
+  readonly token: string;
+  readonly hash: string;
 }
 
 function isSomebody(admission: Authentication): boolean {

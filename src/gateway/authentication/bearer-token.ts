@@ -23,7 +23,8 @@ export interface VerifiedToken extends Principal {
  * Resolves to undefined for anything that is not a valid token of ours. The client does not learn the reason.
  */
 export interface VerifyToken extends Disposable {
-  (token: string): Promise<VerifiedToken | undefined>;
+  /** @param hash the result of `hashOfToken`, if the caller has it */
+  (token: string, hash?: string): Promise<VerifiedToken | undefined>;
   /** Tells whether a token claims to be ours. It verifies nothing. */
   isOurs(token: string): boolean;
 }
@@ -76,9 +77,8 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
     }
   };
 
-  const verifyToken = async (token: string) => {
+  const verifyToken = async (token: string, memory = hashOfToken(token)) => {
     if (token.length > ACCESS_TOKENS.maxLength) return undefined;
-    const memory = hash('sha256', token, 'base64');
     const known = cached.get(memory);
     if (known !== undefined) return known;
     try {
@@ -98,6 +98,10 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
     isOurs: (token: string) => token.length <= ACCESS_TOKENS.maxLength && issuerOf(token) === issuer,
     [Symbol.dispose]: () => keys[Symbol.dispose](),
   });
+}
+
+export function hashOfToken(token: string): string {
+  return hash('sha256', token, 'base64');
 }
 
 /** Unknown actions are left out. */

@@ -53,18 +53,21 @@ export function createAuthorize(
 
 function authorizeBy(policy: Policy, names: Pick<UpstreamNames, 'hosted'>, at: number): Authorize {
   return (admission, asked) => {
-    const { action, repository } = asked;
-    const name = familiarName(repository, names);
-    const scope = formatScope({ type: 'repository', name, actions: NEEDED[action] });
+    const { repository } = asked;
     if (admission.kind === 'rejected')
-      return { kind: 'refused', error: admission.error, scope, ...faultReason(admission) };
+      return {
+        kind: 'refused',
+        error: admission.error,
+        scope: neededScope(asked, names),
+        ...faultReason(admission),
+      };
     if (admission.kind === 'admitted' && admission.restriction?.allows(repository, asked.address) === false)
       return { kind: 'refused', error: 'DENIED' };
     const groups = admission.kind === 'admitted' ? admission.groups : [];
     const decision = decide(policy, { ...asked, subject: admission.subject, groups, at });
-    if (decision.decision === 'deny') return refusal(admission, decision, scope);
+    if (decision.decision === 'deny') return refusal(admission, decision, neededScope(asked, names));
     if (admission.kind === 'admitted' && !isGranted(admission, asked))
-      return { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope };
+      return { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope: neededScope(asked, names) };
     return { kind: 'granted', rule: decision.rule, private: decision.private };
   };
 }
@@ -75,6 +78,12 @@ const NEEDED: Readonly<Record<Action, readonly Action[]>> = {
   push: ['pull', 'push'],
   delete: ['delete'],
 };
+
+/** Returns the scope of a token that would be enough for a request. */
+function neededScope({ action, repository }: AccessRequest, names: Pick<UpstreamNames, 'hosted'>): string {
+  const name = familiarName(repository, names);
+  return formatScope({ type: 'repository', name, actions: NEEDED[action] });
+}
 
 /** True if the token was issued for this. A login has no such bounds. */
 function isGranted(

@@ -36,8 +36,8 @@ export interface PullOptions {
   readonly private: boolean;
   /** An opaque text that is the same for all requests of one caller. */
   readonly caller?: string;
-  /** An opaque text that is the same for all requests of one subject. */
-  readonly subjectKey?: string;
+  /** Returns an opaque text that is the same for all requests of one subject. It is called only if the core is really asked. */
+  readonly subjectKey?: () => string;
   /**
    * The caller in whose share of the places for requests this one counts: a subject, or the address of
    * `anonymous`. If absent, the request needs no place.

@@ -131,7 +131,7 @@ class LocalCoreClient implements CacheableCoreClient {
         [CORE_HEADERS.path]: route.repository.path,
         [CORE_HEADERS.grant]: grant,
         ...(caller !== undefined && { [CORE_HEADERS.caller]: caller }),
-        ...(subjectKey !== undefined && { [CORE_HEADERS.subjectKey]: subjectKey }),
+        ...(subjectKey !== undefined && { [CORE_HEADERS.subjectKey]: subjectKey() }),
         ...(range !== undefined && { [CORE_HEADERS.range]: range }),
         ...(budgets !== undefined && { [CORE_HEADERS.budgets]: budgets }),
         ...(reserved !== undefined && { [CORE_HEADERS.reserved]: reserved }),

@@ -18,7 +18,8 @@ export class InFlight {
     if (count >= this.#limit) return false;
     this.#counts.set(key, count + 1);
     if (response.destroyed) this.#leave(key);
-    else response.once('close', () => this.#leave(key));
+    // Node emits 'close' once for each response. `once` would cost as much as the rest of this method.
+    else response.on('close', () => this.#leave(key));
     return true;
   }
 

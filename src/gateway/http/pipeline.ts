@@ -66,7 +66,7 @@ class Pipeline {
   #begin({ request, response }: PipelinedExchange): void {
     this.#isBusy = true;
     // Node emits 'close' when the response has ended, and when the connection has been lost.
-    response.once('close', () => this.#next());
+    response.on('close', () => this.#next());
     this.#shared.handler(request, response);
   }
 

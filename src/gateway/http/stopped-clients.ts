@@ -21,7 +21,7 @@ export function closeStopped(server: Server, after: number): Disposable {
   const watched = new Map<ServerResponse, Watched>();
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     watched.set(response, { socket, progress: progressOf(socket), since: performance.now() });
-    response.once('close', () => watched.delete(response));
+    response.on('close', () => watched.delete(response));
   });
   const look = () => {
     const now = performance.now();

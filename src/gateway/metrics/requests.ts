@@ -47,7 +47,7 @@ export function measureRequests(meters: Meters): RequestMeters {
     request(request, response) {
       const started = performance.now();
       underWay.inc();
-      response.once('close', () => {
+      response.on('close', () => {
         underWay.dec();
         const kind = kindOf(request.url ?? '');
         const method = METHODS.has(request.method ?? '') ? request.method : 'other';

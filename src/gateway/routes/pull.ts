@@ -4,7 +4,7 @@ import { ERRORS } from '../../registry/error.ts';
 import { isOneRange } from '../../registry/range.ts';
 import type { Tag } from '../../registry/reference.ts';
 import type { RepositoryRoute } from '../../registry/route.ts';
-import { callerOf, howItCame, repositoryLine, shareOf, subjectKeyOf } from '../audit/audit-record.ts';
+import { howItCame, repositoryLine, shareOf, subjectKeyOf } from '../audit/audit-record.ts';
 import type { AccessRequest } from '../authorization/authorize.ts';
 import { sumOf } from '../clients/accounting.ts';
 import { type CoreAnswer, PullFailed } from '../clients/core-client.ts';
@@ -112,9 +112,9 @@ export function deliverAnswer(dependencies: V2Dependencies): V2Step {
       ...{ request, response, route: pull.route, again },
       ...{ pool: dependencies.pool, names: dependencies.names },
     };
-    const { failure, ...delivered } = await deliver(to, answer);
+    const { status, bytes, failure } = await deliver(to, answer);
     if (failure !== undefined) logFailure(pull, failure, dependencies);
-    state.result = { ...delivered, ...howItCame(last.kind === 'blob-stream' ? last : answer) };
+    state.result = { status, bytes, ...howItCame(last.kind === 'blob-stream' ? last : answer) };
   };
 }
 
@@ -132,15 +132,15 @@ async function askCore(
 ): Promise<CoreAnswer> {
   const { route, method, accountings, admission, address } = pull;
   const { signal } = pull.request;
+  const { limits, callerOf } = dependencies;
+  const { upstream } = route.repository;
   try {
-    const caller = callerOf(pull);
-    const share = shareOf(admission, address);
-    const subjectKey = subjectKeyOf(pull);
-    const { limits } = dependencies;
-    const { upstream } = route.repository;
-    const spending = () => limits.headersFor({ admission, address, upstream });
-    const asked = { method, private: reachesPrivate, caller, subjectKey, share, signal, range, spending };
-    const answer = await dependencies.core.pull(route, asked);
+    const answer = await dependencies.core.pull(route, {
+      ...{ method, private: reachesPrivate, caller: callerOf(pull), signal, range },
+      share: shareOf(admission, address),
+      subjectKey: () => subjectKeyOf(pull),
+      spending: () => limits.headersFor({ admission, address, upstream }),
+    });
     if (answer.accounting !== undefined) accountings.push(answer.accounting);
     return answer.kind === 'refused' && answer.quota !== undefined
       ? {

@@ -5,7 +5,7 @@ import type { BearerChallenge } from '../../registry/challenge.ts';
 import type { UpstreamNames } from '../../registry/repository.ts';
 import type { Route, UploadRoute } from '../../registry/route.ts';
 import type { Audit } from '../audit/audit.ts';
-import type { DeliveryResult, RepositoryRequest } from '../audit/audit-record.ts';
+import type { CallerOf, DeliveryResult, RepositoryRequest } from '../audit/audit-record.ts';
 import type { AuthenticateClient, Authentication } from '../authentication/authenticate-client.ts';
 import type { AccessDecision, Authorize, AuthorizeNow } from '../authorization/authorize.ts';
 import type { PolicyLimits } from '../authorization/policy-limits.ts';
@@ -22,6 +22,7 @@ export interface V2Dependencies {
   readonly limits: PolicyLimits;
   readonly clock: Clock;
   readonly core: CoreClient;
+  readonly callerOf: CallerOf;
   /** What the responses that send a blob share. */
   readonly pool: DeliveryPool;
   readonly audit: Audit;
