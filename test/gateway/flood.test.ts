@@ -11,7 +11,7 @@ import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const ALPINE = '/v2/library/alpine/manifests/latest';
-const POLICY = 'allow: [{ pull: library/**, to: authenticated }, { pull: public/**, to: anonymous }]';
+const POLICY = 'allow: [{ pull: library/**, to: authenticated },\n  { pull: public/**, to: anonymous }]';
 const LIMITS = {
   inFlight: { ofAddress: 6, ofSubject: 4 },
   coreQuestions: { concurrent: 8, concurrentEach: 1, waiting: 8, waitingEach: 1 },
