@@ -1,5 +1,6 @@
+import { limitsFor, reservesFor } from './limits.ts';
 import { type AccessQuestion, type Condition, decide, type Policy, unmet } from './policy.ts';
-import type { RuleData } from './policy-data.ts';
+import type { LimitData, ReserveData, RuleData } from './policy-data.ts';
 import type { Rule } from './rule.ts';
 
 /** The reasons for a decision. */
@@ -13,6 +14,10 @@ export interface Explanation {
   readonly matched: readonly RuleData[];
   /** The allow rules that fail one condition only: the smallest edits that would allow the pull. */
   readonly nearly: readonly NearRule[];
+  /** The limits that count the pull, whether it is allowed or not. */
+  readonly limits: readonly LimitData[];
+  /** The reserves of the upstream, and whether they are kept for the subject or for others. */
+  readonly reserves: readonly { readonly reserve: ReserveData; readonly isOwn: boolean }[];
 }
 
 export interface NearRule {
@@ -24,12 +29,19 @@ export function explain(policy: Policy, question: AccessQuestion): Explanation {
   const decision = decide(policy, question);
   const matched = policy.rules.filter((rule) => unmet(rule, question).length === 0);
   const deciding = matched.find(({ data }) => data.id === decision.rule)?.data;
+  const limited = { ...question, upstream: question.repository.upstream };
+  const { own, others } = reservesFor(policy.limits, limited);
   return {
     decision: decision.decision,
     private: decision.decision === 'allow' && decision.private,
     ...(deciding && { rule: deciding }),
     matched: matched.map(({ data }) => data),
     nearly: policy.rules.flatMap((rule) => nearly(rule, question)),
+    limits: limitsFor(policy.limits, limited),
+    reserves: [
+      ...own.map((reserve) => ({ reserve, isOwn: true })),
+      ...others.map((reserve) => ({ reserve, isOwn: false })),
+    ],
   };
 }
 

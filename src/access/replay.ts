@@ -36,17 +36,23 @@ export function compare(
   pulls: Iterable<AccessQuestion>,
   at: number,
 ): DecisionChange[] {
-  const subjects = new Map<string, { subject: Subject; addresses: Set<string> }>();
+  const all = [...pulls];
   const targets = new Map<string, PullTarget>();
-  for (const { subject, address, repository, tag } of pulls) {
-    const known = subjects.getOrInsertComputed(formatSubject(subject), () => ({
-      subject,
-      addresses: new Set(),
-    }));
-    known.addresses.add(address);
+  for (const { repository, tag } of all)
     targets.set(`${repository.name}:${tag ?? ''}`, { repository, ...(tag !== undefined && { tag }) });
-  }
-  return compareFor(before, after, { subjects: subjects.values(), targets: targets.values() }, at);
+  return compareFor(before, after, { subjects: subjectsOf(all), targets: targets.values() }, at);
+}
+
+/** Returns the subjects of pulls, each with all its addresses. */
+export function subjectsOf(
+  pulls: Iterable<Pick<AccessQuestion, 'subject' | 'address'>>,
+): Population['subjects'] {
+  const subjects = new Map<string, { subject: Subject; addresses: Set<string> }>();
+  for (const { subject, address } of pulls)
+    subjects
+      .getOrInsertComputed(formatSubject(subject), () => ({ subject, addresses: new Set() }))
+      .addresses.add(address);
+  return subjects.values();
 }
 
 /** Compares the decisions of two policies for all subjects, addresses and repositories of a population. */

@@ -46,6 +46,18 @@ function whyOutside({ max, windowMs }: WindowedAmount): string | undefined {
 
 const WINDOW_BOUNDS = 'a window lasts from 1m to 31d, such as 24h';
 
+/** Writes an amount as people do: `40/6h`. */
+export function formatAmount({ max, windowMs }: WindowedAmount, unit: AmountUnit): string {
+  return `${unit === 'pulls' ? max : formatWholeSize(max)}/${formatWindow(windowMs)}`;
+}
+
+/** Writes bytes in the largest unit that divides them. */
+function formatWholeSize(bytes: number): string {
+  const units = Object.entries(SIZE_UNITS).toReversed();
+  const [unit, length] = units.find(([, length]) => bytes % length === 0) ?? ['', 1];
+  return `${bytes / length}${unit}`;
+}
+
 /** Writes a window as people do: `6h`. */
 export function formatWindow(windowMs: number): string {
   // `24h` is what people write for a day, and `7d` what they write for a week.

@@ -104,6 +104,65 @@ test('explain says what would be needed: of what is but one condition away, whic
   assert.match((await explain('jin', 'centos')).stdout, /the deny old would have to go/);
 });
 
+const LIMITED = POLICY.replace(
+  'tests:',
+  `limits:
+  - { id: each, to: authenticated, each: true, except: group:prod-nodes, upstream: docker.io, pulls: 40/6h }
+  - { id: team, to: group:platform, pulls: 60/6h, bytes: 50GiB/24h, because: "ask #platform" }
+  - { id: lab-net, to: anonymous, from: 10.20.0.0/16, bytes: 1TiB/7d }
+reserve:
+  - { id: prod, upstream: docker.io, keep: 12.5%, for: group:prod-nodes }
+tests:`,
+);
+
+test('explain says which limits count an allowed pull, and what is reserved', async () => {
+  await put('access.yaml', LIMITED);
+  const { stdout } = await explain('ana', 'nginx');
+  assert.match(
+    stdout,
+    /^ {2}limited by {2}each config\/access\.yaml:17: 40\/6h at docker\.io for each of authenticated except group:prod-nodes$/m,
+  );
+  assert.match(
+    stdout,
+    /^ {2}limited by {2}team config\/access\.yaml:18: 60\/6h 50GiB\/24h for group:platform \(ask #platform\)$/m,
+  );
+  assert.match(
+    stdout,
+    /^ {2}may not use the reserve prod config\/access\.yaml:21: 12\.5% of docker\.io for group:prod-nodes$/m,
+  );
+  assert.match((await explain('cert:prod-7', 'nginx:1.29')).stdout, /^ {2}may use {5}the reserve prod /m);
+  assert.match(
+    (await explain('anonymous', 'nginx', { from: '10.20.0.1' })).stdout,
+    /^ {2}limited by {2}lab-net config\/access\.yaml:19: 1TiB\/7d for anonymous from 10\.20\.0\.0\/16$/m,
+  );
+  // A pull that is denied counts on nothing.
+  assert.doesNotMatch((await explain('zoe', 'acme/pay-api')).stdout, /limited|reserve/);
+  const { limits, reserves } = await explained('ana', 'nginx');
+  assert.deepEqual(limits, [
+    {
+      ...{
+        id: 'each',
+        to: ['authenticated'],
+        except: ['group:prod-nodes'],
+        each: true,
+        upstream: ['docker.io'],
+      },
+      ...{ pulls: { max: 40, windowMs: 21_600_000 }, place: 'config/access.yaml:17' },
+    },
+    {
+      ...{ id: 'team', to: ['group:platform'], each: false, pulls: { max: 60, windowMs: 21_600_000 } },
+      ...{ bytes: { max: 50 * 2 ** 30, windowMs: 86_400_000 }, because: 'ask #platform' },
+      place: 'config/access.yaml:18',
+    },
+  ]);
+  assert.deepEqual(reserves, [
+    {
+      ...{ id: 'prod', upstream: 'docker.io', keep: 0.125, for: ['group:prod-nodes'] },
+      ...{ place: 'config/access.yaml:21', own: false },
+    },
+  ]);
+});
+
 test('what is no subject, image, address or time is bad usage', async () => {
   const wrong = await explain('group:x', 'a:b:c', { from: '10.0.0.0/8' });
   assert.equal(wrong.code, 2);
@@ -325,4 +384,56 @@ test('diff --all compares for all known users and repositories, whoever pulled w
     'differences: 6  audited pulls: 0',
     'private  user:bo  docker.io/acme/ledger  -  bo (private: true) → bo',
   ]);
+});
+
+test('diff says which limits an edit changes, and for whom', async () => {
+  await put('access.yaml', LIMITED);
+  await audit(['user:ana', 'docker.io/library/nginx', '1'], ['user:bo', 'docker.io/library/nginx', '1']);
+  const diff = (edited: string, options = {}) =>
+    run((terminal) => diffAccess(edited, { home, json: false, ...options }, {}, terminal));
+  const edited = path.join(home, 'access.yaml');
+  await writeFile(edited, `# The places have changed.\n${LIMITED}`);
+  assert.deepEqual(await diff(edited), { code: 0, stdout: 'differences: 0  audited pulls: 2\n', stderr: '' });
+  await writeFile(
+    edited,
+    LIMITED.replace('pulls: 40/6h', 'pulls: 20/6h')
+      .replace('platform: [ana, jin]', 'platform: [bo, jin]')
+      .replace('keep: 12.5%', 'keep: 20%')
+      .replace(/ {2}- \{ id: lab-net.*\n/, '  - { id: new, to: ana, pulls: 5/1m }\n'),
+  );
+  const { code, stdout } = await diff(edited);
+  assert.equal(code, 1);
+  assert.deepEqual(
+    stdout.split('\n').filter((line) => /^(?:limit|reserve|differences)/.test(line)),
+    [
+      'limit each: 40/6h at docker.io for each of authenticated except group:prod-nodes → 20/6h at docker.io for each of authenticated except group:prod-nodes',
+      'limit team: 60/6h 50GiB/24h for group:platform (ask #platform); newly for user:bo; no longer for user:ana',
+      'limit lab-net: 1TiB/7d for anonymous from 10.20.0.0/16 → none',
+      'reserve prod: 12.5% of docker.io for group:prod-nodes → 20% of docker.io for group:prod-nodes',
+      'limit new: none → 5/1m for ana; newly for user:ana',
+      'differences: 5  audited pulls: 2',
+    ],
+  );
+  const parsed = JSON.parse((await diff(edited, { json: true })).stdout);
+  assert.deepEqual(
+    parsed.map(({ limit, reserve, before, after, gained, lost }: Record<string, { place: string }>) => [
+      limit ?? reserve,
+      before?.place,
+      after?.place,
+      gained,
+      lost,
+    ]),
+    [
+      ['each', 'config/access.yaml:17', 'access.yaml:17', [], []],
+      ['team', 'config/access.yaml:18', 'access.yaml:18', ['user:bo'], ['user:ana']],
+      ['lab-net', 'config/access.yaml:19', undefined, [], []],
+      ['prod', 'config/access.yaml:21', 'access.yaml:21', [], []],
+      ['new', undefined, 'access.yaml:19', ['user:ana'], []],
+    ],
+  );
+  // Of everything that is known, anonymous clients had the limit of the laboratory.
+  assert.match(
+    (await diff(edited, { all: true })).stdout,
+    /^limit lab-net: .* → none; no longer for anonymous$/m,
+  );
 });

@@ -1,13 +1,20 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { compareLimits, type LimitChange, type LimitEntry } from '../../access/limit-changes.ts';
 import { readFiles, readSources } from '../../access/load-policy.ts';
 import type { Decision } from '../../access/policy.ts';
 import type { PolicySource } from '../../access/policy-file.ts';
-import { compare, compareFor, type DecisionChange, type RecordedPull } from '../../access/replay.ts';
+import {
+  compare,
+  compareFor,
+  type DecisionChange,
+  type RecordedPull,
+  subjectsOf,
+} from '../../access/replay.ts';
 import { formatSubject } from '../../access/subject.ts';
 import { readUsers } from '../../auth/identity/users-file.ts';
 import type { Environment } from '../../config/environment.ts';
-import { pathsIn } from '../../config/home.ts';
+import { type HomePaths, pathsIn } from '../../config/home.ts';
 import { policyContext } from '../../config/policy-context.ts';
 import { loadOrPrint } from '../../launch/load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../../launch/terminal.ts';
@@ -16,6 +23,7 @@ import type { Parsed } from '../../platform/fault.ts';
 import { printTable } from '../table.ts';
 import { auditedPulls } from './audited-pulls.ts';
 import { knownRepositories } from './known.ts';
+import { describeEntry, displayedEntry } from './limit-text.ts';
 import { type AccessOptions, policyOf, valueOrPrint } from './policy.ts';
 import { everythingKnown } from './population.ts';
 
@@ -56,9 +64,13 @@ export async function diffAccess(
     options.all === true
       ? compareFor(before.policy, after.policy, everything, systemClock())
       : compare(before.policy, after.policy, pulls, systemClock());
-  if (options.json) printJson(terminal.stdout, changes.map(asJson));
-  else printChanges(changes, pulls.length, terminal);
-  return changes.length === 0 ? 0 : 1;
+  const subjects = options.all === true ? everything.subjects : subjectsOf(pulls);
+  const upstreams = config.upstreams.map(({ host }) => host);
+  const limits = compareLimits(before.policy, after.policy, [...subjects], upstreams);
+  if (options.json)
+    printJson(terminal.stdout, [...changes.map(asJson), ...limits.map((one) => limitAsJson(one, paths))]);
+  else printChanges(changes, limits, pulls.length, terminal);
+  return changes.length + limits.length === 0 ? 0 : 1;
 }
 
 async function readEdited(
@@ -98,7 +110,18 @@ function asJson({ subject, pull, address, before, after }: DecisionChange) {
   };
 }
 
-function printChanges(changes: readonly DecisionChange[], pulls: number, { stdout }: Terminal): void {
+function limitAsJson({ kind, id, before, after, gained, lost }: LimitChange, paths: HomePaths) {
+  const shown = (entry: LimitEntry | undefined) =>
+    entry === undefined ? null : displayedEntry(entry, paths);
+  return { [kind]: id, before: shown(before), after: shown(after), gained, lost };
+}
+
+function printChanges(
+  changes: readonly DecisionChange[],
+  limits: readonly LimitChange[],
+  pulls: number,
+  { stdout }: Terminal,
+): void {
   printTable(stdout, {
     heading: ['CHANGE', 'SUBJECT', 'IMAGE', 'FROM', 'RULES'],
     rows: changes.map(({ subject, pull, address, before, after }) => [
@@ -106,7 +129,22 @@ function printChanges(changes: readonly DecisionChange[], pulls: number, { stdou
       `${write(before)} → ${write(after)}`,
     ]),
   });
-  printLine(stdout, `differences: ${changes.length}  audited pulls: ${pulls}`);
+  for (const change of limits) printLine(stdout, writeLimit(change));
+  printLine(stdout, `differences: ${changes.length + limits.length}  audited pulls: ${pulls}`);
+}
+
+/** The most subjects that one line lists. */
+const MOST_LISTED = 5;
+
+function writeLimit({ kind, id, before, after, gained, lost }: LimitChange): string {
+  const [was, is] = [before, after].map((entry) => (entry === undefined ? 'none' : describeEntry(entry)));
+  const list = (subjects: readonly string[]) =>
+    `${subjects.slice(0, MOST_LISTED).join(', ')}${subjects.length > MOST_LISTED ? ` and ${subjects.length - MOST_LISTED} more` : ''}`;
+  return [
+    `${kind} ${id}: ${was === is ? is : `${was} → ${is}`}`,
+    ...(gained.length === 0 ? [] : [`newly for ${list(gained)}`]),
+    ...(lost.length === 0 ? [] : [`no longer for ${list(lost)}`]),
+  ].join('; ');
 }
 
 function writeAddress(address: string | undefined): string {

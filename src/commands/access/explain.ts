@@ -9,6 +9,7 @@ import { type ExitCode, printJson, printLine, type Terminal } from '../../launch
 import { parseNetwork } from '../../platform/network.ts';
 import { parseImage } from '../../registry/image.ts';
 import { findKnown, formatUnknown, type KnownTarget, unknownIn } from './known.ts';
+import { describeEntry, displayedEntry, formatEntry } from './limit-text.ts';
 import {
   type AccessOptions,
   displayedRule,
@@ -80,7 +81,7 @@ function readQuestion(
 }
 
 function asJson(
-  { decision, private: reachesPrivate, rule, matched, nearly }: Explanation,
+  { decision, private: reachesPrivate, rule, matched, nearly, limits, reserves }: Explanation,
   { subject, repository, tag, address, at }: AccessQuestion,
   known: KnownTarget,
   paths: HomePaths,
@@ -100,6 +101,10 @@ function asJson(
     known: { user: known.user, upstream: known.upstream, tag: known.tag },
     matched: matched.map((one) => displayedRule(one, paths)),
     nearly: nearly.map(({ rule: one, unmet }) => ({ ...displayedRule(one, paths), unmet })),
+    limits: limits.map((data) => displayedEntry({ kind: 'limit', data }, paths)),
+    reserves: reserves.map(({ reserve: data, isOwn }) => {
+      return { ...displayedEntry({ kind: 'reserve', data }, paths), own: isOwn };
+    }),
   };
 }
 
@@ -123,6 +128,7 @@ function printExplanation(explanation: Explanation, shown: ExplainedDecision): v
     print(`  matches too ${written(other, paths)}`);
   if (explanation.decision === 'allow') {
     if (!explanation.private) print(`  ${GUARD[known.visibility]}`);
+    for (const line of limitLines(explanation, paths)) print(`  ${line}`);
     return;
   }
   if (rule !== undefined) print(`What would be needed: the deny ${rule.id} would have to go, or not match.`);
@@ -130,6 +136,20 @@ function printExplanation(explanation: Explanation, shown: ExplainedDecision): v
   else print('What would be needed, any of these:');
   for (const near of rule === undefined ? nearly : [])
     print(`  ${written(near.rule, paths)}: ${NEEDED[near.unmet](near.rule)}`);
+}
+
+/** Says which limits count the pull, and what is reserved of the quota. */
+function limitLines({ limits, reserves }: Explanation, paths: HomePaths): string[] {
+  return [
+    ...limits.map((data) => {
+      const entry = { kind: 'limit', data } as const;
+      return `limited by  ${formatEntry(entry, paths)}: ${describeEntry(entry)}`;
+    }),
+    ...reserves.map(({ reserve: data, isOwn }) => {
+      const entry = { kind: 'reserve', data } as const;
+      return `${isOwn ? 'may use    ' : 'may not use'} the reserve ${formatEntry(entry, paths)}: ${describeEntry(entry)}`;
+    }),
+  ];
 }
 
 function verdictOf(

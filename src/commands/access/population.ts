@@ -45,7 +45,9 @@ export function everythingKnown({ policies, users, pulls, repositories }: Everyt
     const subject: Subject | undefined = isName(text) ? { kind: 'user', name: text } : parseSubject(text);
     if (subject !== undefined && !isKnown) subjects.set(formatSubject(subject), subject);
   }
-  const from = policies.flatMap(({ policy }) => policy.rules.flatMap(({ data }) => data.from ?? []));
+  const from = policies.flatMap(({ policy: { rules, limits } }) =>
+    [...rules, ...limits.limits].flatMap(({ data }) => data.from ?? []),
+  );
   const addresses = ['', ...new Set(from.map(addressIn)), ...new Set(pulls.map(({ address }) => address))];
   return {
     subjects: [...subjects.values()].map((subject) => ({ subject, addresses })),
@@ -58,8 +60,10 @@ export function everythingKnown({ policies, users, pulls, repositories }: Everyt
  * matches.
  */
 function namedIn({ data }: Policy): string[] {
-  const inRules = data.rules.flatMap(({ to }) => to);
-  return [...inRules, ...Object.values(data.groups).flat()].filter(
+  const { rules, limits = [], reserves = [] } = data;
+  const inRules = [...rules, ...limits].flatMap(({ to }) => to);
+  const others = [...limits.flatMap(({ except = [] }) => except), ...reserves.flatMap((one) => one.for)];
+  return [...inRules, ...others, ...Object.values(data.groups).flat()].filter(
     (text) => text !== 'authenticated' && groupNameOf(text) === undefined,
   );
 }
