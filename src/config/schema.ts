@@ -217,7 +217,7 @@ export const SECTIONS = {
     url: optional(
       origin(['https:', 'http:'], 'the address of a registry in proxy mode, such as http://registry:5000'),
       'none, that is, Hubgate’s own core',
-      'A registry in the core’s place, see [operations.md](operations.md#a-registry-in-the-cores-place).',
+      'A registry in the core’s place, see [external-core.md](external-core.md).',
     ),
   },
   cache: {
@@ -260,7 +260,7 @@ export const SECTIONS = {
     refresh: setting(
       REFRESH,
       'off',
-      'For so long `docker login` may renew a login without the password, see [operations.md](operations.md#remembered-logins).',
+      'For so long `docker login` may renew a login without the password, see [identities.md](identities.md#remembered-logins).',
     ),
   },
   // The minimum is OWASP's for argon2id; above the maximum, two logins at once would block everybody else's.
@@ -268,7 +268,7 @@ export const SECTIONS = {
     memory: setting(
       sizeBetween('19MiB', '1GiB'),
       '19MiB',
-      'What a new password hash costs (argon2id), see [operations.md](operations.md#users).',
+      'What a new password hash costs (argon2id), see [identities.md](identities.md#users).',
     ),
     passes: setting(wholeNumber(2, 10, 'a number of passes from 2 to 10'), 2, 'How often it goes over that.'),
   },
@@ -283,11 +283,7 @@ export const SECTIONS = {
       'info',
       'What is logged: this, and what is graver.',
     ),
-    audit: setting(
-      FILE,
-      'state/audit.log',
-      'One line for each decided request, see [operations.md](operations.md#logs).',
-    ),
+    audit: setting(FILE, 'state/audit.log', 'One line for each decided request, see [audit.md](audit.md).'),
     auditOnFull: setting(
       z.enum(AUDIT_ON_FULL, `one of ${AUDIT_ON_FULL.join(', ')}`),
       'wait',
@@ -312,6 +308,6 @@ export const ABOUT = {
   token: 'The tokens that clients are given.',
   passwords: 'The hashes of people’s passwords.',
   federation:
-    'Those elsewhere whose JWTs are logins here, by a name: their subjects are `oidc:<name>:…`, see [operations.md](operations.md#keyless-ci).',
+    'Those elsewhere whose JWTs are logins here, by a name: their subjects are `oidc:<name>:…`, see [ci.md](ci.md).',
   log: 'What is written down.',
 } as const;

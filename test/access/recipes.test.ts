@@ -5,16 +5,16 @@ import { test } from 'node:test';
 import { formatFault } from '../../src/platform/fault.ts';
 import { parseFiles } from './support/policy.ts';
 
-const GUIDE = readFileSync(path.join(import.meta.dirname, '../../docs/policy.md'), 'utf8');
+const read = (page: string) => readFileSync(path.join(import.meta.dirname, '../../docs', page), 'utf8');
 
-const recipes = [...GUIDE.matchAll(/^### (.+)\n\n```yaml\n((?:.*\n)*?)```$/gm)];
+const recipes = [...read('policy-recipes.md').matchAll(/^## (.+)\n\n```yaml\n((?:.*\n)*?)```$/gm)];
 
-test('the guide has ten recipes', () => {
+test('there are ten recipes', () => {
   assert.equal(recipes.length, 10);
 });
 
 for (const [, title = '', text = ''] of [
-  ['', 'the example', /```yaml\n((?:.*\n)*?)```$/m.exec(GUIDE)?.[1]],
+  ['', 'the example', /```yaml\n((?:.*\n)*?)```$/m.exec(read('policy.md'))?.[1]],
   ...recipes,
 ]) {
   test(`recipe: ${title}`, () => {

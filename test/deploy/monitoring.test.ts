@@ -26,7 +26,7 @@ interface Panel {
 }
 
 let scraped: Scrape;
-/** The labels of each metric, as the table in docs/operations.md has them. */
+/** The labels of each metric, as the table in docs/monitoring.md has them. */
 let documented: ReadonlyMap<string, readonly string[]>;
 let rules: readonly Rule[];
 let panels: readonly Panel[];
@@ -49,7 +49,7 @@ before(async () => {
     await hubgate.ask(`/v2/library/alpine/${target}`, { user: 'ana' });
   scraped = await scrape(hubgate.adminPort);
   documented = new Map(
-    [...(await read('docs/operations.md')).matchAll(/^\| `(hubgate_\w+)` +\| ([^|]*)\|/gm)].map(
+    [...(await read('docs/monitoring.md')).matchAll(/^\| `(hubgate_\w+)` +\| ([^|]*)\|/gm)].map(
       ([, name, labels]) => [
         name ?? '',
         [...(labels ?? '').matchAll(/`(\w+)`/g)].map(([, label]) => label ?? '').sort(),
@@ -66,7 +66,7 @@ before(async () => {
   );
 });
 
-test('the table of metrics in docs/operations.md has those of a scrape and no others, with their labels', () => {
+test('the table of metrics in docs/monitoring.md has those of a scrape and no others, with their labels', () => {
   assert.deepEqual([...documented.keys()].sort(), [...scraped.types.keys()].sort());
   for (const [name, labels] of documented) {
     const seen = scraped.labelsOf(name);

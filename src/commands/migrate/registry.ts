@@ -125,7 +125,7 @@ function migrateTls(from: Collector): void {
       from.notes.push('http.tls: a relative path is below the home here');
   } else if (!isThere(from.get('http.tls.letsencrypt'))) {
     from.notes.push(
-      'That registry speaks plain HTTP; Hubgate speaks TLS only, with a certificate of its local CA. Clients must trust certs/ca.crt: see docs/clients.md',
+      'That registry speaks plain HTTP; Hubgate speaks TLS only, with a certificate of its local CA. Clients must trust certs/ca.crt: see docs/certificates.md',
     );
   }
   migrateClientAuthorities(from);

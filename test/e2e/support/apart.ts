@@ -14,7 +14,7 @@ export const USERS = { core: 61_001, auth: 61_002, gateway: 61_003, stranger: 61
 export type UserName = keyof typeof USERS;
 type RoleName = Exclude<UserName, 'stranger'>;
 
-/** A program and a home whose three roles run as users of their own, as docs/operations.md says. */
+/** A program and a home whose three roles run as users of their own, as docs/systemd.md says. */
 export class Apart implements AsyncDisposable {
   readonly root: string;
   readonly port: number;
