@@ -9,6 +9,7 @@ import type { Logger } from '../platform/log.ts';
 import { Meters } from '../platform/metrics.ts';
 import { formatSize } from '../platform/size.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
+import { openBudgets } from './budget/budgets.ts';
 import { coreApplication } from './endpoints.ts';
 import { CacheLimit, type MaxSize } from './eviction/cache-limit.ts';
 import { CacheSpace } from './eviction/cache-space.ts';
@@ -31,6 +32,7 @@ import { openStore } from './store/store.ts';
 import { createRegistryClient } from './upstream/registry-client.ts';
 import { createTransport } from './upstream/transport.ts';
 import type { UpstreamOptions } from './upstream/upstream.ts';
+import type { PullsLeft } from './upstream/upstream-accounts.ts';
 import { lookAtUpstream } from './upstream-check.ts';
 
 export interface CoreOptions {
@@ -77,7 +79,14 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
     observe: countUpstreamRequests(meters),
     ...(options.egress && { egress: options.egress }),
   });
-  const client = stack.use(createRegistryClient({ upstreams, transport, limits, clock, log }));
+  const stated = new Map(
+    upstreams.flatMap(({ host, quota }) => (quota === undefined ? [] : [[host, quota]])),
+  );
+  const budgets = stack.use(openBudgets({ file: store.budgetFile, stated, clock, log }));
+  const pullsLeft: PullsLeft = (upstream, account) => budgets.left(upstream, account);
+  const client = stack.use(
+    createRegistryClient({ upstreams, transport, budgets, pullsLeft, limits, clock, log }),
+  );
   const memberships = new RepositoryLinks({
     index: store.index,
     client,
@@ -116,7 +125,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
   if (store.failure !== undefined) writes.failed(store.failure);
   store.index.onFailure = (error) => writes.failed(error);
   stack.use(scrub({ store, clock, log }));
-  const dependencies = { store, client, memberships, writes, space, limits, clock, log };
+  const dependencies = { store, client, budgets, memberships, writes, space, limits, clock, log };
   const blobs = new BlobPull(dependencies);
   const referrers = new ReferrersCache({ store, memberships, clock, staleIfError });
   const hosted = options.hosted && stack.use(await openHosted(options.hosted, log, clock));

@@ -57,3 +57,18 @@ test('who joins what was just given up begins it again', async () => {
   await rejected;
   assert.equal(await joined, 2);
 });
+
+test('a result that is for its first caller alone makes the others ask for themselves', async () => {
+  const flight = new SingleFlight<string>((result) => result.startsWith('refused'));
+  const gate = Promise.withResolvers<void>();
+  const ask = (name: string, result: string) =>
+    flight.run('key', async () => {
+      await gate.promise;
+      return `${result} ${name}`;
+    });
+  const answers = [ask('one', 'refused'), ask('two', 'refused'), ask('three', 'given'), ask('four', 'given')];
+  gate.resolve();
+  const results = await Promise.all(answers);
+  assert.deepEqual(results.slice(0, 2), ['refused one', 'refused two']);
+  assert.deepEqual(new Set(results.slice(2)), new Set(['given three']));
+});

@@ -21,9 +21,9 @@ export const quotaMutants: readonly Mutant[] = [
   },
   {
     defence: 'a GET that the Hub turns away is no pull',
-    file: UPSTREAMS,
-    find: 'isPull(request) && !isRefused(answer)',
-    replace: 'isPull(request)',
+    file: 'src/core/upstream/charge.ts',
+    find: 'if (this.#isSent && !this.#isTurnedAway) this.#requester',
+    replace: 'if (this.#isSent) this.#requester',
     tests: COUNTED,
   },
 ];

@@ -38,8 +38,22 @@ export function refusalOf(answer: UpstreamRefusal, unknown: ErrorName): PullRefu
     return answer.reason === 'unsupported'
       ? { kind: 'refused', error: 'NOT_MIRRORED', mediaType: answer.mediaType }
       : { kind: 'refused', error: unknown };
-  const { cause, retryAfter } = answer.failure;
-  if (cause === 'limited') return { kind: 'refused', error: 'TOO_MANY_PULLS', retryAfter: retryAfter ?? 60 };
+  const { cause, quota, retryAfter } = answer.failure;
+  if (cause === 'limited' || cause === 'budget') {
+    return {
+      kind: 'refused',
+      error: 'TOO_MANY_PULLS',
+      ...(quota && { quota }),
+      ...(retryAfter !== undefined && { retryAfter }),
+    };
+  }
   if (cause === 'busy') return { kind: 'refused', error: 'UNAVAILABLE', retryAfter: 1 };
   return { kind: 'refused', error: cause === 'timeout' ? 'UPSTREAM_TIMEOUT' : 'UPSTREAM_FAILED' };
+}
+
+/** Returns what to say of an earlier manifest that is served because a quota refuses the current one. */
+export function heldBy(refusal: PullRefusal): Held | undefined {
+  const { kind, id = '' } = refusal.quota ?? {};
+  if (kind === 'share') return kind;
+  return kind === 'limit' || kind === 'reserve' ? `${kind}:${id}` : undefined;
 }

@@ -11,15 +11,15 @@ import type { CoreLimits } from '../limits.ts';
 import type { Store } from '../store/store.ts';
 import type { BlobBody, BlobHead, RegistryClient } from '../upstream/registry-client.ts';
 import type { Requester } from '../upstream/requester.ts';
-import type { UpstreamResult } from '../upstream/upstream-result.ts';
+import { overBudget, type UpstreamResult } from '../upstream/upstream-result.ts';
 import type { CacheWrites } from './cache-writes.ts';
 import { Download, type Opened } from './download.ts';
 import type { Fill } from './fill.ts';
 import { type FillPlace, FillPlaces } from './fill-places.ts';
 import { type PullOutcome, type PullRefusal, refusalOf } from './outcome.ts';
-import { PartPull, type PulledPart } from './pull-part.ts';
+import { type DownloadBudgets, PartPull, type PulledPart } from './pull-part.ts';
 import { type OpenBlob, type ReceiveOptions, receiveBlob } from './receive-blob.ts';
-import { identityFor, type RepositoryLinks } from './repository-links.ts';
+import { identityFor, type KnownLink, type RepositoryLinks } from './repository-links.ts';
 
 export type PulledBlob =
   /** A complete and verified blob. */
@@ -37,6 +37,7 @@ export type PulledBlob =
 export interface BlobPullOptions {
   readonly store: Store;
   readonly client: RegistryClient;
+  readonly budgets: DownloadBudgets;
   readonly memberships: RepositoryLinks;
   readonly writes: CacheWrites;
   readonly space: CacheSpace;
@@ -58,6 +59,13 @@ interface Joining extends BlobRequest {
   readonly isMember: boolean;
   /** Aborted when the time for the answer is over. */
   readonly late: AbortSignal;
+}
+
+/** A blob as far as it is known without a question to the upstream. */
+interface KnownBlob {
+  readonly known: KnownLink;
+  readonly found: BlobLocation | undefined;
+  readonly running: Download | undefined;
 }
 
 interface Opening {
@@ -84,7 +92,7 @@ export class BlobPull implements AsyncDisposable {
 
   constructor(options: BlobPullOptions) {
     this.#options = options;
-    this.#parts = new PartPull(options.client);
+    this.#parts = new PartPull(options.client, options.budgets);
   }
 
   /** The numbers of fills since the start: those that are under way, and those that have ended either way. */
@@ -115,6 +123,23 @@ export class BlobPull implements AsyncDisposable {
     const known = await memberships.known(repository, 'blob', digest, requester.grant);
     const found = await store.content.find(digest);
     const running = this.#downloads.get(digest);
+    const isCached = found !== undefined && known.link !== undefined;
+    const refusal = isCached ? undefined : this.#whyNoDownload(requester);
+    // A requester that may not download is refused before the upstream is asked, unless the bytes may be here
+    // already. Then it gets those or the same refusal.
+    if (refusal !== undefined && found === undefined && running === undefined) return refusal;
+    const outcome = await this.#pullKnown(repository, digest, requester, asking, { known, found, running });
+    return outcome.kind === 'refused' ? (refusal ?? outcome) : outcome;
+  }
+
+  async #pullKnown(
+    repository: Repository,
+    digest: Digest,
+    requester: Requester,
+    asking: BlobRequest,
+    { known, found, running }: KnownBlob,
+  ): Promise<PullOutcome<PulledBlob>> {
+    const { store, memberships } = this.#options;
     // A fetch under the repository's own scope confirms the digest. A fill of another repository does not.
     const isOwn = found === undefined && (running?.fill === undefined || running.isOf(repository.name));
     if (known.mayFetch && isOwn)
@@ -129,6 +154,12 @@ export class BlobPull implements AsyncDisposable {
       return { kind: 'found', cache: 'stale', age: seconds(staleFor), blob: 'stored', location };
     const { maxAgeMs } = isAsked ? await memberships.visibility(repository, requester.grant) : known;
     return { kind: 'found', cache: 'hit', maxAgeMs, blob: 'stored', location };
+  }
+
+  #whyNoDownload({ spender }: Requester): PullRefusal | undefined {
+    const { budgets, clock } = this.#options;
+    const quota = budgets.mayDownload(spender);
+    return quota && refusalOf(overBudget(quota, clock()), 'BLOB_UNKNOWN');
   }
 
   /** Starts no fill, because a HEAD moves no bytes. */
@@ -187,7 +218,7 @@ export class BlobPull implements AsyncDisposable {
     const shared = joining.isMember ? running?.fill : undefined;
     const isFirst = running?.isOf(name) !== true;
     if (place === undefined && isFirst && shared === undefined) {
-      const taken = await this.#takePlace(repository, joining);
+      const taken = await this.#enter(repository, joining, running);
       // Another caller may have begun the download meanwhile.
       return 'kind' in taken ? taken : this.#join(repository, digest, joining, taken);
     }
@@ -213,6 +244,16 @@ export class BlobPull implements AsyncDisposable {
       return this.#join(repository, digest, joining);
     }
     return { kind: 'found', cache: isOwn ? 'fill' : 'joined', blob: 'filling', fill: opened.value };
+  }
+
+  /** Takes a place for a download. A requester that may not begin one can only join another's. */
+  async #enter(
+    repository: Repository,
+    joining: Joining,
+    running: Download | undefined,
+  ): Promise<FillPlace | PullRefusal> {
+    const refusal = running === undefined ? this.#whyNoDownload(joining.requester) : undefined;
+    return refusal ?? (await this.#takePlace(repository, joining));
   }
 
   async #takePlace(
@@ -293,7 +334,7 @@ export class BlobPull implements AsyncDisposable {
    * repository, which is learnt.
    */
   #receive(repository: Repository, digest: Digest, requester: Requester): ReceiveOptions {
-    const { store, client, memberships, limits, clock } = this.#options;
+    const { store, client, budgets, memberships, limits, clock } = this.#options;
     const open: OpenBlob = async (from, size) => {
       const ask = { as: 'account', requester, from, ...(size !== undefined && { size }) } as const;
       // A fill continues even if its callers have left, and so does its opening.
@@ -311,7 +352,8 @@ export class BlobPull implements AsyncDisposable {
         });
       return answer;
     };
-    return { open, limits, signal: this.#ending.signal };
+    const onReceived = (bytes: number) => budgets.chargeBytes(requester.spender, bytes);
+    return { open, onReceived, limits, signal: this.#ending.signal };
   }
 
   /** Ends the fills under way. Their partial files stay for the next start. */

@@ -2,6 +2,7 @@ import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Logger } from '../../platform/log.ts';
 import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
+import { throwIfNobodyWaits } from '../../platform/scheduling/waiters.ts';
 import type { CacheState, ReadAccess } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Reference, Tag } from '../../registry/reference.ts';
@@ -13,13 +14,21 @@ import type { FoundContent } from '../store/recorded-content.ts';
 import type { Store } from '../store/store.ts';
 import type { ManifestHead, RegistryClient, UpstreamManifest } from '../upstream/registry-client.ts';
 import type { Requester } from '../upstream/requester.ts';
-import { ok, type UpstreamRefusal, type UpstreamResult, unavailable } from '../upstream/upstream-result.ts';
+import {
+  isOverBudget,
+  ok,
+  type UpstreamRefusal,
+  type UpstreamResult,
+  unavailable,
+} from '../upstream/upstream-result.ts';
 import type { CacheWrites } from './cache-writes.ts';
-import { type PullOutcome, type PullRefusal, refusalOf } from './outcome.ts';
+import { ColdPulls } from './cold-pulls.ts';
+import { heldBy, type PullOutcome, type PullRefusal, refusalOf } from './outcome.ts';
 import { type ReferrersCache, referrersSubject } from './referrers-cache.ts';
 import {
   type BlobAccess,
   identityFor,
+  type KnownLink,
   type KnownVisibility,
   type RepositoryLinks,
 } from './repository-links.ts';
@@ -65,8 +74,32 @@ interface Delivery {
 /** The stored entry of a tag and the upstream's current answer about it. */
 interface ToldTag {
   readonly entry: TagEntry | undefined;
+  /** The entry, if its manifest may be served in the place of one that cannot be fetched. */
+  readonly usable: TagEntry | undefined;
   readonly head: ManifestHead;
   readonly isFresh: boolean;
+}
+
+/** A tag as far as it is known without a question to the upstream. */
+interface KnownTag extends Pick<KnownVisibility, 'visible' | 'maxAgeMs'> {
+  readonly entry: TagEntry | undefined;
+  /** The last answer of the upstream, if it is still fresh. */
+  readonly fresh: TagEntry | undefined;
+}
+
+interface KnownDigest {
+  readonly stored: FoundContent | undefined;
+  readonly known: KnownLink;
+}
+
+/** A pull of a manifest that is not cached in the repository. */
+interface ColdPull {
+  readonly key: string;
+  readonly pull: () => Promise<PullOutcome<PulledManifest>>;
+  /** Begins anew, after another requester's pull of the same has ended. */
+  readonly again: () => Promise<PullOutcome<PulledManifest>>;
+  /** True if the content is cached, and it is only unknown whether the repository contains it. */
+  readonly isStored?: boolean;
 }
 
 /** The time in milliseconds. The last confirmation of a tag may seem earlier by this much after a restart. */
@@ -77,8 +110,9 @@ export class ManifestPull {
   readonly #options: ManifestPullOptions;
   /** The latest confirmations of tags, which the index does not contain. */
   readonly #confirmed: ExpiringCache<TagEntry>;
-  readonly #revalidating = new SingleFlight<UpstreamResult<ManifestHead>>();
-  readonly #fetching = new SingleFlight<UpstreamResult<UpstreamManifest>>();
+  readonly #revalidating = new SingleFlight<UpstreamResult<ManifestHead>>(isOverBudget);
+  readonly #fetching = new SingleFlight<UpstreamResult<UpstreamManifest>>(isOverBudget);
+  readonly #cold = new ColdPulls();
   readonly #judged: ValidatedManifests;
 
   constructor(options: ManifestPullOptions) {
@@ -113,26 +147,81 @@ export class ManifestPull {
     const entry = await store.index.tag(repository.name, tag);
     const { visible, maxAgeMs } = await memberships.visibility(repository, grant);
     const latest = this.#latest(repository, tag, entry);
-    const isFresh =
-      latest !== undefined &&
-      counts(latest, grant) &&
-      visible === 'visible' &&
-      this.#judge(latest) === 'fresh';
-    const answer = isFresh ? ok(latest) : await this.#revalidate(repository, tag, requester, entry);
+    const isFresh = latest !== undefined && visible === 'visible' && this.#judge(latest) === 'fresh';
+    const fresh = isFresh && counts(latest, grant) ? latest : undefined;
+    const pull = () =>
+      this.#resolveTag(repository, tag, method, requester, { entry, fresh, visible, maxAgeMs });
+    if (method === 'HEAD' || fresh !== undefined || !(await this.#isCold(tag, entry, grant))) return pull();
+    const again = () => this.#byTag(repository, tag, method, requester);
+    return this.#pullCold(repository, requester, { key: `${repository.name}:${tag}`, pull, again });
+  }
+
+  /**
+   * True if nothing is cached that the tag could be answered with. The tags of referrers never count as cold:
+   * a client must learn whether there are any, to pull what is cached.
+   */
+  async #isCold(tag: Tag, entry: TagEntry | undefined, grant: ReadAccess): Promise<boolean> {
+    if (referrersSubject(tag) !== undefined) return false;
+    const isKnown = entry !== undefined && counts(entry, grant);
+    return !isKnown || (await this.#options.store.content.find(entry.digest)) === undefined;
+  }
+
+  /**
+   * Pulls what is not cached, and so costs a pull. A requester that may not pull is refused before the upstream
+   * is asked, so the refusal is the same whether or not the content exists. It may wait for the pull of another
+   * one that has begun already.
+   */
+  async #pullCold(
+    repository: Repository,
+    requester: Requester,
+    { key, pull, again, isStored = false }: ColdPull,
+  ): Promise<PullOutcome<PulledManifest>> {
+    const refusal = this.#options.client.whyNoPull(repository, requester);
+    if (refusal === undefined) return this.#cold.run(key, pull);
+    const other = this.#cold.ended(key);
+    if (other !== undefined) {
+      await other;
+      throwIfNobodyWaits();
+      const outcome = await again();
+      return outcome.kind === 'found' && outcome.cache === 'hit' ? { ...outcome, cache: 'joined' } : outcome;
+    }
+    // A HEAD costs nothing, and may show that the repository contains what another one has brought here.
+    const free = isStored ? await pull() : undefined;
+    return free?.kind === 'found' ? free : refusalOf(refusal, 'MANIFEST_UNKNOWN');
+  }
+
+  async #resolveTag(
+    repository: Repository,
+    tag: Tag,
+    method: Method,
+    requester: Requester,
+    { entry, fresh, visible, maxAgeMs }: KnownTag,
+  ): Promise<PullOutcome<PulledManifest>> {
+    const { grant } = requester;
+    const isFresh = fresh !== undefined;
+    // The tag keeps its value until the manifest that it names now can be fetched.
+    const isUsable = entry !== undefined && counts(entry, grant) && visible !== 'unknown';
+    const usable = isUsable && this.#judge(entry) !== 'expired' ? entry : undefined;
+    const answer = isFresh ? ok(fresh) : await this.#revalidate(repository, tag, requester, entry);
     await this.#noteReferrers(repository, tag, grant, entry, answer);
     if (answer.kind === 'denied') return refusalOf(answer, 'MANIFEST_UNKNOWN');
     const outcome =
       answer.kind === 'ok'
-        ? await this.#deliverTag(repository, tag, method, { entry, head: answer.value, isFresh, requester })
+        ? await this.#deliverTag(repository, tag, method, {
+            entry,
+            usable,
+            head: answer.value,
+            isFresh,
+            requester,
+          })
         : refusalOf(answer, 'MANIFEST_UNKNOWN');
-    if (outcome.kind === 'found' && isFresh) return this.#holding(outcome, maxAgeMs, latest.checkedAt);
+    if (outcome.kind === 'found' && isFresh) return this.#holding(outcome, maxAgeMs, fresh.checkedAt);
     if (outcome.kind === 'found' || outcome.error === 'MANIFEST_UNKNOWN') return outcome;
     if (entry === undefined) return (await this.#withoutReferrers(repository, tag, grant)) ?? outcome;
-    // The tag keeps its value until the manifest that it names now can be fetched.
-    const isUsable = entry !== undefined && counts(entry, grant) && visible !== 'unknown';
-    return !isUsable || this.#judge(entry) === 'expired'
-      ? outcome
-      : this.#deliverStale(repository, entry, { method, requester });
+    if (usable === undefined) return outcome;
+    const held = heldBy(outcome);
+    const stale = await this.#deliverStale(repository, usable, { method, requester });
+    return stale.kind === 'found' && held !== undefined ? { ...stale, held } : stale;
   }
 
   /**
@@ -189,9 +278,13 @@ export class ManifestPull {
     repository: Repository,
     tag: Tag,
     method: Method,
-    { entry, head, isFresh, requester }: ToldTag & { readonly requester: Requester },
+    { entry, usable, head, isFresh, requester }: ToldTag & { readonly requester: Requester },
   ): Promise<PullOutcome<PulledManifest>> {
     const isSame = entry?.digest === head.digest;
+    if (method === 'HEAD' && usable !== undefined && !isSame) {
+      const withheld = await this.#withheld(repository, usable, head, requester);
+      if (withheld !== undefined) return withheld;
+    }
     const cache = isSame ? (isFresh ? 'hit' : 'revalidated') : 'fill';
     const delivered = await this.#deliver(repository, head, { method, requester, cache });
     // After a HEAD it is unknown whether the manifest can be fetched. If there was no manifest before,
@@ -200,6 +293,25 @@ export class ManifestPull {
     const isPublic = requester.grant === 'public' || (isSame && entry?.public === true);
     if (isKept) await this.#putTag(repository, tag, entry, { ...head, public: isPublic });
     return delivered;
+  }
+
+  /**
+   * Refuses a HEAD of a tag that has moved to a manifest which the requester may not pull, if its earlier one
+   * can be served: clients pull the digest that a HEAD names.
+   */
+  async #withheld(
+    repository: Repository,
+    entry: TagEntry,
+    head: ManifestHead,
+    requester: Requester,
+  ): Promise<PullRefusal | undefined> {
+    const { content } = this.#options.store;
+    if ((await content.find(head.digest)) !== undefined) return undefined;
+    if ((await content.find(entry.digest)) === undefined) return undefined;
+    if (this.#cold.ended(keyOf(repository, head.digest)) !== undefined) return undefined;
+    const { client } = this.#options;
+    const refusal = client.whyNoPull(repository, requester);
+    return refusal && refusalOf(refusal, 'MANIFEST_UNKNOWN');
   }
 
   async #deliverStale(
@@ -293,10 +405,26 @@ export class ManifestPull {
     method: Method,
     requester: Requester,
   ): Promise<PullOutcome<PulledManifest>> {
-    const { store, memberships, client } = this.#options;
+    const { store, memberships } = this.#options;
     const stored = await store.content.findTyped(digest);
     const { grant } = requester;
     const known = await memberships.known(repository, 'manifest', digest, grant);
+    const pull = () => this.#pullDigest(repository, digest, method, requester, { stored, known });
+    const isStored = stored !== undefined;
+    if (method === 'HEAD' || (isStored && known.link !== undefined)) return pull();
+    const again = () => this.#byDigest(repository, digest, method, requester);
+    return this.#pullCold(repository, requester, { key: keyOf(repository, digest), pull, again, isStored });
+  }
+
+  async #pullDigest(
+    repository: Repository,
+    digest: Digest,
+    method: Method,
+    requester: Requester,
+    { stored, known }: KnownDigest,
+  ): Promise<PullOutcome<PulledManifest>> {
+    const { memberships, client } = this.#options;
+    const { grant } = requester;
     if (method === 'GET' && stored === undefined && known.mayFetch)
       return this.#fetch(repository, digest, requester);
     const membership = await memberships.confirm(repository, 'manifest', digest, requester, known);
@@ -380,9 +508,10 @@ export class ManifestPull {
     digest: Digest,
     requester: Requester,
   ): Promise<PullOutcome<PulledManifest>> {
-    const key = `${repository.name}@${digest}`;
+    const key = keyOf(repository, digest);
     const cache = this.#fetching.isRunning(key) ? 'joined' : 'fill';
-    const answer = await this.#fetching.run(key, () => this.#fetchAndKeep(repository, digest, requester));
+    const fetch = () => this.#fetchAndKeep(repository, digest, requester);
+    const answer = await this.#cold.run(key, () => this.#fetching.run(key, fetch));
     return answer.kind === 'ok'
       ? { kind: 'found', cache, ...answer.value }
       : refusalOf(answer, 'MANIFEST_UNKNOWN');
@@ -412,6 +541,10 @@ export class ManifestPull {
     await store.index.putLink(repository.name, digest, { kind: 'manifest', mediaType, ...facts });
     return answer;
   }
+}
+
+function keyOf({ name }: Repository, digest: Digest): string {
+  return `${name}@${digest}`;
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Digest } from '../../registry/digest.ts';
 import { parseRange } from '../../registry/range.ts';
 import type { Repository } from '../../registry/repository.ts';
+import type { Budgets } from '../budget/budgets.ts';
 import { BLOB_PART } from '../limits.ts';
 import type { RegistryClient } from '../upstream/registry-client.ts';
 import type { Requester } from '../upstream/requester.ts';
@@ -20,16 +21,21 @@ export interface PulledPart {
   readonly bytes: Buffer;
 }
 
+/** Decides about the bytes of downloads, and counts them. */
+export type DownloadBudgets = Pick<Budgets, 'mayDownload' | 'chargeBytes'>;
+
 /**
  * Fetches small parts of blobs that are far beyond the progress of their fills, such as the table of contents
  * at the end of an eStargz layer. They come from the upstream beside the fill, and are not cached.
  */
 export class PartPull {
   readonly #client: RegistryClient;
+  readonly #budgets: DownloadBudgets;
   #running = 0;
 
-  constructor(client: RegistryClient) {
+  constructor(client: RegistryClient, budgets: DownloadBudgets) {
     this.#client = client;
+    this.#budgets = budgets;
   }
 
   /** Returns undefined if the caller must wait for the fill. */
@@ -49,11 +55,15 @@ export class PartPull {
     const { start, end } = part;
     if (end - start > BLOB_PART.most || start - fill.written < BLOB_PART.beyond) return undefined;
     if (this.#running >= BLOB_PART.atATime) return undefined;
+    const { spender } = requester;
+    if (this.#budgets.mayDownload(spender) !== undefined) return undefined;
     this.#running++;
     try {
       const ask = { as: 'account', requester, start, end, size } as const;
       const answer = await this.#client.getBlobPart(repository, digest, ask);
-      return answer.kind === 'ok' ? { blob: 'part', start, end, size, bytes: answer.value } : undefined;
+      if (answer.kind !== 'ok') return undefined;
+      this.#budgets.chargeBytes(spender, answer.value.length);
+      return { blob: 'part', start, end, size, bytes: answer.value };
     } finally {
       this.#running--;
     }

@@ -15,6 +15,8 @@ export type OpenBlob = (from: number, size: number | undefined) => Promise<Upstr
 
 export interface ReceiveOptions {
   readonly open: OpenBlob;
+  /** Called with the number of bytes whenever some have arrived. */
+  readonly onReceived: (bytes: number) => void;
   readonly limits: Pick<CoreLimits, 'resumptions' | 'resumeAfter'>;
   /** Aborted when nobody wants the bytes any more. */
   readonly signal: AbortSignal;
@@ -43,7 +45,7 @@ export class RepositoryRefused extends BrokenOff {
 export async function* receiveBlob(
   first: BlobBody,
   position: number,
-  { open, limits, signal }: ReceiveOptions,
+  { open, onReceived, limits, signal }: ReceiveOptions,
 ): AsyncGenerator<Buffer, void> {
   const { size } = first;
   let at = position;
@@ -53,6 +55,7 @@ export async function* receiveBlob(
     try {
       for await (const bytes of bytesFrom(answer, at, signal)) {
         at += bytes.length;
+        onReceived(bytes.length);
         yield bytes;
       }
       if (size === undefined || at >= size) return;

@@ -16,7 +16,12 @@ import type { IndexStore, Link, LinkKind } from '../store/index-store.ts';
 import type { ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
 import type { Requester } from '../upstream/requester.ts';
 import type { UpstreamIdentity } from '../upstream/upstream.ts';
-import { type UpstreamRefusal, type UpstreamResult, unavailable } from '../upstream/upstream-result.ts';
+import {
+  isOverBudget,
+  type UpstreamRefusal,
+  type UpstreamResult,
+  unavailable,
+} from '../upstream/upstream-result.ts';
 import { whyInvalidTags } from './validate-document.ts';
 
 /**
@@ -121,7 +126,7 @@ export function identityFor(grant: ReadAccess): UpstreamIdentity {
 
 export class RepositoryLinks {
   readonly #options: RepositoryLinksOptions;
-  readonly #confirming = new SingleFlight<ConfirmedLink>();
+  readonly #confirming = new SingleFlight<ConfirmedLink>(isOverBudget);
   readonly #reviewing = new SingleFlight<UpstreamResult<unknown>>();
   /** The repositories about which the registry itself has answered the service account. */
   readonly #answered: ExpiringCache<Repository>;

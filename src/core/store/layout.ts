@@ -9,12 +9,14 @@ import { algorithmOf, type Digest, hexOf, parseDigest } from '../../registry/dig
  *     aside/sha256-abcdef…           wrong content in quarantine
  *     RUNNING                        exists while a core runs
  *     index.db                       links, tags, visibility, sizes, last uses
+ *     budget.db                      the pulls that count on quotas and limits
  *
  * All paths are relative, because the gateway may see the directory under another path than the core.
  */
 export const CACHE_VERSION = '1';
 export const VERSION_FILE = 'VERSION';
 export const INDEX_FILE = 'index.db';
+export const BUDGET_FILE = 'budget.db';
 /**
  * This file exists while a core runs. A core that finds it at its start knows that the last one did not end
  * properly.

@@ -13,13 +13,15 @@ import { isErrno } from '../../platform/reason.ts';
 import { runInBackground, runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import { FileContentStore } from './file-content-store.ts';
 import type { IndexStore } from './index-store.ts';
-import { CACHE_VERSION, INDEX_FILE, RUNNING_FILE, VERSION_FILE } from './layout.ts';
+import { BUDGET_FILE, CACHE_VERSION, INDEX_FILE, RUNNING_FILE, VERSION_FILE } from './layout.ts';
 import { RecordedContent } from './recorded-content.ts';
 import { openSqliteIndex } from './sqlite-index.ts';
 
 export interface Store extends AsyncDisposable {
   readonly content: RecordedContent;
   readonly index: IndexStore;
+  /** The path of the counts of pulls, which are no content and are kept beside it. */
+  readonly budgetFile: string;
   /** True if the earlier run did not end properly, for example because of a power cut. */
   readonly wasUnclean: boolean;
   /** Why the cache could not be written when it was opened; undefined if it could. */
@@ -59,6 +61,7 @@ export async function openStore(directory: string, log: Logger, clock: Clock): P
   return {
     content,
     index,
+    budgetFile: path.join(directory, BUDGET_FILE),
     wasUnclean,
     failure: unmade ?? index.failure ?? uncleared,
     async probe() {

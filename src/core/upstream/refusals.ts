@@ -3,7 +3,7 @@ import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { REFUSED_FOR } from '../limits.ts';
 import type { UpstreamIdentity } from './upstream.ts';
-import { denied, type UpstreamRefusal, unavailable } from './upstream-result.ts';
+import { denied, type UpstreamRefusal } from './upstream-result.ts';
 
 /**
  * Caches refusals of an upstream for a short time, so that repeated requests for missing content cost
@@ -35,8 +35,8 @@ export function createRefusals(clock: Clock): Refusals {
   const recall = (key: string): UpstreamRefusal | undefined => {
     const answer = refusals.get(key);
     if (answer?.kind !== 'unavailable') return answer;
-    const { cause, detail } = answer.failure;
-    return unavailable(cause, detail, Math.ceil(refusals.remaining(key) / 1000));
+    const retryAfter = Math.ceil(refusals.remaining(key) / 1000);
+    return { ...answer, failure: { ...answer.failure, retryAfter, known: true } };
   };
 
   return {

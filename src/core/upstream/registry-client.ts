@@ -17,6 +17,7 @@ import { isEncoded } from './decode-content.ts';
 import { HeadSupport } from './head-support.ts';
 import { manifestTypeOf } from './manifest-type.ts';
 import { displayedType, isPage, typeOf } from './registry-refusal.ts';
+import type { Requester } from './requester.ts';
 import { discard } from './transport.ts';
 import type { AccountReport } from './upstream-accounts.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
@@ -68,6 +69,8 @@ export interface RegistryClient extends Disposable {
     resource: string,
     options: AskDocumentOptions,
   ): Promise<UpstreamResult<RegistryDocument>>;
+  /** Returns why a pull of the requester would be refused now, without a question to the upstream. */
+  whyNoPull(repository: Repository, requester: Requester): UpstreamRefusal | undefined;
   /** Returns what is known of the accounts of an upstream. */
   accounts(upstream: UpstreamHost): readonly AccountReport[];
   /** Reads the files of credentials now. */
@@ -240,6 +243,10 @@ class HttpRegistryClient implements RegistryClient {
       if (bytes === undefined) return unfit(repository, 'a document is larger than 4 MiB');
       return ok({ bytes, link: typeof headers.link === 'string' ? headers.link : undefined });
     });
+  }
+
+  whyNoPull(repository: Repository, requester: Requester): UpstreamRefusal | undefined {
+    return this.#upstreams.whyNoPull(repository, requester);
   }
 
   accounts(upstream: UpstreamHost): readonly AccountReport[] {

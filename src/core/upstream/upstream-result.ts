@@ -1,3 +1,5 @@
+import type { QuotaRefusal } from '../../protocol/core-api.ts';
+
 /**
  * The result of a request to an upstream. A denial is believed. On a failure the cache answers if possible.
  */
@@ -18,9 +20,18 @@ export interface UpstreamFailure {
   /**
    * `limited` is a 429. `credential` means that the upstream refuses the configured credential. `unfit` means
    * that its answer cannot be used (too large, or of a wrong digest or type). `busy` means that too many
-   * requests wait for a connection of ours, so the upstream was not asked.
+   * requests wait for a connection of ours, so the upstream was not asked. `budget` means that the requester may
+   * not pull now, so the upstream was not asked either.
    */
-  readonly cause: 'timeout' | 'unreachable' | 'failed' | 'limited' | 'credential' | 'unfit' | 'busy';
+  readonly cause:
+    | 'timeout'
+    | 'unreachable'
+    | 'failed'
+    | 'limited'
+    | 'credential'
+    | 'unfit'
+    | 'busy'
+    | 'budget';
   /**
    * The text for the log. It never contains a URL's query, a header or a body, because those can hold
    * secrets.
@@ -28,10 +39,28 @@ export interface UpstreamFailure {
   readonly detail: string;
   /** The time to wait in seconds, if the upstream named it. */
   readonly retryAfter?: number;
+  /** Why a pull is refused; present for `budget` and `limited`. */
+  readonly quota?: QuotaRefusal;
   /** True if this is a repetition of an earlier answer, and the upstream was not asked. */
   readonly known?: boolean;
   /** The status of an answer that is neither a success nor a denial in a registry's own words. */
   readonly status?: number;
+}
+
+/** The answer that the requester may not pull now. */
+export type OverBudget = UpstreamRefusal & { readonly kind: 'unavailable' };
+
+export function overBudget(quota: QuotaRefusal, now: number): OverBudget {
+  const { kind, id, untilMs } = quota;
+  const detail = `a ${kind}${id === undefined ? '' : ` (${id})`} allows no more ${quota.unit}`;
+  const retryAfter = untilMs === undefined ? undefined : Math.max(1, Math.ceil((untilMs - now) / 1000));
+  const { failure } = unavailable('budget', detail, retryAfter);
+  return { kind: 'unavailable', failure: { ...failure, quota, known: true } };
+}
+
+/** True if the answer is that the requester may not pull now. It says nothing about any other requester. */
+export function isOverBudget(answer: { readonly kind: string; readonly failure?: UpstreamFailure }): boolean {
+  return answer.kind === 'unavailable' && answer.failure?.cause === 'budget';
 }
 
 export function ok<T>(value: T): UpstreamResult<T> {

@@ -9,13 +9,15 @@ import { NobodyWaits, throwIfNobodyWaits, workForAll } from '../../platform/sche
 import type { CredentialState } from '../../protocol/core-api.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
-import type { CoreLimits } from '../limits.ts';
+import type { Budgets, PullTaken } from '../budget/budgets.ts';
+import { type CoreLimits, REFUSED_FOR } from '../limits.ts';
 import type { Account, Session } from './account.ts';
 import { apiRoot, nameThere, resourceUrl } from './api-url.ts';
 import type { Authorization, AuthorizationHeader, UpstreamChallenges } from './authorization.ts';
+import { Charge } from './charge.ts';
 import { checkCredential, mayPush } from './credential-check.ts';
 import { decodeContent } from './decode-content.ts';
-import { readQuota, readRetryAfter } from './quota.ts';
+import { type Quota, readQuota, readRetryAfter } from './quota.ts';
 import type { RefusalKey } from './refusals.ts';
 import { displayedType, isPage, isRefusalOfRegistry, typeOf } from './registry-refusal.ts';
 import type { Requester } from './requester.ts';
@@ -24,7 +26,6 @@ import {
   discard,
   isCut,
   isRedirect,
-  type OnSend,
   type Transport,
   troubleOf,
   type UpstreamRequest,
@@ -39,7 +40,9 @@ import {
 import type { UpstreamResponse } from './upstream-response.ts';
 import {
   denied,
+  type OverBudget,
   ok,
+  overBudget,
   type UpstreamRefusal,
   type UpstreamResult,
   unavailable,
@@ -49,6 +52,8 @@ import {
 export interface UpstreamsOptions {
   readonly upstreams: readonly UpstreamOptions[];
   readonly transport: Transport;
+  /** Counts the pulls, and decides who may pull. Without it a command asks, and nothing is counted. */
+  readonly budgets?: Pick<Budgets, 'takePull' | 'quotaSeen'>;
   readonly limits: Pick<CoreLimits, 'token' | 'question'>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -109,13 +114,15 @@ export type ReadUpstreamResponse<T> = (response: UpstreamResponse) => Promise<Up
 
 export class Upstreams implements Disposable {
   readonly #transport: Transport;
+  readonly #budgets: UpstreamsOptions['budgets'];
   readonly #limits: UpstreamsOptions['limits'];
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #upstreams: ReadonlyMap<UpstreamHost, UpstreamAccounts>;
 
-  constructor({ upstreams, transport, limits, clock, log, pullsLeft }: UpstreamsOptions) {
+  constructor({ upstreams, transport, budgets, limits, clock, log, pullsLeft }: UpstreamsOptions) {
     this.#transport = transport;
+    this.#budgets = budgets;
     this.#limits = limits;
     this.#clock = clock;
     this.#log = log;
@@ -162,8 +169,10 @@ export class Upstreams implements Disposable {
     const cached = session.refusals.find(question);
     if (cached !== undefined) return cached;
     throwIfNobodyWaits();
-    const sending = new Sending(ask.requester);
-    const asked = { ...request, onSend: sending.onSend };
+    const pull = isPull(request) ? this.#takePull(account, as, ask.requester) : undefined;
+    if (pull?.kind === 'unavailable') return pull;
+    using charge = new Charge(ask.requester, pull);
+    const asked = { ...request, onSend: charge.onSend };
     let answer = await this.#answer(account, session, asked, as, deadline, read);
     if (isOfCredential(answer)) {
       // The file may contain another password that has not been read yet.
@@ -173,8 +182,9 @@ export class Upstreams implements Disposable {
         answer = await this.#answer(account, session, asked, as, deadline, read);
       }
     }
-    if (sending.isSent && isPull(request) && !isRefused(answer)) ask.requester?.cost.addPull();
-    if (sending.isSent && as === 'account' && account.isNamed) ask.requester?.cost.useAccount(account.name);
+    answer = this.#withQuota(account, answer);
+    charge.answered(answer);
+    if (charge.isSent && as === 'account' && account.isNamed) ask.requester?.cost.useAccount(account.name);
     if (answer.kind === 'ok' || request.isFinal?.(answer) === false) return answer;
     // Failures of the credential are logged once, and not at each request.
     if (answer.kind === 'unavailable' && answer.failure.known !== true && !isOfCredential(answer))
@@ -186,6 +196,58 @@ export class Upstreams implements Disposable {
       );
     session.refusals.record(question, answer);
     return answer;
+  }
+
+  /**
+   * Returns why a pull of the requester would be refused now, without a question to the upstream: a budget is
+   * used up, or the upstream has just refused another pull. Nothing is counted.
+   */
+  whyNoPull(repository: Repository, requester: Requester): UpstreamRefusal | undefined {
+    let refusal: UpstreamRefusal | undefined;
+    for (const account of this.#configured(repository.upstream).choose(repository.name, 'account')) {
+      const as = account.upstream.credential === undefined ? 'anonymous' : 'account';
+      refusal = account.session.refusals.find({ repository, method: 'GET', resource: 'manifests/', as });
+      if (refusal?.kind === 'unavailable' && refusal.failure.cause === 'limited') continue;
+      const pull = this.#takePull(account, as, requester);
+      if (pull?.kind !== 'taken') return pull;
+      pull.giveBack();
+      pull[Symbol.dispose]();
+      return undefined;
+    }
+    return refusal;
+  }
+
+  /** Counts a pull before it is sent, or refuses it. */
+  #takePull(
+    account: Account,
+    as: UpstreamIdentity,
+    requester: Requester | undefined,
+  ): PullTaken | OverBudget | undefined {
+    const { host } = account.upstream;
+    const taken = this.#budgets?.takePull(host, this.#accountKey(account, as), requester?.spender);
+    return taken === undefined || taken.kind === 'taken' ? taken : overBudget(taken, this.#clock());
+  }
+
+  /** Returns the name under which pulls are counted. What is asked without the login has its own quota. */
+  #accountKey({ name, upstream }: Account, as: UpstreamIdentity): string {
+    const hasLogin = this.#configured(upstream.host).all.some((one) => one.upstream.credential !== undefined);
+    return as === 'anonymous' && hasLogin ? 'anonymous' : name;
+  }
+
+  #quotaSeen(account: Account, as: UpstreamIdentity, quota: Quota | undefined): void {
+    if (quota === undefined) return;
+    account.quota = quota;
+    this.#budgets?.quotaSeen(account.upstream.host, this.#accountKey(account, as), quota);
+  }
+
+  /** Adds to a refusal by the upstream what is known of its quota. */
+  #withQuota<T>({ quota }: Account, answer: UpstreamResult<T>): UpstreamResult<T> {
+    if (answer.kind !== 'unavailable' || answer.failure.cause !== 'limited') return answer;
+    const { retryAfter = REFUSED_FOR.limited / 1000 } = answer.failure;
+    const untilMs = this.#clock() + retryAfter * 1000;
+    const known = quota && { max: quota.limit, windowMs: quota.window * 1000 };
+    const refusal = { kind: 'upstream', unit: 'pulls', ...known, untilMs } as const;
+    return { ...answer, failure: { ...answer.failure, retryAfter, quota: refusal } };
   }
 
   /** Returns what is known of the accounts of an upstream. */
@@ -220,7 +282,7 @@ export class Upstreams implements Disposable {
     if (verdict.trouble !== null) return { name, ...verdict, mayPush: null };
     const send = (request: UpstreamRequest, scope: string) =>
       this.#asAccount(upstream, session, request, scope, deadline);
-    account.quota = (await checkCredential(upstream, send, deadline, this.#clock)) ?? account.quota;
+    this.#quotaSeen(account, 'account', await checkCredential(upstream, send, deadline, this.#clock));
     const isAccepted = verdict.credential === 'accepted';
     return {
       name,
@@ -373,9 +435,7 @@ export class Upstreams implements Disposable {
     const { host, credential } = account.upstream;
     const { headers, statusCode: status, redirected } = response;
     const now = this.#clock();
-    if (as === 'account' || credential === undefined) {
-      account.quota = readQuota(headers, now) ?? account.quota;
-    }
+    if (as === 'account' || credential === undefined) this.#quotaSeen(account, as, readQuota(headers, now));
     if (status === 200 || (request.redirectIsYes === true && isRedirect(response))) return ok(response);
     if (status === 206 && request.headers?.range !== undefined) return ok(response);
     const ofBlob = request.resource.startsWith('blobs/');
@@ -425,38 +485,12 @@ function mayBeOfLogin(status: number, { credential }: UpstreamOptions): boolean 
   return status === 401 || (status === 403 && credential !== undefined && 'helper' in credential);
 }
 
-/** Counts the requests that are sent for one answer, at the cost of the requester. */
-class Sending {
-  readonly #requester: Requester | undefined;
-  #isSent = false;
-
-  constructor(requester: Requester | undefined) {
-    this.#requester = requester;
-  }
-
-  /** True if the upstream itself was asked, and not only its token service. */
-  get isSent(): boolean {
-    return this.#isSent;
-  }
-
-  readonly onSend: OnSend = ({ isForToken }) => {
-    this.#requester?.cost.addRequest();
-    if (isForToken !== true) this.#isSent = true;
-  };
-}
-
 /**
  * True if the request counts as a pull: Docker Hub counts GETs of manifests, and says so only to accounts with
  * a limit.
  */
 function isPull({ method, resource }: ResourceRequest): boolean {
   return method === 'GET' && resource.startsWith('manifests/');
-}
-
-/** True if the upstream has turned the request away before it was a pull. A failure may have been one. */
-function isRefused(answer: UpstreamResult<unknown>): boolean {
-  if (answer.kind === 'denied') return answer.reason === 'unauthorized';
-  return answer.kind === 'unavailable' && ['limited', 'credential'].includes(answer.failure.cause);
 }
 
 function isOfCredential(answer: UpstreamResult<unknown>): boolean {

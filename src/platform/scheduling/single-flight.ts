@@ -11,6 +11,12 @@ interface Flight<T> {
  */
 export class SingleFlight<T> {
   readonly #running = new Map<string, Flight<T>>();
+  readonly #isPersonal: (result: T) => boolean;
+
+  /** `isPersonal` tells whether a result is for the first caller alone. The others then ask for themselves. */
+  constructor(isPersonal: (result: T) => boolean = () => false) {
+    this.#isPersonal = isPersonal;
+  }
 
   isRunning(key: string): boolean {
     return this.#running.has(key);
@@ -32,12 +38,13 @@ export class SingleFlight<T> {
   async #join(key: string, { result, waiters }: Flight<T>, task: () => Promise<T>): Promise<T> {
     waiters.join();
     try {
-      return await result;
+      const joined = await result;
+      if (!this.#isPersonal(joined)) return joined;
     } catch (error) {
       if (!(error instanceof NobodyWaits)) throw error;
       // The task was abandoned just before this caller joined.
       throwIfNobodyWaits();
-      return this.run(key, task);
     }
+    return this.run(key, task);
   }
 }
