@@ -4,6 +4,7 @@ import { FEDERATION_KEYS } from '../src/config/federation.ts';
 import { HOSTED_KEYS, NAMESPACE_KEYS } from '../src/config/hosted.ts';
 import { ABOUT, SECTIONS, UPSTREAM_KEYS } from '../src/config/schema.ts';
 import { DOCKER_HUB } from '../src/registry/repository.ts';
+import { wrapText } from './wrap-text.ts';
 
 type Keys = Readonly<Record<string, z.ZodType>>;
 
@@ -11,20 +12,37 @@ const HEAD = `<!-- Made by \`npm run docs:configuration\` from src/config/schema
 
 # Configuration
 
-\`config/hubgate.yaml\` below the home; every key is optional. \`hubgate check\` says everything that is wrong with it at once, and so does a
-start. It is read once, at the start, and each process is given its part; files that it names are followed where this page says so. Paths are
-below the home. Editors that know JSON Schema are told by \`hubgate schema config\`, or by the first line of the file:
+${wrapText('The settings are in `config/hubgate.yaml` below the home. Every key is optional. `hubgate check` names everything that is wrong with the file at once, and so does a start. The file is read once, at the start, and each process receives its part. Files that it names are read again when they change, if this page says "followed". Paths are below the home.')}
+
+\`\`\`yaml
+# config/hubgate.yaml
+server:
+  url: https://mirror.corp
+  listen: ":443"
+upstreams:
+  docker.io: { username: acme-mirror, passwordFile: /run/secrets/hub-token }
+  ghcr.io: {}
+cache:
+  tagFreshness: 5m
+\`\`\`
+
+## Environment
+
+${wrapText('Every setting that is not a list or a map can be set by an environment variable, which counts before the file. Its name is `HUBGATE_` and the path of the key: `HUBGATE_CACHE_TAG_FRESHNESS` sets `cache.tagFreshness`. A list has no variable.')}
+
+- ${wrapText('The settings of docker.io have variables in any case, as `HUBGATE_UPSTREAMS_DOCKER_IO_URL`. The settings of another upstream have them if the file names it: `HUBGATE_UPSTREAMS_GHCR_IO_URL`. The same holds for a federation.', '  ').trim()}
+- ${wrapText('Unknown `HUBGATE_` variables are errors, except `HUBGATE_HOME`, which names the home instead of `--home`, and those that Kubernetes makes for a service called `hubgate`.', '  ').trim()}
+- ${wrapText('`REGISTRY_PROXY_REMOTEURL`, `REGISTRY_PROXY_USERNAME` and `REGISTRY_PROXY_PASSWORD` of the `registry` image set `url`, `username` and `password` of docker.io.', '  ').trim()}
+
+## Values and editors
+
+${wrapText('Durations are written as `60s`, `5m`, `12h` or `7d`, and sizes as `512MiB` or `100GiB`.')}
+
+${wrapText('`hubgate schema config` prints a JSON Schema for editors. An editor with a YAML language server finds it by the first line of the file:')}
 
 \`\`\`
 # yaml-language-server: $schema=hubgate.schema.json
 \`\`\`
-
-A variable counts before the file. The settings of an upstream have variables for docker.io always, and for another one when the file names it:
-\`HUBGATE_UPSTREAMS_GHCR_IO_URL\`; so have those of a federation. A variable that means nothing is an error, but for those that Kubernetes
-makes of a service called \`hubgate\`, and \`HUBGATE_HOME\`, which names the home in the place of \`--home\`. \`REGISTRY_PROXY_REMOTEURL\`, \`REGISTRY_PROXY_USERNAME\` and \`REGISTRY_PROXY_PASSWORD\` of the \`registry\`
-image set \`url\`, \`username\` and \`password\` of docker.io.
-
-Durations: \`60s\`, \`5m\`, \`12h\`, \`7d\`; sizes: \`512MiB\`, \`100GiB\`.
 `;
 
 /** The order of the sections in the example `config/hubgate.yaml`. */
@@ -42,48 +60,38 @@ const ORDER: readonly (keyof typeof ABOUT)[] = [
   'log',
 ];
 
-/** Returns docs/configuration.md, except for the width of its tables. */
+/** Returns docs/configuration.md. */
 export function configurationPage(): string {
   return [HEAD, ...ORDER.map(sectionText)].join('\n');
 }
 
 function sectionText(name: keyof typeof ABOUT): string {
-  if (name === 'upstreams') return table('upstreams.<host>', ABOUT[name], UPSTREAM_KEYS, [name, DOCKER_HUB]);
-  if (name === 'federation')
-    return table('federation.<name>', ABOUT[name], FEDERATION_KEYS, [name, 'github']);
+  if (name === 'upstreams') return list('upstreams.<host>', ABOUT[name], UPSTREAM_KEYS, [name, DOCKER_HUB]);
+  if (name === 'federation') return list('federation.<name>', ABOUT[name], FEDERATION_KEYS, [name, 'github']);
   if (name === 'hosted')
     return [
-      table(name, ABOUT[name], HOSTED_KEYS, [name]),
-      table('hosted.namespaces.<namespace>/**', NAMESPACES, NAMESPACE_KEYS),
+      list(name, ABOUT[name], HOSTED_KEYS, [name]),
+      list('hosted.namespaces.<namespace>/**', NAMESPACES, NAMESPACE_KEYS),
     ].join('\n');
-  return table(name, ABOUT[name], SECTIONS[name], [name]);
+  return list(name, ABOUT[name], SECTIONS[name], [name]);
 }
 
 const NAMESPACES =
-  'All repositories below a name that no upstream may have: literal segments, then `/**`. Nobody can push elsewhere.';
+  'The namespaces to which clients can push: literal segments, then `/**`. No upstream may have such a name.';
 
 /** @param variables the path whose variables are listed; absent if there are none */
-function table(title: string, about: string, keys: Keys, variables?: readonly string[]): string {
+function list(title: string, about: string, keys: Keys, variables?: readonly string[]): string {
   const scalars = variables === undefined ? [] : scalarsOf(keys);
-  const rows = Object.entries(keys).map(([key, schema]) => {
-    const own = scalars.includes(key) ? `\`${variableOf([...(variables ?? []), key])}\`` : 'a list has none';
-    const variable = variables === undefined ? 'none' : own;
-    return [
-      `\`${key}\``,
-      typeOf(schema),
-      usualOf(schema),
-      variable,
-      z.globalRegistry.get(schema)?.description,
+  const entries = Object.entries(keys).map(([key, schema]) => {
+    const facts = [
+      `Takes ${typeOf(schema)}.`,
+      `Default: ${usualOf(schema)}.`,
+      ...(scalars.includes(key) ? [`Variable: \`${variableOf([...(variables ?? []), key])}\`.`] : []),
     ];
+    const does = z.globalRegistry.get(schema)?.description ?? '';
+    return `${wrapText(`\`${key}\`: ${does}`, '- ')}\n${wrapText(facts.join(' '), '  ')}`;
   });
-  const lines = [
-    ['key', 'what it takes', 'default', 'variable', 'what it does'],
-    Array(5).fill('-'),
-    ...rows,
-  ];
-  return [`## \`${title}\``, '', about, '', ...lines.map((cells) => `| ${cells.join(' | ')} |`), ''].join(
-    '\n',
-  );
+  return [`## \`${title}\``, '', wrapText(about), '', ...entries, ''].join('\n');
 }
 
 /** Returns what a fault says was expected. */

@@ -23,21 +23,21 @@ export const FEDERATION_KEYS = {
   preset: optional(
     z.enum(PRESET_NAMES, `one of ${PRESET_NAMES.join(', ')}`),
     'none',
-    'What is known of an issuer: its address, and a subject.',
+    'A known issuer: sets `issuer` and `subject`.',
   ),
   issuer: optional(
     z.string(AN_ISSUER).refine(isIssuer, AN_ISSUER),
-    'the preset’s; needed without one',
-    'Letter by letter what its JWTs say in `iss`.',
+    'that of the preset; required without one',
+    'Must equal the `iss` claim exactly.',
   ),
   audience: z
     .string(AN_AUDIENCE)
     .refine((text) => text !== '' && !UNFIT.test(text), AN_AUDIENCE)
-    .meta({ description: 'What its JWTs must say in `aud`.', without: 'none: it must be said' }),
+    .meta({ description: 'Must equal the `aud` claim.', without: 'none: it is required' }),
   subject: optional(
     z.string(A_TEMPLATE),
-    'the preset’s; needed without one',
-    'Which claims make the subject, as `${claim}`.',
+    'that of the preset; required without one',
+    'The claims that make the subject, as `${claim}`.',
   ),
 };
 

@@ -44,7 +44,7 @@ export const HOSTED_KEYS = {
   directory: optional(
     z.string('a path').min(1, 'a path'),
     '`hosted`',
-    'Where the content is, and its database. Nothing else is in there, and the cache never removes it. Back it up, see [hosted.md](hosted.md#backup).',
+    'The directory of the content and its database. Nothing is ever evicted from it. Back it up, see [hosted.md](hosted.md#backup).',
   ),
 };
 
@@ -52,12 +52,12 @@ export const NAMESPACE_KEYS = {
   quota: optional(
     SIZE,
     'the disk',
-    'The most bytes that the namespace may take. A push beyond it is refused.',
+    'The most bytes that the namespace may use. A push beyond it is refused.',
   ),
   immutableTags: optional(
     oneOrMany(z.string(A_TAG_PATTERN).regex(TAG_PATTERN, A_TAG_PATTERN)),
     'none',
-    'Tags that mean one digest for ever; `!` makes exceptions, as in `["*", "!latest"]`. Tags that begin with `sha256-` are always free, because signatures move them.',
+    'Tags that cannot be moved or replaced. `!` makes exceptions, as in `["*", "!latest"]`. Tags that begin with `sha256-` can always be moved, because signatures need that.',
   ),
   retention: optional(
     section({
@@ -71,12 +71,12 @@ export const NAMESPACE_KEYS = {
       unusedFor: duration().optional().describe('Tags that nobody has used for this time go.'),
     }),
     'everything stays',
-    'What is removed by itself, see [hosted.md](hosted.md#retention): `untaggedAfter`, `keepLast`, `tags` and `unusedFor`.',
+    'What Hubgate removes by itself: `untaggedAfter`, `keepLast`, `tags` and `unusedFor`. See [hosted.md](hosted.md#retention).',
   ),
   shadow: optional(
     BOOLEAN,
     '`false`',
-    '`true`: Docker Hub may have repositories of the same names. Clients reach those only as `docker.io/…`.',
+    '`true` accepts that Docker Hub has repositories of the same names. Clients reach those only as `docker.io/…`.',
   ),
 };
 

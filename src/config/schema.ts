@@ -53,24 +53,24 @@ export function optional<Schema extends z.ZodType>(schema: Schema, without: stri
 
 /** The keys of the login to an upstream that need no password in the file itself. */
 const LOGIN_KEYS = {
-  username: optional(TEXT, 'none, that is, anonymously', 'Whose account is used there.'),
-  passwordFile: optional(
-    FILE,
-    'none',
-    'The file that holds the password, and nothing else. Followed while the mirror runs.',
+  username: optional(
+    TEXT,
+    'none: Hubgate pulls anonymously',
+    'The user name of the account at the upstream.',
   ),
+  passwordFile: optional(FILE, 'none', 'The file that holds the password, and nothing else. It is followed.'),
   credentialHelper: optional(
     z.string(A_HELPER).regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, A_HELPER),
     'none',
-    '`ecr-login`: the login is asked of the program `docker-credential-ecr-login`, in place of `username` and a password, see [upstreams.md](upstreams.md#short-lived-credentials).',
+    'The program that gives the login, instead of `username` and a password: `ecr-login` means `docker-credential-ecr-login`. See [upstreams.md](upstreams.md#short-lived-credentials).',
   ),
   credentialEnvironment: optional(
     z.array(
       z.string(A_VARIABLE).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, A_VARIABLE),
       'a list of variables, such as [AWS_REGION]',
     ),
-    'none more',
-    'The variables of the environment that the helper is given, beside `PATH` and `HOME`. No other process receives them.',
+    'none',
+    'The environment variables that the helper receives in addition to `PATH` and `HOME`. No other process receives them.',
   ),
 };
 
@@ -78,12 +78,12 @@ const ACCOUNT_KEYS = {
   name: z
     .string(AN_ACCOUNT_NAME)
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, AN_ACCOUNT_NAME)
-    .meta({ description: 'What reports, metrics and the audit log call it.' }),
+    .meta({ description: 'The name of the account in reports, metrics and the audit log.' }),
   ...LOGIN_KEYS,
   only: optional(
     oneOrMany(z.string(A_PATTERN).min(1, A_PATTERN)),
-    'all that no other account is named for',
-    'The repositories that it is used for, as patterns: `acme/pay-**`. It is used for nothing else, and no account without `only` is used for them.',
+    'all that no other account is for',
+    'The repositories for which the account is used, as patterns: `acme/pay-**`. It is used for no others, and no account without `only` is used for these.',
   ),
 };
 
@@ -99,40 +99,40 @@ export const UPSTREAM_ACCOUNT = section(ACCOUNT_KEYS, {
 export const UPSTREAM_KEYS = {
   url: optional(
     registryUrl('the address of a registry, such as https://registry-1.docker.io or https://harbor.corp/hub'),
-    '`https://<host>`; of docker.io `https://registry-1.docker.io`',
-    'Where it is. `http://` on loopback, or with `insecure`. A path precedes the name of each repository, see [upstreams.md](upstreams.md#below-a-path).',
+    '`https://<host>`, for docker.io `https://registry-1.docker.io`',
+    'The address of the registry. `http://` is allowed on loopback, or with `insecure`. A path precedes the name of each repository, see [upstreams.md](upstreams.md#below-a-path).',
   ),
   ca: optional(
     FILE,
-    'none more',
-    'The certificates of authorities, as PEM, several too, that are trusted for this upstream, its token services and its redirects, beside the usual ones. Read at the start.',
+    'none',
+    'A PEM file with one or more authorities that are trusted for this upstream, its token services and its redirects, in addition to the usual ones. It is read at the start.',
   ),
   tokenServices: optional(
     z.array(TOKEN_SERVICE, 'a list of token services, such as ["https://login.other.example"]'),
-    'none more',
-    'Token services outside of its registrable domain to which the credential is sent. Without a credential none has to be named, see [upstreams.md](upstreams.md#token-services).',
+    'none',
+    'Token services on other registrable domains that may receive the credential. Without a credential none has to be listed, see [upstreams.md](upstreams.md#token-services).',
   ),
   ...LOGIN_KEYS,
-  password: optional(TEXT, 'none', 'Its password, which is shown nowhere. `passwordFile` is safer.'),
+  password: optional(TEXT, 'none', 'The password. Hubgate shows it nowhere, but `passwordFile` is safer.'),
   accounts: optional(
     z.array(UPSTREAM_ACCOUNT, 'a list of accounts, each with a name, a username and a passwordFile'),
     'one, of `username`',
-    'Several accounts, in place of `username`: each `{ name, username, passwordFile, only }`, or with a `credentialHelper`. See [upstreams.md](upstreams.md#several-accounts).',
+    'Several accounts, instead of `username`: each has the keys `name`, `username`, `passwordFile` and `only`, or a `credentialHelper`. See [upstreams.md](upstreams.md#several-accounts).',
   ),
   quota: optional(
     QUOTA,
-    'what the upstream says of one',
-    'The pulls that each account has there, where the upstream does not say it itself, see [upstreams.md](upstreams.md#quota).',
+    'what the upstream reports',
+    'The pulls that each account may make, if the upstream does not report it. See [upstreams.md](upstreams.md#quota).',
   ),
   bandwidth: optional(
     BANDWIDTH,
     'none',
-    'The most bytes that all downloads from it take in a second, see [upstreams.md](upstreams.md#bandwidth).',
+    'The most bytes a second for all downloads from this upstream together. See [upstreams.md](upstreams.md#bandwidth).',
   ),
   insecure: setting(
     BOOLEAN,
     false,
-    '`true`: this upstream, its token service and its redirects may be without TLS, at addresses of the same kind (loopback, private or public).',
+    '`true` allows this upstream, its token service and its redirects to be without TLS, at addresses of the same kind (loopback, private or public).',
   ),
 };
 
@@ -142,106 +142,118 @@ export const SECTIONS = {
     url: optional(
       origin(['https:'], 'the address that clients type, such as https://mirror.corp'),
       '`https://localhost:<port>`',
-      'What clients type. Realm, service and certificate follow from it.',
+      'The address that clients type. The login address and the certificate follow from it.',
     ),
     names: optional(
       z.array(TEXT, 'a list of names and addresses'),
       'this machine’s name',
-      'More names and addresses for the certificate, beside those of `server.url` and localhost.',
+      'More names and addresses for the certificate, in addition to those of `server.url` and localhost.',
     ),
-    listen: setting(LISTEN_ADDRESS, ':8443', 'Where clients are served. Without a host: every address.'),
+    listen: setting(
+      LISTEN_ADDRESS,
+      ':8443',
+      'Where the mirror listens for clients. Without a host it listens on every address.',
+    ),
     admin: setting(
       LISTEN_ADDRESS,
       '127.0.0.1:9090',
-      'Where `/metrics`, `/healthz` and `/readyz` are, by plain HTTP.',
+      'Where the mirror serves `/metrics`, `/healthz` and `/readyz`, by plain HTTP.',
     ),
     proxyProtocol: optional(
       NETWORKS_LIST,
       'nobody',
-      'The balancers that write a PROXY header (version 1 or 2) before each connection, see [load-balancers.md](load-balancers.md). Required from them, and refused from all others.',
+      'The balancers that write a PROXY header (version 1 or 2) before each connection. The header is required from them, and refused from all others. See [load-balancers.md](load-balancers.md).',
     ),
     trustedProxies: optional(
       NETWORKS_LIST,
       'nobody',
-      'The proxies whose `X-Forwarded-For` counts, see [load-balancers.md](load-balancers.md). Each of them can claim any address for its client.',
+      'The proxies whose `X-Forwarded-For` counts. Each of them can claim any address for its client. See [load-balancers.md](load-balancers.md).',
     ),
     plain: optional(
       LISTEN_ADDRESS,
       'nowhere',
-      'Where HTTP is served without TLS: to `trustedProxies` everything, because they end TLS; to all others only what `anonymous` may pull, and no request with a credential, see [load-balancers.md](load-balancers.md#without-tls).',
+      'Where the mirror serves HTTP without TLS. `trustedProxies` get everything, because they end TLS. All others get only what `anonymous` may pull, and their requests with a credential are refused. See [load-balancers.md](load-balancers.md#without-tls).',
     ),
-    catalog: setting(BOOLEAN, false, '`true`: `/v2/_catalog` lists what is cached and the caller may pull.'),
+    catalog: setting(
+      BOOLEAN,
+      false,
+      '`true` makes `/v2/_catalog` list the cached repositories that the caller may pull.',
+    ),
     workers: setting(
       z.union([z.literal('auto'), wholeNumber(1, 64, PROCESSES)], PROCESSES),
       'auto',
-      'Gateway processes. `auto`: one for each CPU.',
+      'The number of gateway processes. `auto` means one for each CPU.',
     ),
   },
   tls: {
     certificate: setting(
       FILE,
       'certs/server.crt',
-      'The server’s certificate. Reloaded when it or the key changes; made by the local CA if both settings and both files are absent.',
+      'The server’s certificate. It is followed. The local CA makes it if both settings and both files are absent. See [certificates.md](certificates.md).',
     ),
-    key: setting(FILE, 'certs/server.key', 'Its private key.'),
+    key: setting(FILE, 'certs/server.key', 'The private key of the certificate. It is followed.'),
     clientCa: optional(
       FILE,
-      '`certs/ca.crt`, where it exists',
-      'The certificates of those who may issue client certificates, as PEM, several too. Followed while the mirror runs.',
+      '`certs/ca.crt`, if it exists',
+      'A PEM file with one or more authorities that may issue client certificates. It is followed. See [identities.md](identities.md#client-certificates).',
     ),
   },
   egress: {
     proxy: optional(
       PROXY,
-      '`HTTPS_PROXY` and `HTTP_PROXY` of the environment, in either case',
-      'The HTTP proxy by which upstreams, their token services and storages, and the issuers of federations are reached, see [upstreams.md](upstreams.md#behind-a-proxy). A login in it is shown nowhere; `passwordFile` is safer.',
+      '`HTTPS_PROXY` and `HTTP_PROXY` of the environment, in upper or lower case',
+      'The HTTP proxy for upstreams, their token services and storages, and the issuers of federations. Hubgate never shows a login in it, but `passwordFile` is safer. See [upstreams.md](upstreams.md#behind-a-proxy).',
     ),
-    username: optional(TEXT, 'none', 'Who logs in to the proxy.'),
+    username: optional(TEXT, 'none', 'The user name for the proxy.'),
     passwordFile: optional(
       FILE,
       'none',
-      'The file that holds the password for that, and nothing else. Read at each connection.',
+      'The file that holds the password for the proxy, and nothing else. It is read at each connection.',
     ),
     noProxy: optional(
       z.array(TEXT, 'a list of hosts, such as [.corp, 10.0.0.0/8]'),
-      '`NO_PROXY` of the environment, in either case',
-      'What is reached without the proxy: `corp.example` with all below it, `.corp.example` for what is below it, addresses and networks for hosts that are written as addresses, `*` for everything. A port may follow. This machine is never looked for behind a proxy.',
+      '`NO_PROXY` of the environment, in upper or lower case',
+      'The hosts that are reached without the proxy. `corp.example` also means all names below it, `.corp.example` only the names below it, and `*` everything. Addresses and networks match hosts that are written as addresses. A port may follow. This machine is never reached through a proxy.',
     ),
     ca: optional(
       FILE,
-      'none more',
-      'The certificates of authorities, as PEM, that are trusted for all of these beside the usual ones, as of a proxy that inspects TLS. Read at the start.',
+      'none',
+      'A PEM file with authorities that are trusted for all of these in addition to the usual ones, for example the one of a proxy that inspects TLS. It is read at the start.',
     ),
   },
   core: {
     url: optional(
       origin(['https:', 'http:'], 'the address of a registry in proxy mode, such as http://registry:5000'),
-      'none, that is, Hubgate’s own core',
-      'A registry in the core’s place, see [external-core.md](external-core.md).',
+      'none: Hubgate’s own core',
+      'A registry that replaces Hubgate’s own core. See [external-core.md](external-core.md).',
     ),
   },
   cache: {
-    directory: setting(FILE, 'data', 'Where the cache is.'),
+    directory: setting(FILE, 'data', 'The directory of the cache.'),
     maxSize: setting(
       z.union([z.literal('auto'), SIZE], 'auto, or a size such as 512MiB, 100GiB or 2TiB'),
       'auto',
-      'Above 95 % of it the longest unused goes, see [cache.md](cache.md#what-goes). `auto`: what the disk has, less a tenth of it or 20 GiB.',
+      'The size limit. Above 95 % of it the least recently used content is evicted. `auto` means the disk without a reserve of a tenth, at most 20 GiB. See [cache.md](cache.md#what-goes).',
     ),
-    unusedFor: setting(duration(), '30d', 'Content that nobody has used for so long goes. `0`: never.'),
+    unusedFor: setting(
+      duration(),
+      '30d',
+      'Content that nobody has used for this time is evicted. `0` means never.',
+    ),
     tagFreshness: setting(
       duration(),
       '60s',
-      'For so long a tag is answered without asking the upstream. `0`: it is asked every time.',
+      'How long a tag is served without asking the upstream. `0` means that it is asked every time.',
     ),
     staleIfError: setting(
       duration(),
       '7d',
-      'For so long beyond that a copy stands in, while the upstream cannot be asked.',
+      'How much longer a stale copy may be served while the upstream cannot be asked.',
     ),
     keepDeleted: optional(
       duration(),
-      'as long as it is used',
-      'For so long content that the upstream has deleted can still be pulled by its digest, see [cache.md](cache.md#what-was-deleted-upstream). `0`: not at all.',
+      'as long as somebody uses it',
+      'How long content that the upstream has deleted can still be pulled by its digest. `0` means not at all. See [cache.md](cache.md#what-was-deleted-upstream).',
     ),
   },
   // Clients assume that a token lives for at least 60 s. What a token grants stays valid for its whole
@@ -250,17 +262,17 @@ export const SECTIONS = {
     lifetime: setting(
       duration(60_000, 300_000, ' between 60s and 5m'),
       '5m',
-      'For so long a token for `/v2/` is good.',
+      'How long a token for `/v2/` is valid.',
     ),
     longest: setting(
       duration(60_000),
       '365d',
-      'The longest life that `hubgate token create` gives a service token. Tokens that exist already keep their end.',
+      'The longest lifetime that `hubgate token create` gives a service token. Existing tokens keep their end.',
     ),
     refresh: setting(
       REFRESH,
       'off',
-      'For so long `docker login` may renew a login without the password, see [identities.md](identities.md#remembered-logins).',
+      'How long `docker login` may renew a login without the password. See [identities.md](identities.md#remembered-logins).',
     ),
   },
   // The minimum is OWASP's for argon2id; above the maximum, two logins at once would block everybody else's.
@@ -268,26 +280,30 @@ export const SECTIONS = {
     memory: setting(
       sizeBetween('19MiB', '1GiB'),
       '19MiB',
-      'What a new password hash costs (argon2id), see [identities.md](identities.md#users).',
+      'The argon2id memory for each hash. See [identities.md](identities.md#users).',
     ),
-    passes: setting(wholeNumber(2, 10, 'a number of passes from 2 to 10'), 2, 'How often it goes over that.'),
+    passes: setting(wholeNumber(2, 10, 'a number of passes from 2 to 10'), 2, 'The argon2id iterations.'),
   },
   log: {
     format: setting(
       z.enum(LOG_FORMATS, `one of ${LOG_FORMATS.join(', ')}`),
       'auto',
-      '`auto`: `text` on a terminal, else `json`, one object a line.',
+      '`text` is for people. `json` is one object a line. `auto` means `text` on a terminal, and `json` otherwise.',
     ),
     level: setting(
       z.enum(LOG_LEVELS, `one of ${LOG_LEVELS.join(', ')}`),
       'info',
-      'What is logged: this, and what is graver.',
+      'The minimum level to log.',
     ),
-    audit: setting(FILE, 'state/audit.log', 'One line for each decided request, see [audit.md](audit.md).'),
+    audit: setting(
+      FILE,
+      'state/audit.log',
+      'The file with one line for each decided request. See [audit.md](audit.md).',
+    ),
     auditOnFull: setting(
       z.enum(AUDIT_ON_FULL, `one of ${AUDIT_ON_FULL.join(', ')}`),
       'wait',
-      'While the audit log cannot be written: `wait`: requests wait, for a few seconds; `refuse`: they are answered 503; `drop`: they are served. Lost lines are counted and logged.',
+      'What happens to requests while the audit log cannot be written. `wait`: they wait for a few seconds. `refuse`: they are answered with 503. `drop`: they are served. Lost lines are counted and logged. See [audit.md](audit.md#no-line-is-lost-silently).',
     ),
   },
 };
@@ -296,18 +312,18 @@ export type EgressSettings = z.output<z.ZodObject<typeof SECTIONS.egress>>;
 
 /** The descriptions of the sections, and of the entries of the maps beside them. */
 export const ABOUT = {
-  server: 'The front door.',
-  tls: 'The certificates of the front door.',
+  server: 'The listeners, and how clients reach them.',
+  tls: 'The certificates of the public listener.',
   upstreams:
-    'The registries that are mirrored, by their hosts, such as `ghcr.io` or `registry.corp:5000`. Docker Hub, `docker.io`, is always among them, except with `core.url`.',
-  egress: 'The way out of the company’s network.',
-  core: 'What stands behind the gate.',
-  cache: 'What is kept, see [cache.md](cache.md).',
+    'The registries that are mirrored, by their hosts, such as `ghcr.io` or `registry.corp:5000`. Docker Hub, `docker.io`, is always one of them, except with `core.url`. See [upstreams.md](upstreams.md).',
+  egress: 'How Hubgate reaches the Internet.',
+  core: 'What the gateway asks for content.',
+  cache: 'What is cached, and for how long. See [cache.md](cache.md).',
   hosted:
-    'The repositories that are pushed here, see [hosted.md](hosted.md). Absent: nothing can be pushed. `namespaces` is a map of them.',
-  token: 'The tokens that clients are given.',
-  passwords: 'The hashes of people’s passwords.',
+    'Repositories that clients push to Hubgate. If the section is absent, nothing can be pushed. `namespaces` is a map of them. See [hosted.md](hosted.md).',
+  token: 'The tokens that Hubgate issues.',
+  passwords: 'The cost of password hashes.',
   federation:
-    'Those elsewhere whose JWTs are logins here, by a name: their subjects are `oidc:<name>:…`, see [ci.md](ci.md).',
-  log: 'What is written down.',
+    'External token issuers whose JWTs are accepted as logins, by a name. Their subjects are `oidc:<name>:…`. See [ci.md](ci.md).',
+  log: 'The log and the audit log.',
 } as const;
