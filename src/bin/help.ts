@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import { withGreedyOptions } from './greedy-options.ts';
 import { withSynonym } from './synonyms.ts';
 
-interface Help {
+/** What `--help` and docs/cli.md say about a verb besides its options. */
+export interface VerbHelp {
   /** The page of `docs` with the details. */
   readonly page: string;
   /** The commands without the leading `hubgate`. */
@@ -11,7 +12,7 @@ interface Help {
 }
 
 /** The text that `--help` adds for each verb. The key consists of the verb's words. */
-const HELP: Readonly<Record<string, Help>> = {
+const HELP: Readonly<Record<string, VerbHelp>> = {
   '': {
     page: 'README.md',
     examples: ['start', 'user add ana', 'doctor', '--home /var/lib/hubgate check'],
@@ -114,6 +115,11 @@ const HELP: Readonly<Record<string, Help>> = {
   },
 };
 
+/** Returns the help of the verb with these words. */
+export function verbHelp(words: readonly string[]): VerbHelp | undefined {
+  return HELP[words.join(' ')];
+}
+
 const DOCS = path.join(import.meta.dirname, '../../docs');
 
 /**
@@ -121,17 +127,16 @@ const DOCS = path.join(import.meta.dirname, '../../docs');
  * itself.
  */
 export function addHelp(command: Command, words: readonly string[] = []): void {
-  const name = words.join(' ');
   const advice = ['hubgate', ...words, '--help'].join(' ');
   command.showHelpAfterError(`(see ${advice})`);
   command.configureOutput({
     outputError: (text, write) => write(withGreedyOptions(withSynonym(text, command), command)),
   });
-  command.addHelpText('after', () => textOf(HELP[name]));
+  command.addHelpText('after', () => textOf(verbHelp(words)));
   for (const below of command.commands) addHelp(below, [...words, below.name()]);
 }
 
-function textOf(help: Help | undefined): string {
+function textOf(help: VerbHelp | undefined): string {
   if (help === undefined) return '';
   const examples = help.examples.map((example) => `  $ hubgate ${example}`);
   return ['', 'Examples:', ...examples, '', `Documentation: ${path.join(DOCS, help.page)}`].join('\n');

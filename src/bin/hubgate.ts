@@ -22,8 +22,8 @@ export function program(
     .description(packageJson.description)
     .version(packageJson.version)
     .addOption(
-      new Option('--home <directory>', 'where config, certs, state and data are')
-        .default(process.cwd(), 'here')
+      new Option('--home <directory>', 'the directory with config, certs, state and data')
+        .default(process.cwd(), 'the working directory')
         .env('HUBGATE_HOME'),
     )
     .exitOverride()

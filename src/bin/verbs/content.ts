@@ -4,11 +4,11 @@ import { type VerbGroup, verb } from '../verb.ts';
 export const CONTENT_VERBS: readonly VerbGroup[] = [
   {
     name: 'access',
-    description: 'what the policy allows, and why',
+    description: 'ask and test the policy',
     verbs: [
       verb({
         usage: 'explain <subject> <image>',
-        description: 'why a subject may pull a repository or repository:tag, or may not (exit code 1)',
+        description: 'say why a subject may pull a repository or repository:tag; exit code 1 if it may not',
         options: ['from', 'at', 'private', 'json'],
         load: async () => {
           const { explainAccess } = await import('../../commands/access/explain.ts');
@@ -18,7 +18,7 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
       }),
       verb({
         usage: 'who-can <image>',
-        description: 'who may pull a repository or repository:tag; exit code 1: nobody',
+        description: 'list who may pull a repository or repository:tag; exit code 1 if nobody may',
         options: ['private', 'json'],
         load: async () => {
           const { whoCanPull } = await import('../../commands/access/who-can.ts');
@@ -28,7 +28,7 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
       }),
       verb({
         usage: 'test [files...]',
-        description: 'run the tests of the policy, or of these files as one; exit code 1: one fails',
+        description: 'run the tests of the policy, or of these files as one policy; exit code 1 if one fails',
         options: ['json'],
         load: async () => {
           const { testAccess } = await import('../../commands/access/test.ts');
@@ -39,7 +39,7 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
       verb({
         usage: 'diff <edited>',
         description:
-          'what an edited file, or directory, would newly allow or deny of what is in the audit log; exit code 1: something',
+          'say what an edited file or directory would newly allow or deny, of all pulls in the audit log; exit code 1 if anything',
         options: ['all', 'json'],
         load: async () => {
           const { diffAccess } = await import('../../commands/access/diff.ts');
@@ -49,7 +49,7 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
       }),
       verb({
         usage: 'unused',
-        description: 'the rules that no audited pull needed',
+        description: 'list the rules that no audited pull needed',
         options: ['since', 'json'],
         load: async () => {
           const { listUnusedRules } = await import('../../commands/access/unused.ts');
@@ -60,11 +60,11 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
   },
   {
     name: 'cache',
-    description: 'what a running mirror keeps',
+    description: 'the cache of a running mirror',
     verbs: [
       verb({
         usage: 'stats',
-        description: 'how much there is',
+        description: 'print how much is cached',
         options: ['json'],
         load: async () => {
           const { cacheStats } = await import('../../commands/cache.ts');
@@ -73,7 +73,7 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
       }),
       verb({
         usage: 'list',
-        description: 'of which repositories',
+        description: 'list the repositories with cached content',
         options: ['json'],
         load: async () => {
           const { cacheList } = await import('../../commands/cache.ts');
@@ -82,7 +82,7 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
       }),
       verb({
         usage: 'purge <image>',
-        description: 'take a repository, repository:tag or repository@digest from the cache',
+        description: 'remove a repository, repository:tag or repository@digest from the cache',
         options: ['json'],
         load: async () => {
           const { cachePurge } = await import('../../commands/cache.ts');

@@ -4,7 +4,7 @@ import { type VerbGroup, verb } from '../verb.ts';
 export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
   {
     name: 'user',
-    description: 'the people who may log in',
+    description: 'the users and service accounts',
     verbs: [
       verb({
         usage: 'add <name>',
@@ -18,7 +18,7 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
       }),
       verb({
         usage: 'passwd <name>',
-        description: 'set another password',
+        description: 'set a new password',
         options: ['passwordStdin'],
         load: async () => {
           const { changePassword } = await import('../../commands/user.ts');
@@ -46,7 +46,7 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
       }),
       verb({
         usage: 'import <file>',
-        description: 'add the users of an htpasswd file (bcrypt), all of them or none',
+        description: 'add the users of an htpasswd file (bcrypt) or of docker_auth',
         options: [],
         load: async () => {
           const { importUsers } = await import('../../commands/import-users.ts');
@@ -75,11 +75,11 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
   },
   {
     name: 'token',
-    description: 'passwords for programs: service tokens',
+    description: 'service tokens, the passwords of programs',
     verbs: [
       verb({
         usage: 'create <owner>',
-        description: 'make a token, the password of docker login -u OWNER; prints it once',
+        description: 'make a token, the password for docker login -u OWNER; it is printed once',
         options: ['expires', 'pull', 'fromNetworks', 'json'],
         load: async () => {
           const { createToken } = await import('../../commands/token.ts');
@@ -98,7 +98,7 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
       }),
       verb({
         usage: 'revoke <id>',
-        description: 'end a token or a remembered login',
+        description: 'revoke a token or a remembered login',
         options: [],
         load: async () => {
           const { revokeToken } = await import('../../commands/token.ts');
@@ -109,11 +109,11 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
   },
   {
     name: 'keys',
-    description: 'the keys with which tokens are signed',
+    description: 'the keys that sign tokens',
     verbs: [
       verb({
         usage: 'rotate',
-        description: 'sign with a new one from now on',
+        description: 'sign with a new key from now on',
         options: [],
         load: async () => {
           const { rotateKeys } = await import('../../commands/keys.ts');
@@ -124,7 +124,7 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
   },
   {
     name: 'cert',
-    description: 'client certificates, for daemons and nodes',
+    description: 'the client certificates of daemons and nodes',
     verbs: [
       verb({
         usage: 'issue <name>',
@@ -137,7 +137,7 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
       }),
       verb({
         usage: 'list',
-        description: 'list what was issued or revoked',
+        description: 'list the certificates that were issued or revoked',
         options: ['json'],
         load: async () => {
           const { listCerts } = await import('../../commands/cert/list.ts');

@@ -6,7 +6,7 @@ import { type Verb, verb } from '../verb.ts';
 export const MIRROR_VERBS: readonly Verb[] = [
   verb({
     usage: 'start',
-    description: 'start the mirror; makes what is missing on the way',
+    description: 'start the mirror; it makes what is missing',
     options: ['role'],
     load: async () => {
       const { useCompileCache } = await import('../../launch/compile-cache.ts');
@@ -29,7 +29,7 @@ export const MIRROR_VERBS: readonly Verb[] = [
   }),
   verb({
     usage: 'check',
-    description: 'say everything that is wrong with hubgate.yaml, access.yaml and users.yaml',
+    description: 'report everything that is wrong with hubgate.yaml, access.yaml and users.yaml',
     options: ['json'],
     load: async () => {
       const { check } = await import('../../commands/check.ts');
@@ -38,7 +38,7 @@ export const MIRROR_VERBS: readonly Verb[] = [
   }),
   verb({
     usage: 'upstream',
-    description: 'whether the upstreams answer, take the credential, and how much quota is left',
+    description: 'say whether the upstreams answer and accept the credential, and how much quota is left',
     options: ['json'],
     load: async () => {
       const { showUpstreams } = await import('../../commands/upstream.ts');
@@ -61,7 +61,7 @@ export const MIRROR_VERBS: readonly Verb[] = [
   verb({
     usage: 'warm <images...>',
     description:
-      'fetch images ahead, or those that files name (*.txt, - for standard input); goes on where it was when called again',
+      'fetch images ahead, or those that files name (*.txt, - for standard input); a second call continues where the first one ended',
     options: ['platform', 'json'],
     load: async () => {
       const { warm } = await import('../../commands/warm/warm.ts');
@@ -70,7 +70,7 @@ export const MIRROR_VERBS: readonly Verb[] = [
   }),
   verb({
     usage: 'audit',
-    description: 'who pulled what, and what came of it',
+    description: 'list who pulled what, and the outcome',
     options: ['sinceADay', 'until', 'subject', 'repository', 'denied', 'requests', 'json'],
     load: async () => {
       const { showAudit } = await import('../../commands/audit.ts');

@@ -9,7 +9,9 @@ export function addTextVerbs(hubgate: Command, { end, terminal }: CommandLine): 
   hubgate
     .command('schema')
     .description('print the JSON Schema of a file, for editors')
-    .addArgument(new Argument('<file>', 'which of the two').choices(['access', 'config']))
+    .addArgument(
+      new Argument('<file>', 'the schema of access.yaml or of hubgate.yaml').choices(['access', 'config']),
+    )
     .action(async (name: SchemaName) =>
       end((await import('../../commands/schema.ts')).printSchema(name, terminal)),
     );
@@ -25,7 +27,7 @@ export function addTextVerbs(hubgate: Command, { end, terminal }: CommandLine): 
 
   hubgate
     .command('completion')
-    .description('print what completes the verbs and options of hubgate in a shell')
+    .description('print the script that completes the verbs and options of hubgate in a shell')
     .addArgument(new Argument('<shell>', 'the shell').choices(SHELLS))
     .action(async (shell: Shell) => {
       const { printCompletion } = await import('../../commands/completion/completion.ts');
