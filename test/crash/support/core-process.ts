@@ -8,6 +8,8 @@ export interface CoreSettings {
   readonly directory: string;
   readonly hub: string;
   readonly credential: UpstreamCredential;
+  /** The directory of the hosted repositories; absent if nothing is hosted. */
+  readonly hosted?: string;
 }
 
 export interface CoreSurroundings {

@@ -1,6 +1,5 @@
-import { once } from 'node:events';
+import { type EventEmitter, once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
 
 export interface Moment {
@@ -14,7 +13,7 @@ export interface Moment {
 /** Waits for a random moment, or for the worst one, which is that of the event. */
 export async function anyMoment(
   random: Random,
-  ledger: Ledger,
+  ledger: EventEmitter<{ promised: []; filled: [] }>,
   { longest, event, often }: Moment,
 ): Promise<void> {
   const over = new AbortController();

@@ -16,6 +16,9 @@ export type Counted =
   | 'files checked after a power cut'
   | 'promises checked after a power cut'
   | 'files half-done at a power cut'
+  | 'pushes answered'
+  | 'deletes answered'
+  | 'hosted content checked'
   | 'lost'
   | 'corrupt';
 
