@@ -184,6 +184,17 @@ export const FILL_PLACES = {
   abandonedAfter: 1_000,
 };
 
+/** How a limit on the bandwidth of an upstream is kept. */
+export const BANDWIDTH_TURNS = {
+  /** The least milliseconds between two turns, so that many downloads do not set many timers. */
+  tick: 20,
+  /** The milliseconds for which unused bandwidth can be made up for. A busy process wakes late. */
+  burst: 250,
+  /** The bytes of one turn. The slower the upstream may be, the fewer, so that all downloads go on. */
+  leastTurn: 16 * 1024,
+  mostTurn: 512 * 1024,
+};
+
 /** Limits on parts of a blob that are fetched from the upstream while its fill runs. */
 export const BLOB_PART = {
   /**

@@ -1,6 +1,7 @@
 import type { Mutant } from './mutant.ts';
 
 const ACCOUNTS = ['test/core/upstream/accounts.test.ts'];
+const BANDWIDTH = ['test/core/pull/bandwidth.test.ts'];
 const CONFIG = ['test/config/accounts.test.ts'];
 
 /** The defences of several accounts for one upstream, and of the shares of its connections. */
@@ -88,5 +89,40 @@ export const accountsMutants: readonly Mutant[] = [
     find: "...(typeof account === 'string' && { account }),",
     replace: '',
     tests: ['test/gateway/upstream-accounts.test.ts'],
+  },
+  {
+    defence: 'fills are no faster than the bandwidth of their upstream',
+    file: 'src/core/pull/receive-blob.ts',
+    find: 'bandwidth?.pace(pieces, signal) ?? pieces',
+    replace: 'pieces',
+    tests: BANDWIDTH,
+  },
+  {
+    defence: 'parts of blobs count on the bandwidth of their upstream',
+    file: 'src/core/pull/pull-part.ts',
+    find: 'if (bandwidth === undefined) return true;',
+    replace: 'if (bandwidth !== undefined) return true;',
+    tests: BANDWIDTH,
+  },
+  {
+    defence: 'downloads share a bandwidth by bytes, and not by pieces',
+    file: 'src/core/pull/bandwidth.ts',
+    find: 'turn.left -= bytes.length;',
+    replace: 'turn.left = 0;',
+    tests: BANDWIDTH,
+  },
+  {
+    defence: 'unused bandwidth is not saved up',
+    file: 'src/core/pull/bandwidth.ts',
+    find: 'Math.min(this.#most, this.#left + passed * this.#rate)',
+    replace: 'this.#left + passed * this.#rate',
+    tests: BANDWIDTH,
+  },
+  {
+    defence: 'one timer serves all downloads that wait for bandwidth',
+    file: 'src/core/pull/bandwidth.ts',
+    find: 'this.#timer !== undefined || this.#waiting.size === 0',
+    replace: 'this.#waiting.size === 0',
+    tests: BANDWIDTH,
   },
 ];

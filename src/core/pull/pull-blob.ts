@@ -12,6 +12,7 @@ import type { Store } from '../store/store.ts';
 import type { BlobBody, BlobHead, RegistryClient } from '../upstream/registry-client.ts';
 import type { Requester } from '../upstream/requester.ts';
 import { overBudget, type UpstreamResult } from '../upstream/upstream-result.ts';
+import type { Bandwidth } from './bandwidth.ts';
 import type { CacheWrites } from './cache-writes.ts';
 import { Download, type Opened } from './download.ts';
 import type { Fill } from './fill.ts';
@@ -35,6 +36,8 @@ export type PulledBlob =
   | { readonly blob: 'bytes'; readonly size: number | undefined; readonly body: Readable };
 
 export interface BlobPullOptions {
+  /** The limits on the bandwidth of upstreams, of those that have one. */
+  readonly bandwidths: ReadonlyMap<UpstreamHost, Bandwidth>;
   readonly store: Store;
   readonly client: RegistryClient;
   readonly budgets: DownloadBudgets;
@@ -92,7 +95,7 @@ export class BlobPull implements AsyncDisposable {
 
   constructor(options: BlobPullOptions) {
     this.#options = options;
-    this.#parts = new PartPull(options.client, options.budgets);
+    this.#parts = new PartPull(options);
   }
 
   /** The numbers of fills since the start: those that are under way, and those that have ended either way. */
@@ -353,7 +356,8 @@ export class BlobPull implements AsyncDisposable {
       return answer;
     };
     const onReceived = (bytes: number) => budgets.chargeBytes(requester.spender, bytes);
-    return { open, onReceived, limits, signal: this.#ending.signal };
+    const bandwidth = this.#options.bandwidths.get(repository.upstream);
+    return { open, onReceived, bandwidth, limits, signal: this.#ending.signal };
   }
 
   /** Ends the fills under way. Their partial files stay for the next start. */

@@ -1,10 +1,12 @@
+import { Deadline } from '../../platform/scheduling/deadline.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { parseRange } from '../../registry/range.ts';
-import type { Repository } from '../../registry/repository.ts';
+import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import type { Budgets } from '../budget/budgets.ts';
-import { BLOB_PART } from '../limits.ts';
+import { BLOB_PART, type CoreLimits } from '../limits.ts';
 import type { RegistryClient } from '../upstream/registry-client.ts';
 import type { Requester } from '../upstream/requester.ts';
+import type { Bandwidth } from './bandwidth.ts';
 import type { Fill } from './fill.ts';
 
 /**
@@ -24,18 +26,24 @@ export interface PulledPart {
 /** Decides about the bytes of downloads, and counts them. */
 export type DownloadBudgets = Pick<Budgets, 'mayDownload' | 'chargeBytes'>;
 
+export interface PartPullOptions {
+  readonly client: RegistryClient;
+  readonly budgets: DownloadBudgets;
+  /** The limits on the bandwidth of upstreams, of those that have one. */
+  readonly bandwidths: ReadonlyMap<UpstreamHost, Bandwidth>;
+  readonly limits: Pick<CoreLimits, 'question'>;
+}
+
 /**
  * Fetches small parts of blobs that are far beyond the progress of their fills, such as the table of contents
  * at the end of an eStargz layer. They come from the upstream beside the fill, and are not cached.
  */
 export class PartPull {
-  readonly #client: RegistryClient;
-  readonly #budgets: DownloadBudgets;
+  readonly #options: PartPullOptions;
   #running = 0;
 
-  constructor(client: RegistryClient, budgets: DownloadBudgets) {
-    this.#client = client;
-    this.#budgets = budgets;
+  constructor(options: PartPullOptions) {
+    this.#options = options;
   }
 
   /** Returns undefined if the caller must wait for the fill. */
@@ -56,16 +64,29 @@ export class PartPull {
     if (end - start > BLOB_PART.most || start - fill.written < BLOB_PART.beyond) return undefined;
     if (this.#running >= BLOB_PART.atATime) return undefined;
     const { spender } = requester;
-    if (this.#budgets.mayDownload(spender) !== undefined) return undefined;
+    const { budgets } = this.#options;
+    if (budgets.mayDownload(spender) !== undefined) return undefined;
     this.#running++;
     try {
+      if (!(await this.#isTurnOf(repository.upstream, end - start))) return undefined;
       const ask = { as: 'account', requester, start, end, size } as const;
-      const answer = await this.#client.getBlobPart(repository, digest, ask);
+      const answer = await this.#options.client.getBlobPart(repository, digest, ask);
       if (answer.kind !== 'ok') return undefined;
-      this.#budgets.chargeBytes(spender, answer.value.length);
+      budgets.chargeBytes(spender, answer.value.length);
       return { blob: 'part', start, end, size, bytes: answer.value };
     } finally {
       this.#running--;
     }
+  }
+
+  /** Waits for as many bytes of the upstream's bandwidth. Resolves to false if that takes too long. */
+  async #isTurnOf(upstream: UpstreamHost, bytes: number): Promise<boolean> {
+    const bandwidth = this.#options.bandwidths.get(upstream);
+    if (bandwidth === undefined) return true;
+    using deadline = new Deadline(this.#options.limits.question);
+    return bandwidth.take(bytes, deadline.signal).then(
+      () => true,
+      () => false,
+    );
   }
 }

@@ -5,6 +5,7 @@ import type { CoreLimits } from '../limits.ts';
 import { isUndecodable } from '../upstream/decode-content.ts';
 import type { BlobBody } from '../upstream/registry-client.ts';
 import { ok, type UpstreamResult } from '../upstream/upstream-result.ts';
+import type { Bandwidth } from './bandwidth.ts';
 import { coalesceChunks } from './coalesce-chunks.ts';
 
 /**
@@ -18,6 +19,8 @@ export interface ReceiveOptions {
   /** Called with the number of bytes whenever some have arrived. */
   readonly onReceived: (bytes: number) => void;
   readonly limits: Pick<CoreLimits, 'resumptions' | 'resumeAfter'>;
+  /** Absent if the upstream has no limit on its bandwidth. */
+  readonly bandwidth?: Bandwidth | undefined;
   /** Aborted when nobody wants the bytes any more. */
   readonly signal: AbortSignal;
 }
@@ -45,7 +48,7 @@ export class RepositoryRefused extends BrokenOff {
 export async function* receiveBlob(
   first: BlobBody,
   position: number,
-  { open, onReceived, limits, signal }: ReceiveOptions,
+  { open, onReceived, limits, bandwidth, signal }: ReceiveOptions,
 ): AsyncGenerator<Buffer, void> {
   const { size } = first;
   let at = position;
@@ -53,7 +56,7 @@ export async function* receiveBlob(
   for (let resumption = 0; ; resumption++) {
     let trouble = 'it ends too early';
     try {
-      for await (const bytes of bytesFrom(answer, at, signal)) {
+      for await (const bytes of bytesFrom(answer, at, signal, bandwidth)) {
         at += bytes.length;
         onReceived(bytes.length);
         yield bytes;
@@ -83,6 +86,7 @@ async function* bytesFrom(
   answer: UpstreamResult<BlobBody>,
   position: number,
   signal: AbortSignal,
+  bandwidth: Bandwidth | undefined,
 ): AsyncGenerator<Buffer, void> {
   if (answer.kind === 'denied') throw new RepositoryRefused(`at ${position} bytes: the upstream says no`);
   if (answer.kind === 'unavailable') {
@@ -93,7 +97,8 @@ async function* bytesFrom(
   addAbortSignal(signal, body);
   // An upstream without range support sends the bytes that are already here again.
   let superfluous = position - from;
-  for await (const bytes of coalesceChunks(body, from)) {
+  const pieces = coalesceChunks(body, from);
+  for await (const bytes of bandwidth?.pace(pieces, signal) ?? pieces) {
     if (superfluous < bytes.length) yield bytes.subarray(superfluous);
     superfluous = Math.max(0, superfluous - bytes.length);
   }
