@@ -14,6 +14,7 @@ import type { FoundContent } from '../store/recorded-content.ts';
 import type { Store } from '../store/store.ts';
 import type { ManifestHead, RegistryClient, UpstreamManifest } from '../upstream/registry-client.ts';
 import type { Requester } from '../upstream/requester.ts';
+import { ReservedPull } from '../upstream/reserved-pull.ts';
 import {
   isOverBudget,
   ok,
@@ -95,7 +96,7 @@ interface KnownDigest {
 /** A pull of a manifest that is not cached in the repository. */
 interface ColdPull {
   readonly key: string;
-  readonly pull: () => Promise<PullOutcome<PulledManifest>>;
+  readonly pull: (by: Requester) => Promise<PullOutcome<PulledManifest>>;
   /** Begins anew, after another requester's pull of the same has ended. */
   readonly again: () => Promise<PullOutcome<PulledManifest>>;
   /** True if the content is cached, and it is only unknown whether the repository contains it. */
@@ -149,9 +150,10 @@ export class ManifestPull {
     const latest = this.#latest(repository, tag, entry);
     const isFresh = latest !== undefined && visible === 'visible' && this.#judge(latest) === 'fresh';
     const fresh = isFresh && counts(latest, grant) ? latest : undefined;
-    const pull = () =>
-      this.#resolveTag(repository, tag, method, requester, { entry, fresh, visible, maxAgeMs });
-    if (method === 'HEAD' || fresh !== undefined || !(await this.#isCold(tag, entry, grant))) return pull();
+    const known = { entry, fresh, visible, maxAgeMs };
+    const pull = (by: Requester) => this.#resolveTag(repository, tag, method, by, known);
+    const isCold = method === 'GET' && fresh === undefined && (await this.#isCold(tag, entry, grant));
+    if (!isCold) return pull(requester);
     const again = () => this.#byTag(repository, tag, method, requester);
     return this.#pullCold(repository, requester, { key: `${repository.name}:${tag}`, pull, again });
   }
@@ -176,9 +178,14 @@ export class ManifestPull {
     requester: Requester,
     { key, pull, again, isStored = false }: ColdPull,
   ): Promise<PullOutcome<PulledManifest>> {
-    const refusal = this.#options.client.whyNoPull(repository, requester);
-    if (refusal === undefined) return this.#cold.run(key, pull);
     const other = this.#cold.ended(key);
+    const reserved = this.#options.client.reservePull(repository, requester);
+    if (reserved instanceof ReservedPull) {
+      using own = reserved;
+      // One pull is enough for all who pull the same.
+      if (other !== undefined) own[Symbol.dispose]();
+      return await this.#cold.run(key, () => pull({ ...requester, reserved: own }));
+    }
     if (other !== undefined) {
       await other;
       throwIfNobodyWaits();
@@ -186,8 +193,8 @@ export class ManifestPull {
       return outcome.kind === 'found' && outcome.cache === 'hit' ? { ...outcome, cache: 'joined' } : outcome;
     }
     // A HEAD costs nothing, and may show that the repository contains what another one has brought here.
-    const free = isStored ? await pull() : undefined;
-    return free?.kind === 'found' ? free : refusalOf(refusal, 'MANIFEST_UNKNOWN');
+    const free = isStored ? await pull(requester) : undefined;
+    return free?.kind === 'found' ? free : refusalOf(reserved, 'MANIFEST_UNKNOWN');
   }
 
   async #resolveTag(
@@ -310,8 +317,10 @@ export class ManifestPull {
     if ((await content.find(entry.digest)) === undefined) return undefined;
     if (this.#cold.ended(keyOf(repository, head.digest)) !== undefined) return undefined;
     const { client } = this.#options;
-    const refusal = client.whyNoPull(repository, requester);
-    return refusal && refusalOf(refusal, 'MANIFEST_UNKNOWN');
+    const reserved = client.reservePull(repository, requester);
+    if (!(reserved instanceof ReservedPull)) return refusalOf(reserved, 'MANIFEST_UNKNOWN');
+    reserved[Symbol.dispose]();
+    return undefined;
   }
 
   async #deliverStale(
@@ -409,9 +418,9 @@ export class ManifestPull {
     const stored = await store.content.findTyped(digest);
     const { grant } = requester;
     const known = await memberships.known(repository, 'manifest', digest, grant);
-    const pull = () => this.#pullDigest(repository, digest, method, requester, { stored, known });
+    const pull = (by: Requester) => this.#pullDigest(repository, digest, method, by, { stored, known });
     const isStored = stored !== undefined;
-    if (method === 'HEAD' || (isStored && known.link !== undefined)) return pull();
+    if (method === 'HEAD' || (isStored && known.link !== undefined)) return pull(requester);
     const again = () => this.#byDigest(repository, digest, method, requester);
     return this.#pullCold(repository, requester, { key: keyOf(repository, digest), pull, again, isStored });
   }

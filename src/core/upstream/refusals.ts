@@ -3,7 +3,7 @@ import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { REFUSED_FOR } from '../limits.ts';
 import type { UpstreamIdentity } from './upstream.ts';
-import { denied, type UpstreamRefusal } from './upstream-result.ts';
+import { denied, type UnavailablePull, type UpstreamRefusal } from './upstream-result.ts';
 
 /**
  * Caches refusals of an upstream for a short time, so that repeated requests for missing content cost
@@ -15,6 +15,11 @@ import { denied, type UpstreamRefusal } from './upstream-result.ts';
 export interface Refusals {
   find(question: RefusalKey): UpstreamRefusal | undefined;
   record(question: RefusalKey, answer: UpstreamRefusal): void;
+  /** Returns the upstream's refusal of further pulls, while it counts. */
+  limited(caller: {
+    readonly upstream: UpstreamHost;
+    readonly as: UpstreamIdentity;
+  }): UnavailablePull | undefined;
   /** True while the upstream's refusal of the credential counts. */
   isCredentialRefused(upstream: UpstreamHost): boolean;
 }
@@ -63,6 +68,10 @@ export function createRefusals(clock: Clock): Refusals {
         refusals.set(upstream, answer, REFUSED_FOR.credential);
       }
     },
+    limited({ upstream, as }) {
+      const answer = recall(kindKey(as, upstream, 'GET', 'manifests'));
+      return answer?.kind === 'unavailable' ? answer : undefined;
+    },
     isCredentialRefused(upstream) {
       return refusals.get(upstreamKey('account', upstream)) !== undefined;
     },
@@ -76,7 +85,7 @@ export function createRefusals(clock: Clock): Refusals {
 function keysOf({ repository: { upstream, name }, method, resource, as }: RefusalKey) {
   return {
     upstream: upstreamKey(as, upstream),
-    kind: `${as} ${upstream} ${method} ${resource.split('/', 1)[0]}`,
+    kind: kindKey(as, upstream, method, resource.split('/', 1)[0]),
     repository: `${as} ${name}`,
     resource: `${as} ${name} ${resource}`,
   };
@@ -84,4 +93,13 @@ function keysOf({ repository: { upstream, name }, method, resource, as }: Refusa
 
 function upstreamKey(as: UpstreamIdentity, upstream: UpstreamHost): string {
   return `${as} ${upstream}`;
+}
+
+function kindKey(
+  as: UpstreamIdentity,
+  upstream: UpstreamHost,
+  method: RefusalKey['method'],
+  kind: string | undefined,
+): string {
+  return `${as} ${upstream} ${method} ${kind}`;
 }

@@ -18,10 +18,17 @@ import { HeadSupport } from './head-support.ts';
 import { manifestTypeOf } from './manifest-type.ts';
 import { displayedType, isPage, typeOf } from './registry-refusal.ts';
 import type { Requester } from './requester.ts';
+import type { ReservedPull } from './reserved-pull.ts';
 import { discard } from './transport.ts';
 import type { AccountReport } from './upstream-accounts.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
-import { ok, type UpstreamRefusal, type UpstreamResult, unavailable } from './upstream-result.ts';
+import {
+  ok,
+  type UnavailablePull,
+  type UpstreamRefusal,
+  type UpstreamResult,
+  unavailable,
+} from './upstream-result.ts';
 import {
   type ResourceRequest,
   type UpstreamAskOptions,
@@ -69,8 +76,8 @@ export interface RegistryClient extends Disposable {
     resource: string,
     options: AskDocumentOptions,
   ): Promise<UpstreamResult<RegistryDocument>>;
-  /** Returns why a pull of the requester would be refused now, without a question to the upstream. */
-  whyNoPull(repository: Repository, requester: Requester): UpstreamRefusal | undefined;
+  /** Takes a pull for questions of the requester that may follow, or refuses it without asking the upstream. */
+  reservePull(repository: Repository, requester: Requester): ReservedPull | UnavailablePull;
   /** Returns what is known of the accounts of an upstream. */
   accounts(upstream: UpstreamHost): readonly AccountReport[];
   /** Reads the files of credentials now. */
@@ -245,8 +252,8 @@ class HttpRegistryClient implements RegistryClient {
     });
   }
 
-  whyNoPull(repository: Repository, requester: Requester): UpstreamRefusal | undefined {
-    return this.#upstreams.whyNoPull(repository, requester);
+  reservePull(repository: Repository, requester: Requester): ReservedPull | UnavailablePull {
+    return this.#upstreams.reservePull(repository, requester);
   }
 
   accounts(upstream: UpstreamHost): readonly AccountReport[] {

@@ -1,6 +1,7 @@
 import type { ReadAccess } from '../../protocol/core-api.ts';
 import type { Spender } from '../budget/spender.ts';
 import type { Cost } from './cost.ts';
+import type { ReservedPull } from './reserved-pull.ts';
 
 /**
  * The one for whom the core works: what it may see, and who bears the cost at upstreams. Work that several
@@ -11,4 +12,6 @@ export interface Requester {
   readonly grant: ReadAccess;
   readonly cost: Cost;
   readonly spender: Spender;
+  /** The pull that was taken for it already, if there is one. */
+  readonly reserved?: ReservedPull;
 }

@@ -47,10 +47,10 @@ export interface UpstreamFailure {
   readonly status?: number;
 }
 
-/** The answer that the requester may not pull now. */
-export type OverBudget = UpstreamRefusal & { readonly kind: 'unavailable' };
+/** The answer that nobody, or not this requester, may pull now. */
+export type UnavailablePull = UpstreamRefusal & { readonly kind: 'unavailable' };
 
-export function overBudget(quota: QuotaRefusal, now: number): OverBudget {
+export function overBudget(quota: QuotaRefusal, now: number): UnavailablePull {
   const { kind, id, untilMs } = quota;
   const detail = `a ${kind}${id === undefined ? '' : ` (${id})`} allows no more ${quota.unit}`;
   const retryAfter = untilMs === undefined ? undefined : Math.max(1, Math.ceil((untilMs - now) / 1000));

@@ -21,6 +21,7 @@ import { type Quota, readQuota, readRetryAfter } from './quota.ts';
 import type { RefusalKey } from './refusals.ts';
 import { displayedType, isPage, isRefusalOfRegistry, typeOf } from './registry-refusal.ts';
 import type { Requester } from './requester.ts';
+import { ReservedPull } from './reserved-pull.ts';
 import {
   askingTokensOf,
   discard,
@@ -40,9 +41,9 @@ import {
 import type { UpstreamResponse } from './upstream-response.ts';
 import {
   denied,
-  type OverBudget,
   ok,
   overBudget,
+  type UnavailablePull,
   type UpstreamRefusal,
   type UpstreamResult,
   unavailable,
@@ -199,22 +200,20 @@ export class Upstreams implements Disposable {
   }
 
   /**
-   * Returns why a pull of the requester would be refused now, without a question to the upstream: a budget is
-   * used up, or the upstream has just refused another pull. Nothing is counted.
+   * Takes a pull for the requester, which may be used for a question that follows. It is refused without a
+   * question to the upstream if a budget is used up, or if the upstream has just refused another pull.
    */
-  whyNoPull(repository: Repository, requester: Requester): UpstreamRefusal | undefined {
-    let refusal: UpstreamRefusal | undefined;
-    for (const account of this.#configured(repository.upstream).choose(repository.name, 'account')) {
+  reservePull({ name, upstream }: Repository, requester: Requester): ReservedPull | UnavailablePull {
+    let refusal: UnavailablePull | undefined;
+    for (const account of this.#configured(upstream).choose(name, 'account')) {
       const as = account.upstream.credential === undefined ? 'anonymous' : 'account';
-      refusal = account.session.refusals.find({ repository, method: 'GET', resource: 'manifests/', as });
-      if (refusal?.kind === 'unavailable' && refusal.failure.cause === 'limited') continue;
-      const pull = this.#takePull(account, as, requester);
-      if (pull?.kind !== 'taken') return pull;
-      pull.giveBack();
-      pull[Symbol.dispose]();
-      return undefined;
+      refusal = account.session.refusals.limited({ upstream, as });
+      if (refusal !== undefined) continue;
+      const taken = this.#takePull(account, as, requester);
+      if (taken?.kind === 'unavailable') return taken;
+      return new ReservedPull(this.#accountKey(account, as), taken);
     }
-    return refusal;
+    return refusal ?? new ReservedPull('', undefined);
   }
 
   /** Counts a pull before it is sent, or refuses it. */
@@ -222,9 +221,11 @@ export class Upstreams implements Disposable {
     account: Account,
     as: UpstreamIdentity,
     requester: Requester | undefined,
-  ): PullTaken | OverBudget | undefined {
+  ): PullTaken | UnavailablePull | undefined {
     const { host } = account.upstream;
-    const taken = this.#budgets?.takePull(host, this.#accountKey(account, as), requester?.spender);
+    const key = this.#accountKey(account, as);
+    const reserved = requester?.reserved?.use(key);
+    const taken = reserved ?? this.#budgets?.takePull(host, key, requester?.spender);
     return taken === undefined || taken.kind === 'taken' ? taken : overBudget(taken, this.#clock());
   }
 

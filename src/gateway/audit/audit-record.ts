@@ -39,7 +39,7 @@ export function repositoryLine(
   result: DeliveryResult,
 ): AuditLine {
   const { route, accountings } = asked;
-  const { status, bytes, cache } = result;
+  const { status, bytes, cache, limit, held } = result;
   return {
     action: route.kind === 'tags' || route.kind === 'referrers' ? route.kind : 'pull',
     ...callerLine(asked),
@@ -50,6 +50,8 @@ export function repositoryLine(
     status,
     ...(bytes !== undefined && { bytes }),
     ...(cache !== undefined && { cache }),
+    ...(limit !== undefined && { limit }),
+    ...(held !== undefined && { held }),
     ...sumOf(accountings).cost,
   };
 }

@@ -123,6 +123,22 @@ test('a client that asks again and again after a refusal costs the upstream noth
   assert.deepEqual(hub.takeRequests(), []);
 });
 
+test('of many pulls at a time, no more are begun than are left', async () => {
+  const ci = subject('ci', { pulls: 3 });
+  for (let at = 0; at < 10; at++) push(`library/image-${at}`);
+  const names = Array.from({ length: 20 }, (_, at) => `library/${at < 10 ? 'image' : 'missing'}-${at}`);
+  await manifest('library/missing', { headers: ci });
+  hub.log.length = 0;
+  const answers = await Promise.all(names.map((name) => manifest(name, { headers: ci })));
+  const pulled = answers.filter(({ status }) => status === 200).length;
+  const missing = answers.filter(({ status }) => status === 404).length;
+  assert.ok(pulled + missing >= 3 && pulled <= 3, `${pulled} pulled, ${missing} missing`);
+  for (const answer of answers.filter(({ status }) => status === 429))
+    assert.equal(answer.headers['hubgate-upstream-requests'], undefined);
+  const asked = hub.log.flatMap(({ path }) => /^\/v2\/(.+)\/manifests\//.exec(path)?.[1] ?? []);
+  assert.equal(new Set(asked).size, pulled + missing);
+});
+
 test('a refusal says which limit, how much of it is used, and until when', async () => {
   const ci = subject('ci', { pulls: 1 });
   for (const name of ['one', 'two', 'three']) push(`library/${name}`);
