@@ -5,7 +5,8 @@ export interface ByteRange {
 }
 
 /**
- * Parses a single range of bytes. Everything else is ignored (RFC 9110 §14.2). Several ranges have another
+ * Parses a single range of bytes. One that ends before it begins is refused, as the conformance suite of the
+ * distribution specification expects; everything else is ignored (RFC 9110 §14.2). Several ranges have another
  * parser, because podman would take one of several parts, sent as if it were the only one, for corruption.
  */
 export function parseRange(
@@ -21,7 +22,7 @@ export function parseRange(
   }
   const start = Number(first);
   const end = last === '' ? size : Math.min(Number(last) + 1, size);
-  if (last !== '' && Number(last) < start) return undefined;
+  if (last !== '' && Number(last) < start) return 'unsatisfiable';
   return start < size ? { start, end } : 'unsatisfiable';
 }
 
