@@ -1,7 +1,7 @@
 import type { Context } from 'koa';
 import { formatSubject } from '../../access/subject.ts';
 import { AUTHENTICATE, type SerializedIdentity } from '../../protocol/auth-api.ts';
-import { RequestedLogin, readJson, refuseLogin } from './request.ts';
+import { answerJson, RequestedLogin, readJson, refuseLogin } from './request.ts';
 import type { TokenRouteDependencies } from './token.ts';
 
 /** Says who has proved a login that came without a token. */
@@ -13,8 +13,8 @@ export async function answerAuthenticate(
   const verdict = await authenticate(login, address, new RequestedLogin(context.req, () => isStray));
   if (verdict.kind !== 'authenticated')
     return refuseLogin(context, verdict.kind === 'busy' ? 'TOO_MANY_LOGINS' : 'BAD_CREDENTIALS');
-  context.body = {
+  answerJson(context, {
     subject: formatSubject(verdict.subject),
     credential: verdict.credential,
-  } satisfies SerializedIdentity;
+  } satisfies SerializedIdentity);
 }

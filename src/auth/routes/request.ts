@@ -40,6 +40,12 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** Koa would look up the type of an object's JSON for each answer. */
+export function answerJson(context: Context, content: object): void {
+  context.set('content-type', 'application/json; charset=utf-8');
+  context.body = JSON.stringify(content);
+}
+
 export function refuseLogin(context: Context, error: LoginRefusal): void {
   context.status = 400;
   context.body = { error };

@@ -16,7 +16,7 @@ import { type GrantedScopes, grantScopes } from '../token/grant-scopes.ts';
 import { type IssuerOptions, signToken } from '../token/issue-token.ts';
 import type { RefreshTokens } from '../token/refresh.ts';
 import { tokenLifetime } from '../token/token-lifetime.ts';
-import { BadRequest, RequestedLogin, readJson, refuseLogin } from './request.ts';
+import { answerJson, BadRequest, RequestedLogin, readJson, refuseLogin } from './request.ts';
 
 export interface TokenRouteDependencies {
   readonly authenticate: Authenticate;
@@ -40,10 +40,10 @@ export async function issueToken(context: Context, dependencies: TokenRouteDepen
   const lifetime = tokenLifetime(issuer.lifetime, identified.until, issuer.clock());
   const token = signToken({ ...who, access }, { ...issuer, lifetime });
   const refreshToken = await giveRefreshToken(request, identified, dependencies);
-  context.body = {
+  answerJson(context, {
     ...{ ...who, token, expiresIn: lifetime / 1000, scope },
     ...(refreshToken !== undefined && { refreshToken }),
-  } satisfies IssuedToken;
+  } satisfies IssuedToken);
 }
 
 /**

@@ -104,10 +104,8 @@ class SocketAuthClient implements AuthClient {
     return this.#post('/authenticate', request, client, SERIALIZED_IDENTITY);
   }
 
-  token(
-    { certificate, ...request }: ClientTokenRequest,
-    client: RequestingClient,
-  ): Promise<ClientToken | RefusedLogin> {
+  token(request: ClientTokenRequest, client: RequestingClient): Promise<ClientToken | RefusedLogin> {
+    const { certificate } = request;
     const certified = certificate && {
       subject: formatSubject(certificate.subject),
       credential: certificate.credential,

@@ -3,8 +3,8 @@ import type { Server, Socket } from 'node:net';
 
 interface Watched {
   readonly socket: Socket;
-  /** The bytes that had been received and sent at the last change. */
-  progress: number;
+  /** The bytes that had been received and sent at the last change. Undefined until the first check. */
+  progress: number | undefined;
   /** The time of that change, by the monotonic clock. */
   since: number;
 }
@@ -15,12 +15,12 @@ const LOOKS = 8;
 /**
  * Closes a connection on which a request is in flight if no byte comes or goes for the given number of
  * milliseconds. Node's own timeout does not do that: if an encrypted chunk waits to be sent, Node lets the
- * time pass twice.
+ * time pass twice. The time begins at the first check, because most requests end before it.
  */
 export function closeStopped(server: Server, after: number): Disposable {
   const watched = new Map<ServerResponse, Watched>();
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    watched.set(response, { socket, progress: progressOf(socket), since: performance.now() });
+    watched.set(response, { socket, progress: undefined, since: 0 });
     response.on('close', () => watched.delete(response));
   });
   const look = () => {
