@@ -25,7 +25,7 @@ before(async () => {
     // A body that keeps coming is ended by the time for all of it alone.
     bodyIdle: 600_000,
     smallBody: 1_000,
-    inactivity: 1_000,
+    inactivity: 3_000,
     check: 50,
   };
   hubgate = await TestHubgate.start(hub, {
