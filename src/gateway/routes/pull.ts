@@ -58,14 +58,14 @@ function whatIsPulled(route: RepositoryRoute): Pick<AccessRequest, 'repository' 
 /** Asks the core. A request whose client has gone was decided too, so the steps around this one record it. */
 export function fetchFromCore(dependencies: V2Dependencies): V2Step {
   return async ({ state }, next) => {
-    state.answer = await answerOf(state, dependencies).catch(unlessGone);
+    try {
+      state.answer = await answerOf(state, dependencies);
+    } catch (error) {
+      if (!(error instanceof ClientGone)) throw error;
+      state.answer = { kind: 'refused', error: 'UNAVAILABLE' };
+    }
     return next();
   };
-}
-
-function unlessGone(error: unknown): CoreAnswer {
-  if (error instanceof ClientGone) return { kind: 'refused', error: 'UNAVAILABLE' };
-  throw error;
 }
 
 /** Asks the core, and takes out of a list of tags those that the caller may not resolve. */
@@ -136,7 +136,11 @@ async function askCore(
   const { upstream } = route.repository;
   try {
     const answer = await dependencies.core.pull(route, {
-      ...{ method, private: reachesPrivate, caller: callerOf(pull), signal, range },
+      method,
+      private: reachesPrivate,
+      caller: callerOf(pull),
+      signal,
+      range,
       share: shareOf(admission, address),
       subjectKey: () => subjectKeyOf(pull),
       spending: () => limits.headersFor({ admission, address, upstream }),
