@@ -1,4 +1,5 @@
 import { Option } from 'commander';
+import { BUDGET_KEYS } from '../commands/budget/budget-key.ts';
 
 /** An option of a verb. `Values` is what Commander adds for it to the values that the verb receives. */
 interface VerbOption<Values> {
@@ -81,6 +82,12 @@ export const OPTIONS = {
     'only since then: a duration such as 24h, a day or a time (UTC)',
     '24h',
   ),
+  sinceAWindow: textOr(
+    '--since <when>',
+    'the pulls since then: a duration such as 24h, a day or a time (UTC)',
+    '6h',
+  ),
+  by: choice('--by <what>', 'whose pulls are added up (default: subject)', BUDGET_KEYS),
   until: text('--until <when>', 'only until then; a day counts to its end'),
   subject: text('--subject <subject>', 'only this subject'),
   repository: text('--repository <image>', 'only this repository, or repository:tag'),

@@ -1,7 +1,7 @@
 /** The core's report on quotas and limits, the answer to `GET /budget`. Times are in milliseconds. */
 import { z } from 'zod';
 
-const BUDGET_REPORT = z.object({
+export const BUDGET_REPORT = z.object({
   /** Why the counts cannot be read, so that no limit applies; null if they can. */
   failure: z.string().nullable(),
   accounts: z.array(

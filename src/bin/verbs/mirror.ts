@@ -56,6 +56,15 @@ export const MIRROR_VERBS: readonly Verb[] = [
             checkUpstream(host, image, options, environment, terminal);
         },
       }),
+      verb({
+        usage: 'budget',
+        description: 'what is left of the quotas and limits, until when, and who has used it',
+        options: ['sinceAWindow', 'by', 'json'],
+        load: async () => {
+          const { showBudget } = await import('../../commands/budget/budget.ts');
+          return ({ options, environment, terminal }) => showBudget(options, environment, terminal);
+        },
+      }),
     ],
   }),
   verb({

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { forecastOf } from '../../src/commands/budget/print-budget.ts';
+import { runVerb, withoutPadding } from './support/terminal.ts';
+
+const HOUR = 3_600_000;
+const agoOf = (hours: number) => new Date(Date.now() - hours * HOUR).toISOString();
+
+const COMMON = {
+  ...{ time: agoOf(1), action: 'pull', subject: 'user:ana', address: '10.1.1.1', rule: 'base' },
+  ...{ repository: 'docker.io/library/nginx', decision: 'allow', status: 200, cache: 'fill' },
+};
+
+let home: string;
+
+beforeEach(async () => {
+  home = await mkdtemp(path.join(tmpdir(), 'hubgate-budget-'));
+  await mkdir(path.join(home, 'state'));
+  await mkdir(path.join(home, 'config'));
+});
+
+afterEach(() => rm(home, { recursive: true }));
+
+function audited(...lines: readonly object[]): Promise<void> {
+  const text = lines.map((line) => `${JSON.stringify({ ...COMMON, ...line })}\n`).join('');
+  return writeFile(path.join(home, 'state/audit.log'), text);
+}
+
+async function spent(...args: string[]) {
+  const { stdout } = await runVerb(['upstream', 'budget', '--home', home, '--json', ...args]);
+  const { spent, ...rest } = JSON.parse(stdout);
+  const byName = spent.map((one: { name: string; pulls: number; refused: number }) => Object.values(one));
+  return { ...rest, spent: byName };
+}
+
+test('the pulls that counted are added up by subject, and so are the refused ones', async () => {
+  await audited(
+    { countedPulls: 2 },
+    { countedPulls: 0, cache: 'hit' },
+    { subject: 'user:bo', countedPulls: 11, agent: 'says "countedPulls":9' },
+    { subject: 'user:bo', countedPulls: 0, status: 429, limit: 'ci' },
+    { action: 'token', subject: 'user:zoe', repository: undefined },
+    { subject: 'user:old', countedPulls: 7, time: agoOf(9) },
+  );
+  const found = await spent();
+  assert.deepEqual(found.spent, [
+    ['user:bo', 11, 1],
+    ['user:ana', 2, 0],
+  ]);
+  assert.equal(found.by, 'subject');
+  assert.equal((await spent('--since', '1d')).spent.length, 3);
+});
+
+test('they are added up by whatever is asked for', async () => {
+  await audited(
+    { countedPulls: 1, account: 'main' },
+    { countedPulls: 2, repository: 'docker.io/acme/pay', address: '10.1.1.2', rule: 'pay' },
+  );
+  const firstBy = async (by: string) => (await spent('--by', by)).spent[0][0];
+  assert.equal(await firstBy('repository'), 'docker.io/acme/pay');
+  assert.equal(await firstBy('address'), '10.1.1.2');
+  assert.equal(await firstBy('rule'), 'pay');
+  assert.equal(await firstBy('account'), '-');
+});
+
+test('a pull counts for each group of its subject', async () => {
+  const policy = 'version: 1\ngroups: { web: [ana, bo], ops: [ana, "cert:node-*"] }\nallow: []\n...\n';
+  await writeFile(path.join(home, 'config/access.yaml'), policy);
+  await audited(
+    { countedPulls: 1 },
+    { subject: 'user:bo', countedPulls: 5 },
+    { subject: 'cert:node-7', countedPulls: 3 },
+    { subject: 'anonymous', countedPulls: 2 },
+  );
+  assert.deepEqual((await spent('--by', 'group')).spent, [
+    ['group:web', 6, 0],
+    ['group:ops', 4, 0],
+    ['no group', 2, 0],
+  ]);
+});
+
+test('rotated files count, and a line that a crash has cut does not', async () => {
+  await audited({ countedPulls: 1 });
+  const rotated = path.join(home, 'state/audit.log.1.gz');
+  const line = JSON.stringify({ ...COMMON, countedPulls: 4 });
+  await writeFile(rotated, gzipSync(`${line}\n${line}\n{"action":"pull","countedPulls":8,"sub`));
+  assert.deepEqual((await spent()).spent, [['user:ana', 9, 0]]);
+  const before = new Date(Date.now() - 7 * HOUR);
+  await utimes(rotated, before, before);
+  assert.deepEqual((await spent()).spent, [['user:ana', 1, 0]], 'it was not written to since');
+});
+
+test('a line is found wherever the file is cut into pieces', async () => {
+  const lines = Array.from({ length: 4000 }, (_, i) => ({ countedPulls: 1, agent: 'x'.repeat(i % 997) }));
+  await audited(...lines);
+  assert.deepEqual((await spent()).spent, [['user:ana', 4000, 0]]);
+});
+
+test('without a core, what the audit log has is printed all the same', async () => {
+  await audited({ countedPulls: 3 }, { subject: 'user:bo', countedPulls: 1, status: 429, limit: 'ci' });
+  const { code, stdout, stderr } = await runVerb(['upstream', 'budget', '--home', home]);
+  assert.equal(code, 1);
+  assert.match(stderr, /no core runs here/);
+  assert.equal(
+    withoutPadding(stdout),
+    'SUBJECT  PULLS  PART  REFUSED\nuser:ana  3  75 %  0\nuser:bo  1  25 %  1\n',
+  );
+});
+
+test('a time and a key that do not exist are bad usage', async () => {
+  assert.equal((await runVerb(['upstream', 'budget', '--home', home, '--since', 'soon'])).code, 2);
+  assert.equal((await runVerb(['upstream', 'budget', '--home', home, '--by', 'moon'])).code, 2);
+});
+
+test('the forecast is in words, with the day if that is another one', () => {
+  const now = Date.UTC(2026, 10, 29, 12);
+  const quota = { source: 'upstream', limit: 100, left: 40, elsewhere: 0, readAt: now } as const;
+  const account = { pulls: 60, used: 60, windowMs: 6 * HOUR, quota, subjects: 2, share: 50 };
+  const at = (emptyAt: number | null, fullAgainAt: number | null, left = 40) =>
+    forecastOf({ ...account, quota: { ...quota, left }, pullsPerHour: 23.4, emptyAt, fullAgainAt }, now);
+  assert.equal(
+    at(now + 140 * 60_000, now + 6 * HOUR),
+    'empty at 14:20 UTC at this pace of 23 pulls an hour; full again at 18:00 UTC',
+  );
+  assert.equal(
+    at(null, now + 12 * HOUR),
+    'never empty at this pace of 23 pulls an hour; full again at 2026-11-30 00:00 UTC',
+  );
+  assert.equal(at(now, now + HOUR, 0), 'empty now, at 23 pulls an hour; full again at 13:00 UTC');
+});
