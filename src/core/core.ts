@@ -135,7 +135,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
     self: new Set(),
     ...(options.hosted && { hosted: new Set(options.hosted.namespaces.map(({ name }) => name)) }),
   };
-  measureCore(meters, { ...options, limit, store, client, transport, writes, blobs });
+  measureCore(meters, { ...options, limit, store, client, budgets, transport, writes, blobs });
   const onStale = countStale(meters);
   const recent = new RecentPulls(clock);
   const stopping = new AbortController();
@@ -162,6 +162,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
       writes,
       upstreams,
       names,
+      budgets,
       onStale,
       clock,
       egress: options.egress,

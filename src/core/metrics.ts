@@ -3,6 +3,9 @@
  * redirect to are not, and neither is anything that a client requested.
  */
 import type { Meters, MetricValue } from '../platform/metrics.ts';
+import { accountReports } from './budget/account-reports.ts';
+import { measureBudgets } from './budget/budget-metrics.ts';
+import type { Budgets } from './budget/budgets.ts';
 import type { CacheLimit } from './eviction/cache-limit.ts';
 import type { Evicted } from './eviction/sweep.ts';
 import type { CacheWrites } from './pull/cache-writes.ts';
@@ -78,6 +81,7 @@ export interface MeasuredCore {
   readonly upstreams: readonly UpstreamOptions[];
   readonly store: Store;
   readonly client: RegistryClient;
+  readonly budgets: Pick<Budgets, 'report' | 'statedQuota'>;
   readonly transport: Transport;
   readonly writes: CacheWrites;
   readonly blobs: BlobPull;
@@ -89,6 +93,7 @@ export function measureCore(meters: Meters, core: MeasuredCore): void {
   measureDisk(meters, core.store);
   measureFills(meters, core.blobs);
   measureUpstreams(meters, core);
+  measureBudgets(meters, core.budgets);
 }
 
 function measureCache(meters: Meters, { store, limit, writes }: MeasuredCore): void {
@@ -132,13 +137,13 @@ function measureFills(meters: Meters, blobs: BlobPull): void {
   ]);
 }
 
-function measureUpstreams(meters: Meters, { upstreams, client, transport }: MeasuredCore): void {
+function measureUpstreams(meters: Meters, { upstreams, client, budgets, transport }: MeasuredCore): void {
   const labels = ['upstream'];
   const ofAccount = ['upstream', 'account'];
   // The only account of an upstream has no name, and its metrics have no such label.
   const accounts = () =>
     upstreams.flatMap(({ host }) =>
-      client.accounts(host).map(({ name, isNamed, ...account }) => {
+      accountReports(client, budgets, host).map(({ name, isNamed, ...account }) => {
         return { ...account, of: { upstream: host, ...(isNamed && { account: name }) } };
       }),
     );

@@ -3,6 +3,8 @@ import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
 import type { CacheState } from '../protocol/core-api.ts';
 import { parseReference } from '../registry/reference.ts';
 import { resolveRepository, type UpstreamNames } from '../registry/repository.ts';
+import { accountReports } from './budget/account-reports.ts';
+import type { Budgets } from './budget/budgets.ts';
 import type { CacheLimit } from './eviction/cache-limit.ts';
 import { type CoreLimits, VISIBILITY_FRESH_FOR } from './limits.ts';
 import type { CacheWrites } from './pull/cache-writes.ts';
@@ -23,6 +25,7 @@ export interface OperationsOptions {
   readonly writes: CacheWrites;
   readonly upstreams: readonly UpstreamOptions[];
   readonly names: UpstreamNames;
+  readonly budgets: Pick<Budgets, 'report' | 'statedQuota'>;
   readonly clock: Clock;
   readonly egress: EgressOptions | undefined;
   readonly limits: CoreLimits;
@@ -34,7 +37,8 @@ export interface OperationsOptions {
 
 /** Creates the operations of the core for operators. */
 export function createOperations(options: OperationsOptions): Operations {
-  const { store, limit, client, transport, writes, upstreams, names, onStale, clock, staleIfError } = options;
+  const { store, limit, client, transport, writes, upstreams, names } = options;
+  const { budgets, onStale, clock, staleIfError } = options;
   const answers: Record<CacheState, number> = {
     hit: 0,
     revalidated: 0,
@@ -61,8 +65,9 @@ export function createOperations(options: OperationsOptions): Operations {
           error: writes.failure ?? null,
         },
         answers: { ...answers },
+        budget: { error: budgets.report().failure },
         upstreams: upstreams.map(({ host, url }) => {
-          const accounts = client.accounts(host);
+          const accounts = accountReports(client, budgets, host);
           const named = accounts.filter(({ isNamed }) => isNamed);
           return {
             host,
@@ -74,6 +79,7 @@ export function createOperations(options: OperationsOptions): Operations {
         }),
       };
     },
+    budget: () => budgets.report(),
     async repositories() {
       const entries = await store.index.repositories();
       // A repository that was public too long ago counts as unknown: nobody gets its content, or its name,

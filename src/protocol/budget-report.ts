@@ -7,7 +7,8 @@ export const BUDGET_REPORT = z.object({
   accounts: z.array(
     z.object({
       upstream: z.string(),
-      account: z.string(),
+      /** Null for the only account of an upstream, which has no name. */
+      account: z.string().nullable(),
       /** The pulls since the core started. */
       pulls: z.int(),
       /** The pulls through this mirror in the window. */

@@ -247,6 +247,8 @@ export const CORE_STATUS = z.object({
   }),
   /** The number of answers since the start, by how they were obtained. */
   answers: z.record(z.enum(CACHE_STATES), z.int()),
+  /** `error` says why the counts of pulls cannot be read, so that no limit applies; null if they can. */
+  budget: z.object({ error: z.string().nullable() }),
   upstreams: z.array(
     z.object({
       host: z.string(),

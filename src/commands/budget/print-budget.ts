@@ -8,7 +8,8 @@ type ReportedAccount = BudgetReport['accounts'][number];
 export function printAccounts(accounts: readonly ReportedAccount[], now: number, stdout: Output): void {
   if (accounts.length === 0) printLine(stdout, 'no pull was sent to an upstream yet');
   for (const account of accounts) {
-    printLine(stdout, `${account.upstream}, account ${account.account}`);
+    const name = account.account === null ? '' : `, account ${account.account}`;
+    printLine(stdout, `${account.upstream}${name}`);
     printLine(stdout, `  quota     ${quotaOf(account)}`);
     printLine(stdout, `  forecast  ${forecastOf(account, now)}`);
     if (account.share !== null)

@@ -3,7 +3,7 @@ import type { QuotaRefusal, Reserved } from '../../protocol/core-api.ts';
 import { parseUpstreamHost, type UpstreamHost } from '../../registry/repository.ts';
 import { BUDGET } from '../limits.ts';
 import type { Quota } from '../upstream/quota.ts';
-import type { StatedQuota } from '../upstream/upstream.ts';
+import { DEFAULT_ACCOUNT, type StatedQuota } from '../upstream/upstream.ts';
 import { CountTable, type StoredCount } from './count-table.ts';
 import { FairShare } from './fair-share.ts';
 import { emptyAt, PACE_WINDOW, paceOf } from './forecast.ts';
@@ -177,7 +177,9 @@ export class AccountQuota {
     const used = pulls.total(now);
     const pace = paceOf(this.#pace.count(ALL, PACE_WINDOW, now), now);
     return {
-      ...{ upstream: this.upstream, account: this.account, pulls: this.#sent, used, windowMs },
+      upstream: this.upstream,
+      account: this.account === DEFAULT_ACCOUNT ? null : this.account,
+      ...{ pulls: this.#sent, used, windowMs },
       quota: quota === undefined ? null : reported(quota),
       subjects: this.#share.active,
       share: quota === undefined ? null : this.#share.share(quota.limit - Math.max(0, quota.beyond)),

@@ -44,6 +44,8 @@ export interface Budgets extends AsyncDisposable {
   quotaSeen(upstream: UpstreamHost, account: string, quota: Quota): void;
   /** Returns the pulls that are left; undefined if no quota is known. */
   left(upstream: UpstreamHost, account: string): number | undefined;
+  /** Returns the stated quota with what is left of it, if the upstream itself names none. */
+  statedQuota(upstream: UpstreamHost, account: string): Quota | undefined;
   report(): BudgetReport;
   /** Writes what has changed. It also happens by itself, within a second, and at the end. */
   flush(): void;
@@ -118,6 +120,14 @@ class CountedBudgets implements Budgets {
 
   left(upstream: UpstreamHost, account: string): number | undefined {
     return this.#account(upstream, account).quota(this.#clock())?.left;
+  }
+
+  statedQuota(upstream: UpstreamHost, account: string): Quota | undefined {
+    const now = this.#clock();
+    const quota = this.#account(upstream, account).quota(now);
+    if (quota?.source !== 'stated') return undefined;
+    const { limit, left: remaining, windowMs } = quota;
+    return { limit, remaining, window: windowMs / 1000, readAt: now };
   }
 
   report(): BudgetReport {

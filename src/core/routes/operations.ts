@@ -2,6 +2,7 @@ import Router from '@koa/router';
 import type { Context } from 'koa';
 import type { Meters } from '../../platform/metrics.ts';
 import { readBody } from '../../platform/read-body.ts';
+import type { BudgetReport } from '../../protocol/budget-report.ts';
 import {
   type CachedRepositories,
   type CacheState,
@@ -18,6 +19,8 @@ export interface Operations {
   /** Counts an answer. `age` is the age of a stale answer in seconds. */
   answered(cache: CacheState, age?: number): void;
   status(): Promise<CoreStatus>;
+  /** Reports on quotas and limits. */
+  budget(): BudgetReport;
   repositories(): Promise<CachedRepositories>;
   /** Resolves to undefined if a name is invalid. */
   purge(repository: string, reference: string | null): Promise<Purged | undefined>;
@@ -38,6 +41,9 @@ export function operationRoutes({ operations, metrics }: OperationDependencies):
   const router = new Router({ sensitive: true, strict: true });
   router.get('/status', async (context) => {
     context.body = await operations.status();
+  });
+  router.get('/budget', (context) => {
+    context.body = operations.budget();
   });
   router.get('/metrics', async (context) => {
     context.body = await metrics.snapshot();

@@ -7,7 +7,7 @@ import type { Quota } from './quota.ts';
 import { createRefusals, type Refusals } from './refusals.ts';
 import { createTokenCache } from './token-cache.ts';
 import type { SendsForToken } from './transport.ts';
-import type { UpstreamOptions } from './upstream.ts';
+import { DEFAULT_ACCOUNT, type UpstreamOptions } from './upstream.ts';
 import type { LiveCredential } from './upstream-login.ts';
 
 export interface AccountOptions {
@@ -31,9 +31,6 @@ export interface Session {
   /** Called when the upstream has accepted or refused the credential. */
   judged(verdict: 'accepted' | 'refused'): void;
 }
-
-/** The name of the account of an upstream that has only one. */
-const DEFAULT_ACCOUNT = 'default';
 
 /**
  * The current credential for an upstream, and whether the upstream accepts it. A new password begins a new

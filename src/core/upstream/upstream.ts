@@ -26,6 +26,9 @@ export interface StatedQuota {
   readonly windowMs: number;
 }
 
+/** The name of the account of an upstream that has only one. */
+export const DEFAULT_ACCOUNT = 'default';
+
 export interface UpstreamAccount {
   readonly name: string;
   readonly credential: UpstreamCredential;
