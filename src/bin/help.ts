@@ -25,6 +25,10 @@ const HELP: Readonly<Record<string, VerbHelp>> = {
     page: 'upstreams.md',
     examples: ['upstream check docker.io', 'upstream check ghcr.io acme/app:1.4 --json'],
   },
+  'upstream budget': {
+    page: 'monitoring.md',
+    examples: ['upstream budget', 'upstream budget --since 24h --by group --json'],
+  },
   warm: {
     page: 'cache.md',
     examples: ['warm alpine:3.22 ghcr.io/acme/app:1.4', 'warm --platform linux/amd64,linux/arm64 images.txt'],

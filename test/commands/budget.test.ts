@@ -5,6 +5,11 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { forecastOf } from '../../src/commands/budget/print-budget.ts';
+import type { UpstreamOptions } from '../../src/core/upstream/upstream.ts';
+import { DOCKER_HUB } from '../../src/registry/repository.ts';
+import { FakeHub } from '../support/fake-hub.ts';
+import { imageOf } from '../support/image.ts';
+import { ACCOUNT, TestCore } from '../support/test-core.ts';
 import { runVerb, withoutPadding } from './support/terminal.ts';
 
 const HOUR = 3_600_000;
@@ -13,6 +18,12 @@ const agoOf = (hours: number) => new Date(Date.now() - hours * HOUR).toISOString
 const COMMON = {
   ...{ time: agoOf(1), action: 'pull', subject: 'user:ana', address: '10.1.1.1', rule: 'base' },
   ...{ repository: 'docker.io/library/nginx', decision: 'allow', status: 200, cache: 'fill' },
+};
+
+/** The headers of a pull that a limit applies to. */
+const LIMITED = {
+  'hubgate-subject-key': 'ana',
+  'hubgate-budgets': JSON.stringify([{ limit: 'ci', key: 'ci', pulls: { max: 4, windowMs: 6 * HOUR } }]),
 };
 
 let home: string;
@@ -28,6 +39,16 @@ afterEach(() => rm(home, { recursive: true }));
 function audited(...lines: readonly object[]): Promise<void> {
   const text = lines.map((line) => `${JSON.stringify({ ...COMMON, ...line })}\n`).join('');
   return writeFile(path.join(home, 'state/audit.log'), text);
+}
+
+/** A core on the socket of the home. */
+async function runningCore(hub: FakeHub, upstream: Partial<UpstreamOptions> = {}): Promise<TestCore> {
+  await mkdir(path.join(home, 'run/core'), { recursive: true });
+  return TestCore.start(hub, {
+    socket: path.join(home, 'run/core/core.sock'),
+    upstreams: [{ host: DOCKER_HUB, url: hub.url, credential: ACCOUNT, ...upstream }],
+    clock: Date.now,
+  });
 }
 
 async function spent(...args: string[]) {
@@ -109,6 +130,49 @@ test('without a core, what the audit log has is printed all the same', async () 
     withoutPadding(stdout),
     'SUBJECT  PULLS  PART  REFUSED\nuser:ana  3  75 %  0\nuser:bo  1  25 %  1\n',
   );
+});
+
+test('with a core, the quotas and limits are printed, with the forecast, before those who have used them', async () => {
+  await using hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  hub.push('library/alpine', '1', imageOf());
+  hub.remaining = 61;
+  await using core = await runningCore(hub);
+  await core.ask('library/alpine/manifests/1', { headers: LIMITED });
+  await audited({ countedPulls: 1 });
+  const { code, stdout, stderr } = await runVerb(['upstream', 'budget', '--home', home]);
+  assert.equal(code, 0, stderr);
+  const day = '(?:\\d{4}-\\d\\d-\\d\\d )?\\d\\d:\\d\\d UTC';
+  const expected = [
+    'docker\\.io',
+    '  quota  61 of 100 pulls left, as docker\\.io says; 1 pull through this mirror in 6 h, and 38 pulls elsewhere',
+    `  forecast  never empty at this pace of \\d+\\.?\\d? pulls an hour; full again at ${day}`,
+    '  share  1 subject pulled; when less than half is left, each may make 62 pulls while another one wants more',
+    '',
+    'LIMIT  USED  OF  IN  BUDGETS  REFUSED',
+    'ci  1 pull  4 pulls  6 h  1  0',
+    '',
+    'SUBJECT  PULLS  PART  REFUSED',
+    'user:ana  1  100 %  0',
+    '',
+  ];
+  assert.match(withoutPadding(stdout), new RegExp(`^${expected.join('\\n')}$`));
+  const found = await spent();
+  assert.equal(found.report.accounts[0].quota.elsewhere, 38);
+});
+
+test('a stated quota is shown as the quota of an upstream that names none, and so are the counted pulls', async () => {
+  await using hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  hub.push('library/alpine', '1', imageOf());
+  hub.isLimited = false;
+  await using core = await runningCore(hub, { quota: { pulls: 5000, windowMs: 24 * HOUR } });
+  await core.ask('library/alpine/manifests/1', { headers: LIMITED });
+  const { stdout } = await runVerb(['upstream', '--home', home]);
+  assert.match(stdout, / {2}quota {7}4999 of 5000 pulls in 24 h were left/);
+  assert.match(stdout, / {2}pulls {7}1 through this mirror in 24 h\n$/);
+  const budget = await runVerb(['upstream', 'budget', '--home', home]);
+  assert.match(budget.stdout, /4999 of 5000 pulls left, as hubgate\.yaml states; 1 pull through this mirror/);
 });
 
 test('a time and a key that do not exist are bad usage', async () => {

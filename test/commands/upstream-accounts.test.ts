@@ -70,7 +70,7 @@ test('hubgate upstream shows each account with its credential and its quota', as
   assert.equal(code, 1, 'one account is refused');
   assert.match(
     stdout,
-    /^docker\.io\n {2}reachable .*\n {2}account main\n {4}credential {2}accepted\n {4}quota {7}42 of 100 pulls in 6 h .*\n {2}account pay\n {4}credential {2}refused: see upstreams in hubgate\.yaml\n {4}quota {7}nothing was said of one\n$/,
+    /^docker\.io\n {2}reachable .*\n {2}account main\n {4}credential {2}accepted\n {4}quota {7}42 of 100 pulls in 6 h .*\n {4}pulls {7}0 through this mirror in 6 h\n {2}account pay\n {4}credential {2}refused: see upstreams in hubgate\.yaml\n {4}quota {7}nothing was said of one\n {4}pulls {7}.* through this mirror.*\n$/,
   );
   const [shown] = JSON.parse((await runVerb(['upstream', '--home', home, '--json'])).stdout);
   assert.deepEqual(

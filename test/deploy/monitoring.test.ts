@@ -42,7 +42,11 @@ before(async () => {
   const image = imageOf();
   hub.push('library/alpine', 'latest', image);
   await using hubgate = await TestHubgate.start(hub, {
-    policy: 'allow: [{ pull: library/**, to: authenticated }]',
+    policy: [
+      'allow: [{ pull: library/**, to: authenticated }]',
+      'limits: [{ id: each, to: authenticated, each: true, pulls: 40/6h }]',
+      'reserve: [{ id: prod, upstream: docker.io, keep: 20%, for: bo }]',
+    ].join('\n'),
   });
   await hubgate.giveToken('ana');
   for (const target of ['manifests/latest', `blobs/${image.layers[0]}`])
@@ -74,8 +78,11 @@ test('the table of metrics in docs/monitoring.md has those of a scrape and no ot
   }
   const silent = [...documented.keys()].filter((name) => scraped.labelsOf(name).length === 0);
   const unproven = silent.filter((name) => documented.get(name)?.length !== 0);
-  // Nothing was cut.
-  assert.deepEqual(unproven, ['hubgate_responses_cut_total']);
+  // Nothing was cut, and the quota lasts.
+  assert.deepEqual(unproven, [
+    'hubgate_responses_cut_total',
+    'hubgate_upstream_quota_empty_timestamp_seconds',
+  ]);
 });
 
 /** What Prometheus adds to every series of a target. */

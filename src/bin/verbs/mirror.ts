@@ -58,7 +58,7 @@ export const MIRROR_VERBS: readonly Verb[] = [
       }),
       verb({
         usage: 'budget',
-        description: 'what is left of the quotas and limits, until when, and who has used it',
+        description: 'say what is left of the quotas and limits, until when, and who has used it',
         options: ['sinceAWindow', 'by', 'json'],
         load: async () => {
           const { showBudget } = await import('../../commands/budget/budget.ts');

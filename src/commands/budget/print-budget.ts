@@ -59,13 +59,13 @@ function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-function hours(milliseconds: number): string {
+export function hours(milliseconds: number): string {
   const length = milliseconds / 3_600_000;
   return length >= 1 ? `${Math.round(length * 10) / 10} h` : `${Math.round(length * 60)} min`;
 }
 
 /** Returns `14:20 UTC`, with the day if it is not today. */
-function timeOf(time: number, now: number): string {
+export function timeOf(time: number, now: number): string {
   const [day = '', clock = ''] = new Date(time).toISOString().split('T');
   const today = new Date(now).toISOString().startsWith(day) ? '' : `${day} `;
   return `${today}${clock.slice(0, 5)} UTC`;

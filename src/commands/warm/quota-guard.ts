@@ -12,6 +12,8 @@ type GuardedQuota = NonNullable<CoreStatus['upstreams'][number]['quota']>;
 const RESERVE = { part: 0.1, least: 10, mostPart: 0.5 };
 
 export interface QuotaGuardOptions {
+  /** Returns the share of an upstream's quota that the policy reserves. */
+  readonly reserved?: (host: UpstreamHost) => number;
   /** Asks for the core's status. */
   readonly status: () => Promise<object>;
   readonly clock?: Clock;
@@ -27,6 +29,7 @@ export type Admitted<T> = { readonly fetched: T } | { readonly held: string };
  */
 export class QuotaGuard {
   readonly #status: () => Promise<object>;
+  readonly #reserved: (host: UpstreamHost) => number;
   readonly #clock: Clock;
   readonly #one = pLimit(1);
   /** The hosts that have been asked, and would thus have reported a quota if they had one. */
@@ -34,8 +37,9 @@ export class QuotaGuard {
   /** The hosts that are no longer asked for manifests, and why. */
   readonly #held = new Map<UpstreamHost, string>();
 
-  constructor({ status, clock = systemClock }: QuotaGuardOptions) {
+  constructor({ status, reserved = () => 0, clock = systemClock }: QuotaGuardOptions) {
     this.#status = status;
+    this.#reserved = reserved;
     this.#clock = clock;
   }
 
@@ -70,7 +74,7 @@ export class QuotaGuard {
     const quota = await this.#quota(host);
     if (quota === undefined) return this.#asked.has(host);
     const { limit, remaining, window, readAt } = quota;
-    if (remaining > reserveOf(limit)) return true;
+    if (remaining > reserveOf(limit, this.#reserved(host))) return true;
     if (this.#asked.has(host)) {
       const end = new Date(readAt + window * 1000).toISOString();
       const kept = `${remaining} of ${limit} pulls are left, which are kept for everybody else`;
@@ -92,6 +96,8 @@ export class QuotaGuard {
   }
 }
 
-function reserveOf(limit: number): number {
-  return Math.min(limit * RESERVE.mostPart, Math.max(RESERVE.least, limit * RESERVE.part));
+/** Warming is for nobody whom a reserve is for, so it leaves what is reserved, too. */
+function reserveOf(limit: number, reserved: number): number {
+  const usual = Math.min(limit * RESERVE.mostPart, Math.max(RESERVE.least, limit * RESERVE.part));
+  return Math.max(usual, limit * reserved);
 }

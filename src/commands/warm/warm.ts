@@ -1,16 +1,20 @@
 import pLimit from 'p-limit';
+import { readPolicy } from '../../access/load-policy.ts';
 import type { Config } from '../../config/config.ts';
 import type { Environment } from '../../config/environment.ts';
-import { pathsIn } from '../../config/home.ts';
+import { type HomePaths, pathsIn } from '../../config/home.ts';
+import { policyContext } from '../../config/policy-context.ts';
 import type { CoreClient } from '../../gateway/clients/core-client.ts';
 import { openLocalCoreClient } from '../../gateway/clients/local-core-client.ts';
 import { Interruption } from '../../launch/interruption.ts';
 import { loadOrPrint, printFaults } from '../../launch/load.ts';
 import { type ExitCode, printLine, type Terminal } from '../../launch/terminal.ts';
+import { systemClock } from '../../platform/clock.ts';
 import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
 import { messageOf } from '../../platform/reason.ts';
 import { unlessAborted } from '../../platform/scheduling/deadline.ts';
 import { CORE_STATUS, type CoreStatus } from '../../protocol/core-api.ts';
+import type { UpstreamHost } from '../../registry/repository.ts';
 import { askCore } from '../ask-role.ts';
 import { TransferProgress } from '../progress.ts';
 import { readImageList, type WantedImage } from './image-list.ts';
@@ -58,7 +62,8 @@ export async function warm(
   if (typeof before === 'string') return 1;
   await using core = openLocalCoreClient({ socket: paths.coreSocket, directory: config.cache.directory });
   using interruption = new Interruption();
-  const batch = new Batch(wanted, core, options.json, terminal);
+  const reserved = await readReserved(config, paths);
+  const batch = new Batch({ wanted, core, reserved, json: options.json, terminal });
   try {
     await unlessAborted(batch.run(interruption.signal), interruption.signal);
   } catch (error) {
@@ -69,6 +74,17 @@ export async function warm(
   const unwritten = await unwrittenSince(before.answer, core);
   printSummary(batch.done, unwritten, options.json, terminal);
   return unwritten === 0 && batch.done.every(isHere) ? 0 : 1;
+}
+
+/**
+ * Returns the share of each upstream's quota that the policy reserves. A policy that cannot be read reserves
+ * nothing here; `hubgate check` says what is wrong with it.
+ */
+async function readReserved(config: Config, paths: HomePaths): Promise<(host: UpstreamHost) => number> {
+  const read = await readPolicy(paths.policy, systemClock(), policyContext(config));
+  const reserves = 'value' in read ? (read.value.policy.data.reserves ?? []) : [];
+  return (host) =>
+    reserves.filter(({ upstream }) => upstream === host).reduce((sum, { keep }) => sum + keep, 0);
 }
 
 interface WarmedSelection {
@@ -92,6 +108,14 @@ async function readArguments(
   return undefined;
 }
 
+interface BatchOptions {
+  readonly wanted: WarmedSelection;
+  readonly core: CoreClient;
+  readonly reserved: (host: UpstreamHost) => number;
+  readonly json: boolean;
+  readonly terminal: Terminal;
+}
+
 /** The images of one call, while they are fetched. */
 class Batch {
   readonly done: WarmedImage[] = [];
@@ -105,12 +129,12 @@ class Batch {
   /** True if the core does not answer any more. */
   #isGone = false;
 
-  constructor(wanted: WarmedSelection, core: CoreClient, json: boolean, terminal: Terminal) {
+  constructor({ wanted, core, reserved, json, terminal }: BatchOptions) {
     this.wanted = wanted;
     this.#core = core;
     this.#json = json;
     this.#terminal = terminal;
-    this.#guard = new QuotaGuard({ status: () => core.status() });
+    this.#guard = new QuotaGuard({ status: () => core.status(), reserved });
     this.#underWay = new WarmProgress(wanted.images.length);
   }
 

@@ -5,7 +5,16 @@ import type { Budgets } from './budgets.ts';
 type ReportedAccount = BudgetReport['accounts'][number];
 
 /** Registers the metrics of quotas and limits. The ids of limits and reserves come from the policy. */
-export function measureBudgets(meters: Meters, budgets: Pick<Budgets, 'report'>): void {
+export function measureBudgets(meters: Meters, counts: Pick<Budgets, 'report'>): void {
+  let current: BudgetReport | undefined;
+  // All metrics of one scrape are read in the same turn of the event loop.
+  const budgets = {
+    report: () => {
+      if (current === undefined) setImmediate(() => (current = undefined));
+      current ??= counts.report();
+      return current;
+    },
+  };
   meters.readGauge(
     'hubgate_budget_readable',
     '0 while the counts of pulls cannot be read, so that no limit applies',

@@ -168,6 +168,7 @@ class CountedBudgets implements Budgets {
 
   #refusal(quota: AccountQuota, spender: Spender, now: number): QuotaRefusal | undefined {
     const { subjectKey, budgets, reserved } = spender;
+    for (const id of reserved.ids) if (!this.#reserves.has(id)) this.#reserves.set(id, 0);
     const refusal = this.#pulls.refusal(budgets, now) ?? quota.refusal(subjectKey, reserved, now);
     if (refusal?.kind === 'reserve')
       for (const id of reserved.ids) this.#reserves.set(id, (this.#reserves.get(id) ?? 0) + 1);

@@ -128,6 +128,7 @@ test('on a healthy mirror one line says that nothing is wrong, and everything wa
       'credentials',
       'read-only credentials',
       'quota',
+      'limits',
       'clock',
       'certificate and key',
       'certificate names',
@@ -149,7 +150,7 @@ test('on a healthy mirror one line says that nothing is wrong, and everything wa
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
   assert.deepEqual(await once(child, 'close'), [0, null]);
-  assert.equal(output, 'nothing found wrong (21 checks)\n');
+  assert.equal(output, 'nothing found wrong (22 checks)\n');
 });
 
 test('an audit log that takes no lines is found while it does not', async () => {

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, test } from 'node:test';
 import { type WarmCommandOptions, warm } from '../../../src/commands/warm/warm.ts';
+import { DOCKER_HUB } from '../../../src/registry/repository.ts';
 import { FakeHub } from '../../support/fake-hub.ts';
 import { attestationOf, imageOf, indexOf, referrerOf, type TestImage } from '../../support/image.ts';
 import { ACCOUNT, TestCore } from '../../support/test-core.ts';
@@ -219,6 +220,27 @@ test('a part of the quota is left to everybody else, and calling again goes on',
     [0, left],
   );
   assert.equal(hub.remaining, 100 - left);
+});
+
+test('what the policy reserves for others is left too, also of a quota that the configuration states', async () => {
+  await core[Symbol.asyncDispose]();
+  hub.isLimited = false;
+  const socket = path.join(home, 'run/core/core.sock');
+  core = await TestCore.start(hub, {
+    ...{ socket, directory: path.join(home, 'data'), clock: Date.now },
+    upstreams: [
+      { host: DOCKER_HUB, url: hub.url, credential: ACCOUNT, quota: { pulls: 40, windowMs: 3_600_000 } },
+    ],
+  });
+  await mkdir(path.join(home, 'config'));
+  const reserve = 'reserve: [{ id: prod, upstream: docker.io, keep: 90%, for: ana }]';
+  await writeFile(path.join(home, 'config/access.yaml'), `version: 1\nallow: []\n${reserve}\n...\n`);
+  const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+  for (const name of names) hub.push(`acme/${name}`, '1', imageOf());
+  const { code, results, stderr } = await warmed(names.map((name) => `acme/${name}:1`));
+  assert.equal(code, 1);
+  assert.equal(results.filter(({ status }) => status === 'fetched').length, 4);
+  assert.match(stderr, /36 of 40 pulls are left, which are kept for everybody else/);
 });
 
 test('where the upstream limits, what is cached is still done and the rest is left', async () => {

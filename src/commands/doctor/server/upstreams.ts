@@ -17,6 +17,7 @@ import {
 import type { UpstreamHost } from '../../../registry/repository.ts';
 import { askRole } from '../../ask-role.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
+import { budget } from './budget.ts';
 import type { ExaminedServer } from './server.ts';
 
 /** The current answer of one upstream. */
@@ -49,6 +50,7 @@ export function upstreamChecks(server: ExaminedServer): readonly Check[] {
     each('credentials', reached(areAccepted)),
     each('read-only credentials', reached(areReadOnly)),
     each('quota', reached(isQuotaLeft)),
+    { name: 'limits', look: () => budget(server) },
     each('clock', isClockRight),
   ];
 }
