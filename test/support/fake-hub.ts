@@ -64,6 +64,8 @@ export class FakeHub implements AsyncDisposable {
   readonly accounts: Account[] = [];
   /** The manifest GETs that each caller has left in the window. */
   remaining = 100;
+  /** The manifest GETs of a whole window, as the Hub names them. */
+  limit = 100;
   /** False for an account without a limit: the Hub then sends no headers about a quota, and limits nothing. */
   isLimited = true;
   /**
@@ -279,7 +281,7 @@ export class FakeHub implements AsyncDisposable {
     const digest = repository.tags.get(reference) ?? parseDigest(reference);
     const manifest = digest === undefined ? undefined : repository.manifests.get(digest);
     if (this.isLimited) {
-      response.setHeader('ratelimit-limit', '100;w=21600');
+      response.setHeader('ratelimit-limit', `${this.limit};w=21600`);
       response.setHeader('ratelimit-remaining', `${Math.max(0, count.remaining)};w=21600`);
       response.setHeader('docker-ratelimit-source', '192.0.2.1');
     }
