@@ -171,6 +171,10 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
     }),
     metrics: meters,
     ...(hosted && { hosted }),
+    openCachedBlob: async (from, digest, access) => {
+      const { link, visible } = await memberships.known(from, 'blob', digest, access);
+      return link !== undefined && visible === 'visible' ? store.content.open(digest) : undefined;
+    },
     log,
   });
   stack.use(await serveOnSocket(options.socket, app.callback()));

@@ -4,7 +4,7 @@ import { NobodyWaits } from '../platform/scheduling/waiters.ts';
 import type { Hosted } from './hosted/hosted.ts';
 import { HostedUnavailable } from './hosted/hosted-database.ts';
 import { type CacheRouteDependencies, cacheRoutes } from './routes/gateway-caches.ts';
-import { answerUnavailable, hostedRoutes } from './routes/hosted.ts';
+import { answerUnavailable, hostedRoutes, type OpenCachedBlob } from './routes/hosted.ts';
 import { hostedOperationRoutes } from './routes/hosted-operations.ts';
 import { type OperationDependencies, operationRoutes } from './routes/operations.ts';
 import { type PullRouteDependencies, pullRoutes } from './routes/pull.ts';
@@ -17,6 +17,7 @@ export interface CoreDependencies
   readonly operations: OperationDependencies['operations'];
   /** The hosted repositories; absent if nothing is hosted. */
   readonly hosted?: Hosted;
+  readonly openCachedBlob: OpenCachedBlob;
   readonly log: Logger;
 }
 
@@ -27,9 +28,9 @@ export function coreApplication(dependencies: CoreDependencies): Koa {
   app.silent = true;
   app.use(answerFaults(dependencies.log));
   app.use(pullRoutes(dependencies).routes());
-  const { hosted, names } = dependencies;
+  const { hosted, names, openCachedBlob } = dependencies;
   if (hosted !== undefined) {
-    app.use(hostedRoutes({ hosted, names }).routes());
+    app.use(hostedRoutes({ hosted, names, openCachedBlob }).routes());
     app.use(hostedOperationRoutes(hosted).routes());
   }
   app.use(cacheRoutes(dependencies).routes());

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { HostedOptions } from '../../src/core/hosted/hosted.ts';
 import { UPLOAD_LIMITS, type UploadLimits } from '../../src/core/hosted/limits.ts';
 import type { NamespaceRules } from '../../src/core/hosted/namespace.ts';
+import type { FakeHub } from './fake-hub.ts';
 import type { TestResponse } from './http.ts';
 import { TestCore } from './test-core.ts';
 
@@ -36,7 +37,7 @@ export interface HostedRequest {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A core in this process that hosts `acme/**`, and that no upstream can be asked by. */
+/** A core in this process that hosts `acme/**`. Without a hub, nobody answers as its upstream. */
 export class HostedCore implements AsyncDisposable {
   readonly core: TestCore;
 
@@ -45,8 +46,9 @@ export class HostedCore implements AsyncDisposable {
   static async start(
     rules: Partial<NamespaceRules> = {},
     limits: Partial<UploadLimits> = {},
+    hub: Pick<FakeHub, 'url'> = { url: new URL('http://127.0.0.1:1') },
   ): Promise<HostedCore> {
-    const core = await TestCore.start({ url: new URL('http://127.0.0.1:1') }, (directory) => ({
+    const core = await TestCore.start(hub, (directory) => ({
       hosted: hostedOptions(directory, rules, { limits: { ...UPLOAD_LIMITS, ...limits } }),
     }));
     return new HostedCore(core, rules);

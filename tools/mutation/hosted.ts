@@ -227,4 +227,32 @@ export const hostedMutants: readonly Mutant[] = [
     replace: 'set_at',
     tests: COLLECT,
   },
+  {
+    defence: 'a blob of a mirrored repository is mounted only for read access that reaches it',
+    file: 'src/core/core.ts',
+    find: "link !== undefined && visible === 'visible' ? store.content.open(digest) : undefined",
+    replace: 'link === undefined ? undefined : store.content.open(digest)',
+    tests: PUSH,
+  },
+  {
+    defence: 'a blob of a mirrored repository is mounted only if that repository has it',
+    file: 'src/core/core.ts',
+    find: "link !== undefined && visible === 'visible' ? store.content.open(digest) : undefined",
+    replace: "visible === 'visible' ? store.content.open(digest) : link && undefined",
+    tests: PUSH,
+  },
+  {
+    defence: 'a file that a row names is not taken for an orphan',
+    file: COLLECTION,
+    find: 'if (database.read((select) => select.anyBlob.get(digest)) !== undefined) return;',
+    replace: '',
+    tests: COLLECT,
+  },
+  {
+    defence: 'a young file is not taken for an orphan',
+    file: COLLECTION,
+    find: 'files.listOlder(clock() - COLLECTION.orphanedAfter)',
+    replace: 'files.listOlder(Number.POSITIVE_INFINITY)',
+    tests: COLLECT,
+  },
 ];

@@ -17,6 +17,8 @@ export interface CollectionOptions {
   readonly log: Logger;
   /** The pause in milliseconds between two looks at the queue. */
   readonly every: number;
+  /** The pause in milliseconds between two comparisons of the files with the rows. */
+  readonly compareEvery: number;
 }
 
 /** Content that may not be needed any more, in one repository. */
@@ -48,15 +50,32 @@ export interface ExplainedCandidate {
  */
 export class Collection implements AsyncDisposable {
   readonly #options: CollectionOptions;
-  readonly #running: AsyncDisposable;
+  readonly #running = new AsyncDisposableStack();
 
   constructor(options: CollectionOptions) {
     this.#options = options;
-    this.#running = runPeriodically(
-      options.every,
-      async (signal) => void (await this.collect(signal)),
-      options.log,
-    );
+    const { every, compareEvery, log } = options;
+    const collect = async (signal: AbortSignal) => void (await this.collect(signal));
+    const compare = async (signal: AbortSignal) => void (await this.removeOrphans(signal));
+    this.#running.use(runPeriodically(every, collect, log));
+    this.#running.use(runPeriodically(compareEvery, compare, log));
+  }
+
+  /**
+   * Removes the files that no row names: a crash came before their rows were written, or after they were
+   * removed. A young file may belong to a push under way.
+   */
+  async removeOrphans(signal?: AbortSignal): Promise<void> {
+    const { database, files, locks, clock, log } = this.#options;
+    if (database.failure !== undefined) return;
+    for await (const digest of files.listOlder(clock() - COLLECTION.orphanedAfter)) {
+      if (signal?.aborted) return;
+      await locks.run(digest, async () => {
+        if (database.read((select) => select.anyBlob.get(digest)) !== undefined) return;
+        await files.remove(digest);
+        log.info({ digest }, 'a file that no hosted repository names was removed');
+      });
+    }
   }
 
   /** Removes what is due. Resolves to the number of removed blobs, manifests and files. */
@@ -115,7 +134,7 @@ export class Collection implements AsyncDisposable {
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {
-    return this.#running[Symbol.asyncDispose]();
+    return this.#running.disposeAsync();
   }
 }
 

@@ -1,6 +1,5 @@
 import { type FileHandle, mkdir, open, opendir, readdir, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
-import type { Readable } from 'node:stream';
 import { syncDirectory } from '../../platform/atomic-file.ts';
 import { diskSpace } from '../../platform/disk-space.ts';
 import type { Digest } from '../../registry/digest.ts';
@@ -10,7 +9,6 @@ import { UPLOADS_DIRECTORY, uploadFile } from './layout.ts';
 /** Only the gateway, which may be another user of the same group, also reads the files. */
 const FILE_MODE = 0o640;
 const DIRECTORY_MODE = 0o750;
-const READ_SIZE = 1024 * 1024;
 
 /** The files of the hosted repositories: verified blobs by their digest, and uploads by their id. */
 export class HostedFiles {
@@ -59,13 +57,6 @@ export class HostedFiles {
 
   async remove(digest: Digest): Promise<void> {
     await unlink(path.join(this.#root, blobFile(digest))).catch(ignoreAbsent);
-  }
-
-  /** Opens a blob. Resolves to undefined if there is none. */
-  async open(digest: Digest): Promise<Readable | undefined> {
-    const handle = await open(path.join(this.#root, blobFile(digest))).catch(ignoreAbsent);
-    // The stream closes the file.
-    return handle?.createReadStream({ highWaterMark: READ_SIZE });
   }
 
   /** Lists the digests of the blobs whose files were last written before `time`. */

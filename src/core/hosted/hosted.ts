@@ -29,6 +29,7 @@ export interface HostedOptions {
   /** The pauses in milliseconds between two looks for content that can go. Only tests shorten them. */
   readonly collectEvery?: number;
   readonly retainEvery?: number;
+  readonly compareEvery?: number;
 }
 
 export interface Hosted extends AsyncDisposable {
@@ -50,7 +51,11 @@ export async function openHosted(
   clock: Clock = systemClock,
 ): Promise<Hosted> {
   const { directory, namespaces, limits = UPLOAD_LIMITS } = options;
-  const { collectEvery = COLLECTION.every, retainEvery = COLLECTION.retainEvery } = options;
+  const {
+    collectEvery = COLLECTION.every,
+    retainEvery = COLLECTION.retainEvery,
+    compareEvery = COLLECTION.compareEvery,
+  } = options;
   await using stack = new AsyncDisposableStack();
   await makeDirectory(directory, 0o750);
   const files = new HostedFiles(directory);
@@ -60,7 +65,9 @@ export async function openHosted(
   const quotas = new Quotas(namespaces);
   const uploads = stack.use(new Uploads({ database, files, quotas, limits, clock, log }));
   const locks = new KeyedLock<Digest>();
-  const collection = stack.use(new Collection({ database, files, locks, clock, log, every: collectEvery }));
+  const collection = stack.use(
+    new Collection({ database, files, locks, clock, log, every: collectEvery, compareEvery }),
+  );
   const retention = stack.use(new RetentionPass({ database, namespaces, clock, log, every: retainEvery }));
   const opened = stack.move();
   return {

@@ -1,12 +1,13 @@
+import type { Readable } from 'node:stream';
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { readBody } from '../../platform/read-body.ts';
-import { CORE_HEADERS } from '../../protocol/core-api.ts';
+import { CORE_HEADERS, parseReadAccess, type ReadAccess } from '../../protocol/core-api.ts';
 import { HOSTED_HEADERS, HOSTED_PATH } from '../../protocol/hosted-api.ts';
-import { type Digest, parseDigest } from '../../registry/digest.ts';
+import { algorithmOf, type Digest, parseDigest } from '../../registry/digest.ts';
 import { ERRORS, errorBody } from '../../registry/error.ts';
 import { parseReference, parseTag, type Reference } from '../../registry/reference.ts';
-import { HOSTED, repositoryOf, type UpstreamNames } from '../../registry/repository.ts';
+import { HOSTED, type Repository, repositoryOf, type UpstreamNames } from '../../registry/repository.ts';
 import { parseUploadId } from '../../registry/upload-id.ts';
 import type { Hosted } from '../hosted/hosted.ts';
 import type { PublishedBlob } from '../hosted/push-blob.ts';
@@ -17,8 +18,16 @@ import type { Uploader } from '../hosted/uploads.ts';
 import { MAX_DOCUMENT_SIZE } from '../limits.ts';
 import { closingOf } from './closing.ts';
 
+/** Opens a blob of a mirrored repository, if the cache has it and the read access reaches it. */
+export type OpenCachedBlob = (
+  from: Repository,
+  digest: Digest,
+  access: ReadAccess,
+) => Promise<Readable | undefined>;
+
 export interface HostedRouteDependencies {
   readonly hosted: Hosted;
+  readonly openCachedBlob: OpenCachedBlob;
   readonly names: UpstreamNames;
 }
 
@@ -37,13 +46,13 @@ interface Write extends HostedRouteDependencies {
 }
 
 async function answerWrite(context: Context, dependencies: HostedRouteDependencies): Promise<void> {
-  const { hosted, names } = dependencies;
+  const { names } = dependencies;
   const path = context.get(CORE_HEADERS.path);
   if (repositoryOf(HOSTED, path, names) === undefined || context.get(CORE_HEADERS.upstream) !== HOSTED)
     return answerHostedRefusal(context, refuseWrite('NAME_UNKNOWN'));
   const [resource = '', query = ''] = (context.req.url ?? '').slice(HOSTED_PATH.length).split('?', 2);
   const by = { repository: path, subjectKey: context.get(HOSTED_HEADERS.subjectKey) };
-  const write = { hosted, names, context, by, query: new URLSearchParams(query) };
+  const write = { ...dependencies, context, by, query: new URLSearchParams(query) };
   try {
     const refusal = await routeWrite(write, resource);
     if (refusal !== undefined) answerHostedRefusal(context, refusal);
@@ -100,16 +109,38 @@ async function beginUpload(write: Write): Promise<HostedRefusal | undefined> {
 /** Resolves to undefined if the client has to upload the blob. */
 async function mount({
   hosted,
+  openCachedBlob,
   names,
   context,
   by,
   query,
 }: Write): Promise<PublishedBlob | HostedRefusal | undefined> {
   const digest = parseDigest(query.get('mount') ?? '');
-  const [upstream = '', path = ''] = context.get(HOSTED_HEADERS.mountFrom).split(' ');
+  const [upstream = '', path = '', access = ''] = context.get(HOSTED_HEADERS.mountFrom).split(' ');
   const from = repositoryOf(upstream, path, names);
   if (digest === undefined || from === undefined) return undefined;
-  return from.upstream === HOSTED ? hosted.blobs.mount(by.repository, from.path, digest) : undefined;
+  if (from.upstream === HOSTED) return hosted.blobs.mount(by.repository, from.path, digest);
+  const readAccess = parseReadAccess(access);
+  const body = readAccess && (await openCachedBlob(from, digest, readAccess));
+  return body && copyBlob(hosted, by, digest, body, closingOf(context));
+}
+
+/** Copies a blob of the cache. It has its own file, because the cache may evict or repair its own. */
+async function copyBlob(
+  { uploads, blobs }: Hosted,
+  by: Uploader,
+  digest: Digest,
+  body: Readable,
+  signal: AbortSignal,
+): Promise<PublishedBlob | HostedRefusal> {
+  const upload = await uploads.begin(by, algorithmOf(digest), signal);
+  if ('error' in upload) return upload;
+  try {
+    return await blobs.complete(upload, digest, { body, range: undefined, length: undefined }, signal);
+  } finally {
+    body.destroy();
+    if (!upload.isOver) await uploads.end(upload);
+  }
 }
 
 async function continueUpload(write: Write, id: string): Promise<HostedRefusal | undefined> {

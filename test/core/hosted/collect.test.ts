@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, utimes, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import type { CollectedContent } from '../../../src/protocol/hosted-api.ts';
 import { digestOf, HostedCore, type HostedRequest, imageOf, OCI_INDEX } from '../../support/hosted-core.ts';
@@ -214,4 +214,24 @@ test('content is collected without being asked', async () => {
   core.core.now += DAY + 1;
   await core.restart({ collectEvery: 5 });
   await waitFor(async () => !(await has(core, `blobs/${digest}`)));
+});
+
+test('a file without a row is removed when it is two days old, and no other', async () => {
+  await using core = await HostedCore.start();
+  const linked = await core.pushBlob('linked');
+  const place = async (text: string, age: number) => {
+    const digest = digestOf(text);
+    const hex = digest.slice('sha256:'.length);
+    const file = `${core.directory}/blobs/sha256/${hex.slice(0, 2)}/${hex}`;
+    await writeFile(file, text);
+    const written = new Date(core.core.now - age);
+    await utimes(file, written, written);
+    return digest;
+  };
+  const young = await place('young', DAY);
+  await place('linked', 3 * DAY);
+  await place('orphaned', 3 * DAY);
+  await core.restart({ compareEvery: 5 });
+  await waitFor(async () => (await files(core)).length === 2);
+  assert.deepEqual((await files(core)).toSorted(), [linked, young].toSorted());
 });

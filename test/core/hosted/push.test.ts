@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { FakeHub } from '../../support/fake-hub.ts';
 import { digestOf, errorOf, HostedCore, imageOf, OCI_INDEX } from '../../support/hosted-core.ts';
+import { imageOf as imageOfSize } from '../../support/image.ts';
+import { ACCOUNT } from '../../support/test-core.ts';
 
 const UPLOADS = 'blobs/uploads/';
 
@@ -101,6 +104,32 @@ test('a mount links what the other repository has, and otherwise begins an uploa
   const mounted = await core.write('POST', mount, from('acme/base'));
   assert.deepEqual([mounted.status, mounted.headers['hubgate-location']], [201, `blobs/${digest}`]);
   assert.equal((await core.read(`blobs/${digest}`)).status, 200);
+});
+
+test('a mount from a mirrored repository copies what the cache has and the caller may read', async () => {
+  await using hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: ['acme/secret'] });
+  const [open, secret] = [imageOfSize({ size: 5_000 }), imageOfSize({ size: 6_000 })];
+  hub.push('library/alpine', '3.20', open);
+  hub.push('acme/secret', 'latest', secret, { private: true });
+  await using core = await HostedCore.start({}, {}, hub);
+  const mount = async (digest: string, from: string) => {
+    const headers = { 'hubgate-mount-from': from };
+    return (await core.write('POST', `${UPLOADS}?mount=${digest}`, { headers, body: '' })).status;
+  };
+  const [layer, hidden] = [open.layers[0] ?? '', secret.layers[0] ?? ''];
+  assert.equal(await mount(layer, 'docker.io library/alpine public'), 202);
+  await core.core.ask('library/alpine/manifests/3.20');
+  await core.core.blob(`library/alpine/blobs/${layer}`);
+  await core.core.ask('acme/secret/manifests/latest', { grant: 'private' });
+  await core.core.blob(`acme/secret/blobs/${hidden}`, 'private');
+  hub.takeRequests();
+  assert.equal(await mount(layer, 'docker.io library/alpine public'), 201);
+  assert.equal(await mount(hidden, 'docker.io library/alpine private'), 202);
+  assert.equal(await mount(hidden, 'docker.io acme/secret public'), 202);
+  assert.equal(await mount(hidden, 'docker.io acme/secret private'), 201);
+  assert.deepEqual(hub.takeRequests(), []);
+  assert.equal((await core.read(`blobs/${layer}`)).status, 200);
 });
 
 test('a manifest is served in its own bytes, by its tag and its digest', async () => {
