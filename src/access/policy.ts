@@ -41,6 +41,8 @@ export interface AccessQuestion {
   readonly repository: Repository;
   /** The tag to be resolved. It is absent for everything else, which is judged by its repository. */
   readonly tag?: Tag;
+  /** True if the request concerns every tag, as the deletion of a manifest does. */
+  readonly everyTag?: boolean;
   /** The time in milliseconds. */
   readonly at: number;
 }
@@ -156,9 +158,9 @@ const CONDITIONS = {
   time: ({ data: { until } }: Rule, { at }: AccessQuestion) => until === undefined || at < until,
   // A pull by digest is judged by its repository: an `allow` of some tags grants it, and a `deny` of some
   // tags does not refuse it.
-  tag: ({ tags, data: { effect } }: Rule, { tag }: AccessQuestion) => {
+  tag: ({ tags, data: { effect } }: Rule, { tag, everyTag = false }: AccessQuestion) => {
     if (tags === undefined) return true;
-    if (tag === undefined) return effect === 'allow';
+    if (tag === undefined) return (effect === 'allow') !== everyTag;
     return tags.some((pattern) => matchesPattern(pattern, tag, undefined));
   },
 } as const;

@@ -21,6 +21,7 @@ import { followPolicyLimits } from './authorization/policy-limits.ts';
 import { subscribeToPolicy } from './authorization/policy-subscription.ts';
 import { openAuthClient } from './clients/auth-client.ts';
 import { cacheAnswers } from './clients/caching-core-client.ts';
+import { createSendWrite } from './clients/hosted-client.ts';
 import { type LocalCoreClientOptions, openLocalCoreClient } from './clients/local-core-client.ts';
 import { openRegistryCoreClient } from './clients/registry-core-client.ts';
 import { ChunkCache } from './delivery/chunk-cache.ts';
@@ -140,10 +141,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     addressOf,
     authenticate: createAuthenticateClient({ auth, addressOf, byCertificate, verifyToken, credentials }),
     authorizeNow: createAuthorize(policy, names, clock),
+    credentials,
     limits: followPolicyLimits(policy),
     clock,
     core,
     callerOf: createCallerOf(),
+    sendWrite: names.hosted && 'socket' in options.core ? createSendWrite(options.core.socket) : undefined,
     pool,
     audit,
     log,

@@ -121,6 +121,23 @@ export const GATEWAY_LIMITS: GatewayLimits = {
   },
 };
 
+/** The bounds on the rest of a body whose request is refused before it has come. */
+export const EARLY_REFUSAL = {
+  /** The most bytes that are still read. Clients notice an answer after a few packets. */
+  mostBytes: 64 * 1024,
+  /** The milliseconds that a client gets to read the answer. */
+  longest: 2_000,
+};
+
+/** The bounds on pushes. */
+export const PUSHES = {
+  /**
+   * The milliseconds between two checks whether the client of a running upload may still push. A withdrawn right
+   * must end it within a second.
+   */
+  recheckEvery: 250,
+};
+
 /** The milliseconds that running requests to the admin listener get at the end. They only ask about the state. */
 export const ADMIN_DRAIN = 1_000;
 

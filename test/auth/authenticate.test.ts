@@ -19,6 +19,7 @@ import { DELAY_LIMITS } from '../../src/auth/limits.ts';
 import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
 import { MutableValue } from '../../src/platform/observable-value.ts';
+import type { Action } from '../../src/registry/action.ts';
 import { DOCKER_HUB, repositoryAt } from '../../src/registry/repository.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -128,11 +129,12 @@ test('a service token is the password of its owner, in its time, from where it m
 test('a service token can narrow what its owner may pull', async () => {
   const verdict = await login('ana', formatServiceToken(await give('ana', { pull: ['docker.io/acme/**'] })));
   assert.ok(verdict.kind === 'authenticated');
-  const allows = (name: string) => {
+  const allows = (name: string, action: Action = 'pull') => {
     const repository = repositoryAt(DOCKER_HUB, name) ?? assert.fail(name);
-    return verdict.restriction?.allows(repository, ADDRESS);
+    return verdict.restriction?.allows(action, repository, ADDRESS);
   };
   assert.deepEqual([allows('acme/app'), allows('library/nginx')], [true, false]);
+  assert.deepEqual([allows('acme/app', 'push'), allows('acme/app', 'delete')], [false, false]);
 });
 
 test('a service token has a prefix to be found by, and a checksum against chance', () => {

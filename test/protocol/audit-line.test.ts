@@ -14,6 +14,8 @@ const LINE: Required<AuditLine> = {
   ...{ decision: 'allow', status: 200, bytes: 528, cache: 'fill' },
   ...{ upstreamRequests: 3, countedPulls: 1, account: 'main', milliseconds: 12 },
   ...{ limit: 'ci', held: 'limit:ci' },
+  ...{ upload: '0123456789abcdef0123456789abcdef', size: 4, from: 'hosted/base/os' },
+  ...{ previous: `sha256:${'b'.repeat(64)}` },
 };
 
 test('a line that a gateway writes is read with every field', async (context) => {

@@ -12,6 +12,8 @@ import { ensureSigningKey, rotateSigningKey } from '../../src/auth/token/signing
 import type { Federation } from '../../src/config/federation.ts';
 import { pathsIn } from '../../src/config/home.ts';
 import { type CoreOptions, type RunningCore, startCore } from '../../src/core/core.ts';
+import type { UploadLimits } from '../../src/core/hosted/limits.ts';
+import type { NamespaceRules } from '../../src/core/hosted/namespace.ts';
 import type { UpstreamCredential } from '../../src/core/upstream/upstream.ts';
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
 import { GATEWAY_LIMITS, type GatewayLimits } from '../../src/gateway/limits.ts';
@@ -57,6 +59,9 @@ export interface TestHubgateOptions {
   /** The delays for those who guess passwords. */
   readonly delays?: DelayLimits;
   readonly federations?: readonly Federation[];
+  /** The namespaces of hosted repositories; absent if nothing is hosted. */
+  readonly hosted?: readonly NamespaceRules[];
+  readonly uploadLimits?: UploadLimits;
   /** The limits of the gateway, if they differ from the standard ones. */
   readonly limits?: Partial<GatewayLimits>;
 }
@@ -68,6 +73,7 @@ export interface Caller {
   readonly token?: string;
   readonly method?: string;
   readonly headers?: Record<string, string>;
+  readonly send?: string | Uint8Array;
 }
 
 /** All three roles in this process, with a stand-in Hub and a home of their own. */
@@ -129,7 +135,18 @@ export class TestHubgate implements AsyncDisposable {
         url: at,
       })),
     ];
-    const names = { upstreams: new Set(upstreams.map(({ host }) => host)), self: new Set([url.host]) };
+    const names = {
+      upstreams: new Set(upstreams.map(({ host }) => host)),
+      self: new Set([url.host]),
+      hosted: options.hosted && new Set(options.hosted.map(({ name }) => name)),
+    };
+    const hosted = options.hosted && {
+      hosted: {
+        directory: at('hosted'),
+        namespaces: options.hosted,
+        ...(options.uploadLimits && { limits: options.uploadLimits }),
+      },
+    };
     const log = testLog(this.log);
     const common = { names, log, clock };
     const core = { socket: at('core.sock'), directory: options.cache ?? at('data') };
@@ -137,7 +154,7 @@ export class TestHubgate implements AsyncDisposable {
     if (options.coreUrl === undefined) {
       const limits = PATIENT_LIMITS;
       this.#startCore = () =>
-        startCore({ ...core, ...rules, upstreams, log, clock, limits, ...options.core });
+        startCore({ ...core, ...rules, upstreams, log, clock, limits, ...hosted, ...options.core });
       this.#core = await this.#startCore();
       this.#roles.use(this.#core);
     }
@@ -177,7 +194,10 @@ export class TestHubgate implements AsyncDisposable {
         trustedProxies: options.trustedProxies ?? [],
         ...(options.plain !== undefined && { plain: { port: options.plain } }),
         limits: { ...GATEWAY_LIMITS, ...options.limits },
-        core: options.coreUrl === undefined ? core : { url: options.coreUrl },
+        core:
+          options.coreUrl === undefined
+            ? { ...core, ...(hosted && { hosted: at('hosted') }) }
+            : { url: options.coreUrl },
       });
     this.#gateway = await this.#startGateway(this.port, this.adminPort);
     this.#roles.use(this.#gateway);
@@ -200,7 +220,7 @@ export class TestHubgate implements AsyncDisposable {
   /** Sends one request to the public listener, with the target as it is written. */
   ask(
     target: string,
-    { user, password = PASSWORD, token, method = 'GET', headers = {} }: Caller = {},
+    { user, password = PASSWORD, token, method = 'GET', headers = {}, send }: Caller = {},
   ): Promise<TestResponse> {
     const authorization =
       token !== undefined ? `Bearer ${token}` : user === undefined ? undefined : basic(user, password);
@@ -208,6 +228,7 @@ export class TestHubgate implements AsyncDisposable {
       path: target,
       method,
       headers: { ...headers, ...(authorization && { authorization }) },
+      ...(send !== undefined && { send }),
     });
   }
 
@@ -223,8 +244,12 @@ export class TestHubgate implements AsyncDisposable {
   }
 
   /** Gets a token as docker does. */
-  async token(user: string | undefined, ...repositories: string[]): Promise<string> {
-    const scopes = repositories.map((name) => `scope=${encodeURIComponent(`repository:${name}:pull`)}`);
+  token(user: string | undefined, ...repositories: string[]): Promise<string> {
+    return this.scopedToken(user, ...repositories.map((name) => `repository:${name}:pull`));
+  }
+
+  async scopedToken(user: string | undefined, ...wanted: string[]): Promise<string> {
+    const scopes = wanted.map((scope) => `scope=${encodeURIComponent(scope)}`);
     const target = `/token?service=localhost&${scopes.join('&')}`;
     const { status, body } = await this.ask(target, user === undefined ? {} : { user });
     if (status !== 200) throw new Error(`no token: ${status} ${body}`);

@@ -56,8 +56,8 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'a machine’s certificate does not hide the challenge from who logs in',
     file: 'src/gateway/routes/v2.ts',
-    find: "ignoreCertificate: route.kind === 'ping'",
-    replace: 'ignoreCertificate: false',
+    find: "state.target === undefined && route.kind === 'ping'",
+    replace: 'false',
     tests: CERTIFICATE_TESTS,
   },
   {

@@ -91,7 +91,7 @@ export const policyMutants: readonly Mutant[] = [
   {
     defence: 'a restricted credential is less than its owner',
     file: PERMIT,
-    find: 'admission.restriction?.allows(repository, asked.address) === false',
+    find: 'admission.restriction?.allows(action, repository, asked.address) === false',
     replace: 'false',
     tests: GATEWAY_TESTS,
   },

@@ -1,8 +1,9 @@
 import { decide, type Policy } from '../../access/policy.ts';
 import type { Principal } from '../../access/principal.ts';
 import type { TokenRestriction } from '../../access/token-restriction.ts';
-import { resolveRepository, type UpstreamNames } from '../../registry/repository.ts';
-import { formatScope, MAX_SCOPES, parseScope } from '../../registry/scope.ts';
+import { ACTIONS, type Action } from '../../registry/action.ts';
+import { type Repository, resolveRepository, type UpstreamNames } from '../../registry/repository.ts';
+import { formatScope, MAX_SCOPES, parseScope, type Scope } from '../../registry/scope.ts';
 import type { GrantedAccess } from './issue-token.ts';
 
 export interface Asker extends Omit<Principal, 'credential'> {
@@ -32,24 +33,27 @@ export function grantScopes(
   names: UpstreamNames,
 ): GrantedScopes {
   const access = new Map<string, GrantedAccess>();
-  const scopes: string[] = [];
+  const scopes = new Map<string, Scope>();
   for (const text of asked.slice(0, MAX_SCOPES)) {
     const scope = parseScope(text);
     if (scope?.type !== 'repository') continue;
     const repository = resolveRepository(scope.name, [], names);
     if (repository === undefined) continue;
-    if (asker.restriction?.allows(repository, asker.address) === false) continue;
-    const actions = scope.actions.filter(
-      (action) => decide(policy, { ...asker, action, repository }).decision === 'allow',
-    );
-    if (actions.length === 0) continue;
-    const before = access.get(repository.name)?.actions ?? [];
-    access.set(repository.name, {
-      type: 'repository',
-      name: repository.name,
-      actions: [...new Set([...before, ...actions])],
-    });
-    scopes.push(formatScope({ ...scope, actions }));
+    const granted = scope.actions.filter((action) => isGranted(action, repository, asker, policy));
+    if (granted.length === 0) continue;
+    // Clients ask for the same repository several times, once for each of their steps.
+    const actions = merged(access.get(repository.name)?.actions, granted);
+    access.set(repository.name, { type: 'repository', name: repository.name, actions });
+    scopes.set(scope.name, { ...scope, actions: merged(scopes.get(scope.name)?.actions, granted) });
   }
-  return { access: [...access.values()], scope: scopes.join(' ') };
+  return { access: [...access.values()], scope: [...scopes.values()].map(formatScope).join(' ') };
+}
+
+function merged(before: readonly Action[] = [], granted: readonly Action[]): Action[] {
+  return ACTIONS.filter((action) => before.includes(action) || granted.includes(action));
+}
+
+function isGranted(action: Action, repository: Repository, asker: Asker, policy: Policy): boolean {
+  if (asker.restriction?.allows(action, repository, asker.address) === false) return false;
+  return decide(policy, { ...asker, action, repository }).decision === 'allow';
 }

@@ -34,6 +34,8 @@ export interface AccessRequest {
   readonly repository: Repository;
   /** The tag that the request resolves; absent if it does not resolve one. */
   readonly tag?: Tag;
+  /** True if the request concerns every tag, whichever there are. */
+  readonly everyTag?: boolean;
   readonly address: ClientAddress;
 }
 
@@ -53,7 +55,7 @@ export function createAuthorize(
 
 function authorizeBy(policy: Policy, names: Pick<UpstreamNames, 'hosted'>, at: number): Authorize {
   return (admission, asked) => {
-    const { repository } = asked;
+    const { action, repository } = asked;
     if (admission.kind === 'rejected')
       return {
         kind: 'refused',
@@ -61,7 +63,10 @@ function authorizeBy(policy: Policy, names: Pick<UpstreamNames, 'hosted'>, at: n
         scope: neededScope(asked, names),
         ...faultReason(admission),
       };
-    if (admission.kind === 'admitted' && admission.restriction?.allows(repository, asked.address) === false)
+    if (
+      admission.kind === 'admitted' &&
+      admission.restriction?.allows(action, repository, asked.address) === false
+    )
       return { kind: 'refused', error: 'DENIED' };
     const groups = admission.kind === 'admitted' ? admission.groups : [];
     const decision = decide(policy, { ...asked, subject: admission.subject, groups, at });

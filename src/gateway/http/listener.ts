@@ -1,5 +1,10 @@
 import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
-import { createServer as createHttpServer, type IncomingMessage, type RequestListener } from 'node:http';
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { drained, type HttpServer } from '../../platform/drain.ts';
@@ -145,6 +150,7 @@ function takeConnections(server: HttpServer, options: PlainListenerOptions) {
   const drain = drained(server, times.drain);
   server.maxConnections = connections;
   logDropped(server, options);
+  leaveContinueToHandlers(server, hasSmallBody);
   const stopped = closeStopped(server, times.inactivity);
   const bodies = limitBodies(server, times, hasSmallBody);
   const open = new Set<Socket>();
@@ -160,6 +166,20 @@ function takeConnections(server: HttpServer, options: PlainListenerOptions) {
       await drain[Symbol.asyncDispose]();
     },
   };
+}
+
+/**
+ * A client that sends `Expect: 100-continue` waits for permission to send its body. Node would give it at once;
+ * here a request can be refused first. Whoever reads the body of such a request gives the permission.
+ */
+function leaveContinueToHandlers(
+  server: HttpServer,
+  hasSmallBody: (request: IncomingMessage) => boolean,
+): void {
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    if (hasSmallBody(request)) response.writeContinue();
+    server.emit('request', request, response);
+  });
 }
 
 /** Logs a refused connection, because an operator must learn of it. The client does not learn the reason. */

@@ -1,6 +1,7 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type BearerChallenge, formatChallenge } from '../../registry/challenge.ts';
 import { ERRORS, type ErrorName, errorBody } from '../../registry/error.ts';
+import { endEarly } from './early-refusal.ts';
 
 /**
  * The only headers that a response of `/v2/` can carry, besides Node's own for the connection. All other
@@ -14,8 +15,13 @@ export type ResponseHeaders = {
   readonly 'content-range'?: string;
   readonly 'content-type'?: string;
   readonly 'docker-content-digest'?: string;
+  readonly 'docker-upload-uuid'?: string;
   readonly etag?: string;
   readonly link?: string;
+  readonly location?: string;
+  readonly 'oci-subject'?: string;
+  readonly 'oci-tag'?: string[];
+  readonly range?: string;
   readonly 'retry-after'?: string;
   readonly warning?: string;
   readonly 'www-authenticate'?: string;
@@ -50,10 +56,29 @@ const LONGEST_RETRY_AFTER = 60;
  * A refusal has the same bytes whatever exists, because it is made only of its name, the policy and the
  * settings.
  */
-export function refuse(
+export function refuse(response: ServerResponse, refused: RefusedResponse): void {
+  response.end(beginRefusal(response, refused));
+}
+
+/**
+ * Refuses a request whose body nobody reads. The connection ends, because a client that has much to send must
+ * not go on sending it.
+ */
+export function refuseUnread(
+  request: IncomingMessage,
+  response: ServerResponse,
+  refused: RefusedResponse,
+): void {
+  if (!request.complete) response.setHeader('connection', 'close');
+  response.write(beginRefusal(response, refused));
+  endEarly(request, response);
+}
+
+/** Sends the headers, and returns the body. */
+function beginRefusal(
   response: ServerResponse,
   { error, message, challenge, retryAfter, headers }: RefusedResponse,
-): void {
+): Buffer {
   const body = Buffer.from(errorBody(error, message));
   respond(response, ERRORS[error].status, {
     'content-type': 'application/json',
@@ -63,5 +88,5 @@ export function refuse(
       retryAfter <= LONGEST_RETRY_AFTER && { 'retry-after': String(retryAfter) }),
     ...headers,
   });
-  response.end(body);
+  return body;
 }

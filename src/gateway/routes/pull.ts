@@ -10,10 +10,11 @@ import { sumOf } from '../clients/accounting.ts';
 import { type CoreAnswer, PullFailed } from '../clients/core-client.ts';
 import { deliver } from '../delivery/deliver.ts';
 import { requestedRange } from '../delivery/requested-range.ts';
+import { refuse } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
 import { permittedTags } from './permitted-tags.ts';
 import { quotaMessage } from './quota-message.ts';
-import { refusePull } from './refuse-access.ts';
+import { accessRefusal } from './refuse-access.ts';
 import type { Pull, V2Dependencies, V2State, V2Step } from './v2-request.ts';
 
 /**
@@ -38,7 +39,7 @@ export function authorize(dependencies: V2Dependencies): V2Step {
     const permission = state.permit(admission, { action: 'pull', ...whatIsPulled(route), address });
     state.permission = permission;
     if (permission.kind === 'refused') {
-      refusePull(res, admission, permission, dependencies);
+      refuse(res, accessRefusal(admission, permission, dependencies));
       state.result = { status: ERRORS[permission.error].status };
       return;
     }

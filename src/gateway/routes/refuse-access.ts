@@ -3,7 +3,7 @@ import type { BearerChallenge } from '../../registry/challenge.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import type { Authentication } from '../authentication/authenticate-client.ts';
 import type { AccessDecision } from '../authorization/authorize.ts';
-import { refuse } from '../http/respond.ts';
+import { type RefusedResponse, refuse } from '../http/respond.ts';
 import type { V2Dependencies } from './v2-request.ts';
 
 type Challenges = Pick<V2Dependencies, 'challenge'>;
@@ -20,19 +20,18 @@ export function refuseUnauthenticated(
   refuse(response, { error, ...advice(error, { scope }, dependencies) });
 }
 
-/** Refuses a pull that was not authorized. */
-export function refusePull(
-  response: ServerResponse,
+/** Returns the refusal of a request that was not authorized. */
+export function accessRefusal(
   admission: Authentication,
   { error, scope, because }: AccessDecision & { kind: 'refused' },
   dependencies: Challenges,
-): void {
+): RefusedResponse {
   const isOfCertificate = admission.certificateFault !== undefined;
-  refuse(response, {
+  return {
     error,
     ...advice(error, { scope, because, isOfCertificate }, dependencies),
     ...(because !== undefined && { message: because }),
-  });
+  };
 }
 
 const REASONS: Readonly<Partial<Record<ErrorName, BearerChallenge['error']>>> = {

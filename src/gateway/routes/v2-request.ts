@@ -6,23 +6,30 @@ import type { UpstreamNames } from '../../registry/repository.ts';
 import type { Route, UploadRoute } from '../../registry/route.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { CallerOf, DeliveryResult, RepositoryRequest } from '../audit/audit-record.ts';
+import type { Write, WriteResult } from '../audit/write-record.ts';
+import type { ActiveCredentials } from '../authentication/active-credentials.ts';
 import type { AuthenticateClient, Authentication } from '../authentication/authenticate-client.ts';
 import type { AccessDecision, Authorize, AuthorizeNow } from '../authorization/authorize.ts';
 import type { PolicyLimits } from '../authorization/policy-limits.ts';
 import type { CoreAnswer, CoreClient, PullAccounting } from '../clients/core-client.ts';
+import type { SendWrite } from '../clients/hosted-client.ts';
 import type { DeliveryPool } from '../delivery/delivery-pool.ts';
 import type { AddressOf, ClientAddress } from '../http/client-address.ts';
 import type { InFlight } from '../http/in-flight.ts';
+import type { WriteTarget } from './push-request.ts';
 
 export interface V2Dependencies {
   readonly names: UpstreamNames;
   readonly addressOf: AddressOf;
   readonly authenticate: AuthenticateClient;
   readonly authorizeNow: AuthorizeNow;
+  readonly credentials: Pick<ActiveCredentials, 'find' | 'throwIfStale'>;
   readonly limits: PolicyLimits;
   readonly clock: Clock;
   readonly core: CoreClient;
   readonly callerOf: CallerOf;
+  /** Absent if nothing is hosted, so that nothing can be written. */
+  readonly sendWrite?: SendWrite | undefined;
   /** What the responses that send a blob share. */
   readonly pool: DeliveryPool;
   readonly audit: Audit;
@@ -51,11 +58,16 @@ export interface V2State {
   address: ClientAddress;
   method: 'GET' | 'HEAD';
   route: Exclude<Route, UploadRoute | { kind: 'mirrored-upload' }>;
+  /** Added by `parseRoute` for a request that writes to a hosted repository. */
+  target?: WriteTarget | undefined;
   /** Added by `authenticate`. */
   admission: Authentication;
+  /** Added by `recordWrite`, and below it by the step that answers the write. */
+  write: Write;
+  written: WriteResult;
   /** Added by `answerPingOrCatalog`. */
   pull: Pull;
-  /** Added by `authorize`. `reachesPrivate` is true if the read access includes private content. */
+  /** Added by `authorize`, and by `authorizeWrite`. `reachesPrivate` is true if the read access includes private content. */
   permit: Authorize;
   permission: AccessDecision;
   reachesPrivate: boolean;

@@ -1,18 +1,22 @@
+import { isHosted } from '../../registry/repository.ts';
 import { parseTarget, type Route } from '../../registry/route.ts';
 import { shareOf } from '../audit/audit-record.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { answerCatalog } from './catalog.ts';
 import { answerPing } from './ping.ts';
 import { authorize, deliverAnswer, fetchFromCore, recordPull } from './pull.ts';
+import { pushSteps } from './push.ts';
+import { methodsOf, writeTarget } from './push-request.ts';
 import type { V2Dependencies, V2State, V2Step } from './v2-request.ts';
 
 /** Returns the steps of every request of the distribution API, from its raw target to its audit line. */
 export function v2Steps(dependencies: V2Dependencies): readonly V2Step[] {
   return [
-    answerOptions,
+    answerOptions(dependencies),
     parseRoute(dependencies),
     authenticate(dependencies),
     limitInFlight(dependencies),
+    ...(dependencies.sendWrite === undefined ? [] : pushSteps(dependencies)),
     answerPingOrCatalog(dependencies),
     recordPull(dependencies),
     authorize(dependencies),
@@ -22,13 +26,17 @@ export function v2Steps(dependencies: V2Dependencies): readonly V2Step[] {
 }
 
 /** Answers with the methods that are served (RFC 9110 §9.3.7). The answer is the same for every target. */
-const answerOptions: V2Step = ({ req, res }, next) => {
-  if (req.method !== 'OPTIONS') return next();
-  respond(res, 204, { allow: 'GET, HEAD, OPTIONS' });
-  return void res.end();
-};
+function answerOptions({ sendWrite }: V2Dependencies): V2Step {
+  const allow =
+    sendWrite === undefined ? 'GET, HEAD, OPTIONS' : 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
+  return ({ req, res }, next) => {
+    if (req.method !== 'OPTIONS') return next();
+    respond(res, 204, { allow });
+    return void res.end();
+  };
+}
 
-function parseRoute({ addressOf, names }: V2Dependencies): V2Step {
+function parseRoute({ addressOf, names, sendWrite }: V2Dependencies): V2Step {
   return ({ req, res, state }, next) => {
     state.started = performance.now();
     state.address = addressOf(req);
@@ -36,12 +44,18 @@ function parseRoute({ addressOf, names }: V2Dependencies): V2Step {
     const parsed = parseTarget(req.url ?? '', names);
     if ('refusal' in parsed) return refuse(res, { error: parsed.refusal });
     const { route } = parsed;
+    state.target = sendWrite === undefined ? undefined : writeTarget(route, method);
+    if (state.target !== undefined) return next();
     if (isUpload(route) || (method !== 'GET' && method !== 'HEAD'))
-      return refuse(res, { error: 'UNSUPPORTED', headers: { allow: 'GET, HEAD' } });
+      return refuse(res, { error: 'UNSUPPORTED', headers: { allow: allowedMethods(route) } });
     state.route = route;
     state.method = method;
     return next();
   };
+}
+
+function allowedMethods(route: Route): string {
+  return 'repository' in route && isHosted(route.repository) ? methodsOf(route) : 'GET, HEAD';
 }
 
 function isUpload(route: Route): route is Exclude<Route, V2State['route']> {
@@ -51,7 +65,8 @@ function isUpload(route: Route): route is Exclude<Route, V2State['route']> {
 function authenticate(dependencies: V2Dependencies): V2Step {
   return async ({ req, state }, next) => {
     const { route } = state;
-    state.admission = await dependencies.authenticate(req, { ignoreCertificate: route.kind === 'ping' });
+    const ignoreCertificate = state.target === undefined && route.kind === 'ping';
+    state.admission = await dependencies.authenticate(req, { ignoreCertificate });
     return next();
   };
 }

@@ -48,7 +48,8 @@ const MAX_HEADERS = 64 * 1024;
 export async function serveOnSocket(file: string, listener: RequestListener): Promise<AsyncDisposable> {
   const address = socketAddress(file);
   await removeStaleSocket(address);
-  const server = createServer({ maxHeaderSize: MAX_HEADERS }, listener);
+  // The body of an upload may take longer than Node's limit for a whole request.
+  const server = createServer({ maxHeaderSize: MAX_HEADERS, requestTimeout: 0 }, listener);
   const drain = drained(server, DRAIN);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -1,0 +1,54 @@
+import type { AuditLine } from '../../protocol/audit-line.ts';
+import type { ErrorName } from '../../registry/error.ts';
+import type { AccessDecision } from '../authorization/authorize.ts';
+import type { WriteTarget } from '../routes/push-request.ts';
+import { callerLine, type ReceivedRequest } from './audit-record.ts';
+
+/** A request that writes to a hosted repository. */
+export interface Write extends ReceivedRequest {
+  readonly target: WriteTarget;
+}
+
+/** The outcome of a write, for its audit line. */
+export interface WriteResult extends Pick<AuditLine, 'status' | 'digest' | 'upload' | 'previous'> {
+  /** The name of the core's refusal. */
+  readonly error?: ErrorName;
+}
+
+/**
+ * Returns the line of a write; undefined for a chunk that was taken and for the state of an upload, because an
+ * upload has a line at its beginning and one at its end.
+ */
+export function writtenLine(
+  write: Write,
+  permission: AccessDecision,
+  { status, digest, upload, previous }: WriteResult,
+): AuditLine | undefined {
+  const { target, request } = write;
+  const { route, method, action } = target;
+  if (route.kind === 'upload' && (method === 'PATCH' || method === 'GET') && status < 400) return undefined;
+  const isMount = route.kind === 'uploads' && route.mount !== undefined && status === 201;
+  const size = Number(request.headers['content-length'] ?? 0);
+  const id = route.kind === 'upload' ? route.id : upload;
+  return {
+    action: isMount ? 'mount' : action,
+    ...callerLine(write),
+    repository: route.repository.name,
+    ...whatWasWritten(target),
+    ...(digest !== undefined && { digest }),
+    ...(id !== undefined && { upload: id }),
+    ...(size > 0 && { size }),
+    ...(isMount && route.from !== undefined && { from: route.from.name }),
+    ...(previous !== undefined && { previous }),
+    ...(permission.rule !== undefined && { rule: permission.rule }),
+    decision: permission.kind === 'granted' ? 'allow' : 'deny',
+    status,
+  };
+}
+
+function whatWasWritten({ route }: WriteTarget): Pick<AuditLine, 'tag' | 'digest'> {
+  if (route.kind === 'manifest')
+    return route.reference.kind === 'tag' ? { tag: route.reference.tag } : { digest: route.reference.digest };
+  const digest = route.kind === 'uploads' ? (route.digest ?? route.mount) : route.digest;
+  return digest === undefined ? {} : { digest };
+}

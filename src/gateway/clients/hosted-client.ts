@@ -1,0 +1,121 @@
+/**
+ * Sends writes to the core, which stores what is hosted. This module depends on `protocol/hosted-api.ts`, and
+ * must not know why a caller may write.
+ */
+import type { IncomingMessage } from 'node:http';
+import { sendStreamed } from '../../platform/ipc/streamed-request.ts';
+import { readBody } from '../../platform/read-body.ts';
+import { CORE_HEADERS, type ReadAccess } from '../../protocol/core-api.ts';
+import { HOSTED_HEADERS, HOSTED_PATH } from '../../protocol/hosted-api.ts';
+import { ERRORS, type ErrorName } from '../../registry/error.ts';
+import type { Repository } from '../../registry/repository.ts';
+
+/** A write that was authorized. */
+export interface HostedWrite {
+  readonly method: string;
+  readonly repository: Repository;
+  /** The resource of the distribution API below the repository, with its query. */
+  readonly resource: string;
+  readonly subjectKey: string;
+  readonly subject: string;
+  readonly credential: string;
+  /** The repository from which a blob may be mounted. */
+  readonly from?: { readonly repository: Repository; readonly grant: ReadAccess } | undefined;
+  /** The client's request. Its body is streamed, if it has one. */
+  readonly request: IncomingMessage;
+  readonly hasBody: boolean;
+  /** Aborted when the client has gone, or may not write any more. */
+  readonly signal: AbortSignal;
+}
+
+export interface HostedAnswer {
+  readonly status: number;
+  readonly body: Buffer;
+  readonly headers: HostedAnswerHeaders;
+  /** The resource below the repository that becomes the `Location`. */
+  readonly location?: string;
+  /** The digest that a tag meant before. */
+  readonly previous?: string;
+  /** The name of a refusal. */
+  readonly error?: ErrorName;
+}
+
+/** The headers of an answer that the client gets. */
+type HostedAnswerHeaders = {
+  readonly [Name in (typeof PASSED)[number]]?: string;
+} & { readonly 'oci-tag'?: string[] };
+
+const PASSED = [
+  'content-type',
+  'docker-content-digest',
+  'docker-upload-uuid',
+  'oci-subject',
+  'range',
+  'retry-after',
+] as const;
+
+/** The headers of a client that describe its body. */
+const DESCRIBING = ['content-length', 'content-type', 'content-range'] as const;
+
+/** The most bytes of an answer, which is empty or the words of a refusal. */
+const MAX_ANSWER = 64 * 1024;
+
+/** Sends a write to the core. */
+export type SendWrite = (write: HostedWrite) => Promise<HostedAnswer>;
+
+export function createSendWrite(socket: string): SendWrite {
+  return async (write) => {
+    const { method, resource, request, hasBody, signal } = write;
+    const response = await sendStreamed(socket, {
+      ...{ method, path: `${HOSTED_PATH}${resource}`, headers: headersOf(write) },
+      ...{ body: hasBody ? request : undefined, signal },
+    });
+    try {
+      return answerIn(response, await readBody(response, MAX_ANSWER));
+    } finally {
+      response.destroy();
+    }
+  };
+}
+
+function headersOf(write: HostedWrite): Record<string, string> {
+  const { repository, subjectKey, subject, credential, from, request } = write;
+  const described = DESCRIBING.flatMap((name) => {
+    const value = request.headers[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return {
+    ...Object.fromEntries(described),
+    [CORE_HEADERS.upstream]: repository.upstream,
+    [CORE_HEADERS.path]: repository.path,
+    [HOSTED_HEADERS.subjectKey]: subjectKey,
+    [HOSTED_HEADERS.subject]: encodeURIComponent(subject),
+    [HOSTED_HEADERS.credential]: encodeURIComponent(credential),
+    ...(from && {
+      [HOSTED_HEADERS.mountFrom]: [from.repository.upstream, from.repository.path, from.grant].join(' '),
+    }),
+  };
+}
+
+function answerIn(
+  { statusCode = 0, headers, headersDistinct }: IncomingMessage,
+  body: Buffer = Buffer.alloc(0),
+): HostedAnswer {
+  const {
+    [HOSTED_HEADERS.location]: location,
+    [HOSTED_HEADERS.previous]: previous,
+    [CORE_HEADERS.error]: error,
+  } = headers;
+  const tags = headersDistinct['oci-tag'];
+  return {
+    status: statusCode,
+    body,
+    headers: {
+      ...Object.fromEntries(PASSED.flatMap((name) => (headers[name] ? [[name, headers[name]]] : []))),
+      ...(tags && { 'oci-tag': tags }),
+    },
+    ...(typeof location === 'string' && { location }),
+    ...(typeof previous === 'string' && { previous }),
+    ...(typeof error === 'string' && error in ERRORS && { error: error as ErrorName }),
+  };
+}

@@ -1,0 +1,44 @@
+import type { IncomingMessage } from 'node:http';
+import type { ActiveCredentials } from '../authentication/active-credentials.ts';
+import type { Authentication } from '../authentication/authenticate-client.ts';
+import { hasBody } from '../http/framing.ts';
+import { PUSHES } from '../limits.ts';
+
+export interface LivePermission extends Disposable {
+  /** Aborted when the client has gone, or when it may not do any more what it was allowed to begin. */
+  readonly signal: AbortSignal;
+}
+
+export interface LivePermissionOptions {
+  readonly credentials: Pick<ActiveCredentials, 'find' | 'throwIfStale'>;
+  /** Decides by the current policy. */
+  readonly isAllowed: () => boolean;
+}
+
+/**
+ * Checks again and again whether a request may go on whose body takes long. Its token counts as long as it was
+ * valid when the headers came, because clients get another one only between two requests. The policy and the
+ * credential behind the token must hold at every moment.
+ */
+export function keepChecking(
+  request: IncomingMessage,
+  admission: Authentication,
+  options: LivePermissionOptions,
+): LivePermission {
+  const withdrawn = new AbortController();
+  const signal = AbortSignal.any([request.signal, withdrawn.signal]);
+  if (!hasBody(request)) return { signal, [Symbol.dispose]: () => {} };
+  const check = async () => {
+    if (!(await isInForce(admission, options)) || !options.isAllowed()) withdrawn.abort();
+  };
+  const timer = setInterval(() => void check().catch(() => withdrawn.abort()), PUSHES.recheckEvery).unref();
+  return { signal, [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+async function isInForce(
+  admission: Authentication,
+  { credentials }: LivePermissionOptions,
+): Promise<boolean> {
+  credentials.throwIfStale();
+  return admission.kind === 'admitted' && (await credentials.find(admission)) !== undefined;
+}

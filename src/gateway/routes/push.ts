@@ -1,0 +1,165 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { formatSubject } from '../../access/subject.ts';
+import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
+import { ERRORS } from '../../registry/error.ts';
+import { familiarName } from '../../registry/repository.ts';
+import { subjectKeyOf } from '../audit/audit-record.ts';
+import { type Write, type WriteResult, writtenLine } from '../audit/write-record.ts';
+import type { AccessDecision } from '../authorization/authorize.ts';
+import type { HostedAnswer, HostedWrite } from '../clients/hosted-client.ts';
+import { endEarly } from '../http/early-refusal.ts';
+import { hasBody } from '../http/framing.ts';
+import { refuseUnread, respond } from '../http/respond.ts';
+import { keepChecking } from './live-permission.ts';
+import { type WriteTarget, writtenResource, writtenTags } from './push-request.ts';
+import { accessRefusal } from './refuse-access.ts';
+import type { V2Dependencies, V2Step } from './v2-request.ts';
+
+/** Returns the steps of a request that writes to a hosted repository. Every other request passes them. */
+export function pushSteps(dependencies: V2Dependencies): readonly V2Step[] {
+  return [recordWrite(dependencies), authorizeWrite(dependencies), forwardToCore(dependencies)];
+}
+
+/** Records a write when the steps after this one have answered it. */
+function recordWrite({ audit }: V2Dependencies): V2Step {
+  return async ({ req, state }, next) => {
+    const { target } = state;
+    if (target === undefined) return next();
+    const { admission, address, started } = state;
+    state.write = { request: req, admission, address, started, target };
+    await next();
+    const line = writtenLine(state.write, state.permission, state.written);
+    if (line !== undefined) audit(line);
+  };
+}
+
+/** Decides a write before anything is looked up, and before anything of its body is read. */
+function authorizeWrite(dependencies: V2Dependencies): V2Step {
+  return (context, next) => {
+    const { req, res, state } = context;
+    if (state.target === undefined) return next();
+    const permission = decideWrite(state.write, dependencies);
+    state.permission = permission;
+    if (permission.kind === 'granted') return next();
+    context.respond = false;
+    refuseUnread(req, res, accessRefusal(state.admission, permission, dependencies));
+    state.written = { status: ERRORS[permission.error].status };
+    return;
+  };
+}
+
+/** Decides about the repository and every tag that is written. Each of them can be refused. */
+function decideWrite(
+  { admission, address, target }: Write,
+  { authorizeNow }: V2Dependencies,
+): AccessDecision {
+  const { action, route } = target;
+  const { repository } = route;
+  const permit = authorizeNow();
+  // A manifest is deleted with its tags, whichever these are.
+  const everyTag = action === 'delete' && route.kind === 'manifest' && route.reference.kind === 'digest';
+  let decision = permit(admission, { action, repository, address, everyTag });
+  for (const tag of writtenTags(target)) {
+    if (decision.kind === 'refused') break;
+    decision = permit(admission, { action, repository, address, tag });
+  }
+  return decision;
+}
+
+/** Sends the request to the core, and its answer to the client. */
+function forwardToCore(dependencies: V2Dependencies): V2Step {
+  return async (context, next) => {
+    const { req, res, state } = context;
+    const { target, write, admission } = state;
+    const { sendWrite } = dependencies;
+    if (target === undefined || sendWrite === undefined) return next();
+    context.respond = false;
+    using allowed = keepChecking(req, admission, {
+      credentials: dependencies.credentials,
+      isAllowed: () => decideWrite(write, dependencies).kind === 'granted',
+    });
+    // A client that waits for permission to send has not been refused until now.
+    if (hasBody(req) && req.headers.expect !== undefined) res.writeContinue();
+    try {
+      const answer = await sendWrite(hostedWrite(write, allowed.signal, dependencies));
+      state.written = sendAnswer(req, res, target, answer, dependencies);
+    } catch (error) {
+      state.written = answerFailure(req, res, error, allowed.signal, dependencies);
+    }
+  };
+}
+
+function hostedWrite(write: Write, signal: AbortSignal, dependencies: V2Dependencies): HostedWrite {
+  const { request, admission, target } = write;
+  return {
+    ...{ method: target.method, repository: target.route.repository, resource: writtenResource(target) },
+    subjectKey: subjectKeyOf(write),
+    subject: admission.kind === 'admitted' ? formatSubject(admission.subject) : '',
+    credential: admission.kind === 'admitted' ? admission.credential : '',
+    from: readableSource(write, dependencies),
+    ...{ request, hasBody: hasBody(request), signal },
+  };
+}
+
+/**
+ * Returns the repository from which a blob can be mounted, if the caller may pull it. Otherwise the caller has to
+ * upload the blob, as if the repository did not have it.
+ */
+function readableSource(
+  { admission, address, target: { route } }: Write,
+  { authorizeNow }: V2Dependencies,
+): HostedWrite['from'] {
+  if (route.kind !== 'uploads' || route.mount === undefined || route.from === undefined) return undefined;
+  const permission = authorizeNow()(admission, { action: 'pull', repository: route.from, address });
+  if (permission.kind === 'refused') return undefined;
+  return { repository: route.from, grant: permission.private ? 'private' : 'public' };
+}
+
+/** Sends the answer of the core. It can come before the end of the body. */
+function sendAnswer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { route: { repository } }: WriteTarget,
+  { status, headers, body, location, previous, error }: HostedAnswer,
+  { names }: V2Dependencies,
+): WriteResult {
+  const prefix = `/v2/${familiarName(repository, names)}/`;
+  if (!request.complete) response.setHeader('connection', 'close');
+  respond(response, status, {
+    ...headers,
+    ...(location !== undefined && { location: `${prefix}${location}` }),
+    ...(status !== 204 && { 'content-length': body.length }),
+  });
+  if (body.length > 0) response.write(body);
+  endEarly(request, response);
+  const digest = headers['docker-content-digest'];
+  return {
+    status,
+    ...(digest !== undefined && { digest }),
+    ...(headers['docker-upload-uuid'] !== undefined && { upload: headers['docker-upload-uuid'] }),
+    ...(previous !== undefined && { previous }),
+    ...(error !== undefined && { error }),
+  };
+}
+
+/** Answers a request whose answer did not come. */
+function answerFailure(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: unknown,
+  allowed: AbortSignal,
+  { log }: V2Dependencies,
+): WriteResult {
+  const { status } = ERRORS.UNAVAILABLE;
+  if (request.signal.aborted) return { status };
+  if (allowed.aborted) {
+    refuseUnread(request, response, { error: 'DENIED', message: WITHDRAWN });
+    return { status: ERRORS.DENIED.status };
+  }
+  if (!(error instanceof PeerUnreachable)) throw error;
+  log.error({ reason: error.message }, 'the core does not answer');
+  refuseUnread(request, response, { error: 'UNAVAILABLE', retryAfter: 1 });
+  return { status };
+}
+
+const WITHDRAWN = 'the right to push was withdrawn during this upload';
