@@ -20,6 +20,8 @@ export interface RunningMirrorOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** The text of config/hubgate.yaml. */
   readonly config?: string;
+  /** Is called before the mirror starts. */
+  readonly prepare?: (mirror: RunningMirror) => Promise<void>;
 }
 
 /** `hubgate start` in a home of its own, with an upstream that does not answer. */
@@ -41,7 +43,7 @@ export class RunningMirror implements AsyncDisposable {
         await writeFile(path.join(home, 'config/hubgate.yaml'), options.config, { mode: 0o600 });
       }
       const mirror = new RunningMirror(home, await freePort(), await freePort(), options);
-      const isUp = await mirror.#start().catch(async (error: unknown) => {
+      const isUp = await mirror.#prepareAndStart().catch(async (error: unknown) => {
         await mirror[Symbol.asyncDispose]();
         throw new Error(`the mirror does not start: ${mirror.output}`, { cause: error });
       });
@@ -57,6 +59,11 @@ export class RunningMirror implements AsyncDisposable {
     this.port = port;
     this.adminPort = adminPort;
     this.#options = options;
+  }
+
+  async #prepareAndStart(): Promise<boolean> {
+    await this.#options.prepare?.(this);
+    return this.#start();
   }
 
   async #start(): Promise<boolean> {
@@ -109,8 +116,17 @@ export class RunningMirror implements AsyncDisposable {
    * Runs another command in the same home. Returns what that command alone printed, because the mirror may
    * print at the same time.
    */
-  async run(...args: string[]): Promise<{ readonly code: unknown; readonly output: string }> {
+  run(...args: string[]): Promise<{ readonly code: unknown; readonly output: string }> {
+    return this.runWith('', ...args);
+  }
+
+  /** Does the same, with a text as the standard input. */
+  async runWith(
+    input: string,
+    ...args: string[]
+  ): Promise<{ readonly code: unknown; readonly output: string }> {
     const child = this.#spawn(args);
+    child.stdin.end(input);
     let output = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
     const [code] = await once(child, 'close');
