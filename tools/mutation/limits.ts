@@ -113,4 +113,18 @@ export const limitsMutants: readonly Mutant[] = [
     replace: 'retryAfter <= LONGEST_RETRY_AFTER * 1e9',
     tests: ['test/gateway/quota.test.ts'],
   },
+  {
+    defence: 'the record names the limit that refused a pull',
+    file: 'src/gateway/audit/audit-record.ts',
+    find: '    ...(limit !== undefined && { limit }),\n',
+    replace: '',
+    tests: ['test/gateway/quota.test.ts'],
+  },
+  {
+    defence: 'the record says why a tag was answered with an earlier image',
+    file: 'src/gateway/audit/audit-record.ts',
+    find: '    ...(held !== undefined && { held }),\n',
+    replace: '',
+    tests: ['test/gateway/quota.test.ts'],
+  },
 ];
