@@ -230,3 +230,18 @@ test('with wait, requests wait for a file that is slow, and not for one that tak
   await audit[Symbol.asyncDispose]();
   assert.equal(audit.state().lost, 0);
 });
+
+test('no character of a line can command the terminal that shows it', async (t) => {
+  const file = path.join(await directoryOf(t), 'audit.log');
+  const audit = openAudit({ file, onFull: 'wait', log: testLog([]) });
+  const rules = ['del \x7f', 'c1 \x9b2J', 'bidirectional \u202e', 'control \x1b', 'plain', 'größe'];
+  for (const rule of rules) audit({ ...lineOf(1), rule });
+  await audit[Symbol.asyncDispose]();
+  const text = await readFile(file, 'utf8');
+  assert.doesNotMatch(text, /[^\P{Cc}\n]|\p{Cf}/u);
+  const written = text.trimEnd().split('\n');
+  assert.deepEqual(
+    written.map((line) => JSON.parse(line).rule),
+    rules,
+  );
+});

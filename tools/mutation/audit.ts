@@ -3,6 +3,27 @@ import type { Mutant } from './mutant.ts';
 /** The defences of the audit log, of the log, and of what commands print. */
 export const auditMutants: readonly Mutant[] = [
   {
+    defence: 'a line of ASCII with the one control character that JSON leaves is escaped',
+    file: 'src/gateway/audit/audit.ts',
+    find: ' && !text.includes(DELETE)',
+    replace: '',
+    tests: ['test/gateway/audit-loss.test.ts'],
+  },
+  {
+    defence: 'a line that is not ASCII is escaped',
+    file: 'src/gateway/audit/audit.ts',
+    find: 'Buffer.byteLength(text) === text.length',
+    replace: 'true',
+    tests: ['test/gateway/audit-loss.test.ts'],
+  },
+  {
+    defence: 'what gateways send to auth is read to a bound',
+    file: 'src/platform/read-body.ts',
+    find: '    if (size <= most) return;\n',
+    replace: '    if (size > 0) return;\n',
+    tests: ['test/platform/read-body.test.ts'],
+  },
+  {
     defence: 'a line that a command prints has no control characters',
     file: 'src/launch/terminal.ts',
     find: '`${escapeControls(line)}\\n`',
