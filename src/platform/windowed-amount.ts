@@ -93,8 +93,8 @@ function meantAmount(text: string, unit: AmountUnit): string | undefined {
     .slice(0, 80)
     .toLowerCase()
     .replaceAll(/(\d)[_,.'](?=\d{3}(?!\d))/g, '$1')
-    .replaceAll(/\s*\b(?:pulls?|requests?)\b/g, '')
-    .replace(/\s*(?:\bper\b|\bin\b|\bevery\b|:|\/)\s*/, '/')
+    .replaceAll(/\b(?:pulls?|requests?)\b/g, '')
+    .replace(/\bper\b|\bin\b|\bevery\b|:|\//, '/')
     .replaceAll(/\s/g, '');
   // Some people write the window first.
   const match = WRITTEN.exec(plain.replace(/^(\d{1,7}[a-z]{1,7})\/(\d{1,9})$/, '$2/$1'));
