@@ -17,7 +17,10 @@ export interface CoreLimits {
   readonly idle: number;
   /** The time between two pieces of a body. */
   readonly bodyIdle: number;
-  /** The most requests that wait for a connection to one origin. Further ones are refused at once. */
+  /**
+   * The most requests that wait for their turn at one upstream, or for a connection to one origin. Further
+   * ones are refused at once.
+   */
   readonly waiting: number;
   /** The time for a token, from the request to the end of the response. */
   readonly token: number;
@@ -165,6 +168,16 @@ export const DISK_RESERVE = {
   part: 0.1,
   /** The upper limit in bytes. */
   most: 20 * 2 ** 30,
+};
+
+/** The rules by which subjects share the connections to one upstream. */
+export const CONNECTIONS = {
+  /** They suffice for a busy morning, and stay below abuse limits per address. */
+  most: 64,
+  /** The questions of one subject that are under way at a time. The rest of them wait for their turns. */
+  each: 8,
+  /** The part of the queue that one subject may fill. The rest is left to others. */
+  waitingEach: 0.5,
 };
 
 /** The rules by which callers share the downloads of blobs from one upstream. */

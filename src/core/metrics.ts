@@ -157,7 +157,7 @@ function measureUpstreams(meters: Meters, { upstreams, client, budgets, transpor
     { labels },
   );
   meters.readGauge('hubgate_upstream_waiting_requests', 'Requests that wait for a connection', () =>
-    one(transport.waiting),
+    one(transport.waiting + client.waiting),
   );
   meters.readGauge(
     'hubgate_upstream_credential_ok',

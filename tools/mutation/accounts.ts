@@ -2,6 +2,7 @@ import type { Mutant } from './mutant.ts';
 
 const ACCOUNTS = ['test/core/upstream/accounts.test.ts'];
 const BANDWIDTH = ['test/core/pull/bandwidth.test.ts'];
+const TURNS = ['test/core/upstream/turns.test.ts'];
 const CONFIG = ['test/config/accounts.test.ts'];
 
 /** The defences of several accounts for one upstream, and of the shares of its connections. */
@@ -124,5 +125,19 @@ export const accountsMutants: readonly Mutant[] = [
     find: 'this.#timer !== undefined || this.#waiting.size === 0',
     replace: 'this.#waiting.size === 0',
     tests: BANDWIDTH,
+  },
+  {
+    defence: 'many questions of one subject do not delay those of another',
+    file: 'src/core/upstream/upstreams.ts',
+    find: 'concurrentEach: CONNECTIONS.each,',
+    replace: 'concurrentEach: CONNECTIONS.most,',
+    tests: TURNS,
+  },
+  {
+    defence: 'one subject does not fill the queue of an upstream',
+    file: 'src/core/upstream/upstreams.ts',
+    find: 'Math.ceil(waiting * CONNECTIONS.waitingEach)',
+    replace: 'waiting',
+    tests: TURNS,
   },
 ];

@@ -2,7 +2,7 @@ import { connectByProxy } from '../../platform/egress/connect-by-proxy.ts';
 import { type EgressOptions, proxyFor } from '../../platform/egress/proxy-rules.ts';
 import { trusting } from '../../platform/trusted-authorities.ts';
 import { Agent, buildConnector } from '../../platform/undici.ts';
-import type { CoreLimits } from '../limits.ts';
+import { CONNECTIONS, type CoreLimits } from '../limits.ts';
 import { type AddressKind, isAddress, kindOfAddress, lookupOnly, withoutBrackets } from './address.ts';
 import { OriginKinds } from './origin-kinds.ts';
 import type { UpstreamOptions } from './upstream.ts';
@@ -16,10 +16,6 @@ export interface Connections {
   readonly fresh: Agent;
 }
 
-/**
- * The most connections per origin. They suffice for a busy morning, and stay below abuse limits per address.
- */
-const MAX_CONNECTIONS = 64;
 /** Further connections per origin, for repeated requests and for probes. */
 const MAX_FRESH_CONNECTIONS = 16;
 
@@ -91,7 +87,7 @@ export class UpstreamConnections implements AsyncDisposable {
       kept: new Agent({
         connect: connector({}),
         bodyTimeout,
-        connections: MAX_CONNECTIONS,
+        connections: CONNECTIONS.most,
         keepAliveMaxTimeout,
       }),
       fresh: new Agent({

@@ -78,6 +78,8 @@ export interface RegistryClient extends Disposable {
   ): Promise<UpstreamResult<RegistryDocument>>;
   /** Takes a pull for questions of the requester that may follow, or refuses it without asking the upstream. */
   reservePull(repository: Repository, requester: Requester): ReservedPull | UnavailablePull;
+  /** The number of requests that wait for their turn. */
+  readonly waiting: number;
   /** Returns what is known of the accounts of an upstream. */
   accounts(upstream: UpstreamHost): readonly AccountReport[];
   /** Reads the files of credentials now. */
@@ -254,6 +256,10 @@ class HttpRegistryClient implements RegistryClient {
 
   reservePull(repository: Repository, requester: Requester): ReservedPull | UnavailablePull {
     return this.#upstreams.reservePull(repository, requester);
+  }
+
+  get waiting(): number {
+    return this.#upstreams.waiting;
   }
 
   accounts(upstream: UpstreamHost): readonly AccountReport[] {

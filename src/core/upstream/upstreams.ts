@@ -4,13 +4,14 @@
  */
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
-import { Deadline } from '../../platform/scheduling/deadline.ts';
+import { Deadline, DeadlineError } from '../../platform/scheduling/deadline.ts';
+import { FairQueue, QueueFullError } from '../../platform/scheduling/fair-queue.ts';
 import { NobodyWaits, throwIfNobodyWaits, workForAll } from '../../platform/scheduling/waiters.ts';
 import type { CredentialState } from '../../protocol/core-api.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
 import type { Budgets, PullTaken } from '../budget/budgets.ts';
-import { type CoreLimits, REFUSED_FOR } from '../limits.ts';
+import { CONNECTIONS, type CoreLimits, REFUSED_FOR } from '../limits.ts';
 import type { Account, Session } from './account.ts';
 import { apiRoot, nameThere, resourceUrl } from './api-url.ts';
 import type { Authorization, AuthorizationHeader, UpstreamChallenges } from './authorization.ts';
@@ -55,7 +56,7 @@ export interface UpstreamsOptions {
   readonly transport: Transport;
   /** Counts the pulls, and decides who may pull. Without it a command asks, and nothing is counted. */
   readonly budgets?: Pick<Budgets, 'takePull' | 'quotaSeen'>;
-  readonly limits: Pick<CoreLimits, 'token' | 'question'>;
+  readonly limits: Pick<CoreLimits, 'token' | 'question' | 'waiting'>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly pullsLeft?: PullsLeft;
@@ -120,6 +121,8 @@ export class Upstreams implements Disposable {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #upstreams: ReadonlyMap<UpstreamHost, UpstreamAccounts>;
+  readonly #turns = new Map<UpstreamHost, FairQueue>();
+  #questions = 0;
 
   constructor({ upstreams, transport, budgets, limits, clock, log, pullsLeft }: UpstreamsOptions) {
     this.#transport = transport;
@@ -165,10 +168,66 @@ export class Upstreams implements Disposable {
   ): Promise<UpstreamResult<T>> {
     const { repository, method, resource, ask } = request;
     const as = account.upstream.credential === undefined ? 'anonymous' : ask.as;
+    const cached = account.session.refusals.find({ repository, method, resource, as });
+    if (cached !== undefined) return cached;
+    throwIfNobodyWaits();
+    return this.#inTurn(repository.upstream, ask.requester, deadline, () =>
+      this.#askNow(account, request, as, deadline, read),
+    );
+  }
+
+  /**
+   * Waits for the turn of the requester's subject: the subjects share the connections to an upstream. Waiting
+   * counts toward the deadline.
+   */
+  async #inTurn<T>(
+    host: UpstreamHost,
+    requester: Requester | undefined,
+    deadline: Deadline,
+    ask: () => Promise<UpstreamResult<T>>,
+  ): Promise<UpstreamResult<T>> {
+    // What nobody's subject asks for shares nothing with other such questions.
+    const subject = requester?.spender.subjectKey || `question ${this.#questions++}`;
+    try {
+      const options = { deadline: this.#limits.question, signal: deadline.signal };
+      return await this.#turnsOf(host).run(subject, options, ask);
+    } catch (error) {
+      if (error instanceof QueueFullError)
+        return unavailable('busy', `${host}: too many requests wait for a connection`);
+      if (error instanceof DeadlineError) return troubleOf(error, host);
+      throw error;
+    }
+  }
+
+  #turnsOf(host: UpstreamHost): FairQueue {
+    const known = this.#turns.get(host);
+    if (known !== undefined) return known;
+    const { waiting } = this.#limits;
+    const turns = new FairQueue({
+      concurrent: CONNECTIONS.most,
+      concurrentEach: CONNECTIONS.each,
+      waiting,
+      waitingEach: Math.ceil(waiting * CONNECTIONS.waitingEach),
+    });
+    this.#turns.set(host, turns);
+    return turns;
+  }
+
+  /** The number of requests that wait for their turn. */
+  get waiting(): number {
+    return [...this.#turns.values()].reduce((sum, { waiting }) => sum + waiting, 0);
+  }
+
+  async #askNow<T>(
+    account: Account,
+    request: ResourceRequest,
+    as: UpstreamIdentity,
+    deadline: Deadline,
+    read: ReadUpstreamResponse<T>,
+  ): Promise<UpstreamResult<T>> {
+    const { repository, method, resource, ask } = request;
     const question: RefusalKey = { repository, method, resource, as };
     let { session } = account;
-    const cached = session.refusals.find(question);
-    if (cached !== undefined) return cached;
     throwIfNobodyWaits();
     const pull = isPull(request) ? this.#takePull(account, as, ask.requester) : undefined;
     if (pull?.kind === 'unavailable') return pull;
