@@ -1,9 +1,13 @@
 import type { Mutant } from './mutant.ts';
 
 const COUNTED = ['test/core/budget/counted-pulls.test.ts'];
+const REFUSED = ['test/core/budget/over-budget.test.ts'];
 const UPSTREAMS = 'src/core/upstream/upstreams.ts';
+const CHARGE = 'src/core/upstream/charge.ts';
+const MANIFEST = 'src/core/pull/pull-manifest.ts';
+const BLOB = 'src/core/pull/pull-blob.ts';
 
-/** What a pull costs, and who bears it. */
+/** What a pull costs, who bears it, and who is refused for it. */
 export const quotaMutants: readonly Mutant[] = [
   {
     defence: 'a GET of a manifest is a pull, whatever the Hub says about a quota',
@@ -21,9 +25,93 @@ export const quotaMutants: readonly Mutant[] = [
   },
   {
     defence: 'a GET that the Hub turns away is no pull',
-    file: 'src/core/upstream/charge.ts',
+    file: CHARGE,
     find: 'if (this.#isSent && !this.#isTurnedAway) this.#requester',
     replace: 'if (this.#isSent) this.#requester',
     tests: COUNTED,
+  },
+  {
+    defence: 'a pull that was not sent is given back',
+    file: 'src/core/upstream/reserved-pull.ts',
+    find: 'taken?.giveBack();',
+    replace: '',
+    tests: REFUSED,
+  },
+  {
+    defence: 'a refusal is decided before the upstream is asked',
+    file: MANIFEST,
+    find: 'if (!isCold) return pull(requester);',
+    replace: 'if (!isCold || isCold) return pull(requester);',
+    tests: REFUSED,
+  },
+  {
+    defence: 'each of many pulls takes its own pull before the upstream is asked',
+    file: MANIFEST,
+    find: 'pull({ ...requester, reserved: own })',
+    replace: 'pull((own[Symbol.dispose](), requester))',
+    tests: REFUSED,
+  },
+  {
+    defence: 'a requester that may not pull waits for the pull of another one',
+    file: MANIFEST,
+    find: '      await other;\n',
+    replace: '',
+    tests: REFUSED,
+  },
+  {
+    defence: 'a refusal is the same if what the repository lacks is cached because of another one',
+    file: MANIFEST,
+    find: "return free?.kind === 'found' ? free : refusalOf(reserved, 'MANIFEST_UNKNOWN');",
+    replace: "return free ?? refusalOf(reserved, 'MANIFEST_UNKNOWN');",
+    tests: REFUSED,
+  },
+  {
+    defence: 'a HEAD of a tag that has moved names the digest that the requester may have',
+    file: MANIFEST,
+    find: "if (method === 'HEAD' && usable !== undefined && !isSame) {",
+    replace: 'if (false) {',
+    tests: REFUSED,
+  },
+  {
+    defence: 'the tag of referrers is never cold',
+    file: MANIFEST,
+    find: 'if (referrersSubject(tag) !== undefined) return false;',
+    replace: '',
+    tests: REFUSED,
+  },
+  {
+    defence: 'after a 429 no cold pull asks the upstream',
+    file: UPSTREAMS,
+    find: 'if (refusal !== undefined) continue;',
+    replace: '',
+    tests: REFUSED,
+  },
+  {
+    defence: 'the result of a question that is for its first caller alone is not shared',
+    file: 'src/platform/scheduling/single-flight.ts',
+    find: 'if (!this.#isPersonal(joined)) return joined;',
+    replace: 'return joined;',
+    tests: ['test/platform/single-flight.test.ts'],
+  },
+  {
+    defence: 'a blob is refused before the upstream is asked',
+    file: BLOB,
+    find: 'if (refusal !== undefined && found === undefined && running === undefined) return refusal;',
+    replace: '',
+    tests: REFUSED,
+  },
+  {
+    defence: 'a download is charged to the requester that began it',
+    file: BLOB,
+    find: 'budgets.chargeBytes(requester.spender, bytes);',
+    replace: '{};',
+    tests: REFUSED,
+  },
+  {
+    defence: 'the audit log says which limit refused a pull',
+    file: 'src/gateway/audit/audit-record.ts',
+    find: '...(limit !== undefined && { limit }),',
+    replace: '',
+    tests: ['test/gateway/careless-job.test.ts'],
   },
 ];
