@@ -22,6 +22,8 @@ export interface RunningMirrorOptions {
   readonly config?: string;
   /** Is called before the mirror starts. */
   readonly prepare?: (mirror: RunningMirror) => Promise<void>;
+  /** The text of config/access.yaml. */
+  readonly policy?: string;
 }
 
 /** `hubgate start` in a home of its own, with an upstream that does not answer. */
@@ -38,9 +40,13 @@ export class RunningMirror implements AsyncDisposable {
     for (let attempt = 1; ; attempt++) {
       const home = await mkdtemp(path.join(tmpdir(), 'hubgate-home-'));
       await shareCompiled(home);
-      if (options.config !== undefined) {
-        await mkdir(path.join(home, 'config'));
-        await writeFile(path.join(home, 'config/hubgate.yaml'), options.config, { mode: 0o600 });
+      for (const [file, text] of [
+        ['hubgate.yaml', options.config],
+        ['access.yaml', options.policy],
+      ] as const) {
+        if (text === undefined) continue;
+        await mkdir(path.join(home, 'config'), { recursive: true });
+        await writeFile(path.join(home, 'config', file), text, { mode: 0o600 });
       }
       const mirror = new RunningMirror(home, await freePort(), await freePort(), options);
       const isUp = await mirror.#prepareAndStart().catch(async (error: unknown) => {

@@ -103,14 +103,16 @@ function hostedWrite(write: Write, signal: AbortSignal, dependencies: V2Dependen
 
 /**
  * Returns the repository from which a blob can be mounted, if the caller may pull it. Otherwise the caller has to
- * upload the blob, as if the repository did not have it.
+ * upload the blob, as if the repository did not have it. Clients ask for a token for the target alone, so the
+ * scope of the token does not decide here; the policy and the restriction of the credential do.
  */
 function readableSource(
   { admission, address, target: { route } }: Write,
   { authorizeNow }: V2Dependencies,
 ): HostedWrite['from'] {
   if (route.kind !== 'uploads' || route.mount === undefined || route.from === undefined) return undefined;
-  const permission = authorizeNow()(admission, { action: 'pull', repository: route.from, address });
+  const who = admission.kind === 'admitted' ? { ...admission, repositories: undefined } : admission;
+  const permission = authorizeNow()(who, { action: 'pull', repository: route.from, address });
   if (permission.kind === 'refused') return undefined;
   return { repository: route.from, grant: permission.private ? 'private' : 'public' };
 }
