@@ -5,7 +5,10 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { forecastOf } from '../../src/commands/budget/print-budget.ts';
+import { budget } from '../../src/commands/doctor/server/budget.ts';
+import { pathsIn } from '../../src/config/home.ts';
 import type { UpstreamOptions } from '../../src/core/upstream/upstream.ts';
+import { CORE_STATUS } from '../../src/protocol/core-api.ts';
 import { DOCKER_HUB } from '../../src/registry/repository.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
@@ -46,6 +49,7 @@ async function runningCore(hub: FakeHub, upstream: Partial<UpstreamOptions> = {}
   await mkdir(path.join(home, 'run/core'), { recursive: true });
   return TestCore.start(hub, {
     socket: path.join(home, 'run/core/core.sock'),
+    directory: path.join(home, 'data'),
     upstreams: [{ host: DOCKER_HUB, url: hub.url, credential: ACCOUNT, ...upstream }],
     clock: Date.now,
   });
@@ -174,6 +178,47 @@ test('a stated quota is shown as the quota of an upstream that names none, and s
   const budget = await runVerb(['upstream', 'budget', '--home', home]);
   assert.match(budget.stdout, /4999 of 5000 pulls left, as hubgate\.yaml states; 1 pull through this mirror/);
 });
+
+test('counts that cannot be read switch the limits off, and the status, the report and doctor say so', async () => {
+  await using hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  await mkdir(path.join(home, 'data'));
+  await writeFile(path.join(home, 'data/budget.db'), 'no database, but long enough to be taken for one');
+  await using core = await runningCore(hub);
+  const { stdout } = await runVerb(['upstream', 'budget', '--home', home]);
+  assert.match(stdout, /^no limit applies: \S+budget\.db cannot be read: /);
+  const [finding, ...others] = await limitsByDoctor(core);
+  assert.deepEqual(others, []);
+  assert.match(
+    finding ?? '',
+    /^limits and reserves do not apply: \S+budget\.db cannot be read: .*; move that/,
+  );
+});
+
+test('doctor says which quota will soon be empty at the present pace', async () => {
+  await using hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  hub.isLimited = false;
+  await using core = await runningCore(hub, { quota: { pulls: 5, windowMs: 24 * HOUR } });
+  assert.deepEqual(await limitsByDoctor(core), []);
+  for (const name of ['a', 'b', 'c', 'd']) {
+    hub.push(`library/${name}`, '1', imageOf());
+    await core.ask(`library/${name}/manifests/1`);
+  }
+  const [finding] = await limitsByDoctor(core);
+  assert.match(
+    finding ?? '',
+    /^upstream docker\.io will have no pulls left at .* UTC, at \d+ pulls an hour; /,
+  );
+});
+
+/** What the check of the limits finds. */
+async function limitsByDoctor(core: TestCore): Promise<string[]> {
+  const status = CORE_STATUS.parse(await core.operation('/status'));
+  const look = await budget({ paths: pathsIn(home), core: status, clock: Date.now });
+  assert.ok('findings' in look);
+  return look.findings.map(({ where, what, mend }) => `${where} ${what}; ${mend}`);
+}
 
 test('a time and a key that do not exist are bad usage', async () => {
   assert.equal((await runVerb(['upstream', 'budget', '--home', home, '--since', 'soon'])).code, 2);

@@ -2,6 +2,7 @@ import type { Mutant } from './mutant.ts';
 
 const BUDGETS = ['test/core/budget/budgets.test.ts'];
 const FILE = ['test/core/budget/budget-file.test.ts'];
+const REPORT = ['test/commands/budget.test.ts'];
 const ORACLE = ['test/core/budget/oracle.test.ts'];
 
 /** The defences of an upstream’s quota, and of the counts of what was spent. */
@@ -9,8 +10,8 @@ export const budgetMutants: readonly Mutant[] = [
   {
     defence: 'a window of a limit never contains more than its maximum',
     file: 'src/core/budget/sliding-count.ts',
-    find: 'if (bucket >= current - SUB_BUCKETS) break;',
-    replace: 'if (bucket > current - SUB_BUCKETS) break;',
+    find: 'if (first[0] < current - SUB_BUCKETS) this.#forget(current);',
+    replace: 'if (first[0] <= current - SUB_BUCKETS) this.#forget(current + 1);',
     tests: BUDGETS,
   },
   {
@@ -30,8 +31,8 @@ export const budgetMutants: readonly Mutant[] = [
   {
     defence: 'of several limits the one that holds for longest is told',
     file: 'src/core/budget/limit-counts.ts',
-    find: 'untilOf(refusal) > untilOf(longest)',
-    replace: 'untilOf(refusal) < untilOf(longest)',
+    find: 'untilOf(refusal) <= untilOf(longest)) continue;',
+    replace: 'untilOf(refusal) >= untilOf(longest)) continue;',
     tests: BUDGETS,
   },
   {
@@ -96,6 +97,55 @@ export const budgetMutants: readonly Mutant[] = [
     find: 'const isFree = spender === NOBODY || this.#failure !== null;',
     replace: 'const isFree = spender === NOBODY;',
     tests: FILE,
+  },
+  {
+    defence: 'a count that its window has left behind is not written again when a pull is given back',
+    file: 'src/core/budget/count-table.ts',
+    find: 'if (this.#entries.get(entry.key) !== entry) return;',
+    replace: '',
+    tests: FILE,
+  },
+  {
+    defence: 'a stated quota counts where the upstream names none',
+    file: 'src/core/budget/account-reports.ts',
+    find: 'budgets.statedQuota(host, account.name) ?? account.quota',
+    replace: 'account.quota',
+    tests: REPORT,
+  },
+  {
+    defence: 'lines of the audit log from before the period do not count',
+    file: 'src/commands/budget/spent-pulls.ts',
+    find: ' || Date.parse(line.time) < since) continue;',
+    replace: ') continue;',
+    tests: REPORT,
+  },
+  {
+    defence: 'a line of the audit log is read whole, wherever the file is cut into pieces',
+    file: 'src/commands/audited-lines.ts',
+    find: 'filled = buffer.copy(buffer, 0, end, filled);',
+    replace: 'filled = 0;',
+    tests: REPORT,
+  },
+  {
+    defence: 'doctor says that no limit applies',
+    file: 'src/commands/doctor/server/budget.ts',
+    find: "const off = failure === null ? [] : [wrong('limits",
+    replace: "const off = failure === '' ? [] : true ? [] : [wrong('limits",
+    tests: REPORT,
+  },
+  {
+    defence: 'doctor says that a quota will soon be empty',
+    file: 'src/commands/doctor/server/budget.ts',
+    find: 'emptyAt > now + SOON) return [];',
+    replace: 'emptyAt > now) return [];',
+    tests: REPORT,
+  },
+  {
+    defence: 'warm leaves what the policy reserves for others',
+    file: 'src/commands/warm/quota-guard.ts',
+    find: 'return Math.max(usual, limit * reserved);',
+    replace: 'return usual;',
+    tests: ['test/commands/warm/warm.test.ts'],
   },
   {
     defence: 'a file that could not be written is tried again',

@@ -131,8 +131,8 @@ export class AccountQuota {
   /** Counts a pull, and returns its number. */
   take(subject: string, now: number): number {
     const windowMs = this.#windowMs(now);
-    this.#pulls.add(ALL, windowMs, 1, now);
-    this.#pace.add(ALL, PACE_WINDOW, 1, now);
+    this.#pulls.add(this.#pulls.entry(ALL, windowMs, now), 1, now);
+    this.#pace.add(this.#pace.entry(ALL, PACE_WINDOW, now), 1, now);
     if (subject !== '') this.#share.add(subject, windowMs, now);
     const number = this.#next++;
     this.#unanswered.add(number);
@@ -146,8 +146,10 @@ export class AccountQuota {
   /** Takes a pull back that was not sent. Returns false if it was taken back before, or answered. */
   takeBack(number: number, subject: string, since: number): boolean {
     if (!this.#unanswered.delete(number)) return false;
-    this.#pulls.takeBack(ALL, 1, since);
-    this.#pace.takeBack(ALL, 1, since);
+    for (const table of [this.#pulls, this.#pace]) {
+      const entry = table.find(ALL);
+      if (entry !== undefined) table.takeBack(entry, 1, since);
+    }
     if (subject !== '') this.#share.takeBack(subject, since);
     return true;
   }

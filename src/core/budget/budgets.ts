@@ -91,27 +91,32 @@ class CountedBudgets implements Budgets {
   takePull(upstream: UpstreamHost, account: string, spender: Spender = NOBODY): PullTaken | QuotaRefusal {
     const now = this.#clock();
     const quota = this.#account(upstream, account);
-    const isFree = spender === NOBODY || this.#failure !== null;
-    const refusal = isFree ? undefined : this.#refusal(quota, spender, now);
-    if (refusal !== undefined) return refusal;
     const { subjectKey, budgets } = spender;
-    this.#pulls.add(budgets, 1, now);
+    const charge = this.#pulls.charge(budgets, now);
+    const isFree = spender === NOBODY || this.#failure !== null;
+    const refusal = isFree ? undefined : (charge.refusal(now) ?? this.#refusal(quota, spender, now));
+    if (refusal !== undefined) return refusal;
+    charge.add(1, now);
     const number = quota.take(subjectKey, now);
     return {
       kind: 'taken',
       giveBack: () => {
-        if (quota.takeBack(number, subjectKey, now)) this.#pulls.takeBack(budgets, 1, now);
+        if (quota.takeBack(number, subjectKey, now)) charge.takeBack(1, now);
       },
       [Symbol.dispose]: () => quota.answered(number),
     };
   }
 
   mayDownload({ budgets }: Spender): QuotaRefusal | undefined {
-    return this.#failure === null ? this.#bytes.refusal(budgets, this.#clock()) : undefined;
+    if (this.#failure !== null) return undefined;
+    const now = this.#clock();
+    return this.#bytes.charge(budgets, now).refusal(now);
   }
 
   chargeBytes({ budgets }: Spender, bytes: number): void {
-    if (budgets.length > 0) this.#bytes.add(budgets, bytes, this.#clock());
+    if (budgets.length === 0) return;
+    const now = this.#clock();
+    this.#bytes.charge(budgets, now).add(bytes, now);
   }
 
   quotaSeen(upstream: UpstreamHost, account: string, quota: Quota): void {
@@ -167,9 +172,9 @@ class CountedBudgets implements Budgets {
   }
 
   #refusal(quota: AccountQuota, spender: Spender, now: number): QuotaRefusal | undefined {
-    const { subjectKey, budgets, reserved } = spender;
+    const { subjectKey, reserved } = spender;
     for (const id of reserved.ids) if (!this.#reserves.has(id)) this.#reserves.set(id, 0);
-    const refusal = this.#pulls.refusal(budgets, now) ?? quota.refusal(subjectKey, reserved, now);
+    const refusal = quota.refusal(subjectKey, reserved, now);
     if (refusal?.kind === 'reserve')
       for (const id of reserved.ids) this.#reserves.set(id, (this.#reserves.get(id) ?? 0) + 1);
     return refusal;

@@ -14,13 +14,21 @@ export interface StoredCount extends CountPlace {
   readonly buckets: readonly CountedBucket[];
 }
 
+/** A count of a table. */
+export interface TableEntry {
+  readonly key: string;
+  readonly count: SlidingCount;
+  /** True if the file does not have it yet. */
+  isChanged: boolean;
+}
+
 /** Counts by key, with the knowledge which of them the file does not have yet. */
 export class CountTable {
   readonly #kind: CountPlace['kind'];
   readonly #owner: string;
   readonly #onChange: () => void;
-  readonly #counts = new Map<string, SlidingCount>();
-  readonly #changed = new Set<string>();
+  readonly #entries = new Map<string, TableEntry>();
+  readonly #changed = new Set<TableEntry>();
 
   constructor(kind: CountPlace['kind'], owner: string, onChange: () => void) {
     this.#kind = kind;
@@ -29,79 +37,89 @@ export class CountTable {
   }
 
   get size(): number {
-    return this.#counts.size;
+    return this.#entries.size;
   }
 
   has(key: string): boolean {
-    return this.#counts.has(key);
+    return this.#entries.has(key);
   }
 
-  keys(): Iterable<string> {
-    return this.#counts.keys();
+  find(key: string): TableEntry | undefined {
+    return this.#entries.get(key);
+  }
+
+  /** Returns the entry of `key`, with this window. */
+  entry(key: string, windowMs: number, now: number): TableEntry {
+    const known = this.#entries.get(key);
+    if (known !== undefined) {
+      known.count.resize(windowMs, now);
+      return known;
+    }
+    const entry: TableEntry = { key, count: new SlidingCount(windowMs), isChanged: false };
+    this.#entries.set(key, entry);
+    return entry;
   }
 
   /** Returns the count of `key`, with this window. */
   count(key: string, windowMs: number, now: number): SlidingCount {
-    const known = this.#counts.get(key);
-    if (known !== undefined) {
-      known.resize(windowMs, now);
-      return known;
-    }
-    const count = new SlidingCount(windowMs);
-    this.#counts.set(key, count);
-    return count;
+    return this.entry(key, windowMs, now).count;
   }
 
   total(key: string, now: number): number {
-    return this.#counts.get(key)?.total(now) ?? 0;
+    return this.#entries.get(key)?.count.total(now) ?? 0;
   }
 
   /** Returns the largest total of a key. */
   largest(now: number): number {
     let largest = 0;
-    for (const count of this.#counts.values()) largest = Math.max(largest, count.total(now));
+    for (const { count } of this.#entries.values()) largest = Math.max(largest, count.total(now));
     return largest;
   }
 
-  add(key: string, windowMs: number, amount: number, now: number): void {
-    this.count(key, windowMs, now).add(amount, now);
-    this.#change(key);
+  add(entry: TableEntry, amount: number, now: number): void {
+    entry.count.add(amount, now);
+    this.#change(entry);
   }
 
-  takeBack(key: string, amount: number, since: number): void {
-    this.#counts.get(key)?.takeBack(amount, since);
-    this.#change(key);
+  takeBack(entry: TableEntry, amount: number, since: number): void {
+    // Its window may have left the whole entry behind meanwhile.
+    if (this.#entries.get(entry.key) !== entry) return;
+    entry.count.takeBack(amount, since);
+    this.#change(entry);
   }
 
   load({ key, windowMs, buckets }: StoredCount): void {
-    this.#counts.set(key, new SlidingCount(windowMs, buckets));
+    this.#entries.set(key, { key, count: new SlidingCount(windowMs, buckets), isChanged: false });
   }
 
   /** Forgets the keys of which nothing is left in their window, unless `isKept`. */
   forgetEmpty(now: number, isKept: (key: string) => boolean = () => false): void {
-    for (const [key, count] of this.#counts) {
-      if (count.total(now) > 0 || isKept(key)) continue;
-      this.#counts.delete(key);
-      this.#change(key);
+    for (const [key, entry] of this.#entries) {
+      if (entry.count.total(now) > 0 || isKept(key)) continue;
+      this.#entries.delete(key);
+      this.#change(entry);
     }
   }
 
   /** Returns what has changed since it was last stored. */
   changes(): readonly StoredCount[] {
-    return Array.from(this.#changed, (key) => {
-      const count = this.#counts.get(key);
+    return Array.from(this.#changed, ({ key, count }) => {
       const place = { kind: this.#kind, owner: this.#owner, key };
-      const buckets = count?.buckets.filter(([, amount]) => amount > 0) ?? [];
-      return { ...place, windowMs: count?.windowMs ?? 0, buckets };
+      const isForgotten = this.#entries.get(key)?.count !== count;
+      const buckets = isForgotten ? [] : count.buckets.filter(([, amount]) => amount > 0);
+      return { ...place, windowMs: count.windowMs, buckets };
     });
   }
 
   stored(): void {
+    for (const entry of this.#changed) entry.isChanged = false;
     this.#changed.clear();
   }
 
-  #change(key: string): void {
-    this.#changed.add(key);
+  #change(entry: TableEntry): void {
+    if (entry.isChanged) return;
+    entry.isChanged = true;
+    this.#changed.add(entry);
     this.#onChange();
   }
 }

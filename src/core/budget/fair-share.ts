@@ -61,11 +61,12 @@ export class FairShare {
   }
 
   add(subject: string, windowMs: number, now: number): void {
-    this.#pulls.add(this.#keyOf(subject), windowMs, 1, now);
+    this.#pulls.add(this.#pulls.entry(this.#keyOf(subject), windowMs, now), 1, now);
   }
 
   takeBack(subject: string, since: number): void {
-    this.#pulls.takeBack(this.#keyOf(subject), 1, since);
+    const entry = this.#pulls.find(this.#keyOf(subject));
+    if (entry !== undefined) this.#pulls.takeBack(entry, 1, since);
   }
 
   /** Returns the share that the subject has used up, if another one wants the quota. */

@@ -1,7 +1,6 @@
 import type { BudgetReport } from '../../protocol/budget-report.ts';
 import type { Budget, QuotaRefusal } from '../../protocol/core-api.ts';
-import { CountTable } from './count-table.ts';
-import type { SlidingCount } from './sliding-count.ts';
+import { CountTable, type TableEntry } from './count-table.ts';
 
 type Unit = 'pulls' | 'bytes';
 type Allowance = NonNullable<Budget['pulls']>;
@@ -36,35 +35,19 @@ export class LimitTables {
     return this.#of(limit).table;
   }
 
-  /** Returns the refusal that holds for longest, if a budget has less than one pull, or no byte, left. */
-  refusal(budgets: readonly Budget[], now: number): QuotaRefusal | undefined {
-    let longest: QuotaRefusal | undefined;
-    for (const budget of budgets) {
-      const allowance = budget[this.#unit];
+  /** Finds the counts of budgets, so that a pull is decided and counted with one search for each. */
+  charge(budgets: readonly Budget[], now: number): LimitCharge {
+    const parts: ChargedPart[] = [];
+    for (const { limit: id, key, [this.#unit]: allowance } of budgets) {
       if (allowance === undefined) continue;
-      const limit = this.#of(budget.limit);
+      const limit = this.#of(id);
       limit.allowance = allowance;
       limit.appliedAt = now;
-      const count = limit.table.count(budget.key, allowance.windowMs, now);
-      const used = count.total(now);
-      if (used < allowance.max) continue;
-      const refusal = this.#refuse(budget.limit, allowance, count, used, now);
-      if (longest === undefined || untilOf(refusal) > untilOf(longest)) longest = refusal;
+      const entry = limit.table.find(key);
+      entry?.count.resize(allowance.windowMs, now);
+      parts.push({ id, key, limit, allowance, entry });
     }
-    if (longest?.id !== undefined) this.#of(longest.id).refusals++;
-    return longest;
-  }
-
-  add(budgets: readonly Budget[], amount: number, now: number): void {
-    for (const budget of budgets) {
-      const windowMs = budget[this.#unit]?.windowMs;
-      if (windowMs !== undefined) this.#of(budget.limit).table.add(budget.key, windowMs, amount, now);
-    }
-  }
-
-  takeBack(budgets: readonly Budget[], amount: number, since: number): void {
-    for (const budget of budgets)
-      if (budget[this.#unit] !== undefined) this.#of(budget.limit).table.takeBack(budget.key, amount, since);
+    return new LimitCharge(this.#unit, parts);
   }
 
   /** Forgets what has left its window. */
@@ -85,11 +68,6 @@ export class LimitTables {
     });
   }
 
-  #refuse(id: string, { max, windowMs }: Allowance, count: SlidingCount, used: number, now: number) {
-    const refusal: QuotaRefusal = { kind: 'limit', id, unit: this.#unit, used, max, windowMs };
-    return max === 0 ? refusal : { ...refusal, untilMs: count.leavesAt(max - 1, now) };
-  }
-
   #of(limit: string): LimitCounts {
     const known = this.#limits.get(limit);
     if (known !== undefined) return known;
@@ -97,6 +75,62 @@ export class LimitTables {
     const counts: LimitCounts = { table, allowance: undefined, refusals: 0, appliedAt: 0 };
     this.#limits.set(limit, counts);
     return counts;
+  }
+}
+
+/** One budget of a charge. */
+interface ChargedPart {
+  readonly id: string;
+  readonly key: string;
+  readonly limit: LimitCounts;
+  readonly allowance: Allowance;
+  /** Undefined if nothing was charged to the budget yet. */
+  entry: TableEntry | undefined;
+}
+
+/** The budgets that one pull or download is charged to. */
+class LimitCharge {
+  readonly #unit: Unit;
+  readonly #parts: readonly ChargedPart[];
+
+  constructor(unit: Unit, parts: readonly ChargedPart[]) {
+    this.#unit = unit;
+    this.#parts = parts;
+  }
+
+  /** Returns the refusal that holds for longest, if a budget has less than one pull, or no byte, left. */
+  refusal(now: number): QuotaRefusal | undefined {
+    let longest: QuotaRefusal | undefined;
+    let by: ChargedPart | undefined;
+    for (const part of this.#parts) {
+      const used = part.entry?.count.total(now) ?? 0;
+      if (used < part.allowance.max) continue;
+      const refusal = this.#refuse(part, used, now);
+      if (longest !== undefined && untilOf(refusal) <= untilOf(longest)) continue;
+      longest = refusal;
+      by = part;
+    }
+    if (by !== undefined) by.limit.refusals++;
+    return longest;
+  }
+
+  add(amount: number, now: number): void {
+    for (const part of this.#parts) {
+      const { table } = part.limit;
+      part.entry ??= table.entry(part.key, part.allowance.windowMs, now);
+      table.add(part.entry, amount, now);
+    }
+  }
+
+  takeBack(amount: number, since: number): void {
+    for (const { limit, entry } of this.#parts)
+      if (entry !== undefined) limit.table.takeBack(entry, amount, since);
+  }
+
+  #refuse({ id, allowance, entry }: ChargedPart, used: number, now: number): QuotaRefusal {
+    const refusal: QuotaRefusal = { kind: 'limit', id, unit: this.#unit, used, ...allowance };
+    if (allowance.max === 0 || entry === undefined) return refusal;
+    return { ...refusal, untilMs: entry.count.leavesAt(allowance.max - 1, now) };
   }
 }
 

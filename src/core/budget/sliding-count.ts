@@ -11,12 +11,15 @@ export type CountedBucket = readonly [bucket: number, amount: number];
  */
 export class SlidingCount {
   #windowMs: number;
+  /** The length of a sub-bucket. */
+  #width: number;
   /** In ascending order, without empty ones. */
   #buckets: [bucket: number, amount: number][];
   #total = 0;
 
   constructor(windowMs: number, buckets: readonly CountedBucket[] = []) {
     this.#windowMs = windowMs;
+    this.#width = windowMs / SUB_BUCKETS;
     this.#buckets = buckets.map(([bucket, amount]) => [bucket, amount]);
     for (const [, amount] of buckets) this.#total += amount;
   }
@@ -31,13 +34,9 @@ export class SlidingCount {
 
   total(now: number): number {
     const current = this.#bucketAt(now);
-    let forgotten = 0;
-    for (const [bucket, amount] of this.#buckets) {
-      if (bucket >= current - SUB_BUCKETS) break;
-      this.#total -= amount;
-      forgotten++;
-    }
-    if (forgotten > 0) this.#buckets.splice(0, forgotten);
+    const [first] = this.#buckets;
+    if (first === undefined) return 0;
+    if (first[0] < current - SUB_BUCKETS) this.#forget(current);
     // The clock was set back: an amount from the future would count for too long.
     if ((this.#buckets.at(-1)?.[0] ?? current) > current) this.#moveTo(this.#buckets, now);
     return this.#total;
@@ -84,10 +83,17 @@ export class SlidingCount {
     if (windowMs === this.#windowMs) return;
     const ends = this.#buckets.map(([bucket, amount]) => [(bucket + 1) * this.#width - 1, amount] as const);
     this.#windowMs = windowMs;
+    this.#width = windowMs / SUB_BUCKETS;
     this.#moveTo(
       ends.map(([end, amount]) => [this.#bucketAt(Math.min(end, now)), amount]),
       now,
     );
+  }
+
+  #forget(current: number): void {
+    const kept = this.#buckets.findIndex(([bucket]) => bucket >= current - SUB_BUCKETS);
+    const forgotten = this.#buckets.splice(0, kept < 0 ? this.#buckets.length : kept);
+    for (const [, amount] of forgotten) this.#total -= amount;
   }
 
   /** Counts everything again, with what is later than `now` as of now. */
@@ -99,10 +105,6 @@ export class SlidingCount {
       sums.set(moved, (sums.get(moved) ?? 0) + amount);
     }
     this.#buckets = [...sums].sort(([a], [b]) => a - b);
-  }
-
-  get #width(): number {
-    return this.#windowMs / SUB_BUCKETS;
   }
 
   #bucketAt(time: number): number {

@@ -53,6 +53,18 @@ test('what the window has left behind is removed from the file', () => {
   assert.equal(budgets.onDisk('subject'), 1, 'of the other subject');
 });
 
+test('a pull that is given back after its window has ended removes nothing that was counted since', () => {
+  using budgets = new TestBudgets();
+  const late = budgets.take(ANA);
+  budgets.now += 24 * HOUR;
+  budgets.opened.flush();
+  budgets.pull(ANA);
+  budgets.opened.flush();
+  late.giveBack();
+  budgets.opened.flush();
+  assert.equal(budgets.onDisk('limit-pulls'), 1);
+});
+
 test('lost counts begin at 0, and the log says so', async () => {
   using budgets = new TestBudgets();
   budgets.pulls(9, ANA);

@@ -8,7 +8,11 @@ import type { ExaminedServer } from './server.ts';
 const SOON = 3_600_000;
 
 /** Says whether limits apply, and which quota will soon be empty at the present pace. */
-export async function budget({ paths, core, clock }: ExaminedServer): Promise<Looked> {
+export async function budget({
+  paths,
+  core,
+  clock,
+}: Pick<ExaminedServer, 'paths' | 'core' | 'clock'>): Promise<Looked> {
   if (core === undefined) return { skipped: 'the core counts the pulls, and it does not run' };
   const asked = await askRole(paths.coreSocket, { method: 'GET', path: '/budget', schema: BUDGET_REPORT });
   if (typeof asked === 'string') throw new Error('the core has gone meanwhile');
