@@ -25,7 +25,7 @@ export interface OperationsOptions {
   readonly writes: CacheWrites;
   readonly upstreams: readonly UpstreamOptions[];
   readonly names: UpstreamNames;
-  readonly budgets: Pick<Budgets, 'report' | 'statedQuota'>;
+  readonly budgets: Pick<Budgets, 'report' | 'statedQuota' | 'used'>;
   readonly clock: Clock;
   readonly egress: EgressOptions | undefined;
   readonly limits: CoreLimits;
@@ -80,6 +80,7 @@ export function createOperations(options: OperationsOptions): Operations {
       };
     },
     budget: () => budgets.report(),
+    used: (asked) => budgets.used(asked),
     async repositories() {
       const entries = await store.index.repositories();
       // A repository that was public too long ago counts as unknown: nobody gets its content, or its name,

@@ -52,3 +52,12 @@ export const BUDGET_REPORT = z.object({
   reserves: z.array(z.object({ id: z.string(), refusals: z.int() })),
 });
 export type BudgetReport = Readonly<z.output<typeof BUDGET_REPORT>>;
+
+/**
+ * `POST /budget/used` returns how much of each budget is used. The body is like the header `budgets` of a
+ * pull.
+ */
+export const USED_BUDGETS = z.array(
+  z.object({ limit: z.string(), unit: z.enum(['pulls', 'bytes']), used: z.number() }),
+);
+export type UsedBudgets = Readonly<z.output<typeof USED_BUDGETS>>;

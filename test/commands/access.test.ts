@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { readSubject } from '../../src/access/subject.ts';
 import { hashPassword } from '../../src/auth/identity/password.ts';
 import { setPassword } from '../../src/auth/identity/users-file.ts';
 import { diffAccess } from '../../src/commands/access/diff.ts';
@@ -10,6 +11,13 @@ import { explainAccess } from '../../src/commands/access/explain.ts';
 import { testAccess } from '../../src/commands/access/test.ts';
 import { listUnusedRules } from '../../src/commands/access/unused.ts';
 import { whoCanPull } from '../../src/commands/access/who-can.ts';
+import { followPolicyLimits } from '../../src/gateway/authorization/policy-limits.ts';
+import { peerAddress } from '../../src/gateway/http/client-address.ts';
+import { DOCKER_HUB } from '../../src/registry/repository.ts';
+import { parseFiles } from '../access/support/policy.ts';
+import { FakeHub } from '../support/fake-hub.ts';
+import { imageOf } from '../support/image.ts';
+import { ACCOUNT, TestCore } from '../support/test-core.ts';
 import { run, withoutPadding } from './support/terminal.ts';
 
 const POLICY = `version: 1
@@ -147,12 +155,12 @@ test('explain says which limits count an allowed pull, and what is reserved', as
         each: true,
         upstream: ['docker.io'],
       },
-      ...{ pulls: { max: 40, windowMs: 21_600_000 }, place: 'config/access.yaml:17' },
+      ...{ pulls: { max: 40, windowMs: 21_600_000 }, place: 'config/access.yaml:17', used: null },
     },
     {
       ...{ id: 'team', to: ['group:platform'], each: false, pulls: { max: 60, windowMs: 21_600_000 } },
       ...{ bytes: { max: 50 * 2 ** 30, windowMs: 86_400_000 }, because: 'ask #platform' },
-      place: 'config/access.yaml:18',
+      ...{ place: 'config/access.yaml:18', used: null },
     },
   ]);
   assert.deepEqual(reserves, [
@@ -435,5 +443,43 @@ test('diff says which limits an edit changes, and for whom', async () => {
   assert.match(
     (await diff(edited, { all: true })).stdout,
     /^limit lab-net: .* → none; no longer for anonymous$/m,
+  );
+});
+
+test('explain says what is used of each limit, if the core runs', async () => {
+  await put('access.yaml', LIMITED);
+  await using hub = await FakeHub.start();
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  hub.push('library/nginx', 'latest', imageOf());
+  await using core = await TestCore.start(hub);
+  await mkdir(path.join(home, 'run/core'), { recursive: true });
+  await symlink(path.join(core.directory, 'core.sock'), path.join(home, 'run/core/core.sock'));
+  const parsed = parseFiles({ 'access.yaml': LIMITED });
+  assert.ok('value' in parsed);
+  const limits = followPolicyLimits({ current: parsed.value.policy, [Symbol.dispose]: () => {} });
+  const subject = readSubject('ana') ?? assert.fail();
+  const { budgets = '' } = limits.headersFor({
+    admission: { kind: 'admitted', subject, groups: [], credential: 'one' },
+    upstream: DOCKER_HUB,
+    address: peerAddress({ remoteAddress: '10.1.2.3' }),
+  });
+  const pulled = await core.ask('library/nginx/manifests/latest', {
+    headers: { 'hubgate-budgets': budgets },
+  });
+  assert.equal(pulled.status, 200);
+  const used = async (who: string) =>
+    (await explained(who, 'nginx')).limits.map(({ id, used }: Record<string, unknown>) => [id, used]);
+  assert.deepEqual(await used('ana'), [
+    ['each', { pulls: 1, bytes: null }],
+    ['team', { pulls: 1, bytes: 0 }],
+  ]);
+  // Both share the limit of the team, and each has a limit of their own.
+  assert.deepEqual(await used('jin'), [
+    ['each', { pulls: 0, bytes: null }],
+    ['team', { pulls: 1, bytes: 0 }],
+  ]);
+  assert.match(
+    (await explain('ana', 'nginx')).stdout,
+    /^ {2}limited by {2}team .*; used: 1 pull and 0 bytes$/m,
   );
 });

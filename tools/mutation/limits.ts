@@ -127,4 +127,11 @@ export const limitsMutants: readonly Mutant[] = [
     replace: '',
     tests: ['test/gateway/quota.test.ts'],
   },
+  {
+    defence: 'explain shows the use of the budget of that subject',
+    file: 'src/core/budget/limit-counts.ts',
+    find: 'used: this.#limits.get(limit)?.table.total(key, now) ?? 0',
+    replace: 'used: this.#limits.get(limit)?.table.largest(now) ?? 0',
+    tests: ['test/commands/access.test.ts'],
+  },
 ];

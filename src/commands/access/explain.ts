@@ -10,6 +10,7 @@ import { parseNetwork } from '../../platform/network.ts';
 import { parseImage } from '../../registry/image.ts';
 import { findKnown, formatUnknown, type KnownTarget, unknownIn } from './known.ts';
 import { describeEntry, displayedEntry, formatEntry } from './limit-text.ts';
+import { formatUsed, type UsedLimits, usedInJson, usedOf } from './limit-use.ts';
 import {
   type AccessOptions,
   displayedRule,
@@ -49,9 +50,10 @@ export async function explainAccess(
   }
   const explanation = explain(read.policy, question);
   const known = await findKnown(question, question.subject, read.config, paths);
+  const used = await usedOf(explanation.limits, question, paths);
   const asksPrivate = options.private ?? false;
-  if (options.json) printJson(terminal.stdout, asJson(explanation, question, known, paths));
-  else printExplanation(explanation, { question, known, asksPrivate, paths, terminal });
+  if (options.json) printJson(terminal.stdout, asJson(explanation, question, { known, used }, paths));
+  else printExplanation(explanation, { question, known, used, asksPrivate, paths, terminal });
   return explanation.decision === 'allow' && (!asksPrivate || explanation.private) ? 0 : 1;
 }
 
@@ -83,7 +85,7 @@ function readQuestion(
 function asJson(
   { decision, private: reachesPrivate, rule, matched, nearly, limits, reserves }: Explanation,
   { subject, repository, tag, address, at }: AccessQuestion,
-  known: KnownTarget,
+  { known, used }: Pick<ExplainedDecision, 'known' | 'used'>,
   paths: HomePaths,
 ) {
   return {
@@ -101,7 +103,9 @@ function asJson(
     known: { user: known.user, upstream: known.upstream, tag: known.tag },
     matched: matched.map((one) => displayedRule(one, paths)),
     nearly: nearly.map(({ rule: one, unmet }) => ({ ...displayedRule(one, paths), unmet })),
-    limits: limits.map((data) => displayedEntry({ kind: 'limit', data }, paths)),
+    limits: limits.map((data) => {
+      return { ...displayedEntry({ kind: 'limit', data }, paths), used: usedInJson(data, used) };
+    }),
     reserves: reserves.map(({ reserve: data, isOwn }) => {
       return { ...displayedEntry({ kind: 'reserve', data }, paths), own: isOwn };
     }),
@@ -111,6 +115,7 @@ function asJson(
 interface ExplainedDecision {
   readonly question: AccessQuestion;
   readonly known: KnownTarget;
+  readonly used: UsedLimits;
   readonly asksPrivate: boolean;
   readonly paths: HomePaths;
   readonly terminal: Terminal;
@@ -128,7 +133,7 @@ function printExplanation(explanation: Explanation, shown: ExplainedDecision): v
     print(`  matches too ${written(other, paths)}`);
   if (explanation.decision === 'allow') {
     if (!explanation.private) print(`  ${GUARD[known.visibility]}`);
-    for (const line of limitLines(explanation, paths)) print(`  ${line}`);
+    for (const line of limitLines(explanation, shown.used, paths)) print(`  ${line}`);
     return;
   }
   if (rule !== undefined) print(`What would be needed: the deny ${rule.id} would have to go, or not match.`);
@@ -139,11 +144,11 @@ function printExplanation(explanation: Explanation, shown: ExplainedDecision): v
 }
 
 /** Says which limits count the pull, and what is reserved of the quota. */
-function limitLines({ limits, reserves }: Explanation, paths: HomePaths): string[] {
+function limitLines({ limits, reserves }: Explanation, used: UsedLimits, paths: HomePaths): string[] {
   return [
     ...limits.map((data) => {
       const entry = { kind: 'limit', data } as const;
-      return `limited by  ${formatEntry(entry, paths)}: ${describeEntry(entry)}`;
+      return `limited by  ${formatEntry(entry, paths)}: ${describeEntry(entry)}${formatUsed(data, used)}`;
     }),
     ...reserves.map(({ reserve: data, isOwn }) => {
       const entry = { kind: 'reserve', data } as const;

@@ -14,7 +14,7 @@ import type { Clock } from '../../platform/clock.ts';
 import { diskFailure } from '../../platform/disk-failure.ts';
 import type { Logger } from '../../platform/log.ts';
 import { messageOf } from '../../platform/reason.ts';
-import type { BudgetReport } from '../../protocol/budget-report.ts';
+import type { BudgetReport, UsedBudgets } from '../../protocol/budget-report.ts';
 import type { QuotaRefusal } from '../../protocol/core-api.ts';
 import type { UpstreamHost } from '../../registry/repository.ts';
 import { BUDGET } from '../limits.ts';
@@ -47,6 +47,8 @@ export interface Budgets extends AsyncDisposable {
   /** Returns the stated quota with what is left of it, if the upstream itself names none. */
   statedQuota(upstream: UpstreamHost, account: string): Quota | undefined;
   report(): BudgetReport;
+  /** Returns how much of each budget is used. */
+  used(budgets: Spender['budgets']): UsedBudgets;
   /** Writes what has changed. It also happens by itself, within a second, and at the end. */
   flush(): void;
 }
@@ -143,6 +145,11 @@ class CountedBudgets implements Budgets {
       limits: [...this.#pulls.report(now), ...this.#bytes.report(now)],
       reserves: Array.from(this.#reserves, ([id, refusals]) => ({ id, refusals })),
     };
+  }
+
+  used(budgets: Spender['budgets']): UsedBudgets {
+    const now = this.#clock();
+    return [...this.#pulls.used(budgets, now), ...this.#bytes.used(budgets, now)];
   }
 
   flush(): void {

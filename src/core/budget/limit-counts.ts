@@ -1,4 +1,4 @@
-import type { BudgetReport } from '../../protocol/budget-report.ts';
+import type { BudgetReport, UsedBudgets } from '../../protocol/budget-report.ts';
 import type { Budget, QuotaRefusal } from '../../protocol/core-api.ts';
 import { CountTable, type TableEntry } from './count-table.ts';
 
@@ -57,6 +57,16 @@ export class LimitTables {
       const isRecent = allowance !== undefined && appliedAt + allowance.windowMs > now;
       if (table.size === 0 && table.changes().length === 0 && !isRecent) this.#limits.delete(id);
     }
+  }
+
+  /** Returns what is used of those budgets that limit this unit. */
+  used(budgets: readonly Budget[], now: number): UsedBudgets {
+    const unit = this.#unit;
+    return budgets.flatMap(({ limit, key, [unit]: allowance }) =>
+      allowance === undefined
+        ? []
+        : [{ limit, unit, used: this.#limits.get(limit)?.table.total(key, now) ?? 0 }],
+    );
   }
 
   report(now: number): BudgetReport['limits'] {

@@ -2,13 +2,15 @@ import Router from '@koa/router';
 import type { Context } from 'koa';
 import type { Meters } from '../../platform/metrics.ts';
 import { readBody } from '../../platform/read-body.ts';
-import type { BudgetReport } from '../../protocol/budget-report.ts';
+import type { BudgetReport, UsedBudgets } from '../../protocol/budget-report.ts';
 import {
+  type Budget,
   type CachedRepositories,
   type CacheState,
   type CoreStatus,
   PURGE,
   type Purged,
+  parseBudgets,
   UPSTREAM_STEPS_QUESTION,
   type UpstreamChecks,
   type UpstreamStep,
@@ -21,6 +23,8 @@ export interface Operations {
   status(): Promise<CoreStatus>;
   /** Reports on quotas and limits. */
   budget(): BudgetReport;
+  /** Reports how much of each budget is used. */
+  used(budgets: readonly Budget[]): UsedBudgets;
   repositories(): Promise<CachedRepositories>;
   /** Resolves to undefined if a name is invalid. */
   purge(repository: string, reference: string | null): Promise<Purged | undefined>;
@@ -35,6 +39,8 @@ export interface OperationDependencies {
 }
 
 const MAX_BODY = 4 * 1024;
+/** The bytes that a hundred budgets can take. */
+const MAX_BUDGETS = 64 * 1024;
 
 /** Returns the routes for operators, beside the pulls of gateways. */
 export function operationRoutes({ operations, metrics }: OperationDependencies): Router {
@@ -45,6 +51,7 @@ export function operationRoutes({ operations, metrics }: OperationDependencies):
   router.get('/budget', (context) => {
     context.body = operations.budget();
   });
+  router.post('/budget/used', (context) => answerUsed(context, operations));
   router.get('/metrics', async (context) => {
     context.body = await metrics.snapshot();
   });
@@ -57,6 +64,13 @@ export function operationRoutes({ operations, metrics }: OperationDependencies):
     context.body = await operations.check();
   });
   return router;
+}
+
+async function answerUsed(context: Context, operations: Operations): Promise<void> {
+  const body = await readBody(context.req, MAX_BUDGETS);
+  const budgets = parseBudgets(body?.toString('utf8') ?? '');
+  if (budgets === undefined) context.status = 400;
+  else context.body = operations.used(budgets);
 }
 
 async function purge(context: Context, operations: Operations): Promise<void> {

@@ -74,8 +74,7 @@ function principalOf(admission: Authentication): Pick<LimitQuestion, 'subject' |
 function headersBy({ limits }: Policy, { admission, address, upstream }: PullingClient): SpendingHeaders {
   const { subject, groups = [] } = principalOf(admission);
   const question = { subject, groups, address, upstream };
-  const who = subject.kind === 'anonymous' ? addressKey(address) : formatSubject(subject);
-  const budgets = limitsFor(limits, question).map((limit) => budgetOf(limit, who));
+  const budgets = limitsFor(limits, question).map((limit) => budgetOf(limit, { subject, address }));
   const { others } = reservesFor(limits, question);
   return {
     ...(budgets.length > 0 && { budgets: JSON.stringify(budgets) }),
@@ -83,8 +82,15 @@ function headersBy({ limits }: Policy, { admission, address, upstream }: Pulling
   };
 }
 
-/** Anonymous clients are told apart by their addresses, as everywhere else. */
-function budgetOf({ id, each, pulls, bytes }: LimitData, who: string): Budget {
+/**
+ * Returns the budget of a subject for a limit. Anonymous clients are told apart by their addresses, as
+ * everywhere else.
+ */
+export function budgetOf(
+  { id, each, pulls, bytes }: LimitData,
+  { subject, address }: Pick<LimitQuestion, 'subject'> & { readonly address: ClientAddress },
+): Budget {
+  const who = subject.kind === 'anonymous' ? addressKey(address) : formatSubject(subject);
   const key = each ? `${id} ${hash('sha256', who, 'base64url')}` : id;
   return { limit: id, key, ...(pulls && { pulls }), ...(bytes && { bytes }) };
 }
