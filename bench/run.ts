@@ -5,6 +5,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Bench, type BenchSettings, type CaseGroup } from './bench.ts';
 import { BLOBS, checkLayer } from './cases/blobs.ts';
+import { BUDGET } from './cases/budget.ts';
 import { COLD } from './cases/cold.ts';
 import { CROWD } from './cases/crowd.ts';
 import { DISK } from './cases/disk.ts';
@@ -29,7 +30,7 @@ import { ZOT } from './servers/zot.ts';
 /** The groups in order of importance. */
 const GROUPS: readonly CaseGroup[] = [
   ...[BLOBS, MANIFESTS, TOKENS, COLD, SLOW_READERS, CROWD],
-  ...[DISK, LINKS_GROUP, POLICY, EDITS, IDLE, GROWTH, HOSTILE],
+  ...[DISK, LINKS_GROUP, POLICY, BUDGET, EDITS, IDLE, GROWTH, HOSTILE],
 ];
 /** The groups for which three minutes are enough. */
 const QUICK_GROUPS = [BLOBS, MANIFESTS, TOKENS, COLD, LINKS_GROUP, POLICY, HOSTILE];

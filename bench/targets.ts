@@ -77,6 +77,9 @@ export const TARGETS: readonly Target[] = [
   { case: '1,000,000 links', metric: 'lookup µs', at: 'most', factor: 50 },
   { case: '1,000,000 links', metric: 'core MiB', at: 'most', factor: 200 },
   { case: 'policy of 10,000 rules, 10,000 users', metric: 'decision µs', at: 'most', factor: 5 },
+  { case: 'cached manifest, 100 limits to none', metric: 'CPU ratio', at: 'most', factor: 1.02 },
+  { case: 'decision, 3 limits apply', metric: 'p99 µs', at: 'most', factor: 20 },
+  { case: 'budget --by subject, 1,000,000 audit lines', metric: 'seconds', at: 'most', factor: 2 },
   { case: 'idle', metric: 'tree MiB', at: 'most', factor: 250 },
   ...['manifest', 'blob'].flatMap((what): Target[] => [
     {
