@@ -20,6 +20,7 @@ import { type CoreLimits, STANDARD_LIMITS } from './limits.ts';
 import { countEvicted, countStale, countUpstreamRequests, measureCore } from './metrics.ts';
 import { createOperations } from './operations.ts';
 import { limitBandwidths } from './pull/bandwidth.ts';
+import { BoundedDownloads } from './pull/bounded-downloads.ts';
 import { CacheWrites } from './pull/cache-writes.ts';
 import { BlobPull } from './pull/pull-blob.ts';
 import { DocumentPull } from './pull/pull-document.ts';
@@ -127,7 +128,11 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
   store.index.onFailure = (error) => writes.failed(error);
   stack.use(scrub({ store, clock, log }));
   const dependencies = { store, client, budgets, memberships, writes, space, limits, clock, log };
-  const blobs = new BlobPull({ ...dependencies, bandwidths: limitBandwidths(upstreams, clock) });
+  const blobs = new BlobPull({
+    ...dependencies,
+    budgets: new BoundedDownloads({ budgets, limits, clock }),
+    bandwidths: limitBandwidths(upstreams, clock),
+  });
   const referrers = new ReferrersCache({ store, memberships, clock, staleIfError });
   const hosted = options.hosted && stack.use(await openHosted(options.hosted, log, clock));
   const names: UpstreamNames = {

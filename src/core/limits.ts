@@ -53,6 +53,8 @@ export interface CoreLimits {
   readonly sweepAfterGrowth: number;
   /** The time between two attempts to write to a cache that could not be written. */
   readonly probeCacheEvery: number;
+  /** The bytes that one subject may download into the cache within the window of `SUBJECT_DOWNLOADS`. */
+  readonly subjectDownloads: number;
 }
 
 export const STANDARD_LIMITS: CoreLimits = {
@@ -79,6 +81,9 @@ export const STANDARD_LIMITS: CoreLimits = {
   sweepEvery: 60_000,
   sweepAfterGrowth: 1_000,
   probeCacheEvery: 5_000,
+  // It is far beyond what a build farm pulls that is one subject, and keeps a mistake in it from replacing
+  // everybody's content all day.
+  subjectDownloads: 4 * 2 ** 40,
 };
 
 /** The milliseconds for which an upstream's refusal is repeated without asking again. */
@@ -195,6 +200,13 @@ export const FILL_PLACES = {
    * Milliseconds before a new download can count as abandoned, because its reader may still be on the way.
    */
   abandonedAfter: 1_000,
+};
+
+/** The rules by which the bytes that a subject downloads into the cache are counted. */
+export const SUBJECT_DOWNLOADS = {
+  windowMs: 24 * 60 * 60_000,
+  /** The most subjects that are counted. */
+  subjects: 20_000,
 };
 
 /** How a limit on the bandwidth of an upstream is kept. */

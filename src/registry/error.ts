@@ -79,6 +79,11 @@ export const ERRORS = {
     code: 'TOOMANYREQUESTS',
     message: 'too many requests at once; try again shortly',
   },
+  TOO_MANY_DOWNLOADS: {
+    status: 429,
+    code: 'TOOMANYREQUESTS',
+    message: 'too many of your downloads wait already; try again when some of them have ended',
+  },
   TOO_MANY_PULLS: {
     status: 429,
     code: 'TOOMANYREQUESTS',

@@ -67,6 +67,11 @@ test('a refusal by a limit says who, how much, which limit, until when and why',
   );
 });
 
+test('a bound of the mirror itself has no name', () => {
+  const { id: _, ...bound } = limitRefusal('', { unit: 'bytes', max: 4 * 2 ** 40, windowMs: 24 * HOUR });
+  assert.equal(message(bound, 'ana'), 'ana has used its 4 TiB of downloads of 24 h; more from 14:20 UTC');
+});
+
 test('an anonymous client is shown nobody’s name', () => {
   for (const admission of [NOBODY, admissionOf('anonymous')])
     assert.equal(

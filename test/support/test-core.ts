@@ -37,6 +37,7 @@ export const SHORT_LIMITS: CoreLimits = {
   sweepEvery: 60_000,
   sweepAfterGrowth: 60_000,
   probeCacheEvery: 50,
+  subjectDownloads: 2 ** 40,
 };
 
 /** The limits for all other tests: a busy machine stays within them, and nobody waits for them. */

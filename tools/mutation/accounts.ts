@@ -140,4 +140,18 @@ export const accountsMutants: readonly Mutant[] = [
     replace: 'waiting',
     tests: TURNS,
   },
+  {
+    defence: 'nobody downloads more into the cache than one may',
+    file: 'src/core/pull/bounded-downloads.ts',
+    find: '?? this.#refusal(spender)',
+    replace: '',
+    tests: ['test/core/pull/bounded-downloads.test.ts'],
+  },
+  {
+    defence: 'the bound on downloads is one of each subject',
+    file: 'src/core/pull/bounded-downloads.ts',
+    find: "if (subjectKey === '') return;",
+    replace: '',
+    tests: ['test/core/pull/bounded-downloads.test.ts'],
+  },
 ];

@@ -270,7 +270,7 @@ export class BlobPull implements AsyncDisposable {
     // A core that is stopping does not refuse for lack of a place: the next core serves the caller who asks
     // again.
     if (this.#ending.signal.aborted) return typeof taken === 'object' ? taken : NO_PLACE;
-    if (taken === 'full') return { kind: 'refused', error: 'TOO_MANY_REQUESTS', retryAfter: 1 };
+    if (taken === 'full') return { kind: 'refused', error: 'TOO_MANY_DOWNLOADS', retryAfter: 1 };
     return taken === 'late' ? { kind: 'refused', error: 'UPSTREAM_TIMEOUT' } : taken;
   }
 

@@ -28,19 +28,19 @@ export function quotaMessage(refusal: QuotaRefusal, pull: RefusedPull): string {
 function causeOf(refusal: QuotaRefusal, pull: RefusedPull): string {
   const { upstream, admission, limits } = pull;
   const who = callOf(admission);
-  const called = refusal.id === undefined ? '' : refusal.id;
+  const called = refusal.id === undefined ? '' : ` (${refusal.kind} ${refusal.id})`;
   switch (refusal.kind) {
     case 'limit': {
       const limit = limits.limit(refusal.id);
       const amount = amountOf(refusal, limit?.upstream?.length === 1 ? `${limit.upstream[0]} ` : '');
       return isShared(limit, admission)
-        ? `${who} shares ${amount} with others, and they are used up (limit ${called})`
-        : `${who} has used its ${amount} (limit ${called})`;
+        ? `${who} shares ${amount} with others, and they are used up${called}`
+        : `${who} has used its ${amount}${called}`;
     }
     case 'share':
       return `${who} has used its fair share of the quota of ${upstream}, ${amountOf(refusal)}, and others want the rest`;
     case 'reserve':
-      return `the rest of the quota of ${upstream} is kept for others${called && ` (reserve ${called})`}`;
+      return `the rest of the quota of ${upstream} is kept for others${called}`;
     case 'upstream':
       return `${upstream} limits the pulls of this mirror, and the mirror has no copy`;
   }
