@@ -117,6 +117,14 @@ const HELP: Readonly<Record<string, VerbHelp>> = {
     page: 'cache.md',
     examples: ['cache purge library/nginx', 'cache purge library/nginx:1.29'],
   },
+  hosted: { page: 'hosted.md', examples: ['hosted list', 'hosted gc --dry-run'] },
+  'hosted list': { page: 'hosted.md', examples: ['hosted list', 'hosted list --json'] },
+  'hosted tags': {
+    page: 'hosted.md',
+    examples: ['hosted tags acme-internal/app', 'hosted tags acme-internal/app:latest --json'],
+  },
+  'hosted restore-tag': { page: 'hosted.md', examples: ['hosted restore-tag acme-internal/app:latest'] },
+  'hosted gc': { page: 'hosted.md', examples: ['hosted gc', 'hosted gc --dry-run --json'] },
 };
 
 /** Returns the help of the verb with these words. */

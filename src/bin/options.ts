@@ -62,6 +62,7 @@ function choice<Flags extends string, Choice extends string>(
 /** The options of the verbs. Each verb that has an option gets a new object of Commander. */
 export const OPTIONS = {
   json: flag('--json', 'print data for programs'),
+  dryRun: flag('--dry-run', 'say what would be done and why, and change nothing'),
   passwordStdin: flag('--password-stdin', 'read the password from standard input'),
   service: flag('--service', 'make a service account: it has no password, only service tokens'),
   role: choice('--role <role>', 'only this role', ['core', 'auth', 'gateway']),

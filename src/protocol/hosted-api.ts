@@ -63,8 +63,32 @@ export const HOSTED_REPOSITORIES = z.object({
 });
 export type HostedRepositories = Readonly<z.output<typeof HOSTED_REPOSITORIES>>;
 
+/** `GET /hosted-repositories/tags?repository=…` returns the tags, the latest first. */
+export const HOSTED_TAGS = z.array(z.object({ tag: z.string(), digest: z.string(), setAt: z.int() }));
+export type HostedTags = Readonly<z.output<typeof HOSTED_TAGS>>;
+
+/** `GET /hosted-repositories/history?repository=…&tag=…` returns the changes of a tag, the newest first. */
+export const TAG_HISTORY = z.array(
+  z.object({
+    at: z.int(),
+    /** What the tag meant from then on; null if it was deleted. */
+    digest: z.string().nullable(),
+    /** What it meant before; null if it was new. */
+    previous: z.string().nullable(),
+    subject: z.string(),
+    credential: z.string(),
+  }),
+);
+
 /** `POST /hosted-repositories/restore-tag` undoes the last change of a tag. */
 export const RESTORE_TAG = z.strictObject({ repository: z.string(), tag: z.string() });
+export const RESTORED_TAG = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('restored'), digest: z.string() }),
+  /** There is no such tag, or it has not been changed. */
+  z.object({ kind: z.literal('unchanged') }),
+  /** The manifest that it meant before has been removed. */
+  z.object({ kind: z.literal('gone'), digest: z.string() }),
+]);
 
 /** `POST /hosted-repositories/collect` removes what nothing needs, or only says what it would do. */
 export const COLLECT = z.strictObject({ dryRun: z.boolean() });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import type { CoreOptions } from '../../src/core/core.ts';
 import type { HostedOptions } from '../../src/core/hosted/hosted.ts';
 import { UPLOAD_LIMITS, type UploadLimits } from '../../src/core/hosted/limits.ts';
 import type { NamespaceRules } from '../../src/core/hosted/namespace.ts';
@@ -47,8 +48,10 @@ export class HostedCore implements AsyncDisposable {
     rules: Partial<NamespaceRules> = {},
     limits: Partial<UploadLimits> = {},
     hub: Pick<FakeHub, 'url'> = { url: new URL('http://127.0.0.1:1') },
+    options: Partial<CoreOptions> = {},
   ): Promise<HostedCore> {
     const core = await TestCore.start(hub, (directory) => ({
+      ...options,
       hosted: hostedOptions(directory, rules, { limits: { ...UPLOAD_LIMITS, ...limits } }),
     }));
     return new HostedCore(core, rules);

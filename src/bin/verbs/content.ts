@@ -91,4 +91,46 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
       }),
     ],
   },
+  {
+    name: 'hosted',
+    description: 'the hosted repositories of a running mirror',
+    verbs: [
+      verb({
+        usage: 'list',
+        description: 'list the hosted repositories, and what each namespace takes of its quota',
+        options: ['json'],
+        load: async () => {
+          const { hostedList } = await import('../../commands/hosted.ts');
+          return ({ options, terminal }) => hostedList(options, terminal);
+        },
+      }),
+      verb({
+        usage: 'tags <image>',
+        description: 'list the tags of a repository, or who changed one tag (repository:tag) and when',
+        options: ['json'],
+        load: async () => {
+          const { hostedTags } = await import('../../commands/hosted.ts');
+          return ({ names: [image = ''], options, terminal }) => hostedTags(image, options, terminal);
+        },
+      }),
+      verb({
+        usage: 'restore-tag <image>',
+        description: 'undo the last change of a tag (repository:tag), immutable or not',
+        options: ['json'],
+        load: async () => {
+          const { hostedRestoreTag } = await import('../../commands/hosted.ts');
+          return ({ names: [image = ''], options, terminal }) => hostedRestoreTag(image, options, terminal);
+        },
+      }),
+      verb({
+        usage: 'gc',
+        description: 'remove now what nothing needs, which the core also does by itself',
+        options: ['dryRun', 'json'],
+        load: async () => {
+          const { hostedGc } = await import('../../commands/hosted.ts');
+          return ({ options, terminal }) => hostedGc(options, terminal);
+        },
+      }),
+    ],
+  },
 ];

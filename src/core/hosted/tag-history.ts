@@ -1,4 +1,5 @@
 import type { Clock } from '../../platform/clock.ts';
+import type { HostedTags } from '../../protocol/hosted-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Tag } from '../../registry/reference.ts';
 import type { HostedDatabase } from './hosted-database.ts';
@@ -26,6 +27,15 @@ export class TagHistory {
   constructor(database: HostedDatabase, clock: Clock) {
     this.#database = database;
     this.#clock = clock;
+  }
+
+  /** Returns the tags of a repository, the latest first; undefined if there is no such repository. */
+  list(repository: string): HostedTags | undefined {
+    return this.#database.read((select) => {
+      const id = select.repository.get(repository)?.id;
+      if (id === undefined) return undefined;
+      return select.allTags.all(id).map(({ name, digest, set_at }) => ({ tag: name, digest, setAt: set_at }));
+    });
   }
 
   /** Returns the changes of a tag, the newest first; undefined if there is no such repository. */

@@ -24,6 +24,7 @@ export function hostedOperationRoutes(hosted: Hosted): Router {
   router.get('/hosted-repositories', (context) => {
     context.body = listHosted(hosted);
   });
+  router.get('/hosted-repositories/tags', (context) => answerTags(context, hosted));
   router.get('/hosted-repositories/history', (context) => answerHistory(context, hosted));
   router.post('/hosted-repositories/restore-tag', (context) => restore(context, hosted));
   router.post('/hosted-repositories/collect', (context) => collect(context, hosted));
@@ -43,6 +44,12 @@ function listHosted({ database, uploads, namespaces }: Hosted): HostedRepositori
     })),
     repositories: select.repositories.all('', MOST_REPOSITORIES),
   }));
+}
+
+function answerTags(context: Context, { tags }: Hosted): void {
+  const listed = tags.list(String(context.query.repository ?? ''));
+  if (listed === undefined) context.status = 404;
+  else context.body = listed;
 }
 
 function answerHistory(context: Context, { tags }: Hosted): void {
