@@ -220,6 +220,15 @@ async function limitsByDoctor(core: TestCore): Promise<string[]> {
   return look.findings.map(({ where, what, mend }) => `${where} ${what}; ${mend}`);
 }
 
+test('an external core counts nothing, and that is said', async () => {
+  await writeFile(path.join(home, 'config/hubgate.yaml'), 'core: { url: "http://localhost:5000" }\n');
+  await audited({ cache: 'bypass' });
+  const { code, stdout, stderr } = await runVerb(['upstream', 'budget', '--home', home]);
+  assert.equal(code, 1);
+  assert.equal(stderr, 'hubgate: the core is http://localhost:5000 (core.url): it counts no pulls\n');
+  assert.match(stdout, /^no pull has counted, and none was refused, since /);
+});
+
 test('a time and a key that do not exist are bad usage', async () => {
   assert.equal((await runVerb(['upstream', 'budget', '--home', home, '--since', 'soon'])).code, 2);
   assert.equal((await runVerb(['upstream', 'budget', '--home', home, '--by', 'moon'])).code, 2);

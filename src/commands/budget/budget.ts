@@ -1,6 +1,7 @@
 import type { PolicyData } from '../../access/policy-data.ts';
 import { formatGroup, parseSubject, type Subject } from '../../access/subject.ts';
 import { compileSubjects } from '../../access/subject-pattern.ts';
+import type { Config } from '../../config/config.ts';
 import type { Environment } from '../../config/environment.ts';
 import { pathsIn } from '../../config/home.ts';
 import { loadOrPrint } from '../../launch/load.ts';
@@ -46,18 +47,31 @@ export async function showBudget(
   }
   const opened = await openKeys(by, options, environment, terminal);
   if (opened === undefined) return 2;
-  const asked = await askCore(options, { method: 'GET', path: '/budget', schema: BUDGET_REPORT }, terminal);
-  const report = typeof asked === 'string' ? null : asked.answer;
-  const spent = await addUp(spendingLines(opened.audit, from), opened.keysOf);
+  const { config, keysOf } = opened;
+  const report = await askReport(config, options, terminal);
+  const spent = await addUp(spendingLines(config.log.audit, from), keysOf);
   const pulls = spent.toSorted((a, b) => b.pulls - a.pulls || b.refused - a.refused);
   if (json) printJson(terminal.stdout, { report, since: new Date(from).toISOString(), by, spent: pulls });
   else print(report, from, by, pulls, terminal);
   return report === null ? 1 : 0;
 }
 
+/** Returns null after printing why nobody counts. */
+async function askReport(
+  { coreUrl }: Config,
+  options: BudgetOptions,
+  terminal: Terminal,
+): Promise<BudgetReport | null> {
+  if (coreUrl !== undefined) {
+    printLine(terminal.stderr, `hubgate: the core is ${coreUrl} (core.url): it counts no pulls`);
+    return null;
+  }
+  const asked = await askCore(options, { method: 'GET', path: '/budget', schema: BUDGET_REPORT }, terminal);
+  return typeof asked === 'string' ? null : asked.answer;
+}
+
 interface OpenedKeys {
-  /** The audit log. */
-  readonly audit: string;
+  readonly config: Config;
   /** Returns under which names a line counts. */
   readonly keysOf: (line: SpendingLine['line']) => readonly string[];
 }
@@ -72,10 +86,10 @@ async function openKeys(
   const paths = pathsIn(home);
   if (by === 'group') {
     const opened = await openPolicy(paths, environment, terminal);
-    return opened && { audit: opened.config.log.audit, keysOf: groupsIn(opened.policy.data) };
+    return opened && { config: opened.config, keysOf: groupsIn(opened.policy.data) };
   }
   const config = await loadOrPrint(paths, environment, terminal);
-  return config && { audit: config.log.audit, keysOf: (line) => [line[by] ?? '-'] };
+  return config && { config, keysOf: (line) => [line[by] ?? '-'] };
 }
 
 /** A subject can be in several groups, and its pulls count in each of them. */
