@@ -122,6 +122,25 @@ test('while nobody else wants the quota, a job may have all of it', async () => 
   assert.equal(await servedOf('ci', 8), 100);
 });
 
+test('a refusal is the same for what exists, for what does not and for what is private', async () => {
+  hub.accounts[0] = { ...ACCOUNT, repositories: ['acme/pay'] };
+  hub.push('acme/pay', 'latest', imageOf(), { private: true });
+  await start(LIMIT.replace('60/6h', '1/6h'));
+  assert.equal((await job('ci', 1, 1))[0]?.status, 200);
+  hub.log.length = 0;
+  const answerTo = async (repository: string, reference: string) => {
+    const answer = await hubgate.ask(`/v2/${repository}/manifests/${reference}`, { user: 'ci' });
+    const { date: _, ...headers } = answer.headers;
+    return { status: answer.status, headers, body: answer.body.toString() };
+  };
+  const first = await answerTo('library/ci-1', 'latest');
+  assert.equal(first.status, 429);
+  for (const repository of ['library/missing', 'acme/pay', 'acme/missing'])
+    for (const reference of ['latest', imageOf().digest])
+      assert.deepEqual(await answerTo(repository, reference), first, `${repository} ${reference}`);
+  assert.deepEqual(hub.takeRequests(), []);
+});
+
 test('counts outlast a restart of the core', async () => {
   await start(LIMIT);
   await job('ci', 4, 40);

@@ -4,7 +4,7 @@ import { workFor } from '../../platform/scheduling/waiters.ts';
 import { CORE_HEADERS, parseReadAccess } from '../../protocol/core-api.ts';
 import { isHosted, repositoryOf, type UpstreamNames } from '../../registry/repository.ts';
 import { parseCorePull, type RepositoryRoute } from '../../registry/route.ts';
-import { readSpender } from '../budget/spender.ts';
+import { type ReadSpender, spenderReader } from '../budget/spender.ts';
 import type { GatewayCaches } from '../gateway-caches.ts';
 import type { Hosted } from '../hosted/hosted.ts';
 import { MAX_QUESTIONS } from '../limits.ts';
@@ -43,7 +43,10 @@ export interface PullRouteDependencies {
 /** Returns the route of the distribution API, with the read access in each request. */
 export function pullRoutes(dependencies: PullRouteDependencies): Router {
   const router = new Router();
-  router.all(/^\/pull\//, boundQuestions(), (context) => answerPullRequest(context, dependencies));
+  const readSpender = spenderReader();
+  router.all(/^\/pull\//, boundQuestions(), (context) =>
+    answerPullRequest(context, dependencies, readSpender),
+  );
   return router;
 }
 
@@ -64,7 +67,11 @@ function boundQuestions(): Middleware {
   };
 }
 
-async function answerPullRequest(context: Context, dependencies: PullRouteDependencies): Promise<void> {
+async function answerPullRequest(
+  context: Context,
+  dependencies: PullRouteDependencies,
+  readSpender: ReadSpender,
+): Promise<void> {
   const { method } = context;
   const grant = parseReadAccess(context.get(CORE_HEADERS.grant));
   const repository = repositoryOf(
