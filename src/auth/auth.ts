@@ -10,6 +10,7 @@ import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
 import { serveOnSocket } from '../platform/ipc/unix-socket.ts';
 import type { Logger } from '../platform/log.ts';
 import { Meters } from '../platform/metrics.ts';
+import { TOKEN_GRACE } from '../protocol/auth-api.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { authApplication } from './endpoints.ts';
 import { createAuthenticate } from './identity/authenticate.ts';
@@ -112,7 +113,11 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     state,
     names,
     metrics: meters,
-    issuer: { keys, issuer: url.origin, audience: url.host, lifetime, clock },
+    issuer: {
+      ...{ keys, issuer: url.origin, audience: url.host, lifetime, clock },
+      // A client renews its token when the promised time is over, by its own clock, and never in an upload.
+      ...(names.hosted && { grace: TOKEN_GRACE }),
+    },
     log,
     stopping: stopping.signal,
   });

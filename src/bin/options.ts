@@ -70,6 +70,15 @@ export const OPTIONS = {
   at: text('--at <time>', 'the day or the time of the pull'),
   expires: textOr('--expires <duration>', 'the lifetime of the token', '90d'),
   pull: texts('--pull <pattern...>', 'only these repositories, of those that the owner may pull'),
+  push: texts(
+    '--push <pattern...>',
+    'only these of the hosted repositories that its owner may push; includes pull',
+  ),
+  action: choice('--action <action>', 'ask whether it may be done (default: pull)', [
+    'pull',
+    'push',
+    'delete',
+  ]),
   fromNetworks: texts('--from <cidr...>', 'valid only from these networks'),
   out: text('--out <directory>', 'the directory for the files (default: ./NAME)'),
   outTree: text('--out <directory>', 'write the files below it, as they lie on the client'),

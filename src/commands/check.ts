@@ -1,4 +1,6 @@
+import path from 'node:path';
 import { readPolicy, readSources } from '../access/load-policy.ts';
+import type { Policy } from '../access/policy.ts';
 import { lintFederations, lintUncounted } from '../access/policy-lint.ts';
 import { lintNames } from '../access/policy-names.ts';
 import { readUsers, type Users } from '../auth/identity/users-file.ts';
@@ -15,10 +17,13 @@ import { secretFilesOf } from '../launch/secret-files.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../launch/terminal.ts';
 import { systemClock } from '../platform/clock.ts';
 import { byPosition, type Fault, type Parsed } from '../platform/fault.ts';
+import { readIfPresent } from '../platform/regular-file.ts';
 import { tooOpen } from '../platform/secret-file.ts';
+import { readYaml } from '../platform/yaml/yaml-document.ts';
 import { AUTH_STATUS } from '../protocol/auth-api.ts';
 import { knownRepositories } from './access/known.ts';
 import { askRole } from './ask-role.ts';
+import { hostedCollisions } from './hosted-collisions.ts';
 
 export interface CheckOptions {
   readonly home: string;
@@ -80,10 +85,25 @@ async function checkedPolicy(
     policyContext({ federations, ...('value' in config && { hosted: config.value.hosted }) }),
   );
   if ('faults' in read || 'faults' in config) return read;
+  const collisions = await collisionsIn(paths, config.value, read.value.policy);
+  if (collisions.length > 0) return { faults: collisions };
   const unknown = lintFederations(read.value.policy, new Set(federations.map(({ name }) => name)));
   const names = 'value' in users ? await doubtfulNames(paths, config.value, users.value) : [];
   const uncounted = config.value.coreUrl === undefined ? [] : lintUncounted(read.value.policy);
   return { ...read, warnings: [...(read.warnings ?? []), ...unknown, ...names, ...uncounted] };
+}
+
+/** Returns the namespaces that are hosted and mirrored, at their places in hubgate.yaml. */
+async function collisionsIn(paths: HomePaths, config: Config, policy: Policy): Promise<readonly Fault[]> {
+  if (config.hosted === undefined) return [];
+  const source = path.join('config', 'hubgate.yaml');
+  const text = (await readIfPresent(path.join(paths.home, source)))?.toString('utf8') ?? '';
+  const read = readYaml(source, text);
+  return hostedCollisions(config.hosted, policy, await knownRepositories(config, paths), (name, message) =>
+    'faults' in read
+      ? { source, message }
+      : read.yaml.faultAt(['hosted', 'namespaces', `${name}/**`], message, 'key'),
+  );
 }
 
 async function doubtfulNames(paths: HomePaths, config: Config, users: Users): Promise<readonly Fault[]> {

@@ -1,4 +1,4 @@
-import { canonicalPattern } from '../access/pattern-text.ts';
+import { canonicalPattern, hostedPattern, type PatternText } from '../access/pattern-text.ts';
 import {
   formatServiceToken,
   hashOfSecret,
@@ -11,11 +11,13 @@ import type { AuthState } from '../auth/state/auth-state.ts';
 import { openAuthState } from '../auth/state/sqlite-state.ts';
 import type { Environment } from '../config/environment.ts';
 import { pathsIn } from '../config/home.ts';
+import { hostedNames } from '../config/hosted.ts';
 import { duration, formatDuration } from '../config/values.ts';
 import { loadOrPrint, printFaults } from '../launch/load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../launch/terminal.ts';
 import { systemClock } from '../platform/clock.ts';
 import { parseNetwork } from '../platform/network.ts';
+import type { HostedNamespaces } from '../registry/repository.ts';
 import { confirmWithdrawal, type Withdrawal } from './confirmation.ts';
 import { printTable } from './table.ts';
 
@@ -27,6 +29,7 @@ export interface TokenOptions {
 export interface CreateTokenOptions extends TokenOptions {
   readonly expires: string;
   readonly pull?: readonly string[];
+  readonly push?: readonly string[];
   readonly from?: readonly string[];
 }
 
@@ -43,7 +46,7 @@ export async function createToken(
   const paths = pathsIn(options.home);
   const config = await loadOrPrint(paths, environment, terminal);
   if (config === undefined) return 2;
-  const wanted = readWishes(options, config.longestToken);
+  const wanted = readWishes(options, config.longestToken, hostedNames(config.hosted));
   if ('wrong' in wanted) return refuse(wanted.wrong, terminal, 2);
   const users = await readUsers(paths.users);
   if ('faults' in users) {
@@ -74,7 +77,7 @@ export type TokenOwner = Pick<User, 'name' | 'id'>;
 /** Issues a token. It is recorded before anybody receives it, so that it can be revoked. */
 export async function createServiceToken(
   owner: TokenOwner,
-  { lifetime, pull, from }: Wishes,
+  { lifetime, pull, push, from }: Wishes,
   state: AuthState,
 ): Promise<CreatedToken> {
   const { id, secret } = makeServiceToken();
@@ -89,6 +92,7 @@ export async function createServiceToken(
       createdAt: now,
       expiresAt,
     },
+    ...(push && { push }),
     ...{ pull, from, lastUsedAt: null, lastUsedFrom: null, warnedAt: null },
   });
   return { id, token: formatServiceToken({ id, secret }), expires: writeTime(expiresAt) };
@@ -98,26 +102,37 @@ interface Wishes {
   /** The lifetime in milliseconds. */
   readonly lifetime: number;
   readonly pull: readonly string[] | null;
+  readonly push?: readonly string[];
   readonly from: readonly string[] | null;
 }
 
 function readWishes(
-  { expires, pull, from }: CreateTokenOptions,
+  { expires, pull, push, from }: CreateTokenOptions,
   longest: number,
+  hosted: HostedNamespaces | undefined,
 ): Wishes | { readonly wrong: string[] } {
   const lifetime = duration(1).safeParse(expires).data;
-  const patterns = pull?.map((text) => canonicalPattern(text)) ?? [];
+  const pulled = pull?.map((text) => canonicalPattern(text, hosted)) ?? [];
+  const pushed = push?.map((text) => hostedPattern(text, hosted)) ?? [];
   const wrong = [
     lifetime === undefined ? `"${expires}" is no duration such as 90d` : [],
     lifetime !== undefined && lifetime > longest ? tooLong(expires, longest) : [],
-    ...patterns.map((pattern) => ('wrong' in pattern ? pattern.wrong : [])),
+    ...[...pulled, ...pushed].map((pattern) => ('wrong' in pattern ? pattern.wrong : [])),
     ...(from ?? []).map((cidr) =>
       parseNetwork([cidr]) === undefined ? `"${cidr}" is no network such as 10.0.0.0/8` : [],
     ),
   ].flat();
   if (lifetime === undefined || wrong.length > 0) return { wrong };
-  const canonical = patterns.flatMap((pattern) => ('pattern' in pattern ? [pattern.pattern] : []));
-  return { lifetime, pull: pull === undefined ? null : canonical, from: from ?? null };
+  return {
+    lifetime,
+    pull: pull === undefined ? null : canonicalOf(pulled),
+    ...(push !== undefined && { push: canonicalOf(pushed) }),
+    from: from ?? null,
+  };
+}
+
+function canonicalOf(patterns: readonly PatternText[]): string[] {
+  return patterns.flatMap((pattern) => ('pattern' in pattern ? [pattern.pattern] : []));
 }
 
 function tooLong(expires: string, longest: number): string {
@@ -143,6 +158,7 @@ export async function listTokens(options: TokenOptions, { stdout }: Terminal): P
     lastUsed: token.lastUsedAt === null ? null : writeTime(token.lastUsedAt),
     lastUsedFrom: token.lastUsedFrom,
     pull: token.pull,
+    ...(token.push && { push: token.push }),
     from: token.from,
   }));
   const logins = (await state.logins()).map((login) => ({
@@ -172,13 +188,25 @@ interface ListedToken {
   readonly lastUsed: string | null;
   readonly lastUsedFrom?: string | null;
   readonly pull?: readonly string[] | null;
+  readonly push?: readonly string[];
   readonly from?: readonly string[] | null;
 }
 
-function rowOf({ id, kind, owner, expires, lastUsed, lastUsedFrom, pull, from }: ListedToken): string[] {
+function rowOf({
+  id,
+  kind,
+  owner,
+  expires,
+  lastUsed,
+  lastUsedFrom,
+  pull,
+  push,
+  from,
+}: ListedToken): string[] {
   const hasExpired = Date.parse(expires) <= systemClock();
   const limits = [
     ...(pull == null ? [] : [`pull ${pull.join(', ')}`]),
+    ...(push === undefined ? [] : [`push ${push.join(', ')}`]),
     ...(from == null ? [] : [`from ${from.join(', ')}`]),
   ];
   return [

@@ -8,6 +8,7 @@ import { type Clock, systemClock } from '../platform/clock.ts';
 import { drained } from '../platform/drain.ts';
 import type { Logger } from '../platform/log.ts';
 import { type Network, networkOf } from '../platform/network.ts';
+import { TOKEN_GRACE } from '../protocol/auth-api.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { openAudit } from './audit/audit.ts';
 import { createCallerOf } from './audit/audit-record.ts';
@@ -132,7 +133,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const credentials = stack.use(await followActiveCredentials(auth, log, clock, limits.authSilence));
   const policy = stack.use(await subscribeToPolicy(auth, log));
   const verifyToken = stack.use(
-    await createVerifyToken({ auth, log, issuer: url.origin, audience: url.host, clock }),
+    await createVerifyToken({
+      ...{ auth, log, issuer: url.origin, audience: url.host, clock },
+      grace: names.hosted && TOKEN_GRACE,
+    }),
   );
   const authorities = stack.use(await followClientAuthorities(options.clientCa, log));
   const byCertificate = createIdentifyByCertificate({ authorities, credentials, clock });

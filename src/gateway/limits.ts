@@ -15,6 +15,8 @@ export interface ConnectionTimes {
   readonly requestHeaders: number;
   /** The time between two bytes of a body, which may take as long as its bytes keep coming. */
   readonly bodyIdle: number;
+  /** The least bytes of a body within a time. */
+  readonly bodyFloor?: { readonly bytes: number; readonly within: number };
   /** The time for the whole body of a request to `/token`, and for a body that nobody reads any more. */
   readonly smallBody: number;
   /** The time between two requests. */
@@ -81,8 +83,11 @@ export const GATEWAY_LIMITS: GatewayLimits = {
     // A balancer writes the header with its first packet.
     proxyHeader: 5_000,
     requestHeaders: 15_000,
-    // A client that sends nothing for so long has gone, or holds the connection on purpose.
-    bodyIdle: 30_000,
+    // A client that sends nothing for so long has gone, or holds the connection on purpose. Some clients compress
+    // a layer while they send it.
+    bodyIdle: 60_000,
+    // One KiB a second is less than any line that anybody pushes by.
+    bodyFloor: { bytes: 60 * 1024, within: 60_000 },
     // A form of at most 64 KiB fits into a few packets.
     smallBody: 30_000,
     // This is longer than the 120 s for which BuildKit keeps a connection, because the client should close

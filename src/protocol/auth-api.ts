@@ -53,6 +53,12 @@ export const TOKEN_REQUEST = z.strictObject({
 });
 export type TokenRequest = Readonly<z.output<typeof TOKEN_REQUEST>>;
 
+/**
+ * The milliseconds for which a token counts after its promised lifetime, where repositories are hosted: its request
+ * may have left just before.
+ */
+export const TOKEN_GRACE = 60_000;
+
 export const ISSUED_TOKEN = SERIALIZED_IDENTITY.extend({
   token: z.string(),
   /** The lifetime in seconds. */
@@ -94,6 +100,7 @@ export const CREDENTIAL = z.object({
   until: z.number().optional(),
   /** The restrictions of the credential: canonical patterns, and networks. */
   pull: z.array(z.string()).readonly().optional(),
+  push: z.array(z.string()).readonly().optional(),
   from: z.array(z.string()).readonly().optional(),
 });
 export type Credential = Readonly<z.output<typeof CREDENTIAL>>;

@@ -4,16 +4,16 @@ import { createServer, type RequestListener } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { limitBodies } from '../../src/gateway/http/body-deadlines.ts';
+import { type BodyTimes, limitBodies } from '../../src/gateway/http/body-deadlines.ts';
 
 /** No deadline of a test is reached in this time. */
 const LONG = 600_000;
 /** A connection that is open for so long was not given up. */
 const PATIENCE = 30_000;
-const TIMES = { bodyIdle: LONG, smallBody: LONG, check: 20 };
+const TIMES: BodyTimes = { bodyIdle: LONG, smallBody: LONG, check: 20 };
 
 /** Serves `handler`, with small bodies at `/small` and any bodies elsewhere. */
-async function serve(times: Partial<typeof TIMES>, handler: RequestListener) {
+async function serve(times: Partial<BodyTimes>, handler: RequestListener) {
   // Only the deadlines under test close a connection.
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: LONG }, handler);
   const limits = limitBodies(server, { ...TIMES, ...times }, ({ url }) => url === '/small');
@@ -70,6 +70,14 @@ test('invariant 16: a body that stops is given up', async () => {
   await using server = await serve({ bodyIdle: 300 }, readAll);
   const { socket, answer } = await server.send('/large', 1_000);
   socket.write('x');
+  assert.match(await answer, /^HTTP\/1\.1 408 /);
+});
+
+test('invariant 16: a large body that comes slower than any client sends is given up', async () => {
+  await using server = await serve({ bodyFloor: { bytes: 100_000, within: 300 } }, readAll);
+  const { socket, answer } = await server.send('/large', 1_000_000);
+  await trickle(socket, PATIENCE);
+  socket.destroy();
   assert.match(await answer, /^HTTP\/1\.1 408 /);
 });
 

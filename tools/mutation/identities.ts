@@ -31,7 +31,7 @@ export const identitiesMutants: readonly Mutant[] = [
   {
     defence: 'a token that is older than tokens live is refused',
     file: TOKEN,
-    find: 'maxTokenAge: ACCESS_TOKENS.maxAge,',
+    find: 'maxTokenAge: ACCESS_TOKENS.maxAge + grace / 1000,',
     replace: '',
     tests: TOKEN_TESTS,
   },

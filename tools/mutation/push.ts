@@ -5,6 +5,10 @@ const NAME_TESTS = ['test/registry/hosted-names.test.ts'];
 const POLICY = 'src/access/policy.ts';
 const POLICY_TESTS = ['test/access/hosted-policy.test.ts'];
 
+const PUSH = 'src/gateway/routes/push.ts';
+const PUSH_TESTS = ['test/gateway/push.test.ts'];
+const UPLOAD_TESTS = ['test/gateway/upload.test.ts'];
+
 /** The defences of hosted names, and of who may write to them. */
 export const pushMutants: readonly Mutant[] = [
   {
@@ -69,6 +73,77 @@ export const pushMutants: readonly Mutant[] = [
     find: "if ('wrong' in canonical || isHostedPattern(canonical.pattern)) return canonical;",
     replace: 'if (true) return canonical;',
     tests: POLICY_TESTS,
+  },
+  {
+    defence: 'a write is decided before anything else happens',
+    file: PUSH,
+    find: "if (permission.kind === 'granted') return next();",
+    replace: 'if (true) return next();',
+    tests: PUSH_TESTS,
+  },
+  {
+    defence: 'every tag that is written is decided',
+    file: PUSH,
+    find: 'for (const tag of writtenTags(target)) {',
+    replace: 'for (const tag of [] as ReturnType<typeof writtenTags>) {',
+    tests: PUSH_TESTS,
+  },
+  {
+    defence: 'a manifest is deleted only by somebody who may delete every tag',
+    file: PUSH,
+    find: "const everyTag = action === 'delete' &&",
+    replace: 'const everyTag = false &&',
+    tests: PUSH_TESTS,
+  },
+  {
+    defence: 'a blob is mounted only from what the caller may pull',
+    file: PUSH,
+    find: "if (permission.kind === 'refused') return undefined;\n  return { repository: route.from,",
+    replace:
+      "if (permission.kind === 'refused') return { repository: route.from, grant: 'private' };\n  return { repository: route.from,",
+    tests: PUSH_TESTS,
+  },
+  {
+    defence: 'a withdrawn right ends an upload',
+    file: 'src/gateway/routes/live-permission.ts',
+    find: '|| !options.isAllowed()) withdrawn.abort();',
+    replace: ') withdrawn.abort();',
+    tests: UPLOAD_TESTS,
+  },
+  {
+    defence: 'a withdrawn credential ends an upload',
+    file: 'src/gateway/routes/live-permission.ts',
+    find: "admission.kind === 'admitted' && (await credentials.find(admission)) !== undefined;",
+    replace: "admission.kind === 'admitted';",
+    tests: UPLOAD_TESTS,
+  },
+  {
+    defence: 'a client that waits for 100-continue can be refused first',
+    file: 'src/gateway/http/listener.ts',
+    find: 'if (hasSmallBody(request)) response.writeContinue();',
+    replace: 'response.writeContinue();',
+    tests: UPLOAD_TESTS,
+  },
+  {
+    defence: 'the rest of a refused body is bounded',
+    file: 'src/gateway/http/early-refusal.ts',
+    find: 'if (left <= 0) end();',
+    replace: 'if (left <= 0) left = 0;',
+    tests: UPLOAD_TESTS,
+  },
+  {
+    defence: 'a large body has a floor rate',
+    file: 'src/gateway/http/body-deadlines.ts',
+    find: 'if (received - span.received < bytes) return true;',
+    replace: 'if (received - span.received < bytes) return false;',
+    tests: ['test/gateway/body-deadlines.test.ts'],
+  },
+  {
+    defence: 'a credential that is limited to pulls pulls alone',
+    file: 'src/access/token-restriction.ts',
+    find: 'push: pushed,\n    delete: [],',
+    replace: 'push: [...(pull?.map(compilePattern) ?? []), ...pushed],\n    delete: [],',
+    tests: ['test/access/token-restriction.test.ts'],
   },
   {
     defence: 'no namespace takes the official images, or every name',

@@ -155,10 +155,10 @@ async function byServiceToken(
   const owner = ownerOf(token, users.current);
   if (owner === undefined || owner.isDisabled || owner.name !== name) return { kind: 'wrong' };
   if (token.expiresAt <= clock()) return { kind: 'wrong' };
-  const { pull, from } = token;
+  const { pull, push, from } = token;
   if (from !== null && parseNetwork(from)?.contains(address) !== true) return { kind: 'wrong' };
   await state.useToken(token.id, clock(), address);
-  const restriction = compileTokenRestriction({ pull: pull ?? undefined, from: from ?? undefined });
+  const restriction = compileTokenRestriction({ pull: pull ?? undefined, push, from: from ?? undefined });
   return {
     kind: 'authenticated',
     subject: subjectOfUser(owner),

@@ -122,12 +122,17 @@ function loginEntry({ id, user, expiresAt }: StoredLogin): RegisteredCredential 
 }
 
 function tokenEntry(
-  { id, expiresAt, pull, from }: StoredToken,
+  { id, expiresAt, pull, push, from }: StoredToken,
   owner: User | undefined,
 ): RegisteredCredential[] {
   if (owner === undefined || owner.isDisabled) return [];
   const subject = formatSubject(subjectOfUser(owner));
-  return [[tokenCredential(id), { subject, until: expiresAt, ...(pull && { pull }), ...(from && { from }) }]];
+  return [
+    [
+      tokenCredential(id),
+      { subject, until: expiresAt, ...(pull && { pull }), ...(push && { push }), ...(from && { from }) },
+    ],
+  ];
 }
 
 /** Returns one entry for all subjects of a federation, which are unknown before they log in. */

@@ -19,6 +19,8 @@ export interface StoredToken {
   readonly expiresAt: number;
   /** The canonical patterns to which the token restricts the pulls of its owner; null if it does not. */
   readonly pull: readonly string[] | null;
+  /** The canonical patterns to which it restricts the pushes; absent if the token has no such list. */
+  readonly push?: readonly string[];
   /** The only networks from which the token is valid; null if it is valid everywhere. */
   readonly from: readonly string[] | null;
   readonly lastUsedAt: number | null;

@@ -10,13 +10,13 @@ import { prepareQuery, schemaVersion } from '../../platform/sqlite-query.ts';
 import { STATE_FILE } from '../limits.ts';
 import type { AuthState, StoredCertificate, StoredLogin, StoredToken } from './auth-state.ts';
 
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 
 const SCHEMA = `
   CREATE TABLE token (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, hash TEXT NOT NULL, created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL, pull TEXT, networks TEXT, last_used_at INTEGER, last_used_from TEXT,
-    owner_id TEXT, warned_at INTEGER
+    owner_id TEXT, warned_at INTEGER, push TEXT
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE login (
     id TEXT PRIMARY KEY, user TEXT NOT NULL, hash TEXT NOT NULL, credential TEXT NOT NULL, client TEXT NOT NULL,
@@ -29,12 +29,18 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
-/** The columns that were added after version 1. */
-const ADDITIONS = `
-  ALTER TABLE token ADD COLUMN owner_id TEXT;
-  ALTER TABLE token ADD COLUMN warned_at INTEGER;
-  PRAGMA user_version = ${SCHEMA_VERSION};
-`;
+/** The columns that were added after each version. */
+const ADDITIONS: Readonly<Record<number, string>> = {
+  1: 'ALTER TABLE token ADD COLUMN owner_id TEXT; ALTER TABLE token ADD COLUMN warned_at INTEGER;',
+  2: 'ALTER TABLE token ADD COLUMN push TEXT;',
+};
+
+/** Returns the statements that bring a state of an earlier version up to date. */
+function upgradeFrom(version: number): string {
+  const steps = Object.keys(ADDITIONS).filter((one) => Number(one) >= version);
+  const additions = steps.map((one) => ADDITIONS[Number(one)]).join(' ');
+  return `${additions} PRAGMA user_version = ${SCHEMA_VERSION};`;
+}
 
 /**
  * Opens the state in one SQLite file, or creates it. Several processes may have it open. Each change is a
@@ -69,6 +75,7 @@ interface TokenRow {
   readonly last_used_from: string | null;
   readonly owner_id: string | null;
   readonly warned_at: number | null;
+  readonly push: string | null;
 }
 
 interface LoginRow {
@@ -139,7 +146,7 @@ class SqliteState implements AuthState {
       this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE');
       const version = schemaVersion(this.#database);
       if (version === 0) this.#database.exec(SCHEMA);
-      else if (version === 1) this.#database.exec(ADDITIONS);
+      else if (version in ADDITIONS) this.#database.exec(upgradeFrom(version));
       else if (version !== SCHEMA_VERSION) throw new Error(`its version is ${version}`);
       this.#database.exec('COMMIT');
     } catch (error) {
@@ -172,9 +179,9 @@ class SqliteState implements AuthState {
   async putToken(token: StoredToken): Promise<void> {
     const { id, owner, hash, createdAt, expiresAt, pull, from, lastUsedAt, lastUsedFrom } = token;
     this.#change(
-      'INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
       ...[id, owner, hash, createdAt, expiresAt, textOf(pull), textOf(from), lastUsedAt, lastUsedFrom],
-      ...[token.ownerId, token.warnedAt],
+      ...[token.ownerId, token.warnedAt, textOf(token.push ?? null)],
     );
   }
 
@@ -340,6 +347,7 @@ class SqliteState implements AuthState {
 }
 
 function tokenIn(row: TokenRow): StoredToken {
+  const push = listIn(row.push);
   return {
     id: row.id,
     owner: row.owner,
@@ -347,6 +355,7 @@ function tokenIn(row: TokenRow): StoredToken {
     createdAt: row.created_at,
     expiresAt: row.expires_at,
     pull: listIn(row.pull),
+    ...(push !== null && { push }),
     from: listIn(row.networks),
     lastUsedAt: row.last_used_at,
     lastUsedFrom: row.last_used_from,

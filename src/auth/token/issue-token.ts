@@ -26,6 +26,8 @@ export interface IssuerOptions {
   readonly audience: string;
   /** The lifetime in milliseconds. */
   readonly lifetime: number;
+  /** The milliseconds for which a token counts after its promised lifetime. Absent: none. */
+  readonly grace?: number;
   readonly clock: Clock;
 }
 
@@ -39,7 +41,7 @@ export function signToken({ subject, credential, access }: TokenContent, options
   const claims = {
     ...{ access, cred: credential },
     ...{ iss: options.issuer, aud: options.audience, sub: subject },
-    ...{ iat: now, nbf: now, exp: now + options.lifetime / 1000 },
+    ...{ iat: now, nbf: now, exp: now + (options.lifetime + (options.grace ?? 0)) / 1000 },
     jti: randomUUID(),
   };
   const signed = `${jwsHeader}.${base64url(claims)}`;

@@ -7,6 +7,7 @@ import { MutableValue } from '../../platform/observable-value.ts';
 import { messageOf } from '../../platform/reason.ts';
 import { isAbsent, readRegularFile, whileAnswering } from '../../platform/regular-file.ts';
 import { SLOW_INTERVAL, stateOfFile, type WatchedFile, watchFiles } from '../../platform/watched-files.ts';
+import { TOKEN_GRACE } from '../../protocol/auth-api.ts';
 import { previousKeyFile } from './signing-key-file.ts';
 
 export interface SigningKey {
@@ -27,8 +28,8 @@ export interface SigningKeys {
   readonly verifying: readonly JWK[];
 }
 
-/** The sum of the longest lifetime of a token and the tolerance of clocks, in milliseconds. */
-const OVERLAP = 360_000;
+/** The sum of the longest lifetime of a token, its grace and the tolerance of clocks, in milliseconds. */
+const OVERLAP = 360_000 + TOKEN_GRACE;
 
 /** Counts how much longer the previous key is accepted. */
 export class KeyOverlap {

@@ -8,8 +8,9 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
     verbs: [
       verb({
         usage: 'explain <subject> <image>',
-        description: 'say why a subject may pull a repository or repository:tag; exit code 1 if it may not',
-        options: ['from', 'at', 'private', 'json'],
+        description:
+          'say why a subject may pull, push or delete a repository or repository:tag; exit code 1 if it may not',
+        options: ['action', 'from', 'at', 'private', 'json'],
         load: async () => {
           const { explainAccess } = await import('../../commands/access/explain.ts');
           return ({ names: [subject = '', image = ''], options, environment, terminal }) =>
@@ -18,8 +19,9 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
       }),
       verb({
         usage: 'who-can <image>',
-        description: 'list who may pull a repository or repository:tag; exit code 1 if nobody may',
-        options: ['private', 'json'],
+        description:
+          'list who may pull, push or delete a repository or repository:tag; exit code 1 if nobody may',
+        options: ['action', 'private', 'json'],
         load: async () => {
           const { whoCanPull } = await import('../../commands/access/who-can.ts');
           return ({ names: [image = ''], options, environment, terminal }) =>

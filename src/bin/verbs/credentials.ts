@@ -80,7 +80,7 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
       verb({
         usage: 'create <owner>',
         description: 'make a token, the password for docker login -u OWNER; it is printed once',
-        options: ['expires', 'pull', 'fromNetworks', 'json'],
+        options: ['expires', 'pull', 'push', 'fromNetworks', 'json'],
         load: async () => {
           const { createToken } = await import('../../commands/token.ts');
           return ({ names: [owner = ''], options, environment, terminal }) =>

@@ -5,9 +5,12 @@ import type { RuleData } from '../../access/policy-data.ts';
 import { formatSubject, readSubject } from '../../access/subject.ts';
 import type { Environment } from '../../config/environment.ts';
 import { type HomePaths, pathsIn } from '../../config/home.ts';
+import { hostedNames } from '../../config/hosted.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../../launch/terminal.ts';
 import { parseNetwork } from '../../platform/network.ts';
-import { parseImage } from '../../registry/image.ts';
+import type { Action } from '../../registry/action.ts';
+import { ANY_NAMES, parseImage } from '../../registry/image.ts';
+import { type HostedNamespaces, isHosted } from '../../registry/repository.ts';
 import { findKnown, formatUnknown, type KnownTarget, unknownIn } from './known.ts';
 import { describeEntry, displayedEntry, formatEntry } from './limit-text.ts';
 import { formatUsed, type UsedLimits, usedInJson, usedOf } from './limit-use.ts';
@@ -23,6 +26,7 @@ import {
 export interface ExplainOptions extends AccessOptions {
   readonly from?: string;
   readonly at?: string;
+  readonly action?: Action;
   /** True if the pull is of private content. Read access to public content alone does not allow it. */
   readonly private?: boolean;
 }
@@ -39,10 +43,10 @@ export async function explainAccess(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const paths = pathsIn(options.home);
-  const question = readQuestion(who, what, options, terminal);
-  if (question === undefined) return 2;
   const read = await openPolicy(paths, environment, terminal);
   if (read === undefined) return 2;
+  const question = readQuestion(who, what, options, hostedNames(read.config.hosted), terminal);
+  if (question === undefined) return 2;
   const nobody = whyNobody(question, read.policy);
   if (nobody !== undefined) {
     printLine(terminal.stderr, `hubgate: "${who}": ${nobody}`);
@@ -65,11 +69,12 @@ function whyNobody({ subject }: AccessQuestion, { data }: Policy): string | unde
 function readQuestion(
   who: string,
   what: string,
-  { from = '', at }: ExplainOptions,
+  { from = '', at, action = 'pull' }: ExplainOptions,
+  hosted: HostedNamespaces | undefined,
   terminal: Terminal,
 ): AccessQuestion | undefined {
   const subject = readSubject(who);
-  const image = parseImage(what);
+  const image = parseImage(what, { ...ANY_NAMES, hosted });
   const time = readTime(at, terminal);
   const isAddress = from === '' || (!from.includes('/') && parseNetwork([from]) !== undefined);
   const wrong = [
@@ -79,7 +84,7 @@ function readQuestion(
   ].flat();
   for (const message of wrong) printLine(terminal.stderr, `hubgate: ${message}`);
   if (subject === undefined || image === undefined || time === undefined || !isAddress) return undefined;
-  return { action: 'pull', subject, ...image, address: from, at: time };
+  return { action, subject, ...image, address: from, at: time };
 }
 
 function asJson(
@@ -161,13 +166,14 @@ function verdictOf(
   { decision, private: reachesPrivate }: Explanation,
   { question, asksPrivate }: ExplainedDecision,
 ): string {
-  const { subject, repository, tag } = question;
+  const { action, subject, repository, tag } = question;
   const who = formatSubject(subject);
   const image = `${repository.name}${tag === undefined ? '' : `:${tag}`}`;
-  if (decision === 'deny') return `deny: ${who} may not pull ${image}`;
+  if (decision === 'deny') return `deny: ${who} may not ${action} ${image}`;
   if (asksPrivate && !reachesPrivate)
     return `deny: ${who} may not pull private content of ${image}, ${formatContent(false)}`;
-  return `allow: ${who} may pull ${image}, ${formatContent(reachesPrivate)}`;
+  const content = isHosted(repository) ? '' : `, ${formatContent(reachesPrivate)}`;
+  return `allow: ${who} may ${action} ${image}${content}`;
 }
 
 function written(rule: RuleData, paths: HomePaths): string {

@@ -3,8 +3,10 @@ import { type Answerable, whoCan } from '../../access/who-can.ts';
 import { readUsers } from '../../auth/identity/users-file.ts';
 import type { Environment } from '../../config/environment.ts';
 import { type HomePaths, pathsIn } from '../../config/home.ts';
+import { hostedNames } from '../../config/hosted.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../../launch/terminal.ts';
-import { parseImage } from '../../registry/image.ts';
+import type { Action } from '../../registry/action.ts';
+import { ANY_NAMES, parseImage } from '../../registry/image.ts';
 import { findKnown, formatUnknown, unknownIn } from './known.ts';
 import {
   type AccessOptions,
@@ -22,6 +24,7 @@ export interface WhoCanOptions extends AccessOptions {
    * out.
    */
   readonly private?: boolean;
+  readonly action?: Action;
 }
 
 /** Prints who may pull a repository, or one tag of it. Returns 0 if somebody may, and 1 if nobody may. */
@@ -32,16 +35,18 @@ export async function whoCanPull(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const paths = pathsIn(options.home);
-  const image = parseImage(what);
+  const read = await openPolicy(paths, environment, terminal);
+  if (read === undefined) return 2;
+  const image = parseImage(what, { ...ANY_NAMES, hosted: hostedNames(read.config.hosted) });
   if (image === undefined) {
     printLine(terminal.stderr, `hubgate: "${what}" is no repository, with a tag or without`);
     return 2;
   }
-  const read = await openPolicy(paths, environment, terminal);
   const users = valueOrPrint(await readUsers(paths.users), paths, terminal);
   const at = readTime(undefined, terminal);
-  if (read === undefined || users === undefined || at === undefined) return 2;
-  const all = whoCan(read.policy, { action: 'pull', ...image, at }, [...users.keys()]);
+  if (users === undefined || at === undefined) return 2;
+  const { action = 'pull' } = options;
+  const all = whoCan(read.policy, { action, ...image, at }, [...users.keys()]);
   const found = all.filter((one) => options.private !== true || one.private);
   const known = await findKnown(image, undefined, read.config, paths);
   const isMissing = (who: string) => isName(who) && !users.has(who);

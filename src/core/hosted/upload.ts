@@ -124,7 +124,7 @@ export class Upload {
     const announced = this.#offset + (length ?? 0);
     const refusal = this.#reserveTo(announced);
     if (refusal !== undefined) return refusal;
-    for await (const bytes of coalesceChunks(body, this.#offset)) {
+    for await (const bytes of coalesceChunks(body, this.#offset, 'discard')) {
       const full = this.#reserveTo(this.#offset + bytes.length);
       if (full !== undefined) return full;
       const written = this.handle.writeFile(bytes);

@@ -15,9 +15,14 @@ const LINGER = 10;
  * Yields the bytes of `body`, which begins at the offset `from` of a blob, in few large pieces instead of
  * many small ones, and in order. Bytes that came before an error are yielded before it. The body is read on
  * while a piece is used. A piece is valid until the next one is requested, because its memory is used again.
+ * If the reader stops before the end, the body is destroyed, or with `discard` its rest is read and dropped.
  */
-export async function* coalesceChunks(body: Readable, from: number): AsyncGenerator<Buffer, void> {
-  using gathering = new Gathering(body, from);
+export async function* coalesceChunks(
+  body: Readable,
+  from: number,
+  rest: 'destroy' | 'discard' = 'destroy',
+): AsyncGenerator<Buffer, void> {
+  using gathering = new Gathering(body, from, rest);
   let memory: Buffer = Buffer.alloc(0);
   for (;;) {
     const { chunks, length } = await gathering.take();
@@ -53,6 +58,7 @@ interface Gathered {
 
 class Gathering implements Disposable {
   readonly #body: Readable;
+  readonly #rest: 'destroy' | 'discard';
   readonly #linger: NodeJS.Timeout;
   #chunks: Buffer[] = [];
   #length = 0;
@@ -63,13 +69,14 @@ class Gathering implements Disposable {
   /** Settles when there is a piece, or at the end. */
   #due = Promise.withResolvers<void>();
 
-  constructor(body: Readable, from: number) {
+  constructor(body: Readable, from: number, rest: 'destroy' | 'discard') {
     this.#body = body;
+    this.#rest = rest;
     this.#room = PIECE - (from % PIECE);
     this.#linger = setTimeout(() => {
       if (this.#length > 0) this.#due.resolve();
     }, LINGER);
-    body.on('data', (chunk: Buffer) => this.#add(chunk));
+    body.on('data', this.#add);
     finished(body, { writable: false }, (error) => {
       this.#hasEnded = true;
       this.#error = error ?? undefined;
@@ -99,17 +106,18 @@ class Gathering implements Disposable {
     return { chunks, length };
   }
 
-  #add(chunk: Buffer): void {
+  readonly #add = (chunk: Buffer): void => {
     if (this.#length === 0) this.#linger.refresh();
     this.#chunks.push(chunk);
     this.#length += chunk.length;
     if (this.#length < this.#room) return;
     this.#body.pause();
     this.#due.resolve();
-  }
+  };
 
   [Symbol.dispose](): void {
     clearTimeout(this.#linger);
-    this.#body.destroy();
+    if (this.#rest === 'destroy') this.#body.destroy();
+    else this.#body.off('data', this.#add).resume();
   }
 }

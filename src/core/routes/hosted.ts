@@ -212,7 +212,9 @@ async function putManifest(
 ): Promise<HostedRefusal | undefined> {
   const tags = query.getAll('tag').flatMap((tag) => parseTag(tag) ?? []);
   const isLong = Number(context.req.headers['content-length'] ?? 0) > MAX_DOCUMENT_SIZE;
-  const bytes = isLong ? undefined : await readBody(context.req, MAX_DOCUMENT_SIZE);
+  const bytes = isLong
+    ? undefined
+    : await readBody(context.req.iterator({ destroyOnReturn: false }), MAX_DOCUMENT_SIZE);
   if (bytes === undefined) return refuseWrite('MANIFEST_TOO_LARGE');
   const published = await hosted.manifests.put({
     ...{ repository: by.repository, reference, tags, bytes },
@@ -292,11 +294,13 @@ function setUpload(context: Context, { id, offset }: Upload): void {
   });
 }
 
-/** The rest of a body that is refused is not read, so its connection cannot be used again. */
+/**
+ * The rest of a refused body is read and dropped until the gateway closes the connection. If it were closed here,
+ * the gateway could lose the answer.
+ */
 function answerHostedRefusal(context: Context, { error, message, retryAfter }: HostedRefusal): void {
   context.status = ERRORS[error].status;
   context.body = errorBody(error, message);
   context.set({ 'content-type': 'application/json', [CORE_HEADERS.error]: error });
   if (retryAfter !== undefined) context.set('retry-after', String(retryAfter));
-  if (!context.req.complete) context.set('connection', 'close');
 }

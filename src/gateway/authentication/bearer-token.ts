@@ -34,6 +34,8 @@ export interface VerifyOptions {
   readonly log: Logger;
   readonly issuer: string;
   readonly audience: string;
+  /** The milliseconds for which a token counts after its promised lifetime. Absent: none. */
+  readonly grace?: number | undefined;
   readonly clock: Clock;
 }
 
@@ -51,7 +53,7 @@ const CLAIMS = z.object({
  * bytes: a token can be encoded in several ways, and each of them is verified by itself.
  */
 export async function createVerifyToken(options: VerifyOptions): Promise<VerifyToken> {
-  const { issuer, audience, clock } = options;
+  const { issuer, audience, clock, grace = 0 } = options;
   const cached = new ExpiringCache<VerifiedToken>(ACCESS_TOKENS.maxCached, clock);
   const keys = await followKeys(options);
 
@@ -62,7 +64,7 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
       issuer,
       audience,
       requiredClaims: ['sub', 'exp', 'nbf', 'iat', 'jti', 'cred', 'access'],
-      maxTokenAge: ACCESS_TOKENS.maxAge,
+      maxTokenAge: ACCESS_TOKENS.maxAge + grace / 1000,
       clockTolerance: ACCESS_TOKENS.clockTolerance,
       currentDate: new Date(clock()),
     });

@@ -49,7 +49,7 @@ function readCredential(written: unknown): ActiveEntry {
     until = Number.POSITIVE_INFINITY,
     ...restriction
   } = CREDENTIAL.parse(written);
-  const isRestricted = restriction.pull !== undefined || restriction.from !== undefined;
+  const isRestricted = Object.values(restriction).some((list) => list !== undefined);
   return {
     subject,
     isPrefix,

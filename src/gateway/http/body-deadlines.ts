@@ -11,6 +11,11 @@ export interface BodyTimes {
    * already answered, because nobody reads that any more.
    */
   readonly smallBody: number;
+  /**
+   * The least bytes that must come in each time span of a large body. A client that sends single bytes would
+   * otherwise hold an upload, and its place, for as long as it likes.
+   */
+  readonly bodyFloor?: { readonly bytes: number; readonly within: number };
   /** The time between two checks. */
   readonly check: number;
 }
@@ -24,6 +29,8 @@ interface IncomingBody {
   /** The bytes that had been received at the last change, and the time of that change. */
   received: number;
   since: number;
+  /** The same at the beginning of the current time span of the floor. */
+  readonly span: { received: number; since: number };
 }
 
 /**
@@ -32,7 +39,7 @@ interface IncomingBody {
  */
 export function limitBodies(
   server: Server,
-  { bodyIdle, smallBody, check }: BodyTimes,
+  { bodyIdle, smallBody, bodyFloor, check }: BodyTimes,
   isSmall: (request: IncomingMessage) => boolean,
 ): Disposable {
   const bodies = new Set<IncomingBody>();
@@ -40,7 +47,9 @@ export function limitBodies(
     if (!hasBody(request)) return;
     const { socket } = request;
     const begun = performance.now();
-    bodies.add({ request, response, socket, begun, received: socket.bytesRead, since: begun });
+    const { bytesRead: received } = socket;
+    const span = { received, since: begun };
+    bodies.add({ request, response, socket, begun, received, since: begun, span });
   });
   const isLate = ({ request, response, begun, since }: IncomingBody, now: number) =>
     now - since >= bodyIdle || (now - begun >= smallBody && (response.writableEnded || isSmall(request)));
@@ -50,13 +59,26 @@ export function limitBodies(
       const { request, socket } = body;
       const { bytesRead: received } = socket;
       if (received !== body.received) Object.assign(body, { received, since: now });
-      if (!request.complete && !socket.destroyed && !isLate(body, now)) continue;
+      const isSlow = bodyFloor !== undefined && isBelow(body, bodyFloor, now);
+      if (!request.complete && !socket.destroyed && !isLate(body, now) && !isSlow) continue;
       bodies.delete(body);
       if (!request.complete && !socket.destroyed) giveUp(body);
     }
   };
   const timer = setInterval(look, check).unref();
   return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+/** True if a time span of the body is over and too little has come in it. Otherwise the next one begins. */
+function isBelow(
+  { span, received }: IncomingBody,
+  { bytes, within }: NonNullable<BodyTimes['bodyFloor']>,
+  now: number,
+): boolean {
+  if (now - span.since < within) return false;
+  if (received - span.received < bytes) return true;
+  Object.assign(span, { received, since: now });
+  return false;
 }
 
 /** Answers as Node does if headers are late, unless this connection is sending another response. */

@@ -16,12 +16,21 @@ export interface RequestMeters {
   audited(audit: Audit): Audit;
 }
 
-type RequestKind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'catalog' | 'ping' | 'token' | 'other';
+type RequestKind =
+  | 'manifest'
+  | 'blob'
+  | 'tags'
+  | 'referrers'
+  | 'catalog'
+  | 'ping'
+  | 'token'
+  | 'upload'
+  | 'other';
 
 /** The buckets in seconds to the last byte. A manifest takes milliseconds, a large blob a minute. */
 const DURATIONS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
 
-const METHODS = new Set(['GET', 'HEAD', 'POST']);
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PATCH', 'PUT', 'DELETE']);
 const CACHES: ReadonlySet<string> = new Set(CACHE_STATES);
 
 export function measureRequests(meters: Meters): RequestMeters {
@@ -124,6 +133,7 @@ const LEAVES: Readonly<Record<string, RequestKind>> = {
   manifests: 'manifest',
   blobs: 'blob',
   referrers: 'referrers',
+  uploads: 'upload',
 };
 
 /** Uses only the shape of the target, because targets that cannot be parsed are counted too. */
