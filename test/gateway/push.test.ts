@@ -162,6 +162,8 @@ test('a write is refused before anything is looked up, whether it exists or not'
     const [there, missing] = answers.map(({ status, body }) => [status, body.toString()]);
     assert.deepEqual(there, missing);
     assert.equal(there?.[0], 403, `${method} ${target}`);
+    // docker tries again after an error with the standard message of its code.
+    assert.match(String(there?.[1]), /you may not push to this repository/);
     const anonymous = await send(APP + target, { method });
     assert.equal(anonymous.status, 401);
     assert.match(

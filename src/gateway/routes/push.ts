@@ -42,11 +42,21 @@ function authorizeWrite(dependencies: V2Dependencies): V2Step {
     state.permission = permission;
     if (permission.kind === 'granted') return next();
     context.respond = false;
-    refuseUnread(req, res, accessRefusal(state.admission, permission, dependencies));
+    const message = REFUSED[state.target.action];
+    refuseUnread(req, res, { message, ...accessRefusal(state.admission, permission, dependencies) });
     state.written = { status: ERRORS[permission.error].status };
     return;
   };
 }
+
+/**
+ * The words of a refusal without a reason of its own. docker takes an error with the standard message of its code for
+ * one without any, and then tries a refused push five times.
+ */
+const REFUSED = {
+  push: 'you may not push to this repository',
+  delete: 'you may not delete from this repository',
+} as const;
 
 /** Decides about the repository and every tag that is written. Each of them can be refused. */
 function decideWrite(
