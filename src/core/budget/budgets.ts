@@ -155,7 +155,6 @@ class CountedBudgets implements Budgets {
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#failure !== null) return;
     this.#forget();
     try {
       this.#write();
@@ -245,8 +244,11 @@ class CountedBudgets implements Budgets {
       reading === undefined ? [] : [{ owner, reading }],
     );
     if (counts.length + readings.length === 0) return;
-    this.#file ??= new BudgetFile(this.#options.file);
-    this.#file.write(counts, readings);
+    // A file that cannot be read stays as it is.
+    if (this.#failure === null) {
+      this.#file ??= new BudgetFile(this.#options.file);
+      this.#file.write(counts, readings);
+    }
     for (const table of all) table.stored();
     for (const account of this.#accounts.values()) account.stored();
   }
