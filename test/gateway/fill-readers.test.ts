@@ -89,8 +89,8 @@ test('where a fill breaks off, it does so for all its readers, and who comes the
   await writeFile(file, Buffer.alloc(SIZE, 1));
   const [first, joined] = [await reader(), await reader({ joined: true })];
   first.lines.destroy(new Error('the core has gone'));
-  await assert.rejects(first.source.available(0), FillInterrupted);
-  await assert.rejects(joined.source.available(0), FillInterrupted);
+  await assert.rejects(async () => first.source.available(0), FillInterrupted);
+  await assert.rejects(async () => joined.source.available(0), FillInterrupted);
   const again = await reader({ joined: true });
   again.say({ kind: 'filling', written: DELIVERY.chunk });
   assert.equal(await again.source.available(0), DELIVERY.chunk);

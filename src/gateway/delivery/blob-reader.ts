@@ -8,17 +8,17 @@ export interface BlobReader extends AsyncDisposable {
   /** Undefined while a fill is under way if the upstream does not announce the size. */
   readonly size: number | undefined;
   /**
-   * Resolves to the offset up to which bytes may be read and sent: more than `position`, or equal to it at
+   * Returns the offset up to which bytes may be read and sent: more than `position`, or equal to it at
    * the end of the blob. Rejects if the rest will never come; rejects with `FillInterrupted` if it must be
    * requested again.
    */
-  available(position: number): Promise<number>;
+  available(position: number): number | Promise<number>;
   read(buffer: Buffer, position: number, length: number): Promise<number>;
   /**
-   * Resolves to the bytes from `position` to the end of its chunk, which several readers share. They may be
-   * more than are available. Undefined if the chunk is not complete yet.
+   * Returns the bytes from `position` to the end of its chunk, which several readers share: at once if they are
+   * in memory. They may be more than are available. Undefined if the chunk is not complete yet.
    */
-  chunk?(position: number, size: number): Promise<SharedChunk> | undefined;
+  chunk?(position: number, size: number): SharedChunk | Promise<SharedChunk> | undefined;
 }
 
 /** Thrown if a fill stops for a reason of the mirror itself: its core has gone, or cannot write. */
@@ -48,7 +48,7 @@ export async function openStoredBlob(file: string, size: number): Promise<BlobRe
   return {
     size,
     filling: false,
-    available: async () => size,
+    available: () => size,
     ...reading(handle),
     [Symbol.asyncDispose]: () => handle.close(),
   };

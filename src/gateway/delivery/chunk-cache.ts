@@ -14,14 +14,16 @@ export type ReadChunk = (buffer: Buffer) => Promise<number>;
 
 interface ChunkEntry {
   readonly buffer: Buffer;
-  length: number;
+  /** The part of the buffer that was read; empty until then. It is made once, because each response would need its own. */
+  bytes: Buffer;
   /** The number of responses that send the chunk, plus one while it is cached. */
   users: number;
 }
 
 interface ChunkReading {
   readonly entry: ChunkEntry;
-  readonly length: Promise<number>;
+  /** Resolves when the bytes of the entry have been read. */
+  readonly done: Promise<void>;
 }
 
 /**
@@ -76,45 +78,52 @@ export class ChunkCache {
    * Returns the bytes from `position` to the end of its chunk. A chunk that is not cached is read by `read`
    * into the buffer, from the given offset. Different contents must have different names.
    */
-  async takeAt(
+  takeAt(
     name: string,
     position: number,
     size: number,
     read: (buffer: Buffer, from: number) => Promise<number>,
-  ): Promise<SharedChunk> {
+  ): SharedChunk | Promise<SharedChunk> {
     const index = Math.floor(position / size);
     const start = index * size;
-    const { bytes, release } = await this.take(`${name} ${size} ${index}`, size, (buffer) =>
-      read(buffer, start),
-    );
-    return { bytes: bytes.subarray(position - start), release };
+    const chunk = this.take(`${name} ${size} ${index}`, size, (buffer) => read(buffer, start));
+    if (position === start) return chunk;
+    const rest = ({ bytes, release }: SharedChunk) => ({ bytes: bytes.subarray(position - start), release });
+    return chunk instanceof Promise ? chunk.then(rest) : rest(chunk);
   }
 
   /**
-   * Returns the chunk of that name, and reads it if it is not cached. Different contents must have different
-   * names.
+   * Returns the chunk of that name: at once if it is cached, because a promise would cost more than the lookup, and
+   * otherwise when it has been read. Different contents must have different names.
    */
-  async take(name: string, size: number, read: ReadChunk): Promise<SharedChunk> {
+  take(name: string, size: number, read: ReadChunk): SharedChunk | Promise<SharedChunk> {
     const cached = this.#cached.get(name);
-    if (cached !== undefined) return this.#share(cached);
-    const running = this.#reading.get(name) ?? this.#begin(name, size, read);
-    const shared = this.#share(running.entry);
+    if (cached === undefined) return this.#takeReading(name, size, read);
+    cached.users++;
+    return this.#shared(cached);
+  }
+
+  async #takeReading(name: string, size: number, read: ReadChunk): Promise<SharedChunk> {
+    const { entry, done } = this.#reading.get(name) ?? this.#begin(name, size, read);
+    entry.users++;
     try {
-      running.entry.length = await running.length;
+      await done;
     } catch (error) {
-      shared.release();
+      this.#leave(entry);
       throw error;
     }
-    return shared;
+    return this.#shared(entry);
   }
 
   #begin(name: string, size: number, read: ReadChunk): ChunkReading {
     const buffer = this.#pool.acquire(size);
-    const entry: ChunkEntry = { buffer, length: 0, users: 1 };
-    const length = read(buffer);
-    const reading: ChunkReading = { entry, length };
+    const entry: ChunkEntry = { buffer, bytes: buffer.subarray(0, 0), users: 1 };
+    const done = read(buffer).then((length) => {
+      entry.bytes = buffer.subarray(0, length);
+    });
+    const reading: ChunkReading = { entry, done };
     this.#reading.set(name, reading);
-    length
+    done
       .then(
         () => this.#cached.set(name, entry),
         () => this.#leave(entry),
@@ -123,14 +132,9 @@ export class ChunkCache {
     return reading;
   }
 
-  #share(entry: ChunkEntry): SharedChunk {
-    entry.users++;
-    return {
-      get bytes() {
-        return entry.buffer.subarray(0, entry.length);
-      },
-      release: () => this.#leave(entry),
-    };
+  /** The caller has counted itself as a user. */
+  #shared(entry: ChunkEntry): SharedChunk {
+    return { bytes: entry.bytes, release: () => this.#leave(entry) };
   }
 
   #leave(entry: ChunkEntry): void {

@@ -150,7 +150,7 @@ async function sendFile(
   pool: DeliveryPool,
 ): Promise<void> {
   pool.enter();
-  let ahead: Promise<SharedChunk> | undefined;
+  let ahead: SharedChunk | Promise<SharedChunk> | undefined;
   try {
     for (;;) {
       const until = Math.min(rest.end, await source.available(rest.position));
@@ -161,9 +161,7 @@ async function sendFile(
       const isLast = next === rest.end;
       // With other readers there is always something to do while a chunk is read, and more chunks at a time
       // would take more room in the processor's caches.
-      ahead = pool.isForOne && next < until ? takeChunk(pool, source, next, until) : undefined;
-      // The error is for the caller that takes the chunk.
-      ahead?.catch(() => {});
+      ahead = pool.isForOne && next < until ? takeAhead(pool, source, next, until) : undefined;
       await (isLast ? body.end(bytes) : body.write(bytes));
       // This is skipped after a failure, because unsent bytes may still wait in the connection.
       release();
@@ -181,21 +179,40 @@ async function endShort(body: ResponseBody, { position, end }: Rest): Promise<vo
   await body.end(Buffer.alloc(0));
 }
 
-/** Returns bytes from `position` on, and none at or after `until`. */
-async function takeChunk(
+/** Takes the next chunk while one is sent. Its error is for the caller that awaits it, so it is no unhandled one. */
+function takeAhead(...wanted: Parameters<typeof takeChunk>): ReturnType<typeof takeChunk> {
+  const chunk = takeChunk(...wanted);
+  if (chunk instanceof Promise) chunk.catch(() => {});
+  return chunk;
+}
+
+/** Returns bytes from `position` on, and none at or after `until`. They come at once if they are in memory. */
+function takeChunk(
   pool: DeliveryPool,
   source: BlobReader,
   position: number,
   until: number,
-): Promise<SharedChunk> {
+): SharedChunk | Promise<SharedChunk> {
   const size = pool.chunkSize;
   const shared = source.chunk?.(position, size);
-  if (shared !== undefined) {
-    const { bytes, release } = await shared;
-    return { bytes: bytes.subarray(0, until - position), release };
-  }
-  const buffer = pool.acquire(Math.min(until - position, size));
-  const length = await source.read(buffer, position, Math.min(until - position, buffer.length));
+  if (shared === undefined) return readChunk(pool, source, position, Math.min(until - position, size));
+  const wanted = (chunk: SharedChunk) => firstBytes(chunk, until - position);
+  return shared instanceof Promise ? shared.then(wanted) : wanted(shared);
+}
+
+function firstBytes(chunk: SharedChunk, length: number): SharedChunk {
+  const { bytes, release } = chunk;
+  return bytes.length <= length ? chunk : { bytes: bytes.subarray(0, length), release };
+}
+
+async function readChunk(
+  pool: DeliveryPool,
+  source: BlobReader,
+  position: number,
+  most: number,
+): Promise<SharedChunk> {
+  const buffer = pool.acquire(most);
+  const length = await source.read(buffer, position, Math.min(most, buffer.length));
   return { bytes: buffer.subarray(0, length), release: () => pool.release(buffer) };
 }
 

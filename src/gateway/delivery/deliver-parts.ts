@@ -13,7 +13,11 @@ export interface ByteRangeParts {
 }
 
 /** Takes bytes of the source from `position` on, and none at or after `until`. */
-export type TakeChunk = (source: BlobReader, position: number, until: number) => Promise<SharedChunk>;
+export type TakeChunk = (
+  source: BlobReader,
+  position: number,
+  until: number,
+) => SharedChunk | Promise<SharedChunk>;
 
 export function partsOf(source: BlobReader, size: number, ranges: readonly ByteRange[]): ByteRangeParts {
   const boundary = randomUUID();

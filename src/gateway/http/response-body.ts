@@ -22,7 +22,8 @@ export class ResponseBody {
     this.#response = response;
     // A write to a connection that is lost may never call back, and it may be lost already.
     this.#gone = response.destroyed;
-    response.once('close', () => {
+    // Node emits 'close' once for each response, and `once` would cost more.
+    response.on('close', () => {
       this.#gone = true;
       this.#abandon?.(new ClientGone());
     });
