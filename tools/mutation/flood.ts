@@ -82,8 +82,8 @@ export const floodMutants: readonly Mutant[] = [
   {
     defence: 'what a client that has gone asked for is not begun',
     file: 'src/gateway/routes/pull.ts',
-    find: 'const { signal } = pull.request;',
-    replace: 'const { signal } = new AbortController();',
+    find: 'signal: () => pull.request.signal,',
+    replace: 'signal: () => new AbortController().signal,',
     tests: ['test/gateway/flood.test.ts'],
   },
   {

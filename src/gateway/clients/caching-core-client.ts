@@ -97,7 +97,7 @@ class CachingCoreClient implements CoreClient {
     } finally {
       clearTimeout(late);
       this.#asking.delete(key);
-      resolve(options.signal?.aborted ? 'given up' : 'answered');
+      resolve(options.signal?.().aborted ? 'given up' : 'answered');
     }
   }
 

@@ -43,8 +43,11 @@ export interface PullOptions {
    * `anonymous`. If absent, the request needs no place.
    */
   readonly share?: string;
-  /** Aborted when the client has gone, so that requests not yet sent are dropped. */
-  readonly signal?: AbortSignal;
+  /**
+   * Returns a signal that is aborted when the client has gone, so that requests not yet sent are dropped. It is
+   * called only if the core is really asked, because Node makes the signal then, with a listener to the connection.
+   */
+  readonly signal?: () => AbortSignal;
   /** Returns what the pull may spend at the upstream. It is called only if the core is really asked. */
   readonly spending?: () => SpendingHeaders;
   /** The single requested range of a blob, such as `bytes=0-9`. */

@@ -138,7 +138,7 @@ class LocalCoreClient implements CacheableCoreClient {
       },
       caller: share,
       restAfter: restAfterRefusal,
-      signal,
+      signal: signal?.(),
       deadline: CORE_REQUESTS.deadline,
     });
   }
@@ -234,7 +234,7 @@ class LocalCoreClient implements CacheableCoreClient {
       signal,
     }: Pick<PullOptions, 'share' | 'signal'> & { deadline?: number } = {},
   ): Promise<z.output<Schema>> {
-    const request: HttpRequest = { method: 'GET', path, deadline, caller: share, signal };
+    const request: HttpRequest = { method: 'GET', path, deadline, caller: share, signal: signal?.() };
     return parseAnswer(PEER, await askPeer(this.#http, PEER, request), schema);
   }
 

@@ -68,7 +68,7 @@ class ExternalCore implements CoreClient {
       path: `/v2/${route.repository.path}/${resourceOf(route)}`,
       headers: { accept: MANIFEST_MEDIA_TYPES.join(', '), 'accept-encoding': 'identity' },
       caller: share,
-      signal,
+      signal: signal?.(),
       deadline: CORE_REQUESTS.deadline,
     });
     return response.statusCode === 200 ? read(response) : readRefusal(response, route);

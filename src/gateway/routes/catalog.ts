@@ -37,8 +37,10 @@ async function listCatalog(
   { request, admission, address, page }: CatalogRequest,
   dependencies: V2Dependencies,
 ): Promise<void> {
-  const { signal } = request;
-  const cached = await dependencies.core.repositories({ share: shareOf(admission, address), signal });
+  const cached = await dependencies.core.repositories({
+    share: shareOf(admission, address),
+    signal: () => request.signal,
+  });
   if (cached === undefined)
     return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
   // A token for the catalog names no repositories, so only the policy bounds what is listed.

@@ -132,7 +132,6 @@ async function askCore(
   range?: string,
 ): Promise<CoreAnswer> {
   const { route, method, accountings, admission, address } = pull;
-  const { signal } = pull.request;
   const { limits, callerOf } = dependencies;
   const { upstream } = route.repository;
   try {
@@ -140,7 +139,7 @@ async function askCore(
       method,
       private: reachesPrivate,
       caller: callerOf(pull),
-      signal,
+      signal: () => pull.request.signal,
       range,
       share: shareOf(admission, address),
       subjectKey: () => subjectKeyOf(pull),
@@ -156,7 +155,7 @@ async function askCore(
   } catch (thrown) {
     if (thrown instanceof PullFailed) accountings.push(thrown.accounting);
     const error = thrown instanceof PullFailed ? thrown.cause : thrown;
-    if (signal.aborted) throw new ClientGone();
+    if (pull.request.signal.aborted) throw new ClientGone();
     if (error instanceof QueueFullError)
       return { kind: 'refused', error: 'TOO_MANY_REQUESTS', retryAfter: 1 };
     dependencies.log.error(
