@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { type ClientRequest, request } from 'node:http';
 import type { CoreOptions } from '../../src/core/core.ts';
 import type { HostedOptions } from '../../src/core/hosted/hosted.ts';
 import { UPLOAD_LIMITS, type UploadLimits } from '../../src/core/hosted/limits.ts';
@@ -89,6 +90,19 @@ export class HostedCore implements AsyncDisposable {
       },
       ...(body !== undefined && { send: body }),
     });
+  }
+
+  /** Begins a write of `user:ana`. The caller sends its body, or does not. */
+  open(method: string, resource: string, headers: Readonly<Record<string, string>>): ClientRequest {
+    const begun = request({
+      ...{ socketPath: this.core.socket, method, path: `/hosted/${resource}` },
+      headers: {
+        ...{ 'hubgate-upstream': 'hosted', 'hubgate-path': 'acme/app', 'hubgate-subject-key': 'user:ana' },
+        ...headers,
+      },
+    });
+    begun.flushHeaders();
+    return begun;
   }
 
   /** Sends a pull as a gateway does. */

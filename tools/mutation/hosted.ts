@@ -255,4 +255,19 @@ export const hostedMutants: readonly Mutant[] = [
     replace: 'files.listOlder(Number.POSITIVE_INFINITY)',
     tests: COLLECT,
   },
+  {
+    defence: 'the manifests that are being received are bounded for each subject',
+    file: 'src/core/routes/hosted.ts',
+    find: 'hosted.places.run(by.subjectKey, waiting, () => receiveManifest(write, reference))',
+    replace: 'receiveManifest({ ...write, by: { ...by } }, reference).finally(() => waiting)',
+    tests: LIMITS,
+  },
+  {
+    defence: 'a blob is mounted only from a repository that the caller may pull',
+    file: 'src/gateway/routes/push.ts',
+    find: "if (permission.kind === 'refused') return undefined;\n  return { repository: route.from",
+    replace:
+      "if (permission.kind === 'refused') return { repository: route.from, grant: 'private' };\n  return { repository: route.from",
+    tests: ['test/gateway/push.test.ts'],
+  },
 ];

@@ -5,13 +5,14 @@
 import { type Clock, systemClock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { makeDirectory } from '../../platform/make-directory.ts';
+import { FairQueue, type QueueLimits } from '../../platform/scheduling/fair-queue.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { Collection } from './collect.ts';
 import { HostedDatabase } from './hosted-database.ts';
 import { HostedFiles } from './hosted-files.ts';
 import { HostedPull } from './hosted-pull.ts';
 import { KeyedLock } from './keyed-lock.ts';
-import { COLLECTION, UPLOAD_LIMITS, type UploadLimits } from './limits.ts';
+import { COLLECTION, MANIFEST_PLACES, UPLOAD_LIMITS, type UploadLimits } from './limits.ts';
 import type { NamespaceRules } from './namespace.ts';
 import { BlobPush } from './push-blob.ts';
 import { ManifestPush } from './push-manifest.ts';
@@ -26,6 +27,8 @@ export interface HostedOptions {
   readonly directory: string;
   readonly namespaces: readonly NamespaceRules[];
   readonly limits?: UploadLimits;
+  /** The bounds on the manifests that are being received. Only tests set others. */
+  readonly manifestPlaces?: QueueLimits;
   /** The pauses in milliseconds between two looks for content that can go. Only tests shorten them. */
   readonly collectEvery?: number;
   readonly retainEvery?: number;
@@ -38,6 +41,8 @@ export interface Hosted extends AsyncDisposable {
   readonly uploads: Uploads;
   readonly blobs: BlobPush;
   readonly manifests: ManifestPush;
+  /** The places for manifests that are being received. */
+  readonly places: FairQueue;
   readonly removal: Removal;
   readonly tags: TagHistory;
   readonly namespaces: readonly NamespaceRules[];
@@ -75,6 +80,7 @@ export async function openHosted(
     pull: new HostedPull({ database, clock }),
     uploads,
     blobs: new BlobPush({ database, files, locks, uploads, quotas, clock }),
+    places: new FairQueue(options.manifestPlaces ?? MANIFEST_PLACES),
     manifests: new ManifestPush({ database, quotas, namespaces, clock }),
     removal: new Removal({ database, namespaces, clock }),
     tags: new TagHistory(database, clock),

@@ -1,5 +1,7 @@
 /** All bounds of hosted repositories that are a matter of judgement, with their reasons. */
 
+import type { QueueLimits } from '../../platform/scheduling/fair-queue.ts';
+
 const HOUR = 60 * 60_000;
 const DAY = 24 * HOUR;
 
@@ -36,6 +38,20 @@ export const UPLOAD_LIMITS: UploadLimits = {
   chunks: 4096,
   sweepEvery: 60_000,
 };
+
+/**
+ * The bounds on the manifests that are being received, each of which is in memory. All together take at most
+ * 64 MiB. A subject with slow connections leaves places to others.
+ */
+export const MANIFEST_PLACES: QueueLimits = {
+  concurrent: 16,
+  concurrentEach: 6,
+  waiting: 512,
+  waitingEach: 128,
+};
+
+/** The milliseconds for which a manifest waits for a place. */
+export const MANIFEST_WAIT = 30_000;
 
 /** The fraction of the disk of the hosted repositories that uploads leave free. */
 export const HOSTED_DISK_RESERVE = 0.05;

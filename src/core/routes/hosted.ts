@@ -2,6 +2,8 @@ import type { Readable } from 'node:stream';
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { readBody } from '../../platform/read-body.ts';
+import { DeadlineError } from '../../platform/scheduling/deadline.ts';
+import { QueueFullError } from '../../platform/scheduling/fair-queue.ts';
 import { CORE_HEADERS, parseReadAccess, type ReadAccess } from '../../protocol/core-api.ts';
 import { HOSTED_HEADERS, HOSTED_PATH } from '../../protocol/hosted-api.ts';
 import { algorithmOf, type Digest, parseDigest } from '../../registry/digest.ts';
@@ -10,6 +12,7 @@ import { parseReference, parseTag, type Reference } from '../../registry/referen
 import { HOSTED, type Repository, repositoryOf, type UpstreamNames } from '../../registry/repository.ts';
 import { parseUploadId } from '../../registry/upload-id.ts';
 import type { Hosted } from '../hosted/hosted.ts';
+import { MANIFEST_WAIT } from '../hosted/limits.ts';
 import type { PublishedBlob } from '../hosted/push-blob.ts';
 import type { Author } from '../hosted/push-manifest.ts';
 import { type HostedRefusal, refuseWrite } from '../hosted/refusal.ts';
@@ -206,7 +209,19 @@ function receivedBody({ req }: Context): (ReceivedBody & { readonly kind: 'body'
   };
 }
 
-async function putManifest(
+/** A manifest is in memory until it is published, so only some are received at a time. */
+async function putManifest(write: Write, reference: Reference): Promise<HostedRefusal | undefined> {
+  const { hosted, context, by } = write;
+  const waiting = { deadline: MANIFEST_WAIT, signal: closingOf(context) };
+  try {
+    return await hosted.places.run(by.subjectKey, waiting, () => receiveManifest(write, reference));
+  } catch (error) {
+    if (!(error instanceof QueueFullError || error instanceof DeadlineError)) throw error;
+    return { ...refuseWrite('TOO_MANY_REQUESTS'), retryAfter: 5 };
+  }
+}
+
+async function receiveManifest(
   { hosted, context, by, query }: Write,
   reference: Reference,
 ): Promise<HostedRefusal | undefined> {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { readdir, utimes, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { openHosted } from '../../../src/core/hosted/hosted.ts';
 import type { CollectedContent } from '../../../src/protocol/hosted-api.ts';
 import { digestOf, HostedCore, type HostedRequest, imageOf, OCI_INDEX } from '../../support/hosted-core.ts';
+import { QUIET } from '../../support/test-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const HOUR = 60 * 60_000;
@@ -231,7 +233,13 @@ test('a file without a row is removed when it is two days old, and no other', as
   const young = await place('young', DAY);
   await place('linked', 3 * DAY);
   await place('orphaned', 3 * DAY);
-  await core.restart({ compareEvery: 5 });
-  await waitFor(async () => (await files(core)).length === 2);
+  await core.core.restart({}, async () => {
+    const options = { directory: core.directory, namespaces: [] };
+    await using hosted = await openHosted(options, QUIET, () => core.core.now);
+    await hosted.collection.removeOrphans();
+  });
   assert.deepEqual((await files(core)).toSorted(), [linked, young].toSorted());
+  const orphan = await place('orphaned', 3 * DAY);
+  await core.restart({ compareEvery: 5 });
+  await waitFor(async () => !(await files(core)).includes(orphan));
 });

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdir, writeFile } from 'node:fs/promises';
-import { request } from 'node:http';
 import { test } from 'node:test';
 import { digestOf, errorOf, HostedCore, OCI_INDEX } from '../../support/hosted-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -90,13 +89,8 @@ test('a body that breaks off publishes nothing, and its upload can go on', async
   await using core = await HostedCore.start();
   const upload = await core.begin();
   const bytes = Buffer.alloc(512 * KIB, 7);
-  const sending = request({
-    ...{ socketPath: core.core.socket, method: 'PUT', path: `/hosted/${upload}?digest=${digestOf(bytes)}` },
-    headers: {
-      ...{ 'hubgate-upstream': 'hosted', 'hubgate-path': 'acme/app', 'hubgate-subject-key': 'user:ana' },
-      'content-length': String(bytes.length),
-    },
-  });
+  const announced = { 'content-length': String(bytes.length) };
+  const sending = core.open('PUT', `${upload}?digest=${digestOf(bytes)}`, announced);
   const failed = once(sending, 'error');
   sending.write(bytes.subarray(0, 300 * KIB));
   const range = async () => (await core.write('GET', upload)).headers.range;
@@ -106,6 +100,19 @@ test('a body that breaks off publishes nothing, and its upload can go on', async
   assert.equal((await core.read(`blobs/${digestOf(bytes)}`)).status, 404);
   const rest = { body: bytes.subarray(300 * KIB) };
   assert.equal((await core.write('PUT', `${upload}?digest=${digestOf(bytes)}`, rest)).status, 201);
+});
+
+test('a subject whose manifests come slowly delays itself, and nobody else', async () => {
+  await using core = await HostedCore.start();
+  await core.restart({ manifestPlaces: { concurrent: 2, concurrentEach: 1, waiting: 1, waitingEach: 0 } });
+  const slow = core.open('PUT', 'manifests/slow', { 'content-length': '100', 'content-type': OCI_INDEX });
+  const failed = once(slow, 'error');
+  const index = JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] });
+  await waitFor(async () => (await core.pushManifest('a', index)).status === 429);
+  assert.equal((await core.pushManifest('b', index, { subject: 'user:bo' })).status, 201);
+  slow.destroy(new Error('the client goes away'));
+  await failed;
+  await waitFor(async () => (await core.pushManifest('a', index)).status === 201);
 });
 
 test('what was pushed is there after a restart, and uploads are not', async () => {
