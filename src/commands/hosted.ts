@@ -142,7 +142,7 @@ function actionOf({ action, until }: CollectedContent): string {
   return until === null ? action : `${action} until ${timeOf(until)}`;
 }
 
-function nothingHosted(said: 'none' | 'silent', { stderr }: Terminal): ExitCode {
+export function nothingHosted(said: 'none' | 'silent', { stderr }: Terminal): ExitCode {
   if (said === 'none')
     printLine(stderr, 'hubgate: nothing is hosted here; hosted in hubgate.yaml says what is');
   return 1;

@@ -104,3 +104,18 @@ export const COLLECTED = z.array(
   }),
 );
 export type CollectedContent = Readonly<z.output<typeof COLLECTED>[number]>;
+
+/** `POST /hosted-repositories/verify` reads everything that is hosted, and returns what is damaged. */
+export const VERIFIED_HOSTED = z.object({
+  blobs: z.int(),
+  manifests: z.int(),
+  damages: z.array(z.object({ repository: z.string(), reference: z.string(), problem: z.string() })),
+});
+export type VerifiedHosted = Readonly<z.output<typeof VERIFIED_HOSTED>>;
+
+/** `POST /hosted-repositories/backup` copies what is hosted into a new or empty directory. */
+export const BACKUP_HOSTED = z.strictObject({ directory: z.string() });
+export const BACKED_UP_HOSTED = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('done'), blobs: z.int(), linked: z.int() }),
+  z.object({ kind: z.literal('refused'), why: z.string() }),
+]);

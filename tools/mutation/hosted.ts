@@ -270,4 +270,25 @@ export const hostedMutants: readonly Mutant[] = [
       "if (permission.kind === 'refused') return { repository: route.from, grant: 'private' };\n  return { repository: route.from",
     tests: ['test/gateway/push.test.ts'],
   },
+  {
+    defence: 'nothing is removed while a backup is taken',
+    file: 'src/core/hosted/collect.ts',
+    find: "    return this.#removing.run('files', task);",
+    replace: '    return task();',
+    tests: ['test/commands/hosted-backup.test.ts'],
+  },
+  {
+    defence: 'a restore writes over nothing',
+    file: 'src/core/hosted/backup.ts',
+    find: '(await readdir(directory)).length === 0 ?',
+    replace: '(await readdir(directory)).length >= 0 ?',
+    tests: ['test/commands/hosted-backup.test.ts'],
+  },
+  {
+    defence: 'the bytes of what is hosted are compared with their digest',
+    file: 'src/core/hosted/hosted-files.ts',
+    find: 'return matchesDigest(hash, digest) ?',
+    replace: 'return hash !== undefined ?',
+    tests: ['test/commands/hosted-backup.test.ts'],
+  },
 ];

@@ -133,6 +133,36 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
           return ({ options, terminal }) => hostedGc(options, terminal);
         },
       }),
+      verb({
+        usage: 'verify',
+        description: 'read everything that is hosted, and compare it with its digests',
+        options: ['json'],
+        load: async () => {
+          const { hostedVerify } = await import('../../commands/hosted-backup.ts');
+          return ({ options, terminal }) => hostedVerify(options, terminal);
+        },
+      }),
+      verb({
+        usage: 'backup <directory>',
+        description: 'copy what is hosted into a new directory, while pulls and pushes go on',
+        options: ['json'],
+        load: async () => {
+          const { hostedBackup } = await import('../../commands/hosted-backup.ts');
+          return ({ names: [directory = ''], options, terminal }) =>
+            hostedBackup(directory, options, terminal);
+        },
+      }),
+      verb({
+        usage: 'restore <directory>',
+        description:
+          'copy a backup into the empty directory of `hosted`, and verify it; the mirror is stopped',
+        options: ['json'],
+        load: async () => {
+          const { hostedRestore } = await import('../../commands/hosted-backup.ts');
+          return ({ names: [directory = ''], options, environment, terminal }) =>
+            hostedRestore(directory, options, environment, terminal);
+        },
+      }),
     ],
   },
 ];

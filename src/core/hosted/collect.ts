@@ -5,7 +5,7 @@ import type { Digest } from '../../registry/digest.ts';
 import type { HostedDatabase } from './hosted-database.ts';
 import type { HostedFiles } from './hosted-files.ts';
 import type { HostedStatements } from './hosted-statements.ts';
-import type { KeyedLock } from './keyed-lock.ts';
+import { KeyedLock } from './keyed-lock.ts';
 import { COLLECTION } from './limits.ts';
 import { removeManifest } from './remove.ts';
 
@@ -51,6 +51,8 @@ export interface ExplainedCandidate {
 export class Collection implements AsyncDisposable {
   readonly #options: CollectionOptions;
   readonly #running = new AsyncDisposableStack();
+  /** Files are removed, or a backup is taken, but never both at the same time. */
+  readonly #removing = new KeyedLock<'files'>();
 
   constructor(options: CollectionOptions) {
     this.#options = options;
@@ -65,7 +67,16 @@ export class Collection implements AsyncDisposable {
    * Removes the files that no row names: a crash came before their rows were written, or after they were
    * removed. A young file may belong to a push under way.
    */
-  async removeOrphans(signal?: AbortSignal): Promise<void> {
+  removeOrphans(signal?: AbortSignal): Promise<void> {
+    return this.#removing.run('files', () => this.#removeOrphans(signal));
+  }
+
+  /** Runs a task during which no file is removed. */
+  withoutRemovals<T>(task: () => Promise<T>): Promise<T> {
+    return this.#removing.run('files', task);
+  }
+
+  async #removeOrphans(signal?: AbortSignal): Promise<void> {
     const { database, files, locks, clock, log } = this.#options;
     if (database.failure !== undefined) return;
     for await (const digest of files.listOlder(clock() - COLLECTION.orphanedAfter)) {
@@ -79,7 +90,11 @@ export class Collection implements AsyncDisposable {
   }
 
   /** Removes what is due. Resolves to the number of removed blobs, manifests and files. */
-  async collect(signal?: AbortSignal): Promise<number> {
+  collect(signal?: AbortSignal): Promise<number> {
+    return this.#removing.run('files', () => this.#collect(signal));
+  }
+
+  async #collect(signal?: AbortSignal): Promise<number> {
     const { database, clock } = this.#options;
     if (database.failure !== undefined) return 0;
     let removed = 0;

@@ -1,11 +1,12 @@
 import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import { backup, DatabaseSync } from 'node:sqlite';
 import { writeFileAtomically } from '../../platform/atomic-file.ts';
 import { sqliteResultCode } from '../../platform/disk-failure.ts';
 import type { Logger } from '../../platform/log.ts';
 import { asError, isErrno } from '../../platform/reason.ts';
-import { schemaVersion } from '../../platform/sqlite-query.ts';
+import { prepareQuery, schemaVersion } from '../../platform/sqlite-query.ts';
+import type { Digest } from '../../registry/digest.ts';
 import {
   HOSTED_SCHEMA_VERSION,
   HOSTED_TABLES,
@@ -99,6 +100,25 @@ export class HostedDatabase implements Disposable {
         reject,
       });
     });
+  }
+
+  /**
+   * Copies the database to a new file, as it is at one moment, while reads and changes go on. Returns the
+   * digests of the blobs that the copy names.
+   * @throws HostedUnavailable
+   */
+  async copyTo(file: string): Promise<readonly Digest[]> {
+    this.#usable();
+    if (this.#database !== undefined) await backup(this.#database, file);
+    // The copy is one file, without a log beside it.
+    const copy = new DatabaseSync(file);
+    try {
+      copy.exec('PRAGMA journal_mode = DELETE');
+      const blobs = prepareQuery<{ digest: Digest }>(copy, 'SELECT DISTINCT digest FROM blob').all();
+      return blobs.map(({ digest }) => digest);
+    } finally {
+      copy.close();
+    }
   }
 
   [Symbol.dispose](): void {

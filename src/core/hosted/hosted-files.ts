@@ -1,8 +1,9 @@
+import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, opendir, readdir, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { syncDirectory } from '../../platform/atomic-file.ts';
 import { diskSpace } from '../../platform/disk-space.ts';
-import type { Digest } from '../../registry/digest.ts';
+import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
 import { BLOB_DIRECTORIES, blobDirectory, blobFile, digestOfBlob } from '../store/layout.ts';
 import { UPLOADS_DIRECTORY, uploadFile } from './layout.ts';
 
@@ -70,6 +71,22 @@ export class HostedFiles {
         if (stats !== undefined && stats.mtimeMs < time) yield digest;
       }
     }
+  }
+
+  /** Returns the path of a blob, for a backup. */
+  pathOf(digest: Digest): string {
+    return path.join(this.#root, blobFile(digest));
+  }
+
+  /** Returns what is wrong with the file of a blob; undefined if it is whole. */
+  async whyDamaged(digest: Digest, size: number): Promise<string | undefined> {
+    const stats = await stat(this.pathOf(digest)).catch(ignoreAbsent);
+    if (stats === undefined) return 'its file is missing';
+    if (stats.size !== size) return `its file has ${stats.size} bytes instead of ${size}`;
+    const hash = startHash(digest);
+    for await (const chunk of createReadStream(this.pathOf(digest), { highWaterMark: 512 * 1024 }))
+      hash.update(chunk);
+    return matchesDigest(hash, digest) ? undefined : 'its bytes are not those of its digest';
   }
 
   /** Returns the fraction of the disk that is free, and its free bytes. */

@@ -133,6 +133,16 @@ const SELECT = {
     'SELECT at, digest, previous, subject, credential FROM tag_history WHERE repository = ? AND tag = ? ORDER BY id DESC LIMIT ?',
   repositories: 'SELECT path, bytes, tags FROM repository WHERE path > ? ORDER BY path LIMIT ?',
   lastReplaced: 'SELECT max(at) AS at FROM tag_history WHERE repository = ? AND previous = ?',
+  blobsAfter:
+    'SELECT digest, max(size) AS size FROM blob WHERE digest > ? GROUP BY digest ORDER BY digest LIMIT ?',
+  manifestsAfter: `SELECT m.id, r.path, m.digest, m.bytes FROM manifest m JOIN repository r ON r.id = m.repository
+    WHERE m.id > ? ORDER BY m.id LIMIT ?`,
+  pathsWithBlob: `SELECT r.path FROM blob b JOIN repository r ON r.id = b.repository WHERE b.digest = ? ORDER BY r.path`,
+  tornTags: `SELECT r.path, t.name, t.digest FROM tag t JOIN repository r ON r.id = t.repository
+    WHERE NOT EXISTS (SELECT 1 FROM manifest m WHERE m.repository = t.repository AND m.digest = t.digest)`,
+  tornManifests: `SELECT r.path, c.parent, c.child FROM child c JOIN repository r ON r.id = c.repository
+    WHERE NOT EXISTS (SELECT 1 FROM blob b WHERE b.repository = c.repository AND b.digest = c.child)
+    AND NOT EXISTS (SELECT 1 FROM manifest m WHERE m.repository = c.repository AND m.digest = c.child)`,
 } as const;
 
 const CHANGE = {
@@ -218,6 +228,16 @@ interface Rows {
   };
   readonly repositories: { readonly path: string; readonly bytes: number; readonly tags: number };
   readonly lastReplaced: { readonly at: number | null };
+  readonly blobsAfter: { readonly digest: Digest; readonly size: number };
+  readonly manifestsAfter: {
+    readonly id: number;
+    readonly path: string;
+    readonly digest: Digest;
+    readonly bytes: Uint8Array;
+  };
+  readonly pathsWithBlob: { readonly path: string };
+  readonly tornTags: { readonly path: string; readonly name: Tag; readonly digest: Digest };
+  readonly tornManifests: { readonly path: string; readonly parent: Digest; readonly child: Digest };
 }
 
 export interface HostedStatements {

@@ -37,6 +37,7 @@ export interface HostedOptions {
 
 export interface Hosted extends AsyncDisposable {
   readonly database: HostedDatabase;
+  readonly files: HostedFiles;
   readonly pull: HostedPull;
   readonly uploads: Uploads;
   readonly blobs: BlobPush;
@@ -77,6 +78,7 @@ export async function openHosted(
   const opened = stack.move();
   return {
     database,
+    files,
     pull: new HostedPull({ database, clock }),
     uploads,
     blobs: new BlobPush({ database, files, locks, uploads, quotas, clock }),

@@ -2,15 +2,18 @@ import Router from '@koa/router';
 import type { Context } from 'koa';
 import { readBody } from '../../platform/read-body.ts';
 import {
+  BACKUP_HOSTED,
   COLLECT,
   type CollectedContent,
   type HostedRepositories,
   RESTORE_TAG,
 } from '../../protocol/hosted-api.ts';
 import { parseTag } from '../../registry/reference.ts';
+import { backUpHosted } from '../hosted/backup.ts';
 import type { ExplainedCandidate } from '../hosted/collect.ts';
 import type { Hosted } from '../hosted/hosted.ts';
 import type { RetentionRemoval } from '../hosted/retention.ts';
+import { verifyHosted } from '../hosted/verify.ts';
 
 const MAX_BODY = 4 * 1024;
 /** The most decisions that one answer explains. */
@@ -28,6 +31,13 @@ export function hostedOperationRoutes(hosted: Hosted): Router {
   router.get('/hosted-repositories/history', (context) => answerHistory(context, hosted));
   router.post('/hosted-repositories/restore-tag', (context) => restore(context, hosted));
   router.post('/hosted-repositories/collect', (context) => collect(context, hosted));
+  router.post('/hosted-repositories/verify', async (context) => {
+    context.body = await verifyHosted(hosted.database, hosted.files);
+  });
+  router.post('/hosted-repositories/backup', async (context) => {
+    const { directory } = BACKUP_HOSTED.parse(await readJson(context));
+    context.body = await backUpHosted(hosted, directory);
+  });
   return router;
 }
 

@@ -1,0 +1,92 @@
+import { constants, copyFile, link, mkdir, open, readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { syncDirectory, writeFileAtomically } from '../../platform/atomic-file.ts';
+import { isErrno } from '../../platform/reason.ts';
+import type { Digest } from '../../registry/digest.ts';
+import { blobDirectory, blobFile } from '../store/layout.ts';
+import type { Collection } from './collect.ts';
+import type { HostedDatabase } from './hosted-database.ts';
+import type { HostedFiles } from './hosted-files.ts';
+import { HOSTED_DATABASE_FILE, HOSTED_VERSION, HOSTED_VERSION_FILE } from './layout.ts';
+
+export interface BackedUp {
+  readonly kind: 'done';
+  readonly blobs: number;
+  /** The number of blobs that share their bytes with the original, because they are on one disk. */
+  readonly linked: number;
+}
+
+export type BackupOutcome = BackedUp | { readonly kind: 'refused'; readonly why: string };
+
+/**
+ * Copies all that is hosted into a new or empty directory, while pulls and pushes go on. Blobs are only added
+ * meanwhile, because the collection waits, so all that the copied database names is there. On the same disk a
+ * blob is linked and not copied.
+ * @throws if a file cannot be written
+ */
+export function backUpHosted(
+  { database, files, collection }: BackupSource,
+  directory: string,
+): Promise<BackupOutcome> {
+  return collection.withoutRemovals(async () => {
+    const why = await prepareEmpty(directory);
+    if (why !== undefined) return { kind: 'refused', why };
+    const copy = path.join(directory, HOSTED_DATABASE_FILE);
+    const blobs = await database.copyTo(copy);
+    await syncFile(copy);
+    let linked = 0;
+    for (const digest of blobs) if (await addBlob(files.pathOf(digest), directory, digest)) linked++;
+    // The version comes last: a backup without it is not complete.
+    await writeFileAtomically(path.join(directory, HOSTED_VERSION_FILE), `${HOSTED_VERSION}\n`, 0o640);
+    await syncDirectory(directory);
+    return { kind: 'done', blobs: blobs.length, linked };
+  });
+}
+
+export interface BackupSource {
+  readonly database: HostedDatabase;
+  readonly files: HostedFiles;
+  readonly collection: Collection;
+}
+
+/** Creates the directory. Returns why it cannot take a backup; undefined if it can. */
+export async function prepareEmpty(directory: string): Promise<string | undefined> {
+  await mkdir(directory, { recursive: true, mode: 0o750 });
+  return (await readdir(directory)).length === 0 ? undefined : `${directory} is not empty`;
+}
+
+/** Returns true if the blob was linked, and false if it was copied. */
+async function addBlob(source: string, directory: string, digest: Digest): Promise<boolean> {
+  const parent = path.join(directory, blobDirectory(digest));
+  await mkdir(parent, { recursive: true, mode: 0o750 });
+  const target = path.join(directory, blobFile(digest));
+  const isLinked = await linkIfPossible(source, target);
+  if (!isLinked) await copyDurably(source, target);
+  await syncDirectory(parent);
+  return isLinked;
+}
+
+async function linkIfPossible(source: string, target: string): Promise<boolean> {
+  try {
+    await link(source, target);
+    return true;
+  } catch (error) {
+    if (['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP'].some((code) => isErrno(error, code))) return false;
+    throw error;
+  }
+}
+
+/** Copies a file so that the copy survives a power cut. */
+export async function copyDurably(source: string, target: string): Promise<void> {
+  await copyFile(source, target, constants.COPYFILE_EXCL);
+  await syncFile(target);
+}
+
+async function syncFile(file: string): Promise<void> {
+  const handle = await open(file, 'r+');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
