@@ -16,6 +16,7 @@ import { CacheSpace } from './eviction/cache-space.ts';
 import { sweep } from './eviction/sweep.ts';
 import { createGatewayCaches } from './gateway-caches.ts';
 import { type HostedOptions, openHosted } from './hosted/hosted.ts';
+import { measureHosted } from './hosted/hosted-metrics.ts';
 import { type CoreLimits, STANDARD_LIMITS } from './limits.ts';
 import { countEvicted, countStale, countUpstreamRequests, measureCore } from './metrics.ts';
 import { createOperations } from './operations.ts';
@@ -140,6 +141,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
     self: new Set(),
     ...(options.hosted && { hosted: new Set(options.hosted.namespaces.map(({ name }) => name)) }),
   };
+  if (hosted !== undefined) measureHosted(meters, hosted);
   measureCore(meters, { ...options, limit, store, client, budgets, transport, writes, blobs });
   const onStale = countStale(meters);
   const recent = new RecentPulls(clock);
@@ -168,6 +170,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
       upstreams,
       names,
       budgets,
+      hosted,
       onStale,
       clock,
       egress: options.egress,

@@ -6,6 +6,7 @@ import { resolveRepository, type UpstreamNames } from '../registry/repository.ts
 import { accountReports } from './budget/account-reports.ts';
 import type { Budgets } from './budget/budgets.ts';
 import type { CacheLimit } from './eviction/cache-limit.ts';
+import type { Hosted } from './hosted/hosted.ts';
 import { type CoreLimits, VISIBILITY_FRESH_FOR } from './limits.ts';
 import type { CacheWrites } from './pull/cache-writes.ts';
 import type { Operations } from './routes/operations.ts';
@@ -26,6 +27,8 @@ export interface OperationsOptions {
   readonly upstreams: readonly UpstreamOptions[];
   readonly names: UpstreamNames;
   readonly budgets: Pick<Budgets, 'report' | 'statedQuota' | 'used'>;
+  /** Absent if nothing is hosted. */
+  readonly hosted?: Hosted | undefined;
   readonly clock: Clock;
   readonly egress: EgressOptions | undefined;
   readonly limits: CoreLimits;
@@ -38,7 +41,7 @@ export interface OperationsOptions {
 /** Creates the operations of the core for operators. */
 export function createOperations(options: OperationsOptions): Operations {
   const { store, limit, client, transport, writes, upstreams, names } = options;
-  const { budgets, onStale, clock, staleIfError } = options;
+  const { budgets, hosted, onStale, clock, staleIfError } = options;
   const answers: Record<CacheState, number> = {
     hit: 0,
     revalidated: 0,
@@ -66,6 +69,9 @@ export function createOperations(options: OperationsOptions): Operations {
         },
         answers: { ...answers },
         budget: { error: budgets.report().failure },
+        ...(hosted && {
+          hosted: { error: hosted.database.failure?.message ?? null, uploads: hosted.uploads.size },
+        }),
         upstreams: upstreams.map(({ host, url }) => {
           const accounts = accountReports(client, budgets, host);
           const named = accounts.filter(({ isNamed }) => isNamed);

@@ -249,6 +249,8 @@ export const CORE_STATUS = z.object({
   answers: z.record(z.enum(CACHE_STATES), z.int()),
   /** `error` says why the counts of pulls cannot be read, so that no limit applies; null if they can. */
   budget: z.object({ error: z.string().nullable() }),
+  /** Absent if nothing is hosted. `error` says why hosted names are refused; null if they are not. */
+  hosted: z.object({ error: z.string().nullable(), uploads: z.int() }).optional(),
   upstreams: z.array(
     z.object({
       host: z.string(),

@@ -47,6 +47,7 @@ before(async () => {
       'limits: [{ id: each, to: authenticated, each: true, pulls: 40/6h }]',
       'reserve: [{ id: prod, upstream: docker.io, keep: 20%, for: bo }]',
     ].join('\n'),
+    hosted: [{ name: 'acme', immutableTags: [], quota: 1024 }],
   });
   await hubgate.giveToken('ana');
   for (const target of ['manifests/latest', `blobs/${image.layers[0]}`])

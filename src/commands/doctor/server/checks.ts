@@ -9,6 +9,7 @@ import { certificateChecks } from './certificate.ts';
 import { diskChecks } from './disk.ts';
 import { fileModes } from './file-modes.ts';
 import { fileOwners } from './file-owners.ts';
+import { hostedRepositories } from './hosted.ts';
 import { listeners } from './listeners.ts';
 import { policy } from './policy.ts';
 import { askRoles, doRolesRun } from './roles.ts';
@@ -41,6 +42,9 @@ export async function serverChecks(
     { name: 'file owners', look: () => fileOwners(server) },
     { name: 'file modes', look: () => fileModes(server) },
     ...diskChecks(server),
+    ...(server.config.hosted
+      ? [{ name: 'hosted repositories', look: async () => hostedRepositories(server) }]
+      : []),
     { name: 'policy', look: () => policy(server) },
     { name: 'audit log', look: () => auditLog(server) },
     { name: 'users', look: () => users(server) },

@@ -1,0 +1,28 @@
+import type { Meters, MetricValue } from '../../platform/metrics.ts';
+import type { Hosted } from './hosted.ts';
+
+/** Registers what is hosted. The values are read when somebody asks. */
+export function measureHosted(meters: Meters, { database, uploads, namespaces }: Hosted): void {
+  meters.readGauge(
+    'hubgate_hosted_usable',
+    '0 while hosted names are refused, because their database cannot be used',
+    () => [{ value: database.failure === undefined ? 1 : 0 }],
+  );
+  meters.readGauge('hubgate_hosted_uploads', 'Uploads under way', () => [{ value: uploads.size }]);
+  const labels = ['namespace'];
+  const used = (): readonly MetricValue[] => {
+    if (database.failure !== undefined) return [];
+    return database.read((select) =>
+      namespaces.map(({ name }) => ({
+        value: select.used.get(name)?.bytes ?? 0,
+        labels: { namespace: name },
+      })),
+    );
+  };
+  meters.readGauge('hubgate_hosted_bytes', 'The bytes of what is hosted', used, { labels });
+  const quotas = () =>
+    namespaces.flatMap(({ name, quota }) =>
+      quota === undefined ? [] : [{ value: quota, labels: { namespace: name } }],
+    );
+  meters.readGauge('hubgate_hosted_quota_bytes', 'The bytes that may be hosted', quotas, { labels });
+}
