@@ -29,6 +29,10 @@ const HELP: Readonly<Record<string, VerbHelp>> = {
     page: 'monitoring.md',
     examples: ['upstream budget', 'upstream budget --since 24h --by group --json'],
   },
+  promote: {
+    page: 'hosted.md',
+    examples: ['promote docker.io/library/nginx:1.27 base/nginx:1.27', 'promote --file images.txt --dry-run'],
+  },
   warm: {
     page: 'cache.md',
     examples: ['warm alpine:3.22 ghcr.io/acme/app:1.4', 'warm --platform linux/amd64,linux/arm64 images.txt'],
@@ -125,6 +129,9 @@ const HELP: Readonly<Record<string, VerbHelp>> = {
   },
   'hosted restore-tag': { page: 'hosted.md', examples: ['hosted restore-tag acme-internal/app:latest'] },
   'hosted gc': { page: 'hosted.md', examples: ['hosted gc', 'hosted gc --dry-run --json'] },
+  'hosted verify': { page: 'hosted.md', examples: ['hosted verify', 'hosted verify --json'] },
+  'hosted backup': { page: 'hosted.md', examples: ['hosted backup /backup/monday'] },
+  'hosted restore': { page: 'hosted.md', examples: ['hosted restore /backup/monday'] },
 };
 
 /** Returns the help of the verb with these words. */

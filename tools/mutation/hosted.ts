@@ -291,4 +291,18 @@ export const hostedMutants: readonly Mutant[] = [
     replace: 'return hash !== undefined ?',
     tests: ['test/commands/hosted-backup.test.ts'],
   },
+  {
+    defence: 'what refers to an image is promoted with it',
+    file: 'src/commands/promote/promote-image.ts',
+    find: '    await this.#copyReferrers(top.digest, 1);',
+    replace: '',
+    tests: ['test/commands/promote.test.ts'],
+  },
+  {
+    defence: 'a blob is mounted only when the cache has it for good',
+    file: 'src/commands/promote/promote-image.ts',
+    find: 'isNew = blob.filled;',
+    replace: 'isNew = false;',
+    tests: ['test/commands/promote.test.ts'],
+  },
 ];

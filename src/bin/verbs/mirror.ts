@@ -68,6 +68,16 @@ export const MIRROR_VERBS: readonly Verb[] = [
     ],
   }),
   verb({
+    usage: 'promote [images...]',
+    description:
+      'put an image (SOURCE) into a hosted repository (TARGET) under its digest, with its signatures and SBOMs',
+    options: ['pairs', 'dryRun', 'json'],
+    load: async () => {
+      const { promote } = await import('../../commands/promote/promote.ts');
+      return ({ names, options, environment, terminal }) => promote(names, options, environment, terminal);
+    },
+  }),
+  verb({
     usage: 'warm <images...>',
     description:
       'fetch images ahead, or those that files name (*.txt, - for standard input); a second call continues where the first one ended',

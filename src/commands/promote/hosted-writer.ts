@@ -1,0 +1,85 @@
+import { askPeer } from '../../platform/ipc/ask-peer.ts';
+import { type HttpClient, openSocketClient } from '../../platform/ipc/http-client.ts';
+import type { TextAnswer } from '../../platform/ipc/text-exchange.ts';
+import { CORE_HEADERS } from '../../protocol/core-api.ts';
+import { HOSTED_HEADERS, HOSTED_PATH } from '../../protocol/hosted-api.ts';
+import type { Digest } from '../../registry/digest.ts';
+import { formatReference, type Reference } from '../../registry/reference.ts';
+import { HOSTED, type Repository } from '../../registry/repository.ts';
+
+/** In milliseconds. A large layer is copied on the disk. */
+const DEADLINE = 10 * 60_000;
+
+export interface HostedWriterOptions {
+  readonly coreSocket: string;
+  /** The path of the hosted repository. */
+  readonly repository: string;
+  /** What the history of its tags names as the one who set them. */
+  readonly subject: string;
+}
+
+/** Thrown if the core refuses to host something. Its message says why. */
+export class HostingRefused extends Error {
+  override readonly name = 'HostingRefused';
+}
+
+/** Writes to a hosted repository of the running core, as a gateway does. */
+export class HostedWriter implements AsyncDisposable {
+  readonly #options: HostedWriterOptions;
+  readonly #client: HttpClient & AsyncDisposable;
+
+  constructor(options: HostedWriterOptions) {
+    this.#options = options;
+    this.#client = openSocketClient(options.coreSocket);
+  }
+
+  /**
+   * Takes a blob from another repository of the core, without sending its bytes.
+   * @throws HostingRefused
+   */
+  async mount(from: Repository, digest: Digest): Promise<void> {
+    const resource = `blobs/uploads/?mount=${encodeURIComponent(digest)}`;
+    const headers = { [HOSTED_HEADERS.mountFrom]: `${from.upstream} ${from.path} private` };
+    const answer = await this.#send('POST', resource, headers);
+    if (answer.statusCode === 202)
+      throw new HostingRefused(`${digest} has left the cache meanwhile; try again`);
+  }
+
+  /** @throws HostingRefused */
+  async putManifest(reference: Reference, mediaType: string, bytes: Buffer): Promise<void> {
+    const resource = `manifests/${formatReference(reference)}`;
+    await this.#send('PUT', resource, { 'content-type': mediaType }, bytes.toString('utf8'));
+  }
+
+  async #send(
+    method: 'POST' | 'PUT',
+    resource: string,
+    headers: Readonly<Record<string, string>>,
+    body = '',
+  ): Promise<TextAnswer> {
+    const { coreSocket, repository, subject } = this.#options;
+    const answer = await askPeer(this.#client, coreSocket, {
+      ...{ method, path: `${HOSTED_PATH}${resource}`, body, deadline: DEADLINE },
+      headers: {
+        ...{ [CORE_HEADERS.upstream]: HOSTED, [CORE_HEADERS.path]: repository },
+        ...{ [HOSTED_HEADERS.subjectKey]: 'hubgate promote', [HOSTED_HEADERS.credential]: 'operator' },
+        ...{ [HOSTED_HEADERS.subject]: encodeURIComponent(subject), ...headers },
+      },
+    });
+    if (answer.statusCode >= 300) throw new HostingRefused(messageOfRefusal(answer));
+    return answer;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client[Symbol.asyncDispose]();
+  }
+}
+
+/** Returns the words of a refusal in the form of the distribution specification. */
+function messageOfRefusal({ statusCode, text }: TextAnswer): string {
+  try {
+    return String(JSON.parse(text).errors[0].message);
+  } catch {
+    return `the core answers ${statusCode}`;
+  }
+}
