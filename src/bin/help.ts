@@ -128,6 +128,10 @@ const HELP: Readonly<Record<string, VerbHelp>> = {
     examples: ['hosted tags acme-internal/app', 'hosted tags acme-internal/app:latest --json'],
   },
   'hosted restore-tag': { page: 'hosted.md', examples: ['hosted restore-tag acme-internal/app:latest'] },
+  'hosted delete': {
+    page: 'hosted.md',
+    examples: ['hosted delete acme-internal/app:1.0', 'hosted delete acme-internal/app:1.0 --force'],
+  },
   'hosted gc': { page: 'hosted.md', examples: ['hosted gc', 'hosted gc --dry-run --json'] },
   'hosted verify': { page: 'hosted.md', examples: ['hosted verify', 'hosted verify --json'] },
   'hosted backup': { page: 'hosted.md', examples: ['hosted backup /backup/monday'] },

@@ -111,6 +111,7 @@ export const OPTIONS = {
     'only these platforms, or all; may be repeated (default: linux/amd64)',
   ),
   fromClient: text('--from-client <mirror>', 'examine this host, which should pull through that mirror'),
+  force: flag('--force', 'also what is immutable'),
   pairs: text('--file <file>', 'a source and a target on each line of this file'),
   image: textOr('--image <image>', 'the image to ask the mirror for', 'library/alpine:latest'),
 };

@@ -3,6 +3,7 @@ import { formatSize } from '../platform/size.ts';
 import {
   COLLECTED,
   type CollectedContent,
+  DELETED_HOSTED,
   HOSTED_REPOSITORIES,
   HOSTED_TAGS,
   RESTORED_TAG,
@@ -115,6 +116,34 @@ export async function hostedRestoreTag(
     printLine(terminal.stderr, `hubgate: ${answer.digest}, which ${what} meant before, has been removed`);
   else printLine(terminal.stderr, `hubgate: ${what} has never meant anything else`);
   return answer.kind === 'restored' ? 0 : 1;
+}
+
+/** Removes a tag, or a digest with its tags. */
+export async function hostedDelete(
+  what: string,
+  options: CoreCommandOptions & { readonly force: boolean },
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const [repository = '', digest] = what.split('@', 2);
+  const reference = digest ?? splitTag(what).tag;
+  if (reference === undefined) {
+    printLine(
+      terminal.stderr,
+      `hubgate: "${what}" has neither a tag nor a digest; write acme-internal/app:1.0`,
+    );
+    return 2;
+  }
+  const named = digest === undefined ? splitTag(what).repository : repository;
+  const body = { repository: named, reference, force: options.force };
+  const path = '/hosted-repositories/delete';
+  const said = await askCore(options, { method: 'POST', path, body, schema: DELETED_HOSTED }, terminal);
+  if (typeof said === 'string') return nothingHosted(said, terminal);
+  const { answer } = said;
+  if (options.json) printJson(terminal.stdout, answer);
+  else if (answer.kind === 'removed') printLine(terminal.stdout, `${what} is deleted`);
+  else if (answer.kind === 'unknown') printLine(terminal.stderr, `hubgate: there is no ${what} here`);
+  else printLine(terminal.stderr, `hubgate: ${answer.why}; or delete it all the same: --force`);
+  return answer.kind === 'removed' ? 0 : 1;
 }
 
 /** Removes what nothing needs, or says what it would do with each candidate. */

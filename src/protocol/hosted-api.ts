@@ -90,6 +90,18 @@ export const RESTORED_TAG = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('gone'), digest: z.string() }),
 ]);
 
+/** `POST /hosted-repositories/delete` removes a tag, or a digest with its tags. */
+export const DELETE_HOSTED = z.strictObject({
+  repository: z.string(),
+  reference: z.string(),
+  force: z.boolean(),
+});
+export const DELETED_HOSTED = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('removed') }),
+  z.object({ kind: z.literal('unknown') }),
+  z.object({ kind: z.literal('refused'), why: z.string() }),
+]);
+
 /** `POST /hosted-repositories/collect` removes what nothing needs, or only says what it would do. */
 export const COLLECT = z.strictObject({ dryRun: z.boolean() });
 export const COLLECTED = z.array(

@@ -76,3 +76,24 @@ test('where nothing is hosted, the verbs say so', async () => {
   assert.deepEqual([list.code, list.stdout], [1, '']);
   assert.match(list.stderr, /nothing is hosted here/);
 });
+
+test('a tag is deleted; an immutable one only by force, and its history says so', async () => {
+  await using core = await HostedCore.start({ immutableTags: ['v*'] }, {}, undefined, { socket });
+  for (const tag of ['dev', 'v1']) await core.pushManifest(tag, index(tag));
+  assert.equal((await verbOf('delete', 'acme/app:dev')).stdout, 'acme/app:dev is deleted\n');
+  assert.equal((await core.read('manifests/dev')).status, 404);
+  const refused = await verbOf('delete', 'acme/app:v1');
+  assert.equal(refused.code, 1);
+  assert.match(
+    refused.stderr,
+    /^hubgate: the tag v1 is immutable since .*; or delete it all the same: --force/,
+  );
+  const byDigest = `acme/app@${digestOf(index('v1'))}`;
+  assert.equal((await verbOf('delete', byDigest)).code, 1);
+  assert.equal((await core.read('manifests/v1')).status, 200);
+  assert.equal((await verbOf('delete', byDigest, '--force')).stdout, `${byDigest} is deleted\n`);
+  assert.equal((await core.read('manifests/v1')).status, 404);
+  assert.match((await verbOf('tags', 'acme/app:v1')).stdout, /hubgate +deleted/);
+  assert.equal((await verbOf('delete', 'acme/app:v1')).stderr, 'hubgate: there is no acme/app:v1 here\n');
+  assert.equal((await verbOf('delete', 'acme/app')).code, 2);
+});

@@ -125,6 +125,15 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
         },
       }),
       verb({
+        usage: 'delete <image>',
+        description: 'delete a tag (repository:tag), or a digest (repository@digest) with its tags',
+        options: ['force', 'json'],
+        load: async () => {
+          const { hostedDelete } = await import('../../commands/hosted.ts');
+          return ({ names: [image = ''], options, terminal }) => hostedDelete(image, options, terminal);
+        },
+      }),
+      verb({
         usage: 'gc',
         description: 'remove now what nothing needs, which the core also does by itself',
         options: ['dryRun', 'json'],

@@ -28,14 +28,23 @@ export class Removal {
     this.#options = options;
   }
 
-  /** A tag goes alone. A digest goes with all its tags, unless one of them is immutable. */
-  manifest(repository: string, reference: Reference, by: Author): Promise<Removed | HostedRefusal> {
+  /**
+   * A tag goes alone. A digest goes with all its tags. An immutable tag goes only if `isForced` is true, which
+   * is for operators.
+   */
+  manifest(
+    repository: string,
+    reference: Reference,
+    by: Author,
+    isForced = false,
+  ): Promise<Removed | HostedRefusal> {
     return orRefusal(
       this.#options.database.change((statements) => {
         const id = statements.select.repository.get(repository)?.id;
         if (id === undefined) throw new RefusedChange('MANIFEST_UNKNOWN');
-        if (reference.kind === 'tag') return this.#removeTag(statements, id, repository, reference.tag, by);
-        this.#removeDigest(statements, id, repository, reference.digest, by);
+        const at = { statements, id, repository, by, isForced };
+        if (reference.kind === 'tag') return this.#removeTag(at, reference.tag);
+        this.#removeDigest(at, reference.digest);
         return { kind: 'removed' };
       }),
     );
@@ -61,35 +70,33 @@ export class Removal {
     );
   }
 
-  #removeTag(
-    { select, change }: HostedStatements,
-    id: number,
-    repository: string,
-    tag: Tag,
-    by: Author,
-  ): Removed {
+  #removeTag({ statements, id, repository, by, isForced }: RemovalFrom, tag: Tag): Removed {
+    const { select, change } = statements;
     const { namespaces, clock } = this.#options;
     const before = select.tag.get(id, tag);
     if (before === undefined) throw new RefusedChange('MANIFEST_UNKNOWN');
-    requireMovable(repository, tag, before, namespaces);
+    if (!isForced) requireMovable(repository, tag, before, namespaces);
     change.removeTag.run(id, tag);
     change.addHistory.run(id, tag, null, before.digest, clock(), by.subject, by.credential);
     return { kind: 'removed', previous: before.digest };
   }
 
-  #removeDigest(
-    statements: HostedStatements,
-    id: number,
-    repository: string,
-    digest: Digest,
-    by: Author,
-  ): void {
+  #removeDigest(at: RemovalFrom, digest: Digest): void {
+    const { statements, id } = at;
     const { select } = statements;
     if (select.manifestHead.get(id, digest) === undefined) throw new RefusedChange('MANIFEST_UNKNOWN');
-    for (const { name } of select.tagsOf.all(id, digest))
-      this.#removeTag(statements, id, repository, name, by);
+    for (const { name } of select.tagsOf.all(id, digest)) this.#removeTag(at, name);
     removeManifest(statements, id, digest, this.#options.clock());
   }
+}
+
+/** The repository from which something is removed, and by whom. */
+interface RemovalFrom {
+  readonly statements: HostedStatements;
+  readonly id: number;
+  readonly repository: string;
+  readonly by: Author;
+  readonly isForced: boolean;
 }
 
 /** Removes a manifest without tags. What only it has needed becomes a candidate for the collection. */

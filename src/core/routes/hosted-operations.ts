@@ -1,17 +1,23 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
+import type { z } from 'zod';
 import { readBody } from '../../platform/read-body.ts';
 import {
   BACKUP_HOSTED,
   COLLECT,
   type CollectedContent,
+  DELETE_HOSTED,
+  type DELETED_HOSTED,
   type HostedRepositories,
   RESTORE_TAG,
 } from '../../protocol/hosted-api.ts';
-import { parseTag } from '../../registry/reference.ts';
+import { ERRORS } from '../../registry/error.ts';
+import { parseReference, parseTag } from '../../registry/reference.ts';
 import { backUpHosted } from '../hosted/backup.ts';
 import type { ExplainedCandidate } from '../hosted/collect.ts';
 import type { Hosted } from '../hosted/hosted.ts';
+import type { HostedRefusal } from '../hosted/refusal.ts';
+import type { Removed } from '../hosted/remove.ts';
 import type { RetentionRemoval } from '../hosted/retention.ts';
 import { verifyHosted } from '../hosted/verify.ts';
 
@@ -30,6 +36,7 @@ export function hostedOperationRoutes(hosted: Hosted): Router {
   router.get('/hosted-repositories/tags', (context) => answerTags(context, hosted));
   router.get('/hosted-repositories/history', (context) => answerHistory(context, hosted));
   router.post('/hosted-repositories/restore-tag', (context) => restore(context, hosted));
+  router.post('/hosted-repositories/delete', (context) => remove(context, hosted));
   router.post('/hosted-repositories/collect', (context) => collect(context, hosted));
   router.post('/hosted-repositories/verify', async (context) => {
     context.body = await verifyHosted(hosted.database, hosted.files);
@@ -75,6 +82,20 @@ async function restore(context: Context, { tags }: Hosted): Promise<void> {
   const parsed = parseTag(tag);
   if (parsed === undefined) context.status = 404;
   else context.body = await tags.restore(repository, parsed, { subject: 'hubgate', credential: 'operator' });
+}
+
+async function remove(context: Context, { removal }: Hosted): Promise<void> {
+  const { repository, reference, force } = DELETE_HOSTED.parse(await readJson(context));
+  const parsed = parseReference(reference);
+  const by = { subject: 'hubgate', credential: 'operator' };
+  const removed = parsed && (await removal.manifest(repository, parsed, by, force));
+  context.body = describeDeletion(removed);
+}
+
+function describeDeletion(removed: Removed | HostedRefusal | undefined): z.input<typeof DELETED_HOSTED> {
+  if (removed?.kind === 'removed') return { kind: 'removed' };
+  if (removed === undefined || removed.error === 'MANIFEST_UNKNOWN') return { kind: 'unknown' };
+  return { kind: 'refused', why: removed.message ?? ERRORS[removed.error].message };
 }
 
 async function collect(context: Context, { collection, retention }: Hosted): Promise<void> {
