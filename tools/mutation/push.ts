@@ -129,7 +129,7 @@ export const pushMutants: readonly Mutant[] = [
     file: 'src/gateway/http/early-refusal.ts',
     find: 'if (left <= 0) end();',
     replace: 'if (left <= 0) left = 0;',
-    tests: UPLOAD_TESTS,
+    tests: ['test/gateway/early-refusal.test.ts'],
   },
   {
     defence: 'a large body has a floor rate',
