@@ -5,6 +5,7 @@ import { ask } from '../../test/support/http.ts';
 import { basic } from '../../test/support/test-hubgate.ts';
 import type { Bench, CaseGroup } from '../bench.ts';
 import { blobPath, KIB, MIB, manifestPath, REPOSITORY } from '../content.ts';
+import { takeLoopDelays } from '../event-loops.ts';
 import { type Attack, type AttackJob, attack, LOWEST_PRIORITY } from '../load/hostile.ts';
 import { cpuSeconds, memoryOf, PeakMemory, type ProcessMemory } from '../process-tree.ts';
 import { median } from '../results.ts';
@@ -104,6 +105,8 @@ interface Measured {
 interface Attacked extends Measured {
   /** Answers that the attackers got in a second. */
   readonly answers: number;
+  /** The longest delay of the event loop of each role. */
+  readonly loops: Readonly<Record<string, number>>;
   /** Bytes of the gateway that grew most. */
   readonly growth: number;
   /** The CPU time that the mirror's processes used, in percent of one CPU. */
@@ -120,16 +123,19 @@ async function measureAttacked(
   await using stack = new AsyncDisposableStack();
   const attacks = await Promise.all(jobs.map(async (job) => stack.use(await attack(job))));
   await delay(SETTLE);
+  await takeLoopDelays(victim.server);
   const answered = () => attacks.reduce((total, one) => total + one.answers, 0);
   const before = { answers: answered(), cpu: cpuOf(processes) };
   const measured = await measure(victim, seconds);
   const after = { answers: answered(), cpu: cpuOf(processes) };
+  const loops = [...(await takeLoopDelays(victim.server))].map(([role, { max }]) => [role, max] as const);
   const used = Object.entries(after.cpu).map(([role, cpu]): [string, number] => {
     return [role, (100 * (cpu - (before.cpu[role] ?? 0))) / seconds];
   });
   return {
     ...measured,
     answers: (after.answers - before.answers) / seconds,
+    loops: Object.fromEntries(loops),
     growth: Math.max(...peaks.map((peak) => peak.growth())),
     cpu: Object.fromEntries(used),
   };
@@ -183,6 +189,9 @@ function recordAttack(
   const cpu = Object.keys(attacked[0]?.cpu ?? {}).map((role): [string, number] => {
     return [`${role} CPU %`, median(of((one) => one.cpu[role] ?? 0))];
   });
+  const loops = Object.keys(attacked[0]?.loops ?? {}).map((role): [string, number] => {
+    return [`${role} loop max ms`, Math.max(...of((one) => one.loops[role] ?? 0))];
+  });
   bench.record(name, 'hubgate', {
     'p99 × quiet': p99 / quietP99,
     'p99 ms': p99,
@@ -192,7 +201,7 @@ function recordAttack(
     'gateway MiB more': Math.max(...of(({ growth }) => growth)) / MIB,
     failures: of(({ failures }) => failures).reduce((total, one) => total + one, 0),
     'attack answers/s': median(of(({ answers }) => answers)),
-    ...Object.fromEntries(cpu),
+    ...Object.fromEntries([...loops, ...cpu]),
   });
 }
 
