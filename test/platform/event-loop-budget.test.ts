@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { withinLoopBudget } from '../../src/platform/scheduling/event-loop-budget.ts';
+import { withinLoopBudget as withinBudgetOf } from '../../src/platform/scheduling/event-loop-budget.ts';
 
 const TASKS = 50;
 /** Milliseconds of each: some of them fit into a turn, and not nearly all. */
 const TASK = 1;
+
+const withinLoopBudget = <T>(task: () => Promise<T>, caller = 'one') => withinBudgetOf(task, () => caller);
 
 function work(): void {
   const end = performance.now() + TASK;
@@ -69,4 +71,20 @@ test('a task that comes alone is done at once, and fails for itself', async () =
     withinLoopBudget(fail),
   ]);
   assert.equal(all.filter(({ status }) => status === 'rejected').length, 2);
+});
+
+test('a caller with one task waits for one task of each other caller, however many they have', async () => {
+  const order: string[] = [];
+  const task = (name: string) => async () => {
+    work();
+    order.push(name);
+  };
+  const many = Array.from({ length: TASKS }, () => withinLoopBudget(task('many'), 'many'));
+  const few = ['a', 'b'].map((name) => withinLoopBudget(task(name), name));
+  await Promise.all(few);
+  // The first tasks run at once, and the first that waits was there before.
+  const before = order.slice(0, order.indexOf('a')).length;
+  await Promise.all(many);
+  assert.ok(before < TASKS / 2, order.join(' '));
+  assert.equal(order.indexOf('b') - order.indexOf('a'), 1);
 });

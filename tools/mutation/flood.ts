@@ -317,4 +317,25 @@ export const floodMutants: readonly Mutant[] = [
     replace: 'this.onResponseEnd();',
     tests: ['test/platform/ask-peer.test.ts'],
   },
+  {
+    defence: 'one address with much work keeps no other one waiting',
+    file: 'src/platform/scheduling/event-loop-budget.ts',
+    find: 'enqueue(callerOf(), ',
+    replace: "enqueue('', ",
+    tests: ['test/platform/event-loop-budget.test.ts'],
+  },
+  {
+    defence: 'a request waits for its turn by its address',
+    file: 'src/gateway/routes/application.ts',
+    find: ': addressKey(addressOf(request));',
+    replace: ": '127.0.0.1';",
+    tests: ['test/gateway/loop-budget.test.ts'],
+  },
+  {
+    defence: 'a probe waits for no requests of its address',
+    file: 'src/gateway/routes/application.ts',
+    find: 'request.url === PROBED ? PROBED : addressKey',
+    replace: 'addressKey',
+    tests: ['test/gateway/loop-budget.test.ts'],
+  },
 ];

@@ -15,6 +15,8 @@ export class ResponseBody {
   /** Rejects the write that is in flight. */
   #abandon: ((error: Error) => void) | undefined;
   #gone: boolean;
+  /** Behind a balancer, all clients share its address here, and their writes are done in order. */
+  readonly #callerOf = () => this.#response.socket?.remoteAddress ?? '';
   /** The bytes that were given to the system. Bytes that a closed connection still held back do not count. */
   written = 0;
 
@@ -30,13 +32,17 @@ export class ResponseBody {
   }
 
   write(chunk: Uint8Array): Promise<void> {
-    return withinLoopBudget(() => this.#send((done) => this.#response.write(chunk, done), chunk.length));
+    return withinLoopBudget(
+      () => this.#send((done) => this.#response.write(chunk, done), chunk.length),
+      this.#callerOf,
+    );
   }
 
   /** Writes the last chunk together with the end. */
   end(chunk: Uint8Array): Promise<void> {
-    return withinLoopBudget(() =>
-      this.#send((done) => this.#response.end(chunk, () => done()), chunk.length),
+    return withinLoopBudget(
+      () => this.#send((done) => this.#response.end(chunk, () => done()), chunk.length),
+      this.#callerOf,
     );
   }
 

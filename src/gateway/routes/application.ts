@@ -30,6 +30,9 @@ import {
   type WithoutTlsOptions,
 } from './without-tls.ts';
 
+/** The path of health probes. */
+const PROBED = '/healthz';
+
 export interface Bounds {
   readonly metrics: RequestMeters;
   readonly addressOf: AddressOf;
@@ -44,7 +47,7 @@ export function createBounds({ metrics, addressOf, inFlight, place }: Bounds) {
     (request, response) => {
       metrics.request(request, response);
       if (!isOriginForm(request.url)) return refuse(response, { error: 'NAME_UNKNOWN' });
-      const isProbe = request.url === '/healthz';
+      const isProbe = request.url === PROBED;
       if (isProbe && place !== undefined && request.headers[PROBE_HEADER] === place.start)
         response.setHeader(GATEWAY_HEADER, place.number);
       // A health probe must reach this process, however many requests come from its address.
@@ -95,7 +98,8 @@ export function createApplication(dependencies: V2Dependencies, services: Router
       const ambiguity = ambiguousFraming(req);
       if (ambiguity === undefined) {
         const admitted = isRecorded(req) ? dependencies.audit.admits() : true;
-        if (admitted === true || (await admitted)) return await withinLoopBudget(next);
+        if (admitted === true || (await admitted))
+          return await withinLoopBudget(next, () => callerOf(req, dependencies.addressOf));
         return refuse(res, { error: 'UNAVAILABLE', retryAfter: RETRY_AFTER, message: UNRECORDED });
       }
       res.setHeader('connection', 'close');
@@ -115,7 +119,15 @@ function unlessV2<C extends Pick<Context, 'req'>>(step: (context: C, next: Next)
 }
 
 /** The paths that need no authorization decision. */
-const UNDECIDED = new Set(['/healthz', '/ca.crt', '/.well-known/jwks.json']);
+const UNDECIDED = new Set([PROBED, '/ca.crt', '/.well-known/jwks.json']);
+/**
+ * Returns whose turn a request of the event loop's budget takes. Probes have a turn of their own, because they come
+ * from the address of a balancer, and must be answered however many of its requests wait.
+ */
+function callerOf(request: IncomingMessage, addressOf: AddressOf): string {
+  return request.url === PROBED ? PROBED : addressKey(addressOf(request));
+}
+
 /** The time to wait in seconds. */
 const RETRY_AFTER = 5;
 const UNRECORDED = 'the mirror cannot record requests at the moment, and therefore answers none; try again';
