@@ -84,6 +84,22 @@ test('an upstream that gives the digest of a large layer for a manifest gets non
   assert.equal((await core.ask('acme/app/manifests/latest', { method: 'HEAD' })).status, 502);
 });
 
+test('stored content that is larger than a manifest may be is not sent as one, even if it is fit otherwise', async () => {
+  const config = { digest: image.digest, size: 2, mediaType: 'application/vnd.oci.image.config.v1+json' };
+  const large = {
+    schemaVersion: 2,
+    mediaType: IMAGE,
+    config,
+    layers: [],
+    annotations: { a: 'x'.repeat(5 * 1024 * 1024) },
+  };
+  const digest = await cacheAsBlob(Buffer.from(JSON.stringify(large)));
+  hub.push('acme/app', 'latest', image);
+  const headers = { 'content-type': IMAGE, 'docker-content-digest': digest, 'content-length': '100' };
+  hub.plant('registry', /HEAD \S+acme\/app/, { kind: 'status', status: 200, headers });
+  assert.deepEqual(await pull(digest), [502, 502]);
+});
+
 test('a manifest out of the cache is sent only as a type that its bytes are fit for', async () => {
   hub.push('acme/app', 'latest', image);
   await core.ask('acme/app/manifests/latest');
