@@ -4,6 +4,9 @@ import { chmod, mkdir, mkdtemp, rename, rm, stat, symlink, writeFile } from 'nod
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { pathsIn } from '../../src/config/home.ts';
+import { loadConfig } from '../../src/config/load-config.ts';
+import { runRole } from '../../src/launch/run-role.ts';
 import { COMPILED } from '../support/compiled.ts';
 import { runVerb } from './support/terminal.ts';
 
@@ -89,6 +92,22 @@ test('a role started alone asks for its own secrets in order, and not for those 
         `${role}: ${secret}`,
       );
   }
+});
+
+test('auth started alone reads the authority of the proxy only if it asks issuers, as one that is supervised', async () => {
+  const federation = '{ ci: { issuer: "https://issuer.corp", audience: mirror.corp, subject: "${sub}" } }';
+  const startAuth = async (federations: string) => {
+    const text = `egress: { proxy: "http://127.0.0.1:9", ca: config/proxy-ca.crt }
+federation: ${federations}
+log: { level: error }
+`;
+    await writeFile(path.join(home, 'config/hubgate.yaml'), text);
+    const loaded = await loadConfig({ directory: home, environment: {}, readsSecrets: false });
+    assert.ok('value' in loaded);
+    return runRole('auth', loaded.value, pathsIn(home));
+  };
+  await (await startAuth('{}'))[Symbol.asyncDispose]();
+  await assert.rejects(startAuth(federation), /config\/proxy-ca\.crt/);
 });
 
 test('of a secret as Kubernetes mounts it the mode of the file counts, and its group may read it', async () => {
