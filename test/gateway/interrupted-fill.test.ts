@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
@@ -14,6 +13,7 @@ import { DeliveryPool } from '../../src/gateway/delivery/delivery-pool.ts';
 import { SharedFills } from '../../src/gateway/delivery/shared-fill.ts';
 import { readLines } from '../../src/platform/ipc/json-lines.ts';
 import { sha256Of } from '../../src/registry/digest.ts';
+import { serveLocally } from '../support/local-server.ts';
 
 const BLOB = randomBytes(300_000);
 const DIGEST = sha256Of(BLOB);
@@ -36,7 +36,8 @@ async function pullOver(partial: Buffer, stream: Buffer, range?: string) {
   const file = path.join(directory, 'partial');
   await writeFile(file, partial);
   const progress = [{ kind: 'filling', written: WRITTEN }, { kind: 'interrupted' }];
-  const server = createServer(async (request, response) => {
+  const delivered = Promise.withResolvers<void>();
+  const deliver = async (request: IncomingMessage, response: ServerResponse) => {
     const announcements = readLines(Readable.from(progress.map((line) => `${JSON.stringify(line)}\n`)));
     await using source = await new SharedFills(new ChunkCache()).open({
       id: 'fill',
@@ -48,15 +49,23 @@ async function pullOver(partial: Buffer, stream: Buffer, range?: string) {
     const rest = { kind: 'blob-stream', cache: 'bypass', size: BLOB.length } as const;
     const again = async () => ({ ...rest, body: Readable.from(inChunks(stream)) });
     await deliverBlob({ request, response, digest: DIGEST, pool: new DeliveryPool(), again }, source);
+  };
+  const server = await serveLocally((request, response) => {
+    const delivery = deliver(request, response);
+    delivered.resolve(delivery);
+    // A delivery that throws ends the wait of its client, and so of the test.
+    delivery.catch(() => response.destroy());
   });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  const { port } = server.address() as AddressInfo;
-  const sent = request({ port, agent: false, ...(range !== undefined && { headers: { range } }) }).end();
+  await using _stopped = { [Symbol.asyncDispose]: () => server.stop() };
+  const sent = request(server.url, {
+    agent: false,
+    ...(range !== undefined && { headers: { range } }),
+  }).end();
   const [response] = (await once(sent, 'response')) as [IncomingMessage];
   const chunks: Buffer[] = [];
   response.on('data', (chunk) => chunks.push(chunk)).on('error', () => {});
   await new Promise((resolve) => response.on('close', resolve));
-  server.close();
+  await delivered.promise;
   return { body: Buffer.concat(chunks), complete: response.complete };
 }
 

@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type IncomingMessage, request } from 'node:http';
 import { test } from 'node:test';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { type Delivered, deliverBlob } from '../../src/gateway/delivery/deliver-blob.ts';
 import { DeliveryPool } from '../../src/gateway/delivery/delivery-pool.ts';
 import { sha256Of } from '../../src/registry/digest.ts';
+import { serveLocally } from '../support/local-server.ts';
 
 /** More than the buffers of a connection take. */
 const SIZE = 256 * 1024 * 1024;
 
-test('a chunk that cannot be read ahead, while the client does not take the one before, fails its own response alone', async () => {
+test('a chunk that cannot be read ahead, while the client does not take the one before, fails its own response alone', async (t) => {
   const failed = Promise.withResolvers<void>();
   const delivered = Promise.withResolvers<Delivered>();
-  const server = createServer((request, response) => {
+  const server = await serveLocally((request, response) => {
     const source = {
       filling: false,
       size: SIZE,
@@ -29,19 +29,21 @@ test('a chunk that cannot be read ahead, while the client does not take the one 
       [Symbol.asyncDispose]: async () => {},
     };
     const again = () => assert.fail('nothing was interrupted');
-    deliverBlob(
+    const delivery = deliverBlob(
       { request, response, digest: sha256Of(Buffer.alloc(0)), pool: new DeliveryPool(), again },
       source,
-    ).then(delivered.resolve, delivered.reject);
+    );
+    delivered.resolve(delivery);
+    // A delivery that throws ends the wait of its client, and so of the test.
+    delivery.catch(() => response.destroy());
   });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  const { port } = server.address() as AddressInfo;
-  const sent = request({ port, agent: false }).end();
+  t.after(() => server.stop());
+  const sent = request(server.url, { agent: false }).end();
   const [response] = (await once(sent, 'response')) as [IncomingMessage];
-  await failed.promise;
+  // A delivery that ends in another way fails the test.
+  await Promise.race([failed.promise, delivered.promise]);
   // A rejection that nobody handles is one by now, and fails the test.
   await immediate();
   response.on('error', () => {}).resume();
   assert.match((await delivered.promise).failure?.message ?? '', /the disk fails/);
-  server.close();
 });
