@@ -1,6 +1,6 @@
 /**
- * What each role gets from the configuration and from the files of the home. Whoever runs a role adds what is its own: a log,
- * and for a gateway its place among the others.
+ * What each role gets from the configuration and from the files of the home. Whoever runs a role adds what is
+ * its own: a log, and for a gateway its place among the others.
  */
 import type { AuthOptions } from '../auth/auth.ts';
 import type { Config } from '../config/config.ts';

@@ -3,11 +3,9 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { before, test } from 'node:test';
 import { parse } from 'yaml';
-import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
 import { type Scrape, scrape } from '../support/scrape.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
@@ -36,18 +34,16 @@ async function read(file: string): Promise<string> {
   return readFile(path.join(ROOT, file), 'utf8');
 }
 
-before(async () => {
-  await using hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+before(async (t) => {
   const image = imageOf();
-  hub.push('library/alpine', 'latest', image);
-  await using hubgate = await TestHubgate.start(hub, {
+  const { hubgate } = await withMirror(t, {
+    images: { 'library/alpine': image },
     policy: [
       'allow: [{ pull: library/**, to: authenticated }]',
       'limits: [{ id: each, to: authenticated, each: true, pulls: 40/6h }]',
       'reserve: [{ id: prod, upstream: docker.io, keep: 20%, for: bo }]',
     ].join('\n'),
-    hosted: [{ name: 'acme', immutableTags: [], quota: 1024 }],
+    configuration: { hosted: { namespaces: { 'acme/**': { quota: '1KiB' } } } },
   });
   await hubgate.giveToken('ana');
   for (const target of ['manifests/latest', `blobs/${image.layers[0]}`])

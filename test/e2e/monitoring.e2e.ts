@@ -1,41 +1,31 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { FakeHub } from '../support/fake-hub.ts';
+import { after, test } from 'node:test';
 import { freePort } from '../support/free-port.ts';
 import { ask } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
 import { scrape } from '../support/scrape.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 import { run, startProcess } from './support/process.ts';
 import { PrometheusPackage } from './support/prometheus.ts';
 
 const DEPLOY = path.join(import.meta.dirname, '../../deploy');
 const RULES = path.join(DEPLOY, 'prometheus/alerts.yaml');
 
-let debian: PrometheusPackage;
-let hub: FakeHub;
-let hubgate: TestHubgate;
-
-before(async () => {
-  debian = await PrometheusPackage.fetch();
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  const image = imageOf();
-  hub.push('library/alpine', 'latest', image);
-  hubgate = await TestHubgate.start(hub, { policy: 'allow: [{ pull: library/**, to: authenticated }]' });
-  for (const target of ['manifests/latest', `blobs/${image.layers[0]}`])
-    assert.equal((await hubgate.ask(`/v2/library/alpine/${target}`, { user: 'ana' })).status, 200);
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-  await debian[Symbol.asyncDispose]();
-});
+const debian = await PrometheusPackage.fetch();
+after(() => debian[Symbol.asyncDispose]());
+const image = imageOf();
+const { hubgate } = await withMirror(
+  { after },
+  {
+    policy: 'allow: [{ pull: library/**, to: authenticated }]',
+    images: { 'library/alpine': image },
+  },
+);
+for (const target of ['manifests/latest', `blobs/${image.layers[0]}`])
+  assert.equal((await hubgate.ask(`/v2/library/alpine/${target}`, { user: 'ana' })).status, 200);
 
 async function promtool(args: readonly string[], stdin = ''): Promise<void> {
   const { code, output } = await run(debian.program('promtool'), args, { stdin });

@@ -9,15 +9,13 @@ import { openAudit } from '../../src/gateway/audit/audit.ts';
 import type { ClientAddress } from '../../src/gateway/http/client-address.ts';
 import { AUDIT_ON_FULL } from '../../src/platform/audit-on-full.ts';
 import type { AuditLine } from '../../src/protocol/audit-line.ts';
-import { FakeHub } from '../support/fake-hub.ts';
 import { makeFullFifo } from '../support/full-fifo.ts';
 import { imageOf } from '../support/image.ts';
 import { scrape } from '../support/scrape.ts';
 import { SmallDisk } from '../support/small-disk.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
 import { type LoggedLine, testLog } from '../support/test-log.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const lineOf = (number: number): AuditLine => ({
   ...{
@@ -156,16 +154,14 @@ test('invariant 20: lines that are left at the end are lost, and the log says so
 });
 
 test('log.auditOnFull says what becomes of requests while lines cannot be written', async (t) => {
-  await using hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hub.push('library/alpine', 'latest', imageOf());
   for (const auditOnFull of AUDIT_ON_FULL) {
     const { file, reader } = await fullFifo(t);
-    await using hubgate = await TestHubgate.start(hub, {
+    await using mirror = await withMirror(t, {
       policy: 'allow: [{ pull: library/**, to: ana }]',
-      auditFile: file,
-      auditOnFull,
+      configuration: { log: { audit: file, auditOnFull } },
+      images: { 'library/alpine': imageOf() },
     });
+    const { hubgate } = mirror;
     const statusOf = async (target: string) => (await hubgate.ask(target, { user: 'ana' })).status;
     const pull = () => statusOf('/v2/library/alpine/manifests/latest');
     const readyz = async () => {

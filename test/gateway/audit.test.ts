@@ -4,16 +4,16 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { openAudit } from '../../src/gateway/audit/audit.ts';
 import { type ClientAddress, peerAddress } from '../../src/gateway/http/client-address.ts';
-import { FakeHub } from '../support/fake-hub.ts';
+import type { FakeHub } from '../support/fake-hub.ts';
 import { imageOf, indexOf, type TestImage } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { basic, PASSWORD, type TestHubgate } from '../support/test-hubgate.ts';
 import { type LoggedLine, testLog } from '../support/test-log.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const POLICY = `allow:
   - { id: all, pull: everything, to: [ana, bo] }
@@ -28,20 +28,16 @@ let hubgate: TestHubgate;
 let amd64: TestImage;
 let index: TestImage;
 
-beforeEach(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: ['acme/pay'] });
+beforeEach(async (t) => {
   amd64 = imageOf({ layers: [1, 2, 3].map((size) => randomBytes(size * 100_000)) });
   index = indexOf([amd64, imageOf()]);
-  hub.push('library/alpine', 'latest', index);
-  hub.push('library/nginx', '1.29', imageOf({ size: 500_000 }));
-  hub.push('acme/pay', 'latest', index, { private: true });
-  hubgate = await TestHubgate.start(hub, { policy: POLICY, users: ['ana', 'bo'], catalog: true });
-});
-
-afterEach(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
+  ({ hub, hubgate } = await withMirror(t, {
+    policy: POLICY,
+    users: ['ana', 'bo'],
+    configuration: { server: { catalog: true } },
+    images: { 'library/alpine': index, 'library/nginx:1.29': imageOf({ size: 500_000 }) },
+    privateImages: { 'acme/pay': index },
+  }));
 });
 
 /** Each on a connection of its own; the gateways take turns. */
@@ -267,7 +263,7 @@ test('an IPv4 client has its IPv4 address everywhere, on a listener for both', a
 });
 
 test('the record is opened anew when it was renamed, and no line is lost', async () => {
-  const file = path.join(hubgate.home, 'audit.log');
+  const file = hubgate.auditFile;
   const lines = async (name: string) => {
     const text = await readFile(name, 'utf8').catch(() => '');
     return text.split('\n').length - 1;

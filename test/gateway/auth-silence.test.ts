@@ -1,21 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const ALPINE = '/v2/library/alpine/manifests/latest';
 
-test('what auth may have withdrawn is refused when it has not answered for too long, and served when it is back', async () => {
-  await using hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hub.push('library/alpine', 'latest', imageOf());
+test('what auth may have withdrawn is refused when it has not answered for too long, and served when it is back', async (t) => {
   // This is longer than auth waits before it answers that nothing has changed.
   const limits = { authSilence: 6_000 };
   const policy = 'allow:\n  - { id: base, pull: library/**, to: [ana, "cert:node-7", anonymous] }';
-  await using hubgate = await TestHubgate.start(hub, { policy, limits });
+  const { hubgate } = await withMirror(t, { policy, limits, images: { 'library/alpine': imageOf() } });
   const token = await hubgate.token('ana', 'library/alpine');
   const certificate = await hubgate.issueCertificate('node-7');
   const byToken = () => hubgate.ask(ALPINE, { token });

@@ -6,15 +6,15 @@ import { rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import path from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 import { connect } from 'node:tls';
 import { parseRange } from '../../src/registry/range.ts';
 import { assertBytes } from '../support/assert-bytes.ts';
-import { FakeHub } from '../support/fake-hub.ts';
+import type { FakeHub } from '../support/fake-hub.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { basic, PASSWORD, type TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const SIZE = 1_000_000;
 
@@ -24,19 +24,14 @@ let image: TestImage;
 let layer: string;
 let bytes: Buffer;
 
-beforeEach(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+beforeEach(async (t) => {
   bytes = randomBytes(SIZE);
   image = imageOf({ layers: [bytes] });
   layer = `/v2/library/alpine/blobs/${image.layers[0]}`;
-  hub.push('library/alpine', 'latest', image);
-  hubgate = await TestHubgate.start(hub, { policy: 'allow: [{ pull: everything, to: authenticated }]' });
-});
-
-afterEach(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
+  ({ hub, hubgate } = await withMirror(t, {
+    policy: 'allow: [{ pull: everything, to: authenticated }]',
+    images: { 'library/alpine': image },
+  }));
 });
 
 const USER = { user: 'ana' };

@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict';
 import { subscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, Server } from 'node:http';
-import path from 'node:path';
-import { after, before, beforeEach, test } from 'node:test';
+import { after, beforeEach, test } from 'node:test';
 import { openSocketClient } from '../../src/platform/ipc/http-client.ts';
 import { socketAddress } from '../../src/platform/ipc/unix-socket.ts';
-import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { basic, PASSWORD } from '../support/test-hubgate.ts';
 import { untilTrue } from '../support/until-true.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const MINUTE = 60_000;
 const POLICY = `
@@ -20,28 +18,20 @@ allow:
   - { pull: acme/**, to: ana, private: true }
 `;
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
 let image: TestImage;
 let name: string;
 let count = 0;
 /** Pulls that the gateways asked the core for. */
 let questions = 0;
 
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: ['acme/secret'] });
-  hubgate = await TestHubgate.start(hub, { policy: POLICY, users: ['ana', 'bo'] });
-  const core = socketAddress(path.join(hubgate.home, 'core.sock'));
-  subscribe('http.server.request.start', (started) => {
-    const { server, request } = started as { server: Server; request: IncomingMessage };
-    if (server.address() === core && request.url?.startsWith('/pull/')) questions++;
-  });
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
+const { hub, hubgate } = await withMirror(
+  { after },
+  { policy: POLICY, users: ['ana', 'bo'], privateImages: { 'acme/secret': imageOf() } },
+);
+const core = socketAddress(hubgate.paths.coreSocket);
+subscribe('http.server.request.start', (started) => {
+  const { server, request } = started as { server: Server; request: IncomingMessage };
+  if (server.address() === core && request.url?.startsWith('/pull/')) questions++;
 });
 
 beforeEach(() => {
@@ -84,7 +74,7 @@ function warm({ user = 'bo', repository = name, of = resources() }: Warming = {}
 }
 
 async function askCore(target: string, content: object): Promise<unknown> {
-  await using client = openSocketClient(path.join(hubgate.home, 'core.sock'));
+  await using client = openSocketClient(hubgate.paths.coreSocket);
   const body = JSON.stringify(content);
   const response = await client.request({ method: 'POST', path: target, body, deadline: 5_000 });
   assert.equal(response.statusCode, 200);

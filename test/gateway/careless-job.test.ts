@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, test } from 'node:test';
-import { FakeHub } from '../support/fake-hub.ts';
+import { type TestContext, test } from 'node:test';
+import type { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
+import type { TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 /** One job that pulls more images than the quota of the Hub has, and those who share the quota with it. */
 const COLD = { ci: 130, prod: 20, ana: 5, bo: 5 } as const;
@@ -18,20 +19,11 @@ const RESERVE = 'reserve:\n  - { id: prod, upstream: docker.io, keep: 20%, for: 
 let hub: FakeHub;
 let hubgate: TestHubgate;
 
-beforeEach(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+async function start(t: TestContext, ...rules: string[]): Promise<void> {
+  const policy = [ALLOW, ...rules].join('\n');
+  ({ hub, hubgate } = await withMirror(t, { policy, users: Object.keys(COLD) }));
   for (const [user, count] of Object.entries(COLD))
     for (let at = 0; at < count; at++) hub.push(`library/${user}-${at}`, 'latest', imageOf());
-});
-
-afterEach(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
-
-async function start(...rules: string[]): Promise<void> {
-  hubgate = await TestHubgate.start(hub, { policy: [ALLOW, ...rules].join('\n'), users: Object.keys(COLD) });
 }
 
 /** Pulls as many different images as the user wants, several at a time, and returns the answers. */
@@ -63,8 +55,8 @@ async function recorded(count: number) {
   return lines;
 }
 
-test('a careless job takes no more than its limit, and everybody else is served', async () => {
-  await start(LIMIT, RESERVE);
+test('a careless job takes no more than its limit, and everybody else is served', async (t) => {
+  await start(t, LIMIT, RESERVE);
   const answers = await job('ci', 8);
   assert.equal(answers.filter(({ status }) => status === 200).length, 60);
   const refused = answers.filter(({ status }) => status !== 200);
@@ -97,8 +89,8 @@ test('a careless job takes no more than its limit, and everybody else is served'
   assert.deepEqual([limits.length, ...new Set(limits)], [70 + 10, 'ci']);
 });
 
-test('without a limit, a job leaves alone what is reserved', async () => {
-  await start(RESERVE);
+test('without a limit, a job leaves alone what is reserved', async (t) => {
+  await start(t, RESERVE);
   const answers = await job('ci', 1);
   assert.equal(answers.filter(({ status }) => status === 200).length, 80);
   const messages = new Set(answers.filter(({ status }) => status !== 200).map(({ message }) => message));
@@ -108,8 +100,8 @@ test('without a limit, a job leaves alone what is reserved', async () => {
   assert.equal(hub.remaining, 0);
 });
 
-test('without any rule, a job waits for the others when the quota is short', async () => {
-  await start();
+test('without any rule, a job waits for the others when the quota is short', async (t) => {
+  await start(t);
   assert.equal((await job('ana', 1, 1))[0]?.status, 200);
   assert.equal(await servedOf('ci'), 50);
   assert.equal(await servedOf('ana'), 5);
@@ -117,15 +109,15 @@ test('without any rule, a job waits for the others when the quota is short', asy
   assert.equal(await servedOf('prod'), 20);
 });
 
-test('while nobody else wants the quota, a job may have all of it', async () => {
-  await start();
+test('while nobody else wants the quota, a job may have all of it', async (t) => {
+  await start(t);
   assert.equal(await servedOf('ci', 8), 100);
 });
 
-test('a refusal is the same for what exists, for what does not and for what is private', async () => {
+test('a refusal is the same for what exists, for what does not and for what is private', async (t) => {
+  await start(t, LIMIT.replace('60/6h', '1/6h'));
   hub.accounts[0] = { ...ACCOUNT, repositories: ['acme/pay'] };
   hub.push('acme/pay', 'latest', imageOf(), { private: true });
-  await start(LIMIT.replace('60/6h', '1/6h'));
   assert.equal((await job('ci', 1, 1))[0]?.status, 200);
   hub.log.length = 0;
   const answerTo = async (repository: string, reference: string) => {
@@ -141,8 +133,8 @@ test('a refusal is the same for what exists, for what does not and for what is p
   assert.deepEqual(hub.takeRequests(), []);
 });
 
-test('counts outlast a restart of the core', async () => {
-  await start(LIMIT);
+test('counts outlast a restart of the core', async (t) => {
+  await start(t, LIMIT);
   await job('ci', 4, 40);
   await hubgate.restartCore();
   assert.equal(await servedOf('ci', 1), 60);

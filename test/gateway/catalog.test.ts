@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { FakeHub } from '../support/fake-hub.ts';
+import { after, test } from 'node:test';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const POLICY = `
 allow:
@@ -13,25 +11,23 @@ allow:
   - { pull: bitnami/**, to: jin }
 `;
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: ['acme/secret'] });
-  for (const name of ['alpine', 'busybox', 'nginx']) hub.push(`library/${name}`, 'latest', imageOf());
-  hub.push('bitnami/redis', 'latest', imageOf());
-  hub.push('acme/secret', 'latest', imageOf(), { private: true });
-  hubgate = await TestHubgate.start(hub, { policy: POLICY, users: ['ana', 'jin'], catalog: true });
-  for (const name of ['library/alpine', 'library/busybox', 'library/nginx', 'acme/secret', 'bitnami/redis']) {
-    assert.equal((await hubgate.ask(`/v2/${name}/manifests/latest`, { user: 'jin' })).status, 200);
-  }
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+const { hubgate } = await withMirror(
+  { after },
+  {
+    policy: POLICY,
+    users: ['ana', 'jin'],
+    configuration: { server: { catalog: true } },
+    images: {
+      'library/alpine': imageOf(),
+      'library/busybox': imageOf(),
+      'library/nginx': imageOf(),
+      'bitnami/redis': imageOf(),
+    },
+    privateImages: { 'acme/secret': imageOf() },
+  },
+);
+for (const name of ['library/alpine', 'library/busybox', 'library/nginx', 'acme/secret', 'bitnami/redis'])
+  assert.equal((await hubgate.ask(`/v2/${name}/manifests/latest`, { user: 'jin' })).status, 200);
 
 async function listed(user: string, query = ''): Promise<unknown> {
   const { body } = await hubgate.ask(`/v2/_catalog${query}`, { user });

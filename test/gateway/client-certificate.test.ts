@@ -3,7 +3,6 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:https';
-import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
@@ -11,14 +10,13 @@ import { toStored } from '../../src/auth/admin/certificates.ts';
 import { openAuthClient } from '../../src/gateway/clients/auth-client.ts';
 import type { ClientAddress } from '../../src/gateway/http/client-address.ts';
 import { makeAuthority, type TestPair, twinOf } from '../support/certificates.ts';
-import { FakeHub } from '../support/fake-hub.ts';
 import type { TestRequest } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
 import { scrape } from '../support/scrape.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { basic, PASSWORD, type TestHubgate } from '../support/test-hubgate.ts';
 import { untilTrue } from '../support/until-true.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const POLICY = `allow:
   - { pull: library/alpine, to: "cert:node-*" }
@@ -29,23 +27,19 @@ const SCOPE = 'repository:library/alpine:pull';
 const STRAY = { authorization: basic('somebody-at-the-hub', 'their-hub-password') };
 const DAY = 24 * 60 * 60 * 1000;
 
-let hub: FakeHub;
 let hubgate: TestHubgate;
 let agents: Agent[];
 
-beforeEach(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hub.push('library/alpine', 'latest', imageOf());
-  hub.push('library/busybox', 'latest', imageOf());
-  hubgate = await TestHubgate.start(hub, { policy: POLICY });
+beforeEach(async (t) => {
+  ({ hubgate } = await withMirror(t, {
+    policy: POLICY,
+    images: { 'library/alpine': imageOf(), 'library/busybox': imageOf() },
+  }));
   agents = [];
 });
 
-afterEach(async () => {
+afterEach(() => {
   for (const agent of agents) agent.destroy();
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
 });
 
 async function statusOf(pair: TestPair | undefined, request: TestRequest = {}): Promise<number> {
@@ -73,7 +67,7 @@ async function revoke({ cert }: TestPair): Promise<void> {
 }
 
 async function setClientCa(...authorities: readonly string[]): Promise<void> {
-  await writeFile(path.join(hubgate.home, 'ca.crt'), authorities.join('\n'));
+  await writeFile(hubgate.paths.ca.certificate, authorities.join('\n'));
 }
 
 async function tokenFor(pair: TestPair, headers: Record<string, string> = {}): Promise<string | number> {
@@ -266,7 +260,7 @@ test('a token is given for a certificate to whoever asks with a scope, and lives
 });
 
 test('a gateway’s word is taken for certificates alone, and such a credential for no other subject', async () => {
-  await using auth = openAuthClient(path.join(hubgate.home, 'auth.sock'));
+  await using auth = openAuthClient(hubgate.paths.authSocket);
   const asked = {
     login: null,
     refreshToken: null,
@@ -281,7 +275,7 @@ test('a gateway’s word is taken for certificates alone, and such a credential 
   const given = await named('cert', 'node-7');
   assert.ok('token' in given);
   await assert.rejects(named('user', 'ana'));
-  const key = createPrivateKey(await readFile(path.join(hubgate.home, 'key.pem')));
+  const key = createPrivateKey(await readFile(hubgate.paths.signingKey));
   const { kid = '' } = decodeProtectedHeader(given.token);
   const header = { alg: 'ES256', typ: 'JWT', kid };
   const access = [{ type: 'repository', name: 'docker.io/library/busybox', actions: ['pull'] }];

@@ -1,43 +1,33 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
 import { GATEWAY_LIMITS } from '../../src/gateway/limits.ts';
-import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const SIZE = 16 * 1024 * 1024;
 const image = imageOf({ size: SIZE });
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
+const TIMES = {
+  ...GATEWAY_LIMITS.times,
+  requestHeaders: 500,
+  // A body that keeps coming is ended by the time for all of it alone.
+  bodyIdle: 600_000,
+  smallBody: 1_000,
+  inactivity: 3_000,
+  check: 50,
+};
 
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hub.push('library/alpine', 'latest', image);
-  const times = {
-    ...GATEWAY_LIMITS.times,
-    requestHeaders: 500,
-    // A body that keeps coming is ended by the time for all of it alone.
-    bodyIdle: 600_000,
-    smallBody: 1_000,
-    inactivity: 3_000,
-    check: 50,
-  };
-  hubgate = await TestHubgate.start(hub, {
+const { hubgate } = await withMirror(
+  { after },
+  {
     policy: 'allow: [{ pull: library/**, to: authenticated }]',
-    limits: { times },
-  });
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+    limits: { times: TIMES },
+    images: { 'library/alpine': image },
+  },
+);
 
 async function connected(options: { readonly maxVersion?: 'TLSv1.2' } = {}): Promise<TLSSocket> {
   const { port, ca } = hubgate;

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
-import { FakeHub } from '../support/fake-hub.ts';
+import { beforeEach, type TestContext, test } from 'node:test';
+import type { FakeHub } from '../support/fake-hub.ts';
 import { ask } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
+import type { TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const POLICY = 'allow: [{ pull: "**", to: authenticated, private: true }]';
 const USER = { user: 'ana' };
@@ -26,20 +27,17 @@ let hubgate: TestHubgate;
 beforeEach(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'hubgate-secret-'));
   passwordFile = path.join(directory, 'hub-token');
-  hub = await FakeHub.start();
+});
+
+async function start(t: TestContext): Promise<void> {
+  ({ hub, hubgate } = await withMirror(t, {
+    policy: POLICY,
+    configuration: ({ url }) => ({ upstreams: { 'docker.io': { url, username, passwordFile } } }),
+    images: { 'library/alpine': imageOf() },
+    privateImages: { 'acme/ledger': imageOf() },
+  }));
+  t.after(() => rm(directory, { recursive: true }));
   setHubPassword(ACCOUNT.password);
-  hub.push('library/alpine', 'latest', imageOf());
-  hub.push('acme/ledger', 'latest', imageOf(), { private: true });
-});
-
-afterEach(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-  await rm(directory, { recursive: true });
-});
-
-async function start(): Promise<void> {
-  hubgate = await TestHubgate.start(hub, { policy: POLICY, credential: { username, passwordFile } });
 }
 
 /** What the Hub knows; undefined: the token was revoked. */
@@ -100,11 +98,11 @@ async function underTraffic(act: () => Promise<void>): Promise<Map<number, numbe
   return statuses;
 }
 
-test('a password that is exchanged at the Hub and in its file costs no pull, by a rename and by a link as in Kubernetes', async () => {
+test('a password that is exchanged at the Hub and in its file costs no pull, by a rename and by a link as in Kubernetes', async (t) => {
   await writeFile(path.join(directory, 'first'), ACCOUNT.password);
   await symlink('first', path.join(directory, '..data'));
   await symlink('..data', passwordFile);
-  await start();
+  await start(t);
   const statuses = await underTraffic(async () => {
     await writeFile(path.join(directory, 'second'), 'second');
     await symlink('second', path.join(directory, '..data.new'));
@@ -124,9 +122,9 @@ test('a password that is exchanged at the Hub and in its file costs no pull, by 
   assert.doesNotMatch(JSON.stringify(hubgate.log), /second|third/);
 });
 
-test('with another password neither a token of the old one nor a refusal of it is used any longer', async () => {
+test('with another password neither a token of the old one nor a refusal of it is used any longer', async (t) => {
   await writePassword('wrong');
-  await start();
+  await start(t);
   assert.equal(await pull(LEDGER), 502);
   assert.equal(await credential(), 'refused');
   hub.log.length = 0;
@@ -148,9 +146,9 @@ test('with another password neither a token of the old one nor a refusal of it i
   assert.equal(tokens(), 1);
 });
 
-test('a credential that is revoked is told by readiness, metric and once by the log; what is cached is served, and it mends', async () => {
+test('a credential that is revoked is told by readiness, metric and once by the log; what is cached is served, and it mends', async (t) => {
   await writePassword(ACCOUNT.password);
-  await start();
+  await start(t);
   assert.equal(await credential(), 'unknown');
   for (const target of [ALPINE, LEDGER]) assert.equal(await pull(target), 200);
   assert.equal(await credential(), 'accepted');
@@ -173,9 +171,9 @@ test('a credential that is revoked is told by readiness, metric and once by the 
   assert.equal(logged(/takes the credential again/).length, 1);
 });
 
-test('a file that is missing or empty for a moment changes nothing, and the log says so', async () => {
+test('a file that is missing or empty for a moment changes nothing, and the log says so', async (t) => {
   await writePassword(ACCOUNT.password);
-  await start();
+  await start(t);
   assert.equal(await pull(LEDGER), 200);
   await unlink(passwordFile);
   await waitFor(() => logged(/file is not used; the last good one holds/).length === 1);
@@ -193,9 +191,9 @@ test('a file that is missing or empty for a moment changes nothing, and the log 
   assert.deepEqual(logged(/^the credential changed$/), []);
 });
 
-test('a core that is started again without its secret file serves what is cached, and takes the file when it is there', async () => {
+test('a core that is started again without its secret file serves what is cached, and takes the file when it is there', async (t) => {
   await writePassword(ACCOUNT.password);
-  await start();
+  await start(t);
   assert.equal(await pull(LEDGER), 200);
   await unlink(passwordFile);
   await hubgate.restartCore();
@@ -207,18 +205,18 @@ test('a core that is started again without its secret file serves what is cached
   assert.equal(await pull('/v2/acme/app-1/manifests/latest'), 200);
 });
 
-test('SIGHUP reads the file at once', async () => {
+test('SIGHUP reads the file at once', async (t) => {
   await writePassword(ACCOUNT.password);
-  await start();
+  await start(t);
   assert.equal(await pull(LEDGER), 200);
   await writePassword('next');
   await hubgate.reloadCore();
   assert.equal(logged(/^the credential changed$/).length, 1);
 });
 
-test('what the token service says late of the old password is no word on the new one', async () => {
+test('what the token service says late of the old password is no word on the new one', async (t) => {
   await writePassword('old');
-  await start();
+  await start(t);
   const action = async () => {
     await writePassword(ACCOUNT.password);
     await waitFor(async () => (await credential()) === 'accepted');

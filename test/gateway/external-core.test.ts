@@ -3,16 +3,15 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, test } from 'node:test';
 import { assertBytes } from '../support/assert-bytes.ts';
-import { FakeHub } from '../support/fake-hub.ts';
 import { sendBytes } from '../support/fault.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
 import { type LocalServer, serveLocally } from '../support/local-server.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
+import type { TestHubgate } from '../support/test-hubgate.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const USER = { user: 'ana' };
 const POLICY = 'allow: [{ pull: library/**, to: authenticated }]';
 
-let hub: FakeHub;
 let registry: LocalServer;
 let asked: IncomingMessage[];
 let hubgate: TestHubgate;
@@ -21,25 +20,20 @@ let bytes: Buffer;
 /** What the registry answers with, instead of what it holds. */
 let instead: ((response: ServerResponse) => void) | undefined;
 
-beforeEach(async () => {
+beforeEach(async (t) => {
   bytes = randomBytes(300_000);
   image = imageOf({ layers: [bytes] });
   asked = [];
   instead = undefined;
-  hub = await FakeHub.start();
   registry = await serveLocally((request, response) => {
     asked.push(request);
     if (instead !== undefined) instead(response);
     else answer(request, response);
   });
-  hubgate = await TestHubgate.start(hub, { policy: POLICY, coreUrl: registry.url });
+  ({ hubgate } = await withMirror(t, { policy: POLICY, configuration: { core: { url: registry.url } } }));
 });
 
-afterEach(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-  await registry.stop();
-});
+afterEach(() => registry.stop());
 
 /** As a `registry` that runs as a pull-through cache: no auth, bytes in the response. */
 function answer(request: IncomingMessage, response: ServerResponse): void {

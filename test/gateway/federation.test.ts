@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { decodeJwt } from 'jose';
-import { FakeHub } from '../support/fake-hub.ts';
 import { type Claims, FakeIssuer } from '../support/fake-issuer.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
+import type { TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const POLICY = `
 allow:
@@ -17,25 +16,24 @@ const BASE = '/v2/acme/base/manifests/latest';
 const SCOPE = 'repository:acme/base:pull';
 const MAIN = { repository: 'acme/payments', ref: 'refs/heads/main' };
 
-let hub: FakeHub;
 let issuer: FakeIssuer;
 let hubgate: TestHubgate;
 
-beforeEach(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: ['acme/base', 'acme/other'] });
-  for (const name of ['acme/base', 'acme/other']) hub.push(name, 'latest', imageOf(), { private: true });
-  hub.push('library/alpine', 'latest', imageOf());
+beforeEach(async (t) => {
   issuer = await FakeIssuer.start();
-  const federations = [issuer.federation('github', '${repository}@${ref}')];
-  hubgate = await TestHubgate.start(hub, { policy: POLICY, federations });
+  ({ hubgate } = await withMirror(t, {
+    policy: POLICY,
+    configuration: issuedFor('mirror.corp'),
+    images: { 'library/alpine': imageOf() },
+    privateImages: { 'acme/base': imageOf(), 'acme/other': imageOf() },
+  }));
 });
 
-afterEach(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await issuer[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
+const issuedFor = (audience: string) => ({
+  federation: { github: { issuer: issuer.url, audience, subject: '${repository}@${ref}' } },
 });
+
+afterEach(() => issuer[Symbol.asyncDispose]());
 
 const byJwt = async (claims: Claims = {}) => ({
   user: 'oidc',
@@ -128,15 +126,14 @@ test('a dead issuer ends no login but its own', async () => {
 
 test('a federation that is no longer configured, or is another one now, ends its tokens', async () => {
   const { token } = await answerTo(await byJwt());
-  const unchanged = [issuer.federation('github', '${repository}@${ref}')];
   const status = async () => (await hubgate.ask(BASE, { token })).status;
-  await hubgate.restartAuth(unchanged);
+  await hubgate.restartAuth(issuedFor('mirror.corp'));
   assert.equal(await status(), 200);
-  await hubgate.restartAuth([issuer.federation('github', '${repository}@${ref}', 'elsewhere.corp')]);
+  await hubgate.restartAuth(issuedFor('elsewhere.corp'));
   await waitFor(async () => (await status()) === 401);
-  await hubgate.restartAuth(unchanged);
+  await hubgate.restartAuth(issuedFor('mirror.corp'));
   await waitFor(async () => (await status()) === 200);
-  await hubgate.restartAuth([]);
+  await hubgate.restartAuth({});
   await waitFor(async () => (await status()) === 401);
   assert.equal((await hubgate.ask('/token', await byJwt())).status, 401);
 });

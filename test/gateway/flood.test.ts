@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, get } from 'node:https';
-import { after, afterEach, before, test } from 'node:test';
+import { after, afterEach, test } from 'node:test';
 import { GATEWAY_LIMITS } from '../../src/gateway/limits.ts';
-import { FakeHub } from '../support/fake-hub.ts';
 import type { TestResponse } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { basic, PASSWORD } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const ALPINE = '/v2/library/alpine/manifests/latest';
 const POLICY = 'allow: [{ pull: library/**, to: authenticated },\n  { pull: public/**, to: anonymous }]';
@@ -18,24 +17,18 @@ const LIMITS = {
   authQuestions: { ...GATEWAY_LIMITS.authQuestions, concurrentEach: 2, waitingEach: 1 },
 };
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-let tokens: Record<'ana' | 'jin', string>;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  for (const name of ['library/alpine', 'library/slow', 'public/slow']) hub.push(name, 'latest', imageOf());
-  hubgate = await TestHubgate.start(hub, { policy: POLICY, users: ['ana', 'jin'], limits: LIMITS });
-  const names = ['library/alpine', 'library/slow'];
-  tokens = { ana: await hubgate.token('ana', ...names), jin: await hubgate.token('jin', ...names) };
-  assert.equal((await hubgate.ask(ALPINE, { token: tokens.jin })).status, 200);
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+const { hub, hubgate } = await withMirror(
+  { after },
+  {
+    policy: POLICY,
+    users: ['ana', 'jin'],
+    limits: LIMITS,
+    images: { 'library/alpine': imageOf(), 'library/slow': imageOf(), 'public/slow': imageOf() },
+  },
+);
+const tokenOf = (user: string) => hubgate.token(user, 'library/alpine', 'library/slow');
+const tokens = { ana: await tokenOf('ana'), jin: await tokenOf('jin') };
+assert.equal((await hubgate.ask(ALPINE, { token: tokens.jin })).status, 200);
 
 /** What is in flight, and how it is ended. */
 const stack = new DisposableStack();

@@ -1,26 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { connect } from 'node:tls';
-import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { basic, PASSWORD } from '../support/test-hubgate.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hub.push('library/alpine', 'latest', imageOf());
-  hubgate = await TestHubgate.start(hub, { policy: 'allow: [{ pull: library/**, to: authenticated }]' });
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+const { hubgate } = await withMirror(
+  { after },
+  { policy: 'allow: [{ pull: library/**, to: authenticated }]', images: { 'library/alpine': imageOf() } },
+);
 
 /** The status lines that come back for bytes as they are written here. */
 async function raw(text: string): Promise<string[]> {

@@ -1,34 +1,24 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectPlain } from 'node:net';
-import { after, afterEach, before, test } from 'node:test';
+import { after, afterEach, test } from 'node:test';
 import { connect } from 'node:tls';
 import fc from 'fast-check';
-import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { basic, PASSWORD } from '../support/test-hubgate.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 /** The level of an error in pino's log. */
 const ERROR = 50;
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hub.push('library/alpine', 'latest', imageOf());
-  hubgate = await TestHubgate.start(hub, {
+const { hubgate } = await withMirror(
+  { after },
+  {
     policy: 'allow: [{ pull: library/**, to: [authenticated, anonymous] }]',
-    catalog: true,
-  });
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+    configuration: { server: { catalog: true } },
+    images: { 'library/alpine': imageOf() },
+  },
+);
 
 /** Whatever was asked, it was no fault of ours. */
 afterEach(() => {

@@ -1,31 +1,19 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
 import { readFile, utimes } from 'node:fs/promises';
-import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify, SignJWT } from 'jose';
-import { FakeHub } from '../support/fake-hub.ts';
+import { previousKeyFile } from '../../src/auth/token/signing-key-file.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const ALPINE = '/v2/library/alpine/manifests/latest';
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hub.push('library/alpine', 'latest', imageOf());
-  hubgate = await TestHubgate.start(hub, { policy: 'allow: [{ pull: everything, to: authenticated }]' });
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+const { hubgate } = await withMirror(
+  { after },
+  { policy: 'allow: [{ pull: everything, to: authenticated }]', images: { 'library/alpine': imageOf() } },
+);
 
 async function published() {
   const { status, body } = await hubgate.ask('/.well-known/jwks.json');
@@ -53,7 +41,7 @@ test('after a rotation new tokens are of the new key, and those that are out sta
   const headers = { authorization: `Bearer ${old}` };
   assert.equal((await hubgate.send({ path: ALPINE, port, headers })).status, 200);
   // Its time is over: who knows it may sign what they like.
-  const previous = path.join(hubgate.home, 'key.previous.pem');
+  const previous = previousKeyFile(hubgate.paths.signingKey);
   await utimes(previous, new Date(), new Date(Date.now() - 361_000));
   await waitFor(async () => (await published()).keys.length === 1);
   const key = createPrivateKey(await readFile(previous));

@@ -3,12 +3,11 @@ import { Agent } from 'node:https';
 import { afterEach, beforeEach, test } from 'node:test';
 import { hashPassword } from '../../src/auth/identity/password.ts';
 import { DELAY_LIMITS } from '../../src/auth/limits.ts';
-import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
+import type { TestHubgate } from '../support/test-hubgate.ts';
 import { untilTrue } from '../support/until-true.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const OPEN = 'allow: [{ pull: library/**, to: authenticated }]';
 const CLOSED = 'allow: [{ pull: library/**, to: nobody-here }]';
@@ -16,25 +15,23 @@ const CLOSED = 'allow: [{ pull: library/**, to: nobody-here }]';
 const COLLEAGUES = Array.from({ length: 12 }, (_, index) => `colleague-${index}`);
 const TARGET = '/v2/library/alpine/manifests/latest';
 
-let hub: FakeHub;
 let hubgate: TestHubgate;
 let agent: Agent;
 
-beforeEach(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hub.push('library/alpine', 'latest', imageOf());
+beforeEach(async (t) => {
   // Whoever guesses waits for a second at the most, so that a busy machine has the rest of the time for its answer.
   const delays = { ...DELAY_LIMITS, longest: 1_000 };
-  hubgate = await TestHubgate.start(hub, { policy: OPEN, users: ['ana', ...COLLEAGUES], delays });
+  const users = ['ana', ...COLLEAGUES];
+  ({ hubgate } = await withMirror(t, {
+    policy: OPEN,
+    users,
+    delays,
+    images: { 'library/alpine': imageOf() },
+  }));
   agent = new Agent({ keepAlive: true, maxSockets: 1, ca: hubgate.ca });
 });
 
-afterEach(async () => {
-  agent.destroy();
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+afterEach(() => agent.destroy());
 
 /** Asks with `token` on one open connection until the status is `status`. See `untilTrue` for the result. */
 function untilStatus(token: string, status: number): Promise<number> {

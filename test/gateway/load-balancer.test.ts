@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
-import { after, afterEach, before, test } from 'node:test';
+import { after, afterEach, test } from 'node:test';
 import { GATEWAY_LIMITS } from '../../src/gateway/limits.ts';
-import { FakeHub } from '../support/fake-hub.ts';
 import { ask, type TestResponse } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { basic, PASSWORD, type TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 import { type BalancerOptions, startBalancer } from './support/balancer.ts';
 import { proxyV2 } from './support/proxy-v2.ts';
 
@@ -28,26 +27,25 @@ const LIMITS = {
 /** The address of a peer that nobody lists. */
 const STRANGER = '127.0.0.2';
 
-let hub: FakeHub;
 /** Behind balancers that write a PROXY header. */
-let proxied: TestHubgate;
+const { hub, hubgate: proxied } = await withMirror(
+  { after },
+  {
+    policy: POLICY,
+    configuration: { server: { proxyProtocol: ['127.0.0.1'] } },
+    images: { 'library/alpine': imageOf() },
+  },
+);
 /** Behind proxies that write `X-Forwarded-For`. */
-let forwarded: TestHubgate;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hub.push('library/alpine', 'latest', imageOf());
-  proxied = await TestHubgate.start(hub, { policy: POLICY, proxyProtocol: ['127.0.0.1'] });
-  const proxies = { trustedProxies: ['127.0.0.1'], proxyProtocol: [SLOW] };
-  forwarded = await TestHubgate.start(hub, { policy: POLICY, limits: LIMITS, ...proxies });
-});
-
-after(async () => {
-  await proxied[Symbol.asyncDispose]();
-  await forwarded[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+const { hubgate: forwarded } = await withMirror(
+  { after },
+  {
+    policy: POLICY,
+    limits: LIMITS,
+    configuration: { server: { trustedProxies: ['127.0.0.1'], proxyProtocol: [SLOW] } },
+    hub,
+  },
+);
 
 afterEach(() => hub.heal());
 
@@ -181,9 +179,9 @@ test('X-Forwarded-For of any other peer does not count', async () => {
   assert.deepEqual(await audited(forwarded, asked), { status: 401, address: STRANGER });
 });
 
-test('balancers and proxies that are listed by an address of IPv6 speak for their clients, and no others', async () => {
+test('balancers and proxies that are listed by an address of IPv6 speak for their clients, and no others', async (t) => {
   const lists = { proxyProtocol: ['::1', '::ffff:127.0.0.1'], trustedProxies: ['::1'] };
-  await using listed = await TestHubgate.start(hub, { policy: POLICY, ...lists });
+  const { hubgate: listed } = await withMirror(t, { policy: POLICY, configuration: { server: lists }, hub });
   const asked = async (peer: '::1' | '127.0.0.1', address: string, headers: Record<string, string> = {}) => {
     const header = proxyV2({ source: address });
     await using balancer = await startBalancer({ header, port: listed.port, address: peer });

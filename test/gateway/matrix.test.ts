@@ -2,15 +2,14 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { Agent } from 'node:https';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { serviceRoutes } from '../../src/gateway/routes/service.ts';
 import type { TestPair } from '../support/certificates.ts';
-import { FakeHub } from '../support/fake-hub.ts';
 import { FakeIssuer } from '../support/fake-issuer.ts';
-import { imageOf, type TestImage } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { basic, TestHubgate } from '../support/test-hubgate.ts';
+import { imageOf } from '../support/image.ts';
+import { basic } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 import { everythingShown, type Shown, type Standing } from './support/shown.ts';
 
 const POLICY = `
@@ -20,37 +19,29 @@ deny:
   - { pull: library/**, to: zoe }
 `;
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-let issuer: FakeIssuer;
-let image: TestImage;
-let shown: Record<string, Shown>;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hub.referrersPerPage = 100;
-  image = imageOf();
-  hub.push('library/alpine', 'latest', image);
-  issuer = await FakeIssuer.start();
-  hubgate = await TestHubgate.start(hub, {
-    federations: [issuer.federation('github', '${repository}')],
-    policy: POLICY,
-    users: ['ana', 'zoe', 'jin', 'ci'],
-    catalog: true,
-  });
-  shown = await everythingShown(hubgate, issuer);
-});
-
-after(async () => {
-  for (const agent of agents.values()) agent.destroy();
-  await hubgate[Symbol.asyncDispose]();
-  await issuer[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
-
 /** The connections of each certificate, because a connection belongs to its certificate. */
 const agents = new Map<TestPair, Agent>();
+after(() => {
+  for (const agent of agents.values()) agent.destroy();
+});
+
+const image = imageOf();
+const issuer = await FakeIssuer.start();
+after(() => issuer[Symbol.asyncDispose]());
+const { hub, hubgate } = await withMirror(
+  { after },
+  {
+    policy: POLICY,
+    users: ['ana', 'zoe', 'jin', 'ci'],
+    configuration: {
+      server: { catalog: true },
+      federation: { github: { issuer: issuer.url, audience: 'mirror.corp', subject: '${repository}' } },
+    },
+    images: { 'library/alpine': image },
+  },
+);
+hub.referrersPerPage = 100;
+const shown = await everythingShown(hubgate, issuer);
 
 function agentOf(pair: TestPair): Agent {
   const agent = agents.get(pair) ?? new Agent({ keepAlive: true, maxSockets: 1 });

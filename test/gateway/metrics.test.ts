@@ -4,15 +4,15 @@ import { once } from 'node:events';
 import { readFile, rename } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
-import { FakeHub } from '../support/fake-hub.ts';
+import type { FakeHub } from '../support/fake-hub.ts';
 import { ask } from '../support/http.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
 import { type Scrape, scrape } from '../support/scrape.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { basic, PASSWORD, type TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const POLICY = 'allow: [{ pull: library/**, to: authenticated }]';
 const MANIFEST = '/v2/library/alpine/manifests/latest';
@@ -24,18 +24,10 @@ let hubgate: TestHubgate;
 let image: TestImage;
 let layer: string;
 
-beforeEach(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+beforeEach(async (t) => {
   image = imageOf({ size: 5_000 });
   layer = `/v2/library/alpine/blobs/${image.layers[0]}`;
-  hub.push('library/alpine', 'latest', image);
-  hubgate = await TestHubgate.start(hub, { policy: POLICY });
-});
-
-afterEach(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
+  ({ hub, hubgate } = await withMirror(t, { policy: POLICY, images: { 'library/alpine': image } }));
 });
 
 /** By how much each of these grows, in the order in which they are named. */
@@ -186,10 +178,9 @@ test('what upstreams answer is counted by its status, and trouble by its reason;
   assert.ok(age >= 120 && age < 180, `${age} s`);
 });
 
-test('no client can make a label: neither with 50 repositories and tags nor with 10 users and odd methods', async () => {
+test('no client can make a label: neither with 50 repositories and tags nor with 10 users and odd methods', async (t) => {
   const users = Array.from({ length: 10 }, (_, index) => `user-${index}`);
-  await hubgate[Symbol.asyncDispose]();
-  hubgate = await TestHubgate.start(hub, { policy: POLICY, users: ['ana', ...users] });
+  ({ hubgate } = await withMirror(t, { policy: POLICY, users: ['ana', ...users], hub }));
   const repositories = Array.from({ length: 50 }, (_, index) => `library/image-${index}`);
   for (const name of repositories) hub.push(name, 'latest', image);
   const pull = async (name: string, user: string) => {
@@ -268,7 +259,7 @@ test('invariant 16: a role that takes questions and never answers, or not to the
       socket.once('data', () => socket.write(said));
     });
     t.after(() => hanging.close());
-    hanging.listen(path.join(hubgate.home, 'core.sock'));
+    hanging.listen(hubgate.paths.coreSocket);
     await once(hanging, 'listening');
     const told = await scrape(hubgate.adminPort);
     assert.deepEqual([told.value('hubgate_core_up'), told.value('hubgate_auth_up')], [0, 1]);
@@ -281,17 +272,18 @@ test('invariant 16: a role that takes questions and never answers, or not to the
 test('the certificate that is shown says when it ends, also after it was replaced', async () => {
   const ends = async () =>
     (await scrape(hubgate.adminPort)).value('hubgate_certificate_expiry_timestamp_seconds');
-  const file = path.join(hubgate.home, 'server.crt');
+  const { ca, server } = hubgate.paths;
+  const file = server.certificate;
   const before = Date.parse(new X509Certificate(await readFile(file)).validTo) / 1000;
   assert.equal(await ends(), before);
-  const fresh = { certificate: `${file}.new`, key: path.join(hubgate.home, 'server.key.new') };
+  const fresh = { certificate: `${file}.new`, key: `${server.key}.new` };
   await ensureServerCertificate({
-    ca: { certificate: path.join(hubgate.home, 'ca.crt'), key: path.join(hubgate.home, 'ca.key') },
+    ca,
     server: fresh,
     names: ['localhost'],
     clock: () => Date.now() + 48 * 60 * 60_000,
   });
-  await rename(fresh.key, path.join(hubgate.home, 'server.key'));
+  await rename(fresh.key, server.key);
   await rename(fresh.certificate, file);
   const after = Date.parse(new X509Certificate(await readFile(file)).validTo) / 1000;
   assert.notEqual(after, before);

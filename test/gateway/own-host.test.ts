@@ -1,22 +1,16 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { isOwnHost } from '../../src/gateway/http/own-host.ts';
-import { FakeHub } from '../support/fake-hub.ts';
 import { ask } from '../support/http.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hubgate = await TestHubgate.start(hub, { policy: 'allow: [{ pull: library/**, to: authenticated }]' });
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+const { hubgate } = await withMirror(
+  { after },
+  {
+    policy: 'allow: [{ pull: library/**, to: authenticated }]',
+    configuration: { server: { names: ['mirror.corp.example'] } },
+  },
+);
 
 test('the admin listener answers a request for another host with nothing', async () => {
   const asked = (path: string, host: string) =>
@@ -25,7 +19,7 @@ test('the admin listener answers a request for another host with nothing', async
     const { status, body } = await asked(path, `evil.example:${hubgate.adminPort}`);
     assert.equal(status, 421);
     assert.match(body.toString(), /^this listener answers only for/);
-    for (const host of [`127.0.0.1:${hubgate.adminPort}`, 'localhost', '[::1]:9090'])
+    for (const host of [`127.0.0.1:${hubgate.adminPort}`, 'localhost', '[::1]:9090', 'mirror.corp.example'])
       assert.equal((await asked(path, host)).status, 200, host);
   }
 });

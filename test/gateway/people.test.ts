@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import path from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 import bcrypt from 'bcryptjs';
 import { decodeJwt } from 'jose';
-import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { PASSWORD, type TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const POLICY = `
 allow:
@@ -22,15 +20,12 @@ const TOKEN = '/token?scope=repository:library/alpine:pull';
 const OPEN_TOKEN = '/token?scope=repository:library/busybox:pull';
 const IMPORTED = bcrypt.hash(PASSWORD, 4);
 
-let hub: FakeHub;
 let hubgate: TestHubgate;
 
-beforeEach(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hub.push('library/alpine', 'latest', imageOf());
-  hubgate = await TestHubgate.start(hub, {
+beforeEach(async (t) => {
+  ({ hubgate } = await withMirror(t, {
     policy: POLICY,
+    images: { 'library/alpine': imageOf() },
     delays: {
       free: 3,
       first: 60_000,
@@ -40,15 +35,10 @@ beforeEach(async () => {
       maxWaiting: 0,
       maxWaitingEach: 0,
     },
-  });
+  }));
 });
 
-afterEach(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
-
-const usersFile = () => readFile(path.join(hubgate.home, 'users.yaml'), 'utf8');
+const usersFile = () => readFile(hubgate.paths.users, 'utf8');
 
 /** Adds a user as an import does, and waits until auth knows. */
 async function importUser(name: string): Promise<void> {
@@ -81,10 +71,7 @@ test('an imported user may show a static header first', async () => {
 test('where users.yaml cannot be changed an imported user logs in all the same', async () => {
   await importUser('jin');
   // Another process is at it, and stays.
-  await writeFile(
-    path.join(hubgate.home, 'users.yaml.lock'),
-    `${process.pid} ${hostname()} 0123456789abcdef`,
-  );
+  await writeFile(`${hubgate.paths.users}.lock`, `${process.pid} ${hostname()} 0123456789abcdef`);
   const { status, body } = await hubgate.ask(TOKEN, { user: 'jin' });
   assert.equal(status, 200);
   const { token } = JSON.parse(body.toString());

@@ -2,15 +2,14 @@ import assert from 'node:assert/strict';
 import { rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:https';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { FakeHub } from '../support/fake-hub.ts';
 import { ask } from '../support/http.ts';
-import { imageOf, type TestImage } from '../support/image.ts';
+import { imageOf } from '../support/image.ts';
 import { starvedFor } from '../support/starved-for.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { basic, PASSWORD } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const POLICY = `
 allow:
@@ -21,23 +20,21 @@ deny:
   - { id: pinned, pull: library/**, tags: [latest], to: bo, because: "production pins versions" }
 `;
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-let alpine: TestImage;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: ['acme/app'] });
-  alpine = imageOf();
-  for (const tag of ['latest', '3.20', '3.21']) hub.push('library/alpine', tag, alpine);
-  for (const tag of ['1.0', '1.1', '2.0', '3.0']) hub.push('acme/app', tag, imageOf(), { private: true });
-  hubgate = await TestHubgate.start(hub, { policy: POLICY, users: ['ana', 'bo'] });
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+const alpine = imageOf();
+const { hub, hubgate } = await withMirror(
+  { after },
+  {
+    policy: POLICY,
+    users: ['ana', 'bo'],
+    images: { 'library/alpine': alpine, 'library/alpine:3.20': alpine, 'library/alpine:3.21': alpine },
+    privateImages: {
+      'acme/app:1.0': imageOf(),
+      'acme/app:1.1': imageOf(),
+      'acme/app:2.0': imageOf(),
+      'acme/app:3.0': imageOf(),
+    },
+  },
+);
 
 test('a rule of tags holds for resolving them, and its reason reaches the caller', async () => {
   const manifest = (reference: string, user: string) =>
@@ -178,7 +175,7 @@ test('invariant 13: 200 edits under load: each answer is one version’s, and no
 async function edit(number: number): Promise<string> {
   const version = `v${number}`;
   const text = `version: 1\ndeny: [{ pull: library/old, to: authenticated, because: ${version} }]\n...\n`;
-  const file = path.join(hubgate.home, 'access.yaml');
+  const file = hubgate.paths.policy;
   const target = path.join(hubgate.home, `access-${number % 2}.target`);
   switch (number % 3) {
     case 0:

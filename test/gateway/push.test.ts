@@ -2,14 +2,12 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { FakeHub } from '../support/fake-hub.ts';
+import { after, test } from 'node:test';
 import type { TestResponse } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { type Caller, TestHubgate } from '../support/test-hubgate.ts';
+import type { Caller } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const POLICY = `allow:
   - { id: ci, push: acme-internal/app/**, to: cid }
@@ -23,26 +21,18 @@ deny:
 const USERS = ['cid', 'pia', 'bea', 'dee', 'zoe'];
 const APP = '/v2/acme-internal/app/api';
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hubgate = await TestHubgate.start(hub, {
+const { hub, hubgate } = await withMirror(
+  { after },
+  {
     policy: POLICY,
     users: USERS,
-    hosted: [
-      { name: 'acme-internal', immutableTags: ['fixed-*'] },
-      { name: 'base', immutableTags: [], quota: 200_000 },
-    ],
-  });
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+    configuration: {
+      hosted: {
+        namespaces: { 'acme-internal/**': { immutableTags: ['fixed-*'] }, 'base/**': { quota: '200KiB' } },
+      },
+    },
+  },
+);
 
 function digestOf(bytes: string | Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
@@ -122,7 +112,7 @@ interface Line {
 }
 
 async function lines(): Promise<Line[]> {
-  const text = await readFile(path.join(hubgate.home, 'audit.log'), 'utf8');
+  const text = await readFile(hubgate.auditFile, 'utf8');
   return text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]));
 }
 

@@ -3,16 +3,15 @@ import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { upstreamOptions } from '../../src/launch/upstream-options.ts';
 import { formatFault } from '../../src/platform/fault.ts';
 import { parseFiles } from '../access/support/policy.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate, type TestHubgateOptions } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const PAGE = readFileSync(path.join(import.meta.dirname, '../../docs/quota.md'), 'utf8');
 
@@ -38,13 +37,9 @@ function rulesOf(files: Readonly<Record<string, string>>): string {
 }
 
 /** A mirror with a policy, and a Hub with 100 pulls in 6 hours and as many images that nobody has pulled. */
-async function start(policy: string, users: readonly string[], more: Partial<TestHubgateOptions> = {}) {
-  await using stack = new AsyncDisposableStack();
-  const hub = stack.use(await FakeHub.start());
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+async function start(t: TestContext, policy: string, users: readonly string[]) {
+  const { hub, hubgate } = await withMirror(t, { policy, users });
   for (let image = 0; image <= 100; image++) hub.push(`library/cold-${image}`, 'latest', imageOf());
-  const hubgate = stack.use(await TestHubgate.start(hub, { policy, users, ...more }));
-  const running = stack.move();
   let next = 0;
   /** Pulls images that nobody has pulled. Returns how many pulls were granted, and the last refusal. */
   const pull = async (user: string, count: number) => {
@@ -58,13 +53,12 @@ async function start(policy: string, users: readonly string[], more: Partial<Tes
     }
     return said;
   };
-  return { hub, hubgate, pull, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return { hub, hubgate, pull };
 }
 
-test('recipe: CI must not starve production', async () => {
+test('recipe: CI must not starve production', async (t) => {
   const rules = rulesOf(recipe('CI must not starve production'));
-  await using mirror = await start(rules, ['ci-web', 'ci-pay', 'ana', 'deploy']);
-  const { hubgate, pull } = mirror;
+  const { hubgate, pull } = await start(t, rules, ['ci-web', 'ci-pay', 'ana', 'deploy']);
   const ci = await pull('ci-web', 62);
   assert.deepEqual([ci.granted, ci.status], [60, 429]);
   assert.match(
@@ -83,9 +77,9 @@ test('recipe: CI must not starve production', async () => {
   assert.equal(lines.filter(({ limit, subject }) => limit === 'ci' && subject === 'user:ci-web').length, 2);
 });
 
-test('recipe: a limit for each person', async () => {
+test('recipe: a limit for each person', async (t) => {
   const rules = rulesOf(recipe('A limit for each person'));
-  await using mirror = await start(rules, ['ana', 'jin']);
+  const mirror = await start(t, rules, ['ana', 'jin']);
   const { pull } = mirror;
   const ana = await pull('ana', 21);
   assert.deepEqual([ana.granted, ana.status], [20, 429]);
@@ -112,7 +106,8 @@ test('recipe: a second account for one team', async (t) => {
   hub.push('library/nginx', 'latest', imageOf());
   hub.push('acme/pay-api', 'latest', imageOf(), { private: true });
   const core = { upstreams: [{ ...upstream, url: hub.url }] };
-  await using hubgate = await TestHubgate.start(hub, { policy: rules, users, core });
+  await using mirror = await withMirror(t, { policy: rules, users, core, hub });
+  const { hubgate } = mirror;
   const statusOf = async (user: string, repository: string) =>
     (await hubgate.ask(`/v2/${repository}/manifests/latest`, { user })).status;
   assert.equal(await statusOf('ana', 'library/nginx'), 200);

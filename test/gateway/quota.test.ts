@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const POLICY = 'allow:\n  - { id: base, pull: library/**, to: authenticated }';
 
-test('a client is asked to wait at most a minute, because some wait many times before they show a message', async () => {
-  await using hub = await FakeHub.start();
-  for (const repository of ['long', 'short']) hub.push(`library/${repository}`, 'latest', imageOf());
-  await using hubgate = await TestHubgate.start(hub, { policy: POLICY });
+test('a client is asked to wait at most a minute, because some wait many times before they show a message', async (t) => {
+  const images = { 'library/long': imageOf(), 'library/short': imageOf() };
+  const { hub, hubgate } = await withMirror(t, { policy: POLICY, images });
   const waitOf = async (repository: string, seconds: number) => {
     const limited = { kind: 'status', status: 429, headers: { 'retry-after': String(seconds) } } as const;
     hub.plant('registry', /manifests/, limited);
@@ -31,13 +28,13 @@ const LIMITED = `${POLICY}
 limits:
   - { id: each, to: authenticated, each: true, pulls: 1/6h }`;
 
-test('a subject over its limit gets the image that a moved tag meant before, and the record says why', async () => {
-  await using hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+test('a subject over its limit gets the image that a moved tag meant before, and the record says why', async (t) => {
   const before = imageOf();
-  hub.push('library/moved', 'latest', before);
-  hub.push('library/cold', 'latest', imageOf());
-  await using hubgate = await TestHubgate.start(hub, { policy: LIMITED, users: ['ana', 'bo'] });
+  const { hub, hubgate } = await withMirror(t, {
+    policy: LIMITED,
+    users: ['ana', 'bo'],
+    images: { 'library/moved': before, 'library/cold': imageOf() },
+  });
   const pull = (user: string, repository = 'moved') =>
     hubgate.ask(`/v2/library/${repository}/manifests/latest`, { user });
   assert.equal((await pull('ana')).headers['docker-content-digest'], before.digest);

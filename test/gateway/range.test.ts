@@ -3,12 +3,13 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, test } from 'node:test';
 import { parseRanges } from '../../src/registry/range.ts';
 import { assertBytes } from '../support/assert-bytes.ts';
-import { FakeHub } from '../support/fake-hub.ts';
+import type { FakeHub } from '../support/fake-hub.ts';
 import type { TestResponse } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT, PATIENT_LIMITS } from '../support/test-core.ts';
-import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { PATIENT_LIMITS } from '../support/test-core.ts';
+import { basic, PASSWORD, type TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const SIZE = 4_000_000;
 const USER = { user: 'ana' };
@@ -19,29 +20,23 @@ let bytes: Buffer;
 let layer: string;
 let release: () => void;
 
-beforeEach(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+beforeEach(async (t) => {
   bytes = randomBytes(SIZE);
   const image = imageOf({ layers: [bytes] });
   layer = `/v2/library/alpine/blobs/${image.layers[0]}`;
-  hub.push('library/alpine', 'latest', image);
-  hubgate = await TestHubgate.start(hub, {
+  ({ hub, hubgate } = await withMirror(t, {
     policy: 'allow: [{ pull: everything, to: authenticated }]',
     // A download that stops until the test lets it go on is not resumed, however slow the machine is.
     core: { limits: { ...PATIENT_LIMITS, bodyIdle: 150_000 } },
-  });
+    images: { 'library/alpine': image },
+  }));
   // The download of the whole layer stops early, until the test lets it go on.
   const { promise: gate, resolve } = Promise.withResolvers<void>();
   release = resolve;
   hub.plant('cdn', /GET/, { kind: 'pause', at: 100_000, gate }, 1);
 });
 
-afterEach(async () => {
-  release();
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+afterEach(() => release());
 
 function read(range: string, headers: Record<string, string> = {}): Promise<TestResponse> {
   return hubgate.ask(layer, { ...USER, headers: { range, ...headers } });
@@ -49,9 +44,11 @@ function read(range: string, headers: Record<string, string> = {}): Promise<Test
 
 /** Begins a read; `begun` is settled when the headers of the answer have arrived. */
 function begin(range: string): { readonly read: Promise<TestResponse>; readonly begun: Promise<void> } {
-  const { promise: begun, resolve } = Promise.withResolvers<void>();
+  const { promise: begun, resolve, reject } = Promise.withResolvers<void>();
   const headers = { range, authorization: basic('ana', PASSWORD) };
-  return { read: hubgate.send({ path: layer, headers, onHeaders: resolve }), begun };
+  const read = hubgate.send({ path: layer, headers, onHeaders: resolve });
+  read.catch(reject);
+  return { read, begun };
 }
 
 async function warm(): Promise<void> {

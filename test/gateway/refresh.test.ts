@@ -1,34 +1,24 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { hashPassword } from '../../src/auth/identity/password.ts';
-import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { PASSWORD } from '../support/test-hubgate.ts';
 import { untilTrue } from '../support/until-true.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const ALPINE = '/v2/library/alpine/manifests/latest';
 const SCOPE = 'repository:library/alpine:pull';
 const LIFETIME = 90 * 24 * 60 * 60_000;
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hub.push('library/alpine', 'latest', imageOf());
-  hubgate = await TestHubgate.start(hub, {
+const { hub, hubgate } = await withMirror(
+  { after },
+  {
     policy: 'allow: [{ pull: everything, to: authenticated }]',
     users: ['ana', 'jin', 'zoe'],
-    refreshLifetime: LIFETIME,
-  });
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+    configuration: { token: { refresh: `${LIFETIME / 1000}s` } },
+    images: { 'library/alpine': imageOf() },
+  },
+);
 
 /** As `docker login` asks. */
 async function login(user: string, password = PASSWORD): Promise<string | undefined> {
@@ -124,8 +114,8 @@ test('one that was given while the clock was ahead counts for nothing once the c
   assert.equal((await renew(await login('zoe'))).status, 200);
 });
 
-test('where they are off none is given', async () => {
-  await using off = await TestHubgate.start(hub, { policy: 'allow: []' });
+test('where they are off none is given', async (t) => {
+  const { hubgate: off } = await withMirror(t, { policy: 'allow: []', hub });
   const { body } = await off.ask('/token?client_id=docker&offline_token=true', { user: 'ana' });
   assert.equal(JSON.parse(body.toString()).refresh_token, undefined);
 });

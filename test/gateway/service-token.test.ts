@@ -1,18 +1,16 @@
 import assert from 'node:assert/strict';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:https';
-import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { hashPassword } from '../../src/auth/identity/password.ts';
 import { removeUser } from '../../src/auth/identity/users-file.ts';
-import { FakeHub } from '../support/fake-hub.ts';
 import { ask } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { basic, TestHubgate } from '../support/test-hubgate.ts';
+import { basic } from '../support/test-hubgate.ts';
 import { untilTrue } from '../support/until-true.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const DAY = 24 * 60 * 60_000;
 const POLICY = `
@@ -23,20 +21,13 @@ allow:
 const ALPINE = '/v2/library/alpine/manifests/latest';
 const PAY = '/v2/acme/pay/manifests/latest';
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  for (const name of ['library/alpine', 'acme/pay', 'other/x']) hub.push(name, 'latest', imageOf());
-  hubgate = await TestHubgate.start(hub, { policy: POLICY });
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+const { hubgate } = await withMirror(
+  { after },
+  {
+    policy: POLICY,
+    images: { 'library/alpine': imageOf(), 'acme/pay': imageOf(), 'other/x': imageOf() },
+  },
+);
 
 /** A token of ours for a login with the service token, as docker gets one. */
 async function exchange(password: string, ...names: string[]) {
@@ -115,7 +106,7 @@ test('it ends by itself, and so does what was issued for it', async () => {
 
 test('where auth fails, the client hears 503 and may try again, and the log says that auth failed', async () => {
   const { text } = await hubgate.giveToken('ana');
-  const database = new DatabaseSync(path.join(hubgate.home, 'auth.db'));
+  const database = new DatabaseSync(hubgate.paths.authState);
   database.exec('ALTER TABLE token RENAME TO gone');
   try {
     const before = hubgate.log.length;
@@ -136,7 +127,7 @@ test('where auth fails, the client hears 503 and may try again, and the log says
 });
 
 test('a token ends with the entry of its owner, and is not good again when the name returns', async () => {
-  const file = path.join(hubgate.home, 'users.yaml');
+  const file = hubgate.paths.users;
   const hash = await hashPassword('of no use here');
   await hubgate.setPassword('ana', hash);
   const whole = await readFile(file, 'utf8');

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
-import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
-import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { basic, PASSWORD } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const POLICY = `
 allow:
@@ -16,20 +15,14 @@ allow:
   - { pull: library/alpine, to: anonymous, from: ["127.0.0.0/8", "::1"] }
 `;
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hub.push('library/alpine', 'latest', imageOf());
-  hubgate = await TestHubgate.start(hub, { policy: POLICY, upstreams: { 'ghcr.io': hub.url } });
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+const { hub, hubgate } = await withMirror(
+  { after },
+  {
+    policy: POLICY,
+    configuration: ({ url }) => ({ upstreams: { 'ghcr.io': { url } } }),
+    images: { 'library/alpine': imageOf() },
+  },
+);
 
 function form(parameters: Record<string, string>, headers: Record<string, string> = {}) {
   return hubgate.send({
@@ -157,8 +150,7 @@ test('the realm is that of the configuration, whatever Host says', async () => {
 });
 
 test('a token of another issuer, audience, algorithm or age is none', async (t) => {
-  const other = await TestHubgate.start(hub, { policy: POLICY });
-  t.after(() => other[Symbol.asyncDispose]());
+  const { hubgate: other } = await withMirror(t, { policy: POLICY, hub });
   const foreign = await other.token('ana', 'library/alpine');
   const target = '/v2/library/alpine/manifests/latest';
   assert.equal((await hubgate.ask(target, { token: foreign })).status, 401);
@@ -191,7 +183,7 @@ test('a token that was issued while the clock was ahead counts for nothing once 
 });
 
 test('a token of our own key is taken only if every claim is as we write it', async () => {
-  const key = createPrivateKey(await readFile(path.join(hubgate.home, 'key.pem')));
+  const key = createPrivateKey(await readFile(hubgate.paths.signingKey));
   const issued = await hubgate.token('ana', 'library/alpine');
   const header = decodeProtectedHeader(issued);
   const claims = decodeJwt(issued);
@@ -235,7 +227,7 @@ test('a form is read to a bound', async () => {
 
 test('a token is verified by ES256 alone, though the public key could be taken for the secret of another algorithm', async () => {
   const issued = await hubgate.token('ana', 'library/alpine');
-  const publicKey = createPublicKey(await readFile(path.join(hubgate.home, 'key.pem')));
+  const publicKey = createPublicKey(await readFile(hubgate.paths.signingKey));
   const secret = Buffer.from(publicKey.export({ type: 'spki', format: 'pem' }));
   const { kid } = decodeProtectedHeader(issued);
   const token = await new SignJWT(decodeJwt(issued))

@@ -5,12 +5,11 @@ import { once } from 'node:events';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { buffer } from 'node:stream/consumers';
-import { afterEach, beforeEach, test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 import { decodeJwt } from 'jose';
-import { FakeHub } from '../support/fake-hub.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { PASSWORD, type TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const POLICY = `allow:
   - { id: ci, push: [acme/**, small/**], to: cid }
@@ -18,25 +17,14 @@ const POLICY = `allow:
 const WITHOUT = 'allow: [{ id: look, pull: [acme/**, small/**], to: [cid, zoe] }]';
 const UPLOADS = '/v2/acme/app/blobs/uploads/';
 
-let hub: FakeHub;
 let hubgate: TestHubgate;
 
-beforeEach(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hubgate = await TestHubgate.start(hub, {
+beforeEach(async (t) => {
+  ({ hubgate } = await withMirror(t, {
     policy: POLICY,
     users: ['cid', 'zoe'],
-    hosted: [
-      { name: 'acme', immutableTags: [] },
-      { name: 'small', immutableTags: [], quota: 1_500_000 },
-    ],
-  });
-});
-
-afterEach(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
+    configuration: { hosted: { namespaces: { 'acme/**': {}, 'small/**': { quota: '1465KiB' } } } },
+  }));
 });
 
 function digestOf(bytes: Uint8Array): string {

@@ -1,28 +1,32 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
-import { DOCKER_HUB } from '../../src/registry/repository.ts';
-import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const POLICY = 'allow:\n  - { id: all, pull: everything, to: authenticated, private: true }';
 
-const ACCOUNTS = ['main', 'pay'].map((name) => ({
-  name,
-  credential: { username: name, password: `of ${name}` },
-}));
-
-test('the audit log names the account that bore the cost, and only if there are several', async () => {
-  await using hub = await FakeHub.start();
+test('the audit log names the account that bore the cost, and only if there are several', async (t) => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-accounts-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const accountOf = async (name: string) => {
+    const passwordFile = path.join(directory, name);
+    await writeFile(passwordFile, `of ${name}`, { mode: 0o600 });
+    return { name, username: name, passwordFile };
+  };
+  const accounts = [await accountOf('main'), { ...(await accountOf('pay')), only: 'acme/pay-api' }];
   const image = imageOf();
-  for (const name of ['acme/app', 'acme/pay-api']) hub.push(name, 'latest', image);
-  for (const { credential } of ACCOUNTS) hub.accounts.push({ ...credential, repositories: [] });
-  const [main, pay] = ACCOUNTS;
-  assert.ok(main !== undefined && pay !== undefined);
-  const accounts = [main, { ...pay, only: (name: string) => name === 'docker.io/acme/pay-api' }];
-  const upstreams = [{ host: DOCKER_HUB, url: hub.url, accounts }];
-  await using hubgate = await TestHubgate.start(hub, { policy: POLICY, core: { upstreams } });
+  await using mirror = await withMirror(t, {
+    policy: POLICY,
+    configuration: ({ url }) => ({ upstreams: { 'docker.io': { url, accounts } } }),
+    images: { 'acme/app': image, 'acme/pay-api': image },
+  });
+  const { hub, hubgate } = mirror;
+  for (const username of ['main', 'pay'])
+    hub.accounts.push({ username, password: `of ${username}`, repositories: [] });
   const [layer] = image.layers;
   for (const target of [
     'acme/app/manifests/latest',

@@ -1,37 +1,24 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { FakeHub } from '../support/fake-hub.ts';
-import { imageOf, type TestImage } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
+import { imageOf } from '../support/image.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const USER = { user: 'ana' };
 
-let hub: FakeHub;
-let ghcr: FakeHub;
-let hubgate: TestHubgate;
-let ofHub: TestImage;
-let ofGhcr: TestImage;
-
-before(async () => {
-  hub = await FakeHub.start();
-  ghcr = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  ofHub = imageOf();
-  ofGhcr = imageOf();
-  hub.push('acme/tool', 'v1', ofHub);
-  ghcr.push('acme/tool', 'v1', ofGhcr);
-  hubgate = await TestHubgate.start(hub, {
+const ofHub = imageOf();
+const ofGhcr = imageOf();
+const ghcr = await FakeHub.start();
+after(() => ghcr[Symbol.asyncDispose]());
+ghcr.push('acme/tool', 'v1', ofGhcr);
+const { hub, hubgate } = await withMirror(
+  { after },
+  {
     policy: 'allow: [{ pull: everything, to: authenticated }]',
-    upstreams: { 'ghcr.io': ghcr.url },
-  });
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-  await ghcr[Symbol.asyncDispose]();
-});
+    configuration: { upstreams: { 'ghcr.io': { url: ghcr.url } } },
+    images: { 'acme/tool:v1': ofHub },
+  },
+);
 
 test('each form of a name goes to the upstream that it means', async () => {
   for (const target of [

@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { FakeHub } from '../support/fake-hub.ts';
-import { imageOf, type TestImage } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
+import { after, test } from 'node:test';
+import { imageOf } from '../support/image.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const POLICY = `
 groups: { pay: [jin] }
@@ -18,27 +16,17 @@ deny:
   - { id: closed, pull: library/closed, to: anonymous, because: "Grüße: \\"use\\" go\\\\base – ☃" }
 `;
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-let alpine: TestImage;
-let secret: TestImage;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: ['acme/secret', 'acme/pay-api'] });
-  alpine = imageOf();
-  secret = imageOf();
-  hub.push('library/alpine', 'latest', alpine);
-  hub.push('library/centos', 'latest', imageOf());
-  hub.push('acme/secret', 'latest', secret, { private: true });
-  hub.push('acme/pay-api', 'latest', imageOf(), { private: true });
-  hubgate = await TestHubgate.start(hub, { policy: POLICY, users: ['ana', 'jin', 'bo'] });
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+const alpine = imageOf();
+const secret = imageOf();
+const { hub, hubgate } = await withMirror(
+  { after },
+  {
+    policy: POLICY,
+    users: ['ana', 'jin', 'bo'],
+    images: { 'library/alpine': alpine, 'library/centos': imageOf() },
+    privateImages: { 'acme/secret': secret, 'acme/pay-api': imageOf() },
+  },
+);
 
 const challenge = (parameters = '') =>
   `Bearer realm="https://localhost:${hubgate.port}/token",service="localhost:${hubgate.port}"${parameters}`;

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { FakeHub } from '../support/fake-hub.ts';
+import { after, test } from 'node:test';
 import { freePort } from '../support/free-port.ts';
 import { ask, type TestRequest } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { basic, PASSWORD, TestHubgate } from '../support/test-hubgate.ts';
+import { basic, PASSWORD } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { withMirror } from '../support/with-mirror.ts';
 import { startBalancer } from './support/balancer.ts';
 import { proxyV2 } from './support/proxy-v2.ts';
 
@@ -23,23 +22,22 @@ const PROXY = '127.0.0.9';
 const STRANGER = '127.0.0.2';
 const BALANCER = '127.0.0.8';
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-let port: number;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  for (const name of ['library/alpine', 'far/tool', 'people/tool']) hub.push(name, 'latest', imageOf());
-  port = await freePort();
-  const proxies = { trustedProxies: [PROXY, BALANCER], proxyProtocol: [BALANCER] };
-  hubgate = await TestHubgate.start(hub, { policy: POLICY, plain: port, catalog: true, ...proxies });
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+const port = await freePort();
+const { hub, hubgate } = await withMirror(
+  { after },
+  {
+    policy: POLICY,
+    configuration: {
+      server: {
+        plain: `:${port}`,
+        catalog: true,
+        trustedProxies: [PROXY, BALANCER],
+        proxyProtocol: [BALANCER],
+      },
+    },
+    images: { 'library/alpine': imageOf(), 'far/tool': imageOf(), 'people/tool': imageOf() },
+  },
+);
 
 function send(localAddress: string, path: string, more: TestRequest = {}) {
   return ask({ host: '127.0.0.1', port, localAddress, path, agent: false, ...more });

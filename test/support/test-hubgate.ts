@@ -1,27 +1,24 @@
-import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { startAuth } from '../../src/auth/auth.ts';
+import { type Auth, startAuth } from '../../src/auth/auth.ts';
 import type { DelayLimits } from '../../src/auth/identity/login-delays.ts';
 import { hashPassword } from '../../src/auth/identity/password.ts';
 import { formatServiceToken, hashOfSecret, makeServiceToken } from '../../src/auth/identity/service-token.ts';
 import { editUsers, readUsers, removeUser, setPassword } from '../../src/auth/identity/users-file.ts';
 import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
-import { ensureSigningKey, rotateSigningKey } from '../../src/auth/token/signing-key-file.ts';
-import type { Federation } from '../../src/config/federation.ts';
-import { pathsIn } from '../../src/config/home.ts';
+import { rotateSigningKey } from '../../src/auth/token/signing-key-file.ts';
+import { type Config, settingsFor } from '../../src/config/config.ts';
+import { type HomePaths, pathsIn } from '../../src/config/home.ts';
+import { loadConfig } from '../../src/config/load-config.ts';
 import { type CoreOptions, type RunningCore, startCore } from '../../src/core/core.ts';
-import type { UploadLimits } from '../../src/core/hosted/limits.ts';
-import type { NamespaceRules } from '../../src/core/hosted/namespace.ts';
-import type { UpstreamCredential } from '../../src/core/upstream/upstream.ts';
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
 import { GATEWAY_LIMITS, type GatewayLimits } from '../../src/gateway/limits.ts';
-import { explainPair } from '../../src/launch/server-certificate.ts';
+import { prepareStart } from '../../src/launch/prepare.ts';
+import { authOptions, coreOptions, gatewayOptions } from '../../src/launch/role-options.ts';
 import { issueClientCertificate } from '../../src/pki/client-certificate.ts';
-import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
-import type { AuditOnFull } from '../../src/platform/audit-on-full.ts';
-import type { UpstreamHost } from '../../src/registry/repository.ts';
+import { formatFault } from '../../src/platform/fault.ts';
 import type { FakeHub } from './fake-hub.ts';
 import { freePort } from './free-port.ts';
 import { ask, type TestRequest, type TestResponse } from './http.ts';
@@ -34,34 +31,19 @@ const HASH = hashPassword(PASSWORD);
 
 const DAY = 24 * 60 * 60 * 1000;
 
+/** Sections of hubgate.yaml, as a user would write them. */
+type Configuration = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
 export interface TestHubgateOptions {
   /** The rules of access.yaml, without its first and last line. */
   readonly policy: string;
   readonly users?: readonly string[];
-  /** The credential for docker.io. */
-  readonly credential?: UpstreamCredential;
-  /** The upstreams besides docker.io. */
-  readonly upstreams?: Readonly<Record<string, URL>>;
-  /** The URL of a core in place of the built-in one. */
-  readonly coreUrl?: URL;
-  readonly auditFile?: string;
-  /** The directory of the cache; by default it is in the home. */
-  readonly cache?: string;
+  /** What hubgate.yaml says besides the addresses and the upstream docker.io, which is the stand-in Hub. */
+  readonly configuration?: Configuration;
+  /** What only tests give to the core, such as other limits. */
   readonly core?: Partial<CoreOptions>;
-  readonly auditOnFull?: AuditOnFull;
-  readonly catalog?: boolean;
-  readonly proxyProtocol?: readonly string[];
-  readonly trustedProxies?: readonly string[];
-  /** The port of a listener without TLS. */
-  readonly plain?: number;
-  /** In milliseconds. */
-  readonly refreshLifetime?: number;
   /** The delays for those who guess passwords. */
   readonly delays?: DelayLimits;
-  readonly federations?: readonly Federation[];
-  /** The namespaces of hosted repositories; absent if nothing is hosted. */
-  readonly hosted?: readonly NamespaceRules[];
-  readonly uploadLimits?: UploadLimits;
   /** The limits of the gateway, if they differ from the standard ones. */
   readonly limits?: Partial<GatewayLimits>;
 }
@@ -76,138 +58,117 @@ export interface Caller {
   readonly send?: string | Uint8Array;
 }
 
-/** All three roles in this process, with a stand-in Hub and a home of their own. */
+/**
+ * All three roles in this process, with a stand-in Hub and a home of their own. They are prepared and configured as a start does it;
+ * a test has its own clock, log and limits.
+ */
 export class TestHubgate implements AsyncDisposable {
-  readonly home: string;
+  readonly paths: HomePaths;
   readonly port: number;
   readonly adminPort: number;
-  readonly ca: string;
   /** In milliseconds: how far the roles' clock is ahead. */
   ahead = 0;
   /** The lines that the roles logged. */
   readonly log: LoggedLine[] = [];
+  readonly #hub: FakeHub;
+  readonly #options: TestHubgateOptions;
+  readonly #common = { log: testLog(this.log), clock: () => Date.now() + this.ahead };
   readonly #roles = new AsyncDisposableStack();
-  #startCore: (() => Promise<RunningCore>) | undefined;
+  #config!: Config;
+  #ca = '';
   #core: RunningCore | undefined;
-  #auth: AsyncDisposable | undefined;
-  #startAuth: ((federations?: readonly Federation[]) => Promise<AsyncDisposable>) | undefined;
+  #auth: Auth | undefined;
   #gateway: Gateway | undefined;
   readonly #added: Gateway[] = [];
-  #startGateway: ((port: number, adminPort: number) => Promise<Gateway>) | undefined;
 
   static async start(hub: FakeHub, options: TestHubgateOptions): Promise<TestHubgate> {
     const home = await mkdtemp(path.join(tmpdir(), 'hubgate-'));
-    const at = (name: string) => path.join(home, name);
-    for (const user of options.users ?? ['ana']) await setPassword(at('users.yaml'), user, await HASH);
-    await writeFile(at('access.yaml'), policyText(options.policy));
-    await ensureSigningKey(at('key.pem'));
-    const server = { certificate: at('server.crt'), key: at('server.key') };
-    const ca = await ensureServerCertificate({
-      ca: { certificate: at('ca.crt'), key: at('ca.key') },
-      server,
-      names: ['localhost', '127.0.0.1'],
-      clock: Date.now,
-    });
-    const hubgate = new TestHubgate(home, await freePort(), await freePort(), ca ?? '');
-    await hubgate.#start(hub, options, server);
+    const hubgate = new TestHubgate(home, await freePort(), await freePort(), hub, options);
+    await using stack = new AsyncDisposableStack();
+    stack.use(hubgate);
+    await hubgate.#prepare();
+    if (hubgate.#config.coreUrl === undefined) await hubgate.restartCore();
+    await hubgate.restartAuth();
+    hubgate.#gateway = await hubgate.#startGateway(hubgate.#config);
+    stack.move();
     return hubgate;
   }
 
-  private constructor(home: string, port: number, adminPort: number, ca: string) {
-    this.home = home;
-    this.port = port;
-    this.adminPort = adminPort;
-    this.ca = ca;
-  }
-
-  async #start(
+  private constructor(
+    home: string,
+    port: number,
+    adminPort: number,
     hub: FakeHub,
     options: TestHubgateOptions,
-    server: { certificate: string; key: string },
-  ): Promise<void> {
-    const at = (name: string) => path.join(this.home, name);
-    const clock = () => Date.now() + this.ahead;
-    const url = new URL(`https://localhost:${this.port}`);
-    const upstreams = [
-      { host: 'docker.io' as UpstreamHost, url: hub.url, credential: options.credential ?? ACCOUNT },
-      ...Object.entries(options.upstreams ?? {}).map(([host, at]) => ({
-        host: host as UpstreamHost,
-        url: at,
-      })),
-    ];
-    const names = {
-      upstreams: new Set(upstreams.map(({ host }) => host)),
-      self: new Set([url.host]),
-      hosted: options.hosted && new Set(options.hosted.map(({ name }) => name)),
-    };
-    const hosted = options.hosted && {
-      hosted: {
-        directory: at('hosted'),
-        namespaces: options.hosted,
-        ...(options.uploadLimits && { limits: options.uploadLimits }),
-      },
-    };
-    const log = testLog(this.log);
-    const common = { names, log, clock };
-    const core = { socket: at('core.sock'), directory: options.cache ?? at('data') };
-    const rules = { tagFreshness: 60_000, staleIfError: 7 * DAY, maxSize: 2 ** 40, unusedFor: 0 };
-    if (options.coreUrl === undefined) {
-      const limits = PATIENT_LIMITS;
-      this.#startCore = () =>
-        startCore({ ...core, ...rules, upstreams, log, clock, limits, ...hosted, ...options.core });
-      this.#core = await this.#startCore();
-      this.#roles.use(this.#core);
-    }
-    this.#startAuth = (federations = options.federations ?? []) =>
-      startAuth({
-        ...common,
-        federations,
-        socket: at('auth.sock'),
-        usersFile: at('users.yaml'),
-        stateFile: at('auth.db'),
-        policyFile: at('access.yaml'),
-        lastPolicyFile: at('last-policy.json'),
-        keyFile: at('key.pem'),
-        url,
-        tokenLifetime: 300_000,
-        ...(options.delays && { delays: options.delays }),
-        passwords: { memory: 19 * 2 ** 20, passes: 2 },
-        ...(options.refreshLifetime !== undefined && { refreshLifetime: options.refreshLifetime }),
-      });
-    this.#auth = await this.#startAuth();
-    this.#roles.use(this.#auth);
-    this.#startGateway = (port, adminPort) =>
-      startGateway({
-        ...common,
+  ) {
+    this.paths = pathsIn(home);
+    this.port = port;
+    this.adminPort = adminPort;
+    this.#hub = hub;
+    this.#options = options;
+  }
+
+  get home(): string {
+    return this.paths.home;
+  }
+
+  /** The certificate of the local CA. */
+  get ca(): string {
+    return this.#ca;
+  }
+
+  get auditFile(): string {
+    return this.#config.log.audit;
+  }
+
+  async #prepare(): Promise<void> {
+    const { users = ['ana'], policy, configuration } = this.#options;
+    await mkdir(path.dirname(this.paths.policy));
+    for (const user of users) await setPassword(this.paths.users, user, await HASH);
+    await writeFile(this.paths.policy, policyText(policy));
+    await this.#configure(configuration);
+    const { ca = '' } = await prepareStart(this.#config, this.paths);
+    this.#ca = ca;
+  }
+
+  /** Writes hubgate.yaml and loads it, as a start does. */
+  async #configure({ server, upstreams, cache, core, ...sections }: Configuration = {}): Promise<void> {
+    const hub = { 'docker.io': { url: this.#hub.url, ...ACCOUNT } };
+    const written = {
+      server: {
+        url: `https://localhost:${this.port}`,
+        names: [],
+        listen: `:${this.port}`,
+        admin: `127.0.0.1:${this.adminPort}`,
         ...server,
-        explainPair: () => explainPair({ tls: server }, pathsIn(this.home)),
-        listen: { port },
-        admin: { host: '127.0.0.1', port: adminPort },
-        url,
-        ca: this.ca,
-        clientCa: at('ca.crt'),
-        auditFile: options.auditFile ?? at('audit.log'),
-        auditOnFull: options.auditOnFull ?? 'wait',
-        authSocket: at('auth.sock'),
-        catalog: options.catalog ?? false,
-        proxyProtocol: options.proxyProtocol ?? [],
-        trustedProxies: options.trustedProxies ?? [],
-        ...(options.plain !== undefined && { plain: { port: options.plain } }),
-        limits: { ...GATEWAY_LIMITS, ...options.limits },
-        core:
-          options.coreUrl === undefined
-            ? { ...core, ...(hosted && { hosted: at('hosted') }) }
-            : { url: options.coreUrl },
-      });
-    this.#gateway = await this.#startGateway(this.port, this.adminPort);
-    this.#roles.use(this.#gateway);
+      },
+      // An external core has the credential itself.
+      ...(core ? { core } : { upstreams: { ...hub, ...upstreams } }),
+      cache: { maxSize: '1024GiB', ...cache },
+      ...sections,
+    };
+    await writeFile(path.join(this.home, 'config/hubgate.yaml'), JSON.stringify(written, null, 2));
+    const loaded = await loadConfig({
+      directory: this.home,
+      environment: {},
+      readsSecrets: true,
+      servesClients: true,
+    });
+    if ('faults' in loaded) throw new Error(loaded.faults.map(formatFault).join('\n'));
+    this.#config = loaded.value;
+  }
+
+  async #startGateway(config: Config): Promise<Gateway> {
+    const options = await gatewayOptions(asSent(settingsFor('gateway', config)), this.paths);
+    const limits = { ...GATEWAY_LIMITS, ...this.#options.limits };
+    return this.#roles.use(await startGateway({ ...options, ...this.#common, limits }));
   }
 
   /** Starts another gateway of the same mirror, on a port of its own. */
   async addGateway(): Promise<number> {
-    const gateway = await this.#startGateway?.(await freePort(), await freePort());
-    if (gateway === undefined) throw new Error('there is no gateway yet');
-    this.#roles.use(gateway);
+    const { server } = this.#config;
+    const [listen, admin] = [{ port: await freePort() }, { ...server.admin, port: await freePort() }];
+    const gateway = await this.#startGateway({ ...this.#config, server: { ...server, listen, admin } });
     this.#added.push(gateway);
     return gateway.port;
   }
@@ -262,25 +223,25 @@ export class TestHubgate implements AsyncDisposable {
   }
 
   async writePolicy(text: string): Promise<void> {
-    const file = path.join(this.home, 'access.yaml');
-    await writeFile(`${file}.new`, text);
-    await rename(`${file}.new`, file);
+    const { policy } = this.paths;
+    await writeFile(`${policy}.new`, text);
+    await rename(`${policy}.new`, policy);
   }
 
   /** Issues a client certificate by the local CA. */
   async issueCertificate(name: string, days = 1): Promise<{ readonly cert: string; readonly key: string }> {
-    const ca = { certificate: path.join(this.home, 'ca.crt'), key: path.join(this.home, 'ca.key') };
+    const { ca } = this.paths;
     const { certificate, key = '' } = await issueClientCertificate({ ca, name, days, clock: Date.now });
     return { cert: certificate.toString(), key };
   }
 
   setPassword(user: string, hash: string): Promise<void> {
-    return setPassword(path.join(this.home, 'users.yaml'), user, hash);
+    return setPassword(this.paths.users, user, hash);
   }
 
   /** Opens the state that auth and the commands share. */
   openState(): AuthState {
-    return openAuthState(path.join(this.home, 'auth.db'));
+    return openAuthState(this.paths.authState);
   }
 
   /** Makes a service token of `owner`, as text. */
@@ -304,20 +265,20 @@ export class TestHubgate implements AsyncDisposable {
   }
 
   async #idOf(user: string): Promise<string | null> {
-    const users = await readUsers(path.join(this.home, 'users.yaml'));
+    const users = await readUsers(this.paths.users);
     return ('value' in users ? users.value.get(user)?.id : undefined) ?? null;
   }
 
   rotateKeys(): Promise<void> {
-    return rotateSigningKey(path.join(this.home, 'key.pem'));
+    return rotateSigningKey(this.paths.signingKey);
   }
 
   async setDisabled(user: string, isDisabled: boolean): Promise<void> {
-    await editUsers(path.join(this.home, 'users.yaml'), () => new Map([[user, { isDisabled }]]));
+    await editUsers(this.paths.users, () => new Map([[user, { isDisabled }]]));
   }
 
   removeUser(user: string): Promise<void> {
-    return removeUser(path.join(this.home, 'users.yaml'), user);
+    return removeUser(this.paths.users, user);
   }
 
   /** Does what SIGHUP does. */
@@ -341,23 +302,32 @@ export class TestHubgate implements AsyncDisposable {
 
   async restartCore(): Promise<void> {
     await this.stopCore();
-    this.#core = await this.#startCore?.();
-    if (this.#core !== undefined) this.#roles.use(this.#core);
+    const options = await coreOptions(asSent(this.#config), this.paths);
+    this.#core = await startCore({
+      ...options,
+      ...this.#common,
+      limits: PATIENT_LIMITS,
+      ...this.#options.core,
+    });
+    this.#roles.use(this.#core);
   }
 
   async stopAuth(): Promise<void> {
     await this.#auth?.[Symbol.asyncDispose]();
   }
 
-  /** Restarts auth, with other federations if they are given, as after an edit of hubgate.yaml. */
-  async restartAuth(federations?: readonly Federation[]): Promise<void> {
+  /** Restarts auth, with another configuration if it is given, as after an edit of hubgate.yaml. */
+  async restartAuth(configuration?: Configuration): Promise<void> {
     await this.stopAuth();
-    this.#auth = await this.#startAuth?.(federations);
-    if (this.#auth !== undefined) this.#roles.use(this.#auth);
+    if (configuration !== undefined) await this.#configure(configuration);
+    const options = await authOptions(asSent(settingsFor('auth', this.#config)), this.paths);
+    const { delays } = this.#options;
+    this.#auth = await startAuth({ ...options, ...this.#common, ...(delays && { delays }) });
+    this.#roles.use(this.#auth);
   }
 
   async audit(): Promise<Record<string, unknown>[]> {
-    const text = await readFile(path.join(this.home, 'audit.log'), 'utf8');
+    const text = await readFile(this.auditFile, 'utf8');
     return text
       .trim()
       .split('\n')
@@ -369,6 +339,11 @@ export class TestHubgate implements AsyncDisposable {
     await this.#roles.disposeAsync();
     await rm(this.home, { recursive: true });
   }
+}
+
+/** Returns the settings as a role receives them from the supervisor: as JSON. */
+function asSent(settings: Config): Config {
+  return JSON.parse(JSON.stringify(settings));
 }
 
 function policyText(rules: string): string {

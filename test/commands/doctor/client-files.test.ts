@@ -3,15 +3,14 @@ import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { after, afterEach, beforeEach, test } from 'node:test';
 import type { Checked } from '../../../src/commands/doctor/checks.ts';
 import { doctor } from '../../../src/commands/doctor/doctor.ts';
-import { FakeHub } from '../../support/fake-hub.ts';
 import { CLIENT_FILES, type ClientFile, clientFile } from '../../support/fixtures/client-files.ts';
 import { freePort } from '../../support/free-port.ts';
 import { imageOf } from '../../support/image.ts';
-import { ACCOUNT } from '../../support/test-core.ts';
-import { PASSWORD, TestHubgate } from '../../support/test-hubgate.ts';
+import { PASSWORD } from '../../support/test-hubgate.ts';
+import { withMirror } from '../../support/with-mirror.ts';
 import { run } from '../support/terminal.ts';
 
 const PLACES: Readonly<Record<ClientFile['program'], string>> = {
@@ -25,25 +24,13 @@ const NAMES: Readonly<Partial<Record<ClientFile['program'], string>>> = { kubele
 /** The checks of which each can say that a program pulls nothing. */
 const STEPS = new Set(['mirror', 'programs', 'trust', 'client certificate', 'identity', 'pull']);
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-let mirror: string;
+const { hubgate } = await withMirror(
+  { after },
+  { policy: 'allow: [{ pull: library/**, to: [anonymous, ana] }]', images: { 'library/alpine': imageOf() } },
+);
+const mirror = `localhost:${hubgate.port}`;
+const closed = await freePort();
 let root: string;
-let closed: number;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hub.push('library/alpine', 'latest', imageOf());
-  hubgate = await TestHubgate.start(hub, { policy: 'allow: [{ pull: library/**, to: [anonymous, ana] }]' });
-  mirror = `localhost:${hubgate.port}`;
-  closed = await freePort();
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
 
 beforeEach(async () => {
   root = await mkdtemp(path.join(tmpdir(), 'hubgate-host-'));

@@ -3,15 +3,15 @@ import { X509Certificate } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { after, afterEach, beforeEach, test } from 'node:test';
 import { toStored } from '../../../src/auth/admin/certificates.ts';
 import type { Checked } from '../../../src/commands/doctor/checks.ts';
 import { doctor } from '../../../src/commands/doctor/doctor.ts';
-import { FakeHub } from '../../support/fake-hub.ts';
 import { freePort } from '../../support/free-port.ts';
 import { imageOf } from '../../support/image.ts';
-import { basic, TestHubgate } from '../../support/test-hubgate.ts';
+import { basic } from '../../support/test-hubgate.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { withMirror } from '../../support/with-mirror.ts';
 import { run } from '../support/terminal.ts';
 
 const DAY = 24 * 60 * 60 * 1000;
@@ -21,27 +21,12 @@ const POLICY = [
   '  - { id: others, pull: "acme/**", to: authenticated }',
 ].join('\n');
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-let mirror: string;
-let root: string;
+const { hubgate } = await withMirror({ after }, { policy: POLICY, images: { 'library/alpine': imageOf() } });
+const mirror = `localhost:${hubgate.port}`;
 /** Where nobody listens, as the Hub behind a firewall. */
-let closed: number;
-let pair: { readonly cert: string; readonly key: string };
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.push('library/alpine', 'latest', imageOf());
-  hubgate = await TestHubgate.start(hub, { policy: POLICY });
-  mirror = `localhost:${hubgate.port}`;
-  closed = await freePort();
-  pair = await hubgate.issueCertificate('node-7', 90);
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+const closed = await freePort();
+const pair = await hubgate.issueCertificate('node-7', 90);
+let root: string;
 
 beforeEach(async () => {
   root = await mkdtemp(path.join(tmpdir(), 'hubgate-host-'));

@@ -1,6 +1,5 @@
 import { X509Certificate } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { toStored } from '../../../src/auth/admin/certificates.ts';
 import { makeAuthority, type TestPair } from '../../support/certificates.ts';
 import type { Claims, FakeIssuer } from '../../support/fake-issuer.ts';
@@ -126,7 +125,7 @@ export async function everythingShown(
 async function certificatesShown(hubgate: TestHubgate): Promise<Record<string, Shown>> {
   const authority = makeAuthority('corporate CA');
   const revoked = authority.issue({ commonName: 'node-7' });
-  const file = path.join(hubgate.home, 'ca.crt');
+  const file = hubgate.paths.ca.certificate;
   await writeFile(file, [hubgate.ca, authority.cert].join('\n'));
   await using state = hubgate.openState();
   const good = { headers: {}, pair: await hubgate.issueCertificate('node-7') };
