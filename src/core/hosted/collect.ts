@@ -135,7 +135,7 @@ export class Collection implements AsyncDisposable {
     const { database, files, clock, log } = this.#options;
     const { repository, digest } = candidate;
     const { action, why } = await database.change((statements) => {
-      const decided = decide(statements.select, candidate, clock());
+      const decided = decideIfDue(statements.select, candidate, clock());
       apply(statements, candidate, decided, clock());
       return decided;
     });
@@ -151,6 +151,18 @@ export class Collection implements AsyncDisposable {
   [Symbol.asyncDispose](): PromiseLike<void> {
     return this.#running.disposeAsync();
   }
+}
+
+/** A candidate that was read as due may have been needed since then, and have lost its manifest just now. */
+function decideIfDue(
+  select: HostedStatements['select'],
+  candidate: Candidate,
+  now: number,
+): CollectionDecision {
+  const until = select.reviewAt.get(candidate.repository, candidate.digest)?.review_at ?? 0;
+  return until > now
+    ? { action: 'wait', until, why: 'what needed it was deleted a short time ago' }
+    : decide(select, candidate, now);
 }
 
 function decide(
@@ -183,16 +195,13 @@ function decideManifest(
 ): CollectionDecision {
   const tag = select.anyTagOf.get(repository, digest)?.name;
   if (tag !== undefined) return { action: 'keep', why: `the tag ${tag} means it` };
-  const { subject, pushed_at } = select.manifestHead.get(repository, digest) ?? {
-    subject: null,
-    pushed_at: 0,
-  };
+  const { subject = null, pushed_at = 0, used_at = 0 } = select.manifestHead.get(repository, digest) ?? {};
   if (subject !== null && select.manifestHead.get(repository, subject) !== undefined)
     return { action: 'keep', why: `it refers to ${subject}` };
   const undoable = (select.lastReplaced.get(repository, digest)?.at ?? 0) + COLLECTION.undo;
-  const until = Math.max(undoable, pushed_at + COLLECTION.lease);
+  const until = Math.max(undoable, Math.max(pushed_at, used_at) + COLLECTION.lease);
   return until > now
-    ? { action: 'wait', until, why: 'it was pushed, or its tag was moved, a short time ago' }
+    ? { action: 'wait', until, why: 'it was pushed or used, or its tag was moved, a short time ago' }
     : { action: 'remove-manifest', why: 'no tag, no index and no subject needs it' };
 }
 

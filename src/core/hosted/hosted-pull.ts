@@ -32,19 +32,40 @@ export class HostedPull {
     this.#clock = clock;
   }
 
-  /** Notes about once a day that a manifest is used, for the retention of tags. */
-  manifest(repository: string, reference: Reference, method: 'GET' | 'HEAD'): PullOutcome<PulledManifest> {
+  /**
+   * Notes about once a day that a manifest is used, for the retention of tags. A client that finds a manifest by
+   * its digest does not push it, so one that nothing else keeps is noted before the answer.
+   */
+  async manifest(
+    repository: string,
+    reference: Reference,
+    method: 'GET' | 'HEAD',
+  ): Promise<PullOutcome<PulledManifest>> {
+    const unknown = { kind: 'refused', error: 'MANIFEST_UNKNOWN' } as const;
+    const found = this.#findManifest(repository, reference, method);
+    if (found === undefined) return unknown;
+    const { id, digest, row, isKept } = found;
+    const isRelied = method === 'HEAD' && reference.kind === 'digest' && !isKept;
+    const age = this.#clock() - row.used_at;
+    if (isRelied && age > COLLECTION.lease / 2) {
+      if (!(await this.#renewManifest(id, digest))) return unknown;
+    } else if (age > COLLECTION.noteUseAfter) this.#noteUse(id, digest);
+    return {
+      ...{ kind: 'found', cache: 'hit', digest, mediaType: row.media_type, size: row.size },
+      ...('bytes' in row && { bytes: Buffer.from(row.bytes) }),
+    };
+  }
+
+  #findManifest(repository: string, reference: Reference, method: 'GET' | 'HEAD') {
     return this.#database.read((select) => {
       const id = select.repository.get(repository)?.id ?? 0;
       const digest =
         reference.kind === 'digest' ? reference.digest : select.tag.get(id, reference.tag)?.digest;
-      const found = digest && (method === 'GET' ? select.manifest : select.manifestHead).get(id, digest);
-      if (digest === undefined || found === undefined) return { kind: 'refused', error: 'MANIFEST_UNKNOWN' };
-      if (found.used_at < this.#clock() - COLLECTION.noteUseAfter) this.#noteUse(id, digest);
-      return {
-        ...{ kind: 'found', cache: 'hit', digest, mediaType: found.media_type, size: found.size },
-        ...('bytes' in found && { bytes: Buffer.from(found.bytes) }),
-      };
+      const row = digest && (method === 'GET' ? select.manifest : select.manifestHead).get(id, digest);
+      if (digest === undefined || row === undefined) return undefined;
+      const isKept =
+        select.anyTagOf.get(id, digest) !== undefined || select.anyParent.get(id, digest) !== undefined;
+      return { id, digest, row, isKept };
     });
   }
 
@@ -134,6 +155,15 @@ export class HostedPull {
     const now = this.#clock();
     // A pull does not wait for this, and does not fail with it. The database logs its failures.
     this.#database.change(({ change }) => void change.touchManifest.run(now, id, digest)).catch(() => {});
+  }
+
+  /** Resolves to false if the manifest was removed meanwhile. */
+  #renewManifest(id: number, digest: Digest): Promise<boolean> {
+    return this.#database.change(({ select, change }) => {
+      if (select.manifestHead.get(id, digest) === undefined) return false;
+      change.touchManifest.run(this.#clock(), id, digest);
+      return true;
+    });
   }
 
   /** Resolves to false if the blob was removed meanwhile. */

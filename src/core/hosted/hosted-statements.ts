@@ -121,6 +121,7 @@ const SELECT = {
   referrerCount: 'SELECT count(*) AS referrers FROM manifest WHERE repository = ? AND subject = ?',
   candidates: `SELECT c.repository, r.path, c.digest, c.review_at FROM candidate c JOIN repository r ON r.id = c.repository
     WHERE c.review_at <= ? ORDER BY c.review_at, c.repository, c.digest LIMIT ?`,
+  reviewAt: 'SELECT review_at FROM candidate WHERE repository = ? AND digest = ?',
   repositoriesAfter: `SELECT id, path FROM repository WHERE path > ?1 AND path < ?2 || '0' ORDER BY path LIMIT 1`,
   allTags: `SELECT t.name, t.digest, t.set_at, m.used_at FROM tag t JOIN manifest m ON m.repository = t.repository AND m.digest = t.digest
     WHERE t.repository = ? ORDER BY t.set_at DESC, t.name`,
@@ -210,6 +211,7 @@ interface Rows {
     readonly digest: Digest;
     readonly review_at: number;
   };
+  readonly reviewAt: { readonly review_at: number };
   readonly repositoriesAfter: { readonly id: number; readonly path: string };
   readonly allTags: {
     readonly name: Tag;

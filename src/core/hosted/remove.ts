@@ -29,7 +29,7 @@ export class Removal {
   }
 
   /**
-   * A tag goes alone. A digest goes with all its tags. An immutable tag goes only if `isForced` is true, which
+   * A tag goes alone. A digest goes with all its tags, unless an index names it, which would be torn. An immutable tag goes only if `isForced` is true, which
    * is for operators.
    */
   manifest(
@@ -85,6 +85,9 @@ export class Removal {
     const { statements, id } = at;
     const { select } = statements;
     if (select.manifestHead.get(id, digest) === undefined) throw new RefusedChange('MANIFEST_UNKNOWN');
+    const index = select.anyParent.get(id, digest)?.parent;
+    if (index !== undefined)
+      throw new RefusedChange('DENIED', `the index ${index} needs this manifest; delete that index first`);
     for (const { name } of select.tagsOf.all(id, digest)) this.#removeTag(at, name);
     removeManifest(statements, id, digest, this.#options.clock());
   }

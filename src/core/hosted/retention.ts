@@ -146,7 +146,10 @@ function tagRemovals(
     }));
 }
 
-/** A referrer goes with its subject, and a manifest whose tag can still be restored stays. */
+/**
+ * A referrer goes with its subject. A manifest stays whose tag can still be restored, that was used a short time
+ * ago, or whose index was deleted a short time ago.
+ */
 function isLongUntagged(
   select: HostedStatements['select'],
   id: number,
@@ -156,11 +159,14 @@ function isLongUntagged(
 ): boolean {
   const head = select.manifestHead.get(id, digest);
   const replaced = select.lastReplaced.get(id, digest)?.at ?? 0;
+  const lost = select.reviewAt.get(id, digest)?.review_at ?? 0;
   const isReferrer = head?.subject != null && select.manifestHead.get(id, head.subject) !== undefined;
   return (
     head !== undefined &&
     !isReferrer &&
-    head.pushed_at < Math.min(before, now - COLLECTION.lease) &&
+    head.pushed_at < before &&
+    Math.max(head.pushed_at, head.used_at) < now - COLLECTION.lease &&
+    lost <= now &&
     replaced < Math.min(before, now - COLLECTION.undo)
   );
 }

@@ -182,7 +182,7 @@ async function answerHostedPull(
   if (hosted === undefined) return answerRefusal(context, { kind: 'refused', error: 'NAME_UNKNOWN' });
   switch (route.kind) {
     case 'manifest': {
-      const outcome = hosted.pull.manifest(path, route.reference, method);
+      const outcome = await hosted.pull.manifest(path, route.reference, method);
       setPullId(context, pullIdOf(dependencies, asked, route, outcome));
       return answerOutcome(context, operations, outcome, sendManifest);
     }

@@ -3,6 +3,7 @@ import { readdir, utimes, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { openHosted } from '../../../src/core/hosted/hosted.ts';
 import type { CollectedContent } from '../../../src/protocol/hosted-api.ts';
+import { parseDigest } from '../../../src/registry/digest.ts';
 import { digestOf, HostedCore, type HostedRequest, imageOf, OCI_INDEX } from '../../support/hosted-core.ts';
 import { QUIET } from '../../support/test-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -114,7 +115,8 @@ test('the children of a deleted index and the referrers of a deleted subject sta
   core.core.now += 7 * DAY - 1;
   await collect(core);
   for (const digest of [child, digestOf(referrer)]) assert.ok(await has(core, `manifests/${digest}`));
-  core.core.now += 2;
+  // What was used within a day is not collected.
+  core.core.now += DAY + 1;
   await collect(core);
   for (const digest of [child, digestOf(referrer)]) assert.ok(!(await has(core, `manifests/${digest}`)));
 });
@@ -134,8 +136,7 @@ test('retention removes what has no tag, and spares what can be restored', async
   core.core.now += 30 * DAY;
   await core.pushManifest('latest', second);
   core.core.now += 7 * DAY - 1;
-  await collect(core);
-  assert.ok(await has(core, `manifests/${digestOf(first)}`));
+  assert.deepEqual(await collect(core, true), []);
   core.core.now += 2;
   assert.deepEqual(
     (await collect(core, true)).map(({ action }) => action),
@@ -144,6 +145,64 @@ test('retention removes what has no tag, and spares what can be restored', async
   await collect(core);
   assert.ok(!(await has(core, `manifests/${digestOf(first)}`)));
   assert.ok(await has(core, `manifests/${digestOf(second)}`));
+});
+
+test('a manifest that a HEAD has found by its digest stays for a day, so that an index can name it', async () => {
+  const child = index({ annotations: { a: 'child' } });
+  const named = index({ manifests: [{ mediaType: OCI_INDEX, digest: digestOf(child), size: child.length }] });
+  const collected = async (core: HostedCore) => {
+    // A pull is noted too, so the HEAD has to be noted within a day after it.
+    assert.ok(await has(core, `manifests/${digestOf(child)}`));
+    core.core.now += 20 * HOUR;
+    assert.equal((await core.read(`manifests/${digestOf(child)}`, { method: 'HEAD' })).status, 200);
+    core.core.now += 5 * HOUR;
+    await collect(core);
+    return core.pushManifest('2.0', named);
+  };
+  await using core = await HostedCore.start();
+  await core.pushManifest(digestOf(child), child);
+  await core.pushManifest('1.0', named);
+  await core.write('DELETE', `manifests/${digestOf(named)}`);
+  core.core.now += 7 * DAY - 22 * HOUR;
+  assert.equal((await collected(core)).status, 201);
+  await using retaining = await HostedCore.start({ retention: { untaggedAfter: 3 * DAY } });
+  await retaining.pushManifest(digestOf(child), child);
+  retaining.core.now += 3 * DAY - 22 * HOUR;
+  assert.equal((await collected(retaining)).status, 201);
+});
+
+test('retention spares the manifests of an index that was deleted within the last week', async () => {
+  await using core = await HostedCore.start({ retention: { untaggedAfter: 3 * DAY } });
+  const child = index({ annotations: { a: 'child' } });
+  const named = index({ manifests: [{ mediaType: OCI_INDEX, digest: digestOf(child), size: child.length }] });
+  await core.pushManifest(digestOf(child), child);
+  await core.pushManifest('1.0', named);
+  core.core.now += 30 * DAY;
+  await core.write('DELETE', `manifests/${digestOf(named)}`);
+  await collect(core);
+  core.core.now += 6 * DAY;
+  await collect(core);
+  assert.ok(await has(core, `manifests/${digestOf(child)}`));
+});
+
+test('a blob whose manifest is deleted between the search for what is due and its judgement stays for a day', async () => {
+  await using core = await HostedCore.start();
+  const digest = parseDigest(digestOf(await core.pushImage('1.0', 'layer')));
+  assert.ok(digest !== undefined);
+  core.core.now += DAY + 1;
+  await core.core.restart({}, async () => {
+    const options = { directory: core.directory, namespaces: [] };
+    await using hosted = await openHosted(options, QUIET, () => core.core.now);
+    const collecting = hosted.collection.collect();
+    const by = { subject: 'user:ana', credential: 'c1' };
+    const removed = await hosted.removal.manifest('acme/app', { kind: 'digest', digest }, by);
+    assert.equal(removed.kind, 'removed');
+    await collecting;
+  });
+  assert.ok(await has(core, `blobs/${digestOf('layer')}`));
+  core.core.now += DAY + 1;
+  await collect(core);
+  assert.ok(!(await has(core, `blobs/${digestOf('layer')}`)));
 });
 
 test('retention keeps the newest tags, and those that somebody uses', async () => {

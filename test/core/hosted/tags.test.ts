@@ -50,6 +50,19 @@ test('a blob that a manifest needs is not deleted; any other is gone at once', a
   assert.equal((await core.write('DELETE', `blobs/${layer}`)).status, 404);
 });
 
+test('a manifest that an index names is not deleted, because the index would be torn', async () => {
+  await using core = await HostedCore.start();
+  const child = index({ annotations: { a: 'child' } });
+  const named = index({ manifests: [{ mediaType: OCI_INDEX, digest: digestOf(child), size: child.length }] });
+  await core.pushManifest('child', child);
+  await core.pushManifest('1.0', named);
+  const needed = await core.write('DELETE', `manifests/${digestOf(child)}`);
+  assert.deepEqual([needed.status, errorOf(needed).code], [403, 'DENIED']);
+  assert.equal((await core.read('manifests/child')).status, 200);
+  await core.write('DELETE', `manifests/${digestOf(named)}`);
+  assert.equal((await core.write('DELETE', `manifests/${digestOf(child)}`)).status, 202);
+});
+
 test('an immutable tag keeps its digest; pushing the same again is no change', async () => {
   await using core = await HostedCore.start({ immutableTags: ['*', '!latest', '!*-dev'] });
   const other = index({ annotations: { a: 'b' } });
