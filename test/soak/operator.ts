@@ -97,12 +97,24 @@ async function revokeCertificate(options: OperatorOptions): Promise<void> {
   const { hubgate, principals, random } = options;
   const principal = random.pick(principals.filter(({ kind }) => kind === 'certificate'));
   principal.active.begin(false);
-  await hubgate.run('cert', 'revoke', principal.name);
-  principal.active.complete(grace(options));
+  const isConfirmed = await revoke(options, principal.name);
+  principal.active.complete(isConfirmed ? grace(options) : GRACE_AFTER_KILL);
   await delay(2 * GRACE);
   principal.active.begin(true);
   await issueCertificate(hubgate, principal);
   principal.active.complete(grace(options));
+}
+
+/** Resolves to false if the mirror has not confirmed it in time, as while auth is started again. */
+async function revoke({ hubgate, findings }: OperatorOptions, name: string): Promise<boolean> {
+  try {
+    await hubgate.run('cert', 'revoke', name);
+    return true;
+  } catch (error) {
+    if (!/is revoked, but the running mirror has not confirmed/.test((error as Error).message)) throw error;
+    findings.count('certificates revoked without a confirmation');
+    return false;
+  }
 }
 
 /** How long an earlier value may hold after a change. A role that was just killed reads the change when it is back. */
