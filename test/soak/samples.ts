@@ -21,15 +21,25 @@ const ALLOWANCES: readonly (readonly [RegExp, Allowance])[] = [
 /** Shorter series say nothing about growth. */
 const SHORTEST_SERIES = 16;
 
+/** What is measured, relative to the home. */
+export interface SampledPlaces {
+  /** The directories whose files are counted. */
+  readonly files: readonly string[];
+  readonly databases: readonly string[];
+  readonly content: string;
+}
+
 /** Samples of memory, descriptors, files and databases, and whether they grow without end. */
 export class Samples {
   readonly #series = new Map<string, number[]>();
   readonly #home: string;
   readonly #pid: number;
+  readonly #places: SampledPlaces;
 
-  constructor(pid: number, home: string) {
+  constructor(pid: number, home: string, places: SampledPlaces) {
     this.#pid = pid;
     this.#home = home;
+    this.#places = places;
   }
 
   async take(): Promise<void> {
@@ -39,11 +49,10 @@ export class Samples {
       this.#add(`${name} ${pid}, descriptors`, open.length);
     }
     const at = (name: string) => path.join(this.#home, name);
-    for (const name of ['data/partial', 'run', 'config', 'state'])
-      this.#add(`${name}, files`, (await filesBelow(at(name))).length);
-    for (const name of ['state/auth.db', 'state/auth.db-wal', 'data/index.db', 'data/index.db-wal'])
-      this.#add(`${name}, KiB`, (await sizeOf(at(name))) / 1024);
-    this.#add('cache, bytes', await cacheSize(at('data/blobs')));
+    const { files, databases, content } = this.#places;
+    for (const name of files) this.#add(`${name}, files`, (await filesBelow(at(name))).length);
+    for (const name of databases) this.#add(`${name}, KiB`, (await sizeOf(at(name))) / 1024);
+    this.#add('content, bytes', await contentSize(at(content)));
   }
 
   largest(name: string): number {
@@ -89,7 +98,7 @@ async function filesBelow(directory: string): Promise<string[]> {
     .map((entry) => path.join(entry.parentPath, entry.name));
 }
 
-async function cacheSize(directory: string): Promise<number> {
+async function contentSize(directory: string): Promise<number> {
   const sizes = await Promise.all((await filesBelow(directory)).map(sizeOf));
   return sizes.reduce((sum, size) => sum + size, 0);
 }

@@ -66,7 +66,11 @@ async function soak(directory: string, length: number): Promise<void> {
   const oracle = new Oracle(new Timeline(policy), findings);
   const disruptions = new Disruptions(findings);
   const clients = principals.map((principal) => new SoakClient(principal, { port: hubgate.port, ca }));
-  const samples = new Samples(hubgate.pid, directory);
+  const samples = new Samples(hubgate.pid, directory, {
+    files: ['data/partial', 'run', 'config', 'state'],
+    databases: ['state/auth.db', 'state/auth.db-wal', 'data/index.db', 'data/index.db-wal'],
+    content: 'data/blobs',
+  });
   const signal = AbortSignal.timeout(length);
   const common = { hubgate, principals, catalogue, oracle, findings, disruptions, clients, signal };
   await Promise.all([
@@ -120,7 +124,7 @@ async function judgeEnd({ hubgate, adminPort, samples, disruptions }: End): Prom
     .map((status) => findings.counted(`answers ${status}`))
     .reduce((sum, count) => sum + count, 0);
   disruptions.judgeRate(answers);
-  const largest = samples.largest('cache, bytes') / 2 ** 20;
+  const largest = samples.largest('content, bytes') / 2 ** 20;
   print(`the cache held ${largest.toFixed(0)} of ${MAX_SIZE_MIB} MiB at most`);
   const isSaid = hubgate.output().includes('raise cache.maxSize');
   if (largest > MAX_SIZE_MIB * (isSaid ? 2 : 1.25))
