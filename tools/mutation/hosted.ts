@@ -221,6 +221,13 @@ export const hostedMutants: readonly Mutant[] = [
     tests: COLLECT,
   },
   {
+    defence: 'a manifest is not collected because of a blob with the same bytes',
+    file: COLLECTION,
+    find: 'if (select.manifestHead.get(repository, digest) !== undefined)',
+    replace: "if (digest === ('' as Digest))",
+    tests: COLLECT,
+  },
+  {
     defence: 'a manifest is not collected within a day after a HEAD that has found it',
     file: COLLECTION,
     find: 'Math.max(pushed_at, used_at) + COLLECTION.lease',

@@ -159,7 +159,8 @@ function decideIfDue(
   candidate: Candidate,
   now: number,
 ): CollectionDecision {
-  const until = select.reviewAt.get(candidate.repository, candidate.digest)?.review_at ?? 0;
+  const until = select.reviewAt.get(candidate.repository, candidate.digest)?.review_at;
+  if (until === undefined) return { action: 'keep', why: 'it is no candidate any more' };
   return until > now
     ? { action: 'wait', until, why: 'what needed it was deleted a short time ago' }
     : decide(select, candidate, now);
@@ -211,7 +212,7 @@ function apply(
   decision: CollectionDecision,
   now: number,
 ): void {
-  const { change } = statements;
+  const { select, change } = statements;
   switch (decision.action) {
     case 'keep':
       change.removeCandidate.run(repository, digest);
@@ -220,8 +221,11 @@ function apply(
       change.postponeCandidate.run(decision.until, repository, digest);
       return;
     case 'remove-blob':
-      // It stays a candidate: its file goes when no repository has it.
+      // It stays a candidate: its file goes when no repository has it. If a manifest has the same bytes, nobody
+      // has said that the manifest is not needed, and the file goes when files are compared with rows.
       change.removeBlob.run(repository, digest);
+      if (select.manifestHead.get(repository, digest) !== undefined)
+        change.removeCandidate.run(repository, digest);
       return;
     case 'remove-manifest':
       change.removeCandidate.run(repository, digest);

@@ -129,6 +129,17 @@ test('a manifest that was pushed by its digest stays, because somebody may pull 
   assert.ok(await has(core, `manifests/${digestOf(index())}`));
 });
 
+test('a manifest stays whose bytes somebody has pushed as a blob too', async () => {
+  await using core = await HostedCore.start();
+  await core.pushBlob(index());
+  await core.pushManifest(digestOf(index()), index());
+  core.core.now += 2 * DAY;
+  await collect(core);
+  await collect(core);
+  assert.ok(!(await has(core, `blobs/${digestOf(index())}`)));
+  assert.ok(await has(core, `manifests/${digestOf(index())}`));
+});
+
 test('retention removes what has no tag, and spares what can be restored', async () => {
   await using core = await HostedCore.start({ retention: { untaggedAfter: 3 * DAY } });
   const [first, second] = [index(), index({ annotations: { a: 'b' } })];
