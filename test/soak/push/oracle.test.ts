@@ -55,7 +55,7 @@ test('the oracle of the soak sees what must not be', () => {
   assert.deepEqual([kinds(moved(A)), kinds(moved(B)), kinds(moved(null))], [0, 1, 1]);
   const pushed = (isThere: boolean) => (oracle: PushOracle) => {
     oracle.content('r', A).begin(true).done();
-    oracle.lease('r', A, moment(), 60_000);
+    oracle.lease('r', A, now(), 60_000);
     oracle.judgePresence('r', A, isThere, now());
   };
   assert.deepEqual([kinds(pushed(true)), kinds(pushed(false))], [0, 1]);

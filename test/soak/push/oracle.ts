@@ -8,7 +8,10 @@ export type TagValue = Digest | null | 'any';
 
 /** A promise that content is there until a moment, unless somebody deletes it. */
 export interface Lease {
+  /** The request that the promise answered was sent. */
   readonly from: number;
+  /** The promise was heard. What was read before says nothing about it. */
+  readonly since: number;
   readonly until: number;
 }
 
@@ -26,7 +29,7 @@ export class PushOracle {
   readonly findings: Findings;
   readonly #tags = new Map<string, Register<TagValue>>();
   readonly #content = new Map<string, Register<boolean>>();
-  readonly #leases = new Map<string, Lease>();
+  readonly #leases = new Map<string, Lease[]>();
   readonly #deletes = new Map<string, { readonly from: number; until: number }[]>();
 
   constructor(findings: Findings) {
@@ -42,10 +45,12 @@ export class PushOracle {
     return known(this.#content, `${repository} ${digest}`, () => new Register<boolean>(false));
   }
 
-  lease(repository: string, digest: string, from: number, length: number): Lease {
-    const lease = { from, until: from + length };
+  /** Records the promise that an answer makes. */
+  lease(repository: string, digest: string, { from, until: since }: Asked, length: number): Lease {
+    const lease = { from, since, until: from + length };
     const key = `${repository} ${digest}`;
-    if (lease.until > (this.#leases.get(key)?.until ?? 0)) this.#leases.set(key, lease);
+    const recent = this.#leases.get(key)?.filter((one) => one.until > from - IN_DOUBT) ?? [];
+    this.#leases.set(key, [...recent, lease]);
     return lease;
   }
 
@@ -69,10 +74,12 @@ export class PushOracle {
     return this.#deletes.get(`${repository} ${digest}`)?.some((one) => one.until >= since) ?? false;
   }
 
-  /** True if a lease obliges the registry to have the content at `moment`. */
-  isHeld(repository: string, digest: string, moment: number, lease?: Lease): boolean {
-    const held = lease ?? this.#leases.get(`${repository} ${digest}`);
-    return held !== undefined && moment < held.until && !this.isDeletedSince(repository, digest, held.from);
+  /** True if a promise obliges the registry to have the content during the whole of a request. */
+  isHeld(repository: string, digest: string, { from, until }: Asked, lease?: Lease): boolean {
+    const leases = lease ? [lease] : (this.#leases.get(`${repository} ${digest}`) ?? []);
+    return leases.some(
+      (one) => one.since <= from && until < one.until && !this.isDeletedSince(repository, digest, one.from),
+    );
   }
 
   judgeTag(repository: string, tag: string, seen: Digest | null, { from, until }: Asked): void {
@@ -91,7 +98,7 @@ export class PushOracle {
     const possible = this.content(repository, digest).possible(from, until);
     if (isThere && !possible.has(true))
       this.findings.anomaly('content is back, or was never pushed here', `${repository}@${digest}`);
-    if (!isThere && this.isHeld(repository, digest, until))
+    if (!isThere && this.isHeld(repository, digest, { from, until }))
       this.findings.anomaly('content is gone before its time', `${repository}@${digest}`);
   }
 

@@ -36,7 +36,7 @@ async function findBlob({ client, repository, oracle }: Push, { digest }: Blob):
       `${repository.name} ${answer.status}`,
     );
   oracle.judgePresence(repository.name, digest, answer.status === 200, answer);
-  return answer.status === 200 ? oracle.lease(repository.name, digest, answer.from, FOUND) : undefined;
+  return answer.status === 200 ? oracle.lease(repository.name, digest, answer, FOUND) : undefined;
 }
 
 async function uploadBlob(push: Push, blob: Blob): Promise<Lease | undefined> {
@@ -54,7 +54,7 @@ async function uploadBlob(push: Push, blob: Blob): Promise<Lease | undefined> {
   else if (answer.status === 201) {
     settle([write], 'done');
     oracle.findings.count('blobs pushed');
-    return oracle.lease(repository.name, digest, answer.from, LEASE);
+    return oracle.lease(repository.name, digest, answer, LEASE);
   } else {
     settle([write], 'refused');
     judgeRefusedBlob(push, answer);

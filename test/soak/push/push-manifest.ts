@@ -25,7 +25,7 @@ async function ensureChild(push: Push, child: Blob | Manifest): Promise<Lease | 
     const answer = await client.send(repository.name, 'HEAD', `manifests/${child.digest}`);
     if (answer === undefined) return undefined;
     oracle.judgePresence(repository.name, child.digest, answer.status === 200, answer);
-    if (answer.status === 200) return oracle.lease(repository.name, child.digest, answer.from, FOUND);
+    if (answer.status === 200) return oracle.lease(repository.name, child.digest, answer, FOUND);
   }
   const leases: Leases = new Map();
   for (const blob of child.children) {
@@ -68,7 +68,7 @@ export async function putManifest(
     return undefined;
   }
   oracle.findings.count(tag === undefined ? 'manifests pushed' : 'tags pushed');
-  return oracle.lease(repository.name, digest, answer.from, LEASE);
+  return oracle.lease(repository.name, digest, answer, LEASE);
 }
 
 /** An immutable tag that means something else is not moved, and every other tag is. */
@@ -97,7 +97,7 @@ function judgeRefusedManifest(
   { digest }: Manifest,
   leases: Leases,
   tag: string | undefined,
-  { status, body, until }: Answer,
+  { status, body, from, until }: Answer,
 ): void {
   const words = body.toString().slice(0, 200);
   const child = UNKNOWN_CHILD.exec(words)?.[1];
@@ -105,7 +105,7 @@ function judgeRefusedManifest(
   else if (status === 403 && repository.hasQuota) oracle.findings.count('refused by the quota');
   else if (status === 400 && child !== undefined) {
     const lease = leases.get(child);
-    if (lease !== undefined && !oracle.isHeld(repository.name, child, until, lease))
+    if (lease !== undefined && !oracle.isHeld(repository.name, child, { from, until }, lease))
       oracle.findings.count('manifests whose content was deleted, or came too long ago');
     else
       oracle.findings.anomaly(

@@ -74,6 +74,6 @@ async function readTagged({
     oracle.findings.anomaly('a tag means a manifest that nobody has pushed', repository.name);
     return undefined;
   }
-  const lease = { from: answer.from, until: answer.from + FOUND };
+  const lease = { from: answer.from, since: answer.until, until: answer.from + FOUND };
   return { manifest, leases: new Map(manifest.children.map(({ digest }) => [digest, lease])) };
 }

@@ -102,16 +102,30 @@ async function pullReferrers(read: Read, subject: Manifest, tag: string, since: 
   for (const content of contents.all()) {
     if (content.kind === 'blob' || content.subject?.digest !== subject.digest || listed.has(content.digest))
       continue;
-    const isHeld = oracle.isHeld(repository.name, content.digest, answer.until);
-    const { changedAt } = oracle.content(repository.name, content.digest);
-    const isKept =
-      oracle.content(repository.name, content.digest).possible(answer.from, answer.until).has(false) ===
-        false &&
-      hasMeant(read, tag, subject.digest, changedAt, answer.until) &&
-      !oracle.isDeletedSince(repository.name, subject.digest, changedAt);
-    if (isHeld || isKept)
+    const isHeld = oracle.isHeld(repository.name, content.digest, answer);
+    if (isHeld || isKept(read, content, subject, tag, answer))
       findings.anomaly('a referrer is missing', `${repository.name}@${content.digest} of ${subject.digest}`);
   }
+}
+
+/** True if the subject had the tag ever since the referrer was pushed, and nobody has deleted either. */
+function isKept(
+  read: Read,
+  referrer: Manifest,
+  subject: Manifest,
+  tag: string,
+  { from, until }: Asked,
+): boolean {
+  const { repository, oracle } = read;
+  const register = oracle.content(repository.name, referrer.digest);
+  const pushed = register.lastWrite;
+  return (
+    pushed !== undefined &&
+    pushed.until <= from &&
+    !register.possible(from, until).has(false) &&
+    hasMeant(read, tag, subject.digest, pushed.from, until) &&
+    !oracle.isDeletedSince(repository.name, subject.digest, pushed.from)
+  );
 }
 
 function hasMeant(
@@ -178,7 +192,8 @@ async function lookForContent(read: Read, random: Random): Promise<void> {
   if (method === 'GET' && answer.status === 200) judgeBytes(read, content, answer);
   const { from, until } = answer;
   oracle.judgePresence(repository.name, content.digest, answer.status === 200, { from, until });
-  if (method === 'HEAD' && answer.status === 200) oracle.lease(repository.name, content.digest, from, FOUND);
+  if (method === 'HEAD' && answer.status === 200)
+    oracle.lease(repository.name, content.digest, answer, FOUND);
 }
 
 /** Nobody without a rule gets anything but a refusal, whether it exists or not. */

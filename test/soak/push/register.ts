@@ -65,9 +65,21 @@ export class Register<T> {
     return new Set(seen.map(({ value }) => value));
   }
 
-  /** The beginning of the last acknowledged write. */
+  /** The beginning and the end of the last acknowledged write that replaces every value. */
+  get lastWrite(): { readonly from: number; readonly until: number } | undefined {
+    return this.#certain().at(-1);
+  }
+
+  /** The beginning of the last such write that has changed the value. */
   get changedAt(): number {
-    return Math.max(...this.#writes.filter((one) => one.isCertain).map((one) => one.from));
+    const certain = this.#certain();
+    const same = certain.findLastIndex(({ value }) => value !== certain.at(-1)?.value);
+    return certain[same + 1]?.from ?? Number.NEGATIVE_INFINITY;
+  }
+
+  #certain(): Write<T>[] {
+    const certain = this.#writes.filter((one) => one.isCertain && one.replaces === undefined);
+    return certain.toSorted((a, b) => a.from - b.from);
   }
 
   /** Returns the writes after which no other one has certainly come before `moment`. */
