@@ -111,7 +111,7 @@ async function revoke({ hubgate, findings }: OperatorOptions, name: string): Pro
     await hubgate.run('cert', 'revoke', name);
     return true;
   } catch (error) {
-    if (!/is revoked, but the running mirror has not confirmed/.test((error as Error).message)) throw error;
+    if (!/revoked, but the running mirror has not confirmed/.test((error as Error).message)) throw error;
     findings.count('certificates revoked without a confirmation');
     return false;
   }
