@@ -221,8 +221,8 @@ export const upstreamMutants: readonly Mutant[] = [
   {
     defence: 'after one question nothing further is asked for a client that has gone',
     file: 'src/core/upstream/upstreams.ts',
-    find: 'if (cached !== undefined) return cached;\n    throwIfNobodyWaits();',
-    replace: 'if (cached !== undefined) return cached;',
+    find: 'let { session } = account;\n    throwIfNobodyWaits();',
+    replace: 'let { session } = account;',
     tests: ['test/core/pull/gone-clients.test.ts'],
   },
   {

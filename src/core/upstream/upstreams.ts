@@ -170,7 +170,6 @@ export class Upstreams implements Disposable {
     const as = account.upstream.credential === undefined ? 'anonymous' : ask.as;
     const cached = account.session.refusals.find({ repository, method, resource, as });
     if (cached !== undefined) return cached;
-    throwIfNobodyWaits();
     return this.#inTurn(repository.upstream, ask.requester, deadline, () =>
       this.#askNow(account, request, as, deadline, read),
     );
