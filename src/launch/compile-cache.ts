@@ -25,6 +25,18 @@ export function useCompileCache(home: string, role: Role | undefined): void {
 }
 
 /**
+ * Makes a verb load what the supervisor and earlier verbs have compiled. A verb does not make the directory,
+ * because it may be run by another user than the supervisor.
+ */
+export function reuseCompileCache(home: string): void {
+  const runtime = pathsIn(home).supervisorRuntime;
+  const stats = statSync(runtime, { throwIfNoEntry: false });
+  if (stats === undefined || stats.uid !== process.geteuid?.()) return;
+  process.umask(0o027);
+  enableCompileCache(compileCacheIn(runtime));
+}
+
+/**
  * True if the directory belongs to this user, because its content is run. If another user owns it, the start
  * soon reports that.
  */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -18,12 +18,24 @@ test('a supervisor runs no code that gateways can write, and keeps what it compi
   }
 });
 
+test('a verb reuses the cache of the supervisor, and does not make its directory', async () => {
+  const home = await mkdtemp(path.join(tmpdir(), 'hubgate-compile-cache-'));
+  try {
+    assert.equal(await cacheOf(home, undefined, 'reuseCompileCache'), '');
+    await mkdir(path.join(home, 'run/supervisor'), { recursive: true });
+    const cache = await cacheOf(home, undefined, 'reuseCompileCache');
+    assert.ok(cache.startsWith(path.join(home, 'run/supervisor/compile-cache')), cache);
+  } finally {
+    await rm(home, { recursive: true });
+  }
+});
+
 /** The directory of the compile cache that a process of its own uses; empty if it uses none. */
-async function cacheOf(home: string, role: string): Promise<string> {
+async function cacheOf(home: string, role?: string, call = 'useCompileCache'): Promise<string> {
   const code = `
     import { getCompileCacheDir } from 'node:module';
-    import { useCompileCache } from ${JSON.stringify(MODULE)};
-    useCompileCache(${JSON.stringify(home)}, ${role});
+    import { ${call} } from ${JSON.stringify(MODULE)};
+    ${call}(${JSON.stringify(home)}, ${role});
     process.stdout.write(getCompileCacheDir() ?? '');`;
   const { NODE_COMPILE_CACHE: _, ...env } = process.env;
   const flags = ['--input-type=module', '--eval', code];

@@ -61,8 +61,13 @@ export const MIRROR_VERBS: readonly Verb[] = [
         description: 'say what is left of the quotas and limits, until when, and who has used it',
         options: ['sinceAWindow', 'by', 'json'],
         load: async () => {
-          const { showBudget } = await import('../../commands/budget/budget.ts');
-          return ({ options, environment, terminal }) => showBudget(options, environment, terminal);
+          const { reuseCompileCache } = await import('../../launch/compile-cache.ts');
+          return async ({ options, environment, terminal }) => {
+            // Compiling would take as long as counting a million lines.
+            reuseCompileCache(options.home);
+            const { showBudget } = await import('../../commands/budget/budget.ts');
+            return showBudget(options, environment, terminal);
+          };
         },
       }),
     ],

@@ -13,8 +13,9 @@ import { askCore } from '../ask-role.ts';
 import { parseSince, whyNoTime } from '../audited-time.ts';
 import { printTable } from '../table.ts';
 import type { BudgetKey } from './budget-key.ts';
+import { addSpent, type CountedField, type Spent, type Sums } from './count-parts.ts';
 import { printAccounts, printLimits } from './print-budget.ts';
-import { type SpendingLine, spendingLines } from './spent-pulls.ts';
+import { spentPulls } from './spent-pulls.ts';
 
 export interface BudgetOptions {
   readonly home: string;
@@ -24,10 +25,8 @@ export interface BudgetOptions {
 }
 
 /** The pulls of one subject, group, repository and so on. */
-interface Spent {
+interface NamedSpent extends Spent {
   readonly name: string;
-  pulls: number;
-  refused: number;
 }
 
 /**
@@ -47,13 +46,19 @@ export async function showBudget(
   }
   const opened = await openKeys(by, options, environment, terminal);
   if (opened === undefined) return 2;
-  const { config, keysOf } = opened;
+  const { config, field, named } = opened;
   const report = await askReport(config, options, terminal);
-  const spent = await addUp(spendingLines(config.log.audit, from), keysOf);
-  const pulls = spent.toSorted((a, b) => b.pulls - a.pulls || b.refused - a.refused);
+  const sums = named(await spentPulls(config.log.audit, from, field));
+  const spent = [...sums].map(([name, sum]): NamedSpent => ({ name, ...sum }));
+  const pulls = spent.toSorted(byUse);
   if (json) printJson(terminal.stdout, { report, since: new Date(from).toISOString(), by, spent: pulls });
   else print(report, from, by, pulls, terminal);
   return report === null ? 1 : 0;
+}
+
+/** The order does not depend on which thread counted first. */
+function byUse(a: NamedSpent, b: NamedSpent): number {
+  return b.pulls - a.pulls || b.refused - a.refused || (a.name < b.name ? -1 : 1);
 }
 
 /** Returns null after printing why nobody counts. */
@@ -72,8 +77,9 @@ async function askReport(
 
 interface OpenedKeys {
   readonly config: Config;
-  /** Returns under which names a line counts. */
-  readonly keysOf: (line: SpendingLine['line']) => readonly string[];
+  readonly field: CountedField;
+  /** Returns the sums under the names that the report has. */
+  readonly named: (sums: Sums) => Sums;
 }
 
 /** Reads what it takes to name the keys. Returns undefined after printing what is wrong. */
@@ -86,45 +92,33 @@ async function openKeys(
   const paths = pathsIn(home);
   if (by === 'group') {
     const opened = await openPolicy(paths, environment, terminal);
-    return opened && { config: opened.config, keysOf: groupsIn(opened.policy.data) };
+    return opened && { config: opened.config, field: 'subject', named: byGroup(opened.policy.data) };
   }
   const config = await loadOrPrint(paths, environment, terminal);
-  return config && { config, keysOf: (line) => [line[by] ?? '-'] };
+  return config && { config, field: by, named: (sums) => sums };
 }
 
 /** A subject can be in several groups, and its pulls count in each of them. */
-function groupsIn({ groups, federations }: PolicyData): OpenedKeys['keysOf'] {
+function byGroup({ groups, federations }: PolicyData): OpenedKeys['named'] {
   const subjects = compileSubjects(groups, federations);
   const patterns = Object.keys(groups).map((name) => subjects.compile(formatGroup(name)));
-  const known = new Map<string, readonly string[]>();
-  const groupsOf = (subject: Subject | undefined) =>
-    patterns.filter((one) => subject !== undefined && one.matches(subject)).map(({ text }) => text);
-  return ({ subject }) =>
-    known.getOrInsertComputed(subject, () => {
-      const found = groupsOf(parseSubject(subject));
-      return found.length === 0 ? ['no group'] : found;
-    });
-}
-
-async function addUp(
-  lines: AsyncIterable<SpendingLine>,
-  keysOf: OpenedKeys['keysOf'],
-): Promise<readonly Spent[]> {
-  const sums = new Map<string, Spent>();
-  for await (const { line, pulls, refused } of lines)
-    for (const name of keysOf(line)) {
-      const sum = sums.getOrInsertComputed(name, () => ({ name, pulls: 0, refused: 0 }));
-      sum.pulls += pulls;
-      if (refused) sum.refused++;
-    }
-  return [...sums.values()];
+  const groupsOf = (subject: Subject | undefined) => {
+    const found = patterns.filter((one) => subject !== undefined && one.matches(subject));
+    return found.length === 0 ? ['no group'] : found.map(({ text }) => text);
+  };
+  return (sums) => {
+    const named: Sums = new Map();
+    for (const [subject, { pulls, refused }] of sums)
+      for (const group of groupsOf(parseSubject(subject))) addSpent(named, group, pulls, refused);
+    return named;
+  };
 }
 
 function print(
   report: BudgetReport | null,
   from: number,
   by: BudgetKey,
-  spent: readonly Spent[],
+  spent: readonly NamedSpent[],
   { stdout }: Terminal,
 ): void {
   if (report !== null) {

@@ -1,43 +1,51 @@
-import { isAuditCount, parseAuditLine, type StoredAuditLine } from '../../protocol/audit-line.ts';
-import { auditedPieces } from '../audited-lines.ts';
+import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { openAuditedParts } from '../audited-parts.ts';
+import { addSpent, type CountedField, type CountJob, countParts, type Sums } from './count-parts.ts';
 
-/** A line of the audit log that counted pulls of a quota, or that a quota refused. */
-export interface SpendingLine {
-  readonly line: StoredAuditLine;
-  readonly pulls: number;
-  readonly refused: boolean;
+const WORKER = new URL('./count-parts-worker.ts', import.meta.url);
+
+/** The bytes of a part of the audit log. */
+const PART = 16 * 1024 * 1024;
+
+export interface CountOptions {
+  /** The bytes of a part, which tests make small. */
+  readonly partSize?: number;
 }
 
-const NEWLINE = 0x0a;
-const ZERO = 0x30;
-
 /**
- * What such a line contains, before a value that is not 0. It occurs as a key alone, because a quotation mark
- * within a text is escaped.
+ * Adds up the pulls that counted since a time, which is in milliseconds, and those that were refused, by a
+ * field of the audit log. With two parts or more a worker counts too.
  */
-const MARKS = ['"countedPulls":', '"limit":"'].map((text) => Buffer.from(text));
-
-/**
- * Yields these lines since a time, which is in milliseconds. Most lines are of cached content. They are passed
- * by without being parsed.
- */
-export async function* spendingLines(file: string, since: number): AsyncGenerator<SpendingLine> {
-  for await (const piece of auditedPieces(file, since)) {
-    for (const text of markedLines(piece)) {
-      const line = parseAuditLine(text);
-      if (line === undefined || isAuditCount(line) || Date.parse(line.time) < since) continue;
-      yield { line, pulls: line.countedPulls ?? 0, refused: line.limit !== undefined };
-    }
+export async function spentPulls(
+  file: string,
+  since: number,
+  field: CountedField,
+  { partSize = PART }: CountOptions = {},
+): Promise<Sums> {
+  await using opened = await openAuditedParts(file, since, partSize);
+  const { parts } = opened;
+  const taken = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const job = { parts, since, field, taken };
+  const isWorth = parts.length > 1 && availableParallelism() > 1;
+  // The files are closed when nobody reads them any more.
+  const counted = await Promise.allSettled([countParts(job), ...(isWorth ? [countInWorker(job)] : [])]);
+  const sums: Sums = new Map();
+  for (const one of counted) {
+    if (one.status === 'rejected') throw one.reason;
+    for (const [name, { pulls, refused }] of one.value) addSpent(sums, name, pulls, refused);
   }
+  return sums;
 }
 
-function* markedLines(piece: Buffer): Generator<string> {
-  const begins = new Set<number>();
-  for (const mark of MARKS)
-    for (let at = piece.indexOf(mark); at >= 0; at = piece.indexOf(mark, at + mark.length))
-      if (piece[at + mark.length] !== ZERO) begins.add(piece.lastIndexOf(NEWLINE, at) + 1);
-  for (const begin of begins) {
-    const end = piece.indexOf(NEWLINE, begin);
-    yield piece.toString('utf8', begin, end < 0 ? piece.length : end);
+async function countInWorker(job: CountJob): Promise<Sums> {
+  const worker = new Worker(WORKER, { workerData: job, env: {} });
+  try {
+    // This rejects with the error that the worker throws.
+    const [sums] = (await once(worker, 'message')) as [Sums];
+    return sums;
+  } finally {
+    await worker.terminate();
   }
 }
