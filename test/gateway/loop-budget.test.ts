@@ -1,35 +1,22 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { withinLoopBudget } from '../../src/platform/scheduling/event-loop-budget.ts';
-import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
-import { ACCOUNT } from '../support/test-core.ts';
-import { TestHubgate } from '../support/test-hubgate.ts';
+import { withMirror } from '../support/with-mirror.ts';
 
 const HOSTILE = '127.0.0.1';
 /** Enough to take seconds. */
 const TASKS = 10_000;
 
-let hub: FakeHub;
-let hubgate: TestHubgate;
-let token: string;
-
-before(async () => {
-  hub = await FakeHub.start();
-  hub.accounts.push({ ...ACCOUNT, repositories: [] });
-  hub.push('library/alpine', 'latest', imageOf());
-  hubgate = await TestHubgate.start(hub, {
+const { hubgate } = await withMirror(
+  { after },
+  {
     policy: 'allow: [{ pull: library/**, to: authenticated }]',
-    users: ['ana'],
-  });
-  token = await hubgate.token('ana', 'library/alpine');
-  assert.equal((await pull()).status, 200);
-});
-
-after(async () => {
-  await hubgate[Symbol.asyncDispose]();
-  await hub[Symbol.asyncDispose]();
-});
+    images: { 'library/alpine': imageOf() },
+  },
+);
+const token = await hubgate.token('ana', 'library/alpine');
+assert.equal((await pull()).status, 200);
 
 function from(localAddress: string, path: string, headers: Record<string, string> = {}) {
   return hubgate.send({ path, agent: false, localAddress, family: 4, host: '127.0.0.1', headers });
