@@ -3,11 +3,11 @@ import type { Mutant } from './mutant.ts';
 /** Settings that must reach the roles. */
 export const optionsMutants: readonly Mutant[] = [
   {
-    defence: 'the core gets where the cache is and how large it may grow',
+    defence: 'the core gets where the cache is',
     file: 'src/launch/role-options.ts',
     find: '    ...config.cache,\n',
     replace: '    ...config.cache,\n    directory: `${paths.home}/elsewhere`,\n',
-    tests: ['test/gateway/metrics.test.ts'],
+    tests: ['test/gateway/blob.test.ts'],
   },
   {
     defence: 'auth gets the federations',
