@@ -143,7 +143,7 @@ test('docker shows why a push is refused, and does not try it again', async () =
   assert.doesNotMatch(full.output, /Retrying/);
   const mirrored = await push('library/alpine:mine');
   assert.notEqual(mirrored.code, 0);
-  assert.match(mirrored.output, /this mirror serves pulls only/);
+  assert.match(mirrored.output, /this name is mirrored, and serves pulls only/);
   await login('dev');
   const foreign = await push('acme-internal/docker:two');
   assert.notEqual(foreign.code, 0);

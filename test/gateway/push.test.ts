@@ -300,7 +300,9 @@ test('a mirrored name takes no push, in whichever form', async () => {
     ]) {
       const refused = await send(name + target, { method: method ?? '', user: 'cid' });
       assert.equal(refused.status, 405, `${method} ${name}${target}`);
-      assert.equal(JSON.parse(refused.body.toString()).errors[0].code, 'UNSUPPORTED');
+      const [{ code, message }] = JSON.parse(refused.body.toString()).errors;
+      assert.equal(code, 'UNSUPPORTED');
+      assert.match(message, /^this name is mirrored, .*; push to .* a name that is hosted here$/);
     }
   }
 });
@@ -317,6 +319,7 @@ test('a target of a hosted repository says which methods it has', async () => {
     const refused = await send(`${APP}${target}`, { method, user: 'cid' });
     assert.equal(refused.status, 405, `${method} ${target}`);
     assert.equal(refused.headers.allow, allow);
+    assert.doesNotMatch(refused.body.toString(), /mirror/);
   }
   const options = await send(APP, { method: 'OPTIONS' });
   assert.equal(options.headers.allow, 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS');

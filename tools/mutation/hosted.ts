@@ -69,7 +69,7 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'an immutable tag is not moved',
     file: MANIFESTS,
-    find: 'if (before !== undefined) requireMovable(repository, tag, before, namespaces);',
+    find: "if (before !== undefined) requireMovable(repository, tag, before, namespaces, 'push another tag');",
     replace: '',
     tests: TAGS,
   },
@@ -83,7 +83,7 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'an immutable tag is not deleted',
     file: 'src/core/hosted/remove.ts',
-    find: 'requireMovable(repository, tag, before, namespaces);',
+    find: 'requireMovable(repository, tag, before, namespaces, ASK_OPERATOR);',
     replace: '',
     tests: TAGS,
   },
@@ -127,6 +127,27 @@ export const hostedMutants: readonly Mutant[] = [
     file: 'src/core/hosted/uploads.ts',
     find: 'upload.touchedAt < now - limits.idle && !upload.isBusy',
     replace: 'upload.touchedAt < 0',
+    tests: LIMITS,
+  },
+  {
+    defence: 'an upload that has no room is over, so that no client goes on with it',
+    file: 'src/core/routes/hosted.ts',
+    find: "if (refusal.error === 'DENIED' && !upload.isOver) await hosted.uploads.refuse(upload, refusal);",
+    replace: '',
+    tests: LIMITS,
+  },
+  {
+    defence: 'an upload that was refused stays refused in the same words',
+    file: 'src/core/routes/hosted.ts',
+    find: '(id && hosted.uploads.whyRefused(id, by)) ??',
+    replace: '',
+    tests: LIMITS,
+  },
+  {
+    defence: 'nobody else learns why an upload was refused',
+    file: 'src/core/hosted/uploads.ts',
+    find: 'return isOwn ? refused.refusal : undefined;',
+    replace: 'return refused?.refusal;',
     tests: LIMITS,
   },
   {

@@ -152,4 +152,11 @@ export const pushMutants: readonly Mutant[] = [
     replace: "if (first === 'libraries')",
     tests: ['test/config/hosted.test.ts'],
   },
+  {
+    defence: 'a mirrored name says that names which are hosted take pushes',
+    file: 'src/gateway/routes/v2.ts',
+    find: '...(sendWrite !== undefined && { message: unsupported(route) }),',
+    replace: '',
+    tests: PUSH_TESTS,
+  },
 ];

@@ -129,25 +129,30 @@ export class ManifestPush {
     if (before?.digest === digest) return undefined;
     if (before === undefined && (select.repository.get(repository)?.tags ?? 0) >= MAX_TAGS)
       throw new RefusedChange('DENIED', `${repository} has ${MAX_TAGS} tags, and no further one is accepted`);
-    if (before !== undefined) requireMovable(repository, tag, before, namespaces);
+    if (before !== undefined) requireMovable(repository, tag, before, namespaces, 'push another tag');
     change.putTag.run(id, tag, digest, clock());
     change.addHistory.run(id, tag, digest, before?.digest ?? null, clock(), by.subject, by.credential);
     return before?.digest;
   }
 }
 
-/** @throws RefusedChange if a tag that exists may be neither moved nor deleted */
+/**
+ * `advice` says what the caller can do instead.
+ *
+ * @throws RefusedChange if a tag that exists may be neither moved nor deleted
+ */
 export function requireMovable(
   repository: string,
   tag: Tag,
   { digest, set_at }: { readonly digest: Digest; readonly set_at: number },
   namespaces: readonly NamespaceRules[],
+  advice: string,
 ): void {
   if (!isImmutable(tag, namespaceOf(repository, namespaces)?.immutableTags ?? [])) return;
   const since = new Date(set_at).toISOString();
   throw new RefusedChange(
     'TAG_IMMUTABLE',
-    `the tag ${tag} is immutable since ${since} (${digest}); push another tag`,
+    `the tag ${tag} is immutable since ${since} (${digest}); ${advice}`,
   );
 }
 

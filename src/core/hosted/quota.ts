@@ -45,10 +45,12 @@ export class Quotas {
     const stored = select.used.get(name)?.bytes ?? 0;
     const used = stored + (this.#reserved.get(namespace) ?? 0);
     if (used + bytes <= quota && used < quota) return undefined;
-    return refuseWrite(
-      'DENIED',
-      `the quota of ${name}/** is used up: ${formatSize(used)} of ${formatSize(quota)}; delete images that nobody needs, or ask for more`,
-    );
+    const why =
+      used < quota
+        ? `has no room for ${formatSize(bytes)} more: ${formatSize(used)} of ${formatSize(quota)} are used`
+        : `is used up: ${formatSize(used)} of ${formatSize(quota)}`;
+    const advice = 'delete images that nobody needs, or ask for more';
+    return refuseWrite('DENIED', `the quota of ${name}/** ${why}; ${advice}`);
   }
 
   #add(namespace: NamespaceRules, bytes: number): void {

@@ -20,6 +20,8 @@ export interface Removed {
   readonly previous?: Digest;
 }
 
+const ASK_OPERATOR = 'it is not deleted, except by whoever runs this registry';
+
 /** Removes tags, manifests and links to blobs. The collection removes what nothing needs any more. */
 export class Removal {
   readonly #options: RemovalOptions;
@@ -75,7 +77,7 @@ export class Removal {
     const { namespaces, clock } = this.#options;
     const before = select.tag.get(id, tag);
     if (before === undefined) throw new RefusedChange('MANIFEST_UNKNOWN');
-    if (!isForced) requireMovable(repository, tag, before, namespaces);
+    if (!isForced) requireMovable(repository, tag, before, namespaces, ASK_OPERATOR);
     change.removeTag.run(id, tag);
     change.addHistory.run(id, tag, null, before.digest, clock(), by.subject, by.credential);
     return { kind: 'removed', previous: before.digest };

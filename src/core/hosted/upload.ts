@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
+import { formatSize } from '../../platform/size.ts';
 import {
   algorithmOf,
   type Digest,
@@ -162,7 +163,7 @@ export class Upload {
 
   #reserveTo(total: number): HostedRefusal | undefined {
     const { maxBlob, reserve } = this.#options;
-    if (total > maxBlob) return refuseWrite('DENIED', `a blob has at most ${maxBlob} bytes here`);
+    if (total > maxBlob) return refuseWrite('DENIED', `a blob has at most ${formatSize(maxBlob)} here`);
     if (total <= this.#reserved) return undefined;
     const refusal = reserve(total - this.#reserved);
     if (refusal === undefined) this.#reserved = total;

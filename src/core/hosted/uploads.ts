@@ -37,6 +37,8 @@ export class Uploads implements AsyncDisposable {
   readonly #sweeping: AsyncDisposable;
   /** The uploads whose files are being created. */
   #beginning: Uploader[] = [];
+  /** The uploads that ended with a refusal, with the oldest first. */
+  readonly #refused = new Map<UploadId, Uploader & { readonly refusal: HostedRefusal }>();
   /** Called when an upload has ended. */
   readonly #waiting = new Set<() => void>();
 
@@ -94,6 +96,25 @@ export class Uploads implements AsyncDisposable {
     if (!isOwn || upload.isOver) return undefined;
     upload.touchedAt = this.#options.clock();
     return upload;
+  }
+
+  /**
+   * Ends an upload that there is no room for. Clients such as regctl try to go on, and show the answer to their
+   * last request, so later requests are refused in the same words.
+   */
+  async refuse(upload: Upload, refusal: HostedRefusal): Promise<void> {
+    const { id, repository, subjectKey } = upload;
+    this.#refused.set(id, { repository, subjectKey, refusal });
+    const [oldest = id] = this.#refused.keys();
+    if (this.#refused.size > this.#options.limits.open) this.#refused.delete(oldest);
+    await this.end(upload);
+  }
+
+  /** Returns why an upload of this caller to this repository ended. */
+  whyRefused(id: UploadId, { repository, subjectKey }: Uploader): HostedRefusal | undefined {
+    const refused = this.#refused.get(id);
+    const isOwn = refused?.repository === repository && refused.subjectKey === subjectKey;
+    return isOwn ? refused.refusal : undefined;
   }
 
   /** Ends an upload and removes its bytes, unless they were published. */

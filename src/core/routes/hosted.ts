@@ -10,7 +10,7 @@ import { algorithmOf, type Digest, parseDigest } from '../../registry/digest.ts'
 import { ERRORS, errorBody } from '../../registry/error.ts';
 import { parseReference, parseTag, type Reference } from '../../registry/reference.ts';
 import { HOSTED, type Repository, repositoryOf, type UpstreamNames } from '../../registry/repository.ts';
-import { parseUploadId } from '../../registry/upload-id.ts';
+import { parseUploadId, type UploadId } from '../../registry/upload-id.ts';
 import type { Hosted } from '../hosted/hosted.ts';
 import { MANIFEST_WAIT } from '../hosted/limits.ts';
 import type { PublishedBlob } from '../hosted/push-blob.ts';
@@ -150,11 +150,11 @@ async function continueUpload(write: Write, id: string): Promise<HostedRefusal |
   const { hosted, context, by, query } = write;
   const parsed = parseUploadId(id);
   const upload = parsed && hosted.uploads.find(parsed, by);
-  if (upload === undefined) return refuseWrite('BLOB_UPLOAD_UNKNOWN');
+  if (upload === undefined) return whyOver(write, parsed);
   if (context.method === 'GET') return answerUpload(context, upload, 204);
   const signal = closingOf(context);
   return upload.inTurn(async () => {
-    if (upload.isOver) return refuseWrite('BLOB_UPLOAD_UNKNOWN');
+    if (upload.isOver) return whyOver(write, parsed);
     switch (context.method) {
       case 'PATCH':
         return appendToUpload(write, upload);
@@ -174,23 +174,29 @@ async function continueUpload(write: Write, id: string): Promise<HostedRefusal |
   });
 }
 
-async function appendToUpload({ context }: Write, upload: Upload): Promise<HostedRefusal | undefined> {
+function whyOver({ hosted, by }: Write, id: UploadId | undefined): HostedRefusal {
+  return (id && hosted.uploads.whyRefused(id, by)) ?? refuseWrite('BLOB_UPLOAD_UNKNOWN');
+}
+
+async function appendToUpload(write: Write, upload: Upload): Promise<HostedRefusal | undefined> {
+  const { context } = write;
   const received = receivedBody(context);
   const refusal = received.kind === 'refused' ? received : await upload.append(received);
-  if (refusal !== undefined) return answerUploadRefusal(context, upload, refusal);
+  if (refusal !== undefined) return answerUploadRefusal(write, upload, refusal);
   return answerUpload(context, upload, 202);
 }
 
 async function completeUpload(
-  { hosted, context }: Write,
+  write: Write,
   upload: Upload,
   digest: Digest,
   signal: AbortSignal,
 ): Promise<HostedRefusal | undefined> {
+  const { hosted, context } = write;
   const received = receivedBody(context);
   const done =
     received.kind === 'refused' ? received : await hosted.blobs.complete(upload, digest, received, signal);
-  if (done.kind === 'refused') return answerUploadRefusal(context, upload, done);
+  if (done.kind === 'refused') return answerUploadRefusal(write, upload, done);
   return answerPublished(context, done);
 }
 
@@ -295,8 +301,16 @@ function answerUpload(context: Context, upload: Upload, status: 202 | 204): unde
   setUpload(context, upload);
 }
 
-/** A client whose chunk was refused learns where to go on. */
-function answerUploadRefusal(context: Context, upload: Upload, refusal: HostedRefusal): undefined {
+/**
+ * A client whose chunk was refused learns where to go on. If there is no room for it, the upload is over, because a
+ * client that went on would show the refusal of what it tried then.
+ */
+async function answerUploadRefusal(
+  { hosted, context }: Write,
+  upload: Upload,
+  refusal: HostedRefusal,
+): Promise<undefined> {
+  if (refusal.error === 'DENIED' && !upload.isOver) await hosted.uploads.refuse(upload, refusal);
   answerHostedRefusal(context, refusal);
   if (!upload.isOver) setUpload(context, upload);
 }

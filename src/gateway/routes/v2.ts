@@ -47,11 +47,22 @@ function parseRoute({ addressOf, names, sendWrite }: V2Dependencies): V2Step {
     state.target = sendWrite === undefined ? undefined : writeTarget(route, method);
     if (state.target !== undefined) return next();
     if (isUpload(route) || (method !== 'GET' && method !== 'HEAD'))
-      return refuse(res, { error: 'UNSUPPORTED', headers: { allow: allowedMethods(route) } });
+      return refuse(res, {
+        error: 'UNSUPPORTED',
+        headers: { allow: allowedMethods(route) },
+        ...(sendWrite !== undefined && { message: unsupported(route) }),
+      });
     state.route = route;
     state.method = method;
     return next();
   };
+}
+
+/** The words of a 405 where something is hosted, so that other names do take pushes. */
+function unsupported(route: Route): string {
+  return 'repository' in route && isHosted(route.repository)
+    ? 'no part of a hosted repository supports this method here'
+    : 'this name is mirrored, and serves pulls only; push to its own registry, or to a name that is hosted here';
 }
 
 function allowedMethods(route: Route): string {

@@ -45,13 +45,24 @@ test('an upload that nobody touches for an hour is removed, and no other', async
   await waitFor(async () => (await readdir(`${core.directory}/uploads`)).length === 0);
 });
 
-test('a blob larger than the limit is refused with 403, announced or not', async () => {
+test('a blob larger than the limit is refused with 403, announced or not, and its upload is over', async () => {
   await using core = await HostedCore.start({}, { maxBlob: 10 });
-  const upload = await core.begin();
   for (const isStreamed of [true, false]) {
+    const upload = await core.begin();
     const refused = await core.write('PATCH', upload, { body: 'eleven byte', isStreamed });
     assert.deepEqual([refused.status, errorOf(refused).code], [403, 'DENIED']);
+    assert.match(errorOf(refused).message, /at most 10 bytes/);
+    assert.equal(refused.headers.range, undefined);
+    // A client that goes on shows the answer to its last request.
+    for (const [method, body] of [
+      ['PATCH', 'x'],
+      ['GET', ''],
+    ] as const)
+      assert.deepEqual(errorOf(await core.write(method, upload, { body })), errorOf(refused));
+    assert.equal((await core.write('GET', upload, { subject: 'user:bo' })).status, 404);
+    assert.equal((await core.write('GET', upload, { repository: 'acme/other' })).status, 404);
   }
+  const upload = await core.begin();
   assert.equal(
     (await core.write('PUT', `${upload}?digest=${digestOf('ten bytes.')}`, { body: 'ten bytes.' })).status,
     201,
@@ -65,7 +76,11 @@ test('the quota counts what is stored and what is being uploaded, and says how m
   const second = await core.begin();
   const refused = await core.write('PATCH', second, { body: Buffer.alloc(5 * KIB) });
   assert.deepEqual([refused.status, errorOf(refused).code], [403, 'DENIED']);
-  assert.match(errorOf(refused).message, /quota of acme\/\*\* is used up: 6\.0 KiB of 10\.0 KiB/);
+  assert.match(
+    errorOf(refused).message,
+    /quota of acme\/\*\* has no room for 5\.0 KiB more: 6\.0 KiB of 10\.0 KiB are used/,
+  );
+  assert.equal((await core.write('GET', second)).status, 403);
   await core.write('DELETE', upload);
   await core.pushBlob(Buffer.alloc(5 * KIB), { repository: 'acme/other' });
   await core.pushBlob(Buffer.alloc(4 * KIB, 1));
@@ -76,10 +91,10 @@ test('the quota counts what is stored and what is being uploaded, and says how m
     annotations: { a: 'x'.repeat(2 * KIB) },
   });
   assert.equal((await core.pushManifest('a', manifest)).status, 403);
-  await core.write('DELETE', second);
   await core.pushBlob(Buffer.alloc(KIB, 2));
   const full = await core.write('POST', 'blobs/uploads/', { body: '' });
   assert.deepEqual([full.status, errorOf(full).code], [403, 'DENIED']);
+  assert.match(errorOf(full).message, /quota of acme\/\*\* is used up: 10\.0 KiB of 10\.0 KiB/);
   // The same blob again takes no more space.
   await core.write('DELETE', `blobs/${digestOf(Buffer.alloc(KIB, 2))}`);
   await core.pushBlob(Buffer.alloc(KIB, 2));
