@@ -102,7 +102,7 @@ export const installMutants: readonly Mutant[] = [
     file: 'Dockerfile',
     find: 'node check-registry.mjs && ',
     replace: '',
-    tests: ['test/e2e/image.e2e.ts'],
+    tests: ['test/deploy/dockerfile.test.ts'],
   },
   {
     defence: 'an installation replaces only what it installed',

@@ -1,5 +1,8 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
 
 /** The time limit for the test files of one mutant, in milliseconds. An endless loop counts as a failure. */
 const LONGEST = 180_000;
@@ -30,8 +33,25 @@ export async function runTests(place: TestPlace, files: readonly string[]): Prom
   try {
     return await runLimited(place, files);
   } finally {
-    await rm(place.temporary, { recursive: true, force: true });
+    await removeTree(place.temporary);
   }
+}
+
+/**
+ * Removes a directory, but nothing that is mounted in it: a test that was ended may have left the whole machine's files
+ * there.
+ */
+export async function removeTree(directory: string): Promise<void> {
+  for (const mount of (await mountsBelow(directory)).reverse()) await execute('umount', ['--lazy', mount]);
+  const left = await mountsBelow(directory);
+  if (left.length > 0) throw new Error(`these are still mounted, so ${directory} is not removed: ${left}`);
+  await rm(directory, { recursive: true, force: true });
+}
+
+/** Returns the mount points in the order of their mounting (proc_pid_mounts(5)). */
+async function mountsBelow(directory: string): Promise<string[]> {
+  const lines = (await readFile('/proc/self/mounts', 'utf8')).split('\n');
+  return lines.map((line) => line.split(' ')[1] ?? '').filter((at) => at.startsWith(`${directory}/`));
 }
 
 async function runLimited(

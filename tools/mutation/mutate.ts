@@ -11,7 +11,7 @@ import { chmod, cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'n
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { runTests, type TestPlace } from './limited-run.ts';
+import { removeTree, runTests, type TestPlace } from './limited-run.ts';
 import type { Mutant } from './mutant.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -24,6 +24,7 @@ const COPIED = [
   'certs',
   'deploy',
   'docs',
+  'Dockerfile',
   'package.json',
   'tsconfig.json',
 ];
@@ -94,7 +95,7 @@ async function judgeAll(
       }
     }
   } finally {
-    await rm(directory, { recursive: true });
+    await removeTree(directory);
   }
   return survivors;
 }
