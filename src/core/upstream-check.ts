@@ -21,11 +21,11 @@ import type { CoreLimits } from './limits.ts';
 import { childrenOf, whyInvalidManifest } from './pull/validate-document.ts';
 import { mendOf, type StepName, whyFailed } from './step-failure.ts';
 import { apiRoot } from './upstream/api-url.ts';
+import type { AccountCheck } from './upstream/check-accounts.ts';
 import type { RegistryClient, UpstreamManifest } from './upstream/registry-client.ts';
 import { discard, type Transport } from './upstream/transport.ts';
 import type { UpstreamOptions } from './upstream/upstream.ts';
 import type { UpstreamResult } from './upstream/upstream-result.ts';
-import type { AccountCheck } from './upstream/upstreams.ts';
 
 export interface StepsOptions {
   readonly upstream: UpstreamOptions;

@@ -128,14 +128,14 @@ export const accountsMutants: readonly Mutant[] = [
   },
   {
     defence: 'many questions of one subject do not delay those of another',
-    file: 'src/core/upstream/upstreams.ts',
+    file: 'src/core/upstream/subject-queues.ts',
     find: 'concurrentEach: CONNECTIONS.each,',
     replace: 'concurrentEach: CONNECTIONS.most,',
     tests: TURNS,
   },
   {
     defence: 'one subject does not fill the queue of an upstream',
-    file: 'src/core/upstream/upstreams.ts',
+    file: 'src/core/upstream/subject-queues.ts',
     find: 'Math.ceil(waiting * CONNECTIONS.waitingEach)',
     replace: 'waiting',
     tests: TURNS,

@@ -140,7 +140,7 @@ export const answersMutants: readonly Mutant[] = [
   },
   {
     defence: 'all WWW-Authenticate headers are read',
-    file: 'src/core/upstream/upstreams.ts',
+    file: 'src/core/upstream/send-authorized.ts',
     find: "return headers['www-authenticate'];",
     replace: "return [headers['www-authenticate'] ?? []].flat()[0];",
     tests: CHALLENGES,

@@ -137,7 +137,7 @@ export const egressMutants: readonly Mutant[] = [
   },
   {
     defence: 'a login that ECR refuses with 403 is exchanged',
-    file: 'src/core/upstream/upstreams.ts',
+    file: 'src/core/upstream/send-authorized.ts',
     find: "(status === 403 && credential !== undefined && 'helper' in credential)",
     replace: '(status === 403 && credential === undefined)',
     tests: HELPER,

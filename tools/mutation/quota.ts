@@ -81,7 +81,7 @@ export const quotaMutants: readonly Mutant[] = [
   },
   {
     defence: 'after a 429 no cold pull asks the upstream',
-    file: UPSTREAMS,
+    file: 'src/core/upstream/account-pulls.ts',
     find: 'if (refusal !== undefined) continue;',
     replace: '',
     tests: REFUSED,

@@ -84,7 +84,7 @@ export const referrersMutants: readonly Mutant[] = [
   },
   {
     defence: 'an upstream that has no endpoint for referrers is no trouble, whatever its status',
-    file: 'src/core/upstream/upstreams.ts',
+    file: 'src/core/upstream/judge-response.ts',
     find: 'return !redirected && absentBy.includes(statusCode)',
     replace: 'return redirected && absentBy.includes(statusCode)',
     tests: REFERRERS,

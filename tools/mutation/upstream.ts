@@ -156,9 +156,9 @@ export const upstreamMutants: readonly Mutant[] = [
   },
   {
     defence: 'the last 401 about a token is no word on the repository either',
-    file: 'src/core/upstream/upstreams.ts',
-    find: 'if (trouble === undefined) return last;',
-    replace: 'return last;',
+    file: 'src/core/upstream/send-authorized.ts',
+    find: 'tokenTrouble(authorization, last.value, header) ?? last',
+    replace: 'last',
     tests: TOKENS,
   },
   {
@@ -213,16 +213,16 @@ export const upstreamMutants: readonly Mutant[] = [
   },
   {
     defence: 'after a token nothing is asked for a client that has gone',
-    file: 'src/core/upstream/upstreams.ts',
-    find: "if (first.kind !== 'ok') return first;\n    throwIfNobodyWaits();",
+    file: 'src/core/upstream/send-authorized.ts',
+    find: "if (first.kind !== 'ok') return first;\n  throwIfNobodyWaits();",
     replace: "if (first.kind !== 'ok') return first;",
     tests: ['test/core/pull/gone-clients.test.ts'],
   },
   {
     defence: 'after one question nothing further is asked for a client that has gone',
     file: 'src/core/upstream/upstreams.ts',
-    find: 'let { session } = account;\n    throwIfNobodyWaits();',
-    replace: 'let { session } = account;',
+    find: 'const { requester } = request.ask;\n    throwIfNobodyWaits();',
+    replace: 'const { requester } = request.ask;',
     tests: ['test/core/pull/gone-clients.test.ts'],
   },
   {

@@ -13,12 +13,14 @@ import {
 import { formatReference, type Reference } from '../../registry/reference.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { MAX_DOCUMENT_SIZE } from '../limits.ts';
+import type { UpstreamCheck } from './check-accounts.ts';
 import { isEncoded } from './decode-content.ts';
 import { HeadSupport } from './head-support.ts';
 import { manifestTypeOf } from './manifest-type.ts';
 import { displayedType, isPage, typeOf } from './registry-refusal.ts';
 import type { Requester } from './requester.ts';
 import type { ReservedPull } from './reserved-pull.ts';
+import type { ResourceRequest, UpstreamAskOptions } from './resource-request.ts';
 import { discard } from './transport.ts';
 import type { AccountReport } from './upstream-accounts.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
@@ -29,13 +31,7 @@ import {
   type UpstreamResult,
   unavailable,
 } from './upstream-result.ts';
-import {
-  type ResourceRequest,
-  type UpstreamAskOptions,
-  type UpstreamCheck,
-  Upstreams,
-  type UpstreamsOptions,
-} from './upstreams.ts';
+import { Upstreams, type UpstreamsOptions } from './upstreams.ts';
 
 export interface RegistryClient extends Disposable {
   headManifest(

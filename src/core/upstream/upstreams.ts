@@ -4,142 +4,86 @@
  */
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
-import { Deadline, DeadlineError } from '../../platform/scheduling/deadline.ts';
-import { FairQueue, QueueFullError } from '../../platform/scheduling/fair-queue.ts';
+import { Deadline } from '../../platform/scheduling/deadline.ts';
 import { NobodyWaits, throwIfNobodyWaits, workForAll } from '../../platform/scheduling/waiters.ts';
-import type { CredentialState } from '../../protocol/core-api.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
-import type { Budgets, PullTaken } from '../budget/budgets.ts';
-import { CONNECTIONS, type CoreLimits, REFUSED_FOR } from '../limits.ts';
+import type { CoreLimits } from '../limits.ts';
 import type { Account, Session } from './account.ts';
-import { apiRoot, nameThere, resourceUrl } from './api-url.ts';
-import type { Authorization, AuthorizationHeader, UpstreamChallenges } from './authorization.ts';
+import { AccountPulls, type PullBudgets } from './account-pulls.ts';
+import { nameThere, resourceUrl } from './api-url.ts';
 import { Charge } from './charge.ts';
-import { checkCredential, mayPush } from './credential-check.ts';
+import { type AccountCheckOptions, checkAccounts, judgeCredential, type UpstreamCheck } from './check-accounts.ts';
 import { decodeContent } from './decode-content.ts';
-import { type Quota, readQuota, readRetryAfter } from './quota.ts';
+import { judgeResponse } from './judge-response.ts';
+import { readQuota } from './quota.ts';
 import type { RefusalKey } from './refusals.ts';
-import { displayedType, isPage, isRefusalOfRegistry, typeOf } from './registry-refusal.ts';
 import type { Requester } from './requester.ts';
-import { ReservedPull } from './reserved-pull.ts';
-import {
-  askingTokensOf,
-  discard,
-  isCut,
-  isRedirect,
-  type Transport,
-  troubleOf,
-  type UpstreamRequest,
-} from './transport.ts';
+import type { ReservedPull } from './reserved-pull.ts';
+import type { ReadUpstreamResponse, ResourceRequest } from './resource-request.ts';
+import { sendAuthorized } from './send-authorized.ts';
+import { SubjectQueues } from './subject-queues.ts';
+import { askingTokensOf, isCut, type Transport, troubleOf, type UpstreamRequest } from './transport.ts';
 import type { UpstreamIdentity, UpstreamOptions } from './upstream.ts';
-import {
-  type AccountReport,
-  type PullsLeft,
-  UpstreamAccounts,
-  worstCredential,
-} from './upstream-accounts.ts';
+import { type AccountReport, type PullsLeft, UpstreamAccounts } from './upstream-accounts.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
-import {
-  denied,
-  ok,
-  overBudget,
-  type UnavailablePull,
-  type UpstreamRefusal,
-  type UpstreamResult,
-  unavailable,
-  unavailableByStatus,
-} from './upstream-result.ts';
+import type { UnavailablePull, UpstreamRefusal, UpstreamResult } from './upstream-result.ts';
 
 export interface UpstreamsOptions {
   readonly upstreams: readonly UpstreamOptions[];
   readonly transport: Transport;
   /** Counts the pulls, and decides who may pull. Without it a command asks, and nothing is counted. */
-  readonly budgets?: Pick<Budgets, 'takePull' | 'quotaSeen'>;
+  readonly budgets?: PullBudgets;
   readonly limits: Pick<CoreLimits, 'token' | 'question' | 'waiting'>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly pullsLeft?: PullsLeft;
 }
 
-/** What an upstream answers to the credential of one account. */
-export interface AccountCheck {
-  readonly name: string;
-  readonly credential: CredentialState;
-  readonly mayPush: boolean | null;
+interface ConfiguredUpstream {
+  readonly accounts: UpstreamAccounts;
+  readonly pulls: AccountPulls;
 }
 
-export interface UpstreamCheck {
-  readonly trouble: string | null;
-  readonly credential: CredentialState;
-  /** True if the credential may change content there. Null if the upstream does not tell. */
-  readonly mayPush: boolean | null;
-  /**
-   * The milliseconds by which this clock is ahead of the upstream's. Null if the upstream does not send its
-   * time.
-   */
-  readonly ahead: number | null;
-  /** The accounts, if the configuration names several. */
-  readonly accounts?: readonly AccountCheck[];
-}
-
-export interface UpstreamAskOptions {
+/** A request with one of the accounts, and how its answer is read. */
+interface AccountRequest<T> {
+  readonly account: Account;
+  readonly pulls: AccountPulls;
   readonly as: UpstreamIdentity;
-  /** Absent if the request is at nobody's cost. */
-  readonly requester?: Requester;
-  /** The milliseconds for the whole request, if the standard deadline is too long. */
-  readonly deadline?: number;
+  readonly request: ResourceRequest;
+  readonly deadline: Deadline;
+  readonly read: ReadUpstreamResponse<T>;
 }
-
-/** A request to one upstream, and how its answer is obtained. */
-export interface ResourceRequest {
-  readonly repository: Repository;
-  readonly method: 'GET' | 'HEAD';
-  readonly resource: string;
-  readonly ask: UpstreamAskOptions;
-  readonly headers?: Readonly<Record<string, string>>;
-  /** True if a redirect of a HEAD means yes, and is not followed. */
-  readonly redirectIsYes?: boolean;
-  /** The registry's own statuses that mean the same as a 404 in its own words here. */
-  readonly absentBy?: readonly number[];
-  /**
-   * Returns false if this refusal is not the answer, because the caller asks in another way then. Such a
-   * refusal is neither cached nor logged.
-   */
-  readonly isFinal?: (answer: UpstreamRefusal) => boolean;
-}
-
-type SentResource = ResourceRequest & Pick<UpstreamRequest, 'onSend'>;
-
-/** Reads an answer. It reads or destroys the body, and may find the answer invalid. */
-export type ReadUpstreamResponse<T> = (response: UpstreamResponse) => Promise<UpstreamResult<T>>;
 
 export class Upstreams implements Disposable {
   readonly #transport: Transport;
-  readonly #budgets: UpstreamsOptions['budgets'];
   readonly #limits: UpstreamsOptions['limits'];
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #upstreams: ReadonlyMap<UpstreamHost, UpstreamAccounts>;
-  readonly #turns = new Map<UpstreamHost, FairQueue>();
-  #questions = 0;
+  readonly #upstreams: ReadonlyMap<UpstreamHost, ConfiguredUpstream>;
+  readonly #queues: SubjectQueues;
 
-  constructor({ upstreams, transport, budgets, limits, clock, log, pullsLeft }: UpstreamsOptions) {
+  constructor(options: UpstreamsOptions) {
+    const { upstreams, transport, limits, clock, log } = options;
     this.#transport = transport;
-    this.#budgets = budgets;
     this.#limits = limits;
     this.#clock = clock;
     this.#log = log;
-    this.#upstreams = new Map(
-      upstreams.map((upstream) => {
-        // Checks a new password, so that its author learns at once whether the upstream accepts it.
-        const onChange = (account: Account) => void workForAll(() => this.#checkCredential(account));
-        const { token: deadline } = limits;
-        const asking = askingTokensOf(upstream, transport);
-        const options = { upstream, transport: asking, clock, deadline, log, onChange, pullsLeft };
-        return [upstream.host, new UpstreamAccounts(options)];
-      }),
-    );
+    this.#queues = new SubjectQueues(limits);
+    this.#upstreams = new Map(upstreams.map((upstream) => [upstream.host, this.#open(upstream, options)]));
+  }
+
+  #open(
+    upstream: UpstreamOptions,
+    { transport, budgets, limits, clock, log, pullsLeft }: UpstreamsOptions,
+  ): ConfiguredUpstream {
+    // Checks a new password, so that its author learns at once whether the upstream accepts it.
+    const onChange = (account: Account) =>
+      void workForAll(() => judgeCredential(account, this.#checkOptions));
+    const asking = askingTokensOf(upstream, transport);
+    const options = { upstream, transport: asking, clock, deadline: limits.token, log, onChange, pullsLeft };
+    const accounts = new UpstreamAccounts(options);
+    return { accounts, pulls: new AccountPulls(accounts, budgets, clock) };
   }
 
   /**
@@ -149,267 +93,73 @@ export class Upstreams implements Disposable {
    */
   async ask<T>(request: ResourceRequest, read: ReadUpstreamResponse<T>): Promise<UpstreamResult<T>> {
     const { repository, ask } = request;
-    const [first, ...others] = this.#configured(repository.upstream).choose(repository.name, ask.as);
+    const { accounts, pulls } = this.#configured(repository.upstream);
+    const [first, ...others] = accounts.choose(repository.name, ask.as);
     using deadline = new Deadline(ask.deadline ?? this.#limits.question);
-    const answer = await this.#askAs(first, request, deadline, read);
+    const askAs = (account: Account) => {
+      const as = account.upstream.credential === undefined ? 'anonymous' : ask.as;
+      return this.#askAs({ account, pulls, as, request, deadline, read });
+    };
+    const answer = await askAs(first);
     for (const account of isOfAccount(answer) ? others : []) {
-      const next = await this.#askAs(account, request, deadline, read);
+      const next = await askAs(account);
       if (!isOfAccount(next)) return next;
     }
     return answer;
   }
 
-  /** Asks with one account. */
-  async #askAs<T>(
-    account: Account,
-    request: ResourceRequest,
-    deadline: Deadline,
-    read: ReadUpstreamResponse<T>,
-  ): Promise<UpstreamResult<T>> {
-    const { repository, method, resource, ask } = request;
-    const as = account.upstream.credential === undefined ? 'anonymous' : ask.as;
-    const cached = account.session.refusals.find({ repository, method, resource, as });
+  /** Asks with one account, when it is the turn of the requester's subject. */
+  async #askAs<T>(asking: AccountRequest<T>): Promise<UpstreamResult<T>> {
+    const { account, request, deadline } = asking;
+    const cached = account.session.refusals.find(refusalKey(asking));
     if (cached !== undefined) return cached;
-    return this.#inTurn(repository.upstream, ask.requester, deadline, () =>
-      this.#askNow(account, request, as, deadline, read),
-    );
+    const { repository, ask } = request;
+    return this.#queues.run(repository.upstream, ask.requester, deadline, () => this.#askNow(asking));
   }
 
-  /**
-   * Waits for the turn of the requester's subject: the subjects share the connections to an upstream. Waiting
-   * counts toward the deadline.
-   */
-  async #inTurn<T>(
-    host: UpstreamHost,
-    requester: Requester | undefined,
-    deadline: Deadline,
-    ask: () => Promise<UpstreamResult<T>>,
-  ): Promise<UpstreamResult<T>> {
-    // What nobody's subject asks for shares nothing with other such questions.
-    const subject = requester?.spender.subjectKey || `question ${this.#questions++}`;
-    try {
-      const options = { deadline: this.#limits.question, signal: deadline.signal };
-      return await this.#turnsOf(host).run(subject, options, ask);
-    } catch (error) {
-      if (error instanceof QueueFullError)
-        return unavailable('busy', `${host}: too many requests wait for a connection`);
-      if (error instanceof DeadlineError) return troubleOf(error, host);
-      throw error;
-    }
-  }
-
-  #turnsOf(host: UpstreamHost): FairQueue {
-    const known = this.#turns.get(host);
-    if (known !== undefined) return known;
-    const { waiting } = this.#limits;
-    const turns = new FairQueue({
-      concurrent: CONNECTIONS.most,
-      concurrentEach: CONNECTIONS.each,
-      waiting,
-      waitingEach: Math.ceil(waiting * CONNECTIONS.waitingEach),
-    });
-    this.#turns.set(host, turns);
-    return turns;
-  }
-
-  /** The number of requests that wait for their turn. */
-  get waiting(): number {
-    return [...this.#turns.values()].reduce((sum, { waiting }) => sum + waiting, 0);
-  }
-
-  async #askNow<T>(
-    account: Account,
-    request: ResourceRequest,
-    as: UpstreamIdentity,
-    deadline: Deadline,
-    read: ReadUpstreamResponse<T>,
-  ): Promise<UpstreamResult<T>> {
-    const { repository, method, resource, ask } = request;
-    const question: RefusalKey = { repository, method, resource, as };
-    let { session } = account;
+  /** Asks now, at the cost of the requester, and records a refusal. */
+  async #askNow<T>(asking: AccountRequest<T>): Promise<UpstreamResult<T>> {
+    const { account, pulls, as, request } = asking;
+    const { requester } = request.ask;
     throwIfNobodyWaits();
-    const pull = isPull(request) ? this.#takePull(account, as, ask.requester) : undefined;
+    const pull = isPull(request) ? pulls.take(account, as, requester) : undefined;
     if (pull?.kind === 'unavailable') return pull;
-    using charge = new Charge(ask.requester, pull);
-    const asked = { ...request, onSend: charge.onSend };
-    let answer = await this.#answer(account, session, asked, as, deadline, read);
-    if (isOfCredential(answer)) {
-      // The file may contain another password that has not been read yet.
-      await deadline.bound(account.look()).catch(() => {});
-      if (account.session !== session) {
-        session = account.session;
-        answer = await this.#answer(account, session, asked, as, deadline, read);
-      }
-    }
-    answer = this.#withQuota(account, answer);
+    using charge = new Charge(requester, pull);
+    const { answer: answered, session } = await this.#answerOrReadPassword(asking, charge);
+    const answer = pulls.withQuota(account, answered);
     charge.answered(answer);
-    if (charge.isSent && as === 'account' && account.isNamed) ask.requester?.cost.useAccount(account.name);
+    if (charge.isSent && as === 'account' && account.isNamed) requester?.cost.useAccount(account.name);
     if (answer.kind === 'ok' || request.isFinal?.(answer) === false) return answer;
-    // Failures of the credential are logged once, and not at each request.
-    if (answer.kind === 'unavailable' && answer.failure.known !== true && !isOfCredential(answer))
-      this.#log.warn({ repository: repository.name, ...answer.failure }, 'upstream trouble');
-    if (answer.kind === 'denied' && answer.reason === 'unsupported')
-      this.#log.info(
-        { repository: repository.name, type: answer.mediaType },
-        'a manifest of this type is not mirrored',
-      );
-    session.refusals.record(question, answer);
+    this.#logRefusal(request.repository, answer);
+    session.refusals.record(refusalKey(asking), answer);
     return answer;
   }
 
-  /**
-   * Takes a pull for the requester, which may be used for a question that follows. It is refused without a
-   * question to the upstream if a budget is used up, or if the upstream has just refused another pull.
-   */
-  reservePull({ name, upstream }: Repository, requester: Requester): ReservedPull | UnavailablePull {
-    let refusal: UnavailablePull | undefined;
-    for (const account of this.#configured(upstream).choose(name, 'account')) {
-      const as = account.upstream.credential === undefined ? 'anonymous' : 'account';
-      refusal = account.session.refusals.limited({ upstream, as });
-      if (refusal !== undefined) continue;
-      const taken = this.#takePull(account, as, requester);
-      if (taken?.kind === 'unavailable') return taken;
-      return new ReservedPull(this.#accountKey(account, as), taken);
-    }
-    return refusal ?? new ReservedPull('', undefined);
+  /** Asks once more if the credential is refused, and its file contains another password by now. */
+  async #answerOrReadPassword<T>(asking: AccountRequest<T>, charge: Charge): Promise<SessionAnswer<T>> {
+    const { account, deadline } = asking;
+    const { session } = account;
+    const answer = await this.#answer(asking, session, charge);
+    if (!isOfCredential(answer)) return { answer, session };
+    await deadline.bound(account.look()).catch(() => {});
+    const { session: current } = account;
+    if (current === session) return { answer, session };
+    return { answer: await this.#answer(asking, current, charge), session: current };
   }
 
-  /** Counts a pull before it is sent, or refuses it. */
-  #takePull(
-    account: Account,
-    as: UpstreamIdentity,
-    requester: Requester | undefined,
-  ): PullTaken | UnavailablePull | undefined {
-    const { host } = account.upstream;
-    const key = this.#accountKey(account, as);
-    const reserved = requester?.reserved?.use(key);
-    const taken = reserved ?? this.#budgets?.takePull(host, key, requester?.spender);
-    return taken === undefined || taken.kind === 'taken' ? taken : overBudget(taken, this.#clock());
-  }
-
-  /** Returns the name under which pulls are counted. What is asked without the login has its own quota. */
-  #accountKey({ name, upstream }: Account, as: UpstreamIdentity): string {
-    const hasLogin = this.#configured(upstream.host).all.some((one) => one.upstream.credential !== undefined);
-    return as === 'anonymous' && hasLogin ? 'anonymous' : name;
-  }
-
-  #quotaSeen(account: Account, as: UpstreamIdentity, quota: Quota | undefined): void {
-    if (quota === undefined) return;
-    account.quota = quota;
-    this.#budgets?.quotaSeen(account.upstream.host, this.#accountKey(account, as), quota);
-  }
-
-  /** Adds to a refusal by the upstream what is known of its quota. */
-  #withQuota<T>({ quota }: Account, answer: UpstreamResult<T>): UpstreamResult<T> {
-    if (answer.kind !== 'unavailable' || answer.failure.cause !== 'limited') return answer;
-    const { retryAfter = REFUSED_FOR.limited / 1000 } = answer.failure;
-    const untilMs = this.#clock() + retryAfter * 1000;
-    const known = quota && { max: quota.limit, windowMs: quota.window * 1000 };
-    const refusal = { kind: 'upstream', unit: 'pulls', ...known, untilMs } as const;
-    return { ...answer, failure: { ...answer.failure, retryAfter, quota: refusal } };
-  }
-
-  /** Returns what is known of the accounts of an upstream. */
-  accounts(upstream: UpstreamHost): readonly AccountReport[] {
-    return this.#upstreams.get(upstream)?.report ?? [];
-  }
-
-  /** Reads the files of credentials now. */
-  async reload(): Promise<void> {
-    const accounts = [...this.#upstreams.values()].flatMap(({ all }) => all);
-    await Promise.all(accounts.map((account) => account.look()));
-  }
-
-  /** Checks the upstream and its credentials now, as each account, and without a cached token. */
-  async check(host: UpstreamHost): Promise<UpstreamCheck> {
-    const { all } = this.#configured(host);
-    const checks = await Promise.all(all.map((account) => this.#checkAccount(account)));
-    const { credential, mayPush } = sumOf(checks);
-    const [first] = checks;
-    const trouble = checks.find((check) => check.trouble !== null)?.trouble ?? null;
-    const ahead = first?.ahead ?? null;
-    if (!all[0].isNamed) return { trouble, credential, mayPush, ahead };
-    const accounts = checks.map(({ name, credential, mayPush }) => ({ name, credential, mayPush }));
-    return { trouble, credential, mayPush, ahead, accounts };
-  }
-
-  async #checkAccount(account: Account): Promise<AccountCheck & UpstreamCheck> {
-    const { name, upstream } = account;
-    const session = account.openSession();
-    using deadline = new Deadline(this.#limits.question);
-    const verdict = await this.#verdict(upstream, session, deadline);
-    if (verdict.trouble !== null) return { name, ...verdict, mayPush: null };
-    const send = (request: UpstreamRequest, scope: string) =>
-      this.#asAccount(upstream, session, request, scope, deadline);
-    this.#quotaSeen(account, 'account', await checkCredential(upstream, send, deadline, this.#clock));
-    const isAccepted = verdict.credential === 'accepted';
-    return {
-      name,
-      ...verdict,
-      mayPush: isAccepted ? await mayPush(upstream, session.authorization, deadline) : null,
-    };
-  }
-
-  async #checkCredential(account: Account): Promise<void> {
-    using deadline = new Deadline(this.#limits.question);
-    await this.#verdict(account.upstream, account.openSession(), deadline);
-  }
-
-  /** Tells whether the upstream answers, and whether it accepts the credential. */
-  async #verdict(
-    options: UpstreamOptions,
-    session: Session,
-    deadline: Deadline,
-  ): Promise<Omit<UpstreamCheck, 'mayPush'>> {
-    const request = {
-      method: 'GET',
-      url: apiRoot(options.url),
-      upstream: options,
-      signal: deadline.signal,
-    } as const;
-    const answer = await this.#asAccount(options, session, request, '', deadline);
-    const none = options.credential === undefined;
-    if (answer.kind !== 'ok')
-      return { ...verdictOf(answer), ...(none && { credential: 'none' }), ahead: null };
-    discard(answer.value);
-    const { statusCode: status, headers } = answer.value;
-    const date = Date.parse(String(headers.date));
-    const ahead = Number.isNaN(date) ? null : this.#clock() - date;
-    if (status >= 500 || status === 429)
-      return { trouble: `it answers ${status}`, credential: none ? 'none' : 'unknown', ahead };
-    return { trouble: null, credential: none ? 'none' : status === 200 ? 'accepted' : 'refused', ahead };
-  }
-
-  #asAccount(
-    { host }: UpstreamOptions,
-    session: Session,
-    request: UpstreamRequest,
-    scope: string,
-    deadline: Deadline,
-  ): Promise<UpstreamResult<UpstreamResponse>> {
-    return this.#authorized(session, request, scope, 'account', deadline).catch((error: unknown) =>
-      troubleOf(error, host),
-    );
-  }
-
-  async #answer<T>(
-    account: Account,
-    session: Session,
-    request: SentResource,
-    as: UpstreamIdentity,
-    deadline: Deadline,
-    read: ReadUpstreamResponse<T>,
-  ): Promise<UpstreamResult<T>> {
+  /** Asks once, or twice if the answer is cut short while it is read. */
+  async #answer<T>(asking: AccountRequest<T>, session: Session, charge: Charge): Promise<UpstreamResult<T>> {
+    const { account, as, request, deadline, read } = asking;
     const { upstream } = account;
     const scope = pullScope(nameThere(upstream.url, request.repository.path));
     const attempt = async (asked: UpstreamRequest) => {
-      const answer = await this.#authorized(session, asked, scope, as, deadline);
+      const answer = await sendAuthorized(this.#transport, asked, { session, scope, as, deadline });
       if (answer.kind !== 'ok') return answer;
       const response = decodeContent(answer.value, request.method);
-      const judged = await this.#judge(account, response, request, as);
+      const judged = await this.#judge(asking, response);
       return judged.kind === 'ok' ? await read(judged.value) : judged;
     };
-    const asked = requestTo(upstream, request, deadline);
+    const asked = requestTo(upstream, request, deadline, charge);
     try {
       // Only the reading of the body throws here.
       return await attempt(asked).catch((error: unknown) => {
@@ -422,126 +172,76 @@ export class Upstreams implements Disposable {
     }
   }
 
-  async #authorized(
-    session: Session,
-    request: UpstreamRequest,
-    scope: string,
-    as: UpstreamIdentity,
-    deadline: Deadline,
-  ): Promise<UpstreamResult<UpstreamResponse>> {
-    const { authorization } = session;
-    const answer = await this.#sendAuthorized(authorization, request, scope, as, deadline);
-    if (as === 'anonymous' || !authorization.isBasic || answer.kind !== 'ok' || answer.value.redirected)
-      return answer;
-    const { statusCode: status } = answer.value;
-    if (status < 400) session.judged('accepted');
-    if (!mayBeOfLogin(status, request.upstream)) return answer;
-    // With Basic a 401 can concern the repository or the credential. The root of the API is open to everybody
-    // who may log in.
-    const { upstream, signal, onSend } = request;
-    const root = { method: 'GET', url: apiRoot(upstream.url), upstream, signal, onSend } as const;
-    const asked =
-      request.url.pathname === root.url.pathname
-        ? answer
-        : await this.#sendAuthorized(authorization, root, '', as, deadline);
-    if (asked.kind === 'ok') discard(asked.value);
-    if (asked.kind !== 'ok' || !mayBeOfLogin(asked.value.statusCode, upstream)) return answer;
-    discard(answer.value);
-    session.judged('refused');
-    return unavailable('credential', `${request.url.host} refuses the configured credential`);
-  }
-
-  /** Sends with the header that the upstream wants, and once more if the upstream refuses that one. */
-  async #sendAuthorized(
-    authorization: Authorization,
-    request: UpstreamRequest,
-    scope: string,
-    as: UpstreamIdentity,
-    deadline: Deadline,
-  ): Promise<UpstreamResult<UpstreamResponse>> {
-    const question = { scope, as, onSend: request.onSend };
-    const first = await deadline.bound(authorization.header(question));
-    if (first.kind !== 'ok') return first;
-    throwIfNobodyWaits();
-    const authorizeElsewhere = (refusal: UpstreamResponse) =>
-      authorization.headerElsewhere(challengeIn(refusal), request.onSend);
-    const asked = { ...request, authorizeElsewhere };
-    const answer = await this.#transport.send(withAuthorization(asked, first.value));
-    if (answer.kind !== 'ok' || answer.value.statusCode !== 401 || answer.value.redirected) return answer;
-    const second = await deadline.bound(
-      authorization.retry(challengeIn(answer.value), question, first.value),
-    );
-    const header = second.kind === 'ok' ? second.value : first.value;
-    if (header === undefined) return answer;
-    discard(answer.value);
-    if (second.kind !== 'ok') return second;
-    throwIfNobodyWaits();
-    const last = await this.#transport.send(withAuthorization(asked, header));
-    if (last.kind !== 'ok' || last.value.statusCode !== 401 || last.value.redirected) return last;
-    const trouble = authorization.tokenTrouble(challengeIn(last.value), header);
-    if (trouble === undefined) return last;
-    discard(last.value);
-    return trouble;
-  }
-
-  /** Judges an answer: a success, a denial or a failure. A body that nobody wants is dropped. */
-  async #judge(
-    account: Account,
+  #judge<T>(
+    { account, pulls, as, request }: AccountRequest<T>,
     response: UpstreamResponse,
-    request: ResourceRequest,
-    as: UpstreamIdentity,
   ): Promise<UpstreamResult<UpstreamResponse>> {
     const { host, credential } = account.upstream;
-    const { headers, statusCode: status, redirected } = response;
     const now = this.#clock();
-    if (as === 'account' || credential === undefined) this.#quotaSeen(account, as, readQuota(headers, now));
-    if (status === 200 || (request.redirectIsYes === true && isRedirect(response))) return ok(response);
-    if (status === 206 && request.headers?.range !== undefined) return ok(response);
-    const ofBlob = request.resource.startsWith('blobs/');
-    // A redirect leads to existing content, but a URL that was signed for GET may refuse the HEAD.
-    if (redirected && ofBlob && request.method === 'HEAD') return ok(response);
-    if (status === 416) return refuse(response, 'unfit', `${host}: the blob ends before the range begins`);
-    // A storage that lost an object says nothing about the repository that names it.
-    if (redirected && status !== 429 && (ofBlob || status !== 404))
-      return refuse(
-        response,
-        'failed',
-        `${host}: the host that it redirects to, ${response.host}, answers ${status}`,
-      );
-    if (isAbsent(response, request)) {
-      discard(response);
-      return denied('not-found');
-    }
-    return refusalOf(response, request, host, readRetryAfter(headers['retry-after'], now));
+    if (as === 'account' || credential === undefined)
+      pulls.quotaSeen(account, as, readQuota(response.headers, now));
+    return judgeResponse(response, request, host, now);
   }
 
-  #configured(host: UpstreamHost): UpstreamAccounts {
+  #logRefusal({ name: repository }: Repository, answer: UpstreamRefusal): void {
+    // Failures of the credential are logged once, and not at each request.
+    if (answer.kind === 'unavailable' && answer.failure.known !== true && !isOfCredential(answer))
+      this.#log.warn({ repository, ...answer.failure }, 'upstream trouble');
+    if (answer.kind === 'denied' && answer.reason === 'unsupported')
+      this.#log.info({ repository, type: answer.mediaType }, 'a manifest of this type is not mirrored');
+  }
+
+  /** Takes a pull for the requester, which may be used for a question that follows, or refuses it. */
+  reservePull(repository: Repository, requester: Requester): ReservedPull | UnavailablePull {
+    return this.#configured(repository.upstream).pulls.reserve(repository, requester);
+  }
+
+  /** The number of requests that wait for their turn. */
+  get waiting(): number {
+    return this.#queues.waiting;
+  }
+
+  /** Returns what is known of the accounts of an upstream. */
+  accounts(upstream: UpstreamHost): readonly AccountReport[] {
+    return this.#upstreams.get(upstream)?.accounts.report ?? [];
+  }
+
+  /** Reads the files of credentials now. */
+  async reload(): Promise<void> {
+    const accounts = [...this.#upstreams.values()].flatMap(({ accounts }) => accounts.all);
+    await Promise.all(accounts.map((account) => account.look()));
+  }
+
+  /** Checks the upstream and its credentials now, as each account, and without a cached token. */
+  async check(host: UpstreamHost): Promise<UpstreamCheck> {
+    const { accounts, pulls } = this.#configured(host);
+    return checkAccounts(accounts, pulls, this.#checkOptions);
+  }
+
+  get #checkOptions(): AccountCheckOptions {
+    return { transport: this.#transport, deadline: this.#limits.question, clock: this.#clock };
+  }
+
+  #configured(host: UpstreamHost): ConfiguredUpstream {
     const upstream = this.#upstreams.get(host);
     if (upstream === undefined) throw new Error(`no upstream ${host} is configured`);
     return upstream;
   }
 
   [Symbol.dispose](): void {
-    for (const accounts of this.#upstreams.values()) accounts[Symbol.dispose]();
+    for (const { accounts } of this.#upstreams.values()) accounts[Symbol.dispose]();
   }
 }
 
-function challengeIn({ headers }: UpstreamResponse): UpstreamChallenges {
-  return headers['www-authenticate'];
+interface SessionAnswer<T> {
+  readonly answer: UpstreamResult<T>;
+  /** The session that the answer belongs to. */
+  readonly session: Session;
 }
 
-/** True if the registry says in its own way that there is no such resource. */
-function isAbsent(response: UpstreamResponse, { absentBy = [] }: ResourceRequest): boolean {
-  const { statusCode, redirected } = response;
-  return !redirected && absentBy.includes(statusCode) && !(statusCode === 404 && isPage(response));
-}
-
-/**
- * True if a status may mean that the login is invalid, rather than say something about the repository. ECR
- * answers 403 to a login that has ended: https://github.com/docker/docker-py/issues/1170
- */
-function mayBeOfLogin(status: number, { credential }: UpstreamOptions): boolean {
-  return status === 401 || (status === 403 && credential !== undefined && 'helper' in credential);
+function refusalKey({ request, as }: AccountRequest<unknown>): RefusalKey {
+  const { repository, method, resource } = request;
+  return { repository, method, resource, as };
 }
 
 /**
@@ -563,8 +263,9 @@ function isOfAccount(answer: UpstreamResult<unknown>): boolean {
 
 function requestTo(
   upstream: UpstreamOptions,
-  { repository, method, resource, headers, redirectIsYes, onSend }: SentResource,
+  { repository, method, resource, headers, redirectIsYes }: ResourceRequest,
   { signal }: Deadline,
+  { onSend }: Charge,
 ): UpstreamRequest {
   return {
     method,
@@ -576,53 +277,4 @@ function requestTo(
     signal,
     onSend,
   };
-}
-
-/** Sums up the checks of several accounts: a mirror is well if all of them are. */
-function sumOf(checks: readonly AccountCheck[]): Pick<UpstreamCheck, 'credential' | 'mayPush'> {
-  const pushes = checks.filter(({ credential }) => credential === 'accepted').map(({ mayPush }) => mayPush);
-  const mayPush = pushes.includes(true) || (pushes.includes(null) || pushes.length === 0 ? null : false);
-  return { credential: worstCredential(checks), mayPush };
-}
-
-function verdictOf(answer: UpstreamRefusal): Pick<UpstreamCheck, 'trouble' | 'credential'> {
-  if (answer.kind === 'denied') return { trouble: null, credential: 'refused' };
-  const { cause, detail } = answer.failure;
-  return cause === 'credential'
-    ? { trouble: null, credential: 'refused' }
-    : { trouble: detail, credential: 'unknown' };
-}
-
-function withAuthorization(request: UpstreamRequest, header: AuthorizationHeader): UpstreamRequest {
-  return header.value === undefined
-    ? request
-    : { ...request, headers: { ...request.headers, authorization: header.value } };
-}
-
-function refuse(
-  response: UpstreamResponse,
-  cause: 'unfit' | 'failed',
-  detail: string,
-): UpstreamResult<never> {
-  discard(response);
-  return unavailable(cause, detail);
-}
-
-async function refusalOf(
-  response: UpstreamResponse,
-  { method }: ResourceRequest,
-  host: string,
-  retryAfter: number | undefined,
-): Promise<UpstreamResult<never>> {
-  const { statusCode: status } = response;
-  if (![401, 403, 404].includes(status)) {
-    discard(response);
-    return unavailableByStatus(status, `${host}: ${status}`, retryAfter);
-  }
-  if (await isRefusalOfRegistry(response, method)) {
-    if (status === 403) return { kind: 'denied', reason: 'unauthorized', isForbidden: true };
-    return denied(status === 404 ? 'not-found' : 'unauthorized');
-  }
-  const what = displayedType(typeOf(response)) ?? 'no valid type';
-  return unavailableByStatus(status, `${host}: ${status} with ${what}, which is not how a registry refuses`);
 }
