@@ -129,6 +129,15 @@ export const DELETED_RECHECK_AFTER = 24 * 60 * 60_000;
 /** The most milliseconds for which a gateway may use an answer again without asking. */
 export const ANSWER_MAX_AGE = 5 * 60_000;
 
+/**
+ * The milliseconds after which the confirmation of a tag that has not moved is written. After a restart its last
+ * confirmation may seem earlier by this much.
+ */
+export const TAG_WRITTEN_AFTER = 60 * 60_000;
+
+/** The most tags whose latest confirmation is kept in memory. */
+export const MAX_CONFIRMED_TAGS = 50_000;
+
 /** The most bytes of a manifest, which is also Docker Hub's limit, and of any other JSON document. */
 export const MAX_DOCUMENT_SIZE = 4 * 1024 * 1024;
 

@@ -45,7 +45,7 @@ export const pullMutants: readonly Mutant[] = [
   },
   {
     defence: 'an upstream that names something too large for a manifest is not believed',
-    file: 'src/core/pull/pull-manifest.ts',
+    file: 'src/core/pull/deliver-manifest.ts',
     find: "if (size > MAX_DOCUMENT_SIZE) return this.#refuse(repository, digest, 'larger than 4 MiB');",
     replace: '',
     tests: JUDGED,
@@ -143,7 +143,7 @@ export const pullMutants: readonly Mutant[] = [
   },
   {
     defence: 'a tag that only the account was told is not given to a grant of public content',
-    file: 'src/core/pull/pull-manifest.ts',
+    file: 'src/core/pull/pull-tag.ts',
     find: "return grant === 'private' || isPublic === true;",
     replace: 'return grant !== undefined || isPublic === true;',
     tests: VISIBILITY,
@@ -164,14 +164,14 @@ export const pullMutants: readonly Mutant[] = [
   },
   {
     defence: 'a private repository that is cached takes the steps of a missing one',
-    file: 'src/core/pull/pull-manifest.ts',
+    file: 'src/core/pull/revalidate-tag.ts',
     find: "(as === 'account' || entry.public === true)",
     replace: 'true',
     tests: VISIBILITY,
   },
   {
     defence: 'a copy whose repository could not be confirmed is stale',
-    file: 'src/core/pull/pull-manifest.ts',
+    file: 'src/core/pull/pull-digest.ts',
     find: "const isStale = delivery.cache === 'hit' && staleFor !== undefined;",
     replace: "const isStale = delivery.cache !== 'hit' && staleFor !== undefined;",
     tests: VISIBILITY,
@@ -206,7 +206,7 @@ export const pullMutants: readonly Mutant[] = [
   },
   {
     defence: 'the visibility that was read for a blob is not read again',
-    file: 'src/core/pull/pull-blob.ts',
+    file: 'src/core/pull/pull-digest.ts',
     find: 'isAsked ? await memberships.visibility(repository, requester.grant) : known',
     replace: 'await memberships.visibility(repository, requester.grant)',
     tests: LOOKUPS,

@@ -4,7 +4,8 @@ const COUNTED = ['test/core/budget/counted-pulls.test.ts'];
 const REFUSED = ['test/core/budget/over-budget.test.ts'];
 const UPSTREAMS = 'src/core/upstream/upstreams.ts';
 const CHARGE = 'src/core/upstream/charge.ts';
-const MANIFEST = 'src/core/pull/pull-manifest.ts';
+const TAG = 'src/core/pull/pull-tag.ts';
+const COLD = 'src/core/pull/cold-pulls.ts';
 const BLOB = 'src/core/pull/pull-blob.ts';
 
 /** What a pull costs, who bears it, and who is refused for it. */
@@ -39,42 +40,42 @@ export const quotaMutants: readonly Mutant[] = [
   },
   {
     defence: 'a refusal is decided before the upstream is asked',
-    file: MANIFEST,
+    file: TAG,
     find: 'if (!isCold) return pull(requester);',
     replace: 'if (!isCold || isCold) return pull(requester);',
     tests: REFUSED,
   },
   {
     defence: 'each of many pulls takes its own pull before the upstream is asked',
-    file: MANIFEST,
+    file: COLD,
     find: 'pull({ ...requester, reserved: own })',
     replace: 'pull((own[Symbol.dispose](), requester))',
     tests: REFUSED,
   },
   {
     defence: 'a requester that may not pull waits for the pull of another one',
-    file: MANIFEST,
+    file: COLD,
     find: '      await other;\n',
     replace: '',
     tests: REFUSED,
   },
   {
     defence: 'a refusal is the same if what the repository lacks is cached because of another one',
-    file: MANIFEST,
+    file: COLD,
     find: "return free?.kind === 'found' ? free : refusalOf(reserved, 'MANIFEST_UNKNOWN');",
     replace: "return free ?? refusalOf(reserved, 'MANIFEST_UNKNOWN');",
     tests: REFUSED,
   },
   {
     defence: 'a HEAD of a tag that has moved names the digest that the requester may have',
-    file: MANIFEST,
+    file: TAG,
     find: "if (method === 'HEAD' && usable !== undefined && !isSame) {",
     replace: 'if (false) {',
     tests: REFUSED,
   },
   {
     defence: 'the tag of referrers is never cold',
-    file: MANIFEST,
+    file: TAG,
     find: 'if (referrersSubject(tag) !== undefined) return false;',
     replace: '',
     tests: REFUSED,

@@ -28,7 +28,7 @@ export const referrersMutants: readonly Mutant[] = [
   },
   {
     defence: 'that there is no tag of referrers is known while the upstream cannot be asked',
-    file: 'src/core/pull/pull-manifest.ts',
+    file: 'src/core/pull/referrers-tag.ts',
     find: 'if (stale !== undefined) return { ...none, age: stale.age };',
     replace: '',
     tests: REFERRERS,
@@ -49,7 +49,7 @@ export const referrersMutants: readonly Mutant[] = [
   },
   {
     defence: 'that there was no such tag does not come back when there is one',
-    file: 'src/core/pull/pull-manifest.ts',
+    file: 'src/core/pull/referrers-tag.ts',
     find: 'await referrers.remove(repository, `manifests/${tag}`, grant);',
     replace: '{}',
     tests: REFERRERS,
@@ -133,7 +133,7 @@ export const referrersMutants: readonly Mutant[] = [
   },
   {
     defence: 'a tag that names what is not mirrored is not what it was',
-    file: 'src/core/pull/pull-manifest.ts',
+    file: 'src/core/pull/revalidate-tag.ts',
     find: "if (reason === 'unsupported') return store.index.removeTag(repository.name, tag);",
     replace: "if (reason === 'unsupported') return;",
     tests: UNMIRRORED,

@@ -5,7 +5,7 @@ import type { Reference } from '../../registry/reference.ts';
 import type { PullOutcome } from '../pull/outcome.ts';
 import type { PulledBlob } from '../pull/pull-blob.ts';
 import type { PulledDocument } from '../pull/pull-document.ts';
-import type { PulledManifest } from '../pull/pull-manifest.ts';
+import type { PulledManifest } from '../pull/deliver-manifest.ts';
 import { blobFile } from '../store/layout.ts';
 import type { BlobHead } from '../upstream/registry-client.ts';
 import type { HostedDatabase } from './hosted-database.ts';

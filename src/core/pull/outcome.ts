@@ -16,15 +16,14 @@ export interface PullRefusal {
 }
 
 /**
- * `holds` is the max age in milliseconds: for that time the same request has the same answer, unless there is
- * an invalidation.
+ * For `maxAgeMs` milliseconds the same request has the same answer, unless there is an invalidation.
  */
 export type PullOutcome<T> =
   | ({
       readonly kind: 'found';
       readonly cache: CacheState;
       readonly maxAgeMs?: number;
-      /** Why an earlier manifest of the tag is the answer, if a quota is the reason. */
+      /** The reason why an earlier manifest of the tag is the answer, if a quota is the reason. */
       readonly held?: Held;
     } & T)
   | PullRefusal;
@@ -49,6 +48,11 @@ export function refusalOf(answer: UpstreamRefusal, unknown: ErrorName): PullRefu
   }
   if (cause === 'busy') return { kind: 'refused', error: 'UNAVAILABLE', retryAfter: 1 };
   return { kind: 'refused', error: cause === 'timeout' ? 'UPSTREAM_TIMEOUT' : 'UPSTREAM_FAILED' };
+}
+
+/** Adds the max age to a hit. Another answer has none. */
+export function withMaxAge<T>(outcome: PullOutcome<T>, maxAgeMs: number): PullOutcome<T> {
+  return outcome.kind === 'found' && outcome.cache === 'hit' ? { ...outcome, maxAgeMs } : outcome;
 }
 
 /** Returns what to say of an earlier manifest that is served because a quota refuses the current one. */

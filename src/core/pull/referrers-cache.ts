@@ -1,7 +1,6 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { ReadAccess } from '../../protocol/core-api.ts';
-import { type Digest, parseDigest } from '../../registry/digest.ts';
-import type { Tag } from '../../registry/reference.ts';
+import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { judgeFreshness } from '../freshness/freshness.ts';
 import type { DocumentEntry } from '../store/index-store.ts';
@@ -31,18 +30,6 @@ const MAX_STORED = 256 * 1024;
 
 /** The shortest time in milliseconds between two writes of the same answer. */
 const WRITE_AGAIN_AFTER = 60_000;
-
-/**
- * Tags that name the referrers of a manifest: `sha256-<hex>` at registries without the endpoint (OCI
- * distribution spec, "Referrers Tag Schema"), and cosign's own tags.
- */
-const REFERRERS_TAG = /^(sha256)-([0-9a-f]{64})(?:\.(?:sig|att|sbom))?$/;
-
-/** Returns the manifest whose referrers the tag lists; undefined for any other tag. */
-export function referrersSubject(tag: Tag): Digest | undefined {
-  const [, algorithm, hex] = REFERRERS_TAG.exec(tag) ?? [];
-  return parseDigest(`${algorithm}:${hex}`);
-}
 
 /**
  * Stores upstreams' answers about referrers, including that there are none, for times when they cannot be

@@ -17,7 +17,7 @@ import type { Fill } from '../pull/fill.ts';
 import type { PullOutcome, PullRefusal } from '../pull/outcome.ts';
 import type { PulledBlob } from '../pull/pull-blob.ts';
 import type { PulledDocument } from '../pull/pull-document.ts';
-import type { PulledManifest } from '../pull/pull-manifest.ts';
+import type { PulledManifest } from '../pull/deliver-manifest.ts';
 import type { Cost } from '../upstream/cost.ts';
 import type { BlobHead } from '../upstream/registry-client.ts';
 import type { Operations } from './operations.ts';

@@ -1,0 +1,89 @@
+import type { Clock } from '../../platform/clock.ts';
+import type { Logger } from '../../platform/log.ts';
+import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
+import type { Digest } from '../../registry/digest.ts';
+import type { Repository } from '../../registry/repository.ts';
+import type { Store } from '../store/store.ts';
+import type { RegistryClient, UpstreamManifest } from '../upstream/registry-client.ts';
+import type { Requester } from '../upstream/requester.ts';
+import {
+  isOverBudget,
+  type UpstreamRefusal,
+  type UpstreamResult,
+  unavailable,
+} from '../upstream/upstream-result.ts';
+import type { CacheWrites } from './cache-writes.ts';
+import type { RepositoryLinks } from './repository-links.ts';
+import { childrenOf, whyInvalidManifest } from './validate-document.ts';
+
+export interface FetchManifestOptions {
+  readonly store: Store;
+  readonly client: RegistryClient;
+  readonly memberships: RepositoryLinks;
+  readonly writes: CacheWrites;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Fetches manifests by digest, as the account, and puts them into the cache. */
+export class ManifestFetches {
+  readonly #options: FetchManifestOptions;
+  readonly #running = new SingleFlight<UpstreamResult<UpstreamManifest>>(isOverBudget);
+
+  constructor(options: FetchManifestOptions) {
+    this.#options = options;
+  }
+
+  isRunning(key: string): boolean {
+    return this.#running.isRunning(key);
+  }
+
+  /** Sends one GET for all callers that ask at the same time. `key` names the digest in its repository. */
+  fetch(
+    key: string,
+    repository: Repository,
+    digest: Digest,
+    requester: Requester,
+  ): Promise<UpstreamResult<UpstreamManifest>> {
+    return this.#running.run(key, () => this.#fetch(repository, digest, requester));
+  }
+
+  async #fetch(
+    repository: Repository,
+    digest: Digest,
+    requester: Requester,
+  ): Promise<UpstreamResult<UpstreamManifest>> {
+    const { store, client, memberships } = this.#options;
+    const ask = { as: 'account', requester } as const;
+    const answer = await client.getManifest(repository, { kind: 'digest', digest }, ask);
+    await memberships.learn(repository, 'account', answer);
+    if (answer.kind === 'denied') await store.index.removeLink(repository.name, digest);
+    if (answer.kind !== 'ok') return answer;
+    const unfit = whyInvalidManifest(answer.value.bytes, answer.value.mediaType);
+    if (unfit !== undefined) return this.refuse(repository, digest, unfit);
+    await this.#keep(repository, answer.value, requester);
+    return answer;
+  }
+
+  async #keep(
+    repository: Repository,
+    { digest, bytes, mediaType }: UpstreamManifest,
+    requester: Requester,
+  ): Promise<void> {
+    const { store, writes, clock } = this.#options;
+    const children = childrenOf(bytes);
+    if (!writes.isFailing)
+      await store.content.publish(digest, bytes, mediaType).catch((error) => writes.failed(error));
+    if (writes.isFailing) writes.passed();
+    await store.index.putChildren(digest, children);
+    // A caller with public read access comes here only if the repository is known to be public.
+    const facts = { public: requester.grant === 'public', checkedAt: clock() };
+    await store.index.putLink(repository.name, digest, { kind: 'manifest', mediaType, ...facts });
+  }
+
+  /** Refuses what the upstream names as a manifest and is none. */
+  refuse({ name }: Repository, digest: Digest, unfit: string): UpstreamRefusal {
+    this.#options.log.warn({ repository: name, digest, unfit }, 'a manifest from the upstream is refused');
+    return unavailable('unfit', `${name}@${digest}: ${unfit}`);
+  }
+}
