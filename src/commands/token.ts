@@ -1,14 +1,11 @@
 import { canonicalPattern, hostedPattern, type PatternText } from '../access/pattern-text.ts';
 import {
-  formatServiceToken,
-  hashOfSecret,
-  loginCredential,
-  makeServiceToken,
-  tokenCredential,
-} from '../auth/identity/service-token.ts';
-import { readUsers, type User } from '../auth/identity/users-file.ts';
-import type { AuthState } from '../auth/state/auth-state.ts';
-import { openAuthState } from '../auth/state/sqlite-state.ts';
+  type CreatedToken,
+  issuedTokens,
+  issueServiceToken,
+  revokeServiceToken,
+  type TokenTerms,
+} from '../auth/admin/tokens.ts';
 import type { Environment } from '../config/environment.ts';
 import { pathsIn } from '../config/home.ts';
 import { hostedNames } from '../config/hosted.ts';
@@ -46,71 +43,29 @@ export async function createToken(
   const paths = pathsIn(options.home);
   const config = await loadOrPrint(paths, environment, terminal);
   if (config === undefined) return 2;
-  const wanted = readWishes(options, config.longestToken, hostedNames(config.hosted));
+  const wanted = parseTerms(options, config.longestToken, hostedNames(config.hosted));
   if ('wrong' in wanted) return refuse(wanted.wrong, terminal, 2);
-  const users = await readUsers(paths.users);
-  if ('faults' in users) {
-    printFaults(users.faults, terminal, paths.home);
+  const outcome = await issueServiceToken(paths, owner, wanted);
+  if (outcome.kind === 'unreadable') {
+    printFaults(outcome.faults, terminal, paths.home);
     return 2;
   }
-  const user = users.value.get(owner);
-  if (user === undefined)
+  if (outcome.kind === 'unknown')
     return refuse(
       [`there is no user ${owner}; for a service: hubgate user add ${owner} --service`],
       terminal,
     );
-  await using state = openAuthState(paths.authState);
-  const made = await createServiceToken(user, wanted, state);
-  if (options.json) printJson(terminal.stdout, made);
-  else printToken(owner, made, terminal);
+  const { id, token, expiresAt } = outcome;
+  if (options.json) printJson(terminal.stdout, { id, token, expires: formatTime(expiresAt) });
+  else printToken(owner, outcome, terminal);
   return 0;
 }
 
-export interface CreatedToken {
-  readonly id: string;
-  readonly token: string;
-  readonly expires: string;
-}
-
-export type TokenOwner = Pick<User, 'name' | 'id'>;
-
-/** Issues a token. It is recorded before anybody receives it, so that it can be revoked. */
-export async function createServiceToken(
-  owner: TokenOwner,
-  { lifetime, pull, push, from }: Wishes,
-  state: AuthState,
-): Promise<CreatedToken> {
-  const { id, secret } = makeServiceToken();
-  const now = systemClock();
-  const expiresAt = now + lifetime;
-  await state.putToken({
-    ...{
-      id,
-      owner: owner.name,
-      ownerId: owner.id ?? null,
-      hash: hashOfSecret(secret),
-      createdAt: now,
-      expiresAt,
-    },
-    ...(push && { push }),
-    ...{ pull, from, lastUsedAt: null, lastUsedFrom: null, warnedAt: null },
-  });
-  return { id, token: formatServiceToken({ id, secret }), expires: writeTime(expiresAt) };
-}
-
-interface Wishes {
-  /** The lifetime in milliseconds. */
-  readonly lifetime: number;
-  readonly pull: readonly string[] | null;
-  readonly push?: readonly string[];
-  readonly from: readonly string[] | null;
-}
-
-function readWishes(
+function parseTerms(
   { expires, pull, push, from }: CreateTokenOptions,
   longest: number,
   hosted: HostedNamespaces | undefined,
-): Wishes | { readonly wrong: string[] } {
+): TokenTerms | { readonly wrong: string[] } {
   const lifetime = duration(1).safeParse(expires).data;
   const pulled = pull?.map((text) => canonicalPattern(text, hosted)) ?? [];
   const pushed = push?.map((text) => hostedPattern(text, hosted)) ?? [];
@@ -140,35 +95,31 @@ function tooLong(expires: string, longest: number): string {
   return `--expires ${expires} is longer than ${most}, which is what token.longest in hubgate.yaml allows; ask for at most ${most}, or change that setting`;
 }
 
-function printToken(owner: string, made: CreatedToken, { stdout }: Terminal) {
-  printLine(stdout, made.token);
+function printToken(owner: string, { id, token, expiresAt }: CreatedToken, { stdout }: Terminal) {
+  printLine(stdout, token);
   printLine(stdout, `It is shown this once. It is the password of: docker login -u ${owner}`);
-  printLine(stdout, `id: ${made.id}  expires: ${made.expires}  to end it: hubgate token revoke ${made.id}`);
+  printLine(stdout, `id: ${id}  expires: ${formatTime(expiresAt)}  to end it: hubgate token revoke ${id}`);
 }
 
 /** Lists service tokens and remembered logins: their owners, when they were used, and when they end. */
 export async function listTokens(options: TokenOptions, { stdout }: Terminal): Promise<ExitCode> {
-  await using state = openAuthState(pathsIn(options.home).authState);
-  const tokens = (await state.tokens()).map((token) => ({
+  const issued = await issuedTokens(pathsIn(options.home));
+  const tokens = issued.tokens.map((token) => ({
     id: token.id,
     kind: 'token',
     owner: token.owner,
-    created: writeTime(token.createdAt),
-    expires: writeTime(token.expiresAt),
-    lastUsed: token.lastUsedAt === null ? null : writeTime(token.lastUsedAt),
+    ...timesOf(token),
     lastUsedFrom: token.lastUsedFrom,
     pull: token.pull,
     ...(token.push && { push: token.push }),
     from: token.from,
   }));
-  const logins = (await state.logins()).map((login) => ({
+  const logins = issued.logins.map((login) => ({
     id: login.id,
     kind: 'login',
     owner: login.user,
     client: login.client,
-    created: writeTime(login.createdAt),
-    expires: writeTime(login.expiresAt),
-    lastUsed: login.lastUsedAt === null ? null : writeTime(login.lastUsedAt),
+    ...timesOf(login),
   }));
   if (options.json) printJson(stdout, [...tokens, ...logins]);
   else
@@ -178,6 +129,20 @@ export async function listTokens(options: TokenOptions, { stdout }: Terminal): P
       empty: 'there are no tokens and no remembered logins; to make a token: hubgate token create OWNER',
     });
   return 0;
+}
+
+interface TokenTimes {
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly lastUsedAt: number | null;
+}
+
+function timesOf({ createdAt, expiresAt, lastUsedAt }: TokenTimes) {
+  return {
+    created: formatTime(createdAt),
+    expires: formatTime(expiresAt),
+    lastUsed: lastUsedAt === null ? null : formatTime(lastUsedAt),
+  };
 }
 
 interface ListedToken {
@@ -221,10 +186,8 @@ export async function revokeToken(
   { home }: Pick<TokenOptions, 'home'>,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  await using state = openAuthState(pathsIn(home).authState);
-  const found = (await state.removeToken(id)) || (await state.removeLogin(id));
-  if (!found) return refuse([`there is no token ${id}`], terminal);
-  const credentials = [tokenCredential(id), loginCredential(id)];
+  const credentials = await revokeServiceToken(pathsIn(home), id);
+  if (credentials === undefined) return refuse([`there is no token ${id}`], terminal);
   const withdrawal: Withdrawal = {
     done: `${id} is revoked`,
     refused: 'it',
@@ -233,7 +196,7 @@ export async function revokeToken(
   return confirmWithdrawal(withdrawal, home, terminal);
 }
 
-function writeTime(milliseconds: number): string {
+function formatTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
 }
 

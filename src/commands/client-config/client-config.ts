@@ -4,6 +4,7 @@
  * here.
  */
 import { isCertificateName } from '../../access/subject.ts';
+import type { TokenOwner } from '../../auth/admin/tokens.ts';
 import { readUsers } from '../../auth/identity/users-file.ts';
 import type { Config } from '../../config/config.ts';
 import type { Environment } from '../../config/environment.ts';
@@ -12,7 +13,6 @@ import { loadOrPrint, printFaults } from '../../launch/load.ts';
 import type { ExitCode, Terminal } from '../../launch/terminal.ts';
 import { CERTIFICATE_NAME_RULE } from '../cert/issue.ts';
 import { refuseCertificate } from '../cert/options.ts';
-import type { TokenOwner } from '../token.ts';
 import { CLIENTS } from './clients.ts';
 import { issueCredential } from './credential.ts';
 import type { ClientKit, KitAccount, KitRefusal, KitRequest } from './kit.ts';

@@ -1,9 +1,8 @@
 import { recordCertificate, revokeCertificates } from '../../auth/admin/certificates.ts';
-import { openAuthState } from '../../auth/state/sqlite-state.ts';
+import { createServiceToken, revokeServiceToken, type TokenOwner } from '../../auth/admin/tokens.ts';
 import type { HomePaths } from '../../config/home.ts';
 import { issueClientCertificate } from '../../pki/client-certificate.ts';
 import { systemClock } from '../../platform/clock.ts';
-import { createServiceToken, type TokenOwner } from '../token.ts';
 import type { Content, CredentialKind } from './kit.ts';
 
 /** The defaults of `hubgate cert issue` and `hubgate token create`. */
@@ -32,7 +31,7 @@ export async function issueCredential(
   longestToken: number,
 ): Promise<IssuedCredential> {
   if (kind === 'certificate') return issueCertificate(owner.name, paths);
-  return kind === 'token' ? issueServiceToken(owner, paths, longestToken) : NOTHING;
+  return kind === 'token' ? issueToken(owner, paths, longestToken) : NOTHING;
 }
 
 const NOTHING: IssuedCredential = {
@@ -56,20 +55,18 @@ async function issueCertificate(name: string, paths: HomePaths): Promise<IssuedC
   };
 }
 
-async function issueServiceToken(
+async function issueToken(
   owner: TokenOwner,
   paths: HomePaths,
   longest: number,
 ): Promise<IssuedCredential> {
-  await using state = openAuthState(paths.authState);
-  const wishes = { lifetime: Math.min(TOKEN_LIFETIME, longest), pull: null, from: null };
-  const { id, token, expires } = await createServiceToken(owner, wishes, state);
+  const terms = { lifetime: Math.min(TOKEN_LIFETIME, longest), pull: null, from: null };
+  const { id, token, expiresAt } = await createServiceToken(paths, owner, terms);
   return {
-    ...{ kind: 'token', id, expires },
+    ...{ kind: 'token', id, expires: new Date(expiresAt).toISOString() },
     fill: (content) => fillIn(content, { token }),
     async withdraw() {
-      await using again = openAuthState(paths.authState);
-      await again.removeToken(id);
+      await revokeServiceToken(paths, id);
     },
   };
 }

@@ -1,0 +1,101 @@
+/**
+ * Issues, lists and revokes service tokens, as an administrator does. The functions take and return values, and
+ * a verb or a page says in its own words what happened.
+ */
+import { systemClock } from '../../platform/clock.ts';
+import type { Fault } from '../../platform/fault.ts';
+import {
+  formatServiceToken,
+  hashOfSecret,
+  loginCredential,
+  makeServiceToken,
+  tokenCredential,
+} from '../identity/service-token.ts';
+import { readUsers, type User } from '../identity/users-file.ts';
+import type { StoredLogin, StoredToken } from '../state/auth-state.ts';
+import { openAuthState } from '../state/sqlite-state.ts';
+import type { UserStores } from './users.ts';
+
+/** The path of the database with the records of tokens and logins. */
+export type TokenStore = Pick<UserStores, 'authState'>;
+
+export type TokenOwner = Pick<User, 'name' | 'id'>;
+
+/** The terms of a token: what it allows of that which its owner may do. */
+export interface TokenTerms {
+  /** The lifetime in milliseconds. */
+  readonly lifetime: number;
+  /** The canonical patterns of what may be pulled; null if that is not restricted. */
+  readonly pull: readonly string[] | null;
+  readonly push?: readonly string[];
+  /** The networks that it may be used from; null if that is not restricted. */
+  readonly from: readonly string[] | null;
+}
+
+export interface CreatedToken {
+  readonly id: string;
+  /** The secret, which nobody can read again. */
+  readonly token: string;
+  /** The time in milliseconds. */
+  readonly expiresAt: number;
+}
+
+export type TokenOutcome =
+  | ({ readonly kind: 'done' } & CreatedToken)
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'unreadable'; readonly faults: readonly Fault[] };
+
+/** Issues a token to a user or a service of the users file. */
+export async function issueServiceToken(
+  stores: UserStores,
+  owner: string,
+  terms: TokenTerms,
+): Promise<TokenOutcome> {
+  const users = await readUsers(stores.users);
+  if ('faults' in users) return { kind: 'unreadable', faults: users.faults };
+  const user = users.value.get(owner);
+  if (user === undefined) return { kind: 'unknown' };
+  return { kind: 'done', ...(await createServiceToken(stores, user, terms)) };
+}
+
+/** Issues a token. It is recorded before anybody receives it, so that it can be revoked. */
+export async function createServiceToken(
+  { authState }: TokenStore,
+  owner: TokenOwner,
+  { lifetime, pull, push, from }: TokenTerms,
+): Promise<CreatedToken> {
+  await using state = openAuthState(authState);
+  const { id, secret } = makeServiceToken();
+  const createdAt = systemClock();
+  const expiresAt = createdAt + lifetime;
+  await state.putToken({
+    ...{ id, owner: owner.name, ownerId: owner.id ?? null, hash: hashOfSecret(secret), createdAt, expiresAt },
+    ...(push && { push }),
+    ...{ pull, from, lastUsedAt: null, lastUsedFrom: null, warnedAt: null },
+  });
+  return { id, token: formatServiceToken({ id, secret }), expiresAt };
+}
+
+export interface IssuedTokens {
+  readonly tokens: readonly StoredToken[];
+  readonly logins: readonly StoredLogin[];
+}
+
+/** Returns the service tokens and the remembered logins. */
+export async function issuedTokens({ authState }: TokenStore): Promise<IssuedTokens> {
+  await using state = openAuthState(authState);
+  return { tokens: await state.tokens(), logins: await state.logins() };
+}
+
+/**
+ * Ends a service token or a remembered login, and every token that was issued for it. Returns the ids of the
+ * credentials that are in force no longer; undefined if there was no such token or login.
+ */
+export async function revokeServiceToken(
+  { authState }: TokenStore,
+  id: string,
+): Promise<readonly string[] | undefined> {
+  await using state = openAuthState(authState);
+  const isFound = (await state.removeToken(id)) || (await state.removeLogin(id));
+  return isFound ? [tokenCredential(id), loginCredential(id)] : undefined;
+}
