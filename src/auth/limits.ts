@@ -1,6 +1,7 @@
 /** All time-outs and bounds of auth, with their reasons. */
 
 import type { QueueLimits } from '../platform/scheduling/fair-queue.ts';
+import { TOKEN_GRACE } from '../protocol/auth-api.ts';
 import type { DelayLimits } from './identity/login-delays.ts';
 
 /** The delays of guesses, and the bounds on those that wait. All times are in milliseconds. */
@@ -145,3 +146,25 @@ export const STATE_FILE = {
   /** The time before a checkpoint is tried again that a reader or a full disk prevented. */
   checkpointAgainAfter: 1_000,
 };
+
+/**
+ * The most bytes of a request by a gateway. It follows from the bounds that gateways set: a secret of 16 KiB,
+ * each character of which may take six in JSON, and 50 scopes of 512.
+ */
+export const REQUEST_SIZE = 256 * 1024;
+
+/** The bounds on remembered logins, which refresh tokens belong to. */
+export const REMEMBERED_LOGINS = {
+  /** The most logins of each user. A program that logs in repeatedly replaces its oldest ones. */
+  ofUser: 50,
+  /** The most characters of the client's name. */
+  longestClient: 100,
+  /** The milliseconds by which a login may seem to be made in the future, because clocks are set. */
+  clockTolerance: 60_000,
+};
+
+/**
+ * The milliseconds for which the previous signing key is accepted: the sum of the longest lifetime of a token,
+ * its grace and the tolerance of clocks.
+ */
+export const KEY_OVERLAP = 360_000 + TOKEN_GRACE;

@@ -2,6 +2,7 @@
  * All time-outs and bounds of a gateway, with their reasons. Each gateway counts for itself, so a mirror with
  * four workers grants up to four times as much.
  */
+import type { JsonBounds } from '../platform/json-bounds.ts';
 import type { QueueLimits } from '../platform/scheduling/fair-queue.ts';
 import { LONGEST_SILENCE } from '../protocol/auth-api.ts';
 import type { PipelineLimits } from './http/pipeline.ts';
@@ -314,4 +315,91 @@ export const DELIVERY = {
   cachedChunks: 16 * 1024 * 1024,
   /** The number of interruptions of its fill that one response survives, such as a restart of the core. */
   resumptions: 3,
+};
+
+/** The greatest lengths in characters. The longest secret is a federated JWT. */
+export const LOGIN_LENGTHS = { username: 255, secret: 16 * 1024 };
+
+/** The bounds on requests to `/token`. */
+export const TOKEN_REQUESTS = {
+  /** The most bytes of a form. */
+  maxBody: 64 * 1024,
+  /** The most characters of the client's name, which the client chooses itself. */
+  maxClientId: 255,
+};
+
+/** The number of entries of a page of the catalog if the client does not choose one. */
+export const CATALOG_PAGE = 100;
+
+/**
+ * The bounds on a list of tags. An external core passes on what its upstream sends. The built-in core does not
+ * allow a longer list either.
+ */
+export const TAG_LIST_BOUNDS: JsonBounds = { depth: 32, nodes: 30_000, elements: 200_000 };
+
+/** The milliseconds for a part to report its state. A restart of the part takes less. */
+export const READINESS_DEADLINE = 3_000;
+
+/** The bounds on log messages about clients that are refused because they do not use TLS. */
+export const PLAIN_REFUSALS = {
+  /** The milliseconds between two messages about one address. */
+  logEvery: 60_000,
+  maxAddresses: 1_000,
+};
+
+/** The seconds after which a client tries again, if its request cannot be recorded at the moment. */
+export const UNRECORDED_RETRY_AFTER = 5;
+
+/** The bounds on the writes to the audit log. All times are in milliseconds. */
+export const AUDIT_FILE = {
+  /** The most bytes of one write. */
+  batch: 64 * 1024,
+  /** The least time from one write to the next, because a write costs more than its lines. */
+  writeEvery: 5,
+  /** The pauses between two attempts, because a file that accepts no more must not be tried continuously. */
+  firstPause: 10,
+  longestPause: 1_000,
+  /** The time without progress after which the file counts as not writable, even if no write has failed. */
+  stuckAfter: 1_000,
+  /** The wait for the remaining lines when the process ends. */
+  endPatience: 5_000,
+  /** The time between two log messages about lost lines. */
+  sayLostEvery: 10_000,
+  /**
+   * The time without a write after which the end of the file is examined before the next write. A full disk,
+   * which this process has not noticed, may have stopped another process in the middle of a line.
+   */
+  examineAfter: 100,
+};
+
+/** The bounds on the lines that wait for a full or slow disk. */
+export const AUDIT_QUEUE = {
+  mostBytes: 4 * 1024 * 1024,
+  /**
+   * At this number of bytes no further request may begin. The rest of the room is for the lines of requests
+   * that have begun.
+   */
+  full: 2 * 1024 * 1024,
+  /**
+   * The most bytes if requests are refused. Then only requests that have begun add lines, and none of these
+   * lines may be lost.
+   */
+  mostBytesRefusing: 16 * 1024 * 1024,
+  /** The milliseconds without progress after which requests stop waiting. */
+  patience: 5_000,
+  /** The milliseconds between two summaries of the refusals that have no lines. */
+  summarizeEvery: 60_000,
+  /** The most characters of a client's `User-Agent` in a line. */
+  longestAgent: 200,
+};
+
+/** The refusals that get their own lines in the audit log. The others are counted. */
+export const AUDITED_REFUSALS = {
+  /** The sustained number of lines per second, and the number that may come at once. */
+  ofAddress: { rate: 5, burst: 60 },
+  inTotal: { rate: 50, burst: 300 },
+  /** The most addresses whose last lines are counted. */
+  maxAddresses: 4_096,
+  /** The most addresses whose refusals are counted by themselves. */
+  maxCounted: 100,
 };

@@ -96,7 +96,7 @@ export const auditMutants: readonly Mutant[] = [
   {
     defence: 'nobody continues a line that another process left unfinished',
     file: 'src/gateway/audit/line-file.ts',
-    find: 'if (performance.now() - this.#lastWrite > LOOK_AFTER)',
+    find: 'if (performance.now() - this.#lastWrite > AUDIT_FILE.examineAfter)',
     replace: 'if (this.#lastWrite === 0)',
     tests: ['test/gateway/audit-loss.test.ts'],
   },
@@ -110,14 +110,14 @@ export const auditMutants: readonly Mutant[] = [
   {
     defence: 'with wait, requests wait for room',
     file: 'src/gateway/audit/audit.ts',
-    find: 'return lines.waiting >= FULL && lines.stuckFor < PATIENCE;',
+    find: 'return lines.waiting >= AUDIT_QUEUE.full && lines.stuckFor < AUDIT_QUEUE.patience;',
     replace: 'return false;',
     tests: ['test/gateway/audit-loss.test.ts'],
   },
   {
     defence: 'nobody waits for a file that takes nothing',
     file: 'src/gateway/audit/audit.ts',
-    find: ' && lines.stuckFor < PATIENCE',
+    find: ' && lines.stuckFor < AUDIT_QUEUE.patience',
     replace: '',
     tests: ['test/gateway/audit-loss.test.ts'],
   },

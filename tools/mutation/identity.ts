@@ -38,7 +38,7 @@ export const identityMutants: readonly Mutant[] = [
   {
     defence: 'a refresh token that was given in the future is refused',
     file: 'src/auth/token/refresh.ts',
-    find: 'login.createdAt > clock() + CLOCK_TOLERANCE',
+    find: 'login.createdAt > clock() + REMEMBERED_LOGINS.clockTolerance',
     replace: 'false',
     tests: ['test/gateway/refresh.test.ts'],
   },

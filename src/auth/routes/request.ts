@@ -4,12 +4,7 @@ import type { z } from 'zod';
 import { readRequestBody } from '../../platform/read-body.ts';
 import type { LoginRefusal } from '../../protocol/auth-api.ts';
 import type { LoginOptions } from '../identity/authenticate.ts';
-
-/**
- * The limit is derived from the bounds that gateways set: a secret of 16 KiB, each character of which may
- * take six in JSON, and 50 scopes of 512.
- */
-const MAX_BODY = 256 * 1024;
+import { REQUEST_SIZE } from '../limits.ts';
 
 /** Thrown if a request is not one that a gateway sends. */
 export class BadRequest extends Error {
@@ -24,8 +19,8 @@ export async function readJson<Schema extends z.ZodType>(
   context: Context,
   schema: Schema,
 ): Promise<z.output<Schema>> {
-  const body = await readRequestBody(context.req, MAX_BODY);
-  if (body === undefined) throw new BadRequest(`a request is longer than ${MAX_BODY} bytes`);
+  const body = await readRequestBody(context.req, REQUEST_SIZE);
+  if (body === undefined) throw new BadRequest(`a request is longer than ${REQUEST_SIZE} bytes`);
   const parsed = schema.safeParse(parseJson(body.toString('utf8')));
   if (!parsed.success) throw new BadRequest('a request is not of the form that auth reads');
   return parsed.data;

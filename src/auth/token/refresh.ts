@@ -12,6 +12,7 @@ import {
 } from '../identity/service-token.ts';
 import { subjectOfUser } from '../identity/user-subject.ts';
 import type { User, Users } from '../identity/users-file.ts';
+import { REMEMBERED_LOGINS } from '../limits.ts';
 import type { AuthState } from '../state/auth-state.ts';
 
 type RefreshedSubject = Omit<Verdict & { kind: 'authenticated' }, 'kind'>;
@@ -37,12 +38,6 @@ export interface RefreshOptions {
   /** The lifetime in milliseconds. If undefined, none are given, and existing ones are no longer valid. */
   readonly lifetime: number | undefined;
 }
-
-/** The tolerance in milliseconds. */
-const CLOCK_TOLERANCE = 60_000;
-const MAX_CLIENT = 100;
-/** The most logins of each user. A program that logs in repeatedly replaces its oldest ones. */
-const MAX_LOGINS = 50;
 
 export function createRefreshTokens({ users, state, clock, lifetime }: RefreshOptions): RefreshTokens {
   const passwordOf = (user: User | undefined): string | undefined => {
@@ -70,7 +65,7 @@ export function createRefreshTokens({ users, state, clock, lifetime }: RefreshOp
       const login = await state.login(presented.id);
       if (login === undefined || !isTokenSecret(presented.secret, login.hash)) return undefined;
       // A token that was issued while the clock was ahead would live too long.
-      if (login.createdAt > clock() + CLOCK_TOLERANCE) return undefined;
+      if (login.createdAt > clock() + REMEMBERED_LOGINS.clockTolerance) return undefined;
       const user = users.current.get(login.user);
       if (user === undefined || login.expiresAt <= clock() || passwordOf(user) !== login.credential)
         return undefined;
@@ -82,12 +77,12 @@ export function createRefreshTokens({ users, state, clock, lifetime }: RefreshOp
 
 async function makeRoom(state: AuthState, user: string, now: number): Promise<void> {
   const own = (await state.logins()).filter((login) => login.user === user);
-  const surplus = own.slice(0, Math.max(0, own.length - MAX_LOGINS + 1));
+  const surplus = own.slice(0, Math.max(0, own.length - REMEMBERED_LOGINS.ofUser + 1));
   for (const login of own)
     if (login.expiresAt <= now || surplus.includes(login)) await state.removeLogin(login.id);
 }
 
 /** Makes the name of a client safe to print, because lists display it. */
 function plain(client: string): string {
-  return client.slice(0, MAX_CLIENT).replace(/[\p{Cc}\p{Cf}]/gu, '?');
+  return client.slice(0, REMEMBERED_LOGINS.longestClient).replace(/[\p{Cc}\p{Cf}]/gu, '?');
 }

@@ -7,7 +7,7 @@ import { MutableValue } from '../../platform/observable-value.ts';
 import { messageOf } from '../../platform/reason.ts';
 import { isAbsent, readRegularFile, whileAnswering } from '../../platform/regular-file.ts';
 import { SLOW_INTERVAL, stateOfFile, type WatchedFile, watchFiles } from '../../platform/watched-files.ts';
-import { TOKEN_GRACE } from '../../protocol/auth-api.ts';
+import { KEY_OVERLAP } from '../limits.ts';
 import { previousKeyFile } from './signing-key-file.ts';
 
 export interface SigningKey {
@@ -28,9 +28,6 @@ export interface SigningKeys {
   readonly verifying: readonly JWK[];
 }
 
-/** The sum of the longest lifetime of a token, its grace and the tolerance of clocks, in milliseconds. */
-const OVERLAP = 360_000 + TOKEN_GRACE;
-
 /** Counts how much longer the previous key is accepted. */
 export class KeyOverlap {
   readonly #monotonic: Clock;
@@ -47,7 +44,7 @@ export class KeyOverlap {
    * process has first seen it, whatever the clock says.
    */
   left(mtimeMs: number, now: number): number {
-    const left = Math.min(OVERLAP, mtimeMs + OVERLAP - now);
+    const left = Math.min(KEY_OVERLAP, mtimeMs + KEY_OVERLAP - now);
     const monotonic = this.#monotonic();
     if (mtimeMs !== this.#mtimeMs) this.#end = monotonic + left;
     this.#mtimeMs = mtimeMs;

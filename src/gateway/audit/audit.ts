@@ -6,6 +6,7 @@ import { escapeControlsInLines } from '../../platform/escape-controls.ts';
 import type { Logger } from '../../platform/log.ts';
 import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { AuditCount, AuditLine } from '../../protocol/audit-line.ts';
+import { AUDIT_QUEUE } from '../limits.ts';
 import { LineFile } from './line-file.ts';
 import { type OmittedRefusals, RefusalBudget } from './refusal-budget.ts';
 
@@ -43,31 +44,13 @@ export interface AuditOptions {
 }
 
 const ANONYMOUS_SUBJECT = formatSubject(ANONYMOUS);
-const MAX_AGENT = 200;
-
-/** The most bytes of lines that wait for a full or slow disk. */
-const MAX_WAITING = 4 * 1024 * 1024;
-/**
- * No further request may begin at this size. The rest of the room is for the lines of requests that have
- * begun.
- */
-const FULL = MAX_WAITING / 2;
-/**
- * This limit applies if requests are refused. Then only requests that have begun add lines, and none of these
- * lines may be lost.
- */
-const MAX_WAITING_REFUSING = 4 * MAX_WAITING;
-/** Milliseconds without progress after which requests stop waiting. */
-const PATIENCE = 5_000;
-/** The period in milliseconds. */
-const SUMMARIZE_EVERY = 60_000;
 
 /**
  * Opens the audit log. No line is lost silently: a line that cannot be written waits, and a line that finds
  * no room is counted.
  */
 export function openAudit({ file, onFull, log, clock = systemClock }: AuditOptions): Audit {
-  const capacity = onFull === 'refuse' ? MAX_WAITING_REFUSING : MAX_WAITING;
+  const capacity = onFull === 'refuse' ? AUDIT_QUEUE.mostBytesRefusing : AUDIT_QUEUE.mostBytes;
   const timeOf = isoTimes();
   const write = (line: AuditLine | AuditCount) => writeLine(line, timeOf(clock()));
   const lossLine = (count: number, since: number) =>
@@ -78,13 +61,13 @@ export function openAudit({ file, onFull, log, clock = systemClock }: AuditOptio
   const summarize = () => {
     for (const omitted of budget.takeOmitted()) append(omittedLine(omitted));
   };
-  const summaries = runPeriodically(SUMMARIZE_EVERY, async () => void summarize(), log);
+  const summaries = runPeriodically(AUDIT_QUEUE.summarizeEvery, async () => void summarize(), log);
   const audit = (line: AuditLine) => {
     if (isAnonymousRefusal(line) && !budget.take(line.address)) return;
     const { agent } = line;
     append(agent === undefined || isPlain(agent) ? line : { ...line, agent: plain(agent) || undefined });
   };
-  const refuses = () => onFull === 'refuse' && (lines.trouble !== undefined || lines.waiting >= FULL);
+  const refuses = () => onFull === 'refuse' && (lines.trouble !== undefined || lines.waiting >= AUDIT_QUEUE.full);
   return Object.assign(audit, {
     admits: () => {
       if (onFull === 'refuse') return !refuses();
@@ -102,12 +85,12 @@ export function openAudit({ file, onFull, log, clock = systemClock }: AuditOptio
 
 /** No request waits for a file that accepts nothing at all. Lines are then lost and counted. */
 function mustWait(lines: LineFile): boolean {
-  return lines.waiting >= FULL && lines.stuckFor < PATIENCE;
+  return lines.waiting >= AUDIT_QUEUE.full && lines.stuckFor < AUDIT_QUEUE.patience;
 }
 
 async function waitForRoom(lines: LineFile): Promise<boolean> {
-  const end = performance.now() + PATIENCE;
-  while (mustWait(lines) && performance.now() < end) await lines.progress(PATIENCE - lines.stuckFor);
+  const end = performance.now() + AUDIT_QUEUE.patience;
+  while (mustWait(lines) && performance.now() < end) await lines.progress(AUDIT_QUEUE.patience - lines.stuckFor);
   return true;
 }
 
@@ -160,7 +143,7 @@ function isoTimes(): (milliseconds: number) => string {
 
 /** True for text that is written as it is. Nearly all user agents are such text. */
 function isPlain(text: string): boolean {
-  return text.length <= MAX_AGENT && /^[ -~]+$/.test(text);
+  return text.length <= AUDIT_QUEUE.longestAgent && /^[ -~]+$/.test(text);
 }
 
 /**
@@ -168,5 +151,5 @@ function isPlain(text: string): boolean {
  * direction of the text.
  */
 function plain(text: string): string {
-  return text.slice(0, MAX_AGENT).replace(/[\p{Cc}\p{Cf}]/gu, '?');
+  return text.slice(0, AUDIT_QUEUE.longestAgent).replace(/[\p{Cc}\p{Cf}]/gu, '?');
 }

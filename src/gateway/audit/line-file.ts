@@ -8,6 +8,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../platform/log.ts';
 import { asError, isErrno } from '../../platform/reason.ts';
+import { AUDIT_FILE } from '../limits.ts';
 
 export interface LineFileOptions {
   readonly file: string;
@@ -20,26 +21,6 @@ export interface LineFileOptions {
   readonly lossLine: (count: number, since: number) => string;
   readonly log: Logger;
 }
-
-/** The most bytes of one write. */
-const BATCH = 64 * 1024;
-/** The least number of milliseconds from one write to the next, because a write costs more than its lines. */
-const WRITE_EVERY = 5;
-/** Milliseconds between two attempts, because a file that accepts no more must not be tried continuously. */
-const FIRST_PAUSE = 10;
-const LONGEST_PAUSE = 1_000;
-/** Milliseconds without progress after which the file counts as not writable, even if no write has failed. */
-const STUCK_AFTER = 1_000;
-/** Milliseconds to wait for the remaining lines when the process ends. */
-const END_PATIENCE = 5_000;
-/** Milliseconds between two log messages about lost lines. */
-const SAY_LOST_EVERY = 10_000;
-
-/**
- * Milliseconds without a write after which the end of the file is examined before the next write. A full
- * disk, which this process has not noticed, may have stopped another process in the middle of a line.
- */
-const LOOK_AFTER = 100;
 
 /**
  * O_NONBLOCK, because a FIFO or a similar file that accepts nothing at the moment must not block a thread.
@@ -97,7 +78,7 @@ export class LineFile implements AsyncDisposable {
   /** Why lines cannot be written at the moment; undefined if they can. */
   get trouble(): string | undefined {
     if (this.#error !== undefined) return this.#error.message;
-    return this.stuckFor > STUCK_AFTER ? 'the file takes no lines' : undefined;
+    return this.stuckFor > AUDIT_FILE.stuckAfter ? 'the file takes no lines' : undefined;
   }
 
   /** Appends `line`, which has no line end. */
@@ -135,7 +116,7 @@ export class LineFile implements AsyncDisposable {
   #schedule(): void {
     if (this.#running !== undefined || this.#isScheduled) return;
     this.#isScheduled = true;
-    const early = this.#lastWrite + WRITE_EVERY - performance.now();
+    const early = this.#lastWrite + AUDIT_FILE.writeEvery - performance.now();
     if (early > 0) setTimeout(() => this.#run(), early);
     else setImmediate(() => this.#run());
   }
@@ -156,15 +137,15 @@ export class LineFile implements AsyncDisposable {
   }
 
   async #write(): Promise<void> {
-    let pause = FIRST_PAUSE;
+    let pause = AUDIT_FILE.firstPause;
     while (this.#hasWork()) {
       try {
         if (this.#handle === undefined || this.#isReopening) await this.#open();
         if (this.#waiting > 0) await this.#writeBatch();
         else this.#succeeded();
         // The next lines may wait for others.
-        if (this.#waiting < BATCH) return;
-        pause = FIRST_PAUSE;
+        if (this.#waiting < AUDIT_FILE.batch) return;
+        pause = AUDIT_FILE.firstPause;
       } catch (error) {
         // The file is full for now. That is a problem only if it lasts.
         if (!isErrno(error, 'EAGAIN')) this.#error = asError(error);
@@ -172,7 +153,7 @@ export class LineFile implements AsyncDisposable {
         this.#isTorn = true;
         this.#sayTrouble();
         await delay(pause, undefined, { signal: this.#ending.signal, ref: false }).catch(() => {});
-        pause = Math.min(pause * 2, LONGEST_PAUSE);
+        pause = Math.min(pause * 2, AUDIT_FILE.longestPause);
       }
     }
   }
@@ -197,10 +178,10 @@ export class LineFile implements AsyncDisposable {
 
   async #writeBatch(): Promise<void> {
     if (this.#handle === undefined) return;
-    if (performance.now() - this.#lastWrite > LOOK_AFTER) this.#isTorn ||= await endsWithinLine(this.#reader);
+    if (performance.now() - this.#lastWrite > AUDIT_FILE.examineAfter) this.#isTorn ||= await endsWithinLine(this.#reader);
     let count = 0;
     let text = this.#isTorn ? '\n' : '';
-    while (count < this.#lines.length && text.length < BATCH) text += this.#lines[count++];
+    while (count < this.#lines.length && text.length < AUDIT_FILE.batch) text += this.#lines[count++];
     const bytes = Buffer.from(text);
     const { bytesWritten } = await this.#handle.write(bytes);
     const whole =
@@ -251,7 +232,7 @@ export class LineFile implements AsyncDisposable {
     this.#unlogged += count;
     this.#unwritten += count;
     const isEnded = this.#ending.signal.aborted;
-    if (isEnded || performance.now() - this.#lastSaid > SAY_LOST_EVERY) this.#sayLost();
+    if (isEnded || performance.now() - this.#lastSaid > AUDIT_FILE.sayLostEvery) this.#sayLost();
   }
 
   #sayLost(): void {
@@ -265,7 +246,7 @@ export class LineFile implements AsyncDisposable {
   /** Waits a limited time for the remaining lines. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#ending.signal.aborted) return;
-    const end = performance.now() + END_PATIENCE;
+    const end = performance.now() + AUDIT_FILE.endPatience;
     while (this.#waiting > 0 && performance.now() < end) {
       this.#run();
       await this.progress(end - performance.now());

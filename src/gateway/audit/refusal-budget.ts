@@ -3,6 +3,7 @@
  * total. Further refusals are counted.
  */
 import type { Clock } from '../../platform/clock.ts';
+import { AUDITED_REFUSALS } from '../limits.ts';
 
 /** Refusals that have no line of their own. */
 export interface OmittedRefusals {
@@ -23,12 +24,6 @@ interface RefusalRate {
   readonly burst: number;
 }
 
-const PER_ADDRESS: RefusalRate = { rate: 5, burst: 60 };
-const IN_TOTAL: RefusalRate = { rate: 50, burst: 300 };
-/** The most addresses whose last lines are counted, and below it the most addresses with their own count. */
-const MAX_ADDRESSES = 4096;
-const MAX_COUNTED = 100;
-
 export class RefusalBudget {
   readonly #clock: Clock;
   readonly #total: Bucket;
@@ -39,7 +34,7 @@ export class RefusalBudget {
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#total = new Bucket(IN_TOTAL, clock());
+    this.#total = new Bucket(AUDITED_REFUSALS.inTotal, clock());
   }
 
   /** The number of refusals that were left out. */
@@ -50,11 +45,11 @@ export class RefusalBudget {
   /** Returns true if a refusal may have its own line. Otherwise it is counted. */
   take(address: string): boolean {
     const now = this.#clock();
-    const bucket = this.#buckets.get(address) ?? new Bucket(PER_ADDRESS, now);
+    const bucket = this.#buckets.get(address) ?? new Bucket(AUDITED_REFUSALS.ofAddress, now);
     this.#buckets.delete(address);
     this.#buckets.set(address, bucket);
     for (const oldest of this.#buckets.keys()) {
-      if (this.#buckets.size <= MAX_ADDRESSES) break;
+      if (this.#buckets.size <= AUDITED_REFUSALS.maxAddresses) break;
       this.#buckets.delete(oldest);
     }
     if (bucket.has(now) && this.#total.has(now)) {
@@ -68,7 +63,7 @@ export class RefusalBudget {
 
   #count(address: string, now: number): void {
     this.#omittedCount++;
-    const key = this.#omitted.has(address) || this.#omitted.size < MAX_COUNTED ? address : undefined;
+    const key = this.#omitted.has(address) || this.#omitted.size < AUDITED_REFUSALS.maxCounted ? address : undefined;
     const known = this.#omitted.get(key);
     if (known === undefined) this.#omitted.set(key, { count: 1, since: now });
     else known.count++;

@@ -1,4 +1,5 @@
 import type { LoginPassword } from '../../protocol/auth-api.ts';
+import { LOGIN_LENGTHS } from '../limits.ts';
 
 /** The credentials that a request presents in its `Authorization` header. */
 export type PresentedCredentials =
@@ -9,18 +10,11 @@ export type PresentedCredentials =
   | { readonly kind: 'unreadable' };
 
 /**
- * The greatest length of a user name, and below it of a secret, in characters. The longest secret is a
- * federated JWT.
- */
-const MAX_USERNAME = 255;
-export const MAX_SECRET = 16 * 1024;
-
-/**
  * A login that is too long for any user is wrong, so it is replaced by a short wrong one before auth is
  * asked.
  */
 export function boundLogin({ username, password }: LoginPassword): LoginPassword {
-  const fits = username.length <= MAX_USERNAME && password.length <= MAX_SECRET;
+  const fits = username.length <= LOGIN_LENGTHS.username && password.length <= LOGIN_LENGTHS.secret;
   return fits ? { username, password } : { username: '', password: '' };
 }
 

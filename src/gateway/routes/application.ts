@@ -17,7 +17,7 @@ import { GATEWAY_HEADER, PROBE_HEADER } from '../http/reach-listener.ts';
 import { refuse } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
 import { isOriginForm } from '../http/target.ts';
-import type { GatewayLimits } from '../limits.ts';
+import { type GatewayLimits, UNRECORDED_RETRY_AFTER } from '../limits.ts';
 import type { RequestMeters } from '../metrics/requests.ts';
 import type { WorkerPlace } from '../metrics/workers.ts';
 import { publicRoutes } from './service.ts';
@@ -100,7 +100,7 @@ export function createApplication(dependencies: V2Dependencies, services: Router
         const admitted = isRecorded(req) ? dependencies.audit.admits() : true;
         if (admitted === true || (await admitted))
           return await withinLoopBudget(next, () => callerOf(req, dependencies.addressOf));
-        return refuse(res, { error: 'UNAVAILABLE', retryAfter: RETRY_AFTER, message: UNRECORDED });
+        return refuse(res, { error: 'UNAVAILABLE', retryAfter: UNRECORDED_RETRY_AFTER, message: UNRECORDED });
       }
       res.setHeader('connection', 'close');
       refuse(res, { error: 'BAD_REQUEST', message: ambiguity });
@@ -128,8 +128,6 @@ function callerOf(request: IncomingMessage, addressOf: AddressOf): string {
   return request.url === PROBED ? PROBED : addressKey(addressOf(request));
 }
 
-/** The time to wait in seconds. */
-const RETRY_AFTER = 5;
 const UNRECORDED = 'the mirror cannot record requests at the moment, and therefore answers none; try again';
 
 function isRecorded({ url }: IncomingMessage): boolean {

@@ -3,6 +3,7 @@ import { formatPage, type Page } from '../../registry/page.ts';
 import { familiarName, parseRepositoryName, repositoryOf } from '../../registry/repository.ts';
 import { callerLine, type ReceivedRequest, shareOf } from '../audit/audit-record.ts';
 import { refuse, respond } from '../http/respond.ts';
+import { CATALOG_PAGE } from '../limits.ts';
 import { refuseUnauthenticated } from './refuse-access.ts';
 import type { V2Dependencies } from './v2-request.ts';
 
@@ -12,9 +13,6 @@ interface CatalogRequest extends ReceivedRequest {
 
 /** The scope that clients request to list repositories. `registry` is docker's own type for it. */
 const CATALOG_SCOPE = 'registry:catalog:*';
-
-/** The number of entries of a page if the client does not choose one. */
-const PAGE = 100;
 
 /** Answers a request for the catalog, and records it. */
 export async function answerCatalog(
@@ -54,7 +52,7 @@ async function listCatalog(
     const isSeen = permission.kind === 'granted' && (permission.private || visibility === 'public');
     return isSeen ? [familiarName(repository, dependencies.names)] : [];
   });
-  const { n = PAGE, last = '' } = page;
+  const { n = CATALOG_PAGE, last = '' } = page;
   const after = names.sort().filter((name) => name > last);
   const repositories = after.slice(0, n);
   const end = repositories.at(-1);

@@ -1,15 +1,11 @@
 import { z } from 'zod';
-import { exceededBound, type JsonBounds } from '../../platform/json-bounds.ts';
+import { exceededBound } from '../../platform/json-bounds.ts';
 import { runInSlices } from '../../platform/scheduling/time-slicing.ts';
 import { parseTag, type Tag } from '../../registry/reference.ts';
 import type { AccessDecision } from '../authorization/authorize.ts';
+import { TAG_LIST_BOUNDS } from '../limits.ts';
 
 const LIST = z.object({ name: z.string().optional(), tags: z.array(z.string()).nullable() });
-
-/**
- * An external core passes on what its upstream sends. The built-in core does not allow a longer list either.
- */
-const BOUNDS: JsonBounds = { depth: 32, nodes: 30_000, elements: 200_000 };
 
 export interface TagRules {
   readonly permitTag: (tag: Tag) => AccessDecision;
@@ -59,7 +55,7 @@ function* permittedOf(
 }
 
 function parsed(list: Buffer): unknown {
-  if (exceededBound(list, BOUNDS) !== undefined) return undefined;
+  if (exceededBound(list, TAG_LIST_BOUNDS) !== undefined) return undefined;
   try {
     return JSON.parse(list.toString());
   } catch {

@@ -5,6 +5,7 @@ import type { AuthClient } from '../clients/auth-client.ts';
 import type { CoreClient } from '../clients/core-client.ts';
 import type { Listener } from '../http/listener.ts';
 import type { Reached } from '../http/reach-listener.ts';
+import { READINESS_DEADLINE } from '../limits.ts';
 
 export interface ReadinessDependencies {
   readonly auth: AuthClient;
@@ -26,9 +27,6 @@ interface ReadinessPart {
 export type Readiness = () => Promise<
   { readonly ready: boolean } & Readonly<Record<string, ReadinessPart | boolean>>
 >;
-
-/** The milliseconds for a part to report its state. A restart of the part takes less. */
-const DEADLINE = 3_000;
 
 /**
  * Tells whether this gateway and the parts that it needs can serve pulls. All of them must be able to, and
@@ -88,7 +86,7 @@ async function stateOfListener(
 }
 
 async function stateOf(detail: Promise<object>): Promise<ReadinessPart> {
-  using deadline = new Deadline(DEADLINE);
+  using deadline = new Deadline(READINESS_DEADLINE);
   return await deadline.bound(detail).then(
     (said) => ({ ready: true, ...said }),
     (error: Error) => ({ ready: false, error: error.message || 'it does not answer in time' }),

@@ -8,13 +8,14 @@ import type { TokenRequest } from '../../protocol/auth-api.ts';
 import { ERRORS } from '../../registry/error.ts';
 import { boundScopes, splitScopes } from '../../registry/scope.ts';
 import type { Audit } from '../audit/audit.ts';
-import { boundLogin, MAX_SECRET, parseAuthorization } from '../authentication/authorization-header.ts';
+import { boundLogin, parseAuthorization } from '../authentication/authorization-header.ts';
 import { certificateFaultText } from '../authentication/certificate-fault.ts';
 import type { IdentifyByCertificate } from '../authentication/client-certificate.ts';
 import type { AuthClient, ClientToken, RefusedLogin } from '../clients/auth-client.ts';
 import { type AddressOf, addressKey } from '../http/client-address.ts';
 import { refuse } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
+import { LOGIN_LENGTHS, TOKEN_REQUESTS } from '../limits.ts';
 
 export interface TokenDependencies {
   readonly auth: AuthClient;
@@ -22,10 +23,6 @@ export interface TokenDependencies {
   readonly byCertificate: IdentifyByCertificate;
   readonly audit: Audit;
 }
-
-const MAX_BODY = 64 * 1024;
-/** The client chooses this name itself, so its length is bounded. */
-const MAX_CLIENT_ID = 255;
 
 /**
  * The endpoint of the token specification: a GET with Basic, or the OAuth2 POST. Both request the same. A 401
@@ -86,7 +83,7 @@ function whoFrom(
 
 async function readParameters(context: Context): Promise<URLSearchParams | undefined> {
   if (context.method !== 'POST') return new URLSearchParams(context.querystring);
-  const body = await readBody(context.req, MAX_BODY).catch(() => {
+  const body = await readBody(context.req, TOKEN_REQUESTS.maxBody).catch(() => {
     throw new ClientGone();
   });
   return body === undefined ? undefined : new URLSearchParams(body.toString('utf8'));
@@ -109,7 +106,7 @@ function readCredentials(
   if (grantType === null) return { login: null, refreshToken: null };
   const refreshToken = parameters.get('refresh_token');
   if (grantType === 'refresh_token' && refreshToken !== null)
-    return { login: null, refreshToken: refreshToken.length > MAX_SECRET ? '' : refreshToken };
+    return { login: null, refreshToken: refreshToken.length > LOGIN_LENGTHS.secret ? '' : refreshToken };
   const username = parameters.get('username');
   const password = parameters.get('password');
   return grantType === 'password' && username !== null && password !== null
@@ -125,7 +122,7 @@ type ShownCredentials = Pick<TokenRequest, 'login' | 'refreshToken'>;
  */
 function offlineClient(parameters: URLSearchParams): string | null {
   const isWanted = parameters.get('offline_token') === 'true' || parameters.get('access_type') === 'offline';
-  return isWanted ? (parameters.get('client_id') ?? '').slice(0, MAX_CLIENT_ID) : null;
+  return isWanted ? (parameters.get('client_id') ?? '').slice(0, TOKEN_REQUESTS.maxClientId) : null;
 }
 
 /**

@@ -13,10 +13,7 @@ import type { AuthenticateClient } from '../authentication/authenticate-client.t
 import type { AuthorizeNow } from '../authorization/authorize.ts';
 import { type AddressOf, addressKey } from '../http/client-address.ts';
 import { refuse } from '../http/respond.ts';
-
-/** Milliseconds between two log messages about one address. */
-const LOG_EVERY = 60_000;
-const MOST_ADDRESSES = 1_000;
+import { PLAIN_REFUSALS } from '../limits.ts';
 
 /** Treats every client as `anonymous`. It reads nothing in the request. */
 export function authenticateAnonymous(
@@ -52,7 +49,7 @@ export interface WithoutTlsOptions {
 /** Refuses requests that carry a credential, and logs them, because their senders must learn to use TLS. */
 export function refuseCredentials(handler: RequestListener, options: WithoutTlsOptions): RequestListener {
   const { url, addressOf, log, clock = systemClock } = options;
-  const logged = new ExpiringCache<object>(MOST_ADDRESSES, clock);
+  const logged = new ExpiringCache<object>(PLAIN_REFUSALS.maxAddresses, clock);
   const message = `no credential is taken without TLS; use ${url.origin}`;
   return (request, response) => {
     if (!carriesCredential(request)) return handler(request, response);
@@ -60,7 +57,7 @@ export function refuseCredentials(handler: RequestListener, options: WithoutTlsO
     const key = addressKey(address);
     if (logged.get(key) === undefined)
       log.warn({ address }, 'a request to server.plain carries a credential without TLS, and is refused');
-    logged.set(key, {}, LOG_EVERY);
+    logged.set(key, {}, PLAIN_REFUSALS.logEvery);
     // The body is not read, so the connection ends with the response.
     response.setHeader('connection', 'close');
     refuse(response, { error: 'DENIED', message });
