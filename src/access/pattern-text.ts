@@ -29,7 +29,7 @@ export function canonicalPattern(
   const scheme = /^[a-z+]{2,10}:\/\//i.exec(text)?.[0];
   if (scheme !== undefined)
     return {
-      wrong: `"${text}" begins with "${scheme}"${mendedBy(text, text.slice(scheme.length), '; write it without')}`,
+      wrong: `"${text}" begins with "${scheme}"${suggestion(text, text.slice(scheme.length), '; write it without')}`,
     };
   const [image = text, ...digest] = text.split('@');
   if (digest.length > 0)
@@ -79,9 +79,9 @@ function isInNamespace(text: string, hosted: HostedNamespaces = new Set()): bool
 const MEANS_EVERYTHING: ReadonlySet<string> = new Set(['all', 'any', 'anything', 'everywhere']);
 
 /** Suggests a correction as `; write "acme/**"`, if that is a valid pattern. */
-function mendedBy(text: string, mended: string, otherwise = ''): string {
-  return mended !== '' && mended !== text && 'pattern' in canonicalPattern(mended)
-    ? `; write "${mended}"`
+function suggestion(text: string, corrected: string, otherwise = ''): string {
+  return corrected !== '' && corrected !== text && 'pattern' in canonicalPattern(corrected)
+    ? `; write "${corrected}"`
     : otherwise;
 }
 
@@ -91,9 +91,9 @@ const WILDCARDS = 'wildcards are *, ** and ${user}';
 function whyOutside(text: string): string | undefined {
   const outside = /[^a-z0-9._/:*-]/.exec(text.replaceAll('${user}', ''))?.[0];
   if (/[\^\\()|+]|\.[*+]|^\/.*\/$/.test(text))
-    return `patterns are not regular expressions${mendedBy(text, fromRegularExpression(text), `; ${WILDCARDS}`)}`;
+    return `patterns are not regular expressions${suggestion(text, fromRegularExpression(text), `; ${WILDCARDS}`)}`;
   if (outside === undefined) return undefined;
-  if (/[A-Z]/.test(outside)) return `names are in lower case${mendedBy(text, text.toLowerCase())}`;
+  if (/[A-Z]/.test(outside)) return `names are in lower case${suggestion(text, text.toLowerCase())}`;
   if (/[,;\s]/.test(outside)) {
     const names = text.split(/[,;\s]+/).filter((one) => one !== '');
     if (names.every((one) => 'pattern' in canonicalPattern(one)))
@@ -109,7 +109,7 @@ function whyOutside(text: string): string | undefined {
     .replaceAll(/\[[^[\]]*\]\**/g, '*')
     .replaceAll('?', '*')
     .replaceAll(/\$\{?(?:user|username|account|USER)\b\}?/g, '${user}');
-  return `names have no "${outside}"; ${WILDCARDS}${mendedBy(text, simpler)}`;
+  return `names have no "${outside}"; ${WILDCARDS}${suggestion(text, simpler)}`;
 }
 
 function fromRegularExpression(text: string): string {
@@ -127,7 +127,7 @@ function whySlashes(text: string): string | undefined {
   const segments = text.split('/');
   if (!segments.includes('')) return undefined;
   const plain = segments.filter((one) => one !== '').join('/');
-  return `a slash stands between two parts of a name${mendedBy(text, text.endsWith('/') ? `${plain}/**` : plain)}`;
+  return `a slash stands between two parts of a name${suggestion(text, text.endsWith('/') ? `${plain}/**` : plain)}`;
 }
 
 function patternAt(host: UpstreamHost, text: string, segments: readonly string[]): PatternText {

@@ -24,11 +24,11 @@ export class PolicyParser implements Disposable {
   /** @param now in milliseconds */
   async parse(sources: readonly PolicySource[], now: number): Promise<Parsed<SerializedPolicy>> {
     const length = sources.reduce((sum, { text }) => sum + text.length, 0);
-    if (length <= SHORT_TEXT) return toldOf(parsePolicy(sources, now, this.#context));
+    if (length <= SHORT_TEXT) return serializedOf(parsePolicy(sources, now, this.#context));
     const parsed = await this.#thread.ask({ sources, now, context: this.#context });
     if ('faults' in parsed) return parsed;
-    const { value: told, ...others } = parsed;
-    return { ...others, value: { policy: await runInSlices(deserializingPolicy(told)), told } };
+    const { value: serialized, ...others } = parsed;
+    return { ...others, value: { policy: await runInSlices(deserializingPolicy(serialized)), serialized } };
   }
 
   [Symbol.dispose](): void {
@@ -36,8 +36,8 @@ export class PolicyParser implements Disposable {
   }
 }
 
-function toldOf(parsed: ReturnType<typeof parsePolicy>): Parsed<SerializedPolicy> {
+function serializedOf(parsed: ReturnType<typeof parsePolicy>): Parsed<SerializedPolicy> {
   if ('faults' in parsed) return parsed;
   const { policy } = parsed.value;
-  return { ...parsed, value: { policy, told: serializePolicy(policy.data) } };
+  return { ...parsed, value: { policy, serialized: serializePolicy(policy.data) } };
 }

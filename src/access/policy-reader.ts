@@ -403,11 +403,11 @@ function member(parts: PartReader, text: string, path: YamlPath, forms: SubjectF
     case 'pattern':
       return value === '' ? fault(parts, path, `"${text}" names nobody`) : [text];
     case 'account':
-      return isName(value) ? [value] : fault(parts, path, `${whyNoName(value)}${mendOfName(value)}`);
+      return isName(value) ? [value] : fault(parts, path, `${whyNoName(value)}${suggestedName(value)}`);
   }
 }
 
-function mendOfName(text: string): string {
+function suggestedName(text: string): string {
   if (isWordForEverybody(text)) return '';
   const names = text.split(/[\s,;]+/).filter((one) => one !== '');
   if (names.length > 1 && names.every(isName)) return `; write a list: [${names.join(', ')}]`;

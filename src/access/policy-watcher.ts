@@ -38,7 +38,7 @@ export interface PolicyStatus {
 
 export interface WatchedPolicy extends WatchedFile<Policy> {
   /** The same policy in its serialized form. */
-  readonly told: ObservableValue<string>;
+  readonly serialized: ObservableValue<string>;
   readonly status: PolicyStatus;
 }
 
@@ -53,17 +53,17 @@ export async function watchPolicy(options: WatchPolicyOptions): Promise<WatchedP
   const state = () => stateOfPolicy(file);
   const seen = await state();
   using stack = new DisposableStack();
-  const keeper = stack.use(new PolicyKeeper(options));
-  const live = new MutableValue(await keeper.first());
+  const loader = stack.use(new PolicyLoader(options));
+  const live = new MutableValue(await loader.first());
   const load = async () => {
-    const next = await keeper.read();
+    const next = await loader.read();
     if (next === undefined) return;
     const { version } = next.policy.data;
     if (version !== live.current.policy.data.version) {
       log.info({ version }, 'access policy changed');
       live.set(next);
     }
-    await keeper.keep(next);
+    await loader.keep(next);
   };
   const directories = [path.dirname(file), directoryOf(file)];
   const watching = stack.use(watchFiles({ state, seen, load, directories, log }));
@@ -73,14 +73,14 @@ export async function watchPolicy(options: WatchPolicyOptions): Promise<WatchedP
     get current() {
       return live.current.policy;
     },
-    told: {
+    serialized: {
       get current() {
-        return live.current.told;
+        return live.current.serialized;
       },
       changed,
     },
     get status() {
-      return { version: live.current.policy.data.version, ...keeper.verdict };
+      return { version: live.current.policy.data.version, ...loader.verdict };
     },
     changed,
     look: () => watching.look(),
@@ -88,7 +88,7 @@ export async function watchPolicy(options: WatchPolicyOptions): Promise<WatchedP
   };
 }
 
-class PolicyKeeper implements Disposable {
+class PolicyLoader implements Disposable {
   readonly #options: WatchPolicyOptions;
   readonly #parser: PolicyParser;
   #refusals = 0;
@@ -125,7 +125,7 @@ class PolicyKeeper implements Disposable {
     const kept = await this.#lastGood();
     if (kept === undefined) throw new FaultsError(read.faults);
     this.#refuse(read.faults);
-    return { policy: kept, told: serializePolicy(kept.data) };
+    return { policy: kept, serialized: serializePolicy(kept.data) };
   }
 
   async #parse(): Promise<Parsed<SerializedPolicy>> {
@@ -155,11 +155,11 @@ class PolicyKeeper implements Disposable {
   }
 
   /** Stores the policy for the next start. A disk that cannot be written must not make an edit fail. */
-  async keep({ told }: SerializedPolicy): Promise<void> {
+  async keep({ serialized }: SerializedPolicy): Promise<void> {
     const { lastGood, log } = this.#options;
     try {
       await mkdir(path.dirname(lastGood), { recursive: true, mode: 0o750 });
-      await writeFileAtomically(lastGood, told, 0o640);
+      await writeFileAtomically(lastGood, serialized, 0o640);
     } catch (error) {
       log.error({ file: lastGood, err: error }, 'the policy cannot be kept for the next start');
     }

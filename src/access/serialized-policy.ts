@@ -4,7 +4,7 @@ import { POLICY_WITHOUT_RULES, type PolicyData, RULE_DATA, type RuleData } from 
 /** A policy and its serialized form. */
 export interface SerializedPolicy {
   readonly policy: Policy;
-  readonly told: string;
+  readonly serialized: string;
 }
 
 /** Serializes a policy as JSON with each rule on a line of its own, so that it can be read in short steps. */
@@ -16,14 +16,14 @@ export function serializePolicy({ rules, ...others }: PolicyData): string {
 const CLOSING = ']}';
 
 /** Parses a policy that `serializePolicy` has written, in steps. */
-export function* deserializingPolicy(told: string): Generator<void, Policy> {
-  const begin = told.indexOf('\n');
-  const others = POLICY_WITHOUT_RULES.parse(JSON.parse(told.slice(0, begin) + CLOSING));
+export function* deserializingPolicy(serialized: string): Generator<void, Policy> {
+  const begin = serialized.indexOf('\n');
+  const others = POLICY_WITHOUT_RULES.parse(JSON.parse(serialized.slice(0, begin) + CLOSING));
   const rules: RuleData[] = [];
   for (let from = begin + 1, to: number; ; from = to + 1) {
-    to = told.indexOf('\n', from);
+    to = serialized.indexOf('\n', from);
     if (to < 0) break;
-    const line = told.slice(from, to);
+    const line = serialized.slice(from, to);
     if (line !== '') rules.push(RULE_DATA.parse(JSON.parse(line.replace(/,$/, ''))));
     yield;
   }

@@ -58,7 +58,7 @@ function loginRoutes(dependencies: AuthDependencies): Router {
 function subscriptionRoutes({ credentials, policy, issuer, stopping }: AuthDependencies): Router {
   const forgetAfter = LONGEST_SILENCE + LONGEST_WAIT;
   const activeCredentials = createLongPollEndpoint(credentials, JSON.stringify, stopping, forgetAfter);
-  const policies = createLongPollEndpoint(policy.told, (told) => told, stopping);
+  const policies = createLongPollEndpoint(policy.serialized, (serialized) => serialized, stopping);
   const keys = createLongPollEndpoint(
     issuer.keys,
     ({ verifying }) => JSON.stringify({ keys: verifying }),

@@ -23,7 +23,7 @@ export interface LoginCounts {
 export function countLogins(meters: Meters): LoginCounts {
   const logins = meters.counter(
     'hubgate_logins_total',
-    'Logins by what was shown and what came of it; stray: of another registry, held against nobody',
+    'Logins by kind of credential and by result; a stray one is of another registry, and counts against nobody',
     ['by', 'outcome'],
   );
   // Counters begin at zero, so that Prometheus also sees their first increase.
@@ -35,7 +35,7 @@ export function countLogins(meters: Meters): LoginCounts {
       const { kind } = verdict;
       const outcome =
         kind === 'authenticated' ? 'right' : kind === 'wrong' && options?.isStray ? 'stray' : kind;
-      logins.inc({ by: shownBy(login), outcome });
+      logins.inc({ by: kindOfLogin(login), outcome });
       return verdict;
     },
     refreshTokens: (refreshTokens) => ({
@@ -49,7 +49,7 @@ export function countLogins(meters: Meters): LoginCounts {
   };
 }
 
-function shownBy({ username, password }: Parameters<Authenticate>[0]): string {
+function kindOfLogin({ username, password }: Parameters<Authenticate>[0]): string {
   if (username === FEDERATED_NAME) return 'federation';
   return parseServiceToken(password) === undefined ? 'password' : 'token';
 }

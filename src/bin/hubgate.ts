@@ -3,7 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { type ExitCode, letReaderLeave, printText } from '../launch/terminal.ts';
 import { addHelp } from './help.ts';
-import { addGroups, addVerbs, type CommandLine, type Surroundings } from './verb.ts';
+import { addGroups, addVerbs, type CommandLine, type CommandContext } from './verb.ts';
 import { CONTENT_VERBS } from './verbs/content.ts';
 import { CREDENTIAL_VERBS } from './verbs/credentials.ts';
 import { MIRROR_VERBS } from './verbs/mirror.ts';
@@ -16,7 +16,7 @@ import { addTextVerbs } from './verbs/text.ts';
 export function program(
   end: CommandLine['end'],
   inHome: CommandLine['inHome'] = () => {},
-  { terminal, environment }: Surroundings = { terminal: process, environment: process.env },
+  { terminal, environment }: CommandContext = { terminal: process, environment: process.env },
 ): Command {
   const hubgate = new Command('hubgate')
     .description(packageJson.description)
@@ -53,7 +53,7 @@ async function main(): Promise<void> {
 /** Runs the command that the arguments name, and prints the error that it throws. */
 export async function runProgram(
   args: readonly string[],
-  surroundings: Surroundings = { terminal: process, environment: process.env },
+  context: CommandContext = { terminal: process, environment: process.env },
 ): Promise<ExitCode> {
   let code: ExitCode = 0;
   let home = process.cwd();
@@ -64,12 +64,12 @@ export async function runProgram(
     home = directory;
   };
   try {
-    await program(end, inHome, surroundings).parseAsync([...args], { from: 'user' });
+    await program(end, inHome, context).parseAsync([...args], { from: 'user' });
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     const { explainError } = await import('../launch/explain-error.ts');
-    printText(surroundings.terminal.stderr, `hubgate: ${explainError(error, home)}`);
+    printText(context.terminal.stderr, `hubgate: ${explainError(error, home)}`);
     return 1;
   }
 }

@@ -3,13 +3,13 @@ import type { ExitCode, Terminal } from '../launch/terminal.ts';
 import { OPTIONS, type OptionName, type OptionValues } from './options.ts';
 
 /** The terminal and the environment that a verb reads and writes, besides the home. */
-export interface Surroundings {
+export interface CommandContext {
   readonly terminal: Terminal;
   readonly environment: Readonly<NodeJS.ProcessEnv>;
 }
 
 /** One call of a verb. */
-interface Call<Options> extends Surroundings {
+interface Call<Options> extends CommandContext {
   readonly options: Options;
   /** The arguments, in the order of the usage. */
   readonly names: readonly string[];
@@ -32,7 +32,7 @@ interface VerbDefinition<Names extends readonly OptionName[]> {
 
 /** A verb that runs in a home. */
 export interface Verb extends Omit<VerbDefinition<readonly OptionName[]>, 'load'> {
-  readonly run: (command: Command, names: readonly string[], surroundings: Surroundings) => Promise<ExitCode>;
+  readonly run: (command: Command, names: readonly string[], context: CommandContext) => Promise<ExitCode>;
 }
 
 /** A word that only verbs follow. */
@@ -47,15 +47,15 @@ export function verb<const Names extends readonly OptionName[]>(definition: Verb
   const { load, ...rest } = definition;
   return {
     ...rest,
-    run: async (command, names, surroundings) => {
+    run: async (command, names, context) => {
       const options = command.optsWithGlobals<OptionValues<Names[number]>>();
-      return (await load())({ options, names, ...surroundings });
+      return (await load())({ options, names, ...context });
     },
   };
 }
 
 /** The context that the verbs of one command line share. */
-export interface CommandLine extends Surroundings {
+export interface CommandLine extends CommandContext {
   /** Called with the home before a verb runs. */
   readonly inHome: (home: string) => void;
   /** Called with the exit code of the verb. */

@@ -94,11 +94,11 @@ async function askAuth({ isWithdrawn }: Withdrawal, auth: HttpClient): Promise<C
   let etag: string | undefined;
   for (;;) {
     const question = { peer: PEER, path: '/credentials', read: readInForce, longestWait: left() };
-    const told = await longPoll(auth, question, { etag, wait: etag !== undefined });
-    if (told !== undefined && isWithdrawn(told.value)) break;
+    const answer = await longPoll(auth, question, { etag, wait: etag !== undefined });
+    if (answer !== undefined && isWithdrawn(answer.value)) break;
     if (left() === 0)
       return { missing: 'auth has not read the change; its log says why, and so does hubgate check' };
-    etag = told?.etag ?? etag;
+    etag = answer?.etag ?? etag;
   }
   return askForGateways(auth, left());
 }

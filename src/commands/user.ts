@@ -99,7 +99,7 @@ export async function listUsers(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const users = await readUsers(pathsIn(home).users);
-  if ('faults' in users) return faulty(users.faults, terminal, home);
+  if ('faults' in users) return printUnreadable(users.faults, terminal, home);
   const all = [...users.value.values()];
   if (json)
     printJson(
@@ -167,7 +167,7 @@ function printProblem(
   terminal: Terminal,
 ): ExitCode {
   return outcome.kind === 'unreadable'
-    ? faulty(outcome.faults, terminal, home)
+    ? printUnreadable(outcome.faults, terminal, home)
     : refuse(terminal, REFUSALS[outcome.refusal](name));
 }
 
@@ -178,7 +178,7 @@ const REFUSALS: Readonly<Record<UserRefusal, (name: string) => string>> = {
     `${name} is a service account, which has no password and logs in by service tokens alone`,
 };
 
-function faulty(faults: readonly Fault[], terminal: Terminal, home: string): ExitCode {
+function printUnreadable(faults: readonly Fault[], terminal: Terminal, home: string): ExitCode {
   printFaults(faults, terminal, pathsIn(home).home);
   return 2;
 }

@@ -90,7 +90,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
   const client = stack.use(
     createRegistryClient({ upstreams, transport, budgets, pullsLeft, limits, clock, log }),
   );
-  const memberships = new RepositoryLinks({
+  const links = new RepositoryLinks({
     index: store.index,
     client,
     clock,
@@ -128,13 +128,13 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
   if (store.failure !== undefined) writes.failed(store.failure);
   store.index.onFailure = (error) => writes.failed(error);
   stack.use(scrub({ store, clock, log }));
-  const dependencies = { store, client, budgets, memberships, writes, space, limits, clock, log };
+  const dependencies = { store, client, budgets, links, writes, space, limits, clock, log };
   const blobs = new BlobPull({
     ...dependencies,
     budgets: new BoundedDownloads({ budgets, limits, clock }),
     bandwidths: limitBandwidths(upstreams, clock),
   });
-  const referrers = new ReferrersCache({ store, memberships, clock, staleIfError });
+  const referrers = new ReferrersCache({ store, links, clock, staleIfError });
   const hosted = options.hosted && stack.use(await openHosted(options.hosted, log, clock));
   const names: UpstreamNames = {
     upstreams: new Set(upstreams.map(({ host }) => host)),
@@ -156,8 +156,8 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
       revalidationDeadline: limits.revalidation,
     }),
     blobs,
-    documents: new DocumentPull({ index: store.index, client, memberships, clock, log, staleIfError }),
-    referrers: new ReferrersPull({ client, memberships, log, memory: referrers, deadline: limits.question }),
+    documents: new DocumentPull({ index: store.index, client, links, clock, log, staleIfError }),
+    referrers: new ReferrersPull({ client, links, log, memory: referrers, deadline: limits.question }),
     recent,
     gatewayCaches: createGatewayCaches({ store, recent, names }),
     stopping: stopping.signal,
@@ -180,7 +180,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
     metrics: meters,
     ...(hosted && { hosted }),
     openCachedBlob: async (from, digest, access) => {
-      const { link, visible } = await memberships.known(from, 'blob', digest, access);
+      const { link, visible } = await links.known(from, 'blob', digest, access);
       return link !== undefined && visible === 'visible' ? store.content.open(digest) : undefined;
     },
     log,

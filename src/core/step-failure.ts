@@ -21,7 +21,8 @@ export function whyFailed(error: unknown): string {
 const NO_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|wrong version number|packet length too long/;
 const NO_TLS_THERE = 'what answers there does not speak TLS';
 
-const MEND: Readonly<Record<StepName, (host: string) => string>> = {
+/** How to fix each failure. */
+const FIXES: Readonly<Record<StepName, (host: string) => string>> = {
   proxy: () => 'see to egress.proxy and egress.noProxy',
   DNS: (host) =>
     `see to the DNS of this machine; if only a proxy reaches that host, set egress.proxy; if it has another name, upstreams.${host}.url`,
@@ -39,7 +40,7 @@ const MEND: Readonly<Record<StepName, (host: string) => string>> = {
 };
 
 /** The fixes for failures of TLS, by the detail that `whyFailed` gives. */
-const MEND_TLS: readonly (readonly [detail: RegExp, mend: (host: string) => string])[] = [
+const TLS_FIXES: readonly (readonly [detail: RegExp, fix: (host: string) => string])[] = [
   [
     /not of an authority/,
     (host) =>
@@ -55,11 +56,11 @@ const MEND_TLS: readonly (readonly [detail: RegExp, mend: (host: string) => stri
 ];
 
 /** A setting that the failure names is better than a guess. */
-export function mendOf(step: StepName, host: string, detail: string): string {
-  const [, ofTls] = MEND_TLS.find(([pattern]) => pattern.test(detail)) ?? [];
+export function fixFor(step: StepName, host: string, detail: string): string {
+  const [, ofTls] = TLS_FIXES.find(([pattern]) => pattern.test(detail)) ?? [];
   if (ofTls !== undefined) return ofTls(host);
   const [key] = /upstreams\.[\w.:-]+\.[a-zA-Z]+/.exec(detail) ?? [];
   if (key !== undefined) return `see to ${key}`;
   if (/the proxy /.test(detail)) return 'see to that proxy, to egress.proxy and egress.noProxy';
-  return MEND[step](host);
+  return FIXES[step](host);
 }

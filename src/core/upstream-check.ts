@@ -19,7 +19,7 @@ import { formatReference, type Reference, type Tag } from '../registry/reference
 import type { Repository, UpstreamNames } from '../registry/repository.ts';
 import type { CoreLimits } from './limits.ts';
 import { childrenOf, whyInvalidManifest } from './pull/validate-document.ts';
-import { mendOf, type StepName, whyFailed } from './step-failure.ts';
+import { fixFor, type StepName, whyFailed } from './step-failure.ts';
 import { apiRoot } from './upstream/api-url.ts';
 import type { AccountCheck } from './upstream/check-accounts.ts';
 import type { RegistryClient, UpstreamManifest } from './upstream/registry-client.ts';
@@ -112,7 +112,7 @@ async function takeSteps(
       taken.push(detail === null ? skip(step, 'not needed') : { step, result: 'ok', detail, mend: null });
     } catch (error) {
       const detail = whyFailed(error);
-      taken.push({ step, result: 'failed', detail, mend: mendOf(step, upstream.host, detail) });
+      taken.push({ step, result: 'failed', detail, mend: fixFor(step, upstream.host, detail) });
       break;
     }
   }

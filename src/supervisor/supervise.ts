@@ -26,26 +26,26 @@ export interface Supervision {
  * @throws if one of them cannot be started for the first time; then none is left running
  */
 export async function supervise(plans: readonly RolePlan[], log: Logger): Promise<Supervision> {
-  const keepers = plans.map((plan) => new Keeper(plan, log));
+  const processes = plans.map((plan) => new SupervisedProcess(plan, log));
   const stop = async () => {
-    // All keepers give up first, so that none restarts a role that ends on its own meanwhile.
-    for (const keeper of keepers) keeper.giveUp();
-    for (const keeper of keepers.toReversed()) await keeper.stop();
+    // All processes give up first, so that none restarts a role that ends on its own meanwhile.
+    for (const one of processes) one.giveUp();
+    for (const one of processes.toReversed()) await one.stop();
   };
   try {
-    await Promise.all(keepers.map((keeper) => keeper.start()));
+    await Promise.all(processes.map((one) => one.start()));
   } catch (error) {
     await stop();
     throw error;
   }
   const reload = () => {
-    for (const keeper of keepers) keeper.reload();
+    for (const one of processes) one.reload();
   };
   return { stop, reload };
 }
 
 /** Keeps one role running. */
-class Keeper {
+class SupervisedProcess {
   readonly #plan: RolePlan;
   readonly #log: Logger;
   readonly #stopping = new AbortController();

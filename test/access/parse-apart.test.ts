@@ -31,9 +31,9 @@ test('a long policy says the same when it is read apart, warnings included, howe
     assert.deepEqual(apart.value.policy.data, here.value.policy.data);
     assert.equal(apart.warnings?.length, more.includes(GONE) ? 1 : 0);
     assert.deepEqual(apart.warnings, here.warnings);
-    const { told } = apart.value;
-    assert.deepEqual(runAtOnce(deserializingPolicy(told)).data, here.value.policy.data);
-    assert.deepEqual(JSON.parse(told), here.value.policy.data);
+    const { serialized } = apart.value;
+    assert.deepEqual(runAtOnce(deserializingPolicy(serialized)).data, here.value.policy.data);
+    assert.deepEqual(JSON.parse(serialized), here.value.policy.data);
   }
 });
 

@@ -36,9 +36,9 @@ function start(directory = home) {
 
 function examined() {
   const options = { home, json: false, image: 'library/alpine' };
-  const surroundings = { clock: Date.now, root: '/nonexistent', hub: [] };
+  const context = { clock: Date.now, root: '/nonexistent', hub: [] };
   const environment = { HUBGATE_UPSTREAMS_DOCKER_IO_URL: 'http://127.0.0.1:1' };
-  return run((terminal) => doctor(options, environment, terminal, surroundings));
+  return run((terminal) => doctor(options, environment, terminal, context));
 }
 
 test('configuration that everybody may write is refused by start, check and doctor, each with the chmod to type', async () => {

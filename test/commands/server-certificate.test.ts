@@ -33,9 +33,9 @@ const checked = () => run((terminal) => check({ home, json: false }, {}, termina
 
 function examined() {
   const options = { home, json: false, image: 'library/alpine' };
-  const surroundings = { clock: Date.now, root: '/nonexistent', hub: [] };
+  const context = { clock: Date.now, root: '/nonexistent', hub: [] };
   const environment = { HUBGATE_UPSTREAMS_DOCKER_IO_URL: 'http://127.0.0.1:1' };
-  return run((terminal) => doctor(options, environment, terminal, surroundings));
+  return run((terminal) => doctor(options, environment, terminal, context));
 }
 
 test('invariant 19: a typo in tls.certificate costs nobody a key: start, check and doctor name both files', async () => {

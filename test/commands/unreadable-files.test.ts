@@ -39,9 +39,9 @@ for (const file of ['config/hubgate.yaml', 'config/access.yaml', 'config/users.y
       assert.equal(code, 2, what);
       assert.match(stderr, new RegExp(`^${file}: cannot be read: .*${expected.source}`), what);
       const options = { home, json: false, image: 'library/alpine' };
-      const surroundings = { clock: Date.now, root: '/nonexistent', hub: [] };
+      const context = { clock: Date.now, root: '/nonexistent', hub: [] };
       const { stdout } = await run((terminal) =>
-        doctor(options, { HUBGATE_UPSTREAMS_DOCKER_IO_URL: 'http://127.0.0.1:1' }, terminal, surroundings),
+        doctor(options, { HUBGATE_UPSTREAMS_DOCKER_IO_URL: 'http://127.0.0.1:1' }, terminal, context),
       );
       assert.match(stdout, new RegExp(`${file}: cannot be read: .*${expected.source}`), what);
     }

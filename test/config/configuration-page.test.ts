@@ -9,7 +9,7 @@ import { loadConfig } from '../../src/config/load-config.ts';
 import { configurationPage } from '../../tools/configuration-page.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
-const MEND = 'it is stale: npm run docs:configuration';
+const STALE = 'it is stale: npm run docs:configuration';
 
 /** The formatter pads the cells of tables. */
 function unpadded(page: string): string {
@@ -18,12 +18,12 @@ function unpadded(page: string): string {
 
 test('docs/configuration.md is what the schema says', async () => {
   const shipped = await readFile(path.join(ROOT, 'docs/configuration.md'), 'utf8');
-  assert.equal(unpadded(shipped), unpadded(configurationPage()), MEND);
+  assert.equal(unpadded(shipped), unpadded(configurationPage()), STALE);
 });
 
 test('the JSON Schema that is shipped is the one that `hubgate schema config` prints', async () => {
   const shipped = await readFile(path.join(ROOT, 'config/hubgate.schema.json'), 'utf8');
-  assert.deepEqual(JSON.parse(shipped), JSON.parse(JSON.stringify(configSchema())), MEND);
+  assert.deepEqual(JSON.parse(shipped), JSON.parse(JSON.stringify(configSchema())), STALE);
   const example = await readFile(path.join(ROOT, 'config/hubgate.yaml'), 'utf8');
   assert.match(example, /^# yaml-language-server: \$schema=hubgate\.schema\.json\n/);
 });

@@ -9,7 +9,7 @@ import { waitFor } from '../support/wait-for.ts';
 import {
   CoreProcess,
   type CoreSettings,
-  type CoreSurroundings,
+  type CoreLaunch,
   compileCore,
 } from './support/core-process.ts';
 import { Disk, mountImage, whyNoDisk } from './support/disk.ts';
@@ -85,10 +85,10 @@ class Pushing {
 /** Runs `task` with a core on `home`, and kills the core. */
 async function withCore(
   home: string,
-  surroundings: CoreSurroundings,
+  launch: CoreLaunch,
   task: (settings: CoreSettings, core: CoreProcess) => Promise<void>,
 ): Promise<void> {
-  await using core = await CoreProcess.load({ compiled, ...surroundings });
+  await using core = await CoreProcess.load({ compiled, ...launch });
   const settings: CoreSettings = {
     ...{ socket: path.join(directory, 'core.sock'), directory: path.join(home, 'data') },
     ...{ hub: 'http://127.0.0.1:1', credential: ACCOUNT, hosted: path.join(home, 'hosted') },
@@ -130,7 +130,7 @@ async function cutPower(
   t: TestContext,
   name: string,
   times: number,
-  surroundings: CoreSurroundings,
+  launch: CoreLaunch,
 ): Promise<Tally> {
   assert.equal(impossible, undefined);
   const pushing = new Pushing(t);
@@ -139,7 +139,7 @@ async function cutPower(
   const disk = await Disk.make(namespace, images);
   const cuts: { readonly image: string; readonly allowed: AllowedValues }[] = [];
   const within = { within: namespace.entrance };
-  await withCore(disk.mounted, { ...surroundings, ...within }, async ({ socket }) => {
+  await withCore(disk.mounted, { ...launch, ...within }, async ({ socket }) => {
     await pushing.during(socket, async () => {
       // Without pushes there is nothing to lose.
       await waitFor(() => tally.of('pushes answered') > CLIENTS || tally.faults.length > 0);
@@ -188,7 +188,7 @@ for (const forgotten of ['uploads', 'database'])
     skip,
     timeout: DEADLINE,
   }, async (t) => {
-    const surroundings = { imports: [UNSYNCED], environment: { UNSYNCED: forgotten } };
-    const tally = await cutPower(t, `unsynced-${forgotten}`, CUTS, surroundings);
+    const launch = { imports: [UNSYNCED], environment: { UNSYNCED: forgotten } };
+    const tally = await cutPower(t, `unsynced-${forgotten}`, CUTS, launch);
     assert.ok(tally.of('lost') + tally.of('corrupt') > 0);
   });

@@ -29,7 +29,7 @@ test(`invariants 8 and 10: ${KILLS} kills under load: no wrong byte is served, n
   const random = new Random(seed);
   const options: LifeOptions = {
     catalogue: makeCatalogue(random, CATALOGUE_BYTES),
-    surroundings: { compiled },
+    launch: { compiled },
     random,
     tally,
     over: () => t.signal.aborted || tally.faults.length > 0 || tally.of('kills') >= KILLS,

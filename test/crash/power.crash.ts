@@ -21,7 +21,7 @@ const DEADLINE = Math.max(300_000, CUTS * 15_000);
 const SLOW_DISK = path.join(import.meta.dirname, 'support/fixtures/slow-disk.ts');
 /** One client leaves a disk calm: no other's sync makes safe what was forgotten. Many come in between each other. */
 const DISKS = [1, 6].flatMap((clients) => {
-  return [[], [SLOW_DISK]].map((imports) => ({ clients, surroundings: { imports } }));
+  return [[], [SLOW_DISK]].map((imports) => ({ clients, launch: { imports } }));
 });
 const UNSYNCED = path.join(import.meta.dirname, 'support/fixtures/unsynced.ts');
 
@@ -54,7 +54,7 @@ async function prepare(t: TestContext, name: string): Promise<PowerOptions> {
     namespace,
     directory: path.join(directory, name),
     catalogue: makeCatalogue(random, CATALOGUE_BYTES),
-    surroundings: {},
+    launch: {},
     clients: 1,
     random,
     tally,
@@ -89,8 +89,8 @@ for (const forgotten of ['everything', 'files', 'directories']) {
     timeout: DEADLINE,
   }, async (t) => {
     const options = await prepare(t, forgotten);
-    const surroundings = { imports: [UNSYNCED, SLOW_DISK], environment: { UNSYNCED: forgotten } };
-    const cuts = await cutPower({ ...options, surroundings }, CUTS_OF_A_DISK);
+    const launch = { imports: [UNSYNCED, SLOW_DISK], environment: { UNSYNCED: forgotten } };
+    const cuts = await cutPower({ ...options, launch }, CUTS_OF_A_DISK);
     for (const cut of cuts) await afterCut(options, cut, (data) => countDamage(options, cut, data));
     assert.ok(options.tally.of('lost') + options.tally.of('corrupt') > 0);
   });

@@ -88,9 +88,9 @@ const PULLS: Readonly<Record<ClientFile['program'], (text: string, trusted: bool
     const own = await mkdtemp(at('dockerd-'));
     const file = path.join(own, 'daemon.json');
     await writeFile(file, text);
-    const surroundings = { env: environment(isTrusted), configFile: file };
+    const daemon = { env: environment(isTrusted), configFile: file };
     try {
-      await using docker = await startDocker(own, undefined, surroundings);
+      await using docker = await startDocker(own, undefined, daemon);
       return (await docker(['pull', 'alpine'])).code === 0;
     } catch (error) {
       assert.match(String(error), /does not start/);

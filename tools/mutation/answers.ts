@@ -288,8 +288,8 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'a check of an upstream ends at the step that fails',
     file: 'src/core/upstream-check.ts',
-    find: 'mend: mendOf(step, upstream.host, detail) });\n      break;',
-    replace: 'mend: mendOf(step, upstream.host, detail) });',
+    find: 'mend: fixFor(step, upstream.host, detail) });\n      break;',
+    replace: 'mend: fixFor(step, upstream.host, detail) });',
     tests: CHECK,
   },
   {

@@ -207,8 +207,8 @@ export const pullMutants: readonly Mutant[] = [
   {
     defence: 'the visibility that was read for a blob is not read again',
     file: 'src/core/pull/pull-digest.ts',
-    find: 'isAsked ? await memberships.visibility(repository, requester.grant) : known',
-    replace: 'await memberships.visibility(repository, requester.grant)',
+    find: 'isAsked ? await links.visibility(repository, requester.grant) : known',
+    replace: 'await links.visibility(repository, requester.grant)',
     tests: LOOKUPS,
   },
   {
@@ -221,8 +221,8 @@ export const pullMutants: readonly Mutant[] = [
   {
     defence: 'the visibility that was read for a manifest is not read again',
     file: 'src/core/pull/pull-manifest.ts',
-    find: 'isAsked ? await memberships.visibility(repository, delivery.requester.grant) : known',
-    replace: 'await memberships.visibility(repository, delivery.requester.grant)',
+    find: 'isAsked ? await links.visibility(repository, delivery.requester.grant) : known',
+    replace: 'await links.visibility(repository, delivery.requester.grant)',
     tests: LOOKUPS,
   },
   {

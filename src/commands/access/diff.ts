@@ -111,9 +111,9 @@ function asJson({ subject, pull, address, before, after }: DecisionChange) {
 }
 
 function limitAsJson({ kind, id, before, after, gained, lost }: LimitChange, paths: HomePaths) {
-  const shown = (entry: LimitEntry | undefined) =>
+  const display = (entry: LimitEntry | undefined) =>
     entry === undefined ? null : displayedEntry(entry, paths);
-  return { [kind]: id, before: shown(before), after: shown(after), gained, lost };
+  return { [kind]: id, before: display(before), after: display(after), gained, lost };
 }
 
 function printChanges(

@@ -126,19 +126,19 @@ interface ExplainedDecision {
   readonly terminal: Terminal;
 }
 
-function printExplanation(explanation: Explanation, shown: ExplainedDecision): void {
-  const { question, known, paths, terminal } = shown;
+function printExplanation(explanation: Explanation, explained: ExplainedDecision): void {
+  const { question, known, paths, terminal } = explained;
   const { rule, matched, nearly } = explanation;
   const print = (text: string) => printLine(terminal.stdout, text);
   const unknown = unknownIn(known, question, question.subject);
-  print(verdictOf(explanation, shown) + formatUnknown(unknown));
+  print(verdictOf(explanation, explained) + formatUnknown(unknown));
   if (rule === undefined) print('  no rule allows it');
   else print(`  decided by  ${written(rule, paths)}`);
   for (const other of matched.filter(({ id }) => id !== rule?.id))
     print(`  matches too ${written(other, paths)}`);
   if (explanation.decision === 'allow') {
     if (!explanation.private) print(`  ${GUARD[known.visibility]}`);
-    for (const line of limitLines(explanation, shown.used, paths)) print(`  ${line}`);
+    for (const line of limitLines(explanation, explained.used, paths)) print(`  ${line}`);
     return;
   }
   if (rule !== undefined) print(`What would be needed: the deny ${rule.id} would have to go, or not match.`);

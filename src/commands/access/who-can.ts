@@ -93,8 +93,8 @@ function printAnswers(
   { isMissing, unknown, paths, terminal: { stdout } }: ListedAnswer,
 ): void {
   const everybody = found.find(({ who }) => who === 'authenticated');
-  const shown = found.filter((one) => one === everybody || !isSame(one, everybody));
-  const lines = shown.map((one) => {
+  const listed = found.filter((one) => one === everybody || !isSame(one, everybody));
+  const lines = listed.map((one) => {
     const missing = isMissing(one.who) ? '; not in users.yaml' : '';
     return `${writeAnswer(one, paths)}${missing}`;
   });

@@ -34,7 +34,7 @@ const NOT_MADE = 'made and written with --out DIRECTORY; --show-secrets makes an
 const NOT_SHOWN = 'secret: it is written, and not shown';
 
 export function printKit(result: KitResult, options: PrintOptions, { stdout }: Terminal): void {
-  const files = result.kit.files.map((file) => shown(file, result, options));
+  const files = result.kit.files.map((file) => printedFile(file, result, options));
   const install = installLine(result.kit, options.out);
   if (options.json) {
     const { subject, notes } = result.kit;
@@ -51,7 +51,7 @@ export function printKit(result: KitResult, options: PrintOptions, { stdout }: T
   printText(stdout, lines.join('\n'));
 }
 
-type PrintedKit = ReturnType<typeof shown>;
+type PrintedKit = ReturnType<typeof printedFile>;
 
 function fileLines(
   { path, written, mode, content, note }: PrintedKit,
@@ -80,7 +80,7 @@ function noteLines({ notes }: ClientKit): string[] {
   );
 }
 
-function shown(file: ClientFile, { texts }: KitResult, { out, showSecrets }: PrintOptions) {
+function printedFile(file: ClientFile, { texts }: KitResult, { out, showSecrets }: PrintOptions) {
   const isHidden = holdsSecret(file) && !showSecrets;
   const content = isHidden ? undefined : texts.get(file.path);
   return {

@@ -47,14 +47,14 @@ const MAX_BODY = 64 * 1024;
  */
 export async function handshake(
   peer: ServerPeer,
-  shown: ClientLogin = {},
+  presented: ClientLogin = {},
 ): Promise<X509Certificate | undefined> {
   using deadline = new Deadline(HANDSHAKE);
   const { promise, resolve, reject } = Promise.withResolvers<X509Certificate | undefined>();
   const below = createConnection(peer);
   below.on('error', reject);
   if (peer.header !== undefined) below.write(peer.header);
-  const socket: TLSSocket = connect({ socket: below, ...tlsOptions(peer, shown) }, () =>
+  const socket: TLSSocket = connect({ socket: below, ...tlsOptions(peer, presented) }, () =>
     resolve(socket.getPeerX509Certificate()),
   );
   socket.on('error', reject);
@@ -70,12 +70,12 @@ export async function handshake(
 /** Sends one request to an HTTPS server. @throws as `handshake` does, and if no answer comes in time */
 export async function ask(
   peer: ServerPeer,
-  { method, target, headers = {}, ...shown }: HttpsRequest,
+  { method, target, headers = {}, ...presented }: HttpsRequest,
 ): Promise<HttpsResponse> {
   using deadline = new Deadline(ANSWER);
   const { promise, resolve, reject } = Promise.withResolvers<HttpsResponse>();
   const asked = request(
-    { ...peer, ...tlsOptions(peer, shown), agent: false, method, path: target, headers },
+    { ...peer, ...tlsOptions(peer, presented), agent: false, method, path: target, headers },
     (response) => {
       const { statusCode: status = 0, headers: received } = response;
       readBody(response, MAX_BODY).then(

@@ -43,14 +43,14 @@ export async function doctor(
   options: DoctorOptions,
   environment: Environment,
   terminal: Terminal,
-  surroundings = HERE,
+  context = HERE,
 ): Promise<ExitCode> {
   const mirror = options.fromClient === undefined ? undefined : readMirror(options.fromClient, options.image);
   if (mirror !== undefined && 'refusal' in mirror) {
     printLine(terminal.stderr, `hubgate: ${mirror.refusal}`);
     return 2;
   }
-  const checked = await runAll(await checksFor(mirror, options, environment, surroundings));
+  const checked = await runAll(await checksFor(mirror, options, environment, context));
   if (options.json) printJson(terminal.stdout, { checks: checked });
   else print(checked, terminal);
   return checked.every(({ outcome }) => outcome !== 'wrong') ? 0 : 1;

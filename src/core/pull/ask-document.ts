@@ -8,7 +8,7 @@ import { identityFor, type RepositoryLinks } from './repository-links.ts';
 
 export interface DocumentRequest {
   readonly client: RegistryClient;
-  readonly memberships: RepositoryLinks;
+  readonly links: RepositoryLinks;
   readonly log: Logger;
 }
 
@@ -28,7 +28,7 @@ export interface DocumentQuestion extends Omit<AskDocumentOptions, 'as' | 'reque
  * clients must not get it as JSON.
  */
 export async function askDocument(
-  { client, memberships, log }: DocumentRequest,
+  { client, links, log }: DocumentRequest,
   { repository, resource, name, requester, unfit, ...ask }: DocumentQuestion,
 ): Promise<UpstreamResult<RegistryDocument>> {
   const as = identityFor(requester.grant);
@@ -41,7 +41,7 @@ export async function askDocument(
     );
     return unavailable('unfit', `${repository.name}/${name}: ${why}`);
   }
-  await memberships.learn(repository, as, answer);
+  await links.learn(repository, as, answer);
   return answer;
 }
 

@@ -19,7 +19,7 @@ import { childrenOf, whyInvalidManifest } from './validate-document.ts';
 export interface FetchManifestOptions {
   readonly store: Store;
   readonly client: RegistryClient;
-  readonly memberships: RepositoryLinks;
+  readonly links: RepositoryLinks;
   readonly writes: CacheWrites;
   readonly clock: Clock;
   readonly log: Logger;
@@ -53,10 +53,10 @@ export class ManifestFetches {
     digest: Digest,
     requester: Requester,
   ): Promise<UpstreamResult<UpstreamManifest>> {
-    const { store, client, memberships } = this.#options;
+    const { store, client, links } = this.#options;
     const ask = { as: 'account', requester } as const;
     const answer = await client.getManifest(repository, { kind: 'digest', digest }, ask);
-    await memberships.learn(repository, 'account', answer);
+    await links.learn(repository, 'account', answer);
     if (answer.kind === 'denied') await store.index.removeLink(repository.name, digest);
     if (answer.kind !== 'ok') return answer;
     const unfit = whyInvalidManifest(answer.value.bytes, answer.value.mediaType);

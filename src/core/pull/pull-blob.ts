@@ -41,7 +41,7 @@ export interface BlobPullOptions {
   readonly store: Store;
   readonly client: RegistryClient;
   readonly budgets: DownloadBudgets;
-  readonly memberships: RepositoryLinks;
+  readonly links: RepositoryLinks;
   readonly writes: CacheWrites;
   readonly space: CacheSpace;
   readonly limits: CoreLimits;
@@ -122,8 +122,8 @@ export class BlobPull implements AsyncDisposable {
     requester: Requester,
     asking: BlobRequest,
   ): Promise<PullOutcome<PulledBlob>> {
-    const { store, memberships } = this.#options;
-    const known = await memberships.known(repository, 'blob', digest, requester.grant);
+    const { store, links } = this.#options;
+    const known = await links.known(repository, 'blob', digest, requester.grant);
     const found = await store.content.find(digest);
     const running = this.#downloads.get(digest);
     const isCached = found !== undefined && known.link !== undefined;
@@ -142,20 +142,20 @@ export class BlobPull implements AsyncDisposable {
     asking: BlobRequest,
     { known, found, running }: KnownBlob,
   ): Promise<PullOutcome<PulledBlob>> {
-    const { store, memberships } = this.#options;
+    const { store, links } = this.#options;
     // A fetch under the repository's own scope confirms the digest. A fill of another repository does not.
     const isOwn = found === undefined && (running?.fill === undefined || running.isOf(repository.name));
     if (known.mayFetch && isOwn)
       return this.#joinInTime(repository, digest, { ...asking, requester, isMember: false });
-    const membership = await memberships.confirm(repository, 'blob', digest, requester, known);
-    if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
+    const access = await links.confirm(repository, 'blob', digest, requester, known);
+    if (access.kind === 'refused') return refusalOf(access.answer, 'BLOB_UNKNOWN');
     const location = found ?? (await store.content.find(digest));
     if (location === undefined)
       return this.#joinInTime(repository, digest, { ...asking, requester, isMember: true });
-    const { isAsked, staleFor } = membership;
+    const { isAsked, staleFor } = access;
     if (staleFor !== undefined)
       return { kind: 'found', cache: 'stale', age: seconds(staleFor), blob: 'stored', location };
-    const { maxAgeMs } = isAsked ? await memberships.visibility(repository, requester.grant) : known;
+    const { maxAgeMs } = isAsked ? await links.visibility(repository, requester.grant) : known;
     return { kind: 'found', cache: 'hit', maxAgeMs, blob: 'stored', location };
   }
 
@@ -167,16 +167,16 @@ export class BlobPull implements AsyncDisposable {
 
   /** Starts no fill, because a HEAD moves no bytes. */
   async head(repository: Repository, digest: Digest, requester: Requester): Promise<PullOutcome<BlobHead>> {
-    const { store, client, memberships } = this.#options;
-    const known = await memberships.known(repository, 'blob', digest, requester.grant);
+    const { store, client, links } = this.#options;
+    const known = await links.known(repository, 'blob', digest, requester.grant);
     const stored = await store.content.find(digest);
     // If the content is not cached, the answer reveals nothing beyond what the redirect leads to, so the
     // redirect needs no proof.
     const isProof = stored !== undefined;
-    const membership = await memberships.confirm(repository, 'blob', digest, requester, known, { isProof });
-    if (membership.kind === 'refused') return refusalOf(membership.answer, 'BLOB_UNKNOWN');
-    if (stored !== undefined) return found(membership.staleFor === undefined ? 'hit' : 'stale', stored.size);
-    if (membership.head?.size !== undefined) return found('fill', membership.head.size);
+    const access = await links.confirm(repository, 'blob', digest, requester, known, { isProof });
+    if (access.kind === 'refused') return refusalOf(access.answer, 'BLOB_UNKNOWN');
+    if (stored !== undefined) return found(access.staleFor === undefined ? 'hit' : 'stale', stored.size);
+    if (access.head?.size !== undefined) return found('fill', access.head.size);
     const ask = { as: identityFor(requester.grant), requester, wantSize: true };
     const head = await client.headBlob(repository, digest, ask);
     return head.kind === 'ok' ? found('fill', head.value.size) : refusalOf(head, 'BLOB_UNKNOWN');
@@ -337,13 +337,13 @@ export class BlobPull implements AsyncDisposable {
    * repository, which is learnt.
    */
   #receive(repository: Repository, digest: Digest, requester: Requester): ReceiveOptions {
-    const { store, client, budgets, memberships, limits, clock } = this.#options;
+    const { store, client, budgets, links, limits, clock } = this.#options;
     const open: OpenBlob = async (from, size) => {
       const ask = { as: 'account', requester, from, ...(size !== undefined && { size }) } as const;
       // A fill continues even if its callers have left, and so does its opening.
       const answer = await workForAll(() => client.getBlob(repository, digest, ask));
       if (answer.kind === 'denied') {
-        await memberships.learn(repository, 'account', answer);
+        await links.learn(repository, 'account', answer);
         await store.index.removeLink(repository.name, digest);
       }
       // A caller with public read access comes here only if the repository is known to be public.

@@ -24,7 +24,7 @@ import {
 export interface DigestPullOptions {
   readonly store: Store;
   readonly client: RegistryClient;
-  readonly memberships: RepositoryLinks;
+  readonly links: RepositoryLinks;
 }
 
 /** A digest as somebody asks for it. */
@@ -54,9 +54,9 @@ export class DigestPull {
 
   async pull(asked: DigestQuestion): Promise<PullOutcome<PulledManifest>> {
     const { repository, digest, method, requester } = asked;
-    const { store, memberships } = this.#options;
+    const { store, links } = this.#options;
     const stored = await store.content.findTyped(digest);
-    const known = await memberships.known(repository, 'manifest', digest, requester.grant);
+    const known = await links.known(repository, 'manifest', digest, requester.grant);
     const pull = (by: Requester) => this.#resolve({ ...asked, requester: by }, { stored, known });
     const isStored = stored !== undefined;
     if (method === 'HEAD' || (isStored && known.link !== undefined)) return pull(requester);
@@ -71,16 +71,16 @@ export class DigestPull {
     { stored, known }: KnownDigest,
   ): Promise<PullOutcome<PulledManifest>> {
     const { repository, digest, method, requester } = asked;
-    const { memberships } = this.#options;
+    const { links } = this.#options;
     if (method === 'GET' && stored === undefined && known.mayFetch)
       return this.#delivery.fetch(repository, digest, requester);
-    const membership = await memberships.confirm(repository, 'manifest', digest, requester, known);
-    if (membership.kind === 'refused') return refusalOf(membership.answer, 'MANIFEST_UNKNOWN');
-    const size = membership.head?.size ?? stored?.location.size;
+    const access = await links.confirm(repository, 'manifest', digest, requester, known);
+    if (access.kind === 'refused') return refusalOf(access.answer, 'MANIFEST_UNKNOWN');
+    const size = access.head?.size ?? stored?.location.size;
     if (size !== undefined) {
       const cache = stored === undefined ? 'fill' : 'hit';
       const delivery = { method, requester, cache, ...(stored && { stored }) } as const;
-      return this.#deliverLinked(repository, { digest, size }, membership, known, delivery);
+      return this.#deliverLinked(repository, { digest, size }, access, known, delivery);
     }
     if (method === 'GET') return this.#delivery.fetch(repository, digest, requester);
     return this.#head(asked);
@@ -109,8 +109,8 @@ export class DigestPull {
       isStale ? { ...delivery, cache: 'stale' } : delivery,
     );
     if (isStale && delivered.kind === 'found') return { ...delivered, age: Math.round(staleFor / 1000) };
-    const { memberships } = this.#options;
-    const { maxAgeMs } = isAsked ? await memberships.visibility(repository, delivery.requester.grant) : known;
+    const { links } = this.#options;
+    const { maxAgeMs } = isAsked ? await links.visibility(repository, delivery.requester.grant) : known;
     return withMaxAge(delivered, maxAgeMs);
   }
 }

@@ -76,10 +76,10 @@ export class DocumentPull {
 
   /** Removes the stored list after the upstream refused it. The refusal can concern the whole repository. */
   async #takeBack(repository: Repository, key: string, requester: Requester): Promise<void> {
-    const { index, memberships } = this.#options;
+    const { index, links } = this.#options;
     if ((await index.document(repository.name, key)) === undefined) return;
     await index.removeDocument(repository.name, key);
-    await memberships.review(repository, requester, { isDoubted: true });
+    await links.review(repository, requester, { isDoubted: true });
   }
 
   async #stale(
@@ -88,13 +88,13 @@ export class DocumentPull {
     grant: ReadAccess,
     answer: UpstreamRefusal,
   ): Promise<PullOutcome<PulledDocument>> {
-    const { index, memberships, clock } = this.#options;
+    const { index, links, clock } = this.#options;
     const key = storedAs('tags/list', grant);
     const kept = answer.kind === 'denied' ? undefined : await index.document(repository.name, key);
     const isUsable =
       kept !== undefined &&
       this.#isUsable(kept) &&
-      (await memberships.visibility(repository, grant)).visible !== 'unknown';
+      (await links.visibility(repository, grant)).visible !== 'unknown';
     if (!isUsable) return refusalOf(answer, 'NAME_UNKNOWN');
     const { name, tags } = parseTags(kept.bytes);
     const isWhole = kept.link === undefined;

@@ -71,14 +71,14 @@ export class ReferrersPull {
     requester: Requester,
     answer: UpstreamResult<Buffer>,
   ): Promise<void> {
-    const { memory, memberships } = this.#options;
+    const { memory, links } = this.#options;
     const { grant } = requester;
     if (answer.kind === 'unavailable') return;
     if (answer.kind === 'ok') return memory.put(repository, resource, grant, answer.value);
     const before = await memory.entry(repository, resource, grant);
     if (before !== undefined && before.bytes.length > 0) {
       await memory.remove(repository, resource, grant);
-      const readable = await memberships.review(repository, requester, { isDoubted: true });
+      const readable = await links.review(repository, requester, { isDoubted: true });
       if (readable.kind !== 'ok') return;
     }
     if (answer.reason === 'not-found') await memory.put(repository, resource, grant, undefined);

@@ -24,7 +24,7 @@ import { type TagRevalidation, tagKey } from './revalidate-tag.ts';
 export interface TagPullOptions {
   readonly store: Store;
   readonly client: RegistryClient;
-  readonly memberships: RepositoryLinks;
+  readonly links: RepositoryLinks;
   readonly referrers: ReferrersCache;
   readonly clock: Clock;
 }
@@ -88,9 +88,9 @@ export class TagPull {
   }
 
   async #known({ repository, tag, requester: { grant } }: TagQuestion): Promise<KnownTag> {
-    const { store, memberships } = this.#options;
+    const { store, links } = this.#options;
     const entry = await store.index.tag(repository.name, tag);
-    const { visible, maxAgeMs } = await memberships.visibility(repository, grant);
+    const { visible, maxAgeMs } = await links.visibility(repository, grant);
     const latest = this.#revalidation.latest(repository, tag, entry);
     const isFresh =
       latest !== undefined && visible === 'visible' && this.#revalidation.judge(latest) === 'fresh';

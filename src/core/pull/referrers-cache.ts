@@ -11,7 +11,7 @@ import { isAttestation } from './validate-document.ts';
 
 export interface ReferrersCacheOptions {
   readonly store: Store;
-  readonly memberships: RepositoryLinks;
+  readonly links: RepositoryLinks;
   readonly clock: Clock;
   /** The longest age of an answer, in milliseconds. */
   readonly staleIfError: number;
@@ -78,11 +78,11 @@ export class ReferrersCache {
     resource: string,
     grant: ReadAccess,
   ): Promise<CachedReferrers | undefined> {
-    const { memberships, clock, staleIfError } = this.#options;
+    const { links, clock, staleIfError } = this.#options;
     const entry = await this.entry(repository, resource, grant);
     const rules = { freshFor: 0, staleFor: staleIfError };
     if (entry === undefined || judgeFreshness(entry.readAt, clock(), rules) === 'expired') return undefined;
-    if ((await memberships.visibility(repository, grant)).visible === 'unknown') return undefined;
+    if ((await links.visibility(repository, grant)).visible === 'unknown') return undefined;
     const age = Math.round((clock() - entry.readAt) / 1000);
     return { bytes: entry.bytes.length === 0 ? undefined : entry.bytes, age };
   }
@@ -93,8 +93,8 @@ export class ReferrersCache {
    * unsigned unless the upstream has said so.
    */
   async isStoredAttestation(repository: Repository, digest: Digest, grant: ReadAccess): Promise<boolean> {
-    const { store, memberships } = this.#options;
-    const { link, visible } = await memberships.known(repository, 'manifest', digest, grant);
+    const { store, links } = this.#options;
+    const { link, visible } = await links.known(repository, 'manifest', digest, grant);
     if (link === undefined || visible === 'unknown') return false;
     const found = await store.content.findTyped(digest);
     if (found?.manifestType === undefined) return false;

@@ -16,7 +16,7 @@ import { identityFor, type RepositoryLinks } from './repository-links.ts';
 export interface RevalidateTagOptions {
   readonly store: Store;
   readonly client: RegistryClient;
-  readonly memberships: RepositoryLinks;
+  readonly links: RepositoryLinks;
   readonly clock: Clock;
   /** All times are in milliseconds. */
   readonly tagFreshness: number;
@@ -73,12 +73,12 @@ export class TagRevalidation {
     entry: TagEntry | undefined,
   ): Promise<UpstreamResult<ManifestHead>> {
     const as = identityFor(requester.grant);
-    const { client, memberships, revalidationDeadline } = this.#options;
+    const { client, links, revalidationDeadline } = this.#options;
     return this.#running.run(`${as} ${tagKey(repository, tag)}`, async () => {
       const deadline = entry === undefined ? {} : { deadline: revalidationDeadline };
       const ask = { as, requester, ...deadline };
       const answer = await client.headManifest(repository, { kind: 'tag', tag }, ask);
-      await memberships.learn(repository, as, answer);
+      await links.learn(repository, as, answer);
       if (answer.kind === 'ok') this.#confirm(repository, tag, as, entry, answer.value);
       else if (
         answer.kind === 'denied' &&
@@ -115,9 +115,9 @@ export class TagRevalidation {
     requester: Requester,
     reason: 'not-found' | 'unsupported',
   ): Promise<void> {
-    const { store, memberships } = this.#options;
+    const { store, links } = this.#options;
     if (reason === 'unsupported') return store.index.removeTag(repository.name, tag);
-    const readable = await memberships.review(repository, requester, { isDoubted: true });
+    const readable = await links.review(repository, requester, { isDoubted: true });
     if (requester.grant === 'private' || readable.kind === 'ok')
       await store.index.removeTag(repository.name, tag);
   }

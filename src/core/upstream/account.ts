@@ -47,7 +47,7 @@ export class Account implements Disposable {
   #session: Session;
   #state: CredentialState;
   /** True if the log reports a refusal, and not yet that it is over. */
-  #refusalTold = false;
+  #isRefusalLogged = false;
 
   constructor(options: AccountOptions) {
     this.#options = options;
@@ -116,10 +116,10 @@ export class Account implements Disposable {
     this.#state = verdict;
     if (before === verdict || before === 'none') return;
     if (verdict === 'refused') {
-      this.#refusalTold = true;
+      this.#isRefusalLogged = true;
       log.error(place, 'the upstream refuses the credential; what is cached goes on being served');
-    } else if (this.#refusalTold) {
-      this.#refusalTold = false;
+    } else if (this.#isRefusalLogged) {
+      this.#isRefusalLogged = false;
       // A new session has no refusals, because content that was refused a moment ago may be allowed now.
       this.#session = this.openSession();
       log.info(place, 'the upstream takes the credential again');

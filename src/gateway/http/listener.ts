@@ -218,11 +218,11 @@ async function followCertificate(
       const ca = authorities.current.map(String);
       const all = [cert, secret, ...ca].join('\n');
       if (all === loaded) return;
-      const shown = new X509Certificate(cert);
+      const x509 = new X509Certificate(cert);
       // Node treats an empty key as no key, and then no handshake would succeed.
-      if (!shown.checkPrivateKey(createPrivateKey(secret))) throw new Error(`${key} is not its key`);
+      if (!x509.checkPrivateKey(createPrivateKey(secret))) throw new Error(`${key} is not its key`);
       server.setSecureContext({ ...TLS, cert, key: secret, ca });
-      ends = Date.parse(shown.validTo);
+      ends = Date.parse(x509.validTo);
       if (loaded !== undefined) log.info({ certificate }, 'certificate, or client authorities, changed');
       loaded = all;
     } catch (error) {

@@ -25,12 +25,12 @@ export async function permittedTags(
 ): Promise<Buffer | undefined> {
   const read = LIST.safeParse(parsed(list));
   if (!read.success) return undefined;
-  const { name, tags } = read.data;
-  const permitted = await runInSlices(permittedOf(tags ?? [], permitTag));
+  const { name } = read.data;
+  const permitted = await runInSlices(permittedOf(read.data.tags ?? [], permitTag));
   // A rule for one tag can allow private content that the rule for another tag does not.
   const all = !reachesPrivate || permitted.every((one) => one.private) || (await isPublic());
-  const shown = permitted.filter((one) => all || one.private).map(({ tag }) => tag);
-  return Buffer.from(JSON.stringify({ name, tags: shown }));
+  const tags = permitted.filter((one) => all || one.private).map(({ tag }) => tag);
+  return Buffer.from(JSON.stringify({ name, tags }));
 }
 
 interface PermittedTag {

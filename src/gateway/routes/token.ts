@@ -34,8 +34,8 @@ export async function answerToken(context: Context, dependencies: TokenDependenc
   const parameters = await readParameters(context);
   if (parameters === undefined)
     return refuse(context.res, { error: 'BAD_REQUEST', message: 'the form is longer than 64 KiB' });
-  const shown = readCredentials(context.headers.authorization, parameters);
-  if (shown === undefined) {
+  const presented = readCredentials(context.headers.authorization, parameters);
+  if (presented === undefined) {
     return refuse(context.res, {
       error: 'BAD_REQUEST',
       message: 'the grant types are password, refresh_token, and none at all',
@@ -46,7 +46,7 @@ export async function answerToken(context: Context, dependencies: TokenDependenc
   const certificate = dependencies.byCertificate(socket);
   const offline = offlineClient(parameters);
   const client = { caller: addressKey(address), signal: context.req.signal };
-  const answer = await dependencies.auth.token({ ...shown, certificate, offline, scopes, address }, client);
+  const answer = await dependencies.auth.token({ ...presented, certificate, offline, scopes, address }, client);
   if ('refused' in answer) {
     const fault = certificate === undefined ? dependencies.byCertificate.faultOf(socket) : undefined;
     refuse(context.res, {
@@ -97,11 +97,11 @@ async function readParameters(context: Context): Promise<URLSearchParams | undef
 function readCredentials(
   authorization: string | undefined,
   parameters: URLSearchParams,
-): ShownCredentials | undefined {
-  const shown = parseAuthorization(authorization);
-  if (shown.kind === 'login') return { login: shown.login, refreshToken: null };
+): TokenCredentials | undefined {
+  const presented = parseAuthorization(authorization);
+  if (presented.kind === 'login') return { login: presented.login, refreshToken: null };
   // A header that is not a login counts as a wrong login.
-  if (shown.kind !== 'nothing') return { login: { username: '', password: '' }, refreshToken: null };
+  if (presented.kind !== 'nothing') return { login: { username: '', password: '' }, refreshToken: null };
   const grantType = parameters.get('grant_type');
   if (grantType === null) return { login: null, refreshToken: null };
   const refreshToken = parameters.get('refresh_token');
@@ -114,7 +114,7 @@ function readCredentials(
     : undefined;
 }
 
-type ShownCredentials = Pick<TokenRequest, 'login' | 'refreshToken'>;
+type TokenCredentials = Pick<TokenRequest, 'login' | 'refreshToken'>;
 
 /**
  * Returns the name of the client if it wants a refresh token. In a GET that is docker's `offline_token`, in a

@@ -94,8 +94,8 @@ export class PartReader<Yaml extends YamlDocument = YamlDocument> {
       if (said.has(where) || isMisspelt(issue, issues, value)) continue;
       said.add(where);
       const at = pathInText(value, issue.path);
-      const mend = mendOf(at, value, this.yaml.textAt([...path, ...at]), accepts);
-      this.faults.push(...faultsOf({ ...issue, path: [...path, ...issue.path] }, this.yaml, mend));
+      const suggestion = meantInstead(at, value, this.yaml.textAt([...path, ...at]), accepts);
+      this.faults.push(...faultsOf({ ...issue, path: [...path, ...issue.path] }, this.yaml, suggestion));
     }
     return undefined;
   }
@@ -131,15 +131,15 @@ function isMisspelt(
   );
 }
 
-function faultsOf(issue: z.core.$ZodIssue, yaml: YamlDocument, mend: string): Fault[] {
+function faultsOf(issue: z.core.$ZodIssue, yaml: YamlDocument, suggestion: string): Fault[] {
   if (issue.code === 'unrecognized_keys') {
     const hints = issue.message.split('\n');
     return issue.keys.map((key, index) => {
       const path = [...issue.path, key];
       const { keys, of } = placeOf(path, yaml.data);
       // A text that does not look like a key can be a piece of a secret that a comma or a colon has split.
-      const shown = /^[\w-]{1,40}$/.test(key) ? keys.join('.') : `${keys.slice(0, -1).join('.')}…`;
-      return yaml.faultAt(path, `unknown key "${shown}"${of}; ${hints[index]}`, 'key');
+      const displayed = /^[\w-]{1,40}$/.test(key) ? keys.join('.') : `${keys.slice(0, -1).join('.')}…`;
+      return yaml.faultAt(path, `unknown key "${displayed}"${of}; ${hints[index]}`, 'key');
     });
   }
   const path = pathInText(yaml.data, issue.path);
@@ -149,12 +149,12 @@ function faultsOf(issue: z.core.$ZodIssue, yaml: YamlDocument, mend: string): Fa
   const message =
     found === undefined
       ? `"${keys.join('.')}"${of} is missing; expected ${issue.message}`
-      : `${where === '' ? '' : `${where}: `}found ${show(found, path)}, expected ${issue.message}${isSecret(path) ? '' : mend}`;
+      : `${where === '' ? '' : `${where}: `}found ${show(found, path)}, expected ${issue.message}${isSecret(path) ? '' : suggestion}`;
   return [yaml.faultAt(path, message)];
 }
 
 /** Returns what the author may have meant, if the schema accepts it there. */
-function mendOf(
+function meantInstead(
   path: readonly PropertyKey[],
   value: unknown,
   written: string | undefined,

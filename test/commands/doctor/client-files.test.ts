@@ -44,9 +44,9 @@ async function plant(file: string, text: string): Promise<void> {
 }
 
 async function examine() {
-  const surroundings = { clock: Date.now, root, hub: [{ host: 'localhost', port: closed }] };
+  const context = { clock: Date.now, root, hub: [{ host: 'localhost', port: closed }] };
   const options = { home: root, json: true, fromClient: mirror, image: 'alpine' };
-  const { stdout } = await run((terminal) => doctor(options, {}, terminal, surroundings));
+  const { stdout } = await run((terminal) => doctor(options, {}, terminal, context));
   const { checks } = JSON.parse(stdout) as { checks: Checked[] };
   return checks;
 }

@@ -96,8 +96,8 @@ interface Where {
 
 function look({ at = mirror, image = 'alpine', hubPort = closed, clock = Date.now, json = false }: Where) {
   const options = { home: root, json, fromClient: at, image };
-  const surroundings = { clock, root, hub: [{ host: 'localhost', port: hubPort }] };
-  return run((terminal) => doctor(options, {}, terminal, surroundings));
+  const context = { clock, root, hub: [{ host: 'localhost', port: hubPort }] };
+  return run((terminal) => doctor(options, {}, terminal, context));
 }
 
 async function examine(where: Where = {}) {

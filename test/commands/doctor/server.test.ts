@@ -83,8 +83,8 @@ async function stopMirror(): Promise<void> {
 
 async function examine(clock = Date.now) {
   const options = { home, json: true, image: 'library/alpine' };
-  const surroundings = { clock, root: '/nonexistent', hub: [] };
-  const { code, stdout } = await run((terminal) => doctor(options, {}, terminal, surroundings));
+  const context = { clock, root: '/nonexistent', hub: [] };
+  const { code, stdout } = await run((terminal) => doctor(options, {}, terminal, context));
   const { checks } = JSON.parse(stdout) as { checks: Checked[] };
   const findings = checks.flatMap((one) =>
     'findings' in one ? one.findings.map((finding) => ({ check: one.name, ...finding })) : [],

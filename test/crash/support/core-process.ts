@@ -12,7 +12,7 @@ export interface CoreSettings {
   readonly hosted?: string;
 }
 
-export interface CoreSurroundings {
+export interface CoreLaunch {
   /** Modules that are loaded before the core. */
   readonly imports?: readonly string[];
   /** A command that runs the command after it, in its own process. */
@@ -31,13 +31,13 @@ export class CoreProcess implements AsyncDisposable {
   #output = '';
 
   /** Loads the program, which is most of the cost of a start, and starts nothing yet. */
-  static async load(surroundings: CoreSurroundings): Promise<CoreProcess> {
-    const core = new CoreProcess(surroundings);
+  static async load(launch: CoreLaunch): Promise<CoreProcess> {
+    const core = new CoreProcess(launch);
     await core.#said('loaded');
     return core;
   }
 
-  private constructor({ imports = [], within = [], environment, compiled }: CoreSurroundings) {
+  private constructor({ imports = [], within = [], environment, compiled }: CoreLaunch) {
     const options = imports.flatMap((module) => ['--import', module]);
     const [command = '', ...args] = [...within, process.execPath, ...options, FIXTURE];
     const { PATH } = process.env;
@@ -84,7 +84,7 @@ export class CoreProcess implements AsyncDisposable {
 }
 
 /** Compiles the program once, for all cores that are loaded with the same directory. */
-export async function compileCore(surroundings: CoreSurroundings): Promise<void> {
-  const core = await CoreProcess.load(surroundings);
+export async function compileCore(launch: CoreLaunch): Promise<void> {
+  const core = await CoreProcess.load(launch);
   await core.leave();
 }

@@ -9,7 +9,7 @@ import type { FakeHub } from '../../support/fake-hub.ts';
 import type { Behaviour } from '../../support/fault.ts';
 import { ACCOUNT } from '../../support/test-core.ts';
 import { type Catalogue, startHub } from './catalogue.ts';
-import { CoreProcess, type CoreSurroundings } from './core-process.ts';
+import { CoreProcess, type CoreLaunch } from './core-process.ts';
 import { fetchedAgain } from './fetched-again.ts';
 import { inspect } from './inspect.ts';
 import { Ledger } from './ledger.ts';
@@ -29,7 +29,7 @@ const MIB = 1024 * 1024;
 
 export interface LifeOptions {
   readonly catalogue: Catalogue;
-  readonly surroundings: CoreSurroundings;
+  readonly launch: CoreLaunch;
   readonly random: Random;
   readonly tally: Tally;
   /** Returns true if the life may end. */
@@ -78,7 +78,7 @@ export class Life implements AsyncDisposable {
   }
 
   async #killWhileItStarts(): Promise<void> {
-    await using core = await CoreProcess.load(this.#options.surroundings);
+    await using core = await CoreProcess.load(this.#options.launch);
     const started = core.start(this.#settings).catch(() => {});
     await delay(this.#options.random.below(LONGEST_START));
     await core.kill();
@@ -87,7 +87,7 @@ export class Life implements AsyncDisposable {
   }
 
   async #whileItRuns(task: (core: CoreClient) => Promise<void>): Promise<void> {
-    await using core = await CoreProcess.load(this.#options.surroundings);
+    await using core = await CoreProcess.load(this.#options.launch);
     await core.start(this.#settings);
     const { socket, directory } = this.#settings;
     const client = openLocalCoreClient({ socket, directory });

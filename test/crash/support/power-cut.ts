@@ -5,7 +5,7 @@ import type { Digest } from '../../../src/registry/digest.ts';
 import type { FakeHub } from '../../support/fake-hub.ts';
 import { ACCOUNT } from '../../support/test-core.ts';
 import { type Catalogue, startHub } from './catalogue.ts';
-import { CoreProcess, type CoreSurroundings } from './core-process.ts';
+import { CoreProcess, type CoreLaunch } from './core-process.ts';
 import { Disk, mountImage } from './disk.ts';
 import { fetchedAgain } from './fetched-again.ts';
 import { filesBelow, inspect } from './inspect.ts';
@@ -25,7 +25,7 @@ export interface PowerOptions {
   /** The directory for images, mounts and the socket. */
   readonly directory: string;
   readonly catalogue: Catalogue;
-  readonly surroundings: CoreSurroundings;
+  readonly launch: CoreLaunch;
   readonly random: Random;
   readonly tally: Tally;
   readonly clients: number;
@@ -117,12 +117,12 @@ export async function serveAgain(options: PowerOptions, { promised }: Cut, data:
 }
 
 async function runCore(
-  { namespace, directory, surroundings }: PowerOptions,
+  { namespace, directory, launch }: PowerOptions,
   hub: FakeHub,
   data: string,
   task: (core: ReturnType<typeof openLocalCoreClient>, started: Promise<void>) => Promise<void>,
 ): Promise<void> {
-  await using process = await CoreProcess.load({ ...surroundings, within: namespace.entrance });
+  await using process = await CoreProcess.load({ ...launch, within: namespace.entrance });
   const socket = path.join(directory, 'core.sock');
   await using core = openLocalCoreClient({ socket, directory: namespace.outside(data) });
   const started = process.start({ socket, directory: data, hub: hub.url.href, credential: ACCOUNT });

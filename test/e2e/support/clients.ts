@@ -26,7 +26,7 @@ export interface Docker extends AsyncDisposable {
 }
 
 /** The environment in which a daemon runs. */
-export interface Surroundings {
+export interface DaemonEnvironment {
   /** The command that enters a namespace, before the daemon's command. */
   readonly entrance?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -41,7 +41,7 @@ export interface Surroundings {
 export async function startDocker(
   directory: string,
   mirror?: string,
-  { entrance = [], env: more = {}, configFile }: Surroundings = {},
+  { entrance = [], env: more = {}, configFile }: DaemonEnvironment = {},
 ): Promise<Docker> {
   const at = (name: string) => path.join(directory, name);
   await mkdir(at('cli'), { recursive: true });

@@ -4,7 +4,7 @@ import { freePort } from '../../support/free-port.ts';
 import { ask } from '../../support/http.ts';
 import { basic } from '../../support/test-hubgate.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import type { Surroundings } from './clients.ts';
+import type { DaemonEnvironment } from './clients.ts';
 import { mustRun, type RunningProcess, startProcess } from './process.ts';
 
 const ROOT = path.join(import.meta.dirname, '../../..');
@@ -29,7 +29,7 @@ export interface RunningHubgate extends AsyncDisposable {
 }
 
 /** The address and the way of starting, if it is not on a free port of this machine. */
-export interface HubgateOptions extends Surroundings {
+export interface HubgateOptions extends DaemonEnvironment {
   readonly address?: { readonly host: string; readonly port: number };
 }
 

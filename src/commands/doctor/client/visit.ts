@@ -44,20 +44,20 @@ export async function probePull(route: PullRoute, options: ProbePullOptions): Pr
   const pair = await readPair(route, options);
   if ('level' in pair) return stop('client certificate', pair);
   // The program itself presents its credentials to an unverified peer, so they are no longer secret.
-  const shown: ClientLogin = {
+  const presented: ClientLogin = {
     ...(route.isUnverified !== true && { authorities: route.authorities }),
     ...pair,
   };
   const authorization = route.authorization === undefined ? {} : { authorization: route.authorization };
-  const unadmitted = await isAdmitted(route, options.mirror, shown, authorization);
+  const unadmitted = await isAdmitted(route, options.mirror, presented, authorization);
   if (unadmitted !== undefined) return stop('identity', unadmitted);
-  const token = await fetchToken(options, shown, authorization);
+  const token = await fetchToken(options, presented, authorization);
   const subject = token === undefined ? undefined : parseUnverifiedToken(token)?.sub;
   const who = { route, ...(subject !== undefined && { subject }) };
   // Without a credential on the connection, the pull needs a token.
   const isBare = pair.cert === undefined && route.authorization === undefined;
   const bearer = isBare && token !== undefined ? { authorization: `Bearer ${token}` } : authorization;
-  const refused = await doesPull(who, options.mirror, shown, bearer);
+  const refused = await doesPull(who, options.mirror, presented, bearer);
   return { ...who, ...(refused && { stopped: { at: 'pull' as const, finding: refused } }) };
 }
 
@@ -108,12 +108,12 @@ async function readPair(
 async function isAdmitted(
   { program, certificate, authorization, base }: PullRoute,
   mirror: ProbedMirror,
-  shown: ClientLogin,
+  presented: ClientLogin,
   headers: Readonly<Record<string, string>>,
 ): Promise<Finding | undefined> {
   const isByCertificate = certificate !== undefined && authorization === undefined;
   const target = isByCertificate ? manifestOf(mirror, base) : '/v2/';
-  const { status } = await ask(mirror, { method: 'HEAD', target, headers, ...shown });
+  const { status } = await ask(mirror, { method: 'HEAD', target, headers, ...presented });
   if (status === 200 || (isByCertificate && status !== 401)) return undefined;
   if (status !== 401)
     return wrong(mirror.origin, `answers ${status} to ${program}`, 'look into the log of the mirror');
@@ -134,13 +134,13 @@ async function isAdmitted(
 /** Returns undefined if the mirror issues no token. */
 async function fetchToken(
   { mirror, tokens }: ProbePullOptions,
-  shown: ClientLogin,
+  presented: ClientLogin,
   headers: Readonly<Record<string, string>>,
 ): Promise<string | undefined> {
   if (tokens === undefined) return undefined;
   const scope = encodeURIComponent(pullScope(mirror.repository));
   const target = `${tokens}${tokens.includes('?') ? '&' : '?'}scope=${scope}`;
-  const { status, body } = await ask(mirror, { method: 'GET', target, headers, ...shown });
+  const { status, body } = await ask(mirror, { method: 'GET', target, headers, ...presented });
   if (status !== 200) return undefined;
   const token = propertyOf(JSON.parse(body), 'token');
   return typeof token === 'string' ? token : undefined;
@@ -153,7 +153,7 @@ function manifestOf({ repository, tag }: ProbedMirror, base = '/v2'): string {
 async function doesPull(
   { route, subject = 'anonymous' }: Pick<ProbePull, 'route' | 'subject'>,
   mirror: ProbedMirror,
-  shown: ClientLogin,
+  presented: ClientLogin,
   headers: Readonly<Record<string, string>>,
 ): Promise<Finding | undefined> {
   const { repository, tag } = mirror;
@@ -161,7 +161,7 @@ async function doesPull(
     method: 'HEAD',
     target: manifestOf(mirror, route.base),
     headers: { accept: ACCEPT, ...headers },
-    ...shown,
+    ...presented,
   } as const;
   const { status } = await ask(mirror, asked);
   if (status === 200) return undefined;

@@ -41,14 +41,14 @@ async function publicListener({ paths, config, auth }: ExaminedServer): Promise<
   }
   const isListed = parseNetwork(proxyProtocol)?.contains(peer.host) ?? false;
   const header = isListed ? { header: HEADER_WITHOUT_CLIENT } : {};
-  const shown = await handshake({ ...peer, ...header }).catch((error: unknown) => whyNot(error));
+  const answered = await handshake({ ...peer, ...header }).catch((error: unknown) => whyNot(error));
   const mend = `find out who has the port (ss -tlnp 'sport = :${listen.port}'), and end it or choose another port`;
-  if (typeof shown === 'string' || shown === undefined)
-    return [wrong(where, `is taken by another program: it takes no TLS connection (${shown})`, mend)];
+  if (typeof answered === 'string' || answered === undefined)
+    return [wrong(where, `is taken by another program: it takes no TLS connection (${answered})`, mend)];
   const file = await readRegularFile(config.tls.certificate).catch(() => undefined);
   const ours = file && new X509Certificate(file);
-  if (auth !== undefined && ours?.fingerprint256 === shown.fingerprint256) return [];
-  const what = `is taken by another program, or by an older certificate: what answers there shows ${shown.subject.replaceAll('\n', ', ')} until ${shown.validToDate.toISOString()}, and not ${inHome(config.tls.certificate, paths)}`;
+  if (auth !== undefined && ours?.fingerprint256 === answered.fingerprint256) return [];
+  const what = `is taken by another program, or by an older certificate: what answers there shows ${answered.subject.replaceAll('\n', ', ')} until ${answered.validToDate.toISOString()}, and not ${inHome(config.tls.certificate, paths)}`;
   return [wrong(where, auth === undefined ? 'is taken by another program' : what, mend)];
 }
 

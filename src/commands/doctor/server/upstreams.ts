@@ -115,12 +115,12 @@ async function isCoreThere(url: URL): Promise<Looked> {
 
 function isReachable({ host, trouble }: Examined, proxy: string): Finding[] {
   if (trouble === null) return [];
-  const mend = `${mendOf(host, trouble, proxy)}; what is cached goes on being served`;
+  const mend = `${fixFor(host, trouble, proxy)}; what is cached goes on being served`;
   return [wrong(`upstream ${host}`, `cannot be reached: ${trouble}`, mend)];
 }
 
 /** Returns the advice for a failure. Advice that fits the message is better than a guess. */
-function mendOf(host: string, trouble: string, proxy: string): string {
+function fixFor(host: string, trouble: string, proxy: string): string {
   if (trouble.includes('certificate'))
     return `if it is right, put the certificate of its authority into a file, and name that in upstreams.${host}.ca, or in egress.ca if a proxy inspects TLS`;
   if (trouble.includes('the proxy ')) return 'see to that proxy, to the section egress and to HTTPS_PROXY';
