@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseAmount } from '../platform/windowed-amount.ts';
 import { parseNetwork } from '../platform/network.ts';
 
 /**
@@ -49,14 +50,11 @@ export interface PullQuota {
 }
 
 const A_QUOTA = 'pulls in a time from 1m to 31d, such as 5000/24h';
-const QUOTA_WINDOW = duration(60_000, 31 * UNITS.d);
 
 /** Parses a number of pulls and the window that they are counted in. */
 export const QUOTA = z.string(A_QUOTA).transform((text, context): PullQuota => {
-  const [, pulls = '', written] = /^([1-9]\d{0,8})\/(\d{0,9}[smhd])$/.exec(text) ?? [];
-  // `5000/h` means 5000 in one hour.
-  const window = QUOTA_WINDOW.safeParse(written?.length === 1 ? `1${written}` : written);
-  if (window.success) return { pulls: Number(pulls), windowMs: window.data };
+  const amount = parseAmount(text, 'pulls');
+  if (amount !== undefined) return { pulls: amount.max, windowMs: amount.windowMs };
   context.addIssue({ code: 'custom', message: A_QUOTA });
   return z.NEVER;
 });

@@ -14,11 +14,13 @@ const SHORTEST = MINUTE;
 const LONGEST = 31 * DAY;
 /** Windows in the largest unit that people use for them. */
 const WINDOW_UNITS = { d: DAY, h: 60 * MINUTE, m: MINUTE } as const;
+/** The units of windows that are read. Nothing is written in seconds. */
+const READ_UNITS = { ...WINDOW_UNITS, s: 1000 } as const;
 const SIZE_UNITS = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
 
 const FORMS = {
-  pulls: /^(\d{1,9})\/(\d{0,7})([mhd])$/,
-  bytes: /^(\d{1,6}[KMGT]iB)\/(\d{0,7})([mhd])$/,
+  pulls: /^(\d{1,9})\/(\d{0,7})([smhd])$/,
+  bytes: /^(\d{1,6}[KMGT]iB)\/(\d{0,7})([smhd])$/,
 } as const;
 
 /** Parses an amount; undefined if it is not one. `whyNoAmount` says why. */
@@ -34,7 +36,7 @@ function readAmount(text: string, unit: AmountUnit): WindowedAmount | undefined 
   const factor = SIZE_UNITS[count.slice(-3) as keyof typeof SIZE_UNITS] ?? 1;
   return {
     max: Number.parseInt(count, 10) * factor,
-    windowMs: Number(length || 1) * WINDOW_UNITS[windowUnit as keyof typeof WINDOW_UNITS],
+    windowMs: Number(length || 1) * READ_UNITS[windowUnit as keyof typeof READ_UNITS],
   };
 }
 
