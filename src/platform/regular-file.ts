@@ -62,7 +62,10 @@ export async function isAbsent(file: string, error: unknown): Promise<boolean> {
   return 'code' in linked && linked.code === 'ENOENT';
 }
 
-/** The last request for each directory. */
+/**
+ * The last request for each directory. It belongs to the process, and not to a caller, because all callers share
+ * the threads that a hanging call blocks.
+ */
 const asked = new Map<string, Promise<unknown>>();
 
 /**

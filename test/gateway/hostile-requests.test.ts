@@ -177,6 +177,11 @@ test('a form that is too long is told so', async () => {
   assert.match(body.toString(), /longer than 64 KiB/);
 });
 
+test('a form that is too long is told so while its rest is still on its way', async () => {
+  const head = 'POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n';
+  assert.equal(await statusOf(`${head}\r\n${'a'.repeat(65 * 1024)}`), 400);
+});
+
 test('a scope that can be none leaves the others as they are', async () => {
   const scopes = ['\u0001', 'repository:library/alpine:pull', 'x'.repeat(600)].map(
     (one) => `scope=${encodeURIComponent(one)}`,

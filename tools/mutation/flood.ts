@@ -157,6 +157,13 @@ export const floodMutants: readonly Mutant[] = [
     tests: ['test/gateway/hostile-requests.test.ts'],
   },
   {
+    defence: 'a form that is too long is refused while its rest is on its way',
+    file: 'src/gateway/routes/token.ts',
+    find: 'context.req.iterator({ destroyOnReturn: false })',
+    replace: 'context.req',
+    tests: ['test/gateway/hostile-requests.test.ts'],
+  },
+  {
     defence: 'a refresh token is bounded',
     file: 'src/gateway/routes/token.ts',
     find: "refreshToken.length > LOGIN_LENGTHS.secret ? '' : refreshToken",

@@ -13,7 +13,7 @@ import { certificateFaultText } from '../authentication/certificate-fault.ts';
 import type { IdentifyByCertificate } from '../authentication/client-certificate.ts';
 import type { AuthClient, ClientToken, RefusedLogin } from '../clients/auth-client.ts';
 import { type AddressOf, addressKey } from '../http/client-address.ts';
-import { refuse } from '../http/respond.ts';
+import { refuse, refuseUnread } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
 import { LOGIN_LENGTHS, TOKEN_REQUESTS } from '../limits.ts';
 
@@ -33,7 +33,7 @@ export async function answerToken(context: Context, dependencies: TokenDependenc
   const address = dependencies.addressOf(context.req);
   const parameters = await readParameters(context);
   if (parameters === undefined)
-    return refuse(context.res, { error: 'BAD_REQUEST', message: 'the form is longer than 64 KiB' });
+    return refuseUnread(context.req, context.res, TOO_LONG);
   const presented = readCredentials(context.headers.authorization, parameters);
   if (presented === undefined) {
     return refuse(context.res, {
@@ -72,6 +72,8 @@ export async function answerToken(context: Context, dependencies: TokenDependenc
   });
 }
 
+const TOO_LONG = { error: 'BAD_REQUEST', message: 'the form is longer than 64 KiB' } as const;
+
 /** The name of a refused login is not recorded, because it can be a mistyped password. */
 function whoFrom(
   answer: ClientToken | RefusedLogin,
@@ -83,7 +85,9 @@ function whoFrom(
 
 async function readParameters(context: Context): Promise<URLSearchParams | undefined> {
   if (context.method !== 'POST') return new URLSearchParams(context.querystring);
-  const body = await readBody(context.req, TOKEN_REQUESTS.maxBody).catch(() => {
+  // The connection must stay open, because the client reads the refusal of a form that is too long.
+  const chunks = context.req.iterator({ destroyOnReturn: false });
+  const body = await readBody(chunks, TOKEN_REQUESTS.maxBody).catch(() => {
     throw new ClientGone();
   });
   return body === undefined ? undefined : new URLSearchParams(body.toString('utf8'));
