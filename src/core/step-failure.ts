@@ -1,7 +1,7 @@
 /** Why a step on the way to a registry failed, and which setting mends that. */
 import { errorCode, messageOf } from '../platform/reason.ts';
 import type { UpstreamStep } from '../protocol/core-api.ts';
-import { CERTIFICATE_TROUBLE } from './upstream/transport.ts';
+import { CERTIFICATE_TROUBLE } from './upstream/transport-failure.ts';
 
 export type StepName = UpstreamStep['step'];
 

@@ -112,7 +112,7 @@ export const referrersMutants: readonly Mutant[] = [
   },
   {
     defence: 'a manifest that is not mirrored is no trouble of the upstream',
-    file: 'src/core/upstream/registry-client.ts',
+    file: 'src/core/upstream/read-manifest.ts',
     find: 'if (mediaType !== undefined) return {',
     replace: "if (mediaType === '') return {",
     tests: UNMIRRORED,
@@ -183,7 +183,7 @@ export const referrersMutants: readonly Mutant[] = [
   },
   {
     defence: 'another part than was asked for is not passed on',
-    file: 'src/core/upstream/registry-client.ts',
+    file: 'src/core/upstream/read-blob.ts',
     find: 'if (part?.begins !== start || (part.total ?? size) !== size)',
     replace: 'if (part?.begins === -1)',
     tests: RANGE,

@@ -184,7 +184,7 @@ export const upstreamMutants: readonly Mutant[] = [
   },
   {
     defence: 'the log repeats no media type that is none',
-    file: 'src/core/upstream/registry-client.ts',
+    file: 'src/core/upstream/read-manifest.ts',
     find: 'const name = displayedType(type);',
     replace: 'const name = type;',
     tests: ['test/core/upstream/hostile-answers.test.ts'],

@@ -7,7 +7,7 @@ import type { PulledBlob } from '../pull/pull-blob.ts';
 import type { PulledDocument } from '../pull/pull-document.ts';
 import type { PulledManifest } from '../pull/deliver-manifest.ts';
 import { blobFile } from '../store/layout.ts';
-import type { BlobHead } from '../upstream/registry-client.ts';
+import type { BlobHead } from '../upstream/read-blob.ts';
 import type { HostedDatabase } from './hosted-database.ts';
 import { COLLECTION, MAX_REFERRERS_PAGE, MAX_TAGS_PAGE } from './limits.ts';
 

@@ -3,7 +3,7 @@ import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { MAX_DOCUMENT_SIZE } from '../limits.ts';
 import type { FoundContent } from '../store/recorded-content.ts';
-import type { ManifestHead } from '../upstream/registry-client.ts';
+import type { ManifestHead } from '../upstream/read-manifest.ts';
 import type { Requester } from '../upstream/requester.ts';
 import type { ColdPulls } from './cold-pulls.ts';
 import { type FetchManifestOptions, ManifestFetches } from './fetch-manifest.ts';

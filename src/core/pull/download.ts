@@ -4,7 +4,7 @@ import type { Digest } from '../../registry/digest.ts';
 import type { RepositoryName } from '../../registry/repository.ts';
 import type { CacheSpace, MeasuredSpace, Reservation } from '../eviction/cache-space.ts';
 import type { PartialContent } from '../store/content-store.ts';
-import type { BlobBody } from '../upstream/registry-client.ts';
+import type { BlobBody } from '../upstream/read-blob.ts';
 import { ok, type UpstreamResult } from '../upstream/upstream-result.ts';
 import type { CacheWrites } from './cache-writes.ts';
 import { Fill } from './fill.ts';

@@ -4,7 +4,8 @@ import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
 import type { Store } from '../store/store.ts';
-import type { RegistryClient, UpstreamManifest } from '../upstream/registry-client.ts';
+import type { UpstreamManifest } from '../upstream/read-manifest.ts';
+import type { RegistryClient } from '../upstream/registry-client.ts';
 import type { Requester } from '../upstream/requester.ts';
 import {
   isOverBudget,

@@ -6,7 +6,7 @@ import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts'
 import { NoSpace, type Reservation } from '../eviction/cache-space.ts';
 import { FILL_PLACES } from '../limits.ts';
 import type { PartialContent } from '../store/content-store.ts';
-import type { BlobBody } from '../upstream/registry-client.ts';
+import type { BlobBody } from '../upstream/read-blob.ts';
 import type { CacheWrites } from './cache-writes.ts';
 import { type ReceiveOptions, RepositoryRefused, receiveBlob } from './receive-blob.ts';
 

@@ -2,7 +2,8 @@ import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
 import type { FoundContent } from '../store/recorded-content.ts';
 import type { Store } from '../store/store.ts';
-import type { ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
+import type { ManifestHead } from '../upstream/read-manifest.ts';
+import type { RegistryClient } from '../upstream/registry-client.ts';
 import type { Requester } from '../upstream/requester.ts';
 import type { ColdPulls } from './cold-pulls.ts';
 import {

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { asError } from '../../platform/reason.ts';
 import type { CoreLimits } from '../limits.ts';
 import { isUndecodable } from '../upstream/decode-content.ts';
-import type { BlobBody } from '../upstream/registry-client.ts';
+import type { BlobBody } from '../upstream/read-blob.ts';
 import { ok, type UpstreamResult } from '../upstream/upstream-result.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import { coalesceChunks } from './coalesce-chunks.ts';

@@ -3,7 +3,7 @@ import { type Digest, parseDigest } from '../../registry/digest.ts';
 import type { Tag } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
 import type { TagEntry } from '../store/index-store.ts';
-import type { ManifestHead } from '../upstream/registry-client.ts';
+import type { ManifestHead } from '../upstream/read-manifest.ts';
 import type { UpstreamResult } from '../upstream/upstream-result.ts';
 import type { PullRefusal } from './outcome.ts';
 import type { ReferrersCache } from './referrers-cache.ts';

@@ -13,7 +13,8 @@ import {
   VISIBILITY_RECENT_FOR,
 } from '../limits.ts';
 import type { IndexStore, Link, LinkKind } from '../store/index-store.ts';
-import type { ManifestHead, RegistryClient } from '../upstream/registry-client.ts';
+import type { ManifestHead } from '../upstream/read-manifest.ts';
+import type { RegistryClient } from '../upstream/registry-client.ts';
 import type { Requester } from '../upstream/requester.ts';
 import type { UpstreamIdentity } from '../upstream/upstream.ts';
 import {

@@ -19,7 +19,7 @@ import type { PulledBlob } from '../pull/pull-blob.ts';
 import type { PulledDocument } from '../pull/pull-document.ts';
 import type { PulledManifest } from '../pull/deliver-manifest.ts';
 import type { Cost } from '../upstream/cost.ts';
-import type { BlobHead } from '../upstream/registry-client.ts';
+import type { BlobHead } from '../upstream/read-blob.ts';
 import type { Operations } from './operations.ts';
 
 export function answerOutcome<T extends object>(

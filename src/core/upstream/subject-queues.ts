@@ -3,7 +3,7 @@ import { FairQueue, QueueFullError } from '../../platform/scheduling/fair-queue.
 import type { UpstreamHost } from '../../registry/repository.ts';
 import { CONNECTIONS, type CoreLimits } from '../limits.ts';
 import type { Requester } from './requester.ts';
-import { troubleOf } from './transport.ts';
+import { troubleOf } from './transport-failure.ts';
 import { type UpstreamResult, unavailable } from './upstream-result.ts';
 
 /** The queues of requests to upstreams. In each the subjects share the connections to one upstream. */

@@ -10,14 +10,8 @@ import { basicAuthorization } from './live-credential.ts';
 import { readRetryAfter } from './quota.ts';
 import { isRefusalOfTokenService } from './registry-refusal.ts';
 import { type HelperLogin, isIdentityToken } from './run-helper.ts';
-import {
-  discard,
-  isCut,
-  type OnSend,
-  type SendsForToken,
-  troubleOf,
-  type UpstreamRequest,
-} from './transport.ts';
+import { discard, type OnSend, type SendsForToken, type UpstreamRequest } from './transport.ts';
+import { isCut, troubleOf } from './transport-failure.ts';
 import type { LiveCredential } from './upstream-login.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
 import { denied, ok, type UpstreamResult, unavailable } from './upstream-result.ts';

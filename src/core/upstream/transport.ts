@@ -2,25 +2,17 @@ import { LRUCache } from 'lru-cache';
 import { ProxyError, proxyAuthorization, whyRefused } from '../../platform/egress/open-tunnel.ts';
 import { type EgressOptions, proxyFor } from '../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../platform/log.ts';
-import { propertyOf } from '../../platform/object-properties.ts';
-import { errorCode, messageOf } from '../../platform/reason.ts';
-import { Deadline, DeadlineError, unlessAborted } from '../../platform/scheduling/deadline.ts';
+import { Deadline, unlessAborted } from '../../platform/scheduling/deadline.ts';
 import { NobodyWaits, throwIfNobodyWaits } from '../../platform/scheduling/waiters.ts';
-import { type Agent, errors } from '../../platform/undici.ts';
+import type { Agent } from '../../platform/undici.ts';
 import type { CoreLimits } from '../limits.ts';
 import { Breaker } from './breaker.ts';
 import { type Connections, UpstreamConnections } from './connections.ts';
-import { isUndecodable } from './decode-content.ts';
 import { whyNoRedirect } from './origin-rules.ts';
+import { HostDown, isCut, refusalOfError, troubleOf } from './transport-failure.ts';
 import type { UpstreamOptions } from './upstream.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
-import {
-  ok,
-  type UpstreamFailure,
-  type UpstreamRefusal,
-  type UpstreamResult,
-  unavailable,
-} from './upstream-result.ts';
+import { ok, type UpstreamFailure, type UpstreamResult, unavailable } from './upstream-result.ts';
 
 /**
  * Sends requests to upstreams, each with deadlines. Redirects are followed only if the caller says so, only
@@ -360,32 +352,6 @@ export function isRedirect({ statusCode, headers }: UpstreamResponse): boolean {
   return [301, 302, 303, 307, 308].includes(statusCode) && headers.location !== undefined;
 }
 
-class HostDown extends Error {
-  override readonly name = 'HostDown';
-  readonly trouble: UpstreamFailure;
-
-  constructor(trouble: UpstreamFailure) {
-    super(trouble.detail);
-    this.trouble = trouble;
-  }
-}
-
-/** `host` is the host that failed, or the way that led to it. */
-function refusalOfError(error: unknown, host: string): UpstreamRefusal & { kind: 'unavailable' } {
-  return error instanceof HostDown ? { kind: 'unavailable', failure: error.trouble } : troubleOf(error, host);
-}
-
-/**
- * True if a connection was cut, so that the host's answer is unknown. UND_ERR_INFO means that an HTTP/2
- * session ended.
- */
-export function isCut(error: unknown): boolean {
-  const code = errorCode(error) ?? '';
-  return (
-    ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_INFO'].includes(code) || code.startsWith('ERR_HTTP2_')
-  );
-}
-
 /** True if requests wait for a connection of ours. Then it is not the host that lets them wait. */
 function isCrowded(dispatcher: Agent, { origin }: URL): boolean {
   return queuedFor(dispatcher, { origin }) > 0;
@@ -399,44 +365,6 @@ function queuedFor(dispatcher: Agent, { origin }: Pick<URL, 'origin'>): number {
 function tooManyWait({ host }: URL): UpstreamFailure {
   return { cause: 'busy', detail: `${host}: too many requests wait for a connection` };
 }
-
-/** Converts an error of a connection, or of reading from it, to an upstream failure. */
-export function troubleOf(error: unknown, host: string): UpstreamRefusal & { kind: 'unavailable' } {
-  // Docker Hub's abuse limit has been seen with header lines that end in a bare LF, which no strict parser
-  // accepts.
-  if (
-    error instanceof errors.HTTPParserError &&
-    /HAP429|Too Many Requests/.test(String(propertyOf(error, 'data')))
-  )
-    return unavailable('limited', `${host}: 429`);
-  const timedOut =
-    error instanceof DeadlineError ||
-    error instanceof errors.ConnectTimeoutError ||
-    error instanceof errors.HeadersTimeoutError ||
-    error instanceof errors.BodyTimeoutError ||
-    (error instanceof ProxyError && error.isLate);
-  const code = errorCode(error);
-  if (isUndecodable(error))
-    return unavailable('unfit', `${host}: a compressed answer cannot be decoded: ${code}`);
-  const why = CERTIFICATE_TROUBLE[code ?? ''];
-  if (why !== undefined) return unavailable('unreachable', `${host}: ${why} (${code})`);
-  return unavailable(timedOut ? 'timeout' : 'unreachable', `${host}: ${code ?? messageOf(error)}`);
-}
-
-const UNTRUSTED =
-  'its certificate is not of an authority that is trusted here; upstreams.<host>.ca adds one, and egress.ca that of a proxy which inspects TLS';
-
-/** The problems of certificates, by OpenSSL's and Node's codes. */
-export const CERTIFICATE_TROUBLE: Readonly<Record<string, string>> = {
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
-  UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,
-  SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
-  DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,
-  CERT_HAS_EXPIRED: 'its certificate has expired, by the clock of this machine',
-  CERT_NOT_YET_VALID: 'its certificate is not valid yet, by the clock of this machine',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
-};
 
 /** Drops an answer whose body nobody wants, and keeps the connection if that costs little. */
 export function discard({ body }: Pick<UpstreamResponse, 'body'>): void {

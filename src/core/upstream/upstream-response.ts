@@ -12,3 +12,9 @@ export interface UpstreamResponse extends Pick<Dispatcher.ResponseData, 'statusC
   /** The host that answered. */
   readonly host: string;
 }
+
+/** Returns the length of the body, if the headers tell it. */
+export function sizeIn({ headers }: UpstreamResponse): number | undefined {
+  const length = headers['content-length'];
+  return typeof length === 'string' && /^\d{1,15}$/.test(length) ? Number(length) : undefined;
+}

@@ -1,4 +1,5 @@
 import type { QuotaRefusal } from '../../protocol/core-api.ts';
+import type { Repository } from '../../registry/repository.ts';
 
 /**
  * The result of a request to an upstream. A denial is believed. On a failure the cache answers if possible.
@@ -87,4 +88,9 @@ export function unavailableByStatus(
 ): UpstreamRefusal & { kind: 'unavailable' } {
   const { failure } = unavailable(status === 429 ? 'limited' : 'failed', detail, retryAfter);
   return { kind: 'unavailable', failure: { ...failure, status } };
+}
+
+/** Refuses an answer that is not what was asked for. */
+export function unfit({ name }: Repository, why: string): UpstreamRefusal {
+  return unavailable('unfit', `${name}: ${why}`);
 }
