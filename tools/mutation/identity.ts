@@ -65,7 +65,7 @@ export const identityMutants: readonly Mutant[] = [
   },
   {
     defence: 'a pattern that does not say where each claim ends is refused',
-    file: 'src/access/policy-reader.ts',
+    file: 'src/access/read-member.ts',
     find: 'whyNoFederatedPattern(value, forms);',
     replace: 'undefined;',
     tests: FEDERATED_TESTS,

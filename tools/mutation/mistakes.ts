@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts';
 
-const READER = 'src/access/policy-reader.ts';
+const MEMBERS = 'src/access/read-member.ts';
 const SYNTAX = 'src/platform/yaml/yaml-syntax.ts';
 const POLICY_TESTS = ['test/access/mistakes.test.ts'];
 const CONFIG_TESTS = ['test/config/mistakes.test.ts'];
@@ -9,14 +9,14 @@ const CONFIG_TESTS = ['test/config/mistakes.test.ts'];
 export const mistakesMutants: readonly Mutant[] = [
   {
     defence: 'a bare name that is the name of a group is refused',
-    file: READER,
+    file: MEMBERS,
     find: 'if (groups.get(plain) !== undefined) {',
     replace: "if (plain === '') {",
     tests: POLICY_TESTS,
   },
   {
     defence: 'a word for everybody is refused where a user is meant',
-    file: READER,
+    file: MEMBERS,
     find: 'if (!isWordForEverybody(text)) return undefined;',
     replace: 'return undefined;',
     tests: POLICY_TESTS,
