@@ -1,46 +1,24 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { z } from 'zod';
 import { diskFailure } from '../../platform/disk-failure.ts';
 import { MutableValue, type ObservableValue } from '../../platform/observable-value.ts';
 import { pollAndWatch } from '../../platform/poll-and-watch.ts';
 import { asError } from '../../platform/reason.ts';
-import { prepareQuery, schemaVersion } from '../../platform/sqlite-query.ts';
+import { schemaVersion } from '../../platform/sqlite-query.ts';
 import { STATE_FILE } from '../limits.ts';
 import type { AuthState, StoredCertificate, StoredLogin, StoredToken } from './auth-state.ts';
-
-const SCHEMA_VERSION = 3;
-
-const SCHEMA = `
-  CREATE TABLE token (
-    id TEXT PRIMARY KEY, owner TEXT NOT NULL, hash TEXT NOT NULL, created_at INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL, pull TEXT, networks TEXT, last_used_at INTEGER, last_used_from TEXT,
-    owner_id TEXT, warned_at INTEGER, push TEXT
-  ) STRICT, WITHOUT ROWID;
-  CREATE TABLE login (
-    id TEXT PRIMARY KEY, user TEXT NOT NULL, hash TEXT NOT NULL, credential TEXT NOT NULL, client TEXT NOT NULL,
-    created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, last_used_at INTEGER
-  ) STRICT, WITHOUT ROWID;
-  CREATE TABLE certificate (
-    fingerprint TEXT PRIMARY KEY, tbs_hash TEXT NOT NULL, name TEXT NOT NULL, serial TEXT NOT NULL,
-    issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER
-  ) STRICT, WITHOUT ROWID;
-  PRAGMA user_version = ${SCHEMA_VERSION};
-`;
-
-/** The columns that were added after each version. */
-const ADDITIONS: Readonly<Record<number, string>> = {
-  1: 'ALTER TABLE token ADD COLUMN owner_id TEXT; ALTER TABLE token ADD COLUMN warned_at INTEGER;',
-  2: 'ALTER TABLE token ADD COLUMN push TEXT;',
-};
-
-/** Returns the statements that bring a state of an earlier version up to date. */
-function upgradeFrom(version: number): string {
-  const steps = Object.keys(ADDITIONS).filter((one) => Number(one) >= version);
-  const additions = steps.map((one) => ADDITIONS[Number(one)]).join(' ');
-  return `${additions} PRAGMA user_version = ${SCHEMA_VERSION};`;
-}
+import {
+  loginIn,
+  queriesOf,
+  STATE_ADDITIONS,
+  STATE_SCHEMA,
+  STATE_VERSION,
+  type StateQueries,
+  textOf,
+  tokenIn,
+  upgradeFrom,
+} from './state-schema.ts';
 
 /**
  * Opens the state in one SQLite file, or creates it. Several processes may have it open. Each change is a
@@ -61,65 +39,6 @@ function whyUnusable(file: string, error: Error): string {
   const reason = diskFailure(file, error);
   if (reason === undefined) return error.message;
   return `${reason}; make room on the disk of ${path.dirname(file)}, or make it writable: users cannot be authenticated without this file`;
-}
-
-interface TokenRow {
-  readonly id: string;
-  readonly owner: string;
-  readonly hash: string;
-  readonly created_at: number;
-  readonly expires_at: number;
-  readonly pull: string | null;
-  readonly networks: string | null;
-  readonly last_used_at: number | null;
-  readonly last_used_from: string | null;
-  readonly owner_id: string | null;
-  readonly warned_at: number | null;
-  readonly push: string | null;
-}
-
-interface LoginRow {
-  readonly id: string;
-  readonly user: string;
-  readonly hash: string;
-  readonly credential: string;
-  readonly client: string;
-  readonly created_at: number;
-  readonly expires_at: number;
-  readonly last_used_at: number | null;
-}
-
-interface CertificateRow {
-  readonly fingerprint: string;
-  readonly tbs_hash: string;
-  readonly name: string;
-  readonly serial: string;
-  readonly issued_at: number;
-  readonly expires_at: number;
-  readonly revoked_at: number | null;
-}
-
-/** The queries, each of which is prepared when it is first used. */
-type StateQueries = ReturnType<typeof queriesOf>;
-
-function queriesOf(database: DatabaseSync) {
-  const query = <Row>(sql: string) => lazy(() => prepareQuery<Row>(database, sql));
-  return {
-    tokens: query<TokenRow>('SELECT * FROM token ORDER BY created_at, id'),
-    token: query<TokenRow>('SELECT * FROM token WHERE id = ?'),
-    logins: query<LoginRow>('SELECT * FROM login ORDER BY created_at, id'),
-    login: query<LoginRow>('SELECT * FROM login WHERE id = ?'),
-    certificates: query<CertificateRow>('SELECT * FROM certificate ORDER BY issued_at, fingerprint'),
-    dataVersion: query<{ readonly data_version: number }>('PRAGMA data_version'),
-  };
-}
-
-function lazy<Value>(make: () => Value): () => Value {
-  let made: Value | undefined;
-  return () => {
-    made ??= make();
-    return made;
-  };
 }
 
 interface Use {
@@ -145,9 +64,9 @@ class SqliteState implements AuthState {
       chmodSync(file, 0o600);
       this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE');
       const version = schemaVersion(this.#database);
-      if (version === 0) this.#database.exec(SCHEMA);
-      else if (version in ADDITIONS) this.#database.exec(upgradeFrom(version));
-      else if (version !== SCHEMA_VERSION) throw new Error(`its version is ${version}`);
+      if (version === 0) this.#database.exec(STATE_SCHEMA);
+      else if (version in STATE_ADDITIONS) this.#database.exec(upgradeFrom(version));
+      else if (version !== STATE_VERSION) throw new Error(`its version is ${version}`);
       this.#database.exec('COMMIT');
     } catch (error) {
       this.#database.close();
@@ -344,45 +263,4 @@ class SqliteState implements AuthState {
     this.#seen = now;
     this.#changes.set(this.#changes.current + 1);
   }
-}
-
-function tokenIn(row: TokenRow): StoredToken {
-  const push = listIn(row.push);
-  return {
-    id: row.id,
-    owner: row.owner,
-    hash: row.hash,
-    createdAt: row.created_at,
-    expiresAt: row.expires_at,
-    pull: listIn(row.pull),
-    ...(push !== null && { push }),
-    from: listIn(row.networks),
-    lastUsedAt: row.last_used_at,
-    lastUsedFrom: row.last_used_from,
-    ownerId: row.owner_id,
-    warnedAt: row.warned_at,
-  };
-}
-
-function loginIn(row: LoginRow): StoredLogin {
-  return {
-    id: row.id,
-    user: row.user,
-    hash: row.hash,
-    credential: row.credential,
-    client: row.client,
-    createdAt: row.created_at,
-    expiresAt: row.expires_at,
-    lastUsedAt: row.last_used_at,
-  };
-}
-
-const LIST = z.array(z.string());
-
-function textOf(list: readonly string[] | null): string | null {
-  return list === null ? null : JSON.stringify(list);
-}
-
-function listIn(text: string | null): readonly string[] | null {
-  return text === null ? null : LIST.parse(JSON.parse(text));
 }
