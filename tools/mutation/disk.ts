@@ -12,7 +12,7 @@ const FULL_DISK = ['test/gateway/full-disk.test.ts'];
 export const diskMutants: readonly Mutant[] = [
   {
     defence: 'while the cache cannot be written no fill begins',
-    file: 'src/core/pull/pull-blob.ts',
+    file: 'src/core/pull/blob-downloads.ts',
     find: 'if (running === undefined && this.#options.writes.isFailing)',
     replace: 'if (false)',
     tests: FULL_DISK,
@@ -208,7 +208,7 @@ export const diskMutants: readonly Mutant[] = [
   },
   {
     defence: 'the wait for a place counts toward the deadline of the answer',
-    file: 'src/core/pull/pull-blob.ts',
+    file: 'src/core/pull/blob-downloads.ts',
     find: 'unlessAborted(this.#join(repository, digest, { ...joining, late }), late, letGo)',
     replace:
       'this.#join(repository, digest, { ...joining, late: AbortSignal.timeout(this.#options.limits.question) })',

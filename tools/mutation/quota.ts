@@ -7,6 +7,7 @@ const CHARGE = 'src/core/upstream/charge.ts';
 const TAG = 'src/core/pull/pull-tag.ts';
 const COLD = 'src/core/pull/cold-pulls.ts';
 const BLOB = 'src/core/pull/pull-blob.ts';
+const DOWNLOADS = 'src/core/pull/blob-downloads.ts';
 
 /** What a pull costs, who bears it, and who is refused for it. */
 export const quotaMutants: readonly Mutant[] = [
@@ -103,7 +104,7 @@ export const quotaMutants: readonly Mutant[] = [
   },
   {
     defence: 'a download is charged to the requester that began it',
-    file: BLOB,
+    file: DOWNLOADS,
     find: 'budgets.chargeBytes(requester.spender, bytes);',
     replace: '{};',
     tests: REFUSED,

@@ -248,7 +248,7 @@ export const upstreamMutants: readonly Mutant[] = [
   },
   {
     defence: 'a client that has gone does not stop the opening of a fill',
-    file: 'src/core/pull/pull-blob.ts',
+    file: 'src/core/pull/blob-downloads.ts',
     find: 'await workForAll(() => client.getBlob(repository, digest, ask));',
     replace: 'await client.getBlob(repository, digest, ask);',
     tests: ['test/core/pull/gone-clients.test.ts'],

@@ -13,11 +13,11 @@ import {
 } from '../../protocol/core-api.ts';
 import { ERRORS, errorBody } from '../../registry/error.ts';
 import { formatPage } from '../../registry/page.ts';
+import type { PulledManifest } from '../pull/deliver-manifest.ts';
 import type { Fill } from '../pull/fill.ts';
 import type { PullOutcome, PullRefusal } from '../pull/outcome.ts';
-import type { PulledBlob } from '../pull/pull-blob.ts';
 import type { PulledDocument } from '../pull/pull-document.ts';
-import type { PulledManifest } from '../pull/deliver-manifest.ts';
+import type { PulledBlob } from '../pull/pulled-blob.ts';
 import type { Cost } from '../upstream/cost.ts';
 import type { BlobHead } from '../upstream/read-blob.ts';
 import type { Operations } from './operations.ts';
