@@ -8,7 +8,7 @@ import { LIST } from './policy-schema.ts';
 
 type YamlPath = readonly PropertyKey[];
 
-/** What the reader of a policy knows when it comes to the limits. */
+/** The knowledge of the reader of a policy when it comes to the limits. */
 export interface LimitContext {
   /** Reads the subjects of a list. */
   subjects(parts: PartReader, texts: readonly string[], path: YamlPath): readonly string[];

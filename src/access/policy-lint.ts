@@ -38,7 +38,9 @@ function limitEntries({ data: { limits = [], reserves = [] } }: Policy): readonl
   ];
 }
 
-/** Finds the limits and reserves of a mirror whose core is a registry of another kind, which counts nothing. */
+/**
+ * Finds the limits and reserves of a mirror whose core is a registry of another kind, which counts nothing.
+ */
 export function lintUncounted(policy: Policy): Fault[] {
   return limitEntries(policy).map((entry) =>
     warningOf(

@@ -32,7 +32,7 @@ export interface PolicyStatus {
   readonly version: string;
   /** The number of refusals of the files since the start. */
   readonly refusals: number;
-  /** Why the files are refused now; null if they are in force. */
+  /** The reason why the files are refused now; null if they are in force. */
   readonly refused: readonly string[] | null;
 }
 

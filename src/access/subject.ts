@@ -49,7 +49,9 @@ function isKind(text: string): text is SubjectKind {
 
 const GROUP = 'group:';
 
-/** Returns the name of the group that a policy names in the place of a subject; undefined if it names none. */
+/**
+ * Returns the name of the group that a policy names in the place of a subject; undefined if it names none.
+ */
 export function groupNameOf(text: string): string | undefined {
   return text.startsWith(GROUP) ? text.slice(GROUP.length) : undefined;
 }

@@ -12,7 +12,9 @@ type CamelCase<Text extends string> = Text extends `${infer Head}-${infer Tail}`
   ? `${Head}${Capitalize<CamelCase<Tail>>}`
   : Text;
 
-/** The name that Commander gives to the value of an option with these flags: `out` for `--out <directory>`. */
+/**
+ * The name that Commander gives to the value of an option with these flags: `out` for `--out <directory>`.
+ */
 type NameOf<Flags extends string> = Flags extends `--${infer Name} <${string}>`
   ? CamelCase<Name>
   : Flags extends `--${infer Name}`

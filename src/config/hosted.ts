@@ -20,7 +20,9 @@ export interface HostedNamespace {
   /** Patterns of tags that are never moved. A pattern that begins with `!` makes exceptions. */
   readonly immutableTags: readonly string[];
   readonly retention?: Retention;
-  /** True if an upstream may have repositories of the same names, which clients then reach only with its host. */
+  /**
+   * True if an upstream may have repositories of the same names, which clients then reach only with its host.
+   */
   readonly shadow: boolean;
 }
 

@@ -218,7 +218,7 @@ export const SUBJECT_DOWNLOADS = {
   subjects: 20_000,
 };
 
-/** How a limit on the bandwidth of an upstream is kept. */
+/** The way in which a limit on the bandwidth of an upstream is kept. */
 export const BANDWIDTH_TURNS = {
   /** The least milliseconds between two turns, so that many downloads do not set many timers. */
   tick: 20,

@@ -1,4 +1,4 @@
-/** Why a step on the way to a registry failed, and which setting mends that. */
+/** Explains why a step on the way to a registry failed, and which setting mends that. */
 import { errorCode, messageOf } from '../platform/reason.ts';
 import type { UpstreamStep } from '../protocol/core-api.ts';
 import { CERTIFICATE_TROUBLE } from './upstream/transport-failure.ts';
@@ -21,7 +21,7 @@ export function whyFailed(error: unknown): string {
 const NO_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|wrong version number|packet length too long/;
 const NO_TLS_THERE = 'what answers there does not speak TLS';
 
-/** How to fix each failure. */
+/** The fixes of failures, by the step that failed. */
 const FIXES: Readonly<Record<StepName, (host: string) => string>> = {
   proxy: () => 'see to egress.proxy and egress.noProxy',
   DNS: (host) =>

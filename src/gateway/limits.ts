@@ -144,7 +144,9 @@ export const PUSHES = {
   recheckEvery: 250,
 };
 
-/** The milliseconds that running requests to the admin listener get at the end. They only ask about the state. */
+/**
+ * The milliseconds that running requests to the admin listener get at the end. They only ask about the state.
+ */
 export const ADMIN_DRAIN = 1_000;
 
 /** The milliseconds between two log messages about refused connections, of which a flood makes thousands. */
@@ -190,7 +192,10 @@ export const LISTENER_PROBE = {
   tries: 7,
 };
 
-/** The milliseconds for the answers from which the metrics are made. Prometheus gives up on a scrape after 10 s. */
+/**
+ * The milliseconds for the answers from which the metrics are made. Prometheus gives up on a scrape after 10
+ * s.
+ */
 export const METRICS_DEADLINES = {
   role: 2_000,
   /** The time for another worker is less, because a worker asks no role for it. */
@@ -258,7 +263,9 @@ export const AUTH_REQUESTS = {
 
 /** The bounds of the cache of the core's answers. */
 export const ANSWER_CACHE = {
-  /** The most bytes of all cached manifests, and of one, so that a few large ones do not displace the others. */
+  /**
+   * The most bytes of all cached manifests, and of one, so that a few large ones do not displace the others.
+   */
   maxSize: 16 * 1024 * 1024,
   maxManifest: 256 * 1024,
   /** The bytes that an entry takes besides the manifest itself. */

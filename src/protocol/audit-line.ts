@@ -57,11 +57,14 @@ const FIELDS = {
   /** The account that the core used at the upstream, if the upstream has several. */
   account: z.string().optional(),
   /**
-   * What refused the pull: the id of a limit or a reserve of the policy; `share` if the subject has used its
+   * The kind of bound that refused the pull: the id of a limit or a reserve of the policy; `share` if the subject has used its
    * fair share of a short quota; `upstream` if the upstream itself refuses.
    */
   limit: z.string().optional(),
-  /** Why the answer is an earlier manifest of the tag: `limit:` or `reserve:` with its id, or `share`. */
+  /**
+   * The reason why the answer is an earlier manifest of the tag: `limit:` or `reserve:` with its id, or
+   * `share`.
+   */
   held: z.string().optional(),
   milliseconds: z.number().optional(),
 };
@@ -80,7 +83,9 @@ export type AuditLine = Readonly<
 export type StoredAuditLine = Readonly<z.output<typeof AUDIT_LINE>>;
 
 const COUNT_FIELDS = z.object({
-  /** `omitted`: refusals of anonymous clients without a line of their own. `lost`: lines that found no room. */
+  /**
+   * `omitted`: refusals of anonymous clients without a line of their own. `lost`: lines that found no room.
+   */
   action: z.enum(['omitted', 'lost']),
   /** The address of the clients; absent if it is not counted by itself, and if lines were lost. */
   address: z.string().optional(),

@@ -80,7 +80,7 @@ export const AUTH_STATUS = z.object({
     version: z.string(),
     /** The number of times that its files were refused since the start. */
     refusals: z.int(),
-    /** Why its files are refused now; null if they are in force. */
+    /** The reason why its files are refused now; null if they are in force. */
     refused: z.array(z.string()).readonly().nullable(),
   }),
   /** The service tokens that end within two weeks. Times are in milliseconds since the epoch. */

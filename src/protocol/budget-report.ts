@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const BUDGET_REPORT = z.object({
-  /** Why the counts cannot be read, so that no limit applies; null if they can. */
+  /** The reason why the counts cannot be read, so that no limit applies; null if they can. */
   failure: z.string().nullable(),
   accounts: z.array(
     z.object({

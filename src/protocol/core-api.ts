@@ -34,9 +34,9 @@ export const CORE_HEADERS = {
   budgets: 'hubgate-budgets',
   /** The part of the upstream's quota that is kept for others, as `RESERVED` in JSON. Absent if none is. */
   reserved: 'hubgate-reserved',
-  /** Why a pull or a download was refused with 429, as `QUOTA_REFUSAL` in JSON. */
+  /** The reason why a pull or a download was refused with 429, as `QUOTA_REFUSAL` in JSON. */
   quotaRefusal: 'hubgate-quota-refusal',
-  /** Why the answer is an earlier manifest of the tag, as `HELD` says. */
+  /** The reason why the answer is an earlier manifest of the tag, as `HELD` says. */
   held: 'hubgate-held',
   /** The id that the requests of one pull share. */
   pull: 'hubgate-pull',
@@ -109,7 +109,7 @@ export function parseReserved(header: string): Reserved | undefined {
 }
 
 /**
- * Why a pull was refused before the upstream was asked: a limit is used up, the subject has used its fair
+ * The reason why a pull was refused before the upstream was asked: a limit is used up, the subject has used its fair
  * share of a short quota, the rest of the quota is reserved for others, or the upstream itself refuses.
  */
 const QUOTA_REFUSAL = z.object({
@@ -254,7 +254,7 @@ export const CORE_STATUS = z.object({
   upstreams: z.array(
     z.object({
       host: z.string(),
-      /** Why no requests are sent to it; null if they are. */
+      /** The reason why no requests are sent to it; null if they are. */
       trouble: z.string().nullable(),
       credential: z.enum(CREDENTIAL_STATES),
       /** With several accounts, that of the account with most pulls left. */
@@ -321,7 +321,7 @@ export const PULL_IDS = z.array(z.string().nullable());
 export const UPSTREAM_CHECKS = z.array(
   z.object({
     host: z.string(),
-    /** Why it is not reachable; null if it is. */
+    /** The reason why it is not reachable; null if it is. */
     trouble: z.string().nullable(),
     credential: z.enum(CREDENTIAL_STATES),
     /** True if the credential may change content there. Null if the upstream does not tell. */

@@ -55,7 +55,7 @@ export const HOSTED_HEADERS = {
 
 /** `GET /hosted-repositories` returns what is hosted. */
 export const HOSTED_REPOSITORIES = z.object({
-  /** Why hosted names are refused; null if they are not. */
+  /** The reason why hosted names are refused; null if they are not. */
   failure: z.string().nullable(),
   uploads: z.int(),
   namespaces: z.array(z.object({ name: z.string(), bytes: z.int(), quota: z.int().nullable() })),
@@ -71,9 +71,9 @@ export type HostedTags = Readonly<z.output<typeof HOSTED_TAGS>>;
 export const TAG_HISTORY = z.array(
   z.object({
     at: z.int(),
-    /** What the tag meant from then on; null if it was deleted. */
+    /** The manifest that the tag named from then on; null if it was deleted. */
     digest: z.string().nullable(),
-    /** What it meant before; null if it was new. */
+    /** The manifest that it named before; null if it was new. */
     previous: z.string().nullable(),
     subject: z.string(),
     credential: z.string(),

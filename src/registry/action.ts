@@ -1,4 +1,6 @@
-/** What a subject may do with a repository, as scopes and tokens name it. So far only `pull` can be granted. */
+/**
+ * An action of a subject on a repository, as scopes and tokens name it. So far only `pull` can be granted.
+ */
 export const ACTIONS = ['pull', 'push', 'delete'] as const;
 export type Action = (typeof ACTIONS)[number];
 

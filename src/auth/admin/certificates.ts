@@ -1,4 +1,6 @@
-/** Records and revokes client certificates, as an administrator does. Only a recorded certificate is listed. */
+/**
+ * Records and revokes client certificates, as an administrator does. Only a recorded certificate is listed.
+ */
 import type { X509Certificate } from 'node:crypto';
 import { tbsHash } from '../../platform/tbs-hash.ts';
 import type { AuthState, StoredCertificate } from '../state/auth-state.ts';

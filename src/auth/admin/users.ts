@@ -26,7 +26,9 @@ export type UserChange =
       readonly parameters: PasswordParameters;
     };
 
-/** Why a change is not made: the name is taken, nobody has it, or it is that of a service account. */
+/**
+ * The reason why a change is not made: the name is taken, nobody has it, or it is that of a service account.
+ */
 export type UserRefusal = 'exists' | 'unknown' | 'service';
 
 /** `credential` is the id of the new password, if the change set one. */

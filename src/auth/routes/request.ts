@@ -46,7 +46,10 @@ export function refuseLogin(context: Context, error: LoginRefusal): void {
   context.body = { error };
 }
 
-/** The options of a login that came with a request. They are made when they are read, because most logins need none. */
+/**
+ * The options of a login that came with a request. They are made when they are read, because most logins need
+ * none.
+ */
 export class RequestedLogin implements LoginOptions {
   readonly #request: IncomingMessage;
   readonly #isStray: () => boolean;

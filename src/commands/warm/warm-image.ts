@@ -28,7 +28,7 @@ export interface WarmedImage {
   readonly stale: boolean;
   /** True if the core knows what refers to the image, such as signatures, or that nothing does. */
   readonly referrersKnown: boolean;
-  /** Why it is not done. */
+  /** The reason why it is not done. */
   readonly reason?: string;
 }
 
@@ -46,7 +46,7 @@ export interface WarmOptions {
   readonly came: (bytes: number, fills: boolean) => void;
 }
 
-/** Why an image is not done. */
+/** The reason why an image is not done. */
 type Stop = { readonly status: 'failed' | 'left'; readonly reason: string };
 type FetchedManifest = Extract<CoreAnswer, { kind: 'manifest' }>;
 type Refused = Extract<CoreAnswer, { kind: 'refused' }>;

@@ -8,10 +8,10 @@ import { CountTable, type StoredCount } from './count-table.ts';
 import { FairShare } from './fair-share.ts';
 import { emptyAt, PACE_WINDOW, paceOf } from './forecast.ts';
 
-/** What the upstream last said, as it is stored. */
+/** The last report of the upstream, as it is stored. */
 export interface StoredReading {
   readonly quota: Quota;
-  /** What the upstream counts beyond the pulls of this mirror. */
+  /** The number of pulls that the upstream counts beyond the pulls of this mirror. */
   readonly beyond: number;
 }
 

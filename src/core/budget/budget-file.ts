@@ -41,7 +41,7 @@ const READING = z.object({
   }),
 });
 
-/** What an upstream last said about the quota of one of its accounts. */
+/** The last report of an upstream about the quota of one of its accounts. */
 export interface AccountReading {
   /** The name of the account, as `accountKey` forms it. */
   readonly owner: string;

@@ -1,5 +1,5 @@
 /**
- * Who may still use the quota of an upstream. It counts every pull that is sent upstream, by account, by
+ * Decides who may still use the quota of an upstream. It counts every pull that is sent upstream, by account, by
  * subject and by limit, and decides in memory and at once, so that no other pull comes between a decision and
  * its count. It knows no users and no policy: the gateway says what may be spent. What is free, such as
  * cached content, never asks here.
@@ -76,7 +76,7 @@ class CountedBudgets implements Budgets {
   readonly #bytes: LimitTables;
   readonly #reserves = new Map<string, number>();
   #file: BudgetFile | undefined;
-  /** Why the counts cannot be read. */
+  /** The reason why the counts cannot be read. */
   #failure: string | null = null;
   #timer: NodeJS.Timeout | undefined;
   #isWriteFailing = false;

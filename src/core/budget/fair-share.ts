@@ -22,7 +22,9 @@ export interface Share {
  */
 export class FairShare {
   readonly #pulls: CountTable;
-  /** When each subject last asked, if that was recently and it was below its share. The oldest comes first. */
+  /**
+   * When each subject last asked, if that was recently and it was below its share. The oldest comes first.
+   */
   readonly #asked = new Map<string, number>();
   /** The time of the next search for subjects that are not active any more. */
   #searchAt = 0;

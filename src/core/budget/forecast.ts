@@ -7,7 +7,9 @@ const HALF_LIFE = 15 * 60_000;
 export const PACE_WINDOW = 60 * 60_000;
 const PACE_STEP = PACE_WINDOW / 24;
 
-/** Returns the pulls per millisecond: a moving average over the last hour, in which recent pulls weigh more. */
+/**
+ * Returns the pulls per millisecond: a moving average over the last hour, in which recent pulls weigh more.
+ */
 export function paceOf(pulls: SlidingCount, now: number): number {
   if (pulls.total(now) === 0) return 0;
   const current = Math.floor(now / PACE_STEP);

@@ -28,7 +28,7 @@ interface Candidate {
 }
 
 /**
- * What happens to a candidate, and why. `keep` ends its candidacy, because something needs it; that something
+ * The decision about a candidate, and why. `keep` ends its candidacy, because something needs it; that something
  * makes it a candidate again when it goes. `wait` looks again at a later time.
  */
 export type CollectionDecision = { readonly why: string } & (

@@ -68,7 +68,7 @@ export class HostedDatabase implements Disposable {
     return database;
   }
 
-  /** Why the database cannot be used; undefined if it can. */
+  /** The reason why the database cannot be used; undefined if it can. */
   get failure(): Error | undefined {
     return this.#failure;
   }

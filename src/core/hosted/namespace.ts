@@ -9,7 +9,7 @@ export interface NamespaceRules {
   readonly retention?: RetentionRules;
 }
 
-/** What is removed without being asked. All times are in milliseconds. */
+/** The content that is removed without being asked. All times are in milliseconds. */
 export interface RetentionRules {
   /** The age after which a manifest without a tag is removed. */
   readonly untaggedAfter?: number;

@@ -4,7 +4,7 @@ import { type ManifestMediaType, parseManifestMediaType } from '../../registry/m
 import { whyInvalidManifest } from '../pull/validate-document.ts';
 import { type HostedRefusal, refuseWrite } from './refusal.ts';
 
-/** What a repository needs to know of a manifest. */
+/** The facts about a manifest that a repository needs. */
 export interface PushedManifest {
   readonly kind: 'valid';
   readonly mediaType: ManifestMediaType;

@@ -1,6 +1,6 @@
 import type { ErrorName } from '../../registry/error.ts';
 
-/** Why a write to a hosted repository is refused. */
+/** The reason why a write to a hosted repository is refused. */
 export interface HostedRefusal {
   readonly kind: 'refused';
   readonly error: ErrorName;

@@ -8,9 +8,9 @@ import type { Author } from './push-manifest.ts';
 export interface TagChange {
   /** The time in milliseconds since the epoch. */
   readonly at: number;
-  /** What the tag meant from then on; null if it was deleted. */
+  /** The manifest that the tag named from then on; null if it was deleted. */
   readonly digest: Digest | null;
-  /** What it meant before; null if it was new. */
+  /** The manifest that it named before; null if it was new. */
   readonly previous: Digest | null;
   readonly subject: string;
   readonly credential: string;

@@ -32,7 +32,7 @@ export class CacheWrites implements AsyncDisposable {
   }
 
   /**
-   * Why the cache cannot be written, for example `ENOSPC: no space left on device, write`. Undefined if it
+   * The reason why the cache cannot be written, for example `ENOSPC: no space left on device, write`. Undefined if it
    * can.
    */
   get failure(): string | undefined {

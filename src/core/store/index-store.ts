@@ -12,7 +12,7 @@ export interface IndexStore extends AsyncDisposable {
   /** True if the index knew no content when it was opened. The store may have content nevertheless. */
   readonly isNew: boolean;
 
-  /** Why writes do not outlive this process; undefined if they do. */
+  /** The reason why writes do not outlive this process; undefined if they do. */
   readonly failure: Error | undefined;
   /** Called when a write failed because of the disk. */
   onFailure: ((error: Error) => void) | undefined;

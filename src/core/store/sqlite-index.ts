@@ -65,7 +65,7 @@ class SqliteIndex implements IndexStore {
   readonly #file: string;
   readonly #log: Logger;
   #open: OpenDatabase;
-  /** Why the open database is a substitute for the file. */
+  /** The reason why the open database is a substitute for the file. */
   #failure: Error | undefined;
   #failing = false;
   /** The repositories that should be forgotten and could not be. Nothing is known of them meanwhile. */

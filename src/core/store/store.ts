@@ -24,7 +24,7 @@ export interface Store extends AsyncDisposable {
   readonly budgetFile: string;
   /** True if the earlier run did not end properly, for example because of a power cut. */
   readonly wasUnclean: boolean;
-  /** Why the cache could not be written when it was opened; undefined if it could. */
+  /** The reason why the cache could not be written when it was opened; undefined if it could. */
   readonly failure: Error | undefined;
   /** Creates the missing parts of the cache and writes a test file. Rejects if that fails. */
   probe(): Promise<void>;

@@ -43,7 +43,7 @@ export class Breaker implements Disposable {
     this.#options = options;
   }
 
-  /** Why the breaker is open; undefined if it is closed. */
+  /** The reason why the breaker is open; undefined if it is closed. */
   get trouble(): UpstreamFailure | undefined {
     return this.#trouble;
   }

@@ -17,7 +17,7 @@ export interface UpstreamAccountsOptions extends Omit<AccountOptions, 'name' | '
   readonly pullsLeft?: PullsLeft | undefined;
 }
 
-/** What is known of one account. */
+/** The knowledge about one account. */
 export interface AccountReport {
   readonly name: string;
   /** False for the only account of an upstream, which the configuration does not name. */
@@ -33,7 +33,9 @@ export interface AccountReport {
  * repository of another.
  */
 export class UpstreamAccounts implements Disposable {
-  /** In the order of the configuration. An upstream without a credential has one account that logs in nowhere. */
+  /**
+   * In the order of the configuration. An upstream without a credential has one account that logs in nowhere.
+   */
   readonly all: readonly [Account, ...Account[]];
   readonly #options: UpstreamAccountsOptions;
   readonly #settings: readonly UpstreamAccount[];

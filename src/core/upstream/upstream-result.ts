@@ -40,7 +40,7 @@ export interface UpstreamFailure {
   readonly detail: string;
   /** The time to wait in seconds, if the upstream named it. */
   readonly retryAfter?: number;
-  /** Why a pull is refused; present for `budget` and `limited`. */
+  /** The reason why a pull is refused; present for `budget` and `limited`. */
   readonly quota?: QuotaRefusal;
   /** True if this is a repetition of an earlier answer, and the upstream was not asked. */
   readonly known?: boolean;

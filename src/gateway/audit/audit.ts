@@ -18,7 +18,7 @@ export interface AuditState {
   readonly lost: number;
   /** The number of anonymous refusals that were counted without a line of their own. */
   readonly omitted: number;
-  /** Why lines cannot be written; absent if they can. */
+  /** The reason why lines cannot be written; absent if they can. */
   readonly trouble?: string;
   /** True if requests are refused for that reason. */
   readonly refuses: boolean;

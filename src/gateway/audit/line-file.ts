@@ -75,7 +75,7 @@ export class LineFile implements AsyncDisposable {
     return this.#waiting === 0 && this.#error === undefined ? 0 : performance.now() - this.#lastProgress;
   }
 
-  /** Why lines cannot be written at the moment; undefined if they can. */
+  /** The reason why lines cannot be written at the moment; undefined if they can. */
   get trouble(): string | undefined {
     if (this.#error !== undefined) return this.#error.message;
     return this.stuckFor > AUDIT_FILE.stuckAfter ? 'the file takes no lines' : undefined;

@@ -19,14 +19,14 @@ import { type GrantedActions, hashOfToken, type VerifyToken } from './bearer-tok
 import type { CertificateFault, IdentifyByCertificate } from './client-certificate.ts';
 
 export type Authentication = AuthenticationKind & {
-  /** Why the client certificate does not count, for a client that is otherwise anonymous. */
+  /** The reason why the client certificate does not count, for a client that is otherwise anonymous. */
   readonly certificateFault?: CertificateFault;
 };
 
 type AuthenticationKind =
   | (Principal & {
       readonly kind: 'admitted';
-      /** What a token was issued for. Undefined for a login, which has no such bounds. */
+      /** The proof that a token was issued for. Undefined for a login, which has no such bounds. */
       readonly repositories?: GrantedActions | undefined;
       /** The restriction of the credential: it may do less than its subject. Undefined if there is none. */
       readonly restriction?: TokenRestriction | undefined;
@@ -115,7 +115,10 @@ export function createAuthenticateClient(options: AuthenticateClientOptions): Au
   };
 }
 
-/** The last token of a connection. The requests of a connection usually present the same one, and it is hashed once. */
+/**
+ * The last token of a connection. The requests of a connection usually present the same one, and it is hashed
+ * once.
+ */
 interface ConnectionToken {
   readonly token: string;
   readonly hash: string;

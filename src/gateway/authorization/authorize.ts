@@ -77,7 +77,10 @@ function authorizeBy(policy: Policy, names: Pick<UpstreamNames, 'hosted'>, at: n
   };
 }
 
-/** The actions of the scope that a client needs. Whoever pushes reads too, because clients look before they push. */
+/**
+ * The actions of the scope that a client needs. Whoever pushes reads too, because clients look before they
+ * push.
+ */
 const NEEDED: Readonly<Record<Action, readonly Action[]>> = {
   pull: ['pull'],
   push: ['pull', 'push'],

@@ -36,7 +36,10 @@ export interface PullOptions {
   readonly private: boolean;
   /** An opaque text that is the same for all requests of one caller. */
   readonly caller?: string;
-  /** Returns an opaque text that is the same for all requests of one subject. It is called only if the core is really asked. */
+  /**
+   * Returns an opaque text that is the same for all requests of one subject. It is called only if the core is
+   * really asked.
+   */
   readonly subjectKey?: () => string;
   /**
    * The caller in whose share of the places for requests this one counts: a subject, or the address of
@@ -100,7 +103,7 @@ export type AnswerContent =
       /** The age of a stale answer in seconds. */
       readonly age?: number;
       readonly lifetime?: CacheLifetime;
-      /** Why this is an earlier manifest of the tag, if a quota is the reason. */
+      /** The reason why this is an earlier manifest of the tag, if a quota is the reason. */
       readonly held?: string;
     }
   | {

@@ -14,7 +14,10 @@ export type ReadChunk = (buffer: Buffer) => Promise<number>;
 
 interface ChunkEntry {
   readonly buffer: Buffer;
-  /** The part of the buffer that was read; empty until then. It is made once, because each response would need its own. */
+  /**
+   * The part of the buffer that was read; empty until then. It is made once, because each response would need
+   * its own.
+   */
   bytes: Buffer;
   /** The number of responses that send the chunk, plus one while it is cached. */
   users: number;

@@ -17,7 +17,7 @@ export interface Delivered {
   readonly status: number;
   /** The bytes of the body that were sent. */
   readonly bytes: number;
-  /** Why the answer was cut short; absent if it was not. */
+  /** The reason why the answer was cut short; absent if it was not. */
   readonly failure?: Error;
 }
 
@@ -179,14 +179,19 @@ async function endShort(body: ResponseBody, { position, end }: Rest): Promise<vo
   await body.end(Buffer.alloc(0));
 }
 
-/** Takes the next chunk while one is sent. Its error is for the caller that awaits it, so it is no unhandled one. */
+/**
+ * Takes the next chunk while one is sent. Its error is for the caller that awaits it, so it is no unhandled
+ * one.
+ */
 function takeAhead(...wanted: Parameters<typeof takeChunk>): ReturnType<typeof takeChunk> {
   const chunk = takeChunk(...wanted);
   if (chunk instanceof Promise) chunk.catch(() => {});
   return chunk;
 }
 
-/** Returns bytes from `position` on, and none at or after `until`. They come at once if they are in memory. */
+/**
+ * Returns bytes from `position` on, and none at or after `until`. They come at once if they are in memory.
+ */
 function takeChunk(
   pool: DeliveryPool,
   source: BlobReader,

@@ -1,7 +1,7 @@
 import { DELIVERY } from '../limits.ts';
 
 /**
- * What the responses of one gateway share: free buffers, and the number of responses that send a blob now, on
+ * The resources that the responses of one gateway share: free buffers, and the number of responses that send a blob now, on
  * which the size of their chunks depends.
  */
 export class DeliveryPool {

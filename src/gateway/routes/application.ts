@@ -113,7 +113,9 @@ export function createApplication(dependencies: V2Dependencies, services: Router
   return app.callback();
 }
 
-/** Skips a step for targets of the distribution API. Most targets are such, and need no search among routes. */
+/**
+ * Skips a step for targets of the distribution API. Most targets are such, and need no search among routes.
+ */
 function unlessV2<C extends Pick<Context, 'req'>>(step: (context: C, next: Next) => Promise<unknown>) {
   return (context: C, next: Next) => (context.req.url?.startsWith('/v2/') ? next() : step(context, next));
 }

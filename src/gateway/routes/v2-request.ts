@@ -30,7 +30,7 @@ export interface V2Dependencies {
   readonly callerOf: CallerOf;
   /** Absent if nothing is hosted, so that nothing can be written. */
   readonly sendWrite?: SendWrite | undefined;
-  /** What the responses that send a blob share. */
+  /** The resources that the responses which send a blob share. */
   readonly pool: DeliveryPool;
   readonly audit: Audit;
   readonly log: Logger;
@@ -51,7 +51,10 @@ export interface Pull extends RepositoryRequest {
   readonly accountings: PullAccounting[];
 }
 
-/** What the steps so far have learnt about a request. A step reads only what an earlier step has added. */
+/**
+ * The knowledge that the steps so far have gained about a request. A step reads only what an earlier step has
+ * added.
+ */
 export interface V2State {
   /** Added by `parseRoute`. */
   started: number;
@@ -67,7 +70,10 @@ export interface V2State {
   written: WriteResult;
   /** Added by `answerPingOrCatalog`. */
   pull: Pull;
-  /** Added by `authorize`, and by `authorizeWrite`. `reachesPrivate` is true if the read access includes private content. */
+  /**
+   * Added by `authorize`, and by `authorizeWrite`. `reachesPrivate` is true if the read access includes
+   * private content.
+   */
   permit: Authorize;
   permission: AccessDecision;
   reachesPrivate: boolean;

@@ -23,7 +23,10 @@ export class AnswerCutOff extends Error {
   override readonly name = 'AnswerCutOff';
 }
 
-/** Node's server sends this status when it closes a connection because of a time-out, whatever the request was. */
+/**
+ * Node's server sends this status when it closes a connection because of a time-out, whatever the request
+ * was.
+ */
 const REQUEST_TIMEOUT = 408;
 
 /**
@@ -51,7 +54,7 @@ class TextExchange implements Dispatcher.DispatchHandler {
   readonly #signal: AbortSignal | undefined;
   readonly #abort = () => this.#giveUp(this.#signal?.reason);
   #controller: Dispatcher.DispatchController | undefined;
-  /** Why nobody waits for the answer any more. */
+  /** The reason why nobody waits for the answer any more. */
   #reason: Error | undefined;
   #statusCode = 0;
   #headers: Headers = {};

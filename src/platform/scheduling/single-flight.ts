@@ -13,7 +13,9 @@ export class SingleFlight<T> {
   readonly #running = new Map<string, Flight<T>>();
   readonly #isPersonal: (result: T) => boolean;
 
-  /** `isPersonal` tells whether a result is for the first caller alone. The others then ask for themselves. */
+  /**
+   * `isPersonal` tells whether a result is for the first caller alone. The others then ask for themselves.
+   */
   constructor(isPersonal: (result: T) => boolean = () => false) {
     this.#isPersonal = isPersonal;
   }

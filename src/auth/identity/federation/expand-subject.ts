@@ -4,7 +4,7 @@ import { FEDERATED_LOGIN } from '../../limits.ts';
 
 export type ExpandedSubject =
   | { readonly subject: string }
-  /** Why the template has no result. Neither reason repeats what the claims contain. */
+  /** The reason why the template has no result. Neither reason repeats what the claims contain. */
   | { readonly unfit: string }
   | { readonly ambiguous: string };
 
