@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { parseAmount } from '../platform/windowed-amount.ts';
 import { parseNetwork } from '../platform/network.ts';
+import { SIZE_UNITS } from '../platform/size-units.ts';
+import { parseAmount } from '../platform/windowed-amount.ts';
 
 /**
  * The scalars of hubgate.yaml. A number or a boolean may be quoted, because it is text in the environment.
@@ -25,8 +26,6 @@ export function formatDuration(milliseconds: number): string {
   const [unit, length] = units.find(([, length]) => milliseconds % length === 0) ?? ['s', UNITS.s];
   return `${Math.floor(milliseconds / length)}${unit}`;
 }
-
-const SIZE_UNITS = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
 
 /** Parses a size to bytes. */
 function size(expected: string) {

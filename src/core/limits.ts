@@ -293,3 +293,6 @@ export const BUDGET = {
   /** Milliseconds between two searches for counts that their window has left behind. */
   forgetEvery: 60_000,
 };
+
+/** The most bytes of a request about the cache or about what is hosted, which names a few things. */
+export const OPERATION_SIZE = 4 * 1024;

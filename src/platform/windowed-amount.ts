@@ -1,5 +1,7 @@
 /** Amounts in a sliding window of time, as people write them: `40/6h`, `50GiB/24h`. */
 
+import { SIZE_UNITS } from './size-units.ts';
+
 /** At most `max` in any `windowMs` milliseconds. */
 export interface WindowedAmount {
   readonly max: number;
@@ -16,7 +18,6 @@ const LONGEST = 31 * DAY;
 const WINDOW_UNITS = { d: DAY, h: 60 * MINUTE, m: MINUTE } as const;
 /** The units of windows that are read. Nothing is written in seconds. */
 const READ_UNITS = { ...WINDOW_UNITS, s: 1000 } as const;
-const SIZE_UNITS = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
 
 const FORMS = {
   pulls: /^(\d{1,9})\/(\d{0,7})([smhd])$/,

@@ -1,7 +1,6 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import type { z } from 'zod';
-import { readBody } from '../../platform/read-body.ts';
 import {
   BACKUP_HOSTED,
   COLLECT,
@@ -20,8 +19,8 @@ import type { HostedRefusal } from '../hosted/refusal.ts';
 import type { Removed } from '../hosted/remove.ts';
 import type { RetentionRemoval } from '../hosted/retention.ts';
 import { verifyHosted } from '../hosted/verify.ts';
+import { readOperation } from './read-operation.ts';
 
-const MAX_BODY = 4 * 1024;
 /** The most decisions that one answer explains. */
 const MOST_DECISIONS = 10_000;
 /** The most repositories that one answer lists. */
@@ -42,7 +41,7 @@ export function hostedOperationRoutes(hosted: Hosted): Router {
     context.body = await verifyHosted(hosted.database, hosted.files);
   });
   router.post('/hosted-repositories/backup', async (context) => {
-    const { directory } = BACKUP_HOSTED.parse(await readJson(context));
+    const { directory } = BACKUP_HOSTED.parse(await readOperation(context));
     context.body = await backUpHosted(hosted, directory);
   });
   return router;
@@ -78,14 +77,14 @@ function answerHistory(context: Context, { tags }: Hosted): void {
 }
 
 async function restore(context: Context, { tags }: Hosted): Promise<void> {
-  const { repository, tag } = RESTORE_TAG.parse(await readJson(context));
+  const { repository, tag } = RESTORE_TAG.parse(await readOperation(context));
   const parsed = parseTag(tag);
   if (parsed === undefined) context.status = 404;
   else context.body = await tags.restore(repository, parsed, { subject: 'hubgate', credential: 'operator' });
 }
 
 async function remove(context: Context, { removal }: Hosted): Promise<void> {
-  const { repository, reference, force } = DELETE_HOSTED.parse(await readJson(context));
+  const { repository, reference, force } = DELETE_HOSTED.parse(await readOperation(context));
   const parsed = parseReference(reference);
   const by = { subject: 'hubgate', credential: 'operator' };
   const removed = parsed && (await removal.manifest(repository, parsed, by, force));
@@ -99,7 +98,7 @@ function describeDeletion(removed: Removed | HostedRefusal | undefined): z.input
 }
 
 async function collect(context: Context, { collection, retention }: Hosted): Promise<void> {
-  const { dryRun } = COLLECT.parse(await readJson(context));
+  const { dryRun } = COLLECT.parse(await readOperation(context));
   const explained = collection.explain(Number.MAX_SAFE_INTEGER, MOST_DECISIONS);
   const due = await retention.explain();
   if (!dryRun) {
@@ -117,9 +116,4 @@ function describeDecision({ repository, digest, decision }: ExplainedCandidate):
 function describeRemoval({ repository, tag, digest, why }: RetentionRemoval): CollectedContent {
   const action = tag === undefined ? 'remove-manifest' : 'remove-tag';
   return { repository, tag: tag ?? null, digest, action, why, until: null };
-}
-
-async function readJson({ req }: Context): Promise<unknown> {
-  const body = await readBody(req, MAX_BODY);
-  return JSON.parse(body?.toString('utf8') ?? '');
 }

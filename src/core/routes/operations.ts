@@ -15,6 +15,7 @@ import {
   type UpstreamChecks,
   type UpstreamStep,
 } from '../../protocol/core-api.ts';
+import { readOperation } from './read-operation.ts';
 
 /** The operations for operators, beside the pulls of gateways. */
 export interface Operations {
@@ -38,7 +39,6 @@ export interface OperationDependencies {
   readonly metrics: Pick<Meters, 'snapshot'>;
 }
 
-const MAX_BODY = 4 * 1024;
 /** The bytes that a hundred budgets can take. */
 const MAX_BUDGETS = 64 * 1024;
 
@@ -74,20 +74,15 @@ async function answerUsed(context: Context, operations: Operations): Promise<voi
 }
 
 async function purge(context: Context, operations: Operations): Promise<void> {
-  const { repository, reference } = PURGE.parse(await readJson(context));
+  const { repository, reference } = PURGE.parse(await readOperation(context));
   const purged = await operations.purge(repository, reference);
   if (purged === undefined) context.status = 404;
   else context.body = purged;
 }
 
 async function answerSteps(context: Context, operations: Operations): Promise<void> {
-  const { host, image } = UPSTREAM_STEPS_QUESTION.parse(await readJson(context));
+  const { host, image } = UPSTREAM_STEPS_QUESTION.parse(await readOperation(context));
   const steps = await operations.steps(host, image);
   if (steps === undefined) context.status = 404;
   else context.body = steps;
-}
-
-async function readJson({ req }: Context): Promise<unknown> {
-  const body = await readBody(req, MAX_BODY);
-  return JSON.parse(body?.toString('utf8') ?? '');
 }
