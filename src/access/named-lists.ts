@@ -73,7 +73,13 @@ export class NamedLists {
 }
 
 /** Reports that no entry has this name, unless something else is wrong with the names. */
-export function reportMissing(parts: PartReader, path: YamlPath, names: NamedLists, name: string, sign: string): [] {
+export function reportMissing(
+  parts: PartReader,
+  path: YamlPath,
+  names: NamedLists,
+  name: string,
+  sign: string,
+): [] {
   return names.areKnown ? reportFault(parts, path, names.missing(name, sign)) : [];
 }
 

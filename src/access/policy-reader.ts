@@ -56,7 +56,9 @@ export function readRules(files: readonly PolicyFile[], context: PolicyContext):
   for (const file of files) {
     file.parts.read([], POLICY_KEYS);
     file.parts.read(['version'], POLICY_VERSION);
-    names.groups.read(file.parts, 'groups', MEMBERS, (text, path) => readMember(file.parts, text, path, forms));
+    names.groups.read(file.parts, 'groups', MEMBERS, (text, path) =>
+      readMember(file.parts, text, path, forms),
+    );
     names.sets.read(file.parts, 'sets', PATTERNS, (text, path) =>
       checked(file.parts, canonicalPattern(text, hosted), path),
     );
@@ -190,9 +192,13 @@ class RuleReader implements LimitContext {
     const name = groupNameOf(text);
     if (name === undefined) {
       const why = whyOtherwiseMeant(text, groups);
-      return why === undefined ? readMember(parts, text, path, this.#context.forms) : reportFault(parts, path, why);
+      return why === undefined
+        ? readMember(parts, text, path, this.#context.forms)
+        : reportFault(parts, path, why);
     }
-    return groups.get(name) === undefined ? reportMissing(parts, path, groups, name, formatGroup('')) : [text];
+    return groups.get(name) === undefined
+      ? reportMissing(parts, path, groups, name, formatGroup(''))
+      : [text];
   }
 }
 
@@ -217,4 +223,3 @@ function refuseMeaningless(
 function checked(parts: PartReader, text: PatternText, path: YamlPath): readonly string[] {
   return 'pattern' in text ? [text.pattern] : reportFault(parts, path, text.wrong);
 }
-

@@ -1,11 +1,23 @@
 import type { PartReader } from '../platform/yaml/yaml-schema.ts';
 import { type SubjectForms, whyNoFederatedPattern } from './federated-pattern.ts';
 import type { NamedLists } from './named-lists.ts';
-import { groupNameOf, isName, isWordForEverybody, SUBJECT_KINDS, splitSubject, whyNoName } from './subject.ts';
+import {
+  groupNameOf,
+  isName,
+  isWordForEverybody,
+  SUBJECT_KINDS,
+  splitSubject,
+  whyNoName,
+} from './subject.ts';
 import { reportFault, type YamlPath } from './yaml-fault.ts';
 
 /** Parses a member of a group, or an entry of a rule's `to`. Users and services share one namespace. */
-export function readMember(parts: PartReader, text: string, path: YamlPath, forms: SubjectForms): readonly string[] {
+export function readMember(
+  parts: PartReader,
+  text: string,
+  path: YamlPath,
+  forms: SubjectForms,
+): readonly string[] {
   if (groupNameOf(text) !== undefined)
     return reportFault(
       parts,
@@ -32,7 +44,6 @@ function suggestedName(text: string): string {
   const plain = text.replace(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, '');
   return plain !== text && isName(plain) ? `; write "${plain}"` : '';
 }
-
 
 /** Returns why a bare name does not mean what its author intends, although a user could have it. */
 export function whyOtherwiseMeant(text: string, groups: NamedLists): string | undefined {

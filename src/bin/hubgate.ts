@@ -3,7 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { type ExitCode, letReaderLeave, printText } from '../launch/terminal.ts';
 import { addHelp } from './help.ts';
-import { addGroups, addVerbs, type CommandLine, type CommandContext } from './verb.ts';
+import { addGroups, addVerbs, type CommandContext, type CommandLine } from './verb.ts';
 import { CONTENT_VERBS } from './verbs/content.ts';
 import { CREDENTIAL_VERBS } from './verbs/credentials.ts';
 import { MIRROR_VERBS } from './verbs/mirror.ts';

@@ -6,12 +6,7 @@ import { after, before, type TestContext, test } from 'node:test';
 import { run } from '../e2e/support/process.ts';
 import { ACCOUNT } from '../support/test-core.ts';
 import { waitFor } from '../support/wait-for.ts';
-import {
-  CoreProcess,
-  type CoreSettings,
-  type CoreLaunch,
-  compileCore,
-} from './support/core-process.ts';
+import { type CoreLaunch, CoreProcess, type CoreSettings, compileCore } from './support/core-process.ts';
 import { Disk, mountImage, whyNoDisk } from './support/disk.ts';
 import { checkHosted } from './support/hosted-check.ts';
 import { HostedPusher } from './support/hosted-pusher.ts';
@@ -126,12 +121,7 @@ test(`${KILLS} kills while clients push and delete: every acknowledged change is
 });
 
 /** Cuts the power while clients push, and counts the damage that each cut has done. */
-async function cutPower(
-  t: TestContext,
-  name: string,
-  times: number,
-  launch: CoreLaunch,
-): Promise<Tally> {
+async function cutPower(t: TestContext, name: string, times: number, launch: CoreLaunch): Promise<Tally> {
   assert.equal(impossible, undefined);
   const pushing = new Pushing(t);
   const { random, tally, state } = pushing;

@@ -206,7 +206,7 @@ export const pullMutants: readonly Mutant[] = [
   },
   {
     defence: 'the visibility that was read for a blob is not read again',
-    file: 'src/core/pull/pull-digest.ts',
+    file: 'src/core/pull/pull-blob.ts',
     find: 'isAsked ? await links.visibility(repository, requester.grant) : known',
     replace: 'await links.visibility(repository, requester.grant)',
     tests: LOOKUPS,
@@ -220,7 +220,7 @@ export const pullMutants: readonly Mutant[] = [
   },
   {
     defence: 'the visibility that was read for a manifest is not read again',
-    file: 'src/core/pull/pull-manifest.ts',
+    file: 'src/core/pull/pull-digest.ts',
     find: 'isAsked ? await links.visibility(repository, delivery.requester.grant) : known',
     replace: 'await links.visibility(repository, delivery.requester.grant)',
     tests: LOOKUPS,

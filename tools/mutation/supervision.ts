@@ -89,8 +89,8 @@ export const supervisionMutants: readonly Mutant[] = [
   {
     defence: 'a command says that a change is confirmed only when auth has read it',
     file: 'src/commands/confirmation.ts',
-    find: 'told !== undefined && isWithdrawn(told.value)',
-    replace: 'told !== undefined',
+    find: 'answer !== undefined && isWithdrawn(answer.value)',
+    replace: 'answer !== undefined',
     tests: ['test/commands/confirmation.test.ts'],
   },
   {

@@ -199,7 +199,7 @@ export const upstreamMutants: readonly Mutant[] = [
   {
     defence: 'a list of tags of too much structure is refused before it is parsed',
     file: 'src/gateway/routes/permitted-tags.ts',
-    find: 'if (exceededBound(list, BOUNDS) !== undefined) return undefined;',
+    find: 'if (exceededBound(list, TAG_LIST_BOUNDS) !== undefined) return undefined;',
     replace: '',
     tests: ['test/gateway/permitted-tags.test.ts'],
   },

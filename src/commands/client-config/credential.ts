@@ -55,11 +55,7 @@ async function issueCertificate(name: string, paths: HomePaths): Promise<IssuedC
   };
 }
 
-async function issueToken(
-  owner: TokenOwner,
-  paths: HomePaths,
-  longest: number,
-): Promise<IssuedCredential> {
+async function issueToken(owner: TokenOwner, paths: HomePaths, longest: number): Promise<IssuedCredential> {
   const terms = { lifetime: Math.min(TOKEN_LIFETIME, longest), pull: null, from: null };
   const { id, token, expiresAt } = await createServiceToken(paths, owner, terms);
   return {

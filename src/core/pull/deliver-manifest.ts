@@ -49,22 +49,22 @@ export class ManifestDelivery {
     if (size > MAX_DOCUMENT_SIZE) return this.#refuse(repository, digest, 'larger than 4 MiB');
     if (method === 'HEAD') return { kind: 'found', cache, digest, mediaType, size };
     const manifest = await this.#validated.read(digest, mediaType, stored);
-    if (manifest === undefined) return this.fetch(repository, digest, requester);
+    if (manifest === undefined) return this.fetchManifest(repository, digest, requester);
     if (manifest.kind === 'unfit') return this.#refuse(repository, digest, manifest.why);
     const { bytes } = manifest;
     return { kind: 'found', cache, digest, mediaType, size: bytes.length, bytes };
   }
 
   /** Fetches by digest. Others who ask for the same join the fetch. */
-  async fetch(
+  async fetchManifest(
     repository: Repository,
     digest: Digest,
     requester: Requester,
   ): Promise<PullOutcome<PulledManifest>> {
     const key = digestKey(repository, digest);
     const cache = this.#fetches.isRunning(key) ? 'joined' : 'fill';
-    const fetch = () => this.#fetches.fetch(key, repository, digest, requester);
-    const answer = await this.#cold.run(key, fetch);
+    const get = () => this.#fetches.get(key, repository, digest, requester);
+    const answer = await this.#cold.run(key, get);
     return answer.kind === 'ok'
       ? { kind: 'found', cache, ...answer.value }
       : refusalOf(answer, 'MANIFEST_UNKNOWN');

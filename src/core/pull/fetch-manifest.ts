@@ -40,7 +40,7 @@ export class ManifestFetches {
   }
 
   /** Sends one GET for all callers that ask at the same time. `key` names the digest in its repository. */
-  fetch(
+  get(
     key: string,
     repository: Repository,
     digest: Digest,

@@ -74,7 +74,7 @@ export class DigestPull {
     const { repository, digest, method, requester } = asked;
     const { links } = this.#options;
     if (method === 'GET' && stored === undefined && known.mayFetch)
-      return this.#delivery.fetch(repository, digest, requester);
+      return this.#delivery.fetchManifest(repository, digest, requester);
     const access = await links.confirm(repository, 'manifest', digest, requester, known);
     if (access.kind === 'refused') return refusalOf(access.answer, 'MANIFEST_UNKNOWN');
     const size = access.head?.size ?? stored?.location.size;
@@ -83,7 +83,7 @@ export class DigestPull {
       const delivery = { method, requester, cache, ...(stored && { stored }) } as const;
       return this.#deliverLinked(repository, { digest, size }, access, known, delivery);
     }
-    if (method === 'GET') return this.#delivery.fetch(repository, digest, requester);
+    if (method === 'GET') return this.#delivery.fetchManifest(repository, digest, requester);
     return this.#head(asked);
   }
 

@@ -13,7 +13,12 @@ import type { Account, Session } from './account.ts';
 import { AccountPulls, type PullBudgets } from './account-pulls.ts';
 import { nameThere, resourceUrl } from './api-url.ts';
 import { Charge } from './charge.ts';
-import { type AccountCheckOptions, checkAccounts, judgeCredential, type UpstreamCheck } from './check-accounts.ts';
+import {
+  type AccountCheckOptions,
+  checkAccounts,
+  judgeCredential,
+  type UpstreamCheck,
+} from './check-accounts.ts';
 import { decodeContent } from './decode-content.ts';
 import { judgeResponse } from './judge-response.ts';
 import { readQuota } from './quota.ts';

@@ -67,7 +67,8 @@ export function openAudit({ file, onFull, log, clock = systemClock }: AuditOptio
     const { agent } = line;
     append(agent === undefined || isPlain(agent) ? line : { ...line, agent: plain(agent) || undefined });
   };
-  const refuses = () => onFull === 'refuse' && (lines.trouble !== undefined || lines.waiting >= AUDIT_QUEUE.full);
+  const refuses = () =>
+    onFull === 'refuse' && (lines.trouble !== undefined || lines.waiting >= AUDIT_QUEUE.full);
   return Object.assign(audit, {
     admits: () => {
       if (onFull === 'refuse') return !refuses();
@@ -90,7 +91,8 @@ function mustWait(lines: LineFile): boolean {
 
 async function waitForRoom(lines: LineFile): Promise<boolean> {
   const end = performance.now() + AUDIT_QUEUE.patience;
-  while (mustWait(lines) && performance.now() < end) await lines.progress(AUDIT_QUEUE.patience - lines.stuckFor);
+  while (mustWait(lines) && performance.now() < end)
+    await lines.progress(AUDIT_QUEUE.patience - lines.stuckFor);
   return true;
 }
 

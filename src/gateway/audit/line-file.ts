@@ -178,7 +178,8 @@ export class LineFile implements AsyncDisposable {
 
   async #writeBatch(): Promise<void> {
     if (this.#handle === undefined) return;
-    if (performance.now() - this.#lastWrite > AUDIT_FILE.examineAfter) this.#isTorn ||= await endsWithinLine(this.#reader);
+    if (performance.now() - this.#lastWrite > AUDIT_FILE.examineAfter)
+      this.#isTorn ||= await endsWithinLine(this.#reader);
     let count = 0;
     let text = this.#isTorn ? '\n' : '';
     while (count < this.#lines.length && text.length < AUDIT_FILE.batch) text += this.#lines[count++];

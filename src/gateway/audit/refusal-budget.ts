@@ -63,7 +63,8 @@ export class RefusalBudget {
 
   #count(address: string, now: number): void {
     this.#omittedCount++;
-    const key = this.#omitted.has(address) || this.#omitted.size < AUDITED_REFUSALS.maxCounted ? address : undefined;
+    const key =
+      this.#omitted.has(address) || this.#omitted.size < AUDITED_REFUSALS.maxCounted ? address : undefined;
     const known = this.#omitted.get(key);
     if (known === undefined) this.#omitted.set(key, { count: 1, since: now });
     else known.count++;

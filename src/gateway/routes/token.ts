@@ -32,8 +32,7 @@ export async function answerToken(context: Context, dependencies: TokenDependenc
   const started = performance.now();
   const address = dependencies.addressOf(context.req);
   const parameters = await readParameters(context);
-  if (parameters === undefined)
-    return refuseUnread(context.req, context.res, TOO_LONG);
+  if (parameters === undefined) return refuseUnread(context.req, context.res, TOO_LONG);
   const presented = readCredentials(context.headers.authorization, parameters);
   if (presented === undefined) {
     return refuse(context.res, {
@@ -46,7 +45,10 @@ export async function answerToken(context: Context, dependencies: TokenDependenc
   const certificate = dependencies.byCertificate(socket);
   const offline = offlineClient(parameters);
   const client = { caller: addressKey(address), signal: context.req.signal };
-  const answer = await dependencies.auth.token({ ...presented, certificate, offline, scopes, address }, client);
+  const answer = await dependencies.auth.token(
+    { ...presented, certificate, offline, scopes, address },
+    client,
+  );
   if ('refused' in answer) {
     const fault = certificate === undefined ? dependencies.byCertificate.faultOf(socket) : undefined;
     refuse(context.res, {

@@ -9,7 +9,7 @@ import type { FakeHub } from '../../support/fake-hub.ts';
 import type { Behaviour } from '../../support/fault.ts';
 import { ACCOUNT } from '../../support/test-core.ts';
 import { type Catalogue, startHub } from './catalogue.ts';
-import { CoreProcess, type CoreLaunch } from './core-process.ts';
+import { type CoreLaunch, CoreProcess } from './core-process.ts';
 import { fetchedAgain } from './fetched-again.ts';
 import { inspect } from './inspect.ts';
 import { Ledger } from './ledger.ts';

@@ -5,7 +5,7 @@ import type { Digest } from '../../../src/registry/digest.ts';
 import type { FakeHub } from '../../support/fake-hub.ts';
 import { ACCOUNT } from '../../support/test-core.ts';
 import { type Catalogue, startHub } from './catalogue.ts';
-import { CoreProcess, type CoreLaunch } from './core-process.ts';
+import { type CoreLaunch, CoreProcess } from './core-process.ts';
 import { Disk, mountImage } from './disk.ts';
 import { fetchedAgain } from './fetched-again.ts';
 import { filesBelow, inspect } from './inspect.ts';
