@@ -8,22 +8,22 @@ import { parseAmount } from '../platform/windowed-amount.ts';
  * The scalars of hubgate.yaml. A number or a boolean may be quoted, because it is text in the environment.
  */
 
-const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-type Unit = keyof typeof UNITS;
+const SECOND = 1_000;
+const UNITS: Readonly<Record<string, number>> = { s: SECOND, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Parses a duration to milliseconds. `0` needs no unit. */
 export function duration(least = 0, most = Number.POSITIVE_INFINITY, range = '') {
   const expected = `a duration such as 60s, 5m, 12h or 7d${range}`;
   return z
     .union([z.string().regex(/^(?:\d{1,9}[smhd]|0)$/, expected), z.literal(0)], expected)
-    .transform((value) => Number.parseInt(String(value), 10) * (UNITS[String(value).at(-1) as Unit] ?? 0))
+    .transform((value) => Number.parseInt(String(value), 10) * (UNITS[String(value).slice(-1)] ?? 0))
     .refine((ms) => ms >= least && ms <= most, expected);
 }
 
 /** Writes milliseconds in the largest unit that divides them, as people do. */
 export function formatDuration(milliseconds: number): string {
   const units = Object.entries(UNITS).toReversed();
-  const [unit, length] = units.find(([, length]) => milliseconds % length === 0) ?? ['s', UNITS.s];
+  const [unit, length] = units.find(([, length]) => milliseconds % length === 0) ?? ['s', SECOND];
   return `${Math.floor(milliseconds / length)}${unit}`;
 }
 
@@ -32,7 +32,7 @@ function size(expected: string) {
   return z
     .string(expected)
     .regex(/^\d{1,9}[KMGT]iB$/, expected)
-    .transform((text) => Number.parseInt(text, 10) * SIZE_UNITS[text.slice(-3) as keyof typeof SIZE_UNITS]);
+    .transform((text) => Number.parseInt(text, 10) * (SIZE_UNITS[text.slice(-3)] ?? 0));
 }
 
 export const SIZE = size('a size such as 512MiB, 100GiB or 2TiB');

@@ -15,9 +15,9 @@ const DAY = 24 * 60 * MINUTE;
 const SHORTEST = MINUTE;
 const LONGEST = 31 * DAY;
 /** Windows in the largest unit that people use for them. */
-const WINDOW_UNITS = { d: DAY, h: 60 * MINUTE, m: MINUTE } as const;
+const WINDOW_UNITS: Readonly<Record<string, number>> = { d: DAY, h: 60 * MINUTE, m: MINUTE };
 /** The units of windows that are read. Nothing is written in seconds. */
-const READ_UNITS = { ...WINDOW_UNITS, s: 1000 } as const;
+const READ_UNITS: Readonly<Record<string, number>> = { ...WINDOW_UNITS, s: 1000 };
 
 const FORMS = {
   pulls: /^(\d{1,9})\/(\d{0,7})([smhd])$/,
@@ -32,12 +32,12 @@ export function parseAmount(text: string, unit: AmountUnit): WindowedAmount | un
 
 /** Reads an amount whose bounds are not checked yet. */
 function readAmount(text: string, unit: AmountUnit): WindowedAmount | undefined {
-  const [, count = '', length = '', windowUnit] = FORMS[unit].exec(text) ?? [];
+  const [, count = '', length = '', windowUnit = ''] = FORMS[unit].exec(text) ?? [];
   if (count === '') return undefined;
-  const factor = SIZE_UNITS[count.slice(-3) as keyof typeof SIZE_UNITS] ?? 1;
+  const factor = SIZE_UNITS[count.slice(-3)] ?? 1;
   return {
     max: Number.parseInt(count, 10) * factor,
-    windowMs: Number(length || 1) * READ_UNITS[windowUnit as keyof typeof READ_UNITS],
+    windowMs: Number(length || 1) * (READ_UNITS[windowUnit] ?? 0),
   };
 }
 

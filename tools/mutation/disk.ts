@@ -209,7 +209,7 @@ export const diskMutants: readonly Mutant[] = [
   {
     defence: 'the wait for a place counts toward the deadline of the answer',
     file: 'src/core/pull/blob-downloads.ts',
-    find: 'unlessAborted(this.#join(repository, digest, { ...joining, late }), late, letGo)',
+    find: 'unlessAborted(this.#join(repository, digest, { ...joining, late }), late, destroyBody)',
     replace:
       'this.#join(repository, digest, { ...joining, late: AbortSignal.timeout(this.#options.limits.question) })',
     tests: FAIR,

@@ -106,7 +106,7 @@ export class BlobDownloads implements AsyncDisposable {
     using deadline = new Deadline(this.#options.limits.question);
     const { signal: late } = deadline;
     try {
-      return await unlessAborted(this.#join(repository, digest, { ...joining, late }), late, letGo);
+      return await unlessAborted(this.#join(repository, digest, { ...joining, late }), late, destroyBody);
     } catch (error) {
       if (!late.aborted || error !== late.reason) throw error;
       return { kind: 'refused', error: 'UPSTREAM_TIMEOUT' };
@@ -284,7 +284,7 @@ export class BlobDownloads implements AsyncDisposable {
 }
 
 /** Drops an answer that arrives too late, because nobody reads it. */
-function letGo(outcome: PullOutcome<PulledBlob>): void {
+function destroyBody(outcome: PullOutcome<PulledBlob>): void {
   if (outcome.kind === 'found' && outcome.blob === 'bytes') outcome.body.destroy();
 }
 

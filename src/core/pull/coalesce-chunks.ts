@@ -37,7 +37,7 @@ function join(chunks: readonly Buffer[], memory: Buffer): Buffer {
   let length = 0;
   for (const chunk of chunks) {
     length += chunk.copy(memory, length);
-    letGo(chunk);
+    detach(chunk);
   }
   return memory.subarray(0, length);
 }
@@ -47,7 +47,7 @@ function join(chunks: readonly Buffer[], memory: Buffer): Buffer {
  * MiB, a quarter of the whole cost of a fill. A chunk that is a part of a buffer is not freed, because others
  * may still use that buffer.
  */
-function letGo({ buffer, byteLength }: Buffer): void {
+function detach({ buffer, byteLength }: Buffer): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 

@@ -137,7 +137,7 @@ export class Download {
       partial.resumeOffset > 0 && rest.kind === 'unavailable' && rest.failure.cause === 'unfit';
     const answer = isTooMuch ? await receive.open(0, undefined) : rest;
     if (answer.kind !== 'ok') return answer;
-    if (this.#fill !== undefined) letGo(answer.value);
+    if (this.#fill !== undefined) destroyBody(answer.value);
     else {
       this.#filledFor = repository;
       this.#fill = this.#begin(partial, answer.value, { isTooMuch, measured, receive });
@@ -169,7 +169,7 @@ export class Download {
       writes.failed(asError(error));
     }
     if (reservation === undefined) {
-      letGo(first);
+      destroyBody(first);
       return UNWRITABLE;
     }
     const fill = new Fill({ ...receive, digest, partial, first, reservation, writes, log });
@@ -198,6 +198,6 @@ export class Download {
 }
 
 /** Drops a body, because another repository was faster and its bytes are the same. */
-function letGo({ body }: BlobBody): void {
+function destroyBody({ body }: BlobBody): void {
   body.on('error', () => {}).destroy();
 }
