@@ -32,7 +32,11 @@ export async function answerToken(context: Context, dependencies: TokenDependenc
   const started = performance.now();
   const address = dependencies.addressOf(context.req);
   const parameters = await readParameters(context);
-  if (parameters === undefined) return refuseUnread(context.req, context.res, TOO_LONG);
+  if (parameters === undefined) {
+    // Koa must not answer too. The response ends only when the rest of the form has come, or is given up.
+    context.respond = false;
+    return refuseUnread(context.req, context.res, TOO_LONG);
+  }
   const presented = readCredentials(context.headers.authorization, parameters);
   if (presented === undefined) {
     return refuse(context.res, {
