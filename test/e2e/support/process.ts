@@ -19,7 +19,7 @@ export interface ProcessOptions {
   readonly ready: (output: string) => boolean | Promise<boolean>;
 }
 
-const START_DEADLINE = 60_000;
+const START_DEADLINE = 180_000;
 
 export async function startProcess(
   command: string,
