@@ -20,6 +20,8 @@ export interface ShellOptions {
   readonly programs?: readonly string[];
   readonly stdin?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** The time limit of a command that is slow on purpose. */
+  readonly seconds?: number;
 }
 
 export interface MachineOptions {
@@ -30,7 +32,7 @@ export interface MachineOptions {
   readonly authority: string;
 }
 
-/** The time limit of a command. No command of a test needs as long, even if the machine is busy. */
+/** The time limit of every other command. None needs as long, even if the machine is busy. */
 const SECONDS = 100;
 
 export async function makeMachine({ root, hub, authority }: MachineOptions): Promise<Machine> {
@@ -52,8 +54,8 @@ export async function makeMachine({ root, hub, authority }: MachineOptions): Pro
   const env = { HOME: at('home'), XDG_RUNTIME_DIR: at('home'), NO_PROXY: '*' };
   return {
     ...{ root, entrance, env },
-    shell(line, { programs = [], stdin = '', env: more = {} } = {}) {
-      const limited = [...into, 'timeout', '--kill-after=5', `${SECONDS}`, 'sh', '-c', line];
+    shell(line, { programs = [], stdin = '', env: more = {}, seconds = SECONDS } = {}) {
+      const limited = [...into, 'timeout', '--kill-after=5', `${seconds}`, 'sh', '-c', line];
       return run(enter, limited, { stdin, env: { ...env, PATH: pathWith(programs), ...more } });
     },
     [Symbol.asyncDispose]: () => namespace[Symbol.asyncDispose](),

@@ -3,7 +3,13 @@
  * Hub's names to one, and the clients' machines resolve them to the other, so that each request shows who
  * sent it. They are public addresses because Hubgate follows redirects to such only.
  */
-export const ADDRESSES = { mirror: '10.99.0.3', upstream: '52.1.0.8', direct: '52.1.0.9' } as const;
+export const ADDRESSES = {
+  mirror: '10.99.0.3',
+  /** A slow link to the mirror. */
+  slow: '10.99.0.4',
+  upstream: '52.1.0.8',
+  direct: '52.1.0.9',
+} as const;
 
 export const MIRROR = 'mirror.corp';
 

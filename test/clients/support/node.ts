@@ -16,6 +16,7 @@ export interface Node extends AsyncDisposable {
 interface LineOptions {
   readonly stdin?: string;
   readonly programs?: readonly string[];
+  readonly seconds?: number;
 }
 
 /** A machine that was configured by a kit. */
@@ -24,9 +25,9 @@ export interface ConfiguredNode extends Node {
 }
 
 export function nodeOf(machine: Machine, { env, programs: own, ...daemon }: Daemon): Node {
-  const run = (line: string, { stdin = '', programs = [] }: LineOptions = {}) =>
+  const run = (line: string, { programs = [], ...options }: LineOptions = {}) =>
     machine.shell(line, {
-      stdin,
+      ...options,
       env,
       programs: [...programs, ...own],
     });

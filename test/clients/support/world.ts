@@ -20,9 +20,9 @@ export const REASON = 'ended is at its end; see go/base-images';
 const FRESHNESS_MS = 1000;
 
 /** The policy says what everybody may pull, what only ana may, and what nobody may, with a reason. */
-const POLICY = `version: 1
+const policyWith = (allow: string) => `version: 1
 allow:
-  - { pull: ["library/**", "hubuser/**", "ghcr.io/acme/**"], to: authenticated }
+${allow}  - { pull: ["library/**", "hubuser/**", "ghcr.io/acme/**"], to: authenticated }
   - { pull: acme/secret, to: ana, private: true }
 deny:
   - { pull: library/ended, to: authenticated, because: "${REASON}" }
@@ -64,7 +64,15 @@ export interface World extends AsyncDisposable {
   assertMirrorOnly(subject: string): Promise<void>;
 }
 
-export async function startWorld(): Promise<World> {
+/** What is configured beside the mirror. */
+export interface WorldOptions {
+  /** More lines of `hubgate.yaml`. */
+  readonly configuration?: string;
+  /** More rules of the policy that allow something. */
+  readonly allow?: string;
+}
+
+export async function startWorld(options: WorldOptions = {}): Promise<World> {
   await using starting = new AsyncDisposableStack();
   const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-clients-'));
   starting.defer(() => rm(directory, { recursive: true, force: true }));
@@ -77,7 +85,7 @@ export async function startWorld(): Promise<World> {
   const machineAt = (name: string, address: string) =>
     makeMachine({ root: path.join(directory, name), hub: address, authority: hub.authority });
   const own = starting.use(await machineAt('mirror', ADDRESSES.upstream));
-  const hubgate = starting.use(await startMirror(directory, own));
+  const hubgate = starting.use(await startMirror(directory, own, options));
   await hubgate.addUser('ana', PASSWORD);
   const stack = starting.move();
   let since = 0;
@@ -138,11 +146,15 @@ function cutOff(...entrances: readonly Entrance[]): Disposable {
   };
 }
 
-async function startMirror(directory: string, machine: Machine): Promise<RunningHubgate> {
+async function startMirror(
+  directory: string,
+  machine: Machine,
+  { configuration: more = '', allow = '' }: WorldOptions,
+): Promise<RunningHubgate> {
   const home = path.join(directory, 'home');
   const password = path.join(directory, 'hub-password');
   await mkdir(path.join(home, 'config'), { recursive: true });
-  await writeFile(path.join(home, 'config/access.yaml'), POLICY);
+  await writeFile(path.join(home, 'config/access.yaml'), policyWith(allow));
   await writeFile(password, `${HUB_PASSWORD}\n`, { mode: 0o600 });
   const configuration = (port: number) => `
 server: { url: "https://${MIRROR}", listen: "${ADDRESSES.mirror}:${port}", admin: "127.0.0.1:0", workers: ${WORKERS} }
@@ -151,7 +163,7 @@ upstreams:
   ghcr.io: {}
 cache: { tagFreshness: ${FRESHNESS_MS / 1000}s }
 log: { format: json }
-`;
+${more}`;
   const authorities = path.join(machine.root, 'etc/ssl/certs/ca-certificates.crt');
   return startHubgate(home, configuration, {
     address: { host: ADDRESSES.mirror, port: 443 },
