@@ -85,11 +85,15 @@ test('what was fetched ahead is served with the upstream gone; a second call pul
     `alpine@${alpine.digest}`,
   ]);
   assert.equal(first.code, 0, first.stderr);
-  assert.deepEqual(first.results.map(({ image, status }) => [image, status]).sort(), [
-    ['docker.io/acme/multi:latest', 'fetched'],
-    ['docker.io/library/alpine:3', 'fetched'],
-    [`docker.io/library/alpine@${alpine.digest}`, 'fetched'],
-  ]);
+  const [multiple, ...same] = first.results.toSorted((one, other) => one.image.localeCompare(other.image));
+  assert.deepEqual([multiple.image, multiple.status], ['docker.io/acme/multi:latest', 'fetched']);
+  assert.deepEqual(
+    same.map(({ image }) => image),
+    ['docker.io/library/alpine:3', `docker.io/library/alpine@${alpine.digest}`],
+  );
+  // One image by two names: the name that comes later finds all of it if the other one is done by then.
+  assert.ok(same.some(({ status }) => status === 'fetched'));
+  for (const { status } of same) assert.match(status, /^(?:fetched|cached)$/);
   assert.equal(manifestGets(), 4);
   await assertServed('library/alpine', '3', alpine);
   await assertServed('acme/multi', 'latest', multi);
