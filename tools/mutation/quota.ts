@@ -33,6 +33,20 @@ export const quotaMutants: readonly Mutant[] = [
     tests: COUNTED,
   },
   {
+    defence: 'a tag that a private pull has moved is answered by what is cached',
+    file: TAG,
+    find: "known.visible !== 'unknown' && (await this.#isStored(known.entry))",
+    replace: 'false',
+    tests: REFUSED,
+  },
+  {
+    defence: 'a private tag that is cached is not asked for by a caller that may not pull',
+    file: TAG,
+    find: "known.visible !== 'unknown' && (await this.#isStored(known.entry))",
+    replace: 'await this.#isStored(known.entry)',
+    tests: REFUSED,
+  },
+  {
     defence: 'a pull that was not sent is given back',
     file: 'src/core/upstream/reserved-pull.ts',
     find: 'taken?.giveBack();',

@@ -11,7 +11,10 @@ export interface ColdPull<T> {
   readonly pull: (by: Requester) => Promise<PullOutcome<T>>;
   /** Begins anew, after another requester's pull of the same has ended. */
   readonly again: () => Promise<PullOutcome<T>>;
-  /** True if the content is cached, and it is only unknown whether the repository contains it. */
+  /**
+   * True if the content is cached, and it is only unknown whether this caller may find it in the repository.
+   * A tag names such content if another caller has pulled it with private access.
+   */
   readonly isStored?: boolean;
 }
 

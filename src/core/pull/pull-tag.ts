@@ -85,7 +85,8 @@ export class TagPull {
       (await this.#isCold(tag, known.entry, requester.grant));
     if (!isCold) return pull(requester);
     const again = () => this.pull(asked);
-    return this.#cold.pull(repository, requester, { key: tagKey(repository, tag), pull, again });
+    const isStored = known.visible !== 'unknown' && (await this.#isStored(known.entry));
+    return this.#cold.pull(repository, requester, { key: tagKey(repository, tag), pull, again, isStored });
   }
 
   async #known({ repository, tag, requester: { grant } }: TagQuestion): Promise<KnownTag> {
@@ -105,7 +106,11 @@ export class TagPull {
   async #isCold(tag: Tag, entry: TagEntry | undefined, grant: ReadAccess): Promise<boolean> {
     if (referrersSubject(tag) !== undefined) return false;
     const isKnown = entry !== undefined && counts(entry, grant);
-    return !isKnown || (await this.#options.store.content.find(entry.digest)) === undefined;
+    return !isKnown || !(await this.#isStored(entry));
+  }
+
+  async #isStored(entry: TagEntry | undefined): Promise<boolean> {
+    return entry !== undefined && (await this.#options.store.content.find(entry.digest)) !== undefined;
   }
 
   /** Answers with what the tag names now, or else with what it named before. */
