@@ -108,7 +108,7 @@ function compareWithOracle(plainPolicies: fc.Arbitrary<PlainPolicy>, numRuns: nu
 }
 
 test('every decision is the one that a naive reading of the design makes', () => {
-  compareWithOracle(policies, 700);
+  compareWithOracle(policies, 400);
 });
 
 test('and so it is where many rules are for the same repositories, and where there are many of each kind', () => {

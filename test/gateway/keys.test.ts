@@ -4,10 +4,13 @@ import { readFile, utimes } from 'node:fs/promises';
 import { after, test } from 'node:test';
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify, SignJWT } from 'jose';
 import { previousKeyFile } from '../../src/auth/token/signing-key-file.ts';
+import { TOKEN_GRACE } from '../../src/protocol/auth-api.ts';
 import { imageOf } from '../support/image.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { withMirror } from '../support/with-mirror.ts';
 
+/** In milliseconds: the longest life of a token, its grace, and how far clocks may differ. */
+const OVERLAP = 360_000 + TOKEN_GRACE;
 const ALPINE = '/v2/library/alpine/manifests/latest';
 
 const { hubgate } = await withMirror(
@@ -42,7 +45,7 @@ test('after a rotation new tokens are of the new key, and those that are out sta
   assert.equal((await hubgate.send({ path: ALPINE, port, headers })).status, 200);
   // Its time is over: who knows it may sign what they like.
   const previous = previousKeyFile(hubgate.paths.signingKey);
-  await utimes(previous, new Date(), new Date(Date.now() - 361_000));
+  await utimes(previous, new Date(), new Date(Date.now() - OVERLAP - 1000));
   await waitFor(async () => (await published()).keys.length === 1);
   const key = createPrivateKey(await readFile(previous));
   const forged = await new SignJWT(decodeJwt(old))

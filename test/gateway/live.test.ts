@@ -14,6 +14,8 @@ const CLOSED = 'allow: [{ pull: library/**, to: nobody-here }]';
 /** Of whom each is tried once, for whoever guesses at one name has to wait. */
 const COLLEAGUES = Array.from({ length: 12 }, (_, index) => `colleague-${index}`);
 const TARGET = '/v2/library/alpine/manifests/latest';
+/** Beside this cost, the rest of a login takes little time. */
+const USUAL_COST = { memory: 19 * 2 ** 20, passes: 2 };
 
 let hubgate: TestHubgate;
 let agent: Agent;
@@ -26,6 +28,7 @@ beforeEach(async (t) => {
     policy: OPEN,
     users,
     delays,
+    passwords: USUAL_COST,
     images: { 'library/alpine': imageOf() },
   }));
   agent = new Agent({ keepAlive: true, maxSockets: 1, ca: hubgate.ca });

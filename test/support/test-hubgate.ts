@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Auth, startAuth } from '../../src/auth/auth.ts';
 import type { DelayLimits } from '../../src/auth/identity/login-delays.ts';
-import { hashPassword } from '../../src/auth/identity/password.ts';
+import { hashPassword, type PasswordParameters } from '../../src/auth/identity/password.ts';
 import { formatServiceToken, hashOfSecret, makeServiceToken } from '../../src/auth/identity/service-token.ts';
 import { editUsers, readUsers, removeUser, setPassword } from '../../src/auth/identity/users-file.ts';
 import type { AuthState, StoredToken } from '../../src/auth/state/auth-state.ts';
@@ -27,7 +27,11 @@ import { type LoggedLine, testLog } from './test-log.ts';
 
 /** The password of every user of the test. */
 export const PASSWORD = 'correct horse battery staple';
-const HASH = hashPassword(PASSWORD);
+/**
+ * Hashes of the cost that a configuration may say would take a third of the CPU of most tests of a gateway.
+ */
+const CHEAP: PasswordParameters = { memory: 2 ** 20, passes: 2 };
+const HASH = hashPassword(PASSWORD, CHEAP);
 
 const DAY = 24 * 60 * 60 * 1000;
 
@@ -42,6 +46,8 @@ export interface TestHubgateOptions {
   readonly configuration?: Configuration;
   /** What only tests give to the core, such as other limits. */
   readonly core?: Partial<CoreOptions>;
+  /** The cost of a hash; by default a low one. */
+  readonly passwords?: PasswordParameters;
   /** The delays for those who guess passwords. */
   readonly delays?: DelayLimits;
   /** The limits of the gateway, if they differ from the standard ones. */
@@ -124,7 +130,9 @@ export class TestHubgate implements AsyncDisposable {
   async #prepare(): Promise<void> {
     const { users = ['ana'], policy, configuration } = this.#options;
     await mkdir(path.dirname(this.paths.policy));
-    for (const user of users) await setPassword(this.paths.users, user, await HASH);
+    const { passwords } = this.#options;
+    const hash = await (passwords ? hashPassword(PASSWORD, passwords) : HASH);
+    for (const user of users) await setPassword(this.paths.users, user, hash);
     await writeFile(this.paths.policy, policyText(policy));
     await this.#configure(configuration);
     const { ca = '' } = await prepareStart(this.#config, this.paths);
@@ -321,8 +329,8 @@ export class TestHubgate implements AsyncDisposable {
     await this.stopAuth();
     if (configuration !== undefined) await this.#configure(configuration);
     const options = await authOptions(asSent(settingsFor('auth', this.#config)), this.paths);
-    const { delays } = this.#options;
-    this.#auth = await startAuth({ ...options, ...this.#common, ...(delays && { delays }) });
+    const { delays, passwords = CHEAP } = this.#options;
+    this.#auth = await startAuth({ ...options, ...this.#common, passwords, ...(delays && { delays }) });
     this.#roles.use(this.#auth);
   }
 
