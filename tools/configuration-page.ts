@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CLUSTER_KEYS } from '../src/config/cluster.ts';
 import { scalarsOf, variableOf } from '../src/config/environment.ts';
 import { FEDERATION_KEYS } from '../src/config/federation.ts';
 import { HOSTED_KEYS, NAMESPACE_KEYS } from '../src/config/hosted.ts';
@@ -54,6 +55,7 @@ const ORDER: readonly (keyof typeof ABOUT)[] = [
   'core',
   'cache',
   'hosted',
+  'cluster',
   'token',
   'passwords',
   'federation',
@@ -68,6 +70,7 @@ export function configurationPage(): string {
 function sectionText(name: keyof typeof ABOUT): string {
   if (name === 'upstreams') return list('upstreams.<host>', ABOUT[name], UPSTREAM_KEYS, [name, DOCKER_HUB]);
   if (name === 'federation') return list('federation.<name>', ABOUT[name], FEDERATION_KEYS, [name, 'github']);
+  if (name === 'cluster') return list(name, ABOUT[name], CLUSTER_KEYS, [name]);
   if (name === 'hosted')
     return [
       list(name, ABOUT[name], HOSTED_KEYS, [name]),

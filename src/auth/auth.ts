@@ -3,6 +3,9 @@
  * process of its own, so that hashing delays no pull. It knows nothing of caches, and only the names of
  * upstreams.
  */
+import path from 'node:path';
+import { directoryOf, readPolicy, stateOfPolicy } from '../access/load-policy.ts';
+import type { PolicyContext } from '../access/policy-context.ts';
 import { watchPolicy } from '../access/policy-watcher.ts';
 import { type Federation, subjectForms } from '../config/federation.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
@@ -10,6 +13,7 @@ import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
 import { serveOnSocket } from '../platform/ipc/unix-socket.ts';
 import type { Logger } from '../platform/log.ts';
 import { Meters } from '../platform/metrics.ts';
+import { stateOfFile, watchFiles } from '../platform/watched-files.ts';
 import { TOKEN_GRACE } from '../protocol/auth-api.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { authApplication } from './endpoints.ts';
@@ -23,8 +27,10 @@ import { type DelayLimits, LoginDelays, wait } from './identity/login-delays.ts'
 import type { PasswordParameters } from './identity/password.ts';
 import { createRehashPassword } from './identity/rehash-password.ts';
 import { watchUsers } from './identity/users-watcher.ts';
+import type { AuthCluster, AuthClusterOptions } from './join-cluster.ts';
 import { DELAY_LIMITS } from './limits.ts';
 import { countLogins, measureAuth } from './metrics.ts';
+import { policyCopy, usersCopy } from './shared-files.ts';
 import { openAuthState } from './state/sqlite-state.ts';
 import { createRefreshTokens } from './token/refresh.ts';
 import { followSigningKeys } from './token/signing-key.ts';
@@ -50,6 +56,8 @@ export interface AuthOptions {
   readonly federations: readonly Federation[];
   /** The way to the issuers of federations. */
   readonly egress?: EgressOptions;
+  /** The cluster that this node belongs to; absent if it works alone. */
+  readonly cluster?: AuthClusterOptions;
   readonly names: UpstreamNames;
   /** Only tests set other delays. */
   readonly delays?: DelayLimits;
@@ -66,18 +74,22 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   const { log, names, url, tokenLifetime: lifetime, federations, clock = systemClock } = options;
   await using stack = new AsyncDisposableStack();
   const stopping = new AbortController();
-  const keys = stack.use(await followSigningKeys(options.keyFile, log, clock));
+  const cluster = options.cluster && stack.use(await join(options.cluster, log));
+  const ownKeys = stack.use(await followSigningKeys(options.keyFile, log, clock));
+  const keys = cluster === undefined ? ownKeys : stack.use(await cluster.shareKeys(ownKeys));
+  const context = { forms: subjectForms(federations), hosted: names.hosted };
+  if (cluster !== undefined) stack.use(await shareFiles(cluster, options, context, clock));
   const users = stack.use(await watchUsers(options.usersFile, log));
   const policy = stack.use(
     await watchPolicy({
       file: options.policyFile,
       lastGood: options.lastPolicyFile,
-      context: { forms: subjectForms(federations), hosted: names.hosted },
+      context,
       log,
       clock,
     }),
   );
-  const state = stack.use(openAuthState(options.stateFile));
+  const state = cluster?.state ?? stack.use(openAuthState(options.stateFile));
   const credentials = stack.use(await openCredentialRegistry(users, state, federations, log));
   stack.use(warnOfExpiry(state, clock, log));
   stack.use(endTokensOfDeletedOwners({ users, usersFile: options.usersFile, state, log }));
@@ -113,6 +125,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     state,
     names,
     metrics: meters,
+    isBlind: () => cluster?.isBlind() ?? false,
     issuer: {
       ...{ keys, issuer: url.origin, audience: url.host, lifetime, clock },
       // A client renews its token when the promised time is over, by its own clock, and never in an upload.
@@ -128,9 +141,41 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     reload: async () => {
       await users.look();
       await policy.look();
-      await keys.look();
+      await ownKeys.look();
       log.info('users, access policy and signing key read anew');
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+/** Shares the users and the policy with the other nodes, before they are read here. */
+async function shareFiles(
+  cluster: AuthCluster,
+  { usersFile, policyFile, log }: AuthOptions,
+  context: PolicyContext,
+  clock: Clock,
+): Promise<AsyncDisposable> {
+  await using stack = new AsyncDisposableStack();
+  const isInForce = async () => 'value' in (await readPolicy(policyFile, clock(), context));
+  const followed = stack.use(
+    await cluster.follow({
+      users: usersCopy(usersFile, clock),
+      policy: policyCopy({ file: policyFile, isInForce, clock }),
+    }),
+  );
+  for (const [name, state, directories] of [
+    ['users', () => stateOfFile(usersFile), [path.dirname(usersFile)]],
+    ['policy', () => stateOfPolicy(policyFile), [path.dirname(policyFile), directoryOf(policyFile)]],
+  ] as const) {
+    const load = async () => followed.edited(name);
+    stack.use(watchFiles({ state, seen: '', load, directories, log }));
+  }
+  const shared = stack.move();
+  return { [Symbol.asyncDispose]: () => shared.disposeAsync() };
+}
+
+/** Loads the client of the database only where there is one. */
+async function join(options: AuthClusterOptions, log: Logger): Promise<AuthCluster> {
+  const { joinAuthCluster } = await import('./join-cluster.ts');
+  return joinAuthCluster(options, log);
 }

@@ -1,5 +1,6 @@
 import Router from '@koa/router';
 import Koa, { type Middleware } from 'koa';
+import { DatabaseUnavailable } from '../platform/database-unavailable.ts';
 import { createLongPollEndpoint, LONGEST_WAIT } from '../platform/ipc/long-poll-endpoint.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Meters } from '../platform/metrics.ts';
@@ -16,6 +17,8 @@ export interface AuthDependencies extends TokenRouteDependencies {
   readonly credentials: CredentialRegistry;
   readonly state: AuthState;
   readonly metrics: Pick<Meters, 'snapshot'>;
+  /** True while a revocation could go unnoticed, and gateways must not believe that there is none. */
+  readonly isBlind: () => boolean;
   /** Aborted when auth stops, so that long polls end. */
   readonly stopping: AbortSignal;
 }
@@ -41,6 +44,11 @@ function answerFaults(log: Logger): Middleware {
         context.status = 422;
         return;
       }
+      if (error instanceof DatabaseUnavailable) {
+        log.warn({ reason: error.message }, 'a login had to wait');
+        context.status = 503;
+        return;
+      }
       log.error({ err: error }, 'auth failed');
       context.status = 500;
     }
@@ -55,7 +63,7 @@ function loginRoutes(dependencies: AuthDependencies): Router {
 }
 
 /** Returns the routes for what every gateway subscribes to. */
-function subscriptionRoutes({ credentials, policy, issuer, stopping }: AuthDependencies): Router {
+function subscriptionRoutes({ credentials, policy, issuer, isBlind, stopping }: AuthDependencies): Router {
   const forgetAfter = LONGEST_SILENCE + LONGEST_WAIT;
   const activeCredentials = createLongPollEndpoint(credentials, JSON.stringify, stopping, forgetAfter);
   const policies = createLongPollEndpoint(policy.serialized, (serialized) => serialized, stopping);
@@ -68,6 +76,10 @@ function subscriptionRoutes({ credentials, policy, issuer, stopping }: AuthDepen
   router.get('/keys', (context) => keys.answer(context));
   router.get('/policy', (context) => policies.answer(context));
   router.get('/credentials', async (context) => {
+    if (isBlind()) {
+      context.status = 503;
+      return;
+    }
     if (!('wait' in context.query)) await credentials.refresh();
     await activeCredentials.answer(context);
   });

@@ -29,6 +29,11 @@ const HELP: Readonly<Record<string, VerbHelp>> = {
     page: 'monitoring.md',
     examples: ['upstream budget', 'upstream budget --since 24h --by group --json'],
   },
+  'cluster status': { page: 'cluster.md', examples: ['cluster status', 'cluster status --json'] },
+  'cluster drain': { page: 'cluster.md', examples: ['cluster drain'] },
+  'cluster forget': { page: 'cluster.md', examples: ['cluster forget n3'] },
+  'cluster import': { page: 'cluster.md', examples: ['cluster import'] },
+  'cluster export': { page: 'cluster.md', examples: ['cluster export'] },
   promote: {
     page: 'hosted.md',
     examples: ['promote docker.io/library/nginx:1.27 base/nginx:1.27', 'promote --file images.txt --dry-run'],

@@ -6,6 +6,7 @@
 import type { AuditOnFull } from '../platform/audit-on-full.ts';
 import type { LogOptions } from '../platform/log.ts';
 import type { UpstreamHost } from '../registry/repository.ts';
+import type { ClusterConfig } from './cluster.ts';
 import { type Egress, NO_EGRESS } from './egress.ts';
 import type { Federation } from './federation.ts';
 import type { HostedConfig } from './hosted.ts';
@@ -58,6 +59,8 @@ export interface Config {
      */
     readonly keepDeleted?: number;
   };
+  /** The cluster; absent if this home works alone. */
+  readonly cluster?: ClusterConfig;
   /** The hosted repositories; absent if nothing is hosted. */
   readonly hosted?: HostedConfig;
   /** The lifetime in milliseconds. */
@@ -139,5 +142,12 @@ export function settingsFor(role: 'auth' | 'gateway', config: Config): Config {
   const upstreams = config.upstreams.map(({ credential: _, accounts: _none, ...upstream }) => upstream);
   // Auth connects to the issuers of federations; the gateways connect to nobody outside.
   const isAsking = role === 'auth' && config.federations.length > 0;
-  return { ...config, upstreams, egress: isAsking ? config.egress : NO_EGRESS };
+  const { cluster, ...others } = config;
+  return {
+    ...others,
+    upstreams,
+    egress: isAsking ? config.egress : NO_EGRESS,
+    // The gateways do not know the database.
+    ...(role === 'auth' && cluster && { cluster }),
+  };
 }

@@ -3,6 +3,7 @@ import type { Fault } from '../platform/fault.ts';
 import { isObject, propertyOf } from '../platform/object-properties.ts';
 import type { WritableYaml, YamlDocument } from '../platform/yaml/yaml-document.ts';
 import { DOCKER_HUB } from '../registry/repository.ts';
+import { CLUSTER_KEYS } from './cluster.ts';
 import { FEDERATION_KEYS } from './federation.ts';
 import { HOSTED_KEYS } from './hosted.ts';
 import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
@@ -86,6 +87,7 @@ function variablesFor(
   const paths: SettingPath[] = [
     ...Object.entries(SECTIONS).flatMap(([name, keys]) => scalarsOf(keys).map((key) => [name, key])),
     ...Object.keys(HOSTED_KEYS).map((key) => ['hosted', key]),
+    ...Object.keys(CLUSTER_KEYS).map((key) => ['cluster', key]),
     ...upstreams.flatMap((host) => scalarsOf(UPSTREAM_KEYS).map((key) => ['upstreams', host, key])),
     ...federations.flatMap((name) => Object.keys(FEDERATION_KEYS).map((key) => ['federation', name, key])),
   ];

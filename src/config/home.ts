@@ -19,6 +19,8 @@ export interface HomePaths {
   readonly authState: string;
   /** The last valid policy. */
   readonly lastPolicy: string;
+  /** The directory for the versions of the documents that the nodes of a cluster share. */
+  readonly sharedDocuments: string;
   /**
    * A directory for each role, which holds its sockets and its compiled code. No other role may write there.
    */
@@ -46,6 +48,7 @@ export function pathsIn(directory: string): HomePaths {
     signingKey: at('state/signing-key.pem'),
     authState: at('state/auth.db'),
     lastPolicy: at('state/last-good-policy.json'),
+    sharedDocuments: at('state/cluster'),
     runtime: { core: at('run/core'), auth: at('run/auth'), gateway: at('run/gateway') },
     supervisorRuntime: at('run/supervisor'),
     authSocket: at('run/auth/auth.sock'),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { oneOrManyJson, section } from '../platform/yaml/yaml-schema.ts';
+import { CLUSTER_KEYS } from './cluster.ts';
 import { FEDERATION_KEYS } from './federation.ts';
 import { HOSTED_KEYS, NAMESPACE_KEYS } from './hosted.ts';
 import { ABOUT, SECTIONS, UPSTREAM_KEYS } from './schema.ts';
@@ -21,6 +22,7 @@ export function configSchema(): object {
     hosted: section({ ...HOSTED_KEYS, namespaces: z.record(z.string(), section(NAMESPACE_KEYS).nullish()) })
       .nullish()
       .meta(about('hosted')),
+    cluster: section(CLUSTER_KEYS).nullish().meta(about('cluster')),
     federation: named(section(FEDERATION_KEYS), 'federation'),
   });
   const json = z.toJSONSchema(schema, {

@@ -13,6 +13,7 @@ import { tooOpen, whyTooOpen } from '../platform/secret-file.ts';
 import { readYaml } from '../platform/yaml/yaml-document.ts';
 import { PartReader, section } from '../platform/yaml/yaml-schema.ts';
 import { canonicalHost, DOCKER_HUB, parseUpstreamHost, type UpstreamHost } from '../registry/repository.ts';
+import { readCluster } from './cluster.ts';
 import { type Config, credentialsOf, type Upstream } from './config.ts';
 import { readEgress } from './egress.ts';
 import { type Environment, overlay } from './environment.ts';
@@ -39,6 +40,7 @@ const KEYS = section({
   ...Object.fromEntries(Object.keys(SECTIONS).map((key) => [key, ANYTHING])),
   upstreams: ANYTHING,
   hosted: ANYTHING,
+  cluster: ANYTHING,
   federation: ANYTHING,
 });
 const UPSTREAMS = z.record(z.string(), ANYTHING, 'a map of upstreams by host').nullish();
@@ -96,6 +98,7 @@ function build(
   const at = (file: string) => path.resolve(directory, file);
   const externalCore = core.url !== undefined;
   const hosted = readHosted(parts, { externalCore, at });
+  const cluster = readCluster(parts, { externalCore, isHosting: hosted !== undefined });
   return {
     server: {
       ...others,
@@ -127,6 +130,7 @@ function build(
       ...(keepDeleted !== undefined && { keepDeleted }),
     },
     ...(hosted && { hosted }),
+    ...(cluster && { cluster }),
     tokenLifetime: token.lifetime,
     longestToken: token.longest,
     ...(token.refresh !== undefined && { refreshLifetime: token.refresh }),
@@ -225,6 +229,10 @@ function withoutTls({ origin }: URL): string {
 /** True if an upstream or the proxy has a password in the file. */
 function holdsPassword(data: unknown): boolean {
   const { proxy } = Object(propertyOf(data, 'egress'));
+  const { database } = Object(propertyOf(data, 'cluster'));
+  // A URL with a password has a colon before the at sign.
+  if ([proxy, database].some((url) => typeof url === 'string' && /:\/\/[^/@]*:[^/@]*@/.test(url)))
+    return true;
   if (typeof proxy === 'string' && proxy.includes('@')) return true;
   const upstreams = UPSTREAMS.safeParse(propertyOf(data, 'upstreams')).data ?? {};
   return Object.values(upstreams).some((upstream) => Object.hasOwn(Object(upstream), 'password'));

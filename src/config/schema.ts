@@ -321,6 +321,8 @@ export const ABOUT = {
   cache: 'What is cached, and for how long. See [cache.md](cache.md).',
   hosted:
     'Repositories that clients push to Hubgate. If the section is absent, nothing can be pushed. `namespaces` is a map of them. See [hosted.md](hosted.md).',
+  cluster:
+    'Several Hubgates that work as one. If the section is absent, this home works alone. See [cluster.md](cluster.md).',
   token: 'The tokens that Hubgate issues.',
   passwords: 'The cost of password hashes.',
   federation:

@@ -10,6 +10,7 @@ import { Meters } from '../platform/metrics.ts';
 import { formatSize } from '../platform/size.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { openBudgets } from './budget/budgets.ts';
+import type { ClusterCore, ClusterCoreOptions } from './cluster/join-cluster.ts';
 import { coreApplication } from './endpoints.ts';
 import { CacheLimit, type MaxSize } from './eviction/cache-limit.ts';
 import { CacheSpace } from './eviction/cache-space.ts';
@@ -56,6 +57,8 @@ export interface CoreOptions {
    * content as long as it is used.
    */
   readonly keepDeleted?: number;
+  /** The cluster that this core belongs to; absent if it works alone. */
+  readonly cluster?: ClusterCoreOptions;
   /** The hosted repositories; absent if nothing is hosted. */
   readonly hosted?: HostedOptions;
   readonly log: Logger;
@@ -73,7 +76,8 @@ export interface RunningCore extends AsyncDisposable {
 export async function startCore(options: CoreOptions): Promise<RunningCore> {
   const { log, clock = systemClock, upstreams, tagFreshness, staleIfError } = options;
   await using stack = new AsyncDisposableStack();
-  const store = stack.use(await openStore(options.directory, log, clock));
+  const cluster = options.cluster && stack.use(await join(options.cluster, log));
+  const store = stack.use(await openStore(options.directory, log, clock, cluster));
   const limits = options.limits ?? STANDARD_LIMITS;
   const meters = stack.use(new Meters('core'));
   const transport = createTransport({
@@ -85,7 +89,9 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
   const stated = new Map(
     upstreams.flatMap(({ host, quota }) => (quota === undefined ? [] : [[host, quota]])),
   );
-  const budgets = stack.use(openBudgets({ file: store.budgetFile, stated, clock, log }));
+  const budgets = stack.use(
+    openBudgets({ file: store.budgetFile, stated, clock, log, shared: cluster?.counts }),
+  );
   const pullsLeft: PullsLeft = (upstream, account) => budgets.left(upstream, account);
   const client = stack.use(
     createRegistryClient({ upstreams, transport, budgets, pullsLeft, limits, clock, log }),
@@ -131,6 +137,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
   const dependencies = { store, client, budgets, links, writes, space, limits, clock, log };
   const blobs = new BlobPull({
     ...dependencies,
+    sources: cluster?.sources,
     budgets: new BoundedDownloads({ budgets, limits, clock }),
     bandwidths: limitBandwidths(upstreams, clock),
   });
@@ -142,6 +149,10 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
     ...(options.hosted && { hosted: new Set(options.hosted.namespaces.map(({ name }) => name)) }),
   };
   if (hosted !== undefined) measureHosted(meters, hosted);
+  if (cluster !== undefined) {
+    const { measureCluster } = await import('./cluster/cluster-metrics.ts');
+    measureCluster(meters, cluster);
+  }
   measureCore(meters, { ...options, limit, store, client, budgets, transport, writes, blobs });
   const onStale = countStale(meters);
   const recent = new RecentPulls(clock);
@@ -150,6 +161,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
     names,
     manifests: new ManifestPull({
       ...dependencies,
+      sources: cluster?.sources,
       referrers,
       tagFreshness,
       staleIfError,
@@ -171,6 +183,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
       names,
       budgets,
       hosted,
+      cluster,
       onStale,
       clock,
       egress: options.egress,
@@ -186,6 +199,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
     log,
   });
   stack.use(await serveOnSocket(options.socket, app.callback()));
+  if (cluster !== undefined) stack.use(await cluster.serve(store.content, (digest) => blobs.running(digest)));
   // These end first: without connections to upstreams the fills end at once, and so do the requests that wait
   // for them.
   stack.use(blobs);
@@ -203,4 +217,10 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
     reload: () => client.reload(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+/** Loads the client of the database only where there is one. */
+async function join(options: ClusterCoreOptions, log: Logger): Promise<ClusterCore> {
+  const { joinCluster } = await import('./cluster/join-cluster.ts');
+  return joinCluster(options, log);
 }

@@ -1,4 +1,5 @@
 import Koa, { type Middleware } from 'koa';
+import { DatabaseUnavailable } from '../platform/database-unavailable.ts';
 import type { Logger } from '../platform/log.ts';
 import { NobodyWaits } from '../platform/scheduling/waiters.ts';
 import type { Hosted } from './hosted/hosted.ts';
@@ -9,6 +10,9 @@ import { hostedOperationRoutes } from './routes/hosted-operations.ts';
 import { type OperationDependencies, operationRoutes } from './routes/operations.ts';
 import { type PullRouteDependencies, pullRoutes } from './routes/pull.ts';
 import { answerRefusal } from './routes/pull-answer.ts';
+
+/** The seconds after which a client may ask again while the database of the cluster is away. */
+const RETRY_AFTER = 5;
 
 export interface CoreDependencies
   extends PullRouteDependencies,
@@ -45,6 +49,8 @@ function answerFaults(log: Logger): Middleware {
     } catch (error) {
       if (error instanceof NobodyWaits) return void context.res.destroy();
       if (error instanceof HostedUnavailable) return answerUnavailable(context);
+      if (error instanceof DatabaseUnavailable)
+        return answerRefusal(context, { kind: 'refused', error: 'UNAVAILABLE', retryAfter: RETRY_AFTER });
       log.error({ err: error }, 'the core failed');
       if (context.res.headersSent) context.res.destroy();
       else answerRefusal(context, { kind: 'refused', error: 'INTERNAL' });

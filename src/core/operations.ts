@@ -5,6 +5,7 @@ import { parseReference } from '../registry/reference.ts';
 import { resolveRepository, type UpstreamNames } from '../registry/repository.ts';
 import { accountReports } from './budget/account-reports.ts';
 import type { Budgets } from './budget/budgets.ts';
+import type { ClusterCore } from './cluster/join-cluster.ts';
 import type { CacheLimit } from './eviction/cache-limit.ts';
 import type { Hosted } from './hosted/hosted.ts';
 import { type CoreLimits, VISIBILITY_FRESH_FOR } from './limits.ts';
@@ -29,6 +30,8 @@ export interface OperationsOptions {
   readonly budgets: Pick<Budgets, 'report' | 'statedQuota' | 'used'>;
   /** Absent if nothing is hosted. */
   readonly hosted?: Hosted | undefined;
+  /** Absent if this core works alone. */
+  readonly cluster?: Pick<ClusterCore, 'nodes' | 'isConnected'> | undefined;
   readonly clock: Clock;
   readonly egress: EgressOptions | undefined;
   readonly limits: CoreLimits;
@@ -41,7 +44,7 @@ export interface OperationsOptions {
 /** Creates the operations of the core for operators. */
 export function createOperations(options: OperationsOptions): Operations {
   const { store, limit, client, transport, writes, upstreams, names } = options;
-  const { budgets, hosted, onStale, clock, staleIfError } = options;
+  const { budgets, hosted, cluster, onStale, clock, staleIfError } = options;
   const answers: Record<CacheState, number> = {
     hit: 0,
     revalidated: 0,
@@ -72,6 +75,7 @@ export function createOperations(options: OperationsOptions): Operations {
         ...(hosted && {
           hosted: { error: hosted.database.failure?.message ?? null, uploads: hosted.uploads.size },
         }),
+        ...(cluster && { cluster: clusterStatus(cluster) }),
         upstreams: upstreams.map(({ host, url }) => {
           const accounts = accountReports(client, budgets, host);
           const named = accounts.filter(({ isNamed }) => isNamed);
@@ -118,6 +122,17 @@ export function createOperations(options: OperationsOptions): Operations {
         }),
       );
     },
+  };
+}
+
+function clusterStatus({ nodes, isConnected }: Pick<ClusterCore, 'nodes' | 'isConnected'>) {
+  const { id } = nodes.own;
+  return {
+    node: id,
+    error: isConnected() ? null : 'the database of the cluster does not answer',
+    draining: nodes.all.some((node) => node.id === id && node.isDraining),
+    alive: nodes.all.filter(({ isAlive }) => isAlive).length,
+    nodes: nodes.all.length,
   };
 }
 

@@ -2,6 +2,7 @@ import { constants, copyFile, mkdir } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import path from 'node:path';
 import { stateOfPolicy } from '../access/load-policy.ts';
+import type { ClusterConfig } from '../config/cluster.ts';
 import type { Config } from '../config/config.ts';
 import { type HomePaths, inHome, ROLES, type Role } from '../config/home.ts';
 import { ensureServerCertificate } from '../pki/local-ca.ts';
@@ -43,11 +44,19 @@ export async function prepareStart(
   const wanted = (one: Role) => role === undefined || role === one;
   for (const one of ROLES.filter(wanted)) await mkdir(paths.runtime[one], { recursive: true, mode: 0o750 });
   if (wanted('core')) await makeCacheDirectory(config.cache.directory);
+  if (wanted('auth') && config.cluster !== undefined) await fetchDocuments(config.cluster, paths);
   if (wanted('auth')) await preparePolicy(paths);
   const ca = wanted('gateway') ? await prepareGateway(config, paths, scope) : undefined;
   // The password comes last, so that no later failure can keep it from being printed.
   const firstPassword = wanted('auth') ? await prepareAuth(config, paths) : undefined;
   return { ...(ca !== undefined && { ca }), ...(firstPassword !== undefined && { firstPassword }) };
+}
+
+/** Brings the users and the policy of the other nodes here, so that this node makes no first ones of its own. */
+async function fetchDocuments(cluster: ClusterConfig, paths: HomePaths): Promise<void> {
+  if ((await exists(paths.users)) && (await stateOfPolicy(paths.policy)) !== '') return;
+  const { fetchSharedFiles } = await import('../auth/fetch-shared-files.ts');
+  await fetchSharedFiles(cluster.database, paths);
 }
 
 /** A cache that cannot be written stops no start: the core reports it, and tries again. */

@@ -2,12 +2,16 @@
  * What each role gets from the configuration and from the files of the home. Whoever runs a role adds what is
  * its own: a log, and for a gateway its place among the others.
  */
+import packageJson from '../../package.json' with { type: 'json' };
 import type { AuthOptions } from '../auth/auth.ts';
+import type { ClusterConfig } from '../config/cluster.ts';
 import type { Config } from '../config/config.ts';
 import type { HomePaths } from '../config/home.ts';
 import { hostedNames } from '../config/hosted.ts';
+import type { ClusterCoreOptions } from '../core/cluster/join-cluster.ts';
 import type { CoreOptions } from '../core/core.ts';
 import type { GatewayOptions } from '../gateway/gateway.ts';
+import { systemClock } from '../platform/clock.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { egressOptions, upstreamOptions } from './upstream-options.ts';
 
@@ -16,6 +20,7 @@ export async function coreOptions(config: Config, paths: HomePaths): Promise<Omi
     socket: paths.coreSocket,
     ...config.cache,
     ...(config.hosted && { hosted: config.hosted }),
+    ...(config.cluster && { cluster: await nodeOf(config.cluster) }),
     upstreams: await upstreamOptions(config),
     ...(await egressOf(config)),
   };
@@ -34,6 +39,7 @@ export async function authOptions(config: Config, paths: HomePaths): Promise<Omi
     ...(config.refreshLifetime !== undefined && { refreshLifetime: config.refreshLifetime }),
     passwords: config.passwords,
     federations: config.federations,
+    ...(config.cluster && { cluster: { ...config.cluster, directory: paths.sharedDocuments } }),
     ...(await egressOf(config)),
     names: namesOf(config),
   };
@@ -71,6 +77,13 @@ export async function gatewayOptions(config: Config, paths: HomePaths): Promise<
           }
         : { url: new URL(config.coreUrl) },
   };
+}
+
+/** The key of a node lives as long as its core. The other nodes find its certificate in the database. */
+async function nodeOf(cluster: ClusterConfig): Promise<ClusterCoreOptions> {
+  const { makeNodeCertificate } = await import('../pki/node-certificate.ts');
+  const { version } = packageJson;
+  return { ...cluster, version, ...makeNodeCertificate(cluster.node, systemClock()) };
 }
 
 async function egressOf(config: Config) {

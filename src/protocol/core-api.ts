@@ -251,6 +251,19 @@ export const CORE_STATUS = z.object({
   budget: z.object({ error: z.string().nullable() }),
   /** Absent if nothing is hosted. `error` says why hosted names are refused; null if they are not. */
   hosted: z.object({ error: z.string().nullable(), uploads: z.int() }).optional(),
+  /**
+   * Absent if the core works alone. `error` says that the database does not answer. A draining node wants no new
+   * clients.
+   */
+  cluster: z
+    .object({
+      node: z.string(),
+      error: z.string().nullable(),
+      draining: z.boolean(),
+      alive: z.int(),
+      nodes: z.int(),
+    })
+    .optional(),
   upstreams: z.array(
     z.object({
       host: z.string(),

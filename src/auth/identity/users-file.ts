@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { type Document, isMap } from 'yaml';
 import { z } from 'zod';
 import { whyNoName } from '../../access/subject.ts';
@@ -202,4 +203,26 @@ export async function replaceHash(file: string, name: string, from: string, to: 
     users.get(name)?.passwordHash === from ? new Map([[name, { passwordHash: to }]]) : 'another hash',
   );
   return why === undefined;
+}
+
+/**
+ * Returns the users of `remote` with the changes from `base` to `local`; undefined if one of the texts cannot be
+ * parsed. If both have changed the same user, `remote` counts, except that a user whom one of them disables
+ * stays disabled.
+ */
+export function mergeUsers(base: string, local: string, remote: string): string | undefined {
+  const [before, here, there] = [base, local, remote].map((text) => parse('users.yaml', text));
+  if (before === undefined || here === undefined || there === undefined) return undefined;
+  if ('faults' in before || 'faults' in here || 'faults' in there) return undefined;
+  const { document, users } = there.value;
+  const names = new Set([...before.value.users.keys(), ...here.value.users.keys()]);
+  for (const name of names) {
+    const [old, own, other] = [before.value.users, here.value.users, users].map((all) => all.get(name));
+    if (isDeepStrictEqual(own, old)) continue;
+    const isOurs = isDeepStrictEqual(other, old);
+    if (isOurs && own === undefined) document.deleteIn(['users', name]);
+    else if (isOurs) document.setIn(['users', name], here.value.document.getIn(['users', name]));
+    else if (own?.isDisabled === true && other !== undefined) applyEdit(document, name, { isDisabled: true });
+  }
+  return document.toString({ lineWidth: 0 });
 }

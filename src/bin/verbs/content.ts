@@ -94,6 +94,60 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
     ],
   },
   {
+    name: 'cluster',
+    description: 'the nodes that work as one',
+    verbs: [
+      verb({
+        usage: 'status',
+        description: 'list the nodes, what they have, and what they share; exit code 1 if one is not alive',
+        options: ['json'],
+        load: async () => {
+          const { clusterStatus } = await import('../../commands/cluster/status.ts');
+          return ({ options, environment, terminal }) => clusterStatus(options, environment, terminal);
+        },
+      }),
+      verb({
+        usage: 'drain',
+        description: 'let the balancer send new clients to other nodes than this one',
+        options: [],
+        load: async () => {
+          const { clusterDrain } = await import('../../commands/cluster/manage.ts');
+          return ({ options, environment, terminal }) => clusterDrain(options, environment, terminal);
+        },
+      }),
+      verb({
+        usage: 'forget <node>',
+        description: 'remove a node that is gone for good',
+        options: [],
+        load: async () => {
+          const { clusterForget } = await import('../../commands/cluster/manage.ts');
+          return ({ names: [node = ''], options, environment, terminal }) =>
+            clusterForget(node, options, environment, terminal);
+        },
+      }),
+      verb({
+        usage: 'import',
+        description: 'copy the tokens, logins and certificates of this home into the cluster',
+        options: [],
+        load: async () => {
+          const { clusterTransfer } = await import('../../commands/cluster/manage.ts');
+          return ({ options, environment, terminal }) =>
+            clusterTransfer('import', options, environment, terminal);
+        },
+      }),
+      verb({
+        usage: 'export',
+        description: 'copy the tokens, logins and certificates of the cluster into this home',
+        options: [],
+        load: async () => {
+          const { clusterTransfer } = await import('../../commands/cluster/manage.ts');
+          return ({ options, environment, terminal }) =>
+            clusterTransfer('export', options, environment, terminal);
+        },
+      }),
+    ],
+  },
+  {
     name: 'hosted',
     description: 'the hosted repositories of a running mirror',
     verbs: [

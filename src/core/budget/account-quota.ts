@@ -163,6 +163,17 @@ export class AccountQuota {
     else (row.kind === 'pace' ? this.#pace : this.#pulls).load(row);
   }
 
+  /** Sets what another node of a cluster has counted. */
+  loadElsewhere(node: string, row: StoredCount, now: number): void {
+    if (row.kind === 'subject') this.#share.loadElsewhere(node, row, now);
+    else (row.kind === 'pace' ? this.#pace : this.#pulls).loadElsewhere(node, row, now);
+  }
+
+  /** Takes what the upstream said to another node, if that is newer. */
+  readElsewhere(reading: StoredReading): void {
+    if (reading.quota.readAt > (this.#reading?.quota.readAt ?? 0)) this.#reading = reading;
+  }
+
   /** Returns the reading, if the file does not have it yet. */
   get newReading(): StoredReading | undefined {
     return this.#isReadingNew ? this.#reading : undefined;

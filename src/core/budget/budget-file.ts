@@ -25,7 +25,7 @@ const TABLES = `
 
 const BUCKETS = z.array(z.tuple([z.int(), z.number().nonnegative()])).max(25);
 
-const COUNTER = z.object({
+export const COUNTER = z.object({
   kind: z.enum(['limit-pulls', 'limit-bytes', 'account', 'pace', 'subject']),
   owner: z.string(),
   key: z.string(),
@@ -33,7 +33,7 @@ const COUNTER = z.object({
   buckets: z.preprocess((text) => JSON.parse(String(text)), BUCKETS),
 });
 
-const READING = z.object({
+export const READING = z.object({
   beyond: z.int(),
   quota: z.object({
     ...{ limit: z.int(), remaining: z.int(), window: z.int(), readAt: z.int() },

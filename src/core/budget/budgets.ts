@@ -17,6 +17,7 @@ import { messageOf } from '../../platform/reason.ts';
 import type { BudgetReport, UsedBudgets } from '../../protocol/budget-report.ts';
 import type { QuotaRefusal } from '../../protocol/core-api.ts';
 import type { UpstreamHost } from '../../registry/repository.ts';
+import type { SharedCounts } from '../cluster/shared-counts.ts';
 import { BUDGET } from '../limits.ts';
 import type { Quota } from '../upstream/quota.ts';
 import type { StatedQuota } from '../upstream/upstream.ts';
@@ -58,6 +59,8 @@ export interface BudgetsOptions {
   /** The quota that the configuration states for each account of an upstream. */
   readonly stated?: ReadonlyMap<UpstreamHost, StatedQuota>;
   readonly clock: Clock;
+  /** What the other nodes of a cluster count; absent if there are none. */
+  readonly shared?: SharedCounts | undefined;
   readonly log: Logger;
 }
 
@@ -88,6 +91,10 @@ class CountedBudgets implements Budgets {
     this.#pulls = new LimitTables('pulls', this.#writeSoon);
     this.#bytes = new LimitTables('bytes', this.#writeSoon);
     this.#load();
+    options.shared?.follow({
+      counted: (node, row) => this.#countedElsewhere(node, row),
+      read: (owner, reading) => this.#account(...accountIn(owner)).readElsewhere(reading),
+    });
   }
 
   takePull(upstream: UpstreamHost, account: string, spender: Spender = NOBODY): PullTaken | QuotaRefusal {
@@ -236,6 +243,14 @@ class CountedBudgets implements Budgets {
     else this.#account(...accountIn(owner)).loadCount(row, now);
   }
 
+  #countedElsewhere(node: string, row: StoredCount): void {
+    const { kind, owner } = row;
+    const now = this.#clock();
+    if (kind === 'limit-pulls') this.#pulls.tableOf(owner).loadElsewhere(node, row, now);
+    else if (kind === 'limit-bytes') this.#bytes.tableOf(owner).loadElsewhere(node, row, now);
+    else this.#account(...accountIn(owner)).loadElsewhere(node, row, now);
+  }
+
   #write(): void {
     const tables = [...this.#accounts.values()].flatMap((account) => account.tables);
     const all: readonly CountTable[] = [...tables, ...this.#pulls.tables, ...this.#bytes.tables];
@@ -249,6 +264,7 @@ class CountedBudgets implements Budgets {
       this.#file ??= new BudgetFile(this.#options.file);
       this.#file.write(counts, readings);
     }
+    this.#options.shared?.put(counts, readings);
     for (const table of all) table.stored();
     for (const account of this.#accounts.values()) account.stored();
   }

@@ -92,6 +92,15 @@ export class CountTable {
     this.#entries.set(key, { key, count: new SlidingCount(windowMs, buckets), isChanged: false });
   }
 
+  /** Sets what another node of a cluster has counted. */
+  loadElsewhere(node: string, row: StoredCount, now: number): void {
+    const known = this.#entries.get(row.key);
+    // A key that only other nodes count is not stored here.
+    const entry = known ?? { key: row.key, count: new SlidingCount(row.windowMs), isChanged: false };
+    if (known === undefined) this.#entries.set(row.key, entry);
+    entry.count.setElsewhere(node, row, now);
+  }
+
   /** Forgets the keys of which nothing is left in their window, unless `isKept`. */
   forgetEmpty(now: number, isKept: (key: string) => boolean = () => false): void {
     for (const [key, entry] of this.#entries) {

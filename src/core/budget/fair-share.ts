@@ -49,6 +49,15 @@ export class FairShare {
     if (last !== undefined) this.#asked.set(row.key, Math.min(now, last * (row.windowMs / 24)));
   }
 
+  /** Sets what another node of a cluster has counted for a subject. */
+  loadElsewhere(node: string, row: StoredCount, now: number): void {
+    this.#pulls.loadElsewhere(node, row, now);
+    const last = row.buckets.at(-1)?.[0];
+    if (last === undefined) return;
+    const at = Math.min(now, last * (row.windowMs / 24));
+    if (at > (this.#asked.get(row.key) ?? 0)) this.#asked.set(row.key, at);
+  }
+
   share(available: number): number {
     return Math.max(1, Math.floor(available / Math.max(1, this.active)));
   }

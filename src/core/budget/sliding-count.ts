@@ -4,6 +4,12 @@ const SUB_BUCKETS = 24;
 /** The number of a sub-bucket since the epoch, and the amount that was counted in it. */
 export type CountedBucket = readonly [bucket: number, amount: number];
 
+/** The counts of a window. */
+export interface CountedWindow {
+  readonly windowMs: number;
+  readonly buckets: readonly CountedBucket[];
+}
+
 /**
  * Counts what happens in a sliding window. Each amount counts from its own sub-bucket to the 24th after it.
  * So no window of this length ever contains more than `total`, and an amount is forgotten up to one
@@ -16,6 +22,8 @@ export class SlidingCount {
   /** In ascending order, without empty ones. */
   #buckets: [bucket: number, amount: number][];
   #total = 0;
+  /** What other nodes of a cluster have counted, by their names. */
+  #elsewhere: Map<string, SlidingCount> | undefined;
 
   constructor(windowMs: number, buckets: readonly CountedBucket[] = []) {
     this.#windowMs = windowMs;
@@ -32,7 +40,23 @@ export class SlidingCount {
     return this.#buckets;
   }
 
+  /** Returns what has been counted here and on the other nodes of a cluster. */
   total(now: number): number {
+    let total = this.#ownTotal(now);
+    if (this.#elsewhere !== undefined)
+      for (const count of this.#elsewhere.values()) total += count.total(now);
+    return total;
+  }
+
+  /** Sets what another node has counted. */
+  setElsewhere(node: string, { windowMs, buckets }: CountedWindow, now: number): void {
+    const count = new SlidingCount(windowMs, buckets);
+    count.resize(this.#windowMs, now);
+    this.#elsewhere ??= new Map();
+    this.#elsewhere.set(node, count);
+  }
+
+  #ownTotal(now: number): number {
     const current = this.#bucketAt(now);
     const [first] = this.#buckets;
     if (first === undefined) return 0;
@@ -43,7 +67,7 @@ export class SlidingCount {
   }
 
   add(amount: number, now: number): void {
-    this.total(now);
+    this.#ownTotal(now);
     const current = this.#bucketAt(now);
     const last = this.#buckets.at(-1);
     if (last?.[0] === current) last[1] += amount;
@@ -65,12 +89,18 @@ export class SlidingCount {
   leavesAt(most: number, now: number): number {
     let rest = this.total(now);
     let at = now;
-    for (const [bucket, amount] of this.#buckets) {
+    for (const [bucket, amount] of this.#allBuckets()) {
       if (rest <= most) break;
       rest -= amount;
       at = this.forgottenAt(bucket);
     }
     return at;
+  }
+
+  #allBuckets(): readonly CountedBucket[] {
+    if (this.#elsewhere === undefined) return this.#buckets;
+    const others = [...this.#elsewhere.values()].flatMap(({ buckets }) => buckets);
+    return [...this.#buckets, ...others].sort(([a], [b]) => a - b);
   }
 
   /** Returns the time at which a sub-bucket no longer counts. */
@@ -81,6 +111,8 @@ export class SlidingCount {
   /** Changes the length of the window. What was counted stays, and counts for no longer than it must. */
   resize(windowMs: number, now: number): void {
     if (windowMs === this.#windowMs) return;
+    if (this.#elsewhere !== undefined)
+      for (const count of this.#elsewhere.values()) count.resize(windowMs, now);
     const ends = this.#buckets.map(([bucket, amount]) => [(bucket + 1) * this.#width - 1, amount] as const);
     this.#windowMs = windowMs;
     this.#width = windowMs / SUB_BUCKETS;

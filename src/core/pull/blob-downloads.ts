@@ -5,13 +5,14 @@ import { Deadline, unlessAborted } from '../../platform/scheduling/deadline.ts';
 import { workForAll } from '../../platform/scheduling/waiters.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository, UpstreamHost } from '../../registry/repository.ts';
+import type { SharedDownload, Sources } from '../cluster/sources.ts';
 import type { CacheSpace } from '../eviction/cache-space.ts';
 import type { CoreLimits } from '../limits.ts';
 import type { Store } from '../store/store.ts';
 import type { BlobBody } from '../upstream/read-blob.ts';
 import type { RegistryClient } from '../upstream/registry-client.ts';
 import type { Requester } from '../upstream/requester.ts';
-import { overBudget, type UpstreamResult } from '../upstream/upstream-result.ts';
+import { ok, overBudget, type UpstreamResult } from '../upstream/upstream-result.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import type { CacheWrites } from './cache-writes.ts';
 import { Download, type Opened } from './download.ts';
@@ -31,6 +32,8 @@ export interface BlobDownloadsOptions {
   readonly links: RepositoryLinks;
   readonly writes: CacheWrites;
   readonly space: CacheSpace;
+  /** The other nodes of the cluster; absent if there is none. */
+  readonly sources?: Sources | undefined;
   readonly limits: CoreLimits;
   readonly clock: Clock;
   readonly log: Logger;
@@ -69,6 +72,8 @@ export class BlobDownloads implements AsyncDisposable {
   readonly #downloads = new Map<Digest, Download>();
   /** The upstreams of the running downloads. */
   readonly #upstreams = new Map<Digest, UpstreamHost>();
+  /** The same downloads, as far as other nodes of the cluster take part in them. */
+  readonly #shared = new Map<Digest, SharedDownload>();
   readonly #places = new Map<UpstreamHost, FillPlaces>();
   readonly #ending = new AbortController();
   readonly #ended = { whole: 0, broken: 0 };
@@ -212,8 +217,12 @@ export class BlobDownloads implements AsyncDisposable {
       space,
       log,
     });
+    const shared = this.#options.sources?.begin(digest);
+    if (shared !== undefined) this.#shared.set(digest, shared);
     this.#downloads.set(digest, download);
     void download.ended.then((fill) => {
+      void shared?.[Symbol.asyncDispose]();
+      this.#shared.delete(digest);
       this.#downloads.delete(digest);
       this.#upstreams.delete(digest);
       if (fill !== undefined) this.#ended[fill.hasFailed ? 'broken' : 'whole']++;
@@ -250,7 +259,7 @@ export class BlobDownloads implements AsyncDisposable {
    */
   #receive(repository: Repository, digest: Digest, requester: Requester): ReceiveOptions {
     const { store, client, budgets, links, limits, clock } = this.#options;
-    const open: OpenBlob = async (from, size) => {
+    const upstream: OpenBlob = async (from, size) => {
       const ask = { as: 'account', requester, from, ...(size !== undefined && { size }) } as const;
       // A fill continues even if its callers have left, and so does its opening.
       const answer = await workForAll(() => client.getBlob(repository, digest, ask));
@@ -267,6 +276,14 @@ export class BlobDownloads implements AsyncDisposable {
         });
       return answer;
     };
+    const shared = this.#shared.get(digest);
+    const confirm = async () => {
+      const known = await links.known(repository, 'blob', digest, requester.grant);
+      const access = await links.confirm(repository, 'blob', digest, requester, known);
+      return access.kind === 'refused' ? access.answer : ok(access.link);
+    };
+    const open: OpenBlob =
+      shared === undefined ? upstream : (from, size) => shared.open(from, size, { upstream, confirm });
     const onReceived = (bytes: number) => budgets.chargeBytes(requester.spender, bytes);
     const bandwidth = this.#options.bandwidths.get(repository.upstream);
     return { open, onReceived, bandwidth, limits, signal: this.#ending.signal };

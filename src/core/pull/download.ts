@@ -77,6 +77,11 @@ export class Download {
     return this.#fill;
   }
 
+  /** The fill that is under way. */
+  get running(): Fill | undefined {
+    return this.#running;
+  }
+
   /** The repository whose confirmation began the fill. */
   get filledFor(): RepositoryName | undefined {
     return this.#filledFor;

@@ -3,12 +3,14 @@ import type { Logger } from '../../platform/log.ts';
 import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Repository } from '../../registry/repository.ts';
+import type { Sources } from '../cluster/sources.ts';
 import type { Store } from '../store/store.ts';
 import type { UpstreamManifest } from '../upstream/read-manifest.ts';
 import type { RegistryClient } from '../upstream/registry-client.ts';
 import type { Requester } from '../upstream/requester.ts';
 import {
   isOverBudget,
+  ok,
   type UpstreamRefusal,
   type UpstreamResult,
   unavailable,
@@ -16,12 +18,15 @@ import {
 import type { CacheWrites } from './cache-writes.ts';
 import type { RepositoryLinks } from './repository-links.ts';
 import { childrenOf, whyInvalidManifest } from './validate-document.ts';
+import { ValidatedManifests } from './validated-manifests.ts';
 
 export interface FetchManifestOptions {
   readonly store: Store;
   readonly client: RegistryClient;
   readonly links: RepositoryLinks;
   readonly writes: CacheWrites;
+  /** The other nodes of the cluster; absent if there is none. */
+  readonly sources?: Sources | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -29,10 +34,12 @@ export interface FetchManifestOptions {
 /** Fetches manifests by digest, as the account, and puts them into the cache. */
 export class ManifestFetches {
   readonly #options: FetchManifestOptions;
+  readonly #validated: ValidatedManifests;
   readonly #running = new SingleFlight<UpstreamResult<UpstreamManifest>>(isOverBudget);
 
   constructor(options: FetchManifestOptions) {
     this.#options = options;
+    this.#validated = new ValidatedManifests(options.store);
   }
 
   isRunning(key: string): boolean {
@@ -46,7 +53,32 @@ export class ManifestFetches {
     digest: Digest,
     requester: Requester,
   ): Promise<UpstreamResult<UpstreamManifest>> {
-    return this.#running.run(key, () => this.#fetch(repository, digest, requester));
+    const { sources } = this.#options;
+    const fetch = () => this.#fetch(repository, digest, requester);
+    const find = () => this.#fetchedElsewhere(repository, digest, requester);
+    return this.#running.run(key, () =>
+      sources === undefined ? fetch() : sources.inTurn(digest, fetch, find),
+    );
+  }
+
+  /** Returns what another node of the cluster has fetched, if this repository contains it too. */
+  async #fetchedElsewhere(
+    repository: Repository,
+    digest: Digest,
+    requester: Requester,
+  ): Promise<UpstreamResult<UpstreamManifest> | undefined> {
+    const { store, links } = this.#options;
+    const stored = await store.content.findTyped(digest);
+    if (stored === undefined) return undefined;
+    const known = await links.known(repository, 'manifest', digest, requester.grant);
+    const access = await links.confirm(repository, 'manifest', digest, requester, known);
+    if (access.kind === 'refused') return access.answer;
+    if (access.link.kind !== 'manifest') return undefined;
+    const { mediaType } = access.link;
+    const manifest = await this.#validated.read(digest, mediaType, stored);
+    if (manifest?.kind !== 'fit') return undefined;
+    const { bytes } = manifest;
+    return ok({ digest, mediaType, size: bytes.length, bytes });
   }
 
   async #fetch(

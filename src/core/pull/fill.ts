@@ -94,6 +94,11 @@ export class Fill {
     return this.#readers === 0 && performance.now() - this.#begunAt > FILL_PLACES.abandonedAfter;
   }
 
+  /** Reads bytes that have arrived. Resolves to undefined once the cache has them or has dropped them. */
+  read(from: number, length: number): Promise<Buffer | undefined> {
+    return this.#options.partial.read(from, length);
+  }
+
   /** Counts a reader until the caller calls the returned function. */
   enter(): () => void {
     this.#readers++;

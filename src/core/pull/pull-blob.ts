@@ -5,6 +5,7 @@ import type { BlobHead } from '../upstream/read-blob.ts';
 import type { Requester } from '../upstream/requester.ts';
 import { BlobDownloads, type BlobDownloadsOptions, type BlobRequest } from './blob-downloads.ts';
 import type { Download } from './download.ts';
+import type { Fill } from './fill.ts';
 import { type PullOutcome, refusalOf } from './outcome.ts';
 import { PartPull } from './pull-part.ts';
 import type { PulledBlob } from './pulled-blob.ts';
@@ -15,6 +16,8 @@ interface KnownBlob {
   readonly known: KnownLink;
   readonly found: BlobLocation | undefined;
   readonly running: Download | undefined;
+  /** True if another node has the bytes or is downloading them. */
+  readonly isElsewhere: boolean;
 }
 
 /** Pulls blobs: from the store, or by a download that all who ask for the same blob join. */
@@ -57,12 +60,15 @@ export class BlobPull implements AsyncDisposable {
     const known = await links.known(repository, 'blob', digest, requester.grant);
     const found = await store.content.find(digest);
     const running = this.#downloads.running(digest);
+    const isUnknownHere = found === undefined && running === undefined;
+    const isElsewhere = isUnknownHere && (await this.#options.sources?.isElsewhere(digest)) === true;
     const isCached = found !== undefined && known.link !== undefined;
     const refusal = isCached ? undefined : this.#downloads.whyNoDownload(requester);
     // A requester that may not download is refused before the upstream is asked, unless the bytes may be here
     // already. Then it gets those or the same refusal.
-    if (refusal !== undefined && found === undefined && running === undefined) return refusal;
-    const outcome = await this.#pullKnown(repository, digest, requester, asking, { known, found, running });
+    if (refusal !== undefined && isUnknownHere && !isElsewhere) return refusal;
+    const blob = { known, found, running, isElsewhere };
+    const outcome = await this.#pullKnown(repository, digest, requester, asking, blob);
     return outcome.kind === 'refused' ? (refusal ?? outcome) : outcome;
   }
 
@@ -71,12 +77,12 @@ export class BlobPull implements AsyncDisposable {
     digest: Digest,
     requester: Requester,
     asking: BlobRequest,
-    { known, found, running }: KnownBlob,
+    { known, found, running, isElsewhere }: KnownBlob,
   ): Promise<PullOutcome<PulledBlob>> {
     const { store, links } = this.#options;
     // A fetch under the repository's own scope confirms the digest. A fill of another repository does not.
     const isOwn = found === undefined && (running?.fill === undefined || running.isOf(repository.name));
-    if (known.mayFetch && isOwn)
+    if (known.mayFetch && isOwn && !isElsewhere)
       return this.#downloads.join(repository, digest, { ...asking, requester, isMember: false });
     const access = await links.confirm(repository, 'blob', digest, requester, known);
     if (access.kind === 'refused') return refusalOf(access.answer, 'BLOB_UNKNOWN');
@@ -105,6 +111,11 @@ export class BlobPull implements AsyncDisposable {
     const ask = { as: identityFor(requester.grant), requester, wantSize: true };
     const head = await client.headBlob(repository, digest, ask);
     return head.kind === 'ok' ? found('fill', head.value.size) : refusalOf(head, 'BLOB_UNKNOWN');
+  }
+
+  /** Returns the fill of a digest that is under way. */
+  running(digest: Digest): Fill | undefined {
+    return this.#downloads.running(digest)?.running;
   }
 
   /** Ends the fills under way. Their partial files stay for the next start. */

@@ -58,7 +58,7 @@ export async function* receiveBlob(
     try {
       for await (const bytes of bytesFrom(answer, at, signal, bandwidth)) {
         at += bytes.length;
-        onReceived(bytes.length);
+        if (answer.kind === 'ok' && answer.value.isFree !== true) onReceived(bytes.length);
         yield bytes;
       }
       if (size === undefined || at >= size) return;
@@ -93,12 +93,13 @@ async function* bytesFrom(
     const { cause, detail } = answer.failure;
     throw cause === 'unfit' ? new BrokenOff(detail) : new Error(detail);
   }
-  const { body, from } = answer.value;
+  const { body, from, isFree = false } = answer.value;
   addAbortSignal(signal, body);
   // An upstream without range support sends the bytes that are already here again.
   let superfluous = position - from;
   const pieces = coalesceChunks(body, from);
-  for await (const bytes of bandwidth?.pace(pieces, signal) ?? pieces) {
+  const paced = isFree ? undefined : bandwidth?.pace(pieces, signal);
+  for await (const bytes of paced ?? pieces) {
     if (superfluous < bytes.length) yield bytes.subarray(superfluous);
     superfluous = Math.max(0, superfluous - bytes.length);
   }

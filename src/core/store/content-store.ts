@@ -15,7 +15,7 @@ export interface ContentStore {
    * Opens content of any size. The stream yields all of it, even if the content is removed meanwhile, and
    * ends with an error when `signal` is aborted. Resolves to undefined if it is not in the store.
    */
-  open(digest: Digest, signal?: AbortSignal): Promise<Readable | undefined>;
+  open(digest: Digest, options?: OpenOptions): Promise<Readable | undefined>;
   /** Publishes bytes that the caller has verified against the digest. */
   publish(digest: Digest, bytes: Uint8Array): Promise<void>;
   /**
@@ -35,6 +35,12 @@ export interface ContentStore {
   clearPartials(): Promise<void>;
   /** Moves bytes that do not match their digest into quarantine, for somebody who wants to examine them. */
   quarantine(digest: Digest): Promise<void>;
+}
+
+export interface OpenOptions {
+  /** The offset of the first wanted byte. */
+  readonly from?: number;
+  readonly signal?: AbortSignal;
 }
 
 export interface ListedContent {
@@ -64,6 +70,10 @@ export interface PartialContent {
   /** Yields the bytes from the earlier fill, in order. */
   readExisting(): AsyncIterable<Uint8Array>;
   append(bytes: Uint8Array): Promise<void>;
+  /**
+   * Reads bytes that were appended. Resolves to undefined once the content was published, left or discarded.
+   */
+  read(from: number, length: number): Promise<Buffer | undefined>;
   /**
    * Makes this the content of its digest, which the caller has verified. From then on it survives a power
    * cut.

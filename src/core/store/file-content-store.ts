@@ -19,7 +19,13 @@ import { diskSpace } from '../../platform/disk-space.ts';
 import type { BlobLocation, PartialLocation } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { KEEP_PARTIAL_FOR } from '../limits.ts';
-import type { ContentStore, ListedContent, PartialContent, StoreSpace } from './content-store.ts';
+import type {
+  ContentStore,
+  ListedContent,
+  OpenOptions,
+  PartialContent,
+  StoreSpace,
+} from './content-store.ts';
 import {
   BLOB_DIRECTORIES,
   blobDirectory,
@@ -74,11 +80,11 @@ export class FileContentStore implements ContentStore {
     return readFile(path.join(this.#root, blobFile(digest))).catch(absent);
   }
 
-  async open(digest: Digest, signal?: AbortSignal): Promise<Readable | undefined> {
+  async open(digest: Digest, { from = 0, signal }: OpenOptions = {}): Promise<Readable | undefined> {
     await this.#publishing.get(digest);
     const handle = await open(path.join(this.#root, blobFile(digest))).catch(absent);
     // The stream closes the file.
-    return handle?.createReadStream({ highWaterMark: READ_SIZE, ...(signal && { signal }) });
+    return handle?.createReadStream({ start: from, highWaterMark: READ_SIZE, ...(signal && { signal }) });
   }
 
   async publish(digest: Digest, bytes: Uint8Array): Promise<void> {
@@ -187,6 +193,7 @@ class PartialFile implements PartialContent {
   readonly #publishing: Publishing;
   readonly #digest: Digest;
   readonly #handle: FileHandle;
+  #isClosed = false;
 
   constructor({ root, publishing, file, digest, handle, left }: PartialFileOptions) {
     this.#root = root;
@@ -220,10 +227,22 @@ class PartialFile implements PartialContent {
     this.size += bytes.length;
   }
 
+  async read(from: number, length: number): Promise<Buffer | undefined> {
+    if (this.#isClosed) return undefined;
+    const buffer = Buffer.allocUnsafe(length);
+    try {
+      const { bytesRead } = await this.#handle.read(buffer, 0, length, from);
+      return buffer.subarray(0, bytesRead);
+    } catch (error) {
+      if (this.#isClosed) return undefined;
+      throw error;
+    }
+  }
+
   async publish(): Promise<void> {
     const directory = path.join(this.#root, blobDirectory(this.#digest));
     await this.#handle.sync();
-    await this.#handle.close();
+    await this.#close();
     await makeDirectory(directory);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#publishing.set(this.#digest, promise);
@@ -243,13 +262,18 @@ class PartialFile implements PartialContent {
   }
 
   async suspend(): Promise<void> {
-    await this.#handle.close().catch(() => {});
+    await this.#close().catch(() => {});
   }
 
   /** Removes the partial file. If that fails, the next fill resumes it, or it is removed a day later. */
   async discard(): Promise<void> {
-    await this.#handle.close().catch(() => {});
+    await this.#close().catch(() => {});
     await unlink(this.#path).catch(() => {});
+  }
+
+  #close(): Promise<void> {
+    this.#isClosed = true;
+    return this.#handle.close();
   }
 }
 

@@ -4,7 +4,13 @@ import type { Logger } from '../../platform/log.ts';
 import type { BlobLocation, PartialLocation } from '../../protocol/core-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
-import type { ContentStore, ListedContent, PartialContent, StoreSpace } from './content-store.ts';
+import type {
+  ContentStore,
+  ListedContent,
+  OpenOptions,
+  PartialContent,
+  StoreSpace,
+} from './content-store.ts';
 import type { IndexStore } from './index-store.ts';
 
 /** Content in the store, with what the index has recorded about its bytes. */
@@ -12,6 +18,13 @@ export interface FoundContent {
   readonly location: BlobLocation;
   /** The type of manifest that the bytes were judged to be; undefined until they are judged. */
   readonly manifestType?: ManifestMediaType;
+}
+
+/** The manifests that the nodes of a cluster share. */
+export interface SharedContent {
+  /** Resolves to bytes that match the digest. */
+  read(digest: Digest): Promise<Uint8Array | undefined>;
+  put(digest: Digest, bytes: Uint8Array): Promise<void>;
 }
 
 /**
@@ -23,16 +36,18 @@ export class RecordedContent implements ContentStore {
   readonly #index: IndexStore;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #shared: SharedContent | undefined;
   /** Called when the store has received new content. */
   onPublished: (() => void) | undefined;
   #uses = new Map<Digest, number>();
   #flushing: Promise<void> = Promise.resolve();
 
-  constructor(content: ContentStore, index: IndexStore, clock: Clock, log: Logger) {
+  constructor(content: ContentStore, index: IndexStore, clock: Clock, log: Logger, shared?: SharedContent) {
     this.#content = content;
     this.#index = index;
     this.#clock = clock;
     this.#log = log;
+    this.#shared = shared;
   }
 
   async find(digest: Digest): Promise<BlobLocation | undefined> {
@@ -41,7 +56,8 @@ export class RecordedContent implements ContentStore {
 
   /** Finds content and the type of manifest that it was judged to be. */
   async findTyped(digest: Digest): Promise<FoundContent | undefined> {
-    const found = await this.#unlessBroken(digest, this.#content.find(digest));
+    const found =
+      (await this.#unlessBroken(digest, this.#content.find(digest))) ?? (await this.#findShared(digest));
     if (found === undefined) return undefined;
     const entry = await this.#index.content(digest);
     if (entry === undefined) await this.#learn({ digest, size: found.size });
@@ -52,6 +68,14 @@ export class RecordedContent implements ContentStore {
     this.#uses.set(digest, this.#clock());
     const manifestType = entry?.manifestType;
     return { location: found, ...(manifestType && { manifestType }) };
+  }
+
+  /** Copies a manifest that another node has fetched to this one. */
+  async #findShared(digest: Digest): Promise<BlobLocation | undefined> {
+    const bytes = await this.#shared?.read(digest);
+    if (bytes === undefined) return undefined;
+    await this.publish(digest, bytes);
+    return this.#content.find(digest);
   }
 
   /** Records a use by somebody who knows the place of the content. */
@@ -74,8 +98,8 @@ export class RecordedContent implements ContentStore {
   }
 
   /** Opens content without counting that as a use. */
-  open(digest: Digest, signal?: AbortSignal): Promise<Readable | undefined> {
-    return this.#content.open(digest, signal);
+  open(digest: Digest, options?: OpenOptions): Promise<Readable | undefined> {
+    return this.#content.open(digest, options);
   }
 
   /** Treats content that cannot be read or quarantined as absent, so that it is fetched again. */
@@ -92,6 +116,7 @@ export class RecordedContent implements ContentStore {
   async publish(digest: Digest, bytes: Uint8Array, manifestType?: ManifestMediaType): Promise<void> {
     await this.#content.publish(digest, bytes);
     await this.#published(digest, bytes.length, manifestType);
+    if (manifestType !== undefined) await this.#shared?.put(digest, bytes);
   }
 
   async begin(digest: Digest): Promise<PartialContent> {
@@ -190,6 +215,10 @@ class RecordedPartial implements PartialContent {
 
   append(bytes: Uint8Array): Promise<void> {
     return this.#partial.append(bytes);
+  }
+
+  read(from: number, length: number): Promise<Buffer | undefined> {
+    return this.#partial.read(from, length);
   }
 
   async publish(): Promise<void> {

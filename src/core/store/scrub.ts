@@ -44,7 +44,7 @@ export function scrub({ store, clock, log }: ScrubOptions): AsyncDisposable {
 
 /** Resolves to the number of bytes that were read. */
 async function check(digest: Digest, { content, index }: Store, signal: AbortSignal): Promise<number> {
-  const bytes = await content.open(digest, signal);
+  const bytes = await content.open(digest, { signal });
   if (bytes === undefined) {
     await index.removeContent(digest);
     return 0;

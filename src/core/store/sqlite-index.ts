@@ -36,7 +36,7 @@ import { type OpenDatabase, prepareStatements } from './sqlite-statements.ts';
  * The most documents for each repository. Callers choose the page size of a list of tags, and the digests
  * whose referrers they ask for, so they determine how many different documents exist.
  */
-const DOCUMENTS_KEPT = { tags: 20, others: 500 };
+export const DOCUMENTS_KEPT = { tags: 20, others: 500 };
 
 /** The rows that are read at once if there may be very many. */
 const BATCH = 500;

@@ -14,7 +14,7 @@ import { runInBackground, runPeriodically } from '../../platform/scheduling/peri
 import { FileContentStore } from './file-content-store.ts';
 import type { IndexStore } from './index-store.ts';
 import { BUDGET_FILE, CACHE_VERSION, INDEX_FILE, RUNNING_FILE, VERSION_FILE } from './layout.ts';
-import { RecordedContent } from './recorded-content.ts';
+import { RecordedContent, type SharedContent } from './recorded-content.ts';
 import { openSqliteIndex } from './sqlite-index.ts';
 
 export interface Store extends AsyncDisposable {
@@ -30,6 +30,12 @@ export interface Store extends AsyncDisposable {
   probe(): Promise<void>;
 }
 
+/** What the nodes of a cluster share. */
+export interface SharedStore {
+  share(local: IndexStore): IndexStore;
+  readonly manifests: SharedContent;
+}
+
 const FLUSH_EVERY = 10_000;
 const CLEAR_EVERY = 60 * 60_000;
 
@@ -38,7 +44,12 @@ const CLEAR_EVERY = 60 * 60_000;
  * directory is refused. If the disk cannot be written, the existing content can still be read, and `probe`
  * creates the rest when the disk can be written again.
  */
-export async function openStore(directory: string, log: Logger, clock: Clock): Promise<Store> {
+export async function openStore(
+  directory: string,
+  log: Logger,
+  clock: Clock,
+  cluster?: SharedStore,
+): Promise<Store> {
   const files = new FileContentStore(directory, clock);
   const make = async () => {
     await makeDirectory(directory, 0o750);
@@ -48,9 +59,10 @@ export async function openStore(directory: string, log: Logger, clock: Clock): P
   const unmade = await unlessUnwritable(directory, make);
   await using stack = new AsyncDisposableStack();
   // The index is opened before anything that another core may write, because the index is the lock.
-  const index = stack.use(openSqliteIndex(path.join(directory, INDEX_FILE), log));
+  const local = openSqliteIndex(path.join(directory, INDEX_FILE), log);
+  const index = stack.use(cluster?.share(local) ?? local);
   const uncleared = await unlessUnwritable(directory, () => files.clearPartials());
-  const content = new RecordedContent(files, index, clock, log);
+  const content = new RecordedContent(files, index, clock, log, cluster?.manifests);
   const wasUnclean = await markRunning(path.join(directory, RUNNING_FILE));
   stack.defer(() => unlink(path.join(directory, RUNNING_FILE)).catch(() => {}));
   stack.defer(() => content.flushUses());

@@ -31,6 +31,8 @@ export interface BlobBody extends BlobHead {
   readonly body: UpstreamResponse['body'];
   /** The host that sends it. */
   readonly host?: string;
+  /** True if it comes from another node of the cluster. Then it costs nothing at the upstream. */
+  readonly isFree?: boolean;
 }
 
 export function readBlobBody(

@@ -1,3 +1,4 @@
+import { propertyOf } from '../../platform/object-properties.ts';
 import { Deadline } from '../../platform/scheduling/deadline.ts';
 import type { Audit, AuditState } from '../audit/audit.ts';
 import type { PolicySubscription } from '../authorization/policy-subscription.ts';
@@ -52,9 +53,15 @@ export function createReadiness({
       policy: { ready: true, version: policy.current.data.version },
       audit: partOfAudit(audit.state()),
       listener: ofListener,
+      ...(isDraining(ofCore) && { node: { ready: false, error: 'it is being drained' } }),
     };
     return { ready: Object.values(parts).every(({ ready }) => ready), ...parts };
   };
+}
+
+/** True if an operator wants the balancer to send clients to other nodes of the cluster. */
+function isDraining(core: object): boolean {
+  return propertyOf(propertyOf(core, 'cluster'), 'draining') === true;
 }
 
 /**

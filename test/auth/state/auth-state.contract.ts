@@ -11,7 +11,7 @@ import { waitFor } from '../../support/wait-for.ts';
 export interface OpenedAuthState extends AsyncDisposable {
   readonly state: AuthState;
   /** The same state, opened once more, as a command opens it while auth runs. The caller disposes of it. */
-  openAgain(): AuthState;
+  openAgain(): Promise<AuthState>;
   /** Puts `count` tokens of `owner` in a process of its own. Resolves to its exit code. */
   putTokensApart(owner: string, count: number): Promise<number>;
 }
@@ -51,7 +51,7 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
       await state.putLogin(login('l1', 2));
       await state.putLogin(login('l2', 1));
       await state.putCertificate(certificate('ef'));
-      await using again = opened.openAgain();
+      await using again = await opened.openAgain();
       assert.deepEqual(await again.tokens(), [token('t2', 1), used]);
       assert.deepEqual(await again.token('t1'), used);
       assert.deepEqual(await again.logins(), [login('l2', 1), login('l1', 2)]);
@@ -75,7 +75,7 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
     await state.putToken(token('t1'));
     await state.putLogin(login('l1'));
     await state.putCertificate(certificate('ef'));
-    await using again = opened.openAgain();
+    await using again = await opened.openAgain();
     assert.deepEqual([await again.removeToken('t1'), await state.removeToken('t1')], [true, false]);
     assert.equal(await state.token('t1'), undefined);
     assert.deepEqual([await again.removeLogin('l1'), await state.removeLogin('l1')], [true, false]);
@@ -87,9 +87,12 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
   });
 
   check('uses are written at the end at the latest, and are no change', async (state, opened) => {
-    await state.putToken(token('t1'));
-    await state.putLogin(login('l1'));
-    const user = opened.openAgain();
+    const user = await opened.openAgain();
+    for (const put of [() => state.putToken(token('t1')), () => state.putLogin(login('l1'))]) {
+      const noticed = user.changes.changed();
+      await put();
+      await noticed;
+    }
     const before = user.changes.current;
     await user.useToken('t1', 4, '10.1.1.1');
     await user.useToken('t1', 5, '10.1.1.2');
@@ -107,7 +110,7 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
   });
 
   check('each change is noticed, by whomever it was made', async (state, opened) => {
-    await using again = opened.openAgain();
+    await using again = await opened.openAgain();
     const changes: (() => Promise<unknown>)[] = [
       () => again.putToken(token('t1')),
       () => again.removeToken('t1'),
@@ -124,7 +127,7 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
   });
 
   check('of two who remove or revoke at once, one has done it', async (state, opened) => {
-    await using again = opened.openAgain();
+    await using again = await opened.openAgain();
     for (let turn = 0; turn < 10; turn++) {
       const id = `id-${turn}`;
       await Promise.all([state.putToken(token(id)), again.putLogin(login(id))]);
@@ -143,7 +146,7 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
   });
 
   check('of two who put the same id at once, one has it', async (state, opened) => {
-    await using again = opened.openAgain();
+    await using again = await opened.openAgain();
     for (let turn = 0; turn < 10; turn++) {
       const id = `id-${turn}`;
       const puts = await Promise.allSettled(
@@ -158,7 +161,7 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
   check('a use does not bring back what is removed at the same time', async (state, opened) => {
     await state.putToken(token('t1'));
     await state.putLogin(login('l1'));
-    const again = opened.openAgain();
+    const again = await opened.openAgain();
     await Promise.all([
       again.useToken('t1', 5, '10.1.1.1'),
       again.useLogin('l1', 5),

@@ -14,7 +14,7 @@ testAuthState('SQLite', async () => {
   const state = openAuthState(file);
   return {
     state,
-    openAgain: () => openAuthState(file),
+    openAgain: async () => openAuthState(file),
     putTokensApart: async (owner, count) => {
       const [code] = await once(fork(WRITER, [file, owner, String(count)]), 'exit');
       return code;

@@ -89,7 +89,7 @@ export function testContentStore(name: string, open: (clock: Clock) => Promise<O
     await store.publish(LARGE_DIGEST, LARGE);
     assert.ok((await openedBytes(store, LARGE_DIGEST))?.equals(LARGE));
     const leaving = new AbortController();
-    const stream = (await store.open(LARGE_DIGEST, leaving.signal)) ?? assert.fail();
+    const stream = (await store.open(LARGE_DIGEST, { signal: leaving.signal })) ?? assert.fail();
     await assert.rejects(async () => {
       for await (const _bytes of stream) leaving.abort();
     });

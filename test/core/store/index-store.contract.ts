@@ -23,6 +23,11 @@ const BLOB = { kind: 'blob' } as const;
 
 const content = (usedAt: number, size = 1) => ({ size, usedAt, checkedAt: usedAt });
 
+/** A shared index tells some changes twice, and one that another has made a moment later. */
+async function invalidated({ invalidations }: IndexStore, least: number): Promise<void> {
+  while (invalidations.current < least) await invalidations.changed();
+}
+
 /** Registers the tests that every index store must pass. `open` opens an empty one. */
 export function testIndexStore(name: string, open: () => Promise<OpenedIndex>): void {
   const check = (what: string, task: (index: IndexStore, opened: OpenedIndex) => Promise<void>) =>
@@ -210,7 +215,7 @@ export function testIndexStore(name: string, open: () => Promise<OpenedIndex>): 
       index.putTag(ALPINE, LATEST, TAG),
     ]);
     const last = (await index.tag(ALPINE, LATEST))?.digest;
-    assert.equal(index.invalidations.current - before, last === A ? 2 : 1);
+    await invalidated(index, before + (last === A ? 2 : 1));
   });
 
   check(
@@ -223,7 +228,7 @@ export function testIndexStore(name: string, open: () => Promise<OpenedIndex>): 
         index.putVisibility(ALPINE, { visibility: 'private', checkedAt: 2 }),
       ]);
       const last = (await index.visibility(ALPINE))?.visibility;
-      assert.equal(index.invalidations.current - before, last === 'private' ? 1 : 0);
+      await invalidated(index, before + (last === 'private' ? 1 : 0));
     },
   );
 

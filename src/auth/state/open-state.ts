@@ -1,0 +1,29 @@
+import type { Logger } from '../../platform/log.ts';
+import type { AuthState } from './auth-state.ts';
+import { openAuthState } from './sqlite-state.ts';
+
+/** Where the state of auth is: in the file of a home, or in the database of a cluster. */
+export interface StatePlace {
+  readonly file: string;
+  /** The `postgres://` URL of the database; absent if the home works alone. */
+  readonly database?: string | undefined;
+}
+
+/**
+ * Opens the state for a command.
+ * @throws DatabaseUnavailable
+ */
+export async function openStateAt({ file, database }: StatePlace, log: Logger): Promise<AuthState> {
+  if (database === undefined) return openAuthState(file);
+  const { openClusterDatabase } = await import('../../cluster/database.ts');
+  const { createPostgresState } = await import('./postgres-state.ts');
+  const cluster = await openClusterDatabase({ url: database, application: 'hubgate command', log });
+  const state = createPostgresState(cluster);
+  const dispose = state[Symbol.asyncDispose].bind(state);
+  return Object.assign(state, {
+    [Symbol.asyncDispose]: async () => {
+      await dispose();
+      await cluster[Symbol.asyncDispose]();
+    },
+  });
+}

@@ -1,0 +1,181 @@
+import type { Notifications } from '../../cluster/notifications.ts';
+import { MutableValue, type ObservableValue } from '../../platform/observable-value.ts';
+import type { Postgres, PostgresValue } from '../../platform/postgres.ts';
+import { STATE_FILE } from '../limits.ts';
+import type { AuthState, StoredCertificate, StoredLogin, StoredToken } from './auth-state.ts';
+
+const TOKEN = `id, owner, owner_id AS "ownerId", hash, created_at AS "createdAt", expires_at AS "expiresAt", pull, push,
+  networks AS "from", last_used_at AS "lastUsedAt", last_used_from AS "lastUsedFrom", warned_at AS "warnedAt"`;
+const LOGIN = `id, "user", hash, credential, client, created_at AS "createdAt", expires_at AS "expiresAt",
+  last_used_at AS "lastUsedAt"`;
+const CERTIFICATE = `fingerprint, tbs_hash AS "tbsHash", name, serial, issued_at AS "issuedAt",
+  expires_at AS "expiresAt", revoked_at AS "revokedAt"`;
+
+type TokenRow = Omit<StoredToken, 'push'> & { readonly push: readonly string[] | null };
+
+export interface PostgresStateOptions {
+  readonly database: Postgres;
+  readonly notifications: Notifications;
+}
+
+/**
+ * Returns the state of auth in the database of a cluster. A change by any node counts here at once, because
+ * every question is asked of the database, and whoever caches an answer follows `changes`.
+ */
+export function createPostgresState(options: PostgresStateOptions): AuthState {
+  return new PostgresState(options);
+}
+
+interface Use {
+  readonly sql: string;
+  readonly values: readonly PostgresValue[];
+}
+
+class PostgresState implements AuthState {
+  readonly #database: Postgres;
+  readonly #changes = new MutableValue(0);
+  /** The last use of each credential, until it is written. */
+  readonly #uses = new Map<string, Use>();
+  #writing: NodeJS.Timeout | undefined;
+
+  constructor({ database, notifications }: PostgresStateOptions) {
+    this.#database = database;
+    notifications.on('auth', () => this.#changed());
+  }
+
+  get changes(): ObservableValue<number> {
+    return this.#changes;
+  }
+
+  async tokens(): Promise<readonly StoredToken[]> {
+    const rows = await this.#database.rows<TokenRow>(
+      `SELECT ${TOKEN} FROM hubgate.token ORDER BY created_at, id`,
+    );
+    return rows.map(tokenIn);
+  }
+
+  async token(id: string): Promise<StoredToken | undefined> {
+    const [row] = await this.#database.rows<TokenRow>(`SELECT ${TOKEN} FROM hubgate.token WHERE id = $1`, [
+      id,
+    ]);
+    return row && tokenIn(row);
+  }
+
+  async putToken(token: StoredToken): Promise<void> {
+    const { id, owner, ownerId, hash, createdAt, expiresAt, pull, push = null, from } = token;
+    await this.#change(
+      `INSERT INTO hubgate.token (id, owner, owner_id, hash, created_at, expires_at, pull, push, networks, last_used_at,
+        last_used_from, warned_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+      [
+        ...[id, owner, ownerId, hash, createdAt, expiresAt, pull, push, from],
+        ...[token.lastUsedAt, token.lastUsedFrom, token.warnedAt],
+      ],
+    );
+  }
+
+  removeToken(id: string): Promise<boolean> {
+    return this.#change('DELETE FROM hubgate.token WHERE id = $1', [id]);
+  }
+
+  async useToken(id: string, at: number, from: string): Promise<void> {
+    this.#use('UPDATE hubgate.token SET last_used_at = $2, last_used_from = $3 WHERE id = $1', [
+      id,
+      at,
+      from,
+    ]);
+  }
+
+  async warnedOfToken(id: string, at: number): Promise<void> {
+    this.#use('UPDATE hubgate.token SET warned_at = $2 WHERE id = $1', [id, at]);
+  }
+
+  async logins(): Promise<readonly StoredLogin[]> {
+    return this.#database.rows<StoredLogin>(`SELECT ${LOGIN} FROM hubgate.login ORDER BY created_at, id`);
+  }
+
+  async login(id: string): Promise<StoredLogin | undefined> {
+    const [row] = await this.#database.rows<StoredLogin>(`SELECT ${LOGIN} FROM hubgate.login WHERE id = $1`, [
+      id,
+    ]);
+    return row;
+  }
+
+  async putLogin(login: StoredLogin): Promise<void> {
+    const { id, user, hash, credential, client, createdAt, expiresAt, lastUsedAt } = login;
+    await this.#change(
+      `INSERT INTO hubgate.login (id, "user", hash, credential, client, created_at, expires_at, last_used_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+      [id, user, hash, credential, client, createdAt, expiresAt, lastUsedAt],
+    );
+  }
+
+  removeLogin(id: string): Promise<boolean> {
+    return this.#change('DELETE FROM hubgate.login WHERE id = $1', [id]);
+  }
+
+  async useLogin(id: string, at: number): Promise<void> {
+    this.#use('UPDATE hubgate.login SET last_used_at = $2 WHERE id = $1', [id, at]);
+  }
+
+  async certificates(): Promise<readonly StoredCertificate[]> {
+    return this.#database.rows<StoredCertificate>(
+      `SELECT ${CERTIFICATE} FROM hubgate.certificate ORDER BY issued_at, fingerprint`,
+    );
+  }
+
+  async putCertificate(certificate: StoredCertificate): Promise<void> {
+    const { fingerprint, tbsHash, name, serial, issuedAt, expiresAt, revokedAt } = certificate;
+    await this.#change(
+      `INSERT INTO hubgate.certificate (fingerprint, tbs_hash, name, serial, issued_at, expires_at, revoked_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+      [fingerprint, tbsHash, name, serial, issuedAt, expiresAt, revokedAt],
+    );
+  }
+
+  revokeCertificate(fingerprint: string, at: number): Promise<boolean> {
+    return this.#change(
+      'UPDATE hubgate.certificate SET revoked_at = $2 WHERE fingerprint = $1 AND revoked_at IS NULL',
+      [fingerprint, at],
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writeUses();
+  }
+
+  #changed(): void {
+    this.#changes.set(this.#changes.current + 1);
+  }
+
+  async #change(sql: string, values: readonly PostgresValue[]): Promise<boolean> {
+    const isDone = (await this.#database.change(sql, values)) > 0;
+    // The notification comes too. This process need not wait for it.
+    if (isDone) this.#changed();
+    return isDone;
+  }
+
+  #use(sql: string, values: readonly PostgresValue[]): void {
+    this.#uses.set(`${sql} ${values[0]}`, { sql, values });
+    this.#writing ??= setTimeout(() => void this.#writeUses(), STATE_FILE.writeUsesAfter).unref();
+  }
+
+  /** Writes uses, which only inform. A database that is away is no reason to refuse a login. */
+  async #writeUses(): Promise<void> {
+    clearTimeout(this.#writing);
+    this.#writing = undefined;
+    const uses = [...this.#uses.values()];
+    this.#uses.clear();
+    for (const { sql, values } of uses) {
+      try {
+        await this.#database.change(sql, values);
+      } catch {
+        // A write that matters reports the same problem.
+        return;
+      }
+    }
+  }
+}
+
+function tokenIn({ push, ...token }: TokenRow): StoredToken {
+  return { ...token, ...(push !== null && { push }) };
+}

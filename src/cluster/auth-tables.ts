@@ -1,0 +1,32 @@
+/** The tables of auth, see `auth/state`. A change of a row that matters tells all nodes; a use does not. */
+export const AUTH_TABLES = `
+CREATE TABLE hubgate.token (
+  id text COLLATE "C" PRIMARY KEY, owner text NOT NULL, owner_id text, hash text NOT NULL,
+  created_at bigint NOT NULL, expires_at bigint NOT NULL, pull text[], push text[], networks text[],
+  last_used_at bigint, last_used_from text, warned_at bigint
+);
+CREATE TABLE hubgate.login (
+  id text COLLATE "C" PRIMARY KEY, "user" text NOT NULL, hash text NOT NULL, credential text NOT NULL,
+  client text NOT NULL, created_at bigint NOT NULL, expires_at bigint NOT NULL, last_used_at bigint
+);
+CREATE TABLE hubgate.certificate (
+  fingerprint text COLLATE "C" PRIMARY KEY, tbs_hash text NOT NULL, name text NOT NULL, serial text NOT NULL,
+  issued_at bigint NOT NULL, expires_at bigint NOT NULL, revoked_at bigint
+);
+CREATE TABLE hubgate.signing_key (
+  node text COLLATE "C" NOT NULL, kid text NOT NULL, jwk jsonb NOT NULL, PRIMARY KEY (node, kid)
+);
+CREATE FUNCTION hubgate.tell_auth() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    PERFORM pg_notify('hubgate_auth', TG_TABLE_NAME);
+    RETURN NULL;
+  END $$;
+CREATE TRIGGER tell AFTER INSERT OR DELETE OR UPDATE OF hash, expires_at, pull, push, networks ON hubgate.token
+  FOR EACH STATEMENT EXECUTE FUNCTION hubgate.tell_auth();
+CREATE TRIGGER tell AFTER INSERT OR DELETE ON hubgate.signing_key
+  FOR EACH STATEMENT EXECUTE FUNCTION hubgate.tell_auth();
+CREATE TRIGGER tell AFTER INSERT OR DELETE ON hubgate.login
+  FOR EACH STATEMENT EXECUTE FUNCTION hubgate.tell_auth();
+CREATE TRIGGER tell AFTER INSERT OR DELETE OR UPDATE OF revoked_at ON hubgate.certificate
+  FOR EACH STATEMENT EXECUTE FUNCTION hubgate.tell_auth();
+`;

@@ -1,0 +1,30 @@
+/** The time-outs of a cluster, in milliseconds, with their reasons. */
+export interface ClusterLimits {
+  /** For one query, and for opening a connection. A node must notice within 2 s that the database is away. */
+  readonly query: number;
+  /** Between two signs of life on the connection that listens, each of which must be answered in `query`. */
+  readonly heartbeat: number;
+  /** The pause before a lost connection is opened again. */
+  readonly reconnectAfter: number;
+  /**
+   * The life of a lease, and of a node that gives no sign of life. Clients wait at most so long for a node
+   * that is frozen.
+   */
+  readonly lease: number;
+  /** Between two renewals of all leases of a node. */
+  readonly renewEvery: number;
+  /** For opening a connection to another node, and for the head of its answer. Nodes are near one another. */
+  readonly peerAnswer: number;
+  /** Between two pieces of a body from another node, which says that it is alive at least twice as often. */
+  readonly peerIdle: number;
+}
+
+export const CLUSTER_LIMITS: ClusterLimits = {
+  query: 1_000,
+  heartbeat: 500,
+  reconnectAfter: 250,
+  lease: 4_000,
+  renewEvery: 1_000,
+  peerAnswer: 800,
+  peerIdle: 1_500,
+};

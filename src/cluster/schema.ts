@@ -1,0 +1,48 @@
+/**
+ * The tables of a cluster. Migrations only add: nodes of two adjacent releases run side by side on the newer
+ * schema. Each release knows the schemas that it can run on.
+ */
+import type { Postgres } from '../platform/postgres.ts';
+import { AUTH_TABLES } from './auth-tables.ts';
+import { COUNT_TABLES } from './count-tables.ts';
+import { DOCUMENT_TABLES } from './document-tables.ts';
+import { INDEX_TABLES } from './index-tables.ts';
+import { NODE_TABLES } from './node-tables.ts';
+
+/** The migrations by the version that each leads to. A version that was released is never changed. */
+const MIGRATIONS: readonly string[] = [
+  [AUTH_TABLES, NODE_TABLES, INDEX_TABLES, DOCUMENT_TABLES, COUNT_TABLES].join(''),
+];
+
+/** The version of the schema that this release makes. It also runs on the next one. */
+export const CLUSTER_SCHEMA = MIGRATIONS.length;
+
+/** Any number, the same in every release: only one node migrates at a time. */
+const MIGRATION_LOCK = 7_143_920;
+
+/**
+ * Makes the tables, or adds what is missing.
+ * @throws if a newer release has made a schema on which this one cannot run
+ */
+export async function migrateCluster(database: Postgres): Promise<void> {
+  await database.transaction(async (queries, script) => {
+    await queries.change('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+    await queries.change('CREATE SCHEMA IF NOT EXISTS hubgate');
+    await queries.change(
+      'CREATE TABLE IF NOT EXISTS hubgate.schema_version (version integer NOT NULL, at timestamptz NOT NULL DEFAULT now())',
+    );
+    const [row] = await queries.rows<{ version: number | null }>(
+      'SELECT max(version) AS version FROM hubgate.schema_version',
+    );
+    const found = row?.version ?? 0;
+    if (found > CLUSTER_SCHEMA + 1)
+      throw new Error(
+        `the database of the cluster has schema ${found}, and this Hubgate runs on ${CLUSTER_SCHEMA} and ${CLUSTER_SCHEMA + 1}; install the release that the other nodes have`,
+      );
+    for (const [index, migration] of MIGRATIONS.entries()) {
+      if (index + 1 <= found) continue;
+      await script(migration);
+      await queries.change('INSERT INTO hubgate.schema_version (version) VALUES ($1)', [index + 1]);
+    }
+  });
+}

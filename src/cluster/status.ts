@@ -1,0 +1,58 @@
+import type { PostgresQueries } from '../platform/postgres.ts';
+import { CLUSTER_LIMITS } from './limits.ts';
+
+/** One node as the database knows it. */
+export interface NodeStatus {
+  readonly id: string;
+  readonly isAlive: boolean;
+  readonly isDraining: boolean;
+  readonly version: string;
+  readonly address: string;
+  /** Both in milliseconds since the epoch, by the clock of the database. `beatAt` is the last sign of life. */
+  readonly beganAt: number;
+  readonly beatAt: number | null;
+  /** The manifests and blobs on its disk that other nodes can fetch. */
+  readonly copies: number;
+  /** The downloads that it makes for all nodes. */
+  readonly downloads: number;
+}
+
+export interface ClusterStatus {
+  readonly schema: number;
+  /** By the clock of the database. */
+  readonly now: number;
+  readonly nodes: readonly NodeStatus[];
+  readonly documents: readonly SharedDocumentStatus[];
+}
+
+export interface SharedDocumentStatus {
+  readonly name: string;
+  readonly version: number;
+  /** The node on which it was edited last. */
+  readonly node: string;
+  readonly at: number;
+}
+
+const MS = (column: string) => `(extract(epoch FROM ${column}) * 1000)::bigint`;
+
+/**
+ * Reads what the database knows of the cluster.
+ * @throws DatabaseUnavailable
+ */
+export async function readClusterStatus(database: PostgresQueries): Promise<ClusterStatus> {
+  const [facts] = await database.rows<{ schema: number; now: number }>(
+    `SELECT max(version) AS schema, ${MS('now()')} AS now FROM hubgate.schema_version`,
+  );
+  const nodes = await database.rows<NodeStatus>(
+    `SELECT id, version, address, is_draining AS "isDraining", beat_at > now() - $1 * interval '1 ms' AS "isAlive",
+      ${MS('began_at')} AS "beganAt", CASE WHEN isfinite(beat_at) THEN ${MS('beat_at')} END AS "beatAt",
+      (SELECT count(*) FROM hubgate.copy WHERE node = n.id) AS copies,
+      (SELECT count(*) FROM hubgate.download WHERE node = n.id AND lease_until > now()) AS downloads
+      FROM hubgate.node n ORDER BY id`,
+    [CLUSTER_LIMITS.lease],
+  );
+  const documents = await database.rows<SharedDocumentStatus>(
+    `SELECT name, version, node, ${MS('at')} AS at FROM hubgate.shared_document ORDER BY name`,
+  );
+  return { schema: facts?.schema ?? 0, now: facts?.now ?? 0, nodes, documents };
+}

@@ -1,0 +1,73 @@
+import { hostname } from 'node:os';
+import { z } from 'zod';
+import { type PartReader, section } from '../platform/yaml/yaml-schema.ts';
+import { optional } from './schema.ts';
+import { LISTEN_ADDRESS, type ListenAddress } from './values.ts';
+
+/** The cluster that this home is a node of. */
+export interface ClusterConfig {
+  /** The `postgres://` URL of the database. It usually holds a password. */
+  readonly database: string;
+  /** The address on which the node listens for the other nodes. */
+  readonly listen: ListenAddress;
+  /** The name of the node. No two nodes have the same. */
+  readonly node: string;
+  /** What happens to clients that are known already while the database does not answer. */
+  readonly onDatabaseLoss: 'serve' | 'refuse';
+}
+
+const A_DATABASE = 'the URL of a PostgreSQL database, such as postgres://hubgate@db.corp/hubgate';
+const A_NODE = 'a name of letters and digits in lower case and -, such as mirror-1';
+const NODE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+const ON_LOSS = ['serve', 'refuse'] as const;
+const LISTEN = ':9443';
+
+export const CLUSTER_KEYS = {
+  database: optional(
+    z.string(A_DATABASE).regex(/^postgres(?:ql)?:\/\/\S+$/, A_DATABASE),
+    'none; it is required',
+    'The PostgreSQL database that all nodes share. Its user must be allowed to create a schema. See [cluster.md](cluster.md#the-database).',
+  ),
+  listen: optional(
+    LISTEN_ADDRESS,
+    `\`${LISTEN}\``,
+    'The address on which this node listens for the other nodes. Only nodes of the cluster are answered.',
+  ),
+  node: optional(
+    z.string(A_NODE).regex(NODE, A_NODE),
+    "the host's name",
+    'The name of this node. No two nodes have the same.',
+  ),
+  onDatabaseLoss: optional(
+    z.enum(ON_LOSS, `one of ${ON_LOSS.join(', ')}`),
+    '`serve`',
+    'What a node does while the database does not answer. `serve`: clients that have a token go on with what the node remembers. `refuse`: it answers 503, so that no revocation is missed.',
+  ),
+};
+
+const CLUSTER = section(CLUSTER_KEYS, {
+  url: 'database',
+  postgres: 'database',
+  address: 'listen',
+  name: 'node',
+  objects: 'objects is not supported yet; the nodes fetch content from one another',
+});
+
+/** Reads the section `cluster`. Returns undefined if the home is no node of a cluster. */
+export function readCluster(
+  parts: PartReader,
+  { externalCore, isHosting }: { readonly externalCore: boolean; readonly isHosting: boolean },
+): ClusterConfig | undefined {
+  const given = parts.read(['cluster'], CLUSTER.nullish());
+  if (given == null) return undefined;
+  const { database, listen = LISTEN_ADDRESS.parse(LISTEN), onDatabaseLoss = 'serve' } = given;
+  const refuse = (message: string) => parts.fault(['cluster'], message, 'key');
+  if (externalCore)
+    refuse('the registry at core.url is no node of a cluster; remove this section, or core.url');
+  if (isHosting)
+    refuse('a cluster cannot host repositories yet; remove this section, or hosted, see docs/cluster.md');
+  if (database === undefined) refuse('a cluster needs a database; write database: postgres://…');
+  const node = given.node ?? hostname().split('.')[0]?.toLowerCase() ?? '';
+  if (!NODE.test(node)) refuse(`the host's name "${node}" is no name of a node; write node: mirror-1`);
+  return database === undefined ? undefined : { database, listen, node, onDatabaseLoss };
+}

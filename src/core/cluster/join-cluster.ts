@@ -1,0 +1,87 @@
+/** The part of a core that makes its node a member of a cluster. It is loaded only if there is one. */
+import { Copies } from '../../cluster/copies.ts';
+import { openClusterDatabase } from '../../cluster/database.ts';
+import { Leases } from '../../cluster/leases.ts';
+import { CLUSTER_LIMITS, type ClusterLimits } from '../../cluster/limits.ts';
+import { localAddress } from '../../cluster/local-address.ts';
+import { Nodes } from '../../cluster/nodes.ts';
+import type { Logger } from '../../platform/log.ts';
+import { Postgres } from '../../platform/postgres.ts';
+import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
+import type { Digest } from '../../registry/digest.ts';
+import type { Fill } from '../pull/fill.ts';
+import { ClusterIndex } from '../store/cluster-index.ts';
+import type { IndexStore } from '../store/index-store.ts';
+import type { RecordedContent } from '../store/recorded-content.ts';
+import { KEEP_MANIFESTS_FOR, SWEEP_MANIFESTS_EVERY } from './limits.ts';
+import { PeerClient } from './peer-client.ts';
+import { servePeers } from './peer-server.ts';
+import { SharedCounts } from './shared-counts.ts';
+import { SharedManifests } from './shared-manifests.ts';
+import { Sources } from './sources.ts';
+
+export interface ClusterCoreOptions {
+  /** A `postgres://` URL. */
+  readonly database: string;
+  /** The name of the node. */
+  readonly node: string;
+  /** The version of Hubgate. */
+  readonly version: string;
+  /** The certificate of the node and its key, as PEM. */
+  readonly certificate: string;
+  readonly key: string;
+  /** The address of the listener for the other nodes. */
+  readonly listen: { readonly host?: string; readonly port: number };
+  readonly onDatabaseLoss: 'serve' | 'refuse';
+  /** Only tests set others. */
+  readonly limits?: ClusterLimits;
+}
+
+export interface ClusterCore extends AsyncDisposable {
+  readonly nodes: Nodes;
+  readonly sources: Sources;
+  readonly manifests: SharedManifests;
+  readonly counts: SharedCounts;
+  /** Returns the index of the node: its own one, with the knowledge that the nodes share. */
+  share(local: IndexStore): IndexStore;
+  /** False while the database does not answer. */
+  isConnected(): boolean;
+  /** Serves the other nodes. */
+  serve(content: RecordedContent, running: (digest: Digest) => Fill | undefined): Promise<AsyncDisposable>;
+}
+
+/**
+ * Joins the cluster.
+ * @throws DatabaseUnavailable
+ */
+export async function joinCluster(options: ClusterCoreOptions, log: Logger): Promise<ClusterCore> {
+  const { database: url, node, version, certificate, key, listen, onDatabaseLoss } = options;
+  const { limits = CLUSTER_LIMITS } = options;
+  const host = listen.host ?? (await localAddress(url, limits.query));
+  const address = `${host.includes(':') ? `[${host}]` : host}:${listen.port}`;
+  const own = { id: node, address, certificate, version };
+  await using stack = new AsyncDisposableStack();
+  const application = `hubgate core ${node}`;
+  const { database, notifications } = stack.use(await openClusterDatabase({ url, application, log, limits }));
+  const beats = stack.use(new Postgres({ url, application, connections: 1, deadline: limits.query }));
+  const nodes = stack.use(await Nodes.join({ own, database: beats, limits, log }));
+  const leases = new Leases({ database: beats, nodes, limits, log });
+  const copies = new Copies({ database, node, log });
+  const peers = stack.use(new PeerClient({ nodes, key, limits }));
+  const manifests = new SharedManifests(database);
+  stack.use(
+    runPeriodically(SWEEP_MANIFESTS_EVERY, async () => void (await manifests.sweep(KEEP_MANIFESTS_FOR)), log),
+  );
+  const counts = stack.use(new SharedCounts({ database, node, log }));
+  const joined = stack.move();
+  return {
+    nodes,
+    manifests,
+    counts,
+    sources: new Sources({ nodes, leases, copies, peers, limits }),
+    isConnected: () => notifications.isListening.current,
+    share: (local) => new ClusterIndex({ local, database, notifications, copies, onDatabaseLoss, log }),
+    serve: (content, running) => servePeers({ ...listen, key, nodes, content, running, log }),
+    [Symbol.asyncDispose]: () => joined.disposeAsync(),
+  };
+}

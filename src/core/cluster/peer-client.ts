@@ -1,0 +1,88 @@
+/** Reads content from other nodes. */
+import { Readable } from 'node:stream';
+import type { ClusterLimits } from '../../cluster/limits.ts';
+import type { ClusterNode, Nodes } from '../../cluster/nodes.ts';
+import { Pool } from '../../platform/undici.ts';
+import type { Digest } from '../../registry/digest.ts';
+import type { BlobBody } from '../upstream/read-blob.ts';
+import { readFrames } from './peer-frames.ts';
+import { CONTENT_PATH, SIZE_HEADER } from './peer-server.ts';
+
+export interface PeerClientOptions {
+  readonly nodes: Nodes;
+  /** The key of this node's certificate. */
+  readonly key: string;
+  readonly limits: ClusterLimits;
+}
+
+/** The content from another node, or that it has none, or that nothing listens there. */
+export type PeerAnswer =
+  | { readonly kind: 'content'; readonly body: BlobBody }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'gone'; readonly isRefused: boolean };
+
+export class PeerClient implements AsyncDisposable {
+  readonly #options: PeerClientOptions;
+  readonly #pools = new Map<string, { readonly certificate: string; readonly pool: Pool }>();
+
+  constructor(options: PeerClientOptions) {
+    this.#options = options;
+  }
+
+  /** Opens content from the offset `from` on. */
+  async open(node: ClusterNode, digest: Digest, from: number): Promise<PeerAnswer> {
+    const { limits } = this.#options;
+    try {
+      const answer = await this.#poolOf(node).request({
+        method: 'GET',
+        path: `${CONTENT_PATH}${digest}?from=${from}`,
+        headersTimeout: limits.peerAnswer,
+        bodyTimeout: limits.peerIdle,
+      });
+      if (answer.statusCode !== 200) {
+        await answer.body.dump();
+        return { kind: 'absent' };
+      }
+      const size = Number(answer.headers[SIZE_HEADER]);
+      const frames = Readable.from(readFrames(answer.body), { objectMode: false });
+      // Whoever stops reading ends the request.
+      frames.once('close', () => answer.body.on('error', () => {}).destroy());
+      return {
+        kind: 'content',
+        body: { from, body: frames, isFree: true, size: Number.isSafeInteger(size) ? size : undefined },
+      };
+    } catch (error) {
+      return {
+        kind: 'gone',
+        isRefused: error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED',
+      };
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#pools.values()].map(({ pool }) => pool.destroy()));
+  }
+
+  /** A node that has started again has another certificate. */
+  #poolOf({ id, address, certificate }: ClusterNode): Pool {
+    const { nodes, key, limits } = this.#options;
+    const known = this.#pools.get(id);
+    if (known?.certificate === certificate) return known.pool;
+    void known?.pool.destroy();
+    const pool = new Pool(`https://${address}`, {
+      connections: 64,
+      pipelining: 1,
+      connect: {
+        ca: certificate,
+        cert: nodes.own.certificate,
+        key,
+        minVersion: 'TLSv1.3',
+        timeout: limits.peerAnswer,
+        // The certificate itself is what is trusted, whatever name it has.
+        checkServerIdentity: () => undefined,
+      },
+    });
+    this.#pools.set(id, { certificate, pool });
+    return pool;
+  }
+}

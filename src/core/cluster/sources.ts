@@ -1,0 +1,185 @@
+/**
+ * Where the bytes of a download come from in a cluster: from another node that has them, else from one that is
+ * downloading them, else from the upstream, as long as this node has the lease. So the upstream sends a digest
+ * once to the whole cluster.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Copies } from '../../cluster/copies.ts';
+import type { Lease, LeasedElsewhere, Leases } from '../../cluster/leases.ts';
+import type { ClusterLimits } from '../../cluster/limits.ts';
+import type { Nodes } from '../../cluster/nodes.ts';
+import { DatabaseUnavailable } from '../../platform/database-unavailable.ts';
+import type { Digest } from '../../registry/digest.ts';
+import type { OpenBlob } from '../pull/receive-blob.ts';
+import type { BlobBody } from '../upstream/read-blob.ts';
+import { ok, type UpstreamResult, unavailable } from '../upstream/upstream-result.ts';
+import type { PeerClient } from './peer-client.ts';
+
+export interface SourcesOptions {
+  readonly nodes: Nodes;
+  readonly leases: Leases;
+  readonly copies: Copies;
+  readonly peers: PeerClient;
+  readonly limits: ClusterLimits;
+}
+
+/** The seconds after which a client may ask again while the database is away. */
+const RETRY_AFTER = 5;
+
+/** The milliseconds after which a node is asked again that did not answer. */
+const ASK_AGAIN_AFTER = 100;
+
+export class Sources {
+  readonly #options: SourcesOptions;
+
+  constructor(options: SourcesOptions) {
+    this.#options = options;
+  }
+
+  /** True if another node has the content or downloads it, so that the upstream need not send it. */
+  async isElsewhere(digest: Digest): Promise<boolean> {
+    const { leases, copies, nodes } = this.#options;
+    try {
+      const holder = await leases.holder(digest);
+      if (holder !== undefined && nodes.find(holder.node) !== undefined) return true;
+      return (await copies.elsewhere(digest)).some((id) => nodes.find(id)?.isAlive === true);
+    } catch (error) {
+      if (error instanceof DatabaseUnavailable) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * Runs `task`, which fetches `key` from the upstream, in one node at a time. A node that comes later finds
+   * what the one before has fetched. A node that has died holds up the others until its lease runs out.
+   * @throws DatabaseUnavailable
+   */
+  async inTurn<T>(key: string, task: () => Promise<T>, find: () => Promise<T | undefined>): Promise<T> {
+    const { leases } = this.#options;
+    for (;;) {
+      const taken = await leases.take(key);
+      await using lease = taken.kind === 'held' ? taken : undefined;
+      const found = await find();
+      if (found !== undefined) return found;
+      if (lease !== undefined) return await task();
+      await delay(ASK_AGAIN_AFTER);
+    }
+  }
+
+  /** Begins a download of this node. */
+  begin(digest: Digest): SharedDownload {
+    return new SharedDownload(digest, this.#options);
+  }
+}
+
+/** Whether the repository of a caller contains the digest, and the caller may read it. */
+export type Confirmation = UpstreamResult<unknown>;
+
+/** The ways of one repository to a digest. */
+export interface Ways {
+  /** Asks the upstream for the bytes. */
+  readonly upstream: OpenBlob;
+  /** Asks whether the repository contains the digest, before another node is followed. */
+  readonly confirm: () => Promise<Confirmation>;
+}
+
+/** One download of this node, which goes on from another source when one fails. */
+export class SharedDownload implements AsyncDisposable {
+  readonly #digest: Digest;
+  readonly #options: SourcesOptions;
+  #lease: Lease | undefined;
+  /** The lease of a node that has ended for certain. */
+  #gone: LeasedElsewhere | undefined;
+
+  constructor(digest: Digest, options: SourcesOptions) {
+    this.#digest = digest;
+    this.#options = options;
+  }
+
+  /**
+   * Opens the bytes from the offset `from` on. Before it follows another node it asks `confirm`, because that
+   * node was asked under another repository perhaps.
+   */
+  async open(from: number, size: number | undefined, ways: Ways): Promise<UpstreamResult<BlobBody>> {
+    const until = performance.now() + 2 * this.#options.limits.lease;
+    try {
+      for (;;) {
+        const answer = await this.#tryOpen(from, size, ways);
+        if ('kind' in answer) return answer;
+        if (performance.now() > until)
+          return unavailable('failed', `node ${answer.silent} does not answer`, 1);
+        // Its lease runs out soon, unless it has ended for certain.
+        if (this.#gone === undefined) await delay(ASK_AGAIN_AFTER);
+      }
+    } catch (error) {
+      if (!(error instanceof DatabaseUnavailable)) throw error;
+      return unavailable('failed', error.message, RETRY_AFTER);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#lease?.[Symbol.asyncDispose]();
+    this.#lease = undefined;
+  }
+
+  /** Returns the node that should have answered and did not, if there is one. */
+  async #tryOpen(
+    from: number,
+    size: number | undefined,
+    { upstream, confirm }: Ways,
+  ): Promise<UpstreamResult<BlobBody> | { readonly silent: string }> {
+    if (this.#lease === undefined || this.#lease.lost.aborted) {
+      const stored = await this.#fromCopies(from, confirm);
+      if (stored !== undefined) return stored;
+      const taken = await this.#options.leases.take(this.#digest, this.#gone);
+      if (taken.kind === 'elsewhere')
+        return (await this.#fromDownload(taken, from, confirm)) ?? { silent: taken.node };
+      this.#lease = taken;
+    }
+    return this.#fromUpstream(from, size, upstream);
+  }
+
+  async #fromCopies(from: number, confirm: () => Promise<Confirmation>) {
+    const { copies, nodes, peers } = this.#options;
+    for (const id of await copies.elsewhere(this.#digest)) {
+      const node = nodes.find(id);
+      if (node === undefined || !node.isAlive) continue;
+      const confirmed = await confirm();
+      if (confirmed.kind !== 'ok') return confirmed;
+      const answer = await peers.open(node, this.#digest, from);
+      if (answer.kind === 'content') return ok(answer.body);
+      if (answer.kind === 'absent') await copies.remove(this.#digest, id);
+    }
+    return undefined;
+  }
+
+  /** Follows the download of another node. */
+  async #fromDownload(
+    holder: LeasedElsewhere,
+    from: number,
+    confirm: () => Promise<Confirmation>,
+  ): Promise<UpstreamResult<BlobBody> | undefined> {
+    const { nodes, peers } = this.#options;
+    const confirmed = await confirm();
+    if (confirmed.kind !== 'ok') return confirmed;
+    const node = nodes.find(holder.node);
+    const answer = node && (await peers.open(node, this.#digest, from));
+    if (answer?.kind === 'content') return ok(answer.body);
+    // Nothing listens there any more, so its lease need not run out.
+    this.#gone = answer?.kind === 'gone' && answer.isRefused ? holder : undefined;
+    return undefined;
+  }
+
+  /** Ends the body when the lease is lost, because another node downloads it then. */
+  async #fromUpstream(from: number, size: number | undefined, upstream: OpenBlob) {
+    const lost = this.#lease?.lost;
+    const answer = await upstream(from, size);
+    if (answer.kind === 'ok') {
+      const { body } = answer.value;
+      const end = () => body.destroy(new Error('the lease of the download is lost'));
+      lost?.addEventListener('abort', end, { once: true });
+      body.once('close', () => lost?.removeEventListener('abort', end));
+    }
+    return answer;
+  }
+}

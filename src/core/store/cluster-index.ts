@@ -1,0 +1,392 @@
+import { LRUCache } from 'lru-cache';
+import type { Copies } from '../../cluster/copies.ts';
+import type { Notifications } from '../../cluster/notifications.ts';
+import { DatabaseUnavailable } from '../../platform/database-unavailable.ts';
+import type { Logger } from '../../platform/log.ts';
+import { MutableValue } from '../../platform/observable-value.ts';
+import type { PostgresQueries } from '../../platform/postgres.ts';
+import type { Digest } from '../../registry/digest.ts';
+import type { ManifestMediaType } from '../../registry/media-type.ts';
+import type { Tag } from '../../registry/reference.ts';
+import type { RepositoryName } from '../../registry/repository.ts';
+import type {
+  ContentEntry,
+  DocumentEntry,
+  IndexStats,
+  IndexStore,
+  Link,
+  LinkKind,
+  RepositoryEntry,
+  TagEntry,
+  Unlinked,
+  UnusedContent,
+  VisibilityEntry,
+} from './index-store.ts';
+import { SharedKnowledge } from './shared-knowledge.ts';
+
+export interface ClusterIndexOptions {
+  /** The index of this node, which knows the content of its disk. */
+  readonly local: IndexStore;
+  readonly database: PostgresQueries;
+  readonly notifications: Notifications;
+  readonly copies: Copies;
+  /** Whether what this node remembers is used while the database is away. */
+  readonly onDatabaseLoss: 'serve' | 'refuse';
+  readonly log: Logger;
+}
+
+/** What this node remembers of a repository. */
+interface Remembered {
+  visibility?: VisibilityEntry;
+  readonly links: Map<string, Link>;
+  readonly tags: Map<Tag, TagEntry>;
+}
+
+const MAX_REPOSITORIES = 20_000;
+/** The milliseconds between two counts of the repositories. */
+const COUNT_EVERY = 10_000;
+/** The most links and tags of one repository that are remembered. */
+const MAX_ENTRIES = 10_000;
+
+/**
+ * The index of a node in a cluster. All nodes share what is known of repositories, in the database. What a
+ * node has on its own disk only its own index knows.
+ *
+ * A node remembers what it was told, so that a cached pull asks the database nothing. It drops that when a
+ * node withdraws something of the repository, and whenever it could have missed such a message.
+ */
+export class ClusterIndex implements IndexStore {
+  readonly invalidations = new MutableValue(0);
+  readonly #local: IndexStore;
+  readonly #knowledge: SharedKnowledge;
+  readonly #options: ClusterIndexOptions;
+  readonly #remembered = new LRUCache<RepositoryName, Remembered>({ max: MAX_REPOSITORIES });
+  /** Counts what was dropped, so that an answer that is older is not remembered. */
+  #drops = 0;
+  /** What could not be withdrawn while the database was away. It is in force here, and is tried again. */
+  readonly #pending = new Map<string, () => Promise<unknown>>();
+  readonly #withdrawn = new Set<RepositoryName>();
+  /** The number of repositories, which is counted from time to time. */
+  #repositories = { count: 0, at: Number.NEGATIVE_INFINITY };
+
+  constructor(options: ClusterIndexOptions) {
+    this.#options = options;
+    this.#local = options.local;
+    this.#knowledge = new SharedKnowledge(options.database);
+    options.notifications.on('withdrawn', (repository) => this.#drop(repository));
+    void this.#followLoss();
+  }
+
+  get isNew(): boolean {
+    return this.#local.isNew;
+  }
+
+  get failure(): Error | undefined {
+    return this.#local.failure;
+  }
+
+  get onFailure(): ((error: Error) => void) | undefined {
+    return this.#local.onFailure;
+  }
+
+  set onFailure(handler: ((error: Error) => void) | undefined) {
+    this.#local.onFailure = handler;
+  }
+
+  probe(): Promise<void> {
+    return this.#local.probe();
+  }
+
+  async link(repository: RepositoryName, kind: LinkKind, digest: Digest): Promise<Link | undefined> {
+    if (this.#withdrawn.has(repository) || this.#pending.has(`link ${repository} ${digest}`))
+      return undefined;
+    const key = `${kind} ${digest}`;
+    return this.#recall(
+      repository,
+      ({ links }) => links.get(key),
+      () => this.#knowledge.link(repository, kind, digest),
+      ({ links }, link) => bounded(links).set(key, link),
+    );
+  }
+
+  async putLink(repository: RepositoryName, digest: Digest, link: Link): Promise<void> {
+    this.#pending.delete(`link ${repository} ${digest}`);
+    this.#withdrawn.delete(repository);
+    const drops = this.#drops;
+    await this.#write(() => this.#knowledge.putLink(repository, digest, link));
+    const before = this.#remembered.peek(repository)?.links.get(`${link.kind} ${digest}`);
+    const isPublic = link.public === true || before?.public === true;
+    if (drops === this.#drops)
+      bounded(this.#of(repository).links).set(`${link.kind} ${digest}`, {
+        ...link,
+        ...(isPublic && { public: true }),
+      });
+  }
+
+  async tag(repository: RepositoryName, tag: Tag): Promise<TagEntry | undefined> {
+    if (this.#withdrawn.has(repository)) return undefined;
+    return this.#recall(
+      repository,
+      ({ tags }) => tags.get(tag),
+      () => this.#knowledge.tag(repository, tag),
+      ({ tags }, entry) => bounded(tags).set(tag, entry),
+    );
+  }
+
+  async putTag(repository: RepositoryName, tag: Tag, entry: TagEntry): Promise<void> {
+    const before = this.#remembered.peek(repository)?.tags.get(tag);
+    const drops = this.#drops;
+    await this.#write(() => this.#knowledge.putTag(repository, tag, entry));
+    if (drops === this.#drops) bounded(this.#of(repository).tags).set(tag, entry);
+    if (before !== undefined && before.digest !== entry.digest) this.#invalidate();
+  }
+
+  async removeTag(repository: RepositoryName, tag: Tag): Promise<void> {
+    const forget = () => this.#remembered.peek(repository)?.tags.delete(tag);
+    const remove = () => this.#knowledge.removeTag(repository, tag);
+    await this.#withdraw(repository, `tag ${repository} ${tag}`, remove, forget);
+  }
+
+  async visibility(repository: RepositoryName): Promise<VisibilityEntry | undefined> {
+    if (this.#withdrawn.has(repository)) return undefined;
+    return this.#recall(
+      repository,
+      ({ visibility }) => visibility,
+      () => this.#knowledge.visibility(repository),
+      (remembered, visibility) => {
+        remembered.visibility = visibility;
+      },
+    );
+  }
+
+  async putVisibility(repository: RepositoryName, entry: VisibilityEntry): Promise<void> {
+    const before = this.#remembered.peek(repository)?.visibility?.visibility;
+    const put = () => this.#knowledge.putVisibility(repository, entry);
+    if (entry.visibility === 'private') {
+      const remove = async () => {
+        await put();
+        return before === 'public';
+      };
+      const forget = () => this.#remembered.delete(repository);
+      await this.#withdraw(repository, `visibility ${repository}`, remove, forget);
+      return;
+    }
+    this.#pending.delete(`visibility ${repository}`);
+    this.#withdrawn.delete(repository);
+    await this.#write(put);
+    this.#of(repository).visibility = entry;
+  }
+
+  document(repository: RepositoryName, resource: string): Promise<DocumentEntry | undefined> {
+    return this.#withdrawn.has(repository)
+      ? Promise.resolve(undefined)
+      : this.#knowledge.document(repository, resource);
+  }
+
+  putDocument(repository: RepositoryName, resource: string, entry: DocumentEntry): Promise<void> {
+    return this.#write(() => this.#knowledge.putDocument(repository, resource, entry));
+  }
+
+  removeDocument(repository: RepositoryName, resource: string): Promise<void> {
+    return this.#write(() => this.#knowledge.removeDocument(repository, resource));
+  }
+
+  async forget(repository: RepositoryName, unlinked: Unlinked = async () => {}): Promise<void> {
+    const remove = async () => {
+      const digests = await this.#knowledge.forget(repository);
+      if (digests.length > 0) await unlinked(digests);
+      return true;
+    };
+    const forget = () => this.#remembered.delete(repository);
+    await this.#withdraw(repository, `repository ${repository}`, remove, forget);
+  }
+
+  async removeLink(repository: RepositoryName, digest: Digest): Promise<void> {
+    const forget = () => {
+      const links = this.#remembered.peek(repository)?.links;
+      for (const kind of ['blob', 'manifest']) links?.delete(`${kind} ${digest}`);
+    };
+    const remove = () => this.#knowledge.removeLink(repository, digest);
+    await this.#withdraw(repository, `link ${repository} ${digest}`, remove, forget);
+  }
+
+  isLinked(digest: Digest): Promise<boolean> {
+    return this.#knowledge.isLinked(digest);
+  }
+
+  repositories(): Promise<readonly RepositoryEntry[]> {
+    return this.#knowledge.repositories();
+  }
+
+  content(digest: Digest): Promise<ContentEntry | undefined> {
+    return this.#local.content(digest);
+  }
+
+  async putContent(digest: Digest, entry: ContentEntry): Promise<void> {
+    await this.#local.putContent(digest, entry);
+    await this.#options.copies.put(digest);
+  }
+
+  putManifestType(digest: Digest, mediaType: ManifestMediaType): Promise<void> {
+    return this.#local.putManifestType(digest, mediaType);
+  }
+
+  async removeContent(digest: Digest): Promise<void> {
+    await this.#local.removeContent(digest);
+    this.#invalidate();
+    await this.#options.copies.remove(digest);
+  }
+
+  putChildren(parent: Digest, children: readonly Digest[]): Promise<void> {
+    return this.#local.putChildren(parent, children);
+  }
+
+  touch(uses: ReadonlyMap<Digest, number>): Promise<void> {
+    return this.#local.touch(uses);
+  }
+
+  unusedSince(before: number, limit: number): Promise<readonly UnusedContent[]> {
+    return this.#local.unusedSince(before, limit);
+  }
+
+  uncheckedSince(before: number): Promise<Digest | undefined> {
+    return this.#local.uncheckedSince(before);
+  }
+
+  putChecked(digest: Digest, at: number): Promise<void> {
+    return this.#local.putChecked(digest, at);
+  }
+
+  async stats(): Promise<IndexStats> {
+    const local = await this.#local.stats();
+    const { count, at } = this.#repositories;
+    if (performance.now() - at < COUNT_EVERY) return { ...local, repositories: count };
+    const repositories = await this.#knowledge.count().catch(() => count);
+    this.#repositories = { count: repositories, at: performance.now() };
+    return { ...local, repositories };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#local[Symbol.asyncDispose]();
+  }
+
+  #invalidate(): void {
+    this.invalidations.set(this.invalidations.current + 1);
+  }
+
+  #of(repository: RepositoryName): Remembered {
+    const known = this.#remembered.get(repository);
+    if (known !== undefined) return known;
+    const fresh: Remembered = { links: new Map(), tags: new Map() };
+    this.#remembered.set(repository, fresh);
+    return fresh;
+  }
+
+  /** Drops what is remembered of a repository, or of all if a message may have been missed. */
+  #drop(repository: string): void {
+    this.#drops++;
+    if (repository === '') {
+      this.#remembered.clear();
+      void this.#retry();
+    } else this.#remembered.delete(repository as RepositoryName);
+    this.#invalidate();
+  }
+
+  /**
+   * Returns what is remembered while every message arrives. Else it asks the database, and falls back on what
+   * is remembered if the configuration permits that.
+   */
+  async #recall<Value>(
+    repository: RepositoryName,
+    find: (remembered: Remembered) => Value | undefined,
+    ask: () => Promise<Value | undefined>,
+    keep: (remembered: Remembered, value: Value) => void,
+  ): Promise<Value | undefined> {
+    const remembered = this.#remembered.get(repository);
+    const known = remembered && find(remembered);
+    const { notifications, onDatabaseLoss } = this.#options;
+    if (known !== undefined && notifications.isListening.current) return known;
+    const drops = this.#drops;
+    try {
+      const value = await ask();
+      if (value !== undefined && drops === this.#drops) keep(this.#of(repository), value);
+      return value;
+    } catch (error) {
+      const isUsable = error instanceof DatabaseUnavailable && onDatabaseLoss === 'serve';
+      if (known !== undefined && isUsable) return known;
+      throw error;
+    }
+  }
+
+  /** Runs a write whose loss costs only a request to the upstream later. */
+  async #write(write: () => Promise<void>): Promise<void> {
+    try {
+      await write();
+    } catch (error) {
+      if (!(error instanceof DatabaseUnavailable)) throw error;
+    }
+  }
+
+  /**
+   * Runs a removal. If the database is away, it holds on this node, and is repeated. What is remembered is
+   * dropped before and after it, because somebody may have remembered it again meanwhile.
+   */
+  async #withdraw(
+    repository: RepositoryName,
+    key: string,
+    remove: () => Promise<boolean>,
+    forget: () => void,
+  ): Promise<void> {
+    this.#drops++;
+    forget();
+    try {
+      const isChanged = await remove();
+      this.#drops++;
+      forget();
+      if (isChanged) this.#invalidate();
+    } catch (error) {
+      if (!(error instanceof DatabaseUnavailable)) throw error;
+      this.#options.log.warn(
+        { repository },
+        'the other nodes do not know yet that something of a repository is withdrawn',
+      );
+      this.#pending.set(key, remove);
+      if (!key.startsWith('link ')) this.#withdrawn.add(repository);
+      this.#invalidate();
+    }
+  }
+
+  /** Repeats what could not be withdrawn, now that the database is back. */
+  async #retry(): Promise<void> {
+    for (const [key, remove] of this.#pending) {
+      try {
+        await remove();
+      } catch {
+        // Listening begins again when the database is back, and then this is repeated.
+        return;
+      }
+      this.#pending.delete(key);
+      const repository = key.split(' ')[1];
+      if (!key.startsWith('link ')) this.#withdrawn.delete(repository as RepositoryName);
+    }
+  }
+
+  /** Without the database no gateway may use what it remembers, if the configuration says so. */
+  async #followLoss(): Promise<void> {
+    const { notifications, onDatabaseLoss } = this.#options;
+    if (onDatabaseLoss === 'serve') return;
+    for (;;) {
+      await notifications.isListening.changed();
+      if (!notifications.isListening.current) this.#invalidate();
+    }
+  }
+}
+
+/** Makes room in a map by dropping its oldest entry. */
+function bounded<Key, Value>(map: Map<Key, Value>): Map<Key, Value> {
+  if (map.size >= MAX_ENTRIES) {
+    const [oldest] = map.keys();
+    if (oldest !== undefined) map.delete(oldest);
+  }
+  return map;
+}

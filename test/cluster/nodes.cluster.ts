@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { imageOf } from '../support/image.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { POLICY, policyWithout, pullFrom, TestNodes } from './support/test-nodes.ts';
+
+let cluster: TestNodes;
+
+before(async () => {
+  cluster = await TestNodes.start();
+  cluster.hub.push('acme/app', 'latest', imageOf());
+});
+
+after(() => cluster[Symbol.asyncDispose]());
+
+async function statuses(token: string): Promise<readonly number[]> {
+  const all = cluster.nodes.map((node) => pullFrom(node, token, 'acme/app/manifests/latest'));
+  return (await Promise.all(all)).map(({ status }) => status);
+}
+
+test('a node without files of its own gets the users and the policy of the others', async () => {
+  const texts = await Promise.all(
+    cluster.nodes.map(({ home }) => readFile(path.join(home, 'config/access.yaml'), 'utf8')),
+  );
+  assert.deepEqual(new Set(texts), new Set([POLICY]));
+  const [first, ...others] = cluster.nodes.map(({ output }) => output);
+  assert.match(first ?? '', /The user admin has the password/);
+  assert.doesNotMatch(others.join(''), /The user admin has the password/);
+});
+
+test('a user who is added on one node logs in on another, and the token counts on every node', async () => {
+  await cluster.add('zoe', 1);
+  const token = await cluster.login(2, 'zoe');
+  assert.deepEqual(await statuses(token), [200, 200, 200]);
+});
+
+test('a policy that is edited on one node is in force on all', async () => {
+  const token = await cluster.login(0, 'zoe');
+  const file = path.join(cluster.node(2).home, 'config/access.yaml');
+  await writeFile(file, policyWithout('zoe'));
+  await waitFor(async () => (await statuses(token)).every((status) => status !== 200));
+  await writeFile(file, POLICY);
+  await waitFor(async () => (await statuses(token)).every((status) => status === 200));
+});
+
+test('users who are added on several nodes at the same time are all there', async () => {
+  const names = ['ada', 'bob', 'cyd'];
+  await Promise.all(names.map((name, index) => cluster.add(name, index)));
+  for (const index of cluster.nodes.keys()) for (const name of names) await cluster.login(index, name);
+});
+
+test('a user who is disabled on one node is refused on all', async () => {
+  const token = await cluster.login(1, 'ada');
+  assert.deepEqual(await statuses(token), [200, 200, 200]);
+  const { code, output } = await cluster.node(0).run('user', 'disable', 'ada');
+  assert.equal(code, 0, output);
+  await waitFor(async () => (await statuses(token)).every((status) => status === 401));
+});
+
+test('`cluster status` names the nodes and what they share', async () => {
+  const { code, output } = await cluster.node(1).run('cluster', 'status');
+  assert.equal(code, 0, output);
+  for (const line of [/^n1 +alive/m, /^n2 +alive/m, /^n3 +alive/m, /^policy: version \d+, edited on n3/m])
+    assert.match(output, line);
+});
+
+test('the metrics of a cluster are those that the documentation names', async () => {
+  const page = await readFile(path.join(import.meta.dirname, '../../docs/monitoring.md'), 'utf8');
+  const { body } = await cluster.node(2).admin('/metrics');
+  const named = (text: string) => new Set(text.match(/\bhubgate_cluster_\w+/g));
+  assert.deepEqual(named(String(body)), named(page));
+  assert.match(String(body), /^hubgate_cluster_nodes\{[^}]*state="alive"[^}]*\} 3$/m);
+});
