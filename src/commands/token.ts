@@ -16,6 +16,7 @@ import { systemClock } from '../platform/clock.ts';
 import { parseNetwork } from '../platform/network.ts';
 import type { HostedNamespaces } from '../registry/repository.ts';
 import { confirmWithdrawal, type Withdrawal } from './confirmation.ts';
+import { credentialStores } from './credential-stores.ts';
 import { printTable } from './table.ts';
 
 export interface TokenOptions {
@@ -45,7 +46,8 @@ export async function createToken(
   if (config === undefined) return 2;
   const wanted = parseTerms(options, config.longestToken, hostedNames(config.hosted));
   if ('wrong' in wanted) return refuse(wanted.wrong, terminal, 2);
-  const outcome = await issueServiceToken(paths, owner, wanted);
+  const stores = await credentialStores(options.home, environment);
+  const outcome = await issueServiceToken(stores, owner, wanted);
   if (outcome.kind === 'unreadable') {
     printFaults(outcome.faults, terminal, paths.home);
     return 2;
@@ -102,8 +104,12 @@ function printToken(owner: string, { id, token, expiresAt }: CreatedToken, { std
 }
 
 /** Lists service tokens and remembered logins: their owners, when they were used, and when they end. */
-export async function listTokens(options: TokenOptions, { stdout }: Terminal): Promise<ExitCode> {
-  const issued = await issuedTokens(pathsIn(options.home));
+export async function listTokens(
+  options: TokenOptions,
+  environment: Environment,
+  { stdout }: Terminal,
+): Promise<ExitCode> {
+  const issued = await issuedTokens(await credentialStores(options.home, environment));
   const tokens = issued.tokens.map((token) => ({
     id: token.id,
     kind: 'token',
@@ -184,9 +190,10 @@ function rowOf({
 export async function revokeToken(
   id: string,
   { home }: Pick<TokenOptions, 'home'>,
+  environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const credentials = await revokeServiceToken(pathsIn(home), id);
+  const credentials = await revokeServiceToken(await credentialStores(home, environment), id);
   if (credentials === undefined) return refuse([`there is no token ${id}`], terminal);
   const withdrawal: Withdrawal = {
     done: `${id} is revoked`,

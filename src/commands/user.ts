@@ -18,6 +18,7 @@ import { type ExitCode, printJson, printLine, type Terminal } from '../launch/te
 import { escapeControls } from '../platform/escape-controls.ts';
 import type { Fault } from '../platform/fault.ts';
 import { confirmWithdrawal, type InForceNow } from './confirmation.ts';
+import { credentialStores } from './credential-stores.ts';
 import { printTable } from './table.ts';
 
 export interface UserOptions {
@@ -45,7 +46,7 @@ export async function addUser(
     return changeWithPassword({ kind: 'add', name }, finish, options, environment, terminal);
   if (options.passwordStdin)
     return refuse(terminal, 'a service account has no password; it logs in by service tokens alone', 2);
-  return apply({ kind: 'add-service', name }, finish, options, terminal);
+  return apply({ kind: 'add-service', name }, finish, options, environment, terminal);
 }
 
 export async function changePassword(
@@ -68,9 +69,14 @@ export async function changePassword(
   return changeWithPassword({ kind: 'set-password', name }, finish, options, environment, terminal);
 }
 
-export async function deleteUser(name: string, options: UserOptions, terminal: Terminal): Promise<ExitCode> {
+export async function deleteUser(
+  name: string,
+  options: UserOptions,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
   const finish: Finish = (terminal) => confirmRefused(name, `${name} is removed`, options, terminal);
-  return apply({ kind: 'remove', name }, finish, options, terminal);
+  return apply({ kind: 'remove', name }, finish, options, environment, terminal);
 }
 
 /** Confirms that the mirror refuses a user, whatever credential they present. */
@@ -84,14 +90,24 @@ function confirmRefused(
   return confirmWithdrawal({ done, refused: `${name}’s logins and tokens`, isWithdrawn }, home, terminal);
 }
 
-export async function disableUser(name: string, options: UserOptions, terminal: Terminal): Promise<ExitCode> {
+export async function disableUser(
+  name: string,
+  options: UserOptions,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
   const finish: Finish = (terminal) => confirmRefused(name, `${name} is disabled`, options, terminal);
-  return apply({ kind: 'disable', name }, finish, options, terminal);
+  return apply({ kind: 'disable', name }, finish, options, environment, terminal);
 }
 
-export async function enableUser(name: string, options: UserOptions, terminal: Terminal): Promise<ExitCode> {
+export async function enableUser(
+  name: string,
+  options: UserOptions,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
   const finish = printing(`${name} is enabled; a running mirror knows within a second`);
-  return apply({ kind: 'enable', name }, finish, options, terminal);
+  return apply({ kind: 'enable', name }, finish, options, environment, terminal);
 }
 
 export async function listUsers(
@@ -133,9 +149,10 @@ async function apply(
   change: UserChange,
   finish: Finish,
   { home }: UserOptions,
+  environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const outcome = await changeUser(pathsIn(home), change);
+  const outcome = await changeUser(await credentialStores(home, environment), change);
   return outcome.kind === 'done'
     ? finish(terminal, outcome.credential)
     : printProblem(outcome, change.name, home, terminal);
@@ -157,7 +174,7 @@ async function changeWithPassword(
   if (possible.kind !== 'done') return printProblem(possible, change.name, home, terminal);
   const password = passwordStdin ? await readPassword(terminal) : await askPassword(change.name, terminal);
   if (typeof password !== 'string') return refuse(terminal, password.wrong, 2);
-  return apply({ ...change, password, parameters: config.passwords }, finish, options, terminal);
+  return apply({ ...change, password, parameters: config.passwords }, finish, options, environment, terminal);
 }
 
 function printProblem(

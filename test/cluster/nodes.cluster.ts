@@ -73,3 +73,27 @@ test('the metrics of a cluster are those that the documentation names', async ()
   assert.deepEqual(named(String(body)), named(page));
   assert.match(String(body), /^hubgate_cluster_nodes\{[^}]*state="alive"[^}]*\} 3$/m);
 });
+
+test('a service token that is made on one node is one on all, and is revoked on all', async () => {
+  assert.equal((await cluster.node(0).run('user', 'add', 'ci', '--service')).code, 0);
+  const made = await cluster.node(1).run('token', 'create', 'ci', '--expires', '1h', '--json');
+  assert.equal(made.code, 0, made.output);
+  const { id, token: secret } = JSON.parse(made.output);
+  const listed = await cluster.node(2).run('token', 'list');
+  assert.match(listed.output, new RegExp(`^${id} `, 'm'));
+  const token = await cluster.login(2, 'ci', 'acme/app', secret);
+  assert.deepEqual(await statuses(token), [200, 200, 200]);
+  const revoked = await cluster.node(0).run('token', 'revoke', id);
+  assert.equal(revoked.code, 0, revoked.output);
+  await waitFor(async () => (await statuses(token)).every((status) => status === 401));
+});
+
+test('a node that is drained is not ready, and a node that is gone is forgotten', async () => {
+  const drained = await cluster.node(2).run('cluster', 'drain');
+  assert.equal(drained.code, 0, drained.output);
+  await waitFor(async () => (await cluster.node(2).admin('/readyz')).status === 503);
+  assert.equal((await cluster.node(0).admin('/readyz')).status, 200);
+  const alive = await cluster.node(0).run('cluster', 'forget', 'n3');
+  assert.equal(alive.code, 1);
+  assert.match(alive.output, /n3 is alive/);
+});

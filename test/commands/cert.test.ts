@@ -29,7 +29,7 @@ function at(...names: string[]): string {
 }
 
 function issue(name: string, more: { out?: string; days?: string; csr?: string } = {}): Promise<ExitCode> {
-  return issueCert(name, { home, days: '365', out: at('out'), ...more }, terminal);
+  return issueCert(name, { home, days: '365', out: at('out'), ...more }, {}, terminal);
 }
 
 function said(stream: PassThrough): string {
@@ -40,7 +40,7 @@ function said(stream: PassThrough): string {
 
 async function list() {
   said(terminal.stdout);
-  assert.equal(await listCerts({ home, json: true }, terminal), 0);
+  assert.equal(await listCerts({ home, json: true }, {}, terminal), 0);
   return JSON.parse(said(terminal.stdout));
 }
 
@@ -124,7 +124,7 @@ test('a request from elsewhere is signed for the name that is said here, and its
 });
 
 test('certificates are revoked by name, all of them; by fingerprint, in either writing; and by file, from wherever', async () => {
-  const revoke = (which: string) => revokeCert(which, { home }, terminal);
+  const revoke = (which: string) => revokeCert(which, { home }, {}, terminal);
   const revoked = async () =>
     (await list()).filter((one: { revoked: unknown }) => one.revoked !== null).length;
   for (const [name, out] of [
@@ -161,7 +161,7 @@ test('invariant 19: without --out the directory is a new or an empty one, whatev
   await writeFile(at('work/src/main.ts'), '');
   await mkdir(at('work/empty'));
   process.chdir(at('work'));
-  const issueHere = (name: string) => issueCert(name, { home, days: '1' }, terminal);
+  const issueHere = (name: string) => issueCert(name, { home, days: '1' }, {}, terminal);
   assert.equal(await issueHere('src'), 1);
   assert.match(said(terminal.stderr), /^hubgate: \.\/src is there already, and is not empty; .*--out\n$/);
   assert.deepEqual(await readdir(at('work/src')), ['main.ts']);

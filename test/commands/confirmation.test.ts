@@ -72,16 +72,16 @@ async function roles(role: string): Promise<number[]> {
 test('auth and every gateway confirm that an old password, a certificate, a token and a removed user are refused', async () => {
   const { home } = mirror;
   const out = path.join(home, 'node-7');
-  const issued = await run((terminal) => issueCert('node-7', { home, out, days: '1' }, terminal));
+  const issued = await run((terminal) => issueCert('node-7', { home, out, days: '1' }, {}, terminal));
   assert.equal(issued.code, 0, issued.stderr);
-  const revoked = await inProcess((terminal) => revokeCert('node-7', { home }, terminal));
+  const revoked = await inProcess((terminal) => revokeCert('node-7', { home }, {}, terminal));
   assert.match(revoked, /the certificate is revoked; the running mirror refuses it from now on/);
 
   const created = await inProcess((terminal) =>
     createToken('ci', { home, json: true, expires: '1d' }, {}, terminal),
   );
   const { id } = JSON.parse(created);
-  const ended = await run((terminal) => revokeToken(id, { home }, terminal));
+  const ended = await run((terminal) => revokeToken(id, { home }, {}, terminal));
   assert.match(ended.stdout + ended.stderr, /is revoked/);
   if (ended.code === 0) assert.match(ended.stdout, /; the running mirror refuses it from now on/);
 
@@ -91,7 +91,7 @@ test('auth and every gateway confirm that an old password, a certificate, a toke
   );
   assert.match(changed, /; the running mirror refuses the old one and what was issued for it from now on/);
 
-  const removed = await run((terminal) => deleteUser('ci', { home }, terminal));
+  const removed = await run((terminal) => deleteUser('ci', { home }, {}, terminal));
   assert.match(removed.stdout + removed.stderr, /ci is removed/);
 });
 
@@ -104,7 +104,7 @@ test('they confirm that a disabled user is refused', async () => {
 test('a gateway that does not answer has not confirmed it', async () => {
   const { home } = mirror;
   const out = path.join(home, 'node-8');
-  await run((terminal) => issueCert('node-8', { home, out, days: '1' }, terminal));
+  await run((terminal) => issueCert('node-8', { home, out, days: '1' }, {}, terminal));
   const [, pid = 0] = await roles('gateway');
   const { code, output } = await whileStopped(pid, () => mirror.run('cert', 'revoke', 'node-8'));
   assert.equal(code, 1, output);
@@ -113,7 +113,7 @@ test('a gateway that does not answer has not confirmed it', async () => {
     /the certificate is revoked, but the running mirror has not confirmed that it refuses it/,
   );
   assert.match(output, /auth and [01] of 2 gateways do, and the rest does not answer; see hubgate doctor/);
-  await inProcess((terminal) => revokeCert('node-8', { home }, terminal));
+  await inProcess((terminal) => revokeCert('node-8', { home }, {}, terminal));
 });
 
 test('an auth that hangs has not confirmed it', async () => {
@@ -122,7 +122,7 @@ test('an auth that hangs has not confirmed it', async () => {
   assert.equal(code, 1, output);
   assert.match(output, /has not confirmed that it refuses it: auth does not answer; see hubgate doctor/);
   const { home } = mirror;
-  await inProcess((terminal) => revokeCert('node-7', { home }, terminal));
+  await inProcess((terminal) => revokeCert('node-7', { home }, {}, terminal));
 });
 
 test('what auth has not read is not confirmed', async () => {

@@ -29,35 +29,35 @@ test('a token is made, listed without its secret, and revoked', async () => {
   assert.equal(parseServiceToken(made.token)?.id, made.id);
   const days = (Date.parse(made.expires) - Date.now()) / (24 * 60 * 60_000);
   assert.ok(Math.abs(days - 90) < 0.01);
-  const listed = await run((terminal) => listTokens({ home, json: true }, terminal));
+  const listed = await run((terminal) => listTokens({ home, json: true }, {}, terminal));
   const [entry] = JSON.parse(listed.stdout);
   assert.deepEqual(
     [entry.id, entry.owner, entry.pull, entry.from, entry.lastUsed],
     [made.id, 'ci-pay', ['docker.io/acme/**'], ['10.0.0.0/8'], null],
   );
   assert.ok(!listed.stdout.includes(made.token.slice(18, 48)));
-  const text = await run((terminal) => listTokens({ home, json: false }, terminal));
+  const text = await run((terminal) => listTokens({ home, json: false }, {}, terminal));
   assert.match(
     text.stdout,
     new RegExp(
       `^ID .*\n${made.id} {2}token {2}ci-pay {2}\\S+Z {2}never +- +pull docker.io/acme/\\*\\*; from 10.0.0.0/8\n$`,
     ),
   );
-  const revoke = () => run((terminal) => revokeToken(made.id, { home }, terminal));
+  const revoke = () => run((terminal) => revokeToken(made.id, { home }, {}, terminal));
   assert.equal((await revoke()).code, 0);
   assert.deepEqual(await revoke(), {
     code: 1,
     stdout: '',
     stderr: `hubgate: there is no token ${made.id}\n`,
   });
-  assert.equal((await run((terminal) => listTokens({ home, json: true }, terminal))).stdout, '[]\n');
+  assert.equal((await run((terminal) => listTokens({ home, json: true }, {}, terminal))).stdout, '[]\n');
 });
 
 test('with a user their tokens go: somebody else may be given the name some day', async () => {
   await create('ci-pay');
-  const remove = await run((terminal) => deleteUser('ci-pay', { home }, terminal));
+  const remove = await run((terminal) => deleteUser('ci-pay', { home }, {}, terminal));
   assert.equal(remove.code, 0);
-  assert.equal((await run((terminal) => listTokens({ home, json: true }, terminal))).stdout, '[]\n');
+  assert.equal((await run((terminal) => listTokens({ home, json: true }, {}, terminal))).stdout, '[]\n');
 });
 
 test('what cannot be is said all at once, and nothing is made', async () => {
@@ -70,7 +70,7 @@ test('what cannot be is said all at once, and nothing is made', async () => {
   const nobody = await create('ci-pya');
   assert.deepEqual([nobody.code, nobody.stdout], [1, '']);
   assert.match(nobody.stderr, /there is no user ci-pya; for a service: hubgate user add ci-pya --service/);
-  assert.equal((await run((terminal) => listTokens({ home, json: true }, terminal))).stdout, '[]\n');
+  assert.equal((await run((terminal) => listTokens({ home, json: true }, {}, terminal))).stdout, '[]\n');
 });
 
 test('a token lives no longer than token.longest says', async () => {

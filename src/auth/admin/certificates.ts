@@ -4,30 +4,27 @@
 import type { X509Certificate } from 'node:crypto';
 import { tbsHash } from '../../platform/tbs-hash.ts';
 import type { AuthState, StoredCertificate } from '../state/auth-state.ts';
-import { openAuthState } from '../state/sqlite-state.ts';
+import { openStateAt } from '../state/open-state.ts';
+import type { TokenStore } from './tokens.ts';
 
-/** The path of the database with the records of certificates. */
-export interface CertificateStore {
-  readonly authState: string;
-}
+/** The place of the database with the records of certificates. */
+export type CertificateStore = TokenStore;
 
 /** Returns the fingerprint, by which the certificate can be revoked. `issuedAt` is in milliseconds. */
 export async function recordCertificate(
-  { authState }: CertificateStore,
+  store: CertificateStore,
   certificate: X509Certificate,
   name: string,
   issuedAt: number,
 ): Promise<string> {
-  await using state = openAuthState(authState);
+  await using state = await openStateAt(store);
   const record = toStored(certificate, name, issuedAt);
   await state.putCertificate(record);
   return record.fingerprint;
 }
 
-export async function recordedCertificates({
-  authState,
-}: CertificateStore): Promise<readonly StoredCertificate[]> {
-  await using state = openAuthState(authState);
+export async function recordedCertificates(store: CertificateStore): Promise<readonly StoredCertificate[]> {
+  await using state = await openStateAt(store);
   return await state.certificates();
 }
 
@@ -41,12 +38,12 @@ export interface RevokedCertificate extends StoredCertificate {
  * that `presented` returns, which may be from another authority. It returns nothing if there is none either.
  */
 export async function revokeCertificates(
-  { authState }: CertificateStore,
+  store: CertificateStore,
   nameOrFingerprint: string,
   presented: () => Promise<X509Certificate | undefined>,
   now: number,
 ): Promise<readonly RevokedCertificate[]> {
-  await using state = openAuthState(authState);
+  await using state = await openStateAt(store);
   const recorded = await state.certificates();
   const fingerprint = parseFingerprint(nameOrFingerprint);
   const named = recorded.filter((one) => one.name === nameOrFingerprint || one.fingerprint === fingerprint);

@@ -13,11 +13,11 @@ import {
 } from '../identity/service-token.ts';
 import { readUsers, type User } from '../identity/users-file.ts';
 import type { StoredLogin, StoredToken } from '../state/auth-state.ts';
-import { openAuthState } from '../state/sqlite-state.ts';
+import { openStateAt } from '../state/open-state.ts';
 import type { UserStores } from './users.ts';
 
-/** The path of the database with the records of tokens and logins. */
-export type TokenStore = Pick<UserStores, 'authState'>;
+/** The place of the database with the records of tokens and logins. */
+export type TokenStore = Pick<UserStores, 'authState' | 'database'>;
 
 export type TokenOwner = Pick<User, 'name' | 'id'>;
 
@@ -60,11 +60,11 @@ export async function issueServiceToken(
 
 /** Issues a token. It is recorded before anybody receives it, so that it can be revoked. */
 export async function createServiceToken(
-  { authState }: TokenStore,
+  store: TokenStore,
   owner: TokenOwner,
   { lifetime, pull, push, from }: TokenTerms,
 ): Promise<CreatedToken> {
-  await using state = openAuthState(authState);
+  await using state = await openStateAt(store);
   const { id, secret } = makeServiceToken();
   const createdAt = systemClock();
   const expiresAt = createdAt + lifetime;
@@ -82,8 +82,8 @@ export interface IssuedTokens {
 }
 
 /** Returns the service tokens and the remembered logins. */
-export async function issuedTokens({ authState }: TokenStore): Promise<IssuedTokens> {
-  await using state = openAuthState(authState);
+export async function issuedTokens(store: TokenStore): Promise<IssuedTokens> {
+  await using state = await openStateAt(store);
   return { tokens: await state.tokens(), logins: await state.logins() };
 }
 
@@ -92,10 +92,10 @@ export async function issuedTokens({ authState }: TokenStore): Promise<IssuedTok
  * credentials that are in force no longer; undefined if there was no such token or login.
  */
 export async function revokeServiceToken(
-  { authState }: TokenStore,
+  store: TokenStore,
   id: string,
 ): Promise<readonly string[] | undefined> {
-  await using state = openAuthState(authState);
+  await using state = await openStateAt(store);
   const isFound = (await state.removeToken(id)) || (await state.removeLogin(id));
   return isFound ? [tokenCredential(id), loginCredential(id)] : undefined;
 }

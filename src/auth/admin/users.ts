@@ -9,12 +9,14 @@ import { type Fault, FaultsError } from '../../platform/fault.ts';
 import { ABSENT, stateOfFile } from '../../platform/watched-files.ts';
 import { hashPassword, type PasswordParameters, passwordCredential } from '../identity/password.ts';
 import { editUsers, readUsers, type User, type UserEdit } from '../identity/users-file.ts';
-import { openAuthState } from '../state/sqlite-state.ts';
+import { openStateAt } from '../state/open-state.ts';
 
 /** The paths of the users file and of the database with what was issued to users. */
 export interface UserStores {
   readonly users: string;
   readonly authState: string;
+  /** The URL of the database of the cluster, which is used in place of `authState`; absent without a cluster. */
+  readonly database?: string;
 }
 
 export type UserChange =
@@ -89,10 +91,11 @@ async function editOf(change: UserChange): Promise<UserEdit | 'remove'> {
   }
 }
 
-async function removeCredentials({ authState }: UserStores, name: string): Promise<void> {
+async function removeCredentials(stores: UserStores, name: string): Promise<void> {
   // If there has never been a mirror or a token, there is nothing to remove.
-  if ((await stateOfFile(authState)) === ABSENT) return;
-  await using state = openAuthState(authState);
+  const isNew = stores.database === undefined && (await stateOfFile(stores.authState)) === ABSENT;
+  if (isNew) return;
+  await using state = await openStateAt(stores);
   for (const { id, owner } of await state.tokens()) if (owner === name) await state.removeToken(id);
   for (const { id, user } of await state.logins()) if (user === name) await state.removeLogin(id);
 }

@@ -1,23 +1,24 @@
-import type { Logger } from '../../platform/log.ts';
+import { createLogger } from '../../platform/log.ts';
 import type { AuthState } from './auth-state.ts';
 import { openAuthState } from './sqlite-state.ts';
 
 /** Where the state of auth is: in the file of a home, or in the database of a cluster. */
 export interface StatePlace {
-  readonly file: string;
+  readonly authState: string;
   /** The `postgres://` URL of the database; absent if the home works alone. */
-  readonly database?: string | undefined;
+  readonly database?: string;
 }
 
 /**
  * Opens the state for a command.
  * @throws DatabaseUnavailable
  */
-export async function openStateAt({ file, database }: StatePlace, log: Logger): Promise<AuthState> {
-  if (database === undefined) return openAuthState(file);
+export async function openStateAt({ authState, database: url }: StatePlace): Promise<AuthState> {
+  if (url === undefined) return openAuthState(authState);
   const { openClusterDatabase } = await import('../../cluster/database.ts');
   const { createPostgresState } = await import('./postgres-state.ts');
-  const cluster = await openClusterDatabase({ url: database, application: 'hubgate command', log });
+  const log = createLogger('command', { level: 'warn', format: 'auto' });
+  const cluster = await openClusterDatabase({ url, application: 'hubgate command', log });
   const state = createPostgresState(cluster);
   const dispose = state[Symbol.asyncDispose].bind(state);
   return Object.assign(state, {

@@ -32,7 +32,8 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
         options: [],
         load: async () => {
           const { disableUser } = await import('../../commands/user.ts');
-          return ({ names: [name = ''], options, terminal }) => disableUser(name, options, terminal);
+          return ({ names: [name = ''], options, environment, terminal }) =>
+            disableUser(name, options, environment, terminal);
         },
       }),
       verb({
@@ -41,7 +42,8 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
         options: [],
         load: async () => {
           const { enableUser } = await import('../../commands/user.ts');
-          return ({ names: [name = ''], options, terminal }) => enableUser(name, options, terminal);
+          return ({ names: [name = ''], options, environment, terminal }) =>
+            enableUser(name, options, environment, terminal);
         },
       }),
       verb({
@@ -68,7 +70,8 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
         options: [],
         load: async () => {
           const { deleteUser } = await import('../../commands/user.ts');
-          return ({ names: [name = ''], options, terminal }) => deleteUser(name, options, terminal);
+          return ({ names: [name = ''], options, environment, terminal }) =>
+            deleteUser(name, options, environment, terminal);
         },
       }),
     ],
@@ -93,7 +96,7 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
         options: ['json'],
         load: async () => {
           const { listTokens } = await import('../../commands/token.ts');
-          return ({ options, terminal }) => listTokens(options, terminal);
+          return ({ options, environment, terminal }) => listTokens(options, environment, terminal);
         },
       }),
       verb({
@@ -102,7 +105,8 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
         options: [],
         load: async () => {
           const { revokeToken } = await import('../../commands/token.ts');
-          return ({ names: [id = ''], options, terminal }) => revokeToken(id, options, terminal);
+          return ({ names: [id = ''], options, environment, terminal }) =>
+            revokeToken(id, options, environment, terminal);
         },
       }),
     ],
@@ -132,7 +136,8 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
         options: ['out', 'days', 'csr'],
         load: async () => {
           const { issueCert } = await import('../../commands/cert/issue.ts');
-          return ({ names: [name = ''], options, terminal }) => issueCert(name, options, terminal);
+          return ({ names: [name = ''], options, environment, terminal }) =>
+            issueCert(name, options, environment, terminal);
         },
       }),
       verb({
@@ -141,7 +146,7 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
         options: ['json'],
         load: async () => {
           const { listCerts } = await import('../../commands/cert/list.ts');
-          return ({ options, terminal }) => listCerts(options, terminal);
+          return ({ options, environment, terminal }) => listCerts(options, environment, terminal);
         },
       }),
       verb({
@@ -151,7 +156,8 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
         options: [],
         load: async () => {
           const { revokeCert } = await import('../../commands/cert/revoke.ts');
-          return ({ names: [which = ''], options, terminal }) => revokeCert(which, options, terminal);
+          return ({ names: [which = ''], options, environment, terminal }) =>
+            revokeCert(which, options, environment, terminal);
         },
       }),
     ],

@@ -3,6 +3,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isCertificateName } from '../../access/subject.ts';
 import { recordCertificate } from '../../auth/admin/certificates.ts';
+import type { Environment } from '../../config/environment.ts';
 import { pathsIn } from '../../config/home.ts';
 import { type ExitCode, printLine, type Terminal } from '../../launch/terminal.ts';
 import { type IssuedClientCertificate, issueClientCertificate } from '../../pki/client-certificate.ts';
@@ -10,6 +11,7 @@ import { readSigningRequest } from '../../pki/signing-request.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { isErrno, reasonOf } from '../../platform/reason.ts';
 import { readIfPresent } from '../../platform/regular-file.ts';
+import { credentialStores } from '../credential-stores.ts';
 import { type CertOptions, refuseCertificate } from './options.ts';
 
 export interface IssueOptions extends CertOptions {
@@ -27,7 +29,12 @@ const MAX_DAYS = 825;
  * Issues the files for `/etc/docker/certs.d/<host>/`. The certificate is recorded before it is written
  * anywhere, so that it can be revoked.
  */
-export async function issueCert(name: string, options: IssueOptions, terminal: Terminal): Promise<ExitCode> {
+export async function issueCert(
+  name: string,
+  options: IssueOptions,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
   if (!isCertificateName(name))
     return refuseCertificate(terminal, `"${name}" is no name: ${CERTIFICATE_NAME_RULE}`, 2);
   const days = /^\d{1,4}$/.test(options.days) ? Number(options.days) : 0;
@@ -54,7 +61,8 @@ export async function issueCert(name: string, options: IssueOptions, terminal: T
       terminal,
       `${path.join(directory, 'ca.crt')} is there already, and is another authority’s`,
     );
-  await recordCertificate(paths, issued.certificate, name, systemClock());
+  const store = await credentialStores(options.home, environment);
+  await recordCertificate(store, issued.certificate, name, systemClock());
   await writeAll(directory, issued, authority === undefined);
   const end = issued.certificate.validToDate.toISOString().slice(0, 10);
   printLine(terminal.stdout, `cert:${name} until ${end}, in ${directory}`);

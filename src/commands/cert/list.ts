@@ -1,15 +1,19 @@
 import { recordedCertificates } from '../../auth/admin/certificates.ts';
 import type { StoredCertificate } from '../../auth/state/auth-state.ts';
-import { pathsIn } from '../../config/home.ts';
+import type { Environment } from '../../config/environment.ts';
 import { type ExitCode, printJson, type Terminal } from '../../launch/terminal.ts';
+import { credentialStores } from '../credential-stores.ts';
 import { printTable } from '../table.ts';
 import type { CertOptions } from './options.ts';
 
 export async function listCerts(
   options: CertOptions & { readonly json: boolean },
+  environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const certificates = (await recordedCertificates(pathsIn(options.home))).map(toListed);
+  const certificates = (await recordedCertificates(await credentialStores(options.home, environment))).map(
+    toListed,
+  );
   if (options.json) printJson(terminal.stdout, certificates);
   else
     printTable(terminal.stdout, {

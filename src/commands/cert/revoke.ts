@@ -1,10 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 import { revokeCertificates } from '../../auth/admin/certificates.ts';
-import { pathsIn } from '../../config/home.ts';
+import type { Environment } from '../../config/environment.ts';
 import { type ExitCode, printLine, type Terminal } from '../../launch/terminal.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { readRegularFile } from '../../platform/regular-file.ts';
 import { confirmWithdrawal, type Withdrawal } from '../confirmation.ts';
+import { credentialStores } from '../credential-stores.ts';
 import { type CertOptions, refuseCertificate } from './options.ts';
 
 /**
@@ -14,9 +15,11 @@ import { type CertOptions, refuseCertificate } from './options.ts';
 export async function revokeCert(
   which: string,
   { home }: CertOptions,
+  environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const revoked = await revokeCertificates(pathsIn(home), which, () => readCertificate(which), systemClock());
+  const store = await credentialStores(home, environment);
+  const revoked = await revokeCertificates(store, which, () => readCertificate(which), systemClock());
   if (revoked.length === 0)
     return refuseCertificate(
       terminal,

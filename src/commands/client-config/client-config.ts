@@ -118,7 +118,11 @@ async function make(
       return { refusal: `nothing is written, for this is there already: ${taken.join(', ')}` };
   }
   if (out === undefined && !showSecrets) return { credential: null, texts: known(kit) };
-  const credential = await issueCredential(kit.credential, owner, paths, config.longestToken);
+  const credential = await issueCredential(kit.credential, owner, {
+    paths,
+    stores: { ...paths, ...(config.cluster && { database: config.cluster.database }) },
+    longestToken: config.longestToken,
+  });
   const texts = new Map(kit.files.map(({ path, content }) => [path, credential.fill(content)]));
   try {
     if (out !== undefined)

@@ -1,5 +1,6 @@
 import { recordCertificate, revokeCertificates } from '../../auth/admin/certificates.ts';
 import { createServiceToken, revokeServiceToken, type TokenOwner } from '../../auth/admin/tokens.ts';
+import type { UserStores } from '../../auth/admin/users.ts';
 import type { HomePaths } from '../../config/home.ts';
 import { issueClientCertificate } from '../../pki/client-certificate.ts';
 import { systemClock } from '../../platform/clock.ts';
@@ -20,6 +21,14 @@ export interface IssuedCredential {
   readonly withdraw: () => Promise<void>;
 }
 
+/** Where a credential is issued, and where it is recorded. */
+export interface CredentialPlace {
+  readonly paths: HomePaths;
+  readonly stores: UserStores;
+  /** The longest life of a token in milliseconds. */
+  readonly longestToken: number;
+}
+
 /**
  * Issues what a kit needs. The credential is recorded before it is written anywhere, so that it can be
  * revoked.
@@ -27,11 +36,10 @@ export interface IssuedCredential {
 export async function issueCredential(
   kind: CredentialKind,
   owner: TokenOwner,
-  paths: HomePaths,
-  longestToken: number,
+  { paths, stores, longestToken }: CredentialPlace,
 ): Promise<IssuedCredential> {
-  if (kind === 'certificate') return issueCertificate(owner.name, paths);
-  return kind === 'token' ? issueToken(owner, paths, longestToken) : NOTHING;
+  if (kind === 'certificate') return issueCertificate(owner.name, paths, stores);
+  return kind === 'token' ? issueToken(owner, stores, longestToken) : NOTHING;
 }
 
 const NOTHING: IssuedCredential = {
@@ -40,29 +48,33 @@ const NOTHING: IssuedCredential = {
   withdraw: async () => {},
 };
 
-async function issueCertificate(name: string, paths: HomePaths): Promise<IssuedCredential> {
+async function issueCertificate(
+  name: string,
+  paths: HomePaths,
+  stores: UserStores,
+): Promise<IssuedCredential> {
   const asked = { ca: paths.ca, name, days: DAYS, clock: systemClock };
   const { certificate, key } = await issueClientCertificate(asked);
-  const id = await recordCertificate(paths, certificate, name, systemClock());
+  const id = await recordCertificate(stores, certificate, name, systemClock());
   return {
     kind: 'certificate',
     id,
     expires: certificate.validToDate.toISOString(),
     fill: (content) => fillIn(content, { certificate: certificate.toString(), key }),
     async withdraw() {
-      await revokeCertificates(paths, id, async () => undefined, systemClock());
+      await revokeCertificates(stores, id, async () => undefined, systemClock());
     },
   };
 }
 
-async function issueToken(owner: TokenOwner, paths: HomePaths, longest: number): Promise<IssuedCredential> {
+async function issueToken(owner: TokenOwner, stores: UserStores, longest: number): Promise<IssuedCredential> {
   const terms = { lifetime: Math.min(TOKEN_LIFETIME, longest), pull: null, from: null };
-  const { id, token, expiresAt } = await createServiceToken(paths, owner, terms);
+  const { id, token, expiresAt } = await createServiceToken(stores, owner, terms);
   return {
     ...{ kind: 'token', id, expires: new Date(expiresAt).toISOString() },
     fill: (content) => fillIn(content, { token }),
     async withdraw() {
-      await revokeServiceToken(paths, id);
+      await revokeServiceToken(stores, id);
     },
   };
 }

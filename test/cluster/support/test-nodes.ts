@@ -74,10 +74,10 @@ export class TestNodes implements AsyncDisposable {
   }
 
   /** Returns a token of a node, as soon as the node knows the user. */
-  async login(index: number, user: string, repository = 'acme/app'): Promise<string> {
+  async login(index: number, user: string, repository = 'acme/app', password = PASSWORD): Promise<string> {
     let token: string | undefined;
     await waitFor(async () => {
-      token = await askToken(this.node(index), user, repository);
+      token = await askToken(this.node(index), `${user}:${password}`, repository);
       return token !== undefined;
     });
     return token ?? assert.fail();
@@ -90,8 +90,8 @@ export class TestNodes implements AsyncDisposable {
   }
 }
 
-async function askToken(on: RunningMirror, user: string, repository: string): Promise<string | undefined> {
-  const authorization = `Basic ${Buffer.from(`${user}:${PASSWORD}`).toString('base64')}`;
+async function askToken(on: RunningMirror, login: string, repository: string): Promise<string | undefined> {
+  const authorization = `Basic ${Buffer.from(login).toString('base64')}`;
   const target = `/token?service=mirror.corp&scope=repository:${repository}:pull`;
   const { status, body } = await on.ask(target, { headers: { authorization } });
   return status === 200 ? JSON.parse(body.toString()).token : undefined;
