@@ -94,8 +94,8 @@ export const accountsMutants: readonly Mutant[] = [
   {
     defence: 'fills are no faster than the bandwidth of their upstream',
     file: 'src/core/pull/receive-blob.ts',
-    find: 'bandwidth?.pace(pieces, signal) ?? pieces',
-    replace: 'pieces',
+    find: 'isFree ? undefined : bandwidth?.pace(pieces, signal)',
+    replace: 'undefined as AsyncIterable<Buffer> | undefined',
     tests: BANDWIDTH,
   },
   {

@@ -112,7 +112,7 @@ export const quotaMutants: readonly Mutant[] = [
   {
     defence: 'a blob is refused before the upstream is asked',
     file: BLOB,
-    find: 'if (refusal !== undefined && found === undefined && running === undefined) return refusal;',
+    find: 'if (refusal !== undefined && isUnknownHere && !isElsewhere) return refusal;',
     replace: '',
     tests: REFUSED,
   },

@@ -18,7 +18,7 @@ export function formatFrame(frame: Frame): readonly Buffer[] {
 }
 
 /** Thrown if a body ends in the middle, or is no body of frames. */
-export class BrokenFrames extends Error {
+class BrokenFrames extends Error {
   override readonly name = 'BrokenFrames';
 }
 

@@ -54,10 +54,10 @@ export class ManifestFetches {
     requester: Requester,
   ): Promise<UpstreamResult<UpstreamManifest>> {
     const { sources } = this.#options;
-    const fetch = () => this.#fetch(repository, digest, requester);
+    const fetchHere = () => this.#fetch(repository, digest, requester);
     const find = () => this.#fetchedElsewhere(repository, digest, requester);
     return this.#running.run(key, () =>
-      sources === undefined ? fetch() : sources.inTurn(digest, fetch, find),
+      sources === undefined ? fetchHere() : sources.inTurn(digest, fetchHere, find),
     );
   }
 
