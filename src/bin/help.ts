@@ -29,6 +29,7 @@ const HELP: Readonly<Record<string, VerbHelp>> = {
     page: 'monitoring.md',
     examples: ['upstream budget', 'upstream budget --since 24h --by group --json'],
   },
+  cluster: { page: 'cluster.md', examples: ['cluster status', 'cluster drain'] },
   'cluster status': { page: 'cluster.md', examples: ['cluster status', 'cluster status --json'] },
   'cluster drain': { page: 'cluster.md', examples: ['cluster drain'] },
   'cluster forget': { page: 'cluster.md', examples: ['cluster forget n3'] },

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { withinLoopBudget } from '../../platform/scheduling/event-loop-budget.ts';
+import { peerAddress } from './client-address.ts';
 
 /** Thrown to the writer if the client has gone. It is not a fault of the gateway. */
 export class ClientGone extends Error {
@@ -16,7 +17,7 @@ export class ResponseBody {
   #abandon: ((error: Error) => void) | undefined;
   #gone: boolean;
   /** Behind a balancer, all clients share its address here, and their writes are done in order. */
-  readonly #callerOf = () => this.#response.socket?.remoteAddress ?? '';
+  readonly #callerOf = () => (this.#response.socket === null ? '' : peerAddress(this.#response.socket));
   /** The bytes that were given to the system. Bytes that a closed connection still held back do not count. */
   written = 0;
 
