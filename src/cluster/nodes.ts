@@ -56,6 +56,7 @@ export class Nodes implements AsyncDisposable {
     const nodes = new Nodes(options);
     try {
       await nodes.#join();
+      await nodes.#endEarlierDownloads();
       await nodes.refresh();
       return nodes;
     } catch (error) {
@@ -116,6 +117,12 @@ export class Nodes implements AsyncDisposable {
       throw new Error(
         `a node named ${id} runs at another address already; give each node its own cluster.node`,
       );
+  }
+
+  /** An earlier run of this node downloads nothing any more, so nobody need wait until its leases run out. */
+  async #endEarlierDownloads(): Promise<void> {
+    const { database, own } = this.#options;
+    await database.change('DELETE FROM hubgate.download WHERE node = $1', [own.id]);
   }
 
   async #beat(): Promise<undefined> {

@@ -41,7 +41,8 @@ export class PeerClient implements AsyncDisposable {
       });
       if (answer.statusCode !== 200) {
         await answer.body.dump();
-        return { kind: 'absent' };
+        // A node that refuses for another reason may have the content.
+        return answer.statusCode === 404 ? { kind: 'absent' } : { kind: 'gone', isRefused: false };
       }
       const size = Number(answer.headers[SIZE_HEADER]);
       const frames = Readable.from(readFrames(answer.body), { objectMode: false });

@@ -88,6 +88,8 @@ export class SharedDownload implements AsyncDisposable {
   readonly #digest: Digest;
   readonly #options: SourcesOptions;
   #lease: Lease | undefined;
+  /** The nodes whose copies were received. */
+  readonly #givers = new Set<string>();
   /** The lease of a node that has ended for certain. */
   #gone: LeasedElsewhere | undefined;
 
@@ -115,6 +117,12 @@ export class SharedDownload implements AsyncDisposable {
       if (!(error instanceof DatabaseUnavailable)) throw error;
       return unavailable('failed', error.message, RETRY_AFTER);
     }
+  }
+
+  /** Drops the copies that were received, because the bytes were wrong. Nobody is sent to them any more. */
+  async distrust(): Promise<void> {
+    const { copies } = this.#options;
+    for (const id of this.#givers) await copies.remove(this.#digest, id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -147,7 +155,10 @@ export class SharedDownload implements AsyncDisposable {
       const confirmed = await confirm();
       if (confirmed.kind !== 'ok') return confirmed;
       const answer = await peers.open(node, this.#digest, from);
-      if (answer.kind === 'content') return ok(answer.body);
+      if (answer.kind === 'content') {
+        this.#givers.add(id);
+        return ok(answer.body);
+      }
       if (answer.kind === 'absent') await copies.remove(this.#digest, id);
     }
     return undefined;

@@ -16,6 +16,7 @@ import { ok, overBudget, type UpstreamResult } from '../upstream/upstream-result
 import type { Bandwidth } from './bandwidth.ts';
 import type { CacheWrites } from './cache-writes.ts';
 import { Download, type Opened } from './download.ts';
+import type { Fill } from './fill.ts';
 import { type FillPlace, FillPlaces } from './fill-places.ts';
 import { type PullOutcome, type PullRefusal, refusalOf } from './outcome.ts';
 import type { DownloadBudgets } from './pull-part.ts';
@@ -221,7 +222,7 @@ export class BlobDownloads implements AsyncDisposable {
     if (shared !== undefined) this.#shared.set(digest, shared);
     this.#downloads.set(digest, download);
     void download.ended.then((fill) => {
-      void shared?.[Symbol.asyncDispose]();
+      if (shared !== undefined) void endShared(shared, fill);
       this.#shared.delete(digest);
       this.#downloads.delete(digest);
       this.#upstreams.delete(digest);
@@ -298,6 +299,12 @@ export class BlobDownloads implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#downloads.values()].map(({ ended }) => ended));
   }
+}
+
+/** Ends the part of other nodes in a download. Whoever sent wrong bytes would send them again. */
+async function endShared(shared: SharedDownload, fill: Fill | undefined): Promise<void> {
+  if (fill?.isWrong === true) await shared.distrust();
+  await shared[Symbol.asyncDispose]();
 }
 
 /** Drops an answer that arrives too late, because nobody reads it. */

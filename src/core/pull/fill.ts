@@ -53,6 +53,7 @@ export class Fill {
   #progress: FillProgressLine;
   #changed = Promise.withResolvers<void>();
   #isUnpublished = false;
+  #isWrong = false;
   readonly #begunAt = performance.now();
   readonly #givingWay = new AbortController();
   #readers = 0;
@@ -72,6 +73,11 @@ export class Fill {
    */
   get hasFailed(): boolean {
     return this.#isUnpublished || this.#progress.kind === 'failed' || this.#progress.kind === 'interrupted';
+  }
+
+  /** True if all bytes arrived and were not what the digest says. */
+  get isWrong(): boolean {
+    return this.#isWrong;
   }
 
   /** The bytes that have arrived. */
@@ -185,6 +191,7 @@ export class Fill {
    */
   async #fail(error: Error): Promise<void> {
     const { partial, signal, log, writes } = this.#options;
+    this.#isWrong = error instanceof WrongBytes;
     if (error instanceof CacheFault) writes.failed(error);
     else if (!signal.aborted) log.error({ digest: this.digest, reason: error.message }, 'a fill failed');
     // Readers from other repositories ask again, each under their own scope.

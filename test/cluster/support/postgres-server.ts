@@ -14,8 +14,8 @@ export interface PostgresServer extends AsyncDisposable {
   readonly pid: number;
   /** Makes an empty database and returns its URL. */
   database(): Promise<string>;
-  /** Runs a statement in the database `postgres`. */
-  run(sql: string): void;
+  /** Runs a statement in the database `postgres`, or in the one of a URL. Returns what it prints. */
+  run(sql: string, database?: string): string;
   signal(name: NodeJS.Signals): void;
   /** Stops it at once, as a crash would, and starts it again on the same port. */
   stop(): Promise<void>;
@@ -42,7 +42,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   const port = await freePort();
   let child: ChildProcess | undefined;
   let databases = 0;
-  const psql = (sql: string) =>
+  const psql = (sql: string, database = 'postgres') =>
     spawnSync(
       path.join(programs, 'psql'),
       [
@@ -53,7 +53,7 @@ export async function startPostgres(): Promise<PostgresServer> {
         '-U',
         'hubgate',
         '-d',
-        'postgres',
+        database,
         '-v',
         'ON_ERROR_STOP=1',
         '-Atc',
@@ -84,9 +84,10 @@ export async function startPostgres(): Promise<PostgresServer> {
     get pid() {
       return child?.pid ?? 0;
     },
-    run: (sql) => {
-      const done = psql(sql);
+    run: (sql, database) => {
+      const done = psql(sql, database?.split('/').at(-1));
       assert.equal(done.status, 0, done.stderr);
+      return done.stdout;
     },
     database: async () => {
       const name = `d${++databases}`;
