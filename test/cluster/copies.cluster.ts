@@ -1,8 +1,11 @@
 /** What the database says of copies may be wrong. That costs a download, and nobody gets wrong bytes. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
+import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { after, afterEach, beforeEach, test } from 'node:test';
+import { makeNodeCertificate } from '../../src/pki/node-certificate.ts';
 import { assertBytes } from '../support/assert-bytes.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
@@ -90,4 +93,33 @@ test('a node that starts again waits for no lease of its earlier run', async () 
   );
   nodes.unshift(await startNode(hub, database, 'n1'));
   assertBytes(await node(0).blob(blob), bytes);
+});
+
+test('a node looks for copies again when it has the lease, because another one was faster perhaps', async () => {
+  const connected = Promise.withResolvers<Socket>();
+  await using stack = new AsyncDisposableStack();
+  const silent = stack.adopt(
+    createServer((socket) => connected.resolve(socket)),
+    (one) => void one.close(),
+  );
+  await once(silent.listen(0, '127.0.0.1'), 'listening');
+  const address = silent.address();
+  assert.ok(address !== null && typeof address === 'object');
+  const { certificate } = makeNodeCertificate('n0', Date.now());
+  server.run(
+    `INSERT INTO hubgate.node (id, run, address, certificate, version, beat_at)
+      VALUES ('n0', 'x', '127.0.0.1:${address.port}', '${certificate}', '0.2.0', now() + interval '1 day');
+     INSERT INTO hubgate.copy (digest, node) VALUES ('${digest}', 'n0')`,
+    database,
+  );
+  const slow = await startNode(hub, database, 'n3');
+  nodes.push(slow);
+  await slow.ask('acme/app/manifests/latest');
+  const waiting = slow.blob(blob);
+  const socket = await connected.promise;
+  server.run("DELETE FROM hubgate.copy WHERE node = 'n0'", database);
+  assertBytes(await node(0).blob(blob), bytes);
+  socket.destroy();
+  assertBytes(await waiting, bytes);
+  assert.equal(downloads(), 1);
 });

@@ -137,21 +137,30 @@ export class SharedDownload implements AsyncDisposable {
     { upstream, confirm }: Ways,
   ): Promise<UpstreamResult<BlobBody> | { readonly silent: string }> {
     if (this.#lease === undefined || this.#lease.lost.aborted) {
-      const stored = await this.#fromCopies(from, confirm);
+      const asked = new Set<string>();
+      const stored = await this.#fromCopies(from, confirm, asked);
       if (stored !== undefined) return stored;
       const taken = await this.#options.leases.take(this.#digest, this.#gone);
       if (taken.kind === 'elsewhere')
         return (await this.#fromDownload(taken, from, confirm)) ?? { silent: taken.node };
       this.#lease = taken;
+      // Another node may have received it all between the look for copies and the lease.
+      const late = await this.#fromCopies(from, confirm, asked);
+      if (late !== undefined) {
+        await this[Symbol.asyncDispose]();
+        return late;
+      }
     }
     return this.#fromUpstream(from, size, upstream);
   }
 
-  async #fromCopies(from: number, confirm: () => Promise<Confirmation>) {
+  /** Asks the nodes that have a copy, except those in `asked`, to which it adds them. */
+  async #fromCopies(from: number, confirm: () => Promise<Confirmation>, asked: Set<string>) {
     const { copies, nodes, peers } = this.#options;
     for (const id of await copies.elsewhere(this.#digest)) {
       const node = nodes.find(id);
-      if (node === undefined || !node.isAlive) continue;
+      if (node === undefined || !node.isAlive || asked.has(id)) continue;
+      asked.add(id);
       const confirmed = await confirm();
       if (confirmed.kind !== 'ok') return confirmed;
       const answer = await peers.open(node, this.#digest, from);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { chown, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -16,6 +17,7 @@ export interface PostgresServer extends AsyncDisposable {
   database(): Promise<string>;
   /** Runs a statement in the database `postgres`, or in the one of a URL. Returns what it prints. */
   run(sql: string, database?: string): string;
+  /** Sends a signal to the server and to all its processes. */
   signal(name: NodeJS.Signals): void;
   /** Stops it at once, as a crash would, and starts it again on the same port. */
   stop(): Promise<void>;
@@ -73,7 +75,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     const ended = child;
     child = undefined;
     if (ended === undefined || ended.exitCode !== null) return;
-    ended.kill('SIGCONT');
+    signalAll(ended.pid, 'SIGCONT');
     // SIGQUIT ends the server and all its processes at once, without a checkpoint.
     ended.kill('SIGQUIT');
     await once(ended, 'exit');
@@ -95,7 +97,7 @@ export async function startPostgres(): Promise<PostgresServer> {
       assert.equal(done.status, 0, done.stderr);
       return `postgres://hubgate@127.0.0.1:${port}/${name}`;
     },
-    signal: (name) => void child?.kill(name),
+    signal: (name) => signalAll(child?.pid, name),
     stop,
     start,
     [Symbol.asyncDispose]: async () => {
@@ -103,6 +105,17 @@ export async function startPostgres(): Promise<PostgresServer> {
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+function signalAll(server: number | undefined, name: NodeJS.Signals): void {
+  if (server === undefined) return;
+  const children = readFileSync(`/proc/${server}/task/${server}/children`, 'utf8').split(' ');
+  for (const pid of [server, ...children.filter((text) => text !== '').map(Number)])
+    try {
+      process.kill(pid, name);
+    } catch {
+      // A process of one connection may have ended meanwhile.
+    }
 }
 
 /** Debian keeps the programs of each version in a directory of their own. */
