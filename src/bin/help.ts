@@ -37,7 +37,10 @@ const HELP: Readonly<Record<string, VerbHelp>> = {
   'cluster export': { page: 'cluster.md', examples: ['cluster export'] },
   promote: {
     page: 'hosted.md',
-    examples: ['promote docker.io/library/nginx:1.27 base/nginx:1.27', 'promote --file images.txt --dry-run'],
+    examples: [
+      'promote docker.io/library/nginx:1.27 base/nginx:1.27',
+      'promote --as ana --file images.txt --dry-run',
+    ],
   },
   warm: {
     page: 'cache.md',

@@ -102,6 +102,7 @@ export const OPTIONS = {
   by: choice('--by <what>', 'whose pulls are added up (default: subject)', BUDGET_KEYS),
   until: text('--until <when>', 'only until then; a day counts to its end'),
   subject: text('--subject <subject>', 'only this subject'),
+  as: text('--as <subject>', 'judge by the policy what this subject may do (default: the operator, who may all)'),
   repository: text('--repository <image>', 'only this repository, or repository:tag'),
   denied: flag('--denied', 'only what was refused'),
   requests: flag('--requests', 'print each request of a pull'),

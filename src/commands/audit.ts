@@ -136,7 +136,7 @@ function filterOf(options: ShowAuditOptions): AuditFilter | { readonly wrong: st
     filter: (line, pulls) => {
       if (isAuditCount(line)) return isCountWanted(line, options);
       return (
-        (who === undefined || line.subject === formatSubject(who)) &&
+        (who === undefined || line.subject === formatSubject(who) || line.subject === subject) &&
         (image === undefined || line.repository === image.repository.name) &&
         // Only the first request of a pull names its tag.
         (image?.tag === undefined || line.tag === image.tag || pulls.has(line.pull ?? '')) &&

@@ -9,17 +9,20 @@ import { ACTIONS } from '../registry/action.ts';
 const FIELDS = {
   /**
    * An action of the distribution API: `pull` is a request for a manifest or a blob, `push` and `delete` write
-   * to a hosted repository, and `mount` takes a blob from another repository into one. `tags`, `referrers` and
-   * `catalog` are requests for such a list; `token` is a request for a token of ours.
+   * to a hosted repository, `mount` takes a blob from another repository into one, and `promote` takes an image.
+   * `tags`, `referrers` and `catalog` are requests for such a list; `token` is a request for a token of ours.
    */
-  action: z.enum([...ACTIONS, 'mount', 'tags', 'referrers', 'catalog', 'token']),
+  action: z.enum([...ACTIONS, 'mount', 'promote', 'tags', 'referrers', 'catalog', 'token']),
   /** The id that all requests of one pull share. Absent if the core was not asked. */
   pull: z.string().optional(),
-  /** The subject as the policy names it. It is also `anonymous` for a client that presented nothing valid. */
+  /**
+   * The subject as the policy names it. It is also `anonymous` for a client that presented nothing valid, and
+   * `operator` for a command on the mirror's own machine.
+   */
   subject: z.string(),
   /** The id of the presented credential. */
   credential: z.string().optional(),
-  /** The client's address, as the gateway determined it. */
+  /** The client's address, as the gateway determined it; `local` for a command. */
   address: z.string(),
   agent: z.string().optional(),
   method: z.string().optional(),
@@ -28,13 +31,13 @@ const FIELDS = {
   tag: z.string().optional(),
   /** The requested digest, or the digest that the tag resolved to. */
   digest: z.string().optional(),
-  /** The digest that the tag meant before a push or a delete. */
+  /** The digest that the tag meant before a push, a promotion or a delete. */
   previous: z.string().optional(),
   /** The id of the upload to a hosted repository. */
   upload: z.string().optional(),
   /** The bytes of the received body, as its sender announced them. */
   size: z.int().optional(),
-  /** The repository from which a blob was mounted. */
+  /** The repository from which a blob was mounted, or the image that was promoted. */
   from: z.string().optional(),
   /** The granted scope of a token. */
   scope: z.string().optional(),

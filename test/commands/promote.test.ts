@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { NamespaceRules } from '../../src/core/hosted/namespace.ts';
+import { parseAuditLine } from '../../src/protocol/audit-line.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { HostedCore } from '../support/hosted-core.ts';
 import { imageOf, referrerOf } from '../support/image.ts';
@@ -109,6 +110,130 @@ test('a file names several, and one that fails does not stop the others', async 
   await writeFile(file, 'library/nginx:1.27\n');
   const wrong = await promote('--file', file);
   assert.deepEqual([wrong.code, wrong.stderr], [2, `hubgate: ${file}:1: a line has a source and a target\n`]);
+});
+
+async function audited(): Promise<Record<string, unknown>[]> {
+  const text = await readFile(path.join(home, 'state/audit.log'), 'utf8');
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+test('a promotion is audited, whether it is made or refused, and so is its promoter', async () => {
+  const image = imageOf();
+  hub.push('library/nginx', '1.27', image);
+  await using _core = await startCore({ immutableTags: ['*'] });
+  assert.equal((await promote('library/nginx:1.27', 'base/nginx:1')).code, 0);
+  hub.push('library/nginx', 'other', imageOf());
+  assert.equal((await promote('library/nginx:other', 'base/nginx:1')).code, 1);
+  assert.equal((await promote('library/nginx:other', 'base/nginx:2', '--dry-run')).code, 0);
+  const [made, refused, ...more] = await audited();
+  assert.deepEqual(more, []);
+  const { time: _, milliseconds, level: __, ...said } = made ?? {};
+  assert.equal(typeof milliseconds, 'number');
+  assert.deepEqual(said, {
+    ...{ action: 'promote', subject: 'operator', credential: 'operator', address: 'local', method: 'PUT' },
+    ...{ repository: 'hosted/base/nginx', tag: '1', digest: image.digest },
+    ...{ from: 'docker.io/library/nginx:1.27', decision: 'allow', status: 201 },
+  });
+  assert.deepEqual([refused?.decision, refused?.status], ['allow', 409]);
+  for (const line of await audited()) assert.notEqual(parseAuditLine(JSON.stringify(line)), undefined);
+  const listed = await runVerb(['audit', '--subject', 'operator', '--home', home]);
+  assert.match(listed.stdout, /allow +201 +operator +local +promote +hosted\/base\/nginx:1/);
+});
+
+test('a promotion that replaces a tag says in the audit log what the tag meant before', async () => {
+  const [first, second] = [imageOf(), imageOf()];
+  hub.push('library/nginx', '1', first);
+  hub.push('library/nginx', '2', second);
+  await using _core = await startCore();
+  for (const tag of ['1', '2']) assert.equal((await promote(`library/nginx:${tag}`, 'base/nginx:1')).code, 0);
+  const lines = await audited();
+  assert.deepEqual(
+    lines.map(({ digest, previous }) => [digest, previous]),
+    [
+      [first.digest, undefined],
+      [second.digest, first.digest],
+    ],
+  );
+});
+
+test('nothing is promoted that cannot be audited', async () => {
+  hub.push('library/nginx', '1', imageOf());
+  await using core = await startCore();
+  await mkdir(path.join(home, 'state/audit.log'), { recursive: true });
+  assert.notEqual((await promote('library/nginx:1', 'base/nginx:1')).code, 0);
+  assert.equal((await core.read('manifests/1', NGINX)).status, 404);
+});
+
+const POLICY = `version: 1
+allow:
+  - { id: look, pull: library/**, to: [ana, bo] }
+  - { id: own, pull: acme/secret, to: [ana] }
+  - { id: secret, pull: acme/secret, to: [ci], private: true }
+  - { id: up, push: base/**, tags: ["1*", "sha256-*"], to: [ana, ci] }
+deny:
+  - { id: freeze, push: base/**, tags: ["1.9"], to: authenticated, because: "release freeze, ask #rel" }
+...
+`;
+
+async function writePolicy(): Promise<void> {
+  await writeFile(path.join(home, 'config/access.yaml'), POLICY);
+  const users = 'users: { ana: {}, bo: {}, ci: { service: true }, old: { disabled: true } }\n';
+  await writeFile(path.join(home, 'config/users.yaml'), users, { mode: 0o600 });
+}
+
+test('the policy decides for the one who is named, about the source and about the tag of the target', async () => {
+  await writePolicy();
+  for (const name of ['library/nginx', 'acme/secret']) hub.push(name, '1', imageOf());
+  await using core = await startCore();
+  assert.equal((await promote('library/nginx:1', 'base/nginx:1', '--as', 'ana')).code, 0);
+  assert.equal((await core.read('manifests/1', NGINX)).status, 200);
+  const refusals: [who: string, source: string, target: string, why: RegExp][] = [
+    ['bo', 'library/nginx:1', 'base/bo:1', /user:bo may not push hosted\/base\/bo:1: no rule allows it/],
+    ['ana', 'library/nginx:1', 'base/nginx:2', /user:ana may not push hosted\/base\/nginx:2: no rule/],
+    ['ana', 'library/nginx:1', 'base/nginx:1.9', /the rule freeze refuses it \(release freeze, ask #rel\)/],
+    ['ci', 'library/nginx:1', 'base/ci:1', /service:ci may not pull docker\.io\/library\/nginx:1: no rule/],
+    // Without private: true a rule does not reach a private repository, which then seems not to be there.
+    ['ana', 'acme/secret:1', 'base/secret:1', /there is no such image/],
+  ];
+  for (const [who, source, target, why] of refusals) {
+    const done = await promote(source, target, '--as', who);
+    assert.deepEqual([done.code, why.test(done.stderr)], [1, true], `${who} ${target}: ${done.stderr}`);
+    const [repository = '', tag = ''] = target.split(':');
+    assert.equal((await core.read(`manifests/${tag}`, { repository })).status, 404, target);
+  }
+  assert.equal((await promote('acme/secret:1', 'base/secret:1', '--as', 'ci')).code, 0);
+  const lines = await audited();
+  assert.deepEqual(
+    lines.map(({ subject, rule, decision, status }) => [subject, rule, decision, status]),
+    [
+      ['user:ana', 'up', 'allow', 201],
+      ['user:bo', undefined, 'deny', 403],
+      ['user:ana', undefined, 'deny', 403],
+      ['user:ana', 'freeze', 'deny', 403],
+      ['service:ci', undefined, 'deny', 403],
+      ['user:ana', 'up', 'allow', 404],
+      ['service:ci', 'up', 'allow', 201],
+    ],
+  );
+  const history = await runVerb(['hosted', 'tags', 'base/nginx:1', '--home', home]);
+  assert.match(history.stdout, /user:ana: promote library\/nginx:1/);
+});
+
+test('only somebody who exists and is not disabled can be named', async () => {
+  await writePolicy();
+  hub.push('library/nginx', '1', imageOf());
+  await using _core = await startCore();
+  for (const [who, words] of [
+    ['zoe', 'nobody in users.yaml is called so'],
+    ['old', 'disabled in users.yaml'],
+    ['anonymous', 'no subject'],
+  ] as const) {
+    const done = await promote('library/nginx:1', 'base/nginx:1', '--as', who);
+    assert.deepEqual([done.code, done.stderr.includes(words)], [2, true], done.stderr);
+  }
 });
 
 test('an immutable tag is not moved, and the registry’s words say why', async () => {

@@ -76,7 +76,7 @@ export const MIRROR_VERBS: readonly Verb[] = [
     usage: 'promote [images...]',
     description:
       'put an image (SOURCE) into a hosted repository (TARGET) under its digest, with its signatures and SBOMs',
-    options: ['pairs', 'dryRun', 'json'],
+    options: ['pairs', 'as', 'dryRun', 'json'],
     load: async () => {
       const { promote } = await import('../../commands/promote/promote.ts');
       return ({ names, options, environment, terminal }) => promote(names, options, environment, terminal);

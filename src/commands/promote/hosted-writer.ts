@@ -1,7 +1,7 @@
 import { askPeer } from '../../platform/ipc/ask-peer.ts';
 import { type HttpClient, openSocketClient } from '../../platform/ipc/http-client.ts';
 import type { TextAnswer } from '../../platform/ipc/text-exchange.ts';
-import { CORE_HEADERS } from '../../protocol/core-api.ts';
+import { CORE_HEADERS, type ReadAccess } from '../../protocol/core-api.ts';
 import { HOSTED_HEADERS, HOSTED_PATH } from '../../protocol/hosted-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { formatReference, type Reference } from '../../registry/reference.ts';
@@ -21,6 +21,12 @@ export interface HostedWriterOptions {
 /** Thrown if the core refuses to host something. Its message says why. */
 export class HostingRefused extends Error {
   override readonly name = 'HostingRefused';
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.status = status;
+  }
 }
 
 /** Writes to a hosted repository of the running core, as a gateway does. */
@@ -37,18 +43,24 @@ export class HostedWriter implements AsyncDisposable {
    * Takes a blob from another repository of the core, without sending its bytes.
    * @throws HostingRefused
    */
-  async mount(from: Repository, digest: Digest): Promise<void> {
+  async mount(from: Repository, digest: Digest, access: ReadAccess): Promise<void> {
     const resource = `blobs/uploads/?mount=${encodeURIComponent(digest)}`;
-    const headers = { [HOSTED_HEADERS.mountFrom]: `${from.upstream} ${from.path} private` };
+    const headers = { [HOSTED_HEADERS.mountFrom]: `${from.upstream} ${from.path} ${access}` };
     const answer = await this.#send('POST', resource, headers);
     if (answer.statusCode === 202)
-      throw new HostingRefused(`${digest} has left the cache meanwhile; try again`);
+      throw new HostingRefused(`${digest} has left the cache meanwhile; try again`, 503);
   }
 
-  /** @throws HostingRefused */
-  async putManifest(reference: Reference, mediaType: string, bytes: Buffer): Promise<void> {
+  /**
+   * Returns the digest that a tag meant before, if it meant another one.
+   * @throws HostingRefused
+   */
+  async putManifest(reference: Reference, mediaType: string, bytes: Buffer): Promise<string | undefined> {
     const resource = `manifests/${formatReference(reference)}`;
-    await this.#send('PUT', resource, { 'content-type': mediaType }, bytes.toString('utf8'));
+    const type = { 'content-type': mediaType };
+    const { headers } = await this.#send('PUT', resource, type, bytes.toString('utf8'));
+    const { [HOSTED_HEADERS.previous]: previous } = headers;
+    return typeof previous === 'string' ? previous : undefined;
   }
 
   async #send(
@@ -66,7 +78,7 @@ export class HostedWriter implements AsyncDisposable {
         ...{ [HOSTED_HEADERS.subject]: encodeURIComponent(subject), ...headers },
       },
     });
-    if (answer.statusCode >= 300) throw new HostingRefused(messageOfRefusal(answer));
+    if (answer.statusCode >= 300) throw new HostingRefused(messageOfRefusal(answer), answer.statusCode);
     return answer;
   }
 

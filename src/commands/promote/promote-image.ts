@@ -1,21 +1,25 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CoreAnswer, CoreClient } from '../../gateway/clients/core-client.ts';
 import type { Digest } from '../../registry/digest.ts';
-import { ERRORS } from '../../registry/error.ts';
+import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { parseTag, type Reference, type Tag } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
+import type { RepositoryRoute } from '../../registry/route.ts';
 import { readImageDocument } from '../warm/image-document.ts';
 import { warmBlob } from '../warm/warm-blob.ts';
 import type { HostedWriter } from './hosted-writer.ts';
+import type { Judgement, Promoter } from './promoter.ts';
 
 export interface Promotion {
   readonly source: Repository;
   readonly reference: Reference;
+  readonly target: Repository;
   readonly tag: Tag;
 }
 
 export interface PromoteOptions {
   readonly core: CoreClient;
+  readonly promoter: Promoter;
   /** Absent if nothing is to be written, but only said. */
   readonly writer?: HostedWriter | undefined;
 }
@@ -27,11 +31,31 @@ export interface Promoted {
   readonly blobs: number;
   /** Signatures, SBOMs and others that refer to the image; they are among the manifests. */
   readonly referrers: number;
+  /** What the tag meant before, if it meant something else. */
+  readonly previous: string | null;
 }
 
 /** Thrown if the source cannot be read. Its message says why. */
 export class SourceUnavailable extends Error {
   override readonly name = 'SourceUnavailable';
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Thrown if the policy does not allow it. */
+export class PromotionDenied extends Error {
+  override readonly name = 'PromotionDenied';
+  readonly status = 403;
+  readonly rule: string | undefined;
+
+  constructor(message: string, rule: string | undefined) {
+    super(message);
+    this.rule = rule;
+  }
 }
 
 type FetchedManifest = Extract<CoreAnswer, { kind: 'manifest' }> & { readonly bytes: Buffer };
@@ -48,6 +72,7 @@ const COSIGN_SUFFIXES = ['', '.sig', '.att', '.sbom'];
 /**
  * Puts an image into a hosted repository under the digest that it has: first its blobs, then its manifests from
  * the bottom up, then what refers to it, and its tag last. So nobody sees a part of it. It can be repeated.
+ * @throws PromotionDenied
  * @throws SourceUnavailable
  * @throws HostingRefused
  */
@@ -61,6 +86,7 @@ class Promoting {
   readonly #blobs = new Set<Digest>();
   readonly #manifests = new Set<Digest>();
   #referrers = 0;
+  #reachesPrivate = false;
 
   constructor(promotion: Promotion, options: PromoteOptions) {
     this.#promotion = promotion;
@@ -68,13 +94,17 @@ class Promoting {
   }
 
   async run(): Promise<Promoted> {
-    const { reference, tag } = this.#promotion;
+    const { source, reference, target, tag } = this.#promotion;
+    const { private: reachesPrivate } = this.#require('pull', source, tagOf(reference));
+    this.#reachesPrivate = reachesPrivate;
+    this.#require('push', target, tag);
     const top = await this.#fetch(reference);
     await this.#copy(top, 0);
     await this.#copyReferrers(top.digest, 1);
     await this.#copyTagsOf(top.digest);
-    await this.#put({ kind: 'tag', tag }, top);
+    const previous = await this.#put({ kind: 'tag', tag }, top);
     return {
+      previous: previous ?? null,
       digest: top.digest,
       manifests: this.#manifests.size,
       blobs: this.#blobs.size,
@@ -87,7 +117,7 @@ class Promoting {
     if (this.#manifests.has(manifest.digest)) return;
     const document = readImageDocument(manifest.bytes);
     if (document === undefined || depth > MAX_DEPTH)
-      throw new SourceUnavailable(`${manifest.digest} cannot be read`);
+      throw new SourceUnavailable(`${manifest.digest} cannot be read`, 404);
     for (const { digest } of document.manifests)
       await this.#copy(await this.#fetch({ kind: 'digest', digest }), depth + 1);
     for (const { digest } of document.blobs) await this.#copyBlob(digest);
@@ -105,22 +135,25 @@ class Promoting {
     // The core makes a blob durable after its last byte, and only then can it be mounted.
     for (let isNew = true, attempt = 1; isNew && attempt <= ATTEMPTS; attempt++) {
       if (attempt > 1) await delay(attempt * AGAIN_AFTER);
-      const blob = await warmBlob({ core, repository, digest, private: true, came: () => {} });
-      if (blob.kind === 'refused') throw new SourceUnavailable(`${digest}: ${ERRORS[blob.error].message}`);
+      const blob = await warmBlob({
+        ...{ core, repository, digest, private: this.#reachesPrivate },
+        came: () => {},
+      });
+      if (blob.kind === 'refused') throw unavailable(blob.error, `${digest}: `);
       if (blob.kind === 'unwritable')
-        throw new SourceUnavailable('the cache cannot be written; the log of the core says why');
+        throw new SourceUnavailable('the cache cannot be written; the log of the core says why', 503);
       isNew = blob.filled;
     }
-    await writer.mount(repository, digest);
+    await writer.mount(repository, digest, this.#reachesPrivate ? 'private' : 'public');
   }
 
   /** Copies what refers to a manifest, and what refers to that. */
   async #copyReferrers(digest: Digest, depth: number): Promise<void> {
     const { source: repository } = this.#promotion;
     const route = { kind: 'referrers', repository, digest } as const;
-    const answer = await this.#options.core.pull(route, { method: 'GET', private: true });
+    const answer = await this.#pull(route);
     if (answer.kind === 'refused' && answer.error === 'MANIFEST_UNKNOWN') return;
-    if (answer.kind === 'refused') throw new SourceUnavailable(ERRORS[answer.error].message);
+    if (answer.kind === 'refused') throw unavailable(answer.error);
     if (answer.kind !== 'document')
       throw new Error(`the core answers with a ${answer.kind} for a list of referrers`);
     for (const referrer of readImageDocument(answer.bytes)?.manifests ?? []) {
@@ -136,32 +169,62 @@ class Promoting {
     for (const suffix of COSIGN_SUFFIXES) {
       const tag = parseTag(`${digest.replace(':', '-')}${suffix}`);
       if (tag === undefined) continue;
+      const { source, target } = this.#promotion;
+      // What the promoter may not pull does not exist for them.
+      if (this.#options.promoter.judge('pull', source, tag).decision === 'deny') continue;
       const manifest = await this.#find({ kind: 'tag', tag });
       if (manifest === undefined) continue;
+      this.#require('push', target, tag);
       if (!this.#manifests.has(manifest.digest)) this.#referrers++;
       await this.#copy(manifest, 0);
       await this.#put({ kind: 'tag', tag }, manifest);
     }
   }
 
-  async #put(reference: Reference, { mediaType, bytes }: FetchedManifest): Promise<void> {
-    await this.#options.writer?.putManifest(reference, mediaType, bytes);
+  /** Returns what the tag meant before, if it meant something else. */
+  async #put(reference: Reference, { mediaType, bytes }: FetchedManifest): Promise<string | undefined> {
+    return this.#options.writer?.putManifest(reference, mediaType, bytes);
+  }
+
+  /** @throws PromotionDenied */
+  #require(action: 'pull' | 'push', repository: Repository, tag?: Tag): Judgement & { decision: 'allow' } {
+    const { subject, judge } = this.#options.promoter;
+    const judgement = judge(action, repository, tag);
+    if (judgement.decision === 'allow') return judgement;
+    const what = `${repository.name}${tag === undefined ? '' : `:${tag}`}`;
+    const { rule, because } = judgement;
+    const why = rule === undefined ? 'no rule allows it' : `the rule ${rule} refuses it`;
+    const reason = because === undefined ? '' : ` (${because})`;
+    throw new PromotionDenied(`${subject} may not ${action} ${what}: ${why}${reason}`, rule);
   }
 
   async #fetch(reference: Reference): Promise<FetchedManifest> {
     const found = await this.#find(reference);
     if (found === undefined)
-      throw new SourceUnavailable('there is no such image, or this mirror’s account does not see it');
+      throw new SourceUnavailable('there is no such image, or this mirror’s account does not see it', 404);
     return found;
   }
 
   async #find(reference: Reference): Promise<FetchedManifest | undefined> {
     const route = { kind: 'manifest', repository: this.#promotion.source, reference } as const;
-    const answer = await this.#options.core.pull(route, { method: 'GET', private: true });
+    const answer = await this.#pull(route);
     if (answer.kind === 'refused' && answer.error === 'MANIFEST_UNKNOWN') return undefined;
-    if (answer.kind === 'refused') throw new SourceUnavailable(ERRORS[answer.error].message);
+    if (answer.kind === 'refused') throw unavailable(answer.error);
     if (answer.kind !== 'manifest' || answer.bytes === undefined)
       throw new Error(`the core answers with a ${answer.kind} for a manifest`);
     return { ...answer, bytes: answer.bytes };
   }
+
+  #pull(route: RepositoryRoute): Promise<CoreAnswer> {
+    return this.#options.core.pull(route, { method: 'GET', private: this.#reachesPrivate });
+  }
+}
+
+function tagOf(reference: Reference): Tag | undefined {
+  return reference.kind === 'tag' ? reference.tag : undefined;
+}
+
+function unavailable(error: ErrorName, before = ''): SourceUnavailable {
+  const { message, status } = ERRORS[error];
+  return new SourceUnavailable(`${before}${message}`, status);
 }

@@ -1,19 +1,32 @@
 import { readFile } from 'node:fs/promises';
+import { readUsers } from '../../auth/identity/users-file.ts';
 import type { Config } from '../../config/config.ts';
 import type { Environment } from '../../config/environment.ts';
 import { pathsIn } from '../../config/home.ts';
 import { hostedNames } from '../../config/hosted.ts';
+import type { CoreClient } from '../../gateway/clients/core-client.ts';
 import { openLocalCoreClient } from '../../gateway/clients/local-core-client.ts';
 import { loadOrPrint } from '../../launch/load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../../launch/terminal.ts';
 import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
 import { messageOf, reasonOf } from '../../platform/reason.ts';
 import { CORE_STATUS } from '../../protocol/core-api.ts';
+import { ERRORS } from '../../registry/error.ts';
 import { parseImage } from '../../registry/image.ts';
+import { formatReference } from '../../registry/reference.ts';
 import { HOSTED, type UpstreamNames } from '../../registry/repository.ts';
+import { openPolicy, valueOrPrint } from '../access/policy.ts';
 import { askCore } from '../ask-role.ts';
+import { OPERATOR, openOperatorAudit } from '../operator-audit.ts';
 import { HostedWriter, HostingRefused } from './hosted-writer.ts';
-import { type Promoted, type Promotion, promoteImage, SourceUnavailable } from './promote-image.ts';
+import {
+  type Promoted,
+  type Promotion,
+  PromotionDenied,
+  promoteImage,
+  SourceUnavailable,
+} from './promote-image.ts';
+import { OPERATING, type Promoter, promoterOf } from './promoter.ts';
 
 export interface PromoteCommandOptions {
   readonly home: string;
@@ -21,13 +34,14 @@ export interface PromoteCommandOptions {
   readonly dryRun: boolean;
   /** A file with a source and a target on each line. */
   readonly file?: string;
+  /** The subject whom the policy judges; absent: the operator, whom no rule restricts. */
+  readonly as?: string;
 }
 
 /** A source and a target as they were written, and what they mean. */
 interface Wanted {
   readonly source: string;
   readonly target: string;
-  readonly repository: string;
   readonly promotion: Promotion;
 }
 
@@ -53,27 +67,104 @@ export async function promote(
     ...{ socket: paths.coreSocket, directory: config.cache.directory },
     ...(config.hosted && { hosted: config.hosted.directory }),
   });
+  const promoter = await findPromoter(options, environment, terminal);
+  if (promoter === undefined) return 2;
   let code: ExitCode = 0;
   for (const wanted of read.filter((one) => typeof one !== 'string')) {
-    const { repository, source, promotion } = wanted;
-    const subject = `promote ${source}`;
-    await using writer = new HostedWriter({ coreSocket: paths.coreSocket, repository, subject });
-    try {
-      const dry = options.dryRun ? {} : { writer };
-      printPromoted(wanted, await promoteImage(promotion, { core, ...dry }), options, terminal);
-    } catch (error) {
-      if (!isExpected(error)) throw error;
-      printLine(terminal.stderr, `hubgate: ${source} is not promoted: ${messageOf(error)}`);
-      code = 1;
-    }
+    const one = { wanted, promoter, core, auditFile: config.log.audit };
+    if (!(await promoteOne(one, options, terminal))) code = 1;
   }
   return code;
 }
 
-function isExpected(error: unknown): boolean {
-  return (
-    error instanceof SourceUnavailable || error instanceof HostingRefused || error instanceof PeerUnreachable
+/** Returns undefined after printing why nobody can be judged. */
+async function findPromoter(
+  { home, as }: PromoteCommandOptions,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<Promoter | undefined> {
+  if (as === undefined) return OPERATING;
+  const paths = pathsIn(home);
+  const read = await openPolicy(paths, environment, terminal);
+  const users = read && valueOrPrint(await readUsers(paths.users), paths, terminal);
+  if (read === undefined || users === undefined) return undefined;
+  const promoter = promoterOf(as, read.policy, users);
+  if (typeof promoter !== 'string') return promoter;
+  printLine(terminal.stderr, `hubgate: ${promoter}`);
+  return undefined;
+}
+
+interface OnePromotion {
+  readonly wanted: Wanted;
+  readonly promoter: Promoter;
+  readonly core: CoreClient;
+  readonly auditFile: string;
+}
+
+/** Promotes one image and records it. Resolves to false after printing why it is not there, or not recorded. */
+async function promoteOne(
+  { wanted, promoter, core, auditFile }: OnePromotion,
+  options: PromoteCommandOptions,
+  terminal: Terminal,
+): Promise<boolean> {
+  const { source, promotion } = wanted;
+  const started = performance.now();
+  await using audit = options.dryRun ? undefined : await openOperatorAudit(auditFile);
+  await using writer = new HostedWriter({
+    ...{ coreSocket: pathsIn(options.home).coreSocket, repository: promotion.target.path },
+    subject: promoter.subject === OPERATOR ? `promote ${source}` : `${promoter.subject}: promote ${source}`,
+  });
+  try {
+    const dry = options.dryRun ? {} : { writer };
+    const promoted = await promoteImage(promotion, { core, promoter, ...dry });
+    await audit?.record(promotedLine(promotion, promoter, { status: 201, ...promoted }), started);
+    printPromoted(wanted, promoted, options, terminal);
+    return true;
+  } catch (error) {
+    if (!isExpected(error)) throw error;
+    await audit?.record(promotedLine(promotion, promoter, outcomeOf(error)), started);
+    printLine(terminal.stderr, `hubgate: ${source} is not promoted: ${messageOf(error)}`);
+    return false;
+  }
+}
+
+type ExpectedError = SourceUnavailable | HostingRefused | PromotionDenied | PeerUnreachable;
+
+function isExpected(error: unknown): error is ExpectedError {
+  return [SourceUnavailable, HostingRefused, PromotionDenied, PeerUnreachable].some(
+    (kind) => error instanceof kind,
   );
+}
+
+interface PromotionOutcome {
+  readonly status: number;
+  readonly digest?: string;
+  readonly previous?: string | null;
+  /** Present if the policy refuses it. */
+  readonly denial?: PromotionDenied;
+}
+
+function outcomeOf(error: ExpectedError): PromotionOutcome {
+  if (error instanceof PeerUnreachable) return { status: ERRORS.UNAVAILABLE.status };
+  return { status: error.status, ...(error instanceof PromotionDenied && { denial: error }) };
+}
+
+function promotedLine(
+  { source, reference, target, tag }: Promotion,
+  { subject, judge }: Promoter,
+  { status, digest, previous, denial }: PromotionOutcome,
+) {
+  const { rule } = denial ?? judge('push', target, tag);
+  const separator = reference.kind === 'tag' ? ':' : '@';
+  return {
+    ...({ action: 'promote', subject, method: 'PUT', repository: target.name, tag } as const),
+    ...(digest !== undefined && { digest }),
+    ...(typeof previous === 'string' && { previous }),
+    from: `${source.name}${separator}${formatReference(reference)}`,
+    ...(rule !== undefined && { rule }),
+    decision: denial === undefined ? ('allow' as const) : ('deny' as const),
+    status,
+  };
 }
 
 function namesOf({ upstreams, server, hosted }: Config): UpstreamNames {
@@ -128,8 +219,8 @@ function readWanted(source: string, target: string, names: UpstreamNames): Wante
       ? ({ kind: 'tag', tag: tag ?? to.tag } as const)
       : ({ kind: 'digest', digest } as const);
   return {
-    ...{ source, target, repository: to.repository.path },
-    promotion: { source: repository, reference, tag: to.tag },
+    ...{ source, target },
+    promotion: { source: repository, reference, target: to.repository, tag: to.tag },
   };
 }
 

@@ -52,7 +52,7 @@ const ANONYMOUS_SUBJECT = formatSubject(ANONYMOUS);
 export function openAudit({ file, onFull, log, clock = systemClock }: AuditOptions): Audit {
   const capacity = onFull === 'refuse' ? AUDIT_QUEUE.mostBytesRefusing : AUDIT_QUEUE.mostBytes;
   const timeOf = isoTimes();
-  const write = (line: AuditLine | AuditCount) => writeLine(line, timeOf(clock()));
+  const write = (line: AuditLine | AuditCount) => formatAuditLine(line, timeOf(clock()));
   const lossLine = (count: number, since: number) =>
     write({ action: 'lost', count, since: new Date(since).toISOString() });
   const lines = new LineFile({ file, capacity, lossLine, log });
@@ -117,8 +117,8 @@ function omittedLine({ address, count, since }: OmittedRefusals): AuditCount {
   };
 }
 
-/** `level` is present because earlier versions wrote it. */
-function writeLine(line: AuditLine | AuditCount, time: string): string {
+/** Formats a line as the file has it. `level` is present because earlier versions wrote it. */
+export function formatAuditLine(line: AuditLine | AuditCount, time: string): string {
   const text = `{"level":30,"time":"${time}",${JSON.stringify(line).slice(1)}`;
   // Nearly all lines are ASCII, and JSON has escaped every control character of ASCII except this one.
   const isPlain = Buffer.byteLength(text) === text.length && !text.includes(DELETE);
