@@ -1,6 +1,7 @@
 import { formatSubject, readSubject } from '../access/subject.ts';
 import type { Environment } from '../config/environment.ts';
 import { pathsIn } from '../config/home.ts';
+import { hostedNames } from '../config/hosted.ts';
 import { loadOrPrint } from '../launch/load.ts';
 import { type ExitCode, printLine, type Terminal } from '../launch/terminal.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -10,7 +11,8 @@ import {
   type StoredAuditCount,
   type StoredAuditLine,
 } from '../protocol/audit-line.ts';
-import { parseImage } from '../registry/image.ts';
+import { ANY_NAMES, parseImage } from '../registry/image.ts';
+import type { HostedNamespaces } from '../registry/repository.ts';
 import { auditedLines } from './audited-lines.ts';
 import { inOrderOfTime } from './audited-order.ts';
 import { parseSince, parseUntil, whyNoTime } from './audited-time.ts';
@@ -23,6 +25,8 @@ export interface ShowAuditOptions {
   readonly until?: string;
   readonly subject?: string;
   readonly repository?: string;
+  /** Only lines with this action. */
+  readonly action?: string;
   readonly denied: boolean;
   /** True to print a line for each request instead of one for each pull. */
   readonly requests: boolean;
@@ -50,13 +54,13 @@ export async function showAudit(
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const wanted = filterOf(options);
+  const config = await loadOrPrint(pathsIn(options.home), environment, terminal);
+  if (config === undefined) return 2;
+  const wanted = filterOf(options, hostedNames(config.hosted));
   if ('wrong' in wanted) {
     for (const message of wanted.wrong) printLine(terminal.stderr, `hubgate: ${message}`);
     return 2;
   }
-  const config = await loadOrPrint(pathsIn(options.home), environment, terminal);
-  if (config === undefined) return 2;
   let isHeadingDue = !options.json;
   for await (const text of printed(wantedLines(config.log.audit, wanted), options)) {
     // The reader has closed the pipe, and the rest of the log may be long.
@@ -99,7 +103,8 @@ async function* wantedLines(file: string, { from, to, filter }: AuditFilter): As
   for await (const entry of inOrderOfTime(linesBetween(file, from, to))) {
     const { read } = entry;
     if (!filter(read, pulls)) continue;
-    if ('pull' in read && read.pull !== undefined) pulls.add(read.pull);
+    const id = idOf(read);
+    if (id !== undefined) pulls.add(id);
     yield entry;
   }
 }
@@ -116,13 +121,16 @@ function isBetween(time: string, from: number, to: number): boolean {
   return at >= from && at < to;
 }
 
-function filterOf(options: ShowAuditOptions): AuditFilter | { readonly wrong: string[] } {
-  const { since, until, subject, repository, denied } = options;
+function filterOf(
+  options: ShowAuditOptions,
+  hosted: HostedNamespaces | undefined,
+): AuditFilter | { readonly wrong: string[] } {
+  const { since, until, subject, repository, action, denied } = options;
   const now = systemClock();
   const from = parseSince(since, now);
   const to = until === undefined ? Number.POSITIVE_INFINITY : parseUntil(until, now);
   const who = subject === undefined ? undefined : readSubject(subject);
-  const image = repository === undefined ? undefined : parseImage(repository);
+  const image = repository === undefined ? undefined : parseImage(repository, { ...ANY_NAMES, hosted });
   const wrong = [
     from === undefined ? whyNoTime('--since', since) : [],
     to === undefined ? whyNoTime('--until', until ?? '') : [],
@@ -139,7 +147,8 @@ function filterOf(options: ShowAuditOptions): AuditFilter | { readonly wrong: st
         (who === undefined || line.subject === formatSubject(who) || line.subject === subject) &&
         (image === undefined || line.repository === image.repository.name) &&
         // Only the first request of a pull names its tag.
-        (image?.tag === undefined || line.tag === image.tag || pulls.has(line.pull ?? '')) &&
+        (image?.tag === undefined || line.tag === image.tag || pulls.has(idOf(line) ?? '')) &&
+        (action === undefined || line.action === action) &&
         (!denied || line.decision === 'deny')
       );
     },
@@ -150,13 +159,20 @@ function filterOf(options: ShowAuditOptions): AuditFilter | { readonly wrong: st
  * True if the missing lines could match. Lost lines may belong to any subject. Omitted refusals belong to
  * anonymous clients whose repository is unknown.
  */
-function isCountWanted({ action }: StoredAuditCount, { subject, repository }: ShowAuditOptions): boolean {
-  return action === 'lost' || (repository === undefined && (subject ?? 'anonymous') === 'anonymous');
+function isCountWanted(
+  { action }: StoredAuditCount,
+  { subject, repository, action: wantedAction }: ShowAuditOptions,
+): boolean {
+  return (
+    action === 'lost' ||
+    (repository === undefined && wantedAction === undefined && (subject ?? 'anonymous') === 'anonymous')
+  );
 }
 
-/** A pull, or a request that belongs to no pull. */
+/** A pull, a push, or a request that belongs to neither. */
 interface Summary {
-  readonly first: StoredAuditLine;
+  /** The first request; of a push the one that published or refused the most: a manifest, then its tag. */
+  first: StoredAuditLine;
   requests: number;
   /** The times in milliseconds since the epoch. */
   began: number;
@@ -198,8 +214,9 @@ interface CountedThen {
 }
 
 function take(line: StoredAuditLine, open: Map<unknown, Summary | CountedThen>): void {
-  const known = line.pull === undefined ? undefined : open.get(line.pull);
-  if (known === undefined || 'counted' in known) open.set(line.pull ?? line, summaryOf(line));
+  const id = idOf(line);
+  const known = id === undefined ? undefined : open.get(id);
+  if (known === undefined || 'counted' in known) open.set(id ?? line, summaryOf(line));
   else add(known, summaryOf(line));
 }
 
@@ -217,7 +234,8 @@ function writeCounted({ time, action, address, count, since }: StoredAuditCount)
 }
 
 function summaryOf(line: StoredAuditLine): Summary {
-  const { status, bytes, cache, upstreamRequests, countedPulls = 0 } = line;
+  const { status, size, cache, upstreamRequests, countedPulls = 0 } = line;
+  const bytes = line.bytes ?? (status === 201 ? size : undefined);
   const ended = Date.parse(line.time);
   return {
     first: line,
@@ -243,6 +261,7 @@ function quotasOf({ account, limit, held }: StoredAuditLine): string[] {
 /** Adds a request to its pull. The status of the pull is that of its first request, or that of a failure. */
 function add(to: Summary, next: Summary): void {
   to.requests++;
+  if (next.first.push !== undefined && isManifest(next.first)) to.first = next.first;
   to.began = Math.min(to.began, next.began);
   to.ended = Math.max(to.ended, next.ended);
   if (next.status >= 400) to.status = Math.max(to.status, next.status);
@@ -267,9 +286,11 @@ function writeSummary({
   caches,
   quotas,
 }: Summary): string {
-  const { time, action, subject, decision, address, rule } = first;
+  const { time, action, subject, decision, address, rule, from } = first;
   const details = [
     rule && `rule ${rule}`,
+    ...tagChangeOf(first),
+    from && `from ${from}`,
     [...caches].join('+'),
     bytes !== undefined && `${bytes} bytes`,
     requests > 1 && `${requests} requests`,
@@ -281,6 +302,28 @@ function writeSummary({
   const cells = [time, decision, String(status), subject, address, action, imageOf(first)];
   return formatRow([...cells, details.join('  ')], WIDTHS);
 }
+
+/** A push is known by its manifests, and at last by its tag. */
+function isManifest({ action, upload, method }: StoredAuditLine): boolean {
+  return action === 'push' && upload === undefined && method === 'PUT';
+}
+
+/** The pull or the push that a request belongs to. */
+function idOf(line: StoredAuditLine | StoredAuditCount): string | undefined {
+  return isAuditCount(line) ? undefined : (line.pull ?? line.push);
+}
+
+/** What a tag means after a push or a promotion, and what it meant before that or a delete. */
+function tagChangeOf({ action, tag, digest, previous, status }: StoredAuditLine): string[] {
+  if (tag === undefined || action === 'pull' || status >= 300) return [];
+  return [
+    ...(digest === undefined ? [] : [`sets ${digest.slice(0, DIGEST_SHOWN)}`]),
+    ...(previous === undefined ? [] : [`was ${previous.slice(0, DIGEST_SHOWN)}`]),
+  ];
+}
+
+/** The characters of a digest that are enough for people. */
+const DIGEST_SHOWN = 'sha256:'.length + 12;
 
 function imageOf({ repository, tag, digest }: StoredAuditLine): string {
   if (repository === undefined) return '-';

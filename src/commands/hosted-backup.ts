@@ -8,7 +8,7 @@ import { type ExitCode, printJson, printLine, type Terminal } from '../launch/te
 import { createLogger } from '../platform/log.ts';
 import { BACKED_UP_HOSTED, VERIFIED_HOSTED, type VerifiedHosted } from '../protocol/hosted-api.ts';
 import { askCore, type CoreCommandOptions } from './ask-role.ts';
-import { nothingHosted } from './hosted.ts';
+import { nothingHosted } from './hosted-changes.ts';
 
 /** In milliseconds. Terabytes are read or copied. */
 const READ_EVERYTHING = 24 * 60 * 60_000;

@@ -3,13 +3,12 @@ import { formatSize } from '../platform/size.ts';
 import {
   COLLECTED,
   type CollectedContent,
-  DELETED_HOSTED,
   HOSTED_REPOSITORIES,
   HOSTED_TAGS,
-  RESTORED_TAG,
   TAG_HISTORY,
 } from '../protocol/hosted-api.ts';
 import { askCore, type CoreCommandOptions } from './ask-role.ts';
+import { nothingHosted, splitTag } from './hosted-changes.ts';
 import { printTable } from './table.ts';
 
 /** Long enough for a core that judges everything that it has. */
@@ -94,58 +93,6 @@ async function listChanges(
   return 0;
 }
 
-/** Undoes the last change of a tag. */
-export async function hostedRestoreTag(
-  what: string,
-  options: CoreCommandOptions,
-  terminal: Terminal,
-): Promise<ExitCode> {
-  const { repository, tag } = splitTag(what);
-  if (tag === undefined) {
-    printLine(terminal.stderr, `hubgate: "${what}" has no tag; write acme-internal/app:1.0`);
-    return 2;
-  }
-  const body = { repository, tag };
-  const path = '/hosted-repositories/restore-tag';
-  const said = await askCore(options, { method: 'POST', path, body, schema: RESTORED_TAG }, terminal);
-  if (typeof said === 'string') return nothingHosted(said, terminal);
-  const { answer } = said;
-  if (options.json) printJson(terminal.stdout, answer);
-  else if (answer.kind === 'restored') printLine(terminal.stdout, `${what} means ${answer.digest} again`);
-  else if (answer.kind === 'gone')
-    printLine(terminal.stderr, `hubgate: ${answer.digest}, which ${what} meant before, has been removed`);
-  else printLine(terminal.stderr, `hubgate: ${what} has never meant anything else`);
-  return answer.kind === 'restored' ? 0 : 1;
-}
-
-/** Removes a tag, or a digest with its tags. */
-export async function hostedDelete(
-  what: string,
-  options: CoreCommandOptions & { readonly force: boolean },
-  terminal: Terminal,
-): Promise<ExitCode> {
-  const [repository = '', digest] = what.split('@', 2);
-  const reference = digest ?? splitTag(what).tag;
-  if (reference === undefined) {
-    printLine(
-      terminal.stderr,
-      `hubgate: "${what}" has neither a tag nor a digest; write acme-internal/app:1.0`,
-    );
-    return 2;
-  }
-  const named = digest === undefined ? splitTag(what).repository : repository;
-  const body = { repository: named, reference, force: options.force };
-  const path = '/hosted-repositories/delete';
-  const said = await askCore(options, { method: 'POST', path, body, schema: DELETED_HOSTED }, terminal);
-  if (typeof said === 'string') return nothingHosted(said, terminal);
-  const { answer } = said;
-  if (options.json) printJson(terminal.stdout, answer);
-  else if (answer.kind === 'removed') printLine(terminal.stdout, `${what} is deleted`);
-  else if (answer.kind === 'unknown') printLine(terminal.stderr, `hubgate: there is no ${what} here`);
-  else printLine(terminal.stderr, `hubgate: ${answer.why}; or delete it all the same: --force`);
-  return answer.kind === 'removed' ? 0 : 1;
-}
-
 /** Removes what nothing needs, or says what it would do with each candidate. */
 export async function hostedGc(
   options: CoreCommandOptions & { readonly dryRun?: boolean },
@@ -171,23 +118,9 @@ function actionOf({ action, until }: CollectedContent): string {
   return until === null ? action : `${action} until ${timeOf(until)}`;
 }
 
-export function nothingHosted(said: 'none' | 'silent', { stderr }: Terminal): ExitCode {
-  if (said === 'none')
-    printLine(stderr, 'hubgate: nothing is hosted here; hosted in hubgate.yaml says what is');
-  return 1;
-}
-
 function unknown(repository: string, { stderr }: Terminal): ExitCode {
   printLine(stderr, `hubgate: nobody has pushed to "${repository}" here`);
   return 1;
-}
-
-/** A name of a hosted repository has no port, so its last colon begins a tag. */
-function splitTag(what: string): { readonly repository: string; readonly tag: string | undefined } {
-  const colon = what.lastIndexOf(':');
-  return colon < 0
-    ? { repository: what, tag: undefined }
-    : { repository: what.slice(0, colon), tag: what.slice(colon + 1) };
 }
 
 function timeOf(milliseconds: number): string {

@@ -4,7 +4,7 @@
  * readable, so a field that they lack is optional, and unknown fields are ignored.
  */
 import { z } from 'zod';
-import { ACTIONS } from '../registry/action.ts';
+import { AUDITED_ACTIONS } from '../registry/action.ts';
 
 const FIELDS = {
   /**
@@ -12,9 +12,11 @@ const FIELDS = {
    * to a hosted repository, `mount` takes a blob from another repository into one, and `promote` takes an image.
    * `tags`, `referrers` and `catalog` are requests for such a list; `token` is a request for a token of ours.
    */
-  action: z.enum([...ACTIONS, 'mount', 'promote', 'tags', 'referrers', 'catalog', 'token']),
+  action: z.enum(AUDITED_ACTIONS),
   /** The id that all requests of one pull share. Absent if the core was not asked. */
   pull: z.string().optional(),
+  /** The id that all requests of one push share. Absent if the core was not asked. */
+  push: z.string().optional(),
   /**
    * The subject as the policy names it. It is also `anonymous` for a client that presented nothing valid, and
    * `operator` for a command on the mirror's own machine.
@@ -35,7 +37,7 @@ const FIELDS = {
   previous: z.string().optional(),
   /** The id of the upload to a hosted repository. */
   upload: z.string().optional(),
-  /** The bytes of the received body, as its sender announced them. */
+  /** The bytes of the blob or manifest that was published; of a refused one, what its sender announced. */
   size: z.int().optional(),
   /** The repository from which a blob was mounted, or the image that was promoted. */
   from: z.string().optional(),

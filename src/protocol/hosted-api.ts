@@ -19,7 +19,8 @@
  * The gateway has authorized the action, and every tag in the path and in the query. It sends the headers
  * `hubgate-upstream` and `hubgate-path` of `CORE_HEADERS`, those of `HOSTED_HEADERS`, and the client's own
  * `content-length`, `content-type` and `content-range`. It streams the body, and it ends the request if the
- * right to push is revoked: a body that does not come to its end publishes nothing.
+ * right to push is revoked: a body that does not come to its end publishes nothing. `hubgate-caller` is that of
+ * pulls; the core joins the requests of one push by it.
  *
  * An answer has the status and the body that the client gets, and of its headers `content-type`,
  * `content-length`, `docker-content-digest`, `docker-upload-uuid`, `oci-subject`, `oci-tag`, `range` and
@@ -51,6 +52,12 @@ export const HOSTED_HEADERS = {
   location: 'hubgate-location',
   /** In an answer to the PUT of a tag that meant another digest before: that digest, for the audit line. */
   previous: 'hubgate-previous',
+  /**
+   * In an answer, for the audit line: the id that all requests of one push share, and the size in bytes of the
+   * blob or manifest that was published.
+   */
+  push: 'hubgate-push',
+  size: 'hubgate-size',
 } as const;
 
 /** `GET /hosted-repositories` returns what is hosted. */
@@ -83,7 +90,7 @@ export const TAG_HISTORY = z.array(
 /** `POST /hosted-repositories/restore-tag` undoes the last change of a tag. */
 export const RESTORE_TAG = z.strictObject({ repository: z.string(), tag: z.string() });
 export const RESTORED_TAG = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('restored'), digest: z.string() }),
+  z.object({ kind: z.literal('restored'), digest: z.string(), previous: z.string().nullable() }),
   /** There is no such tag, or it has not been changed. */
   z.object({ kind: z.literal('unchanged') }),
   /** The manifest that it meant before has been removed. */
@@ -97,7 +104,8 @@ export const DELETE_HOSTED = z.strictObject({
   force: z.boolean(),
 });
 export const DELETED_HOSTED = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('removed') }),
+  /** `previous` is what a removed tag meant; null if a digest was removed. */
+  z.object({ kind: z.literal('removed'), previous: z.string().nullable() }),
   z.object({ kind: z.literal('unknown') }),
   z.object({ kind: z.literal('refused'), why: z.string() }),
 ]);

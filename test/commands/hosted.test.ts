@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { isAuditCount, parseAuditLine, type StoredAuditLine } from '../../src/protocol/audit-line.ts';
 import { digestOf, HostedCore, OCI_INDEX } from '../support/hosted-core.ts';
 import { TestCore } from '../support/test-core.ts';
 import { runVerb } from './support/terminal.ts';
@@ -21,6 +22,17 @@ afterEach(() => rm(home, { recursive: true }));
 const verbOf = (...args: string[]) => runVerb(['hosted', ...args, '--home', home]);
 const index = (text: string) =>
   JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [], annotations: { text } });
+
+async function audited(): Promise<StoredAuditLine[]> {
+  const text = await readFile(path.join(home, 'state/audit.log'), 'utf8');
+  return text
+    .trim()
+    .split('\n')
+    .map((one) => {
+      const line = parseAuditLine(one);
+      return line === undefined || isAuditCount(line) ? assert.fail(one) : line;
+    });
+}
 
 test('the hosted repositories are listed with their quota, and their tags with their history', async () => {
   await using core = await HostedCore.start({ quota: 1024 }, {}, undefined, { socket });
@@ -51,6 +63,12 @@ test('a tag is restored, or the verb says why not', async () => {
   assert.match(gone.stderr, /has been removed/);
   assert.match((await verbOf('restore-tag', 'acme/app:other')).stderr, /has never meant anything else/);
   assert.equal((await verbOf('restore-tag', 'acme/app')).code, 2);
+  const [undone, failed] = await audited();
+  assert.deepEqual(
+    [undone?.subject, undone?.action, undone?.tag, undone?.digest, undone?.previous, undone?.status],
+    ['operator', 'push', 'latest', digestOf(index('first')), digestOf(index('second')), 201],
+  );
+  assert.equal(failed?.status, 404);
 });
 
 test('a dry run says what would go and why, and nothing goes', async () => {
@@ -93,7 +111,20 @@ test('a tag is deleted; an immutable one only by force, and its history says so'
   assert.equal((await core.read('manifests/v1')).status, 200);
   assert.equal((await verbOf('delete', byDigest, '--force')).stdout, `${byDigest} is deleted\n`);
   assert.equal((await core.read('manifests/v1')).status, 404);
-  assert.match((await verbOf('tags', 'acme/app:v1')).stdout, /hubgate +deleted/);
+  assert.match((await verbOf('tags', 'acme/app:v1')).stdout, /operator +deleted/);
   assert.equal((await verbOf('delete', 'acme/app:v1')).stderr, 'hubgate: there is no acme/app:v1 here\n');
   assert.equal((await verbOf('delete', 'acme/app')).code, 2);
+  const [dev, v1] = ['dev', 'v1'].map((tag) => digestOf(index(tag)));
+  const lines = await audited();
+  assert.ok(lines.every(({ action, subject }) => action === 'delete' && subject === 'operator'));
+  assert.deepEqual(
+    lines.map((line) => [line.tag, line.digest, line.previous, line.status]),
+    [
+      ['dev', undefined, dev, 202],
+      ['v1', undefined, undefined, 409],
+      [undefined, v1, undefined, 409],
+      [undefined, v1, undefined, 202],
+      ['v1', undefined, undefined, 404],
+    ],
+  );
 });

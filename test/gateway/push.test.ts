@@ -109,6 +109,7 @@ interface Line {
   readonly size?: number;
   readonly from?: string;
   readonly previous?: string;
+  readonly push?: string;
 }
 
 async function lines(): Promise<Line[]> {
@@ -341,6 +342,11 @@ test('the record has a line for the beginning and for the end of an upload, and 
     done.map(({ upload }) => upload),
   );
   assert.ok(done.every(({ digest }) => digest !== undefined));
+  // The layers have 1000 bytes, which came in a chunk; the request that ends an upload has no body.
+  assert.deepEqual(
+    done.map(({ size }) => size),
+    [2, 1000, 2, 1000],
+  );
   const tagged = own.filter(({ tag }) => tag === 'one');
   assert.deepEqual(
     tagged.map(({ action, digest, previous, rule, status }) => [action, digest, previous, rule, status]),
@@ -350,6 +356,26 @@ test('the record has a line for the beginning and for the end of an upload, and 
       ['delete', undefined, again.manifest, 'release', 202],
     ],
   );
+});
+
+test('all requests of one push share an id, and the next push has another one', async () => {
+  for (let times = 0; times < 2; times++) await pushImage('acme-internal/app/joined', 'one', 'cid');
+  await send('/v2/acme-internal/app/joined/manifests/one', { method: 'DELETE', user: 'dee' });
+  await send('/v2/acme-internal/app/joined/blobs/uploads/', { method: 'POST', user: 'zoe' });
+  const recorded = async () =>
+    (await lines()).filter(({ repository }) => repository === 'hosted/acme-internal/app/joined');
+  await waitFor(async () => (await recorded()).some(({ decision }) => decision === 'deny'));
+  const own = await recorded();
+  const pushes = Map.groupBy(own, ({ push }) => push);
+  const sizes = [...pushes].map(([id, of]) => [id === undefined, of.length]);
+  // An image is two uploads with two lines each, and a manifest. What deletes, and what is refused, is no push.
+  assert.deepEqual(sizes, [
+    [false, 5],
+    [false, 5],
+    [true, 2],
+  ]);
+  const manifest = own.find(({ tag }) => tag === 'one');
+  assert.ok((manifest?.size ?? 0) > 300, String(manifest?.size));
 });
 
 test('a refusal of the core reaches the client with its words', async () => {

@@ -410,4 +410,25 @@ export const hostedMutants: readonly Mutant[] = [
     replace: "if (user.name === '')",
     tests: ['test/commands/promote.test.ts'],
   },
+  {
+    defence: 'the audit log says what a command of the operator deletes',
+    file: 'src/commands/hosted-changes.ts',
+    find: "...(isDigest(reference) ? { digest: reference } : { tag: reference }),",
+    replace: "...(isDigest(reference) ? { tag: reference } : {}),",
+    tests: ['test/commands/hosted.test.ts'],
+  },
+  {
+    defence: 'the next push has another id in the audit log',
+    file: 'src/core/routes/hosted.ts',
+    find: "if (reference.kind === 'tag' || tags.length > 0) hosted.pushes.end(callerOf(write), by.repository);",
+    replace: '',
+    tests: ['test/gateway/push.test.ts'],
+  },
+  {
+    defence: 'the audit log says how many bytes were published',
+    file: 'src/gateway/audit/write-record.ts',
+    find: "published ?? Number(",
+    replace: "Number(",
+    tests: ['test/gateway/push.test.ts'],
+  },
 ];

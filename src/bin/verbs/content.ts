@@ -174,8 +174,9 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
         description: 'undo the last change of a tag (repository:tag), immutable or not',
         options: ['json'],
         load: async () => {
-          const { hostedRestoreTag } = await import('../../commands/hosted.ts');
-          return ({ names: [image = ''], options, terminal }) => hostedRestoreTag(image, options, terminal);
+          const { hostedRestoreTag } = await import('../../commands/hosted-changes.ts');
+          return ({ names: [image = ''], options, environment, terminal }) =>
+            hostedRestoreTag(image, options, environment, terminal);
         },
       }),
       verb({
@@ -183,8 +184,9 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
         description: 'delete a tag (repository:tag), or a digest (repository@digest) with its tags',
         options: ['force', 'json'],
         load: async () => {
-          const { hostedDelete } = await import('../../commands/hosted.ts');
-          return ({ names: [image = ''], options, terminal }) => hostedDelete(image, options, terminal);
+          const { hostedDelete } = await import('../../commands/hosted-changes.ts');
+          return ({ names: [image = ''], options, environment, terminal }) =>
+            hostedDelete(image, options, environment, terminal);
         },
       }),
       verb({

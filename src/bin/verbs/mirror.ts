@@ -94,8 +94,8 @@ export const MIRROR_VERBS: readonly Verb[] = [
   }),
   verb({
     usage: 'audit',
-    description: 'list who pulled what, and the outcome',
-    options: ['sinceADay', 'until', 'subject', 'repository', 'denied', 'requests', 'json'],
+    description: 'list who pulled, pushed, promoted and deleted what, and the outcome',
+    options: ['sinceADay', 'until', 'subject', 'repository', 'audited', 'denied', 'requests', 'json'],
     load: async () => {
       const { showAudit } = await import('../../commands/audit.ts');
       return ({ options, environment, terminal }) => showAudit(options, environment, terminal);

@@ -17,6 +17,7 @@ import type { NamespaceRules } from './namespace.ts';
 import { BlobPush } from './push-blob.ts';
 import { ManifestPush } from './push-manifest.ts';
 import { Quotas } from './quota.ts';
+import { RecentPushes } from './recent-pushes.ts';
 import { Removal } from './remove.ts';
 import { RetentionPass } from './retention.ts';
 import { TagHistory } from './tag-history.ts';
@@ -42,6 +43,8 @@ export interface Hosted extends AsyncDisposable {
   readonly uploads: Uploads;
   readonly blobs: BlobPush;
   readonly manifests: ManifestPush;
+  /** The pushes under way, for the audit log. */
+  readonly pushes: RecentPushes;
   /** The places for manifests that are being received. */
   readonly places: FairQueue;
   readonly removal: Removal;
@@ -82,6 +85,7 @@ export async function openHosted(
     pull: new HostedPull({ database, clock }),
     uploads,
     blobs: new BlobPush({ database, files, locks, uploads, quotas, clock }),
+    pushes: new RecentPushes(clock),
     places: new FairQueue(options.manifestPlaces ?? MANIFEST_PLACES),
     manifests: new ManifestPush({ database, quotas, namespaces, clock }),
     removal: new Removal({ database, namespaces, clock }),

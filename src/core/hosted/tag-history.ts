@@ -59,13 +59,13 @@ export class TagHistory {
       const before = select.tag.get(id, tag)?.digest ?? null;
       change.putTag.run(id, tag, digest, this.#clock());
       change.addHistory.run(id, tag, digest, before, this.#clock(), by.subject, by.credential);
-      return { kind: 'restored', digest };
+      return { kind: 'restored', digest, previous: before };
     });
   }
 }
 
 export type RestoredTag =
-  | { readonly kind: 'restored'; readonly digest: Digest }
+  | { readonly kind: 'restored'; readonly digest: Digest; readonly previous: Digest | null }
   /** There is no such tag, or it has not been changed. */
   | { readonly kind: 'unchanged' }
   /** The manifest that it meant before has been removed. */

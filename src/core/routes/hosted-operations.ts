@@ -21,6 +21,8 @@ import type { RetentionRemoval } from '../hosted/retention.ts';
 import { verifyHosted } from '../hosted/verify.ts';
 import { readOperation } from './read-operation.ts';
 
+/** Whoever runs a command on the machine, for the history of tags. The audit log calls them the same. */
+const OPERATOR = { subject: 'operator', credential: 'operator' };
 /** The most decisions that one answer explains. */
 const MOST_DECISIONS = 10_000;
 /** The most repositories that one answer lists. */
@@ -80,19 +82,18 @@ async function restore(context: Context, { tags }: Hosted): Promise<void> {
   const { repository, tag } = RESTORE_TAG.parse(await readOperation(context));
   const parsed = parseTag(tag);
   if (parsed === undefined) context.status = 404;
-  else context.body = await tags.restore(repository, parsed, { subject: 'hubgate', credential: 'operator' });
+  else context.body = await tags.restore(repository, parsed, OPERATOR);
 }
 
 async function remove(context: Context, { removal }: Hosted): Promise<void> {
   const { repository, reference, force } = DELETE_HOSTED.parse(await readOperation(context));
   const parsed = parseReference(reference);
-  const by = { subject: 'hubgate', credential: 'operator' };
-  const removed = parsed && (await removal.manifest(repository, parsed, by, force));
+  const removed = parsed && (await removal.manifest(repository, parsed, OPERATOR, force));
   context.body = describeDeletion(removed);
 }
 
 function describeDeletion(removed: Removed | HostedRefusal | undefined): z.input<typeof DELETED_HOSTED> {
-  if (removed?.kind === 'removed') return { kind: 'removed' };
+  if (removed?.kind === 'removed') return { kind: 'removed', previous: removed.previous ?? null };
   if (removed === undefined || removed.error === 'MANIFEST_UNKNOWN') return { kind: 'unknown' };
   return { kind: 'refused', why: removed.message ?? ERRORS[removed.error].message };
 }

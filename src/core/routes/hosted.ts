@@ -56,6 +56,7 @@ async function answerWrite(context: Context, dependencies: HostedRouteDependenci
   const [resource = '', query = ''] = (context.req.url ?? '').slice(HOSTED_PATH.length).split('?', 2);
   const by = { repository: path, subjectKey: context.get(HOSTED_HEADERS.subjectKey) };
   const write = { ...dependencies, context, by, query: new URLSearchParams(query) };
+  if (isPush(context, resource)) context.set(HOSTED_HEADERS.push, write.hosted.pushes.of(callerOf(write), path));
   try {
     const refusal = await routeWrite(write, resource);
     if (refusal !== undefined) answerHostedRefusal(context, refusal);
@@ -64,6 +65,16 @@ async function answerWrite(context: Context, dependencies: HostedRouteDependenci
     if (context.req.destroyed && !context.req.complete) return void context.res.destroy();
     throw error;
   }
+}
+
+/** The end of an upload belongs to its push, whether it is published or cancelled. */
+function isPush({ method }: Context, resource: string): boolean {
+  return method !== 'DELETE' || resource.startsWith('blobs/uploads/');
+}
+
+/** Returns what the audit log takes for one caller: a subject at an address with one client. */
+function callerOf({ context, by }: Write): string {
+  return context.get(CORE_HEADERS.caller) || by.subjectKey;
 }
 
 /** Answers a request that failed with `HostedUnavailable`. Nothing else of the core is concerned. */
@@ -228,9 +239,10 @@ async function putManifest(write: Write, reference: Reference): Promise<HostedRe
 }
 
 async function receiveManifest(
-  { hosted, context, by, query }: Write,
+  write: Write,
   reference: Reference,
 ): Promise<HostedRefusal | undefined> {
+  const { hosted, context, by, query } = write;
   const tags = query.getAll('tag').flatMap((tag) => parseTag(tag) ?? []);
   const isLong = Number(context.req.headers['content-length'] ?? 0) > MAX_DOCUMENT_SIZE;
   const bytes = isLong
@@ -242,10 +254,12 @@ async function receiveManifest(
     ...{ contentType: context.get('content-type'), by: authorOf(context) },
   });
   if (published.kind === 'refused') return published;
-  const { digest, subject, previous } = published;
+  const { digest, subject, previous, size } = published;
+  if (reference.kind === 'tag' || tags.length > 0) hosted.pushes.end(callerOf(write), by.repository);
   answerEmpty(context, 201);
   context.set({
     ...{ 'docker-content-digest': digest, [HOSTED_HEADERS.location]: `manifests/${digest}` },
+    [HOSTED_HEADERS.size]: String(size),
     ...(subject !== undefined && { 'oci-subject': subject }),
     ...(previous !== undefined && { [HOSTED_HEADERS.previous]: previous }),
   });
@@ -283,9 +297,12 @@ function authorOf(context: Context): Author {
   return { subject: subject ?? '', credential: credential ?? '' };
 }
 
-function answerPublished(context: Context, { digest }: PublishedBlob): undefined {
+function answerPublished(context: Context, { digest, size }: PublishedBlob): undefined {
   answerEmpty(context, 201);
-  context.set({ 'docker-content-digest': digest, [HOSTED_HEADERS.location]: `blobs/${digest}` });
+  context.set({
+    ...{ 'docker-content-digest': digest, [HOSTED_HEADERS.location]: `blobs/${digest}` },
+    [HOSTED_HEADERS.size]: String(size),
+  });
 }
 
 /** Koa would send the words of the status as the body. */

@@ -10,7 +10,8 @@ export interface Write extends ReceivedRequest {
 }
 
 /** The outcome of a write, for its audit line. */
-export interface WriteResult extends Pick<AuditLine, 'status' | 'digest' | 'upload' | 'previous'> {
+export interface WriteResult
+  extends Pick<AuditLine, 'status' | 'digest' | 'upload' | 'previous' | 'push' | 'size'> {
   /** The name of the core's refusal. */
   readonly error?: ErrorName;
 }
@@ -22,16 +23,17 @@ export interface WriteResult extends Pick<AuditLine, 'status' | 'digest' | 'uplo
 export function writtenLine(
   write: Write,
   permission: AccessDecision,
-  { status, digest, upload, previous }: WriteResult,
+  { status, digest, upload, previous, push, size: published }: WriteResult,
 ): AuditLine | undefined {
   const { target, request } = write;
   const { route, method, action } = target;
   if (route.kind === 'upload' && (method === 'PATCH' || method === 'GET') && status < 400) return undefined;
   const isMount = route.kind === 'uploads' && route.mount !== undefined && status === 201;
-  const size = Number(request.headers['content-length'] ?? 0);
+  const size = published ?? Number(request.headers['content-length'] ?? 0);
   const id = route.kind === 'upload' ? route.id : upload;
   return {
     action: isMount ? 'mount' : action,
+    ...(push !== undefined && { push }),
     ...callerLine(write),
     repository: route.repository.name,
     ...whatWasWritten(target),

@@ -17,6 +17,8 @@ export interface HostedWrite {
   /** The resource of the distribution API below the repository, with its query. */
   readonly resource: string;
   readonly subjectKey: string;
+  /** An opaque text that is the same for all requests of one subject at one address with one client. */
+  readonly caller: string;
   readonly subject: string;
   readonly credential: string;
   /** The repository from which a blob may be mounted. */
@@ -36,6 +38,9 @@ export interface HostedAnswer {
   readonly location?: string;
   /** The digest that a tag meant before. */
   readonly previous?: string;
+  /** The id of the push that the request belongs to, and the bytes of what was published. */
+  readonly push?: string;
+  readonly size?: number;
   /** The name of a refusal. */
   readonly error?: ErrorName;
 }
@@ -79,7 +84,7 @@ export function createSendWrite(socket: string): SendWrite {
 }
 
 function headersOf(write: HostedWrite): Record<string, string> {
-  const { repository, subjectKey, subject, credential, from, request } = write;
+  const { repository, subjectKey, caller, subject, credential, from, request } = write;
   const described = DESCRIBING.flatMap((name) => {
     const value = request.headers[name];
     return value === undefined ? [] : [[name, value] as const];
@@ -89,6 +94,7 @@ function headersOf(write: HostedWrite): Record<string, string> {
     [CORE_HEADERS.upstream]: repository.upstream,
     [CORE_HEADERS.path]: repository.path,
     [HOSTED_HEADERS.subjectKey]: subjectKey,
+    [CORE_HEADERS.caller]: caller,
     [HOSTED_HEADERS.subject]: encodeURIComponent(subject),
     [HOSTED_HEADERS.credential]: encodeURIComponent(credential),
     ...(from && {
@@ -104,6 +110,8 @@ function answerIn(
   const {
     [HOSTED_HEADERS.location]: location,
     [HOSTED_HEADERS.previous]: previous,
+    [HOSTED_HEADERS.push]: push,
+    [HOSTED_HEADERS.size]: size,
     [CORE_HEADERS.error]: error,
   } = headers;
   const tags = headersDistinct['oci-tag'];
@@ -116,6 +124,8 @@ function answerIn(
     },
     ...(typeof location === 'string' && { location }),
     ...(typeof previous === 'string' && { previous }),
+    ...(typeof push === 'string' && { push }),
+    ...(typeof size === 'string' && { size: Number(size) }),
     ...(typeof error === 'string' && error in ERRORS && { error: error as ErrorName }),
   };
 }

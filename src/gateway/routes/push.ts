@@ -103,7 +103,7 @@ function hostedWrite(write: Write, signal: AbortSignal, dependencies: V2Dependen
   const { request, admission, target } = write;
   return {
     ...{ method: target.method, repository: target.route.repository, resource: writtenResource(target) },
-    subjectKey: subjectKeyOf(write),
+    ...{ subjectKey: subjectKeyOf(write), caller: dependencies.callerOf(write) },
     subject: admission.kind === 'admitted' ? formatSubject(admission.subject) : '',
     credential: admission.kind === 'admitted' ? admission.credential : '',
     from: readableSource(write, dependencies),
@@ -132,7 +132,7 @@ function sendAnswer(
   request: IncomingMessage,
   response: ServerResponse,
   { route: { repository } }: WriteTarget,
-  { status, headers, body, location, previous, error }: HostedAnswer,
+  { status, headers, body, location, previous, push, size, error }: HostedAnswer,
   { names }: V2Dependencies,
 ): WriteResult {
   const prefix = `/v2/${familiarName(repository, names)}/`;
@@ -150,6 +150,8 @@ function sendAnswer(
     ...(digest !== undefined && { digest }),
     ...(headers['docker-upload-uuid'] !== undefined && { upload: headers['docker-upload-uuid'] }),
     ...(previous !== undefined && { previous }),
+    ...(push !== undefined && { push }),
+    ...(size !== undefined && { size }),
     ...(error !== undefined && { error }),
   };
 }
