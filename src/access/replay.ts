@@ -1,5 +1,7 @@
 /** Asks policies about recorded pulls: what an edit would change, and which rules nobody needs. */
 import { parseNetwork } from '../platform/network.ts';
+import { ACTIONS, type Action } from '../registry/action.ts';
+import { isHosted } from '../registry/repository.ts';
 import { type AccessQuestion, type Decision, decide, type Policy, unmet } from './policy.ts';
 import type { RuleData } from './policy-data.ts';
 import { formatSubject, type Subject } from './subject.ts';
@@ -10,6 +12,7 @@ export interface RecordedPull extends AccessQuestion {
 }
 
 export interface DecisionChange {
+  readonly action: Action;
   readonly subject: Subject;
   readonly pull: Pick<AccessQuestion, 'repository' | 'tag'>;
   /** One of the addresses from which the subject asked; absent if all addresses give the same result. */
@@ -28,7 +31,7 @@ export interface Population {
 
 /**
  * Returns the differences between two policies at one time, for every subject combined with every repository
- * and tag in `pulls`, no matter who pulled what.
+ * and tag in `pulls`, no matter who pulled what. About a hosted repository they are asked for every action.
  */
 export function compare(
   before: Policy,
@@ -70,15 +73,23 @@ export function compareFor(
     for (const address of all)
       distinct.set(networks.map((network) => network?.contains(address)).join(), address);
     const addresses = [...distinct.values()];
-    return targets.flatMap((pull) => {
-      const changes = addresses.flatMap((address): DecisionChange[] => {
-        const question: AccessQuestion = { action: 'pull', subject, address, ...pull, at };
-        const decisions = { before: decide(before, question), after: decide(after, question) };
-        return isSame(decisions.before, decisions.after) ? [] : [{ subject, pull, address, ...decisions }];
-      });
-      return withoutNeedlessAddress(changes, addresses.length);
-    });
+    return targets.flatMap((pull) =>
+      actionsOn(pull).flatMap((action) => {
+        const changes = addresses.flatMap((address): DecisionChange[] => {
+          const question: AccessQuestion = { action, subject, address, ...pull, at };
+          const decisions = { before: decide(before, question), after: decide(after, question) };
+          if (isSame(decisions.before, decisions.after)) return [];
+          return [{ action, subject, pull, address, ...decisions }];
+        });
+        return withoutNeedlessAddress(changes, addresses.length);
+      }),
+    );
   });
+}
+
+/** Nobody pushes to a mirrored repository, or deletes anything from it. */
+function actionsOn({ repository }: PullTarget): readonly Action[] {
+  return isHosted(repository) ? ACTIONS : ['pull'];
 }
 
 /** Merges a change that is the same from every address into one change without an address. */

@@ -57,6 +57,85 @@ test('explain and who-can answer for pushes and deletes', async () => {
   assert.equal((await hubgate('access', 'who-can', 'acme-internal/app/api', '--action', 'delete')).code, 1);
 });
 
+const RECORDED = {
+  ...{ time: '2026-01-01T00:00:00.000Z', address: '10.0.0.1', decision: 'allow', method: 'PUT' },
+  ...{ action: 'push', subject: 'service:ci-app', repository: 'hosted/acme-internal/app/api', tag: '1.4' },
+};
+
+async function record(...lines: object[]): Promise<void> {
+  await mkdir(path.join(home, 'state'), { recursive: true });
+  const text = lines.map((line) => `${JSON.stringify({ ...RECORDED, status: 201, ...line })}\n`).join('');
+  await writeFile(path.join(home, 'state/audit.log'), text);
+}
+
+interface DiffedDecision {
+  readonly action: string;
+  readonly subject: string;
+  readonly repository: string;
+  readonly tag: string | null;
+  readonly before: { readonly decision: string };
+  readonly after: { readonly decision: string };
+}
+
+/** Returns what `access diff` says of an edit of the policy. */
+async function diff(edited: string, ...more: string[]) {
+  const file = path.join(home, 'edited.yaml');
+  await writeFile(file, edited);
+  const { code, stdout } = await hubgate('access', 'diff', file, ...more, '--json');
+  const changes = JSON.parse(stdout);
+  assert.equal(code, changes.length === 0 ? 0 : 1);
+  return changes.map(({ action, subject, repository, tag, before, after }: DiffedDecision) =>
+    [action, subject, repository, tag, before.decision, after.decision].join(' '),
+  );
+}
+
+const WITHOUT_TESTS = POLICY.slice(0, POLICY.indexOf('tests:'));
+
+test('diff shows an edit that takes the right to push, and one that gives the right to delete', async () => {
+  await record({}, { subject: 'user:ana', action: 'pull', status: 200 });
+  assert.deepEqual(await diff(POLICY), []);
+  const api = 'hosted/acme-internal/app/api 1.4';
+  const pullsOnly = `${WITHOUT_TESTS.replace('push: acme', 'pull: acme')}...\n`;
+  assert.deepEqual(await diff(pullsOnly), [`push service:ci-app ${api} allow deny`]);
+  const deletes = `${WITHOUT_TESTS}  - { id: gone, delete: acme-internal/**, to: ana }\n...\n`;
+  assert.deepEqual(await diff(deletes), [`delete user:ana ${api} deny allow`]);
+  const freeze = `${WITHOUT_TESTS}deny:\n  - { id: no, push: acme-internal/**, tags: "1*", to: authenticated }\n...\n`;
+  assert.deepEqual(await diff(freeze), [`push service:ci-app ${api} allow deny`]);
+  const printed = await hubgate('access', 'diff', path.join(home, 'edited.yaml'));
+  assert.match(printed.stdout, /\npush denied +service:ci-app +hosted\/acme-internal\/app\/api:1\.4 +- +ci → no/);
+});
+
+test('diff --all shows who may newly push where nobody has pushed yet', async () => {
+  await writeFile(path.join(home, 'config/users.yaml'), 'users: { ana: {}, ci-app: { service: true } }\n', {
+    mode: 0o600,
+  });
+  const edited = `${WITHOUT_TESTS}  - { id: own, push: acme-internal/new/**, to: ana }\n...\n`;
+  const changes = await diff(edited, '--all');
+  assert.deepEqual(changes, ['push user:ana hosted/acme-internal/new/x  deny allow']);
+});
+
+test('diff and unused take mounts and promotions for pushes', async () => {
+  await record({ action: 'promote', tag: '2' }, { action: 'mount', tag: undefined });
+  const pullsOnly = `${WITHOUT_TESTS.replace('push: acme', 'pull: acme')}...\n`;
+  assert.deepEqual(await diff(pullsOnly), [
+    'push service:ci-app hosted/acme-internal/app/api 2 allow deny',
+    'push service:ci-app hosted/acme-internal/app/api  allow deny',
+  ]);
+  const { stdout } = await hubgate('access', 'unused', '--since', '2025-12-01', '--json');
+  const unused = JSON.parse(stdout).unused.map(({ id }: { id: string }) => id);
+  assert.deepEqual(unused, ['dev']);
+});
+
+test('explain does not call a tag that is to be pushed unknown', async () => {
+  await record({});
+  const explain = (action: string) =>
+    hubgate('access', 'explain', 'ci-app', 'acme-internal/app/api:9', '--action', action);
+  assert.doesNotMatch((await explain('push')).stdout, /has not been pulled/);
+  assert.match((await explain('pull')).stdout, /the tag 9 of acme-internal\/app\/api has not been pulled here/);
+  const pushed = await hubgate('access', 'explain', 'ci-app', 'acme-internal/app/api:1.4');
+  assert.doesNotMatch(pushed.stdout, /has not been pulled/);
+});
+
 test('the tests of a policy run with the namespaces of the configuration', async () => {
   assert.match((await hubgate('access', 'test')).stdout, /passed: 1 {2}failed: 0/);
   await put('hubgate.yaml', '');

@@ -431,4 +431,18 @@ export const hostedMutants: readonly Mutant[] = [
     replace: "Number(",
     tests: ['test/gateway/push.test.ts'],
   },
+  {
+    defence: 'access diff asks about pushes and deletes too',
+    file: 'src/access/replay.ts',
+    find: "return isHosted(repository) ? ACTIONS : ['pull'];",
+    replace: "return isHosted(repository) ? ACTIONS.slice(0, 1) : ['pull'];",
+    tests: ['test/commands/hosted-policy.test.ts'],
+  },
+  {
+    defence: 'access diff --all asks about what nobody has pushed yet',
+    file: 'src/commands/access/population.ts',
+    find: '[...cached, ...literal, ...hosted]',
+    replace: '[...cached, ...literal, ...hosted.slice(0, 0)]',
+    tests: ['test/commands/hosted-policy.test.ts'],
+  },
 ];

@@ -20,6 +20,7 @@ import { loadOrPrint } from '../../launch/load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../../launch/terminal.ts';
 import { systemClock } from '../../platform/clock.ts';
 import type { Parsed } from '../../platform/fault.ts';
+import type { Action } from '../../registry/action.ts';
 import { printTable } from '../table.ts';
 import { auditedPulls } from './audited-pulls.ts';
 import { knownRepositories } from './known.ts';
@@ -99,8 +100,9 @@ function nameOf({ repository, tag }: DecisionChange['pull']): string {
   return `${repository.name}${tag === undefined ? '' : `:${tag}`}`;
 }
 
-function asJson({ subject, pull, address, before, after }: DecisionChange) {
+function asJson({ action, subject, pull, address, before, after }: DecisionChange) {
   return {
+    action,
     subject: formatSubject(subject),
     repository: pull.repository.name,
     tag: pull.tag ?? null,
@@ -124,8 +126,8 @@ function printChanges(
 ): void {
   printTable(stdout, {
     heading: ['CHANGE', 'SUBJECT', 'IMAGE', 'FROM', 'RULES'],
-    rows: changes.map(({ subject, pull, address, before, after }) => [
-      ...[kindOf(before, after), formatSubject(subject), nameOf(pull), writeAddress(address)],
+    rows: changes.map(({ action, subject, pull, address, before, after }) => [
+      ...[kindOf(action, before, after), formatSubject(subject), nameOf(pull), writeAddress(address)],
       `${write(before)} → ${write(after)}`,
     ]),
   });
@@ -151,9 +153,10 @@ function writeAddress(address: string | undefined): string {
   return address === '' ? 'elsewhere' : (address ?? '-');
 }
 
-function kindOf(before: Decision, after: Decision): string {
+function kindOf(action: Action, before: Decision, after: Decision): string {
   if (before.decision === after.decision) return 'private';
-  return after.decision === 'allow' ? 'allowed' : 'denied';
+  const kind = after.decision === 'allow' ? 'allowed' : 'denied';
+  return action === 'pull' ? kind : `${action} ${kind}`;
 }
 
 function write(decision: Decision): string {

@@ -4,19 +4,22 @@ import type { Config } from '../../config/config.ts';
 import type { HomePaths } from '../../config/home.ts';
 import { hostedNames } from '../../config/hosted.ts';
 import { CACHED_REPOSITORIES, type CachedRepositories } from '../../protocol/core-api.ts';
+import { HOSTED_REPOSITORIES } from '../../protocol/hosted-api.ts';
+import type { Action } from '../../registry/action.ts';
 import type { Image } from '../../registry/image.ts';
-import { familiarName, isHosted } from '../../registry/repository.ts';
+import { familiarName, HOSTED, isHosted } from '../../registry/repository.ts';
 import { askRole } from '../ask-role.ts';
-import { auditedPulls } from './audited-pulls.ts';
+import { type AuditedPull, auditedPulls } from './audited-pulls.ts';
 
 /**
- * Lists the repositories that the running core has cached and those that were pulled according to the audit
- * log.
+ * Lists the repositories that the running core has cached or hosts, and those that were pulled or pushed
+ * according to the audit log.
  */
 export async function knownRepositories(config: Config, paths: HomePaths): Promise<ReadonlySet<string>> {
   const names = new Set((await cachedRepositories(paths)).map(({ name }) => name));
+  if (config.hosted !== undefined) for (const name of await hostedRepositories(paths)) names.add(name);
   for await (const { status, repository } of auditedPulls(config.log.audit))
-    if (status === 200) names.add(repository.name);
+    if (status < 300) names.add(repository.name);
   return names;
 }
 
@@ -24,6 +27,12 @@ export async function knownRepositories(config: Config, paths: HomePaths): Promi
 async function cachedRepositories({ coreSocket }: HomePaths): Promise<CachedRepositories> {
   const said = await askRole(coreSocket, { method: 'GET', path: '/cache', schema: CACHED_REPOSITORIES });
   return typeof said === 'string' ? [] : said.answer;
+}
+
+async function hostedRepositories({ coreSocket }: HomePaths): Promise<readonly string[]> {
+  const question = { method: 'GET', path: '/hosted-repositories', schema: HOSTED_REPOSITORIES } as const;
+  const said = await askRole(coreSocket, question);
+  return typeof said === 'string' ? [] : said.answer.repositories.map(({ path }) => `${HOSTED}/${path}`);
 }
 
 /**
@@ -52,7 +61,7 @@ export async function findKnown(
   if (tag !== undefined) {
     for await (const pull of auditedPulls(config.log.audit)) {
       hasAudit = true;
-      if (pull.status === 200 && pull.repository.name === repository.name && pull.tag === tag)
+      if (isThere(pull) && pull.repository.name === repository.name && pull.tag === tag)
         isAudited = true;
     }
   }
@@ -67,6 +76,11 @@ export async function findKnown(
   };
 }
 
+/** True for a pull that was answered, and for a push that set a tag. */
+function isThere({ action, status }: AuditedPull): boolean {
+  return action === 'push' ? status === 201 : action === 'pull' && status === 200;
+}
+
 /** Returns null for subjects that are not users, and if the users file cannot be read. */
 async function isKnownUser(subject: Subject | undefined, { users }: HomePaths): Promise<boolean | null> {
   const name = subject && nameOf(subject);
@@ -75,12 +89,18 @@ async function isKnownUser(subject: Subject | undefined, { users }: HomePaths): 
   return 'value' in read ? read.value.has(name) : null;
 }
 
-/** Lists the unknown parts, each as a clause. */
-export function unknownIn(known: KnownTarget, { repository, tag }: Image, subject?: Subject): string[] {
+/** Lists the unknown parts, each as a clause. A tag that is to be pushed may well be new. */
+export function unknownIn(
+  known: KnownTarget,
+  { repository, tag, action }: Image & { readonly action: Action },
+  subject?: Subject,
+): string[] {
   return [
     ...(known.user === false && subject ? [`${formatSubject(subject)} is not in users.yaml`] : []),
     ...(known.upstream ? [] : [`${repository.upstream} is no upstream of hubgate.yaml`]),
-    ...(known.tag === false ? [`the tag ${tag} of ${known.written} has not been pulled here`] : []),
+    ...(known.tag === false && action !== 'push'
+      ? [`the tag ${tag} of ${known.written} has not been pulled here`]
+      : []),
   ];
 }
 

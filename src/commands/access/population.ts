@@ -1,3 +1,5 @@
+import { exampleOf } from '../../access/pattern-example.ts';
+import { isHostedPattern } from '../../access/pattern-text.ts';
 import type { Policy } from '../../access/policy.ts';
 import type { ReadPolicy } from '../../access/policy-file.ts';
 import type { Population, RecordedPull } from '../../access/replay.ts';
@@ -75,8 +77,10 @@ function targetsOf(
 ): Population['targets'] {
   const rules = policies.flatMap(({ policy }) => policy.data.rules);
   const literal = rules.flatMap(({ pull }) => pull.filter((pattern) => !/[*$]/.test(pattern)));
+  // Nobody may have pushed yet to what a rule is about.
+  const hosted = rules.flatMap(({ pull }) => pull.filter(isHostedPattern).map((pattern) => exampleOf(pattern)));
   const repositories = new Map<string, Repository>();
-  for (const name of [...cached, ...literal]) {
+  for (const name of [...cached, ...literal, ...hosted]) {
     const repository = parseRepositoryName(name);
     if (repository !== undefined) repositories.set(repository.name, repository);
   }
