@@ -18,6 +18,7 @@ import { createVerifyToken } from './authentication/bearer-token.ts';
 import { followClientAuthorities } from './authentication/client-ca.ts';
 import { createIdentifyByCertificate } from './authentication/client-certificate.ts';
 import { createAuthorize } from './authorization/authorize.ts';
+import { createPushableNamespaces } from './authorization/pushable-namespaces.ts';
 import { followPolicyLimits } from './authorization/policy-limits.ts';
 import { subscribeToPolicy } from './authorization/policy-subscription.ts';
 import { openAuthClient } from './clients/auth-client.ts';
@@ -140,11 +141,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   );
   const authorities = stack.use(await followClientAuthorities(options.clientCa, log));
   const byCertificate = createIdentifyByCertificate({ authorities, credentials, clock });
+  const authorizeNow = createAuthorize(policy, names, clock);
   const dependencies: V2Dependencies = {
     names,
     addressOf,
     authenticate: createAuthenticateClient({ auth, addressOf, byCertificate, verifyToken, credentials }),
-    authorizeNow: createAuthorize(policy, names, clock),
+    authorizeNow,
+    pushableNamespaces: createPushableNamespaces(policy, names, authorizeNow),
     credentials,
     limits: followPolicyLimits(policy),
     clock,

@@ -308,6 +308,29 @@ test('a mirrored name takes no push, in whichever form', async () => {
   }
 });
 
+test('a push to a mirrored name names the namespaces to which its caller may push, and no other', async () => {
+  const words = async (caller: Caller, method = 'POST', target = '/v2/library/alpine/blobs/uploads/') => {
+    const refused = await send(target, { method, ...caller });
+    assert.equal(refused.status, 405);
+    assert.equal(refused.headers.allow, 'GET, HEAD');
+    return JSON.parse(refused.body.toString()).errors[0].message;
+  };
+  const mirrored = 'this name is mirrored, and serves pulls only; push to its own registry, or to';
+  const nowhere = `${mirrored} a name that is hosted here`;
+  assert.equal(await words({ user: 'cid' }), `${mirrored} acme-internal/**`);
+  assert.equal(await words({ user: 'bea' }), `${mirrored} base/**`);
+  assert.equal(await words({ user: 'cid' }, 'PUT', '/v2/library/alpine/manifests/1'), await words({ user: 'cid' }));
+  const token = await hubgate.scopedToken('cid', 'repository:library/alpine:pull,push');
+  assert.equal(await words({ token }), await words({ user: 'cid' }));
+  // Who may only pull or delete there, or nothing at all, learns no name.
+  for (const user of ['pia', 'dee', 'zoe']) assert.equal(await words({ user }), nowhere, user);
+  for (const caller of [{}, { user: 'cid', password: 'wrong' }, { token: 'x' }])
+    assert.equal(await words(caller), nowhere);
+  const restricted = await hubgate.giveToken('cid', { pull: ['docker.io/library/*'] });
+  assert.equal(await words({ user: 'cid', password: restricted.text }), nowhere);
+  assert.deepEqual(hub.takeRequests(), []);
+});
+
 test('a target of a hosted repository says which methods it has', async () => {
   const cases = [
     ['POST', '/manifests/one', 'GET, HEAD, PUT, DELETE'],

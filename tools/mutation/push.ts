@@ -159,4 +159,18 @@ export const pushMutants: readonly Mutant[] = [
     replace: '',
     tests: PUSH_TESTS,
   },
+  {
+    defence: 'a refused push to a mirrored name says nothing of namespaces to which its caller may not push',
+    file: 'src/gateway/authorization/pushable-namespaces.ts',
+    find: "if (asked !== undefined && authorize(who, asked).kind === 'granted') found.add(namespace);",
+    replace: "if (asked !== undefined && authorize(who, asked).kind !== undefined) found.add(namespace);",
+    tests: PUSH_TESTS,
+  },
+  {
+    defence: 'a refused push to a mirrored name says nothing to a caller without a login',
+    file: 'src/gateway/authorization/pushable-namespaces.ts',
+    find: "if (admission.kind !== 'admitted') return [];",
+    replace: "if (admission.kind !== 'admitted') return [...(names.hosted ?? [])];",
+    tests: PUSH_TESTS,
+  },
 ];

@@ -11,6 +11,7 @@ import type { ActiveCredentials } from '../authentication/active-credentials.ts'
 import type { AuthenticateClient, Authentication } from '../authentication/authenticate-client.ts';
 import type { AccessDecision, Authorize, AuthorizeNow } from '../authorization/authorize.ts';
 import type { PolicyLimits } from '../authorization/policy-limits.ts';
+import type { PushableNamespaces } from '../authorization/pushable-namespaces.ts';
 import type { CoreAnswer, CoreClient, PullAccounting } from '../clients/core-client.ts';
 import type { SendWrite } from '../clients/hosted-client.ts';
 import type { DeliveryPool } from '../delivery/delivery-pool.ts';
@@ -23,6 +24,7 @@ export interface V2Dependencies {
   readonly addressOf: AddressOf;
   readonly authenticate: AuthenticateClient;
   readonly authorizeNow: AuthorizeNow;
+  readonly pushableNamespaces: PushableNamespaces;
   readonly credentials: Pick<ActiveCredentials, 'find' | 'throwIfStale'>;
   readonly limits: PolicyLimits;
   readonly clock: Clock;
@@ -63,6 +65,8 @@ export interface V2State {
   route: Exclude<Route, UploadRoute | { kind: 'mirrored-upload' }>;
   /** Added by `parseRoute` for a request that writes to a hosted repository. */
   target?: WriteTarget | undefined;
+  /** Added by `parseRoute`: true for a request that would write to a mirrored repository. It has no `route`. */
+  writesToMirrored?: boolean;
   /** Added by `authenticate`. */
   admission: Authentication;
   /** Added by `recordWrite`, and below it by the step that answers the write. */

@@ -1,7 +1,7 @@
 import { isHosted } from '../../registry/repository.ts';
 import { parseTarget, type Route } from '../../registry/route.ts';
 import { shareOf } from '../audit/audit-record.ts';
-import { refuse, respond } from '../http/respond.ts';
+import { refuse, refuseUnread, respond } from '../http/respond.ts';
 import { answerCatalog } from './catalog.ts';
 import { answerPing } from './ping.ts';
 import { authorize, deliverAnswer, fetchFromCore, recordPull } from './pull.ts';
@@ -16,6 +16,7 @@ export function v2Steps(dependencies: V2Dependencies): readonly V2Step[] {
     parseRoute(dependencies),
     authenticate(dependencies),
     limitInFlight(dependencies),
+    refuseMirroredWrite(dependencies),
     ...(dependencies.sendWrite === undefined ? [] : pushSteps(dependencies)),
     answerPingOrCatalog(dependencies),
     recordPull(dependencies),
@@ -46,6 +47,10 @@ function parseRoute({ addressOf, names, sendWrite }: V2Dependencies): V2Step {
     const { route } = parsed;
     state.target = sendWrite === undefined ? undefined : writeTarget(route, method);
     if (state.target !== undefined) return next();
+    if (sendWrite !== undefined && writesToMirrored(route, method)) {
+      state.writesToMirrored = true;
+      return next();
+    }
     if (isUpload(route) || (method !== 'GET' && method !== 'HEAD'))
       return refuse(res, {
         error: 'UNSUPPORTED',
@@ -62,7 +67,37 @@ function parseRoute({ addressOf, names, sendWrite }: V2Dependencies): V2Step {
 function unsupported(route: Route): string {
   return 'repository' in route && isHosted(route.repository)
     ? 'no part of a hosted repository supports this method here'
-    : 'this name is mirrored, and serves pulls only; push to its own registry, or to a name that is hosted here';
+    : servesPullsOnly();
+}
+
+/** Names the namespaces that the caller may push to. Nobody learns another one. */
+function servesPullsOnly(own: readonly string[] = []): string {
+  const where = own.length === 0 ? 'a name that is hosted here' : own.join(', ');
+  return `this name is mirrored, and serves pulls only; push to its own registry, or to ${where}`;
+}
+
+const WRITING: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
+
+/** True for a push to a mirrored repository, and for a delete in one. */
+function writesToMirrored(route: Route, method = ''): boolean {
+  if (!WRITING.has(method)) return false;
+  return route.kind === 'mirrored-upload' || ('repository' in route && !isHosted(route.repository));
+}
+
+/** Says that nobody pushes to a mirrored repository, and where the caller may push. Nothing is looked up for it. */
+function refuseMirroredWrite({ pushableNamespaces }: V2Dependencies): V2Step {
+  return (context, next) => {
+    const { req, res, state } = context;
+    if (state.writesToMirrored !== true) return next();
+    context.respond = false;
+    const own = pushableNamespaces(state.admission, state.address);
+    refuseUnread(req, res, {
+      error: 'UNSUPPORTED',
+      message: servesPullsOnly(own),
+      headers: { allow: 'GET, HEAD' },
+    });
+    return;
+  };
 }
 
 function allowedMethods(route: Route): string {
@@ -76,7 +111,8 @@ function isUpload(route: Route): route is Exclude<Route, V2State['route']> {
 function authenticate(dependencies: V2Dependencies): V2Step {
   return async ({ req, state }, next) => {
     const { route } = state;
-    const ignoreCertificate = state.target === undefined && route.kind === 'ping';
+    const isWrite = state.target !== undefined || state.writesToMirrored === true;
+    const ignoreCertificate = !isWrite && route.kind === 'ping';
     state.admission = await dependencies.authenticate(req, { ignoreCertificate });
     return next();
   };
