@@ -1,6 +1,6 @@
 import { Option } from 'commander';
+import { LISTED_ACTIONS } from '../commands/audited-actions.ts';
 import { BUDGET_KEYS } from '../commands/budget/budget-key.ts';
-import { AUDITED_ACTIONS } from '../registry/action.ts';
 
 /** An option of a verb. `Values` is what Commander adds for it to the values that the verb receives. */
 interface VerbOption<Values> {
@@ -103,10 +103,13 @@ export const OPTIONS = {
   by: choice('--by <what>', 'whose pulls are added up (default: subject)', BUDGET_KEYS),
   until: text('--until <when>', 'only until then; a day counts to its end'),
   subject: text('--subject <subject>', 'only this subject'),
-  as: text('--as <subject>', 'judge by the policy what this subject may do (default: the operator, who may all)'),
+  as: text(
+    '--as <subject>',
+    'judge by the policy what this subject may do (default: the operator, who may all)',
+  ),
   repository: text('--repository <image>', 'only this repository, or repository:tag'),
   denied: flag('--denied', 'only what was refused'),
-  audited: choice('--action <action>', 'only this action', AUDITED_ACTIONS),
+  audited: choice('--action <action>', 'only this action', LISTED_ACTIONS),
   requests: flag('--requests', 'print each request of a pull'),
   since: textOr('--since <when>', 'look at the pulls since then: a duration, a day or a time (UTC)', '30d'),
   private: flag('--private', 'ask for private content; exit code 1 if only public content is allowed'),

@@ -258,10 +258,17 @@ function quotasOf({ account, limit, held }: StoredAuditLine): string[] {
   ];
 }
 
-/** Adds a request to its pull. The status of the pull is that of its first request, or that of a failure. */
+/**
+ * Adds a request to its pull or push. The status of a pull is that of its first request, or that of a failure; the
+ * status of a push is that of its last manifest, or that of a failure after it.
+ */
 function add(to: Summary, next: Summary): void {
   to.requests++;
-  if (next.first.push !== undefined && isManifest(next.first)) to.first = next.first;
+  if (next.first.push !== undefined && isManifest(next.first)) {
+    to.first = next.first;
+    // What failed before, the client has made good.
+    to.status = next.status;
+  }
   to.began = Math.min(to.began, next.began);
   to.ended = Math.max(to.ended, next.ended);
   if (next.status >= 400) to.status = Math.max(to.status, next.status);

@@ -3,7 +3,15 @@ export const ACTIONS = ['pull', 'push', 'delete'] as const;
 export type Action = (typeof ACTIONS)[number];
 
 /** The actions of the lines of the audit log. Only some of them are decided for a repository. */
-export const AUDITED_ACTIONS = [...ACTIONS, 'mount', 'promote', 'tags', 'referrers', 'catalog', 'token'] as const;
+export const AUDITED_ACTIONS = [
+  ...ACTIONS,
+  'mount',
+  'promote',
+  'tags',
+  'referrers',
+  'catalog',
+  'token',
+] as const;
 
 export function isAction(text: string): text is Action {
   return (ACTIONS as readonly string[]).includes(text);

@@ -283,24 +283,47 @@ async function recordWrites(): Promise<void> {
   const upload = '0123456789abcdef0123456789abcdef';
   const lines = [
     { ...push, method: 'POST', upload, status: 202 },
+    { ...push, method: 'PATCH', upload, size: 7, status: 416 },
     { ...push, method: 'PUT', upload, digest: OTHER, size: 1000, status: 201 },
     { ...push, method: 'PUT', tag: '1.4', digest: DIGEST, previous: OTHER, size: 500, status: 201 },
     { ...common, ...hosted, action: 'delete', method: 'DELETE', tag: 'old', previous: OTHER, status: 202 },
-    { ...common, ...hosted, action: 'promote', tag: '2', digest: DIGEST, from: 'docker.io/library/nginx:2', status: 201 },
+    {
+      ...common,
+      ...hosted,
+      action: 'promote',
+      tag: '2',
+      digest: DIGEST,
+      from: 'docker.io/library/nginx:2',
+      status: 201,
+    },
     { ...common, ...hosted, action: 'pull', tag: '1.4', digest: DIGEST, status: 200 },
-    { ...common, ...hosted, action: 'pull', repository: 'docker.io/acme/app', tag: '1.4', digest: DIGEST, status: 200 },
+    {
+      ...common,
+      ...hosted,
+      action: 'pull',
+      repository: 'docker.io/acme/app',
+      tag: '1.4',
+      digest: DIGEST,
+      status: 200,
+    },
   ];
-  await writeFile(path.join(home, 'state/audit.log'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  await writeFile(
+    path.join(home, 'state/audit.log'),
+    lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
+  );
 }
 
 test('a push is one line that says what its tag means now and meant before, and so is a delete', async () => {
   await recordWrites();
-  const printed = withoutPadding((await audit({ repository: 'acme/app' })).stdout).trim().split('\n').slice(1);
+  const printed = withoutPadding((await audit({ repository: 'acme/app' })).stdout)
+    .trim()
+    .split('\n')
+    .slice(1);
   const head = (action: string, status: number, tag: string) =>
     `${AT}  allow  ${status}  service:ci  10.1.1.1  ${action}  hosted/acme/app:${tag}  rule ci`;
   const [sets, was] = [`sets sha256:${'a'.repeat(12)}`, `was sha256:${'b'.repeat(12)}`];
   assert.deepEqual(printed, [
-    `${head('push', 201, '1.4')}  ${sets}  ${was}  1500 bytes  3 requests  1 ms`,
+    `${head('push', 201, '1.4')}  ${sets}  ${was}  1500 bytes  4 requests  1 ms`,
     `${head('delete', 202, 'old')}  ${was}  1 ms`,
     `${head('promote', 201, '2')}  ${sets}  from docker.io/library/nginx:2  1 ms`,
     `${head('pull', 200, '1.4')}  1 ms`,
@@ -310,14 +333,16 @@ test('a push is one line that says what its tag means now and meant before, and 
 test('the lines of one action can be asked for', async () => {
   await recordWrites();
   for (const [action, count] of [
-    ['push', 3],
+    ['push', 4],
     ['delete', 1],
     ['promote', 1],
     ['pull', 2],
     ['mount', 0],
   ] as const) {
     const { stdout } = await audit({ action, json: true });
-    const actions = stdout.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line).action] : []));
+    const actions = stdout
+      .split('\n')
+      .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line).action] : []));
     assert.deepEqual(actions, Array(count).fill(action), action);
   }
 });

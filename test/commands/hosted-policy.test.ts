@@ -102,16 +102,17 @@ test('diff shows an edit that takes the right to push, and one that gives the ri
   const freeze = `${WITHOUT_TESTS}deny:\n  - { id: no, push: acme-internal/**, tags: "1*", to: authenticated }\n...\n`;
   assert.deepEqual(await diff(freeze), [`push service:ci-app ${api} allow deny`]);
   const printed = await hubgate('access', 'diff', path.join(home, 'edited.yaml'));
-  assert.match(printed.stdout, /\npush denied +service:ci-app +hosted\/acme-internal\/app\/api:1\.4 +- +ci → no/);
+  assert.match(
+    printed.stdout,
+    /\npush denied +service:ci-app +hosted\/acme-internal\/app\/api:1\.4 +- +ci \(private: true\) → no/,
+  );
 });
 
 test('diff --all shows who may newly push where nobody has pushed yet', async () => {
-  await writeFile(path.join(home, 'config/users.yaml'), 'users: { ana: {}, ci-app: { service: true } }\n', {
-    mode: 0o600,
-  });
-  const edited = `${WITHOUT_TESTS}  - { id: own, push: acme-internal/new/**, to: ana }\n...\n`;
+  await put('users.yaml', 'version: 1\nusers: { robot: { service: true }, ci-app: { service: true } }\n');
+  const edited = `${WITHOUT_TESTS}  - { id: own, push: acme-internal/new/**, to: robot }\n...\n`;
   const changes = await diff(edited, '--all');
-  assert.deepEqual(changes, ['push user:ana hosted/acme-internal/new/x  deny allow']);
+  assert.deepEqual(changes, ['push service:robot hosted/acme-internal/new/x  deny allow']);
 });
 
 test('diff and unused take mounts and promotions for pushes', async () => {
@@ -131,7 +132,10 @@ test('explain does not call a tag that is to be pushed unknown', async () => {
   const explain = (action: string) =>
     hubgate('access', 'explain', 'ci-app', 'acme-internal/app/api:9', '--action', action);
   assert.doesNotMatch((await explain('push')).stdout, /has not been pulled/);
-  assert.match((await explain('pull')).stdout, /the tag 9 of acme-internal\/app\/api has not been pulled here/);
+  assert.match(
+    (await explain('pull')).stdout,
+    /the tag 9 of acme-internal\/app\/api has not been pulled here/,
+  );
   const pushed = await hubgate('access', 'explain', 'ci-app', 'acme-internal/app/api:1.4');
   assert.doesNotMatch(pushed.stdout, /has not been pulled/);
 });

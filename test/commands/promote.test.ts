@@ -178,15 +178,20 @@ deny:
 ...
 `;
 
+/** Nobody logs in here, so nobody knows the password. */
+const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21l$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g';
+
 async function writePolicy(): Promise<void> {
   await writeFile(path.join(home, 'config/access.yaml'), POLICY);
-  const users = 'users: { ana: {}, bo: {}, ci: { service: true }, old: { disabled: true } }\n';
+  const [person, gone] = [`{ password: '${HASH}' }`, '{ service: true, disabled: true }'];
+  const users = `version: 1\nusers: { ana: ${person}, bo: ${person}, ci: { service: true }, old: ${gone} }\n`;
   await writeFile(path.join(home, 'config/users.yaml'), users, { mode: 0o600 });
 }
 
 test('the policy decides for the one who is named, about the source and about the tag of the target', async () => {
   await writePolicy();
-  for (const name of ['library/nginx', 'acme/secret']) hub.push(name, '1', imageOf());
+  hub.push('library/nginx', '1', imageOf());
+  hub.push('acme/secret', '1', imageOf(), { private: true });
   await using core = await startCore();
   assert.equal((await promote('library/nginx:1', 'base/nginx:1', '--as', 'ana')).code, 0);
   assert.equal((await core.read('manifests/1', NGINX)).status, 200);

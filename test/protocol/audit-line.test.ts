@@ -8,7 +8,14 @@ import { type AuditLine, parseAuditLine } from '../../src/protocol/audit-line.ts
 import { testLog } from '../support/test-log.ts';
 
 const LINE: Required<AuditLine> = {
-  ...{ action: 'pull', pull: '5f0c', push: '6a1d', subject: 'user:ana', credential: 'pw_1c', address: '10.1.2.3' },
+  ...{
+    action: 'pull',
+    pull: '5f0c',
+    push: '6a1d',
+    subject: 'user:ana',
+    credential: 'pw_1c',
+    address: '10.1.2.3',
+  },
   ...{ agent: 'docker/28', method: 'GET', repository: 'docker.io/library/alpine', tag: '3.22' },
   ...{ digest: `sha256:${'a'.repeat(64)}`, scope: 'repository:library/alpine:pull', rule: 'base' },
   ...{ decision: 'allow', status: 200, bytes: 528, cache: 'fill' },

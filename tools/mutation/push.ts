@@ -155,7 +155,7 @@ export const pushMutants: readonly Mutant[] = [
   {
     defence: 'a mirrored name says that names which are hosted take pushes',
     file: 'src/gateway/routes/v2.ts',
-    find: '...(sendWrite !== undefined && { message: unsupported(route) }),',
+    find: 'message: servesPullsOnly(own),',
     replace: '',
     tests: PUSH_TESTS,
   },
@@ -163,7 +163,7 @@ export const pushMutants: readonly Mutant[] = [
     defence: 'a refused push to a mirrored name says nothing of namespaces to which its caller may not push',
     file: 'src/gateway/authorization/pushable-namespaces.ts',
     find: "if (asked !== undefined && authorize(who, asked).kind === 'granted') found.add(namespace);",
-    replace: "if (asked !== undefined && authorize(who, asked).kind !== undefined) found.add(namespace);",
+    replace: 'if (asked !== undefined && authorize(who, asked).kind !== undefined) found.add(namespace);',
     tests: PUSH_TESTS,
   },
   {

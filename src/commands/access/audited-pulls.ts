@@ -30,7 +30,7 @@ const DECIDED: ReadonlyMap<string, Action> = new Map([
 /** Returns undefined for a line that a crash has cut, and for one that records something else. */
 function readPull(text: string): AuditedPull | undefined {
   const line = parseAuditLine(text);
-  if (line === undefined || isAuditCount(line) ) return undefined;
+  if (line === undefined || isAuditCount(line)) return undefined;
   const action = DECIDED.get(line.action);
   const subject = parseSubject(line.subject);
   const repository = parseRepositoryName(line.repository ?? '');

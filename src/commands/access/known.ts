@@ -61,8 +61,7 @@ export async function findKnown(
   if (tag !== undefined) {
     for await (const pull of auditedPulls(config.log.audit)) {
       hasAudit = true;
-      if (isThere(pull) && pull.repository.name === repository.name && pull.tag === tag)
-        isAudited = true;
+      if (isThere(pull) && pull.repository.name === repository.name && pull.tag === tag) isAudited = true;
     }
   }
   return {

@@ -78,7 +78,9 @@ function targetsOf(
   const rules = policies.flatMap(({ policy }) => policy.data.rules);
   const literal = rules.flatMap(({ pull }) => pull.filter((pattern) => !/[*$]/.test(pattern)));
   // Nobody may have pushed yet to what a rule is about.
-  const hosted = rules.flatMap(({ pull }) => pull.filter(isHostedPattern).map((pattern) => exampleOf(pattern)));
+  const hosted = rules.flatMap(({ pull }) =>
+    pull.filter(isHostedPattern).map((pattern) => exampleOf(pattern)),
+  );
   const repositories = new Map<string, Repository>();
   for (const name of [...cached, ...literal, ...hosted]) {
     const repository = parseRepositoryName(name);

@@ -63,7 +63,13 @@ export async function whoCanPull(
         },
       })),
     );
-  else printAnswers(found, { isMissing, unknown: formatUnknown(unknownIn(known, { ...image, action })), paths, terminal });
+  else
+    printAnswers(found, {
+      isMissing,
+      unknown: formatUnknown(unknownIn(known, { ...image, action })),
+      paths,
+      terminal,
+    });
   return able.length === 0 ? 1 : 0;
 }
 

@@ -90,9 +90,8 @@ export class HostedFiles {
   }
 
   /** Returns the fraction of the disk that is free, and its free bytes. */
-  async space(): Promise<{ readonly part: number; readonly free: number }> {
-    const { total, free } = await diskSpace(this.#root);
-    return { part: free / Math.max(1, total), free };
+  space(): Promise<{ readonly total: number; readonly free: number }> {
+    return diskSpace(this.#root);
   }
 }
 

@@ -10,6 +10,12 @@ export function measureHosted(meters: Meters, { database, uploads, namespaces }:
   );
   meters.readGauge('hubgate_hosted_uploads', 'Uploads under way', () => [{ value: uploads.size }]);
   const labels = ['namespace'];
+  meters.readCounter(
+    'hubgate_hosted_received_bytes_total',
+    'The bytes of blobs that came by pushes and promotions, whether they were published or not',
+    () => namespaces.map((of) => ({ value: uploads.receivedFor(of), labels: { namespace: of.name } })),
+    labels,
+  );
   const used = (): readonly MetricValue[] => {
     if (database.failure !== undefined) return [];
     return database.read((select) =>

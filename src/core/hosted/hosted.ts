@@ -72,7 +72,7 @@ export async function openHosted(
   // The database is the lock, so files are only touched after it was opened.
   if (database.failure === undefined) await files.prepare();
   const quotas = new Quotas(namespaces);
-  const uploads = stack.use(new Uploads({ database, files, quotas, limits, clock, log }));
+  const uploads = stack.use(new Uploads({ database, files, quotas, namespaces, limits, clock, log }));
   const locks = new KeyedLock<Digest>();
   const collection = stack.use(
     new Collection({ database, files, locks, clock, log, every: collectEvery, compareEvery }),
@@ -87,7 +87,7 @@ export async function openHosted(
     blobs: new BlobPush({ database, files, locks, uploads, quotas, clock }),
     pushes: new RecentPushes(clock),
     places: new FairQueue(options.manifestPlaces ?? MANIFEST_PLACES),
-    manifests: new ManifestPush({ database, quotas, namespaces, clock }),
+    manifests: new ManifestPush({ database, quotas, namespaces, limits, clock }),
     removal: new Removal({ database, namespaces, clock }),
     tags: new TagHistory(database, clock),
     namespaces,

@@ -5,7 +5,7 @@ import type { QueueLimits } from '../../platform/scheduling/fair-queue.ts';
 const HOUR = 60 * 60_000;
 const DAY = 24 * HOUR;
 
-/** The limits on uploads, which tests shorten. All times are in milliseconds. */
+/** The limits on pushes, which tests shorten. All times are in milliseconds. */
 export interface UploadLimits {
   /** The uploads of one subject that are open at a time. Clients push three to six blobs at once. */
   readonly openPerSubject: number;
@@ -26,6 +26,12 @@ export interface UploadLimits {
   readonly chunks: number;
   /** The time between two searches for abandoned uploads. */
   readonly sweepEvery: number;
+  /** The fraction of the disk of the hosted repositories that uploads leave free. */
+  readonly diskReserve: number;
+  /** The most tags of a repository. */
+  readonly maxTags: number;
+  /** The most manifests that refer to one subject. */
+  readonly maxReferrers: number;
 }
 
 export const UPLOAD_LIMITS: UploadLimits = {
@@ -37,7 +43,13 @@ export const UPLOAD_LIMITS: UploadLimits = {
   maxBlob: 32 * 2 ** 30,
   chunks: 4096,
   sweepEvery: 60_000,
+  diskReserve: 0.05,
+  maxTags: 100_000,
+  maxReferrers: 10_000,
 };
+
+/** The bytes of an upload without a known length between two looks at the free space of the disk. */
+export const LOOK_AT_DISK_EVERY = 64 * 1024 * 1024;
 
 /**
  * The bounds on the manifests that are being received, each of which is in memory. All together take at most
@@ -52,15 +64,6 @@ export const MANIFEST_PLACES: QueueLimits = {
 
 /** The milliseconds for which a manifest waits for a place. */
 export const MANIFEST_WAIT = 30_000;
-
-/** The fraction of the disk of the hosted repositories that uploads leave free. */
-export const HOSTED_DISK_RESERVE = 0.05;
-
-/** The most tags of a repository. */
-export const MAX_TAGS = 100_000;
-
-/** The most manifests that refer to one subject. */
-export const MAX_REFERRERS = 10_000;
 
 /** The most tags on one page of a list. Within this number the policy decides about each tag quickly. */
 export const MAX_TAGS_PAGE = 10_000;

@@ -4,7 +4,7 @@ import { algorithmOf, type Digest, sha256Of } from '../../registry/digest.ts';
 import type { Reference, Tag } from '../../registry/reference.ts';
 import type { HostedDatabase } from './hosted-database.ts';
 import type { HostedStatements } from './hosted-statements.ts';
-import { MAX_REFERRERS, MAX_TAGS } from './limits.ts';
+import type { UploadLimits } from './limits.ts';
 import { type NamespaceRules, namespaceOf } from './namespace.ts';
 import { type PushedManifest, parsePushedManifest } from './pushed-manifest.ts';
 import type { Quotas } from './quota.ts';
@@ -15,6 +15,7 @@ export interface ManifestPushOptions {
   readonly database: HostedDatabase;
   readonly quotas: Quotas;
   readonly namespaces: readonly NamespaceRules[];
+  readonly limits: Pick<UploadLimits, 'maxTags' | 'maxReferrers'>;
   readonly clock: Clock;
 }
 
@@ -109,7 +110,7 @@ export class ManifestPush {
     const full = this.#options.quotas.whyFull(select, repository, bytes.length);
     if (full !== undefined) throw new RefusedChange(full.error, full.message);
     const { referrers } = (subject && select.referrerCount.get(id, subject)) ?? { referrers: 0 };
-    if (referrers >= MAX_REFERRERS)
+    if (referrers >= this.#options.limits.maxReferrers)
       throw new RefusedChange(
         'DENIED',
         `${subject} has ${referrers} referrers, and no further one is accepted`,
@@ -124,11 +125,14 @@ export class ManifestPush {
     tag: Tag,
     digest: Digest,
   ): Digest | undefined {
-    const { namespaces, clock } = this.#options;
+    const { namespaces, clock, limits } = this.#options;
     const before = select.tag.get(id, tag);
     if (before?.digest === digest) return undefined;
-    if (before === undefined && (select.repository.get(repository)?.tags ?? 0) >= MAX_TAGS)
-      throw new RefusedChange('DENIED', `${repository} has ${MAX_TAGS} tags, and no further one is accepted`);
+    if (before === undefined && (select.repository.get(repository)?.tags ?? 0) >= limits.maxTags)
+      throw new RefusedChange(
+        'DENIED',
+        `${repository} has ${limits.maxTags} tags, and no further one is accepted`,
+      );
     if (before !== undefined) requireMovable(repository, tag, before, namespaces, 'push another tag');
     change.putTag.run(id, tag, digest, clock());
     change.addHistory.run(id, tag, digest, before?.digest ?? null, clock(), by.subject, by.credential);

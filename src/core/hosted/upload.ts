@@ -11,6 +11,7 @@ import {
 } from '../../registry/digest.ts';
 import type { UploadId } from '../../registry/upload-id.ts';
 import { coalesceChunks } from '../pull/coalesce-chunks.ts';
+import { LOOK_AT_DISK_EVERY } from './limits.ts';
 import { type HostedRefusal, refuseWrite } from './refusal.ts';
 
 /** The bytes of a chunk by `Content-Range`, both inclusive. */
@@ -31,6 +32,10 @@ export interface UploadOptions {
   readonly maxChunks: number;
   /** Reserves space for bytes before they are written. Returns a refusal if there is none. */
   readonly reserve: (bytes: number) => HostedRefusal | undefined;
+  /** Counts bytes that have been written. */
+  readonly received: (bytes: number) => void;
+  /** Returns why the disk cannot take these bytes too; undefined if it can. */
+  readonly whyNoDisk: (bytes: number) => Promise<HostedRefusal | undefined>;
 }
 
 export interface ReceivedBody {
@@ -123,16 +128,21 @@ export class Upload {
     if (why !== undefined) return why;
     this.#chunks++;
     const announced = this.#offset + (length ?? 0);
-    const refusal = this.#reserveTo(announced);
+    const refusal = this.#reserveTo(announced) ?? (await this.#options.whyNoDisk(length ?? 0));
     if (refusal !== undefined) return refusal;
+    let look = this.#offset + LOOK_AT_DISK_EVERY;
     for await (const bytes of coalesceChunks(body, this.#offset, 'discard')) {
-      const full = this.#reserveTo(this.#offset + bytes.length);
+      const end = this.#offset + bytes.length;
+      const isDue = end > look;
+      if (isDue) look = end + LOOK_AT_DISK_EVERY;
+      const full = this.#reserveTo(end) ?? (isDue ? await this.#options.whyNoDisk(bytes.length) : undefined);
       if (full !== undefined) return full;
       const written = this.handle.writeFile(bytes);
       // Another thread writes them meanwhile.
       this.#hash.update(bytes);
       await written;
       this.#offset += bytes.length;
+      this.#options.received(bytes.length);
     }
     return undefined;
   }

@@ -5,7 +5,8 @@ import type { DigestAlgorithm } from '../../registry/digest.ts';
 import { newUploadId, type UploadId } from '../../registry/upload-id.ts';
 import type { HostedDatabase } from './hosted-database.ts';
 import type { HostedFiles } from './hosted-files.ts';
-import { HOSTED_DISK_RESERVE, type UploadLimits } from './limits.ts';
+import type { UploadLimits } from './limits.ts';
+import { type NamespaceRules, namespaceOf } from './namespace.ts';
 import type { Quotas } from './quota.ts';
 import { type HostedRefusal, refuseWrite } from './refusal.ts';
 import { Upload } from './upload.ts';
@@ -14,6 +15,7 @@ export interface UploadsOptions {
   readonly database: HostedDatabase;
   readonly files: HostedFiles;
   readonly quotas: Quotas;
+  readonly namespaces: readonly NamespaceRules[];
   readonly limits: UploadLimits;
   readonly clock: Clock;
   readonly log: Logger;
@@ -34,6 +36,8 @@ export interface Uploader {
 export class Uploads implements AsyncDisposable {
   readonly #options: UploadsOptions;
   readonly #open = new Map<UploadId, Upload>();
+  /** The bytes that came for each namespace since the start, whether they were published or not. */
+  readonly #received = new Map<string, number>();
   readonly #sweeping: AsyncDisposable;
   /** The uploads whose files are being created. */
   #beginning: Uploader[] = [];
@@ -52,6 +56,11 @@ export class Uploads implements AsyncDisposable {
     return this.#open.size;
   }
 
+  /** Returns the bytes that came for a namespace since the start, whether they were published or not. */
+  receivedFor({ name }: NamespaceRules): number {
+    return this.#received.get(name) ?? 0;
+  }
+
   /** Begins an upload. If there are too many, it first waits for the end of another one. */
   async begin(
     by: Uploader,
@@ -60,7 +69,7 @@ export class Uploads implements AsyncDisposable {
   ): Promise<Upload | HostedRefusal> {
     const { database, files, quotas, limits, clock } = this.#options;
     const full =
-      database.read((select) => quotas.whyFull(select, by.repository, 0)) ?? (await this.#whyNoDisk());
+      database.read((select) => quotas.whyFull(select, by.repository, 0)) ?? (await this.#whyNoDisk(0));
     if (full !== undefined) return full;
     const deadline = performance.now() + limits.waitForPlace;
     while (this.#isCrowded(by.subjectKey)) {
@@ -80,6 +89,8 @@ export class Uploads implements AsyncDisposable {
         begunAt: clock(),
         maxBlob: limits.maxBlob,
         maxChunks: limits.chunks,
+        whyNoDisk: (bytes) => this.#whyNoDisk(bytes),
+        received: (bytes) => this.#count(by.repository, bytes),
         reserve: (bytes) => database.read((select) => quotas.reserve(select, by.repository, bytes)),
       });
       this.#open.set(id, upload);
@@ -137,6 +148,11 @@ export class Uploads implements AsyncDisposable {
     }
   }
 
+  #count(repository: string, bytes: number): void {
+    const { name = '' } = namespaceOf(repository, this.#options.namespaces) ?? {};
+    this.#received.set(name, (this.#received.get(name) ?? 0) + bytes);
+  }
+
   #isCrowded(subjectKey: string): boolean {
     const { open, openPerSubject } = this.#options.limits;
     const all = [...this.#open.values(), ...this.#beginning];
@@ -153,9 +169,11 @@ export class Uploads implements AsyncDisposable {
     clearTimeout(timer);
   }
 
-  async #whyNoDisk(): Promise<HostedRefusal | undefined> {
-    const { part } = await this.#options.files.space();
-    if (part > HOSTED_DISK_RESERVE) return undefined;
+  /** Returns why the disk cannot take these bytes too; undefined if it can. */
+  async #whyNoDisk(bytes: number): Promise<HostedRefusal | undefined> {
+    const { files, limits } = this.#options;
+    const { total, free } = await files.space();
+    if (free - bytes > total * limits.diskReserve) return undefined;
     return refuseWrite(
       'DENIED',
       'the disk of the hosted repositories is nearly full; tell whoever runs this registry',

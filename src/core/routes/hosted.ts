@@ -56,7 +56,8 @@ async function answerWrite(context: Context, dependencies: HostedRouteDependenci
   const [resource = '', query = ''] = (context.req.url ?? '').slice(HOSTED_PATH.length).split('?', 2);
   const by = { repository: path, subjectKey: context.get(HOSTED_HEADERS.subjectKey) };
   const write = { ...dependencies, context, by, query: new URLSearchParams(query) };
-  if (isPush(context, resource)) context.set(HOSTED_HEADERS.push, write.hosted.pushes.of(callerOf(write), path));
+  if (isPush(context, resource))
+    context.set(HOSTED_HEADERS.push, write.hosted.pushes.of(callerOf(write), path));
   try {
     const refusal = await routeWrite(write, resource);
     if (refusal !== undefined) answerHostedRefusal(context, refusal);
@@ -228,20 +229,20 @@ function receivedBody({ req }: Context): (ReceivedBody & { readonly kind: 'body'
 
 /** A manifest is in memory until it is published, so only some are received at a time. */
 async function putManifest(write: Write, reference: Reference): Promise<HostedRefusal | undefined> {
-  const { hosted, context, by } = write;
+  const { hosted, context, by, query } = write;
   const waiting = { deadline: MANIFEST_WAIT, signal: closingOf(context) };
   try {
     return await hosted.places.run(by.subjectKey, waiting, () => receiveManifest(write, reference));
   } catch (error) {
     if (!(error instanceof QueueFullError || error instanceof DeadlineError)) throw error;
     return { ...refuseWrite('TOO_MANY_REQUESTS'), retryAfter: 5 };
+  } finally {
+    // A client that sets a tag has nothing more to push, and one whose tag is refused gives up.
+    if (reference.kind === 'tag' || query.has('tag')) hosted.pushes.end(callerOf(write), by.repository);
   }
 }
 
-async function receiveManifest(
-  write: Write,
-  reference: Reference,
-): Promise<HostedRefusal | undefined> {
+async function receiveManifest(write: Write, reference: Reference): Promise<HostedRefusal | undefined> {
   const { hosted, context, by, query } = write;
   const tags = query.getAll('tag').flatMap((tag) => parseTag(tag) ?? []);
   const isLong = Number(context.req.headers['content-length'] ?? 0) > MAX_DOCUMENT_SIZE;
@@ -255,7 +256,6 @@ async function receiveManifest(
   });
   if (published.kind === 'refused') return published;
   const { digest, subject, previous, size } = published;
-  if (reference.kind === 'tag' || tags.length > 0) hosted.pushes.end(callerOf(write), by.repository);
   answerEmpty(context, 201);
   context.set({
     ...{ 'docker-content-digest': digest, [HOSTED_HEADERS.location]: `manifests/${digest}` },

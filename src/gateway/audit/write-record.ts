@@ -30,15 +30,14 @@ export function writtenLine(
   if (route.kind === 'upload' && (method === 'PATCH' || method === 'GET') && status < 400) return undefined;
   const isMount = route.kind === 'uploads' && route.mount !== undefined && status === 201;
   const size = published ?? Number(request.headers['content-length'] ?? 0);
-  const id = route.kind === 'upload' ? route.id : upload;
   return {
     action: isMount ? 'mount' : action,
     ...(push !== undefined && { push }),
     ...callerLine(write),
     repository: route.repository.name,
     ...whatWasWritten(target),
+    ...uploadOf(target, upload),
     ...(digest !== undefined && { digest }),
-    ...(id !== undefined && { upload: id }),
     ...(size > 0 && { size }),
     ...(isMount && route.from !== undefined && { from: route.from.name }),
     ...(previous !== undefined && { previous }),
@@ -46,6 +45,12 @@ export function writtenLine(
     decision: permission.kind === 'granted' ? 'allow' : 'deny',
     status,
   };
+}
+
+/** The id of an upload is in its target, except that of a new one, which is in the answer. */
+function uploadOf({ route }: WriteTarget, begun: string | undefined): Pick<AuditLine, 'upload'> {
+  const upload = route.kind === 'upload' ? route.id : begun;
+  return upload === undefined ? {} : { upload };
 }
 
 function whatWasWritten({ route }: WriteTarget): Pick<AuditLine, 'tag' | 'digest'> {

@@ -29,7 +29,9 @@ export function createPushableNamespaces(
     const who = { ...admission, repositories: undefined };
     const user = nameOf(admission.subject);
     const found = new Set<string>();
-    const rules = policy.current.data.rules.filter((rule) => rule.effect === 'allow' && rule.action === 'push');
+    const rules = policy.current.data.rules.filter(
+      (rule) => rule.effect === 'allow' && rule.action === 'push',
+    );
     for (const pattern of rules.slice(0, MOST_RULES).flatMap(({ pull }) => pull.filter(isHostedPattern))) {
       const namespace = namespaceIn(pattern, names);
       if (namespace === undefined || found.has(namespace)) continue;

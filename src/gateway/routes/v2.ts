@@ -111,8 +111,8 @@ function isUpload(route: Route): route is Exclude<Route, V2State['route']> {
 function authenticate(dependencies: V2Dependencies): V2Step {
   return async ({ req, state }, next) => {
     const { route } = state;
-    const isWrite = state.target !== undefined || state.writesToMirrored === true;
-    const ignoreCertificate = !isWrite && route.kind === 'ping';
+    const ignoreCertificate =
+      state.writesToMirrored !== true && state.target === undefined && route.kind === 'ping';
     state.admission = await dependencies.authenticate(req, { ignoreCertificate });
     return next();
   };

@@ -120,7 +120,7 @@ export function testRefusals(
       'the name is mirrored',
       'cid',
       { repository: `library/${client}/refused`, tag: 'new', file: 'other' },
-      /this name is mirrored, and serves pulls only; push to its own registry, or to a name that is hosted here/,
+      /this name is mirrored, and serves pulls only; push to its own registry, or to/,
     ],
     [
       'the tag is immutable',

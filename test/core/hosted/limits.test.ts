@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, statfs, writeFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { test } from 'node:test';
 import { digestOf, errorOf, HostedCore, OCI_INDEX } from '../../support/hosted-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -29,6 +30,70 @@ test('an upload beyond the bound waits for the end of another one', async () => 
   const second = core.begin();
   await core.write('DELETE', first);
   await second;
+});
+
+test('an upload beyond the bound waits no longer than its time, and then it is refused', async () => {
+  await using core = await HostedCore.start({}, { openPerSubject: 1, waitForPlace: 200 });
+  await core.begin();
+  const begun = performance.now();
+  const late = await core.write('POST', 'blobs/uploads/', { body: '' });
+  // Only the least time is asserted, because a busy machine answers later.
+  assert.ok(performance.now() - begun > 190);
+  assert.deepEqual([late.status, late.headers['retry-after']], [429, '5']);
+});
+
+test('a push leaves a part of the disk free, whether it begins or would fill it', async () => {
+  await using full = await HostedCore.start({}, { diskReserve: 1 });
+  const refused = await full.write('POST', 'blobs/uploads/', { body: '' });
+  assert.deepEqual([refused.status, errorOf(refused).code], [403, 'DENIED']);
+  assert.match(errorOf(refused).message, /the disk of the hosted repositories is nearly full/);
+  await using core = await HostedCore.start({}, { diskReserve: 0, maxBlob: Number.MAX_SAFE_INTEGER });
+  const upload = await core.begin();
+  const { blocks, bsize } = await statfs(core.directory);
+  const sent = core.open('PATCH', upload, { 'content-length': String(blocks * bsize + 1) });
+  sent.on('error', () => {});
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  // The body has not begun, and what it would take is announced.
+  assert.equal(response.statusCode, 403);
+  sent.destroy();
+  const fits = await core.write('PATCH', await core.begin(), { body: 'fits' });
+  assert.equal(fits.status, 202, fits.body.toString());
+});
+
+test('a repository has a bounded number of tags, and those that it has can still be moved', async () => {
+  await using core = await HostedCore.start({}, { maxTags: 2 });
+  const index = (text: string) =>
+    JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [], annotations: { text } });
+  for (const tag of ['a', 'b']) assert.equal((await core.pushManifest(tag, index(tag))).status, 201);
+  const refused = await core.pushManifest('c', index('c'));
+  assert.deepEqual([refused.status, errorOf(refused).code], [403, 'DENIED']);
+  assert.match(errorOf(refused).message, /acme\/app has 2 tags, and no further one is accepted/);
+  // Nothing of it is there.
+  assert.equal((await core.read(`manifests/${digestOf(index('c'))}`)).status, 404);
+  const beside = await core.pushManifest(`${digestOf(index('c'))}?tag=b&tag=c`, index('c'));
+  assert.equal(beside.status, 403);
+  assert.equal((await core.read('manifests/b')).headers['docker-content-digest'], digestOf(index('b')));
+  assert.equal((await core.pushManifest('b', index('c'))).status, 201);
+  assert.equal((await core.pushManifest('a', index('a'), { repository: 'acme/other' })).status, 201);
+  assert.equal((await core.write('DELETE', 'manifests/a')).status, 202);
+  assert.equal((await core.pushManifest('c', index('c'))).status, 201);
+});
+
+test('an image has a bounded number of referrers, and those that it has can be pushed again', async () => {
+  await using core = await HostedCore.start({}, { maxReferrers: 2 });
+  const subject = { mediaType: OCI_INDEX, digest: digestOf('an image'), size: 8 };
+  const referrer = (text: string, of: object = subject) =>
+    JSON.stringify({
+      ...{ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] },
+      ...{ subject: of, annotations: { text } },
+    });
+  const push = (text: string) => core.pushManifest(digestOf(text), text);
+  for (const text of ['a', 'b', 'a']) assert.equal((await push(referrer(text))).status, 201, text);
+  const refused = await push(referrer('c'));
+  assert.deepEqual([refused.status, errorOf(refused).code], [403, 'DENIED']);
+  assert.match(errorOf(refused).message, /has 2 referrers, and no further one is accepted/);
+  const other = { ...subject, digest: digestOf('another image') };
+  assert.equal((await push(referrer('c', other))).status, 201);
 });
 
 test('an upload that nobody touches for an hour is removed, and no other', async () => {
@@ -168,4 +233,21 @@ test('a hosted name is never asked upstream, and a name outside the namespaces i
   const outside = { repository: 'other/app' };
   assert.equal((await core.read('manifests/latest', outside)).status, 404);
   assert.equal((await core.write('POST', 'blobs/uploads/', { ...outside, body: '' })).status, 404);
+});
+
+test('the bytes that clients upload are counted, also those of a refused upload', async () => {
+  await using core = await HostedCore.start();
+  await core.pushBlob('hello');
+  const upload = await core.begin();
+  const wrong = await core.write('PUT', `${upload}?digest=${digestOf('other')}`, { body: 'bye' });
+  assert.equal(wrong.status, 400);
+  const { body } = await core.core.send({ path: '/metrics' });
+  const metrics: { name: string; values: { labels: object; value: number }[] }[] = JSON.parse(
+    body.toString(),
+  );
+  const received = metrics.find(({ name }) => name === 'hubgate_hosted_received_bytes_total');
+  assert.deepEqual(
+    received?.values.map(({ labels, value }) => [labels, value]),
+    [[{ namespace: 'acme' }, 8]],
+  );
 });
