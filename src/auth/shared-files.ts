@@ -54,6 +54,8 @@ export function policyCopy({ file, isInForce, clock }: PolicyCopyOptions): Docum
 
 /** All files are replaced at the end and at once, so that nobody reads half of a version. */
 async function writePolicy(file: string, bundle: Readonly<Record<string, string>>): Promise<void> {
+  const foreign = Object.keys(bundle).find((name) => !isOfPolicy(name, file));
+  if (foreign !== undefined) throw new Error(`${foreign} is no file of the policy ${file}`);
   const root = path.dirname(file);
   const directory = directoryOf(file);
   await mkdir(directory, { recursive: true });
@@ -61,7 +63,7 @@ async function writePolicy(file: string, bundle: Readonly<Record<string, string>
   const had = 'faults' in before ? [] : before.value.map(({ source }) => path.relative(root, source));
   const changed: string[] = [];
   for (const [name, text] of Object.entries(bundle)) {
-    const target = path.join(root, name);
+    const target = await behindLinks(path.join(root, name));
     if ((await readFile(target, 'utf8').catch(() => undefined)) === text) continue;
     await writeFile(`${target}.tmp`, text, { mode: 0o640 });
     changed.push(target);
@@ -71,6 +73,13 @@ async function writePolicy(file: string, bundle: Readonly<Record<string, string>
     ...changed.map((target) => rename(`${target}.tmp`, target)),
     ...surplus.map((name) => unlink(path.join(root, name))),
   ]);
+}
+
+/** No document may reach any other file of this node. */
+function isOfPolicy(name: string, file: string): boolean {
+  const target = path.join(path.dirname(file), name);
+  const isAt = (one: string, other: string) => path.relative(one, other) === '';
+  return isAt(target, file) || isAt(path.dirname(target), directoryOf(file));
 }
 
 async function keepBeside(file: string, text: string, clock: Clock): Promise<string> {
