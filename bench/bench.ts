@@ -127,10 +127,11 @@ export class Bench implements AsyncDisposable {
     images: readonly BenchImage[],
     stack: AsyncDisposableStack,
     kinds = this.settings.kinds,
+    more: Pick<StartOptions, 'isPushedTo'> = {},
   ): Promise<BenchServer[]> {
     await this.files(images);
     const servers: BenchServer[] = [];
-    for (const kind of kinds) servers.push(await this.startOne(kind, images, stack));
+    for (const kind of kinds) servers.push(await this.startOne(kind, images, stack, more));
     return servers;
   }
 
@@ -138,9 +139,10 @@ export class Bench implements AsyncDisposable {
     kind: ServerKind,
     images: readonly BenchImage[] | undefined,
     stack: AsyncDisposableStack,
+    more: Pick<StartOptions, 'isPushedTo'> = {},
   ): Promise<BenchServer> {
     this.settings.stopping.throwIfAborted();
-    const options = await this.options(images);
+    const options = { ...(await this.options(images)), ...more };
     stack.defer(() => rm(options.directory, { recursive: true, force: true }));
     return stack.use(await kind.start(options));
   }

@@ -10,6 +10,8 @@ import type { Digest } from '../src/registry/digest.ts';
 import { imageOf, type TestImage } from '../test/support/image.ts';
 
 export const REPOSITORY = 'library/bench';
+/** The repository that clients push to. Hubgate hosts it. */
+export const PUSHED = 'pushed/bench';
 /** Registries of the old generation return OCI manifests only if the request names the type. */
 export const ACCEPT = 'application/vnd.oci.image.manifest.v1+json, */*';
 export const MIB = 2 ** 20;
@@ -90,6 +92,11 @@ export async function linkTo(source: string, target: string): Promise<void> {
   await link(source, target).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error;
   });
+}
+
+/** Returns the scope of a token for what is done with a repository. */
+export function scopeOf(repository: string): string {
+  return `repository:${repository}:${repository === PUSHED ? 'pull,push' : 'pull'}`;
 }
 
 export function blobPath(digest: Digest): string {

@@ -16,6 +16,7 @@ import { IDLE } from './cases/idle.ts';
 import { LINKS_GROUP } from './cases/links.ts';
 import { MANIFESTS } from './cases/manifests.ts';
 import { POLICY } from './cases/policy.ts';
+import { PUSH } from './cases/push.ts';
 import { SLOW_READERS } from './cases/slow-readers.ts';
 import { TOKENS } from './cases/tokens.ts';
 import { type BenchImage, KIB } from './content.ts';
@@ -30,7 +31,7 @@ import { ZOT } from './servers/zot.ts';
 /** The groups in order of importance. */
 const GROUPS: readonly CaseGroup[] = [
   ...[BLOBS, MANIFESTS, TOKENS, COLD, SLOW_READERS, CROWD],
-  ...[DISK, LINKS_GROUP, POLICY, BUDGET, EDITS, IDLE, GROWTH, HOSTILE],
+  ...[DISK, LINKS_GROUP, POLICY, BUDGET, PUSH, EDITS, IDLE, GROWTH, HOSTILE],
 ];
 /** The groups for which three minutes are enough. */
 const QUICK_GROUPS = [BLOBS, MANIFESTS, TOKENS, COLD, LINKS_GROUP, POLICY, HOSTILE];

@@ -80,6 +80,19 @@ export const TARGETS: readonly Target[] = [
   { case: 'cached manifest, 100 limits to none', metric: 'CPU ratio', at: 'most', factor: 1.02 },
   { case: 'decision, 3 limits apply', metric: 'p99 µs', at: 'most', factor: 20 },
   { case: 'budget --by subject, 1,000,000 audit lines', metric: 'seconds', at: 'most', factor: 2 },
+  ...against(['docker-registry'], {
+    ...{ case: 'push 512 MiB × 2', metric: 'CPU s/GiB', at: 'most', factor: 1 },
+  }),
+  { case: 'push 512 MiB × 2', metric: 'CPU s/GiB', at: 'most', factor: 4.2 },
+  { case: 'push 4 MiB, one by one', metric: 'syncs per blob', at: 'most', factor: 3 },
+  { case: '100 slow pushes of 4 MiB', metric: 'MiB above idle', at: 'most', factor: 100 },
+  {
+    ...{ case: 'cached pulls during pushes', metric: 'p99 ms', at: 'most', factor: 1.5 },
+    of: { case: 'cached pulls during pushes', metric: 'quiet p99 ms' },
+  },
+  ...['p50 ms', 'p99 ms'].map((metric): Target => {
+    return { case: 'tags/list, 100 of 50,000 tags', metric, at: 'most', factor: 10 };
+  }),
   { case: 'idle', metric: 'tree MiB', at: 'most', factor: 250 },
   ...['manifest', 'blob'].flatMap((what): Target[] => [
     {

@@ -1,4 +1,3 @@
-import { Agent } from 'node:https';
 import { setPriority } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ask } from '../../test/support/http.ts';
@@ -7,6 +6,7 @@ import type { Bench, CaseGroup } from '../bench.ts';
 import { blobPath, KIB, MIB, manifestPath, REPOSITORY } from '../content.ts';
 import { takeLoopDelays } from '../event-loops.ts';
 import { type Attack, type AttackJob, attack, LOWEST_PRIORITY } from '../load/hostile.ts';
+import { type MeasuredPulls, measurePulls, p99Of, type Victim, victimOf } from '../load/victim.ts';
 import { cpuSeconds, memoryOf, PeakMemory, type ProcessMemory } from '../process-tree.ts';
 import { median } from '../results.ts';
 import { HUBGATE, type HubgateServer, startBenchHubgate } from '../servers/hubgate.ts';
@@ -21,9 +21,6 @@ const SECONDS = 3;
 const QUICK_SECONDS = 1.5;
 /** Milliseconds after the begin of an attack, and after its end, until the next measurement. */
 const SETTLE = 500;
-const CLIENTS = 4;
-/** In milliseconds between two probes. */
-const PROBE_EVERY = 50;
 const UNREAD_SIZE = 3 * MIB;
 
 const ATTACKS: readonly (readonly [name: string, attacks: readonly Attack[]])[] = [
@@ -60,17 +57,17 @@ export const HOSTILE: CaseGroup = {
     const login = await hostileLogin(server);
     const seconds = bench.settings.quick ? QUICK_SECONDS : SECONDS;
     const periods = bench.settings.quick ? QUICK_PERIODS : PERIODS;
-    await measure(await victimOf(server, paths), 2 * seconds);
+    await measurePulls(await victimOf(server, paths), 2 * seconds);
     await bench.interleave(ATTACKS, async ([name, attacks]) => {
       // Tokens are good for five minutes, which is longer than one attack is measured.
       const victim = await victimOf(server, paths);
       const authorization = await tokenFor(server, login);
       const hostile = { port: server.port, layer: blobPath(unread), authorization };
-      const quiet: Measured[] = [];
+      const quiet: MeasuredPulls[] = [];
       const attacked: Attacked[] = [];
       for (let period = 0; period < periods; period++) {
         bench.settings.stopping.throwIfAborted();
-        quiet.push(await measure(victim, seconds));
+        quiet.push(await measurePulls(victim, seconds));
         attacked.push(
           await measureAttacked(
             victim,
@@ -85,24 +82,7 @@ export const HOSTILE: CaseGroup = {
   },
 };
 
-interface Victim {
-  readonly server: HubgateServer;
-  readonly paths: readonly string[];
-  readonly authorization: string;
-}
-
-async function victimOf(server: HubgateServer, paths: readonly string[]): Promise<Victim> {
-  return { server, paths, authorization: (await server.authorization()) ?? '' };
-}
-
-/** In milliseconds. */
-interface Measured {
-  readonly times: readonly number[];
-  readonly probe: number;
-  readonly failures: number;
-}
-
-interface Attacked extends Measured {
+interface Attacked extends MeasuredPulls {
   /** Answers that the attackers got in a second. */
   readonly answers: number;
   /** The longest delay of the event loop of each role. */
@@ -126,7 +106,7 @@ async function measureAttacked(
   await takeLoopDelays(victim.server);
   const answered = () => attacks.reduce((total, one) => total + one.answers, 0);
   const before = { answers: answered(), cpu: cpuOf(processes) };
-  const measured = await measure(victim, seconds);
+  const measured = await measurePulls(victim, seconds);
   const after = { answers: answered(), cpu: cpuOf(processes) };
   const loops = [...(await takeLoopDelays(victim.server))].map(([role, { max }]) => [role, max] as const);
   const used = Object.entries(after.cpu).map(([role, cpu]): [string, number] => {
@@ -148,40 +128,10 @@ function cpuOf(processes: readonly ProcessMemory[]): Record<string, number> {
   return all;
 }
 
-/** Pulls cached content with clients that read it, and probes the mirror meanwhile. */
-async function measure({ server, paths, authorization }: Victim, seconds: number): Promise<Measured> {
-  const agent = new Agent({ keepAlive: true, maxSockets: CLIENTS + 1, rejectUnauthorized: false });
-  const get = async (path: string, headers: Record<string, string>) => {
-    const begun = performance.now();
-    const { status } = await ask({ tls: true, host: 'localhost', port: server.port, path, agent, headers });
-    return { status, milliseconds: performance.now() - begun };
-  };
-  const end = performance.now() + seconds * 1000;
-  const times: number[] = [];
-  let failures = 0;
-  const pull = async () => {
-    for (let turn = 0; performance.now() < end; turn++) {
-      const { status, milliseconds } = await get(paths[turn % paths.length] ?? '', { authorization });
-      times.push(milliseconds);
-      if (status !== 200) failures++;
-    }
-  };
-  let probe = 0;
-  const look = async () => {
-    while (performance.now() < end) {
-      probe = Math.max(probe, (await get('/healthz', {})).milliseconds);
-      await delay(PROBE_EVERY);
-    }
-  };
-  await Promise.all([look(), ...Array.from({ length: CLIENTS }, pull)]);
-  agent.destroy();
-  return { times, probe, failures };
-}
-
 function recordAttack(
   bench: Bench,
   name: string,
-  quiet: readonly Measured[],
+  quiet: readonly MeasuredPulls[],
   attacked: readonly Attacked[],
 ): void {
   const [p99, quietP99] = [p99Of(attacked), p99Of(quiet)];
@@ -203,12 +153,6 @@ function recordAttack(
     'attack answers/s': median(of(({ answers }) => answers)),
     ...Object.fromEntries([...loops, ...cpu]),
   });
-}
-
-/** The p99 is taken over all periods, because one period alone has only some twenty requests beyond it. */
-function p99Of(measured: readonly Measured[]): number {
-  const times = measured.flatMap((one) => one.times).sort((one, other) => one - other);
-  return times[Math.floor(times.length * 0.99)] ?? Number.NaN;
 }
 
 /** Returns the login of a separate user. */

@@ -9,7 +9,7 @@ import { freePort } from '../../test/support/free-port.ts';
 import { ask } from '../../test/support/http.ts';
 import { ACCOUNT } from '../../test/support/test-core.ts';
 import { basic } from '../../test/support/test-hubgate.ts';
-import { REPOSITORY } from '../content.ts';
+import { PUSHED, REPOSITORY, scopeOf } from '../content.ts';
 import { type PolicySize, policyRules } from '../policy.ts';
 import type { BenchServer, ServerKind, StartOptions } from './server.ts';
 
@@ -47,9 +47,9 @@ export const HUBGATE: ServerKind = {
  * has filled it.
  */
 export async function startBenchHubgate(options: HubgateOptions): Promise<HubgateServer> {
-  const { directory: home, rules = RULES, users = 1000 } = options;
+  const { directory: home, rules = RULES, users = 1000, isPushedTo = false } = options;
   if (!options.again) await prepare(options);
-  await writeFile(path.join(home, 'config/access.yaml'), policyText({ rules, users }));
+  await writeFile(path.join(home, 'config/access.yaml'), policyText({ rules, users }, isPushedTo));
   const adminPort = await freePort();
   const begun = performance.now();
   const running = await startHubgate(home, (port) => configuration(options, port, adminPort));
@@ -63,13 +63,15 @@ export async function startBenchHubgate(options: HubgateOptions): Promise<Hubgat
     adminPort,
     startSeconds,
     run: running.run,
-    authorization: () => tokenOf(port),
+    authorization: (repository) => tokenOf(port, repository),
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   };
 }
 
-function configuration({ directory, tls, upstream }: StartOptions, port: number, adminPort: number): string {
-  return `
+function configuration(options: StartOptions, port: number, adminPort: number): string {
+  const { directory, tls, upstream, isPushedTo } = options;
+  const hosted = `hosted: { namespaces: { "${path.dirname(PUSHED)}/**": {} } }\n`;
+  return `${isPushedTo ? hosted : ''}
 server: { listen: "127.0.0.1:${port}", admin: "127.0.0.1:${adminPort}", workers: ${WORKERS} }
 tls: { certificate: ${tls.certificate}, key: ${tls.key} }
 upstreams:
@@ -99,23 +101,25 @@ async function prepare(options: StartOptions): Promise<void> {
 async function startFirst(options: StartOptions, home: string): Promise<string> {
   await mkdir(path.join(home, 'config'), { recursive: true });
   await writeFile(path.join(home, 'password'), ACCOUNT.password, { mode: 0o600 });
-  const inHome = { ...options, directory: home };
+  const inHome = { ...options, directory: home, isPushedTo: false };
   await using running = await startHubgate(home, (port) => configuration(inHome, port, 0));
   await running.addUser(USER, PASSWORD);
   return home;
 }
 
 /** Writes a policy in which one more rule grants the content that is measured. */
-export function policyText(size: Omit<PolicySize, 'more'>): string {
-  return `version: 1\n${policyRules({ ...size, more: '{ pull: "library/**", to: authenticated }' })}\n...\n`;
+export function policyText(size: Omit<PolicySize, 'more'>, isPushedTo = false): string {
+  const pull = '{ pull: "library/**", to: authenticated }';
+  const push = `\n  - { push: ${PUSHED}, to: authenticated }`;
+  return `version: 1\n${policyRules({ ...size, more: isPushedTo ? pull + push : pull })}\n...\n`;
 }
 
-async function tokenOf(port: number): Promise<string> {
+async function tokenOf(port: number, repository = REPOSITORY): Promise<string> {
   const { status, body } = await ask({
     tls: true,
     host: 'localhost',
     port,
-    path: `/token?service=bench&scope=repository:${REPOSITORY}:pull`,
+    path: `/token?service=bench&scope=${scopeOf(repository)}`,
     headers: { authorization: basic(USER, PASSWORD) },
     agent: false,
     rejectUnauthorized: false,

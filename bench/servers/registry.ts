@@ -45,7 +45,7 @@ async function startRegistry(name: ServerName, program: string, options: StartOp
     name,
     pid: running.pid,
     port,
-    authorization: () => tokenOf(tokens.url),
+    authorization: (repository?: string) => tokenOf(tokens.url, repository),
     [Symbol.asyncDispose]: () => running.stop(),
   };
 }

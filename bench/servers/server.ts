@@ -11,10 +11,10 @@ export interface BenchServer extends AsyncDisposable {
   readonly pid: number;
   readonly port: number;
   /**
-   * Returns the header for a request for the bench's repository, which is valid for some minutes; undefined
-   * if there is no authentication.
+   * Returns the header for requests that pull from the bench's repository or from another one, and push to
+   * that, which is valid for some minutes; undefined if there is no authentication.
    */
-  authorization(): Promise<string | undefined>;
+  authorization(repository?: string): Promise<string | undefined>;
 }
 
 export interface StartOptions {
@@ -27,6 +27,8 @@ export interface StartOptions {
   readonly contentDirectory: string;
   /** The images that it has from the start; undefined: none, and it fetches from the upstream. */
   readonly images: readonly BenchImage[] | undefined;
+  /** True if clients also push. A registry that has images takes pushes in any case. */
+  readonly isPushedTo?: boolean;
 }
 
 export interface ServerKind {
