@@ -42,6 +42,7 @@ export class Nodes implements AsyncDisposable {
   readonly #onBeat: OnBeat[] = [];
   readonly #beating: AsyncDisposable;
   #known: readonly ClusterNode[] = [];
+  #refreshing: Promise<void> | undefined;
 
   private constructor(options: NodesOptions) {
     this.#options = options;
@@ -84,8 +85,15 @@ export class Nodes implements AsyncDisposable {
     this.#onBeat.push(task);
   }
 
-  /** Reads the nodes again. */
-  async refresh(): Promise<void> {
+  /** Reads the nodes again. All who want that at the same time cause one query, whoever asks them to. */
+  refresh(): Promise<void> {
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  async #refresh(): Promise<void> {
     const { database, limits } = this.#options;
     this.#known = await database.rows<ClusterNode>(`SELECT ${COLUMNS} FROM hubgate.node ORDER BY id`, [
       limits.lease,

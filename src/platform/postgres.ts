@@ -34,8 +34,11 @@ export interface PostgresQueries {
   change(sql: string, values?: readonly PostgresValue[]): Promise<number>;
 }
 
-/** The classes of SQLSTATE that concern the connection or the server, and not the statement. */
-const OF_SERVER = ['08', '53', '57', '58', 'XX'];
+/**
+ * The classes of SQLSTATE that concern the connection, the server or other transactions, and not the
+ * statement. A server that takes over and is read-only yet answers with one of 25.
+ */
+const OF_SERVER = ['08', '25', '40', '53', '55', '57', '58', 'XX'];
 
 // A bigint is a number of milliseconds, of bytes or of rows here, which a double holds exactly.
 const INT8 = 20;
@@ -166,7 +169,11 @@ function concernsServer(error: unknown): boolean {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   const isSqlState = /^[0-9A-Z]{5}$/.test(code) && 'severity' in error;
   if (isSqlState) return OF_SERVER.includes(code.slice(0, 2));
-  return code !== '' || error.message === 'Query read timeout' || /connection|terminat/i.test(error.message);
+  return (
+    code !== '' ||
+    error.message === 'Query read timeout' ||
+    /connection|terminat|not queryable/i.test(error.message)
+  );
 }
 
 function bound(value: PostgresValue): unknown {

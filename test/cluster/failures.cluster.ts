@@ -118,3 +118,18 @@ test('a revocation counts on a node that has just found the database again', asy
   for (const node of cluster.nodes)
     await waitFor(async () => (await pullFrom(node, own, 'acme/app/manifests/latest')).status === 401);
 });
+
+test('a database that freezes costs no cached pull, and later no other one', async () => {
+  for (const node of cluster.nodes) assertBytes((await pullFrom(node, token, blob)).body, bytes);
+  const next = imageOf({ size: SIZE });
+  cluster.hub.push('acme/app', 'next', next);
+  cluster.server.signal('SIGSTOP');
+  try {
+    for (const node of cluster.nodes) assertBytes((await pullFrom(node, token, blob)).body, bytes);
+    assert.equal((await pullFrom(cluster.node(1), token, 'acme/app/manifests/next')).status, 503);
+  } finally {
+    cluster.server.signal('SIGCONT');
+  }
+  for (const node of cluster.nodes)
+    await waitFor(async () => (await pullFrom(node, token, 'acme/app/manifests/next')).status === 200);
+});

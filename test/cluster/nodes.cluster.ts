@@ -97,3 +97,13 @@ test('a node that is drained is not ready, and a node that is gone is forgotten'
   assert.equal(alive.code, 1);
   assert.match(alive.output, /n3 is alive/);
 });
+
+test('the audit log of each node names the node', async () => {
+  const token = await cluster.login(1, 'zoe');
+  assert.deepEqual(await statuses(token), [200, 200, 200]);
+  for (const [index, node] of cluster.nodes.entries())
+    await waitFor(async () => {
+      const { output } = await node.run('audit', '--json', '--requests', '--subject', 'zoe');
+      return output.includes(`"node":"n${index + 1}"`);
+    });
+});

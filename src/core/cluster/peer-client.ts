@@ -39,15 +39,17 @@ export class PeerClient implements AsyncDisposable {
         headersTimeout: limits.peerAnswer,
         bodyTimeout: limits.peerIdle,
       });
+      // It may break off before anybody reads it. Whoever reads it later gets the error too.
+      answer.body.on('error', () => {});
       if (answer.statusCode !== 200) {
         await answer.body.dump();
-        // A node that refuses for another reason may have the content.
+        // A node that is too busy, or does not know this one yet, has the content nevertheless.
         return answer.statusCode === 404 ? { kind: 'absent' } : { kind: 'gone', isRefused: false };
       }
       const size = Number(answer.headers[SIZE_HEADER]);
       const frames = Readable.from(readFrames(answer.body), { objectMode: false });
       // Whoever stops reading ends the request.
-      frames.once('close', () => answer.body.on('error', () => {}).destroy());
+      frames.once('close', () => answer.body.destroy());
       return {
         kind: 'content',
         body: { from, body: frames, isFree: true, size: Number.isSafeInteger(size) ? size : undefined },

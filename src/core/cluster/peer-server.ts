@@ -139,6 +139,9 @@ async function* framesOfFill(
   content: RecordedContent,
 ): AsyncGenerator<Frame, void> {
   let at = from;
+  // A download that others follow is not given up.
+  using stack = new DisposableStack();
+  stack.defer(fill.enter());
   for await (const progress of aliveWhileWaiting(fill.progress())) {
     if (progress === 'alive') yield progress;
     else if (progress.kind === 'filling') {

@@ -9,6 +9,7 @@ import type { Lease, LeasedElsewhere, Leases } from '../../cluster/leases.ts';
 import type { ClusterLimits } from '../../cluster/limits.ts';
 import type { Nodes } from '../../cluster/nodes.ts';
 import { DatabaseUnavailable } from '../../platform/database-unavailable.ts';
+import { throwIfNobodyWaits } from '../../platform/scheduling/waiters.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { OpenBlob } from '../pull/receive-blob.ts';
 import type { BlobBody } from '../upstream/read-blob.ts';
@@ -62,6 +63,7 @@ export class Sources {
       const found = await find();
       if (found !== undefined) return found;
       if (lease !== undefined) return await task();
+      throwIfNobodyWaits();
       await delay(ASK_AGAIN_AFTER);
     }
   }
@@ -88,8 +90,9 @@ export class SharedDownload implements AsyncDisposable {
   readonly #digest: Digest;
   readonly #options: SourcesOptions;
   #lease: Lease | undefined;
-  /** The nodes whose copies were received. */
-  readonly #givers = new Set<string>();
+  #isOver = false;
+  /** The nodes that have sent stored bytes. */
+  readonly #senders = new Set<string>();
   /** The lease of a node that has ended for certain. */
   #gone: LeasedElsewhere | undefined;
 
@@ -119,13 +122,13 @@ export class SharedDownload implements AsyncDisposable {
     }
   }
 
-  /** Drops the copies that were received, because the bytes were wrong. Nobody is sent to them any more. */
-  async distrust(): Promise<void> {
-    const { copies } = this.#options;
-    for (const id of this.#givers) await copies.remove(this.#digest, id);
+  /** Records that the bytes were wrong, so that they are fetched from elsewhere the next time. */
+  async reject(): Promise<void> {
+    for (const id of this.#senders) await this.#options.copies.remove(this.#digest, id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
     await this.#lease?.[Symbol.asyncDispose]();
     this.#lease = undefined;
   }
@@ -143,11 +146,14 @@ export class SharedDownload implements AsyncDisposable {
       const taken = await this.#options.leases.take(this.#digest, this.#gone);
       if (taken.kind === 'elsewhere')
         return (await this.#fromDownload(taken, from, confirm)) ?? { silent: taken.node };
-      this.#lease = taken;
+      // Nobody would give it back any more.
+      if (this.#isOver) await taken[Symbol.asyncDispose]();
+      else this.#lease = taken;
       // Another node may have received it all between the look for copies and the lease.
       const late = await this.#fromCopies(from, confirm, asked);
       if (late !== undefined) {
-        await this[Symbol.asyncDispose]();
+        this.#lease = undefined;
+        await taken[Symbol.asyncDispose]();
         return late;
       }
     }
@@ -165,7 +171,7 @@ export class SharedDownload implements AsyncDisposable {
       if (confirmed.kind !== 'ok') return confirmed;
       const answer = await peers.open(node, this.#digest, from);
       if (answer.kind === 'content') {
-        this.#givers.add(id);
+        this.#senders.add(id);
         return ok(answer.body);
       }
       if (answer.kind === 'absent') await copies.remove(this.#digest, id);
@@ -196,7 +202,10 @@ export class SharedDownload implements AsyncDisposable {
     const answer = await upstream(from, size);
     if (answer.kind === 'ok') {
       const { body } = answer.value;
+      // Nobody may read it yet when the lease is lost. Whoever reads it later gets the error too.
+      body.on('error', () => {});
       const end = () => body.destroy(new Error('the lease of the download is lost'));
+      if (lost?.aborted === true) end();
       lost?.addEventListener('abort', end, { once: true });
       body.once('close', () => lost?.removeEventListener('abort', end));
     }

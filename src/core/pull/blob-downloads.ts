@@ -303,7 +303,7 @@ export class BlobDownloads implements AsyncDisposable {
 
 /** Ends the part of other nodes in a download. Whoever sent wrong bytes would send them again. */
 async function endShared(shared: SharedDownload, fill: Fill | undefined): Promise<void> {
-  if (fill?.isWrong === true) await shared.distrust();
+  if (fill?.isWrong === true) await shared.reject();
   await shared[Symbol.asyncDispose]();
 }
 

@@ -75,7 +75,7 @@ export class Fill {
     return this.#isUnpublished || this.#progress.kind === 'failed' || this.#progress.kind === 'interrupted';
   }
 
-  /** True if all bytes arrived and were not what the digest says. */
+  /** True if the bytes that were received are not what their digest says. */
   get isWrong(): boolean {
     return this.#isWrong;
   }

@@ -43,6 +43,12 @@ interface Remembered {
 }
 
 const MAX_REPOSITORIES = 20_000;
+/** The milliseconds between two attempts to withdraw something. */
+const RETRY_EVERY = 500;
+/** The keys of what is withdrawn of a repository. */
+const VISIBILITY = 'visibility';
+const LINK = 'link ';
+const linkKey = (digest: Digest) => `${LINK}${digest}`;
 /** The milliseconds between two counts of the repositories. */
 const COUNT_EVERY = 10_000;
 /** The most links and tags of one repository that are remembered. */
@@ -61,11 +67,13 @@ export class ClusterIndex implements IndexStore {
   readonly #knowledge: SharedKnowledge;
   readonly #options: ClusterIndexOptions;
   readonly #remembered = new LRUCache<RepositoryName, Remembered>({ max: MAX_REPOSITORIES });
+  /** The repositories that were last private, so that learning it again is no invalidation. */
+  readonly #private = new LRUCache<RepositoryName, true>({ max: MAX_REPOSITORIES });
   /** Counts what was dropped, so that an answer that is older is not remembered. */
   #drops = 0;
-  /** What could not be withdrawn while the database was away. It is in force here, and is tried again. */
-  readonly #pending = new Map<string, () => Promise<unknown>>();
-  readonly #withdrawn = new Set<RepositoryName>();
+  /** What could not be withdrawn by repository. It is in force here, and is tried again until it is done. */
+  readonly #pending = new Map<RepositoryName, Map<string, () => Promise<unknown>>>();
+  #retrying: NodeJS.Timeout | undefined;
   /** The number of repositories, which is counted from time to time. */
   #repositories = { count: 0, at: Number.NEGATIVE_INFINITY };
 
@@ -98,8 +106,7 @@ export class ClusterIndex implements IndexStore {
   }
 
   async link(repository: RepositoryName, kind: LinkKind, digest: Digest): Promise<Link | undefined> {
-    if (this.#withdrawn.has(repository) || this.#pending.has(`link ${repository} ${digest}`))
-      return undefined;
+    if (this.#isWithdrawn(repository, digest)) return undefined;
     const key = `${kind} ${digest}`;
     return this.#recall(
       repository,
@@ -110,21 +117,16 @@ export class ClusterIndex implements IndexStore {
   }
 
   async putLink(repository: RepositoryName, digest: Digest, link: Link): Promise<void> {
-    this.#pending.delete(`link ${repository} ${digest}`);
-    this.#withdrawn.delete(repository);
-    const drops = this.#drops;
-    await this.#write(() => this.#knowledge.putLink(repository, digest, link));
-    const before = this.#remembered.peek(repository)?.links.get(`${link.kind} ${digest}`);
-    const isPublic = link.public === true || before?.public === true;
-    if (drops === this.#drops)
-      bounded(this.#of(repository).links).set(`${link.kind} ${digest}`, {
-        ...link,
-        ...(isPublic && { public: true }),
-      });
+    const put = () => this.#knowledge.putLink(repository, digest, link);
+    await this.#put(repository, put, ({ links }) => {
+      const key = `${link.kind} ${digest}`;
+      const isPublic = link.public === true || links.get(key)?.public === true;
+      bounded(links).set(key, { ...link, ...(isPublic && { public: true }) });
+    });
   }
 
   async tag(repository: RepositoryName, tag: Tag): Promise<TagEntry | undefined> {
-    if (this.#withdrawn.has(repository)) return undefined;
+    if (this.#isWithdrawn(repository)) return undefined;
     return this.#recall(
       repository,
       ({ tags }) => tags.get(tag),
@@ -135,20 +137,19 @@ export class ClusterIndex implements IndexStore {
 
   async putTag(repository: RepositoryName, tag: Tag, entry: TagEntry): Promise<void> {
     const before = this.#remembered.peek(repository)?.tags.get(tag);
-    const drops = this.#drops;
-    await this.#write(() => this.#knowledge.putTag(repository, tag, entry));
-    if (drops === this.#drops) bounded(this.#of(repository).tags).set(tag, entry);
+    const put = () => this.#knowledge.putTag(repository, tag, entry);
+    await this.#put(repository, put, ({ tags }) => bounded(tags).set(tag, entry));
     if (before !== undefined && before.digest !== entry.digest) this.#invalidate();
   }
 
   async removeTag(repository: RepositoryName, tag: Tag): Promise<void> {
     const forget = () => this.#remembered.peek(repository)?.tags.delete(tag);
     const remove = () => this.#knowledge.removeTag(repository, tag);
-    await this.#withdraw(repository, `tag ${repository} ${tag}`, remove, forget);
+    await this.#withdraw(repository, `tag ${tag}`, remove, forget);
   }
 
   async visibility(repository: RepositoryName): Promise<VisibilityEntry | undefined> {
-    if (this.#withdrawn.has(repository)) return undefined;
+    if (this.#isWithdrawn(repository)) return undefined;
     return this.#recall(
       repository,
       ({ visibility }) => visibility,
@@ -160,35 +161,46 @@ export class ClusterIndex implements IndexStore {
   }
 
   async putVisibility(repository: RepositoryName, entry: VisibilityEntry): Promise<void> {
-    const before = this.#remembered.peek(repository)?.visibility?.visibility;
     const put = () => this.#knowledge.putVisibility(repository, entry);
     if (entry.visibility === 'private') {
+      // Whether it was public a moment ago only the database knows, so the first time counts in any case.
+      const isFirst = !this.#private.has(repository);
+      this.#private.set(repository, true);
       const remove = async () => {
         await put();
-        return before === 'public';
+        return isFirst;
       };
       const forget = () => this.#remembered.delete(repository);
-      await this.#withdraw(repository, `visibility ${repository}`, remove, forget);
+      await this.#withdraw(repository, VISIBILITY, remove, forget);
       return;
     }
-    this.#pending.delete(`visibility ${repository}`);
-    this.#withdrawn.delete(repository);
-    await this.#write(put);
-    this.#of(repository).visibility = entry;
+    this.#done(repository, VISIBILITY);
+    this.#private.delete(repository);
+    await this.#put(repository, put, (remembered) => {
+      remembered.visibility = entry;
+    });
   }
 
   document(repository: RepositoryName, resource: string): Promise<DocumentEntry | undefined> {
-    return this.#withdrawn.has(repository)
+    return this.#isWithdrawn(repository)
       ? Promise.resolve(undefined)
       : this.#knowledge.document(repository, resource);
   }
 
   putDocument(repository: RepositoryName, resource: string, entry: DocumentEntry): Promise<void> {
-    return this.#write(() => this.#knowledge.putDocument(repository, resource, entry));
+    const put = async () => {
+      await this.#knowledge.putDocument(repository, resource, entry);
+      return true;
+    };
+    return this.#put(repository, put, () => {});
   }
 
-  removeDocument(repository: RepositoryName, resource: string): Promise<void> {
-    return this.#write(() => this.#knowledge.removeDocument(repository, resource));
+  async removeDocument(repository: RepositoryName, resource: string): Promise<void> {
+    const remove = async () => {
+      await this.#knowledge.removeDocument(repository, resource);
+      return false;
+    };
+    await this.#withdraw(repository, `document ${resource}`, remove, () => {});
   }
 
   async forget(repository: RepositoryName, unlinked: Unlinked = async () => {}): Promise<void> {
@@ -198,7 +210,7 @@ export class ClusterIndex implements IndexStore {
       return true;
     };
     const forget = () => this.#remembered.delete(repository);
-    await this.#withdraw(repository, `repository ${repository}`, remove, forget);
+    await this.#withdraw(repository, 'repository', remove, forget);
   }
 
   async removeLink(repository: RepositoryName, digest: Digest): Promise<void> {
@@ -207,7 +219,7 @@ export class ClusterIndex implements IndexStore {
       for (const kind of ['blob', 'manifest']) links?.delete(`${kind} ${digest}`);
     };
     const remove = () => this.#knowledge.removeLink(repository, digest);
-    await this.#withdraw(repository, `link ${repository} ${digest}`, remove, forget);
+    await this.#withdraw(repository, linkKey(digest), remove, forget);
   }
 
   isLinked(digest: Digest): Promise<boolean> {
@@ -267,6 +279,7 @@ export class ClusterIndex implements IndexStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#retrying);
     await this.#local[Symbol.asyncDispose]();
   }
 
@@ -318,13 +331,27 @@ export class ClusterIndex implements IndexStore {
     }
   }
 
-  /** Runs a write whose loss costs only a request to the upstream later. */
-  async #write(write: () => Promise<void>): Promise<void> {
+  /**
+   * Stores knowledge, and remembers it. Losing it costs only a request to the upstream later. As long as
+   * something of the repository is to be withdrawn, nothing is added, because what the database still has
+   * would count again. What the database does not have is remembered only while no message can arrive: no
+   * message tells that another node has withdrawn it.
+   */
+  async #put(
+    repository: RepositoryName,
+    put: () => Promise<boolean>,
+    keep: (remembered: Remembered) => void,
+  ): Promise<void> {
+    const drops = this.#drops;
+    let isStored: boolean;
     try {
-      await write();
+      if (!(await this.#settle(repository))) return;
+      isStored = await put();
     } catch (error) {
       if (!(error instanceof DatabaseUnavailable)) throw error;
+      isStored = !this.#options.notifications.isListening.current;
     }
+    if (isStored && drops === this.#drops) keep(this.#of(repository));
   }
 
   /**
@@ -350,25 +377,60 @@ export class ClusterIndex implements IndexStore {
         { repository },
         'the other nodes do not know yet that something of a repository is withdrawn',
       );
-      this.#pending.set(key, remove);
-      if (!key.startsWith('link ')) this.#withdrawn.add(repository);
+      const pending = this.#pending.get(repository) ?? new Map<string, () => Promise<unknown>>();
+      this.#pending.set(repository, pending.set(key, remove));
+      this.#retryLater();
       this.#invalidate();
     }
   }
 
-  /** Repeats what could not be withdrawn, now that the database is back. */
-  async #retry(): Promise<void> {
-    for (const [key, remove] of this.#pending) {
+  /** True if something of the repository could not be withdrawn that concerns `digest`, or all of it. */
+  #isWithdrawn(repository: RepositoryName, digest?: Digest): boolean {
+    const pending = this.#pending.get(repository);
+    if (pending === undefined) return false;
+    const isOfOtherLink = (key: string) =>
+      key.startsWith(LINK) && (digest === undefined || key !== linkKey(digest));
+    return [...pending.keys()].some((key) => !isOfOtherLink(key));
+  }
+
+  #done(repository: RepositoryName, key: string): void {
+    const pending = this.#pending.get(repository);
+    pending?.delete(key);
+    if (pending?.size === 0) this.#pending.delete(repository);
+  }
+
+  /** Repeats what could not be withdrawn of a repository. Returns false if the database is still away. */
+  async #settle(repository: RepositoryName): Promise<boolean> {
+    const pending = this.#pending.get(repository);
+    if (pending === undefined) return true;
+    for (const [key, remove] of [...pending]) {
       try {
         await remove();
-      } catch {
-        // Listening begins again when the database is back, and then this is repeated.
-        return;
+      } catch (error) {
+        if (error instanceof DatabaseUnavailable) return false;
+        throw error;
       }
-      this.#pending.delete(key);
-      const repository = key.split(' ')[1];
-      if (!key.startsWith('link ')) this.#withdrawn.delete(repository as RepositoryName);
+      // A newer one may have failed meanwhile.
+      if (pending.get(key) === remove) this.#done(repository, key);
     }
+    return !this.#pending.has(repository);
+  }
+
+  #retryLater(): void {
+    this.#retrying ??= setTimeout(() => {
+      this.#retrying = undefined;
+      void this.#retry();
+    }, RETRY_EVERY).unref();
+  }
+
+  /** Repeats all that could not be withdrawn. The database may be back without a break in the messages. */
+  async #retry(): Promise<void> {
+    try {
+      for (const repository of [...this.#pending.keys()]) if (!(await this.#settle(repository))) break;
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'what is withdrawn cannot be told to the other nodes');
+    }
+    if (this.#pending.size > 0) this.#retryLater();
   }
 
   /** Without the database no gateway may use what it remembers, if the configuration says so. */

@@ -74,8 +74,12 @@ export class RecordedContent implements ContentStore {
   async #findShared(digest: Digest): Promise<BlobLocation | undefined> {
     const bytes = await this.#shared?.read(digest);
     if (bytes === undefined) return undefined;
-    await this.publish(digest, bytes);
-    return this.#content.find(digest);
+    const copy = async () => {
+      await this.publish(digest, bytes);
+      return this.#content.find(digest);
+    };
+    // A node that cannot write its disk fetches the manifest itself, as it would without the others.
+    return this.#unlessBroken(digest, copy());
   }
 
   /** Records a use by somebody who knows the place of the content. */

@@ -68,10 +68,10 @@ export class SharedKnowledge {
   }
 
   /** What is public stays public, whoever is asked next. */
-  async putLink(repository: RepositoryName, digest: Digest, link: Link): Promise<void> {
+  async putLink(repository: RepositoryName, digest: Digest, link: Link): Promise<boolean> {
     const mediaType = link.kind === 'manifest' ? link.mediaType : null;
     const { checkedAt = null, deletedAt = null } = link;
-    await this.#insert(
+    return this.#insert(
       repository,
       `INSERT INTO hubgate.link AS l (repository, kind, digest, media_type, public, checked_at, deleted_at)
         SELECT id, $2, $3, $4, $5, $6, $7 FROM hubgate.repository WHERE name = $1 FOR KEY SHARE
@@ -93,10 +93,11 @@ export class SharedKnowledge {
 
   /**
    * Stores an answer about a tag. An older one than is stored is dropped, because another node has asked later.
+   * Returns false then.
    */
-  async putTag(repository: RepositoryName, tag: Tag, entry: TagEntry): Promise<void> {
+  async putTag(repository: RepositoryName, tag: Tag, entry: TagEntry): Promise<boolean> {
     const { digest, mediaType, size, checkedAt } = entry;
-    await this.#insert(
+    return this.#insert(
       repository,
       `INSERT INTO hubgate.tag AS t (repository, name, digest, media_type, size, checked_at, public)
         SELECT id, $2, $3, $4, $5, $6, $7 FROM hubgate.repository WHERE name = $1 FOR KEY SHARE
@@ -121,12 +122,21 @@ export class SharedKnowledge {
     return row;
   }
 
-  async putVisibility(repository: RepositoryName, { visibility, checkedAt }: VisibilityEntry): Promise<void> {
+  /**
+   * Stores a visibility. Returns false if another node has learnt later that the repository is private, so
+   * that an answer that was slow makes nothing public.
+   */
+  async putVisibility(
+    repository: RepositoryName,
+    { visibility, checkedAt }: VisibilityEntry,
+  ): Promise<boolean> {
     if (visibility === 'public') await this.#database.change(ADD, [repository]);
-    await this.#database.change(
-      'UPDATE hubgate.repository SET visibility = $2, visibility_checked_at = $3 WHERE name = $1',
+    const changed = await this.#database.change(
+      `UPDATE hubgate.repository SET visibility = $2, visibility_checked_at = $3 WHERE name = $1
+        AND ($2 = 'private' OR visibility IS DISTINCT FROM 'private' OR visibility_checked_at <= $3)`,
       [repository, visibility, checkedAt],
     );
+    return changed > 0;
   }
 
   async document(repository: RepositoryName, resource: string): Promise<DocumentEntry | undefined> {
@@ -212,8 +222,9 @@ export class SharedKnowledge {
     // A repository that is forgotten at the same time is begun anew.
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       await this.#database.change(ADD, [name]);
-      if (await this.#insertIfKnown(name, sql, values)) return;
+      if (await this.#insertIfKnown(name, sql, values)) return true;
     }
+    return false;
   };
 
   readonly #insertIfKnown = async (name: RepositoryName, sql: string, values: readonly PostgresValue[]) =>

@@ -20,13 +20,25 @@ export function policyWithout(user: string): string {
 
 export const PASSWORD = 'correct horse battery';
 
+interface Parts {
+  readonly server: PostgresServer;
+  readonly hub: FakeHub;
+  readonly nodes: readonly RunningMirror[];
+  readonly database: string;
+}
+
 export class TestNodes implements AsyncDisposable {
   readonly server: PostgresServer;
   readonly hub: FakeHub;
   readonly nodes: readonly RunningMirror[];
+  /** The URL of the database. */
+  readonly database: string;
 
   /** Starts three nodes. The first one makes the policy of all. */
-  static async start(environment: Readonly<Record<string, string>> = {}): Promise<TestNodes> {
+  static async start(
+    environment: Readonly<Record<string, string>> = {},
+    policy: string = POLICY,
+  ): Promise<TestNodes> {
     const server = await startPostgres();
     const hub = await FakeHub.start();
     hub.accounts.push({ ...ACCOUNT, repositories: ['acme/secret'] });
@@ -45,16 +57,17 @@ export class TestNodes implements AsyncDisposable {
             REGISTRY_PROXY_REMOTEURL: hub.url.origin,
             ...environment,
           },
-          ...(id === 'n1' && { policy: POLICY }),
+          ...(id === 'n1' && { policy }),
         }),
       );
-    return new TestNodes(server, hub, nodes);
+    return new TestNodes({ server, hub, nodes, database });
   }
 
-  private constructor(server: PostgresServer, hub: FakeHub, nodes: readonly RunningMirror[]) {
+  private constructor({ server, hub, nodes, database }: Parts) {
     this.server = server;
     this.hub = hub;
     this.nodes = nodes;
+    this.database = database;
   }
 
   node(index: number): RunningMirror {

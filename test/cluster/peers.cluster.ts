@@ -1,0 +1,178 @@
+/** What nodes give to one another, and to nobody else. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { after, afterEach, beforeEach, test } from 'node:test';
+import {
+  type ClusterCore,
+  type ClusterCoreOptions,
+  joinCluster,
+} from '../../src/core/cluster/join-cluster.ts';
+import type { OpenBlob } from '../../src/core/pull/receive-blob.ts';
+import { ok } from '../../src/core/upstream/upstream-result.ts';
+import { makeNodeCertificate, type NodeCertificate } from '../../src/pki/node-certificate.ts';
+import { DatabaseUnavailable } from '../../src/platform/database-unavailable.ts';
+import { Postgres } from '../../src/platform/postgres.ts';
+import type { Digest } from '../../src/registry/digest.ts';
+import { assertBytes } from '../support/assert-bytes.ts';
+import { FakeHub } from '../support/fake-hub.ts';
+import { ask } from '../support/http.ts';
+import { imageOf } from '../support/image.ts';
+import { ACCOUNT, QUIET } from '../support/test-core.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { startPostgres } from './support/postgres-server.ts';
+import { nodeOptions, startNode } from './support/test-cluster.ts';
+
+const DIGEST = `sha256:${'1'.repeat(64)}` as Digest;
+const confirm = async () => ok({ kind: 'blob' });
+
+const server = await startPostgres();
+after(() => server[Symbol.asyncDispose]());
+
+let stack: AsyncDisposableStack;
+let url: string;
+let database: Postgres;
+
+beforeEach(async () => {
+  stack = new AsyncDisposableStack();
+  url = await server.database();
+  database = stack.use(new Postgres({ url, application: 'test', connections: 2, deadline: 10_000 }));
+});
+
+afterEach(() => stack.disposeAsync());
+
+async function join(
+  id: string,
+): Promise<{ readonly node: ClusterCore; readonly options: ClusterCoreOptions }> {
+  const options = await nodeOptions(url, id);
+  return { node: stack.use(await joinCluster(options, QUIET)), options };
+}
+
+/** The body of an upstream that sends nothing more. */
+function silentUpstream(): { readonly body: Readable; readonly upstream: OpenBlob } {
+  const body = new Readable({ read() {} });
+  return { body, upstream: async (from) => ok({ from, size: 10, body }) };
+}
+
+test('a download that is over keeps no lease, even if somebody still asks for it', async () => {
+  const { node } = await join('n1');
+  const download = node.sources.begin(DIGEST);
+  await download[Symbol.asyncDispose]();
+  const { upstream } = silentUpstream();
+  assert.equal((await download.open(0, undefined, { upstream, confirm })).kind, 'ok');
+  assert.deepEqual(await database.rows('SELECT digest FROM hubgate.download'), []);
+});
+
+test('a body that nobody reads yet is closed when the lease is lost, and nothing else breaks', async () => {
+  const { node } = await join('n1');
+  await using download = node.sources.begin(DIGEST);
+  const { body, upstream } = silentUpstream();
+  assert.equal((await download.open(0, undefined, { upstream, confirm })).kind, 'ok');
+  const { promise: closed, resolve } = Promise.withResolvers<void>();
+  body.on('close', resolve);
+  await database.change("UPDATE hubgate.download SET node = 'n2', fence = nextval('hubgate.fence')");
+  await closed;
+});
+
+test('a node that is too busy is still known to have the content; one that has lost it is not', async () => {
+  const { node } = await join('n1');
+  const { options } = await join('n2');
+  await node.nodes.refresh();
+  let status = 503;
+  const busy = createServer({ key: options.key, cert: options.certificate }, (_, response) => {
+    response.writeHead(status).end();
+  });
+  busy.listen(options.listen);
+  await once(busy, 'listening');
+  stack.defer(() => void busy.close());
+  await database.change("INSERT INTO hubgate.copy (digest, node) VALUES ($1, 'n2')", [DIGEST]);
+  const pull = async () => {
+    await using download = node.sources.begin(DIGEST);
+    const { upstream } = silentUpstream();
+    assert.equal((await download.open(0, undefined, { upstream, confirm })).kind, 'ok');
+  };
+  const copies = () => database.rows<{ node: string }>('SELECT node FROM hubgate.copy');
+  await pull();
+  assert.deepEqual(await copies(), [{ node: 'n2' }]);
+  status = 404;
+  await pull();
+  assert.deepEqual(await copies(), []);
+});
+
+test('however many strangers ask a node, it reads the nodes once at a time', async () => {
+  const { node } = await join('n1');
+  assert.equal(node.nodes.refresh(), node.nodes.refresh());
+});
+
+test('a node answers nobody without the certificate of a node, and any offset', async () => {
+  const hub = stack.use(await FakeHub.start());
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  const image = imageOf({ size: 100_000 });
+  hub.push('acme/app', 'latest', image);
+  const digest = image.layers[0] ?? assert.fail();
+  const options = await nodeOptions(url, 'n1');
+  const core = stack.use(await startNode(hub, url, 'n1', options));
+  await core.ask('acme/app/manifests/latest');
+  assertBytes(await core.blob(`acme/app/blobs/${digest}`), image.blobs.get(digest) ?? assert.fail());
+  const { options: other } = await join('n2');
+  const { host = '', port } = options.listen;
+  const get = (own: Partial<NodeCertificate>, target: string) => {
+    const { key, certificate: cert } = own;
+    const tls = { tls: true, ca: options.certificate, checkServerIdentity: () => undefined };
+    return ask({
+      host,
+      port,
+      path: target,
+      ...tls,
+      ...(key && { key }),
+      ...(cert && { cert }),
+      agent: false,
+    });
+  };
+  const target = `/content/${digest}?from=0`;
+  assert.equal((await get({}, target)).status, 403);
+  // The name of a node proves nothing.
+  assert.equal((await get(makeNodeCertificate('n2', Date.now()), target)).status, 403);
+  assert.equal((await get(other, target)).body.length, 100_000 + 8);
+  assert.equal((await get(other, `/content/${digest}?from=${2 ** 52}`)).body.length, 4);
+  assert.equal((await get(other, `/content/${digest}?from=1e300`)).status, 400);
+  assert.equal((await get(other, '/content/sha256:..%2f..%2findex.db')).status, 400);
+});
+
+test('wrong bytes of another node are fetched from the upstream the next time', async () => {
+  const hub = stack.use(await FakeHub.start());
+  hub.accounts.push({ ...ACCOUNT, repositories: [] });
+  const image = imageOf({ size: 100_000 });
+  hub.push('acme/app', 'latest', image);
+  const digest = image.layers[0] ?? assert.fail();
+  const bytes = image.blobs.get(digest) ?? assert.fail();
+  const first = stack.use(await startNode(hub, url, 'n1'));
+  const second = stack.use(await startNode(hub, url, 'n2'));
+  for (const one of [first, second]) await one.ask('acme/app/manifests/latest');
+  assertBytes(await first.blob(`acme/app/blobs/${digest}`), bytes);
+  const hex = digest.slice('sha256:'.length);
+  const file = path.join(first.directory, 'data/blobs/sha256', hex.slice(0, 2), hex);
+  const stored = await readFile(file);
+  assertBytes(stored, bytes);
+  await chmod(file, 0o600);
+  await writeFile(file, stored.fill(0, 500));
+  await second.blob(`acme/app/blobs/${digest}`).catch(() => {});
+  await waitFor(async () => {
+    const got = await second.blob(`acme/app/blobs/${digest}`).catch(() => 0);
+    return Buffer.isBuffer(got) && got.equals(bytes);
+  });
+});
+
+test('a database that is read-only is one that cannot be used, and a wrong statement is a fault', async () => {
+  const { pathname } = new URL(url);
+  await join('n1');
+  server.run(`ALTER DATABASE ${pathname.slice(1)} SET default_transaction_read_only = on`);
+  await using later = new Postgres({ url, application: 'test', connections: 1, deadline: 10_000 });
+  await assert.rejects(later.change('DELETE FROM hubgate.copy'), DatabaseUnavailable);
+  await assert.rejects(later.change('DELETE FROM hubgate.nothing'), (error: Error) => {
+    return !(error instanceof DatabaseUnavailable);
+  });
+});

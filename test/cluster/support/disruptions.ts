@@ -1,0 +1,59 @@
+/** What befalls nodes and the database in a test: each disruption resolves to a function that ends it. */
+import type { Random } from '../../crash/support/random.ts';
+import type { TestNodes } from './test-nodes.ts';
+
+type End = () => Promise<void>;
+type Disrupt = (cluster: TestNodes, random: Random) => Promise<End>;
+
+const NOTHING: End = async () => {};
+
+export const DISRUPTIONS: Readonly<Record<string, Disrupt>> = {
+  'a core is killed': kill('core'),
+  'an auth is killed': kill('auth'),
+  'a gateway is killed': kill('gateway'),
+  'a core is frozen': async (cluster, random) => {
+    const [pid] = await pidsOf(cluster, random.below(3), 'core');
+    signal(pid, 'SIGSTOP');
+    return async () => signal(pid, 'SIGCONT');
+  },
+  'the database is frozen': async ({ server }) => {
+    server.signal('SIGSTOP');
+    return async () => server.signal('SIGCONT');
+  },
+  'the database starts again': async ({ server }) => {
+    await server.stop();
+    await server.start();
+    return NOTHING;
+  },
+  'all connections to the database are cut': async ({ server }) => {
+    server.run(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'hubgate%'",
+    );
+    return NOTHING;
+  },
+};
+
+function kill(role: string): Disrupt {
+  return async (cluster, random) => {
+    const [pid] = await pidsOf(cluster, random.below(3), role);
+    signal(pid, 'SIGKILL');
+    return NOTHING;
+  };
+}
+
+/** A role that has just ended has no process for a moment. */
+function pidsOf(cluster: TestNodes, index: number, role: string): Promise<readonly number[]> {
+  return cluster
+    .node(index)
+    .pids(role)
+    .catch(() => []);
+}
+
+function signal(pid: number | undefined, name: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It has ended meanwhile.
+  }
+}

@@ -1,0 +1,133 @@
+import type { Mutant } from './mutant.ts';
+
+const INDEX = 'src/core/store/cluster-index.ts';
+const KNOWLEDGE = 'src/core/store/shared-knowledge.ts';
+const SOURCES = 'src/core/cluster/sources.ts';
+const PEER_SERVER = 'src/core/cluster/peer-server.ts';
+const PEER_CLIENT = 'src/core/cluster/peer-client.ts';
+const WITHDRAWALS = ['test/cluster/withdrawals.cluster.ts'];
+const PEERS = ['test/cluster/peers.cluster.ts'];
+const FILES = ['test/auth/shared-files.test.ts'];
+
+/** The defences of the nodes of a cluster against one another's slowness, loss and age. */
+export const clusterMutants: readonly Mutant[] = [
+  {
+    defence: 'what could not be withdrawn is tried again without a break in the messages',
+    file: INDEX,
+    find: '      this.#retryLater();\n      this.#invalidate();',
+    replace: '      this.#invalidate();',
+    tests: WITHDRAWALS,
+  },
+  {
+    defence: 'new knowledge waits for what is to be withdrawn',
+    file: INDEX,
+    find: 'if (!(await this.#settle(repository))) return;',
+    replace: 'this.#pending.delete(repository);',
+    tests: WITHDRAWALS,
+  },
+  {
+    defence: 'what could not be stored is not remembered while messages arrive',
+    file: INDEX,
+    find: 'isStored = !this.#options.notifications.isListening.current;',
+    replace: 'isStored = true;',
+    tests: WITHDRAWALS,
+  },
+  {
+    defence: 'what is withdrawn during a write is not remembered',
+    file: INDEX,
+    find: 'if (isStored && drops === this.#drops) keep',
+    replace: 'if (isStored) keep',
+    tests: WITHDRAWALS,
+  },
+  {
+    defence: 'what the database has refused as too old is not remembered',
+    file: INDEX,
+    find: 'isStored = await put();',
+    replace: 'isStored = (await put()) || true;',
+    tests: WITHDRAWALS,
+  },
+  {
+    defence: 'an older answer makes no repository public',
+    file: KNOWLEDGE,
+    find: "OR visibility IS DISTINCT FROM 'private' OR visibility_checked_at <= $3)",
+    replace: 'OR TRUE)',
+    tests: WITHDRAWALS,
+  },
+  {
+    defence: 'a download that is over keeps no lease',
+    file: SOURCES,
+    find: 'if (this.#isOver) await',
+    replace: 'if (false) await',
+    tests: PEERS,
+  },
+  {
+    defence: 'a lease that is lost before anybody reads breaks nothing else',
+    file: SOURCES,
+    find: "body.on('error', () => {});",
+    replace: '',
+    tests: PEERS,
+  },
+  {
+    defence: 'a node that has sent wrong bytes is not asked again',
+    file: 'src/core/pull/blob-downloads.ts',
+    find: 'if (fill?.isWrong === true) await shared.reject();',
+    replace: '',
+    tests: PEERS,
+  },
+  {
+    defence: 'a node that is too busy is not taken for one without the content',
+    file: PEER_CLIENT,
+    find: 'answer.statusCode === 404 ?',
+    replace: 'answer.statusCode !== 200 ?',
+    tests: PEERS,
+  },
+  {
+    defence: 'only nodes are answered',
+    file: PEER_SERVER,
+    find: 'if (!(await isNode(request.socket as TLSSocket, options.nodes))) return refuse(response, 403);',
+    replace: '',
+    tests: PEERS,
+  },
+  {
+    defence: 'the certificate counts, and not the name in it',
+    file: PEER_SERVER,
+    find: 'new X509Certificate(certificate).raw.equals(raw)',
+    replace: 'new X509Certificate(certificate).raw.equals(raw) || raw.length > 0',
+    tests: PEERS,
+  },
+  {
+    defence: 'strangers cause one query at a time',
+    file: 'src/cluster/nodes.ts',
+    find: 'this.#refreshing ??= this',
+    replace: 'this.#refreshing = this',
+    tests: PEERS,
+  },
+  {
+    defence: 'a database that is read-only counts as one that cannot be used',
+    file: 'src/platform/postgres.ts',
+    find: "'08', '25', '40',",
+    replace: "'08', '40',",
+    tests: PEERS,
+  },
+  {
+    defence: 'a document of the cluster writes no other file of a node',
+    file: 'src/auth/shared-files.ts',
+    find: 'if (foreign !== undefined) throw',
+    replace: 'if (false) throw',
+    tests: FILES,
+  },
+  {
+    defence: 'a symbolic link to a policy stays',
+    file: 'src/auth/shared-files.ts',
+    find: 'const target = await behindLinks(path.join(root, name));',
+    replace: 'const target = path.join(root, name);',
+    tests: FILES,
+  },
+  {
+    defence: 'a home without a cluster loads nothing of one',
+    file: 'src/core/core.ts',
+    find: "import { coreApplication } from './endpoints.ts';",
+    replace: "import './cluster/join-cluster.ts';\nimport { coreApplication } from './endpoints.ts';",
+    tests: ['test/without-cluster.test.ts'],
+  },
+];
