@@ -15,7 +15,7 @@ const MIGRATIONS: readonly string[] = [
 ];
 
 /** The version of the schema that this release makes. It also runs on the next one. */
-const CLUSTER_SCHEMA = MIGRATIONS.length;
+export const CLUSTER_SCHEMA = MIGRATIONS.length;
 
 /** Any number, the same in every release: only one node migrates at a time. */
 const MIGRATION_LOCK = 7_143_920;

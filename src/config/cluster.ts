@@ -53,21 +53,29 @@ const CLUSTER = section(CLUSTER_KEYS, {
   objects: 'objects is not supported yet; the nodes fetch content from one another',
 });
 
-/** Reads the section `cluster`. Returns undefined if the home is no node of a cluster. */
+interface ClusterContext {
+  readonly externalCore: boolean;
+  readonly isHosting: boolean;
+  /** True if only a gateway is started, which need not know the database. */
+  readonly isGateway: boolean;
+}
+
+/** Reads the section `cluster`. Returns nothing if the home is no node of a cluster. */
 export function readCluster(
   parts: PartReader,
-  { externalCore, isHosting }: { readonly externalCore: boolean; readonly isHosting: boolean },
-): ClusterConfig | undefined {
+  { externalCore, isHosting, isGateway }: ClusterContext,
+): { readonly cluster?: ClusterConfig; readonly node?: string } {
   const given = parts.read(['cluster'], CLUSTER.nullish());
-  if (given == null) return undefined;
+  if (given == null) return {};
   const { database, listen = LISTEN_ADDRESS.parse(LISTEN), onDatabaseLoss = 'serve' } = given;
   const refuse = (message: string) => parts.fault(['cluster'], message, 'key');
   if (externalCore)
     refuse('the registry at core.url is no node of a cluster; remove this section, or core.url');
   if (isHosting)
     refuse('a cluster cannot host repositories yet; remove this section, or hosted, see docs/cluster.md');
-  if (database === undefined) refuse('a cluster needs a database; write database: postgres://…');
+  if (database === undefined && !isGateway)
+    refuse('a cluster needs a database; write database: postgres://…');
   const node = given.node ?? hostname().split('.')[0]?.toLowerCase() ?? '';
   if (!NODE.test(node)) refuse(`the host's name "${node}" is no name of a node; write node: mirror-1`);
-  return database === undefined ? undefined : { database, listen, node, onDatabaseLoss };
+  return database === undefined ? { node } : { node, cluster: { database, listen, node, onDatabaseLoss } };
 }

@@ -61,6 +61,8 @@ export interface Config {
   };
   /** The cluster; absent if this home works alone. */
   readonly cluster?: ClusterConfig;
+  /** The name of this node of the cluster, for roles that do not know the database. */
+  readonly node?: string;
   /** The hosted repositories; absent if nothing is hosted. */
   readonly hosted?: HostedConfig;
   /** The lifetime in milliseconds. */

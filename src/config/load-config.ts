@@ -32,6 +32,8 @@ export interface Home {
   readonly servesClients?: boolean;
   /** True if a secret file that others can access is a fault, which it is for a start. */
   readonly judgesModes?: boolean;
+  /** True if only a gateway is started. It need not know the database of the cluster. */
+  readonly isGateway?: boolean;
 }
 
 const ANYTHING = z.unknown().optional();
@@ -82,7 +84,7 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
 
 function build(
   parts: PartReader,
-  { directory, readsSecrets, environment }: Home,
+  { directory, readsSecrets, environment, isGateway = false }: Home,
 ): Omit<Config, 'federations'> {
   parts.read([], KEYS);
   const { server, tls, egress, core, cache, token, passwords, log } = readSections(parts);
@@ -98,7 +100,7 @@ function build(
   const at = (file: string) => path.resolve(directory, file);
   const externalCore = core.url !== undefined;
   const hosted = readHosted(parts, { externalCore, at });
-  const cluster = readCluster(parts, { externalCore, isHosting: hosted !== undefined });
+  const cluster = readCluster(parts, { externalCore, isHosting: hosted !== undefined, isGateway });
   return {
     server: {
       ...others,
@@ -130,7 +132,7 @@ function build(
       ...(keepDeleted !== undefined && { keepDeleted }),
     },
     ...(hosted && { hosted }),
-    ...(cluster && { cluster }),
+    ...cluster,
     tokenLifetime: token.lifetime,
     longestToken: token.longest,
     ...(token.refresh !== undefined && { refreshLifetime: token.refresh }),

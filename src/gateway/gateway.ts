@@ -78,6 +78,8 @@ export interface GatewayOptions {
   readonly auditFile: string;
   /** The behaviour while the audit log cannot be written. */
   readonly auditOnFull: AuditOnFull;
+  /** The name of this node of a cluster. Its audit lines have it. */
+  readonly node?: string;
   readonly authSocket: string;
   readonly core: Pick<LocalCoreClientOptions, 'socket' | 'directory' | 'hosted'> | { readonly url: URL };
   /** The most files and connections that this process may have open; absent if there is no limit. */
@@ -103,7 +105,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { log, url, names, clock = systemClock, limits = GATEWAY_LIMITS } = options;
   await using stack = new AsyncDisposableStack();
   // It ends last, because a cache hit is recorded when the core has reported to which pull it belongs.
-  const record = stack.use(openAudit({ file: options.auditFile, onFull: options.auditOnFull, log, clock }));
+  const { auditFile: file, auditOnFull: onFull, node } = options;
+  const record = stack.use(openAudit({ file, onFull, node, log, clock }));
   const auth = stack.use(openAuthClient(options.authSocket, limits.authQuestions));
   const pool = new DeliveryPool();
   const chunks = new ChunkCache(pool);

@@ -12,6 +12,8 @@ import { printLine, type Terminal } from './terminal.ts';
 interface LoadScope {
   readonly readsSecrets: boolean;
   readonly servesClients: boolean;
+  /** True if only a gateway is started or prepared. */
+  readonly isGateway?: boolean;
   /** The role whose secret files are checked. */
   readonly secretsOf?: Role | 'all';
 }

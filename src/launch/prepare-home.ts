@@ -21,7 +21,8 @@ export async function prepareHome(
 ): Promise<ExitCode> {
   process.umask(0o027);
   const paths = pathsIn(options.home);
-  const config = await loadOrPrint(paths, environment, terminal);
+  const scope = { readsSecrets: false, servesClients: false, isGateway: options.role === 'gateway' };
+  const config = await loadOrPrint(paths, environment, terminal, scope);
   if (config === undefined) return 2;
   const { firstPassword } = await prepareStart(config, paths, {
     ...(options.role && { role: options.role }),

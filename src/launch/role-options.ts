@@ -67,6 +67,7 @@ export async function gatewayOptions(config: Config, paths: HomePaths): Promise<
     ...(ca !== undefined && { ca }),
     auditFile: config.log.audit,
     auditOnFull: config.log.auditOnFull,
+    ...(config.node !== undefined && { node: config.node }),
     authSocket: paths.authSocket,
     core:
       config.coreUrl === undefined

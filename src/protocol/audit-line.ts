@@ -74,13 +74,18 @@ const FIELDS = {
   milliseconds: z.number().optional(),
 };
 
-/** The time at which a line was made, by ISO 8601. */
-const TIME = { time: z.string() };
+/** The fields that the log adds to each line. */
+const ADDED = {
+  /** The time at which the line was made, by ISO 8601. */
+  time: z.string(),
+  /** The name of the node whose gateway wrote the line. Absent if the home is no node of a cluster. */
+  node: z.string().optional(),
+};
 
 const AUDIT_FIELDS = z.object(FIELDS);
-const AUDIT_LINE = AUDIT_FIELDS.extend(TIME);
+const AUDIT_LINE = AUDIT_FIELDS.extend(ADDED);
 
-/** One decided request, as a gateway records it. The log adds the time. */
+/** One decided request, as a gateway records it. The log adds the rest. */
 export type AuditLine = Readonly<
   z.output<typeof AUDIT_FIELDS> & { readonly method: string; readonly milliseconds: number }
 >;
@@ -101,7 +106,7 @@ const COUNT_FIELDS = z.object({
   /** The time of the first missing line. */
   since: z.string(),
 });
-const AUDIT_COUNT = COUNT_FIELDS.extend(TIME);
+const AUDIT_COUNT = COUNT_FIELDS.extend(ADDED);
 
 /** The number of missing lines, in the place of these lines. */
 export type AuditCount = Readonly<z.output<typeof COUNT_FIELDS>>;

@@ -355,6 +355,28 @@ test('invariant 5: what other roles than the core are given holds no credential,
   assert.doesNotMatch(JSON.stringify(settingsFor('gateway', federated)), /s3cret/);
 });
 
+test('the gateways of a node know its name, and not the database of the cluster', async () => {
+  const config = await configOf(
+    'cluster: { database: "postgres://hubgate:s3cret@db.corp/hubgate", node: n1 }',
+  );
+  const gateway = settingsFor('gateway', config);
+  assert.equal(gateway.node, 'n1');
+  assert.doesNotMatch(JSON.stringify(gateway), /s3cret|db\.corp/);
+  assert.equal(settingsFor('auth', config).cluster, config.cluster);
+});
+
+test('a gateway that is started alone does not need the database of the cluster; the other roles do', async () => {
+  const environment = { HUBGATE_CLUSTER_NODE: 'n1' };
+  const home = { directory: '/nowhere', environment, readsSecrets: false };
+  const loaded = await loadConfig({ ...home, isGateway: true });
+  assert.ok('value' in loaded);
+  assert.equal(loaded.value.node, 'n1');
+  assert.equal(loaded.value.cluster, undefined);
+  const refused = await loadConfig(home);
+  assert.ok('faults' in refused);
+  assert.match(refused.faults.map(formatFault).join(), /a cluster needs a database/);
+});
+
 test('in front of an external core there is one upstream, and no credential here', async () => {
   const core = 'core: { url: "http://registry:5000" }';
   assert.deepEqual(hostsOf(await configOf(core)), ['docker.io']);

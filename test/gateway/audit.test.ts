@@ -8,6 +8,7 @@ import { beforeEach, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { openAudit } from '../../src/gateway/audit/audit.ts';
 import { type ClientAddress, peerAddress } from '../../src/gateway/http/client-address.ts';
+import { parseAuditLine } from '../../src/protocol/audit-line.ts';
 import type { FakeHub } from '../support/fake-hub.ts';
 import { imageOf, indexOf, type TestImage } from '../support/image.ts';
 import { basic, PASSWORD, type TestHubgate } from '../support/test-hubgate.ts';
@@ -376,6 +377,26 @@ test('where the record cannot be opened anew it goes on in the old file, and not
   assert.deepEqual(
     log.map(({ msg }) => msg),
     ['the audit log cannot be written'],
+  );
+  await rm(directory, { recursive: true });
+});
+
+test('each line of a node of a cluster names the node, whoever sends what', async () => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-audit-'));
+  const file = path.join(directory, 'audit.log');
+  const audit = openAudit({ file, onFull: 'wait', node: 'n1', log: testLog([]) });
+  const line = { action: 'token', subject: 'user:ana', address: '' as ClientAddress, method: 'GET' } as const;
+  await waitFor(() => existsSync(file));
+  audit({ ...line, decision: 'allow', status: 200, milliseconds: 1 });
+  audit({ ...line, decision: 'allow', status: 200, milliseconds: 2, agent: '","node":"n2' });
+  await audit[Symbol.asyncDispose]();
+  const stored = (await readFile(file, 'utf8')).trim().split('\n').map(parseAuditLine);
+  assert.deepEqual(
+    stored.map((one) => [one?.node, one !== undefined && 'milliseconds' in one && one.milliseconds]),
+    [
+      ['n1', 1],
+      ['n1', 2],
+    ],
   );
   await rm(directory, { recursive: true });
 });

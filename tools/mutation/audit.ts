@@ -3,6 +3,48 @@ import type { Mutant } from './mutant.ts';
 /** The defences of the audit log, of the log, and of what commands print. */
 export const auditMutants: readonly Mutant[] = [
   {
+    defence: 'each line of a node names the node',
+    file: 'src/gateway/audit/audit.ts',
+    find: '`"node":${JSON.stringify(node)},`',
+    replace: "''",
+    tests: ['test/gateway/audit.test.ts'],
+  },
+  {
+    defence: 'a gateway gets the name of its node',
+    file: 'src/launch/role-options.ts',
+    find: '...(config.node !== undefined && { node: config.node }),',
+    replace: '',
+    tests: ['test/cluster/nodes.cluster.ts'],
+  },
+  {
+    defence: 'a gateway does not get the database of the cluster',
+    file: 'src/config/config.ts',
+    find: "role === 'auth' && cluster && { cluster }",
+    replace: 'cluster && { cluster }',
+    tests: ['test/config/load-config.test.ts'],
+  },
+  {
+    defence: 'the doctor notices that notifications do not arrive',
+    file: 'src/cluster/examine.ts',
+    find: 'setTimeout(() => resolve(false), deadline)',
+    replace: 'setTimeout(() => resolve(true), deadline)',
+    tests: ['test/cluster/doctor.cluster.ts'],
+  },
+  {
+    defence: 'the doctor notices that another process answers at the address of a node',
+    file: 'src/commands/doctor/server/cluster.ts',
+    find: 'found?.fingerprint256 === new X509Certificate(expected).fingerprint256',
+    replace: 'found !== undefined',
+    tests: ['test/cluster/doctor.cluster.ts'],
+  },
+  {
+    defence: 'the doctor finds edits of documents that have lost',
+    file: 'src/commands/doctor/server/cluster.ts',
+    find: '`${base}.conflict-`',
+    replace: '`${base}.conflict+`',
+    tests: ['test/commands/doctor/cluster.test.ts'],
+  },
+  {
     defence: 'a line of ASCII with the one control character that JSON leaves is escaped',
     file: 'src/gateway/audit/audit.ts',
     find: ' && !text.includes(DELETE)',

@@ -39,6 +39,8 @@ export interface Audit extends AsyncDisposable {
 export interface AuditOptions {
   readonly file: string;
   readonly onFull: AuditOnFull;
+  /** The name of this node of a cluster, for each line. */
+  readonly node?: string | undefined;
   readonly log: Logger;
   readonly clock?: Clock;
 }
@@ -49,10 +51,10 @@ const ANONYMOUS_SUBJECT = formatSubject(ANONYMOUS);
  * Opens the audit log. No line is lost silently: a line that cannot be written waits, and a line that finds
  * no room is counted.
  */
-export function openAudit({ file, onFull, log, clock = systemClock }: AuditOptions): Audit {
+export function openAudit({ file, onFull, node, log, clock = systemClock }: AuditOptions): Audit {
   const capacity = onFull === 'refuse' ? AUDIT_QUEUE.mostBytesRefusing : AUDIT_QUEUE.mostBytes;
   const timeOf = isoTimes();
-  const write = (line: AuditLine | AuditCount) => formatAuditLine(line, timeOf(clock()));
+  const write = (line: AuditLine | AuditCount) => formatAuditLine(line, timeOf(clock()), node);
   const lossLine = (count: number, since: number) =>
     write({ action: 'lost', count, since: new Date(since).toISOString() });
   const lines = new LineFile({ file, capacity, lossLine, log });
@@ -117,9 +119,13 @@ function omittedLine({ address, count, since }: OmittedRefusals): AuditCount {
   };
 }
 
-/** Formats a line as the file has it. `level` is present because earlier versions wrote it. */
-export function formatAuditLine(line: AuditLine | AuditCount, time: string): string {
-  const text = `{"level":30,"time":"${time}",${JSON.stringify(line).slice(1)}`;
+/**
+ * Formats a line as the file has it. `node` is the name of the node in a cluster. `level` is present because
+ * earlier versions wrote it.
+ */
+export function formatAuditLine(line: AuditLine | AuditCount, time: string, node?: string): string {
+  const from = node === undefined ? '' : `"node":${JSON.stringify(node)},`;
+  const text = `{"level":30,"time":"${time}",${from}${JSON.stringify(line).slice(1)}`;
   // Nearly all lines are ASCII, and JSON has escaped every control character of ASCII except this one.
   const isPlain = Buffer.byteLength(text) === text.length && !text.includes(DELETE);
   return isPlain ? text : escapeControlsInLines(text);

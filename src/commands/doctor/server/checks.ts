@@ -45,11 +45,19 @@ export async function serverChecks(
     ...(server.config.hosted
       ? [{ name: 'hosted repositories', look: async () => hostedRepositories(server) }]
       : []),
+    ...(await clusterChecksOf(server)),
     { name: 'policy', look: () => policy(server) },
     { name: 'audit log', look: () => auditLog(server) },
     { name: 'users', look: () => users(server) },
     { name: 'listeners', look: () => listeners(server) },
   ];
+}
+
+/** A home that works alone does not load the client of the database. */
+async function clusterChecksOf({ paths, config: { cluster }, clock }: ExaminedServer) {
+  if (cluster === undefined) return [];
+  const { clusterChecks } = await import('./cluster.ts');
+  return clusterChecks({ paths, cluster, clock });
 }
 
 function lookAtConfiguration(loaded: Awaited<ReturnType<typeof loadConfig>>): Looked {
