@@ -65,7 +65,8 @@ test('no verb prints a control character, whatever it is given, except the ends 
   const said = await text(child.stdout ?? assert.fail());
   const [, ran, escaped] = /^ran: (\d+) escaped: (\d+)\n$/.exec(said) ?? assert.fail(said.slice(0, 2000));
   assert.ok(Number(ran) > 200, said);
-  assert.ok(Number(escaped) > Number(ran) / 4, said);
+  // The verbs of a cluster, which this home is not, say so before they look at what they were given.
+  assert.ok(Number(escaped) > Number(ran) / 5, said);
 });
 
 test('what is printed of the audit log is safe to be shown, and with --json the same JSON', async () => {
