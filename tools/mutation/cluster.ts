@@ -42,8 +42,8 @@ export const clusterMutants: readonly Mutant[] = [
   {
     defence: 'what the database has refused as too old is not remembered',
     file: INDEX,
-    find: 'isStored = await put();',
-    replace: 'isStored = (await put()) || true;',
+    find: '\n      isStored = await put();',
+    replace: '\n      isStored = (await put()) || true;',
     tests: WITHDRAWALS,
   },
   {

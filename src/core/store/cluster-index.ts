@@ -67,8 +67,6 @@ export class ClusterIndex implements IndexStore {
   readonly #knowledge: SharedKnowledge;
   readonly #options: ClusterIndexOptions;
   readonly #remembered = new LRUCache<RepositoryName, Remembered>({ max: MAX_REPOSITORIES });
-  /** The repositories that were last private, so that learning it again is no invalidation. */
-  readonly #private = new LRUCache<RepositoryName, true>({ max: MAX_REPOSITORIES });
   /** Counts what was dropped, so that an answer that is older is not remembered. */
   #drops = 0;
   /** What could not be withdrawn by repository. It is in force here, and is tried again until it is done. */
@@ -161,22 +159,25 @@ export class ClusterIndex implements IndexStore {
   }
 
   async putVisibility(repository: RepositoryName, entry: VisibilityEntry): Promise<void> {
+    const before = this.#remembered.peek(repository)?.visibility?.visibility;
     const put = () => this.#knowledge.putVisibility(repository, entry);
     if (entry.visibility === 'private') {
-      // Whether it was public a moment ago only the database knows, so the first time counts in any case.
-      const isFirst = !this.#private.has(repository);
-      this.#private.set(repository, true);
       const remove = async () => {
         await put();
-        return isFirst;
+        return before === 'public';
       };
       const forget = () => this.#remembered.delete(repository);
       await this.#withdraw(repository, VISIBILITY, remove, forget);
       return;
     }
     this.#done(repository, VISIBILITY);
-    this.#private.delete(repository);
-    await this.#put(repository, put, (remembered) => {
+    const putUnlessOlder = async () => {
+      const isStored = await put();
+      // Another node knows better. What this one remembers is outdated, and may be in use already.
+      if (!isStored) this.#drop(repository);
+      return isStored;
+    };
+    await this.#put(repository, putUnlessOlder, (remembered) => {
       remembered.visibility = entry;
     });
   }
