@@ -27,7 +27,7 @@ import { type DelayLimits, LoginDelays, wait } from './identity/login-delays.ts'
 import type { PasswordParameters } from './identity/password.ts';
 import { createRehashPassword } from './identity/rehash-password.ts';
 import { watchUsers } from './identity/users-watcher.ts';
-import type { AuthCluster, AuthClusterOptions } from './join-cluster.ts';
+import type { AuthCluster, AuthClusterOptions, Followed } from './join-cluster.ts';
 import { DELAY_LIMITS } from './limits.ts';
 import { countLogins, measureAuth } from './metrics.ts';
 import { policyCopy, usersCopy } from './shared-files.ts';
@@ -78,7 +78,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   const ownKeys = stack.use(await followSigningKeys(options.keyFile, log, clock));
   const keys = cluster === undefined ? ownKeys : stack.use(await cluster.shareKeys(ownKeys));
   const context = { forms: subjectForms(federations), hosted: names.hosted };
-  if (cluster !== undefined) stack.use(await shareFiles(cluster, options, context, clock));
+  const shared = cluster && stack.use(await shareFiles(cluster, options, context, clock));
   const users = stack.use(await watchUsers(options.usersFile, log));
   const policy = stack.use(
     await watchPolicy({
@@ -92,7 +92,8 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   const state = cluster?.state ?? stack.use(openAuthState(options.stateFile));
   const credentials = stack.use(await openCredentialRegistry(users, state, federations, log));
   stack.use(warnOfExpiry(state, clock, log));
-  stack.use(endTokensOfDeletedOwners({ users, usersFile: options.usersFile, state, log }));
+  const isCurrent = shared?.hasCurrentUsers;
+  stack.use(endTokensOfDeletedOwners({ users, usersFile: options.usersFile, state, isCurrent, log }));
   const meters = stack.use(new Meters('auth'));
   const counted = countLogins(meters);
   const delays = new LoginDelays({
@@ -154,7 +155,7 @@ async function shareFiles(
   { usersFile, policyFile, log }: AuthOptions,
   context: PolicyContext,
   clock: Clock,
-): Promise<AsyncDisposable> {
+): Promise<Pick<Followed, 'hasCurrentUsers'> & AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
   const isInForce = async () => 'value' in (await readPolicy(policyFile, clock(), context));
   const followed = stack.use(
@@ -171,7 +172,10 @@ async function shareFiles(
     stack.use(watchFiles({ state, seen: '', load, directories, log }));
   }
   const shared = stack.move();
-  return { [Symbol.asyncDispose]: () => shared.disposeAsync() };
+  return {
+    hasCurrentUsers: () => followed.hasCurrentUsers(),
+    [Symbol.asyncDispose]: () => shared.disposeAsync(),
+  };
 }
 
 /** Loads the client of the database only where there is one. */

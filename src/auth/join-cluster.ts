@@ -37,6 +37,8 @@ export interface AuthCluster extends AsyncDisposable {
 export interface Followed extends AsyncDisposable {
   /** Stores what was edited here. */
   edited(name: 'users' | 'policy'): void;
+  /** True if this node has the users that all nodes have. It is false while nobody can tell. */
+  hasCurrentUsers(): Promise<boolean>;
 }
 
 /**
@@ -99,6 +101,7 @@ async function followDocuments({
   });
   return {
     edited: (name) => sync(documents[name]),
+    hasCurrentUsers: () => documents.users.isCurrent().catch(() => false),
     [Symbol.asyncDispose]: async () => {
       isOver = true;
       await syncing;

@@ -68,6 +68,15 @@ export class SharedDocument {
     return syncing;
   }
 
+  /**
+   * True if the copy of this node is the document.
+   * @throws DatabaseUnavailable
+   */
+  async isCurrent(): Promise<boolean> {
+    const [local, row] = [await this.#options.copy.read(), await this.#row()];
+    return row !== undefined && local === row.text;
+  }
+
   async #sync(): Promise<void> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) if (await this.#step()) return;
     this.#options.log.warn(

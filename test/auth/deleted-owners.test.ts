@@ -65,3 +65,28 @@ test('a token of an entry without an id ends when the entry is deleted, and stay
     [['of-ci', 'ci']],
   );
 });
+
+test('a node whose users file is not the one that counts ends no token', async (t) => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-owners-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const usersFile = path.join(directory, 'users.yaml');
+  await writeFile(usersFile, textOf(FILES.one));
+  const log = testLog([]);
+  await using state = openAuthState(path.join(directory, 'auth.db'));
+  await state.putToken({
+    ...{ id: 'of-ci', owner: 'ci', ownerId: null, hash: 'ab', pull: null, from: null, warnedAt: null },
+    ...{ createdAt: 0, expiresAt: Date.now() + DAY, lastUsedAt: null, lastUsedFrom: null },
+  });
+  using users = await watchUsers(usersFile, log);
+  let asked = 0;
+  let isNewest = false;
+  const isCurrent = async () => {
+    asked++;
+    return isNewest;
+  };
+  await using _ = endTokensOfDeletedOwners({ users, usersFile, state, isCurrent, log, interval: 5 });
+  await waitFor(() => asked >= 4);
+  assert.equal((await state.tokens()).length, 1);
+  isNewest = true;
+  await waitFor(async () => (await state.tokens()).length === 0);
+});

@@ -130,4 +130,11 @@ export const clusterMutants: readonly Mutant[] = [
     replace: "import './cluster/join-cluster.ts';\nimport { coreApplication } from './endpoints.ts';",
     tests: ['test/without-cluster.test.ts'],
   },
+  {
+    defence: 'a node with an older users file ends no token of the cluster',
+    file: 'src/auth/identity/deleted-owners.ts',
+    find: 'if (isCurrent !== undefined && !(await isCurrent())) return;',
+    replace: '',
+    tests: ['test/auth/deleted-owners.test.ts'],
+  },
 ];

@@ -11,6 +11,11 @@ export interface DeletedOwnersOptions {
   readonly usersFile: string;
   readonly state: Pick<AuthState, 'tokens' | 'removeToken'>;
   readonly log: Logger;
+  /**
+   * Tells whether the users file of this node is the one that counts; absent if it always is. In a cluster the
+   * file of one node may be older, and the tokens belong to all nodes.
+   */
+  readonly isCurrent?: (() => Promise<boolean>) | undefined;
   /** The milliseconds between two looks. */
   readonly interval?: number;
 }
@@ -21,7 +26,7 @@ export interface DeletedOwnersOptions {
  * as deleted if two looks miss it, because an editor may write the file in several steps.
  */
 export function endTokensOfDeletedOwners(options: DeletedOwnersOptions): AsyncDisposable {
-  const { users, usersFile, state, log, interval = DELETED_OWNERS_EVERY } = options;
+  const { users, usersFile, state, isCurrent, log, interval = DELETED_OWNERS_EVERY } = options;
   let seen: Users | undefined;
   let missed: ReadonlySet<string> = new Set();
   const look = async (): Promise<undefined> => {
@@ -33,6 +38,7 @@ export function endTokensOfDeletedOwners(options: DeletedOwnersOptions): AsyncDi
     await users.look();
     const { current } = users;
     if (written === ABSENT || (await stateOfFile(usersFile)) !== written) return;
+    if (isCurrent !== undefined && !(await isCurrent())) return;
     const ownerless = (await state.tokens()).filter(
       ({ owner, ownerId }) => ownerId === null && !current.has(owner),
     );
