@@ -1,4 +1,4 @@
-/** Which nodes have which content on their disks. It may be wrong: a node that is asked says what it has. */
+/** This module records which nodes have which content on their disks. The record may be wrong, so the node is asked. */
 import type { Logger } from '../platform/log.ts';
 import type { Postgres } from '../platform/postgres.ts';
 import { reasonOf } from '../platform/reason.ts';

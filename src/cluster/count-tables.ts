@@ -1,6 +1,6 @@
 /**
- * What the nodes have counted of quotas and limits. Each node writes its own rows, and the number of the change
- * tells the others what is new.
+ * These tables hold what the nodes have counted of quotas and limits. Each node writes its own rows, and the
+ * number of the change tells the others what is new.
  */
 export const COUNT_TABLES = `
 CREATE SEQUENCE hubgate.count_change;

@@ -1,4 +1,4 @@
-/** What the doctor learns of the database. Nothing here makes or changes a table. */
+/** This module examines the database for the doctor. Nothing here makes or changes a table. */
 import { randomUUID } from 'node:crypto';
 import type { Postgres, PostgresQueries } from '../platform/postgres.ts';
 

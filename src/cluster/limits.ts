@@ -1,8 +1,8 @@
 /** The time-outs of a cluster, in milliseconds, with their reasons. */
 export interface ClusterLimits {
-  /** For one query, and for opening a connection. A node must notice within 2 s that the database is away. */
+  /** The time-out of one query, and of opening a connection. A node must notice within 2 s that the database is away. */
   readonly query: number;
-  /** Between two signs of life on the connection that listens, each of which must be answered in `query`. */
+  /** The time between two queries on the connection that listens, each of which must be answered in `query`. */
   readonly heartbeat: number;
   /** The pause before a lost connection is opened again. */
   readonly reconnectAfter: number;
@@ -11,11 +11,11 @@ export interface ClusterLimits {
    * that is frozen.
    */
   readonly lease: number;
-  /** Between two renewals of all leases of a node. */
+  /** The time between two renewals of all leases of a node. */
   readonly renewEvery: number;
-  /** For opening a connection to another node, and for the head of its answer. Nodes are near one another. */
+  /** The time-out of opening a connection to another node, and of the head of its answer. Nodes are near one another. */
   readonly peerAnswer: number;
-  /** Between two pieces of a body from another node, which says that it is alive at least twice as often. */
+  /** The longest time between two pieces of a body from another node, which says that it is alive at least twice as often. */
   readonly peerIdle: number;
 }
 

@@ -29,7 +29,7 @@ export interface NodesOptions {
   readonly log: Logger;
 }
 
-/** What happens at each sign of life, in its transaction. */
+/** The cluster calls it after each sign of life. */
 export type OnBeat = () => Promise<void>;
 
 const COLUMNS = `id, address, certificate, version, is_draining AS "isDraining",

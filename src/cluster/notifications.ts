@@ -1,6 +1,6 @@
 /**
- * What other nodes have changed, as the database tells it. A notification that is sent while nobody listens
- * is gone, so whoever caches anything must drop it whenever listening begins again.
+ * This module tells what other nodes have changed, as the database announces it. A notification that is sent
+ * while nobody listens is gone, so whoever caches anything must drop it whenever listening begins again.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../platform/log.ts';

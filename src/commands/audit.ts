@@ -320,7 +320,7 @@ function idOf(line: StoredAuditLine | StoredAuditCount): string | undefined {
   return isAuditCount(line) ? undefined : (line.pull ?? line.push);
 }
 
-/** What a tag means after a push or a promotion, and what it meant before that or a delete. */
+/** Returns what a tag names after a push or a promotion, and what it named before that or before a delete. */
 function tagChangeOf({ action, tag, digest, previous, status }: StoredAuditLine): string[] {
   if (tag === undefined || action === 'pull' || status >= 300) return [];
   return [

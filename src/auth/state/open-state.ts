@@ -2,7 +2,7 @@ import { createLogger } from '../../platform/log.ts';
 import type { AuthState } from './auth-state.ts';
 import { openAuthState } from './sqlite-state.ts';
 
-/** Where the state of auth is: in the file of a home, or in the database of a cluster. */
+/** The place of the state of auth, which is the file of a home or the database of a cluster. */
 export interface StatePlace {
   readonly authState: string;
   /** The `postgres://` URL of the database; absent if the home works alone. */

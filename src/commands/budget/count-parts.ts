@@ -12,7 +12,7 @@ export type Sums = Map<string, Spent>;
 
 export type CountedField = 'subject' | 'repository' | 'rule' | 'address' | 'account';
 
-/** What the threads that count together know. */
+/** The threads that count together all receive this. */
 export interface CountJob {
   readonly parts: readonly AuditedPart[];
   readonly since: number;
@@ -48,7 +48,7 @@ function addLine(sums: Sums, text: string, since: number, field: CountedField): 
 const NEWLINE = 0x0a;
 
 /**
- * What a line contains that counted pulls, or that a quota refused. Each is in a line as a key alone, because
+ * A line that counted pulls, or that a quota refused, contains one of these. Each occurs as a key alone, because
  * a quotation mark within a text is escaped. Most lines are of cached content and count 0 pulls, so a regular
  * expression finds the others in half the time of a search for the key.
  */
