@@ -137,4 +137,11 @@ export const clusterMutants: readonly Mutant[] = [
     replace: '',
     tests: ['test/auth/deleted-owners.test.ts'],
   },
+  {
+    defence: 'auth says nothing about credentials while it could miss a revocation',
+    file: 'src/auth/endpoints.ts',
+    find: 'if (isBlind()) {',
+    replace: 'if (false) {',
+    tests: ['test/cluster/refuse.cluster.ts'],
+  },
 ];
