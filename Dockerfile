@@ -17,6 +17,7 @@ RUN if [ -n "$CA" ]; then printf '%s\n' "$CA" > ca.pem; export NODE_EXTRA_CA_CER
 
 FROM node:26-slim
 LABEL org.opencontainers.image.title="Hubgate" \
+  org.opencontainers.image.version="0.2.0" \
   org.opencontainers.image.description="An authenticated gate in front of Docker Hub" \
   org.opencontainers.image.licenses="Apache-2.0"
 WORKDIR /opt/hubgate
