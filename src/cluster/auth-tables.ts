@@ -30,3 +30,14 @@ CREATE TRIGGER tell AFTER INSERT OR DELETE ON hubgate.login
 CREATE TRIGGER tell AFTER INSERT OR DELETE OR UPDATE OF revoked_at ON hubgate.certificate
   FOR EACH STATEMENT EXECUTE FUNCTION hubgate.tell_auth();
 `;
+
+/** The people of directories. Each confirmation of many people is one change. */
+export const PERSON_TABLES = `
+CREATE TABLE hubgate.person (
+  name text COLLATE "C" PRIMARY KEY, login text NOT NULL, stable_id text, group_names text[] NOT NULL,
+  confirmed_at bigint NOT NULL, refused_at bigint, refresh text, sid text, linked_at bigint,
+  UNIQUE (login, stable_id)
+);
+CREATE TRIGGER tell AFTER INSERT OR DELETE OR UPDATE ON hubgate.person
+  FOR EACH STATEMENT EXECUTE FUNCTION hubgate.tell_auth();
+`;

@@ -4,6 +4,7 @@
  * verified.
  */
 import type { ObservableValue } from '../../platform/observable-value.ts';
+import type { StoredPerson } from './stored-person.ts';
 
 /** A service token. It contains no secret, only a hash that a secret can be compared with. */
 export interface StoredToken {
@@ -81,4 +82,17 @@ export interface AuthState extends AsyncDisposable {
   putCertificate(certificate: StoredCertificate): Promise<void>;
   /** Resolves to true if there was one that was not revoked yet. */
   revokeCertificate(fingerprint: string, at: number): Promise<boolean>;
+  people(): Promise<readonly StoredPerson[]>;
+  person(name: string): Promise<StoredPerson | undefined>;
+  personOf(login: string, stableId: string): Promise<StoredPerson | undefined>;
+  /** Binds a name. Rejects if the name or the id at that login is bound already. */
+  putPerson(person: StoredPerson): Promise<void>;
+  /**
+   * Replaces the record of the person who had `name`, and whose login is the same. Resolves to false if the name
+   * is bound to another id by now. Rejects if the new name is bound to somebody else.
+   */
+  updatePerson(name: string, person: StoredPerson): Promise<boolean>;
+  /** Records that a directory has confirmed these people and that nothing else about them changed. */
+  confirmPeople(login: string, names: readonly string[], at: number): Promise<void>;
+  removePerson(name: string): Promise<boolean>;
 }

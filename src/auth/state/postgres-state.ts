@@ -3,6 +3,7 @@ import { MutableValue, type ObservableValue } from '../../platform/observable-va
 import type { Postgres, PostgresValue } from '../../platform/postgres.ts';
 import { STATE_FILE } from '../limits.ts';
 import type { AuthState, StoredCertificate, StoredLogin, StoredToken } from './auth-state.ts';
+import type { StoredPerson } from './stored-person.ts';
 
 const TOKEN = `id, owner, owner_id AS "ownerId", hash, created_at AS "createdAt", expires_at AS "expiresAt", pull, push,
   networks AS "from", last_used_at AS "lastUsedAt", last_used_from AS "lastUsedFrom", warned_at AS "warnedAt"`;
@@ -10,6 +11,9 @@ const LOGIN = `id, "user", hash, credential, client, created_at AS "createdAt", 
   last_used_at AS "lastUsedAt"`;
 const CERTIFICATE = `fingerprint, tbs_hash AS "tbsHash", name, serial, issued_at AS "issuedAt",
   expires_at AS "expiresAt", revoked_at AS "revokedAt"`;
+
+const PERSON = `name, login, stable_id AS "stableId", group_names AS "groups", confirmed_at AS "confirmedAt",
+  refused_at AS "refusedAt", refresh, sid, linked_at AS "linkedAt"`;
 
 type TokenRow = Omit<StoredToken, 'push'> & { readonly push: readonly string[] | null };
 
@@ -139,6 +143,50 @@ class PostgresState implements AuthState {
     );
   }
 
+  people(): Promise<readonly StoredPerson[]> {
+    return this.#database.rows<StoredPerson>(`SELECT ${PERSON} FROM hubgate.person ORDER BY name`);
+  }
+
+  async person(name: string): Promise<StoredPerson | undefined> {
+    const sql = `SELECT ${PERSON} FROM hubgate.person WHERE name = $1`;
+    const [row] = await this.#database.rows<StoredPerson>(sql, [name]);
+    return row;
+  }
+
+  async personOf(login: string, stableId: string): Promise<StoredPerson | undefined> {
+    const sql = `SELECT ${PERSON} FROM hubgate.person WHERE login = $1 AND stable_id = $2`;
+    const [row] = await this.#database.rows<StoredPerson>(sql, [login, stableId]);
+    return row;
+  }
+
+  async putPerson(person: StoredPerson): Promise<void> {
+    await this.#change(
+      `INSERT INTO hubgate.person (name, stable_id, group_names, confirmed_at, refused_at, refresh, sid, linked_at, login)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      valuesOf(person),
+    );
+  }
+
+  updatePerson(before: string, person: StoredPerson): Promise<boolean> {
+    return this.#change(
+      `UPDATE hubgate.person SET name = $1, stable_id = $2, group_names = $3, confirmed_at = $4, refused_at = $5,
+        refresh = $6, sid = $7, linked_at = $8
+        WHERE login = $9 AND name = $10 AND coalesce(stable_id, $2) IS NOT DISTINCT FROM $2`,
+      [...valuesOf(person), before],
+    );
+  }
+
+  async confirmPeople(login: string, names: readonly string[], at: number): Promise<void> {
+    await this.#change(
+      `UPDATE hubgate.person SET confirmed_at = $1 WHERE login = $2 AND refused_at IS NULL AND name = ANY($3)`,
+      [at, login, names],
+    );
+  }
+
+  removePerson(name: string): Promise<boolean> {
+    return this.#change('DELETE FROM hubgate.person WHERE name = $1', [name]);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#writeUses();
   }
@@ -174,6 +222,11 @@ class PostgresState implements AuthState {
       }
     }
   }
+}
+
+function valuesOf(person: StoredPerson): readonly PostgresValue[] {
+  const { name, login, stableId, groups, confirmedAt, refusedAt, refresh, sid, linkedAt } = person;
+  return [name, stableId, groups, confirmedAt, refusedAt, refresh, sid, linkedAt, login];
 }
 
 function tokenIn({ push, ...token }: TokenRow): StoredToken {

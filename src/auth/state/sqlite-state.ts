@@ -19,6 +19,7 @@ import {
   tokenIn,
   upgradeFrom,
 } from './state-schema.ts';
+import { personIn, type StoredPerson } from './stored-person.ts';
 
 /**
  * Opens the state in one SQLite file, or creates it. Several processes may have it open. Each change is a
@@ -171,6 +172,50 @@ class SqliteState implements AuthState {
       at,
       fingerprint,
     );
+  }
+
+  async people(): Promise<readonly StoredPerson[]> {
+    return this.#queries.people().all().map(personIn);
+  }
+
+  async person(name: string): Promise<StoredPerson | undefined> {
+    const row = this.#queries.person().get(name);
+    return row && personIn(row);
+  }
+
+  async personOf(login: string, stableId: string): Promise<StoredPerson | undefined> {
+    const row = this.#queries.personOf().get(login, stableId);
+    return row && personIn(row);
+  }
+
+  async putPerson(person: StoredPerson): Promise<void> {
+    const { name, login, stableId, groups, confirmedAt, refusedAt, refresh, sid, linkedAt } = person;
+    this.#change(
+      'INSERT INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      ...[name, login, stableId, JSON.stringify(groups), confirmedAt, refusedAt, refresh, sid, linkedAt],
+    );
+  }
+
+  async updatePerson(before: string, person: StoredPerson): Promise<boolean> {
+    const { name, login, stableId, groups, confirmedAt, refusedAt, refresh, sid, linkedAt } = person;
+    return this.#change(
+      `UPDATE person SET name = ?, stable_id = ?, group_names = ?, confirmed_at = ?, refused_at = ?, refresh = ?,
+        sid = ?, linked_at = ? WHERE name = ? AND login = ? AND ifnull(stable_id, ?) IS ?`,
+      ...[name, stableId, JSON.stringify(groups), confirmedAt, refusedAt, refresh, sid, linkedAt],
+      ...[before, login, stableId, stableId],
+    );
+  }
+
+  async confirmPeople(login: string, names: readonly string[], at: number): Promise<void> {
+    this.#write(
+      `UPDATE person SET confirmed_at = ? WHERE login = ? AND refused_at IS NULL
+        AND name IN (SELECT value FROM json_each(?))`,
+      ...[at, login, JSON.stringify(names)],
+    );
+  }
+
+  async removePerson(name: string): Promise<boolean> {
+    return this.#change('DELETE FROM person WHERE name = ?', name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,8 +2,9 @@ import type { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import { prepareQuery } from '../../platform/sqlite-query.ts';
 import type { StoredLogin, StoredToken } from './auth-state.ts';
+import { PERSON_TABLE, type PersonRow } from './stored-person.ts';
 
-export const STATE_VERSION = 3;
+export const STATE_VERSION = 4;
 
 export const STATE_SCHEMA = `
   CREATE TABLE token (
@@ -19,13 +20,15 @@ export const STATE_SCHEMA = `
     fingerprint TEXT PRIMARY KEY, tbs_hash TEXT NOT NULL, name TEXT NOT NULL, serial TEXT NOT NULL,
     issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER
   ) STRICT, WITHOUT ROWID;
+  ${PERSON_TABLE}
   PRAGMA user_version = ${STATE_VERSION};
 `;
 
-/** The columns that were added after each version. */
+/** The columns and tables that were added after each version. */
 export const STATE_ADDITIONS: Readonly<Record<number, string>> = {
   1: 'ALTER TABLE token ADD COLUMN owner_id TEXT; ALTER TABLE token ADD COLUMN warned_at INTEGER;',
   2: 'ALTER TABLE token ADD COLUMN push TEXT;',
+  3: PERSON_TABLE,
 };
 
 /** Returns the statements that bring a state of an earlier version up to date. */
@@ -82,6 +85,9 @@ export function queriesOf(database: DatabaseSync) {
     logins: query<LoginRow>('SELECT * FROM login ORDER BY created_at, id'),
     login: query<LoginRow>('SELECT * FROM login WHERE id = ?'),
     certificates: query<CertificateRow>('SELECT * FROM certificate ORDER BY issued_at, fingerprint'),
+    people: query<PersonRow>('SELECT * FROM person ORDER BY name'),
+    person: query<PersonRow>('SELECT * FROM person WHERE name = ?'),
+    personOf: query<PersonRow>('SELECT * FROM person WHERE login = ? AND stable_id = ?'),
     dataVersion: query<{ readonly data_version: number }>('PRAGMA data_version'),
   };
 }

@@ -48,7 +48,7 @@ export function clusterForget(
   });
 }
 
-/** Copies the tokens, logins and certificates of this home into the cluster, or back. */
+/** Copies the tokens, logins, certificates and people of this home into the cluster, or back. */
 export function clusterTransfer(
   direction: 'import' | 'export',
   { home }: HomeOptions,
@@ -61,11 +61,11 @@ export function clusterTransfer(
     await using shared = createPostgresState(connected);
     await using own = openAuthState(paths.authState);
     const [from, to] = direction === 'import' ? [own, shared] : [shared, own];
-    const { tokens, logins, certificates } = await transferState(from, to);
+    const { tokens, logins, certificates, people } = await transferState(from, to);
     const place = direction === 'import' ? 'the cluster' : paths.authState;
     printLine(
       terminal.stdout,
-      `${tokens} tokens, ${logins} logins and ${certificates} certificates are new in ${place}`,
+      `${tokens} tokens, ${logins} logins, ${certificates} certificates and ${people} people are new in ${place}`,
     );
     return 0;
   });

@@ -6,6 +6,7 @@ import type {
   StoredLogin,
   StoredToken,
 } from '../../../src/auth/state/auth-state.ts';
+import type { StoredPerson } from '../../../src/auth/state/stored-person.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 export interface OpenedAuthState extends AsyncDisposable {
@@ -33,6 +34,11 @@ function certificate(fingerprint: string): StoredCertificate {
   return { fingerprint, ...names, issuedAt: 1, expiresAt: 2, revokedAt: null };
 }
 
+function person(name: string, stableId: string | null = `id-${name}`): StoredPerson {
+  const times = { confirmedAt: 1, refusedAt: null, linkedAt: null };
+  return { name, login: 'corp', stableId, groups: ['a', 'b c/ü'], ...times, refresh: null, sid: null };
+}
+
 /** Registers the tests that every implementation of the state must pass. `open` opens an empty one. */
 export function testAuthState(name: string, open: () => Promise<OpenedAuthState>): void {
   const check = (what: string, task: (state: AuthState, opened: OpenedAuthState) => Promise<void>) =>
@@ -58,6 +64,66 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
       assert.deepEqual(await again.login('l1'), login('l1', 2));
       assert.deepEqual(await again.certificates(), [certificate('ef')]);
       assert.deepEqual([await again.token('none'), await again.login('none')], [undefined, undefined]);
+    },
+  );
+
+  check('a person is found by name and by id, and has both alone', async (state, opened) => {
+    await using again = await opened.openAgain();
+    const full = { ...person('zoe'), refusedAt: 2, refresh: 'sealed', sid: 's1', linkedAt: 3 };
+    await state.putPerson(full);
+    await state.putPerson(person('ana'));
+    assert.deepEqual(await again.people(), [person('ana'), full]);
+    assert.deepEqual(await again.person('zoe'), full);
+    assert.deepEqual(await again.personOf('corp', 'id-zoe'), full);
+    assert.deepEqual(
+      [await again.person('bo'), await again.personOf('other', 'id-zoe')],
+      [undefined, undefined],
+    );
+    await assert.rejects(again.putPerson(person('ana', 'other')));
+    await assert.rejects(again.putPerson(person('other', 'id-ana')));
+    await state.putPerson({ ...person('ann', 'id-ana'), login: 'other' });
+    // Names that an operator has linked have no id until their owner logs in.
+    await state.putPerson(person('p1', null));
+    await state.putPerson(person('p2', null));
+    assert.equal((await again.people()).length, 5);
+  });
+
+  check('a person is changed and renamed only as long as nobody else has the name', async (state, opened) => {
+    await using again = await opened.openAgain();
+    await state.putPerson(person('ana'));
+    await state.putPerson(person('bo'));
+    await state.putPerson(person('pending', null));
+    assert.equal(await again.updatePerson('ana', { ...person('anna', 'id-ana'), groups: [] }), true);
+    assert.deepEqual(await state.personOf('corp', 'id-ana'), { ...person('anna', 'id-ana'), groups: [] });
+    assert.equal(await again.updatePerson('ana', person('ana')), false);
+    assert.equal(await again.updatePerson('bo', person('bo', 'another')), false);
+    assert.equal(await again.updatePerson('bo', { ...person('bo'), login: 'other' }), false);
+    await assert.rejects(again.updatePerson('bo', person('anna', 'id-bo')));
+    assert.equal(await again.updatePerson('pending', person('pending', 'id-9')), true);
+    assert.equal((await state.person('pending'))?.stableId, 'id-9');
+    assert.deepEqual([await state.removePerson('bo'), await again.removePerson('bo')], [true, false]);
+  });
+
+  check(
+    'many people are confirmed at once, except those whom the directory refused',
+    async (state, opened) => {
+      await using again = await opened.openAgain();
+      await state.putPerson(person('ana'));
+      await state.putPerson(person('bo'));
+      await state.putPerson({ ...person('cy'), refusedAt: 2 });
+      await state.putPerson({ ...person('di'), login: 'other' });
+      const noticed = again.changes.changed();
+      await state.confirmPeople('corp', ['ana', 'cy', 'di', 'nobody'], 9);
+      await noticed;
+      assert.deepEqual(
+        (await again.people()).map(({ name, confirmedAt }) => [name, confirmedAt]),
+        [
+          ['ana', 9],
+          ['bo', 1],
+          ['cy', 1],
+          ['di', 1],
+        ],
+      );
     },
   );
 
@@ -118,6 +184,9 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
       () => again.removeLogin('l1'),
       () => again.putCertificate(certificate('ef')),
       () => again.revokeCertificate('ef', 7),
+      () => again.putPerson(person('ana')),
+      () => again.updatePerson('ana', { ...person('ana'), groups: [] }),
+      () => again.removePerson('ana'),
     ];
     for (const change of changes) {
       const noticed = [state.changes.changed(), again.changes.changed()];
