@@ -1,5 +1,5 @@
 /** The users and the policy as documents that the nodes of a cluster share. */
-import { mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { access, constants, mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { directoryOf, readSources } from '../access/load-policy.ts';
@@ -19,8 +19,19 @@ export function usersCopy(file: string, clock: Clock): DocumentCopy {
     isValid: async (text) => 'value' in parseUsers(file, text),
     merge: mergeUsers,
     keepAside: (text) => keepBeside(file, text, clock),
-    exclusively: async (task) => withFileLock(await behindLinks(file), task),
+    exclusively: async (task) => {
+      const target = await behindLinks(file);
+      // In a directory that cannot be written, no command edits the file, and no lock can be made.
+      return (await canWriteIn(path.dirname(target))) ? withFileLock(target, task) : task();
+    },
   };
+}
+
+function canWriteIn(directory: string): Promise<boolean> {
+  return access(directory, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** The texts of the files of a policy by their names below its directory. */

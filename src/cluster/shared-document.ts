@@ -2,11 +2,15 @@
  * A hand-written document of which each node has a copy in its files. An edit of the copy of one node becomes
  * the next version in the database, and the other nodes write that version to their files. So whoever edits a
  * file on any node edits it on all of them, and every tool that reads files goes on to do so.
+ *
+ * A copy that this node cannot write, such as a mounted ConfigMap, is edited by whoever mounts it, on every node.
+ * Such a copy is never taken from the database. Its text becomes the next version like every other edit.
  */
 import { z } from 'zod';
 import { writeFileAtomically } from '../platform/atomic-file.ts';
 import type { Logger } from '../platform/log.ts';
 import type { PostgresQueries } from '../platform/postgres.ts';
+import { isErrno, messageOf } from '../platform/reason.ts';
 import { readIfPresent } from '../platform/regular-file.ts';
 
 export interface SharedDocumentOptions {
@@ -46,6 +50,8 @@ interface Row {
 }
 
 const MAX_STATE = 512 * 2 ** 20;
+/** The codes of a copy that cannot be written: a read-only mount, a file of another user, a mounted file. */
+const READ_ONLY = ['EROFS', 'EACCES', 'EPERM', 'EBUSY'];
 /** The most attempts to store an edit while other nodes store theirs. */
 const ATTEMPTS = 10;
 
@@ -93,8 +99,8 @@ export class SharedDocument {
     const isEdited = local !== undefined && local !== base?.text;
     const isNewer = row.version !== base?.version;
     if (!isEdited || local === row.text) {
-      if (local !== row.text) await this.#take(row);
-      if (isNewer) await this.#keep(row);
+      const isTaken = local === row.text || (await this.#unlessReadOnly(() => this.#take(row)));
+      if (isNewer && isTaken) await this.#keep(row);
       return true;
     }
     if (!isNewer) return this.#store(local, row.version);
@@ -103,21 +109,40 @@ export class SharedDocument {
 
   /** Combines an edit of this node with one of another node. The other one came first, so it wins. */
   async #combine(local: string, base: State | undefined, row: Row): Promise<boolean> {
-    const { name, copy, log } = this.#options;
+    const { copy } = this.#options;
     const merged = base && copy.merge(base.text, local, row.text);
-    if (merged !== undefined) {
-      await copy.write(merged);
-      await this.#keep(row);
-      return merged === row.text;
-    }
+    const isWritten = await this.#unlessReadOnly(() =>
+      merged === undefined ? this.#yield(local, row) : copy.write(merged),
+    );
+    if (!isWritten) return this.#store(local, row.version);
+    await this.#keep(row);
+    return merged === undefined || merged === row.text;
+  }
+
+  /** Replaces an edit of this node by the one of another node. */
+  async #yield(local: string, row: Row): Promise<void> {
+    const { name, copy, log } = this.#options;
     const kept = await copy.keepAside(local);
     await this.#take(row);
-    await this.#keep(row);
     log.error(
       { document: name, otherNode: row.node, kept },
       'this node and another one have edited the same document; the edit of the other one holds. Make the edit of this node again',
     );
-    return true;
+  }
+
+  /** Returns false if the copy of this node cannot be written. */
+  async #unlessReadOnly(write: () => Promise<void>): Promise<boolean> {
+    try {
+      await write();
+      return true;
+    } catch (error) {
+      if (!isErrno(error, ...READ_ONLY)) throw error;
+      this.#options.log.warn(
+        { document: this.#options.name, reason: messageOf(error) },
+        'this node cannot write its copy of a document, so it keeps the copy that it has; whoever mounts it must change it',
+      );
+      return false;
+    }
   }
 
   async #take(row: Row): Promise<void> {

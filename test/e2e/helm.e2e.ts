@@ -5,6 +5,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { hashPassword } from '../../src/auth/identity/password.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
+import { startPostgres } from '../cluster/support/postgres-server.ts';
 import { makeAuthority } from '../support/certificates.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { freePort } from '../support/free-port.ts';
@@ -17,7 +18,7 @@ import { furnish } from './support/as-container.ts';
 import { findHelm, type Helm, type Manifest } from './support/helm.ts';
 import { buildImage, type Image } from './support/image.ts';
 import { type Container, type Contents, podOf } from './support/pod.ts';
-import { type RunningPod, startPod } from './support/run-pod.ts';
+import { type PodOptions, type RunningPod, startPod } from './support/run-pod.ts';
 
 const PASSWORD = 's3cret-of-ana';
 const NOTHING_HERE = 'version: 1\nallow: [{ pull: acme/**, to: authenticated }]\n...\n';
@@ -38,7 +39,11 @@ const FULL = {
   },
   serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },
 };
-const VALUES = { 'the default values': {}, 'every value': FULL };
+const CLUSTER = {
+  cluster: { enabled: true, database: { existingSecret: 'database' } },
+  tls: { existingSecret: 'mirror-tls' },
+};
+const VALUES = { 'the default values': {}, 'every value': FULL, 'a cluster': CLUSTER };
 
 const stack = new AsyncDisposableStack();
 const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-helm-'));
@@ -94,7 +99,8 @@ for (const [name, values] of Object.entries(VALUES)) {
     const home = await mkdtemp(path.join(directory, 'home-'));
     await mkdir(path.join(home, 'config'));
     await writeFile(path.join(home, 'config/hubgate.yaml'), config?.data?.['hubgate.yaml'] ?? '');
-    const loaded = await loadConfig({ directory: home, environment: {}, readsSecrets: false });
+    const scope = { readsSecrets: false, isGateway: true };
+    const loaded = await loadConfig({ directory: home, environment: {}, ...scope });
     assert.ok('value' in loaded, JSON.stringify(loaded));
     assert.ok(loaded.value.server.names.includes('hubgate.mirrors.svc'));
     assert.equal(loaded.value.server.admin.port, 9090);
@@ -118,6 +124,37 @@ test('each secret is in one container', { skip }, async () => {
   assert.deepEqual(holders('github-account'), ['core']);
   assert.deepEqual(holders('mirror-users'), ['auth']);
   assert.deepEqual(holders('mirror-tls'), ['gateway']);
+});
+
+test('in a cluster the gateway does not know the database, and pods of the chart alone reach the nodes', {
+  skip,
+}, async () => {
+  const manifests = await helm.template(CLUSTER);
+  const know = containersOf(manifests).filter(({ env }) => JSON.stringify(env ?? []).includes('"database"'));
+  assert.deepEqual(
+    know.map(({ name }) => name),
+    ['auth', 'core'],
+  );
+  const specOf = (kind: string) => manifests.find((one) => one.kind === kind)?.spec;
+  assert.equal(Object(specOf('StatefulSet')).replicas, 3);
+  assert.equal(Object(specOf('PodDisruptionBudget')).maxUnavailable, 1);
+  const { matchLabels } = Object(specOf('StatefulSet')).selector;
+  const [, peers] = Object(specOf('NetworkPolicy')).ingress;
+  assert.deepEqual(peers, {
+    ports: [{ port: 'peers', protocol: 'TCP' }],
+    from: [{ podSelector: { matchLabels } }],
+  });
+  assert.ok(!manifests.some(({ kind }) => kind === 'PersistentVolumeClaim'));
+});
+
+test('a cluster without what its nodes share is refused in words', { skip }, async () => {
+  const { cluster, tls } = CLUSTER;
+  for (const [values, words] of [
+    [{ cluster }, /tls\.existingSecret is missing/],
+    [{ cluster: { enabled: true }, tls }, /cluster\.database\.existingSecret is missing/],
+    [{ ...CLUSTER, state: { existingClaim: 'mine' } }, /each pod has volumes of its own/],
+  ] as const)
+    await assert.rejects(helm.template(values), words);
 });
 
 test('a value that means nothing, and a second replica, are refused', { skip }, async () => {
@@ -156,10 +193,23 @@ function valuesFor(hub: FakeHub, port: number) {
   };
 }
 
-async function serve(values: object, port: number, contents: Contents): Promise<RunningPod> {
+async function serve(
+  values: object,
+  port: number,
+  contents: Contents,
+  node?: PodOptions['node'],
+): Promise<RunningPod> {
   const manifests = await helm.template(values);
-  const given = { 'hub-account': ACCOUNT, ...contents };
-  return stack.use(await startPod(await imageOnce(), manifests, { directory, contents: given, port }));
+  const options = { directory, contents: { 'hub-account': ACCOUNT, ...contents }, port };
+  return stack.use(await startPod(await imageOnce(), manifests, { ...options, ...(node && { node }) }));
+}
+
+/** Returns a certificate of a company for the mirror, and the certificate of the company's CA. */
+function localCertificate() {
+  const authority = makeAuthority('a company');
+  const altNames = [{ type: 2, value: 'localhost' }];
+  const { cert, key } = authority.issue({ commonName: 'localhost', altNames, usage: { serverAuth: true } });
+  return { cert, key, ca: authority.cert };
 }
 
 function statusFor(user: string, port: number, ca: string): Promise<number> {
@@ -185,6 +235,32 @@ test('the pod of few values serves, and an edit of the policy holds', { skip }, 
     assert.notEqual((await pod.inside('gateway', ['grep', '-q', '.', `/hubgate/${file}`])).code, 0, file);
 });
 
+test('two pods of a cluster serve the same users and the policy that is mounted', { skip }, async () => {
+  const database = stack.use(await startPostgres());
+  const hub = await startHub();
+  const certificate = localCertificate();
+  const contents = {
+    database: { url: await database.database() },
+    'mirror-tls': { 'tls.crt': certificate.cert, 'tls.key': certificate.key },
+  };
+  const ports = [await freePort(), await freePort()];
+  const pods: RunningPod[] = [];
+  for (const [index, port] of ports.entries()) {
+    const values = { ...valuesFor(hub, port), ...CLUSTER };
+    const node = { name: `hubgate-${index}`, port: await freePort() };
+    pods.push(await serve(values, port, contents, node));
+  }
+  const [first = assert.fail(), second = assert.fail()] = pods;
+  await first.inside('auth', ['hubgate', 'user', 'add', 'ana', '--password-stdin'], PASSWORD);
+  const statuses = () => Promise.all(ports.map((port) => statusFor('ana', port, certificate.ca)));
+  await waitFor(async () => (await statuses()).every((status) => status === 200));
+  // The policy is mounted, so that no node can write it: each of them goes by its own mount.
+  await first.write('access', { 'hubgate-access': { 'access.yaml': NOTHING_HERE } });
+  await waitFor(async () => (await statuses())[0] === 403);
+  await second.write('access', { 'hubgate-access': { 'access.yaml': NOTHING_HERE } });
+  await waitFor(async () => (await statuses()).every((status) => status === 403));
+});
+
 test('the pod of secrets serves, and goes by what replaces them', { skip }, async () => {
   const hub = await startHub();
   const port = await freePort();
@@ -194,9 +270,7 @@ test('the pod of secrets serves, and goes by what replaces them', { skip }, asyn
     users: { existingSecret: 'users' },
     tls: { existingSecret: 'tls' },
   };
-  const authority = makeAuthority('a company');
-  const altNames = [{ type: 2, value: 'localhost' }];
-  const { cert, key } = authority.issue({ commonName: 'localhost', altNames, usage: { serverAuth: true } });
+  const { cert, key, ca } = localCertificate();
   const hash = await hashPassword(PASSWORD, { memory: 19 * 2 ** 20, passes: 2 });
   const users = (name: string) => ({
     'users.yaml': `version: 1\nusers:\n  ${name}: { password: "${hash}" }\n`,
@@ -208,10 +282,10 @@ test('the pod of secrets serves, and goes by what replaces them', { skip }, asyn
     policy: { 'team.yaml': policy },
   };
   const pod = await serve(values, port, contents);
-  assert.equal(await statusFor('ana', port, authority.cert), 200);
+  assert.equal(await statusFor('ana', port, ca), 200);
   await pod.write('auth-config', { ...contents, users: users('bo') });
-  await waitFor(async () => (await statusFor('bo', port, authority.cert)) === 200);
-  await waitFor(async () => (await statusFor('ana', port, authority.cert)) === 401);
+  await waitFor(async () => (await statusFor('bo', port, ca)) === 200);
+  await waitFor(async () => (await statusFor('ana', port, ca)) === 401);
   await pod.write('auth-config', { ...contents, users: users('bo'), policy: { 'team.yaml': NOTHING_HERE } });
-  await waitFor(async () => (await statusFor('bo', port, authority.cert)) === 403);
+  await waitFor(async () => (await statusFor('bo', port, ca)) === 403);
 });

@@ -124,6 +124,20 @@ export const clusterMutants: readonly Mutant[] = [
     tests: FILES,
   },
   {
+    defence: 'a node whose copy of a document is mounted starts, and keeps what is mounted',
+    file: 'src/cluster/shared-document.ts',
+    find: 'if (!isErrno(error, ...READ_ONLY)) throw error;',
+    replace: 'throw error;',
+    tests: ['test/cluster/shared-document.cluster.ts'],
+  },
+  {
+    defence: 'a node that cannot take a document does not believe that it has it',
+    file: 'src/cluster/shared-document.ts',
+    find: 'if (isNewer && isTaken) await',
+    replace: 'if (isNewer) await',
+    tests: ['test/cluster/shared-document.cluster.ts'],
+  },
+  {
     defence: 'a home without a cluster loads nothing of one',
     file: 'src/core/core.ts',
     find: "import { coreApplication } from './endpoints.ts';",

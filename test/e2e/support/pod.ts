@@ -36,7 +36,10 @@ export interface Container {
   readonly env?: readonly {
     readonly name: string;
     readonly value?: string;
-    readonly valueFrom?: { readonly secretKeyRef: { readonly name: string; readonly key: string } };
+    readonly valueFrom?: {
+      readonly secretKeyRef?: { readonly name: string; readonly key: string };
+      readonly fieldRef?: { readonly fieldPath: 'metadata.name' };
+    };
   }[];
   readonly securityContext: {
     readonly runAsUser: number;
@@ -68,13 +71,20 @@ export interface PodSpec {
   readonly [other: string]: unknown;
 }
 
+interface StatefulSetSpec {
+  readonly template: { readonly spec: PodSpec };
+  readonly volumeClaimTemplates?: readonly { readonly metadata: { readonly name: string } }[];
+}
+
 /** The content of config maps and secrets, by their names. */
 export type Contents = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 export function podOf(manifests: readonly Manifest[]): PodSpec {
   const set = manifests.find(({ kind }) => kind === 'StatefulSet');
   assert.ok(set !== undefined, 'no stateful set');
-  return (set.spec as { template: { spec: PodSpec } }).template.spec;
+  const { template, volumeClaimTemplates = [] } = set.spec as StatefulSetSpec;
+  const claimed = volumeClaimTemplates.map(({ metadata }) => ({ name: metadata.name }));
+  return { ...template.spec, volumes: [...template.spec.volumes, ...claimed] };
 }
 
 /** Returns the files of a config map or of secrets, by their paths. */
@@ -130,6 +140,7 @@ export async function asService(
   pod: PodSpec,
   volumes: string,
   contents: Contents,
+  podName = 'hubgate-0',
 ): Promise<Service> {
   const { runAsUser, runAsGroup, readOnlyRootFilesystem, capabilities, allowPrivilegeEscalation } =
     container.securityContext;
@@ -139,6 +150,7 @@ export async function asService(
     mounts.push({ source, target: mountPath, readOnly });
   }
   const environment = (container.env ?? []).map(({ name, value, valueFrom }): [string, string] => {
+    if (valueFrom?.fieldRef !== undefined) return [name, podName];
     const { name: secret = '', key = '' } = valueFrom?.secretKeyRef ?? {};
     return [name, value ?? contents[secret]?.[key] ?? assert.fail(`no ${key} in ${secret}`)];
   });
@@ -151,7 +163,7 @@ export async function asService(
     security_opt: allowPrivilegeEscalation === false ? ['no-new-privileges:true'] : [],
     entrypoint: container.command ?? [],
     command: container.args ?? [],
-    environment: Object.fromEntries(environment),
+    environment: { HOSTNAME: podName, ...Object.fromEntries(environment) },
     mounts,
     tmpfs: new Map(),
   };

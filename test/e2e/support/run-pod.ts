@@ -16,6 +16,8 @@ export interface PodOptions {
   readonly contents: Contents;
   /** The port in place of the chart's, because all pods share this machine's network. */
   readonly port: number;
+  /** The name of a pod that is a node of a cluster, and its port for the other nodes. */
+  readonly node?: { readonly name: string; readonly port: number };
 }
 
 export interface RunningPod extends AsyncDisposable {
@@ -32,7 +34,7 @@ export interface RunningPod extends AsyncDisposable {
 export async function startPod(
   image: Image,
   manifests: readonly Manifest[],
-  { directory, contents: given, port }: PodOptions,
+  { directory, contents: given, port, node }: PodOptions,
 ): Promise<RunningPod> {
   const pod = podOf(manifests);
   const maps = manifests.filter(({ kind }) => kind === 'ConfigMap');
@@ -68,8 +70,13 @@ export async function startPod(
   };
   const start = async (container: Container) => {
     const { name, startupProbe } = container;
-    const service = await asService(container, pod, volumes, contents);
-    const environment = { ...service.environment, ...(name === 'gateway' && ports) };
+    const service = await asService(container, pod, volumes, contents, node?.name);
+    const peers = node !== undefined && { HUBGATE_CLUSTER_LISTEN: `127.0.0.1:${node.port}` };
+    const environment = {
+      ...service.environment,
+      ...(name === 'gateway' && ports),
+      ...(name === 'core' && peers),
+    };
     services.set(name, { ...service, environment });
     if (container.restartPolicy === undefined && pod.initContainers.includes(container))
       return mustRun('env', command(name));

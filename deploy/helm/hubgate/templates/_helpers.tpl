@@ -51,6 +51,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $_ := set $tls "clientCa" "/etc/hubgate/client-ca/ca.crt" -}}
 {{- end -}}
 {{- $_ := set $config "tls" $tls -}}
+{{- if .Values.cluster.enabled -}}
+{{- $_ := set $config "cluster" (dict "listen" ":9443" "onDatabaseLoss" .Values.cluster.onDatabaseLoss) -}}
+{{- end -}}
 {{- $_ := set $config "log" (merge (dict "audit" "log/audit.log") ($config.log | default dict)) -}}
 {{ toYaml $config }}
 {{- end -}}
@@ -79,4 +82,20 @@ timeoutSeconds: 5
 {{/* HUBGATE_UPSTREAMS_DOCKER_IO_… of docker.io, as src/config/environment.ts makes it. */}}
 {{- define "hubgate.upstreamVariable" -}}
 HUBGATE_UPSTREAMS_{{ regexReplaceAll "[^A-Za-z0-9]" . "_" | upper }}
+{{- end -}}
+
+{{/* The name of this node of a cluster is the name of its pod. */}}
+{{- define "hubgate.node" -}}
+{{- if .Values.cluster.enabled -}}
+- name: HUBGATE_CLUSTER_NODE
+  valueFrom: { fieldRef: { fieldPath: metadata.name } }
+{{- end -}}
+{{- end -}}
+
+{{/* The database of the cluster, which the gateway does not know. */}}
+{{- define "hubgate.database" -}}
+{{- if .Values.cluster.enabled -}}
+- name: HUBGATE_CLUSTER_DATABASE
+  valueFrom: { secretKeyRef: { name: {{ .Values.cluster.database.existingSecret }}, key: {{ .Values.cluster.database.key }} } }
+{{- end -}}
 {{- end -}}
