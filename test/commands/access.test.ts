@@ -459,7 +459,7 @@ test('explain says what is used of each limit, if the core runs', async () => {
   const limits = followPolicyLimits({ current: parsed.value.policy, [Symbol.dispose]: () => {} });
   const subject = readSubject('ana') ?? assert.fail();
   const { budgets = '' } = limits.headersFor({
-    admission: { kind: 'admitted', subject, groups: [], credential: 'one' },
+    authentication: { kind: 'authenticated', subject, groups: [], credential: 'one' },
     upstream: DOCKER_HUB,
     address: peerAddress({ remoteAddress: '10.1.2.3' }),
   });

@@ -199,16 +199,16 @@ test('log.auditOnFull says what becomes of requests while lines cannot be writte
 test('with wait, requests wait for a file that is slow, and not for one that takes nothing', async (t) => {
   const { file, reader } = await fullFifo(t);
   const audit = openAudit({ file, onFull: 'wait', log: testLog([]) });
-  assert.equal(audit.admits(), true);
+  assert.equal(audit.mayBegin(), true);
   for (let number = 0; audit.state().waiting < 2 * 2 ** 20; number++) audit(lineOf(number));
-  const waiting = audit.admits();
+  const waiting = audit.mayBegin();
   assert.ok(waiting instanceof Promise);
-  let isAdmitted = false;
+  let hasBegun = false;
   void waiting.then(() => {
-    isAdmitted = true;
+    hasBegun = true;
   });
   await waitFor(() => audit.state().trouble !== undefined);
-  assert.equal(isAdmitted, false);
+  assert.equal(hasBegun, false);
   const chunk = Buffer.alloc(64 * 1024);
   // A few are read, and there is room.
   while (audit.state().waiting >= 2 * 2 ** 20) await reader.read(chunk);
@@ -216,8 +216,8 @@ test('with wait, requests wait for a file that is slow, and not for one that tak
   // It takes nothing any more: soon nobody waits. What the pipe still takes leaves more than enough to wait for.
   let last = 1_000_000;
   while (audit.state().waiting < 3 * 2 ** 20) audit(lineOf(++last));
-  assert.ok(audit.admits() instanceof Promise);
-  await waitFor(() => audit.admits() === true);
+  assert.ok(audit.mayBegin() instanceof Promise);
+  await waitFor(() => audit.mayBegin() === true);
   assert.ok(audit.state().waiting > 2 * 2 ** 20);
   // A read of the empty pipe would wait for ever.
   for (let text = ''; !text.includes(`"milliseconds":${last}}`); )

@@ -17,10 +17,10 @@ function received(
   const subject = parseSubject(name ?? '');
   return {
     request,
-    admission:
+    authentication:
       subject === undefined
         ? { kind: 'anonymous', subject: ANONYMOUS }
-        : { kind: 'admitted', subject, groups: [], credential: 'one' },
+        : { kind: 'authenticated', subject, groups: [], credential: 'one' },
     address: peerAddress({ remoteAddress }),
     started: 0,
   };

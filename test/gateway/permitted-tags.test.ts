@@ -5,8 +5,8 @@ import { permittedTags, type TagRules } from '../../src/gateway/routes/permitted
 
 const GRANTED = { kind: 'granted', private: false } as AccessDecision;
 
-function rules(permitTag: TagRules['permitTag'] = () => GRANTED): TagRules {
-  return { permitTag, reachesPrivate: false, isPublic: async () => true };
+function rules(authorizeTag: TagRules['authorizeTag'] = () => GRANTED): TagRules {
+  return { authorizeTag, reachesPrivate: false, isPublic: async () => true };
 }
 
 const listOf = (tags: unknown) => Buffer.from(JSON.stringify({ name: 'acme/tool', tags }));

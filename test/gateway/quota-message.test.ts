@@ -28,16 +28,16 @@ reserve:
 const POLICY = policyOf(RULES);
 const limits = followPolicyLimits({ current: POLICY, [Symbol.dispose]: () => {} });
 
-function admissionOf(who: string): Authentication {
+function authenticationOf(who: string): Authentication {
   const subject = readSubject(who) ?? assert.fail(who);
-  return { kind: 'admitted', subject, groups: [], credential: 'one' };
+  return { kind: 'authenticated', subject, groups: [], credential: 'one' };
 }
 
 const NOBODY: Authentication = { kind: 'anonymous', subject: ANONYMOUS };
 
 function message(refusal: QuotaRefusal, who: Authentication | string, now = NOW): string {
-  const admission = typeof who === 'string' ? admissionOf(who) : who;
-  return quotaMessage(refusal, { admission, upstream: DOCKER_HUB, limits, now });
+  const authentication = typeof who === 'string' ? authenticationOf(who) : who;
+  return quotaMessage(refusal, { authentication, upstream: DOCKER_HUB, limits, now });
 }
 
 function limitRefusal(id: string, more: Partial<QuotaRefusal> = {}): QuotaRefusal {
@@ -73,9 +73,9 @@ test('a bound of the mirror itself has no name', () => {
 });
 
 test('an anonymous client is shown nobody’s name', () => {
-  for (const admission of [NOBODY, admissionOf('anonymous')])
+  for (const authentication of [NOBODY, authenticationOf('anonymous')])
     assert.equal(
-      message(limitRefusal('lab', { max: 1, windowMs: 24 * HOUR }), admission),
+      message(limitRefusal('lab', { max: 1, windowMs: 24 * HOUR }), authentication),
       'this address has used its 1 pull of 24 h (limit lab); more from 14:20 UTC',
     );
 });
@@ -122,10 +122,10 @@ function spending(
   host: string = DOCKER_HUB,
   of = limits,
 ) {
-  const admission = typeof who === 'string' ? admissionOf(who) : who;
+  const authentication = typeof who === 'string' ? authenticationOf(who) : who;
   const upstream = parseUpstreamHost(host) ?? assert.fail(host);
   const { budgets = '', reserved = '' } = of.headersFor({
-    admission,
+    authentication,
     upstream,
     address: peerAddress({ remoteAddress }),
   });
@@ -160,7 +160,7 @@ test('a shared limit has one budget, and a limit for each has one for each subje
   assert.equal(keyOf('each', 'ana'), keyOf('each', 'ana', '198.51.100.7'));
   assert.notEqual(keyOf('each', 'ana'), keyOf('each', 'ci-app'));
   assert.doesNotMatch(keyOf('each', 'ci-app'), /ci-app/);
-  for (const nobody of [NOBODY, admissionOf('anonymous')]) {
+  for (const nobody of [NOBODY, authenticationOf('anonymous')]) {
     assert.equal(keyOf('lab', nobody, '10.40.0.1'), keyOf('lab', NOBODY, '10.40.0.1'));
     assert.notEqual(keyOf('lab', nobody, '10.40.0.1'), keyOf('lab', nobody, '10.40.0.2'));
     assert.equal(keyOf('lab', nobody, '10.41.0.1'), '');
@@ -189,7 +189,7 @@ test('an edit counts at once, and a policy without limits says nothing', () => {
   assert.equal(max(), 2);
   subscription.current = policyOf('allow: [{ pull: everything, to: ana }]');
   const client = {
-    admission: admissionOf('ana'),
+    authentication: authenticationOf('ana'),
     upstream: DOCKER_HUB,
     address: peerAddress({ remoteAddress: undefined }),
   };

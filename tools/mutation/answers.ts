@@ -21,14 +21,14 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'a subject that the policy denies is answered 403 whatever its token was issued for',
     file: 'src/gateway/authorization/authorize.ts',
-    find: "return admission.subject.kind === 'anonymous'",
-    replace: 'return admission.repositories !== undefined',
+    find: "return authentication.subject.kind === 'anonymous'",
+    replace: 'return authentication.repositories !== undefined',
     tests: ['test/gateway/v2.test.ts'],
   },
   {
     defence: 'nobody’s token is answered 401 where the policy denies it, because a login could help',
     file: 'src/gateway/authorization/authorize.ts',
-    find: "return admission.subject.kind === 'anonymous'",
+    find: "return authentication.subject.kind === 'anonymous'",
     replace: 'return false',
     tests: ['test/gateway/v2.test.ts'],
   },
@@ -63,7 +63,7 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'a valid credential of ours says who asks, whatever certificate it comes with',
     file: 'src/gateway/authentication/authenticate-client.ts',
-    find: 'certified !== undefined && provesNobody(presented, admission, verifyToken.isOurs)',
+    find: 'certified !== undefined && provesNobody(presented, authentication, verifyToken.isOurs)',
     replace: 'certified !== undefined',
     tests: CERTIFICATE_TESTS,
   },
@@ -77,7 +77,7 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'the token of nobody beside a certificate is the certificate’s',
     file: 'src/gateway/authentication/authenticate-client.ts',
-    find: "return admission.subject.kind === 'anonymous'",
+    find: "return authentication.subject.kind === 'anonymous'",
     replace: 'return false',
     tests: MATRIX,
   },
@@ -120,7 +120,7 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'who fetched a token beside a revoked certificate gets 403, the body of which clients print',
     file: 'src/gateway/authorization/authorize.ts',
-    find: "if (admission.certificateFault !== undefined) return { kind: 'refused', error: 'DENIED', ...why };",
+    find: "if (authentication.certificateFault !== undefined) return { kind: 'refused', error: 'DENIED', ...why };",
     replace: '',
     tests: CERTIFICATE_TESTS,
   },

@@ -89,15 +89,15 @@ export const floodMutants: readonly Mutant[] = [
   {
     defence: 'the places for questions to the core are shared between subjects',
     file: 'src/gateway/routes/pull.ts',
-    find: 'share: shareOf(admission, address),',
+    find: 'share: shareOf(authentication, address),',
     replace: "share: 'everybody',",
     tests: ['test/gateway/flood.test.ts'],
   },
   {
     defence: 'a client does not get another share of an upstream by another name',
     file: 'src/gateway/audit/audit-record.ts',
-    find: "return hash('sha256', shareOf(admission, address), 'base64url');",
-    replace: "return hash('sha256', JSON.stringify([subjectText(admission), address]), 'base64url');",
+    find: "return hash('sha256', shareOf(authentication, address), 'base64url');",
+    replace: "return hash('sha256', JSON.stringify([subjectText(authentication), address]), 'base64url');",
     tests: ['test/gateway/audit-record.test.ts'],
   },
   {
@@ -124,7 +124,7 @@ export const floodMutants: readonly Mutant[] = [
   {
     defence: 'requests in flight of one subject are bounded',
     file: 'src/gateway/routes/v2.ts',
-    find: "if (admission.kind === 'admitted' && !subjects",
+    find: "if (authentication.kind === 'authenticated' && !subjects",
     replace: 'if (false && !subjects',
     tests: ['test/gateway/flood.test.ts'],
   },

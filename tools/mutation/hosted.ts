@@ -335,9 +335,9 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'a blob is mounted only from a repository that the caller may pull',
     file: 'src/gateway/routes/push.ts',
-    find: "if (permission.kind === 'refused') return undefined;\n  return { repository: route.from",
+    find: "if (decision.kind === 'refused') return undefined;\n  return { repository: route.from",
     replace:
-      "if (permission.kind === 'refused') return { repository: route.from, grant: 'private' };\n  return { repository: route.from",
+      "if (decision.kind === 'refused') return { repository: route.from, grant: 'private' };\n  return { repository: route.from",
     tests: ['test/gateway/push.test.ts'],
   },
   {

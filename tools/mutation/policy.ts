@@ -84,14 +84,14 @@ export const policyMutants: readonly Mutant[] = [
   {
     defence: 'a token is good for the repositories that it names',
     file: PERMIT,
-    find: '!isGranted(admission, asked)',
+    find: '!isGranted(authentication, asked)',
     replace: 'false',
     tests: GATEWAY_TESTS,
   },
   {
     defence: 'a restricted credential is less than its owner',
     file: PERMIT,
-    find: 'admission.restriction?.allows(action, repository, asked.address) === false',
+    find: 'authentication.restriction?.allows(action, repository, asked.address) === false',
     replace: 'false',
     tests: GATEWAY_TESTS,
   },

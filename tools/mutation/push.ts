@@ -77,7 +77,7 @@ export const pushMutants: readonly Mutant[] = [
   {
     defence: 'a write is decided before anything else happens',
     file: PUSH,
-    find: "if (permission.kind === 'granted') return next();",
+    find: "if (decision.kind === 'granted') return next();",
     replace: 'if (true) return next();',
     tests: PUSH_TESTS,
   },
@@ -98,23 +98,23 @@ export const pushMutants: readonly Mutant[] = [
   {
     defence: 'a blob is mounted only from what the caller may pull',
     file: PUSH,
-    find: "if (permission.kind === 'refused') return undefined;\n  return { repository: route.from,",
+    find: "if (decision.kind === 'refused') return undefined;\n  return { repository: route.from,",
     replace:
-      "if (permission.kind === 'refused') return { repository: route.from, grant: 'private' };\n  return { repository: route.from,",
+      "if (decision.kind === 'refused') return { repository: route.from, grant: 'private' };\n  return { repository: route.from,",
     tests: PUSH_TESTS,
   },
   {
     defence: 'a withdrawn right ends an upload',
-    file: 'src/gateway/routes/live-permission.ts',
+    file: 'src/gateway/routes/recheck-access.ts',
     find: '|| !options.isAllowed()) withdrawn.abort();',
     replace: ') withdrawn.abort();',
     tests: UPLOAD_TESTS,
   },
   {
     defence: 'a withdrawn credential ends an upload',
-    file: 'src/gateway/routes/live-permission.ts',
-    find: "admission.kind === 'admitted' && (await credentials.find(admission)) !== undefined;",
-    replace: "admission.kind === 'admitted';",
+    file: 'src/gateway/routes/recheck-access.ts',
+    find: "authentication.kind === 'authenticated' && (await credentials.find(authentication)) !== undefined;",
+    replace: "authentication.kind === 'authenticated';",
     tests: UPLOAD_TESTS,
   },
   {
@@ -169,8 +169,8 @@ export const pushMutants: readonly Mutant[] = [
   {
     defence: 'a refused push to a mirrored name says nothing to a caller without a login',
     file: 'src/gateway/authorization/pushable-namespaces.ts',
-    find: "if (admission.kind !== 'admitted') return [];",
-    replace: "if (admission.kind !== 'admitted') return [...(names.hosted ?? [])];",
+    find: "if (authentication.kind !== 'authenticated') return [];",
+    replace: "if (authentication.kind !== 'authenticated') return [...(names.hosted ?? [])];",
     tests: PUSH_TESTS,
   },
 ];

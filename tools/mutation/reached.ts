@@ -129,8 +129,8 @@ export const reachedMutants: readonly Mutant[] = [
   {
     defence: 'without TLS nobody is asked to log in',
     file: WITHOUT_TLS,
-    find: "if (permission.kind === 'granted' || ERRORS[permission.error].status !== 401) return permission;",
-    replace: 'if (permission !== undefined) return permission;',
+    find: "if (decision.kind === 'granted' || ERRORS[decision.error].status !== 401) return decision;",
+    replace: 'if (decision !== undefined) return decision;',
     tests: PLAIN_TESTS,
   },
   {

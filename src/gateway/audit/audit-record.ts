@@ -13,7 +13,7 @@ import { addressKey, type ClientAddress } from '../http/client-address.ts';
 /** A request of which something is to be recorded, and its sender. */
 export interface ReceivedRequest {
   readonly request: IncomingMessage;
-  readonly admission: Authentication;
+  readonly authentication: Authentication;
   readonly address: ClientAddress;
   /** The time by the monotonic clock. */
   readonly started: number;
@@ -35,7 +35,7 @@ export type DeliveryResult = Pick<AuditLine, 'status'> &
  */
 export function repositoryLine(
   asked: RepositoryRequest,
-  permission: AccessDecision,
+  decision: AccessDecision,
   result: DeliveryResult,
 ): AuditLine {
   const { route, accountings } = asked;
@@ -45,8 +45,8 @@ export function repositoryLine(
     ...callerLine(asked),
     repository: route.repository.name,
     ...whatWasAsked(route, result.digest),
-    ...(permission.rule !== undefined && { rule: permission.rule }),
-    decision: permission.kind === 'granted' ? 'allow' : 'deny',
+    ...(decision.rule !== undefined && { rule: decision.rule }),
+    decision: decision.kind === 'granted' ? 'allow' : 'deny',
     status,
     ...(bytes !== undefined && { bytes }),
     ...(cache !== undefined && { cache }),
@@ -59,7 +59,7 @@ export function repositoryLine(
 /** Returns the fields that every line of the distribution API has. */
 export function callerLine({
   request,
-  admission,
+  authentication,
   address,
   started,
 }: ReceivedRequest): Pick<
@@ -68,8 +68,8 @@ export function callerLine({
 > {
   const agent = request.headers['user-agent'];
   return {
-    subject: subjectText(admission),
-    ...(admission.kind === 'admitted' && { credential: admission.credential }),
+    subject: subjectText(authentication),
+    ...(authentication.kind === 'authenticated' && { credential: authentication.credential }),
     address,
     ...(agent !== undefined && { agent }),
     method: request.method ?? '',
@@ -103,9 +103,9 @@ interface ConnectionCaller {
  */
 export function createCallerOf(): CallerOf {
   const last = new WeakMap<Socket, ConnectionCaller>();
-  return ({ admission, address, request }) => {
+  return ({ authentication, address, request }) => {
     const agent = request.headers['user-agent'] ?? '';
-    const subject = subjectText(admission);
+    const subject = subjectText(authentication);
     const known = last.get(request.socket);
     if (known?.subject === subject && known.address === address && known.agent === agent) return known.caller;
     const caller = hash('sha256', JSON.stringify([subject, address, agent]), 'base64url');
@@ -118,20 +118,22 @@ export function createCallerOf(): CallerOf {
  * Returns what the core takes for one subject, whose share of an upstream is bounded. It is a hash too, and it
  * does not depend on the client's name, because the client chooses that.
  */
-export function subjectKeyOf({ admission, address }: ReceivedRequest): string {
-  return hash('sha256', shareOf(admission, address), 'base64url');
+export function subjectKeyOf({ authentication, address }: ReceivedRequest): string {
+  return hash('sha256', shareOf(authentication, address), 'base64url');
 }
 
 /**
  * Returns whose share of a bounded resource a request takes: the subject's, or the address's for clients
  * without an identity.
  */
-export function shareOf(admission: Authentication, address: ClientAddress): string {
-  return admission.kind === 'admitted' ? formatSubject(admission.subject) : addressKey(address);
+export function shareOf(authentication: Authentication, address: ClientAddress): string {
+  return authentication.kind === 'authenticated'
+    ? formatSubject(authentication.subject)
+    : addressKey(address);
 }
 
-function subjectText(admission: Authentication): string {
-  return formatSubject(admission.kind === 'rejected' ? ANONYMOUS : admission.subject);
+function subjectText(authentication: Authentication): string {
+  return formatSubject(authentication.kind === 'rejected' ? ANONYMOUS : authentication.subject);
 }
 
 function whatWasAsked(

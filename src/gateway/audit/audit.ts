@@ -30,7 +30,7 @@ export interface Audit extends AsyncDisposable {
    * Tells whether a request that must be recorded may begin. Depending on the configuration it waits for room
    * first, or is refused.
    */
-  admits(): boolean | Promise<boolean>;
+  mayBegin(): boolean | Promise<boolean>;
   /** Reopens the file after somebody has renamed it. */
   reopen(): void;
   state(): AuditState;
@@ -72,7 +72,7 @@ export function openAudit({ file, onFull, node, log, clock = systemClock }: Audi
   const refuses = () =>
     onFull === 'refuse' && (lines.trouble !== undefined || lines.waiting >= AUDIT_QUEUE.full);
   return Object.assign(audit, {
-    admits: () => {
+    mayBegin: () => {
       if (onFull === 'refuse') return !refuses();
       return onFull === 'wait' && mustWait(lines) ? waitForRoom(lines) : true;
     },

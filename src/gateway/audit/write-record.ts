@@ -22,7 +22,7 @@ export interface WriteResult
  */
 export function writtenLine(
   write: Write,
-  permission: AccessDecision,
+  decision: AccessDecision,
   { status, digest, upload, previous, push, size: published }: WriteResult,
 ): AuditLine | undefined {
   const { target, request } = write;
@@ -41,8 +41,8 @@ export function writtenLine(
     ...(size > 0 && { size }),
     ...(isMount && route.from !== undefined && { from: route.from.name }),
     ...(previous !== undefined && { previous }),
-    ...(permission.rule !== undefined && { rule: permission.rule }),
-    decision: permission.kind === 'granted' ? 'allow' : 'deny',
+    ...(decision.rule !== undefined && { rule: decision.rule }),
+    decision: decision.kind === 'granted' ? 'allow' : 'deny',
     status,
   };
 }

@@ -25,7 +25,7 @@ export type Authentication = AuthenticationKind & {
 
 type AuthenticationKind =
   | (Principal & {
-      readonly kind: 'admitted';
+      readonly kind: 'authenticated';
       /** The proof that a token was issued for. Undefined for a login, which has no such bounds. */
       readonly repositories?: GrantedActions | undefined;
       /** The restriction of the credential: it may do less than its subject. Undefined if there is none. */
@@ -65,7 +65,7 @@ export function createAuthenticateClient(options: AuthenticateClientOptions): Au
     const inForce = claims && (await credentials.find(claims));
     return claims === undefined || inForce === undefined
       ? { kind: 'rejected', error: 'INVALID_TOKEN' }
-      : { kind: 'admitted', ...claims, ...inForce };
+      : { kind: 'authenticated', ...claims, ...inForce };
   };
 
   const byLogin = async (
@@ -80,7 +80,7 @@ export function createAuthenticateClient(options: AuthenticateClientOptions): Au
     const inForce = await credentials.find(identity);
     return inForce === undefined
       ? { kind: 'rejected', error: 'BAD_CREDENTIALS' }
-      : { kind: 'admitted', ...identity, ...inForce };
+      : { kind: 'authenticated', ...identity, ...inForce };
   };
 
   const byCredentials = async (
@@ -104,14 +104,14 @@ export function createAuthenticateClient(options: AuthenticateClientOptions): Au
     credentials.throwIfStale();
     const certified = ignoreCertificate ? undefined : byCertificate(request.socket as TLSSocket);
     const presented = parseAuthorization(request.headers.authorization);
-    const admission = await byCredentials(presented, certified !== undefined, request);
-    if (certified !== undefined && provesNobody(presented, admission, verifyToken.isOurs))
-      return { kind: 'admitted', ...certified };
+    const authentication = await byCredentials(presented, certified !== undefined, request);
+    if (certified !== undefined && provesNobody(presented, authentication, verifyToken.isOurs))
+      return { kind: 'authenticated', ...certified };
     const certificateFault =
-      certified === undefined && !isSomebody(admission)
+      certified === undefined && !isSomebody(authentication)
         ? byCertificate.faultOf(request.socket as TLSSocket)
         : undefined;
-    return certificateFault === undefined ? admission : { ...admission, certificateFault };
+    return certificateFault === undefined ? authentication : { ...authentication, certificateFault };
   };
 }
 
@@ -124,8 +124,8 @@ interface ConnectionToken {
   readonly hash: string;
 }
 
-function isSomebody(admission: Authentication): boolean {
-  return admission.kind === 'admitted' && admission.subject.kind !== 'anonymous';
+function isSomebody(authentication: Authentication): boolean {
+  return authentication.kind === 'authenticated' && authentication.subject.kind !== 'anonymous';
 }
 
 /**
@@ -135,10 +135,10 @@ function isSomebody(admission: Authentication): boolean {
  */
 function provesNobody(
   presented: PresentedCredentials,
-  admission: Authentication,
+  authentication: Authentication,
   isOurs: VerifyToken['isOurs'],
 ): boolean {
-  if (admission.kind !== 'rejected') return admission.subject.kind === 'anonymous';
-  if (admission.error === 'BAD_CREDENTIALS') return true;
+  if (authentication.kind !== 'rejected') return authentication.subject.kind === 'anonymous';
+  if (authentication.error === 'BAD_CREDENTIALS') return true;
   return presented.kind === 'token' && !isOurs(presented.token);
 }

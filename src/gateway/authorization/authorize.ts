@@ -27,7 +27,7 @@ export type AccessDecision =
       readonly because?: string;
     };
 
-export type Authorize = (admission: Authentication, asked: AccessRequest) => AccessDecision;
+export type Authorize = (authentication: Authentication, asked: AccessRequest) => AccessDecision;
 
 export interface AccessRequest {
   readonly action: Action;
@@ -54,24 +54,24 @@ export function createAuthorize(
 }
 
 function authorizeBy(policy: Policy, names: Pick<UpstreamNames, 'hosted'>, at: number): Authorize {
-  return (admission, asked) => {
+  return (authentication, asked) => {
     const { action, repository } = asked;
-    if (admission.kind === 'rejected')
+    if (authentication.kind === 'rejected')
       return {
         kind: 'refused',
-        error: admission.error,
+        error: authentication.error,
         scope: neededScope(asked, names),
-        ...faultReason(admission),
+        ...faultReason(authentication),
       };
     if (
-      admission.kind === 'admitted' &&
-      admission.restriction?.allows(action, repository, asked.address) === false
+      authentication.kind === 'authenticated' &&
+      authentication.restriction?.allows(action, repository, asked.address) === false
     )
       return { kind: 'refused', error: 'DENIED' };
-    const groups = admission.kind === 'admitted' ? admission.groups : [];
-    const decision = decide(policy, { ...asked, subject: admission.subject, groups, at });
-    if (decision.decision === 'deny') return refusal(admission, decision, neededScope(asked, names));
-    if (admission.kind === 'admitted' && !isGranted(admission, asked))
+    const groups = authentication.kind === 'authenticated' ? authentication.groups : [];
+    const decision = decide(policy, { ...asked, subject: authentication.subject, groups, at });
+    if (decision.decision === 'deny') return refusal(authentication, decision, neededScope(asked, names));
+    if (authentication.kind === 'authenticated' && !isGranted(authentication, asked))
       return { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope: neededScope(asked, names) };
     return { kind: 'granted', rule: decision.rule, private: decision.private };
   };
@@ -95,7 +95,7 @@ function neededScope({ action, repository }: AccessRequest, names: Pick<Upstream
 
 /** True if the token was issued for this. A login has no such bounds. */
 function isGranted(
-  { repositories }: Authentication & { kind: 'admitted' },
+  { repositories }: Authentication & { kind: 'authenticated' },
   { action, repository }: AccessRequest,
 ): boolean {
   return repositories === undefined || repositories.get(repository.name)?.has(action) === true;
@@ -111,16 +111,16 @@ function faultReason({ certificateFault }: Authentication): { readonly because?:
  * its user to log in.
  */
 function refusal(
-  admission: Exclude<Authentication, { kind: 'rejected' }>,
+  authentication: Exclude<Authentication, { kind: 'rejected' }>,
   { decision: _, ...reason }: Decision & { decision: 'deny' },
   scope: string,
 ): AccessDecision {
-  const why = { ...faultReason(admission), ...reason };
-  if (admission.kind === 'anonymous') return { kind: 'refused', error: 'UNAUTHORIZED', scope, ...why };
+  const why = { ...faultReason(authentication), ...reason };
+  if (authentication.kind === 'anonymous') return { kind: 'refused', error: 'UNAUTHORIZED', scope, ...why };
   // A client that fetched its token with a certificate that does not count has no login, so the body of a 403
   // gives the reason.
-  if (admission.certificateFault !== undefined) return { kind: 'refused', error: 'DENIED', ...why };
-  return admission.subject.kind === 'anonymous'
+  if (authentication.certificateFault !== undefined) return { kind: 'refused', error: 'DENIED', ...why };
+  return authentication.subject.kind === 'anonymous'
     ? { kind: 'refused', error: 'INSUFFICIENT_SCOPE', scope, ...reason }
     : { kind: 'refused', error: 'DENIED', ...reason };
 }

@@ -22,7 +22,7 @@ export interface SpendingHeaders {
 
 /** The client of a pull, and the upstream that it pulls from. */
 export interface PullingClient {
-  readonly admission: Authentication;
+  readonly authentication: Authentication;
   readonly address: ClientAddress;
   readonly upstream: UpstreamHost;
 }
@@ -60,19 +60,22 @@ export function followPolicyLimits(subscription: PolicySubscription): PolicyLimi
 }
 
 /** Returns a text that is the same only for clients with the same headers. */
-function keyOf({ limits: { limits } }: Policy, { admission, address, upstream }: PullingClient): string {
-  const { subject, groups } = principalOf(admission);
+function keyOf({ limits: { limits } }: Policy, { authentication, address, upstream }: PullingClient): string {
+  const { subject, groups } = principalOf(authentication);
   const dependsOnAddress = subject.kind === 'anonymous' || limits.some(({ from }) => from !== undefined);
   return JSON.stringify([upstream, formatSubject(subject), groups, dependsOnAddress && address]);
 }
 
-function principalOf(admission: Authentication): Pick<LimitQuestion, 'subject' | 'groups'> {
-  if (admission.kind === 'rejected') return { subject: ANONYMOUS };
-  return admission.kind === 'admitted' ? admission : { subject: admission.subject };
+function principalOf(authentication: Authentication): Pick<LimitQuestion, 'subject' | 'groups'> {
+  if (authentication.kind === 'rejected') return { subject: ANONYMOUS };
+  return authentication.kind === 'authenticated' ? authentication : { subject: authentication.subject };
 }
 
-function headersBy({ limits }: Policy, { admission, address, upstream }: PullingClient): SpendingHeaders {
-  const { subject, groups = [] } = principalOf(admission);
+function headersBy(
+  { limits }: Policy,
+  { authentication, address, upstream }: PullingClient,
+): SpendingHeaders {
+  const { subject, groups = [] } = principalOf(authentication);
   const question = { subject, groups, address, upstream };
   const budgets = limitsFor(limits, question).map((limit) => budgetOf(limit, { subject, address }));
   const { others } = reservesFor(limits, question);

@@ -8,7 +8,10 @@ import type { AuthorizeNow } from './authorize.ts';
 import type { PolicySubscription } from './policy-subscription.ts';
 
 /** Returns the namespaces to which somebody may push, as `acme-internal/**`. */
-export type PushableNamespaces = (admission: Authentication, address: ClientAddress) => readonly string[];
+export type PushableNamespaces = (
+  authentication: Authentication,
+  address: ClientAddress,
+) => readonly string[];
 
 /** The most rules that one answer looks at, so that it cannot hold up pulls. */
 const MOST_RULES = 1_000;
@@ -23,11 +26,11 @@ export function createPushableNamespaces(
   names: Pick<UpstreamNames, 'hosted'>,
   authorizeNow: AuthorizeNow,
 ): PushableNamespaces {
-  return (admission, address) => {
-    if (admission.kind !== 'admitted') return [];
+  return (authentication, address) => {
+    if (authentication.kind !== 'authenticated') return [];
     const authorize = authorizeNow();
-    const who = { ...admission, repositories: undefined };
-    const user = nameOf(admission.subject);
+    const who = { ...authentication, repositories: undefined };
+    const user = nameOf(authentication.subject);
     const found = new Set<string>();
     const rules = policy.current.data.rules.filter(
       (rule) => rule.effect === 'allow' && rule.action === 'push',

@@ -76,7 +76,7 @@ export function measureRequests(meters: Meters): RequestMeters {
         decided(line);
       };
       return Object.assign(recorded, {
-        admits: () => audit.admits(),
+        mayBegin: () => audit.mayBegin(),
         reopen: () => audit.reopen(),
         state: () => audit.state(),
         [Symbol.asyncDispose]: () => audit[Symbol.asyncDispose](),

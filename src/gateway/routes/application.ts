@@ -97,8 +97,8 @@ export function createApplication(dependencies: V2Dependencies, services: Router
     try {
       const ambiguity = ambiguousFraming(req);
       if (ambiguity === undefined) {
-        const admitted = isRecorded(req) ? dependencies.audit.admits() : true;
-        if (admitted === true || (await admitted))
+        const mayBegin = isRecorded(req) ? dependencies.audit.mayBegin() : true;
+        if (mayBegin === true || (await mayBegin))
           return await withinLoopBudget(next, () => callerOf(req, dependencies.addressOf));
         return refuse(res, { error: 'UNAVAILABLE', retryAfter: UNRECORDED_RETRY_AFTER, message: UNRECORDED });
       }

@@ -20,36 +20,37 @@ export async function answerCatalog(
   asked: CatalogRequest,
   dependencies: V2Dependencies,
 ): Promise<void> {
-  const { admission } = asked;
+  const { authentication } = asked;
   if (!dependencies.catalog)
     return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
-  if (admission.kind === 'admitted') await listCatalog(response, asked, dependencies);
-  else refuseUnauthenticated(response, admission, dependencies, CATALOG_SCOPE);
-  const decision = admission.kind === 'admitted' ? 'allow' : 'deny';
+  if (authentication.kind === 'authenticated') await listCatalog(response, asked, dependencies);
+  else refuseUnauthenticated(response, authentication, dependencies, CATALOG_SCOPE);
+  const decision = authentication.kind === 'authenticated' ? 'allow' : 'deny';
   dependencies.audit({ action: 'catalog', ...callerLine(asked), decision, status: response.statusCode });
 }
 
 /** Lists the cached repositories that this client may pull at this moment, and no others. */
 async function listCatalog(
   response: ServerResponse,
-  { request, admission, address, page }: CatalogRequest,
+  { request, authentication, address, page }: CatalogRequest,
   dependencies: V2Dependencies,
 ): Promise<void> {
   const cached = await dependencies.core.repositories({
-    share: shareOf(admission, address),
+    share: shareOf(authentication, address),
     signal: () => request.signal,
   });
   if (cached === undefined)
     return refuse(response, { error: 'NAME_UNKNOWN', message: 'the catalog is not served' });
   // A token for the catalog names no repositories, so only the policy bounds what is listed.
-  const who = admission.kind === 'admitted' ? { ...admission, repositories: undefined } : admission;
-  const permit = dependencies.authorizeNow();
+  const who =
+    authentication.kind === 'authenticated' ? { ...authentication, repositories: undefined } : authentication;
+  const authorize = dependencies.authorizeNow();
   const names = cached.flatMap(({ name, visibility }) => {
     const parsed = parseRepositoryName(name);
     const repository = parsed && repositoryOf(parsed.upstream, parsed.path, dependencies.names);
     if (repository === undefined) return [];
-    const permission = permit(who, { action: 'pull', repository, address });
-    const isSeen = permission.kind === 'granted' && (permission.private || visibility === 'public');
+    const decision = authorize(who, { action: 'pull', repository, address });
+    const isSeen = decision.kind === 'granted' && (decision.private || visibility === 'public');
     return isSeen ? [familiarName(repository, dependencies.names)] : [];
   });
   const { n = CATALOG_PAGE, last = '' } = page;

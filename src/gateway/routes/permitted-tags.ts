@@ -8,7 +8,7 @@ import { TAG_LIST_BOUNDS } from '../limits.ts';
 const LIST = z.object({ name: z.string().optional(), tags: z.array(z.string()).nullable() });
 
 export interface TagRules {
-  readonly permitTag: (tag: Tag) => AccessDecision;
+  readonly authorizeTag: (tag: Tag) => AccessDecision;
   /** True if the list was read with access to private content. */
   readonly reachesPrivate: boolean;
   /** Resolves to true if the list can be read without access to private content. */
@@ -21,12 +21,12 @@ export interface TagRules {
  */
 export async function permittedTags(
   list: Buffer,
-  { permitTag, reachesPrivate, isPublic }: TagRules,
+  { authorizeTag, reachesPrivate, isPublic }: TagRules,
 ): Promise<Buffer | undefined> {
   const read = LIST.safeParse(parsed(list));
   if (!read.success) return undefined;
   const { name } = read.data;
-  const permitted = await runInSlices(permittedOf(read.data.tags ?? [], permitTag));
+  const permitted = await runInSlices(permittedOf(read.data.tags ?? [], authorizeTag));
   // A rule for one tag can allow private content that the rule for another tag does not.
   const all = !reachesPrivate || permitted.every((one) => one.private) || (await isPublic());
   const tags = permitted.filter((one) => all || one.private).map(({ tag }) => tag);
@@ -41,14 +41,13 @@ interface PermittedTag {
 /** The filter works in steps, because decisions about 200,000 tags at once would delay all other requests. */
 function* permittedOf(
   tags: readonly string[],
-  permitTag: TagRules['permitTag'],
+  authorizeTag: TagRules['authorizeTag'],
 ): Generator<void, PermittedTag[]> {
   const permitted: PermittedTag[] = [];
   for (const text of tags) {
     const tag = parseTag(text);
-    const permission = tag === undefined ? undefined : permitTag(tag);
-    if (tag !== undefined && permission?.kind === 'granted')
-      permitted.push({ tag, private: permission.private });
+    const decision = tag === undefined ? undefined : authorizeTag(tag);
+    if (tag !== undefined && decision?.kind === 'granted') permitted.push({ tag, private: decision.private });
     yield;
   }
   return permitted;

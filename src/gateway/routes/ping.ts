@@ -12,11 +12,11 @@ import type { V2Dependencies } from './v2-request.ts';
  */
 export function answerPing(
   response: ServerResponse,
-  admission: Authentication,
+  authentication: Authentication,
   dependencies: Pick<V2Dependencies, 'challenge'>,
 ): void {
-  if (admission.kind === 'admitted' || dependencies.challenge === undefined) {
+  if (authentication.kind === 'authenticated' || dependencies.challenge === undefined) {
     respond(response, 200, { 'content-type': 'application/json', 'content-length': 2 });
     response.end('{}');
-  } else refuseUnauthenticated(response, admission, dependencies);
+  } else refuseUnauthenticated(response, authentication, dependencies);
 }

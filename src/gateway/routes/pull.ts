@@ -24,26 +24,26 @@ import type { Pull, V2Dependencies, V2State, V2Step } from './v2-request.ts';
 export function recordPull({ audit }: V2Dependencies): V2Step {
   return async ({ state }, next) => {
     await next();
-    const { pull, permission, result } = state;
-    const line = repositoryLine(pull, permission, result);
+    const { pull, decision, result } = state;
+    const line = repositoryLine(pull, decision, result);
     const id = await sumOf(pull.accountings).pull;
     audit(id === undefined ? line : { ...line, pull: id });
   };
 }
 
 /** Decides a pull before anything is looked up. */
-export function authorize(dependencies: V2Dependencies): V2Step {
+export function authorizePull(dependencies: V2Dependencies): V2Step {
   return ({ res, state }, next) => {
-    const { admission, route, address } = state.pull;
-    state.permit = dependencies.authorizeNow();
-    const permission = state.permit(admission, { action: 'pull', ...whatIsPulled(route), address });
-    state.permission = permission;
-    if (permission.kind === 'refused') {
-      refuse(res, accessRefusal(admission, permission, dependencies));
-      state.result = { status: ERRORS[permission.error].status };
+    const { authentication, route, address } = state.pull;
+    state.authorize = dependencies.authorizeNow();
+    const decision = state.authorize(authentication, { action: 'pull', ...whatIsPulled(route), address });
+    state.decision = decision;
+    if (decision.kind === 'refused') {
+      refuse(res, accessRefusal(authentication, decision, dependencies));
+      state.result = { status: ERRORS[decision.error].status };
       return;
     }
-    state.reachesPrivate = permission.private;
+    state.reachesPrivate = decision.private;
     return next();
   };
 }
@@ -71,16 +71,16 @@ export function fetchFromCore(dependencies: V2Dependencies): V2Step {
 
 /** Asks the core, and takes out of a list of tags those that the caller may not resolve. */
 async function answerOf(
-  { pull, permit, reachesPrivate }: V2State,
+  { pull, authorize, reachesPrivate }: V2State,
   dependencies: V2Dependencies,
 ): Promise<CoreAnswer> {
   const answer = await askCore(pull, reachesPrivate, dependencies, oneRange(pull));
-  const { admission, address, route } = pull;
+  const { authentication, address, route } = pull;
   if (route.kind !== 'tags' || answer.kind !== 'document') return answer;
   const { repository } = route;
-  const permitTag = (tag: Tag) => permit(admission, { action: 'pull', repository, tag, address });
+  const authorizeTag = (tag: Tag) => authorize(authentication, { action: 'pull', repository, tag, address });
   const isPublic = async () => (await askCore(pull, false, dependencies)).kind === 'document';
-  const bytes = await permittedTags(answer.bytes, { permitTag, reachesPrivate, isPublic });
+  const bytes = await permittedTags(answer.bytes, { authorizeTag, reachesPrivate, isPublic });
   return bytes === undefined ? { kind: 'refused', error: 'UPSTREAM_FAILED' } : { ...answer, bytes };
 }
 
@@ -131,7 +131,7 @@ async function askCore(
   dependencies: V2Dependencies,
   range?: string,
 ): Promise<CoreAnswer> {
-  const { route, method, accountings, admission, address } = pull;
+  const { route, method, accountings, authentication, address } = pull;
   const { limits, callerOf } = dependencies;
   const { upstream } = route.repository;
   try {
@@ -141,15 +141,20 @@ async function askCore(
       caller: callerOf(pull),
       signal: () => pull.request.signal,
       range,
-      share: shareOf(admission, address),
+      share: shareOf(authentication, address),
       subjectKey: () => subjectKeyOf(pull),
-      spending: () => limits.headersFor({ admission, address, upstream }),
+      spending: () => limits.headersFor({ authentication, address, upstream }),
     });
     if (answer.accounting !== undefined) accountings.push(answer.accounting);
     return answer.kind === 'refused' && answer.quota !== undefined
       ? {
           ...answer,
-          message: quotaMessage(answer.quota, { admission, upstream, limits, now: dependencies.clock() }),
+          message: quotaMessage(answer.quota, {
+            authentication,
+            upstream,
+            limits,
+            now: dependencies.clock(),
+          }),
         }
       : answer;
   } catch (thrown) {

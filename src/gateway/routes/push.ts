@@ -10,8 +10,8 @@ import type { HostedAnswer, HostedWrite } from '../clients/hosted-client.ts';
 import { endEarly } from '../http/early-refusal.ts';
 import { hasBody } from '../http/framing.ts';
 import { refuseUnread, respond } from '../http/respond.ts';
-import { keepChecking } from './live-permission.ts';
 import { type WriteTarget, writtenResource, writtenTags } from './push-request.ts';
+import { recheckAccess } from './recheck-access.ts';
 import { accessRefusal } from './refuse-access.ts';
 import type { V2Dependencies, V2Step } from './v2-request.ts';
 
@@ -25,10 +25,10 @@ function recordWrite({ audit }: V2Dependencies): V2Step {
   return async ({ req, state }, next) => {
     const { target } = state;
     if (target === undefined) return next();
-    const { admission, address, started } = state;
-    state.write = { request: req, admission, address, started, target };
+    const { authentication, address, started } = state;
+    state.write = { request: req, authentication, address, started, target };
     await next();
-    const line = writtenLine(state.write, state.permission, state.written);
+    const line = writtenLine(state.write, state.decision, state.written);
     if (line !== undefined) audit(line);
   };
 }
@@ -38,13 +38,13 @@ function authorizeWrite(dependencies: V2Dependencies): V2Step {
   return (context, next) => {
     const { req, res, state } = context;
     if (state.target === undefined) return next();
-    const permission = decideWrite(state.write, dependencies);
-    state.permission = permission;
-    if (permission.kind === 'granted') return next();
+    const decision = decideWrite(state.write, dependencies);
+    state.decision = decision;
+    if (decision.kind === 'granted') return next();
     context.respond = false;
     const message = REFUSED[state.target.action];
-    refuseUnread(req, res, { message, ...accessRefusal(state.admission, permission, dependencies) });
-    state.written = { status: ERRORS[permission.error].status };
+    refuseUnread(req, res, { message, ...accessRefusal(state.authentication, decision, dependencies) });
+    state.written = { status: ERRORS[decision.error].status };
     return;
   };
 }
@@ -60,18 +60,18 @@ const REFUSED = {
 
 /** Decides about the repository and every tag that is written. Each of them can be refused. */
 function decideWrite(
-  { admission, address, target }: Write,
+  { authentication, address, target }: Write,
   { authorizeNow }: V2Dependencies,
 ): AccessDecision {
   const { action, route } = target;
   const { repository } = route;
-  const permit = authorizeNow();
+  const authorize = authorizeNow();
   // A manifest is deleted with its tags, whichever these are.
   const everyTag = action === 'delete' && route.kind === 'manifest' && route.reference.kind === 'digest';
-  let decision = permit(admission, { action, repository, address, everyTag });
+  let decision = authorize(authentication, { action, repository, address, everyTag });
   for (const tag of writtenTags(target)) {
     if (decision.kind === 'refused') break;
-    decision = permit(admission, { action, repository, address, tag });
+    decision = authorize(authentication, { action, repository, address, tag });
   }
   return decision;
 }
@@ -80,11 +80,11 @@ function decideWrite(
 function forwardToCore(dependencies: V2Dependencies): V2Step {
   return async (context, next) => {
     const { req, res, state } = context;
-    const { target, write, admission } = state;
+    const { target, write, authentication } = state;
     const { sendWrite } = dependencies;
     if (target === undefined || sendWrite === undefined) return next();
     context.respond = false;
-    using allowed = keepChecking(req, admission, {
+    using allowed = recheckAccess(req, authentication, {
       credentials: dependencies.credentials,
       isAllowed: () => decideWrite(write, dependencies).kind === 'granted',
     });
@@ -100,12 +100,12 @@ function forwardToCore(dependencies: V2Dependencies): V2Step {
 }
 
 function hostedWrite(write: Write, signal: AbortSignal, dependencies: V2Dependencies): HostedWrite {
-  const { request, admission, target } = write;
+  const { request, authentication, target } = write;
   return {
     ...{ method: target.method, repository: target.route.repository, resource: writtenResource(target) },
     ...{ subjectKey: subjectKeyOf(write), caller: dependencies.callerOf(write) },
-    subject: admission.kind === 'admitted' ? formatSubject(admission.subject) : '',
-    credential: admission.kind === 'admitted' ? admission.credential : '',
+    subject: authentication.kind === 'authenticated' ? formatSubject(authentication.subject) : '',
+    credential: authentication.kind === 'authenticated' ? authentication.credential : '',
     from: readableSource(write, dependencies),
     ...{ request, hasBody: hasBody(request), signal },
   };
@@ -117,14 +117,15 @@ function hostedWrite(write: Write, signal: AbortSignal, dependencies: V2Dependen
  * scope of the token does not decide here; the policy and the restriction of the credential do.
  */
 function readableSource(
-  { admission, address, target: { route } }: Write,
+  { authentication, address, target: { route } }: Write,
   { authorizeNow }: V2Dependencies,
 ): HostedWrite['from'] {
   if (route.kind !== 'uploads' || route.mount === undefined || route.from === undefined) return undefined;
-  const who = admission.kind === 'admitted' ? { ...admission, repositories: undefined } : admission;
-  const permission = authorizeNow()(who, { action: 'pull', repository: route.from, address });
-  if (permission.kind === 'refused') return undefined;
-  return { repository: route.from, grant: permission.private ? 'private' : 'public' };
+  const who =
+    authentication.kind === 'authenticated' ? { ...authentication, repositories: undefined } : authentication;
+  const decision = authorizeNow()(who, { action: 'pull', repository: route.from, address });
+  if (decision.kind === 'refused') return undefined;
+  return { repository: route.from, grant: decision.private ? 'private' : 'public' };
 }
 
 /** Sends the answer of the core. It can come before the end of the body. */

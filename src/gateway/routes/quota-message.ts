@@ -8,7 +8,7 @@ import type { Authentication } from '../authentication/authenticate-client.ts';
 import type { PolicyLimits } from '../authorization/policy-limits.ts';
 
 export interface RefusedPull {
-  readonly admission: Authentication;
+  readonly authentication: Authentication;
   readonly upstream: UpstreamHost;
   readonly limits: Pick<PolicyLimits, 'limit' | 'reserve'>;
   /** The time in milliseconds. */
@@ -26,14 +26,14 @@ export function quotaMessage(refusal: QuotaRefusal, pull: RefusedPull): string {
 }
 
 function causeOf(refusal: QuotaRefusal, pull: RefusedPull): string {
-  const { upstream, admission, limits } = pull;
-  const who = callOf(admission);
+  const { upstream, authentication, limits } = pull;
+  const who = callOf(authentication);
   const called = refusal.id === undefined ? '' : ` (${refusal.kind} ${refusal.id})`;
   switch (refusal.kind) {
     case 'limit': {
       const limit = limits.limit(refusal.id);
       const amount = amountOf(refusal, limit?.upstream?.length === 1 ? `${limit.upstream[0]} ` : '');
-      return isShared(limit, admission)
+      return isShared(limit, authentication)
         ? `${who} shares ${amount} with others, and they are used up${called}`
         : `${who} has used its ${amount}${called}`;
     }
@@ -47,16 +47,17 @@ function causeOf(refusal: QuotaRefusal, pull: RefusedPull): string {
 }
 
 /** Names the caller as it knows itself. */
-function callOf(admission: Authentication): string {
-  if (admission.kind !== 'admitted' || admission.subject.kind === 'anonymous') return 'this address';
-  return nameOf(admission.subject) ?? formatSubject(admission.subject);
+function callOf(authentication: Authentication): string {
+  if (authentication.kind !== 'authenticated' || authentication.subject.kind === 'anonymous')
+    return 'this address';
+  return nameOf(authentication.subject) ?? formatSubject(authentication.subject);
 }
 
 /** True if the caller may share the limit with others: it is one for several subjects. */
-function isShared(limit: LimitData | undefined, admission: Authentication): boolean {
+function isShared(limit: LimitData | undefined, authentication: Authentication): boolean {
   if (limit === undefined || limit.each) return false;
   const [only, ...others] = limit.to;
-  return others.length > 0 || only !== callOf(admission);
+  return others.length > 0 || only !== callOf(authentication);
 }
 
 /** Writes an amount in a window: `60 docker.io pulls of 6 h`. */

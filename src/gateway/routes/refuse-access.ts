@@ -11,22 +11,22 @@ type Challenges = Pick<V2Dependencies, 'challenge'>;
 /** Refuses a client that has not proved who it is. */
 export function refuseUnauthenticated(
   response: ServerResponse,
-  admission: Authentication,
+  authentication: Authentication,
   dependencies: Challenges,
   scope?: string,
 ): void {
   if (dependencies.challenge === undefined) return refuse(response, { error: 'DENIED' });
-  const error = admission.kind === 'rejected' ? admission.error : 'UNAUTHORIZED';
+  const error = authentication.kind === 'rejected' ? authentication.error : 'UNAUTHORIZED';
   refuse(response, { error, ...advice(error, { scope }, dependencies) });
 }
 
 /** Returns the refusal of a request that was not authorized. */
 export function accessRefusal(
-  admission: Authentication,
+  authentication: Authentication,
   { error, scope, because }: AccessDecision & { kind: 'refused' },
   dependencies: Challenges,
 ): RefusedResponse {
-  const isOfCertificate = admission.certificateFault !== undefined;
+  const isOfCertificate = authentication.certificateFault !== undefined;
   return {
     error,
     ...advice(error, { scope, because, isOfCertificate }, dependencies),

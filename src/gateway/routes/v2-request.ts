@@ -68,22 +68,22 @@ export interface V2State {
   /** Added by `parseRoute`: true for a request that would write to a mirrored repository. It has no `route`. */
   writesToMirrored?: boolean;
   /** Added by `authenticate`. */
-  admission: Authentication;
+  authentication: Authentication;
   /** Added by `recordWrite`, and below it by the step that answers the write. */
   write: Write;
   written: WriteResult;
   /** Added by `answerPingOrCatalog`. */
   pull: Pull;
   /**
-   * Added by `authorize`, and by `authorizeWrite`. `reachesPrivate` is true if the read access includes
+   * Added by `authorizePull`, and by `authorizeWrite`. `reachesPrivate` is true if the read access includes
    * private content.
    */
-  permit: Authorize;
-  permission: AccessDecision;
+  authorize: Authorize;
+  decision: AccessDecision;
   reachesPrivate: boolean;
   /** Added by `fetchFromCore`. */
   answer: CoreAnswer;
-  /** Added by the step that answers the pull: `authorize` if it refuses, otherwise `deliverAnswer`. */
+  /** Added by the step that answers the pull: `authorizePull` if it refuses, otherwise `deliverAnswer`. */
   result: DeliveryResult;
 }
 

@@ -4,7 +4,7 @@ import { shareOf } from '../audit/audit-record.ts';
 import { refuse, refuseUnread, respond } from '../http/respond.ts';
 import { answerCatalog } from './catalog.ts';
 import { answerPing } from './ping.ts';
-import { authorize, deliverAnswer, fetchFromCore, recordPull } from './pull.ts';
+import { authorizePull, deliverAnswer, fetchFromCore, recordPull } from './pull.ts';
 import { pushSteps } from './push.ts';
 import { methodsOf, writeTarget } from './push-request.ts';
 import type { V2Dependencies, V2State, V2Step } from './v2-request.ts';
@@ -20,7 +20,7 @@ export function v2Steps(dependencies: V2Dependencies): readonly V2Step[] {
     ...(dependencies.sendWrite === undefined ? [] : pushSteps(dependencies)),
     answerPingOrCatalog(dependencies),
     recordPull(dependencies),
-    authorize(dependencies),
+    authorizePull(dependencies),
     fetchFromCore(dependencies),
     deliverAnswer(dependencies),
   ];
@@ -90,7 +90,7 @@ function refuseMirroredWrite({ pushableNamespaces }: V2Dependencies): V2Step {
     const { req, res, state } = context;
     if (state.writesToMirrored !== true) return next();
     context.respond = false;
-    const own = pushableNamespaces(state.admission, state.address);
+    const own = pushableNamespaces(state.authentication, state.address);
     refuseUnread(req, res, {
       error: 'UNSUPPORTED',
       message: servesPullsOnly(own),
@@ -113,15 +113,15 @@ function authenticate(dependencies: V2Dependencies): V2Step {
     const { route } = state;
     const ignoreCertificate =
       state.writesToMirrored !== true && state.target === undefined && route.kind === 'ping';
-    state.admission = await dependencies.authenticate(req, { ignoreCertificate });
+    state.authentication = await dependencies.authenticate(req, { ignoreCertificate });
     return next();
   };
 }
 
 /** Bounds the requests in flight of one known subject. */
 function limitInFlight({ subjects }: V2Dependencies): V2Step {
-  return ({ res, state: { admission, address } }, next) => {
-    if (admission.kind === 'admitted' && !subjects.enter(shareOf(admission, address), res))
+  return ({ res, state: { authentication, address } }, next) => {
+    if (authentication.kind === 'authenticated' && !subjects.enter(shareOf(authentication, address), res))
       return refuse(res, { error: 'TOO_MANY_REQUESTS', retryAfter: 1 });
     return next();
   };
@@ -130,9 +130,9 @@ function limitInFlight({ subjects }: V2Dependencies): V2Step {
 /** Answers the requests that are about no repository. Every other request is a pull. */
 function answerPingOrCatalog(dependencies: V2Dependencies): V2Step {
   return ({ req: request, res, state }, next) => {
-    const { route, method, admission, address, started } = state;
-    if (route.kind === 'ping') return answerPing(res, admission, dependencies);
-    const received = { request, admission, address, started };
+    const { route, method, authentication, address, started } = state;
+    if (route.kind === 'ping') return answerPing(res, authentication, dependencies);
+    const received = { request, authentication, address, started };
     if (route.kind === 'catalog') return answerCatalog(res, { ...received, page: route.page }, dependencies);
     state.pull = { ...received, route, method, accountings: [] };
     return next();

@@ -29,11 +29,11 @@ export function authenticateAnonymous(
 export function authorizeWithoutLogin(authorizeNow: AuthorizeNow, url: URL): AuthorizeNow {
   const because = `without TLS only what anybody may pull is served here; use ${url.origin}`;
   return () => {
-    const permit = authorizeNow();
-    return (admission, asked) => {
-      const permission = permit(admission, asked);
-      if (permission.kind === 'granted' || ERRORS[permission.error].status !== 401) return permission;
-      const { rule } = permission;
+    const authorize = authorizeNow();
+    return (authentication, asked) => {
+      const decision = authorize(authentication, asked);
+      if (decision.kind === 'granted' || ERRORS[decision.error].status !== 401) return decision;
+      const { rule } = decision;
       return { kind: 'refused', error: 'DENIED', because, ...(rule !== undefined && { rule }) };
     };
   };

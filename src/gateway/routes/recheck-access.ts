@@ -4,12 +4,12 @@ import type { Authentication } from '../authentication/authenticate-client.ts';
 import { hasBody } from '../http/framing.ts';
 import { PUSHES } from '../limits.ts';
 
-export interface LivePermission extends Disposable {
+export interface RecheckedAccess extends Disposable {
   /** Aborted when the client has gone, or when it may not do any more what it was allowed to begin. */
   readonly signal: AbortSignal;
 }
 
-export interface LivePermissionOptions {
+export interface RecheckAccessOptions {
   readonly credentials: Pick<ActiveCredentials, 'find' | 'throwIfStale'>;
   /** Decides by the current policy. */
   readonly isAllowed: () => boolean;
@@ -20,25 +20,25 @@ export interface LivePermissionOptions {
  * valid when the headers came, because clients get another one only between two requests. The policy and the
  * credential behind the token must hold at every moment.
  */
-export function keepChecking(
+export function recheckAccess(
   request: IncomingMessage,
-  admission: Authentication,
-  options: LivePermissionOptions,
-): LivePermission {
+  authentication: Authentication,
+  options: RecheckAccessOptions,
+): RecheckedAccess {
   const withdrawn = new AbortController();
   const signal = AbortSignal.any([request.signal, withdrawn.signal]);
   if (!hasBody(request)) return { signal, [Symbol.dispose]: () => {} };
   const check = async () => {
-    if (!(await isInForce(admission, options)) || !options.isAllowed()) withdrawn.abort();
+    if (!(await isInForce(authentication, options)) || !options.isAllowed()) withdrawn.abort();
   };
   const timer = setInterval(() => void check().catch(() => withdrawn.abort()), PUSHES.recheckEvery).unref();
   return { signal, [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 async function isInForce(
-  admission: Authentication,
-  { credentials }: LivePermissionOptions,
+  authentication: Authentication,
+  { credentials }: RecheckAccessOptions,
 ): Promise<boolean> {
   credentials.throwIfStale();
-  return admission.kind === 'admitted' && (await credentials.find(admission)) !== undefined;
+  return authentication.kind === 'authenticated' && (await credentials.find(authentication)) !== undefined;
 }
