@@ -64,6 +64,7 @@ const HELP: Readonly<Record<string, VerbHelp>> = {
       'client-config docker --for ana',
       'client-config containerd --for node-7 --strict --out node-7',
       'client-config github-actions --for acme/payments --show-secrets',
+      'client-config kubernetes --service-accounts --out cluster-7',
     ],
   },
   schema: { page: 'configuration.md', examples: ['schema config', 'schema access'] },

@@ -85,8 +85,12 @@ export const OPTIONS = {
   fromNetworks: texts('--from <cidr...>', 'valid only from these networks'),
   out: text('--out <directory>', 'the directory for the files (default: ./NAME)'),
   outTree: text('--out <directory>', 'write the files below it, as they lie on the client'),
-  for: text('--for <name>', 'the node, account or person that the client pulls as (required)'),
+  for: text(
+    '--for <name>',
+    'the node, account or person that the client pulls as (required, except with --service-accounts)',
+  ),
   strict: flag('--strict', 'close the way around the mirror, where the client can'),
+  serviceAccounts: flag('--service-accounts', 'let each pod of a cluster pull as its own service account'),
   showSecrets: flag('--show-secrets', 'print keys and tokens too'),
   days: textOr('--days <number>', 'the number of days that it is valid', '365'),
   csr: text('--csr <file>', 'a certificate request, if the key was made elsewhere'),

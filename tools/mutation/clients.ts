@@ -23,4 +23,32 @@ export const clientsMutants: readonly Mutant[] = [
     replace: 'unpack',
     tests: ['test/commands/client-config.test.ts'],
   },
+  {
+    defence: 'the token of a pod is given only if it has no character with a meaning in JSON',
+    file: 'src/commands/client-config/kubelet-provider.ts',
+    find: '  *[!A-Za-z0-9._-]*) token= ;;\n',
+    replace: '',
+    tests: ['test/commands/service-accounts.test.ts'],
+  },
+  {
+    defence: 'an annotation with the name of the token is not taken for the token of the pod',
+    file: 'src/commands/client-config/kubelet-provider.ts',
+    find: `%%'"serviceAccountAnnotations"'*}`,
+    replace: '}',
+    tests: ['test/commands/service-accounts.test.ts'],
+  },
+  {
+    defence: 'the hosts.toml of a cluster whose pods log in names no host but the mirror',
+    file: 'src/commands/client-config/hosts-toml.ts',
+    find: 'const text = [`server = "${mirror.url}"`, ...settings,',
+    replace: 'const text = [...settings,',
+    tests: ['test/commands/service-accounts.test.ts'],
+  },
+  {
+    defence: 'doctor finds a registry that gets the token of a pod beside the mirror',
+    file: 'src/commands/doctor/client/credential-provider.ts',
+    find: 'const hosts = [server ?? registry, ...',
+    replace: 'const hosts = [...',
+    tests: ['test/commands/doctor/client.test.ts'],
+  },
 ];

@@ -115,7 +115,7 @@ export const MIRROR_VERBS: readonly Verb[] = [
     usage: 'client-config',
     description: 'issue and write what a client needs',
     argument: () => new Argument('<client>', 'the kind of client').choices(CLIENT_NAMES),
-    options: ['for', 'strict', 'outTree', 'showSecrets', 'json'],
+    options: ['for', 'strict', 'serviceAccounts', 'outTree', 'showSecrets', 'json'],
     load: async () => {
       const { clientConfig } = await import('../../commands/client-config/client-config.ts');
       return ({ names: [client = ''], options, environment, terminal }) =>

@@ -15,9 +15,10 @@ import { CERTIFICATE_NAME_RULE } from '../cert/issue.ts';
 import { refuseCertificate } from '../cert/options.ts';
 import { CLIENTS } from './clients.ts';
 import { issueCredential } from './credential.ts';
-import type { ClientKit, KitAccount, KitRefusal, KitRequest } from './kit.ts';
+import type { ClientKit, KitAccount, KitMirror, KitRefusal, KitRequest } from './kit.ts';
 import { loopbackLines, mirrorOf, uncounted } from './mirror.ts';
 import { type KitResult, printKit } from './print-kit.ts';
+import { serviceAccountsKit } from './service-accounts.ts';
 import { isTaken, placeIn, writeKit } from './write-kit.ts';
 
 export interface ClientConfigOptions {
@@ -26,6 +27,8 @@ export interface ClientConfigOptions {
   /** The node, account or person that the client pulls as. It is required. */
   readonly for?: string;
   readonly strict: boolean;
+  /** True if each pod of a cluster pulls as its own service account; then there is no name. */
+  readonly serviceAccounts?: boolean;
   /** The directory for the files. If it is absent, they are printed. */
   readonly out?: string;
   readonly showSecrets: boolean;
@@ -47,6 +50,7 @@ export async function clientConfig(
       `"${client}" is no client that is known: ${[...CLIENTS.keys()].join(', ')}`,
       2,
     );
+  if (options.serviceAccounts === true) return clientConfigOfPods(client, options, environment, terminal);
   if (options.for === undefined)
     return refuseCertificate(
       terminal,
@@ -54,6 +58,32 @@ export async function clientConfig(
       2,
     );
   return clientConfigFor(options.for, client, options, environment, terminal);
+}
+
+/** Writes the kit of a cluster whose pods need no account of ours. */
+async function clientConfigOfPods(
+  client: string,
+  options: ClientConfigOptions,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const wrong =
+    client !== 'kubernetes'
+      ? `--service-accounts is for kubernetes, and ${client} has no pods`
+      : options.for !== undefined
+        ? 'leave out --for: with --service-accounts each pod pulls as its own service account'
+        : undefined;
+  if (wrong !== undefined) return refuseCertificate(terminal, wrong, 2);
+  const paths = pathsIn(options.home);
+  const config = await loadOrPrint(paths, environment, terminal);
+  if (config === undefined) return 2;
+  const mirror = await mirrorOf(config, paths);
+  if ('refusal' in mirror) return refuseCertificate(terminal, mirror.refusal, mirror.code);
+  const kit = withLoopbackLines(serviceAccountsKit(mirror, config.federations), mirror);
+  const made = await make(kit, options, { config, paths, owner: { name: client } });
+  if ('refusal' in made) return refuseCertificate(terminal, made.refusal, made.code);
+  printKit({ client, kit, ...made }, options, terminal);
+  return 0;
 }
 
 async function clientConfigFor(
@@ -102,6 +132,10 @@ async function kitFor(
     const why = await uncounted(config, paths);
     if (why !== undefined) return why;
   }
+  return withLoopbackLines(kit, mirror);
+}
+
+function withLoopbackLines(kit: ClientKit, mirror: KitMirror): ClientKit {
   const notReached = [...loopbackLines(mirror), ...kit.notes.notReached];
   return { ...kit, notes: { ...kit.notes, notReached } };
 }

@@ -40,6 +40,21 @@ export function ownHostsFile(mirror: KitMirror, root: string, paths: Certificate
   return { path: `${root}/${mirror.host}/hosts.toml`, mode: 0o644, content: { text: lines.join('\n') } };
 }
 
+/**
+ * Returns one `hosts.toml` for each mirrored registry, for a client that presents a login and no certificate.
+ * The client sends its login to every host in the file, so the mirror is the only one. With a certificate, the
+ * mirror would not ask for the login.
+ */
+export function loginHostsFiles(mirror: KitMirror, root: string, directory: string): ClientFile[] {
+  const settings = mirror.ca === undefined ? [] : [`ca = "${directory}/ca.crt"`];
+  const text = [`server = "${mirror.url}"`, ...settings, '', ...hostLines(mirror, settings)].join('\n');
+  return [...mirror.upstreams, mirror.host].map((name) => ({
+    path: `${root}/${name}/hosts.toml`,
+    mode: 0o644,
+    content: { text },
+  }));
+}
+
 function hostLines({ url }: KitMirror, settings: readonly string[]): string[] {
   return [`[host."${url}"]`, ...settings.map((line) => `  ${line}`), ''];
 }

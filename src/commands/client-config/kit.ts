@@ -50,7 +50,7 @@ export interface ClientFile {
    * chooses.
    */
   readonly path: string;
-  readonly mode: 0o644 | 0o600;
+  readonly mode: 0o644 | 0o600 | 0o755;
   readonly content: Content;
 }
 

@@ -114,7 +114,7 @@ test('on a healthy host one line says that nothing is wrong, and who its program
   const { code, stdout, stderr } = await look({});
   assert.equal(
     stdout,
-    'nothing found wrong (11 checks); dockerd is cert:node-7 to the mirror; containerd is cert:node-7 to the mirror; podman is cert:node-7 to the mirror\n',
+    'nothing found wrong (12 checks); dockerd is cert:node-7 to the mirror; containerd is cert:node-7 to the mirror; podman is cert:node-7 to the mirror\n',
   );
   assert.deepEqual([code, stderr], [0, '']);
   assert.deepEqual(
@@ -130,6 +130,7 @@ test('on a healthy host one line says that nothing is wrong, and who its program
       'identity',
       'pull',
       'fallback',
+      'tokens of pods',
       'way around',
     ].map((name) => `${name}: ok`),
   );
@@ -330,3 +331,48 @@ for (const [fault, plantFault, check, finding, where] of FAULTS)
     assert.match(`${found?.where} ${found?.what}; ${found?.mend}`, finding);
     assert.deepEqual([found?.level, code], ['wrong', 1]);
   });
+
+const PROVIDER = '/etc/kubernetes/hubgate-credential-provider.yaml';
+
+/** A node whose kubelet gives the tokens of pods for these registries. */
+async function plantProvider(file: string, ...registries: string[]): Promise<void> {
+  const provider = { name: 'hubgate-credential-provider', matchImages: registries };
+  await plant({ [file]: JSON.stringify({ providers: [provider] }) });
+}
+
+test('a hosts.toml by which the token of a pod leaves for the Hub is found, wherever kubelet has its file', async () => {
+  const own = `server = "https://${mirror}"\nca = "../ca.crt"\n[host."https://${mirror}"]\nca = "../ca.crt"\n`;
+  const leaving = async () =>
+    (await examine()).findings.filter(({ check }) => check === 'tokens of pods').map(({ what }) => what);
+  await plantHost(mirror);
+  await plantProvider(PROVIDER, 'docker.io', mirror);
+  assert.match(String(await leaving()), /^presents the certificate of the node/);
+  await plant({ [HOSTS]: own });
+  assert.deepEqual(await leaving(), []);
+  await edit(HOSTS, `server = "https://${mirror}"`, 'server = "https://registry-1.docker.io"');
+  assert.match(String(await leaving()), /^sends the tokens of pods to https:\/\/registry-1\.docker\.io when/);
+  // Without a server, containerd asks the registry itself.
+  await edit(HOSTS, 'server = "https://registry-1.docker.io"', '');
+  assert.match(String(await leaving()), /^sends the tokens of pods to docker\.io when/);
+  await plant({ [HOSTS]: `${own}[host."https://other.example"]\n` });
+  assert.match(String(await leaving()), /^sends the tokens of pods to https:\/\/other\.example when/);
+  await remove(HOSTS);
+  assert.match(
+    String(await leaving()),
+    /^is not there, so kubelet’s pulls send the tokens of pods to docker\.io/,
+  );
+  await plant({ '/etc/containerd/certs.d/_default/hosts.toml': own });
+  assert.deepEqual(await leaving(), []);
+  await remove(PROVIDER);
+  await plantProvider('/opt/providers.yaml', 'docker.io', 'ghcr.io/acme');
+  await remove('/etc/containerd/certs.d/_default/hosts.toml');
+  assert.deepEqual(await leaving(), []);
+  const flags = 'KUBELET_EXTRA_ARGS="--image-credential-provider-config=/opt/providers.yaml --v=2"';
+  await plant({ '/etc/default/kubelet': flags, [HOSTS]: own });
+  assert.match(
+    String(await leaving()),
+    /^is not there, so kubelet’s pulls send the tokens of pods to ghcr\.io/,
+  );
+  await plant({ '/opt/providers.yaml': 'providers: [' });
+  assert.match(String(await leaving()), /^cannot be read/);
+});

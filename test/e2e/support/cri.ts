@@ -13,7 +13,13 @@ const CRI = 'plugins."io.containerd.grpc.v1.cri"';
  */
 export interface Cri extends AsyncDisposable {
   /** Pulls an image, and returns why it could not; undefined if it could. */
-  pull(image: string): Promise<string | undefined>;
+  pull(image: string, login?: CriLogin): Promise<string | undefined>;
+}
+
+/** The login that kubelet gives for a pull: an `AuthConfig` of the CRI. */
+export interface CriLogin {
+  readonly username: string;
+  readonly password: string;
 }
 
 /** Starts containerd with `text` in its config.toml, which says nothing about directories and sockets. */
@@ -37,7 +43,7 @@ export async function startCri(
     ready: (output) => output.includes('containerd successfully booted'),
   });
   return {
-    pull: (image) => pullImage(at('containerd.sock'), image),
+    pull: (image, login) => pullImage(at('containerd.sock'), image, login),
     [Symbol.asyncDispose]: () => daemon.stop(),
   };
 }
@@ -45,9 +51,19 @@ export async function startCri(
 /**
  * Makes one call of gRPC, https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto.
  */
-async function pullImage(socket: string, image: string): Promise<string | undefined> {
+async function pullImage(socket: string, image: string, login?: CriLogin): Promise<string | undefined> {
   // PullImageRequest.image is an ImageSpec, and ImageSpec.image is the name; both are fields of number 1.
-  const message = field(1, field(1, Buffer.from(image)));
+  const message = Buffer.concat([
+    field(1, field(1, Buffer.from(image))),
+    ...(login === undefined
+      ? []
+      : [
+          field(
+            2,
+            Buffer.concat([field(1, Buffer.from(login.username)), field(2, Buffer.from(login.password))]),
+          ),
+        ]),
+  ]);
   const length = Buffer.alloc(5);
   length.writeUInt32BE(message.length, 1);
   const session = connectHttp2('http://localhost', { createConnection: () => connect(socket) });
@@ -71,7 +87,15 @@ async function pullImage(socket: string, image: string): Promise<string | undefi
   }
 }
 
-/** Encodes a field of a protobuf message that contains fewer than 128 bytes. */
+/** Encodes a field of a protobuf message: its number and type, the length in groups of 7 bits, and the bytes. */
 function field(number: number, bytes: Buffer): Buffer {
-  return Buffer.concat([Buffer.from([(number << 3) | 2, bytes.length]), bytes]);
+  const length: number[] = [];
+  for (let rest = bytes.length; ; rest >>= 7) {
+    if (rest < 128) {
+      length.push(rest);
+      break;
+    }
+    length.push((rest & 127) | 128);
+  }
+  return Buffer.concat([Buffer.from([(number << 3) | 2, ...length]), bytes]);
 }

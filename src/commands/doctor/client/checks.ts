@@ -3,6 +3,7 @@ import { parseChallenge } from '../../../registry/challenge.ts';
 import { type Check, type Finding, type Looked, unknown, wrong } from '../checks.ts';
 import { ask, handshake, type ServerPeer, whyNot } from '../connection.ts';
 import { readContainerd } from './containerd.ts';
+import { podTokenFindings } from './credential-provider.ts';
 import { readDockerd } from './dockerd.ts';
 import { HostFiles, UnreadableSettings } from './host-files.ts';
 import type { ProbedMirror } from './mirror.ts';
@@ -45,6 +46,7 @@ export async function clientChecks(options: ClientOptions): Promise<readonly Che
     ...names.map((name) => ({ name, look: async () => isConfigured(await read.get(name)) })),
     ...(['trust', 'client certificate', 'identity', 'pull'] as const).map(step),
     { name: 'fallback', look: async () => fallback(await programs) },
+    { name: 'tokens of pods', look: () => lookAtPodTokens(files, options.mirror) },
     { name: 'way around', look: () => wayAround(options) },
   ];
 }
@@ -145,6 +147,15 @@ function fallback(programs: readonly Program[]): Looked {
       : [wrong(file, `lets ${program} go to the Hub when the mirror refuses or fails`, `write ${closeBy}`)],
   );
   return { findings };
+}
+
+async function lookAtPodTokens(files: HostFiles, mirror: ProbedMirror): Promise<Looked> {
+  try {
+    return { findings: await podTokenFindings(files, mirror) };
+  } catch (error) {
+    if (!(error instanceof UnreadableSettings)) throw error;
+    return { findings: [wrong(error.file, `cannot be read: ${error.message}`, 'mend it')] };
+  }
 }
 
 /**
