@@ -78,8 +78,8 @@ test('chart and image are of this version', async () => {
   const { version } = JSON.parse(await readFile(path.join(ROOT, 'package.json'), 'utf8'));
   const chart = parse(await read('Chart.yaml'));
   assert.deepEqual([chart.version, chart.appVersion], [version, version]);
-  for (const file of ['compose.yaml', 'deploy/compose/separate.yaml']) {
-    const images = (await readFile(path.join(ROOT, file), 'utf8')).match(/(?<=image: ).+/g);
+  for (const file of ['compose.yaml', 'deploy/compose/separate.yaml', 'deploy/compose/cluster.yaml']) {
+    const images = (await readFile(path.join(ROOT, file), 'utf8')).match(/(?<=image: )hubgate.+/g);
     assert.deepEqual([...new Set(images)], [`hubgate:${version}`], file);
   }
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { before, test } from 'node:test';
@@ -13,10 +13,12 @@ const ROLES = ['core', 'auth', 'gateway'];
 
 let single: ReadonlyMap<string, Service>;
 let separate: ReadonlyMap<string, Service>;
+let cluster: ReadonlyMap<string, Service>;
 
 before(async () => {
   single = await readServices(path.join(ROOT, 'compose.yaml'));
   separate = await readServices(path.join(SEPARATE, 'separate.yaml'));
+  cluster = await readServices(path.join(SEPARATE, 'cluster.yaml'));
 });
 
 function of(name: string): Service {
@@ -31,7 +33,7 @@ function mountedBy(target: string, access: 'any' | 'rw' = 'any'): string[] {
 }
 
 test('every container is without rights, its root read-only, and dumps no core', () => {
-  for (const [name, service] of [...single, ...separate]) {
+  for (const [name, service] of [...single, ...separate, ...cluster]) {
     assert.equal(service.read_only, true, name);
     assert.deepEqual(service.cap_drop, ['ALL'], name);
     assert.deepEqual(service.security_opt, ['no-new-privileges:true'], name);
@@ -111,6 +113,49 @@ test('hubgate.yaml of the separate form is read by every role, and the policy be
     assert.equal(credential.passwordFile, '/run/secrets/hub-token');
     const policy = await readPolicy(path.join(home, 'config/access.yaml'), Date.now(), { forms: {} });
     assert.ok('value' in policy, JSON.stringify(policy));
+  } finally {
+    await rm(home, { recursive: true });
+  }
+});
+
+test('the nodes of a cluster have names and volumes of their own, one certificate and one database', () => {
+  const nodes = ['n1', 'n2', 'n3'].map((name) => cluster.get(name) ?? assert.fail(name));
+  const written = nodes.flatMap(({ mounts }) =>
+    mounts.filter(({ readOnly }) => !readOnly).map(({ source }) => source),
+  );
+  assert.equal(written.length, 9);
+  assert.equal(new Set(written).size, 9);
+  for (const [index, { environment, mounts, ports }] of nodes.entries()) {
+    assert.equal(environment.HUBGATE_CLUSTER_NODE, `n${index + 1}`);
+    assert.match(
+      environment.HUBGATE_CLUSTER_DATABASE ?? '',
+      /^postgres:\/\/hubgate:\$\{.*\}@database\/hubgate$/,
+    );
+    assert.ok(mounts.some(({ source, readOnly }) => source === 'certs' && readOnly));
+    assert.deepEqual(ports, []);
+  }
+  const ports = [...cluster.values()].flatMap((service) => service.ports);
+  assert.deepEqual(ports, ['8443:8443'], 'the balancer alone is reached from outside');
+  assert.equal(cluster.get('setup')?.network_mode, 'none');
+});
+
+test('hubgate.yaml of the cluster is read by a node, and its balancer asks the port that it opens', async () => {
+  const home = await mkdtemp(path.join(tmpdir(), 'hubgate-compose-'));
+  try {
+    await mkdir(path.join(home, 'config'));
+    await cp(path.join(SEPARATE, 'cluster/hubgate.yaml'), path.join(home, 'config/hubgate.yaml'));
+    const environment = {
+      HUBGATE_CLUSTER_DATABASE: 'postgres://hubgate:secret@database/hubgate',
+      HUBGATE_CLUSTER_NODE: 'n1',
+    };
+    const loaded = await loadConfig({ directory: home, environment, readsSecrets: true });
+    assert.ok('value' in loaded, JSON.stringify(loaded));
+    assert.equal(loaded.value.cluster?.node, 'n1');
+    const balancer = await readFile(path.join(SEPARATE, 'cluster/haproxy.cfg'), 'utf8');
+    const { listen, admin } = loaded.value.server;
+    assert.match(balancer, new RegExp(`check port ${admin.port} `));
+    for (const node of ['n1', 'n2', 'n3'])
+      assert.ok(balancer.includes(`server ${node} ${node}:${listen.port}\n`));
   } finally {
     await rm(home, { recursive: true });
   }
