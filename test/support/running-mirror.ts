@@ -154,6 +154,12 @@ export class RunningMirror implements AsyncDisposable {
     this.#child?.kill(signal);
   }
 
+  /** Starts the mirror again after it was stopped, in the same home and on the same ports. */
+  async startAgain(): Promise<void> {
+    this.output = '';
+    if (!(await this.#start())) throw new Error(`the mirror does not start again: ${this.output}`);
+  }
+
   /** Stops the mirror, and returns the exit code. */
   async stop(): Promise<unknown> {
     this.signal('SIGTERM');
