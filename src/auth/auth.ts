@@ -102,6 +102,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     limits: options.delays ?? DELAY_LIMITS,
     stopping: stopping.signal,
   });
+  if (cluster !== undefined) stack.use(cluster.shareDelays(delays));
   const checkPassword = await createCheckPassword({
     users,
     parameters: options.passwords,

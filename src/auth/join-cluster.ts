@@ -8,6 +8,8 @@ import { DatabaseUnavailable } from '../platform/database-unavailable.ts';
 import type { Logger } from '../platform/log.ts';
 import type { ObservableValue } from '../platform/observable-value.ts';
 import type { Postgres } from '../platform/postgres.ts';
+import type { LoginDelays } from './identity/login-delays.ts';
+import { shareDelays } from './identity/share-delays.ts';
 import type { AuthState } from './state/auth-state.ts';
 import { createPostgresState } from './state/postgres-state.ts';
 import { shareKeys } from './token/shared-keys.ts';
@@ -29,6 +31,8 @@ export interface AuthCluster extends AsyncDisposable {
   shareKeys(own: ObservableValue<SigningKeys>): Promise<ObservableValue<SigningKeys> & Disposable>;
   /** Makes the copies of this node equal to the documents, now and whenever one of them changes. */
   follow(copies: Readonly<Record<'users' | 'policy', DocumentCopy>>): Promise<Followed>;
+  /** Counts wrong passwords together with the other nodes. */
+  shareDelays(delays: LoginDelays): AsyncDisposable;
   /** True if a revocation could go unnoticed, and the configuration does not accept that. */
   isBlind(): boolean;
 }
@@ -57,6 +61,7 @@ export async function joinAuthCluster(
     state,
     shareKeys: (own) => shareKeys({ ...connected, own, node, log }),
     follow: (copies) => followDocuments({ ...connected, copies, node, directory, log }),
+    shareDelays: (delays) => shareDelays({ ...connected, delays, node }),
     isBlind: () => onDatabaseLoss === 'refuse' && !connected.notifications.isListening.current,
     [Symbol.asyncDispose]: () => joined.disposeAsync(),
   };

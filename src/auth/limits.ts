@@ -19,6 +19,16 @@ export const DELAY_LIMITS: DelayLimits = {
   maxWaitingEach: 4,
 };
 
+/** How the nodes of a cluster tell one another of guesses. */
+export const SHARED_DELAYS = {
+  /** The milliseconds for which attempts are gathered before they are told. A flood then costs few messages. */
+  gatheredFor: 100,
+  /** The most attempts in one message. PostgreSQL takes 8,000 bytes, and an attempt has 46. */
+  perMessage: 150,
+  /** The most attempts that wait to be told. Further ones count on this node only. */
+  maxUntold: 3_000,
+};
+
 /**
  * The hashes that are computed, and that wait. They are queued by the client's network: a flood of logins from
  * one network delays only the logins from that network.

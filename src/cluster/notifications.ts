@@ -15,6 +15,7 @@ export const CHANNELS = {
   withdrawn: 'hubgate_withdrawn',
   documents: 'hubgate_documents',
   downloads: 'hubgate_downloads',
+  logins: 'hubgate_logins',
 } as const;
 
 export type Channel = keyof typeof CHANNELS;

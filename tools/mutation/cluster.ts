@@ -138,6 +138,20 @@ export const clusterMutants: readonly Mutant[] = [
     tests: ['test/cluster/shared-document.cluster.ts'],
   },
   {
+    defence: 'wrong passwords at one node delay guesses at every node',
+    file: 'src/auth/identity/share-delays.ts',
+    find: 'for (const attempt of attempts) delays.countElsewhere(parse(attempt));',
+    replace: '',
+    tests: ['test/cluster/login-delays.cluster.ts'],
+  },
+  {
+    defence: 'a node counts its own wrong passwords once',
+    file: 'src/auth/identity/share-delays.ts',
+    find: 'if (teller === node) return;',
+    replace: '',
+    tests: ['test/cluster/login-delays.cluster.ts'],
+  },
+  {
     defence: 'a home without a cluster loads nothing of one',
     file: 'src/core/core.ts',
     find: "import { coreApplication } from './endpoints.ts';",

@@ -58,9 +58,16 @@ interface AddressAndUser {
 /** The result of an attempt. `unknown` means that it was not judged. */
 export type LoginOutcome = 'right' | 'wrong' | 'unknown';
 
+/** An attempt that was judged. Its pair is the hash of a name and a network. */
+export interface JudgedAttempt {
+  readonly pair: string;
+  readonly isRight: boolean;
+}
+
 export class LoginDelays {
   readonly #options: DelaysOptions;
   readonly #pairs: ExpiringCache<AddressAndUser>;
+  readonly #listeners: ((attempt: JudgedAttempt) => void)[] = [];
   #waiting = 0;
 
   constructor(options: DelaysOptions) {
@@ -71,6 +78,18 @@ export class LoginDelays {
   /** The number of attempts whose turn has not come. */
   get waiting(): number {
     return this.#waiting;
+  }
+
+  /** Calls `listener` with each attempt that is judged here and counts. */
+  onJudged(listener: (attempt: JudgedAttempt) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Counts an attempt that another node has judged. */
+  countElsewhere({ pair: key, isRight }: JudgedAttempt): void {
+    const pair = this.#pairs.get(key) ?? { wrong: 0, waiting: 0 };
+    if (isRight) this.#forget(key, pair);
+    else this.#count(key, pair, 1);
   }
 
   /** Runs `judge` when it is this attempt's turn. Resolves to undefined if too many wait already. */
@@ -92,6 +111,8 @@ export class LoginDelays {
     } finally {
       if (outcome === 'right') this.#forget(key, pair);
       else if (outcome === 'unknown' && attempt.counts) pair.wrong = Math.max(0, pair.wrong - 1);
+      if (outcome !== 'unknown' && attempt.counts)
+        for (const listener of this.#listeners) listener({ pair: key, isRight: outcome === 'right' });
     }
   }
 
