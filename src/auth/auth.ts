@@ -16,6 +16,7 @@ import { Meters } from '../platform/metrics.ts';
 import { stateOfFile, watchFiles } from '../platform/watched-files.ts';
 import { TOKEN_GRACE } from '../protocol/auth-api.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
+import { createChangeOwnPassword } from './admin/own-password.ts';
 import { authApplication } from './endpoints.ts';
 import { createAuthenticate } from './identity/authenticate.ts';
 import { createCheckPassword } from './identity/check-password.ts';
@@ -25,7 +26,9 @@ import { warnOfExpiry } from './identity/expiring-tokens.ts';
 import { createFederatedLogin } from './identity/federation/federated-login.ts';
 import { type DelayLimits, LoginDelays, wait } from './identity/login-delays.ts';
 import type { PasswordParameters } from './identity/password.ts';
+import { createProvePassword } from './identity/prove-password.ts';
 import { createRehashPassword } from './identity/rehash-password.ts';
+import { createSessions } from './identity/sessions.ts';
 import { watchUsers } from './identity/users-watcher.ts';
 import type { AuthCluster, AuthClusterOptions, Followed } from './join-cluster.ts';
 import { DELAY_LIMITS } from './limits.ts';
@@ -51,6 +54,8 @@ export interface AuthOptions {
   readonly tokenLifetime: number;
   /** The milliseconds for which a client may renew a login without the password. If absent, it may not. */
   readonly refreshLifetime?: number;
+  /** The longest lifetime of a personal token, in milliseconds. */
+  readonly longestToken: number;
   /** The cost parameters of new password hashes. */
   readonly passwords: PasswordParameters;
   readonly federations: readonly Federation[];
@@ -119,7 +124,17 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   });
   const refreshTokens = createRefreshTokens({ users, state, clock, lifetime: options.refreshLifetime });
   measureAuth(meters, { policy, state, hashing: checkPassword, delays, clock });
+  const account = {
+    ...{ users, state, clock, log, tokens: { longest: options.longestToken, hosted: names.hosted } },
+    sessions: createSessions({ state, credentials, clock }),
+    provePassword: counted.provePassword(createProvePassword(checkPassword)),
+    changePassword: createChangeOwnPassword({
+      stores: { users: options.usersFile, authState: options.stateFile },
+      ...{ users, credentials, checkPassword, parameters: options.passwords },
+    }),
+  };
   const app = authApplication({
+    account,
     authenticate: counted.authenticate(authenticate),
     refreshTokens: counted.refreshTokens(refreshTokens),
     credentials,

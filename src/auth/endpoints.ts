@@ -7,15 +7,26 @@ import type { Meters } from '../platform/metrics.ts';
 import { type AuthStatus, LONGEST_SILENCE } from '../protocol/auth-api.ts';
 import type { CredentialRegistry } from './identity/credential-registry.ts';
 import { expiringTokens } from './identity/expiring-tokens.ts';
+import {
+  type AccountRouteDependencies,
+  beginSession,
+  changePasswordOf,
+  createOwnToken,
+  endSession,
+  listOwnTokens,
+  revokeOwnToken,
+  showSession,
+} from './routes/account.ts';
 import { answerAuthenticate } from './routes/authenticate.ts';
 import { BadRequest } from './routes/request.ts';
 import { issueToken, type TokenRouteDependencies } from './routes/token.ts';
 import type { AuthState } from './state/auth-state.ts';
 
-/** The services of auth on its socket, which only gateways use. */
+/** The services of auth on its socket, which gateways and the account page use. */
 export interface AuthDependencies extends TokenRouteDependencies {
   readonly credentials: CredentialRegistry;
   readonly state: AuthState;
+  readonly account: AccountRouteDependencies;
   readonly metrics: Pick<Meters, 'snapshot'>;
   /** True while a revocation could go unnoticed, and gateways must not believe that there is none. */
   readonly isBlind: () => boolean;
@@ -29,6 +40,7 @@ export function authApplication(dependencies: AuthDependencies): Koa {
   app.silent = true;
   app.use(answerFaults(dependencies.log));
   app.use(loginRoutes(dependencies).routes());
+  app.use(accountRoutes(dependencies.account).routes());
   app.use(subscriptionRoutes(dependencies).routes());
   app.use(operatorRoutes(dependencies).routes());
   return app;
@@ -59,6 +71,18 @@ function loginRoutes(dependencies: AuthDependencies): Router {
   const router = new Router({ sensitive: true, strict: true });
   router.post('/authenticate', (context) => answerAuthenticate(context, dependencies));
   router.post('/token', (context) => issueToken(context, dependencies));
+  return router;
+}
+
+function accountRoutes(dependencies: AccountRouteDependencies): Router {
+  const router = new Router({ sensitive: true, strict: true });
+  router.post('/session', (context) => beginSession(context, dependencies));
+  router.post('/session/show', (context) => showSession(context, dependencies));
+  router.post('/session/end', (context) => endSession(context, dependencies));
+  router.post('/account/password', (context) => changePasswordOf(context, dependencies));
+  router.post('/account/tokens', (context) => listOwnTokens(context, dependencies));
+  router.post('/account/tokens/create', (context) => createOwnToken(context, dependencies));
+  router.post('/account/tokens/revoke', (context) => revokeOwnToken(context, dependencies));
   return router;
 }
 

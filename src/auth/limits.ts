@@ -178,3 +178,27 @@ export const REMEMBERED_LOGINS = {
  * its grace and the tolerance of clocks.
  */
 export const KEY_OVERLAP = 360_000 + TOKEN_GRACE;
+
+/** The bounds on the sessions of the account page. All times are in milliseconds. */
+export const SESSIONS = {
+  /** A working day. After it, somebody must prove again who they are. */
+  lifetime: 8 * 60 * 60_000,
+  /** The time without a request after which a session ends, because its browser may be in other hands. */
+  idle: 30 * 60_000,
+  /** The time after which the next use is recorded. A write for each request would cost more than the request. */
+  recordUsesAfter: 30_000,
+  /** The most sessions of each user. A program that logs in repeatedly ends its oldest ones. */
+  ofUser: 20,
+};
+
+/** The bounds on personal tokens. */
+export const PERSONAL_TOKENS = {
+  /** The most tokens of each user. Every gateway has all tokens in its memory. */
+  ofUser: 100,
+  longestLabel: 100,
+  /** The most patterns and networks of a token, each of which is compared at every request. */
+  restrictions: 50,
+};
+
+/** The most changes of passwords at the same time. Each of them computes a hash, besides those of logins. */
+export const PASSWORD_CHANGES = 2;

@@ -7,6 +7,7 @@ import type { HashingQueue } from './identity/check-password.ts';
 import { expiringTokens } from './identity/expiring-tokens.ts';
 import { FEDERATED_NAME } from './identity/federation/federated-login.ts';
 import type { LoginDelays } from './identity/login-delays.ts';
+import type { ProvePassword } from './identity/prove-password.ts';
 import { parseServiceToken } from './identity/service-token.ts';
 import type { AuthState } from './state/auth-state.ts';
 import type { RefreshTokens } from './token/refresh.ts';
@@ -14,6 +15,7 @@ import type { RefreshTokens } from './token/refresh.ts';
 export interface LoginCounts {
   readonly authenticate: (authenticate: Authenticate) => Authenticate;
   readonly refreshTokens: (refreshTokens: RefreshTokens) => RefreshTokens;
+  readonly provePassword: (provePassword: ProvePassword) => ProvePassword;
 }
 
 /**
@@ -27,7 +29,7 @@ export function countLogins(meters: Meters): LoginCounts {
     ['by', 'outcome'],
   );
   // Counters begin at zero, so that Prometheus also sees their first increase.
-  for (const by of ['password', 'token', 'refresh', 'federation'])
+  for (const by of ['password', 'token', 'refresh', 'federation', 'session'])
     for (const outcome of ['right', 'wrong']) logins.inc({ by, outcome }, 0);
   return {
     authenticate: (authenticate) => async (login, address, options) => {
@@ -37,6 +39,11 @@ export function countLogins(meters: Meters): LoginCounts {
         kind === 'authenticated' ? 'right' : kind === 'wrong' && options?.isStray ? 'stray' : kind;
       logins.inc({ by: kindOfLogin(login), outcome });
       return verdict;
+    },
+    provePassword: (provePassword) => async (presented) => {
+      const proved = await provePassword(presented);
+      logins.inc({ by: 'session', outcome: typeof proved === 'string' ? proved : 'right' });
+      return proved;
     },
     refreshTokens: (refreshTokens) => ({
       give: (identified, client) => refreshTokens.give(identified, client),

@@ -41,3 +41,12 @@ CREATE TABLE hubgate.person (
 CREATE TRIGGER tell AFTER INSERT OR DELETE OR UPDATE ON hubgate.person
   FOR EACH STATEMENT EXECUTE FUNCTION hubgate.tell_auth();
 `;
+
+/** The labels of tokens, and the sessions of the account page, which no node caches. */
+export const ACCOUNT_TABLES = `
+ALTER TABLE hubgate.token ADD COLUMN label text;
+CREATE TABLE hubgate.session (
+  hash text COLLATE "C" PRIMARY KEY, "user" text NOT NULL, login text, created_at bigint NOT NULL,
+  used_at bigint NOT NULL, expires_at bigint NOT NULL, authenticated_at bigint NOT NULL, credential text NOT NULL
+);
+`;

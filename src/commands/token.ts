@@ -1,20 +1,16 @@
-import { canonicalPattern, hostedPattern, type PatternText } from '../access/pattern-text.ts';
+import { parseTokenTerms } from '../auth/admin/token-terms.ts';
 import {
   type CreatedToken,
   issuedTokens,
   issueServiceToken,
   revokeServiceToken,
-  type TokenTerms,
 } from '../auth/admin/tokens.ts';
 import type { Environment } from '../config/environment.ts';
 import { pathsIn } from '../config/home.ts';
 import { hostedNames } from '../config/hosted.ts';
-import { duration, formatDuration } from '../config/values.ts';
 import { loadOrPrint, printFaults } from '../launch/load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../launch/terminal.ts';
 import { systemClock } from '../platform/clock.ts';
-import { parseNetwork } from '../platform/network.ts';
-import type { HostedNamespaces } from '../registry/repository.ts';
 import { confirmWithdrawal, type Withdrawal } from './confirmation.ts';
 import { credentialStores } from './credential-stores.ts';
 import { printTable } from './table.ts';
@@ -44,7 +40,11 @@ export async function createToken(
   const paths = pathsIn(options.home);
   const config = await loadOrPrint(paths, environment, terminal);
   if (config === undefined) return 2;
-  const wanted = parseTerms(options, config.longestToken, hostedNames(config.hosted));
+  const wanted = parseTokenTerms(options, {
+    longest: config.longestToken,
+    hosted: hostedNames(config.hosted),
+    lifetimeIn: '--expires',
+  });
   if ('wrong' in wanted) return refuse(wanted.wrong, terminal, 2);
   const stores = await credentialStores(options.home, environment);
   const outcome = await issueServiceToken(stores, owner, wanted);
@@ -61,40 +61,6 @@ export async function createToken(
   if (options.json) printJson(terminal.stdout, { id, token, expires: formatTime(expiresAt) });
   else printToken(owner, outcome, terminal);
   return 0;
-}
-
-function parseTerms(
-  { expires, pull, push, from }: CreateTokenOptions,
-  longest: number,
-  hosted: HostedNamespaces | undefined,
-): TokenTerms | { readonly wrong: string[] } {
-  const lifetime = duration(1).safeParse(expires).data;
-  const pulled = pull?.map((text) => canonicalPattern(text, hosted)) ?? [];
-  const pushed = push?.map((text) => hostedPattern(text, hosted)) ?? [];
-  const wrong = [
-    lifetime === undefined ? `"${expires}" is no duration such as 90d` : [],
-    lifetime !== undefined && lifetime > longest ? tooLong(expires, longest) : [],
-    ...[...pulled, ...pushed].map((pattern) => ('wrong' in pattern ? pattern.wrong : [])),
-    ...(from ?? []).map((cidr) =>
-      parseNetwork([cidr]) === undefined ? `"${cidr}" is no network such as 10.0.0.0/8` : [],
-    ),
-  ].flat();
-  if (lifetime === undefined || wrong.length > 0) return { wrong };
-  return {
-    lifetime,
-    pull: pull === undefined ? null : canonicalOf(pulled),
-    ...(push !== undefined && { push: canonicalOf(pushed) }),
-    from: from ?? null,
-  };
-}
-
-function canonicalOf(patterns: readonly PatternText[]): string[] {
-  return patterns.flatMap((pattern) => ('pattern' in pattern ? [pattern.pattern] : []));
-}
-
-function tooLong(expires: string, longest: number): string {
-  const most = formatDuration(longest);
-  return `--expires ${expires} is longer than ${most}, which is what token.longest in hubgate.yaml allows; ask for at most ${most}, or change that setting`;
 }
 
 function printToken(owner: string, { id, token, expiresAt }: CreatedToken, { stdout }: Terminal) {
@@ -114,6 +80,7 @@ export async function listTokens(
     id: token.id,
     kind: 'token',
     owner: token.owner,
+    ...(token.label !== null && { label: token.label }),
     ...timesOf(token),
     lastUsedFrom: token.lastUsedFrom,
     pull: token.pull,

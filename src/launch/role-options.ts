@@ -37,6 +37,7 @@ export async function authOptions(config: Config, paths: HomePaths): Promise<Omi
     url: new URL(config.server.url),
     tokenLifetime: config.tokenLifetime,
     ...(config.refreshLifetime !== undefined && { refreshLifetime: config.refreshLifetime }),
+    longestToken: config.longestToken,
     passwords: config.passwords,
     federations: config.federations,
     ...(config.cluster && { cluster: { ...config.cluster, directory: paths.sharedDocuments } }),

@@ -73,7 +73,7 @@ async function give(owner: string, more: Partial<StoredToken> = {}): Promise<Ser
   const token = makeServiceToken();
   const times = { createdAt: 0, expiresAt: NOW + 1, lastUsedAt: null, lastUsedFrom: null };
   const hash = hashOfSecret(token.secret);
-  const rest = { ownerId: null, pull: null, from: null, warnedAt: null };
+  const rest = { ownerId: null, pull: null, from: null, warnedAt: null, label: null };
   await state.putToken({ id: token.id, owner, hash, ...rest, ...times, ...more });
   return token;
 }

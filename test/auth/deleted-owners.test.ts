@@ -26,7 +26,7 @@ test('a token of an entry without an id ends when the entry is deleted, and stay
   await using state = openAuthState(path.join(directory, 'auth.db'));
   const put = (id: string, owner: string, ownerId: string | null) =>
     state.putToken({
-      ...{ id, owner, ownerId, hash: 'ab', pull: null, from: null, warnedAt: null },
+      ...{ id, owner, ownerId, hash: 'ab', pull: null, from: null, warnedAt: null, label: null },
       ...{ createdAt: 0, expiresAt: Date.now() + DAY, lastUsedAt: null, lastUsedFrom: null },
     });
   await put('of-ci', 'ci', null);
@@ -74,7 +74,16 @@ test('a node whose users file is not the one that counts ends no token', async (
   const log = testLog([]);
   await using state = openAuthState(path.join(directory, 'auth.db'));
   await state.putToken({
-    ...{ id: 'of-ci', owner: 'ci', ownerId: null, hash: 'ab', pull: null, from: null, warnedAt: null },
+    ...{
+      id: 'of-ci',
+      owner: 'ci',
+      ownerId: null,
+      hash: 'ab',
+      pull: null,
+      from: null,
+      warnedAt: null,
+      label: null,
+    },
     ...{ createdAt: 0, expiresAt: Date.now() + DAY, lastUsedAt: null, lastUsedFrom: null },
   });
   using users = await watchUsers(usersFile, log);

@@ -19,7 +19,14 @@ test('that a token ends soon is said once a day, however often auth is started',
     await using state = openAuthState(file);
     await state.putToken({
       ...{ id, owner: 'ci', ownerId: null, hash: 'ab', pull: null, from: null },
-      ...{ createdAt: now, expiresAt: now + 5 * DAY, lastUsedAt: null, lastUsedFrom: null, warnedAt: null },
+      ...{
+        createdAt: now,
+        expiresAt: now + 5 * DAY,
+        lastUsedAt: null,
+        lastUsedFrom: null,
+        warnedAt: null,
+        label: null,
+      },
     });
   };
   /** A start of auth, which says something of the last token at the latest. */

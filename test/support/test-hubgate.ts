@@ -266,6 +266,7 @@ export class TestHubgate implements AsyncDisposable {
       pull: null,
       from: null,
       warnedAt: null,
+      label: null,
       ...times,
       ...more,
     });

@@ -12,25 +12,15 @@ import {
   tokenCredential,
 } from '../identity/service-token.ts';
 import { readUsers, type User } from '../identity/users-file.ts';
-import type { StoredLogin, StoredToken } from '../state/auth-state.ts';
+import type { AuthState, StoredLogin, StoredToken } from '../state/auth-state.ts';
 import { openStateAt } from '../state/open-state.ts';
+import type { TokenTerms } from './token-terms.ts';
 import type { UserStores } from './users.ts';
 
 /** The place of the database with the records of tokens and logins. */
 export type TokenStore = Pick<UserStores, 'authState' | 'database'>;
 
 export type TokenOwner = Pick<User, 'name' | 'id'>;
-
-/** The terms of a token: what it allows of that which its owner may do. */
-export interface TokenTerms {
-  /** The lifetime in milliseconds. */
-  readonly lifetime: number;
-  /** The canonical patterns of what may be pulled; null if that is not restricted. */
-  readonly pull: readonly string[] | null;
-  readonly push?: readonly string[];
-  /** The networks that it may be used from; null if that is not restricted. */
-  readonly from: readonly string[] | null;
-}
 
 export interface CreatedToken {
   readonly id: string;
@@ -58,20 +48,35 @@ export async function issueServiceToken(
   return { kind: 'done', ...(await createServiceToken(stores, user, terms)) };
 }
 
-/** Issues a token. It is recorded before anybody receives it, so that it can be revoked. */
+/** Issues a token. */
 export async function createServiceToken(
   store: TokenStore,
   owner: TokenOwner,
-  { lifetime, pull, push, from }: TokenTerms,
+  terms: TokenTerms,
 ): Promise<CreatedToken> {
   await using state = await openStateAt(store);
+  return putNewToken(state, { owner, terms, label: null, now: systemClock() });
+}
+
+export interface NewToken {
+  readonly owner: TokenOwner;
+  readonly terms: TokenTerms;
+  readonly label: string | null;
+  /** The time in milliseconds. */
+  readonly now: number;
+}
+
+/** Makes a token. It is recorded before anybody receives it, so that it can be revoked. */
+export async function putNewToken(
+  state: Pick<AuthState, 'putToken'>,
+  { owner, terms: { lifetime, pull, push, from }, label, now }: NewToken,
+): Promise<CreatedToken> {
   const { id, secret } = makeServiceToken();
-  const createdAt = systemClock();
-  const expiresAt = createdAt + lifetime;
+  const expiresAt = now + lifetime;
   await state.putToken({
-    ...{ id, owner: owner.name, ownerId: owner.id ?? null, hash: hashOfSecret(secret), createdAt, expiresAt },
-    ...(push && { push }),
-    ...{ pull, from, lastUsedAt: null, lastUsedFrom: null, warnedAt: null },
+    ...{ id, owner: owner.name, ownerId: owner.id ?? null, hash: hashOfSecret(secret) },
+    ...{ createdAt: now, expiresAt, pull, ...(push && { push }), from, label },
+    ...{ lastUsedAt: null, lastUsedFrom: null, warnedAt: null },
   });
   return { id, token: formatServiceToken({ id, secret }), expiresAt };
 }

@@ -41,7 +41,7 @@ export function createRehashPassword({
   };
 }
 
-/** Moves refresh tokens on the user's other machines to the new hash, because the password is the same. */
+/** Moves refresh tokens and sessions of the user to the new hash, because the password is the same. */
 async function rebindLogins(
   state: AuthState,
   name: string,
@@ -52,5 +52,10 @@ async function rebindLogins(
     if (login.user !== name || login.credential !== before) continue;
     await state.removeLogin(login.id);
     await state.putLogin({ ...login, credential: passwordCredential(name, to) });
+  }
+  for (const session of await state.sessions()) {
+    if (session.user !== name || session.credential !== before) continue;
+    await state.removeSession(session.hash);
+    await state.putSession({ ...session, credential: passwordCredential(name, to) });
   }
 }

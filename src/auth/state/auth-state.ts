@@ -1,5 +1,5 @@
 /**
- * The state of auth besides the users file: service tokens, refresh tokens and client certificates. The
+ * The state of auth besides the users file: service tokens, refresh tokens, sessions and client certificates. The
  * running auth and commands change it at the same time. It does not know how any of them is presented or
  * verified.
  */
@@ -28,6 +28,8 @@ export interface StoredToken {
   readonly lastUsedFrom: string | null;
   /** The time of the last log message that the token ends soon. */
   readonly warnedAt: number | null;
+  /** The name that its owner gave it; null if it has none. */
+  readonly label: string | null;
 }
 
 /** A login that a client may renew without the password by a refresh token. */
@@ -42,6 +44,23 @@ export interface StoredLogin {
   readonly createdAt: number;
   readonly expiresAt: number;
   readonly lastUsedAt: number | null;
+}
+
+/** A browser session of the account page. It contains no secret, only the hash of its id. */
+export interface StoredSession {
+  /** The SHA-256 of the id as hex. A random id of 256 bits needs no slow hash. */
+  readonly hash: string;
+  readonly user: string;
+  /** The name of the login that vouches for the user; null if the user is in the users file. */
+  readonly login: string | null;
+  readonly createdAt: number;
+  /** The time of the last request, which may be some seconds old. */
+  readonly usedAt: number;
+  readonly expiresAt: number;
+  /** The time at which the user last proved who they are. */
+  readonly authenticatedAt: number;
+  /** The id of the credential that it was given for. It ends with that credential. */
+  readonly credential: string;
 }
 
 /** A client certificate that was issued here, or that was only revoked here. */
@@ -78,6 +97,13 @@ export interface AuthState extends AsyncDisposable {
   putLogin(login: StoredLogin): Promise<void>;
   removeLogin(id: string): Promise<boolean>;
   useLogin(id: string, at: number): Promise<void>;
+  /** Sessions are read whenever they are used, so a change of them is not a change of this state. */
+  sessions(): Promise<readonly StoredSession[]>;
+  session(hash: string): Promise<StoredSession | undefined>;
+  putSession(session: StoredSession): Promise<void>;
+  removeSession(hash: string): Promise<boolean>;
+  /** Records the use of a session. Like the use of a token, it is written later. */
+  useSession(hash: string, at: number): Promise<void>;
   certificates(): Promise<readonly StoredCertificate[]>;
   putCertificate(certificate: StoredCertificate): Promise<void>;
   /** Resolves to true if there was one that was not revoked yet. */

@@ -2,13 +2,15 @@ import type { Notifications } from '../../cluster/notifications.ts';
 import { MutableValue, type ObservableValue } from '../../platform/observable-value.ts';
 import type { Postgres, PostgresValue } from '../../platform/postgres.ts';
 import { STATE_FILE } from '../limits.ts';
-import type { AuthState, StoredCertificate, StoredLogin, StoredToken } from './auth-state.ts';
+import type { AuthState, StoredCertificate, StoredLogin, StoredSession, StoredToken } from './auth-state.ts';
 import type { StoredPerson } from './stored-person.ts';
 
 const TOKEN = `id, owner, owner_id AS "ownerId", hash, created_at AS "createdAt", expires_at AS "expiresAt", pull, push,
-  networks AS "from", last_used_at AS "lastUsedAt", last_used_from AS "lastUsedFrom", warned_at AS "warnedAt"`;
+  networks AS "from", last_used_at AS "lastUsedAt", last_used_from AS "lastUsedFrom", warned_at AS "warnedAt", label`;
 const LOGIN = `id, "user", hash, credential, client, created_at AS "createdAt", expires_at AS "expiresAt",
   last_used_at AS "lastUsedAt"`;
+const SESSION = `hash, "user", login, created_at AS "createdAt", used_at AS "usedAt", expires_at AS "expiresAt",
+  authenticated_at AS "authenticatedAt", credential`;
 const CERTIFICATE = `fingerprint, tbs_hash AS "tbsHash", name, serial, issued_at AS "issuedAt",
   expires_at AS "expiresAt", revoked_at AS "revokedAt"`;
 
@@ -69,10 +71,10 @@ class PostgresState implements AuthState {
     const { id, owner, ownerId, hash, createdAt, expiresAt, pull, push = null, from } = token;
     await this.#change(
       `INSERT INTO hubgate.token (id, owner, owner_id, hash, created_at, expires_at, pull, push, networks, last_used_at,
-        last_used_from, warned_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+        last_used_from, warned_at, label) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
       [
         ...[id, owner, ownerId, hash, createdAt, expiresAt, pull, push, from],
-        ...[token.lastUsedAt, token.lastUsedFrom, token.warnedAt],
+        ...[token.lastUsedAt, token.lastUsedFrom, token.warnedAt, token.label],
       ],
     );
   }
@@ -119,6 +121,37 @@ class PostgresState implements AuthState {
 
   async useLogin(id: string, at: number): Promise<void> {
     this.#use('UPDATE hubgate.login SET last_used_at = $2 WHERE id = $1', [id, at]);
+  }
+
+  async sessions(): Promise<readonly StoredSession[]> {
+    return this.#database.rows<StoredSession>(
+      `SELECT ${SESSION} FROM hubgate.session ORDER BY created_at, hash`,
+    );
+  }
+
+  async session(hash: string): Promise<StoredSession | undefined> {
+    const [row] = await this.#database.rows<StoredSession>(
+      `SELECT ${SESSION} FROM hubgate.session WHERE hash = $1`,
+      [hash],
+    );
+    return row;
+  }
+
+  async putSession(session: StoredSession): Promise<void> {
+    const { hash, user, login, createdAt, usedAt, expiresAt, authenticatedAt, credential } = session;
+    await this.#database.change(
+      `INSERT INTO hubgate.session (hash, "user", login, created_at, used_at, expires_at, authenticated_at, credential)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+      [hash, user, login, createdAt, usedAt, expiresAt, authenticatedAt, credential],
+    );
+  }
+
+  async removeSession(hash: string): Promise<boolean> {
+    return (await this.#database.change('DELETE FROM hubgate.session WHERE hash = $1', [hash])) > 0;
+  }
+
+  async useSession(hash: string, at: number): Promise<void> {
+    this.#use('UPDATE hubgate.session SET used_at = $2 WHERE hash = $1', [hash, at]);
   }
 
   async certificates(): Promise<readonly StoredCertificate[]> {

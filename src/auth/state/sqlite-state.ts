@@ -7,7 +7,7 @@ import { pollAndWatch } from '../../platform/poll-and-watch.ts';
 import { asError } from '../../platform/reason.ts';
 import { schemaVersion } from '../../platform/sqlite-query.ts';
 import { STATE_FILE } from '../limits.ts';
-import type { AuthState, StoredCertificate, StoredLogin, StoredToken } from './auth-state.ts';
+import type { AuthState, StoredCertificate, StoredLogin, StoredSession, StoredToken } from './auth-state.ts';
 import {
   loginIn,
   queriesOf,
@@ -15,6 +15,7 @@ import {
   STATE_SCHEMA,
   STATE_VERSION,
   type StateQueries,
+  sessionIn,
   textOf,
   tokenIn,
   upgradeFrom,
@@ -99,9 +100,9 @@ class SqliteState implements AuthState {
   async putToken(token: StoredToken): Promise<void> {
     const { id, owner, hash, createdAt, expiresAt, pull, from, lastUsedAt, lastUsedFrom } = token;
     this.#change(
-      'INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
       ...[id, owner, hash, createdAt, expiresAt, textOf(pull), textOf(from), lastUsedAt, lastUsedFrom],
-      ...[token.ownerId, token.warnedAt, textOf(token.push ?? null)],
+      ...[token.ownerId, token.warnedAt, textOf(token.push ?? null), token.label],
     );
   }
 
@@ -141,6 +142,31 @@ class SqliteState implements AuthState {
 
   async useLogin(id: string, at: number): Promise<void> {
     this.#use('UPDATE login SET last_used_at = ? WHERE id = ?', [at], id);
+  }
+
+  async sessions(): Promise<readonly StoredSession[]> {
+    return this.#queries.sessions().all().map(sessionIn);
+  }
+
+  async session(hash: string): Promise<StoredSession | undefined> {
+    const row = this.#queries.session().get(hash);
+    return row && sessionIn(row);
+  }
+
+  async putSession(session: StoredSession): Promise<void> {
+    const { hash, user, login, createdAt, usedAt, expiresAt, authenticatedAt, credential } = session;
+    this.#run(
+      'INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+      ...[hash, user, login, createdAt, usedAt, expiresAt, authenticatedAt, credential],
+    );
+  }
+
+  async removeSession(hash: string): Promise<boolean> {
+    return this.#run('DELETE FROM session WHERE hash = ?', hash);
+  }
+
+  async useSession(hash: string, at: number): Promise<void> {
+    this.#use('UPDATE session SET used_at = ? WHERE hash = ?', [at], hash);
   }
 
   async certificates(): Promise<readonly StoredCertificate[]> {

@@ -1,16 +1,23 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import { prepareQuery } from '../../platform/sqlite-query.ts';
-import type { StoredLogin, StoredToken } from './auth-state.ts';
+import type { StoredLogin, StoredSession, StoredToken } from './auth-state.ts';
 import { PERSON_TABLE, type PersonRow } from './stored-person.ts';
 
-export const STATE_VERSION = 4;
+export const STATE_VERSION = 5;
+
+const SESSION_TABLE = `
+  CREATE TABLE session (
+    hash TEXT PRIMARY KEY, user TEXT NOT NULL, login TEXT, created_at INTEGER NOT NULL, used_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL, authenticated_at INTEGER NOT NULL, credential TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+`;
 
 export const STATE_SCHEMA = `
   CREATE TABLE token (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, hash TEXT NOT NULL, created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL, pull TEXT, networks TEXT, last_used_at INTEGER, last_used_from TEXT,
-    owner_id TEXT, warned_at INTEGER, push TEXT
+    owner_id TEXT, warned_at INTEGER, push TEXT, label TEXT
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE login (
     id TEXT PRIMARY KEY, user TEXT NOT NULL, hash TEXT NOT NULL, credential TEXT NOT NULL, client TEXT NOT NULL,
@@ -21,6 +28,7 @@ export const STATE_SCHEMA = `
     issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER
   ) STRICT, WITHOUT ROWID;
   ${PERSON_TABLE}
+  ${SESSION_TABLE}
   PRAGMA user_version = ${STATE_VERSION};
 `;
 
@@ -29,6 +37,7 @@ export const STATE_ADDITIONS: Readonly<Record<number, string>> = {
   1: 'ALTER TABLE token ADD COLUMN owner_id TEXT; ALTER TABLE token ADD COLUMN warned_at INTEGER;',
   2: 'ALTER TABLE token ADD COLUMN push TEXT;',
   3: PERSON_TABLE,
+  4: `ALTER TABLE token ADD COLUMN label TEXT; ${SESSION_TABLE}`,
 };
 
 /** Returns the statements that bring a state of an earlier version up to date. */
@@ -51,6 +60,7 @@ interface TokenRow {
   readonly owner_id: string | null;
   readonly warned_at: number | null;
   readonly push: string | null;
+  readonly label: string | null;
 }
 
 interface LoginRow {
@@ -62,6 +72,17 @@ interface LoginRow {
   readonly created_at: number;
   readonly expires_at: number;
   readonly last_used_at: number | null;
+}
+
+interface SessionRow {
+  readonly hash: string;
+  readonly user: string;
+  readonly login: string | null;
+  readonly created_at: number;
+  readonly used_at: number;
+  readonly expires_at: number;
+  readonly authenticated_at: number;
+  readonly credential: string;
 }
 
 interface CertificateRow {
@@ -84,6 +105,8 @@ export function queriesOf(database: DatabaseSync) {
     token: query<TokenRow>('SELECT * FROM token WHERE id = ?'),
     logins: query<LoginRow>('SELECT * FROM login ORDER BY created_at, id'),
     login: query<LoginRow>('SELECT * FROM login WHERE id = ?'),
+    sessions: query<SessionRow>('SELECT * FROM session ORDER BY created_at, hash'),
+    session: query<SessionRow>('SELECT * FROM session WHERE hash = ?'),
     certificates: query<CertificateRow>('SELECT * FROM certificate ORDER BY issued_at, fingerprint'),
     people: query<PersonRow>('SELECT * FROM person ORDER BY name'),
     person: query<PersonRow>('SELECT * FROM person WHERE name = ?'),
@@ -115,6 +138,7 @@ export function tokenIn(row: TokenRow): StoredToken {
     lastUsedFrom: row.last_used_from,
     ownerId: row.owner_id,
     warnedAt: row.warned_at,
+    label: row.label,
   };
 }
 
@@ -128,6 +152,19 @@ export function loginIn(row: LoginRow): StoredLogin {
     createdAt: row.created_at,
     expiresAt: row.expires_at,
     lastUsedAt: row.last_used_at,
+  };
+}
+
+export function sessionIn(row: SessionRow): StoredSession {
+  return {
+    hash: row.hash,
+    user: row.user,
+    login: row.login,
+    createdAt: row.created_at,
+    usedAt: row.used_at,
+    expiresAt: row.expires_at,
+    authenticatedAt: row.authenticated_at,
+    credential: row.credential,
   };
 }
 

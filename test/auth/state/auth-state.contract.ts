@@ -4,6 +4,7 @@ import type {
   AuthState,
   StoredCertificate,
   StoredLogin,
+  StoredSession,
   StoredToken,
 } from '../../../src/auth/state/auth-state.ts';
 import type { StoredPerson } from '../../../src/auth/state/stored-person.ts';
@@ -20,13 +21,25 @@ export interface OpenedAuthState extends AsyncDisposable {
 function token(id: string, createdAt = 1): StoredToken {
   return {
     ...{ id, owner: 'ci-pay', ownerId: null, hash: 'ab', createdAt, expiresAt: 2 },
-    ...{ pull: ['docker.io/acme/**'], from: null, lastUsedAt: null, lastUsedFrom: null, warnedAt: null },
+    ...{
+      pull: ['docker.io/acme/**'],
+      from: null,
+      lastUsedAt: null,
+      lastUsedFrom: null,
+      warnedAt: null,
+      label: null,
+    },
   };
 }
 
 function login(id: string, createdAt = 1): StoredLogin {
   const owner = { user: 'ana', hash: 'cd', credential: 'pw_1', client: 'docker' };
   return { id, ...owner, createdAt, expiresAt: 2, lastUsedAt: null };
+}
+
+function session(hash: string, createdAt = 1): StoredSession {
+  const proof = { user: 'ana', login: null, credential: 'pw_1' };
+  return { hash, ...proof, createdAt, usedAt: 2, expiresAt: 3, authenticatedAt: 1 };
 }
 
 function certificate(fingerprint: string): StoredCertificate {
@@ -51,17 +64,22 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
     'everything that was put is there for whoever opens it, in the order of its making',
     async (state, opened) => {
       const full = { ...token('t1', 2), ownerId: 'a1', pull: null, from: ['10.0.0.0/8'] };
-      const used = { ...full, lastUsedAt: 3, lastUsedFrom: '10.1.1.1', warnedAt: 4 };
+      const used = { ...full, lastUsedAt: 3, lastUsedFrom: '10.1.1.1', warnedAt: 4, label: 'ana’s laptop' };
       await state.putToken(used);
       await state.putToken(token('t2', 1));
       await state.putLogin(login('l1', 2));
       await state.putLogin(login('l2', 1));
+      await state.putSession({ ...session('s1', 2), login: 'corp' });
+      await state.putSession(session('s2', 1));
       await state.putCertificate(certificate('ef'));
       await using again = await opened.openAgain();
       assert.deepEqual(await again.tokens(), [token('t2', 1), used]);
       assert.deepEqual(await again.token('t1'), used);
       assert.deepEqual(await again.logins(), [login('l2', 1), login('l1', 2)]);
       assert.deepEqual(await again.login('l1'), login('l1', 2));
+      assert.deepEqual(await again.sessions(), [session('s2', 1), { ...session('s1', 2), login: 'corp' }]);
+      assert.deepEqual(await again.session('s2'), session('s2', 1));
+      assert.equal(await again.session('none'), undefined);
       assert.deepEqual(await again.certificates(), [certificate('ef')]);
       assert.deepEqual([await again.token('none'), await again.login('none')], [undefined, undefined]);
     },
@@ -133,6 +151,8 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
     assert.deepEqual(await state.tokens(), [token('t1')]);
     await state.putLogin(login('l1'));
     await assert.rejects(state.putLogin({ ...login('l1'), user: 'other' }));
+    await state.putSession(session('s1'));
+    await assert.rejects(state.putSession({ ...session('s1'), user: 'other' }));
     await state.putCertificate(certificate('ef'));
     await assert.rejects(state.putCertificate({ ...certificate('ef'), name: 'other' }));
   });
@@ -146,6 +166,9 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
     assert.equal(await state.token('t1'), undefined);
     assert.deepEqual([await again.removeLogin('l1'), await state.removeLogin('l1')], [true, false]);
     assert.equal(await state.login('l1'), undefined);
+    await state.putSession(session('s1'));
+    assert.deepEqual([await again.removeSession('s1'), await state.removeSession('s1')], [true, false]);
+    assert.equal(await state.session('s1'), undefined);
     assert.equal(await again.revokeCertificate('ef', 7), true);
     assert.equal(await state.revokeCertificate('ef', 8), false);
     assert.equal(await state.revokeCertificate('none', 8), false);
@@ -159,17 +182,20 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
       await put();
       await noticed;
     }
+    await user.putSession(session('s1'));
     const before = user.changes.current;
     await user.useToken('t1', 4, '10.1.1.1');
     await user.useToken('t1', 5, '10.1.1.2');
     await user.warnedOfToken('t1', 6);
     await user.useLogin('l1', 7);
+    await user.useSession('s1', 8);
     await user[Symbol.asyncDispose]();
     assert.deepEqual(await state.token('t1'), {
       ...token('t1'),
       ...{ lastUsedAt: 5, lastUsedFrom: '10.1.1.2', warnedAt: 6 },
     });
     assert.equal((await state.login('l1'))?.lastUsedAt, 7);
+    assert.equal((await state.session('s1'))?.usedAt, 8);
     assert.equal(user.changes.current, before);
     await state.useToken('t1', 8, '10.1.1.3');
     await waitFor(async () => (await state.token('t1'))?.lastUsedAt === 8);
@@ -230,15 +256,18 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
   check('a use does not bring back what is removed at the same time', async (state, opened) => {
     await state.putToken(token('t1'));
     await state.putLogin(login('l1'));
+    await state.putSession(session('s1'));
     const again = await opened.openAgain();
     await Promise.all([
       again.useToken('t1', 5, '10.1.1.1'),
       again.useLogin('l1', 5),
+      again.useSession('s1', 5),
       state.removeToken('t1'),
       state.removeLogin('l1'),
+      state.removeSession('s1'),
     ]);
     await again[Symbol.asyncDispose]();
-    assert.deepEqual([await state.tokens(), await state.logins()], [[], []]);
+    assert.deepEqual([await state.tokens(), await state.logins(), await state.sessions()], [[], [], []]);
   });
 
   check('changes that several processes make at once do not lose each other', async (state, opened) => {

@@ -35,6 +35,7 @@ function token(id: string): StoredToken {
     from: null,
     ownerId: null,
     warnedAt: null,
+    label: null,
     ...times,
   };
 }
