@@ -142,9 +142,9 @@ export const identityMutants: readonly Mutant[] = [
   },
   {
     defence: 'a service token lives no longer than token.longest',
-    file: 'src/commands/token.ts',
-    find: 'lifetime > longest ?',
-    replace: 'false ?',
+    file: 'src/auth/admin/token-terms.ts',
+    find: 'lifetime > longest',
+    replace: 'false',
     tests: ['test/commands/token.test.ts'],
   },
   {
