@@ -69,11 +69,9 @@ export function addVerbs(parent: Command, verbs: readonly Verb[], line: CommandL
     const command = parent.command(usage).description(description);
     if (argument !== undefined) command.addArgument(argument());
     for (const name of options) command.addOption(OPTIONS[name].make());
-    // Commander passes the arguments, the options, and the command itself.
-    command.action(async (...given: unknown[]) => {
-      const names = given.slice(0, -2).flat() as string[];
+    command.action(async () => {
       inHome(command.optsWithGlobals<{ home: string }>().home);
-      end(await run(command, names, { terminal, environment }));
+      end(await run(command, command.args, { terminal, environment }));
     });
     addVerbs(command, below, line);
   }

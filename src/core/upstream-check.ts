@@ -15,7 +15,7 @@ import type { UpstreamStep } from '../protocol/core-api.ts';
 import { parseChallenges } from '../registry/challenge.ts';
 import type { Digest } from '../registry/digest.ts';
 import { parseImage } from '../registry/image.ts';
-import { formatReference, type Reference, type Tag } from '../registry/reference.ts';
+import { formatReference, LATEST_TAG, type Reference } from '../registry/reference.ts';
 import type { Repository, UpstreamNames } from '../registry/repository.ts';
 import type { CoreLimits } from './limits.ts';
 import { childrenOf, whyInvalidManifest } from './pull/validate-document.ts';
@@ -51,13 +51,10 @@ export function wantedManifest(
 ): WantedManifest | undefined {
   const prefix = `${host}/`;
   const whole = image.startsWith(prefix) ? image : `${prefix}${image}`;
-  const { repository, digest, tag = LATEST } = parseImage(whole, names) ?? {};
+  const { repository, digest, tag = LATEST_TAG } = parseImage(whole, names) ?? {};
   if (repository?.upstream !== host) return undefined;
   return { repository, reference: digest === undefined ? { kind: 'tag', tag } : { kind: 'digest', digest } };
 }
-
-/** The tag that `docker pull` uses if none is written. */
-const LATEST = 'latest' as Tag;
 
 /** A step resolves to its finding, or to null if it was not needed. It throws why it failed. */
 type CheckStep = readonly [name: StepName, take: () => Promise<string | null>];

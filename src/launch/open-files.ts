@@ -1,3 +1,5 @@
+import { propertyOf } from '../platform/object-properties.ts';
+
 /**
  * A mirror needs at least this many open files to serve anybody. A gateway that nobody uses has some thirty
  * open.
@@ -6,19 +8,12 @@ const FEWEST_OPEN_FILES = 256;
 
 /**
  * Returns how many files and connections this process may have open. Node has raised the soft limit to the
- * hard one.
+ * hard one. Its report (https://nodejs.org/api/report.html) has `unlimited` as a string.
  */
 export function openFilesLimit(): number {
-  const { userLimits } = process.report.getReport() as LimitReport;
-  const { soft } = userLimits?.open_files ?? {};
+  const limits = propertyOf(process.report.getReport(), 'userLimits');
+  const soft = propertyOf(propertyOf(limits, 'open_files'), 'soft');
   return typeof soft === 'number' ? soft : Number.POSITIVE_INFINITY;
-}
-
-/**
- * The part of Node's report that is read here, https://nodejs.org/api/report.html. `unlimited` is a string.
- */
-interface LimitReport {
-  readonly userLimits?: { readonly open_files?: { readonly soft?: number | string } };
 }
 
 /** Returns why the limit is too low to start anything; undefined if it is not. */

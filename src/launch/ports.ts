@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import type { Config } from '../config/config.ts';
 import type { ListenAddress } from '../config/values.ts';
+import { portOf } from '../platform/port-of.ts';
 import { isErrno, messageOf } from '../platform/reason.ts';
 
 /**
@@ -32,7 +33,7 @@ async function freePort(
     const what = isErrno(error, 'EADDRINUSE') ? 'is in use' : 'cannot be used';
     throw new Error(`port ${port} (${key}) ${what}: ${messageOf(error)}`, { cause: error });
   }
-  const { port: found } = server.address() as AddressInfo;
+  const found = portOf(server);
   server.close();
   await once(server, 'close');
   return { ...address, port: found };

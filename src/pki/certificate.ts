@@ -76,12 +76,7 @@ function extensions({ publicKey, issuer, use }: CertificateRequest): forge.asn1.
       value: der(sequence(asn1.create(CONTEXT_SPECIFIC, 0, false, keyIdentifier(issuer.publicKey)))),
     },
   ]);
-  // The package's types lack this function, which makes the extensions in their `[3]` envelope, as a
-  // TBSCertificate has them.
-  const { certificateExtensionsToAsn1 } = pki as unknown as {
-    certificateExtensionsToAsn1(extensions: readonly unknown[]): forge.asn1.Asn1;
-  };
-  return certificateExtensionsToAsn1(draft.extensions);
+  return pki.certificateExtensionsToAsn1(draft.extensions);
 }
 
 /** Makes a GeneralName of RFC 5280 §4.2.1.6: 7 is an IP address, 2 a DNS name. */

@@ -50,8 +50,7 @@ interface RequestParts {
 
 function parse(pem: string): RequestParts | undefined {
   try {
-    // The content of a BIT STRING is not decoded. The option is missing from the package’s types.
-    const options = { decodeBitStrings: false } as never;
+    const options = { decodeBitStrings: false };
     const request = asn1.fromDer(forge.util.createBuffer(bodyOf(pem).toString('latin1')), options);
     const [info, algorithm, signature] = membersOf(request);
     const [, , key] = membersOf(info);

@@ -14,5 +14,5 @@ export const AUDITED_ACTIONS = [
 ] as const;
 
 export function isAction(text: string): text is Action {
-  return (ACTIONS as readonly string[]).includes(text);
+  return ACTIONS.some((action) => action === text);
 }

@@ -109,6 +109,10 @@ export const ERRORS = {
 
 export type ErrorName = keyof typeof ERRORS;
 
+export function isErrorName(text: string): text is ErrorName {
+  return Object.hasOwn(ERRORS, text);
+}
+
 /**
  * Returns the body that the distribution spec prescribes. `message` replaces the table's message, not its
  * code.

@@ -10,6 +10,9 @@ export type Reference =
 
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 
+/** The tag that clients use if none is written. */
+export const LATEST_TAG = 'latest' as Tag;
+
 export function parseTag(text: string): Tag | undefined {
   return TAG.test(text) ? (text as Tag) : undefined;
 }

@@ -47,8 +47,8 @@ async function pullOver(partial: Buffer, stream: Buffer, range?: string) {
       joined: false,
     });
     const rest = { kind: 'blob-stream', cache: 'bypass', size: BLOB.length } as const;
-    const again = async () => ({ ...rest, body: Readable.from(inChunks(stream)) });
-    await deliverBlob({ request, response, digest: DIGEST, pool: new DeliveryPool(), again }, source);
+    const askAgain = async () => ({ ...rest, body: Readable.from(inChunks(stream)) });
+    await deliverBlob({ request, response, digest: DIGEST, pool: new DeliveryPool(), askAgain }, source);
   };
   const server = await serveLocally((request, response) => {
     const delivery = deliver(request, response);

@@ -28,9 +28,9 @@ test('a chunk that cannot be read ahead, while the client does not take the one 
       },
       [Symbol.asyncDispose]: async () => {},
     };
-    const again = () => assert.fail('nothing was interrupted');
+    const askAgain = () => assert.fail('nothing was interrupted');
     const delivery = deliverBlob(
-      { request, response, digest: sha256Of(Buffer.alloc(0)), pool: new DeliveryPool(), again },
+      { request, response, digest: sha256Of(Buffer.alloc(0)), pool: new DeliveryPool(), askAgain },
       source,
     );
     delivered.resolve(delivery);

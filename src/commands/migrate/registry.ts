@@ -61,8 +61,8 @@ class Collector implements MigratedRegistry {
     value: string,
     from: string,
   ): void {
-    const schema = (SECTIONS[section] as Record<string, z.ZodType>)[key];
-    const read = schema?.safeParse(value);
+    const schemas: Readonly<Record<string, z.ZodType>> = SECTIONS[section];
+    const read = schemas[key]?.safeParse(value);
     if (read?.success === true) this.add(section, `${key}: ${yamlText(value)}`);
     else
       this.left.push(`${from} is not what ${section}.${key} takes: ${read?.error?.issues[0]?.message ?? ''}`);

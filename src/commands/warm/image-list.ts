@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import type { Fault, Parsed } from '../../platform/fault.ts';
 import { reasonOf } from '../../platform/reason.ts';
 import { parseImage } from '../../registry/image.ts';
-import { formatReference, type Reference, type Tag } from '../../registry/reference.ts';
+import { formatReference, LATEST_TAG, type Reference } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
 
 /** An image to fetch. */
@@ -22,9 +22,6 @@ export interface ListOptions {
   readonly self: string;
   readonly stdin: Readable;
 }
-
-/** The tag that `docker pull` takes if none is written. */
-const LATEST = 'latest' as Tag;
 
 /** The place where a name was written. */
 type ListPlace = Omit<Fault, 'message'>;
@@ -100,7 +97,7 @@ function readImage(written: string, { upstreams, self }: ListOptions): WantedIma
     return `"${written}": ${repository.upstream} is none of the upstreams of this mirror: ${[...upstreams].join(', ')}`;
   return wanted(
     repository,
-    digest === undefined ? { kind: 'tag', tag: image.tag ?? LATEST } : { kind: 'digest', digest },
+    digest === undefined ? { kind: 'tag', tag: image.tag ?? LATEST_TAG } : { kind: 'digest', digest },
   );
 }
 

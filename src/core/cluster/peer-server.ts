@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import { pipeline } from 'node:stream/promises';
-import type { TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import type { Nodes } from '../../cluster/nodes.ts';
 import { drained } from '../../platform/drain.ts';
 import type { Logger } from '../../platform/log.ts';
@@ -76,7 +76,8 @@ async function answer(
     ? parseDigest(pathname.slice(CONTENT_PATH.length))
     : undefined;
   const from = Number(searchParams.get('from') ?? 0);
-  if (!(await isNode(request.socket as TLSSocket, options.nodes))) return refuse(response, 403);
+  if (!(request.socket instanceof TLSSocket) || !(await isNode(request.socket, options.nodes)))
+    return refuse(response, 403);
   if (request.method !== 'GET' || digest === undefined || !Number.isSafeInteger(from) || from < 0)
     return refuse(response, 400);
   await giveContent(response, digest, from, options);

@@ -90,13 +90,14 @@ export class HostedDatabase implements Disposable {
    */
   change<T>(change: (statements: HostedStatements) => T): Promise<T> {
     return new Promise((resolve, reject) => {
-      let result: { readonly value: T } | undefined;
+      let settle = () => {};
       if (this.#pending.length === 0) setImmediate(() => this.#commitPending());
       this.#pending.push({
         run: () => {
-          result = { value: change(this.#usable()) };
+          const value = change(this.#usable());
+          settle = () => resolve(value);
         },
-        resolve: () => resolve((result as { readonly value: T }).value),
+        resolve: () => settle(),
         reject,
       });
     });

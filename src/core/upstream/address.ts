@@ -1,4 +1,3 @@
-import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import type { LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
@@ -45,7 +44,7 @@ export function lookupOnly(kinds: readonly AddressKind[]): LookupFunction {
         const allowed = addresses.filter(({ address }) => kinds.includes(kindOfAddress(address)));
         if (allowed[0] === undefined)
           callback(new Error(`the host has no ${kinds.join(' or ')} address`), '', 0);
-        else if (options.all) callback(null, allowed as LookupAddress[]);
+        else if (options.all) callback(null, allowed);
         else callback(null, allowed[0].address, allowed[0].family);
       },
       (error: NodeJS.ErrnoException) => callback(error, '', 0),

@@ -1,7 +1,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { UpstreamRefusal, UpstreamResult } from './upstream-result.ts';
+import { ok, type UpstreamRefusal, type UpstreamResult } from './upstream-result.ts';
 
 /**
  * `honest` means that a HEAD has succeeded, or that a GET has confirmed its denial. `doubted` means that a
@@ -51,7 +51,9 @@ export class HeadSupport {
       answer.kind === 'denied' ? habit === 'honest' || isCertain(answer) : !isOfHead(answer);
     const said = await head(isFinal);
     if (said.kind === 'ok' && said.value !== undefined && !isFickle) this.#set(key, 'honest');
-    if (said.kind === 'ok' ? said.value !== undefined : isFinal(said)) return said as UpstreamResult<T>;
+    if (said.kind !== 'ok') {
+      if (isFinal(said)) return said;
+    } else if (said.value !== undefined) return ok(said.value);
     const got = await get();
     if (got.kind === 'ok')
       this.#set(key, said.kind === 'denied' && habit !== 'doubted' ? 'doubted' : 'useless');

@@ -6,7 +6,6 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
 import type { Principal } from '../../access/principal.ts';
 import { ANONYMOUS } from '../../access/subject.ts';
 import type { TokenRestriction } from '../../access/token-restriction.ts';
@@ -102,14 +101,14 @@ export function createAuthenticateClient(options: AuthenticateClientOptions): Au
 
   return async (request, { ignoreCertificate = false } = {}) => {
     credentials.throwIfStale();
-    const certified = ignoreCertificate ? undefined : byCertificate(request.socket as TLSSocket);
+    const certified = ignoreCertificate ? undefined : byCertificate(request.socket);
     const presented = parseAuthorization(request.headers.authorization);
     const authentication = await byCredentials(presented, certified !== undefined, request);
     if (certified !== undefined && provesNobody(presented, authentication, verifyToken.isOurs))
       return { kind: 'authenticated', ...certified };
     const certificateFault =
       certified === undefined && !isSomebody(authentication)
-        ? byCertificate.faultOf(request.socket as TLSSocket)
+        ? byCertificate.faultOf(request.socket)
         : undefined;
     return certificateFault === undefined ? authentication : { ...authentication, certificateFault };
   };

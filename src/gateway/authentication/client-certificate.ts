@@ -15,7 +15,7 @@ import { certificateCredential } from './certificate-credential.ts';
 import { certificateSubject } from './certificate-subject.ts';
 
 /** A connection with TLS, or a connection without TLS, which presents no certificate. */
-type CertifiedSocket = Partial<Pick<TLSSocket, 'authorized' | 'getPeerX509Certificate'>>;
+type CertifiedSocket = object & Partial<Pick<TLSSocket, 'authorized' | 'getPeerX509Certificate'>>;
 
 export interface IdentifyByCertificate {
   /** Returns undefined if the peer presents no certificate that counts. */

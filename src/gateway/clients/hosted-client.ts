@@ -7,7 +7,7 @@ import { sendStreamed } from '../../platform/ipc/streamed-request.ts';
 import { readBody } from '../../platform/read-body.ts';
 import { CORE_HEADERS, type ReadAccess } from '../../protocol/core-api.ts';
 import { HOSTED_HEADERS, HOSTED_PATH } from '../../protocol/hosted-api.ts';
-import { ERRORS, type ErrorName } from '../../registry/error.ts';
+import { type ErrorName, isErrorName } from '../../registry/error.ts';
 import type { Repository } from '../../registry/repository.ts';
 
 /** A write that was authorized. */
@@ -126,6 +126,6 @@ function answerIn(
     ...(typeof previous === 'string' && { previous }),
     ...(typeof push === 'string' && { push }),
     ...(typeof size === 'string' && { size: Number(size) }),
-    ...(typeof error === 'string' && error in ERRORS && { error: error as ErrorName }),
+    ...(typeof error === 'string' && isErrorName(error) && { error }),
   };
 }

@@ -32,7 +32,7 @@ import {
   type ReadAccess,
 } from '../../protocol/core-api.ts';
 import { isDigest, parseDigest } from '../../registry/digest.ts';
-import { ERRORS, type ErrorName } from '../../registry/error.ts';
+import { isErrorName } from '../../registry/error.ts';
 import { unmirroredMessage } from '../../registry/media-type.ts';
 import { parsePage } from '../../registry/page.ts';
 import { CORE_PULL_PATH, type RepositoryRoute, resourceOf } from '../../registry/route.ts';
@@ -275,11 +275,11 @@ async function readRefusal({ statusCode, headers, body }: HttpResponse): Promise
   const retryAfter = headers['retry-after'];
   const mediaType = headers[CORE_HEADERS.mediaType];
   const quota = parseQuotaRefusal(String(headers[CORE_HEADERS.quotaRefusal] ?? ''));
-  if (!(error in ERRORS) || error === 'INTERNAL')
+  if (!isErrorName(error) || error === 'INTERNAL')
     throw new PeerFailed(`${PEER} failed: it answers ${statusCode} to a pull`);
   return {
     kind: 'refused',
-    error: error as ErrorName,
+    error,
     ...(retryAfter !== undefined && { retryAfter: Number(retryAfter) }),
     ...(headers.age !== undefined && { age: Number(headers.age) }),
     ...(typeof mediaType === 'string' && { message: unmirroredMessage(mediaType) }),

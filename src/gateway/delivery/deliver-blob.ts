@@ -28,7 +28,7 @@ export interface BlobRecipient {
   readonly digest: Digest;
   readonly pool: DeliveryPool;
   /** Asks the core again if it has interrupted a fill. */
-  readonly again: () => Promise<CoreAnswer>;
+  readonly askAgain: () => Promise<CoreAnswer>;
 }
 
 /** Sends a blob from its file, whole or in the requested ranges, at the pace at which the file grows. */
@@ -100,7 +100,7 @@ async function sendBlob(
   body: ResponseBody,
   rest: Rest,
   source: BlobReader,
-  to: Pick<BlobRecipient, 'digest' | 'again' | 'pool'>,
+  to: Pick<BlobRecipient, 'digest' | 'askAgain' | 'pool'>,
   attempts = DELIVERY.resumptions,
 ): Promise<void> {
   try {
@@ -108,11 +108,10 @@ async function sendBlob(
   } catch (error) {
     if (!(error instanceof FillInterrupted) || attempts === 0) throw error;
   }
-  const answer = await to.again();
+  const answer = await to.askAgain();
   if (answer.kind === 'blob-stream') return sendStream(body, rest, to.digest, answer.body, source);
   if (answer.kind === 'refused') throw new Error(`the core refuses the rest of the blob: ${answer.error}`);
-  if (answer.kind !== 'blob')
-    throw new Error('the core answers with something else than the rest of the blob');
+  if (answer.kind !== 'blob') throw new Error('the core does not answer with the rest of the blob');
   await using next = answer.source;
   await checkSent(rest, source, next);
   await sendBlob(body, rest, next, to, attempts - 1);
@@ -140,7 +139,8 @@ async function compareSent(sent: BlobReader, at: number, bytes: Buffer): Promise
     if (length === 0) throw new Error('what was sent cannot be read any more');
     have += length;
   }
-  if (!buffer.equals(bytes)) throw new Error('the bytes that were sent are others than those that come now');
+  if (!buffer.equals(bytes))
+    throw new Error('the new source has other bytes than those that were already sent');
 }
 
 async function sendFile(
@@ -243,7 +243,7 @@ async function sendStream(
   body: ResponseBody,
   rest: Rest,
   digest: Digest,
-  stream: Readable,
+  stream: AsyncIterable<Buffer>,
   sent?: BlobReader,
 ): Promise<void> {
   const resumedAt = rest.position;
@@ -255,7 +255,7 @@ async function sendStream(
     const begin = until - bytes.length;
     return bytes.subarray(Math.max(0, rest.position - begin), Math.max(0, rest.end - begin));
   };
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
+  for await (const chunk of stream) {
     hash.update(chunk);
     const before = chunk.subarray(Math.max(0, rest.start - received), Math.max(0, resumedAt - received));
     if (sent !== undefined) await compareSent(sent, Math.max(rest.start, received), before);

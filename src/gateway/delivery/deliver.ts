@@ -17,12 +17,11 @@ export interface Recipient {
   readonly pool: DeliveryPool;
   readonly names: Pick<UpstreamNames, 'hosted'>;
   /** Asks the core again if it has interrupted a fill. */
-  readonly again: () => Promise<CoreAnswer>;
+  readonly askAgain: () => Promise<CoreAnswer>;
 }
 
-/** Sends the answer of the core. */
 export async function deliver(to: Recipient, answer: CoreAnswer): Promise<Delivered> {
-  const { request, response, route, pool, again } = to;
+  const { request, response, route, pool, askAgain } = to;
   switch (answer.kind) {
     case 'refused':
       refuse(response, { ...answer, headers: staleness(answer.age) });
@@ -47,7 +46,7 @@ export async function deliver(to: Recipient, answer: CoreAnswer): Promise<Delive
       const digest = digestOf(route);
       return isKnown(request, digest)
         ? notModified(response, digest)
-        : await deliverBlob({ request, response, digest, pool, again }, source);
+        : await deliverBlob({ request, response, digest, pool, askAgain }, source);
     }
   }
 }

@@ -6,10 +6,11 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { drained, type HttpServer } from '../../platform/drain.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { ObservableValue } from '../../platform/observable-value.ts';
+import { portOf } from '../../platform/port-of.ts';
 import { messageOf } from '../../platform/reason.ts';
 import { readRegularFile } from '../../platform/regular-file.ts';
 import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platform/watched-files.ts';
@@ -100,7 +101,7 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
   const certificate = await followCertificate(server, options);
   await listenOn(server, listen);
   return {
-    port: (server.address() as AddressInfo).port,
+    port: portOf(server),
     get isOpen() {
       return server.listening;
     },

@@ -80,7 +80,7 @@ export class ProxiedConnections {
  * `addressOf`.
  */
 function tcpConnectionOf(socket: Socket): Socket {
-  const { _parent: parent } = socket as Socket & { readonly _parent?: unknown };
+  const parent = '_parent' in socket ? socket._parent : undefined;
   return parent instanceof Socket ? parent : socket;
 }
 

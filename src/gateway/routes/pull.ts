@@ -105,12 +105,12 @@ export function deliverAnswer(dependencies: V2Dependencies): V2Step {
     // used again, and a failure in the middle ends the connection. Koa would append an answer of its own.
     context.respond = false;
     let last = answer;
-    const again = async () => {
+    const askAgain = async () => {
       last = await askCore(pull, reachesPrivate, dependencies);
       return last;
     };
     const to = {
-      ...{ request, response, route: pull.route, again },
+      ...{ request, response, route: pull.route, askAgain },
       ...{ pool: dependencies.pool, names: dependencies.names },
     };
     const { status, bytes, failure } = await deliver(to, answer);

@@ -30,7 +30,8 @@ export function writeTarget(route: Route, method: string | undefined): WriteTarg
 /** Returns the methods that a target of a hosted repository has, for `Allow`. */
 export function methodsOf({ kind }: Route): string {
   const reads = kind === 'uploads' || kind === 'upload' ? [] : ['GET', 'HEAD'];
-  const writes = Object.hasOwn(METHODS, kind) ? Object.keys(METHODS[kind as keyof typeof METHODS]) : [];
+  const methods: Partial<Record<Route['kind'], object>> = METHODS;
+  const writes = Object.keys(methods[kind] ?? {});
   return [...reads, ...writes].join(', ');
 }
 

@@ -1,5 +1,4 @@
 import type { ServerResponse } from 'node:http';
-import type { TLSSocket } from 'node:tls';
 import type { Context } from 'koa';
 import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
 import { readBody } from '../../platform/read-body.ts';
@@ -45,7 +44,7 @@ export async function answerToken(context: Context, dependencies: TokenDependenc
     });
   }
   const scopes = boundScopes(splitScopes(parameters.getAll('scope')));
-  const socket = context.req.socket as TLSSocket;
+  const { socket } = context.req;
   const certificate = dependencies.byCertificate(socket);
   const offline = offlineClient(parameters);
   const client = { caller: addressKey(address), signal: context.req.signal };

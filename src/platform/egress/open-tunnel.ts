@@ -60,7 +60,7 @@ function connected(
     // The socket has no other listener yet.
     if (statusCode >= 200 && statusCode < 300) {
       if (head.length > 0) socket.unshift(head);
-      return resolve(socket as Socket);
+      return resolve(socket);
     }
     socket.destroy();
     reject(new ProxyError(whyRefused(proxy, statusCode, `to connect to ${authority}`)));

@@ -34,7 +34,7 @@ export class YamlEntryCache {
     if (split === undefined) return undefined;
     const frame = readYaml(source, split.frame, mostMiB);
     if ('faults' in frame) return undefined;
-    const data = { ...(frame.yaml.data as Record<string, unknown>) };
+    const data: Record<string, unknown> = Object.assign({}, frame.yaml.data);
     const places = new Map<string, readonly Fault[]>();
     for (const { key, kind, entries } of split.parts) {
       const read = this.#readAll({ key, kind, entries });
