@@ -42,7 +42,8 @@ export function program(
   return hubgate;
 }
 
-async function main(): Promise<void> {
+/** Runs the command of this process. bin/hubgate.cjs calls it. */
+export async function main(): Promise<void> {
   letReaderLeave(process, ({ message }) => {
     printText(process.stderr, `hubgate: the output cannot be written: ${message}`);
     process.exit(1);

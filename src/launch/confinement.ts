@@ -4,8 +4,11 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/config.ts';
 import type { HomePaths, Role } from '../config/home.ts';
 
+/** The code: `src` of a checkout, or `lib` of a package. */
+const CODE = path.join(import.meta.dirname, '..');
+
 /** The checkout, or the installed package. */
-const ROOT = path.join(import.meta.dirname, '../..');
+const ROOT = path.join(CODE, '..');
 
 /**
  * The directory of its packages. It is beside the root, not below it, if Hubgate is itself a package in
@@ -37,12 +40,7 @@ export function nodeFlags(role: Role, config: Config, paths: HomePaths): string[
   if (role !== 'gateway') return flags;
   const audit = path.dirname(config.log.audit);
   const reads = [
-    ...[
-      path.join(ROOT, 'src/*'),
-      path.join(ROOT, 'package.json'),
-      path.join(ROOT, 'node_modules/*'),
-      MODULES,
-    ],
+    ...[path.join(CODE, '*'), path.join(ROOT, 'package.json'), path.join(ROOT, 'node_modules/*'), MODULES],
     ...[
       config.tls.certificate,
       config.tls.key,
@@ -56,7 +54,8 @@ export function nodeFlags(role: Role, config: Config, paths: HomePaths): string[
   return [
     ...flags,
     '--permission',
-    '--allow-net',
+    // Node 24 has no such flag, because its permission model does not restrict the network.
+    ...(process.allowedNodeEnvironmentFlags.has('--allow-net') ? ['--allow-net'] : []),
     // The flag suppresses the warning that --allow-net is experimental.
     '--disable-warning=ExperimentalWarning',
     '--no-experimental-sqlite',

@@ -2,6 +2,8 @@ import { readFile, realpath } from 'node:fs/promises';
 import path from 'node:path';
 
 const BIN = path.join(import.meta.dirname, '../bin/hubgate.ts');
+/** The file that npm installs as the command. */
+const LAUNCHER = path.join(import.meta.dirname, '../../bin/hubgate.cjs');
 
 export interface RunEnvironment {
   /** The variable PATH. */
@@ -15,15 +17,16 @@ export interface RunEnvironment {
 
 /**
  * Returns the command with which a person runs a verb of this program in this home. It is `hubgate` in the
- * image; the same as the user of the service if deploy/systemd/install.sh installed it; and otherwise `npx
- * hubgate`, as in a checkout.
+ * image and after `npm install --global`; the same as the user of the service if deploy/systemd/install.sh or
+ * the Debian package installed it; and otherwise `npx hubgate`, as in a checkout.
  */
 export async function ownCommand({ searchPath = '', home, user }: RunEnvironment): Promise<string> {
   for (const directory of searchPath.split(path.delimiter)) {
     // npm adds such a directory for the time of one command.
     if (directory === '' || directory.endsWith('node_modules/.bin')) continue;
     const file = path.join(directory, 'hubgate');
-    if ((await realpath(file).catch(() => undefined)) === BIN) return 'hubgate';
+    const target = await realpath(file).catch(() => undefined);
+    if (target === BIN || target === LAUNCHER) return 'hubgate';
     const script = await readFile(file, 'utf8').catch(() => '');
     if (!script.includes(BIN)) continue;
     return `sudo -u ${user()} hubgate${script.includes(home) ? '' : ` --home ${home}`}`;

@@ -20,12 +20,15 @@ async function found(at: string, options: { home?: string; user?: () => string }
   return ownCommand({ searchPath, home: '/var/lib/hubgate', user: () => 'hubgate', ...options });
 }
 
-test('in the image, where a link leads to the program, the command is hubgate', async () => {
-  await symlink(BIN, path.join(directory, 'hubgate'));
+test('in the image, and after npm install --global, a link leads to the program, and the command is hubgate', async () => {
   const user = () => {
     throw new Error('a user without a name');
   };
-  assert.equal(await found(directory, { user }), 'hubgate');
+  for (const program of [BIN, path.join(BIN, '../../../bin/hubgate.cjs')]) {
+    await symlink(program, path.join(directory, 'hubgate'));
+    assert.equal(await found(directory, { user }), 'hubgate', program);
+    await rm(path.join(directory, 'hubgate'));
+  }
 });
 
 test('where the program is a service, its command is run as the user of the service', async () => {

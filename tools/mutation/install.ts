@@ -118,4 +118,18 @@ export const installMutants: readonly Mutant[] = [
     replace: 'continue;',
     tests: ['test/commands/own-command.test.ts'],
   },
+  {
+    defence: 'a Node that is too old for the npm package says so, and what to do',
+    file: 'bin/hubgate.cjs',
+    find: 'const LOWEST = 24;',
+    replace: 'const LOWEST = 0;',
+    tests: ['test/commands/launcher.test.ts'],
+  },
+  {
+    defence: 'the npm package names its own files, because Node runs no TypeScript in it',
+    file: 'tools/release/compile.ts',
+    find: ".replace(/(['\"])(\\.{1,2}\\/[^'\"\\n]*)\\.ts\\1/g, '$1$2.js$1')",
+    replace: '',
+    tests: ['test/deploy/compiled.test.ts'],
+  },
 ];

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { test } from 'node:test';
+import packageJson from '../../package.json' with { type: 'json' };
+
+const LAUNCHER = path.join(import.meta.dirname, '../..', packageJson.bin.hubgate);
+
+function launch(args: readonly string[], flags: readonly string[] = []) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...flags, LAUNCHER, ...args], {
+    encoding: 'utf8',
+  });
+  return { status, stdout, stderr };
+}
+
+test('the command that npm installs runs the program', () => {
+  assert.deepEqual(launch(['--version']), { status: 0, stdout: `${packageJson.version}\n`, stderr: '' });
+  assert.equal(launch(['no-such-verb']).status, 2);
+});
+
+test('a Node that is too old says so, and what to do', () => {
+  const old = "Object.defineProperty(process, 'versions', { value: { node: '20.20.2' } })";
+  const { status, stdout, stderr } = launch(['start'], ['--import', `data:text/javascript,${old}`]);
+  assert.deepEqual([status, stdout], [2, '']);
+  assert.match(stderr, /^hubgate: it needs Node 24 or newer, and \/\S+ is Node 20\.20\.2\.\n/);
+  assert.match(stderr, /: npm ci && npx hubgate start\n$/);
+});
