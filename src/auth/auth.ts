@@ -22,6 +22,7 @@ import { createAuthenticate } from './identity/authenticate.ts';
 import { createCheckPassword } from './identity/check-password.ts';
 import { openCredentialRegistry } from './identity/credential-registry.ts';
 import { endTokensOfDeletedOwners } from './identity/deleted-owners.ts';
+import { createDeviceGrant } from './identity/device-grant.ts';
 import { warnOfExpiry } from './identity/expiring-tokens.ts';
 import { createFederatedLogin } from './identity/federation/federated-login.ts';
 import { type DelayLimits, LoginDelays, wait } from './identity/login-delays.ts';
@@ -126,6 +127,8 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   measureAuth(meters, { policy, state, hashing: checkPassword, delays, clock });
   const account = {
     ...{ users, state, clock, log, tokens: { longest: options.longestToken, hosted: names.hosted } },
+    devices: createDeviceGrant({ state, clock }),
+    verificationUrl: new URL('/account/device', url).href,
     sessions: createSessions({ state, credentials, clock }),
     provePassword: counted.provePassword(createProvePassword(checkPassword)),
     changePassword: createChangeOwnPassword({

@@ -18,6 +18,14 @@ import {
   showSession,
 } from './routes/account.ts';
 import { answerAuthenticate } from './routes/authenticate.ts';
+import {
+  beginDevice,
+  type DeviceRouteDependencies,
+  decideDevice,
+  pollDevice,
+  revokeDevice,
+  showDevice,
+} from './routes/device.ts';
 import { BadRequest } from './routes/request.ts';
 import { issueToken, type TokenRouteDependencies } from './routes/token.ts';
 import type { AuthState } from './state/auth-state.ts';
@@ -26,7 +34,7 @@ import type { AuthState } from './state/auth-state.ts';
 export interface AuthDependencies extends TokenRouteDependencies {
   readonly credentials: CredentialRegistry;
   readonly state: AuthState;
-  readonly account: AccountRouteDependencies;
+  readonly account: DeviceRouteDependencies;
   readonly metrics: Pick<Meters, 'snapshot'>;
   /** True while a revocation could go unnoticed, and gateways must not believe that there is none. */
   readonly isBlind: () => boolean;
@@ -41,6 +49,7 @@ export function authApplication(dependencies: AuthDependencies): Koa {
   app.use(answerFaults(dependencies.log));
   app.use(loginRoutes(dependencies).routes());
   app.use(accountRoutes(dependencies.account).routes());
+  app.use(deviceRoutes(dependencies.account).routes());
   app.use(subscriptionRoutes(dependencies).routes());
   app.use(operatorRoutes(dependencies).routes());
   return app;
@@ -83,6 +92,16 @@ function accountRoutes(dependencies: AccountRouteDependencies): Router {
   router.post('/account/tokens', (context) => listOwnTokens(context, dependencies));
   router.post('/account/tokens/create', (context) => createOwnToken(context, dependencies));
   router.post('/account/tokens/revoke', (context) => revokeOwnToken(context, dependencies));
+  return router;
+}
+
+function deviceRoutes(dependencies: DeviceRouteDependencies): Router {
+  const router = new Router({ sensitive: true, strict: true });
+  router.post('/device/begin', (context) => beginDevice(context, dependencies));
+  router.post('/device/poll', (context) => pollDevice(context, dependencies));
+  router.post('/device/revoke', (context) => revokeDevice(context, dependencies));
+  router.post('/device/show', (context) => showDevice(context, dependencies));
+  router.post('/device/decide', (context) => decideDevice(context, dependencies));
   return router;
 }
 

@@ -200,5 +200,28 @@ export const PERSONAL_TOKENS = {
   restrictions: 50,
 };
 
+/** The bounds on machines that wait for their approval. All times are in milliseconds. */
+export const DEVICE_GRANT = {
+  /** The time to find a browser and to log in there. */
+  lifetime: 10 * 60_000,
+  /** The time between two polls of a machine. */
+  interval: 5_000,
+  longestInterval: 60_000,
+  /** The network and the timers of a machine are not exact. */
+  intervalTolerance: 1_000,
+  /** The most machines that wait. Each is a row, which is read when another one begins to wait. */
+  waiting: 500,
+  /** The most machines that wait in one network, so that one network does not take the places of all. */
+  waitingEach: 20,
+  /** The most wrong codes of a user: with 500 machines, ten guesses find one of them once in five million times. */
+  guesses: 10,
+  guessesForgottenAfter: 10 * 60_000,
+  maxGuessers: 10_000,
+  /** The lifetime of the token of a machine, if the configuration allows it. */
+  tokenLifetime: 90 * 24 * 60 * 60_000,
+  /** A machine may seem to wait from some time in the future on, because clocks are set. */
+  clockTolerance: 60_000,
+};
+
 /** The most changes of passwords at the same time. Each of them computes a hash, besides those of logins. */
 export const PASSWORD_CHANGES = 2;

@@ -42,11 +42,15 @@ CREATE TRIGGER tell AFTER INSERT OR DELETE OR UPDATE ON hubgate.person
   FOR EACH STATEMENT EXECUTE FUNCTION hubgate.tell_auth();
 `;
 
-/** The labels of tokens, and the sessions of the account page, which no node caches. */
+/** The labels of tokens, the sessions of the account page, and the machines that wait; no node caches these. */
 export const ACCOUNT_TABLES = `
 ALTER TABLE hubgate.token ADD COLUMN label text;
 CREATE TABLE hubgate.session (
   hash text COLLATE "C" PRIMARY KEY, "user" text NOT NULL, login text, created_at bigint NOT NULL,
   used_at bigint NOT NULL, expires_at bigint NOT NULL, authenticated_at bigint NOT NULL, credential text NOT NULL
+);
+CREATE TABLE hubgate.device (
+  hash text COLLATE "C" PRIMARY KEY, user_code text NOT NULL UNIQUE, machine text NOT NULL, address text NOT NULL,
+  created_at bigint NOT NULL, expires_at bigint NOT NULL, decided_by text, login text, owner_id text, approved int
 );
 `;

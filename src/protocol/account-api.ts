@@ -45,7 +45,7 @@ export const SHOWN_SESSION = z.object({
 export type ShownSession = Readonly<z.output<typeof SHOWN_SESSION>>;
 
 /** The part of each request that changes something. */
-const SESSION_CHANGE = z.strictObject({ session: SESSION, csrf: z.string().max(100) });
+export const SESSION_CHANGE = z.strictObject({ session: SESSION, csrf: z.string().max(100) });
 
 export const SESSION_END = SESSION_CHANGE;
 

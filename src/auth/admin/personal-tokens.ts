@@ -57,7 +57,8 @@ function isOwnerOf({ name, id }: TokenOwner, { owner, ownerId }: StoredToken): b
   return owner === name && ownerId === (id ?? null);
 }
 
-function whyNoLabel(label: string): string[] {
+/** Returns what is wrong with the name of a token. */
+export function whyNoLabel(label: string): string[] {
   const text = label.trim();
   if (text === '') return ['a token needs a name, such as the machine that it is for'];
   if (text.length > PERSONAL_TOKENS.longestLabel)

@@ -20,7 +20,7 @@ import type { TermBounds } from '../admin/token-terms.ts';
 import type { TokenOwner } from '../admin/tokens.ts';
 import type { ProvePassword } from '../identity/prove-password.ts';
 import { type ActiveSession, csrfTokenOf, isCsrfTokenOf, type Sessions } from '../identity/sessions.ts';
-import type { Users } from '../identity/users-file.ts';
+import type { User, Users } from '../identity/users-file.ts';
 import type { AuthState, StoredToken } from '../state/auth-state.ts';
 import { answerJson, readJson } from './request.ts';
 
@@ -144,7 +144,7 @@ export async function revokeOwnToken(
 }
 
 /** Returns the session of a request that changes something. It answers if there is none. */
-async function sessionOf(
+export async function sessionOf(
   context: Context,
   { session, csrf }: { readonly session: string; readonly csrf: string },
   { sessions }: Pick<AccountRouteDependencies, 'sessions'>,
@@ -169,10 +169,10 @@ async function ownerOf(
 }
 
 /** Returns undefined if the user was removed a moment ago. */
-function ownerOfSession(
-  { user, login }: ActiveSession,
+export function ownerOfSession(
+  { user, login }: Pick<ActiveSession, 'user' | 'login'>,
   { users }: Pick<AccountRouteDependencies, 'users'>,
-): TokenOwner | undefined {
+): User | undefined {
   return login === null ? users.current.get(user) : undefined;
 }
 
@@ -181,7 +181,7 @@ function ownToken(token: StoredToken): OwnToken {
   return { id, label, createdAt, expiresAt, pull, push, from, lastUsedAt, lastUsedFrom };
 }
 
-function refuseAccount(context: Context, refusal: AccountRefusal): void {
+export function refuseAccount(context: Context, refusal: AccountRefusal): void {
   context.status = 400;
   answerJson(context, refusal);
 }

@@ -4,6 +4,7 @@
  * verified.
  */
 import type { ObservableValue } from '../../platform/observable-value.ts';
+import type { DeviceDecision, StoredDevice } from './stored-device.ts';
 import type { StoredPerson } from './stored-person.ts';
 
 /** A service token. It contains no secret, only a hash that a secret can be compared with. */
@@ -104,6 +105,15 @@ export interface AuthState extends AsyncDisposable {
   removeSession(hash: string): Promise<boolean>;
   /** Records the use of a session. Like the use of a token, it is written later. */
   useSession(hash: string, at: number): Promise<void>;
+  /** Like sessions, devices are read whenever they are needed. */
+  devices(): Promise<readonly StoredDevice[]>;
+  device(hash: string): Promise<StoredDevice | undefined>;
+  deviceOf(userCode: string): Promise<StoredDevice | undefined>;
+  /** Rejects if another device has the same code. */
+  putDevice(device: StoredDevice): Promise<void>;
+  /** Records the answer. Resolves to false if there is no such device, or if it has an answer already. */
+  decideDevice(hash: string, decision: DeviceDecision): Promise<boolean>;
+  removeDevice(hash: string): Promise<boolean>;
   certificates(): Promise<readonly StoredCertificate[]>;
   putCertificate(certificate: StoredCertificate): Promise<void>;
   /** Resolves to true if there was one that was not revoked yet. */

@@ -3,6 +3,7 @@ import { MutableValue, type ObservableValue } from '../../platform/observable-va
 import type { Postgres, PostgresValue } from '../../platform/postgres.ts';
 import { STATE_FILE } from '../limits.ts';
 import type { AuthState, StoredCertificate, StoredLogin, StoredSession, StoredToken } from './auth-state.ts';
+import { type DeviceDecision, type DeviceRow, deviceIn, type StoredDevice } from './stored-device.ts';
 import type { StoredPerson } from './stored-person.ts';
 
 const TOKEN = `id, owner, owner_id AS "ownerId", hash, created_at AS "createdAt", expires_at AS "expiresAt", pull, push,
@@ -152,6 +153,46 @@ class PostgresState implements AuthState {
 
   async useSession(hash: string, at: number): Promise<void> {
     this.#use('UPDATE hubgate.session SET used_at = $2 WHERE hash = $1', [hash, at]);
+  }
+
+  async devices(): Promise<readonly StoredDevice[]> {
+    const rows = await this.#database.rows<DeviceRow>(
+      'SELECT * FROM hubgate.device ORDER BY created_at, hash',
+    );
+    return rows.map(deviceIn);
+  }
+
+  async device(hash: string): Promise<StoredDevice | undefined> {
+    const sql = 'SELECT * FROM hubgate.device WHERE hash = $1';
+    const [row] = await this.#database.rows<DeviceRow>(sql, [hash]);
+    return row && deviceIn(row);
+  }
+
+  async deviceOf(userCode: string): Promise<StoredDevice | undefined> {
+    const sql = 'SELECT * FROM hubgate.device WHERE user_code = $1';
+    const [row] = await this.#database.rows<DeviceRow>(sql, [userCode]);
+    return row && deviceIn(row);
+  }
+
+  async putDevice({ hash, userCode, machine, address, createdAt, expiresAt }: StoredDevice): Promise<void> {
+    await this.#database.change(
+      `INSERT INTO hubgate.device (hash, user_code, machine, address, created_at, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6)`,
+      [hash, userCode, machine, address, createdAt, expiresAt],
+    );
+  }
+
+  async decideDevice(hash: string, { user, login, ownerId, isApproved }: DeviceDecision): Promise<boolean> {
+    const decided = await this.#database.change(
+      `UPDATE hubgate.device SET decided_by = $2, login = $3, owner_id = $4, approved = $5
+        WHERE hash = $1 AND decided_by IS NULL`,
+      [hash, user, login, ownerId, isApproved ? 1 : 0],
+    );
+    return decided > 0;
+  }
+
+  async removeDevice(hash: string): Promise<boolean> {
+    return (await this.#database.change('DELETE FROM hubgate.device WHERE hash = $1', [hash])) > 0;
   }
 
   async certificates(): Promise<readonly StoredCertificate[]> {

@@ -20,6 +20,7 @@ import {
   tokenIn,
   upgradeFrom,
 } from './state-schema.ts';
+import { type DeviceDecision, deviceIn, type StoredDevice } from './stored-device.ts';
 import { personIn, type StoredPerson } from './stored-person.ts';
 
 /**
@@ -167,6 +168,39 @@ class SqliteState implements AuthState {
 
   async useSession(hash: string, at: number): Promise<void> {
     this.#use('UPDATE session SET used_at = ? WHERE hash = ?', [at], hash);
+  }
+
+  async devices(): Promise<readonly StoredDevice[]> {
+    return this.#queries.devices().all().map(deviceIn);
+  }
+
+  async device(hash: string): Promise<StoredDevice | undefined> {
+    const row = this.#queries.device().get(hash);
+    return row && deviceIn(row);
+  }
+
+  async deviceOf(userCode: string): Promise<StoredDevice | undefined> {
+    const row = this.#queries.deviceOf().get(userCode);
+    return row && deviceIn(row);
+  }
+
+  async putDevice({ hash, userCode, machine, address, createdAt, expiresAt }: StoredDevice): Promise<void> {
+    this.#run(
+      'INSERT INTO device VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL)',
+      ...[hash, userCode, machine, address, createdAt, expiresAt],
+    );
+  }
+
+  async decideDevice(hash: string, { user, login, ownerId, isApproved }: DeviceDecision): Promise<boolean> {
+    return this.#run(
+      `UPDATE device SET decided_by = ?, login = ?, owner_id = ?, approved = ?
+        WHERE hash = ? AND decided_by IS NULL`,
+      ...[user, login, ownerId, isApproved ? 1 : 0, hash],
+    );
+  }
+
+  async removeDevice(hash: string): Promise<boolean> {
+    return this.#run('DELETE FROM device WHERE hash = ?', hash);
   }
 
   async certificates(): Promise<readonly StoredCertificate[]> {

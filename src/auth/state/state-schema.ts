@@ -2,9 +2,10 @@ import type { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import { prepareQuery } from '../../platform/sqlite-query.ts';
 import type { StoredLogin, StoredSession, StoredToken } from './auth-state.ts';
+import { DEVICE_TABLE, type DeviceRow } from './stored-device.ts';
 import { PERSON_TABLE, type PersonRow } from './stored-person.ts';
 
-export const STATE_VERSION = 5;
+export const STATE_VERSION = 6;
 
 const SESSION_TABLE = `
   CREATE TABLE session (
@@ -29,6 +30,7 @@ export const STATE_SCHEMA = `
   ) STRICT, WITHOUT ROWID;
   ${PERSON_TABLE}
   ${SESSION_TABLE}
+  ${DEVICE_TABLE}
   PRAGMA user_version = ${STATE_VERSION};
 `;
 
@@ -38,6 +40,7 @@ export const STATE_ADDITIONS: Readonly<Record<number, string>> = {
   2: 'ALTER TABLE token ADD COLUMN push TEXT;',
   3: PERSON_TABLE,
   4: `ALTER TABLE token ADD COLUMN label TEXT; ${SESSION_TABLE}`,
+  5: DEVICE_TABLE,
 };
 
 /** Returns the statements that bring a state of an earlier version up to date. */
@@ -107,6 +110,9 @@ export function queriesOf(database: DatabaseSync) {
     login: query<LoginRow>('SELECT * FROM login WHERE id = ?'),
     sessions: query<SessionRow>('SELECT * FROM session ORDER BY created_at, hash'),
     session: query<SessionRow>('SELECT * FROM session WHERE hash = ?'),
+    devices: query<DeviceRow>('SELECT * FROM device ORDER BY created_at, hash'),
+    device: query<DeviceRow>('SELECT * FROM device WHERE hash = ?'),
+    deviceOf: query<DeviceRow>('SELECT * FROM device WHERE user_code = ?'),
     certificates: query<CertificateRow>('SELECT * FROM certificate ORDER BY issued_at, fingerprint'),
     people: query<PersonRow>('SELECT * FROM person ORDER BY name'),
     person: query<PersonRow>('SELECT * FROM person WHERE name = ?'),

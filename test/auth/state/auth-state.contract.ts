@@ -7,6 +7,7 @@ import type {
   StoredSession,
   StoredToken,
 } from '../../../src/auth/state/auth-state.ts';
+import type { StoredDevice } from '../../../src/auth/state/stored-device.ts';
 import type { StoredPerson } from '../../../src/auth/state/stored-person.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -40,6 +41,11 @@ function login(id: string, createdAt = 1): StoredLogin {
 function session(hash: string, createdAt = 1): StoredSession {
   const proof = { user: 'ana', login: null, credential: 'pw_1' };
   return { hash, ...proof, createdAt, usedAt: 2, expiresAt: 3, authenticatedAt: 1 };
+}
+
+function device(hash: string, createdAt = 1): StoredDevice {
+  const asked = { userCode: `BCDF${hash}`, machine: 'ana’s laptop', address: '10.1.2.3' };
+  return { hash, ...asked, createdAt, expiresAt: 3, decision: null };
 }
 
 function certificate(fingerprint: string): StoredCertificate {
@@ -84,6 +90,32 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
       assert.deepEqual([await again.token('none'), await again.login('none')], [undefined, undefined]);
     },
   );
+
+  check('a machine that waits is found by both of its codes, and is answered once', async (state, opened) => {
+    await using again = await opened.openAgain();
+    await state.putDevice(device('d1', 2));
+    await state.putDevice(device('d2', 1));
+    assert.deepEqual(await again.devices(), [device('d2', 1), device('d1', 2)]);
+    assert.deepEqual(await again.device('d1'), device('d1', 2));
+    assert.deepEqual(await again.deviceOf('BCDFd1'), device('d1', 2));
+    assert.deepEqual([await again.device('BCDFd1'), await again.deviceOf('d1')], [undefined, undefined]);
+    await assert.rejects(again.putDevice({ ...device('d3'), userCode: 'BCDFd1' }));
+    await assert.rejects(again.putDevice({ ...device('d1'), userCode: 'BCDFd3' }));
+    const yes = { user: 'ana', login: 'corp', ownerId: 'id-1', isApproved: true };
+    const no = { user: 'bo', login: null, ownerId: null, isApproved: false };
+    const before = state.changes.current;
+    assert.deepEqual(await Promise.all([state.decideDevice('d1', yes)]), [true]);
+    assert.deepEqual(
+      [await again.decideDevice('d1', no), await again.decideDevice('none', no)],
+      [false, false],
+    );
+    assert.equal(await again.decideDevice('d2', no), true);
+    assert.deepEqual((await again.device('d1'))?.decision, yes);
+    assert.deepEqual((await state.device('d2'))?.decision, no);
+    assert.deepEqual([await again.removeDevice('d1'), await state.removeDevice('d1')], [true, false]);
+    assert.equal(await state.device('d1'), undefined);
+    assert.equal(state.changes.current, before);
+  });
 
   check('a person is found by name and by id, and has both alone', async (state, opened) => {
     await using again = await opened.openAgain();
