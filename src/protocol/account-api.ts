@@ -47,8 +47,6 @@ export type ShownSession = Readonly<z.output<typeof SHOWN_SESSION>>;
 /** The part of each request that changes something. */
 export const SESSION_CHANGE = z.strictObject({ session: SESSION, csrf: z.string().max(100) });
 
-export const SESSION_END = SESSION_CHANGE;
-
 export const PASSWORD_CHANGE = SESSION_CHANGE.extend({
   current: z.string(),
   password: z.string(),

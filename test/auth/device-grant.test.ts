@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, test } from 'node:test';
+import {
+  formatServiceToken,
+  makeServiceToken,
+  parseServiceToken,
+} from '../../src/auth/identity/service-token.ts';
 import { DEVICE_GRANT } from '../../src/auth/limits.ts';
 import { askAuth } from '../support/ask-auth.ts';
 import { imageOf } from '../support/image.ts';
@@ -143,13 +148,7 @@ test('a machine that polls too often has to slow down, more each time', async ()
   const { code, shown } = await begin();
   const user = await logIn('lea');
   await decide(user, shown);
-  const at = hubgate.ahead;
-  const pollAfter = async (milliseconds: number) => {
-    hubgate.ahead += milliseconds;
-    return (await asked('/device/poll', { device_code: code })).body.error;
-  };
   const other = await begin();
-  hubgate.ahead = at;
   assert.equal(
     (await asked('/device/poll', { device_code: other.code })).body.error,
     'authorization_pending',
@@ -159,7 +158,7 @@ test('a machine that polls too often has to slow down, more each time', async ()
     assert.equal((await asked('/device/poll', { device_code: other.code })).body.error, 'slow_down');
   assert.equal((await poll(other.code)).body.error, 'authorization_pending');
   // The flood of one machine delays no other.
-  assert.equal(await pollAfter(0), undefined);
+  assert.equal((await asked('/device/poll', { device_code: code })).status, 200);
 });
 
 test('what the user may do no more when the machine polls, it does not get', async () => {
@@ -234,7 +233,8 @@ test('whoever has the token of a machine revokes it, and no token of an operator
     (await hubgate.ask(ALPINE, { user: 'max', password: text })).status === 200;
   await waitFor(() => may(password));
   const { text: operators } = await hubgate.giveToken('max');
-  const forged = `${password.slice(0, 18)}${operators.slice(18)}`;
+  const { id = '' } = parseServiceToken(password) ?? {};
+  const forged = formatServiceToken({ ...makeServiceToken(), id });
   for (const token of ['', 'x', forged, operators])
     assert.deepEqual(await asked('/device/revoke', { token }), { status: 200, body: { done: true } });
   assert.ok((await may(password)) && (await may(operators)));

@@ -8,7 +8,7 @@ import {
   NEW_SESSION,
   type OwnToken,
   PASSWORD_CHANGE,
-  SESSION_END,
+  SESSION_CHANGE,
   SESSION_REQUEST,
   type ShownSession,
   TOKEN_CREATION,
@@ -64,7 +64,7 @@ export async function showSession(context: Context, dependencies: AccountRouteDe
 }
 
 export async function endSession(context: Context, dependencies: AccountRouteDependencies): Promise<void> {
-  const request = await readJson(context, SESSION_END);
+  const request = await readJson(context, SESSION_CHANGE);
   const active = await sessionOf(context, request, dependencies);
   if (active === undefined) return;
   await dependencies.sessions.end(request.session);
