@@ -132,13 +132,13 @@ test('what only looks like one is none', async () => {
   for (const [what, token] of Object.entries(corpus)) assert.equal(await verify(token), undefined, what);
 });
 
-test('20,000 mutations: none is accepted that says anything else', async () => {
+test('8,000 mutations: none is accepted that says anything else', async () => {
   const good = await sign();
   const expected = claimsOf(await verify(good));
   const other = await sign({ sub: 'user:jin', jti: 'two' });
   const mutate = mutationsOf(good, other);
   let accepted = 0;
-  for (let count = 0; count < 20_000; count++) {
+  for (let count = 0; count < 8_000; count++) {
     const token = mutate();
     if (token === good || token === other) continue;
     const claims = await verify(token);
@@ -148,7 +148,7 @@ test('20,000 mutations: none is accepted that says anything else', async () => {
     assert.ok(said === expected || said === expected.replace('ana', 'jin'), token);
   }
   // A signature can be written in several ways: that is why nothing is remembered by a token's claims.
-  assert.ok(accepted < 2_000, `${accepted} were accepted`);
+  assert.ok(accepted < 800, `${accepted} were accepted`);
 });
 
 function claimsOf(claims: VerifiedToken | undefined): string {
