@@ -52,6 +52,7 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
     'core/budget/budget-file.ts',
     'auth/state',
     'platform/sqlite-query.ts',
+    'platform/sqlite-copy.ts',
   ],
   pg: ['platform/postgres.ts'],
   'prom-client': ['platform/metrics.ts'],

@@ -58,6 +58,8 @@ const HELP: Readonly<Record<string, VerbHelp>> = {
     page: 'troubleshooting.md',
     examples: ['doctor', 'doctor --from-client https://mirror.corp --image acme/pay-api:1.4'],
   },
+  backup: { page: 'backup.md', examples: ['backup /backup/2026-11-30', 'backup --json /backup/2026-11-30'] },
+  restore: { page: 'backup.md', examples: ['restore /backup/2026-11-30 --home /var/lib/hubgate'] },
   'client-config': {
     page: 'clients/README.md',
     examples: [

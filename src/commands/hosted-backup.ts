@@ -11,7 +11,7 @@ import { askCore, type CoreCommandOptions } from './ask-role.ts';
 import { nothingHosted } from './hosted-changes.ts';
 
 /** In milliseconds. Terabytes are read or copied. */
-const READ_EVERYTHING = 24 * 60 * 60_000;
+export const READ_EVERYTHING = 24 * 60 * 60_000;
 
 /** Compares everything that is hosted with its digests. */
 export async function hostedVerify(options: CoreCommandOptions, terminal: Terminal): Promise<ExitCode> {

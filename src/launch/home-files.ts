@@ -9,6 +9,9 @@ import { trustedIds, untrustedFault } from '../platform/file-owner.ts';
 import { whyTooLong } from '../platform/ipc/unix-socket.ts';
 import { secretFilesOf } from './secret-files.ts';
 
+/** The directory of a home in which a restore under way has its files. */
+export const RESTORING = '.restoring';
+
 /** The files to examine, and the purpose. */
 export interface FilesScope {
   /** Only the files of this role; undefined for all roles. */
@@ -27,10 +30,19 @@ export async function examineFiles(
   scope: FilesScope,
 ): Promise<readonly Fault[]> {
   return [
+    ...(await halfRestored(paths)),
     ...longSockets(config, paths),
     ...(await inaccessible(config, paths, scope)),
     ...(await untrusted(config, paths, scope)),
   ];
+}
+
+/** A start would make what is missing, with another admin and the policy of a fresh install. */
+async function halfRestored({ home }: HomePaths): Promise<Fault[]> {
+  const source = path.join(home, RESTORING);
+  if ((await stat(source).catch(() => undefined)) === undefined) return [];
+  const message = 'a restore into this home has not ended; remove all that is in the home, and restore again';
+  return [{ source, message }];
 }
 
 function longSockets({ coreUrl }: Config, { authSocket, coreSocket }: HomePaths): Fault[] {

@@ -80,6 +80,7 @@ const VERBS: readonly (readonly string[])[] = [
   ['keys', 'rotate'],
   ['check'],
   ['doctor'],
+  ['backup', '/tmp/hubgate-not-made'],
 ];
 
 /** What says nothing to those who read it. Of an upstream that no DNS knows, its error is what administrators search for. */

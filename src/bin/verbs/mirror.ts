@@ -112,6 +112,26 @@ export const MIRROR_VERBS: readonly Verb[] = [
     },
   }),
   verb({
+    usage: 'backup <directory>',
+    description: 'copy all of the home that must not be lost into a new directory, while the mirror runs',
+    options: ['json'],
+    load: async () => {
+      const { backUp } = await import('../../commands/backup/backup.ts');
+      return ({ names: [directory = ''], options, environment, terminal }) =>
+        backUp(directory, options, environment, terminal);
+    },
+  }),
+  verb({
+    usage: 'restore <directory>',
+    description: 'verify a backup, and copy it into a home that is absent or empty',
+    options: ['json'],
+    load: async () => {
+      const { restore } = await import('../../commands/backup/restore.ts');
+      return ({ names: [directory = ''], options, environment, terminal }) =>
+        restore(directory, options, environment, terminal);
+    },
+  }),
+  verb({
     usage: 'client-config',
     description: 'issue and write what a client needs',
     argument: () => new Argument('<client>', 'the kind of client').choices(CLIENT_NAMES),

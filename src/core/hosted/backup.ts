@@ -1,12 +1,13 @@
 import { constants, copyFile, link, mkdir, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { syncDirectory, writeFileAtomically } from '../../platform/atomic-file.ts';
+import type { Logger } from '../../platform/log.ts';
 import { isErrno } from '../../platform/reason.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { blobDirectory, blobFile } from '../store/layout.ts';
 import type { Collection } from './collect.ts';
-import type { HostedDatabase } from './hosted-database.ts';
-import type { HostedFiles } from './hosted-files.ts';
+import { HostedDatabase } from './hosted-database.ts';
+import { HostedFiles } from './hosted-files.ts';
 import { HOSTED_DATABASE_FILE, HOSTED_VERSION, HOSTED_VERSION_FILE } from './layout.ts';
 
 export interface BackedUp {
@@ -25,28 +26,46 @@ export type BackupOutcome = BackedUp | { readonly kind: 'refused'; readonly why:
  * @throws if a file cannot be written
  */
 export function backUpHosted(
-  { database, files, collection }: BackupSource,
+  { collection, ...content }: BackupSource,
   directory: string,
 ): Promise<BackupOutcome> {
-  return collection.withoutRemovals(async () => {
-    const why = await prepareEmpty(directory);
-    if (why !== undefined) return { kind: 'refused', why };
-    const copy = path.join(directory, HOSTED_DATABASE_FILE);
-    const blobs = await database.copyTo(copy);
-    await syncFile(copy);
-    let linked = 0;
-    for (const digest of blobs) if (await addBlob(files.pathOf(digest), directory, digest)) linked++;
-    // The version comes last: a backup without it is not complete.
-    await writeFileAtomically(path.join(directory, HOSTED_VERSION_FILE), `${HOSTED_VERSION}\n`, 0o640);
-    await syncDirectory(directory);
-    return { kind: 'done', blobs: blobs.length, linked };
-  });
+  return collection.withoutRemovals(() => copyContent(content, directory));
 }
 
-export interface BackupSource {
+/**
+ * Does the same for the content in `source` while no core runs.
+ * @throws if a core uses the content, or if a file cannot be read or written
+ */
+export async function backUpStoppedHosted(
+  source: string,
+  directory: string,
+  log: Logger,
+): Promise<BackupOutcome> {
+  using database = await HostedDatabase.open(source, log);
+  return await copyContent({ database, files: new HostedFiles(source) }, directory);
+}
+
+interface HostedContent {
   readonly database: HostedDatabase;
   readonly files: HostedFiles;
+}
+
+interface BackupSource extends HostedContent {
   readonly collection: Collection;
+}
+
+async function copyContent({ database, files }: HostedContent, directory: string): Promise<BackupOutcome> {
+  const why = await prepareEmpty(directory);
+  if (why !== undefined) return { kind: 'refused', why };
+  const copy = path.join(directory, HOSTED_DATABASE_FILE);
+  const blobs = await database.copyTo(copy);
+  await syncFile(copy);
+  let linked = 0;
+  for (const digest of blobs) if (await addBlob(files.pathOf(digest), directory, digest)) linked++;
+  // The version comes last: a backup without it is not complete.
+  await writeFileAtomically(path.join(directory, HOSTED_VERSION_FILE), `${HOSTED_VERSION}\n`, 0o640);
+  await syncDirectory(directory);
+  return { kind: 'done', blobs: blobs.length, linked };
 }
 
 /** Creates the directory. Returns why it cannot take a backup; undefined if it can. */
