@@ -25,7 +25,7 @@ export const hygieneMutants: readonly Mutant[] = [
   },
   {
     defence: 'the memory of a chunk that was copied is freed',
-    file: 'src/core/pull/coalesce-chunks.ts',
+    file: 'src/platform/release-buffer.ts',
     find: 'buffer.transfer(0);',
     replace: 'buffer.slice(0, 0);',
     tests: ['test/core/pull/gather.test.ts'],

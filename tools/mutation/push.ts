@@ -8,6 +8,7 @@ const POLICY_TESTS = ['test/access/hosted-policy.test.ts'];
 const PUSH = 'src/gateway/routes/push.ts';
 const PUSH_TESTS = ['test/gateway/push.test.ts'];
 const UPLOAD_TESTS = ['test/gateway/upload.test.ts'];
+const STREAM_TESTS = ['test/platform/streamed-request.test.ts'];
 
 /** The defences of hosted names, and of who may write to them. */
 export const pushMutants: readonly Mutant[] = [
@@ -172,5 +173,40 @@ export const pushMutants: readonly Mutant[] = [
     find: "if (authentication.kind !== 'authenticated') return [];",
     replace: "if (authentication.kind !== 'authenticated') return [...(names.hosted ?? [])];",
     tests: PUSH_TESTS,
+  },
+  {
+    defence: 'a connection to the core ends with its answer',
+    file: 'src/platform/ipc/streamed-request.ts',
+    find: "response.once('close', () => connection.destroy());",
+    replace: '',
+    tests: STREAM_TESTS,
+  },
+  {
+    defence: 'a body is read no faster than the core takes it',
+    file: 'src/platform/ipc/send-body.ts',
+    find: 'if (this.#free.length === 0 && this.#pieces === PIECES) this.#body.pause();',
+    replace: '',
+    tests: STREAM_TESTS,
+  },
+  {
+    defence: 'a body whose answer has come is not read on',
+    file: 'src/platform/ipc/send-body.ts',
+    find: 'if (!this.#isOver) this.#body.resume();',
+    replace: 'this.#body.resume();',
+    tests: STREAM_TESTS,
+  },
+  {
+    defence: 'the bytes of a slow client reach the core before more come',
+    file: 'src/platform/ipc/send-body.ts',
+    find: 'if (this.#length === 0) this.#linger.refresh();',
+    replace: '',
+    tests: STREAM_TESTS,
+  },
+  {
+    defence: 'a chunk that others may still use is not freed',
+    file: 'src/platform/release-buffer.ts',
+    find: ' && buffer.byteLength === byteLength',
+    replace: '',
+    tests: STREAM_TESTS,
   },
 ];

@@ -1,4 +1,5 @@
 import { finished, type Readable } from 'node:stream';
+import { releaseBuffer } from '../../platform/release-buffer.ts';
 
 /**
  * The size of a piece in bytes. With smaller ones, the thread switches and the announcements cost more than
@@ -37,18 +38,9 @@ function join(chunks: readonly Buffer[], memory: Buffer): Buffer {
   let length = 0;
   for (const chunk of chunks) {
     length += chunk.copy(memory, length);
-    detach(chunk);
+    releaseBuffer(chunk);
   }
   return memory.subarray(0, length);
-}
-
-/**
- * Frees the memory of a used chunk. Leaving that to the garbage collector costs a collection for every 16
- * MiB, a quarter of the whole cost of a fill. A chunk that is a part of a buffer is not freed, because others
- * may still use that buffer.
- */
-function detach({ buffer, byteLength }: Buffer): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 interface Gathered {

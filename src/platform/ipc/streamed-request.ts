@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorCode, messageOf } from '../reason.ts';
 import { PeerUnreachable } from './http-client.ts';
+import { sendBody } from './send-body.ts';
 import { socketAddress } from './unix-socket.ts';
 
 export interface StreamedRequest {
@@ -42,15 +43,15 @@ export async function sendStreamed(socket: string, request: StreamedRequest): Pr
       createConnection: () => connection,
     });
     if (body === undefined) sent.end();
-    else body.pipe(sent);
+    using _sending = body && sendBody(body, sent);
     const [response] = (await once(sent, 'response')) as [IncomingMessage];
     // A failure from now on is one of the response.
     sent.on('error', () => {});
-    body?.unpipe(sent);
+    // Node leaves a connection open that belongs to no agent, until the other side closes it some seconds later.
+    response.once('close', () => connection.destroy());
     return response;
   } catch (error) {
     signal.throwIfAborted();
-    body?.unpipe();
     throw new PeerUnreachable(`${method} ${path}: ${errorCode(error) ?? messageOf(error)}`, { cause: error });
   }
 }

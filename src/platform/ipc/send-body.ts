@@ -1,0 +1,85 @@
+import type { ClientRequest } from 'node:http';
+import type { Readable } from 'node:stream';
+import { releaseBuffer } from '../release-buffer.ts';
+
+/**
+ * The bytes of one write. TLS yields chunks of at most 16 KiB, and each chunk would become four writes here, and an
+ * event of its own on the other side. A whole piece fits into the buffer of a unix socket.
+ */
+const PIECE = 128 * 1024;
+
+/** The pieces of one body that are in memory: one is filled while the other is sent. */
+const PIECES = 2;
+
+/** The milliseconds after which the received bytes are sent, because a slow client may send no more for a while. */
+const LINGER = 10;
+
+/**
+ * Sends a body as the body of a request, at the pace of the other side, in few large pieces. Ends the request after
+ * the last one. A body that breaks off leaves the request without an end.
+ */
+export function sendBody(body: Readable, sent: ClientRequest): Disposable {
+  return new BodySender(body, sent);
+}
+
+class BodySender implements Disposable {
+  readonly #body: Readable;
+  readonly #sent: ClientRequest;
+  readonly #linger: NodeJS.Timeout;
+  /** The memory that holds no bytes now, and the number of pieces that there are. */
+  readonly #free: Buffer[] = [];
+  #pieces = 0;
+  /** What is being filled, and how far. */
+  #piece: Buffer | undefined;
+  #length = 0;
+  #isOver = false;
+
+  constructor(body: Readable, sent: ClientRequest) {
+    this.#body = body;
+    this.#sent = sent;
+    this.#linger = setTimeout(this.#flush, LINGER);
+    body.on('data', this.#add).once('end', this.#end);
+  }
+
+  readonly #add = (chunk: Buffer): void => {
+    for (let at = 0; at < chunk.length; ) {
+      this.#piece ??= this.#free.pop() ?? this.#allocate();
+      if (this.#length === 0) this.#linger.refresh();
+      const copied = chunk.copy(this.#piece, this.#length, at);
+      at += copied;
+      this.#length += copied;
+      if (this.#length === PIECE) this.#flush();
+    }
+    releaseBuffer(chunk);
+  };
+
+  #allocate(): Buffer {
+    this.#pieces++;
+    return Buffer.allocUnsafeSlow(PIECE);
+  }
+
+  readonly #flush = (): void => {
+    const piece = this.#piece;
+    if (piece === undefined) return;
+    const bytes = piece.subarray(0, this.#length);
+    this.#piece = undefined;
+    this.#length = 0;
+    this.#sent.write(bytes, () => {
+      this.#free.push(piece);
+      if (!this.#isOver) this.#body.resume();
+    });
+    if (this.#free.length === 0 && this.#pieces === PIECES) this.#body.pause();
+  };
+
+  readonly #end = (): void => {
+    this.#flush();
+    clearTimeout(this.#linger);
+    this.#sent.end();
+  };
+
+  [Symbol.dispose](): void {
+    this.#isOver = true;
+    clearTimeout(this.#linger);
+    this.#body.off('data', this.#add).off('end', this.#end).pause();
+  }
+}
