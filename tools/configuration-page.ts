@@ -3,6 +3,7 @@ import { CLUSTER_KEYS } from '../src/config/cluster.ts';
 import { scalarsOf, variableOf } from '../src/config/environment.ts';
 import { FEDERATION_KEYS } from '../src/config/federation.ts';
 import { HOSTED_KEYS, NAMESPACE_KEYS } from '../src/config/hosted.ts';
+import { LDAP_KEYS, LOGIN_KEYS, OIDC_KEYS } from '../src/config/login.ts';
 import { ABOUT, SECTIONS, UPSTREAM_KEYS } from '../src/config/schema.ts';
 import { DOCKER_HUB } from '../src/registry/repository.ts';
 import { wrapText } from './wrap-text.ts';
@@ -31,7 +32,7 @@ cache:
 
 ${wrapText('Every setting that is not a list or a map can be set by an environment variable, which counts before the file. Its name is `HUBGATE_` and the path of the key: `HUBGATE_CACHE_TAG_FRESHNESS` sets `cache.tagFreshness`. A list has no variable.')}
 
-- ${wrapText('The settings of docker.io have variables in any case, as `HUBGATE_UPSTREAMS_DOCKER_IO_URL`. The settings of another upstream have them if the file names it: `HUBGATE_UPSTREAMS_GHCR_IO_URL`. The same holds for a federation.', '  ').trim()}
+- ${wrapText('The settings of docker.io have variables in any case, as `HUBGATE_UPSTREAMS_DOCKER_IO_URL`. The settings of another upstream have them if the file names it: `HUBGATE_UPSTREAMS_GHCR_IO_URL`. The same holds for a federation and a login.', '  ').trim()}
 - ${wrapText('Unknown `HUBGATE_` variables are errors, except `HUBGATE_HOME`, which names the home instead of `--home`, and those that Kubernetes makes for a service called `hubgate`.', '  ').trim()}
 - ${wrapText('`REGISTRY_PROXY_REMOTEURL`, `REGISTRY_PROXY_USERNAME` and `REGISTRY_PROXY_PASSWORD` of the `registry` image set `url`, `username` and `password` of docker.io.', '  ').trim()}
 
@@ -59,6 +60,7 @@ const ORDER: readonly (keyof typeof ABOUT)[] = [
   'token',
   'passwords',
   'federation',
+  'login',
   'log',
 ];
 
@@ -70,6 +72,12 @@ export function configurationPage(): string {
 function sectionText(name: keyof typeof ABOUT): string {
   if (name === 'upstreams') return list('upstreams.<host>', ABOUT[name], UPSTREAM_KEYS, [name, DOCKER_HUB]);
   if (name === 'federation') return list('federation.<name>', ABOUT[name], FEDERATION_KEYS, [name, 'github']);
+  if (name === 'login')
+    return [
+      list('login.<name>', ABOUT[name], LOGIN_KEYS, [name, 'corp']),
+      list('login.<name>.oidc', 'OpenID Connect.', OIDC_KEYS, [name, 'corp', 'oidc']),
+      list('login.<name>.ldap', 'LDAP, or Active Directory.', LDAP_KEYS, [name, 'corp', 'ldap']),
+    ].join('\n');
   if (name === 'cluster') return list(name, ABOUT[name], CLUSTER_KEYS, [name]);
   if (name === 'hosted')
     return [

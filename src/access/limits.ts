@@ -5,7 +5,6 @@
 import { type Network, networkOf } from '../platform/network.ts';
 import { HOSTED, type UpstreamHost } from '../registry/repository.ts';
 import type { LimitData, PolicyData, ReserveData } from './policy-data.ts';
-import type { Principal } from './principal.ts';
 import type { Subject } from './subject.ts';
 import type { SubjectPattern, SubjectPatterns } from './subject-pattern.ts';
 
@@ -30,8 +29,8 @@ export interface Limits {
 /** A pull from an upstream. */
 export interface LimitQuestion {
   readonly subject: Subject;
-  /** The groups that the principal brings besides those of the policy. */
-  readonly groups?: Principal['groups'];
+  /** The groups of directories that the subject has, such as `corp/payments`. */
+  readonly groups?: readonly string[];
   readonly address: string;
   readonly upstream: UpstreamHost;
 }

@@ -7,4 +7,6 @@ export interface PolicyContext {
   readonly forms: SubjectForms;
   /** The namespaces of hosted repositories; absent if nothing is hosted. */
   readonly hosted?: HostedNamespaces | undefined;
+  /** The names of the logins of directories; absent if they are not known. */
+  readonly logins?: readonly string[] | undefined;
 }

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { PartReader } from '../platform/yaml/yaml-schema.ts';
 import type { Action } from '../registry/action.ts';
 import type { GroupMembers } from './covered-subject.ts';
+import { isDirectoryGroup, whyNoDirectoryGroup } from './directory-group.ts';
 import { type LimitContext, readLimits, readReserves } from './limit-reader.ts';
 import { NamedLists, reportMissing } from './named-lists.ts';
 import {
@@ -195,6 +196,10 @@ class RuleReader implements LimitContext {
       return why === undefined
         ? readMember(parts, text, path, this.#context.forms)
         : reportFault(parts, path, why);
+    }
+    if (isDirectoryGroup(name)) {
+      const why = whyNoDirectoryGroup(name, this.#context.logins);
+      return why === undefined ? [text] : reportFault(parts, path, why);
     }
     return groups.get(name) === undefined
       ? reportMissing(parts, path, groups, name, formatGroup(''))

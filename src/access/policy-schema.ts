@@ -99,8 +99,14 @@ const NAMES = z.preprocess(
   z.array(ID, 'a list of ids'),
 );
 
+const GROUPS = z.preprocess(
+  (value) => (typeof value === 'string' ? [value] : value),
+  z.array(z.string('a group such as corp/payments'), 'a list of groups such as corp/payments'),
+);
+
 export const POLICY_TEST = section({
   who: SUBJECT.describe('A subject, such as ana, cert:prod-7 or anonymous.'),
+  groups: GROUPS.optional().describe('The groups of its directory, such as corp/payments.'),
   pull: IMAGE.optional().describe('A repository, with :tag or without.'),
   push: IMAGE.optional().describe('In place of `pull`: a hosted repository, with :tag or without.'),
   delete: IMAGE.optional().describe('In place of `pull`: a hosted repository, with :tag or without.'),

@@ -13,6 +13,8 @@ export interface PolicyTest {
   readonly place: Fault;
   readonly action: Action;
   readonly subject: Subject;
+  /** The groups that the subject brings from a directory. */
+  readonly groups: readonly string[];
   readonly image: Image;
   /** Absent: no particular address, so that no rule with `from` matches. */
   readonly address?: string;
@@ -35,7 +37,7 @@ export function parseTest(
   action: Action,
   hosted: HostedNamespaces | undefined,
 ): ParsedTest {
-  const { who, from, at, expect, limits, reserve } = written;
+  const { who, groups = [], from, at, expect, limits, reserve } = written;
   const what = written[action] ?? '';
   const subject = readSubject(who);
   if (subject === undefined) return { wrong: `"${who}" is not one subject; a test asks for one`, key: 'who' };
@@ -52,6 +54,7 @@ export function parseTest(
   return {
     action,
     subject,
+    groups,
     image,
     expect,
     ...(from !== undefined && { address: from }),
@@ -71,10 +74,10 @@ export function failingTests(policy: Policy, tests: readonly PolicyTest[], now: 
 
 /** Returns what a test expects, and what is true instead; undefined if the test passes. */
 function whyFailing(policy: Policy, test: PolicyTest, now: number): string | undefined {
-  const { action, subject, image, address = '', at = now, expect } = test;
-  const decision = decide(policy, { action, subject, address, ...image, at });
+  const { action, subject, groups, image, address = '', at = now, expect } = test;
+  const decision = decide(policy, { action, subject, groups, address, ...image, at });
   if (!isAsExpected(decision, expect)) return `${expect}, but ${reasonFor(decision, expect)}`;
-  const question = { subject, address, upstream: image.repository.upstream };
+  const question = { subject, groups, address, upstream: image.repository.upstream };
   return (
     whyOthers('limits', test.limits, limitsFor(policy.limits, question)) ??
     whyOthers('reserve', test.reserve, reservesFor(policy.limits, question).own)

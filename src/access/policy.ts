@@ -15,7 +15,6 @@ import { compilePattern, matchesPattern, type Pattern } from './pattern.ts';
 import { PatternIndex } from './pattern-index.ts';
 import { isHostedPattern } from './pattern-text.ts';
 import type { PolicyData, RuleData } from './policy-data.ts';
-import type { Principal } from './principal.ts';
 import type { Rule } from './rule.ts';
 import { nameOf, type Subject } from './subject.ts';
 import { compileSubjects, type SubjectPatterns } from './subject-pattern.ts';
@@ -34,8 +33,8 @@ export interface Policy {
 export interface AccessQuestion {
   readonly action: Action;
   readonly subject: Subject;
-  /** The groups that the principal brings besides those of the policy. */
-  readonly groups?: Principal['groups'];
+  /** The groups of directories that the subject has, such as `corp/payments`. */
+  readonly groups?: readonly string[];
   /** The address of the TCP peer as the socket reports it, never from a header. */
   readonly address: string;
   readonly repository: Repository;

@@ -1,5 +1,6 @@
 import { didYouMean } from '../platform/nearest.ts';
 import type { PartReader } from '../platform/yaml/yaml-schema.ts';
+import { whyNoDirectoryGroup } from './directory-group.ts';
 import { MOST_LISTED, type NamedLists } from './named-lists.ts';
 import type { PolicyContext } from './policy-context.ts';
 import type { LimitData, ReserveData } from './policy-data.ts';
@@ -22,7 +23,7 @@ interface TestNames {
 export function readTests(
   parts: PartReader,
   { groups, limits, reserves, areKnown }: TestNames,
-  { hosted }: PolicyContext,
+  { hosted, logins }: PolicyContext,
 ): PolicyTest[] {
   const entries = parts.read(['tests'], LIST) ?? [];
   return entries.flatMap((_, index): PolicyTest[] => {
@@ -37,12 +38,25 @@ export function readTests(
     const test = parseTest(written, action, hosted);
     if ('wrong' in test) return reportFault(parts, [...path, test.key], test.wrong);
     const before = parts.faults.length;
+    checkGroups(parts, [...path, 'groups'], written.groups, logins);
     if (areKnown) {
       checkIds(parts, [...path, 'limits'], written.limits, limits, 'limit');
       checkIds(parts, [...path, 'reserve'], written.reserve, reserves, 'reserve');
     }
     return parts.faults.length > before ? [] : [{ ...test, place: parts.yaml.faultAt(path, '') }];
   });
+}
+
+function checkGroups(
+  parts: PartReader,
+  path: YamlPath,
+  groups: readonly string[] = [],
+  logins: PolicyContext['logins'],
+): void {
+  for (const [at, group] of groups.entries()) {
+    const wrong = whyNoDirectoryGroup(group, logins);
+    if (wrong !== undefined) parts.fault([...path, at], wrong);
+  }
 }
 
 /** Reports the ids in a test that no entry has. */

@@ -19,7 +19,7 @@ export interface SubjectPattern {
    * tell.
    */
   readonly key?: string;
-  /** `groups` are those that the subject brings besides the groups of the policy. */
+  /** `groups` are those of directories that the subject has, such as `corp/payments`. */
   matches(subject: Subject, groups?: readonly string[]): boolean;
 }
 
@@ -81,7 +81,7 @@ function compileGroup(name: string, members: readonly string[], forms: SubjectFo
 function compileOne(text: string, forms: SubjectForms): SubjectPattern {
   if (text === 'authenticated') return { text, key: text, matches: ({ kind }) => kind !== 'anonymous' };
   const group = groupNameOf(text);
-  // Only a subject can bring a group that the policy does not have.
+  // A group of a directory has no members in the policy.
   if (group !== undefined) return compileGroup(group, [], forms);
   if (text === 'anonymous') return { text, key: text, matches: ({ kind }) => kind === 'anonymous' };
   const written = splitSubject(text);

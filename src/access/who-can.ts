@@ -1,4 +1,5 @@
 import { isHosted } from '../registry/repository.ts';
+import { isDirectoryGroup } from './directory-group.ts';
 import { type AccessQuestion, type Policy, unmet } from './policy.ts';
 import type { RuleData } from './policy-data.ts';
 import type { Rule } from './rule.ts';
@@ -25,10 +26,13 @@ export interface Answerable {
 export type WhoCanQuestion = Pick<AccessQuestion, 'action' | 'repository' | 'tag' | 'at'>;
 
 /**
- * Returns the subjects that may do this: those of `users`, those that the policy names, and everybody else.
+ * Returns the subjects that may do this: those of `users`, those that the policy names, and everybody else. A group
+ * of a directory is answered for as a whole, because only the directory knows its members.
  */
 export function whoCan(policy: Policy, question: WhoCanQuestion, users: readonly string[]): Answerable[] {
-  const named = policy.rules.flatMap(({ data }) => data.to.filter((text) => groupNameOf(text) === undefined));
+  const named = policy.rules.flatMap(({ data }) =>
+    data.to.filter((text) => groupNameOf(text) === undefined || directoryGroupOf(text) !== undefined),
+  );
   const members = Object.values(policy.data.groups).flat();
   const everybody = ['authenticated', 'anonymous', ...users, ...named, ...members];
   return [...new Set(everybody)].flatMap((who) => answerFor(policy, question, who));
@@ -56,11 +60,18 @@ function answerFor(policy: Policy, question: WhoCanQuestion, who: string): Answe
 
 /** True if the rule applies to the subject, whatever the network is. */
 function means(rule: Rule, question: WhoCanQuestion, who: string): boolean {
-  const subject = subjectOf(who);
-  const asked: AccessQuestion = { ...question, address: '', subject };
+  const group = directoryGroupOf(who);
+  const subject: Subject = group === undefined ? subjectOf(who) : { kind: 'user', name: who };
+  const groups = group === undefined ? [] : [group];
+  const asked: AccessQuestion = { ...question, address: '', subject, groups };
   const others = unmet(rule, asked).filter((condition) => condition !== 'network');
   if (who !== 'authenticated') return others.length === 0;
   return rule.data.to.includes(who) && others.every((condition) => condition === 'subject');
+}
+
+function directoryGroupOf(text: string): string | undefined {
+  const group = groupNameOf(text);
+  return group !== undefined && isDirectoryGroup(group) ? group : undefined;
 }
 
 /**

@@ -8,6 +8,7 @@ import { directoryOf, readPolicy, stateOfPolicy } from '../access/load-policy.ts
 import type { PolicyContext } from '../access/policy-context.ts';
 import { watchPolicy } from '../access/policy-watcher.ts';
 import { type Federation, subjectForms } from '../config/federation.ts';
+import type { DirectoryLogin } from '../config/login.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
 import { serveOnSocket } from '../platform/ipc/unix-socket.ts';
@@ -60,6 +61,8 @@ export interface AuthOptions {
   /** The cost parameters of new password hashes. */
   readonly passwords: PasswordParameters;
   readonly federations: readonly Federation[];
+  /** The logins of directories. */
+  readonly logins: readonly DirectoryLogin[];
   /** The way to the issuers of federations. */
   readonly egress?: EgressOptions;
   /** The cluster that this node belongs to; absent if it works alone. */
@@ -77,13 +80,17 @@ export interface Auth extends AsyncDisposable {
 }
 
 export async function startAuth(options: AuthOptions): Promise<Auth> {
-  const { log, names, url, tokenLifetime: lifetime, federations, clock = systemClock } = options;
+  const { log, names, url, tokenLifetime: lifetime, federations, logins, clock = systemClock } = options;
   await using stack = new AsyncDisposableStack();
   const stopping = new AbortController();
   const cluster = options.cluster && stack.use(await join(options.cluster, log));
   const ownKeys = stack.use(await followSigningKeys(options.keyFile, log, clock));
   const keys = cluster === undefined ? ownKeys : stack.use(await cluster.shareKeys(ownKeys));
-  const context = { forms: subjectForms(federations), hosted: names.hosted };
+  const context = {
+    forms: subjectForms(federations),
+    hosted: names.hosted,
+    logins: logins.map(({ name }) => name),
+  };
   const shared = cluster && stack.use(await shareFiles(cluster, options, context, clock));
   const users = stack.use(await watchUsers(options.usersFile, log));
   const policy = stack.use(
@@ -96,7 +103,9 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     }),
   );
   const state = cluster?.state ?? stack.use(openAuthState(options.stateFile));
-  const credentials = stack.use(await openCredentialRegistry(users, state, federations, log));
+  const credentials = stack.use(
+    await openCredentialRegistry({ users, state, federations, logins, policy, log, clock }),
+  );
   stack.use(warnOfExpiry(state, clock, log));
   const isCurrent = shared?.hasCurrentUsers;
   stack.use(endTokensOfDeletedOwners({ users, usersFile: options.usersFile, state, isCurrent, log }));
@@ -119,6 +128,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
   const authenticate = createAuthenticate({
     users,
     state,
+    logins,
     checkPassword,
     federatedLogin: createFederatedLogin({ federations, egress: options.egress, clock, log }),
     clock,
@@ -142,6 +152,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     refreshTokens: counted.refreshTokens(refreshTokens),
     credentials,
     policy,
+    groupsOf: credentials.groupsOf,
     state,
     names,
     metrics: meters,

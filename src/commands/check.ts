@@ -82,7 +82,7 @@ async function checkedPolicy(
   const read = await readPolicy(
     policy,
     systemClock(),
-    policyContext({ federations, ...('value' in config && { hosted: config.value.hosted }) }),
+    policyContext('value' in config ? config.value : { federations: [] }),
   );
   if ('faults' in read || 'faults' in config) return read;
   const collisions = await collisionsIn(paths, config.value, read.value.policy);

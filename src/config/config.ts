@@ -10,6 +10,7 @@ import type { ClusterConfig } from './cluster.ts';
 import { type Egress, NO_EGRESS } from './egress.ts';
 import type { Federation } from './federation.ts';
 import type { HostedConfig } from './hosted.ts';
+import type { DirectoryLogin } from './login.ts';
 import type { ListenAddress, PullQuota } from './values.ts';
 
 export interface Config {
@@ -80,6 +81,8 @@ export interface Config {
     readonly passes: number;
   };
   readonly federations: readonly Federation[];
+  /** The logins of directories. */
+  readonly logins: readonly DirectoryLogin[];
   readonly log: LogOptions & { readonly audit: string; readonly auditOnFull: AuditOnFull };
 }
 
@@ -142,12 +145,13 @@ export function passwordFilesOf({ upstreams }: Pick<Config, 'upstreams'>): reado
  */
 export function settingsFor(role: 'auth' | 'gateway', config: Config): Config {
   const upstreams = config.upstreams.map(({ credential: _, accounts: _none, ...upstream }) => upstream);
-  // Auth connects to the issuers of federations; the gateways connect to nobody outside.
-  const isAsking = role === 'auth' && config.federations.length > 0;
+  // Auth connects to issuers and directories; the gateways connect to nobody outside.
+  const isAsking = role === 'auth' && config.federations.length + config.logins.length > 0;
   const { cluster, ...others } = config;
   return {
     ...others,
     upstreams,
+    logins: role === 'auth' ? config.logins : [],
     egress: isAsking ? config.egress : NO_EGRESS,
     // The gateways do not know the database.
     ...(role === 'auth' && cluster && { cluster }),

@@ -6,6 +6,7 @@ import { DOCKER_HUB } from '../registry/repository.ts';
 import { CLUSTER_KEYS } from './cluster.ts';
 import { FEDERATION_KEYS } from './federation.ts';
 import { HOSTED_KEYS } from './hosted.ts';
+import { LDAP_KEYS, LOGIN_KEYS, OIDC_KEYS } from './login.ts';
 import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -37,7 +38,11 @@ export function overlay(
   yaml: WritableYaml,
   environment: Environment,
 ): { yaml: YamlDocument; faults: Fault[] } {
-  const variables = variablesFor(upstreamsIn(yaml.data), namesUnder(yaml.data, 'federation'));
+  const variables = variablesFor(
+    upstreamsIn(yaml.data),
+    namesUnder(yaml.data, 'federation'),
+    loginsIn(yaml.data),
+  );
   const sources = new Map<string, string>();
   const faults: Fault[] = [];
   for (const [variable, value] of Object.entries(environment)) {
@@ -83,6 +88,7 @@ export function scalarsOf(keys: Readonly<Record<string, z.ZodType>>): string[] {
 function variablesFor(
   upstreams: readonly string[],
   federations: readonly string[],
+  logins: readonly SettingPath[],
 ): ReadonlyMap<string, SettingPath> {
   const paths: SettingPath[] = [
     ...Object.entries(SECTIONS).flatMap(([name, keys]) => scalarsOf(keys).map((key) => [name, key])),
@@ -90,10 +96,24 @@ function variablesFor(
     ...Object.keys(CLUSTER_KEYS).map((key) => ['cluster', key]),
     ...upstreams.flatMap((host) => scalarsOf(UPSTREAM_KEYS).map((key) => ['upstreams', host, key])),
     ...federations.flatMap((name) => Object.keys(FEDERATION_KEYS).map((key) => ['federation', name, key])),
+    ...logins.flatMap((path) =>
+      Object.keys(LOGIN_SETTINGS[path[2] ?? ''] ?? LOGIN_KEYS).map((key) => [...path, key]),
+    ),
   ];
   return new Map([
     ...paths.map((path): [string, SettingPath] => [variableOf(path), path]),
     ...Object.entries(REGISTRY_VARIABLES),
+  ]);
+}
+
+const LOGIN_SETTINGS: Readonly<Record<string, object>> = { oidc: OIDC_KEYS, ldap: LDAP_KEYS };
+
+/** Returns the paths of the logins of the file, and of the maps in them. */
+function loginsIn(data: unknown): SettingPath[] {
+  const logins = propertyOf(data, 'login');
+  return namesUnder(data, 'login').flatMap((name): SettingPath[] => [
+    ['login', name],
+    ...namesUnder(logins, name).flatMap((kind) => (kind in LOGIN_SETTINGS ? [['login', name, kind]] : [])),
   ]);
 }
 

@@ -3,12 +3,13 @@ import { oneOrManyJson, section } from '../platform/yaml/yaml-schema.ts';
 import { CLUSTER_KEYS } from './cluster.ts';
 import { FEDERATION_KEYS } from './federation.ts';
 import { HOSTED_KEYS, NAMESPACE_KEYS } from './hosted.ts';
+import { LDAP_KEYS, LOGIN_KEYS, OIDC_KEYS } from './login.ts';
 import { ABOUT, SECTIONS, UPSTREAM_KEYS } from './schema.ts';
 
 /** Returns the JSON Schema of hubgate.yaml, for editors. */
 export function configSchema(): object {
   const about = (key: keyof typeof ABOUT) => ({ description: ABOUT[key] });
-  const named = <Entry extends z.ZodType>(entry: Entry, key: 'upstreams' | 'federation') =>
+  const named = <Entry extends z.ZodType>(entry: Entry, key: 'upstreams' | 'federation' | 'login') =>
     z.record(z.string(), entry).nullish().meta(about(key));
   const sections = Object.entries(SECTIONS).map(([key, keys]) => {
     const schema: z.ZodType = section(keys)
@@ -24,6 +25,10 @@ export function configSchema(): object {
       .meta(about('hosted')),
     cluster: section(CLUSTER_KEYS).nullish().meta(about('cluster')),
     federation: named(section(FEDERATION_KEYS), 'federation'),
+    login: named(
+      section({ oidc: section(OIDC_KEYS).optional(), ldap: section(LDAP_KEYS).optional(), ...LOGIN_KEYS }),
+      'login',
+    ),
   });
   const json = z.toJSONSchema(schema, {
     io: 'input',

@@ -19,6 +19,7 @@ import { readEgress } from './egress.ts';
 import { type Environment, overlay } from './environment.ts';
 import { readFederations } from './federation.ts';
 import { readHosted } from './hosted.ts';
+import { filesOfLogins, readDirectoryLogins } from './login.ts';
 import { SECTIONS, UPSTREAM_KEYS } from './schema.ts';
 import { type LoadContext, readLogins } from './upstream-logins.ts';
 
@@ -44,6 +45,7 @@ const KEYS = section({
   hosted: ANYTHING,
   cluster: ANYTHING,
   federation: ANYTHING,
+  login: ANYTHING,
 });
 const UPSTREAMS = z.record(z.string(), ANYTHING, 'a map of upstreams by host').nullish();
 const UPSTREAM = section(UPSTREAM_KEYS, {
@@ -137,6 +139,7 @@ function build(
     longestToken: token.longest,
     ...(token.refresh !== undefined && { refreshLifetime: token.refresh }),
     passwords,
+    logins: readDirectoryLogins(parts, at),
     log: { ...log, audit: at(log.audit) },
   };
 }
@@ -245,10 +248,11 @@ async function checkClientCa(parts: PartReader, { tls: { clientCa } }: Config): 
   if ('faults' in read) parts.fault(['tls', 'clientCa'], `the file ${read.faults[0]?.message}`);
 }
 
-async function checkAuthorities(parts: PartReader, { upstreams, egress }: Config): Promise<void> {
+async function checkAuthorities(parts: PartReader, { upstreams, egress, logins }: Config): Promise<void> {
   const files = [
     ...upstreams.map(({ host, ca }) => ({ path: ['upstreams', host, 'ca'], ca })),
     { path: ['egress', 'ca'], ca: egress.ca },
+    ...filesOfLogins(logins).flatMap(({ path, file, kind }) => (kind === 'ca' ? [{ path, ca: file }] : [])),
   ];
   for (const { path, ca } of files) {
     const read = ca === undefined ? { value: [] } : await readAuthorities(ca);
@@ -268,10 +272,20 @@ async function checkSecretFiles(parts: PartReader, config: Config, judgesModes: 
   ];
   for (const { path, credential } of secrets) {
     if (credential === undefined || !('passwordFile' in credential)) continue;
-    const { passwordFile: file } = credential;
-    const problem = (await problemOf(file)) ?? (judgesModes ? await whyTooOpen(file) : undefined);
-    if (problem !== undefined) parts.fault([...path, 'passwordFile'], `the secret file ${problem}`);
+    await checkSecretFile(parts, [...path, 'passwordFile'], credential.passwordFile, judgesModes);
   }
+  for (const { path, file, kind } of filesOfLogins(config.logins))
+    if (kind === 'secret') await checkSecretFile(parts, path, file, judgesModes);
+}
+
+async function checkSecretFile(
+  parts: PartReader,
+  path: readonly PropertyKey[],
+  file: string,
+  judgesModes: boolean,
+): Promise<void> {
+  const problem = (await problemOf(file)) ?? (judgesModes ? await whyTooOpen(file) : undefined);
+  if (problem !== undefined) parts.fault(path, `the secret file ${problem}`);
 }
 
 /** Checks a secret file without reading it, because only the core may read it. */

@@ -7,6 +7,11 @@ import { hostedNames } from './hosted.ts';
 export function policyContext({
   federations,
   hosted,
-}: Pick<Config, 'federations' | 'hosted'>): PolicyContext {
-  return { forms: subjectForms(federations), hosted: hostedNames(hosted) };
+  logins,
+}: Pick<Config, 'federations' | 'hosted'> & Partial<Pick<Config, 'logins'>>): PolicyContext {
+  return {
+    forms: subjectForms(federations),
+    hosted: hostedNames(hosted),
+    logins: logins?.map(({ name }) => name),
+  };
 }

@@ -327,5 +327,7 @@ export const ABOUT = {
   passwords: 'The cost of password hashes.',
   federation:
     'External token issuers whose JWTs are accepted as logins, by a name. Their subjects are `oidc:<name>:…`. See [ci.md](ci.md).',
+  login:
+    'The directories in which people log in, by a name: each has either `oidc` or `ldap`. Their groups are `group:<name>/…` in a policy. See [logins.md](logins.md).',
   log: 'The log and the audit log.',
 } as const;

@@ -144,7 +144,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   );
   const authorities = stack.use(await followClientAuthorities(options.clientCa, log));
   const byCertificate = createIdentifyByCertificate({ authorities, credentials, clock });
-  const authorizeNow = createAuthorize(policy, names, clock);
+  const authorizeNow = createAuthorize({ policy, names, groupsOf: credentials.groupsOf, clock });
   const dependencies: V2Dependencies = {
     names,
     addressOf,
@@ -152,7 +152,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     authorizeNow,
     pushableNamespaces: createPushableNamespaces(policy, names, authorizeNow),
     credentials,
-    limits: followPolicyLimits(policy),
+    limits: followPolicyLimits(policy, credentials.groupsOf),
     clock,
     core,
     callerOf: createCallerOf(),

@@ -40,6 +40,7 @@ export async function authOptions(config: Config, paths: HomePaths): Promise<Omi
     longestToken: config.longestToken,
     passwords: config.passwords,
     federations: config.federations,
+    logins: config.logins,
     ...(config.cluster && { cluster: { ...config.cluster, directory: paths.sharedDocuments } }),
     ...(await egressOf(config)),
     names: namesOf(config),

@@ -69,9 +69,14 @@ export const ISSUED_TOKEN = SERIALIZED_IDENTITY.extend({
 });
 export type IssuedToken = Readonly<z.output<typeof ISSUED_TOKEN>>;
 
-export const LOGIN_REFUSALS = ['BAD_CREDENTIALS', 'TOO_MANY_LOGINS'] as const;
+export const LOGIN_REFUSALS = ['BAD_CREDENTIALS', 'TOO_MANY_LOGINS', 'UNCONFIRMED_LOGIN'] as const;
 export type LoginRefusal = (typeof LOGIN_REFUSALS)[number];
-export const REFUSAL = z.object({ error: z.enum(LOGIN_REFUSALS) });
+export const REFUSAL = z.object({
+  error: z.enum(LOGIN_REFUSALS),
+  /** What the client is told in place of the usual message of the error. */
+  message: z.string().optional(),
+});
+export type Refusal = Readonly<z.output<typeof REFUSAL>>;
 
 export const KEYS = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) });
 
@@ -105,11 +110,24 @@ export const CREDENTIAL = z.object({
 });
 export type Credential = Readonly<z.output<typeof CREDENTIAL>>;
 
+/**
+ * The groups of a person of a directory that the policy names, such as `corp/payments`. They do not count from
+ * `until` on, in milliseconds since the epoch.
+ */
+export const PERSON_GROUPS = z.object({
+  name: z.string(),
+  groups: z.array(z.string()).readonly(),
+  until: z.number(),
+});
+export type PersonGroups = Readonly<z.output<typeof PERSON_GROUPS>>;
+
 /** The credentials that are in force by their ids, and the certificates that are revoked. */
 export interface Credentials {
   readonly inForce: Readonly<Record<string, Credential>>;
   /** The SHA-256 of the part that the issuers of client certificates signed, as lower-case hex. */
   readonly revokedCertificates: readonly string[];
+  /** The people with such groups; absent if there is no directory. */
+  readonly people?: readonly PersonGroups[];
 }
 
 /**
@@ -125,4 +143,5 @@ export const LONGEST_SILENCE = 60_000;
 export const CREDENTIALS = z.object({
   inForce: z.record(z.string(), z.unknown()),
   revokedCertificates: z.array(z.string()).readonly(),
+  people: z.array(z.unknown()).readonly().optional(),
 });

@@ -6,6 +6,11 @@
 export const ERRORS = {
   UNAUTHORIZED: { status: 401, code: 'UNAUTHORIZED', message: 'authentication required' },
   BAD_CREDENTIALS: { status: 401, code: 'UNAUTHORIZED', message: 'incorrect username or password' },
+  UNCONFIRMED_LOGIN: {
+    status: 401,
+    code: 'UNAUTHORIZED',
+    message: 'your login must be confirmed on the account page of this mirror',
+  },
   INVALID_TOKEN: { status: 401, code: 'UNAUTHORIZED', message: 'this token is not valid, or not any longer' },
   INSUFFICIENT_SCOPE: { status: 401, code: 'DENIED', message: 'requested access to the resource is denied' },
   DENIED: { status: 403, code: 'DENIED', message: 'requested access to the resource is denied' },

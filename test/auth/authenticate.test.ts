@@ -56,6 +56,7 @@ beforeEach(async () => {
     users: live,
     state,
     checkPassword,
+    logins: [],
     federatedLogin: async () => ({ kind: 'wrong' }),
     clock,
   });

@@ -3,12 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { compilePolicy } from '../../src/access/policy.ts';
 import { openCredentialRegistry } from '../../src/auth/identity/credential-registry.ts';
 import { decoyOf, hashPassword, passwordCredential } from '../../src/auth/identity/password.ts';
 import { createRehashPassword } from '../../src/auth/identity/rehash-password.ts';
 import { setPassword } from '../../src/auth/identity/users-file.ts';
 import { watchUsers } from '../../src/auth/identity/users-watcher.ts';
 import { openAuthState } from '../../src/auth/state/sqlite-state.ts';
+import { MutableValue } from '../../src/platform/observable-value.ts';
 import { testLog } from '../support/test-log.ts';
 
 test('when a hash has been renewed gateways are told its credential, remembered logins hold, and that of before is gone', async (t) => {
@@ -21,7 +23,10 @@ test('when a hash has been renewed gateways are told its credential, remembered 
   await setPassword(file, 'ana', from);
   await using state = openAuthState(path.join(directory, 'auth.db'));
   using users = await watchUsers(file, log);
-  using credentials = await openCredentialRegistry(users, state, [], log);
+  using credentials = await openCredentialRegistry({
+    ...{ users, state, federations: [], logins: [], log, clock: Date.now },
+    policy: new MutableValue(compilePolicy({ version: '1', groups: {}, rules: [], federations: {} })),
+  });
   const renewHash = createRehashPassword({ file, users, credentials, state, log });
   const login = (id: string, credential: string) => {
     const times = { createdAt: 0, expiresAt: Date.now() + 60_000, lastUsedAt: null };

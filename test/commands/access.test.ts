@@ -456,10 +456,10 @@ test('explain says what is used of each limit, if the core runs', async () => {
   await symlink(path.join(core.directory, 'core.sock'), path.join(home, 'run/core/core.sock'));
   const parsed = parseFiles({ 'access.yaml': LIMITED });
   assert.ok('value' in parsed);
-  const limits = followPolicyLimits({ current: parsed.value.policy, [Symbol.dispose]: () => {} });
+  const limits = followPolicyLimits({ current: parsed.value.policy, [Symbol.dispose]: () => {} }, () => []);
   const subject = readSubject('ana') ?? assert.fail();
   const { budgets = '' } = limits.headersFor({
-    authentication: { kind: 'authenticated', subject, groups: [], credential: 'one' },
+    authentication: { kind: 'authenticated', subject, credential: 'one' },
     upstream: DOCKER_HUB,
     address: peerAddress({ remoteAddress: '10.1.2.3' }),
   });

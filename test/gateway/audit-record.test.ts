@@ -20,7 +20,7 @@ function received(
     authentication:
       subject === undefined
         ? { kind: 'anonymous', subject: ANONYMOUS }
-        : { kind: 'authenticated', subject, groups: [], credential: 'one' },
+        : { kind: 'authenticated', subject, credential: 'one' },
     address: peerAddress({ remoteAddress }),
     started: 0,
   };

@@ -26,11 +26,11 @@ reserve:
   - { id: pay, upstream: docker.io, keep: 12.5%, for: ci-pay }`;
 
 const POLICY = policyOf(RULES);
-const limits = followPolicyLimits({ current: POLICY, [Symbol.dispose]: () => {} });
+const limits = followPolicyLimits({ current: POLICY, [Symbol.dispose]: () => {} }, () => []);
 
 function authenticationOf(who: string): Authentication {
   const subject = readSubject(who) ?? assert.fail(who);
-  return { kind: 'authenticated', subject, groups: [], credential: 'one' };
+  return { kind: 'authenticated', subject, credential: 'one' };
 }
 
 const NOBODY: Authentication = { kind: 'anonymous', subject: ANONYMOUS };
@@ -172,7 +172,7 @@ test('a share of several reserves is never more than all', () => {
     (keep, index) => `  - { id: r${index}, upstream: docker.io, keep: ${keep * 100}%, for: zoe }`,
   );
   const policy = policyOf(`reserve:\n${reserves.join('\n')}`);
-  const all = followPolicyLimits({ current: policy, [Symbol.dispose]: () => {} });
+  const all = followPolicyLimits({ current: policy, [Symbol.dispose]: () => {} }, () => []);
   assert.equal(spending('ana', '192.0.2.1', DOCKER_HUB, all).reserved?.share, 1);
 });
 
@@ -181,7 +181,7 @@ test('an edit counts at once, and a policy without limits says nothing', () => {
     current: policyOf('limits: [{ id: a, to: ana, pulls: 1/1h }]'),
     [Symbol.dispose]: () => {},
   };
-  const live = followPolicyLimits(subscription);
+  const live = followPolicyLimits(subscription, () => []);
   const max = () => spending('ana', '192.0.2.1', DOCKER_HUB, live).budgets[0]?.pulls?.max;
   assert.equal(max(), 1);
   assert.equal(max(), 1);

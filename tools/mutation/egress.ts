@@ -103,8 +103,8 @@ export const egressMutants: readonly Mutant[] = [
   {
     defence: 'no gateway is given a proxy with its login',
     file: 'src/config/config.ts',
-    find: "role === 'auth' && config.federations.length > 0",
-    replace: 'config.federations.length > 0',
+    find: "role === 'auth' && config.federations.length + config.logins.length > 0",
+    replace: 'config.federations.length + config.logins.length > 0',
     tests: ['test/config/load-config.test.ts'],
   },
   {

@@ -115,7 +115,7 @@ export const identitiesMutants: readonly Mutant[] = [
   {
     defence: 'a service token is good only for its owner',
     file: AUTHENTICATE,
-    find: ' || owner.name !== name',
+    find: ' || (owner.name !== name && token.owner !== name)',
     replace: '',
     tests: ['test/auth/authenticate.test.ts', 'test/gateway/service-token.test.ts'],
   },

@@ -1,16 +1,18 @@
 import type { Principal } from '../../access/principal.ts';
 import { compileTokenRestriction, type TokenRestriction } from '../../access/token-restriction.ts';
+import type { DirectoryLogin } from '../../config/login.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { parseNetwork } from '../../platform/network.ts';
 import type { ObservableValue } from '../../platform/observable-value.ts';
 import type { LoginPassword } from '../../protocol/auth-api.ts';
 import { PASSWORD_LENGTH } from '../limits.ts';
-import type { AuthState } from '../state/auth-state.ts';
+import type { AuthState, StoredToken } from '../state/auth-state.ts';
 import type { CheckPassword, PasswordAttempt } from './check-password.ts';
+import { countedPeople, identityOf, isOfPerson } from './directory/counted-people.ts';
 import { FEDERATED_NAME, type FederatedLogin } from './federation/federated-login.ts';
 import { passwordCredential } from './password.ts';
 import { isTokenSecret, parseServiceToken, type ServiceToken, tokenCredential } from './service-token.ts';
-import { ownerOf } from './token-owner.ts';
+import { byOwnerId, type CountedOwner, ownerOf } from './token-owner.ts';
 import { subjectOfUser } from './user-subject.ts';
 import type { Users } from './users-file.ts';
 
@@ -26,6 +28,8 @@ export type Verdict =
       readonly until?: number;
     })
   | { readonly kind: 'wrong' }
+  /** The credential is right, and its owner must be confirmed by the directory of this login first. */
+  | { readonly kind: 'suspended'; readonly login: string }
   /** More passwords wait than can be hashed in time. */
   | { readonly kind: 'busy' };
 
@@ -63,6 +67,8 @@ export interface IdentityProvider {
 export interface AuthenticateOptions {
   readonly users: ObservableValue<Users>;
   readonly state: AuthState;
+  /** The logins of directories. */
+  readonly logins: readonly DirectoryLogin[];
   readonly checkPassword: CheckPassword;
   readonly federatedLogin: FederatedLogin;
   readonly clock: Clock;
@@ -89,7 +95,7 @@ function federation({ federatedLogin }: Pick<AuthenticateOptions, 'federatedLogi
   };
 }
 
-function serviceTokens(options: Pick<AuthenticateOptions, 'users' | 'state' | 'clock'>): IdentityProvider {
+function serviceTokens(options: TokenDependencies): IdentityProvider {
   return {
     name: 'service token',
     async authenticate({ login, address }) {
@@ -114,7 +120,6 @@ function passwords({ checkPassword }: Pick<AuthenticateOptions, 'checkPassword'>
       return {
         kind: 'authenticated',
         subject: subjectOfUser(user),
-        groups: [],
         credential: passwordCredential(user.name, hash),
       };
     },
@@ -143,26 +148,43 @@ class AttemptedPassword implements PasswordAttempt {
   }
 }
 
+type TokenDependencies = Pick<AuthenticateOptions, 'users' | 'state' | 'logins' | 'clock'>;
+
+/** Returns the owner of a token. One whom the directory has refused counts until the beginning of time. */
+async function currentOwner(
+  token: StoredToken,
+  { users, state, logins }: TokenDependencies,
+): Promise<CountedOwner | undefined> {
+  if (!isOfPerson(token)) return ownerOf(token, { users: users.current, people: new Map() });
+  const person = await state.personOf(...identityOf(token));
+  if (person === undefined) return undefined;
+  const counted = countedPeople([{ ...person, refusedAt: null }], logins, users.current);
+  const owner = ownerOf(token, { users: users.current, people: byOwnerId(counted) });
+  return owner && person.refusedAt !== null ? { ...owner, until: 0 } : owner;
+}
+
 /** Accepts a token that belongs to its owner, has not expired, and is presented from a permitted network. */
 async function byServiceToken(
   presented: ServiceToken,
   name: string,
   address: string,
-  { users, state, clock }: Pick<AuthenticateOptions, 'users' | 'state' | 'clock'>,
+  dependencies: TokenDependencies,
 ): Promise<Verdict> {
+  const { state, clock } = dependencies;
   const token = await state.token(presented.id);
   if (token === undefined || !isTokenSecret(presented.secret, token.hash)) return { kind: 'wrong' };
-  const owner = ownerOf(token, users.current);
-  if (owner === undefined || owner.isDisabled || owner.name !== name) return { kind: 'wrong' };
+  const owner = await currentOwner(token, dependencies);
+  // The name of a person may have changed in the directory since the token was made.
+  if (owner === undefined || (owner.name !== name && token.owner !== name)) return { kind: 'wrong' };
   if (token.expiresAt <= clock()) return { kind: 'wrong' };
   const { pull, push, from } = token;
   if (from !== null && parseNetwork(from)?.contains(address) !== true) return { kind: 'wrong' };
+  if (owner.until <= clock()) return { kind: 'suspended', login: identityOf(token)[0] };
   await state.useToken(token.id, clock(), address);
   const restriction = compileTokenRestriction({ pull: pull ?? undefined, push, from: from ?? undefined });
   return {
     kind: 'authenticated',
-    subject: subjectOfUser(owner),
-    groups: [],
+    subject: owner.subject,
     credential: tokenCredential(token.id),
     restriction,
   };

@@ -1,14 +1,19 @@
-import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
+import { directoryGroupsIn, formatDirectoryGroup } from '../../access/directory-group.ts';
+import type { Policy } from '../../access/policy.ts';
+import { ANONYMOUS, formatSubject, type Subject } from '../../access/subject.ts';
 import type { Federation } from '../../config/federation.ts';
+import type { DirectoryLogin } from '../../config/login.ts';
+import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { MutableValue, type ObservableValue } from '../../platform/observable-value.ts';
 import { runInSlices } from '../../platform/scheduling/time-slicing.ts';
-import type { Credentials } from '../../protocol/auth-api.ts';
+import type { Credentials, PersonGroups } from '../../protocol/auth-api.ts';
 import type { AuthState, StoredLogin, StoredToken } from '../state/auth-state.ts';
+import { type CountedPeople, countedPeople } from './directory/counted-people.ts';
 import { FEDERATED_NAME, federationCredential } from './federation/federated-login.ts';
 import { passwordCredential } from './password.ts';
 import { loginCredential, tokenCredential } from './service-token.ts';
-import { ownerOf } from './token-owner.ts';
+import { byOwnerId, type CountedOwner, ownerOf, type TokenOwners } from './token-owner.ts';
 import { subjectOfUser } from './user-subject.ts';
 import type { User, Users } from './users-file.ts';
 import type { WatchedUsers } from './users-watcher.ts';
@@ -21,6 +26,19 @@ export interface CredentialRegistry extends ObservableValue<Credentials>, Dispos
    * Reads the credentials now, because somebody has just received one that may be newer than the last look.
    */
   refresh(): Promise<void>;
+  /** Returns the groups that a subject has in its directory, as far as the policy names them. */
+  readonly groupsOf: (subject: Subject) => readonly string[];
+}
+
+export interface CredentialRegistryOptions {
+  readonly users: WatchedUsers;
+  readonly state: AuthState;
+  readonly federations: readonly Federation[];
+  readonly logins: readonly DirectoryLogin[];
+  /** The policy, which says which groups of directories matter. */
+  readonly policy: ObservableValue<Policy>;
+  readonly log: Logger;
+  readonly clock: Clock;
 }
 
 /**
@@ -28,17 +46,18 @@ export interface CredentialRegistry extends ObservableValue<Credentials>, Dispos
  * credential still counts.
  */
 export async function openCredentialRegistry(
-  users: WatchedUsers,
-  state: AuthState,
-  federations: readonly Federation[],
-  log: Logger,
+  options: CredentialRegistryOptions,
 ): Promise<CredentialRegistry> {
-  const read = async () => credentialsOf(users.current, state, federations);
+  const { users, state, logins, policy, log, clock } = options;
+  const read = async () => credentialsOf(options, users.current, policy.current);
   const live = new MutableValue(await read());
+  let groups = byName(live.current);
   const learn = async () => {
     const next = await read();
     // Subscribers must not be woken if nothing has changed.
-    if (JSON.stringify(next) !== JSON.stringify(live.current)) live.set(next);
+    if (JSON.stringify(next) === JSON.stringify(live.current)) return;
+    groups = byName(next);
+    live.set(next);
   };
   let isOver = false;
   let looking = Promise.resolve();
@@ -56,7 +75,8 @@ export async function openCredentialRegistry(
   const follow = async () => {
     while (!isOver) {
       // The promises are created before the state is read, so that no change in the meantime is missed.
-      const changed = Promise.race([users.changed(), state.changes.changed()]);
+      const sources = [users, state.changes, ...(logins.length > 0 ? [policy] : [])];
+      const changed = Promise.race(sources.map((source) => source.changed()));
       await refresh();
       await changed;
     }
@@ -68,20 +88,32 @@ export async function openCredentialRegistry(
     },
     changed: () => live.changed(),
     refresh,
+    groupsOf: (subject) => {
+      const person = subject.kind === 'user' ? groups.get(subject.name) : undefined;
+      return person === undefined || person.until <= clock() ? NO_GROUPS : person.groups;
+    },
     [Symbol.dispose]: () => {
       isOver = true;
     },
   };
 }
 
+const NO_GROUPS: readonly string[] = [];
+
+function byName({ people = [] }: Credentials): ReadonlyMap<string, PersonGroups> {
+  return new Map(people.map((person) => [person.name, person]));
+}
+
 async function credentialsOf(
+  { state, federations, logins }: CredentialRegistryOptions,
   users: Users,
-  state: AuthState,
-  federations: readonly Federation[],
+  policy: Policy,
 ): Promise<Credentials> {
   const certificates = await state.certificates();
-  const logins = await state.logins();
+  const remembered = await state.logins();
   const tokens = await state.tokens();
+  const people = logins.length === 0 ? undefined : countedPeople(await state.people(), logins, users);
+  const owners: TokenOwners = { users, people: byOwnerId(people) };
   // Ids are hashes. Those of ten thousand users take longer than other requests should wait.
   const passwords = new Map(await runInSlices(passwordEntries(users)));
   return {
@@ -89,14 +121,23 @@ async function credentialsOf(
       [ANONYMOUS_CREDENTIAL, { subject: formatSubject(ANONYMOUS) }],
       ...passwords,
       // A login ends with the password that it was given for.
-      ...logins.filter(({ credential }) => passwords.has(credential)).map(loginEntry),
-      ...tokens.flatMap((token) => tokenEntry(token, ownerOf(token, users))),
+      ...remembered.filter(({ credential }) => passwords.has(credential)).map(loginEntry),
+      ...tokens.flatMap((token) => tokenEntry(token, ownerOf(token, owners))),
       ...federations.map(federationEntry),
     ]),
     revokedCertificates: certificates.flatMap(({ tbsHash, revokedAt }) =>
       revokedAt === null ? [] : [tbsHash],
     ),
+    ...(people && { people: groupsIn(people, directoryGroupsIn(policy.data)) }),
   };
+}
+
+/** Returns the groups that the policy names, of the people who have any. */
+function groupsIn(people: CountedPeople, named: ReadonlySet<string>): PersonGroups[] {
+  return [...people.values()].flatMap(({ name, login, groups: all, until }) => {
+    const groups = all.map((group) => formatDirectoryGroup(login, group)).filter((group) => named.has(group));
+    return groups.length === 0 ? [] : [{ name, groups, until }];
+  });
 }
 
 function* passwordEntries(users: Users): Generator<void, RegisteredCredential[]> {
@@ -123,14 +164,20 @@ function loginEntry({ id, user, expiresAt }: StoredLogin): RegisteredCredential 
 
 function tokenEntry(
   { id, expiresAt, pull, push, from }: StoredToken,
-  owner: User | undefined,
+  owner: CountedOwner | undefined,
 ): RegisteredCredential[] {
-  if (owner === undefined || owner.isDisabled) return [];
-  const subject = formatSubject(subjectOfUser(owner));
+  if (owner === undefined) return [];
+  const subject = formatSubject(owner.subject);
   return [
     [
       tokenCredential(id),
-      { subject, until: expiresAt, ...(pull && { pull }), ...(push && { push }), ...(from && { from }) },
+      {
+        subject,
+        until: Math.min(expiresAt, owner.until),
+        ...(pull && { pull }),
+        ...(push && { push }),
+        ...(from && { from }),
+      },
     ],
   ];
 }

@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import type { z } from 'zod';
 import { readRequestBody } from '../../platform/read-body.ts';
-import type { LoginRefusal } from '../../protocol/auth-api.ts';
-import type { LoginOptions } from '../identity/authenticate.ts';
+import type { Refusal } from '../../protocol/auth-api.ts';
+import type { LoginOptions, Verdict } from '../identity/authenticate.ts';
 import { REQUEST_SIZE } from '../limits.ts';
 
 /** Thrown if a request is not one that a gateway sends. */
@@ -41,9 +41,24 @@ export function answerJson(context: Context, content: object): void {
   context.body = JSON.stringify(content);
 }
 
-export function refuseLogin(context: Context, error: LoginRefusal): void {
+export function refuseLogin(context: Context, refusal: Refusal): void {
   context.status = 400;
-  context.body = { error };
+  context.body = refusal;
+}
+
+/** Returns how a login is refused. `url` is the one that people open in a browser. */
+export function loginRefusalOf(verdict: Exclude<Verdict, { kind: 'authenticated' }>, url: string): Refusal {
+  switch (verdict.kind) {
+    case 'busy':
+      return { error: 'TOO_MANY_LOGINS' };
+    case 'suspended':
+      return {
+        error: 'UNCONFIRMED_LOGIN',
+        message: `your login at ${verdict.login} must be confirmed: open ${url}/account/`,
+      };
+    case 'wrong':
+      return { error: 'BAD_CREDENTIALS' };
+  }
 }
 
 /**

@@ -1,14 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import type { WatchedPolicy } from '../../access/policy-watcher.ts';
-import { ANONYMOUS, formatSubject, parseSubject } from '../../access/subject.ts';
+import { ANONYMOUS, formatSubject, parseSubject, type Subject } from '../../access/subject.ts';
 import type { Logger } from '../../platform/log.ts';
-import {
-  type IssuedToken,
-  type LoginRefusal,
-  TOKEN_REQUEST,
-  type TokenRequest,
-} from '../../protocol/auth-api.ts';
+import { type IssuedToken, type Refusal, TOKEN_REQUEST, type TokenRequest } from '../../protocol/auth-api.ts';
 import type { UpstreamNames } from '../../registry/repository.ts';
 import type { Authenticate, Verdict } from '../identity/authenticate.ts';
 import { ANONYMOUS_CREDENTIAL } from '../identity/credential-registry.ts';
@@ -16,12 +11,14 @@ import { type GrantedScopes, grantScopes } from '../token/grant-scopes.ts';
 import { type IssuerOptions, signToken } from '../token/issue-token.ts';
 import type { RefreshTokens } from '../token/refresh.ts';
 import { tokenLifetime } from '../token/token-lifetime.ts';
-import { answerJson, BadRequest, RequestedLogin, readJson, refuseLogin } from './request.ts';
+import { answerJson, BadRequest, loginRefusalOf, RequestedLogin, readJson, refuseLogin } from './request.ts';
 
 export interface TokenRouteDependencies {
   readonly authenticate: Authenticate;
   readonly refreshTokens: RefreshTokens;
   readonly policy: WatchedPolicy;
+  /** Returns the groups that a subject has in its directory, as far as the policy names them. */
+  readonly groupsOf: (subject: Subject) => readonly string[];
   readonly names: UpstreamNames;
   readonly issuer: IssuerOptions;
   readonly log: Logger;
@@ -33,7 +30,7 @@ type AuthenticatedSubject = Omit<Verdict & { kind: 'authenticated' }, 'kind'>;
 export async function issueToken(context: Context, dependencies: TokenRouteDependencies): Promise<void> {
   const request = await readJson(context, TOKEN_REQUEST);
   const identified = await identify(request, dependencies, context.req);
-  if (typeof identified === 'string') return refuseLogin(context, identified);
+  if ('error' in identified) return refuseLogin(context, identified);
   const { access, scope } = granted(request, identified, dependencies);
   const who = { subject: formatSubject(identified.subject), credential: identified.credential };
   const { issuer } = dependencies;
@@ -75,8 +72,9 @@ async function identify(
   request: TokenRequest,
   dependencies: TokenRouteDependencies,
   incoming: IncomingMessage,
-): Promise<AuthenticatedSubject | LoginRefusal> {
-  const nobody: AuthenticatedSubject = { subject: ANONYMOUS, groups: [], credential: ANONYMOUS_CREDENTIAL };
+): Promise<AuthenticatedSubject | Refusal> {
+  const { issuer } = dependencies;
+  const nobody: AuthenticatedSubject = { subject: ANONYMOUS, credential: ANONYMOUS_CREDENTIAL };
   const certified = byCertificate(request);
   const isGranted = () => granted(request, nobody, dependencies).access.length > 0;
   // Most logins are right, so this is decided only when somebody asks, and then once.
@@ -85,17 +83,18 @@ async function identify(
   );
   if (request.refreshToken !== null)
     return (
-      (await dependencies.refreshTokens.redeem(request.refreshToken)) ?? otherwise() ?? 'BAD_CREDENTIALS'
+      (await dependencies.refreshTokens.redeem(request.refreshToken)) ??
+      otherwise() ?? { error: 'BAD_CREDENTIALS' }
     );
   if (request.login === null) return certified ?? nobody;
   const { login, address } = request;
   const options = new RequestedLogin(incoming, () => otherwise() !== undefined);
   const verdict = await dependencies.authenticate(login, address, options);
   if (verdict.kind === 'authenticated') return verdict;
-  // A login that was not judged yet must not count as unknown: a client that may do more would get the token
-  // of anonymous.
-  if (verdict.kind === 'busy') return 'TOO_MANY_LOGINS';
-  return otherwise() ?? 'BAD_CREDENTIALS';
+  // A login that was not judged yet, or whose owner must be confirmed, must not count as unknown: a client that
+  // may do more would get the token of anonymous.
+  const refusal = loginRefusalOf(verdict, issuer.issuer);
+  return verdict.kind === 'wrong' ? (otherwise() ?? refusal) : refusal;
 }
 
 /** Returns a function that decides when it is first called, and gives the same answer ever after. */
@@ -112,14 +111,15 @@ function byCertificate({ certificate }: TokenRequest): AuthenticatedSubject | un
   const subject = parseSubject(certificate.subject);
   // A gateway may vouch for certificates alone.
   if (subject?.kind !== 'cert') throw new BadRequest('a request names a certificate of no machine');
-  return { subject, groups: [], credential: certificate.credential };
+  return { subject, credential: certificate.credential };
 }
 
 function granted(
   { scopes, address }: TokenRequest,
-  { subject, groups, restriction }: AuthenticatedSubject,
-  { policy, names, issuer }: TokenRouteDependencies,
+  { subject, restriction }: AuthenticatedSubject,
+  { policy, names, issuer, groupsOf }: TokenRouteDependencies,
 ): GrantedScopes {
+  const groups = groupsOf(subject);
   return grantScopes(
     scopes,
     { subject, groups, address, at: issuer.clock(), ...(restriction && { restriction }) },

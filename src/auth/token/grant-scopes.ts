@@ -6,7 +6,9 @@ import { type Repository, resolveRepository, type UpstreamNames } from '../../re
 import { formatScope, MAX_SCOPES, parseScope, type Scope } from '../../registry/scope.ts';
 import type { GrantedAccess } from './issue-token.ts';
 
-export interface Asker extends Omit<Principal, 'credential'> {
+export interface Asker extends Pick<Principal, 'subject'> {
+  /** The groups of directories that the subject has. */
+  readonly groups: readonly string[];
   readonly address: string;
   /** The time in milliseconds since the epoch. */
   readonly at: number;

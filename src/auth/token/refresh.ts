@@ -70,7 +70,7 @@ export function createRefreshTokens({ users, state, clock, lifetime }: RefreshOp
       if (user === undefined || login.expiresAt <= clock() || passwordOf(user) !== login.credential)
         return undefined;
       await state.useLogin(login.id, clock());
-      return { subject: subjectOfUser(user), groups: [], credential: loginCredential(login.id) };
+      return { subject: subjectOfUser(user), credential: loginCredential(login.id) };
     },
   };
 }

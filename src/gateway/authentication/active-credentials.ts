@@ -1,5 +1,5 @@
 import type { Principal } from '../../access/principal.ts';
-import { formatSubject } from '../../access/subject.ts';
+import { formatSubject, type Subject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
 import { pollValue } from '../../platform/ipc/long-poll-client.ts';
@@ -22,7 +22,13 @@ export interface ActiveCredentials extends Disposable {
   throwIfStale(): void;
   /** Tells whether the certificate with this `tbsHash` is revoked. */
   isRevoked(certificate: string): boolean;
+  /** Returns the groups that a subject has at this moment in its directory, as far as the policy names them. */
+  readonly groupsOf: DirectoryGroups;
 }
+
+export type DirectoryGroups = (subject: Subject) => readonly string[];
+
+const NO_GROUPS: readonly string[] = [];
 
 export async function followActiveCredentials(
   auth: AuthClient,
@@ -57,6 +63,11 @@ export async function followActiveCredentials(
       throw new PeerUnreachable(
         `auth has not answered for ${seconds} s, and may have withdrawn what is asked with: nothing is served`,
       );
+    },
+    groupsOf(subject) {
+      if (subject.kind !== 'user') return NO_GROUPS;
+      const person = followed.current.people.get(subject.name);
+      return person === undefined || person.until <= clock() ? NO_GROUPS : person.groups;
     },
     isRevoked: (certificate) => followed.current.revoked.has(certificate),
     [Symbol.dispose]: () => followed[Symbol.dispose](),

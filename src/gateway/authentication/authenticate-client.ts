@@ -31,7 +31,12 @@ type AuthenticationKind =
       readonly restriction?: TokenRestriction | undefined;
     })
   | { readonly kind: 'anonymous'; readonly subject: typeof ANONYMOUS }
-  | { readonly kind: 'rejected'; readonly error: 'INVALID_TOKEN' | LoginRefusal };
+  | {
+      readonly kind: 'rejected';
+      readonly error: 'INVALID_TOKEN' | LoginRefusal;
+      /** Replaces the usual message of the error. */
+      readonly message?: string | undefined;
+    };
 
 export type AuthenticateClient = (
   request: IncomingMessage,
@@ -75,7 +80,8 @@ export function createAuthenticateClient(options: AuthenticateClientOptions): Au
     const address = addressOf(request);
     const client: RequestingClient = { caller: addressKey(address), signal: request.signal };
     const identity = await auth.authenticate({ login, address, isStray: mayBeForeignLogin }, client);
-    if ('refused' in identity) return { kind: 'rejected', error: identity.refused };
+    if ('refused' in identity)
+      return { kind: 'rejected', error: identity.refused, message: identity.message };
     const inForce = await credentials.find(identity);
     return inForce === undefined
       ? { kind: 'rejected', error: 'BAD_CREDENTIALS' }

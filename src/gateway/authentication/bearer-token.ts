@@ -88,7 +88,7 @@ export async function createVerifyToken(options: VerifyOptions): Promise<VerifyT
       const { sub, cred, exp, access } = CLAIMS.parse(payload);
       const subject = parseSubject(sub);
       if (subject === undefined) return undefined;
-      const claims = { subject, groups: [], credential: cred, repositories: grantedBy(access) };
+      const claims = { subject, credential: cred, repositories: grantedBy(access) };
       cached.set(memory, claims, (exp + ACCESS_TOKENS.clockTolerance) * 1000 - clock());
       return claims;
     } catch (error) {

@@ -60,9 +60,7 @@ export function createIdentifyByCertificate({
     const now = clock();
     const { certificate, issuers, subject } = verified;
     const isInTime = isWithin(certificate, now) && issuers.some((issuer) => isWithin(issuer, now));
-    return isInTime
-      ? { subject, groups: [], credential: certificateCredential(verified.tbsHash) }
-      : undefined;
+    return isInTime ? { subject, credential: certificateCredential(verified.tbsHash) } : undefined;
   };
 
   const faultOf = (socket: CertifiedSocket): CertificateFault | undefined => {

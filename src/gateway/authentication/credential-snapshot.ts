@@ -1,5 +1,5 @@
 import { compileTokenRestriction, type TokenRestriction } from '../../access/token-restriction.ts';
-import { CREDENTIAL, CREDENTIALS } from '../../protocol/auth-api.ts';
+import { CREDENTIAL, CREDENTIALS, PERSON_GROUPS, type PersonGroups } from '../../protocol/auth-api.ts';
 import { certificateCredential } from './certificate-credential.ts';
 
 /** A snapshot of auth's credentials in the form in which every request looks them up. */
@@ -9,6 +9,8 @@ export interface CredentialSnapshot {
   /** The `tbsHash` of each revoked certificate, and below it their credential ids. */
   readonly revoked: ReadonlySet<string>;
   readonly revokedIds: ReadonlySet<string>;
+  /** The groups of people of directories by the people's names, as far as the policy names them. */
+  readonly people: ReadonlyMap<string, PersonGroups>;
 }
 
 export interface ActiveEntry {
@@ -29,13 +31,20 @@ export interface ActiveCredential {
  * @throws if the answer is invalid
  */
 export function* parsingCredentials(body: string): Generator<void, CredentialSnapshot> {
-  const { inForce, revokedCertificates } = CREDENTIALS.parse(JSON.parse(body));
+  const { inForce, revokedCertificates, people: written = [] } = CREDENTIALS.parse(JSON.parse(body));
   const credentials = new Map<string, ActiveEntry>();
-  for (const [id, written] of Object.entries(inForce)) {
-    credentials.set(id, readCredential(written));
+  for (const [id, one] of Object.entries(inForce)) {
+    credentials.set(id, readCredential(one));
+    yield;
+  }
+  const people = new Map<string, PersonGroups>();
+  for (const one of written) {
+    const person = PERSON_GROUPS.parse(one);
+    people.set(person.name, person);
     yield;
   }
   return {
+    people,
     inForce: credentials,
     revoked: new Set(revokedCertificates),
     revokedIds: new Set(revokedCertificates.map(certificateCredential)),

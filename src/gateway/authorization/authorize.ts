@@ -10,6 +10,7 @@ import type { ErrorName } from '../../registry/error.ts';
 import type { Tag } from '../../registry/reference.ts';
 import { familiarName, type Repository, type UpstreamNames } from '../../registry/repository.ts';
 import { formatScope } from '../../registry/scope.ts';
+import type { DirectoryGroups } from '../authentication/active-credentials.ts';
 import type { Authentication } from '../authentication/authenticate-client.ts';
 import { certificateFaultText } from '../authentication/certificate-fault.ts';
 import type { ClientAddress } from '../http/client-address.ts';
@@ -45,15 +46,22 @@ export interface AccessRequest {
  */
 export type AuthorizeNow = () => Authorize;
 
-export function createAuthorize(
-  policy: PolicySubscription,
-  names: Pick<UpstreamNames, 'hosted'>,
-  clock: Clock,
-): AuthorizeNow {
-  return () => authorizeBy(policy.current, names, clock());
+export interface AuthorizeOptions {
+  readonly policy: PolicySubscription;
+  readonly names: Pick<UpstreamNames, 'hosted'>;
+  readonly groupsOf: DirectoryGroups;
+  readonly clock: Clock;
 }
 
-function authorizeBy(policy: Policy, names: Pick<UpstreamNames, 'hosted'>, at: number): Authorize {
+export function createAuthorize({ policy, clock, ...options }: AuthorizeOptions): AuthorizeNow {
+  return () => authorizeBy(policy.current, options, clock());
+}
+
+function authorizeBy(
+  policy: Policy,
+  { names, groupsOf }: Pick<AuthorizeOptions, 'names' | 'groupsOf'>,
+  at: number,
+): Authorize {
   return (authentication, asked) => {
     const { action, repository } = asked;
     if (authentication.kind === 'rejected')
@@ -62,13 +70,14 @@ function authorizeBy(policy: Policy, names: Pick<UpstreamNames, 'hosted'>, at: n
         error: authentication.error,
         scope: neededScope(asked, names),
         ...faultReason(authentication),
+        ...(authentication.message !== undefined && { because: authentication.message }),
       };
     if (
       authentication.kind === 'authenticated' &&
       authentication.restriction?.allows(action, repository, asked.address) === false
     )
       return { kind: 'refused', error: 'DENIED' };
-    const groups = authentication.kind === 'authenticated' ? authentication.groups : [];
+    const groups = groupsOf(authentication.subject);
     const decision = decide(policy, { ...asked, subject: authentication.subject, groups, at });
     if (decision.decision === 'deny') return refusal(authentication, decision, neededScope(asked, names));
     if (authentication.kind === 'authenticated' && !isGranted(authentication, asked))

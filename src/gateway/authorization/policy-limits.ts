@@ -10,6 +10,7 @@ import type { LimitData, ReserveData } from '../../access/policy-data.ts';
 import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
 import type { Budget, Reserved } from '../../protocol/core-api.ts';
 import type { UpstreamHost } from '../../registry/repository.ts';
+import type { DirectoryGroups } from '../authentication/active-credentials.ts';
 import type { Authentication } from '../authentication/authenticate-client.ts';
 import { addressKey, type ClientAddress } from '../http/client-address.ts';
 import type { PolicySubscription } from './policy-subscription.ts';
@@ -37,7 +38,10 @@ export interface PolicyLimits {
 const MOST_KEPT = 10_000;
 const NOTHING: SpendingHeaders = {};
 
-export function followPolicyLimits(subscription: PolicySubscription): PolicyLimits {
+export function followPolicyLimits(
+  subscription: PolicySubscription,
+  groupsOf: DirectoryGroups,
+): PolicyLimits {
   const kept = new LRUCache<string, SpendingHeaders>({ max: MOST_KEPT });
   let keptFor: Policy | undefined;
   return {
@@ -47,10 +51,11 @@ export function followPolicyLimits(subscription: PolicySubscription): PolicyLimi
       if (limits.length + reserves.length === 0) return NOTHING;
       if (keptFor !== policy) kept.clear();
       keptFor = policy;
-      const key = keyOf(policy, client);
+      const principal = principalOf(client.authentication, groupsOf);
+      const key = keyOf(policy, client, principal);
       const known = kept.get(key);
       if (known !== undefined) return known;
-      const headers = headersBy(policy, client);
+      const headers = headersBy(policy, client, principal);
       kept.set(key, headers);
       return headers;
     },
@@ -60,22 +65,27 @@ export function followPolicyLimits(subscription: PolicySubscription): PolicyLimi
 }
 
 /** Returns a text that is the same only for clients with the same headers. */
-function keyOf({ limits: { limits } }: Policy, { authentication, address, upstream }: PullingClient): string {
-  const { subject, groups } = principalOf(authentication);
+function keyOf(
+  { limits: { limits } }: Policy,
+  { address, upstream }: PullingClient,
+  { subject, groups }: LimitedPrincipal,
+): string {
   const dependsOnAddress = subject.kind === 'anonymous' || limits.some(({ from }) => from !== undefined);
   return JSON.stringify([upstream, formatSubject(subject), groups, dependsOnAddress && address]);
 }
 
-function principalOf(authentication: Authentication): Pick<LimitQuestion, 'subject' | 'groups'> {
-  if (authentication.kind === 'rejected') return { subject: ANONYMOUS };
-  return authentication.kind === 'authenticated' ? authentication : { subject: authentication.subject };
+type LimitedPrincipal = Required<Pick<LimitQuestion, 'subject' | 'groups'>>;
+
+function principalOf(authentication: Authentication, groupsOf: DirectoryGroups): LimitedPrincipal {
+  const subject = authentication.kind === 'rejected' ? ANONYMOUS : authentication.subject;
+  return { subject, groups: groupsOf(subject) };
 }
 
 function headersBy(
   { limits }: Policy,
-  { authentication, address, upstream }: PullingClient,
+  { address, upstream }: PullingClient,
+  { subject, groups }: LimitedPrincipal,
 ): SpendingHeaders {
-  const { subject, groups = [] } = principalOf(authentication);
   const question = { subject, groups, address, upstream };
   const budgets = limitsFor(limits, question).map((limit) => budgetOf(limit, { subject, address }));
   const { others } = reservesFor(limits, question);

@@ -80,6 +80,8 @@ export interface ClientToken extends Principal {
 
 export interface RefusedLogin {
   readonly refused: LoginRefusal;
+  /** Replaces the usual message of the refusal. */
+  readonly message?: string | undefined;
 }
 
 /** The name of the other side in errors and in the log. */
@@ -189,11 +191,11 @@ class SocketAuthClient implements AuthClient {
       restAfter: restAfterRefusal,
     };
     const answer = await askPeer(this.#http, PEER, request);
-    if (answer.statusCode === REFUSED) return { refused: parseRefusal(answer) };
+    if (answer.statusCode === REFUSED) return parseRefusal(answer);
     const identity = parseAnswer(PEER, answer, schema);
     const subject = parseSubject(identity.subject);
     if (subject === undefined) throw new PeerFailed('auth failed: it names no subject');
-    return { ...identity, subject, groups: [] };
+    return { ...identity, subject };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -205,6 +207,7 @@ function restAfterRefusal(statusCode: number): number {
   return statusCode === REFUSED ? AUTH_REQUESTS.afterRefusal : 0;
 }
 
-function parseRefusal(answer: TextAnswer): LoginRefusal {
-  return parseAnswer(PEER, { ...answer, statusCode: 200 }, REFUSAL).error;
+function parseRefusal(answer: TextAnswer): RefusedLogin {
+  const { error, message } = parseAnswer(PEER, { ...answer, statusCode: 200 }, REFUSAL);
+  return { refused: error, message };
 }

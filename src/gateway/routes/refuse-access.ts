@@ -17,7 +17,12 @@ export function refuseUnauthenticated(
 ): void {
   if (dependencies.challenge === undefined) return refuse(response, { error: 'DENIED' });
   const error = authentication.kind === 'rejected' ? authentication.error : 'UNAUTHORIZED';
-  refuse(response, { error, ...advice(error, { scope }, dependencies) });
+  const message = authentication.kind === 'rejected' ? authentication.message : undefined;
+  refuse(response, {
+    error,
+    ...advice(error, { scope }, dependencies),
+    ...(message !== undefined && { message }),
+  });
 }
 
 /** Returns the refusal of a request that was not authorized. */

@@ -56,6 +56,7 @@ export async function answerToken(context: Context, dependencies: TokenDependenc
     const fault = certificate === undefined ? dependencies.byCertificate.faultOf(socket) : undefined;
     refuse(context.res, {
       error: answer.refused,
+      ...(answer.message !== undefined && { message: answer.message }),
       ...(fault !== undefined &&
         answer.refused === 'BAD_CREDENTIALS' && {
           message: `${ERRORS.BAD_CREDENTIALS.message}; ${certificateFaultText(fault)}`,

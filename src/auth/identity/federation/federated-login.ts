@@ -69,7 +69,6 @@ export function createFederatedLogin(options: FederatedLoginOptions): FederatedL
     return {
       kind: 'authenticated',
       subject: { kind: 'oidc', name: `${federation.name}:${expanded.subject}` },
-      groups: [],
       credential: federationCredential(federation),
       until: verified.until,
     };

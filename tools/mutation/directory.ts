@@ -1,0 +1,50 @@
+import type { Mutant } from './mutant.ts';
+
+const COUNTED = 'src/auth/identity/directory/counted-people.ts';
+const GROUPS = ['test/gateway/directory-groups.test.ts'];
+
+/** The defences of logins of directories, and of their groups. */
+export const directoryMutants: readonly Mutant[] = [
+  {
+    defence: 'nobody has the groups of a person by a name of the users file',
+    file: COUNTED,
+    find: 'if (!mayHaveName(person, users)) continue;',
+    replace: '',
+    tests: GROUPS,
+  },
+  {
+    defence: 'somebody whom the directory has refused does not count',
+    file: COUNTED,
+    find: ' || person.refusedAt !== null',
+    replace: '',
+    tests: GROUPS,
+  },
+  {
+    defence: 'a token of a person counts only while the directory confirms the person',
+    file: 'src/auth/identity/credential-registry.ts',
+    find: 'until: Math.min(expiresAt, owner.until)',
+    replace: 'until: expiresAt',
+    tests: GROUPS,
+  },
+  {
+    defence: 'a policy names only logins that are configured',
+    file: 'src/access/directory-group.ts',
+    find: 'logins !== undefined && !logins.includes(login)',
+    replace: 'false',
+    tests: ['test/access/directory-groups.test.ts'],
+  },
+  {
+    defence: 'no password is sent to a directory without TLS',
+    file: 'src/config/login.ts',
+    find: '!isSecure && !startTls && !isLoopback(hostname)',
+    replace: 'false',
+    tests: ['test/config/login.test.ts'],
+  },
+  {
+    defence: 'no gateway is given the logins of directories',
+    file: 'src/config/config.ts',
+    find: "logins: role === 'auth' ? config.logins : []",
+    replace: 'logins: config.logins',
+    tests: ['test/config/login.test.ts'],
+  },
+];
